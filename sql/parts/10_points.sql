@@ -1,0 +1,593 @@
+/*
+ * loyalty.points: an exact amount of points or money.
+ *
+ * The representation is that of bigint, so whatever depends on nothing else
+ * (comparison, hash, sort, binary form, accumulation) is the server's own.
+ */
+
+CREATE TYPE loyalty.points;
+
+CREATE FUNCTION loyalty.points_in(cstring)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_in';
+COMMENT ON FUNCTION loyalty.points_in(cstring) IS
+	'text to points: [+-]digits[.digits], at most 4 decimals; 22P02 if it is not that, 22003 if it does not fit';
+REVOKE ALL ON FUNCTION loyalty.points_in(cstring) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_in(cstring) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_out(loyalty.points)
+	RETURNS cstring
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_out';
+COMMENT ON FUNCTION loyalty.points_out(loyalty.points) IS
+	'points to text, without trailing zeros';
+REVOKE ALL ON FUNCTION loyalty.points_out(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_out(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_recv(internal)
+	RETURNS loyalty.points
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8recv';
+COMMENT ON FUNCTION loyalty.points_recv(internal) IS
+	'binary form to points: the ten-thousandths, as a bigint';
+REVOKE ALL ON FUNCTION loyalty.points_recv(internal) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_recv(internal) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_send(loyalty.points)
+	RETURNS bytea
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8send';
+COMMENT ON FUNCTION loyalty.points_send(loyalty.points) IS
+	'points to binary form: the ten-thousandths, as a bigint';
+REVOKE ALL ON FUNCTION loyalty.points_send(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_send(loyalty.points) TO loyalty_engine;
+
+CREATE TYPE loyalty.points (
+	INPUT = loyalty.points_in,
+	OUTPUT = loyalty.points_out,
+	RECEIVE = loyalty.points_recv,
+	SEND = loyalty.points_send,
+	INTERNALLENGTH = 8,
+	PASSEDBYVALUE,
+	ALIGNMENT = double,
+	STORAGE = plain,
+	CATEGORY = 'U'
+);
+COMMENT ON TYPE loyalty.points IS
+	'exact amount of points or money with 4 decimals, from -922337203685477.5808 to 922337203685477.5807';
+REVOKE ALL ON TYPE loyalty.points FROM PUBLIC;
+GRANT USAGE ON TYPE loyalty.points TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_eq(loyalty.points, loyalty.points)
+	RETURNS boolean
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8eq';
+COMMENT ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) IS
+	'implementation of = operator';
+REVOKE ALL ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_ne(loyalty.points, loyalty.points)
+	RETURNS boolean
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8ne';
+COMMENT ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) IS
+	'implementation of <> operator';
+REVOKE ALL ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_lt(loyalty.points, loyalty.points)
+	RETURNS boolean
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8lt';
+COMMENT ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) IS
+	'implementation of < operator';
+REVOKE ALL ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_le(loyalty.points, loyalty.points)
+	RETURNS boolean
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8le';
+COMMENT ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) IS
+	'implementation of <= operator';
+REVOKE ALL ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_gt(loyalty.points, loyalty.points)
+	RETURNS boolean
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8gt';
+COMMENT ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) IS
+	'implementation of > operator';
+REVOKE ALL ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_ge(loyalty.points, loyalty.points)
+	RETURNS boolean
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8ge';
+COMMENT ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) IS
+	'implementation of >= operator';
+REVOKE ALL ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points)
+	RETURNS integer
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'btint8cmp';
+COMMENT ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) IS
+	'less-equal-greater: -1, 0 or 1';
+REVOKE ALL ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_hash(loyalty.points)
+	RETURNS integer
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'hashint8';
+COMMENT ON FUNCTION loyalty.points_hash(loyalty.points) IS
+	'hash';
+REVOKE ALL ON FUNCTION loyalty.points_hash(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_hash(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_hash_extended(loyalty.points, bigint)
+	RETURNS bigint
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'hashint8extended';
+COMMENT ON FUNCTION loyalty.points_hash_extended(loyalty.points, bigint) IS
+	'hash with a seed';
+REVOKE ALL ON FUNCTION loyalty.points_hash_extended(loyalty.points, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_hash_extended(loyalty.points, bigint) TO loyalty_engine;
+
+CREATE OPERATOR loyalty.= (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_eq,
+	COMMUTATOR = OPERATOR(loyalty.=),
+	NEGATOR = OPERATOR(loyalty.<>),
+	RESTRICT = eqsel,
+	JOIN = eqjoinsel,
+	HASHES, MERGES
+);
+COMMENT ON OPERATOR loyalty.= (loyalty.points, loyalty.points) IS
+	'equal';
+
+CREATE OPERATOR loyalty.<> (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_ne,
+	COMMUTATOR = OPERATOR(loyalty.<>),
+	NEGATOR = OPERATOR(loyalty.=),
+	RESTRICT = neqsel,
+	JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR loyalty.<> (loyalty.points, loyalty.points) IS
+	'not equal';
+
+CREATE OPERATOR loyalty.< (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_lt,
+	COMMUTATOR = OPERATOR(loyalty.>),
+	NEGATOR = OPERATOR(loyalty.>=),
+	RESTRICT = scalarltsel,
+	JOIN = scalarltjoinsel
+);
+COMMENT ON OPERATOR loyalty.< (loyalty.points, loyalty.points) IS
+	'less than';
+
+CREATE OPERATOR loyalty.<= (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_le,
+	COMMUTATOR = OPERATOR(loyalty.>=),
+	NEGATOR = OPERATOR(loyalty.>),
+	RESTRICT = scalarlesel,
+	JOIN = scalarlejoinsel
+);
+COMMENT ON OPERATOR loyalty.<= (loyalty.points, loyalty.points) IS
+	'less than or equal';
+
+CREATE OPERATOR loyalty.> (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_gt,
+	COMMUTATOR = OPERATOR(loyalty.<),
+	NEGATOR = OPERATOR(loyalty.<=),
+	RESTRICT = scalargtsel,
+	JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR loyalty.> (loyalty.points, loyalty.points) IS
+	'greater than';
+
+CREATE OPERATOR loyalty.>= (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_ge,
+	COMMUTATOR = OPERATOR(loyalty.<=),
+	NEGATOR = OPERATOR(loyalty.<),
+	RESTRICT = scalargesel,
+	JOIN = scalargejoinsel
+);
+COMMENT ON OPERATOR loyalty.>= (loyalty.points, loyalty.points) IS
+	'greater than or equal';
+
+CREATE OPERATOR CLASS loyalty.points_ops
+	DEFAULT FOR TYPE loyalty.points USING btree AS
+	OPERATOR 1 loyalty.<,
+	OPERATOR 2 loyalty.<=,
+	OPERATOR 3 loyalty.=,
+	OPERATOR 4 loyalty.>=,
+	OPERATOR 5 loyalty.>,
+	FUNCTION 1 loyalty.points_cmp(loyalty.points, loyalty.points),
+	FUNCTION 2 pg_catalog.btint8sortsupport(internal),
+	FUNCTION 4 pg_catalog.btequalimage(oid);
+COMMENT ON OPERATOR CLASS loyalty.points_ops USING btree IS
+	'btree order of loyalty.points';
+COMMENT ON OPERATOR FAMILY loyalty.points_ops USING btree IS
+	'btree order of loyalty.points';
+
+CREATE OPERATOR CLASS loyalty.points_ops
+	DEFAULT FOR TYPE loyalty.points USING hash AS
+	OPERATOR 1 loyalty.=,
+	FUNCTION 1 loyalty.points_hash(loyalty.points),
+	FUNCTION 2 loyalty.points_hash_extended(loyalty.points, bigint);
+COMMENT ON OPERATOR CLASS loyalty.points_ops USING hash IS
+	'hash equality of loyalty.points';
+COMMENT ON OPERATOR FAMILY loyalty.points_ops USING hash IS
+	'hash equality of loyalty.points';
+
+CREATE FUNCTION loyalty.points_add(loyalty.points, loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_pl';
+COMMENT ON FUNCTION loyalty.points_add(loyalty.points, loyalty.points) IS
+	'implementation of + operator; 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.points_add(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_add(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_mi';
+COMMENT ON FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points) IS
+	'implementation of - operator; 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_plus(loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8up';
+COMMENT ON FUNCTION loyalty.points_plus(loyalty.points) IS
+	'implementation of unary + operator';
+REVOKE ALL ON FUNCTION loyalty.points_plus(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_plus(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_minus(loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_um';
+COMMENT ON FUNCTION loyalty.points_minus(loyalty.points) IS
+	'implementation of unary - operator; 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.points_minus(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_minus(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_multiply(loyalty.points, bigint)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_mul_int8';
+COMMENT ON FUNCTION loyalty.points_multiply(loyalty.points, bigint) IS
+	'implementation of * operator; 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.points_multiply(loyalty.points, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_multiply(loyalty.points, bigint) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_multiply(bigint, loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'int8_mul_points';
+COMMENT ON FUNCTION loyalty.points_multiply(bigint, loyalty.points) IS
+	'implementation of * operator; 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.points_multiply(bigint, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_multiply(bigint, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points)
+	RETURNS numeric
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_div';
+COMMENT ON FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points) IS
+	'implementation of / operator; 22012 if the second amount is 0';
+REVOKE ALL ON FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.abs(loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_abs';
+COMMENT ON FUNCTION loyalty.abs(loyalty.points) IS
+	'the amount without its sign; 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.abs(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.abs(loyalty.points) TO loyalty_engine;
+
+CREATE OPERATOR loyalty.+ (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_add,
+	COMMUTATOR = OPERATOR(loyalty.+)
+);
+COMMENT ON OPERATOR loyalty.+ (loyalty.points, loyalty.points) IS
+	'sum of two amounts';
+
+CREATE OPERATOR loyalty.- (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_subtract
+);
+COMMENT ON OPERATOR loyalty.- (loyalty.points, loyalty.points) IS
+	'difference of two amounts';
+
+CREATE OPERATOR loyalty.+ (
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_plus
+);
+COMMENT ON OPERATOR loyalty.+ (NONE, loyalty.points) IS
+	'the amount itself';
+
+CREATE OPERATOR loyalty.- (
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_minus
+);
+COMMENT ON OPERATOR loyalty.- (NONE, loyalty.points) IS
+	'the amount with the opposite sign';
+
+CREATE OPERATOR loyalty.* (
+	LEFTARG = loyalty.points,
+	RIGHTARG = bigint,
+	FUNCTION = loyalty.points_multiply,
+	COMMUTATOR = OPERATOR(loyalty.*)
+);
+COMMENT ON OPERATOR loyalty.* (loyalty.points, bigint) IS
+	'the amount so many times';
+
+CREATE OPERATOR loyalty.* (
+	LEFTARG = bigint,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_multiply,
+	COMMUTATOR = OPERATOR(loyalty.*)
+);
+COMMENT ON OPERATOR loyalty.* (bigint, loyalty.points) IS
+	'the amount so many times';
+
+CREATE OPERATOR loyalty./ (
+	LEFTARG = loyalty.points,
+	RIGHTARG = loyalty.points,
+	FUNCTION = loyalty.points_ratio
+);
+COMMENT ON OPERATOR loyalty./ (loyalty.points, loyalty.points) IS
+	'ratio of two amounts, as numeric';
+
+CREATE FUNCTION loyalty.points(smallint)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'int2_to_points';
+COMMENT ON FUNCTION loyalty.points(smallint) IS
+	'whole points';
+REVOKE ALL ON FUNCTION loyalty.points(smallint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points(smallint) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points(integer)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'int4_to_points';
+COMMENT ON FUNCTION loyalty.points(integer) IS
+	'whole points';
+REVOKE ALL ON FUNCTION loyalty.points(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points(integer) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points(bigint)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'int8_to_points';
+COMMENT ON FUNCTION loyalty.points(bigint) IS
+	'whole points; 22003 if they do not fit';
+REVOKE ALL ON FUNCTION loyalty.points(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points(bigint) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points(numeric)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'numeric_to_points';
+COMMENT ON FUNCTION loyalty.points(numeric) IS
+	'the same amount, never rounded; 22003 if it has more than 4 significant decimals, does not fit, or is NaN or infinite';
+REVOKE ALL ON FUNCTION loyalty.points(numeric) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points(numeric) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_to_bigint(loyalty.points)
+	RETURNS bigint
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_to_int8';
+COMMENT ON FUNCTION loyalty.points_to_bigint(loyalty.points) IS
+	'whole points; 22003 if the amount has decimals';
+REVOKE ALL ON FUNCTION loyalty.points_to_bigint(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_to_bigint(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_to_numeric(loyalty.points)
+	RETURNS numeric
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_to_numeric';
+COMMENT ON FUNCTION loyalty.points_to_numeric(loyalty.points) IS
+	'the same amount, without trailing zeros';
+REVOKE ALL ON FUNCTION loyalty.points_to_numeric(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_to_numeric(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_to_json(loyalty.points)
+	RETURNS json
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_to_json';
+COMMENT ON FUNCTION loyalty.points_to_json(loyalty.points) IS
+	'the amount as a JSON number, without trailing zeros';
+REVOKE ALL ON FUNCTION loyalty.points_to_json(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_to_json(loyalty.points) TO loyalty_engine;
+
+CREATE CAST (smallint AS loyalty.points)
+	WITH FUNCTION loyalty.points(smallint) AS IMPLICIT;
+COMMENT ON CAST (smallint AS loyalty.points) IS
+	'whole points';
+
+CREATE CAST (integer AS loyalty.points)
+	WITH FUNCTION loyalty.points(integer) AS IMPLICIT;
+COMMENT ON CAST (integer AS loyalty.points) IS
+	'whole points';
+
+CREATE CAST (bigint AS loyalty.points)
+	WITH FUNCTION loyalty.points(bigint) AS IMPLICIT;
+COMMENT ON CAST (bigint AS loyalty.points) IS
+	'whole points';
+
+CREATE CAST (numeric AS loyalty.points)
+	WITH FUNCTION loyalty.points(numeric) AS ASSIGNMENT;
+COMMENT ON CAST (numeric AS loyalty.points) IS
+	'the same amount, never rounded';
+
+CREATE CAST (loyalty.points AS bigint)
+	WITH FUNCTION loyalty.points_to_bigint(loyalty.points) AS ASSIGNMENT;
+COMMENT ON CAST (loyalty.points AS bigint) IS
+	'whole points, never rounded';
+
+CREATE CAST (loyalty.points AS numeric)
+	WITH FUNCTION loyalty.points_to_numeric(loyalty.points) AS ASSIGNMENT;
+COMMENT ON CAST (loyalty.points AS numeric) IS
+	'the same amount';
+
+CREATE CAST (loyalty.points AS json)
+	WITH FUNCTION loyalty.points_to_json(loyalty.points);
+COMMENT ON CAST (loyalty.points AS json) IS
+	'JSON number; to_json() and its kin use it';
+
+CREATE FUNCTION loyalty.points_accumulate(internal, loyalty.points)
+	RETURNS internal
+	LANGUAGE internal IMMUTABLE PARALLEL SAFE
+	AS 'int8_avg_accum';
+COMMENT ON FUNCTION loyalty.points_accumulate(internal, loyalty.points) IS
+	'transition of sum and avg';
+REVOKE ALL ON FUNCTION loyalty.points_accumulate(internal, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_accumulate(internal, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_deaccumulate(internal, loyalty.points)
+	RETURNS internal
+	LANGUAGE internal IMMUTABLE PARALLEL SAFE
+	AS 'int8_avg_accum_inv';
+COMMENT ON FUNCTION loyalty.points_deaccumulate(internal, loyalty.points) IS
+	'inverse transition of sum and avg over a moving window';
+REVOKE ALL ON FUNCTION loyalty.points_deaccumulate(internal, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_deaccumulate(internal, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_sum_final(internal)
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_sum_final';
+COMMENT ON FUNCTION loyalty.points_sum_final(internal) IS
+	'result of sum';
+REVOKE ALL ON FUNCTION loyalty.points_sum_final(internal) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_sum_final(internal) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_avg_final(internal)
+	RETURNS numeric
+	LANGUAGE C IMMUTABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_avg_final';
+COMMENT ON FUNCTION loyalty.points_avg_final(internal) IS
+	'result of avg';
+REVOKE ALL ON FUNCTION loyalty.points_avg_final(internal) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_avg_final(internal) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_larger(loyalty.points, loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8larger';
+COMMENT ON FUNCTION loyalty.points_larger(loyalty.points, loyalty.points) IS
+	'larger of two amounts';
+REVOKE ALL ON FUNCTION loyalty.points_larger(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_larger(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points)
+	RETURNS loyalty.points
+	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
+	AS 'int8smaller';
+COMMENT ON FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points) IS
+	'smaller of two amounts';
+REVOKE ALL ON FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points) TO loyalty_engine;
+
+CREATE AGGREGATE loyalty.sum(loyalty.points) (
+	SFUNC = loyalty.points_accumulate,
+	STYPE = internal,
+	SSPACE = 48,
+	FINALFUNC = loyalty.points_sum_final,
+	COMBINEFUNC = pg_catalog.int8_avg_combine,
+	SERIALFUNC = pg_catalog.int8_avg_serialize,
+	DESERIALFUNC = pg_catalog.int8_avg_deserialize,
+	MSFUNC = loyalty.points_accumulate,
+	MINVFUNC = loyalty.points_deaccumulate,
+	MSTYPE = internal,
+	MSSPACE = 48,
+	MFINALFUNC = loyalty.points_sum_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE loyalty.sum(loyalty.points) IS
+	'exact sum; 22003 only if the result does not fit, whatever the order; NULL of no rows';
+REVOKE ALL ON FUNCTION loyalty.sum(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.sum(loyalty.points) TO loyalty_engine;
+
+CREATE AGGREGATE loyalty.avg(loyalty.points) (
+	SFUNC = loyalty.points_accumulate,
+	STYPE = internal,
+	SSPACE = 48,
+	FINALFUNC = loyalty.points_avg_final,
+	COMBINEFUNC = pg_catalog.int8_avg_combine,
+	SERIALFUNC = pg_catalog.int8_avg_serialize,
+	DESERIALFUNC = pg_catalog.int8_avg_deserialize,
+	MSFUNC = loyalty.points_accumulate,
+	MINVFUNC = loyalty.points_deaccumulate,
+	MSTYPE = internal,
+	MSSPACE = 48,
+	MFINALFUNC = loyalty.points_avg_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE loyalty.avg(loyalty.points) IS
+	'average, as numeric without trailing zeros; NULL of no rows';
+REVOKE ALL ON FUNCTION loyalty.avg(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.avg(loyalty.points) TO loyalty_engine;
+
+CREATE AGGREGATE loyalty.max(loyalty.points) (
+	SFUNC = loyalty.points_larger,
+	STYPE = loyalty.points,
+	COMBINEFUNC = loyalty.points_larger,
+	SORTOP = OPERATOR(loyalty.>),
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE loyalty.max(loyalty.points) IS
+	'largest amount; NULL of no rows';
+REVOKE ALL ON FUNCTION loyalty.max(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.max(loyalty.points) TO loyalty_engine;
+
+CREATE AGGREGATE loyalty.min(loyalty.points) (
+	SFUNC = loyalty.points_smaller,
+	STYPE = loyalty.points,
+	COMBINEFUNC = loyalty.points_smaller,
+	SORTOP = OPERATOR(loyalty.<),
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE loyalty.min(loyalty.points) IS
+	'smallest amount; NULL of no rows';
+REVOKE ALL ON FUNCTION loyalty.min(loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.min(loyalty.points) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.percent_of(amount loyalty.points, percent numeric, decimals integer DEFAULT 2, rounding text DEFAULT 'half_up')
+	RETURNS loyalty.points
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'points_percent_of';
+COMMENT ON FUNCTION loyalty.percent_of(loyalty.points, numeric, integer, text) IS
+	'amount * percent / 100 to 0..4 decimals; rounding is half_up (ties away from zero), half_even, down (towards zero) or up (away from zero); 22023 for other arguments or more than 4 decimals of a percent, 22003 if the result does not fit';
+REVOKE ALL ON FUNCTION loyalty.percent_of(loyalty.points, numeric, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.percent_of(loyalty.points, numeric, integer, text) TO loyalty_engine;

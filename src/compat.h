@@ -1,0 +1,43 @@
+/*
+ * compat.h
+ *		The one place that knows which PostgreSQL it is compiled for.
+ *
+ * Everything else is written against the newest API.  What an older server
+ * lacks is offered here under the newer name.
+ */
+#ifndef LOYALTY_COMPAT_H
+#define LOYALTY_COMPAT_H
+
+#include "postgres.h"
+#include "fmgr.h"
+
+#if PG_VERSION_NUM < 150000
+#error "loyalty needs PostgreSQL 15 or newer"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#include "varatt.h"
+#else
+
+/*
+ * Soft errors came with PostgreSQL 16.  Before it nobody can ask for one, so
+ * whatever would be recorded in the context is raised.
+ */
+#define errsave(context, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+	} while (0)
+
+#define ereturn(context, dummy_value, ...) \
+	do { \
+		errsave(context, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+
+#define SOFT_ERROR_OCCURRED(context)	((void) (context), false)
+
+#endif
+
+#endif

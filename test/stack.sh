@@ -1,0 +1,227 @@
+#!/bin/bash
+# stack.sh - a private PostgreSQL with loyalty, PostgREST and nginx in front.
+#
+#     test/stack.sh up [FOLDER [LEVEL]]
+#     test/stack.sh down [FOLDER]
+#
+# FOLDER (.run unless given) gets a file env, shell assignments that say where
+# the servers are and how to log in.  LEVEL says how much is started:
+#     cluster    PostgreSQL, no database of ours
+#     database   and the database loyalty with the extension and the roles
+#     http       and PostgREST and nginx
+#     demo       and the rows of test/demo.sql (what you get unless told)
+#
+# Everything listens on 127.0.0.1, on ports that were free, and lives in one
+# folder under /tmp that down removes.  The tests set these:
+#     LOYALTY_BIN          binaries of a copy made by install.sh, to use that one
+#     LOYALTY_POSTGREST    the PostgREST to run
+#     LOYALTY_TMP          where the folder of the servers is made
+#     LOYALTY_DURABLE=1    commits reach the disk
+#     LOYALTY_RATE=200r/s  how many requests nginx lets one key and address send
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+command=${1:-}
+run=${2:-$root/.run}
+level=${3:-demo}
+
+# --- down ------------------------------------------------------------------
+
+down() {
+	[ -e "$run" ] || return 0
+	[ -r "$run" ] && [ -w "$run" ] && [ -x "$run" ] || die "$run belongs to somebody else"
+	if [ -e "$run/folder" ]; then
+		remove_work_dir "$(cat "$run/folder")"
+	fi
+	rm -f "$run/env" "$run/folder"
+	rmdir "$run" 2>/dev/null || true
+}
+
+# --- up --------------------------------------------------------------------
+
+# What went wrong, and nothing left of it.
+give_up() {
+	local log
+	trap - EXIT
+	for log in "$work"/*.log "$work"/nginx/*.log; do
+		if [ -s "$log" ]; then
+			say "--- end of $(basename "$log")"
+			tail -n 20 "$log" >&2
+		fi
+	done
+	down
+	die "the servers did not start"
+}
+
+# One line of the file env.
+setting() {
+	printf "%s='%s'\n" "$1" "${2//\'/\'\\\'\'}" >>"$run/env"
+}
+
+start_postgres() {
+	local tries
+	password=$(random_password)
+	printf '%s\n' "$password" >"$work/password"
+	give "$work/password"
+	as_owner "$bin/initdb" -D "$work/data" -U postgres -A scram-sha-256 --pwfile="$work/password" \
+		-E UTF8 --locale=C.UTF-8 -N >"$work/initdb.log" 2>&1
+	rm "$work/password"
+	cat >"$work/settings" <<-END
+		listen_addresses = '127.0.0.1'
+		unix_socket_directories = '$work'
+		log_min_messages = warning
+		log_line_prefix = '%m [%p] '
+		max_connections = 200
+	END
+	if [ "${LOYALTY_DURABLE:-0}" != 1 ]; then
+		echo "fsync = off" >>"$work/settings"
+	fi
+	as_owner tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
+	for tries in 1 2 3 4 5; do
+		pg_port=$(free_ports 1)
+		as_owner tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null
+		if as_owner "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 60 start \
+			>"$work/pg_ctl.log" 2>&1 </dev/null; then
+			break
+		fi
+		[ "$tries" != 5 ] && grep -q 'Address already in use' "$work/postgres.log" || return 1
+		as_owner rm "$work/postgres.log"
+	done
+	export PGHOST=127.0.0.1 PGPORT=$pg_port PGUSER=postgres PGPASSWORD=$password PGDATABASE=postgres
+	setting PGHOST "$PGHOST"
+	setting PGPORT "$PGPORT"
+	setting PGUSER "$PGUSER"
+	setting PGPASSWORD "$PGPASSWORD"
+	setting PGDATABASE "$PGDATABASE"
+	setting LOYALTY_BINDIR "$bin"
+	setting LOYALTY_PGDATA "$work/data"
+	setting LOYALTY_LOG "$work/postgres.log"
+	setting LOYALTY_SOCKET_DIR "$work"
+}
+
+query() {
+	"$bin/psql" -XqAt -v ON_ERROR_STOP=1 "$@"
+}
+
+make_database() {
+	authenticator_password=$(random_password)
+	query <<-END
+		CREATE DATABASE loyalty;
+		CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD '$authenticator_password';
+		CREATE ROLE web_anon NOLOGIN;
+		GRANT web_anon TO authenticator;
+		ALTER ROLE web_anon SET statement_timeout = '30s';
+	END
+	export PGDATABASE=loyalty
+	setting PGDATABASE "$PGDATABASE"
+	query -c 'SET client_min_messages = warning; CREATE EXTENSION loyalty'
+	query -c "SELECT loyalty.grant_api('web_anon')" >/dev/null
+}
+
+# Wait until URL answers with a status that the pattern matches.
+wait_for() {
+	local pid_file=$1 url=$2 pattern=$3 tries status
+	for tries in $(seq 300); do
+		[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")" || [ "$tries" -lt 20 ] || return 1
+		status=$(curl -s -o /dev/null -m 10 -w '%{http_code}' "$url" || true)
+		if [[ $status =~ $pattern ]]; then
+			[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")"
+			return
+		fi
+		sleep 0.1
+	done
+	return 1
+}
+
+start_postgrest() {
+	local tries postgrest
+	postgrest=${LOYALTY_POSTGREST:-$(command -v postgrest || true)}
+	if [ -z "$postgrest" ]; then
+		[ -x "$root/.deps/postgrest" ] || die "there is no PostgREST; run: make deps"
+		postgrest=$work/postgrest
+		cp "$root/.deps/postgrest" "$postgrest"
+		give "$postgrest"
+	fi
+	cp "$root/http/postgrest.conf" "$work/postgrest.conf"
+	give "$work/postgrest.conf"
+	for tries in 1 2 3; do
+		rest_port=$(free_ports 1)
+		rm -f "$work/postgrest.pid"
+		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
+			PGRST_SERVER_PORT=$rest_port \
+			as_owner sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
+			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
+		disown
+		if wait_for "$work/postgrest.pid" "http://127.0.0.1:$rest_port/" '^200$'; then
+			setting POSTGREST_URL "http://127.0.0.1:$rest_port"
+			return
+		fi
+		grep -q 'Address already in use\|resource busy' "$work/postgrest.log" || return 1
+	done
+	return 1
+}
+
+start_nginx() {
+	local tries nginx rate=${LOYALTY_RATE:-}
+	nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
+	mkdir -p "$work/nginx"
+	for tries in 1 2 3; do
+		web_port=$(free_ports 1)
+		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$web_port/" \
+			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
+		give "$work/nginx"
+		if as_owner "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
+			>"$work/nginx.log" 2>&1 </dev/null &&
+			wait_for "$work/nginx/nginx.pid" "http://127.0.0.1:$web_port/" '^[1-4]..$'; then
+			setting LOYALTY_URL "http://127.0.0.1:$web_port"
+			return
+		fi
+		grep -q 'Address already in use' "$work/nginx.log" || return 1
+	done
+	return 1
+}
+
+# The file prints NAME=value lines, which become settings.
+load_demo() {
+	local line
+	[ -e "$root/test/demo.sql" ] || return 0
+	query -f - <"$root/test/demo.sql" >"$work/demo.out"
+	while IFS= read -r line; do
+		[ -n "$line" ] || continue
+		[[ $line =~ ^(LOYALTY_[A-Z0-9_]+)=\'?([^\']*)\'?$ ]] || { say "test/demo.sql printed: $line"; return 1; }
+		setting "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+	done <"$work/demo.out"
+}
+
+up() {
+	down
+	mkdir -p "$run"
+	work=$(make_work_dir "${LOYALTY_TMP:-/tmp}")
+	printf '%s\n' "$work" >"$run/folder"
+	: >"$run/env"
+	trap give_up EXIT
+	trap 'exit 130' INT TERM
+	bin=${LOYALTY_BIN:-}
+	if [ -z "$bin" ]; then
+		bin=$("$root/test/install.sh" "$work/install")
+		give "$work/install"
+	fi
+	cd "$work"
+	case $level in
+		cluster) start_postgres ;;
+		database) start_postgres; make_database ;;
+		http) start_postgres; make_database; start_postgrest; start_nginx ;;
+		demo) start_postgres; make_database; load_demo; start_postgrest; start_nginx ;;
+		*) die "no level \"$level\"" ;;
+	esac
+	trap - EXIT
+}
+
+case $command in
+	up | down)
+		# The folder is named from where we were called.
+		case $run in /*) ;; *) run=$PWD/$run ;; esac
+		"$command"
+		;;
+	*) die "usage: stack.sh up|down [FOLDER [LEVEL]]" ;;
+esac

@@ -1,0 +1,105 @@
+-- Mutated literals of the SQL types.  An oracle written with regular
+-- expressions says what each text means; input must agree with it, and
+-- whatever it refuses it must refuse with an error that names the type.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS loyalty;
+RESET client_min_messages;
+
+-- Up to four edits of a seed: drop, double, replace or insert a character.
+CREATE FUNCTION pg_temp.mutate(seed text, alphabet text) RETURNS text
+	LANGUAGE plpgsql AS $$
+DECLARE
+	mutant text := seed;
+	pos integer;
+	c text;
+BEGIN
+	FOR i IN 1 .. floor(random() * 5)::integer LOOP
+		pos := 1 + floor(random() * (length(mutant) + 1))::integer;
+		c := substr(alphabet, 1 + floor(random() * length(alphabet))::integer, 1);
+		mutant := CASE floor(random() * 4)::integer
+			WHEN 0 THEN overlay(mutant PLACING '' FROM pos FOR 1)
+			WHEN 1 THEN overlay(mutant PLACING repeat(substr(mutant, pos, 1), 2) FROM pos FOR 1)
+			WHEN 2 THEN overlay(mutant PLACING c FROM pos FOR 1)
+			ELSE overlay(mutant PLACING c FROM pos FOR 0)
+		END;
+	END LOOP;
+	RETURN mutant;
+END
+$$;
+
+-- What a literal of the type means, as text, or NULL if it is none.
+CREATE FUNCTION pg_temp.meaning(type text, literal text) RETURNS text
+	LANGUAGE plpgsql AS $$
+DECLARE
+	digits text := translate(literal, '+- ', '');
+BEGIN
+	IF type = 'points' THEN
+		IF literal !~ '^[ \t\n\v\f\r]*[+-]?[0-9]+(\.[0-9]{1,4})?[ \t\n\v\f\r]*$' THEN
+			RETURN NULL;
+		END IF;
+		RETURN (SELECT CASE WHEN n BETWEEN -922337203685477.5808 AND 922337203685477.5807 THEN trim_scale(n)::text END
+				FROM (SELECT btrim(literal, E' \t\n\v\f\r')::numeric) AS t(n));
+	END IF;
+	IF literal !~ '^ *\+?[0-9]([ -]*[0-9])* *$' THEN
+		RETURN NULL;
+	END IF;
+	RETURN CASE
+		WHEN literal ~ '\+' THEN substring(digits FROM '^521?([0-9]{10})$')
+		ELSE coalesce(substring(digits FROM '^[0-9]{10}$'), substring(digits FROM '^(?:52|521|01|044|045)([0-9]{10})$'))
+	END;
+END
+$$;
+
+-- Soft input, where the server has it.
+CREATE FUNCTION pg_temp.soft_valid(literal text, type text) RETURNS boolean
+	LANGUAGE plpgsql AS $$
+DECLARE
+	valid boolean;
+BEGIN
+	EXECUTE 'SELECT pg_catalog.pg_input_is_valid($1, $2)' INTO valid USING literal, 'loyalty.' || type;
+	RETURN valid;
+END
+$$;
+
+CREATE FUNCTION pg_temp.check_literal(type text, literal text) RETURNS boolean
+	LANGUAGE plpgsql AS $$
+DECLARE
+	meant text := pg_temp.meaning(type, literal);
+	got text;
+BEGIN
+	IF current_setting('server_version_num')::integer >= 160000
+		AND pg_temp.soft_valid(literal, type) <> (meant IS NOT NULL) THEN
+		RAISE EXCEPTION 'soft input of % %: expected %', type, quote_literal(literal), meant;
+	END IF;
+	BEGIN
+		got := CASE type WHEN 'points' THEN literal::loyalty.points::text ELSE literal::loyalty.phone::text END;
+	EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+		IF strpos(SQLERRM, 'type ' || type) = 0 OR strpos(SQLERRM, literal) = 0 THEN
+			RAISE EXCEPTION 'error for % % does not name them: %', type, quote_literal(literal), SQLERRM;
+		END IF;
+	END;
+	IF got IS DISTINCT FROM meant THEN
+		RAISE EXCEPTION 'input of % %: expected %, got %', type, quote_literal(literal), meant, got;
+	END IF;
+	RETURN got IS NOT NULL;
+END
+$$;
+
+-- Enough of both kinds came by; otherwise the mutation proves nothing.
+SELECT setseed(0.5) IS NOT NULL AS seeded;
+SELECT seeds.type, count(*) FILTER (WHERE ok) > 500 AS accepted, count(*) FILTER (WHERE NOT ok) > 500 AS refused
+FROM (VALUES
+	('points', ARRAY['0', '150.50', '-0.0001', ' +12.5 ', '922337203685477.5807', '-922337203685477.5808', '1.2345'],
+		E'0123456789..+-eE, \t\n\v_xNañ٣'),
+	('phone', ARRAY['3312345678', '+523312345678', '5213312345678', '013312345678', '0443312345678', '33 1234-5678', '+52 1 045 123 4567'],
+		E'0123456789 -+.()\tañ３')) AS seeds(type, literals, alphabet),
+	LATERAL (SELECT pg_temp.check_literal(seeds.type, pg_temp.mutate(seeds.literals[1 + i % 7], seeds.alphabet)) AS ok
+			 FROM generate_series(1, 8000) i) AS checked
+GROUP BY seeds.type ORDER BY seeds.type;
+
+-- Long ones.
+SELECT pg_temp.check_literal('points', repeat('0', 100000) || '1') AS t,
+	pg_temp.check_literal('points', '0.' || repeat('0', 100000)) AS f,
+	pg_temp.check_literal('points', repeat('9', 100000)) AS f,
+	pg_temp.check_literal('phone', repeat('3', 100000)) AS f,
+	pg_temp.check_literal('phone', '33' || repeat(' ', 100000) || '12345678') AS t;

@@ -1,0 +1,276 @@
+#!/bin/bash
+# tidy.sh - the rules of style that a program can check, as TAP.
+#
+# With PGDATABASE naming a database that has the extension, its objects are
+# checked too; without, those checks are skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+number=0
+failed=0
+
+# fact NAME COMMAND...: what the command prints are the offences.
+fact() {
+	local name=$1 offences
+	shift
+	number=$((number + 1))
+	if ! offences=$("$@" 2>&1); then
+		offences="${offences:+$offences$'\n'}the check itself failed"
+	fi
+	if [ -z "$offences" ]; then
+		echo "ok $number - $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $number - $name"
+		printf '%s\n' "$offences" | head -n 40 | sed 's/^/#   /'
+	fi
+}
+
+skip() {
+	number=$((number + 1))
+	echo "ok $number - $1 # SKIP $2"
+}
+
+# The project's own files, without what is built or fetched.
+mapfile -t sources < <(find . \( -name .git -o -name .deps -o -name .run -o -name results \) -prune -o -type f \
+	! -name '*.o' ! -name '*.so' ! -name '*.bc' ! -path './sql/loyalty--*' -print | sort)
+
+# grep, but finding nothing is no failure.
+search() {
+	grep -nI "$@" || [ $? -lt 2 ]
+}
+
+# --- sources ----------------------------------------------------------------
+
+banned_words() {
+	local words='TO''DO|FIX''ME|XX''X|HA''CK'
+	search -wE "$words" "${sources[@]}"
+}
+
+machine_paths() {
+	local paths='/ho''me/|/ro''ot/|/wo''rk/|/Us''ers/'
+	search -E "(^|[^A-Za-z0-9_.~-])($paths)" "${sources[@]}"
+}
+
+trailing_space() {
+	local file
+	for file in "${sources[@]}"; do
+		[[ $file == ./expected/* ]] || search -HE '[[:space:]]+$' "$file"
+	done
+}
+
+long_files() {
+	wc -l src/*.c src/*.h | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines" }'
+}
+
+# A function's body starts and ends with a brace in the first column.
+long_functions() {
+	awk '
+		FNR == 1 { start = 0 }
+		/^[A-Za-z_].*\(/ { name = $0; named = FNR }
+		/^\{/ { start = FNR }
+		/^\}/ && !/^\}[ \t]*[A-Za-z_]*;/ {
+			if (start && named && FNR - start - 1 > 70)
+				print FILENAME ":" start ": " FNR - start - 1 " lines: " name
+			start = 0
+		}' src/*.c
+}
+
+# Only one file knows jansson.  Its json_object() has the name of a function of
+# PostgreSQL, which the server would call instead.
+jansson_elsewhere() {
+	grep -nE 'jansson\.h|[^a-z_]json_object *\(' src/*.[ch] | grep -v '^src/json\.[ch]:.*jansson\.h' || true
+}
+
+# Statement by statement: each ereport(ERROR, ...) says which errcode.
+error_without_code() {
+	perl -0777 -ne '
+		while (/\b(?:ereport|errsave|ereturn)\s*\((.*?)\)\s*;/sg) {
+			my ($call, $at) = ($1, $-[0]);
+			next if $call !~ /^\s*(ERROR|FATAL|PANIC)\b/ || $call =~ /\berrcode\w*\s*\(|sqlerrcode|sqlstate/;
+			my $line = 1 + (substr($_, 0, $at) =~ tr/\n//);
+			print "$ARGV:$line\n";
+		}' src/*.c
+}
+
+file_without_head() {
+	local file
+	for file in src/*.[ch]; do
+		head -n 2 "$file" | grep -qF "$(basename "$file")" || echo "$file"
+	done
+	for file in sql/parts/*.sql; do
+		head -n 1 "$file" | grep -qE '^(--|/\*)' || echo "$file"
+	done
+}
+
+scripts_parse() {
+	local file
+	for file in test/*.sh test/bench/*.sh; do
+		[ ! -e "$file" ] || bash -n "$file"
+	done
+}
+
+# --- tests ------------------------------------------------------------------
+
+# pg_regress would silently take sql/NAME.sql for the test of that name.
+test_names() {
+	local file name
+	for file in test/sql/*.sql; do
+		[ -e "$file" ] || continue
+		name=$(basename "$file" .sql)
+		[ ! -e "sql/$name.sql" ] || echo "sql/$name.sql hides $file"
+		[[ $name == tap_* ]] || [ -e "expected/$name.out" ] || echo "expected/$name.out is missing"
+	done
+	for file in test/specs/*.spec; do
+		[ -e "$file" ] || continue
+		name=$(basename "$file" .spec)
+		[[ $name == iso_* ]] || echo "$file: the name of an isolation test starts with iso_"
+		[ -e "expected/$name.out" ] || echo "expected/$name.out is missing"
+	done
+	for file in expected/*.out; do
+		[ -e "$file" ] || continue
+		name=$(basename "$file" .out)
+		name=${name%_[0-9]}
+		[ -e "test/sql/$name.sql" ] || [ -e "test/specs/$name.spec" ] || echo "$file belongs to no test"
+	done
+}
+
+# What is in these folders and would not be run.
+tests_not_run() {
+	find test/sql -type f ! -name '*.sql'
+	find test/specs -type f ! -name '*.spec'
+	find test/t -type f ! -name '*.pl' ! -name '*.pm' ! -name '*.sql'
+	find test/bench -type f -name '*.sh' ! -perm -u+x
+}
+
+# An expected transcript of an error that nobody expected is no test.
+expected_accidents() {
+	search -rE 'could not (access|load|open) |server closed the connection|syntax error at or near' expected
+}
+
+# --- the library ------------------------------------------------------------
+
+defined_in() { nm -D --defined-only "$1" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u; }
+
+# A symbol that both export is the server's for us, whatever we meant.
+ambiguous_symbols() {
+	local jansson server undefined
+	jansson=$(ldd loyalty.so | awk '/libjansson/ { print $3 }')
+	server=${LOYALTY_BIN:-$("${PG_CONFIG:-pg_config}" --bindir)}/postgres
+	[ -n "$jansson" ] || { echo "loyalty.so is not linked with jansson"; return; }
+	undefined=$(nm -D --undefined-only loyalty.so | awk '{ sub(/@.*/, "", $2); print $2 }' | sort -u)
+	comm -12 <(comm -12 <(defined_in "$jansson") <(defined_in "$server")) <(printf '%s\n' "$undefined")
+}
+
+# --- the objects of the extension -------------------------------------------
+
+query() {
+	"${LOYALTY_BIN:+$LOYALTY_BIN/}psql" -XAtq -v ON_ERROR_STOP=1 -c "
+		CREATE TEMP VIEW members AS
+		SELECT d.classid, d.objid
+		FROM pg_catalog.pg_depend d
+		JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+		WHERE e.extname = 'loyalty' AND d.deptype = 'e';" -c "$1"
+}
+
+extension_is_there() {
+	query "SELECT 'the database has no extension loyalty' WHERE NOT EXISTS (SELECT FROM members)"
+}
+
+# Row types, array types, toast tables and indexes speak through their table;
+# casts, operator classes and families through their type.
+objects_without_comment() {
+	query "
+		SELECT pg_catalog.pg_describe_object(m.classid, m.objid, 0)
+		FROM members m
+		WHERE m.classid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_type'::regclass,
+							'pg_catalog.pg_namespace'::regclass)
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_description d
+						  WHERE d.classoid = m.classid AND d.objoid = m.objid AND d.objsubid = 0)
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+						  WHERE m.classid = 'pg_catalog.pg_class'::regclass AND c.oid = m.objid AND c.relkind IN ('i', 'I', 't'))
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type t
+						  LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+						  WHERE m.classid = 'pg_catalog.pg_type'::regclass AND t.oid = m.objid
+							AND (t.typelem <> 0 AND t.typcategory = 'A' OR c.relkind IN ('r', 'v', 'm', 'p')))
+		ORDER BY 1"
+}
+
+# What a type cannot do without its users: input and output, operators, casts
+# and aggregates of the SQL types.
+public_functions() {
+	query "
+		SELECT p.oid::regprocedure
+		FROM members m
+		JOIN pg_catalog.pg_proc p ON p.oid = m.objid AND m.classid = 'pg_catalog.pg_proc'::regclass
+		WHERE EXISTS (SELECT FROM pg_catalog.aclexplode(COALESCE(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+					  WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE')
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type t JOIN members tm ON tm.objid = t.oid
+						  WHERE tm.classid = 'pg_catalog.pg_type'::regclass AND t.typtype = 'b'
+							AND (t.oid = ANY (p.proargtypes) OR t.oid = p.prorettype))
+		  AND p.provolatile <> 'i'
+		ORDER BY 1"
+}
+
+public_tables() {
+	query "
+		SELECT c.oid::regclass || ': ' || a.privilege_type
+		FROM members m
+		JOIN pg_catalog.pg_class c ON c.oid = m.objid AND m.classid = 'pg_catalog.pg_class'::regclass
+		CROSS JOIN pg_catalog.aclexplode(c.relacl) a
+		WHERE a.grantee = 0
+		ORDER BY 1"
+}
+
+definer_functions() {
+	query "
+		SELECT p.oid::regprocedure || CASE WHEN r.rolsuper THEN ': owner is a superuser' ELSE ': search_path is not pinned' END
+		FROM members m
+		JOIN pg_catalog.pg_proc p ON p.oid = m.objid AND m.classid = 'pg_catalog.pg_proc'::regclass
+		JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
+		WHERE p.prosecdef
+		  AND (r.rolsuper OR NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) s WHERE s LIKE 'search\_path=%'))
+		ORDER BY 1"
+}
+
+tables_not_dumped() {
+	query "
+		SELECT c.oid::regclass
+		FROM members m
+		JOIN pg_catalog.pg_class c ON c.oid = m.objid AND m.classid = 'pg_catalog.pg_class'::regclass
+		WHERE c.relkind IN ('r', 'p', 'S')
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = 'loyalty' AND c.oid = ANY (e.extconfig))
+		ORDER BY 1"
+}
+
+# --- all of them ------------------------------------------------------------
+
+fact "no unfinished business" banned_words
+fact "no path of a machine" machine_paths
+fact "no space at the end of a line" trailing_space
+fact "C files have at most 800 lines" long_files
+fact "C functions have at most 70 lines" long_functions
+fact "only json.c knows jansson, and json_object() is not called" jansson_elsewhere
+fact "errors have an errcode" error_without_code
+fact "files say what they are" file_without_head
+fact "scripts parse" scripts_parse
+fact "tests and expected transcripts match" test_names
+fact "all tests are run" tests_not_run
+fact "no transcript expects an accident" expected_accidents
+if [ -e loyalty.so ]; then
+	fact "no symbol of jansson is one of PostgreSQL" ambiguous_symbols
+else
+	skip "no symbol of jansson is one of PostgreSQL" "loyalty.so is not built"
+fi
+if [ -n "${PGDATABASE:-}" ]; then
+	fact "the extension is there" extension_is_there
+	fact "objects have comments" objects_without_comment
+	fact "no function that does something is PUBLIC's" public_functions
+	fact "no table is PUBLIC's" public_tables
+	fact "SECURITY DEFINER functions have a modest owner and a pinned search_path" definer_functions
+	fact "all tables with data are dumped" tables_not_dumped
+else
+	skip "objects of the extension" "no database"
+fi
+echo "1..$number"
+[ $failed = 0 ]

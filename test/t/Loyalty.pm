@@ -1,0 +1,350 @@
+# Loyalty.pm - a running system for the tests in this folder.
+#
+#     use FindBin;
+#     use lib $FindBin::Bin;
+#     use Loyalty;
+#
+#     my $stack = Loyalty->start;                  # or (level => 'database')
+#     is $stack->psql('SELECT 1'), '1';
+#     my $answer = $stack->form('/wallet/get');
+#     is $answer->{status}, 200;
+#
+# test/stack.sh starts and stops it; it ends with the test.  A test whose server
+# crashed fails, unless it said expect_crash.
+package Loyalty;
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Spec;
+use File::Temp qw(tempdir);
+use HTTP::Tiny;
+use IO::Socket::INET;
+use IPC::Run ();
+use JSON::PP ();
+use Test::More ();
+
+my $script = File::Spec->rel2abs(dirname(__FILE__) . '/../stack.sh');
+my @running;
+
+# PostgreSQL does not run as root.
+my @as_owner = $> == 0 ? qw(setpriv --reuid=postgres --regid=postgres --init-groups --) : ();
+
+# Levels: cluster, database, http, demo (what you get unless told; it has the
+# rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s'.
+sub start
+{
+	my ($class, %option) = @_;
+	my $self = bless {
+		run => tempdir('run.XXXXXX', DIR => $ENV{LOYALTY_TMP} // '/tmp', CLEANUP => 1) . '/stack',
+		level => $option{level} // 'demo',
+		log_offset => 0,
+	}, $class;
+	local $ENV{LOYALTY_DURABLE} = $option{durable} ? 1 : 0;
+	local $ENV{LOYALTY_RATE} = $option{rate} // '';
+	push @running, $self;
+	system($script, 'up', $self->{run}, $self->{level}) == 0
+		or die "the servers did not start\n";
+	$self->read_settings;
+	return $self;
+}
+
+# What stack.sh wrote: the settings, by their names in .run/env.
+sub read_settings
+{
+	my $self = shift;
+	open my $in, '<:encoding(UTF-8)', "$self->{run}/env" or die "$self->{run}/env: $!\n";
+	while (my $line = <$in>)
+	{
+		$line =~ /^(\w+)='(.*)'$/ or next;
+		my ($name, $value) = ($1, $2);
+		$value =~ s/'\\''/'/g;
+		$self->{env}{$name} = $value;
+	}
+	return;
+}
+
+# A setting: $stack->env('LOYALTY_APIKEY').
+sub env { return $_[0]{env}{$_[1]} // die "there is no setting $_[1]\n" }
+
+sub url { return $_[0]->env('LOYALTY_URL') }
+sub bindir { return $_[0]->env('LOYALTY_BINDIR') }
+sub data_dir { return $_[0]->env('LOYALTY_PGDATA') }
+sub port { return $_[0]->env('PGPORT') }
+
+# A folder for the test's own files, removed with the stack.  A second server
+# whose data directory is in here is stopped with the stack too.
+sub work_dir { return dirname($_[0]->data_dir) }
+
+# Run CODE with the settings of libpq in the environment; options replace them.
+sub with_env
+{
+	my ($self, $code, %option) = @_;
+	local %ENV = (%ENV, map { $_ => $self->env($_) } grep { /^PG/ } keys %{$self->{env}});
+	$ENV{PGDATABASE} = $option{dbname} if defined $option{dbname};
+	$ENV{PGUSER} = $option{user} if defined $option{user};
+	$ENV{PGPASSWORD} = $option{password} if defined $option{password};
+	$ENV{PGPORT} = $option{port} if defined $option{port};
+	$ENV{PATH} = $self->bindir . ":$ENV{PATH}";
+	return $code->();
+}
+
+# --- SQL ----------------------------------------------------------------------
+
+sub psql_command
+{
+	return ('psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-f', '-');
+}
+
+sub try_psql
+{
+	my ($self, $sql, %option) = @_;
+	my ($out, $err) = ('', '');
+	utf8::encode($sql) if utf8::is_utf8($sql);
+	my $fine = $self->with_env(
+		sub { IPC::Run::run([psql_command()], '<', \$sql, '>', \$out, '2>', \$err) }, %option);
+	utf8::decode($_) for $out, $err;
+	chomp $out;
+	return ($fine, $out, $err);
+}
+
+# What the statements print, unaligned; dies if one fails.
+sub psql
+{
+	my ($self, $sql, %option) = @_;
+	my ($fine, $out, $err) = $self->try_psql($sql, %option);
+	die "psql failed: $err\n  $sql\n" unless $fine;
+	return $out;
+}
+
+# The error that the statements end with: {sqlstate, message, detail, hint};
+# undef if there is none.
+sub psql_error
+{
+	my ($self, $sql, %option) = @_;
+	my ($fine, $out, $err) = $self->try_psql($sql, %option);
+	return if $fine;
+	my ($sqlstate, $message) = $err =~ /^(?:psql:\S+ )?(?:ERROR|FATAL|PANIC): +([0-9A-Z]{5}): (.*)$/m;
+	my ($detail) = $err =~ /^DETAIL: +(.*)$/m;
+	my ($hint) = $err =~ /^HINT: +(.*)$/m;
+	return {sqlstate => $sqlstate, message => $message // $err, detail => $detail, hint => $hint};
+}
+
+# A session in the background: $session->query($sql) waits for the answer,
+# $session->send($sql) does not and $session->receive gets it later, errors in
+# it as psql prints them; $session->close ends it.
+sub connect_async
+{
+	my ($self, %option) = @_;
+	return $self->with_env(sub { Loyalty::Session->new }, %option);
+}
+
+# --- HTTP ---------------------------------------------------------------------
+
+# {status, headers, body}: the body as bytes.  A path is sent to the gateway,
+# an address to where it says.
+sub http
+{
+	my ($self, $method, $path, $headers, $body) = @_;
+	my $url = $path =~ m{^http://} ? $path : $self->url . $path;
+	my %request = (headers => {%{$headers // {}}});
+	if (defined $body)
+	{
+		utf8::encode($body) if utf8::is_utf8($body);
+		$request{content} = $body;
+	}
+	my $answer = HTTP::Tiny->new(timeout => 60, max_redirect => 0, keep_alive => 0)->request($method, $url, \%request);
+	die "no answer from $url: $answer->{content}\n" if $answer->{status} == 599;
+	return {status => $answer->{status}, headers => $answer->{headers}, body => $answer->{content}};
+}
+
+# The same with the body decoded into {json}.
+sub http_json
+{
+	my ($self, @request) = @_;
+	my $answer = $self->http(@request);
+	$answer->{json} = eval { JSON::PP->new->utf8->allow_nonref->decode($answer->{body}) };
+	return $answer;
+}
+
+sub form_encode
+{
+	my @fields = @_;
+	my @pairs;
+	while (my ($name, $value) = splice @fields, 0, 2)
+	{
+		for ($name, $value)
+		{
+			$_ //= '';
+			utf8::encode($_) if utf8::is_utf8($_);
+			s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge;
+		}
+		push @pairs, "$name=$value";
+	}
+	return join '&', @pairs;
+}
+
+# Post a form as the demo's merchant, like a client of the documented API.
+# Fields as a hash, or as a list when their order or repetition matters;
+# headers replace the usual ones.
+sub form
+{
+	my ($self, $path, $fields, $headers) = @_;
+	my @fields = ref $fields eq 'HASH' ? map { $_ => $fields->{$_} } sort keys %$fields : @{$fields // []};
+	return $self->http_json('POST', $path,
+		{apikey => $self->{env}{LOYALTY_APIKEY} // '', 'Content-Type' => 'application/x-www-form-urlencoded', %{$headers // {}}},
+		form_encode(@fields));
+}
+
+# Bytes to the gateway as they are; all bytes that come back before it closes
+# the connection, or is silent for some seconds.
+sub raw
+{
+	my ($self, $bytes, %option) = @_;
+	my ($address) = $self->url =~ m{^http://(.*)$};
+	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10) or die "connect: $@\n";
+	my ($answer, $readable) = ('', '');
+	local $SIG{PIPE} = 'IGNORE';
+	$socket->print($bytes);
+	$socket->flush;
+	vec($readable, fileno($socket), 1) = 1;
+	while (select(my $ready = $readable, undef, undef, $option{silence_s} // 5))
+	{
+		sysread($socket, $answer, 65536, length $answer) or last;
+	}
+	close $socket;
+	return $answer;
+}
+
+# --- the server -----------------------------------------------------------------
+
+# What PostgreSQL logged since the stack started, or since forget_log.
+sub server_log
+{
+	my $self = shift;
+	open my $in, '<:encoding(UTF-8)', $self->env('LOYALTY_LOG') or die "server log: $!\n";
+	seek $in, $self->{log_offset}, 0;
+	local $/;
+	return <$in> // '';
+}
+
+sub forget_log
+{
+	my $self = shift;
+	$self->{log_offset} = -s $self->env('LOYALTY_LOG') // 0;
+	return;
+}
+
+sub pg_ctl
+{
+	my ($self, @arguments) = @_;
+	my $fine = IPC::Run::run(
+		[@as_owner, $self->bindir . '/pg_ctl', '-D', $self->data_dir, '-w', '-t', '120', @arguments],
+		'<', '/dev/null', '>', $self->work_dir . '/pg_ctl.log', '2>&1');
+	die "pg_ctl @arguments failed\n" unless $fine;
+	return;
+}
+
+sub stop_postgres { my ($self, $mode) = @_; return $self->pg_ctl('-m', $mode // 'fast', 'stop') }
+sub start_postgres { my ($self) = @_; return $self->pg_ctl('-l', $self->env('LOYALTY_LOG'), 'start') }
+
+sub restart_postgres
+{
+	my ($self, $mode) = @_;
+	$self->stop_postgres($mode);
+	return $self->start_postgres;
+}
+
+# From now on a crash of the server is part of the test.
+sub expect_crash { $_[0]{crash_expected} = 1; return }
+
+sub stop
+{
+	my $self = shift;
+	return 1 if $self->{stopped}++;
+	my $crashed = 0;
+	if (!$self->{crash_expected} && $self->{env} && -e $self->env('LOYALTY_LOG'))
+	{
+		$self->{log_offset} = 0;
+		my @lines = grep { /PANIC|TRAP:|terminated by signal/ } split /\n/, $self->server_log;
+		Test::More::diag("the server crashed: $_") for @lines;
+		$crashed = @lines > 0;
+	}
+	system($script, 'down', $self->{run});
+	return !$crashed;
+}
+
+END
+{
+	my $status = $?;
+	for my $stack (@running)
+	{
+		$status ||= 99 unless $stack->stop;
+	}
+	$? = $status;
+}
+
+# So that the servers end when the test is told to.
+$SIG{$_} = sub { exit 130 } for qw(INT TERM);
+
+package Loyalty::Session;
+
+sub new
+{
+	my $class = shift;
+	my $self = bless {in => '', out => '', sent => 0, asked => 0}, $class;
+	my @command = ('psql', '-XqAt', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-f', '-');
+	$self->{timer} = IPC::Run::timeout(120);
+	$self->{harness} = IPC::Run::start(\@command, '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{out}, $self->{timer});
+	return $self;
+}
+
+sub send
+{
+	my ($self, $sql) = @_;
+	utf8::encode($sql) if utf8::is_utf8($sql);
+	$self->{sent}++;
+	$self->{in} .= "$sql\n;\n\\echo -- answer $self->{sent} --\n";
+	$self->{harness}->pump_nb;
+	return;
+}
+
+sub receive
+{
+	my $self = shift;
+	my $number = ++$self->{asked};
+	my $end = qr/^-- answer $number --\n/m;
+	$self->{timer}->start(120);
+	$self->{harness}->pump until $self->{out} =~ $end;
+	my ($answer) = $self->{out} =~ /\A(.*?)^-- answer $number --\n/ms;
+	$self->{out} =~ s/\A.*?^-- answer $number --\n//ms;
+	utf8::decode($answer);
+	chomp $answer;
+	return $answer;
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+	$self->send($sql);
+	return $self->receive;
+}
+
+# Has the answer to the oldest send arrived?
+sub is_ready
+{
+	my $self = shift;
+	my $number = $self->{asked} + 1;
+	$self->{harness}->pump_nb;
+	return $self->{out} =~ /^-- answer $number --$/m ? 1 : 0;
+}
+
+sub close
+{
+	my $self = shift;
+	$self->{harness}->finish;
+	return;
+}
+
+1;

@@ -296,7 +296,7 @@ sub new
 	my $self = bless {in => '', out => '', sent => 0, asked => 0}, $class;
 	my @command = ('psql', '-XqAt', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-f', '-');
 	$self->{timer} = IPC::Run::timeout(120);
-	$self->{harness} = IPC::Run::start(\@command, '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{out}, $self->{timer});
+	$self->{harness} = IPC::Run::start(\@command, '<', \$self->{in}, '>', \$self->{out}, '2>&1', $self->{timer});
 	return $self;
 }
 

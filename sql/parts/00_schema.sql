@@ -1,0 +1,44 @@
+-- The two schemas and the role that everything in them runs as.
+
+CREATE SCHEMA loyalty;
+COMMENT ON SCHEMA loyalty IS
+'Loyalty programs: typed functions that raise SQLSTATEs of class L, views for reporting, and the tables behind them.';
+
+CREATE SCHEMA loyalty_api;
+COMMENT ON SCHEMA loyalty_api IS
+$$Loyalty API
+The documented wallet API as functions for PostgREST. They answer the documented JSON with its HTTP status, on failure too. The header apikey authenticates; a header Idempotency-Key makes a retry safe.$$;
+
+-- Roles belong to the server, not to the database, so the role may be there
+-- already.  One that could log in or outrank its caller is not ours to use.
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'loyalty_engine') THEN
+		CREATE ROLE loyalty_engine NOLOGIN NOINHERIT;
+		COMMENT ON ROLE loyalty_engine IS 'Owns the functions of the extension loyalty; nobody logs in as it.';
+	ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles
+				  WHERE rolname = 'loyalty_engine'
+					AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)) THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'duplicate_object',
+			MESSAGE = 'role "loyalty_engine" exists with more rights than the extension allows',
+			HINT = 'It must be NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS.';
+	END IF;
+END
+$$;
+
+GRANT USAGE ON SCHEMA loyalty TO loyalty_engine;
+
+CREATE FUNCTION loyalty.new_id() RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_id';
+COMMENT ON FUNCTION loyalty.new_id() IS
+'A new 63-bit id: milliseconds since 2020 and 21 random bits, ascending within a session. Needs no sequence, so nodes need not coordinate.';
+REVOKE ALL ON FUNCTION loyalty.new_id() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.new_id() TO loyalty_engine;
+
+CREATE FUNCTION loyalty.random_key(prefix text, bytes integer DEFAULT 24) RETURNS text
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_random_key';
+COMMENT ON FUNCTION loyalty.random_key(text, integer) IS
+'prefix followed by cryptographically random bytes (8 to 64) in hexadecimal. Errors: LY005 invalid_argument, LY500 internal_error.';
+REVOKE ALL ON FUNCTION loyalty.random_key(text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.random_key(text, integer) TO loyalty_engine;

@@ -1,0 +1,98 @@
+-- Branches, and the staff who work there.  Hiring and archiving are documented
+-- endpoints (loyalty.employee_add, loyalty.employee_disable).
+
+CREATE TABLE loyalty.branch (
+	merchant_id	bigint		NOT NULL REFERENCES loyalty.merchant,
+	branch_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
+	name		text		NOT NULL CHECK (name <> ''),
+	created_at	timestamptz	NOT NULL DEFAULT now(),
+	PRIMARY KEY (merchant_id, branch_id),
+	UNIQUE (merchant_id, name)
+);
+COMMENT ON TABLE loyalty.branch IS 'Where staff work. A branch comes into being with the first of its staff.';
+REVOKE ALL ON loyalty.branch FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.branch TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.branch', '');
+
+CREATE TABLE loyalty.staff (
+	merchant_id		bigint			NOT NULL REFERENCES loyalty.merchant,
+	staff_id		bigint			NOT NULL CHECK (staff_id > 0),
+	branch_id		bigint			NOT NULL,
+	role			text			NOT NULL CHECK (role IN ('cajero', 'gerente')),
+	name			text			NOT NULL CHECK (name <> ''),
+	number			loyalty.phone	NOT NULL,
+	password_secret	text			NOT NULL CHECK (password_secret LIKE 'SCRAM-SHA-256$%'),
+	restricted		boolean			NOT NULL DEFAULT false,
+	archived_at		timestamptz,
+	created_at		timestamptz		NOT NULL DEFAULT now(),
+	PRIMARY KEY (merchant_id, staff_id),
+	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty.branch
+);
+COMMENT ON TABLE loyalty.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
+COMMENT ON COLUMN loyalty.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
+COMMENT ON COLUMN loyalty.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
+COMMENT ON COLUMN loyalty.staff.restricted IS 'Whether the wallets of loyalty.staff_program are the only ones this person may operate.';
+CREATE UNIQUE INDEX staff_active_name ON loyalty.staff (merchant_id, lower(name)) WHERE archived_at IS NULL;
+CREATE UNIQUE INDEX staff_active_number ON loyalty.staff (merchant_id, number) WHERE archived_at IS NULL;
+REVOKE ALL ON loyalty.staff FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.staff TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.staff', '');
+
+CREATE TABLE loyalty.staff_program (
+	merchant_id	bigint	NOT NULL,
+	staff_id	bigint	NOT NULL,
+	program_id	bigint	NOT NULL,
+	PRIMARY KEY (merchant_id, staff_id, program_id),
+	FOREIGN KEY (merchant_id, staff_id) REFERENCES loyalty.staff,
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program
+);
+COMMENT ON TABLE loyalty.staff_program IS 'The wallets that restricted staff may operate.';
+REVOKE ALL ON loyalty.staff_program FROM PUBLIC;
+GRANT SELECT, INSERT, DELETE ON loyalty.staff_program TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.staff_program', '');
+
+CREATE FUNCTION loyalty.set_staff_wallets(merchant_id bigint, staff_id bigint, wallet_keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	wallet text;
+BEGIN
+	UPDATE loyalty.staff s SET restricted = set_staff_wallets.wallet_keys IS NOT NULL
+	WHERE s.merchant_id = set_staff_wallets.merchant_id AND s.staff_id = set_staff_wallets.staff_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+	END IF;
+
+	DELETE FROM loyalty.staff_program sp
+	WHERE sp.merchant_id = set_staff_wallets.merchant_id AND sp.staff_id = set_staff_wallets.staff_id;
+
+	FOREACH wallet IN ARRAY coalesce(set_staff_wallets.wallet_keys, '{}') LOOP
+		INSERT INTO loyalty.staff_program (merchant_id, staff_id, program_id)
+		SELECT p.merchant_id, set_staff_wallets.staff_id, p.program_id
+		FROM loyalty.program p
+		WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet
+		ON CONFLICT DO NOTHING;
+		IF NOT EXISTS (SELECT FROM loyalty.program p
+					   WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet) THEN
+			PERFORM loyalty.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) IS
+'Says which wallets a staff member may operate: exactly these wallet keys ({} for none), or NULL for every wallet of the merchant, also future ones, which is what new staff start with. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.verify_staff_password(merchant_id bigint, staff_id bigint, password text) RETURNS boolean
+LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_verify_staff_password';
+COMMENT ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) IS
+'Whether this is the password of this active staff member; takes some milliseconds on purpose. False, not an error, for unknown or archived staff.';
+REVOKE ALL ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.verify_staff_password(bigint, bigint, text) OWNER TO loyalty_engine;
+
+CREATE VIEW loyalty.staff_members AS
+SELECT s.merchant_id, s.staff_id, s.name, s.number, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at
+FROM loyalty.staff s JOIN loyalty.branch b USING (merchant_id, branch_id);
+ALTER VIEW loyalty.staff_members OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.staff_members IS 'Cashiers and managers with their branch, archived ones too, without their passwords.';

@@ -1,0 +1,81 @@
+-- What a merchant's plan allows: customers, redemptions, messages.
+--
+-- A quota is spread over stripes, so that two cashiers of one merchant take
+-- from different rows and neither waits for the other.  Each stripe holds its
+-- part and cannot go below zero, so the whole is never oversold; when the
+-- stripes in reach are empty, the last taker locks all of them and looks again.
+
+CREATE TABLE loyalty.quota (
+	merchant_id	bigint		NOT NULL REFERENCES loyalty.merchant,
+	resource	text		NOT NULL CHECK (resource IN ('customers', 'redemptions', 'messages')),
+	stripe		smallint	NOT NULL,
+	remaining	bigint		NOT NULL CHECK (remaining >= 0),
+	PRIMARY KEY (merchant_id, resource, stripe)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE loyalty.quota IS 'Striped counters of what is left. A merchant without rows for a resource has no limit on it.';
+REVOKE ALL ON loyalty.quota FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.quota TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.quota', '');
+
+CREATE FUNCTION loyalty.quota_stripes() RETURNS integer
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_quota_stripes';
+COMMENT ON FUNCTION loyalty.quota_stripes() IS 'How many stripes a quota is spread over.';
+REVOKE ALL ON FUNCTION loyalty.quota_stripes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.quota_stripes() TO loyalty_engine;
+
+CREATE FUNCTION loyalty.set_quota(merchant_id bigint, resource text, remaining bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	n CONSTANT integer := loyalty.quota_stripes();
+BEGIN
+	PERFORM loyalty.require_merchant(set_quota.merchant_id);
+	IF set_quota.remaining < 0 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
+		PERFORM loyalty.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is not negative, or NULL for no limit.');
+	END IF;
+	-- In the order in which takers lock, so that nobody waits in a circle.
+	PERFORM FROM loyalty.quota q
+	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource ORDER BY q.stripe FOR UPDATE;
+	IF set_quota.remaining IS NULL THEN
+		DELETE FROM loyalty.quota q WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource;
+	ELSE
+		INSERT INTO loyalty.quota AS q (merchant_id, resource, stripe, remaining)
+		SELECT set_quota.merchant_id, set_quota.resource, s, set_quota.remaining / n + (s < set_quota.remaining % n)::integer
+		FROM generate_series(0, n - 1) s
+		ON CONFLICT (merchant_id, resource, stripe) DO UPDATE SET remaining = excluded.remaining;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_quota(bigint, text, bigint) IS
+'Sets how many customers (registrations), redemptions or messages (prepaid credit, one each) a merchant has left; NULL: no limit, which is what a merchant starts with. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_quota(bigint, text, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_quota(bigint, text, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.add_quota(merchant_id bigint, resource text, amount bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n CONSTANT integer := loyalty.quota_stripes();
+BEGIN
+	IF coalesce(add_quota.amount, 0) <= 0 THEN
+		PERFORM loyalty.fail('invalid_argument', 'amount must be positive.');
+	END IF;
+	PERFORM FROM loyalty.quota q
+	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource ORDER BY q.stripe FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no limit on this resource; loyalty.set_quota() sets one.');
+	END IF;
+	UPDATE loyalty.quota q SET remaining = q.remaining + add_quota.amount / n + (q.stripe < add_quota.amount % n)::integer
+	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource;
+EXCEPTION WHEN numeric_value_out_of_range THEN
+	PERFORM loyalty.fail('invalid_argument', 'The sum does not fit.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint) IS
+'Adds to a quota that loyalty.set_quota() has set. amount: customers, redemptions or messages. Errors: LY005 invalid_argument, LY006 unknown_object when there is no limit to add to.';
+REVOKE ALL ON FUNCTION loyalty.add_quota(bigint, text, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.add_quota(bigint, text, bigint) OWNER TO loyalty_engine;
+
+CREATE VIEW loyalty.quotas AS
+SELECT merchant_id, resource, sum(remaining)::bigint AS remaining FROM loyalty.quota GROUP BY merchant_id, resource;
+ALTER VIEW loyalty.quotas OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.quotas IS 'What the merchants have left of each limited resource.';

@@ -1,0 +1,70 @@
+-- The outbox: texts to be sent to members, by a sender outside the database.
+
+CREATE TABLE loyalty.message (
+	merchant_id		bigint			NOT NULL,
+	message_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
+	member_id		bigint			NOT NULL,
+	channel			text			NOT NULL CHECK (channel IN ('sms', 'whatsapp')),
+	phone			loyalty.phone	NOT NULL,
+	body			text			NOT NULL,
+	created_at		timestamptz		NOT NULL DEFAULT now(),
+	attempts		integer			NOT NULL DEFAULT 0,
+	claimed_until	timestamptz,
+	sent_at			timestamptz,
+	PRIMARY KEY (merchant_id, message_id)
+);
+COMMENT ON TABLE loyalty.message IS 'The outbox. A row is written in the transaction of the operation it tells about.';
+COMMENT ON COLUMN loyalty.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
+COMMENT ON COLUMN loyalty.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';
+CREATE INDEX message_pending ON loyalty.message (merchant_id, message_id) WHERE sent_at IS NULL;
+REVOKE ALL ON loyalty.message FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.message TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.message', '');
+
+CREATE FUNCTION loyalty.claim_messages(
+	merchant_id bigint, max_messages integer DEFAULT 100, lease interval DEFAULT '1 minute',
+	OUT message_id bigint, OUT attempt integer, OUT channel text, OUT phone loyalty.phone, OUT body text)
+RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(claim_messages.max_messages, 0) NOT BETWEEN 1 AND 10000
+		OR coalesce(claim_messages.lease, '0') <= '0' THEN
+		PERFORM loyalty.fail('invalid_argument', 'max_messages is 1 to 10000, lease is positive.');
+	END IF;
+	RETURN QUERY
+	WITH due AS MATERIALIZED (
+		SELECT m.message_id FROM loyalty.message m
+		WHERE m.merchant_id = claim_messages.merchant_id AND m.sent_at IS NULL
+		  AND (m.claimed_until IS NULL OR m.claimed_until <= clock_timestamp())
+		ORDER BY m.message_id LIMIT claim_messages.max_messages
+		FOR UPDATE SKIP LOCKED
+	)
+	UPDATE loyalty.message m
+	SET attempts = m.attempts + 1, claimed_until = clock_timestamp() + claim_messages.lease
+	FROM due WHERE m.merchant_id = claim_messages.merchant_id AND m.message_id = due.message_id
+	RETURNING m.message_id, m.attempts, m.channel, m.phone, m.body;
+END
+$$;
+COMMENT ON FUNCTION loyalty.claim_messages(bigint, integer, interval) IS
+'Takes up to max_messages unsent messages of a merchant for lease; senders that ask at the same time get different ones. What is not acknowledged by then can be claimed again. Errors: LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.claim_messages(bigint, integer, interval) FROM PUBLIC;
+ALTER FUNCTION loyalty.claim_messages(bigint, integer, interval) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.acknowledge_message(merchant_id bigint, message_id bigint, attempt integer) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty.message m SET sent_at = clock_timestamp(), claimed_until = NULL
+	WHERE m.merchant_id = acknowledge_message.merchant_id AND m.message_id = acknowledge_message.message_id
+	  AND m.attempts = acknowledge_message.attempt AND m.sent_at IS NULL;
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) IS
+'Says that a claimed message has been sent; attempt is what loyalty.claim_messages() returned with it. False when the claim is no longer the newest or the message was acknowledged before.';
+REVOKE ALL ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) FROM PUBLIC;
+ALTER FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) OWNER TO loyalty_engine;
+
+CREATE VIEW loyalty.outbox AS
+SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty.message;
+ALTER VIEW loyalty.outbox OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.outbox IS 'The messages and how far they have got, without phone and text.';

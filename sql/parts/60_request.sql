@@ -1,0 +1,35 @@
+-- Idempotency: the answers of requests that carried a key.
+
+CREATE TABLE loyalty.request (
+	merchant_id		bigint		NOT NULL,
+	idempotency_key	text		NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 200),
+	fingerprint		bytea		NOT NULL CHECK (length(fingerprint) = 32),
+	answer			text,
+	created_at		timestamptz	NOT NULL DEFAULT now(),
+	PRIMARY KEY (merchant_id, idempotency_key)
+);
+COMMENT ON TABLE loyalty.request IS 'Requests that succeeded under an idempotency key. A failed one leaves no row, so it can be tried again.';
+COMMENT ON COLUMN loyalty.request.fingerprint IS 'SHA-256 of the operation and its arguments, secrets left out.';
+COMMENT ON COLUMN loyalty.request.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
+REVOKE ALL ON loyalty.request FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.request TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.request', '');
+
+CREATE FUNCTION loyalty.forget_requests(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n bigint;
+BEGIN
+	IF forget_requests.older_than IS NULL OR forget_requests.older_than < '0' THEN
+		PERFORM loyalty.fail('invalid_argument', 'older_than must not be negative.');
+	END IF;
+	DELETE FROM loyalty.request r
+	WHERE r.merchant_id = forget_requests.merchant_id AND r.created_at < now() - forget_requests.older_than;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION loyalty.forget_requests(bigint, interval) IS
+'Forgets idempotency keys older than this and returns how many; a retry that comes later than that posts again. Errors: LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.forget_requests(bigint, interval) FROM PUBLIC;
+ALTER FUNCTION loyalty.forget_requests(bigint, interval) OWNER TO loyalty_engine;

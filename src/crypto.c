@@ -1,0 +1,108 @@
+/*
+ * crypto.c
+ *		Hashes, random keys and passwords, all by PostgreSQL's own code.
+ */
+#include "postgres.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "crypto.h"
+#include "errors.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "libpq/crypt.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define ID_RANDOM_BITS		21
+#define ID_EPOCH			INT64CONST(631152000000000) /* 2020-01-01, µs since 2000 */
+#define RANDOM_KEY_MIN		8
+#define RANDOM_KEY_MAX		64
+
+bytea *
+sha256_digest(const char *data, size_t length)
+{
+	bytea	   *digest = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+
+	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	if (ctx == NULL ||
+		pg_cryptohash_init(ctx) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) data, length) < 0 ||
+		pg_cryptohash_final(ctx, (uint8 *) VARDATA(digest), PG_SHA256_DIGEST_LENGTH) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+	pg_cryptohash_free(ctx);
+	return digest;
+}
+
+/*
+ * Milliseconds since 2020 and random bits.  Ids of one session ascend, so that
+ * rows made together lie together; across sessions the random bits keep them
+ * apart, and the primary key would refuse the rest.
+ */
+int64
+new_id(void)
+{
+	static int64 last_id = 0;
+	uint32		random;
+	int64		id;
+
+	if (!pg_strong_random(&random, sizeof(random)))
+		raise_error(ERR_INTERNAL_ERROR);
+	id = (GetCurrentTimestamp() - ID_EPOCH) / 1000;
+	id = (id << ID_RANDOM_BITS) | (random & ((1 << ID_RANDOM_BITS) - 1));
+	if (id <= last_id)
+		id = last_id + 1;
+	last_id = id;
+	return id;
+}
+
+/*
+ * A salted SCRAM-SHA-256 secret: slow to try, impossible to reverse.  NULL for
+ * a text that is itself a secret: encrypt_password() would take it as it is,
+ * and whoever sent it would have set a secret instead of a password.
+ */
+char *
+password_secret(const char *password)
+{
+	if (get_password_type(password) != PASSWORD_TYPE_PLAINTEXT)
+		return NULL;
+	return encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, "", password);
+}
+
+bool
+password_matches(const char *password, const char *secret)
+{
+	const char *logdetail = NULL;
+
+	return plain_crypt_verify("", secret, password, &logdetail) == STATUS_OK;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_new_id);
+
+Datum
+loyalty_new_id(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(new_id());
+}
+
+PG_FUNCTION_INFO_V1(loyalty_random_key);
+
+Datum
+loyalty_random_key(PG_FUNCTION_ARGS)
+{
+	int32		bytes = PG_GETARG_INT32(1);
+	uint8		random[RANDOM_KEY_MAX];
+	StringInfoData key;
+
+	if (bytes < RANDOM_KEY_MIN || bytes > RANDOM_KEY_MAX)
+		raise_error(ERR_INVALID_ARGUMENT);
+	if (!pg_strong_random(random, bytes))
+		raise_error(ERR_INTERNAL_ERROR);
+
+	initStringInfo(&key);
+	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	for (int i = 0; i < bytes; i++)
+		appendStringInfo(&key, "%02x", random[i]);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(key.data, key.len));
+}

@@ -1,0 +1,15 @@
+/*
+ * crypto.h
+ *		Hashes, random keys and passwords, all by PostgreSQL's own code.
+ */
+#ifndef LOYALTY_CRYPTO_H
+#define LOYALTY_CRYPTO_H
+
+#include "postgres.h"
+
+extern bytea *sha256_digest(const char *data, size_t length);
+extern int64 new_id(void);
+extern char *password_secret(const char *password);
+extern bool password_matches(const char *password, const char *secret);
+
+#endif

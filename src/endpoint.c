@@ -1,0 +1,347 @@
+/*
+ * endpoint.c
+ *		Running a documented operation, and saying what came of it.
+ *
+ * call_answer() is the one way through: decode the fields, claim the
+ * idempotency key, run, write down the answer for a retry, and hand the result
+ * to whoever asked, as JSON or as a Datum.  Rows are handed over as they come
+ * from a cursor, so that a wallet with very many contacts needs no more memory
+ * than its answer.
+ */
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "catalog/pg_type.h"
+#include "endpoint.h"
+#include "executor/spi.h"
+#include "fields.h"
+#include "funcapi.h"
+#include "json.h"
+#include "request.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+
+#define ROWS_PER_FETCH 1000
+
+void
+call_start(Call *call, const Endpoint *endpoint, Origin origin)
+{
+	memset(call, 0, sizeof(Call));
+	call->endpoint = endpoint;
+	call->origin = origin;
+	call->unexpected = endpoint->unexpected;
+}
+
+void
+call_refuse(const Call *call, Refusal refusal)
+{
+	ErrorId		error = call->origin == FROM_REQUEST ? refusal.request : refusal.operation;
+
+	raise_error(error == ERR_NONE ? ERR_MALFORMED_REQUEST : error);
+}
+
+/* ------------------------------------------------------------------------
+ * Running
+ * ------------------------------------------------------------------------ */
+
+static char *
+points_text(Points points)
+{
+	char	   *text = palloc(POINTS_MAX_TEXT);
+
+	points_print(points, text);
+	return text;
+}
+
+static char *
+result_text(const Call *call)
+{
+	return call->endpoint->result == RESULT_POINTS ?
+		points_text(call->points) : psprintf(INT64_FORMAT, call->id);
+}
+
+static void
+result_from_text(Call *call, const char *text)
+{
+	if (call->endpoint->result != RESULT_POINTS)
+		call->id = strtoll(text, NULL, 10);
+	else if (points_parse(text, &call->points) != POINTS_OK)
+		elog(ERROR, "answer \"%s\" is not one of %s", text, call->endpoint->name);
+}
+
+static void
+call_fingerprint(const Call *call, StringInfo fingerprint)
+{
+	fingerprint_start(fingerprint, call->endpoint->name);
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		const Field *field = &call->endpoint->fields[i];
+
+		if (!field->secret)
+			fingerprint_add(fingerprint, field->name, call->values[i].text);
+	}
+}
+
+/* Between plan_begin() and plan_end(). */
+static void
+call_run(Call *call)
+{
+	StringInfoData fingerprint;
+	char	   *answer;
+
+	fields_decode(call);
+	if (call->idempotency_key == NULL || !call->endpoint->writes)
+	{
+		call->endpoint->run(call);
+		return;
+	}
+	call_fingerprint(call, &fingerprint);
+	if (!request_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
+	{
+		result_from_text(call, answer);
+		return;
+	}
+	call->endpoint->run(call);
+	request_answer(call->merchant_id, call->idempotency_key, result_text(call));
+}
+
+/* ------------------------------------------------------------------------
+ * Rows
+ * ------------------------------------------------------------------------ */
+
+typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
+
+static void
+call_rows(Call *call, RowSink sink, void *context)
+{
+	Portal		portal = plan_cursor(call->rows, call->row_params);
+	uint64		total = 0;
+
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
+		for (uint64 i = 0; i < SPI_processed; i++)
+			sink(context, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		total += SPI_processed;
+		if (SPI_processed < ROWS_PER_FETCH)
+			break;
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	if (call->single_row && total == 0)
+		raise_error(call->no_row);
+}
+
+/* ids and points are JSON numbers, everything else is a string */
+static void
+json_column(StringInfo json, Form_pg_attribute column, Datum value)
+{
+	if (column->atttypid == INT8OID)
+		appendStringInfo(json, INT64_FORMAT, DatumGetInt64(value));
+	else if (column->atttypid == plan_points_oid())
+		appendStringInfoString(json, points_text(DatumGetPoints(value)));
+	else if (column->atttypid == DATEOID)
+	{
+		char		buf[MAXDATELEN + 1];
+
+		json_text(json, JsonEncodeDateTime(buf, value, DATEOID, NULL));
+	}
+	else
+		json_text(json, TextDatumGetCString(value));
+}
+
+static void
+json_row(void *context, HeapTuple row, TupleDesc columns)
+{
+	StringInfo	json = context;
+
+	if (json->data[json->len - 1] == '}')
+		appendStringInfoChar(json, ',');
+	appendStringInfoChar(json, '{');
+	for (int i = 0; i < columns->natts; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(row, columns, i + 1, &isnull);
+
+		json_key(json, NameStr(TupleDescAttr(columns, i)->attname));
+		if (isnull)
+			json_text(json, NULL);
+		else
+			json_column(json, TupleDescAttr(columns, i), value);
+	}
+	appendStringInfoChar(json, '}');
+}
+
+static void
+tuplestore_row(void *context, HeapTuple row, TupleDesc columns)
+{
+	tuplestore_puttuple(context, row);
+}
+
+/* ------------------------------------------------------------------------
+ * Answers
+ * ------------------------------------------------------------------------ */
+
+static void
+json_result(Call *call, StringInfo json)
+{
+	if (call->endpoint->result != RESULT_ROWS)
+		appendStringInfoString(json, result_text(call));
+	else if (call->single_row)
+		call_rows(call, json_row, json);
+	else
+	{
+		appendStringInfoChar(json, '[');
+		call_rows(call, json_row, json);
+		appendStringInfoChar(json, ']');
+	}
+}
+
+/* Run the call and write the documented body of its success. */
+void
+call_answer(Call *call, StringInfo json)
+{
+	plan_begin();
+	call_run(call);
+
+	appendStringInfoChar(json, '{');
+	for (int i = 0; i < (int) lengthof(call->endpoint->answer) && call->endpoint->answer[i]; i++)
+	{
+		const char *key = call->endpoint->answer[i];
+
+		json_key(json, key);
+		if (strcmp(key, "success") == 0)
+			appendStringInfoString(json, "true");
+		else if (strcmp(key, "message") == 0)
+			json_text(json, call->endpoint->message);
+		else if (strcmp(key, "code") == 0)
+			json_text(json, call->endpoint->code);
+		else if (strcmp(key, "status") == 0)
+			appendStringInfoString(json, "200");
+		else
+			json_result(call, json);
+	}
+	appendStringInfoChar(json, '}');
+	plan_end();
+}
+
+/* An SQL argument as the text it would have been in a request. */
+static char *
+argument_text(FunctionCallInfo fcinfo, int argument, FieldKind kind)
+{
+	Datum		value = PG_GETARG_DATUM(argument);
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	switch (kind)
+	{
+		case FIELD_POINTS:
+			/* 1000.00000 is as good as 1000 */
+			value = DirectFunctionCall1(numeric_trim_scale, value);
+			return DatumGetCString(DirectFunctionCall1(numeric_out, value));
+		case FIELD_SWITCH:
+			return psprintf("%d", DatumGetInt32(value));
+		case FIELD_STAFF:
+			return psprintf(INT64_FORMAT, DatumGetInt64(value));
+		default:
+			return text_to_cstring(DatumGetTextPP(value));
+	}
+}
+
+/* merchant_id, then the fields in their order, then the idempotency key. */
+static void
+call_from_arguments(Call *call, FunctionCallInfo fcinfo)
+{
+	int			argument = 0;
+
+	if (PG_ARGISNULL(argument))
+		raise_error(ERR_AUTH_01);
+	call->merchant_id = PG_GETARG_INT64(argument++);
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++, argument++)
+		fields_set(call, i, argument_text(fcinfo, argument, call->endpoint->fields[i].kind), false);
+	if (call->endpoint->writes && !PG_ARGISNULL(argument))
+		call->idempotency_key = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * What to answer for an error that was caught.  One without a code of its own
+ * goes into the server log, where its cause can be found and nobody else
+ * reads it.  Conflicts, shortages and interruptions are not the request's
+ * fault and may be tried again.
+ */
+ErrorId
+call_failure(const Call *call, const ErrorData *edata)
+{
+	ErrorId		error = error_from_sqlerrcode(edata->sqlerrcode);
+	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+
+	if (error != ERR_NONE)
+		return error;
+	ereport(LOG_SERVER_ONLY,
+			(errcode(edata->sqlerrcode),
+			 errmsg("%s failed: %s", call->endpoint ? call->endpoint->name : "request", edata->message),
+			 edata->detail_log ? errdetail_log("%s", edata->detail_log) :
+			 edata->detail ? errdetail_log("%s", edata->detail) : 0,
+			 edata->context ? errcontext_msg("%s", edata->context) : 0));
+	if (category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return ERR_UNAVAILABLE;
+	return call->unexpected;
+}
+
+/*
+ * A failure in SQL passes as it is, with the server's SQLSTATE, unless the
+ * document has a code for the unexpected: then that is raised instead.
+ */
+static void
+rethrow(const Call *call, MemoryContext context)
+{
+	ErrorData  *edata;
+	ErrorId		error;
+
+	if (call->unexpected == ERR_INTERNAL_ERROR)
+		PG_RE_THROW();
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	if (error_from_sqlerrcode(edata->sqlerrcode) != ERR_NONE)
+		PG_RE_THROW();
+	error = call_failure(call, edata);
+	if (error == ERR_UNAVAILABLE)
+		PG_RE_THROW();
+	FlushErrorState();
+	raise_error(error);
+}
+
+Datum
+endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Call		call;
+
+	call_start(&call, endpoint, FROM_SQL);
+	call_from_arguments(&call, fcinfo);
+	if (endpoint->result == RESULT_ROWS)
+		InitMaterializedSRF(fcinfo, 0);
+
+	PG_TRY();
+	{
+		plan_begin();
+		call_run(&call);
+		if (endpoint->result == RESULT_ROWS)
+			call_rows(&call, tuplestore_row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult);
+		plan_end();
+	}
+	PG_CATCH();
+	{
+		rethrow(&call, context);
+	}
+	PG_END_TRY();
+
+	if (endpoint->result == RESULT_ROWS)
+		return (Datum) 0;
+	return Int64GetDatum(endpoint->result == RESULT_POINTS ? call.points : call.id);
+}

@@ -1,0 +1,34 @@
+/*
+ * errors.h
+ *		Errors are raised and answered by their name in the catalogue.
+ */
+#ifndef LOYALTY_ERRORS_H
+#define LOYALTY_ERRORS_H
+
+#include "postgres.h"
+
+typedef enum ErrorId
+{
+	ERR_NONE,
+#define ERROR_CODE(name, sqlstate, code, family, http_status, message, hint) \
+	ERR_##name,
+#include "errcodes.txt"
+#undef ERROR_CODE
+	ERR_COUNT
+} ErrorId;
+
+typedef struct ErrorInfo
+{
+	const char *sqlstate;
+	const char *code;
+	const char *family;
+	int			http_status;
+	const char *message;
+	const char *hint;
+} ErrorInfo;
+
+extern const ErrorInfo *error_info(ErrorId id);
+extern ErrorId error_from_sqlerrcode(int sqlerrcode);
+extern void raise_error(ErrorId id) pg_attribute_noreturn();
+
+#endif

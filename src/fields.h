@@ -1,0 +1,13 @@
+/*
+ * fields.h
+ *		From the texts of a request to the values of a call.
+ */
+#ifndef LOYALTY_FIELDS_H
+#define LOYALTY_FIELDS_H
+
+#include "endpoint.h"
+
+extern void fields_set(Call *call, int i, const char *value, bool nested);
+extern void fields_decode(Call *call);
+
+#endif

@@ -1,0 +1,290 @@
+/*
+ * http.c
+ *		Serving requests that PostgREST hands on.
+ *
+ * There are two ways in.  The gateway gets the raw body, and what the original
+ * request was from headers that the web server in front has set.  The named
+ * functions get their arguments, and the client's own headers.
+ *
+ * No error may leave a function: PostgREST would answer in a shape of its own,
+ * and would repeat a serialization failure for ever.  So everything runs in a
+ * subtransaction; what fails is rolled back there, and answered.  The status
+ * is set after that, outside, or it would be rolled back too.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fields.h"
+#include "form.h"
+#include "http.h"
+#include "json.h"
+#include "merchant.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#define ROUTE_METHODS "POST"
+
+static const Family *const families[] = {&monedero_family};
+
+typedef struct Request
+{
+	const char *method;
+	const char *uri;
+	const char *content_type;
+	const char *api_key;
+	const char *idempotency_key;
+	const char *body;
+	size_t		length;
+} Request;
+
+typedef struct Exchange
+{
+	Request		request;
+	Call		call;
+	const Family *family;
+	FunctionCallInfo arguments; /* of a named function, else NULL */
+	StringInfoData json;
+} Exchange;
+
+/* ------------------------------------------------------------------------
+ * What was asked
+ * ------------------------------------------------------------------------ */
+
+typedef struct Header
+{
+	const char *name;
+	size_t		offset;			/* of the field of Request that takes it */
+} Header;
+
+static const Header gateway_headers[] = {
+	{"x-loyalty-method", offsetof(Request, method)},
+	{"x-loyalty-uri", offsetof(Request, uri)},
+	{"x-loyalty-type", offsetof(Request, content_type)},
+	{"x-loyalty-key", offsetof(Request, api_key)},
+	{"x-loyalty-idempotency-key", offsetof(Request, idempotency_key)},
+	{NULL, 0}
+};
+
+static const Header named_headers[] = {
+	{"apikey", offsetof(Request, api_key)},
+	{"idempotency-key", offsetof(Request, idempotency_key)},
+	{NULL, 0}
+};
+
+typedef struct HeaderReader
+{
+	const Header *known;
+	Request    *request;
+} HeaderReader;
+
+static void
+take_header(void *context, const char *name, JsonKind kind, const char *value)
+{
+	HeaderReader *reader = context;
+
+	for (const Header *header = reader->known; header->name; header++)
+	{
+		if (kind == JSON_IS_TEXT && *value != '\0' && strcmp(name, header->name) == 0)
+			*(const char **) ((char *) reader->request + header->offset) = pstrdup(value);
+	}
+}
+
+/* PostgREST puts the headers, names in lower case, into a setting. */
+static void
+read_headers(Request *request, const Header *known)
+{
+	const char *headers = GetConfigOption("request.headers", true, false);
+	HeaderReader reader = {known, request};
+
+	if (headers != NULL && *headers != '\0')
+		json_read_object(headers, strlen(headers), take_header, &reader);
+}
+
+static void
+take_json_member(void *context, const char *name, JsonKind kind, const char *value)
+{
+	call_set_field(context, name, kind == JSON_IS_TEXT ? pstrdup(value) : NULL, kind == JSON_IS_NESTED);
+}
+
+static void
+take_form_field(void *context, const char *name, const char *value)
+{
+	call_set_field(context, name, value, false);
+}
+
+static bool
+media_type_is(const char *content_type, const char *media_type)
+{
+	size_t		length = strcspn(content_type, "; \t");
+
+	return length == strlen(media_type) && pg_strncasecmp(content_type, media_type, length) == 0;
+}
+
+/* A body without a type is a form: that is how an empty one is often sent. */
+static void
+read_body(const Request *request, Call *call)
+{
+	const char *type = request->content_type ? request->content_type : "";
+	bool		is_json = media_type_is(type, "application/json");
+	bool		decoded;
+
+	if (!is_json && *type != '\0' && !media_type_is(type, "application/x-www-form-urlencoded"))
+		raise_error(ERR_UNSUPPORTED_MEDIA_TYPE);
+	if (request->length == 0)
+		return;
+	if (is_json)
+		decoded = json_read_object(request->body, request->length, take_json_member, call);
+	else
+		decoded = form_read(request->body, request->length, take_form_field, call);
+	if (!decoded)
+		raise_error(ERR_MALFORMED_REQUEST);
+}
+
+/* The path as it was sent: what needs decoding is none of ours. */
+static const Route *
+find_route(const Request *request, const Family **family)
+{
+	size_t		length = request->uri ? strcspn(request->uri, "?#") : 0;
+
+	for (int f = 0; f < (int) lengthof(families); f++)
+	{
+		for (int r = 0; r < families[f]->nroutes; r++)
+		{
+			const Route *route = &families[f]->routes[r];
+
+			if (strlen(route->path) == length && memcmp(route->path, request->uri, length) == 0)
+			{
+				*family = families[f];
+				return route;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * What is answered
+ * ------------------------------------------------------------------------ */
+
+static void
+serve_path(Exchange *exchange)
+{
+	Request    *request = &exchange->request;
+	const Route *route;
+
+	read_headers(request, gateway_headers);
+	route = find_route(request, &exchange->family);
+	if (route == NULL)
+		raise_error(ERR_UNKNOWN_PATH);
+	if (request->method == NULL || strcmp(request->method, route->method) != 0)
+		raise_error(ERR_METHOD_NOT_ALLOWED);
+
+	call_start(&exchange->call, route->endpoint, FROM_REQUEST);
+	exchange->call.merchant_id = merchant_of_api_key(request->api_key);
+	read_body(request, &exchange->call);
+}
+
+static void
+serve_arguments(Exchange *exchange)
+{
+	FunctionCallInfo fcinfo = exchange->arguments;
+
+	read_headers(&exchange->request, named_headers);
+	exchange->call.merchant_id = merchant_of_api_key(exchange->request.api_key);
+	for (int i = 0; i < PG_NARGS(); i++)
+		fields_set(&exchange->call, i, PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)), false);
+}
+
+static void
+serve(Exchange *exchange)
+{
+	if (exchange->arguments != NULL)
+		serve_arguments(exchange);
+	else
+		serve_path(exchange);
+	exchange->call.idempotency_key = exchange->request.idempotency_key;
+	call_answer(&exchange->call, &exchange->json);
+}
+
+/* ERR_NONE, and the answer written; or what failed, and nothing else done. */
+static ErrorId
+serve_guarded(Exchange *exchange)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile ErrorId error = ERR_NONE;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		serve(exchange);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		error = call_failure(&exchange->call, edata);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+static void
+set_response(const char *setting, const char *value)
+{
+	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static Datum
+exchange_answer(Exchange *exchange)
+{
+	ErrorId		error;
+
+	initStringInfo(&exchange->json);
+	error = serve_guarded(exchange);
+	if (error != ERR_NONE)
+	{
+		const ErrorInfo *info = error_info(error);
+
+		resetStringInfo(&exchange->json);
+		exchange->family->error_body(&exchange->json, info);
+		set_response("response.status", psprintf("%d", info->http_status));
+		if (error == ERR_METHOD_NOT_ALLOWED)
+			set_response("response.headers", "[{\"Allow\":\"" ROUTE_METHODS "\"}]");
+	}
+	return PointerGetDatum(cstring_to_text_with_len(exchange->json.data, exchange->json.len));
+}
+
+Datum
+endpoint_http(const Endpoint *endpoint, PG_FUNCTION_ARGS)
+{
+	Exchange	exchange = {.family = &monedero_family,.arguments = fcinfo};
+
+	call_start(&exchange.call, endpoint, FROM_REQUEST);
+	return exchange_answer(&exchange);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_api_gateway);
+
+Datum
+loyalty_api_gateway(PG_FUNCTION_ARGS)
+{
+	bytea	   *body = PG_ARGISNULL(0) ? NULL : PG_GETARG_BYTEA_PP(0);
+	Exchange	exchange = {.family = families[0]};
+
+	exchange.call.unexpected = ERR_INTERNAL_ERROR;
+	exchange.request.body = body ? VARDATA_ANY(body) : NULL;
+	exchange.request.length = body ? VARSIZE_ANY_EXHDR(body) : 0;
+	return exchange_answer(&exchange);
+}

@@ -1,0 +1,140 @@
+/*
+ * json.c
+ *		JSON in, by jansson; JSON out, by PostgreSQL's own escaping.
+ *
+ * The only file that includes jansson.h: it and PostgreSQL both declare
+ * json_object, and calling jansson's from here would reach PostgreSQL's.  For
+ * the same reason utils/builtins.h stays out of this file.
+ *
+ * jansson allocates by palloc, so that an error leaves nothing behind; what it
+ * returns lives in the memory context it was read in and is never kept.
+ */
+#include "postgres.h"
+
+#include <jansson.h>
+#include <math.h>
+
+#include "common/shortest_dec.h"
+#include "json.h"
+#include "utils/json.h"
+
+/*
+ * Below this a double is nearest to exactly one number of POINTS_DECIMALS
+ * decimals: fifteen significant digits, less those after the point.
+ */
+#define EXACT_REAL_LIMIT 1e11
+
+static void *
+allocate(size_t size)
+{
+	return palloc(size);
+}
+
+static void
+release(void *pointer)
+{
+	if (pointer != NULL)
+		pfree(pointer);
+}
+
+void
+json_use_palloc(void)
+{
+	json_set_alloc_funcs(allocate, release);
+}
+
+/*
+ * A number as the decimal it was written as.  jansson has turned one with a
+ * fraction into a double; its shortest decimal is what was written, as long as
+ * doubles are dense enough there.  Beyond, NULL: the digits are lost, and a
+ * nearby amount is not the amount.
+ */
+static char *
+number_text(const json_t *value)
+{
+	double		real;
+
+	if (json_is_integer(value))
+		return psprintf("%lld", (long long) json_integer_value(value));
+	real = json_real_value(value);
+	if (fabs(real) >= EXACT_REAL_LIMIT)
+		return NULL;
+	if (real == floor(real))
+		return psprintf("%.0f", real);
+	else
+	{
+		char	   *text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
+
+		double_to_shortest_decimal_buf(real, text);
+		return text;
+	}
+}
+
+static void
+read_member(const char *name, const json_t *value, JsonMember member, void *context)
+{
+	switch (json_typeof(value))
+	{
+		case JSON_STRING:
+			member(context, name, JSON_IS_TEXT, json_string_value(value));
+			break;
+		case JSON_INTEGER:
+		case JSON_REAL:
+			{
+				char	   *text = number_text(value);
+
+				/* "?" is malformed wherever a number is expected */
+				member(context, name, JSON_IS_TEXT, text ? text : "?");
+				break;
+			}
+		case JSON_TRUE:
+		case JSON_FALSE:
+			member(context, name, JSON_IS_TEXT, json_is_true(value) ? "true" : "false");
+			break;
+		case JSON_NULL:
+			member(context, name, JSON_IS_NULL, NULL);
+			break;
+		default:
+			member(context, name, JSON_IS_NESTED, NULL);
+			break;
+	}
+}
+
+/* False, and nothing called, unless all of body is one JSON object. */
+bool
+json_read_object(const char *body, size_t length, JsonMember member, void *context)
+{
+	json_error_t error;
+	json_t	   *root = json_loadb(body, length, 0, &error);
+	const char *name;
+	json_t	   *value;
+
+	if (!json_is_object(root))
+	{
+		json_decref(root);
+		return false;
+	}
+	json_object_foreach(root, name, value)
+		read_member(name, value, member, context);
+	json_decref(root);
+	return true;
+}
+
+/* "key": with the comma before it if the object already has members. */
+void
+json_key(StringInfo json, const char *key)
+{
+	if (json->len > 0 && json->data[json->len - 1] != '{' && json->data[json->len - 1] != '[')
+		appendStringInfoChar(json, ',');
+	escape_json(json, key);
+	appendStringInfoChar(json, ':');
+}
+
+void
+json_text(StringInfo json, const char *value)
+{
+	if (value == NULL)
+		appendStringInfoString(json, "null");
+	else
+		escape_json(json, value);
+}

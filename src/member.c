@@ -1,0 +1,95 @@
+/*
+ * member.c
+ *		The people enrolled in a program.
+ */
+#include "postgres.h"
+
+#include "crypto.h"
+#include "member.h"
+#include "plan.h"
+#include "utils/builtins.h"
+
+bool
+member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), PhoneGetDatum(phone)};
+
+	if (plan_read(PLAN_MEMBER_FIND, values, NULL) == 0)
+		return false;
+	member->member_id = plan_int64(0, 0);
+	member->account_id = plan_int64(0, 1);
+	member->active = plan_bool(0, 2);
+	return true;
+}
+
+/*
+ * A new member with an empty account of the same id.  False if somebody else
+ * has just registered the phone: the insert waits for them, and must not fail
+ * in a way that could not be told from other failures.
+ */
+bool
+member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id)
+{
+	int64		id = new_id();
+	Datum		account[] = {
+		Int64GetDatum(merchant_id),
+		Int64GetDatum(id),
+		Int64GetDatum(enrollment->program_id),
+	};
+	Datum		member[] = {
+		Int64GetDatum(merchant_id),
+		Int64GetDatum(id),
+		Int64GetDatum(enrollment->program_id),
+		PhoneGetDatum(enrollment->phone),
+		CStringGetTextDatum(enrollment->name),
+		DateADTGetDatum(enrollment->birth_date),
+		Int64GetDatum(enrollment->staff_id),
+	};
+	const char	nulls[] = {' ', ' ', ' ', ' ', ' ', enrollment->has_birth_date ? ' ' : 'n', ' '};
+
+	plan_write(PLAN_ACCOUNT_OPEN, account, NULL);
+	*member_id = id;
+	return plan_write(PLAN_MEMBER_INSERT, member, nulls) == 1;
+}
+
+/* Back with the points they had.  False if somebody else has just done it. */
+bool
+member_reactivate(int64 merchant_id, int64 member_id, const Enrollment *enrollment)
+{
+	Datum		values[] = {
+		Int64GetDatum(merchant_id),
+		Int64GetDatum(member_id),
+		CStringGetTextDatum(enrollment->name),
+		DateADTGetDatum(enrollment->birth_date),
+		Int64GetDatum(enrollment->staff_id),
+	};
+	const char	nulls[] = {' ', ' ', ' ', enrollment->has_birth_date ? ' ' : 'n', ' '};
+
+	return plan_write(PLAN_MEMBER_REACTIVATE, values, nulls) == 1;
+}
+
+bool
+phone_blacklisted(int64 merchant_id, Phone phone)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), PhoneGetDatum(phone)};
+
+	return plan_read(PLAN_BLACKLISTED, values, NULL) > 0;
+}
+
+bool
+phone_area_supported(Phone phone)
+{
+	Datum		values[] = {PhoneGetDatum(phone)};
+
+	plan_read(PLAN_AREA_SUPPORTED, values, NULL);
+	return plan_bool(0, 0);
+}
+
+bool
+phone_is_fixed_line(Phone phone)
+{
+	Datum		values[] = {PhoneGetDatum(phone)};
+
+	plan_read(PLAN_FIXED_LINE, values, NULL);
+	return plan_bool(0, 0);
+}

@@ -1,0 +1,12 @@
+/*
+ * merchant.h
+ *		Merchants, the tenants.
+ */
+#ifndef LOYALTY_MERCHANT_H
+#define LOYALTY_MERCHANT_H
+
+#include "postgres.h"
+
+extern int64 merchant_of_api_key(const char *api_key);
+
+#endif

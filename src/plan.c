@@ -1,0 +1,379 @@
+/*
+ * plan.c
+ *		The SQL that the C code runs, prepared once per session.
+ *
+ * Each statement qualifies every name, keeps to one table where it is on the
+ * posting path, and filters by the merchant at its top level.  The plans live
+ * until the session ends or the extension is dropped and created again: its
+ * schema then has another OID, and everything is prepared anew.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "plan.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define MAX_PARAMS 12
+
+/* Stand for the extension's own types, whose OIDs differ between databases. */
+#define POINTS		((Oid) 1)
+#define POINTSARRAY ((Oid) 2)
+#define PHONE		((Oid) 3)
+
+typedef struct Statement
+{
+	const char *sql;
+	int			expected;		/* SPI_OK_… */
+	Oid			params[MAX_PARAMS];
+} Statement;
+
+static const Statement statements[PLAN_COUNT] = {
+	[PLAN_API_KEY] = {
+		"SELECT merchant_id FROM loyalty.api_key WHERE key_hash = $1"
+		" AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+		SPI_OK_SELECT, {BYTEAOID}
+	},
+	[PLAN_REQUEST_CLAIM] = {
+		"INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint)"
+		" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, TEXTOID, BYTEAOID}
+	},
+	[PLAN_REQUEST_READ] = {
+		"SELECT fingerprint = $3, answer FROM loyalty.request"
+		" WHERE merchant_id = $1 AND idempotency_key = $2 FOR SHARE",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, BYTEAOID}
+	},
+	[PLAN_REQUEST_ANSWER] = {
+		"UPDATE loyalty.request SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
+		SPI_OK_UPDATE, {INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_MERCHANT_LOCK] = {
+		"SELECT 1 FROM loyalty.merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID}
+	},
+
+	[PLAN_ACCOUNT_LOCK] = {
+		"SELECT account_id, balance, version, posted_at FROM loyalty.account"
+		" WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ACCOUNTS_LOCK] = {
+		"SELECT account_id, balance, version, posted_at FROM loyalty.account"
+		" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_ACCOUNT_UPDATE] = {
+		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5"
+		" WHERE merchant_id = $1 AND account_id = $2",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_ACCOUNTS_UPDATE] = {
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at"
+		" FROM unnest($2, $3, $4, $5) u (account_id, balance, version, posted_at)"
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+	},
+	[PLAN_ENTRY_INSERT] = {
+		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID}
+	},
+	[PLAN_ENTRIES_INSERT] = {
+		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
+		INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID}
+	},
+	[PLAN_ACCOUNT_OPEN] = {
+		"INSERT INTO loyalty.account (merchant_id, account_id, program_id) VALUES ($1, $2, $3)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID}
+	},
+
+	[PLAN_WALLET_FIND] = {
+		"SELECT program_id, (percentage * 10000)::bigint, decimals::bigint, rounding, requires_ticket,"
+		" requires_birth_date, $3 = ANY (messages), name, channel"
+		" FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_WALLET_LIST] = {
+		"SELECT name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
+		" FROM loyalty.wallets"
+		" WHERE merchant_id = $1 ORDER BY name, program_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_WALLET_LINK] = {
+		"SELECT app_client FROM loyalty.wallets WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_MEMBER_FIND] = {
+		"SELECT member_id, account_id, active FROM loyalty.member"
+		" WHERE merchant_id = $1 AND program_id = $2 AND phone OPERATOR(loyalty.=) $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_MEMBER_INSERT] = {
+		"INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name, birth_date, enrolled_by)"
+		" VALUES ($1, $2, $3, $2, $4, $5, $6, $7) ON CONFLICT (merchant_id, program_id, phone) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, PHONE, TEXTOID, DATEOID, INT8OID}
+	},
+	[PLAN_MEMBER_REACTIVATE] = {
+		"UPDATE loyalty.member SET active = true, name = $3, birth_date = coalesce($4, birth_date), enrolled_by = $5"
+		" WHERE merchant_id = $1 AND member_id = $2 AND NOT active",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, INT8OID}
+	},
+	[PLAN_CONTACT_LIST] = {
+		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
+		" a.balance AS contact_balance FROM loyalty.member m"
+		" JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
+		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.phone IS NOT NULL"
+		" ORDER BY m.name, m.phone",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_CONTACT_GET] = {
+		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
+		" a.balance AS contact_balance FROM loyalty.member m"
+		" JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
+		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active"
+		" AND m.phone OPERATOR(loyalty.=) $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_BLACKLISTED] = {
+		"SELECT 1 FROM loyalty.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",
+		SPI_OK_SELECT, {INT8OID, PHONE}
+	},
+	[PLAN_AREA_SUPPORTED] = {
+		"SELECT loyalty.area_code_supported($1)", SPI_OK_SELECT, {PHONE}
+	},
+	[PLAN_FIXED_LINE] = {
+		"SELECT loyalty.is_fixed_line($1)", SPI_OK_SELECT, {PHONE}
+	},
+
+	[PLAN_STAFF_FIND] = {
+		"SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_PERMITTED] = {
+		"SELECT 1 FROM loyalty.staff_program WHERE merchant_id = $1 AND staff_id = $2 AND program_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_LIST] = {
+		"SELECT staff_id AS usertool_id, name AS usertool_name, number::text AS usertool_number,"
+		" branch AS usertool_branch, role AS usertool_type,"
+		" CASE WHEN archived_at IS NULL THEN 'activo' ELSE 'archivado' END AS usertool_status"
+		" FROM loyalty.staff_members WHERE merchant_id = $1 ORDER BY staff_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_STAFF_ACTIVE] = {
+		"SELECT lower(name) = lower($2), number OPERATOR(loyalty.=) $3, password_secret FROM loyalty.staff"
+		" WHERE merchant_id = $1 AND archived_at IS NULL",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, PHONE}
+	},
+	[PLAN_STAFF_SECRET] = {
+		"SELECT password_secret FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_INSERT] = {
+		"INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
+		" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, $4, $5, $6 FROM loyalty.staff WHERE merchant_id = $1"
+		" RETURNING staff_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONE, TEXTOID}
+	},
+	[PLAN_STAFF_ARCHIVE] = {
+		"UPDATE loyalty.staff SET archived_at = now()"
+		" WHERE merchant_id = $1 AND number OPERATOR(loyalty.=) $2 AND archived_at IS NULL RETURNING staff_id",
+		SPI_OK_UPDATE_RETURNING, {INT8OID, PHONE}
+	},
+	[PLAN_BRANCH_FIND] = {
+		"SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND name = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_BRANCH_INSERT] = {
+		"INSERT INTO loyalty.branch (merchant_id, name) VALUES ($1, $2) RETURNING branch_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, TEXTOID}
+	},
+
+	[PLAN_QUOTA_READ] = {
+		"SELECT remaining FROM loyalty.quota WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT2OID}
+	},
+	[PLAN_QUOTA_OWN] = {
+		"SELECT stripe, remaining FROM loyalty.quota"
+		" WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND remaining > 0 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT2OID}
+	},
+	[PLAN_QUOTA_ANY] = {
+		"SELECT stripe, remaining FROM loyalty.quota"
+		" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_QUOTA_ALL] = {
+		"SELECT stripe, remaining FROM loyalty.quota"
+		" WHERE merchant_id = $1 AND resource = $2 ORDER BY stripe FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_QUOTA_SET] = {
+		"UPDATE loyalty.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+		SPI_OK_UPDATE, {INT8OID, TEXTOID, INT2OID, INT8OID}
+	},
+	[PLAN_MESSAGE_INSERT] = {
+		"INSERT INTO loyalty.message (merchant_id, member_id, channel, phone, body) VALUES ($1, $2, $3, $4, $5)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID}
+	},
+};
+
+static SPIPlanPtr plans[PLAN_COUNT];
+static Oid	schema_oid = InvalidOid;
+static Oid	points_oid;
+static Oid	phone_oid;
+
+static void
+forget_plans(void)
+{
+	for (int i = 0; i < PLAN_COUNT; i++)
+	{
+		if (plans[i] != NULL)
+			SPI_freeplan(plans[i]);
+		plans[i] = NULL;
+	}
+}
+
+/*
+ * Connect, and see what this transaction has done so far and others have
+ * committed: an operation may be called several times in one statement, and
+ * the statement's own snapshot would not show it its predecessors' work.
+ */
+void
+plan_begin(void)
+{
+	Oid			schema = get_namespace_oid("loyalty", false);
+
+	SPI_connect();
+	if (schema != schema_oid)
+	{
+		forget_plans();
+		points_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									 CStringGetDatum("points"), ObjectIdGetDatum(schema));
+		phone_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									CStringGetDatum("phone"), ObjectIdGetDatum(schema));
+		schema_oid = schema;
+	}
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+plan_end(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+}
+
+Oid
+plan_points_oid(void)
+{
+	return points_oid;
+}
+
+static Oid
+param_type(Oid param)
+{
+	if (param == POINTS)
+		return points_oid;
+	if (param == POINTSARRAY)
+		return get_array_type(points_oid);
+	if (param == PHONE)
+		return phone_oid;
+	return param;
+}
+
+static SPIPlanPtr
+plan_prepared(PlanId id)
+{
+	const Statement *statement = &statements[id];
+	Oid			types[MAX_PARAMS];
+	int			n = 0;
+
+	if (plans[id] != NULL)
+		return plans[id];
+
+	while (n < MAX_PARAMS && OidIsValid(statement->params[n]))
+	{
+		types[n] = param_type(statement->params[n]);
+		n++;
+	}
+	plans[id] = SPI_prepare(statement->sql, n, types);
+	if (plans[id] == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plans[id]);
+	return plans[id];
+}
+
+static uint64
+execute(PlanId id, Datum *values, const char *nulls, bool read_only)
+{
+	int			result = SPI_execute_plan(plan_prepared(id), values, nulls, read_only, 0);
+
+	if (result != statements[id].expected)
+		elog(ERROR, "\"%s\" returned %s", statements[id].sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+uint64
+plan_read(PlanId id, Datum *values, const char *nulls)
+{
+	return execute(id, values, nulls, true);
+}
+
+uint64
+plan_write(PlanId id, Datum *values, const char *nulls)
+{
+	return execute(id, values, nulls, false);
+}
+
+/* For results that may not fit into memory; the caller fetches and closes. */
+Portal
+plan_cursor(PlanId id, Datum *values)
+{
+	return SPI_cursor_open(NULL, plan_prepared(id), values, NULL, true);
+}
+
+Datum
+plan_datum(uint64 row, int column, bool *isnull)
+{
+	Assert(row < SPI_processed);
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, isnull);
+}
+
+int64
+plan_int64(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	Assert(!isnull);
+	return DatumGetInt64(value);
+}
+
+bool
+plan_bool(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/* A palloc'd copy of a text, NULL for NULL. */
+char *
+plan_text(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}

@@ -1,0 +1,77 @@
+/*
+ * plan.h
+ *		The SQL that the C code runs, prepared once per session.
+ *
+ * Every function below works between plan_begin() and plan_end().
+ * plan_begin() connects to SPI and takes the operation's snapshot; plan_read()
+ * sees what that snapshot sees, and plan_write() the newest committed rows, as
+ * every statement that locks or writes must.
+ */
+#ifndef LOYALTY_PLAN_H
+#define LOYALTY_PLAN_H
+
+#include "postgres.h"
+#include "utils/portal.h"
+
+typedef enum PlanId
+{
+	/* who asks, and for what */
+	PLAN_API_KEY,
+	PLAN_REQUEST_CLAIM,
+	PLAN_REQUEST_READ,
+	PLAN_REQUEST_ANSWER,
+	PLAN_MERCHANT_LOCK,
+	/* the ledger */
+	PLAN_ACCOUNT_LOCK,
+	PLAN_ACCOUNTS_LOCK,
+	PLAN_ACCOUNT_UPDATE,
+	PLAN_ACCOUNTS_UPDATE,
+	PLAN_ENTRY_INSERT,
+	PLAN_ENTRIES_INSERT,
+	PLAN_ACCOUNT_OPEN,
+	/* programs and members */
+	PLAN_WALLET_FIND,
+	PLAN_WALLET_LIST,
+	PLAN_WALLET_LINK,
+	PLAN_MEMBER_FIND,
+	PLAN_MEMBER_INSERT,
+	PLAN_MEMBER_REACTIVATE,
+	PLAN_CONTACT_LIST,
+	PLAN_CONTACT_GET,
+	PLAN_BLACKLISTED,
+	PLAN_AREA_SUPPORTED,
+	PLAN_FIXED_LINE,
+	/* staff */
+	PLAN_STAFF_FIND,
+	PLAN_STAFF_PERMITTED,
+	PLAN_STAFF_LIST,
+	PLAN_STAFF_ACTIVE,
+	PLAN_STAFF_SECRET,
+	PLAN_STAFF_INSERT,
+	PLAN_STAFF_ARCHIVE,
+	PLAN_BRANCH_FIND,
+	PLAN_BRANCH_INSERT,
+	/* quotas and messages */
+	PLAN_QUOTA_READ,
+	PLAN_QUOTA_OWN,
+	PLAN_QUOTA_ANY,
+	PLAN_QUOTA_ALL,
+	PLAN_QUOTA_SET,
+	PLAN_MESSAGE_INSERT,
+	PLAN_COUNT
+} PlanId;
+
+extern void plan_begin(void);
+extern void plan_end(void);
+extern uint64 plan_read(PlanId id, Datum *values, const char *nulls);
+extern uint64 plan_write(PlanId id, Datum *values, const char *nulls);
+extern Portal plan_cursor(PlanId id, Datum *values);
+extern Oid	plan_points_oid(void);
+
+/* One column, counted from 0, of one row of the newest result. */
+extern Datum plan_datum(uint64 row, int column, bool *isnull);
+extern int64 plan_int64(uint64 row, int column);
+extern bool plan_bool(uint64 row, int column);
+extern char *plan_text(uint64 row, int column);
+
+#endif

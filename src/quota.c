@@ -1,0 +1,67 @@
+/*
+ * quota.c
+ *		What a merchant's plan allows, taken one at a time and never oversold.
+ *
+ * A quota is spread over QUOTA_STRIPES rows.  A session starts with a stripe
+ * of its own choosing and goes on to any other that nobody holds, so cashiers
+ * do not wait for each other.  Only when nothing is in reach does it lock all
+ * stripes, in ascending order, and wait for those who hold them: one of them
+ * may roll back, and "nothing left" must not be said before that is known.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "plan.h"
+#include "quota.h"
+#include "utils/builtins.h"
+
+#define QUOTA_STRIPES 16
+
+/* Take one from the first stripe of the newest result that has one. */
+static bool
+take_from_result(uint64 rows, Datum *values)
+{
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		isnull;
+		Datum		stripe = plan_datum(row, 0, &isnull);
+		int64		remaining = plan_int64(row, 1);
+
+		if (remaining == 0)
+			continue;
+		values[2] = stripe;
+		values[3] = Int64GetDatum(remaining - 1);
+		plan_write(PLAN_QUOTA_SET, values, NULL);
+		return true;
+	}
+	return false;
+}
+
+/* True also where there is no limit: then there are no stripes. */
+bool
+quota_take(int64 merchant_id, const char *resource)
+{
+	Datum		values[4] = {
+		Int64GetDatum(merchant_id),
+		CStringGetTextDatum(resource),
+		Int16GetDatum(MyProcPid % QUOTA_STRIPES),
+	};
+	uint64		rows;
+
+	if (plan_read(PLAN_QUOTA_READ, values, NULL) == 0)
+		return true;
+	if (take_from_result(plan_write(PLAN_QUOTA_OWN, values, NULL), values) ||
+		take_from_result(plan_write(PLAN_QUOTA_ANY, values, NULL), values))
+		return true;
+	rows = plan_write(PLAN_QUOTA_ALL, values, NULL);
+	return rows == 0 || take_from_result(rows, values);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_quota_stripes);
+
+Datum
+loyalty_quota_stripes(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(QUOTA_STRIPES);
+}

@@ -28,19 +28,19 @@ OTHER_TARGETS = $(filter-out $(OUR_TARGETS),$(MAKECMDGOALS))
 .PHONY: $(OUR_TARGETS) $(OTHER_TARGETS) build
 
 deps:
-	@PG_CONFIG='$(PG_CONFIG)' test/deps.sh
+	@exec env PG_CONFIG='$(PG_CONFIG)' test/deps.sh
 
 build: deps
 	@$(MAKE) -s --no-print-directory all
 
 check: build
-	@PG_CONFIG='$(PG_CONFIG)' T='$(T)' F='$(F)' SAVE='$(SAVE)' test/check.sh
+	@exec env PG_CONFIG='$(PG_CONFIG)' T='$(T)' F='$(F)' SAVE='$(SAVE)' test/check.sh
 
 bench: build
-	@PG_CONFIG='$(PG_CONFIG)' T=bench F='$(F)' SAVE='$(SAVE)' test/check.sh
+	@exec env PG_CONFIG='$(PG_CONFIG)' T=bench F='$(F)' SAVE='$(SAVE)' test/check.sh
 
 up: build
-	@PG_CONFIG='$(PG_CONFIG)' test/stack.sh up
+	@exec env PG_CONFIG='$(PG_CONFIG)' test/stack.sh up
 
 demo: up
 	@test/demo.sh

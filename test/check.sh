@@ -20,12 +20,22 @@ limit_s=1740
 
 # --- the part that copies and cleans up, as whoever called ------------------
 
+# Tests that were interrupted get some time to stop what they started.
+stop_tests() {
+	local tries
+	for tries in $(seq 200); do
+		kill -0 -- "-$tests_pid" 2>/dev/null || return 0
+		[ "$tries" != 1 ] || kill -TERM -- "-$tests_pid" 2>/dev/null || true
+		sleep 0.1
+	done
+	kill -KILL -- "-$tests_pid" 2>/dev/null || true
+}
+
 clean_up() {
 	trap '' INT TERM
 	trap - EXIT
 	if [ -n "${tests_pid:-}" ]; then
-		kill -TERM -- "-$tests_pid" 2>/dev/null || true
-		wait "$tests_pid" 2>/dev/null || true
+		stop_tests
 	fi
 	if [ "${SAVE:-}" = 1 ] && [ -d "$work/out" ]; then
 		mkdir -p "$root/results"
@@ -58,9 +68,9 @@ outer() {
 	cd "$work"
 	# A group of their own, so that all of them can be told to stop.
 	set -m
-	as_owner env HOME="$work" T="$suites" F="$wanted" LOYALTY_BIN="$bin" LOYALTY_TMP="$work" \
+	"${as_owner[@]}" env HOME="$work" T="$suites" F="$wanted" LOYALTY_BIN="$bin" LOYALTY_TMP="$work" \
 		LOYALTY_POSTGREST="$work/bin/postgrest" PATH="$bin:$PATH:/usr/sbin" \
-		timeout -k 30 "$limit_s" bash "$work/project/test/check.sh" run </dev/null &
+		timeout --foreground -k 30 "$limit_s" bash "$work/project/test/check.sh" run </dev/null &
 	tests_pid=$!
 	set +m
 	wait "$tests_pid"

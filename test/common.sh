@@ -16,20 +16,14 @@ umask 077
 say() { printf '%s\n' "$*" >&2; }
 die() { say "loyalty: $*"; exit 1; }
 
+# "${as_owner[@]}" COMMAND runs it as the user that owns the servers.
 if [ "$(id -u)" = 0 ]; then
 	owner=postgres
+	as_owner=(setpriv "--reuid=$owner" "--regid=$owner" --init-groups --)
 else
 	owner=$(id -un)
+	as_owner=(env)
 fi
-
-# Run a command as the user that owns the servers.
-as_owner() {
-	if [ "$(id -u)" = 0 ]; then
-		setpriv --reuid="$owner" --regid="$owner" --init-groups -- "$@"
-	else
-		"$@"
-	fi
-}
 
 # A folder for servers: a socket's path may have 107 bytes, hence a short name.
 make_work_dir() {

@@ -63,7 +63,7 @@ start_postgres() {
 	password=$(random_password)
 	printf '%s\n' "$password" >"$work/password"
 	give "$work/password"
-	as_owner "$bin/initdb" -D "$work/data" -U postgres -A scram-sha-256 --pwfile="$work/password" \
+	"${as_owner[@]}" "$bin/initdb" -D "$work/data" -U postgres -A scram-sha-256 --pwfile="$work/password" \
 		-E UTF8 --locale=C.UTF-8 -N >"$work/initdb.log" 2>&1
 	rm "$work/password"
 	cat >"$work/settings" <<-END
@@ -76,16 +76,16 @@ start_postgres() {
 	if [ "${LOYALTY_DURABLE:-0}" != 1 ]; then
 		echo "fsync = off" >>"$work/settings"
 	fi
-	as_owner tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
+	"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
 	for tries in 1 2 3 4 5; do
 		pg_port=$(free_ports 1)
-		as_owner tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null
-		if as_owner "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 60 start \
+		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null
+		if "${as_owner[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 60 start \
 			>"$work/pg_ctl.log" 2>&1 </dev/null; then
 			break
 		fi
 		[ "$tries" != 5 ] && grep -q 'Address already in use' "$work/postgres.log" || return 1
-		as_owner rm "$work/postgres.log"
+		"${as_owner[@]}" rm "$work/postgres.log"
 	done
 	export PGHOST=127.0.0.1 PGPORT=$pg_port PGUSER=postgres PGPASSWORD=$password PGDATABASE=postgres
 	setting PGHOST "$PGHOST"
@@ -149,7 +149,7 @@ start_postgrest() {
 		rm -f "$work/postgrest.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
 			PGRST_SERVER_PORT=$rest_port \
-			as_owner sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
+			"${as_owner[@]}" sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
 			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
 		disown
 		if wait_for "$work/postgrest.pid" "http://127.0.0.1:$rest_port/" '^200$'; then
@@ -170,7 +170,7 @@ start_nginx() {
 		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$web_port/" \
 			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
 		give "$work/nginx"
-		if as_owner "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
+		if "${as_owner[@]}" "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
 			>"$work/nginx.log" 2>&1 </dev/null &&
 			wait_for "$work/nginx/nginx.pid" "http://127.0.0.1:$web_port/" '^[1-4]..$'; then
 			setting LOYALTY_URL "http://127.0.0.1:$web_port"
@@ -200,7 +200,7 @@ up() {
 	printf '%s\n' "$work" >"$run/folder"
 	: >"$run/env"
 	trap give_up EXIT
-	trap 'exit 130' INT TERM
+	trap 'trap - EXIT; down; exit 130' INT TERM
 	bin=${LOYALTY_BIN:-}
 	if [ -z "$bin" ]; then
 		bin=$("$root/test/install.sh" "$work/install")

@@ -246,6 +246,24 @@ set_response(const char *setting, const char *value)
 	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
+/*
+ * PostgREST has errors of its own, which describe the database.  The web
+ * server lets out only those that carry their body in this header too.
+ */
+static void
+set_error_response(ErrorId error, const char *body)
+{
+	StringInfoData headers;
+
+	initStringInfo(&headers);
+	appendStringInfoString(&headers, "[{\"X-Loyalty-Error\":");
+	json_text(&headers, body);
+	appendStringInfoString(&headers, error == ERR_METHOD_NOT_ALLOWED ? "},{\"Allow\":\"" ROUTE_METHODS "\"}]" : "}]");
+
+	set_response("response.status", psprintf("%d", error_info(error)->http_status));
+	set_response("response.headers", headers.data);
+}
+
 static Datum
 exchange_answer(Exchange *exchange)
 {
@@ -255,13 +273,9 @@ exchange_answer(Exchange *exchange)
 	error = serve_guarded(exchange);
 	if (error != ERR_NONE)
 	{
-		const ErrorInfo *info = error_info(error);
-
 		resetStringInfo(&exchange->json);
-		exchange->family->error_body(&exchange->json, info);
-		set_response("response.status", psprintf("%d", info->http_status));
-		if (error == ERR_METHOD_NOT_ALLOWED)
-			set_response("response.headers", "[{\"Allow\":\"" ROUTE_METHODS "\"}]");
+		exchange->family->error_body(&exchange->json, error_info(error));
+		set_error_response(error, exchange->json.data);
 	}
 	return PointerGetDatum(cstring_to_text_with_len(exchange->json.data, exchange->json.len));
 }

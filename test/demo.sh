@@ -3,8 +3,8 @@
 #
 #     test/demo.sh [FOLDER]
 #
-# Shows each request as it could be typed, and its answer.  Ends with an error
-# if an answer is not the documented one.
+# Shows each request as it could be typed after ". .run/env", and its answer.
+# Ends with an error if an answer is not the documented one.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -24,21 +24,29 @@ secret=$(random_digits 8)
 # call STATUS CODE TITLE PATH [NAME=VALUE]...: make the call, expect the answer.
 call() {
 	local want_status=$1 want_code=$2 title=$3 path=$4 field answer status
-	local command=(curl -X POST "$LOYALTY_URL$path")
+	local shown="curl -X POST \"\$LOYALTY_URL$path\"" command=(curl -X POST "$LOYALTY_URL$path")
 	shift 4
-	[ -z "$apikey" ] || command+=(-H "apikey: $apikey")
+	if [ -n "$apikey" ]; then
+		shown+=' -H "apikey: $LOYALTY_APIKEY"'
+		command+=(-H "apikey: $apikey")
+	fi
 	for field in "$@"; do
-		command+=(--data-urlencode "$field")
-	done
-	[ $# -gt 0 ] || command+=(-d "")
-	printf '\n# %s\n$' "$title"
-	for field in "${command[@]}"; do
 		case $field in
-			*[!A-Za-z0-9_./:=-]* | "") printf " '%s'" "$field" ;;
-			*) printf ' %s' "$field" ;;
+			*[!A-Za-z0-9_.=-]*)
+				shown+=" --data-urlencode '$field'"
+				command+=(--data-urlencode "$field")
+				;;
+			*)
+				shown+=" -d $field"
+				command+=(-d "$field")
+				;;
 		esac
 	done
-	printf '\n'
+	if [ $# = 0 ]; then
+		shown+=' -d ""'
+		command+=(-d "")
+	fi
+	printf '\n# %s\n$ %s\n' "$title" "$shown"
 	answer=$("${command[@]}" -sS -m 30 -w '\n%{http_code}')
 	status=${answer##*$'\n'}
 	answer=${answer%$'\n'*}

@@ -105,7 +105,7 @@ file_without_head() {
 
 scripts_parse() {
 	local file
-	for file in test/*.sh test/bench/*.sh; do
+	for file in test/*.sh test/bench/*.*sh; do
 		[ ! -e "$file" ] || bash -n "$file"
 	done
 }

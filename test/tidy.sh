@@ -255,6 +255,7 @@ fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
 fact "no transcript expects an accident" expected_accidents
+fact "README.md has the errors of src/errcodes.txt" test/error_table.sh --check
 if [ -e loyalty.so ]; then
 	fact "no symbol of jansson is one of PostgreSQL" ambiguous_symbols
 else

@@ -92,7 +92,8 @@ parse_value(FieldKind kind, Value *value)
 		case FIELD_PHONE:
 			return phone_parse(value->text, &value->phone);
 		case FIELD_POINTS:
-			return isdigit((unsigned char) value->text[0]) &&
+			/* the type tolerates signs and blanks, the documents do not */
+			return strspn(value->text, "0123456789.") == strlen(value->text) &&
 				points_parse(value->text, &value->points) == POINTS_OK &&
 				value->points > 0;
 		case FIELD_SWITCH:

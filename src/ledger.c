@@ -2,12 +2,15 @@
  * ledger.c
  *		The points engine: the one path by which a balance changes.
  *
- * A call posts a batch, and a batch of one is not special but for cheaper
- * statements.  All accounts are locked first, in ascending id order; then
- * everything is computed in memory, each posting on the balance its
+ * A call posts a batch.  All accounts are locked first, in ascending id order;
+ * then everything is computed in memory, each posting on the balance its
  * predecessors left; then one UPDATE writes the accounts that changed and one
  * INSERT adds the entries.  A posting that cannot be made says so in its error
  * and does not touch the others.
+ *
+ * A batch of one is by far the most common.  Its account is locked, checked
+ * and written by one UPDATE; if that finds the posting impossible, the posting
+ * takes the general way, which knows why.
  *
  * Two batches over the same accounts cannot wait for each other in a circle:
  * whichever locks the lowest common account first gets all the others too.
@@ -145,23 +148,14 @@ static void
 lock_accounts(int64 merchant_id, Account *accounts, int n)
 {
 	Datum		values[2] = {Int64GetDatum(merchant_id)};
+	Datum	   *ids = palloc(n * sizeof(Datum));
 	uint64		found;
 	int			next = 0;
 
-	if (n == 1)
-	{
-		values[1] = Int64GetDatum(accounts[0].account_id);
-		found = plan_write(PLAN_ACCOUNT_LOCK, values, NULL);
-	}
-	else
-	{
-		Datum	   *ids = palloc(n * sizeof(Datum));
-
-		for (int i = 0; i < n; i++)
-			ids[i] = Int64GetDatum(accounts[i].account_id);
-		values[1] = PointerGetDatum(int8_array(ids, n));
-		found = plan_write(PLAN_ACCOUNTS_LOCK, values, NULL);
-	}
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(accounts[i].account_id);
+	values[1] = PointerGetDatum(int8_array(ids, n));
+	found = plan_write(PLAN_ACCOUNTS_LOCK, values, NULL);
 
 	for (uint64 row = 0; row < found; row++)
 	{
@@ -205,21 +199,6 @@ apply(Posting *posting, Account *account, TimestampTz now)
 }
 
 static void
-update_one_account(int64 merchant_id, const Account *account)
-{
-	Datum		values[] = {
-		Int64GetDatum(merchant_id),
-		Int64GetDatum(account->account_id),
-		PointsGetDatum(account->balance),
-		Int64GetDatum(account->version),
-		TimestampTzGetDatum(account->posted_at),
-	};
-
-	if (account->version != account->stored_version)
-		plan_write(PLAN_ACCOUNT_UPDATE, values, NULL);
-}
-
-static void
 update_accounts(int64 merchant_id, const Account *accounts, int n)
 {
 	Datum	   *ids = palloc(n * sizeof(Datum));
@@ -248,8 +227,9 @@ update_accounts(int64 merchant_id, const Account *accounts, int n)
 	values[3] = PointerGetDatum(int8_array(versions, changed));
 	values[4] = PointerGetDatum(construct_array(times, changed, TIMESTAMPTZOID, sizeof(TimestampTz),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	/* The statement refuses what apply() should have refused. */
 	if (plan_write(PLAN_ACCOUNTS_UPDATE, values, NULL) != (uint64) changed)
-		elog(ERROR, "locked accounts of merchant " INT64_FORMAT " are gone", merchant_id);
+		elog(ERROR, "locked accounts of merchant " INT64_FORMAT " are gone or would be overdrawn", merchant_id);
 }
 
 /* The columns of loyalty.entry after the merchant, in their order. */
@@ -333,16 +313,41 @@ insert_entries(int64 merchant_id, const Posting *postings, int n)
 	plan_write(PLAN_ENTRIES_INSERT, values, NULL);
 }
 
-void
-ledger_post(int64 merchant_id, Posting *postings, int n)
+/*
+ * The common case: lock, check and write one account in one statement.  The
+ * bounds are those of the balance before; apply() has the same conditions.
+ */
+static bool
+post_at_once(int64 merchant_id, Posting *posting)
+{
+	Points		amount = posting->amount;
+	Datum		values[] = {
+		Int64GetDatum(merchant_id),
+		Int64GetDatum(posting->account_id),
+		PointsGetDatum(amount),
+		TimestampTzGetDatum(GetCurrentTimestamp()),
+		PointsGetDatum(amount < 0 ? -amount : PG_INT64_MIN),
+		PointsGetDatum(amount > 0 ? PG_INT64_MAX - amount : PG_INT64_MAX),
+	};
+
+	if (amount == PG_INT64_MIN || !amount_suits_kind(posting->kind, amount) ||
+		plan_write(PLAN_ACCOUNT_POST, values, NULL) == 0)
+		return false;
+	posting->error = ERR_NONE;
+	posting->version = plan_int64(0, 0);
+	posting->balance = plan_int64(0, 1);
+	posting->posted_at = plan_int64(0, 2);
+	insert_one_entry(merchant_id, posting);
+	return true;
+}
+
+static void
+post_batch(int64 merchant_id, Posting *postings, int n)
 {
 	TimestampTz now;
 	int			naccounts;
-	Account    *accounts;
+	Account    *accounts = distinct_accounts(postings, n, &naccounts);
 
-	if (n == 0)
-		return;
-	accounts = distinct_accounts(postings, n, &naccounts);
 	lock_accounts(merchant_id, accounts, naccounts);
 
 	/* Read after the locks: whoever held them has posted before this moment. */
@@ -350,12 +355,15 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 	for (int i = 0; i < n; i++)
 		apply(&postings[i], find_account(accounts, naccounts, postings[i].account_id), now);
 
-	if (naccounts == 1)
-		update_one_account(merchant_id, &accounts[0]);
-	else
-		update_accounts(merchant_id, accounts, naccounts);
-	if (n == 1)
-		insert_one_entry(merchant_id, &postings[0]);
-	else
-		insert_entries(merchant_id, postings, n);
+	update_accounts(merchant_id, accounts, naccounts);
+	insert_entries(merchant_id, postings, n);
+}
+
+void
+ledger_post(int64 merchant_id, Posting *postings, int n)
+{
+	if (n == 1 && post_at_once(merchant_id, &postings[0]))
+		return;
+	if (n > 0)
+		post_batch(merchant_id, postings, n);
 }

@@ -14,6 +14,7 @@
 #include "request.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(loyalty_entry_kind);
 
@@ -85,13 +86,36 @@ post_once(int64 merchant_id, Posting *posting, const char *key)
 					   psprintf(INT64_FORMAT " %s", posting->version, points_text(posting->balance)));
 }
 
+/*
+ * The row type of loyalty.post(), made once per session: asking the catalogs
+ * for it at each call costs as much as half a statement.
+ */
+static TupleDesc
+post_result(void)
+{
+	static TupleDesc result = NULL;
+	static Oid	made_for = InvalidOid;
+
+	if (made_for != plan_points_oid())
+	{
+		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+
+		result = CreateTemplateTupleDesc(2);
+		TupleDescInitEntry(result, 1, "version", INT8OID, -1, 0);
+		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
+		BlessTupleDesc(result);
+		MemoryContextSwitchTo(context);
+		made_for = plan_points_oid();
+	}
+	return result;
+}
+
 PG_FUNCTION_INFO_V1(loyalty_post);
 
 Datum
 loyalty_post(PG_FUNCTION_ARGS)
 {
 	Posting		posting = {0};
-	TupleDesc	tupdesc;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
@@ -100,8 +124,6 @@ loyalty_post(PG_FUNCTION_ARGS)
 		if (PG_ARGISNULL(i))
 			raise_error(ERR_INVALID_ARGUMENT);
 	}
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	posting.account_id = PG_GETARG_INT64(1);
 	posting.kind = kind_argument(PG_GETARG_TEXT_PP(2));
@@ -118,7 +140,7 @@ loyalty_post(PG_FUNCTION_ARGS)
 
 	values[0] = Int64GetDatum(posting.version);
 	values[1] = PointsGetDatum(posting.balance);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(post_result(), values, nulls)));
 }
 
 /* The elements of an array argument that must be one-dimensional. */

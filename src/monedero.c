@@ -62,13 +62,13 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 
 /* True if the message was queued, or the wallet sends none of this kind. */
 static bool
-tell_member(const Call *call, const Transaction *transaction, const char *what, Points amount, Points balance)
+tell_member(const Call *call, const Transaction *transaction, const char *what, const Posting *posting)
 {
 	if (!transaction->wallet.sends_message)
 		return true;
 	return message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
-						 psprintf("%s: %s %s puntos. Tu saldo es de %s puntos.", transaction->wallet.name,
-								  what, points_text(Abs(amount)), points_text(balance)));
+						 psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
+								  points_text(Abs(posting->amount)), points_text(posting->balance)));
 }
 
 /* ------------------------------------------------------------------------
@@ -294,7 +294,7 @@ wallet_sale_run(Call *call)
 								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));
 	if (redeems && !quota_take(call->merchant_id, QUOTA_REDEMPTIONS))
 		raise_error(ERR_WALLET_REDEEM_18);
-	if (!tell_member(call, &sale, redeems ? "usaste" : "ganaste", posting.amount, posting.balance))
+	if (!tell_member(call, &sale, redeems ? "usados" : "ganados", &posting))
 		raise_error(ERR_WALLET_REDEEM_13);
 }
 
@@ -369,7 +369,7 @@ wallet_balance_update_run(Call *call)
 	check_update(call, &update);
 	call->points = post_or_refuse(call, &update, &posting, (Refusal) BOTH(WALLET_BALANCE_UPDATE_07),
 								  (Refusal) EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05));
-	if (!tell_member(call, &update, removes ? "se te restaron" : "se te agregaron", posting.amount, posting.balance))
+	if (!tell_member(call, &update, removes ? "restados" : "agregados", &posting))
 		raise_error(ERR_WALLET_BALANCE_UPDATE_09);
 }
 

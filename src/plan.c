@@ -58,25 +58,23 @@ static const Statement statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID}
 	},
 
-	[PLAN_ACCOUNT_LOCK] = {
-		"SELECT account_id, balance, version, posted_at FROM loyalty.account"
-		" WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
+	[PLAN_ACCOUNT_POST] = {
+		"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1,"
+		" posted_at = greatest(posted_at, $4)"
+		" WHERE merchant_id = $1 AND account_id = $2"
+		" AND balance OPERATOR(loyalty.>=) $5 AND balance OPERATOR(loyalty.<=) $6"
+		" RETURNING version, balance, posted_at",
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS}
 	},
 	[PLAN_ACCOUNTS_LOCK] = {
 		"SELECT account_id, balance, version, posted_at FROM loyalty.account"
 		" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
-	[PLAN_ACCOUNT_UPDATE] = {
-		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5"
-		" WHERE merchant_id = $1 AND account_id = $2",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID}
-	},
 	[PLAN_ACCOUNTS_UPDATE] = {
 		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at"
 		" FROM unnest($2, $3, $4, $5) u (account_id, balance, version, posted_at)"
-		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id",
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND u.balance OPERATOR(loyalty.>=) '0'",
 		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 	},
 	[PLAN_ENTRY_INSERT] = {

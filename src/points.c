@@ -2,7 +2,7 @@
  * points.c
  *		loyalty.points: text and binary form, arithmetic, casts, aggregates.
  *
- * The representation is that of bigint, so comparison, hashing, sorting and
+ * The representation is that of bigint.  compare.c compares; hashing, sorting and
  * the binary form are the server's own functions for bigint, declared in SQL.
  * What is here is what a count of ten-thousandths does differently: its text
  * form, the wording of its overflow errors, and its conversions.

@@ -61,8 +61,8 @@ GRANT USAGE ON TYPE loyalty.points TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_eq(loyalty.points, loyalty.points)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8eq';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_eq';
 COMMENT ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) IS
 	'implementation of = operator';
 REVOKE ALL ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) FROM PUBLIC;
@@ -70,8 +70,8 @@ GRANT EXECUTE ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) TO l
 
 CREATE FUNCTION loyalty.points_ne(loyalty.points, loyalty.points)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8ne';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_ne';
 COMMENT ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) IS
 	'implementation of <> operator';
 REVOKE ALL ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) FROM PUBLIC;
@@ -79,8 +79,8 @@ GRANT EXECUTE ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) TO l
 
 CREATE FUNCTION loyalty.points_lt(loyalty.points, loyalty.points)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8lt';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_lt';
 COMMENT ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) IS
 	'implementation of < operator';
 REVOKE ALL ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) FROM PUBLIC;
@@ -88,8 +88,8 @@ GRANT EXECUTE ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) TO l
 
 CREATE FUNCTION loyalty.points_le(loyalty.points, loyalty.points)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8le';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_le';
 COMMENT ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) IS
 	'implementation of <= operator';
 REVOKE ALL ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) FROM PUBLIC;
@@ -97,8 +97,8 @@ GRANT EXECUTE ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) TO l
 
 CREATE FUNCTION loyalty.points_gt(loyalty.points, loyalty.points)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8gt';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_gt';
 COMMENT ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) IS
 	'implementation of > operator';
 REVOKE ALL ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) FROM PUBLIC;
@@ -106,8 +106,8 @@ GRANT EXECUTE ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) TO l
 
 CREATE FUNCTION loyalty.points_ge(loyalty.points, loyalty.points)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8ge';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_ge';
 COMMENT ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) IS
 	'implementation of >= operator';
 REVOKE ALL ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) FROM PUBLIC;
@@ -115,8 +115,8 @@ GRANT EXECUTE ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) TO l
 
 CREATE FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points)
 	RETURNS integer
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'btint8cmp';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_cmp';
 COMMENT ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) IS
 	'less-equal-greater: -1, 0 or 1';
 REVOKE ALL ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) FROM PUBLIC;

@@ -61,8 +61,8 @@ GRANT USAGE ON TYPE loyalty.phone TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8eq';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_eq';
 COMMENT ON FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone) IS
 	'implementation of = operator';
 REVOKE ALL ON FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone) FROM PUBLIC;
@@ -70,8 +70,8 @@ GRANT EXECUTE ON FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone) TO loya
 
 CREATE FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8ne';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_ne';
 COMMENT ON FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone) IS
 	'implementation of <> operator';
 REVOKE ALL ON FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone) FROM PUBLIC;
@@ -79,8 +79,8 @@ GRANT EXECUTE ON FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone) TO loya
 
 CREATE FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8lt';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_lt';
 COMMENT ON FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone) IS
 	'implementation of < operator';
 REVOKE ALL ON FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone) FROM PUBLIC;
@@ -88,8 +88,8 @@ GRANT EXECUTE ON FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone) TO loya
 
 CREATE FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8le';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_le';
 COMMENT ON FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone) IS
 	'implementation of <= operator';
 REVOKE ALL ON FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone) FROM PUBLIC;
@@ -97,8 +97,8 @@ GRANT EXECUTE ON FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone) TO loya
 
 CREATE FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8gt';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_gt';
 COMMENT ON FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone) IS
 	'implementation of > operator';
 REVOKE ALL ON FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone) FROM PUBLIC;
@@ -106,8 +106,8 @@ GRANT EXECUTE ON FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone) TO loya
 
 CREATE FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone)
 	RETURNS boolean
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'int8ge';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_ge';
 COMMENT ON FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone) IS
 	'implementation of >= operator';
 REVOKE ALL ON FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone) FROM PUBLIC;
@@ -115,8 +115,8 @@ GRANT EXECUTE ON FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone) TO loya
 
 CREATE FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone)
 	RETURNS integer
-	LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE
-	AS 'btint8cmp';
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'compare_cmp';
 COMMENT ON FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone) IS
 	'less-equal-greater: -1, 0 or 1';
 REVOKE ALL ON FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone) FROM PUBLIC;

@@ -30,8 +30,9 @@ REVOKE ALL ON loyalty.api_key FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.api_key TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.api_key', '');
 
+-- For the functions below only: nobody is granted it.
 CREATE FUNCTION loyalty.require_merchant(merchant_id bigint) RETURNS void
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM loyalty.merchant m WHERE m.merchant_id = require_merchant.merchant_id) THEN
 		PERFORM loyalty.fail('unknown_object', 'There is no merchant with this merchant_id.');

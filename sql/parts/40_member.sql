@@ -14,7 +14,6 @@ CREATE TABLE loyalty.member (
 	PRIMARY KEY (merchant_id, member_id),
 	UNIQUE (merchant_id, program_id, phone),
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
-	FOREIGN KEY (merchant_id, account_id) REFERENCES loyalty.account,
 	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty.staff
 );
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone.';

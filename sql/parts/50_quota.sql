@@ -30,8 +30,8 @@ DECLARE
 	n CONSTANT integer := loyalty.quota_stripes();
 BEGIN
 	PERFORM loyalty.require_merchant(set_quota.merchant_id);
-	IF set_quota.remaining < 0 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
-		PERFORM loyalty.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is not negative, or NULL for no limit.');
+	IF set_quota.remaining NOT BETWEEN 0 AND 1000000000000 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
+		PERFORM loyalty.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000, or NULL for no limit.');
 	END IF;
 	-- In the order in which takers lock, so that nobody waits in a circle.
 	PERFORM FROM loyalty.quota q
@@ -47,7 +47,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_quota(bigint, text, bigint) IS
-'Sets how many customers (registrations), redemptions or messages (prepaid credit, one each) a merchant has left; NULL: no limit, which is what a merchant starts with. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Sets how many customers (registrations), redemptions or messages (prepaid credit, one each) a merchant has left, at most 1,000,000,000,000; NULL: no limit, which is what a merchant starts with. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.set_quota(bigint, text, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.set_quota(bigint, text, bigint) OWNER TO loyalty_engine;
 
@@ -64,10 +64,12 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no limit on this resource; loyalty.set_quota() sets one.');
 	END IF;
+	IF (SELECT sum(q.remaining) + add_quota.amount > 1000000000000 FROM loyalty.quota q
+		WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource) THEN
+		PERFORM loyalty.fail('invalid_argument', 'A quota is at most 1,000,000,000,000.');
+	END IF;
 	UPDATE loyalty.quota q SET remaining = q.remaining + add_quota.amount / n + (q.stripe < add_quota.amount % n)::integer
 	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource;
-EXCEPTION WHEN numeric_value_out_of_range THEN
-	PERFORM loyalty.fail('invalid_argument', 'The sum does not fit.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint) IS

@@ -18,7 +18,7 @@ COMMENT ON COLUMN loyalty.message.attempts IS 'How often a sender has claimed th
 COMMENT ON COLUMN loyalty.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';
 CREATE INDEX message_pending ON loyalty.message (merchant_id, message_id) WHERE sent_at IS NULL;
 REVOKE ALL ON loyalty.message FROM PUBLIC;
-GRANT SELECT, INSERT, UPDATE ON loyalty.message TO loyalty_engine;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.message TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.message', '');
 
 CREATE FUNCTION loyalty.claim_messages(
@@ -63,6 +63,25 @@ COMMENT ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) IS
 'Says that a claimed message has been sent; attempt is what loyalty.claim_messages() returned with it. False when the claim is no longer the newest or the message was acknowledged before.';
 REVOKE ALL ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.forget_messages(merchant_id bigint, older_than interval DEFAULT '90 days') RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n bigint;
+BEGIN
+	IF forget_messages.older_than IS NULL OR forget_messages.older_than < '0' THEN
+		PERFORM loyalty.fail('invalid_argument', 'older_than must not be negative.');
+	END IF;
+	DELETE FROM loyalty.message m
+	WHERE m.merchant_id = forget_messages.merchant_id AND m.sent_at < now() - forget_messages.older_than;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION loyalty.forget_messages(bigint, interval) IS
+'Deletes messages that were sent longer ago than this and returns how many. Errors: LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.forget_messages(bigint, interval) FROM PUBLIC;
+ALTER FUNCTION loyalty.forget_messages(bigint, interval) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.outbox AS
 SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty.message;

@@ -53,10 +53,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WHERE a.account_id IS NULL OR a.version <> coalesce(n.version, 0)
 	   OR a.balance::numeric <> coalesce(n.balance, '0'::loyalty.points)::numeric
 	UNION ALL
-	SELECT 'a member''s account is of the member''s program', m.merchant_id, m.account_id, NULL,
-		   format('member %s of program %s has an account of program %s', m.member_id, m.program_id, a.program_id)
-	FROM loyalty.member m JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id
-	WHERE (verify.merchant_id IS NULL OR m.merchant_id = verify.merchant_id) AND a.program_id <> m.program_id
+	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
+		   format('member %s of program %s: account of program %s', m.member_id, m.program_id, coalesce(a.program_id::text, 'none'))
+	FROM loyalty.member m LEFT JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id
+	WHERE (verify.merchant_id IS NULL OR m.merchant_id = verify.merchant_id) AND a.program_id IS DISTINCT FROM m.program_id
+	UNION ALL
+	SELECT 'an account''s program exists', a.merchant_id, a.account_id, NULL, format('program %s', a.program_id)
+	FROM loyalty.account a LEFT JOIN loyalty.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
+	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND p.program_id IS NULL
 	UNION ALL
 	SELECT 'a request with an idempotency key has its answer', r.merchant_id, NULL, NULL,
 		   format('key %s has none', r.idempotency_key)

@@ -18,6 +18,7 @@ DECLARE
 	object record;
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
+	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone TO %I', role);
 	FOR object IN
 		SELECT c.oid::regclass AS name FROM pg_class c
 		WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind = 'v'
@@ -49,6 +50,7 @@ BEGIN
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', object.name, role);
 	END LOOP;
+	EXECUTE format('GRANT INSERT ON loyalty.numbering_plan TO %I', role);
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_operation(name) IS

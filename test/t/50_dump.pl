@@ -1,0 +1,187 @@
+# A database that was dumped and restored is the database it was: every row of
+# every table, the edited numbering plan, and everything goes on working.
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use IPC::Run ();
+use Loyalty;
+use Test::More;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(level => 'database');
+
+# Something in every table, written by the extension's own functions where
+# there is one.  Prints the keys that are shown once.
+my ($merchant, $key, $wallet, $second_wallet) = split /\|/, $stack->psql(q{
+	SELECT loyalty.create_merchant('Café "La Ñ", \N; ''x''', 'https://ñ.example') AS m \gset
+	SELECT api_key FROM loyalty.create_api_key(:m, 'caja|1') \gset
+	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
+	SELECT loyalty.revoke_api_key(:m, :key_id) \g /dev/null
+	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 12.3456, 3, 'half_even') \gset
+	SELECT wallet_key AS w2 FROM loyalty.create_wallet(:m, 'Otro', 1, 0, 'down', true, true, 'whatsapp', '{}') \gset
+	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'uno') \g /dev/null
+	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'dos') \g /dev/null
+	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'tres') \g /dev/null
+	SELECT loyalty.employee_disable(:m, '4771000003') \g /dev/null
+	SELECT loyalty.set_staff_wallets(:m, 2, ARRAY[:'w']) \g /dev/null
+	SELECT loyalty.wallet_contact_add(:m, :'w', '47712345' || i, 'Contacto ' || i, 1, CASE WHEN i % 2 = 0 THEN '1988-02-29' END)
+		FROM generate_series(10, 59) i \g /dev/null
+	SELECT loyalty.wallet_sale(:m, :'w', '47712345' || i, 0, i * 1.01, NULL, 1, E'tab\t"' || i, 'sale-' || i) FROM generate_series(10, 59) i \g /dev/null
+	SELECT loyalty.wallet_balance_update(:m, :'w', '47712345' || i, 1, 0.125, 2) FROM generate_series(10, 59) i \g /dev/null
+	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
+	SELECT loyalty.blacklist_phone(:m, '4771234511', 'no paga') \g /dev/null
+	SELECT loyalty.set_quota(:m, 'redemptions', 777) \g /dev/null
+	SELECT loyalty.set_quota(:m, 'messages', 5) \g /dev/null
+	SELECT count(*) FROM loyalty.claim_messages(:m, 3) c, LATERAL loyalty.acknowledge_message(:m, c.message_id, c.attempt) \g /dev/null
+	SELECT count(*) FROM loyalty.claim_messages(:m, 3) \g /dev/null
+	SELECT loyalty.set_area_code('477', false) \g /dev/null
+	SELECT loyalty.set_area_code('999', true, 'Mérida, corregida') \g /dev/null
+	INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
+		VALUES ('33', '3614', '0000', '9999', 'FIJO'), ('222', '211', '5000', '5999', 'FIJO');
+	SELECT loyalty.apply_numbering_plan() \g /dev/null
+	INSERT INTO loyalty.numbering_plan (nir, estado) VALUES ('81', 'por cargar');
+	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2');
+	});
+
+# --- comparing -----------------------------------------------------------------
+
+my $tables = q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' ORDER BY t::regclass::text};
+my @tables = split /\n/, $stack->psql($tables);
+
+# Number and digest of the rows of each table, by its name.
+sub contents
+{
+	my %where = @_;
+	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM $_ t", %where) } @tables};
+}
+
+# What others see: the views, which compute.
+sub answers
+{
+	my %where = @_;
+	return $stack->psql(q{
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.members x;
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.entries x;
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.area_codes x;
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.wallets x;
+		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.quotas x}, %where);
+}
+
+# Who owns what and who may do what, in the extension's schemas.
+sub rights
+{
+	my %where = @_;
+	return $stack->psql(q{
+		SELECT p.oid::regprocedure, p.proowner::regrole, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(p.proacl) a)
+		FROM pg_proc p WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) ORDER BY p.oid::regprocedure::text;
+		SELECT c.oid::regclass, c.relowner::regrole, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(c.relacl) a)
+		FROM pg_class c WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind IN ('r', 'v') ORDER BY c.relname;
+		SELECT n.nspname, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(n.nspacl) a) FROM pg_namespace n WHERE n.nspname LIKE 'loyalty%' ORDER BY 1},
+		%where);
+}
+
+my $dumped = contents();
+my $dumped_answers = answers();
+my $dumped_rights = rights();
+is $stack->psql(q{
+	SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid JOIN pg_class c ON c.oid = d.objid
+	WHERE e.extname = 'loyalty' AND d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'S')
+	  AND c.oid <> ALL (e.extconfig)}), '', 'every table of the extension is marked for dumps';
+unlike $dumped->{$_}, qr/^0 rows/, "$_ has something to lose" for @tables;
+
+# --- dumping and restoring ----------------------------------------------------------
+
+# Run a program of the server's; what it says on the standard error.
+sub run_program
+{
+	my ($where, @command) = @_;
+	my $err = '';
+	my $fine = $stack->with_env(sub { IPC::Run::run(\@command, '<', '/dev/null', '>', '/dev/null', '2>', \$err) }, %$where);
+	return $fine ? $err : "failed: $err";
+}
+
+# All that must be so in a restored database; changes it in the end.
+sub check_restored
+{
+	my ($name, %where) = @_;
+	my $restored = contents(%where);
+	is $restored->{$_}, $dumped->{$_}, "$name: $_ is the same" for @tables;
+	is answers(%where), $dumped_answers, "$name: the views answer the same";
+	is rights(%where), $dumped_rights, "$name: owners and rights are the same";
+	is $stack->psql('SELECT count(*) FROM loyalty.verify()', %where), '0', "$name: the ledger is sound";
+	is $stack->psql("SELECT loyalty.authenticate('$key')", %where), $merchant, "$name: the API key still works";
+	is $stack->psql("SELECT string_agg(loyalty.verify_staff_password($merchant, i, p)::text, ' ') FROM (VALUES (1, 'uno'), (2, 'dos'), (3, 'tres'), (1, 'dos')) v (i, p)", %where),
+		'true true false false', "$name: passwords do";
+	is $stack->psql(q{SELECT code, region, supported FROM loyalty.area_codes WHERE code IN ('477', '999', '222') ORDER BY 1}, %where) =~ s/(477\|)[^|]*/$1.../r,
+		"222|Puebla|t\n477|...|f\n999|Mérida, corregida|t", "$name: edited area codes are in effect, shipped ones too";
+	is $stack->psql("SELECT loyalty.is_fixed_line('3336140000'), loyalty.is_fixed_line('2222115999'), loyalty.is_fixed_line('2222116000')", %where), 't|t|f',
+		"$name: fixed lines too";
+	goes_on($name, %where);
+	return;
+}
+
+sub goes_on
+{
+	my ($name, %where) = @_;
+	my $sale = sub { my ($phone, $key) = @_; "SELECT loyalty.wallet_sale($merchant, '$wallet', '$phone', 0, 100, NULL, 1, NULL, $key)" };
+	my $before = $stack->psql("SELECT balance FROM loyalty.members WHERE phone::text = '4771234530'", %where);
+	is $stack->psql("SELECT loyalty.set_quota($merchant, 'messages', NULL); " . $sale->('4771234530', 'NULL'), %where) =~ s/^\n//r, $before + 12.346,
+		"$name: a sale adds to the restored balance";
+	my $first = $stack->psql("SELECT answer FROM loyalty.request WHERE idempotency_key = 'sale-31'", %where);
+	is $stack->psql("SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234531', 0, 31 * 1.01, NULL, 1, E'tab\\t\"31', 'sale-31')", %where), $first,
+		"$name: a retry from before the dump gets its first answer";
+	is $stack->psql_error($sale->('4771234530', "'sale-31'"), %where)->{sqlstate}, 'LY422', "$name: its key is still taken";
+	is $stack->psql_error($sale->('4771234511', 'NULL'), %where)->{sqlstate}, 'LR014', "$name: the blacklist holds";
+	is $stack->psql_error($sale->('4771234510', 'NULL'), %where)->{sqlstate}, 'LS012', "$name: who was taken out is out";
+	is $stack->psql_error("SELECT loyalty.wallet_sale($merchant, '$second_wallet', '4771234530', 0, 1, NULL, 2, 'x')", %where)->{sqlstate}, 'LS012',
+		"$name: wallets stay apart";
+	like $stack->psql("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '5512340001', 'Nueva', 1)", %where), qr/^\d+$/, "$name: a contact registers";
+	is $stack->psql_error("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '4771239999', 'Nueva', 1)", %where)->{sqlstate}, 'LM015',
+		"$name: not from an area that was closed";
+	is $stack->psql_error("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '3336140001', 'Nueva', 1)", %where)->{sqlstate}, 'LM014',
+		"$name: and no fixed line";
+	is $stack->psql("SELECT loyalty.employee_add($merchant, 'cajero', 'Nueva', 'Centro', '4771000009', 'cuatro')", %where), '4', "$name: new staff gets the next id";
+	is $stack->psql_error("SELECT loyalty.employee_add($merchant, 'cajero', 'Otra', 'Centro', '4771000010', 'dos')", %where)->{sqlstate}, 'LE003',
+		"$name: a password from before the dump is taken";
+	is $stack->psql("SELECT count(*) FROM loyalty.verify()", %where), '0', "$name: the ledger is sound after all that";
+	return;
+}
+
+my $folder = $stack->work_dir;
+is run_program({}, 'pg_dump', '-Fc', '-f', "$folder/loyalty.dump"), '', 'pg_dump, custom format';
+is run_program({}, 'pg_dump', '-Fp', '-f', "$folder/loyalty.sql"), '', 'pg_dump, plain format';
+is run_program({}, 'pg_dumpall', '--roles-only', '-f', "$folder/roles.sql"), '', 'pg_dumpall of the roles';
+is run_program({}, 'createdb', '-T', 'template0', $_), '', "a database $_" for 'custom', 'plain';
+is run_program({}, 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'custom', "$folder/loyalty.dump"), '', 'pg_restore';
+is run_program({dbname => 'plain'}, 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$folder/loyalty.sql"), '', 'psql';
+check_restored('custom', dbname => 'custom');
+check_restored('plain', dbname => 'plain');
+
+is_deeply contents(), $dumped, 'the database that was dumped is as it was';
+
+# --- another server, which has never heard of the extension ------------------------------
+
+my $elsewhere = Loyalty->start(level => 'cluster');
+my %there = map { $_ => $elsewhere->env($_) } qw(PGPORT PGPASSWORD);
+my %other = (port => $there{PGPORT}, password => $there{PGPASSWORD}, dbname => 'postgres');
+is $stack->psql(q{SELECT count(*) FROM pg_roles WHERE rolname = 'loyalty_engine'}, %other), '0', 'another server has no role loyalty_engine';
+is run_program({%other}, 'createdb', 'loyalty'), '', 'it gets an empty database';
+$other{dbname} = 'loyalty';
+# Whoever restores brings the roles that were given rights, but not ours.
+$stack->psql('CREATE ROLE authenticator LOGIN NOINHERIT; CREATE ROLE web_anon NOLOGIN; GRANT web_anon TO authenticator', %other);
+is run_program({%other}, 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'loyalty', "$folder/loyalty.dump"), '', 'pg_restore there';
+is $stack->psql(q{SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = 'loyalty_engine'}, %other), 'f|f|f|f|f',
+	'creates the role, which may do nothing by itself';
+check_restored('elsewhere', %other);
+
+is run_program({%other, dbname => 'postgres'}, 'createdb', 'again'), '', 'a second database there';
+is run_program({%other, dbname => 'postgres'}, 'pg_restore', '--exit-on-error', '-d', 'again', "$folder/loyalty.dump"), '',
+	'pg_restore where the role exists by now';
+is_deeply contents(%other, dbname => 'again'), $dumped, 'restores every row too';
+$elsewhere->stop;
+
+done_testing;

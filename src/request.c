@@ -48,11 +48,7 @@ check_key(const char *key)
 	}
 }
 
-/*
- * Go ahead if true; otherwise *answer is what the first request answered.
- * The single character "!" is how the web server hands on a key that it would
- * not put into a header.
- */
+/* Go ahead if true; otherwise *answer is what the first request answered. */
 bool
 request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer)
 {
@@ -60,8 +56,6 @@ request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char *
 
 	if (key == NULL)
 		return true;
-	if (strcmp(key, "!") == 0)
-		raise_error(ERR_INVALID_IDEMPOTENCY_KEY);
 	check_key(key);
 
 	values[1] = CStringGetTextDatum(key);

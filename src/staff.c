@@ -36,7 +36,7 @@ branch_named(int64 merchant_id, const char *name)
 /*
  * Whether nobody active has the number, the name or the password.  Secrets
  * cannot be compared with each other, so the password is tried against every
- * one of them; names and numbers are looked at first because they are cheap.
+ * one of them.  The order is that of the document's codes.
  */
 static ErrorId
 check_distinct(int64 merchant_id, const Hiring *hiring)
@@ -55,14 +55,14 @@ check_distinct(int64 merchant_id, const Hiring *hiring)
 	}
 	for (uint64 row = 0; row < active; row++)
 	{
-		if (plan_bool(row, 1))
-			return ERR_ERR_TOOLUSERS_04;
-	}
-	for (uint64 row = 0; row < active; row++)
-	{
 		CHECK_FOR_INTERRUPTS();
 		if (password_matches(hiring->password, plan_text(row, 2)))
 			return ERR_ERR_TOOLUSERS_03;
+	}
+	for (uint64 row = 0; row < active; row++)
+	{
+		if (plan_bool(row, 1))
+			return ERR_ERR_TOOLUSERS_04;
 	}
 	return ERR_NONE;
 }

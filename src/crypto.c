@@ -86,6 +86,20 @@ loyalty_new_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(new_id());
 }
 
+PG_FUNCTION_INFO_V1(loyalty_new_client_id);
+
+/* Thirteen digits, the first not 0. */
+Datum
+loyalty_new_client_id(PG_FUNCTION_ARGS)
+{
+	uint64		random;
+
+	if (!pg_strong_random(&random, sizeof(random)))
+		raise_error(ERR_INTERNAL_ERROR);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" UINT64_FORMAT, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+											  UINT64CONST(1000000000000) + random % UINT64CONST(9000000000000))));
+}
+
 PG_FUNCTION_INFO_V1(loyalty_random_key);
 
 Datum

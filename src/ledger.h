@@ -16,7 +16,8 @@ typedef enum EntryKind
 	ENTRY_ACCRUE = 1,			/* earned by a sale */
 	ENTRY_DEPOSIT = 2,			/* given */
 	ENTRY_REDEEM = 3,			/* spent */
-	ENTRY_ADJUST = 4			/* corrected, either way */
+	ENTRY_ADJUST = 4,			/* corrected, either way */
+	ENTRY_EXPIRE = 5			/* past its date; the engine's own */
 } EntryKind;
 
 typedef struct Posting
@@ -29,6 +30,7 @@ typedef struct Posting
 	bool		has_money;
 	int64		staff_id;		/* 0: nobody in particular */
 	text	   *reference;		/* NULL: none */
+	text	   *detail;			/* JSON, NULL: none */
 
 	/* what came of it */
 	ErrorId		error;			/* ERR_NONE: posted */
@@ -40,5 +42,6 @@ typedef struct Posting
 extern const char *entry_kind_name(int kind);
 extern bool entry_kind_parse(const char *name, EntryKind *kind);
 extern void ledger_post(int64 merchant_id, Posting *postings, int n);
+extern void ledger_expire(int64 merchant_id, const int64 *account_ids, int n);
 
 #endif

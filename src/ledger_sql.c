@@ -223,3 +223,29 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 	plan_end();
 	return (Datum) 0;
 }
+
+PG_FUNCTION_INFO_V1(loyalty_expire_due);
+
+Datum
+loyalty_expire_due(PG_FUNCTION_ARGS)
+{
+	int32		max_accounts = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
+	Datum		values[2];
+	int64	   *account_ids;
+	uint64		n;
+
+	if (PG_ARGISNULL(0) || max_accounts < 1 || max_accounts > 100000)
+		raise_error(ERR_INVALID_ARGUMENT);
+	values[0] = PG_GETARG_DATUM(0);
+	values[1] = Int64GetDatum(max_accounts);
+
+	plan_begin();
+	n = plan_write(PLAN_ACCOUNTS_DUE, values, NULL);
+	account_ids = palloc(Max(n, 1) * sizeof(int64));
+	for (uint64 row = 0; row < n; row++)
+		account_ids[row] = plan_int64(row, 0);
+	if (n > 0)
+		ledger_expire(PG_GETARG_INT64(0), account_ids, n);
+	plan_end();
+	PG_RETURN_INT32((int32) n);
+}

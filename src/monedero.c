@@ -287,8 +287,7 @@ wallet_sale_run(Call *call)
 	};
 
 	check_sale(call, &sale);
-	if (!redeems && !points_percent(posting.money, sale.wallet.percent, sale.wallet.decimals, sale.wallet.rounding,
-									&posting.amount))
+	if (!redeems && !program_accumulate(&sale.wallet, posting.money, &posting.amount))
 		REFUSE(call, NEW_SALE_07, WALLET_REDEEM_03);
 	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),
 								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));

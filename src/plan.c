@@ -21,6 +21,12 @@
 
 #define MAX_PARAMS 12
 
+/* What program.c reads of a program. */
+#define PROGRAM_COLUMNS \
+	"SELECT program_id, accumulation_points, accumulation_money, decimals::bigint, rounding, requires_ticket," \
+	" requires_birth_date, $3 = ANY (messages), name, channel, redemption_points, redemption_money, currency_iso," \
+	" currency_change, currency_active, unit_base, active AND unit_active"
+
 /* Stand for the extension's own types, whose OIDs differ between databases. */
 #define POINTS		((Oid) 1)
 #define POINTSARRAY ((Oid) 2)
@@ -62,12 +68,13 @@ static const Statement statements[PLAN_COUNT] = {
 		"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1,"
 		" posted_at = greatest(posted_at, $4)"
 		" WHERE merchant_id = $1 AND account_id = $2"
-		" AND balance OPERATOR(loyalty.>=) $5 AND balance OPERATOR(loyalty.<=) $6"
+		" AND balance OPERATOR(loyalty.>=) $5 AND balance OPERATOR(loyalty.<=) $6 AND earned IS NULL"
 		" RETURNING version, balance, posted_at",
 		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS}
 	},
 	[PLAN_ACCOUNTS_LOCK] = {
-		"SELECT account_id, balance, version, posted_at FROM loyalty.account"
+		"SELECT account_id, balance, version, posted_at, program_id,"
+		" earned, expired, lots_earned, lots_used, next_expiry, last_expiry FROM loyalty.account"
 		" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
@@ -77,26 +84,67 @@ static const Statement statements[PLAN_COUNT] = {
 		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND u.balance OPERATOR(loyalty.>=) '0'",
 		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 	},
+	[PLAN_ACCOUNTS_UPDATE_TERMS] = {
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, earned = u.earned,"
+		" expired = u.expired, lots_earned = u.lots_earned, lots_used = u.lots_used, next_expiry = u.next_expiry,"
+		" last_expiry = u.last_expiry"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) u (account_id, balance, version, posted_at,"
+		" earned, expired, lots_earned, lots_used, next_expiry, last_expiry)"
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND u.balance OPERATOR(loyalty.>=) '0'",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+			POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID}
+	},
 	[PLAN_ENTRY_INSERT] = {
-		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID}
+		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID}
 	},
 	[PLAN_ENTRIES_INSERT] = {
-		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
+		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) u",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
-		INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID}
+			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID}
 	},
 	[PLAN_ACCOUNT_OPEN] = {
-		"INSERT INTO loyalty.account (merchant_id, account_id, program_id) VALUES ($1, $2, $3)",
+		/* the share lock: terms must not begin to need lots just now */
+		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, lots_earned, lots_used)"
+		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing FROM loyalty.program p,"
+		" LATERAL (SELECT CASE WHEN p.duration_value > 0 OR p.range_group <> '' THEN '0'::loyalty.points END) n (nothing)"
+		" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_PROGRAM_EXPIRY] = {
+		"SELECT CASE WHEN duration_value > 0 THEN ($3 AT TIME ZONE time_zone"
+		" + duration_value * ('1 ' || duration_unit)::interval) AT TIME ZONE time_zone END"
+		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_LOTS_DUE] = {
+		"SELECT u.account_id, (SELECT l.cumulative FROM loyalty.lot l"
+		" WHERE l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at <= $3"
+		" ORDER BY l.expires_at DESC, l.cumulative DESC LIMIT 1),"
+		" (SELECT l.expires_at FROM loyalty.lot l"
+		" WHERE l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at > $3"
+		" ORDER BY l.expires_at LIMIT 1) FROM unnest($2) u (account_id)",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	},
+	[PLAN_LOTS_INSERT] = {
+		"INSERT INTO loyalty.lot (merchant_id, account_id, expires_at, cumulative, version)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, INT8ARRAYOID}
+	},
+	[PLAN_ACCOUNTS_DUE] = {
+		"SELECT account_id FROM loyalty.account WHERE merchant_id = $1 AND next_expiry <= now()"
+		" ORDER BY next_expiry LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 
 	[PLAN_WALLET_FIND] = {
-		"SELECT program_id, (percentage * 10000)::bigint, decimals::bigint, rounding, requires_ticket,"
-		" requires_birth_date, $3 = ANY (messages), name, channel"
-		" FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2",
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2 AND active AND unit_active",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_PROGRAM_FIND] = {
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND client_id = $2",
 		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
 	},
 	[PLAN_WALLET_LIST] = {
@@ -127,7 +175,7 @@ static const Statement statements[PLAN_COUNT] = {
 	[PLAN_CONTACT_LIST] = {
 		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
 		" a.balance AS contact_balance FROM loyalty.member m"
-		" JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
+		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
 		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.phone IS NOT NULL"
 		" ORDER BY m.name, m.phone",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
@@ -135,7 +183,7 @@ static const Statement statements[PLAN_COUNT] = {
 	[PLAN_CONTACT_GET] = {
 		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
 		" a.balance AS contact_balance FROM loyalty.member m"
-		" JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
+		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
 		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active"
 		" AND m.phone OPERATOR(loyalty.=) $3",
 		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}

@@ -175,7 +175,7 @@ points_add(Points a, Points b, Points *result)
  * Whether a quotient whose remainder is not 0 is rounded away from zero.
  */
 static bool
-rounds_away(Rounding rounding, int128 quotient, int64 remainder, int64 divisor)
+rounds_away(Rounding rounding, int128 quotient, int128 remainder, int128 divisor)
 {
 	switch (rounding)
 	{
@@ -194,32 +194,34 @@ rounds_away(Rounding rounding, int128 quotient, int64 remainder, int64 divisor)
 }
 
 /*
- * amount * percent / 100, to so many decimals.
+ * amount * times / per, to so many decimals.
  *
- * The percent counts ten-thousandths of a percent.  The magnitude is rounded
- * and the sign put back, so that a sale and its refund cancel.  The product
- * of two int64 always fits an int128.
+ * The magnitude is rounded and the sign put back, so that a sale and its
+ * refund cancel.  Nothing is rounded on the way: the product is exact, or the
+ * conversion is out of range.
  */
 bool
-points_percent(Points amount, int64 percent, int decimals, Rounding rounding,
-			   Points *result)
+points_convert(Points amount, int128 times, int128 per, int decimals,
+			   Rounding rounding, Points *result)
 {
-	int64		step;
-	int64		divisor;
-	int64		remainder;
-	int128		product = (int128) amount * percent;
-	bool		negative = product < 0;
+	int64		step = decimal_step[decimals];
+	int128		product;
+	int128		divisor;
 	int128		quotient;
+	bool		negative;
 
 	Assert(decimals >= 0 && decimals <= POINTS_DECIMALS);
-	step = decimal_step[decimals];
-	divisor = PERCENT_WHOLE * step;
+	if (__builtin_mul_overflow((int128) amount, times, &product) ||
+		__builtin_mul_overflow(per, (int128) step, &divisor))
+		return false;
+	negative = product < 0;
 	if (negative)
 		product = -product;
 	quotient = product / divisor;
-	remainder = (int64) (product % divisor);
-	if (remainder != 0 && rounds_away(rounding, quotient, remainder, divisor))
+	if (product % divisor != 0 && rounds_away(rounding, quotient, product % divisor, divisor))
 		quotient++;
+	if (quotient > PG_INT64_MAX)
+		return false;
 	quotient *= step;
 	if (negative)
 		quotient = -quotient;
@@ -227,6 +229,14 @@ points_percent(Points amount, int64 percent, int decimals, Rounding rounding,
 		return false;
 	*result = (Points) quotient;
 	return true;
+}
+
+/* amount * percent / 100; percent counts ten-thousandths of a percent. */
+bool
+points_percent(Points amount, int64 percent, int decimals, Rounding rounding,
+			   Points *result)
+{
+	return points_convert(amount, percent, PERCENT_WHOLE, decimals, rounding, result);
 }
 
 bool

@@ -46,6 +46,8 @@ extern PointsParse points_parse(const char *str, Points *result);
 extern void points_print(Points value, char *buf);	/* buf[POINTS_MAX_TEXT] */
 extern int	points_decimals_used(Points value);
 extern bool points_add(Points a, Points b, Points *result);
+extern bool points_convert(Points amount, int128 times, int128 per, int decimals,
+						   Rounding rounding, Points *result);
 extern bool points_percent(Points amount, int64 percent, int decimals,
 						   Rounding rounding, Points *result);
 extern bool rounding_parse(const char *name, Rounding *result);

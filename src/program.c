@@ -8,28 +8,79 @@
 #include "program.h"
 #include "utils/builtins.h"
 
-bool
-wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet)
+static bool
+find(PlanId plan, int64 merchant_id, const char *key, const char *message_kind, Program *program)
 {
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
-		CStringGetTextDatum(wallet_key),
+		CStringGetTextDatum(key),
 		CStringGetTextDatum(message_kind),
 	};
 
-	if (plan_read(PLAN_WALLET_FIND, values, NULL) == 0)
+	if (plan_read(plan, values, NULL) == 0)
 		return false;
-	wallet->program_id = plan_int64(0, 0);
-	wallet->percent = plan_int64(0, 1);
-	wallet->decimals = plan_int64(0, 2);
-	if (!rounding_parse(plan_text(0, 3), &wallet->rounding))
-		elog(ERROR, "unknown rounding of program " INT64_FORMAT, wallet->program_id);
-	wallet->requires_ticket = plan_bool(0, 4);
-	wallet->requires_birth_date = plan_bool(0, 5);
-	wallet->sends_message = plan_bool(0, 6);
-	wallet->name = plan_text(0, 7);
-	wallet->channel = plan_text(0, 8);
+	program->program_id = plan_int64(0, 0);
+	program->accumulation_points = plan_int64(0, 1);
+	program->accumulation_money = plan_int64(0, 2);
+	program->decimals = plan_int64(0, 3);
+	if (!rounding_parse(plan_text(0, 4), &program->rounding))
+		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program->program_id);
+	program->requires_ticket = plan_bool(0, 5);
+	program->requires_birth_date = plan_bool(0, 6);
+	program->sends_message = plan_bool(0, 7);
+	program->name = plan_text(0, 8);
+	program->channel = plan_text(0, 9);
+	program->redemption_points = plan_int64(0, 10);
+	program->redemption_money = plan_int64(0, 11);
+	program->currency_iso = plan_text(0, 12);
+	program->currency_change = plan_int64(0, 13);
+	program->currency_active = plan_bool(0, 14);
+	program->unit_base = plan_bool(0, 15);
+	program->active = plan_bool(0, 16);
 	return true;
+}
+
+/* An inactive wallet is as good as none: the document has no code for it. */
+bool
+wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet)
+{
+	return find(PLAN_WALLET_FIND, merchant_id, wallet_key, message_kind, wallet);
+}
+
+bool
+program_find(int64 merchant_id, const char *client_id, Program *program)
+{
+	return find(PLAN_PROGRAM_FIND, merchant_id, client_id, "", program);
+}
+
+/* The points that money in the program's currency earns. */
+bool
+program_accumulate(const Program *program, Points money, Points *points)
+{
+	return points_convert(money,
+						  (int128) program->accumulation_points * program->currency_change,
+						  (int128) program->accumulation_money * POINTS_ONE,
+						  program->decimals, program->rounding, points);
+}
+
+/*
+ * Whether money, in the program's currency, is what points are worth, within a
+ * cent.  Both sides are multiplied out, so nothing is rounded.
+ */
+bool
+program_redeems_for(const Program *program, Points points, Points money)
+{
+	const int64 cent = POINTS_ONE / 100;
+	int128		per = (int128) program->redemption_points * program->currency_change;
+	int128		worth;
+	int128		offered;
+	int128		tolerance;
+
+	if (__builtin_mul_overflow((int128) points * program->redemption_money, (int128) POINTS_ONE, &worth) ||
+		__builtin_mul_overflow((int128) money, per, &offered) ||
+		__builtin_mul_overflow((int128) cent, per, &tolerance))
+		return false;
+	return worth - offered <= tolerance && offered - worth <= tolerance;
 }
 
 /* Where the wallet's members look at their points. */

@@ -11,7 +11,6 @@
 typedef struct Program
 {
 	int64		program_id;
-	int64		percent;		/* in ten-thousandths of a percent */
 	int			decimals;
 	Rounding	rounding;
 	bool		requires_ticket;
@@ -19,9 +18,21 @@ typedef struct Program
 	bool		sends_message;	/* for the kind of operation asked about */
 	char	   *name;
 	char	   *channel;
+	Points		accumulation_points;	/* earned for so much money */
+	Points		accumulation_money;
+	Points		redemption_points;	/* worth so much money */
+	Points		redemption_money;
+	char	   *currency_iso;
+	Points		currency_change;	/* worth of one unit in that money */
+	bool		currency_active;
+	bool		unit_base;		/* points may be deposited as such */
+	bool		active;
 } Program;
 
 extern bool wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet);
+extern bool program_find(int64 merchant_id, const char *client_id, Program *program);
+extern bool program_accumulate(const Program *program, Points money, Points *points);
+extern bool program_redeems_for(const Program *program, Points points, Points money);
 extern char *wallet_link(int64 merchant_id, int64 program_id);
 
 #endif

@@ -1,25 +1,76 @@
--- Programs.  A wallet (monedero) is a program that has a wallet_key.
+-- Programs.  A program and a wallet (monedero) are the same thing: the seller API
+-- knows it by its client_id, the wallet API by its wallet_key.
+
+CREATE FUNCTION loyalty.new_client_id(prefix text) RETURNS text
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_client_id';
+COMMENT ON FUNCTION loyalty.new_client_id(text) IS
+'An id in the printed shape of the seller API: prefix (CM for members, none for programs) and 13 random digits.';
+REVOKE ALL ON FUNCTION loyalty.new_client_id(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.new_client_id(text) TO loyalty_engine;
+
+CREATE TABLE loyalty.rank_range (
+	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
+	range_group	text			NOT NULL CHECK (range_group <> ''),
+	rank		text			NOT NULL CHECK (rank <> ''),
+	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
+	PRIMARY KEY (merchant_id, range_group, rank),
+	UNIQUE (merchant_id, range_group, from_points)
+);
+COMMENT ON TABLE loyalty.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
+COMMENT ON COLUMN loyalty.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
+REVOKE ALL ON loyalty.rank_range FROM PUBLIC;
+GRANT SELECT, INSERT, DELETE ON loyalty.rank_range TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_range', '');
 
 CREATE TABLE loyalty.program (
-	merchant_id			bigint		NOT NULL REFERENCES loyalty.merchant,
-	program_id			bigint		NOT NULL DEFAULT loyalty.new_id(),
-	wallet_key			text		CHECK (wallet_key <> ''),
-	name				text		NOT NULL CHECK (name <> ''),
-	percentage			numeric		NOT NULL CHECK (percentage BETWEEN 0 AND 1000 AND scale(percentage) <= 4),
-	decimals			smallint	NOT NULL CHECK (decimals BETWEEN 0 AND 4),
-	rounding			text		NOT NULL CHECK (rounding IN ('half_up', 'half_even', 'down', 'up')),
-	requires_ticket		boolean		NOT NULL,
-	requires_birth_date	boolean		NOT NULL,
-	channel				text		NOT NULL CHECK (channel IN ('sms', 'whatsapp')),
-	messages			text[]		NOT NULL CHECK (messages <@ '{welcome,accrue,redeem,adjust}'::text[]),
-	created_at			timestamptz	NOT NULL DEFAULT now(),
+	merchant_id			bigint			NOT NULL REFERENCES loyalty.merchant,
+	program_id			bigint			NOT NULL DEFAULT loyalty.new_id(),
+	client_id			text			NOT NULL DEFAULT loyalty.new_client_id('') CHECK (client_id <> ''),
+	wallet_key			text			NOT NULL DEFAULT loyalty.random_key('', 16) CHECK (wallet_key <> ''),
+	name				text			NOT NULL CHECK (name <> ''),
+	managed_by			text			NOT NULL DEFAULT '',
+	active				boolean			NOT NULL DEFAULT true,
+	accumulation_points	loyalty.points	NOT NULL DEFAULT '10' CHECK (accumulation_points OPERATOR(loyalty.>=) '0'::loyalty.points),
+	accumulation_money	loyalty.points	NOT NULL DEFAULT '100' CHECK (accumulation_money OPERATOR(loyalty.>) '0'::loyalty.points),
+	redemption_points	loyalty.points	NOT NULL DEFAULT '1' CHECK (redemption_points OPERATOR(loyalty.>) '0'::loyalty.points),
+	redemption_money	loyalty.points	NOT NULL DEFAULT '1' CHECK (redemption_money OPERATOR(loyalty.>) '0'::loyalty.points),
+	decimals			smallint		NOT NULL DEFAULT 2 CHECK (decimals BETWEEN 0 AND 4),
+	rounding			text			NOT NULL DEFAULT 'half_up' CHECK (rounding IN ('half_up', 'half_even', 'down', 'up')),
+	currency_iso		text			NOT NULL DEFAULT 'MXN' CHECK (currency_iso ~ '^[A-Z]{3}$'),
+	currency_name		text			NOT NULL DEFAULT 'Peso mexicano',
+	currency_change		loyalty.points	NOT NULL DEFAULT '1' CHECK (currency_change OPERATOR(loyalty.>) '0'::loyalty.points),
+	currency_active		boolean			NOT NULL DEFAULT true,
+	unit_name			text			NOT NULL DEFAULT 'Puntos',
+	unit_base			boolean			NOT NULL DEFAULT true,
+	unit_active			boolean			NOT NULL DEFAULT true,
+	duration_name		text			NOT NULL DEFAULT '',
+	duration_unit		text			NOT NULL DEFAULT 'month' CHECK (duration_unit IN ('day', 'month', 'year')),
+	duration_value		integer			NOT NULL DEFAULT 0 CHECK (duration_value BETWEEN 0 AND 1200),
+	time_zone			text			NOT NULL DEFAULT 'America/Mexico_City',
+	range_group			text			NOT NULL DEFAULT '',
+	requires_ticket		boolean			NOT NULL DEFAULT false,
+	requires_birth_date	boolean			NOT NULL DEFAULT false,
+	channel				text			NOT NULL DEFAULT 'sms' CHECK (channel IN ('sms', 'whatsapp')),
+	messages			text[]			NOT NULL DEFAULT '{welcome,redeem,adjust}' CHECK (messages <@ '{welcome,accrue,redeem,adjust}'::text[]),
+	created_at			timestamptz		NOT NULL DEFAULT now(),
+	updated_at			timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, program_id),
-	UNIQUE (merchant_id, wallet_key)
+	UNIQUE (merchant_id, wallet_key),
+	UNIQUE (merchant_id, client_id)
 );
-COMMENT ON TABLE loyalty.program IS 'Points schemes. A wallet is a program with a wallet_key.';
-COMMENT ON COLUMN loyalty.program.percentage IS 'Percent of a sale''s amount that is earned as points, at most 4 decimals.';
+COMMENT ON TABLE loyalty.program IS 'Points schemes, known as programs by their client_id and as wallets (monederos) by their wallet_key.';
+COMMENT ON COLUMN loyalty.program.client_id IS 'The documented programId.';
+COMMENT ON COLUMN loyalty.program.active IS 'An inactive program refuses every operation.';
+COMMENT ON COLUMN loyalty.program.accumulation_points IS 'Points earned for accumulation_money: a wallet''s percentage is this for 100.';
+COMMENT ON COLUMN loyalty.program.redemption_points IS 'Points that are worth redemption_money.';
+COMMENT ON COLUMN loyalty.program.currency_change IS 'What one unit of the currency is worth in the money of the bases.';
+COMMENT ON COLUMN loyalty.program.currency_active IS 'Whether operations may name the currency.';
+COMMENT ON COLUMN loyalty.program.unit_base IS 'Whether points may be deposited as such; if not, a deposit must name the currency.';
+COMMENT ON COLUMN loyalty.program.unit_active IS 'Whether points can be moved at all.';
+COMMENT ON COLUMN loyalty.program.duration_value IS 'How many duration_units after they were earned points expire, at the same time of day in time_zone; 0: never.';
+COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';
 COMMENT ON COLUMN loyalty.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
-COMMENT ON COLUMN loyalty.program.rounding IS 'How a percentage of an amount is brought to those decimals.';
+COMMENT ON COLUMN loyalty.program.rounding IS 'How a conversion is brought to those decimals.';
 COMMENT ON COLUMN loyalty.program.messages IS 'Which operations send the member a message.';
 REVOKE ALL ON loyalty.program FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.program TO loyalty_engine;
@@ -29,23 +80,23 @@ CREATE FUNCTION loyalty.create_wallet(
 	merchant_id bigint, name text, percentage numeric DEFAULT 10, decimals integer DEFAULT 2,
 	rounding text DEFAULT 'half_up', requires_ticket boolean DEFAULT false, requires_birth_date boolean DEFAULT false,
 	channel text DEFAULT 'sms', messages text[] DEFAULT '{welcome,redeem,adjust}',
-	OUT program_id bigint, OUT wallet_key text)
+	OUT program_id bigint, OUT wallet_key text, OUT client_id text)
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty.require_merchant(create_wallet.merchant_id);
-	INSERT INTO loyalty.program AS p (merchant_id, wallet_key, name, percentage, decimals, rounding,
+	INSERT INTO loyalty.program AS p (merchant_id, name, accumulation_points, decimals, rounding,
 		requires_ticket, requires_birth_date, channel, messages)
-	VALUES (create_wallet.merchant_id, loyalty.random_key('', 16), create_wallet.name, create_wallet.percentage,
+	VALUES (create_wallet.merchant_id, create_wallet.name, create_wallet.percentage,
 		create_wallet.decimals, create_wallet.rounding, create_wallet.requires_ticket,
 		create_wallet.requires_birth_date, create_wallet.channel, create_wallet.messages)
-	RETURNING p.program_id, p.wallet_key INTO program_id, wallet_key;
+	RETURNING p.program_id, p.wallet_key, p.client_id INTO program_id, wallet_key, client_id;
 EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty.fail('invalid_argument', 'percentage is 0 to 1000 with at most 4 decimals, decimals 0 to 4, rounding one of half_up, half_even, down, up, channel sms or whatsapp, messages a subset of {welcome,accrue,redeem,adjust}.');
+	PERFORM loyalty.fail('invalid_argument', 'percentage is not negative and has at most 4 decimals, decimals 0 to 4, rounding one of half_up, half_even, down, up, channel sms or whatsapp, messages a subset of {welcome,accrue,redeem,adjust}.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) IS
-'Creates a wallet (monedero) and returns its program_id and wallet_key. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Creates a wallet (monedero) and returns its program_id, wallet_key and client_id. percentage: percent of a sale earned as points (at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. loyalty.configure_program() sets the rest. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
 
@@ -58,13 +109,15 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
 	UPDATE loyalty.program p SET
 		name = coalesce(configure_wallet.name, p.name),
-		percentage = coalesce(configure_wallet.percentage, p.percentage),
+		accumulation_points = coalesce(configure_wallet.percentage::loyalty.points, p.accumulation_points),
+		accumulation_money = CASE WHEN configure_wallet.percentage IS NULL THEN p.accumulation_money ELSE '100' END,
 		decimals = coalesce(configure_wallet.decimals, p.decimals),
 		rounding = coalesce(configure_wallet.rounding, p.rounding),
 		requires_ticket = coalesce(configure_wallet.requires_ticket, p.requires_ticket),
 		requires_birth_date = coalesce(configure_wallet.requires_birth_date, p.requires_birth_date),
 		channel = coalesce(configure_wallet.channel, p.channel),
-		messages = coalesce(configure_wallet.messages, p.messages)
+		messages = coalesce(configure_wallet.messages, p.messages),
+		updated_at = now()
 	WHERE p.merchant_id = configure_wallet.merchant_id AND p.wallet_key = configure_wallet.wallet_key;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
@@ -78,12 +131,64 @@ COMMENT ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, intege
 REVOKE ALL ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
 
+CREATE FUNCTION loyalty.create_program(
+	merchant_id bigint, name text, client_id text DEFAULT NULL,
+	OUT program_id bigint, OUT program_client_id text, OUT wallet_key text)
+RETURNS record
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty.require_merchant(create_program.merchant_id);
+	INSERT INTO loyalty.program AS p (merchant_id, name, client_id)
+	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty.new_client_id('')))
+	RETURNING p.program_id, p.client_id, p.wallet_key INTO program_id, program_client_id, wallet_key;
+EXCEPTION
+	WHEN check_violation OR not_null_violation THEN
+		PERFORM loyalty.fail('invalid_argument', 'name and client_id must not be empty.');
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('already_exists', 'Another program of the merchant has this client_id.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
+'Creates a program that earns 10 points for 100, redeems 1 point as 1, and whose points never expire; loyalty.configure_program() changes that. client_id: the documented programId, 13 digits unless given. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.create_program(bigint, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.create_program(bigint, text, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.set_rank_ranges(merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty.require_merchant(set_rank_ranges.merchant_id);
+	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points) THEN
+		PERFORM loyalty.fail('invalid_argument', 'ranks and from_points must have the same number of elements.');
+	END IF;
+	DELETE FROM loyalty.rank_range r
+	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group;
+	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points)
+	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points
+	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points) r (rank, from_points);
+EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
+	PERFORM loyalty.fail('invalid_argument', 'Ranks have different names and different points, none negative.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) IS
+'Replaces the ranks of a group: rank i is held from from_points i earned points on. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) OWNER TO loyalty_engine;
+
 CREATE VIEW loyalty.wallets AS
-SELECT p.merchant_id, p.program_id, p.wallet_key, p.name, p.percentage, p.decimals, p.rounding, p.requires_ticket,
-	   p.requires_birth_date, p.channel, p.messages, p.created_at,
+SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,
+	   p.accumulation_points::numeric * 100 / p.accumulation_money::numeric AS percentage,
+	   p.decimals, p.rounding, p.requires_ticket, p.requires_birth_date, p.channel, p.messages, p.active, p.created_at,
 	   m.base_url || '/monedero/' || p.wallet_key AS app_client,
 	   m.base_url || '/canje/' || p.wallet_key AS app_redeem
-FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id)
-WHERE p.wallet_key IS NOT NULL;
+FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id);
 ALTER VIEW loyalty.wallets OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.wallets IS 'The wallets of the merchants with their terms; app_client and app_redeem are the links to the members'' and the cashiers'' pages.';
+
+CREATE VIEW loyalty.programs AS
+SELECT merchant_id, program_id, client_id, name, managed_by, active, accumulation_points, accumulation_money,
+	   redemption_points, redemption_money, decimals, rounding, currency_iso, currency_name, currency_change,
+	   currency_active, unit_name, unit_base, unit_active, duration_name, duration_unit, duration_value, time_zone,
+	   range_group, created_at, updated_at
+FROM loyalty.program;
+ALTER VIEW loyalty.programs OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.programs IS 'The programs of the merchants with their terms; the columns mean what the arguments of loyalty.configure_program() do.';

@@ -5,18 +5,31 @@ CREATE TABLE loyalty.member (
 	member_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
 	program_id		bigint			NOT NULL,
 	account_id		bigint			NOT NULL,
+	client_id		text			NOT NULL DEFAULT loyalty.new_client_id('CM') CHECK (client_id <> ''),
 	phone			loyalty.phone,
+	email			text			CHECK (email <> ''),
 	name			text			NOT NULL CHECK (name <> ''),
+	first_name		text			NOT NULL DEFAULT '',
+	first_last_name	text			NOT NULL DEFAULT '',
+	second_last_name text			NOT NULL DEFAULT '',
 	birth_date		date,
+	country			text			NOT NULL DEFAULT '',
+	granted_rank	text			NOT NULL DEFAULT '',
+	subscribed_at	timestamptz		NOT NULL DEFAULT now(),
 	active			boolean			NOT NULL DEFAULT true,
 	enrolled_by		bigint,
 	created_at		timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, member_id),
 	UNIQUE (merchant_id, program_id, phone),
+	UNIQUE (merchant_id, program_id, client_id),
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
 	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty.staff
 );
-COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone.';
+CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, lower(email));
+COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
+COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
+COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
+COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty.member.active IS 'An inactive member keeps account and entries, and is not found by the wallet endpoints until registered again.';
 COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';
@@ -85,9 +98,84 @@ COMMENT ON FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) IS
 REVOKE ALL ON FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) FROM PUBLIC;
 ALTER FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) OWNER TO loyalty_engine;
 
+CREATE TABLE loyalty.member_address (
+	merchant_id		bigint		NOT NULL,
+	member_id		bigint		NOT NULL,
+	ordinal			smallint	NOT NULL CHECK (ordinal > 0),
+	street			text		NOT NULL DEFAULT '',
+	number_inside	text		NOT NULL DEFAULT '',
+	number_outside	text		NOT NULL DEFAULT '',
+	country			text		NOT NULL DEFAULT '',
+	state			text		NOT NULL DEFAULT '',
+	city			text		NOT NULL DEFAULT '',
+	PRIMARY KEY (merchant_id, member_id, ordinal),
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+);
+COMMENT ON TABLE loyalty.member_address IS 'Addresses of members, in the order in which they are listed.';
+REVOKE ALL ON loyalty.member_address FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.member_address TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.member_address', '');
+
 CREATE VIEW loyalty.members AS
-SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.phone, m.name, m.birth_date, m.active, m.enrolled_by,
-	   m.created_at, a.balance, a.posted_at AS last_posted_at
-FROM loyalty.member m JOIN loyalty.account a USING (merchant_id, account_id);
+SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.phone, m.email, m.name, m.first_name,
+	   m.first_last_name, m.second_last_name, m.birth_date, m.country, m.active, m.enrolled_by, m.subscribed_at, m.created_at,
+	   coalesce((SELECT r.rank FROM loyalty.rank_range r JOIN loyalty.program p
+					ON p.merchant_id = r.merchant_id AND p.range_group = r.range_group
+				 WHERE p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+				   AND (r.from_points OPERATOR(loyalty.<=) b.earned OR r.rank = m.granted_rank)
+				 ORDER BY r.from_points DESC LIMIT 1), m.granted_rank) AS rank,
+	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
+FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
 ALTER VIEW loyalty.members OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.members IS 'The members with the balance of their account.';
+COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now.';
+
+CREATE FUNCTION loyalty.identify_member(
+	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty.member m SET
+		phone = coalesce(identify_member.phone, m.phone),
+		email = coalesce(identify_member.email, m.email),
+		client_id = coalesce(identify_member.client_id, m.client_id)
+	WHERE m.merchant_id = identify_member.merchant_id AND m.member_id = identify_member.member_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+EXCEPTION
+	WHEN check_violation THEN
+		PERFORM loyalty.fail('invalid_argument', 'email and client_id must not be empty.');
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('already_exists', 'Another member of the program has this phone, email or client_id.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
+'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). With a phone and a client_id one member, on one balance, is served by both. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.set_member_address(
+	merchant_id bigint, member_id bigint, ordinal integer, street text, number_inside text DEFAULT '', number_outside text DEFAULT '',
+	country text DEFAULT '', state text DEFAULT '', city text DEFAULT '')
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside, country, state, city)
+	VALUES (set_member_address.merchant_id, set_member_address.member_id, set_member_address.ordinal, set_member_address.street,
+			set_member_address.number_inside, set_member_address.number_outside, set_member_address.country,
+			set_member_address.state, set_member_address.city)
+	ON CONFLICT (merchant_id, member_id, ordinal) DO UPDATE SET street = excluded.street,
+		number_inside = excluded.number_inside, number_outside = excluded.number_outside,
+		country = excluded.country, state = excluded.state, city = excluded.city;
+EXCEPTION
+	WHEN foreign_key_violation THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
+		PERFORM loyalty.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
+'Sets the address number ordinal (1, 2 …) of a member. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) OWNER TO loyalty_engine;

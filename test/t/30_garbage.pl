@@ -304,7 +304,7 @@ refused(raw('POST /nothing%0d%0aX-Loyalty-Uri:%20/toolusers/get HTTP/1.1', ["api
 refused(raw("POST /v1/seller/a%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 unknown_path', 'nor does one in a key in the path');
 refused(raw('POST /wallet/sale HTTP/1.1', ["apikey: $key", "Content-Type: $form_type", "Idempotency-Key: $_->[1]"], field(%sale)),
 	'400 invalid_idempotency_key', "an idempotency key $_->[0]")
-	for ['of 300 characters', 'k' x 300], ['outside ASCII', "\xc3\xb1"], ['with a blank', 'a b'], ['that stands for a bad one', '!'];
+	for ['of 300 characters', 'k' x 300], ['outside ASCII', "\xc3\xb1"], ['with a blank', 'a b'], ['with a tab', "a\tb"];
 refused(raw('POST /wallet/get HTTP/1.1', ['apikey: x', map { "X-Filler-$_: " . 'x' x 7000 } 1 .. 8], ''), '431 headers_too_large', 'headers of 56 kB');
 refused(raw('POST /wallet/get HTTP/1.1', ['apikey: x', "X-Any: \x80\xff\xfe"], ''), '401 auth_01', 'another header outside ASCII does not matter');
 

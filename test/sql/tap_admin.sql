@@ -1,0 +1,282 @@
+-- The administration: merchants, keys, wallets, staff, blacklist, quotas, area
+-- codes, the outbox, idempotency keys, members.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+-- A statement is refused with this code of loyalty.error_codes.
+CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
+	RETURN public.throws_ok(statement, state::char(5), NULL, description);
+END
+$$;
+
+-- --- merchants --------------------------------------------------------------
+
+SELECT loyalty.create_merchant('Café La Parroquia', 'https://laparroquia.example///') AS merchant \gset
+SELECT loyalty.create_merchant('Café La Parroquia') AS other \gset
+SELECT isnt(:merchant::bigint, :other::bigint, 'two merchants may have one name');
+SELECT is((SELECT base_url FROM loyalty.merchant WHERE merchant_id = :merchant), 'https://laparroquia.example', 'slashes at the end of the base URL are dropped');
+SELECT is((SELECT base_url FROM loyalty.merchant WHERE merchant_id = :other), 'https://localhost', 'the base URL may be left out');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_merchant(%L, %L)', name, url), 'invalid_argument', what)
+FROM (VALUES ('', 'https://x.example', 'a merchant without a name'), (NULL, 'https://x.example', 'whose name is NULL'), ('X', '', 'whose URL is empty'),
+	('X', NULL, 'or NULL'), ('X', 'ftp://x.example', 'or of another scheme'), ('X', 'https://', 'or of no host'), ('X', 'https://x y', 'or with a blank'),
+	('X', E'https://x\ny', 'or with a line break'), ('X', 'javascript:alert(1)', 'or a script')) v (name, url, what);
+
+-- --- API keys -----------------------------------------------------------------
+
+SELECT key_id AS first_id, api_key AS first_key FROM loyalty.create_api_key(:merchant, 'caja 1') \gset
+SELECT key_id AS second_id, api_key AS second_key FROM loyalty.create_api_key(:merchant, 'caja 2', now() + interval '1 hour') \gset
+SELECT key_id AS third_id, api_key AS third_key FROM loyalty.create_api_key(:merchant, NULL, now() - interval '1 second') \gset
+SELECT key_id AS other_id, api_key AS other_key FROM loyalty.create_api_key(:other) \gset
+SELECT matches(:'first_key'::text, '^lk_[0-9a-f]{64}$', 'a key has 256 random bits');
+SELECT isnt(:'first_key'::text, :'second_key', 'the next is another');
+SELECT is(loyalty.authenticate(:'first_key'), :merchant::bigint, 'a key finds its merchant');
+SELECT is(loyalty.authenticate(:'second_key'), :merchant::bigint, 'another key of the merchant does too');
+SELECT is(loyalty.authenticate(:'other_key'), :other::bigint, 'a key of another merchant finds that');
+SELECT pg_temp.refuses(format('SELECT loyalty.authenticate(%L)', key), 'auth_01', what)
+FROM (VALUES (:'third_key', 'an expired key'), ('', 'an empty key'), (NULL, 'no key'), ('lk_', 'a bare prefix'), (upper(:'first_key'), 'a key in capitals'),
+	(left(:'first_key', -1), 'a key cut short'), (:'first_key' || ' ', 'a key and a blank'), (repeat('x', 100000), 'a very long key')) v (key, what);
+SELECT pg_temp.refuses('SELECT loyalty.create_api_key(1)', 'unknown_object', 'a key for nobody');
+SELECT pg_temp.refuses('SELECT loyalty.create_api_key(NULL)', 'unknown_object', 'or NULL');
+
+SELECT lives_ok(format('SELECT loyalty.revoke_api_key(%s, %s)', :merchant, :first_id), 'a key is revoked');
+SELECT pg_temp.refuses(format('SELECT loyalty.authenticate(%L)', :'first_key'), 'auth_01', 'it finds nobody any more');
+SELECT is(loyalty.authenticate(:'second_key'), :merchant::bigint, 'the other key still does');
+SELECT revoked_at AS first_revoked FROM loyalty.api_keys WHERE key_id = :first_id \gset
+SELECT lives_ok(format('SELECT loyalty.revoke_api_key(%s, %s)', :merchant, :first_id), 'revoking again is no error');
+SELECT is((SELECT revoked_at FROM loyalty.api_keys WHERE key_id = :first_id), :'first_revoked'::timestamptz, 'and changes nothing');
+SELECT pg_temp.refuses(format('SELECT loyalty.revoke_api_key(%s, %s)', :other, :second_id), 'unknown_object', 'a key of another merchant is not revoked');
+SELECT pg_temp.refuses(format('SELECT loyalty.revoke_api_key(%s, NULL)', :other), 'unknown_object', 'nor NULL');
+SELECT results_eq(format('SELECT label, active FROM loyalty.api_keys WHERE merchant_id = %s ORDER BY key_id', :merchant),
+	$$VALUES ('caja 1', false), ('caja 2', true), ('', false)$$, 'loyalty.api_keys tells which are active');
+
+-- Only hashes: of keys in the table, of passwords everywhere.
+SELECT is((SELECT key_hash FROM loyalty.api_key WHERE key_id = :second_id), sha256(:'second_key'), 'of a key its SHA-256 is kept');
+CREATE FUNCTION pg_temp.where_is(needle text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	relation regclass;
+	found boolean;
+BEGIN
+	FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = 'loyalty'::regnamespace AND relkind IN ('r', 'v') LOOP
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE strpos(t::text, $1) > 0 OR strpos(t::text, encode(convert_to($1, ''UTF8''), ''hex'')) > 0)', relation)
+		INTO found USING needle;
+		IF found THEN
+			RETURN NEXT relation::text;
+		END IF;
+	END LOOP;
+END
+$$;
+SELECT is_empty(format('SELECT pg_temp.where_is(%L)', key), 'no table and no view shows ' || what)
+FROM (VALUES (:'second_key', 'the key'), (substr(:'second_key', 4), 'what follows its prefix'), (:'first_key', 'a key that was revoked')) v (key, what);
+
+-- --- wallets --------------------------------------------------------------------
+
+SELECT program_id, wallet_key FROM loyalty.create_wallet(:merchant, 'Monedero') \gset
+SELECT wallet_key AS second_wallet, program_id AS second_program FROM loyalty.create_wallet(:merchant, 'Monedero', 0, 0, 'down', true, true, 'whatsapp', '{}') \gset
+SELECT wallet_key AS other_wallet FROM loyalty.create_wallet(:other, 'Monedero') \gset
+SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'wallet_key'),
+	$$VALUES ('Monedero', 10::numeric, 2, 'half_up', false, false, 'sms', '{welcome,redeem,adjust}'::text[])$$, 'a wallet has sensible terms unless told');
+SELECT results_eq(format('SELECT app_client, app_redeem FROM loyalty.wallets WHERE wallet_key = %L', :'wallet_key'),
+	format('SELECT %L::text, %L::text', 'https://laparroquia.example/monedero/' || :'wallet_key', 'https://laparroquia.example/canje/' || :'wallet_key'),
+	'its links start with the base URL');
+SELECT matches(:'wallet_key'::text, '^[0-9a-f]{32}$', 'its key is random');
+
+CREATE TEMP TABLE refused_terms (arguments text, what text);
+INSERT INTO refused_terms VALUES
+	('name => ''''', 'an empty name'), ('percentage => -1', 'a negative percentage'), ('percentage => -0.0001', 'a slightly negative percentage'),
+	('percentage => 1000.0001', 'a percentage above 1000'), ('percentage => 1.00001', 'a percentage of five decimals'), ('percentage => ''NaN''', 'no percentage at all'),
+	('percentage => ''Infinity''', 'an infinite percentage'), ('decimals => -1', 'negative decimals'), ('decimals => 5', 'five decimals'),
+	('decimals => 70000', 'decimals beyond a smallint'), ('rounding => ''''', 'an empty rounding'), ('rounding => ''HALF_UP''', 'a rounding in capitals'),
+	('rounding => ''ceiling''', 'an unknown rounding'), ('channel => ''email''', 'an unknown channel'), ('channel => ''''', 'an empty channel'),
+	('messages => ''{birthday}''', 'an unknown message'), ('messages => ''{welcome,birthday}''', 'a known and an unknown message'),
+	('messages => ''{NULL}''', 'a message that is NULL');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, %s%s)', :merchant, CASE WHEN arguments LIKE 'name%' THEN '' ELSE 'name => ''X'', ' END, arguments),
+	'invalid_argument', 'create_wallet: ' || what) FROM refused_terms;
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_wallet(%s, %L, %s)', :merchant, :'wallet_key', arguments), 'invalid_argument', 'configure_wallet: ' || what)
+FROM refused_terms;
+SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, name => %L, %s => NULL)', :merchant, 'X', a), 'invalid_argument', 'create_wallet: ' || a || ' is NULL')
+FROM unnest('{percentage,decimals,rounding,requires_ticket,requires_birth_date,channel,messages}'::text[]) a;
+SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, NULL)', :merchant), 'invalid_argument', 'create_wallet: name is NULL');
+SELECT pg_temp.refuses('SELECT loyalty.create_wallet(1, ''X'')', 'unknown_object', 'create_wallet: no such merchant');
+SELECT pg_temp.refuses('SELECT loyalty.create_wallet(NULL, ''X'')', 'unknown_object', 'create_wallet: no merchant');
+SELECT is((SELECT count(*) FROM loyalty.wallets WHERE merchant_id = :merchant), 2::bigint, 'what was refused has made no wallet');
+
+SELECT lives_ok(format('SELECT loyalty.configure_wallet(%s, %L, percentage => 1000, decimals => 4)', :merchant, :'second_wallet'), 'terms are changed');
+SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
+	$$VALUES ('Monedero', 1000::numeric, 4, 'down', true, true, 'whatsapp', '{}'::text[])$$, 'those that were named, no others');
+SELECT lives_ok(format('SELECT loyalty.configure_wallet(%s, %L)', :merchant, :'second_wallet'), 'nothing is changed');
+SELECT lives_ok(format('SELECT loyalty.configure_wallet(%s, %L, %L, 5, 0, ''up'', false, false, ''sms'', ''{accrue}'')', :merchant, :'second_wallet', 'Otro'), 'all is changed');
+SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
+	$$VALUES ('Otro', 5::numeric, 0, 'up', false, false, 'sms', '{accrue}'::text[])$$, 'to what was said');
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_wallet(%s, %L, %L)', :merchant, key, 'X'), 'unknown_object', 'configure_wallet: ' || what)
+FROM (VALUES (:'other_wallet', 'a wallet of another merchant'), ('', 'an empty key'), (NULL, 'no key')) v (key, what);
+
+-- --- staff and their wallets --------------------------------------------------------
+
+SELECT loyalty.employee_add(:merchant, 'gerente', 'Ana', 'Centro', '4771000001', 'contraseña ñ') AS manager \gset
+SELECT loyalty.employee_add(:merchant, 'cajero', 'Beto', 'Centro', '4771000002', 'secreto') AS cashier \gset
+SELECT loyalty.employee_add(:other, 'cajero', 'Ana', 'Centro', '4771000001', 'contraseña ñ') AS other_cashier \gset
+SELECT results_eq(format('SELECT staff_id, name, branch, role, restricted FROM loyalty.staff_members WHERE merchant_id = %s ORDER BY staff_id', :merchant),
+	$$VALUES (1::bigint, 'Ana', 'Centro', 'gerente', false), (2, 'Beto', 'Centro', 'cajero', false)$$, 'new staff count 1, 2 and may use every wallet');
+SELECT is(:other_cashier::bigint, 1::bigint, 'those of another merchant count by themselves');
+SELECT is_empty(format('SELECT pg_temp.where_is(%L)', password), 'no table and no view shows the password ' || password) FROM unnest('{contraseña ñ,secreto}'::text[]) password;
+SELECT is((SELECT count(DISTINCT password_secret) FROM loyalty.staff WHERE name = 'Ana'), 2::bigint, 'one password of two people has two secrets');
+
+CREATE FUNCTION pg_temp.may_sell(merchant bigint, staff bigint, wallet text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM loyalty.wallet_sale(merchant, wallet, '5512340001', 0, 1, NULL, staff);
+	RETURN true;
+EXCEPTION WHEN SQLSTATE 'LR016' THEN
+	RETURN false;
+END
+$$;
+SELECT loyalty.wallet_contact_add(:merchant, w, '5512340001', 'Cliente', :manager) FROM unnest(ARRAY[:'wallet_key', :'second_wallet']) w \g /dev/null
+SELECT lives_ok(format('SELECT loyalty.set_staff_wallets(%s, %s, %L)', :merchant, :cashier, ARRAY[:'wallet_key', :'wallet_key']), 'a cashier gets one wallet, named twice');
+SELECT results_eq(format('SELECT pg_temp.may_sell(%1$s, %2$s, %3$L), pg_temp.may_sell(%1$s, %2$s, %4$L)', :merchant, :cashier, :'wallet_key', :'second_wallet'),
+	'VALUES (true, false)', 'and sells with that one only');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_wallets(%s, %s, %L)', :merchant, :cashier, wallets), 'unknown_object', what)
+FROM (VALUES (ARRAY[:'second_wallet', :'other_wallet'], 'a wallet of another merchant'), ('{x}', 'a wallet that does not exist'),
+	('{NULL}', 'a wallet that is NULL')) v (wallets, what);
+SELECT results_eq(format('SELECT pg_temp.may_sell(%1$s, %2$s, %3$L), pg_temp.may_sell(%1$s, %2$s, %4$L)', :merchant, :cashier, :'wallet_key', :'second_wallet'),
+	'VALUES (true, false)', 'what was refused has changed nothing');
+SELECT lives_ok(format('SELECT loyalty.set_staff_wallets(%s, %s, ''{}'')', :merchant, :cashier), 'the cashier gets no wallet');
+SELECT is(pg_temp.may_sell(:merchant, :cashier, :'wallet_key'), false, 'and sells with none');
+SELECT lives_ok(format('SELECT loyalty.set_staff_wallets(%s, %s, NULL)', :merchant, :cashier), 'the cashier gets all');
+SELECT results_eq(format('SELECT pg_temp.may_sell(%1$s, %2$s, %3$L), pg_temp.may_sell(%1$s, %2$s, %4$L)', :merchant, :cashier, :'wallet_key', :'second_wallet'),
+	'VALUES (true, true)', 'and sells with both');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_wallets(%s, %s, NULL)', m, s), 'unknown_object', what)
+FROM (VALUES (:merchant, 99, 'unknown staff'), (:other, :cashier, 'staff of another merchant'), (1, 1, 'staff of nobody')) v (m, s, what);
+
+SELECT results_eq(format($$SELECT i, loyalty.verify_staff_password(%s, i, p) FROM (VALUES (1, 'contraseña ñ'), (1, 'secreto'), (1, ''), (2, 'secreto'), (2, 'Secreto'),
+		(2, 'secreto '), (3, 'secreto')) v (i, p)$$, :merchant),
+	'VALUES (1, true), (1, false), (1, false), (2, true), (2, false), (2, false), (3, false)', 'verify_staff_password knows the right password of the right person');
+SELECT is(loyalty.verify_staff_password(:merchant, :cashier, NULL), NULL, 'verify_staff_password of NULL is NULL');
+SELECT lives_ok(format('SELECT loyalty.employee_disable(%s, %L)', :merchant, '4771000002'), 'the cashier leaves');
+SELECT is(loyalty.verify_staff_password(:merchant, :cashier, 'secreto'), false, 'the password is none any more');
+SELECT is(loyalty.employee_add(:merchant, 'cajero', 'Beto', 'Centro', '4771000002', 'secreto'), 3::bigint, 'name, number and password are free again, the id is not');
+
+-- --- the blacklist ---------------------------------------------------------------------
+
+SELECT lives_ok(format('SELECT loyalty.blacklist_phone(%s, ''5512340001'', ''fraude'')', :merchant), 'a phone is blacklisted');
+SELECT pg_temp.refuses(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340001'', 0, 1, NULL, %s)', :merchant, w, :manager), 'wallet_redeem_14', 'no sale in either wallet')
+FROM unnest(ARRAY[:'wallet_key', :'second_wallet']) w;
+SELECT lives_ok(format('SELECT loyalty.blacklist_phone(%s, ''5512340001'', NULL)', :merchant), 'again, without a reason');
+SELECT results_eq(format('SELECT phone::text, reason FROM loyalty.blacklisted_phone WHERE merchant_id = %s', :merchant), $$VALUES ('5512340001', '')$$, 'it is there once, with the newest reason');
+SELECT is(loyalty.unblacklist_phone(:other, '5512340001'), false, 'another merchant does not take it off');
+SELECT is(loyalty.unblacklist_phone(:merchant, '5512340001'), true, 'it is taken off');
+SELECT is(loyalty.unblacklist_phone(:merchant, '5512340001'), false, 'it was on it once');
+SELECT is(pg_temp.may_sell(:merchant, :manager, :'wallet_key'), true, 'sales go on');
+SELECT pg_temp.refuses(format('SELECT loyalty.blacklist_phone(%s, NULL)', :merchant), 'invalid_argument', 'NULL is no phone');
+SELECT pg_temp.refuses('SELECT loyalty.blacklist_phone(1, ''5512340001'')', 'unknown_object', 'nobody has no blacklist');
+
+-- --- quotas --------------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.left_of(merchant bigint, resource text) RETURNS bigint LANGUAGE sql AS
+'SELECT q.remaining FROM loyalty.quotas q WHERE q.merchant_id = left_of.merchant AND q.resource = left_of.resource';
+SELECT is(pg_temp.left_of(:merchant, r), NULL, 'no limit on ' || r || ' in the beginning') FROM unnest('{customers,redemptions,messages}'::text[]) r;
+SELECT lives_ok(format('SELECT loyalty.set_quota(%s, ''customers'', %s)', :merchant, n), 'a quota of ' || n) FROM unnest('{0,1,15,16,17,1000000000000,35}'::bigint[]) n;
+SELECT is(pg_temp.left_of(:merchant, 'customers'), 35::bigint, 'the newest holds');
+SELECT results_eq(format('SELECT min(remaining), max(remaining), count(*) FROM loyalty.quota WHERE merchant_id = %s', :merchant),
+	'SELECT 2::bigint, 3::bigint, loyalty.quota_stripes()::bigint', 'spread evenly over all stripes');
+SELECT lives_ok(format('SELECT loyalty.add_quota(%s, ''customers'', 20)', :merchant), '20 are added');
+SELECT is(pg_temp.left_of(:merchant, 'customers'), 55::bigint, '55 are left');
+SELECT lives_ok(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512340002'', ''Cliente'', %s)', :merchant, :'wallet_key', :manager), 'one registers');
+SELECT is(pg_temp.left_of(:merchant, 'customers'), 54::bigint, '54 are left');
+SELECT pg_temp.refuses(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512340002'', ''Cliente'', %s)', :merchant, :'wallet_key', :manager), 'wallet_manager_08', 'the same again is refused');
+SELECT is(pg_temp.left_of(:merchant, 'customers'), 54::bigint, 'and costs nothing');
+SELECT is(pg_temp.left_of(:other, 'customers'), NULL, 'another merchant has no limit');
+SELECT lives_ok(format('SELECT loyalty.set_quota(%s, ''customers'', 1000000000000)', :merchant), 'the largest quota');
+SELECT pg_temp.refuses(format(statement, :merchant), 'invalid_argument', statement)
+FROM unnest(ARRAY['SELECT loyalty.set_quota(%s, ''customers'', -1)', 'SELECT loyalty.set_quota(%s, ''customers'', 1000000000001)', 'SELECT loyalty.set_quota(%s, ''points'', 1)',
+	'SELECT loyalty.set_quota(%s, '''', 1)', 'SELECT loyalty.set_quota(%s, NULL, 1)', 'SELECT loyalty.add_quota(%s, ''customers'', 0)',
+	'SELECT loyalty.add_quota(%s, ''customers'', -1)', 'SELECT loyalty.add_quota(%s, ''customers'', NULL)', 'SELECT loyalty.add_quota(%s, ''customers'', 1)',
+	'SELECT loyalty.add_quota(%s, ''customers'', 9223372036854775807)']) statement;
+SELECT is(pg_temp.left_of(:merchant, 'customers'), 1000000000000, 'what was refused has changed nothing');
+SELECT pg_temp.refuses('SELECT loyalty.set_quota(1, ''customers'', 1)', 'unknown_object', 'a quota for nobody');
+SELECT pg_temp.refuses(format('SELECT loyalty.add_quota(%s, ''messages'', 1)', :merchant), 'unknown_object', 'nothing is added to no limit');
+SELECT lives_ok(format('SELECT loyalty.set_quota(%s, ''customers'', NULL)', :merchant), 'the limit is lifted');
+SELECT is(pg_temp.left_of(:merchant, 'customers'), NULL, 'there is none');
+SELECT lives_ok(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512340003'', ''Cliente'', %s)', :merchant, :'wallet_key', :manager), 'registrations go on');
+
+-- --- area codes --------------------------------------------------------------------------------
+
+SELECT is(loyalty.area_code_supported('4771234567'), true, '477 is supported');
+SELECT lives_ok('SELECT loyalty.set_area_code(''477'', false)', 'it is closed');
+SELECT is(loyalty.area_code_supported('4771234567'), false, '477 is not supported');
+SELECT isnt((SELECT region FROM loyalty.area_codes WHERE code = '477'), NULL, 'its region is known still');
+SELECT pg_temp.refuses(format('SELECT loyalty.wallet_contact_add(%s, %L, ''4771234567'', ''X'', %s)', :merchant, :'wallet_key', :manager), 'wallet_manager_15', 'nobody registers from there');
+SELECT lives_ok('SELECT loyalty.set_area_code(''477'', true, ''León, GTO'')', 'it is opened again');
+SELECT results_eq('SELECT region, supported FROM loyalty.area_codes WHERE code = ''477''', $$VALUES ('León, GTO', true)$$, 'under a new region');
+SELECT is((SELECT count(*) FROM loyalty.supported_area_code WHERE code = '477' AND NOT custom), 1::bigint, 'what was shipped is untouched');
+SELECT throws_ok(format('SELECT loyalty.set_area_code(%L, true)', code), '22023', NULL, 'no area code: ' || coalesce(code, 'NULL'))
+FROM unnest('{"",1,12,330,4771,abc," 47",NULL}'::text[]) code;
+SELECT throws_ok('SELECT loyalty.set_area_code(''477'', NULL)', '22004', NULL, 'neither supported nor not');
+
+-- --- the outbox ------------------------------------------------------------------------------------
+
+DELETE FROM loyalty.message WHERE merchant_id = :merchant;
+SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '55998800' || i, 'Iñaki ' || i, :manager) FROM generate_series(10, 14) i \g /dev/null
+SELECT is((SELECT count(*) FROM loyalty.outbox WHERE merchant_id = :merchant AND sent_at IS NULL AND attempts = 0 AND claimed_until IS NULL), 5::bigint, 'five welcome messages wait');
+CREATE TEMP TABLE claimed AS SELECT * FROM loyalty.claim_messages(:merchant, 3);
+SELECT results_eq('SELECT phone::text FROM claimed ORDER BY message_id', $$VALUES ('5599880010'), ('5599880011'), ('5599880012')$$, 'the oldest three are claimed');
+SELECT is_empty($$SELECT * FROM claimed WHERE attempt <> 1 OR channel <> 'sms' OR strpos(body, 'Iñaki') <> 1 OR strpos(body, '/monedero/') = 0$$, 'with channel, text and link');
+SELECT is((SELECT count(*) FROM loyalty.claim_messages(:merchant)), 2::bigint, 'the next claim gets the rest');
+SELECT is_empty(format('SELECT * FROM loyalty.claim_messages(%s)', :merchant), 'and the next none');
+SELECT is_empty(format('SELECT * FROM loyalty.claim_messages(%s)', :other), 'another merchant none of ours');
+SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, attempt) FROM claimed ORDER BY message_id', :merchant), 'VALUES (true), (true), (true)', 'three are acknowledged');
+SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, attempt) FROM claimed ORDER BY message_id', :merchant), 'VALUES (false), (false), (false)', 'once');
+UPDATE loyalty.message SET claimed_until = now() - interval '1 hour' WHERE merchant_id = :merchant AND sent_at IS NULL;
+SELECT results_eq(format('SELECT attempt FROM loyalty.claim_messages(%s, 10000, ''1 second'')', :merchant), 'VALUES (2), (2)', 'claims that lapsed are claimed again');
+SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, a) FROM loyalty.outbox, unnest(''{0,1,3,NULL}''::integer[]) a WHERE merchant_id = %1$s AND sent_at IS NULL ORDER BY 1', :merchant),
+	'SELECT false FROM generate_series(1, 8)', 'only the newest claim acknowledges');
+SELECT is(loyalty.acknowledge_message(:merchant, 0, 1), false, 'what does not exist is not acknowledged');
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.claim_messages(%s, %s)', :merchant, arguments), 'invalid_argument', 'claim_messages: ' || arguments)
+FROM unnest(ARRAY['0', '-1', '10001', 'NULL', '1, ''0''', '1, ''-1 minute''', '1, NULL']) arguments;
+SELECT is(loyalty.forget_messages(:merchant), 0::bigint, 'messages just sent are kept');
+UPDATE loyalty.message SET sent_at = sent_at - interval '91 days' WHERE merchant_id = :merchant AND message_id = (SELECT min(message_id) FROM claimed);
+SELECT is(loyalty.forget_messages(:other), 0::bigint, 'another merchant forgets none of ours');
+SELECT is(loyalty.forget_messages(:merchant), 1::bigint, 'an old one is forgotten');
+SELECT is((SELECT count(*) FROM loyalty.outbox WHERE merchant_id = :merchant), 4::bigint, 'the others stay, unsent ones too');
+SELECT pg_temp.refuses(format('SELECT loyalty.forget_messages(%s, %s)', :merchant, age), 'invalid_argument', 'forget_messages: ' || age) FROM unnest(ARRAY['NULL', '''-1 day''']) age;
+
+-- --- idempotency keys ----------------------------------------------------------------------------------
+
+SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1') AS first_answer \gset
+SELECT is(loyalty.forget_requests(:merchant), 0::bigint, 'a key just used is remembered');
+SELECT is(loyalty.forget_requests(:merchant, '0'), 0::bigint, 'even without any delay, in its own transaction');
+UPDATE loyalty.request SET created_at = now() - interval '31 days' WHERE merchant_id = :merchant;
+SELECT is(loyalty.forget_requests(:merchant, '32 days'), 0::bigint, 'it is 31 days old');
+SELECT is(loyalty.forget_requests(:other), 0::bigint, 'another merchant forgets none of ours');
+SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry gets the answer');
+SELECT is(loyalty.forget_requests(:merchant), 1::bigint, 'it is forgotten');
+SELECT isnt(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry so late posts again');
+SELECT pg_temp.refuses(format('SELECT loyalty.forget_requests(%s, %s)', :merchant, age), 'invalid_argument', 'forget_requests: ' || age) FROM unnest(ARRAY['NULL', '''-1 day''']) age;
+
+-- --- members ------------------------------------------------------------------------------------------------
+
+SELECT member_id AS member, account_id AS account, balance AS balance FROM loyalty.members WHERE phone::text = '5512340002' \gset
+SELECT lives_ok(format('SELECT loyalty.disable_member(%s, %L, ''5512340002'')', :merchant, :'wallet_key'), 'a contact is taken out');
+SELECT pg_temp.refuses(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340002'', 0, 50, NULL, %s)', :merchant, :'wallet_key', :manager), 'new_sale_12', 'nobody sells to it');
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.wallet_contact_get(%s, %L, ''5512340002'')', :merchant, :'wallet_key'), 'balance_get_04', 'it is not found');
+SELECT is_empty(format('SELECT FROM loyalty.wallet_contact_get(%s, %L) WHERE contact_phone = ''5512340002''', :merchant, :'wallet_key'), 'nor listed');
+SELECT results_eq(format('SELECT active, balance::text FROM loyalty.members WHERE member_id = %s', :member), format('SELECT false, %L::text', :'balance'), 'its points stay');
+SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %L, %L)', m, w, p), 'unknown_object', 'disable_member: ' || what)
+FROM (VALUES (:merchant, :'wallet_key', '5512340002', 'twice'), (:merchant, :'second_wallet', '5512340003', 'of another wallet'), (:other, :'wallet_key', '5512340003', 'of another merchant'),
+	(:merchant, :'wallet_key', '5500000000', 'of an unknown phone'), (:merchant, :'wallet_key', NULL, 'of NULL')) v (m, w, p, what);
+SELECT is(loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340002', 'Cliente Nuevo', :manager, '1990-01-31'), :member::bigint, 'it registers again, and is who it was');
+SELECT results_eq(format('SELECT account_id, active, balance::text, name, birth_date FROM loyalty.members WHERE member_id = %s', :member),
+	format('SELECT %s::bigint, true, %L::text, ''Cliente Nuevo'', ''1990-01-31''::date', :account, :'balance'), 'with its points, under its new name');
+SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, NULL, 0.01, :manager)::numeric, :'balance'::numeric - 0.01, 'and spends them');
+
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+SELECT * FROM finish();
+ROLLBACK;

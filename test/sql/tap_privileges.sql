@@ -1,0 +1,209 @@
+-- Who may do what: walks every object of the extension, so that a new one is
+-- checked without being named here.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+-- --- what there is ----------------------------------------------------------
+
+CREATE TEMP VIEW members AS
+SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS object
+FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'loyalty' AND d.deptype = 'e';
+
+CREATE TEMP VIEW functions AS
+SELECT p.oid, p.oid::regprocedure::text AS name, p.pronamespace::regnamespace::text AS schema, p.proowner, p.prosecdef, p.provolatile, p.proconfig,
+	   p.prorettype, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl
+FROM members m JOIN pg_proc p ON p.oid = m.objid WHERE m.classid = 'pg_proc'::regclass;
+
+CREATE TEMP VIEW relations AS
+SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl
+FROM members m JOIN pg_class c ON c.oid = m.objid WHERE m.classid = 'pg_class'::regclass AND c.relkind NOT IN ('i', 'I', 't');
+
+-- Row types and array types have the rights of their table and element.
+CREATE TEMP VIEW types AS
+SELECT t.oid, t.oid::regtype::text AS name, coalesce(t.typacl, acldefault('T', t.typowner)) AS acl
+FROM members m JOIN pg_type t ON t.oid = m.objid WHERE m.classid = 'pg_type'::regclass AND t.typrelid = 0 AND t.typcategory <> 'A';
+
+CREATE TEMP VIEW schemas AS
+SELECT n.oid, n.nspname::text AS name, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
+FROM members m JOIN pg_namespace n ON n.oid = m.objid WHERE m.classid = 'pg_namespace'::regclass;
+
+GRANT SELECT ON members, functions, relations, types, schemas TO PUBLIC;
+
+SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_api'], 'the extension has two schemas');
+SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
+SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r'), '>', 14::bigint, 'and the tables');
+SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.phone'], 'and the types');
+SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
+	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_api')$$, 'no function is anywhere else');
+
+-- --- owners ------------------------------------------------------------------
+
+SELECT results_eq(
+	$$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_engine'$$,
+	$$VALUES (false, false, false, false, false, false, false)$$, 'loyalty_engine cannot log in, and may nothing by itself');
+SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_engine'::regrole IN (roleid, member)$$,
+	'it is a member of no role, and none of it');
+SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relowner = 'loyalty_engine'::regrole AND relkind NOT IN ('v', 'c')$$,
+	'it owns no table, no index and no sequence');
+SELECT is_empty($$SELECT nspname FROM pg_namespace WHERE nspowner = 'loyalty_engine'::regrole$$, 'nor a schema');
+SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND proowner <> 'loyalty_engine'::regrole$$,
+	'every SECURITY DEFINER function belongs to loyalty_engine, none to a superuser');
+SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)$$,
+	'every SECURITY DEFINER function pins its search_path, temporary objects last');
+SELECT is_empty($$SELECT name FROM relations WHERE relkind = 'v' AND relowner <> 'loyalty_engine'::regrole$$, 'views read as loyalty_engine');
+SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NOT (prosecdef AND provolatile = 'v' AND prorettype = 'json'::regtype)$$,
+	'every function of loyalty_api is a volatile SECURITY DEFINER that returns json');
+
+-- --- PUBLIC -------------------------------------------------------------------
+
+SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.acl) a WHERE a.grantee = 0', kind), 'PUBLIC has nothing on any of the ' || kind)
+FROM unnest('{functions,relations,types,schemas}'::text[]) kind;
+SELECT is_empty($$SELECT a.attrelid::regclass, a.attname, x.grantee::regrole FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
+	'nobody has rights on single columns');
+SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole)$$,
+	'nobody but loyalty_engine has rights on tables and views');
+SELECT is_empty($$SELECT f.name, a.grantee::regrole FROM functions f, aclexplode(f.acl) a WHERE a.grantee NOT IN (f.proowner, 'loyalty_engine'::regrole)$$,
+	'nor on functions');
+
+-- --- loyalty_engine and the tables ------------------------------------------------
+
+SELECT is_empty($$
+	SELECT r.name, p FROM relations r, unnest('{TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, p) AND (r.name, p) <> ('loyalty.numbering_plan', 'TRUNCATE')$$,
+	'loyalty_engine may truncate no table but the staging one');
+SELECT set_eq($$
+	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
+	ARRAY['loyalty.staff_program', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range'],
+	'it may delete only what is taken back, or done with');
+SELECT is_empty($$
+	SELECT p FROM unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p WHERE has_table_privilege('loyalty_engine', 'loyalty.entry', p)
+	UNION ALL SELECT attname FROM pg_attribute WHERE attrelid = 'loyalty.entry'::regclass AND attnum > 0
+		AND has_column_privilege('loyalty_engine', 'loyalty.entry', attname, 'UPDATE')$$, 'it may read entries and add some, nothing else');
+SET LOCAL ROLE loyalty_engine;
+SELECT throws_ok('UPDATE loyalty.entry SET amount = amount', '42501', NULL, 'an entry cannot be changed');
+SELECT throws_ok('UPDATE loyalty.entry SET reference = NULL', '42501', NULL, 'not even its reference');
+SELECT throws_ok('DELETE FROM loyalty.entry', '42501', NULL, 'nor be deleted');
+SELECT throws_ok('TRUNCATE loyalty.entry', '42501', NULL, 'nor all of them');
+SELECT throws_ok('ALTER TABLE loyalty.entry ADD x integer', '42501', NULL, 'nor can their table be altered');
+SELECT throws_ok('CREATE TABLE loyalty.x ()', '42501', NULL, 'nothing can be created in the schema');
+SELECT throws_ok('CREATE FUNCTION loyalty_api.x() RETURNS integer LANGUAGE sql AS ''SELECT 1''', '42501', NULL, 'nor exposed');
+RESET ROLE;
+
+-- --- roles without and with rights ---------------------------------------------------
+
+CREATE ROLE regress_nobody;
+CREATE ROLE regress_api;
+CREATE ROLE regress_reporting;
+CREATE ROLE regress_operation;
+CREATE ROLE "regress; Odd ""role";
+SELECT lives_ok($$SELECT loyalty.grant_api('regress_api')$$, 'grant_api');
+SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_reporting')$$, 'grant_reporting');
+SELECT lives_ok($$SELECT loyalty.grant_operation('regress_operation')$$, 'grant_operation');
+SELECT lives_ok(format($$SELECT loyalty.%I('regress; Odd "role')$$, f), f || ' to a role with an odd name')
+FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
+SELECT throws_ok(format($$SELECT loyalty.%I('regress_absent')$$, f), '42704', NULL, f || ' to a role that does not exist')
+FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
+
+-- What a role may do, as rows that can be compared.
+CREATE FUNCTION pg_temp.may_execute(role name) RETURNS SETOF text LANGUAGE sql AS
+$$SELECT name FROM functions WHERE has_function_privilege(role, oid, 'EXECUTE')$$;
+CREATE FUNCTION pg_temp.may_touch(role name) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT r.name || ': ' || p FROM relations r, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	WHERE r.relkind <> 'S' AND has_table_privilege(role, r.oid, p)
+	UNION ALL SELECT r.name || ', a column: ' || p FROM relations r, unnest('{SELECT,INSERT,UPDATE,REFERENCES}'::text[]) p
+	WHERE r.relkind <> 'S' AND has_any_column_privilege(role, r.oid, p) AND NOT has_table_privilege(role, r.oid, p)
+	UNION ALL SELECT r.name || ': ' || p FROM relations r, unnest('{USAGE,SELECT,UPDATE}'::text[]) p
+	WHERE CASE WHEN r.relkind = 'S' THEN has_sequence_privilege(role, r.oid, p) END$$;
+CREATE FUNCTION pg_temp.may_use(role name) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT s.name || ': ' || p FROM schemas s, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege(role, s.oid, p)
+	UNION ALL SELECT t.name || ': USAGE' FROM types t WHERE has_type_privilege(role, t.oid, 'USAGE')$$;
+
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_nobody') UNION ALL SELECT pg_temp.may_touch('regress_nobody')
+	UNION ALL SELECT pg_temp.may_use('regress_nobody')$$, 'a role without rights may do nothing at all');
+
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_api')$$, $$SELECT name FROM functions WHERE schema = 'loyalty_api'$$,
+	'grant_api: exactly the functions of loyalty_api');
+SELECT is_empty($$SELECT pg_temp.may_touch('regress_api')$$, 'grant_api: no table, view or sequence');
+SELECT set_eq($$SELECT pg_temp.may_use('regress_api')$$, ARRAY['loyalty_api: USAGE'], 'grant_api: the schema loyalty_api and no type');
+
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$, $$SELECT name || ': SELECT' FROM relations WHERE relkind = 'v'$$,
+	'grant_reporting: reads every view, touches nothing else');
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE provolatile = 'i'$$,
+	'grant_reporting: executes what computes, nothing that could write');
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef OR schema = 'loyalty_api'$$,
+	'grant_reporting: no operation');
+SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE')$$,
+	'grant_reporting: creates nothing');
+
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
+	$$SELECT name || ': SELECT' FROM relations WHERE relkind = 'v' UNION ALL SELECT 'loyalty.numbering_plan: INSERT'$$,
+	'grant_operation: reads the views, fills the staging table, touches no other');
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
+	$$SELECT name FROM functions WHERE provolatile = 'i' OR (prosecdef AND schema = 'loyalty')$$,
+	'grant_operation: the operations, and what computes');
+SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE')$$,
+	'grant_operation: creates nothing');
+SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_operation}'::name[]) role
+	WHERE f.name LIKE 'loyalty.grant\_%' AND has_function_privilege(role, f.oid, 'EXECUTE')$$, 'none of them hands out rights');
+
+-- --- the same, tried ------------------------------------------------------------------
+
+SET LOCAL ROLE regress_api;
+SELECT is(loyalty_api.toolusers_get() ->> 'code', 'auth_01', 'regress_api calls a function of loyalty_api');
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_api does not read ' || name) FROM relations WHERE relkind IN ('r', 'v');
+SELECT throws_ok('SELECT loyalty.authenticate(''x'')', '42501', NULL, 'regress_api does not call authenticate');
+SELECT throws_ok('SELECT loyalty.create_merchant(''x'')', '42501', NULL, 'regress_api does not call create_merchant');
+SELECT throws_ok('SELECT loyalty.grant_operation(''regress_api'')', '42501', NULL, 'regress_api does not help itself');
+RESET ROLE;
+
+SET LOCAL ROLE regress_reporting;
+SELECT lives_ok('SELECT * FROM ' || name, 'regress_reporting reads ' || name) FROM relations WHERE relkind = 'v';
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_reporting does not read ' || name) FROM relations WHERE relkind = 'r';
+SELECT throws_ok(format('DELETE FROM %s', name), '42501', NULL, 'regress_reporting does not delete through ' || name)
+FROM relations WHERE name IN ('loyalty.entries', 'loyalty.outbox', 'loyalty.api_keys');
+SELECT throws_ok('SELECT * FROM loyalty.claim_messages(1)', '42501', NULL, 'regress_reporting claims no messages');
+SELECT throws_ok('SELECT loyalty_api.toolusers_get()', '42501', NULL, 'regress_reporting does not call loyalty_api');
+SELECT lives_ok($$SELECT loyalty.sum(balance), max(balance::numeric) FROM loyalty.members WHERE balance > 1::loyalty.points OR phone = '5512345678'$$,
+	'regress_reporting computes with the types') FROM (SELECT set_config('search_path', 'loyalty,public', true)) s;
+RESET ROLE;
+
+SELECT set_config('search_path', 'public', true) \g /dev/null
+SET LOCAL ROLE regress_operation;
+SELECT loyalty.create_merchant('Operaciones') AS merchant \gset
+SELECT wallet_key FROM loyalty.create_wallet(:merchant, 'Monedero') \gset
+SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
+SELECT cmp_ok(loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Cliente', :staff), '>', 0::bigint, 'regress_operation registers a contact');
+SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340001', 0, 100, NULL, :staff)::text, '10', 'regress_operation sells');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'regress_operation verifies');
+SELECT is((SELECT balance::text FROM loyalty.members WHERE merchant_id = :merchant), '10', 'regress_operation reads a balance');
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_operation does not read ' || name) FROM relations WHERE relkind = 'r';
+SELECT throws_ok('UPDATE loyalty.account SET balance = ''1000''', '42501', NULL, 'regress_operation does not write a balance');
+SELECT throws_ok('INSERT INTO loyalty.api_key (key_hash, merchant_id) VALUES (sha256(''''), 1)', '42501', NULL, 'regress_operation writes no API key');
+SELECT lives_ok('INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
+	VALUES (''33'', ''3614'', ''0000'', ''9999'', ''FIJO'')', 'regress_operation loads a numbering plan');
+SELECT is(loyalty.apply_numbering_plan(), 1::bigint, 'and applies it');
+SELECT throws_ok('SELECT loyalty.grant_operation(''regress_operation'')', '42501', NULL, 'regress_operation hands out no rights');
+RESET ROLE;
+
+-- --- what would get lost, and what nobody would understand ------------------------------
+
+SELECT is_empty($$
+	SELECT r.name FROM relations r WHERE r.relkind IN ('r', 'p', 'S')
+	  AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND r.oid = ANY (e.extconfig))$$, 'every table is marked for dumps');
+SELECT is_empty($$
+	SELECT m.object FROM members m
+	WHERE NOT EXISTS (SELECT FROM pg_description d WHERE d.classoid = m.classid AND d.objoid = m.objid AND d.objsubid = 0)
+	  AND NOT EXISTS (SELECT FROM pg_class c WHERE m.classid = 'pg_class'::regclass AND c.oid = m.objid AND c.relkind IN ('i', 'I', 't'))
+	  AND NOT EXISTS (SELECT FROM pg_type t WHERE m.classid = 'pg_type'::regclass AND t.oid = m.objid AND (t.typrelid <> 0 OR t.typcategory = 'A'))$$,
+	'every object has a comment');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -34,6 +34,14 @@ call_start(Call *call, const Endpoint *endpoint, Origin origin)
 	call->unexpected = endpoint->unexpected;
 }
 
+/* The items as SQL hands them over, as json. */
+void
+call_set_items(Call *call, text *items)
+{
+	call->body = items ? VARDATA_ANY(items) : "";
+	call->body_length = items ? VARSIZE_ANY_EXHDR(items) : 0;
+}
+
 void
 call_refuse(const Call *call, Refusal refusal)
 {
@@ -55,9 +63,11 @@ points_text(Points points)
 	return text;
 }
 
-static char *
+static const char *
 result_text(const Call *call)
 {
+	if (call->endpoint->result == RESULT_JSON)
+		return call->json;
 	return call->endpoint->result == RESULT_POINTS ?
 		points_text(call->points) : psprintf(INT64_FORMAT, call->id);
 }
@@ -65,7 +75,9 @@ result_text(const Call *call)
 static void
 result_from_text(Call *call, const char *text)
 {
-	if (call->endpoint->result != RESULT_POINTS)
+	if (call->endpoint->result == RESULT_JSON)
+		call->json = pstrdup(text);
+	else if (call->endpoint->result != RESULT_POINTS)
 		call->id = strtoll(text, NULL, 10);
 	else if (points_parse(text, &call->points) != POINTS_OK)
 		elog(ERROR, "answer \"%s\" is not one of %s", text, call->endpoint->name);
@@ -82,6 +94,8 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 		if (!field->secret)
 			fingerprint_add(fingerprint, field->name, call->values[i].text);
 	}
+	if (call->endpoint->takes_items)
+		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
 }
 
 /* Between plan_begin() and plan_end(). */
@@ -152,13 +166,21 @@ json_column(StringInfo json, Form_pg_attribute column, Datum value)
 		json_text(json, TextDatumGetCString(value));
 }
 
+/* A row is an object of its columns, or the object that its column holds. */
 static void
 json_row(void *context, HeapTuple row, TupleDesc columns)
 {
 	StringInfo	json = context;
 
-	if (json->data[json->len - 1] == '}')
+	if (json->len > 0 && json->data[json->len - 1] == '}')
 		appendStringInfoChar(json, ',');
+	if (TupleDescAttr(columns, 0)->atttypid == JSONOID)
+	{
+		bool		isnull;
+
+		appendStringInfoString(json, TextDatumGetCString(SPI_getbinval(row, columns, 1, &isnull)));
+		return;
+	}
 	appendStringInfoChar(json, '{');
 	for (int i = 0; i < columns->natts; i++)
 	{
@@ -205,6 +227,12 @@ call_answer(Call *call, StringInfo json)
 {
 	plan_begin();
 	call_run(call);
+	if (call->endpoint->answer[0] == NULL)
+	{
+		json_result(call, json);
+		plan_end();
+		return;
+	}
 
 	appendStringInfoChar(json, '{');
 	for (int i = 0; i < (int) lengthof(call->endpoint->answer) && call->endpoint->answer[i]; i++)
@@ -244,6 +272,7 @@ argument_text(FunctionCallInfo fcinfo, int argument, FieldKind kind)
 		case FIELD_SWITCH:
 			return psprintf("%d", DatumGetInt32(value));
 		case FIELD_STAFF:
+		case FIELD_COUNT:
 			return psprintf(INT64_FORMAT, DatumGetInt64(value));
 		default:
 			return text_to_cstring(DatumGetTextPP(value));
@@ -259,6 +288,8 @@ call_from_arguments(Call *call, FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(argument))
 		raise_error(ERR_AUTH_01);
 	call->merchant_id = PG_GETARG_INT64(argument++);
+	if (call->endpoint->takes_items)
+		call_set_items(call, PG_ARGISNULL(argument) ? NULL : PG_GETARG_TEXT_PP(argument)), argument++;
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++, argument++)
 		fields_set(call, i, argument_text(fcinfo, argument, call->endpoint->fields[i].kind), false);
 	if (call->endpoint->writes && !PG_ARGISNULL(argument))
@@ -316,16 +347,28 @@ rethrow(const Call *call, MemoryContext context)
 	raise_error(error);
 }
 
+/* In the caller's memory, because SPI's goes away. */
+static Datum
+json_datum(MemoryContext context, const char *json)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Datum		datum = CStringGetTextDatum(json);
+
+	MemoryContextSwitchTo(old);
+	return datum;
+}
+
 Datum
 endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = 0;
 	Call		call;
 
 	call_start(&call, endpoint, FROM_SQL);
 	call_from_arguments(&call, fcinfo);
 	if (endpoint->result == RESULT_ROWS)
-		InitMaterializedSRF(fcinfo, 0);
+		InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	PG_TRY();
 	{
@@ -333,6 +376,8 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 		call_run(&call);
 		if (endpoint->result == RESULT_ROWS)
 			call_rows(&call, tuplestore_row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult);
+		else if (endpoint->result == RESULT_JSON)
+			result = json_datum(context, call.json);
 		plan_end();
 	}
 	PG_CATCH();
@@ -343,5 +388,7 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 
 	if (endpoint->result == RESULT_ROWS)
 		return (Datum) 0;
+	if (endpoint->result == RESULT_JSON)
+		return result;
 	return Int64GetDatum(endpoint->result == RESULT_POINTS ? call.points : call.id);
 }

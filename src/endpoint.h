@@ -18,7 +18,7 @@
 #include "points.h"
 #include "utils/date.h"
 
-#define MAX_FIELDS	8
+#define MAX_FIELDS	16
 #define FIELD_MAX_LENGTH 1024
 
 /* Where a call comes from: decides which of two documented codes refuses it. */
@@ -41,7 +41,10 @@ typedef enum FieldKind
 	FIELD_POINTS,				/* positive; points or money */
 	FIELD_SWITCH,				/* 0 or 1 */
 	FIELD_STAFF,				/* a staff_id; what is none is 0 */
-	FIELD_DATE
+	FIELD_DATE,					/* a time may follow and is left out */
+	FIELD_TIME,					/* ISO 8601 */
+	FIELD_COUNT,				/* 0, 1, 2 … */
+	FIELD_JSON					/* an array of objects, as JSON */
 } FieldKind;
 
 typedef enum FieldNeed
@@ -72,6 +75,7 @@ typedef struct Value
 		Points		points;
 		Phone		phone;
 		DateADT		date;
+		TimestampTz time;
 	};
 } Value;
 
@@ -80,6 +84,7 @@ typedef enum ResultKind
 	RESULT_ID,
 	RESULT_POINTS,
 	RESULT_ROWS,
+	RESULT_JSON,				/* call->json, written by the handler */
 	RESULT_NONE					/* an id for SQL, nothing in the answer */
 } ResultKind;
 
@@ -91,11 +96,14 @@ typedef struct Endpoint
 	Field		fields[MAX_FIELDS]; /* ends with a NULL name */
 	ResultKind	result;
 	bool		writes;			/* takes an idempotency key */
+	bool		takes_items;	/* instead of fields: a JSON array */
 	ErrorId		unexpected;		/* answers a failure that has no code */
 	const char *code;			/* of success */
 	const char *message;
 	const char *answer[6];		/* keys of the answer, in order; one of them
-								 * that no envelope knows holds the result */
+								 * that no envelope knows holds the result;
+								 * none: the answer is the result */
+	int			status;			/* of success, if not 200 */
 	void		(*run) (struct Call *call);
 } Endpoint;
 
@@ -106,19 +114,23 @@ typedef struct Call
 	int64		merchant_id;
 	const char *idempotency_key;
 	Value		values[MAX_FIELDS];
+	const char *body;			/* if the endpoint takes items */
+	size_t		body_length;
 	ErrorId		unexpected;
 
 	/* the result, by the endpoint's kind */
 	int64		id;
 	Points		points;
 	PlanId		rows;
-	Datum		row_params[3];
+	Datum		row_params[5];
+	char	   *json;
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if that one does not exist */
 } Call;
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
 extern void call_set_field(Call *call, const char *name, const char *value, bool nested);
+extern void call_set_items(Call *call, text *items);
 extern void call_refuse(const Call *call, Refusal refusal) pg_attribute_noreturn();
 extern void call_answer(Call *call, StringInfo json);
 extern ErrorId call_failure(const Call *call, const ErrorData *edata);

@@ -57,6 +57,19 @@ raise_error(ErrorId id)
 			 errhint("%s", info->hint)));
 }
 
+/* For an API whose errors name the field they are about. */
+void
+raise_field_error(ErrorId id, const char *field)
+{
+	const ErrorInfo *info = error_info(id);
+
+	ereport(ERROR,
+			(errcode(info_sqlerrcode(info)),
+			 errmsg_internal("%s: %s", info->message, field),
+			 errdetail_internal("%s", info->code),
+			 errhint("%s", info->hint)));
+}
+
 PG_FUNCTION_INFO_V1(loyalty_error_catalogue);
 
 Datum

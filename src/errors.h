@@ -30,5 +30,6 @@ typedef struct ErrorInfo
 extern const ErrorInfo *error_info(ErrorId id);
 extern ErrorId error_from_sqlerrcode(int sqlerrcode);
 extern void raise_error(ErrorId id) pg_attribute_noreturn();
+extern void raise_field_error(ErrorId id, const char *field) pg_attribute_noreturn();
 
 #endif

@@ -66,6 +66,84 @@ parse_birth_date(const char *text, DateADT *date)
 	return atoi(rest + 1) < 24 && atoi(rest + 4) < 60 && atoi(rest + 7) < 60;
 }
 
+/* "+HH:MM", "-HH:MM" or "Z", in seconds east of Greenwich; UTC if there is none. */
+static bool
+parse_zone(const char *text, int *seconds)
+{
+	int			sign = *text == '-' ? -1 : 1;
+
+	*seconds = 0;
+	if (*text == '\0' || strcmp(text, "Z") == 0)
+		return true;
+	if ((*text != '+' && *text != '-') || strlen(text) != 6 || text[3] != ':' ||
+		strspn(text + 1, "0123456789") != 2 || strspn(text + 4, "0123456789") != 2 ||
+		atoi(text + 1) > 15 || atoi(text + 4) > 59)
+		return false;
+	*seconds = sign * (atoi(text + 1) * SECS_PER_HOUR + atoi(text + 4) * SECS_PER_MINUTE);
+	return true;
+}
+
+/* "HH:MM:SS" and perhaps a fraction, the way it starts; moves *text past it. */
+static bool
+parse_clock(const char **text, int64 *micros)
+{
+	const char *t = *text;
+
+	for (int i = 0; i < 8; i++)
+	{
+		if ((i == 2 || i == 5) ? t[i] != ':' : !isdigit((unsigned char) t[i]))
+			return false;
+	}
+	if (atoi(t) > 23 || atoi(t + 3) > 59 || atoi(t + 6) > 59)
+		return false;
+	*micros = ((atoi(t) * MINS_PER_HOUR + atoi(t + 3)) * SECS_PER_MINUTE + atoi(t + 6)) * USECS_PER_SEC;
+	t += 8;
+	if (*t == '.')
+	{
+		int64		unit = USECS_PER_SEC / 10;
+
+		while (isdigit((unsigned char) *++t))
+		{
+			*micros += unit * (*t - '0');
+			unit /= 10;
+		}
+	}
+	*text = t;
+	return true;
+}
+
+/* ISO 8601: a date, or a date, "T" or a blank, a time, and a zone. */
+static bool
+parse_time(const char *text, TimestampTz *time)
+{
+	DateADT		date;
+	const char *rest;
+	int			zone = 0;
+	int64		micros = 0;
+
+	if (!parse_date(text, &date, &rest))
+		return false;
+	if (*rest == 'T' || *rest == ' ')
+	{
+		rest++;
+		if (!parse_clock(&rest, &micros) || !parse_zone(rest, &zone))
+			return false;
+	}
+	else if (*rest != '\0')
+		return false;
+	*time = date * USECS_PER_DAY + micros - zone * USECS_PER_SEC;
+	return true;
+}
+
+static bool
+parse_count(const char *text, int64 *count)
+{
+	if (strlen(text) > 9 || strspn(text, "0123456789") != strlen(text))
+		return false;
+	*count = atoi(text);
+	return true;
+}
+
 static int64
 parse_staff_id(const char *text)
 {
@@ -83,7 +161,7 @@ parse_staff_id(const char *text)
 static bool
 parse_value(FieldKind kind, Value *value)
 {
-	if (value->nested)
+	if (value->nested != (kind == FIELD_JSON))
 		return false;
 	switch (kind)
 	{
@@ -104,49 +182,64 @@ parse_value(FieldKind kind, Value *value)
 			return true;
 		case FIELD_DATE:
 			return parse_birth_date(value->text, &value->date);
+		case FIELD_TIME:
+			return parse_time(value->text, &value->time);
+		case FIELD_COUNT:
+			return parse_count(value->text, &value->integer);
+		case FIELD_JSON:
+			return true;
 	}
 	return false;
 }
 
-/* Decode one field.  switched is the value of the FIELD_SWITCH before it. */
-static void
-decode_field(Call *call, const Field *field, Value *value, int64 switched)
+/* What refuses a field, if anything does.  switched is the FIELD_SWITCH before it. */
+static const Refusal *
+check_field(const Field *field, Value *value, int64 switched)
 {
 	bool		required = field->need == REQUIRED ||
 		(field->need == REQUIRED_IF_0 && switched == 0) ||
 		(field->need == REQUIRED_IF_1 && switched == 1);
 
 	if (field->need == REQUIRED_IF_1 && switched != 1)
-	{
 		value->text = NULL;
-		value->nested = false;
-		return;
-	}
-	if (value->text == NULL && !value->nested)
-	{
-		if (required)
-			call_refuse(call, field->absent);
-		return;
-	}
+	if (value->text == NULL)
+		return required ? &field->absent : NULL;
 	/* a text is malformed only where JSON has something else in its place */
-	if (!parse_value(field->kind, value))
-		call_refuse(call, field->malformed);
+	return parse_value(field->kind, value) ? NULL : &field->malformed;
 }
 
-void
-fields_decode(Call *call)
+/* The first field that is refused, and why; NULL if none is. */
+const Refusal *
+fields_check(Call *call, const Field **field)
 {
 	int64		switched = -1;
 
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
-		const Field *field = &call->endpoint->fields[i];
-		Value	   *value = &call->values[i];
+		const Refusal *refusal;
 
-		decode_field(call, field, value, switched);
-		if (field->kind == FIELD_SWITCH)
-			switched = value->integer;
+		*field = &call->endpoint->fields[i];
+		refusal = check_field(*field, &call->values[i], switched);
+		if (refusal != NULL)
+			return refusal;
+		if ((*field)->kind == FIELD_SWITCH)
+			switched = call->values[i].integer;
 	}
+	return NULL;
+}
+
+/* An API without codes for its fields names the field instead. */
+void
+fields_decode(Call *call)
+{
+	const Field *field;
+	const Refusal *refusal = fields_check(call, &field);
+
+	if (refusal == NULL)
+		return;
+	if (refusal->request == ERR_MISSING_FIELD || refusal->request == ERR_INVALID_FIELD)
+		raise_field_error(refusal->request, field->name);
+	call_refuse(call, *refusal);
 }
 
 /*
@@ -166,7 +259,7 @@ call_set_field(Call *call, const char *name, const char *value, bool nested)
 void
 fields_set(Call *call, int i, const char *value, bool nested)
 {
-	if (value != NULL && strlen(value) > FIELD_MAX_LENGTH)
+	if (value != NULL && !nested && strlen(value) > FIELD_MAX_LENGTH)
 		raise_error(ERR_MALFORMED_REQUEST);
 	if (value != NULL && strspn(value, " \t\r\n") == strlen(value))
 		value = NULL;

@@ -8,6 +8,7 @@
 #include "endpoint.h"
 
 extern void fields_set(Call *call, int i, const char *value, bool nested);
+extern const Refusal *fields_check(Call *call, const Field **field);
 extern void fields_decode(Call *call);
 
 #endif

@@ -55,6 +55,12 @@ decode(const char *from, const char *end)
 	return pg_verify_mbstr(PG_UTF8, text, to - text, true) ? text : NULL;
 }
 
+char *
+form_decode(const char *text, size_t length)
+{
+	return decode(text, text + length);
+}
+
 /* False if any part of the form cannot be decoded. */
 bool
 form_read(const char *body, size_t length, FormField field, void *context)

@@ -19,15 +19,13 @@
 #include "http.h"
 #include "json.h"
 #include "merchant.h"
-#include "miscadmin.h"
+#include "route.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#define ROUTE_METHODS "POST"
-
-static const Family *const families[] = {&monedero_family};
+static const Family *const families[] = {&ikniu_family, &monedero_family};
 
 typedef struct Request
 {
@@ -47,6 +45,8 @@ typedef struct Exchange
 	const Family *family;
 	FunctionCallInfo arguments; /* of a named function, else NULL */
 	StringInfoData json;
+	const char *message;		/* of an error */
+	StringInfoData allow;		/* methods of a path that lacks this one */
 } Exchange;
 
 /* ------------------------------------------------------------------------
@@ -87,8 +87,8 @@ take_header(void *context, const char *name, JsonKind kind, const char *value)
 
 	for (const Header *header = reader->known; header->name; header++)
 	{
-		if (kind == JSON_IS_TEXT && *value != '\0' && strcmp(name, header->name) == 0)
-			*(const char **) ((char *) reader->request + header->offset) = pstrdup(value);
+		if (kind == JSON_IS_STRING && *value != '\0' && strcmp(name, header->name) == 0)
+			*(const char **) ((char *) reader->request + header->offset) = value;
 	}
 }
 
@@ -106,7 +106,7 @@ read_headers(Request *request, const Header *known)
 static void
 take_json_member(void *context, const char *name, JsonKind kind, const char *value)
 {
-	call_set_field(context, name, kind == JSON_IS_TEXT ? pstrdup(value) : NULL, kind == JSON_IS_NESTED);
+	call_set_field(context, name, value, kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT);
 }
 
 static void
@@ -128,12 +128,15 @@ static void
 read_body(const Request *request, Call *call)
 {
 	const char *type = request->content_type ? request->content_type : "";
-	bool		is_json = media_type_is(type, "application/json");
+	bool		is_json = media_type_is(type, "application/json") || call->endpoint->takes_items;
 	bool		decoded;
 
-	if (!is_json && *type != '\0' && !media_type_is(type, "application/x-www-form-urlencoded"))
+	if (*type != '\0' && !media_type_is(type, "application/json") &&
+		!media_type_is(type, "application/x-www-form-urlencoded"))
 		raise_error(ERR_UNSUPPORTED_MEDIA_TYPE);
-	if (request->length == 0)
+	call->body = request->body;
+	call->body_length = request->length;
+	if (request->length == 0 || call->endpoint->takes_items)
 		return;
 	if (is_json)
 		decoded = json_read_object(request->body, request->length, take_json_member, call);
@@ -143,26 +146,59 @@ read_body(const Request *request, Call *call)
 		raise_error(ERR_MALFORMED_REQUEST);
 }
 
-/* The path as it was sent: what needs decoding is none of ours. */
-static const Route *
-find_route(const Request *request, const Family **family)
+static void
+read_query(const char *uri, Call *call)
 {
-	size_t		length = request->uri ? strcspn(request->uri, "?#") : 0;
+	const char *query = strchr(uri, '?');
 
-	for (int f = 0; f < (int) lengthof(families); f++)
+	if (query != NULL && !form_read(query + 1, strcspn(query + 1, "#"), take_form_field, call))
+		raise_error(ERR_MALFORMED_REQUEST);
+}
+
+/* A parameter of the path; it outranks a field of the same name. */
+static void
+take_parameter(void *context, const char *name, const char *value)
+{
+	Exchange   *exchange = context;
+
+	if (strcmp(name, "apiKey") == 0)
+		exchange->request.api_key = value;
+	else
+		call_set_field(&exchange->call, name, value, false);
+}
+
+/* The route of a request, of those of its family. */
+static const Route *
+find_route(Exchange *exchange)
+{
+	const Request *request = &exchange->request;
+	const Family *family = exchange->family;
+
+	initStringInfo(&exchange->allow);
+	for (int i = 0; i < family->nroutes; i++)
 	{
-		for (int r = 0; r < families[f]->nroutes; r++)
-		{
-			const Route *route = &families[f]->routes[r];
+		const Route *route = &family->routes[i];
 
-			if (strlen(route->path) == length && memcmp(route->path, request->uri, length) == 0)
-			{
-				*family = families[f];
-				return route;
-			}
-		}
+		if (!route_matches(route->path, request->uri, NULL, NULL))
+			continue;
+		if (request->method != NULL && strcmp(request->method, route->method) == 0)
+			return route;
+		appendStringInfo(&exchange->allow, "%s%s", exchange->allow.len > 0 ? ", " : "", route->method);
 	}
-	return NULL;
+	if (exchange->allow.len > 0)
+		raise_error(ERR_METHOD_NOT_ALLOWED);
+	raise_error(ERR_UNKNOWN_PATH);
+}
+
+static const Family *
+family_of(const char *uri)
+{
+	for (int i = 0; i < (int) lengthof(families) - 1; i++)
+	{
+		if (strncmp(uri, families[i]->prefix, strlen(families[i]->prefix)) == 0)
+			return families[i];
+	}
+	return families[lengthof(families) - 1];
 }
 
 /* ------------------------------------------------------------------------
@@ -173,18 +209,23 @@ static void
 serve_path(Exchange *exchange)
 {
 	Request    *request = &exchange->request;
+	Call	   *call = &exchange->call;
 	const Route *route;
 
 	read_headers(request, gateway_headers);
-	route = find_route(request, &exchange->family);
-	if (route == NULL)
+	if (request->uri == NULL)
 		raise_error(ERR_UNKNOWN_PATH);
-	if (request->method == NULL || strcmp(request->method, route->method) != 0)
-		raise_error(ERR_METHOD_NOT_ALLOWED);
+	exchange->family = family_of(request->uri);
+	route = find_route(exchange);
+	call_start(call, route->endpoint, FROM_REQUEST);
 
-	call_start(&exchange->call, route->endpoint, FROM_REQUEST);
-	exchange->call.merchant_id = merchant_of_api_key(request->api_key);
-	read_body(request, &exchange->call);
+	/* what comes later outranks what comes before */
+	if (strcmp(request->method, "GET") == 0)
+		read_query(request->uri, call);
+	else
+		read_body(request, call);
+	route_matches(route->path, request->uri, take_parameter, exchange);
+	call->merchant_id = merchant_of_api_key(request->api_key);
 }
 
 static void
@@ -194,6 +235,11 @@ serve_arguments(Exchange *exchange)
 
 	read_headers(&exchange->request, named_headers);
 	exchange->call.merchant_id = merchant_of_api_key(exchange->request.api_key);
+	if (exchange->call.endpoint->takes_items)
+	{
+		call_set_items(&exchange->call, PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0));
+		return;
+	}
 	for (int i = 0; i < PG_NARGS(); i++)
 		fields_set(&exchange->call, i, PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)), false);
 }
@@ -215,7 +261,7 @@ serve_guarded(Exchange *exchange)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile ErrorId error = ERR_NONE;
+	volatile ErrorId error = ERR_NONE;	/* read after the jump */
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -233,6 +279,9 @@ serve_guarded(Exchange *exchange)
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		error = call_failure(&exchange->call, edata);
+		/* the message of an error of ours may say more than the catalogue */
+		exchange->message = error_from_sqlerrcode(edata->sqlerrcode) == error ?
+			edata->message : error_info(error)->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -251,14 +300,16 @@ set_response(const char *setting, const char *value)
  * server lets out only those that carry their body in this header too.
  */
 static void
-set_error_response(ErrorId error, const char *body)
+set_error_response(const Exchange *exchange, ErrorId error)
 {
 	StringInfoData headers;
 
 	initStringInfo(&headers);
 	appendStringInfoString(&headers, "[{\"X-Loyalty-Error\":");
-	json_text(&headers, body);
-	appendStringInfoString(&headers, error == ERR_METHOD_NOT_ALLOWED ? "},{\"Allow\":\"" ROUTE_METHODS "\"}]" : "}]");
+	json_text(&headers, exchange->json.data);
+	if (error == ERR_METHOD_NOT_ALLOWED)
+		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow.data);
+	appendStringInfoString(&headers, "}]");
 
 	set_response("response.status", psprintf("%d", error_info(error)->http_status));
 	set_response("response.headers", headers.data);
@@ -274,16 +325,18 @@ exchange_answer(Exchange *exchange)
 	if (error != ERR_NONE)
 	{
 		resetStringInfo(&exchange->json);
-		exchange->family->error_body(&exchange->json, error_info(error));
-		set_error_response(error, exchange->json.data);
+		exchange->family->error_body(&exchange->json, error_info(error), exchange->message);
+		set_error_response(exchange, error);
 	}
+	else if (exchange->call.endpoint->status != 0)
+		set_response("response.status", psprintf("%d", exchange->call.endpoint->status));
 	return PointerGetDatum(cstring_to_text_with_len(exchange->json.data, exchange->json.len));
 }
 
 Datum
-endpoint_http(const Endpoint *endpoint, PG_FUNCTION_ARGS)
+endpoint_http(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS)
 {
-	Exchange	exchange = {.family = &monedero_family,.arguments = fcinfo};
+	Exchange	exchange = {.family = family,.arguments = fcinfo};
 
 	call_start(&exchange.call, endpoint, FROM_REQUEST);
 	return exchange_answer(&exchange);
@@ -295,7 +348,7 @@ Datum
 loyalty_api_gateway(PG_FUNCTION_ARGS)
 {
 	bytea	   *body = PG_ARGISNULL(0) ? NULL : PG_GETARG_BYTEA_PP(0);
-	Exchange	exchange = {.family = families[0]};
+	Exchange	exchange = {.family = families[lengthof(families) - 1]};
 
 	exchange.call.unexpected = ERR_INTERNAL_ERROR;
 	exchange.request.body = body ? VARDATA_ANY(body) : NULL;

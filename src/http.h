@@ -8,6 +8,10 @@
 #include "postgres.h"
 #include "endpoint.h"
 
+/*
+ * A path is matched segment by segment; ":name" takes any segment and hands it
+ * to the field of that name, ":apiKey" to authentication.
+ */
 typedef struct Route
 {
 	const char *method;
@@ -18,13 +22,15 @@ typedef struct Route
 /* One documented API: its paths, and the shape of its error bodies. */
 typedef struct Family
 {
+	const char *prefix;			/* what its paths start with */
 	const Route *routes;
 	int			nroutes;
-	void		(*error_body) (StringInfo json, const ErrorInfo *error);
+	void		(*error_body) (StringInfo json, const ErrorInfo *error, const char *message);
 } Family;
 
 extern const Family monedero_family;
+extern const Family ikniu_family;
 
-extern Datum endpoint_http(const Endpoint *endpoint, PG_FUNCTION_ARGS);
+extern Datum endpoint_http(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS);
 
 #endif

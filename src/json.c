@@ -23,6 +23,7 @@
  * decimals: fifteen significant digits, less those after the point.
  */
 #define EXACT_REAL_LIMIT 1e11
+#define EXACT_DIGITS 15
 
 static void *
 allocate(size_t size)
@@ -76,7 +77,7 @@ read_member(const char *name, const json_t *value, JsonMember member, void *cont
 	switch (json_typeof(value))
 	{
 		case JSON_STRING:
-			member(context, name, JSON_IS_TEXT, json_string_value(value));
+			member(context, name, JSON_IS_STRING, pstrdup(json_string_value(value)));
 			break;
 		case JSON_INTEGER:
 		case JSON_REAL:
@@ -84,20 +85,31 @@ read_member(const char *name, const json_t *value, JsonMember member, void *cont
 				char	   *text = number_text(value);
 
 				/* "?" is malformed wherever a number is expected */
-				member(context, name, JSON_IS_TEXT, text ? text : "?");
+				member(context, name, JSON_IS_NUMBER, text ? text : "?");
 				break;
 			}
 		case JSON_TRUE:
 		case JSON_FALSE:
-			member(context, name, JSON_IS_TEXT, json_is_true(value) ? "true" : "false");
+			member(context, name, JSON_IS_BOOLEAN, json_is_true(value) ? "true" : "false");
 			break;
 		case JSON_NULL:
 			member(context, name, JSON_IS_NULL, NULL);
 			break;
 		default:
-			member(context, name, JSON_IS_NESTED, NULL);
+			member(context, name, json_is_array(value) ? JSON_IS_ARRAY : JSON_IS_OBJECT,
+				   json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(EXACT_DIGITS)));
 			break;
 	}
+}
+
+static void
+read_members(json_t *object, JsonMember member, void *context)
+{
+	const char *name;
+	json_t	   *value;
+
+	json_object_foreach(object, name, value)
+		read_member(name, value, member, context);
 }
 
 /* False, and nothing called, unless all of body is one JSON object. */
@@ -106,16 +118,37 @@ json_read_object(const char *body, size_t length, JsonMember member, void *conte
 {
 	json_error_t error;
 	json_t	   *root = json_loadb(body, length, 0, &error);
-	const char *name;
-	json_t	   *value;
+	bool		is_object = json_is_object(root);
 
-	if (!json_is_object(root))
+	if (is_object)
+		read_members(root, member, context);
+	json_decref(root);
+	return is_object;
+}
+
+/*
+ * False, and nothing called, unless all of body is one JSON array, or an
+ * object, which is taken as an array of one.  An element that is no object
+ * has no members.
+ */
+bool
+json_read_items(const char *body, size_t length, JsonElement element, JsonMember member, void *context)
+{
+	json_error_t error;
+	json_t	   *root = json_loadb(body, length, 0, &error);
+	size_t		count = json_is_array(root) ? json_array_size(root) : 1;
+
+	if (!json_is_array(root) && !json_is_object(root))
 	{
 		json_decref(root);
 		return false;
 	}
-	json_object_foreach(root, name, value)
-		read_member(name, value, member, context);
+	for (size_t i = 0; i < count; i++)
+	{
+		json_t	   *item = json_is_array(root) ? json_array_get(root, i) : root;
+
+		read_members(item, member, element(context, i, count, json_is_object(item)));
+	}
 	json_decref(root);
 	return true;
 }

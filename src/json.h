@@ -13,15 +13,27 @@
 
 typedef enum JsonKind
 {
-	JSON_IS_TEXT,				/* a string, a number or a boolean, as text */
-	JSON_IS_NULL,
-	JSON_IS_NESTED				/* an array or an object */
+	JSON_IS_STRING,
+	JSON_IS_NUMBER,
+	JSON_IS_BOOLEAN,
+	JSON_IS_NULL,				/* value is NULL */
+	JSON_IS_ARRAY,				/* value is the array, as JSON */
+	JSON_IS_OBJECT				/* value is the object, as JSON */
 } JsonKind;
 
+/* Called for each member of an object; value lives as long as the context. */
 typedef void (*JsonMember) (void *context, const char *name, JsonKind kind, const char *value);
+
+/*
+ * Called before the members of each element of an array, with the number of
+ * elements; returns the context for them.
+ */
+typedef void *(*JsonElement) (void *context, size_t index, size_t count, bool is_object);
 
 extern void json_use_palloc(void);
 extern bool json_read_object(const char *body, size_t length, JsonMember member, void *context);
+
+extern bool json_read_items(const char *body, size_t length, JsonElement element, JsonMember member, void *context);
 
 extern void json_key(StringInfo json, const char *key);
 extern void json_text(StringInfo json, const char *value);

@@ -22,6 +22,15 @@ member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member)
 	return true;
 }
 
+void
+account_open(int64 merchant_id, int64 account_id, int64 program_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(program_id)};
+
+	if (plan_write(PLAN_ACCOUNT_OPEN, values, NULL) != 1)
+		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
+}
+
 /*
  * A new member with an empty account of the same id.  False if somebody else
  * has just registered the phone: the insert waits for them, and must not fail
@@ -31,11 +40,6 @@ bool
 member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id)
 {
 	int64		id = new_id();
-	Datum		account[] = {
-		Int64GetDatum(merchant_id),
-		Int64GetDatum(id),
-		Int64GetDatum(enrollment->program_id),
-	};
 	Datum		member[] = {
 		Int64GetDatum(merchant_id),
 		Int64GetDatum(id),
@@ -47,9 +51,11 @@ member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id)
 	};
 	const char	nulls[] = {' ', ' ', ' ', ' ', ' ', enrollment->has_birth_date ? ' ' : 'n', ' '};
 
-	plan_write(PLAN_ACCOUNT_OPEN, account, NULL);
 	*member_id = id;
-	return plan_write(PLAN_MEMBER_INSERT, member, nulls) == 1;
+	if (plan_write(PLAN_MEMBER_INSERT, member, nulls) == 0)
+		return false;
+	account_open(merchant_id, id, enrollment->program_id);
+	return true;
 }
 
 /* Back with the points they had.  False if somebody else has just done it. */

@@ -477,24 +477,24 @@ static const Route routes[] = {
 };
 
 static void
-error_body(StringInfo json, const ErrorInfo *error)
+error_body(StringInfo json, const ErrorInfo *error, const char *message)
 {
 	appendStringInfoString(json, "{\"success\":false");
 	json_key(json, "message");
-	json_text(json, error->message);
+	json_text(json, message);
 	json_key(json, "code");
 	json_text(json, error->code);
 	json_key(json, "status");
 	appendStringInfo(json, "%d}", error->http_status);
 }
 
-const Family monedero_family = {routes, lengthof(routes), error_body};
+const Family monedero_family = {"/", routes, lengthof(routes), error_body};
 
 #define ENDPOINT_FUNCTIONS(name) \
 	PG_FUNCTION_INFO_V1(loyalty_##name); \
 	Datum loyalty_##name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
 	PG_FUNCTION_INFO_V1(loyalty_api_##name); \
-	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_http(&name, fcinfo); }
+	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_http(&monedero_family, &name, fcinfo); }
 
 ENDPOINT_FUNCTIONS(toolusers_get)
 ENDPOINT_FUNCTIONS(wallet_get)

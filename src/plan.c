@@ -19,7 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#define MAX_PARAMS 12
+#define MAX_PARAMS 14
 
 /* What program.c reads of a program. */
 #define PROGRAM_COLUMNS \
@@ -31,6 +31,35 @@
 #define POINTS		((Oid) 1)
 #define POINTSARRAY ((Oid) 2)
 #define PHONE		((Oid) 3)
+
+/* How the seller API prints programs and members. */
+#define ISO_TIME(column) \
+	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define PROGRAM_JSON \
+	"SELECT json_build_object('seller', merchant_id::text, 'user', managed_by, 'rangeGroup', range_group," \
+	" 'currency', json_build_object('iso', currency_iso, 'name', currency_name, 'change', currency_change," \
+	" 'status', currency_active)," \
+	" 'unit', json_build_object('name', unit_name, 'base', unit_base, 'status', unit_active)," \
+	" 'redemptionBase', json_build_object('value', redemption_money, 'balance', redemption_points::text)," \
+	" 'accumulationBase', json_build_object('balance', accumulation_points::text, 'value', accumulation_money)," \
+	" 'durationPointsUnitTime', json_build_object('name', duration_name, 'unitType', duration_unit, 'value', duration_value)," \
+	" 'name', name, 'clientId', client_id, 'status', CASE WHEN active THEN 'active' ELSE 'inactive' END," \
+	" 'createdAt', " ISO_TIME("created_at") ", 'updatedAt', " ISO_TIME("updated_at") ", 'id', program_id::text)" \
+	" FROM loyalty.program WHERE merchant_id = $1"
+#define ADDRESS_JSON(street, inside, outside, country, state, city) \
+	"json_build_object('street', " street ", 'numberInside', " inside ", 'numberOutside', " outside ", 'postcode'," \
+	" json_build_object('country', json_build_object('name', " country "), 'state', json_build_object('name', " state ")," \
+	" 'city', json_build_object('name', " city ")))"
+#define FIRST_NAME "'firstName', CASE WHEN m.first_name = '' THEN m.name ELSE m.first_name END"
+#define MEMBER_JSON(start) \
+	"SELECT json_build_object('id', m.member_id::text, " start "," \
+	" 'firstLastName', m.first_last_name, 'secondLastName', m.second_last_name, 'email', coalesce(m.email, '')," \
+	" 'birthDate', coalesce(to_char(m.birth_date, 'YYYY-MM-DD'), ''), 'subscriptionDate', " ISO_TIME("m.subscribed_at") "," \
+	" 'rank', json_build_object('name', m.rank), 'balance', m.balance, 'expiredAmount', m.expired, 'address'," \
+	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
+	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
+	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))" \
+	" FROM loyalty.members m WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active"
 
 typedef struct Statement
 {
@@ -187,6 +216,60 @@ static const Statement statements[PLAN_COUNT] = {
 		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active"
 		" AND m.phone OPERATOR(loyalty.=) $3",
 		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_PROGRAM_LIST] = {
+		PROGRAM_JSON " ORDER BY created_at, program_id", SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_PROGRAM_GET] = {
+		PROGRAM_JSON " AND client_id = $2", SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_MEMBER_LIST] = {
+		MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " ORDER BY m.member_id LIMIT $3 OFFSET $4",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_MEMBER_GET] = {
+		MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME) " AND m.client_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_MEMBER_BALANCE] = {
+		"SELECT json_build_object('programId', $4::text, 'memberId', m.client_id, 'balance', b.balance,"
+		" 'expiredAmount', b.expired) FROM loyalty.member m"
+		" JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id"
+		" WHERE m.merchant_id = $1 AND b.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.client_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_MEMBER_CREATE] = {
+		"INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,"
+		" first_last_name, second_last_name, birth_date, granted_rank, subscribed_at, country)"
+		" VALUES ($1, $2, $3, $2, coalesce($4, loyalty.new_client_id('CM')), $5, $6,"
+		" concat_ws(' ', $7, $8, nullif($9, '')), $7, $8, coalesce($9, ''), $10, coalesce($11, ''), coalesce($12, now()),"
+		" coalesce($13, '')) ON CONFLICT DO NOTHING RETURNING client_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID,
+			TEXTOID, TIMESTAMPTZOID, TEXTOID}
+	},
+	[PLAN_MEMBER_ADDRESS] = {
+		"INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside,"
+		" country, state, city) SELECT $1, $2, a.ordinal, coalesce(a.item ->> 'street', ''),"
+		" coalesce(a.item ->> 'numberInside', ''), coalesce(a.item ->> 'numberOutside', ''),"
+		" coalesce(a.item #>> '{postcode,country,name}', ''), coalesce(a.item #>> '{postcode,state,name}', ''),"
+		" coalesce(a.item #>> '{postcode,city,name}', '')"
+		" FROM json_array_elements($3) WITH ORDINALITY a (item, ordinal) WHERE json_typeof(a.item) = 'object'",
+		SPI_OK_INSERT, {INT8OID, INT8OID, JSONOID}
+	},
+	[PLAN_MEMBERS_FIND] = {
+		"SELECT client_id, account_id FROM loyalty.member"
+		" WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3) AND active",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
+	},
+	[PLAN_MEMBER_BY_EMAIL] = {
+		"SELECT client_id, account_id, active FROM loyalty.member"
+		" WHERE merchant_id = $1 AND program_id = $2 AND lower(email) = lower($3)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_RANK_FIND] = {
+		"SELECT 1 FROM loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
+		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.rank = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 	[PLAN_BLACKLISTED] = {
 		"SELECT 1 FROM loyalty.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",

@@ -5,7 +5,7 @@
 
 SELECT loyalty.create_merchant('Café La Parroquia', 'https://laparroquia.example') AS merchant \gset
 SELECT api_key FROM loyalty.create_api_key(:merchant, 'demo') \gset
-SELECT program_id, wallet_key FROM loyalty.create_wallet(:merchant, 'Monedero La Parroquia', 10) \gset
+SELECT program_id, wallet_key, client_id FROM loyalty.create_wallet(:merchant, 'Monedero La Parroquia', 10) \gset
 SELECT loyalty.employee_add(:merchant, 'gerente', 'María Peña', 'Centro', '4771000001', loyalty.random_key('', 16)) AS manager \gset
 SELECT loyalty.employee_add(:merchant, 'cajero', 'José Núñez', 'Centro', '4771000002', loyalty.random_key('', 16)) AS cashier \gset
 SELECT count(loyalty.wallet_contact_add(:merchant, :'wallet_key', phone, name, :cashier, birth_date)) AS contacts
@@ -14,4 +14,4 @@ FROM (VALUES ('4771234501', 'Sofía Hernández', '1988-05-26'), ('5512345602', '
 \echo LOYALTY_APIKEY=:'api_key'
 \echo LOYALTY_WALLET_KEY=:'wallet_key'
 \echo LOYALTY_USERTOOL_ID=:'cashier'
-\echo LOYALTY_PROGRAM_ID=:'program_id'
+\echo LOYALTY_PROGRAM_ID=:'client_id'

@@ -1,0 +1,593 @@
+/*
+ * ikniu_batch.c
+ *		Deposits, redemptions and accumulations of the seller API, in batches.
+ *
+ * An array of items goes in, an array of the same length and order comes out,
+ * and each item succeeds or fails alone.  That takes no subtransaction: the
+ * items are checked, their programs and members are looked up (members of a
+ * program all at once), and what is left is one batch for the engine.  Only
+ * then are answers written, from what each item has come to.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fields.h"
+#include "ikniu.h"
+#include "json.h"
+#include "ledger.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+typedef enum ItemKind
+{
+	ITEM_ID,					/* a string, or a number taken as one */
+	ITEM_TEXT,					/* a string */
+	ITEM_AMOUNT,				/* a number, or a string that is one */
+	ITEM_GOODS,					/* an array of objects */
+	ITEM_MEMBER					/* an object, or a member's id */
+} ItemKind;
+
+enum
+{
+	PROGRAM_ID, MEMBER_CLIENT, AMOUNT, COMMENTS, AMOUNT_CURRENCY, CURRENCY, REFERENCE, CONCEPT, BRANCH, VENDOR,
+	GOODS, INLINE_MEMBER, ITEM_FIELDS
+};
+
+static const struct
+{
+	const char *name;
+	ItemKind	kind;
+}			item_fields[ITEM_FIELDS] = {
+	[PROGRAM_ID] = {"programId", ITEM_ID},
+	[MEMBER_CLIENT] = {"memberId", ITEM_ID},
+	[AMOUNT] = {"amount", ITEM_AMOUNT},
+	[COMMENTS] = {"comments", ITEM_TEXT},
+	[AMOUNT_CURRENCY] = {"amountCurrency", ITEM_ID},
+	[CURRENCY] = {"currency", ITEM_TEXT},
+	[REFERENCE] = {"reference", ITEM_ID},
+	[CONCEPT] = {"concept", ITEM_TEXT},
+	[BRANCH] = {"branchId", ITEM_ID},
+	[VENDOR] = {"vendorId", ITEM_ID},
+	[GOODS] = {"items", ITEM_GOODS},
+	[INLINE_MEMBER] = {"member", ITEM_MEMBER},
+};
+
+/* A program that items name, looked up once. */
+typedef struct ItemProgram
+{
+	const char *client_id;
+	bool		found;
+	Program		program;
+	struct ItemProgram *next;
+} ItemProgram;
+
+typedef struct SellerItem
+{
+	const char *fields[ITEM_FIELDS];	/* NULL: absent or empty */
+	ErrorId		error;
+	const char *field;			/* that the error is about, or NULL */
+	ItemProgram *program;
+	Posting		posting;
+} SellerItem;
+
+typedef struct ItemBatch
+{
+	int64		merchant_id;
+	SellerOperation operation;
+	SellerItem	   *items;
+	size_t		count;
+	ItemProgram *programs;
+} ItemBatch;
+
+static void
+fail(SellerItem *item, ErrorId error, const char *field)
+{
+	if (item->error == ERR_NONE)
+	{
+		item->error = error;
+		item->field = field;
+	}
+}
+
+static void
+fail_field(SellerItem *item, ErrorId error, int field)
+{
+	fail(item, error, item_fields[field].name);
+}
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static bool
+kind_accepts(ItemKind kind, JsonKind value)
+{
+	switch (kind)
+	{
+		case ITEM_ID:
+		case ITEM_AMOUNT:
+			return value == JSON_IS_STRING || value == JSON_IS_NUMBER;
+		case ITEM_TEXT:
+			return value == JSON_IS_STRING;
+		case ITEM_GOODS:
+			return value == JSON_IS_ARRAY;
+		case ITEM_MEMBER:
+			return value == JSON_IS_OBJECT || value == JSON_IS_STRING;
+	}
+	return false;
+}
+
+static bool
+is_blank(const char *text)
+{
+	return strspn(text, " \t\r\n") == strlen(text);
+}
+
+static void *
+start_item(void *context, size_t index, size_t count, bool is_object)
+{
+	ItemBatch  *batch = context;
+
+	if (index == 0)
+	{
+		batch->items = MemoryContextAllocExtended(CurrentMemoryContext, count * sizeof(SellerItem), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		batch->count = count;
+	}
+	if (!is_object)
+		fail(&batch->items[index], ERR_INVALID_ITEMS, NULL);
+	return &batch->items[index];
+}
+
+static void
+take_item_field(void *context, const char *name, JsonKind kind, const char *value)
+{
+	SellerItem	   *item = context;
+
+	for (int i = 0; i < ITEM_FIELDS; i++)
+	{
+		if (strcmp(item_fields[i].name, name) != 0 || kind == JSON_IS_NULL)
+			continue;
+		if (!kind_accepts(item_fields[i].kind, kind) ||
+			(kind != JSON_IS_ARRAY && kind != JSON_IS_OBJECT && strlen(value) > FIELD_MAX_LENGTH))
+			fail_field(item, ERR_INVALID_FIELD, i);
+		else if (!is_blank(value))
+			item->fields[i] = value;
+		/* accumulations know a member's id by this name too */
+		if (i == INLINE_MEMBER && kind == JSON_IS_STRING)
+		{
+			item->fields[INLINE_MEMBER] = NULL;
+			item->fields[MEMBER_CLIENT] = is_blank(value) ? item->fields[MEMBER_CLIENT] : value;
+		}
+	}
+}
+
+/* One of the goods: its texts are texts and its numbers numbers. */
+static void
+take_good_field(void *context, const char *name, JsonKind kind, const char *value)
+{
+	bool		text = strcmp(name, "sku") == 0 || strcmp(name, "name") == 0;
+	bool		number = strcmp(name, "quantity") == 0 || strcmp(name, "unitPrice") == 0;
+	Points		parsed;
+
+	if ((text && kind != JSON_IS_STRING && kind != JSON_IS_NUMBER) ||
+		(number && kind != JSON_IS_NUMBER && kind != JSON_IS_STRING) ||
+		(number && (points_parse(value, &parsed) != POINTS_OK || parsed < 0)))
+		fail_field(context, ERR_INVALID_FIELD, GOODS);
+}
+
+static void *
+start_good(void *context, size_t index, size_t count, bool is_object)
+{
+	if (!is_object)
+		fail_field(context, ERR_INVALID_FIELD, GOODS);
+	return context;
+}
+
+/* ------------------------------------------------------------------------
+ * Checking
+ * ------------------------------------------------------------------------ */
+
+static ItemProgram *
+program_of(ItemBatch *batch, const char *client_id)
+{
+	ItemProgram *program;
+
+	for (program = batch->programs; program != NULL; program = program->next)
+	{
+		if (strcmp(program->client_id, client_id) == 0)
+			return program;
+	}
+	program = palloc0(sizeof(ItemProgram));
+	program->client_id = client_id;
+	program->found = program_find(batch->merchant_id, client_id, &program->program);
+	program->next = batch->programs;
+	batch->programs = program;
+	return program;
+}
+
+static bool
+parse_amount(const char *text, Points *amount)
+{
+	return strspn(text, "0123456789.") == strlen(text) &&
+		points_parse(text, amount) == POINTS_OK && *amount > 0;
+}
+
+/* The currency an item is in, NULL for points. */
+static const char *
+item_currency(const SellerItem *item, SellerOperation operation)
+{
+	if (item->fields[CURRENCY] != NULL || operation != SELLER_ACCUMULATION)
+		return item->fields[CURRENCY];
+	/* the document's own sample has the currency here */
+	if (item->fields[AMOUNT_CURRENCY] != NULL)
+		return item->fields[AMOUNT_CURRENCY];
+	return item->program->program.currency_iso;
+}
+
+/* The points of a deposit or accumulation. */
+static void
+price_earning(SellerItem *item, SellerOperation operation, Points amount)
+{
+	const Program *program = &item->program->program;
+	const char *currency = item_currency(item, operation);
+	Posting    *posting = &item->posting;
+
+	if (currency == NULL)
+	{
+		posting->kind = ENTRY_DEPOSIT;
+		posting->amount = amount;
+		if (!program->unit_base)
+			fail(item, ERR_CURRENCY_REQUIRED, NULL);
+		else if (points_decimals_used(amount) > program->decimals)
+			fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+		return;
+	}
+	posting->kind = ENTRY_ACCRUE;
+	posting->money = amount;
+	posting->has_money = true;
+	if (strcmp(currency, program->currency_iso) != 0 || !program->currency_active)
+		fail(item, ERR_CURRENCY_NOT_ACCEPTED, currency);
+	else if (!program_accumulate(program, amount, &posting->amount))
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+}
+
+static void
+price_redemption(SellerItem *item, Points amount)
+{
+	const Program *program = &item->program->program;
+	const char *currency = item->fields[CURRENCY];
+	Posting    *posting = &item->posting;
+
+	posting->kind = ENTRY_REDEEM;
+	posting->amount = -amount;
+	posting->has_money = true;
+	if (points_decimals_used(amount) > program->decimals)
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+	else if (!parse_amount(item->fields[AMOUNT_CURRENCY], &posting->money))
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT_CURRENCY);
+	else if (!program->currency_active || (currency != NULL && strcmp(currency, program->currency_iso) != 0))
+		fail(item, ERR_CURRENCY_NOT_ACCEPTED, currency ? currency : program->currency_iso);
+	else if (!program_redeems_for(program, amount, posting->money))
+		fail(item, ERR_AMOUNT_MISMATCH, NULL);
+}
+
+static void
+check_present(SellerItem *item, SellerOperation operation)
+{
+	if (item->fields[PROGRAM_ID] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, PROGRAM_ID);
+	else if (item->fields[MEMBER_CLIENT] == NULL &&
+			 (item->fields[INLINE_MEMBER] == NULL || operation == SELLER_REDEMPTION))
+		fail_field(item, ERR_MISSING_FIELD, MEMBER_CLIENT);
+	else if (item->fields[AMOUNT] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, AMOUNT);
+	else if (item->fields[COMMENTS] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, COMMENTS);
+	else if (operation == SELLER_REDEMPTION && item->fields[AMOUNT_CURRENCY] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, AMOUNT_CURRENCY);
+}
+
+/* All that can be said of an item without its member. */
+static void
+check_item(ItemBatch *batch, SellerItem *item)
+{
+	const char *goods = item->fields[GOODS];
+	Points		amount;
+
+	if (item->error == ERR_NONE)
+		check_present(item, batch->operation);
+	if (item->error == ERR_NONE && goods != NULL)
+		json_read_items(goods, strlen(goods), start_good, take_good_field, item);
+	if (item->error != ERR_NONE)
+		return;
+
+	item->program = program_of(batch, item->fields[PROGRAM_ID]);
+	if (!item->program->found)
+		fail(item, ERR_PROGRAM_NOT_FOUND, NULL);
+	else if (!item->program->program.active)
+		fail(item, ERR_PROGRAM_INACTIVE, NULL);
+	else if (!parse_amount(item->fields[AMOUNT], &amount))
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+	else if (batch->operation == SELLER_REDEMPTION)
+		price_redemption(item, amount);
+	else
+		price_earning(item, batch->operation, amount);
+}
+
+/* ------------------------------------------------------------------------
+ * Members
+ * ------------------------------------------------------------------------ */
+
+static int
+compare_members(const void *a, const void *b)
+{
+	return strcmp((*(SellerItem *const *) a)->fields[MEMBER_CLIENT], (*(SellerItem *const *) b)->fields[MEMBER_CLIENT]);
+}
+
+/* Hand an account to all the items, sorted by member, that are of its member. */
+static void
+give_account(SellerItem **items, size_t count, const char *client_id, int64 account_id)
+{
+	size_t		low = 0;
+	size_t		high = count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (strcmp(items[middle]->fields[MEMBER_CLIENT], client_id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < count && strcmp(items[low]->fields[MEMBER_CLIENT], client_id) == 0; low++)
+		items[low]->posting.account_id = account_id;
+}
+
+/* Look up the members of one program that items name, all in one statement. */
+static void
+find_members(ItemBatch *batch, ItemProgram *program)
+{
+	SellerItem	  **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	Datum	   *ids = palloc_extended(batch->count * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program.program_id)};
+	size_t		count = 0;
+	int			distinct = 0;
+	uint64		found;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error == ERR_NONE && item->program == program && item->fields[MEMBER_CLIENT] != NULL)
+			items[count++] = item;
+	}
+	if (count == 0)
+		return;
+	qsort(items, count, sizeof(SellerItem *), compare_members);
+	for (size_t i = 0; i < count; i++)
+	{
+		if (i == 0 || compare_members(&items[i - 1], &items[i]) != 0)
+			ids[distinct++] = CStringGetTextDatum(items[i]->fields[MEMBER_CLIENT]);
+	}
+	values[2] = PointerGetDatum(construct_array(ids, distinct, TEXTOID, -1, false, TYPALIGN_INT));
+	found = plan_read(PLAN_MEMBERS_FIND, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+		give_account(items, count, plan_text(row, 0), plan_int64(row, 1));
+}
+
+static void
+take_member_field(void *context, const char *name, JsonKind kind, const char *value)
+{
+	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+
+	/* too long is malformed, and must not raise: the other items go on */
+	if (!nested && value != NULL && strlen(value) > FIELD_MAX_LENGTH)
+		call_set_field(context, name, "[]", true);
+	else
+		call_set_field(context, name, value, nested);
+}
+
+/* An active member of the program with this email. */
+static bool
+find_by_email(const ItemBatch *batch, SellerItem *item, const char *email, bool *known)
+{
+	Datum		values[] = {
+		Int64GetDatum(batch->merchant_id),
+		Int64GetDatum(item->program->program.program_id),
+		CStringGetTextDatum(email),
+	};
+
+	*known = plan_write(PLAN_MEMBER_BY_EMAIL, values, NULL) > 0;
+	if (!*known || !plan_bool(0, 2))
+		return false;
+	item->fields[MEMBER_CLIENT] = plan_text(0, 0);
+	item->posting.account_id = plan_int64(0, 1);
+	return true;
+}
+
+/* The member within an item: found by email, or created. */
+static void
+find_or_create_member(const ItemBatch *batch, SellerItem *item)
+{
+	const char *json = item->fields[INLINE_MEMBER];
+	const Field *field;
+	const Refusal *refusal;
+	SellerMember member;
+	Call		call;
+	bool		known;
+	ErrorId		error;
+
+	call_start(&call, &seller_member, FROM_REQUEST);
+	json_read_object(json, strlen(json), take_member_field, &call);
+	if (call.values[MEMBER_EMAIL].text != NULL && !call.values[MEMBER_EMAIL].nested &&
+		find_by_email(batch, item, call.values[MEMBER_EMAIL].text, &known))
+		return;
+
+	refusal = fields_check(&call, &field);
+	if (refusal != NULL)
+	{
+		fail(item, refusal->request, psprintf("member.%s", field->name));
+		return;
+	}
+	error = seller_member_create(batch->merchant_id, item->program->program.program_id, call.values, &member);
+	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item, call.values[MEMBER_EMAIL].text, &known))
+		return;
+	if (error != ERR_NONE)
+	{
+		fail(item, error, NULL);
+		return;
+	}
+	item->fields[MEMBER_CLIENT] = member.client_id;
+	item->posting.account_id = member.account_id;
+}
+
+static void
+find_accounts(ItemBatch *batch)
+{
+	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
+	{
+		if (program->found)
+			find_members(batch, program);
+	}
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error == ERR_NONE && item->fields[MEMBER_CLIENT] == NULL)
+			find_or_create_member(batch, item);
+		if (item->error == ERR_NONE && item->posting.account_id == 0)
+			fail(item, ERR_MEMBER_NOT_FOUND, NULL);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Posting
+ * ------------------------------------------------------------------------ */
+
+/* What was sent besides, kept with the entry under the names it came with. */
+static text *
+item_detail(const SellerItem *item)
+{
+	static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = 0; i < (int) lengthof(kept); i++)
+	{
+		if (item->fields[kept[i]] == NULL)
+			continue;
+		json_key(&json, item_fields[kept[i]].name);
+		json_text(&json, item->fields[kept[i]]);
+	}
+	if (item->fields[GOODS] != NULL)
+	{
+		json_key(&json, item_fields[GOODS].name);
+		appendStringInfoString(&json, item->fields[GOODS]);
+	}
+	appendStringInfoChar(&json, '}');
+	return cstring_to_text_with_len(json.data, json.len);
+}
+
+/* The seller API's name of what the engine found. */
+static ErrorId
+posting_error(ErrorId error)
+{
+	switch (error)
+	{
+		case ERR_INSUFFICIENT_POINTS:
+			return ERR_NOT_ENOUGH_POINTS;
+		case ERR_BALANCE_OUT_OF_RANGE:
+			return ERR_AMOUNT_OUT_OF_RANGE;
+		case ERR_UNKNOWN_ACCOUNT:
+			return ERR_MEMBER_NOT_FOUND;
+		default:
+			return error;
+	}
+}
+
+static void
+post_items(ItemBatch *batch)
+{
+	Posting    *postings = palloc_extended(batch->count * sizeof(Posting), MCXT_ALLOC_HUGE);
+	size_t		n = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error != ERR_NONE)
+			continue;
+		if (item->fields[REFERENCE] != NULL)
+			item->posting.reference = cstring_to_text(item->fields[REFERENCE]);
+		item->posting.detail = item_detail(item);
+		postings[n++] = item->posting;
+	}
+	ledger_post(batch->merchant_id, postings, n);
+	n = 0;
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error != ERR_NONE)
+			continue;
+		item->posting = postings[n++];
+		if (item->posting.error != ERR_NONE)
+			fail(item, posting_error(item->posting.error), NULL);
+	}
+}
+
+static void
+answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
+{
+	bool		failed = item->error != ERR_NONE;
+	char		points[POINTS_MAX_TEXT];
+
+	appendStringInfoChar(json, '{');
+	/* the document spells it in two ways */
+	json_key(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid");
+	json_text(json, failed ? "" : psprintf(INT64_FORMAT "-" INT64_FORMAT, item->posting.account_id, item->posting.version));
+	json_key(json, "status");
+	json_text(json, failed ? "error" : "success");
+	json_key(json, "description");
+	if (!failed)
+		json_text(json, "");
+	else if (item->field == NULL)
+		json_text(json, error_info(item->error)->message);
+	else
+		json_text(json, psprintf("%s: %s", error_info(item->error)->message, item->field));
+	json_key(json, "programId");
+	json_text(json, item->fields[PROGRAM_ID] ? item->fields[PROGRAM_ID] : "");
+	json_key(json, "memberId");
+	json_text(json, item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
+	json_key(json, "totalPoints");
+	points_print(failed ? 0 : item->posting.balance, points);
+	appendStringInfoString(json, points);
+	appendStringInfoChar(json, '}');
+}
+
+void
+seller_batch_run(Call *call, SellerOperation operation)
+{
+	ItemBatch	batch = {.merchant_id = call->merchant_id,.operation = operation};
+	StringInfoData json;
+
+	if (!json_read_items(call->body, call->body_length, start_item, take_item_field, &batch))
+		raise_error(ERR_INVALID_ITEMS);
+	for (size_t i = 0; i < batch.count; i++)
+		check_item(&batch, &batch.items[i]);
+	find_accounts(&batch);
+	post_items(&batch);
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (size_t i = 0; i < batch.count; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&json, ',');
+		answer_item(&batch, &batch.items[i], &json);
+	}
+	appendStringInfoChar(&json, ']');
+	call->json = json.data;
+}

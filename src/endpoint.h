@@ -68,7 +68,8 @@ typedef struct Field
 typedef struct Value
 {
 	const char *text;			/* NULL: absent or empty */
-	bool		nested;			/* JSON array or object: malformed anywhere */
+	bool		nested;			/* JSON array or object */
+	bool		fixed;			/* by the path: nothing else may set it */
 	union
 	{
 		int64		integer;
@@ -130,6 +131,7 @@ typedef struct Call
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
 extern void call_set_field(Call *call, const char *name, const char *value, bool nested);
+extern void call_fix_field(Call *call, const char *name, const char *value);
 extern void call_set_items(Call *call, text *items);
 extern void call_refuse(const Call *call, Refusal refusal) pg_attribute_noreturn();
 extern void call_answer(Call *call, StringInfo json);

@@ -251,8 +251,21 @@ call_set_field(Call *call, const char *name, const char *value, bool nested)
 {
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
-		if (strcmp(call->endpoint->fields[i].name, name) == 0)
+		if (strcmp(call->endpoint->fields[i].name, name) == 0 && !call->values[i].fixed)
 			fields_set(call, i, value, nested);
+	}
+}
+
+/* A part of the path is not to be overruled by a query or a body. */
+void
+call_fix_field(Call *call, const char *name, const char *value)
+{
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		if (strcmp(call->endpoint->fields[i].name, name) != 0)
+			continue;
+		fields_set(call, i, value, false);
+		call->values[i].fixed = true;
 	}
 }
 

@@ -155,7 +155,6 @@ read_query(const char *uri, Call *call)
 		raise_error(ERR_MALFORMED_REQUEST);
 }
 
-/* A parameter of the path; it outranks a field of the same name. */
 static void
 take_parameter(void *context, const char *name, const char *value)
 {
@@ -164,7 +163,7 @@ take_parameter(void *context, const char *name, const char *value)
 	if (strcmp(name, "apiKey") == 0)
 		exchange->request.api_key = value;
 	else
-		call_set_field(&exchange->call, name, value, false);
+		call_fix_field(&exchange->call, name, value);
 }
 
 /* The route of a request, of those of its family. */
@@ -218,14 +217,14 @@ serve_path(Exchange *exchange)
 	exchange->family = family_of(request->uri);
 	route = find_route(exchange);
 	call_start(call, route->endpoint, FROM_REQUEST);
+	route_matches(route->path, request->uri, take_parameter, exchange);
 
-	/* what comes later outranks what comes before */
+	/* nothing of a stranger's body is looked at */
+	call->merchant_id = merchant_of_api_key(request->api_key);
 	if (strcmp(request->method, "GET") == 0)
 		read_query(request->uri, call);
 	else
 		read_body(request, call);
-	route_matches(route->path, request->uri, take_parameter, exchange);
-	call->merchant_id = merchant_of_api_key(request->api_key);
 }
 
 static void

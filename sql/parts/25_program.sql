@@ -85,6 +85,9 @@ RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty.require_merchant(create_wallet.merchant_id);
+	IF create_wallet.percentage > 1000 THEN
+		PERFORM loyalty.fail('invalid_argument', 'percentage is at most 1000.');
+	END IF;
 	INSERT INTO loyalty.program AS p (merchant_id, name, accumulation_points, decimals, rounding,
 		requires_ticket, requires_birth_date, channel, messages)
 	VALUES (create_wallet.merchant_id, create_wallet.name, create_wallet.percentage,
@@ -96,7 +99,7 @@ EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_ran
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) IS
-'Creates a wallet (monedero) and returns its program_id, wallet_key and client_id. percentage: percent of a sale earned as points (at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. loyalty.configure_program() sets the rest. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Creates a wallet (monedero) and returns its program_id, wallet_key and client_id. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. loyalty.configure_program() sets the rest. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
 
@@ -107,6 +110,9 @@ CREATE FUNCTION loyalty.configure_wallet(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF configure_wallet.percentage > 1000 THEN
+		PERFORM loyalty.fail('invalid_argument', 'percentage is at most 1000.');
+	END IF;
 	UPDATE loyalty.program p SET
 		name = coalesce(configure_wallet.name, p.name),
 		accumulation_points = coalesce(configure_wallet.percentage::loyalty.points, p.accumulation_points),

@@ -81,17 +81,19 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty.staff_program', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range'],
+	ARRAY['loyalty.rank_range', 'loyalty.member_address', 'loyalty.staff_program', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
-	SELECT p FROM unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p WHERE has_table_privilege('loyalty_engine', 'loyalty.entry', p)
-	UNION ALL SELECT attname FROM pg_attribute WHERE attrelid = 'loyalty.entry'::regclass AND attnum > 0
-		AND has_column_privilege('loyalty_engine', 'loyalty.entry', attname, 'UPDATE')$$, 'it may read entries and add some, nothing else');
+	SELECT t, p FROM unnest('{loyalty.entry,loyalty.lot}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	WHERE has_table_privilege('loyalty_engine', t, p) OR (p IN ('UPDATE', 'REFERENCES') AND has_any_column_privilege('loyalty_engine', t, p))$$,
+	'it may read entries and lots and add some, nothing else');
 SET LOCAL ROLE loyalty_engine;
 SELECT throws_ok('UPDATE loyalty.entry SET amount = amount', '42501', NULL, 'an entry cannot be changed');
 SELECT throws_ok('UPDATE loyalty.entry SET reference = NULL', '42501', NULL, 'not even its reference');
 SELECT throws_ok('DELETE FROM loyalty.entry', '42501', NULL, 'nor be deleted');
-SELECT throws_ok('TRUNCATE loyalty.entry', '42501', NULL, 'nor all of them');
+SELECT throws_ok('UPDATE loyalty.lot SET cumulative = cumulative', '42501', NULL, 'nor can a lot be changed');
+SELECT throws_ok('DELETE FROM loyalty.lot', '42501', NULL, 'or deleted');
+SELECT throws_ok('TRUNCATE loyalty.entry', '42501', NULL, 'nor all entries be');
 SELECT throws_ok('ALTER TABLE loyalty.entry ADD x integer', '42501', NULL, 'nor can their table be altered');
 SELECT throws_ok('CREATE TABLE loyalty.x ()', '42501', NULL, 'nothing can be created in the schema');
 SELECT throws_ok('CREATE FUNCTION loyalty_api.x() RETURNS integer LANGUAGE sql AS ''SELECT 1''', '42501', NULL, 'nor exposed');

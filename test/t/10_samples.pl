@@ -504,7 +504,8 @@ subtest 'OpenAPI' => sub {
 		wallet_balance_update => [qw(phone transaction_amount transaction_type usertool_id wallet_key)],
 		employee_add => [qw(business_name employee_name number password type)],
 		employee_disable => [qw(number)]);
-	is_deeply [sort grep { $_ ne '/rpc/gateway' } keys %$paths], [sort '/', map { "/rpc/$_" } keys %arguments], 'the eight functions';
+	my @ours = grep { ($paths->{$_}{post}{description} // '') =~ /Monedero document/ } keys %$paths;
+	is_deeply [sort @ours], [sort map { "/rpc/$_" } keys %arguments], 'the eight functions';
 	for my $function (sort keys %arguments)
 	{
 		my $post = $paths->{"/rpc/$function"}{post};

@@ -266,7 +266,7 @@ for my $path ('/', '/wallet', '/wallet/', '/wallet/sale/', '//wallet/sale', '/wa
 	'/./wallet/sale', '/wallet/./sale', '/x/../wallet/sale', '/wallet/x/../sale', '/wallet/sale/..', '/%2e/wallet/sale',
 	'/wallet/s%61le', '/%77allet/sale', '/Wallet/Sale', '/WALLET/SALE', '/wallet/sale%20', '/wallet/sale%0d%0aX-Loyalty-Key:x',
 	'/wallet/sale;x', '/wallet/sale.json', '/wallet\\sale', '/wallet/sale%3fx=1', '/wallet/sale%23', '/rpc/gateway', '/rpc/wallet_sale', '/rpc/',
-	'/rpc/employee_add', '/merchant', '/entry?select=*', '/_error', '/_error/nginx', '/_error?x=1', '/.env', '/v1/seller/x/program', '/api/Customer_V1',
+	'/rpc/employee_add', '/merchant', '/entry?select=*', '/_error', '/_error/nginx', '/_error?x=1', '/.env', '/v1/seller', '/v1/seller/',
 	'/loyalty_api', '/index.html', '/live', '/ready', '/wallet/sale/' . 'x' x 1500)
 {
 	refused(raw("POST $path HTTP/1.1", ["apikey: $key", "Content-Type: $form_type"], field(%sale)), '404 unknown_path',
@@ -301,7 +301,8 @@ refused(raw('GET /nothing HTTP/1.1', ['X-Loyalty-Method: POST', 'X-Loyalty-Uri: 
 refused(raw('GET /wallet/get HTTP/1.1', ['X-Loyalty-Method: POST', "apikey: $key"]), '405 method_not_allowed', 'nor another method');
 refused(raw('POST /wallet/get HTTP/1.1', ['X-Loyalty-Error: {"a":1}', 'apikey: x'], ''), '401 auth_01', 'nor the answer');
 refused(raw('POST /nothing%0d%0aX-Loyalty-Uri:%20/toolusers/get HTTP/1.1', ["apikey: $key"], ''), '404 unknown_path', 'a line break in the path adds no header');
-refused(raw("POST /v1/seller/a%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 unknown_path', 'nor does one in a key in the path');
+refused(raw("POST /v1/seller/a%0d%0aX-Loyalty-Uri:%20/toolusers/get%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 unknown_path',
+	'nor does one in a key in the path');
 refused(raw('POST /wallet/sale HTTP/1.1', ["apikey: $key", "Content-Type: $form_type", "Idempotency-Key: $_->[1]"], field(%sale)),
 	'400 invalid_idempotency_key', "an idempotency key $_->[0]")
 	for ['of 300 characters', 'k' x 300], ['outside ASCII', "\xc3\xb1"], ['with a blank', 'a b'], ['with a tab', "a\tb"];

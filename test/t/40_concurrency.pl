@@ -113,11 +113,12 @@ is tally(at_once(map { sub { request('/wallet/sale', redemption('5511110003', 7)
 is balance('5511110003'), '2', 'two points are left';
 is $stack->psql("SELECT count(*), count(DISTINCT e.version), max(e.version) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id)
 	WHERE m.phone::text = '5511110003'"), '15|15|15', 'entries are numbered without gap';
+register('5511110004', 100);
 is tally(at_once(map { my $type = $_ % 2;
-			sub { request('/wallet/balance/update', {wallet_key => $wallet, phone => '5511110003', transaction_type => $type,
+			sub { request('/wallet/balance/update', {wallet_key => $wallet, phone => '5511110004', transaction_type => $type,
 						transaction_amount => 1, usertool_id => $cashier}) } } 1 .. 20)), '20 x 200 balance_update_01',
-	'ten corrections up and ten down, of two points';
-is balance('5511110003'), '2', 'none got lost';
+	'ten corrections up and ten down';
+is balance('5511110004'), '100', 'none got lost';
 sound('redemptions');
 
 # --- one phone, one contact --------------------------------------------------------

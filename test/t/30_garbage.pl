@@ -38,11 +38,12 @@ sub verdict
 		unless ($headers->{'content-type'} // '') =~ m{^application/json(; charset=utf-8)?$};
 	my $json = eval { JSON::PP->new->utf8->decode($body) };
 	return "the body is no JSON: $body" unless ref $json eq 'HASH';
+	return "the inside shows: $&" if $body =~ $inside;
+	return "$status error" if join(' ', %$json{status}) eq 'status error' && join(' ', sort keys %$json) eq 'description status' && length $json->{description};
 	return "keys: @{[sort keys %$json]}" unless join(' ', sort keys %$json) eq 'code message status success';
 	return "success is not false: $body" unless JSON::PP::is_bool($json->{success}) && !$json->{success};
 	return "HTTP $status says $json->{status}" unless $json->{status} eq $status;
 	return "message or code is empty: $body" unless length $json->{message} && length $json->{code};
-	return "the inside shows: $&" if $body =~ $inside;
 	return "header $_ shows the inside" for grep { /^(x-loyalty|content-range|proxy|sb-|content-location)/ } keys %$headers;
 	return "405 allows " . ($headers->{allow} // 'nothing') if $status == 405 && ($headers->{allow} // '') ne 'POST';
 	return "$status $json->{code}";
@@ -231,6 +232,22 @@ refused(post('/wallet/sale', 'application/json', '{"wallet_key":"' . $wallet . '
 	'404 new_sale_10', 'of a name given twice the last value counts');
 refused(post('/wallet/sale', $form_type, field(%sale) . '&wallet_key=x'), '404 new_sale_10', 'in a form too');
 
+# --- the seller API -----------------------------------------------------------------------
+
+my $seller = "/v1/seller/$key";
+my $program = $stack->psql('SELECT client_id FROM loyalty.programs');
+for my $path ("$seller/deposit", "$seller/redemption", "$seller/accumulation", "$seller/program/$program/member")
+{
+	my $shown = $path =~ s/\Q$key\E/KEY/r;
+	refused($stack->http('POST', $path, {'Content-Type' => 'application/json'}, $broken_json{$_}), '400 error', "$shown: JSON: $_")
+		for grep { !/^an array/ && !/beyond a double|thirty digits/ } sort keys %broken_json;
+}
+refused($stack->http('GET', $_->[1], {}), $_->[2], "seller API: $_->[0]")
+	for ['a wrong key', '/v1/seller/nobody/program', '401 error'], ['an empty key', '/v1/seller//program', '401 error'],
+	['an unknown program', "$seller/program/0", '404 error'], ['a quote for a program', "$seller/program/'", '404 error'],
+	['an encoded slash', "$seller%2fprogram", '404 error'], ['a trailing slash', "$seller/program/$program/", '404 error'],
+	['an unknown member', "$seller/program/$program/member/0", '404 error'], ['no key', '/v1/seller', '404 error'], ['nothing', '/v1/', '404 error'];
+
 # --- content types ------------------------------------------------------------------------
 
 for my $type ('text/plain', 'text/html', 'application/xml', 'application/octet-stream', 'multipart/form-data; boundary=x', 'application/jsonx',
@@ -266,7 +283,7 @@ for my $path ('/', '/wallet', '/wallet/', '/wallet/sale/', '//wallet/sale', '/wa
 	'/./wallet/sale', '/wallet/./sale', '/x/../wallet/sale', '/wallet/x/../sale', '/wallet/sale/..', '/%2e/wallet/sale',
 	'/wallet/s%61le', '/%77allet/sale', '/Wallet/Sale', '/WALLET/SALE', '/wallet/sale%20', '/wallet/sale%0d%0aX-Loyalty-Key:x',
 	'/wallet/sale;x', '/wallet/sale.json', '/wallet\\sale', '/wallet/sale%3fx=1', '/wallet/sale%23', '/rpc/gateway', '/rpc/wallet_sale', '/rpc/',
-	'/rpc/employee_add', '/merchant', '/entry?select=*', '/_error', '/_error/nginx', '/_error?x=1', '/.env', '/v1/seller', '/v1/seller/',
+	'/rpc/employee_add', '/merchant', '/entry?select=*', '/_error', '/_error/nginx', '/_error?x=1', '/.env', '/v2/seller', '/v2/seller/x/program',
 	'/loyalty_api', '/index.html', '/live', '/ready', '/wallet/sale/' . 'x' x 1500)
 {
 	refused(raw("POST $path HTTP/1.1", ["apikey: $key", "Content-Type: $form_type"], field(%sale)), '404 unknown_path',
@@ -301,7 +318,7 @@ refused(raw('GET /nothing HTTP/1.1', ['X-Loyalty-Method: POST', 'X-Loyalty-Uri: 
 refused(raw('GET /wallet/get HTTP/1.1', ['X-Loyalty-Method: POST', "apikey: $key"]), '405 method_not_allowed', 'nor another method');
 refused(raw('POST /wallet/get HTTP/1.1', ['X-Loyalty-Error: {"a":1}', 'apikey: x'], ''), '401 auth_01', 'nor the answer');
 refused(raw('POST /nothing%0d%0aX-Loyalty-Uri:%20/toolusers/get HTTP/1.1', ["apikey: $key"], ''), '404 unknown_path', 'a line break in the path adds no header');
-refused(raw("POST /v1/seller/a%0d%0aX-Loyalty-Uri:%20/toolusers/get%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 unknown_path',
+refused(raw("POST /v2/seller/a%0d%0aX-Loyalty-Uri:%20/toolusers/get%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 error',
 	'nor does one in a key in the path');
 refused(raw('POST /wallet/sale HTTP/1.1', ["apikey: $key", "Content-Type: $form_type", "Idempotency-Key: $_->[1]"], field(%sale)),
 	'400 invalid_idempotency_key', "an idempotency key $_->[0]")

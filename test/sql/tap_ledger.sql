@@ -45,7 +45,7 @@ FROM (VALUES ('accrue', '10', '1 10'), ('accrue', '0', '2 10'), ('deposit', '0.0
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %L, %L)', :merchant, :a, kind, amount), 'invalid_amount', format('%s of %s', kind, amount))
 FROM (VALUES ('accrue', '-1'), ('accrue', '-0.0001'), ('deposit', '0'), ('deposit', '-1'), ('redeem', '0'), ('redeem', '1'), ('adjust', '0')) v (kind, amount);
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %L, ''1'')', :merchant, :a, kind), 'invalid_argument', 'no kind: ' || kind)
-FROM unnest('{"",ACCRUE,sale,"accrue ",1}'::text[]) kind;
+FROM unnest('{"",ACCRUE,sale,"accrue ",1,expire}'::text[]) kind;
 SELECT pg_temp.refuses('SELECT loyalty.post(' || arguments || ')', 'invalid_argument', 'NULL among the arguments')
 FROM unnest(ARRAY[format('NULL, %s, ''deposit'', ''1''', :a), format('%s, NULL, ''deposit'', ''1''', :merchant), format('%s, %s, NULL, ''1''', :merchant, :a),
 	format('%s, %s, ''deposit'', NULL', :merchant, :a)]) arguments;
@@ -68,6 +68,19 @@ SELECT is(pg_temp.post(:merchant, :full, 'redeem', '-922337203685477.5807'), '3 
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %L, ''-922337203685477.5808'')', :merchant, :full, kind), 'insufficient_points', 'the lowest amount by ' || kind)
 FROM unnest('{redeem,adjust}'::text[]) kind;
 
+-- --- points that expire ---------------------------------------------------------
+
+SELECT program_client_id AS expiring FROM loyalty.create_program(:merchant, 'Vence') \gset
+SELECT loyalty.configure_program(:merchant, :'expiring', duration_unit => 'day', duration_value => 10) \g /dev/null
+SELECT loyalty.open_account(:merchant, program_id) AS y FROM loyalty.program WHERE client_id = :'expiring' \gset
+SELECT pg_temp.post(:merchant, :y, kind, amount) FROM (VALUES ('deposit', '100'), ('accrue', '50'), ('redeem', '-30')) v (kind, amount) \g /dev/null
+UPDATE loyalty.lot SET expires_at = now() - interval '1 day' WHERE account_id = :y AND version = 1;
+UPDATE loyalty.account SET next_expiry = now() - interval '1 day' WHERE account_id = :y;
+SELECT results_eq(format('SELECT balance::text, expired::text, earned::text FROM loyalty.balances WHERE account_id = %s', :y), $$VALUES ('50', '70', '150')$$, 'what is past its date is no balance');
+SELECT is(loyalty.expire_due(:merchant), 1, 'it is booked');
+SELECT results_eq(format('SELECT kind, amount::text, balance::text, reference IS NULL FROM loyalty.entries WHERE account_id = %s AND version = 4', :y), $$VALUES ('expire', '-70', '50', true)$$, 'by an entry');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''expire'', ''-1'')', :merchant, :y), 'invalid_argument', 'that nobody can ask for');
+
 -- --- what an entry says ------------------------------------------------------------
 
 SELECT version AS v FROM loyalty.post(:merchant, :a, 'accrue', '1.5', 'ticket ñ', 7, '15.01') \gset
@@ -75,8 +88,8 @@ SELECT results_eq(format('SELECT kind, amount::text, balance::text, money::text,
 	$$VALUES ('accrue', '1.5', '1.5', '15.01', 'ticket ñ', 7::bigint, true)$$, 'an entry keeps what it was posted with');
 SELECT results_eq(format('SELECT money IS NULL, reference IS NULL, staff_id IS NULL FROM loyalty.entries WHERE account_id = %s AND version = 1', :a),
 	'VALUES (true, true, true)', 'and nothing else');
-SELECT results_eq('SELECT i, loyalty.entry_kind(i::smallint) FROM generate_series(0, 6) i WHERE loyalty.entry_kind(i::smallint) IS NOT NULL ORDER BY i',
-	'SELECT DISTINCT e.kind::integer, loyalty.entry_kind(e.kind) FROM loyalty.entry e ORDER BY 1', 'all kinds have been used, and have a name');
+SELECT results_eq('SELECT i, loyalty.entry_kind(i::smallint) FROM generate_series(0, 9) i WHERE loyalty.entry_kind(i::smallint) IS NOT NULL ORDER BY i',
+	$$VALUES (1, 'accrue'), (2, 'deposit'), (3, 'redeem'), (4, 'adjust'), (5, 'expire')$$, 'the kinds have names');
 SELECT is(loyalty.entry_kind(32767::smallint), NULL, 'other numbers have none');
 
 -- --- several calls in one statement ---------------------------------------------------
@@ -124,7 +137,7 @@ SELECT results_eq(format('SELECT pg_temp.state_of(%s), pg_temp.state_of(%s)', :c
 SELECT results_eq(format('SELECT version, kind, amount::text, balance::text FROM loyalty.entries WHERE account_id = %s ORDER BY version', :c),
 	$$VALUES (1::bigint, 'deposit', '100', '100'), (2, 'redeem', '-60', '40'), (3, 'adjust', '5', '45'), (4, 'redeem', '-45', '0')$$, 'and their entries tell how');
 SELECT is((SELECT version FROM loyalty.account WHERE account_id = :theirs), 1::bigint, 'the account of another merchant is untouched');
-SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%2$s, %2$s, %2$s, %3$s], '{deposit}', '{922337203685477.5807,0.0001,5,7}')$$, :merchant, :c, :d),
+SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%2$s, %2$s, %2$s, %3$s], '{adjust}', '{922337203685477.5807,0.0001,5,7}')$$, :merchant, :c, :d),
 	$$VALUES ('1: 5 922337203685477.5807'), ('2: balance_out_of_range'), ('3: balance_out_of_range'), ('4: 2 7')$$, 'one kind for all; what does not fit fails alone');
 SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%s], '{redeem}', '{-922337203685477.5807}')$$, :merchant, :c), $$VALUES ('1: 6 0')$$, 'a batch of one');
 SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%s, 1, %s], '{redeem}', '{-1,-1,1}')$$, :merchant, :c, :c),
@@ -172,6 +185,14 @@ SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Clien
 SELECT account_id AS x FROM loyalty.member WHERE member_id = :member \gset
 SELECT pg_temp.post(:merchant, :x, kind, amount) FROM (VALUES ('deposit', '100'), ('redeem', '-30'), ('accrue', '5')) v (kind, amount) \g /dev/null
 
+-- An account whose points expire and count for a rank.
+SELECT program_id AS expiring, client_id FROM loyalty.create_wallet(:merchant, 'Caduca') \gset
+SELECT loyalty.configure_program(:merchant, :'client_id', duration_unit => 'year', duration_value => 1) \g /dev/null
+SELECT loyalty.open_account(:merchant, :expiring) AS y \gset
+SELECT pg_temp.post(:merchant, :y, kind, amount) FROM (VALUES ('deposit', '10'), ('deposit', '20'), ('redeem', '-15')) v (kind, amount) \g /dev/null
+SELECT results_eq(format('SELECT version, cumulative::text FROM loyalty.lot WHERE account_id = %s ORDER BY version', :y), $$VALUES (1::bigint, '10'), (2, '30')$$,
+	'points that expire are in lots');
+
 -- What verify() says of a merchant after a statement that is then undone:
 -- "invariant / version", of the account x unless another is named.
 CREATE FUNCTION pg_temp.found(breach text, x bigint, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -192,7 +213,8 @@ $$;
 
 CREATE TEMP TABLE breaches (what text, breach text, finds text[]);
 INSERT INTO breaches
-SELECT what, replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), finds FROM (VALUES
+SELECT what, replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y),
+	string_to_array(replace(array_to_string(finds, '|'), '/ y', '/ ' || :y), '|') FROM (VALUES
 	('an amount is changed', 'UPDATE ENTRY n amount = ''-31'' OF x AND version = 2', ARRAY['an entry''s balance is the one before plus its amount / x / 2']),
 	('a first amount is changed', 'UPDATE ENTRY n amount = ''101'' OF x AND version = 1', ARRAY['an entry''s balance is the one before plus its amount / x / 1']),
 	('a balance is changed', 'UPDATE ENTRY n balance = ''71'' OF x AND version = 2',
@@ -229,6 +251,34 @@ SELECT what, replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'W
 	('a member changes its program', format('UPDATE loyalty.member SET program_id = %s OF x', :second_program), ARRAY['a member''s account exists and is of the member''s program / x']),
 	('an account is of no program', 'UPDATE loyalty.account SET program_id = 42 OF x',
 		ARRAY['a member''s account exists and is of the member''s program / x', 'an account''s program exists / x']),
+	('a lot is changed', format('UPDATE loyalty.lot SET cumulative = ''29'' WHERE account_id = %s AND version = 2', :y),
+		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / ' || :y, 'every lot is of an entry, and in the order of entries / ' || :y || ' / 2']),
+	('a lot is deleted', format('DELETE FROM loyalty.lot WHERE account_id = %s AND version = 1', :y), ARRAY['every lot is of an entry, and in the order of entries / ' || :y || ' / 2']),
+	('lots expire in another order', format('UPDATE loyalty.lot SET expires_at = expires_at - interval ''1 day'' WHERE account_id = %s AND version = 2', :y),
+		ARRAY['every lot is of an entry, and in the order of entries / ' || :y || ' / 2']),
+	('more is used than was earned', format('UPDATE loyalty.account SET lots_used = ''31'' WHERE account_id = %s', :y),
+		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / ' || :y]),
+	('more is left than the balance', format('UPDATE loyalty.account SET lots_used = ''14'' WHERE account_id = %s', :y),
+		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / ' || :y]),
+	('points earned out of nowhere', format('UPDATE loyalty.account SET earned = ''31'' WHERE account_id = %s', :y), ARRAY['an account has the sums of its entries / ' || :y]),
+	('points that never expired', format('UPDATE loyalty.account SET expired = ''1'' WHERE account_id = %s', :y), ARRAY['an account has the sums of its entries / ' || :y]),
+	('an account says it earned more in lots', 'UPDATE loyalty.account SET lots_earned = ''151'' OF y',
+		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
+	('the newest lot is deleted', 'DELETE FROM loyalty.lot OF y AND version = 2', ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
+	('less of the lots is used than can be left', 'UPDATE loyalty.account SET lots_used = ''99.9999'' OF y',
+		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
+	('more of the lots is used than there was', 'UPDATE loyalty.account SET lots_used = ''150.0001'' OF y',
+		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
+	('a negative number of them is used', 'UPDATE loyalty.account SET lots_used = ''-1'' OF y', ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
+	('a lot is larger than its entry', 'UPDATE loyalty.lot SET cumulative = ''100.0001'' OF y AND version = 1',
+		ARRAY['every lot is of an entry, and in the order of entries / y / 1', 'every lot is of an entry, and in the order of entries / y / 2']),
+	('a lot is of no entry', 'UPDATE loyalty.lot SET version = 42 OF y AND version = 2', ARRAY['every lot is of an entry, and in the order of entries / y / 42']),
+	('a lot is of a redemption', 'UPDATE loyalty.lot SET version = 3 OF y AND version = 2', ARRAY['every lot is of an entry, and in the order of entries / y / 3']),
+	('a lot expires before an older one', 'UPDATE loyalty.lot SET expires_at = now() - interval ''2 days'' OF y AND version = 2', ARRAY['every lot is of an entry, and in the order of entries / y / 2']),
+	('an account earned more than its entries', 'UPDATE loyalty.account SET earned = ''150.0001'' OF y', ARRAY['an account has the sums of its entries / y']),
+	('less of an account has expired', 'UPDATE loyalty.account SET expired = ''0'' OF y', ARRAY['an account has the sums of its entries / y']),
+	('an accrual becomes a correction', 'UPDATE ENTRY n kind = (SELECT max(kind) FROM loyalty.entry e WHERE loyalty.entry_kind(e.kind) = ''adjust'') OF y AND version = 2',
+		ARRAY['an account has the sums of its entries / y']),
 	('an idempotency key without answer', 'UPDATE loyalty.request SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY['a request with an idempotency key has its answer']),
 	('a key of nobody', 'INSERT INTO loyalty.api_key (key_hash, merchant_id) VALUES (sha256(''''), 42)', ARRAY['what belongs to a merchant belongs to one that exists']),
 	('a request of nobody', 'INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint, answer) VALUES (42, ''k'', sha256(''''), ''1'')',

@@ -243,7 +243,7 @@ for my $path ("$seller/deposit", "$seller/redemption", "$seller/accumulation", "
 		for grep { !/^an array/ && !/beyond a double|thirty digits/ } sort keys %broken_json;
 }
 refused($stack->http('GET', $_->[1], {}), $_->[2], "seller API: $_->[0]")
-	for ['a wrong key', '/v1/seller/nobody/program', '401 error'], ['an empty key', '/v1/seller//program', '401 error'],
+	for ['a wrong key', '/v1/seller/nobody/program', '401 error'], ['an empty key', '/v1/seller//program', '404 error'],
 	['an unknown program', "$seller/program/0", '404 error'], ['a quote for a program', "$seller/program/'", '404 error'],
 	['an encoded slash', "$seller%2fprogram", '404 error'], ['a trailing slash', "$seller/program/$program/", '404 error'],
 	['an unknown member', "$seller/program/$program/member/0", '404 error'], ['no key', '/v1/seller', '404 error'], ['nothing', '/v1/', '404 error'];
@@ -318,7 +318,7 @@ refused(raw('GET /nothing HTTP/1.1', ['X-Loyalty-Method: POST', 'X-Loyalty-Uri: 
 refused(raw('GET /wallet/get HTTP/1.1', ['X-Loyalty-Method: POST', "apikey: $key"]), '405 method_not_allowed', 'nor another method');
 refused(raw('POST /wallet/get HTTP/1.1', ['X-Loyalty-Error: {"a":1}', 'apikey: x'], ''), '401 auth_01', 'nor the answer');
 refused(raw('POST /nothing%0d%0aX-Loyalty-Uri:%20/toolusers/get HTTP/1.1', ["apikey: $key"], ''), '404 unknown_path', 'a line break in the path adds no header');
-refused(raw("POST /v2/seller/a%0d%0aX-Loyalty-Uri:%20/toolusers/get%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 error',
+refused(raw("POST /v1/seller/a%0d%0aX-Loyalty-Uri:%20/toolusers/get%0d%0aX-Loyalty-Key:%20$key/x HTTP/1.1", [], ''), '404 error',
 	'nor does one in a key in the path');
 refused(raw('POST /wallet/sale HTTP/1.1', ["apikey: $key", "Content-Type: $form_type", "Idempotency-Key: $_->[1]"], field(%sale)),
 	'400 invalid_idempotency_key', "an idempotency key $_->[0]")

@@ -22,7 +22,9 @@ my ($merchant, $key, $wallet, $second_wallet) = split /\|/, $stack->psql(q{
 	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
 	SELECT loyalty.revoke_api_key(:m, :key_id) \g /dev/null
 	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 12.3456, 3, 'half_even') \gset
-	SELECT wallet_key AS w2 FROM loyalty.create_wallet(:m, 'Otro', 1, 0, 'down', true, true, 'whatsapp', '{}') \gset
+	SELECT wallet_key AS w2, client_id FROM loyalty.create_wallet(:m, 'Otro', 1, 0, 'down', true, true, 'whatsapp', '{}') \gset
+	SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,5}') \g /dev/null
+	SELECT loyalty.configure_program(:m, :'client_id', duration_unit => 'year', duration_value => 100, range_group => 'niveles') \g /dev/null
 	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'uno') \g /dev/null
 	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'dos') \g /dev/null
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'tres') \g /dev/null
@@ -32,6 +34,10 @@ my ($merchant, $key, $wallet, $second_wallet) = split /\|/, $stack->psql(q{
 		FROM generate_series(10, 59) i \g /dev/null
 	SELECT loyalty.wallet_sale(:m, :'w', '47712345' || i, 0, i * 1.01, NULL, 1, E'tab\t"' || i, 'sale-' || i) FROM generate_series(10, 59) i \g /dev/null
 	SELECT loyalty.wallet_balance_update(:m, :'w', '47712345' || i, 1, 0.125, 2) FROM generate_series(10, 59) i \g /dev/null
+	SELECT loyalty.wallet_contact_add(:m, :'w2', '5588880001', 'Con lotes', 1, '1970-12-31') AS member \gset
+	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 0, 300 * i, NULL, 1, 'lote') FROM generate_series(1, 3) i \g /dev/null
+	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 1, NULL, 4, 1, 'lote') \g /dev/null
+	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
 	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
 	SELECT loyalty.blacklist_phone(:m, '4771234511', 'no paga') \g /dev/null
 	SELECT loyalty.set_quota(:m, 'redemptions', 777) \g /dev/null
@@ -56,7 +62,7 @@ my @tables = split /\n/, $stack->psql($tables);
 sub contents
 {
 	my %where = @_;
-	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM $_ t", %where) } @tables};
+	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '') FROM $_ t", %where) } @tables};
 }
 
 # What others see: the views, which compute.
@@ -137,6 +143,9 @@ sub goes_on
 	is $stack->psql_error($sale->('4771234530', "'sale-31'"), %where)->{sqlstate}, 'LY422', "$name: its key is still taken";
 	is $stack->psql_error($sale->('4771234511', 'NULL'), %where)->{sqlstate}, 'LR014', "$name: the blacklist holds";
 	is $stack->psql_error($sale->('4771234510', 'NULL'), %where)->{sqlstate}, 'LS012', "$name: who was taken out is out";
+	is $stack->psql("SELECT loyalty.wallet_sale($merchant, '$second_wallet', '5588880001', 1, NULL, 14, 1, 'lote')", %where), '0',
+		"$name: what is left of the lots can be spent";
+	is $stack->psql("SELECT rank FROM loyalty.members WHERE phone::text = '5588880001'", %where), 'Oro', "$name: ranks are kept";
 	is $stack->psql_error("SELECT loyalty.wallet_sale($merchant, '$second_wallet', '4771234530', 0, 1, NULL, 2, 'x')", %where)->{sqlstate}, 'LS012',
 		"$name: wallets stay apart";
 	like $stack->psql("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '5512340001', 'Nueva', 1)", %where), qr/^\d+$/, "$name: a contact registers";

@@ -15,14 +15,7 @@ batch() {
 
 floor() {
 	local seconds
-	seconds=$(statement_seconds "WITH item AS MATERIALIZED (
-			SELECT * FROM unnest(ARRAY(SELECT 1 + i % 10000 FROM generate_series(1, $1) i)::bigint[], array_fill(10000::bigint, ARRAY[$1])) AS item (account_id, amount)),
-		u AS (UPDATE floor.account a SET balance = a.balance + item.amount, version = a.version + 1, posted_at = now()
-			FROM item WHERE a.merchant_id = 1 AND a.account_id = item.account_id
-			RETURNING a.account_id, a.version, item.amount, a.balance, a.posted_at),
-		e AS (INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind)
-			SELECT 1, u.account_id, u.version, u.amount, u.balance, u.posted_at, 2 FROM u RETURNING version, balance)
-		SELECT count(*) FROM e")
+	seconds=$(statement_seconds "$(floor_batch "$1")")
 	awk -v n="$1" -v s="$seconds" 'BEGIN { print n / s }'
 }
 

@@ -44,8 +44,13 @@ compare() {
 				}
 			return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
 		}
+		!($1 > 0 && $2 > 0) { failed = 1; exit }
 		{ a[NR] = $1; b[NR] = $2; ratio[NR] = $1 / $2 }
 		END {
+			if (failed) {
+				print name ": one of the two did not run"
+				exit 1
+			}
 			middle = median(ratio, NR)
 			printf "%-58s %5.2f  (%.2f to %.2f; goal %s)  %d against %d %s\n",
 				name, middle, ratio[1], ratio[NR], goal, median(a, NR), median(b, NR), unit
@@ -63,8 +68,7 @@ make_accounts() {
 		DELETE FROM loyalty.account WHERE merchant_id = 1;
 		INSERT INTO loyalty.merchant (merchant_id, name, base_url) VALUES (1, 'bench', 'https://bench.example')
 		ON CONFLICT DO NOTHING;
-		INSERT INTO loyalty.program (merchant_id, program_id, name, percentage, decimals, rounding, requires_ticket, requires_birth_date, channel, messages)
-		VALUES (1, 1, 'bench', 10, 2, 'half_up', false, false, 'sms', '{}') ON CONFLICT DO NOTHING;
+		INSERT INTO loyalty.program (merchant_id, program_id, name) VALUES (1, 1, 'bench') ON CONFLICT DO NOTHING;
 		INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT 1, i, 1 FROM generate_series(1, $accounts) i;
 
 		CREATE SCHEMA floor;
@@ -77,5 +81,20 @@ make_accounts() {
 		INSERT INTO floor.account SELECT 1, i, 1, 0, 0, now() FROM generate_series(1, $accounts) i;
 		VACUUM ANALYZE loyalty.account, loyalty.entry, floor.account, floor.entry;
 		CHECKPOINT;
+	END
+}
+
+# The statement that posts a batch of $1 to the tables of schema floor.
+floor_batch() {
+	cat <<-END
+		WITH item AS MATERIALIZED (
+			SELECT * FROM unnest(ARRAY(SELECT 1 + i % 10000 FROM generate_series(1, $1) i)::bigint[], array_fill(10000::bigint, ARRAY[$1]))
+				AS item (account_id, amount)),
+		u AS (UPDATE floor.account a SET balance = a.balance + item.amount, version = a.version + 1, posted_at = now()
+			FROM item WHERE a.merchant_id = 1 AND a.account_id = item.account_id
+			RETURNING a.account_id, a.version, item.amount, a.balance, a.posted_at),
+		e AS (INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind)
+			SELECT 1, u.account_id, u.version, u.amount, u.balance, u.posted_at, 2 FROM u RETURNING version, balance)
+		SELECT count(*) FROM e
 	END
 }

@@ -185,14 +185,6 @@ SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Clien
 SELECT account_id AS x FROM loyalty.member WHERE member_id = :member \gset
 SELECT pg_temp.post(:merchant, :x, kind, amount) FROM (VALUES ('deposit', '100'), ('redeem', '-30'), ('accrue', '5')) v (kind, amount) \g /dev/null
 
--- An account whose points expire and count for a rank.
-SELECT program_id AS expiring, client_id FROM loyalty.create_wallet(:merchant, 'Caduca') \gset
-SELECT loyalty.configure_program(:merchant, :'client_id', duration_unit => 'year', duration_value => 1) \g /dev/null
-SELECT loyalty.open_account(:merchant, :expiring) AS y \gset
-SELECT pg_temp.post(:merchant, :y, kind, amount) FROM (VALUES ('deposit', '10'), ('deposit', '20'), ('redeem', '-15')) v (kind, amount) \g /dev/null
-SELECT results_eq(format('SELECT version, cumulative::text FROM loyalty.lot WHERE account_id = %s ORDER BY version', :y), $$VALUES (1::bigint, '10'), (2, '30')$$,
-	'points that expire are in lots');
-
 -- What verify() says of a merchant after a statement that is then undone:
 -- "invariant / version", of the account x unless another is named.
 CREATE FUNCTION pg_temp.found(breach text, x bigint, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -251,17 +243,6 @@ SELECT what, replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'O
 	('a member changes its program', format('UPDATE loyalty.member SET program_id = %s OF x', :second_program), ARRAY['a member''s account exists and is of the member''s program / x']),
 	('an account is of no program', 'UPDATE loyalty.account SET program_id = 42 OF x',
 		ARRAY['a member''s account exists and is of the member''s program / x', 'an account''s program exists / x']),
-	('a lot is changed', format('UPDATE loyalty.lot SET cumulative = ''29'' WHERE account_id = %s AND version = 2', :y),
-		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / ' || :y, 'every lot is of an entry, and in the order of entries / ' || :y || ' / 2']),
-	('a lot is deleted', format('DELETE FROM loyalty.lot WHERE account_id = %s AND version = 1', :y), ARRAY['every lot is of an entry, and in the order of entries / ' || :y || ' / 2']),
-	('lots expire in another order', format('UPDATE loyalty.lot SET expires_at = expires_at - interval ''1 day'' WHERE account_id = %s AND version = 2', :y),
-		ARRAY['every lot is of an entry, and in the order of entries / ' || :y || ' / 2']),
-	('more is used than was earned', format('UPDATE loyalty.account SET lots_used = ''31'' WHERE account_id = %s', :y),
-		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / ' || :y]),
-	('more is left than the balance', format('UPDATE loyalty.account SET lots_used = ''14'' WHERE account_id = %s', :y),
-		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / ' || :y]),
-	('points earned out of nowhere', format('UPDATE loyalty.account SET earned = ''31'' WHERE account_id = %s', :y), ARRAY['an account has the sums of its entries / ' || :y]),
-	('points that never expired', format('UPDATE loyalty.account SET expired = ''1'' WHERE account_id = %s', :y), ARRAY['an account has the sums of its entries / ' || :y]),
 	('an account says it earned more in lots', 'UPDATE loyalty.account SET lots_earned = ''151'' OF y',
 		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
 	('the newest lot is deleted', 'DELETE FROM loyalty.lot OF y AND version = 2', ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),

@@ -26,7 +26,7 @@ hex_digit(char c)
 
 /* The decoded text in palloc'd memory, NULL if it cannot be decoded. */
 static char *
-decode(const char *from, const char *end)
+decode(const char *from, const char *end, bool plus_is_blank)
 {
 	char	   *text = palloc(end - from + 1);
 	char	   *to = text;
@@ -35,7 +35,7 @@ decode(const char *from, const char *end)
 	{
 		char		c = *from++;
 
-		if (c == '+')
+		if (c == '+' && plus_is_blank)
 			c = ' ';
 		else if (c == '%')
 		{
@@ -56,9 +56,9 @@ decode(const char *from, const char *end)
 }
 
 char *
-form_decode(const char *text, size_t length)
+form_decode_segment(const char *text, size_t length)
 {
-	return decode(text, text + length);
+	return decode(text, text + length, false);
 }
 
 /* False if any part of the form cannot be decoded. */
@@ -80,8 +80,8 @@ form_read(const char *body, size_t length, FormField field, void *context)
 		if (equals == NULL)
 			equals = pair_end;
 
-		name = decode(body, equals);
-		value = decode(Min(equals + 1, pair_end), pair_end);
+		name = decode(body, equals, true);
+		value = decode(Min(equals + 1, pair_end), pair_end, true);
 		if (name == NULL || value == NULL)
 			return false;
 		field(context, name, value);

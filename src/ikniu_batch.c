@@ -18,6 +18,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#define MAX_ITEMS 100000
+
 typedef enum ItemKind
 {
 	ITEM_ID,					/* a string, or a number taken as one */
@@ -55,7 +57,6 @@ static const struct
 /* A program that items name, looked up once. */
 typedef struct ItemProgram
 {
-	const char *client_id;
 	bool		found;
 	Program		program;
 	struct ItemProgram *next;
@@ -128,9 +129,11 @@ start_item(void *context, size_t index, size_t count, bool is_object)
 {
 	ItemBatch  *batch = context;
 
+	if (count > MAX_ITEMS)
+		raise_error(ERR_INVALID_ITEMS);
 	if (index == 0)
 	{
-		batch->items = MemoryContextAllocExtended(CurrentMemoryContext, count * sizeof(SellerItem), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		batch->items = palloc_extended(count * sizeof(SellerItem), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 		batch->count = count;
 	}
 	if (!is_object)
@@ -186,24 +189,6 @@ start_good(void *context, size_t index, size_t count, bool is_object)
 /* ------------------------------------------------------------------------
  * Checking
  * ------------------------------------------------------------------------ */
-
-static ItemProgram *
-program_of(ItemBatch *batch, const char *client_id)
-{
-	ItemProgram *program;
-
-	for (program = batch->programs; program != NULL; program = program->next)
-	{
-		if (strcmp(program->client_id, client_id) == 0)
-			return program;
-	}
-	program = palloc0(sizeof(ItemProgram));
-	program->client_id = client_id;
-	program->found = program_find(batch->merchant_id, client_id, &program->program);
-	program->next = batch->programs;
-	batch->programs = program;
-	return program;
-}
 
 static bool
 parse_amount(const char *text, Points *amount)
@@ -287,21 +272,24 @@ check_present(SellerItem *item, SellerOperation operation)
 		fail_field(item, ERR_MISSING_FIELD, AMOUNT_CURRENCY);
 }
 
-/* All that can be said of an item without its member. */
+/* All that can be said of an item by itself. */
 static void
-check_item(ItemBatch *batch, SellerItem *item)
+check_fields(SellerItem *item, SellerOperation operation)
 {
 	const char *goods = item->fields[GOODS];
-	Points		amount;
 
 	if (item->error == ERR_NONE)
-		check_present(item, batch->operation);
+		check_present(item, operation);
 	if (item->error == ERR_NONE && goods != NULL)
 		json_read_items(goods, strlen(goods), start_good, take_good_field, item);
-	if (item->error != ERR_NONE)
-		return;
+}
 
-	item->program = program_of(batch, item->fields[PROGRAM_ID]);
+/* All that can be said of an item by its program. */
+static void
+check_program(const ItemBatch *batch, SellerItem *item)
+{
+	Points		amount;
+
 	if (!item->program->found)
 		fail(item, ERR_PROGRAM_NOT_FOUND, NULL);
 	else if (!item->program->program.active)
@@ -315,8 +303,43 @@ check_item(ItemBatch *batch, SellerItem *item)
 }
 
 /* ------------------------------------------------------------------------
- * Members
+ * Programs and members
  * ------------------------------------------------------------------------ */
+
+static int
+compare_programs(const void *a, const void *b)
+{
+	return strcmp((*(SellerItem *const *) a)->fields[PROGRAM_ID], (*(SellerItem *const *) b)->fields[PROGRAM_ID]);
+}
+
+/* Look up each program that items name, once, however many they name. */
+static void
+find_programs(ItemBatch *batch)
+{
+	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		if (batch->items[i].error == ERR_NONE)
+			items[count++] = &batch->items[i];
+	}
+	qsort(items, count, sizeof(SellerItem *), compare_programs);
+	for (size_t i = 0; i < count; i++)
+	{
+		ItemProgram *program;
+
+		if (i > 0 && compare_programs(&items[i - 1], &items[i]) == 0)
+		{
+			items[i]->program = items[i - 1]->program;
+			continue;
+		}
+		program = items[i]->program = palloc0(sizeof(ItemProgram));
+		program->found = program_find(batch->merchant_id, items[i]->fields[PROGRAM_ID], &program->program);
+		program->next = batch->programs;
+		batch->programs = program;
+	}
+}
 
 static int
 compare_members(const void *a, const void *b)
@@ -383,7 +406,7 @@ take_member_field(void *context, const char *name, JsonKind kind, const char *va
 
 	/* too long is malformed, and must not raise: the other items go on */
 	if (!nested && value != NULL && strlen(value) > FIELD_MAX_LENGTH)
-		call_set_field(context, name, "[]", true);
+		call_set_field(context, name, "?", true);
 	else
 		call_set_field(context, name, value, nested);
 }
@@ -576,7 +599,13 @@ seller_batch_run(Call *call, SellerOperation operation)
 	if (!json_read_items(call->body, call->body_length, start_item, take_item_field, &batch))
 		raise_error(ERR_INVALID_ITEMS);
 	for (size_t i = 0; i < batch.count; i++)
-		check_item(&batch, &batch.items[i]);
+		check_fields(&batch.items[i], operation);
+	find_programs(&batch);
+	for (size_t i = 0; i < batch.count; i++)
+	{
+		if (batch.items[i].error == ERR_NONE)
+			check_program(&batch, &batch.items[i]);
+	}
 	find_accounts(&batch);
 	post_items(&batch);
 

@@ -29,10 +29,9 @@ take_parameter(const char *pattern, size_t pattern_length, const char *segment, 
 {
 	char	   *value;
 
-	/* a plus sign is no blank in a path */
-	if (length == 0 || memchr(segment, '+', length) != NULL)
+	if (length == 0)
 		return false;
-	value = form_decode(segment, length);
+	value = form_decode_segment(segment, length);
 	if (value == NULL)
 		return false;
 	if (parameter != NULL)

@@ -83,15 +83,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	   OR l.expires_at < l.previous_expires_at
 	UNION ALL
 	SELECT 'an account has the sums of its entries', a.merchant_id, a.account_id, NULL,
-		   format('earned %s and expired %s, entries say %s and %s', a.earned, a.expired, coalesce(s.earned, '0'), coalesce(s.expired, '0'))
+		   format('earned %s and expired %s, entries say %s and %s', a.earned, a.expired, coalesce(s.earned, 0), coalesce(s.expired, 0))
 	FROM loyalty.account a
 	LEFT JOIN (SELECT c.merchant_id, c.account_id,
-					  loyalty.sum(c.amount) FILTER (WHERE loyalty.entry_kind(c.kind) IN ('accrue', 'deposit')) AS earned,
-					  loyalty.sum('0'::loyalty.points OPERATOR(loyalty.-) c.amount) FILTER (WHERE loyalty.entry_kind(c.kind) = 'expire') AS expired
+					  sum(c.amount::numeric) FILTER (WHERE loyalty.entry_kind(c.kind) IN ('accrue', 'deposit')) AS earned,
+					  sum(-c.amount::numeric) FILTER (WHERE loyalty.entry_kind(c.kind) = 'expire') AS expired
 			   FROM chained c GROUP BY c.merchant_id, c.account_id) s
 		ON s.merchant_id = a.merchant_id AND s.account_id = a.account_id
 	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND a.earned IS NOT NULL
-	  AND (a.earned::numeric <> coalesce(s.earned, '0')::numeric OR a.expired::numeric <> coalesce(s.expired, '0')::numeric)
+	  AND (a.earned::numeric <> coalesce(s.earned, 0) OR a.expired::numeric <> coalesce(s.expired, 0))
 	UNION ALL
 	SELECT 'a request with an idempotency key has its answer', r.merchant_id, NULL, NULL,
 		   format('key %s has none', r.idempotency_key)

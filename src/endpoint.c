@@ -54,15 +54,6 @@ call_refuse(const Call *call, Refusal refusal)
  * Running
  * ------------------------------------------------------------------------ */
 
-static char *
-points_text(Points points)
-{
-	char	   *text = palloc(POINTS_MAX_TEXT);
-
-	points_print(points, text);
-	return text;
-}
-
 static const char *
 result_text(const Call *call)
 {

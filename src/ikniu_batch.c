@@ -565,7 +565,6 @@ static void
 answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
 {
 	bool		failed = item->error != ERR_NONE;
-	char		points[POINTS_MAX_TEXT];
 
 	appendStringInfoChar(json, '{');
 	/* the document spells it in two ways */
@@ -585,8 +584,7 @@ answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
 	json_key(json, "memberId");
 	json_text(json, item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
 	json_key(json, "totalPoints");
-	points_print(failed ? 0 : item->posting.balance, points);
-	appendStringInfoString(json, points);
+	appendStringInfoString(json, points_text(failed ? 0 : item->posting.balance));
 	appendStringInfoChar(json, '}');
 }
 

@@ -38,15 +38,6 @@ kind_argument(text *name)
 	return kind;
 }
 
-static char *
-points_text(Points points)
-{
-	char	   *buf = palloc(POINTS_MAX_TEXT);
-
-	points_print(points, buf);
-	return buf;
-}
-
 static void
 posting_fingerprint(StringInfo fingerprint, const Posting *posting)
 {

@@ -34,15 +34,6 @@ typedef struct Transaction
 	int64		staff_id;
 } Transaction;
 
-static char *
-points_text(Points points)
-{
-	char	   *text = palloc(POINTS_MAX_TEXT);
-
-	points_print(points, text);
-	return text;
-}
-
 /* The balance after a posting, or the document's code for why there is none. */
 static Points
 post_or_refuse(const Call *call, const Transaction *transaction, Posting *posting,

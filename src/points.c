@@ -152,6 +152,15 @@ points_print(Points value, char *buf)
 	*p = '\0';
 }
 
+char *
+points_text(Points value)
+{
+	char	   *text = palloc(POINTS_MAX_TEXT);
+
+	points_print(value, text);
+	return text;
+}
+
 /*
  * How many decimals the value needs: 0 for 150, 1 for 150.5.
  */

@@ -5,8 +5,10 @@
 #ifndef LOYALTY_FIELDS_H
 #define LOYALTY_FIELDS_H
 
-#include "endpoint.h"
+#include "call.h"
 
+extern void call_set_field(Call *call, const char *name, const char *value, bool nested);
+extern void call_fix_field(Call *call, const char *name, const char *value);
 extern void fields_set(Call *call, int i, const char *value, bool nested);
 extern const Refusal *fields_check(Call *call, const Field **field);
 extern void fields_decode(Call *call);

@@ -8,20 +8,12 @@
  */
 #include "postgres.h"
 
-#include "crypto.h"
-#include "executor/spi.h"
-#include "fields.h"
 #include "http.h"
 #include "ikniu.h"
+#include "ikniu_member.h"
 #include "json.h"
-#include "member.h"
+#include "program.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
-
-#define MISSING	{ERR_MISSING_FIELD, ERR_MISSING_FIELD}
-#define INVALID	{ERR_INVALID_FIELD, ERR_INVALID_FIELD}
-#define REQUIRED_TEXT(name)		{name, FIELD_TEXT, REQUIRED, MISSING, INVALID}
-#define OPTIONAL_FIELD(name, kind)	{name, kind, OPTIONAL,.malformed = INVALID}
 
 static void
 require_program(const Call *call, Program *program)
@@ -147,98 +139,6 @@ static const Endpoint member_balance = {
 /* ------------------------------------------------------------------------
  * Creating a member
  * ------------------------------------------------------------------------ */
-
-/* What a member is created from, in a body of its own or within a deposit. */
-#define MEMBER_FIELDS(program_need) \
-	[MEMBER_PROGRAM] = {"programId", FIELD_TEXT, program_need, MISSING, INVALID}, \
-	[MEMBER_EMAIL] = REQUIRED_TEXT("email"), \
-	[MEMBER_FIRST_NAME] = REQUIRED_TEXT("firstName"), \
-	[MEMBER_FIRST_LAST_NAME] = REQUIRED_TEXT("firstLastName"), \
-	[MEMBER_SECOND_LAST_NAME] = OPTIONAL_FIELD("secondLastName", FIELD_TEXT), \
-	[MEMBER_BIRTHDATE] = OPTIONAL_FIELD("birthdate", FIELD_DATE), \
-	[MEMBER_BIRTH_DATE] = OPTIONAL_FIELD("birthDate", FIELD_DATE), \
-	[MEMBER_CLIENT_ID] = OPTIONAL_FIELD("clientId", FIELD_TEXT), \
-	[MEMBER_ID] = OPTIONAL_FIELD("memberId", FIELD_TEXT), \
-	[MEMBER_RANK] = OPTIONAL_FIELD("rank", FIELD_TEXT), \
-	[MEMBER_SUBSCRIPTION] = OPTIONAL_FIELD("subscriptionDate", FIELD_TIME), \
-	[MEMBER_COUNTRY] = OPTIONAL_FIELD("country", FIELD_TEXT), \
-	[MEMBER_PHONE] = OPTIONAL_FIELD("phone", FIELD_PHONE), \
-	[MEMBER_ADDRESS] = OPTIONAL_FIELD("address", FIELD_JSON)
-
-const Endpoint seller_member = {
-	.name = "member",
-	.fields = {MEMBER_FIELDS(OPTIONAL)},
-};
-
-static Datum
-text_or_null(const Value *value, char *null)
-{
-	*null = value->text ? ' ' : 'n';
-	return value->text ? CStringGetTextDatum(value->text) : (Datum) 0;
-}
-
-static bool
-rank_exists(int64 merchant_id, int64 program_id, const char *rank)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), CStringGetTextDatum(rank)};
-
-	return plan_read(PLAN_RANK_FIND, values, NULL) > 0;
-}
-
-static char *
-insert_member(int64 merchant_id, int64 member_id, int64 program_id, const Value *values)
-{
-	const Value *client_id = &values[values[MEMBER_CLIENT_ID].text ? MEMBER_CLIENT_ID : MEMBER_ID];
-	const Value *birth_date = &values[values[MEMBER_BIRTH_DATE].text ? MEMBER_BIRTH_DATE : MEMBER_BIRTHDATE];
-	char		nulls[13];
-	Datum		params[13];
-
-	memset(nulls, ' ', sizeof(nulls));
-	params[0] = Int64GetDatum(merchant_id);
-	params[1] = Int64GetDatum(member_id);
-	params[2] = Int64GetDatum(program_id);
-	params[3] = text_or_null(client_id, &nulls[3]);
-	params[4] = PhoneGetDatum(values[MEMBER_PHONE].phone);
-	nulls[4] = values[MEMBER_PHONE].text ? ' ' : 'n';
-	params[5] = text_or_null(&values[MEMBER_EMAIL], &nulls[5]);
-	params[6] = text_or_null(&values[MEMBER_FIRST_NAME], &nulls[6]);
-	params[7] = text_or_null(&values[MEMBER_FIRST_LAST_NAME], &nulls[7]);
-	params[8] = text_or_null(&values[MEMBER_SECOND_LAST_NAME], &nulls[8]);
-	params[9] = DateADTGetDatum(birth_date->date);
-	nulls[9] = birth_date->text ? ' ' : 'n';
-	params[10] = text_or_null(&values[MEMBER_RANK], &nulls[10]);
-	params[11] = TimestampTzGetDatum(values[MEMBER_SUBSCRIPTION].time);
-	nulls[11] = values[MEMBER_SUBSCRIPTION].text ? ' ' : 'n';
-	params[12] = text_or_null(&values[MEMBER_COUNTRY], &nulls[12]);
-	if (plan_write(PLAN_MEMBER_CREATE, params, nulls) == 0)
-		return NULL;
-	return plan_text(0, 0);
-}
-
-/*
- * Create a member from decoded fields.  ERR_NONE, or what is in the way, with
- * nothing written: a batch goes on with its other items.
- */
-ErrorId
-seller_member_create(int64 merchant_id, int64 program_id, const Value *values, SellerMember *member)
-{
-	int64		id = new_id();
-
-	if (values[MEMBER_RANK].text != NULL && !rank_exists(merchant_id, program_id, values[MEMBER_RANK].text))
-		return ERR_UNKNOWN_RANK;
-	member->client_id = insert_member(merchant_id, id, program_id, values);
-	if (member->client_id == NULL)
-		return ERR_MEMBER_EXISTS;
-	member->account_id = id;
-	account_open(merchant_id, id, program_id);
-	if (values[MEMBER_ADDRESS].text != NULL)
-	{
-		Datum		params[] = {Int64GetDatum(merchant_id), Int64GetDatum(id), CStringGetTextDatum(values[MEMBER_ADDRESS].text)};
-
-		plan_write(PLAN_MEMBER_ADDRESS, params, NULL);
-	}
-	return ERR_NONE;
-}
 
 static void
 member_create_run(Call *call)

@@ -13,8 +13,10 @@
 #include "catalog/pg_type.h"
 #include "fields.h"
 #include "ikniu.h"
+#include "ikniu_member.h"
 #include "json.h"
 #include "ledger.h"
+#include "program.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 

@@ -1,0 +1,134 @@
+/*
+ * call.h
+ *		A documented operation: its fields, what refuses them, its answer.
+ *
+ * One descriptor per endpoint is the only place that knows its fields.  The
+ * same descriptor serves the three ways in: the SQL function that raises, the
+ * named-parameter function, and the documented path.
+ */
+#ifndef LOYALTY_CALL_H
+#define LOYALTY_CALL_H
+
+#include "postgres.h"
+#include "errors.h"
+#include "phone.h"
+#include "plan.h"
+#include "points.h"
+#include "utils/date.h"
+
+#define MAX_FIELDS	16
+#define FIELD_MAX_LENGTH 1024
+
+/* Where a call comes from: decides which of two documented codes refuses it. */
+typedef enum Origin
+{
+	FROM_REQUEST,				/* HTTP: the first code */
+	FROM_SQL					/* SQL: the second */
+} Origin;
+
+typedef struct Refusal
+{
+	ErrorId		request;
+	ErrorId		operation;
+} Refusal;
+
+typedef enum FieldKind
+{
+	FIELD_TEXT,
+	FIELD_PHONE,
+	FIELD_POINTS,				/* positive; points or money */
+	FIELD_SWITCH,				/* 0 or 1 */
+	FIELD_STAFF,				/* a staff_id; what is none is 0 */
+	FIELD_DATE,					/* a time may follow and is left out */
+	FIELD_TIME,					/* ISO 8601 */
+	FIELD_COUNT,				/* 0, 1, 2 … */
+	FIELD_JSON					/* an array of objects, as JSON */
+} FieldKind;
+
+typedef enum FieldNeed
+{
+	OPTIONAL,
+	REQUIRED,
+	REQUIRED_IF_0,				/* of the FIELD_SWITCH before it; else optional */
+	REQUIRED_IF_1				/* of the FIELD_SWITCH before it; else ignored */
+} FieldNeed;
+
+typedef struct Field
+{
+	const char *name;
+	FieldKind	kind;
+	FieldNeed	need;
+	Refusal		absent;
+	Refusal		malformed;
+	bool		secret;			/* kept out of fingerprints */
+} Field;
+
+typedef struct Value
+{
+	const char *text;			/* NULL: absent or empty */
+	bool		nested;			/* JSON array or object */
+	bool		fixed;			/* by the path: nothing else may set it */
+	union
+	{
+		int64		integer;
+		Points		points;
+		Phone		phone;
+		DateADT		date;
+		TimestampTz time;
+	};
+} Value;
+
+typedef enum ResultKind
+{
+	RESULT_ID,
+	RESULT_POINTS,
+	RESULT_ROWS,
+	RESULT_JSON,				/* call->json, written by the handler */
+	RESULT_NONE					/* an id for SQL, nothing in the answer */
+} ResultKind;
+
+struct Call;
+
+typedef struct Endpoint
+{
+	const char *name;
+	Field		fields[MAX_FIELDS]; /* ends with a NULL name */
+	ResultKind	result;
+	bool		writes;			/* takes an idempotency key */
+	bool		takes_items;	/* instead of fields: a JSON array */
+	ErrorId		unexpected;		/* answers a failure that has no code */
+	const char *code;			/* of success */
+	const char *message;
+	const char *answer[6];		/* keys of the answer, in order; one of them
+								 * that no envelope knows holds the result;
+								 * none: the answer is the result */
+	int			status;			/* of success, if not 200 */
+	void		(*run) (struct Call *call);
+} Endpoint;
+
+typedef struct Call
+{
+	const Endpoint *endpoint;
+	Origin		origin;
+	int64		merchant_id;
+	const char *idempotency_key;
+	Value		values[MAX_FIELDS];
+	const char *body;			/* if the endpoint takes items */
+	size_t		body_length;
+	ErrorId		unexpected;
+
+	/* the result, by the endpoint's kind */
+	int64		id;
+	Points		points;
+	PlanId		rows;
+	Datum		row_params[5];
+	char	   *json;
+	bool		single_row;		/* an object instead of an array */
+	ErrorId		no_row;			/* raised if that one does not exist */
+} Call;
+
+extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
+extern void call_refuse(const Call *call, Refusal refusal) pg_attribute_noreturn();
+extern void call_set_items(Call *call, text *items);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * ikniu_member.c
+ *		Members of the seller API: their fields, and creating them.
+ */
+#include "postgres.h"
+
+#include "crypto.h"
+#include "ikniu_member.h"
+#include "member.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+const Endpoint seller_member = {
+	.name = "member",
+	.fields = {MEMBER_FIELDS(OPTIONAL)},
+};
+
+static Datum
+text_or_null(const Value *value, char *null)
+{
+	*null = value->text ? ' ' : 'n';
+	return value->text ? CStringGetTextDatum(value->text) : (Datum) 0;
+}
+
+static bool
+rank_exists(int64 merchant_id, int64 program_id, const char *rank)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), CStringGetTextDatum(rank)};
+
+	return plan_read(PLAN_RANK_FIND, values, NULL) > 0;
+}
+
+static char *
+insert_member(int64 merchant_id, int64 member_id, int64 program_id, const Value *values)
+{
+	const Value *client_id = &values[values[MEMBER_CLIENT_ID].text ? MEMBER_CLIENT_ID : MEMBER_ID];
+	const Value *birth_date = &values[values[MEMBER_BIRTH_DATE].text ? MEMBER_BIRTH_DATE : MEMBER_BIRTHDATE];
+	char		nulls[13];
+	Datum		params[13];
+
+	memset(nulls, ' ', sizeof(nulls));
+	params[0] = Int64GetDatum(merchant_id);
+	params[1] = Int64GetDatum(member_id);
+	params[2] = Int64GetDatum(program_id);
+	params[3] = text_or_null(client_id, &nulls[3]);
+	params[4] = PhoneGetDatum(values[MEMBER_PHONE].phone);
+	nulls[4] = values[MEMBER_PHONE].text ? ' ' : 'n';
+	params[5] = text_or_null(&values[MEMBER_EMAIL], &nulls[5]);
+	params[6] = text_or_null(&values[MEMBER_FIRST_NAME], &nulls[6]);
+	params[7] = text_or_null(&values[MEMBER_FIRST_LAST_NAME], &nulls[7]);
+	params[8] = text_or_null(&values[MEMBER_SECOND_LAST_NAME], &nulls[8]);
+	params[9] = DateADTGetDatum(birth_date->date);
+	nulls[9] = birth_date->text ? ' ' : 'n';
+	params[10] = text_or_null(&values[MEMBER_RANK], &nulls[10]);
+	params[11] = TimestampTzGetDatum(values[MEMBER_SUBSCRIPTION].time);
+	nulls[11] = values[MEMBER_SUBSCRIPTION].text ? ' ' : 'n';
+	params[12] = text_or_null(&values[MEMBER_COUNTRY], &nulls[12]);
+	if (plan_write(PLAN_MEMBER_CREATE, params, nulls) == 0)
+		return NULL;
+	return plan_text(0, 0);
+}
+
+/*
+ * Create a member from decoded fields.  ERR_NONE, or what is in the way, with
+ * nothing written: a batch goes on with its other items.
+ */
+ErrorId
+seller_member_create(int64 merchant_id, int64 program_id, const Value *values, SellerMember *member)
+{
+	int64		id = new_id();
+
+	if (values[MEMBER_RANK].text != NULL && !rank_exists(merchant_id, program_id, values[MEMBER_RANK].text))
+		return ERR_UNKNOWN_RANK;
+	member->client_id = insert_member(merchant_id, id, program_id, values);
+	if (member->client_id == NULL)
+		return ERR_MEMBER_EXISTS;
+	member->account_id = id;
+	account_open(merchant_id, id, program_id);
+	if (values[MEMBER_ADDRESS].text != NULL)
+	{
+		Datum		params[] = {Int64GetDatum(merchant_id), Int64GetDatum(id), CStringGetTextDatum(values[MEMBER_ADDRESS].text)};
+
+		plan_write(PLAN_MEMBER_ADDRESS, params, NULL);
+	}
+	return ERR_NONE;
+}

@@ -11,7 +11,12 @@ SELECT loyalty.employee_add(:merchant, 'cajero', 'José Núñez', 'Centro', '477
 SELECT count(loyalty.wallet_contact_add(:merchant, :'wallet_key', phone, name, :cashier, birth_date)) AS contacts
 FROM (VALUES ('4771234501', 'Sofía Hernández', '1988-05-26'), ('5512345602', 'Iñaki Gómez', NULL)) AS c (phone, name, birth_date) \gset
 
+-- The seller API serves the first of them too, by this id.
+SELECT loyalty.identify_member(merchant_id, member_id, email => 'sofia@example.com', client_id => 'CM1521587084121')
+FROM loyalty.members WHERE merchant_id = :merchant AND phone::text = '4771234501' \gset
+
 \echo LOYALTY_APIKEY=:'api_key'
 \echo LOYALTY_WALLET_KEY=:'wallet_key'
 \echo LOYALTY_USERTOOL_ID=:'cashier'
 \echo LOYALTY_PROGRAM_ID=:'client_id'
+\echo LOYALTY_MEMBER_ID=CM1521587084121

@@ -125,10 +125,10 @@ media_type_is(const char *content_type, const char *media_type)
 
 /* A body without a type is a form: that is how an empty one is often sent. */
 static void
-read_body(const Request *request, Call *call)
+read_body(const Request *request, const Family *family, Call *call)
 {
 	const char *type = request->content_type ? request->content_type : "";
-	bool		is_json = media_type_is(type, "application/json") || call->endpoint->takes_items;
+	bool		is_json = media_type_is(type, "application/json") || family->json;
 	bool		decoded;
 
 	if (*type != '\0' && !media_type_is(type, "application/json") &&
@@ -224,7 +224,7 @@ serve_path(Exchange *exchange)
 	if (strcmp(request->method, "GET") == 0)
 		read_query(request->uri, call);
 	else
-		read_body(request, call);
+		read_body(request, exchange->family, call);
 }
 
 static void

@@ -25,6 +25,7 @@ typedef struct Family
 	const char *prefix;			/* what its paths start with */
 	const Route *routes;
 	int			nroutes;
+	bool		json;			/* whatever the type says, a body is JSON */
 	void		(*error_body) (StringInfo json, const ErrorInfo *error, const char *message);
 } Family;
 

@@ -182,7 +182,7 @@ ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) O
 
 CREATE VIEW loyalty.wallets AS
 SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,
-	   p.accumulation_points::numeric * 100 / p.accumulation_money::numeric AS percentage,
+	   p.accumulation_points::numeric * p.currency_change::numeric * 100 / p.accumulation_money::numeric AS percentage,
 	   p.decimals, p.rounding, p.requires_ticket, p.requires_birth_date, p.channel, p.messages, p.active, p.created_at,
 	   m.base_url || '/monedero/' || p.wallet_key AS app_client,
 	   m.base_url || '/canje/' || p.wallet_key AS app_redeem

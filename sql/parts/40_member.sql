@@ -44,7 +44,7 @@ CREATE TABLE loyalty.blacklisted_phone (
 	created_at	timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, phone)
 );
-COMMENT ON TABLE loyalty.blacklisted_phone IS 'Phones whose points a merchant allows nobody to move.';
+COMMENT ON TABLE loyalty.blacklisted_phone IS 'Phones whose points the wallet API refuses to move.';
 REVOKE ALL ON loyalty.blacklisted_phone FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.blacklisted_phone TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.blacklisted_phone', '');

@@ -70,6 +70,7 @@ typedef struct SellerItem
 	ErrorId		error;
 	const char *field;			/* that the error is about, or NULL */
 	ItemProgram *program;
+	const char *email;			/* of the member within, or "" */
 	Posting		posting;
 } SellerItem;
 
@@ -468,6 +469,53 @@ find_or_create_member(const ItemBatch *batch, SellerItem *item)
 }
 
 static void
+take_email(void *context, const char *name, JsonKind kind, const char *value)
+{
+	SellerItem *item = context;
+
+	if (strcmp(name, "email") == 0 && kind == JSON_IS_STRING)
+		item->email = value;
+}
+
+/* By email, and items of one email in their order. */
+static int
+compare_emails(const void *a, const void *b)
+{
+	const SellerItem *left = *(SellerItem *const *) a;
+	const SellerItem *right = *(SellerItem *const *) b;
+	int			order = pg_strcasecmp(left->email, right->email);
+
+	return order != 0 ? order : (left > right) - (left < right);
+}
+
+/*
+ * Members are created in the order of their emails, whatever the order of the
+ * items: two batches that create the same ones wait for each other, and must
+ * not do so in a circle.
+ */
+static void
+find_inline_members(ItemBatch *batch)
+{
+	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem *item = &batch->items[i];
+		const char *json = item->fields[INLINE_MEMBER];
+
+		if (item->error != ERR_NONE || item->fields[MEMBER_CLIENT] != NULL)
+			continue;
+		item->email = "";
+		json_read_object(json, strlen(json), take_email, item);
+		items[count++] = item;
+	}
+	qsort(items, count, sizeof(SellerItem *), compare_emails);
+	for (size_t i = 0; i < count; i++)
+		find_or_create_member(batch, items[i]);
+}
+
+static void
 find_accounts(ItemBatch *batch)
 {
 	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
@@ -475,12 +523,11 @@ find_accounts(ItemBatch *batch)
 		if (program->found)
 			find_members(batch, program);
 	}
+	find_inline_members(batch);
 	for (size_t i = 0; i < batch->count; i++)
 	{
-		SellerItem	   *item = &batch->items[i];
+		SellerItem *item = &batch->items[i];
 
-		if (item->error == ERR_NONE && item->fields[MEMBER_CLIENT] == NULL)
-			find_or_create_member(batch, item);
 		if (item->error == ERR_NONE && item->posting.account_id == 0)
 			fail(item, ERR_MEMBER_NOT_FOUND, NULL);
 	}

@@ -229,7 +229,8 @@ points_convert(Points amount, int128 times, int128 per, int decimals,
 	quotient = product / divisor;
 	if (product % divisor != 0 && rounds_away(rounding, quotient, product % divisor, divisor))
 		quotient++;
-	if (quotient > PG_INT64_MAX)
+	/* one more than fits: the lowest value has no positive counterpart */
+	if (quotient > (int128) PG_INT64_MAX + 1)
 		return false;
 	quotient *= step;
 	if (negative)

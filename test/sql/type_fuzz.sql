@@ -27,6 +27,41 @@ BEGIN
 END
 $$;
 
+-- The check digit that 17 characters of a CURP ask for, or NULL if one of them
+-- is in no CURP.
+CREATE FUNCTION pg_temp.check_digit(chars text) RETURNS text
+	LANGUAGE sql AS $$
+	SELECT CASE WHEN min(place) > 0 THEN ((10 - sum((place - 1) * (19 - i)) % 10) % 10)::text END
+	FROM generate_series(1, 17) i, strpos('0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ', substr(chars, i, 1)) AS place
+$$;
+
+-- Half of the mutants that still are as long as a CURP get the check digit
+-- that fits the rest, or few would ever have it.
+CREATE FUNCTION pg_temp.mend(type text, mutant text) RETURNS text
+	LANGUAGE sql AS $$
+	SELECT CASE WHEN type = 'curp' AND length(mutant) = 18 AND random() < 0.5
+		THEN coalesce(substr(mutant, 1, 17) || pg_temp.check_digit(translate(upper(mutant), 'ñ', 'Ñ')), mutant)
+		ELSE mutant END
+$$;
+
+CREATE FUNCTION pg_temp.curp_meaning(literal text) RETURNS text
+	LANGUAGE plpgsql AS $$
+DECLARE
+	chars text := translate(upper(btrim(literal, E' \t\n\x0b\f\r')), 'ñ', 'Ñ');
+BEGIN
+	IF chars !~ ('^[A-ZÑ]{4}[0-9]{6}[HMX]([ABCMTZ]S|[BCJMOT]C|[CNPST]L|[GNQ]T|[GQS]R|C[HM]|[MY]N|[DH]G|NE|VZ|DF|SP)'
+				 || '[B-DF-HJ-NÑP-TV-Z]{3}[0-9A-Z][0-9]$')
+		OR substr(chars, 18) <> pg_temp.check_digit(chars) THEN
+		RETURN NULL;
+	END IF;
+	PERFORM make_date(CASE WHEN substr(chars, 17, 1) <= '9' THEN 1900 ELSE 2000 END + substr(chars, 5, 2)::integer,
+					  substr(chars, 7, 2)::integer, substr(chars, 9, 2)::integer);
+	RETURN chars;
+EXCEPTION WHEN datetime_field_overflow THEN
+	RETURN NULL;
+END
+$$;
+
 -- What a literal of the type means, as text, or NULL if it is none.
 CREATE FUNCTION pg_temp.meaning(type text, literal text) RETURNS text
 	LANGUAGE plpgsql AS $$
@@ -39,6 +74,9 @@ BEGIN
 		END IF;
 		RETURN (SELECT CASE WHEN n BETWEEN -922337203685477.5808 AND 922337203685477.5807 THEN trim_scale(n)::text END
 				FROM (SELECT btrim(literal, E' \t\n\v\f\r')::numeric) AS t(n));
+	END IF;
+	IF type = 'curp' THEN
+		RETURN pg_temp.curp_meaning(literal);
 	END IF;
 	IF literal !~ '^ *\+?[0-9]([ -]*[0-9])* *$' THEN
 		RETURN NULL;
@@ -72,7 +110,11 @@ BEGIN
 		RAISE EXCEPTION 'soft input of % %: expected %', type, quote_literal(literal), meant;
 	END IF;
 	BEGIN
-		got := CASE type WHEN 'points' THEN literal::loyalty.points::text ELSE literal::loyalty.phone::text END;
+		got := CASE type
+			WHEN 'points' THEN literal::loyalty.points::text
+			WHEN 'phone' THEN literal::loyalty.phone::text
+			ELSE literal::loyalty.curp::text
+		END;
 	EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
 		IF strpos(SQLERRM, 'type ' || type) = 0 OR strpos(SQLERRM, literal) = 0 THEN
 			RAISE EXCEPTION 'error for % % does not name them: %', type, quote_literal(literal), SQLERRM;
@@ -92,8 +134,10 @@ FROM (VALUES
 	('points', ARRAY['0', '150.50', '-0.0001', ' +12.5 ', '922337203685477.5807', '-922337203685477.5808', '1.2345'],
 		E'0123456789..+-eE, \t\n\v_xNañ٣'),
 	('phone', ARRAY['3312345678', '+523312345678', '5213312345678', '013312345678', '0443312345678', '33 1234-5678', '+52 1 045 123 4567'],
-		E'0123456789 -+.()\tañ３')) AS seeds(type, literals, alphabet),
-	LATERAL (SELECT pg_temp.check_literal(seeds.type, pg_temp.mutate(seeds.literals[1 + i % 7], seeds.alphabet)) AS ok
+		E'0123456789 -+.()\tañ３'),
+	('curp', ARRAY['PEGJ800115HDFRRN07', ' pegj000229hdfrrna2', 'ÑÑÑÑ800115HDFÑÑÑ03', 'XXXX010203MNEXXX05', 'BCDF200504XMCQWYK6', 'PEGJ040229HDFRRN00', 'RAXR991231HOCMXSA0'],
+		E'0123456789ABCDEHMNOSXZñÑax \t-É３')) AS seeds(type, literals, alphabet),
+	LATERAL (SELECT pg_temp.check_literal(seeds.type, pg_temp.mend(seeds.type, pg_temp.mutate(seeds.literals[1 + i % 7], seeds.alphabet))) AS ok
 			 FROM generate_series(1, 8000) i) AS checked
 GROUP BY seeds.type ORDER BY seeds.type;
 
@@ -102,4 +146,6 @@ SELECT pg_temp.check_literal('points', repeat('0', 100000) || '1') AS t,
 	pg_temp.check_literal('points', '0.' || repeat('0', 100000)) AS f,
 	pg_temp.check_literal('points', repeat('9', 100000)) AS f,
 	pg_temp.check_literal('phone', repeat('3', 100000)) AS f,
-	pg_temp.check_literal('phone', '33' || repeat(' ', 100000) || '12345678') AS t;
+	pg_temp.check_literal('phone', '33' || repeat(' ', 100000) || '12345678') AS t,
+	pg_temp.check_literal('curp', repeat('Ñ', 100000)) AS f,
+	pg_temp.check_literal('curp', repeat(' ', 100000) || 'PEGJ800115HDFRRN07' || repeat(E'\n', 100000)) AS t;

@@ -411,6 +411,7 @@ subtest 'paths and methods' => sub {
 	{
 		answers(get($path), $refusals{path}, "GET $path");
 	}
+	# a path that nginx itself cannot decode
 	is get($_)->{status}, 400, "GET $_" for qw(/program/%00 /program/%zz /program/% /program/L% /program/L/member/%00);
 	answers($stack->http_json($_->[0], $_->[1]), $refusals{path}, "$_->[0] $_->[1]") for ['GET', '/v1/'], ['GET', '/v1/seller'], ['GET', '/v1/seller/'], ['GET', "/v1/buyer/$key/program"], ['POST', '/v1/deposit'], ['GET', '/v1/seller//program'];
 	is $stack->http_json('GET', "/v2/seller/$key/program")->{json}{code}, 'unknown_path', 'other versions are not of this API';

@@ -11,6 +11,7 @@ CREATE TABLE loyalty.product (
 	max_age			smallint		NOT NULL DEFAULT 150,
 	max_payments	smallint		NOT NULL DEFAULT 1 CHECK (max_payments BETWEEN 1 AND 36),
 	annual_rate		loyalty.points	NOT NULL DEFAULT '0' CHECK (annual_rate OPERATOR(loyalty.>=) '0'::loyalty.points),
+	commission		loyalty.points	NOT NULL DEFAULT '0' CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, product_id),
 	UNIQUE (merchant_id, name),
 	CHECK (max_age >= min_age)
@@ -18,6 +19,7 @@ CREATE TABLE loyalty.product (
 COMMENT ON TABLE loyalty.product IS 'Products, with whom they can be sold to and on what terms.';
 COMMENT ON COLUMN loyalty.product.price IS 'Money, for one payment.';
 COMMENT ON COLUMN loyalty.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
+COMMENT ON COLUMN loyalty.product.commission IS 'Percent of each payment that the app user who takes it earns.';
 REVOKE ALL ON loyalty.product FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.product TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.product', '');
@@ -56,16 +58,18 @@ GRANT EXECUTE ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points
 
 CREATE FUNCTION loyalty.create_product(
 	merchant_id bigint, name text, price loyalty.points, stock integer, description text DEFAULT '',
-	min_age integer DEFAULT 0, max_age integer DEFAULT 150, max_payments integer DEFAULT 1, annual_rate loyalty.points DEFAULT '0')
+	min_age integer DEFAULT 0, max_age integer DEFAULT 150, max_payments integer DEFAULT 1, annual_rate loyalty.points DEFAULT '0',
+	commission loyalty.points DEFAULT '0')
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint;
 BEGIN
 	PERFORM loyalty.require_merchant(create_product.merchant_id);
-	INSERT INTO loyalty.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate)
+	INSERT INTO loyalty.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
 	VALUES (create_product.merchant_id, create_product.name, create_product.description, create_product.price,
-		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate)
+		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate,
+		create_product.commission)
 	RETURNING p.product_id INTO id;
 	RETURN id;
 EXCEPTION
@@ -75,13 +79,13 @@ EXCEPTION
 		PERFORM loyalty.fail('already_exists', 'The merchant has a product of this name.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points) IS
-'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) IS
+'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app user who takes it. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) FROM PUBLIC;
+ALTER FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.products AS
-SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate FROM loyalty.product;
+SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission FROM loyalty.product;
 ALTER VIEW loyalty.products OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 

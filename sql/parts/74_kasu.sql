@@ -16,7 +16,6 @@ DECLARE
 	app CONSTANT text := 'Api_KASU_Sandbox';
 	sandbox_id bigint;
 	program text;
-	product bigint;
 	customer record;
 	id bigint;
 BEGIN
@@ -28,8 +27,8 @@ BEGIN
 	UPDATE loyalty.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
 	PERFORM loyalty.create_app_user(sandbox_id, app, 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0');
 	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_client_id;
-	product := loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12');
-	PERFORM loyalty.create_product(sandbox_id, 'Universitario', '20000', 100, 'Ahorro para la universidad', 0, 17, 36, '10');
+	PERFORM loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12', '5');
+	PERFORM loyalty.create_product(sandbox_id, 'Universitario', '20000', 100, 'Ahorro para la universidad', 0, 20, 36, '10', '2.5');
 
 	FOR customer IN
 		SELECT * FROM (VALUES
@@ -38,12 +37,12 @@ BEGIN
 			('REAE060617MMCYLVA4', 'Eva', 'Reyes', 'Alva', 'eva.reyes@example.com', '7221000003', 'Calle Morelos', '4 B'))
 			c (curp, first_name, first_last_name, second_last_name, email, phone, street, number)
 	LOOP
-		id := loyalty.create_customer(sandbox_id, program, customer.curp::loyalty.curp, customer.first_name, customer.first_last_name,
+		PERFORM loyalty.create_customer(sandbox_id, program, customer.curp::loyalty.curp, customer.first_name, customer.first_last_name,
 			customer.second_last_name, customer.email, customer.phone::loyalty.phone, customer.street, customer.number,
 			'Centro', 'Toluca', '50000', 'Estado de México', lower(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
-		INSERT INTO loyalty.sale (merchant_id, member_id, product_id, policy_number, signature_id, cost, payments, status)
-		VALUES (sandbox_id, id, product, 'SBX-' || customer.phone, 'firma-' || customer.phone, '5000', 1, 'ACTIVO');
+		id := loyalty.open_sale(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
+		UPDATE loyalty.sale s SET signature_id = 'firma-' || customer.phone WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
 	END LOOP;
 	RETURN sandbox_id;
 END

@@ -10,7 +10,7 @@
  * again.  So a token is good for its user, its CURP and its time only.
  *
  * Whatever is asked about a customer is written to the access log, also what
- * is refused.
+ * is refused.  Accounts and payments are in kasu_account.c.
  */
 #include "postgres.h"
 
@@ -20,13 +20,10 @@
 #include "curp.h"
 #include "http.h"
 #include "json.h"
+#include "kasu.h"
 #include "utils/builtins.h"
 
 #define CLOCK_TOLERANCE_S 60
-
-#define MISSING {ERR_KASU_400, ERR_KASU_400}
-#define REQUIRED_TEXT(name) {name, FIELD_TEXT, REQUIRED, MISSING, MISSING}
-#define OPTIONAL_TEXT(name) {name, FIELD_TEXT, OPTIONAL,.malformed = MISSING}
 
 typedef struct AppUser
 {
@@ -98,10 +95,10 @@ token_full_run(Call *call)
 static const Endpoint token_full = {
 	.name = "token_full",
 	.fields = {
-		[REGISTER_OPERATION] = REQUIRED_TEXT("tipo_peticion"),
-		[REGISTER_USER] = REQUIRED_TEXT("nombre_de_usuario"),
-		[REGISTER_CURP] = REQUIRED_TEXT("curp_en_uso"),
-		[REGISTER_SIGNATURE] = REQUIRED_TEXT("firma_KEY"),
+		[REGISTER_OPERATION] = KASU_REQUIRED("tipo_peticion", FIELD_TEXT),
+		[REGISTER_USER] = KASU_REQUIRED("nombre_de_usuario", FIELD_TEXT),
+		[REGISTER_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT),
+		[REGISTER_SIGNATURE] = KASU_REQUIRED("firma_KEY", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
 	.unexpected = ERR_INTERNAL_ERROR,
@@ -112,9 +109,11 @@ static const Endpoint token_full = {
  * Customers
  * ------------------------------------------------------------------------ */
 
+static const Endpoint customer_read;
+
 enum
 {
-	ASK_OPERATION, ASK_USER, ASK_CURP, ASK_REQUEST, ASK_PRODUCT, ASK_POLICY, ASK_ACCEPTANCE, ASK_TOKEN
+	ASK_REQUEST = KASU_FIELDS, ASK_PRODUCT, ASK_POLICY, ASK_ACCEPTANCE
 };
 
 typedef struct TokenTimes
@@ -146,11 +145,11 @@ parse_seconds(const char *text, int64 *seconds)
 }
 
 /* The signature is looked at before the time: only what we signed can expire. */
-static void
-check_token(Call *call)
+void
+kasu_check_token(Call *call)
 {
 	const Value *values = call->values;
-	const char *json = values[ASK_TOKEN].text;
+	const char *json = values[KASU_TOKEN].text;
 	TokenTimes	times = {NULL, NULL};
 	int64		timestamp;
 	int64		expires_in;
@@ -163,13 +162,13 @@ check_token(Call *call)
 	json_read_object(json, strlen(json), take_token_time, &times);
 	if (times.timestamp == NULL || times.expires_in == NULL)
 		raise_error(ERR_KASU_400);
-	find_app_user(call, values[ASK_USER].text, &user);
+	find_app_user(call, values[KASU_USER].text, &user);
 	call->merchant_id = user.merchant_id;
 	if (call->bearer == NULL ||
 		!parse_seconds(times.timestamp, &timestamp) || !parse_seconds(times.expires_in, &expires_in))
 		raise_error(ERR_KASU_401);
 
-	expected = hmac_sha256_hex(hmac_sha256_hex(user.private_key, values[ASK_CURP].text), token_data(timestamp, expires_in));
+	expected = hmac_sha256_hex(hmac_sha256_hex(user.private_key, values[KASU_CURP].text), token_data(timestamp, expires_in));
 	/* a partner can sign anything with its own key, but not for longer */
 	if (!secrets_equal(expected, call->bearer) || expires_in != user.token_ttl_s || timestamp > now + CLOCK_TOLERANCE_S)
 		raise_error(ERR_KASU_401);
@@ -235,13 +234,13 @@ list_keys(const char *request)
 }
 
 /* The customer of a CURP, in call->id; one who is being cancelled is none. */
-static void
-find_customer(Call *call, Curp *curp)
+void
+kasu_find_customer(Call *call, Curp *curp)
 {
 	const char *why;
 	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
 
-	if (!curp_parse(call->values[ASK_CURP].text, curp, &why))
+	if (!curp_parse(call->values[KASU_CURP].text, curp, &why))
 		raise_error(ERR_KASU_404);
 	values[1] = CurpPGetDatum(curp);
 	if (plan_read(PLAN_CUSTOMER_FIND, values, NULL) == 0)
@@ -251,14 +250,13 @@ find_customer(Call *call, Curp *curp)
 		raise_error(ERR_KASU_412);
 }
 
-static void
-check_consent(const Call *call)
+void
+kasu_check_consent(const Call *call, const char *acceptance)
 {
-	const char *acceptance = call->values[ASK_ACCEPTANCE].text;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(call->id),
-		CStringGetTextDatum(call->values[ASK_USER].text),
+		CStringGetTextDatum(call->values[KASU_USER].text),
 		acceptance ? PointerGetDatum(sha256_digest(acceptance, strlen(acceptance))) : (Datum) 0,
 	};
 	const char	nulls[] = {' ', ' ', ' ', acceptance ? ' ' : 'n'};
@@ -267,16 +265,18 @@ check_consent(const Call *call)
 		raise_error(ERR_KASU_409);
 }
 
-static void
-record_access(const Call *call, int status)
+/* What was asked for is logged; what was sent besides may be personal. */
+void
+kasu_record_access(const Call *call, int status)
 {
 	const Value *values = call->values;
+	const char *request = call->endpoint == &customer_read ? values[ASK_REQUEST].text : NULL;
 	Datum		params[] = {
 		Int64GetDatum(call->merchant_id),
-		CStringGetTextDatum(values[ASK_USER].text ? values[ASK_USER].text : ""),
+		CStringGetTextDatum(values[KASU_USER].text ? values[KASU_USER].text : ""),
 		Int64GetDatum(call->id),
-		CStringGetTextDatum(values[ASK_OPERATION].text ? values[ASK_OPERATION].text : ""),
-		CStringGetTextDatum(values[ASK_REQUEST].text ? values[ASK_REQUEST].text : ""),
+		CStringGetTextDatum(values[KASU_OPERATION].text ? values[KASU_OPERATION].text : ""),
+		CStringGetTextDatum(request && !values[ASK_REQUEST].nested ? request : ""),
 		Int32GetDatum(status),
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' '};
@@ -312,8 +312,8 @@ individual_request(Call *call)
 	{
 		if (strcmp(keys[i].key, call->values[ASK_REQUEST].text) != 0)
 			continue;
-		find_customer(call, &curp);
-		check_consent(call);
+		kasu_find_customer(call, &curp);
+		kasu_check_consent(call, call->values[ASK_ACCEPTANCE].text);
 		return datum(call, keys[i].of_sale);
 	}
 	raise_error(ERR_KASU_404);
@@ -323,9 +323,10 @@ static char *
 product_for_customer(const Call *call, const Curp *curp)
 {
 	int			age;
+	DateADT		today = time(NULL) / SECS_PER_DAY - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
 	Datum		values[3] = {Int64GetDatum(call->merchant_id)};
 
-	if (!curp_age(curp, (DateADT) (time(NULL) / SECS_PER_DAY - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)), &age))
+	if (!curp_age(curp, today, &age))
 		raise_error(ERR_KASU_406);
 	values[1] = CStringGetTextDatum(call->values[ASK_PRODUCT].text);
 	values[2] = Int32GetDatum(age);
@@ -350,8 +351,8 @@ request_block(Call *call)
 		raise_error(ERR_KASU_404);
 	if (strcmp(request, "producto_cliente") == 0 && call->values[ASK_PRODUCT].text == NULL)
 		raise_error(ERR_KASU_400);
-	find_customer(call, &curp);
-	check_consent(call);
+	kasu_find_customer(call, &curp);
+	kasu_check_consent(call, call->values[ASK_ACCEPTANCE].text);
 	if (strcmp(request, "producto_cliente") == 0)
 		return product_for_customer(call, &curp);
 	values[1] = Int64GetDatum(call->id);
@@ -363,12 +364,12 @@ static void
 customer_read_run(Call *call)
 {
 	const Value *values = call->values;
-	const char *operation = values[ASK_OPERATION].text;
+	const char *operation = values[KASU_OPERATION].text;
 	char	   *data;
 	StringInfoData json;
 
 	if (call->origin == FROM_REQUEST)
-		check_token(call);
+		kasu_check_token(call);
 	if (strcmp(operation, "request") == 0)
 		data = list_keys(values[ASK_REQUEST].text);
 	else if (strcmp(operation, "individual_request") == 0)
@@ -377,12 +378,12 @@ customer_read_run(Call *call)
 		data = request_block(call);
 	else
 		raise_error(ERR_KASU_404);
-	record_access(call, call->endpoint->status);
+	kasu_record_access(call, call->endpoint->status);
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"ok\":true");
 	json_key(&json, "curp_en_uso");
-	json_text(&json, values[ASK_CURP].text);
+	json_text(&json, values[KASU_CURP].text);
 	json_key(&json, "request");
 	json_text(&json, values[ASK_REQUEST].text);
 	json_key(&json, "data");
@@ -393,14 +394,11 @@ customer_read_run(Call *call)
 static const Endpoint customer_read = {
 	.name = "customer_read",
 	.fields = {
-		[ASK_OPERATION] = REQUIRED_TEXT("tipo_peticion"),
-		[ASK_USER] = REQUIRED_TEXT("nombre_de_usuario"),
-		[ASK_CURP] = REQUIRED_TEXT("curp_en_uso"),
-		[ASK_REQUEST] = REQUIRED_TEXT("request"),
-		[ASK_PRODUCT] = OPTIONAL_TEXT("producto"),
-		[ASK_POLICY] = OPTIONAL_TEXT("poliza_en_uso"),
-		[ASK_ACCEPTANCE] = OPTIONAL_TEXT("clave_aceptacion"),
-		[ASK_TOKEN] = {"token_data", FIELD_OBJECT, OPTIONAL,.malformed = MISSING},
+		KASU_COMMON_FIELDS,
+		[ASK_REQUEST] = KASU_REQUIRED("request", FIELD_TEXT),
+		[ASK_PRODUCT] = KASU_OPTIONAL("producto", FIELD_TEXT),
+		[ASK_POLICY] = KASU_OPTIONAL("poliza_en_uso", FIELD_TEXT),
+		[ASK_ACCEPTANCE] = KASU_OPTIONAL("clave_aceptacion", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
 	.unexpected = ERR_INTERNAL_ERROR,
@@ -417,6 +415,10 @@ static const Route routes[] = {
 	{"POST", "/api/Registro_sbx", &token_full, true},
 	{"POST", "/api/Customer_V1", &customer_read, false},
 	{"POST", "/api/Customer_sbx", &customer_read, true},
+	{"POST", "/api/Accounts_V1", &kasu_accounts, false},
+	{"POST", "/api/Accounts_sbx", &kasu_accounts, true},
+	{"POST", "/api/Payments_V1", &kasu_payments, false},
+	{"POST", "/api/Payments_sbx", &kasu_payments, true},
 };
 
 /* What is wrong with a request as such has a status, and that has a message. */
@@ -439,10 +441,10 @@ error_body(StringInfo json, const ErrorInfo *error, const char *message)
 static void
 refused(const Call *call, const ErrorInfo *error)
 {
-	if (call->endpoint != &customer_read || call->merchant_id == 0)
+	if (call->endpoint == NULL || call->endpoint == &token_full || call->merchant_id == 0)
 		return;
 	plan_begin();
-	record_access(call, error->http_status);
+	kasu_record_access(call, error->http_status);
 	plan_end();
 }
 

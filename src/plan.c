@@ -345,6 +345,47 @@ static const Statement statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, TEXTOID, INT4OID}
 	},
 
+	[PLAN_CUSTOMER_DECEASED] = {
+		"SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+		SPI_OK_SELECT, {INT8OID, CURP}
+	},
+	[PLAN_SALE_OPEN] = {
+		"SELECT loyalty.open_sale($1, $2, $3, $4::integer, $5::integer)",
+		SPI_OK_SELECT, {INT8OID, CURP, TEXTOID, INT8OID, INT8OID}
+	},
+	[PLAN_SALE_RECEIPT] = {
+		"SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
+		" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
+		" 'pago_link', t.base_url || '/pago/' || s.policy_number)"
+		" FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+		" JOIN loyalty.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
+		" JOIN loyalty.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
+		" JOIN loyalty.merchant t ON t.merchant_id = s.merchant_id"
+		" WHERE s.merchant_id = $1 AND s.sale_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_SALE_FIND] = {
+		"SELECT sale_id FROM loyalty.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+		" ORDER BY registered_at DESC, sale_id DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_SALE_STATUS] = {
+		"SELECT loyalty.sale_status($1, $2)", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_PAYMENT_REGISTER] = {
+		"SELECT loyalty.register_payment($1, $2, $3, $4, $5, $6)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, POINTS, TEXTOID, TEXTOID, TEXTOID}
+	},
+	/* as it was when it was booked: a retry gets the first answer */
+	[PLAN_PAYMENT_RECEIPT] = {
+		"SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
+		" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty.payment o"
+		" WHERE o.merchant_id = $1 AND o.sale_id = y.sale_id AND o.paid_at <= y.paid_at)))"
+		" FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+		" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+
 	[PLAN_STAFF_FIND] = {
 		"SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
 		SPI_OK_SELECT, {INT8OID, INT8OID}

@@ -42,7 +42,8 @@ typedef enum FieldKind
 	FIELD_DATE,					/* a time may follow and is left out */
 	FIELD_TIME,					/* ISO 8601 */
 	FIELD_COUNT,				/* 0, 1, 2 … */
-	FIELD_JSON					/* an array of objects, as JSON */
+	FIELD_JSON,					/* an array of objects, as JSON */
+	FIELD_OBJECT				/* an object, as JSON */
 } FieldKind;
 
 typedef enum FieldNeed
@@ -111,6 +112,8 @@ typedef struct Call
 	const Endpoint *endpoint;
 	Origin		origin;
 	int64		merchant_id;
+	bool		sandbox;		/* came by a sandbox path */
+	const char *bearer;
 	const char *idempotency_key;
 	Value		values[MAX_FIELDS];
 	const char *body;			/* if the endpoint takes items */

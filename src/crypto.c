@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "common/cryptohash.h"
+#include "common/hmac.h"
 #include "common/sha2.h"
 #include "crypto.h"
 #include "errors.h"
@@ -33,6 +34,34 @@ sha256_digest(const char *data, size_t length)
 		raise_error(ERR_INTERNAL_ERROR);
 	pg_cryptohash_free(ctx);
 	return digest;
+}
+
+/* In hexadecimal, lower case. */
+char *
+hmac_sha256_hex(const char *key, const char *message)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *hex = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
+	pg_hmac_ctx *ctx = pg_hmac_create(PG_SHA256);
+
+	if (ctx == NULL ||
+		pg_hmac_init(ctx, (const uint8 *) key, strlen(key)) < 0 ||
+		pg_hmac_update(ctx, (const uint8 *) message, strlen(message)) < 0 ||
+		pg_hmac_final(ctx, digest, sizeof(digest)) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+	pg_hmac_free(ctx);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[2 * PG_SHA256_DIGEST_LENGTH] = '\0';
+	return hex;
+}
+
+/* In a time that depends on the lengths only. */
+bool
+secrets_equal(const char *a, const char *b)
+{
+	size_t		length = strlen(a);
+
+	return strlen(b) == length && timingsafe_bcmp(a, b, length) == 0;
 }
 
 /*

@@ -256,8 +256,14 @@ call_from_arguments(Call *call, FunctionCallInfo fcinfo)
 	call->merchant_id = PG_GETARG_INT64(argument++);
 	if (call->endpoint->takes_items)
 		call_set_items(call, PG_ARGISNULL(argument) ? NULL : PG_GETARG_TEXT_PP(argument)), argument++;
-	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++, argument++)
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		/* objects, as tokens are, have no place in SQL */
+		if (call->endpoint->fields[i].kind == FIELD_OBJECT)
+			continue;
 		fields_set(call, i, argument_text(fcinfo, argument, call->endpoint->fields[i].kind), false);
+		argument++;
+	}
 	if (call->endpoint->writes && !PG_ARGISNULL(argument))
 		call->idempotency_key = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 }

@@ -186,7 +186,7 @@ parse_json_array(const char *text)
 static bool
 parse_value(FieldKind kind, Value *value)
 {
-	if (value->nested && kind != FIELD_JSON)
+	if (value->nested && kind != FIELD_JSON && kind != FIELD_OBJECT)
 		return false;
 	switch (kind)
 	{
@@ -213,6 +213,8 @@ parse_value(FieldKind kind, Value *value)
 			return parse_count(value->text, &value->integer);
 		case FIELD_JSON:
 			return parse_json_array(value->text);
+		case FIELD_OBJECT:
+			return value->nested && value->text[0] == '{';
 	}
 	return false;
 }

@@ -25,7 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-static const Family *const families[] = {&ikniu_family, &monedero_family};
+static const Family *const families[] = {&ikniu_family, &kasu_family, &monedero_family};
 
 typedef struct Request
 {
@@ -33,6 +33,7 @@ typedef struct Request
 	const char *uri;
 	const char *content_type;
 	const char *api_key;
+	const char *bearer;
 	const char *idempotency_key;
 	const char *body;
 	size_t		length;
@@ -45,7 +46,8 @@ typedef struct Exchange
 	const Family *family;
 	FunctionCallInfo arguments; /* of a named function, else NULL */
 	StringInfoData json;
-	const char *message;		/* of an error */
+	ErrorId		error;
+	const char *message;		/* of the error */
 	StringInfoData allow;		/* methods of a path that lacks this one */
 } Exchange;
 
@@ -64,6 +66,7 @@ static const Header gateway_headers[] = {
 	{"x-loyalty-uri", offsetof(Request, uri)},
 	{"x-loyalty-type", offsetof(Request, content_type)},
 	{"x-loyalty-key", offsetof(Request, api_key)},
+	{"x-loyalty-bearer", offsetof(Request, bearer)},
 	{"x-loyalty-idempotency-key", offsetof(Request, idempotency_key)},
 	{NULL, 0}
 };
@@ -219,8 +222,12 @@ serve_path(Exchange *exchange)
 	call_start(call, route->endpoint, FROM_REQUEST);
 	route_matches(route->path, request->uri, take_parameter, exchange);
 
+	call->sandbox = route->sandbox;
+	call->bearer = request->bearer;
+
 	/* nothing of a stranger's body is looked at */
-	call->merchant_id = merchant_of_api_key(request->api_key);
+	if (!exchange->family->own_keys)
+		call->merchant_id = merchant_of_api_key(request->api_key);
 	if (strcmp(request->method, "GET") == 0)
 		read_query(request->uri, call);
 	else
@@ -254,19 +261,18 @@ serve(Exchange *exchange)
 	call_answer(&exchange->call, &exchange->json);
 }
 
-/* ERR_NONE, and the answer written; or what failed, and nothing else done. */
-static ErrorId
-serve_guarded(Exchange *exchange)
+/* Do some work; if it fails, all of it is undone and exchange says why. */
+static void
+guarded(Exchange *exchange, void (*work) (Exchange *exchange))
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile ErrorId error = ERR_NONE;	/* read after the jump */
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		serve(exchange);
+		work(exchange);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -277,15 +283,21 @@ serve_guarded(Exchange *exchange)
 		edata = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		error = call_failure(&exchange->call, edata);
+		exchange->error = call_failure(&exchange->call, edata);
 		/* the message of an error of ours may say more than the catalogue */
-		exchange->message = error_from_sqlerrcode(edata->sqlerrcode) == error ?
-			edata->message : error_info(error)->message;
+		exchange->message = error_from_sqlerrcode(edata->sqlerrcode) == exchange->error ?
+			edata->message : error_info(exchange->error)->message;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return error;
+}
+
+/* After the operation was undone, so that this is not. */
+static void
+record_refusal(Exchange *exchange)
+{
+	exchange->family->refused(&exchange->call, error_info(exchange->error));
 }
 
 static void
@@ -299,33 +311,33 @@ set_response(const char *setting, const char *value)
  * server lets out only those that carry their body in this header too.
  */
 static void
-set_error_response(const Exchange *exchange, ErrorId error)
+set_error_response(const Exchange *exchange)
 {
 	StringInfoData headers;
 
 	initStringInfo(&headers);
 	appendStringInfoString(&headers, "[{\"X-Loyalty-Error\":");
 	json_text(&headers, exchange->json.data);
-	if (error == ERR_METHOD_NOT_ALLOWED)
+	if (exchange->error == ERR_METHOD_NOT_ALLOWED)
 		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow.data);
 	appendStringInfoString(&headers, "}]");
 
-	set_response("response.status", psprintf("%d", error_info(error)->http_status));
+	set_response("response.status", psprintf("%d", error_info(exchange->error)->http_status));
 	set_response("response.headers", headers.data);
 }
 
 static Datum
 exchange_answer(Exchange *exchange)
 {
-	ErrorId		error;
-
 	initStringInfo(&exchange->json);
-	error = serve_guarded(exchange);
-	if (error != ERR_NONE)
+	guarded(exchange, serve);
+	if (exchange->error != ERR_NONE && exchange->family->refused != NULL)
+		guarded(exchange, record_refusal);
+	if (exchange->error != ERR_NONE)
 	{
 		resetStringInfo(&exchange->json);
-		exchange->family->error_body(&exchange->json, error_info(error), exchange->message);
-		set_error_response(exchange, error);
+		exchange->family->error_body(&exchange->json, error_info(exchange->error), exchange->message);
+		set_error_response(exchange);
 	}
 	else if (exchange->call.endpoint->status != 0)
 		set_response("response.status", psprintf("%d", exchange->call.endpoint->status));

@@ -236,7 +236,7 @@ error_body(StringInfo json, const ErrorInfo *error, const char *message)
 	appendStringInfoChar(json, '}');
 }
 
-const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, error_body};
+const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, false, error_body, NULL};
 
 #define ENDPOINT_FUNCTIONS(name) \
 	PG_FUNCTION_INFO_V1(loyalty_##name); \

@@ -479,7 +479,7 @@ error_body(StringInfo json, const ErrorInfo *error, const char *message)
 	appendStringInfo(json, "%d}", error->http_status);
 }
 
-const Family monedero_family = {"/", routes, lengthof(routes), false, error_body};
+const Family monedero_family = {"/", routes, lengthof(routes), false, false, error_body, NULL};
 
 #define ENDPOINT_FUNCTIONS(name) \
 	PG_FUNCTION_INFO_V1(loyalty_##name); \

@@ -31,6 +31,7 @@
 #define POINTS		((Oid) 1)
 #define POINTSARRAY ((Oid) 2)
 #define PHONE		((Oid) 3)
+#define CURP		((Oid) 4)
 
 /* How the seller API prints programs and members. */
 #define ISO_TIME(column) \
@@ -60,6 +61,20 @@
 	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
 	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))" \
 	" FROM loyalty.members m WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active"
+
+/* How the customer API prints a customer and a sale. */
+#define CUSTOMER_JSON \
+	"json_build_object('Usuario', c.user_name, 'Tipo', c.kind, 'Nombre', m.first_name, 'Paterno', m.first_last_name," \
+	" 'Materno', m.second_last_name, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, '')," \
+	" 'calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, '')," \
+	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, ''))"
+#define CUSTOMER_TABLES \
+	" FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
+	" LEFT JOIN loyalty.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
+	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
+#define SALE_JSON \
+	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
+	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))"
 
 typedef struct Statement
 {
@@ -282,6 +297,95 @@ static const Statement statements[PLAN_COUNT] = {
 		"SELECT loyalty.is_fixed_line($1)", SPI_OK_SELECT, {PHONE}
 	},
 
+	[PLAN_APP_USER] = {
+		"SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty.app_user WHERE name = $1 AND disabled_at IS NULL",
+		SPI_OK_SELECT, {TEXTOID}
+	},
+	[PLAN_MERCHANT_SANDBOX] = {
+		"SELECT sandbox FROM loyalty.merchant WHERE merchant_id = $1", SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_CUSTOMER_FIND] = {
+		"SELECT member_id, blocked_at IS NOT NULL FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
+		SPI_OK_SELECT, {INT8OID, CURP}
+	},
+	[PLAN_CONSENT_FIND] = {
+		"SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
+		" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
+		" AND ($4 IS NULL OR acceptance_hash = $4)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, BYTEAOID}
+	},
+	[PLAN_ACCESS_INSERT] = {
+		"INSERT INTO loyalty.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
+		SPI_OK_INSERT, {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
+	},
+	[PLAN_CUSTOMER_DATUM] = {
+		"SELECT " CUSTOMER_JSON " -> $3" CUSTOMER_TABLES, SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_CUSTOMER_BLOCK] = {
+		"SELECT json_build_object('cliente', " CUSTOMER_JSON ","
+		" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences),"
+		" 'ventas', coalesce((SELECT json_agg(" SALE_JSON " ORDER BY s.registered_at, s.sale_id) FROM loyalty.sales s"
+		" WHERE s.merchant_id = $1 AND s.member_id = c.member_id), '[]'))" CUSTOMER_TABLES,
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_SALE_DATUM] = {
+		"SELECT " SALE_JSON " -> $3 FROM loyalty.sales s WHERE s.merchant_id = $1 AND s.member_id = $2"
+		" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.registered_at DESC, s.sale_id DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_PRODUCT_LIST] = {
+		"SELECT coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
+		" 'existencias', stock) ORDER BY name), '[]') FROM loyalty.product WHERE merchant_id = $1",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_PRODUCT_FOR] = {
+		"SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', $3, 'costo', price, 'numero_pagos', max_payments,"
+		" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments))"
+		" FROM loyalty.product WHERE merchant_id = $1 AND name = $2 AND $3 BETWEEN min_age AND max_age",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT4OID}
+	},
+
+	[PLAN_CUSTOMER_DECEASED] = {
+		"SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+		SPI_OK_SELECT, {INT8OID, CURP}
+	},
+	[PLAN_SALE_OPEN] = {
+		"SELECT loyalty.open_sale($1, $2, $3, $4::integer, $5::integer)",
+		SPI_OK_SELECT, {INT8OID, CURP, TEXTOID, INT8OID, INT8OID}
+	},
+	[PLAN_SALE_RECEIPT] = {
+		"SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
+		" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
+		" 'pago_link', t.base_url || '/pago/' || s.policy_number)"
+		" FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+		" JOIN loyalty.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
+		" JOIN loyalty.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
+		" JOIN loyalty.merchant t ON t.merchant_id = s.merchant_id"
+		" WHERE s.merchant_id = $1 AND s.sale_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_SALE_FIND] = {
+		"SELECT sale_id FROM loyalty.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+		" ORDER BY registered_at DESC, sale_id DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_SALE_STATUS] = {
+		"SELECT loyalty.sale_status($1, $2)", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_PAYMENT_REGISTER] = {
+		"SELECT loyalty.register_payment($1, $2, $3, $4, $5, $6)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, POINTS, TEXTOID, TEXTOID, TEXTOID}
+	},
+	/* as it was when it was booked: a retry gets the first answer */
+	[PLAN_PAYMENT_RECEIPT] = {
+		"SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
+		" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty.payment o"
+		" WHERE o.merchant_id = $1 AND o.sale_id = y.sale_id AND o.paid_at <= y.paid_at)))"
+		" FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+		" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+
 	[PLAN_STAFF_FIND] = {
 		"SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
@@ -359,6 +463,7 @@ static SPIPlanPtr plans[PLAN_COUNT];
 static Oid	schema_oid = InvalidOid;
 static Oid	points_oid;
 static Oid	phone_oid;
+static Oid	curp_oid;
 
 static void
 forget_plans(void)
@@ -389,6 +494,8 @@ plan_begin(void)
 									 CStringGetDatum("points"), ObjectIdGetDatum(schema));
 		phone_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
 									CStringGetDatum("phone"), ObjectIdGetDatum(schema));
+		curp_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+								   CStringGetDatum("curp"), ObjectIdGetDatum(schema));
 		schema_oid = schema;
 	}
 	CommandCounterIncrement();
@@ -417,6 +524,8 @@ param_type(Oid param)
 		return get_array_type(points_oid);
 	if (param == PHONE)
 		return phone_oid;
+	if (param == CURP)
+		return curp_oid;
 	return param;
 }
 

@@ -3,6 +3,7 @@
 
 \set ON_ERROR_STOP 1
 
+SELECT loyalty.load_sandbox() AS sandbox \gset
 SELECT loyalty.create_merchant('Café La Parroquia', 'https://laparroquia.example') AS merchant \gset
 SELECT api_key FROM loyalty.create_api_key(:merchant, 'demo') \gset
 SELECT program_id, wallet_key, client_id FROM loyalty.create_wallet(:merchant, 'Monedero La Parroquia', 10) \gset

@@ -4,9 +4,11 @@ CREATE TABLE loyalty.merchant (
 	merchant_id	bigint		PRIMARY KEY DEFAULT loyalty.new_id(),
 	name		text		NOT NULL CHECK (name <> ''),
 	base_url	text		NOT NULL CHECK (base_url ~ '^https?://[^[:space:]]+[^/[:space:]]$'),
+	sandbox		boolean		NOT NULL DEFAULT false,
 	created_at	timestamptz	NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE loyalty.merchant IS 'The tenants. Every other row belongs to exactly one.';
+COMMENT ON COLUMN loyalty.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
 COMMENT ON COLUMN loyalty.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
 REVOKE ALL ON loyalty.merchant FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.merchant TO loyalty_engine;

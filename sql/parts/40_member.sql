@@ -108,6 +108,8 @@ CREATE TABLE loyalty.member_address (
 	country			text		NOT NULL DEFAULT '',
 	state			text		NOT NULL DEFAULT '',
 	city			text		NOT NULL DEFAULT '',
+	neighborhood	text		NOT NULL DEFAULT '',
+	postcode		text		NOT NULL DEFAULT '',
 	PRIMARY KEY (merchant_id, member_id, ordinal),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
 );

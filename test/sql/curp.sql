@@ -217,7 +217,7 @@ SELECT typlen, typbyval, typalign, typstorage, typcategory, typispreferred FROM 
 SELECT castsource::regtype, casttarget::regtype, castcontext
 FROM pg_cast WHERE 'curp'::regtype IN (castsource, casttarget);
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND l.lanname <> 'c';
+WHERE p.pronamespace = 'loyalty'::regnamespace AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND l.lanname <> 'c' AND p.provolatile = 'i';
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 WHERE p.pronamespace = 'loyalty'::regnamespace AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcintype = 'curp'::regtype;

@@ -90,6 +90,9 @@ sub rights
 		%where);
 }
 
+$stack->psql(q{
+	SELECT loyalty.customer_read(loyalty.load_sandbox(), 'individual_request', 'Api_KASU_Sandbox', 'CAMC880526HMCBNR04', 'Mail');
+	SELECT loyalty.register_payment(merchant_id, sale_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty.sale LIMIT 1});
 my $dumped = contents();
 my $dumped_answers = answers();
 my $dumped_rights = rights();

@@ -232,7 +232,7 @@ subtest 'a member within a deposit' => sub {
 	is_deeply [map { $_->{memberId} } @{$answer->{json}}[0, 1, 2, 13]], [qw(A5 NUEVA NUEVA A7)], 'the answer tells its id';
 	like $answer->{json}[15]{memberId}, qr/^CM\d{13}$/, 'a generated one too';
 	is $stack->psql("SELECT string_agg(email, ' ' ORDER BY email) FROM loyalty.member WHERE first_name = 'Nueva'"), 'generada@correo.example nueva@correo.example', 'those that failed have left no member';
-	is $stack->psql("SELECT street FROM loyalty.member_address"), 'Juárez', 'nor an address';
+	is $stack->psql("SELECT street FROM loyalty.member_address WHERE merchant_id = $merchant"), 'Juárez', 'nor an address';
 	is_deeply outcomes(post('accumulation', [{%deposit, amount => 100, member => {%person, email => 'acumula@correo.example'}}])), ['success 10'], 'an accumulation takes one too';
 	$stack->psql("UPDATE loyalty.member SET active = false WHERE client_id = 'NUEVA'");
 	is_deeply outcomes(post('deposit', [{%deposit, member => {%person, email => 'nueva@correo.example'}}, {%deposit, memberId => 'NUEVA'}])), [$says{exists}, $says{member}], 'one who is not active is not found, and keeps the email';

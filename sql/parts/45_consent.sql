@@ -1,0 +1,268 @@
+-- Who may read a customer's data: app users, consents, and the log of it all.
+
+-- Like loyalty.api_key, this finds the merchant by a name that is unique
+-- without coordination, and refers to no other table.
+CREATE TABLE loyalty.app_user (
+	name		text		PRIMARY KEY CHECK (name <> ''),
+	merchant_id	bigint		NOT NULL,
+	private_key	text		NOT NULL CHECK (length(private_key) >= 32),
+	token_ttl_s	integer		NOT NULL DEFAULT 600 CHECK (token_ttl_s BETWEEN 1 AND 86400),
+	created_at	timestamptz	NOT NULL DEFAULT now(),
+	disabled_at	timestamptz
+);
+COMMENT ON TABLE loyalty.app_user IS 'Partners that read customers'' data through the customer API.';
+COMMENT ON COLUMN loyalty.app_user.private_key IS 'The key of their signatures. HMAC needs the key itself, so it is kept as it is; only the engine can read it, and nothing ever shows it.';
+COMMENT ON COLUMN loyalty.app_user.token_ttl_s IS 'How many seconds their tokens are valid.';
+REVOKE ALL ON loyalty.app_user FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.app_user TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.app_user', '');
+
+CREATE TABLE loyalty.consent (
+	merchant_id		bigint		NOT NULL,
+	consent_id		bigint		NOT NULL DEFAULT loyalty.new_id(),
+	member_id		bigint		NOT NULL,
+	app_user		text		NOT NULL,
+	purpose			text		NOT NULL CHECK (purpose <> ''),
+	notice_version	text		NOT NULL CHECK (notice_version <> ''),
+	acceptance_hash	bytea		NOT NULL CHECK (length(acceptance_hash) = 32),
+	valid_from		timestamptz	NOT NULL DEFAULT now(),
+	valid_until		timestamptz,
+	revoked_at		timestamptz,
+	PRIMARY KEY (merchant_id, consent_id),
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member,
+	CHECK (valid_until > valid_from)
+);
+COMMENT ON TABLE loyalty.consent IS 'A customer''s consent to an app user reading the customer''s data. Revoked ones stay, as proof.';
+COMMENT ON COLUMN loyalty.consent.acceptance_hash IS 'SHA-256 of the acceptance key, which is shown once.';
+CREATE INDEX consent_member ON loyalty.consent (merchant_id, member_id, app_user);
+REVOKE ALL ON loyalty.consent FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.consent TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.consent', '');
+
+CREATE TABLE loyalty.access (
+	merchant_id	bigint		NOT NULL,
+	access_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
+	at			timestamptz	NOT NULL DEFAULT clock_timestamp(),
+	app_user	text		NOT NULL,
+	member_id	bigint,
+	operation	text		NOT NULL,
+	request		text		NOT NULL,
+	status		integer		NOT NULL,
+	PRIMARY KEY (merchant_id, access_id)
+);
+COMMENT ON TABLE loyalty.access IS 'Every reading of a customer''s data and every refusal. Only ever added to.';
+COMMENT ON COLUMN loyalty.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
+REVOKE ALL ON loyalty.access FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.access TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.access', '');
+
+-- A customer is a member with a CURP.
+CREATE TABLE loyalty.customer (
+	merchant_id		bigint			NOT NULL,
+	member_id		bigint			NOT NULL,
+	curp			loyalty.curp	NOT NULL,
+	user_name		text			NOT NULL DEFAULT '',
+	kind			text			NOT NULL DEFAULT 'Cliente',
+	preferences		json			NOT NULL DEFAULT '{}',
+	deceased		boolean			NOT NULL DEFAULT false,
+	blocked_at		timestamptz,
+	PRIMARY KEY (merchant_id, member_id),
+	UNIQUE (merchant_id, curp),
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+);
+COMMENT ON TABLE loyalty.customer IS 'Members that the customer API knows, by their CURP.';
+COMMENT ON COLUMN loyalty.customer.user_name IS 'What the customer signs in as.';
+COMMENT ON COLUMN loyalty.customer.preferences IS 'Preferences of the customer''s account; never a secret.';
+COMMENT ON COLUMN loyalty.customer.blocked_at IS 'Since when nobody may read the data: the first step of a cancellation.';
+REVOKE ALL ON loyalty.customer FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.customer TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.customer', '');
+
+CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty.require_merchant(create_app_user.merchant_id);
+	key := coalesce(create_app_user.private_key, loyalty.random_key('', 32));
+	INSERT INTO loyalty.app_user (name, merchant_id, private_key) VALUES (create_app_user.name, create_app_user.merchant_id, key);
+EXCEPTION
+	WHEN check_violation OR not_null_violation THEN
+		PERFORM loyalty.fail('invalid_argument', 'name must not be empty, and private_key has at least 32 characters.');
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('already_exists', 'Another app user has this name.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
+'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.create_app_user(bigint, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.create_app_user(bigint, text, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty.app_user u SET disabled_at = coalesce(u.disabled_at, now())
+	WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no app user of this name.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty.disable_app_user(bigint, text) IS
+'Shuts an app user out: its signatures and tokens are refused from the next request on. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.disable_app_user(bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.disable_app_user(bigint, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.create_customer(
+	merchant_id bigint, program_client_id text, curp loyalty.curp, first_name text, first_last_name text,
+	second_last_name text DEFAULT '', email text DEFAULT NULL, phone loyalty.phone DEFAULT NULL,
+	street text DEFAULT '', number text DEFAULT '', neighborhood text DEFAULT '', municipality text DEFAULT '',
+	postcode text DEFAULT '', state text DEFAULT '', user_name text DEFAULT '', kind text DEFAULT 'Cliente')
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	id CONSTANT bigint := loyalty.new_id();
+	program bigint;
+BEGIN
+	SELECT p.program_id INTO program FROM loyalty.program p
+	WHERE p.merchant_id = create_customer.merchant_id AND p.client_id = create_customer.program_client_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	END IF;
+	INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, lots_earned, lots_used)
+	SELECT p.merchant_id, id, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing
+	FROM loyalty.program p, LATERAL (SELECT CASE WHEN p.duration_value > 0 OR p.range_group <> '' THEN '0'::loyalty.points END) n (nothing)
+	WHERE p.merchant_id = create_customer.merchant_id AND p.program_id = program
+	FOR SHARE OF p;
+	INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
+		first_last_name, second_last_name, birth_date)
+	VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, create_customer.email,
+		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
+		create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
+		loyalty.birth_date(create_customer.curp));
+	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_outside, neighborhood, city, postcode, state, country)
+	VALUES (create_customer.merchant_id, id, 1, create_customer.street, create_customer.number, create_customer.neighborhood,
+		create_customer.municipality, create_customer.postcode, create_customer.state, 'México');
+	INSERT INTO loyalty.customer (merchant_id, member_id, curp, user_name, kind)
+	VALUES (create_customer.merchant_id, id, create_customer.curp, create_customer.user_name, create_customer.kind);
+	RETURN id;
+EXCEPTION
+	WHEN check_violation OR not_null_violation THEN
+		PERFORM loyalty.fail('invalid_argument', 'A customer has a CURP, a first name and a first last name; nothing given is NULL.');
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
+'Creates a customer, a member of the program with a CURP, and returns its member_id. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.grant_consent(
+	merchant_id bigint, curp loyalty.curp, app_user text, purpose text, notice_version text,
+	valid_until timestamptz DEFAULT NULL, valid_from timestamptz DEFAULT NULL, OUT consent_id bigint, OUT acceptance_key text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	member bigint;
+BEGIN
+	SELECT c.member_id INTO member FROM loyalty.customer c
+	WHERE c.merchant_id = grant_consent.merchant_id AND c.curp OPERATOR(loyalty.=) grant_consent.curp AND c.blocked_at IS NULL;
+	IF NOT FOUND OR NOT EXISTS (SELECT FROM loyalty.app_user u
+		WHERE u.merchant_id = grant_consent.merchant_id AND u.name = grant_consent.app_user) THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no such customer, or no such app user.');
+	END IF;
+	acceptance_key := loyalty.random_key('', 16);
+	INSERT INTO loyalty.consent AS c (merchant_id, member_id, app_user, purpose, notice_version, acceptance_hash, valid_from, valid_until)
+	VALUES (grant_consent.merchant_id, member, grant_consent.app_user, grant_consent.purpose, grant_consent.notice_version,
+		sha256(convert_to(acceptance_key, 'UTF8')), coalesce(grant_consent.valid_from, now()), grant_consent.valid_until)
+	RETURNING c.consent_id INTO consent_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+	PERFORM loyalty.fail('invalid_argument', 'purpose and notice_version must not be empty, and valid_until comes after valid_from.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) IS
+'Writes down that a customer allows an app user to read the customer''s data: for which purpose, under which version of the privacy notice, from when (now unless given) until when (NULL: until revoked). Returns the consent and its acceptance key, shown only now: a request may carry it as clave_aceptacion, and then it must be right. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.revoke_consent(merchant_id bigint, consent_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty.consent c SET revoked_at = coalesce(c.revoked_at, clock_timestamp())
+	WHERE c.merchant_id = revoke_consent.merchant_id AND c.consent_id = revoke_consent.consent_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no consent with this consent_id.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty.revoke_consent(bigint, bigint) IS
+'Revokes a consent; the next statement that wants to read under it is refused. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.revoke_consent(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.revoke_consent(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.block_customer(merchant_id bigint, curp loyalty.curp) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty.customer c SET blocked_at = coalesce(c.blocked_at, now())
+	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no customer with this CURP.');
+	END IF;
+	UPDATE loyalty.member m SET active = false
+	FROM loyalty.customer c
+	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp
+	  AND m.merchant_id = c.merchant_id AND m.member_id = c.member_id;
+END
+$$;
+COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
+'First step of a cancellation: nobody reads the customer''s data any more, and the member is inactive. loyalty.delete_blocked_customers() is the second. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) FROM PUBLIC;
+ALTER FUNCTION loyalty.block_customer(bigint, loyalty.curp) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, blocked_for interval DEFAULT '30 days') RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone record;
+	n integer := 0;
+BEGIN
+	IF delete_blocked_customers.blocked_for IS NULL OR delete_blocked_customers.blocked_for < '0' THEN
+		PERFORM loyalty.fail('invalid_argument', 'blocked_for must not be negative.');
+	END IF;
+	FOR gone IN
+		DELETE FROM loyalty.customer c
+		WHERE c.merchant_id = delete_blocked_customers.merchant_id
+		  AND c.blocked_at <= now() - delete_blocked_customers.blocked_for
+		RETURNING c.member_id
+	LOOP
+		DELETE FROM loyalty.member_address a
+		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
+		DELETE FROM loyalty.message m
+		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
+		UPDATE loyalty.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
+			second_last_name = '', birth_date = NULL, country = '', client_id = loyalty.new_client_id('CM')
+		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
+'Second step of a cancellation: what is personal of customers that have been blocked for so long is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more. Returns how many. Errors: LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) FROM PUBLIC;
+ALTER FUNCTION loyalty.delete_blocked_customers(bigint, interval) OWNER TO loyalty_engine;
+
+CREATE VIEW loyalty.consents AS
+SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at,
+	   revoked_at IS NULL AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now()) AS valid
+FROM loyalty.consent;
+ALTER VIEW loyalty.consents OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.';
+
+CREATE VIEW loyalty.access_log AS
+SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status FROM loyalty.access;
+ALTER VIEW loyalty.access_log OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, and what was answered.';
+
+CREATE VIEW loyalty.app_users AS
+SELECT merchant_id, name, token_ttl_s, created_at, disabled_at FROM loyalty.app_user;
+ALTER VIEW loyalty.app_users OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.app_users IS 'The app users of the merchants, without their keys.';

@@ -1,0 +1,178 @@
+-- Sales in instalments, and what is paid of them.
+
+CREATE TABLE loyalty.instalment (
+	merchant_id	bigint			NOT NULL,
+	sale_id		bigint			NOT NULL,
+	ordinal		smallint		NOT NULL CHECK (ordinal > 0),
+	due_on		date			NOT NULL,
+	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
+	PRIMARY KEY (merchant_id, sale_id, ordinal),
+	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty.sale
+);
+COMMENT ON TABLE loyalty.instalment IS 'When which part of a sale''s cost is due. The parts add up to the cost.';
+REVOKE ALL ON loyalty.instalment FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.instalment TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.instalment', '');
+
+CREATE TABLE loyalty.payment (
+	merchant_id	bigint			NOT NULL,
+	reference	text			NOT NULL CHECK (reference <> ''),
+	sale_id		bigint			NOT NULL,
+	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
+	method		text			NOT NULL CHECK (method <> ''),
+	app_user	text			NOT NULL,
+	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (merchant_id, reference),
+	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty.sale
+);
+COMMENT ON TABLE loyalty.payment IS 'What customers have paid of their sales; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
+CREATE INDEX payment_sale ON loyalty.payment (merchant_id, sale_id);
+REVOKE ALL ON loyalty.payment FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.payment TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.payment', '');
+
+CREATE FUNCTION loyalty.open_sale(
+	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
+	on_date date DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	today CONSTANT date := coalesce(open_sale.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date);
+	member bigint;
+	sold loyalty.product;
+	cost loyalty.points;
+	cents bigint;
+	id bigint;
+	first_due date;
+BEGIN
+	-- The customer's row keeps two sales of one product to one customer apart.
+	SELECT c.member_id INTO member FROM loyalty.customer c
+	WHERE c.merchant_id = open_sale.merchant_id AND c.curp OPERATOR(loyalty.=) open_sale.curp
+	  AND NOT c.deceased AND c.blocked_at IS NULL FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('kasu_404');
+	END IF;
+	SELECT * INTO sold FROM loyalty.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product;
+	IF NOT FOUND OR loyalty.age(open_sale.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
+		PERFORM loyalty.fail('kasu_406');
+	END IF;
+	IF coalesce(open_sale.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_sale.pay_day, 0) NOT IN (1, 15) THEN
+		PERFORM loyalty.fail('kasu_400', 'numero_pagos is 1 to the product''s, dia_pago is 1 or 15.');
+	END IF;
+	IF EXISTS (SELECT FROM loyalty.sale s WHERE s.merchant_id = open_sale.merchant_id AND s.member_id = member
+			   AND s.product_id = sold.product_id AND s.status <> 'CANCELADO') THEN
+		PERFORM loyalty.fail('kasu_412', 'The customer already has this product.');
+	END IF;
+	UPDATE loyalty.product p SET stock = p.stock - 1
+	WHERE p.merchant_id = open_sale.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('kasu_412', 'There is none of this product left.');
+	END IF;
+
+	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_sale.payments);
+	INSERT INTO loyalty.sale AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
+	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty.random_key('P', 8)), cost, open_sale.payments, 'PREVENTA')
+	RETURNING s.sale_id INTO id;
+
+	-- The first day after today that is the day of payment; cents that do not
+	-- divide go to the first instalments.
+	first_due := date_trunc('month', today)::date + open_sale.pay_day - 1;
+	IF first_due <= today THEN
+		first_due := (first_due + interval '1 month')::date;
+	END IF;
+	cents := (cost::numeric * 100)::bigint;
+	INSERT INTO loyalty.instalment (merchant_id, sale_id, ordinal, due_on, amount)
+	SELECT open_sale.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
+		   ((cents / open_sale.payments + (n <= cents % open_sale.payments)::integer)::numeric / 100)::loyalty.points
+	FROM generate_series(1, open_sale.payments) n;
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) IS
+'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns its sale_id; the sale is in PREVENTA until something is paid. on_date: day of the sale, today unless given. Errors: LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
+REVOKE ALL ON FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) FROM PUBLIC;
+ALTER FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.sale_status(merchant_id bigint, sale_id bigint, on_date date DEFAULT NULL) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	WITH sale AS (
+		SELECT s.*, p.name AS product, p.commission,
+			   coalesce((SELECT sum(y.amount::numeric) FROM loyalty.payment y
+						 WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), 0) AS paid,
+			   coalesce(sale_status.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date) AS today
+		FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
+		WHERE s.merchant_id = sale_status.merchant_id AND s.sale_id = sale_status.sale_id
+	), due AS (
+		SELECT i.ordinal, i.due_on,
+			   greatest(least(sum(i.amount::numeric) OVER (ORDER BY i.ordinal) - s.paid, i.amount::numeric), 0) AS unpaid
+		FROM sale s JOIN loyalty.instalment i ON i.merchant_id = s.merchant_id AND i.sale_id = s.sale_id
+	)
+	SELECT json_build_object(
+		'poliza', s.policy_number, 'producto', s.product, 'status', s.status, 'costo', s.cost,
+		'saldo', trim_scale(s.cost::numeric - s.paid),
+		'pago_periodo', trim_scale(coalesce((SELECT d.unpaid FROM due d WHERE d.due_on >= s.today ORDER BY d.ordinal LIMIT 1), 0)),
+		'atrasos', trim_scale(coalesce((SELECT sum(d.unpaid) FROM due d WHERE d.due_on < s.today), 0)),
+		'pagos_realizados', coalesce((SELECT json_agg(json_build_object('referencia', y.reference, 'cantidad', y.amount,
+				'metodo', y.method, 'fecha', to_char(y.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+				ORDER BY y.paid_at, y.reference)
+			FROM loyalty.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), '[]'),
+		'pagos_pendientes', coalesce((SELECT json_agg(json_build_object('numero', d.ordinal, 'fecha', d.due_on,
+				'cantidad', trim_scale(d.unpaid)) ORDER BY d.ordinal)
+			FROM due d WHERE d.unpaid > 0), '[]'),
+		'comision', trim_scale(round(s.paid * s.commission::numeric / 100, 2)))
+	FROM sale s
+$$;
+COMMENT ON FUNCTION loyalty.sale_status(bigint, bigint, date) IS
+'How a sale stands, as JSON: balance (saldo), payment of the period, arrears (atrasos), payments made and pending, commission earned so far. on_date: today unless given. NULL if there is no such sale.';
+REVOKE ALL ON FUNCTION loyalty.sale_status(bigint, bigint, date) FROM PUBLIC;
+ALTER FUNCTION loyalty.sale_status(bigint, bigint, date) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.register_payment(
+	merchant_id bigint, sale_id bigint, amount loyalty.points, method text, reference text, app_user text)
+RETURNS json
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	sold loyalty.sale;
+	earlier loyalty.payment;
+	paid numeric;
+BEGIN
+	-- The sale's row lock: what is still to be paid must not change meanwhile.
+	SELECT * INTO sold FROM loyalty.sale s
+	WHERE s.merchant_id = register_payment.merchant_id AND s.sale_id = register_payment.sale_id FOR NO KEY UPDATE;
+	IF NOT FOUND OR sold.status = 'CANCELADO' THEN
+		PERFORM loyalty.fail('kasu_412');
+	END IF;
+	SELECT * INTO earlier FROM loyalty.payment y
+	WHERE y.merchant_id = register_payment.merchant_id AND y.reference = register_payment.reference;
+	IF FOUND THEN
+		IF earlier.sale_id <> register_payment.sale_id OR earlier.amount::numeric <> register_payment.amount::numeric
+			OR earlier.method <> register_payment.method THEN
+			PERFORM loyalty.fail('kasu_412', 'The reference was used for another payment.');
+		END IF;
+		RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);
+	END IF;
+	SELECT coalesce(sum(y.amount::numeric), 0) INTO paid FROM loyalty.payment y
+	WHERE y.merchant_id = register_payment.merchant_id AND y.sale_id = register_payment.sale_id;
+	IF paid + register_payment.amount::numeric > sold.cost::numeric OR scale(trim_scale(register_payment.amount::numeric)) > 2 THEN
+		PERFORM loyalty.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
+	END IF;
+	INSERT INTO loyalty.payment (merchant_id, reference, sale_id, amount, method, app_user)
+	VALUES (register_payment.merchant_id, register_payment.reference, register_payment.sale_id, register_payment.amount,
+			register_payment.method, register_payment.app_user);
+	UPDATE loyalty.sale s
+	SET status = CASE WHEN paid + register_payment.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END
+	WHERE s.merchant_id = register_payment.merchant_id AND s.sale_id = register_payment.sale_id;
+	RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);
+EXCEPTION
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('kasu_412', 'The reference was used for another payment.');
+	WHEN check_violation OR not_null_violation THEN
+		PERFORM loyalty.fail('kasu_400');
+END
+$$;
+COMMENT ON FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) IS
+'Books a payment (money) of a sale and returns how the sale stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such sale, more than is still to be paid, or the reference was used for another payment).';
+REVOKE ALL ON FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) OWNER TO loyalty_engine;

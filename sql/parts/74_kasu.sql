@@ -1,0 +1,53 @@
+-- The customer API (the KASU document) for SQL clients, and its sandbox.
+
+CREATE FUNCTION loyalty.customer_read(
+	merchant_id bigint, operation text, app_user text, curp text, request text,
+	product text DEFAULT NULL, policy_number text DEFAULT NULL, acceptance_key text DEFAULT NULL)
+RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_read';
+COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) IS
+'Reads a customer''s data for an app user, as the customer API does but without a token: merchant_id and app_user say who reads. operation: request, individual_request or request_block; request: the key, or the block. Reading is written to loyalty.access_log; a refusal raises, so only HTTP ones are. KASU, API_CUSTOMER. Errors: LK400 kasu_400, LK404 kasu_404, LK412 kasu_412, LK409 kasu_409, LK406 kasu_406.';
+REVOKE ALL ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.load_sandbox() RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	app CONSTANT text := 'Api_KASU_Sandbox';
+	sandbox_id bigint;
+	program text;
+	customer record;
+	id bigint;
+BEGIN
+	SELECT u.merchant_id INTO sandbox_id FROM loyalty.app_user u WHERE u.name = app;
+	IF FOUND THEN
+		RETURN sandbox_id;
+	END IF;
+	sandbox_id := loyalty.create_merchant('KASU Sandbox');
+	UPDATE loyalty.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
+	PERFORM loyalty.create_app_user(sandbox_id, app, 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0');
+	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_client_id;
+	PERFORM loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12', '5');
+	PERFORM loyalty.create_product(sandbox_id, 'Universitario', '20000', 100, 'Ahorro para la universidad', 0, 20, 36, '10', '2.5');
+
+	FOR customer IN
+		SELECT * FROM (VALUES
+			('CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes', 'carlos.cabrera@example.com', '7221000001', 'Av. Hidalgo', '12'),
+			('CAPC200504HMCBXRA2', 'César', 'Cabrera', 'Peña', 'cesar.cabrera@example.com', '7221000002', 'Av. Hidalgo', '12'),
+			('REAE060617MMCYLVA4', 'Eva', 'Reyes', 'Alva', 'eva.reyes@example.com', '7221000003', 'Calle Morelos', '4 B'))
+			c (curp, first_name, first_last_name, second_last_name, email, phone, street, number)
+	LOOP
+		PERFORM loyalty.create_customer(sandbox_id, program, customer.curp::loyalty.curp, customer.first_name, customer.first_last_name,
+			customer.second_last_name, customer.email, customer.phone::loyalty.phone, customer.street, customer.number,
+			'Centro', 'Toluca', '50000', 'Estado de México', lower(customer.first_name) || '.' || customer.phone);
+		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
+		id := loyalty.open_sale(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
+		UPDATE loyalty.sale s SET signature_id = 'firma-' || customer.phone WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
+	END LOOP;
+	RETURN sandbox_id;
+END
+$$;
+COMMENT ON FUNCTION loyalty.load_sandbox() IS
+'Creates, if it is not there, the sandbox of the customer API: a merchant of its own with the printed user, PRIVATE_KEY and CURPs, and made-up people and products. Returns its merchant_id.';
+REVOKE ALL ON FUNCTION loyalty.load_sandbox() FROM PUBLIC;
+ALTER FUNCTION loyalty.load_sandbox() OWNER TO loyalty_engine;

@@ -18,6 +18,7 @@
 
 #include "crypto.h"
 #include "curp.h"
+#include "endpoint.h"
 #include "http.h"
 #include "json.h"
 #include "kasu.h"
@@ -36,7 +37,10 @@ typedef struct AppUser
  * Tokens
  * ------------------------------------------------------------------------ */
 
-/* The app user of this name, of the sandbox if the path is; or refuse. */
+/*
+ * The app user of this name, or refuse.  A sandbox path knows only those of
+ * the sandbox, and the other paths none of them; SQL knows all.
+ */
 static void
 find_app_user(const Call *call, const char *name, AppUser *user)
 {
@@ -48,6 +52,8 @@ find_app_user(const Call *call, const char *name, AppUser *user)
 	user->private_key = plan_text(0, 1);
 	user->token_ttl_s = plan_int64(0, 2);
 
+	if (call->origin == FROM_SQL)
+		return;
 	value = Int64GetDatum(user->merchant_id);
 	if (plan_read(PLAN_MERCHANT_SANDBOX, &value, NULL) == 0 || plan_bool(0, 0) != call->sandbox)
 		raise_error(ERR_KASU_401);
@@ -456,4 +462,23 @@ Datum
 loyalty_customer_read(PG_FUNCTION_ARGS)
 {
 	return endpoint_sql(&customer_read, fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_request_token);
+
+/* The merchant is known by the app user, so there is none among the arguments. */
+Datum
+loyalty_request_token(PG_FUNCTION_ARGS)
+{
+	Call		call;
+	StringInfoData json;
+
+	call_start(&call, &token_full, FROM_SQL);
+	call.values[REGISTER_OPERATION].text = token_full.name;
+	for (int i = REGISTER_USER; i <= REGISTER_SIGNATURE; i++)
+		call.values[i].text = PG_ARGISNULL(i - REGISTER_USER) ? NULL :
+			text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER));
+	initStringInfo(&json);
+	call_answer(&call, &json);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
 }

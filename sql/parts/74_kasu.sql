@@ -10,6 +10,13 @@ COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, 
 REVOKE ALL ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
 
+CREATE FUNCTION loyalty.request_token(app_user text, curp text, signature text) RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_request_token';
+COMMENT ON FUNCTION loyalty.request_token(text, text, text) IS
+'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';
+REVOKE ALL ON FUNCTION loyalty.request_token(text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.request_token(text, text, text) OWNER TO loyalty_engine;
+
 CREATE FUNCTION loyalty.load_sandbox() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,5 +1,5 @@
 #!/bin/bash
-# demo.sh - a tour of the wallet API and the seller API, on the system that `make up` started.
+# demo.sh - a tour of the wallet, seller and customer APIs, on the system that `make up` started.
 #
 #     test/demo.sh [FOLDER]
 #
@@ -75,6 +75,29 @@ seller() {
 	fi
 }
 
+# hmac TEXT KEY: HMAC-SHA256 in hexadecimal, with Perl, which the tests need anyway.
+hmac() { perl -MDigest::SHA=hmac_sha256_hex -e 'print hmac_sha256_hex(@ARGV)' "$1" "$2"; }
+
+# customer STATUS TEXT TITLE PATH MEMBERS: send what every request has and these
+# members of the JSON object; expect a status that matches, and the text in the
+# answer, which stays in $answer.
+customer() {
+	local want_status=$1 want=$2 title=$3 path=$4 body="{$about, $5}" status
+	local shown="curl \"\$LOYALTY_URL$path\"" command=(curl "$LOYALTY_URL$path" -H "Content-Type: application/json" -d "$body")
+	if [ -n "$token" ]; then
+		shown+=' -H "Authorization: Bearer $token"'
+		command+=(-H "Authorization: Bearer $token")
+	fi
+	printf '\n# %s\n$ %s -H "Content-Type: application/json" -d '"'%s'"'\n' "$title" "$shown" "$body"
+	answer=$("${command[@]}" -sS -m 30 -w '\n%{http_code}')
+	status=${answer##*$'\n'}
+	answer=${answer%$'\n'*}
+	printf '%s  %s\n' "$status" "$answer"
+	if [[ ! $status =~ ^($want_status)$ ]] || [[ $answer != *"$want"* ]]; then
+		die "expected status $want_status and $want"
+	fi
+}
+
 apikey=$LOYALTY_APIKEY
 wallet=wallet_key=$LOYALTY_WALLET_KEY
 staff=usertool_id=$LOYALTY_USERTOOL_ID
@@ -120,8 +143,41 @@ seller 200 'Un campo no tiene el tipo o el formato esperado: amount' "Of a batch
 seller 200 '"expiredAmount" : 0' "The balance" "$program/member/$LOYALTY_MEMBER_ID/balance"
 call 200 balance_get_01 "The same balance in the wallet API" /wallet/contact/get "$wallet" phone=4771234501
 seller 404 'El miembro no existe en el programa' "Nobody" "$program/member/CM0"
+
+# The sandbox of the customer API: its user, PRIVATE_KEY and CURPs are printed in the document.
+private_key=ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0
+curp=CAPC200504HMCBXRA2
+about='"nombre_de_usuario": "Api_KASU_Sandbox", "curp_en_uso": "'$curp'"'
+token=
+printf '\n# The customer API: a signature\n$ %s\n' \
+	"perl -MDigest::SHA=hmac_sha256_hex -e 'print hmac_sha256_hex(@ARGV)' $curp $private_key"
+signature=$(hmac "$curp" "$private_key")
+printf '%s\n' "$signature"
+customer 200 '"ok":true' "It gets a token, for this customer and for ten minutes" /api/Registro_sbx \
+	'"tipo_peticion": "token_full", "firma_KEY": "'"$signature"'"'
+[[ $answer =~ \"token\":\"([0-9a-f]{64})\" ]] || die "no token"
+token=${BASH_REMATCH[1]}
+[[ $answer =~ (\"token_data\":\{[^}]*\}) ]] || die "no token_data"
+about+=", ${BASH_REMATCH[1]}"
+customer 202 '"CostoVenta"' "What can be asked for" /api/Customer_sbx \
+	'"tipo_peticion": "request", "request": "individual_request"'
+customer 202 '"data":"cesar.cabrera@example.com"' "One datum of the customer" /api/Customer_sbx \
+	'"tipo_peticion": "individual_request", "request": "Mail"'
+customer 202 '"ventas"' "All of them" /api/Customer_sbx \
+	'"tipo_peticion": "request_block", "request": "cliente"'
+customer 202 '"existencias"' "The products" /api/Customer_sbx \
+	'"tipo_peticion": "request_block", "request": "catalogo_productos"'
+customer '201|412' '"status"' "A product for the customer, in 36 payments (412: has it, from an earlier tour)" /api/Accounts_sbx \
+	'"tipo_peticion": "new_service", "producto": "Universitario", "numero_pagos": 36, "dia_pago": 15, "tipo_servicio": "nuevo", "mail": "cesar.cabrera@example.com", "telefono": "7221000002", "direccion": {"calle": "Av. Hidalgo", "numero": "12"}, "terminos": true, "aviso": true, "fideicomiso": true'
+customer 202 '"cantidad" : 100,' "A payment" /api/Payments_sbx \
+	'"tipo_peticion": "pagos_psd2", "cantidad": 100, "metodo": "efectivo", "referencia": "caja-1/'"$secret"'"'
+customer 202 '"pagos_pendientes"' "What is still to be paid, and when" /api/Payments_sbx \
+	'"tipo_peticion": "account_status"'
+customer 409 '"ok":false' "Not with a wrong acceptance key" /api/Customer_sbx \
+	'"tipo_peticion": "individual_request", "request": "Mail", "clave_aceptacion": "no"'
+
 apikey=
-call 401 auth_01 "Without a key" /wallet/get
+call 401 auth_01 "The wallet API without a key" /wallet/get
 
 cat <<-END
 

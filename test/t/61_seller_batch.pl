@@ -431,12 +431,74 @@ subtest 'two batches in opposite order' => sub {
 	sound('at once');
 };
 
+# --- garbage ------------------------------------------------------------------------------------------------
+
+# Bodies put together at random from what items and members consist of, some
+# with bytes changed: whatever comes, it is not an unexpected failure.
+subtest 'garbage' => sub {
+	srand 20180320;
+	my @values = ('null', 'true', '0', '-1', '1', '1e3', '1e-3', '0.1', '""', '" "', '"x"', '"P"', '"A1"', '[]', '{}', '[{}]', '[[]]', '[null]', '{"a":1}', '"MXN"', '"2020-01-01"', '"1990-02-30"', '"\\ud83d\\ude00"',
+		'"' . 'y' x 1025 . '"', '99999999999999', '"5512340000"', '[{"street":1,"postcode":5}]', '[{"street":null,"postcode":{"country":"x","state":[],"city":{"name":7}}}]', '{"email":"q","firstName":"a","firstLastName":"b"}',
+		'{"email":{}}', '{"address":[{}]}', '[{"sku":"a","quantity":1}]', '[{"quantity":-1}]', '"0001-01-01T00:00:00+15:59"', '"9999-12-31T23:59:59-15:59"', '"0001-01-01"');
+	my @item_keys = qw(programId memberId amount comments amountCurrency currency reference concept branchId vendorId items member);
+	my @member_keys = qw(email firstName firstLastName secondLastName birthdate birthDate clientId memberId rank subscriptionDate country phone address);
+	my $pick = sub { return $_[rand @_] };
+	my $pairs = sub { my ($keys, $count) = @_; return map { '"' . $pick->(@$keys) . '":' . $pick->(@values) } 1 .. $count };
+	my $member = sub { return '{"email":"g' . int(rand 1e6) . '","firstName":"a","firstLastName":"b"' . join('', map { ",$_" } $pairs->(\@member_keys, int rand 4)) . '}' };
+	my $item = sub { return '{"programId":"P","amount":1,"comments":"x",' . (rand() < 0.5 ? '"memberId":"A1"' : '"member":' . $member->()) . join('', map { ",$_" } $pairs->(\@item_keys, int rand 4)) . '}' };
+	my $changed = sub {
+		my $text = shift;
+		for (1 .. 1 + rand 3)
+		{
+			my ($at, $kind) = (int rand length $text, int rand 3);
+			if ($kind == 0) { substr($text, $at, 1) = chr int rand 256 }
+			elsif ($kind == 1) { substr($text, $at, 1 + int rand 5) = '' }
+			else { substr($text, $at, 0) = substr $text, int rand length $text, int rand 20 }
+		}
+		return $text;
+	};
+	my @requests;
+	for (1 .. 3000)
+	{
+		my $path = $pick->(qw(deposit redemption accumulation program/P/member));
+		my $body = $path =~ /member/ ? $member->() : rand() < 0.3 ? $item->() : '[' . join(',', map { rand() < 0.1 ? $pick->(@values) : $item->() } 1 .. 1 + rand 5) . ']';
+		$body = $changed->($body) if rand() < 0.4;
+		push @requests, "('$path', '\\x" . unpack('H*', $body) . "')";
+	}
+	my $outcome = $stack->psql(q{
+		CREATE TEMP TABLE garbage (path text, body bytea);
+		CREATE TEMP TABLE answer (status text, answer json);
+		INSERT INTO garbage VALUES } . join(', ', @requests) . q{;
+		DO $$
+		DECLARE
+			g record;
+			answer json;
+		BEGIN
+			FOR g IN SELECT * FROM garbage LOOP
+				PERFORM set_config('request.headers', json_build_object('x-loyalty-method', 'POST', 'x-loyalty-uri', '/v1/seller/} . $key . q{/' || g.path, 'x-loyalty-type', 'application/json')::text, false),
+					set_config('response.status', '200', false);
+				answer := loyalty_api.gateway(g.body);
+				INSERT INTO answer VALUES (current_setting('response.status'), answer);
+				IF current_setting('response.status') NOT IN ('200', '201', '400', '409') THEN
+					RAISE EXCEPTION 'to % % the answer is % %', g.path, encode(g.body, 'escape'), current_setting('response.status'), answer;
+				END IF;
+				COMMIT;
+			END LOOP;
+		END
+		$$;
+		SELECT string_agg(DISTINCT status, ' ' ORDER BY status) FROM answer;});
+	is $outcome, '200 201 400 409', '3,000 bodies are answered';
+	is $stack->psql("SELECT count(*) FROM loyalty.entries WHERE detail IS NOT NULL AND detail::jsonb IS NULL"), '0', 'what was kept of them is JSON';
+	is $stack->psql("SELECT count(*) = (SELECT count(*) FROM loyalty.members WHERE merchant_id = $merchant AND active) FROM loyalty.programs p, loyalty.member_list(p.merchant_id, p.client_id) WHERE p.merchant_id = $merchant"), 't', 'every member can be read';
+	sound('garbage');
+};
+
 # --- memory ------------------------------------------------------------------------------------------------
 
 subtest 'memory' => sub {
 	my @bodies = (
 		'[{"programId":"' . 'x' x 3000, '{', '[' . '{"programId":["' . 'x' x 3000 . '"]}' . ']', '[' . join(',', ('{"programId":"P","memberId":"nadie","amount":1,"comments":"x","items":[{"sku":"x"}]}') x 20) . ']',
-		'[{"programId":"P","amount":1,"comments":"x","member":{"email":"x","address":[{"street":"x"}]}},5]', '[{"programId":"P","memberId":"A1","amount":1,"comments":"x"},{"programId":"P","memberId":"A1","amount":1e9,"comments":"x","currency":"USD"}');
+		'[{"programId":"P","amount":1,"comments":"x","member":{"email":"memoria@correo.example","address":[{"street":"x"}]}},5]', '[{"programId":"P","memberId":"A1","amount":1,"comments":"x"},{"programId":"P","memberId":"A1","amount":1e9,"comments":"x","currency":"USD"}');
 	my $session = $stack->connect_async;
 	my $pid = $session->query('SELECT pg_backend_pid()');
 	$session->query('CREATE TEMP TABLE failing AS SELECT * FROM unnest(ARRAY[' . join(', ', map { "\$b\$$_\$b\$" } @bodies) . ']) WITH ORDINALITY v (body, n)');

@@ -414,42 +414,36 @@ take_member_field(void *context, const char *name, JsonKind kind, const char *va
 		call_set_field(context, name, value, nested);
 }
 
-/* An active member of the program with this email. */
+/* The active member of the program with an item's email, if there is one. */
 static bool
-find_by_email(const ItemBatch *batch, SellerItem *item, const char *email, bool *known)
+find_by_email(const ItemBatch *batch, SellerItem *item)
 {
 	Datum		values[] = {
 		Int64GetDatum(batch->merchant_id),
 		Int64GetDatum(item->program->program.program_id),
-		CStringGetTextDatum(email),
+		CStringGetTextDatum(item->email),
 	};
 
-	*known = plan_write(PLAN_MEMBER_BY_EMAIL, values, NULL) > 0;
-	if (!*known || !plan_bool(0, 2))
+	if (plan_write(PLAN_MEMBER_BY_EMAIL, values, NULL) == 0 || !plan_bool(0, 2))
 		return false;
 	item->fields[MEMBER_CLIENT] = plan_text(0, 0);
 	item->posting.account_id = plan_int64(0, 1);
 	return true;
 }
 
-/* The member within an item: found by email, or created. */
+/* Create the member within an item; somebody may just have done the same. */
 static void
-find_or_create_member(const ItemBatch *batch, SellerItem *item)
+create_member(const ItemBatch *batch, SellerItem *item)
 {
 	const char *json = item->fields[INLINE_MEMBER];
 	const Field *field;
 	const Refusal *refusal;
 	SellerMember member;
 	Call		call;
-	bool		known;
 	ErrorId		error;
 
 	call_start(&call, &seller_member, FROM_REQUEST);
 	json_read_object(json, strlen(json), take_member_field, &call);
-	if (call.values[MEMBER_EMAIL].text != NULL && !call.values[MEMBER_EMAIL].nested &&
-		find_by_email(batch, item, call.values[MEMBER_EMAIL].text, &known))
-		return;
-
 	refusal = fields_check(&call, &field);
 	if (refusal != NULL)
 	{
@@ -457,7 +451,7 @@ find_or_create_member(const ItemBatch *batch, SellerItem *item)
 		return;
 	}
 	error = seller_member_create(batch->merchant_id, item->program->program.program_id, call.values, &member);
-	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item, call.values[MEMBER_EMAIL].text, &known))
+	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item))
 		return;
 	if (error != ERR_NONE)
 	{
@@ -488,6 +482,36 @@ compare_emails(const void *a, const void *b)
 	return order != 0 ? order : (left > right) - (left < right);
 }
 
+/* Look up, in one statement, which emails the members of a program have. */
+static void
+find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **items, size_t count)
+{
+	SellerItem **asked = palloc_extended(count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	Datum	   *emails = palloc_extended(count * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program.program_id)};
+	int			nasked = 0;
+	uint64		found;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		if (items[i]->program != program || *items[i]->email == '\0')
+			continue;
+		emails[nasked] = CStringGetTextDatum(items[i]->email);
+		asked[nasked++] = items[i];
+	}
+	if (nasked == 0)
+		return;
+	values[2] = PointerGetDatum(construct_array(emails, nasked, TEXTOID, -1, false, TYPALIGN_INT));
+	found = plan_read(PLAN_MEMBERS_BY_EMAIL, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		SellerItem *item = asked[plan_int64(row, 0) - 1];
+
+		item->fields[MEMBER_CLIENT] = plan_text(row, 1);
+		item->posting.account_id = plan_int64(row, 2);
+	}
+}
+
 /*
  * Members are created in the order of their emails, whatever the order of the
  * items: two batches that create the same ones wait for each other, and must
@@ -510,9 +534,19 @@ find_inline_members(ItemBatch *batch)
 		json_read_object(json, strlen(json), take_email, item);
 		items[count++] = item;
 	}
+	if (count == 0)
+		return;
+	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
+	{
+		if (program->found)
+			find_emails(batch, program, items, count);
+	}
 	qsort(items, count, sizeof(SellerItem *), compare_emails);
 	for (size_t i = 0; i < count; i++)
-		find_or_create_member(batch, items[i]);
+	{
+		if (items[i]->fields[MEMBER_CLIENT] == NULL)
+			create_member(batch, items[i]);
+	}
 }
 
 static void

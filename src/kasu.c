@@ -273,15 +273,16 @@ kasu_check_consent(const Call *call, const char *acceptance)
 
 /* What was asked for is logged; what was sent besides may be personal. */
 void
-kasu_record_access(const Call *call, int status)
+kasu_record_access(const Call *call, int64 merchant_id, int status)
 {
 	const Value *values = call->values;
+	const Value *operation = &values[KASU_OPERATION];
 	const char *request = call->endpoint == &customer_read ? values[ASK_REQUEST].text : NULL;
 	Datum		params[] = {
-		Int64GetDatum(call->merchant_id),
+		Int64GetDatum(merchant_id),
 		CStringGetTextDatum(values[KASU_USER].text ? values[KASU_USER].text : ""),
 		Int64GetDatum(call->id),
-		CStringGetTextDatum(values[KASU_OPERATION].text ? values[KASU_OPERATION].text : ""),
+		CStringGetTextDatum(operation->text && !operation->nested ? operation->text : ""),
 		CStringGetTextDatum(request && !values[ASK_REQUEST].nested ? request : ""),
 		Int32GetDatum(status),
 	};
@@ -328,14 +329,12 @@ individual_request(Call *call)
 static char *
 product_for_customer(const Call *call, const Curp *curp)
 {
-	int			age;
-	DateADT		today = time(NULL) / SECS_PER_DAY - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
-	Datum		values[3] = {Int64GetDatum(call->merchant_id)};
+	Datum		values[] = {
+		Int64GetDatum(call->merchant_id),
+		CStringGetTextDatum(call->values[ASK_PRODUCT].text),
+		CurpPGetDatum(curp),
+	};
 
-	if (!curp_age(curp, today, &age))
-		raise_error(ERR_KASU_406);
-	values[1] = CStringGetTextDatum(call->values[ASK_PRODUCT].text);
-	values[2] = Int32GetDatum(age);
 	if (plan_read(PLAN_PRODUCT_FOR, values, NULL) == 0)
 		raise_error(ERR_KASU_406);
 	return plan_text(0, 0);
@@ -384,7 +383,7 @@ customer_read_run(Call *call)
 		data = request_block(call);
 	else
 		raise_error(ERR_KASU_404);
-	kasu_record_access(call, call->endpoint->status);
+	kasu_record_access(call, call->merchant_id, call->endpoint->status);
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"ok\":true");
@@ -443,14 +442,27 @@ error_body(StringInfo json, const ErrorInfo *error, const char *message)
 	appendStringInfoChar(json, '}');
 }
 
-/* Only what came from an app user of the merchant is the merchant's to log. */
+/*
+ * A refusal is the merchant's to log whose app user is named, proven or not:
+ * that somebody uses the name is worth knowing.
+ */
 static void
 refused(const Call *call, const ErrorInfo *error)
 {
-	if (call->endpoint == NULL || call->endpoint == &token_full || call->merchant_id == 0)
+	int64		merchant_id = call->merchant_id;
+
+	if (call->endpoint == NULL || call->values[KASU_USER].text == NULL)
 		return;
 	plan_begin();
-	kasu_record_access(call, error->http_status);
+	if (merchant_id == 0)
+	{
+		Datum		name = CStringGetTextDatum(call->values[KASU_USER].text);
+
+		if (plan_read(PLAN_APP_USER, &name, NULL) > 0)
+			merchant_id = plan_int64(0, 0);
+	}
+	if (merchant_id != 0)
+		kasu_record_access(call, merchant_id, error->http_status);
 	plan_end();
 }
 

@@ -30,6 +30,6 @@ extern const Endpoint kasu_payments;
 extern void kasu_check_token(Call *call);
 extern void kasu_find_customer(Call *call, Curp *curp);
 extern void kasu_check_consent(const Call *call, const char *acceptance);
-extern void kasu_record_access(const Call *call, int status);
+extern void kasu_record_access(const Call *call, int64 merchant_id, int status);
 
 #endif

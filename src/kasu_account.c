@@ -47,6 +47,28 @@ check_living(const Call *call, Curp *curp)
 		raise_error(ERR_KASU_417);
 }
 
+/* What was given and accepted, under the names it came with. */
+static Datum
+application(const Call *call)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	json_key(&json, "nombre_de_usuario");
+	json_text(&json, call->values[KASU_USER].text);
+	for (int i = KASU_FIELDS; call->endpoint->fields[i].name; i++)
+	{
+		json_key(&json, call->endpoint->fields[i].name);
+		if (i == NEW_ADDRESS)
+			appendStringInfoString(&json, call->values[i].text);
+		else
+			json_text(&json, call->values[i].text);
+	}
+	appendStringInfoChar(&json, '}');
+	return CStringGetTextDatum(json.data);
+}
+
 static char *
 open_sale(const Call *call, Curp *curp)
 {
@@ -58,10 +80,12 @@ open_sale(const Call *call, Curp *curp)
 		Int64GetDatum(values[NEW_PAYMENTS].integer),
 		Int64GetDatum(values[NEW_PAY_DAY].integer),
 	};
+	Datum		kept[] = {Int64GetDatum(call->merchant_id), 0, application(call)};
 	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text)};
 
 	plan_write(PLAN_SALE_OPEN, sale, NULL);
-	receipt[1] = Int64GetDatum(plan_int64(0, 0));
+	receipt[1] = kept[1] = Int64GetDatum(plan_int64(0, 0));
+	plan_write(PLAN_SALE_APPLICATION, kept, NULL);
 	plan_write(PLAN_SALE_RECEIPT, receipt, NULL);
 	return plan_text(0, 0);
 }
@@ -82,7 +106,7 @@ accounts_run(Call *call)
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
 	receipt = open_sale(call, &curp);
-	kasu_record_access(call, call->endpoint->status);
+	kasu_record_access(call, call->merchant_id, call->endpoint->status);
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"ok\":true");
@@ -140,6 +164,21 @@ find_sale(const Call *call)
 	return plan_int64(0, 0);
 }
 
+/* The sale that a payment is for: a retry is for that of the first one. */
+static int64
+find_paid_sale(const Call *call)
+{
+	Datum		values[] = {
+		Int64GetDatum(call->merchant_id),
+		CStringGetTextDatum(call->values[PAY_REFERENCE].text),
+		Int64GetDatum(call->id),
+	};
+
+	if (call->values[PAY_POLICY].text == NULL && plan_read(PLAN_PAYMENT_FIND, values, NULL) > 0)
+		return plan_int64(0, 0);
+	return find_sale(call);
+}
+
 static char *
 account_status(Call *call)
 {
@@ -161,7 +200,7 @@ register_payment(Call *call)
 	if (values[PAY_AMOUNT].text == NULL || values[PAY_METHOD].text == NULL || values[PAY_REFERENCE].text == NULL)
 		raise_error(ERR_KASU_400);
 	payment[0] = Int64GetDatum(call->merchant_id);
-	payment[1] = Int64GetDatum(find_sale(call));
+	payment[1] = Int64GetDatum(find_paid_sale(call));
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);
 	payment[3] = CStringGetTextDatum(values[PAY_METHOD].text);
 	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
@@ -188,7 +227,7 @@ payments_run(Call *call)
 		raise_error(ERR_KASU_404);
 	kasu_find_customer(call, &curp);
 	data = pays ? register_payment(call) : account_status(call);
-	kasu_record_access(call, call->endpoint->status);
+	kasu_record_access(call, call->merchant_id, call->endpoint->status);
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"ok\":true");

@@ -74,6 +74,15 @@ member_reactivate(int64 merchant_id, int64 member_id, const Enrollment *enrollme
 	return plan_write(PLAN_MEMBER_REACTIVATE, values, nulls) == 1;
 }
 
+/* Whether the member is a customer who is being cancelled. */
+bool
+member_blocked(int64 merchant_id, int64 member_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(member_id)};
+
+	return plan_read(PLAN_CUSTOMER_BLOCKED, values, NULL) > 0;
+}
+
 bool
 phone_blacklisted(int64 merchant_id, Phone phone)
 {

@@ -31,6 +31,7 @@ extern void account_open(int64 merchant_id, int64 account_id, int64 program_id);
 extern bool member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member);
 extern bool member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id);
 extern bool member_reactivate(int64 merchant_id, int64 member_id, const Enrollment *enrollment);
+extern bool member_blocked(int64 merchant_id, int64 member_id);
 extern bool phone_blacklisted(int64 merchant_id, Phone phone);
 extern bool phone_area_supported(Phone phone);
 extern bool phone_is_fixed_line(Phone phone);

@@ -137,6 +137,8 @@ enroll_or_reactivate(Call *call, const Enrollment *enrollment)
 		raise_error(ERR_WALLET_MANAGER_18);
 
 	call->unexpected = known ? ERR_WALLET_MANAGER_12 : ERR_WALLET_MANAGER_10;
+	if (known && member_blocked(call->merchant_id, member.member_id))
+		raise_error(ERR_WALLET_MANAGER_12);
 	if (known ? !member_reactivate(call->merchant_id, member.member_id, enrollment) :
 		!member_enroll(call->merchant_id, enrollment, &member.member_id))
 		raise_error(ERR_WALLET_MANAGER_13);

@@ -74,7 +74,8 @@
 	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
 #define SALE_JSON \
 	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
-	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))"
+	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
+	" 'Poliza', s.policy_number)"
 
 typedef struct Statement
 {
@@ -276,6 +277,12 @@ static const Statement statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3) AND active",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
 	},
+	[PLAN_MEMBERS_BY_EMAIL] = {
+		"SELECT u.ordinal, m.client_id, m.account_id FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
+		" JOIN loyalty.member m ON lower(m.email) = lower(u.email)"
+		" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
+	},
 	[PLAN_MEMBER_BY_EMAIL] = {
 		"SELECT client_id, account_id, active FROM loyalty.member"
 		" WHERE merchant_id = $1 AND program_id = $2 AND lower(email) = lower($3)",
@@ -308,6 +315,10 @@ static const Statement statements[PLAN_COUNT] = {
 		"SELECT member_id, blocked_at IS NOT NULL FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
 		SPI_OK_SELECT, {INT8OID, CURP}
 	},
+	[PLAN_CUSTOMER_BLOCKED] = {
+		"SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND member_id = $2 AND blocked_at IS NOT NULL",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
 	[PLAN_CONSENT_FIND] = {
 		"SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
 		" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
@@ -339,10 +350,12 @@ static const Statement statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID}
 	},
 	[PLAN_PRODUCT_FOR] = {
-		"SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', $3, 'costo', price, 'numero_pagos', max_payments,"
-		" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments))"
-		" FROM loyalty.product WHERE merchant_id = $1 AND name = $2 AND $3 BETWEEN min_age AND max_age",
-		SPI_OK_SELECT, {INT8OID, TEXTOID, INT4OID}
+		"SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
+		" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) FROM loyalty.product,"
+		" LATERAL (SELECT (now() AT TIME ZONE 'America/Mexico_City')::date AS today) t,"
+		" LATERAL (SELECT CASE WHEN loyalty.birth_date($3) <= t.today THEN loyalty.age($3, t.today) END AS age) a"
+		" WHERE merchant_id = $1 AND name = $2 AND a.age BETWEEN min_age AND max_age",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, CURP}
 	},
 
 	[PLAN_CUSTOMER_DECEASED] = {
@@ -352,6 +365,10 @@ static const Statement statements[PLAN_COUNT] = {
 	[PLAN_SALE_OPEN] = {
 		"SELECT loyalty.open_sale($1, $2, $3, $4::integer, $5::integer)",
 		SPI_OK_SELECT, {INT8OID, CURP, TEXTOID, INT8OID, INT8OID}
+	},
+	[PLAN_SALE_APPLICATION] = {
+		"UPDATE loyalty.sale SET application = $3 WHERE merchant_id = $1 AND sale_id = $2",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, JSONOID}
 	},
 	[PLAN_SALE_RECEIPT] = {
 		"SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
@@ -371,6 +388,11 @@ static const Statement statements[PLAN_COUNT] = {
 	},
 	[PLAN_SALE_STATUS] = {
 		"SELECT loyalty.sale_status($1, $2)", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_PAYMENT_FIND] = {
+		"SELECT s.sale_id FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+		" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT8OID}
 	},
 	[PLAN_PAYMENT_REGISTER] = {
 		"SELECT loyalty.register_payment($1, $2, $3, $4, $5, $6)",
@@ -554,7 +576,13 @@ plan_prepared(PlanId id)
 static uint64
 execute(PlanId id, Datum *values, const char *nulls, bool read_only)
 {
-	int			result = SPI_execute_plan(plan_prepared(id), values, nulls, read_only, 0);
+	SPIPlanPtr	plan = plan_prepared(id);
+	int			result;
+
+	/* only the newest result is looked at; an operation may run many statements */
+	if (SPI_tuptable != NULL)
+		SPI_freetuptable(SPI_tuptable);
+	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
 
 	if (result != statements[id].expected)
 		elog(ERROR, "\"%s\" returned %s", statements[id].sql, SPI_result_code_string(result));

@@ -52,6 +52,7 @@ typedef enum PlanId
 	PLAN_MEMBER_CREATE,
 	PLAN_MEMBER_ADDRESS,
 	PLAN_MEMBERS_FIND,
+	PLAN_MEMBERS_BY_EMAIL,
 	PLAN_MEMBER_BY_EMAIL,
 	PLAN_RANK_FIND,
 	PLAN_AREA_SUPPORTED,
@@ -60,6 +61,7 @@ typedef enum PlanId
 	PLAN_APP_USER,
 	PLAN_MERCHANT_SANDBOX,
 	PLAN_CUSTOMER_FIND,
+	PLAN_CUSTOMER_BLOCKED,
 	PLAN_CONSENT_FIND,
 	PLAN_ACCESS_INSERT,
 	PLAN_CUSTOMER_DATUM,
@@ -69,9 +71,11 @@ typedef enum PlanId
 	PLAN_PRODUCT_FOR,
 	PLAN_CUSTOMER_DECEASED,
 	PLAN_SALE_OPEN,
+	PLAN_SALE_APPLICATION,
 	PLAN_SALE_RECEIPT,
 	PLAN_SALE_FIND,
 	PLAN_SALE_STATUS,
+	PLAN_PAYMENT_FIND,
 	PLAN_PAYMENT_REGISTER,
 	PLAN_PAYMENT_RECEIPT,
 	/* staff */
@@ -101,7 +105,10 @@ extern uint64 plan_write(PlanId id, Datum *values, const char *nulls);
 extern Portal plan_cursor(PlanId id, Datum *values);
 extern Oid	plan_points_oid(void);
 
-/* One column, counted from 0, of one row of the newest result. */
+/*
+ * One column, counted from 0, of one row of the newest result, which lives
+ * until the next statement.
+ */
 extern Datum plan_datum(uint64 row, int column, bool *isnull);
 extern int64 plan_int64(uint64 row, int column);
 extern bool plan_bool(uint64 row, int column);

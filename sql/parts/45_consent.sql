@@ -237,8 +237,10 @@ BEGIN
 		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
 		DELETE FROM loyalty.message m
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
+		UPDATE loyalty.sale s SET application = NULL, signature_id = ''
+		WHERE s.merchant_id = delete_blocked_customers.merchant_id AND s.member_id = gone.member_id;
 		UPDATE loyalty.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
-			second_last_name = '', birth_date = NULL, country = '', client_id = loyalty.new_client_id('CM')
+			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty.new_client_id('CM')
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
 		n := n + 1;
 	END LOOP;

@@ -19,7 +19,7 @@ CREATE TABLE loyalty.product (
 COMMENT ON TABLE loyalty.product IS 'Products, with whom they can be sold to and on what terms.';
 COMMENT ON COLUMN loyalty.product.price IS 'Money, for one payment.';
 COMMENT ON COLUMN loyalty.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
-COMMENT ON COLUMN loyalty.product.commission IS 'Percent of each payment that the app user who takes it earns.';
+COMMENT ON COLUMN loyalty.product.commission IS 'Percent of each payment that the app users who take payments earn.';
 REVOKE ALL ON loyalty.product FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.product TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.product', '');
@@ -35,6 +35,7 @@ CREATE TABLE loyalty.sale (
 	payments		smallint		NOT NULL CHECK (payments BETWEEN 1 AND 36),
 	status			text			NOT NULL CHECK (status IN ('PREVENTA', 'ACTIVO', 'PAGADO', 'CANCELADO')),
 	registered_at	timestamptz		NOT NULL DEFAULT now(),
+	application		json,
 	PRIMARY KEY (merchant_id, sale_id),
 	UNIQUE (merchant_id, policy_number),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member,
@@ -42,6 +43,7 @@ CREATE TABLE loyalty.sale (
 );
 COMMENT ON TABLE loyalty.sale IS 'Products sold to customers, under a policy number each.';
 COMMENT ON COLUMN loyalty.sale.cost IS 'Money, all payments together.';
+COMMENT ON COLUMN loyalty.sale.application IS 'What the customer gave and accepted with the order, as it was sent.';
 CREATE INDEX sale_member ON loyalty.sale (merchant_id, member_id);
 REVOKE ALL ON loyalty.sale FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.sale TO loyalty_engine;
@@ -80,7 +82,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) IS
-'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app user who takes it. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 REVOKE ALL ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) OWNER TO loyalty_engine;
 

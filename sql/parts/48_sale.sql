@@ -54,7 +54,10 @@ BEGIN
 		PERFORM loyalty.fail('kasu_404');
 	END IF;
 	SELECT * INTO sold FROM loyalty.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product;
-	IF NOT FOUND OR loyalty.age(open_sale.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
+	IF NOT FOUND OR loyalty.birth_date(open_sale.curp) > today THEN
+		PERFORM loyalty.fail('kasu_406');
+	END IF;
+	IF loyalty.age(open_sale.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
 		PERFORM loyalty.fail('kasu_406');
 	END IF;
 	IF coalesce(open_sale.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_sale.pay_day, 0) NOT IN (1, 15) THEN
@@ -71,6 +74,10 @@ BEGIN
 	END IF;
 
 	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_sale.payments);
+	cents := (cost::numeric * 100)::bigint;
+	IF cents < open_sale.payments THEN
+		PERFORM loyalty.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
+	END IF;
 	INSERT INTO loyalty.sale AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
 	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty.random_key('P', 8)), cost, open_sale.payments, 'PREVENTA')
 	RETURNING s.sale_id INTO id;
@@ -81,7 +88,6 @@ BEGIN
 	IF first_due <= today THEN
 		first_due := (first_due + interval '1 month')::date;
 	END IF;
-	cents := (cost::numeric * 100)::bigint;
 	INSERT INTO loyalty.instalment (merchant_id, sale_id, ordinal, due_on, amount)
 	SELECT open_sale.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
 		   ((cents / open_sale.payments + (n <= cents % open_sale.payments)::integer)::numeric / 100)::loyalty.points

@@ -49,7 +49,7 @@ BEGIN
 			'Centro', 'Toluca', '50000', 'Estado de México', lower(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
 		id := loyalty.open_sale(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
-		UPDATE loyalty.sale s SET signature_id = 'firma-' || customer.phone WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
+		UPDATE loyalty.sale s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
 	END LOOP;
 	RETURN sandbox_id;
 END

@@ -1,0 +1,727 @@
+# 70_customer.pl - the customer API: tokens, consents, sales and payments over
+# HTTP, as the KASU document and its sisters describe them.
+#
+# Answers are compared as text, so that keys are spelled and ordered as they
+# should be and values have the right JSON types.  What the SQL functions do by
+# themselves is in tap_consent.sql and tap_sale.sql.
+use strict;
+use warnings;
+use utf8;
+
+use Digest::SHA qw(hmac_sha256_hex);
+use Encode qw(decode);
+use FindBin;
+use IPC::Run ();
+use JSON::PP ();
+use POSIX ();
+use Test::More;
+
+use lib $FindBin::Bin;
+use Loyalty;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(rate => '100000r/s');
+my @secrets;    # [what it is, text], never to be seen anywhere
+my @answers;    # bodies of all answers but tokens
+
+my $sandbox_user = 'Api_KASU_Sandbox';
+my $sandbox_key = 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0';
+my ($carlos, $cesar, $eva) = qw(CAMC880526HMCBNR04 CAPC200504HMCBXRA2 REAE060617MMCYLVA4);
+push @secrets, ['the PRIVATE_KEY of the sandbox', $sandbox_key];
+
+my %message = (
+	400 => 'Falta algun dato necesario de los que requiere la solicitud.',
+	401 => 'La comunicacion entre el cliente y el servidor fue corrupta, los datos fueron modificadas.',
+	404 => 'Petición desconocida, Solo se admiten las claves de funciones de la Documentation.',
+	405 => 'El método HTTP utilizado en la solicitud es distinto a POST',
+	406 => 'El producto excede los limites de edad para el producto seleccionado o El producto que ingresaste no existe',
+	409 => 'El cliente no autorizo la consulta de sus datos o la clave de aceptacion que enviaste no es correcta',
+	412 => 'La condicion que estas buscando no es correcta o no es apta para ser consultada',
+	417 => 'La CURP no es valida o es de una persona fallecida',
+	418 => 'Has excedido el tiempo de operacion para este TOKEN',
+);
+
+sub quote { my $text = shift; return 'NULL' unless defined $text; $text =~ s/'/''/g; return "'$text'" }
+
+# A CURP of its first 17 characters.
+sub curp
+{
+	my $start = shift;
+	my $alphabet = '0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ';
+	my $sum = 0;
+	$sum += (18 - $_) * index $alphabet, substr $start, $_, 1 for 0 .. 16;
+	return $start . (10 - $sum % 10) % 10;
+}
+is curp(substr $_, 0, 17), $_, "the check digit of $_" for $carlos, $cesar, $eva;
+
+# PostgreSQL puts blanks between the parts of an object.
+sub plain
+{
+	my $text = decode('UTF-8', shift);
+	$text =~ s/" : /":/g;
+	$text =~ s/, (?=["\{])/,/g;
+	return $text;
+}
+
+sub shown { my $answer = shift; return "$answer->{status} " . plain($answer->{body}) }
+sub refusal { my $status = shift; return qq($status {"ok":false,"status":$status,"mensaje":"$message{$status}"}) }
+
+sub answers
+{
+	my ($answer, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is shown($answer), $expected, $name;
+}
+
+sub matches
+{
+	my ($answer, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return like shown($answer), qr/\A$expected\z/, $name;
+}
+
+sub post
+{
+	my ($path, $body, %headers) = @_;
+	$body = JSON::PP->new->utf8->canonical->encode($body) if ref $body;
+	my $answer = $stack->http_json('POST', $path, {'Content-Type' => 'application/json', 'User-Agent' => 'YourApplicationName/1.0', %headers}, $body);
+	push @answers, $answer->{body} unless $path =~ /Registro/ && $answer->{status} < 300;
+	return $answer;
+}
+
+# --- a client that knows the document only --------------------------------------
+
+sub openssl
+{
+	my ($key, $message) = @_;
+	my ($out, $err) = ('', '');
+	IPC::Run::run(['openssl', 'dgst', '-sha256', '-hmac', $key], '<', \$message, '>', \$out, '2>', \$err) or die "openssl: $err\n";
+	my ($digest) = $out =~ /\b([0-9a-f]{64})$/m;
+	return $digest;
+}
+
+# The printed request, with its placeholders filled in.
+my $printed = <<'END';
+								{
+								"tipo_peticion"     : "request",
+								"nombre_de_usuario" : "YOUR_APPUSER",
+								"request"           : "CLAVE_CONSULTA",
+								"curp_en_uso"       : "CURP_CODE",
+								"token_data"    : {
+								    "timestamp"  : TIMESTAMP,
+								    "expires_in" : EXPIRE_IN
+								    }
+								}
+END
+
+subtest 'the document, from token to payment' => sub {
+	plan skip_all => 'there is no openssl' unless grep { -x "$_/openssl" } split /:/, $ENV{PATH};
+	my %token;
+	my $sign_in = sub {
+		my $curp = shift;
+		my $signature = openssl($sandbox_key, $curp);
+		my $before = time;
+		my $answer = post('/api/Registro_sbx', {tipo_peticion => 'token_full', nombre_de_usuario => $sandbox_user, curp_en_uso => $curp, firma_KEY => $signature});
+		matches($answer, qr/200 \{"ok":true,"token":"[0-9a-f]{64}","nombre":"Api_KASU_Sandbox","token_data":\{"timestamp":\d+,"expires_in":600\}\}/, "$curp: a token");
+		%token = (bearer => $answer->{json}{token}, %{$answer->{json}{token_data}}, curp => $curp);
+		cmp_ok $token{timestamp}, '>=', $before - 1, 'it is of now';
+		cmp_ok $token{timestamp}, '<=', time + 1, 'and not of later';
+		is $token{bearer}, openssl($signature, qq({"timestamp":$token{timestamp},"expires_in":$token{expires_in}})), 'it is the documented signature';
+		push @secrets, ["a token for $curp", $token{bearer}], ["the signature for $curp", $signature];
+	};
+	my $ask = sub {
+		my ($path, $operation, $request, $more) = @_;
+		my $body = $printed;
+		$body =~ s/"request",/"$operation",/;
+		$body =~ s/YOUR_APPUSER/$sandbox_user/;
+		$body =~ s/CURP_CODE/$token{curp}/;
+		$body =~ s/TIMESTAMP/$token{timestamp}/;
+		$body =~ s/EXPIRE_IN/$token{expires_in}/;
+		$request ? $body =~ s/CLAVE_CONSULTA/$request/ : $body =~ s/^.*CLAVE_CONSULTA.*\n//m;
+		$body =~ s/\}\s*\z/, $more}/ if $more;
+		return post($path, $body, Authorization => "Bearer $token{bearer}");
+	};
+	my $found = sub { my ($request, $data, $curp) = @_; return sprintf '202 {"ok":true,"curp_en_uso":"%s","request":"%s","data":%s}', $curp // $carlos, $request, $data };
+
+	$sign_in->($carlos);
+	my $keys = $ask->('/api/Customer_sbx', 'request', 'individual_request');
+	answers($keys, $found->('individual_request', '{"Mail":"Correo electrónico del cliente","Telefono":"Teléfono del cliente","calle":"Calle del domicilio",'
+		. '"numero":"Número del domicilio","colonia":"Colonia del domicilio","municipio":"Municipio del domicilio","codigo_postal":"Código postal del domicilio",'
+		. '"estado":"Estado del domicilio","Usuario":"Nombre de usuario del cliente","Tipo":"Tipo de cliente","Nombre":"Nombre(s) del cliente",'
+		. '"Paterno":"Apellido paterno","Materno":"Apellido materno","Producto":"Producto de la venta","CostoVenta":"Costo de la venta",'
+		. '"NumeroPagos":"Número de pagos de la venta","IdFIrma":"Identificador de la firma de la venta","Status":"Estatus de la venta",'
+		. '"FechaRegistro":"Fecha de registro de la venta"}'), 'the keys of single data');
+	answers($ask->('/api/Customer_sbx', 'request', 'request_block'), $found->('request_block', '{"cliente":"Todos los datos de un cliente: personales, de su cuenta y de sus ventas",'
+		. '"catalogo_productos":"Los productos, con precio, descripción y existencias","producto_cliente":"Si un producto es viable para la edad del cliente, a qué costo y en cuántos pagos; requiere producto"}'),
+		'the keys of blocks');
+
+	my %data = (Mail => '"carlos.cabrera@example.com"', Telefono => '"7221000001"', calle => '"Av. Hidalgo"', numero => '"12"', colonia => '"Centro"', municipio => '"Toluca"',
+		codigo_postal => '"50000"', estado => '"Estado de México"', Usuario => '"carlos.7221000001"', Tipo => '"Cliente"', Nombre => '"Carlos"', Paterno => '"Cabrera"', Materno => '"Montes"',
+		Producto => '"Funerario"', CostoVenta => '5550', NumeroPagos => '12', Status => '"PREVENTA"');
+	my $time = qr/"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"/;
+	for my $key (sort keys %{$keys->{json}{data}})
+	{
+		my $answer = $ask->('/api/Customer_sbx', 'individual_request', $key);
+		if (exists $data{$key}) { answers($answer, $found->($key, $data{$key}), $key) }
+		else { matches($answer, quotemeta(substr $found->($key, '!'), 0, -2) . ($key eq 'FechaRegistro' ? $time : '"[^"]+"') . quotemeta '}', $key) }
+	}
+	matches($ask->('/api/Customer_sbx', 'request_block', 'cliente'),
+		quotemeta(substr $found->('cliente', ''), 0, -1) . quotemeta('{"cliente":{"Usuario":"carlos.7221000001","Tipo":"Cliente","Nombre":"Carlos","Paterno":"Cabrera","Materno":"Montes",'
+		. '"Mail":"carlos.cabrera@example.com","Telefono":"7221000001","calle":"Av. Hidalgo","numero":"12","colonia":"Centro","municipio":"Toluca","codigo_postal":"50000","estado":"Estado de México"},'
+		. '"usuario":{"nombre_de_usuario":"carlos.7221000001","preferencias":{}},"ventas":[{"Producto":"Funerario","CostoVenta":5550,"NumeroPagos":12,"IdFIrma":"')
+		. '[^"]+' . quotemeta('","Status":"PREVENTA","FechaRegistro":') . $time . quotemeta(',"Poliza":"') . 'P[0-9A-F]{16}' . quotemeta('"}]}}'), 'the block of a customer');
+	answers($ask->('/api/Customer_sbx', 'request_block', 'catalogo_productos'), $found->('catalogo_productos',
+		'[{"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},{"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]'),
+		'the catalogue');
+	my $age = $stack->psql("SELECT loyalty.age('$carlos')");
+	answers($ask->('/api/Customer_sbx', 'request_block', 'producto_cliente', '"producto": "Funerario"'),
+		$found->('producto_cliente', qq({"producto":"Funerario","viable":true,"edad":$age,"costo":5000,"numero_pagos":12,"costo_a_pagos":5550})), 'whether a product is viable');
+
+	$sign_in->($cesar);
+	my $opened = $ask->('/api/Accounts_sbx', 'new_service', undef, '"mail": "c@correo.example", "telefono": "7221000002", "producto": "Universitario", "numero_pagos": 3, "dia_pago": 1,'
+		. '"tipo_servicio": "Ahorro", "terminos": true, "aviso": true, "fideicomiso": true, "direccion": {"calle": "Av. Hidalgo", "numero": "12", "colonia": "Centro", "municipio": "Toluca", "codigo_postal": "50000", "estado": "México"}');
+	matches($opened, qr/201 \{"ok":true,"mensaje":"[^"]+","datos_compra":\{"id_venta":"\d+","id_contacto":"\d+","nombre":"César Cabrera Peña","CURP":"$cesar","mail":"c\@correo\.example","poliza":"P[0-9A-F]{16}",/
+		. qr/"status":"PREVENTA","subtotal":20000,"amount":20333\.33,"pago_link":"https:[^"]+"\}\}/, 'an account is opened');
+	my $policy = $opened->{json}{datos_compra}{poliza};
+
+	my @due = split /\n/, $stack->psql(q{SELECT (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + n * interval '1 month')::date FROM generate_series(1, 3) n});
+	my $status = sub { return sprintf '202 {"ok":true,"curp_en_uso":"%s","data":{"poliza":"%s","producto":"Universitario","status":"%s","costo":20333.33,"saldo":%s,"pago_periodo":%s,"atrasos":0,"pagos_realizados":[%s],"pagos_pendientes":[%s],"comision":%s}}',
+		$cesar, $policy, @_ };
+	my $pending = sub { my $n = 0; return join ',', grep { !/:0\}/ } map { $n++; qq({"numero":$n,"fecha":"$due[$n - 1]","cantidad":$_}) } @_ };
+	answers($ask->('/api/Payments_sbx', 'account_status'), $status->('PREVENTA', '20333.33', '6777.78', '', $pending->('6777.78', '6777.78', '6777.77'), 0), 'how the account stands');
+	answers($ask->('/api/Payments_sbx', 'pagos_psd2', undef, '"cantidad": 6778, "metodo": "SPEI", "referencia": "SPEI-0001"'),
+		qq(202 {"ok":true,"curp_en_uso":"$cesar","data":{"poliza":"$policy","referencia":"SPEI-0001","cantidad":6778,"metodo":"SPEI","saldo":13555.33}}), 'a payment');
+	my $after = $ask->('/api/Payments_sbx', 'account_status', undef, qq("poliza_en_uso": "$policy"));
+	my ($paid_at) = plain($after->{body}) =~ /"metodo":"SPEI","fecha":($time)/;
+	answers($after, $status->('ACTIVO', '13555.33', '0', qq({"referencia":"SPEI-0001","cantidad":6778,"metodo":"SPEI","fecha":$paid_at}), $pending->(0, '6777.56', '6777.77'), '169.45'), 'how it stands then');
+};
+
+# --- production ----------------------------------------------------------------
+
+# Another merchant, with a customer of the same CURP as the sandbox.
+my ($merchant, $program) = split /\|/, $stack->psql(q{
+	SELECT loyalty.create_merchant('Productivo') AS m \gset
+	SELECT program_client_id AS p FROM loyalty.create_program(:m, 'Clientes') \gset
+	SELECT count(loyalty.create_product(:m, name, price::loyalty.points, stock, 'Producto ' || name, low, high, 12, '12', '5'))
+	FROM (VALUES ('Vida', '1000.10', 50, 18, 60), ('Menores', '10', 50, 0, 10), ('Mayores', '10', 50, 90, 120), ('Agotado', '10', 0, 0, 120)) v (name, price, stock, low, high) \g /dev/null
+	SELECT concat_ws('|', :m, :'p')});
+my %key = map { $_ => $stack->psql("SELECT loyalty.create_app_user($merchant, '$_')") } qw(Banco_Uno Banco_Dos Banco_Baja);
+$stack->psql("SELECT loyalty.disable_app_user($merchant, 'Banco_Baja')");
+$key{$sandbox_user} = $sandbox_key;
+push @secrets, map { ["the key of $_", $key{$_}] } grep { $_ ne $sandbox_user } sort keys %key;
+
+my %member;
+sub create_customer
+{
+	my ($curp, $name) = @_;
+	$member{$curp} = $stack->psql("SELECT loyalty.create_customer($merchant, '$program', '$curp', '$name', 'Prueba', '', '\L$name\E\@correo.example', NULL, 'Calle 1', '2', user_name => 'usuario_$name')");
+	return $curp;
+}
+
+# (consent_id, acceptance_key)
+sub grant_consent
+{
+	my ($curp, $user, $more) = @_;
+	my @consent = split /\|/, $stack->psql("SELECT consent_id, acceptance_key FROM loyalty.grant_consent($merchant, '$curp', '$user', 'crédito', '2', " . ($more // 'NULL') . ')');
+	push @secrets, ['an acceptance key', $consent[1]];
+	return @consent;
+}
+
+my $ana = create_customer($carlos, 'Ana');
+my ($ana_consent, $ana_key) = grant_consent($ana, 'Banco_Uno');
+my $strange = curp('ROXX800101MDFMXX0');
+my $sequence = 0;
+sub fresh_customer { return create_customer(curp('GOPL900115HDF' . substr('BCDFGHJKLMNPQRSTVWXYZ', $sequence++, 1) . 'ZT0'), "Fresco$sequence") }
+
+# What a request under a token of one's own says; options replace parts of it.
+# What is signed can differ from what is sent: signed => {...}.
+sub ask
+{
+	my ($path, $fields, %option) = @_;
+	my %sent = (user => 'Banco_Uno', curp => $ana, timestamp => time, expires_in => 600, %option);
+	my %signed = (%sent, %{$option{signed} // {}});
+	my $signature = hmac_sha256_hex($signed{curp}, $signed{key} // $key{$signed{user}} // 'none');
+	my $token = hmac_sha256_hex(qq({"timestamp":$signed{timestamp},"expires_in":$signed{expires_in}}), $signature);
+	my %body = (nombre_de_usuario => $sent{user}, curp_en_uso => $sent{curp}, token_data => {map { $_ => $sent{$_} + 0 } qw(timestamp expires_in)}, %$fields);
+	delete @body{@{$option{without} // []}};
+	$token = $option{token}->($token) if $option{token};
+	push @secrets, ['a token', $token], ['a signature', $signature] if @secrets < 40;
+	return post($path, \%body, defined $token ? (Authorization => $option{authorization} // "Bearer $token") : ());
+}
+
+sub read_datum { my ($request, %option) = @_; return ask('/api/Customer_V1', {tipo_peticion => 'individual_request', request => $request, %{$option{fields} // {}}}, %option) }
+sub read_block { my ($request, %option) = @_; return ask('/api/Customer_V1', {tipo_peticion => 'request_block', request => $request, %{$option{fields} // {}}}, %option) }
+
+my %service = (tipo_peticion => 'new_service', mail => 'x@correo.example', telefono => '5512345678', producto => 'Vida', numero_pagos => 12, dia_pago => 15, tipo_servicio => 'Seguro',
+	terminos => JSON::PP::true, aviso => JSON::PP::true, fideicomiso => JSON::PP::true,
+	direccion => {calle => 'Calle 1', numero => '2', colonia => 'Centro', municipio => 'León', codigo_postal => '37000', estado => 'Guanajuato'});
+sub open_account { my ($more, %option) = @_; return ask('/api/Accounts_V1', {%service, %{$more // {}}}, %option) }
+sub pay { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticion => 'pagos_psd2', cantidad => 10, metodo => 'OXXO', referencia => 'ref-1', %{$more // {}}}, %option) }
+
+# --- the traces that a request leaves ---------------------------------------------
+
+my @tables = split /\n/, $stack->psql(q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' AND t <> 'loyalty.access'::regclass});
+sub contents
+{
+	return $stack->psql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t)" } @tables);
+}
+
+my $logged = 0;
+sub new_log
+{
+	my @rows = split /\n/, $stack->psql("SELECT merchant_id = $merchant, app_user, coalesce(member_id::text, ''), operation, request, status FROM loyalty.access_log ORDER BY at OFFSET $logged");
+	$logged += @rows;
+	s/^t\|// for @rows;
+	return join "\n", @rows;
+}
+
+# The call is refused with this status and leaves this row in the log; undef:
+# that is not looked at.
+sub refuses
+{
+	my ($name, $status, $log, $call) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	new_log();
+	my $before = contents();
+	my $answer = $call->();
+	answers($answer, refusal($status), $name);
+	like $answer->{headers}{'content-type'}, qr{^application/json}, "$name: as JSON";
+	is contents(), $before, "$name: nothing else happened";
+	is new_log(), $log, "$name: logged" if defined $log;
+	return $answer;
+}
+
+my @ana_asks = ('Banco_Uno', $member{$ana}, 'individual_request', 'Mail');
+sub row { return join '|', @_ }
+
+subtest '202: data found' => sub {
+	new_log();
+	answers(read_datum('Nombre'), qq(202 {"ok":true,"curp_en_uso":"$ana","request":"Nombre","data":"Ana"}), 'a datum');
+	is new_log(), row('Banco_Uno', $member{$ana}, 'individual_request', 'Nombre', 202), 'is logged';
+	is read_block('cliente')->{status}, 202, 'a block';
+	is new_log(), row('Banco_Uno', $member{$ana}, 'request_block', 'cliente', 202), 'is logged';
+	is ask('/api/Customer_V1', {tipo_peticion => 'request', request => 'request_block'})->{status}, 202, 'the keys';
+	is new_log(), row('Banco_Uno', '', 'request', 'request_block', 202), 'are logged, of nobody';
+	is read_block('catalogo_productos', curp => $strange)->{status}, 202, 'the catalogue needs no customer';
+	answers(read_datum('Materno'), qq(202 {"ok":true,"curp_en_uso":"$ana","request":"Materno","data":""}), 'what is not known is an empty text');
+	is read_datum('Mail', timestamp => "" . time, expires_in => '600')->{status}, 202, 'numbers of the token may be texts';
+	is_deeply [map { $_->{status} } post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => hmac_sha256_hex($ana, $key{Banco_Uno})})], [200], 'a token';
+	new_log();
+};
+
+subtest '400: something required is missing' => sub {
+	my $register = sub { my %body = (tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => hmac_sha256_hex($ana, $key{Banco_Uno}), @_); delete @body{grep { !defined $body{$_} } keys %body}; return post('/api/Registro_V1', \%body) };
+	is $register->()->{status}, 200, 'all of a signature';
+	refuses("token without $_", 400, $_ eq 'nombre_de_usuario' ? '' : row('Banco_Uno', '', $_ eq 'tipo_peticion' ? '' : 'token_full', '', 400), sub { $register->($_ => undef) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso firma_KEY);
+
+	my @fields = qw(tipo_peticion nombre_de_usuario request curp_en_uso token_data);
+	my $row = sub { my $field = shift; return $field eq 'nombre_de_usuario' ? '' : row('Banco_Uno', '', $field eq 'tipo_peticion' ? '' : 'individual_request', $field eq 'request' ? '' : 'Mail', 400) };
+	refuses("reading without $_", 400, $row->($_), sub { read_datum('Mail', without => [$_]) }) for @fields;
+	refuses("reading with $_ blank", 400, $row->($_), sub { read_datum('Mail', fields => {$_ => ' '}) }) for @fields;
+	refuses("reading with $_ as an array", 400, $row->($_), sub { read_datum('Mail', fields => {$_ => ['x']}) }) for @fields;
+	refuses("token_data without $_", 400, $row->($_), sub { read_datum('Mail', fields => {token_data => {$_ eq 'timestamp' ? 'expires_in' : 'timestamp' => 600}}) }) for qw(timestamp expires_in);
+	refuses('a viability without producto', 400, row('Banco_Uno', '', 'request_block', 'producto_cliente', 400), sub { read_block('producto_cliente') });
+
+	my $curp = fresh_customer();
+	refuses("account without $_", 400, undef, sub { open_account({}, curp => $curp, without => [$_]) })
+		for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data mail telefono producto numero_pagos dia_pago tipo_servicio direccion);
+	refuses("account with @$_", 400, undef, sub { open_account({@$_}, curp => $curp) })
+		for [telefono => '123'], [numero_pagos => 0], [numero_pagos => 13], [numero_pagos => -1], [numero_pagos => 'dos'], [dia_pago => 2], [dia_pago => 0], [direccion => 'Calle 1'];
+	my $opened = open_account({}, curp => $curp);
+	is $opened->{status}, 201, 'all of an account';
+	is $stack->psql("SELECT concat_ws('|', a ->> 'nombre_de_usuario', a ->> 'mail', a ->> 'telefono', a ->> 'numero_pagos', a ->> 'tipo_servicio', a ->> 'aviso', a #>> '{direccion,municipio}')
+		FROM (SELECT application AS a FROM loyalty.sale WHERE sale_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
+	refuses("payment without $_", 400, undef, sub { pay({}, curp => $curp, without => [$_]) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data cantidad metodo referencia);
+	refuses("payment of $_", 400, row('Banco_Uno', '', 'pagos_psd2', '', 400), sub { pay({cantidad => $_}, curp => $curp) }) for 0, -1, 'diez', '1e3', ' 5';
+	is pay({}, curp => $curp)->{status}, 202, 'all of a payment';
+
+	refuses("a body " . substr($_, 0, 40), 400, '', sub { post('/api/Customer_V1', $_) }) for '', '{', '[]', 'null', 'tipo_peticion=request', '{"tipo_peticion":"\u0000"}';
+};
+
+subtest '401: what was sent is not what was signed' => sub {
+	my $now = time;
+	my $row = row('Banco_Uno', '', 'individual_request', 'Mail', 401);
+	my $flip = sub { my ($text, $at) = @_; substr($text, $at, 1) = sprintf '%x', hex(substr $text, $at, 1) ^ 1; return $text };
+	refuses("bit of character $_ of the token", 401, $row, sub { my $at = $_; read_datum('Mail', token => sub { $flip->($_[0], $at) }) }) for 0, 31, 63;
+	refuses('token one character short', 401, $row, sub { read_datum('Mail', token => sub { substr $_[0], 0, 63 }) });
+	refuses('token one character long', 401, $row, sub { read_datum('Mail', token => sub { "$_[0]0" }) });
+	refuses('another CURP', 401, $row, sub { read_datum('Mail', signed => {curp => $cesar}) });
+	refuses('CURP in small letters', 401, $row, sub { read_datum('Mail', curp => lc $ana, signed => {curp => $ana}) });
+	refuses('another timestamp', 401, $row, sub { read_datum('Mail', timestamp => $now, signed => {timestamp => $now - 1}) });
+	refuses('another user', 401, $row, sub { read_datum('Mail', signed => {user => 'Banco_Dos'}) });
+	refuses('another user, the other way', 401, row('Banco_Dos', '', 'individual_request', 'Mail', 401), sub { read_datum('Mail', user => 'Banco_Dos', signed => {user => 'Banco_Uno'}) });
+	refuses('another expires_in', 401, $row, sub { read_datum('Mail', expires_in => 601, signed => {expires_in => 600}) });
+	refuses("signed for $_ s", 401, $row, sub { read_datum('Mail', expires_in => $_) }) for 601, 599, 86400, 999999999999;
+	refuses("signed for $_ s from now", 401, $row, sub { read_datum('Mail', timestamp => time + $_) }) for 3600, 120;
+	refuses("signed at $_", 401, $row, sub { read_datum('Mail', timestamp => $_) }) for -1, '1e9', 9999999999999;
+	refuses('no bearer', 401, $row, sub { read_datum('Mail', token => sub { undef }) });
+	refuses('another scheme', 401, $row, sub { read_datum('Mail', authorization => 'Basic eDp5') });
+	refuses('an empty bearer', 401, $row, sub { read_datum('Mail', authorization => 'Bearer ') });
+	refuses('a key of another', 401, $row, sub { read_datum('Mail', key => 'f' x 64) });
+	refuses('unknown user', 401, '', sub { read_datum('Mail', user => 'Nadie') });
+	refuses('disabled user', 401, '', sub { read_datum('Mail', user => 'Banco_Baja') });
+	refuses("$_ of a wrong token", 401, undef, sub { ask($_, {%service}, token => sub { $flip->($_[0], 5) }) }) for qw(/api/Accounts_V1);
+	refuses('a payment of a wrong token', 401, row('Banco_Uno', '', 'pagos_psd2', '', 401), sub { pay({}, token => sub { $flip->($_[0], 5) }) });
+
+	my $register = sub { my ($user, $signature) = @_; return post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => $user, curp_en_uso => $ana, firma_KEY => $signature}) };
+	my $good = hmac_sha256_hex($ana, $key{Banco_Uno});
+	refuses('firma_KEY with a bit changed', 401, row('Banco_Uno', '', 'token_full', '', 401), sub { $register->('Banco_Uno', $flip->($good, 10)) });
+	refuses('firma_KEY of another user', 401, row('Banco_Dos', '', 'token_full', '', 401), sub { $register->('Banco_Dos', $good) });
+	refuses('firma_KEY of another CURP', 401, row('Banco_Uno', '', 'token_full', '', 401), sub { $register->('Banco_Uno', hmac_sha256_hex($cesar, $key{Banco_Uno})) });
+	refuses('the PRIVATE_KEY itself as firma_KEY', 401, row('Banco_Uno', '', 'token_full', '', 401), sub { $register->('Banco_Uno', $key{Banco_Uno}) });
+	refuses('firma_KEY of an unknown user', 401, '', sub { $register->('Nadie', $good) });
+	refuses('firma_KEY of a disabled user', 401, '', sub { $register->('Banco_Baja', hmac_sha256_hex($ana, $key{Banco_Baja})) });
+	is $register->('Banco_Uno', $good)->{status}, 200, 'the right firma_KEY';
+};
+
+subtest 'the first thing wrong is answered' => sub {
+	my $wrong = sub { substr($_[0], 1) . '0' };
+	my $old = time - 700;
+	refuses('a field before the token', 400, row('Banco_Uno', '', 'individual_request', '', 400), sub { read_datum('Mail', without => ['request'], token => $wrong) });
+	refuses('the token before its time', 401, undef, sub { read_datum('Mail', timestamp => $old, token => $wrong) });
+	refuses('the time before tipo_peticion', 418, undef, sub { ask('/api/Customer_V1', {tipo_peticion => 'x', request => 'x'}, timestamp => $old) });
+	refuses('request before the customer', 404, undef, sub { read_datum('x', curp => $strange) });
+	refuses('producto before the customer', 400, undef, sub { read_block('producto_cliente', curp => $strange) });
+	my $curp = fresh_customer();
+	refuses('consent before the sale', 409, undef, sub { read_datum('Status', curp => $curp) });
+	refuses('consent before the product', 409, undef, sub { read_block('producto_cliente', curp => $curp, fields => {producto => 'Nada'}) });
+	refuses('the customer before what must be accepted', 404, undef, sub { open_account({terminos => 'no'}, curp => $strange) });
+	refuses('what must be accepted before the product', 409, undef, sub { open_account({terminos => 'no', producto => 'Nada'}, curp => $curp) });
+	refuses('the product before the number of payments', 406, undef, sub { open_account({producto => 'Nada', numero_pagos => 99}, curp => $curp) });
+	refuses('the number of payments before the stock', 400, undef, sub { open_account({producto => 'Agotado', numero_pagos => 99}, curp => $curp) });
+	refuses('fields of a payment before its sale', 400, undef, sub { pay({}, curp => $curp, without => ['metodo']) });
+};
+
+subtest '404: unknown' => sub {
+	my $good = hmac_sha256_hex($ana, $key{Banco_Uno});
+	refuses('tipo_peticion of a token', 404, row('Banco_Uno', '', 'token', '', 404), sub { post('/api/Registro_V1', {tipo_peticion => 'token', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => $good}) });
+	refuses("tipo_peticion $_", 404, row('Banco_Uno', '', $_, 'Mail', 404), sub { ask('/api/Customer_V1', {tipo_peticion => $_, request => 'Mail'}) }) for qw(solicitud Request new_service);
+	refuses("request $_->[1] of $_->[0]", 404, row('Banco_Uno', '', @$_, 404), sub { ask('/api/Customer_V1', {tipo_peticion => $_->[0], request => $_->[1]}) })
+		for [qw(request Mail)], [qw(individual_request mail)], [qw(individual_request cliente)], [qw(individual_request private_key)], [qw(request_block Mail)], [qw(request_block clientes)], ['request_block', "x' OR 1=1"];
+	refuses('account, tipo_peticion', 404, row('Banco_Uno', '', 'service', '', 404), sub { open_account({tipo_peticion => 'service'}) });
+	refuses('payment, tipo_peticion', 404, row('Banco_Uno', '', 'pagos', '', 404), sub { pay({tipo_peticion => 'pagos'}) });
+	refuses('unknown customer', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => $strange) });
+	refuses('no CURP', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => 'CAMC880526HMCBNR05') });
+	refuses('account of an unknown customer', 404, row('Banco_Uno', '', 'new_service', '', 404), sub { open_account({}, curp => $strange) });
+	refuses('payment of an unknown customer', 404, row('Banco_Uno', '', 'pagos_psd2', '', 404), sub { pay({}, curp => $strange) });
+	refuses("path $_", 404, '', sub { post($_, {}) }) for qw(/api/ /api/Customer /api/Customer_V2 /api/customer_v1 /api/Customer_V1/ /api/Registro_V1/x);
+};
+
+subtest '405: not POST' => sub {
+	for my $path (map { ("/api/${_}_V1", "/api/${_}_sbx") } qw(Registro Customer Accounts Payments))
+	{
+		for my $method (qw(GET PUT DELETE PATCH))
+		{
+			my $answer = $stack->http_json($method, $path, {'Content-Type' => 'application/json'}, $method eq 'GET' ? undef : '{}');
+			answers($answer, refusal(405), "$method $path");
+			is $answer->{headers}{allow}, 'POST', "$method $path: Allow";
+		}
+	}
+};
+
+subtest '406: product and age' => sub {
+	my $viability = sub { my $product = shift; return sub { read_block('producto_cliente', fields => {producto => $product}) } };
+	my $row = row('Banco_Uno', $member{$ana}, 'request_block', 'producto_cliente', 406);
+	refuses("viability, $_", 406, $row, $viability->($_)) for qw(Nada Menores Mayores vida Funerario);
+	refuses("account, $_", 406, row('Banco_Uno', $member{$ana}, 'new_service', '', 406), sub { open_account({producto => $_}) }) for qw(Nada Menores Mayores vida Funerario);
+	is $viability->('Vida')->()->{json}{data}{viable}, JSON::PP::true, 'one that is viable';
+	is $viability->('Agotado')->()->{json}{data}{viable}, JSON::PP::false, 'one that is not, because there is none left';
+	my $unborn = create_customer(curp('GOPL900115HDFBZTA'), 'Futura');
+	grant_consent($unborn, 'Banco_Uno');
+	refuses('viability before birth', 406, row('Banco_Uno', $member{$unborn}, 'request_block', 'producto_cliente', 406), sub { read_block('producto_cliente', curp => $unborn, fields => {producto => 'Vida'}) });
+	refuses('account before birth', 406, row('Banco_Uno', $member{$unborn}, 'new_service', '', 406), sub { open_account({producto => 'Vida'}, curp => $unborn) });
+};
+
+subtest '409: consent and acceptance' => sub {
+	my $curp = fresh_customer();
+	my $row = row('Banco_Uno', $member{$curp}, 'individual_request', 'Mail', 409);
+	my $read = sub { my %fields = @_; return sub { read_datum('Mail', curp => $curp, fields => \%fields) } };
+	refuses('no consent', 409, $row, $read->());
+	refuses('no consent to a block', 409, row('Banco_Uno', $member{$curp}, 'request_block', 'cliente', 409), sub { read_block('cliente', curp => $curp) });
+	refuses('nor to a viability', 409, row('Banco_Uno', $member{$curp}, 'request_block', 'producto_cliente', 409), sub { read_block('producto_cliente', curp => $curp, fields => {producto => 'Vida'}) });
+	refuses('nor to an account status', 409, row('Banco_Uno', $member{$curp}, 'account_status', '', 409), sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status'}, curp => $curp) });
+	grant_consent($curp, 'Banco_Dos');
+	refuses('consent to another', 409, $row, $read->());
+	grant_consent($curp, 'Banco_Uno', q{now() - interval '1 second', now() - interval '1 hour'});
+	refuses('consent that is over', 409, $row, $read->());
+	grant_consent($curp, 'Banco_Uno', q{NULL, now() + interval '1 hour'});
+	refuses('consent that is still to come', 409, $row, $read->());
+
+	my ($consent, $acceptance) = grant_consent($curp, 'Banco_Uno', q{now() + interval '1 hour'});
+	is $read->()->()->{status}, 202, 'consent without its key';
+	is $read->(clave_aceptacion => $acceptance)->()->{status}, 202, 'consent with its key';
+	refuses('consent with another key', 409, $row, $read->(clave_aceptacion => $ana_key));
+	refuses('consent with no key at all', 409, $row, $read->(clave_aceptacion => 'x'));
+	refuses('consent with the hash of its key', 409, $row, $read->(clave_aceptacion => $stack->psql("SELECT encode(acceptance_hash, 'hex') FROM loyalty.consent WHERE consent_id = $consent")));
+	$stack->psql("SELECT loyalty.revoke_consent($merchant, $consent)");
+	refuses('consent revoked between two requests', 409, $row, $read->());
+	refuses('revoked, with its key', 409, $row, $read->(clave_aceptacion => $acceptance));
+
+	for my $field (qw(terminos aviso fideicomiso))
+	{
+		my $account = row('Banco_Uno', $member{$curp}, 'new_service', '', 409);
+		refuses("account without $field", 409, $account, sub { open_account({}, curp => $curp, without => [$field]) });
+		refuses("account with $field " . ($_ // 'null'), 409, $account, sub { open_account({$field => $_}, curp => $curp) }) for JSON::PP::false, 'no', 0, '', undef;
+	}
+};
+
+subtest '412: what cannot be asked for' => sub {
+	my $row = row('Banco_Uno', $member{$ana}, 'individual_request', 'Status', 412);
+	refuses('a sale of one who has none', 412, $row, sub { read_datum('Status') });
+	my $curp = fresh_customer();
+	grant_consent($curp, 'Banco_Uno');
+	my $status = sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status', @_}, curp => $curp) };
+	refuses('an account status of one who has none', 412, row('Banco_Uno', $member{$curp}, 'account_status', '', 412), sub { $status->() });
+	refuses('a payment of one who has none', 412, row('Banco_Uno', $member{$curp}, 'pagos_psd2', '', 412), sub { pay({}, curp => $curp) });
+	new_log();
+	my $policy = open_account({}, curp => $curp)->{json}{datos_compra}{poliza};
+	is new_log(), row('Banco_Uno', $member{$curp}, 'new_service', '', 201), 'an account is logged';
+	refuses('has the product already', 412, row('Banco_Uno', $member{$curp}, 'new_service', '', 412), sub { open_account({}, curp => $curp) });
+	refuses('there is none left', 412, row('Banco_Uno', $member{$curp}, 'new_service', '', 412), sub { open_account({producto => 'Agotado'}, curp => $curp) });
+	is read_datum('Status', curp => $curp, fields => {poliza_en_uso => $policy})->{status}, 202, 'a sale by its policy';
+	my $sandboxes = $stack->psql(q{SELECT min(policy_number) FROM loyalty.sales s JOIN loyalty.merchant m USING (merchant_id) WHERE m.sandbox});
+	for my $no_policy ('P0', lc $policy, $sandboxes)
+	{
+		refuses("a sale of policy $no_policy", 412, row('Banco_Uno', $member{$curp}, 'individual_request', 'Status', 412), sub { read_datum('Status', curp => $curp, fields => {poliza_en_uso => $no_policy}) });
+		refuses("an account of policy $no_policy", 412, undef, sub { $status->(poliza_en_uso => $no_policy) });
+		refuses("a payment of policy $no_policy", 412, undef, sub { pay({poliza_en_uso => $no_policy}, curp => $curp) });
+	}
+	refuses('a payment of another\'s policy', 412, undef, sub { pay({poliza_en_uso => $policy}) });
+
+	is pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp)->{status}, 202, 'a payment';
+	my $again = pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp);
+	is $again->{status}, 202, 'the same again';
+	is $again->{json}{data}{saldo}, 1010, 'is booked once';
+	refuses('the reference with another amount', 412, undef, sub { pay({referencia => 'doce', cantidad => '100.12'}, curp => $curp) });
+	refuses('the reference by another method', 412, undef, sub { pay({referencia => 'doce', cantidad => '100.11', metodo => 'SPEI'}, curp => $curp) });
+	refuses('more than is still to be paid', 412, undef, sub { pay({referencia => 'trece', cantidad => '1010.01'}, curp => $curp) });
+	refuses('parts of a cent', 412, undef, sub { pay({referencia => 'trece', cantidad => '1.001'}, curp => $curp) });
+	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{saldo}, 0, 'all that is still to be paid';
+	refuses('something after that', 412, undef, sub { pay({referencia => 'catorce', cantidad => '0.01'}, curp => $curp) });
+	is $status->()->{json}{data}{status}, 'PAGADO', 'the sale is paid';
+
+	$stack->psql("SELECT loyalty.create_product($merchant, 'Segundo', '10', 5)");
+	is open_account({producto => 'Segundo', numero_pagos => 1}, curp => $curp)->{status}, 201, 'another product';
+	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{poliza}, $policy, 'a retry finds the sale of the first, though there is a newer one';
+	is pay({referencia => 'quince', cantidad => '1'}, curp => $curp)->{json}{data}{saldo}, 9, 'a new payment is for the newest';
+
+	my $blocked = fresh_customer();
+	grant_consent($blocked, 'Banco_Uno');
+	is read_datum('Mail', curp => $blocked)->{status}, 202, 'before the customer is blocked';
+	$stack->psql("SELECT loyalty.block_customer($merchant, '$blocked')");
+	refuses('a blocked customer', 412, row('Banco_Uno', $member{$blocked}, 'individual_request', 'Mail', 412), sub { read_datum('Mail', curp => $blocked) });
+	refuses('the block of a blocked customer', 412, undef, sub { read_block('cliente', curp => $blocked) });
+	refuses('an account of a blocked customer', 412, undef, sub { open_account({}, curp => $blocked) });
+	refuses('a payment of a blocked customer', 412, undef, sub { pay({}, curp => $blocked) });
+};
+
+subtest '417: CURP of nobody alive' => sub {
+	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x';
+	my $curp = fresh_customer();
+	$stack->psql("UPDATE loyalty.customer SET deceased = true WHERE merchant_id = $merchant AND member_id = $member{$curp}");
+	refuses('account of a deceased person', 417, undef, sub { open_account({}, curp => $curp) });
+};
+
+subtest '418: the token is too old' => sub {
+	my $row = row('Banco_Uno', '', 'individual_request', 'Mail', 418);
+	refuses('601 s', 418, $row, sub { read_datum('Mail', timestamp => time - 601) });
+	refuses('a day', 418, $row, sub { read_datum('Mail', timestamp => time - 86400) });
+	refuses('1970', 418, $row, sub { read_datum('Mail', timestamp => 0) });
+	refuses('an account', 418, row('Banco_Uno', '', 'new_service', '', 418), sub { open_account({}, timestamp => time - 601) });
+	refuses('a payment', 418, row('Banco_Uno', '', 'pagos_psd2', '', 418), sub { pay({}, timestamp => time - 601) });
+	refuses('too old and changed is changed', 401, row('Banco_Uno', '', 'individual_request', 'Mail', 401), sub { read_datum('Mail', timestamp => time - 601, signed => {timestamp => time - 602}) });
+
+	# The answer counts if the second did not pass meanwhile.
+	my ($now, $answer);
+	for (1 .. 20)
+	{
+		$now = time;
+		$answer = read_datum('Mail', timestamp => $now - 600);
+		last if time == $now;
+	}
+	is $answer->{status}, 202, 'exactly 600 s is good';
+	is read_datum('Mail', timestamp => time - 300)->{status}, 202, '300 s is good';
+};
+
+subtest 'what nginx answers has the same form' => sub {
+	my $answer = post('/api/Customer_V1', ' ' x (9 * 1024 * 1024));
+	is $answer->{status}, 413, 'a body of 9 MB';
+	is_deeply [sort keys %{$answer->{json}}], [qw(mensaje ok status)], 'has three keys';
+	is $answer->{json}{ok}, JSON::PP::false, 'is not ok';
+	is $answer->{json}{status}, 413, 'and has its status';
+	is post('/api/Customer_V1', {tipo_peticion => 'request', nombre_de_usuario => 'x' x 2000}, 'Content-Type' => 'text/plain')->{json}{status}, 415, 'text is no JSON';
+};
+
+# --- the log -----------------------------------------------------------------------
+
+subtest 'the access log is not the application\'s' => sub {
+	for my $table (qw(access access_log consent app_user customer sale payment product))
+	{
+		for my $statement ("SELECT count(*) FROM loyalty.$table", "DELETE FROM loyalty.$table", "UPDATE loyalty.$table SET merchant_id = 1", "TRUNCATE loyalty.$table", "INSERT INTO loyalty.$table DEFAULT VALUES")
+		{
+			my $error = $stack->psql_error("SET ROLE web_anon; $statement");
+			is $error && $error->{sqlstate}, '42501', "web_anon: $statement";
+		}
+	}
+	for my $statement ('DELETE FROM loyalty.access', 'UPDATE loyalty.access SET status = 200', 'TRUNCATE loyalty.access')
+	{
+		my $error = $stack->psql_error("SET ROLE loyalty_engine; $statement");
+		is $error && $error->{sqlstate}, '42501', "loyalty_engine: $statement";
+	}
+	my $error = $stack->psql_error("SET ROLE web_anon; SELECT loyalty.customer_read($merchant, 'individual_request', 'Banco_Uno', '$ana', 'Mail')");
+	is $error && $error->{sqlstate}, '42501', 'web_anon has no way around the token';
+	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (201, 202, 400, 401, 404, 406, 409, 412, 417, 418)"), 0, 'the log has the statuses of the document';
+};
+
+# --- two worlds --------------------------------------------------------------------
+
+subtest 'the sandbox and production do not meet' => sub {
+	my %sandbox = (user => $sandbox_user, curp => $carlos);
+	is ask('/api/Customer_sbx', {tipo_peticion => 'individual_request', request => 'Nombre'}, %sandbox)->{json}{data}, 'Carlos', 'the sandbox\'s customer';
+	is read_datum('Nombre', curp => $carlos)->{json}{data}, 'Ana', 'production\'s customer of the same CURP';
+	refuses("sandbox user at production's $_->[0]", 401, row('f', $sandbox_user, '', $_->[1]{tipo_peticion} // 'new_service', $_->[1]{request} // '', 401), sub { ask("/api/$_->[0]_V1", {%service, %{$_->[1]}}, %sandbox) })
+		for ['Customer', {tipo_peticion => 'individual_request', request => 'Mail'}], ['Customer', {tipo_peticion => 'request', request => 'request_block'}], ['Accounts', {}], ['Payments', {tipo_peticion => 'account_status'}];
+	refuses("production user at the sandbox's $_->[0]", 401, row('Banco_Uno', '', $_->[1]{tipo_peticion} // 'new_service', $_->[1]{request} // '', 401), sub { ask("/api/$_->[0]_sbx", {%service, %{$_->[1]}}) })
+		for ['Customer', {tipo_peticion => 'individual_request', request => 'Mail'}], ['Customer', {tipo_peticion => 'request_block', request => 'catalogo_productos'}], ['Accounts', {}], ['Payments', {tipo_peticion => 'account_status'}];
+	my $register = sub { my ($path, $user, $key) = @_; return post($path, {tipo_peticion => 'token_full', nombre_de_usuario => $user, curp_en_uso => $carlos, firma_KEY => hmac_sha256_hex($carlos, $key)}) };
+	refuses('token of the sandbox in production', 401, row('f', $sandbox_user, '', 'token_full', '', 401), sub { $register->('/api/Registro_V1', $sandbox_user, $sandbox_key) });
+	refuses('token of production in the sandbox', 401, row('Banco_Uno', '', 'token_full', '', 401), sub { $register->('/api/Registro_sbx', 'Banco_Uno', $key{Banco_Uno}) });
+	is_deeply [map { $_->{nombre} } @{ask('/api/Customer_sbx', {tipo_peticion => 'request_block', request => 'catalogo_productos'}, %sandbox)->{json}{data}}], [qw(Funerario Universitario)], 'products of the sandbox';
+	is_deeply [map { $_->{nombre} } @{read_block('catalogo_productos')->{json}{data}}], [qw(Agotado Mayores Menores Segundo Vida)], 'products of production';
+	refuses('a customer of the sandbox only', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => $eva) });
+	is $stack->psql("SELECT loyalty.load_sandbox() = merchant_id FROM loyalty.merchant WHERE sandbox"), 't', 'there is one sandbox, however often it is loaded';
+};
+
+# --- at the same time -----------------------------------------------------------------
+
+# Two sessions, the second waiting for the first.
+sub side_by_side
+{
+	my ($first, $second) = @_;
+	my @session = map { $stack->connect_async } 1, 2;
+	$session[0]->query('BEGIN');
+	my @result = ($session[0]->query($first));
+	my $pid = $session[1]->query('SELECT pg_backend_pid()');
+	$session[1]->send($second);
+	$stack->psql(qq{DO \$\$ BEGIN FOR i IN 1 .. 500 LOOP PERFORM pg_stat_clear_snapshot(); EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'); PERFORM pg_sleep(0.02); END LOOP; END \$\$});
+	ok !$session[1]->is_ready, 'the second waits';
+	$session[0]->query('COMMIT');
+	push @result, $session[1]->receive;
+	$_->close for @session;
+	return @result;
+}
+
+subtest 'payments and sales at the same time' => sub {
+	my $curp = fresh_customer();
+	my $sale = $stack->psql("SELECT loyalty.open_sale($merchant, '$curp', 'Vida', 3)");
+	my $payment = sub { my ($amount, $reference) = @_; return "SELECT loyalty.register_payment($merchant, $sale, '$amount', 'SPEI', '$reference', 'Banco_Uno') ->> 'saldo'" };
+	is_deeply [side_by_side($payment->('100', 'par'), $payment->('100', 'par'))], ['920.1', '920.1'], 'the same reference twice is booked once';
+	my @over = side_by_side($payment->('500', 'uno'), $payment->('500', 'dos'));
+	is $over[0], '420.1', 'two that are too much together: the first is booked';
+	like $over[1], qr/LK412/, 'the second is not';
+	is $stack->psql("SELECT count(*), sum(amount::numeric) FROM loyalty.payment WHERE sale_id = $sale"), '2|600', 'two payments are booked';
+
+	$stack->psql("SELECT loyalty.create_product($merchant, 'Último', '10', 1)");
+	my @buyer = (fresh_customer(), fresh_customer());
+	my @sold = side_by_side(map { "SELECT loyalty.open_sale($merchant, '$_', 'Último') > 0" } @buyer);
+	is $sold[0], 't', 'the last one is sold';
+	like $sold[1], qr/LK412/, 'once';
+	is $stack->psql("SELECT stock FROM loyalty.product WHERE merchant_id = $merchant AND name = 'Último'"), 0, 'and the stock is 0';
+	$stack->psql("SELECT loyalty.create_product($merchant, 'Doble', '10', 9)");
+	@sold = side_by_side(("SELECT loyalty.open_sale($merchant, '$buyer[0]', 'Doble') > 0") x 2);
+	like $sold[1], qr/LK412/, 'one customer does not get a product twice';
+
+	my @children;
+	for my $i (1 .. 8)
+	{
+		my $pid = fork // die "fork: $!\n";
+		if ($pid == 0)
+		{
+			my $answer = eval { pay({referencia => 'racimo', cantidad => 20}, curp => $curp) };
+			POSIX::_exit($answer && $answer->{status} == 202 && $answer->{json}{data}{saldo} == 400.1 ? 0 : 1);
+		}
+		push @children, $pid;
+	}
+	my $failed = 0;
+	for (@children) { waitpid $_, 0; $failed++ if $? }
+	is $failed, 0, 'eight requests with one reference have one answer';
+	is $stack->psql("SELECT count(*) FROM loyalty.payment WHERE merchant_id = $merchant AND reference = 'racimo'"), 1, 'and one payment';
+	is $stack->psql(q{SELECT count(*) FROM loyalty.sale s WHERE s.cost::numeric <> (SELECT sum(amount::numeric) FROM loyalty.instalment i WHERE i.sale_id = s.sale_id)
+		OR s.cost::numeric < (SELECT sum(amount::numeric) FROM loyalty.payment y WHERE y.sale_id = s.sale_id)}), 0, 'every sale adds up';
+};
+
+# --- secrets ---------------------------------------------------------------------------
+
+sub finds_no_secret
+{
+	my ($text, $where) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my %seen = map { $_->[0] => 1 } grep { index($text, $_->[1]) >= 0 } @secrets;
+	return is join(', ', sort keys %seen), '', "no secret $where";
+}
+
+subtest 'secrets stay secret' => sub {
+	cmp_ok scalar @answers, '>', 200, 'there are answers to look through';
+	finds_no_secret(join("\n", @answers), 'in any answer');
+	finds_no_secret($stack->server_log, 'in the server log');
+	for my $log (grep { -f } glob($stack->work_dir . '/*.log'), glob($stack->work_dir . '/nginx/*.log'))
+	{
+		open my $in, '<:encoding(UTF-8)', $log or die "$log: $!\n";
+		my ($name) = $log =~ m{([^/]+)$};
+		finds_no_secret(do { local $/; <$in> } // '', "in $name");
+	}
+
+	my $typed = 'esta-clave-no-debe-verse-en-ninguna-parte';
+	for my $call ("create_app_user($merchant, 'Banco_Uno', '$typed')", "create_app_user($merchant, '', '$typed')", "create_app_user(1, 'Otro', '$typed')", "create_app_user($merchant, 'Corta', 'clave-corta')")
+	{
+		my $error = $stack->psql_error("SELECT loyalty.$call");
+		ok $error, 'an app user is refused';
+		unlike join(' ', map { $_ // '' } values %$error), qr/clave-|debe-verse/, 'without saying the key';
+	}
+
+	my @views = split /\n/, $stack->psql(q{CREATE ROLE lector; SELECT loyalty.grant_reporting('lector') \g /dev/null
+		SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'v', 'm') AND has_table_privilege('lector', c.oid, 'SELECT')});
+	cmp_ok scalar @views, '>', 10, 'there are views to look through';
+	my $seen = $stack->psql('SET ROLE lector; ' . join ' ', map { "SELECT x::text FROM $_ x;" } @views);
+	like $seen, qr/Banco_Uno/, 'the views show the app users';
+	finds_no_secret($seen, 'in any view');
+	unlike $seen, qr/SCRAM-SHA-256\$|\\x[0-9a-f]{64}/, 'no password secret and no hash either';
+	for my $table (qw(app_user consent access))
+	{
+		my $error = $stack->psql_error("SET ROLE lector; SELECT * FROM loyalty.$table");
+		is $error && $error->{sqlstate}, '42501', "the reporting role does not read $table";
+	}
+};
+
+subtest 'secrets are not in pg_stat_statements' => sub {
+	plan skip_all => 'pg_stat_statements is not installed' unless $stack->psql(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_stat_statements'});
+	$stack->psql("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'");
+	$stack->restart_postgres;
+	$stack->psql(q{ALTER SYSTEM SET pg_stat_statements.track = 'all'; SELECT pg_reload_conf() \g /dev/null
+		CREATE EXTENSION pg_stat_statements});
+	my $answer;
+	for (1 .. 300)
+	{
+		$answer = read_datum('Nombre');
+		last if $answer->{status} == 202;
+		select undef, undef, undef, 0.1;
+	}
+	is $answer->{status}, 202, 'the API is back';
+	my $signature = hmac_sha256_hex($ana, $key{Banco_Uno});
+	is post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => $signature})->{status}, 200, 'a token';
+	read_datum('Nombre', fields => {clave_aceptacion => $ana_key});
+	my $typed = 'esta-otra-clave-tampoco-debe-verse-nunca';
+	my $consent = $stack->psql("SELECT loyalty.create_app_user($merchant, 'Banco_Tres', '$typed') \\g /dev/null\nSELECT acceptance_key FROM loyalty.grant_consent($merchant, '$ana', 'Banco_Tres', 'crédito', '2')");
+	push @secrets, ['a key that was typed', $typed], ['an acceptance key', $consent], ['the signature', $signature];
+	my $statements = $stack->psql('SELECT query FROM pg_stat_statements');
+	like $statements, qr/loyalty\.app_user/, 'the statements inside are seen';
+	like $statements, qr/gateway/, 'those of the API too';
+	finds_no_secret($statements, 'in any statement');
+	unlike $statements, qr/SCRAM-SHA-256\$/, 'no password secret either';
+	finds_no_secret($stack->server_log, 'in the server log');
+};
+
+is $stack->psql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
+
+done_testing;

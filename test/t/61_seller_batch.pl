@@ -86,6 +86,18 @@ create_members('P', 'A', 10, 100);
 create_members('FINE', 'F', 1, 0);
 my %item = (programId => 'P', memberId => 'A1', amount => 1, comments => 'x');
 
+# --- a young system --------------------------------------------------------------------
+
+# What is remembered of tables that were almost empty must not make the first
+# large batch take longer than a request may.
+subtest 'many new members at once' => sub {
+	my $person = sub { return {programId => 'P', amount => 1, comments => 'x', member => {email => "$_[0]\@correo.example", firstName => 'x', firstLastName => 'x'}} };
+	post('deposit', [$person->("pocos$_")]) for 1 .. 40;
+	my $answer = post('deposit', [map { $person->("muchos$_") } 1 .. 10_000]);
+	is $answer->{status} . ' ' . (() = $answer->{body} =~ /"status":"success"/g), '200 10000', '10,000 are enrolled by one batch';
+	is_deeply [map { $_->{totalPoints} } @{post('deposit', [map { $person->("MUCHOS$_") } 1, 5000, 10_000])->{json}}], [2, 2, 2], 'and found by the next';
+};
+
 # --- single items -----------------------------------------------------------------------
 
 subtest 'the fields of an item' => sub {

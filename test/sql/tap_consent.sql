@@ -1,0 +1,224 @@
+-- Who may read a customer's data: app users, consents and their keys, the log,
+-- and cancellation. What of it goes over HTTP is in t/70_customer.pl.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+-- A statement is refused with this code of loyalty.error_codes.
+CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
+	RETURN public.throws_ok(statement, state::char(5), NULL, description);
+END
+$$;
+
+SELECT loyalty.create_merchant('Uno') AS merchant \gset
+SELECT loyalty.create_merchant('Dos') AS other \gset
+SELECT client_id AS program, wallet_key FROM loyalty.create_wallet(:merchant, 'Clientes', 10) \gset
+SELECT client_id AS other_program FROM loyalty.create_wallet(:other, 'Clientes', 10) \gset
+SELECT loyalty.employee_add(:merchant, 'cajero', 'Cajero', 'Centro', '4771000001', 'secreto') AS staff \gset
+\set curp CAMC880526HMCBNR04
+\set second CAPC200504HMCBXRA2
+\set third REAE060617MMCYLVA4
+
+-- --- app users ---------------------------------------------------------------------
+
+SELECT loyalty.create_app_user(:merchant, 'Banco') AS key \gset
+SELECT matches(:'key'::text, '^[0-9a-f]{64}$', 'a key has 256 bits');
+SELECT isnt(loyalty.create_app_user(:merchant, 'Tienda'), :'key', 'and each its own');
+SELECT is(loyalty.create_app_user(:merchant, 'Propia', repeat('k', 32)), repeat('k', 32), 'a key of one''s own');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_app_user(%L, %s)', m, arguments), code, 'create_app_user: ' || arguments)
+FROM (VALUES (:merchant, '''Banco''', 'already_exists'), (:other, '''Banco''', 'already_exists'), (:merchant, '''''', 'invalid_argument'), (:merchant, 'NULL', 'invalid_argument'),
+	(:merchant, '''Otra'', repeat(''k'', 31)', 'invalid_argument'), (:merchant, '''Otra'', ''''', 'invalid_argument'), (1, '''Otra''', 'unknown_object'), (NULL, '''Otra''', 'unknown_object')) v (m, arguments, code);
+SELECT set_eq(format('SELECT name, token_ttl_s, disabled_at IS NULL FROM loyalty.app_users WHERE merchant_id = %s', :merchant),
+	$$VALUES ('Banco', 600, true), ('Tienda', 600, true), ('Propia', 600, true)$$, 'the view of them has no keys');
+SELECT columns_are('loyalty', 'app_users', ARRAY['merchant_id', 'name', 'token_ttl_s', 'created_at', 'disabled_at'], 'nor a column for them');
+SELECT columns_are('loyalty', 'consents', ARRAY['merchant_id', 'consent_id', 'member_id', 'app_user', 'purpose', 'notice_version', 'valid_from', 'valid_until', 'revoked_at', 'valid'], 'the view of consents has no hash');
+
+-- A token for a signature.
+CREATE FUNCTION pg_temp.hmac(key text, message text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	padded bytea := convert_to(key, 'UTF8');
+	inner_pad bytea;
+	outer_pad bytea;
+BEGIN
+	IF length(padded) > 64 THEN
+		padded := sha256(padded);
+	END IF;
+	padded := padded || decode(repeat('00', 64 - length(padded)), 'hex');
+	inner_pad := padded;
+	outer_pad := padded;
+	FOR i IN 0 .. 63 LOOP
+		inner_pad := set_byte(inner_pad, i, get_byte(padded, i) # 54);
+		outer_pad := set_byte(outer_pad, i, get_byte(padded, i) # 92);
+	END LOOP;
+	RETURN encode(sha256(outer_pad || sha256(inner_pad || convert_to(message, 'UTF8'))), 'hex');
+END
+$$;
+SELECT is(pg_temp.hmac('Jefe', 'what do ya want for nothing?'), '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843', 'the HMAC of RFC 4231');
+SELECT pg_temp.hmac(:'key', :'curp') AS signature \gset
+SELECT loyalty.request_token('Banco', :'curp', :'signature')::text AS token \gset
+SELECT is(:'token'::json ->> 'token', pg_temp.hmac(:'signature', format('{"timestamp":%s,"expires_in":600}', :'token'::json -> 'token_data' ->> 'timestamp')), 'a token is signed with the signature');
+SELECT ok(abs(extract(epoch FROM clock_timestamp()) - (:'token'::json -> 'token_data' ->> 'timestamp')::bigint) < 60, 'it is of now');
+SELECT pg_temp.refuses(format('SELECT loyalty.request_token(%L, %L, %L)', name, curp, signature), code, 'request_token: ' || what)
+FROM (VALUES ('Banco', :'second', :'signature', 'kasu_401', 'another CURP'), ('Tienda', :'curp', :'signature', 'kasu_401', 'another user'), ('Nadie', :'curp', :'signature', 'kasu_401', 'unknown user'),
+	('Banco', :'curp', upper(:'signature'), 'kasu_401', 'capitals'), ('Banco', :'curp', '', 'kasu_400', 'empty'), ('Banco', NULL, :'signature', 'kasu_400', 'NULL')) v (name, curp, signature, code, what);
+SELECT loyalty.disable_app_user(:merchant, 'Banco') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.request_token(''Banco'', %L, %L)', :'curp', :'signature'), 'kasu_401', 'a disabled user gets no token');
+SELECT isnt(disabled_at, NULL, 'it is disabled') FROM loyalty.app_users WHERE name = 'Banco';
+SELECT lives_ok(format('SELECT loyalty.disable_app_user(%s, ''Banco'')', :merchant), 'once more');
+SELECT pg_temp.refuses(format('SELECT loyalty.disable_app_user(%s, %L)', m, name), 'unknown_object', 'disable_app_user: no such')
+FROM (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, name);
+
+-- --- customers -----------------------------------------------------------------------
+
+SELECT loyalty.create_customer(:merchant, :'program', :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', 'xq.particular@correo.example', '4771234567',
+	'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
+SELECT loyalty.create_customer(:merchant, :'program', :'second', 'Otro', 'Cliente') AS second_member \gset
+SELECT lives_ok(format('SELECT loyalty.create_customer(%s, %L, %L, ''Suyo'', ''Cliente'')', :other, :'other_program', :'curp'), 'another merchant may have a customer of the same CURP');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %s)', m, arguments), code, 'create_customer: ' || arguments)
+FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'already_exists'), (:merchant, format('%L, %L, ''A'', ''B'', email => ''XQ.Particular@correo.example''', :'program', :'third'), 'already_exists'),
+	(:merchant, format('%L, %L, ''A'', ''B'', phone => ''4771234567''', :'program', :'third'), 'already_exists'), (:merchant, format('''nada'', %L, ''A'', ''B''', :'third'), 'unknown_object'),
+	(:merchant, format('%L, %L, NULL, ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, NULL, ''A'', ''B''', :'program'), 'invalid_argument'),
+	(:merchant, format('%L, %L, ''A'', NULL', :'program', :'third'), 'invalid_argument'), (:other, format('%L, %L, ''A'', ''B''', :'program', :'third'), 'unknown_object')) v (m, arguments, code);
+SELECT is((SELECT birth_date FROM loyalty.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
+SELECT throws_ok(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR05'', ''A'', ''B'')', :merchant, :'program'), '22P02', NULL, 'no CURP');
+
+-- --- consents ------------------------------------------------------------------------
+
+-- What reading a datum comes to: the datum, or the code of the refusal.
+CREATE FUNCTION pg_temp.reading(merchant bigint, curp text, app_user text, acceptance_key text DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN loyalty.customer_read(merchant, 'individual_request', app_user, curp, 'Nombre', acceptance_key => acceptance_key) ->> 'data';
+EXCEPTION WHEN OTHERS THEN
+	RETURN sqlstate;
+END
+$$;
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK409', 'no consent');
+SELECT consent_id AS consent, acceptance_key AS acceptance FROM loyalty.grant_consent(:merchant, :'curp', 'Tienda', 'crédito', '1.0') \gset
+SELECT matches(:'acceptance'::text, '^[0-9a-f]{32}$', 'an acceptance key has 128 bits');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'Xochiquetzal', 'consent');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'Xochiquetzal', 'with its key');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', upper(:'acceptance') || 'x'), 'LK409', 'with another key');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Propia'), 'LK409', 'consent is to one app user');
+SELECT is(pg_temp.reading(:merchant, :'second', 'Tienda'), 'LK409', 'of one customer');
+SELECT is(pg_temp.reading(:other, :'curp', 'Tienda'), 'LK409', 'of one merchant');
+SELECT is(pg_temp.reading(:merchant, :'third', 'Tienda'), 'LK404', 'no such customer');
+
+-- The key itself is in no table.
+CREATE FUNCTION pg_temp.tables_with(what text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	name regclass;
+	n bigint;
+BEGIN
+	FOR name IN SELECT c.oid FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'p', 'm') ORDER BY c.relname LOOP
+		EXECUTE format('SELECT count(*) FROM %s x WHERE x::text ILIKE ''%%'' || $1 || ''%%''', name) INTO n USING what;
+		IF n > 0 THEN
+			RETURN NEXT name;
+		END IF;
+	END LOOP;
+END
+$$;
+SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', :'acceptance'), 'the acceptance key is in no table');
+SELECT is(acceptance_hash, sha256(:'acceptance'::bytea), 'its hash is') FROM loyalty.consent WHERE consent_id = :consent;
+SELECT set_eq(format('SELECT pg_temp.tables_with(%L)', :'key'), ARRAY['loyalty.app_user'], 'a PRIVATE_KEY is where it is needed, and nowhere else');
+
+SELECT is(pg_temp.reading(:merchant, :'second', 'Propia', g.acceptance_key), outcome, what)
+FROM (VALUES (now() - interval '2 days', now() - interval '1 second', 'LK409', 'a consent that is over'),
+	(now() + interval '1 hour', NULL, 'LK409', 'a consent that is still to come'),
+	(now() - interval '1 day', now() + interval '1 hour', 'Otro', 'a consent for a time')) v (valid_from, valid_until, outcome, what),
+	LATERAL loyalty.grant_consent(:merchant, :'second', 'Propia', 'x', '1', v.valid_until, v.valid_from) g;
+SELECT bag_eq(format('SELECT valid FROM loyalty.consents WHERE member_id = %s', :second_member), $$VALUES (false), (false), (true)$$, 'the view says which are valid');
+SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%L, %s)', m, arguments), code, 'grant_consent: ' || arguments)
+FROM (VALUES (:merchant, format('%L, ''Nadie'', ''x'', ''1''', :'curp'), 'unknown_object'), (:merchant, format('%L, ''Tienda'', ''x'', ''1''', :'third'), 'unknown_object'), (:other, format('%L, ''Tienda'', ''x'', ''1''', :'curp'), 'unknown_object'),
+	(:merchant, format('%L, ''Tienda'', '''', ''1''', :'curp'), 'invalid_argument'), (:merchant, format('%L, ''Tienda'', ''x'', NULL', :'curp'), 'invalid_argument'), (:merchant, 'NULL, ''Tienda'', ''x'', ''1''', 'unknown_object'),
+	(:merchant, format('%L, ''Tienda'', ''x'', ''1'', now() - interval ''1 day''', :'curp'), 'invalid_argument'), (:merchant, format('%L, ''Tienda'', ''x'', ''1'', now(), now()', :'curp'), 'invalid_argument')) v (m, arguments, code);
+
+SELECT consent_id AS newer FROM loyalty.grant_consent(:merchant, :'curp', 'Tienda', 'otro', '1.1') \gset
+SELECT loyalty.revoke_consent(:merchant, :consent) \g /dev/null
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK409', 'the key of a revoked consent');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'Xochiquetzal', 'another consent is still there');
+SELECT loyalty.revoke_consent(:merchant, :newer) \g /dev/null
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK409', 'until that is revoked too');
+SELECT revoked_at AS revoked FROM loyalty.consents WHERE consent_id = :consent \gset
+SELECT loyalty.revoke_consent(:merchant, :consent) \g /dev/null
+SELECT is(revoked_at, :'revoked', 'revoking again changes nothing') FROM loyalty.consents WHERE consent_id = :consent;
+SELECT pg_temp.refuses(format('SELECT loyalty.revoke_consent(%s, %L)', m, id), 'unknown_object', 'revoke_consent: no such')
+FROM (VALUES (:merchant, '1'), (:other, :'consent'), (:merchant, NULL)) v (m, id);
+
+-- --- reading in SQL, and the log ------------------------------------------------------
+
+SELECT acceptance_key AS acceptance FROM loyalty.grant_consent(:merchant, :'curp', 'Tienda', 'otro', '1.2') \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_read(%s, %s)', :merchant, arguments), code, 'customer_read: ' || arguments)
+FROM (VALUES (format('''nada'', ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_404'), (format('''individual_request'', ''Tienda'', %L, ''mail''', :'curp'), 'kasu_404'), (format('''individual_request'', ''Tienda'', %L, NULL', :'curp'), 'kasu_400'),
+	(format('NULL, ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_400'), (format('''individual_request'', NULL, %L, ''Mail''', :'curp'), 'kasu_400'), ('''individual_request'', ''Tienda'', NULL, ''Mail''', 'kasu_400'),
+	(format('''individual_request'', ''Tienda'', %L, ''Status''', :'curp'), 'kasu_412'), (format('''request_block'', ''Tienda'', %L, ''producto_cliente''', :'curp'), 'kasu_400'),
+	(format('''request_block'', ''Tienda'', %L, ''producto_cliente'', ''Nada''', :'curp'), 'kasu_406'), (format('''individual_request'', ''Nadie'', %L, ''Mail''', :'curp'), 'kasu_409')) v (arguments, code);
+SELECT results_eq(format('SELECT app_user, member_id, operation, request, status FROM loyalty.access_log WHERE merchant_id = %s ORDER BY access_id DESC LIMIT 1', :merchant),
+	format($$VALUES ('Tienda', %s::bigint, 'individual_request', 'Nombre', 202)$$, :member), 'reading in SQL is logged');
+SELECT throws_ok('SET LOCAL ROLE loyalty_engine; ' || statement, '42501', NULL, 'the engine itself cannot: ' || statement)
+FROM (VALUES ('DELETE FROM loyalty.access'), ('UPDATE loyalty.access SET status = 202'), ('TRUNCATE loyalty.access'), ('DELETE FROM loyalty.consent'), ('DELETE FROM loyalty.payment'), ('DROP TABLE loyalty.access')) v (statement);
+
+-- --- cancellation ---------------------------------------------------------------------
+
+-- Something of the person everywhere: points, messages, a sale, payments.
+SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 0, 500, NULL, :staff, 'consumo') \g /dev/null
+SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 1, NULL, 10, :staff, 'canje') \g /dev/null
+SELECT loyalty.create_product(:merchant, 'Vida', '100', 10, max_payments => 12) \g /dev/null
+SELECT loyalty.open_sale(:merchant, :'curp', 'Vida', 12) AS sale \gset
+UPDATE loyalty.sale SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND sale_id = :sale;
+SELECT loyalty.register_payment(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g /dev/null
+SELECT loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') \g /dev/null
+CREATE TEMP TABLE person (what text);
+INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'), ('xq.particular'), ('4771234567'), ('Callejón del Beso'), ('4 Bis'), ('Jardines'), ('xochi88'), ('1988-05-26');
+-- What the other merchant knows of the CURP is not ours to forget.
+DELETE FROM person WHERE what IN (:'curp', '1988-05-26');
+SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty.customer', 'loyalty.member', 'loyalty.member_address', 'loyalty.message', 'loyalty.sale'], 'where the person is');
+
+SELECT array_agg(e::text ORDER BY e.version)::text AS entries FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
+SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty.consent c WHERE c.member_id = :member \gset
+SELECT array_agg(a::text ORDER BY a.access_id)::text AS accesses FROM loyalty.access a WHERE a.member_id = :member \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.block_customer(%s, %L)', m, curp), 'unknown_object', 'block_customer: no such') FROM (VALUES (:merchant, :'third'), (1, :'curp'), (:merchant, NULL)) v (m, curp);
+SELECT loyalty.block_customer(:merchant, :'curp') \g /dev/null
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK412', 'a blocked customer''s data are not read');
+SELECT is(pg_temp.reading(:merchant, :'second', 'Propia'), 'Otro', 'those of others are');
+SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%s, %L, ''Tienda'', ''x'', ''1'')', :merchant, :'curp'), 'unknown_object', 'a blocked customer consents to nothing');
+SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Vida'')', :merchant, :'curp'), 'kasu_404', 'and buys nothing');
+SELECT ok(NOT active, 'the member is inactive') FROM loyalty.member WHERE member_id = :member;
+SELECT is(blocked_at, NULL, 'the other merchant''s customer is not blocked') FROM loyalty.customer WHERE merchant_id = :other;
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', :'curp'), 'already_exists', 'a blocked customer is still there');
+
+SELECT pg_temp.refuses(format('SELECT loyalty.delete_blocked_customers(%s, %L)', :merchant, span), 'invalid_argument', 'delete_blocked_customers: ' || coalesce(span, 'NULL')) FROM (VALUES ('-1 day'), (NULL)) v (span);
+SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'nobody has been blocked for 30 days');
+SELECT is(loyalty.delete_blocked_customers(:other, '0'), 0, 'nobody is blocked at the other merchant');
+UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' + interval '1 second' WHERE merchant_id = :merchant AND member_id = :member;
+SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'a second is still to go');
+SELECT isnt_empty($$SELECT pg_temp.tables_with('Xochiquetzal')$$, 'so far all is there');
+UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' WHERE merchant_id = :merchant AND member_id = :member;
+SELECT is(loyalty.delete_blocked_customers(:merchant), 1, 'after 30 days one is deleted');
+SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
+SELECT is_empty(format('SELECT * FROM loyalty.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
+SELECT results_eq(format('SELECT name, birth_date, phone IS NULL, email IS NULL, first_name || first_last_name || second_last_name FROM loyalty.member WHERE member_id = %s', :member),
+	$$VALUES ('cancelado', NULL::date, true, true, '')$$, 'the member is nobody');
+SELECT is(array_agg(e::text ORDER BY e.version)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
+SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN loyalty.member USING (merchant_id, account_id) WHERE member.member_id = :member;
+SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty.consent c WHERE c.member_id = :member;
+SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty.access a WHERE a.member_id = :member;
+SELECT is(loyalty.sale_status(:merchant, :sale) ->> 'saldo', '90', 'and the sale with its payment');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK404', 'the customer is unknown');
+SELECT is(first_name, 'Suyo', 'the other merchant''s customer of this CURP is there') FROM loyalty.customer JOIN loyalty.member USING (merchant_id, member_id) WHERE merchant_id = :other;
+SELECT is(loyalty.delete_blocked_customers(:merchant, '0'), 0, 'there is nothing more to delete');
+SELECT loyalty.create_customer(:merchant, :'program', :'curp', 'De', 'Vuelta', email => 'xq.particular@correo.example', phone => '4771234567') AS again \gset
+SELECT isnt(:again, :member, 'who comes back is a new customer');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK409', 'and old consents are not theirs');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+SELECT * FROM finish();
+ROLLBACK;

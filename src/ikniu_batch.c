@@ -471,7 +471,7 @@ take_email(void *context, const char *name, JsonKind kind, const char *value)
 		item->email = value;
 }
 
-/* By email, and items of one email in their order. */
+/* By email, then program; items that agree in both stay in their order. */
 static int
 compare_emails(const void *a, const void *b)
 {
@@ -479,7 +479,17 @@ compare_emails(const void *a, const void *b)
 	const SellerItem *right = *(SellerItem *const *) b;
 	int			order = pg_strcasecmp(left->email, right->email);
 
+	if (order == 0)
+		order = strcmp(left->fields[PROGRAM_ID], right->fields[PROGRAM_ID]);
 	return order != 0 ? order : (left > right) - (left < right);
+}
+
+/* Whether the first has its member, and the second is of the same. */
+static bool
+same_member(const SellerItem *known, const SellerItem *item)
+{
+	return known->fields[MEMBER_CLIENT] != NULL && known->program == item->program &&
+		pg_strcasecmp(known->email, item->email) == 0;
 }
 
 /* Look up, in one statement, which emails the members of a program have. */
@@ -544,6 +554,12 @@ find_inline_members(ItemBatch *batch)
 	qsort(items, count, sizeof(SellerItem *), compare_emails);
 	for (size_t i = 0; i < count; i++)
 	{
+		/* an item before may have created the member */
+		if (i > 0 && same_member(items[i - 1], items[i]))
+		{
+			items[i]->fields[MEMBER_CLIENT] = items[i - 1]->fields[MEMBER_CLIENT];
+			items[i]->posting.account_id = items[i - 1]->posting.account_id;
+		}
 		if (items[i]->fields[MEMBER_CLIENT] == NULL)
 			create_member(batch, items[i]);
 	}

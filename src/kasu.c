@@ -19,6 +19,7 @@
 #include "crypto.h"
 #include "curp.h"
 #include "endpoint.h"
+#include "fields.h"
 #include "http.h"
 #include "json.h"
 #include "kasu.h"
@@ -488,8 +489,8 @@ loyalty_request_token(PG_FUNCTION_ARGS)
 	call_start(&call, &token_full, FROM_SQL);
 	call.values[REGISTER_OPERATION].text = token_full.name;
 	for (int i = REGISTER_USER; i <= REGISTER_SIGNATURE; i++)
-		call.values[i].text = PG_ARGISNULL(i - REGISTER_USER) ? NULL :
-			text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER));
+		fields_set(&call, i, PG_ARGISNULL(i - REGISTER_USER) ? NULL :
+				   text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER)), false);
 	initStringInfo(&json);
 	call_answer(&call, &json);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));

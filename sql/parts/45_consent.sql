@@ -235,6 +235,10 @@ BEGIN
 	LOOP
 		DELETE FROM loyalty.member_address a
 		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
+		-- Answers that are kept for retries may print the member.
+		DELETE FROM loyalty.request r USING loyalty.member m
+		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
+		  AND r.merchant_id = m.merchant_id AND strpos(r.answer, '"' || m.client_id || '"') > 0;
 		DELETE FROM loyalty.message m
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
 		UPDATE loyalty.sale s SET application = NULL, signature_id = ''
@@ -245,6 +249,8 @@ BEGIN
 		n := n + 1;
 	END LOOP;
 	RETURN n;
+EXCEPTION WHEN datetime_field_overflow THEN
+	PERFORM loyalty.fail('invalid_argument', 'blocked_for is too long.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS

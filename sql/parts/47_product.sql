@@ -68,6 +68,8 @@ DECLARE
 	id bigint;
 BEGIN
 	PERFORM loyalty.require_merchant(create_product.merchant_id);
+	-- Refuse here, and not at a sale, what comes to more than money can be.
+	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
 	INSERT INTO loyalty.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
 	VALUES (create_product.merchant_id, create_product.name, create_product.description, create_product.price,
 		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate,

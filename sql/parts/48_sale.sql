@@ -54,7 +54,10 @@ BEGIN
 		PERFORM loyalty.fail('kasu_404');
 	END IF;
 	SELECT * INTO sold FROM loyalty.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product;
-	IF NOT FOUND OR loyalty.birth_date(open_sale.curp) > today THEN
+	IF NOT isfinite(today) THEN
+		PERFORM loyalty.fail('kasu_400', 'on_date must be a day.');
+	END IF;
+	IF sold.product_id IS NULL OR loyalty.birth_date(open_sale.curp) > today THEN
 		PERFORM loyalty.fail('kasu_406');
 	END IF;
 	IF loyalty.age(open_sale.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN

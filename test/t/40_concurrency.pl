@@ -16,7 +16,7 @@ my $stack = Loyalty->start(rate => '100000r/s');
 my $key = $stack->env('LOYALTY_APIKEY');
 my $wallet = $stack->env('LOYALTY_WALLET_KEY');
 my $cashier = $stack->env('LOYALTY_USERTOOL_ID');
-my $merchant = $stack->psql('SELECT merchant_id FROM loyalty.merchant');
+my $merchant = $stack->psql('SELECT merchant_id FROM loyalty.merchant WHERE NOT sandbox');
 
 # Run each piece of code in a process of its own, all released at one moment;
 # what they return, as texts, in their order.

@@ -124,7 +124,7 @@ post_at_once(int64 merchant_id, Posting *posting)
 	};
 
 	if (amount == PG_INT64_MIN || !amount_suits_kind(posting->kind, amount) ||
-		plan_write(PLAN_ACCOUNT_POST, values, NULL) == 0)
+		plan_post(PLAN_ACCOUNT_POST, values, NULL) == 0)
 		return false;
 	posting->error = ERR_NONE;
 	posting->version = plan_int64(0, 0);

@@ -306,7 +306,7 @@ rows_insert_entry(int64 merchant_id, const Posting *posting)
 	entry_row(posting, values + 1, isnull);
 	for (int i = 0; i < ENTRY_COLUMNS; i++)
 		nulls[1 + i] = isnull[i] ? 'n' : ' ';
-	plan_write(PLAN_ENTRY_INSERT, values, nulls);
+	plan_post(PLAN_ENTRY_INSERT, values, nulls);
 }
 
 void

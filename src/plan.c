@@ -499,9 +499,10 @@ forget_plans(void)
 }
 
 /*
- * Connect, and see what this transaction has done so far and others have
- * committed: an operation may be called several times in one statement, and
- * the statement's own snapshot would not show it its predecessors' work.
+ * Connect, and see what this transaction has done so far: an operation may be
+ * called several times in one statement, whose own snapshot would not show it
+ * its predecessors' work.  A new snapshot would show what others have just
+ * committed too, but taking one needs the lock that they commit under.
  */
 void
 plan_begin(void)
@@ -521,7 +522,8 @@ plan_begin(void)
 		schema_oid = schema;
 	}
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PushCopiedSnapshot(GetActiveSnapshot());
+	UpdateActiveSnapshotCommandId();
 }
 
 void
@@ -573,8 +575,9 @@ plan_prepared(PlanId id)
 	return plans[id];
 }
 
+/* With snapshot InvalidSnapshot the statement takes one of its own. */
 static uint64
-execute(PlanId id, Datum *values, const char *nulls, bool read_only)
+execute(PlanId id, Datum *values, const char *nulls, Snapshot snapshot, bool read_only)
 {
 	SPIPlanPtr	plan = plan_prepared(id);
 	int			result;
@@ -582,8 +585,7 @@ execute(PlanId id, Datum *values, const char *nulls, bool read_only)
 	/* only the newest result is looked at; an operation may run many statements */
 	if (SPI_tuptable != NULL)
 		SPI_freetuptable(SPI_tuptable);
-	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-
+	result = SPI_execute_snapshot(plan, values, nulls, snapshot, InvalidSnapshot, read_only, true, 0);
 	if (result != statements[id].expected)
 		elog(ERROR, "\"%s\" returned %s", statements[id].sql, SPI_result_code_string(result));
 	return SPI_processed;
@@ -592,13 +594,19 @@ execute(PlanId id, Datum *values, const char *nulls, bool read_only)
 uint64
 plan_read(PlanId id, Datum *values, const char *nulls)
 {
-	return execute(id, values, nulls, true);
+	return execute(id, values, nulls, GetActiveSnapshot(), true);
 }
 
 uint64
 plan_write(PlanId id, Datum *values, const char *nulls)
 {
-	return execute(id, values, nulls, false);
+	return execute(id, values, nulls, InvalidSnapshot, false);
+}
+
+uint64
+plan_post(PlanId id, Datum *values, const char *nulls)
+{
+	return execute(id, values, nulls, GetActiveSnapshot(), false);
 }
 
 /* For results that may not fit into memory; the caller fetches and closes. */

@@ -3,9 +3,12 @@
  *		The SQL that the C code runs, prepared once per session.
  *
  * Every function below works between plan_begin() and plan_end().
- * plan_begin() connects to SPI and takes the operation's snapshot; plan_read()
- * sees what that snapshot sees, and plan_write() the newest committed rows, as
- * every statement that locks or writes must.
+ * plan_begin() connects to SPI; the operation's snapshot is that of the
+ * statement it is part of, and what this transaction has done since.
+ * plan_read() sees what that snapshot sees, and plan_write() the newest
+ * committed rows, as most statements that lock or write must.  plan_post()
+ * writes under the operation's snapshot: for statements that only insert, or
+ * find one row by its key, which they follow to its newest version anyway.
  */
 #ifndef LOYALTY_PLAN_H
 #define LOYALTY_PLAN_H
@@ -102,6 +105,7 @@ extern void plan_begin(void);
 extern void plan_end(void);
 extern uint64 plan_read(PlanId id, Datum *values, const char *nulls);
 extern uint64 plan_write(PlanId id, Datum *values, const char *nulls);
+extern uint64 plan_post(PlanId id, Datum *values, const char *nulls);
 extern Portal plan_cursor(PlanId id, Datum *values);
 extern Oid	plan_points_oid(void);
 

@@ -128,14 +128,9 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
-	INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, lots_earned, lots_used)
-	SELECT p.merchant_id, id, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing
-	FROM loyalty.program p, LATERAL (SELECT CASE WHEN p.duration_value > 0 OR p.range_group <> '' THEN '0'::loyalty.points END) n (nothing)
-	WHERE p.merchant_id = create_customer.merchant_id AND p.program_id = program
-	FOR SHARE OF p;
 	INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
 		first_last_name, second_last_name, birth_date)
-	VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, create_customer.email,
+	VALUES (create_customer.merchant_id, id, program, loyalty.open_account(create_customer.merchant_id, program), create_customer.phone, create_customer.email,
 		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
 		create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
 		loyalty.birth_date(create_customer.curp));

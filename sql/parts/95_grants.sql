@@ -18,7 +18,7 @@ DECLARE
 	object record;
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
-	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp TO %I', role);
+	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots TO %I', role);
 	FOR object IN
 		SELECT c.oid::regclass AS name FROM pg_class c
 		WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind = 'v'

@@ -40,7 +40,7 @@ SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_api'], 'the 
 SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r'), '>', 14::bigint, 'and the tables');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.phone', 'loyalty.curp'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
 	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_api')$$, 'no function is anywhere else');
 
@@ -142,7 +142,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name
 	'grant_reporting: executes what computes, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef OR schema = 'loyalty_api'$$,
 	'grant_reporting: no operation');
-SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE')$$,
+SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE')$$,
 	'grant_reporting: creates nothing');
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
@@ -151,7 +151,7 @@ SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
 	$$SELECT name FROM functions WHERE provolatile = 'i' OR (prosecdef AND schema = 'loyalty')$$,
 	'grant_operation: the operations, and what computes');
-SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE')$$,
+SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE')$$,
 	'grant_operation: creates nothing');
 SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_operation}'::name[]) role
 	WHERE f.name ~ '^loyalty\.grant_(api|reporting|operation)\(' AND has_function_privilege(role, f.oid, 'EXECUTE')$$, 'none of them hands out rights');

@@ -7,8 +7,8 @@
  * soonest first, the moment and the points, each as a varint: 7 bits a byte,
  * lowest first, the top bit set in all bytes but the last.  The first moment
  * is in seconds since the server's epoch, with its sign in the lowest bit; all
- * others are the seconds since the moment before.  That makes about 6 bytes a
- * lot, and less than 7100 for MAX_LOTS of them whatever they hold.
+ * others are the seconds since the moment before.  That makes 6 or 7 bytes
+ * a lot, and less than 7100 for MAX_LOTS of them whatever they hold.
  *
  * A value has one such form: no moment twice, no lot without points, no varint
  * longer than it needs to be.  So equal values have equal bytes, and whatever
@@ -303,13 +303,18 @@ read_varint(const uint8 **p, const uint8 *end, uint64 *value)
 	return false;
 }
 
-/* What is stored for the moment of a lot. */
+/*
+ * What is stored for the moment of a lot.  From the first moment to the last
+ * it is more microseconds than fit; seconds do.
+ */
 static inline uint64
 stored_moment(const Lots *lots, int i)
 {
+	int64		second = lots->lot[i].expires_at / USECS_PER_SEC;
+
 	if (i == 0)
-		return fold_sign(lots->lot[0].expires_at / USECS_PER_SEC);
-	return (lots->lot[i].expires_at - lots->lot[i - 1].expires_at) / USECS_PER_SEC;
+		return fold_sign(second);
+	return second - lots->lot[i - 1].expires_at / USECS_PER_SEC;
 }
 
 Datum

@@ -62,6 +62,30 @@ EXCEPTION WHEN datetime_field_overflow THEN
 END
 $$;
 
+-- The lots of a literal one by one, with years before 1 as the server reads them.
+CREATE FUNCTION pg_temp.lots_meaning(literal text) RETURNS text
+	LANGUAGE plpgsql AS $$
+DECLARE
+	moment CONSTANT text := '(-?)([0-9]{4}|[1-9][0-9]{4,5})(-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])Z';
+	lot CONSTANT text := '\s*' || moment || '\s*=\s*([0-9]+(?:\.[0-9]{1,4})?)\s*';
+	meant text;
+	distinct_moments boolean;
+	total numeric;
+BEGIN
+	IF literal !~ ('^\s*\{(\s*|' || lot || '(,' || lot || ')*)\}\s*$') OR literal ~ '-0000-' THEN
+		RETURN NULL;
+	END IF;
+	SELECT coalesce(string_agg(m[1] || m[2] || m[3] || 'Z=' || trim_scale(m[4]::numeric), ',' ORDER BY at), ''), count(*) = count(DISTINCT at),
+		CASE WHEN count(*) FILTER (WHERE m[4]::numeric = 0) = 0 THEN coalesce(sum(m[4]::numeric), 0) END
+	INTO meant, distinct_moments, total
+	FROM (SELECT m, CASE WHEN m[1] = '-' OR m[2] = '0000' THEN to_char(m[2]::integer + 1, 'FM000000') || m[3] || 'Z BC' ELSE m[2] || m[3] || 'Z' END::timestamptz AS at
+		  FROM regexp_matches(literal, lot, 'g') AS m) AS t;
+	RETURN CASE WHEN distinct_moments AND total <= 922337203685477.5807 THEN '{' || meant || '}' END;
+EXCEPTION WHEN datetime_field_overflow THEN
+	RETURN NULL;
+END
+$$;
+
 -- What a literal of the type means, as text, or NULL if it is none.
 CREATE FUNCTION pg_temp.meaning(type text, literal text) RETURNS text
 	LANGUAGE plpgsql AS $$
@@ -77,6 +101,9 @@ BEGIN
 	END IF;
 	IF type = 'curp' THEN
 		RETURN pg_temp.curp_meaning(literal);
+	END IF;
+	IF type = 'lots' THEN
+		RETURN pg_temp.lots_meaning(literal);
 	END IF;
 	IF literal !~ '^ *\+?[0-9]([ -]*[0-9])* *$' THEN
 		RETURN NULL;
@@ -113,6 +140,7 @@ BEGIN
 		got := CASE type
 			WHEN 'points' THEN literal::loyalty.points::text
 			WHEN 'phone' THEN literal::loyalty.phone::text
+			WHEN 'lots' THEN literal::loyalty.lots::text
 			ELSE literal::loyalty.curp::text
 		END;
 	EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
@@ -136,7 +164,10 @@ FROM (VALUES
 	('phone', ARRAY['3312345678', '+523312345678', '5213312345678', '013312345678', '0443312345678', '33 1234-5678', '+52 1 045 123 4567'],
 		E'0123456789 -+.()\tañ３'),
 	('curp', ARRAY['PEGJ800115HDFRRN07', ' pegj000229hdfrrna2', 'ÑÑÑÑ800115HDFÑÑÑ03', 'XXXX010203MNEXXX05', 'BCDF200504XMCQWYK6', 'PEGJ040229HDFRRN00', 'RAXR991231HOCMXSA0'],
-		E'0123456789ABCDEHMNOSXZñÑax \t-É３')) AS seeds(type, literals, alphabet),
+		E'0123456789ABCDEHMNOSXZñÑax \t-É３'),
+	('lots', ARRAY['{}', '{2027-01-01T06:00:00Z=30,2027-02-01T06:00:00Z=12.5}', ' { 2028-02-29T23:59:59Z = 1 } ', '{2001-01-01T00:00:01Z=2,2001-01-01T00:00:00Z=1.0001,2000-12-31T00:00:00Z=7}',
+		'{294276-12-31T23:59:59Z=1}', '{-4713-11-24T00:00:00Z=1,0000-02-29T00:00:00Z=1}', '{1900-01-01T00:00:00Z=922337203685477.5806,1900-01-02T00:00:00Z=0.0001}'],
+		E'0123456789{},=-:TZ. \tt+３')) AS seeds(type, literals, alphabet),
 	LATERAL (SELECT pg_temp.check_literal(seeds.type, pg_temp.mend(seeds.type, pg_temp.mutate(seeds.literals[1 + i % 7], seeds.alphabet))) AS ok
 			 FROM generate_series(1, 8000) i) AS checked
 GROUP BY seeds.type ORDER BY seeds.type;
@@ -147,5 +178,11 @@ SELECT pg_temp.check_literal('points', repeat('0', 100000) || '1') AS t,
 	pg_temp.check_literal('points', repeat('9', 100000)) AS f,
 	pg_temp.check_literal('phone', repeat('3', 100000)) AS f,
 	pg_temp.check_literal('phone', '33' || repeat(' ', 100000) || '12345678') AS t,
+	pg_temp.check_literal('lots', '{2027-01-01T06:00:00Z=' || repeat('0', 100000) || '1}') AS t,
+	pg_temp.check_literal('lots', '{2027-01-01T06:00:00Z=0.' || repeat('0', 100000) || '1}') AS f,
+	pg_temp.check_literal('lots', '{2027-01-01T06:00:00Z=' || repeat('9', 100000) || '}') AS f,
+	pg_temp.check_literal('lots', '{2027-01-01T06:00:00Z' || repeat(' ', 100000) || '=1}') AS t,
+	pg_temp.check_literal('lots', repeat('{', 100000)) AS f,
+	pg_temp.check_literal('lots', '{' || repeat('9', 100000) || '-01-01T06:00:00Z=1}') AS f,
 	pg_temp.check_literal('curp', repeat('Ñ', 100000)) AS f,
 	pg_temp.check_literal('curp', repeat(' ', 100000) || 'PEGJ800115HDFRRN07' || repeat(E'\n', 100000)) AS t;

@@ -4,9 +4,9 @@
  *
  * A call posts a batch.  All accounts are locked first, in ascending id order;
  * then everything is computed in memory, each posting on the balance its
- * predecessors left; then one UPDATE writes the accounts that changed and one
- * INSERT adds the entries.  A posting that cannot be made says so in its error
- * and does not touch the others.
+ * predecessors left; then one statement for each table writes what changed.
+ * A posting that cannot be made says so in its error and does not touch the
+ * others.
  *
  * Two batches over the same accounts cannot wait for each other in a circle:
  * whichever locks the lowest common account first gets all the others too.
@@ -14,49 +14,41 @@
  * several batches may still meet another in a deadlock, which PostgreSQL
  * breaks with 40P01 as always.
  *
- * Points that expire are counted, not marked.  The lots of an account expire
- * in the order in which they were added, and each has the sum of all up to it;
- * the account has the sum of what was used.  So a lot's rest is known without
- * touching it, spending moves one number however many lots it spans, and what
- * is past its date is the newest past lot's sum less what was used.  That is
- * booked, as an entry of its own, before anything else is posted.
+ * What became due since the last posting, points past their date, holds that
+ * timed out, points that are pending no more, is booked before anything else
+ * touches an account.  So balances are exact although no job runs.
  *
  * A batch of one is by far the most common.  Its account is locked, checked
- * and written by one UPDATE, if the account keeps no lots; if that finds the
- * posting impossible, the posting takes the general way, which knows why.
+ * and written by one UPDATE, if it is not managed; if that finds the posting
+ * impossible, the posting takes the general way, which knows why.
  *
  * All memory is the caller's SPI context, gone with plan_end().
  */
 #include "postgres.h"
 
-#include "ledger_rows.h"
+#include "chain.h"
+#include "ledger_batch.h"
 #include "plan.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
-
-typedef struct Batch
-{
-	int64		merchant_id;
-	TimestampTz now;
-	Account    *accounts;
-	int			naccounts;
-	Posting   **entries;		/* what is to be inserted, in order */
-	int			nentries;
-	Lot		   *lots;
-	int			nlots;
-	int64		terms_of;		/* the program whose expiry was asked last */
-	TimestampTz expires_at;		/* and what it is; DT_NOEND: never */
-} Batch;
 
 static const struct
 {
 	EntryKind	kind;
 	const char *name;
+	bool		asked;			/* false: only the engine knows when */
 }			kinds[] = {
-	{ENTRY_ACCRUE, "accrue"},
-	{ENTRY_DEPOSIT, "deposit"},
-	{ENTRY_REDEEM, "redeem"},
-	{ENTRY_ADJUST, "adjust"},
-	{ENTRY_EXPIRE, "expire"},
+	{ENTRY_ACCRUE, "accrue", true},
+	{ENTRY_DEPOSIT, "deposit", true},
+	{ENTRY_REDEEM, "redeem", true},
+	{ENTRY_ADJUST, "adjust", true},
+	{ENTRY_EXPIRE, "expire", false},
+	{ENTRY_HOLD, "hold", true},
+	{ENTRY_CAPTURE, "capture", true},
+	{ENTRY_RELEASE, "release", true},
+	{ENTRY_MATURE, "mature", false},
+	{ENTRY_REVERSE, "reverse", true},
+	{ENTRY_TRANSFER, "transfer", true},
 };
 
 const char *
@@ -70,13 +62,13 @@ entry_kind_name(int kind)
 	return NULL;
 }
 
-/* The kinds that can be asked for; only the engine knows what has expired. */
+/* The kinds that can be asked for. */
 bool
 entry_kind_parse(const char *name, EntryKind *kind)
 {
 	for (int i = 0; i < (int) lengthof(kinds); i++)
 	{
-		if (strcmp(kinds[i].name, name) == 0 && kinds[i].kind != ENTRY_EXPIRE)
+		if (strcmp(kinds[i].name, name) == 0 && kinds[i].asked)
 		{
 			*kind = kinds[i].kind;
 			return true;
@@ -85,34 +77,51 @@ entry_kind_parse(const char *name, EntryKind *kind)
 	return false;
 }
 
-/* A sale may earn nothing; nothing else may be of no points. */
-static bool
-amount_suits_kind(EntryKind kind, Points amount)
-{
-	switch (kind)
-	{
-		case ENTRY_ACCRUE:
-			return amount >= 0;
-		case ENTRY_DEPOSIT:
-			return amount > 0;
-		case ENTRY_REDEEM:
-			return amount < 0;
-		case ENTRY_ADJUST:
-			return amount != 0;
-		case ENTRY_EXPIRE:
-			return false;
-	}
-	return false;
-}
-
 /* ------------------------------------------------------------------------
  * One posting at once
  * ------------------------------------------------------------------------ */
 
-/* The bounds are those of the balance before; apply() has the same conditions. */
+static bool
+is_plain(const Posting *posting)
+{
+	switch (posting->kind)
+	{
+		case ENTRY_ACCRUE:
+			return posting->amount >= 0 && posting->available_at == 0 && posting->expires_at == 0;
+		case ENTRY_DEPOSIT:
+			return posting->amount > 0 && posting->available_at == 0 && posting->expires_at == 0;
+		case ENTRY_REDEEM:
+			return posting->amount < 0 && posting->amount != PG_INT64_MIN;
+		case ENTRY_ADJUST:
+			return posting->amount != 0 && posting->amount != PG_INT64_MIN &&
+				posting->available_at == 0 && posting->expires_at == 0;
+		default:
+			return false;
+	}
+}
+
+/* What is the posting's own of an entry. */
+static Entry
+entry_of(const Posting *posting)
+{
+	return (Entry) {
+		.account_id = posting->account_id,
+		.kind = posting->kind,
+		.amount = posting->amount,
+		.money = posting->money,
+		.has_money = posting->has_money,
+		.staff_id = posting->staff_id,
+		.member_id = posting->member_id,
+		.reference = posting->reference,
+		.detail = posting->detail,
+	};
+}
+
+/* The bounds are those of the balance before; apply_posting() has the same. */
 static bool
 post_at_once(int64 merchant_id, Posting *posting)
 {
+	Entry		entry = entry_of(posting);
 	Points		amount = posting->amount;
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
@@ -121,16 +130,18 @@ post_at_once(int64 merchant_id, Posting *posting)
 		TimestampTzGetDatum(GetCurrentTimestamp()),
 		PointsGetDatum(amount < 0 ? -amount : PG_INT64_MIN),
 		PointsGetDatum(amount > 0 ? PG_INT64_MAX - amount : PG_INT64_MAX),
+		PointerGetDatum(chain_content(merchant_id, &entry)),
 	};
+	bool		isnull;
 
-	if (amount == PG_INT64_MIN || !amount_suits_kind(posting->kind, amount) ||
-		plan_post(PLAN_ACCOUNT_POST, values, NULL) == 0)
+	if (plan_post(PLAN_ACCOUNT_POST, values, NULL) == 0)
 		return false;
+	entry.version = posting->version = plan_int64(0, 0);
+	entry.balance = posting->balance = plan_int64(0, 1);
+	entry.posted_at = posting->posted_at = plan_int64(0, 2);
+	entry.hash = DatumGetByteaPCopy(plan_datum(0, 3, &isnull));
 	posting->error = ERR_NONE;
-	posting->version = plan_int64(0, 0);
-	posting->balance = plan_int64(0, 1);
-	posting->posted_at = plan_int64(0, 2);
-	rows_insert_entry(merchant_id, posting);
+	rows_insert_entry(merchant_id, &entry);
 	return true;
 }
 
@@ -138,8 +149,8 @@ post_at_once(int64 merchant_id, Posting *posting)
  * A batch
  * ------------------------------------------------------------------------ */
 
-static Account *
-find_account(const Batch *batch, int64 account_id)
+Account *
+batch_account(const Batch *batch, int64 account_id)
 {
 	Account		key = {.account_id = account_id};
 
@@ -148,134 +159,217 @@ find_account(const Batch *batch, int64 account_id)
 	return bsearch(&key, batch->accounts, batch->naccounts, sizeof(Account), compare_accounts);
 }
 
-/* Lock the accounts that the postings name, each once, in ascending order. */
-static void
-batch_start(Batch *batch, int64 merchant_id, const Posting *postings, int n)
+const Terms *
+batch_terms(Batch *batch, const Account *account, TimestampTz at)
 {
-	Account    *accounts = palloc0(n * sizeof(Account));
-	int			distinct = 0;
-
-	for (int i = 0; i < n; i++)
-		accounts[i].account_id = postings[i].account_id;
-	qsort(accounts, n, sizeof(Account), compare_accounts);
-	for (int i = 0; i < n; i++)
-	{
-		if (distinct == 0 || accounts[i].account_id != accounts[distinct - 1].account_id)
-			accounts[distinct++] = accounts[i];
-	}
-
-	memset(batch, 0, sizeof(Batch));
-	batch->merchant_id = merchant_id;
-	batch->accounts = accounts;
-	batch->naccounts = distinct;
-	/* every account may have an expiry to book besides */
-	batch->entries = palloc((n + distinct) * sizeof(Posting *));
-	batch->lots = palloc(n * sizeof(Lot));
-	rows_lock_accounts(merchant_id, accounts, distinct);
-
-	/* Read after the locks: whoever held them has posted before this moment. */
-	batch->now = GetCurrentTimestamp();
+	return terms_at(&batch->terms, batch->merchant_id, account->program_id, at);
 }
 
-/* The account's next entry; its amount has been checked. */
-static void
-add_entry(Batch *batch, Account *account, Posting *posting)
+HTAB *
+batch_table(HTAB **table, Size entry_size)
 {
-	account->balance += posting->amount;
-	account->version++;
+	HASHCTL		control = {.keysize = sizeof(EntryKey),.entrysize = entry_size,.hcxt = CurrentMemoryContext};
+
+	if (*table == NULL)
+		*table = hash_create("entries of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return *table;
+}
+
+/* The account's next entry, whose amount it has been changed by. */
+Entry *
+batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
+{
+	Entry	   *added = palloc(sizeof(Entry));
+	bytea	   *content;
+
 	/* The clock may step back; the entries of an account do not. */
-	account->posted_at = Max(account->posted_at, batch->now);
+	account->posted_at = Max(account->posted_at, at);
+	account->version++;
 	account->changed = true;
 
-	posting->error = ERR_NONE;
-	posting->balance = account->balance;
-	posting->version = account->version;
-	posting->posted_at = account->posted_at;
-	batch->entries[batch->nentries++] = posting;
-}
-
-/* Called for each account that has points past their date. */
-static void
-book_expiry(void *context, Account *account, Points due)
-{
-	Posting    *expiry = palloc0(sizeof(Posting));
-
-	expiry->account_id = account->account_id;
-	expiry->kind = ENTRY_EXPIRE;
-	expiry->amount = -due;
-	account->lots_used += due;
-	account->expired += due;
-	add_entry(context, account, expiry);
-}
-
-/* When points that are added now expire, by the program of the account. */
-static TimestampTz
-expiry_for(Batch *batch, const Account *account)
-{
-	if (batch->terms_of != account->program_id)
+	*added = *entry;
+	added->account_id = account->account_id;
+	added->version = account->version;
+	added->balance = account->balance;
+	added->posted_at = account->posted_at;
+	content = chain_content(batch->merchant_id, added);
+	added->hash = account->hash = chain_hash(account->hash, added->version, added->balance, added->posted_at, content);
+	pfree(content);
+	if (batch->nentries == batch->allocated)
 	{
-		batch->expires_at = rows_expiry(batch->merchant_id, account->program_id, batch->now);
-		batch->terms_of = account->program_id;
+		batch->allocated *= 2;
+		batch->entries = repalloc_huge(batch->entries, batch->allocated * sizeof(Entry *));
 	}
-	return batch->expires_at;
+	batch->entries[batch->nentries++] = added;
+	return added;
+}
+
+static bool
+names_original(const Posting *posting)
+{
+	return posting->kind == ENTRY_REVERSE;
+}
+
+static bool
+names_aside(const Posting *posting)
+{
+	return posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE || posting->kind == ENTRY_REVERSE;
+}
+
+/* The entries that postings name, NULL if none does. */
+static EntryKey *
+named_entries(const Posting *postings, int n, bool (*names) (const Posting *), int *nkeys)
+{
+	EntryKey   *keys = NULL;
+
+	*nkeys = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!names(&postings[i]))
+			continue;
+		if (keys == NULL)
+			keys = palloc_extended(n * sizeof(EntryKey), MCXT_ALLOC_HUGE);
+		keys[(*nkeys)++] = (EntryKey) {postings[i].account_id, postings[i].origin};
+	}
+	return keys;
 }
 
 /*
- * Keep the lots of an account that has them.  What a shortened duration would
- * let expire before older points expires together with those: lots stay in the
- * order in which they were added, and nothing issued is ever shortened.
+ * Read what is to be undone.  Entries never change, so that needs no lock; and
+ * it says which other accounts are to be locked, those of undone transfers.
  */
 static void
-keep_lots(Batch *batch, Account *account, const Posting *posting)
+read_originals(Batch *batch, Posting *postings, int n)
 {
-	if (posting->kind == ENTRY_ACCRUE || posting->kind == ENTRY_DEPOSIT)
-		account->earned += posting->amount;
-	if (posting->amount > 0 && expiry_for(batch, account) != DT_NOEND)
+	int			nkeys;
+	EntryKey   *keys = named_entries(postings, n, names_original, &nkeys);
+
+	if (keys == NULL)
+		return;
+	rows_read_originals(batch->merchant_id, batch_table(&batch->originals, sizeof(Original)), keys, nkeys);
+	for (int i = 0; i < n; i++)
 	{
-		Lot		   *lot = &batch->lots[batch->nlots++];
+		EntryKey	key = {postings[i].account_id, postings[i].origin};
+		Original   *original;
 
-		account->lots_earned += posting->amount;
-		account->last_expiry = Max(account->last_expiry, batch->expires_at);
-		account->next_expiry = Min(account->next_expiry, account->last_expiry);
-		lot->account_id = account->account_id;
-		lot->expires_at = account->last_expiry;
-		lot->cumulative = account->lots_earned;
-		lot->version = posting->version;
+		if (!names_original(&postings[i]))
+			continue;
+		original = hash_search(batch->originals, &key, HASH_FIND, NULL);
+		if (original != NULL)
+			postings[i].peer_id = original->peer_id;
 	}
-	else if (posting->amount < 0)
-		account->lots_used += Min(-posting->amount, account->lots_earned - account->lots_used);
 }
 
-/* Points that will expire are counted for ever, so they have a range too. */
-static bool
-in_range(const Account *account, Points amount)
+static int
+compare_ids(const void *a, const void *b)
 {
-	Points		sum;
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
 
-	return points_add(account->balance, amount, &sum) &&
-		(!account->has_terms ||
-		 (points_add(account->earned, Max(amount, 0), &sum) &&
-		  points_add(account->lots_earned, Max(amount, 0), &sum)));
+	return (left > right) - (left < right);
 }
 
-/* In memory; nothing of a posting that fails stays behind in the account. */
+/* Lock the accounts that the postings name, each once, in ascending order. */
 static void
-apply(Batch *batch, Posting *posting, Account *account)
+lock_accounts(Batch *batch, const Posting *postings, int n)
 {
-	if (account->stored_version < 0)
-		posting->error = ERR_UNKNOWN_ACCOUNT;
-	else if (!amount_suits_kind(posting->kind, posting->amount))
-		posting->error = ERR_INVALID_AMOUNT;
-	else if (!in_range(account, posting->amount))
-		posting->error = ERR_BALANCE_OUT_OF_RANGE;
-	else if (posting->amount < 0 && account->balance + posting->amount < 0)
-		posting->error = ERR_INSUFFICIENT_POINTS;
-	else
+	int64	   *ids = palloc_extended(2 * n * sizeof(int64), MCXT_ALLOC_HUGE);
+	int			named = 0;
+	int			distinct = 0;
+
+	for (int i = 0; i < n; i++)
 	{
-		add_entry(batch, account, posting);
-		if (account->has_terms)
-			keep_lots(batch, account, posting);
+		ids[named++] = postings[i].account_id;
+		if (postings[i].peer_id != 0)
+			ids[named++] = postings[i].peer_id;
 	}
+	qsort(ids, named, sizeof(int64), compare_ids);
+	for (int i = 0; i < named; i++)
+	{
+		if (distinct == 0 || ids[i] != ids[distinct - 1])
+			ids[distinct++] = ids[i];
+	}
+	batch->naccounts = distinct;
+	batch->accounts = palloc_extended(distinct * sizeof(Account), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < distinct; i++)
+		batch->accounts[i].account_id = ids[i];
+	rows_lock_accounts(batch->merchant_id, batch->accounts, distinct);
+}
+
+/* Whether the posting needs of its accounts what only managed ones have. */
+static bool
+needs_managed(const Batch *batch, const Posting *posting)
+{
+	switch (posting->kind)
+	{
+		case ENTRY_HOLD:
+			return true;
+		case ENTRY_TRANSFER:
+		case ENTRY_REVERSE:
+			return posting->peer_id != 0 && (batch_account(batch, posting->account_id)->managed ||
+											 batch_account(batch, posting->peer_id)->managed);
+		default:
+			return posting->available_at != 0 || posting->expires_at != 0;
+	}
+}
+
+/* Accounts begin to be managed with the first posting that needs it. */
+static void
+adopt_accounts(Batch *batch, const Posting *postings, int n)
+{
+	Account    *adopted = NULL;
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		ids[] = {postings[i].account_id, postings[i].peer_id};
+
+		if (!needs_managed(batch, &postings[i]))
+			continue;
+		for (int j = 0; j < (int) lengthof(ids); j++)
+		{
+			Account    *account = ids[j] != 0 ? batch_account(batch, ids[j]) : NULL;
+
+			if (account == NULL || account->managed || account->stored_version < 0)
+				continue;
+			if (adopted == NULL)
+				adopted = palloc_extended(batch->naccounts * sizeof(Account), MCXT_ALLOC_HUGE);
+			account->managed = true;
+			account->due_at = DT_NOEND;
+			adopted[count++] = *account;
+		}
+	}
+	if (count == 0)
+		return;
+	rows_adopt(batch->merchant_id, adopted, count);
+	for (int i = 0; i < count; i++)
+		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
+}
+
+static void
+batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
+{
+	int			nkeys;
+	EntryKey   *keys;
+
+	memset(batch, 0, sizeof(Batch));
+	batch->merchant_id = merchant_id;
+	batch->allocated = Max(n, 8);
+	batch->entries = palloc_extended(batch->allocated * sizeof(Entry *), MCXT_ALLOC_HUGE);
+
+	read_originals(batch, postings, n);
+	lock_accounts(batch, postings, n);
+	/* Read after the locks: whoever held them has posted before this moment. */
+	batch->now = GetCurrentTimestamp();
+	adopt_accounts(batch, postings, n);
+
+	keys = named_entries(postings, n, names_original, &nkeys);
+	if (keys != NULL)
+		rows_read_reversals(merchant_id, batch->originals, keys, nkeys);
+	keys = named_entries(postings, n, names_aside, &nkeys);
+	if (keys != NULL)
+		rows_read_asides(merchant_id, batch_table(&batch->asides, sizeof(Aside)), keys, nkeys);
+	settle_accounts(batch, batch->now, true);
 }
 
 static void
@@ -283,7 +377,10 @@ batch_write(const Batch *batch)
 {
 	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
 	rows_insert_entries(batch->merchant_id, batch->entries, batch->nentries);
-	rows_insert_lots(batch->merchant_id, batch->lots, batch->nlots);
+	if (batch->asides != NULL)
+		rows_write_asides(batch->merchant_id, batch->asides);
+	if (batch->originals != NULL)
+		rows_insert_reversals(batch->merchant_id, batch->originals);
 }
 
 void
@@ -291,16 +388,15 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 {
 	Batch		batch;
 
-	if (n == 0 || (n == 1 && post_at_once(merchant_id, &postings[0])))
+	if (n == 0 || (n == 1 && is_plain(&postings[0]) && post_at_once(merchant_id, &postings[0])))
 		return;
 	batch_start(&batch, merchant_id, postings, n);
-	rows_settle_due(merchant_id, batch.accounts, batch.naccounts, batch.now, book_expiry, &batch);
 	for (int i = 0; i < n; i++)
-		apply(&batch, &postings[i], find_account(&batch, postings[i].account_id));
+		postings[i].error = apply_posting(&batch, &postings[i], batch_account(&batch, postings[i].account_id));
 	batch_write(&batch);
 }
 
-/* Book what these accounts have past its date, and nothing else. */
+/* Book what is due in these accounts, and nothing else. */
 void
 ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 {
@@ -310,6 +406,25 @@ ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 	for (int i = 0; i < n; i++)
 		postings[i].account_id = account_ids[i];
 	batch_start(&batch, merchant_id, postings, n);
-	rows_settle_due(merchant_id, batch.accounts, batch.naccounts, batch.now, book_expiry, &batch);
 	batch_write(&batch);
+}
+
+/* What an account has at a moment that is not before its newest entry. */
+bool
+ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *state)
+{
+	Account		account = {.account_id = account_id};
+	Batch		batch = {.merchant_id = merchant_id,.now = at,.accounts = &account,.naccounts = 1};
+
+	if (!rows_read_account(merchant_id, &account))
+		return false;
+	batch.allocated = 8;
+	batch.entries = palloc(batch.allocated * sizeof(Entry *));
+	settle_accounts(&batch, at, false);
+	state->balance = account.balance;
+	state->held = account.held;
+	state->pending = account.pending;
+	state->expired = account.expired;
+	state->lots = account.lots;
+	return true;
 }

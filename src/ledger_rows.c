@@ -2,8 +2,9 @@
  * ledger_rows.c
  *		The rows of the ledger, as the engine reads and writes them.
  *
- * Everything is one statement for a whole batch.  Accounts that keep no lots
- * are written by a statement that does not know of lots.
+ * Everything is one statement for a whole batch.  Accounts that are not managed
+ * are written by a statement that knows of nothing else, and so are entries
+ * that have no more than such accounts' entries have.
  */
 #include "postgres.h"
 
@@ -54,7 +55,8 @@ column_array(const Column *column, int rows)
 	char		align = TYPALIGN_DOUBLE;
 	int			lower = 1;
 
-	if (column->type == TEXTOID || column->type == JSONOID)
+	if (column->type == TEXTOID || column->type == JSONOID || column->type == BYTEAOID ||
+		column->type == plan_lots_oid())
 	{
 		length = -1;
 		byval = false;
@@ -65,6 +67,11 @@ column_array(const Column *column, int rows)
 		length = sizeof(int16);
 		align = TYPALIGN_SHORT;
 	}
+	else if (column->type == BOOLOID)
+	{
+		length = sizeof(bool);
+		align = TYPALIGN_CHAR;
+	}
 	return PointerGetDatum(construct_md_array(column->values, column->nulls, 1, &rows, &lower,
 											  column->type, length, byval, align));
 }
@@ -72,7 +79,7 @@ column_array(const Column *column, int rows)
 static void
 columns_write(PlanId plan, int64 merchant_id, const Column *columns, int ncolumns, int rows)
 {
-	Datum		values[16] = {Int64GetDatum(merchant_id)};
+	Datum		values[24] = {Int64GetDatum(merchant_id)};
 
 	Assert(ncolumns < (int) lengthof(values));
 	for (int c = 0; c < ncolumns; c++)
@@ -94,7 +101,7 @@ columns_set(Column *columns, int ncolumns, int row, const Datum *values, const b
 }
 
 static Datum
-account_ids(const Account *accounts, int n)
+id_array(const int64 *ids, int n)
 {
 	Column		column;
 	Oid			type = INT8OID;
@@ -102,15 +109,41 @@ account_ids(const Account *accounts, int n)
 	columns_start(&column, &type, 1, n);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		id = Int64GetDatum(accounts[i].account_id);
+		Datum		id = Int64GetDatum(ids[i]);
 
 		columns_set(&column, 1, i, &id, NULL);
 	}
 	return column_array(&column, n);
 }
 
+static Datum
+account_ids(const Account *accounts, int n)
+{
+	int64	   *ids = palloc(n * sizeof(int64));
+
+	for (int i = 0; i < n; i++)
+		ids[i] = accounts[i].account_id;
+	return id_array(ids, n);
+}
+
+/* The two columns of entries' keys. */
+static void
+key_arrays(const EntryKey *keys, int n, Datum *values)
+{
+	int64	   *ids = palloc(n * sizeof(int64));
+	int64	   *versions = palloc(n * sizeof(int64));
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = keys[i].account_id;
+		versions[i] = keys[i].version;
+	}
+	values[0] = id_array(ids, n);
+	values[1] = id_array(versions, n);
+}
+
 /* ------------------------------------------------------------------------
- * Reading
+ * Reading accounts
  * ------------------------------------------------------------------------ */
 
 static int64
@@ -123,6 +156,17 @@ int64_or(uint64 row, int column, int64 otherwise)
 }
 
 static void
+lots_or_none(uint64 row, int column, Lots *lots)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	memset(lots, 0, sizeof(Lots));
+	if (!isnull)
+		lots_read(value, lots);
+}
+
+static void
 read_account(uint64 row, Account *account)
 {
 	bool		isnull;
@@ -131,16 +175,19 @@ read_account(uint64 row, Account *account)
 	account->version = account->stored_version = plan_int64(row, 2);
 	account->posted_at = plan_int64(row, 3);
 	account->program_id = plan_int64(row, 4);
-	(void) plan_datum(row, 5, &isnull);
-	account->has_terms = !isnull;
-	if (!account->has_terms)
+	account->hash = DatumGetByteaPCopy(plan_datum(row, 5, &isnull));
+	account->may_owe = account->balance < 0;
+	(void) plan_datum(row, 6, &isnull);
+	account->managed = !isnull;
+	if (!account->managed)
 		return;
-	account->earned = plan_int64(row, 5);
-	account->expired = plan_int64(row, 6);
-	account->lots_earned = plan_int64(row, 7);
-	account->lots_used = plan_int64(row, 8);
-	account->next_expiry = int64_or(row, 9, DT_NOEND);
-	account->last_expiry = int64_or(row, 10, DT_NOBEGIN);
+	account->earned = plan_int64(row, 6);
+	account->expired = int64_or(row, 7, 0);
+	account->held = int64_or(row, 8, 0);
+	account->pending = int64_or(row, 9, 0);
+	account->due_at = int64_or(row, 10, DT_NOEND);
+	lots_or_none(row, 11, &account->lots);
+	lots_or_none(row, 12, &account->qualifying);
 }
 
 /*
@@ -167,92 +214,193 @@ rows_lock_accounts(int64 merchant_id, Account *accounts, int n)
 	}
 }
 
-/*
- * For the accounts that may have points past their date, look at the newest
- * lot that is, and at the oldest that is not: two index entries each, however
- * many lots there are.
- */
-void
-rows_settle_due(int64 merchant_id, Account *accounts, int n, TimestampTz now,
-				void (*settle) (void *context, Account *account, Points due), void *context)
+/* To be looked at only. */
+bool
+rows_read_account(int64 merchant_id, Account *account)
 {
-	Account    *due = palloc(n * sizeof(Account));
-	Datum		values[3] = {Int64GetDatum(merchant_id), 0, TimestampTzGetDatum(now)};
-	uint64		found;
-	int			ndue = 0;
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id)};
 
-	for (int i = 0; i < n; i++)
-	{
-		if (accounts[i].has_terms && accounts[i].next_expiry <= now)
-			due[ndue++] = accounts[i];
-	}
-	if (ndue == 0)
-		return;
-	values[1] = account_ids(due, ndue);
-	found = plan_write(PLAN_LOTS_DUE, values, NULL);
-	for (uint64 row = 0; row < found; row++)
-	{
-		Account		key = {.account_id = plan_int64(row, 0)};
-		Account    *account = bsearch(&key, accounts, n, sizeof(Account), compare_accounts);
-		Points		past = int64_or(row, 1, 0);
-
-		account->next_expiry = int64_or(row, 2, DT_NOEND);
-		account->changed = true;
-		if (past > account->lots_used)
-			settle(context, account, past - account->lots_used);
-	}
+	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+		return false;
+	read_account(0, account);
+	return true;
 }
 
-/* When points of the program that are added now expire; DT_NOEND: never. */
-TimestampTz
-rows_expiry(int64 merchant_id, int64 program_id, TimestampTz now)
+/* What accounts that were not managed have earned so far. */
+void
+rows_adopt(int64 merchant_id, Account *accounts, int n)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), TimestampTzGetDatum(now)};
+	Datum		values[] = {Int64GetDatum(merchant_id), account_ids(accounts, n)};
+	uint64		found = plan_write(PLAN_ACCOUNTS_EARNED, values, NULL);
 
-	if (plan_write(PLAN_PROGRAM_EXPIRY, values, NULL) == 0)
-		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
-	return int64_or(0, 0, DT_NOEND);
+	for (uint64 row = 0; row < found; row++)
+		accounts[plan_int64(row, 0) - 1].earned = plan_int64(row, 1);
 }
 
 /* ------------------------------------------------------------------------
- * Writing
+ * Reading what is set aside, and what is to be undone
  * ------------------------------------------------------------------------ */
 
-#define PLAIN_COLUMNS 4
-#define TERMS_COLUMNS 10
+/* What the batch knows already stays as it is. */
+static Aside *
+read_aside(uint64 row, HTAB *asides)
+{
+	EntryKey	key = {plan_int64(row, 0), plan_int64(row, 1)};
+	bool		found;
+	Aside	   *aside = hash_search(asides, &key, HASH_ENTER, &found);
+
+	if (found)
+		return aside;
+	aside->kind = plan_int64(row, 2);
+	aside->amount = plan_int64(row, 3);
+	aside->remaining = plan_int64(row, 4);
+	aside->due_at = int64_or(row, 5, DT_NOEND);
+	lots_or_none(row, 6, &aside->lots);
+	aside->changed = false;
+	return aside;
+}
+
+void
+rows_read_asides(int64 merchant_id, HTAB *asides, const EntryKey *keys, int n)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	uint64		found;
+
+	key_arrays(keys, n, values + 1);
+	found = plan_write(PLAN_ASIDES_FIND, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+		read_aside(row, asides);
+}
+
+/*
+ * What is due in the accounts, by account and time, and of each account the
+ * one that is due next.
+ */
+void
+rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_ids, int n, TimestampTz now, bool locked,
+			  void (*take) (void *context, Aside *aside), void *context)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), id_array(account_ids, n), TimestampTzGetDatum(now)};
+	uint64		found = locked ? plan_write(PLAN_ASIDES_DUE, values, NULL) : plan_read(PLAN_ASIDES_DUE, values, NULL);
+	Aside	  **due = palloc_extended(Max(found, 1) * sizeof(Aside *), MCXT_ALLOC_HUGE);
+
+	for (uint64 row = 0; row < found; row++)
+		due[row] = read_aside(row, asides);
+	for (uint64 i = 0; i < found; i++)
+		take(context, due[i]);
+}
+
+void
+rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	uint64		found;
+
+	key_arrays(keys, n, values + 1);
+	found = plan_write(PLAN_ENTRIES_FIND, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		EntryKey	key = {plan_int64(row, 0), plan_int64(row, 1)};
+		Original   *original = hash_search(originals, &key, HASH_ENTER, NULL);
+		bool		isnull;
+
+		original->kind = plan_int64(row, 2);
+		original->amount = plan_int64(row, 3);
+		original->aside = int64_or(row, 4, 0);
+		original->money = int64_or(row, 5, 0);
+		(void) plan_datum(row, 5, &isnull);
+		original->has_money = !isnull;
+		original->posted_at = plan_int64(row, 6);
+		original->origin = int64_or(row, 7, 0);
+		original->peer_id = int64_or(row, 8, 0);
+		lots_or_none(row, 9, &original->lots);
+		original->reversals = NULL;
+	}
+}
+
+void
+rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	uint64		found;
+
+	key_arrays(keys, n, values + 1);
+	found = plan_write(PLAN_REVERSALS_FIND, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		EntryKey	key = {plan_int64(row, 0), plan_int64(row, 1)};
+		Original   *original = hash_search(originals, &key, HASH_FIND, NULL);
+		Reversal   *part = palloc0(sizeof(Reversal));
+		bool		isnull;
+
+		if (original == NULL)
+			elog(ERROR, "what was undone is no entry");
+		part->reference = plan_text(row, 2);
+		part->reversed_by = plan_int64(row, 3);
+		part->amount = plan_int64(row, 4);
+		part->money = int64_or(row, 5, 0);
+		(void) plan_datum(row, 5, &isnull);
+		part->has_money = !isnull;
+		part->balance = plan_int64(row, 6);
+		part->next = original->reversals;
+		original->reversals = part;
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Writing accounts
+ * ------------------------------------------------------------------------ */
+
+#define PLAIN_COLUMNS 6
+#define MANAGED_COLUMNS 13
 
 static void
-write_accounts(int64 merchant_id, const Account *accounts, int n, bool has_terms)
+account_row(const Account *account, Datum *values, bool *nulls)
+{
+	memset(nulls, 0, MANAGED_COLUMNS * sizeof(bool));
+	values[0] = Int64GetDatum(account->account_id);
+	values[1] = PointsGetDatum(account->balance);
+	values[2] = Int64GetDatum(account->version);
+	values[3] = TimestampTzGetDatum(account->posted_at);
+	values[4] = PointerGetDatum(account->hash);
+	values[5] = BoolGetDatum(account->may_owe);
+	if (!account->managed)
+		return;
+	values[6] = PointsGetDatum(account->earned);
+	values[7] = PointsGetDatum(account->expired);
+	values[8] = PointsGetDatum(account->held);
+	values[9] = PointsGetDatum(account->pending);
+	values[10] = TimestampTzGetDatum(account->due_at);
+	nulls[10] = TIMESTAMP_NOT_FINITE(account->due_at);
+	nulls[11] = account->lots.n == 0;
+	values[11] = nulls[11] ? (Datum) 0 : lots_pack(&account->lots);
+	nulls[12] = account->qualifying.n == 0;
+	values[12] = nulls[12] ? (Datum) 0 : lots_pack(&account->qualifying);
+}
+
+static void
+write_accounts(int64 merchant_id, const Account *accounts, int n, bool managed)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[TERMS_COLUMNS] = {INT8OID, points, INT8OID, TIMESTAMPTZOID,
-		points, points, points, points, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	Column		columns[TERMS_COLUMNS];
-	int			ncolumns = has_terms ? TERMS_COLUMNS : PLAIN_COLUMNS;
+	Oid			types[MANAGED_COLUMNS] = {INT8OID, points, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+		points, points, points, points, TIMESTAMPTZOID, plan_lots_oid(), plan_lots_oid()};
+	Column		columns[MANAGED_COLUMNS];
+	int			ncolumns = managed ? MANAGED_COLUMNS : PLAIN_COLUMNS;
 	int			changed = 0;
 
 	columns_start(columns, types, ncolumns, n);
 	for (int i = 0; i < n; i++)
 	{
-		const Account *account = &accounts[i];
-		Datum		row[TERMS_COLUMNS] = {
-			Int64GetDatum(account->account_id),
-			PointsGetDatum(account->balance),
-			Int64GetDatum(account->version),
-			TimestampTzGetDatum(account->posted_at),
-			PointsGetDatum(account->earned),
-			PointsGetDatum(account->expired),
-			PointsGetDatum(account->lots_earned),
-			PointsGetDatum(account->lots_used),
-			TimestampTzGetDatum(account->next_expiry),
-			TimestampTzGetDatum(account->last_expiry),
-		};
+		Datum		row[MANAGED_COLUMNS];
+		bool		nulls[MANAGED_COLUMNS];
 
-		if (account->changed && account->has_terms == has_terms)
-			columns_set(columns, ncolumns, changed++, row, NULL);
+		if (!accounts[i].changed || accounts[i].managed != managed)
+			continue;
+		account_row(&accounts[i], row, nulls);
+		columns_set(columns, ncolumns, changed++, row, nulls);
 	}
 	if (changed > 0)
-		columns_write(has_terms ? PLAN_ACCOUNTS_UPDATE_TERMS : PLAN_ACCOUNTS_UPDATE,
+		columns_write(managed ? PLAN_ACCOUNTS_UPDATE_MANAGED : PLAN_ACCOUNTS_UPDATE,
 					  merchant_id, columns, ncolumns, changed);
 }
 
@@ -260,96 +408,200 @@ void
 rows_update_accounts(int64 merchant_id, const Account *accounts, int n)
 {
 	bool		plain = false;
-	bool		terms = false;
+	bool		managed = false;
 
 	for (int i = 0; i < n; i++)
 	{
-		plain |= !accounts[i].has_terms;
-		terms |= accounts[i].has_terms;
+		plain |= !accounts[i].managed;
+		managed |= accounts[i].managed;
 	}
 	if (plain)
 		write_accounts(merchant_id, accounts, n, false);
-	if (terms)
+	if (managed)
 		write_accounts(merchant_id, accounts, n, true);
 }
 
-/* The columns of loyalty.entry after the merchant, in their order. */
-#define ENTRY_COLUMNS 10
+/* ------------------------------------------------------------------------
+ * Writing entries
+ * ------------------------------------------------------------------------ */
+
+/* The columns of loyalty.entry after the merchant, those that all have first. */
+#define ENTRY_COLUMNS 11
+#define ENTRY_COLUMNS_ALL 17
 
 static void
-entry_row(const Posting *posting, Datum *values, bool *nulls)
+entry_row(const Entry *entry, Datum *values, bool *nulls)
 {
-	memset(nulls, 0, ENTRY_COLUMNS * sizeof(bool));
-	values[0] = Int64GetDatum(posting->account_id);
-	values[1] = Int64GetDatum(posting->version);
-	values[2] = PointsGetDatum(posting->amount);
-	values[3] = PointsGetDatum(posting->balance);
-	values[4] = TimestampTzGetDatum(posting->posted_at);
-	values[5] = Int64GetDatum(posting->staff_id);
-	nulls[5] = posting->staff_id == 0;
-	values[6] = PointsGetDatum(posting->money);
-	nulls[6] = !posting->has_money;
-	values[7] = Int16GetDatum(posting->kind);
-	values[8] = PointerGetDatum(posting->reference);
-	nulls[8] = posting->reference == NULL;
-	values[9] = PointerGetDatum(posting->detail);
-	nulls[9] = posting->detail == NULL;
+	memset(nulls, 0, ENTRY_COLUMNS_ALL * sizeof(bool));
+	values[0] = Int64GetDatum(entry->account_id);
+	values[1] = Int64GetDatum(entry->version);
+	values[2] = PointsGetDatum(entry->amount);
+	values[3] = PointsGetDatum(entry->balance);
+	values[4] = TimestampTzGetDatum(entry->posted_at);
+	values[5] = Int64GetDatum(entry->staff_id);
+	nulls[5] = entry->staff_id == 0;
+	values[6] = PointsGetDatum(entry->money);
+	nulls[6] = !entry->has_money;
+	values[7] = Int16GetDatum(entry->kind);
+	values[8] = PointerGetDatum(entry->reference);
+	nulls[8] = entry->reference == NULL;
+	values[9] = PointerGetDatum(entry->detail);
+	nulls[9] = entry->detail == NULL;
+	values[10] = PointerGetDatum(entry->hash);
+	values[11] = PointsGetDatum(entry->aside);
+	nulls[11] = entry->aside == 0;
+	values[12] = Int64GetDatum(entry->origin);
+	nulls[12] = entry->origin == 0;
+	values[13] = Int64GetDatum(entry->peer_id);
+	nulls[13] = entry->peer_id == 0;
+	values[14] = Int64GetDatum(entry->member_id);
+	nulls[14] = entry->member_id == 0;
+	values[15] = Int64GetDatum(entry->rules);
+	nulls[15] = entry->rules == 0;
+	values[16] = entry->lots;
+	nulls[16] = entry->lots == (Datum) 0;
 }
 
-void
-rows_insert_entry(int64 merchant_id, const Posting *posting)
+static bool
+has_all_columns(const Entry *entry)
 {
-	Datum		values[1 + ENTRY_COLUMNS] = {Int64GetDatum(merchant_id)};
-	bool		isnull[ENTRY_COLUMNS];
+	return entry->aside != 0 || entry->origin != 0 || entry->peer_id != 0 || entry->member_id != 0 ||
+		entry->rules != 0 || entry->lots != (Datum) 0;
+}
+
+/* One that has no more than the columns that all have. */
+void
+rows_insert_entry(int64 merchant_id, const Entry *entry)
+{
+	Datum		values[1 + ENTRY_COLUMNS_ALL] = {Int64GetDatum(merchant_id)};
+	bool		isnull[ENTRY_COLUMNS_ALL];
 	char		nulls[1 + ENTRY_COLUMNS] = {' '};
 
-	entry_row(posting, values + 1, isnull);
+	entry_row(entry, values + 1, isnull);
 	for (int i = 0; i < ENTRY_COLUMNS; i++)
 		nulls[1 + i] = isnull[i] ? 'n' : ' ';
 	plan_post(PLAN_ENTRY_INSERT, values, nulls);
 }
 
 void
-rows_insert_entries(int64 merchant_id, Posting *const *postings, int n)
+rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[ENTRY_COLUMNS] = {INT8OID, INT8OID, points, points, TIMESTAMPTZOID, INT8OID, points,
-		INT2OID, TEXTOID, JSONOID};
-	Column		columns[ENTRY_COLUMNS];
+	Oid			types[ENTRY_COLUMNS_ALL] = {INT8OID, INT8OID, points, points, TIMESTAMPTZOID, INT8OID, points,
+		INT2OID, TEXTOID, JSONOID, BYTEAOID, points, INT8OID, INT8OID, INT8OID, INT8OID, plan_lots_oid()};
+	Column		columns[ENTRY_COLUMNS_ALL];
+	int			ncolumns = ENTRY_COLUMNS;
 
 	if (n == 0)
 		return;
-	columns_start(columns, types, ENTRY_COLUMNS, n);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		row[ENTRY_COLUMNS];
-		bool		nulls[ENTRY_COLUMNS];
-
-		entry_row(postings[i], row, nulls);
-		columns_set(columns, ENTRY_COLUMNS, i, row, nulls);
+		if (has_all_columns(entries[i]))
+			ncolumns = ENTRY_COLUMNS_ALL;
 	}
-	columns_write(PLAN_ENTRIES_INSERT, merchant_id, columns, ENTRY_COLUMNS, n);
+	columns_start(columns, types, ncolumns, n);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		row[ENTRY_COLUMNS_ALL];
+		bool		nulls[ENTRY_COLUMNS_ALL];
+
+		entry_row(entries[i], row, nulls);
+		columns_set(columns, ncolumns, i, row, nulls);
+	}
+	columns_write(ncolumns == ENTRY_COLUMNS ? PLAN_ENTRIES_INSERT : PLAN_ENTRIES_INSERT_ALL,
+				  merchant_id, columns, ncolumns, n);
+}
+
+/* ------------------------------------------------------------------------
+ * Writing what is set aside, and what was undone
+ * ------------------------------------------------------------------------ */
+
+#define ASIDE_COLUMNS 7
+
+void
+rows_write_asides(int64 merchant_id, HTAB *asides)
+{
+	Oid			points = plan_points_oid();
+	Oid			types[ASIDE_COLUMNS] = {INT8OID, INT8OID, INT2OID, points, points, TIMESTAMPTZOID, plan_lots_oid()};
+	Column		columns[ASIDE_COLUMNS];
+	HASH_SEQ_STATUS all;
+	Aside	   *aside;
+	int			changed = 0;
+
+	columns_start(columns, types, ASIDE_COLUMNS, Max(hash_get_num_entries(asides), 1));
+	hash_seq_init(&all, asides);
+	while ((aside = hash_seq_search(&all)) != NULL)
+	{
+		bool		nulls[ASIDE_COLUMNS] = {false};
+		Datum		row[ASIDE_COLUMNS] = {
+			Int64GetDatum(aside->key.account_id),
+			Int64GetDatum(aside->key.version),
+			Int16GetDatum(aside->kind),
+			PointsGetDatum(aside->amount),
+			PointsGetDatum(aside->remaining),
+			TimestampTzGetDatum(aside->due_at),
+		};
+
+		if (!aside->changed)
+			continue;
+		nulls[5] = TIMESTAMP_NOT_FINITE(aside->due_at);
+		nulls[6] = aside->lots.n == 0;
+		row[6] = nulls[6] ? (Datum) 0 : lots_pack(&aside->lots);
+		columns_set(columns, ASIDE_COLUMNS, changed++, row, nulls);
+	}
+	if (changed > 0)
+		columns_write(PLAN_ASIDES_WRITE, merchant_id, columns, ASIDE_COLUMNS, changed);
+}
+
+#define REVERSAL_COLUMNS 7
+
+static void
+reversal_row(const Original *original, const Reversal *part, Datum *row, bool *nulls)
+{
+	memset(nulls, 0, REVERSAL_COLUMNS * sizeof(bool));
+	row[0] = Int64GetDatum(original->key.account_id);
+	row[1] = Int64GetDatum(original->key.version);
+	row[2] = CStringGetTextDatum(part->reference);
+	row[3] = Int64GetDatum(part->reversed_by);
+	row[4] = PointsGetDatum(part->amount);
+	row[5] = PointsGetDatum(part->money);
+	nulls[5] = !part->has_money;
+	row[6] = PointsGetDatum(part->balance);
 }
 
 void
-rows_insert_lots(int64 merchant_id, const Lot *lots, int n)
+rows_insert_reversals(int64 merchant_id, HTAB *originals)
 {
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID, plan_points_oid(), INT8OID};
-	Column		columns[lengthof(types)];
+	Oid			points = plan_points_oid();
+	Oid			types[REVERSAL_COLUMNS] = {INT8OID, INT8OID, TEXTOID, INT8OID, points, points, points};
+	Column		columns[REVERSAL_COLUMNS];
+	HASH_SEQ_STATUS all;
+	Original   *original;
+	int			added = 0;
 
-	if (n == 0)
-		return;
-	columns_start(columns, types, lengthof(types), n);
-	for (int i = 0; i < n; i++)
+	hash_seq_init(&all, originals);
+	while ((original = hash_seq_search(&all)) != NULL)
 	{
-		Datum		row[] = {
-			Int64GetDatum(lots[i].account_id),
-			TimestampTzGetDatum(lots[i].expires_at),
-			PointsGetDatum(lots[i].cumulative),
-			Int64GetDatum(lots[i].version),
-		};
-
-		columns_set(columns, lengthof(types), i, row, NULL);
+		for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+			added += part->is_new;
 	}
-	columns_write(PLAN_LOTS_INSERT, merchant_id, columns, lengthof(types), n);
+	if (added == 0)
+		return;
+	columns_start(columns, types, REVERSAL_COLUMNS, added);
+	added = 0;
+	hash_seq_init(&all, originals);
+	while ((original = hash_seq_search(&all)) != NULL)
+	{
+		for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+		{
+			Datum		row[REVERSAL_COLUMNS];
+			bool		nulls[REVERSAL_COLUMNS];
+
+			if (!part->is_new)
+				continue;
+			reversal_row(original, part, row, nulls);
+			columns_set(columns, REVERSAL_COLUMNS, added++, row, nulls);
+		}
+	}
+	columns_write(PLAN_REVERSALS_INSERT, merchant_id, columns, REVERSAL_COLUMNS, added);
 }

@@ -5,45 +5,70 @@
 #ifndef LOYALTY_LEDGER_ROWS_H
 #define LOYALTY_LEDGER_ROWS_H
 
-#include "ledger.h"
+#include "account.h"
+#include "utils/hsearch.h"
 
-/* An account in memory: what was read, and what is to be written. */
-typedef struct Account
+/* What names an entry within a merchant; the key of the two tables below. */
+typedef struct EntryKey
 {
 	int64		account_id;
-	int64		program_id;
-	int64		stored_version; /* -1: there is no such account */
 	int64		version;
-	Points		balance;
-	TimestampTz posted_at;
+} EntryKey;
+
+/* Points that an entry set aside. */
+typedef struct Aside
+{
+	EntryKey	key;
+	EntryKind	kind;
+	Points		amount;
+	Points		remaining;
+	Lots		lots;
+	TimestampTz due_at;			/* DT_NOEND: never */
 	bool		changed;
+} Aside;
 
-	/* only if the program expires points or ranks members */
-	bool		has_terms;
-	Points		earned;
-	Points		expired;
-	Points		lots_earned;
-	Points		lots_used;
-	TimestampTz next_expiry;	/* DT_NOEND: none */
-	TimestampTz last_expiry;	/* DT_NOBEGIN: none */
-} Account;
-
-typedef struct Lot
+/* One part of an entry that has been undone. */
+typedef struct Reversal
 {
-	int64		account_id;
-	TimestampTz expires_at;
-	Points		cumulative;
-	int64		version;
-} Lot;
+	char	   *reference;
+	int64		reversed_by;
+	Points		amount;
+	Points		money;
+	bool		has_money;
+	Points		balance;
+	bool		is_new;
+	struct Reversal *next;
+} Reversal;
+
+/* An entry that is to be undone, and what of it has been. */
+typedef struct Original
+{
+	EntryKey	key;
+	EntryKind	kind;
+	Points		amount;
+	Points		aside;
+	Points		money;
+	bool		has_money;
+	TimestampTz posted_at;
+	int64		origin;
+	int64		peer_id;
+	Lots		lots;
+	Reversal   *reversals;
+} Original;
 
 extern int	compare_accounts(const void *a, const void *b);
 extern void rows_lock_accounts(int64 merchant_id, Account *accounts, int n);
-extern void rows_settle_due(int64 merchant_id, Account *accounts, int n, TimestampTz now,
-							void (*settle) (void *context, Account *account, Points due), void *context);
-extern TimestampTz rows_expiry(int64 merchant_id, int64 program_id, TimestampTz now);
+extern bool rows_read_account(int64 merchant_id, Account *account);
+extern void rows_adopt(int64 merchant_id, Account *accounts, int n);
+extern void rows_read_asides(int64 merchant_id, HTAB *asides, const EntryKey *keys, int n);
+extern void rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_ids, int n, TimestampTz now,
+						  bool locked, void (*take) (void *context, Aside *aside), void *context);
+extern void rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
 extern void rows_update_accounts(int64 merchant_id, const Account *accounts, int n);
-extern void rows_insert_entry(int64 merchant_id, const Posting *posting);
-extern void rows_insert_entries(int64 merchant_id, Posting *const *postings, int n);
-extern void rows_insert_lots(int64 merchant_id, const Lot *lots, int n);
+extern void rows_insert_entry(int64 merchant_id, const Entry *entry);
+extern void rows_insert_entries(int64 merchant_id, Entry *const *entries, int n);
+extern void rows_write_asides(int64 merchant_id, HTAB *asides);
+extern void rows_insert_reversals(int64 merchant_id, HTAB *originals);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * ledger_sql.c
- *		The engine as SQL functions: post, post_batch, entry_kind.
+ *		The engine as SQL functions.
  */
 #include "postgres.h"
 
@@ -9,12 +9,14 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "ledger.h"
+#include "lots.h"
 #include "miscadmin.h"
 #include "plan.h"
 #include "request.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(loyalty_entry_kind);
 
@@ -38,34 +40,155 @@ kind_argument(text *name)
 	return kind;
 }
 
-static void
-posting_fingerprint(StringInfo fingerprint, const Posting *posting)
+/* ------------------------------------------------------------------------
+ * One posting
+ * ------------------------------------------------------------------------ */
+
+/* Where a function has what a posting is made of; 0: it has none. */
+typedef struct Signature
 {
-	fingerprint_start(fingerprint, "post");
+	const char *name;
+	EntryKind	kind;			/* unless the caller says */
+	bool		amount_required;
+	int			kind_at;
+	int			amount;
+	int			reference;
+	int			staff_id;
+	int			money;
+	int			idempotency_key;
+	int			member_id;
+	int			available_at;
+	int			expires_at;
+	int			origin;
+	int			peer_id;
+} Signature;
+
+static bool
+given(FunctionCallInfo fcinfo, int argument)
+{
+	return argument != 0 && !PG_ARGISNULL(argument);
+}
+
+static int64
+int64_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return given(fcinfo, argument) ? PG_GETARG_INT64(argument) : 0;
+}
+
+/* 0 stands for none, so the moment that is 0 is taken for the next one. */
+static TimestampTz
+moment_of(TimestampTz at)
+{
+	return at == 0 ? 1 : at;
+}
+
+static TimestampTz
+moment_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return given(fcinfo, argument) ? moment_of(PG_GETARG_TIMESTAMPTZ(argument)) : 0;
+}
+
+static void
+required(FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		raise_error(ERR_INVALID_ARGUMENT);
+}
+
+static void
+posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *posting)
+{
+	required(fcinfo, 0);
+	required(fcinfo, 1);
+	if (signature->kind_at != 0)
+		required(fcinfo, signature->kind_at);
+	if (signature->origin != 0)
+		required(fcinfo, signature->origin);
+	if (signature->peer_id != 0)
+		required(fcinfo, signature->peer_id);
+	if (signature->amount_required)
+		required(fcinfo, signature->amount);
+
+	memset(posting, 0, sizeof(Posting));
+	posting->account_id = PG_GETARG_INT64(1);
+	posting->kind = signature->kind_at != 0 ? kind_argument(PG_GETARG_TEXT_PP(signature->kind_at)) : signature->kind;
+	posting->amount = int64_argument(fcinfo, signature->amount);
+	posting->reference = given(fcinfo, signature->reference) ? PG_GETARG_TEXT_PP(signature->reference) : NULL;
+	posting->staff_id = int64_argument(fcinfo, signature->staff_id);
+	posting->has_money = given(fcinfo, signature->money);
+	posting->money = int64_argument(fcinfo, signature->money);
+	posting->member_id = int64_argument(fcinfo, signature->member_id);
+	posting->available_at = moment_argument(fcinfo, signature->available_at);
+	posting->expires_at = moment_argument(fcinfo, signature->expires_at);
+	posting->origin = int64_argument(fcinfo, signature->origin);
+	posting->peer_id = int64_argument(fcinfo, signature->peer_id);
+
+	/* there is a function for each of the other kinds */
+	if (signature->kind_at != 0 && posting->kind > ENTRY_ADJUST)
+		raise_error(ERR_INVALID_ARGUMENT);
+	/* all that is left is NULL here, and 0 to the engine */
+	if (posting->amount == 0 && given(fcinfo, signature->amount) && posting->kind > ENTRY_ADJUST)
+		raise_error(ERR_INVALID_AMOUNT);
+	if (posting->peer_id == 0 && signature->peer_id != 0)
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+}
+
+static void
+add_number(StringInfo fingerprint, const char *name, int64 value)
+{
+	if (value != 0)
+		fingerprint_add(fingerprint, name, psprintf(INT64_FORMAT, value));
+}
+
+static void
+posting_fingerprint(StringInfo fingerprint, const char *name, const Posting *posting)
+{
+	fingerprint_start(fingerprint, name);
 	fingerprint_add(fingerprint, "account_id", psprintf(INT64_FORMAT, posting->account_id));
 	fingerprint_add(fingerprint, "kind", entry_kind_name(posting->kind));
 	fingerprint_add(fingerprint, "amount", points_text(posting->amount));
 	fingerprint_add(fingerprint, "staff_id", psprintf(INT64_FORMAT, posting->staff_id));
 	fingerprint_add(fingerprint, "money", posting->has_money ? points_text(posting->money) : NULL);
 	fingerprint_add(fingerprint, "reference", posting->reference ? text_to_cstring(posting->reference) : NULL);
+	add_number(fingerprint, "member_id", posting->member_id);
+	add_number(fingerprint, "available_at", posting->available_at);
+	add_number(fingerprint, "expires_at", posting->expires_at);
+	add_number(fingerprint, "origin", posting->origin);
+	add_number(fingerprint, "peer_id", posting->peer_id);
 }
 
-/* The answer kept for a retry is "version balance". */
+/* The answer kept for a retry: version and balance, and those of the peer. */
+static char *
+answer_text(const Posting *posting)
+{
+	return psprintf(INT64_FORMAT " %s " INT64_FORMAT " %s", posting->version, points_text(posting->balance),
+					posting->peer_version, points_text(posting->peer_balance));
+}
+
 static void
-post_once(int64 merchant_id, Posting *posting, const char *key)
+answer_parse(const char *answer, Posting *posting)
+{
+	char		balance[POINTS_MAX_TEXT];
+	char		peer_balance[POINTS_MAX_TEXT];
+
+	if (sscanf(answer, INT64_FORMAT " %23s " INT64_FORMAT " %23s", &posting->version, balance,
+			   &posting->peer_version, peer_balance) != 4 ||
+		points_parse(balance, &posting->balance) != POINTS_OK ||
+		points_parse(peer_balance, &posting->peer_balance) != POINTS_OK)
+		elog(ERROR, "answer \"%s\" is not one of a posting", answer);
+}
+
+static void
+post_once(int64 merchant_id, const char *name, Posting *posting, const char *key)
 {
 	StringInfoData fingerprint;
 	char	   *answer;
 
 	if (key != NULL)
-		posting_fingerprint(&fingerprint, posting);
+		posting_fingerprint(&fingerprint, name, posting);
 	if (!request_claim(merchant_id, key, &fingerprint, &answer))
 	{
-		char	   *balance;
-
-		posting->version = strtoll(answer, &balance, 10);
-		if (points_parse(balance + 1, &posting->balance) != POINTS_OK)
-			elog(ERROR, "answer \"%s\" is not one of loyalty.post()", answer);
+		answer_parse(answer, posting);
 		return;
 	}
 
@@ -73,32 +196,57 @@ post_once(int64 merchant_id, Posting *posting, const char *key)
 	if (posting->error != ERR_NONE)
 		raise_error(posting->error);
 	if (key != NULL)
-		request_answer(merchant_id, key,
-					   psprintf(INT64_FORMAT " %s", posting->version, points_text(posting->balance)));
+		request_answer(merchant_id, key, answer_text(posting));
 }
 
 /*
- * The row type of loyalty.post(), made once per session: asking the catalogs
- * for it at each call costs as much as half a statement.
+ * The row type of the answer, made once per session: asking the catalogs for it
+ * at each call costs as much as half a statement.
  */
 static TupleDesc
-post_result(void)
+answer_type(bool with_peer)
 {
-	static TupleDesc result = NULL;
-	static Oid	made_for = InvalidOid;
+	static TupleDesc results[2] = {NULL, NULL};
+	static Oid	made_for[2] = {InvalidOid, InvalidOid};
 
-	if (made_for != plan_points_oid())
+	if (made_for[with_peer] != plan_points_oid())
 	{
 		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+		TupleDesc	result = CreateTemplateTupleDesc(with_peer ? 4 : 2);
 
-		result = CreateTemplateTupleDesc(2);
 		TupleDescInitEntry(result, 1, "version", INT8OID, -1, 0);
 		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
-		BlessTupleDesc(result);
+		if (with_peer)
+		{
+			TupleDescInitEntry(result, 3, "to_version", INT8OID, -1, 0);
+			TupleDescInitEntry(result, 4, "to_balance", plan_points_oid(), -1, 0);
+		}
+		results[with_peer] = BlessTupleDesc(result);
 		MemoryContextSwitchTo(context);
-		made_for = plan_points_oid();
+		made_for[with_peer] = plan_points_oid();
 	}
-	return result;
+	return results[with_peer];
+}
+
+static Datum
+post_by(FunctionCallInfo fcinfo, const Signature *signature)
+{
+	Posting		posting;
+	bool		nulls[4] = {false};
+	Datum		values[4];
+
+	posting_arguments(fcinfo, signature, &posting);
+	plan_begin();
+	post_once(PG_GETARG_INT64(0), signature->name, &posting,
+			  given(fcinfo, signature->idempotency_key) ?
+			  text_to_cstring(PG_GETARG_TEXT_PP(signature->idempotency_key)) : NULL);
+	plan_end();
+
+	values[0] = Int64GetDatum(posting.version);
+	values[1] = PointsGetDatum(posting.balance);
+	values[2] = Int64GetDatum(posting.peer_version);
+	values[3] = PointsGetDatum(posting.peer_balance);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(answer_type(signature->peer_id != 0), values, nulls)));
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post);
@@ -106,33 +254,82 @@ PG_FUNCTION_INFO_V1(loyalty_post);
 Datum
 loyalty_post(PG_FUNCTION_ARGS)
 {
-	Posting		posting = {0};
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	static const Signature signature = {
+		.name = "post",.kind_at = 2,.amount = 3,.amount_required = true,.reference = 4,.staff_id = 5,.money = 6,
+		.idempotency_key = 7,.member_id = 8,.available_at = 9,.expires_at = 10
+	};
 
-	for (int i = 0; i < 4; i++)
-	{
-		if (PG_ARGISNULL(i))
-			raise_error(ERR_INVALID_ARGUMENT);
-	}
-
-	posting.account_id = PG_GETARG_INT64(1);
-	posting.kind = kind_argument(PG_GETARG_TEXT_PP(2));
-	posting.amount = PG_GETARG_POINTS(3);
-	posting.reference = PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4);
-	posting.staff_id = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5);
-	posting.has_money = !PG_ARGISNULL(6);
-	posting.money = PG_ARGISNULL(6) ? 0 : PG_GETARG_POINTS(6);
-
-	plan_begin();
-	post_once(PG_GETARG_INT64(0), &posting,
-			  PG_ARGISNULL(7) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(7)));
-	plan_end();
-
-	values[0] = Int64GetDatum(posting.version);
-	values[1] = PointsGetDatum(posting.balance);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(post_result(), values, nulls)));
+	return post_by(fcinfo, &signature);
 }
+
+PG_FUNCTION_INFO_V1(loyalty_hold);
+
+Datum
+loyalty_hold(PG_FUNCTION_ARGS)
+{
+	static const Signature signature = {
+		.name = "hold",.kind = ENTRY_HOLD,.amount = 2,.amount_required = true,.expires_at = 3,.reference = 4,
+		.staff_id = 5,.member_id = 6,.idempotency_key = 7
+	};
+
+	return post_by(fcinfo, &signature);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_capture);
+
+Datum
+loyalty_capture(PG_FUNCTION_ARGS)
+{
+	static const Signature signature = {
+		.name = "capture",.kind = ENTRY_CAPTURE,.origin = 2,.amount = 3,.reference = 4,.staff_id = 5,.money = 6,
+		.idempotency_key = 7
+	};
+
+	return post_by(fcinfo, &signature);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_release);
+
+Datum
+loyalty_release(PG_FUNCTION_ARGS)
+{
+	static const Signature signature = {
+		.name = "release",.kind = ENTRY_RELEASE,.origin = 2,.amount = 3,.reference = 4,.staff_id = 5,
+		.idempotency_key = 6
+	};
+
+	return post_by(fcinfo, &signature);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_reverse);
+
+Datum
+loyalty_reverse(PG_FUNCTION_ARGS)
+{
+	static const Signature signature = {
+		.name = "reverse",.kind = ENTRY_REVERSE,.origin = 2,.reference = 3,.amount = 4,.money = 5,.staff_id = 6,
+		.idempotency_key = 7
+	};
+
+	return post_by(fcinfo, &signature);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_transfer);
+
+Datum
+loyalty_transfer(PG_FUNCTION_ARGS)
+{
+	static const Signature signature = {
+		.name = "transfer",.kind = ENTRY_TRANSFER,.peer_id = 2,.amount = 3,.amount_required = true,.reference = 4,
+		.staff_id = 5,.member_id = 6,.idempotency_key = 7
+	};
+
+	return post_by(fcinfo, &signature);
+}
+
+/* ------------------------------------------------------------------------
+ * A batch
+ * ------------------------------------------------------------------------ */
 
 /* The elements of an array argument that must be one-dimensional. */
 static int
@@ -151,6 +348,29 @@ array_argument(FunctionCallInfo fcinfo, int argument, Oid type, bool nulls_allow
 	return n;
 }
 
+/* A column of the batch that may be absent, and whose elements may be. */
+typedef struct Optional
+{
+	Datum	   *values;
+	bool	   *nulls;
+} Optional;
+
+static Optional
+optional_array(FunctionCallInfo fcinfo, int argument, Oid type, int n)
+{
+	Optional	column = {NULL, NULL};
+
+	if (!PG_ARGISNULL(argument) && array_argument(fcinfo, argument, type, true, &column.values, &column.nulls) != n)
+		raise_error(ERR_INVALID_ARGUMENT);
+	return column;
+}
+
+static bool
+has_element(Optional column, int i)
+{
+	return column.values != NULL && !column.nulls[i];
+}
+
 static Posting *
 batch_arguments(FunctionCallInfo fcinfo, int *n)
 {
@@ -158,29 +378,53 @@ batch_arguments(FunctionCallInfo fcinfo, int *n)
 	Datum	   *accounts;
 	Datum	   *kinds;
 	Datum	   *amounts;
-	Datum	   *references = NULL;
 	bool	   *nulls;
-	bool	   *no_reference = NULL;
 	int			nkinds;
 
 	*n = array_argument(fcinfo, 1, INT8OID, false, &accounts, &nulls);
 	nkinds = array_argument(fcinfo, 2, TEXTOID, false, &kinds, &nulls);
 	if ((nkinds != *n && nkinds != 1) ||
-		array_argument(fcinfo, 3, plan_points_oid(), false, &amounts, &nulls) != *n ||
-		(!PG_ARGISNULL(4) && array_argument(fcinfo, 4, TEXTOID, true, &references, &no_reference) != *n))
+		array_argument(fcinfo, 3, plan_points_oid(), false, &amounts, &nulls) != *n)
 		raise_error(ERR_INVALID_ARGUMENT);
 
-	postings = palloc0(Max(*n, 1) * sizeof(Posting));
+	postings = palloc_extended(Max(*n, 1) * sizeof(Posting), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < *n; i++)
 	{
 		postings[i].account_id = DatumGetInt64(accounts[i]);
 		postings[i].kind = i < nkinds ? kind_argument(DatumGetTextPP(kinds[i])) : postings[0].kind;
 		postings[i].amount = DatumGetPoints(amounts[i]);
-		postings[i].staff_id = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5);
-		if (references != NULL && !no_reference[i])
-			postings[i].reference = DatumGetTextPP(references[i]);
+		postings[i].staff_id = int64_argument(fcinfo, 5);
 	}
 	return postings;
+}
+
+static void
+batch_options(FunctionCallInfo fcinfo, Posting *postings, int n)
+{
+	Optional	references = optional_array(fcinfo, 4, TEXTOID, n);
+	Optional	origins = optional_array(fcinfo, 6, INT8OID, n);
+	Optional	peers = optional_array(fcinfo, 7, INT8OID, n);
+	Optional	moneys = optional_array(fcinfo, 8, plan_points_oid(), n);
+	Optional	expires = optional_array(fcinfo, 9, TIMESTAMPTZOID, n);
+	Optional	available = optional_array(fcinfo, 10, TIMESTAMPTZOID, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		Posting    *posting = &postings[i];
+
+		posting->reference = has_element(references, i) ? DatumGetTextPP(references.values[i]) : NULL;
+		posting->has_money = has_element(moneys, i);
+		posting->money = posting->has_money ? DatumGetPoints(moneys.values[i]) : 0;
+		if (has_element(expires, i))
+			posting->expires_at = moment_of(DatumGetTimestampTz(expires.values[i]));
+		if (has_element(available, i))
+			posting->available_at = moment_of(DatumGetTimestampTz(available.values[i]));
+		if (has_element(origins, i) && (posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE ||
+										posting->kind == ENTRY_REVERSE))
+			posting->origin = DatumGetInt64(origins.values[i]);
+		if (has_element(peers, i) && posting->kind == ENTRY_TRANSFER)
+			posting->peer_id = DatumGetInt64(peers.values[i]);
+	}
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post_batch);
@@ -198,6 +442,7 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 
 	plan_begin();
 	postings = batch_arguments(fcinfo, &n);
+	batch_options(fcinfo, postings, n);
 	ledger_post(PG_GETARG_INT64(0), postings, n);
 	for (int i = 0; i < n; i++)
 	{
@@ -239,4 +484,37 @@ loyalty_expire_due(PG_FUNCTION_ARGS)
 		ledger_expire(PG_GETARG_INT64(0), account_ids, n);
 	plan_end();
 	PG_RETURN_INT32((int32) n);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_account_state);
+
+Datum
+loyalty_account_state(PG_FUNCTION_ARGS)
+{
+	AccountState state;
+	TupleDesc	type;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+	bool		found;
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "loyalty.account_state() returns a row");
+	plan_begin();
+	found = ledger_state(PG_GETARG_INT64(0), PG_GETARG_INT64(1), PG_GETARG_TIMESTAMPTZ(2), &state);
+	if (found)
+	{
+		MemoryContext context = MemoryContextSwitchTo(caller);
+
+		values[0] = PointsGetDatum(state.balance);
+		values[1] = PointsGetDatum(state.held);
+		values[2] = PointsGetDatum(state.pending);
+		values[3] = PointsGetDatum(state.expired);
+		values[4] = lots_pack(&state.lots);
+		MemoryContextSwitchTo(context);
+	}
+	plan_end();
+	if (!found)
+		memset(nulls, true, sizeof(nulls));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(type), values, nulls)));
 }

@@ -19,7 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#define MAX_PARAMS 14
+#define MAX_PARAMS 20
 
 /* What program.c reads of a program. */
 #define PROGRAM_COLUMNS \
@@ -27,11 +27,18 @@
 	" requires_birth_date, $3 = ANY (messages), name, channel, redemption_points, redemption_money, currency_iso," \
 	" currency_change, currency_active, unit_base, active AND unit_active"
 
+/* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
+#define ACCOUNT_COLUMNS \
+	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying"
+#define ENTRY_COLUMNS \
+	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
+
 /* Stand for the extension's own types, whose OIDs differ between databases. */
 #define POINTS		((Oid) 1)
 #define POINTSARRAY ((Oid) 2)
 #define PHONE		((Oid) 3)
 #define CURP		((Oid) 4)
+#define LOTSARRAY	((Oid) 5)
 
 /* How the seller API prints programs and members. */
 #define ISO_TIME(column) \
@@ -111,77 +118,140 @@ static const Statement statements[PLAN_COUNT] = {
 
 	[PLAN_ACCOUNT_POST] = {
 		"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1,"
-		" posted_at = greatest(posted_at, $4)"
+		" posted_at = greatest(posted_at, $4),"
+		" hash = loyalty.chain_hash(hash, version + 1, balance OPERATOR(loyalty.+) $3, greatest(posted_at, $4), $7)"
 		" WHERE merchant_id = $1 AND account_id = $2"
 		" AND balance OPERATOR(loyalty.>=) $5 AND balance OPERATOR(loyalty.<=) $6 AND earned IS NULL"
-		" RETURNING version, balance, posted_at",
-		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS}
+		" RETURNING version, balance, posted_at, hash",
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS, BYTEAOID}
 	},
 	[PLAN_ACCOUNTS_LOCK] = {
-		"SELECT account_id, balance, version, posted_at, program_id,"
-		" earned, expired, lots_earned, lots_used, next_expiry, last_expiry FROM loyalty.account"
+		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account"
 		" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
+	[PLAN_ACCOUNT_READ] = {
+		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ACCOUNTS_EARNED] = {
+		"SELECT u.ordinality, (SELECT coalesce(loyalty.sum(e.amount), '0') FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id"
+		" AND (e.kind IN (1, 2, 9) OR e.kind = 10 AND e.amount OPERATOR(loyalty.<) '0'))"
+		" FROM unnest($2) WITH ORDINALITY u (account_id)",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
 	[PLAN_ACCOUNTS_UPDATE] = {
-		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at"
-		" FROM unnest($2, $3, $4, $5) u (account_id, balance, version, posted_at)"
-		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND u.balance OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash"
+		" FROM unnest($2, $3, $4, $5, $6, $7) u (account_id, balance, version, posted_at, hash, may_owe)"
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
 	},
-	[PLAN_ACCOUNTS_UPDATE_TERMS] = {
-		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, earned = u.earned,"
-		" expired = u.expired, lots_earned = u.lots_earned, lots_used = u.lots_used, next_expiry = u.next_expiry,"
-		" last_expiry = u.last_expiry"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) u (account_id, balance, version, posted_at,"
-		" earned, expired, lots_earned, lots_used, next_expiry, last_expiry)"
-		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND u.balance OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-			POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID}
-	},
-	[PLAN_ENTRY_INSERT] = {
-		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID}
-	},
-	[PLAN_ENTRIES_INSERT] = {
-		"INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) u",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
-			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID}
+	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash,"
+		" earned = u.earned, expired = u.expired, held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots,"
+		" qualifying = u.qualifying"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) u (account_id, balance, version, posted_at,"
+		" hash, may_owe, earned, expired, held, pending, due_at, lots, qualifying)"
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
+		" AND u.held OPERATOR(loyalty.>=) '0' AND u.pending OPERATOR(loyalty.>=) '0'",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID,
+			POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY, LOTSARRAY}
 	},
 	[PLAN_ACCOUNT_OPEN] = {
-		/* the share lock: terms must not begin to need lots just now */
-		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, lots_earned, lots_used)"
+		/* the share lock: its accounts must not begin to be managed just now */
+		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending)"
 		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing FROM loyalty.program p,"
-		" LATERAL (SELECT CASE WHEN p.duration_value > 0 OR p.range_group <> '' THEN '0'::loyalty.points END) n (nothing)"
+		" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
 		" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID}
 	},
-	[PLAN_PROGRAM_EXPIRY] = {
-		"SELECT CASE WHEN duration_value > 0 THEN ($3 AT TIME ZONE time_zone"
-		" + duration_value * ('1 ' || duration_unit)::interval) AT TIME ZONE time_zone END"
-		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	[PLAN_ACCOUNTS_DUE] = {
+		"SELECT account_id FROM loyalty.account WHERE merchant_id = $1 AND due_at <= now()"
+		" ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
-	[PLAN_LOTS_DUE] = {
-		"SELECT u.account_id, (SELECT l.cumulative FROM loyalty.lot l"
-		" WHERE l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at <= $3"
-		" ORDER BY l.expires_at DESC, l.cumulative DESC LIMIT 1),"
-		" (SELECT l.expires_at FROM loyalty.lot l"
-		" WHERE l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at > $3"
-		" ORDER BY l.expires_at LIMIT 1) FROM unnest($2) u (account_id)",
+	[PLAN_ENTRY_INSERT] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID,
+			BYTEAOID}
+	},
+	[PLAN_ENTRIES_INSERT] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
+			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
+	},
+	[PLAN_ENTRIES_INSERT_ALL] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
+			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID,
+			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}
+	},
+	[PLAN_ENTRIES_FIND] = {
+		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots"
+		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.entry e"
+		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_ENTRY_AT] = {
+		"SELECT posted_at, balance, kind::bigint, lots FROM loyalty.entry"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_ASIDES_FIND] = {
+		"SELECT s.account_id, s.version, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
+		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.aside s"
+		" ON s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = u.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_ASIDES_DUE] = {
+		"SELECT s.account_id, s.version, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
+		" FROM unnest($2) u (account_id), LATERAL ("
+		" SELECT d.* FROM loyalty.aside d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
+		" AND d.remaining OPERATOR(loyalty.>) '0' AND d.due_at <= $3"
+		" UNION ALL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.account_id = u.account_id"
+		" AND n.remaining OPERATOR(loyalty.>) '0' AND n.due_at > $3 ORDER BY n.due_at LIMIT 1)) s"
+		" ORDER BY s.account_id, s.due_at, s.version",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
-	[PLAN_LOTS_INSERT] = {
-		"INSERT INTO loyalty.lot (merchant_id, account_id, expires_at, cumulative, version)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5) u",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, INT8ARRAYOID}
+	[PLAN_ASIDES_WRITE] = {
+		"INSERT INTO loyalty.aside AS s (merchant_id, account_id, version, kind, amount, remaining, due_at, lots)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u"
+		" ON CONFLICT (merchant_id, account_id, version) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
+		" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY}
 	},
-	[PLAN_ACCOUNTS_DUE] = {
-		"SELECT account_id FROM loyalty.account WHERE merchant_id = $1 AND next_expiry <= now()"
-		" ORDER BY next_expiry LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
+	[PLAN_REVERSALS_FIND] = {
+		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance"
+		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, version) JOIN loyalty.reversal r"
+		" ON r.merchant_id = $1 AND r.account_id = u.account_id AND r.version = u.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_REVERSALS_INSERT] = {
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY}
+	},
+	[PLAN_PROGRAM_TERMS] = {
+		"SELECT CASE expiry WHEN 'rolling' THEN CASE WHEN duration_value > 0 THEN"
+		" (date_trunc('day', u.until) + interval '1 day') AT TIME ZONE time_zone END"
+		" WHEN 'month_end' THEN (date_trunc('month', u.until) + interval '1 month') AT TIME ZONE time_zone"
+		" WHEN 'quarter_end' THEN (date_trunc('quarter', u.until) + interval '3 months') AT TIME ZONE time_zone"
+		" WHEN 'year_end' THEN (date_trunc('year', u.until) + interval '1 year') AT TIME ZONE time_zone"
+		" ELSE (SELECT f.at FROM (SELECT (expiry_date + 1)::timestamp AT TIME ZONE time_zone AS at) f WHERE f.at > $3) END,"
+		" CASE WHEN reinstatement_days > 0 THEN (l.today + (reinstatement_days + 1) * interval '1 day') AT TIME ZONE time_zone END,"
+		" CASE WHEN rank_window_value > 0 THEN (l.today + rank_window_value * ('1 ' || rank_window_unit)::interval"
+		" + interval '1 day') AT TIME ZONE time_zone END,"
+		" CASE WHEN pending_days > 0 THEN $3 + pending_days * interval '24 hours' END,"
+		" shortfall, has_limits, range_group <> '', rules::bigint"
+		" FROM loyalty.program, LATERAL (SELECT $3 AT TIME ZONE time_zone AS local,"
+		" date_trunc('day', $3 AT TIME ZONE time_zone) AS today) l,"
+		" LATERAL (SELECT l.local + duration_value * ('1 ' || duration_unit)::interval AS until) u"
+		" WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 
 	[PLAN_WALLET_FIND] = {
@@ -486,6 +556,7 @@ static Oid	schema_oid = InvalidOid;
 static Oid	points_oid;
 static Oid	phone_oid;
 static Oid	curp_oid;
+static Oid	lots_oid;
 
 static void
 forget_plans(void)
@@ -519,6 +590,8 @@ plan_begin(void)
 									CStringGetDatum("phone"), ObjectIdGetDatum(schema));
 		curp_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
 								   CStringGetDatum("curp"), ObjectIdGetDatum(schema));
+		lots_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+								   CStringGetDatum("lots"), ObjectIdGetDatum(schema));
 		schema_oid = schema;
 	}
 	CommandCounterIncrement();
@@ -539,6 +612,12 @@ plan_points_oid(void)
 	return points_oid;
 }
 
+Oid
+plan_lots_oid(void)
+{
+	return lots_oid;
+}
+
 static Oid
 param_type(Oid param)
 {
@@ -546,6 +625,8 @@ param_type(Oid param)
 		return points_oid;
 	if (param == POINTSARRAY)
 		return get_array_type(points_oid);
+	if (param == LOTSARRAY)
+		return get_array_type(lots_oid);
 	if (param == PHONE)
 		return phone_oid;
 	if (param == CURP)

@@ -27,15 +27,23 @@ typedef enum PlanId
 	/* the ledger */
 	PLAN_ACCOUNT_POST,
 	PLAN_ACCOUNTS_LOCK,
+	PLAN_ACCOUNT_READ,
+	PLAN_ACCOUNTS_EARNED,
 	PLAN_ACCOUNTS_UPDATE,
-	PLAN_ACCOUNTS_UPDATE_TERMS,
+	PLAN_ACCOUNTS_UPDATE_MANAGED,
+	PLAN_ACCOUNT_OPEN,
+	PLAN_ACCOUNTS_DUE,
 	PLAN_ENTRY_INSERT,
 	PLAN_ENTRIES_INSERT,
-	PLAN_ACCOUNT_OPEN,
-	PLAN_PROGRAM_EXPIRY,
-	PLAN_LOTS_DUE,
-	PLAN_LOTS_INSERT,
-	PLAN_ACCOUNTS_DUE,
+	PLAN_ENTRIES_INSERT_ALL,
+	PLAN_ENTRIES_FIND,
+	PLAN_ENTRY_AT,
+	PLAN_ASIDES_FIND,
+	PLAN_ASIDES_DUE,
+	PLAN_ASIDES_WRITE,
+	PLAN_REVERSALS_FIND,
+	PLAN_REVERSALS_INSERT,
+	PLAN_PROGRAM_TERMS,
 	/* programs and members */
 	PLAN_WALLET_FIND,
 	PLAN_PROGRAM_FIND,
@@ -108,6 +116,7 @@ extern uint64 plan_write(PlanId id, Datum *values, const char *nulls);
 extern uint64 plan_post(PlanId id, Datum *values, const char *nulls);
 extern Portal plan_cursor(PlanId id, Datum *values);
 extern Oid	plan_points_oid(void);
+extern Oid	plan_lots_oid(void);
 
 /*
  * One column, counted from 0, of one row of the newest result, which lives

@@ -46,8 +46,20 @@ CREATE TABLE loyalty.program (
 	duration_name		text			NOT NULL DEFAULT '',
 	duration_unit		text			NOT NULL DEFAULT 'month' CHECK (duration_unit IN ('day', 'month', 'year')),
 	duration_value		integer			NOT NULL DEFAULT 0 CHECK (duration_value BETWEEN 0 AND 1200),
+	expiry				text			NOT NULL DEFAULT 'rolling' CHECK (expiry IN ('rolling', 'month_end', 'quarter_end', 'year_end', 'fixed')),
+	expiry_date			date			CHECK (expiry_date BETWEEN '2000-01-01' AND '9999-12-31'),
+	pending_days		integer			NOT NULL DEFAULT 0 CHECK (pending_days BETWEEN 0 AND 3650),
+	shortfall			text			NOT NULL DEFAULT 'refuse' CHECK (shortfall IN ('refuse', 'partial', 'negative')),
+	reinstatement_days	integer			NOT NULL DEFAULT 0 CHECK (reinstatement_days BETWEEN 0 AND 3650),
 	time_zone			text			NOT NULL DEFAULT 'America/Mexico_City',
 	range_group			text			NOT NULL DEFAULT '',
+	rank_window_unit	text			NOT NULL DEFAULT 'month' CHECK (rank_window_unit IN ('day', 'month', 'year')),
+	rank_window_value	integer			NOT NULL DEFAULT 0 CHECK (rank_window_value BETWEEN 0 AND 1200),
+	rank_grace_days		integer			NOT NULL DEFAULT 0 CHECK (rank_grace_days BETWEEN 0 AND 3650),
+	earn_on_points		boolean			NOT NULL DEFAULT false,
+	rules				integer			NOT NULL DEFAULT 0 CHECK (rules >= 0),
+	has_limits			boolean			NOT NULL DEFAULT false,
+	managed				boolean			NOT NULL DEFAULT false,
 	requires_ticket		boolean			NOT NULL DEFAULT false,
 	requires_birth_date	boolean			NOT NULL DEFAULT false,
 	channel				text			NOT NULL DEFAULT 'sms' CHECK (channel IN ('sms', 'whatsapp')),
@@ -56,7 +68,8 @@ CREATE TABLE loyalty.program (
 	updated_at			timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, program_id),
 	UNIQUE (merchant_id, wallet_key),
-	UNIQUE (merchant_id, client_id)
+	UNIQUE (merchant_id, client_id),
+	CHECK (expiry <> 'fixed' OR expiry_date IS NOT NULL)
 );
 COMMENT ON TABLE loyalty.program IS 'Points schemes, known as programs by their client_id and as wallets (monederos) by their wallet_key.';
 COMMENT ON COLUMN loyalty.program.client_id IS 'The documented programId.';
@@ -67,7 +80,17 @@ COMMENT ON COLUMN loyalty.program.currency_change IS 'What one unit of the curre
 COMMENT ON COLUMN loyalty.program.currency_active IS 'Whether operations may name the currency.';
 COMMENT ON COLUMN loyalty.program.unit_base IS 'Whether points may be deposited as such; if not, a deposit must name the currency.';
 COMMENT ON COLUMN loyalty.program.unit_active IS 'Whether points can be moved at all.';
-COMMENT ON COLUMN loyalty.program.duration_value IS 'How many duration_units after they were earned points expire, at the same time of day in time_zone; 0: never.';
+COMMENT ON COLUMN loyalty.program.duration_value IS 'How many duration_units after they were earned points expire.';
+COMMENT ON COLUMN loyalty.program.expiry IS 'rolling: at the end of the day that is the duration after they were earned, never if that is 0; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date. All in time_zone.';
+COMMENT ON COLUMN loyalty.program.pending_days IS 'For how many days what a sale earns is pending.';
+COMMENT ON COLUMN loyalty.program.shortfall IS 'What undoing an accrual does when its points were spent: refuse, take what is there (partial), or leave a negative balance (negative).';
+COMMENT ON COLUMN loyalty.program.reinstatement_days IS 'For how many days points that are given back can be spent although their date has passed.';
+COMMENT ON COLUMN loyalty.program.rank_window_value IS 'For how many rank_window_units points count for the rank; 0: for ever.';
+COMMENT ON COLUMN loyalty.program.rank_grace_days IS 'How long a rank is held after the points that count have fallen below it.';
+COMMENT ON COLUMN loyalty.program.earn_on_points IS 'Whether the part of a sale that is paid with points earns points.';
+COMMENT ON COLUMN loyalty.program.rules IS 'The current version of the earning rules; 0: none.';
+COMMENT ON COLUMN loyalty.program.has_limits IS 'Whether postings have to be within limits.';
+COMMENT ON COLUMN loyalty.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
 COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';
 COMMENT ON COLUMN loyalty.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
 COMMENT ON COLUMN loyalty.program.rounding IS 'How a conversion is brought to those decimals.';
@@ -193,8 +216,9 @@ COMMENT ON VIEW loyalty.wallets IS 'The wallets of the merchants with their term
 CREATE VIEW loyalty.programs AS
 SELECT merchant_id, program_id, client_id, name, managed_by, active, accumulation_points, accumulation_money,
 	   redemption_points, redemption_money, decimals, rounding, currency_iso, currency_name, currency_change,
-	   currency_active, unit_name, unit_base, unit_active, duration_name, duration_unit, duration_value, time_zone,
-	   range_group, created_at, updated_at
+	   currency_active, unit_name, unit_base, unit_active, duration_name, duration_unit, duration_value, expiry, expiry_date,
+	   pending_days, shortfall, reinstatement_days, time_zone, range_group, rank_window_unit, rank_window_value, rank_grace_days,
+	   earn_on_points, rules, created_at, updated_at
 FROM loyalty.program;
 ALTER VIEW loyalty.programs OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.programs IS 'The programs of the merchants with their terms; the columns mean what the arguments of loyalty.configure_program() do.';

@@ -15,23 +15,29 @@ CREATE TABLE loyalty.account (
 	balance		loyalty.points	NOT NULL DEFAULT '0',
 	version		bigint			NOT NULL DEFAULT 0,
 	posted_at	timestamptz		NOT NULL DEFAULT now(),
+	hash		bytea			NOT NULL DEFAULT '',
 	earned		loyalty.points,
 	expired		loyalty.points,
-	lots_earned	loyalty.points,
-	lots_used	loyalty.points,
-	next_expiry	timestamptz,
-	last_expiry	timestamptz,
+	held		loyalty.points,
+	pending		loyalty.points,
+	due_at		timestamptz,
+	lots		loyalty.lots,
+	qualifying	loyalty.lots,
 	PRIMARY KEY (merchant_id, account_id)
 ) WITH (fillfactor = 60);	-- room to update rows in their page, without touching the index
+ALTER TABLE loyalty.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
+CREATE INDEX account_due ON loyalty.account (merchant_id, due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE loyalty.account IS 'What a member has: the newest entry''s balance, number and time. The hot row of the engine.';
-CREATE INDEX account_expiring ON loyalty.account (merchant_id, next_expiry) WHERE next_expiry IS NOT NULL;
+COMMENT ON COLUMN loyalty.account.balance IS 'Points that can be spent, once what is due has been booked. Held and pending ones are not among them.';
 COMMENT ON COLUMN loyalty.account.version IS 'Number of the newest entry; entries of an account count 1, 2, 3 …';
-COMMENT ON COLUMN loyalty.account.earned IS 'Points ever accrued and deposited. NULL: the program neither expires points nor ranks members, and this and what follows is not kept.';
+COMMENT ON COLUMN loyalty.account.hash IS 'The newest entry''s hash.';
+COMMENT ON COLUMN loyalty.account.earned IS 'Points ever accrued and deposited, less those of sales that were undone. NULL: the account is not managed, and this and what follows is not kept.';
 COMMENT ON COLUMN loyalty.account.expired IS 'Points that expired and were booked.';
-COMMENT ON COLUMN loyalty.account.lots_earned IS 'Points ever added that expire: the cumulative of the newest lot.';
-COMMENT ON COLUMN loyalty.account.lots_used IS 'How many of those were spent or expired, first to expire first.';
-COMMENT ON COLUMN loyalty.account.next_expiry IS 'Before this, no lot needs to be looked at.';
-COMMENT ON COLUMN loyalty.account.last_expiry IS 'When the newest lot expires; later lots do not expire before it.';
+COMMENT ON COLUMN loyalty.account.held IS 'Points of open holds.';
+COMMENT ON COLUMN loyalty.account.pending IS 'Points that are not available yet.';
+COMMENT ON COLUMN loyalty.account.due_at IS 'Before this, nothing expires, is released or becomes available.';
+COMMENT ON COLUMN loyalty.account.lots IS 'Those points of the balance that expire, by the moment at which they do. The first to expire are spent first, what never expires last.';
+COMMENT ON COLUMN loyalty.account.qualifying IS 'Points that count for the rank, by the moment at which they stop counting.';
 REVOKE ALL ON loyalty.account FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.account TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.account', '');
@@ -45,58 +51,111 @@ CREATE TABLE loyalty.entry (
 	posted_at	timestamptz		NOT NULL,
 	staff_id	bigint,
 	money		loyalty.points,
+	aside		loyalty.points,
+	origin		bigint,
+	peer_id		bigint,
+	member_id	bigint,
+	rules		integer,
 	kind		smallint		NOT NULL,
 	reference	text,
 	detail		json,
+	lots		loyalty.lots,
+	hash		bytea			NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, version)
 );
-COMMENT ON TABLE loyalty.entry IS 'The append-only ledger: one row for each change of a balance.';
+ALTER TABLE loyalty.entry ALTER hash SET STORAGE MAIN;
+COMMENT ON TABLE loyalty.entry IS 'The append-only ledger: one row for each change of a balance, or of what is set aside.';
 COMMENT ON COLUMN loyalty.entry.amount IS 'Change of the balance: positive adds, negative takes away.';
 COMMENT ON COLUMN loyalty.entry.balance IS 'Balance of the account after this entry.';
 COMMENT ON COLUMN loyalty.entry.money IS 'Amount of the sale the entry belongs to, in the merchant''s currency.';
+COMMENT ON COLUMN loyalty.entry.aside IS 'Change of what is held, or pending; NULL: none.';
+COMMENT ON COLUMN loyalty.entry.origin IS 'The entry of the account that this one goes on with: the hold that is captured or released, what becomes available, what is undone. Both sides of a transfer that goes back name the entry of its sender.';
+COMMENT ON COLUMN loyalty.entry.peer_id IS 'The other account of a transfer.';
+COMMENT ON COLUMN loyalty.entry.member_id IS 'Who acted, where several members share the account.';
+COMMENT ON COLUMN loyalty.entry.rules IS 'The version of the earning rules under which the points were earned.';
 COMMENT ON COLUMN loyalty.entry.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merchant knows the operation by.';
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
+COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do.';
+COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one: the chain by which a change is noticed.';
 REVOKE ALL ON loyalty.entry FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.entry', '');
 
--- A lot is what one entry added, if it expires.  Lots of an account expire in
--- the order in which they were earned, and each has the sum of all so far: what
--- is left of any follows from that and account.lots_used, and spending over
--- thousands of lots changes one number.
-CREATE TABLE loyalty.lot (
+-- Written under the lock of the account, as everything here is.
+CREATE TABLE loyalty.aside (
 	merchant_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	expires_at	timestamptz		NOT NULL,
-	cumulative	loyalty.points	NOT NULL,
 	version		bigint			NOT NULL,
-	PRIMARY KEY (merchant_id, account_id, expires_at, cumulative)
+	kind		smallint		NOT NULL,
+	amount		loyalty.points	NOT NULL,
+	remaining	loyalty.points	NOT NULL,
+	lots		loyalty.lots,
+	due_at		timestamptz,
+	PRIMARY KEY (merchant_id, account_id, version)
+) WITH (fillfactor = 80);
+CREATE INDEX aside_open ON loyalty.aside (merchant_id, account_id, due_at) WHERE remaining OPERATOR(loyalty.>) '0'::loyalty.points;
+COMMENT ON TABLE loyalty.aside IS 'Points set aside: holds, and points that are not available yet, by the entry that set them aside.';
+COMMENT ON COLUMN loyalty.aside.kind IS 'The kind of that entry: a hold, or an accrual or deposit that is pending.';
+COMMENT ON COLUMN loyalty.aside.remaining IS 'What is still set aside.';
+COMMENT ON COLUMN loyalty.aside.lots IS 'What of that expires, and when.';
+COMMENT ON COLUMN loyalty.aside.due_at IS 'When it comes into the balance by itself: a hold times out, points become available. NULL: never.';
+REVOKE ALL ON loyalty.aside FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.aside TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.aside', '');
+
+CREATE TABLE loyalty.reversal (
+	merchant_id	bigint			NOT NULL,
+	account_id	bigint			NOT NULL,
+	version		bigint			NOT NULL,
+	reference	text			NOT NULL,
+	reversed_by	bigint			NOT NULL,
+	amount		loyalty.points	NOT NULL,
+	money		loyalty.points,
+	balance		loyalty.points	NOT NULL,
+	PRIMARY KEY (merchant_id, account_id, version, reference)
 );
-COMMENT ON TABLE loyalty.lot IS 'Points that expire, by the entry that added them. Only ever added to.';
-COMMENT ON COLUMN loyalty.lot.cumulative IS 'Sum of this and all earlier lots of the account.';
-COMMENT ON COLUMN loyalty.lot.version IS 'The entry that added the points.';
-REVOKE ALL ON loyalty.lot FROM PUBLIC;
-GRANT SELECT, INSERT ON loyalty.lot TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.lot', '');
+COMMENT ON TABLE loyalty.reversal IS 'What was undone of which entry, once for each reference.';
+COMMENT ON COLUMN loyalty.reversal.version IS 'The entry that was undone.';
+COMMENT ON COLUMN loyalty.reversal.reference IS 'What the merchant knows the refund by.';
+COMMENT ON COLUMN loyalty.reversal.reversed_by IS 'The entry that undid it.';
+COMMENT ON COLUMN loyalty.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
+COMMENT ON COLUMN loyalty.reversal.money IS 'How much of its money, if that was said.';
+COMMENT ON COLUMN loyalty.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
+REVOKE ALL ON loyalty.reversal FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.reversal TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.reversal', '');
+
+CREATE FUNCTION loyalty.account_state(
+	merchant_id bigint, account_id bigint, at timestamptz,
+	OUT balance loyalty.points, OUT held loyalty.points, OUT pending loyalty.points, OUT expired loyalty.points, OUT lots loyalty.lots)
+RETURNS record
+LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_account_state';
+COMMENT ON FUNCTION loyalty.account_state(bigint, bigint, timestamptz) IS
+'What an account has, or will have if nothing is posted, at a moment that is not before its newest entry: everything due by then is taken into account, whether it has been booked or not. All NULL if there is no such account.';
+REVOKE ALL ON FUNCTION loyalty.account_state(bigint, bigint, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.account_state(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.balances AS
-SELECT a.merchant_id, a.account_id, a.program_id, a.balance OPERATOR(loyalty.-) d.due AS balance,
-	   coalesce(a.expired, '0') OPERATOR(loyalty.+) d.due AS expired, a.earned, a.version, a.posted_at
+SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance) AS balance,
+	   coalesce(s.held, a.held, '0') AS held, coalesce(s.pending, a.pending, '0') AS pending,
+	   coalesce(s.expired, a.expired, '0') AS expired, a.earned, a.version, a.posted_at
 FROM loyalty.account a
-CROSS JOIN LATERAL (
-	SELECT CASE WHEN a.next_expiry <= now() THEN
-		greatest((SELECT l.cumulative FROM loyalty.lot l
-				  WHERE l.merchant_id = a.merchant_id AND l.account_id = a.account_id AND l.expires_at <= now()
-				  ORDER BY l.expires_at DESC, l.cumulative DESC LIMIT 1) OPERATOR(loyalty.-) a.lots_used, '0'::loyalty.points)
-	ELSE '0'::loyalty.points END) d (due);
+LEFT JOIN LATERAL (SELECT d.* FROM loyalty.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now()) s ON true;
 ALTER VIEW loyalty.balances OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.balances IS 'What accounts have now: points past their date are in expired and not in balance, whether they have been booked or not.';
+COMMENT ON VIEW loyalty.balances IS 'What accounts have now. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
+
+CREATE FUNCTION loyalty.chain_hash(previous bytea, version bigint, balance loyalty.points, posted_at timestamptz, content bytea) RETURNS bytea
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_hash';
+COMMENT ON FUNCTION loyalty.chain_hash(bytea, bigint, loyalty.points, timestamptz, bytea) IS
+'The hash of an entry: SHA-256 of the hash of the one before, its version, balance and time, and its content.';
+REVOKE ALL ON FUNCTION loyalty.chain_hash(bytea, bigint, loyalty.points, timestamptz, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.chain_hash(bytea, bigint, loyalty.points, timestamptz, bytea) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
 COMMENT ON FUNCTION loyalty.entry_kind(smallint) IS
-'Name of a kind of entry: accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected, either way), expire (past its date). NULL for an unknown number.';
+'Name of a kind of entry: accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected, either way), expire (past its date), hold (set aside, to be spent), capture (spent of a hold), release (given back of a hold), mature (was pending, is available), reverse (undone), transfer (from one account to another). NULL for an unknown number.';
 REVOKE ALL ON FUNCTION loyalty.entry_kind(smallint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.entry_kind(smallint) TO loyalty_engine;
 
@@ -110,9 +169,9 @@ BEGIN
 				   WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id) THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this program_id.');
 	END IF;
-	INSERT INTO loyalty.account AS a (merchant_id, account_id, program_id, earned, expired, lots_earned, lots_used)
+	INSERT INTO loyalty.account AS a (merchant_id, account_id, program_id, earned, expired, held, pending)
 	SELECT p.merchant_id, loyalty.new_id(), p.program_id, n.nothing, n.nothing, n.nothing, n.nothing
-	FROM loyalty.program p, LATERAL (SELECT CASE WHEN p.duration_value > 0 OR p.range_group <> '' THEN '0'::loyalty.points END) n (nothing)
+	FROM loyalty.program p, LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)
 	WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id
 	FOR SHARE OF p
 	RETURNING a.account_id INTO id;
@@ -127,27 +186,87 @@ ALTER FUNCTION loyalty.open_account(bigint, bigint) OWNER TO loyalty_engine;
 CREATE FUNCTION loyalty.post(
 	merchant_id bigint, account_id bigint, kind text, amount loyalty.points, reference text DEFAULT NULL,
 	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	member_id bigint DEFAULT NULL, available_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
 	OUT version bigint, OUT balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post';
-COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text) IS
-'Posts one entry and returns its number and the balance after it. amount: points, positive adds, negative takes away; accrue and deposit add, redeem takes away, adjust does either. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount, LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
-REVOKE ALL ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) IS
+'Posts one entry and returns its number and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+REVOKE ALL ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.hold(
+	merchant_id bigint, account_id bigint, amount loyalty.points, expires_at timestamptz DEFAULT NULL,
+	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL,
+	idempotency_key text DEFAULT NULL,
+	OUT version bigint, OUT balance loyalty.points)
+RETURNS record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_hold';
+COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) IS
+'Sets points aside, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the number of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
+REVOKE ALL ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.capture(
+	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	OUT version bigint, OUT balance loyalty.points)
+RETURNS record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_capture';
+COMMENT ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) IS
+'Spends points of an open hold, those that expire first. hold: its number. amount: points, NULL for all that is left of it; what is not captured stays held. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+REVOKE ALL ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.release(
+	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	OUT version bigint, OUT balance loyalty.points)
+RETURNS record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_release';
+COMMENT ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) IS
+'Gives back points of an open hold, to the lots they came from. hold: its number. amount: points, NULL for all that is left of it; of a part, those that expire last come back first. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+REVOKE ALL ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.reverse(
+	merchant_id bigint, account_id bigint, entry bigint, reference text, amount loyalty.points DEFAULT NULL,
+	money loyalty.points DEFAULT NULL, staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	OUT version bigint, OUT balance loyalty.points)
+RETURNS record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_reverse';
+COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) IS
+'Undoes an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its number. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
+REVOKE ALL ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.transfer(
+	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points, reference text DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	OUT version bigint, OUT balance loyalty.points, OUT to_version bigint, OUT to_balance loyalty.points)
+RETURNS record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
+COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) IS
+'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+REVOKE ALL ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.post_batch(
 	merchant_id bigint, account_ids bigint[], kinds text[], amounts loyalty.points[], item_references text[] DEFAULT NULL,
-	staff_id bigint DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, origins bigint[] DEFAULT NULL, peer_ids bigint[] DEFAULT NULL,
+	moneys loyalty.points[] DEFAULT NULL, expires_ats timestamptz[] DEFAULT NULL,
+	available_ats timestamptz[] DEFAULT NULL,
 	OUT item integer, OUT error text, OUT version bigint, OUT balance loyalty.points)
 RETURNS SETOF record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post_batch';
-COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint) IS
-'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes) and the others go through. kinds has one element for each item, or a single one for all. Errors of the whole: LY005 invalid_argument when the arrays do not match or hold NULL.';
-REVOKE ALL ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) IS
+'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes) and the others go through. kinds has one element for each item, or a single one for all: accrue, deposit, redeem and adjust with amounts as in loyalty.post(), hold, capture, release, reverse and transfer with positive ones, 0 for all that is left of what origins names: the hold, or the entry that is undone. peer_ids: where transfers go. item_references, moneys, expires_ats, available_ats: as in the functions of these names; the elements may be NULL. Errors of the whole: LY005 invalid_argument when the arrays do not match or hold NULL where they must not.';
+REVOKE ALL ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) FROM PUBLIC;
+ALTER FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.entries AS
-SELECT merchant_id, account_id, version, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail, posted_at
+SELECT merchant_id, account_id, version, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail, posted_at,
+	   aside, origin, peer_id, member_id, rules, lots, hash
 FROM loyalty.entry;
 ALTER VIEW loyalty.entries OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name.';
@@ -155,11 +274,37 @@ COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name.';
 CREATE FUNCTION loyalty.expire_due(merchant_id bigint, max_accounts integer DEFAULT 1000) RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_expire_due';
 COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
-'Books the points past their date of up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when nothing is due. Balances are right without it. Errors: LY005 invalid_argument.';
+'Books what is due, points past their date, holds that timed out and points that are pending no more, in up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when nothing is due. Balances are right without it. Errors: LY005 invalid_argument.';
 REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
--- Here, because it has to begin keeping what accounts did not need so far.
+-- From then on the accounts of the program keep what they did not need so far.
+CREATE FUNCTION loyalty.manage_accounts(merchant_id bigint, program_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- This waits for those who are just opening accounts as unmanaged ones.
+	UPDATE loyalty.program p SET managed = true
+	WHERE p.merchant_id = manage_accounts.merchant_id AND p.program_id = manage_accounts.program_id AND NOT p.managed;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	PERFORM FROM loyalty.account a
+	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL
+	ORDER BY a.account_id FOR NO KEY UPDATE;
+	UPDATE loyalty.account a SET
+		earned = coalesce((SELECT loyalty.sum(e.amount) FROM loyalty.entry e
+						   WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id
+							 AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')
+								  OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)), '0'),
+		expired = '0', held = '0', pending = '0'
+	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty.manage_accounts(bigint, bigint) IS
+'Makes the accounts of a program managed ones, which keep what expiry, ranks, rules and limits need. The functions that set these up call it; there is no way back, and none is needed.';
+REVOKE ALL ON FUNCTION loyalty.manage_accounts(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.manage_accounts(bigint, bigint) OWNER TO loyalty_engine;
+
 CREATE FUNCTION loyalty.configure_program(
 	merchant_id bigint, client_id text, name text DEFAULT NULL, managed_by text DEFAULT NULL, active boolean DEFAULT NULL,
 	accumulation_points loyalty.points DEFAULT NULL, accumulation_money loyalty.points DEFAULT NULL,
@@ -168,7 +313,10 @@ CREATE FUNCTION loyalty.configure_program(
 	currency_name text DEFAULT NULL, currency_change loyalty.points DEFAULT NULL, currency_active boolean DEFAULT NULL,
 	unit_name text DEFAULT NULL, unit_base boolean DEFAULT NULL, unit_active boolean DEFAULT NULL,
 	duration_name text DEFAULT NULL, duration_unit text DEFAULT NULL, duration_value integer DEFAULT NULL,
-	time_zone text DEFAULT NULL, range_group text DEFAULT NULL)
+	time_zone text DEFAULT NULL, range_group text DEFAULT NULL,
+	expiry text DEFAULT NULL, expiry_date date DEFAULT NULL, pending_days integer DEFAULT NULL, shortfall text DEFAULT NULL,
+	reinstatement_days integer DEFAULT NULL, rank_window_unit text DEFAULT NULL, rank_window_value integer DEFAULT NULL,
+	rank_grace_days integer DEFAULT NULL, earn_on_points boolean DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -205,6 +353,15 @@ BEGIN
 		duration_value = coalesce(configure_program.duration_value, p.duration_value),
 		time_zone = coalesce(configure_program.time_zone, p.time_zone),
 		range_group = coalesce(configure_program.range_group, p.range_group),
+		expiry = coalesce(configure_program.expiry, p.expiry),
+		expiry_date = coalesce(configure_program.expiry_date, p.expiry_date),
+		pending_days = coalesce(configure_program.pending_days, p.pending_days),
+		shortfall = coalesce(configure_program.shortfall, p.shortfall),
+		reinstatement_days = coalesce(configure_program.reinstatement_days, p.reinstatement_days),
+		rank_window_unit = coalesce(configure_program.rank_window_unit, p.rank_window_unit),
+		rank_window_value = coalesce(configure_program.rank_window_value, p.rank_window_value),
+		rank_grace_days = coalesce(configure_program.rank_grace_days, p.rank_grace_days),
+		earn_on_points = coalesce(configure_program.earn_on_points, p.earn_on_points),
 		updated_at = now()
 	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id
 	RETURNING * INTO program;
@@ -212,22 +369,14 @@ BEGIN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
 
-	IF program.duration_value > 0 OR program.range_group <> '' THEN
-		PERFORM FROM loyalty.account a
-		WHERE a.merchant_id = program.merchant_id AND a.program_id = program.program_id AND a.earned IS NULL
-		ORDER BY a.account_id FOR NO KEY UPDATE;
-		UPDATE loyalty.account a SET
-			earned = coalesce((SELECT loyalty.sum(e.amount) FROM loyalty.entry e
-							   WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id
-								 AND loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')), '0'),
-			expired = '0', lots_earned = '0', lots_used = '0'
-		WHERE a.merchant_id = program.merchant_id AND a.program_id = program.program_id AND a.earned IS NULL;
+	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> '' THEN
+		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
-	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows.');
+	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month or year, rank_window_value 0 to 1200.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text) IS
-'Changes those terms of a program that are not NULL. active: false refuses every operation. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. duration_value duration_units (day, month, year; 0: never) after they were earned points expire, in time_zone; points already earned keep their date. range_group: ranks of loyalty.set_rank_ranges(), empty for none. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) IS
+'Changes those terms of a program that are not NULL. active: false refuses every operation. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date, and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what undoing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all. range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) FROM PUBLIC;
+ALTER FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) OWNER TO loyalty_engine;

@@ -63,25 +63,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM loyalty.account a LEFT JOIN loyalty.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND p.program_id IS NULL
 	UNION ALL
-	SELECT 'lots add up to what the account earned of them, and no more is used or left than that', a.merchant_id, a.account_id, NULL,
-		   format('lots add up to %s, the account says %s earned and %s used, balance %s', l.earned, a.lots_earned, a.lots_used, a.balance)
-	FROM loyalty.account a
-	LEFT JOIN (SELECT merchant_id, account_id, loyalty.max(cumulative) AS earned FROM loyalty.lot GROUP BY merchant_id, account_id) l
-		ON l.merchant_id = a.merchant_id AND l.account_id = a.account_id
-	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id)
-	  AND (coalesce(l.earned, '0')::numeric <> coalesce(a.lots_earned, '0')::numeric
-		   OR a.lots_used::numeric < 0 OR a.lots_used::numeric > a.lots_earned::numeric
-		   OR a.lots_earned::numeric - a.lots_used::numeric > a.balance::numeric)
-	UNION ALL
-	SELECT 'every lot is of an entry, and in the order of entries', l.merchant_id, l.account_id, l.version,
-		   format('cumulative %s after %s, entry of %s', l.cumulative, l.previous, e.amount)
-	FROM (SELECT x.*, lag(x.cumulative, 1, '0'::loyalty.points) OVER (PARTITION BY x.merchant_id, x.account_id ORDER BY x.version) AS previous,
-				 lag(x.expires_at) OVER (PARTITION BY x.merchant_id, x.account_id ORDER BY x.version) AS previous_expires_at
-		  FROM loyalty.lot x WHERE verify.merchant_id IS NULL OR x.merchant_id = verify.merchant_id) l
-	LEFT JOIN loyalty.entry e ON e.merchant_id = l.merchant_id AND e.account_id = l.account_id AND e.version = l.version
-	WHERE e.version IS NULL OR l.cumulative::numeric - l.previous::numeric <> e.amount::numeric
-	   OR l.expires_at < l.previous_expires_at
-	UNION ALL
 	SELECT 'an account has the sums of its entries', a.merchant_id, a.account_id, NULL,
 		   format('earned %s and expired %s, entries say %s and %s', a.earned, a.expired, coalesce(s.earned, 0), coalesce(s.expired, 0))
 	FROM loyalty.account a

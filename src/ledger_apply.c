@@ -1,0 +1,320 @@
+/*
+ * ledger_apply.c
+ *		What each kind of posting does to its account, in memory.
+ *
+ * Everything is checked before anything is changed: a posting that fails
+ * leaves nothing behind.  When several things are wrong, the error is the first
+ * in this order: the account, what the posting names, its amount, the range,
+ * what there is, the limits.
+ */
+#include "postgres.h"
+
+#include "ledger_batch.h"
+#include "utils/timestamp.h"
+
+static Entry
+entry_for(const Posting *posting)
+{
+	return (Entry) {
+		.kind = posting->kind,
+		.money = posting->money,
+		.has_money = posting->has_money,
+		.staff_id = posting->staff_id,
+		.member_id = posting->member_id,
+		.origin = posting->origin,
+		.reference = posting->reference,
+		.detail = posting->detail,
+	};
+}
+
+static ErrorId
+posted(Posting *posting, const Entry *entry)
+{
+	posting->version = entry->version;
+	posting->balance = entry->balance;
+	posting->posted_at = entry->posted_at;
+	return ERR_NONE;
+}
+
+static Datum
+packed(const Lots *lots)
+{
+	return lots->n > 0 ? lots_pack(lots) : (Datum) 0;
+}
+
+static Aside *
+find_aside(const Batch *batch, const Account *account, int64 version)
+{
+	EntryKey	key = {account->account_id, version};
+
+	return batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
+}
+
+static void
+set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
+{
+	EntryKey	key = {account->account_id, entry->version};
+	Aside	   *aside = hash_search(batch_table(&batch->asides, sizeof(Aside)), &key, HASH_ENTER, NULL);
+
+	aside->kind = entry->kind;
+	aside->amount = aside->remaining = entry->aside;
+	aside->lots = *lots;
+	aside->due_at = due_at;
+	aside->changed = true;
+	account_due(account, due_at);
+}
+
+/* ------------------------------------------------------------------------
+ * Points that come and go
+ * ------------------------------------------------------------------------ */
+
+/* A sale may earn nothing; nothing else may be of no points. */
+static bool
+amount_suits_kind(EntryKind kind, Points amount)
+{
+	switch (kind)
+	{
+		case ENTRY_ACCRUE:
+			return amount >= 0;
+		case ENTRY_DEPOSIT:
+			return amount > 0;
+		case ENTRY_REDEEM:
+			return amount < 0;
+		case ENTRY_ADJUST:
+			return amount != 0;
+		default:
+			return false;
+	}
+}
+
+/* The moments of points that are added; false if they make no sense. */
+static bool
+dates_of(Batch *batch, const Posting *posting, const Account *account, TimestampTz *available_at, TimestampTz *expires_at)
+{
+	*available_at = batch->now;
+	*expires_at = DT_NOEND;
+	if (!account->managed)
+		return true;
+	if (posting->available_at != 0)
+		*available_at = Max(posting->available_at, batch->now);
+	else if (posting->kind == ENTRY_ACCRUE && posting->has_money)
+		*available_at = batch_terms(batch, account, batch->now)->sale_available_at;
+	if (posting->expires_at == 0)
+		*expires_at = batch_terms(batch, account, *available_at)->expires_at;
+	else if (!TIMESTAMP_NOT_FINITE(posting->expires_at))
+		*expires_at = lots_moment(posting->expires_at);
+	return *expires_at > *available_at && !TIMESTAMP_NOT_FINITE(*available_at) && posting->expires_at != DT_NOBEGIN;
+}
+
+static ErrorId
+add_points(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = entry_for(posting);
+	Lots		dated = {0};
+	Lots		added = {0};
+	TimestampTz available_at;
+	TimestampTz expires_at;
+	bool		earned = posting->kind != ENTRY_ADJUST;
+
+	if (!dates_of(batch, posting, account, &available_at, &expires_at) || (!earned && available_at > batch->now))
+		return ERR_INVALID_ARGUMENT;
+	if (!account_has_room(account, posting->amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	if (expires_at != DT_NOEND && posting->amount > 0)
+		lots_add(&dated, expires_at, posting->amount);
+	if (available_at > batch->now && posting->amount > 0)
+	{
+		entry.aside = posting->amount;
+		entry.lots = packed(&dated);
+		account->pending += posting->amount;
+		posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+		entry.version = posting->version;
+		set_aside(batch, account, &entry, &dated, available_at);
+		return ERR_NONE;
+	}
+	entry.amount = posting->amount;
+	account_add(account, posting->amount, &dated, &added);
+	if (account->managed && earned)
+		account_earn(account, posting->amount, batch_terms(batch, account, batch->now)->qualifies_until, batch->now);
+	entry.lots = packed(&added);
+	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+}
+
+static ErrorId
+take_points(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = entry_for(posting);
+	Lots		taken = {0};
+
+	/* not the sum, which may leave the range */
+	if (account->balance < 0 || posting->amount < -account->balance)
+		return ERR_INSUFFICIENT_POINTS;
+	entry.amount = posting->amount;
+	account_take(account, -posting->amount, &taken);
+	entry.lots = packed(&taken);
+	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+}
+
+static ErrorId
+apply_plain(Batch *batch, Posting *posting, Account *account)
+{
+	if (!amount_suits_kind(posting->kind, posting->amount))
+		return ERR_INVALID_AMOUNT;
+	return posting->amount < 0 ? take_points(batch, posting, account) : add_points(batch, posting, account);
+}
+
+/* ------------------------------------------------------------------------
+ * Holds
+ * ------------------------------------------------------------------------ */
+
+static ErrorId
+apply_hold(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = entry_for(posting);
+	Lots		taken = {0};
+	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
+
+	if (posting->amount <= 0)
+		return ERR_INVALID_AMOUNT;
+	if (due_at <= batch->now)
+		return ERR_INVALID_ARGUMENT;
+	if (posting->amount > account->balance)
+		return ERR_INSUFFICIENT_POINTS;
+	entry.amount = -posting->amount;
+	entry.aside = posting->amount;
+	account_take(account, posting->amount, &taken);
+	account->held += posting->amount;
+	entry.lots = packed(&taken);
+	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+	entry.version = posting->version;
+	set_aside(batch, account, &entry, &taken, due_at);
+	return ERR_NONE;
+}
+
+/* The open hold that a posting names, and how much of it is meant. */
+static ErrorId
+check_hold(const Batch *batch, const Posting *posting, const Account *account, Aside **hold, Points *amount)
+{
+	*hold = find_aside(batch, account, posting->origin);
+	if (*hold == NULL || (*hold)->kind != ENTRY_HOLD || (*hold)->remaining == 0)
+		return ERR_UNKNOWN_HOLD;
+	if (posting->amount < 0)
+		return ERR_INVALID_AMOUNT;
+	*amount = posting->amount != 0 ? posting->amount : (*hold)->remaining;
+	return *amount > (*hold)->remaining ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+}
+
+static ErrorId
+apply_capture(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = entry_for(posting);
+	Lots		taken = {0};
+	Aside	   *hold;
+	Points		amount;
+	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
+
+	if (error != ERR_NONE)
+		return error;
+	lots_take_first(&hold->lots, amount, &taken);
+	hold->remaining -= amount;
+	hold->changed = true;
+	account->held -= amount;
+	entry.aside = -amount;
+	entry.lots = packed(&taken);
+	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+}
+
+/* What would be spent last is given back first. */
+static ErrorId
+apply_release(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = entry_for(posting);
+	Lots		taken = {0};
+	Lots		dated = {0};
+	Lots		added = {0};
+	Aside	   *hold;
+	Points		amount;
+	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
+
+	if (error != ERR_NONE)
+		return error;
+	lots_take_last(&hold->lots, Max(amount - (hold->remaining - lots_total(&hold->lots)), 0), &taken);
+	for (int i = 0; i < taken.n; i++)
+		lots_add(&dated, settle_returned(batch, account, taken.lot[i].expires_at, batch->now), taken.lot[i].points);
+	hold->remaining -= amount;
+	hold->changed = true;
+	account->held -= amount;
+	account_add(account, amount, &dated, &added);
+	entry.amount = amount;
+	entry.aside = -amount;
+	entry.lots = packed(&added);
+	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+	settle_expired(batch, account, batch->now);
+	posting->balance = account->balance;
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Transfers
+ * ------------------------------------------------------------------------ */
+
+static ErrorId
+apply_transfer(Batch *batch, Posting *posting, Account *account)
+{
+	Account    *peer = posting->peer_id != 0 ? batch_account(batch, posting->peer_id) : NULL;
+	Entry		out = entry_for(posting);
+	Entry		in = entry_for(posting);
+	Entry	   *received;
+	Lots		taken = {0};
+	Lots		added = {0};
+
+	if (peer == NULL || peer->stored_version < 0)
+		return ERR_UNKNOWN_ACCOUNT;
+	if (peer == account || peer->program_id != account->program_id)
+		return ERR_DIFFERENT_PROGRAMS;
+	if (posting->amount <= 0)
+		return ERR_INVALID_AMOUNT;
+	if (!account_has_room(peer, posting->amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	if (posting->amount > account->balance)
+		return ERR_INSUFFICIENT_POINTS;
+	account_take(account, posting->amount, &taken);
+	out.amount = -posting->amount;
+	out.peer_id = peer->account_id;
+	out.lots = packed(&taken);
+	posted(posting, batch_add_entry(batch, account, &out, batch->now));
+	account_add(peer, posting->amount, &taken, &added);
+	in.amount = posting->amount;
+	in.peer_id = account->account_id;
+	in.lots = packed(&added);
+	received = batch_add_entry(batch, peer, &in, batch->now);
+	posting->peer_version = received->version;
+	posting->peer_balance = received->balance;
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * All of them
+ * ------------------------------------------------------------------------ */
+
+ErrorId
+apply_posting(Batch *batch, Posting *posting, Account *account)
+{
+	if (account->stored_version < 0)
+		return ERR_UNKNOWN_ACCOUNT;
+	switch (posting->kind)
+	{
+		case ENTRY_HOLD:
+			return apply_hold(batch, posting, account);
+		case ENTRY_CAPTURE:
+			return apply_capture(batch, posting, account);
+		case ENTRY_RELEASE:
+			return apply_release(batch, posting, account);
+		case ENTRY_REVERSE:
+			return apply_reversal(batch, posting, account);
+		case ENTRY_TRANSFER:
+			return apply_transfer(batch, posting, account);
+		default:
+			return apply_plain(batch, posting, account);
+	}
+}

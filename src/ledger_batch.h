@@ -1,0 +1,36 @@
+/*
+ * ledger_batch.h
+ *		What a batch of postings has in memory.  Known to the ledger's own files.
+ */
+#ifndef LOYALTY_LEDGER_BATCH_H
+#define LOYALTY_LEDGER_BATCH_H
+
+#include "ledger_rows.h"
+#include "terms.h"
+
+typedef struct Batch
+{
+	int64		merchant_id;
+	TimestampTz now;
+	Account    *accounts;		/* ascending */
+	int			naccounts;
+	HTAB	   *asides;			/* Aside by EntryKey; NULL: none was met */
+	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
+	Terms	   *terms;			/* those that were asked for */
+	Entry	  **entries;		/* what is to be inserted, in order */
+	int			nentries;
+	int			allocated;
+} Batch;
+
+extern Account *batch_account(const Batch *batch, int64 account_id);
+extern const Terms *batch_terms(Batch *batch, const Account *account, TimestampTz at);
+extern Entry *batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at);
+extern HTAB *batch_table(HTAB **table, Size entry_size);
+
+extern void settle_accounts(Batch *batch, TimestampTz now, bool locked);
+extern void settle_expired(Batch *batch, Account *account, TimestampTz at);
+extern TimestampTz settle_returned(Batch *batch, Account *account, TimestampTz expires_at, TimestampTz at);
+extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
+extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);
+
+#endif

@@ -1,0 +1,366 @@
+/*
+ * ledger_reverse.c
+ *		Undoing an entry, or a part of it: refunds and cancellations.
+ *
+ * Each part has a reference, and is done once for it; all parts together are
+ * never more than the entry.  Points that were added are taken back from what
+ * they have become; points that were spent go back to the lots they came from.
+ */
+#include "postgres.h"
+
+#include "ledger_batch.h"
+#include "utils/builtins.h"
+
+#define REFERENCE_MAX 1024		/* bytes; it is part of a key */
+
+static Entry
+reversal_entry(const Posting *posting, EntryKind kind)
+{
+	return (Entry) {
+		.kind = kind,
+		.money = posting->money,
+		.has_money = posting->has_money,
+		.staff_id = posting->staff_id,
+		.member_id = posting->member_id,
+		.origin = posting->origin,
+		.reference = posting->reference,
+		.detail = posting->detail,
+	};
+}
+
+static Datum
+packed(const Lots *lots)
+{
+	return lots->n > 0 ? lots_pack(lots) : (Datum) 0;
+}
+
+/* ------------------------------------------------------------------------
+ * How much
+ * ------------------------------------------------------------------------ */
+
+/* How many points an entry moved that can be undone; -1: none can. */
+static Points
+whole_of(const Original *original)
+{
+	switch (original->kind)
+	{
+		case ENTRY_ACCRUE:
+		case ENTRY_DEPOSIT:
+			return original->amount + original->aside;
+		case ENTRY_REDEEM:
+			return -original->amount;
+		case ENTRY_CAPTURE:
+			return -original->aside;
+		case ENTRY_TRANSFER:
+			/* by the entry of the sender, and not that of a transfer that was itself undone */
+			return original->amount < 0 && original->origin == 0 ? -original->amount : -1;
+		default:
+			return -1;
+	}
+}
+
+static Points
+undone_points(const Original *original)
+{
+	Points		sum = 0;
+
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+		sum += part->amount;
+	return sum;
+}
+
+static Points
+undone_money(const Original *original)
+{
+	Points		sum = 0;
+
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+		sum += part->money;
+	return sum;
+}
+
+/*
+ * The points that a part of the money stands for: what all money undone so far
+ * stands for, less what of that was undone.  So parts sum exactly to the whole.
+ */
+static ErrorId
+points_for_money(const Original *original, Points whole, Points money, Points *amount)
+{
+	Points		done = undone_money(original);
+	Points		due;
+
+	if (!original->has_money || money <= 0)
+		return ERR_INVALID_AMOUNT;
+	if (money > original->money - done)
+		return ERR_EXCEEDS_ORIGINAL;
+	if (!points_convert(whole, done + money, original->money, POINTS_DECIMALS, ROUNDING_HALF_UP, &due))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	*amount = Max(due - undone_points(original), 0);
+	return ERR_NONE;
+}
+
+/* How many points of the original are meant. */
+static ErrorId
+amount_to_undo(const Posting *posting, const Original *original, Points *amount)
+{
+	Points		whole = whole_of(original);
+	Points		left = whole - undone_points(original);
+	ErrorId		error = ERR_NONE;
+
+	if (posting->amount < 0 || (posting->amount > 0 && posting->has_money))
+		return ERR_INVALID_AMOUNT;
+	if (posting->has_money)
+		error = points_for_money(original, whole, posting->money, amount);
+	else
+		*amount = posting->amount != 0 ? posting->amount : left;
+	if (error != ERR_NONE)
+		return error;
+	return *amount > left || (*amount == 0 && !posting->has_money) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Points that were added
+ * ------------------------------------------------------------------------ */
+
+/* Of a sale whose points nobody could spend yet, they just do not come. */
+static const Entry *
+undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Points amount)
+{
+	Entry		entry = reversal_entry(posting, ENTRY_REVERSE);
+	Lots		taken = {0};
+
+	lots_take_first(&aside->lots, amount, &taken);
+	aside->remaining -= amount;
+	aside->changed = true;
+	account->pending -= amount;
+	entry.aside = -amount;
+	entry.lots = packed(&taken);
+	return batch_add_entry(batch, account, &entry, batch->now);
+}
+
+/* How much of it can be taken, by what the program says of points that were spent. */
+static ErrorId
+takeable(Batch *batch, Account *account, Points amount, Points *taken)
+{
+	Points		there = Max(account->balance, 0);
+
+	*taken = amount;
+	if (amount <= there)
+		return ERR_NONE;
+	switch (batch_terms(batch, account, batch->now)->shortfall)
+	{
+		case SHORTFALL_REFUSE:
+			return ERR_INSUFFICIENT_POINTS;
+		case SHORTFALL_PARTIAL:
+			*taken = there;
+			return ERR_NONE;
+		case SHORTFALL_NEGATIVE:
+			if (account->balance < PG_INT64_MIN + amount)
+				return ERR_BALANCE_OUT_OF_RANGE;
+			account->may_owe = true;
+			return ERR_NONE;
+	}
+	return ERR_NONE;
+}
+
+static ErrorId
+undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
+			 const Entry **added)
+{
+	EntryKey	key = original->key;
+	Aside	   *aside = batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
+	Entry		entry = reversal_entry(posting, ENTRY_REVERSE);
+	Points		undated = original->amount + original->aside - lots_total(&original->lots);
+	Lots		taken = {0};
+	Points		take;
+	ErrorId		error;
+
+	if (aside != NULL && aside->remaining > 0)
+	{
+		*added = undo_pending(batch, posting, account, aside, amount);
+		return ERR_NONE;
+	}
+	error = takeable(batch, account, amount, &take);
+	if (error != ERR_NONE)
+		return error;
+	account_take_own(account, take, &original->lots, undated, &taken);
+	if (account->managed)
+		account_unearn(account, take, batch_terms(batch, account, original->posted_at)->qualifies_until);
+	entry.amount = -take;
+	entry.lots = packed(&taken);
+	*added = batch_add_entry(batch, account, &entry, batch->now);
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Points that were spent
+ * ------------------------------------------------------------------------ */
+
+/*
+ * The lots of the part that is given back: what was taken last first, after
+ * what earlier parts gave back.
+ */
+static void
+lots_of_part(const Original *original, Points amount, Lots *part)
+{
+	Lots		spent = {0};
+	Points		undated = whole_of(original) - lots_total(&original->lots);
+	Points		before = undone_points(original);
+
+	lots_add_all(&spent, &original->lots);
+	lots_take_last(&spent, Max(before - undated, 0), NULL);
+	undated -= Min(before, undated);
+	lots_take_last(&spent, Max(amount - undated, 0), part);
+}
+
+/* Give points back to the one who spent or sent them. */
+static ErrorId
+give_back(Batch *batch, Account *account, Points amount, const Lots *part, Entry *entry, const Entry **added)
+{
+	Lots		dated = {0};
+	Lots		kept = {0};
+
+	for (int i = 0; i < part->n; i++)
+		lots_add(&dated, settle_returned(batch, account, part->lot[i].expires_at, batch->now), part->lot[i].points);
+	account_add(account, amount, &dated, &kept);
+	entry->amount = amount;
+	entry->lots = packed(&kept);
+	*added = batch_add_entry(batch, account, entry, batch->now);
+	settle_expired(batch, account, batch->now);
+	return ERR_NONE;
+}
+
+static ErrorId
+undo_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
+				const Entry **added)
+{
+	Entry		entry = reversal_entry(posting, ENTRY_REVERSE);
+	Lots		part = {0};
+
+	if (!account_has_room(account, amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	lots_of_part(original, amount, &part);
+	return give_back(batch, account, amount, &part, &entry, added);
+}
+
+/* ------------------------------------------------------------------------
+ * Transfers
+ * ------------------------------------------------------------------------ */
+
+static ErrorId
+undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
+			  const Entry **added)
+{
+	Account    *peer = batch_account(batch, original->peer_id);
+	Entry		back = reversal_entry(posting, ENTRY_TRANSFER);
+	Entry		received = back;
+	const Entry *taken_back;
+	Lots		part = {0};
+	Lots		taken = {0};
+	Points		take;
+	ErrorId		error;
+
+	if (!account_has_room(account, amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	error = takeable(batch, peer, amount, &take);
+	if (error != ERR_NONE)
+		return error;
+	lots_of_part(original, take, &part);
+	account_take_own(peer, take, &part, take - lots_total(&part), &taken);
+	back.amount = -take;
+	back.peer_id = account->account_id;
+	back.lots = packed(&taken);
+	taken_back = batch_add_entry(batch, peer, &back, batch->now);
+	posting->peer_version = taken_back->version;
+	posting->peer_balance = taken_back->balance;
+	received.peer_id = peer->account_id;
+	return give_back(batch, account, take, &part, &received, added);
+}
+
+/* ------------------------------------------------------------------------
+ * Once for each reference
+ * ------------------------------------------------------------------------ */
+
+static const Reversal *
+find_reversal(const Original *original, const char *reference)
+{
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		if (strcmp(part->reference, reference) == 0)
+			return part;
+	}
+	return NULL;
+}
+
+/* What a repetition is answered: what the first was, if it is the same. */
+static ErrorId
+answer_again(Posting *posting, const Reversal *first)
+{
+	if (posting->has_money != first->has_money || (posting->has_money && posting->money != first->money) ||
+		(posting->amount != 0 && posting->amount != first->amount))
+		return ERR_REFERENCE_REUSED;
+	posting->version = first->reversed_by;
+	posting->balance = first->balance;
+	return ERR_NONE;
+}
+
+static void
+note_reversal(const Posting *posting, Original *original, const char *reference, Points amount)
+{
+	Reversal   *part = palloc0(sizeof(Reversal));
+
+	part->reference = pstrdup(reference);
+	part->reversed_by = posting->version;
+	part->amount = amount;
+	part->money = posting->has_money ? posting->money : 0;
+	part->has_money = posting->has_money;
+	part->balance = posting->balance;
+	part->is_new = true;
+	part->next = original->reversals;
+	original->reversals = part;
+}
+
+static ErrorId
+undo(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount, const Entry **added)
+{
+	switch (original->kind)
+	{
+		case ENTRY_REDEEM:
+		case ENTRY_CAPTURE:
+			return undo_redemption(batch, posting, account, original, amount, added);
+		case ENTRY_TRANSFER:
+			return undo_transfer(batch, posting, account, original, amount, added);
+		default:
+			return undo_accrual(batch, posting, account, original, amount, added);
+	}
+}
+
+ErrorId
+apply_reversal(Batch *batch, Posting *posting, Account *account)
+{
+	EntryKey	key = {posting->account_id, posting->origin};
+	Original   *original = hash_search(batch->originals, &key, HASH_FIND, NULL);
+	const char *reference = posting->reference ? text_to_cstring(posting->reference) : "";
+	const Entry *added = NULL;
+	const Reversal *first;
+	Points		amount = 0;
+	ErrorId		error;
+
+	if (original == NULL || whole_of(original) < 0)
+		return ERR_UNKNOWN_ENTRY;
+	if (reference[0] == '\0' || strlen(reference) > REFERENCE_MAX)
+		return ERR_INVALID_ARGUMENT;
+	first = find_reversal(original, reference);
+	if (first != NULL)
+		return answer_again(posting, first);
+	error = amount_to_undo(posting, original, &amount);
+	if (error == ERR_NONE)
+		error = undo(batch, posting, account, original, amount, &added);
+	if (error != ERR_NONE)
+		return error;
+	posting->version = added->version;
+	posting->balance = account->balance;
+	posting->posted_at = added->posted_at;
+	note_reversal(posting, original, reference, amount);
+	return ERR_NONE;
+}

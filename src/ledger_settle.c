@@ -1,0 +1,126 @@
+/*
+ * ledger_settle.c
+ *		What became due in an account since its last posting.
+ *
+ * Points past their date go, holds that timed out are given back, and what was
+ * pending becomes available.  Each is booked at its moment, in the order of
+ * time; only points past their date wait for the next such moment, or for now,
+ * and are then booked as one entry whose lots say when each was due.  So what
+ * an account had at any instant can be read off its entries.
+ */
+#include "postgres.h"
+
+#include "ledger_batch.h"
+#include "utils/timestamp.h"
+
+/* Book what is past its date at that moment. */
+void
+settle_expired(Batch *batch, Account *account, TimestampTz at)
+{
+	Lots		expired = {0};
+	Entry		entry = {.kind = ENTRY_EXPIRE};
+
+	entry.amount = -lots_take_due(&account->lots, at, &expired);
+	if (entry.amount == 0)
+		return;
+	account->balance += entry.amount;
+	account->expired -= entry.amount;
+	entry.lots = lots_pack(&expired);
+	batch_add_entry(batch, account, &entry, at);
+}
+
+/* The date that points have when they are given back: theirs, or a new one if it has passed. */
+TimestampTz
+settle_returned(Batch *batch, Account *account, TimestampTz expires_at, TimestampTz at)
+{
+	if (expires_at > at)
+		return expires_at;
+	return Max(expires_at, batch_terms(batch, account, at)->reinstated_until);
+}
+
+/* A hold that timed out is given back; what was pending is earned. */
+static void
+settle_aside(Batch *batch, Account *account, Aside *aside)
+{
+	TimestampTz at = aside->due_at;
+	Lots		dated = {0};
+	Lots		added = {0};
+	bool		held = aside->kind == ENTRY_HOLD;
+	Entry		entry = {
+		.kind = held ? ENTRY_RELEASE : ENTRY_MATURE,
+		.amount = aside->remaining,
+		.aside = -aside->remaining,
+		.origin = aside->key.version,
+	};
+
+	for (int i = 0; i < aside->lots.n; i++)
+		lots_add(&dated, settle_returned(batch, account, aside->lots.lot[i].expires_at, at), aside->lots.lot[i].points);
+	account_add(account, aside->remaining, &dated, &added);
+	if (held)
+		account->held -= aside->remaining;
+	else
+	{
+		account->pending -= aside->remaining;
+		account_earn(account, aside->remaining, batch_terms(batch, account, at)->qualifies_until, at);
+	}
+	aside->remaining = 0;
+	aside->lots.n = 0;
+	aside->changed = true;
+	if (added.n > 0)
+		entry.lots = lots_pack(&added);
+	batch_add_entry(batch, account, &entry, at);
+}
+
+/* What is read of an account: all that is due, and the one that is due next. */
+static void
+take_aside(void *context, Aside *aside)
+{
+	Batch	   *batch = context;
+	Account    *account = batch_account(batch, aside->key.account_id);
+
+	if (aside->remaining == 0)
+		return;
+	if (aside->due_at > batch->now)
+	{
+		account_due(account, aside->due_at);
+		return;
+	}
+	settle_expired(batch, account, aside->due_at);
+	settle_aside(batch, account, aside);
+}
+
+/*
+ * Settle the accounts of the batch that have something due.  Their asides come
+ * by account and time, whatever else the batch knows of them.
+ */
+void
+settle_accounts(Batch *batch, TimestampTz now, bool locked)
+{
+	int64	   *due = NULL;
+	int			ndue = 0;
+
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		Account    *account = &batch->accounts[i];
+
+		if (!account->managed || account->due_at > now)
+			continue;
+		if (due == NULL)
+			due = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
+		due[ndue++] = account->account_id;
+		account->due_at = DT_NOEND;
+		account->changed = true;
+	}
+	if (ndue == 0)
+		return;
+	rows_read_due(batch->merchant_id, batch_table(&batch->asides, sizeof(Aside)), due, ndue, now, locked,
+				  take_aside, batch);
+	for (int i = 0; i < ndue; i++)
+	{
+		Account    *account = batch_account(batch, due[i]);
+
+		settle_expired(batch, account, now);
+		if (account->lots.n > 0)
+			account_due(account, account->lots.lot[0].expires_at);
+	}
+}

@@ -70,6 +70,26 @@ add_varlena(StringInfo content, struct varlena *value)
 	appendBinaryStringInfoNT(content, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
 }
 
+static void
+add_content(StringInfo content, int64 merchant_id, const Entry *entry)
+{
+	pq_sendint64(content, merchant_id);
+	pq_sendint64(content, entry->account_id);
+	pq_sendint64(content, entry->amount);
+	pq_sendint16(content, entry->kind);
+	pq_sendint16(content, columns_there(entry));
+	add_if(content, entry->staff_id != 0, entry->staff_id);
+	add_if(content, entry->has_money, entry->money);
+	add_if(content, entry->aside != 0, entry->aside);
+	add_if(content, entry->origin != 0, entry->origin);
+	add_if(content, entry->peer_id != 0, entry->peer_id);
+	add_if(content, entry->member_id != 0, entry->member_id);
+	add_if(content, entry->rules != 0, entry->rules);
+	add_varlena(content, (struct varlena *) entry->reference);
+	add_varlena(content, (struct varlena *) entry->detail);
+	add_varlena(content, (struct varlena *) DatumGetPointer(entry->lots));
+}
+
 /* All of an entry but its version, balance and time. */
 bytea *
 chain_content(int64 merchant_id, const Entry *entry)
@@ -78,41 +98,77 @@ chain_content(int64 merchant_id, const Entry *entry)
 
 	initStringInfo(&content);
 	appendStringInfoSpaces(&content, VARHDRSZ);
-	pq_sendint64(&content, merchant_id);
-	pq_sendint64(&content, entry->account_id);
-	pq_sendint64(&content, entry->amount);
-	pq_sendint16(&content, entry->kind);
-	pq_sendint16(&content, columns_there(entry));
-	add_if(&content, entry->staff_id != 0, entry->staff_id);
-	add_if(&content, entry->has_money, entry->money);
-	add_if(&content, entry->aside != 0, entry->aside);
-	add_if(&content, entry->origin != 0, entry->origin);
-	add_if(&content, entry->peer_id != 0, entry->peer_id);
-	add_if(&content, entry->member_id != 0, entry->member_id);
-	add_if(&content, entry->rules != 0, entry->rules);
-	add_varlena(&content, (struct varlena *) entry->reference);
-	add_varlena(&content, (struct varlena *) entry->detail);
-	add_varlena(&content, (struct varlena *) DatumGetPointer(entry->lots));
+	add_content(&content, merchant_id, entry);
 	SET_VARSIZE(content.data, content.len);
 	return (bytea *) content.data;
+}
+
+/* The bytes before the content. */
+static void
+add_state(StringInfo bytes, const bytea *previous, int64 version, Points balance, TimestampTz posted_at)
+{
+	appendBinaryStringInfoNT(bytes, VARDATA_ANY(previous), VARSIZE_ANY_EXHDR(previous));
+	pq_sendint64(bytes, version);
+	pq_sendint64(bytes, balance);
+	pq_sendint64(bytes, posted_at);
+}
+
+/* A context and a buffer are used again for each entry: making them costs as much as the hash. */
+struct Chain
+{
+	pg_cryptohash_ctx *context;
+	StringInfoData bytes;
+};
+
+Chain *
+chain_begin(void)
+{
+	Chain	   *chain = palloc(sizeof(Chain));
+
+	chain->context = pg_cryptohash_create(PG_SHA256);
+	initStringInfo(&chain->bytes);
+	return chain;
+}
+
+static bytea *
+hash_bytes(Chain *chain)
+{
+	bytea	   *hash = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	if (chain->context == NULL ||
+		pg_cryptohash_init(chain->context) < 0 ||
+		pg_cryptohash_update(chain->context, (const uint8 *) chain->bytes.data, chain->bytes.len) < 0 ||
+		pg_cryptohash_final(chain->context, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+	return hash;
+}
+
+bytea *
+chain_next(Chain *chain, int64 merchant_id, const Entry *entry, const bytea *previous)
+{
+	resetStringInfo(&chain->bytes);
+	add_state(&chain->bytes, previous, entry->version, entry->balance, entry->posted_at);
+	add_content(&chain->bytes, merchant_id, entry);
+	return hash_bytes(chain);
+}
+
+void
+chain_end(Chain *chain)
+{
+	pg_cryptohash_free(chain->context);
 }
 
 bytea *
 chain_hash(const bytea *previous, int64 version, Points balance, TimestampTz posted_at, const bytea *content)
 {
-	bytea	   *hash = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-	uint64		state[3] = {pg_hton64(version), pg_hton64(balance), pg_hton64(posted_at)};
+	Chain	   *chain = chain_begin();
+	bytea	   *hash;
 
-	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	if (context == NULL ||
-		pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) VARDATA_ANY(previous), VARSIZE_ANY_EXHDR(previous)) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) state, sizeof(state)) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content)) < 0 ||
-		pg_cryptohash_final(context, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
-		raise_error(ERR_INTERNAL_ERROR);
-	pg_cryptohash_free(context);
+	add_state(&chain->bytes, previous, version, balance, posted_at);
+	appendBinaryStringInfoNT(&chain->bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
+	hash = hash_bytes(chain);
+	chain_end(chain);
 	return hash;
 }
 

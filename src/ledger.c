@@ -180,7 +180,6 @@ Entry *
 batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
 {
 	Entry	   *added = palloc(sizeof(Entry));
-	bytea	   *content;
 
 	/* The clock may step back; the entries of an account do not. */
 	account->posted_at = Max(account->posted_at, at);
@@ -192,9 +191,8 @@ batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz 
 	added->version = account->version;
 	added->balance = account->balance;
 	added->posted_at = account->posted_at;
-	content = chain_content(batch->merchant_id, added);
-	added->hash = account->hash = chain_hash(account->hash, added->version, added->balance, added->posted_at, content);
-	pfree(content);
+	if (batch->chain != NULL)
+		added->hash = account->hash = chain_next(batch->chain, batch->merchant_id, added, account->hash);
 	if (batch->nentries == batch->allocated)
 	{
 		batch->allocated *= 2;
@@ -356,6 +354,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	batch->merchant_id = merchant_id;
 	batch->allocated = Max(n, 8);
 	batch->entries = palloc_extended(batch->allocated * sizeof(Entry *), MCXT_ALLOC_HUGE);
+	batch->chain = chain_begin();
 
 	read_originals(batch, postings, n);
 	lock_accounts(batch, postings, n);
@@ -381,6 +380,7 @@ batch_write(const Batch *batch)
 		rows_write_asides(batch->merchant_id, batch->asides);
 	if (batch->originals != NULL)
 		rows_insert_reversals(batch->merchant_id, batch->originals);
+	chain_end(batch->chain);
 }
 
 void

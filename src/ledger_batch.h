@@ -5,6 +5,7 @@
 #ifndef LOYALTY_LEDGER_BATCH_H
 #define LOYALTY_LEDGER_BATCH_H
 
+#include "chain.h"
 #include "ledger_rows.h"
 #include "terms.h"
 
@@ -17,6 +18,7 @@ typedef struct Batch
 	HTAB	   *asides;			/* Aside by EntryKey; NULL: none was met */
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
 	Terms	   *terms;			/* those that were asked for */
+	Chain	   *chain;			/* NULL: nothing will be written */
 	Entry	  **entries;		/* what is to be inserted, in order */
 	int			nentries;
 	int			allocated;

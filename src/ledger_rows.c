@@ -76,15 +76,36 @@ column_array(const Column *column, int rows)
 											  column->type, length, byval, align));
 }
 
+static bool
+column_is_empty(const Column *column, int rows)
+{
+	for (int i = 0; i < rows; i++)
+	{
+		if (!column->nulls[i])
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Each array becomes a set of rows of its own, which the statement then puts
+ * side by side: a column that is all NULL is passed as no array at all.
+ */
 static void
 columns_write(PlanId plan, int64 merchant_id, const Column *columns, int ncolumns, int rows)
 {
 	Datum		values[24] = {Int64GetDatum(merchant_id)};
+	char		nulls[24] = {' '};
 
 	Assert(ncolumns < (int) lengthof(values));
 	for (int c = 0; c < ncolumns; c++)
-		values[1 + c] = column_array(&columns[c], rows);
-	if (plan_write(plan, values, NULL) != (uint64) rows)
+	{
+		bool		empty = column_is_empty(&columns[c], rows);
+
+		nulls[1 + c] = empty ? 'n' : ' ';
+		values[1 + c] = empty ? (Datum) 0 : column_array(&columns[c], rows);
+	}
+	if (plan_write(plan, values, nulls) != (uint64) rows)
 		elog(ERROR, "rows of merchant " INT64_FORMAT " that were locked are gone or would be overdrawn", merchant_id);
 }
 
@@ -363,7 +384,8 @@ account_row(const Account *account, Datum *values, bool *nulls)
 	values[2] = Int64GetDatum(account->version);
 	values[3] = TimestampTzGetDatum(account->posted_at);
 	values[4] = PointerGetDatum(account->hash);
-	values[5] = BoolGetDatum(account->may_owe);
+	values[5] = BoolGetDatum(true);
+	nulls[5] = !account->may_owe;
 	if (!account->managed)
 		return;
 	values[6] = PointsGetDatum(account->earned);

@@ -8,6 +8,8 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8
 PATH=$LOYALTY_BINDIR:$PATH
+# What the floor writes where the extension writes a hash: as many bytes.
+some_hash=\\x$(printf '00%.0s' {1..32})
 ROUNDS=${ROUNDS:-5}
 SECONDS_EACH=${SECONDS_EACH:-4}
 
@@ -73,12 +75,14 @@ make_accounts() {
 
 		CREATE SCHEMA floor;
 		CREATE TABLE floor.account (merchant_id bigint NOT NULL, account_id bigint NOT NULL, program_id bigint NOT NULL,
-			balance bigint NOT NULL, version bigint NOT NULL, posted_at timestamptz NOT NULL,
+			balance bigint NOT NULL, version bigint NOT NULL, posted_at timestamptz NOT NULL, hash bytea NOT NULL,
 			PRIMARY KEY (merchant_id, account_id)) WITH (fillfactor = 60);
+		ALTER TABLE floor.account ALTER hash SET STORAGE PLAIN;
 		CREATE TABLE floor.entry (merchant_id bigint NOT NULL, account_id bigint NOT NULL, version bigint NOT NULL,
 			amount bigint NOT NULL, balance bigint NOT NULL, posted_at timestamptz NOT NULL, staff_id bigint,
-			money bigint, kind smallint NOT NULL, reference text, PRIMARY KEY (merchant_id, account_id, version));
-		INSERT INTO floor.account SELECT 1, i, 1, 0, 0, now() FROM generate_series(1, $accounts) i;
+			money bigint, kind smallint NOT NULL, reference text, hash bytea NOT NULL, PRIMARY KEY (merchant_id, account_id, version));
+		ALTER TABLE floor.entry ALTER hash SET STORAGE MAIN;
+		INSERT INTO floor.account SELECT 1, i, 1, 0, 0, now(), '$some_hash' FROM generate_series(1, $accounts) i;
 		VACUUM ANALYZE loyalty.account, loyalty.entry, floor.account, floor.entry;
 		CHECKPOINT;
 	END
@@ -90,11 +94,11 @@ floor_batch() {
 		WITH item AS MATERIALIZED (
 			SELECT * FROM unnest(ARRAY(SELECT 1 + i % 10000 FROM generate_series(1, $1) i)::bigint[], array_fill(10000::bigint, ARRAY[$1]))
 				AS item (account_id, amount)),
-		u AS (UPDATE floor.account a SET balance = a.balance + item.amount, version = a.version + 1, posted_at = now()
+		u AS (UPDATE floor.account a SET balance = a.balance + item.amount, version = a.version + 1, posted_at = now(), hash = '$some_hash'
 			FROM item WHERE a.merchant_id = 1 AND a.account_id = item.account_id
-			RETURNING a.account_id, a.version, item.amount, a.balance, a.posted_at),
-		e AS (INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind)
-			SELECT 1, u.account_id, u.version, u.amount, u.balance, u.posted_at, 2 FROM u RETURNING version, balance)
+			RETURNING a.account_id, a.version, item.amount, a.balance, a.posted_at, a.hash),
+		e AS (INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash)
+			SELECT 1, u.account_id, u.version, u.amount, u.balance, u.posted_at, 2, u.hash FROM u RETURNING version, balance)
 		SELECT count(*) FROM e
 	END
 }

@@ -15,7 +15,7 @@ sql <<-END >/dev/null
 	DECLARE
 		a floor.account;
 	BEGIN
-		UPDATE floor.account SET balance = balance + amount, version = version + 1, posted_at = now()
+		UPDATE floor.account SET balance = balance + amount, version = version + 1, posted_at = now(), hash = '$some_hash'
 		WHERE merchant_id = 1 AND account_id = id RETURNING * INTO a;
 		INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind)
 		VALUES (1, id, a.version, amount, a.balance, now(), 2);

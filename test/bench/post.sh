@@ -11,9 +11,9 @@ cat >"$work/post.sql" <<'END'
 \set account random(1, 10000)
 SELECT loyalty.post(1, :account, 'deposit', '1');
 END
-cat >"$work/floor.sql" <<'END'
-\set account random(1, 10000)
-WITH u AS (UPDATE floor.account SET balance = balance + 10000, version = version + 1, posted_at = now() WHERE merchant_id = 1 AND account_id = :account RETURNING account_id, version, balance, posted_at) INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind) SELECT 1, account_id, version, 10000, balance, posted_at, 2 FROM u RETURNING version, balance;
+cat >"$work/floor.sql" <<END
+\\set account random(1, 10000)
+WITH u AS (UPDATE floor.account SET balance = balance + 10000, version = version + 1, posted_at = now(), hash = '$some_hash' WHERE merchant_id = 1 AND account_id = :account RETURNING account_id, version, balance, posted_at, hash) INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash) SELECT 1, account_id, version, 10000, balance, posted_at, 2, hash FROM u RETURNING version, balance;
 END
 
 post() { pgbench_tps "$work/post.sql" -c 20 -j 2; }

@@ -6,6 +6,7 @@
 #define LOYALTY_LEDGER_BATCH_H
 
 #include "ledger_rows.h"
+#include "limit.h"
 #include "terms.h"
 
 typedef struct Batch
@@ -17,6 +18,7 @@ typedef struct Batch
 	HTAB	   *asides;			/* Aside by EntryKey; NULL: none was met */
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
 	Terms	   *terms;			/* those that were asked for */
+	Limits	   *limits;			/* NULL: no posting is limited */
 	Entry	  **entries;		/* what is to be inserted, in order */
 	int			nentries;
 	int			allocated;
@@ -30,6 +32,7 @@ extern HTAB *batch_table(HTAB **table, Size entry_size);
 extern void settle_accounts(Batch *batch, TimestampTz now, bool locked);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);
 extern TimestampTz settle_returned(Batch *batch, Account *account, TimestampTz expires_at, TimestampTz at);
+extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
 extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);
 

@@ -73,18 +73,20 @@ BEGIN
 	   OR set_limit.max_points OPERATOR(loyalty.<) '0'::loyalty.points OR set_limit.max_operations < 0 THEN
 		PERFORM loyalty.fail('invalid_argument', 'scope is staff, branch or member; direction is add or spend; max_points and max_operations are not negative.');
 	END IF;
-	IF set_limit.subject_id IS NOT NULL AND NOT CASE set_limit.scope
-		WHEN 'staff' THEN EXISTS (
-			SELECT FROM loyalty.staff s WHERE s.merchant_id = set_limit.merchant_id AND s.staff_id = set_limit.subject_id)
-		WHEN 'branch' THEN EXISTS (
-			SELECT FROM loyalty.branch b WHERE b.merchant_id = set_limit.merchant_id AND b.branch_id = set_limit.subject_id)
-		ELSE EXISTS (
-			SELECT FROM loyalty.account a
-			WHERE a.merchant_id = set_limit.merchant_id AND a.account_id = set_limit.subject_id AND a.program_id = program
-			UNION ALL
-			SELECT FROM loyalty.member m
-			WHERE m.merchant_id = set_limit.merchant_id AND m.member_id = set_limit.subject_id AND m.program_id = program)
-		END THEN
+	IF set_limit.subject_id IS NOT NULL AND NOT EXISTS (
+		SELECT FROM loyalty.staff s
+		WHERE set_limit.scope = 'staff' AND s.merchant_id = set_limit.merchant_id AND s.staff_id = set_limit.subject_id
+		UNION ALL
+		SELECT FROM loyalty.branch b
+		WHERE set_limit.scope = 'branch' AND b.merchant_id = set_limit.merchant_id AND b.branch_id = set_limit.subject_id
+		UNION ALL
+		SELECT FROM loyalty.account a
+		WHERE set_limit.scope = 'member' AND a.merchant_id = set_limit.merchant_id AND a.account_id = set_limit.subject_id
+		  AND a.program_id = program
+		UNION ALL
+		SELECT FROM loyalty.member m
+		WHERE set_limit.scope = 'member' AND m.merchant_id = set_limit.merchant_id AND m.member_id = set_limit.subject_id
+		  AND m.program_id = program) THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no such staff or branch, or the program no such member.');
 	END IF;
 

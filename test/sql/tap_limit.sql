@@ -57,7 +57,7 @@ SELECT version FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{depo
 SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, %s)', :m, arguments), code, 'set_limit: ' || arguments)
 FROM (VALUES ('''X'', ''staff'', ''add'', 1, 1', 'unknown_object'), ('NULL, ''staff'', ''add'', 1, 1', 'unknown_object'), ('''P'', ''staff'', ''add'', 1, 1, 99', 'unknown_object'), ('''P'', ''staff'', ''add'', 1, 1, 0', 'unknown_object'),
 	('''P'', ''branch'', ''add'', 1, 1, 1', 'unknown_object'), (format('''P'', ''member'', ''add'', 1, 1, %s', :other_program), 'unknown_object'), ('''P'', ''everybody'', ''add'', 1, 1', 'invalid_argument'), ('''P'', NULL, ''add'', 1, 1', 'invalid_argument'),
-	('''P'', ''staff'', ''take'', 1, 1', 'invalid_argument'), ('''P'', ''staff'', NULL, 1, 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', -0.0001, 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', 1, -1', 'invalid_argument')) v (arguments, code);
+	('''P'', ''staff'', ''take'', 1, 1', 'invalid_argument'), ('''P'', ''staff'', NULL, 1, 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', ''-0.0001'', 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', 1, -1', 'invalid_argument')) v (arguments, code);
 SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, ''P'', ''staff'', ''add'', 1, 1)', :other), 'unknown_object', 'of another merchant''s program');
 SELECT is_empty('SELECT * FROM loyalty.limits', 'nothing was set');
 SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'the program has no limits');
@@ -166,15 +166,46 @@ SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 100, 4) \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a, :a, :b, :a], '{deposit}', '{60,50,40,0.5,-1,30}', :cleo), 'done limit_exceeded done limit_exceeded invalid_amount limit_exceeded', 'what is refused takes nothing');
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{accrue}', '{0,0,0}', :cleo), 'done done limit_exceeded', 'nor an operation');
-SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 5, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 1000, NULL) \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :cleo), 'limit_exceeded limit_exceeded limit_exceeded', 'what one limit refuses');
-SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), NULL, 'another has not counted');
-SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :ana), 'limit_exceeded limit_exceeded limit_exceeded', 'what was deposited before counts');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), '900/-', 'another does not count');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 5, NULL, :ana) \g /dev/null
+SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :ana), 'limit_exceeded limit_exceeded done', 'what was deposited before counts');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '98/3', 'and only what was posted, for the branch');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL, :ana) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 7, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b, :a, :b, :other_program], '{deposit}', '{4,7,4,1,3,50}', :ana), 'done done limit_exceeded limit_exceeded done done', 'members in a batch');
 SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b], '{deposit,redeem,redeem}', '{4,-7,-4}', :ana), 'limit_exceeded done done', 'both ways in a batch');
+
+-- --- what is limited, and what is not -------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 1000, 6) \g /dev/null
+SELECT loyalty.open_account(:m, :p) AS d, loyalty.open_account(:m, :p) AS e \gset
+SELECT version AS deposit FROM loyalty.post(:m, :d, 'deposit', 2000) \gset
+SELECT version AS hold FROM loyalty.hold(:m, :d, 500) \gset
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'a hold spends');
+SELECT lives_ok(format('SELECT loyalty.capture(%s, %s, %s, 100); SELECT loyalty.release(%s, %s, %s)', :m, :d, :hold, :m, :d, :hold), 'a capture and a release');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'take nothing, and give nothing back');
+SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, ''500.0001'')', :m, :d), 'limit_exceeded', 'a hold of too much');
+SELECT pg_temp.refuses(format('SELECT loyalty.transfer(%s, %s, %s, ''500.0001'')', :m, :d, :e), 'limit_exceeded', 'a transfer of too much');
+SELECT version AS transfer FROM loyalty.transfer(:m, :d, :e, 300) \gset
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'a transfer spends');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :e), NULL, 'of the sender');
+SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R1'')', :m, :d, :transfer), 'a transfer back');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || coalesce(pg_temp.left_of(:p, 'member', 'spend', :e), ' none'), '200/4 none', 'takes nothing from either');
+SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R2'', 700)', :m, :d, :deposit), 'nor does a deposit that is undone');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'however large');
+SELECT is((SELECT error FROM loyalty.post_batch(:m, ARRAY[:d], '{redeem}', '{-1}') LIMIT 1), NULL, 'a redemption is one operation more');
+SELECT loyalty.post(:m, :d, 'redeem', '-9', member_id => :e) \g /dev/null
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || ' ' || pg_temp.left_of(:p, 'member', 'spend', :e), '199/3 991/5', 'who acts for somebody else''s account has a limit of his own');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 50, NULL) \g /dev/null
+SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''accrue'', 30, available_at => now() + interval ''1 day'')', :m, :e), 'points that are pending');
+SELECT is(pg_temp.left_of(:p, 'member', 'add', :e), '20/-', 'count when they are posted');
+SELECT is(pg_temp.posts(:m, :e, 'deposit', '21'), 'limit_exceeded', 'as all that adds');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL) \g /dev/null
 
 -- --- days ----------------------------------------------------------------------------------------
 
@@ -211,9 +242,9 @@ SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 -- --- against a model -----------------------------------------------------------------------------
 
-SELECT loyalty.set_limit(:m, 'P', scope, direction, points::loyalty.points, operations, subject) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', v.scope, v.direction, v.points::loyalty.points, v.operations, v.subject)
 FROM (VALUES ('staff', 'add', '300', 40, NULL::bigint), ('staff', 'spend', '250', NULL, NULL), ('branch', 'add', NULL, 60, NULL), ('branch', 'spend', '400', 55, NULL), ('member', 'add', '140', NULL, NULL), ('member', 'spend', '130', 25, NULL),
-	('staff', 'add', NULL, 30, :beto), ('member', 'spend', NULL, 12, :a), ('branch', 'spend', '60', NULL, :centro)) v (scope, direction, points, operations, subject);
+	('staff', 'add', NULL, 30, :beto), ('member', 'spend', NULL, 12, :a), ('branch', 'spend', '60', NULL, :centro)) v (scope, direction, points, operations, subject) \g /dev/null
 UPDATE loyalty.allowance SET day = day - 10;
 CREATE TEMP TABLE used (scope text, subject bigint, direction text, points numeric, operations bigint, PRIMARY KEY (scope, subject, direction));
 CREATE TEMP TABLE has AS SELECT account_id AS account, balance::numeric AS balance FROM loyalty.account WHERE program_id = :p;
@@ -223,11 +254,11 @@ CREATE FUNCTION pg_temp.expected(merchant bigint, program bigint, accounts bigin
 DECLARE
 	answers text[] := '{}';
 	answer text;
-	points numeric;
+	size numeric;
 	way text;
 BEGIN
 	FOR i IN 1 .. cardinality(accounts) LOOP
-		points := abs(amounts[i]::numeric);
+		size := abs(amounts[i]::numeric);
 		way := CASE WHEN amounts[i]::numeric < 0 THEN 'spend' ELSE 'add' END;
 		CREATE TEMP TABLE applies ON COMMIT DROP AS
 		SELECT DISTINCT ON (s.scope) s.scope, s.subject, l.max_points, l.max_operations
@@ -236,12 +267,12 @@ BEGIN
 		JOIN loyalty.limits l ON l.program_id = program AND l.scope = s.scope AND l.direction = way AND coalesce(l.subject_id, s.subject) = s.subject
 		WHERE s.subject IS NOT NULL ORDER BY s.scope, l.subject_id NULLS LAST;
 		answer := CASE
-			WHEN way = 'spend' AND (SELECT balance < points FROM has WHERE account = accounts[i]) THEN 'insufficient_points'
+			WHEN way = 'spend' AND (SELECT balance < size FROM has WHERE account = accounts[i]) THEN 'insufficient_points'
 			WHEN EXISTS (SELECT FROM applies a LEFT JOIN used u ON u.scope = a.scope AND u.subject = a.subject AND u.direction = way
-						 WHERE coalesce(u.points, 0) + points > a.max_points::numeric OR coalesce(u.operations, 0) + 1 > a.max_operations) THEN 'limit_exceeded'
+						 WHERE coalesce(u.points, 0) + size > a.max_points::numeric OR coalesce(u.operations, 0) + 1 > a.max_operations) THEN 'limit_exceeded'
 			ELSE 'done' END;
 		IF answer = 'done' THEN
-			INSERT INTO used AS u SELECT a.scope, a.subject, way, points, 1 FROM applies a
+			INSERT INTO used AS u SELECT a.scope, a.subject, way, size, 1 FROM applies a
 			ON CONFLICT (scope, subject, direction) DO UPDATE SET points = u.points + excluded.points, operations = u.operations + 1;
 			UPDATE has SET balance = balance + amounts[i]::numeric WHERE account = accounts[i];
 		END IF;

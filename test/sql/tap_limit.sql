@@ -143,15 +143,17 @@ SELECT is(pg_temp.posts(:m, :a, 'deposit', '100', :cleo), 'done', 'the highest l
 
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 100000, 10000) \g /dev/null
 CREATE FUNCTION pg_temp.stripes(program bigint, subject bigint) RETURNS text LANGUAGE sql AS
-$$SELECT format('%s rows, %s spread, %s used in %s, %s left in %s, %s to %s a stripe', count(*), count(*) FILTER (WHERE spread), loyalty.sum(points_used), sum(operations_used), loyalty.sum(points_left), sum(operations_left),
-	min(operations_left) FILTER (WHERE stripe > 0), max(operations_left) FILTER (WHERE stripe > 0)) FROM loyalty.allowance WHERE program_id = program AND scope = 'staff' AND adds AND subject_id = subject$$;
+$$SELECT format('%s rows, %s spread, %s used in %s, %s left in %s, %s stripes taken from', count(*), count(*) FILTER (WHERE spread), loyalty.sum(points_used), sum(operations_used), loyalty.sum(points_left), sum(operations_left),
+	count(*) FILTER (WHERE stripe > 0 AND operations_used > 0)) FROM loyalty.allowance WHERE program_id = program AND scope = 'staff' AND adds AND subject_id = subject$$;
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'plenty is left');
-SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 11 used in 2, 99989 left in 9998, 624 to 625 a stripe', 'so it is spread');
+SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 11 used in 2, 99989 left in 9998, 0 stripes taken from', 'so it is spread');
+SELECT results_eq(format('SELECT operations_left, count(*) FROM loyalty.allowance WHERE program_id = %s AND scope = ''staff'' AND adds AND subject_id = %s GROUP BY 1 ORDER BY 1', :p, :beto),
+	'VALUES (0::bigint, 1::bigint), (624, 2), (625, 14)', 'evenly');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'one more');
-SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 21 used in 3, 99979 left in 9997, 624 to 625 a stripe', 'is taken from one stripe');
+SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 21 used in 3, 99979 left in 9997, 1 stripes taken from', 'is taken from one stripe');
 SELECT is(pg_temp.left_of(:p, 'staff', 'add', :beto), '99979/9997', 'the view sums up');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '99970', :beto), 'done', 'more than any stripe has');
-SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 0 spread, 99991 used in 4, 9 left in 9996, 0 to 0 a stripe', 'the little that is left is in one place');
+SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 0 spread, 99991 used in 4, 9 left in 9996, 0 stripes taken from', 'the little that is left is in one place');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '9.0001', :beto), 'limit_exceeded', 'not more than that');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '9', :beto), 'done', 'but all of it');
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 200000, NULL) \g /dev/null

@@ -380,6 +380,8 @@ batch_write(const Batch *batch)
 		rows_write_asides(batch->merchant_id, batch->asides);
 	if (batch->originals != NULL)
 		rows_insert_reversals(batch->merchant_id, batch->originals);
+	if (batch->limits != NULL)
+		limits_write(batch->limits);
 	chain_end(batch->chain);
 }
 
@@ -391,6 +393,7 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 	if (n == 0 || (n == 1 && is_plain(&postings[0]) && post_at_once(merchant_id, &postings[0])))
 		return;
 	batch_start(&batch, merchant_id, postings, n);
+	apply_expected(&batch, postings, n);
 	for (int i = 0; i < n; i++)
 		postings[i].error = apply_posting(&batch, &postings[i], batch_account(&batch, postings[i].account_id));
 	batch_write(&batch);

@@ -65,6 +65,62 @@ set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, 
 }
 
 /* ------------------------------------------------------------------------
+ * Limits
+ * ------------------------------------------------------------------------ */
+
+/* What is given back, or was set aside before, is not limited. */
+static bool
+is_limited(const Posting *posting, const Account *account, Movement *movement)
+{
+	movement->program_id = account->program_id;
+	movement->staff_id = posting->staff_id;
+	movement->member_id = posting->member_id != 0 ? posting->member_id : account->account_id;
+	switch (posting->kind)
+	{
+		case ENTRY_ACCRUE:
+		case ENTRY_DEPOSIT:
+		case ENTRY_REDEEM:
+		case ENTRY_ADJUST:
+			movement->adds = posting->amount >= 0;
+			return true;
+		case ENTRY_HOLD:
+		case ENTRY_TRANSFER:
+			movement->adds = false;
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* All that may be taken is known before anything is: so limits can be locked in their order. */
+void
+apply_expected(Batch *batch, const Posting *postings, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const Account *account = batch_account(batch, postings[i].account_id);
+		Movement	movement;
+
+		if (account->stored_version < 0 || !account->managed || !is_limited(&postings[i], account, &movement) ||
+			!batch_terms(batch, account, batch->now)->has_limits)
+			continue;
+		if (batch->limits == NULL)
+			batch->limits = limits_start(batch->merchant_id, batch->now);
+		limits_expect(batch->limits, &movement);
+	}
+}
+
+/* The last check: what is within limits is taken from them, and must not fail any more. */
+static bool
+within_limits(Batch *batch, const Posting *posting, const Account *account, Points points)
+{
+	Movement	movement;
+
+	return batch->limits == NULL || !is_limited(posting, account, &movement) ||
+		limits_take(batch->limits, &movement, points);
+}
+
+/* ------------------------------------------------------------------------
  * Points that come and go
  * ------------------------------------------------------------------------ */
 
@@ -120,6 +176,8 @@ add_points(Batch *batch, Posting *posting, Account *account)
 		return ERR_INVALID_ARGUMENT;
 	if (!account_has_room(account, posting->amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
+	if (!within_limits(batch, posting, account, posting->amount))
+		return ERR_LIMIT_EXCEEDED;
 	if (expires_at != DT_NOEND && posting->amount > 0)
 		lots_add(&dated, expires_at, posting->amount);
 	if (available_at > batch->now && posting->amount > 0)
@@ -149,6 +207,8 @@ take_points(Batch *batch, Posting *posting, Account *account)
 	/* not the sum, which may leave the range */
 	if (account->balance < 0 || posting->amount < -account->balance)
 		return ERR_INSUFFICIENT_POINTS;
+	if (!within_limits(batch, posting, account, -posting->amount))
+		return ERR_LIMIT_EXCEEDED;
 	entry.amount = posting->amount;
 	account_take(account, -posting->amount, &taken);
 	entry.lots = packed(&taken);
@@ -180,6 +240,8 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 		return ERR_INVALID_ARGUMENT;
 	if (posting->amount > account->balance)
 		return ERR_INSUFFICIENT_POINTS;
+	if (!within_limits(batch, posting, account, posting->amount))
+		return ERR_LIMIT_EXCEEDED;
 	entry.amount = -posting->amount;
 	entry.aside = posting->amount;
 	account_take(account, posting->amount, &taken);
@@ -278,6 +340,8 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 		return ERR_BALANCE_OUT_OF_RANGE;
 	if (posting->amount > account->balance)
 		return ERR_INSUFFICIENT_POINTS;
+	if (!within_limits(batch, posting, account, posting->amount))
+		return ERR_LIMIT_EXCEEDED;
 	account_take(account, posting->amount, &taken);
 	out.amount = -posting->amount;
 	out.peer_id = peer->account_id;

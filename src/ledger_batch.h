@@ -7,6 +7,7 @@
 
 #include "chain.h"
 #include "ledger_rows.h"
+#include "limit.h"
 #include "terms.h"
 
 typedef struct Batch
@@ -19,6 +20,7 @@ typedef struct Batch
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
 	Terms	   *terms;			/* those that were asked for */
 	Chain	   *chain;			/* NULL: nothing will be written */
+	Limits	   *limits;			/* NULL: no posting is limited */
 	Entry	  **entries;		/* what is to be inserted, in order */
 	int			nentries;
 	int			allocated;
@@ -32,6 +34,7 @@ extern HTAB *batch_table(HTAB **table, Size entry_size);
 extern void settle_accounts(Batch *batch, TimestampTz now, bool locked);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);
 extern TimestampTz settle_returned(Batch *batch, Account *account, TimestampTz expires_at, TimestampTz at);
+extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
 extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);
 

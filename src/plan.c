@@ -84,6 +84,11 @@
 	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
 	" 'Poliza', s.policy_number)"
 
+/* What limit.c reads of what is left of a limit. */
+#define ALLOWANCE_SELECT \
+	"SELECT stripe, day, revision, spread, points_used, operations_used, points_left, operations_left" \
+	" FROM loyalty.allowance"
+
 typedef struct Statement
 {
 	const char *sql;
@@ -252,6 +257,61 @@ static const Statement statements[PLAN_COUNT] = {
 		" LATERAL (SELECT l.local + duration_value * ('1 ' || duration_unit)::interval AS until) u"
 		" WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+
+	[PLAN_LIMITS_FIND] = {
+		"SELECT l.scope, l.adds, l.subject_id, l.revision, l.max_points, l.max_operations, ($3 AT TIME ZONE p.time_zone)::date"
+		" FROM loyalty.posting_limit l, loyalty.program p"
+		" WHERE l.merchant_id = $1 AND p.merchant_id = $1 AND l.program_id = $2 AND p.program_id = $2 AND l.subject_id = ANY"
+		" ($4 || ARRAY(SELECT s.branch_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.staff_id = ANY ($5)))",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_LIMIT_BRANCHES] = {
+		"SELECT staff_id, branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2) ORDER BY staff_id",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_ALLOWANCE_TRY] = {
+		/* what is locked may have changed since it was found, and says so itself */
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND stripe = ANY (ARRAY(SELECT s.stripe FROM loyalty.allowance s"
+		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5"
+		" AND s.stripe > 0 AND s.spread AND s.day = $6 AND s.revision = $7"
+		" AND s.points_left OPERATOR(loyalty.>=) $8 AND s.operations_left >= $9))"
+		" ORDER BY stripe <= $10, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS, INT8OID, INT2OID}
+	},
+	[PLAN_ALLOWANCE_LOCK] = {
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND (stripe = 0 OR spread) ORDER BY stripe FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID}
+	},
+	[PLAN_ALLOWANCE_STRIPES] = {
+		"SELECT stripe FROM loyalty.allowance"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND stripe > 0 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID}
+	},
+	[PLAN_ALLOWANCES_LOCK] = {
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = ANY ($4) AND adds = $5"
+		" AND stripe = 0 ORDER BY subject_id FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID}
+	},
+	[PLAN_ALLOWANCES_CREATE] = {
+		"INSERT INTO loyalty.allowance (merchant_id, program_id, scope, subject_id, adds, stripe, day, revision)"
+		" SELECT $1, $2, $3, u.subject_id, $5, s.stripe, $6, 0"
+		" FROM unnest($4) u (subject_id), generate_series(0, $7) s (stripe) ORDER BY u.subject_id, s.stripe"
+		" ON CONFLICT (merchant_id, program_id, scope, subject_id, adds, stripe) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID, DATEOID, INT2OID}
+	},
+	[PLAN_ALLOWANCES_WRITE] = {
+		"UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, spread = u.spread, points_used = u.points_used,"
+		" operations_used = u.operations_used, points_left = u.points_left, operations_left = u.operations_left"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) u (program_id, scope, subject_id, adds, stripe,"
+		" day, revision, spread, points_used, operations_used, points_left, operations_left)"
+		" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.scope = u.scope AND a.subject_id = u.subject_id"
+		" AND a.adds = u.adds AND a.stripe = u.stripe",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT2ARRAYOID, DATEARRAYOID,
+			INT8ARRAYOID, BOOLARRAYOID, POINTSARRAY, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID}
 	},
 
 	[PLAN_WALLET_FIND] = {

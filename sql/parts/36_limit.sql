@@ -1,0 +1,143 @@
+-- Limits: how much a cashier, a branch or a member may add or spend in a day.
+--
+-- loyalty.posting_limit says how much; loyalty.allowance counts what was used.
+-- The day is the program's, and nothing has to happen when it ends: a row of
+-- an older day counts as unused.
+
+CREATE TABLE loyalty.posting_limit (
+	merchant_id		bigint			NOT NULL,
+	program_id		bigint			NOT NULL,
+	subject_id		bigint			NOT NULL CHECK (subject_id >= 0),
+	scope			text			NOT NULL CHECK (scope IN ('staff', 'branch', 'member')),
+	adds			boolean			NOT NULL,
+	max_points		loyalty.points	CHECK (max_points OPERATOR(loyalty.>=) '0'::loyalty.points),
+	max_operations	bigint			CHECK (max_operations >= 0),
+	revision		bigint			NOT NULL DEFAULT loyalty.new_id(),
+	set_at			timestamptz		NOT NULL DEFAULT now(),
+	PRIMARY KEY (merchant_id, program_id, subject_id, scope, adds),
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
+	CHECK (max_points IS NOT NULL OR max_operations IS NOT NULL)
+);
+COMMENT ON TABLE loyalty.posting_limit IS 'What may be posted in a day: the limits that loyalty.set_limit() has set.';
+COMMENT ON COLUMN loyalty.posting_limit.subject_id IS 'The staff, branch or member it is for; 0: each that has none of its own.';
+COMMENT ON COLUMN loyalty.posting_limit.adds IS 'Whether it limits what adds points, or what spends them.';
+COMMENT ON COLUMN loyalty.posting_limit.revision IS 'Another one each time the limit is set: tells what was counted for which.';
+REVOKE ALL ON loyalty.posting_limit FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.posting_limit TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.posting_limit', '');
+
+-- No foreign key and no CHECK, as on all tables that a posting writes.
+CREATE TABLE loyalty.allowance (
+	merchant_id		bigint			NOT NULL,
+	program_id		bigint			NOT NULL,
+	scope			text			NOT NULL,
+	subject_id		bigint			NOT NULL,
+	adds			boolean			NOT NULL,
+	stripe			smallint		NOT NULL,
+	day				date			NOT NULL,
+	revision		bigint			NOT NULL,
+	spread			boolean			NOT NULL DEFAULT false,
+	points_used		loyalty.points	NOT NULL DEFAULT '0',
+	operations_used	bigint			NOT NULL DEFAULT 0,
+	points_left		loyalty.points	NOT NULL DEFAULT '0',
+	operations_left	bigint			NOT NULL DEFAULT 0,
+	PRIMARY KEY (merchant_id, program_id, scope, subject_id, adds, stripe)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE loyalty.allowance IS 'What each subject of a limit has used of it in a day: counters that a posting locks after its account. Stripe 0, and for staff and branches 16 more, so that colleagues do not wait for each other.';
+COMMENT ON COLUMN loyalty.allowance.day IS 'The local day of the program that the row counts for.';
+COMMENT ON COLUMN loyalty.allowance.revision IS 'The limit that left was computed from.';
+COMMENT ON COLUMN loyalty.allowance.spread IS 'Whether what is left lies in the stripes 1 to 16; if not, in stripe 0. The same in all rows of a subject.';
+COMMENT ON COLUMN loyalty.allowance.points_used IS 'To be summed over the stripes.';
+COMMENT ON COLUMN loyalty.allowance.points_left IS 'What may still be taken from this stripe.';
+REVOKE ALL ON loyalty.allowance FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.allowance TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.allowance', '');
+
+CREATE FUNCTION loyalty.set_limit(
+	merchant_id bigint, client_id text, scope text, direction text, max_points loyalty.points, max_operations bigint,
+	subject_id bigint DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	program bigint;
+	limits_adding CONSTANT boolean := set_limit.direction = 'add';
+BEGIN
+	-- Two who set limits of one program do it one after the other.
+	SELECT p.program_id INTO program FROM loyalty.program p
+	WHERE p.merchant_id = set_limit.merchant_id AND p.client_id = set_limit.client_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	END IF;
+	IF coalesce(set_limit.scope, '') NOT IN ('staff', 'branch', 'member') OR coalesce(set_limit.direction, '') NOT IN ('add', 'spend')
+	   OR set_limit.max_points OPERATOR(loyalty.<) '0'::loyalty.points OR set_limit.max_operations < 0 THEN
+		PERFORM loyalty.fail('invalid_argument', 'scope is staff, branch or member; direction is add or spend; max_points and max_operations are not negative.');
+	END IF;
+	IF set_limit.subject_id IS NOT NULL AND NOT EXISTS (
+		SELECT FROM loyalty.staff s
+		WHERE set_limit.scope = 'staff' AND s.merchant_id = set_limit.merchant_id AND s.staff_id = set_limit.subject_id
+		UNION ALL
+		SELECT FROM loyalty.branch b
+		WHERE set_limit.scope = 'branch' AND b.merchant_id = set_limit.merchant_id AND b.branch_id = set_limit.subject_id
+		UNION ALL
+		SELECT FROM loyalty.account a
+		WHERE set_limit.scope = 'member' AND a.merchant_id = set_limit.merchant_id AND a.account_id = set_limit.subject_id
+		  AND a.program_id = program
+		UNION ALL
+		SELECT FROM loyalty.member m
+		WHERE set_limit.scope = 'member' AND m.merchant_id = set_limit.merchant_id AND m.member_id = set_limit.subject_id
+		  AND m.program_id = program) THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no such staff or branch, or the program no such member.');
+	END IF;
+
+	IF set_limit.max_points IS NULL AND set_limit.max_operations IS NULL THEN
+		DELETE FROM loyalty.posting_limit l
+		WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program
+		  AND l.scope = set_limit.scope AND l.adds = limits_adding AND l.subject_id = coalesce(set_limit.subject_id, 0);
+	ELSE
+		INSERT INTO loyalty.posting_limit AS l (merchant_id, program_id, scope, subject_id, adds, max_points, max_operations)
+		VALUES (set_limit.merchant_id, program, set_limit.scope, coalesce(set_limit.subject_id, 0), limits_adding,
+			set_limit.max_points, set_limit.max_operations)
+		ON CONFLICT (merchant_id, program_id, subject_id, scope, adds) DO UPDATE
+		SET max_points = excluded.max_points, max_operations = excluded.max_operations,
+			revision = excluded.revision, set_at = excluded.set_at;
+		PERFORM loyalty.manage_accounts(set_limit.merchant_id, program);
+	END IF;
+	UPDATE loyalty.program p SET has_limits = NOT p.has_limits
+	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = program AND p.has_limits IS DISTINCT FROM EXISTS (
+		SELECT FROM loyalty.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program);
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) IS
+'Limits what each cashier (scope staff), branch or member may post in a day, by the program''s time zone. direction: add (accruals, deposits, adjustments up) or spend (redemptions, holds, transfers to others, adjustments down); captures, releases, refunds and expiry are not limited, and give nothing back. max_points, max_operations: both are kept; NULL: no limit of that sort; both NULL: removes the limit. subject_id: the staff_id, branch_id or member_id (or account_id, of an account without a member) that the limit is for, instead of the one of each of them. What was counted today still counts when a limit is changed. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE VIEW loyalty.limits AS
+SELECT p.merchant_id, p.program_id, p.client_id, l.scope, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction,
+	   nullif(l.subject_id, 0) AS subject_id, l.max_points, l.max_operations, l.set_at
+FROM loyalty.posting_limit l JOIN loyalty.program p USING (merchant_id, program_id);
+ALTER VIEW loyalty.limits OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.limits IS 'The limits of the programs as loyalty.set_limit() has set them; subject_id is NULL in those for each of them.';
+
+CREATE VIEW loyalty.allowances AS
+SELECT u.merchant_id, u.program_id, u.client_id, u.scope, CASE WHEN u.adds THEN 'add' ELSE 'spend' END AS direction, u.subject_id, u.day,
+	   u.points_used, u.operations_used,
+	   CASE WHEN l.max_points OPERATOR(loyalty.>) u.points_used THEN l.max_points OPERATOR(loyalty.-) u.points_used
+			WHEN l.max_points IS NOT NULL THEN '0'::loyalty.points END AS points_left,
+	   CASE WHEN l.max_operations IS NOT NULL THEN greatest(l.max_operations - u.operations_used, 0) END AS operations_left
+FROM (
+	SELECT p.merchant_id, p.program_id, p.client_id, a.scope, a.adds, a.subject_id, a.day,
+		   loyalty.sum(a.points_used) AS points_used, sum(a.operations_used)::bigint AS operations_used
+	FROM loyalty.allowance a JOIN loyalty.program p USING (merchant_id, program_id)
+	WHERE a.day >= (now() AT TIME ZONE p.time_zone)::date
+	GROUP BY p.merchant_id, p.program_id, p.client_id, a.scope, a.adds, a.subject_id, a.day
+) u
+CROSS JOIN LATERAL (
+	SELECT x.max_points, x.max_operations FROM loyalty.posting_limit x
+	WHERE x.merchant_id = u.merchant_id AND x.program_id = u.program_id AND x.scope = u.scope AND x.adds = u.adds
+	  AND x.subject_id IN (0, u.subject_id)
+	ORDER BY x.subject_id DESC LIMIT 1
+) l;
+ALTER VIEW loyalty.allowances OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.allowances IS 'What those who have posted today have used of their limits, and have left; NULL: no limit of that sort. Who is not listed has everything left.';

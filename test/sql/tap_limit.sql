@@ -1,0 +1,317 @@
+-- Limits of a day: what each takes from which, to the last point and operation,
+-- and what changes them.  Many at once are in iso_limit.spec and 41_limits.pl.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+-- A statement is refused with this code of loyalty.error_codes.
+CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
+	RETURN public.throws_ok(statement, state::char(5), NULL, description);
+END
+$$;
+
+-- What comes of one posting: "done", or the code.
+CREATE FUNCTION pg_temp.posts(merchant bigint, account bigint, kind text, amount text, staff bigint DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	code text;
+BEGIN
+	PERFORM loyalty.post(merchant, account, kind, amount::loyalty.points, staff_id => staff);
+	RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = PG_EXCEPTION_DETAIL;
+	RETURN code;
+END
+$$;
+
+-- The same for each item of a batch.
+CREATE FUNCTION pg_temp.batch(merchant bigint, accounts bigint[], kinds text[], amounts text[], staff bigint DEFAULT NULL) RETURNS text LANGUAGE sql AS
+$$SELECT string_agg(coalesce(error, 'done'), ' ' ORDER BY item) FROM loyalty.post_batch(merchant, accounts, kinds, amounts::loyalty.points[], staff_id => staff)$$;
+
+-- What is left of a limit, as "points/operations"; - for what is not limited.
+CREATE FUNCTION pg_temp.left_of(program bigint, scope text, direction text, subject bigint) RETURNS text LANGUAGE sql AS
+$$SELECT coalesce(points_left::text, '-') || '/' || coalesce(operations_left::text, '-') FROM loyalty.allowances a
+WHERE a.program_id = program AND a.scope = left_of.scope AND a.direction = left_of.direction AND a.subject_id = subject$$;
+
+SELECT loyalty.create_merchant('Uno') AS m \gset
+SELECT loyalty.create_merchant('Dos') AS other \gset
+SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \gset
+SELECT program_id AS q FROM loyalty.create_program(:m, 'Otro', 'Q') \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'uno') AS ana \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Beto', 'Centro', '4771000002', 'dos') AS beto \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Cleo', 'Norte', '4771000003', 'tres') AS cleo \gset
+SELECT branch_id AS centro FROM loyalty.branch WHERE merchant_id = :m AND name = 'Centro' \gset
+SELECT loyalty.open_account(:m, :p) AS a, loyalty.open_account(:m, :p) AS b, loyalty.open_account(:m, :q) AS other_program \gset
+SELECT version FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{deposit}', '{100000,100000,100000}') \g /dev/null
+
+-- --- what can be set ------------------------------------------------------------------
+
+SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, %s)', :m, arguments), code, 'set_limit: ' || arguments)
+FROM (VALUES ('''X'', ''staff'', ''add'', 1, 1', 'unknown_object'), ('NULL, ''staff'', ''add'', 1, 1', 'unknown_object'), ('''P'', ''staff'', ''add'', 1, 1, 99', 'unknown_object'), ('''P'', ''staff'', ''add'', 1, 1, 0', 'unknown_object'),
+	('''P'', ''branch'', ''add'', 1, 1, 1', 'unknown_object'), (format('''P'', ''member'', ''add'', 1, 1, %s', :other_program), 'unknown_object'), ('''P'', ''everybody'', ''add'', 1, 1', 'invalid_argument'), ('''P'', NULL, ''add'', 1, 1', 'invalid_argument'),
+	('''P'', ''staff'', ''take'', 1, 1', 'invalid_argument'), ('''P'', ''staff'', NULL, 1, 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', ''-0.0001'', 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', 1, -1', 'invalid_argument')) v (arguments, code);
+SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, ''P'', ''staff'', ''add'', 1, 1)', :other), 'unknown_object', 'of another merchant''s program');
+SELECT is_empty('SELECT * FROM loyalty.limits', 'nothing was set');
+SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'the program has no limits');
+SELECT lives_ok(format('SELECT loyalty.set_limit(%s, ''P'', ''staff'', ''add'', NULL, NULL)', :m), 'removing a limit that is not there');
+SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'makes none');
+
+-- --- operations -------------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, 3) \g /dev/null
+SELECT results_eq('SELECT client_id, scope, direction, subject_id, max_points::text, max_operations FROM loyalty.limits', $$VALUES ('P', 'staff', 'add', NULL::bigint, NULL, 3::bigint)$$, 'a limit on each cashier');
+SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), true, 'the program has limits');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), NULL, 'who has not posted is not listed');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'operation ' || n) FROM generate_series(1, 2) n;
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), '-/1', 'one is left');
+SELECT is(pg_temp.posts(:m, :b, 'accrue', '0', :ana), 'done', 'a sale that earns nothing is an operation too');
+SELECT is(pg_temp.posts(:m, :b, 'deposit', '0.0001', :ana), 'limit_exceeded', 'the fourth is too many');
+SELECT is(pg_temp.posts(:m, :b, 'adjust', '1', :ana), 'limit_exceeded', 'whatever adds');
+SELECT is(pg_temp.posts(:m, :b, 'adjust', '-1', :ana), 'done', 'what spends is not limited');
+SELECT is(pg_temp.posts(:m, :b, 'redeem', '-1', :ana), 'done', 'neither is');
+SELECT is(pg_temp.posts(:m, :b, 'deposit', '1', :beto), 'done', 'nor is a colleague');
+SELECT is(pg_temp.posts(:m, :b, 'deposit', '1'), 'done', 'nor nobody in particular');
+SELECT is(pg_temp.posts(:m, :other_program, 'deposit', '1', :ana), 'done', 'nor the other program');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana) || ' ' || pg_temp.left_of(:p, 'staff', 'add', :beto), '-/0 -/2', 'what is left');
+SELECT throws_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', 1, staff_id => %s)', :m, :a, :ana), 'LY008', 'a limit of the program would be exceeded', 'the error is LY008');
+SELECT is((SELECT count(*) FROM loyalty.entries WHERE account_id IN (:a, :b) AND staff_id = :ana AND kind IN ('deposit', 'accrue')), 3::bigint, 'three entries');
+
+-- --- points ------------------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'spend', 100, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, kind, amount, :ana), expected, format('of 100: %s of %s', kind, amount))
+FROM (VALUES (1, 'redeem', '-60', 'done'), (2, 'redeem', '-40.0001', 'limit_exceeded'), (3, 'redeem', '-1000000', 'insufficient_points'), (4, 'adjust', '-39.9999', 'done'), (5, 'redeem', '-0.0002', 'limit_exceeded'), (6, 'redeem', '-0.0001', 'done'),
+	(7, 'redeem', '-0.0001', 'limit_exceeded'), (8, 'redeem', '0', 'invalid_amount')) v (n, kind, amount, expected) ORDER BY n;
+SELECT is(pg_temp.left_of(:p, 'staff', 'spend', :ana), '0/-', 'all is spent');
+SELECT is((SELECT points_used::text || ' in ' || operations_used FROM loyalty.allowances WHERE direction = 'spend' AND subject_id = :ana), '100 in 3', 'and counted');
+
+-- --- branches and members ---------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'spend', NULL, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'spend', 50, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-30', :ana), 'done', 'a branch has 50, Ana spends 30');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-21', :beto), 'limit_exceeded', 'her colleague cannot spend 21');
+SELECT is(pg_temp.posts(:m, :b, 'redeem', '-20', :beto), 'done', 'but 20');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-50', :cleo), 'done', 'another branch has its own');
+SELECT is(pg_temp.left_of(:p, 'branch', 'spend', :centro), '0/-', 'nothing is left');
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'spend', NULL, NULL) \g /dev/null
+
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 10, 4) \g /dev/null
+SELECT is(pg_temp.posts(:m, account, 'redeem', amount, staff), expected, format('of 10 in 4: %s', n))
+FROM (VALUES (1, :a, '-8', :ana, 'done'), (2, :a, '-2.0001', :cleo, 'limit_exceeded'), (3, :b, '-2.0001', :cleo, 'done'), (4, :a, '-1', NULL, 'done'), (5, :a, '-0.5', :ana, 'done'), (6, :a, '-0.25', :beto, 'done'), (7, :a, '-0.25', :beto, 'limit_exceeded'))
+	v (n, account, amount, staff, expected) ORDER BY n;
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :a) || ' ' || pg_temp.left_of(:p, 'member', 'spend', :b), '0.25/0 7.9999/3', 'each member has his own');
+
+-- --- one's own limit ---------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, 5, :a) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-100', :ana), 'done', 'a limit of one''s own goes first, with what was counted');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-1', :ana), 'limit_exceeded', 'the fifth was the last');
+SELECT is(pg_temp.posts(:m, :b, 'redeem', '-8', :ana), 'limit_exceeded', 'others have the one of each');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL, :a) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-0.1', :ana), 'limit_exceeded', 'without it the one of each counts again');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '-1000', :ana), 'done', 'without that there is none');
+
+-- --- changed in the middle of the day -------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, 5) \g /dev/null
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), '-/2', 'raised from 3 to 5: two more');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'one');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, 2) \g /dev/null
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), '-/0', 'lowered below what is used: nothing is left');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'limit_exceeded', 'nor given');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 10, 5) \g /dev/null
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), '7/1', 'points were counted before they were limited');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 0, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '0.0001', :cleo), 'limit_exceeded', 'no points at all');
+SELECT is(pg_temp.posts(:m, :a, 'accrue', '0', :cleo), 'done', 'an operation without points goes');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, 0) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'accrue', '0', :cleo), 'limit_exceeded', 'no operations at all');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', '922337203685477.5807', 9223372036854775807) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '100', :cleo), 'done', 'the highest limit');
+
+-- --- stripes -------------------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 100000, 10000) \g /dev/null
+CREATE FUNCTION pg_temp.stripes(program bigint, subject bigint) RETURNS text LANGUAGE sql AS
+$$SELECT format('%s rows, %s spread, %s used in %s, %s left in %s, %s stripes taken from', count(*), count(*) FILTER (WHERE spread), loyalty.sum(points_used), sum(operations_used), loyalty.sum(points_left), sum(operations_left),
+	count(*) FILTER (WHERE stripe > 0 AND operations_used > 0)) FROM loyalty.allowance WHERE program_id = program AND scope = 'staff' AND adds AND subject_id = subject$$;
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'plenty is left');
+SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 11 used in 2, 99989 left in 9998, 0 stripes taken from', 'so it is spread');
+SELECT results_eq(format('SELECT operations_left, count(*) FROM loyalty.allowance WHERE program_id = %s AND scope = ''staff'' AND adds AND subject_id = %s GROUP BY 1 ORDER BY 1', :p, :beto),
+	'VALUES (0::bigint, 1::bigint), (624, 2), (625, 14)', 'evenly');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'one more');
+SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 21 used in 3, 99979 left in 9997, 1 stripes taken from', 'is taken from one stripe');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :beto), '99979/9997', 'the view sums up');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '99970', :beto), 'done', 'more than any stripe has');
+SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 0 spread, 99991 used in 4, 9 left in 9996, 0 stripes taken from', 'the little that is left is in one place');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '9.0001', :beto), 'limit_exceeded', 'not more than that');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '9', :beto), 'done', 'but all of it');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 200000, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :beto), 'done', 'another limit');
+SELECT is((SELECT bool_and(spread) AND loyalty.sum(points_left)::text = '99999' AND loyalty.sum(points_used)::text = '100001' FROM loyalty.allowance WHERE program_id = :p AND scope = 'staff' AND adds AND subject_id = :beto), true, 'is spread again');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '99999', :beto), 'done', 'the last point of many stripes');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '0.0001', :beto), 'limit_exceeded', 'was the last');
+
+-- --- batches ---------------------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 100, 4) \g /dev/null
+SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a, :a, :b, :a], '{deposit}', '{60,50,40,0.5,-1,30}', :cleo), 'done limit_exceeded done limit_exceeded invalid_amount limit_exceeded', 'what is refused takes nothing');
+SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{accrue}', '{0,0,0}', :cleo), 'done done limit_exceeded', 'nor an operation');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 1000, NULL) \g /dev/null
+SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :cleo), 'limit_exceeded limit_exceeded limit_exceeded', 'what one limit refuses');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), '900/-', 'another does not count');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 5, NULL, :ana) \g /dev/null
+SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :ana), 'limit_exceeded limit_exceeded done', 'what was deposited before counts');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '98/3', 'and only what was posted, for the branch');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL, :ana) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 7, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
+SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b, :a, :b, :other_program], '{deposit}', '{4,7,4,1,3,50}', :ana), 'done done limit_exceeded limit_exceeded done done', 'members in a batch');
+SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b], '{deposit,redeem,redeem}', '{4,-7,-4}', :ana), 'limit_exceeded done done', 'both ways in a batch');
+
+-- --- what is limited, and what is not -------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 1000, 6) \g /dev/null
+SELECT loyalty.open_account(:m, :p) AS d, loyalty.open_account(:m, :p) AS e \gset
+SELECT version AS deposit FROM loyalty.post(:m, :d, 'deposit', 2000) \gset
+SELECT version AS hold FROM loyalty.hold(:m, :d, 500) \gset
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'a hold spends');
+SELECT lives_ok(format('SELECT loyalty.capture(%s, %s, %s, 100); SELECT loyalty.release(%s, %s, %s)', :m, :d, :hold, :m, :d, :hold), 'a capture and a release');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'take nothing, and give nothing back');
+SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, ''500.0001'')', :m, :d), 'limit_exceeded', 'a hold of too much');
+SELECT pg_temp.refuses(format('SELECT loyalty.transfer(%s, %s, %s, ''500.0001'')', :m, :d, :e), 'limit_exceeded', 'a transfer of too much');
+SELECT version AS transfer FROM loyalty.transfer(:m, :d, :e, 300) \gset
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'a transfer spends');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :e), NULL, 'of the sender');
+SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R1'')', :m, :d, :transfer), 'a transfer back');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || coalesce(pg_temp.left_of(:p, 'member', 'spend', :e), ' none'), '200/4 none', 'takes nothing from either');
+SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R2'', 700)', :m, :d, :deposit), 'nor does a deposit that is undone');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'however large');
+SELECT is((SELECT error FROM loyalty.post_batch(:m, ARRAY[:d], '{redeem}', '{-1}') LIMIT 1), NULL, 'a redemption is one operation more');
+SELECT loyalty.post(:m, :d, 'redeem', '-9', member_id => :e) \g /dev/null
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || ' ' || pg_temp.left_of(:p, 'member', 'spend', :e), '199/3 991/5', 'who acts for somebody else''s account has a limit of his own');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 50, NULL) \g /dev/null
+SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''accrue'', 30, available_at => now() + interval ''1 day'')', :m, :e), 'points that are pending');
+SELECT is(pg_temp.left_of(:p, 'member', 'add', :e), '20/-', 'count when they are posted');
+SELECT is(pg_temp.posts(:m, :e, 'deposit', '21'), 'limit_exceeded', 'as all that adds');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL) \g /dev/null
+
+-- --- days ----------------------------------------------------------------------------------------
+
+-- These two never have the same date.
+SELECT loyalty.configure_program(:m, 'P', time_zone => 'Pacific/Pago_Pago') \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, 1000, :centro) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, 2) \g /dev/null
+SELECT loyalty.open_account(:m, :p) AS c \gset
+SELECT is(pg_temp.batch(:m, ARRAY[:c, :c, :c], '{deposit}', '{1,1,1}', :ana), 'done done limit_exceeded', 'two a day');
+SELECT loyalty.configure_program(:m, 'P', time_zone => 'Pacific/Kiritimati') \g /dev/null
+SELECT is(pg_temp.left_of(:p, 'member', 'add', :c), NULL, 'another day: all is left');
+SELECT is(pg_temp.posts(:m, :c, 'deposit', '1', :ana), 'done', 'and can be taken');
+SELECT is(pg_temp.left_of(:p, 'member', 'add', :c) || ' ' || pg_temp.left_of(:p, 'branch', 'add', :centro), '-/1 -/999', 'the branch begins anew too');
+SELECT is((SELECT DISTINCT day FROM loyalty.allowances WHERE program_id = :p AND direction = 'add'), (now() AT TIME ZONE 'Pacific/Kiritimati')::date, 'the day is the program''s');
+SELECT loyalty.configure_program(:m, 'P', time_zone => 'Pacific/Pago_Pago') \g /dev/null
+SELECT is(pg_temp.batch(:m, ARRAY[:c, :c], '{deposit}', '{1,1}', :ana), 'done limit_exceeded', 'a day that has begun is not begun again');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '-/998', 'nor the branch''s');
+UPDATE loyalty.allowance SET day = day - 2;
+SELECT is(pg_temp.batch(:m, ARRAY[:c, :c, :c], '{deposit}', '{1,1,1}', :ana), 'done done limit_exceeded', 'tomorrow two more');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '-/998', 'of a thousand');
+UPDATE loyalty.allowance SET day = day - 1;
+SELECT is(pg_temp.posts(:m, :c, 'deposit', '1', :ana), 'done', 'and the day after');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '-/999', 'one by one');
+
+-- --- no limits ---------------------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL, :centro) \g /dev/null
+SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), true, 'one is left');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
+SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'none is left');
+SELECT is(pg_temp.batch(:m, ARRAY[:c, :c, :c], '{deposit}', '{1,1,1}', :ana), 'done done done', 'and nothing limited');
+SELECT is_empty('SELECT * FROM loyalty.allowances', 'nobody has anything left of nothing');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+-- --- against a model -----------------------------------------------------------------------------
+
+SELECT loyalty.set_limit(:m, 'P', v.scope, v.direction, v.points::loyalty.points, v.operations, v.subject)
+FROM (VALUES ('staff', 'add', '300', 40, NULL::bigint), ('staff', 'spend', '250', NULL, NULL), ('branch', 'add', NULL, 60, NULL), ('branch', 'spend', '400', 55, NULL), ('member', 'add', '140', NULL, NULL), ('member', 'spend', '130', 25, NULL),
+	('staff', 'add', NULL, 30, :beto), ('member', 'spend', NULL, 12, :a), ('branch', 'spend', '60', NULL, :centro)) v (scope, direction, points, operations, subject) \g /dev/null
+UPDATE loyalty.allowance SET day = day - 10;
+CREATE TEMP TABLE used (scope text, subject bigint, direction text, points numeric, operations bigint, PRIMARY KEY (scope, subject, direction));
+CREATE TEMP TABLE has AS SELECT account_id AS account, balance::numeric AS balance FROM loyalty.account WHERE program_id = :p;
+
+-- The answers that a batch should get.
+CREATE FUNCTION pg_temp.expected(merchant bigint, program bigint, accounts bigint[], amounts text[], staff bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answers text[] := '{}';
+	answer text;
+	size numeric;
+	way text;
+BEGIN
+	FOR i IN 1 .. cardinality(accounts) LOOP
+		size := abs(amounts[i]::numeric);
+		way := CASE WHEN amounts[i]::numeric < 0 THEN 'spend' ELSE 'add' END;
+		CREATE TEMP TABLE applies ON COMMIT DROP AS
+		SELECT DISTINCT ON (s.scope) s.scope, s.subject, l.max_points, l.max_operations
+		FROM (SELECT 'staff' AS scope, staff AS subject UNION ALL SELECT 'member', accounts[i]
+			  UNION ALL SELECT 'branch', x.branch_id FROM loyalty.staff x WHERE x.merchant_id = merchant AND x.staff_id = staff) s
+		JOIN loyalty.limits l ON l.program_id = program AND l.scope = s.scope AND l.direction = way AND coalesce(l.subject_id, s.subject) = s.subject
+		WHERE s.subject IS NOT NULL ORDER BY s.scope, l.subject_id NULLS LAST;
+		answer := CASE
+			WHEN way = 'spend' AND (SELECT balance < size FROM has WHERE account = accounts[i]) THEN 'insufficient_points'
+			WHEN EXISTS (SELECT FROM applies a LEFT JOIN used u ON u.scope = a.scope AND u.subject = a.subject AND u.direction = way
+						 WHERE coalesce(u.points, 0) + size > a.max_points::numeric OR coalesce(u.operations, 0) + 1 > a.max_operations) THEN 'limit_exceeded'
+			ELSE 'done' END;
+		IF answer = 'done' THEN
+			INSERT INTO used AS u SELECT a.scope, a.subject, way, size, 1 FROM applies a
+			ON CONFLICT (scope, subject, direction) DO UPDATE SET points = u.points + excluded.points, operations = u.operations + 1;
+			UPDATE has SET balance = balance + amounts[i]::numeric WHERE account = accounts[i];
+		END IF;
+		DROP TABLE applies;
+		answers := answers || answer;
+	END LOOP;
+	RETURN array_to_string(answers, ' ');
+END
+$$;
+
+SELECT setseed(0.25) \g /dev/null
+CREATE TEMP TABLE batches AS
+SELECT n, (ARRAY[:ana, :beto, :cleo, NULL])[1 + floor(random() * 4)::integer] AS staff, x.*
+FROM generate_series(1, 150) n, LATERAL (
+	SELECT array_agg((ARRAY[:a, :b, :c])[1 + floor(random() * 3)::integer]) AS accounts,
+		   array_agg(((CASE WHEN random() < 0.5 THEN -1 ELSE 1 END) * round((0.0001 + random() * random() * 30)::numeric, 4))::text) AS amounts
+	FROM generate_series(1, 1 + (n % 3) * (n % 4))) x;
+CREATE TEMP TABLE answers (n integer, got text, expected text);
+DO $$
+DECLARE
+	b record;
+	merchant bigint := (SELECT merchant_id FROM loyalty.limits LIMIT 1);
+	program bigint := (SELECT program_id FROM loyalty.limits LIMIT 1);
+BEGIN
+	FOR b IN SELECT * FROM batches ORDER BY n LOOP
+		IF cardinality(b.accounts) = 1 THEN
+			INSERT INTO answers SELECT b.n, pg_temp.posts(merchant, b.accounts[1], 'adjust', b.amounts[1], b.staff), pg_temp.expected(merchant, program, b.accounts, b.amounts, b.staff);
+		ELSE
+			INSERT INTO answers SELECT b.n, pg_temp.batch(merchant, b.accounts, '{adjust}', b.amounts, b.staff), pg_temp.expected(merchant, program, b.accounts, b.amounts, b.staff);
+		END IF;
+	END LOOP;
+END
+$$;
+SELECT is_empty('SELECT a.*, b.amounts, b.staff FROM answers a JOIN batches b USING (n) WHERE got IS DISTINCT FROM expected ORDER BY n', '150 random batches are answered as the model answers them');
+SELECT cmp_ok((SELECT count(*) FROM answers, regexp_split_to_table(got, ' ') x WHERE x = code), '>', 50::bigint, 'among them many ' || code) FROM unnest('{done,limit_exceeded}'::text[]) code;
+SELECT is_empty($$SELECT u.*, a.points_used, a.operations_used FROM used u LEFT JOIN loyalty.allowances a ON a.scope = u.scope AND a.direction = u.direction AND a.subject_id = u.subject
+	WHERE a.points_used::numeric IS DISTINCT FROM u.points OR a.operations_used IS DISTINCT FROM u.operations$$, 'and counted as it counts');
+
+SELECT * FROM finish();
+ROLLBACK;

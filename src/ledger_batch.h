@@ -6,6 +6,7 @@
 #define LOYALTY_LEDGER_BATCH_H
 
 #include "ledger_rows.h"
+#include "rule.h"
 #include "terms.h"
 
 typedef struct Batch
@@ -17,6 +18,7 @@ typedef struct Batch
 	HTAB	   *asides;			/* Aside by EntryKey; NULL: none was met */
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
 	Terms	   *terms;			/* those that were asked for */
+	Rules	   *rules;			/* NULL: no posting earns by rules or ranks */
 	Entry	  **entries;		/* what is to be inserted, in order */
 	int			nentries;
 	int			allocated;

@@ -555,20 +555,20 @@ earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const
 	return points_add(earning->total, points, &earning->total);
 }
 
-/* The sale's customer, NULL if the sale is not one that rules were read for. */
+/* NULL if it is none of those that rules were read for. */
 static Customer *
-sale_customer(const Rules *rules, const Sale *sale)
+known_customer(const Rules *rules, int64 account_id, int64 member_id)
 {
-	Customer   *customer = rules != NULL ? find_customer(rules, sale->account_id, sale->member_id) : NULL;
+	Customer   *customer = find_customer(rules, account_id, member_id);
 
 	return customer != NULL && customer->purse != NULL ? customer : NULL;
 }
 
 /* What a sale earns; changes nothing, so that the sale may still fail. */
 ErrorId
-rules_earn(Rules *rules, const Sale *sale, Earning *earning)
+rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 {
-	const Customer *customer = sale_customer(rules, sale);
+	const Customer *customer = known_customer(rules, sale->account_id, sale->member_id);
 	Basket		basket = {0};
 
 	earning->version = 0;
@@ -593,9 +593,9 @@ rules_earn(Rules *rules, const Sale *sale, Earning *earning)
 
 /* The sale has been made: what it got counts for those after it. */
 void
-rules_keep(Rules *rules, const Sale *sale, const Earning *earning)
+rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earning)
 {
-	Customer   *customer = sale_customer(rules, sale);
+	Customer   *customer = known_customer(rules, account_id, member_id);
 
 	if (customer == NULL)
 		return;

@@ -29,7 +29,7 @@ REVOKE ALL ON loyalty.rank_base FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_base TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_base', '');
 
--- The two below are for administration only: nobody is granted them.
+-- The three below are for administration only: nobody is granted them.
 CREATE FUNCTION loyalty.settle_ranks(merchant_id bigint, account_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_ranks';
 COMMENT ON FUNCTION loyalty.settle_ranks(bigint, bigint[], timestamptz) IS
@@ -76,6 +76,45 @@ COMMENT ON FUNCTION loyalty.rank_accounts(bigint, bigint) IS
 'Gives all accounts of a program the ranks that its terms, ranges and window, say now: at once those that are reached; those that are not end after the grace, and those that are no more, at once.';
 REVOKE ALL ON FUNCTION loyalty.rank_accounts(bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.rank_accounts(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.recount_accounts(merchant_id bigint, program_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	program loyalty.program;
+BEGIN
+	SELECT p.* INTO STRICT program FROM loyalty.program p
+	WHERE p.merchant_id = recount_accounts.merchant_id AND p.program_id = recount_accounts.program_id;
+	PERFORM FROM loyalty.account a
+	WHERE a.merchant_id = program.merchant_id AND a.program_id = program.program_id
+	ORDER BY a.account_id FOR NO KEY UPDATE;
+
+	-- Until when each entry counts, as the engine has it; lots have at most 512
+	-- moments, and of more, neighbours count until the later one.
+	UPDATE loyalty.account a SET qualifying = (
+		SELECT ('{' || string_agg(to_char(l.until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || '=' || l.points, ',') || '}')::loyalty.lots
+		FROM (SELECT max(d.until) AS until, loyalty.sum(d.points) AS points
+			  FROM (SELECT u.until, loyalty.sum(e.amount) AS points,
+						   ceil(row_number() OVER (ORDER BY u.until) * 512 / greatest(count(*) OVER (), 512.0)) AS lot
+					FROM loyalty.entry e
+					LEFT JOIN loyalty.entry o ON e.origin IS NOT NULL AND loyalty.entry_kind(e.kind) = 'reverse'
+						AND o.merchant_id = e.merchant_id AND o.account_id = e.account_id AND o.version = e.origin,
+					LATERAL (SELECT (date_trunc('day', coalesce(o.posted_at, e.posted_at) AT TIME ZONE program.time_zone)
+									 + program.rank_window_value * ('1 ' || program.rank_window_unit)::interval
+									 + interval '1 day') AT TIME ZONE program.time_zone) u (until)
+					WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id AND u.until > clock_timestamp()
+					  AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
+						   OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0')
+					GROUP BY u.until HAVING loyalty.sum(e.amount) OPERATOR(loyalty.>) '0') d
+			  GROUP BY d.lot) l
+		WHERE program.rank_window_value > 0)
+	WHERE a.merchant_id = program.merchant_id AND a.program_id = program.program_id AND a.earned IS NOT NULL;
+	PERFORM loyalty.rank_accounts(program.merchant_id, program.program_id);
+END
+$$;
+COMMENT ON FUNCTION loyalty.recount_accounts(bigint, bigint) IS
+'Finds out from the entries which points of the accounts of a program count for ranks and until when, after the program''s window has changed, and ranks the accounts.';
+REVOKE ALL ON FUNCTION loyalty.recount_accounts(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.recount_accounts(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -102,6 +102,8 @@ DECLARE
 		"first_purchase": "boolean", "points_per": "number", "money_per": "number", "multiplier": "number", "points": "number",
 		"expires_unit": "string", "expires_value": "number", "max_ticket": "number", "max_day": "number", "max_member": "number"}';
 	problem text;
+	valid_from timestamptz;
+	valid_until timestamptz;
 BEGIN
 	IF jsonb_typeof(rule) <> 'object' THEN
 		RETURN 'it is not an object';
@@ -148,7 +150,12 @@ BEGIN
 		RETURN 'from_time and until_time are times, HH:MM or HH:MM:SS';
 	ELSIF coalesce((rule ->> 'from_time')::time, '00:00') = coalesce((rule ->> 'until_time')::time, '24:00') THEN
 		RETURN 'from_time and until_time are different times';
-	ELSIF loyalty.rule_instant(rule ->> 'from', rule_problem.time_zone) >= loyalty.rule_instant(rule ->> 'until', rule_problem.time_zone) THEN
+	END IF;
+
+	-- One by one: of a comparison with NULL, nothing else need be evaluated.
+	valid_from := loyalty.rule_instant(rule ->> 'from', rule_problem.time_zone);
+	valid_until := loyalty.rule_instant(rule ->> 'until', rule_problem.time_zone);
+	IF valid_from >= valid_until THEN
 		RETURN 'from is before until';
 	END IF;
 	RETURN NULL;

@@ -81,6 +81,7 @@ void
 account_earn(Account *account, Points amount, TimestampTz until, TimestampTz now)
 {
 	account->earned += amount;
+	account->recounted = true;
 	lots_take_due(&account->qualifying, now, NULL);
 	if (until != DT_NOEND && amount > 0)
 		lots_add(&account->qualifying, until, amount);
@@ -91,6 +92,7 @@ void
 account_unearn(Account *account, Points amount, TimestampTz until)
 {
 	account->earned -= amount;
+	account->recounted = true;
 	amount -= lots_take_at(&account->qualifying, until, amount, NULL);
 	lots_take_last(&account->qualifying, amount, NULL);
 }

@@ -28,6 +28,7 @@ typedef struct Account
 	TimestampTz due_at;			/* DT_NOEND: nothing will be due */
 	Lots		lots;
 	Lots		qualifying;
+	bool		recounted;		/* what counts for the rank has changed */
 } Account;
 
 extern bool account_has_room(const Account *account, Points amount);

@@ -629,6 +629,17 @@ posting_error(ErrorId error)
 	}
 }
 
+/* An accumulation is a sale, which the program's rules and ranks apply to. */
+static void
+make_sale(SellerItem *item)
+{
+	const char *goods = item->fields[GOODS];
+
+	item->posting.earns = true;
+	item->posting.earning_money = item->posting.money;
+	item->posting.items = goods != NULL ? cstring_to_text(goods) : NULL;
+}
+
 static void
 post_items(ItemBatch *batch)
 {
@@ -644,6 +655,8 @@ post_items(ItemBatch *batch)
 		if (item->fields[REFERENCE] != NULL)
 			item->posting.reference = cstring_to_text(item->fields[REFERENCE]);
 		item->posting.detail = item_detail(item);
+		if (batch->operation == SELLER_ACCUMULATION)
+			make_sale(item);
 		postings[n++] = item->posting;
 	}
 	ledger_post(batch->merchant_id, postings, n);

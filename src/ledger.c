@@ -29,6 +29,7 @@
 #include "chain.h"
 #include "ledger_batch.h"
 #include "plan.h"
+#include "rank.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -344,6 +345,35 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
 }
 
+/* Read the rules, and whom they are asked for, if a posting earns by any. */
+static void
+read_rules(Batch *batch, const Posting *postings, int n)
+{
+	Buyer	   *buyers = NULL;
+	int			nbuyers = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Account *account;
+		const Terms *terms;
+
+		if (!postings[i].earns)
+			continue;
+		account = batch_account(batch, postings[i].account_id);
+		if (account->stored_version < 0 || !account->managed)
+			continue;
+		terms = batch_terms(batch, account, batch->now);
+		if (terms->rules == 0 && !terms->has_multipliers)
+			continue;
+		if (buyers == NULL)
+			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
+		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account->program_id, terms->rules,
+			terms->sale_available_at};
+	}
+	if (nbuyers > 0)
+		batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
+}
+
 static void
 batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 {
@@ -369,10 +399,32 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	if (keys != NULL)
 		rows_read_asides(merchant_id, batch_table(&batch->asides, sizeof(Aside)), keys, nkeys);
 	settle_accounts(batch, batch->now, true);
+	read_rules(batch, postings, n);
+}
+
+/* Ranks follow the points that count, in the programs that have ranks. */
+static void
+write_ranks(Batch *batch)
+{
+	int64	   *account_ids = NULL;
+	int			n = 0;
+
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		const Account *account = &batch->accounts[i];
+
+		if (!account->recounted || !batch_terms(batch, account, batch->now)->has_ranks)
+			continue;
+		if (account_ids == NULL)
+			account_ids = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
+		account_ids[n++] = account->account_id;
+	}
+	if (n > 0)
+		ranks_settle(batch->merchant_id, account_ids, n, batch->now);
 }
 
 static void
-batch_write(const Batch *batch)
+batch_write(Batch *batch)
 {
 	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
 	rows_insert_entries(batch->merchant_id, batch->entries, batch->nentries);
@@ -380,6 +432,9 @@ batch_write(const Batch *batch)
 		rows_write_asides(batch->merchant_id, batch->asides);
 	if (batch->originals != NULL)
 		rows_insert_reversals(batch->merchant_id, batch->originals);
+	if (batch->rules != NULL)
+		rules_write(batch->rules);
+	write_ranks(batch);
 	if (batch->limits != NULL)
 		limits_write(batch->limits);
 	chain_end(batch->chain);

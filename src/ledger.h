@@ -35,7 +35,8 @@ typedef struct Posting
 	Points		amount;			/* accrue to adjust: signed; else positive, 0 for all there is */
 	Points		money;			/* of the sale, if has_money */
 	bool		has_money;
-	bool		earns;			/* the program's rules and ranks add to the amount */
+	bool		earns;			/* the program's rules and ranks add to the amount, which is then all */
+	Points		earning_money;	/* the part of the money that does, if it earns */
 	text	   *items;			/* of the sale, JSON, NULL: not known */
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* 0: whose the account is */

@@ -162,40 +162,91 @@ dates_of(Batch *batch, const Posting *posting, const Account *account, Timestamp
 	return *expires_at > *available_at && !TIMESTAMP_NOT_FINITE(*available_at) && posting->expires_at != DT_NOBEGIN;
 }
 
+/* The amount of a sale is its base; the rules and ranks of the program make it what the sale earns. */
+static ErrorId
+earn_by_rules(Batch *batch, Posting *posting, const Account *account, Earning *earning)
+{
+	Sale		sale = {account->account_id, posting->member_id, posting->amount, posting->earning_money, posting->items};
+	ErrorId		error = rules_earn(batch->rules, &sale, earning);
+
+	if (error == ERR_NONE)
+		posting->amount = earning->total;
+	return error;
+}
+
+/* The points that are added, by when they expire. */
+static Lots
+date_points(const Posting *posting, const Earning *earning, TimestampTz expires_at)
+{
+	Lots		dated = {0};
+	Points		rest = posting->amount;
+
+	for (int i = 0; i < earning->nbonuses; i++)
+	{
+		if (earning->bonuses[i].expires_at == 0)
+			continue;
+		lots_add(&dated, earning->bonuses[i].expires_at, earning->bonuses[i].points);
+		rest -= earning->bonuses[i].points;
+	}
+	if (expires_at != DT_NOEND && rest > 0)
+		lots_add(&dated, expires_at, rest);
+	return dated;
+}
+
+/* Put points that have been checked aside, or add them. */
+static ErrorId
+add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const Lots *dated, TimestampTz available_at)
+{
+	Lots		added = {0};
+
+	if (available_at > batch->now && posting->amount > 0)
+	{
+		entry->aside = posting->amount;
+		entry->lots = packed(dated);
+		account->pending += posting->amount;
+		posted(posting, batch_add_entry(batch, account, entry, batch->now));
+		entry->version = posting->version;
+		set_aside(batch, account, entry, dated, available_at);
+		return ERR_NONE;
+	}
+	entry->amount = posting->amount;
+	account_add(account, posting->amount, dated, &added);
+	if (account->managed && posting->kind != ENTRY_ADJUST)
+		account_earn(account, posting->amount, batch_terms(batch, account, batch->now)->qualifies_until, batch->now);
+	entry->lots = packed(&added);
+	return posted(posting, batch_add_entry(batch, account, entry, batch->now));
+}
+
 static ErrorId
 add_points(Batch *batch, Posting *posting, Account *account)
 {
 	Entry		entry = entry_for(posting);
-	Lots		dated = {0};
-	Lots		added = {0};
+	Earning		earning;
+	ErrorId		error;
+	Lots		dated;
 	TimestampTz available_at;
 	TimestampTz expires_at;
-	bool		earned = posting->kind != ENTRY_ADJUST;
+	bool		by_rules = posting->earns && batch->rules != NULL;
 
-	if (!dates_of(batch, posting, account, &available_at, &expires_at) || (!earned && available_at > batch->now))
+	if (!dates_of(batch, posting, account, &available_at, &expires_at) ||
+		(posting->kind == ENTRY_ADJUST && available_at > batch->now))
 		return ERR_INVALID_ARGUMENT;
+	earning.nbonuses = 0;
+	if (by_rules)
+	{
+		error = earn_by_rules(batch, posting, account, &earning);
+		if (error != ERR_NONE)
+			return error;
+		entry.rules = earning.version;
+	}
 	if (!account_has_room(account, posting->amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	if (!within_limits(batch, posting, account, posting->amount))
 		return ERR_LIMIT_EXCEEDED;
-	if (expires_at != DT_NOEND && posting->amount > 0)
-		lots_add(&dated, expires_at, posting->amount);
-	if (available_at > batch->now && posting->amount > 0)
-	{
-		entry.aside = posting->amount;
-		entry.lots = packed(&dated);
-		account->pending += posting->amount;
-		posted(posting, batch_add_entry(batch, account, &entry, batch->now));
-		entry.version = posting->version;
-		set_aside(batch, account, &entry, &dated, available_at);
-		return ERR_NONE;
-	}
-	entry.amount = posting->amount;
-	account_add(account, posting->amount, &dated, &added);
-	if (account->managed && earned)
-		account_earn(account, posting->amount, batch_terms(batch, account, batch->now)->qualifies_until, batch->now);
-	entry.lots = packed(&added);
-	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+	if (by_rules)
+		rules_keep(batch->rules, account->account_id, posting->member_id, &earning);
+	dated = date_points(posting, &earning, expires_at);
+	return add_dated(batch, posting, account, &entry, &dated, available_at);
 }
 
 static ErrorId

@@ -8,6 +8,7 @@
 #include "chain.h"
 #include "ledger_rows.h"
 #include "limit.h"
+#include "rule.h"
 #include "terms.h"
 
 typedef struct Batch
@@ -21,6 +22,7 @@ typedef struct Batch
 	Terms	   *terms;			/* those that were asked for */
 	Chain	   *chain;			/* NULL: nothing will be written */
 	Limits	   *limits;			/* NULL: no posting is limited */
+	Rules	   *rules;			/* NULL: no posting earns by rules or ranks */
 	Entry	  **entries;		/* what is to be inserted, in order */
 	int			nentries;
 	int			allocated;

@@ -276,6 +276,8 @@ wallet_sale_run(Call *call)
 		.amount = redeems ? -values[SALE_POINTS].points : 0,
 		.money = values[SALE_AMOUNT].points,
 		.has_money = values[SALE_AMOUNT].text != NULL,
+		.earns = !redeems,
+		.earning_money = values[SALE_AMOUNT].points,
 		.reference = values[SALE_TICKET].text ? cstring_to_text(values[SALE_TICKET].text) : NULL,
 	};
 

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "plan.h"
+#include "plan_json.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -25,7 +26,7 @@
 #define PROGRAM_COLUMNS \
 	"SELECT program_id, accumulation_points, accumulation_money, decimals::bigint, rounding, requires_ticket," \
 	" requires_birth_date, $3 = ANY (messages), name, channel, redemption_points, redemption_money, currency_iso," \
-	" currency_change, currency_active, unit_base, active AND unit_active"
+	" currency_change, currency_active, unit_base, active AND unit_active, earn_on_points"
 
 /* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
 #define ACCOUNT_COLUMNS \
@@ -39,50 +40,6 @@
 #define PHONE		((Oid) 3)
 #define CURP		((Oid) 4)
 #define LOTSARRAY	((Oid) 5)
-
-/* How the seller API prints programs and members. */
-#define ISO_TIME(column) \
-	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-#define PROGRAM_JSON \
-	"SELECT json_build_object('seller', merchant_id::text, 'user', managed_by, 'rangeGroup', range_group," \
-	" 'currency', json_build_object('iso', currency_iso, 'name', currency_name, 'change', currency_change," \
-	" 'status', currency_active)," \
-	" 'unit', json_build_object('name', unit_name, 'base', unit_base, 'status', unit_active)," \
-	" 'redemptionBase', json_build_object('value', redemption_money, 'balance', redemption_points::text)," \
-	" 'accumulationBase', json_build_object('balance', accumulation_points::text, 'value', accumulation_money)," \
-	" 'durationPointsUnitTime', json_build_object('name', duration_name, 'unitType', duration_unit, 'value', duration_value)," \
-	" 'name', name, 'clientId', client_id, 'status', CASE WHEN active THEN 'active' ELSE 'inactive' END," \
-	" 'createdAt', " ISO_TIME("created_at") ", 'updatedAt', " ISO_TIME("updated_at") ", 'id', program_id::text)" \
-	" FROM loyalty.program WHERE merchant_id = $1"
-#define ADDRESS_JSON(street, inside, outside, country, state, city) \
-	"json_build_object('street', " street ", 'numberInside', " inside ", 'numberOutside', " outside ", 'postcode'," \
-	" json_build_object('country', json_build_object('name', " country "), 'state', json_build_object('name', " state ")," \
-	" 'city', json_build_object('name', " city ")))"
-#define FIRST_NAME "'firstName', CASE WHEN m.first_name = '' THEN m.name ELSE m.first_name END"
-#define MEMBER_JSON(start) \
-	"SELECT json_build_object('id', m.member_id::text, " start "," \
-	" 'firstLastName', m.first_last_name, 'secondLastName', m.second_last_name, 'email', coalesce(m.email, '')," \
-	" 'birthDate', coalesce(to_char(m.birth_date, 'YYYY-MM-DD'), ''), 'subscriptionDate', " ISO_TIME("m.subscribed_at") "," \
-	" 'rank', json_build_object('name', m.rank), 'balance', m.balance, 'expiredAmount', m.expired, 'address'," \
-	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
-	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
-	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))" \
-	" FROM loyalty.members m WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active"
-
-/* How the customer API prints a customer and a sale. */
-#define CUSTOMER_JSON \
-	"json_build_object('Usuario', c.user_name, 'Tipo', c.kind, 'Nombre', m.first_name, 'Paterno', m.first_last_name," \
-	" 'Materno', m.second_last_name, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, '')," \
-	" 'calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, '')," \
-	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, ''))"
-#define CUSTOMER_TABLES \
-	" FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
-	" LEFT JOIN loyalty.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
-	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
-#define SALE_JSON \
-	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
-	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
-	" 'Poliza', s.policy_number)"
 
 /* What limit.c reads of what is left of a limit. */
 #define ALLOWANCE_SELECT \
@@ -251,7 +208,9 @@ static const Statement statements[PLAN_COUNT] = {
 		" CASE WHEN rank_window_value > 0 THEN (l.today + rank_window_value * ('1 ' || rank_window_unit)::interval"
 		" + interval '1 day') AT TIME ZONE time_zone END,"
 		" CASE WHEN pending_days > 0 THEN $3 + pending_days * interval '24 hours' END,"
-		" shortfall, has_limits, range_group <> '', rules::bigint"
+		" shortfall, has_limits, range_group <> '', rules::bigint,"
+		" range_group <> '' AND EXISTS (SELECT FROM loyalty.rank_range r WHERE r.merchant_id = $1"
+		" AND r.range_group = program.range_group AND r.multiplier OPERATOR(loyalty.<>) '1')"
 		" FROM loyalty.program, LATERAL (SELECT $3 AT TIME ZONE time_zone AS local,"
 		" date_trunc('day', $3 AT TIME ZONE time_zone) AS today) l,"
 		" LATERAL (SELECT l.local + duration_value * ('1 ' || duration_unit)::interval AS until) u"
@@ -432,6 +391,81 @@ static const Statement statements[PLAN_COUNT] = {
 	},
 	[PLAN_FIXED_LINE] = {
 		"SELECT loyalty.is_fixed_line($1)", SPI_OK_SELECT, {PHONE}
+	},
+
+	[PLAN_RULES] = {
+		/* the night from 22:00 to 02:00 is all of the day on which it begins */
+		"SELECT r.name, r.skus, r.categories, r.ranks, r.min_amount, r.birthday_days::bigint, r.first_purchase, r.points_per,"
+		" r.money_per, r.multiplier, r.points, (date_trunc('day', $5 AT TIME ZONE p.time_zone"
+		" + r.expires_value * ('1 ' || r.expires_unit)::interval) + interval '1 day') AT TIME ZONE p.time_zone,"
+		" r.max_ticket, r.max_day, r.max_member"
+		" FROM loyalty.program p JOIN loyalty.rule r ON r.merchant_id = p.merchant_id AND r.program_id = p.program_id,"
+		" LATERAL (SELECT ($4 AT TIME ZONE p.time_zone)::date, ($4 AT TIME ZONE p.time_zone)::time) l (day, time),"
+		" LATERAL (SELECT r.from_time > r.until_time AND l.time < r.until_time) n (late)"
+		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.version = $3"
+		" AND coalesce(r.valid_from <= $4, true) AND coalesce(r.valid_until > $4, true)"
+		" AND coalesce(extract(isodow FROM l.day - coalesce(n.late, false)::integer)::integer = ANY (r.days), true)"
+		" AND coalesce(n.late OR l.time >= r.from_time AND (l.time < r.until_time OR r.from_time > r.until_time), true)"
+		" ORDER BY r.ordinal",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	},
+	[PLAN_BUYERS] = {
+		"SELECT b.account_id, b.member_id, coalesce(k.rank, m.granted_rank, ''), coalesce(k.multiplier, '1'),"
+		" (SELECT min(abs((m.birth_date + make_interval(years => y + extract(year FROM l.day)::integer"
+		" - extract(year FROM m.birth_date)::integer))::date - l.day)) FROM generate_series(-1, 1) y)::bigint,"
+		" p.decimals::bigint, p.rounding, l.day, $5 AND EXISTS (SELECT FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = a.account_id AND e.kind = 1),"
+		" u.rule, CASE WHEN u.day = l.day THEN u.points_day ELSE '0' END, u.points_ever"
+		" FROM unnest($2, $3) b (account_id, member_id)"
+		" JOIN loyalty.account a ON a.merchant_id = $1 AND a.account_id = b.account_id"
+		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
+		" CROSS JOIN LATERAL (SELECT ($4 AT TIME ZONE p.time_zone)::date) l (day)"
+		" LEFT JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = b.member_id"
+		" LEFT JOIN LATERAL (SELECT r.rank, r.multiplier FROM loyalty.rank_range r"
+		" WHERE r.merchant_id = $1 AND r.range_group = p.range_group"
+		" AND (r.from_points OPERATOR(loyalty.=) '0' OR r.rank = m.granted_rank OR EXISTS (SELECT FROM loyalty.rank_held h"
+		" WHERE h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.since <= $4 AND h.until > $4))"
+		" ORDER BY r.from_points DESC LIMIT 1) k ON true"
+		" LEFT JOIN loyalty.rule_use u ON u.merchant_id = $1 AND u.account_id = a.account_id"
+		" WHERE a.merchant_id = $1 AND p.merchant_id = $1 ORDER BY b.account_id, b.member_id",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
+	},
+	[PLAN_RULE_USE_WRITE] = {
+		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u ON CONFLICT (merchant_id, account_id, rule)"
+		" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
+	},
+	[PLAN_RULES_AT] = {
+		"SELECT coalesce(max(version), 0)::bigint FROM loyalty.rule_set"
+		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_RANKS_SETTLE] = {
+		/* reached: until the points fall below it, and the grace; not reached, but held: the grace from now on */
+		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
+		" SELECT $1, a.account_id, r.rank, coalesce(h.since, $3), t.until, r.from_points"
+		" FROM loyalty.account a"
+		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
+		" JOIN loyalty.rank_range r ON r.merchant_id = $1 AND r.range_group = p.range_group"
+		" LEFT JOIN loyalty.rank_held h ON h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.until > $3"
+		" CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN p.rank_window_value > 0 THEN"
+		" loyalty.falls_below(a.qualifying, r.from_points, $3)"
+		" WHEN a.earned OPERATOR(loyalty.>=) r.from_points THEN 'infinity' END, $3)) f (below)"
+		" CROSS JOIN LATERAL (SELECT (f.below AT TIME ZONE p.time_zone + make_interval(days => p.rank_grace_days))"
+		" AT TIME ZONE p.time_zone) g (ends)"
+		" CROSS JOIN LATERAL (SELECT CASE WHEN f.below > $3 THEN g.ends ELSE least(h.until, g.ends) END) t (until)"
+		" WHERE a.merchant_id = $1 AND a.account_id = ANY ($2) AND r.from_points OPERATOR(loyalty.>) '0'"
+		" AND (f.below > $3 OR h.until IS NOT NULL) AND (t.until IS DISTINCT FROM h.until"
+		" OR r.from_points OPERATOR(loyalty.<>) h.from_points)"
+		" ON CONFLICT (merchant_id, account_id, rank, since)"
+		" DO UPDATE SET until = excluded.until, from_points = excluded.from_points",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	},
+	[PLAN_PROGRAM_OF_ACCOUNT] = {
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND program_id ="
+		" (SELECT a.program_id FROM loyalty.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 
 	[PLAN_APP_USER] = {

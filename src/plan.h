@@ -77,6 +77,13 @@ typedef enum PlanId
 	PLAN_RANK_FIND,
 	PLAN_AREA_SUPPORTED,
 	PLAN_FIXED_LINE,
+	/* earning rules and ranks */
+	PLAN_RULES,
+	PLAN_BUYERS,
+	PLAN_RULE_USE_WRITE,
+	PLAN_RULES_AT,
+	PLAN_RANKS_SETTLE,
+	PLAN_PROGRAM_OF_ACCOUNT,
 	/* customers, their consent and what they bought */
 	PLAN_APP_USER,
 	PLAN_MERCHANT_SANDBOX,

@@ -9,11 +9,11 @@
 #include "utils/builtins.h"
 
 static bool
-find(PlanId plan, int64 merchant_id, const char *key, const char *message_kind, Program *program)
+find(PlanId plan, int64 merchant_id, Datum key, const char *message_kind, Program *program)
 {
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
-		CStringGetTextDatum(key),
+		key,
 		CStringGetTextDatum(message_kind),
 	};
 
@@ -37,6 +37,7 @@ find(PlanId plan, int64 merchant_id, const char *key, const char *message_kind, 
 	program->currency_active = plan_bool(0, 14);
 	program->unit_base = plan_bool(0, 15);
 	program->active = plan_bool(0, 16);
+	program->earn_on_points = plan_bool(0, 17);
 	return true;
 }
 
@@ -44,13 +45,19 @@ find(PlanId plan, int64 merchant_id, const char *key, const char *message_kind, 
 bool
 wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet)
 {
-	return find(PLAN_WALLET_FIND, merchant_id, wallet_key, message_kind, wallet);
+	return find(PLAN_WALLET_FIND, merchant_id, CStringGetTextDatum(wallet_key), message_kind, wallet);
 }
 
 bool
 program_find(int64 merchant_id, const char *client_id, Program *program)
 {
-	return find(PLAN_PROGRAM_FIND, merchant_id, client_id, "", program);
+	return find(PLAN_PROGRAM_FIND, merchant_id, CStringGetTextDatum(client_id), "", program);
+}
+
+bool
+program_of_account(int64 merchant_id, int64 account_id, Program *program)
+{
+	return find(PLAN_PROGRAM_OF_ACCOUNT, merchant_id, Int64GetDatum(account_id), "", program);
 }
 
 /* The points that money in the program's currency earns. */
@@ -61,6 +68,16 @@ program_accumulate(const Program *program, Points money, Points *points)
 						  (int128) program->accumulation_points * program->currency_change,
 						  (int128) program->accumulation_money * POINTS_ONE,
 						  program->decimals, program->rounding, points);
+}
+
+/* What points are worth when they are redeemed, in the program's currency. */
+bool
+program_worth(const Program *program, Points points, Points *money)
+{
+	return points_convert(points,
+						  (int128) program->redemption_money * POINTS_ONE,
+						  (int128) program->redemption_points * program->currency_change,
+						  POINTS_DECIMALS, program->rounding, money);
 }
 
 /*

@@ -25,13 +25,16 @@ typedef struct Program
 	char	   *currency_iso;
 	Points		currency_change;	/* worth of one unit in that money */
 	bool		currency_active;
+	bool		earn_on_points; /* what is paid with points earns too */
 	bool		unit_base;		/* points may be deposited as such */
 	bool		active;
 } Program;
 
 extern bool wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet);
 extern bool program_find(int64 merchant_id, const char *client_id, Program *program);
+extern bool program_of_account(int64 merchant_id, int64 account_id, Program *program);
 extern bool program_accumulate(const Program *program, Points money, Points *points);
+extern bool program_worth(const Program *program, Points points, Points *money);
 extern bool program_redeems_for(const Program *program, Points points, Points money);
 extern char *wallet_link(int64 merchant_id, int64 program_id);
 

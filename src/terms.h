@@ -27,6 +27,7 @@ typedef struct Terms
 	Shortfall	shortfall;
 	bool		has_limits;
 	bool		has_ranks;
+	bool		has_multipliers;	/* of ranks: some are not 1 */
 	int			rules;			/* version of the earning rules, 0: none */
 	struct Terms *next;
 } Terms;

@@ -13,11 +13,13 @@ CREATE TABLE loyalty.rank_range (
 	range_group	text			NOT NULL CHECK (range_group <> ''),
 	rank		text			NOT NULL CHECK (rank <> ''),
 	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
+	multiplier	loyalty.points	NOT NULL DEFAULT '1' CHECK (multiplier OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, range_group, rank),
 	UNIQUE (merchant_id, range_group, from_points)
 );
 COMMENT ON TABLE loyalty.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
 COMMENT ON COLUMN loyalty.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
+COMMENT ON COLUMN loyalty.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
 REVOKE ALL ON loyalty.rank_range FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON loyalty.rank_range TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_range', '');
@@ -182,26 +184,40 @@ COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
 REVOKE ALL ON FUNCTION loyalty.create_program(bigint, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_program(bigint, text, text) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.set_rank_ranges(merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[]) RETURNS void
+CREATE FUNCTION loyalty.set_rank_ranges(
+	merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[], multipliers loyalty.points[] DEFAULT NULL)
+RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	program bigint;
 BEGIN
 	PERFORM loyalty.require_merchant(set_rank_ranges.merchant_id);
-	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points) THEN
-		PERFORM loyalty.fail('invalid_argument', 'ranks and from_points must have the same number of elements.');
+	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points)
+		OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
+		PERFORM loyalty.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
 	END IF;
 	DELETE FROM loyalty.rank_range r
 	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group;
-	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points)
-	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points
-	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points) r (rank, from_points);
+	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points, multiplier)
+	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points,
+		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END
+	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points, set_rank_ranges.multipliers) r (rank, from_points, multiplier);
+
+	FOR program IN
+		SELECT p.program_id FROM loyalty.program p
+		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group
+		ORDER BY p.program_id FOR NO KEY UPDATE
+	LOOP
+		PERFORM loyalty.rank_accounts(set_rank_ranges.merchant_id, program);
+	END LOOP;
 EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
-	PERFORM loyalty.fail('invalid_argument', 'Ranks have different names and different points, none negative.');
+	PERFORM loyalty.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) IS
-'Replaces the ranks of a group: rank i is held from from_points i earned points on. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[]) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS
+'Replaces the ranks of a group: rank i is held from from_points i earned points on, and multiplies the base points of sales by multipliers i (NULL: all 1). The members of programs with this group get their new ranks at once; a rank whose points they no longer have ends after the grace of the program. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.wallets AS
 SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,

@@ -372,6 +372,11 @@ BEGIN
 	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> '' THEN
 		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
 	END IF;
+	IF num_nonnulls(configure_program.range_group, configure_program.rank_window_unit, configure_program.rank_window_value,
+					configure_program.rank_grace_days, configure_program.time_zone) > 0
+		AND (program.managed OR program.range_group <> '') THEN
+		PERFORM loyalty.recount_accounts(program.merchant_id, program.program_id);
+	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
 	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month or year, rank_window_value 0 to 1200.');
 END

@@ -124,7 +124,10 @@ SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.ph
 	   coalesce((SELECT r.rank FROM loyalty.rank_range r JOIN loyalty.program p
 					ON p.merchant_id = r.merchant_id AND p.range_group = r.range_group
 				 WHERE p.merchant_id = m.merchant_id AND p.program_id = m.program_id
-				   AND (r.from_points OPERATOR(loyalty.<=) b.earned OR r.rank = m.granted_rank)
+				   AND (r.from_points OPERATOR(loyalty.=) '0' OR r.rank = m.granted_rank
+						OR EXISTS (SELECT FROM loyalty.rank_held h
+								   WHERE h.merchant_id = m.merchant_id AND h.account_id = m.account_id AND h.rank = r.rank
+									 AND h.until > clock_timestamp()))
 				 ORDER BY r.from_points DESC LIMIT 1), m.granted_rank) AS rank,
 	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
 FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;

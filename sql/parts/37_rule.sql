@@ -1,0 +1,302 @@
+-- Earning rules: what a sale earns beyond the base of its program.  A set of
+-- rules never changes; another set takes its place.
+
+CREATE TABLE loyalty.rule_set (
+	merchant_id		bigint		NOT NULL,
+	program_id		bigint		NOT NULL,
+	version			integer		NOT NULL CHECK (version > 0),
+	published_at	timestamptz	NOT NULL,
+	PRIMARY KEY (merchant_id, program_id, version),
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program
+);
+COMMENT ON TABLE loyalty.rule_set IS 'The sets of earning rules that a program has had: each is current from its publication to the next one''s.';
+REVOKE ALL ON loyalty.rule_set FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.rule_set TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_set', '');
+
+CREATE TABLE loyalty.rule (
+	merchant_id		bigint			NOT NULL,
+	program_id		bigint			NOT NULL,
+	version			integer			NOT NULL,
+	ordinal			integer			NOT NULL CHECK (ordinal > 0),
+	name			text			NOT NULL CHECK (name <> ''),
+	skus			text[]			CHECK (skus <> '{}'),
+	categories		text[]			CHECK (categories <> '{}'),
+	valid_from		timestamptz,
+	valid_until		timestamptz,
+	days			integer[]		CHECK (days <> '{}' AND days <@ '{1,2,3,4,5,6,7}'),
+	from_time		time,
+	until_time		time,
+	min_amount		loyalty.points	CHECK (min_amount OPERATOR(loyalty.>) '0'::loyalty.points),
+	birthday_days	integer			CHECK (birthday_days BETWEEN 0 AND 180),
+	first_purchase	boolean			NOT NULL DEFAULT false,
+	ranks			text[]			CHECK (ranks <> '{}'),
+	points_per		loyalty.points	CHECK (points_per OPERATOR(loyalty.>) '0'::loyalty.points),
+	money_per		loyalty.points	CHECK (money_per OPERATOR(loyalty.>) '0'::loyalty.points),
+	multiplier		loyalty.points	CHECK (multiplier OPERATOR(loyalty.>) '1'::loyalty.points),
+	points			loyalty.points	CHECK (points OPERATOR(loyalty.>) '0'::loyalty.points),
+	expires_unit	text			CHECK (expires_unit IN ('day', 'month', 'year')),
+	expires_value	integer			CHECK (expires_value BETWEEN 1 AND 1200),
+	max_ticket		loyalty.points	CHECK (max_ticket OPERATOR(loyalty.>) '0'::loyalty.points),
+	max_day			loyalty.points	CHECK (max_day OPERATOR(loyalty.>) '0'::loyalty.points),
+	max_member		loyalty.points	CHECK (max_member OPERATOR(loyalty.>) '0'::loyalty.points),
+	PRIMARY KEY (merchant_id, program_id, version, ordinal),
+	UNIQUE (merchant_id, program_id, version, name),
+	FOREIGN KEY (merchant_id, program_id, version) REFERENCES loyalty.rule_set,
+	CHECK (num_nonnulls(points_per, multiplier, points) = 1 AND num_nonnulls(points_per, money_per) <> 1),
+	CHECK (num_nonnulls(from_time, until_time) <> 1 AND num_nonnulls(expires_unit, expires_value) <> 1)
+);
+COMMENT ON TABLE loyalty.rule IS 'The rules of the sets; the columns mean what the keys of loyalty.publish_rules() do. Never changed.';
+COMMENT ON COLUMN loyalty.rule.name IS 'What simulate() calls the rule, and what its use is counted under in all sets.';
+COMMENT ON COLUMN loyalty.rule.skus IS 'In byte order, as are categories and ranks: they are searched.';
+REVOKE ALL ON loyalty.rule FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.rule TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rule', '');
+
+-- Written under the lock of the account.
+CREATE TABLE loyalty.rule_use (
+	merchant_id	bigint			NOT NULL,
+	account_id	bigint			NOT NULL,
+	rule		text			NOT NULL,
+	day			date			NOT NULL,
+	points_day	loyalty.points	NOT NULL,
+	points_ever	loyalty.points	NOT NULL,
+	PRIMARY KEY (merchant_id, account_id, rule)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap by day or member have given to an account.';
+COMMENT ON COLUMN loyalty.rule_use.rule IS 'The name of the rule, whatever set it is in.';
+COMMENT ON COLUMN loyalty.rule_use.day IS 'The day, in the program''s time zone, that points_day is of.';
+REVOKE ALL ON loyalty.rule_use FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.rule_use TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_use', '');
+
+-- The three below are for publish_rules() only: nobody is granted them.
+CREATE FUNCTION loyalty.rule_instant(value text, time_zone text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF value !~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
+		RAISE datetime_field_overflow;
+	ELSIF value ~ ':.*(Z|[+-]\d\d(:?\d\d)?)$' THEN
+		RETURN value::timestamptz;
+	END IF;
+	RETURN value::timestamp AT TIME ZONE rule_instant.time_zone;
+END
+$$;
+COMMENT ON FUNCTION loyalty.rule_instant(text, text) IS 'An ISO 8601 moment, in the time zone given unless it says its own. Errors: 22007, 22008 when it is none.';
+REVOKE ALL ON FUNCTION loyalty.rule_instant(text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.rule_instant(text, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.rule_texts(rule jsonb, key text) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(DISTINCT t.value COLLATE "C" ORDER BY t.value COLLATE "C") FROM jsonb_array_elements_text(rule -> key) t
+$$;
+COMMENT ON FUNCTION loyalty.rule_texts(jsonb, text) IS 'A list of a rule, each text once and in byte order; NULL if the rule has no such list.';
+REVOKE ALL ON FUNCTION loyalty.rule_texts(jsonb, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.rule_texts(jsonb, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.rule_problem(rule jsonb, time_zone text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kinds CONSTANT jsonb := '{"name": "string", "skus": "array", "categories": "array", "ranks": "array", "from": "string", "until": "string",
+		"days": "array", "from_time": "string", "until_time": "string", "min_amount": "number", "birthday_days": "number",
+		"first_purchase": "boolean", "points_per": "number", "money_per": "number", "multiplier": "number", "points": "number",
+		"expires_unit": "string", "expires_value": "number", "max_ticket": "number", "max_day": "number", "max_member": "number"}';
+	problem text;
+	valid_from timestamptz;
+	valid_until timestamptz;
+BEGIN
+	IF jsonb_typeof(rule) <> 'object' THEN
+		RETURN 'it is not an object';
+	END IF;
+
+	SELECT CASE WHEN NOT kinds ? m.key THEN format('there is no key "%s"', m.key)
+				ELSE format('%s must be a JSON %s', m.key, kinds ->> m.key) END
+	INTO problem FROM jsonb_each(rule) m WHERE jsonb_typeof(m.value) IS DISTINCT FROM kinds ->> m.key ORDER BY m.key LIMIT 1;
+	IF FOUND THEN
+		RETURN problem;
+	ELSIF coalesce(rule ->> 'name', '') !~ '\S' OR length(rule ->> 'name') > 100 THEN
+		RETURN 'name has 1 to 100 characters';
+	END IF;
+
+	SELECT format('%s has 1 to 1,000 elements, none empty', k.key) INTO problem
+	FROM unnest('{skus,categories,ranks}'::text[]) k (key)
+	WHERE jsonb_array_length(rule -> k.key) NOT BETWEEN 1 AND 1000
+	   OR EXISTS (SELECT FROM jsonb_array_elements(rule -> k.key) e WHERE jsonb_typeof(e) <> 'string' OR e #>> '{}' = '')
+	ORDER BY k.key LIMIT 1;
+	IF FOUND THEN
+		RETURN problem;
+	ELSIF rule ? 'days' AND (jsonb_array_length(rule -> 'days') NOT BETWEEN 1 AND 7
+		OR EXISTS (SELECT FROM jsonb_array_elements(rule -> 'days') d WHERE d NOT IN ('1', '2', '3', '4', '5', '6', '7'))) THEN
+		RETURN 'days has some of 1 (Monday) to 7 (Sunday)';
+	END IF;
+
+	SELECT format('%s is a number from %s to %s with at most %s decimals', b.key, b.lowest, b.highest, b.decimals) INTO problem
+	FROM (VALUES ('birthday_days', 0, 180, 0), ('expires_value', 1, 1200, 0), ('multiplier', 1.0001, 1000, 4),
+				 ('min_amount', 0.0001, 922337203685477.5807, 4), ('points_per', 0.0001, 922337203685477.5807, 4),
+				 ('money_per', 0.0001, 922337203685477.5807, 4), ('points', 0.0001, 922337203685477.5807, 4),
+				 ('max_ticket', 0.0001, 922337203685477.5807, 4), ('max_day', 0.0001, 922337203685477.5807, 4),
+				 ('max_member', 0.0001, 922337203685477.5807, 4)) b (key, lowest, highest, decimals)
+	WHERE (rule ->> b.key)::numeric NOT BETWEEN b.lowest AND b.highest
+	   OR (rule ->> b.key)::numeric <> round((rule ->> b.key)::numeric, b.decimals)
+	ORDER BY b.key LIMIT 1;
+	IF FOUND THEN
+		RETURN problem;
+	ELSIF (SELECT count(*) FROM unnest('{points_per,multiplier,points}'::text[]) e WHERE rule ? e) <> 1
+		OR rule ? 'points_per' <> rule ? 'money_per' THEN
+		RETURN 'it gives exactly one of points_per with money_per, multiplier, points';
+	ELSIF rule ? 'expires_unit' <> rule ? 'expires_value' OR rule ->> 'expires_unit' NOT IN ('day', 'month', 'year') THEN
+		RETURN 'expires_unit is day, month or year and goes with expires_value';
+	ELSIF rule ->> 'from_time' !~ '^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$' OR rule ->> 'until_time' !~ '^(([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?|24:00(:00)?)$' THEN
+		RETURN 'from_time and until_time are times, HH:MM or HH:MM:SS';
+	ELSIF coalesce((rule ->> 'from_time')::time, '00:00') = coalesce((rule ->> 'until_time')::time, '24:00') THEN
+		RETURN 'from_time and until_time are different times';
+	END IF;
+
+	-- One by one: of a comparison with NULL, nothing else need be evaluated.
+	valid_from := loyalty.rule_instant(rule ->> 'from', rule_problem.time_zone);
+	valid_until := loyalty.rule_instant(rule ->> 'until', rule_problem.time_zone);
+	IF valid_from >= valid_until THEN
+		RETURN 'from is before until';
+	END IF;
+	RETURN NULL;
+EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
+	RETURN 'from and until are ISO 8601 dates or times';
+END
+$$;
+COMMENT ON FUNCTION loyalty.rule_problem(jsonb, text) IS 'What is wrong with one rule for loyalty.publish_rules(), NULL: nothing.';
+REVOKE ALL ON FUNCTION loyalty.rule_problem(jsonb, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.rule_problem(jsonb, text) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.publish_rules(merchant_id bigint, client_id text, rules json) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	program loyalty.program;
+	given jsonb;
+	problem text;
+	next_version integer;
+BEGIN
+	given := publish_rules.rules;
+	-- The lock: two publications do not get the same number.
+	SELECT p.* INTO program FROM loyalty.program p
+	WHERE p.merchant_id = publish_rules.merchant_id AND p.client_id = publish_rules.client_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	ELSIF jsonb_typeof(given) IS DISTINCT FROM 'array' THEN
+		PERFORM loyalty.fail('invalid_argument', 'rules is a JSON array of objects; [] for no rules.');
+	ELSIF jsonb_array_length(given) > 100 THEN
+		PERFORM loyalty.fail('invalid_argument', 'A set has at most 100 rules.');
+	END IF;
+
+	SELECT format('Rule %s%s: %s.', r.ordinal, ' (' || (r.rule ->> 'name') || ')', x.problem) INTO problem
+	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal), LATERAL loyalty.rule_problem(r.rule, program.time_zone) x (problem)
+	WHERE x.problem IS NOT NULL ORDER BY r.ordinal LIMIT 1;
+	IF FOUND THEN
+		PERFORM loyalty.fail('invalid_argument', problem);
+	END IF;
+	SELECT format('Two rules have the name %s.', r ->> 'name') INTO problem
+	FROM jsonb_array_elements(given) r GROUP BY r ->> 'name' HAVING count(*) > 1 ORDER BY r ->> 'name' LIMIT 1;
+	IF FOUND THEN
+		PERFORM loyalty.fail('invalid_argument', problem);
+	END IF;
+	SELECT format('Rule %s: the program has no rank %s.', r.rule ->> 'name', k.rank) INTO problem
+	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal), jsonb_array_elements_text(r.rule -> 'ranks') k (rank)
+	WHERE NOT EXISTS (SELECT FROM loyalty.rank_range g WHERE g.merchant_id = program.merchant_id
+					  AND g.range_group = program.range_group AND g.rank = k.rank)
+	ORDER BY r.ordinal LIMIT 1;
+	IF FOUND THEN
+		PERFORM loyalty.fail('invalid_argument', problem);
+	END IF;
+
+	INSERT INTO loyalty.rule_set AS s (merchant_id, program_id, version, published_at)
+	SELECT program.merchant_id, program.program_id, program.rules + 1,
+		   greatest(clock_timestamp(), max(o.published_at) + interval '1 microsecond')
+	FROM loyalty.rule_set o WHERE o.merchant_id = program.merchant_id AND o.program_id = program.program_id
+	RETURNING s.version INTO next_version;
+	INSERT INTO loyalty.rule (merchant_id, program_id, version, ordinal, name, skus, categories, valid_from, valid_until, days, from_time,
+		until_time, min_amount, birthday_days, first_purchase, ranks, points_per, money_per, multiplier, points, expires_unit,
+		expires_value, max_ticket, max_day, max_member)
+	SELECT program.merchant_id, program.program_id, next_version, r.ordinal, r.rule ->> 'name',
+		   loyalty.rule_texts(r.rule, 'skus'), loyalty.rule_texts(r.rule, 'categories'),
+		   loyalty.rule_instant(r.rule ->> 'from', program.time_zone), loyalty.rule_instant(r.rule ->> 'until', program.time_zone),
+		   (SELECT array_agg(DISTINCT d.value::numeric::integer) FROM jsonb_array_elements_text(r.rule -> 'days') d),
+		   CASE WHEN r.rule ?| '{from_time,until_time}' THEN coalesce((r.rule ->> 'from_time')::time, '00:00') END,
+		   CASE WHEN r.rule ?| '{from_time,until_time}' THEN coalesce((r.rule ->> 'until_time')::time, '24:00') END,
+		   (r.rule ->> 'min_amount')::numeric::loyalty.points, (r.rule ->> 'birthday_days')::numeric,
+		   coalesce((r.rule ->> 'first_purchase')::boolean, false), loyalty.rule_texts(r.rule, 'ranks'),
+		   (r.rule ->> 'points_per')::numeric::loyalty.points, (r.rule ->> 'money_per')::numeric::loyalty.points,
+		   (r.rule ->> 'multiplier')::numeric::loyalty.points, (r.rule ->> 'points')::numeric::loyalty.points,
+		   r.rule ->> 'expires_unit', (r.rule ->> 'expires_value')::numeric, (r.rule ->> 'max_ticket')::numeric::loyalty.points,
+		   (r.rule ->> 'max_day')::numeric::loyalty.points, (r.rule ->> 'max_member')::numeric::loyalty.points
+	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal);
+	UPDATE loyalty.program p SET rules = next_version, updated_at = now()
+	WHERE p.merchant_id = program.merchant_id AND p.program_id = program.program_id;
+	IF jsonb_array_length(given) > 0 THEN
+		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
+	END IF;
+	RETURN next_version;
+EXCEPTION WHEN untranslatable_character THEN
+	PERFORM loyalty.fail('invalid_argument', 'Texts must not have the character \u0000.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.publish_rules(bigint, text, json) IS
+'Replaces the earning rules of a program by a new set and returns its version (1, 2, 3 …). rules: an array of at most 100 objects, [] for none. A sale earns the base of the program, times the multiplier of the rank held, and what each rule gives whose conditions all hold.
+Keys of a rule: name (obligatory, unique in the set).
+Conditions: skus, categories (lists: goods of the ticket whose sku, category is in them; with both, goods that are in both; without, the whole ticket), from, until (ISO 8601, in the program''s time zone unless they say their own; until is outside), days (list of 1, Monday, to 7), from_time, until_time (HH:MM, in the program''s time zone; if until_time is the earlier one, the night that begins on the day), min_amount (money of the ticket, or of the goods), birthday_days (that many days before or after the birthday; 29 February is 28 February in other years), first_purchase (true: the account has no accrual yet), ranks (list: the rank held before the sale).
+Effect, one of: points_per with money_per (so many points for so much money of the ticket, or of the goods, in proportion), multiplier (of the base of the ticket, or of the goods'' share: 2 adds it once more), points. Each is rounded as the base is.
+Expiry: expires_unit (day, month, year) with expires_value; without, as other points of the program.
+Caps, in points: max_ticket, max_day (in the program''s time zone), max_member; counted under the rule''s name, in whatever set it is; nothing is given back when a sale is undone.
+Goods are quantity (1 unless told) times unitPrice; without unitPrice they have no money. If the goods come to more than the money of the sale, each counts for its share of it. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.publish_rules(bigint, text, json) FROM PUBLIC;
+ALTER FUNCTION loyalty.publish_rules(bigint, text, json) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.rules_at(merchant_id bigint, client_id text, at timestamptz) RETURNS integer
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	version integer;
+BEGIN
+	SELECT coalesce((SELECT s.version FROM loyalty.rule_set s
+					 WHERE s.merchant_id = p.merchant_id AND s.program_id = p.program_id AND s.published_at <= rules_at.at
+					 ORDER BY s.version DESC LIMIT 1), 0)
+	INTO version FROM loyalty.program p
+	WHERE p.merchant_id = rules_at.merchant_id AND p.client_id = rules_at.client_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	END IF;
+	RETURN version;
+END
+$$;
+COMMENT ON FUNCTION loyalty.rules_at(bigint, text, timestamptz) IS
+'The version of the earning rules that a program had at a moment; 0: it had had none yet. What an entry was earned under is in the entry. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.rules_at(bigint, text, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.rules_at(bigint, text, timestamptz) OWNER TO loyalty_engine;
+
+CREATE VIEW loyalty.rules AS
+SELECT r.merchant_id, r.program_id, p.client_id, r.version, s.published_at, r.version = p.rules AS current, r.ordinal, r.name, r.skus,
+	   r.categories, r.valid_from, r.valid_until, r.days, r.from_time, r.until_time, r.min_amount, r.birthday_days, r.first_purchase,
+	   r.ranks, r.points_per, r.money_per, r.multiplier, r.points, r.expires_unit, r.expires_value, r.max_ticket, r.max_day, r.max_member
+FROM loyalty.rule r
+JOIN loyalty.rule_set s ON s.merchant_id = r.merchant_id AND s.program_id = r.program_id AND s.version = r.version
+JOIN loyalty.program p ON p.merchant_id = r.merchant_id AND p.program_id = r.program_id;
+ALTER VIEW loyalty.rules OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.rules IS 'All earning rules that programs have or had, by the version of their set; the columns mean what the keys of loyalty.publish_rules() do.';
+
+CREATE FUNCTION loyalty.simulate(
+	merchant_id bigint, account_id bigint, money loyalty.points, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp(),
+	OUT rule text, OUT points loyalty.points, OUT expires_at timestamptz)
+RETURNS SETOF record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_simulate';
+COMMENT ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) IS
+'What a sale would earn the account, and posts nothing: first a row with an empty rule for the base with the multiplier of the rank, then one for each rule that gives something, with when its points expire (NULL: never). money and items: as for loyalty.sale(). at: the moment whose rules, times, birthday and rank apply; what the account has bought and got from rules with caps is what it is now. Errors: LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount, LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.sale(
+	merchant_id bigint, account_id bigint, money loyalty.points, points_used loyalty.points DEFAULT '0', items json DEFAULT NULL,
+	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
+	OUT version bigint, OUT balance loyalty.points, OUT earned loyalty.points)
+RETURNS record
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
+COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
+'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the number of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, or more decimals than the program has), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+REVOKE ALL ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) OWNER TO loyalty_engine;

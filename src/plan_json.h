@@ -1,0 +1,52 @@
+/*
+ * plan_json.h
+ *		How the APIs print what the database has: pieces of plan.c's statements.
+ */
+#ifndef LOYALTY_PLAN_JSON_H
+#define LOYALTY_PLAN_JSON_H
+
+/* How the seller API prints programs and members. */
+#define ISO_TIME(column) \
+	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define PROGRAM_JSON \
+	"SELECT json_build_object('seller', merchant_id::text, 'user', managed_by, 'rangeGroup', range_group," \
+	" 'currency', json_build_object('iso', currency_iso, 'name', currency_name, 'change', currency_change," \
+	" 'status', currency_active)," \
+	" 'unit', json_build_object('name', unit_name, 'base', unit_base, 'status', unit_active)," \
+	" 'redemptionBase', json_build_object('value', redemption_money, 'balance', redemption_points::text)," \
+	" 'accumulationBase', json_build_object('balance', accumulation_points::text, 'value', accumulation_money)," \
+	" 'durationPointsUnitTime', json_build_object('name', duration_name, 'unitType', duration_unit, 'value', duration_value)," \
+	" 'name', name, 'clientId', client_id, 'status', CASE WHEN active THEN 'active' ELSE 'inactive' END," \
+	" 'createdAt', " ISO_TIME("created_at") ", 'updatedAt', " ISO_TIME("updated_at") ", 'id', program_id::text)" \
+	" FROM loyalty.program WHERE merchant_id = $1"
+#define ADDRESS_JSON(street, inside, outside, country, state, city) \
+	"json_build_object('street', " street ", 'numberInside', " inside ", 'numberOutside', " outside ", 'postcode'," \
+	" json_build_object('country', json_build_object('name', " country "), 'state', json_build_object('name', " state ")," \
+	" 'city', json_build_object('name', " city ")))"
+#define FIRST_NAME "'firstName', CASE WHEN m.first_name = '' THEN m.name ELSE m.first_name END"
+#define MEMBER_JSON(start) \
+	"SELECT json_build_object('id', m.member_id::text, " start "," \
+	" 'firstLastName', m.first_last_name, 'secondLastName', m.second_last_name, 'email', coalesce(m.email, '')," \
+	" 'birthDate', coalesce(to_char(m.birth_date, 'YYYY-MM-DD'), ''), 'subscriptionDate', " ISO_TIME("m.subscribed_at") "," \
+	" 'rank', json_build_object('name', m.rank), 'balance', m.balance, 'expiredAmount', m.expired, 'address'," \
+	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
+	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
+	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))" \
+	" FROM loyalty.members m WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active"
+
+/* How the customer API prints a customer and a sale. */
+#define CUSTOMER_JSON \
+	"json_build_object('Usuario', c.user_name, 'Tipo', c.kind, 'Nombre', m.first_name, 'Paterno', m.first_last_name," \
+	" 'Materno', m.second_last_name, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, '')," \
+	" 'calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, '')," \
+	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, ''))"
+#define CUSTOMER_TABLES \
+	" FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
+	" LEFT JOIN loyalty.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
+	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
+#define SALE_JSON \
+	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
+	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
+	" 'Poliza', s.policy_number)"
+
+#endif

@@ -1,0 +1,675 @@
+/*
+ * rule.c
+ *		Earning rules: what a sale earns beyond the base of its program.
+ *
+ * SQL knows days and time zones: one statement for each program says which
+ * rules hold at the moment, and one for the batch says who buys: rank held,
+ * how far from the birthday, what capped rules have given.  What depends on
+ * the goods, and all arithmetic, is here, in 128 bits and without rounding
+ * until the points of a rule are known.
+ *
+ * The accounts are locked, so nobody else counts on the caps meanwhile.  What a
+ * sale of the batch has got, the next one sees in memory; rules_write() writes
+ * it at the end.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "json.h"
+#include "plan.h"
+#include "rule.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+
+#define NO_CAP PG_INT64_MAX
+
+/* Texts in byte order; NULL: no such condition. */
+typedef struct Words
+{
+	char	  **words;
+	int			n;
+} Words;
+
+typedef struct Rule
+{
+	char	   *name;
+	Words		skus;
+	Words		categories;
+	Words		ranks;
+	Points		min_amount;		/* 0: none */
+	int64		birthday_days;	/* -1: not asked */
+	bool		first_purchase;
+	Points		points_per;		/* of points_per, multiplier, points one is not 0 */
+	Points		money_per;
+	Points		multiplier;
+	Points		points;
+	TimestampTz expires_at;		/* 0: as the program says */
+	Points		max_ticket;
+	Points		max_day;
+	Points		max_member;
+} Rule;
+
+/* The rules of a program that hold at the moment. */
+typedef struct RuleSet
+{
+	int64		program_id;
+	int			nrules;
+	Rule	   *rules;
+	bool		is_for_goods;	/* some rule is */
+	struct RuleSet *next;
+} RuleSet;
+
+/* What a capped rule has given to an account. */
+typedef struct Use
+{
+	const char *rule;
+	Points		day;
+	Points		ever;
+	bool		changed;
+	struct Use *next;
+} Use;
+
+/* An account that earns, shared by those who buy for it. */
+typedef struct Purse
+{
+	const struct Customer *opened_by;
+	bool		has_bought;
+	Use		   *uses;
+} Purse;
+
+typedef struct Customer
+{
+	Buyer		buyer;
+	const RuleSet *set;			/* NULL: no rules */
+	Purse	   *purse;			/* NULL: there is no such account */
+	char	   *rank;
+	Points		multiplier;
+	int64		from_birthday;	/* days; -1: not known */
+	int			decimals;
+	Rounding	rounding;
+	DateADT		today;
+} Customer;
+
+struct Rules
+{
+	int64		merchant_id;
+	TimestampTz now;
+	RuleSet    *sets;
+	bool		asks_first;		/* some rule is for a first purchase */
+	Customer   *customers;		/* ascending by account, then member */
+	int			ncustomers;
+};
+
+/* A share of the money of a sale, num / den, in lowest terms. */
+typedef struct Share
+{
+	int128		num;
+	int128		den;
+} Share;
+
+/* ------------------------------------------------------------------------
+ * Goods
+ * ------------------------------------------------------------------------ */
+
+typedef struct Good
+{
+	const char *sku;			/* NULL: none, as with category */
+	const char *category;
+	Points		quantity;
+	Points		unit_price;
+} Good;
+
+typedef struct Basket
+{
+	Good	   *goods;
+	int			n;
+	bool		malformed;
+} Basket;
+
+static void *
+start_good(void *context, size_t index, size_t count, bool is_object)
+{
+	Basket	   *basket = *(Basket **) context;
+
+	if (index == 0)
+		basket->goods = palloc_extended(count * sizeof(Good), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	basket->n = index + 1;
+	basket->goods[index].quantity = POINTS_ONE;
+	basket->malformed |= !is_object;
+	return context;
+}
+
+/* A number must be one to the last digit: a share is computed from it. */
+static void
+take_good_member(void *context, const char *name, JsonKind kind, const char *value)
+{
+	Basket	   *basket = *(Basket **) context;
+	Good	   *good = &basket->goods[basket->n - 1];
+	bool		is_text = kind == JSON_IS_STRING || kind == JSON_IS_NUMBER;
+	Points	   *number = NULL;
+
+	if (kind == JSON_IS_NULL)
+		return;
+	if (strcmp(name, "sku") == 0 && is_text)
+		good->sku = value;
+	else if (strcmp(name, "sku") == 0)
+		basket->malformed = true;
+	else if (strcmp(name, "category") == 0 && is_text)
+		good->category = value;
+	else if (strcmp(name, "quantity") == 0)
+		number = &good->quantity;
+	else if (strcmp(name, "unitPrice") == 0)
+		number = &good->unit_price;
+	if (number != NULL && (!is_text || points_parse(value, number) != POINTS_OK || *number < 0))
+		basket->malformed = true;
+}
+
+static bool
+basket_read(const text *items, Basket *basket)
+{
+	Basket	   *context = basket;
+
+	memset(basket, 0, sizeof(Basket));
+	return json_read_items(VARDATA_ANY(items), VARSIZE_ANY_EXHDR(items), start_good, take_good_member, &context) &&
+		!basket->malformed;
+}
+
+bool
+items_valid(const text *items)
+{
+	Basket		basket;
+
+	return basket_read(items, &basket);
+}
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static int64
+int64_or(uint64 row, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+static Words
+read_words(uint64 row, int column)
+{
+	Words		words = {NULL, 0};
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+	Datum	   *texts;
+
+	if (isnull)
+		return words;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &words.n);
+	words.words = palloc(words.n * sizeof(char *));
+	for (int i = 0; i < words.n; i++)
+		words.words[i] = TextDatumGetCString(texts[i]);
+	return words;
+}
+
+static void
+read_rule(uint64 row, Rule *rule)
+{
+	rule->name = plan_text(row, 0);
+	rule->skus = read_words(row, 1);
+	rule->categories = read_words(row, 2);
+	rule->ranks = read_words(row, 3);
+	rule->min_amount = int64_or(row, 4, 0);
+	rule->birthday_days = int64_or(row, 5, -1);
+	rule->first_purchase = plan_bool(row, 6);
+	rule->points_per = int64_or(row, 7, 0);
+	rule->money_per = int64_or(row, 8, 0);
+	rule->multiplier = int64_or(row, 9, 0);
+	rule->points = int64_or(row, 10, 0);
+	rule->expires_at = int64_or(row, 11, 0);
+	rule->max_ticket = int64_or(row, 12, NO_CAP);
+	rule->max_day = int64_or(row, 13, NO_CAP);
+	rule->max_member = int64_or(row, 14, NO_CAP);
+}
+
+static bool
+is_for_goods(const Rule *rule)
+{
+	return rule->skus.words != NULL || rule->categories.words != NULL;
+}
+
+/* The rules that a buyer's program has at the moment, read once for all. */
+static const RuleSet *
+find_set(Rules *rules, const Buyer *buyer)
+{
+	Datum		values[] = {
+		Int64GetDatum(rules->merchant_id),
+		Int64GetDatum(buyer->program_id),
+		Int32GetDatum(buyer->version),
+		TimestampTzGetDatum(rules->now),
+		TimestampTzGetDatum(buyer->available_at),
+	};
+	RuleSet    *set;
+
+	if (buyer->version == 0)
+		return NULL;
+	for (set = rules->sets; set != NULL; set = set->next)
+	{
+		if (set->program_id == buyer->program_id)
+			return set;
+	}
+	set = palloc0(sizeof(RuleSet));
+	set->program_id = buyer->program_id;
+	set->nrules = (int) plan_write(PLAN_RULES, values, NULL);
+	set->rules = palloc0(Max(set->nrules, 1) * sizeof(Rule));
+	for (int i = 0; i < set->nrules; i++)
+	{
+		read_rule(i, &set->rules[i]);
+		rules->asks_first |= set->rules[i].first_purchase;
+		set->is_for_goods |= is_for_goods(&set->rules[i]);
+	}
+	set->next = rules->sets;
+	rules->sets = set;
+	return set;
+}
+
+/* Nobody named is who has the account: a member has the number of his own. */
+static int64
+member_or_owner(int64 account_id, int64 member_id)
+{
+	return member_id != 0 ? member_id : account_id;
+}
+
+static int
+compare_customers(const void *a, const void *b)
+{
+	const Buyer *left = &((const Customer *) a)->buyer;
+	const Buyer *right = &((const Customer *) b)->buyer;
+
+	if (left->account_id != right->account_id)
+		return left->account_id < right->account_id ? -1 : 1;
+	return (left->member_id > right->member_id) - (left->member_id < right->member_id);
+}
+
+static Customer *
+find_customer(const Rules *rules, int64 account_id, int64 member_id)
+{
+	Customer	key = {.buyer = {.account_id = account_id,.member_id = member_or_owner(account_id, member_id)}};
+
+	return bsearch(&key, rules->customers, rules->ncustomers, sizeof(Customer), compare_customers);
+}
+
+static Use *
+add_use(Purse *purse, const char *rule, Points day, Points ever)
+{
+	Use		   *use = palloc0(sizeof(Use));
+
+	use->rule = rule;
+	use->day = day;
+	use->ever = ever;
+	use->next = purse->uses;
+	purse->uses = use;
+	return use;
+}
+
+/*
+ * One row of who buys: one for each use of the account's, or one without.
+ * Members who buy for the same account share its purse, which the first of
+ * them has filled.
+ */
+static Purse *
+read_customer(const Rules *rules, uint64 row, Purse *purse)
+{
+	Customer   *customer = find_customer(rules, plan_int64(row, 0), plan_int64(row, 1));
+	char	   *rule = plan_text(row, 9);
+
+	if (purse == NULL || purse->opened_by->buyer.account_id != customer->buyer.account_id)
+	{
+		purse = palloc0(sizeof(Purse));
+		purse->opened_by = customer;
+		purse->has_bought = plan_bool(row, 8);
+	}
+	if (customer->purse == NULL)
+	{
+		customer->purse = purse;
+		customer->rank = plan_text(row, 2);
+		customer->multiplier = plan_int64(row, 3);
+		customer->from_birthday = int64_or(row, 4, -1);
+		customer->decimals = (int) plan_int64(row, 5);
+		if (!rounding_parse(plan_text(row, 6), &customer->rounding))
+			elog(ERROR, "unknown rounding of program " INT64_FORMAT, customer->buyer.program_id);
+		customer->today = (DateADT) plan_int64(row, 7);
+	}
+	if (rule != NULL && purse->opened_by == customer)
+		add_use(purse, rule, plan_int64(row, 10), plan_int64(row, 11));
+	return purse;
+}
+
+static void
+read_customers(Rules *rules)
+{
+	Datum	   *accounts = palloc_extended(rules->ncustomers * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum	   *members = palloc_extended(rules->ncustomers * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[] = {Int64GetDatum(rules->merchant_id), 0, 0, TimestampTzGetDatum(rules->now),
+	BoolGetDatum(rules->asks_first)};
+	Purse	   *purse = NULL;
+	uint64		rows;
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		accounts[i] = Int64GetDatum(rules->customers[i].buyer.account_id);
+		members[i] = Int64GetDatum(rules->customers[i].buyer.member_id);
+	}
+	values[1] = PointerGetDatum(construct_array(accounts, rules->ncustomers, INT8OID, 8, true, TYPALIGN_DOUBLE));
+	values[2] = PointerGetDatum(construct_array(members, rules->ncustomers, INT8OID, 8, true, TYPALIGN_DOUBLE));
+	rows = plan_write(PLAN_BUYERS, values, NULL);
+	for (uint64 row = 0; row < rows; row++)
+		purse = read_customer(rules, row, purse);
+}
+
+/* Read all that the sales of these buyers depend on; each may be there twice. */
+Rules *
+rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
+{
+	Rules	   *rules = palloc0(sizeof(Rules));
+	int			distinct = 0;
+
+	rules->merchant_id = merchant_id;
+	rules->now = now;
+	rules->customers = palloc_extended(n * sizeof(Customer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < n; i++)
+	{
+		rules->customers[i].buyer = buyers[i];
+		rules->customers[i].buyer.member_id = member_or_owner(buyers[i].account_id, buyers[i].member_id);
+		rules->customers[i].set = find_set(rules, &buyers[i]);
+	}
+	qsort(rules->customers, n, sizeof(Customer), compare_customers);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || compare_customers(&rules->customers[i], &rules->customers[distinct - 1]) != 0)
+			rules->customers[distinct++] = rules->customers[i];
+	}
+	rules->ncustomers = distinct;
+	read_customers(rules);
+	return rules;
+}
+
+/* ------------------------------------------------------------------------
+ * Conditions
+ * ------------------------------------------------------------------------ */
+
+static int
+compare_words(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Without words there is no condition; with some, nothing is not among them. */
+static bool
+words_allow(const Words *words, const char *word)
+{
+	if (words->words == NULL)
+		return true;
+	return word != NULL && bsearch(&word, words->words, words->n, sizeof(char *), compare_words) != NULL;
+}
+
+static bool
+suits_customer(const Rule *rule, const Customer *customer)
+{
+	return (!rule->first_purchase || !customer->purse->has_bought) &&
+		words_allow(&rule->ranks, customer->rank) &&
+		(rule->birthday_days < 0 ||
+		 (customer->from_birthday >= 0 && customer->from_birthday <= rule->birthday_days));
+}
+
+static Share
+lowest_terms(int128 num, int128 den)
+{
+	int128		a = num;
+	int128		b = den;
+
+	while (b != 0)
+	{
+		int128		rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return (Share) {num / a, den / a};
+}
+
+/*
+ * The share of a sale's money that the goods a rule is for come to; *any says
+ * whether there are such goods, with or without a price.  Goods that come to
+ * more than the money, because of a discount or points used, count for their
+ * share of it.  False: too large to be computed.
+ */
+static bool
+goods_share(const Rule *rule, const Basket *basket, Points money, bool *any, Share *share)
+{
+	int128		matching = 0;
+	int128		all = 0;
+	int128		whole = (int128) money * POINTS_ONE;
+
+	*any = false;
+	for (int i = 0; i < basket->n; i++)
+	{
+		const Good *good = &basket->goods[i];
+		int128		worth = (int128) good->quantity * good->unit_price;
+
+		if (__builtin_add_overflow(all, worth, &all))
+			return false;
+		if (good->quantity > 0 && words_allow(&rule->skus, good->sku) && words_allow(&rule->categories, good->category))
+		{
+			*any = true;
+			matching += worth;
+		}
+	}
+	whole = Max(whole, all);
+	*share = whole > 0 ? lowest_terms(matching, whole) : (Share) {0, 1};
+	return true;
+}
+
+/* ------------------------------------------------------------------------
+ * Effects
+ * ------------------------------------------------------------------------ */
+
+/* The points that a rule gives for its share of a sale, without caps. */
+static bool
+rule_points(const Rule *rule, const Customer *customer, const Sale *sale, Share share, Points *points)
+{
+	int128		times;
+	int128		per;
+
+	if (rule->points != 0)
+		return points_convert(rule->points, 1, 1, customer->decimals, customer->rounding, points);
+	if (rule->multiplier != 0)
+		return !__builtin_mul_overflow((int128) (rule->multiplier - POINTS_ONE), share.num, &times) &&
+			!__builtin_mul_overflow((int128) POINTS_ONE, share.den, &per) &&
+			points_convert(sale->base, times, per, customer->decimals, customer->rounding, points);
+	return !__builtin_mul_overflow((int128) sale->money, share.num, &times) &&
+		!__builtin_mul_overflow((int128) rule->money_per, share.den, &per) &&
+		points_convert(rule->points_per, times, per, customer->decimals, customer->rounding, points);
+}
+
+static Use *
+find_use(Purse *purse, const Rule *rule)
+{
+	for (Use *use = purse->uses; use != NULL; use = use->next)
+	{
+		if (strcmp(use->rule, rule->name) == 0)
+			return use;
+	}
+	return add_use(purse, rule->name, 0, 0);
+}
+
+/* What the caps leave, in points that the program has. */
+static Points
+cap_points(const Rule *rule, const Customer *customer, Points points, Use **use)
+{
+	Points		most = rule->max_ticket;
+
+	*use = NULL;
+	if (rule->max_day != NO_CAP || rule->max_member != NO_CAP)
+	{
+		*use = find_use(customer->purse, rule);
+		if (rule->max_day != NO_CAP)
+			most = Min(most, rule->max_day - (*use)->day);
+		if (rule->max_member != NO_CAP)
+			most = Min(most, rule->max_member - (*use)->ever);
+	}
+	if (points <= most)
+		return points;
+	if (most <= 0 || !points_convert(most, 1, 1, customer->decimals, ROUNDING_DOWN, &points))
+		return 0;
+	return points;
+}
+
+/* Add what one rule gives, if its conditions hold; false: out of range. */
+static bool
+earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const Basket *basket, Earning *earning)
+{
+	Share		share = {1, 1};
+	bool		any = true;
+	int128		of_rule;
+	int128		least;
+	Points		points;
+	Use		   *use;
+
+	if (!suits_customer(rule, customer))
+		return true;
+	if (is_for_goods(rule) && !goods_share(rule, basket, sale->money, &any, &share))
+		return false;
+	if (__builtin_mul_overflow((int128) sale->money, share.num, &of_rule) ||
+		__builtin_mul_overflow((int128) rule->min_amount, share.den, &least))
+		return false;
+	if (!any || of_rule < least)
+		return true;
+	if (!rule_points(rule, customer, sale, share, &points))
+		return false;
+	points = cap_points(rule, customer, points, &use);
+	if (points > 0)
+		earning->bonuses[earning->nbonuses++] = (Bonus) {rule->name, points, rule->expires_at, use};
+	return points_add(earning->total, points, &earning->total);
+}
+
+/* NULL if it is none of those that rules were read for. */
+static Customer *
+known_customer(const Rules *rules, int64 account_id, int64 member_id)
+{
+	Customer   *customer = find_customer(rules, account_id, member_id);
+
+	return customer != NULL && customer->purse != NULL ? customer : NULL;
+}
+
+/* What a sale earns; changes nothing, so that the sale may still fail. */
+ErrorId
+rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
+{
+	const Customer *customer = known_customer(rules, sale->account_id, sale->member_id);
+	Basket		basket = {0};
+
+	earning->version = 0;
+	earning->nbonuses = 0;
+	earning->base = earning->total = sale->base;
+	if (customer == NULL)
+		return ERR_NONE;
+	if (customer->set != NULL && customer->set->is_for_goods && sale->items != NULL && !basket_read(sale->items, &basket))
+		return ERR_INVALID_ARGUMENT;
+	if (customer->multiplier != POINTS_ONE &&
+		!points_convert(sale->base, customer->multiplier, POINTS_ONE, customer->decimals, customer->rounding, &earning->base))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	earning->total = earning->base;
+	earning->version = customer->buyer.version;
+	for (int i = 0; customer->set != NULL && i < customer->set->nrules; i++)
+	{
+		if (!earn_by_rule(&customer->set->rules[i], customer, sale, &basket, earning))
+			return ERR_BALANCE_OUT_OF_RANGE;
+	}
+	return ERR_NONE;
+}
+
+/* The sale has been made: what it got counts for those after it. */
+void
+rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earning)
+{
+	Customer   *customer = known_customer(rules, account_id, member_id);
+
+	if (customer == NULL)
+		return;
+	customer->purse->has_bought = true;
+	for (int i = 0; i < earning->nbonuses; i++)
+	{
+		Use		   *use = earning->bonuses[i].use;
+
+		if (use == NULL)
+			continue;
+		use->changed = true;
+		if (!points_add(use->day, earning->bonuses[i].points, &use->day))
+			use->day = PG_INT64_MAX;
+		if (!points_add(use->ever, earning->bonuses[i].points, &use->ever))
+			use->ever = PG_INT64_MAX;
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+enum
+{
+	USE_ACCOUNT, USE_RULE, USE_DAY, USE_POINTS_DAY, USE_POINTS_EVER, USE_COLUMNS
+};
+
+/* The uses that have changed, as rows of columns, or only their number. */
+static int
+changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
+{
+	int			n = 0;
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		const Customer *customer = &rules->customers[i];
+
+		if (customer->purse == NULL || customer->purse->opened_by != customer)
+			continue;
+		for (const Use *use = customer->purse->uses; use != NULL; use = use->next)
+		{
+			if (!use->changed)
+				continue;
+			if (columns != NULL)
+			{
+				columns[USE_ACCOUNT][n] = Int64GetDatum(customer->buyer.account_id);
+				columns[USE_RULE][n] = CStringGetTextDatum(use->rule);
+				columns[USE_DAY][n] = DateADTGetDatum(customer->today);
+				columns[USE_POINTS_DAY][n] = PointsGetDatum(use->day);
+				columns[USE_POINTS_EVER][n] = PointsGetDatum(use->ever);
+			}
+			n++;
+		}
+	}
+	return n;
+}
+
+/* One statement for the whole batch, under the locks of its accounts. */
+void
+rules_write(const Rules *rules)
+{
+	Datum		values[1 + USE_COLUMNS] = {Int64GetDatum(rules->merchant_id)};
+	Datum	   *columns[USE_COLUMNS];
+	int			n = changed_uses(rules, NULL);
+
+	if (n == 0)
+		return;
+	for (int c = 0; c < USE_COLUMNS; c++)
+		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	changed_uses(rules, columns);
+	values[1] = PointerGetDatum(construct_array(columns[USE_ACCOUNT], n, INT8OID, 8, true, TYPALIGN_DOUBLE));
+	values[2] = PointerGetDatum(construct_array(columns[USE_RULE], n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[3] = PointerGetDatum(construct_array(columns[USE_DAY], n, DATEOID, sizeof(DateADT), true, TYPALIGN_INT));
+	values[4] = PointerGetDatum(construct_array(columns[USE_POINTS_DAY], n, plan_points_oid(), 8, true, TYPALIGN_DOUBLE));
+	values[5] = PointerGetDatum(construct_array(columns[USE_POINTS_EVER], n, plan_points_oid(), 8, true, TYPALIGN_DOUBLE));
+	plan_write(PLAN_RULE_USE_WRITE, values, NULL);
+}

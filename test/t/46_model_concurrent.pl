@@ -73,16 +73,16 @@ sub statement_of
 		grep { defined $named{$_} } sort keys %named) . ')';
 }
 
-# Some of them in one call; without what takes no amount there.
+# Some of them in one call.
 sub batch_of
 {
 	my ($run, @items) = @_;
 	my @of = map { my $o = $_->[0]; {%$o, kind => $o->{kind} // $o->{f}, reference => $_->[1], origin => $o->{hold} // $o->{version}} } @items;
-	my $points = sub { my $name = shift; return array('loyalty.points', map { defined $_->{$name} ? number($_->{$name}) : undef } @of) };
 	return "SELECT format('B|%s|%s|%s', error, version, balance) FROM loyalty.post_batch(" . join(', ', $run->{merchant},
-		array('bigint', map { $_->{id} } @of), array('text', map { $_->{kind} } @of), $points->('amount'), array('text', map { $_->{reference} } @of), 'NULL',
-		array('bigint', map { $_->{origin} } @of), array('bigint', map { $_->{to} } @of), $points->('money'),
-		array('timestamptz', map { defined $_->{expires_at} ? moment($_->{expires_at}) : undef } @of)) . ') ORDER BY item';
+		array('bigint', map { $_->{id} } @of), array('text', map { $_->{kind} } @of), array('loyalty.points', map { number($_->{amount} // 0) } @of), array('text', map { $_->{reference} } @of), 'NULL',
+		array('bigint', map { $_->{origin} } @of), array('bigint', map { $_->{to} } @of),
+		array('loyalty.points', map { defined $_->{money} ? number($_->{money}) : undef } @of),
+		map { my $date = $_; array('timestamptz', map { defined $_->{$date} ? moment($_->{$date}) : undef } @of) } qw(expires_at available_at)) . ') ORDER BY item';
 }
 
 # Lines of what was answered: account, version, balance, SQLSTATE, key.
@@ -100,16 +100,8 @@ sub work
 		if ($n % 7 == 0)
 		{
 			my @items = map { [some_operation($run, $now, \%mine)] } 1 .. 5;
-			for my $i (0 .. $#items)
-			{
-				my $o = $items[$i][0];
-				$o->{amount} //= 10000 if $o->{f} =~ /capture|release/ || $o->{f} eq 'reverse' && !$o->{money};
-				delete $o->{available_at};
-				@items = () if $o->{f} eq 'reverse' && $o->{money};
-				last unless @items;
-				push @{$items[$i]}, asked($o) . "#$number.$n.$i";
-			}
-			$said .= "0|||" . ($session->query(batch_of($run, @items)) =~ /ERROR:  (\w+)/ ? $1 : '') . "|\n" if @items;
+			push @{$items[$_]}, asked($items[$_][0]) . "#$number.$n.$_" for 0 .. $#items;
+			$said .= "0|||" . ($session->query(batch_of($run, @items)) =~ /ERROR:  (\w+)/ ? $1 : '') . "|\n";
 			next;
 		}
 		my $o = some_operation($run, $now, $pair ? {} : \%mine);
@@ -250,7 +242,7 @@ sub read_ledger
 sub start_run
 {
 	my ($name, $terms) = @_;
-	my %program = (zone => 'UTC', expiry => 'rolling', unit => 'day', value => 0, shortfall => 'refuse', reinstatement => 0, decimals => 2, %$terms);
+	my %program = (zone => 'UTC', expiry => 'rolling', unit => 'day', value => 0, shortfall => 'refuse', reinstatement => 0, pending => 0, %$terms);
 	my ($merchant, $program) = split /\|/, $reader->query("SELECT loyalty.create_merchant('$name') AS m \\gset
 		SELECT :m, program_id FROM loyalty.create_program(:m, 'P', 'P')");
 	$reader->query("SELECT loyalty.configure_program($merchant, 'P', duration_value => $program{value}, time_zone => '$program{zone}',

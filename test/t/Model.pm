@@ -6,7 +6,7 @@
 #
 #     my $model = Model->new;
 #     my $program = {zone => 'UTC', expiry => 'rolling', unit => 'day', value => 30,
-#         shortfall => 'refuse', reinstatement => 0, decimals => 2};
+#         shortfall => 'refuse', reinstatement => 0, pending => 0};
 #     $model->open($account_id, $program, $now);
 #     my $deed = $model->begin($now);
 #     my ($version, $balance) = eval { $deed->post($account_id, 'accrue', 100_0000) };
@@ -22,7 +22,7 @@ use warnings;
 use Math::BigInt;
 use POSIX ();
 
-use constant {MOST => 9_223_372_036_854_775_807, SECOND => 1_000_000, MAX_LOTS => 512};
+use constant {MOST => 9_223_372_036_854_775_807, NEVER => 9_223_372_036_854_775_807, SECOND => 1_000_000, DAY => 86_400_000_000, MAX_LOTS => 512};
 
 sub new { my ($class) = @_; return bless {account => {}}, $class }
 
@@ -220,7 +220,8 @@ sub book_expiry
 	return enter($account, $at, 'expire', -$points, lots => $taken);
 }
 
-# Points come back from a hold or a redemption, with the dates they had.
+# Points come back from a hold or a redemption, with the dates they had; what is
+# past its date then is for the caller to book.
 sub come_back
 {
 	my ($account, $at, $kind, $points, $lots, %more) = @_;
@@ -228,8 +229,14 @@ sub come_back
 	my %back;
 	add_lot(\%back, $_ <= $at && $days > 0 ? day_end($account->{program}, $at, $days) : $_, $lots->{$_}) for keys %$lots;
 	my $added = come_in($account->{state}, $points, \%back);
-	my $entry = enter($account, $at, $kind, $points, lots => $added, %more);
-	book_expiry($account, $at, $at);
+	return enter($account, $at, $kind, $points, lots => $added, %more);
+}
+
+sub come_back_now
+{
+	my ($account, $now, @rest) = @_;
+	my $entry = come_back($account, $now, @rest);
+	book_expiry($account, $now, $now);
 	return $entry;
 }
 
@@ -274,7 +281,7 @@ sub next_due
 {
 	my $state = shift;
 	my ($first) = sort { $a <=> $b } keys %{$state->{lots}}, map { $_->{due} } values %{$state->{asides}};
-	return $first;
+	return defined $first && $first < NEVER ? $first : undef;
 }
 
 sub set_aside
@@ -356,67 +363,59 @@ sub account
 	return $self->{account}{$id} = $account;
 }
 
-sub entry
-{
-	my ($account, $version) = @_;
-	my $old = $account->{of}{entries};
-	return if $version < 1;
-	return $version < @$old ? $old->[$version] : $account->{new}[$version - @$old];
-}
+# An entry that was there before.
+sub entry { my ($account, $version) = @_; return $version > 0 ? $account->{of}{entries}[$version] : undef }
 
 # Entries that were made, by account.
 sub made { my ($self, $id) = @_; return $self->{account}{$id} ? @{$self->{account}{$id}{new}} : () }
 
-sub outcome { my $account = shift; return ($account->{state}{version}, $account->{state}{balance}) }
-
-# The answer names the entry itself, not the expiry that may follow it.
-sub answer { my $entry = shift; return ($entry->{version}, $entry->{balance}) }
+# The number of an entry, and what can be spent after it.
+sub answer { my ($account, $entry) = @_; return ($entry->{version}, $account->{state}{balance}) }
 
 sub post
 {
 	my ($self, $id, $kind, $amount, %o) = @_;
 	refuse('LY005') unless $kind =~ /^(accrue|deposit|redeem|adjust)$/;
-	refuse('LY004') if $kind eq 'accrue' ? $amount < 0 : $kind eq 'deposit' ? $amount <= 0 : $kind eq 'redeem' ? $amount >= 0 : $amount == 0;
-	refuse('LY005') if defined $o{expires_at} && ($kind eq 'redeem' || $amount < 0);
-	refuse('LY005') if defined $o{available_at} && $kind !~ /^(accrue|deposit)$/;
-	my $now = $self->{now};
-	my $pending = defined $o{available_at} && $o{available_at} > $now;
-	my $base = $pending ? $o{available_at} : $now;
-	refuse('LY005') if defined $o{expires_at} && $o{expires_at} <= $base;
 	my $account = $self->account($id);
-	my $state = $account->{state};
+	refuse('LY004') if $kind eq 'accrue' ? $amount < 0 : $kind eq 'deposit' ? $amount <= 0 : $kind eq 'redeem' ? $amount >= 0 : $amount == 0;
+	my ($now, $state) = ($self->{now}, $account->{state});
 	my %more = (money => $o{money}, reference => $o{reference});
 	if ($amount < 0)
 	{
 		refuse('LY001') if $state->{balance} < -$amount;
 		my $taken = Model::go_out($state, -$amount);
-		return answer(Model::enter($account, $now, $kind, $amount, lots => $taken, %more));
+		return answer($account, Model::enter($account, $now, $kind, $amount, lots => $taken, %more));
 	}
+	my $available_at = $o{available_at} // ($kind eq 'accrue' && defined $o{money} ? $now + $account->{program}{pending} * Model::DAY : $now);
+	my $pending = $available_at > $now;
+	my $base = $pending ? $available_at : $now;
+	refuse('LY005') if $pending && $kind eq 'adjust' || defined $o{expires_at} && $o{expires_at} <= $base;
 	refuse('LY003') if $state->{balance} > 0 && $amount > Model::MOST - $state->{balance};
-	my $expires_at = defined $o{expires_at} ? Model::whole_second($o{expires_at}) : Model::expiry($account->{program}, $base);
+	my $expires_at = !defined $o{expires_at} ? Model::expiry($account->{program}, $base)
+		: $o{expires_at} < Model::NEVER ? Model::whole_second($o{expires_at}) : undef;
 	my $lots = defined $expires_at && $amount > 0 ? {$expires_at => $amount} : {};
 	if ($pending && $amount > 0)
 	{
 		my $entry = Model::enter($account, $now, $kind, 0, aside => $amount, lots => $lots, %more);
-		$state->{asides}{$entry->{version}} = {kind => 'pending', amount => $amount, remaining => $amount, lots => {%$lots}, due => $o{available_at}};
-		return answer($entry);
+		$state->{asides}{$entry->{version}} = {kind => 'pending', amount => $amount, remaining => $amount, lots => {%$lots}, due => $available_at};
+		return answer($account, $entry);
 	}
 	my $added = Model::come_in($state, $amount, $lots);
-	return answer(Model::enter($account, $now, $kind, $amount, lots => $added, %more));
+	return answer($account, Model::enter($account, $now, $kind, $amount, lots => $added, %more));
 }
 
 sub hold
 {
 	my ($self, $id, $amount, $expires_at, %o) = @_;
-	refuse('LY004') if $amount <= 0;
-	refuse('LY005') if !defined $expires_at || $expires_at <= $self->{now};
+	refuse('LY005') if defined $expires_at && $expires_at <= $self->{now};
 	my $account = $self->account($id);
+	refuse('LY004') if $amount <= 0;
 	my $state = $account->{state};
 	refuse('LY001') if $state->{balance} < $amount;
 	my $taken = Model::go_out($state, $amount);
 	my $entry = Model::enter($account, $self->{now}, 'hold', -$amount, aside => $amount, lots => $taken, reference => $o{reference});
-	$state->{asides}{$entry->{version}} = {kind => 'hold', amount => $amount, remaining => $amount, lots => {%$taken}, due => $expires_at};
-	return answer($entry);
+	$state->{asides}{$entry->{version}} = {kind => 'hold', amount => $amount, remaining => $amount, lots => {%$taken}, due => $expires_at // Model::NEVER};
+	return answer($account, $entry);
 }
 
 # The open hold of this number and how much of it is meant.
@@ -426,6 +425,7 @@ sub part_of_hold
 	my $aside = $account->{state}{asides}{$hold};
 	refuse('LY009') unless $aside && $aside->{kind} eq 'hold';
 	$amount //= $aside->{remaining};
+	refuse('LY004') if $amount <= 0;
 	refuse('LY011') if $amount > $aside->{remaining};
 	return ($aside, $amount);
 }
@@ -433,25 +433,23 @@ sub part_of_hold
 sub capture
 {
 	my ($self, $id, $hold, $amount, %o) = @_;
-	refuse('LY004') if defined $amount && $amount <= 0;
 	my $account = $self->account($id);
 	my ($aside, $points) = $self->part_of_hold($account, $hold, $amount);
 	my $spent = Model::take_first($aside->{lots}, $points);
 	Model::reduce_aside($account->{state}, $hold, $points);
-	return answer(Model::enter($account, $self->{now}, 'capture', 0, aside => -$points, lots => $spent, origin => $hold,
+	return answer($account, Model::enter($account, $self->{now}, 'capture', 0, aside => -$points, lots => $spent, origin => $hold,
 			money => $o{money}, reference => $o{reference}));
 }
 
 sub release
 {
 	my ($self, $id, $hold, $amount, %o) = @_;
-	refuse('LY004') if defined $amount && $amount <= 0;
 	my $account = $self->account($id);
 	my ($aside, $points) = $self->part_of_hold($account, $hold, $amount);
 	my $plain = $aside->{remaining} - Model::total($aside->{lots});
 	my $returned = Model::take_last($aside->{lots}, $points > $plain ? $points - $plain : 0);
 	Model::reduce_aside($account->{state}, $hold, $points);
-	return answer(Model::come_back($account, $self->{now}, 'release', $points, $returned, aside => -$points, origin => $hold,
+	return answer($account, Model::come_back_now($account, $self->{now}, 'release', $points, $returned, aside => -$points, origin => $hold,
 			reference => $o{reference}));
 }
 
@@ -464,17 +462,16 @@ sub same_program
 sub transfer
 {
 	my ($self, $id, $to_id, $amount, %o) = @_;
-	refuse('LY004') if $amount <= 0;
-	refuse('LY013') if $id eq $to_id;
 	my ($from, $to) = ($self->account($id), $self->account($to_id));
 	refuse('LY013') unless same_program($from, $to);
-	refuse('LY001') if $from->{state}{balance} < $amount;
+	refuse('LY004') if $amount <= 0;
 	refuse('LY003') if $to->{state}{balance} > 0 && $amount > Model::MOST - $to->{state}{balance};
+	refuse('LY001') if $from->{state}{balance} < $amount;
 	my $taken = Model::go_out($from->{state}, $amount);
 	my $sent = Model::enter($from, $self->{now}, 'transfer', -$amount, lots => $taken, peer => $to_id, reference => $o{reference});
 	my $added = Model::come_in($to->{state}, $amount, $taken);
 	my $got = Model::enter($to, $self->{now}, 'transfer', $amount, lots => $added, peer => $id, reference => $o{reference});
-	return (answer($sent), answer($got));
+	return (answer($from, $sent), answer($to, $got));
 }
 
 # --- reversals -----------------------------------------------------------------------
@@ -484,33 +481,29 @@ sub undone
 {
 	my ($self, $account, $version) = @_;
 	return $self->{undone}{"$account->{id} $version"} //= do {
-		my $old = $account->{of}{undone}{$version} // {points => 0, money => 0, returned => 0, parts => {}};
+		my $old = $account->{of}{undone}{$version} // {points => 0, money => 0, parts => {}};
 		+{%$old, parts => {%{$old->{parts}}}};
 	};
 }
 
-# Points that so much of the money stands for, as the program shows points.
+# Points that so much of the money stands for, half a ten-thousandth being one.
 sub share
 {
-	my ($program, $points, $money, $of_money) = @_;
-	my $unit = 10 ** (4 - $program->{decimals});
-	my $half = Math::BigInt->new($of_money)->bmul($unit);
-	my $twice = Math::BigInt->new($points)->bmul($money)->bmul(2)->badd($half);
-	return $twice->bdiv($half->bmul(2))->bmul($unit)->numify;
+	my ($points, $money, $of_money) = @_;
+	return Math::BigInt->new($points)->bmul($money)->bmul(2)->badd($of_money)->bdiv(2 * $of_money)->numify;
 }
 
 # How many points this part is of.
 sub part_of_entry
 {
-	my ($account, $entry, $undone, $amount, $money) = @_;
+	my ($entry, $undone, $amount, $money) = @_;
 	my $whole = abs($entry->{kind} =~ /^(accrue|deposit)$/ ? $entry->{amount} + $entry->{aside} : $entry->{kind} eq 'capture' ? $entry->{aside} : $entry->{amount});
 	my $left = $whole - $undone->{points};
 	if (defined $money)
 	{
-		refuse('LY005') unless $entry->{money};
 		refuse('LY011') if $undone->{money} + $money > $entry->{money};
-		my $points = share($account->{program}, $whole, $undone->{money} + $money, $entry->{money}) - $undone->{points};
-		return $points < 0 ? 0 : $points > $left ? $left : $points;
+		my $points = share($whole, $undone->{money} + $money, $entry->{money}) - $undone->{points};
+		return $points < 0 ? 0 : $points;
 	}
 	refuse('LY011') if $left == 0 || defined $amount && $amount > $left;
 	return $amount // $left;
@@ -526,23 +519,21 @@ sub there
 	return $balance > 0 ? $balance : 0;
 }
 
-# Take back points that came in with an entry.
+# Take back points that came in with these dates, and some with none.
 sub take_back
 {
-	my ($state, $entry, $points) = @_;
+	my ($state, $lots, $plain, $points) = @_;
 	my $rest = $points;
 	my %taken;
-	for my $at (sort { $a <=> $b } keys %{$entry->{lots}})
+	for my $at (sort { $a <=> $b } keys %$lots)
 	{
 		next unless $state->{lots}{$at};
-		my $most = $entry->{lots}{$at} < $rest ? $entry->{lots}{$at} : $rest;
+		my $most = $lots->{$at} < $rest ? $lots->{$at} : $rest;
 		my $some = Model::take_lots($state->{lots}, $most, $at);
 		Model::add_lots(\%taken, $some);
 		$rest -= Model::total($some);
 	}
-	my $plain = abs($entry->{amount} + $entry->{aside}) - Model::total($entry->{lots});
 	my $plain_there = ($state->{balance} > 0 ? $state->{balance} : 0) - ($points - $rest) - Model::total($state->{lots});
-	for ($plain, $plain_there) { $_ = 0 if $_ < 0 }
 	my $plain_taken = $plain < $plain_there ? $plain : $plain_there;
 	$rest -= $plain_taken < $rest ? $plain_taken : $rest;
 	Model::add_lots(\%taken, Model::take_first($state->{lots}, $rest));
@@ -569,25 +560,25 @@ sub reverse
 {
 	my ($self, $id, $version, $reference, %o) = @_;
 	my ($amount, $money) = @o{qw(amount money)};
-	refuse('LY005') if !defined $reference || $reference eq '' || defined $amount && defined $money;
-	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && $money <= 0;
+	refuse('LY005') if !defined $reference || $reference eq '';
 	my $account = $self->account($id);
-	my $undone = $self->undone($account, $version);
-	if (my $part = $undone->{parts}{$reference})
-	{
-		refuse('LY012') if ($part->{asked} // '') ne ($amount // '') || ($part->{money} // '') ne ($money // '');
-		return ($part->{version}, $part->{balance}, 'again');
-	}
 	my $entry = entry($account, $version);
 	refuse('LY010') unless $entry && ($entry->{kind} =~ /^(accrue|deposit|redeem|capture)$/
 		|| $entry->{kind} eq 'transfer' && $entry->{amount} < 0 && !$entry->{back});
-	my $points = part_of_entry($account, $entry, $undone, $amount, $money);
-	my ($posted, $moved) = $self->undo($account, $entry, $undone, $points, $reference, $money);
+	$self->account($entry->{peer}) if $entry->{peer};
+	my ($state, $undone) = ($account->{state}, $self->undone($account, $version));
+	if (my $part = $undone->{parts}{$reference})
+	{
+		refuse('LY012') if ($part->{asked} // '') ne ($amount // '') || ($part->{money} // '') ne ($money // '');
+		return ($part->{version}, $part->{balance});
+	}
+	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !$entry->{money});
+	my $points = part_of_entry($entry, $undone, $amount, $money);
+	my $posted = $self->undo($account, $entry, $undone, $points, $reference, $money);
 	$undone->{points} += $points;
-	$undone->{returned} += $moved;
 	$undone->{money} += $money if defined $money;
-	$undone->{parts}{$reference} = {asked => $amount, money => $money, version => $posted->{version}, balance => $posted->{balance}};
-	return answer($posted);
+	$undone->{parts}{$reference} = {asked => $amount, money => $money, version => $posted->{version}, balance => $state->{balance}};
+	return answer($account, $posted);
 }
 
 sub undo
@@ -601,29 +592,26 @@ sub undo
 		{
 			my $taken = Model::take_first($aside->{lots}, $points);
 			Model::reduce_aside($state, $version, $points);
-			return (Model::enter($account, $now, 'reverse', 0, aside => -$points, lots => $taken, %more), $points);
+			return Model::enter($account, $now, 'reverse', 0, aside => -$points, lots => $taken, %more);
 		}
 		my $moved = there($account, $points);
-		my $taken = take_back($state, $entry, $moved);
-		return (Model::enter($account, $now, 'reverse', -$moved, lots => $taken, %more), $moved);
+		my $whole = $entry->{amount} + $entry->{aside};
+		my $taken = take_back($state, $entry->{lots}, $whole - Model::total($entry->{lots}), $moved);
+		return Model::enter($account, $now, 'reverse', -$moved, lots => $taken, %more);
 	}
 	if ($entry->{kind} eq 'transfer')
 	{
 		my $receiver = $self->account($entry->{peer});
 		my $moved = there($receiver, $points);
-		my $got = $self->received($account, $entry);
-		my $taken = take_back($receiver->{state}, $got, $moved);
-		Model::enter($receiver, $now, 'transfer', -$moved, lots => $taken, peer => $account->{id}, reference => $reference, back => 1);
-		my $lots = next_returned($entry, -$entry->{amount}, $undone->{returned}, $moved);
-		return (Model::come_back($account, $now, 'transfer', $moved, $lots, %more, peer => $entry->{peer}, back => 1), $moved);
+		my $lots = next_returned($entry, -$entry->{amount}, $undone->{points}, $moved);
+		my $taken = take_back($receiver->{state}, $lots, $moved - Model::total($lots), $moved);
+		Model::enter($receiver, $now, 'transfer', -$moved, lots => $taken, %more, peer => $account->{id}, back => 1);
+		return Model::come_back_now($account, $now, 'transfer', $moved, $lots, %more, peer => $entry->{peer}, back => 1);
 	}
 	my $whole = $entry->{kind} eq 'capture' ? -$entry->{aside} : -$entry->{amount};
-	my $lots = next_returned($entry, $whole, $undone->{returned}, $points);
-	return (Model::come_back($account, $now, 'reverse', $points, $lots, %more), $points);
+	my $lots = next_returned($entry, $whole, $undone->{points}, $points);
+	return Model::come_back_now($account, $now, 'reverse', $points, $lots, %more);
 }
-
-# "with these lots": those of the sender's entry.
-sub received { my ($self, $account, $entry) = @_; return $entry }
 
 # --- many at once ----------------------------------------------------------------------
 
@@ -649,7 +637,9 @@ sub batch
 	my @results;
 	for my $item (@items)
 	{
-		for my $id ($item->{account}, $item->{peer})
+		my $account = $self->{model}{account}{$item->{account}};
+		my $undone = $item->{kind} eq 'reverse' && $account ? $account->{entries}[$item->{origin}] : undef;
+		for my $id ($item->{account}, $item->{peer}, $undone ? $undone->{peer} : undef)
 		{
 			$self->account($id) if defined $id && $self->{model}{account}{$id};
 		}
@@ -657,6 +647,7 @@ sub batch
 	for my $item (@items)
 	{
 		my ($id, $kind, $amount) = @{$item}{qw(account kind amount)};
+		undef $amount if $amount == 0 && $kind =~ /^(capture|release|reverse)$/;
 		my %more = (reference => $item->{reference}, money => $item->{money});
 		my @result = eval {
 			  $kind eq 'hold' ? $self->hold($id, $amount, $item->{expires_at}, %more)
@@ -664,7 +655,7 @@ sub batch
 			: $kind eq 'release' ? $self->release($id, $item->{origin}, $amount, %more)
 			: $kind eq 'reverse' ? $self->reverse($id, $item->{origin}, $item->{reference}, amount => $amount, money => $item->{money})
 			: $kind eq 'transfer' ? $self->transfer($id, $item->{peer}, $amount, %more)
-			: $self->post($id, $kind, $amount, %more, expires_at => $item->{expires_at});
+			: $self->post($id, $kind, $amount, %more, map { $_ => $item->{$_} } qw(expires_at available_at));
 		};
 		if (my $error = $@)
 		{

@@ -54,6 +54,7 @@ sub number
 sub moment
 {
 	my $us = shift;
+	return 'infinity' if $us == Model::NEVER;
 	my ($s, $minute, $hour, $day, $month, $year) = gmtime POSIX::floor($us / SECOND);
 	return sprintf '%04d-%02d-%02d %02d:%02d:%02d.%06d+00', $year + 1900, $month + 1, $day, $hour, $minute, $s, $us % SECOND;
 }

@@ -249,10 +249,11 @@ sub reduce_aside
 	return;
 }
 
-# What became due until now, in order of time.
+# What became due until now, in order of time; what has expired since the last
+# hold or maturity is booked now.
 sub settle
 {
-	my ($account, $now) = @_;
+	my ($account, $now, $only_asides) = @_;
 	my $asides = $account->{state}{asides};
 	while (1)
 	{
@@ -272,7 +273,7 @@ sub settle
 			enter($account, $at, 'mature', $points, aside => -$points, lots => $added, origin => $version);
 		}
 	}
-	book_expiry($account, $now, $now);
+	book_expiry($account, $now, $now) unless $only_asides;
 	return;
 }
 
@@ -365,6 +366,16 @@ sub account
 
 # An entry that was there before.
 sub entry { my ($account, $version) = @_; return $version > 0 ? $account->{of}{entries}[$version] : undef }
+
+# Only what settling makes, as one entry after the other is read of a ledger.
+sub settle
+{
+	my ($self, $id) = @_;
+	my $account = $self->{account}{$id} = Model::copy_of($id, $self->{model}{account}{$id});
+	Model::settle($account, $self->{now}, 1);
+	Model::settle($account, $self->{now}) unless @{$account->{new}};
+	return;
+}
 
 # Entries that were made, by account.
 sub made { my ($self, $id) = @_; return $self->{account}{$id} ? @{$self->{account}{$id}{new}} : () }

@@ -24,15 +24,18 @@ use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
 use Test::More ();
+use Time::HiRes ();
 
 my $script = File::Spec->rel2abs(dirname(__FILE__) . '/../stack.sh');
+my $clock_source = File::Spec->rel2abs(dirname(__FILE__) . '/../clock.c');
 my @running;
 
 # PostgreSQL does not run as root.
 my @as_owner = $> == 0 ? qw(setpriv --reuid=postgres --regid=postgres --init-groups --) : ();
 
 # Levels: cluster, database, http, demo (what you get unless told; it has the
-# rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s'.
+# rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s',
+# clock => 1 for one that advance_clock() moves.
 sub start
 {
 	my ($class, %option) = @_;
@@ -47,6 +50,7 @@ sub start
 	system($script, 'up', $self->{run}, $self->{level}) == 0
 		or die "the servers did not start\n";
 	$self->read_settings;
+	$self->start_clock if $option{clock};
 	return $self;
 }
 
@@ -246,8 +250,58 @@ sub pg_ctl
 	return;
 }
 
+# --- the clock ------------------------------------------------------------------
+
+# Start PostgreSQL again with test/clock.c, which is built here, in it.  Other
+# servers keep the true time.
+sub start_clock
+{
+	my $self = shift;
+	my ($library, $offset) = map { $self->work_dir . "/clock.$_" } qw(so offset);
+	my ($compiler) = split /\n/, `'@{[$self->bindir]}/pg_config' --cc 2>/dev/null` || $ENV{CC} || 'cc';
+	system("$compiler -O2 -shared -fPIC -o '$library' '$clock_source'") == 0 or die "the clock cannot be built\n";
+	open $self->{clock}, '+>:raw', $offset or die "$offset: $!\n";
+	chmod 0755, $library;
+	chmod 0644, $offset;
+	$self->write_clock(0);
+	$self->stop_postgres;
+	return $self->start_postgres;
+}
+
+# In one write, so that nobody reads a part of it.
+sub write_clock
+{
+	my ($self, $offset_us) = @_;
+	$self->{clock_offset_us} = $offset_us;
+	sysseek $self->{clock}, 0, 0;
+	syswrite($self->{clock}, pack 'q', $offset_us) == 8 or die "the clock cannot be moved: $!\n";
+	return;
+}
+
+# Time goes on by so many seconds at once, for everybody.
+sub advance_clock
+{
+	my ($self, $seconds) = @_;
+	die "there is no clock to be moved\n" unless $self->{clock};
+	die "time does not go back\n" if $seconds < 0;
+	return $self->write_clock($self->{clock_offset_us} + int($seconds * 1e6 + 0.5));
+}
+
+# What the clock of the server shows: microseconds since 1970.
+sub clock_us
+{
+	my ($s, $us) = Time::HiRes::gettimeofday();
+	return $s * 1_000_000 + $us + ($_[0]{clock_offset_us} // 0);
+}
+
 sub stop_postgres { my ($self, $mode) = @_; return $self->pg_ctl('-m', $mode // 'fast', 'stop') }
-sub start_postgres { my ($self) = @_; return $self->pg_ctl('-l', $self->env('LOYALTY_LOG'), 'start') }
+
+sub start_postgres
+{
+	my $self = shift;
+	local %ENV = (%ENV, LD_PRELOAD => $self->work_dir . '/clock.so', LOYALTY_CLOCK => $self->work_dir . '/clock.offset') if $self->{clock};
+	return $self->pg_ctl('-l', $self->env('LOYALTY_LOG'), 'start');
+}
 
 sub restart_postgres
 {

@@ -352,7 +352,7 @@ compare_members(const void *a, const void *b)
 
 /* Hand an account to all the items, sorted by member, that are of its member. */
 static void
-give_account(SellerItem **items, size_t count, const char *client_id, int64 account_id)
+give_account(SellerItem **items, size_t count, const char *client_id, int64 account_id, int64 acting)
 {
 	size_t		low = 0;
 	size_t		high = count;
@@ -367,7 +367,10 @@ give_account(SellerItem **items, size_t count, const char *client_id, int64 acco
 			high = middle;
 	}
 	for (; low < count && strcmp(items[low]->fields[MEMBER_CLIENT], client_id) == 0; low++)
+	{
 		items[low]->posting.account_id = account_id;
+		items[low]->posting.member_id = acting;
+	}
 }
 
 /* Look up the members of one program that items name, all in one statement. */
@@ -399,7 +402,7 @@ find_members(ItemBatch *batch, ItemProgram *program)
 	values[2] = PointerGetDatum(construct_array(ids, distinct, TEXTOID, -1, false, TYPALIGN_INT));
 	found = plan_read(PLAN_MEMBERS_FIND, values, NULL);
 	for (uint64 row = 0; row < found; row++)
-		give_account(items, count, plan_text(row, 0), plan_int64(row, 1));
+		give_account(items, count, plan_text(row, 0), plan_int64(row, 1), plan_int64(row, 2));
 }
 
 static void
@@ -428,6 +431,7 @@ find_by_email(const ItemBatch *batch, SellerItem *item)
 		return false;
 	item->fields[MEMBER_CLIENT] = plan_text(0, 0);
 	item->posting.account_id = plan_int64(0, 1);
+	item->posting.member_id = plan_int64(0, 3);
 	return true;
 }
 
@@ -519,6 +523,7 @@ find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **ite
 
 		item->fields[MEMBER_CLIENT] = plan_text(row, 1);
 		item->posting.account_id = plan_int64(row, 2);
+		item->posting.member_id = plan_int64(row, 3);
 	}
 }
 
@@ -559,6 +564,7 @@ find_inline_members(ItemBatch *batch)
 		{
 			items[i]->fields[MEMBER_CLIENT] = items[i - 1]->fields[MEMBER_CLIENT];
 			items[i]->posting.account_id = items[i - 1]->posting.account_id;
+			items[i]->posting.member_id = items[i - 1]->posting.member_id;
 		}
 		if (items[i]->fields[MEMBER_CLIENT] == NULL)
 			create_member(batch, items[i]);

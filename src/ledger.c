@@ -82,20 +82,23 @@ entry_kind_parse(const char *name, EntryKind *kind)
  * One posting at once
  * ------------------------------------------------------------------------ */
 
+/* Such as post_at_once() can do; for others it knows neither the columns nor the reason. */
 static bool
 is_plain(const Posting *posting)
 {
+	if (posting->available_at != 0 || posting->expires_at != 0 || posting->member_id != 0 ||
+		posting->amount == PG_INT64_MIN)
+		return false;
 	switch (posting->kind)
 	{
 		case ENTRY_ACCRUE:
-			return posting->amount >= 0 && posting->available_at == 0 && posting->expires_at == 0;
+			return posting->amount >= 0;
 		case ENTRY_DEPOSIT:
-			return posting->amount > 0 && posting->available_at == 0 && posting->expires_at == 0;
+			return posting->amount > 0;
 		case ENTRY_REDEEM:
-			return posting->amount < 0 && posting->amount != PG_INT64_MIN;
+			return posting->amount < 0;
 		case ENTRY_ADJUST:
-			return posting->amount != 0 && posting->amount != PG_INT64_MIN &&
-				posting->available_at == 0 && posting->expires_at == 0;
+			return posting->amount != 0;
 		default:
 			return false;
 	}
@@ -112,7 +115,6 @@ entry_of(const Posting *posting)
 		.money = posting->money,
 		.has_money = posting->has_money,
 		.staff_id = posting->staff_id,
-		.member_id = posting->member_id,
 		.reference = posting->reference,
 		.detail = posting->detail,
 	};
@@ -483,6 +485,7 @@ ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *
 	state->held = account.held;
 	state->pending = account.pending;
 	state->expired = account.expired;
+	state->earned = account.earned;
 	state->lots = account.lots;
 	return true;
 }

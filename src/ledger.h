@@ -85,6 +85,7 @@ typedef struct AccountState
 	Points		held;
 	Points		pending;
 	Points		expired;
+	Points		earned;
 	Lots		lots;
 } AccountState;
 

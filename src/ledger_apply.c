@@ -269,6 +269,9 @@ take_points(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 apply_plain(Batch *batch, Posting *posting, Account *account)
 {
+	/* only points that are added have dates */
+	if (posting->amount < 0 && (posting->available_at != 0 || posting->expires_at != 0))
+		return ERR_INVALID_ARGUMENT;
 	if (!amount_suits_kind(posting->kind, posting->amount))
 		return ERR_INVALID_AMOUNT;
 	return posting->amount < 0 ? take_points(batch, posting, account) : add_points(batch, posting, account);
@@ -285,10 +288,10 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	Lots		taken = {0};
 	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
 
-	if (posting->amount <= 0)
-		return ERR_INVALID_AMOUNT;
 	if (due_at <= batch->now)
 		return ERR_INVALID_ARGUMENT;
+	if (posting->amount <= 0)
+		return ERR_INVALID_AMOUNT;
 	if (posting->amount > account->balance)
 		return ERR_INSUFFICIENT_POINTS;
 	if (!within_limits(batch, posting, account, posting->amount))
@@ -378,6 +381,7 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	Entry		out = entry_for(posting);
 	Entry		in = entry_for(posting);
 	Entry	   *received;
+	Points		amount = posting->amount != 0 ? posting->amount : Max(account->balance, 0);
 	Lots		taken = {0};
 	Lots		added = {0};
 
@@ -385,21 +389,21 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 		return ERR_UNKNOWN_ACCOUNT;
 	if (peer == account || peer->program_id != account->program_id)
 		return ERR_DIFFERENT_PROGRAMS;
-	if (posting->amount <= 0)
+	if (posting->amount < 0)
 		return ERR_INVALID_AMOUNT;
-	if (!account_has_room(peer, posting->amount))
+	if (!account_has_room(peer, amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
-	if (posting->amount > account->balance)
+	if (amount == 0 || amount > account->balance)
 		return ERR_INSUFFICIENT_POINTS;
-	if (!within_limits(batch, posting, account, posting->amount))
+	if (!within_limits(batch, posting, account, amount))
 		return ERR_LIMIT_EXCEEDED;
-	account_take(account, posting->amount, &taken);
-	out.amount = -posting->amount;
+	account_take(account, amount, &taken);
+	out.amount = -amount;
 	out.peer_id = peer->account_id;
 	out.lots = packed(&taken);
 	posted(posting, batch_add_entry(batch, account, &out, batch->now));
-	account_add(peer, posting->amount, &taken, &added);
-	in.amount = posting->amount;
+	account_add(peer, amount, &taken, &added);
+	in.amount = amount;
 	in.peer_id = account->account_id;
 	in.lots = packed(&added);
 	received = batch_add_entry(batch, peer, &in, batch->now);

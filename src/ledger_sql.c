@@ -126,9 +126,9 @@ posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *
 	/* there is a function for each of the other kinds */
 	if (signature->kind_at != 0 && posting->kind > ENTRY_ADJUST)
 		raise_error(ERR_INVALID_ARGUMENT);
-	/* all that is left is NULL here, and 0 to the engine */
+	/* all that is left is NULL here, and 0 to the engine, which refuses negative amounts in their turn */
 	if (posting->amount == 0 && given(fcinfo, signature->amount) && posting->kind > ENTRY_ADJUST)
-		raise_error(ERR_INVALID_AMOUNT);
+		posting->amount = -1;
 	if (posting->peer_id == 0 && signature->peer_id != 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
 }
@@ -320,7 +320,7 @@ Datum
 loyalty_transfer(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "transfer",.kind = ENTRY_TRANSFER,.peer_id = 2,.amount = 3,.amount_required = true,.reference = 4,
+		.name = "transfer",.kind = ENTRY_TRANSFER,.peer_id = 2,.amount = 3,.reference = 4,
 		.staff_id = 5,.member_id = 6,.idempotency_key = 7
 	};
 
@@ -493,8 +493,8 @@ loyalty_account_state(PG_FUNCTION_ARGS)
 {
 	AccountState state;
 	TupleDesc	type;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 	bool		found;
 	MemoryContext caller = CurrentMemoryContext;
 
@@ -510,7 +510,8 @@ loyalty_account_state(PG_FUNCTION_ARGS)
 		values[1] = PointsGetDatum(state.held);
 		values[2] = PointsGetDatum(state.pending);
 		values[3] = PointsGetDatum(state.expired);
-		values[4] = lots_pack(&state.lots);
+		values[4] = PointsGetDatum(state.earned);
+		values[5] = lots_pack(&state.lots);
 		MemoryContextSwitchTo(context);
 	}
 	plan_end();

@@ -22,6 +22,16 @@ member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member)
 	return true;
 }
 
+/*
+ * What an entry says of who acted: nothing, if the account is the member's own.
+ * Such an account has the member's number.
+ */
+int64
+member_acting(const Member *member)
+{
+	return member->member_id == member->account_id ? 0 : member->member_id;
+}
+
 void
 account_open(int64 merchant_id, int64 account_id, int64 program_id)
 {

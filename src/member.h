@@ -28,6 +28,7 @@ typedef struct Enrollment
 } Enrollment;
 
 extern void account_open(int64 merchant_id, int64 account_id, int64 program_id);
+extern int64 member_acting(const Member *member);
 extern bool member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member);
 extern bool member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id);
 extern bool member_reactivate(int64 merchant_id, int64 member_id, const Enrollment *enrollment);

@@ -128,7 +128,8 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.reversal', '');
 
 CREATE FUNCTION loyalty.account_state(
 	merchant_id bigint, account_id bigint, at timestamptz,
-	OUT balance loyalty.points, OUT held loyalty.points, OUT pending loyalty.points, OUT expired loyalty.points, OUT lots loyalty.lots)
+	OUT balance loyalty.points, OUT held loyalty.points, OUT pending loyalty.points, OUT expired loyalty.points,
+	OUT earned loyalty.points, OUT lots loyalty.lots)
 RETURNS record
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_account_state';
 COMMENT ON FUNCTION loyalty.account_state(bigint, bigint, timestamptz) IS
@@ -139,7 +140,7 @@ ALTER FUNCTION loyalty.account_state(bigint, bigint, timestamptz) OWNER TO loyal
 CREATE VIEW loyalty.balances AS
 SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance) AS balance,
 	   coalesce(s.held, a.held, '0') AS held, coalesce(s.pending, a.pending, '0') AS pending,
-	   coalesce(s.expired, a.expired, '0') AS expired, a.earned, a.version, a.posted_at
+	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.version, a.posted_at
 FROM loyalty.account a
 LEFT JOIN LATERAL (SELECT d.* FROM loyalty.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now()) s ON true;
 ALTER VIEW loyalty.balances OWNER TO loyalty_engine;
@@ -241,13 +242,13 @@ REVOKE ALL ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.poi
 ALTER FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.transfer(
-	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points, reference text DEFAULT NULL,
+	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
 	staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
 	OUT version bigint, OUT balance loyalty.points, OUT to_version bigint, OUT to_balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
 COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) IS
-'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive; NULL: all there are. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
@@ -260,7 +261,7 @@ CREATE FUNCTION loyalty.post_batch(
 RETURNS SETOF record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post_batch';
 COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) IS
-'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes) and the others go through. kinds has one element for each item, or a single one for all: accrue, deposit, redeem and adjust with amounts as in loyalty.post(), hold, capture, release, reverse and transfer with positive ones, 0 for all that is left of what origins names: the hold, or the entry that is undone. peer_ids: where transfers go. item_references, moneys, expires_ats, available_ats: as in the functions of these names; the elements may be NULL. Errors of the whole: LY005 invalid_argument when the arrays do not match or hold NULL where they must not.';
+'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes) and the others go through. kinds has one element for each item, or a single one for all: accrue, deposit, redeem and adjust with amounts as in loyalty.post(), hold, capture, release, reverse and transfer with positive ones, 0 for all there is, or all that is left of what origins names: the hold, or the entry that is undone. peer_ids: where transfers go. item_references, moneys, expires_ats, available_ats: as in the functions of these names; the elements may be NULL. An item can go on with a hold that an earlier one made, but not undo its entry. Errors of the whole: LY005 invalid_argument when the arrays do not match or hold NULL where they must not.';
 REVOKE ALL ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) OWNER TO loyalty_engine;
 

@@ -26,6 +26,7 @@ CREATE TABLE loyalty.member (
 	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty.staff
 );
 CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, lower(email));
+CREATE INDEX member_account ON loyalty.member (merchant_id, account_id);
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
 COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
 COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';

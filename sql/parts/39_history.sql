@@ -1,0 +1,38 @@
+-- History: what an account has, had, and how it came to it.
+
+CREATE FUNCTION loyalty.lots_of(merchant_id bigint, account_id bigint, OUT expires_at timestamptz, OUT points loyalty.points) RETURNS SETOF record
+LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_lots_of';
+COMMENT ON FUNCTION loyalty.lots_of(bigint, bigint) IS
+'The points that can be spent now by the moment at which they expire, in the order in which they are spent; expires_at NULL: never. They add up to the balance, unless that is negative. Errors: LY002 unknown_account.';
+REVOKE ALL ON FUNCTION loyalty.lots_of(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.lots_of(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.balance_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS loyalty.points
+LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_balance_at';
+COMMENT ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) IS
+'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Exact, whether what was due had been booked or not; the number of rows looked at grows with the logarithm of the history. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
+REVOKE ALL ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_version bigint DEFAULT NULL, max_entries integer DEFAULT 50)
+RETURNS SETOF loyalty.entries
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF statement.max_entries IS NULL OR statement.max_entries NOT BETWEEN 1 AND 10000 THEN
+		PERFORM loyalty.fail('invalid_argument', 'max_entries is 1 to 10,000.');
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty.account a
+				   WHERE a.merchant_id = statement.merchant_id AND a.account_id = statement.account_id) THEN
+		PERFORM loyalty.fail('unknown_account', NULL);
+	END IF;
+	RETURN QUERY
+		SELECT e.* FROM loyalty.entries e
+		WHERE e.merchant_id = statement.merchant_id AND e.account_id = statement.account_id
+		  AND e.version < coalesce(statement.before_version, 9223372036854775807)
+		ORDER BY e.version DESC LIMIT statement.max_entries;
+END
+$$;
+COMMENT ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) IS
+'A page of an account''s entries, newest first: those before before_version (NULL: from the newest on), at most max_entries (1 to 10,000). The next page is before the last version of this one, and costs the same however far back it is. Errors: LY005 invalid_argument, LY002 unknown_account.';
+REVOKE ALL ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) FROM PUBLIC;
+ALTER FUNCTION loyalty.statement(bigint, bigint, bigint, integer) OWNER TO loyalty_engine;

@@ -1,0 +1,134 @@
+/*
+ * history.c
+ *		What an account had at an instant, and what its lots are.
+ *
+ * Entries of an account are in the order of their time, so the newest one
+ * before an instant is found by halving the versions: some twenty look-ups by
+ * key in a history of a million.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ledger.h"
+#include "plan.h"
+#include "utils/timestamp.h"
+
+static bool
+read_entry(int64 merchant_id, int64 account_id, int64 version)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(version)};
+
+	return plan_read(PLAN_ENTRY_AT, values, NULL) == 1;
+}
+
+/* The version of the newest entry that is not after the instant; 0: there is none. */
+static int64
+version_at(int64 merchant_id, int64 account_id, int64 newest, TimestampTz at)
+{
+	int64		low = 0;
+	int64		high = newest;
+
+	while (low < high)
+	{
+		int64		middle = high - (high - low) / 2;
+
+		if (!read_entry(merchant_id, account_id, middle))
+			elog(ERROR, "entry " INT64_FORMAT " of account " INT64_FORMAT " is missing", middle, account_id);
+		if (plan_int64(0, 0) <= at)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+/* Points that were past their date, and are booked as such by the entry. */
+static Points
+booked_later(int64 merchant_id, int64 account_id, int64 version, TimestampTz at)
+{
+	Lots		lots;
+	bool		isnull;
+	Datum		packed;
+
+	if (!read_entry(merchant_id, account_id, version) || plan_int64(0, 2) != ENTRY_EXPIRE)
+		return 0;
+	packed = plan_datum(0, 3, &isnull);
+	if (isnull)
+		return 0;
+	lots_read(packed, &lots);
+	return lots_take_due(&lots, at, NULL);
+}
+
+static Points
+balance_at(int64 merchant_id, int64 account_id, int64 newest, TimestampTz at)
+{
+	int64		version = version_at(merchant_id, account_id, newest, at);
+	Points		balance;
+
+	if (version == 0)
+		return 0;
+	if (version == newest)
+	{
+		AccountState state;
+
+		(void) ledger_state(merchant_id, account_id, at, &state);
+		return state.balance;
+	}
+	(void) read_entry(merchant_id, account_id, version);
+	balance = plan_int64(0, 1);
+	return balance - booked_later(merchant_id, account_id, version + 1, at);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_balance_at);
+
+Datum
+loyalty_balance_at(PG_FUNCTION_ARGS)
+{
+	int64		merchant_id = PG_GETARG_INT64(0);
+	int64		account_id = PG_GETARG_INT64(1);
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+	Points		balance;
+
+	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
+		raise_error(ERR_INVALID_ARGUMENT);
+	plan_begin();
+	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+	balance = balance_at(merchant_id, account_id, plan_int64(0, 2), PG_GETARG_TIMESTAMPTZ(2));
+	plan_end();
+	PG_RETURN_POINTS(balance);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_lots_of);
+
+Datum
+loyalty_lots_of(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	AccountState state;
+	Points		dated;
+
+	InitMaterializedSRF(fcinfo, 0);
+	plan_begin();
+	if (!ledger_state(PG_GETARG_INT64(0), PG_GETARG_INT64(1), GetCurrentTimestamp(), &state))
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+	for (int i = 0; i < state.lots.n; i++)
+	{
+		Datum		values[] = {TimestampTzGetDatum(state.lots.lot[i].expires_at), PointsGetDatum(state.lots.lot[i].points)};
+		bool		nulls[] = {false, false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	dated = lots_total(&state.lots);
+	if (state.balance > dated)
+	{
+		Datum		values[] = {(Datum) 0, PointsGetDatum(state.balance - dated)};
+		bool		nulls[] = {true, false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	plan_end();
+	return (Datum) 0;
+}

@@ -1,0 +1,622 @@
+/*
+ * plan_statements.c
+ *		The table of all SQL that the C code runs.
+ *
+ * Each statement qualifies every name, keeps to one table where it is on the
+ * posting path, and filters by the merchant at its top level.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "plan_json.h"
+#include "plan_statements.h"
+
+/* What program.c reads of a program. */
+#define PROGRAM_COLUMNS \
+	"SELECT program_id, accumulation_points, accumulation_money, decimals::bigint, rounding, requires_ticket," \
+	" requires_birth_date, $3 = ANY (messages), name, channel, redemption_points, redemption_money, currency_iso," \
+	" currency_change, currency_active, unit_base, active AND unit_active, earn_on_points"
+
+/* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
+#define ACCOUNT_COLUMNS \
+	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying"
+#define ENTRY_COLUMNS \
+	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
+
+/* What limit.c reads of what is left of a limit. */
+#define ALLOWANCE_SELECT \
+	"SELECT stripe, day, revision, spread, points_used, operations_used, points_left, operations_left" \
+	" FROM loyalty.allowance"
+
+const Statement plan_statements[PLAN_COUNT] = {
+	[PLAN_API_KEY] = {
+		"SELECT merchant_id FROM loyalty.api_key WHERE key_hash = $1"
+		" AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+		SPI_OK_SELECT, {BYTEAOID}
+	},
+	[PLAN_REQUEST_CLAIM] = {
+		"INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint)"
+		" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, TEXTOID, BYTEAOID}
+	},
+	[PLAN_REQUEST_READ] = {
+		"SELECT fingerprint = $3, answer FROM loyalty.request"
+		" WHERE merchant_id = $1 AND idempotency_key = $2 FOR SHARE",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, BYTEAOID}
+	},
+	[PLAN_REQUEST_ANSWER] = {
+		"UPDATE loyalty.request SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
+		SPI_OK_UPDATE, {INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_MERCHANT_LOCK] = {
+		"SELECT 1 FROM loyalty.merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID}
+	},
+
+	[PLAN_ACCOUNT_POST] = {
+		"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1,"
+		" posted_at = greatest(posted_at, $4),"
+		" hash = loyalty.chain_hash(hash, version + 1, balance OPERATOR(loyalty.+) $3, greatest(posted_at, $4), $7)"
+		" WHERE merchant_id = $1 AND account_id = $2"
+		" AND balance OPERATOR(loyalty.>=) $5 AND balance OPERATOR(loyalty.<=) $6 AND earned IS NULL"
+		" RETURNING version, balance, posted_at, hash",
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS, BYTEAOID}
+	},
+	[PLAN_ACCOUNTS_LOCK] = {
+		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account"
+		" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_ACCOUNT_READ] = {
+		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ACCOUNTS_EARNED] = {
+		"SELECT u.ordinality, (SELECT coalesce(loyalty.sum(e.amount), '0') FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id"
+		" AND (e.kind IN (1, 2, 9) OR e.kind = 10 AND e.amount OPERATOR(loyalty.<) '0'))"
+		" FROM unnest($2) WITH ORDINALITY u (account_id)",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_ACCOUNTS_UPDATE] = {
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash"
+		" FROM unnest($2, $3, $4, $5, $6, $7) u (account_id, balance, version, posted_at, hash, may_owe)"
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
+	},
+	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash,"
+		" earned = u.earned, expired = u.expired, held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots,"
+		" qualifying = u.qualifying"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) u (account_id, balance, version, posted_at,"
+		" hash, may_owe, earned, expired, held, pending, due_at, lots, qualifying)"
+		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
+		" AND u.held OPERATOR(loyalty.>=) '0' AND u.pending OPERATOR(loyalty.>=) '0'",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID,
+			POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY, LOTSARRAY}
+	},
+	[PLAN_ACCOUNT_OPEN] = {
+		/* the share lock: its accounts must not begin to be managed just now */
+		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending)"
+		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing FROM loyalty.program p,"
+		" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
+		" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_ACCOUNTS_DUE] = {
+		"SELECT account_id FROM loyalty.account WHERE merchant_id = $1 AND due_at <= now()"
+		" ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ENTRY_INSERT] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID,
+			BYTEAOID}
+	},
+	[PLAN_ENTRIES_INSERT] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
+			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
+	},
+	[PLAN_ENTRIES_INSERT_ALL] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
+			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID,
+			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}
+	},
+	[PLAN_ENTRIES_FIND] = {
+		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots"
+		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.entry e"
+		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_ENTRY_AT] = {
+		"SELECT posted_at, balance, kind::bigint, lots FROM loyalty.entry"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_ASIDES_FIND] = {
+		"SELECT s.account_id, s.version, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
+		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.aside s"
+		" ON s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = u.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_ASIDES_DUE] = {
+		"SELECT s.account_id, s.version, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
+		" FROM unnest($2) u (account_id), LATERAL ("
+		" SELECT d.* FROM loyalty.aside d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
+		" AND d.remaining OPERATOR(loyalty.>) '0' AND d.due_at <= $3"
+		" UNION ALL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.account_id = u.account_id"
+		" AND n.remaining OPERATOR(loyalty.>) '0' AND n.due_at > $3 ORDER BY n.due_at LIMIT 1)) s"
+		" ORDER BY s.account_id, s.due_at, s.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	},
+	[PLAN_ASIDES_WRITE] = {
+		"INSERT INTO loyalty.aside AS s (merchant_id, account_id, version, kind, amount, remaining, due_at, lots)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u"
+		" ON CONFLICT (merchant_id, account_id, version) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
+		" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY}
+	},
+	[PLAN_REVERSALS_FIND] = {
+		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance"
+		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, version) JOIN loyalty.reversal r"
+		" ON r.merchant_id = $1 AND r.account_id = u.account_id AND r.version = u.version",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_REVERSALS_INSERT] = {
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY}
+	},
+	[PLAN_PROGRAM_TERMS] = {
+		"SELECT CASE expiry WHEN 'rolling' THEN CASE WHEN duration_value > 0 THEN"
+		" (date_trunc('day', u.until) + interval '1 day') AT TIME ZONE time_zone END"
+		" WHEN 'month_end' THEN (date_trunc('month', u.until) + interval '1 month') AT TIME ZONE time_zone"
+		" WHEN 'quarter_end' THEN (date_trunc('quarter', u.until) + interval '3 months') AT TIME ZONE time_zone"
+		" WHEN 'year_end' THEN (date_trunc('year', u.until) + interval '1 year') AT TIME ZONE time_zone"
+		" ELSE (SELECT f.at FROM (SELECT (expiry_date + 1)::timestamp AT TIME ZONE time_zone AS at) f WHERE f.at > $3) END,"
+		" CASE WHEN reinstatement_days > 0 THEN (l.today + (reinstatement_days + 1) * interval '1 day') AT TIME ZONE time_zone END,"
+		" CASE WHEN rank_window_value > 0 THEN (l.today + rank_window_value * ('1 ' || rank_window_unit)::interval"
+		" + interval '1 day') AT TIME ZONE time_zone END,"
+		" CASE WHEN pending_days > 0 THEN $3 + pending_days * interval '24 hours' END,"
+		" shortfall, has_limits, range_group <> '', rules::bigint,"
+		" range_group <> '' AND EXISTS (SELECT FROM loyalty.rank_range r WHERE r.merchant_id = $1"
+		" AND r.range_group = program.range_group AND r.multiplier OPERATOR(loyalty.<>) '1')"
+		" FROM loyalty.program, LATERAL (SELECT $3 AT TIME ZONE time_zone AS local,"
+		" date_trunc('day', $3 AT TIME ZONE time_zone) AS today) l,"
+		" LATERAL (SELECT l.local + duration_value * ('1 ' || duration_unit)::interval AS until) u"
+		" WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+
+	[PLAN_LIMITS_FIND] = {
+		"SELECT l.scope, l.adds, l.subject_id, l.revision, l.max_points, l.max_operations, ($3 AT TIME ZONE p.time_zone)::date"
+		" FROM loyalty.posting_limit l, loyalty.program p"
+		" WHERE l.merchant_id = $1 AND p.merchant_id = $1 AND l.program_id = $2 AND p.program_id = $2 AND l.subject_id = ANY"
+		" ($4 || ARRAY(SELECT s.branch_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.staff_id = ANY ($5)))",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_LIMIT_BRANCHES] = {
+		"SELECT staff_id, branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2) ORDER BY staff_id",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_ALLOWANCE_TRY] = {
+		/* what is locked may have changed since it was found, and says so itself */
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND stripe = ANY (ARRAY(SELECT s.stripe FROM loyalty.allowance s"
+		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5"
+		" AND s.stripe > 0 AND s.spread AND s.day = $6 AND s.revision = $7"
+		" AND s.points_left OPERATOR(loyalty.>=) $8 AND s.operations_left >= $9))"
+		" ORDER BY stripe <= $10, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS, INT8OID, INT2OID}
+	},
+	[PLAN_ALLOWANCE_LOCK] = {
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND (stripe = 0 OR spread) ORDER BY stripe FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID}
+	},
+	[PLAN_ALLOWANCE_STRIPES] = {
+		"SELECT stripe FROM loyalty.allowance"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND stripe > 0 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID}
+	},
+	[PLAN_ALLOWANCES_LOCK] = {
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = ANY ($4) AND adds = $5"
+		" AND stripe = 0 ORDER BY subject_id FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID}
+	},
+	[PLAN_ALLOWANCES_CREATE] = {
+		"INSERT INTO loyalty.allowance (merchant_id, program_id, scope, subject_id, adds, stripe, day, revision)"
+		" SELECT $1, $2, $3, u.subject_id, $5, s.stripe, $6, 0"
+		" FROM unnest($4) u (subject_id), generate_series(0, $7) s (stripe) ORDER BY u.subject_id, s.stripe"
+		" ON CONFLICT (merchant_id, program_id, scope, subject_id, adds, stripe) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID, DATEOID, INT2OID}
+	},
+	[PLAN_ALLOWANCES_WRITE] = {
+		"UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, spread = u.spread, points_used = u.points_used,"
+		" operations_used = u.operations_used, points_left = u.points_left, operations_left = u.operations_left"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) u (program_id, scope, subject_id, adds, stripe,"
+		" day, revision, spread, points_used, operations_used, points_left, operations_left)"
+		" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.scope = u.scope AND a.subject_id = u.subject_id"
+		" AND a.adds = u.adds AND a.stripe = u.stripe",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT2ARRAYOID, DATEARRAYOID,
+			INT8ARRAYOID, BOOLARRAYOID, POINTSARRAY, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID}
+	},
+
+	[PLAN_WALLET_FIND] = {
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2 AND active AND unit_active",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_PROGRAM_FIND] = {
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND client_id = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_WALLET_LIST] = {
+		"SELECT name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
+		" FROM loyalty.wallets"
+		" WHERE merchant_id = $1 ORDER BY name, program_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_WALLET_LINK] = {
+		"SELECT app_client FROM loyalty.wallets WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_MEMBER_FIND] = {
+		"SELECT member_id, account_id, active FROM loyalty.member"
+		" WHERE merchant_id = $1 AND program_id = $2 AND phone OPERATOR(loyalty.=) $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_MEMBER_INSERT] = {
+		"INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name, birth_date, enrolled_by)"
+		" VALUES ($1, $2, $3, $2, $4, $5, $6, $7) ON CONFLICT (merchant_id, program_id, phone) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, PHONE, TEXTOID, DATEOID, INT8OID}
+	},
+	[PLAN_MEMBER_REACTIVATE] = {
+		"UPDATE loyalty.member SET active = true, name = $3, birth_date = coalesce($4, birth_date), enrolled_by = $5"
+		" WHERE merchant_id = $1 AND member_id = $2 AND NOT active",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, INT8OID}
+	},
+	[PLAN_CONTACT_LIST] = {
+		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
+		" a.balance AS contact_balance FROM loyalty.member m"
+		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
+		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.phone IS NOT NULL"
+		" ORDER BY m.name, m.phone",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_CONTACT_GET] = {
+		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
+		" a.balance AS contact_balance FROM loyalty.member m"
+		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
+		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active"
+		" AND m.phone OPERATOR(loyalty.=) $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_PROGRAM_LIST] = {
+		PROGRAM_JSON " ORDER BY created_at, program_id", SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_PROGRAM_GET] = {
+		PROGRAM_JSON " AND client_id = $2", SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_MEMBER_LIST] = {
+		MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " ORDER BY m.member_id LIMIT $3 OFFSET $4",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_MEMBER_GET] = {
+		MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME) " AND m.client_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_MEMBER_BALANCE] = {
+		"SELECT json_build_object('programId', $4::text, 'memberId', m.client_id, 'balance', b.balance,"
+		" 'expiredAmount', b.expired) FROM loyalty.member m"
+		" JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id"
+		" WHERE m.merchant_id = $1 AND b.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.client_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_MEMBER_CREATE] = {
+		"INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,"
+		" first_last_name, second_last_name, birth_date, granted_rank, subscribed_at, country)"
+		" VALUES ($1, $2, $3, $2, coalesce($4, loyalty.new_client_id('CM')), $5, $6,"
+		" concat_ws(' ', $7, $8, nullif($9, '')), $7, $8, coalesce($9, ''), $10, coalesce($11, ''), coalesce($12, now()),"
+		" coalesce($13, '')) ON CONFLICT DO NOTHING RETURNING client_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID,
+			TEXTOID, TIMESTAMPTZOID, TEXTOID}
+	},
+	[PLAN_MEMBER_ADDRESS] = {
+		"INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside,"
+		" country, state, city) SELECT $1, $2, a.ordinal, coalesce(a.item ->> 'street', ''),"
+		" coalesce(a.item ->> 'numberInside', ''), coalesce(a.item ->> 'numberOutside', ''),"
+		" coalesce(a.item #>> '{postcode,country,name}', ''), coalesce(a.item #>> '{postcode,state,name}', ''),"
+		" coalesce(a.item #>> '{postcode,city,name}', '')"
+		" FROM json_array_elements($3) WITH ORDINALITY a (item, ordinal) WHERE json_typeof(a.item) = 'object'",
+		SPI_OK_INSERT, {INT8OID, INT8OID, JSONOID}
+	},
+	[PLAN_MEMBERS_FIND] = {
+		"SELECT client_id, account_id, coalesce(nullif(member_id, account_id), 0) FROM loyalty.member"
+		" WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3) AND active",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
+	},
+	[PLAN_MEMBERS_BY_EMAIL] = {
+		"SELECT u.ordinal, m.client_id, m.account_id, coalesce(nullif(m.member_id, m.account_id), 0) FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
+		" JOIN loyalty.member m ON lower(m.email) = lower(u.email)"
+		" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
+	},
+	[PLAN_MEMBER_BY_EMAIL] = {
+		"SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0) FROM loyalty.member"
+		" WHERE merchant_id = $1 AND program_id = $2 AND lower(email) = lower($3)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_RANK_FIND] = {
+		"SELECT 1 FROM loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
+		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.rank = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_BLACKLISTED] = {
+		"SELECT 1 FROM loyalty.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",
+		SPI_OK_SELECT, {INT8OID, PHONE}
+	},
+	[PLAN_AREA_SUPPORTED] = {
+		"SELECT loyalty.area_code_supported($1)", SPI_OK_SELECT, {PHONE}
+	},
+	[PLAN_FIXED_LINE] = {
+		"SELECT loyalty.is_fixed_line($1)", SPI_OK_SELECT, {PHONE}
+	},
+
+	[PLAN_RULES] = {
+		/* the night from 22:00 to 02:00 is all of the day on which it begins */
+		"SELECT r.name, r.skus, r.categories, r.ranks, r.min_amount, r.birthday_days::bigint, r.first_purchase, r.points_per,"
+		" r.money_per, r.multiplier, r.points, (date_trunc('day', $5 AT TIME ZONE p.time_zone"
+		" + r.expires_value * ('1 ' || r.expires_unit)::interval) + interval '1 day') AT TIME ZONE p.time_zone,"
+		" r.max_ticket, r.max_day, r.max_member"
+		" FROM loyalty.program p JOIN loyalty.rule r ON r.merchant_id = p.merchant_id AND r.program_id = p.program_id,"
+		" LATERAL (SELECT ($4 AT TIME ZONE p.time_zone)::date, ($4 AT TIME ZONE p.time_zone)::time) l (day, time),"
+		" LATERAL (SELECT r.from_time > r.until_time AND l.time < r.until_time) n (late)"
+		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.version = $3"
+		" AND coalesce(r.valid_from <= $4, true) AND coalesce(r.valid_until > $4, true)"
+		" AND coalesce(extract(isodow FROM l.day - coalesce(n.late, false)::integer)::integer = ANY (r.days), true)"
+		" AND coalesce(n.late OR l.time >= r.from_time AND (l.time < r.until_time OR r.from_time > r.until_time), true)"
+		" ORDER BY r.ordinal",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	},
+	[PLAN_BUYERS] = {
+		"SELECT b.account_id, b.member_id, coalesce(k.rank, m.granted_rank, ''), coalesce(k.multiplier, '1'),"
+		" (SELECT min(abs((m.birth_date + make_interval(years => y + extract(year FROM l.day)::integer"
+		" - extract(year FROM m.birth_date)::integer))::date - l.day)) FROM generate_series(-1, 1) y)::bigint,"
+		" p.decimals::bigint, p.rounding, l.day, $5 AND EXISTS (SELECT FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = a.account_id AND e.kind = 1),"
+		" u.rule, CASE WHEN u.day = l.day THEN u.points_day ELSE '0' END, u.points_ever"
+		" FROM unnest($2, $3) b (account_id, member_id)"
+		" JOIN loyalty.account a ON a.merchant_id = $1 AND a.account_id = b.account_id"
+		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
+		" CROSS JOIN LATERAL (SELECT ($4 AT TIME ZONE p.time_zone)::date) l (day)"
+		" LEFT JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = b.member_id"
+		" LEFT JOIN LATERAL (SELECT r.rank, r.multiplier FROM loyalty.rank_range r"
+		" WHERE r.merchant_id = $1 AND r.range_group = p.range_group"
+		" AND (r.from_points OPERATOR(loyalty.=) '0' OR r.rank = m.granted_rank OR EXISTS (SELECT FROM loyalty.rank_held h"
+		" WHERE h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.since <= $4 AND h.until > $4))"
+		" ORDER BY r.from_points DESC LIMIT 1) k ON true"
+		" LEFT JOIN loyalty.rule_use u ON u.merchant_id = $1 AND u.account_id = a.account_id"
+		" WHERE a.merchant_id = $1 AND p.merchant_id = $1 ORDER BY b.account_id, b.member_id",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
+	},
+	[PLAN_RULE_USE_WRITE] = {
+		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u ON CONFLICT (merchant_id, account_id, rule)"
+		" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
+	},
+	[PLAN_RULES_AT] = {
+		"SELECT coalesce(max(version), 0)::bigint FROM loyalty.rule_set"
+		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_RANKS_SETTLE] = {
+		/* reached: until the points fall below it, and the grace; not reached, but held: the grace from now on */
+		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
+		" SELECT $1, a.account_id, r.rank, coalesce(h.since, $3), t.until, r.from_points"
+		" FROM loyalty.account a"
+		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
+		" JOIN loyalty.rank_range r ON r.merchant_id = $1 AND r.range_group = p.range_group"
+		" LEFT JOIN loyalty.rank_held h ON h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.until > $3"
+		" CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN p.rank_window_value > 0 THEN"
+		" loyalty.falls_below(a.qualifying, r.from_points, $3)"
+		" WHEN a.earned OPERATOR(loyalty.>=) r.from_points THEN 'infinity' END, $3)) f (below)"
+		" CROSS JOIN LATERAL (SELECT (f.below AT TIME ZONE p.time_zone + make_interval(days => p.rank_grace_days))"
+		" AT TIME ZONE p.time_zone) g (ends)"
+		" CROSS JOIN LATERAL (SELECT CASE WHEN f.below > $3 THEN g.ends ELSE least(h.until, g.ends) END) t (until)"
+		" WHERE a.merchant_id = $1 AND a.account_id = ANY ($2) AND r.from_points OPERATOR(loyalty.>) '0'"
+		" AND (f.below > $3 OR h.until IS NOT NULL) AND (t.until IS DISTINCT FROM h.until"
+		" OR r.from_points OPERATOR(loyalty.<>) h.from_points)"
+		" ON CONFLICT (merchant_id, account_id, rank, since)"
+		" DO UPDATE SET until = excluded.until, from_points = excluded.from_points",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	},
+	[PLAN_PROGRAM_OF_ACCOUNT] = {
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND program_id ="
+		" (SELECT a.program_id FROM loyalty.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+
+	[PLAN_APP_USER] = {
+		"SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty.app_user WHERE name = $1 AND disabled_at IS NULL",
+		SPI_OK_SELECT, {TEXTOID}
+	},
+	[PLAN_MERCHANT_SANDBOX] = {
+		"SELECT sandbox FROM loyalty.merchant WHERE merchant_id = $1", SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_CUSTOMER_FIND] = {
+		"SELECT member_id, blocked_at IS NOT NULL FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
+		SPI_OK_SELECT, {INT8OID, CURP}
+	},
+	[PLAN_CUSTOMER_BLOCKED] = {
+		"SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND member_id = $2 AND blocked_at IS NOT NULL",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_CONSENT_FIND] = {
+		"SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
+		" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
+		" AND ($4 IS NULL OR acceptance_hash = $4)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, BYTEAOID}
+	},
+	[PLAN_ACCESS_INSERT] = {
+		"INSERT INTO loyalty.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
+		SPI_OK_INSERT, {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
+	},
+	[PLAN_CUSTOMER_DATUM] = {
+		"SELECT " CUSTOMER_JSON " -> $3" CUSTOMER_TABLES, SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_CUSTOMER_BLOCK] = {
+		"SELECT json_build_object('cliente', " CUSTOMER_JSON ","
+		" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences),"
+		" 'ventas', coalesce((SELECT json_agg(" SALE_JSON " ORDER BY s.registered_at, s.sale_id) FROM loyalty.sales s"
+		" WHERE s.merchant_id = $1 AND s.member_id = c.member_id), '[]'))" CUSTOMER_TABLES,
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_SALE_DATUM] = {
+		"SELECT " SALE_JSON " -> $3 FROM loyalty.sales s WHERE s.merchant_id = $1 AND s.member_id = $2"
+		" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.registered_at DESC, s.sale_id DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, TEXTOID}
+	},
+	[PLAN_PRODUCT_LIST] = {
+		"SELECT coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
+		" 'existencias', stock) ORDER BY name), '[]') FROM loyalty.product WHERE merchant_id = $1",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_PRODUCT_FOR] = {
+		"SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
+		" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) FROM loyalty.product,"
+		" LATERAL (SELECT (now() AT TIME ZONE 'America/Mexico_City')::date AS today) t,"
+		" LATERAL (SELECT CASE WHEN loyalty.birth_date($3) <= t.today THEN loyalty.age($3, t.today) END AS age) a"
+		" WHERE merchant_id = $1 AND name = $2 AND a.age BETWEEN min_age AND max_age",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, CURP}
+	},
+
+	[PLAN_CUSTOMER_DECEASED] = {
+		"SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+		SPI_OK_SELECT, {INT8OID, CURP}
+	},
+	[PLAN_SALE_OPEN] = {
+		"SELECT loyalty.open_sale($1, $2, $3, $4::integer, $5::integer)",
+		SPI_OK_SELECT, {INT8OID, CURP, TEXTOID, INT8OID, INT8OID}
+	},
+	[PLAN_SALE_APPLICATION] = {
+		"UPDATE loyalty.sale SET application = $3 WHERE merchant_id = $1 AND sale_id = $2",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, JSONOID}
+	},
+	[PLAN_SALE_RECEIPT] = {
+		"SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
+		" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
+		" 'pago_link', t.base_url || '/pago/' || s.policy_number)"
+		" FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+		" JOIN loyalty.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
+		" JOIN loyalty.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
+		" JOIN loyalty.merchant t ON t.merchant_id = s.merchant_id"
+		" WHERE s.merchant_id = $1 AND s.sale_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_SALE_FIND] = {
+		"SELECT sale_id FROM loyalty.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+		" ORDER BY registered_at DESC, sale_id DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
+	},
+	[PLAN_SALE_STATUS] = {
+		"SELECT loyalty.sale_status($1, $2)", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_PAYMENT_FIND] = {
+		"SELECT s.sale_id FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+		" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT8OID}
+	},
+	[PLAN_PAYMENT_REGISTER] = {
+		"SELECT loyalty.register_payment($1, $2, $3, $4, $5, $6)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, POINTS, TEXTOID, TEXTOID, TEXTOID}
+	},
+	/* as it was when it was booked: a retry gets the first answer */
+	[PLAN_PAYMENT_RECEIPT] = {
+		"SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
+		" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty.payment o"
+		" WHERE o.merchant_id = $1 AND o.sale_id = y.sale_id AND o.paid_at <= y.paid_at)))"
+		" FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+		" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+
+	[PLAN_STAFF_FIND] = {
+		"SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_PERMITTED] = {
+		"SELECT 1 FROM loyalty.staff_program WHERE merchant_id = $1 AND staff_id = $2 AND program_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_LIST] = {
+		"SELECT staff_id AS usertool_id, name AS usertool_name, number::text AS usertool_number,"
+		" branch AS usertool_branch, role AS usertool_type,"
+		" CASE WHEN archived_at IS NULL THEN 'activo' ELSE 'archivado' END AS usertool_status"
+		" FROM loyalty.staff_members WHERE merchant_id = $1 ORDER BY staff_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_STAFF_ACTIVE] = {
+		"SELECT lower(name) = lower($2), number OPERATOR(loyalty.=) $3, password_secret FROM loyalty.staff"
+		" WHERE merchant_id = $1 AND archived_at IS NULL",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, PHONE}
+	},
+	[PLAN_STAFF_SECRET] = {
+		"SELECT password_secret FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_INSERT] = {
+		"INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
+		" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, $4, $5, $6 FROM loyalty.staff WHERE merchant_id = $1"
+		" RETURNING staff_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONE, TEXTOID}
+	},
+	[PLAN_STAFF_ARCHIVE] = {
+		"UPDATE loyalty.staff SET archived_at = now()"
+		" WHERE merchant_id = $1 AND number OPERATOR(loyalty.=) $2 AND archived_at IS NULL RETURNING staff_id",
+		SPI_OK_UPDATE_RETURNING, {INT8OID, PHONE}
+	},
+	[PLAN_BRANCH_FIND] = {
+		"SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND name = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_BRANCH_INSERT] = {
+		"INSERT INTO loyalty.branch (merchant_id, name) VALUES ($1, $2) RETURNING branch_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, TEXTOID}
+	},
+
+	[PLAN_QUOTA_READ] = {
+		"SELECT remaining FROM loyalty.quota WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT2OID}
+	},
+	[PLAN_QUOTA_OWN] = {
+		"SELECT stripe, remaining FROM loyalty.quota"
+		" WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND remaining > 0 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, TEXTOID, INT2OID}
+	},
+	[PLAN_QUOTA_ANY] = {
+		"SELECT stripe, remaining FROM loyalty.quota"
+		" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_QUOTA_ALL] = {
+		"SELECT stripe, remaining FROM loyalty.quota"
+		" WHERE merchant_id = $1 AND resource = $2 ORDER BY stripe FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_QUOTA_SET] = {
+		"UPDATE loyalty.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+		SPI_OK_UPDATE, {INT8OID, TEXTOID, INT2OID, INT8OID}
+	},
+	[PLAN_MESSAGE_INSERT] = {
+		"INSERT INTO loyalty.message (merchant_id, member_id, channel, phone, body) VALUES ($1, $2, $3, $4, $5)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID}
+	},
+};

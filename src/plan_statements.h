@@ -1,0 +1,28 @@
+/*
+ * plan_statements.h
+ *		The table of all SQL that the C code runs.  Known to plan.c only.
+ */
+#ifndef LOYALTY_PLAN_STATEMENTS_H
+#define LOYALTY_PLAN_STATEMENTS_H
+
+#include "plan.h"
+
+#define MAX_PARAMS 20
+
+/* Stand for the extension's own types, whose OIDs differ between databases. */
+#define POINTS		((Oid) 1)
+#define POINTSARRAY ((Oid) 2)
+#define PHONE		((Oid) 3)
+#define CURP		((Oid) 4)
+#define LOTSARRAY	((Oid) 5)
+
+typedef struct Statement
+{
+	const char *sql;
+	int			expected;		/* SPI_OK_… */
+	Oid			params[MAX_PARAMS];
+} Statement;
+
+extern const Statement plan_statements[PLAN_COUNT];
+
+#endif

@@ -89,10 +89,11 @@ column_is_empty(const Column *column, int rows)
 
 /*
  * Each array becomes a set of rows of its own, which the statement then puts
- * side by side: a column that is all NULL is passed as no array at all.
+ * side by side: a column that is all NULL is passed as no array at all, and a
+ * single row by a statement that takes no arrays.
  */
 static void
-columns_write(PlanId plan, int64 merchant_id, const Column *columns, int ncolumns, int rows)
+columns_write(PlanId many, PlanId one, int64 merchant_id, const Column *columns, int ncolumns, int rows)
 {
 	Datum		values[24] = {Int64GetDatum(merchant_id)};
 	char		nulls[24] = {' '};
@@ -103,9 +104,10 @@ columns_write(PlanId plan, int64 merchant_id, const Column *columns, int ncolumn
 		bool		empty = column_is_empty(&columns[c], rows);
 
 		nulls[1 + c] = empty ? 'n' : ' ';
-		values[1 + c] = empty ? (Datum) 0 : column_array(&columns[c], rows);
+		if (!empty)
+			values[1 + c] = rows == 1 ? columns[c].values[0] : column_array(&columns[c], rows);
 	}
-	if (plan_write(plan, values, nulls) != (uint64) rows)
+	if (plan_write(rows == 1 ? one : many, values, nulls) != (uint64) rows)
 		elog(ERROR, "rows of merchant " INT64_FORMAT " that were locked are gone or would be overdrawn", merchant_id);
 }
 
@@ -219,8 +221,8 @@ read_account(uint64 row, Account *account)
 void
 rows_lock_accounts(int64 merchant_id, Account *accounts, int n)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), account_ids(accounts, n)};
-	uint64		found = plan_write(PLAN_ACCOUNTS_LOCK, values, NULL);
+	Datum		values[] = {Int64GetDatum(merchant_id), n == 1 ? Int64GetDatum(accounts[0].account_id) : account_ids(accounts, n)};
+	uint64		found = plan_write(n == 1 ? PLAN_ACCOUNT_LOCK : PLAN_ACCOUNTS_LOCK, values, NULL);
 	int			next = 0;
 
 	for (int i = 0; i < n; i++)
@@ -423,6 +425,7 @@ write_accounts(int64 merchant_id, const Account *accounts, int n, bool managed)
 	}
 	if (changed > 0)
 		columns_write(managed ? PLAN_ACCOUNTS_UPDATE_MANAGED : PLAN_ACCOUNTS_UPDATE,
+					  managed ? PLAN_ACCOUNT_UPDATE_MANAGED : PLAN_ACCOUNT_UPDATE,
 					  merchant_id, columns, ncolumns, changed);
 }
 
@@ -531,6 +534,7 @@ rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 		columns_set(columns, ncolumns, i, row, nulls);
 	}
 	columns_write(ncolumns == ENTRY_COLUMNS ? PLAN_ENTRIES_INSERT : PLAN_ENTRIES_INSERT_ALL,
+				  ncolumns == ENTRY_COLUMNS ? PLAN_ENTRY_INSERT : PLAN_ENTRY_INSERT_ALL,
 				  merchant_id, columns, ncolumns, n);
 }
 
@@ -572,7 +576,7 @@ rows_write_asides(int64 merchant_id, HTAB *asides)
 		columns_set(columns, ASIDE_COLUMNS, changed++, row, nulls);
 	}
 	if (changed > 0)
-		columns_write(PLAN_ASIDES_WRITE, merchant_id, columns, ASIDE_COLUMNS, changed);
+		columns_write(PLAN_ASIDES_WRITE, PLAN_ASIDE_WRITE, merchant_id, columns, ASIDE_COLUMNS, changed);
 }
 
 #define REVERSAL_COLUMNS 7
@@ -625,5 +629,5 @@ rows_insert_reversals(int64 merchant_id, HTAB *originals)
 			columns_set(columns, REVERSAL_COLUMNS, added++, row, nulls);
 		}
 	}
-	columns_write(PLAN_REVERSALS_INSERT, merchant_id, columns, REVERSAL_COLUMNS, added);
+	columns_write(PLAN_REVERSALS_INSERT, PLAN_REVERSAL_INSERT, merchant_id, columns, REVERSAL_COLUMNS, added);
 }

@@ -92,6 +92,8 @@ param_type(Oid param)
 		return points_oid;
 	if (param == POINTSARRAY)
 		return get_array_type(points_oid);
+	if (param == LOTS)
+		return lots_oid;
 	if (param == LOTSARRAY)
 		return get_array_type(lots_oid);
 	if (param == PHONE)

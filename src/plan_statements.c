@@ -63,6 +63,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" RETURNING version, balance, posted_at, hash",
 		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS, BYTEAOID}
 	},
+	[PLAN_ACCOUNT_LOCK] = {
+		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
 	[PLAN_ACCOUNTS_LOCK] = {
 		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account"
 		" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
@@ -79,11 +83,24 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" FROM unnest($2) WITH ORDINALITY u (account_id)",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
+	[PLAN_ACCOUNT_UPDATE] = {
+		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5, hash = $6"
+		" WHERE merchant_id = $1 AND account_id = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
+	},
 	[PLAN_ACCOUNTS_UPDATE] = {
 		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash"
 		" FROM unnest($2, $3, $4, $5, $6, $7) u (account_id, balance, version, posted_at, hash, may_owe)"
 		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
 		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
+	},
+	[PLAN_ACCOUNT_UPDATE_MANAGED] = {
+		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5, hash = $6,"
+		" earned = $8, expired = $9, held = $10, pending = $11, due_at = $12, lots = $13, qualifying = $14"
+		" WHERE merchant_id = $1 AND account_id = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')"
+		" AND $10 OPERATOR(loyalty.>=) '0' AND $11 OPERATOR(loyalty.>=) '0'",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+			POINTS, POINTS, POINTS, POINTS, TIMESTAMPTZOID, LOTS, LOTS}
 	},
 	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
 		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash,"
@@ -121,6 +138,12 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
 			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
 	},
+	[PLAN_ENTRY_INSERT_ALL] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID,
+			BYTEAOID, POINTS, INT8OID, INT8OID, INT8OID, INT8OID, LOTS}
+	},
 	[PLAN_ENTRIES_INSERT_ALL] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
 		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) u",
@@ -155,6 +178,13 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" ORDER BY s.account_id, s.due_at, s.version",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
+	[PLAN_ASIDE_WRITE] = {
+		"INSERT INTO loyalty.aside AS s (merchant_id, account_id, version, kind, amount, remaining, due_at, lots)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		" ON CONFLICT (merchant_id, account_id, version) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
+		" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT2OID, POINTS, POINTS, TIMESTAMPTZOID, LOTS}
+	},
 	[PLAN_ASIDES_WRITE] = {
 		"INSERT INTO loyalty.aside AS s (merchant_id, account_id, version, kind, amount, remaining, due_at, lots)"
 		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u"
@@ -167,6 +197,11 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, version) JOIN loyalty.reversal r"
 		" ON r.merchant_id = $1 AND r.account_id = u.account_id AND r.version = u.version",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_REVERSAL_INSERT] = {
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTS, POINTS, POINTS}
 	},
 	[PLAN_REVERSALS_INSERT] = {
 		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"

@@ -14,7 +14,8 @@
 #define POINTSARRAY ((Oid) 2)
 #define PHONE		((Oid) 3)
 #define CURP		((Oid) 4)
-#define LOTSARRAY	((Oid) 5)
+#define LOTS		((Oid) 5)
+#define LOTSARRAY	((Oid) 6)
 
 typedef struct Statement
 {

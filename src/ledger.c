@@ -365,11 +365,11 @@ read_rules(Batch *batch, const Posting *postings, int n)
 		if (account->stored_version < 0 || !account->managed)
 			continue;
 		terms = batch_terms(batch, account, batch->now);
-		if (terms->rules == 0 && !terms->has_multipliers)
+		if (terms->program->rules == 0 && !terms_multiply(terms))
 			continue;
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
-		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account->program_id, terms->rules,
+		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account->program_id, terms->program->rules,
 			terms->sale_available_at};
 	}
 	if (nbuyers > 0)
@@ -415,7 +415,7 @@ write_ranks(Batch *batch)
 	{
 		const Account *account = &batch->accounts[i];
 
-		if (!account->recounted || !batch_terms(batch, account, batch->now)->has_ranks)
+		if (!account->recounted || !batch_terms(batch, account, batch->now)->program->has_ranks)
 			continue;
 		if (account_ids == NULL)
 			account_ids = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
@@ -442,18 +442,27 @@ batch_write(Batch *batch)
 	chain_end(batch->chain);
 }
 
+/*
+ * Whether the newest single posting of the session was to a managed account:
+ * then the next one probably is too, and trying it at once would be in vain.
+ * Either way is right for either kind of account.
+ */
+static bool expect_managed = false;
+
 void
 ledger_post(int64 merchant_id, Posting *postings, int n)
 {
 	Batch		batch;
 
-	if (n == 0 || (n == 1 && is_plain(&postings[0]) && post_at_once(merchant_id, &postings[0])))
+	if (n == 0 || (n == 1 && !expect_managed && is_plain(&postings[0]) && post_at_once(merchant_id, &postings[0])))
 		return;
 	batch_start(&batch, merchant_id, postings, n);
 	apply_expected(&batch, postings, n);
 	for (int i = 0; i < n; i++)
 		postings[i].error = apply_posting(&batch, &postings[i], batch_account(&batch, postings[i].account_id));
 	batch_write(&batch);
+	if (n == 1)
+		expect_managed = batch.accounts[0].managed;
 }
 
 /* Book what is due in these accounts, and nothing else. */

@@ -102,7 +102,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		Movement	movement;
 
 		if (account->stored_version < 0 || !account->managed || !is_limited(&postings[i], account, &movement) ||
-			!batch_terms(batch, account, batch->now)->has_limits)
+			!batch_terms(batch, account, batch->now)->program->has_limits)
 			continue;
 		if (batch->limits == NULL)
 			batch->limits = limits_start(batch->merchant_id, batch->now);

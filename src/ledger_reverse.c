@@ -147,7 +147,7 @@ takeable(Batch *batch, Account *account, Points amount, Points *taken)
 	*taken = amount;
 	if (amount <= there)
 		return ERR_NONE;
-	switch (batch_terms(batch, account, batch->now)->shortfall)
+	switch (batch_terms(batch, account, batch->now)->program->shortfall)
 	{
 		case SHORTFALL_REFUSE:
 			return ERR_INSUFFICIENT_POINTS;

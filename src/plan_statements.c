@@ -209,24 +209,15 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY}
 	},
 	[PLAN_PROGRAM_TERMS] = {
-		"SELECT CASE expiry WHEN 'rolling' THEN CASE WHEN duration_value > 0 THEN"
-		" (date_trunc('day', u.until) + interval '1 day') AT TIME ZONE time_zone END"
-		" WHEN 'month_end' THEN (date_trunc('month', u.until) + interval '1 month') AT TIME ZONE time_zone"
-		" WHEN 'quarter_end' THEN (date_trunc('quarter', u.until) + interval '3 months') AT TIME ZONE time_zone"
-		" WHEN 'year_end' THEN (date_trunc('year', u.until) + interval '1 year') AT TIME ZONE time_zone"
-		" ELSE (SELECT f.at FROM (SELECT (expiry_date + 1)::timestamp AT TIME ZONE time_zone AS at) f WHERE f.at > $3) END,"
-		" CASE WHEN reinstatement_days > 0 THEN (l.today + (reinstatement_days + 1) * interval '1 day') AT TIME ZONE time_zone END,"
-		" CASE WHEN rank_window_value > 0 THEN (l.today + rank_window_value * ('1 ' || rank_window_unit)::interval"
-		" + interval '1 day') AT TIME ZONE time_zone END,"
-		" CASE WHEN pending_days > 0 THEN $3 + pending_days * interval '24 hours' END,"
-		" shortfall, has_limits, range_group <> '', rules::bigint,"
-		" range_group <> '' AND EXISTS (SELECT FROM loyalty.rank_range r WHERE r.merchant_id = $1"
-		" AND r.range_group = program.range_group AND r.multiplier OPERATOR(loyalty.<>) '1')"
-		" FROM loyalty.program, LATERAL (SELECT $3 AT TIME ZONE time_zone AS local,"
-		" date_trunc('day', $3 AT TIME ZONE time_zone) AS today) l,"
-		" LATERAL (SELECT l.local + duration_value * ('1 ' || duration_unit)::interval AS until) u"
-		" WHERE merchant_id = $1 AND program_id = $2",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
+		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules"
+		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_RANKS_MULTIPLY] = {
+		"SELECT 1 FROM loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
+		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.multiplier OPERATOR(loyalty.<>) '1' LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 
 	[PLAN_LIMITS_FIND] = {

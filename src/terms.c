@@ -55,6 +55,7 @@ terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 	terms->has_ranks = plan_bool(0, 6);
 	terms->rules = (int) plan_int64(0, 7);
 	terms->has_multipliers = plan_bool(0, 8);
+	terms->rules_published_at = moment_or(9, DT_NOBEGIN);
 	terms->next = *known;
 	*known = terms;
 	return terms;

@@ -29,6 +29,7 @@ typedef struct Terms
 	bool		has_ranks;
 	bool		has_multipliers;	/* of ranks: some are not 1 */
 	int			rules;			/* version of the earning rules, 0: none */
+	TimestampTz rules_published_at;
 	struct Terms *next;
 } Terms;
 

@@ -118,7 +118,12 @@ plan_prepared(PlanId id)
 		types[n] = param_type(statement->params[n]);
 		n++;
 	}
-	plans[id] = SPI_prepare(statement->sql, n, types);
+	/*
+	 * One plan for all values.  Otherwise arrays of one element look so much
+	 * cheaper than arrays of unknown length that each execution is planned
+	 * anew, which costs more than the rest of it.
+	 */
+	plans[id] = SPI_prepare_cursor(statement->sql, n, types, CURSOR_OPT_GENERIC_PLAN);
 	if (plans[id] == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
 	SPI_keepplan(plans[id]);

@@ -313,6 +313,16 @@ SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_el
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '99', 'a sale of the wallet earns by rules');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '90', 'using points does not');
 
+-- Members who share an account: the birthday is the buyer's, the caps and the first purchase the account's.
+SELECT loyalty.member_create(:merchant, 'P', 'h@correo.example', 'H', 'H', client_id => 'H', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years')::date::text) ->> 'id' AS host,
+	loyalty.member_create(:merchant, 'P', 'i@correo.example', 'I', 'I', client_id => 'I', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years 90 days')::date::text) ->> 'id' AS guest \gset
+SELECT loyalty.share_account(:merchant, :guest, :host) \g /dev/null
+SELECT pg_temp.publish('[{"name":"b","points":5,"birthday_days":1},{"name":"d","points":4,"max_day":6},{"name":"f","points":10,"first_purchase":true}]') \g /dev/null
+SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"I","amount":10,"comments":"x"},{"programId":"P","memberId":"H","amount":10,"comments":"x"},
+	{"programId":"P","memberId":"I","amount":10,"comments":"x"}]')) i$$, $$VALUES ('success', '15'), ('success', '23'), ('success', '24')$$, 'a batch of sales to an account that two share');
+SELECT is((SELECT string_agg(points_day::text, ' ') FROM loyalty.rule_use WHERE account_id = :host), '6', 'which is counted once');
+SELECT is((SELECT earned::text FROM loyalty.sale(:merchant, :host, '10', member_id => :guest)) || ' ' || (SELECT earned::text FROM loyalty.sale(:merchant, :host, '10')), '1 6', 'who buys can be said, and is the owner unless told');
+
 -- --- expiry -----------------------------------------------------------------------------------
 
 SELECT loyalty.configure_program(:merchant, 'P', duration_unit => 'month', duration_value => 3) \g /dev/null

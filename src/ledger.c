@@ -370,7 +370,7 @@ read_rules(Batch *batch, const Posting *postings, int n)
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
 		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account->program_id, terms->program->rules,
-			terms->sale_available_at};
+			terms->program->rules_published_at, terms->sale_available_at};
 	}
 	if (nbuyers > 0)
 		batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);

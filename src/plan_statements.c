@@ -210,7 +210,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
-		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules"
+		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at"
 		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
@@ -396,32 +396,19 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 
 	[PLAN_RULES] = {
-		/* the night from 22:00 to 02:00 is all of the day on which it begins */
-		"SELECT r.name, r.skus, r.categories, r.ranks, r.min_amount, r.birthday_days::bigint, r.first_purchase, r.points_per,"
-		" r.money_per, r.multiplier, r.points, (date_trunc('day', $5 AT TIME ZONE p.time_zone"
-		" + r.expires_value * ('1 ' || r.expires_unit)::interval) + interval '1 day') AT TIME ZONE p.time_zone,"
-		" r.max_ticket, r.max_day, r.max_member"
-		" FROM loyalty.program p JOIN loyalty.rule r ON r.merchant_id = p.merchant_id AND r.program_id = p.program_id,"
-		" LATERAL (SELECT ($4 AT TIME ZONE p.time_zone)::date, ($4 AT TIME ZONE p.time_zone)::time) l (day, time),"
-		" LATERAL (SELECT r.from_time > r.until_time AND l.time < r.until_time) n (late)"
-		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.version = $3"
-		" AND coalesce(r.valid_from <= $4, true) AND coalesce(r.valid_until > $4, true)"
-		" AND coalesce(extract(isodow FROM l.day - coalesce(n.late, false)::integer)::integer = ANY (r.days), true)"
-		" AND coalesce(n.late OR l.time >= r.from_time AND (l.time < r.until_time OR r.from_time > r.until_time), true)"
-		" ORDER BY r.ordinal",
-		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+		"SELECT name, skus, categories, ranks, valid_from, valid_until, days, from_time, until_time, min_amount,"
+		" birthday_days::bigint, first_purchase, points_per, money_per, multiplier, points,"
+		" expires_value * ('1 ' || expires_unit)::interval, max_ticket, max_day, max_member FROM loyalty.rule"
+		" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID}
 	},
 	[PLAN_BUYERS] = {
-		"SELECT b.account_id, b.member_id, coalesce(k.rank, m.granted_rank, ''), coalesce(k.multiplier, '1'),"
-		" (SELECT min(abs((m.birth_date + make_interval(years => y + extract(year FROM l.day)::integer"
-		" - extract(year FROM m.birth_date)::integer))::date - l.day)) FROM generate_series(-1, 1) y)::bigint,"
-		" p.decimals::bigint, p.rounding, l.day, $5 AND EXISTS (SELECT FROM loyalty.entry e"
+		"SELECT b.account_id, b.member_id, coalesce(k.rank, m.granted_rank, ''), coalesce(k.multiplier, '1'), m.birth_date,"
+		" p.decimals::bigint, p.rounding, p.time_zone, $5 AND EXISTS (SELECT FROM loyalty.entry e"
 		" WHERE e.merchant_id = $1 AND e.account_id = a.account_id AND e.kind = 1),"
-		" u.rule, CASE WHEN u.day = l.day THEN u.points_day ELSE '0' END, u.points_ever"
-		" FROM unnest($2, $3) b (account_id, member_id)"
+		" u.rule, u.day, u.points_day, u.points_ever FROM unnest($2, $3) b (account_id, member_id)"
 		" JOIN loyalty.account a ON a.merchant_id = $1 AND a.account_id = b.account_id"
 		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
-		" CROSS JOIN LATERAL (SELECT ($4 AT TIME ZONE p.time_zone)::date) l (day)"
 		" LEFT JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = b.member_id"
 		" LEFT JOIN LATERAL (SELECT r.rank, r.multiplier FROM loyalty.rank_range r"
 		" WHERE r.merchant_id = $1 AND r.range_group = p.range_group"
@@ -439,8 +426,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
 	},
 	[PLAN_RULES_AT] = {
-		"SELECT coalesce(max(version), 0)::bigint FROM loyalty.rule_set"
-		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3",
+		"SELECT version::bigint, published_at FROM loyalty.rule_set"
+		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 	[PLAN_RANKS_SETTLE] = {
@@ -453,10 +440,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" LEFT JOIN loyalty.rank_held h ON h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.until > $3"
 		" CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN p.rank_window_value > 0 THEN"
 		" loyalty.falls_below(a.qualifying, r.from_points, $3)"
-		" WHEN a.earned OPERATOR(loyalty.>=) r.from_points THEN 'infinity' END, $3)) f (below)"
+		" WHEN a.earned OPERATOR(loyalty.>=) r.from_points THEN 'infinity' END, $3) OFFSET 0) f (below)"
 		" CROSS JOIN LATERAL (SELECT (f.below AT TIME ZONE p.time_zone + make_interval(days => p.rank_grace_days))"
-		" AT TIME ZONE p.time_zone) g (ends)"
-		" CROSS JOIN LATERAL (SELECT CASE WHEN f.below > $3 THEN g.ends ELSE least(h.until, g.ends) END) t (until)"
+		" AT TIME ZONE p.time_zone OFFSET 0) g (ends)"
+		" CROSS JOIN LATERAL (SELECT CASE WHEN f.below > $3 THEN g.ends ELSE least(h.until, g.ends) END OFFSET 0) t (until)"
 		" WHERE a.merchant_id = $1 AND a.account_id = ANY ($2) AND r.from_points OPERATOR(loyalty.>) '0'"
 		" AND (f.below > $3 OR h.until IS NOT NULL) AND (t.until IS DISTINCT FROM h.until"
 		" OR r.from_points OPERATOR(loyalty.<>) h.from_points)"

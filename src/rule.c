@@ -2,11 +2,9 @@
  * rule.c
  *		Earning rules: what a sale earns beyond the base of its program.
  *
- * SQL knows days and time zones: one statement for each program says which
- * rules hold at the moment, and one for the batch says who buys: rank held,
- * how far from the birthday, what capped rules have given.  What depends on
- * the goods, and all arithmetic, is here, in 128 bits and without rounding
- * until the points of a rule are known.
+ * One statement for the batch says who buys: rank held, birth date, what capped
+ * rules have given.  All else is here; all arithmetic in 128 bits, and without
+ * rounding until the points of a rule are known.
  *
  * The accounts are locked, so nobody else counts on the caps meanwhile.  What a
  * sale of the batch has got, the next one sees in memory; rules_write() writes
@@ -18,48 +16,13 @@
 #include "json.h"
 #include "plan.h"
 #include "rule.h"
+#include "rule_set.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
-
-#define NO_CAP PG_INT64_MAX
-
-/* Texts in byte order; NULL: no such condition. */
-typedef struct Words
-{
-	char	  **words;
-	int			n;
-} Words;
-
-typedef struct Rule
-{
-	char	   *name;
-	Words		skus;
-	Words		categories;
-	Words		ranks;
-	Points		min_amount;		/* 0: none */
-	int64		birthday_days;	/* -1: not asked */
-	bool		first_purchase;
-	Points		points_per;		/* of points_per, multiplier, points one is not 0 */
-	Points		money_per;
-	Points		multiplier;
-	Points		points;
-	TimestampTz expires_at;		/* 0: as the program says */
-	Points		max_ticket;
-	Points		max_day;
-	Points		max_member;
-} Rule;
-
-/* The rules of a program that hold at the moment. */
-typedef struct RuleSet
-{
-	int64		program_id;
-	int			nrules;
-	Rule	   *rules;
-	bool		is_for_goods;	/* some rule is */
-	struct RuleSet *next;
-} RuleSet;
 
 /* What a capped rule has given to an account. */
 typedef struct Use
@@ -86,18 +49,18 @@ typedef struct Customer
 	Purse	   *purse;			/* NULL: there is no such account */
 	char	   *rank;
 	Points		multiplier;
-	int64		from_birthday;	/* days; -1: not known */
+	int			from_birthday;	/* days; PG_INT32_MAX: not known */
 	int			decimals;
 	Rounding	rounding;
-	DateADT		today;
+	char	   *time_zone;
+	DateADT		today;			/* of the time zone, as is the time of day */
+	TimeADT		time;
 } Customer;
 
 struct Rules
 {
 	int64		merchant_id;
 	TimestampTz now;
-	RuleSet    *sets;
-	bool		asks_first;		/* some rule is for a first purchase */
 	Customer   *customers;		/* ascending by account, then member */
 	int			ncustomers;
 };
@@ -188,93 +151,6 @@ items_valid(const text *items)
  * Reading
  * ------------------------------------------------------------------------ */
 
-static int64
-int64_or(uint64 row, int column, int64 otherwise)
-{
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
-
-static Words
-read_words(uint64 row, int column)
-{
-	Words		words = {NULL, 0};
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
-	Datum	   *texts;
-
-	if (isnull)
-		return words;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &words.n);
-	words.words = palloc(words.n * sizeof(char *));
-	for (int i = 0; i < words.n; i++)
-		words.words[i] = TextDatumGetCString(texts[i]);
-	return words;
-}
-
-static void
-read_rule(uint64 row, Rule *rule)
-{
-	rule->name = plan_text(row, 0);
-	rule->skus = read_words(row, 1);
-	rule->categories = read_words(row, 2);
-	rule->ranks = read_words(row, 3);
-	rule->min_amount = int64_or(row, 4, 0);
-	rule->birthday_days = int64_or(row, 5, -1);
-	rule->first_purchase = plan_bool(row, 6);
-	rule->points_per = int64_or(row, 7, 0);
-	rule->money_per = int64_or(row, 8, 0);
-	rule->multiplier = int64_or(row, 9, 0);
-	rule->points = int64_or(row, 10, 0);
-	rule->expires_at = int64_or(row, 11, 0);
-	rule->max_ticket = int64_or(row, 12, NO_CAP);
-	rule->max_day = int64_or(row, 13, NO_CAP);
-	rule->max_member = int64_or(row, 14, NO_CAP);
-}
-
-static bool
-is_for_goods(const Rule *rule)
-{
-	return rule->skus.words != NULL || rule->categories.words != NULL;
-}
-
-/* The rules that a buyer's program has at the moment, read once for all. */
-static const RuleSet *
-find_set(Rules *rules, const Buyer *buyer)
-{
-	Datum		values[] = {
-		Int64GetDatum(rules->merchant_id),
-		Int64GetDatum(buyer->program_id),
-		Int32GetDatum(buyer->version),
-		TimestampTzGetDatum(rules->now),
-		TimestampTzGetDatum(buyer->available_at),
-	};
-	RuleSet    *set;
-
-	if (buyer->version == 0)
-		return NULL;
-	for (set = rules->sets; set != NULL; set = set->next)
-	{
-		if (set->program_id == buyer->program_id)
-			return set;
-	}
-	set = palloc0(sizeof(RuleSet));
-	set->program_id = buyer->program_id;
-	set->nrules = (int) plan_write(PLAN_RULES, values, NULL);
-	set->rules = palloc0(Max(set->nrules, 1) * sizeof(Rule));
-	for (int i = 0; i < set->nrules; i++)
-	{
-		read_rule(i, &set->rules[i]);
-		rules->asks_first |= set->rules[i].first_purchase;
-		set->is_for_goods |= is_for_goods(&set->rules[i]);
-	}
-	set->next = rules->sets;
-	rules->sets = set;
-	return set;
-}
-
 /* Nobody named is who has the account: a member has the number of his own. */
 static int64
 member_or_owner(int64 account_id, int64 member_id)
@@ -314,6 +190,61 @@ add_use(Purse *purse, const char *rule, Points day, Points ever)
 	return use;
 }
 
+/* The nearest birthday's distance in days; 29 February is 28 February in other years. */
+static int
+days_from_birthday(DateADT birth_date, DateADT today)
+{
+	int			year;
+	int			month;
+	int			day;
+	int			this_year;
+	int			nearest = PG_INT32_MAX;
+	int			unused;
+
+	j2date(today + POSTGRES_EPOCH_JDATE, &this_year, &unused, &unused);
+	j2date(birth_date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	for (year = this_year - 1; year <= this_year + 1; year++)
+	{
+		int			last = day_tab[isleap(year)][month - 1];
+		int			birthday = date2j(year, month, Min(day, last)) - POSTGRES_EPOCH_JDATE;
+
+		nearest = Min(nearest, Abs(birthday - today));
+	}
+	return nearest;
+}
+
+/* What the clock on the wall shows where the program is. */
+static void
+read_clock(Customer *customer, TimestampTz now)
+{
+	Timestamp	local = DatumGetTimestamp(DirectFunctionCall2(timestamptz_zone,
+															  CStringGetTextDatum(customer->time_zone),
+															  TimestampTzGetDatum(now)));
+	int64		days = local / USECS_PER_DAY;
+
+	if (days * USECS_PER_DAY > local)
+		days--;
+	customer->today = (DateADT) days;
+	customer->time = local - days * USECS_PER_DAY;
+}
+
+static void
+read_terms(const Rules *rules, uint64 row, Customer *customer)
+{
+	bool		isnull;
+	Datum		birth_date = plan_datum(row, 4, &isnull);
+
+	customer->rank = plan_text(row, 2);
+	customer->multiplier = plan_int64(row, 3);
+	customer->decimals = (int) plan_int64(row, 5);
+	if (!rounding_parse(plan_text(row, 6), &customer->rounding))
+		elog(ERROR, "unknown rounding of program " INT64_FORMAT, customer->buyer.program_id);
+	customer->time_zone = plan_text(row, 7);
+	read_clock(customer, rules->now);
+	customer->from_birthday = isnull ? PG_INT32_MAX :
+		days_from_birthday(DatumGetDateADT(birth_date), customer->today);
+}
+
 /*
  * One row of who buys: one for each use of the account's, or one without.
  * Members who buy for the same account share its purse, which the first of
@@ -334,16 +265,10 @@ read_customer(const Rules *rules, uint64 row, Purse *purse)
 	if (customer->purse == NULL)
 	{
 		customer->purse = purse;
-		customer->rank = plan_text(row, 2);
-		customer->multiplier = plan_int64(row, 3);
-		customer->from_birthday = int64_or(row, 4, -1);
-		customer->decimals = (int) plan_int64(row, 5);
-		if (!rounding_parse(plan_text(row, 6), &customer->rounding))
-			elog(ERROR, "unknown rounding of program " INT64_FORMAT, customer->buyer.program_id);
-		customer->today = (DateADT) plan_int64(row, 7);
+		read_terms(rules, row, customer);
 	}
 	if (rule != NULL && purse->opened_by == customer)
-		add_use(purse, rule, plan_int64(row, 10), plan_int64(row, 11));
+		add_use(purse, rule, plan_int64(row, 10) == customer->today ? plan_int64(row, 11) : 0, plan_int64(row, 12));
 	return purse;
 }
 
@@ -352,8 +277,8 @@ read_customers(Rules *rules)
 {
 	Datum	   *accounts = palloc_extended(rules->ncustomers * sizeof(Datum), MCXT_ALLOC_HUGE);
 	Datum	   *members = palloc_extended(rules->ncustomers * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		values[] = {Int64GetDatum(rules->merchant_id), 0, 0, TimestampTzGetDatum(rules->now),
-	BoolGetDatum(rules->asks_first)};
+	bool		asks_first = false;
+	Datum		values[5] = {Int64GetDatum(rules->merchant_id)};
 	Purse	   *purse = NULL;
 	uint64		rows;
 
@@ -361,9 +286,12 @@ read_customers(Rules *rules)
 	{
 		accounts[i] = Int64GetDatum(rules->customers[i].buyer.account_id);
 		members[i] = Int64GetDatum(rules->customers[i].buyer.member_id);
+		asks_first |= rules->customers[i].set != NULL && rules->customers[i].set->asks_first;
 	}
 	values[1] = PointerGetDatum(construct_array(accounts, rules->ncustomers, INT8OID, 8, true, TYPALIGN_DOUBLE));
 	values[2] = PointerGetDatum(construct_array(members, rules->ncustomers, INT8OID, 8, true, TYPALIGN_DOUBLE));
+	values[3] = TimestampTzGetDatum(rules->now);
+	values[4] = BoolGetDatum(asks_first);
 	rows = plan_write(PLAN_BUYERS, values, NULL);
 	for (uint64 row = 0; row < rows; row++)
 		purse = read_customer(rules, row, purse);
@@ -378,12 +306,13 @@ rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
 
 	rules->merchant_id = merchant_id;
 	rules->now = now;
+	rule_sets_start();
 	rules->customers = palloc_extended(n * sizeof(Customer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n; i++)
 	{
 		rules->customers[i].buyer = buyers[i];
 		rules->customers[i].buyer.member_id = member_or_owner(buyers[i].account_id, buyers[i].member_id);
-		rules->customers[i].set = find_set(rules, &buyers[i]);
+		rules->customers[i].set = rule_set_find(merchant_id, &buyers[i]);
 	}
 	qsort(rules->customers, n, sizeof(Customer), compare_customers);
 	for (int i = 0; i < n; i++)
@@ -406,7 +335,7 @@ compare_words(const void *a, const void *b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* Without words there is no condition; with some, nothing is not among them. */
+/* Without words there is no condition; with some, no word is not among them. */
 static bool
 words_allow(const Words *words, const char *word)
 {
@@ -415,13 +344,26 @@ words_allow(const Words *words, const char *word)
 	return word != NULL && bsearch(&word, words->words, words->n, sizeof(char *), compare_words) != NULL;
 }
 
+/* Whether the clock suits; a night from 22:00 to 02:00 is all of the day on which it begins. */
 static bool
-suits_customer(const Rule *rule, const Customer *customer)
+suits_time(const Rule *rule, const Customer *customer)
 {
-	return (!rule->first_purchase || !customer->purse->has_bought) &&
-		words_allow(&rule->ranks, customer->rank) &&
-		(rule->birthday_days < 0 ||
-		 (customer->from_birthday >= 0 && customer->from_birthday <= rule->birthday_days));
+	bool		over_midnight = rule->from_time > rule->until_time;
+	bool		late = over_midnight && customer->time < rule->until_time;
+	int			weekday = j2day(customer->today - late + POSTGRES_EPOCH_JDATE);
+
+	if ((rule->days & (1 << (weekday == 0 ? 7 : weekday))) == 0)
+		return false;
+	return late || (customer->time >= rule->from_time && (over_midnight || customer->time < rule->until_time));
+}
+
+static bool
+suits_customer(const Rule *rule, const Customer *customer, TimestampTz now)
+{
+	return now >= rule->valid_from && now < rule->valid_until && suits_time(rule, customer) &&
+		(!rule->first_purchase || !customer->purse->has_bought) &&
+		(rule->birthday_days < 0 || customer->from_birthday <= rule->birthday_days) &&
+		words_allow(&rule->ranks, customer->rank);
 }
 
 static Share
@@ -527,7 +469,26 @@ cap_points(const Rule *rule, const Customer *customer, Points points, Use **use)
 	return points;
 }
 
-/* Add what one rule gives, if its conditions hold; false: out of range. */
+/* The end of the day on which the points of a rule expire; 0: as the program says. */
+static TimestampTz
+life_end(const Rule *rule, const Customer *customer)
+{
+	const Interval *life = &rule->life;
+	Interval	day = {.day = 1};
+	Datum		zone;
+	Datum		end;
+
+	if (life->month == 0 && life->day == 0)
+		return 0;
+	zone = CStringGetTextDatum(customer->time_zone);
+	end = DirectFunctionCall2(timestamptz_zone, zone, TimestampTzGetDatum(customer->buyer.available_at));
+	end = DirectFunctionCall2(timestamp_pl_interval, end, IntervalPGetDatum(life));
+	end = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum("day"), end);
+	end = DirectFunctionCall2(timestamp_pl_interval, end, IntervalPGetDatum(&day));
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, zone, end));
+}
+
+/* Add what a rule gives that suits the customer; false: out of range. */
 static bool
 earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const Basket *basket, Earning *earning)
 {
@@ -538,9 +499,7 @@ earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const
 	Points		points;
 	Use		   *use;
 
-	if (!suits_customer(rule, customer))
-		return true;
-	if (is_for_goods(rule) && !goods_share(rule, basket, sale->money, &any, &share))
+	if (rule_is_for_goods(rule) && !goods_share(rule, basket, sale->money, &any, &share))
 		return false;
 	if (__builtin_mul_overflow((int128) sale->money, share.num, &of_rule) ||
 		__builtin_mul_overflow((int128) rule->min_amount, share.den, &least))
@@ -551,7 +510,7 @@ earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const
 		return false;
 	points = cap_points(rule, customer, points, &use);
 	if (points > 0)
-		earning->bonuses[earning->nbonuses++] = (Bonus) {rule->name, points, rule->expires_at, use};
+		earning->bonuses[earning->nbonuses++] = (Bonus) {rule->name, points, life_end(rule, customer), use};
 	return points_add(earning->total, points, &earning->total);
 }
 
@@ -585,7 +544,9 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 	earning->version = customer->buyer.version;
 	for (int i = 0; customer->set != NULL && i < customer->set->nrules; i++)
 	{
-		if (!earn_by_rule(&customer->set->rules[i], customer, sale, &basket, earning))
+		const Rule *rule = &customer->set->rules[i];
+
+		if (suits_customer(rule, customer, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
 			return ERR_BALANCE_OUT_OF_RANGE;
 	}
 	return ERR_NONE;

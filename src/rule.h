@@ -19,6 +19,7 @@ typedef struct Buyer
 	int64		member_id;
 	int64		program_id;
 	int			version;		/* of the program's rules, 0: none */
+	TimestampTz published_at;	/* theirs */
 	TimestampTz available_at;	/* of what is earned: rules' durations start then */
 } Buyer;
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -15,6 +16,7 @@
 #include "rule.h"
 #include "terms.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 static void
@@ -156,18 +158,37 @@ sale_once(SaleCall *sale, const char *key)
 		elog(ERROR, "answer \"%s\" is not one of loyalty.sale()", answer);
 }
 
+/* Made once per session, as ledger_sql.c does for loyalty.post(). */
+static TupleDesc
+sale_result(void)
+{
+	static TupleDesc result = NULL;
+	static Oid	made_for = InvalidOid;
+
+	if (made_for != plan_points_oid())
+	{
+		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+
+		result = CreateTemplateTupleDesc(3);
+		TupleDescInitEntry(result, 1, "version", INT8OID, -1, 0);
+		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
+		TupleDescInitEntry(result, 3, "earned", plan_points_oid(), -1, 0);
+		BlessTupleDesc(result);
+		MemoryContextSwitchTo(context);
+		made_for = plan_points_oid();
+	}
+	return result;
+}
+
 PG_FUNCTION_INFO_V1(loyalty_sale);
 
 Datum
 loyalty_sale(PG_FUNCTION_ARGS)
 {
 	SaleCall	sale;
-	TupleDesc	result;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 
-	if (get_call_result_type(fcinfo, NULL, &result) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	read_sale(fcinfo, &sale);
 	plan_begin();
 	sale_once(&sale, PG_ARGISNULL(8) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(8)));
@@ -176,7 +197,7 @@ loyalty_sale(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum(sale.accrual.version);
 	values[1] = PointsGetDatum(sale.accrual.balance);
 	values[2] = PointsGetDatum(sale.accrual.amount);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(result), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(sale_result(), values, nulls)));
 }
 
 /* ------------------------------------------------------------------------
@@ -192,13 +213,16 @@ put_row(ReturnSetInfo *rsinfo, const char *rule, Points points, TimestampTz expi
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-static int
-version_at(int64 merchant_id, int64 program_id, TimestampTz at)
+/* The rules in force at a moment. */
+static void
+find_rules(int64 merchant_id, Buyer *buyer, TimestampTz at)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), TimestampTzGetDatum(at)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program_id), TimestampTzGetDatum(at)};
 
-	plan_write(PLAN_RULES_AT, values, NULL);
-	return (int) plan_int64(0, 0);
+	if (plan_write(PLAN_RULES_AT, values, NULL) == 0)
+		return;
+	buyer->version = (int) plan_int64(0, 0);
+	buyer->published_at = plan_int64(0, 1);
 }
 
 static void
@@ -215,7 +239,7 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 	sale->base = base_points(&program, sale->money);
 	terms = terms_at(&known, merchant_id, program.program_id, at);
 	buyer.program_id = program.program_id;
-	buyer.version = version_at(merchant_id, program.program_id, at);
+	find_rules(merchant_id, &buyer, at);
 	buyer.available_at = terms->sale_available_at;
 	terms = terms_at(&known, merchant_id, program.program_id, terms->sale_available_at);
 	error = rules_earn(rules_start(merchant_id, at, &buyer, 1), sale, &earning);

@@ -118,6 +118,7 @@ read_program(int64 merchant_id, int64 program_id)
 	program->has_limits = plan_bool(0, 10);
 	program->has_ranks = plan_text(0, 11)[0] != '\0';
 	program->rules = DatumGetInt32(plan_datum(0, 12, &isnull));
+	program->rules_published_at = DatumGetTimestampTz(plan_datum(0, 13, &isnull));
 	return program;
 }
 

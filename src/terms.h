@@ -35,6 +35,7 @@ typedef struct ProgramTerms
 	bool		has_limits;
 	bool		has_ranks;
 	int			rules;			/* version of the earning rules, 0: none */
+	TimestampTz rules_published_at;
 } ProgramTerms;
 
 /* And what that makes of a moment. */

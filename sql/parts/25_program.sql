@@ -60,6 +60,7 @@ CREATE TABLE loyalty.program (
 	rank_grace_days		integer			NOT NULL DEFAULT 0 CHECK (rank_grace_days BETWEEN 0 AND 3650),
 	earn_on_points		boolean			NOT NULL DEFAULT false,
 	rules				integer			NOT NULL DEFAULT 0 CHECK (rules >= 0),
+	rules_published_at	timestamptz,
 	has_limits			boolean			NOT NULL DEFAULT false,
 	managed				boolean			NOT NULL DEFAULT false,
 	requires_ticket		boolean			NOT NULL DEFAULT false,
@@ -91,6 +92,7 @@ COMMENT ON COLUMN loyalty.program.rank_window_value IS 'For how many rank_window
 COMMENT ON COLUMN loyalty.program.rank_grace_days IS 'How long a rank is held after the points that count have fallen below it.';
 COMMENT ON COLUMN loyalty.program.earn_on_points IS 'Whether the part of a sale that is paid with points earns points.';
 COMMENT ON COLUMN loyalty.program.rules IS 'The current version of the earning rules; 0: none.';
+COMMENT ON COLUMN loyalty.program.rules_published_at IS 'When that version was published: with it, it has a name that is never used again.';
 COMMENT ON COLUMN loyalty.program.has_limits IS 'Whether postings have to be within limits.';
 COMMENT ON COLUMN loyalty.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
 COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';

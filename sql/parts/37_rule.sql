@@ -228,7 +228,9 @@ BEGIN
 		   r.rule ->> 'expires_unit', (r.rule ->> 'expires_value')::numeric, (r.rule ->> 'max_ticket')::numeric::loyalty.points,
 		   (r.rule ->> 'max_day')::numeric::loyalty.points, (r.rule ->> 'max_member')::numeric::loyalty.points
 	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal);
-	UPDATE loyalty.program p SET rules = next_version, updated_at = now()
+	UPDATE loyalty.program p SET rules = next_version, updated_at = now(), rules_published_at = (
+		SELECT s.published_at FROM loyalty.rule_set s
+		WHERE s.merchant_id = program.merchant_id AND s.program_id = program.program_id AND s.version = next_version)
 	WHERE p.merchant_id = program.merchant_id AND p.program_id = program.program_id;
 	IF jsonb_array_length(given) > 0 THEN
 		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);

@@ -139,6 +139,24 @@ SELECT is(pg_temp.sim(:v, '10', NULL, (SELECT published_at FROM loyalty.rule_set
 SELECT throws_ok(format('%s loyalty.rule%s', verb, rest), '42501', NULL, verb || ' by the engine') FROM (VALUES ('UPDATE', ' SET ordinal = 2'), ('DELETE FROM', '')) v (verb, rest), LATERAL set_config('role', 'loyalty_engine', true) s (s);
 RESET ROLE;
 
+-- What a session knows of rules is forgotten with the transaction that published them, and bounded.
+SELECT pg_temp.account() AS k \gset
+SAVEPOINT undone;
+SELECT pg_temp.publish('[{"name":"r","points":1}]') AS undone \gset
+SELECT is(pg_temp.sim(:k, '10'), '1 r=1', 'rules that are published');
+SAVEPOINT inner_one;
+SELECT pg_temp.publish('[{"name":"r","points":2}]') AS inner_one \gset
+SELECT is(pg_temp.sim(:k, '10'), '1 r=2', 'and others');
+ROLLBACK TO SAVEPOINT inner_one;
+SELECT is(pg_temp.sim(:k, '10'), '1 r=1', 'that are taken back');
+SELECT is(pg_temp.publish('[{"name":"r","points":3}]'), :inner_one, 'under the number of which');
+SELECT is(pg_temp.sells(:k, '10'), '4', 'there are others');
+SELECT loyalty.publish_rules(:merchant, c.program_client_id, json_build_array(json_build_object('name', 'r', 'points', i))) FROM generate_series(1, 150) i, loyalty.create_program(:merchant, 'Muchos', 'N' || i) c \g /dev/null
+CREATE TEMP TABLE many AS SELECT program_id, loyalty.open_account(merchant_id, program_id) AS account, substr(client_id, 2)::bigint AS i FROM loyalty.program WHERE client_id ~ '^N\d';
+SELECT is((SELECT count(*) FROM many, generate_series(1, 2) WHERE pg_temp.sim(account, '10') <> '1 r=' || i), 0::bigint, 'each of 150 programs has its own');
+SELECT is((SELECT string_agg(i ->> 'status', ' ') || ' ' || loyalty.sum((i ->> 'totalPoints')::loyalty.points) FROM json_array_elements(loyalty.accumulation(:merchant, (SELECT json_agg(json_build_object('programId', 'N' || i, 'amount', 10, 'comments', 'x',
+	'member', json_build_object('email', i || '@correo.example', 'firstName', 'N', 'firstLastName', 'N')) ORDER BY i) FROM many))) i), repeat('success ', 150) || (150 * 151 / 2 + 150), 'in one batch too');
+
 -- --- effects ---------------------------------------------------------------------
 
 SELECT is(pg_temp.by(rules::json, money, items::json), expected, format('%s of %s %s: %s', rules, money, items, expected)) FROM (VALUES
@@ -294,6 +312,16 @@ SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_eve
 SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_elements(loyalty.deposit(:merchant, '[{"programId":"P","memberId":"M1","amount":100,"currency":"MXN","comments":"x"}]')) i;
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '99', 'a sale of the wallet earns by rules');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '90', 'using points does not');
+
+-- Members who share an account: the birthday is the buyer's, the caps and the first purchase the account's.
+SELECT loyalty.member_create(:merchant, 'P', 'h@correo.example', 'H', 'H', client_id => 'H', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years')::date::text) ->> 'id' AS host,
+	loyalty.member_create(:merchant, 'P', 'i@correo.example', 'I', 'I', client_id => 'I', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years 90 days')::date::text) ->> 'id' AS guest \gset
+SELECT loyalty.share_account(:merchant, :guest, :host) \g /dev/null
+SELECT pg_temp.publish('[{"name":"b","points":5,"birthday_days":1},{"name":"d","points":4,"max_day":6},{"name":"f","points":10,"first_purchase":true}]') \g /dev/null
+SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"I","amount":10,"comments":"x"},{"programId":"P","memberId":"H","amount":10,"comments":"x"},
+	{"programId":"P","memberId":"I","amount":10,"comments":"x"}]')) i$$, $$VALUES ('success', '15'), ('success', '23'), ('success', '24')$$, 'a batch of sales to an account that two share');
+SELECT is((SELECT string_agg(points_day::text, ' ') FROM loyalty.rule_use WHERE account_id = :host), '6', 'which is counted once');
+SELECT is((SELECT earned::text FROM loyalty.sale(:merchant, :host, '10', member_id => :guest)) || ' ' || (SELECT earned::text FROM loyalty.sale(:merchant, :host, '10')), '1 6', 'who buys can be said, and is the owner unless told');
 
 -- --- expiry -----------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ sub start_run
 		$id{$name} = $session->query("SELECT program_id FROM loyalty.programs WHERE merchant_id = $merchant AND client_id = '$name'");
 	}
 	my $run = {
-		seed => $seed, merchant => $merchant, program => \%program, model => Model->new, n => 0, log => [], keys => [], references => 0,
+		seed => $seed, merchant => $merchant, program => \%program, model => Model->new, n => 0, log => [], keys => [], free_keys => [], references => 0,
 		step => $option{step} // 1, dates => $option{dates}, accounts => [], strangers => [],
 	};
 	my %other = %program;
@@ -342,10 +342,18 @@ sub some_item
 	return {account => $id, kind => 'transfer', amount => some_points(), peer => one_of(@{$run->{accounts}})};
 }
 
-sub do_batch
+# Points of as many dates as an account has, and a few more.
+sub do_many_dates
 {
 	my $run = shift;
-	my @items = map { some_item($run) } 1 .. 2 + int rand 8;
+	my @ids = map { ($run->{accounts}[$_]) x (Model::MAX_LOTS - 30 * $_ + 5) } 0 .. $#{$run->{accounts}};
+	return do_batch($run, map { {account => $_, kind => 'deposit', amount => some_points(), expires_at => some_date($run, $run->{t} + DAY)} } @ids);
+}
+
+sub do_batch
+{
+	my ($run, @items) = @_;
+	@items = map { some_item($run) } 1 .. 2 + int rand 8 unless @items;
 	$_->{reference} //= chance(40) ? next_reference($run) : undef for @items;
 	my %touched = map { $_ => 1 } grep { defined } map {
 		my $entry = $_->{kind} eq 'reverse' ? $run->{model}->account($_->{account})->{entries}[$_->{origin}] : undef;
@@ -497,8 +505,9 @@ sub step
 {
 	my $run = shift;
 	pass_time($run);
-	$run->{key} = chance(10) ? "k$run->{n}" : undef;
-	my $operation = some_operation($run);
+	# a key whose request was refused is free again
+	$run->{key} = !chance(12) ? undef : @{$run->{free_keys}} && chance(50) ? shift @{$run->{free_keys}} : "k$run->{n}";
+	my $operation = $run->{dates} && $run->{n} % 200 == 1 ? do_many_dates($run) : some_operation($run);
 	my ($ids, $versions) = known($run, @{$operation->{accounts}});
 	my $answer = parse($session->query("$operation->{sql};\nEXECUTE made($run->{merchant}, $ids, $versions);\nEXECUTE seen($run->{merchant}, $ids)"));
 	my $difference;
@@ -522,10 +531,14 @@ sub step
 	$times{$operation->{what}}++ if $operation->{outcome} eq 'done';
 	$times{$operation->{outcome}}++;
 	$times{"entry $_->{kind}"}++ for map { @$_ } values %{$answer->{made}};
-	push @{$run->{keys}}, {sql => $operation->{sql}, accounts => $operation->{accounts}, answer => engine_text($operation, $answer)}
-		if $difference eq '' && !$answer->{error} && $operation->{sql} =~ /idempotency_key => 'k$run->{n}'/;
-	push @{$run->{log}}, "$run->{n} at " . moment($run->{t}) . " $operation->{sql}\n    -> " . engine_text($operation, $answer);
+	if (defined $run->{key} && $operation->{sql} =~ /idempotency_key => '$run->{key}'/)
+	{
+		push @{$run->{free_keys}}, $run->{key} if $answer->{error};
+		push @{$run->{keys}}, {sql => $operation->{sql}, accounts => $operation->{accounts}, answer => engine_text($operation, $answer)} unless $answer->{error};
+	}
+	push @{$run->{log}}, substr("$run->{n} at " . moment($run->{t}) . " $operation->{sql}\n    -> " . engine_text($operation, $answer), 0, 4000);
 	shift @{$run->{log}} if @{$run->{log}} > 12;
+	$times{'dates in an account'} = (sort { $a <=> $b } $times{'dates in an account'} // 0, map { scalar keys %{$_->{lots}} } values %{$answer->{seen}})[-1];
 	return $difference || compare_seen($run, $answer);
 }
 
@@ -590,6 +603,7 @@ for my $i (0 .. $#runs)
 run('very many dates', $first_seed + @runs, $operations // 1500, {shortfall => 'negative', reinstatement => 3}, accounts => 2, dates => 1, step => 0.02);
 
 cmp_ok $times{operations}, '>=', 20000, 'that was many operations' unless $operations;
+is $times{'dates in an account'}, Model::MAX_LOTS, 'and as many dates as an account can have';
 cmp_ok $times{$_} // 0, '>=', 20, "$_ was among them" for
 	(map { "post $_" } qw(accrue deposit redeem adjust)), (map { "entry $_" } qw(expire release mature capture reverse transfer)),
 	(map { "item $_" } qw(accrue deposit redeem adjust hold capture release reverse transfer)),

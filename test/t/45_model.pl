@@ -603,9 +603,9 @@ my @runs = (
 for my $i (0 .. $#runs)
 {
 	my ($name, $terms) = @{$runs[$i]};
-	run($name, $first_seed + $i, $operations // 2500, $terms, step => $terms->{value} && $terms->{value} == 3 ? 0.3 : 1);
+	run($name, $first_seed + $i, $operations // 2350, $terms, step => $terms->{value} && $terms->{value} == 3 ? 0.3 : 1);
 }
-run('very many dates', $first_seed + @runs, $operations // 1500, {shortfall => 'negative', reinstatement => 3}, accounts => 2, dates => 1, step => 0.02);
+run('very many dates', $first_seed + @runs, $operations // 1300, {shortfall => 'negative', reinstatement => 3}, accounts => 2, dates => 1, step => 0.02);
 
 cmp_ok $times{operations}, '>=', 20000, 'that was many operations' unless $operations;
 is $times{'dates in an account'}, Model::MAX_LOTS, 'and as many dates as an account can have';

@@ -305,11 +305,11 @@ sub seen
 	my $state = $account->{state};
 	return {
 		version => $self->{account}{$id}{state}{version}, balance => $state->{balance}, held => set_aside($state, 'hold'),
-		pending => set_aside($state, 'pending'), expired => $state->{expired}, earned => $state->{earned}, lots => $state->{lots},
+		pending => set_aside($state, 'pending'), expired => $state->{expired}, earned => $state->{earned}, lots => $state->{lots}, never => $state->{balance} - total($state->{lots}),
 	};
 }
 
-# The balance at a moment of the past.
+# The balance at a moment of the past, or of the future if nothing is posted.
 sub balance_at
 {
 	my ($self, $id, $at) = @_;
@@ -388,6 +388,7 @@ sub post
 	my ($self, $id, $kind, $amount, %o) = @_;
 	refuse('LY005') unless $kind =~ /^(accrue|deposit|redeem|adjust)$/;
 	my $account = $self->account($id);
+	refuse('LY005') if $amount < 0 && (defined $o{available_at} || defined $o{expires_at});
 	refuse('LY004') if $kind eq 'accrue' ? $amount < 0 : $kind eq 'deposit' ? $amount <= 0 : $kind eq 'redeem' ? $amount >= 0 : $amount == 0;
 	my ($now, $state) = ($self->{now}, $account->{state});
 	my %more = (money => $o{money}, reference => $o{reference});

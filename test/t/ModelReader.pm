@@ -8,7 +8,7 @@ use Exporter qw(import);
 use Model;
 use POSIX ();
 
-our @EXPORT = qw(reading_statements ticks number moment array lots_text entry_text differs parse);
+our @EXPORT = qw(reading_statements ticks number moment array lots_text entry_text seen_text differs parse);
 
 use constant {SECOND => 1_000_000, HOUR => 3_600_000_000};
 
@@ -28,11 +28,20 @@ sub reading_statements
 	ORDER BY e.account_id, e.version;
 	PREPARE seen (bigint, bigint[]) AS
 	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
-		(SELECT string_agg(format('%s=%s', pg_temp.us(l.expires_at), l.points), ',' ORDER BY l.expires_at)
+		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
 		 FROM loyalty.lots_of($1, b.account_id) l))
 	FROM unnest($2) known (account_id)
 	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id;
 };
+}
+
+# What the model sees of an account, as parse() gives what the database shows.
+sub seen_text
+{
+	my $seen = shift;
+	my $lots = $seen->{lots};
+	$lots = join ',', grep { $_ ne '' } lots_text($lots), $seen->{never} > 0 ? "never=$seen->{never}" : '' if ref $lots;
+	return join ', ', map({ "$_ $seen->{$_}" } qw(version balance held pending expired)), 'earned ' . ($seen->{earned} // '-'), "lots $lots";
 }
 
 # Ten-thousandths of a number, and back.
@@ -108,7 +117,7 @@ sub parse
 			my %seen;
 			@seen{qw(version balance held pending expired earned now lots)} = @fields[1 .. 8];
 			$_ = ticks($_) for @seen{qw(balance held pending expired earned)};
-			$seen{lots} = {map { my ($at, $points) = split /=/; ($at => ticks($points)) } split /,/, $seen{lots}};
+			$seen{lots} = join ',', map { my ($at, $points) = split /=/; "$at=" . ticks($points) } split /,/, $seen{lots};
 			$answer->{seen}{$fields[0]} = \%seen;
 			$answer->{now} = $seen{now};
 		}

@@ -33,10 +33,6 @@
 	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying"
 #define ENTRY_COLUMNS \
 	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
-/* All of an entry, as stream_entry() reads it. */
-#define LEDGER_COLUMNS \
-	"account_id, version, amount, balance, posted_at, staff_id, money, kind::bigint, reference, detail, hash," \
-	" aside, origin, peer_id, member_id, rules::bigint, lots"
 
 /* Stand for the extension's own types, whose OIDs differ between databases. */
 #define POINTS		((Oid) 1)
@@ -648,46 +644,7 @@ static const Statement statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID}
 	},
 
-	/* the proof: everything of a merchant, account by account */
-	[PLAN_VERIFY_MERCHANT] = {
-		"SELECT least((SELECT min(merchant_id) FROM loyalty.account WHERE merchant_id >= $1),"
-		" (SELECT min(merchant_id) FROM loyalty.entry WHERE merchant_id >= $1),"
-		" (SELECT min(merchant_id) FROM loyalty.aside WHERE merchant_id >= $1),"
-		" (SELECT min(merchant_id) FROM loyalty.reversal WHERE merchant_id >= $1))",
-		SPI_OK_SELECT, {INT8OID}
-	},
-	[PLAN_VERIFY_ACCOUNTS] = {
-		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 ORDER BY account_id",
-		SPI_OK_SELECT, {INT8OID}
-	},
-	[PLAN_VERIFY_ENTRIES] = {
-		"SELECT " LEDGER_COLUMNS " FROM loyalty.entry WHERE merchant_id = $1 ORDER BY account_id, version",
-		SPI_OK_SELECT, {INT8OID}
-	},
-	[PLAN_VERIFY_ASIDES] = {
-		"SELECT account_id, version, kind::bigint, amount, remaining, due_at, lots FROM loyalty.aside"
-		" WHERE merchant_id = $1 ORDER BY account_id, version",
-		SPI_OK_SELECT, {INT8OID}
-	},
-	[PLAN_VERIFY_REVERSALS] = {
-		"SELECT r.account_id, r.version, r.reversed_by, r.amount, r.money, r.balance,"
-		" o.kind::bigint, o.amount, o.aside, o.money, o.origin, o.peer_id,"
-		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference, n.balance"
-		" FROM loyalty.reversal r"
-		" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version"
-		" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by"
-		" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.account_id = r.account_id"
-		" AND n.version = nullif(r.reversed_by, 9223372036854775807) + 1 AND n.kind = 5"
-		" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.version, r.reference",
-		SPI_OK_SELECT, {INT8OID}
-	},
-	[PLAN_VERIFY_UNNOTED] = {
-		"SELECT min(e.version) FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2"
-		" AND (e.kind = 10 OR e.kind = 11 AND e.origin IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
-		" AND NOT EXISTS (SELECT FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
-		" AND r.version = e.origin AND r.reference = e.reference AND r.reversed_by = e.version)",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
+#include "plan_proof.h"
 };
 
 static SPIPlanPtr plans[PLAN_COUNT];

@@ -7,6 +7,7 @@
 #define LOYALTY_VERIFY_H
 
 #include "account.h"
+#include "chain.h"
 #include "nodes/execnodes.h"
 #include "stream.h"
 #include "utils/hsearch.h"
@@ -86,6 +87,7 @@ typedef struct Verification
 {
 	int64		merchant_id;
 	ReturnSetInfo *result;
+	Chain	   *chain;
 	MemoryContext account_context;	/* for one account */
 	MemoryContext row_context;	/* for one row; the current one */
 	Stream		accounts;

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "chain.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "verify.h"
@@ -34,12 +33,6 @@ check_version(Verification *v, const Entry *entry)
 	return false;
 }
 
-static bytea *
-hash_after(const Verification *v, const bytea *previous, const Entry *entry, const bytea *content)
-{
-	return chain_hash(previous, entry->version, entry->balance, entry->posted_at, content);
-}
-
 /*
  * If the entry before had another hash than it should, this one may go on with
  * either: then it was that hash that was changed.
@@ -47,11 +40,9 @@ hash_after(const Verification *v, const bytea *previous, const Entry *entry, con
 static bool
 check_hash(Verification *v, const Entry *entry, bool as_written, bytea **computed)
 {
-	bytea	   *content = chain_content(v->merchant_id, entry);
-
-	*computed = hash_after(v, v->replay.hash, entry, content);
+	*computed = chain_next(v->chain, v->merchant_id, entry, v->replay.hash);
 	if (!same_bytes(*computed, entry->hash) && !v->replay.sound)
-		*computed = hash_after(v, v->replay.computed, entry, content);
+		*computed = chain_next(v->chain, v->merchant_id, entry, v->replay.computed);
 	if (as_written && same_bytes(*computed, entry->hash))
 		return true;
 	verify_breach(v, INVARIANT_HASH, entry->version, as_written ? "%s of %s points has changed, or its hash has" :

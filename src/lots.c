@@ -399,17 +399,27 @@ unpack(const uint8 *p, Size size, Lots *lots)
 	return true;
 }
 
+/* False if these are no lots; then there are none in *lots. */
+bool
+lots_read_if_sound(Datum packed, Lots *lots)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(packed);
+	bool		sound = unpack((const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), lots);
+
+	if ((Pointer) value != DatumGetPointer(packed))
+		pfree(value);
+	if (!sound)
+		lots->n = 0;
+	return sound;
+}
+
 void
 lots_read(Datum packed, Lots *lots)
 {
-	struct varlena *value = PG_DETOAST_DATUM_PACKED(packed);
-
-	if (!unpack((const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), lots))
+	if (!lots_read_if_sound(packed, lots))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("stored value of type %s is damaged", "lots")));
-	if ((Pointer) value != DatumGetPointer(packed))
-		pfree(value);
 }
 
 PG_FUNCTION_INFO_V1(lots_recv);

@@ -39,6 +39,7 @@ typedef struct Lots
  * not looked at.  Empty packs as '{}'.
  */
 extern void lots_read(Datum packed, Lots *lots);
+extern bool lots_read_if_sound(Datum packed, Lots *lots);
 extern Datum lots_pack(const Lots *lots);
 
 /*

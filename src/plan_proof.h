@@ -1,0 +1,95 @@
+/*
+ * plan_proof.h
+ *		The statements of the proof.
+ *
+ * Included once, by plan.c, as a part of its table.
+ */
+
+/* All of an entry, as stream_entry() reads it. */
+#define LEDGER_COLUMNS \
+	"account_id, version, amount, balance, posted_at, staff_id, money, kind::bigint, reference, detail, hash," \
+	" aside, origin, peer_id, member_id, rules::bigint, lots"
+
+	/* everything of a merchant, account by account */
+	[PLAN_VERIFY_MERCHANT] = {
+		"SELECT least((SELECT min(merchant_id) FROM loyalty.account WHERE merchant_id >= $1),"
+		" (SELECT min(merchant_id) FROM loyalty.entry WHERE merchant_id >= $1),"
+		" (SELECT min(merchant_id) FROM loyalty.aside WHERE merchant_id >= $1),"
+		" (SELECT min(merchant_id) FROM loyalty.reversal WHERE merchant_id >= $1))",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_VERIFY_ACCOUNTS] = {
+		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 ORDER BY account_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_VERIFY_ENTRIES] = {
+		"SELECT " LEDGER_COLUMNS " FROM loyalty.entry WHERE merchant_id = $1 ORDER BY account_id, version",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_VERIFY_ASIDES] = {
+		"SELECT account_id, version, kind::bigint, amount, remaining, due_at, lots FROM loyalty.aside"
+		" WHERE merchant_id = $1 ORDER BY account_id, version",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_VERIFY_REVERSALS] = {
+		"SELECT r.account_id, r.version, r.reversed_by, r.amount, r.money, r.balance,"
+		" o.kind::bigint, o.amount, o.aside, o.money, o.origin, o.peer_id,"
+		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference, n.balance"
+		" FROM loyalty.reversal r"
+		" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version"
+		" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by"
+		" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.account_id = r.account_id"
+		" AND n.version = nullif(r.reversed_by, 9223372036854775807) + 1 AND n.kind = 5"
+		" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.version, r.reference",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_VERIFY_UNNOTED] = {
+		"SELECT min(e.version) FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2"
+		" AND (e.kind = 10 OR e.kind = 11 AND e.origin IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
+		" AND NOT EXISTS (SELECT FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
+		" AND r.version = e.origin AND r.reference = e.reference AND r.reversed_by = e.version)",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+
+	/* roots: over the newest entries of all accounts */
+	[PLAN_ROOT_HEADS] = {
+		"SELECT account_id, version, balance, posted_at, hash FROM loyalty.account"
+		" WHERE merchant_id = $1 AND version > 0 ORDER BY account_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_ROOT_INSERT] = {
+		"INSERT INTO loyalty.root (merchant_id, root_id, made_at, accounts, root)"
+		" SELECT m.merchant_id, $2, $3, $4, $5 FROM loyalty.merchant m WHERE m.merchant_id = $1",
+		SPI_OK_INSERT, {INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, BYTEAOID}
+	},
+	[PLAN_ROOT_PAGE_INSERT] = {
+		"INSERT INTO loyalty.root_page (merchant_id, root_id, level, first_account, page, account_ids, versions, nodes)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID, BYTEAOID}
+	},
+	[PLAN_ROOT_FIND] = {
+		"SELECT root_id, made_at, accounts, root FROM loyalty.root"
+		" WHERE merchant_id = $1 AND ($2 IS NULL OR root_id = $2) ORDER BY root_id DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ROOT_PAGE] = {
+		"SELECT page, account_ids, versions, nodes FROM loyalty.root_page"
+		" WHERE merchant_id = $1 AND root_id = $2 AND level = $3 AND first_account <= $4 ORDER BY first_account DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_ROOT_LEAVES] = {
+		"SELECT account_ids, versions, nodes FROM loyalty.root_page"
+		" WHERE merchant_id = $1 AND root_id = $2 AND level = 0 ORDER BY first_account",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ROOT_ENTRIES] = {
+		"SELECT u.account_id, u.version, e.balance, e.posted_at, e.hash"
+		" FROM unnest($2, $3) WITH ORDINALITY u (account_id, version, leaf) LEFT JOIN loyalty.entry e"
+		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version ORDER BY u.leaf",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+	},
+	[PLAN_RECEIPT_ENTRIES] = {
+		"SELECT " LEDGER_COLUMNS " FROM loyalty.entry"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version BETWEEN $3 AND $4 ORDER BY version",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID}
+	},

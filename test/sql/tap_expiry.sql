@@ -1,4 +1,5 @@
--- Points that expire.  Time passes by moving everything that is dated back.
+-- Points that expire: terms, the dates that points get by them, and in which
+-- order points are spent.  What takes time to pass is in 44_expiry.pl.
 \set QUIET 1
 \pset format unaligned
 \pset tuples_only true
@@ -7,6 +8,7 @@
 \set ON_ERROR_STOP 1
 BEGIN;
 SELECT no_plan();
+SET time zone 'UTC';
 
 -- A statement is refused with this code of loyalty.error_codes.
 CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
@@ -18,197 +20,287 @@ BEGIN
 END
 $$;
 
--- The engine's clock runs on within a transaction, now() does not: a lot that
--- was moved back by as long as it lasts is due a moment later.  A second more
--- makes sure.
-CREATE FUNCTION pg_temp.pass(duration interval, of_account bigint DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	UPDATE loyalty.lot SET expires_at = expires_at - duration WHERE of_account IS NULL OR account_id = of_account;
-	UPDATE loyalty.account SET next_expiry = next_expiry - duration, last_expiry = last_expiry - duration, posted_at = posted_at - duration WHERE of_account IS NULL OR account_id = of_account;
-	UPDATE loyalty.entry SET posted_at = posted_at - duration WHERE of_account IS NULL OR account_id = of_account;
-END
-$$;
-
 SELECT loyalty.create_merchant('Uno') AS merchant \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
 SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
 
-CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integer) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integer, zone text DEFAULT 'UTC') RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM loyalty.create_program(merchant, 'Programa ' || id, id);
-	PERFORM loyalty.configure_program(merchant, id, duration_unit => unit, duration_value => value);
+	PERFORM loyalty.configure_program(merchant, id, duration_unit => unit, duration_value => value, time_zone => zone);
 	RETURN (SELECT program_id FROM loyalty.program p WHERE p.merchant_id = merchant AND p.client_id = id);
 END
 $$;
-CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text) RETURNS text LANGUAGE sql AS
-'SELECT p.balance::text FROM loyalty.post(merchant, account, kind, amount::loyalty.points) p';
--- "balance expired", as anybody sees them now
+CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text, expires_at timestamptz DEFAULT NULL) RETURNS text LANGUAGE sql AS
+'SELECT p.balance::text FROM loyalty.post(merchant, account, kind, amount::loyalty.points, expires_at => post.expires_at) p';
+-- "balance expired"
 CREATE FUNCTION pg_temp.has(account bigint) RETURNS text LANGUAGE sql AS
 'SELECT b.balance || '' '' || b.expired FROM loyalty.balances b WHERE b.account_id = account';
+-- what is left by its date, in the order in which it is spent
+CREATE FUNCTION pg_temp.left_of(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS
+'SELECT string_agg(coalesce(to_char(l.expires_at, ''YYYY-MM-DD'') || '' '', '''') || l.points, '', '') FROM loyalty.lots_of(merchant, account) l';
 -- the entries of an account: "kind amount", in order
 CREATE FUNCTION pg_temp.history(account bigint) RETURNS text LANGUAGE sql AS
 'SELECT string_agg(e.kind || '' '' || e.amount, '', '' ORDER BY e.version) FROM loyalty.entries e WHERE e.account_id = account';
+CREATE FUNCTION pg_temp.lots_of_entry(account bigint, v bigint DEFAULT NULL) RETURNS text LANGUAGE sql AS
+'SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = account AND (v IS NULL OR e.version = v) ORDER BY e.version DESC LIMIT 1';
+
+-- --- terms -----------------------------------------------------------------------------
+
+SELECT pg_temp.program(:merchant, 'T', 'month', 0) AS program \gset
+SELECT results_eq($$SELECT expiry, expiry_date IS NULL, duration_unit, duration_value, pending_days, shortfall, reinstatement_days FROM loyalty.programs WHERE client_id = 'T'$$,
+	$$VALUES ('rolling', true, 'month', 0, 0, 'refuse', 0)$$, 'points of a new program do not expire');
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, ''T'', %s)', :merchant, arguments), 'invalid_argument', 'no terms: ' || arguments)
+FROM unnest(ARRAY['expiry => ''fixed''', 'expiry => ''weekly''', 'expiry => ''''', 'expiry_date => ''1999-12-31''', 'expiry => ''fixed'', expiry_date => ''infinity''', 'duration_unit => ''week''',
+	'duration_value => -1', 'duration_value => 1201', 'pending_days => -1', 'pending_days => 3651', 'reinstatement_days => -1', 'reinstatement_days => 3651', 'shortfall => ''forgive''',
+	'shortfall => ''''', 'time_zone => ''America/Atlantis''', 'time_zone => ''''']) arguments;
+SELECT results_eq($$SELECT expiry, expiry_date IS NULL, duration_unit, duration_value, pending_days, shortfall, reinstatement_days, time_zone FROM loyalty.programs WHERE client_id = 'T'$$,
+	$$VALUES ('rolling', true, 'month', 0, 0, 'refuse', 0, 'UTC')$$, 'what was refused has changed nothing');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, ''T'', %s)', :merchant, arguments), 'terms: ' || arguments)
+FROM unnest(ARRAY['expiry => ''fixed'', expiry_date => ''2000-01-01''', 'expiry => ''year_end''', 'expiry => ''fixed''', 'expiry_date => ''9999-12-31''', 'duration_value => 1200', 'pending_days => 3650',
+	'reinstatement_days => 3650', 'shortfall => ''negative''', 'shortfall => ''partial''']) arguments;
+SELECT results_eq($$SELECT expiry, expiry_date, duration_value, pending_days, shortfall, reinstatement_days FROM loyalty.programs WHERE client_id = 'T'$$,
+	$$VALUES ('fixed', '9999-12-31'::date, 1200, 3650, 'partial', 3650)$$, 'they are kept');
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, ''T'', expiry => ''month_end'')', :other), 'unknown_object', 'nobody sets the terms of another merchant');
 
 -- --- when points expire --------------------------------------------------------------
 
-SELECT pg_temp.program(:merchant, 'P', 'month', 1) AS program \gset
-SELECT loyalty.open_account(:merchant, :program) AS zoned \gset
-CREATE FUNCTION pg_temp.expires_as_agreed(merchant bigint, account bigint, unit text, value integer, zone text) RETURNS boolean LANGUAGE plpgsql AS $$
+-- The end of the local day, month, quarter or year in which the duration ends.
+CREATE FUNCTION pg_temp.end_of(expiry text, unit text, value integer, zone text, posted_at timestamptz) RETURNS timestamptz LANGUAGE plpgsql AS $$
 DECLARE
-	v bigint;
+	day date := (posted_at AT TIME ZONE zone)::date;
 BEGIN
-	-- within the program's own bounds of what is later than what came before
-	DELETE FROM loyalty.lot l WHERE l.account_id = account;
-	UPDATE loyalty.account a SET last_expiry = NULL, next_expiry = NULL, lots_earned = '0', lots_used = '0' WHERE a.account_id = account;
-	PERFORM loyalty.configure_program(merchant, 'P', duration_unit => unit, duration_value => value, time_zone => zone);
-	SELECT p.version INTO v FROM loyalty.post(merchant, account, 'deposit', '1') p;
-	RETURN l.expires_at = (e.posted_at AT TIME ZONE zone + make_interval(years => CASE unit WHEN 'year' THEN value ELSE 0 END, months => CASE unit WHEN 'month' THEN value ELSE 0 END,
-		days => CASE unit WHEN 'day' THEN value ELSE 0 END)) AT TIME ZONE zone
-	FROM loyalty.entry e JOIN loyalty.lot l USING (merchant_id, account_id, version) WHERE e.account_id = account AND e.version = v;
+	day := (day + make_interval(years => CASE unit WHEN 'year' THEN value ELSE 0 END, months => CASE unit WHEN 'month' THEN value ELSE 0 END,
+		days => CASE unit WHEN 'day' THEN value ELSE 0 END))::date;
+	RETURN CASE expiry
+		WHEN 'rolling' THEN day + 1
+		WHEN 'month_end' THEN make_date(extract(year FROM day)::integer, extract(month FROM day)::integer, 1) + interval '1 month'
+		WHEN 'quarter_end' THEN make_date(extract(year FROM day)::integer, 3 * extract(quarter FROM day)::integer - 2, 1) + interval '3 months'
+		WHEN 'year_end' THEN make_date(extract(year FROM day)::integer + 1, 1, 1)
+	END::timestamp AT TIME ZONE zone;
 END
 $$;
-SELECT ok(pg_temp.expires_as_agreed(:merchant, :zoned, unit, value, zone), format('%s %s in %s', value, unit, zone))
-FROM (VALUES ('day', 1), ('day', 180), ('day', 1200), ('month', 1), ('month', 6), ('month', 13), ('year', 1), ('year', 100)) d (unit, value),
-	(VALUES ('America/Mexico_City'), ('America/Tijuana'), ('Europe/Madrid'), ('UTC'), ('Pacific/Chatham')) z (zone);
-SELECT is((SELECT count(DISTINCT l.expires_at - e.posted_at) FROM loyalty.lot l JOIN loyalty.entry e USING (merchant_id, account_id, version) WHERE l.account_id = :zoned), 1::bigint, 'each was one lot');
+CREATE FUNCTION pg_temp.expires_as_agreed(merchant bigint, expiry text, unit text, value integer, zone text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	id text := concat_ws(' ', expiry, unit, value, zone);
+	account bigint := loyalty.open_account(merchant, pg_temp.program(merchant, id, unit, value, zone));
+BEGIN
+	PERFORM loyalty.configure_program(merchant, id, expiry => expiry);
+	PERFORM loyalty.post(merchant, account, 'deposit', '1.5');
+	RETURN (SELECT array_agg(ROW(l.expires_at, l.points::text)) = ARRAY[ROW(pg_temp.end_of(expiry, unit, value, zone, e.posted_at), '1.5'::text)]
+			FROM loyalty.lots_of(merchant, account) l, loyalty.entry e WHERE e.account_id = account GROUP BY e.posted_at);
+END
+$$;
+SELECT ok(pg_temp.expires_as_agreed(:merchant, expiry, unit, value, zone), format('%s, %s %s in %s', expiry, value, unit, zone))
+FROM unnest('{rolling,month_end,quarter_end,year_end}'::text[]) expiry,
+	(VALUES ('day', 0), ('month', 0), ('day', 1), ('day', 180), ('day', 1200), ('month', 1), ('month', 6), ('month', 13), ('year', 1), ('year', 100)) d (unit, value),
+	(VALUES ('America/Mexico_City'), ('America/Tijuana'), ('Europe/Madrid'), ('UTC'), ('Pacific/Chatham'), ('Pacific/Kiritimati'), ('America/St_Johns')) z (zone)
+WHERE expiry <> 'rolling' OR value > 0;
 
--- --- what has expired is no balance, whether anything ran or not ----------------------
+CREATE FUNCTION pg_temp.fixed(merchant bigint, day date, zone text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	id text := concat_ws(' ', 'fixed', day, zone);
+	account bigint := loyalty.open_account(merchant, pg_temp.program(merchant, id, 'day', 5, zone));
+BEGIN
+	PERFORM loyalty.configure_program(merchant, id, expiry => 'fixed', expiry_date => day);
+	PERFORM loyalty.post(merchant, account, 'deposit', '1');
+	RETURN (SELECT coalesce((l.expires_at - (day + 1)::timestamp AT TIME ZONE zone)::text, 'never') FROM loyalty.lots_of(merchant, account) l);
+END
+$$;
+SELECT is(pg_temp.fixed(:merchant, (now() AT TIME ZONE zone)::date + days, zone), CASE WHEN days >= 0 THEN '00:00:00' ELSE 'never' END, format('fixed at the end of the day %s days from today in %s', days, zone))
+FROM unnest('{-1000,-1,0,1,1000}'::integer[]) days, unnest('{UTC,America/Mexico_City,Pacific/Kiritimati}'::text[]) zone;
 
-SELECT pg_temp.program(:merchant, 'B', 'day', 30) AS program \gset
-SELECT wallet_key AS wallet FROM loyalty.program WHERE program_id = :program \gset
-SELECT loyalty.member_create(:merchant, 'B', 'b@correo.example', 'B', 'B', client_id => 'B', phone => '5512340001') ->> 'id' AS b \gset
-SELECT is(pg_temp.post(:merchant, :b, 'deposit', '100'), '100', '100 points');
-SELECT pg_temp.pass('10 days') \g /dev/null
-SELECT is(pg_temp.post(:merchant, :b, 'accrue', '50'), '150', 'ten days later 50');
-SELECT pg_temp.pass('10 days') \g /dev/null
-SELECT is(pg_temp.post(:merchant, :b, 'redeem', '-30'), '120', 'ten days later 30 are spent');
-SELECT is(pg_temp.has(:b), '120 0', 'nothing has expired');
-SELECT pg_temp.pass('10 days 1 second') \g /dev/null
-SELECT is(pg_temp.has(:b), '50 70', 'then the rest of the first has');
-SELECT is((SELECT balance::text || ' at version ' || version FROM loyalty.account WHERE account_id = :b), '120 at version 3', 'although nothing ran');
-SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '50'), ('expiredAmount', '70')) v (key, expected);
-SELECT is(loyalty.member_get(:merchant, 'B', 'B') ->> key, expected, 'member_get: ' || key) FROM (VALUES ('balance', '50'), ('expiredAmount', '70')) v (key, expected);
-SELECT is((SELECT m ->> 'balance' FROM loyalty.member_list(:merchant, 'B') m), '50', 'member_list');
-SELECT is((SELECT contact_balance::text FROM loyalty.wallet_contact_get(:merchant, :'wallet', phone)), '50', 'wallet_contact_get, phone ' || coalesce(phone, 'of all'))
-FROM (VALUES ('5512340001'), (NULL)) v (phone);
-SELECT is((SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.members WHERE client_id = 'B'), '50 70 150', 'loyalty.members');
-SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''-50.0001'')', :merchant, :b), 'insufficient_points', 'it cannot be spent');
-SELECT pg_temp.refuses(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340001'', 1, NULL, 50.01, %s)', :merchant, :'wallet', :staff), 'wallet_redeem_10', 'nor in the wallet');
-SELECT pg_temp.refuses(format('SELECT loyalty.wallet_balance_update(%s, %L, ''5512340001'', 1, 51, %s)', :merchant, :'wallet', :staff), 'wallet_balance_update_07', 'nor taken away');
-SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":51,"amountCurrency":51,"comments":"x"}') -> 0 ->> 'description', 'El miembro no tiene puntos suficientes', 'nor redeemed');
-SELECT is(pg_temp.has(:b), '50 70', 'what was refused changes nothing');
-SELECT is(loyalty.wallet_sale(:merchant, :'wallet', '5512340001', 1, NULL, 49.5, :staff)::text, '0.5', 'what is left can');
-SELECT is(pg_temp.history(:b), 'deposit 100, accrue 50, redeem -30, expire -70, redeem -49.5', 'the expiry is booked before it');
-SELECT is(pg_temp.has(:b), '0.5 70', 'and not counted twice');
-SELECT is(loyalty.expire_due(:merchant), 0, 'there is nothing left to book');
-SELECT pg_temp.pass('10 days') \g /dev/null
-SELECT is(pg_temp.has(:b), '0 70.5', 'the rest expires');
-SELECT is(pg_temp.post(:merchant, :b, 'deposit', '5'), '5', 'a deposit finds an empty account');
-SELECT is(pg_temp.history(:b), 'deposit 100, accrue 50, redeem -30, expire -70, redeem -49.5, expire -0.5, deposit 5', 'and books that');
-SELECT is((SELECT kind || ' ' || (staff_id IS NULL) || (reference IS NULL) || (money IS NULL) || (detail IS NULL) FROM loyalty.entries WHERE account_id = :b AND version = 6), 'expire truetruetruetrue', 'by an entry of nobody');
+-- Several programs and moments in one batch.
+SELECT pg_temp.program(:merchant, 'P1', 'day', 10) AS first \gset
+SELECT pg_temp.program(:merchant, 'P2', 'day', 20) AS second \gset
+SELECT loyalty.open_account(:merchant, :first) AS a, loyalty.open_account(:merchant, :second) AS b \gset
+SELECT loyalty.post_batch(:merchant, ARRAY[:a, :b, :a, :b]::bigint[], '{deposit,accrue,deposit,accrue}', '{1,2,4,8}', available_ats => ARRAY[NULL, NULL, now() + interval '5 days', NULL]) \g /dev/null
+SELECT is(pg_temp.left_of(:merchant, account), to_char(now() + days * interval '1 day', 'YYYY-MM-DD ') || points, 'one batch, program of ' || days - 1 || ' days')
+FROM (VALUES (:a, 11, '1'), (:b, 21, '10')) v (account, days, points);
+SELECT is((SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = :a AND e.version = 2), to_char(now() + interval '16 days', '"{"YYYY-MM-DD"T00:00:00Z=4}"'), 'pending points last from the day they become available');
 
--- An account that has spent what would expire.
-SELECT loyalty.open_account(:merchant, :program) AS spent \gset
-SELECT pg_temp.post(:merchant, :spent, kind, amount) FROM (VALUES ('deposit', '10'), ('accrue', '0'), ('redeem', '-10'), ('adjust', '7'), ('adjust', '-2')) v (kind, amount) \g /dev/null
-SELECT is((SELECT count(*) FROM loyalty.lot WHERE account_id = :spent), 2::bigint, 'a sale that earned nothing is no lot, a correction up is one');
-SELECT pg_temp.pass('31 days') \g /dev/null
-SELECT is(pg_temp.has(:spent), '0 5', 'of which a correction down takes');
-SELECT is(loyalty.expire_due(:merchant), 2, 'two accounts are due');
-SELECT is(pg_temp.history(:spent), 'deposit 10, accrue 0, redeem -10, adjust 7, adjust -2, expire -5', 'it is booked once');
-SELECT is((SELECT earned || ' ' || expired || ' ' || lots_earned || ' ' || lots_used || ' ' || (next_expiry IS NULL) FROM loyalty.account WHERE account_id = :spent), '10 5 17 17 true', 'and nothing more is due');
+-- --- points with a date of their own -----------------------------------------------------
 
--- A batch: the expiry is booked once, before its first item.
-SELECT pg_temp.program(:merchant, 'C', 'year', 1) AS program \gset
-SELECT count(loyalty.member_create(:merchant, 'C', i || '@correo.example', 'C', 'C', client_id => 'C' || i)) FROM generate_series(1, 3) i \g /dev/null
-SELECT loyalty.deposit(:merchant, '[{"programId":"C","memberId":"C1","amount":10,"comments":"x"},{"programId":"C","memberId":"C2","amount":10,"comments":"x"}]') \g /dev/null
-SELECT pg_temp.pass('366 days 1 hour') \g /dev/null
-SELECT results_eq(format($$SELECT x ->> 'status', x ->> 'totalPoints', right(x ->> 'transactionId', 2) FROM json_array_elements(loyalty.redemption(%s,
-	'[{"programId":"C","memberId":"C1","amount":1,"amountCurrency":1,"comments":"x"},{"programId":"C","memberId":"C3","amount":1,"amountCurrency":1,"comments":"x"}]')) x$$, :merchant),
-	$$VALUES ('error', '0', ''), ('error', '0', '')$$, 'a batch finds nothing left');
-SELECT is(pg_temp.history(account_id), expected, client_id || ': ' || coalesce(expected, 'nothing')) FROM loyalty.members JOIN (VALUES ('C1', 'deposit 10, expire -10'), ('C2', 'deposit 10'), ('C3', NULL)) v (id, expected) ON id = client_id;
-SELECT results_eq(format($$SELECT x ->> 'totalPoints', split_part(x ->> 'transactionid', '-', 2) FROM json_array_elements(loyalty.deposit(%s,
-	'[{"programId":"C","memberId":"C2","amount":1,"comments":"x"},{"programId":"C","memberId":"C2","amount":2,"comments":"x"},{"programId":"C","memberId":"C3","amount":3,"comments":"x"}]')) x$$, :merchant),
-	$$VALUES ('1', '3'), ('3', '4'), ('3', '1')$$, 'items see the balance without it');
+SELECT pg_temp.program(:merchant, 'A', 'day', 30) AS program \gset
+SELECT loyalty.open_account(:merchant, :program) AS a \gset
+SELECT to_char(now() + interval '31 days', 'YYYY-MM-DD') AS usual \gset
+SELECT pg_temp.post(:merchant, :a, kind, amount, expires_at) FROM (VALUES ('accrue', '100', NULL), ('deposit', '50', '2091-03-01T06:00Z'::timestamptz), ('deposit', '5', now() + interval '3 days'),
+	('adjust', '7', '2091-03-01T06:00Z'), ('accrue', '1', 'infinity')) v (kind, amount, expires_at) \g /dev/null
+SELECT is(pg_temp.left_of(:merchant, :a), to_char(now() + interval '3 days', 'YYYY-MM-DD') || ' 5, ' || :'usual' || ' 100, 2091-03-01 57, 1', 'promotional points have dates of their own, beside the ordinary ones');
+SELECT is(pg_temp.has(:a), '163 0', 'all can be spent');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %s)', :merchant, :a, arguments), 'invalid_argument', 'no date: ' || arguments)
+FROM unnest(ARRAY['''deposit'', ''1'', expires_at => now() - interval ''1 second''', '''deposit'', ''1'', expires_at => now() - interval ''1 day''', '''accrue'', ''1'', expires_at => ''-infinity''', '''adjust'', ''1'', expires_at => ''2000-01-01''',
+	'''deposit'', ''1'', available_at => ''2090-01-02'', expires_at => ''2090-01-01''', '''deposit'', ''1'', available_at => ''2090-01-02'', expires_at => ''2090-01-02''', '''deposit'', ''1'', available_at => ''infinity''',
+	'''adjust'', ''1'', available_at => ''2090-01-01''', '''redeem'', ''-1'', expires_at => ''2090-01-01''', '''adjust'', ''-1'', expires_at => ''2090-01-01''', '''redeem'', ''-1'', available_at => ''2090-01-01''']) arguments;
+SELECT is(pg_temp.has(:a), '163 0', 'what was refused changes nothing');
+
+SELECT loyalty.open_account(:merchant, :program) AS r \gset
+SELECT pg_temp.post(:merchant, :r, 'deposit', '1', expires_at::timestamptz) FROM unnest('{2091-01-01 00:00:00.000001+00,2091-01-01 00:00:01+00,2091-01-01 00:00:00.999999+00,2091-01-01 00:00:00+00,2091-01-01 00:00:01.5+00}'::text[]) expires_at \g /dev/null
+SELECT is((SELECT lots::text FROM loyalty.account WHERE account_id = :r), '{2091-01-01T00:00:00Z=1,2091-01-01T00:00:01Z=3,2091-01-01T00:00:02Z=1}', 'dates are whole seconds, and rounded up');
+
+-- --- what is spent first --------------------------------------------------------------------
+
+SELECT pg_temp.program(:merchant, 'S', 'day', 0) AS program \gset
+SELECT loyalty.open_account(:merchant, :program) AS s, loyalty.open_account(:merchant, :program) AS s2 \gset
+SELECT pg_temp.post(:merchant, :s, 'deposit', amount, expires_at) FROM (VALUES ('1000', NULL), ('30', '2093-01-01'::timestamptz), ('10', '2091-01-01'), ('20', '2092-01-01')) v (amount, expires_at) \g /dev/null
+SELECT is(pg_temp.left_of(:merchant, :s), '2091-01-01 10, 2092-01-01 20, 2093-01-01 30, 1000', 'four kinds of points, whatever their order');
+SELECT is(pg_temp.post(:merchant, :s, 'redeem', '-15'), '1045', '15 are spent');
+SELECT is(pg_temp.lots_of_entry(:s), '{2091-01-01T00:00:00Z=10,2092-01-01T00:00:00Z=5}', 'those that expire first');
+SELECT is(pg_temp.left_of(:merchant, :s), '2092-01-01 15, 2093-01-01 30, 1000', 'and they are gone');
+SELECT is(pg_temp.post(:merchant, :s, 'adjust', '-1'), '1044', 'a correction down');
+SELECT is(pg_temp.left_of(:merchant, :s), '2092-01-01 14, 2093-01-01 30, 1000', 'does the same');
+SELECT version AS hold, balance FROM loyalty.hold(:merchant, :s, '54') \gset
+SELECT is(:'balance'::text, '990', 'a hold');
+SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=30}', 'sets aside those that expire first');
+SELECT is(pg_temp.left_of(:merchant, :s), '990', 'what never expires comes last');
+SELECT loyalty.capture(:merchant, :s, :hold, '20') \g /dev/null
+SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=6}', 'a part of it is captured: those that expire first');
+SELECT loyalty.release(:merchant, :s, :hold, '11') \g /dev/null
+SELECT is(pg_temp.left_of(:merchant, :s), '2093-01-01 1, 1000', 'a part is released: those that expire last');
+SELECT loyalty.release(:merchant, :s, :hold) \g /dev/null
+SELECT is(pg_temp.left_of(:merchant, :s), '2093-01-01 24, 1000', 'and then the rest');
+SELECT is(balance || ' ' || to_balance, '1000 24', 'a transfer of 24') FROM loyalty.transfer(:merchant, :s, :s2, '24');
+SELECT is(pg_temp.left_of(:merchant, :s) || ' and ' || pg_temp.left_of(:merchant, :s2), '1000 and 2093-01-01 24', 'takes those that expire, with their date');
+SELECT is(pg_temp.post(:merchant, :s, 'redeem', '-1000'), '0', 'all is spent');
+SELECT is(pg_temp.lots_of_entry(:s), NULL::text, 'of no date');
+SELECT is(pg_temp.left_of(:merchant, :s), NULL::text, 'nothing is left');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''-24.0001'')', :merchant, :s2), 'insufficient_points', 'no more can be spent than there is');
+
+SELECT loyalty.open_account(:merchant, :program) AS batched \gset
+SELECT results_eq(format($$SELECT b.error, b.balance::text FROM loyalty.post_batch(%s, array_fill(%s::bigint, '{5}'), '{deposit,deposit,redeem,redeem,redeem}', '{10,5,-7,-8.0001,-8}',
+	expires_ats => '{2092-01-01 00:00+00,2091-01-01 00:00+00,NULL,NULL,NULL}') b$$, :merchant, :batched), $$VALUES (NULL, '10'), (NULL, '15'), (NULL, '8'), ('insufficient_points', NULL), (NULL, '0')$$, 'a batch');
+SELECT results_eq(format('SELECT lots::text FROM loyalty.entry WHERE account_id = %s ORDER BY version', :batched),
+	$$VALUES ('{2092-01-01T00:00:00Z=10}'), ('{2091-01-01T00:00:00Z=5}'), ('{2091-01-01T00:00:00Z=5,2092-01-01T00:00:00Z=2}'), ('{2092-01-01T00:00:00Z=8}')$$, 'spends in the same order');
+
+-- A sale that earned nothing has no date.
+SELECT loyalty.configure_program(:merchant, 'S', duration_value => 10) \g /dev/null
+SELECT loyalty.open_account(:merchant, :program) AS nothing \gset
+SELECT is(pg_temp.post(:merchant, :nothing, 'accrue', '0'), '0', 'a sale that earns nothing');
+SELECT is((SELECT coalesce(lots::text, 'none') || ' ' || coalesce(due_at::text, 'nothing due') FROM loyalty.account WHERE account_id = :nothing), 'none nothing due', 'leaves nothing that expires');
 
 -- --- durations that change ---------------------------------------------------------------------
 
 SELECT pg_temp.program(:merchant, 'D', 'day', 60) AS program \gset
 SELECT loyalty.open_account(:merchant, :program) AS d \gset
+CREATE FUNCTION pg_temp.in_days(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS
+'SELECT string_agg(coalesce(l.expires_at::date - now()::date || '': '', ''never: '') || l.points, '', '') FROM loyalty.lots_of(merchant, account) l';
 SELECT pg_temp.post(:merchant, :d, 'deposit', '100') \g /dev/null
-SELECT expires_at - now() > interval '59 days' AS ok FROM loyalty.lot WHERE account_id = :d \gset
 SELECT loyalty.configure_program(:merchant, 'D', duration_value => 10) \g /dev/null
-SELECT ok(:'ok' AND (SELECT expires_at - now() > interval '59 days' FROM loyalty.lot WHERE account_id = :d), 'a shorter duration leaves what was issued');
+SELECT is(pg_temp.in_days(:merchant, :d), '61: 100', 'a shorter duration leaves what was issued');
 SELECT pg_temp.post(:merchant, :d, 'deposit', '20') \g /dev/null
 SELECT loyalty.configure_program(:merchant, 'D', duration_value => 90) \g /dev/null
 SELECT pg_temp.post(:merchant, :d, 'deposit', '7') \g /dev/null
-SELECT loyalty.configure_program(:merchant, 'D', duration_value => 0) \g /dev/null
+SELECT loyalty.configure_program(:merchant, 'D', expiry => 'fixed', expiry_date => now()::date + 200) \g /dev/null
+SELECT pg_temp.post(:merchant, :d, 'deposit', '2') \g /dev/null
+SELECT loyalty.configure_program(:merchant, 'D', expiry => 'rolling', duration_value => 0) \g /dev/null
 SELECT pg_temp.post(:merchant, :d, 'deposit', '3') \g /dev/null
-SELECT is((SELECT count(*) FROM loyalty.lot WHERE account_id = :d), 3::bigint, 'without a duration points do not expire');
-SELECT pg_temp.pass('11 days') \g /dev/null
-SELECT is(pg_temp.has(:d), '130 0', 'what is issued later does not expire earlier');
-SELECT pg_temp.pass('50 days') \g /dev/null
-SELECT is(pg_temp.has(:d), '10 120', 'after 61 days the first two have expired');
-SELECT is(pg_temp.post(:merchant, :d, 'redeem', '-1'), '9', 'what expires is spent first');
-SELECT pg_temp.pass('30 days') \g /dev/null
-SELECT is(pg_temp.has(:d), '3 126', 'after 91 the third; what never expires stays');
-SELECT pg_temp.pass('100 years') \g /dev/null
-SELECT is(pg_temp.has(:d), '3 126', 'for ever');
+SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'points keep the date of the terms they were issued under');
+SELECT loyalty.configure_program(:merchant, 'D', duration_value => 1, time_zone => 'Pacific/Kiritimati') \g /dev/null
+SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'another time zone changes none');
+SELECT loyalty.hold(:merchant, :d, '25') AS hold \gset
+SELECT version AS hold FROM loyalty.entry WHERE account_id = :d ORDER BY version DESC LIMIT 1 \gset
+SELECT loyalty.release(:merchant, :d, :hold) \g /dev/null
+SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'what was held comes back with its dates');
+SELECT version AS v FROM loyalty.post(:merchant, :d, 'redeem', '-130') \gset
+SELECT loyalty.reverse(:merchant, :d, :v, 'devolución') \g /dev/null
+SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'what was spent and given back too');
 
--- A program that begins to expire points.
-SELECT pg_temp.program(:merchant, 'E', 'day', 0) AS program \gset
-SELECT loyalty.open_account(:merchant, :program) AS e \gset
-SELECT loyalty.open_account(:merchant, :program) AS e_empty \gset
-SELECT pg_temp.post(:merchant, :e, kind, amount) FROM (VALUES ('deposit', '100'), ('accrue', '10'), ('redeem', '-20')) v (kind, amount) \g /dev/null
-SELECT is((SELECT earned::text FROM loyalty.account WHERE account_id = :e), NULL, 'an account without terms counts nothing');
-SELECT loyalty.configure_program(:merchant, 'E', duration_value => 5) \g /dev/null
-SELECT is((SELECT earned || ' ' || expired || ' ' || lots_earned || ' ' || lots_used FROM loyalty.account WHERE account_id = :e), '110 0 0 0', 'one with terms does, from what it has');
-SELECT is((SELECT earned::text FROM loyalty.account WHERE account_id = :e_empty), '0', 'an empty one too');
-SELECT pg_temp.pass('10 days') \g /dev/null
-SELECT is(pg_temp.has(:e), '90 0', 'points that were there do not expire');
-SELECT is(pg_temp.post(:merchant, :e, 'deposit', '50'), '140', 'new ones');
-SELECT is(pg_temp.post(:merchant, :e, 'redeem', '-40'), '100', 'which are spent first');
-SELECT pg_temp.pass('6 days') \g /dev/null
-SELECT is(pg_temp.has(:e), '90 10', 'do');
-SELECT loyalty.configure_program(:merchant, 'E', duration_value => 0) \g /dev/null
-SELECT is(pg_temp.has(:e), '90 10', 'also when the program no longer expires points');
-SELECT is(loyalty.expire_due(:merchant) > 0, true, 'they are booked');
-SELECT is(pg_temp.history(:e), 'deposit 100, accrue 10, redeem -20, deposit 50, redeem -40, expire -10', 'then too');
-
--- --- booking what is due -------------------------------------------------------------------------
-
-SELECT pg_temp.refuses(format('SELECT loyalty.expire_due(%s)', arguments), 'invalid_argument', 'expire_due: ' || arguments)
-FROM unnest(ARRAY['NULL', '1, 0', '1, -1', '1, 100001', '1, NULL']) arguments;
-SELECT loyalty.expire_due(:merchant) \g /dev/null
-SELECT pg_temp.program(:merchant, 'F', 'day', 1) AS program \gset
-SELECT pg_temp.program(:other, 'F', 'day', 1) AS other_program \gset
-CREATE TEMP TABLE due AS SELECT loyalty.open_account(:merchant, :program) AS id, i FROM generate_series(1, 5) i;
-SELECT loyalty.open_account(:other, :other_program) AS theirs \gset
-SELECT pg_temp.post(:merchant, id, 'deposit', i::text) FROM due \g /dev/null
-SELECT pg_temp.post(:other, :theirs, 'deposit', '9') \g /dev/null
-SELECT pg_temp.pass('2 days') \g /dev/null
-SELECT pg_temp.post(:merchant, id, 'deposit', '0.5') FROM due WHERE i = 5 \g /dev/null
-SELECT is(loyalty.expire_due(:merchant, 2), expected, 'expire_due of at most two: ' || expected) FROM unnest('{2,2,0,0}'::integer[]) expected;
-SELECT results_eq('SELECT i, pg_temp.history(id), pg_temp.has(id) FROM due ORDER BY i',
-	$$VALUES (1, 'deposit 1, expire -1', '0 1'), (2, 'deposit 2, expire -2', '0 2'), (3, 'deposit 3, expire -3', '0 3'), (4, 'deposit 4, expire -4', '0 4'), (5, 'deposit 5, expire -5, deposit 0.5', '0.5 5')$$, 'all are booked');
-SELECT is(pg_temp.history(:theirs), 'deposit 9', 'another merchant''s are not');
-SELECT is(pg_temp.has(:theirs), '0 9', 'but do not count either');
-SELECT is(loyalty.expire_due(:other, 100000), 1, 'until they are');
-SELECT is(loyalty.expire_due(1), 0, 'nobody has nothing due');
-
--- --- very many lots ----------------------------------------------------------------------------------
+-- --- very many dates --------------------------------------------------------------------------
 
 SELECT pg_temp.program(:merchant, 'G', 'year', 1) AS program \gset
 SELECT loyalty.open_account(:merchant, :program) AS g \gset
-SELECT is((SELECT count(*) FROM loyalty.post_batch(:merchant, (SELECT array_agg(:g) FROM generate_series(1, 10000)), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, 10000) i)) WHERE error IS NULL), 10000::bigint, '10,000 lots');
-UPDATE loyalty.lot SET expires_at = expires_at + version * interval '1 hour' WHERE account_id = :g;
-UPDATE loyalty.account SET next_expiry = next_expiry + interval '1 hour', last_expiry = last_expiry + 10000 * interval '1 hour' WHERE account_id = :g;
-SELECT is(pg_temp.post(:merchant, :g, 'redeem', '-25000000'), '25005000', 'one redemption spends half of them');
-SELECT pg_temp.pass(expires_at - now() + interval '1 minute') FROM loyalty.lot WHERE account_id = :g AND version = 8000 \g /dev/null
-SELECT is(pg_temp.has(:g), (50005000 - 32004000)::text || ' ' || (32004000 - 25000000), 'of 8,000 that are past their date, the rest has expired');
-SELECT cmp_ok(loyalty.expire_due(:merchant), '>=', 1, 'it is booked');
-SELECT is((SELECT version || ' ' || amount FROM loyalty.entries WHERE account_id = :g ORDER BY version DESC LIMIT 1), '10002 -7004000', 'by one entry');
-SELECT is((SELECT next_expiry - now() < interval '1 hour' FROM loyalty.account WHERE account_id = :g), true, 'the next lot is next');
-SELECT is(pg_temp.post(:merchant, :g, 'redeem', '-18001000'), '0', 'the others can be spent');
+SELECT is((SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:g::bigint, '{10000}'), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, 10000) i)) WHERE error IS NULL), 10000::bigint, '10,000 deposits');
+SELECT is(pg_temp.left_of(:merchant, :g), to_char((now()::date + interval '1 year')::date + 1, 'YYYY-MM-DD') || ' 50005000', 'of one day are one lot');
+
+SELECT loyalty.open_account(:merchant, :program) AS many \gset
+CREATE TEMP TABLE promised AS SELECT '2091-01-01 00:00+00'::timestamptz + i * interval '1 hour' AS expires_at, i AS points FROM generate_series(1, 512) i;
+SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{512}'), '{deposit}', (SELECT array_agg(points::loyalty.points ORDER BY expires_at) FROM promised), expires_ats => (SELECT array_agg(expires_at ORDER BY expires_at) FROM promised)) \g /dev/null
+SELECT is((SELECT count(*) FROM loyalty.lots_of(:merchant, :many)), 512::bigint, '512 dates');
+SELECT pg_temp.post(:merchant, :many, 'deposit', '1000', '2091-01-01 10:30+00') \g /dev/null
+SELECT results_eq(format('SELECT points::text FROM loyalty.lots_of(%s, %s) WHERE expires_at BETWEEN ''2091-01-01 10:00+00'' AND ''2091-01-01 12:00+00''', :merchant, :many), $$VALUES ('10'), ('1011'), ('12')$$, 'a further one joins the next later one');
+SELECT pg_temp.post(:merchant, :many, 'deposit', '2000', '2095-01-01 00:00+00') \g /dev/null
+SELECT results_eq(format('SELECT expires_at, points::text FROM loyalty.lots_of(%s, %s) ORDER BY expires_at DESC LIMIT 2', :merchant, :many),
+	$$VALUES ('2095-01-01 00:00+00'::timestamptz, '2512'), ('2091-01-22 07:00+00', '511')$$, 'later than all others it takes the last along');
+INSERT INTO promised VALUES ('2091-01-01 10:30+00', 1000), ('2095-01-01 00:00+00', 2000);
+INSERT INTO promised SELECT '2090-12-01 00:00+00'::timestamptz + (i * 7919 % 10007) * interval '17 minutes', i FROM generate_series(1, 1500) i;
+SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{1500}'), '{deposit}', (SELECT array_agg(i::loyalty.points ORDER BY i) FROM generate_series(1, 1500) i),
+	expires_ats => (SELECT array_agg('2090-12-01 00:00+00'::timestamptz + (i * 7919 % 10007) * interval '17 minutes' ORDER BY i) FROM generate_series(1, 1500) i)) \g /dev/null
+SELECT is((SELECT count(*) || ' of ' || sum(points::numeric) FROM loyalty.lots_of(:merchant, :many)), '512 of ' || sum(points), '1,500 further dates fit in') FROM promised;
+SELECT is_empty(format($$SELECT d.expires_at FROM promised d WHERE (SELECT sum(p.points) FROM promised p WHERE p.expires_at <= d.expires_at)
+	< (SELECT coalesce(sum(l.points::numeric), 0) FROM loyalty.lots_of(%s, %s) l WHERE l.expires_at <= d.expires_at)$$, :merchant, :many), 'no point expires earlier than promised');
+SELECT is(pg_temp.post(:merchant, :many, 'redeem', (-sum(points))::text), '0', 'all can be spent') FROM promised;
+
+-- --- accounts that begin to be managed -----------------------------------------------------------
+
+SELECT pg_temp.program(:merchant, 'E', 'day', 0) AS program \gset
+SELECT loyalty.open_account(:merchant, :program) AS id, what INTO TEMP adopted FROM unnest('{promotion,hold,pending,transfer,terms,empty}'::text[]) what;
+SELECT id AS promotion FROM adopted WHERE what = 'promotion' \gset
+SELECT id AS hold FROM adopted WHERE what = 'hold' \gset
+SELECT id AS pending FROM adopted WHERE what = 'pending' \gset
+SELECT id AS transfer FROM adopted WHERE what = 'transfer' \gset
+SELECT id AS terms FROM adopted WHERE what = 'terms' \gset
+SELECT id AS empty FROM adopted WHERE what = 'empty' \gset
+SELECT loyalty.post_batch(:merchant, array_fill(id, '{5}'), '{deposit,accrue,redeem,adjust,accrue}', '{100,10,-20,3,5}') FROM adopted WHERE what <> 'empty' \g /dev/null
+SELECT loyalty.reverse(:merchant, id, 5, 'devolución') FROM adopted WHERE what <> 'empty' \g /dev/null
+CREATE FUNCTION pg_temp.sums(account bigint) RETURNS text LANGUAGE sql AS
+'SELECT concat_ws('' '', a.balance, coalesce(a.earned::text, ''-''), coalesce(a.expired::text, ''-''), coalesce(a.held::text, ''-''), coalesce(a.pending::text, ''-'')) FROM loyalty.account a WHERE a.account_id = account';
+SELECT is(pg_temp.sums(id), CASE what WHEN 'empty' THEN '0 - - - -' ELSE '93 - - - -' END, 'without terms an account keeps no sums: ' || what) FROM adopted;
+SELECT pg_temp.post(:merchant, :promotion, 'deposit', '50', '2091-01-01 00:00+00') \g /dev/null
+SELECT is(pg_temp.sums(:promotion), '143 160 0 0 0', 'with its first date it does, from what it has earned so far');
+SELECT is(pg_temp.left_of(:merchant, :promotion), '2091-01-01 50, 93', 'what was there before does not expire');
+SELECT loyalty.hold(:merchant, :hold, '90') \g /dev/null
+SELECT is(pg_temp.sums(:hold), '3 110 0 90 0', 'with its first hold');
+SELECT loyalty.post(:merchant, :pending, 'deposit', '8', available_at => '2091-01-01') \g /dev/null
+SELECT is(pg_temp.sums(:pending), '93 110 0 0 8', 'with its first pending points');
+SELECT loyalty.transfer(:merchant, :promotion, :transfer, '60') \g /dev/null
+SELECT is(pg_temp.sums(:promotion) || ', ' || pg_temp.sums(:transfer), '83 160 0 0 0, 153 110 0 0 0', 'or when it gets points that have dates');
+SELECT is(pg_temp.left_of(:merchant, :transfer), '2091-01-01 50, 103', 'which it keeps');
+SELECT is(pg_temp.sums(:terms), '93 - - - -', 'the others still do not');
+SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, ''93.0001'')', :merchant, :terms), 'insufficient_points', 'a hold that is refused');
+SELECT loyalty.configure_program(:merchant, 'E', duration_value => 5) \g /dev/null
+SELECT is(pg_temp.sums(:terms), '93 110 0 0 0', 'until the program has terms');
+SELECT is(pg_temp.sums(:empty), '0 0 0 0 0', 'an empty one too');
+SELECT is(pg_temp.sums(:hold), '3 110 0 90 0', 'what was kept already stays');
+SELECT is(pg_temp.left_of(:merchant, :terms), '93', 'points that were there do not expire');
+SELECT is(pg_temp.post(:merchant, :terms, 'deposit', '50'), '143', 'new ones');
+SELECT is(pg_temp.in_days(:merchant, :terms), '6: 50, never: 93', 'do');
+SELECT is(pg_temp.sums(loyalty.open_account(:merchant, :program)), '0 0 0 0 0', 'accounts that are opened now keep sums');
+SELECT loyalty.configure_program(:merchant, 'E', duration_value => 0) \g /dev/null
+SELECT is(pg_temp.in_days(:merchant, :terms), '6: 50, never: 93', 'points keep their date when the program no longer expires any');
+
+-- --- the seller API --------------------------------------------------------------------------------
+
+SELECT pg_temp.program(:merchant, 'B', 'day', 30) AS program \gset
+SELECT wallet_key AS wallet FROM loyalty.program WHERE program_id = :program \gset
+SELECT loyalty.member_create(:merchant, 'B', 'b@correo.example', 'B', 'B', client_id => 'B', phone => '5512340001') ->> 'id' AS b \gset
+SELECT is(loyalty.deposit(:merchant, '{"programId":"B","memberId":"B","amount":100,"comments":"x"}') -> 0 ->> 'totalPoints', '100', '100 points by the seller API');
+SELECT is(loyalty.wallet_sale(:merchant, :'wallet', '5512340001', 0, 500, NULL, :staff)::text, '150', '50 by the wallet API');
+SELECT is(pg_temp.in_days(:merchant, :b), '31: 150', 'expire alike');
+-- two seconds that are not quite over when it is posted, and are at the next look
+SELECT pg_temp.post(:merchant, :b, 'deposit', '70', clock_timestamp() + interval '1 second') \g /dev/null
+SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '220'), ('expiredAmount', '0')) v (key, expected);
+SELECT pg_sleep(2) \g /dev/null
+SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":150.01,"amountCurrency":150.01,"comments":"x"}') -> 0 ->> 'description', 'El miembro no tiene puntos suficientes', 'what is past its date cannot be redeemed');
+SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":30,"amountCurrency":30,"comments":"x"}') -> 0 ->> 'totalPoints', '120', 'the rest can');
+SELECT is(pg_temp.history(:b), 'deposit 100, accrue 50, deposit 70, expire -70, redeem -30', 'the expiry is booked before it');
+SELECT is((SELECT concat_ws(' ', staff_id, reference, money, detail, origin, peer_id, member_id, aside) FROM loyalty.entries WHERE account_id = :b AND kind = 'expire'), '', 'by an entry of nobody');
+SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
+SELECT is(loyalty.member_get(:merchant, 'B', 'B') ->> key, expected, 'member_get: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
+SELECT is((SELECT m ->> 'balance' FROM loyalty.member_list(:merchant, 'B') m), '120', 'member_list');
+SELECT is((SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.members WHERE client_id = 'B'), '120 70 220', 'loyalty.members');
+SELECT results_eq(format($$SELECT x ->> 'totalPoints', split_part(x ->> 'transactionid', '-', 2) FROM json_array_elements(loyalty.deposit(%s,
+	'[{"programId":"B","memberId":"B","amount":1,"comments":"x"},{"programId":"B","memberId":"B","amount":2,"comments":"x"}]')) x$$, :merchant),
+	$$VALUES ('121', '6'), ('123', '7')$$, 'it is not booked twice');
+
+-- --- arguments -------------------------------------------------------------------------------------------
+
+SELECT pg_temp.refuses(format('SELECT loyalty.expire_due(%s)', arguments), 'invalid_argument', 'expire_due: ' || arguments)
+FROM unnest(ARRAY['NULL', '1, 0', '1, -1', '1, 100001', '1, NULL']) arguments;
+SELECT is(loyalty.expire_due(:merchant, max_accounts), 0, 'nothing is due, of at most ' || max_accounts) FROM unnest('{1,100000}'::integer[]) max_accounts;
+SELECT is(loyalty.expire_due(1), 0, 'nobody has nothing due');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %L, ''-1'')', :merchant, :b, kind), 'invalid_argument', kind || ' cannot be posted') FROM unnest('{expire,mature}'::text[]) kind;
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.lots_of(%s)', arguments), 'unknown_account', 'lots_of: ' || what)
+FROM (VALUES (format('%s, 1', :merchant), 'no account'), (format('%s, %s', :other, :b), 'an account of another merchant')) v (arguments, what);
 
 -- --- at the end of the range ----------------------------------------------------------------------------
 
@@ -216,65 +308,6 @@ SELECT loyalty.open_account(:merchant, :program) AS full \gset
 SELECT pg_temp.post(:merchant, :full, kind, amount) FROM (VALUES ('deposit', '922337203685477'), ('redeem', '-922337203685000')) v (kind, amount) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', ''0.5808'')', :merchant, :full), 'balance_out_of_range', 'all that was ever earned has a range too');
 SELECT is(pg_temp.post(:merchant, :full, 'deposit', '0.5807'), '477.5807', 'within which it is exact');
-
--- --- against a simple model --------------------------------------------------------------------------------
-
--- Lots as rows, spent one by one.
-CREATE TEMP TABLE model (n serial, expires_at timestamptz, rest numeric);
-CREATE FUNCTION pg_temp.run(merchant bigint, account bigint, program text, steps integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-	gone numeric := 0;
-	dice integer;
-	amount numeric;
-	wanted numeric;
-	lot record;
-	seen text;
-	expected text;
-	what text;
-BEGIN
-	FOR i IN 1 .. steps LOOP
-		dice := floor(random() * 10);
-		amount := round((random() * 100)::numeric, 2) + 0.01;
-		what := 'nothing';
-		IF dice < 4 THEN
-			what := 'deposit ' || amount;
-			PERFORM loyalty.post(merchant, account, 'deposit', amount::loyalty.points);
-			INSERT INTO model (expires_at, rest) SELECT coalesce((SELECT max(l.expires_at) FROM loyalty.lot l WHERE l.account_id = account AND l.version = (SELECT max(version) FROM loyalty.entry e WHERE e.account_id = account)), 'infinity'), amount;
-		ELSIF dice < 7 THEN
-			SELECT coalesce(sum(rest), 0) INTO wanted FROM model WHERE expires_at > now();
-			amount := least(amount * 1.5, wanted);
-			what := 'redeem ' || amount;
-			IF amount > 0 THEN
-				PERFORM loyalty.post(merchant, account, 'redeem', (-amount)::loyalty.points);
-				FOR lot IN SELECT * FROM model WHERE expires_at > now() AND rest > 0 ORDER BY expires_at, n LOOP
-					UPDATE model m SET rest = m.rest - least(m.rest, amount) WHERE m.n = lot.n;
-					amount := amount - least(lot.rest, amount);
-				END LOOP;
-			END IF;
-		ELSIF dice < 8 THEN
-			what := 'days pass';
-			PERFORM pg_temp.pass(amount * interval '6 hours', account);
-			UPDATE model SET expires_at = expires_at - amount * interval '6 hours';
-		ELSIF dice < 9 THEN
-			PERFORM loyalty.configure_program(merchant, program, duration_value => (ARRAY[0, 5, 20, 40])[1 + floor(random() * 4)::integer]);
-		ELSE
-			what := 'expire_due';
-			PERFORM loyalty.expire_due(merchant);
-		END IF;
-		SELECT trim_scale(coalesce(sum(rest) FILTER (WHERE expires_at > now()), 0)) || ' ' || trim_scale(coalesce(sum(rest) FILTER (WHERE expires_at <= now()), 0)) INTO expected FROM model;
-		seen := pg_temp.has(account);
-		IF seen <> expected THEN
-			RETURN NEXT format('step %s, %s: %s instead of %s', i, what, seen, expected);
-			RETURN;
-		END IF;
-	END LOOP;
-END
-$$;
-SELECT pg_temp.program(:merchant, 'H', 'day', 20) AS program \gset
-SELECT loyalty.open_account(:merchant, :program) AS h \gset
-SELECT setseed(0.2018) \g /dev/null
-SELECT is_empty(format('SELECT pg_temp.run(%s, %s, ''H'', 600)', :merchant, :h), '600 steps end where a model does that knows each lot');
-SELECT cmp_ok((SELECT count(*) FROM loyalty.entries WHERE account_id = :h AND kind = 'expire'), '>', 10::bigint, 'many of them expired something');
 
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 

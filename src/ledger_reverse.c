@@ -81,10 +81,11 @@ undone_money(const Original *original)
 
 /*
  * The points that a part of the money stands for: what all money undone so far
- * stands for, less what of that was undone.  So parts sum exactly to the whole.
+ * stands for, rounded as the program rounds, less what of that was undone.  So
+ * parts sum exactly to the whole.
  */
 static ErrorId
-points_for_money(const Original *original, Points whole, Points money, Points *amount)
+points_for_money(const ProgramTerms *program, const Original *original, Points whole, Points money, Points *amount)
 {
 	Points		done = undone_money(original);
 	Points		due;
@@ -93,15 +94,17 @@ points_for_money(const Original *original, Points whole, Points money, Points *a
 		return ERR_INVALID_AMOUNT;
 	if (money > original->money - done)
 		return ERR_EXCEEDS_ORIGINAL;
-	if (!points_convert(whole, done + money, original->money, POINTS_DECIMALS, ROUNDING_HALF_UP, &due))
+	if (done + money == original->money)
+		due = whole;
+	else if (!points_convert(whole, done + money, original->money, program->decimals, program->rounding, &due))
 		return ERR_BALANCE_OUT_OF_RANGE;
-	*amount = Max(due - undone_points(original), 0);
+	*amount = Max(Min(due, whole) - undone_points(original), 0);
 	return ERR_NONE;
 }
 
 /* How many points of the original are meant. */
 static ErrorId
-amount_to_undo(const Posting *posting, const Original *original, Points *amount)
+amount_to_undo(Batch *batch, const Posting *posting, const Account *account, const Original *original, Points *amount)
 {
 	Points		whole = whole_of(original);
 	Points		left = whole - undone_points(original);
@@ -110,7 +113,7 @@ amount_to_undo(const Posting *posting, const Original *original, Points *amount)
 	if (posting->amount < 0 || (posting->amount > 0 && posting->has_money))
 		return ERR_INVALID_AMOUNT;
 	if (posting->has_money)
-		error = points_for_money(original, whole, posting->money, amount);
+		error = points_for_money(batch_terms(batch, account, batch->now)->program, original, whole, posting->money, amount);
 	else
 		*amount = posting->amount != 0 ? posting->amount : left;
 	if (error != ERR_NONE)
@@ -353,7 +356,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	first = find_reversal(original, reference);
 	if (first != NULL)
 		return answer_again(posting, first);
-	error = amount_to_undo(posting, original, &amount);
+	error = amount_to_undo(batch, posting, account, original, &amount);
 	if (error == ERR_NONE)
 		error = undo(batch, posting, account, original, amount, &added);
 	if (error != ERR_NONE)

@@ -2,7 +2,7 @@
  * plan_proof.h
  *		The statements of the proof.
  *
- * Included once, by plan.c, as a part of its table.
+ * Included once, by plan_statements.c, as a part of its table.
  */
 
 /* All of an entry, as stream_entry() reads it. */

@@ -210,7 +210,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
-		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at"
+		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at,"
+		" decimals, rounding"
 		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
@@ -274,6 +275,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT2ARRAYOID, DATEARRAYOID,
 			INT8ARRAYOID, BOOLARRAYOID, POINTSARRAY, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID}
 	},
+
+#include "plan_proof.h"
 
 	[PLAN_WALLET_FIND] = {
 		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2 AND active AND unit_active",

@@ -119,6 +119,9 @@ read_program(int64 merchant_id, int64 program_id)
 	program->has_ranks = plan_text(0, 11)[0] != '\0';
 	program->rules = DatumGetInt32(plan_datum(0, 12, &isnull));
 	program->rules_published_at = DatumGetTimestampTz(plan_datum(0, 13, &isnull));
+	program->decimals = DatumGetInt16(plan_datum(0, 14, &isnull));
+	if (!rounding_parse(plan_text(0, 15), &program->rounding))
+		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program_id);
 	return program;
 }
 

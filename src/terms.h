@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "points.h"
 #include "utils/date.h"
 
 /* What undoing an accrual does when its points were spent. */
@@ -31,6 +32,8 @@ typedef struct ProgramTerms
 	int			reinstatement_days;
 	int			rank_window_value;
 	char	   *rank_window_unit;
+	int			decimals;
+	Rounding	rounding;
 	Shortfall	shortfall;
 	bool		has_limits;
 	bool		has_ranks;

@@ -498,11 +498,14 @@ sub undone
 	};
 }
 
-# Points that so much of the money stands for, half a ten-thousandth being one.
+# Points that so much of the money stands for, with the two decimals that programs have; half of the last counts.
 sub share
 {
 	my ($points, $money, $of_money) = @_;
-	return Math::BigInt->new($points)->bmul($money)->bmul(2)->badd($of_money)->bdiv(2 * $of_money)->numify;
+	return $points if $money == $of_money;
+	my $last = 100;
+	my $due = Math::BigInt->new($points)->bmul($money)->bmul(2)->badd($of_money * $last)->bdiv(2 * $of_money * $last)->bmul($last)->numify;
+	return $due < $points ? $due : $points;
 }
 
 # How many points this part is of.

@@ -1,7 +1,7 @@
 -- Pooled accounts: a family that spends from one balance.
 
 -- The member's own points, after what is due, and nothing that is still open.
-CREATE FUNCTION loyalty.pool_move(merchant_id bigint, from_account bigint, to_account bigint, amount loyalty.points) RETURNS void
+CREATE FUNCTION loyalty.pool_move(merchant_id bigint, member_id bigint, from_account bigint, to_account bigint, amount loyalty.points) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	state record;
@@ -15,14 +15,15 @@ BEGIN
 		PERFORM loyalty.fail('invalid_argument', 'The member has held or pending points, or owes some: first settle these.');
 	END IF;
 	IF coalesce(amount, state.balance) OPERATOR(loyalty.>) '0'::loyalty.points THEN
-		PERFORM loyalty.transfer(merchant_id, from_account, to_account, amount);
+		-- who acts is told of a shared account only
+		PERFORM loyalty.transfer(merchant_id, from_account, to_account, amount, member_id => nullif(pool_move.member_id, from_account));
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, loyalty.points) IS
-'Part of loyalty.share_account() and loyalty.leave_account(): transfers amount points, or all (NULL). Errors: LY005 invalid_argument, and those of loyalty.transfer().';
-REVOKE ALL ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, loyalty.points) FROM PUBLIC;
-ALTER FUNCTION loyalty.pool_move(bigint, bigint, bigint, loyalty.points) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) IS
+'Part of loyalty.share_account() and loyalty.leave_account(): transfers amount points, or all (NULL), which counts as the member''s spending. Errors: LY005 invalid_argument, and those of loyalty.transfer().';
+REVOKE ALL ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) FROM PUBLIC;
+ALTER FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.share_account(merchant_id bigint, member_id bigint, with_member_id bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -51,14 +52,14 @@ BEGIN
 				 AND m.account_id = joining.account_id AND m.member_id <> joining.member_id) THEN
 		PERFORM loyalty.fail('invalid_argument', 'Others share the account of this member; they leave it first, with loyalty.leave_account().');
 	END IF;
-	PERFORM loyalty.pool_move(share_account.merchant_id, joining.account_id, host.account_id, NULL);
+	PERFORM loyalty.pool_move(share_account.merchant_id, joining.member_id, joining.account_id, host.account_id, NULL);
 	UPDATE loyalty.member m SET account_id = host.account_id
 	WHERE m.merchant_id = share_account.merchant_id AND m.member_id = share_account.member_id;
 	RETURN host.account_id;
 END
 $$;
 COMMENT ON FUNCTION loyalty.share_account(bigint, bigint, bigint) IS
-'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share.';
+'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LY003 balance_out_of_range, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.share_account(bigint, bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.share_account(bigint, bigint, bigint) OWNER TO loyalty_engine;
 
@@ -66,11 +67,20 @@ CREATE FUNCTION loyalty.leave_account(merchant_id bigint, member_id bigint, amou
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	leaving loyalty.member;
+	shared bigint;
 	own bigint;
 BEGIN
-	SELECT m.* INTO leaving FROM loyalty.member m
-	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
+	-- All who share the account are locked, so that the last two cannot both leave.
+	LOOP
+		SELECT m.account_id INTO shared FROM loyalty.member m
+		WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
+		PERFORM FROM loyalty.member m WHERE m.merchant_id = leave_account.merchant_id AND m.account_id = shared
+		ORDER BY m.member_id FOR NO KEY UPDATE;
+		SELECT m.* INTO leaving FROM loyalty.member m
+		WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
+		EXIT WHEN leaving.account_id IS NOT DISTINCT FROM shared;
+	END LOOP;
+	IF leaving.member_id IS NULL THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
 	IF amount IS NULL OR amount OPERATOR(loyalty.<) '0'::loyalty.points OR NOT EXISTS (
@@ -80,13 +90,13 @@ BEGIN
 		PERFORM loyalty.fail('invalid_argument', 'amount is not negative, and the member shares the account with others.');
 	END IF;
 	own := loyalty.open_account(leave_account.merchant_id, leaving.program_id);
-	PERFORM loyalty.pool_move(leave_account.merchant_id, leaving.account_id, own, leave_account.amount);
+	PERFORM loyalty.pool_move(leave_account.merchant_id, leaving.member_id, leaving.account_id, own, leave_account.amount);
 	UPDATE loyalty.member m SET account_id = own
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	RETURN own;
 END
 $$;
 COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) IS
-'Gives a member who shares an account one of their own, and returns it. amount: points that they take along. Errors: LY006 unknown_object, LY005 invalid_argument, LY001 insufficient_points.';
+'Gives a member who shares an account one of their own, and returns it. amount: points that they take along, those that expire first. Errors: LY006 unknown_object, LY005 invalid_argument, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) FROM PUBLIC;
 ALTER FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) OWNER TO loyalty_engine;

@@ -168,18 +168,6 @@ FROM (VALUES
 	(format('%s, ARRAY[%2$s, %2$s], ''{deposit}'', ''{{1,1}}''', :merchant, :d), 'amounts in two dimensions')) v (arguments, what);
 SELECT is(pg_temp.state_of(:d), '5 13', 'what was refused has posted nothing');
 
--- Many items, on few accounts and on many.
-CREATE TEMP TABLE crowd AS SELECT loyalty.open_account(:merchant, :program) AS id FROM generate_series(1, 500);
-SELECT results_eq(format($$
-	SELECT count(*), count(error), count(DISTINCT version), max(balance::numeric)
-	FROM loyalty.post_batch(%s, (SELECT array_agg(%s) FROM generate_series(1, 10000)), '{deposit}', (SELECT array_agg(0.5::loyalty.points) FROM generate_series(1, 10000)))$$, :merchant, :d),
-	'VALUES (10000::bigint, 0::bigint, 10000::bigint, 5013::numeric)', '10,000 items on one account');
-SELECT results_eq(format($$
-	SELECT count(*), count(error), max(version), max(balance::numeric)
-	FROM loyalty.post_batch(%s, (SELECT array_agg(id ORDER BY random()) FROM crowd, generate_series(1, 20)), '{accrue}', (SELECT array_agg(2::loyalty.points) FROM generate_series(1, 10000)))$$, :merchant),
-	'VALUES (10000::bigint, 0::bigint, 20::bigint, 40::numeric)', '10,000 items on 500 accounts, in any order');
-SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
-
 -- --- what verify() finds -----------------------------------------------------------------------
 
 -- x has a plain history, y has something of everything, z what it was sent.
@@ -413,6 +401,19 @@ SELECT set_eq($$SELECT split_part(f, ' / ', 1) FROM breaches, unnest(finds) f$$,
 	  SELECT replace(m[1], '''''', '''') FROM pg_proc, regexp_matches(prosrc, '^\s*SELECT ''((?:[^'']|'''')+)'',\s', 'gn') m WHERE oid = 'loyalty.verify(bigint)'::regprocedure$$,
 	'each invariant has been broken');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'all breaches are undone');
+
+-- --- many at once ---------------------------------------------------------------------------
+
+CREATE TEMP TABLE crowd AS SELECT loyalty.open_account(:merchant, :program) AS id FROM generate_series(1, 500);
+SELECT results_eq(format($$
+	SELECT count(*), count(error), count(DISTINCT version), max(balance::numeric)
+	FROM loyalty.post_batch(%s, (SELECT array_agg(%s) FROM generate_series(1, 10000)), '{deposit}', (SELECT array_agg(0.5::loyalty.points) FROM generate_series(1, 10000)))$$, :merchant, :d),
+	'VALUES (10000::bigint, 0::bigint, 10000::bigint, 5013::numeric)', '10,000 items on one account');
+SELECT results_eq(format($$
+	SELECT count(*), count(error), max(version), max(balance::numeric)
+	FROM loyalty.post_batch(%s, (SELECT array_agg(id ORDER BY random()) FROM crowd, generate_series(1, 20)), '{accrue}', (SELECT array_agg(2::loyalty.points) FROM generate_series(1, 10000)))$$, :merchant),
+	'VALUES (10000::bigint, 0::bigint, 20::bigint, 40::numeric)', '10,000 items on 500 accounts, in any order');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -146,25 +146,34 @@ check_sum(Verification *v, const char *what, int column, int128 sum)
 		verify_breach(v, INVARIANT_SUMS, NO_VERSION, "%s %s, entries say %s", what, points_text(stored), sum_text(sum));
 }
 
-/* An account that is not managed keeps no sums, and needs none. */
+/* Whether it has any of the columns of those that keep sums. */
+static bool
+has_sums(const Stream *account)
+{
+	for (int column = 7; column <= 12; column++)
+	{
+		if (stream_has(account, column))
+			return true;
+	}
+	return false;
+}
+
 static void
 check_sums(Verification *v)
 {
 	const Replay *replay = &v->replay;
 	bool		managed = stream_has(&v->accounts, 6);
 
+	if (!managed && has_sums(&v->accounts))
+	{
+		verify_breach(v, INVARIANT_SUMS, NO_VERSION, "keeps some sums, but not that of points earned");
+		return;
+	}
 	if (managed)
 		check_sum(v, "earned", 6, replay->earned);
 	check_sum(v, "expired", 7, replay->expired);
 	check_sum(v, "held", 8, replay->held);
 	check_sum(v, "pending", 9, replay->pending);
-	for (int column = 7; !managed && column <= 12; column++)
-	{
-		if (!stream_has(&v->accounts, column))
-			continue;
-		verify_breach(v, INVARIANT_SUMS, NO_VERSION, "has some of what only accounts with a sum of points earned have");
-		break;
-	}
 }
 
 static void

@@ -58,9 +58,10 @@ typedef struct OpenAside
  * What the entries of an account come to, up to the newest one looked at.
  *
  * An entry that was found broken says nothing about what comes after it: if
- * its hash is wrong, not even its balance is known (sound is false), and once
- * anything is wrong, what depends on all entries is not known (whole is false).
- * What is not known is not reported: one change is one finding.
+ * its version or its hash is wrong, not even its balance is known (sound is
+ * false), and once anything is wrong, what depends on all entries is not known
+ * (whole is false).  What is not known is not reported: one change is one
+ * finding.
  */
 typedef struct Replay
 {

@@ -334,8 +334,8 @@ verify_entry(Verification *v, const Entry *entry, bool as_written)
 	replay->version = entry->version;
 	replay->balance = entry->balance;
 	replay->posted_at = entry->posted_at;
-	/* after a gap there is nothing to compare with; what is stored is all there is */
-	replay->sound = sound || !follows;
+	replay->sound = sound;
+	/* after a gap, the next entry may go on as if this one were not there */
+	replay->computed = kept(v, replay->computed, follows ? computed : replay->hash);
 	replay->hash = kept(v, replay->hash, entry->hash);
-	replay->computed = kept(v, replay->computed, computed != NULL ? computed : replay->hash);
 }

@@ -33,7 +33,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 				 sum(e.amount::numeric) AS difference
 		  FROM loyalty.entry e
 		  WHERE (verify.merchant_id IS NULL OR e.merchant_id = verify.merchant_id) AND loyalty.entry_kind(e.kind) = 'transfer'
-		  GROUP BY 1, 2, 3) t
+		  GROUP BY 1, 2, 3, e.origin IS NULL) t
 	WHERE t.difference <> 0
 	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,

@@ -70,16 +70,17 @@ FROM unnest('{redeem,adjust}'::text[]) kind;
 
 -- --- points that expire ---------------------------------------------------------
 
-SELECT program_client_id AS expiring FROM loyalty.create_program(:merchant, 'Vence') \gset
-SELECT loyalty.configure_program(:merchant, :'expiring', duration_unit => 'day', duration_value => 10) \g /dev/null
-SELECT loyalty.open_account(:merchant, program_id) AS y FROM loyalty.program WHERE client_id = :'expiring' \gset
-SELECT pg_temp.post(:merchant, :y, kind, amount) FROM (VALUES ('deposit', '100'), ('accrue', '50'), ('redeem', '-30')) v (kind, amount) \g /dev/null
-UPDATE loyalty.lot SET expires_at = now() - interval '1 day' WHERE account_id = :y AND version = 1;
-UPDATE loyalty.account SET next_expiry = now() - interval '1 day' WHERE account_id = :y;
-SELECT results_eq(format('SELECT balance::text, expired::text, earned::text FROM loyalty.balances WHERE account_id = %s', :y), $$VALUES ('50', '70', '150')$$, 'what is past its date is no balance');
-SELECT is(loyalty.expire_due(:merchant), 1, 'it is booked');
-SELECT results_eq(format('SELECT kind, amount::text, balance::text, reference IS NULL FROM loyalty.entries WHERE account_id = %s AND version = 4', :y), $$VALUES ('expire', '-70', '50', true)$$, 'by an entry');
-SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''expire'', ''-1'')', :merchant, :y), 'invalid_argument', 'that nobody can ask for');
+SELECT program_client_id AS expiring, program_id AS expiring_program FROM loyalty.create_program(:merchant, 'Vence') \gset
+SELECT loyalty.configure_program(:merchant, :'expiring', duration_unit => 'day', duration_value => 10, shortfall => 'negative') \g /dev/null
+SELECT loyalty.open_account(:merchant, :expiring_program) AS late \gset
+SELECT loyalty.post(:merchant, :late, 'deposit', '70', expires_at => clock_timestamp() + interval '0.1 seconds') \g /dev/null
+SELECT pg_temp.post(:merchant, :late, 'accrue', '50') \g /dev/null
+SELECT pg_sleep(extract(epoch FROM max(u.expires_at) - clock_timestamp()) + 0.01) FROM loyalty.entry e, loyalty.unnest_lots(e.lots) u
+WHERE account_id = :late AND version = 1 \g /dev/null
+SELECT results_eq(format('SELECT balance::text, expired::text FROM loyalty.account_state(%s, %s, clock_timestamp())', :merchant, :late), $$VALUES ('50', '70')$$, 'what is past its date is no balance');
+SELECT is(pg_temp.post(:merchant, :late, 'redeem', '-1'), '4 49', 'it is booked before anything else');
+SELECT results_eq(format('SELECT kind, amount::text, balance::text, reference IS NULL FROM loyalty.entries WHERE account_id = %s AND version = 3', :late), $$VALUES ('expire', '-70', '50', true)$$, 'by an entry');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''expire'', ''-1'')', :merchant, :late), 'invalid_argument', 'that nobody can ask for');
 
 -- --- what an entry says ------------------------------------------------------------
 
@@ -88,8 +89,9 @@ SELECT results_eq(format('SELECT kind, amount::text, balance::text, money::text,
 	$$VALUES ('accrue', '1.5', '1.5', '15.01', 'ticket ñ', 7::bigint, true)$$, 'an entry keeps what it was posted with');
 SELECT results_eq(format('SELECT money IS NULL, reference IS NULL, staff_id IS NULL FROM loyalty.entries WHERE account_id = %s AND version = 1', :a),
 	'VALUES (true, true, true)', 'and nothing else');
-SELECT results_eq('SELECT i, loyalty.entry_kind(i::smallint) FROM generate_series(0, 9) i WHERE loyalty.entry_kind(i::smallint) IS NOT NULL ORDER BY i',
-	$$VALUES (1, 'accrue'), (2, 'deposit'), (3, 'redeem'), (4, 'adjust'), (5, 'expire')$$, 'the kinds have names');
+SELECT results_eq('SELECT i, loyalty.entry_kind(i::smallint) FROM generate_series(0, 12) i WHERE loyalty.entry_kind(i::smallint) IS NOT NULL ORDER BY i',
+	$$VALUES (1, 'accrue'), (2, 'deposit'), (3, 'redeem'), (4, 'adjust'), (5, 'expire'), (6, 'hold'), (7, 'capture'), (8, 'release'), (9, 'mature'), (10, 'reverse'), (11, 'transfer')$$,
+	'the kinds have names');
 SELECT is(loyalty.entry_kind(32767::smallint), NULL, 'other numbers have none');
 
 -- --- several calls in one statement ---------------------------------------------------
@@ -166,7 +168,242 @@ FROM (VALUES
 	(format('%s, ARRAY[%2$s, %2$s], ''{deposit}'', ''{{1,1}}''', :merchant, :d), 'amounts in two dimensions')) v (arguments, what);
 SELECT is(pg_temp.state_of(:d), '5 13', 'what was refused has posted nothing');
 
--- Many items, on few accounts and on many.
+-- --- what verify() finds -----------------------------------------------------------------------
+
+-- x has a plain history, y has something of everything, z what it was sent.
+SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
+SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Cliente', :staff) AS member \gset
+SELECT account_id AS x FROM loyalty.member WHERE member_id = :member \gset
+SELECT loyalty.post(:merchant, :x, 'deposit', '100', 'ñ', :staff) \g /dev/null
+SELECT loyalty.post(:merchant, :x, 'redeem', '-30', 'v', :staff, '15.01') \g /dev/null
+SELECT loyalty.post(:merchant, :x, 'accrue', '5') \g /dev/null
+SELECT loyalty.reverse(:merchant, :x, 2, 'todo') \g /dev/null
+SELECT loyalty.open_account(:merchant, :expiring_program) AS y \gset
+SELECT loyalty.open_account(:merchant, :expiring_program) AS z \gset
+SELECT loyalty.post(:merchant, :y, 'deposit', '100', expires_at => '2099-01-01Z') \g /dev/null
+SELECT loyalty.post(:merchant, :y, 'accrue', '50', money => '500', expires_at => '2099-02-01Z') \g /dev/null
+SELECT loyalty.post(:merchant, :y, 'deposit', '10', expires_at => 'infinity') \g /dev/null
+SELECT loyalty.post(:merchant, :y, 'redeem', '-30') \g /dev/null
+SELECT loyalty.hold(:merchant, :y, '80', expires_at => '2098-01-01Z') \g /dev/null
+SELECT loyalty.capture(:merchant, :y, 5, '20') \g /dev/null
+SELECT loyalty.release(:merchant, :y, 5, '10') \g /dev/null
+SELECT loyalty.post(:merchant, :y, 'accrue', '40', available_at => '2098-06-01Z', expires_at => '2099-03-01Z') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, 2, 'parte', '20') \g /dev/null
+SELECT loyalty.transfer(:merchant, :y, :z, '5') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, 4, 'parte', '10') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, 8, 'parte', '15') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, 10, 'vuelve', '2') \g /dev/null
+SELECT loyalty.capture(:merchant, :y, 5) \g /dev/null
+SELECT is(pg_temp.state_of(:y), '14 47', 'an account with a history');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'which is sound');
+
+-- The content of an entry as its hash is of it, by SQL's own functions.
+CREATE CAST (loyalty.lots AS bytea) WITHOUT FUNCTION;
+CREATE CAST (bytea AS loyalty.lots) WITHOUT FUNCTION;
+CREATE FUNCTION pg_temp.text_bytes(b bytea) RETURNS bytea LANGUAGE sql AS 'SELECT coalesce(int4send(length(b)) || b, '''')';
+CREATE FUNCTION pg_temp.content(e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$
+	SELECT int8send(e.merchant_id) || int8send(e.account_id) || loyalty.points_send(e.amount) || int2send(e.kind)
+		|| int2send(((e.staff_id IS NOT NULL)::integer + (e.money IS NOT NULL)::integer * 2 + (e.aside IS NOT NULL)::integer * 4
+			+ (e.origin IS NOT NULL)::integer * 8 + (e.peer_id IS NOT NULL)::integer * 16 + (e.member_id IS NOT NULL)::integer * 32
+			+ (e.rules IS NOT NULL)::integer * 64 + (e.reference IS NOT NULL)::integer * 128 + (e.detail IS NOT NULL)::integer * 256
+			+ (e.lots IS NOT NULL)::integer * 512)::smallint)
+		|| coalesce(int8send(e.staff_id), '') || coalesce(loyalty.points_send(e.money), '') || coalesce(loyalty.points_send(e.aside), '')
+		|| coalesce(int8send(e.origin), '') || coalesce(int8send(e.peer_id), '') || coalesce(int8send(e.member_id), '')
+		|| coalesce(int8send(e.rules::bigint), '') || pg_temp.text_bytes(convert_to(e.reference, 'UTF8'))
+		|| pg_temp.text_bytes(convert_to(e.detail::text, 'UTF8')) || pg_temp.text_bytes(e.lots::bytea)
+$$;
+-- Hash the entries of an account again, as an engine would that made a mistake.
+CREATE FUNCTION pg_temp.rehash(account bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	e loyalty.entry;
+	h bytea := '';
+BEGIN
+	FOR e IN SELECT * FROM loyalty.entry WHERE account_id = rehash.account ORDER BY version LOOP
+		h := sha256(h || int8send(e.version) || loyalty.points_send(e.balance) || timestamptz_send(e.posted_at) || pg_temp.content(e));
+		UPDATE loyalty.entry SET hash = h WHERE account_id = rehash.account AND version = e.version;
+	END LOOP;
+	UPDATE loyalty.account SET hash = h WHERE account_id = rehash.account;
+END
+$$;
+CREATE TEMP TABLE hashes AS SELECT account_id, version, hash FROM loyalty.entry WHERE account_id IN (:x, :y, :z, :late);
+SELECT pg_temp.rehash(account_id) FROM (SELECT DISTINCT account_id FROM hashes) a \g /dev/null
+SELECT results_eq('SELECT account_id, version, hash FROM hashes ORDER BY 1, 2',
+	'SELECT account_id, version, hash FROM loyalty.entry JOIN (SELECT DISTINCT account_id FROM hashes) a USING (account_id) ORDER BY 1, 2',
+	'entries have the hashes that their description says');
+
+-- What verify() says of a merchant after a statement that is then undone:
+-- "invariant / account / version", with the names of the accounts above.  Of
+-- these the hashes are made right again before verify() looks, if so told.
+CREATE TEMP TABLE names AS SELECT * FROM (VALUES (:x, 'x'), (:y, 'y'), (:z, 'z')) v (id, name);
+CREATE FUNCTION pg_temp.found(breach text, hashed text, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	rows text[];
+BEGIN
+	BEGIN
+		EXECUTE breach;
+		PERFORM pg_temp.rehash(id) FROM names WHERE name = hashed;
+		SELECT array_agg(concat_ws(' / ', v.invariant, coalesce(n.name, v.broken_account_id::text), v.broken_version))
+		INTO rows FROM loyalty.verify(only_merchant) v LEFT JOIN names n ON n.id = v.broken_account_id;
+		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
+	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
+		RETURN QUERY SELECT unnest(rows);
+	END;
+END
+$$;
+
+\set balances 'an entry''s balance is the one before plus its amount'
+\set newest 'an account has the balance and the version of its newest entry'
+\set hash 'an entry has the hash of what it says and of the entry before'
+\set versions 'versions count 1, 2, 3 … without gaps'
+\set kinds 'an entry moves what entries of its kind move'
+\set times 'entries are in the order of their time'
+\set negative 'no balance is negative but after points were taken back'
+\set readable 'lots can be read'
+\set lots 'an entry has the lots that it moved'
+\set part 'lots are part of the balance'
+\set aside 'what is taken of points set aside was there'
+\set left_aside 'what is still set aside is what entries left of it'
+\set undone 'what is said to be undone was undone by an entry'
+\set parts 'no more of an entry is undone than there was'
+\set sums 'an account has the sums of its entries'
+\set account_lots 'an account has the lots that its entries left'
+\set due 'nothing is due before the account says'
+\set transfers 'what one account sends another receives'
+\set member_account 'a member''s account exists and is of the member''s program'
+\set program_exists 'an account''s program exists'
+\set answers 'a request with an idempotency key has its answer'
+\set owners 'what belongs to a merchant belongs to one that exists'
+
+CREATE TEMP TABLE breaches (what text, hashed text, breach text, finds text[]);
+INSERT INTO breaches
+SELECT what, hashed, replace(replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y), 'OF z', 'WHERE account_id = ' || :z),
+	finds FROM (VALUES
+	('an amount is changed', '', 'UPDATE ENTRY n amount = ''-31'' OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
+	('a balance is changed', '', 'UPDATE ENTRY n balance = ''71'' OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
+	('a hash is changed', '', 'UPDATE ENTRY n hash = sha256(hash) OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
+	('the newest hash is changed', '', 'UPDATE ENTRY n hash = sha256(hash) OF x AND version = 4', ARRAY[:'hash' || ' / x / 4']),
+	('a hash is made to fit what was changed', '',
+		'UPDATE loyalty.entry e SET reference = ''w'', hash = sha256(b.hash || int8send(2) || loyalty.points_send(e.balance) || timestamptz_send(e.posted_at)
+			|| pg_temp.content(row(e.merchant_id, e.account_id, 2, e.amount, e.balance, e.posted_at, e.staff_id, e.money, e.aside, e.origin, e.peer_id, e.member_id, e.rules, e.kind, ''w'', e.detail, e.lots, '''')::loyalty.entry))
+		FROM loyalty.entry b WHERE e.account_id = b.account_id AND e.version = 2 AND b.version = 1 AND b.account_id = ' || :x, ARRAY[:'hash' || ' / x / 3']),
+	('an amount is wrong', 'x', 'UPDATE ENTRY n amount = ''-31'' OF x AND version = 2', ARRAY[:'balances' || ' / x / 2']),
+	('a first amount is wrong', 'x', 'UPDATE ENTRY n amount = ''101'' OF x AND version = 1', ARRAY[:'balances' || ' / x / 1']),
+	('a balance is wrong', 'x', 'UPDATE ENTRY n balance = ''71'' OF x AND version = 2', ARRAY[:'balances' || ' / x / 2', :'balances' || ' / x / 3']),
+	('amounts come to more than fits', 'x', 'UPDATE ENTRY n amount = ''922337203685477.5807'', kind = 2 OF x AND version = 2', ARRAY[:'balances' || ' / x / 2']),
+	('the newest amount and balance are wrong', 'x', 'UPDATE ENTRY n amount = ''31'', balance = ''106'' OF x AND version = 4', ARRAY[:'undone' || ' / x / 2', :'newest' || ' / x / 4']),
+	('an entry is deleted', '', 'DELETE FROM loyalty.entry OF x AND version = 2', ARRAY[:'versions' || ' / x / 3']),
+	('the first entry is deleted', '', 'DELETE FROM loyalty.entry OF x AND version = 1', ARRAY[:'versions' || ' / x / 2']),
+	('the newest entry is deleted', '', 'DELETE FROM loyalty.entry OF x AND version = 4', ARRAY[:'undone' || ' / x / 2', :'newest' || ' / x / 3']),
+	('all entries are deleted', '', 'DELETE FROM loyalty.entry OF x', ARRAY[:'undone' || ' / x / 2', :'newest' || ' / x']),
+	('an entry is added', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash)
+		SELECT merchant_id, account_id, 5, ''5'', ''110'', clock_timestamp(), kind, hash FROM loyalty.entry OF x AND version = 1', ARRAY[:'hash' || ' / x / 5', :'newest' || ' / x / 5']),
+	('an entry is added, with its hash', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash)
+		SELECT merchant_id, account_id, 5, ''5'', ''110'', clock_timestamp(), kind, hash FROM loyalty.entry OF x AND version = 1', ARRAY[:'newest' || ' / x / 5']),
+	('an entry is added with a gap', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash)
+		SELECT merchant_id, account_id, 6, ''5'', ''110'', clock_timestamp(), kind, hash FROM loyalty.entry OF x AND version = 1', ARRAY[:'versions' || ' / x / 6', :'newest' || ' / x / 6']),
+	('an entry is of version 0', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash)
+		SELECT merchant_id, account_id, 0, ''0'', ''0'', posted_at, kind, '''' FROM loyalty.entry OF x AND version = 1', ARRAY[:'versions' || ' / x / 0']),
+	('entries are of the ends of the range', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, aside, origin, hash)
+		SELECT merchant_id, account_id, v, ''-922337203685477.5808'', ''-922337203685477.5808'', posted_at, 11, ''-922337203685477.5808'', v, ''''
+		FROM loyalty.entry, unnest(''{-9223372036854775808,9223372036854775807}''::bigint[]) v OF x AND version = 1',
+		ARRAY[:'versions' || ' / x', :'versions' || ' / x / 1', :'versions' || ' / x / 9223372036854775807', :'newest' || ' / x / 9223372036854775807', :'transfers' || ' / x']),
+	('an entry goes to another account', '', 'UPDATE ENTRY n account_id = 42 OF x AND version = 3',
+		ARRAY[:'versions' || ' / 42 / 3', :'newest' || ' / 42 / 3', :'versions' || ' / x / 4']),
+	('time runs back', 'x', 'UPDATE ENTRY n posted_at = posted_at - interval ''1 hour'' OF x AND version = 2', ARRAY[:'times' || ' / x / 2']),
+	('an entry is of the future', 'x', 'UPDATE ENTRY n posted_at = posted_at + interval ''1 hour'' OF x AND version = 1', ARRAY[:'times' || ' / x / 2']),
+	('a redemption becomes a deposit', 'x', 'UPDATE ENTRY n kind = 2 OF x AND version = 2', ARRAY[:'kinds' || ' / x / 2']),
+	('a deposit becomes a redemption', 'x', 'UPDATE ENTRY n kind = 3 OF x AND version = 1', ARRAY[:'kinds' || ' / x / 1']),
+	('a kind that there is not', 'x', 'UPDATE ENTRY n kind = 99 OF x AND version = 3', ARRAY[:'kinds' || ' / x / 3']),
+	('a deposit goes on with something', 'x', 'UPDATE ENTRY n origin = 2 OF x AND version = 3', ARRAY[:'kinds' || ' / x / 3']),
+	('a redemption sets something aside', 'x', 'UPDATE ENTRY n aside = ''30'' OF x AND version = 2', ARRAY[:'kinds' || ' / x / 2']),
+	('a hold goes to somebody', 'y', 'UPDATE ENTRY n peer_id = 42 OF y AND version = 5', ARRAY[:'kinds' || ' / y / 5']),
+	('a capture is of a later hold', 'y', 'UPDATE ENTRY n origin = 6 OF y AND version = 6', ARRAY[:'kinds' || ' / y / 6']),
+	('a transfer goes nowhere', 'y', 'UPDATE ENTRY n peer_id = NULL OF y AND version = 10', ARRAY[:'kinds' || ' / y / 10', :'transfers' || ' / y', :'transfers' || ' / y']),
+	('a history below zero', 'x', 'WITH e AS (UPDATE ENTRY n amount = CASE version WHEN 1 THEN ''10'' ELSE amount::text END::loyalty.points, balance = (balance::numeric - 90)::loyalty.points OF x)
+		UPDATE loyalty.account SET balance = ''15'' OF x', ARRAY[:'negative' || ' / x / 2']),
+	('a balance out of nowhere', '', 'UPDATE loyalty.account SET balance = ''1000'' OF x', ARRAY[:'newest' || ' / x / 4']),
+	('a version out of nowhere', '', 'UPDATE loyalty.account SET version = 5 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('another hash in the account', '', 'UPDATE loyalty.account SET hash = sha256(hash) OF x', ARRAY[:'newest' || ' / x / 4']),
+	('another time in the account', '', 'UPDATE loyalty.account SET posted_at = posted_at + interval ''1 second'' OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account without entries has points', '', format('INSERT INTO loyalty.account (merchant_id, account_id, program_id, balance) VALUES (%s, 42, %s, ''1'')', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account without entries has a hash', '', format('INSERT INTO loyalty.account (merchant_id, account_id, program_id, hash) VALUES (%s, 42, %s, ''x'')', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account is deleted', '', 'DELETE FROM loyalty.account OF x', ARRAY[:'newest' || ' / x / 4', :'member_account' || ' / x']),
+	('an account changes its program', '', format('UPDATE loyalty.account SET program_id = %s OF x', :second_program), ARRAY[:'member_account' || ' / x']),
+	('a member changes its program', '', format('UPDATE loyalty.member SET program_id = %s OF x', :second_program), ARRAY[:'member_account' || ' / x']),
+	('an account is of no program', '', 'UPDATE loyalty.account SET program_id = 42 OF x', ARRAY[:'member_account' || ' / x', :'program_exists' || ' / x']),
+	('lots of an entry are damaged', '', 'UPDATE ENTRY n lots = ''\xff''::bytea::loyalty.lots OF y AND version = 4', ARRAY[:'hash' || ' / y / 4']),
+	('lots of an entry are damaged, with its hash', 'y', 'UPDATE ENTRY n lots = ''\xff''::bytea::loyalty.lots OF y AND version = 4', ARRAY[:'readable' || ' / y / 4']),
+	('lots of an account are cut off', '', 'UPDATE loyalty.account SET lots = substr(lots::bytea, 1, 7)::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
+	('points that count for a rank are damaged', '', 'UPDATE loyalty.account SET qualifying = ''\xff''::bytea::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
+	('lots of points set aside are damaged', '', 'UPDATE loyalty.aside SET lots = ''\xff''::bytea::loyalty.lots OF y AND version = 8', ARRAY[:'readable' || ' / y / 8']),
+	('points are spent that expire later', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=30}'' OF y AND version = 4', ARRAY[:'lots' || ' / y / 4']),
+	('points are spent that there are not', 'y', 'UPDATE ENTRY n lots = ''{2099-01-01T00:00:00Z=31}'' OF y AND version = 4', ARRAY[:'lots' || ' / y / 4']),
+	('points are spent without lots', 'y', 'UPDATE ENTRY n lots = NULL OF y AND version = 4', ARRAY[:'lots' || ' / y / 4']),
+	('more points expire than are added', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=50.0001}'' OF y AND version = 2', ARRAY[:'lots' || ' / y / 2']),
+	('lots come to more than fits', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=922337203685477.5807}'' OF y AND version = 2', ARRAY[:'lots' || ' / y / 2']),
+	('later points of a hold are spent', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=20}'' OF y AND version = 6', ARRAY[:'lots' || ' / y / 6']),
+	('fewer points of a hold come back', 'y', 'UPDATE ENTRY n lots = NULL OF y AND version = 7', ARRAY[:'lots' || ' / y / 7']),
+	('points are taken back from other lots', 'y', 'UPDATE ENTRY n lots = ''{2099-01-01T00:00:00Z=20}'' OF y AND version = 9', ARRAY[:'lots' || ' / y / 9']),
+	('points are taken back and their lots stay', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=1}'' OF y AND version = 9', ARRAY[:'part' || ' / y / 9']),
+	('more is captured than is held', 'y', 'UPDATE ENTRY n aside = ''-81'' OF y AND version = 6', ARRAY[:'aside' || ' / y / 6']),
+	('a deposit is captured', 'y', 'UPDATE ENTRY n origin = 1 OF y AND version = 6', ARRAY[:'aside' || ' / y / 6']),
+	('pending points are captured', 'y', 'UPDATE ENTRY n origin = 8 OF y AND version = 14', ARRAY[:'aside' || ' / y / 14']),
+	('less is left of a hold', '', 'UPDATE loyalty.aside SET remaining = ''1'' OF y AND version = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('more is left pending', '', 'UPDATE loyalty.aside SET remaining = ''25.0001'' OF y AND version = 8', ARRAY[:'left_aside' || ' / y / 8']),
+	('other points are left pending', '', 'UPDATE loyalty.aside SET lots = NULL OF y AND version = 8', ARRAY[:'left_aside' || ' / y / 8']),
+	('a hold is larger', '', 'UPDATE loyalty.aside SET amount = ''81'' OF y AND version = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('a hold is not one', '', 'UPDATE loyalty.aside SET kind = 2 OF y AND version = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('a hold is gone', '', 'DELETE FROM loyalty.aside OF y AND version = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('a hold is of no entry', '', 'INSERT INTO loyalty.aside (merchant_id, account_id, version, kind, amount, remaining) SELECT merchant_id, account_id, v, 6, ''1'', ''1'' FROM loyalty.account, unnest(''{0,7,99}''::bigint[]) v OF y',
+		ARRAY[:'left_aside' || ' / y / 0', :'left_aside' || ' / y / 7', :'left_aside' || ' / y / 99']),
+	('a refund is not noted', '', 'DELETE FROM loyalty.reversal OF y AND version = 2', ARRAY[:'undone' || ' / y / 9']),
+	('the refund of a transfer is not noted', '', 'DELETE FROM loyalty.reversal OF y AND version = 10', ARRAY[:'undone' || ' / y / 13']),
+	('a refund is of another entry', '', 'UPDATE loyalty.reversal SET reversed_by = 11 OF y AND version = 2', ARRAY[:'undone' || ' / y / 2']),
+	('a refund is of no entry', '', 'UPDATE loyalty.reversal SET reversed_by = 9223372036854775807 OF y AND version = 2', ARRAY[:'undone' || ' / y / 2']),
+	('what was refunded is no entry', '', 'UPDATE loyalty.reversal SET version = 99 OF y AND version = 2', ARRAY[:'undone' || ' / y / 99']),
+	('a refund has another reference', '', 'UPDATE loyalty.reversal SET reference = ''otra'' OF y AND version = 2', ARRAY[:'undone' || ' / y / 2']),
+	('a refund is of money too', '', 'UPDATE loyalty.reversal SET money = ''200'' OF y AND version = 2', ARRAY[:'undone' || ' / y / 2']),
+	('more is refunded than was taken back', '', 'UPDATE loyalty.reversal SET amount = ''21'' OF y AND version = 2', ARRAY[:'undone' || ' / y / 2']),
+	('more is refunded than was given back', '', 'UPDATE loyalty.reversal SET amount = ''11'' OF y AND version = 4', ARRAY[:'undone' || ' / y / 4']),
+	('less is refunded than came back', '', 'UPDATE loyalty.reversal SET amount = ''1'' OF y AND version = 10', ARRAY[:'undone' || ' / y / 10']),
+	('a refund is negative', '', 'UPDATE loyalty.reversal SET amount = ''-10'' OF y AND version = 4', ARRAY[:'undone' || ' / y / 4']),
+	('a refund is answered otherwise', '', 'UPDATE loyalty.reversal SET balance = ''1'' OF y AND version = 4', ARRAY[:'undone' || ' / y / 4']),
+	('a deposit is refunded and was a correction', 'x', 'UPDATE ENTRY n kind = 4 OF x AND version = 2', ARRAY[:'undone' || ' / x / 2']),
+	('more is refunded than was spent', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, origin, reference, hash)
+			SELECT merchant_id, account_id, 5, amount, ''135'', posted_at, kind, origin, ''más'', hash FROM loyalty.entry OF x AND version = 4;
+		INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, balance)
+			SELECT merchant_id, account_id, 2, ''más'', 5, ''30'', ''135'' FROM loyalty.entry OF x AND version = 4;
+		UPDATE loyalty.account SET version = 5, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
+	('an account earned more than its entries', '', 'UPDATE loyalty.account SET earned = ''140.0001'' OF y', ARRAY[:'sums' || ' / y']),
+	('an account expired', '', 'UPDATE loyalty.account SET expired = ''1'' OF y', ARRAY[:'sums' || ' / y']),
+	('more is held', '', 'UPDATE loyalty.account SET held = ''0.0001'' OF y', ARRAY[:'sums' || ' / y']),
+	('less is pending', '', 'UPDATE loyalty.account SET pending = ''24'' OF y', ARRAY[:'sums' || ' / y']),
+	('an account that is not managed has a sum', '', 'UPDATE loyalty.account SET held = ''0'' OF x', ARRAY[:'sums' || ' / x']),
+	('an account is managed no more', '', 'UPDATE loyalty.account SET earned = NULL OF y', ARRAY[:'sums' || ' / y']),
+	('an accrual becomes a correction', 'y', 'UPDATE ENTRY n kind = 4 OF y AND version = 3', ARRAY[:'sums' || ' / y']),
+	('an account has no lots', '', 'UPDATE loyalty.account SET lots = NULL OF y', ARRAY[:'account_lots' || ' / y']),
+	('points of an account expire later', '', 'UPDATE loyalty.account SET lots = ''{2099-01-01T00:00:00Z=7,2099-02-02T00:00:00Z=30}'' OF y', ARRAY[:'account_lots' || ' / y']),
+	('something is due and the account does not say so', '', 'UPDATE loyalty.account SET due_at = ''2098-06-01 00:00:01Z'' OF y', ARRAY[:'due' || ' / y']),
+	('nothing is due to the account', '', 'UPDATE loyalty.account SET due_at = NULL OF y', ARRAY[:'due' || ' / y']),
+	('a transfer never came', '', 'DELETE FROM loyalty.entry OF z;
+		UPDATE loyalty.account SET version = 0, balance = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
+	('an idempotency key without answer', '', 'UPDATE loyalty.request SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY[:'answers']),
+	('a key of nobody', '', 'INSERT INTO loyalty.api_key (key_hash, merchant_id) VALUES (sha256(''''), 42)', ARRAY[:'owners']),
+	('a request of nobody', '', 'INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint, answer) VALUES (42, ''k'', sha256(''''), ''1'')', ARRAY[:'owners']),
+	('a message of nobody', '', 'UPDATE loyalty.message SET merchant_id = 42', ARRAY[:'owners'])
+) v (what, hashed, breach, finds);
+
+SELECT bag_eq(format('SELECT pg_temp.found(%L, %L)', breach, hashed), finds, 'verify() finds: ' || what) FROM breaches;
+SELECT bag_eq(format('SELECT pg_temp.found(%L, %L, %s)', breach, hashed, :merchant), finds, 'of the merchant: ' || what) FROM breaches WHERE what NOT LIKE '% of nobody';
+SELECT is_empty(format('SELECT pg_temp.found(%L, %L, %s)', breach, hashed, :other), 'not of another merchant: ' || what) FROM breaches;
+SELECT set_eq($$SELECT split_part(f, ' / ', 1) FROM breaches, unnest(finds) f$$,
+	$$SELECT invariant FROM loyalty.ledger_invariants() UNION
+	  SELECT replace(m[1], '''''', '''') FROM pg_proc, regexp_matches(prosrc, '^\s*SELECT ''((?:[^'']|'''')+)'',\s', 'gn') m WHERE oid = 'loyalty.verify(bigint)'::regprocedure$$,
+	'each invariant has been broken');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'all breaches are undone');
+
+-- --- many at once ---------------------------------------------------------------------------
+
 CREATE TEMP TABLE crowd AS SELECT loyalty.open_account(:merchant, :program) AS id FROM generate_series(1, 500);
 SELECT results_eq(format($$
 	SELECT count(*), count(error), count(DISTINCT version), max(balance::numeric)
@@ -177,103 +414,6 @@ SELECT results_eq(format($$
 	FROM loyalty.post_batch(%s, (SELECT array_agg(id ORDER BY random()) FROM crowd, generate_series(1, 20)), '{accrue}', (SELECT array_agg(2::loyalty.points) FROM generate_series(1, 10000)))$$, :merchant),
 	'VALUES (10000::bigint, 0::bigint, 20::bigint, 40::numeric)', '10,000 items on 500 accounts, in any order');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
-
--- --- what verify() finds -----------------------------------------------------------------------
-
-SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
-SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Cliente', :staff) AS member \gset
-SELECT account_id AS x FROM loyalty.member WHERE member_id = :member \gset
-SELECT pg_temp.post(:merchant, :x, kind, amount) FROM (VALUES ('deposit', '100'), ('redeem', '-30'), ('accrue', '5')) v (kind, amount) \g /dev/null
-
--- What verify() says of a merchant after a statement that is then undone:
--- "invariant / version", of the account x unless another is named.
-CREATE FUNCTION pg_temp.found(breach text, x bigint, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-	rows text[];
-BEGIN
-	BEGIN
-		EXECUTE breach;
-		SELECT array_agg(v.invariant || CASE WHEN v.broken_account_id = x THEN ' / x' WHEN v.broken_account_id IS NOT NULL THEN ' / ' || v.broken_account_id ELSE '' END
-						 || coalesce(' / ' || v.broken_version, ''))
-		INTO rows FROM loyalty.verify(only_merchant) v;
-		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
-	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
-		RETURN QUERY SELECT unnest(rows);
-	END;
-END
-$$;
-
-CREATE TEMP TABLE breaches (what text, breach text, finds text[]);
-INSERT INTO breaches
-SELECT what, replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y),
-	string_to_array(replace(array_to_string(finds, '|'), '/ y', '/ ' || :y), '|') FROM (VALUES
-	('an amount is changed', 'UPDATE ENTRY n amount = ''-31'' OF x AND version = 2', ARRAY['an entry''s balance is the one before plus its amount / x / 2']),
-	('a first amount is changed', 'UPDATE ENTRY n amount = ''101'' OF x AND version = 1', ARRAY['an entry''s balance is the one before plus its amount / x / 1']),
-	('a balance is changed', 'UPDATE ENTRY n balance = ''71'' OF x AND version = 2',
-		ARRAY['an entry''s balance is the one before plus its amount / x / 2', 'an entry''s balance is the one before plus its amount / x / 3']),
-	('the newest amount and balance are changed', 'UPDATE ENTRY n amount = ''6'', balance = ''76'' OF x AND version = 3',
-		ARRAY['an account has the balance and the version of its newest entry / x / 3']),
-	('an entry is deleted', 'DELETE FROM loyalty.entry OF x AND version = 2',
-		ARRAY['versions count 1, 2, 3 … without gaps / x / 3', 'an entry''s balance is the one before plus its amount / x / 3']),
-	('the first entry is deleted', 'DELETE FROM loyalty.entry OF x AND version = 1',
-		ARRAY['versions count 1, 2, 3 … without gaps / x / 2', 'an entry''s balance is the one before plus its amount / x / 2']),
-	('the newest entry is deleted', 'DELETE FROM loyalty.entry OF x AND version = 3', ARRAY['an account has the balance and the version of its newest entry / x / 2']),
-	('all entries are deleted', 'DELETE FROM loyalty.entry OF x', ARRAY['an account has the balance and the version of its newest entry / x']),
-	('an entry is added', 'INSERT INTO loyalty.entry SELECT merchant_id, account_id, 4, ''5'', ''80'', posted_at, staff_id, money, kind FROM loyalty.entry OF x AND version = 3',
-		ARRAY['an account has the balance and the version of its newest entry / x / 4']),
-	('an entry is added with a gap', 'INSERT INTO loyalty.entry SELECT merchant_id, account_id, 5, ''0'', ''75'', posted_at, staff_id, money, kind FROM loyalty.entry OF x AND version = 3',
-		ARRAY['versions count 1, 2, 3 … without gaps / x / 5', 'an account has the balance and the version of its newest entry / x / 5']),
-	('an entry is of version 0', 'INSERT INTO loyalty.entry SELECT merchant_id, account_id, 0, ''0'', ''0'', posted_at, staff_id, money, 1 FROM loyalty.entry OF x AND version = 1',
-		ARRAY['versions count 1, 2, 3 … without gaps / x / 0']),
-	('an entry goes to another account', 'UPDATE ENTRY n account_id = 42 OF x AND version = 3',
-		ARRAY['versions count 1, 2, 3 … without gaps / 42 / 3', 'an entry''s balance is the one before plus its amount / 42 / 3',
-			'an account has the balance and the version of its newest entry / x / 2', 'an account has the balance and the version of its newest entry / 42 / 3']),
-	('time runs back', 'UPDATE ENTRY n posted_at = posted_at - interval ''1 hour'' OF x AND version = 2', ARRAY['entries are in the order of their time / x / 2']),
-	('an entry is of the future', 'UPDATE ENTRY n posted_at = posted_at + interval ''1 hour'' OF x AND version = 1', ARRAY['entries are in the order of their time / x / 2']),
-	('a redemption becomes a deposit', 'UPDATE ENTRY n kind = (SELECT kind FROM loyalty.entry OF x AND version = 1) OF x AND version = 2', ARRAY['the sign of an entry is that of its kind / x / 2']),
-	('a deposit becomes a redemption', 'UPDATE ENTRY n kind = (SELECT kind FROM loyalty.entry OF x AND version = 2) OF x AND version = 1', ARRAY['the sign of an entry is that of its kind / x / 1']),
-	('a kind that there is not', 'UPDATE ENTRY n kind = 99 OF x AND version = 3', ARRAY['the sign of an entry is that of its kind / x / 3']),
-	('a history below zero', 'WITH e AS (UPDATE ENTRY n amount = CASE version WHEN 1 THEN ''10'' ELSE amount::text END::loyalty.points, balance = (balance::numeric - 90)::loyalty.points OF x)
-		UPDATE loyalty.account SET balance = ''-15'' OF x', ARRAY['no balance is negative / x / 2', 'no balance is negative / x / 3']),
-	('a balance out of nowhere', 'UPDATE loyalty.account SET balance = ''1000'' OF x', ARRAY['an account has the balance and the version of its newest entry / x / 3']),
-	('a version out of nowhere', 'UPDATE loyalty.account SET version = 4 OF x', ARRAY['an account has the balance and the version of its newest entry / x / 3']),
-	('an account is deleted', 'DELETE FROM loyalty.account OF x',
-		ARRAY['an account has the balance and the version of its newest entry / x / 3', 'a member''s account exists and is of the member''s program / x']),
-	('an account changes its program', format('UPDATE loyalty.account SET program_id = %s OF x', :second_program), ARRAY['a member''s account exists and is of the member''s program / x']),
-	('a member changes its program', format('UPDATE loyalty.member SET program_id = %s OF x', :second_program), ARRAY['a member''s account exists and is of the member''s program / x']),
-	('an account is of no program', 'UPDATE loyalty.account SET program_id = 42 OF x',
-		ARRAY['a member''s account exists and is of the member''s program / x', 'an account''s program exists / x']),
-	('an account says it earned more in lots', 'UPDATE loyalty.account SET lots_earned = ''151'' OF y',
-		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
-	('the newest lot is deleted', 'DELETE FROM loyalty.lot OF y AND version = 2', ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
-	('less of the lots is used than can be left', 'UPDATE loyalty.account SET lots_used = ''99.9999'' OF y',
-		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
-	('more of the lots is used than there was', 'UPDATE loyalty.account SET lots_used = ''150.0001'' OF y',
-		ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
-	('a negative number of them is used', 'UPDATE loyalty.account SET lots_used = ''-1'' OF y', ARRAY['lots add up to what the account earned of them, and no more is used or left than that / y']),
-	('a lot is larger than its entry', 'UPDATE loyalty.lot SET cumulative = ''100.0001'' OF y AND version = 1',
-		ARRAY['every lot is of an entry, and in the order of entries / y / 1', 'every lot is of an entry, and in the order of entries / y / 2']),
-	('a lot is of no entry', 'UPDATE loyalty.lot SET version = 42 OF y AND version = 2', ARRAY['every lot is of an entry, and in the order of entries / y / 42']),
-	('a lot is of a redemption', 'UPDATE loyalty.lot SET version = 3 OF y AND version = 2', ARRAY['every lot is of an entry, and in the order of entries / y / 3']),
-	('a lot expires before an older one', 'UPDATE loyalty.lot SET expires_at = now() - interval ''2 days'' OF y AND version = 2', ARRAY['every lot is of an entry, and in the order of entries / y / 2']),
-	('an account earned more than its entries', 'UPDATE loyalty.account SET earned = ''150.0001'' OF y', ARRAY['an account has the sums of its entries / y']),
-	('less of an account has expired', 'UPDATE loyalty.account SET expired = ''0'' OF y', ARRAY['an account has the sums of its entries / y']),
-	('an accrual becomes a correction', 'UPDATE ENTRY n kind = (SELECT max(kind) FROM loyalty.entry e WHERE loyalty.entry_kind(e.kind) = ''adjust'') OF y AND version = 2',
-		ARRAY['an account has the sums of its entries / y']),
-	('an idempotency key without answer', 'UPDATE loyalty.request SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY['a request with an idempotency key has its answer']),
-	('a key of nobody', 'INSERT INTO loyalty.api_key (key_hash, merchant_id) VALUES (sha256(''''), 42)', ARRAY['what belongs to a merchant belongs to one that exists']),
-	('a request of nobody', 'INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint, answer) VALUES (42, ''k'', sha256(''''), ''1'')',
-		ARRAY['what belongs to a merchant belongs to one that exists']),
-	('a message of nobody', 'UPDATE loyalty.message SET merchant_id = 42', ARRAY['what belongs to a merchant belongs to one that exists'])
-) v (what, breach, finds);
-
-SELECT bag_eq(format('SELECT pg_temp.found(%L, %s)', breach, :x), finds, 'verify() finds: ' || what) FROM breaches;
-SELECT bag_eq(format('SELECT pg_temp.found(%L, %s, %s)', breach, :x, :merchant), finds, 'of the merchant: ' || what) FROM breaches WHERE what NOT LIKE '% of nobody';
-SELECT is_empty(format('SELECT pg_temp.found(%L, %s, %s)', breach, :x, :other), 'not of another merchant: ' || what) FROM breaches;
-SELECT set_eq($$SELECT split_part(f, ' / ', 1) FROM breaches, unnest(finds) f$$,
-	$$SELECT replace(m[1], '''''', '''') FROM pg_proc, regexp_matches(prosrc, '^\s*SELECT ''((?:[^'']|'''')+)'',\s', 'gn') m WHERE oid = 'loyalty.verify(bigint)'::regprocedure$$,
-	'each invariant has been broken');
-SELECT is_empty('SELECT * FROM loyalty.verify()', 'all breaches are undone');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -81,18 +81,21 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty.rank_range', 'loyalty.member_address', 'loyalty.staff_program', 'loyalty.customer', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range'],
+	ARRAY['loyalty.rank_range', 'loyalty.member_address', 'loyalty.staff_program', 'loyalty.customer', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range', 'loyalty.posting_limit', 'loyalty.root_page'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
-	SELECT t, p FROM unnest('{loyalty.entry,loyalty.lot}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	SELECT t, p FROM unnest('{loyalty.entry,loyalty.reversal,loyalty.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
 	WHERE has_table_privilege('loyalty_engine', t, p) OR (p IN ('UPDATE', 'REFERENCES') AND has_any_column_privilege('loyalty_engine', t, p))$$,
-	'it may read entries and lots and add some, nothing else');
+	'it may read entries, what was undone and roots, and add some, nothing else');
 SET LOCAL ROLE loyalty_engine;
 SELECT throws_ok('UPDATE loyalty.entry SET amount = amount', '42501', NULL, 'an entry cannot be changed');
 SELECT throws_ok('UPDATE loyalty.entry SET reference = NULL', '42501', NULL, 'not even its reference');
 SELECT throws_ok('DELETE FROM loyalty.entry', '42501', NULL, 'nor be deleted');
-SELECT throws_ok('UPDATE loyalty.lot SET cumulative = cumulative', '42501', NULL, 'nor can a lot be changed');
-SELECT throws_ok('DELETE FROM loyalty.lot', '42501', NULL, 'or deleted');
+SELECT throws_ok('UPDATE loyalty.reversal SET amount = amount', '42501', NULL, 'nor can what was undone be changed');
+SELECT throws_ok('DELETE FROM loyalty.reversal', '42501', NULL, 'or forgotten');
+SELECT throws_ok('DELETE FROM loyalty.aside', '42501', NULL, 'nor can a hold be');
+SELECT throws_ok('UPDATE loyalty.root SET root = root', '42501', NULL, 'nor a root be changed');
+SELECT throws_ok('DELETE FROM loyalty.root', '42501', NULL, 'or deleted');
 SELECT throws_ok('TRUNCATE loyalty.entry', '42501', NULL, 'nor all entries be');
 SELECT throws_ok('ALTER TABLE loyalty.entry ADD x integer', '42501', NULL, 'nor can their table be altered');
 SELECT throws_ok('CREATE TABLE loyalty.x ()', '42501', NULL, 'nothing can be created in the schema');
@@ -138,9 +141,10 @@ SELECT set_eq($$SELECT pg_temp.may_use('regress_api')$$, ARRAY['loyalty_api: USA
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$, $$SELECT name || ': SELECT' FROM relations WHERE relkind = 'v'$$,
 	'grant_reporting: reads every view, touches nothing else');
-SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE provolatile = 'i'$$,
-	'grant_reporting: executes what computes, nothing that could write');
-SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef OR schema = 'loyalty_api'$$,
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE provolatile = 'i'
+	  OR name IN ('loyalty.account_state(bigint,bigint,timestamp with time zone)', 'loyalty.receipt(bigint,bigint,bigint,bigint)')$$,
+	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
 	'grant_reporting: no operation');
 SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE')$$,
 	'grant_reporting: creates nothing');

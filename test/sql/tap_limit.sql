@@ -313,5 +313,14 @@ SELECT cmp_ok((SELECT count(*) FROM answers, regexp_split_to_table(got, ' ') x W
 SELECT is_empty($$SELECT u.*, a.points_used, a.operations_used FROM used u LEFT JOIN loyalty.allowances a ON a.scope = u.scope AND a.direction = u.direction AND a.subject_id = u.subject
 	WHERE a.points_used::numeric IS DISTINCT FROM u.points OR a.operations_used IS DISTINCT FROM u.operations$$, 'and counted as it counts');
 
+-- The seller API says it in its own words.
+SELECT program_client_id AS client FROM loyalty.create_program(:m, 'Con límite') \gset
+SELECT loyalty.set_limit(:m, :'client', 'member', 'add', 100, NULL) \g /dev/null
+SELECT loyalty.member_create(:m, :'client', 'ana@example.com', 'Ana', 'Ruiz', client_id => 'CM1') \g /dev/null
+SELECT results_eq(format($$SELECT i.status, i.description, i."totalPoints"::text FROM json_to_recordset(loyalty.deposit(%s, '[
+	{"programId": "%2$s", "memberId": "CM1", "amount": 60, "comments": "x"}, {"programId": "%2$s", "memberId": "CM1", "amount": 60, "comments": "x"},
+	{"programId": "%2$s", "memberId": "CM1", "amount": 40, "comments": "x"}]')) i (status text, description text, "totalPoints" loyalty.points)$$, :m, :'client'),
+	$$VALUES ('success', '', '60'), ('error', 'Se excede un límite del programa', '0'), ('success', '', '100')$$, 'the seller API refuses the item');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -104,17 +104,18 @@ is_plain(const Posting *posting)
 	}
 }
 
-/* What is the posting's own of an entry. */
-static Entry
-entry_of(const Posting *posting)
+/* What an entry has of the posting that it is of. */
+Entry
+batch_entry(const Posting *posting, EntryKind kind)
 {
 	return (Entry) {
 		.account_id = posting->account_id,
-		.kind = posting->kind,
-		.amount = posting->amount,
+		.kind = kind,
 		.money = posting->money,
 		.has_money = posting->has_money,
 		.staff_id = posting->staff_id,
+		.member_id = posting->member_id,
+		.origin = posting->origin,
 		.reference = posting->reference,
 		.detail = posting->detail,
 	};
@@ -124,8 +125,8 @@ entry_of(const Posting *posting)
 static bool
 post_at_once(int64 merchant_id, Posting *posting)
 {
-	Entry		entry = entry_of(posting);
-	Points		amount = posting->amount;
+	Entry		entry = batch_entry(posting, posting->kind);
+	Points		amount = entry.amount = posting->amount;
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
 		Int64GetDatum(posting->account_id),

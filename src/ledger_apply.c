@@ -12,21 +12,6 @@
 #include "ledger_batch.h"
 #include "utils/timestamp.h"
 
-static Entry
-entry_for(const Posting *posting)
-{
-	return (Entry) {
-		.kind = posting->kind,
-		.money = posting->money,
-		.has_money = posting->has_money,
-		.staff_id = posting->staff_id,
-		.member_id = posting->member_id,
-		.origin = posting->origin,
-		.reference = posting->reference,
-		.detail = posting->detail,
-	};
-}
-
 static ErrorId
 posted(Posting *posting, const Entry *entry)
 {
@@ -34,12 +19,6 @@ posted(Posting *posting, const Entry *entry)
 	posting->balance = entry->balance;
 	posting->posted_at = entry->posted_at;
 	return ERR_NONE;
-}
-
-static Datum
-packed(const Lots *lots)
-{
-	return lots->n > 0 ? lots_pack(lots) : (Datum) 0;
 }
 
 static Aside *
@@ -202,7 +181,7 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const 
 	if (available_at > batch->now && posting->amount > 0)
 	{
 		entry->aside = posting->amount;
-		entry->lots = packed(dated);
+		entry->lots = lots_pack_some(dated);
 		account->pending += posting->amount;
 		posted(posting, batch_add_entry(batch, account, entry, batch->now));
 		entry->version = posting->version;
@@ -213,14 +192,14 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const 
 	account_add(account, posting->amount, dated, &added);
 	if (account->managed && posting->kind != ENTRY_ADJUST)
 		account_earn(account, posting->amount, batch_terms(batch, account, batch->now)->qualifies_until, batch->now);
-	entry->lots = packed(&added);
+	entry->lots = lots_pack_some(&added);
 	return posted(posting, batch_add_entry(batch, account, entry, batch->now));
 }
 
 static ErrorId
 add_points(Batch *batch, Posting *posting, Account *account)
 {
-	Entry		entry = entry_for(posting);
+	Entry		entry = batch_entry(posting, posting->kind);
 	Earning		earning;
 	ErrorId		error;
 	Lots		dated;
@@ -252,7 +231,7 @@ add_points(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 take_points(Batch *batch, Posting *posting, Account *account)
 {
-	Entry		entry = entry_for(posting);
+	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 
 	/* not the sum, which may leave the range */
@@ -262,7 +241,7 @@ take_points(Batch *batch, Posting *posting, Account *account)
 		return ERR_LIMIT_EXCEEDED;
 	entry.amount = posting->amount;
 	account_take(account, -posting->amount, &taken);
-	entry.lots = packed(&taken);
+	entry.lots = lots_pack_some(&taken);
 	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 }
 
@@ -284,7 +263,7 @@ apply_plain(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 apply_hold(Batch *batch, Posting *posting, Account *account)
 {
-	Entry		entry = entry_for(posting);
+	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
 
@@ -300,7 +279,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	entry.aside = posting->amount;
 	account_take(account, posting->amount, &taken);
 	account->held += posting->amount;
-	entry.lots = packed(&taken);
+	entry.lots = lots_pack_some(&taken);
 	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 	entry.version = posting->version;
 	set_aside(batch, account, &entry, &taken, due_at);
@@ -323,7 +302,7 @@ check_hold(const Batch *batch, const Posting *posting, const Account *account, A
 static ErrorId
 apply_capture(Batch *batch, Posting *posting, Account *account)
 {
-	Entry		entry = entry_for(posting);
+	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	Aside	   *hold;
 	Points		amount;
@@ -336,7 +315,7 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 	hold->changed = true;
 	account->held -= amount;
 	entry.aside = -amount;
-	entry.lots = packed(&taken);
+	entry.lots = lots_pack_some(&taken);
 	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 }
 
@@ -344,7 +323,7 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 apply_release(Batch *batch, Posting *posting, Account *account)
 {
-	Entry		entry = entry_for(posting);
+	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	Lots		dated = {0};
 	Lots		added = {0};
@@ -363,7 +342,7 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	account_add(account, amount, &dated, &added);
 	entry.amount = amount;
 	entry.aside = -amount;
-	entry.lots = packed(&added);
+	entry.lots = lots_pack_some(&added);
 	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 	settle_expired(batch, account, batch->now);
 	posting->balance = account->balance;
@@ -378,8 +357,8 @@ static ErrorId
 apply_transfer(Batch *batch, Posting *posting, Account *account)
 {
 	Account    *peer = posting->peer_id != 0 ? batch_account(batch, posting->peer_id) : NULL;
-	Entry		out = entry_for(posting);
-	Entry		in = entry_for(posting);
+	Entry		out = batch_entry(posting, posting->kind);
+	Entry		in = batch_entry(posting, posting->kind);
 	Entry	   *received;
 	Points		amount = posting->amount != 0 ? posting->amount : Max(account->balance, 0);
 	Lots		taken = {0};
@@ -400,12 +379,12 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	account_take(account, amount, &taken);
 	out.amount = -amount;
 	out.peer_id = peer->account_id;
-	out.lots = packed(&taken);
+	out.lots = lots_pack_some(&taken);
 	posted(posting, batch_add_entry(batch, account, &out, batch->now));
 	account_add(peer, amount, &taken, &added);
 	in.amount = amount;
 	in.peer_id = account->account_id;
-	in.lots = packed(&added);
+	in.lots = lots_pack_some(&added);
 	received = batch_add_entry(batch, peer, &in, batch->now);
 	posting->peer_version = received->version;
 	posting->peer_balance = received->balance;

@@ -30,6 +30,7 @@ typedef struct Batch
 
 extern Account *batch_account(const Batch *batch, int64 account_id);
 extern const Terms *batch_terms(Batch *batch, const Account *account, TimestampTz at);
+extern Entry batch_entry(const Posting *posting, EntryKind kind);
 extern Entry *batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
 

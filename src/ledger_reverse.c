@@ -13,27 +13,6 @@
 
 #define REFERENCE_MAX 1024		/* bytes; it is part of a key */
 
-static Entry
-reversal_entry(const Posting *posting, EntryKind kind)
-{
-	return (Entry) {
-		.kind = kind,
-		.money = posting->money,
-		.has_money = posting->has_money,
-		.staff_id = posting->staff_id,
-		.member_id = posting->member_id,
-		.origin = posting->origin,
-		.reference = posting->reference,
-		.detail = posting->detail,
-	};
-}
-
-static Datum
-packed(const Lots *lots)
-{
-	return lots->n > 0 ? lots_pack(lots) : (Datum) 0;
-}
-
 /* ------------------------------------------------------------------------
  * How much
  * ------------------------------------------------------------------------ */
@@ -129,7 +108,7 @@ amount_to_undo(Batch *batch, const Posting *posting, const Account *account, con
 static const Entry *
 undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Points amount)
 {
-	Entry		entry = reversal_entry(posting, ENTRY_REVERSE);
+	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Lots		taken = {0};
 
 	lots_take_first(&aside->lots, amount, &taken);
@@ -137,7 +116,7 @@ undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Poi
 	aside->changed = true;
 	account->pending -= amount;
 	entry.aside = -amount;
-	entry.lots = packed(&taken);
+	entry.lots = lots_pack_some(&taken);
 	return batch_add_entry(batch, account, &entry, batch->now);
 }
 
@@ -172,7 +151,7 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
 {
 	EntryKey	key = original->key;
 	Aside	   *aside = batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
-	Entry		entry = reversal_entry(posting, ENTRY_REVERSE);
+	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Points		undated = original->amount + original->aside - lots_total(&original->lots);
 	Lots		taken = {0};
 	Points		take;
@@ -190,7 +169,7 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
 	if (account->managed)
 		account_unearn(account, take, batch_terms(batch, account, original->posted_at)->qualifies_until);
 	entry.amount = -take;
-	entry.lots = packed(&taken);
+	entry.lots = lots_pack_some(&taken);
 	*added = batch_add_entry(batch, account, &entry, batch->now);
 	return ERR_NONE;
 }
@@ -227,7 +206,7 @@ give_back(Batch *batch, Account *account, Points amount, const Lots *part, Entry
 		lots_add(&dated, settle_returned(batch, account, part->lot[i].expires_at, batch->now), part->lot[i].points);
 	account_add(account, amount, &dated, &kept);
 	entry->amount = amount;
-	entry->lots = packed(&kept);
+	entry->lots = lots_pack_some(&kept);
 	*added = batch_add_entry(batch, account, entry, batch->now);
 	settle_expired(batch, account, batch->now);
 	return ERR_NONE;
@@ -237,7 +216,7 @@ static ErrorId
 undo_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
 				const Entry **added)
 {
-	Entry		entry = reversal_entry(posting, ENTRY_REVERSE);
+	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Lots		part = {0};
 
 	if (!account_has_room(account, amount))
@@ -255,7 +234,7 @@ undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *
 			  const Entry **added)
 {
 	Account    *peer = batch_account(batch, original->peer_id);
-	Entry		back = reversal_entry(posting, ENTRY_TRANSFER);
+	Entry		back = batch_entry(posting, ENTRY_TRANSFER);
 	Entry		received = back;
 	const Entry *taken_back;
 	Lots		part = {0};
@@ -272,7 +251,7 @@ undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *
 	account_take_own(peer, take, &part, take - lots_total(&part), &taken);
 	back.amount = -take;
 	back.peer_id = account->account_id;
-	back.lots = packed(&taken);
+	back.lots = lots_pack_some(&taken);
 	taken_back = batch_add_entry(batch, peer, &back, batch->now);
 	posting->peer_version = taken_back->version;
 	posting->peer_balance = taken_back->balance;

@@ -66,8 +66,7 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 	aside->remaining = 0;
 	aside->lots.n = 0;
 	aside->changed = true;
-	if (added.n > 0)
-		entry.lots = lots_pack(&added);
+	entry.lots = lots_pack_some(&added);
 	batch_add_entry(batch, account, &entry, at);
 }
 

@@ -345,6 +345,13 @@ lots_pack(const Lots *lots)
 	return PointerGetDatum(packed);
 }
 
+/* 0 if there are none: a column that would be empty is NULL instead. */
+Datum
+lots_pack_some(const Lots *lots)
+{
+	return lots->n > 0 ? lots_pack(lots) : (Datum) 0;
+}
+
 /* Read one lot; *second is the moment of the one before it. */
 static bool
 read_lot(const uint8 **p, const uint8 *end, bool first, int64 *second, Points *points)

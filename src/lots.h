@@ -41,6 +41,7 @@ typedef struct Lots
 extern void lots_read(Datum packed, Lots *lots);
 extern bool lots_read_if_sound(Datum packed, Lots *lots);
 extern Datum lots_pack(const Lots *lots);
+extern Datum lots_pack_some(const Lots *lots);
 
 /*
  * A moment rounded up to what a lot can have: whole seconds.  Infinity stays

@@ -31,14 +31,14 @@ BEGIN
 		SELECT p.oid::regprocedure AS name, p.prokind FROM pg_proc p
 		WHERE p.pronamespace = 'loyalty'::regnamespace
 		  AND (p.provolatile = 'i'
-			   OR p.proname IN ('account_state', 'balance_at', 'lots_of', 'statement', 'rank_at', 'rules_at', 'simulate', 'receipt'))
+			   OR p.proname IN ('account_state', 'balance_at', 'lots_of', 'statement', 'rank_at', 'rules_at', 'receipt'))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', object.name, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty, compute with its types, and read accounts with account_state, balance_at, lots_of, statement, rank_at, rules_at, simulate and receipt. Run it again after an upgrade.';
+'Lets a role read the views of schema loyalty, compute with its types, and read accounts with account_state, balance_at, lots_of, statement, rank_at, rules_at and receipt. Run it again after an upgrade.';
 REVOKE ALL ON FUNCTION loyalty.grant_reporting(name) FROM PUBLIC;
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void

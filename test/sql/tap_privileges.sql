@@ -142,7 +142,9 @@ SELECT set_eq($$SELECT pg_temp.may_use('regress_api')$$, ARRAY['loyalty_api: USA
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$, $$SELECT name || ': SELECT' FROM relations WHERE relkind = 'v'$$,
 	'grant_reporting: reads every view, touches nothing else');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE provolatile = 'i'
-	  OR name IN ('loyalty.account_state(bigint,bigint,timestamp with time zone)', 'loyalty.receipt(bigint,bigint,bigint,bigint)')$$,
+	  OR name IN ('loyalty.account_state(bigint,bigint,timestamp with time zone)', 'loyalty.balance_at(bigint,bigint,timestamp with time zone)',
+		'loyalty.lots_of(bigint,bigint)', 'loyalty.statement(bigint,bigint,bigint,integer)', 'loyalty.rank_at(bigint,bigint,timestamp with time zone)',
+		'loyalty.rules_at(bigint,text,timestamp with time zone)', 'loyalty.receipt(bigint,bigint,bigint,bigint)')$$,
 	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
 	'grant_reporting: no operation');

@@ -34,7 +34,8 @@ sub start_run
 {
 	my ($seed, $terms, %option) = @_;
 	srand($seed);
-	my %program = (zone => 'UTC', expiry => 'rolling', unit => 'day', value => 0, shortfall => 'refuse', reinstatement => 0, pending => 0, %$terms);
+	my %program = (zone => 'UTC', expiry => 'rolling', unit => 'day', value => 0, shortfall => 'refuse', reinstatement => 0, pending => 0, decimals => 2,
+		rounding => 'half_up', %$terms);
 	$program{date} = substr(moment($stack->clock_us + $program{after} * DAY), 0, 10) if $program{after};
 	my $merchant = $session->query("SELECT loyalty.create_merchant('Modelo $seed')");
 	my %id;
@@ -43,7 +44,8 @@ sub start_run
 		$session->query("SELECT loyalty.create_program($merchant, '$name', '$name')");
 		$session->query("SELECT loyalty.configure_program($merchant, '$name', expiry => '$program{expiry}', duration_unit => '$program{unit}',
 			duration_value => $program{value}, time_zone => '$program{zone}', shortfall => '$program{shortfall}',
-			reinstatement_days => $program{reinstatement}, pending_days => $program{pending}"
+			reinstatement_days => $program{reinstatement}, pending_days => $program{pending},
+			decimals => $program{decimals}, rounding => '$program{rounding}'"
 			. ($program{date} ? ", expiry_date => '$program{date}'" : '') . ')');
 		$id{$name} = $session->query("SELECT program_id FROM loyalty.programs WHERE merchant_id = $merchant AND client_id = '$name'");
 	}
@@ -592,12 +594,12 @@ sub run
 
 my @runs = (
 	['never, refuse', {}],
-	['30 days, partial, reinstated for 5 days', {value => 30, shortfall => 'partial', reinstatement => 5}],
+	['30 days, partial, reinstated for 5 days', {value => 30, shortfall => 'partial', reinstatement => 5, decimals => 0, rounding => 'half_even'}],
 	['end of month, negative, in Mexico', {expiry => 'month_end', unit => 'month', value => 1, shortfall => 'negative', zone => 'America/Mexico_City'}],
 	['fixed, negative, reinstated for 10 days', {expiry => 'fixed', after => 400, shortfall => 'negative', reinstatement => 10}],
-	['3 days, partial, reinstated for 2, in Madrid', {value => 3, shortfall => 'partial', reinstatement => 2, zone => 'Europe/Madrid'}],
-	['end of quarter, refuse, reinstated for 1 day', {expiry => 'quarter_end', value => 20, reinstatement => 1, zone => 'Europe/Madrid'}],
-	['end of year, partial', {expiry => 'year_end', unit => 'month', value => 0, shortfall => 'partial', zone => 'America/Mexico_City', pending => 2}],
+	['3 days, partial, reinstated for 2, in Madrid', {value => 3, shortfall => 'partial', reinstatement => 2, zone => 'Europe/Madrid', decimals => 1, rounding => 'down'}],
+	['end of quarter, refuse, reinstated for 1 day', {expiry => 'quarter_end', value => 20, reinstatement => 1, zone => 'Europe/Madrid', rounding => 'up'}],
+	['end of year, partial', {expiry => 'year_end', unit => 'month', value => 0, shortfall => 'partial', zone => 'America/Mexico_City', pending => 2, decimals => 4}],
 	['2 months, negative', {unit => 'month', value => 2, shortfall => 'negative', zone => 'America/Mexico_City'}],
 );
 for my $i (0 .. $#runs)

@@ -250,7 +250,8 @@ sub read_ledger
 sub start_run
 {
 	my ($name, $terms) = @_;
-	my %program = (zone => 'UTC', expiry => 'rolling', unit => 'day', value => 0, shortfall => 'refuse', reinstatement => 0, pending => 0, %$terms);
+	my %program = (zone => 'UTC', expiry => 'rolling', unit => 'day', value => 0, shortfall => 'refuse', reinstatement => 0, pending => 0, decimals => 2,
+		rounding => 'half_up', %$terms);
 	my ($merchant, $program) = split /\|/, $reader->query("SELECT loyalty.create_merchant('$name') AS m \\gset
 		SELECT :m, program_id FROM loyalty.create_program(:m, 'P', 'P')");
 	$reader->query("SELECT loyalty.configure_program($merchant, 'P', duration_unit => 'day', duration_value => $program{value}, time_zone => '$program{zone}',

@@ -6,7 +6,7 @@
 #
 #     my $model = Model->new;
 #     my $program = {zone => 'UTC', expiry => 'rolling', unit => 'day', value => 30,
-#         shortfall => 'refuse', reinstatement => 0, pending => 0};
+#         shortfall => 'refuse', reinstatement => 0, pending => 0, decimals => 2, rounding => 'half_up'};
 #     $model->open($account_id, $program, $now);
 #     my $deed = $model->begin($now);
 #     my ($version, $balance) = eval { $deed->post($account_id, 'accrue', 100_0000) };
@@ -498,26 +498,32 @@ sub undone
 	};
 }
 
-# Points that so much of the money stands for, with the two decimals that programs have; half of the last counts.
+# Points that so much of the money stands for, as the program shows points.
 sub share
 {
-	my ($points, $money, $of_money) = @_;
+	my ($program, $points, $money, $of_money) = @_;
 	return $points if $money == $of_money;
-	my $last = 100;
-	my $due = Math::BigInt->new($points)->bmul($money)->bmul(2)->badd($of_money * $last)->bdiv(2 * $of_money * $last)->bmul($last)->numify;
+	my $last = 10 ** (4 - $program->{decimals});
+	my $of = Math::BigInt->new($of_money)->bmul($last);
+	my ($due, $rest) = Math::BigInt->new($points)->bmul($money)->bdiv($of);
+	my $more = $rest->copy->bmul(2)->bcmp($of);
+	my $rounding = $program->{rounding};
+	$due->binc if !$rest->is_zero && $rounding eq 'up' || $rounding =~ /^half/ && $more > 0
+		|| $more == 0 && ($rounding eq 'half_up' || $rounding eq 'half_even' && $due->is_odd);
+	$due = $due->bmul($last)->numify;
 	return $due < $points ? $due : $points;
 }
 
 # How many points this part is of.
 sub part_of_entry
 {
-	my ($entry, $undone, $amount, $money) = @_;
+	my ($program, $entry, $undone, $amount, $money) = @_;
 	my $whole = abs($entry->{kind} =~ /^(accrue|deposit)$/ ? $entry->{amount} + $entry->{aside} : $entry->{kind} eq 'capture' ? $entry->{aside} : $entry->{amount});
 	my $left = $whole - $undone->{points};
 	if (defined $money)
 	{
 		refuse('LY011') if $undone->{money} + $money > $entry->{money};
-		my $points = share($whole, $undone->{money} + $money, $entry->{money}) - $undone->{points};
+		my $points = share($program, $whole, $undone->{money} + $money, $entry->{money}) - $undone->{points};
 		return $points < 0 ? 0 : $points;
 	}
 	refuse('LY011') if $left == 0 || defined $amount && $amount > $left;
@@ -588,7 +594,7 @@ sub reverse
 		return ($part->{version}, $part->{balance});
 	}
 	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !$entry->{money});
-	my $points = part_of_entry($entry, $undone, $amount, $money);
+	my $points = part_of_entry($account->{program}, $entry, $undone, $amount, $money);
 	my $posted = $self->undo($account, $entry, $undone, $points, $reference, $money);
 	$undone->{points} += $points;
 	$undone->{money} += $money if defined $money;

@@ -22,10 +22,8 @@ my $operations = $ENV{LOYALTY_MODEL_OPERATIONS};
 my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
 my $stack = Loyalty->start(level => 'database', clock => 1);
-my $session = $stack->connect_async;
+my $session = reader($stack);
 my %times;		# how often there was what
-
-$session->query(reading_statements());
 
 # --- runs -----------------------------------------------------------------------
 

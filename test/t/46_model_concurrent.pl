@@ -22,8 +22,7 @@ my $operations = $ENV{LOYALTY_MODEL_OPERATIONS} // 500;
 my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
 my $stack = Loyalty->start(level => 'database', clock => 1);
-my $reader = $stack->connect_async;
-$reader->query(reading_statements());
+my $reader = reader($stack);
 
 sub chance { return rand(100) < $_[0] }
 sub one_of { return $_[rand @_] }
@@ -91,7 +90,7 @@ sub batch_of
 sub work
 {
 	my ($run, $number) = @_;
-	my $session = $stack->connect_async;
+	my $session = reader($stack);
 	my $said = '';
 	my $newest = sub {
 		my $id = shift;

@@ -5,16 +5,54 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IPC::Open3 qw(open3);
 use Model;
 use POSIX ();
 
-our @EXPORT = qw(reading_statements ticks number moment array lots_text entry_text seen_text differs parse);
+our @EXPORT = qw(reader ticks number moment array lots_text entry_text seen_text differs parse);
 
 use constant {SECOND => 1_000_000, HOUR => 3_600_000_000};
 
-# What a session that is to be read needs first.  Then EXECUTE made(merchant,
-# accounts, versions) shows the entries after those versions, and EXECUTE
-# seen(merchant, accounts) what there is now; parse() reads both.
+# A session of the database to read from, which answers one query after the
+# other and is in a hurry: $reader->query($sql), $reader->close.  In it, EXECUTE
+# made(merchant, accounts, versions) shows the entries after those versions, and
+# EXECUTE seen(merchant, accounts) what there is now; parse() reads both.
+sub reader
+{
+	my $stack = shift;
+	my $self = bless {n => 0}, __PACKAGE__;
+	$self->{pid} = $stack->with_env(sub { open3($self->{in}, $self->{out}, undef, Loyalty::psql_command(), '-v', 'ON_ERROR_STOP=0') });
+	$self->{in}->autoflush(1);
+	$self->query(reading_statements());
+	return $self;
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+	my $end = '-- answer ' . ++$self->{n} . " --\n";
+	print {$self->{in}} "$sql\n;\n\\echo $end";
+	my $answer = '';
+	while (defined(my $line = readline $self->{out}))
+	{
+		if ($line eq $end)
+		{
+			chomp $answer;
+			return $answer;
+		}
+		$answer .= $line;
+	}
+	die "the session has ended: $answer\n";
+}
+
+sub close
+{
+	my $self = shift;
+	close $self->{in};
+	waitpid $self->{pid}, 0;
+	return;
+}
+
 sub reading_statements
 {
 	return q{

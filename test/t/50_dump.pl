@@ -16,7 +16,7 @@ my $stack = Loyalty->start(level => 'database');
 
 # Something in every table, written by the extension's own functions where
 # there is one.  Prints the keys that are shown once.
-my ($merchant, $key, $wallet, $second_wallet) = split /\|/, $stack->psql(q{
+my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root) = split /\|/, $stack->psql(q{
 	SELECT loyalty.create_merchant('Café "La Ñ", \N; ''x''', 'https://ñ.example') AS m \gset
 	SELECT api_key FROM loyalty.create_api_key(:m, 'caja|1') \gset
 	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
@@ -37,6 +37,19 @@ my ($merchant, $key, $wallet, $second_wallet) = split /\|/, $stack->psql(q{
 	SELECT loyalty.wallet_contact_add(:m, :'w2', '5588880001', 'Con lotes', 1, '1970-12-31') AS member \gset
 	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 0, 300 * i, NULL, 1, 'lote') FROM generate_series(1, 3) i \g /dev/null
 	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 1, NULL, 4, 1, 'lote') \g /dev/null
+	SELECT program_id AS p3 FROM loyalty.create_program(:m, 'Club', 'club') \gset
+	SELECT loyalty.configure_program(:m, 'club', accumulation_points => 1, accumulation_money => 10, expiry => 'year_end', duration_unit => 'year', duration_value => 50) \g /dev/null
+	SELECT loyalty.publish_rules(:m, 'club', '[{"name":"bono \"ñ\"","points":5,"max_member":8,"categories":["café"]},{"name":"bono","points":5,"max_member":8,"max_day":100,"days":[1,2,3,4,5,6,7]}]') \g /dev/null
+	SELECT loyalty.set_limit(:m, 'club', 'member', 'spend', 100, 5) \g /dev/null
+	SELECT loyalty.member_create(:m, 'club', 'f1@correo.example', 'Fa', 'Uno', client_id => 'F1') ->> 'id' AS owner, loyalty.member_create(:m, 'club', 'f2@correo.example', 'Fa', 'Dos', client_id => 'F2') ->> 'id' AS guest \gset
+	SELECT loyalty.sale(:m, :owner, 1000, reference => 'T1', staff_id => 1) \g /dev/null
+	SELECT loyalty.sale(:m, :guest, 500) \g /dev/null
+	SELECT loyalty.share_account(:m, :guest, :owner) \g /dev/null
+	SELECT version AS hold FROM loyalty.hold(:m, :owner, 40, now() + interval '100 years', 'H', member_id => :guest) \gset
+	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
+	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
+	SELECT loyalty.reverse(:m, :owner, 1, 'D1', money => 300) \g /dev/null
+	SELECT root_id FROM loyalty.make_root(:m) \gset
 	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
 	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
 	SELECT loyalty.blacklist_phone(:m, '4771234511', 'no paga') \g /dev/null
@@ -50,7 +63,7 @@ my ($merchant, $key, $wallet, $second_wallet) = split /\|/, $stack->psql(q{
 		VALUES ('33', '3614', '0000', '9999', 'FIJO'), ('222', '211', '5000', '5999', 'FIJO');
 	SELECT loyalty.apply_numbering_plan() \g /dev/null
 	INSERT INTO loyalty.numbering_plan (nir, estado) VALUES ('81', 'por cargar');
-	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2');
+	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :hold, :root_id);
 	});
 
 # --- comparing -----------------------------------------------------------------
@@ -72,6 +85,10 @@ sub answers
 	return $stack->psql(q{
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.members x;
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.entries x;
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.balances x;
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.account a, loyalty.lots_of(a.merchant_id, a.account_id) x;
+		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.limits x;
+		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.allowances x;
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.area_codes x;
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.wallets x;
 		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.quotas x}, %where);
@@ -129,7 +146,11 @@ sub check_restored
 		"222|Puebla|t\n477|...|f\n999|Mérida, corregida|t", "$name: edited area codes are in effect, shipped ones too";
 	is $stack->psql("SELECT loyalty.is_fixed_line('3336140000'), loyalty.is_fixed_line('2222115999'), loyalty.is_fixed_line('2222116000')", %where), 't|t|f',
 		"$name: fixed lines too";
+	is $stack->psql("SELECT loyalty.check_receipt(loyalty.receipt($merchant, $owner, $root), root) FROM loyalty.root", %where), 't', "$name: a receipt fits the root of before";
 	goes_on($name, %where);
+	club_goes_on($name, %where);
+	is $stack->psql("SELECT count(*) FROM loyalty.verify()", %where), '0', "$name: the ledger is sound after all that";
+	is $stack->psql("SELECT count(*) FROM loyalty.verify_root($merchant, $root)", %where), '0', "$name: all that was in the root still is in the ledger";
 	return;
 }
 
@@ -159,7 +180,27 @@ sub goes_on
 	is $stack->psql("SELECT loyalty.employee_add($merchant, 'cajero', 'Nueva', 'Centro', '4771000009', 'cuatro')", %where), '4', "$name: new staff gets the next id";
 	is $stack->psql_error("SELECT loyalty.employee_add($merchant, 'cajero', 'Otra', 'Centro', '4771000010', 'dos')", %where)->{sqlstate}, 'LE003',
 		"$name: a password from before the dump is taken";
-	is $stack->psql("SELECT count(*) FROM loyalty.verify()", %where), '0', "$name: the ledger is sound after all that";
+	return;
+}
+
+# Rules, limits, holds and refunds count on from where they were.
+sub club_goes_on
+{
+	my ($name, %where) = @_;
+	my $balance = sub { my ($call) = @_; $stack->psql("SELECT balance FROM loyalty.$call", %where) };
+	my $fails = sub { my ($call) = @_; $stack->psql_error("SELECT loyalty.$call", %where)->{sqlstate} };
+	is $balance->("balances WHERE account_id = $owner"), '88.5', "$name: what the two of the club have";
+	is $fails->("post($merchant, $owner, 'redeem', -6, member_id => $guest)"), 'LY008', "$name: the guest has spent the most of a limit";
+	is $balance->("post($merchant, $owner, 'redeem', -5, member_id => $guest)"), '83.5', "$name: and may spend the rest";
+	is $balance->("capture($merchant, $owner, $hold)"), '83.5', "$name: what is left of a hold is captured";
+	is $fails->("release($merchant, $owner, $hold)"), 'LY009', "$name: and was all";
+	is $balance->("reverse($merchant, $owner, 1, 'D1', money => 300)"), '88.5', "$name: a refund from before the dump gets its first answer";
+	is $fails->("reverse($merchant, $owner, 1, 'D1', money => 301)"), 'LY012', "$name: its reference is taken";
+	is $fails->("reverse($merchant, $owner, 1, 'D2', money => 701)"), 'LY011', "$name: what was refunded counts";
+	is $balance->("reverse($merchant, $owner, 1, 'D2', money => 700)"), '10', "$name: the rest of the money is the rest of the points";
+	is $stack->psql("SELECT earned FROM loyalty.sale($merchant, $owner, 100)", %where), '13', "$name: a rule gives what its cap has left";
+	is $stack->psql("SELECT loyalty.publish_rules($merchant, 'club', '[]')", %where), '2', "$name: rules get the next version";
+	is $balance->("balance_at($merchant, $owner, now() + interval '100 years 1 day') AS balance"), '7', "$name: pending points come after a hundred years, when the others are gone";
 	return;
 }
 

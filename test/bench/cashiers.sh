@@ -1,0 +1,59 @@
+#!/bin/bash
+# Sixteen cashiers of one branch, each in a session of their own, who sell and
+# redeem by turns: with a plan's quota of redemptions and prepaid message
+# credit, and with limits on each cashier and the branch besides, against with
+# none of these.
+. "$(dirname "$0")/bench.bash"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+make_accounts 1
+
+# A merchant with 16 cashiers and 2,000 contacts, who have plenty; its number.
+make_merchant() {
+	local merchant
+	merchant=$(sql -c "SELECT loyalty.create_merchant('bench')")
+	sql <<-END >/dev/null
+		SELECT wallet_key FROM loyalty.create_wallet($merchant, 'bench $1', 10) \gset
+		UPDATE loyalty.program SET wallet_key = 'bench-$1' WHERE merchant_id = $merchant;
+		SELECT loyalty.employee_add($merchant, 'cajero', 'Cajero ' || i, 'Centro', (4771000000 + i)::text, 'clave' || i) FROM generate_series(1, 16) i;
+		WITH made AS (
+			INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name)
+			SELECT p.merchant_id, i, p.program_id, i, (5510000000 + i)::text::loyalty.phone, 'contacto'
+			FROM loyalty.program p, generate_series(1, 2000) i WHERE p.merchant_id = $merchant
+			RETURNING merchant_id, account_id, program_id)
+		INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT * FROM made;
+		SELECT count(error) FROM loyalty.post_batch($merchant, ARRAY(SELECT generate_series(1, 2000)), '{deposit}', array_fill('1000000'::loyalty.points, ARRAY[2000]));
+	END
+	printf '%s\n' "$merchant"
+}
+
+# What cashier number client_id + 1 does.
+make_script() {
+	cat >"$work/$1.sql" <<-END
+		\set contact random(1, 2000)
+		SELECT loyalty.wallet_sale($2, 'bench-$1', (5510000000 + :contact)::text, 0, 10, NULL, :client_id + 1, 'T1');
+		\set contact random(1, 2000)
+		SELECT loyalty.wallet_sale($2, 'bench-$1', (5510000000 + :contact)::text, 1, NULL, 1, :client_id + 1, 'T1');
+	END
+}
+
+for name in without quotas limits; do
+	merchant=$(make_merchant "$name")
+	make_script "$name" "$merchant"
+	if [ "$name" != without ]; then
+		sql -c "SELECT loyalty.set_quota($merchant, kind, 100000000) FROM unnest('{redemptions,messages}'::text[]) kind" >/dev/null
+	fi
+	if [ "$name" = limits ]; then
+		sql -c "SELECT loyalty.set_limit(merchant_id, client_id, scope, direction, '100000000', 100000000)
+			FROM loyalty.program, unnest('{staff,branch}'::text[]) scope, unnest('{add,spend}'::text[]) direction WHERE merchant_id = $merchant" >/dev/null
+	fi
+done
+sql -c 'VACUUM ANALYZE' -c 'CHECKPOINT'
+
+without() { pgbench_tps "$work/without.sql" -c 16 -j 2; }
+quotas() { pgbench_tps "$work/quotas.sql" -c 16 -j 2; }
+limits() { pgbench_tps "$work/limits.sql" -c 16 -j 2; }
+
+compare '16 cashiers with quotas and message credit / without' '>= 0.9' 'pairs/s' quotas without
+compare '16 cashiers with these and limits / without' '>= 0.9' 'pairs/s' limits without

@@ -1,0 +1,196 @@
+-- Accounts that members share: whose points they are, who is said to have
+-- acted, how much each may spend, and who may join and leave.  Two at once are
+-- in iso_archive_member.spec, rules in tap_rule.sql.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+-- A statement is refused with this code of loyalty.error_codes.
+CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
+	RETURN public.throws_ok(statement, state::char(5), NULL, description);
+END
+$$;
+
+SELECT loyalty.create_merchant('Uno') AS m \gset
+SELECT loyalty.create_merchant('Dos') AS other \gset
+SELECT program_id AS p, wallet_key FROM loyalty.create_program(:m, 'Programa', 'P') \gset
+SELECT loyalty.configure_program(:m, 'P', accumulation_points => 10, accumulation_money => 100, shortfall => 'negative') \g /dev/null
+SELECT program_id AS q FROM loyalty.create_program(:m, 'Otro', 'Q') \gset
+SELECT program_id AS r FROM loyalty.create_program(:other, 'De otro', 'P') \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
+
+-- A member with so many points that never expire; their number.
+CREATE FUNCTION pg_temp.member(merchant bigint, program text, name text, points text DEFAULT '0', phone text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	id CONSTANT bigint := loyalty.member_create(merchant, program, name || '@correo.example', name, name, client_id => name, phone => phone) ->> 'id';
+BEGIN
+	IF points::numeric > 0 THEN
+		PERFORM loyalty.post(merchant, id, 'deposit', points::loyalty.points);
+	END IF;
+	RETURN id;
+END
+$$;
+-- What the members have, by name; those of one account are joined by +.
+CREATE FUNCTION pg_temp.pools(merchant bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(format('%s %s', names, balance), ', ' ORDER BY names)
+	FROM (SELECT string_agg(client_id, '+' ORDER BY client_id) AS names, balance FROM loyalty.members WHERE merchant_id = merchant GROUP BY account_id, balance) x
+$$;
+-- Each entry from that version on, with who acted.
+CREATE FUNCTION pg_temp.acted(account bigint, from_version bigint DEFAULT 1) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', e.kind, e.amount, coalesce(m.client_id, '-')), ', ' ORDER BY e.version)
+	FROM loyalty.entries e LEFT JOIN loyalty.member m USING (merchant_id, member_id) WHERE e.account_id = account AND e.version >= from_version
+$$;
+CREATE FUNCTION pg_temp.lots(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', (expires_at AT TIME ZONE 'UTC')::date, points), ', ' ORDER BY expires_at NULLS LAST) FROM loyalty.lots_of(merchant, account)
+$$;
+
+SELECT pg_temp.member(:m, 'P', 'A', '100', '5512340001') AS a, pg_temp.member(:m, 'P', 'B', '0', '5512340002') AS b, pg_temp.member(:m, 'P', 'C', '7', '5512340003') AS c, pg_temp.member(:m, 'P', 'D') AS d,
+	pg_temp.member(:m, 'Q', 'X', '5') AS x, pg_temp.member(:other, 'P', 'Y', '5') AS y \gset
+
+-- --- joining ---------------------------------------------------------------------------------
+
+-- Points travel with their dates, what is past its date does not.
+SELECT version FROM loyalty.post(:m, :a, 'deposit', 20, expires_at => '2200-01-01T00:00Z') \g /dev/null
+SELECT version FROM loyalty.post(:m, :b, 'deposit', 30, expires_at => '2190-01-01T00:00Z') \g /dev/null
+SELECT version FROM loyalty.post(:m, :b, 'deposit', 40, expires_at => '2210-01-01T00:00Z') \g /dev/null
+SELECT version FROM loyalty.post(:m, :b, 'deposit', 50) \g /dev/null
+SELECT version FROM loyalty.post(:m, :b, 'deposit', 60, expires_at => clock_timestamp() + interval '0.3 seconds') \g /dev/null
+SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE account_id = :b \g /dev/null
+SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining tells the account');
+SELECT is(pg_temp.pools(:m), 'A+B 240, C 7, D 0, X 5', 'which has the points of both');
+SELECT is(pg_temp.lots(:m, :a), '2190-01-01 30, 2200-01-01 20, 2210-01-01 40, 150', 'with the dates that they had');
+SELECT is(pg_temp.acted(:b), 'deposit 30 -, deposit 40 -, deposit 50 -, deposit 60 -, expire -60 -, transfer -120 -', 'the account that was left keeps its entries');
+SELECT is(pg_temp.acted(:a), 'deposit 100 -, deposit 20 -, transfer 120 -', 'the other has one more');
+SELECT is((SELECT peer_id FROM loyalty.entry WHERE account_id = :a AND version = 3), :b::bigint, 'which says where from');
+SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining again');
+SELECT is(loyalty.share_account(:m, :a, :b), :a::bigint, 'or the other way round');
+SELECT is(loyalty.share_account(:m, :a, :a), :a::bigint, 'or oneself');
+SELECT is((SELECT version FROM loyalty.account WHERE account_id = :a), 3::bigint, 'posts nothing');
+SELECT is(loyalty.share_account(:m, :d, :b), :a::bigint, 'who joins a guest joins the account, without points too');
+SELECT is(pg_temp.pools(:m), 'A+B+D 240, C 7, X 5', 'three share it');
+SELECT is((SELECT version FROM loyalty.account WHERE account_id = :a), 3::bigint, 'no points, no entry');
+
+-- Every way to ask has the same answer.
+SELECT results_eq(format('SELECT loyalty.member_balance(%s, ''P'', id) ->> ''balance'' FROM unnest(ARRAY[''A'', ''B'', ''D'']) id', :m), $$VALUES ('240'), ('240'), ('240')$$, 'the seller API''s');
+SELECT results_eq(format('SELECT contact_phone::text, contact_balance::text FROM loyalty.wallet_contact_get(%s, %L) ORDER BY 1', :m, :'wallet_key'), $$VALUES ('5512340001', '240'), ('5512340002', '240'), ('5512340003', '7')$$, 'the wallet''s');
+
+-- --- who acted --------------------------------------------------------------------------------
+
+SELECT loyalty.wallet_sale(:m, :'wallet_key', phone, type, 50, 2, :staff) FROM (VALUES ('5512340001', 0), ('5512340002', 0), ('5512340001', 1), ('5512340002', 1)) v (phone, type) \g /dev/null
+SELECT is(pg_temp.acted(:a, 4), 'accrue 5 -, accrue 5 B, redeem -2 -, redeem -2 B', 'sales of the wallet name the guest, and not the owner of the account');
+SELECT loyalty.wallet_balance_update(:m, :'wallet_key', '5512340002', type, 3, :staff) FROM unnest(ARRAY[0, 1]) type \g /dev/null
+SELECT is(pg_temp.acted(:a, 8), 'adjust 3 B, adjust -3 B', 'corrections too');
+SELECT loyalty.deposit(:m, '[{"programId":"P","memberId":"B","amount":1,"comments":"x"},{"programId":"P","memberId":"A","amount":1,"comments":"x"},{"programId":"P","memberId":"D","amount":1,"comments":"x"}]') \g /dev/null
+SELECT is(pg_temp.acted(:a, 10), 'deposit 1 B, deposit 1 -, deposit 1 D', 'a batch of the seller API');
+SELECT loyalty.redemption(:m, '[{"programId":"P","memberId":"D","amount":1,"amountCurrency":1,"comments":"x"}]') \g /dev/null
+SELECT loyalty.accumulation(:m, '[{"programId":"P","memberId":"B","amount":10,"comments":"x"}]') \g /dev/null
+SELECT is(pg_temp.acted(:a, 13), 'redeem -1 D, accrue 1 B', 'its redemptions and sales');
+SELECT version FROM loyalty.post(:m, :a, 'redeem', -1, member_id => :d) \g /dev/null
+SELECT version AS hold FROM loyalty.hold(:m, :a, 4, member_id => :b) \gset
+SELECT version FROM loyalty.capture(:m, :a, :hold, 1) \g /dev/null
+SELECT version FROM loyalty.release(:m, :a, :hold) \g /dev/null
+SELECT version FROM loyalty.transfer(:m, :a, :c, 1, member_id => :b) \g /dev/null
+SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
+SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
+SELECT is((SELECT string_agg(s.kind || ' ' || coalesce(s.member_id = :b, false), ', ' ORDER BY s.version DESC) FROM loyalty.statement(:m, :a, 11, 3) s), 'deposit true, adjust true, adjust true', 'statements show it');
+
+-- --- limits -------------------------------------------------------------------------------------
+
+-- What comes of a redemption by that member.
+CREATE FUNCTION pg_temp.spends(merchant bigint, wallet_key text, phone text, points text, staff bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	code text;
+BEGIN
+	RETURN loyalty.wallet_sale(merchant, wallet_key, phone, 1, NULL, points::numeric, staff);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = PG_EXCEPTION_DETAIL;
+	RETURN code;
+END
+$$;
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 20, NULL) \g /dev/null
+SELECT is(pg_temp.spends(:m, :'wallet_key', phone, points, :staff), expected, format('%s spends %s: %s', who, points, expected))
+FROM (VALUES ('A', '5512340001', '15', '231'), ('A', '5512340001', '6', 'limit_exceeded'), ('B', '5512340002', '20', '211'), ('B', '5512340002', '1', 'limit_exceeded'), ('A', '5512340001', '5', '206'), ('A', '5512340001', '1', 'limit_exceeded'),
+	('C', '5512340003', '8', '0')) v (who, phone, points, expected);
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 50, NULL, :b) \g /dev/null
+SELECT is(pg_temp.spends(:m, :'wallet_key', phone, points, :staff), expected, format('with a limit for B, %s spends %s: %s', who, points, expected))
+FROM (VALUES ('A', '5512340001', '1', 'limit_exceeded'), ('B', '5512340002', '30', '176'), ('B', '5512340002', '1', 'limit_exceeded')) v (who, phone, points, expected);
+SELECT is((SELECT string_agg(concat_ws(' ', m.client_id, a.points_used, a.points_left), ', ' ORDER BY m.client_id) FROM loyalty.allowances a JOIN loyalty.member m ON m.member_id = a.subject_id), 'A 20 0, B 50 0, C 8 12', 'each has used their own');
+
+-- Taking points along is spending them, and so is bringing more of them.
+SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s, 1)', :m, :b), 'limit_exceeded', 'who has spent all may take nothing along');
+SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s, 21)', :m, :d), 'limit_exceeded', 'nor anybody more than they may spend');
+SELECT pg_temp.member(:m, 'P', 'E', '21') AS e \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'limit_exceeded', 'a limit on what goes out holds who joins');
+SELECT loyalty.leave_account(:m, :d, 20) AS d_account \gset
+SELECT is((SELECT concat_ws(' ', a.points_used, a.points_left) FROM loyalty.allowances a WHERE a.subject_id = :d), '20 0', 'it is counted for who leaves');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL), loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL, :b) \g /dev/null
+
+-- --- leaving -------------------------------------------------------------------------------------
+
+SELECT is(pg_temp.pools(:m), 'A+B 156, C 0, D 20, E 21, X 5', 'who left has what they took');
+SELECT is(pg_temp.lots(:m, :d_account), '2210-01-01 9, 11', 'those that expire first');
+SELECT is(pg_temp.lots(:m, :a), '156', 'and the others what is left');
+SELECT is(pg_temp.acted(:d_account), 'transfer 20 D', 'the first entry of an account of their own');
+SELECT loyalty.leave_account(:m, :b) AS b_account \gset
+SELECT is(pg_temp.pools(:m), 'A 156, B 0, C 0, D 20, E 21, X 5', 'by default that is nothing');
+SELECT isnt(:b_account::bigint, :b::bigint, 'it is a new account');
+SELECT is((SELECT version FROM loyalty.account WHERE account_id = :b_account), 0::bigint, 'without entries');
+SELECT is(loyalty.wallet_sale(:m, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '10', 'to which sales go from then on');
+SELECT is(loyalty.share_account(:m, :b, :d), :d_account::bigint, 'who left may join another');
+SELECT is(pg_temp.acted(:b_account), 'accrue 10 B, transfer -10 B', 'with what there is by then');
+SELECT is(loyalty.share_account(:m, :a, :d), :d_account::bigint, 'so may who was left alone');
+SELECT is(pg_temp.pools(:m), 'A+B+D 186, C 0, E 21, X 5', 'with all that remained');
+SELECT is(loyalty.leave_account(:m, :d, 186) IN (:a, :b, :b_account, :d, :d_account), false, 'the owner may leave too, with everything');
+SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E 21, X 5', 'and the others keep the account');
+
+-- --- refusals --------------------------------------------------------------------------------------
+
+SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s)', arguments), code, format('share_account: %s', what)) FROM (VALUES
+	(format('%s, 1, %s', :m, :e), 'unknown_object', 'no such member'), (format('%s, %s, 1', :m, :e), 'unknown_object', 'no such host'), (format('%s, %s, %s', :m, :e, :y), 'unknown_object', 'a host of another merchant'),
+	(format('%s, %s, %s', :other, :e, :a), 'unknown_object', 'another merchant''s members'), (format('%s, NULL, %s', :m, :a), 'unknown_object', 'nobody'), (format('%s, %s, NULL', :m, :a), 'unknown_object', 'with nobody'), (format('NULL, %s, %s', :e, :a), 'unknown_object', 'of no merchant'),
+	(format('%s, %s, %s', :m, :x, :a), 'different_programs', 'a member of another program'), (format('%s, %s, %s', :m, :a, :e), 'invalid_argument', 'others share the account')) v (arguments, code, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s)', arguments), code, format('leave_account: %s', what)) FROM (VALUES
+	(format('%s, 1', :m), 'unknown_object', 'no such member'), (format('%s, %s', :other, :a), 'unknown_object', 'of another merchant'), (format('%s, NULL', :m), 'unknown_object', 'nobody'), (format('NULL, %s', :a), 'unknown_object', 'of no merchant'),
+	(format('%s, %s', :m, :e), 'invalid_argument', 'the account is shared with nobody'), (format('%s, %s, -1', :m, :a), 'invalid_argument', 'a negative amount'), (format('%s, %s, NULL', :m, :a), 'invalid_argument', 'no amount'),
+	(format('%s, %s, ''0.0001''', :m, :a), 'insufficient_points', 'more than there is')) v (arguments, code, what);
+SELECT loyalty.disable_member(:m, :'wallet_key', '5512340003') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, who, whom), 'unknown_object', 'who was taken out neither joins nor is joined') FROM (VALUES (:c, :e), (:e, :c)) v (who, whom);
+
+-- What is open would be lost sight of.
+SELECT version AS hold FROM loyalty.hold(:m, :e, 21) \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'held points');
+SELECT version FROM loyalty.release(:m, :e, :hold) \g /dev/null
+SELECT version AS pending FROM loyalty.post(:m, :e, 'deposit', 3, available_at => now() + interval '1 day') \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'pending points');
+SELECT version FROM loyalty.reverse(:m, :e, :pending, 'R1') \g /dev/null
+SELECT version FROM loyalty.post(:m, :e, 'redeem', -20) \g /dev/null
+SELECT version FROM loyalty.reverse(:m, :e, 1, 'R2') \g /dev/null
+SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E -20, X 5', 'a refund of what was spent leaves a debt');
+SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'a debt');
+SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E -20, X 5', 'nothing came of all these');
+SELECT is(loyalty.share_account(:m, :d, :e), :e::bigint, 'but one may join who has a debt');
+SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D+E 166, X 5', 'and pay it');
+SELECT version FROM loyalty.hold(:m, :e, 100) \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s, 67)', :m, :d), 'insufficient_points', 'held points cannot be taken along');
+SELECT lives_ok(format('SELECT loyalty.leave_account(%s, %s, 66)', :m, :d), 'the others can');
+
+-- A hold that timed out is settled before anybody joins.
+SELECT pg_temp.member(:m, 'P', 'F', '10') AS f \gset
+SELECT version FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '0.3 seconds') \g /dev/null
+SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE account_id = :f \g /dev/null
+SELECT is(loyalty.share_account(:m, :f, :a), :d_account::bigint, 'points of a hold that timed out are no longer held');
+SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
+
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -115,11 +115,14 @@ same_bytes(const bytea *a, const bytea *b)
  * The row of an account
  * ------------------------------------------------------------------------ */
 
-/* A newest entry that is not sound says nothing but its number. */
+/*
+ * A newest entry that is not sound says nothing but its number; and if that is
+ * not the account's, entries are missing.
+ */
 static void
 check_newest(Verification *v)
 {
-	const Replay *replay = &v->replay;
+	Replay	   *replay = &v->replay;
 	Points		balance = stream_int64(&v->accounts, 1, 0);
 	int64		version = stream_int64(&v->accounts, 2, 0);
 	TimestampTz posted_at = stream_int64(&v->accounts, 3, 0);
@@ -135,6 +138,8 @@ check_newest(Verification *v)
 	else if (replay->sound && replay->entries > 0 && posted_at != replay->posted_at)
 		verify_breach(v, INVARIANT_NEWEST, newest, "account is of %s, its newest entry of %s",
 					  pstrdup(timestamptz_to_str(posted_at)), pstrdup(timestamptz_to_str(replay->posted_at)));
+	if (version != replay->version)
+		replay->whole = false;
 }
 
 static void
@@ -205,7 +210,6 @@ check_due(Verification *v)
 static void
 check_account_row(Verification *v)
 {
-	check_newest(v);
 	check_lots(v);
 	if (!v->replay.whole)
 		return;
@@ -257,6 +261,10 @@ verify_account(Verification *v, int64 account_id)
 		stream_next(&v->entries);
 		MemoryContextReset(v->row_context);
 	}
+	if (at_account(&v->accounts, account_id))
+		check_newest(v);
+	else if (v->replay.entries > 0)
+		verify_breach(v, INVARIANT_NEWEST, v->replay.version, "there is no such account");
 	verify_asides(v);
 	verify_reversals(v);
 	if (at_account(&v->accounts, account_id))
@@ -264,8 +272,6 @@ verify_account(Verification *v, int64 account_id)
 		check_account_row(v);
 		stream_next(&v->accounts);
 	}
-	else if (v->replay.entries > 0)
-		verify_breach(v, INVARIANT_NEWEST, v->replay.version, "there is no such account");
 }
 
 /* The lowest account that any of the streams has come to. */

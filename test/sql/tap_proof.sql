@@ -1,0 +1,296 @@
+-- Proof for others: roots, receipts, and what happens to both when somebody who
+-- may change anything does.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+-- A statement is refused with this code of loyalty.error_codes.
+CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
+	RETURN public.throws_ok(statement, state::char(5), NULL, description);
+END
+$$;
+
+-- A merchant with so many accounts, of which each has one entry.
+CREATE FUNCTION pg_temp.crowd(n integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	m bigint := loyalty.create_merchant('de ' || n);
+	p bigint;
+BEGIN
+	SELECT program_id INTO p FROM loyalty.create_wallet(m, 'Monedero');
+	INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT m, i * 3, p FROM generate_series(1, n) i;
+	ANALYZE loyalty.account;	-- or plans made for an empty table go on being used
+	IF n > 0 THEN
+		PERFORM FROM loyalty.post_batch(m, (SELECT array_agg(i * 3::bigint) FROM generate_series(1, n) i), '{deposit}',
+			(SELECT array_agg((i % 1000 + 1)::text::loyalty.points) FROM generate_series(1, n) i));
+	END IF;
+	ANALYZE loyalty.entry;
+	RETURN m;
+END
+$$;
+
+-- --- what is changed is named first ------------------------------------------------------
+
+SELECT pg_temp.crowd(300) AS m \gset
+SELECT program_id AS p FROM loyalty.program WHERE merchant_id = :m \gset
+SELECT loyalty.open_account(:m, :p) AS x \gset
+SELECT loyalty.open_account(:m, :p) AS y \gset
+SELECT loyalty.open_account(:m, :p) AS idle \gset
+SELECT loyalty.post(:m, :x, 'accrue', '100', E'ñ "\\\u0001', 7, '1000', member_id => 5, expires_at => '2099-01-01Z') \g /dev/null
+SELECT loyalty.hold(:m, :x, '30', '2098-01-01Z', 'mesa 3', 8) \g /dev/null
+SELECT loyalty.capture(:m, :x, 2, '10', NULL, NULL, '99.5') \g /dev/null
+SELECT loyalty.transfer(:m, :x, :y, '5') \g /dev/null
+SELECT loyalty.reverse(:m, :x, 1, 'devuelto', '1') \g /dev/null
+SELECT loyalty.post(:m, :x, 'deposit', '2.5', expires_at => 'infinity') \g /dev/null
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+-- Undo a statement after verify() has looked: "invariant / version" of what it says, in its order.
+CREATE FUNCTION pg_temp.found(breach text, looks text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	said text;
+BEGIN
+	BEGIN
+		EXECUTE breach;
+		EXECUTE format('SELECT string_agg(concat_ws('' / '', v.invariant, v.broken_version), ''; '') FROM %s v', looks) INTO said;
+		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
+	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
+		RETURN said;
+	END;
+END
+$$;
+
+-- Whatever is changed of whichever entry, and however little.
+\set hash 'an entry has the hash of what it says and of the entry before'
+CREATE TEMP TABLE changes AS SELECT * FROM (VALUES
+	('amount', '(amount::numeric + 0.0001)::loyalty.points'), ('balance', '(balance::numeric - 0.0001)::loyalty.points'),
+	('posted_at', 'posted_at + interval ''1 microsecond'''), ('posted_at', '''infinity'''),
+	('staff_id', 'coalesce(staff_id, 0) + 1'), ('staff_id', '0'), ('staff_id', 'CASE WHEN staff_id IS NULL THEN 1 END'),
+	('money', '(coalesce(money::numeric, 0) + 0.0001)::loyalty.points'), ('money', 'CASE WHEN money IS NULL THEN ''0''::loyalty.points END'),
+	('aside', '(coalesce(aside::numeric, 0) + 0.0001)::loyalty.points'), ('aside', '''0'''),
+	('origin', 'coalesce(origin, 0) + 1'), ('origin', '0'), ('peer_id', 'coalesce(peer_id, 0) + 1'), ('peer_id', '0'),
+	('member_id', 'coalesce(member_id, 0) - 1'), ('member_id', '0'), ('rules', 'coalesce(rules, 0) + 1'), ('rules', '0'),
+	('kind', 'kind % 11 + 1'), ('reference', 'coalesce(reference, '''') || '' '''), ('reference', 'CASE WHEN reference IS NULL THEN '''' END'),
+	('detail', '''{}'''), ('lots', '''{2099-01-01T00:00:01Z=100}'''), ('lots', 'CASE WHEN lots IS NULL THEN ''{}''::loyalty.lots END'),
+	('hash', 'set_byte(hash, 31, get_byte(hash, 31) # 1)'), ('hash', 'set_byte(hash, 0, get_byte(hash, 0) # 128)'), ('hash', 'substr(hash, 1, 31)'), ('hash', ''''''),
+	('hash', 'hash || ''\x00''')) v (name, becomes);
+SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND version = %s', name, becomes, :x, version), format('loyalty.verify(%s)', :m)),
+	:'hash' || ' / ' || version, format('%s of entry %s becomes %s', name, version, becomes))
+FROM changes, generate_series(1, 6) version
+-- a transfer is noticed twice: the other account has its side of it
+WHERE NOT (version = 4 AND name IN ('amount', 'kind', 'peer_id', 'origin') OR version = 5 AND name = 'kind');
+SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND version = 4', name, becomes, :x), format('loyalty.verify(%s)', :m)), ';', 1),
+	:'hash' || ' / 4', format('%s of a transfer becomes %s', name, becomes))
+FROM changes WHERE name IN ('amount', 'kind', 'peer_id', 'origin') AND becomes <> '0';
+SELECT set_eq('SELECT name FROM changes', $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'loyalty.entry'::regclass AND attnum > 0 AND NOT attisdropped
+	AND attname NOT IN ('merchant_id', 'account_id', 'version')$$, 'each column but the key has been changed');
+
+SELECT is(pg_temp.found(format(breach, :x), format('loyalty.verify(%s)', :m)), finds, what) FROM (VALUES
+	('DELETE FROM loyalty.entry WHERE account_id = %s AND version = 3', 'versions count 1, 2, 3 … without gaps / 4', 'an entry is deleted'),
+	('DELETE FROM loyalty.entry WHERE account_id = %s AND version = 6', 'an account has the balance and the version of its newest entry / 5', 'the newest entry is deleted'),
+	('UPDATE loyalty.entry SET version = 99 WHERE account_id = %1$s AND version = 2; UPDATE loyalty.entry SET version = 2 WHERE account_id = %1$s AND version = 3;
+		UPDATE loyalty.entry SET version = 3 WHERE account_id = %1$s AND version = 99', :'hash' || ' / 2; ' || :'hash' || ' / 3; ' || :'hash' || ' / 4', 'two entries change places')
+) v (breach, finds, what);
+SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET account_id = -account_id WHERE account_id = %1$s; UPDATE loyalty.account SET account_id = -account_id WHERE account_id = %1$s', :x),
+	format('loyalty.verify(%s)', :m)), ';', 1), :'hash' || ' / 1', 'an account gets another number');
+SELECT is(split_part(pg_temp.found(format('UPDATE %s SET merchant_id = -merchant_id WHERE account_id = %s', 'loyalty.entry', :x), format('loyalty.verify(%s)', -:m)), ';', 1),
+	:'hash' || ' / 1', 'or another merchant');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'all that is undone');
+
+-- --- roots --------------------------------------------------------------------------------
+
+SELECT root_id AS r, root AS published FROM loyalty.make_root(:m) \gset
+SELECT results_eq(format('SELECT root_id, accounts, root, receipts, made_at >= now() FROM loyalty.roots WHERE merchant_id = %s', :m),
+	format('VALUES (%s, 302::bigint, %L::bytea, true, true)', :r, :'published'), 'a root of all accounts that have an entry');
+SELECT pg_temp.refuses('SELECT loyalty.make_root(42)', 'unknown_object', 'a merchant that does not exist has no root');
+SELECT is_empty(format('SELECT * FROM loyalty.verify_root(%s)', :m), 'what it has is in the ledger');
+SELECT is_empty(format('SELECT * FROM loyalty.verify_root(%s, %s, %L)', :m, :r, :'published'), 'and it is the one that was published');
+
+-- The tree of RFC 6962, as its text defines it.
+CREATE FUNCTION pg_temp.tree(leaves bytea[]) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+	n integer := coalesce(array_length(leaves, 1), 0);
+	k integer := 1;
+BEGIN
+	IF n = 0 THEN
+		RETURN sha256('');
+	ELSIF n = 1 THEN
+		RETURN sha256('\x00'::bytea || leaves[1]);
+	END IF;
+	WHILE k * 2 < n LOOP
+		k := k * 2;
+	END LOOP;
+	RETURN sha256('\x01'::bytea || pg_temp.tree(leaves[1:k]) || pg_temp.tree(leaves[k + 1:n]));
+END
+$$;
+CREATE FUNCTION pg_temp.root_of(merchant bigint) RETURNS bytea LANGUAGE sql AS $$
+	SELECT sha256('\x02'::bytea || int8send(r.merchant_id) || int8send(r.root_id) || timestamptz_send(r.made_at) || int8send(r.accounts)
+		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.version) || loyalty.points_send(a.balance)
+				|| timestamptz_send(a.posted_at) || a.hash ORDER BY a.account_id)
+			FROM loyalty.account a WHERE a.merchant_id = merchant AND a.version > 0)))
+	FROM loyalty.root r WHERE r.merchant_id = merchant
+$$;
+SELECT is(pg_temp.root_of(:m), :'published', 'its hash is what its description says');
+CREATE TEMP TABLE sizes AS SELECT n, pg_temp.crowd(n) AS merchant FROM unnest('{0,1,2,3,5,255,256,257,511,512,513,65537}'::integer[]) n;
+CREATE TEMP TABLE made AS SELECT n, merchant, r.* FROM sizes, loyalty.make_root(merchant) r;
+SELECT is(pg_temp.root_of(merchant), root, format('a root of %s accounts is that of RFC 6962', n)) FROM made WHERE n < 1000;
+SELECT is((SELECT accounts FROM loyalty.roots r WHERE r.merchant_id = merchant), n::bigint, format('it has %s accounts', n)) FROM made;
+SELECT is_empty(format('SELECT * FROM loyalty.verify_root(%s)', merchant), format('a root of %s accounts is sound', n)) FROM made;
+SELECT is((SELECT count(*) FROM generate_series(1, n) i WHERE loyalty.check_receipt(loyalty.receipt(merchant, i * 3), root)), n::bigint, format('each of %s accounts has its receipt', n))
+FROM made WHERE n < 1000;
+SELECT is((SELECT count(*) FROM unnest('{1,2,255,256,257,258,512,513,32768,32769,65280,65281,65535,65536,65537}'::bigint[]) i WHERE loyalty.check_receipt(loyalty.receipt(merchant, i * 3), root)),
+	15::bigint, 'those at the edges of pages do') FROM made WHERE n = 65537;
+SELECT results_eq(format('SELECT level, count(*) FROM loyalty.root_page WHERE merchant_id = %s GROUP BY 1 ORDER BY 1', merchant),
+	'VALUES (0::smallint, 257::bigint), (1::smallint, 2), (2::smallint, 1)', 'a tree has pages of pages') FROM made WHERE n = 65537;
+
+-- --- receipts --------------------------------------------------------------------------------
+
+SELECT loyalty.receipt(:m, :x) AS receipt, loyalty.receipt(:m, :x, :r, 1) AS history \gset
+SELECT is(:'receipt'::jsonb - '{root_id,made_at,posted_at,hash,path}'::text[],
+	jsonb_build_object('merchant_id', :m::text, 'account_id', :x::text, 'version', 6, 'balance', '66.5', 'accounts', 302, 'root', encode(:'published', 'hex')), 'a receipt');
+SELECT ok(loyalty.check_receipt(:'receipt', :'published'), 'holds against the root');
+SELECT ok(loyalty.check_receipt(:'history', :'published'), 'one with entries too');
+SELECT is((SELECT jsonb_agg(e - 'posted_at') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
+	jsonb_build_object('version', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001',
+		'lots', '{"2099-01-01T00:00:00Z": "100"}'::jsonb),
+	jsonb_build_object('version', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'aside', '30', 'staff_id', '8', 'reference', 'mesa 3', 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
+	jsonb_build_object('version', 3, 'kind', 'capture', 'amount', '0', 'balance', '70', 'aside', '-10', 'money', '99.5', 'origin', 2, 'lots', '{"2099-01-01T00:00:00Z": "10"}'::jsonb),
+	jsonb_build_object('version', 4, 'kind', 'transfer', 'amount', '-5', 'balance', '65', 'peer_id', :y::text, 'lots', '{"2099-01-01T00:00:00Z": "5"}'::jsonb),
+	jsonb_build_object('version', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin', 1, 'reference', 'devuelto', 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
+	jsonb_build_object('version', 6, 'kind', 'deposit', 'amount', '2.5', 'balance', '66.5')), 'which say all there is');
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, v), :'published'), format('from entry %s on', v)) FROM generate_series(1, 6) v;
+SELECT is(json_array_length(loyalty.receipt(:m, :x, :r, v) -> 'entries'), 7 - v, format('so many from entry %s on', v)) FROM generate_series(1, 6) v;
+SELECT set_config('TimeZone', 'Asia/Kathmandu', true), set_config('DateStyle', 'SQL, DMY', true), set_config('extra_float_digits', '-15', true) \g /dev/null
+SELECT is(loyalty.receipt(:m, :x, :r, 1)::text, :'history', 'a receipt is the same whatever the settings');
+SELECT ok(loyalty.check_receipt(:'history', :'published'), 'and holds whatever they are');
+SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true) \g /dev/null
+SELECT ok(loyalty.check_receipt(:'history'::jsonb::json, :'published'), 'blanks and the order of members do not matter');
+
+-- A stranger's own computation, from the receipt alone.
+CREATE FUNCTION pg_temp.micros(moment text) RETURNS bytea LANGUAGE sql AS $$SELECT timestamptz_send(moment::timestamptz)$$;
+CREATE FUNCTION pg_temp.stranger(receipt jsonb) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+	h bytea := sha256('\x00'::bytea || int8send((receipt ->> 'merchant_id')::bigint) || int8send((receipt ->> 'account_id')::bigint) || int8send((receipt ->> 'version')::bigint)
+		|| int8send(((receipt ->> 'balance')::numeric * 10000)::bigint) || pg_temp.micros(receipt ->> 'posted_at') || decode(receipt ->> 'hash', 'hex'));
+	step jsonb;
+BEGIN
+	FOR step IN SELECT e FROM jsonb_array_elements(receipt -> 'path') WITH ORDINALITY s (e, n) ORDER BY n LOOP
+		h := sha256('\x01'::bytea || coalesce(decode(step ->> 'left', 'hex') || h, h || decode(step ->> 'right', 'hex')));
+	END LOOP;
+	RETURN sha256('\x02'::bytea || int8send((receipt ->> 'merchant_id')::bigint) || int8send((receipt ->> 'root_id')::bigint) || pg_temp.micros(receipt ->> 'made_at')
+		|| int8send((receipt ->> 'accounts')::bigint) || h);
+END
+$$;
+SELECT is(pg_temp.stranger(:'receipt'), :'published', 'anybody can compute the root from a receipt');
+
+-- Each value of a receipt, wherever it is: changed, taken away, or with another beside it.
+CREATE TEMP TABLE places AS
+WITH RECURSIVE place (path, value) AS (
+	SELECT '{}'::text[], :'history'::jsonb
+	UNION ALL
+	SELECT p.path || c.key, c.value FROM place p, LATERAL (
+		SELECT key, value FROM jsonb_each(CASE jsonb_typeof(p.value) WHEN 'object' THEN p.value ELSE '{}' END)
+		UNION ALL
+		SELECT (i - 1)::text, value FROM jsonb_array_elements(CASE jsonb_typeof(p.value) WHEN 'array' THEN p.value ELSE '[]' END) WITH ORDINALITY e (value, i)) c)
+SELECT path, value FROM place WHERE path <> '{}';
+SELECT cmp_ok(count(*), '>', 70::bigint, 'a receipt has many places') FROM places;
+CREATE TEMP TABLE forgeries AS
+SELECT 'changed' AS how, path, jsonb_set(:'history', path, other) AS forged FROM places, LATERAL (VALUES
+	(CASE jsonb_typeof(value) WHEN 'number' THEN to_jsonb(value::text::numeric + 1) WHEN 'string' THEN to_jsonb(regexp_replace(value #>> '{}', '.$', '')) END),
+	(CASE jsonb_typeof(value) WHEN 'string' THEN to_jsonb((value #>> '{}') || '0') END),
+	(CASE jsonb_typeof(value) WHEN 'string' THEN to_jsonb(upper(value #>> '{}') || ' ') END),
+	(CASE jsonb_typeof(value) WHEN 'string' THEN to_jsonb(translate(value #>> '{}', '0123456789', '1234567890')) END),
+	(CASE jsonb_typeof(value) WHEN 'number' THEN to_jsonb(value::text) WHEN 'string' THEN '0' WHEN 'array' THEN '{}' ELSE '[]' END),
+	('null'), ('[]'), ('{}'), ('true'), ('"x"'), ('-1')) v (other)
+WHERE other IS NOT NULL AND other <> value
+UNION ALL SELECT 'taken away', path, :'history'::jsonb #- path FROM places
+UNION ALL SELECT 'added to', path, jsonb_set(:'history', path || '{added}'::text[], '"1"') FROM places WHERE jsonb_typeof(value) = 'object'
+UNION ALL SELECT 'added to', path, jsonb_set(:'history', path || '{99}'::text[], value -> 0) FROM places WHERE jsonb_typeof(value) = 'array'
+UNION ALL SELECT 'added to', '{}', :'history'::jsonb || '{"name": "Ana"}';
+SELECT cmp_ok(count(*), '>', 500::bigint, 'forgeries are many') FROM forgeries;
+SELECT is_empty($$SELECT how, path FROM forgeries WHERE forged::text <> $$ || quote_literal(:'history'::jsonb::text)
+	|| format(' AND loyalty.check_receipt(forged::json, %L) IS NOT false', :'published'), 'none of them holds');
+SELECT is(loyalty.check_receipt(malformed::json, :'published'), false, 'no receipt: ' || left(malformed, 40))
+FROM unnest(ARRAY['{}', '[]', 'null', '1', '"x"', '[{}]', '{"path": []}', '{"merchant_id": "1e400"}', '{"merchant_id": "99999999999999999999"}', repeat('[', 1000) || repeat(']', 1000),
+	'{"path": [' || repeat('{},', 5000) || '{}]}']) malformed;
+SELECT is(loyalty.check_receipt(:'receipt', other), false, 'another root: ' || other::text)
+FROM unnest(ARRAY[sha256(''), '', substr(:'published'::bytea, 1, 31), :'published'::bytea || '\x00']) other;
+SELECT is(loyalty.check_receipt(NULL, :'published'), NULL, 'no receipt is neither');
+SELECT is(loyalty.check_receipt(:'receipt', NULL), NULL, 'nor is no root');
+
+-- What is asked for and is not there.
+SELECT pg_temp.refuses('SELECT loyalty.receipt(' || arguments || ')', code, what) FROM (VALUES
+	(format('NULL, %s', :x), 'invalid_argument', 'no merchant'), (format('%s, NULL', :m), 'invalid_argument', 'no account'),
+	(format('%s, %s', :m, :idle), 'unknown_account', 'an account without entries'), (format('%s, 1', :m), 'unknown_account', 'a number below all accounts'),
+	(format('%s, 4', :m), 'unknown_account', 'a number between accounts'), (format('%s, 9223372036854775807', :m), 'unknown_account', 'a number above them'),
+	(format('%s, %s', (SELECT merchant FROM made WHERE n = 3), :x), 'unknown_account', 'an account of another merchant'),
+	(format('%s, 3', (SELECT merchant FROM made WHERE n = 0)), 'unknown_account', 'a root of nobody'),
+	(format('%s, %s, %s', (SELECT merchant FROM made WHERE n = 3), 3, :r), 'unknown_object', 'a root of another merchant'),
+	(format('%s, %s, 42', :m, :x), 'unknown_object', 'a root that was not made'), (format('42, %s', :x), 'unknown_object', 'nobody''s root'),
+	(format('%s, %s, %s, 0', :m, :x, :r), 'unknown_entry', 'entry 0'), (format('%s, %s, %s, 7', :m, :x, :r), 'unknown_entry', 'an entry that is not there yet')) v (arguments, code, what);
+
+-- Entries between, as many as may be.
+SELECT count(*) FROM loyalty.post_batch(:m, (SELECT array_agg(:y::bigint) FROM generate_series(1, 1001)), '{deposit}', (SELECT array_agg('1'::loyalty.points) FROM generate_series(1, 1001))) \g /dev/null
+SELECT is(loyalty.receipt(:m, :x, :r)::text, :'receipt', 'what others do does not change a receipt');
+SELECT root_id AS r2, root AS published2 FROM loyalty.make_root(:m) \gset
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :y, NULL, 2), :'published2'), '1,000 entries after the one that is meant');
+SELECT is(json_array_length(loyalty.receipt(:m, :y, NULL, 2) -> 'entries'), 1001, 'and itself');
+SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, NULL, 1)', :m, :y), 'invalid_argument', 'more are too many');
+SELECT is(loyalty.receipt(:m, :y) ->> 'root_id', :r2::text, 'the newest root is taken');
+SELECT is(loyalty.receipt(:m, :y, :r) ->> 'version', '1', 'in an older one the account is as it was');
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published'), 'and has its receipt');
+SELECT ok(NOT loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published2'), 'which is of that root only');
+
+-- --- what only a root notices ------------------------------------------------------------------
+
+\set rooted 'what a root has of an account is in the ledger'
+\set root_tree 'a root is that of the tree below it'
+\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND version = 6; UPDATE loyalty.account a SET version = 5, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.version = 5'
+SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify(%s)', :m)), NULL, 'an account and its newest entry are taken back: the ledger is sound');
+SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify_root(%s, %s)', :m, :r)), :'rooted' || ' / 6', 'but not what was published');
+SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS broken_version)', :'receipt', :'published')), 'true / 0',
+	'and the receipt of the entry still holds');
+SAVEPOINT before;
+DELETE FROM loyalty.entry WHERE account_id = :x AND version = 6;
+SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_entry', 'though nobody gets one any more');
+ROLLBACK TO before;
+-- One entry of the account 3 with another amount, and all hashes made to fit.
+\set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
+SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify(%s)', :m)), NULL, 'an account is written again from its first entry on: the ledger is sound');
+SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 1', 'but not what was published');
+SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS broken_version)', :m, :'published2')), 'false / 0',
+	'and its new receipt does not hold');
+SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET nodes = set_byte(nodes, 32, get_byte(nodes, 32) # 1) WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)),
+	:'rooted' || ' / 1; ' || :'root_tree', 'a leaf of the tree is changed');
+SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET versions[1] = 2 WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 2', 'or what it is of');
+SELECT is(pg_temp.found(format('DELETE FROM loyalty.root_page WHERE root_id = %s AND page = 1 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', 'a page is gone');
+SELECT is(pg_temp.found(format(breach, :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', what) FROM (VALUES
+	('UPDATE loyalty.root SET root = sha256(root) WHERE root_id = %s', 'the root is changed'),
+	('UPDATE loyalty.root SET made_at = made_at - interval ''1 day'' WHERE root_id = %s', 'or its time')) v (breach, what);
+SELECT is(pg_temp.found('SELECT 1', format('loyalty.verify_root(%s, %s, %L)', :m, :r2, :'published')), :'root_tree', 'it is not the root that was published');
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s)', arguments), code, 'verify_root: ' || what) FROM (VALUES
+	('NULL', 'invalid_argument', 'no merchant'), ('42', 'unknown_object', 'no root'), (format('%s, 42', :m), 'unknown_object', 'not this root'),
+	(format('%s, NULL, ''\x00''', :m), 'invalid_argument', 'no hash')) v (arguments, code, what);
+
+-- --- old roots ------------------------------------------------------------------------------------
+
+SELECT is(loyalty.forget_roots(:m, made_at), 1, 'receipts of older roots are forgotten') FROM loyalty.root WHERE root_id = :r2;
+SELECT results_eq(format('SELECT root_id, receipts, root FROM loyalty.roots WHERE merchant_id = %s ORDER BY made_at', :m),
+	format('VALUES (%s, false, %L::bytea), (%s, true, %L)', :r, :'published', :r2, :'published2'), 'the roots themselves are not');
+SELECT is(loyalty.forget_roots(:m, made_at), 0, 'once') FROM loyalty.root WHERE root_id = :r2;
+SELECT is((SELECT count(DISTINCT merchant_id) FROM loyalty.root_page), 12::bigint, 'others'' are not');
+SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_object', 'there are no more receipts of the old root');
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s, %s)', :m, :r), 'unknown_object', 'nor can it be compared');
+SELECT ok(loyalty.check_receipt(:'history', :'published'), 'those that were given hold');
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x), :'published2'), 'new ones too');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -242,6 +242,7 @@ $bug = 'refunds take the points twice';
 	check(has($a), '559', 'and takes nothing');
 	check(reverse_entry($a, 1, 'devolución', '41'), 'LY012', 'another refund needs another reference');
 	check(reverse_entry($a, 1, 'devolución', undef, '400'), 'LY012', 'also the same by money');
+	check(reverse_entry($a, 1, 'devolución'), 'LY012', 'and so does the rest');
 	check(reverse_entry($a, 1, 'segunda', '60.0001'), 'LY011', 'not more than the rest');
 	check(reverse_entry($a, 1, 'segunda', '60'), '5 499', 'but that');
 	check(reverse_entry($a, 1, 'tercera', '0.0001'), 'LY011', 'then nothing');

@@ -274,12 +274,34 @@ find_reversal(const Original *original, const char *reference)
 	return NULL;
 }
 
+/* Whether a part was all that was left of the entry. */
+static bool
+took_the_rest(const Original *original, const Reversal *last)
+{
+	Points		sum = 0;
+
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		if (part->reversed_by <= last->reversed_by)
+			sum += part->amount;
+	}
+	return sum == whole_of(original);
+}
+
+/* Whether a part was asked for in the same way. */
+static bool
+is_same_part(const Posting *posting, const Original *original, const Reversal *first)
+{
+	if (posting->has_money || first->has_money)
+		return posting->has_money && first->has_money && posting->amount == 0 && posting->money == first->money;
+	return posting->amount != 0 ? posting->amount == first->amount : took_the_rest(original, first);
+}
+
 /* What a repetition is answered: what the first was, if it is the same. */
 static ErrorId
-answer_again(Posting *posting, const Reversal *first)
+answer_again(Posting *posting, const Original *original, const Reversal *first)
 {
-	if (posting->has_money != first->has_money || (posting->has_money && posting->money != first->money) ||
-		(posting->amount != 0 && posting->amount != first->amount))
+	if (!is_same_part(posting, original, first))
 		return ERR_REFERENCE_REUSED;
 	posting->version = first->reversed_by;
 	posting->balance = first->balance;
@@ -334,7 +356,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 		return ERR_INVALID_ARGUMENT;
 	first = find_reversal(original, reference);
 	if (first != NULL)
-		return answer_again(posting, first);
+		return answer_again(posting, original, first);
 	error = amount_to_undo(batch, posting, account, original, &amount);
 	if (error == ERR_NONE)
 		error = undo(batch, posting, account, original, amount, &added);

@@ -96,7 +96,7 @@ sub answers
 sub contents
 {
 	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM loyalty.$_ t" }
-		qw(merchant program account entry lot member member_address request message));
+		qw(merchant program account entry aside reversal member member_address request message));
 }
 
 my $time = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;

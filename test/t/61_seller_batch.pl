@@ -67,7 +67,7 @@ sub sound { my $name = shift; return is $stack->psql('SELECT * FROM loyalty.veri
 sub contents
 {
 	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM loyalty.$_ t" }
-		qw(merchant program account entry lot member member_address request message));
+		qw(merchant program account entry aside reversal member member_address request message));
 }
 
 my %says = (

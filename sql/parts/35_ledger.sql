@@ -275,7 +275,7 @@ COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name.';
 CREATE FUNCTION loyalty.expire_due(merchant_id bigint, max_accounts integer DEFAULT 1000) RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_expire_due';
 COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
-'Books what is due, points past their date, holds that timed out and points that are pending no more, in up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when nothing is due. Balances are right without it. Errors: LY005 invalid_argument.';
+'Books what is due, points past their date, holds that timed out and points that are pending no more, in up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when there is nothing more to look at. Balances are right without it. Errors: LY005 invalid_argument.';
 REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
@@ -321,6 +321,7 @@ CREATE FUNCTION loyalty.configure_program(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	before loyalty.program;
 	program loyalty.program;
 BEGIN
 	IF configure_program.time_zone IS NOT NULL THEN
@@ -332,6 +333,8 @@ BEGIN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
 	END IF;
 
+	SELECT * INTO before FROM loyalty.program p
+	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id FOR NO KEY UPDATE;
 	UPDATE loyalty.program p SET
 		name = coalesce(configure_program.name, p.name),
 		managed_by = coalesce(configure_program.managed_by, p.managed_by),
@@ -373,9 +376,9 @@ BEGIN
 	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> '' THEN
 		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
 	END IF;
-	IF num_nonnulls(configure_program.range_group, configure_program.rank_window_unit, configure_program.rank_window_value,
-					configure_program.rank_grace_days, configure_program.time_zone) > 0
-		AND (program.managed OR program.range_group <> '') THEN
+	IF (program.range_group, program.rank_window_unit, program.rank_window_value, program.rank_grace_days, program.time_zone)
+		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
+		AND (before.range_group <> '' OR program.range_group <> '' OR before.rank_window_value > 0 OR program.rank_window_value > 0) THEN
 		PERFORM loyalty.recount_accounts(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN

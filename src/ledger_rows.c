@@ -34,6 +34,7 @@ typedef struct Column
 	Oid			type;
 	Datum	   *values;
 	bool	   *nulls;
+	bool		repeats;		/* the statement takes one value for all rows too */
 } Column;
 
 static void
@@ -44,6 +45,7 @@ columns_start(Column *columns, const Oid *types, int ncolumns, int rows)
 		columns[c].type = types[c];
 		columns[c].values = palloc(rows * sizeof(Datum));
 		columns[c].nulls = palloc(rows * sizeof(bool));
+		columns[c].repeats = false;
 	}
 }
 
@@ -87,10 +89,24 @@ column_is_empty(const Column *column, int rows)
 	return true;
 }
 
+/* How long an array the column needs: none if it is all NULL, one if it is all the same. */
+static int
+column_length(const Column *column, int rows)
+{
+	if (column_is_empty(column, rows))
+		return 0;
+	for (int i = 1; i < rows; i++)
+	{
+		if (!column->repeats || column->values[i] != column->values[0])
+			return rows;
+	}
+	return 1;
+}
+
 /*
  * Each array becomes a set of rows of its own, which the statement then puts
- * side by side: a column that is all NULL is passed as no array at all, and a
- * single row by a statement that takes no arrays.
+ * side by side.  So arrays are as short as can be, and a single row is written
+ * by a statement that takes none.
  */
 static void
 columns_write(PlanId many, PlanId one, int64 merchant_id, const Column *columns, int ncolumns, int rows)
@@ -101,11 +117,11 @@ columns_write(PlanId many, PlanId one, int64 merchant_id, const Column *columns,
 	Assert(ncolumns < (int) lengthof(values));
 	for (int c = 0; c < ncolumns; c++)
 	{
-		bool		empty = column_is_empty(&columns[c], rows);
+		int			length = column_length(&columns[c], rows);
 
-		nulls[1 + c] = empty ? 'n' : ' ';
-		if (!empty)
-			values[1 + c] = rows == 1 ? columns[c].values[0] : column_array(&columns[c], rows);
+		nulls[1 + c] = length == 0 ? 'n' : ' ';
+		if (length > 0)
+			values[1 + c] = rows == 1 ? columns[c].values[0] : column_array(&columns[c], length);
 	}
 	if (plan_write(rows == 1 ? one : many, values, nulls) != (uint64) rows)
 		elog(ERROR, "rows of merchant " INT64_FORMAT " that were locked are gone or would be overdrawn", merchant_id);
@@ -413,6 +429,7 @@ write_accounts(int64 merchant_id, const Account *accounts, int n, bool managed)
 	int			changed = 0;
 
 	columns_start(columns, types, ncolumns, n);
+	columns[3].repeats = true;	/* posted_at */
 	for (int i = 0; i < n; i++)
 	{
 		Datum		row[MANAGED_COLUMNS];
@@ -525,6 +542,8 @@ rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 			ncolumns = ENTRY_COLUMNS_ALL;
 	}
 	columns_start(columns, types, ncolumns, n);
+	columns[4].repeats = true;	/* posted_at */
+	columns[7].repeats = true;	/* kind */
 	for (int i = 0; i < n; i++)
 	{
 		Datum		row[ENTRY_COLUMNS_ALL];

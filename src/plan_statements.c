@@ -89,7 +89,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
 	},
 	[PLAN_ACCOUNTS_UPDATE] = {
-		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash"
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = coalesce(u.posted_at, ($5)[1]), hash = u.hash"
 		" FROM unnest($2, $3, $4, $5, $6, $7) u (account_id, balance, version, posted_at, hash, may_owe)"
 		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
 		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
@@ -103,7 +103,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 			POINTS, POINTS, POINTS, POINTS, TIMESTAMPTZOID, LOTS, LOTS}
 	},
 	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
-		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = u.posted_at, hash = u.hash,"
+		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = coalesce(u.posted_at, ($5)[1]), hash = u.hash,"
 		" earned = u.earned, expired = u.expired, held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots,"
 		" qualifying = u.qualifying"
 		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) u (account_id, balance, version, posted_at,"
@@ -134,7 +134,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ENTRIES_INSERT] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u",
+		" SELECT $1, u.account_id, u.version, u.amount, u.balance, coalesce(u.posted_at, ($6)[1]), u.staff_id, u.money,"
+		" coalesce(u.kind, ($9)[1]), u.reference, u.detail, u.hash"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u (account_id, version, amount, balance, posted_at,"
+		" staff_id, money, kind, reference, detail, hash)",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
 			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
 	},
@@ -146,7 +149,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ENTRIES_INSERT_ALL] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) u",
+		" SELECT $1, u.account_id, u.version, u.amount, u.balance, coalesce(u.posted_at, ($6)[1]), u.staff_id, u.money,"
+		" coalesce(u.kind, ($9)[1]), u.reference, u.detail, u.hash, u.aside, u.origin, u.peer_id, u.member_id, u.rules, u.lots"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) u (account_id, version, amount,"
+		" balance, posted_at, staff_id, money, kind, reference, detail, hash, aside, origin, peer_id, member_id, rules, lots)",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
 			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID,
 			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}

@@ -1,2 +1,0 @@
-\set a random(1,1000)
-SELECT loyalty.post(1,:a,'deposit','1');

@@ -269,7 +269,7 @@ sub some_part
 		my ($reference) = one_of(sort keys %{$undone->{parts}});
 		my $part = $undone->{parts}{$reference};
 		my @same = ($id, $version, $reference, amount => $part->{asked}, money => $part->{money});
-		return chance(50) ? @same : (@same[0 .. 2], amount => ($part->{asked} // 0) + 1);
+		return chance(50) ? @same : (@same[0 .. 2], defined $part->{asked} && chance(30) ? () : (amount => ($part->{asked} // 0) + 1));
 	}
 	my $dice = rand 100;
 	if ($dice < 45) { $o{amount} = $left > 0 && chance(90) ? 1 + int rand $left : some_points() }

@@ -21,6 +21,7 @@ typedef struct Account
 
 	/* only if it is managed */
 	bool		managed;
+	bool		moved;			/* its member shares another one */
 	Points		earned;
 	Points		expired;
 	Points		held;

@@ -3,8 +3,9 @@
  *		What an account had at an instant, and what its lots are.
  *
  * Entries of an account are in the order of their time, so the newest one
- * before an instant is found by halving the versions: some twenty look-ups by
- * key in a history of a million.
+ * before an instant is found as a name is in a telephone book: a few look-ups
+ * by key where entries come at a steady rate, and some forty in the worst
+ * history of a million.
  */
 #include "postgres.h"
 
@@ -23,25 +24,56 @@ read_entry(int64 merchant_id, int64 account_id, int64 version)
 	return plan_read(PLAN_ENTRY_AT, values, NULL) == 1;
 }
 
+/* An entry as a point in the account's time. */
+typedef struct Mark
+{
+	int64		version;
+	TimestampTz posted_at;
+} Mark;
+
+static Mark
+mark_of(int64 merchant_id, int64 account_id, int64 version)
+{
+	if (!read_entry(merchant_id, account_id, version))
+		elog(ERROR, "entry " INT64_FORMAT " of account " INT64_FORMAT " is missing", version, account_id);
+	return (Mark) {version, plan_int64(0, 0)};
+}
+
+/* Where the instant is between two entries, if they come at a steady rate. */
+static int64
+likely_version(Mark low, Mark high, TimestampTz at)
+{
+	int64		span = high.version - low.version;
+	int64		guess = low.version + (int64) ((int128) span * (at - low.posted_at) / (high.posted_at - low.posted_at));
+
+	return Min(Max(guess, low.version + 1), high.version - 1);
+}
+
 /* The version of the newest entry that is not after the instant; 0: there is none. */
 static int64
-version_at(int64 merchant_id, int64 account_id, int64 newest, TimestampTz at)
+version_at(int64 merchant_id, int64 account_id, Mark newest, TimestampTz at)
 {
-	int64		low = 0;
-	int64		high = newest;
+	Mark		low;
+	Mark		high = newest;
 
-	while (low < high)
+	if (newest.version == 0 || at >= newest.posted_at)
+		return newest.version;
+	low = mark_of(merchant_id, account_id, 1);
+	if (at < low.posted_at)
+		return 0;
+	/* now low is not after the instant, and high is */
+	for (int step = 0; high.version - low.version > 1; step++)
 	{
-		int64		middle = high - (high - low) / 2;
+		/* every second step halves, whatever the rate */
+		int64		version = step % 2 == 0 ? likely_version(low, high, at) : low.version + (high.version - low.version) / 2;
+		Mark		middle = mark_of(merchant_id, account_id, version);
 
-		if (!read_entry(merchant_id, account_id, middle))
-			elog(ERROR, "entry " INT64_FORMAT " of account " INT64_FORMAT " is missing", middle, account_id);
-		if (plan_int64(0, 0) <= at)
+		if (middle.posted_at <= at)
 			low = middle;
 		else
-			high = middle - 1;
+			high = middle;
 	}
-	return low;
+	return low.version;
 }
 
 /* Points that were past their date, and are booked as such by the entry. */
@@ -62,14 +94,14 @@ booked_later(int64 merchant_id, int64 account_id, int64 version, TimestampTz at)
 }
 
 static Points
-balance_at(int64 merchant_id, int64 account_id, int64 newest, TimestampTz at)
+balance_at(int64 merchant_id, int64 account_id, Mark newest, TimestampTz at)
 {
 	int64		version = version_at(merchant_id, account_id, newest, at);
 	Points		balance;
 
 	if (version == 0)
 		return 0;
-	if (version == newest)
+	if (version == newest.version)
 	{
 		AccountState state;
 
@@ -89,6 +121,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	int64		merchant_id = PG_GETARG_INT64(0);
 	int64		account_id = PG_GETARG_INT64(1);
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+	Mark		newest;
 	Points		balance;
 
 	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
@@ -96,7 +129,8 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
-	balance = balance_at(merchant_id, account_id, plan_int64(0, 2), PG_GETARG_TIMESTAMPTZ(2));
+	newest = (Mark) {plan_int64(0, 2), plan_int64(0, 3)};
+	balance = balance_at(merchant_id, account_id, newest, PG_GETARG_TIMESTAMPTZ(2));
 	plan_end();
 	PG_RETURN_POINTS(balance);
 }

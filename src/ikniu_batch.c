@@ -630,6 +630,9 @@ posting_error(ErrorId error)
 			return ERR_AMOUNT_OUT_OF_RANGE;
 		case ERR_UNKNOWN_ACCOUNT:
 			return ERR_MEMBER_NOT_FOUND;
+		case ERR_ACCOUNT_MOVED:
+			/* the member has begun to share another account just now */
+			return ERR_UNAVAILABLE;
 		case ERR_LIMIT_EXCEEDED:
 			return ERR_PROGRAM_LIMIT_EXCEEDED;
 		default:

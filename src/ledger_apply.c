@@ -400,6 +400,8 @@ apply_posting(Batch *batch, Posting *posting, Account *account)
 {
 	if (account->stored_version < 0)
 		return ERR_UNKNOWN_ACCOUNT;
+	if (account->moved || (posting->peer_id != 0 && batch_account(batch, posting->peer_id)->moved))
+		return ERR_ACCOUNT_MOVED;
 	switch (posting->kind)
 	{
 		case ENTRY_HOLD:

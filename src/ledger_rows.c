@@ -227,6 +227,7 @@ read_account(uint64 row, Account *account)
 	account->due_at = int64_or(row, 10, DT_NOEND);
 	lots_or_none(row, 11, &account->lots);
 	lots_or_none(row, 12, &account->qualifying);
+	account->moved = plan_bool(row, 13);
 }
 
 /*

@@ -47,6 +47,9 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 		call_refuse(call, insufficient);
 	if (posting->error == ERR_BALANCE_OUT_OF_RANGE)
 		call_refuse(call, out_of_range);
+	/* the member has begun to share another account just now */
+	if (posting->error == ERR_ACCOUNT_MOVED)
+		raise_error(ERR_UNAVAILABLE);
 	if (posting->error != ERR_NONE)
 		raise_error(posting->error);
 	return posting->balance;

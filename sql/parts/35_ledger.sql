@@ -23,6 +23,7 @@ CREATE TABLE loyalty.account (
 	due_at		timestamptz,
 	lots		loyalty.lots,
 	qualifying	loyalty.lots,
+	moved_to	bigint,
 	PRIMARY KEY (merchant_id, account_id)
 ) WITH (fillfactor = 60);	-- room to update rows in their page, without touching the index
 ALTER TABLE loyalty.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
@@ -38,6 +39,7 @@ COMMENT ON COLUMN loyalty.account.pending IS 'Points that are not available yet.
 COMMENT ON COLUMN loyalty.account.due_at IS 'Before this, nothing expires, is released or becomes available.';
 COMMENT ON COLUMN loyalty.account.lots IS 'Those points of the balance that expire, by the moment at which they do. The first to expire are spent first, what never expires last.';
 COMMENT ON COLUMN loyalty.account.qualifying IS 'Points that count for the rank, by the moment at which they stop counting.';
+COMMENT ON COLUMN loyalty.account.moved_to IS 'The account of another member that this one''s member shares; while it does, nothing is posted here.';
 REVOKE ALL ON loyalty.account FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.account TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.account', '');
@@ -278,6 +280,22 @@ COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
 'Books what is due, points past their date, holds that timed out and points that are pending no more, in up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when there is nothing more to look at. Balances are right without it. Errors: LY005 invalid_argument.';
 REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
+
+-- What managed accounts keep, from what the entries say.
+CREATE FUNCTION loyalty.manage_account(merchant_id bigint, account_id bigint) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE loyalty.account a SET
+		earned = coalesce((SELECT loyalty.sum(e.amount) FROM loyalty.entry e
+						   WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id
+							 AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')
+								  OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)), '0'),
+		expired = '0', held = '0', pending = '0'
+	WHERE a.merchant_id = manage_account.merchant_id AND a.account_id = manage_account.account_id AND a.earned IS NULL;
+$$;
+COMMENT ON FUNCTION loyalty.manage_account(bigint, bigint) IS
+'Makes an account, which the transaction has locked, a managed one; part of loyalty.share_account().';
+REVOKE ALL ON FUNCTION loyalty.manage_account(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.manage_account(bigint, bigint) OWNER TO loyalty_engine;
 
 -- From then on the accounts of the program keep what they did not need so far.
 CREATE FUNCTION loyalty.manage_accounts(merchant_id bigint, program_id bigint) RETURNS void

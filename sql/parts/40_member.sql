@@ -5,6 +5,7 @@ CREATE TABLE loyalty.member (
 	member_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
 	program_id		bigint			NOT NULL,
 	account_id		bigint			NOT NULL,
+	own_account_id	bigint,
 	client_id		text			NOT NULL DEFAULT loyalty.new_client_id('CM') CHECK (client_id <> ''),
 	phone			loyalty.phone,
 	email			text			CHECK (email <> ''),
@@ -32,6 +33,7 @@ COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
 COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
 COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
+COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';
 COMMENT ON COLUMN loyalty.member.active IS 'An inactive member keeps account and entries, and is not found by the wallet endpoints until registered again.';
 COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';
 REVOKE ALL ON loyalty.member FROM PUBLIC;

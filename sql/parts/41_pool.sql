@@ -53,13 +53,18 @@ BEGIN
 		PERFORM loyalty.fail('invalid_argument', 'Others share the account of this member; they leave it first, with loyalty.leave_account().');
 	END IF;
 	PERFORM loyalty.pool_move(share_account.merchant_id, joining.member_id, joining.account_id, host.account_id, NULL);
-	UPDATE loyalty.member m SET account_id = host.account_id
+	-- Whoever has looked the member up and waits for the account must not post
+	-- to it; only managed accounts are asked.
+	PERFORM loyalty.manage_account(share_account.merchant_id, joining.account_id);
+	UPDATE loyalty.account a SET moved_to = host.account_id
+	WHERE a.merchant_id = share_account.merchant_id AND a.account_id = joining.account_id;
+	UPDATE loyalty.member m SET account_id = host.account_id, own_account_id = joining.account_id
 	WHERE m.merchant_id = share_account.merchant_id AND m.member_id = share_account.member_id;
 	RETURN host.account_id;
 END
 $$;
 COMMENT ON FUNCTION loyalty.share_account(bigint, bigint, bigint) IS
-'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LY003 balance_out_of_range, LY008 limit_exceeded.';
+'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. The account that the member had is left as it is: nothing can be posted to it or undone in it (LY014 account_moved) until the member has it back. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LY003 balance_out_of_range, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.share_account(bigint, bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.share_account(bigint, bigint, bigint) OWNER TO loyalty_engine;
 
@@ -89,14 +94,16 @@ BEGIN
 		  AND m.account_id = leaving.account_id AND m.member_id <> leaving.member_id) THEN
 		PERFORM loyalty.fail('invalid_argument', 'amount is not negative, and the member shares the account with others.');
 	END IF;
-	own := loyalty.open_account(leave_account.merchant_id, leaving.program_id);
+	own := coalesce(leaving.own_account_id, loyalty.open_account(leave_account.merchant_id, leaving.program_id));
+	UPDATE loyalty.account a SET moved_to = NULL
+	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.own_account_id;
 	PERFORM loyalty.pool_move(leave_account.merchant_id, leaving.member_id, leaving.account_id, own, leave_account.amount);
-	UPDATE loyalty.member m SET account_id = own
+	UPDATE loyalty.member m SET account_id = own, own_account_id = NULL
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	RETURN own;
 END
 $$;
 COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) IS
-'Gives a member who shares an account one of their own, and returns it. amount: points that they take along, those that expire first. Errors: LY006 unknown_object, LY005 invalid_argument, LY001 insufficient_points, LY008 limit_exceeded.';
+'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. Errors: LY006 unknown_object, LY005 invalid_argument, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) FROM PUBLIC;
 ALTER FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) OWNER TO loyalty_engine;

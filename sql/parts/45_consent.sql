@@ -120,7 +120,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	id CONSTANT bigint := loyalty.new_id();
+	id bigint;
 	program bigint;
 BEGIN
 	SELECT p.program_id INTO program FROM loyalty.program p
@@ -128,9 +128,10 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
+	id := loyalty.open_account(create_customer.merchant_id, program);
 	INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
 		first_last_name, second_last_name, birth_date)
-	VALUES (create_customer.merchant_id, id, program, loyalty.open_account(create_customer.merchant_id, program), create_customer.phone, create_customer.email,
+	VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, create_customer.email,
 		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
 		create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
 		loyalty.birth_date(create_customer.curp));

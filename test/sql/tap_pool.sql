@@ -142,11 +142,14 @@ SELECT is(pg_temp.lots(:m, :a), '156', 'and the others what is left');
 SELECT is(pg_temp.acted(:d_account), 'transfer 20 D', 'the first entry of an account of their own');
 SELECT loyalty.leave_account(:m, :b) AS b_account \gset
 SELECT is(pg_temp.pools(:m), 'A 156, B 0, C 0, D 20, E 21, X 5', 'by default that is nothing');
-SELECT isnt(:b_account::bigint, :b::bigint, 'it is a new account');
-SELECT is((SELECT version FROM loyalty.account WHERE account_id = :b_account), 0::bigint, 'without entries');
+SELECT is(:b_account::bigint, :b::bigint, 'it is the account that they had');
+SELECT is((SELECT version FROM loyalty.account WHERE account_id = :b_account), 6::bigint, 'with its entries');
 SELECT is(loyalty.wallet_sale(:m, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '10', 'to which sales go from then on');
 SELECT is(loyalty.share_account(:m, :b, :d), :d_account::bigint, 'who left may join another');
-SELECT is(pg_temp.acted(:b_account), 'accrue 10 B, transfer -10 B', 'with what there is by then');
+SELECT is(pg_temp.acted(:b_account, 7), 'accrue 10 -, transfer -10 -', 'with what there is by then');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s', call), 'account_moved', call || ': not while another account is shared') FROM (VALUES
+	(format('post(%s, %s, ''deposit'', 1)', :m, :b_account)), (format('post(%s, %s, ''redeem'', -1)', :m, :b_account)), (format('hold(%s, %s, 1)', :m, :b_account)),
+	(format('reverse(%s, %s, 1, ''r'')', :m, :b_account)), (format('transfer(%s, %s, %s, 1)', :m, :b_account, :d_account)), (format('transfer(%s, %s, %s, 1)', :m, :d_account, :b_account))) v (call);
 SELECT is(loyalty.share_account(:m, :a, :d), :d_account::bigint, 'so may who was left alone');
 SELECT is(pg_temp.pools(:m), 'A+B+D 186, C 0, E 21, X 5', 'with all that remained');
 SELECT is(loyalty.leave_account(:m, :d, 186) IN (:a, :b, :b_account, :d, :d_account), false, 'the owner may leave too, with everything');

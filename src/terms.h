@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "points.h"
 #include "utils/date.h"
 
 /* What undoing an accrual does when its points were spent. */
@@ -16,6 +17,22 @@ typedef enum Shortfall
 	SHORTFALL_PARTIAL,			/* take what is there */
 	SHORTFALL_NEGATIVE			/* leave a debt */
 } Shortfall;
+
+/* The ranks of a program, the highest first. */
+typedef struct Rank
+{
+	char	   *name;
+	Points		from_points;
+	Points		multiplier;		/* of the base of sales */
+} Rank;
+
+typedef struct Ranks
+{
+	bool		is_read;
+	bool		multiply;		/* some of them do */
+	int			n;
+	Rank	   *rank;
+} Ranks;
 
 /* What a program says at any moment. */
 typedef struct ProgramTerms
@@ -33,7 +50,12 @@ typedef struct ProgramTerms
 	char	   *rank_window_unit;
 	Shortfall	shortfall;
 	bool		has_limits;
-	bool		has_ranks;
+	int64		limits_revision;
+	int			decimals;
+	Rounding	rounding;
+	char	   *range_group;	/* of its ranks; empty: none */
+	int			rank_grace_days;
+	Ranks	   *ranks;			/* for rank.c only, which reads them when it needs them */
 	int			rules;			/* version of the earning rules, 0: none */
 	TimestampTz rules_published_at;
 } ProgramTerms;
@@ -50,7 +72,9 @@ typedef struct Terms
 	struct Terms *next;
 } Terms;
 
-extern bool terms_multiply(const Terms *terms);
+extern Timestamp terms_local(const ProgramTerms *program, TimestampTz at);
+extern TimestampTz terms_from_local(const ProgramTerms *program, Timestamp local);
+extern DateADT terms_local_date(const ProgramTerms *program, TimestampTz at);
 extern const Terms *terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at);
 
 #endif

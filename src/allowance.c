@@ -11,11 +11,11 @@
  * before that is known.  Then the rest is spread anew, or stays in row 0 if it
  * is little.
  *
- * A single posting first tries the stripe of its session, and waits for
- * whoever has taken from that too; then the first with enough that nobody
- * holds.  Both must have LIMIT_SPARE times what is needed: so one that is found
- * is still good when it has changed before it was locked, and only if it is
- * not, the whole is locked by somebody who holds a part.
+ * A single posting first takes from the stripe of its session, and waits for
+ * whoever has taken from that too; then from the first that nobody holds and
+ * that has LIMIT_SPARE times what is needed: so one that is found is still good
+ * when it has changed before it was locked, and only if it is not, the whole is
+ * locked by somebody who holds a part.
  *
  * Rows of another day, or of another revision of the limit, are brought up to
  * date by whoever locks the whole first; what was used today stays used.  A
@@ -111,19 +111,21 @@ own_stripe(Scope scope)
 	return own_stripes[scope];
 }
 
-/* Change one row by its key, if it is up to date and leaves at least as much. */
+/*
+ * Take from one row, found by its key, if it is up to date and has as much.
+ * That it is one of those in use needs no question: of stripes that are not,
+ * nothing is left.
+ */
 static bool
-change_row(int64 merchant_id, Counter *counter, Amount taken, Amount least)
+take_from_row(int64 merchant_id, const Counter *counter, int stripe, Points points, int64 operations)
 {
 	Datum		values[] = {
 		KEY_VALUES(merchant_id, counter),
-		Int16GetDatum(counter->stripe.number),
+		Int16GetDatum(stripe),
 		DateADTGetDatum(counter->stripe.day),
 		Int64GetDatum(counter->rule.revision),
-		PointsGetDatum(taken.points),
-		Int64GetDatum(taken.operations),
-		PointsGetDatum(least.points),
-		Int64GetDatum(least.operations),
+		PointsGetDatum(points),
+		Int64GetDatum(operations),
 	};
 
 	return plan_post(PLAN_ALLOWANCE_TAKE, values, NULL) > 0;
@@ -131,19 +133,16 @@ change_row(int64 merchant_id, Counter *counter, Amount taken, Amount least)
 
 /*
  * Take from the row that a single posting finds best: lock, check and write in
- * one statement.  False: it has not enough for sure, or is not up to date.
+ * one statement.  False: it has not enough, or is not up to date.
  */
 bool
 allowance_take(int64 merchant_id, Counter *counter, Points points)
 {
 	Scope		scope = counter->rule.scope;
-	Amount		least = {points, 1};
 	TimestampTz before = GetCurrentTimestamp();
 
-	if (scope != SCOPE_MEMBER)
-		least = (Amount) {spare(points), LIMIT_SPARE};
 	counter->stripe.number = own_stripe(scope);
-	if (!change_row(merchant_id, counter, (Amount) {points, 1}, least))
+	if (!take_from_row(merchant_id, counter, counter->stripe.number, points, 1))
 	{
 		counter->stripe.number = 0;
 		return false;
@@ -159,7 +158,7 @@ void
 allowance_give_back(int64 merchant_id, Counter *counter, Points points)
 {
 	Assert(counter->locked == LOCKED_TAKEN);
-	if (!change_row(merchant_id, counter, (Amount) {-points, -1}, (Amount) {0, 0}))
+	if (!take_from_row(merchant_id, counter, counter->stripe.number, -points, -1))
 		elog(ERROR, "an allowance of merchant " INT64_FORMAT " that was locked is gone", merchant_id);
 	counter->stripe.number = 0;
 	counter->locked = LOCKED_NOTHING;

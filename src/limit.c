@@ -179,8 +179,8 @@ find_workplaces(Limits *limits)
 	limits->nworkplaces = (int) found;
 	for (uint64 row = 0; row < found; row++)
 	{
-		limits->workplaces[row].staff_id = plan_int64(row, 0);
-		limits->workplaces[row].branch_id = plan_int64(row, 1);
+		limits->workplaces[row].branch_id = plan_int64(row, 0);
+		limits->workplaces[row].staff_id = nstaff == 1 ? DatumGetInt64(staff[0]) : plan_int64(row, 1);
 	}
 	if (nstaff > 1)
 		qsort(limits->workplaces, limits->nworkplaces, sizeof(Workplace), compare_workplaces);

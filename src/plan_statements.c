@@ -242,20 +242,19 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_LIMIT_BRANCH] = {
-		"SELECT staff_id, branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
+		"SELECT branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_LIMIT_BRANCHES] = {
-		"SELECT staff_id, branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2)",
+		"SELECT branch_id, staff_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2)",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_ALLOWANCE_TAKE] = {
 		"UPDATE loyalty.allowance SET points_used = points_used OPERATOR(loyalty.+) $9, operations_used = operations_used + $10,"
 		" points_left = points_left OPERATOR(loyalty.-) $9, operations_left = operations_left - $10"
 		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6"
-		" AND day = $7 AND revision = $8 AND spread = (stripe > 0)"
-		" AND points_left OPERATOR(loyalty.>=) $11 AND operations_left >= $12",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID, POINTS, INT8OID}
+		" AND day = $7 AND revision = $8 AND points_left OPERATOR(loyalty.>=) $9 AND operations_left >= $10",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCE_TRY] = {
 		/* what is locked may have changed since it was found, and says so itself */

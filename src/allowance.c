@@ -99,7 +99,7 @@ allowance_suffices(const Amount *left, Points points)
  */
 static int	own_stripes[SCOPES];
 
-#define LONG_WAIT_US 1000
+#define LONG_WAIT_US 100000000
 
 static int
 own_stripe(Scope scope)
@@ -138,18 +138,13 @@ take_from_row(int64 merchant_id, const Counter *counter, int stripe, Points poin
 bool
 allowance_take(int64 merchant_id, Counter *counter, Points points)
 {
-	Scope		scope = counter->rule.scope;
-	TimestampTz before = GetCurrentTimestamp();
-
-	counter->stripe.number = own_stripe(scope);
+	counter->stripe.number = own_stripe(counter->rule.scope);
 	if (!take_from_row(merchant_id, counter, counter->stripe.number, points, 1))
 	{
 		counter->stripe.number = 0;
 		return false;
 	}
 	counter->locked = LOCKED_TAKEN;
-	if (scope != SCOPE_MEMBER && GetCurrentTimestamp() - before > LONG_WAIT_US)
-		own_stripes[scope] = 1 + own_stripes[scope] % LIMIT_STRIPES;
 	return true;
 }
 

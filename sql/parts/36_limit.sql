@@ -30,7 +30,7 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.posting_limit', '');
 CREATE TABLE loyalty.allowance (
 	merchant_id		bigint			NOT NULL,
 	program_id		bigint			NOT NULL,
-	scope			text			NOT NULL,
+	scope			text			COLLATE "C" NOT NULL,
 	subject_id		bigint			NOT NULL,
 	adds			boolean			NOT NULL,
 	stripe			smallint		NOT NULL,

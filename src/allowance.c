@@ -11,10 +11,10 @@
  * before that is known.  Then the rest is spread anew, or stays in row 0 if it
  * is little.
  *
- * A single posting first takes from the stripe of its session, and waits for
- * whoever has taken from that too; then from the first that nobody holds and
- * that has LIMIT_SPARE times what is needed: so one that is found is still good
- * when it has changed before it was locked, and only if it is not, the whole is
+ * A single posting skips stripes that others hold.  It first tries the one that
+ * its session took from last, by its key; then it looks for one that has
+ * LIMIT_SPARE times what it needs, so that one is still good for it when it has
+ * changed between being found and being locked; only if it is not, the whole is
  * locked by somebody who holds a part.
  *
  * Rows of another day, or of another revision of the limit, are brought up to
@@ -22,9 +22,9 @@
  * day never goes back: a posting that began before midnight, and had to wait
  * for one that began after it, counts for the new day.
  *
- * What was used and what is left of a stripe come to no more than its share of
- * the maximum, and those of row 0 to no more than the maximum unless nothing is
- * left: so the sums that a statement computes stay in range.
+ * What was used and what is left of a member's row come to no more than the
+ * maximum unless nothing is left: so the sums that a statement computes stay in
+ * range.
  */
 #include "postgres.h"
 
@@ -88,75 +88,24 @@ allowance_suffices(const Amount *left, Points points)
 	return left->points >= points && left->operations >= 1;
 }
 
-/* ------------------------------------------------------------------------
- * Taking at once
- * ------------------------------------------------------------------------ */
-
 /*
- * Where a session takes from: each begins with a stripe of its own, as far as
- * there are enough, and stays with one until it has run out, or until somebody
- * else was found to use it too.
+ * Take from a member's row: lock, check and write in one statement.  False:
+ * there is not enough, or the row is not up to date.
  */
-static int	own_stripes[SCOPES];
-
-#define LONG_WAIT_US 100000000
-
-static int
-own_stripe(Scope scope)
-{
-	if (scope == SCOPE_MEMBER)
-		return 0;
-	if (own_stripes[scope] == 0)
-		own_stripes[scope] = 1 + (int) MyProcNumber % LIMIT_STRIPES;
-	return own_stripes[scope];
-}
-
-/*
- * Take from one row, found by its key, if it is up to date and has as much.
- * That it is one of those in use needs no question: of stripes that are not,
- * nothing is left.
- */
-static bool
-take_from_row(int64 merchant_id, const Counter *counter, int stripe, Points points, int64 operations)
+bool
+allowance_take_member(int64 merchant_id, Counter *counter, Points points)
 {
 	Datum		values[] = {
 		KEY_VALUES(merchant_id, counter),
-		Int16GetDatum(stripe),
 		DateADTGetDatum(counter->stripe.day),
 		Int64GetDatum(counter->rule.revision),
 		PointsGetDatum(points),
-		Int64GetDatum(operations),
 	};
 
-	return plan_post(PLAN_ALLOWANCE_TAKE, values, NULL) > 0;
-}
-
-/*
- * Take from the row that a single posting finds best: lock, check and write in
- * one statement.  False: it has not enough, or is not up to date.
- */
-bool
-allowance_take(int64 merchant_id, Counter *counter, Points points)
-{
-	counter->stripe.number = own_stripe(counter->rule.scope);
-	if (!take_from_row(merchant_id, counter, counter->stripe.number, points, 1))
-	{
-		counter->stripe.number = 0;
+	if (plan_post(PLAN_ALLOWANCE_TAKE, values, NULL) == 0)
 		return false;
-	}
 	counter->locked = LOCKED_TAKEN;
 	return true;
-}
-
-/* The posting was refused by another limit. */
-void
-allowance_give_back(int64 merchant_id, Counter *counter, Points points)
-{
-	Assert(counter->locked == LOCKED_TAKEN);
-	if (!take_from_row(merchant_id, counter, counter->stripe.number, -points, -1))
-		elog(ERROR, "an allowance of merchant " INT64_FORMAT " that was locked is gone", merchant_id);
-	counter->stripe.number = 0;
-	counter->locked = LOCKED_NOTHING;
 }
 
 /* ------------------------------------------------------------------------
@@ -164,11 +113,49 @@ allowance_give_back(int64 merchant_id, Counter *counter, Points points)
  * ------------------------------------------------------------------------ */
 
 /*
+ * Where a session begins to look: each at a stripe of its own, as far as there
+ * are enough; later where it found what it needed last.
+ */
+static int	own_stripes[SCOPES];
+
+static int
+own_stripe(Scope scope)
+{
+	if (own_stripes[scope] == 0)
+		own_stripes[scope] = 1 + (int) MyProcNumber % LIMIT_STRIPES;
+	return own_stripes[scope];
+}
+
+/* The stripe of the session, unless somebody holds it. */
+static bool
+lock_own(int64 merchant_id, Counter *counter, Points points)
+{
+	int			number = own_stripe(counter->rule.scope);
+	Datum		values[] = {
+		KEY_VALUES(merchant_id, counter),
+		Int16GetDatum(number),
+		DateADTGetDatum(counter->stripe.day),
+		Int64GetDatum(counter->rule.revision),
+	};
+	Stripe		stripe = {.number = number,.day = counter->stripe.day,.revision = counter->rule.revision,.spread = true};
+
+	if (plan_write(PLAN_ALLOWANCE_OWN, values, NULL) == 0)
+		return false;
+	stripe.used = (Amount) {plan_int64(0, 0), plan_int64(0, 1)};
+	stripe.left = (Amount) {plan_int64(0, 2), plan_int64(0, 3)};
+	if (!allowance_suffices(&stripe.left, points))
+		return false;
+	counter->stripe = stripe;
+	counter->locked = LOCKED_STRIPE;
+	return true;
+}
+
+/*
  * A stripe that changed between being found and being locked is as good, of
  * whatever day or revision it is now: who changed it knew better.
  */
-bool
-allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
+static bool
+lock_any(int64 merchant_id, Counter *counter, Points points)
 {
 	Datum		values[] = {
 		KEY_VALUES(merchant_id, counter),
@@ -189,6 +176,13 @@ allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
 	counter->locked = LOCKED_STRIPE;
 	own_stripes[counter->rule.scope] = stripe.number;
 	return true;
+}
+
+/* Some stripe that has enough and that nobody holds. */
+bool
+allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
+{
+	return lock_own(merchant_id, counter, points) || lock_any(merchant_id, counter, points);
 }
 
 /* Amounts that nothing limits may add up to more than can be counted. */
@@ -399,6 +393,24 @@ add_whole(int64 merchant_id, Rows *rows, const Counter *counter)
 	}
 }
 
+/* What a single posting has taken from one stripe. */
+static void
+write_stripe(int64 merchant_id, const Counter *counter)
+{
+	const Stripe *stripe = &counter->stripe;
+	Datum		values[] = {
+		KEY_VALUES(merchant_id, counter),
+		Int16GetDatum(stripe->number),
+		PointsGetDatum(stripe->used.points),
+		Int64GetDatum(stripe->used.operations),
+		PointsGetDatum(stripe->left.points),
+		Int64GetDatum(stripe->left.operations),
+	};
+
+	if (plan_post(PLAN_ALLOWANCE_COUNT, values, NULL) != 1)
+		elog(ERROR, "an allowance of merchant " INT64_FORMAT " that was locked is gone", merchant_id);
+}
+
 /* A single row is written by a statement that takes no arrays. */
 static void
 write_rows(int64 merchant_id, const Rows *rows)
@@ -423,21 +435,20 @@ allowances_write(int64 merchant_id, const Counter *counters, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (counters[i].changed)
-			most += counters[i].locked == LOCKED_WHOLE && counters[i].rule.scope != SCOPE_MEMBER ? 1 + LIMIT_STRIPES : 1;
+		if (counters[i].changed && counters[i].locked != LOCKED_STRIPE)
+			most += counters[i].rule.scope != SCOPE_MEMBER ? 1 + LIMIT_STRIPES : 1;
 	}
-	if (most == 0)
-		return;
 	for (int c = 0; c < ALLOWANCE_COLUMNS; c++)
-		rows.columns[c] = palloc_extended(most * sizeof(Datum), MCXT_ALLOC_HUGE);
+		rows.columns[c] = palloc_extended(Max(most, 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
 	{
 		if (!counters[i].changed)
 			continue;
 		if (counters[i].locked == LOCKED_STRIPE)
-			add_row(&rows, &counters[i], &counters[i].stripe);
+			write_stripe(merchant_id, &counters[i]);
 		else
 			add_whole(merchant_id, &rows, &counters[i]);
 	}
-	write_rows(merchant_id, &rows);
+	if (rows.n > 0)
+		write_rows(merchant_id, &rows);
 }

@@ -23,7 +23,7 @@ typedef struct Stripe
 typedef enum Locked
 {
 	LOCKED_NOTHING,
-	LOCKED_TAKEN,				/* one row, which has been written already */
+	LOCKED_TAKEN,				/* a member's, and written already */
 	LOCKED_STRIPE,
 	LOCKED_WHOLE
 } Locked;
@@ -41,8 +41,7 @@ typedef struct Counter
 } Counter;
 
 extern bool allowance_suffices(const Amount *left, Points points);
-extern bool allowance_take(int64 merchant_id, Counter *counter, Points points);
-extern void allowance_give_back(int64 merchant_id, Counter *counter, Points points);
+extern bool allowance_take_member(int64 merchant_id, Counter *counter, Points points);
 extern void allowance_count(Counter *counter, Points points);
 extern bool allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points);
 extern void allowance_lock_whole(int64 merchant_id, Counter *counter);

@@ -13,9 +13,9 @@
  * stripes, in ascending order.  A batch locks the whole of each subject before
  * it takes anything, because what it needs of one is not known beforehand.  A
  * single posting takes what it needs of one subject after the other from a
- * single row each, if that has plenty.  Should two who hold a part lock the
- * whole at the same moment, PostgreSQL ends one of them with 40P01, as it does
- * with transactions that post several times in different orders.
+ * single row each, skipping those that others hold.  Should two who hold a part
+ * lock the whole at the same moment, PostgreSQL ends one of them with 40P01, as
+ * it does with transactions that post several times in different orders.
  *
  * All memory is the caller's, gone with plan_end().
  */
@@ -293,29 +293,29 @@ lock_counters(Limits *limits)
 static bool
 take_one(const Limits *limits, Counter *counter, Points points)
 {
-	if (allowance_take(limits->merchant_id, counter, points))
-		return true;
 	if (counter->rule.scope == SCOPE_MEMBER)
+	{
+		if (allowance_take_member(limits->merchant_id, counter, points))
+			return true;
 		allowances_lock_members(limits->merchant_id, counter, 1);
+	}
 	else if (!allowance_lock_stripe(limits->merchant_id, counter, points))
 		allowance_lock_whole(limits->merchant_id, counter);
 	return counter->lifted || allowance_suffices(&counter->stripe.left, points);
 }
 
-/* One counter after the other, in their order, which are all that it meets. */
+/*
+ * One counter after the other, in their order, which are all that it meets.  A
+ * member's is the last: what has been written at once is not refused any more.
+ */
 static bool
 take_single(Limits *limits, Points points)
 {
 	for (int i = 0; i < limits->ncounters; i++)
 	{
-		if (take_one(limits, &limits->counters[i], points))
-			continue;
-		while (i-- > 0)
-		{
-			if (limits->counters[i].locked == LOCKED_TAKEN)
-				allowance_give_back(limits->merchant_id, &limits->counters[i], points);
-		}
-		return false;
+		if (!take_one(limits, &limits->counters[i], points))
+			return false;
+		Assert(limits->counters[i].locked != LOCKED_TAKEN || i == limits->ncounters - 1);
 	}
 	for (int i = 0; i < limits->ncounters; i++)
 	{

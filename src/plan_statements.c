@@ -250,11 +250,17 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_ALLOWANCE_TAKE] = {
-		"UPDATE loyalty.allowance SET points_used = points_used OPERATOR(loyalty.+) $9, operations_used = operations_used + $10,"
-		" points_left = points_left OPERATOR(loyalty.-) $9, operations_left = operations_left - $10"
+		"UPDATE loyalty.allowance SET points_used = points_used OPERATOR(loyalty.+) $8, operations_used = operations_used + 1,"
+		" points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - 1"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = 0"
+		" AND day = $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= 1",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS}
+	},
+	[PLAN_ALLOWANCE_OWN] = {
+		"SELECT points_used, operations_used, points_left, operations_left FROM loyalty.allowance"
 		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6"
-		" AND day = $7 AND revision = $8 AND points_left OPERATOR(loyalty.>=) $9 AND operations_left >= $10",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
+		" AND day = $7 AND revision = $8 AND spread FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID}
 	},
 	[PLAN_ALLOWANCE_TRY] = {
 		/* what is locked may have changed since it was found, and says so itself */
@@ -288,6 +294,11 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" FROM unnest($4) u (subject_id), generate_series(0, $7) s (stripe) ORDER BY u.subject_id, s.stripe"
 		" ON CONFLICT (merchant_id, program_id, scope, subject_id, adds, stripe) DO NOTHING",
 		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID, DATEOID, INT2OID}
+	},
+	[PLAN_ALLOWANCE_COUNT] = {
+		"UPDATE loyalty.allowance SET points_used = $7, operations_used = $8, points_left = $9, operations_left = $10"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, POINTS, INT8OID, POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCE_WRITE] = {
 		"UPDATE loyalty.allowance SET day = $7, revision = $8, spread = $9, points_used = $10, operations_used = $11,"

@@ -40,4 +40,12 @@
 
 #endif
 
+/* Sessions are numbered from low numbers on, by another name before PostgreSQL 17. */
+#if PG_VERSION_NUM >= 170000
+#include "storage/procnumber.h"
+#else
+#include "storage/backendid.h"
+#define MyProcNumber	MyBackendId
+#endif
+
 #endif

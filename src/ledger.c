@@ -366,11 +366,11 @@ read_rules(Batch *batch, const Posting *postings, int n)
 		if (account->stored_version < 0 || !account->managed)
 			continue;
 		terms = batch_terms(batch, account, batch->now);
-		if (terms->program->rules == 0 && !terms_multiply(terms))
+		if (terms->program->rules == 0 && !ranks_of(terms->program)->multiply)
 			continue;
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
-		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account->program_id, terms->program->rules,
+		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, terms->program, terms->program->rules,
 			terms->program->rules_published_at, terms->sale_available_at};
 	}
 	if (nbuyers > 0)
@@ -409,21 +409,25 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 static void
 write_ranks(Batch *batch)
 {
-	int64	   *account_ids = NULL;
+	Counted    *counted = NULL;
 	int			n = 0;
 
 	for (int i = 0; i < batch->naccounts; i++)
 	{
 		const Account *account = &batch->accounts[i];
+		const ProgramTerms *program;
 
-		if (!account->recounted || !batch_terms(batch, account, batch->now)->program->has_ranks)
+		if (!account->recounted)
 			continue;
-		if (account_ids == NULL)
-			account_ids = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
-		account_ids[n++] = account->account_id;
+		program = batch_terms(batch, account, batch->now)->program;
+		if (ranks_of(program)->n == 0)
+			continue;
+		if (counted == NULL)
+			counted = palloc_extended(batch->naccounts * sizeof(Counted), MCXT_ALLOC_HUGE);
+		counted[n++] = (Counted) {account->account_id, program, account->earned, &account->qualifying};
 	}
 	if (n > 0)
-		ranks_settle(batch->merchant_id, account_ids, n, batch->now);
+		ranks_settle(batch->merchant_id, counted, n, batch->now);
 }
 
 static void

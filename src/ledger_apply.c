@@ -52,6 +52,7 @@ static bool
 is_limited(const Posting *posting, const Account *account, Movement *movement)
 {
 	movement->program_id = account->program_id;
+	movement->program = NULL;
 	movement->staff_id = posting->staff_id;
 	movement->member_id = posting->member_id != 0 ? posting->member_id : account->account_id;
 	switch (posting->kind)
@@ -80,8 +81,10 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		const Account *account = batch_account(batch, postings[i].account_id);
 		Movement	movement;
 
-		if (account->stored_version < 0 || !account->managed || !is_limited(&postings[i], account, &movement) ||
-			!batch_terms(batch, account, batch->now)->program->has_limits)
+		if (account->stored_version < 0 || !account->managed || !is_limited(&postings[i], account, &movement))
+			continue;
+		movement.program = batch_terms(batch, account, batch->now)->program;
+		if (!movement.program->has_limits)
 			continue;
 		if (batch->limits == NULL)
 			batch->limits = limits_start(batch->merchant_id, batch->now);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 #include "points.h"
+#include "terms.h"
 
 typedef struct Limits Limits;
 
@@ -15,6 +16,7 @@ typedef struct Limits Limits;
 typedef struct Movement
 {
 	int64		program_id;
+	const ProgramTerms *program;	/* of what is expected; else not looked at */
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* or the account's id, if it has no member */
 	bool		adds;			/* else it spends */
@@ -23,6 +25,6 @@ typedef struct Movement
 extern Limits *limits_start(int64 merchant_id, TimestampTz now);
 extern void limits_expect(Limits *limits, const Movement *movement);
 extern bool limits_take(Limits *limits, const Movement *movement, Points points);
-extern void limits_write(Limits *limits);
+extern void limits_write(const Limits *limits);
 
 #endif

@@ -527,28 +527,33 @@ lots_total_due(PG_FUNCTION_ARGS)
 }
 
 /*
- * falls_below(lots, threshold, at)
- *
  * From the latest lot back, the one with which the threshold is reached: from
  * its moment on it is not.
  */
+TimestampTz
+lots_below(const Lots *lots, Points threshold, TimestampTz at)
+{
+	Points		later = 0;
+
+	for (int i = lots->n - 1; i >= 0 && lots->lot[i].expires_at > at; i--)
+	{
+		later = sum_points(later, lots->lot[i].points);
+		if (later >= threshold)
+			return lots->lot[i].expires_at;
+	}
+	return at;
+}
+
+/* falls_below(lots, threshold, at) */
 PG_FUNCTION_INFO_V1(lots_falls_below);
 Datum
 lots_falls_below(PG_FUNCTION_ARGS)
 {
 	Points		threshold = PG_GETARG_POINTS(1);
-	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
-	Points		later = 0;
 	Lots		lots;
 
 	if (threshold <= 0)
 		PG_RETURN_NULL();
 	lots_read(PG_GETARG_DATUM(0), &lots);
-	for (int i = lots.n - 1; i >= 0 && lots.lot[i].expires_at > at; i--)
-	{
-		later = sum_points(later, lots.lot[i].points);
-		if (later >= threshold)
-			PG_RETURN_TIMESTAMPTZ(lots.lot[i].expires_at);
-	}
-	PG_RETURN_TIMESTAMPTZ(at);
+	PG_RETURN_TIMESTAMPTZ(lots_below(&lots, threshold, PG_GETARG_TIMESTAMPTZ(2)));
 }

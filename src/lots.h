@@ -52,6 +52,9 @@ extern TimestampTz lots_moment(TimestampTz at);
 
 extern Points lots_total(const Lots *lots);
 
+/* When what is left of lots after a moment falls below points, more than 0; that moment, if it is below. */
+extern TimestampTz lots_below(const Lots *lots, Points threshold, TimestampTz at);
+
 /*
  * Add points, 0 or more, to the lot of this moment, rounded up.  Where there
  * are MAX_LOTS already, a further moment joins the next later one; later than

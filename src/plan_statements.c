@@ -25,10 +25,27 @@
 #define ENTRY_COLUMNS \
 	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
 
-/* What limit.c reads of what is left of a limit. */
+/* What limit_set.c reads of a limit. */
+#define LIMIT_SELECT \
+	"SELECT scope, adds, subject_id, revision, max_points, max_operations FROM loyalty.posting_limit"
+
+/* What allowance.c reads of what is left of a limit. */
 #define ALLOWANCE_SELECT \
 	"SELECT stripe, day, revision, spread, points_used, operations_used, points_left, operations_left" \
 	" FROM loyalty.allowance"
+
+/* What rule.c reads of who buys, and of what capped rules have given. */
+#define BUYER_SELECT	"SELECT member_id, granted_rank, birth_date FROM loyalty.member"
+#define RULE_USE_SELECT "SELECT account_id, rule, day, points_day, points_ever FROM loyalty.rule_use"
+#define RULE_USE_UPSERT \
+	" ON CONFLICT (merchant_id, account_id, rule)" \
+	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever"
+
+/* The ranks that rank.c reads and writes. */
+#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points FROM loyalty.rank_held"
+#define RANK_HELD_UPSERT \
+	" ON CONFLICT (merchant_id, account_id, rank, since)" \
+	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points"
 
 const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_API_KEY] = {
@@ -218,26 +235,39 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
 		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at,"
-		" decimals, rounding"
+		" limits_revision, decimals, rounding, rank_grace_days"
 		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
-	[PLAN_RANKS_MULTIPLY] = {
-		"SELECT 1 FROM loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
-		" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.multiplier OPERATOR(loyalty.<>) '1' LIMIT 1",
+
+	[PLAN_LIMITS_ALL] = {
+		LIMIT_SELECT " WHERE merchant_id = $1 AND program_id = $2 LIMIT $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_LIMITS_FIND] = {
+		LIMIT_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND subject_id = ANY ($3)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_LIMIT_BRANCH] = {
+		"SELECT branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
-
-	[PLAN_LIMITS_FIND] = {
-		"SELECT l.scope, l.adds, l.subject_id, l.revision, l.max_points, l.max_operations, ($3 AT TIME ZONE p.time_zone)::date"
-		" FROM loyalty.posting_limit l, loyalty.program p"
-		" WHERE l.merchant_id = $1 AND p.merchant_id = $1 AND l.program_id = $2 AND p.program_id = $2 AND l.subject_id = ANY"
-		" ($4 || ARRAY(SELECT s.branch_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.staff_id = ANY ($5)))",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID}
-	},
 	[PLAN_LIMIT_BRANCHES] = {
-		"SELECT staff_id, branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2) ORDER BY staff_id",
+		"SELECT branch_id, staff_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2)",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_ALLOWANCE_TAKE] = {
+		"UPDATE loyalty.allowance SET points_used = points_used OPERATOR(loyalty.+) $8, operations_used = operations_used + 1,"
+		" points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - 1"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = 0"
+		" AND day = $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= 1",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS}
+	},
+	[PLAN_ALLOWANCE_OWN] = {
+		"SELECT points_used, operations_used, points_left, operations_left FROM loyalty.allowance"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6"
+		" AND day = $7 AND revision = $8 AND spread FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID}
 	},
 	[PLAN_ALLOWANCE_TRY] = {
 		/* what is locked may have changed since it was found, and says so itself */
@@ -246,7 +276,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5"
 		" AND s.stripe > 0 AND s.spread AND s.day = $6 AND s.revision = $7"
 		" AND s.points_left OPERATOR(loyalty.>=) $8 AND s.operations_left >= $9))"
-		" ORDER BY stripe <= $10, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+		" ORDER BY stripe < $10, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS, INT8OID, INT2OID}
 	},
 	[PLAN_ALLOWANCE_LOCK] = {
@@ -271,6 +301,18 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" FROM unnest($4) u (subject_id), generate_series(0, $7) s (stripe) ORDER BY u.subject_id, s.stripe"
 		" ON CONFLICT (merchant_id, program_id, scope, subject_id, adds, stripe) DO NOTHING",
 		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID, DATEOID, INT2OID}
+	},
+	[PLAN_ALLOWANCE_COUNT] = {
+		"UPDATE loyalty.allowance SET points_used = $7, operations_used = $8, points_left = $9, operations_left = $10"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, POINTS, INT8OID, POINTS, INT8OID}
+	},
+	[PLAN_ALLOWANCE_WRITE] = {
+		"UPDATE loyalty.allowance SET day = $7, revision = $8, spread = $9, points_used = $10, operations_used = $11,"
+		" points_left = $12, operations_left = $13"
+		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, BOOLOID, POINTS, INT8OID,
+			POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCES_WRITE] = {
 		"UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, spread = u.spread, points_used = u.points_used,"
@@ -412,27 +454,35 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID}
 	},
+	[PLAN_BUYER] = {
+		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
 	[PLAN_BUYERS] = {
-		"SELECT b.account_id, b.member_id, coalesce(k.rank, m.granted_rank, ''), coalesce(k.multiplier, '1'), m.birth_date,"
-		" p.decimals::bigint, p.rounding, p.time_zone, $5 AND EXISTS (SELECT FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = a.account_id AND e.kind = 1),"
-		" u.rule, u.day, u.points_day, u.points_ever FROM unnest($2, $3) b (account_id, member_id)"
-		" JOIN loyalty.account a ON a.merchant_id = $1 AND a.account_id = b.account_id"
-		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
-		" LEFT JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = b.member_id"
-		" LEFT JOIN LATERAL (SELECT r.rank, r.multiplier FROM loyalty.rank_range r"
-		" WHERE r.merchant_id = $1 AND r.range_group = p.range_group"
-		" AND (r.from_points OPERATOR(loyalty.=) '0' OR r.rank = m.granted_rank OR EXISTS (SELECT FROM loyalty.rank_held h"
-		" WHERE h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.since <= $4 AND h.until > $4))"
-		" ORDER BY r.from_points DESC LIMIT 1) k ON true"
-		" LEFT JOIN loyalty.rule_use u ON u.merchant_id = $1 AND u.account_id = a.account_id"
-		" WHERE a.merchant_id = $1 AND p.merchant_id = $1 ORDER BY b.account_id, b.member_id",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
+		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_HAS_BOUGHT] = {
+		"SELECT account_id FROM loyalty.entry WHERE merchant_id = $1 AND account_id = $2 AND kind = 1 LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_HAVE_BOUGHT] = {
+		"SELECT u.account_id FROM unnest($2) u (account_id) WHERE EXISTS (SELECT FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.kind = 1)",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_RULE_USE] = {
+		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_RULE_USES] = {
+		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_RULE_USE_WRITE] = {
 		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u ON CONFLICT (merchant_id, account_id, rule)"
-		" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever",
+		" VALUES ($1, $2, $3, $4, $5, $6)" RULE_USE_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS, POINTS}
+	},
+	[PLAN_RULE_USES_WRITE] = {
+		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RULE_USE_UPSERT,
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
 	},
 	[PLAN_RULES_AT] = {
@@ -440,26 +490,32 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
-	[PLAN_RANKS_SETTLE] = {
-		/* reached: until the points fall below it, and the grace; not reached, but held: the grace from now on */
+	[PLAN_RANKS] = {
+		"SELECT rank, from_points, multiplier FROM loyalty.rank_range WHERE merchant_id = $1 AND range_group = $2",
+		SPI_OK_SELECT, {INT8OID, TEXTOID}
+	},
+	[PLAN_RANK_HELD] = {
+		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 AND until > $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_RANKS_HELD] = {
+		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2) AND until > $3",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	},
+	[PLAN_RANK_WRITE] = {
 		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
-		" SELECT $1, a.account_id, r.rank, coalesce(h.since, $3), t.until, r.from_points"
-		" FROM loyalty.account a"
-		" JOIN loyalty.program p ON p.merchant_id = $1 AND p.program_id = a.program_id"
-		" JOIN loyalty.rank_range r ON r.merchant_id = $1 AND r.range_group = p.range_group"
-		" LEFT JOIN loyalty.rank_held h ON h.merchant_id = $1 AND h.account_id = a.account_id AND h.rank = r.rank AND h.until > $3"
-		" CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN p.rank_window_value > 0 THEN"
-		" loyalty.falls_below(a.qualifying, r.from_points, $3)"
-		" WHEN a.earned OPERATOR(loyalty.>=) r.from_points THEN 'infinity' END, $3) OFFSET 0) f (below)"
-		" CROSS JOIN LATERAL (SELECT (f.below AT TIME ZONE p.time_zone + make_interval(days => p.rank_grace_days))"
-		" AT TIME ZONE p.time_zone OFFSET 0) g (ends)"
-		" CROSS JOIN LATERAL (SELECT CASE WHEN f.below > $3 THEN g.ends ELSE least(h.until, g.ends) END OFFSET 0) t (until)"
-		" WHERE a.merchant_id = $1 AND a.account_id = ANY ($2) AND r.from_points OPERATOR(loyalty.>) '0'"
-		" AND (f.below > $3 OR h.until IS NOT NULL) AND (t.until IS DISTINCT FROM h.until"
-		" OR r.from_points OPERATOR(loyalty.<>) h.from_points)"
-		" ON CONFLICT (merchant_id, account_id, rank, since)"
-		" DO UPDATE SET until = excluded.until, from_points = excluded.from_points",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+		" VALUES ($1, $2, $3, $4, $5, $6)" RANK_HELD_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTS}
+	},
+	[PLAN_RANKS_WRITE] = {
+		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RANK_HELD_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY}
+	},
+	[PLAN_ACCOUNTS_COUNTED] = {
+		"SELECT account_id, program_id, earned, qualifying FROM loyalty.account"
+		" WHERE merchant_id = $1 AND account_id = ANY ($2)",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_PROGRAM_OF_ACCOUNT] = {
 		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND program_id ="

@@ -2,9 +2,10 @@
  * rule.c
  *		Earning rules: what a sale earns beyond the base of its program.
  *
- * One statement for the batch says who buys: rank held, birth date, what capped
- * rules have given.  All else is here; all arithmetic in 128 bits, and without
- * rounding until the points of a rule are known.
+ * One statement for each table says who buys, and only of what some rule asks
+ * for: rank held, birth date, what capped rules have given.  All else is here;
+ * all arithmetic in 128 bits, and without rounding until the points of a rule
+ * are known.
  *
  * The accounts are locked, so nobody else counts on the caps meanwhile.  What a
  * sale of the batch has got, the next one sees in memory; rules_write() writes
@@ -15,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "json.h"
 #include "plan.h"
+#include "rank.h"
 #include "rule.h"
 #include "rule_set.h"
 #include "utils/array.h"
@@ -46,13 +48,10 @@ typedef struct Customer
 {
 	Buyer		buyer;
 	const RuleSet *set;			/* NULL: no rules */
-	Purse	   *purse;			/* NULL: there is no such account */
-	char	   *rank;
+	Purse	   *purse;
+	const char *rank;			/* empty: none, or nobody asks */
 	Points		multiplier;
-	int			from_birthday;	/* days; PG_INT32_MAX: not known */
-	int			decimals;
-	Rounding	rounding;
-	char	   *time_zone;
+	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
 	DateADT		today;			/* of the time zone, as is the time of day */
 	TimeADT		time;
 } Customer;
@@ -169,6 +168,7 @@ compare_customers(const void *a, const void *b)
 	return (left->member_id > right->member_id) - (left->member_id < right->member_id);
 }
 
+/* NULL if it is none of those that rules were read for. */
 static Customer *
 find_customer(const Rules *rules, int64 account_id, int64 member_id)
 {
@@ -217,9 +217,7 @@ days_from_birthday(DateADT birth_date, DateADT today)
 static void
 read_clock(Customer *customer, TimestampTz now)
 {
-	Timestamp	local = DatumGetTimestamp(DirectFunctionCall2(timestamptz_zone,
-															  CStringGetTextDatum(customer->time_zone),
-															  TimestampTzGetDatum(now)));
+	Timestamp	local = terms_local(customer->buyer.program, now);
 	int64		days = local / USECS_PER_DAY;
 
 	if (days * USECS_PER_DAY > local)
@@ -228,73 +226,212 @@ read_clock(Customer *customer, TimestampTz now)
 	customer->time = local - days * USECS_PER_DAY;
 }
 
-static void
-read_terms(const Rules *rules, uint64 row, Customer *customer)
+static bool
+asks_rank(const Customer *customer)
 {
-	bool		isnull;
-	Datum		birth_date = plan_datum(row, 4, &isnull);
-
-	customer->rank = plan_text(row, 2);
-	customer->multiplier = plan_int64(row, 3);
-	customer->decimals = (int) plan_int64(row, 5);
-	if (!rounding_parse(plan_text(row, 6), &customer->rounding))
-		elog(ERROR, "unknown rounding of program " INT64_FORMAT, customer->buyer.program_id);
-	customer->time_zone = plan_text(row, 7);
-	read_clock(customer, rules->now);
-	customer->from_birthday = isnull ? PG_INT32_MAX :
-		days_from_birthday(DatumGetDateADT(birth_date), customer->today);
+	return (customer->set != NULL && customer->set->asks_rank) || ranks_of(customer->buyer.program)->multiply;
 }
 
-/*
- * One row of who buys: one for each use of the account's, or one without.
- * Members who buy for the same account share its purse, which the first of
- * them has filled.
- */
+static bool
+asks_member(const Customer *customer)
+{
+	return (customer->set != NULL && customer->set->asks_birthday) || asks_rank(customer);
+}
+
+static bool
+asks_use(const Customer *customer)
+{
+	return customer->set != NULL && customer->set->has_caps;
+}
+
+static bool
+asks_first(const Customer *customer)
+{
+	return customer->set != NULL && customer->set->asks_first;
+}
+
+/* The accounts, or members, of the customers of whom something is asked; each account once. */
+static int64 *
+asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool members, int *n)
+{
+	int64	   *ids = palloc_extended(rules->ncustomers * sizeof(int64), MCXT_ALLOC_HUGE);
+
+	*n = 0;
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		const Buyer *buyer = &rules->customers[i].buyer;
+
+		if (!asks(&rules->customers[i]))
+			continue;
+		if (members)
+			ids[(*n)++] = buyer->member_id;
+		else if (*n == 0 || ids[*n - 1] != buyer->account_id)
+			ids[(*n)++] = buyer->account_id;
+	}
+	return ids;
+}
+
+/* A statement about these, or the one for a single one, which takes no array. */
+static uint64
+read_about(PlanId one, PlanId many, int64 merchant_id, const int64 *ids, int n)
+{
+	Datum		values[2] = {Int64GetDatum(merchant_id)};
+	Datum	   *elements;
+
+	if (n == 1)
+	{
+		values[1] = Int64GetDatum(ids[0]);
+		return plan_write(one, values, NULL);
+	}
+	elements = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	values[1] = PointerGetDatum(construct_array(elements, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return plan_write(many, values, NULL);
+}
+
+/* The purse of an account, which some customer has. */
 static Purse *
-read_customer(const Rules *rules, uint64 row, Purse *purse)
+find_purse(const Rules *rules, int64 account_id)
 {
-	Customer   *customer = find_customer(rules, plan_int64(row, 0), plan_int64(row, 1));
-	char	   *rule = plan_text(row, 9);
+	int			low = 0;
+	int			high = rules->ncustomers;
 
-	if (purse == NULL || purse->opened_by->buyer.account_id != customer->buyer.account_id)
+	while (low < high)
 	{
-		purse = palloc0(sizeof(Purse));
-		purse->opened_by = customer;
-		purse->has_bought = plan_bool(row, 8);
+		int			middle = low + (high - low) / 2;
+
+		if (rules->customers[middle].buyer.account_id < account_id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	if (customer->purse == NULL)
-	{
-		customer->purse = purse;
-		read_terms(rules, row, customer);
-	}
-	if (rule != NULL && purse->opened_by == customer)
-		add_use(purse, rule, plan_int64(row, 10) == customer->today ? plan_int64(row, 11) : 0, plan_int64(row, 12));
-	return purse;
+	return rules->customers[low].purse;
 }
 
+static void
+read_uses(Rules *rules)
+{
+	int			n;
+	int64	   *accounts = asked_ids(rules, asks_use, false, &n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_RULE_USE, PLAN_RULE_USES, rules->merchant_id, accounts, n);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Purse	   *purse = find_purse(rules, plan_int64(row, 0));
+		bool		today = plan_int64(row, 2) == purse->opened_by->today;
+
+		add_use(purse, plan_text(row, 1), today ? plan_int64(row, 3) : 0, plan_int64(row, 4));
+	}
+}
+
+static void
+read_first(Rules *rules)
+{
+	int			n;
+	int64	   *accounts = asked_ids(rules, asks_first, false, &n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_HAS_BOUGHT, PLAN_HAVE_BOUGHT, rules->merchant_id, accounts, n);
+
+	for (uint64 row = 0; row < rows; row++)
+		find_purse(rules, plan_int64(row, 0))->has_bought = true;
+}
+
+/* What is asked of a member. */
+typedef struct Person
+{
+	int64		member_id;
+	const char *granted_rank;
+	DateADT		birth_date;
+	bool		has_birth_date;
+} Person;
+
+static int
+compare_persons(const void *a, const void *b)
+{
+	int64		left = ((const Person *) a)->member_id;
+	int64		right = ((const Person *) b)->member_id;
+
+	return (left > right) - (left < right);
+}
+
+static Person *
+read_persons(const Rules *rules, int *n)
+{
+	int			nmembers;
+	int64	   *members = asked_ids(rules, asks_member, true, &nmembers);
+	Person	   *persons;
+
+	*n = nmembers == 0 ? 0 : (int) read_about(PLAN_BUYER, PLAN_BUYERS, rules->merchant_id, members, nmembers);
+	persons = palloc_extended(Max(*n, 1) * sizeof(Person), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < *n; i++)
+	{
+		Datum		birth_date;
+		bool		isnull;
+
+		birth_date = plan_datum(i, 2, &isnull);
+		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
+	}
+	qsort(persons, *n, sizeof(Person), compare_persons);
+	return persons;
+}
+
+/* The rank that somebody holds, and what it does to the base. */
+static void
+rank_customer(Customer *customer, const HeldRanks *held, const char *granted, TimestampTz now)
+{
+	const Rank *rank = rank_held_at(ranks_of(customer->buyer.program), held, customer->buyer.account_id, granted, now);
+
+	customer->rank = rank != NULL ? rank->name : granted;
+	customer->multiplier = rank != NULL ? rank->multiplier : POINTS_ONE;
+}
+
+static void
+read_members(Rules *rules)
+{
+	int			npersons;
+	int			naccounts;
+	Person	   *persons = read_persons(rules, &npersons);
+	int64	   *accounts = asked_ids(rules, asks_rank, false, &naccounts);
+	HeldRanks	held = {NULL, 0};
+
+	if (naccounts > 0)
+		held = ranks_read_held(rules->merchant_id, accounts, naccounts, rules->now);
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		Customer   *customer = &rules->customers[i];
+		Person		key = {.member_id = customer->buyer.member_id};
+		Person	   *person = bsearch(&key, persons, npersons, sizeof(Person), compare_persons);
+
+		if (person != NULL && person->has_birth_date)
+			customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
+		if (asks_rank(customer))
+			rank_customer(customer, &held, person != NULL ? person->granted_rank : "", rules->now);
+	}
+}
+
+/* Members who buy for the same account share its purse. */
 static void
 read_customers(Rules *rules)
 {
-	Datum	   *accounts = palloc_extended(rules->ncustomers * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum	   *members = palloc_extended(rules->ncustomers * sizeof(Datum), MCXT_ALLOC_HUGE);
-	bool		asks_first = false;
-	Datum		values[5] = {Int64GetDatum(rules->merchant_id)};
-	Purse	   *purse = NULL;
-	uint64		rows;
-
 	for (int i = 0; i < rules->ncustomers; i++)
 	{
-		accounts[i] = Int64GetDatum(rules->customers[i].buyer.account_id);
-		members[i] = Int64GetDatum(rules->customers[i].buyer.member_id);
-		asks_first |= rules->customers[i].set != NULL && rules->customers[i].set->asks_first;
+		Customer   *customer = &rules->customers[i];
+
+		read_clock(customer, rules->now);
+		customer->rank = "";
+		customer->multiplier = POINTS_ONE;
+		customer->from_birthday = PG_INT32_MAX;
+		if (i > 0 && customer[-1].buyer.account_id == customer->buyer.account_id)
+		{
+			customer->purse = customer[-1].purse;
+			continue;
+		}
+		customer->purse = palloc0(sizeof(Purse));
+		customer->purse->opened_by = customer;
 	}
-	values[1] = PointerGetDatum(construct_array(accounts, rules->ncustomers, INT8OID, 8, true, TYPALIGN_DOUBLE));
-	values[2] = PointerGetDatum(construct_array(members, rules->ncustomers, INT8OID, 8, true, TYPALIGN_DOUBLE));
-	values[3] = TimestampTzGetDatum(rules->now);
-	values[4] = BoolGetDatum(asks_first);
-	rows = plan_write(PLAN_BUYERS, values, NULL);
-	for (uint64 row = 0; row < rows; row++)
-		purse = read_customer(rules, row, purse);
+	read_uses(rules);
+	read_first(rules);
+	read_members(rules);
 }
 
 /* Read all that the sales of these buyers depend on; each may be there twice. */
@@ -426,14 +563,14 @@ rule_points(const Rule *rule, const Customer *customer, const Sale *sale, Share 
 	int128		per;
 
 	if (rule->points != 0)
-		return points_convert(rule->points, 1, 1, customer->decimals, customer->rounding, points);
+		return points_convert(rule->points, 1, 1, customer->buyer.program->decimals, customer->buyer.program->rounding, points);
 	if (rule->multiplier != 0)
 		return !__builtin_mul_overflow((int128) (rule->multiplier - POINTS_ONE), share.num, &times) &&
 			!__builtin_mul_overflow((int128) POINTS_ONE, share.den, &per) &&
-			points_convert(sale->base, times, per, customer->decimals, customer->rounding, points);
+			points_convert(sale->base, times, per, customer->buyer.program->decimals, customer->buyer.program->rounding, points);
 	return !__builtin_mul_overflow((int128) sale->money, share.num, &times) &&
 		!__builtin_mul_overflow((int128) rule->money_per, share.den, &per) &&
-		points_convert(rule->points_per, times, per, customer->decimals, customer->rounding, points);
+		points_convert(rule->points_per, times, per, customer->buyer.program->decimals, customer->buyer.program->rounding, points);
 }
 
 static Use *
@@ -454,7 +591,7 @@ cap_points(const Rule *rule, const Customer *customer, Points points, Use **use)
 	Points		most = rule->max_ticket;
 
 	*use = NULL;
-	if (rule->max_day != NO_CAP || rule->max_member != NO_CAP)
+	if (rule_is_capped(rule))
 	{
 		*use = find_use(customer->purse, rule);
 		if (rule->max_day != NO_CAP)
@@ -464,7 +601,7 @@ cap_points(const Rule *rule, const Customer *customer, Points points, Use **use)
 	}
 	if (points <= most)
 		return points;
-	if (most <= 0 || !points_convert(most, 1, 1, customer->decimals, ROUNDING_DOWN, &points))
+	if (most <= 0 || !points_convert(most, 1, 1, customer->buyer.program->decimals, ROUNDING_DOWN, &points))
 		return 0;
 	return points;
 }
@@ -475,17 +612,16 @@ life_end(const Rule *rule, const Customer *customer)
 {
 	const Interval *life = &rule->life;
 	Interval	day = {.day = 1};
-	Datum		zone;
+	const ProgramTerms *program = customer->buyer.program;
 	Datum		end;
 
 	if (life->month == 0 && life->day == 0)
 		return 0;
-	zone = CStringGetTextDatum(customer->time_zone);
-	end = DirectFunctionCall2(timestamptz_zone, zone, TimestampTzGetDatum(customer->buyer.available_at));
+	end = TimestampGetDatum(terms_local(program, customer->buyer.available_at));
 	end = DirectFunctionCall2(timestamp_pl_interval, end, IntervalPGetDatum(life));
 	end = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum("day"), end);
 	end = DirectFunctionCall2(timestamp_pl_interval, end, IntervalPGetDatum(&day));
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, zone, end));
+	return terms_from_local(program, DatumGetTimestamp(end));
 }
 
 /* Add what a rule gives that suits the customer; false: out of range. */
@@ -514,20 +650,11 @@ earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const
 	return points_add(earning->total, points, &earning->total);
 }
 
-/* NULL if it is none of those that rules were read for. */
-static Customer *
-known_customer(const Rules *rules, int64 account_id, int64 member_id)
-{
-	Customer   *customer = find_customer(rules, account_id, member_id);
-
-	return customer != NULL && customer->purse != NULL ? customer : NULL;
-}
-
 /* What a sale earns; changes nothing, so that the sale may still fail. */
 ErrorId
 rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 {
-	const Customer *customer = known_customer(rules, sale->account_id, sale->member_id);
+	const Customer *customer = find_customer(rules, sale->account_id, sale->member_id);
 	Basket		basket = {0};
 
 	earning->version = 0;
@@ -538,7 +665,7 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 	if (customer->set != NULL && customer->set->is_for_goods && sale->items != NULL && !basket_read(sale->items, &basket))
 		return ERR_INVALID_ARGUMENT;
 	if (customer->multiplier != POINTS_ONE &&
-		!points_convert(sale->base, customer->multiplier, POINTS_ONE, customer->decimals, customer->rounding, &earning->base))
+		!points_convert(sale->base, customer->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	earning->total = earning->base;
 	earning->version = customer->buyer.version;
@@ -556,7 +683,7 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 void
 rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earning)
 {
-	Customer   *customer = known_customer(rules, account_id, member_id);
+	Customer   *customer = find_customer(rules, account_id, member_id);
 
 	if (customer == NULL)
 		return;
@@ -594,7 +721,7 @@ changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
 	{
 		const Customer *customer = &rules->customers[i];
 
-		if (customer->purse == NULL || customer->purse->opened_by != customer)
+		if (customer->purse->opened_by != customer)
 			continue;
 		for (const Use *use = customer->purse->uses; use != NULL; use = use->next)
 		{
@@ -618,6 +745,7 @@ changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
 void
 rules_write(const Rules *rules)
 {
+	Oid			types[USE_COLUMNS] = {INT8OID, TEXTOID, DATEOID, plan_points_oid(), plan_points_oid()};
 	Datum		values[1 + USE_COLUMNS] = {Int64GetDatum(rules->merchant_id)};
 	Datum	   *columns[USE_COLUMNS];
 	int			n = changed_uses(rules, NULL);
@@ -627,10 +755,14 @@ rules_write(const Rules *rules)
 	for (int c = 0; c < USE_COLUMNS; c++)
 		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	changed_uses(rules, columns);
-	values[1] = PointerGetDatum(construct_array(columns[USE_ACCOUNT], n, INT8OID, 8, true, TYPALIGN_DOUBLE));
-	values[2] = PointerGetDatum(construct_array(columns[USE_RULE], n, TEXTOID, -1, false, TYPALIGN_INT));
-	values[3] = PointerGetDatum(construct_array(columns[USE_DAY], n, DATEOID, sizeof(DateADT), true, TYPALIGN_INT));
-	values[4] = PointerGetDatum(construct_array(columns[USE_POINTS_DAY], n, plan_points_oid(), 8, true, TYPALIGN_DOUBLE));
-	values[5] = PointerGetDatum(construct_array(columns[USE_POINTS_EVER], n, plan_points_oid(), 8, true, TYPALIGN_DOUBLE));
-	plan_write(PLAN_RULE_USE_WRITE, values, NULL);
+	for (int c = 0; c < USE_COLUMNS; c++)
+	{
+		bool		is_text = types[c] == TEXTOID;
+		bool		is_date = types[c] == DATEOID;
+
+		values[1 + c] = n == 1 ? columns[c][0] :
+			PointerGetDatum(construct_array(columns[c], n, types[c], is_text ? -1 : is_date ? sizeof(DateADT) : sizeof(int64),
+											!is_text, is_text || is_date ? TYPALIGN_INT : TYPALIGN_DOUBLE));
+	}
+	plan_write(n == 1 ? PLAN_RULE_USE_WRITE : PLAN_RULE_USES_WRITE, values, NULL);
 }

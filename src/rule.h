@@ -9,6 +9,7 @@
 #include "datatype/timestamp.h"
 #include "errors.h"
 #include "points.h"
+#include "terms.h"
 
 #define MAX_RULES 100
 
@@ -17,8 +18,8 @@ typedef struct Buyer
 {
 	int64		account_id;
 	int64		member_id;
-	int64		program_id;
-	int			version;		/* of the program's rules, 0: none */
+	const ProgramTerms *program;
+	int			version;		/* of the rules, 0: none */
 	TimestampTz published_at;	/* theirs */
 	TimestampTz available_at;	/* of what is earned: rules' durations start then */
 } Buyer;

@@ -99,12 +99,19 @@ rule_is_for_goods(const Rule *rule)
 	return rule->skus.words != NULL || rule->categories.words != NULL;
 }
 
+/* Whether what the rule has given counts beyond the sale. */
+bool
+rule_is_capped(const Rule *rule)
+{
+	return rule->max_day != NO_CAP || rule->max_member != NO_CAP;
+}
+
 /* Read a set into a memory context of its own, which lasts. */
 static void
 read_set(int64 merchant_id, const Buyer *buyer, RuleSet *set)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program_id), Int32GetDatum(buyer->version)};
-	RuleSet		read = {.program_id = buyer->program_id,.published_at = buyer->published_at,.version = buyer->version};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program->program_id), Int32GetDatum(buyer->version)};
+	RuleSet		read = {.program_id = buyer->program->program_id,.published_at = buyer->published_at,.version = buyer->version};
 	MemoryContext caller;
 
 	/* SPI leaves its own context behind, so the switch comes after it */
@@ -116,6 +123,9 @@ read_set(int64 merchant_id, const Buyer *buyer, RuleSet *set)
 	{
 		read_rule(i, &read.rules[i]);
 		read.asks_first |= read.rules[i].first_purchase;
+		read.asks_rank |= read.rules[i].ranks.words != NULL;
+		read.asks_birthday |= read.rules[i].birthday_days >= 0;
+		read.has_caps |= rule_is_capped(&read.rules[i]);
 		read.is_for_goods |= rule_is_for_goods(&read.rules[i]);
 	}
 	MemoryContextSwitchTo(caller);
@@ -160,7 +170,7 @@ rule_set_find(int64 merchant_id, const Buyer *buyer)
 
 	if (buyer->version == 0)
 		return NULL;
-	set = hash_search(known_sets, &buyer->program_id, HASH_ENTER, &found);
+	set = hash_search(known_sets, &buyer->program->program_id, HASH_ENTER, &found);
 	if (!found)
 		set->context = NULL;
 	if (!found || set->context == NULL || set->version != buyer->version || set->published_at != buyer->published_at)

@@ -53,9 +53,13 @@ typedef struct RuleSet
 	Rule	   *rules;
 	bool		is_for_goods;	/* some rule is */
 	bool		asks_first;		/* some rule is for a first purchase */
+	bool		asks_rank;
+	bool		asks_birthday;
+	bool		has_caps;		/* by day or member */
 } RuleSet;
 
 extern bool rule_is_for_goods(const Rule *rule);
+extern bool rule_is_capped(const Rule *rule);
 extern void rule_sets_start(void);
 extern const RuleSet *rule_set_find(int64 merchant_id, const Buyer *buyer);
 

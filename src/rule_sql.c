@@ -217,7 +217,7 @@ put_row(ReturnSetInfo *rsinfo, const char *rule, Points points, TimestampTz expi
 static void
 find_rules(int64 merchant_id, Buyer *buyer, TimestampTz at)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program_id), TimestampTzGetDatum(at)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program->program_id), TimestampTzGetDatum(at)};
 
 	if (plan_write(PLAN_RULES_AT, values, NULL) == 0)
 		return;
@@ -238,7 +238,7 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 	find_program(merchant_id, sale->account_id, &program);
 	sale->base = base_points(&program, sale->money);
 	terms = terms_at(&known, merchant_id, program.program_id, at);
-	buyer.program_id = program.program_id;
+	buyer.program = terms->program;
 	find_rules(merchant_id, &buyer, at);
 	buyer.available_at = terms->sale_available_at;
 	terms = terms_at(&known, merchant_id, program.program_id, terms->sale_available_at);

@@ -19,18 +19,24 @@
  * Moments
  * ------------------------------------------------------------------------ */
 
-static Timestamp
-to_local(const ProgramTerms *program, TimestampTz at)
+Timestamp
+terms_local(const ProgramTerms *program, TimestampTz at)
 {
 	return DatumGetTimestamp(DirectFunctionCall2(timestamptz_zone, CStringGetTextDatum(program->time_zone),
 												 TimestampTzGetDatum(at)));
 }
 
-static TimestampTz
-from_local(const ProgramTerms *program, Timestamp local)
+TimestampTz
+terms_from_local(const ProgramTerms *program, Timestamp local)
 {
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, CStringGetTextDatum(program->time_zone),
 												   TimestampGetDatum(local)));
+}
+
+DateADT
+terms_local_date(const ProgramTerms *program, TimestampTz at)
+{
+	return DatumGetDateADT(DirectFunctionCall1(timestamp_date, TimestampGetDatum(terms_local(program, at))));
 }
 
 static Timestamp
@@ -52,13 +58,13 @@ end_of(const ProgramTerms *program, const char *unit, Timestamp local)
 {
 	Datum		start = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum(unit), TimestampGetDatum(local));
 
-	return from_local(program, add_interval(DatumGetTimestamp(start), 1, unit));
+	return terms_from_local(program, add_interval(DatumGetTimestamp(start), 1, unit));
 }
 
 static TimestampTz
 end_after(const ProgramTerms *program, TimestampTz at, int value, const char *unit, const char *end)
 {
-	return end_of(program, end, add_interval(to_local(program, at), value, unit));
+	return end_of(program, end, add_interval(terms_local(program, at), value, unit));
 }
 
 /* When points that are added at the moment expire. */
@@ -116,22 +122,16 @@ read_program(int64 merchant_id, int64 program_id)
 	program->rank_window_unit = plan_text(0, 8);
 	program->shortfall = shortfall_parse(plan_text(0, 9));
 	program->has_limits = plan_bool(0, 10);
-	program->has_ranks = plan_text(0, 11)[0] != '\0';
+	program->range_group = plan_text(0, 11);
 	program->rules = DatumGetInt32(plan_datum(0, 12, &isnull));
 	program->rules_published_at = DatumGetTimestampTz(plan_datum(0, 13, &isnull));
-	program->decimals = DatumGetInt16(plan_datum(0, 14, &isnull));
-	if (!rounding_parse(plan_text(0, 15), &program->rounding))
+	program->limits_revision = plan_int64(0, 14);
+	program->decimals = DatumGetInt16(plan_datum(0, 15, &isnull));
+	if (!rounding_parse(plan_text(0, 16), &program->rounding))
 		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program_id);
+	program->rank_grace_days = DatumGetInt32(plan_datum(0, 17, &isnull));
+	program->ranks = palloc0(sizeof(Ranks));
 	return program;
-}
-
-/* Whether some rank of the program multiplies what a sale earns. */
-bool
-terms_multiply(const Terms *terms)
-{
-	Datum		values[] = {Int64GetDatum(terms->program->merchant_id), Int64GetDatum(terms->program->program_id)};
-
-	return terms->program->has_ranks && plan_write(PLAN_RANKS_MULTIPLY, values, NULL) > 0;
 }
 
 const Terms *

@@ -18,6 +18,22 @@ typedef enum Shortfall
 	SHORTFALL_NEGATIVE			/* leave a debt */
 } Shortfall;
 
+/* The ranks of a program, the highest first. */
+typedef struct Rank
+{
+	char	   *name;
+	Points		from_points;
+	Points		multiplier;		/* of the base of sales */
+} Rank;
+
+typedef struct Ranks
+{
+	bool		is_read;
+	bool		multiply;		/* some of them do */
+	int			n;
+	Rank	   *rank;
+} Ranks;
+
 /* What a program says at any moment. */
 typedef struct ProgramTerms
 {
@@ -32,11 +48,14 @@ typedef struct ProgramTerms
 	int			reinstatement_days;
 	int			rank_window_value;
 	char	   *rank_window_unit;
-	int			decimals;
-	Rounding	rounding;
 	Shortfall	shortfall;
 	bool		has_limits;
-	bool		has_ranks;
+	int64		limits_revision;
+	int			decimals;
+	Rounding	rounding;
+	char	   *range_group;	/* of its ranks; empty: none */
+	int			rank_grace_days;
+	Ranks	   *ranks;			/* for rank.c only, which reads them when it needs them */
 	int			rules;			/* version of the earning rules, 0: none */
 	TimestampTz rules_published_at;
 } ProgramTerms;
@@ -53,7 +72,9 @@ typedef struct Terms
 	struct Terms *next;
 } Terms;
 
-extern bool terms_multiply(const Terms *terms);
+extern Timestamp terms_local(const ProgramTerms *program, TimestampTz at);
+extern TimestampTz terms_from_local(const ProgramTerms *program, Timestamp local);
+extern DateADT terms_local_date(const ProgramTerms *program, TimestampTz at);
 extern const Terms *terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at);
 
 #endif

@@ -62,6 +62,7 @@ CREATE TABLE loyalty.program (
 	rules				integer			NOT NULL DEFAULT 0 CHECK (rules >= 0),
 	rules_published_at	timestamptz,
 	has_limits			boolean			NOT NULL DEFAULT false,
+	limits_revision		bigint			NOT NULL DEFAULT 0,
 	managed				boolean			NOT NULL DEFAULT false,
 	requires_ticket		boolean			NOT NULL DEFAULT false,
 	requires_birth_date	boolean			NOT NULL DEFAULT false,
@@ -94,6 +95,7 @@ COMMENT ON COLUMN loyalty.program.earn_on_points IS 'Whether the part of a sale 
 COMMENT ON COLUMN loyalty.program.rules IS 'The current version of the earning rules; 0: none.';
 COMMENT ON COLUMN loyalty.program.rules_published_at IS 'When that version was published: with it, it has a name that is never used again.';
 COMMENT ON COLUMN loyalty.program.has_limits IS 'Whether postings have to be within limits.';
+COMMENT ON COLUMN loyalty.program.limits_revision IS 'Another number, never used before, each time a limit is set: a session that has read the limits keeps them until it changes.';
 COMMENT ON COLUMN loyalty.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
 COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';
 COMMENT ON COLUMN loyalty.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';

@@ -30,7 +30,7 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.posting_limit', '');
 CREATE TABLE loyalty.allowance (
 	merchant_id		bigint			NOT NULL,
 	program_id		bigint			NOT NULL,
-	scope			text			NOT NULL,
+	scope			text			COLLATE "C" NOT NULL,
 	subject_id		bigint			NOT NULL,
 	adds			boolean			NOT NULL,
 	stripe			smallint		NOT NULL,
@@ -62,6 +62,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	program bigint;
 	limits_adding CONSTANT boolean := set_limit.direction = 'add';
+	new_revision CONSTANT bigint := loyalty.new_id();
 BEGIN
 	-- Two who set limits of one program do it one after the other.
 	SELECT p.program_id INTO program FROM loyalty.program p
@@ -103,9 +104,9 @@ BEGIN
 			revision = excluded.revision, set_at = excluded.set_at;
 		PERFORM loyalty.manage_accounts(set_limit.merchant_id, program);
 	END IF;
-	UPDATE loyalty.program p SET has_limits = NOT p.has_limits
-	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = program AND p.has_limits IS DISTINCT FROM EXISTS (
-		SELECT FROM loyalty.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program);
+	UPDATE loyalty.program p SET limits_revision = new_revision, has_limits = EXISTS (
+		SELECT FROM loyalty.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program)
+	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = program;
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) IS

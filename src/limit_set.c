@@ -1,0 +1,206 @@
+/*
+ * limit_set.c
+ *		The limits that a program sets, as a session knows them.
+ *
+ * A program's revision of limits is another one, never used before, whenever
+ * one of them is set.  So a session reads all limits of a program once and
+ * keeps them until it meets another revision; also when a transaction that set
+ * one has failed, whose revision nobody meets again.  A program with very many
+ * limits is asked anew each time, for those that matter.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "limit_set.h"
+#include "plan.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+/* So many programs a session knows the limits of; with one more it forgets all. */
+#define MAX_KNOWN_SETS 64
+
+/* And so many limits of each. */
+#define MAX_KEPT_RULES 1000
+
+static const char *const scope_names[SCOPES] = {"staff", "branch", "member"};
+
+const char *
+scope_name(Scope scope)
+{
+	return scope_names[scope];
+}
+
+static Scope
+scope_parse(const char *name)
+{
+	for (int scope = 0; scope < SCOPES; scope++)
+	{
+		if (strcmp(scope_names[scope], name) == 0)
+			return (Scope) scope;
+	}
+	elog(ERROR, "unknown scope \"%s\" of a limit", name);
+}
+
+int
+compare_limit_rules(const void *a, const void *b)
+{
+	const LimitRule *left = a;
+	const LimitRule *right = b;
+
+	if (left->scope != right->scope)
+		return (int) left->scope - (int) right->scope;
+	if (left->adds != right->adds)
+		return (int) left->adds - (int) right->adds;
+	return (left->subject_id > right->subject_id) - (left->subject_id < right->subject_id);
+}
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static int64
+max_column(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	return isnull ? PG_INT64_MAX : DatumGetInt64(value);
+}
+
+/* The newest result as rules, which go into the given memory context. */
+static LimitSet
+read_rules(uint64 found, MemoryContext context)
+{
+	LimitSet	set = {.n = (int) found};
+
+	set.rules = MemoryContextAlloc(context, Max(found, 1) * sizeof(LimitRule));
+	for (uint64 row = 0; row < found; row++)
+	{
+		set.rules[row].scope = scope_parse(plan_text(row, 0));
+		set.rules[row].adds = plan_bool(row, 1);
+		set.rules[row].subject_id = plan_int64(row, 2);
+		set.rules[row].revision = plan_int64(row, 3);
+		set.rules[row].max.points = max_column(row, 4);
+		set.rules[row].max.operations = max_column(row, 5);
+	}
+	qsort(set.rules, set.n, sizeof(LimitRule), compare_limit_rules);
+	return set;
+}
+
+/* The limits on these subjects as they are now, and those on each of them. */
+LimitSet
+limit_set_read(int64 merchant_id, int64 program_id, Datum *subjects, int n)
+{
+	Datum	   *ids = palloc_extended((n + 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), 0};
+	LimitSet	set;
+
+	memcpy(ids, subjects, n * sizeof(Datum));
+	ids[n] = Int64GetDatum(0);
+	values[2] = PointerGetDatum(construct_array(ids, n + 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	set = read_rules(plan_write(PLAN_LIMITS_FIND, values, NULL), CurrentMemoryContext);
+	set.is_whole = true;
+	return set;
+}
+
+/* ------------------------------------------------------------------------
+ * Known sets
+ * ------------------------------------------------------------------------ */
+
+typedef struct KnownSet
+{
+	int64		program_id;		/* the hash key */
+	int64		merchant_id;
+	int64		revision;
+	bool		is_read;
+	LimitSet	set;
+} KnownSet;
+
+static HTAB *known_sets = NULL;
+static MemoryContext known_context = NULL;
+
+static KnownSet *
+known_set(int64 program_id)
+{
+	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(KnownSet)};
+	KnownSet   *known = known_sets == NULL ? NULL : hash_search(known_sets, &program_id, HASH_FIND, NULL);
+
+	if (known != NULL)
+		return known;
+	if (known_sets != NULL && hash_get_num_entries(known_sets) >= MAX_KNOWN_SETS)
+	{
+		known_sets = NULL;
+		MemoryContextDelete(known_context);
+		known_context = NULL;
+	}
+	if (known_context == NULL)
+		known_context = AllocSetContextCreate(CacheMemoryContext, "limits", ALLOCSET_DEFAULT_SIZES);
+	if (known_sets == NULL)
+	{
+		control.hcxt = known_context;
+		known_sets = hash_create("limits", MAX_KNOWN_SETS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	known = hash_search(known_sets, &program_id, HASH_ENTER, NULL);
+	memset(known, 0, sizeof(KnownSet));
+	known->program_id = program_id;
+	return known;
+}
+
+/* The limits of a program, until the next call; none if they are too many. */
+const LimitSet *
+limit_set_of(const ProgramTerms *program)
+{
+	Datum		values[] = {
+		Int64GetDatum(program->merchant_id),
+		Int64GetDatum(program->program_id),
+		Int64GetDatum(MAX_KEPT_RULES + 1),
+	};
+	KnownSet   *known = known_set(program->program_id);
+	uint64		found;
+	bool		is_whole;
+
+	if (known->is_read && known->merchant_id == program->merchant_id && known->revision == program->limits_revision)
+		return &known->set;
+	known->is_read = false;
+	if (known->set.rules != NULL)
+		pfree(known->set.rules);
+	known->set.rules = NULL;
+	found = plan_write(PLAN_LIMITS_ALL, values, NULL);
+	is_whole = found <= MAX_KEPT_RULES;
+	known->set = read_rules(is_whole ? found : 0, known_context);
+	known->set.is_whole = is_whole;
+	known->merchant_id = program->merchant_id;
+	known->revision = program->limits_revision;
+	known->is_read = true;
+	return &known->set;
+}
+
+/* ------------------------------------------------------------------------
+ * Looking up
+ * ------------------------------------------------------------------------ */
+
+/* A subject's own limit goes before the one of each of them. */
+const LimitRule *
+limit_rule_for(const LimitSet *set, Scope scope, bool adds, int64 subject_id)
+{
+	LimitRule	key = {.scope = scope,.adds = adds,.subject_id = subject_id};
+	const LimitRule *rule = bsearch(&key, set->rules, set->n, sizeof(LimitRule), compare_limit_rules);
+
+	if (rule != NULL)
+		return rule;
+	key.subject_id = 0;
+	return bsearch(&key, set->rules, set->n, sizeof(LimitRule), compare_limit_rules);
+}
+
+bool
+limit_set_has(const LimitSet *set, Scope scope)
+{
+	for (int i = 0; i < set->n; i++)
+	{
+		if (set->rules[i].scope == scope)
+			return true;
+	}
+	return false;
+}

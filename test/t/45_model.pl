@@ -466,7 +466,11 @@ sub compare
 			$difference .= differs("entry of $id", $expected[$i] && entry_text($expected[$i]), $got[$i] && entry_text($got[$i]));
 		}
 	}
-	$run->{model}->commit($deed) if $committed && $difference eq '';
+	if ($committed && $difference eq '')
+	{
+		$times{'refund of points that expired, ' . ($_->{amount} ? 'and others' : 'alone')}++ for grep { $_->{gone} } map { $deed->made($_) } keys %ids;
+		$run->{model}->commit($deed);
+	}
 	return $difference;
 }
 

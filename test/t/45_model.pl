@@ -611,12 +611,14 @@ for my $i (0 .. $#runs)
 }
 run('very many dates', $first_seed + @runs, $operations // 1300, {shortfall => 'negative', reinstatement => 3}, accounts => 2, dates => 1, step => 0.02);
 
+diag join ", ", map { "$_ $times{$_}" } grep { /refund|reverse/ } sort keys %times;
 cmp_ok $times{operations}, '>=', 20000, 'that was many operations' unless $operations;
 is $times{'dates in an account'}, Model::MAX_LOTS, 'and as many dates as an account can have';
 cmp_ok $times{$_} // 0, '>=', 20, "$_ was among them" for
 	(map { "post $_" } qw(accrue deposit redeem adjust)), (map { "entry $_" } qw(expire release mature capture reverse transfer)),
 	(map { "item $_" } qw(accrue deposit redeem adjust hold capture release reverse transfer)),
 	qw(hold capture release transfer reverse expire_due batch retry balance_at future), 'reverse transfer',
+	(map { "refund of points that expired, $_" } 'alone', 'and others'),
 	map { sprintf 'LY%03d', $_ } 1 .. 5, 9 .. 13, 422;
 $session->close;
 done_testing;

@@ -611,7 +611,6 @@ for my $i (0 .. $#runs)
 }
 run('very many dates', $first_seed + @runs, $operations // 1300, {shortfall => 'negative', reinstatement => 3}, accounts => 2, dates => 1, step => 0.02);
 
-diag join ", ", map { "$_ $times{$_}" } grep { /refund|reverse/ } sort keys %times;
 cmp_ok $times{operations}, '>=', 20000, 'that was many operations' unless $operations;
 is $times{'dates in an account'}, Model::MAX_LOTS, 'and as many dates as an account can have';
 cmp_ok $times{$_} // 0, '>=', 20, "$_ was among them" for

@@ -377,7 +377,8 @@ for my $booked (1, 0)
 		$pass->('2024-01-21 00:00');
 		check(reverse_entry($a, 1, 'devolución'), {refuse => 'LY001', partial => '5 0', negative => '5 -50'}->{$policy}, "$when, $policy: 40 of 100 points have expired, and 10 others are there");
 		next if $policy ne 'refuse';
-		check((split / /, reverse_entry($a, 1, 'parte', '40'))[1], '10', "$when, $policy: what was refused has counted nothing");
+		check(sql("SELECT string_agg(coalesce(error, balance::text), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{2}'), '{reverse}', '{100,40}',
+			'{todo,parte}', origins => '{1,1}')"), 'insufficient_points, 10', "$when, $policy: what was refused has counted nothing");
 		check(reverse_entry($a, 1, 'resto'), 'LY001', "$when, $policy: what was spent is still missing");
 		post($a, 'deposit', '50');
 		check((split / /, reverse_entry($a, 1, 'resto'))[1], '0', "$when, $policy: until it is there");
@@ -389,6 +390,13 @@ for my $booked (1, 0)
 	check(has($a), '500 expired 50', "$when: the first of two sales was spent and half of the second");
 	check((split / /, reverse_entry($a, 1, 'primera'))[1], '400', "$when: what expired was none of the first");
 	check((split / /, reverse_entry($a, 2, 'segunda'))[1], '350', "$when: but half of the second");
+	$a = $begin->({shortfall => 'negative'}, ['deposit', '100'], ['redeem', '-100']);
+	reverse_entry($a, 1, 'deuda');
+	post($a, @$_) for ['accrue', '150'], $sale, $never;
+	$pass->('2024-01-21 00:00');
+	check(has($a), '500 expired 150', "$when: a sale paid a debt of 100, and the rest of it expired, like another");
+	check((split / /, reverse_entry($a, 4, 'la que pagó'))[1], '400', "$when: nothing is taken for that rest, but for what paid");
+	check((split / /, reverse_entry($a, 5, 'otra'))[1], '400', "$when: and nothing for the other");
 	$a = $begin->({}, $sale, ['redeem', '-100'], $never);
 	$pass->('2024-01-21 00:00');
 	reverse_entry($a, 2, 'canje', '80');

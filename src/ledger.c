@@ -179,6 +179,23 @@ batch_table(HTAB **table, Size entry_size)
 	return *table;
 }
 
+/* What expired of the account at a date; nothing unless it was read, or has just expired. */
+Lapse *
+batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at)
+{
+	HASHCTL		control = {.keysize = sizeof(LapseKey),.entrysize = sizeof(Lapse),.hcxt = CurrentMemoryContext};
+	LapseKey	key = {account_id, expires_at};
+	Lapse	   *lapse;
+	bool		found;
+
+	if (batch->lapses == NULL)
+		batch->lapses = hash_create("lapses of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	lapse = hash_search(batch->lapses, &key, HASH_ENTER, &found);
+	if (!found)
+		*lapse = (Lapse) {.key = key};
+	return lapse;
+}
+
 /* The account's next entry, whose amount it has been changed by. */
 Entry *
 batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
@@ -260,6 +277,28 @@ read_originals(Batch *batch, Posting *postings, int n)
 		if (original != NULL)
 			postings[i].peer_id = original->peer_id;
 	}
+}
+
+/*
+ * Read what has expired of the points that are to be undone.  This is before
+ * anything is settled, which adds to it.
+ */
+static void
+read_lapses(Batch *batch)
+{
+	HASH_SEQ_STATUS all;
+	Original   *original;
+
+	hash_seq_init(&all, batch->originals);
+	while ((original = hash_seq_search(&all)) != NULL)
+	{
+		if (original->kind != ENTRY_ACCRUE && original->kind != ENTRY_DEPOSIT)
+			continue;
+		for (int i = 0; i < original->lots.n && original->lots.lot[i].expires_at <= batch->now; i++)
+			batch_lapse(batch, original->key.account_id, original->lots.lot[i].expires_at);
+	}
+	if (batch->lapses != NULL)
+		rows_read_lapses(batch->merchant_id, batch->lapses);
 }
 
 static int
@@ -397,7 +436,10 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 
 	keys = named_entries(postings, n, names_original, &nkeys);
 	if (keys != NULL)
+	{
 		rows_read_reversals(merchant_id, batch->originals, keys, nkeys);
+		read_lapses(batch);
+	}
 	keys = named_entries(postings, n, names_aside, &nkeys);
 	if (keys != NULL)
 		rows_read_asides(merchant_id, batch_table(&batch->asides, sizeof(Aside)), keys, nkeys);
@@ -439,6 +481,8 @@ batch_write(Batch *batch)
 		rows_write_asides(batch->merchant_id, batch->asides);
 	if (batch->originals != NULL)
 		rows_insert_reversals(batch->merchant_id, batch->originals);
+	if (batch->lapses != NULL)
+		rows_write_lapses(batch->merchant_id, batch->lapses);
 	if (batch->rules != NULL)
 		rules_write(batch->rules);
 	write_ranks(batch);

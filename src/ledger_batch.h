@@ -19,6 +19,7 @@ typedef struct Batch
 	int			naccounts;
 	HTAB	   *asides;			/* Aside by EntryKey; NULL: none was met */
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
+	HTAB	   *lapses;			/* Lapse by LapseKey; NULL: none was met */
 	Terms	   *terms;			/* those that were asked for */
 	Chain	   *chain;			/* NULL: nothing will be written */
 	Limits	   *limits;			/* NULL: no posting is limited */
@@ -33,6 +34,7 @@ extern const Terms *batch_terms(Batch *batch, const Account *account, TimestampT
 extern Entry batch_entry(const Posting *posting, EntryKind kind);
 extern Entry *batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
+extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at);
 
 extern void settle_accounts(Batch *batch, TimestampTz now, bool locked);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);

@@ -145,6 +145,40 @@ takeable(Batch *batch, Account *account, Points amount, Points *taken)
 	return ERR_NONE;
 }
 
+/*
+ * Of points that are to be undone, those that expired before anybody spent
+ * them: they are gone already, and to take others instead would be to take
+ * them twice.  One refund counts them, not a later one too.
+ */
+static Points
+expired_unspent(Batch *batch, const Account *account, const Original *original, Points amount, Lots *gone)
+{
+	Points		left = amount;
+
+	for (int i = 0; i < original->lots.n && original->lots.lot[i].expires_at <= batch->now; i++)
+	{
+		const Lot  *lot = &original->lots.lot[i];
+		const Lapse *lapse = batch_lapse(batch, account->account_id, lot->expires_at);
+		Points		points = Min(left, Min(lot->points, lapse->points - lapse->refunded));
+
+		lots_add(gone, lot->expires_at, points);
+		left -= points;
+	}
+	return amount - left;
+}
+
+static void
+count_expired(Batch *batch, const Account *account, const Lots *gone)
+{
+	for (int i = 0; i < gone->n; i++)
+	{
+		Lapse	   *lapse = batch_lapse(batch, account->account_id, gone->lot[i].expires_at);
+
+		lapse->refunded += gone->lot[i].points;
+		lapse->new_refunded += gone->lot[i].points;
+	}
+}
+
 static ErrorId
 undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
 			 const Entry **added)
@@ -153,6 +187,7 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
 	Aside	   *aside = batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Points		undated = original->amount + original->aside - lots_total(&original->lots);
+	Lots		gone = {0};
 	Lots		taken = {0};
 	Points		take;
 	ErrorId		error;
@@ -162,9 +197,10 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
 		*added = undo_pending(batch, posting, account, aside, amount);
 		return ERR_NONE;
 	}
-	error = takeable(batch, account, amount, &take);
+	error = takeable(batch, account, amount - expired_unspent(batch, account, original, amount, &gone), &take);
 	if (error != ERR_NONE)
 		return error;
+	count_expired(batch, account, &gone);
 	account_take_own(account, take, &original->lots, undated, &taken);
 	if (account->managed)
 		account_unearn(account, take, batch_terms(batch, account, original->posted_at)->qualifies_until);

@@ -278,7 +278,7 @@ rows_adopt(int64 merchant_id, Account *accounts, int n)
 }
 
 /* ------------------------------------------------------------------------
- * Reading what is set aside, and what is to be undone
+ * Reading what is set aside, what is to be undone, and what had expired
  * ------------------------------------------------------------------------ */
 
 /* What the batch knows already stays as it is. */
@@ -384,6 +384,37 @@ rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, in
 		part->balance = plan_int64(row, 6);
 		part->next = original->reversals;
 		original->reversals = part;
+	}
+}
+
+/* Fill in what there was before the batch; it has added nothing yet. */
+void
+rows_read_lapses(int64 merchant_id, HTAB *lapses)
+{
+	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
+	Column		columns[lengthof(types)];
+	HASH_SEQ_STATUS all;
+	Lapse	   *lapse;
+	int			n = 0;
+	uint64		found;
+
+	columns_start(columns, types, lengthof(types), hash_get_num_entries(lapses));
+	hash_seq_init(&all, lapses);
+	while ((lapse = hash_seq_search(&all)) != NULL)
+	{
+		Datum		row[] = {Int64GetDatum(lapse->key.account_id), TimestampTzGetDatum(lapse->key.expires_at)};
+
+		columns_set(columns, lengthof(types), n++, row, NULL);
+	}
+	found = plan_write(PLAN_LAPSES_FIND, (Datum[]) {Int64GetDatum(merchant_id), column_array(&columns[0], n),
+						column_array(&columns[1], n)}, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		LapseKey	key = {plan_int64(row, 0), plan_int64(row, 1)};
+
+		lapse = hash_search(lapses, &key, HASH_FIND, NULL);
+		lapse->points = plan_int64(row, 2);
+		lapse->refunded = plan_int64(row, 3);
 	}
 }
 
@@ -559,7 +590,7 @@ rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 }
 
 /* ------------------------------------------------------------------------
- * Writing what is set aside, and what was undone
+ * Writing what is set aside, what was undone, and what expired
  * ------------------------------------------------------------------------ */
 
 #define ASIDE_COLUMNS 7
@@ -650,4 +681,35 @@ rows_insert_reversals(int64 merchant_id, HTAB *originals)
 		}
 	}
 	columns_write(PLAN_REVERSALS_INSERT, PLAN_REVERSAL_INSERT, merchant_id, columns, REVERSAL_COLUMNS, added);
+}
+
+#define LAPSE_COLUMNS 4
+
+/* The table has sums, to which is added what the batch has. */
+void
+rows_write_lapses(int64 merchant_id, HTAB *lapses)
+{
+	Oid			points = plan_points_oid();
+	Oid			types[LAPSE_COLUMNS] = {INT8OID, TIMESTAMPTZOID, points, points};
+	Column		columns[LAPSE_COLUMNS];
+	HASH_SEQ_STATUS all;
+	Lapse	   *lapse;
+	int			changed = 0;
+
+	columns_start(columns, types, LAPSE_COLUMNS, hash_get_num_entries(lapses));
+	hash_seq_init(&all, lapses);
+	while ((lapse = hash_seq_search(&all)) != NULL)
+	{
+		Datum		row[LAPSE_COLUMNS] = {
+			Int64GetDatum(lapse->key.account_id),
+			TimestampTzGetDatum(lapse->key.expires_at),
+			PointsGetDatum(lapse->new_points),
+			PointsGetDatum(lapse->new_refunded),
+		};
+
+		if (lapse->new_points > 0 || lapse->new_refunded > 0)
+			columns_set(columns, LAPSE_COLUMNS, changed++, row, NULL);
+	}
+	if (changed > 0)
+		columns_write(PLAN_LAPSES_WRITE, PLAN_LAPSE_WRITE, merchant_id, columns, LAPSE_COLUMNS, changed);
 }

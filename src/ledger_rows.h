@@ -56,6 +56,23 @@ typedef struct Original
 	Reversal   *reversals;
 } Original;
 
+/* What expired at a date: of which account, and when. */
+typedef struct LapseKey
+{
+	int64		account_id;
+	TimestampTz expires_at;
+} LapseKey;
+
+/* Points that expired at a date, and what of them refunds have spared. */
+typedef struct Lapse
+{
+	LapseKey	key;
+	Points		points;			/* with what the batch adds, as the following */
+	Points		refunded;
+	Points		new_points;		/* what the batch adds */
+	Points		new_refunded;
+} Lapse;
+
 extern int	compare_accounts(const void *a, const void *b);
 extern void rows_lock_accounts(int64 merchant_id, Account *accounts, int n);
 extern bool rows_read_account(int64 merchant_id, Account *account);
@@ -65,10 +82,12 @@ extern void rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_
 						  bool locked, void (*take) (void *context, Aside *aside), void *context);
 extern void rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
 extern void rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void rows_read_lapses(int64 merchant_id, HTAB *lapses);
 extern void rows_update_accounts(int64 merchant_id, const Account *accounts, int n);
 extern void rows_insert_entry(int64 merchant_id, const Entry *entry);
 extern void rows_insert_entries(int64 merchant_id, Entry *const *entries, int n);
 extern void rows_write_asides(int64 merchant_id, HTAB *asides);
 extern void rows_insert_reversals(int64 merchant_id, HTAB *originals);
+extern void rows_write_lapses(int64 merchant_id, HTAB *lapses);
 
 #endif

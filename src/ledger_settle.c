@@ -13,6 +13,19 @@
 #include "ledger_batch.h"
 #include "utils/timestamp.h"
 
+/* What expires is summed by its date, for the refunds to come. */
+static void
+note_expired(Batch *batch, const Account *account, const Lots *expired)
+{
+	for (int i = 0; i < expired->n; i++)
+	{
+		Lapse	   *lapse = batch_lapse(batch, account->account_id, expired->lot[i].expires_at);
+
+		lapse->points += expired->lot[i].points;
+		lapse->new_points += expired->lot[i].points;
+	}
+}
+
 /* Book what is past its date at that moment. */
 void
 settle_expired(Batch *batch, Account *account, TimestampTz at)
@@ -25,6 +38,8 @@ settle_expired(Batch *batch, Account *account, TimestampTz at)
 		return;
 	account->balance += entry.amount;
 	account->expired -= entry.amount;
+	if (batch->chain != NULL)
+		note_expired(batch, account, &expired);
 	entry.lots = lots_pack(&expired);
 	batch_add_entry(batch, account, &entry, at);
 }

@@ -15,7 +15,8 @@
 		"SELECT least((SELECT min(merchant_id) FROM loyalty.account WHERE merchant_id >= $1),"
 		" (SELECT min(merchant_id) FROM loyalty.entry WHERE merchant_id >= $1),"
 		" (SELECT min(merchant_id) FROM loyalty.aside WHERE merchant_id >= $1),"
-		" (SELECT min(merchant_id) FROM loyalty.reversal WHERE merchant_id >= $1))",
+		" (SELECT min(merchant_id) FROM loyalty.reversal WHERE merchant_id >= $1),"
+		" (SELECT min(merchant_id) FROM loyalty.lapse WHERE merchant_id >= $1))",
 		SPI_OK_SELECT, {INT8OID}
 	},
 	[PLAN_VERIFY_ACCOUNTS] = {
@@ -34,7 +35,8 @@
 	[PLAN_VERIFY_REVERSALS] = {
 		"SELECT r.account_id, r.version, r.reversed_by, r.amount, r.money, r.balance,"
 		" o.kind::bigint, o.amount, o.aside, o.money, o.origin, o.peer_id,"
-		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference, n.balance"
+		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference, n.balance,"
+		" o.lots, e.posted_at"
 		" FROM loyalty.reversal r"
 		" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version"
 		" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by"
@@ -49,6 +51,11 @@
 		" AND NOT EXISTS (SELECT FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
 		" AND r.version = e.origin AND r.reference = e.reference AND r.reversed_by = e.version)",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_VERIFY_LAPSES] = {
+		"SELECT account_id, expires_at, points, refunded FROM loyalty.lapse"
+		" WHERE merchant_id = $1 ORDER BY account_id, expires_at",
+		SPI_OK_SELECT, {INT8OID}
 	},
 
 	/* roots: over the newest entries of all accounts */

@@ -25,6 +25,14 @@
 #define ENTRY_COLUMNS \
 	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
 
+/* What expired at a date is a sum; no more of it is counted by refunds than there was. */
+#define LAPSE_ADD \
+	" ON CONFLICT (merchant_id, account_id, expires_at)" \
+	" DO UPDATE SET points = l.points OPERATOR(loyalty.+) excluded.points," \
+	" refunded = l.refunded OPERATOR(loyalty.+) excluded.refunded" \
+	" WHERE l.refunded OPERATOR(loyalty.+) excluded.refunded" \
+	" OPERATOR(loyalty.<=) (l.points OPERATOR(loyalty.+) excluded.points)"
+
 /* What limit_set.c reads of a limit. */
 #define LIMIT_SELECT \
 	"SELECT scope, adds, subject_id, revision, max_points, max_operations FROM loyalty.posting_limit"
@@ -231,6 +239,23 @@ const Statement plan_statements[PLAN_COUNT] = {
 		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
 		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY}
+	},
+	[PLAN_LAPSES_FIND] = {
+		"SELECT l.account_id, l.expires_at, l.points, l.refunded"
+		" FROM unnest($2, $3) u (account_id, expires_at) JOIN loyalty.lapse l"
+		" ON l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at = u.expires_at",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+	},
+	[PLAN_LAPSE_WRITE] = {
+		"INSERT INTO loyalty.lapse AS l (merchant_id, account_id, expires_at, points, refunded) VALUES ($1, $2, $3, $4, $5)"
+		LAPSE_ADD,
+		SPI_OK_INSERT, {INT8OID, INT8OID, TIMESTAMPTZOID, POINTS, POINTS}
+	},
+	[PLAN_LAPSES_WRITE] = {
+		"INSERT INTO loyalty.lapse AS l (merchant_id, account_id, expires_at, points, refunded)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5) u"
+		LAPSE_ADD,
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, POINTSARRAY}
 	},
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"

@@ -2,7 +2,7 @@
  * verify.c
  *		What must be true of the ledger after every commit, checked.
  *
- * Accounts, entries, what is set aside and what was undone are read side by
+ * Accounts, entries, what is set aside, undone and expired are read side by
  * side, account by account, each in the order of its key.  So one account is
  * in memory at a time, and of its entries one, whatever the ledger's size.
  * Every account is played again from its first entry on, and what its row
@@ -34,6 +34,8 @@ static const char *const invariants[INVARIANT_COUNT] = {
 	[INVARIANT_ASIDE_ROW] = "what is still set aside is what entries left of it",
 	[INVARIANT_REVERSAL_ROW] = "what is said to be undone was undone by an entry",
 	[INVARIANT_REVERSAL_PARTS] = "no more of an entry is undone than there was",
+	[INVARIANT_LAPSE_ROW] = "what is said to have expired is what entries say",
+	[INVARIANT_LAPSE_REFUNDED] = "a refund spares what expired, and no more than that",
 	[INVARIANT_NEWEST] = "an account has the balance and the version of its newest entry",
 	[INVARIANT_SUMS] = "an account has the sums of its entries",
 	[INVARIANT_ACCOUNT_LOTS] = "an account has the lots that its entries left",
@@ -267,6 +269,7 @@ verify_account(Verification *v, int64 account_id)
 		verify_breach(v, INVARIANT_NEWEST, v->replay.version, "there is no such account");
 	verify_asides(v);
 	verify_reversals(v);
+	verify_lapses(v);
 	if (at_account(&v->accounts, account_id))
 	{
 		check_account_row(v);
@@ -278,7 +281,7 @@ verify_account(Verification *v, int64 account_id)
 static bool
 next_account(const Verification *v, int64 *account_id)
 {
-	const Stream *streams[] = {&v->accounts, &v->entries, &v->asides, &v->reversals};
+	const Stream *streams[] = {&v->accounts, &v->entries, &v->asides, &v->reversals, &v->lapses};
 	bool		found = false;
 
 	for (int i = 0; i < (int) lengthof(streams); i++)
@@ -305,6 +308,7 @@ verify_merchant(Verification *v, int64 merchant_id)
 		{PLAN_VERIFY_ENTRIES, &v->entries},
 		{PLAN_VERIFY_ASIDES, &v->asides},
 		{PLAN_VERIFY_REVERSALS, &v->reversals},
+		{PLAN_VERIFY_LAPSES, &v->lapses},
 	};
 	int64		account_id = 0;
 

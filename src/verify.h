@@ -28,6 +28,8 @@ typedef enum Invariant
 	INVARIANT_ASIDE_ROW,
 	INVARIANT_REVERSAL_ROW,
 	INVARIANT_REVERSAL_PARTS,
+	INVARIANT_LAPSE_ROW,
+	INVARIANT_LAPSE_REFUNDED,
 	INVARIANT_NEWEST,
 	INVARIANT_SUMS,
 	INVARIANT_ACCOUNT_LOTS,
@@ -53,6 +55,14 @@ typedef struct OpenAside
 	AsideRow	stored;
 	bool		is_stored;		/* there is a row, and it can be read */
 } OpenAside;
+
+/* What entries say that expired at a moment. */
+typedef struct Expired
+{
+	TimestampTz expires_at;		/* hash key */
+	int128		points;
+	bool		has_row;
+} Expired;
 
 /*
  * What the entries of an account come to, up to the newest one looked at.
@@ -81,6 +91,10 @@ typedef struct Replay
 	Lots		lots;
 	HTAB	   *asides;			/* OpenAside by version; NULL: there were none */
 	uint64		undoings;		/* entries that undid something */
+	HTAB	   *expired_at;		/* Expired by moment; NULL: nothing did */
+	int128		spared;			/* what refunds did not take although there were points */
+	int128		not_taken;		/* what refunds did not take, in all */
+	bool		refunds_known;	/* of all refunds these are known */
 	TimestampTz due_at;			/* the first thing due; DT_NOEND: nothing */
 } Replay;
 
@@ -95,6 +109,7 @@ typedef struct Verification
 	Stream		entries;
 	Stream		asides;
 	Stream		reversals;
+	Stream		lapses;
 	Replay		replay;
 } Verification;
 
@@ -115,5 +130,9 @@ extern void aside_open(Verification *v, const Entry *entry, const Lots *lots);
 extern bool aside_take(Verification *v, const Entry *entry, const Lots *lots);
 extern void verify_asides(Verification *v);
 extern void verify_reversals(Verification *v);
+
+/* verify_lapse.c */
+extern void lapse_add(Verification *v, const Lots *expired);
+extern void verify_lapses(Verification *v);
 
 #endif

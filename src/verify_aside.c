@@ -233,7 +233,9 @@ enum
 	ENTRY_ORIGIN,
 	ENTRY_PEER,
 	ENTRY_SAME_REFERENCE,
-	NEXT_BALANCE
+	NEXT_BALANCE,
+	ORIGINAL_LOTS,
+	ENTRY_POSTED_AT
 };
 
 /* How many points of the original can be undone; -1: none can. */
@@ -273,9 +275,21 @@ is_by_entry(const Stream *row)
 		stream_int64(row, ENTRY_MONEY, 0) == stream_int64(row, UNDONE_MONEY, 0);
 }
 
+/* What of the points that are undone was past its date then. */
+static Points
+past_points(const Stream *row)
+{
+	struct varlena *packed = stream_varlena(row, ORIGINAL_LOTS);
+	Lots		lots = {0};
+
+	if (packed != NULL)
+		lots_read(PointerGetDatum(packed), &lots);
+	return lots_take_due(&lots, stream_int64(row, ENTRY_POSTED_AT, 0), NULL);
+}
+
 /*
  * Whether the entry moved these points.  Less may have been there to be taken
- * back; then nothing is left.
+ * back; then nothing is left.  And nothing is taken for what has expired.
  */
 static bool
 moved_points(const Stream *row)
@@ -289,7 +303,8 @@ moved_points(const Stream *row)
 		case ENTRY_ACCRUE:
 		case ENTRY_DEPOSIT:
 			return amount + aside == -(int128) undone ||
-				(-amount >= 0 && -amount < undone && stream_int64(row, ENTRY_BALANCE, 0) <= 0);
+				(aside == 0 && -amount >= 0 && -amount < undone &&
+				 (stream_int64(row, ENTRY_BALANCE, 0) <= 0 || undone + amount <= past_points(row)));
 		case ENTRY_TRANSFER:
 			return amount >= 0 && amount <= undone;
 		default:
@@ -352,6 +367,23 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 				  points_text(stream_int64(row, ORIGINAL_MONEY, 0)));
 }
 
+/*
+ * What the refund of a sale took less than it undid.  If it left points, these
+ * had expired; if not, there may have been no more.
+ */
+static void
+add_not_taken(Replay *replay, const Stream *row)
+{
+	int128		not_taken = stream_int64(row, UNDONE_AMOUNT, 0) + (int128) stream_int64(row, ENTRY_AMOUNT, 0) +
+		stream_int64(row, ENTRY_ASIDE, 0);
+
+	if (stream_int64(row, ORIGINAL_KIND, 0) != ENTRY_ACCRUE && stream_int64(row, ORIGINAL_KIND, 0) != ENTRY_DEPOSIT)
+		return;
+	replay->not_taken += not_taken;
+	if (stream_int64(row, ENTRY_BALANCE, 0) > 0)
+		replay->spared += not_taken;
+}
+
 /* An entry that undid something has its row, if all rows have their entry and there are as many. */
 static void
 check_unnoted(Verification *v)
@@ -390,7 +422,9 @@ verify_reversals(Verification *v)
 		}
 		matching += stream_int64(rows, ENTRY_KIND, 0) == ENTRY_REVERSE || stream_int64(rows, ENTRY_AMOUNT, 0) > 0;
 		add_part(v, rows, &parts);
+		add_not_taken(&v->replay, rows);
 	}
+	v->replay.refunds_known = !broken;
 	if (v->replay.whole && !broken && matching != v->replay.undoings)
 		check_unnoted(v);
 }

@@ -267,6 +267,8 @@ replay_points(Verification *v, const Entry *entry)
 		return false;
 	if (entry->aside > 0)
 		aside_open(v, entry, &lots);
+	if (entry->kind == ENTRY_EXPIRE)
+		lapse_add(v, &lots);
 	return check_total(v, entry);
 }
 

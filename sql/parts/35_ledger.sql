@@ -128,6 +128,20 @@ REVOKE ALL ON loyalty.reversal FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.reversal TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.reversal', '');
 
+CREATE TABLE loyalty.lapse (
+	merchant_id	bigint			NOT NULL,
+	account_id	bigint			NOT NULL,
+	expires_at	timestamptz		NOT NULL,
+	points		loyalty.points	NOT NULL,
+	refunded	loyalty.points	NOT NULL,
+	PRIMARY KEY (merchant_id, account_id, expires_at)
+);
+COMMENT ON TABLE loyalty.lapse IS 'What expired of an account, by the moment at which it did: the sums of its expire entries.';
+COMMENT ON COLUMN loyalty.lapse.refunded IS 'How much of that refunds have counted as gone already, instead of taking other points; never more than expired.';
+REVOKE ALL ON loyalty.lapse FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON loyalty.lapse TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.lapse', '');
+
 CREATE FUNCTION loyalty.account_state(
 	merchant_id bigint, account_id bigint, at timestamptz,
 	OUT balance loyalty.points, OUT held loyalty.points, OUT pending loyalty.points, OUT expired loyalty.points,
@@ -239,7 +253,7 @@ CREATE FUNCTION loyalty.reverse(
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_reverse';
 COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) IS
-'Undoes an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its number. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
+'Undoes an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its number. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
 REVOKE ALL ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) OWNER TO loyalty_engine;
 

@@ -81,6 +81,8 @@ SELECT results_eq(format('SELECT balance::text, expired::text FROM loyalty.accou
 SELECT is(pg_temp.post(:merchant, :late, 'redeem', '-1'), '4 49', 'it is booked before anything else');
 SELECT results_eq(format('SELECT kind, amount::text, balance::text, reference IS NULL FROM loyalty.entries WHERE account_id = %s AND version = 3', :late), $$VALUES ('expire', '-70', '50', true)$$, 'by an entry');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''expire'', ''-1'')', :merchant, :late), 'invalid_argument', 'that nobody can ask for');
+SELECT results_eq(format('SELECT version, balance::text FROM loyalty.reverse(%s, %s, 1, ''tarde'', ''40'')', :merchant, :late), $$VALUES (5::bigint, '49')$$, 'a refund takes nothing for it');
+SELECT results_eq(format('SELECT points::text, refunded::text FROM loyalty.lapse WHERE account_id = %s', :late), $$VALUES ('70', '40')$$, 'and says how much that was');
 
 -- --- what an entry says ------------------------------------------------------------
 
@@ -234,7 +236,7 @@ SELECT results_eq('SELECT account_id, version, hash FROM hashes ORDER BY 1, 2',
 -- What verify() says of a merchant after a statement that is then undone:
 -- "invariant / account / version", with the names of the accounts above.  Of
 -- these the hashes are made right again before verify() looks, if so told.
-CREATE TEMP TABLE names AS SELECT * FROM (VALUES (:x, 'x'), (:y, 'y'), (:z, 'z')) v (id, name);
+CREATE TEMP TABLE names AS SELECT * FROM (VALUES (:x, 'x'), (:y, 'y'), (:z, 'z'), (:late, 'late')) v (id, name);
 CREATE FUNCTION pg_temp.found(breach text, hashed text, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	rows text[];
@@ -265,6 +267,8 @@ $$;
 \set left_aside 'what is still set aside is what entries left of it'
 \set undone 'what is said to be undone was undone by an entry'
 \set parts 'no more of an entry is undone than there was'
+\set lapsed 'what is said to have expired is what entries say'
+\set spared 'a refund spares what expired, and no more than that'
 \set sums 'an account has the sums of its entries'
 \set account_lots 'an account has the lots that its entries left'
 \set due 'nothing is due before the account says'
@@ -276,7 +280,7 @@ $$;
 
 CREATE TEMP TABLE breaches (what text, hashed text, breach text, finds text[]);
 INSERT INTO breaches
-SELECT what, hashed, replace(replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y), 'OF z', 'WHERE account_id = ' || :z),
+SELECT what, hashed, replace(replace(replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y), 'OF z', 'WHERE account_id = ' || :z), 'OF late', 'WHERE account_id = ' || :late),
 	finds FROM (VALUES
 	('an amount is changed', '', 'UPDATE ENTRY n amount = ''-31'' OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
 	('a balance is changed', '', 'UPDATE ENTRY n balance = ''71'' OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
@@ -374,6 +378,18 @@ SELECT what, hashed, replace(replace(replace(replace(breach, 'ENTRY n', 'loyalty
 		INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, balance)
 			SELECT merchant_id, account_id, 2, ''más'', 5, ''30'', ''135'' FROM loyalty.entry OF x AND version = 4;
 		UPDATE loyalty.account SET version = 5, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
+	('what expired is not noted', '', 'DELETE FROM loyalty.lapse OF late', ARRAY[:'lapsed' || ' / late']),
+	('more expired than entries say', '', 'UPDATE loyalty.lapse SET points = ''70.0001'' OF late', ARRAY[:'lapsed' || ' / late']),
+	('less expired', '', 'UPDATE loyalty.lapse SET points = ''69.9999'' OF late', ARRAY[:'lapsed' || ' / late']),
+	('it expired at another date', '', 'UPDATE loyalty.lapse SET expires_at = expires_at + interval ''1 second'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
+	('it expired at no date', '', 'UPDATE loyalty.lapse SET expires_at = ''infinity'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
+	('something expired of an account of which nothing did', '', 'INSERT INTO loyalty.lapse (merchant_id, account_id, expires_at, points, refunded) SELECT merchant_id, account_id, now(), ''0'', ''0'' FROM loyalty.account OF x', ARRAY[:'lapsed' || ' / x']),
+	('something expired of no account', '', format('INSERT INTO loyalty.lapse (merchant_id, account_id, expires_at, points, refunded) VALUES (%s, 42, now(), ''1'', ''0'')', :merchant), ARRAY[:'lapsed' || ' / 42']),
+	('more is refunded than expired', '', 'UPDATE loyalty.lapse SET refunded = ''70.0001'' OF late', ARRAY[:'spared' || ' / late']),
+	('less than nothing is', '', 'UPDATE loyalty.lapse SET refunded = ''-0.0001'' OF late', ARRAY[:'spared' || ' / late']),
+	('another refund may count what one has', '', 'UPDATE loyalty.lapse SET refunded = ''39.9999'' OF late', ARRAY[:'spared' || ' / late']),
+	('no refund counted what is counted', '', 'UPDATE loyalty.lapse SET refunded = ''40.0001'' OF late', ARRAY[:'spared' || ' / late']),
+	('nothing is taken for what has not expired', 'late', 'UPDATE ENTRY n origin = 2 OF late AND version = 5; UPDATE loyalty.reversal SET version = 2 OF late', ARRAY[:'undone' || ' / late / 2']),
 	('an account earned more than its entries', '', 'UPDATE loyalty.account SET earned = ''140.0001'' OF y', ARRAY[:'sums' || ' / y']),
 	('an account expired', '', 'UPDATE loyalty.account SET expired = ''1'' OF y', ARRAY[:'sums' || ' / y']),
 	('more is held', '', 'UPDATE loyalty.account SET held = ''0.0001'' OF y', ARRAY[:'sums' || ' / y']),

@@ -94,6 +94,7 @@ SELECT throws_ok('DELETE FROM loyalty.entry', '42501', NULL, 'nor be deleted');
 SELECT throws_ok('UPDATE loyalty.reversal SET amount = amount', '42501', NULL, 'nor can what was undone be changed');
 SELECT throws_ok('DELETE FROM loyalty.reversal', '42501', NULL, 'or forgotten');
 SELECT throws_ok('DELETE FROM loyalty.aside', '42501', NULL, 'nor can a hold be');
+SELECT throws_ok('DELETE FROM loyalty.lapse', '42501', NULL, 'nor what has expired');
 SELECT throws_ok('UPDATE loyalty.root SET root = root', '42501', NULL, 'nor a root be changed');
 SELECT throws_ok('DELETE FROM loyalty.root', '42501', NULL, 'or deleted');
 SELECT throws_ok('TRUNCATE loyalty.entry', '42501', NULL, 'nor all entries be');

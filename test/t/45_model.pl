@@ -466,7 +466,11 @@ sub compare
 			$difference .= differs("entry of $id", $expected[$i] && entry_text($expected[$i]), $got[$i] && entry_text($got[$i]));
 		}
 	}
-	$run->{model}->commit($deed) if $committed && $difference eq '';
+	if ($committed && $difference eq '')
+	{
+		$times{'refund of points that expired, ' . ($_->{amount} ? 'and others' : 'alone')}++ for grep { $_->{gone} } map { $deed->made($_) } keys %ids;
+		$run->{model}->commit($deed);
+	}
 	return $difference;
 }
 
@@ -613,6 +617,7 @@ cmp_ok $times{$_} // 0, '>=', 20, "$_ was among them" for
 	(map { "post $_" } qw(accrue deposit redeem adjust)), (map { "entry $_" } qw(expire release mature capture reverse transfer)),
 	(map { "item $_" } qw(accrue deposit redeem adjust hold capture release reverse transfer)),
 	qw(hold capture release transfer reverse expire_due batch retry balance_at future), 'reverse transfer',
+	(map { "refund of points that expired, $_" } 'alone', 'and others'),
 	map { sprintf 'LY%03d', $_ } 1 .. 5, 9 .. 13, 422;
 $session->close;
 done_testing;

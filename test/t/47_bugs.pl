@@ -313,6 +313,107 @@ $bug = 'refunds take the points twice';
 	check(has($b), '100', 'one does');
 }
 
+# What has expired is gone already, whether a job booked that before the refund or nobody did.
+for my $booked (1, 0)
+{
+	my $when = $booked ? 'booked by a job' : 'not booked before';
+	my $begin = sub {
+		my ($terms, @posts) = @_;
+		at('2024-01-10 12:00');
+		my $account = account(program(duration_value => 10, duration_unit => 'day', %$terms));
+		post($account, @$_) for @posts;
+		return $account;
+	};
+	my $pass = sub { at(shift); sql("SELECT loyalty.expire_due($merchant)") if $booked };
+	my $sale = ['accrue', '100', 'ticket', undef, '1000'];
+	my $never = ['deposit', '500', {expires_at => 'infinity'}];
+
+	my $a = $begin->({}, $sale, $never);
+	$pass->('2024-01-21 00:00');
+	check(has($a), '500 expired 100', "$when: a sale expires unspent");
+	check(sql("SELECT count(*) FROM loyalty.lapse WHERE account_id = $a"), $booked, "$when: to look at it books nothing");
+	check(reverse_entry($a, 1, 'devolución'), '4 500', "$when: its refund takes nothing");
+	check(history($a), 'accrue 100, deposit 500, expire -100, reverse 0', "$when: in the ledger");
+	check(reverse_entry($a, 1, 'devolución'), '4 500', "$when: the same again");
+	check(reverse_entry($a, 1, 'otra'), 'LY011', "$when: and then it is refunded");
+
+	$a = $begin->({}, $sale, $never, ['redeem', '-60']);
+	$pass->('2024-01-21 00:00');
+	check(reverse_entry($a, 1, 'todo'), '5 440', "$when: a sale was spent in part, then the rest expired: its refund takes what was spent");
+	$a = $begin->({}, $sale, $never, ['redeem', '-60']);
+	$pass->('2024-01-21 00:00');
+	check((split / /, reverse_entry($a, 1, @$_[0, 1]))[1], $_->[2], "$when: in parts, $_->[0]") for ['uno', '30', '500'], ['dos', '30', '480'], ['tres', '40', '440'];
+
+	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '-70']);
+	$pass->('2024-01-21 00:00');
+	check(has($a), '500 expired 80', "$when: of two sales of one date 70 points were spent");
+	check(reverse_entry($a, 1, 'uno'), '6 480', "$when: the refund of one counts what expired");
+	check(reverse_entry($a, 2, 'dos'), '7 430', "$when: that of the other not again");
+	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '-70']);
+	$pass->('2024-01-21 00:00');
+	check(sql("SELECT string_agg(coalesce(error, version || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{reverse}', '{0,0,40,60}',
+		'{uno,uno,dos,tres}', origins => '{2,2,1,1}')"), '6 500, 6 500, 7 490, 8 430', "$when: in one batch neither");
+
+	$a = $begin->({}, $sale, $never);
+	reverse_entry($a, 1, 'antes', undef, '400');
+	$pass->('2024-01-21 00:00');
+	check((split / /, reverse_entry($a, 1, "parte $_", undef, '200'))[1], '500', "$when: part $_ of what was not refunded before it expired") for 1 .. 3;
+	check(sql("SELECT sum(amount::numeric) || ' ' || sum(money::numeric) FROM loyalty.reversal WHERE account_id = $a"), '100 1000', "$when: all of it is undone");
+	check(reverse_entry($a, 1, 'más'), 'LY011', "$when: and there is no more");
+
+	$a = $begin->({pending_days => 5}, $sale, $never);
+	reverse_entry($a, 1, 'pendiente', '30');
+	$pass->('2024-01-26 00:00');
+	check(reverse_entry($a, 1, 'resto'), '6 500', "$when: pending points that came and expired");
+	check(history($a), 'accrue 0, deposit 500, reverse 0, mature 70, expire -70, reverse 0', "$when: each of them once");
+
+	for my $policy (qw(refuse partial negative))
+	{
+		$a = $begin->({shortfall => $policy}, $sale);
+		$pass->('2024-01-21 00:00');
+		check(reverse_entry($a, 1, 'devolución'), '3 0', "$when, $policy: nothing is there, and nothing is missing");
+
+		$a = $begin->({shortfall => $policy}, $sale, ['deposit', '10', {expires_at => 'infinity'}], ['redeem', '-60']);
+		$pass->('2024-01-21 00:00');
+		check(reverse_entry($a, 1, 'devolución'), {refuse => 'LY001', partial => '5 0', negative => '5 -50'}->{$policy}, "$when, $policy: 40 of 100 points have expired, and 10 others are there");
+		next if $policy ne 'refuse';
+		check(sql("SELECT string_agg(coalesce(error, balance::text), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{2}'), '{reverse}', '{100,40}',
+			'{todo,parte}', origins => '{1,1}')"), 'insufficient_points, 10', "$when, $policy: what was refused has counted nothing");
+		check(reverse_entry($a, 1, 'resto'), 'LY001', "$when, $policy: what was spent is still missing");
+		post($a, 'deposit', '50');
+		check((split / /, reverse_entry($a, 1, 'resto'))[1], '0', "$when, $policy: until it is there");
+	}
+
+	# others that expired, or did so later
+	$a = $begin->({}, ['accrue', '100', {expires_at => '2024-01-15 00:00+00'}], $sale, $never, ['redeem', '-150']);
+	$pass->('2024-01-21 00:00');
+	check(has($a), '500 expired 50', "$when: the first of two sales was spent and half of the second");
+	check((split / /, reverse_entry($a, 1, 'primera'))[1], '400', "$when: what expired was none of the first");
+	check((split / /, reverse_entry($a, 2, 'segunda'))[1], '350', "$when: but half of the second");
+	$a = $begin->({shortfall => 'negative'}, ['deposit', '100'], ['redeem', '-100']);
+	reverse_entry($a, 1, 'deuda');
+	post($a, @$_) for ['accrue', '150'], $sale, $never;
+	$pass->('2024-01-21 00:00');
+	check(has($a), '500 expired 150', "$when: a sale paid a debt of 100, and the rest of it expired, like another");
+	check((split / /, reverse_entry($a, 4, 'la que pagó'))[1], '400', "$when: nothing is taken for that rest, but for what paid");
+	check((split / /, reverse_entry($a, 5, 'otra'))[1], '400', "$when: and nothing for the other");
+	$a = $begin->({}, $sale, ['redeem', '-100'], $never);
+	$pass->('2024-01-21 00:00');
+	reverse_entry($a, 2, 'canje', '80');
+	check(has($a), '500 expired 80', "$when: what is given back past its date expires at once");
+	check((split / /, reverse_entry($a, 1, 'venta'))[1], '480', "$when: and is not taken again");
+}
+{
+	at('2024-01-10 12:00');
+	my $a = account(program(duration_value => 10, duration_unit => 'day'));
+	post($a, 'accrue', '100') for 1 .. 2;
+	post($a, 'deposit', '500', {expires_at => 'infinity'});
+	post($a, 'redeem', '-100');
+	at('2024-01-21 00:00');
+	check(tally(map { s/^\d+ .*/done/r } at_once(map { call_sql('reverse', $a, 1 + $_ % 2, "parte $_", '30') } 0 .. 7)), '2 x LY011, 6 x done', 'eight sessions refund parts of two sales of which half has expired');
+	check(has($a), '420 expired 100', 'and count each expired point once');
+}
+
 # --- points expire that were spent, or others than those ------------------------------------------
 
 $bug = 'expiry forgets which points were spent';

@@ -16,7 +16,7 @@ my $stack = Loyalty->start(level => 'database');
 
 # Something in every table, written by the extension's own functions where
 # there is one.  Prints the keys that are shown once.
-my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root) = split /\|/, $stack->psql(q{
+my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $late) = split /\|/, $stack->psql(q{
 	SELECT loyalty.create_merchant('Café "La Ñ", \N; ''x''', 'https://ñ.example') AS m \gset
 	SELECT api_key FROM loyalty.create_api_key(:m, 'caja|1') \gset
 	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
@@ -49,6 +49,10 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root) = sp
 	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
 	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
 	SELECT loyalty.reverse(:m, :owner, 1, 'D1', money => 300) \g /dev/null
+	SELECT loyalty.open_account(:m, :p3) AS late \gset
+	SELECT loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '0.1 seconds') \g /dev/null
+	SELECT pg_sleep(1.2) \g /dev/null
+	SELECT loyalty.reverse(:m, :late, 1, 'D3', 2) \g /dev/null
 	SELECT root_id FROM loyalty.make_root(:m) \gset
 	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
 	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
@@ -63,7 +67,7 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root) = sp
 		VALUES ('33', '3614', '0000', '9999', 'FIJO'), ('222', '211', '5000', '5999', 'FIJO');
 	SELECT loyalty.apply_numbering_plan() \g /dev/null
 	INSERT INTO loyalty.numbering_plan (nir, estado) VALUES ('81', 'por cargar');
-	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :hold, :root_id);
+	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :hold, :root_id, :late);
 	});
 
 # --- comparing -----------------------------------------------------------------
@@ -198,6 +202,9 @@ sub club_goes_on
 	is $fails->("reverse($merchant, $owner, 1, 'D1', money => 301)"), 'LY012', "$name: its reference is taken";
 	is $fails->("reverse($merchant, $owner, 1, 'D2', money => 701)"), 'LY011', "$name: what was refunded counts";
 	is $balance->("reverse($merchant, $owner, 1, 'D2', money => 700)"), '10', "$name: the rest of the money is the rest of the points";
+	is $balance->("post($merchant, $late, 'deposit', 5)"), '5', "$name: an account of which points have expired";
+	is $balance->("reverse($merchant, $late, 1, 'D4')"), '5', "$name: a refund does not take again what has expired";
+	is $balance->("reverse($merchant, $late, 4, 'D5', 4)"), '1', "$name: but what has not";
 	is $stack->psql("SELECT earned FROM loyalty.sale($merchant, $owner, 100)", %where), '13', "$name: a rule gives what its cap has left";
 	is $stack->psql("SELECT loyalty.publish_rules($merchant, 'club', '[]')", %where), '2', "$name: rules get the next version";
 	is $balance->("balance_at($merchant, $owner, now() + interval '100 years 1 day') AS balance"), '7', "$name: pending points come after a hundred years, when the others are gone";

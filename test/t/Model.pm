@@ -29,7 +29,7 @@ sub new { my ($class) = @_; return bless {account => {}}, $class }
 sub open
 {
 	my ($self, $id, $program, $at) = @_;
-	my $state = {balance => 0, version => 0, earned => 0, expired => 0, lots => {}, asides => {}};
+	my $state = {balance => 0, version => 0, earned => 0, expired => 0, lots => {}, asides => {}, lapsed => {}, spared => {}};
 	$self->{account}{$id} = {program => $program, state => $state, history => [[$at, $state]], entries => [undef], undone => {}};
 	return;
 }
@@ -174,7 +174,7 @@ sub copy_of
 	my %asides = map { my $aside = $state->{asides}{$_}; $_ => {%$aside, lots => {%{$aside->{lots}}}} } keys %{$state->{asides}};
 	return {
 		id => $id, program => $account->{program}, of => $account, new => [],
-		state => {%$state, lots => {%{$state->{lots}}}, asides => \%asides},
+		state => {%$state, asides => \%asides, map { $_ => {%{$state->{$_}}} } qw(lots lapsed spared)},
 	};
 }
 
@@ -217,6 +217,7 @@ sub book_expiry
 	my $taken = take_due($account->{state}{lots}, $due);
 	my $points = total($taken) or return;
 	$account->{state}{balance} -= $points;
+	$account->{state}{lapsed}{$_} += $taken->{$_} for keys %$taken;
 	return enter($account, $at, 'expire', -$points, lots => $taken);
 }
 
@@ -562,6 +563,21 @@ sub take_back
 	return \%taken;
 }
 
+# Points of a sale that need not be given back: on the dates it gave them, they
+# expired, and no refund before this one was spared them.
+sub expired_with
+{
+	my ($state, $entry, $points) = @_;
+	my %gone;
+	for my $at (sort { $a <=> $b } keys %{$entry->{lots}})
+	{
+		my ($some) = sort { $a <=> $b } $points, $entry->{lots}{$at}, ($state->{lapsed}{$at} // 0) - ($state->{spared}{$at} // 0);
+		$gone{$at} = $some if $some > 0;
+		$points -= $some;
+	}
+	return \%gone;
+}
+
 # The dates of the next points to return of an entry that took some.
 sub next_returned
 {
@@ -615,10 +631,12 @@ sub undo
 			Model::reduce_aside($state, $version, $points);
 			return Model::enter($account, $now, 'reverse', 0, aside => -$points, lots => $taken, %more);
 		}
-		my $moved = there($account, $points);
+		my $gone = expired_with($state, $entry, $points);
+		my $moved = there($account, $points - Model::total($gone));
+		$state->{spared}{$_} += $gone->{$_} for keys %$gone;
 		my $whole = $entry->{amount} + $entry->{aside};
 		my $taken = take_back($state, $entry->{lots}, $whole - Model::total($entry->{lots}), $moved);
-		return Model::enter($account, $now, 'reverse', -$moved, lots => $taken, %more);
+		return Model::enter($account, $now, 'reverse', -$moved, lots => $taken, gone => Model::total($gone), %more);
 	}
 	if ($entry->{kind} eq 'transfer')
 	{

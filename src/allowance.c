@@ -12,10 +12,10 @@
  * is little.
  *
  * A single posting skips stripes that others hold.  It first tries the one that
- * its session took from last, by its key; then it looks for one that has
- * LIMIT_SPARE times what it needs, so that one is still good for it when it has
- * changed between being found and being locked; only if it is not, the whole is
- * locked by somebody who holds a part.
+ * its session took from last, by its key; then it looks for another.  Both must
+ * have LIMIT_SPARE times what it needs, so that one is still good for it when it
+ * has changed between being found and being locked; only if it is not, the whole
+ * is locked by somebody who holds a part.
  *
  * Rows of another day, or of another revision of the limit, are brought up to
  * date by whoever locks the whole first; what was used today stays used.  A
@@ -126,7 +126,11 @@ own_stripe(Scope scope)
 	return own_stripes[scope];
 }
 
-/* The stripe of the session, unless somebody holds it. */
+/*
+ * The stripe of the session, unless somebody holds it.  One that has too little
+ * must not be locked, for the whole may have to be.  Whether stripes are in use
+ * needs no question: those that are not have nothing left.
+ */
 static bool
 lock_own(int64 merchant_id, Counter *counter, Points points)
 {
@@ -136,6 +140,8 @@ lock_own(int64 merchant_id, Counter *counter, Points points)
 		Int16GetDatum(number),
 		DateADTGetDatum(counter->stripe.day),
 		Int64GetDatum(counter->rule.revision),
+		PointsGetDatum(spare(points)),
+		Int64GetDatum(LIMIT_SPARE),
 	};
 	Stripe		stripe = {.number = number,.day = counter->stripe.day,.revision = counter->rule.revision,.spread = true};
 
@@ -143,8 +149,6 @@ lock_own(int64 merchant_id, Counter *counter, Points points)
 		return false;
 	stripe.used = (Amount) {plan_int64(0, 0), plan_int64(0, 1)};
 	stripe.left = (Amount) {plan_int64(0, 2), plan_int64(0, 3)};
-	if (!allowance_suffices(&stripe.left, points))
-		return false;
 	counter->stripe = stripe;
 	counter->locked = LOCKED_STRIPE;
 	return true;
@@ -407,7 +411,7 @@ write_stripe(int64 merchant_id, const Counter *counter)
 		Int64GetDatum(stripe->left.operations),
 	};
 
-	if (plan_post(PLAN_ALLOWANCE_COUNT, values, NULL) != 1)
+	if (plan_write(PLAN_ALLOWANCE_COUNT, values, NULL) != 1)
 		elog(ERROR, "an allowance of merchant " INT64_FORMAT " that was locked is gone", merchant_id);
 }
 

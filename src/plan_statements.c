@@ -259,8 +259,9 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_ALLOWANCE_OWN] = {
 		"SELECT points_used, operations_used, points_left, operations_left FROM loyalty.allowance"
 		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6"
-		" AND day = $7 AND revision = $8 AND spread FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID}
+		" AND day = $7 AND revision = $8 AND points_left OPERATOR(loyalty.>=) $9 AND operations_left >= $10"
+		" FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCE_TRY] = {
 		/* what is locked may have changed since it was found, and says so itself */

@@ -127,66 +127,34 @@ own_stripe(Scope scope)
 }
 
 /*
- * The stripe of the session, unless somebody holds it.  One that has too little
- * must not be locked, for the whole may have to be.  Whether stripes are in use
- * needs no question: those that are not have nothing left.
+ * Some stripe that has enough and that nobody holds: that of the session, or
+ * else the next one.  A stripe that changed between being found and being
+ * locked is as good, of whatever day or revision it is now: who changed it knew
+ * better.
  */
-static bool
-lock_own(int64 merchant_id, Counter *counter, Points points)
+bool
+allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
 {
-	int			number = own_stripe(counter->rule.scope);
+	Scope		scope = counter->rule.scope;
 	Datum		values[] = {
 		KEY_VALUES(merchant_id, counter),
-		Int16GetDatum(number),
+		Int16GetDatum(own_stripe(scope)),
 		DateADTGetDatum(counter->stripe.day),
 		Int64GetDatum(counter->rule.revision),
 		PointsGetDatum(spare(points)),
 		Int64GetDatum(LIMIT_SPARE),
-	};
-	Stripe		stripe = {.number = number,.day = counter->stripe.day,.revision = counter->rule.revision,.spread = true};
-
-	if (plan_write(PLAN_ALLOWANCE_OWN, values, NULL) == 0)
-		return false;
-	stripe.used = (Amount) {plan_int64(0, 0), plan_int64(0, 1)};
-	stripe.left = (Amount) {plan_int64(0, 2), plan_int64(0, 3)};
-	counter->stripe = stripe;
-	counter->locked = LOCKED_STRIPE;
-	return true;
-}
-
-/*
- * A stripe that changed between being found and being locked is as good, of
- * whatever day or revision it is now: who changed it knew better.
- */
-static bool
-lock_any(int64 merchant_id, Counter *counter, Points points)
-{
-	Datum		values[] = {
-		KEY_VALUES(merchant_id, counter),
-		DateADTGetDatum(counter->stripe.day),
-		Int64GetDatum(counter->rule.revision),
-		PointsGetDatum(spare(points)),
-		Int64GetDatum(LIMIT_SPARE),
-		Int16GetDatum(own_stripe(counter->rule.scope)),
 	};
 	Stripe		stripe;
 
-	if (plan_write(PLAN_ALLOWANCE_TRY, values, NULL) == 0)
+	if (plan_write(PLAN_ALLOWANCE_OWN, values, NULL) == 0 && plan_write(PLAN_ALLOWANCE_TRY, values, NULL) == 0)
 		return false;
 	stripe = read_stripe(0);
 	if (!stripe.spread || stripe.day < counter->stripe.day || !allowance_suffices(&stripe.left, points))
 		return false;
 	counter->stripe = stripe;
 	counter->locked = LOCKED_STRIPE;
-	own_stripes[counter->rule.scope] = stripe.number;
+	own_stripes[scope] = stripe.number;
 	return true;
-}
-
-/* Some stripe that has enough and that nobody holds. */
-bool
-allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
-{
-	return lock_own(merchant_id, counter, points) || lock_any(merchant_id, counter, points);
 }
 
 /* Amounts that nothing limits may add up to more than can be counted. */

@@ -12,10 +12,10 @@
  * is little.
  *
  * A single posting skips stripes that others hold.  It first tries the one that
- * its session took from last, by its key; then it looks for one that has
- * LIMIT_SPARE times what it needs, so that one is still good for it when it has
- * changed between being found and being locked; only if it is not, the whole is
- * locked by somebody who holds a part.
+ * its session took from last, by its key; then it looks for another.  Both must
+ * have LIMIT_SPARE times what it needs, so that one is still good for it when it
+ * has changed between being found and being locked; only if it is not, the whole
+ * is locked by somebody who holds a part.
  *
  * Rows of another day, or of another revision of the limit, are brought up to
  * date by whoever locks the whole first; what was used today stays used.  A
@@ -126,63 +126,35 @@ own_stripe(Scope scope)
 	return own_stripes[scope];
 }
 
-/* The stripe of the session, unless somebody holds it. */
-static bool
-lock_own(int64 merchant_id, Counter *counter, Points points)
-{
-	int			number = own_stripe(counter->rule.scope);
-	Datum		values[] = {
-		KEY_VALUES(merchant_id, counter),
-		Int16GetDatum(number),
-		DateADTGetDatum(counter->stripe.day),
-		Int64GetDatum(counter->rule.revision),
-	};
-	Stripe		stripe = {.number = number,.day = counter->stripe.day,.revision = counter->rule.revision,.spread = true};
-
-	if (plan_write(PLAN_ALLOWANCE_OWN, values, NULL) == 0)
-		return false;
-	stripe.used = (Amount) {plan_int64(0, 0), plan_int64(0, 1)};
-	stripe.left = (Amount) {plan_int64(0, 2), plan_int64(0, 3)};
-	if (!allowance_suffices(&stripe.left, points))
-		return false;
-	counter->stripe = stripe;
-	counter->locked = LOCKED_STRIPE;
-	return true;
-}
-
 /*
- * A stripe that changed between being found and being locked is as good, of
- * whatever day or revision it is now: who changed it knew better.
+ * Some stripe that has enough and that nobody holds: that of the session, or
+ * else the next one.  A stripe that changed between being found and being
+ * locked is as good, of whatever day or revision it is now: who changed it knew
+ * better.
  */
-static bool
-lock_any(int64 merchant_id, Counter *counter, Points points)
+bool
+allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
 {
+	Scope		scope = counter->rule.scope;
 	Datum		values[] = {
 		KEY_VALUES(merchant_id, counter),
+		Int16GetDatum(own_stripe(scope)),
 		DateADTGetDatum(counter->stripe.day),
 		Int64GetDatum(counter->rule.revision),
 		PointsGetDatum(spare(points)),
 		Int64GetDatum(LIMIT_SPARE),
-		Int16GetDatum(own_stripe(counter->rule.scope)),
 	};
 	Stripe		stripe;
 
-	if (plan_write(PLAN_ALLOWANCE_TRY, values, NULL) == 0)
+	if (plan_write(PLAN_ALLOWANCE_OWN, values, NULL) == 0 && plan_write(PLAN_ALLOWANCE_TRY, values, NULL) == 0)
 		return false;
 	stripe = read_stripe(0);
 	if (!stripe.spread || stripe.day < counter->stripe.day || !allowance_suffices(&stripe.left, points))
 		return false;
 	counter->stripe = stripe;
 	counter->locked = LOCKED_STRIPE;
-	own_stripes[counter->rule.scope] = stripe.number;
+	own_stripes[scope] = stripe.number;
 	return true;
-}
-
-/* Some stripe that has enough and that nobody holds. */
-bool
-allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points)
-{
-	return lock_own(merchant_id, counter, points) || lock_any(merchant_id, counter, points);
 }
 
 /* Amounts that nothing limits may add up to more than can be counted. */
@@ -407,7 +379,7 @@ write_stripe(int64 merchant_id, const Counter *counter)
 		Int64GetDatum(stripe->left.operations),
 	};
 
-	if (plan_post(PLAN_ALLOWANCE_COUNT, values, NULL) != 1)
+	if (plan_write(PLAN_ALLOWANCE_COUNT, values, NULL) != 1)
 		elog(ERROR, "an allowance of merchant " INT64_FORMAT " that was locked is gone", merchant_id);
 }
 

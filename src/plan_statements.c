@@ -289,20 +289,23 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS}
 	},
 	[PLAN_ALLOWANCE_OWN] = {
-		"SELECT points_used, operations_used, points_left, operations_left FROM loyalty.allowance"
-		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6"
-		" AND day = $7 AND revision = $8 AND spread FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID}
+		/* as below, and of one stripe only */
+		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
+		" AND stripe = (SELECT s.stripe FROM loyalty.allowance s"
+		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5 AND s.stripe = $6"
+		" AND s.day = $7 AND s.revision = $8 AND s.points_left OPERATOR(loyalty.>=) $9 AND s.operations_left >= $10)"
+		" FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCE_TRY] = {
 		/* what is locked may have changed since it was found, and says so itself */
 		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
 		" AND stripe = ANY (ARRAY(SELECT s.stripe FROM loyalty.allowance s"
 		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5"
-		" AND s.stripe > 0 AND s.spread AND s.day = $6 AND s.revision = $7"
-		" AND s.points_left OPERATOR(loyalty.>=) $8 AND s.operations_left >= $9))"
-		" ORDER BY stripe < $10, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS, INT8OID, INT2OID}
+		" AND s.stripe > 0 AND s.spread AND s.day = $7 AND s.revision = $8"
+		" AND s.points_left OPERATOR(loyalty.>=) $9 AND s.operations_left >= $10))"
+		" ORDER BY stripe < $6, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCE_LOCK] = {
 		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"

@@ -172,11 +172,13 @@ chain_hash(const bytea *previous, int64 version, Points balance, TimestampTz pos
 	return hash;
 }
 
-PG_FUNCTION_INFO_V1(loyalty_chain_hash);
+PG_FUNCTION_INFO_V1(loyalty_chain_next);
 
+/* Of what the account was before the entry, and what the entry adds to it. */
 Datum
-loyalty_chain_hash(PG_FUNCTION_ARGS)
+loyalty_chain_next(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P(chain_hash(PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1), PG_GETARG_POINTS(2),
-								 PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_BYTEA_PP(4)));
+	PG_RETURN_BYTEA_P(chain_hash(PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1,
+								 PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
+								 Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)), PG_GETARG_BYTEA_PP(6)));
 }

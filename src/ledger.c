@@ -121,7 +121,7 @@ batch_entry(const Posting *posting, EntryKind kind)
 	};
 }
 
-/* The bounds are those of the balance before; apply_posting() has the same. */
+/* The bound is one of the balance before; apply_posting() has the same. */
 static bool
 post_at_once(int64 merchant_id, Posting *posting)
 {
@@ -132,13 +132,12 @@ post_at_once(int64 merchant_id, Posting *posting)
 		Int64GetDatum(posting->account_id),
 		PointsGetDatum(amount),
 		TimestampTzGetDatum(GetCurrentTimestamp()),
-		PointsGetDatum(amount < 0 ? -amount : PG_INT64_MIN),
-		PointsGetDatum(amount > 0 ? PG_INT64_MAX - amount : PG_INT64_MAX),
+		PointsGetDatum(amount < 0 ? -amount : PG_INT64_MAX - amount),
 		PointerGetDatum(chain_content(merchant_id, &entry)),
 	};
 	bool		isnull;
 
-	if (plan_post(PLAN_ACCOUNT_POST, values, NULL) == 0)
+	if (plan_post(amount < 0 ? PLAN_ACCOUNT_TAKE : PLAN_ACCOUNT_ADD, values, NULL) == 0)
 		return false;
 	entry.version = posting->version = plan_int64(0, 0);
 	entry.balance = posting->balance = plan_int64(0, 1);

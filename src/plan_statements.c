@@ -22,6 +22,11 @@
 #define ACCOUNT_COLUMNS \
 	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
 	" moved_to IS NOT NULL"
+#define ACCOUNT_POST \
+	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1," \
+	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)" \
+	" WHERE merchant_id = $1 AND account_id = $2 AND earned IS NULL"
+#define ACCOUNT_POSTED " RETURNING version, balance, posted_at, hash"
 #define ENTRY_COLUMNS \
 	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
 
@@ -80,14 +85,14 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID}
 	},
 
-	[PLAN_ACCOUNT_POST] = {
-		"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1,"
-		" posted_at = greatest(posted_at, $4),"
-		" hash = loyalty.chain_hash(hash, version + 1, balance OPERATOR(loyalty.+) $3, greatest(posted_at, $4), $7)"
-		" WHERE merchant_id = $1 AND account_id = $2"
-		" AND balance OPERATOR(loyalty.>=) $5 AND balance OPERATOR(loyalty.<=) $6 AND earned IS NULL"
-		" RETURNING version, balance, posted_at, hash",
-		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, POINTS, BYTEAOID}
+	/* each function in a statement costs it a look at its privileges: so one bound, and one function for the hash */
+	[PLAN_ACCOUNT_ADD] = {
+		ACCOUNT_POST " AND balance OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID}
+	},
+	[PLAN_ACCOUNT_TAKE] = {
+		ACCOUNT_POST " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID}
 	},
 	[PLAN_ACCOUNT_LOCK] = {
 		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",

@@ -162,12 +162,13 @@ LEFT JOIN LATERAL (SELECT d.* FROM loyalty.account_state(a.merchant_id, a.accoun
 ALTER VIEW loyalty.balances OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.balances IS 'What accounts have now. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
 
-CREATE FUNCTION loyalty.chain_hash(previous bytea, version bigint, balance loyalty.points, posted_at timestamptz, content bytea) RETURNS bytea
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_hash';
-COMMENT ON FUNCTION loyalty.chain_hash(bytea, bigint, loyalty.points, timestamptz, bytea) IS
-'The hash of an entry: SHA-256 of the hash of the one before, its version, balance and time, and its content.';
-REVOKE ALL ON FUNCTION loyalty.chain_hash(bytea, bigint, loyalty.points, timestamptz, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.chain_hash(bytea, bigint, loyalty.points, timestamptz, bytea) TO loyalty_engine;
+CREATE FUNCTION loyalty.chain_next(
+	previous bytea, version bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea) RETURNS bytea
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
+COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea) IS
+'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next version, the balance with the amount, which must be in range, the later of the two times, and the content, which is everything else of the entry.';
+REVOKE ALL ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';

@@ -4,7 +4,7 @@
  *
  * Entries of an account are in the order of their time, so the newest one
  * before an instant is found as a name is in a telephone book: a few look-ups
- * by key where entries come at a steady rate, and some forty in the worst
+ * by key where entries come at a steady rate, and some sixty in the worst
  * history of a million.
  */
 #include "postgres.h"
@@ -16,27 +16,37 @@
 #include "plan.h"
 #include "utils/timestamp.h"
 
-static bool
-read_entry(int64 merchant_id, int64 account_id, int64 version)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(version)};
-
-	return plan_read(PLAN_ENTRY_AT, values, NULL) == 1;
-}
-
 /* An entry as a point in the account's time. */
 typedef struct Mark
 {
 	int64		version;
 	TimestampTz posted_at;
+	Points		balance;
+	Points		lapsed;			/* booked by it, and past their date at the instant already */
 } Mark;
 
-static Mark
-mark_of(int64 merchant_id, int64 account_id, int64 version)
+/* Points that were past their date at the instant, if the entry books such. */
+static Points
+lapsed_by(TimestampTz at)
 {
-	if (!read_entry(merchant_id, account_id, version))
+	Lots		lots;
+	bool		isnull;
+	Datum		packed = plan_datum(0, 3, &isnull);
+
+	if (isnull || plan_int64(0, 2) != ENTRY_EXPIRE)
+		return 0;
+	lots_read(packed, &lots);
+	return lots_take_due(&lots, at, NULL);
+}
+
+static Mark
+mark_of(int64 merchant_id, int64 account_id, int64 version, TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(version)};
+
+	if (plan_read(PLAN_ENTRY_AT, values, NULL) != 1)
 		elog(ERROR, "entry " INT64_FORMAT " of account " INT64_FORMAT " is missing", version, account_id);
-	return (Mark) {version, plan_int64(0, 0)};
+	return (Mark) {version, plan_int64(0, 0), plan_int64(0, 1), lapsed_by(at)};
 }
 
 /* Where the instant is between two entries, if they come at a steady rate. */
@@ -49,68 +59,48 @@ likely_version(Mark low, Mark high, TimestampTz at)
 	return Min(Max(guess, low.version + 1), high.version - 1);
 }
 
-/* The version of the newest entry that is not after the instant; 0: there is none. */
-static int64
-version_at(int64 merchant_id, int64 account_id, Mark newest, TimestampTz at)
+/*
+ * The balance after the newest entry that is not after the instant, less what
+ * was past its date by then and is booked by the next.
+ */
+static Points
+balance_between(int64 merchant_id, int64 account_id, Mark low, Mark newest, TimestampTz at)
 {
-	Mark		low;
 	Mark		high = newest;
 
-	if (newest.version == 0 || at >= newest.posted_at)
-		return newest.version;
-	low = mark_of(merchant_id, account_id, 1);
-	if (at < low.posted_at)
-		return 0;
-	/* now low is not after the instant, and high is */
-	for (int step = 0; high.version - low.version > 1; step++)
+	/* low is not after the instant, and high is */
+	for (int step = 1; high.version - low.version > 1; step++)
 	{
-		/* every second step halves, whatever the rate */
-		int64		version = step % 2 == 0 ? likely_version(low, high, at) : low.version + (high.version - low.version) / 2;
-		Mark		middle = mark_of(merchant_id, account_id, version);
+		/* every third step halves, whatever the rate */
+		int64		version = step % 3 != 0 ? likely_version(low, high, at) : low.version + (high.version - low.version) / 2;
+		Mark		middle = mark_of(merchant_id, account_id, version, at);
 
 		if (middle.posted_at <= at)
 			low = middle;
 		else
 			high = middle;
 	}
-	return low.version;
-}
-
-/* Points that were past their date, and are booked as such by the entry. */
-static Points
-booked_later(int64 merchant_id, int64 account_id, int64 version, TimestampTz at)
-{
-	Lots		lots;
-	bool		isnull;
-	Datum		packed;
-
-	if (!read_entry(merchant_id, account_id, version) || plan_int64(0, 2) != ENTRY_EXPIRE)
-		return 0;
-	packed = plan_datum(0, 3, &isnull);
-	if (isnull)
-		return 0;
-	lots_read(packed, &lots);
-	return lots_take_due(&lots, at, NULL);
+	/* the newest is known by its account only */
+	if (high.version == newest.version)
+		high = mark_of(merchant_id, account_id, high.version, at);
+	return low.balance - high.lapsed;
 }
 
 static Points
 balance_at(int64 merchant_id, int64 account_id, Mark newest, TimestampTz at)
 {
-	int64		version = version_at(merchant_id, account_id, newest, at);
-	Points		balance;
+	AccountState state;
+	Mark		first;
 
-	if (version == 0)
+	if (newest.version == 0)
 		return 0;
-	if (version == newest.version)
+	if (at >= newest.posted_at)
 	{
-		AccountState state;
-
 		(void) ledger_state(merchant_id, account_id, at, &state);
 		return state.balance;
 	}
-	(void) read_entry(merchant_id, account_id, version);
-	balance = plan_int64(0, 1);
-	return balance - booked_later(merchant_id, account_id, version + 1, at);
+	first = mark_of(merchant_id, account_id, 1, at);
+	return at < first.posted_at ? 0 : balance_between(merchant_id, account_id, first, newest, at);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_balance_at);
@@ -129,7 +119,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	plan_begin();
 	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
-	newest = (Mark) {plan_int64(0, 2), plan_int64(0, 3)};
+	newest = (Mark) {.version = plan_int64(0, 2),.posted_at = plan_int64(0, 3)};
 	balance = balance_at(merchant_id, account_id, newest, PG_GETARG_TIMESTAMPTZ(2));
 	plan_end();
 	PG_RETURN_POINTS(balance);

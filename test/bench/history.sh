@@ -12,7 +12,7 @@ large=history_large
 trap 'rm -rf "$work"; sql -c "DROP DATABASE IF EXISTS $small" -c "DROP DATABASE IF EXISTS $large"' EXIT
 
 # A database in which $2 accounts have a history, written past the engine: the
-# hashes are filler.  Then each account gets one entry more, so that pages that
+# hashes are filler, and everything is in memory.  Then each account gets one entry more, so that pages that
 # are written for the first time since the checkpoint are not what is measured.
 load() {
 	createdb "$1"
@@ -33,6 +33,8 @@ load() {
 		FROM (SELECT '1'::loyalty.points AS point) one, generate_series(1, 1000) v, generate_series(1, $2) a;
 		ALTER TABLE loyalty.entry ADD PRIMARY KEY (merchant_id, account_id, version);
 		VACUUM ANALYZE loyalty.account, loyalty.entry;
+		CREATE EXTENSION pg_prewarm;
+		SELECT pg_prewarm('loyalty.entry'), pg_prewarm('loyalty.entry_pkey');
 		CHECKPOINT;
 		SELECT count(error) FROM loyalty.post_batch(1, ARRAY(SELECT generate_series(1, 10000)), '{deposit}', array_fill('1'::loyalty.points, ARRAY[10000]));
 	END

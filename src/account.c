@@ -13,7 +13,8 @@
 
 /*
  * Whether so many points more stay in range, in all the sums they can get into.
- * What is set aside counts: it may come back at any time.
+ * What is set aside counts, it may come back at any time, and what has expired
+ * too, for all of it may yet expire.
  */
 bool
 account_has_room(const Account *account, Points amount)
@@ -23,6 +24,7 @@ account_has_room(const Account *account, Points amount)
 	return points_add(sum, Max(amount, 0), &sum) &&
 		points_add(sum, account->held, &sum) &&
 		points_add(sum, account->pending, &sum) &&
+		points_add(sum, account->expired, &sum) &&
 		points_add(account->earned, Max(amount, 0), &sum);
 }
 

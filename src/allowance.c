@@ -2,7 +2,7 @@
  * allowance.c
  *		What is left of a limit, counted in rows that are locked.
  *
- * A member has one row: the account's lock serializes his postings anyway.  A
+ * A member has one row: the account's lock serializes their postings anyway.  A
  * cashier or branch has row 0, and LIMIT_STRIPES stripes.  While there is
  * plenty left, all of it is spread over the stripes, and a posting takes from
  * one of them: so colleagues do not wait for each other.  When no stripe has
@@ -30,28 +30,16 @@
 
 #include "allowance.h"
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "compat.h"
 #include "plan.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #define LIMIT_STRIPES	16
 #define LIMIT_SPARE		4
 /* Stripes are worth having while each has this many times what is needed. */
 #define LIMIT_PLENTY	(2 * LIMIT_SPARE)
-
-static Datum
-array_datum(Datum *values, int n, Oid type)
-{
-	int16		length;
-	bool		byval;
-	char		align;
-
-	get_typlenbyvalalign(type, &length, &byval, &align);
-	return PointerGetDatum(construct_array(values, n, type, length, byval, align));
-}
 
 static Points
 spare(Points points)
@@ -387,13 +375,13 @@ write_stripe(int64 merchant_id, const Counter *counter)
 static void
 write_rows(int64 merchant_id, const Rows *rows)
 {
-	static const Oid types[ALLOWANCE_COLUMNS] = {INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, BOOLOID,
-	InvalidOid, INT8OID, InvalidOid, INT8OID};
+	Oid			points = plan_points_oid();
+	Oid			types[ALLOWANCE_COLUMNS] = {INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, BOOLOID,
+		points, INT8OID, points, INT8OID};
 	Datum		values[1 + ALLOWANCE_COLUMNS] = {Int64GetDatum(merchant_id)};
 
 	for (int c = 0; c < ALLOWANCE_COLUMNS; c++)
-		values[1 + c] = rows->n == 1 ? rows->columns[c][0] :
-			array_datum(rows->columns[c], rows->n, OidIsValid(types[c]) ? types[c] : plan_points_oid());
+		values[1 + c] = rows->n == 1 ? rows->columns[c][0] : array_datum(rows->columns[c], rows->n, types[c]);
 	if (plan_write(rows->n == 1 ? PLAN_ALLOWANCE_WRITE : PLAN_ALLOWANCES_WRITE, values, NULL) != (uint64) rows->n)
 		elog(ERROR, "allowances of merchant " INT64_FORMAT " that were locked are gone", merchant_id);
 }

@@ -11,13 +11,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "fields.h"
 #include "ikniu.h"
 #include "ikniu_member.h"
 #include "json.h"
 #include "ledger.h"
 #include "program.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 #define MAX_ITEMS 100000
@@ -399,7 +399,7 @@ find_members(ItemBatch *batch, ItemProgram *program)
 		if (i == 0 || compare_members(&items[i - 1], &items[i]) != 0)
 			ids[distinct++] = CStringGetTextDatum(items[i]->fields[MEMBER_CLIENT]);
 	}
-	values[2] = PointerGetDatum(construct_array(ids, distinct, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = array_datum(ids, distinct, TEXTOID);
 	found = plan_read(PLAN_MEMBERS_FIND, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 		give_account(items, count, plan_text(row, 0), plan_int64(row, 1), plan_int64(row, 2));
@@ -515,7 +515,7 @@ find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **ite
 	}
 	if (nasked == 0)
 		return;
-	values[2] = PointerGetDatum(construct_array(emails, nasked, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = array_datum(emails, nasked, TEXTOID);
 	found = plan_read(PLAN_MEMBERS_BY_EMAIL, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{

@@ -195,6 +195,15 @@ batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at)
 	return lapse;
 }
 
+/* What an entry set aside, if the batch has read it. */
+Aside *
+batch_aside(const Batch *batch, int64 account_id, int64 version)
+{
+	EntryKey	key = {account_id, version};
+
+	return batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
+}
+
 /* The account's next entry, whose amount it has been changed by. */
 Entry *
 batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
@@ -442,7 +451,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	keys = named_entries(postings, n, names_aside, &nkeys);
 	if (keys != NULL)
 		rows_read_asides(merchant_id, batch_table(&batch->asides, sizeof(Aside)), keys, nkeys);
-	settle_accounts(batch, batch->now, true);
+	settle_accounts(batch);
 	read_rules(batch, postings, n);
 }
 
@@ -537,7 +546,7 @@ ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *
 		return false;
 	batch.allocated = 8;
 	batch.entries = palloc(batch.allocated * sizeof(Entry *));
-	settle_accounts(&batch, at, false);
+	settle_accounts(&batch);
 	state->balance = account.balance;
 	state->held = account.held;
 	state->pending = account.pending;

@@ -21,14 +21,6 @@ posted(Posting *posting, const Entry *entry)
 	return ERR_NONE;
 }
 
-static Aside *
-find_aside(const Batch *batch, const Account *account, int64 version)
-{
-	EntryKey	key = {account->account_id, version};
-
-	return batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
-}
-
 static void
 set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
 {
@@ -293,7 +285,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 check_hold(const Batch *batch, const Posting *posting, const Account *account, Aside **hold, Points *amount)
 {
-	*hold = find_aside(batch, account, posting->origin);
+	*hold = batch_aside(batch, account->account_id, posting->origin);
 	if (*hold == NULL || (*hold)->kind != ENTRY_HOLD || (*hold)->remaining == 0)
 		return ERR_UNKNOWN_HOLD;
 	if (posting->amount < 0)
@@ -337,8 +329,7 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	if (error != ERR_NONE)
 		return error;
 	lots_take_last(&hold->lots, Max(amount - (hold->remaining - lots_total(&hold->lots)), 0), &taken);
-	for (int i = 0; i < taken.n; i++)
-		lots_add(&dated, settle_returned(batch, account, taken.lot[i].expires_at, batch->now), taken.lot[i].points);
+	settle_returned(batch, account, &taken, batch->now, &dated);
 	hold->remaining -= amount;
 	hold->changed = true;
 	account->held -= amount;

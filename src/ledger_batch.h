@@ -33,12 +33,13 @@ extern Account *batch_account(const Batch *batch, int64 account_id);
 extern const Terms *batch_terms(Batch *batch, const Account *account, TimestampTz at);
 extern Entry batch_entry(const Posting *posting, EntryKind kind);
 extern Entry *batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at);
+extern Aside *batch_aside(const Batch *batch, int64 account_id, int64 version);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
 extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at);
 
-extern void settle_accounts(Batch *batch, TimestampTz now, bool locked);
+extern void settle_accounts(Batch *batch);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);
-extern TimestampTz settle_returned(Batch *batch, Account *account, TimestampTz expires_at, TimestampTz at);
+extern void settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned);
 extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
 extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);

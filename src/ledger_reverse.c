@@ -183,8 +183,7 @@ static ErrorId
 undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
 			 const Entry **added)
 {
-	EntryKey	key = original->key;
-	Aside	   *aside = batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
+	Aside	   *aside = batch_aside(batch, original->key.account_id, original->key.version);
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Points		undated = original->amount + original->aside - lots_total(&original->lots);
 	Lots		gone = {0};
@@ -238,8 +237,7 @@ give_back(Batch *batch, Account *account, Points amount, const Lots *part, Entry
 	Lots		dated = {0};
 	Lots		kept = {0};
 
-	for (int i = 0; i < part->n; i++)
-		lots_add(&dated, settle_returned(batch, account, part->lot[i].expires_at, batch->now), part->lot[i].points);
+	settle_returned(batch, account, part, batch->now, &dated);
 	account_add(account, amount, &dated, &kept);
 	entry->amount = amount;
 	entry->lots = lots_pack_some(&kept);

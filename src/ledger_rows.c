@@ -9,10 +9,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "columns.h"
 #include "ledger_rows.h"
 #include "plan.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -25,136 +24,6 @@ compare_accounts(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* ------------------------------------------------------------------------
- * Columns as arrays
- * ------------------------------------------------------------------------ */
-
-typedef struct Column
-{
-	Oid			type;
-	Datum	   *values;
-	bool	   *nulls;
-	bool		repeats;		/* the statement takes one value for all rows too */
-} Column;
-
-static void
-columns_start(Column *columns, const Oid *types, int ncolumns, int rows)
-{
-	for (int c = 0; c < ncolumns; c++)
-	{
-		columns[c].type = types[c];
-		columns[c].values = palloc(rows * sizeof(Datum));
-		columns[c].nulls = palloc(rows * sizeof(bool));
-		columns[c].repeats = false;
-	}
-}
-
-static Datum
-column_array(const Column *column, int rows)
-{
-	int16		length = 8;
-	bool		byval = true;
-	char		align = TYPALIGN_DOUBLE;
-	int			lower = 1;
-
-	if (column->type == TEXTOID || column->type == JSONOID || column->type == BYTEAOID ||
-		column->type == plan_lots_oid())
-	{
-		length = -1;
-		byval = false;
-		align = TYPALIGN_INT;
-	}
-	else if (column->type == INT2OID)
-	{
-		length = sizeof(int16);
-		align = TYPALIGN_SHORT;
-	}
-	else if (column->type == BOOLOID)
-	{
-		length = sizeof(bool);
-		align = TYPALIGN_CHAR;
-	}
-	return PointerGetDatum(construct_md_array(column->values, column->nulls, 1, &rows, &lower,
-											  column->type, length, byval, align));
-}
-
-static bool
-column_is_empty(const Column *column, int rows)
-{
-	for (int i = 0; i < rows; i++)
-	{
-		if (!column->nulls[i])
-			return false;
-	}
-	return true;
-}
-
-/* How long an array the column needs: none if it is all NULL, one if it is all the same. */
-static int
-column_length(const Column *column, int rows)
-{
-	if (column_is_empty(column, rows))
-		return 0;
-	for (int i = 1; i < rows; i++)
-	{
-		if (!column->repeats || column->values[i] != column->values[0])
-			return rows;
-	}
-	return 1;
-}
-
-/*
- * Each array becomes a set of rows of its own, which the statement then puts
- * side by side.  So arrays are as short as can be, and a single row is written
- * by a statement that takes none.
- */
-static void
-columns_write(PlanId many, PlanId one, int64 merchant_id, const Column *columns, int ncolumns, int rows)
-{
-	Datum		values[24] = {Int64GetDatum(merchant_id)};
-	char		nulls[24] = {' '};
-
-	Assert(ncolumns < (int) lengthof(values));
-	for (int c = 0; c < ncolumns; c++)
-	{
-		int			length = column_length(&columns[c], rows);
-
-		nulls[1 + c] = length == 0 ? 'n' : ' ';
-		if (length > 0)
-			values[1 + c] = rows == 1 ? columns[c].values[0] : column_array(&columns[c], length);
-	}
-	if (plan_write(rows == 1 ? one : many, values, nulls) != (uint64) rows)
-		elog(ERROR, "rows of merchant " INT64_FORMAT " that were locked are gone or would be overdrawn", merchant_id);
-}
-
-/* One row of values, of which those that are infinite times are NULL. */
-static void
-columns_set(Column *columns, int ncolumns, int row, const Datum *values, const bool *nulls)
-{
-	for (int c = 0; c < ncolumns; c++)
-	{
-		columns[c].values[row] = values[c];
-		columns[c].nulls[row] = nulls ? nulls[c] :
-			columns[c].type == TIMESTAMPTZOID && TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(values[c]));
-	}
-}
-
-static Datum
-id_array(const int64 *ids, int n)
-{
-	Column		column;
-	Oid			type = INT8OID;
-
-	columns_start(&column, &type, 1, n);
-	for (int i = 0; i < n; i++)
-	{
-		Datum		id = Int64GetDatum(ids[i]);
-
-		columns_set(&column, 1, i, &id, NULL);
-	}
-	return column_array(&column, n);
-}
-
 static Datum
 account_ids(const Account *accounts, int n)
 {
@@ -162,7 +31,7 @@ account_ids(const Account *accounts, int n)
 
 	for (int i = 0; i < n; i++)
 		ids[i] = accounts[i].account_id;
-	return id_array(ids, n);
+	return ids_datum(ids, n);
 }
 
 /* The two columns of entries' keys. */
@@ -177,22 +46,13 @@ key_arrays(const EntryKey *keys, int n, Datum *values)
 		ids[i] = keys[i].account_id;
 		versions[i] = keys[i].version;
 	}
-	values[0] = id_array(ids, n);
-	values[1] = id_array(versions, n);
+	values[0] = ids_datum(ids, n);
+	values[1] = ids_datum(versions, n);
 }
 
 /* ------------------------------------------------------------------------
  * Reading accounts
  * ------------------------------------------------------------------------ */
-
-static int64
-int64_or(uint64 row, int column, int64 otherwise)
-{
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
 
 static void
 lots_or_none(uint64 row, int column, Lots *lots)
@@ -221,10 +81,10 @@ read_account(uint64 row, Account *account)
 	if (!account->managed)
 		return;
 	account->earned = plan_int64(row, 6);
-	account->expired = int64_or(row, 7, 0);
-	account->held = int64_or(row, 8, 0);
-	account->pending = int64_or(row, 9, 0);
-	account->due_at = int64_or(row, 10, DT_NOEND);
+	account->expired = plan_int64_or(row, 7, 0);
+	account->held = plan_int64_or(row, 8, 0);
+	account->pending = plan_int64_or(row, 9, 0);
+	account->due_at = plan_int64_or(row, 10, DT_NOEND);
 	lots_or_none(row, 11, &account->lots);
 	lots_or_none(row, 12, &account->qualifying);
 	account->moved = plan_bool(row, 13);
@@ -294,7 +154,7 @@ read_aside(uint64 row, HTAB *asides)
 	aside->kind = plan_int64(row, 2);
 	aside->amount = plan_int64(row, 3);
 	aside->remaining = plan_int64(row, 4);
-	aside->due_at = int64_or(row, 5, DT_NOEND);
+	aside->due_at = plan_int64_or(row, 5, DT_NOEND);
 	lots_or_none(row, 6, &aside->lots);
 	aside->changed = false;
 	return aside;
@@ -320,7 +180,7 @@ void
 rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_ids, int n, TimestampTz now, bool locked,
 			  void (*take) (void *context, Aside *aside), void *context)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), id_array(account_ids, n), TimestampTzGetDatum(now)};
+	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n), TimestampTzGetDatum(now)};
 	uint64		found = locked ? plan_write(PLAN_ASIDES_DUE, values, NULL) : plan_read(PLAN_ASIDES_DUE, values, NULL);
 	Aside	  **due = palloc_extended(Max(found, 1) * sizeof(Aside *), MCXT_ALLOC_HUGE);
 
@@ -346,13 +206,13 @@ rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, in
 
 		original->kind = plan_int64(row, 2);
 		original->amount = plan_int64(row, 3);
-		original->aside = int64_or(row, 4, 0);
-		original->money = int64_or(row, 5, 0);
+		original->aside = plan_int64_or(row, 4, 0);
+		original->money = plan_int64_or(row, 5, 0);
 		(void) plan_datum(row, 5, &isnull);
 		original->has_money = !isnull;
 		original->posted_at = plan_int64(row, 6);
-		original->origin = int64_or(row, 7, 0);
-		original->peer_id = int64_or(row, 8, 0);
+		original->origin = plan_int64_or(row, 7, 0);
+		original->peer_id = plan_int64_or(row, 8, 0);
 		lots_or_none(row, 9, &original->lots);
 		original->reversals = NULL;
 	}
@@ -378,7 +238,7 @@ rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, in
 		part->reference = plan_text(row, 2);
 		part->reversed_by = plan_int64(row, 3);
 		part->amount = plan_int64(row, 4);
-		part->money = int64_or(row, 5, 0);
+		part->money = plan_int64_or(row, 5, 0);
 		(void) plan_datum(row, 5, &isnull);
 		part->has_money = !isnull;
 		part->balance = plan_int64(row, 6);
@@ -406,8 +266,8 @@ rows_read_lapses(int64 merchant_id, HTAB *lapses)
 
 		columns_set(columns, lengthof(types), n++, row, NULL);
 	}
-	found = plan_write(PLAN_LAPSES_FIND, (Datum[]) {Int64GetDatum(merchant_id), column_array(&columns[0], n),
-						column_array(&columns[1], n)}, NULL);
+	found = plan_write(PLAN_LAPSES_FIND, (Datum[]) {Int64GetDatum(merchant_id), array_datum(columns[0].values, n, INT8OID),
+						array_datum(columns[1].values, n, TIMESTAMPTZOID)}, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
 		LapseKey	key = {plan_int64(row, 0), plan_int64(row, 1)};

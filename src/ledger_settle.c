@@ -44,13 +44,21 @@ settle_expired(Batch *batch, Account *account, TimestampTz at)
 	batch_add_entry(batch, account, &entry, at);
 }
 
-/* The date that points have when they are given back: theirs, or a new one if it has passed. */
-TimestampTz
-settle_returned(Batch *batch, Account *account, TimestampTz expires_at, TimestampTz at)
+/*
+ * The lots of points that are given back at a moment: with their dates, or with
+ * a new one if those have passed and the program lets them be spent for a while.
+ */
+void
+settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned)
 {
-	if (expires_at > at)
-		return expires_at;
-	return Max(expires_at, batch_terms(batch, account, at)->reinstated_until);
+	for (int i = 0; i < lots->n; i++)
+	{
+		TimestampTz expires_at = lots->lot[i].expires_at;
+
+		if (expires_at <= at)
+			expires_at = Max(expires_at, batch_terms(batch, account, at)->reinstated_until);
+		lots_add(returned, expires_at, lots->lot[i].points);
+	}
 }
 
 /* A hold that timed out is given back; what was pending is earned. */
@@ -68,8 +76,7 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 		.origin = aside->key.version,
 	};
 
-	for (int i = 0; i < aside->lots.n; i++)
-		lots_add(&dated, settle_returned(batch, account, aside->lots.lot[i].expires_at, at), aside->lots.lot[i].points);
+	settle_returned(batch, account, &aside->lots, at, &dated);
 	account_add(account, aside->remaining, &dated, &added);
 	if (held)
 		account->held -= aside->remaining;
@@ -108,7 +115,7 @@ take_aside(void *context, Aside *aside)
  * by account and time, whatever else the batch knows of them.
  */
 void
-settle_accounts(Batch *batch, TimestampTz now, bool locked)
+settle_accounts(Batch *batch)
 {
 	int64	   *due = NULL;
 	int			ndue = 0;
@@ -117,7 +124,7 @@ settle_accounts(Batch *batch, TimestampTz now, bool locked)
 	{
 		Account    *account = &batch->accounts[i];
 
-		if (!account->managed || account->due_at > now)
+		if (!account->managed || account->due_at > batch->now)
 			continue;
 		if (due == NULL)
 			due = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
@@ -127,13 +134,13 @@ settle_accounts(Batch *batch, TimestampTz now, bool locked)
 	}
 	if (ndue == 0)
 		return;
-	rows_read_due(batch->merchant_id, batch_table(&batch->asides, sizeof(Aside)), due, ndue, now, locked,
-				  take_aside, batch);
+	rows_read_due(batch->merchant_id, batch_table(&batch->asides, sizeof(Aside)), due, ndue, batch->now,
+				  batch->chain != NULL, take_aside, batch);
 	for (int i = 0; i < ndue; i++)
 	{
 		Account    *account = batch_account(batch, due[i]);
 
-		settle_expired(batch, account, now);
+		settle_expired(batch, account, batch->now);
 		if (account->lots.n > 0)
 			account_due(account, account->lots.lot[0].expires_at);
 	}

@@ -23,10 +23,10 @@
 
 #include "allowance.h"
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "limit.h"
 #include "limit_set.h"
 #include "plan.h"
-#include "utils/array.h"
 
 typedef struct Workplace
 {
@@ -173,8 +173,7 @@ find_workplaces(Limits *limits)
 	limits->workplaces = palloc(Max(nstaff, 1) * sizeof(Workplace));
 	if (nstaff == 0)
 		return;
-	values[1] = nstaff == 1 ? staff[0] :
-		PointerGetDatum(construct_array(staff, nstaff, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[1] = nstaff == 1 ? staff[0] : array_datum(staff, nstaff, INT8OID);
 	found = plan_write(nstaff == 1 ? PLAN_LIMIT_BRANCH : PLAN_LIMIT_BRANCHES, values, NULL);
 	limits->nworkplaces = (int) found;
 	for (uint64 row = 0; row < found; row++)

@@ -11,9 +11,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "limit_set.h"
 #include "plan.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -60,15 +60,6 @@ compare_limit_rules(const void *a, const void *b)
  * Reading
  * ------------------------------------------------------------------------ */
 
-static int64
-max_column(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
-
-	return isnull ? PG_INT64_MAX : DatumGetInt64(value);
-}
-
 /* The newest result as rules, which go into the given memory context. */
 static LimitSet
 read_rules(uint64 found, MemoryContext context)
@@ -82,8 +73,8 @@ read_rules(uint64 found, MemoryContext context)
 		set.rules[row].adds = plan_bool(row, 1);
 		set.rules[row].subject_id = plan_int64(row, 2);
 		set.rules[row].revision = plan_int64(row, 3);
-		set.rules[row].max.points = max_column(row, 4);
-		set.rules[row].max.operations = max_column(row, 5);
+		set.rules[row].max.points = plan_int64_or(row, 4, PG_INT64_MAX);
+		set.rules[row].max.operations = plan_int64_or(row, 5, PG_INT64_MAX);
 	}
 	qsort(set.rules, set.n, sizeof(LimitRule), compare_limit_rules);
 	return set;
@@ -99,7 +90,7 @@ limit_set_read(int64 merchant_id, int64 program_id, Datum *subjects, int n)
 
 	memcpy(ids, subjects, n * sizeof(Datum));
 	ids[n] = Int64GetDatum(0);
-	values[2] = PointerGetDatum(construct_array(ids, n + 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[2] = array_datum(ids, n + 1, INT8OID);
 	set = read_rules(plan_write(PLAN_LIMITS_FIND, values, NULL), CurrentMemoryContext);
 	set.is_whole = true;
 	return set;

@@ -183,6 +183,16 @@ plan_int64(uint64 row, int column)
 	return DatumGetInt64(value);
 }
 
+/* The same of a column that may be NULL. */
+int64
+plan_int64_or(uint64 row, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = plan_datum(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
 bool
 plan_bool(uint64 row, int column)
 {

@@ -183,6 +183,7 @@ extern Oid	plan_lots_oid(void);
  */
 extern Datum plan_datum(uint64 row, int column, bool *isnull);
 extern int64 plan_int64(uint64 row, int column);
+extern int64 plan_int64_or(uint64 row, int column, int64 otherwise);
 extern bool plan_bool(uint64 row, int column);
 extern char *plan_text(uint64 row, int column);
 

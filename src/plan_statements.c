@@ -38,6 +38,9 @@
 	" WHERE l.refunded OPERATOR(loyalty.+) excluded.refunded" \
 	" OPERATOR(loyalty.<=) (l.points OPERATOR(loyalty.+) excluded.points)"
 
+/* What member_acting() says, of members who are read many at a time. */
+#define ACTING(member, account) "coalesce(nullif(" member ", " account "), 0)"
+
 /* What limit_set.c reads of a limit. */
 #define LIMIT_SELECT \
 	"SELECT scope, adds, subject_id, revision, max_points, max_operations FROM loyalty.posting_limit"
@@ -108,10 +111,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_ACCOUNTS_EARNED] = {
-		"SELECT u.ordinality, (SELECT coalesce(loyalty.sum(e.amount), '0') FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id"
-		" AND (e.kind IN (1, 2, 9) OR e.kind = 10 AND e.amount OPERATOR(loyalty.<) '0'))"
-		" FROM unnest($2) WITH ORDINALITY u (account_id)",
+		"SELECT u.ordinality, loyalty.earned_by_entries($1, u.account_id) FROM unnest($2) WITH ORDINALITY u (account_id)",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_ACCOUNT_UPDATE] = {
@@ -449,18 +449,18 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8OID, JSONOID}
 	},
 	[PLAN_MEMBERS_FIND] = {
-		"SELECT client_id, account_id, coalesce(nullif(member_id, account_id), 0) FROM loyalty.member"
+		"SELECT client_id, account_id, " ACTING("member_id", "account_id") " FROM loyalty.member"
 		" WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3) AND active",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
 	},
 	[PLAN_MEMBERS_BY_EMAIL] = {
-		"SELECT u.ordinal, m.client_id, m.account_id, coalesce(nullif(m.member_id, m.account_id), 0) FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
+		"SELECT u.ordinal, m.client_id, m.account_id, " ACTING("m.member_id", "m.account_id") " FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
 		" JOIN loyalty.member m ON lower(m.email) = lower(u.email)"
 		" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
 	},
 	[PLAN_MEMBER_BY_EMAIL] = {
-		"SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0) FROM loyalty.member"
+		"SELECT client_id, account_id, active, " ACTING("member_id", "account_id") " FROM loyalty.member"
 		" WHERE merchant_id = $1 AND program_id = $2 AND lower(email) = lower($3)",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},

@@ -9,26 +9,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "fmgr.h"
 #include "plan.h"
 #include "rank.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
-
-static Datum
-id_array(const int64 *ids, int n)
-{
-	Datum	   *values = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		array;
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	array = PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	pfree(values);
-	return array;
-}
 
 /* ------------------------------------------------------------------------
  * Reading
@@ -82,7 +69,7 @@ ranks_read_held(int64 merchant_id, const int64 *account_ids, int n, TimestampTz 
 {
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
-		n == 1 ? Int64GetDatum(account_ids[0]) : id_array(account_ids, n),
+		n == 1 ? Int64GetDatum(account_ids[0]) : ids_datum(account_ids, n),
 		TimestampTzGetDatum(at),
 	};
 	HeldRanks	ranks = {.n = (int) plan_write(n == 1 ? PLAN_RANK_HELD : PLAN_RANKS_HELD, values, NULL)};
@@ -236,13 +223,7 @@ write_rows(int64 merchant_id, const RankRows *rows)
 	if (rows->n == 0)
 		return;
 	for (int c = 0; c < RANK_COLUMNS; c++)
-	{
-		bool		is_text = types[c] == TEXTOID;
-
-		values[1 + c] = rows->n == 1 ? rows->columns[c][0] :
-			PointerGetDatum(construct_array(rows->columns[c], rows->n, types[c], is_text ? -1 : 8, !is_text,
-											is_text ? TYPALIGN_INT : TYPALIGN_DOUBLE));
-	}
+		values[1 + c] = rows->n == 1 ? rows->columns[c][0] : array_datum(rows->columns[c], rows->n, types[c]);
 	plan_write(rows->n == 1 ? PLAN_RANK_WRITE : PLAN_RANKS_WRITE, values, NULL);
 }
 

@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "crypto.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -41,16 +42,6 @@ typedef struct Tree
 	MemoryContext context;		/* for one page */
 } Tree;
 
-static Datum
-id_array(const int64 *ids, int n)
-{
-	Datum	   *values = palloc(n * sizeof(Datum));
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 static bytea *
 bytes_of(const void *bytes, Size length)
 {
@@ -69,8 +60,8 @@ write_page(Tree *tree, int number)
 		Int64GetDatum(number),
 		Int64GetDatum(level->first_account),
 		Int64GetDatum(page->number),
-		id_array(page->account_ids, page->n),
-		id_array(page->versions, page->n),
+		ids_datum(page->account_ids, page->n),
+		ids_datum(page->versions, page->n),
 		PointerGetDatum(bytes_of(page->nodes, page->n * sizeof(Digest))),
 	};
 
@@ -372,8 +363,8 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 	MemoryContext caller = MemoryContextSwitchTo(tree->context);
 	Datum		values[] = {
 		Int64GetDatum(tree->root.merchant_id),
-		id_array(page->account_ids, page->n),
-		id_array(page->versions, page->n),
+		ids_datum(page->account_ids, page->n),
+		ids_datum(page->versions, page->n),
 	};
 	uint64		found = plan_read(PLAN_ROOT_ENTRIES, values, NULL);
 

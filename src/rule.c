@@ -14,12 +14,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "columns.h"
 #include "json.h"
 #include "plan.h"
 #include "rank.h"
 #include "rule.h"
 #include "rule_set.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
@@ -275,19 +275,9 @@ asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool memb
 static uint64
 read_about(PlanId one, PlanId many, int64 merchant_id, const int64 *ids, int n)
 {
-	Datum		values[2] = {Int64GetDatum(merchant_id)};
-	Datum	   *elements;
+	Datum		values[] = {Int64GetDatum(merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n)};
 
-	if (n == 1)
-	{
-		values[1] = Int64GetDatum(ids[0]);
-		return plan_write(one, values, NULL);
-	}
-	elements = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < n; i++)
-		elements[i] = Int64GetDatum(ids[i]);
-	values[1] = PointerGetDatum(construct_array(elements, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	return plan_write(many, values, NULL);
+	return plan_write(n == 1 ? one : many, values, NULL);
 }
 
 /* The purse of an account, which some customer has. */
@@ -611,17 +601,10 @@ static TimestampTz
 life_end(const Rule *rule, const Customer *customer)
 {
 	const Interval *life = &rule->life;
-	Interval	day = {.day = 1};
-	const ProgramTerms *program = customer->buyer.program;
-	Datum		end;
 
 	if (life->month == 0 && life->day == 0)
 		return 0;
-	end = TimestampGetDatum(terms_local(program, customer->buyer.available_at));
-	end = DirectFunctionCall2(timestamp_pl_interval, end, IntervalPGetDatum(life));
-	end = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum("day"), end);
-	end = DirectFunctionCall2(timestamp_pl_interval, end, IntervalPGetDatum(&day));
-	return terms_from_local(program, DatumGetTimestamp(end));
+	return terms_day_end(customer->buyer.program, customer->buyer.available_at, life);
 }
 
 /* Add what a rule gives that suits the customer; false: out of range. */
@@ -756,13 +739,6 @@ rules_write(const Rules *rules)
 		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	changed_uses(rules, columns);
 	for (int c = 0; c < USE_COLUMNS; c++)
-	{
-		bool		is_text = types[c] == TEXTOID;
-		bool		is_date = types[c] == DATEOID;
-
-		values[1 + c] = n == 1 ? columns[c][0] :
-			PointerGetDatum(construct_array(columns[c], n, types[c], is_text ? -1 : is_date ? sizeof(DateADT) : sizeof(int64),
-											!is_text, is_text || is_date ? TYPALIGN_INT : TYPALIGN_DOUBLE));
-	}
+		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
 	plan_write(n == 1 ? PLAN_RULE_USE_WRITE : PLAN_RULE_USES_WRITE, values, NULL);
 }

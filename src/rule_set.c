@@ -20,15 +20,6 @@
 /* So many programs a session knows the rules of; with one more it forgets all. */
 #define MAX_KNOWN_SETS 64
 
-static int64
-int64_or(uint64 row, int column, int64 otherwise)
-{
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
-
 static Words
 read_words(uint64 row, int column)
 {
@@ -74,23 +65,23 @@ read_rule(uint64 row, Rule *rule)
 	rule->skus = read_words(row, 1);
 	rule->categories = read_words(row, 2);
 	rule->ranks = read_words(row, 3);
-	rule->valid_from = int64_or(row, 4, DT_NOBEGIN);
-	rule->valid_until = int64_or(row, 5, DT_NOEND);
+	rule->valid_from = plan_int64_or(row, 4, DT_NOBEGIN);
+	rule->valid_until = plan_int64_or(row, 5, DT_NOEND);
 	rule->days = read_days(row, 6);
-	rule->from_time = int64_or(row, 7, 0);
-	rule->until_time = int64_or(row, 8, USECS_PER_DAY);
-	rule->min_amount = int64_or(row, 9, 0);
-	rule->birthday_days = (int) int64_or(row, 10, -1);
+	rule->from_time = plan_int64_or(row, 7, 0);
+	rule->until_time = plan_int64_or(row, 8, USECS_PER_DAY);
+	rule->min_amount = plan_int64_or(row, 9, 0);
+	rule->birthday_days = (int) plan_int64_or(row, 10, -1);
 	rule->first_purchase = plan_bool(row, 11);
-	rule->points_per = int64_or(row, 12, 0);
-	rule->money_per = int64_or(row, 13, 0);
-	rule->multiplier = int64_or(row, 14, 0);
-	rule->points = int64_or(row, 15, 0);
+	rule->points_per = plan_int64_or(row, 12, 0);
+	rule->money_per = plan_int64_or(row, 13, 0);
+	rule->multiplier = plan_int64_or(row, 14, 0);
+	rule->points = plan_int64_or(row, 15, 0);
 	if (!isnull)
 		rule->life = *DatumGetIntervalP(life);
-	rule->max_ticket = int64_or(row, 17, NO_CAP);
-	rule->max_day = int64_or(row, 18, NO_CAP);
-	rule->max_member = int64_or(row, 19, NO_CAP);
+	rule->max_ticket = plan_int64_or(row, 17, NO_CAP);
+	rule->max_day = plan_int64_or(row, 18, NO_CAP);
+	rule->max_member = plan_int64_or(row, 19, NO_CAP);
 }
 
 bool

@@ -61,6 +61,16 @@ end_of(const ProgramTerms *program, const char *unit, Timestamp local)
 	return terms_from_local(program, add_interval(DatumGetTimestamp(start), 1, unit));
 }
 
+/* The end of the local day that is a span after the moment. */
+TimestampTz
+terms_day_end(const ProgramTerms *program, TimestampTz at, const Interval *span)
+{
+	Datum		local = DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(terms_local(program, at)),
+											IntervalPGetDatum(span));
+
+	return end_of(program, "day", DatumGetTimestamp(local));
+}
+
 static TimestampTz
 end_after(const ProgramTerms *program, TimestampTz at, int value, const char *unit, const char *end)
 {

@@ -75,6 +75,7 @@ typedef struct Terms
 extern Timestamp terms_local(const ProgramTerms *program, TimestampTz at);
 extern TimestampTz terms_from_local(const ProgramTerms *program, Timestamp local);
 extern DateADT terms_local_date(const ProgramTerms *program, TimestampTz at);
+extern TimestampTz terms_day_end(const ProgramTerms *program, TimestampTz at, const Interval *span);
 extern const Terms *terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at);
 
 #endif

@@ -296,21 +296,17 @@ COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
 REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
--- What managed accounts keep, from what the entries say.
-CREATE FUNCTION loyalty.manage_account(merchant_id bigint, account_id bigint) RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE loyalty.account a SET
-		earned = coalesce((SELECT loyalty.sum(e.amount) FROM loyalty.entry e
-						   WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id
-							 AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')
-								  OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)), '0'),
-		expired = '0', held = '0', pending = '0'
-	WHERE a.merchant_id = manage_account.merchant_id AND a.account_id = manage_account.account_id AND a.earned IS NULL;
+CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(loyalty.sum(e.amount), '0') FROM loyalty.entry e
+	WHERE e.merchant_id = earned_by_entries.merchant_id AND e.account_id = earned_by_entries.account_id
+	  AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
+		   OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)
 $$;
-COMMENT ON FUNCTION loyalty.manage_account(bigint, bigint) IS
-'Makes an account, which the transaction has locked, a managed one; part of loyalty.share_account().';
-REVOKE ALL ON FUNCTION loyalty.manage_account(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.manage_account(bigint, bigint) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS
+'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';
+REVOKE ALL ON FUNCTION loyalty.earned_by_entries(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.earned_by_entries(bigint, bigint) OWNER TO loyalty_engine;
 
 -- From then on the accounts of the program keep what they did not need so far.
 CREATE FUNCTION loyalty.manage_accounts(merchant_id bigint, program_id bigint) RETURNS void
@@ -326,10 +322,7 @@ BEGIN
 	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL
 	ORDER BY a.account_id FOR NO KEY UPDATE;
 	UPDATE loyalty.account a SET
-		earned = coalesce((SELECT loyalty.sum(e.amount) FROM loyalty.entry e
-						   WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id
-							 AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')
-								  OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)), '0'),
+		earned = loyalty.earned_by_entries(a.merchant_id, a.account_id),
 		expired = '0', held = '0', pending = '0'
 	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL;
 END

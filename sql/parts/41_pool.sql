@@ -55,8 +55,9 @@ BEGIN
 	PERFORM loyalty.pool_move(share_account.merchant_id, joining.member_id, joining.account_id, host.account_id, NULL);
 	-- Whoever has looked the member up and waits for the account must not post
 	-- to it; only managed accounts are asked.
-	PERFORM loyalty.manage_account(share_account.merchant_id, joining.account_id);
-	UPDATE loyalty.account a SET moved_to = host.account_id
+	UPDATE loyalty.account a SET moved_to = host.account_id,
+		earned = coalesce(a.earned, loyalty.earned_by_entries(a.merchant_id, a.account_id)),
+		expired = coalesce(a.expired, '0'), held = coalesce(a.held, '0'), pending = coalesce(a.pending, '0')
 	WHERE a.merchant_id = share_account.merchant_id AND a.account_id = joining.account_id;
 	UPDATE loyalty.member m SET account_id = host.account_id, own_account_id = joining.account_id
 	WHERE m.merchant_id = share_account.merchant_id AND m.member_id = share_account.member_id;

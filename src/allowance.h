@@ -9,43 +9,38 @@
 #include "limit_set.h"
 #include "utils/date.h"
 
-/* A row of loyalty.allowance, without its key. */
-typedef struct Stripe
-{
-	int			number;
-	DateADT		day;
-	int64		revision;
-	bool		spread;
-	Amount		used;
-	Amount		left;
-} Stripe;
-
-typedef enum Locked
-{
-	LOCKED_NOTHING,
-	LOCKED_TAKEN,				/* a member's, and written already */
-	LOCKED_STRIPE,
-	LOCKED_WHOLE
-} Locked;
-
-/* One limit of one subject, in memory while its rows are locked. */
+/*
+ * A subject of a limit, one way, and its row of loyalty.allowance.  A row says
+ * what the subject was given and what is left of that; in memory that is what
+ * was used and what is left.
+ */
 typedef struct Counter
 {
 	int64		program_id;
-	LimitRule	rule;			/* subject_id: who is limited, never 0 */
-	bool		lifted;			/* the limit was removed meanwhile */
-	Locked		locked;
-	Stripe		stripe;			/* what is locked; the whole as one, number 0 */
-	Points		largest;		/* of the points taken at once */
+	Scope		scope;
+	bool		adds;
+	int64		subject_id;
+
+	bool		limited;
+	Amount		max;			/* PG_INT64_MAX: as much as one likes */
+	struct Counter *pool;		/* a cashier's branch; NULL: nothing limits that */
+	int64		branch_id;		/* where a cashier works; 0: nowhere */
+	Points		largest;		/* of the points that were taken from a pool at once */
+	bool		taken;			/* at once, and written already */
 	bool		changed;
+
+	/* The row, once it is locked. */
+	DateADT		day;
+	int64		revision;
+	int64		drawn_from;		/* the branch that what is left was drawn from; 0: none */
+	Amount		used;
+	Amount		left;
 } Counter;
 
-extern bool allowance_suffices(const Amount *left, Points points);
-extern bool allowance_take_member(int64 merchant_id, Counter *counter, Points points);
-extern void allowance_count(Counter *counter, Points points);
-extern bool allowance_lock_stripe(int64 merchant_id, Counter *counter, Points points);
-extern void allowance_lock_whole(int64 merchant_id, Counter *counter);
-extern void allowances_lock_members(int64 merchant_id, Counter *counters, int n);
+extern bool allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 revision, Points points, int64 operations);
+extern bool allowance_try(int64 merchant_id, const Counter *counter, DateADT today, int64 revision, Points points, int64 operations);
+extern void allowances_lock(int64 merchant_id, Counter *counters, int n);
+extern Amount allowance_gather(int64 merchant_id, const Counter *pool);
 extern void allowances_write(int64 merchant_id, const Counter *counters, int n);
 
 #endif

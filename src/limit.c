@@ -4,18 +4,29 @@
  *
  * A limit is on what the postings of one subject, a cashier, a branch or a
  * member, add or spend in a local day of the program, in points and in
- * operations.  What a subject has used is counted in rows of
- * loyalty.allowance, under their locks; a posting that is refused by one of
- * its limits counts in none.
+ * operations.  What a subject may still move is in its row of
+ * loyalty.allowance; a posting that is refused by one of its limits counts in
+ * none.
  *
- * Locks are taken after those of the accounts: for one subject after the
- * other, by program, scope, direction and id; of each, row 0 before the
- * stripes, in ascending order.  A batch locks the whole of each subject before
- * it takes anything, because what it needs of one is not known beforehand.  A
- * single posting takes what it needs of one subject after the other from a
- * single row each, skipping those that others hold.  Should two who hold a part
- * lock the whole at the same moment, PostgreSQL ends one of them with 40P01, as
- * it does with transactions that post several times in different orders.
+ * A single posting takes from its cashier's row and from its member's by one
+ * UPDATE each, if there is enough and the row is of today and of the limits as
+ * they are now.  Otherwise, and always in a batch, rows are locked and computed
+ * in memory.  A cashier whose branch has a limit then draws from the branch's
+ * row what the posting needs, and while there is plenty a share for later ones;
+ * so colleagues do not wait for each other.  When the branch's row has not
+ * enough, what its cashiers have drawn and not used is taken back first, which
+ * waits for those who have posted and not committed yet: they may roll back, and
+ * "exceeded" must not be said before that is known.
+ *
+ * Locks are taken after those of the accounts: by program, branches before
+ * cashiers before members, in ascending order.  Who waits for a branch has no
+ * cashier's row locked, unless by an earlier posting of the same transaction:
+ * then PostgreSQL may have to end one of two with 40P01, as it does with
+ * transactions that post several times in different orders.
+ *
+ * A day never goes back: a posting that began before midnight, and had to wait
+ * for one that began after it, counts for the new day.  Nothing happens to rows
+ * of an older day until somebody needs them.
  *
  * All memory is the caller's, gone with plan_end().
  */
@@ -28,11 +39,10 @@
 #include "limit_set.h"
 #include "plan.h"
 
-typedef struct Workplace
-{
-	int64		staff_id;
-	int64		branch_id;
-} Workplace;
+/* What a cashier draws for later is this part of what the branch has. */
+#define SHARES	16
+/* And nothing, unless it is so many times what was needed now. */
+#define PLENTY	8
 
 struct Limits
 {
@@ -42,10 +52,10 @@ struct Limits
 	int			nmovements;
 	int			allocated;
 	bool		prepared;
-	Workplace  *workplaces;		/* ascending */
-	int			nworkplaces;
-	Counter    *counters;		/* ascending */
+	Counter    *counters;		/* of cashiers and members, in the order of locks */
 	int			ncounters;
+	Counter    *pools;			/* of branches, in the order of locks */
+	int			npools;
 };
 
 Limits *
@@ -73,6 +83,10 @@ limits_expect(Limits *limits, const Movement *movement)
 	limits->movements[limits->nmovements++] = *movement;
 }
 
+/* ------------------------------------------------------------------------
+ * Whose limits may apply
+ * ------------------------------------------------------------------------ */
+
 static int
 compare_int64(int64 left, int64 right)
 {
@@ -88,240 +102,433 @@ compare_counters(const void *a, const void *b)
 
 	if (left->program_id != right->program_id)
 		return compare_int64(left->program_id, right->program_id);
-	return compare_limit_rules(&left->rule, &right->rule);
+	if (left->scope != right->scope)
+		return (int) left->scope - (int) right->scope;
+	if (left->adds != right->adds)
+		return (int) left->adds - (int) right->adds;
+	return compare_int64(left->subject_id, right->subject_id);
 }
 
 static int
-compare_workplaces(const void *a, const void *b)
+distinct_counters(Counter *counters, int n)
 {
-	return compare_int64(((const Workplace *) a)->staff_id, ((const Workplace *) b)->staff_id);
-}
+	int			distinct = 0;
 
-/* ------------------------------------------------------------------------
- * Which limits apply
- * ------------------------------------------------------------------------ */
-
-static int64
-branch_of(const Limits *limits, int64 staff_id)
-{
-	Workplace	key = {.staff_id = staff_id};
-	Workplace  *workplace = limits->nworkplaces == 0 ? NULL :
-		bsearch(&key, limits->workplaces, limits->nworkplaces, sizeof(Workplace), compare_workplaces);
-
-	return workplace != NULL ? workplace->branch_id : 0;
-}
-
-/* Whom a movement concerns; 0: nobody in this scope. */
-static int64
-subject_of(const Limits *limits, const Movement *movement, Scope scope)
-{
-	switch (scope)
+	qsort(counters, n, sizeof(Counter), compare_counters);
+	for (int i = 0; i < n; i++)
 	{
-		case SCOPE_STAFF:
-			return movement->staff_id;
-		case SCOPE_BRANCH:
-			return branch_of(limits, movement->staff_id);
-		case SCOPE_MEMBER:
-			return movement->member_id;
+		if (distinct == 0 || compare_counters(&counters[i], &counters[distinct - 1]) != 0)
+			counters[distinct++] = counters[i];
 	}
-	return 0;
+	return distinct;
+}
+
+static Counter
+counter_of(const Movement *movement, Scope scope)
+{
+	return (Counter) {
+		.program_id = movement->program_id,
+		.scope = scope,
+		.adds = movement->adds,
+		.subject_id = scope == SCOPE_STAFF ? movement->staff_id : scope == SCOPE_MEMBER ? movement->member_id : 0,
+	};
+}
+
+/*
+ * What a session knows of a program's limits is enough to say whose rows may
+ * matter.  A cashier's does also if only a branch is limited, perhaps hers.
+ */
+static bool
+may_be_limited(const LimitSet *known, const Counter *counter)
+{
+	if (counter->subject_id == 0)
+		return false;
+	return !known->is_whole || limit_rule_for(known, counter->scope, counter->adds, counter->subject_id) != NULL ||
+		(counter->scope == SCOPE_STAFF && limit_set_has(known, SCOPE_BRANCH));
+}
+
+static bool
+same_movement(const Movement *a, const Movement *b)
+{
+	return a->program_id == b->program_id && a->staff_id == b->staff_id && a->member_id == b->member_id && a->adds == b->adds;
 }
 
 static int
-compare_movements(const void *a, const void *b)
+compare_programs(const void *a, const void *b)
 {
-	const Movement *left = a;
-	const Movement *right = b;
-
-	if (left->program_id != right->program_id)
-		return compare_int64(left->program_id, right->program_id);
-	if (left->staff_id != right->staff_id)
-		return compare_int64(left->staff_id, right->staff_id);
-	if (left->member_id != right->member_id)
-		return compare_int64(left->member_id, right->member_id);
-	return (int) left->adds - (int) right->adds;
+	return compare_int64(((const Movement *) a)->program_id, ((const Movement *) b)->program_id);
 }
 
-/* The staff of movements that are sorted, each once. */
-static Datum *
-staff_of(const Movement *movements, int n, int *nstaff)
-{
-	Datum	   *ids = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
-	int64		previous = 0;
-
-	*nstaff = 0;
-	for (int i = 0; i < n; i++)
-	{
-		if (movements[i].staff_id != previous)
-			ids[(*nstaff)++] = Int64GetDatum(previous = movements[i].staff_id);
-	}
-	return ids;
-}
-
-/* Where all the staff work, of whatever program; asked only once. */
-static void
-find_workplaces(Limits *limits)
-{
-	Datum		values[2] = {Int64GetDatum(limits->merchant_id)};
-	Datum	   *staff;
-	int			nstaff;
-	uint64		found;
-
-	if (limits->workplaces != NULL)
-		return;
-	staff = staff_of(limits->movements, limits->nmovements, &nstaff);
-	limits->workplaces = palloc(Max(nstaff, 1) * sizeof(Workplace));
-	if (nstaff == 0)
-		return;
-	values[1] = nstaff == 1 ? staff[0] : array_datum(staff, nstaff, INT8OID);
-	found = plan_write(nstaff == 1 ? PLAN_LIMIT_BRANCH : PLAN_LIMIT_BRANCHES, values, NULL);
-	limits->nworkplaces = (int) found;
-	for (uint64 row = 0; row < found; row++)
-	{
-		limits->workplaces[row].branch_id = plan_int64(row, 0);
-		limits->workplaces[row].staff_id = nstaff == 1 ? DatumGetInt64(staff[0]) : plan_int64(row, 1);
-	}
-	if (nstaff > 1)
-		qsort(limits->workplaces, limits->nworkplaces, sizeof(Workplace), compare_workplaces);
-}
-
-/* Of a program that has too many limits, those on whom these movements concern. */
-static LimitSet
-find_rules(Limits *limits, const Movement *movements, int n)
-{
-	Datum	   *subjects = palloc_extended(SCOPES * n * sizeof(Datum), MCXT_ALLOC_HUGE);
-
-	find_workplaces(limits);
-	for (int i = 0; i < n; i++)
-	{
-		for (int scope = 0; scope < SCOPES; scope++)
-			subjects[SCOPES * i + scope] = Int64GetDatum(subject_of(limits, &movements[i], scope));
-	}
-	return limit_set_read(limits->merchant_id, movements->program->program_id, subjects, SCOPES * n);
-}
-
-static void
-add_counter(Limits *limits, const Movement *movement, Scope scope, const LimitSet *set, DateADT day)
-{
-	int64		subject_id = subject_of(limits, movement, scope);
-	const LimitRule *rule = limit_rule_for(set, scope, movement->adds, subject_id);
-	Counter    *counter = &limits->counters[limits->ncounters];
-
-	if (subject_id == 0 || rule == NULL)
-		return;
-	memset(counter, 0, sizeof(Counter));
-	counter->program_id = movement->program_id;
-	counter->rule = *rule;
-	counter->rule.subject_id = subject_id;
-	counter->stripe.day = day;
-	limits->ncounters++;
-}
-
-/* A counter for each limit that these movements of one program may meet. */
-static void
-add_counters(Limits *limits, const Movement *movements, int n)
-{
-	const ProgramTerms *program = movements->program;
-	DateADT		today = terms_local_date(program, limits->now);
-	const LimitSet *known = limit_set_of(program);
-	LimitSet	set = known->is_whole ? *known : find_rules(limits, movements, n);
-
-	if (limit_set_has(&set, SCOPE_BRANCH))
-		find_workplaces(limits);
-	for (int i = 0; i < n; i++)
-	{
-		for (int scope = 0; scope < SCOPES; scope++)
-			add_counter(limits, &movements[i], scope, &set, today);
-	}
-}
-
-/* The counters of all that is expected, in the order of locks. */
+/* The counters of all that is expected. */
 static void
 find_counters(Limits *limits)
 {
-	Movement   *movements = limits->movements;
-	int			n = limits->nmovements;
-	int			distinct = 0;
+	const Scope scopes[] = {SCOPE_STAFF, SCOPE_MEMBER};
+	const LimitSet *known = NULL;
+	int64		program_id = 0;
 
-	qsort(movements, n, sizeof(Movement), compare_movements);
-	limits->counters = palloc_extended(n * SCOPES * sizeof(Counter), MCXT_ALLOC_HUGE);
+	qsort(limits->movements, limits->nmovements, sizeof(Movement), compare_programs);
+	limits->counters = palloc_extended(limits->nmovements * lengthof(scopes) * sizeof(Counter), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < limits->nmovements; i++)
+	{
+		const Movement *movement = &limits->movements[i];
+
+		if (movement->program_id != program_id)
+			known = limit_set_of(movement->program);
+		program_id = movement->program_id;
+		for (int s = 0; s < (int) lengthof(scopes); s++)
+		{
+			Counter		counter = counter_of(movement, scopes[s]);
+
+			if (may_be_limited(known, &counter))
+				limits->counters[limits->ncounters++] = counter;
+		}
+	}
+	limits->ncounters = distinct_counters(limits->counters, limits->ncounters);
+	limits->pools = palloc_extended(Max(limits->ncounters, 1) * sizeof(Counter), MCXT_ALLOC_HUGE);
+}
+
+static const ProgramTerms *
+program_of(const Limits *limits, int64 program_id)
+{
+	Movement	key = {.program_id = program_id};
+
+	return ((Movement *) bsearch(&key, limits->movements, limits->nmovements, sizeof(Movement), compare_programs))->program;
+}
+
+/* ------------------------------------------------------------------------
+ * Locking the counters of a program, with the limits as they are now
+ * ------------------------------------------------------------------------ */
+
+/* How far counters go on in the same way: those can be asked for together. */
+static int
+run_of(const Counter *counters, int n)
+{
+	int			length = 1;
+
+	while (length < n && counters[length].scope == counters->scope && counters[length].adds == counters->adds)
+		length++;
+	return length;
+}
+
+/* Where cashiers work, for the day's limits: where they have drawn from already. */
+static void
+find_branches(Limits *limits, Counter *counters, int n, DateADT today)
+{
+	Datum	   *ids = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[] = {
+		Int64GetDatum(limits->merchant_id),
+		Int64GetDatum(counters->program_id),
+		BoolGetDatum(counters->adds),
+		DateADTGetDatum(today),
+		0,
+	};
+	uint64		found;
+	int			next = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = Int64GetDatum(counters[i].subject_id);
+		counters[i].branch_id = counters[i].drawn_from = 0;
+	}
+	values[4] = array_datum(ids, n, INT8OID);
+	found = plan_write(PLAN_LIMIT_BRANCHES, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		while (counters[next].subject_id != plan_int64(row, 0))
+			next++;
+		counters[next].branch_id = plan_int64(row, 1);
+		counters[next].drawn_from = plan_int64(row, 2);
+	}
+}
+
+/* The program's limits, all or as far as they concern these counters. */
+static LimitSet
+find_rules(const Limits *limits, const ProgramTerms *program, const Counter *counters, int n)
+{
+	const LimitSet *known = limit_set_of(program);
+	Datum	   *subjects;
+
+	if (known->is_whole)
+		return *known;
+	subjects = palloc_extended(2 * n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+	{
+		subjects[2 * i] = Int64GetDatum(counters[i].subject_id);
+		subjects[2 * i + 1] = Int64GetDatum(counters[i].branch_id);
+	}
+	return limit_set_read(limits->merchant_id, program->program_id, subjects, 2 * n);
+}
+
+static void
+set_rule(Counter *counter, const LimitSet *rules)
+{
+	const LimitRule *rule = limit_rule_for(rules, counter->scope, counter->adds, counter->subject_id);
+
+	counter->limited = rule != NULL;
+	counter->max = rule != NULL ? rule->max : (Amount) {PG_INT64_MAX, PG_INT64_MAX};
+}
+
+/* A branch matters if it has a limit, or had one today that the cashier drew from. */
+static Counter *
+pool_of(const Limits *limits, const Counter *counter)
+{
+	Counter		key = {.program_id = counter->program_id,.scope = SCOPE_BRANCH,.adds = counter->adds,
+	.subject_id = counter->branch_id};
+
+	return limits->npools == 0 ? NULL : bsearch(&key, limits->pools, limits->npools, sizeof(Counter), compare_counters);
+}
+
+static void
+set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
+{
+	int			first = limits->npools;
+
+	for (int i = 0; i < n; i++)
+	{
+		Counter		pool = {.program_id = counters[i].program_id,.scope = SCOPE_BRANCH,.adds = counters[i].adds,
+		.subject_id = counters[i].branch_id};
+
+		set_rule(&counters[i], rules);
+		set_rule(&pool, rules);
+		if (pool.subject_id != 0 && (pool.limited || counters[i].drawn_from == pool.subject_id))
+			limits->pools[limits->npools++] = pool;
+	}
+	limits->npools = first + distinct_counters(&limits->pools[first], limits->npools - first);
+	for (int i = 0; i < n; i++)
+		counters[i].pool = pool_of(limits, &counters[i]);
+}
+
+static bool
+is_counted(const Counter *counter)
+{
+	return counter->limited || counter->pool != NULL;
+}
+
+/* The rows of counters, those of a kind together. */
+static void
+lock_rows(const Limits *limits, Counter *counters, int n)
+{
 	for (int from = 0, to; from < n; from = to)
 	{
-		for (to = from + 1; to < n && movements[to].program_id == movements[from].program_id;)
+		to = from + 1;
+		if (!is_counted(&counters[from]))
+			continue;
+		while (to < from + run_of(&counters[from], n - from) && is_counted(&counters[to]))
 			to++;
-		add_counters(limits, &movements[from], to - from);
+		allowances_lock(limits->merchant_id, &counters[from], to - from);
 	}
-	qsort(limits->counters, limits->ncounters, sizeof(Counter), compare_counters);
-	for (int i = 0; i < limits->ncounters; i++)
+}
+
+static int64
+limits_revision(const Limits *limits, const ProgramTerms *program)
+{
+	Datum		values[] = {Int64GetDatum(limits->merchant_id), Int64GetDatum(program->program_id)};
+
+	return plan_write(PLAN_LIMITS_REVISION, values, NULL) == 0 ? 0 : plan_int64(0, 0);
+}
+
+/*
+ * Lock the rows of counters of one program under its limits as they are now:
+ * they may have changed since its terms were read, and while we waited.
+ */
+static int64
+lock_counters(Limits *limits, const ProgramTerms *program, Counter *counters, int n, DateADT today)
+{
+	ProgramTerms now = *program;
+	int			first = limits->npools;
+
+	do
 	{
-		if (distinct == 0 || compare_counters(&limits->counters[i], &limits->counters[distinct - 1]) != 0)
-			limits->counters[distinct++] = limits->counters[i];
+		LimitSet	rules;
+
+		now.limits_revision = limits_revision(limits, program);
+		limits->npools = first;
+		for (int from = 0, to; from < n; from = to)
+		{
+			to = from + run_of(&counters[from], n - from);
+			if (counters[from].scope == SCOPE_STAFF)
+				find_branches(limits, &counters[from], to - from, today);
+		}
+		rules = find_rules(limits, &now, counters, n);
+		set_rules(limits, counters, n, &rules);
+		for (int i = first; i < limits->npools; i++)
+			allowances_lock(limits->merchant_id, &limits->pools[i], 1);
+		lock_rows(limits, counters, n);
+	} while (limits_revision(limits, program) != now.limits_revision);
+	return now.limits_revision;
+}
+
+/* ------------------------------------------------------------------------
+ * What is left
+ * ------------------------------------------------------------------------ */
+
+/* Amounts that nothing limits may add up to more than can be counted. */
+static void
+amount_add(Amount *sum, Amount more)
+{
+	if (!points_add(sum->points, more.points, &sum->points))
+		sum->points = PG_INT64_MAX;
+	sum->operations += more.operations;
+}
+
+/* What nothing limits is counted all the same, as far as one can count. */
+static int64
+left_of(int64 max, int64 used)
+{
+	return Max(max - used, 0);
+}
+
+static bool
+suffices(const Counter *counter, Points points)
+{
+	return (counter->max.points == PG_INT64_MAX || counter->left.points >= points) && counter->left.operations >= 1;
+}
+
+static bool
+fits(const Counter *counter, Points points)
+{
+	return suffices(counter, points) && (counter->pool == NULL || suffices(counter->pool, points));
+}
+
+/* The row for a day and the limits of now, without what it has drawn. */
+static void
+refresh(Counter *counter, DateADT day, int64 revision)
+{
+	if (counter->day < day)
+		counter->used = (Amount) {0, 0};
+	counter->day = day;
+	counter->revision = revision;
+	counter->drawn_from = 0;
+	counter->left.points = left_of(counter->max.points, counter->used.points);
+	counter->left.operations = left_of(counter->max.operations, counter->used.operations);
+}
+
+/* What a cashier has drawn from her branch and not used, if it is still good. */
+static Amount
+drawn(const Counter *counter, const Counter *pool)
+{
+	bool		good = counter->pool == pool && counter->drawn_from == pool->subject_id && counter->day == pool->day;
+
+	return good ? counter->left : (Amount) {0, 0};
+}
+
+/*
+ * Bring a branch up to date, and give it back what these counters have drawn;
+ * what all its cashiers have, if that is not enough for so many points or the
+ * limit was changed.
+ */
+static void
+refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, DateADT day, int64 revision, Points points)
+{
+	Amount		back = {0, 0};
+
+	for (int i = 0; i < n; i++)
+	{
+		Amount		amount = drawn(&counters[i], pool);
+
+		counters[i].changed |= amount.operations > 0;
+		amount_add(&back, amount);
 	}
-	limits->ncounters = distinct;
+	if (pool->day == day)
+	{
+		Amount		there = pool->left;
+
+		amount_add(&there, back);
+		if (pool->revision != revision || there.points < points || there.operations < 1)
+			back = allowance_gather(limits->merchant_id, pool);
+		pool->used.points -= back.points;
+		pool->used.operations -= back.operations;
+	}
+	refresh(pool, day, revision);
+	pool->changed = true;
+}
+
+/* Lock counters of one program, and compute what is left, of which so many points are needed. */
+static void
+prepare(Limits *limits, Counter *counters, int n, Points points)
+{
+	const ProgramTerms *program = program_of(limits, counters->program_id);
+	DateADT		day = terms_local_date(program, limits->now);
+	int			first = limits->npools;
+	int64		revision = lock_counters(limits, program, counters, n, day);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (is_counted(&counters[i]))
+			day = Max(day, counters[i].day);
+	}
+	for (int i = first; i < limits->npools; i++)
+		day = Max(day, limits->pools[i].day);
+	for (int i = first; i < limits->npools; i++)
+		refresh_pool(limits, &limits->pools[i], counters, n, day, revision, points);
+	for (int i = 0; i < n; i++)
+		refresh(&counters[i], day, revision);
 }
 
 /* ------------------------------------------------------------------------
  * Taking
  * ------------------------------------------------------------------------ */
 
-static bool
-same_members(const Counter *a, const Counter *b)
+static void
+count_one(Counter *counter, Points points)
 {
-	return a->program_id == b->program_id && a->rule.scope == SCOPE_MEMBER && b->rule.scope == SCOPE_MEMBER &&
-		a->rule.adds == b->rule.adds;
+	amount_add(&counter->used, (Amount) {points, 1});
+	counter->left.points = left_of(counter->left.points, points);
+	counter->left.operations--;
+	counter->largest = Max(counter->largest, points);
+	counter->changed = true;
 }
 
-/* All counters at once, in their order, members who post the same way in one statement. */
 static void
-lock_counters(Limits *limits)
+count_all(Counter *counter, Points points)
 {
-	Counter    *counters = limits->counters;
+	count_one(counter, points);
+	if (counter->pool != NULL)
+		count_one(counter->pool, points);
+}
 
-	for (int from = 0, to; from < limits->ncounters; from = to)
-	{
-		for (to = from + 1; to < limits->ncounters && same_members(&counters[from], &counters[to]);)
-			to++;
-		if (counters[from].rule.scope == SCOPE_MEMBER)
-			allowances_lock_members(limits->merchant_id, &counters[from], to - from);
-		else
-			allowance_lock_whole(limits->merchant_id, &counters[from]);
-	}
+/* Negative points and operations are given back. */
+static bool
+take_at_once(const Limits *limits, const Counter *counter, Points points, int64 operations)
+{
+	const ProgramTerms *program = limits->movements->program;
+	DateADT		today = terms_local_date(program, limits->now);
+
+	/* a member's row is not locked but by who has the account locked */
+	return counter->scope == SCOPE_STAFF ?
+		allowance_try(limits->merchant_id, counter, today, program->limits_revision, points, operations) :
+		allowance_take(limits->merchant_id, counter, today, program->limits_revision, points, operations);
 }
 
 /* Take for the only posting there is from one counter; false: it has not enough. */
 static bool
-take_one(const Limits *limits, Counter *counter, Points points)
+take_one(Limits *limits, Counter *counter, Points points)
 {
-	if (counter->rule.scope == SCOPE_MEMBER)
-	{
-		if (allowance_take_member(limits->merchant_id, counter, points))
-			return true;
-		allowances_lock_members(limits->merchant_id, counter, 1);
-	}
-	else if (!allowance_lock_stripe(limits->merchant_id, counter, points))
-		allowance_lock_whole(limits->merchant_id, counter);
-	return counter->lifted || allowance_suffices(&counter->stripe.left, points);
+	counter->taken = take_at_once(limits, counter, points, 1);
+	if (counter->taken)
+		return true;
+	prepare(limits, counter, 1, points);
+	return !is_counted(counter) || fits(counter, points);
 }
 
-/*
- * One counter after the other, in their order, which are all that it meets.  A
- * member's is the last: what has been written at once is not refused any more.
- */
+/* From all that limit the only posting there is, or from none. */
 static bool
 take_single(Limits *limits, Points points)
 {
-	for (int i = 0; i < limits->ncounters; i++)
+	Counter    *counters = limits->counters;
+	int			fitting = 0;
+
+	while (fitting < limits->ncounters && take_one(limits, &counters[fitting], points))
+		fitting++;
+	for (int i = 0; i < fitting; i++)
 	{
-		if (!take_one(limits, &limits->counters[i], points))
-			return false;
-		Assert(limits->counters[i].locked != LOCKED_TAKEN || i == limits->ncounters - 1);
+		if (counters[i].taken && fitting < limits->ncounters)
+			take_at_once(limits, &counters[i], -points, -1);
+		else if (!counters[i].taken && fitting == limits->ncounters && is_counted(&counters[i]))
+			count_all(&counters[i], points);
 	}
-	for (int i = 0; i < limits->ncounters; i++)
-	{
-		if (limits->counters[i].locked != LOCKED_TAKEN && !limits->counters[i].lifted)
-			allowance_count(&limits->counters[i], points);
-	}
-	return true;
+	return fitting == limits->ncounters;
 }
 
 static bool
@@ -332,19 +539,32 @@ take_counted(Limits *limits, const Movement *movement, Points points)
 
 	for (int scope = 0; scope < SCOPES; scope++)
 	{
-		Counter		key = {.program_id = movement->program_id,
-		.rule = {.scope = scope,.adds = movement->adds,.subject_id = subject_of(limits, movement, scope)}};
+		Counter		key = counter_of(movement, scope);
 		Counter    *counter = bsearch(&key, limits->counters, limits->ncounters, sizeof(Counter), compare_counters);
 
-		if (counter == NULL || counter->lifted)
+		if (counter == NULL || !is_counted(counter))
 			continue;
-		if (!allowance_suffices(&counter->stripe.left, points))
+		if (!fits(counter, points))
 			return false;
 		met[nmet++] = counter;
 	}
 	for (int i = 0; i < nmet; i++)
-		allowance_count(met[i], points);
+		count_all(met[i], points);
 	return true;
+}
+
+/* Everything that a batch may take from, locked before it takes anything. */
+static void
+prepare_all(Limits *limits)
+{
+	Counter    *counters = limits->counters;
+
+	for (int from = 0, to; from < limits->ncounters; from = to)
+	{
+		for (to = from + 1; to < limits->ncounters && counters[to].program_id == counters[from].program_id;)
+			to++;
+		prepare(limits, &counters[from], to - from, PG_INT64_MAX);
+	}
 }
 
 /*
@@ -356,21 +576,50 @@ limits_take(Limits *limits, const Movement *movement, Points points)
 {
 	bool		single = limits->nmovements == 1;
 
-	if (single && compare_movements(movement, &limits->movements[0]) != 0)
+	if (single && !same_movement(movement, &limits->movements[0]))
 		return true;
 	if (!limits->prepared)
 	{
 		find_counters(limits);
 		if (!single)
-			lock_counters(limits);
+			prepare_all(limits);
 		limits->prepared = true;
 	}
 	return single ? take_single(limits, points) : take_counted(limits, movement, points);
 }
 
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+/* While a branch has plenty, a cashier draws a share for what she posts next. */
+static void
+draw_share(Counter *counter)
+{
+	Counter    *pool = counter->pool;
+	Amount		share = {pool->left.points / SHARES, pool->left.operations / SHARES};
+
+	if (share.points / PLENTY < pool->largest || share.operations < PLENTY)
+		share = (Amount) {0, 0};
+	counter->left.points = Min(counter->left.points, share.points);
+	counter->left.operations = Min(counter->left.operations, share.operations);
+	counter->drawn_from = pool->subject_id;
+	pool->left.points -= counter->left.points;
+	pool->left.operations -= counter->left.operations;
+	amount_add(&pool->used, counter->left);
+}
+
 /* What has been taken, as far as it has not been written at once. */
 void
-limits_write(const Limits *limits)
+limits_write(Limits *limits)
 {
+	for (int i = 0; i < limits->ncounters; i++)
+	{
+		Counter    *counter = &limits->counters[i];
+
+		if (counter->changed && counter->pool != NULL && counter->pool->limited)
+			draw_share(counter);
+	}
+	allowances_write(limits->merchant_id, limits->pools, limits->npools);
 	allowances_write(limits->merchant_id, limits->counters, limits->ncounters);
 }

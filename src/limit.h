@@ -25,6 +25,6 @@ typedef struct Movement
 extern Limits *limits_start(int64 merchant_id, TimestampTz now);
 extern void limits_expect(Limits *limits, const Movement *movement);
 extern bool limits_take(Limits *limits, const Movement *movement, Points points);
-extern void limits_write(const Limits *limits);
+extern void limits_write(Limits *limits);
 
 #endif

@@ -72,9 +72,8 @@ read_rules(uint64 found, MemoryContext context)
 		set.rules[row].scope = scope_parse(plan_text(row, 0));
 		set.rules[row].adds = plan_bool(row, 1);
 		set.rules[row].subject_id = plan_int64(row, 2);
-		set.rules[row].revision = plan_int64(row, 3);
-		set.rules[row].max.points = plan_int64_or(row, 4, PG_INT64_MAX);
-		set.rules[row].max.operations = plan_int64_or(row, 5, PG_INT64_MAX);
+		set.rules[row].max.points = plan_int64_or(row, 3, PG_INT64_MAX);
+		set.rules[row].max.operations = plan_int64_or(row, 4, PG_INT64_MAX);
 	}
 	qsort(set.rules, set.n, sizeof(LimitRule), compare_limit_rules);
 	return set;

@@ -30,7 +30,6 @@ typedef struct LimitRule
 	Scope		scope;
 	bool		adds;
 	int64		subject_id;		/* 0: each of them */
-	int64		revision;
 	Amount		max;			/* PG_INT64_MAX: as much as one likes */
 } LimitRule;
 

@@ -43,12 +43,13 @@
 
 /* What limit_set.c reads of a limit. */
 #define LIMIT_SELECT \
-	"SELECT scope, adds, subject_id, revision, max_points, max_operations FROM loyalty.posting_limit"
+	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty.posting_limit"
 
-/* What allowance.c reads of what is left of a limit. */
-#define ALLOWANCE_SELECT \
-	"SELECT stripe, day, revision, spread, points_used, operations_used, points_left, operations_left" \
-	" FROM loyalty.allowance"
+/* One subject of a limit, several of a kind, and the cashiers who have drawn from a branch on a day. */
+#define ALLOWANCE_KIND	"merchant_id = $1 AND program_id = $2 AND adds = $3"
+#define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = $5"
+#define ALLOWANCE_DRAWN \
+	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
 
 /* What rule.c reads of who buys, and of what capped rules have given. */
 #define BUYER_SELECT	"SELECT member_id, granted_rank, birth_date FROM loyalty.member"
@@ -278,84 +279,63 @@ const Statement plan_statements[PLAN_COUNT] = {
 		LIMIT_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND subject_id = ANY ($3)",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT8ARRAYOID}
 	},
-	[PLAN_LIMIT_BRANCH] = {
-		"SELECT branch_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
+	[PLAN_LIMITS_REVISION] = {
+		"SELECT limits_revision FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_LIMIT_BRANCHES] = {
-		"SELECT branch_id, staff_id FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = ANY ($2)",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+		"SELECT s.staff_id, coalesce(a.drawn_from, s.branch_id), coalesce(a.drawn_from, 0)"
+		" FROM loyalty.staff s LEFT JOIN loyalty.allowance a ON a.merchant_id = $1 AND a.program_id = $2 AND a.adds = $3"
+		" AND a.scope = 'staff' AND a.subject_id = s.staff_id AND a.day >= $4"
+		" WHERE s.merchant_id = $1 AND s.staff_id = ANY ($5) ORDER BY s.staff_id",
+		SPI_OK_SELECT, {INT8OID, INT8OID, BOOLOID, DATEOID, INT8ARRAYOID}
 	},
 	[PLAN_ALLOWANCE_TAKE] = {
-		"UPDATE loyalty.allowance SET points_used = points_used OPERATOR(loyalty.+) $8, operations_used = operations_used + 1,"
-		" points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - 1"
-		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = 0"
-		" AND day = $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= 1",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, DATEOID, INT8OID, POINTS}
-	},
-	[PLAN_ALLOWANCE_OWN] = {
-		/* as below, and of one stripe only */
-		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
-		" AND stripe = (SELECT s.stripe FROM loyalty.allowance s"
-		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5 AND s.stripe = $6"
-		" AND s.day = $7 AND s.revision = $8 AND s.points_left OPERATOR(loyalty.>=) $9 AND s.operations_left >= $10)"
-		" FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
-	},
-	[PLAN_ALLOWANCE_TRY] = {
-		/* what is locked may have changed since it was found, and says so itself */
-		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
-		" AND stripe = ANY (ARRAY(SELECT s.stripe FROM loyalty.allowance s"
-		" WHERE s.merchant_id = $1 AND s.program_id = $2 AND s.scope = $3 AND s.subject_id = $4 AND s.adds = $5"
-		" AND s.stripe > 0 AND s.spread AND s.day = $7 AND s.revision = $8"
-		" AND s.points_left OPERATOR(loyalty.>=) $9 AND s.operations_left >= $10))"
-		" ORDER BY stripe < $6, stripe LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, POINTS, INT8OID}
-	},
-	[PLAN_ALLOWANCE_LOCK] = {
-		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
-		" AND (stripe = 0 OR spread) ORDER BY stripe FOR NO KEY UPDATE",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID}
-	},
-	[PLAN_ALLOWANCE_STRIPES] = {
-		"SELECT stripe FROM loyalty.allowance"
-		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5"
-		" AND stripe > 0 FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID}
+		"UPDATE loyalty.allowance SET points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - $9"
+		" WHERE " ALLOWANCE_SUBJECT
+		" AND day >= $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= $9",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCES_LOCK] = {
-		ALLOWANCE_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = ANY ($4) AND adds = $5"
-		" AND stripe = 0 ORDER BY subject_id FOR NO KEY UPDATE",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID}
+		"SELECT subject_id, day, revision, drawn_from, points_given, operations_given, points_left, operations_left"
+		" FROM loyalty.allowance WHERE " ALLOWANCE_KIND " AND scope = $4 AND subject_id = ANY ($5)"
+		" ORDER BY subject_id FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
+	},
+	[PLAN_ALLOWANCES_DRAWN] = {
+		"SELECT subject_id, points_left, operations_left FROM loyalty.allowance WHERE " ALLOWANCE_DRAWN
+		" ORDER BY subject_id FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
+	},
+	[PLAN_ALLOWANCES_GATHER] = {
+		"UPDATE loyalty.allowance SET points_given = points_given OPERATOR(loyalty.-) points_left, points_left = '0',"
+		" operations_given = operations_given - operations_left, operations_left = 0"
+		" WHERE " ALLOWANCE_DRAWN,
+		SPI_OK_UPDATE, {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
 	},
 	[PLAN_ALLOWANCES_CREATE] = {
-		"INSERT INTO loyalty.allowance (merchant_id, program_id, scope, subject_id, adds, stripe, day, revision)"
-		" SELECT $1, $2, $3, u.subject_id, $5, s.stripe, $6, 0"
-		" FROM unnest($4) u (subject_id), generate_series(0, $7) s (stripe) ORDER BY u.subject_id, s.stripe"
-		" ON CONFLICT (merchant_id, program_id, scope, subject_id, adds, stripe) DO NOTHING",
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, INT8ARRAYOID, BOOLOID, DATEOID, INT2OID}
-	},
-	[PLAN_ALLOWANCE_COUNT] = {
-		"UPDATE loyalty.allowance SET points_used = $7, operations_used = $8, points_left = $9, operations_left = $10"
-		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, POINTS, INT8OID, POINTS, INT8OID}
+		"INSERT INTO loyalty.allowance (merchant_id, program_id, adds, scope, subject_id)"
+		" SELECT $1, $2, $3, $4, u.subject_id FROM unnest($5) u (subject_id) ORDER BY u.subject_id"
+		" ON CONFLICT (merchant_id, program_id, adds, scope, subject_id) DO NOTHING",
+		SPI_OK_INSERT, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
 	},
 	[PLAN_ALLOWANCE_WRITE] = {
-		"UPDATE loyalty.allowance SET day = $7, revision = $8, spread = $9, points_used = $10, operations_used = $11,"
-		" points_left = $12, operations_left = $13"
-		" WHERE merchant_id = $1 AND program_id = $2 AND scope = $3 AND subject_id = $4 AND adds = $5 AND stripe = $6",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, INT8OID, BOOLOID, INT2OID, DATEOID, INT8OID, BOOLOID, POINTS, INT8OID,
+		"UPDATE loyalty.allowance SET day = $6, revision = $7, drawn_from = $8, points_given = $9, operations_given = $10,"
+		" points_left = $11, operations_left = $12"
+		" WHERE " ALLOWANCE_SUBJECT,
+		SPI_OK_UPDATE, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID, POINTS, INT8OID,
 			POINTS, INT8OID}
 	},
 	[PLAN_ALLOWANCES_WRITE] = {
-		"UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, spread = u.spread, points_used = u.points_used,"
-		" operations_used = u.operations_used, points_left = u.points_left, operations_left = u.operations_left"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) u (program_id, scope, subject_id, adds, stripe,"
-		" day, revision, spread, points_used, operations_used, points_left, operations_left)"
-		" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.scope = u.scope AND a.subject_id = u.subject_id"
-		" AND a.adds = u.adds AND a.stripe = u.stripe",
-		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT2ARRAYOID, DATEARRAYOID,
-			INT8ARRAYOID, BOOLARRAYOID, POINTSARRAY, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID}
+		"UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, drawn_from = u.drawn_from,"
+		" points_given = u.points_given, operations_given = u.operations_given,"
+		" points_left = u.points_left, operations_left = u.operations_left"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u (program_id, adds, scope, subject_id, day, revision,"
+		" drawn_from, points_given, operations_given, points_left, operations_left)"
+		" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.adds = u.adds AND a.scope = u.scope"
+		" AND a.subject_id = u.subject_id",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, INT8ARRAYOID, DATEARRAYOID, INT8ARRAYOID,
+			INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID}
 	},
 
 #include "plan_proof.h"

@@ -12,7 +12,6 @@ CREATE TABLE loyalty.posting_limit (
 	adds			boolean			NOT NULL,
 	max_points		loyalty.points	CHECK (max_points OPERATOR(loyalty.>=) '0'::loyalty.points),
 	max_operations	bigint			CHECK (max_operations >= 0),
-	revision		bigint			NOT NULL DEFAULT loyalty.new_id(),
 	set_at			timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, program_id, subject_id, scope, adds),
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
@@ -21,34 +20,33 @@ CREATE TABLE loyalty.posting_limit (
 COMMENT ON TABLE loyalty.posting_limit IS 'What may be posted in a day: the limits that loyalty.set_limit() has set.';
 COMMENT ON COLUMN loyalty.posting_limit.subject_id IS 'The staff, branch or member it is for; 0: each that has none of its own.';
 COMMENT ON COLUMN loyalty.posting_limit.adds IS 'Whether it limits what adds points, or what spends them.';
-COMMENT ON COLUMN loyalty.posting_limit.revision IS 'Another one each time the limit is set: tells what was counted for which.';
 REVOKE ALL ON loyalty.posting_limit FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.posting_limit TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.posting_limit', '');
 
 -- No foreign key and no CHECK, as on all tables that a posting writes.
 CREATE TABLE loyalty.allowance (
-	merchant_id		bigint			NOT NULL,
-	program_id		bigint			NOT NULL,
-	scope			text			COLLATE "C" NOT NULL,
-	subject_id		bigint			NOT NULL,
-	adds			boolean			NOT NULL,
-	stripe			smallint		NOT NULL,
-	day				date			NOT NULL,
-	revision		bigint			NOT NULL,
-	spread			boolean			NOT NULL DEFAULT false,
-	points_used		loyalty.points	NOT NULL DEFAULT '0',
-	operations_used	bigint			NOT NULL DEFAULT 0,
-	points_left		loyalty.points	NOT NULL DEFAULT '0',
-	operations_left	bigint			NOT NULL DEFAULT 0,
-	PRIMARY KEY (merchant_id, program_id, scope, subject_id, adds, stripe)
+	merchant_id			bigint			NOT NULL,
+	program_id			bigint			NOT NULL,
+	adds				boolean			NOT NULL,
+	scope				text			COLLATE "C" NOT NULL,
+	subject_id			bigint			NOT NULL,
+	day					date			NOT NULL DEFAULT '-infinity',
+	revision			bigint			NOT NULL DEFAULT 0,
+	drawn_from			bigint,
+	points_given		loyalty.points	NOT NULL DEFAULT '0',
+	operations_given	bigint			NOT NULL DEFAULT 0,
+	points_left			loyalty.points	NOT NULL DEFAULT '0',
+	operations_left		bigint			NOT NULL DEFAULT 0,
+	PRIMARY KEY (merchant_id, program_id, adds, scope, subject_id)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE loyalty.allowance IS 'What each subject of a limit has used of it in a day: counters that a posting locks after its account. Stripe 0, and for staff and branches 16 more, so that colleagues do not wait for each other.';
+CREATE INDEX allowance_drawn ON loyalty.allowance (merchant_id, program_id, drawn_from);
+COMMENT ON TABLE loyalty.allowance IS 'What each subject of a limit may still move in a day: counters that a posting locks after its account.';
 COMMENT ON COLUMN loyalty.allowance.day IS 'The local day of the program that the row counts for.';
-COMMENT ON COLUMN loyalty.allowance.revision IS 'The limit that left was computed from.';
-COMMENT ON COLUMN loyalty.allowance.spread IS 'Whether what is left lies in the stripes 1 to 16; if not, in stripe 0. The same in all rows of a subject.';
-COMMENT ON COLUMN loyalty.allowance.points_used IS 'To be summed over the stripes.';
-COMMENT ON COLUMN loyalty.allowance.points_left IS 'What may still be taken from this stripe.';
+COMMENT ON COLUMN loyalty.allowance.revision IS 'The program''s limits, of which the row was given its part.';
+COMMENT ON COLUMN loyalty.allowance.drawn_from IS 'The branch out of whose row what is left was drawn; NULL: none, it is all that the subject''s own limit leaves.';
+COMMENT ON COLUMN loyalty.allowance.points_given IS 'What the row was given that day: a cashier or member has used what is not left of it, a branch has handed it out.';
+COMMENT ON COLUMN loyalty.allowance.points_left IS 'What may still be moved, or handed out, without asking.';
 REVOKE ALL ON loyalty.allowance FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.allowance TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.allowance', '');
@@ -100,8 +98,7 @@ BEGIN
 		VALUES (set_limit.merchant_id, program, set_limit.scope, coalesce(set_limit.subject_id, 0), limits_adding,
 			set_limit.max_points, set_limit.max_operations)
 		ON CONFLICT (merchant_id, program_id, subject_id, scope, adds) DO UPDATE
-		SET max_points = excluded.max_points, max_operations = excluded.max_operations,
-			revision = excluded.revision, set_at = excluded.set_at;
+		SET max_points = excluded.max_points, max_operations = excluded.max_operations, set_at = excluded.set_at;
 		PERFORM loyalty.manage_accounts(set_limit.merchant_id, program);
 	END IF;
 	UPDATE loyalty.program p SET limits_revision = new_revision, has_limits = EXISTS (
@@ -121,6 +118,7 @@ FROM loyalty.posting_limit l JOIN loyalty.program p USING (merchant_id, program_
 ALTER VIEW loyalty.limits OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.limits IS 'The limits of the programs as loyalty.set_limit() has set them; subject_id is NULL in those for each of them.';
 
+-- What a branch has used is what it handed out, less what its cashiers still have of that.
 CREATE VIEW loyalty.allowances AS
 SELECT u.merchant_id, u.program_id, u.client_id, u.scope, CASE WHEN u.adds THEN 'add' ELSE 'spend' END AS direction, u.subject_id, u.day,
 	   u.points_used, u.operations_used,
@@ -129,10 +127,15 @@ SELECT u.merchant_id, u.program_id, u.client_id, u.scope, CASE WHEN u.adds THEN 
 	   CASE WHEN l.max_operations IS NOT NULL THEN greatest(l.max_operations - u.operations_used, 0) END AS operations_left
 FROM (
 	SELECT p.merchant_id, p.program_id, p.client_id, a.scope, a.adds, a.subject_id, a.day,
-		   loyalty.sum(a.points_used) AS points_used, sum(a.operations_used)::bigint AS operations_used
+		   a.points_given OPERATOR(loyalty.-) a.points_left OPERATOR(loyalty.-) coalesce(d.points, '0') AS points_used,
+		   a.operations_given - a.operations_left - coalesce(d.operations, 0) AS operations_used
 	FROM loyalty.allowance a JOIN loyalty.program p USING (merchant_id, program_id)
+	CROSS JOIN LATERAL (
+		SELECT loyalty.sum(c.points_left) AS points, sum(c.operations_left)::bigint AS operations FROM loyalty.allowance c
+		WHERE a.scope = 'branch' AND c.merchant_id = a.merchant_id AND c.program_id = a.program_id
+		  AND c.drawn_from = a.subject_id AND c.adds = a.adds AND c.day = a.day
+	) d
 	WHERE a.day >= (now() AT TIME ZONE p.time_zone)::date
-	GROUP BY p.merchant_id, p.program_id, p.client_id, a.scope, a.adds, a.subject_id, a.day
 ) u
 CROSS JOIN LATERAL (
 	SELECT x.max_points, x.max_operations FROM loyalty.posting_limit x

@@ -139,41 +139,73 @@ SELECT is(pg_temp.posts(:m, :a, 'accrue', '0', :cleo), 'limit_exceeded', 'no ope
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', '922337203685477.5807', 9223372036854775807) \g /dev/null
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '100', :cleo), 'done', 'the highest limit');
 
--- --- stripes -------------------------------------------------------------------------------
+-- --- what is handed out ----------------------------------------------------------------------
 
-SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 100000, 10000) \g /dev/null
-CREATE FUNCTION pg_temp.stripes(program bigint, subject bigint) RETURNS text LANGUAGE sql AS
-$$SELECT format('%s rows, %s spread, %s used in %s, %s left in %s, %s stripes taken from', count(*), count(*) FILTER (WHERE spread), loyalty.sum(points_used), sum(operations_used), loyalty.sum(points_left), sum(operations_left),
-	count(*) FILTER (WHERE stripe > 0 AND operations_used > 0)) FROM loyalty.allowance WHERE program_id = program AND scope = 'staff' AND adds AND subject_id = subject$$;
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'plenty is left');
-SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 11 used in 2, 99989 left in 9998, 0 stripes taken from', 'so it is spread');
-SELECT results_eq(format('SELECT operations_left, count(*) FROM loyalty.allowance WHERE program_id = %s AND scope = ''staff'' AND adds AND subject_id = %s GROUP BY 1 ORDER BY 1', :p, :beto),
-	'VALUES (0::bigint, 1::bigint), (624, 2), (625, 14)', 'evenly');
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'one more');
-SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 17 spread, 21 used in 3, 99979 left in 9997, 1 stripes taken from', 'is taken from one stripe');
-SELECT is(pg_temp.left_of(:p, 'staff', 'add', :beto), '99979/9997', 'the view sums up');
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '99970', :beto), 'done', 'more than any stripe has');
-SELECT is(pg_temp.stripes(:p, :beto), '17 rows, 0 spread, 99991 used in 4, 9 left in 9996, 0 stripes taken from', 'the little that is left is in one place');
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '9.0001', :beto), 'limit_exceeded', 'not more than that');
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '9', :beto), 'done', 'but all of it');
-SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 200000, NULL) \g /dev/null
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :beto), 'done', 'another limit');
-SELECT is((SELECT bool_and(spread) AND loyalty.sum(points_left)::text = '99999' AND loyalty.sum(points_used)::text = '100001' FROM loyalty.allowance WHERE program_id = :p AND scope = 'staff' AND adds AND subject_id = :beto), true, 'is spread again');
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '99999', :beto), 'done', 'the last point of many stripes');
-SELECT is(pg_temp.posts(:m, :a, 'deposit', '0.0001', :beto), 'limit_exceeded', 'was the last');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 100000, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '99990', :beto), 'done', 'nearly all that a cashier may');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '8.9999', :beto), 'done', 'and more');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '0.0002', :beto), 'limit_exceeded', 'not more than there is');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '0.0001', :beto), 'done', 'but all of it');
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
+
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 100000, 10000) \g /dev/null
+CREATE FUNCTION pg_temp.row_of(program bigint, subject bigint) RETURNS text LANGUAGE sql AS
+$$SELECT format('%s/%s', points_left, operations_left) FROM loyalty.allowance WHERE program_id = program AND adds AND subject_id = subject$$;
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'a branch has plenty');
+SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :beto), '93740.625/9375 6249.375/624', 'its cashier draws a sixteenth for later');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'what comes later');
+SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :beto), '93740.625/9375 6239.375/623', 'asks the branch no more');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '99980/9998', 'what was drawn is not used');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '6239.3751', :beto), 'done', 'more than was drawn');
+SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :beto), '93740.6249/9997 0/0', 'is given, and nothing for later, if that were little');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'a colleague');
+SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :ana), '87880.8984/9372 5858.7265/624', 'draws too');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '93739.625', :beto), 'limit_exceeded', 'more than there is is refused');
+SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :ana), '87880.8984/9372 5858.7265/624', 'and nothing changes');
+SELECT is(pg_temp.batch(:m, ARRAY[:a], '{deposit}', '{93739.625}', :beto), 'limit_exceeded', 'also where that is no exception');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '93739.6249/9996', 'what there is stays');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '93739.6249', :beto), 'done', 'all there is, as the colleague gives back what she has not used');
+SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :ana), '0/9995 0/0', 'so nothing is left');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '0.0001', :ana), 'limit_exceeded', 'for her');
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 200000, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'under another limit');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '99999/-', 'what was used counts');
+SELECT is(pg_temp.batch(:m, ARRAY[:a, :a, :b], '{deposit}', '{1,2,3}', :beto), 'done done done', 'a batch');
+SELECT is((SELECT loyalty.sum(points_left)::text || ' ' || sum(operations_left) FROM loyalty.allowance WHERE program_id = :p AND adds AND (subject_id = :centro OR drawn_from = :centro)),
+	'99993 ' || 9223372036854775807 - (SELECT operations_used FROM loyalty.allowances WHERE direction = 'add' AND subject_id = :centro), 'nothing is lost');
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '1000000', :ana), 'done', 'no limit');
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 200000, NULL) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '99993.0001', :beto), 'limit_exceeded', 'the limit again: as much is left');
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '99993', :beto), 'done', 'as before');
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
+
+-- A refusal by the second limit gives back what the first has given.
+SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 5000000, 1000) \g /dev/null
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 100, NULL) \g /dev/null
+SELECT loyalty.open_account(:m, :p) AS fresh \gset
+SELECT is(pg_temp.posts(:m, :fresh, 'deposit', '60', :cleo), 'done', 'within both');
+SELECT pg_temp.left_of(:p, 'staff', 'add', :cleo) AS cleo_left \gset
+SELECT is(pg_temp.batch(:m, ARRAY[:fresh], '{deposit}', '{41}', :cleo), 'limit_exceeded', 'too much for the member');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), :'cleo_left', 'is not counted for the cashier');
+SELECT is(pg_temp.left_of(:p, 'member', 'add', :fresh), '40/-', 'nor for the member');
+SELECT is((SELECT balance::text || ' ' || version FROM loyalty.account WHERE account_id = :fresh), '60 1', 'nor posted');
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
 
 -- --- batches ---------------------------------------------------------------------------------
 
+UPDATE loyalty.allowance SET day = day - 1;
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 100, 4) \g /dev/null
+SELECT is(pg_temp.posts(:m, :a, 'deposit', '3', :ana), 'done', 'on another day');
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a, :a, :b, :a], '{deposit}', '{60,50,40,0.5,-1,30}', :cleo), 'done limit_exceeded done limit_exceeded invalid_amount limit_exceeded', 'what is refused takes nothing');
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{accrue}', '{0,0,0}', :cleo), 'done done limit_exceeded', 'nor an operation');
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 1000, NULL) \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :cleo), 'limit_exceeded limit_exceeded limit_exceeded', 'what one limit refuses');
-SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), '900/-', 'another does not count');
+SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), '900/-', 'another does not count, but what the cashier has posted for her branch does');
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 5, NULL, :ana) \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :b, :a], '{deposit}', '{3,3,2}', :ana), 'limit_exceeded limit_exceeded done', 'what was deposited before counts');
-SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '98/3', 'and only what was posted, for the branch');
+SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '95/2', 'and only what was posted, for the branch');
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL, :ana) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 7, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null

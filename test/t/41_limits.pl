@@ -90,7 +90,7 @@ is_deeply all_together(staff => \@centro, amounts => [1], times => 50), {posted 
 is entries() - $before, 500, '500 entries';
 is counted(), '500 500 0', 'all are counted';
 
-# A limit so small that there are no stripes.
+# A limit so small that nothing is drawn for later.
 new_day();
 set_limit('branch', undef, 20);
 is_deeply all_together(staff => \@centro, amounts => [1], times => 5), {posted => 20, limit_exceeded => 60}, '80 postings of a branch that has 20';
@@ -142,22 +142,23 @@ set_limit('member', 100, undef);
 	is counted(), '100 200 0, 100 200 0', 'all are counted';
 }
 
-# While there is plenty, nobody waits for a colleague who has not committed.
+# While a branch has plenty, nobody waits for a colleague who has not committed;
+# only who draws from the branch waits for who has just drawn.
 new_day();
 set_limit('member');
 set_limit('branch', 100000, 100000);
 {
-	$stack->psql("SELECT loyalty.post($merchant, $accounts[199], 'deposit', 1, staff_id => $centro[0])");
+	$stack->psql("SELECT loyalty.post($merchant, $accounts[199], 'deposit', 1, staff_id => $_)") for @centro;
 	my @waited;
-	for my $i (0 .. 9)
+	for my $i (0 .. $#centro)
 	{
 		$sessions[$i]->query("SET lock_timeout = '2s'; BEGIN");
-		push @waited, $i if $sessions[$i]->query("SELECT version FROM loyalty.post($merchant, $accounts[$i], 'deposit', 1, staff_id => $centro[0])") !~ /^\d+$/;
+		push @waited, $i if $sessions[$i]->query("SELECT version FROM loyalty.post($merchant, $accounts[$i], 'deposit', 1, staff_id => $centro[$i])") !~ /^\d+$/;
 	}
-	is_deeply \@waited, [], 'ten open transactions of one branch: none waits for another';
-	$_->query('ROLLBACK') for @sessions[0 .. 4];
-	$_->query('COMMIT') for @sessions[5 .. 9];
-	is counted(), '6 6 99994 99994', 'what was rolled back is not counted';
+	is_deeply \@waited, [], 'open transactions of seven cashiers of a branch: none waits for another';
+	$_->query('ROLLBACK') for @sessions[0 .. 2];
+	$_->query('COMMIT') for @sessions[3 .. 6];
+	is counted(), '11 11 99989 99989', 'what was rolled back is not counted';
 }
 
 $_->close for @sessions;

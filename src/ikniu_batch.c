@@ -220,6 +220,7 @@ price_earning(SellerItem *item, SellerOperation operation, Points amount)
 	const char *currency = item_currency(item, operation);
 	Posting    *posting = &item->posting;
 
+	posting->program = program->terms;
 	if (currency == NULL)
 	{
 		posting->kind = ENTRY_DEPOSIT;
@@ -246,6 +247,7 @@ price_redemption(SellerItem *item, Points amount)
 	const char *currency = item->fields[CURRENCY];
 	Posting    *posting = &item->posting;
 
+	posting->program = program->terms;
 	posting->kind = ENTRY_REDEEM;
 	posting->amount = -amount;
 	posting->has_money = true;

@@ -18,9 +18,9 @@
  * timed out, points that are pending no more, is booked before anything else
  * touches an account.  So balances are exact although no job runs.
  *
- * A batch of one is by far the most common.  Its account is locked, checked
- * and written by one UPDATE, if it is not managed; if that finds the posting
- * impossible, the posting takes the general way, which knows why.
+ * A batch of one is by far the most common.  ledger_once.c locks, checks and
+ * writes its account by one UPDATE, if there is nothing else to it; if that finds
+ * the posting impossible, the posting takes the general way, which knows why.
  *
  * All memory is the caller's SPI context, gone with plan_end().
  */
@@ -79,30 +79,8 @@ entry_kind_parse(const char *name, EntryKind *kind)
 }
 
 /* ------------------------------------------------------------------------
- * One posting at once
+ * A batch
  * ------------------------------------------------------------------------ */
-
-/* Such as post_at_once() can do; for others it knows neither the columns nor the reason. */
-static bool
-is_plain(const Posting *posting)
-{
-	if (posting->available_at != 0 || posting->expires_at != 0 || posting->member_id != 0 ||
-		posting->amount == PG_INT64_MIN)
-		return false;
-	switch (posting->kind)
-	{
-		case ENTRY_ACCRUE:
-			return posting->amount >= 0;
-		case ENTRY_DEPOSIT:
-			return posting->amount > 0;
-		case ENTRY_REDEEM:
-			return posting->amount < 0;
-		case ENTRY_ADJUST:
-			return posting->amount != 0;
-		default:
-			return false;
-	}
-}
 
 /* What an entry has of the posting that it is of. */
 Entry
@@ -120,37 +98,6 @@ batch_entry(const Posting *posting, EntryKind kind)
 		.detail = posting->detail,
 	};
 }
-
-/* The bound is one of the balance before; apply_posting() has the same. */
-static bool
-post_at_once(int64 merchant_id, Posting *posting)
-{
-	Entry		entry = batch_entry(posting, posting->kind);
-	Points		amount = entry.amount = posting->amount;
-	Datum		values[] = {
-		Int64GetDatum(merchant_id),
-		Int64GetDatum(posting->account_id),
-		PointsGetDatum(amount),
-		TimestampTzGetDatum(GetCurrentTimestamp()),
-		PointsGetDatum(amount < 0 ? -amount : PG_INT64_MAX - amount),
-		PointerGetDatum(chain_content(merchant_id, &entry)),
-	};
-	bool		isnull;
-
-	if (plan_post(amount < 0 ? PLAN_ACCOUNT_TAKE : PLAN_ACCOUNT_ADD, values, NULL) == 0)
-		return false;
-	entry.version = posting->version = plan_int64(0, 0);
-	entry.balance = posting->balance = plan_int64(0, 1);
-	entry.posted_at = posting->posted_at = plan_int64(0, 2);
-	entry.hash = DatumGetByteaPCopy(plan_datum(0, 3, &isnull));
-	posting->error = ERR_NONE;
-	rows_insert_entry(merchant_id, &entry);
-	return true;
-}
-
-/* ------------------------------------------------------------------------
- * A batch
- * ------------------------------------------------------------------------ */
 
 Account *
 batch_account(const Batch *batch, int64 account_id)
@@ -511,7 +458,7 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 {
 	Batch		batch;
 
-	if (n == 0 || (n == 1 && !expect_managed && is_plain(&postings[0]) && post_at_once(merchant_id, &postings[0])))
+	if (n == 0 || (n == 1 && (postings->program != NULL || !expect_managed) && post_at_once(merchant_id, postings)))
 		return;
 	batch_start(&batch, merchant_id, postings, n);
 	apply_expected(&batch, postings, n);

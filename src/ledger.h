@@ -10,6 +10,7 @@
 #include "errors.h"
 #include "lots.h"
 #include "points.h"
+#include "terms.h"
 
 /* Stored in loyalty.entry.kind: numbers stay what they are. */
 typedef enum EntryKind
@@ -46,6 +47,7 @@ typedef struct Posting
 	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
 	text	   *reference;		/* NULL: none */
 	text	   *detail;			/* JSON, NULL: none */
+	const ProgramTerms *program;	/* if the caller has just read it and its accounts are managed; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */
 	int64		version;

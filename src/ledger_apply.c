@@ -40,13 +40,13 @@ set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, 
  * ------------------------------------------------------------------------ */
 
 /* What is given back, or was set aside before, is not limited. */
-static bool
-is_limited(const Posting *posting, const Account *account, Movement *movement)
+bool
+posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 {
-	movement->program_id = account->program_id;
+	movement->program_id = program_id;
 	movement->program = NULL;
 	movement->staff_id = posting->staff_id;
-	movement->member_id = posting->member_id != 0 ? posting->member_id : account->account_id;
+	movement->member_id = posting->member_id != 0 ? posting->member_id : posting->account_id;
 	switch (posting->kind)
 	{
 		case ENTRY_ACCRUE:
@@ -73,7 +73,8 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		const Account *account = batch_account(batch, postings[i].account_id);
 		Movement	movement;
 
-		if (account->stored_version < 0 || !account->managed || !is_limited(&postings[i], account, &movement))
+		if (account->stored_version < 0 || !account->managed || 
+			!posting_moves(&postings[i], account->program_id, &movement))
 			continue;
 		movement.program = batch_terms(batch, account, batch->now)->program;
 		if (!movement.program->has_limits)
@@ -90,7 +91,7 @@ within_limits(Batch *batch, const Posting *posting, const Account *account, Poin
 {
 	Movement	movement;
 
-	return batch->limits == NULL || !is_limited(posting, account, &movement) ||
+	return batch->limits == NULL || !posting_moves(posting, account->program_id, &movement) ||
 		limits_take(batch->limits, &movement, points);
 }
 

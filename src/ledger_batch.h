@@ -37,9 +37,11 @@ extern Aside *batch_aside(const Batch *batch, int64 account_id, int64 version);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
 extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at);
 
+extern bool post_at_once(int64 merchant_id, Posting *posting);
 extern void settle_accounts(Batch *batch);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);
 extern void settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned);
+extern bool posting_moves(const Posting *posting, int64 program_id, Movement *movement);
 extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
 extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);

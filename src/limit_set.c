@@ -12,16 +12,12 @@
 
 #include "catalog/pg_type.h"
 #include "columns.h"
+#include "known.h"
 #include "limit_set.h"
 #include "plan.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
 
-/* So many programs a session knows the limits of; with one more it forgets all. */
-#define MAX_KNOWN_SETS 64
-
-/* And so many limits of each. */
+/* So many limits of a program a session remembers. */
 #define MAX_KEPT_RULES 1000
 
 static const char *const scope_names[SCOPES] = {"staff", "branch", "member"};
@@ -101,42 +97,14 @@ limit_set_read(int64 merchant_id, int64 program_id, Datum *subjects, int n)
 
 typedef struct KnownSet
 {
-	int64		program_id;		/* the hash key */
+	int64		program_id;
 	int64		merchant_id;
 	int64		revision;
 	bool		is_read;
 	LimitSet	set;
 } KnownSet;
 
-static HTAB *known_sets = NULL;
-static MemoryContext known_context = NULL;
-
-static KnownSet *
-known_set(int64 program_id)
-{
-	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(KnownSet)};
-	KnownSet   *known = known_sets == NULL ? NULL : hash_search(known_sets, &program_id, HASH_FIND, NULL);
-
-	if (known != NULL)
-		return known;
-	if (known_sets != NULL && hash_get_num_entries(known_sets) >= MAX_KNOWN_SETS)
-	{
-		known_sets = NULL;
-		MemoryContextDelete(known_context);
-		known_context = NULL;
-	}
-	if (known_context == NULL)
-		known_context = AllocSetContextCreate(CacheMemoryContext, "limits", ALLOCSET_DEFAULT_SIZES);
-	if (known_sets == NULL)
-	{
-		control.hcxt = known_context;
-		known_sets = hash_create("limits", MAX_KNOWN_SETS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	known = hash_search(known_sets, &program_id, HASH_ENTER, NULL);
-	memset(known, 0, sizeof(KnownSet));
-	known->program_id = program_id;
-	return known;
-}
+static Known known_sets = {.name = "limits",.entry_size = sizeof(KnownSet)};
 
 /* The limits of a program, until the next call; none if they are too many. */
 const LimitSet *
@@ -147,7 +115,7 @@ limit_set_of(const ProgramTerms *program)
 		Int64GetDatum(program->program_id),
 		Int64GetDatum(MAX_KEPT_RULES + 1),
 	};
-	KnownSet   *known = known_set(program->program_id);
+	KnownSet   *known = known_entry(&known_sets, program->program_id);
 	uint64		found;
 	bool		is_whole;
 
@@ -159,7 +127,7 @@ limit_set_of(const ProgramTerms *program)
 	known->set.rules = NULL;
 	found = plan_write(PLAN_LIMITS_ALL, values, NULL);
 	is_whole = found <= MAX_KEPT_RULES;
-	known->set = read_rules(is_whole ? found : 0, known_context);
+	known->set = read_rules(is_whole ? found : 0, known_sets.context);
 	known->set.is_whole = is_whole;
 	known->merchant_id = program->merchant_id;
 	known->revision = program->limits_revision;

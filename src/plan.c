@@ -202,6 +202,24 @@ plan_bool(uint64 row, int column)
 	return !isnull && DatumGetBool(value);
 }
 
+/* xmin and ctid, in this order. */
+RowVersion
+plan_version(uint64 row, int column)
+{
+	bool		isnull;
+
+	return (RowVersion) {
+		.xmin = DatumGetTransactionId(plan_datum(row, column, &isnull)),
+		.tid = *(ItemPointer) DatumGetPointer(plan_datum(row, column + 1, &isnull)),
+	};
+}
+
+bool
+plan_version_equal(const RowVersion *left, const RowVersion *right)
+{
+	return left->xmin == right->xmin && ItemPointerEquals(&((RowVersion *) left)->tid, &((RowVersion *) right)->tid);
+}
+
 /* A palloc'd copy of a text, NULL for NULL. */
 char *
 plan_text(uint64 row, int column)

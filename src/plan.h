@@ -14,6 +14,7 @@
 #define LOYALTY_PLAN_H
 
 #include "postgres.h"
+#include "storage/itemptr.h"
 #include "utils/portal.h"
 
 typedef enum PlanId
@@ -27,6 +28,9 @@ typedef enum PlanId
 	/* the ledger */
 	PLAN_ACCOUNT_ADD,
 	PLAN_ACCOUNT_TAKE,
+	PLAN_ACCOUNT_ADD_MANAGED,
+	PLAN_ACCOUNT_TAKE_MANAGED,
+	PLAN_ACCOUNT_RESTORE,
 	PLAN_ACCOUNT_LOCK,
 	PLAN_ACCOUNTS_LOCK,
 	PLAN_ACCOUNT_READ,
@@ -53,6 +57,7 @@ typedef enum PlanId
 	PLAN_LAPSES_FIND,
 	PLAN_LAPSE_WRITE,
 	PLAN_LAPSES_WRITE,
+	PLAN_PROGRAM_VERSION,
 	PLAN_PROGRAM_TERMS,
 	/* limits */
 	PLAN_LIMITS_ALL,
@@ -165,6 +170,13 @@ typedef enum PlanId
 	PLAN_COUNT
 } PlanId;
 
+/* Of a row: who wrote it and where it is, which no later version has in common with it. */
+typedef struct RowVersion
+{
+	TransactionId xmin;
+	ItemPointerData tid;
+} RowVersion;
+
 extern void plan_begin(void);
 extern void plan_end(void);
 extern uint64 plan_read(PlanId id, Datum *values, const char *nulls);
@@ -182,6 +194,8 @@ extern Datum plan_datum(uint64 row, int column, bool *isnull);
 extern int64 plan_int64(uint64 row, int column);
 extern int64 plan_int64_or(uint64 row, int column, int64 otherwise);
 extern bool plan_bool(uint64 row, int column);
+extern RowVersion plan_version(uint64 row, int column);
+extern bool plan_version_equal(const RowVersion *left, const RowVersion *right);
 extern char *plan_text(uint64 row, int column);
 
 #endif

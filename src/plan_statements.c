@@ -16,7 +16,7 @@
 #define PROGRAM_COLUMNS \
 	"SELECT program_id, accumulation_points, accumulation_money, decimals::bigint, rounding, requires_ticket," \
 	" requires_birth_date, $3 = ANY (messages), name, channel, redemption_points, redemption_money, currency_iso," \
-	" currency_change, currency_active, unit_base, active AND unit_active, earn_on_points"
+	" currency_change, currency_active, unit_base, active AND unit_active, earn_on_points, managed, xmin, ctid"
 
 /* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
 #define ACCOUNT_COLUMNS \
@@ -24,8 +24,13 @@
 	" moved_to IS NOT NULL"
 #define ACCOUNT_POST \
 	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1," \
-	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)" \
+	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)"
+#define ACCOUNT_PLAIN \
 	" WHERE merchant_id = $1 AND account_id = $2 AND earned IS NULL"
+/* managed, but with nothing that a posting could touch besides the balance */
+#define ACCOUNT_SIMPLE \
+	" WHERE merchant_id = $1 AND account_id = $2 AND program_id = $7 AND version > 0 AND earned IS NOT NULL" \
+	" AND due_at IS NULL AND lots IS NULL AND qualifying IS NULL AND moved_to IS NULL"
 #define ACCOUNT_POSTED " RETURNING version, balance, posted_at, hash"
 #define ENTRY_COLUMNS \
 	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
@@ -91,12 +96,29 @@ const Statement plan_statements[PLAN_COUNT] = {
 
 	/* each function in a statement costs it a look at its privileges: so one bound, and one function for the hash */
 	[PLAN_ACCOUNT_ADD] = {
-		ACCOUNT_POST " AND balance OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
+		ACCOUNT_POST ACCOUNT_PLAIN " AND balance OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
 		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID}
 	},
 	[PLAN_ACCOUNT_TAKE] = {
-		ACCOUNT_POST " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
+		ACCOUNT_POST ACCOUNT_PLAIN " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
 		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID}
+	},
+	[PLAN_ACCOUNT_ADD_MANAGED] = {
+		ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $8" ACCOUNT_SIMPLE
+		" AND greatest(balance, earned, expired, held, pending) OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, INT8OID, POINTS}
+	},
+	[PLAN_ACCOUNT_TAKE_MANAGED] = {
+		ACCOUNT_POST ACCOUNT_SIMPLE " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, INT8OID}
+	},
+	/* its newest entry says what an account was before an UPDATE that has no entry yet */
+	[PLAN_ACCOUNT_RESTORE] = {
+		"UPDATE loyalty.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
+		" version = version - 1, (posted_at, hash) = (SELECT e.posted_at, e.hash FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = $2 AND e.version = a.version - 1)"
+		" WHERE merchant_id = $1 AND account_id = $2",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, POINTS}
 	},
 	[PLAN_ACCOUNT_LOCK] = {
 		"SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",
@@ -263,10 +285,14 @@ const Statement plan_statements[PLAN_COUNT] = {
 		LAPSE_ADD,
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, POINTSARRAY}
 	},
+	[PLAN_PROGRAM_VERSION] = {
+		"SELECT xmin, ctid FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
 		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at,"
-		" limits_revision, decimals, rounding, rank_grace_days"
+		" limits_revision, decimals, rounding, rank_grace_days, xmin, ctid"
 		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},

@@ -16,6 +16,8 @@ find(PlanId plan, int64 merchant_id, Datum key, const char *message_kind, Progra
 		key,
 		CStringGetTextDatum(message_kind),
 	};
+	RowVersion	version;
+	bool		managed;
 
 	if (plan_read(plan, values, NULL) == 0)
 		return false;
@@ -38,6 +40,9 @@ find(PlanId plan, int64 merchant_id, Datum key, const char *message_kind, Progra
 	program->unit_base = plan_bool(0, 15);
 	program->active = plan_bool(0, 16);
 	program->earn_on_points = plan_bool(0, 17);
+	managed = plan_bool(0, 18);
+	version = plan_version(0, 19);
+	program->terms = managed ? terms_of_version(merchant_id, program->program_id, &version) : NULL;
 	return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "points.h"
+#include "terms.h"
 
 typedef struct Program
 {
@@ -28,6 +29,7 @@ typedef struct Program
 	bool		earn_on_points; /* what is paid with points earns too */
 	bool		unit_base;		/* points may be deposited as such */
 	bool		active;
+	const ProgramTerms *terms;	/* NULL: its accounts are not managed */
 } Program;
 
 extern bool wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet);

@@ -9,10 +9,12 @@
  */
 #include "postgres.h"
 
+#include "known.h"
 #include "plan.h"
 #include "terms.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* ------------------------------------------------------------------------
@@ -110,38 +112,118 @@ shortfall_parse(const char *name)
 	return SHORTFALL_REFUSE;
 }
 
+/* What PLAN_PROGRAM_TERMS has found. */
+static ProgramTerms
+read_terms(int64 merchant_id, int64 program_id)
+{
+	ProgramTerms program = {.merchant_id = merchant_id,.program_id = program_id};
+	bool		isnull;
+
+	program.time_zone = plan_text(0, 0);
+	program.expiry = plan_text(0, 1);
+	program.duration_value = DatumGetInt32(plan_datum(0, 2, &isnull));
+	program.duration_unit = plan_text(0, 3);
+	program.expiry_date = DatumGetDateADT(plan_datum(0, 4, &isnull));
+	program.pending_days = DatumGetInt32(plan_datum(0, 5, &isnull));
+	program.reinstatement_days = DatumGetInt32(plan_datum(0, 6, &isnull));
+	program.rank_window_value = DatumGetInt32(plan_datum(0, 7, &isnull));
+	program.rank_window_unit = plan_text(0, 8);
+	program.shortfall = shortfall_parse(plan_text(0, 9));
+	program.has_limits = plan_bool(0, 10);
+	program.range_group = plan_text(0, 11);
+	program.rules = DatumGetInt32(plan_datum(0, 12, &isnull));
+	program.rules_published_at = DatumGetTimestampTz(plan_datum(0, 13, &isnull));
+	program.limits_revision = plan_int64(0, 14);
+	program.decimals = DatumGetInt16(plan_datum(0, 15, &isnull));
+	if (!rounding_parse(plan_text(0, 16), &program.rounding))
+		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program_id);
+	program.rank_grace_days = DatumGetInt32(plan_datum(0, 17, &isnull));
+	return program;
+}
+
+/* A copy in the current memory context, to whose ranks whoever needs them adds. */
+static ProgramTerms *
+copy_terms(const ProgramTerms *program)
+{
+	ProgramTerms *copy = palloc(sizeof(ProgramTerms));
+
+	*copy = *program;
+	copy->time_zone = pstrdup(program->time_zone);
+	copy->expiry = pstrdup(program->expiry);
+	copy->duration_unit = pstrdup(program->duration_unit);
+	copy->rank_window_unit = pstrdup(program->rank_window_unit);
+	copy->range_group = pstrdup(program->range_group);
+	copy->ranks = palloc0(sizeof(Ranks));
+	return copy;
+}
+
+/*
+ * A session remembers the terms of a program, and of which version of its row
+ * they are: PL/pgSQL knows in the same way whether a function is still the one
+ * that it has compiled.
+ */
+typedef struct KnownTerms
+{
+	int64		program_id;
+	RowVersion	version;
+	MemoryContext context;		/* of the terms, NULL: there are none yet */
+	const ProgramTerms *terms;
+} KnownTerms;
+
+static Known known_terms = {.name = "terms",.entry_size = sizeof(KnownTerms)};
+
+static void
+remember(KnownTerms *known, const RowVersion *version, const ProgramTerms *terms)
+{
+	MemoryContext caller;
+
+	known->terms = NULL;
+	if (known->context == NULL)
+		known->context = AllocSetContextCreate(known_terms.context, "terms of a program", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(known->context);
+	caller = MemoryContextSwitchTo(known->context);
+	known->terms = copy_terms(terms);
+	known->version = *version;
+	MemoryContextSwitchTo(caller);
+}
+
+/* The terms of a program, of which the caller has just seen this version. */
+const ProgramTerms *
+terms_of_version(int64 merchant_id, int64 program_id, const RowVersion *version)
+{
+	KnownTerms *known = known_entry(&known_terms, program_id);
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
+	ProgramTerms terms;
+	RowVersion	newest;
+
+	if (known->terms != NULL && known->terms->merchant_id == merchant_id && plan_version_equal(&known->version, version))
+		return copy_terms(known->terms);
+	if (plan_write(PLAN_PROGRAM_TERMS, values, NULL) == 0)
+		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
+	terms = read_terms(merchant_id, program_id);
+	newest = plan_version(0, 18);
+	remember(known, &newest, &terms);
+	return copy_terms(known->terms);
+}
+
 static const ProgramTerms *
 read_program(int64 merchant_id, int64 program_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
-	ProgramTerms *program = palloc(sizeof(ProgramTerms));
-	bool		isnull;
+	RowVersion	version;
 
-	if (plan_write(PLAN_PROGRAM_TERMS, values, NULL) == 0)
+	if (plan_write(PLAN_PROGRAM_VERSION, values, NULL) == 0)
 		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
-	program->merchant_id = merchant_id;
-	program->program_id = program_id;
-	program->time_zone = plan_text(0, 0);
-	program->expiry = plan_text(0, 1);
-	program->duration_value = DatumGetInt32(plan_datum(0, 2, &isnull));
-	program->duration_unit = plan_text(0, 3);
-	program->expiry_date = DatumGetDateADT(plan_datum(0, 4, &isnull));
-	program->pending_days = DatumGetInt32(plan_datum(0, 5, &isnull));
-	program->reinstatement_days = DatumGetInt32(plan_datum(0, 6, &isnull));
-	program->rank_window_value = DatumGetInt32(plan_datum(0, 7, &isnull));
-	program->rank_window_unit = plan_text(0, 8);
-	program->shortfall = shortfall_parse(plan_text(0, 9));
-	program->has_limits = plan_bool(0, 10);
-	program->range_group = plan_text(0, 11);
-	program->rules = DatumGetInt32(plan_datum(0, 12, &isnull));
-	program->rules_published_at = DatumGetTimestampTz(plan_datum(0, 13, &isnull));
-	program->limits_revision = plan_int64(0, 14);
-	program->decimals = DatumGetInt16(plan_datum(0, 15, &isnull));
-	if (!rounding_parse(plan_text(0, 16), &program->rounding))
-		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program_id);
-	program->rank_grace_days = DatumGetInt32(plan_datum(0, 17, &isnull));
-	program->ranks = palloc0(sizeof(Ranks));
-	return program;
+	version = plan_version(0, 0);
+	return terms_of_version(merchant_id, program_id, &version);
+}
+
+/* Points that are added are there at once and for ever, and nothing else follows from them. */
+bool
+terms_are_simple(const ProgramTerms *program)
+{
+	return strcmp(program->expiry, "rolling") == 0 && program->duration_value == 0 && program->pending_days == 0 &&
+		program->rank_window_value == 0 && program->range_group[0] == '\0' && program->rules == 0;
 }
 
 const Terms *

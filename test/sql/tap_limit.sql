@@ -354,5 +354,50 @@ SELECT results_eq(format($$SELECT i.status, i.description, i."totalPoints"::text
 	{"programId": "%2$s", "memberId": "CM1", "amount": 40, "comments": "x"}]')) i (status text, description text, "totalPoints" loyalty.points)$$, :m, :'client'),
 	$$VALUES ('success', '', '60'), ('error', 'Se excede un límite del programa', '0'), ('success', '', '100')$$, 'the seller API refuses the item');
 
+-- One at a time, which takes another way; what is refused is as if it had not been.
+SELECT loyalty.member_create(:m, :'client', 'eva@example.com', 'Eva', 'Ruiz', client_id => 'CM2') \g /dev/null
+CREATE FUNCTION pg_temp.seller(operation text, merchant bigint, client text, amount numeric) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	answer json;
+BEGIN
+	EXECUTE format('SELECT loyalty.%I($1, $2)', operation) INTO answer USING merchant, json_build_array(json_build_object(
+		'programId', client, 'memberId', 'CM2', 'amount', amount, 'amountCurrency', amount, 'comments', 'x', 'clientId', 'x'));
+	RETURN concat_ws(' ', answer->0->>'status', nullif(answer->0->>'description', ''), answer->0->>'totalPoints');
+END
+$$;
+CREATE FUNCTION pg_temp.account_of(client text) RETURNS loyalty.account LANGUAGE sql AS $$SELECT a FROM loyalty.account a JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id = client$$;
+SELECT is(pg_temp.seller('deposit', :m, :'client', amount), expected, format('a deposit of %s: %s', amount, expected))
+FROM (VALUES (1, 50, 'success 50'), (2, 20, 'success 70')) v (n, amount, expected) ORDER BY n;
+SELECT pg_temp.account_of('CM2')::text AS account \gset
+SELECT is(pg_temp.seller('deposit', :m, :'client', 31), 'error Se excede un límite del programa 0', 'a deposit of more than is left');
+SELECT is(pg_temp.account_of('CM2')::text, :'account', 'leaves the account as it was');
+SELECT is(pg_temp.left_of((SELECT program_id FROM loyalty.program WHERE client_id = :'client'), 'member', 'add', (pg_temp.account_of('CM2')).account_id), '30/-', 'and the limit');
+SELECT is(pg_temp.seller('deposit', :m, :'client', 30), 'success 100', 'a deposit of all that is left');
+SELECT is((SELECT earned::text || ' ' || version FROM pg_temp.account_of('CM2')), '100 3', 'is earned');
+SELECT is((SELECT count(*) || ' ' || min(version) || ' ' || max(version) FROM loyalty.entry WHERE account_id = (pg_temp.account_of('CM2')).account_id), '3 1 3', 'three entries');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+-- So does the wallet's: cashier, branch and member.
+SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \gset
+SELECT loyalty.set_limit(:m, p.client_id, v.scope, 'spend', v.points::loyalty.points, NULL) FROM loyalty.program p, (VALUES ('staff', '70'), ('branch', '100'), ('member', '50')) v (scope, points) WHERE p.wallet_key = :'w' \g /dev/null
+SELECT loyalty.wallet_contact_add(:m, :'w', phone, 'Eva', :ana) FROM unnest('{4771230001,4771230002,4771230003}'::text[]) phone \g /dev/null
+CREATE FUNCTION pg_temp.sells(merchant bigint, wallet text, phone text, kind integer, amount text, staff bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	code text;
+BEGIN
+	RETURN loyalty.wallet_sale(merchant, wallet, phone, kind, amount::numeric, amount::numeric, staff, 'T');
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = PG_EXCEPTION_DETAIL;
+	RETURN code;
+END
+$$;
+SELECT is(pg_temp.sells(:m, :'w', phone, kind, amount, staff), expected, format('%s of %s to %s: %s', CASE kind WHEN 0 THEN 'a sale' ELSE 'a redemption' END, amount, phone, expected))
+FROM (VALUES (1, '4771230001', 0, '1000', :ana, '100'), (2, '4771230002', 0, '1000', :ana, '100'), (3, '4771230003', 0, '1000', :cleo, '100'),
+	(4, '4771230001', 1, '51', :ana, 'limit_exceeded'), (5, '4771230001', 1, '40', :ana, '60'), (6, '4771230001', 1, '11', :beto, 'limit_exceeded'),
+	(7, '4771230002', 1, '31', :ana, 'limit_exceeded'), (8, '4771230002', 1, '30', :ana, '70'), (9, '4771230003', 1, '31', :beto, 'limit_exceeded'),
+	(10, '4771230003', 1, '30', :beto, '70'), (11, '4771230003', 1, '21', :cleo, 'limit_exceeded'), (12, '4771230003', 1, '20', :cleo, '50'), (13, '4771230001', 0, '10', :beto, '61'))
+	v (n, phone, kind, amount, staff, expected) ORDER BY n;
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
 SELECT * FROM finish();
 ROLLBACK;

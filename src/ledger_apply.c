@@ -73,7 +73,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		const Account *account = batch_account(batch, postings[i].account_id);
 		Movement	movement;
 
-		if (account->stored_version < 0 || !account->managed || 
+		if (account->stored_version < 0 || !account->managed ||
 			!posting_moves(&postings[i], account->program_id, &movement))
 			continue;
 		movement.program = batch_terms(batch, account, batch->now)->program;

@@ -146,7 +146,7 @@ typedef enum PlanId
 	PLAN_BRANCH_INSERT,
 	/* quotas and messages */
 	PLAN_QUOTA_READ,
-	PLAN_QUOTA_OWN,
+	PLAN_QUOTA_TAKE,
 	PLAN_QUOTA_ANY,
 	PLAN_QUOTA_ALL,
 	PLAN_QUOTA_SET,

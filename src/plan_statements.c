@@ -714,10 +714,11 @@ const Statement plan_statements[PLAN_COUNT] = {
 		"SELECT remaining FROM loyalty.quota WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
 		SPI_OK_SELECT, {INT8OID, TEXTOID, INT2OID}
 	},
-	[PLAN_QUOTA_OWN] = {
-		"SELECT stripe, remaining FROM loyalty.quota"
-		" WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND remaining > 0 FOR NO KEY UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, {INT8OID, TEXTOID, INT2OID}
+	[PLAN_QUOTA_TAKE] = {
+		"UPDATE loyalty.quota SET remaining = remaining - 1"
+		" WHERE merchant_id = $1 AND resource = $2 AND stripe = (SELECT q.stripe FROM loyalty.quota q"
+		" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > 0 FOR NO KEY UPDATE SKIP LOCKED)",
+		SPI_OK_UPDATE, {INT8OID, TEXTOID, INT2OID}
 	},
 	[PLAN_QUOTA_ANY] = {
 		"SELECT stripe, remaining FROM loyalty.quota"

@@ -10,8 +10,8 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "plan.h"
 #include "quota.h"
 #include "utils/builtins.h"
@@ -38,6 +38,20 @@ take_from_result(uint64 rows, Datum *values)
 	return false;
 }
 
+static bool
+take_any(Datum *values)
+{
+	uint64		rows = plan_write(PLAN_QUOTA_ANY, values, NULL);
+
+	return take_from_result(rows, values) || take_from_result(plan_write(PLAN_QUOTA_ALL, values, NULL), values);
+}
+
+/*
+ * Whether the newest quota that the session asked for was one: then the next
+ * one probably is too, and need not be looked for before it is taken from.
+ */
+static bool expect_quota = false;
+
 /* True also where there is no limit: then there are no stripes. */
 bool
 quota_take(int64 merchant_id, const char *resource)
@@ -45,17 +59,13 @@ quota_take(int64 merchant_id, const char *resource)
 	Datum		values[4] = {
 		Int64GetDatum(merchant_id),
 		CStringGetTextDatum(resource),
-		Int16GetDatum(MyProcPid % QUOTA_STRIPES),
+		Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
 	};
-	uint64		rows;
 
-	if (plan_read(PLAN_QUOTA_READ, values, NULL) == 0)
+	if (expect_quota && plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0)
 		return true;
-	if (take_from_result(plan_write(PLAN_QUOTA_OWN, values, NULL), values) ||
-		take_from_result(plan_write(PLAN_QUOTA_ANY, values, NULL), values))
-		return true;
-	rows = plan_write(PLAN_QUOTA_ALL, values, NULL);
-	return rows == 0 || take_from_result(rows, values);
+	expect_quota = plan_read(PLAN_QUOTA_READ, values, NULL) > 0;
+	return !expect_quota || plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0 || take_any(values);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_quota_stripes);

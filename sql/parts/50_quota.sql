@@ -5,11 +5,12 @@
 -- part and cannot go below zero, so the whole is never oversold; when the
 -- stripes in reach are empty, the last taker locks all of them and looks again.
 
+-- No foreign key and no CHECK, as on all tables that a posting writes.
 CREATE TABLE loyalty.quota (
-	merchant_id	bigint		NOT NULL REFERENCES loyalty.merchant,
-	resource	text		NOT NULL CHECK (resource IN ('customers', 'redemptions', 'messages')),
+	merchant_id	bigint		NOT NULL,
+	resource	text		COLLATE "C" NOT NULL,
 	stripe		smallint	NOT NULL,
-	remaining	bigint		NOT NULL CHECK (remaining >= 0),
+	remaining	bigint		NOT NULL,
 	PRIMARY KEY (merchant_id, resource, stripe)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE loyalty.quota IS 'Striped counters of what is left. A merchant without rows for a resource has no limit on it.';

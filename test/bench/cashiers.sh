@@ -38,6 +38,17 @@ make_script() {
 	END
 }
 
+# Other merchants' rows: in tables of a few pages every look-up reads them all.
+sql <<-END >/dev/null
+	SELECT loyalty.create_merchant('other ' || i) FROM generate_series(1, 500) i;
+	SELECT loyalty.set_quota(merchant_id, kind, 1000) FROM loyalty.merchant, unnest('{redemptions,messages}'::text[]) kind WHERE name LIKE 'other %';
+	INSERT INTO loyalty.branch (merchant_id, name) SELECT merchant_id, 'Centro' FROM loyalty.merchant WHERE name LIKE 'other %';
+	INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
+	SELECT merchant_id, i, branch_id, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, 'SCRAM-SHA-256\$none' FROM loyalty.branch, generate_series(101, 116) i WHERE name = 'Centro';
+	INSERT INTO loyalty.allowance (merchant_id, program_id, adds, scope, subject_id)
+	SELECT merchant_id, 1, adds, 'staff', staff_id FROM loyalty.staff, unnest('{true,false}'::boolean[]) adds;
+END
+
 for name in without quotas limits; do
 	merchant=$(make_merchant "$name")
 	make_script "$name" "$merchant"

@@ -12,6 +12,7 @@ typedef struct Account
 	int64		account_id;
 	int64		program_id;
 	int64		stored_version; /* -1: there is no such account */
+	ItemPointerData tid;			/* where the locked row is */
 	int64		version;
 	Points		balance;
 	TimestampTz posted_at;

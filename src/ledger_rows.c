@@ -76,6 +76,7 @@ read_account(uint64 row, Account *account)
 	account->program_id = plan_int64(row, 4);
 	account->hash = DatumGetByteaPCopy(plan_datum(row, 5, &isnull));
 	account->may_owe = account->balance < 0;
+	account->tid = *(ItemPointer) DatumGetPointer(plan_datum(row, 14, &isnull));
 	(void) plan_datum(row, 6, &isnull);
 	account->managed = !isnull;
 	if (!account->managed)
@@ -289,7 +290,7 @@ static void
 account_row(const Account *account, Datum *values, bool *nulls)
 {
 	memset(nulls, 0, MANAGED_COLUMNS * sizeof(bool));
-	values[0] = Int64GetDatum(account->account_id);
+	values[0] = PointerGetDatum(&account->tid);
 	values[1] = PointsGetDatum(account->balance);
 	values[2] = Int64GetDatum(account->version);
 	values[3] = TimestampTzGetDatum(account->posted_at);
@@ -314,7 +315,7 @@ static void
 write_accounts(int64 merchant_id, const Account *accounts, int n, bool managed)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[MANAGED_COLUMNS] = {INT8OID, points, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+	Oid			types[MANAGED_COLUMNS] = {TIDOID, points, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
 		points, points, points, points, TIMESTAMPTZOID, plan_lots_oid(), plan_lots_oid()};
 	Column		columns[MANAGED_COLUMNS];
 	int			ncolumns = managed ? MANAGED_COLUMNS : PLAIN_COLUMNS;

@@ -21,7 +21,7 @@
 /* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
 #define ACCOUNT_COLUMNS \
 	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
-	" moved_to IS NOT NULL"
+	" moved_to IS NOT NULL, ctid"
 #define ACCOUNT_POST \
 	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1," \
 	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)"
@@ -139,32 +139,32 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ACCOUNT_UPDATE] = {
 		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5, hash = $6"
-		" WHERE merchant_id = $1 AND account_id = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
+		" WHERE merchant_id = $1 AND ctid = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
 	},
 	[PLAN_ACCOUNTS_UPDATE] = {
 		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = coalesce(u.posted_at, ($5)[1]), hash = u.hash"
-		" FROM unnest($2, $3, $4, $5, $6, $7) u (account_id, balance, version, posted_at, hash, may_owe)"
-		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
-		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
+		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7)) u (ctid, balance, version, posted_at, hash, may_owe)"
+		" WHERE a.merchant_id = $1 AND a.ctid = u.ctid AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
 	},
 	[PLAN_ACCOUNT_UPDATE_MANAGED] = {
 		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5, hash = $6,"
 		" earned = $8, expired = $9, held = $10, pending = $11, due_at = $12, lots = $13, qualifying = $14"
-		" WHERE merchant_id = $1 AND account_id = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')"
+		" WHERE merchant_id = $1 AND ctid = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')"
 		" AND $10 OPERATOR(loyalty.>=) '0' AND $11 OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
 			POINTS, POINTS, POINTS, POINTS, TIMESTAMPTZOID, LOTS, LOTS}
 	},
 	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
 		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = coalesce(u.posted_at, ($5)[1]), hash = u.hash,"
 		" earned = u.earned, expired = u.expired, held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots,"
 		" qualifying = u.qualifying"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) u (account_id, balance, version, posted_at,"
+		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7), (SELECT $8), (SELECT $9), (SELECT $10), (SELECT $11), (SELECT $12), (SELECT $13), (SELECT $14)) u (ctid, balance, version, posted_at,"
 		" hash, may_owe, earned, expired, held, pending, due_at, lots, qualifying)"
-		" WHERE a.merchant_id = $1 AND a.account_id = u.account_id AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
+		" WHERE a.merchant_id = $1 AND a.ctid = u.ctid AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
 		" AND u.held OPERATOR(loyalty.>=) '0' AND u.pending OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID,
+		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID,
 			POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY, LOTSARRAY}
 	},
 	[PLAN_ACCOUNT_OPEN] = {

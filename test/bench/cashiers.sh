@@ -2,10 +2,11 @@
 # Sixteen cashiers of one branch, each in a session of their own, who sell and
 # redeem by turns: with a plan's quota of redemptions and prepaid message
 # credit, and with limits on each cashier and the branch besides, against with
-# none of these.
+# none of these; in SQL, and over HTTP as their tills do.
 . "$(dirname "$0")/bench.bash"
 
 work=$(mktemp -d)
+bench=$(cd "$(dirname "$0")" && pwd)
 trap 'rm -rf "$work"' EXIT
 make_accounts 1
 
@@ -49,9 +50,23 @@ sql <<-END >/dev/null
 	SELECT merchant_id, 1, adds, 'staff', staff_id FROM loyalty.staff, unnest('{true,false}'::boolean[]) adds;
 END
 
+# The same as requests, of all cashiers.
+make_requests() {
+	local key kind body
+	key=$(sql -c "SELECT api_key FROM loyalty.create_api_key($2, 'bench')")
+	for i in $(seq 2000); do
+		kind=$((i % 2))
+		body="wallet_key=bench-$1&phone=$((5510000000 + 1 + i * 7 % 2000))&transaction_type=$kind"
+		body+="&transaction_amount=10&points_used=1&usertool_id=$((1 + i % 16))&ticket=T1"
+		printf 'POST /wallet/sale HTTP/1.1\nHost: bench\napikey: %s\nContent-Type: application/x-www-form-urlencoded\nContent-Length: %d\n\n%s\n%%%%\n' \
+			"$key" ${#body} "$body"
+	done >"$work/$1.http"
+}
+
 for name in without quotas limits; do
 	merchant=$(make_merchant "$name")
 	make_script "$name" "$merchant"
+	make_requests "$name" "$merchant"
 	if [ "$name" != without ]; then
 		sql -c "SELECT loyalty.set_quota($merchant, kind, 100000000) FROM unnest('{redemptions,messages}'::text[]) kind" >/dev/null
 	fi
@@ -65,6 +80,10 @@ sql -c 'VACUUM ANALYZE' -c 'CHECKPOINT'
 without() { pgbench_tps "$work/without.sql" -c 16 -j 2; }
 quotas() { pgbench_tps "$work/quotas.sql" -c 16 -j 2; }
 limits() { pgbench_tps "$work/limits.sql" -c 16 -j 2; }
+requests() { perl "$bench/load.pl" "${LOYALTY_URL#http://}" 16 "$SECONDS_EACH" <"$work/$1.http"; }
+without_http() { requests without; }
+limits_http() { requests limits; }
 
 compare '16 cashiers with quotas and message credit / without' '>= 0.9' 'pairs/s' quotas without
 compare '16 cashiers with these and limits / without' '>= 0.9' 'pairs/s' limits without
+compare '16 cashiers with these and limits / without, over HTTP' '>= 0.9' 'requests/s' limits_http without_http

@@ -447,18 +447,45 @@ batch_write(Batch *batch)
 }
 
 /*
- * Whether the newest single posting of the session was to a managed account:
- * then the next one probably is too, and trying it at once would be in vain.
- * Either way is right for either kind of account.
+ * What the newest single posting of the session was to: the next one probably is
+ * to the like, and is tried at once as such.  Any guess is right, for what is
+ * tried says itself for which accounts it is.
  */
-static bool expect_managed = false;
+typedef struct Newest
+{
+	bool		managed;
+	int64		merchant_id;
+	int64		program_id;		/* of a managed account that has nothing but its balance; else 0 */
+} Newest;
+
+static Newest newest = {0};
+
+static void
+note_newest(const Batch *batch)
+{
+	const Account *account = &batch->accounts[0];
+	bool		simple = account->managed && account->lots.n == 0 && account->qualifying.n == 0 &&
+		account->due_at == DT_NOEND;
+
+	newest = (Newest) {account->managed, batch->merchant_id, simple ? account->program_id : 0};
+}
+
+static bool
+try_at_once(int64 merchant_id, Posting *posting)
+{
+	if (!suits_at_once(posting))
+		return false;
+	if (posting->program == NULL && newest.program_id != 0 && newest.merchant_id == merchant_id)
+		posting->program = terms_of_program(merchant_id, newest.program_id);
+	return (posting->program != NULL || !newest.managed) && post_at_once(merchant_id, posting);
+}
 
 void
 ledger_post(int64 merchant_id, Posting *postings, int n)
 {
 	Batch		batch;
 
-	if (n == 0 || (n == 1 && (postings->program != NULL || !expect_managed) && post_at_once(merchant_id, postings)))
+	if (n == 0 || (n == 1 && try_at_once(merchant_id, postings)))
 		return;
 	batch_start(&batch, merchant_id, postings, n);
 	apply_expected(&batch, postings, n);
@@ -466,7 +493,7 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 		postings[i].error = apply_posting(&batch, &postings[i], batch_account(&batch, postings[i].account_id));
 	batch_write(&batch);
 	if (n == 1)
-		expect_managed = batch.accounts[0].managed;
+		note_newest(&batch);
 }
 
 /* Book what is due in these accounts, and nothing else. */

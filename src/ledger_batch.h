@@ -37,6 +37,7 @@ extern Aside *batch_aside(const Batch *batch, int64 account_id, int64 version);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
 extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at);
 
+extern bool suits_at_once(const Posting *posting);
 extern bool post_at_once(int64 merchant_id, Posting *posting);
 extern void settle_accounts(Batch *batch);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);

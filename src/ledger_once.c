@@ -18,8 +18,9 @@
 #include "plan.h"
 #include "utils/timestamp.h"
 
-static bool
-is_plain(const Posting *posting)
+/* Whether it is of the sort that can be tried. */
+bool
+suits_at_once(const Posting *posting)
 {
 	if (posting->available_at != 0 || posting->expires_at != 0 || posting->member_id != 0 ||
 		posting->amount == PG_INT64_MIN)
@@ -124,7 +125,7 @@ post_at_once(int64 merchant_id, Posting *posting)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
 
-	if (!is_plain(posting) || (posting->program != NULL && posting->amount >= 0 && !terms_are_simple(posting->program)))
+	if (posting->program != NULL && posting->amount >= 0 && !terms_are_simple(posting->program))
 		return false;
 	entry.amount = posting->amount;
 	if (!update_account(merchant_id, posting, &entry))

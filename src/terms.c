@@ -206,14 +206,15 @@ terms_of_version(int64 merchant_id, int64 program_id, const RowVersion *version)
 	return copy_terms(known->terms);
 }
 
-static const ProgramTerms *
-read_program(int64 merchant_id, int64 program_id)
+/* NULL: there is no such program. */
+const ProgramTerms *
+terms_of_program(int64 merchant_id, int64 program_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
 	RowVersion	version;
 
 	if (plan_write(PLAN_PROGRAM_VERSION, values, NULL) == 0)
-		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
+		return NULL;
 	version = plan_version(0, 0);
 	return terms_of_version(merchant_id, program_id, &version);
 }
@@ -241,7 +242,9 @@ terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 		program = terms->program;
 	}
 	if (program == NULL)
-		program = read_program(merchant_id, program_id);
+		program = terms_of_program(merchant_id, program_id);
+	if (program == NULL)
+		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
 	terms = palloc(sizeof(Terms));
 	terms->program = program;
 	terms->at = at;

@@ -78,6 +78,7 @@ extern TimestampTz terms_from_local(const ProgramTerms *program, Timestamp local
 extern DateADT terms_local_date(const ProgramTerms *program, TimestampTz at);
 extern TimestampTz terms_day_end(const ProgramTerms *program, TimestampTz at, const Interval *span);
 extern const ProgramTerms *terms_of_version(int64 merchant_id, int64 program_id, const RowVersion *version);
+extern const ProgramTerms *terms_of_program(int64 merchant_id, int64 program_id);
 extern bool terms_are_simple(const ProgramTerms *program);
 extern const Terms *terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at);
 

@@ -144,7 +144,7 @@ may_be_limited(const LimitSet *known, const Counter *counter)
 	if (counter->subject_id == 0)
 		return false;
 	return !known->is_whole || limit_rule_for(known, counter->scope, counter->adds, counter->subject_id) != NULL ||
-		(counter->scope == SCOPE_STAFF && limit_set_has(known, SCOPE_BRANCH));
+		(counter->scope == SCOPE_STAFF && limit_set_has(known, SCOPE_BRANCH, counter->adds));
 }
 
 static bool
@@ -299,10 +299,11 @@ set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
 		counters[i].pool = pool_of(limits, &counters[i]);
 }
 
+/* A cashier whom nothing limits is counted too: so her next posting finds that at once. */
 static bool
 is_counted(const Counter *counter)
 {
-	return counter->limited || counter->pool != NULL;
+	return counter->limited || counter->scope == SCOPE_STAFF;
 }
 
 /* The rows of counters, those of a kind together. */

@@ -153,11 +153,11 @@ limit_rule_for(const LimitSet *set, Scope scope, bool adds, int64 subject_id)
 }
 
 bool
-limit_set_has(const LimitSet *set, Scope scope)
+limit_set_has(const LimitSet *set, Scope scope, bool adds)
 {
 	for (int i = 0; i < set->n; i++)
 	{
-		if (set->rules[i].scope == scope)
+		if (set->rules[i].scope == scope && set->rules[i].adds == adds)
 			return true;
 	}
 	return false;

@@ -180,6 +180,14 @@ SELECT is(pg_temp.posts(:m, :a, 'deposit', '99993.0001', :beto), 'limit_exceeded
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '99993', :beto), 'done', 'as before');
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
 
+-- Only one branch is limited.
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 10, NULL, :centro) \g /dev/null
+UPDATE loyalty.allowance SET day = day - 1;
+SELECT is(pg_temp.posts(:m, :a, 'deposit', amount, staff), expected, format('%s by %s where one branch has 10: %s', amount, name, expected))
+FROM (VALUES (1, '8', :cleo, 'Cleo', 'done'), (2, '8', :ana, 'Ana', 'done'), (3, '8', :cleo, 'Cleo', 'done'), (4, '3', :ana, 'Ana', 'limit_exceeded'), (5, '2', :beto, 'Beto', 'done')) v (n, amount, staff, name, expected) ORDER BY n;
+SELECT is((SELECT string_agg(subject_id || ' ' || points_used::text, ', ') FROM loyalty.allowances WHERE direction = 'add'), :centro || ' 10', 'only that is listed');
+SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL, :centro) \g /dev/null
+
 -- A refusal by the second limit gives back what the first has given.
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', 5000000, 1000) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 100, NULL) \g /dev/null

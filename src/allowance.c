@@ -44,7 +44,8 @@ allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 r
 		Int64GetDatum(operations),
 	};
 
-	return plan_write(PLAN_ALLOWANCE_TAKE, values, NULL) > 0;
+	/* what is given back was taken since the statement began */
+	return (operations < 0 ? plan_write(PLAN_ALLOWANCE_TAKE, values, NULL) : plan_post(PLAN_ALLOWANCE_TAKE, values, NULL)) > 0;
 }
 
 /*
@@ -96,27 +97,25 @@ read_row(uint64 row, Counter *counter)
 	counter->used.operations = plan_int64(row, 5) - counter->left.operations;
 }
 
-/* Rows of subjects that have none yet are of no day that was. */
-static void
-create_rows(int64 merchant_id, const Counter *counters, Datum subjects)
-{
-	Datum		values[] = {KEY_VALUES(merchant_id, counters), subjects};
-
-	plan_write(PLAN_ALLOWANCES_CREATE, values, NULL);
-}
-
-/* Subjects of one program and scope, one way, in ascending order. */
+/* Subjects of one program and scope, one way, in ascending order; rows they have not yet are of no day. */
 void
 allowances_lock(int64 merchant_id, Counter *counters, int n)
 {
 	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
-	Datum		values[] = {KEY_VALUES(merchant_id, counters), 0};
+	Datum		values[] = {KEY_VALUES(merchant_id, counters), Int64GetDatum(counters->subject_id)};
+	Datum		one = values[4];
 
 	for (int i = 0; i < n; i++)
 		ids[i] = counters[i].subject_id;
-	values[4] = ids_datum(ids, n);
-	while (plan_write(PLAN_ALLOWANCES_LOCK, values, NULL) < (uint64) n)
-		create_rows(merchant_id, counters, values[4]);
+	if (n > 1)
+		values[4] = ids_datum(ids, n);
+	while (plan_write(n == 1 ? PLAN_ALLOWANCE_LOCK : PLAN_ALLOWANCES_LOCK, values, NULL) < (uint64) n)
+	{
+		values[4] = ids_datum(ids, n);
+		plan_write(PLAN_ALLOWANCES_CREATE, values, NULL);
+		if (n == 1)
+			values[4] = one;
+	}
 	for (int i = 0; i < n; i++)
 	{
 		Assert(plan_int64(i, 0) == counters[i].subject_id);

@@ -428,7 +428,7 @@ refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, Date
 	{
 		Amount		amount = drawn(&counters[i], pool);
 
-		counters[i].changed |= amount.operations > 0;
+		counters[i].changed |= amount.points > 0 || amount.operations > 0;
 		amount_add(&back, amount);
 	}
 	if (pool->day == day)

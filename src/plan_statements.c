@@ -50,6 +50,11 @@
 #define LIMIT_SELECT \
 	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty.posting_limit"
 
+/* What allowance.c reads of what is left of a limit. */
+#define ALLOWANCE_SELECT \
+	"SELECT subject_id, day, revision, drawn_from, points_given, operations_given, points_left, operations_left" \
+	" FROM loyalty.allowance WHERE "
+
 /* One subject of a limit, several of a kind, and the cashiers who have drawn from a branch on a day. */
 #define ALLOWANCE_KIND	"merchant_id = $1 AND program_id = $2 AND adds = $3"
 #define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = $5"
@@ -322,10 +327,12 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" AND day >= $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= $9",
 		SPI_OK_UPDATE, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, POINTS, INT8OID}
 	},
+	[PLAN_ALLOWANCE_LOCK] = {
+		ALLOWANCE_SELECT ALLOWANCE_SUBJECT " FOR NO KEY UPDATE",
+		SPI_OK_SELECT, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID}
+	},
 	[PLAN_ALLOWANCES_LOCK] = {
-		"SELECT subject_id, day, revision, drawn_from, points_given, operations_given, points_left, operations_left"
-		" FROM loyalty.allowance WHERE " ALLOWANCE_KIND " AND scope = $4 AND subject_id = ANY ($5)"
-		" ORDER BY subject_id FOR NO KEY UPDATE",
+		ALLOWANCE_SELECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = ANY ($5) ORDER BY subject_id FOR NO KEY UPDATE",
 		SPI_OK_SELECT, {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
 	},
 	[PLAN_ALLOWANCES_DRAWN] = {

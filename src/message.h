@@ -9,6 +9,6 @@
 #include "phone.h"
 #include "program.h"
 
-extern bool message_queue(int64 merchant_id, int64 member_id, const Program *program, Phone phone, const char *body);
+extern void message_queue(int64 merchant_id, int64 member_id, const Program *program, Phone phone, const char *body);
 
 #endif

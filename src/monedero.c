@@ -56,15 +56,13 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	return posting->balance;
 }
 
-/* True if the message was queued, or the wallet sends none of this kind. */
-static bool
+static void
 tell_member(const Call *call, const Transaction *transaction, const char *what, const Posting *posting)
 {
-	if (!transaction->wallet.sends_message)
-		return true;
-	return message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
-						 psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
-								  points_text(Abs(posting->amount)), points_text(posting->balance)));
+	if (transaction->wallet.sends_message)
+		message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
+					  psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
+							   points_text(Abs(posting->amount)), points_text(posting->balance)));
 }
 
 /* ------------------------------------------------------------------------
@@ -169,11 +167,13 @@ wallet_contact_add_run(Call *call)
 	check_enrollment(call, &wallet, &enrollment);
 	call->id = enroll_or_reactivate(call, &enrollment);
 
-	if (wallet.sends_message &&
-		!message_queue(call->merchant_id, call->id, &wallet, enrollment.phone,
-					   psprintf("%s, te damos la bienvenida a %s. Consulta tu saldo en %s", enrollment.name,
-								wallet.name, wallet_link(call->merchant_id, wallet.program_id))))
+	if (!wallet.sends_message)
+		return;
+	if (!quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_MANAGER_11);
+	message_queue(call->merchant_id, call->id, &wallet, enrollment.phone,
+				  psprintf("%s, te damos la bienvenida a %s. Consulta tu saldo en %s", enrollment.name,
+						   wallet.name, wallet_link(call->merchant_id, wallet.program_id)));
 }
 
 static const Endpoint wallet_contact_add = {
@@ -270,6 +270,23 @@ check_sale(const Call *call, Transaction *sale)
 		raise_error(ERR_WALLET_REDEEM_14);
 }
 
+/* What the merchant's plan counts: redemptions, and messages. */
+static void
+pay_for_sale(const Call *call, const Program *wallet, bool redeems)
+{
+	const char *resources[MAX_QUOTAS];
+	const char *missing;
+	int			n = 0;
+
+	if (redeems)
+		resources[n++] = QUOTA_REDEMPTIONS;
+	if (wallet->sends_message)
+		resources[n++] = QUOTA_MESSAGES;
+	missing = quotas_take(call->merchant_id, resources, n);
+	if (missing != NULL)
+		raise_error(strcmp(missing, QUOTA_MESSAGES) == 0 ? ERR_WALLET_REDEEM_13 : ERR_WALLET_REDEEM_18);
+}
+
 static void
 wallet_sale_run(Call *call)
 {
@@ -291,10 +308,8 @@ wallet_sale_run(Call *call)
 		REFUSE(call, NEW_SALE_07, WALLET_REDEEM_03);
 	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),
 								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));
-	if (redeems && !quota_take(call->merchant_id, QUOTA_REDEMPTIONS))
-		raise_error(ERR_WALLET_REDEEM_18);
-	if (!tell_member(call, &sale, redeems ? "usados" : "ganados", &posting))
-		raise_error(ERR_WALLET_REDEEM_13);
+	pay_for_sale(call, &sale.wallet, redeems);
+	tell_member(call, &sale, redeems ? "usados" : "ganados", &posting);
 }
 
 static const Endpoint wallet_sale = {
@@ -368,8 +383,9 @@ wallet_balance_update_run(Call *call)
 	check_update(call, &update);
 	call->points = post_or_refuse(call, &update, &posting, (Refusal) BOTH(WALLET_BALANCE_UPDATE_07),
 								  (Refusal) EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05));
-	if (!tell_member(call, &update, removes ? "restados" : "agregados", &posting))
+	if (update.wallet.sends_message && !quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_BALANCE_UPDATE_09);
+	tell_member(call, &update, removes ? "restados" : "agregados", &posting);
 }
 
 static const Endpoint wallet_balance_update = {

@@ -148,6 +148,7 @@ typedef enum PlanId
 	/* quotas and messages */
 	PLAN_QUOTA_READ,
 	PLAN_QUOTA_TAKE,
+	PLAN_QUOTAS_TAKE,
 	PLAN_QUOTA_ANY,
 	PLAN_QUOTA_ALL,
 	PLAN_QUOTA_SET,

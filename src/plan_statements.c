@@ -727,6 +727,13 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > 0 FOR NO KEY UPDATE SKIP LOCKED)",
 		SPI_OK_UPDATE, {INT8OID, TEXTOID, INT2OID}
 	},
+	[PLAN_QUOTAS_TAKE] = {
+		"UPDATE loyalty.quota SET remaining = remaining - 1"
+		" WHERE merchant_id = $1 AND stripe = $3 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty.quota q"
+		" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > 0"
+		" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING resource",
+		SPI_OK_UPDATE_RETURNING, {INT8OID, TEXTOID, INT2OID, TEXTOID}
+	},
 	[PLAN_QUOTA_ANY] = {
 		"SELECT stripe, remaining FROM loyalty.quota"
 		" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",

@@ -68,6 +68,37 @@ quota_take(int64 merchant_id, const char *resource)
 	return !expect_quota || plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0 || take_any(values);
 }
 
+/*
+ * One of each, by one statement if all of them are in the session's stripe.
+ * Returns what there was none of any more, NULL if there was of all.
+ */
+const char *
+quotas_take(int64 merchant_id, const char *const *resources, int n)
+{
+	bool		taken[MAX_QUOTAS] = {false};
+
+	Assert(n <= MAX_QUOTAS);
+	if (n == MAX_QUOTAS && expect_quota)
+	{
+		Datum		values[] = {
+			Int64GetDatum(merchant_id),
+			CStringGetTextDatum(resources[0]),
+			Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
+			CStringGetTextDatum(resources[1]),
+		};
+		uint64		rows = plan_write(PLAN_QUOTAS_TAKE, values, NULL);
+
+		for (uint64 row = 0; row < rows; row++)
+			taken[strcmp(plan_text(row, 0), resources[0]) == 0 ? 0 : 1] = true;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (!taken[i] && !quota_take(merchant_id, resources[i]))
+			return resources[i];
+	}
+	return NULL;
+}
+
 PG_FUNCTION_INFO_V1(loyalty_quota_stripes);
 
 Datum

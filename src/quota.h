@@ -11,6 +11,10 @@
 #define QUOTA_REDEMPTIONS	"redemptions"
 #define QUOTA_MESSAGES		"messages"
 
+/* As many as an operation takes from at most. */
+#define MAX_QUOTAS 2
+
 extern bool quota_take(int64 merchant_id, const char *resource);
+extern const char *quotas_take(int64 merchant_id, const char *const *resources, int n);
 
 #endif

@@ -52,7 +52,7 @@ allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 r
  * The same in a subtransaction that is undone if there is not enough.  An
  * UPDATE that had to wait and then finds that a row does not suit it any more
  * keeps the row locked; and who has the row of a cashier locked must not wait
- * for her branch's.
+ * for that of the branch.
  */
 bool
 allowance_try(int64 merchant_id, const Counter *counter, DateADT today, int64 revision, Points points, int64 operations)
@@ -69,8 +69,15 @@ allowance_try(int64 merchant_id, const Counter *counter, DateADT today, int64 re
 	}
 	PG_CATCH();
 	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
 	}
 	PG_END_TRY();
 	if (taken)

@@ -136,7 +136,7 @@ counter_of(const Movement *movement, Scope scope)
 
 /*
  * What a session knows of a program's limits is enough to say whose rows may
- * matter.  A cashier's does also if only a branch is limited, perhaps hers.
+ * matter.  A cashier's does also if only a branch is limited, perhaps theirs.
  */
 static bool
 may_be_limited(const LimitSet *known, const Counter *counter)
@@ -299,7 +299,7 @@ set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
 		counters[i].pool = pool_of(limits, &counters[i]);
 }
 
-/* A cashier whom nothing limits is counted too: so her next posting finds that at once. */
+/* A cashier whom nothing limits is counted too: so the next posting finds that at once. */
 static bool
 is_counted(const Counter *counter)
 {
@@ -405,7 +405,7 @@ refresh(Counter *counter, DateADT day, int64 revision)
 	counter->left.operations = left_of(counter->max.operations, counter->used.operations);
 }
 
-/* What a cashier has drawn from her branch and not used, if it is still good. */
+/* What a cashier has drawn from the branch and not used, if it is still good. */
 static Amount
 drawn(const Counter *counter, const Counter *pool)
 {
@@ -593,7 +593,7 @@ limits_take(Limits *limits, const Movement *movement, Points points)
  * Writing
  * ------------------------------------------------------------------------ */
 
-/* While a branch has plenty, a cashier draws a share for what she posts next. */
+/* While a branch has plenty, a cashier draws a share for what comes next. */
 static void
 draw_share(Counter *counter)
 {

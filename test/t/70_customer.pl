@@ -527,7 +527,7 @@ subtest '418: the token is too old' => sub {
 	my $row = row('Banco_Uno', '', 'individual_request', 'Mail', 418);
 	refuses('601 s', 418, $row, sub { read_datum('Mail', timestamp => time - 601) });
 	refuses('a day', 418, $row, sub { read_datum('Mail', timestamp => time - 86400) });
-	refuses('1970', 418, $row, sub { read_datum('Mail', timestamp => 0) });
+	refuses('a token of 1970', 418, $row, sub { read_datum('Mail', timestamp => 0) });
 	refuses('an account', 418, row('Banco_Uno', '', 'new_service', '', 418), sub { open_account({}, timestamp => time - 601) });
 	refuses('a payment', 418, row('Banco_Uno', '', 'pagos_psd2', '', 418), sub { pay({}, timestamp => time - 601) });
 	refuses('too old and changed is changed', 401, row('Banco_Uno', '', 'individual_request', 'Mail', 401), sub { read_datum('Mail', timestamp => time - 601, signed => {timestamp => time - 602}) });

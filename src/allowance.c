@@ -170,7 +170,12 @@ allowances_write(int64 merchant_id, const Counter *counters, int n)
 	Column		columns[ALLOWANCE_COLUMNS];
 	int			changed = 0;
 
-	columns_start(columns, types, ALLOWANCE_COLUMNS, Max(n, 1));
+	for (int i = 0; i < n; i++)
+		changed += counters[i].changed;
+	if (changed == 0)
+		return;
+	columns_start(columns, types, ALLOWANCE_COLUMNS, changed);
+	changed = 0;
 	for (int i = 0; i < n; i++)
 	{
 		const Counter *counter = &counters[i];
@@ -192,6 +197,5 @@ allowances_write(int64 merchant_id, const Counter *counters, int n)
 		if (counter->changed)
 			columns_set(columns, ALLOWANCE_COLUMNS, changed++, row, nulls);
 	}
-	if (changed > 0)
-		columns_write(PLAN_ALLOWANCES_WRITE, PLAN_ALLOWANCE_WRITE, merchant_id, columns, ALLOWANCE_COLUMNS, changed);
+	columns_write(PLAN_ALLOWANCES_WRITE, PLAN_ALLOWANCE_WRITE, merchant_id, columns, ALLOWANCE_COLUMNS, changed);
 }

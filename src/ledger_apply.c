@@ -100,7 +100,7 @@ within_limits(Batch *batch, const Posting *posting, const Account *account, Poin
  * ------------------------------------------------------------------------ */
 
 /* A sale may earn nothing; nothing else may be of no points. */
-static bool
+bool
 amount_suits_kind(EntryKind kind, Points amount)
 {
 	switch (kind)

@@ -42,6 +42,7 @@ extern bool post_at_once(int64 merchant_id, Posting *posting);
 extern void settle_accounts(Batch *batch);
 extern void settle_expired(Batch *batch, Account *account, TimestampTz at);
 extern void settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned);
+extern bool amount_suits_kind(EntryKind kind, Points amount);
 extern bool posting_moves(const Posting *posting, int64 program_id, Movement *movement);
 extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);

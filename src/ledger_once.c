@@ -22,22 +22,8 @@
 bool
 suits_at_once(const Posting *posting)
 {
-	if (posting->available_at != 0 || posting->expires_at != 0 || posting->member_id != 0 ||
-		posting->amount == PG_INT64_MIN)
-		return false;
-	switch (posting->kind)
-	{
-		case ENTRY_ACCRUE:
-			return posting->amount >= 0;
-		case ENTRY_DEPOSIT:
-			return posting->amount > 0;
-		case ENTRY_REDEEM:
-			return posting->amount < 0;
-		case ENTRY_ADJUST:
-			return posting->amount != 0;
-		default:
-			return false;
-	}
+	return posting->available_at == 0 && posting->expires_at == 0 && posting->member_id == 0 &&
+		posting->amount != PG_INT64_MIN && amount_suits_kind(posting->kind, posting->amount);
 }
 
 /*

@@ -312,12 +312,14 @@ lock_rows(const Limits *limits, Counter *counters, int n)
 {
 	for (int from = 0, to; from < n; from = to)
 	{
-		to = from + 1;
-		if (!is_counted(&counters[from]))
-			continue;
-		while (to < from + run_of(&counters[from], n - from) && is_counted(&counters[to]))
+		int			end = from + run_of(&counters[from], n - from);
+
+		for (to = from; to < end && is_counted(&counters[to]);)
 			to++;
-		allowances_lock(limits->merchant_id, &counters[from], to - from);
+		if (to > from)
+			allowances_lock(limits->merchant_id, &counters[from], to - from);
+		while (to < end && !is_counted(&counters[to]))
+			to++;
 	}
 }
 

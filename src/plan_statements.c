@@ -723,13 +723,13 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_QUOTA_TAKE] = {
 		"UPDATE loyalty.quota SET remaining = remaining - 1"
-		" WHERE merchant_id = $1 AND resource = $2 AND stripe = (SELECT q.stripe FROM loyalty.quota q"
+		" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 AND stripe = (SELECT q.stripe FROM loyalty.quota q"
 		" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > 0 FOR NO KEY UPDATE SKIP LOCKED)",
 		SPI_OK_UPDATE, {INT8OID, TEXTOID, INT2OID}
 	},
 	[PLAN_QUOTAS_TAKE] = {
 		"UPDATE loyalty.quota SET remaining = remaining - 1"
-		" WHERE merchant_id = $1 AND stripe = $3 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty.quota q"
+		" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty.quota q"
 		" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > 0"
 		" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING resource",
 		SPI_OK_UPDATE_RETURNING, {INT8OID, TEXTOID, INT2OID, TEXTOID}
@@ -745,7 +745,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, TEXTOID}
 	},
 	[PLAN_QUOTA_SET] = {
-		"UPDATE loyalty.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+		"UPDATE loyalty.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND $4 >= 0",
 		SPI_OK_UPDATE, {INT8OID, TEXTOID, INT2OID, INT8OID}
 	},
 	[PLAN_MESSAGE_INSERT] = {

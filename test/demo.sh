@@ -112,8 +112,8 @@ step() {
 	local want
 	want=$(fill_in <<<"$3")
 	"$1" "$command"
-	printf '%s' "${status:+$status  }"
-	perl "$root/test/wrap.pl" "$((${#status} + 2))" <<<"$answer"
+	printf '%-3s  ' "$status"
+	perl "$root/test/wrap.pl" 5 <<<"$answer"
 	total=$((total + 1))
 	if is_documented "$2" "$want"; then
 		good=$((good + 1))

@@ -117,9 +117,9 @@ call 200 'Un campo no tiene el tipo o el formato esperado: amount' \
 	"Of a batch, one item is wrong, and the other goes through" <<'END'
 curl "$LOYALTY_URL/v1/seller/$LOYALTY_APIKEY/deposit" -H "Content-Type: application/json" -d '[
     {"programId": "@PROGRAM", "memberId": "@MEMBER",
-     "amount": "a lot", "comments": "regalo"},
+    "amount": "a lot", "comments": "regalo"},
     {"programId": "@PROGRAM", "memberId": "@MEMBER",
-     "amount": 5, "comments": "regalo"}]'
+    "amount": 5, "comments": "regalo"}]'
 END
 
 call 200 '"expiredAmount":0' "The balance" <<'END'

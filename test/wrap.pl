@@ -2,9 +2,9 @@
 #
 #     perl wrap.pl INDENT <ANSWER
 #
-# An answer that fits stays as it is.  JSON that does not is broken between its
-# members, as few times as that takes; its texts and numbers stay as they came.
-# The first line is to be printed INDENT columns from the left, like the others.
+# All lines but the first, which is to be printed there too, are indented by so
+# many columns.  An answer that fits stays as it is.  JSON that does not is
+# broken between its members; its texts and numbers stay as they came.
 use strict;
 use warnings;
 
@@ -76,4 +76,5 @@ if ($margin + length $text > $width)
 		layout($node, $margin);
 	};
 }
+$text =~ s{\n(?=.)}{"\n" . ' ' x $margin}ge;
 print $wrapped // $text, "\n";

@@ -35,7 +35,7 @@ tag=$(random_digits 8)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP PIPE
 
 # --- run ----------------------------------------------------------------------
 
@@ -53,7 +53,9 @@ run_in_shell() {
 	eval "$1" >"$work/answer" || true
 	answer=$(<"$work/answer")
 	status=$(tail -c 3 "$work/status")
-	[ "$status" != 000 ] || answer=$(<"$work/status")
+	if [ "$status" = 000 ]; then
+		answer=$(head -n 1 "$work/status")
+	fi
 }
 
 # One session for all statements, which goes on after errors, like a person's.
@@ -164,10 +166,12 @@ introduce() {
 }
 
 conclude() {
+	local marked=
+	[ "$good" = "$total" ] || marked=$'\nThe others are marked with !!!'
 	cat <<-END
 
 
-		$good of $total as documented
+		$good of $total as documented$marked
 
 		It keeps running:
 		  the documented APIs  $LOYALTY_URL

@@ -224,7 +224,7 @@ connect "psql finds the database by the settings" <<'END'
 set -a; . @ENV; set +a; psql
 END
 
-sql '134.5' "What the calls left to the customer; \\gset keeps what a statement returns, as :merchant …" <<'END'
+sql '134.5' "The balance that the calls left; \\gset keeps what a statement returns, as :merchant …" <<'END'
 SELECT merchant_id AS merchant, account_id AS account, balance
   FROM loyalty.members WHERE phone::text = '@PHONE' \gset
 \echo balance :balance
@@ -252,7 +252,7 @@ sql $'40|20\n174.5|\n(2 rows)' "Her lots: what expires first is spent first" <<'
 SELECT points, expires_at FROM loyalty.lots_of(:merchant, :account);
 END
 
-sql '0|214.5|174.5' "Yesterday she was no customer; and this is what will be left in a year if she buys nothing" <<'END'
+sql '0|214.5|174.5' "What she had yesterday (she was no customer yet), has now, and will have left in a year" <<'END'
 SELECT loyalty.balance_at(:merchant, :account, now() - interval '1 day') AS yesterday,
   loyalty.balance_at(:merchant, :account, now()) AS now,
   loyalty.balance_at(:merchant, :account, now() + interval '1 year') AS in_a_year;
@@ -284,7 +284,7 @@ SELECT version, kind, amount, balance, money, reference
   FROM loyalty.statement(:merchant, :account);
 END
 
-sql $'3|an entry has the hash' "Somebody who may do anything makes the present of 50 points one of 5,000. It is found" <<'END'
+sql $'3|an entry has the hash' "A superuser makes the present of 50 points one of 5,000, behind the engine's back: it is found" <<'END'
 BEGIN;
 UPDATE loyalty.entry SET amount = '5000'
   WHERE merchant_id = :merchant AND account_id = :account AND version = 3;
@@ -292,11 +292,11 @@ SELECT broken_version, invariant FROM loyalty.verify();
 ROLLBACK;
 END
 
-sql '(0 rows)' "That was undone. No rows: every entry of every account is as it was written" <<'END'
+sql '(0 rows)' "That was rolled back. No rows: every entry of every account is as it was written" <<'END'
 SELECT broken_version, invariant FROM loyalty.verify();
 END
 
-sql 't|f' "A receipt proves her balance to whoever has the root that was published; a better one does not" <<'END'
+sql 't|f' "A receipt proves her balance to whoever has the published root; one that says more does not" <<'END'
 SELECT root_id, root FROM loyalty.make_root(:merchant) \gset
 \echo root :root
 SELECT loyalty.receipt(:merchant, :account, :root_id) AS receipt \gset

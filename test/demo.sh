@@ -19,13 +19,11 @@ for name in LOYALTY_URL LOYALTY_APIKEY LOYALTY_WALLET_KEY LOYALTY_USERTOOL_ID LO
 done
 
 # How a person names the file of settings, and stops the servers.
-if [ "$folder" -ef .run ]; then
-	env_file=.run/env
-	stop="make down"
-else
-	printf -v env_file %q "$folder/env"
-	printf -v stop '%q down %q' "$root/test/stack.sh" "$folder"
-fi
+printf -v env_file %q "$folder/env"
+[ ! "$folder" -ef .run ] || env_file=.run/env
+printf -v stop 'make -C %q down' "$root"
+[ ! "$root" -ef . ] || stop="make down"
+[ $# = 0 ] || printf -v stop '%q down %q' "$root/test/stack.sh" "$folder"
 
 # A customer and a cashier that no earlier tour has enrolled.
 random_digits() { od -An -N8 -tu8 /dev/urandom | tr -d ' \n' | tail -c "$1"; }

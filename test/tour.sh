@@ -1,8 +1,11 @@
 # tour.sh - what demo.sh shows: commands as a person types them, and what is documented of their answers.
-# Sourced, never run.
-#
-# @PHONE, @NUMBER and @TAG are replaced by what this tour made up, @PROGRAM
-# and @MEMBER by the ids of the demo: within quotes, where the shell puts no variables.
+# Sourced, never run.  Its words, each with a command on standard input:
+#     call STATUS TEXT TITLE   in the shell; an HTTP status that is a pattern, or none
+#     sql TEXT TITLE           in psql
+#     keep TITLE               assigns something for the calls that follow
+#     connect TITLE            starts psql
+# TEXT is in the answer; of several lines, each is.  @PHONE, @NUMBER and @TAG are new in each tour;
+# @PROGRAM and @MEMBER are the ids of the demo, for quotes in which the shell replaces nothing.
 
 chapter "The wallet API, for tills: people are phones"
 

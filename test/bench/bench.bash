@@ -15,7 +15,7 @@
 set -euo pipefail
 shopt -s inherit_errexit
 export LC_ALL=C.UTF-8
-PATH=$LOYALTY_BINDIR:$PATH
+PATH=${LOYALTY_BINDIR:?"the servers are not there; run: make bench"}:$PATH
 umask 077
 
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,8 +3,9 @@
 #
 # Reads requests from standard input, raw, separated by a line of two percent
 # signs.  Each worker sends them over one connection, one after the other, from
-# a place of its own on, and at least one.  An answer that is not a 200 ends the
-# run, without a figure.
+# a place of its own on, and at least one.  UNIQUE in a request is replaced by a
+# word that no other has; not in a body, whose length is given.  An answer that
+# is not a 200 ends the run, without a figure.
 use strict;
 use warnings;
 use IO::Socket::INET;
@@ -42,7 +43,7 @@ sub work
 	my $n = 0;
 	do
 	{
-		print $socket $requests[$next++ % @requests];
+		print $socket $requests[$next++ % @requests] =~ s/UNIQUE/$$-$started-$n/r;
 		my $head = '';
 		while (defined(my $line = <$socket>)) { $head .= $line; last if $line eq "\r\n" }
 		my $body = body_of($socket, $head);

@@ -216,16 +216,6 @@ job_tap() {
 	run_tap '' "test/t/$1.pl"
 }
 
-job_bench() {
-	export LOYALTY_DURABLE=1 LOYALTY_RATE=1000000r/s
-	use_server bench demo
-	if "$root/test/bench/$1.sh"; then
-		count 1 0
-	else
-		count 0 1
-	fi
-}
-
 # A server that crashed is a failure, whatever the tests said.
 check_logs() {
 	local settings log
@@ -242,6 +232,26 @@ check_logs() {
 	done
 }
 
+# --- the benchmarks: one after the other, on a server of their own ------------
+
+run_benchmarks() {
+	local names name rows=$LOYALTY_TMP/rows
+	export LOYALTY_DURABLE=1 LOYALTY_RATE=1000000r/s
+	mapfile -t names < <(select_tests bench '*.sh')
+	[ ${#names[@]} -gt 0 ] || { say "no benchmark has such a name"; count 0 1; return; }
+	use_server bench demo
+	for name in "${names[@]}"; do
+		printf '\n=== %s\n' "$name"
+		if "$root/test/bench/$name.sh" | tee -a "$rows"; then
+			count 1 0
+		else
+			count 0 1
+		fi
+	done
+	printf '\n=== all rows, as README.md has them\n'
+	tr -s ' ' <"$rows" | awk '!seen[$0]++'
+}
+
 # --- the part that runs the jobs, as the owner of the servers -----------------
 
 # Lines "SUITE NAME", those that take longest first: a long one that starts last
@@ -255,7 +265,6 @@ list_jobs() {
 			pgtap) [ -z "$(select_tests sql 'tap_*.sql')" ] || echo "pgtap pgtap" ;;
 			isolation) select_tests specs '*.spec' | sed 's/^/isolation /' ;;
 			tap) select_tests t '*.pl' | sed 's/^/tap /' ;;
-			bench) select_tests bench '*.sh' | sed 's/^/bench /' ;;
 			*) say "no suite \"$suite\"" ;;
 		esac
 	done | awk -v slow="$slow" '
@@ -324,11 +333,11 @@ interrupted() {
 	exit 1
 }
 
-run() {
+run_jobs() {
 	local suite name pid total
 	declare -gA running=() started=()
 	next=0
-	pgxs=$(dirname "$(dirname "$("${PG_CONFIG:-pg_config}" --pgxs)")")
+	pgxs=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
 	mkdir "$LOYALTY_TMP/jobs"
 	list_jobs >"$LOYALTY_TMP/list"
 	total=$(wc -l <"$LOYALTY_TMP/list")
@@ -346,6 +355,13 @@ run() {
 		done
 		[ $SECONDS -lt "$limit_s" ] || interrupted "the limit of $((limit_s / 60)) minutes is over; LIMIT= sets another"
 	done
+}
+
+run() {
+	case $suites in
+		bench) run_benchmarks ;;
+		*) run_jobs ;;
+	esac
 	check_logs
 	print_count
 	[ "$failed" = 0 ]

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "endpoint.h"
 #include "http.h"
 #include "json.h"
@@ -62,7 +63,7 @@ tell_member(const Call *call, const Transaction *transaction, const char *what, 
 	if (transaction->wallet.sends_message)
 		message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
 					  psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
-							   points_text(Abs(posting->amount)), points_text(posting->balance)));
+							   points_text(i64abs(posting->amount)), points_text(posting->balance)));
 }
 
 /* ------------------------------------------------------------------------

@@ -110,7 +110,7 @@ password_matches(const char *password, const char *secret)
 PG_FUNCTION_INFO_V1(loyalty_new_id);
 
 Datum
-loyalty_new_id(PG_FUNCTION_ARGS)
+loyalty_new_id(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	PG_RETURN_INT64(new_id());
 }

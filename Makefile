@@ -88,7 +88,13 @@ SQL_PARTS = $(sort $(wildcard sql/parts/*.sql))
 DATA = $(wildcard sql/loyalty--*--*.sql)
 DATA_built = sql/loyalty--$(EXTVERSION).sql
 SHLIB_LINK = -ljansson
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CFLAGS = -Wall -Wextra
+ifneq ($(findstring clang,$(CC)),)
+# The server's own options, and its attribute of what is like printf(), may be gcc's.
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+endif
+# PostgreSQL's own headers have parameters that are not used.
+PG_CPPFLAGS = -isystem $(includedir_server)
 EXTRA_CLEAN = sql/loyalty--$(EXTVERSION).sql.new src/.built-for results
 
 # Transcripts of both kinds of regression test are in expected/.

@@ -10,6 +10,7 @@
 #define LOYALTY_CALL_H
 
 #include "postgres.h"
+#include "compat.h"
 #include "errors.h"
 #include "phone.h"
 #include "plan.h"
@@ -131,7 +132,7 @@ typedef struct Call
 } Call;
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
-extern void call_refuse(const Call *call, Refusal refusal) pg_attribute_noreturn();
+pg_noreturn extern void call_refuse(const Call *call, Refusal refusal);
 extern void call_set_items(Call *call, text *items);
 
 #endif

@@ -38,6 +38,8 @@
 
 #define SOFT_ERROR_OCCURRED(context)	((void) (context), false)
 
+#define i64abs(value)	((int64) llabs(value))
+
 #endif
 
 /* Sessions are numbered from low numbers on, by another name before PostgreSQL 17. */
@@ -46,6 +48,10 @@
 #else
 #include "storage/backendid.h"
 #define MyProcNumber	MyBackendId
+#endif
+
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn		pg_attribute_noreturn()
 #endif
 
 #endif

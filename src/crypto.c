@@ -55,13 +55,21 @@ hmac_sha256_hex(const char *key, const char *message)
 	return hex;
 }
 
-/* In a time that depends on the lengths only. */
+/*
+ * In a time that depends on the lengths only.  The server's timingsafe_bcmp()
+ * is not in every minor release, and a library built for one meets others.
+ */
 bool
 secrets_equal(const char *a, const char *b)
 {
 	size_t		length = strlen(a);
+	volatile unsigned char difference = 0;
 
-	return strlen(b) == length && timingsafe_bcmp(a, b, length) == 0;
+	if (strlen(b) != length)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		difference |= a[i] ^ b[i];
+	return difference == 0;
 }
 
 /*
@@ -110,7 +118,7 @@ password_matches(const char *password, const char *secret)
 PG_FUNCTION_INFO_V1(loyalty_new_id);
 
 Datum
-loyalty_new_id(PG_FUNCTION_ARGS)
+loyalty_new_id(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	PG_RETURN_INT64(new_id());
 }

@@ -194,7 +194,7 @@ has_known_sex(const Curp *value)
 static bool
 has_known_state(const Curp *value)
 {
-	for (int i = 0; i < lengthof(states); i++)
+	for (size_t i = 0; i < lengthof(states); i++)
 	{
 		if (memcmp(value->chars + STATE, states[i], STATE_LENGTH) == 0)
 			return true;

@@ -163,7 +163,7 @@ json_row(void *context, HeapTuple row, TupleDesc columns)
 }
 
 static void
-tuplestore_row(void *context, HeapTuple row, TupleDesc columns)
+tuplestore_row(void *context, HeapTuple row, TupleDesc columns pg_attribute_unused())
 {
 	tuplestore_puttuple(context, row);
 }

@@ -6,6 +6,7 @@
 #define LOYALTY_ERRORS_H
 
 #include "postgres.h"
+#include "compat.h"
 
 typedef enum ErrorId
 {
@@ -29,7 +30,7 @@ typedef struct ErrorInfo
 
 extern const ErrorInfo *error_info(ErrorId id);
 extern ErrorId error_from_sqlerrcode(int sqlerrcode);
-extern void raise_error(ErrorId id) pg_attribute_noreturn();
-extern void raise_field_error(ErrorId id, const char *field) pg_attribute_noreturn();
+pg_noreturn extern void raise_error(ErrorId id);
+pg_noreturn extern void raise_field_error(ErrorId id, const char *field);
 
 #endif

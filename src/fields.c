@@ -163,7 +163,7 @@ parse_staff_id(const char *text)
 
 /* context: whether all elements so far were objects, and not too many. */
 static void *
-check_element(void *context, size_t index, size_t count, bool is_object)
+check_element(void *context, size_t index pg_attribute_unused(), size_t count, bool is_object)
 {
 	if (!is_object || count > JSON_MAX_ELEMENTS)
 		*(bool *) context = false;
@@ -171,7 +171,8 @@ check_element(void *context, size_t index, size_t count, bool is_object)
 }
 
 static void
-ignore_member(void *context, const char *name, JsonKind kind, const char *value)
+ignore_member(void *context pg_attribute_unused(), const char *name pg_attribute_unused(),
+			  JsonKind kind pg_attribute_unused(), const char *value pg_attribute_unused())
 {
 }
 

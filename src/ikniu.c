@@ -216,19 +216,19 @@ BATCH_ENDPOINT(accumulation);
 #define PROGRAM SELLER "/program/:programId"
 
 static const Route routes[] = {
-	{"GET", SELLER "/program", &program_list},
-	{"GET", PROGRAM, &program_get},
-	{"GET", PROGRAM "/member", &member_list},
-	{"POST", PROGRAM "/member", &member_create},
-	{"GET", PROGRAM "/member/:memberId", &member_get},
-	{"GET", PROGRAM "/member/:memberId/balance", &member_balance},
-	{"POST", SELLER "/deposit", &deposit},
-	{"POST", SELLER "/redemption", &redemption},
-	{"POST", SELLER "/accumulation", &accumulation},
+	{"GET", SELLER "/program", &program_list, false},
+	{"GET", PROGRAM, &program_get, false},
+	{"GET", PROGRAM "/member", &member_list, false},
+	{"POST", PROGRAM "/member", &member_create, false},
+	{"GET", PROGRAM "/member/:memberId", &member_get, false},
+	{"GET", PROGRAM "/member/:memberId/balance", &member_balance, false},
+	{"POST", SELLER "/deposit", &deposit, false},
+	{"POST", SELLER "/redemption", &redemption, false},
+	{"POST", SELLER "/accumulation", &accumulation, false},
 };
 
 static void
-error_body(StringInfo json, const ErrorInfo *error, const char *message)
+error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), const char *message)
 {
 	appendStringInfoString(json, "{\"status\":\"error\"");
 	json_key(json, "description");

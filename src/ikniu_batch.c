@@ -182,7 +182,8 @@ take_good_field(void *context, const char *name, JsonKind kind, const char *valu
 }
 
 static void *
-start_good(void *context, size_t index, size_t count, bool is_object)
+start_good(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(),
+		   bool is_object)
 {
 	if (!is_object)
 		fail_field(context, ERR_INVALID_FIELD, GOODS);

@@ -9,7 +9,7 @@
 
 #define MISSING	{ERR_MISSING_FIELD, ERR_MISSING_FIELD}
 #define INVALID	{ERR_INVALID_FIELD, ERR_INVALID_FIELD}
-#define REQUIRED_TEXT(name)		{name, FIELD_TEXT, REQUIRED, MISSING, INVALID}
+#define REQUIRED_TEXT(name)		{name, FIELD_TEXT, REQUIRED,.absent = MISSING,.malformed = INVALID}
 #define OPTIONAL_FIELD(name, kind)	{name, kind, OPTIONAL,.malformed = INVALID}
 
 /* The fields of a member; some have two names in the document. */
@@ -28,7 +28,7 @@ typedef struct SellerMember
 
 /* What a member is created from, in a body of its own or within a deposit. */
 #define MEMBER_FIELDS(program_need) \
-	[MEMBER_PROGRAM] = {"programId", FIELD_TEXT, program_need, MISSING, INVALID}, \
+	[MEMBER_PROGRAM] = {"programId", FIELD_TEXT, program_need,.absent = MISSING,.malformed = INVALID}, \
 	[MEMBER_EMAIL] = REQUIRED_TEXT("email"), \
 	[MEMBER_FIRST_NAME] = REQUIRED_TEXT("firstName"), \
 	[MEMBER_FIRST_LAST_NAME] = REQUIRED_TEXT("firstLastName"), \

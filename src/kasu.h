@@ -9,7 +9,7 @@
 #include "curp.h"
 
 #define KASU_MISSING {ERR_KASU_400, ERR_KASU_400}
-#define KASU_REQUIRED(name, kind) {name, kind, REQUIRED, KASU_MISSING, KASU_MISSING}
+#define KASU_REQUIRED(name, kind) {name, kind, REQUIRED,.absent = KASU_MISSING,.malformed = KASU_MISSING}
 #define KASU_OPTIONAL(name, kind) {name, kind, OPTIONAL,.malformed = KASU_MISSING}
 
 /* What every request under a token carries. */

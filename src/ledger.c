@@ -53,7 +53,7 @@ static const struct
 };
 
 const char *
-entry_kind_name(int kind)
+entry_kind_name(EntryKind kind)
 {
 	for (int i = 0; i < (int) lengthof(kinds); i++)
 	{

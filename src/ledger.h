@@ -91,7 +91,7 @@ typedef struct AccountState
 	Lots		lots;
 } AccountState;
 
-extern const char *entry_kind_name(int kind);
+extern const char *entry_kind_name(EntryKind kind);
 extern bool entry_kind_parse(const char *name, EntryKind *kind);
 extern void ledger_post(int64 merchant_id, Posting *postings, int n);
 extern void ledger_expire(int64 merchant_id, const int64 *account_ids, int n);

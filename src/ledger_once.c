@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "ledger_batch.h"
 #include "plan.h"
 #include "utils/timestamp.h"
@@ -101,7 +102,7 @@ within_limits(int64 merchant_id, const Posting *posting)
 	movement.program = posting->program;
 	limits = limits_start(merchant_id, GetCurrentTimestamp());
 	limits_expect(limits, &movement);
-	within = limits_take(limits, &movement, Abs(posting->amount));
+	within = limits_take(limits, &movement, i64abs(posting->amount));
 	limits_write(limits);
 	return within;
 }

@@ -362,7 +362,7 @@ read_lot(const uint8 **p, const uint8 *end, bool first, int64 *second, Points *p
 		return false;
 	if (first)
 		*second = unfold_sign(value);
-	else if (value == 0 || value > LAST_SECOND - *second)
+	else if (value == 0 || value > (uint64) (LAST_SECOND - *second))
 		return false;
 	else
 		*second += value;

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "endpoint.h"
 #include "http.h"
 #include "json.h"
@@ -62,7 +63,7 @@ tell_member(const Call *call, const Transaction *transaction, const char *what, 
 	if (transaction->wallet.sends_message)
 		message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
 					  psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
-							   points_text(Abs(posting->amount)), points_text(posting->balance)));
+							   points_text(i64abs(posting->amount)), points_text(posting->balance)));
 }
 
 /* ------------------------------------------------------------------------
@@ -179,11 +180,12 @@ wallet_contact_add_run(Call *call)
 static const Endpoint wallet_contact_add = {
 	.name = "wallet_contact_add",
 	.fields = {
-		[ADD_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED, EITHER(CONTACT_ADD_02, WALLET_MANAGER_03)},
-		[ADD_PHONE] = {"phone", FIELD_PHONE, REQUIRED, EITHER(CONTACT_ADD_03, WALLET_MANAGER_04), BOTH(CONTACT_ADD_04)},
-		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED, EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
-		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED, EITHER(CONTACT_ADD_06, WALLET_MANAGER_06),
-			EITHER(CONTACT_ADD_06, WALLET_MANAGER_06)},
+		[ADD_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_02, WALLET_MANAGER_03)},
+		[ADD_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = EITHER(CONTACT_ADD_03, WALLET_MANAGER_04),
+			.malformed = BOTH(CONTACT_ADD_04)},
+		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
+		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06),
+			.malformed = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06)},
 		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
 	},
 	.result = RESULT_NONE,
@@ -224,7 +226,7 @@ wallet_contact_get_run(Call *call)
 static const Endpoint wallet_contact_get = {
 	.name = "wallet_contact_get",
 	.fields = {
-		[GET_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED, EITHER(BALANCE_GET_02, WALLET_BALANCE_GET_02)},
+		[GET_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(BALANCE_GET_02, WALLET_BALANCE_GET_02)},
 		[GET_PHONE] = {"phone", FIELD_PHONE, OPTIONAL,.malformed = BOTH(BALANCE_GET_03)},
 	},
 	.result = RESULT_ROWS,
@@ -315,16 +317,17 @@ wallet_sale_run(Call *call)
 static const Endpoint wallet_sale = {
 	.name = "wallet_sale",
 	.fields = {
-		[SALE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED, EITHER(NEW_SALE_02, WALLET_REDEEM_02)},
-		[SALE_PHONE] = {"phone", FIELD_PHONE, REQUIRED, BOTH(NEW_SALE_03), BOTH(NEW_SALE_04)},
-		[SALE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED, EITHER(NEW_SALE_05, WALLET_REDEEM_06),
-			EITHER(NEW_SALE_05, WALLET_REDEEM_06)},
-		[SALE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED_IF_0, BOTH(NEW_SALE_06),
-			EITHER(NEW_SALE_07, WALLET_REDEEM_03)},
-		[SALE_POINTS] = {"points_used", FIELD_POINTS, REQUIRED_IF_1, EITHER(NEW_SALE_08, WALLET_REDEEM_07),
-			EITHER(NEW_SALE_08, WALLET_REDEEM_07)},
-		[SALE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED, BOTH(NEW_SALE_09), EITHER(NEW_SALE_13, WALLET_REDEEM_15)},
-		[SALE_TICKET] = {"ticket", FIELD_TEXT, OPTIONAL},
+		[SALE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(NEW_SALE_02, WALLET_REDEEM_02)},
+		[SALE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(NEW_SALE_03),.malformed = BOTH(NEW_SALE_04)},
+		[SALE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED,.absent = EITHER(NEW_SALE_05, WALLET_REDEEM_06),
+			.malformed = EITHER(NEW_SALE_05, WALLET_REDEEM_06)},
+		[SALE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED_IF_0,.absent = BOTH(NEW_SALE_06),
+			.malformed = EITHER(NEW_SALE_07, WALLET_REDEEM_03)},
+		[SALE_POINTS] = {"points_used", FIELD_POINTS, REQUIRED_IF_1,.absent = EITHER(NEW_SALE_08, WALLET_REDEEM_07),
+			.malformed = EITHER(NEW_SALE_08, WALLET_REDEEM_07)},
+		[SALE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(NEW_SALE_09),
+			.malformed = EITHER(NEW_SALE_13, WALLET_REDEEM_15)},
+		[SALE_TICKET] = {.name = "ticket",.kind = FIELD_TEXT,.need = OPTIONAL},
 	},
 	.result = RESULT_POINTS,
 	.writes = true,
@@ -391,14 +394,17 @@ wallet_balance_update_run(Call *call)
 static const Endpoint wallet_balance_update = {
 	.name = "wallet_balance_update",
 	.fields = {
-		[UPDATE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED, EITHER(BALANCE_UPDATE_02, WALLET_BALANCE_UPDATE_02)},
-		[UPDATE_PHONE] = {"phone", FIELD_PHONE, REQUIRED, BOTH(BALANCE_UPDATE_03), BOTH(BALANCE_UPDATE_04)},
+		[UPDATE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,
+			.absent = EITHER(BALANCE_UPDATE_02, WALLET_BALANCE_UPDATE_02)},
+		[UPDATE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(BALANCE_UPDATE_03),
+			.malformed = BOTH(BALANCE_UPDATE_04)},
 		[UPDATE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED,
-			EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04), EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04)},
-		[UPDATE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED, BOTH(BALANCE_UPDATE_06),
-			EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05)},
-		[UPDATE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED, BOTH(BALANCE_UPDATE_08),
-			EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11)},
+			.absent = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04),
+			.malformed = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04)},
+		[UPDATE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED,.absent = BOTH(BALANCE_UPDATE_06),
+			.malformed = EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05)},
+		[UPDATE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(BALANCE_UPDATE_08),
+			.malformed = EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11)},
 	},
 	.result = RESULT_POINTS,
 	.writes = true,
@@ -412,6 +418,9 @@ static const Endpoint wallet_balance_update = {
 /* ------------------------------------------------------------------------
  * /employee/add, /employee/disable
  * ------------------------------------------------------------------------ */
+
+#define EMPLOYEE_REQUIRED(name, kind) \
+	{name, kind, REQUIRED,.absent = BOTH(ERR_TOOLUSERS_02),.malformed = BOTH(ERR_TOOLUSERS_02)}
 
 enum
 {
@@ -441,11 +450,12 @@ employee_add_run(Call *call)
 static const Endpoint employee_add = {
 	.name = "employee_add",
 	.fields = {
-		[HIRE_TYPE] = {"type", FIELD_TEXT, REQUIRED, BOTH(ERR_TOOLUSERS_02), BOTH(ERR_TOOLUSERS_02)},
-		[HIRE_NAME] = {"employee_name", FIELD_TEXT, REQUIRED, BOTH(ERR_TOOLUSERS_02), BOTH(ERR_TOOLUSERS_02)},
-		[HIRE_BRANCH] = {"business_name", FIELD_TEXT, REQUIRED, BOTH(ERR_TOOLUSERS_02), BOTH(ERR_TOOLUSERS_02)},
-		[HIRE_NUMBER] = {"number", FIELD_PHONE, REQUIRED, BOTH(ERR_TOOLUSERS_02), BOTH(ERR_TOOLUSERS_02)},
-		[HIRE_PASSWORD] = {"password", FIELD_TEXT, REQUIRED, BOTH(ERR_TOOLUSERS_02), BOTH(ERR_TOOLUSERS_02),.secret = true},
+		[HIRE_TYPE] = EMPLOYEE_REQUIRED("type", FIELD_TEXT),
+		[HIRE_NAME] = EMPLOYEE_REQUIRED("employee_name", FIELD_TEXT),
+		[HIRE_BRANCH] = EMPLOYEE_REQUIRED("business_name", FIELD_TEXT),
+		[HIRE_NUMBER] = EMPLOYEE_REQUIRED("number", FIELD_PHONE),
+		[HIRE_PASSWORD] = {"password", FIELD_TEXT, REQUIRED,.absent = BOTH(ERR_TOOLUSERS_02),
+			.malformed = BOTH(ERR_TOOLUSERS_02),.secret = true},
 	},
 	.result = RESULT_ID,
 	.writes = true,
@@ -466,7 +476,7 @@ employee_disable_run(Call *call)
 static const Endpoint employee_disable = {
 	.name = "employee_disable",
 	.fields = {
-		{"number", FIELD_PHONE, REQUIRED, BOTH(ERR_TOOLUSERS_02), BOTH(ERR_TOOLUSERS_02)},
+		EMPLOYEE_REQUIRED("number", FIELD_PHONE),
 	},
 	.result = RESULT_NONE,
 	.writes = true,
@@ -482,14 +492,14 @@ static const Endpoint employee_disable = {
  * ------------------------------------------------------------------------ */
 
 static const Route routes[] = {
-	{"POST", "/toolusers/get", &toolusers_get},
-	{"POST", "/wallet/get", &wallet_get},
-	{"POST", "/wallet/contact/add", &wallet_contact_add},
-	{"POST", "/wallet/contact/get", &wallet_contact_get},
-	{"POST", "/wallet/sale", &wallet_sale},
-	{"POST", "/wallet/balance/update", &wallet_balance_update},
-	{"POST", "/employee/add", &employee_add},
-	{"POST", "/employee/disable", &employee_disable},
+	{"POST", "/toolusers/get", &toolusers_get, false},
+	{"POST", "/wallet/get", &wallet_get, false},
+	{"POST", "/wallet/contact/add", &wallet_contact_add, false},
+	{"POST", "/wallet/contact/get", &wallet_contact_get, false},
+	{"POST", "/wallet/sale", &wallet_sale, false},
+	{"POST", "/wallet/balance/update", &wallet_balance_update, false},
+	{"POST", "/employee/add", &employee_add, false},
+	{"POST", "/employee/disable", &employee_disable, false},
 };
 
 static void

@@ -78,7 +78,7 @@ prefix_length(const char *digits, int count, bool plus)
 
 	if (extra == 0 && !plus)
 		return 0;
-	for (int i = 0; i < lengthof(prefixes); i++)
+	for (size_t i = 0; i < lengthof(prefixes); i++)
 	{
 		if (extra == (int) strlen(prefixes[i].digits) &&
 			strncmp(digits, prefixes[i].digits, extra) == 0 &&

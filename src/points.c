@@ -252,7 +252,7 @@ points_percent(Points amount, int64 percent, int decimals, Rounding rounding,
 bool
 rounding_parse(const char *name, Rounding *result)
 {
-	for (int i = 0; i < lengthof(rounding_names); i++)
+	for (size_t i = 0; i < lengthof(rounding_names); i++)
 	{
 		if (strcmp(name, rounding_names[i]) == 0)
 		{

@@ -102,7 +102,7 @@ quotas_take(int64 merchant_id, const char *const *resources, int n)
 PG_FUNCTION_INFO_V1(loyalty_quota_stripes);
 
 Datum
-loyalty_quota_stripes(PG_FUNCTION_ARGS)
+loyalty_quota_stripes(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	PG_RETURN_INT32(QUOTA_STRIPES);
 }

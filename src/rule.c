@@ -208,7 +208,7 @@ days_from_birthday(DateADT birth_date, DateADT today)
 		int			last = day_tab[isleap(year)][month - 1];
 		int			birthday = date2j(year, month, Min(day, last)) - POSTGRES_EPOCH_JDATE;
 
-		nearest = Min(nearest, Abs(birthday - today));
+		nearest = Min(nearest, abs(birthday - today));
 	}
 	return nearest;
 }

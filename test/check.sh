@@ -24,13 +24,24 @@ jobs=${JOBS:-$((2 * $(nproc)))}
 
 passed=0
 failed=0
+# What each suite counted, by its name.
+declare -A suite_passed=() suite_failed=()
 
 count() {
 	passed=$((passed + $1))
 	failed=$((failed + $2))
 }
 
-print_count() { printf '\n%d passed, %d failed\n' "$passed" "$failed"; }
+# The suites, and the line that a machine reads.
+print_count() {
+	local suite
+	echo
+	for suite in $suites; do
+		[ -z "${suite_passed[$suite]:-}" ] ||
+			printf '%-10s %5d passed %5d failed\n' "$suite" "${suite_passed[$suite]}" "${suite_failed[$suite]}"
+	done
+	printf '\n%d passed, %d failed\n' "$passed" "$failed"
+}
 
 # --- the part that copies and cleans up, as whoever called ------------------
 
@@ -285,24 +296,32 @@ start_job() {
 		echo "$passed $failed" >"$out.count"
 	) >"$out.log" 2>&1 9>&- &
 	set +m
-	running[$!]=$name
+	running[$!]="$suite $name"
 	started[$!]=$SECONDS
 }
 
-# Of the job that ended: its output, and how it went.
+# count_job SUITE PASSED FAILED
+count_job() {
+	count "$2" "$3"
+	suite_passed[$1]=$((${suite_passed[$1]:-0} + $2))
+	suite_failed[$1]=$((${suite_failed[$1]:-0} + $3))
+}
+
+# Of the job that ended: how it went, and its output.
 finish_job() {
-	local pid=$1 name=${running[$1]} out good=0 bad=1
+	local pid=$1 suite name out good=0 bad=1
+	read -r suite name <<<"${running[$1]}"
 	out=$LOYALTY_TMP/jobs/$name
 	[ ! -s "$out.count" ] || read -r good bad <"$out.count"
-	count "$good" "$bad"
-	printf '\n=== %s: %d passed, %d failed, %d s\n' "$name" "$good" "$bad" $((SECONDS - started[$pid]))
+	count_job "$suite" "$good" "$bad"
+	printf '\n=== %s %s: %d passed, %d failed, %d s\n' "$suite" "$name" "$good" "$bad" $((SECONDS - started[$pid]))
 	cat "$out.log"
 	unset "running[$pid]" "started[$pid]"
 }
 
 # The limit is over, or somebody has had enough.
 stop_jobs() {
-	local pid tries
+	local pid tries suite name
 	for pid in "${!running[@]}"; do
 		kill -TERM -- "-$pid" 2>/dev/null || true
 	done
@@ -314,15 +333,15 @@ stop_jobs() {
 	done
 	for pid in "${!running[@]}"; do
 		kill -KILL -- "-$pid" 2>/dev/null || true
-		printf '\n=== %s: STOPPED after %d s\n' "${running[$pid]}" $((SECONDS - started[$pid]))
-		tail -n 20 "$LOYALTY_TMP/jobs/${running[$pid]}.log"
-		count 0 1
+		read -r suite name <<<"${running[$pid]}"
+		printf '\n=== %s %s: STOPPED after %d s\n' "$suite" "$name" $((SECONDS - started[$pid]))
+		tail -n 20 "$LOYALTY_TMP/jobs/$name.log"
+		count_job "$suite" 0 1
 	done
-	while read -r _ name; do
-		printf '\n=== %s: NOT RUN\n' "$name"
-		count 0 1
+	while read -r suite name; do
+		printf '\n=== %s %s: NOT RUN\n' "$suite" "$name"
+		count_job "$suite" 0 1
 	done < <(tail -n "+$((next + 1))" "$LOYALTY_TMP/list")
-	running=()
 }
 
 interrupted() {

@@ -174,9 +174,9 @@ make_accounts() {
 }
 
 # make_merchant NAME N: a merchant with 16 cashiers, without the passwords that
-# would take long to hash, and N members who have
-# plenty; its number.  Its wallet is bench-NAME, and its members are phones
-# 5510000001 and on, in the seller API CM1 and on.
+# would take long to hash, and N members who have plenty; its number.  Its
+# wallet is bench-NAME, and its members are phones 5510000001 and on, in the
+# seller API CM1 and on.
 make_merchant() {
 	sql <<-END
 		SELECT loyalty.create_merchant('bench $1') AS merchant \gset
@@ -188,7 +188,7 @@ make_merchant() {
 		INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, client_id, name)
 		SELECT :merchant, i, :program, i, (5510000000 + i)::text::loyalty.phone, 'CM' || i, 'contacto' FROM generate_series(1, $2) i;
 		INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT :merchant, i, :program FROM generate_series(1, $2) i;
-		SELECT count(error) AS refused
+		SELECT 1 / (count(error) = 0)::integer AS all_posted
 		FROM loyalty.post_batch(:merchant, ARRAY(SELECT generate_series(1, $2)), '{deposit}', array_fill('1000000'::loyalty.points, ARRAY[$2])) \gset
 		\echo :merchant
 	END

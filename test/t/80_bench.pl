@@ -78,6 +78,7 @@ is $stack->psql('SELECT count(*) FROM loyalty.entry'), $before, 'there are as ma
 # Commands of a benchmark that does not exist.
 sub bench_script { return run('bash', '-c', ". $bench/bench.bash; $_[0]", "$bench/broken.sh") }
 
+my @orders = ('good bad', 'bad good');
 for (
 	['pgbench fails', q{echo 'SELECT 1 / 0;' >$work/script; bad() { pgbench_tps $work/script; }}, qr/division by zero/],
 	['some of pgbench\'s clients fail', q{echo 'SELECT 1 / (:client_id - 1);' >$work/script; bad() { pgbench_tps $work/script -c 2; }}, qr/division by zero/],
@@ -90,12 +91,10 @@ for (
 	)
 {
 	my ($what, $definition, $message) = @$_;
-	for my $ways ('good bad', 'bad good')
-	{
-		my ($status, $out, $err) = bench_script("good() { echo 1; }; $definition; compare name goal unit $ways");
-		ok $status != 0 && $out eq '', "$what: no row ($ways)" or diag $out;
-		like $err, $message, "$what: it says so ($ways)";
-	}
+	my ($status, $out, $err) = bench_script("good() { echo 1; }; $definition; compare name goal unit $orders[0]");
+	ok $status != 0 && $out eq '', "$what: no row ($orders[0])" or diag $out;
+	like $err, $message, "$what: it says so";
+	@orders = reverse @orders;
 }
 
 {

@@ -20,21 +20,26 @@ export NO_PROXY=$no_proxy
 say() { printf '%s\n' "$*" >&2; }
 die() { say "loyalty: $*"; exit 1; }
 
-# "${as_owner[@]}" COMMAND runs it as the user that owns the servers.
-if [ "$(id -u)" = 0 ]; then
-	owner=postgres
-	id -u "$owner" >/dev/null 2>&1 || owner=nobody
-	as_owner=(setpriv "--reuid=$owner" "--regid=$(id -g "$owner")" --init-groups --)
-else
-	owner=$(id -un)
-	as_owner=(env)
-fi
+# "${as_owner[@]}" COMMAND runs it as the user that owns the servers.  The user
+# may come with a package, so this is called again when packages have come.
+choose_owner() {
+	if [ "$(id -u)" = 0 ]; then
+		owner=postgres
+		id -u "$owner" >/dev/null 2>&1 || owner=nobody
+		as_owner=(setpriv "--reuid=$owner" "--regid=$(id -g "$owner")" --init-groups --)
+	else
+		owner=$(id -un)
+		as_owner=(env)
+	fi
+}
+choose_owner
 
 # Install what is missing, and build for PG_CONFIG, which is set.  Whoever uses
 # the checkout next may read what is built.
 build() {
 	PG_CONFIG=$("$root/test/deps.sh")
 	export PG_CONFIG
+	choose_owner
 	(umask 022 && make -s -j "$(nproc)" -C "$root" all)
 }
 

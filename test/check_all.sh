@@ -79,7 +79,7 @@ check_upgrades() {
 	in_version 15 test/export.sh "$LOYALTY_SHARE/15" || say "there is no copy of PostgreSQL 15"
 	for major in $servers; do
 		[ "$major" -gt 15 ] && [ -n "${debian_of[$major]:-}" ] || continue
-		check "15 to $major" in_version "$major" env LOYALTY_OLD="$LOYALTY_SHARE/15" make check F=52_pg_upgrade
+		check "15 to $major" in_version "$major" env LOYALTY_OLD="$LOYALTY_SHARE/15" make check F=50_dump
 	done
 }
 

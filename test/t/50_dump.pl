@@ -1,9 +1,14 @@
-# A database that was dumped and restored is the database it was: every row of
-# every table, the edited numbering plan, and everything goes on working.
+# A database that was dumped and restored, or went through pg_upgrade, is the
+# database it was: every row of every table, the edited numbering plan, and
+# everything goes on working.
+#
+# With LOYALTY_OLD, a folder that export.sh made, the database is one of that
+# server, and goes to the server of today.
 use strict;
 use warnings;
 use utf8;
 
+use File::Basename qw(basename);
 use FindBin;
 use lib $FindBin::Bin;
 use IPC::Run ();
@@ -12,7 +17,22 @@ use Test::More;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(level => 'database');
+my $old_bin = $ENV{LOYALTY_BIN};
+use_old_server($ENV{LOYALTY_OLD}) if $ENV{LOYALTY_OLD};
+my $stack = do { local $ENV{LOYALTY_BIN} = $old_bin; Loyalty->start(level => 'database') };
+
+# Its programs get the libraries of its Debian that this one does not have.
+sub use_old_server
+{
+	my $folder = shift;
+	my $known = `/sbin/ldconfig -p`;
+	my $lacking = "$ENV{LOYALTY_TMP}/libraries";
+	mkdir $lacking;
+	symlink $_, "$lacking/" . basename($_) for grep { $known !~ /^\s*\Q@{[basename($_)]}\E /m } glob "$folder/libraries/*";
+	$ENV{LD_LIBRARY_PATH} = $lacking;
+	($old_bin) = glob "$folder/{lib/postgresql/*/bin,bin}/";
+	return;
+}
 
 # Something in every table, written by the extension's own functions where
 # there is one.  Prints the keys that are shown once.
@@ -98,16 +118,22 @@ sub answers
 		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.quotas x}, %where);
 }
 
-# Who owns what and who may do what, in the extension's schemas.
+# Who owns what and who may do what, in the extension's schemas.  Rights that
+# nobody has touched are the usual ones; newer servers know of one more.
 sub rights
 {
 	my %where = @_;
-	return $stack->psql(q{
-		SELECT p.oid::regprocedure, p.proowner::regrole, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(p.proacl) a)
+	my $granted = sub {
+		my ($acl, $kind, $owner) = @_;
+		return "(SELECT string_agg(a.grantee::regrole || ':' || a.privilege_type, ',' ORDER BY a.grantee::regrole::text, a.privilege_type)
+			FROM aclexplode(coalesce($acl, acldefault('$kind', $owner))) a WHERE a.privilege_type <> 'MAINTAIN')";
+	};
+	return $stack->psql(qq{
+		SELECT p.oid::regprocedure, p.proowner::regrole, @{[$granted->(qw(proacl f proowner))]}
 		FROM pg_proc p WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) ORDER BY p.oid::regprocedure::text;
-		SELECT c.oid::regclass, c.relowner::regrole, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(c.relacl) a)
+		SELECT c.oid::regclass, c.relowner::regrole, @{[$granted->(qw(relacl r relowner))]}
 		FROM pg_class c WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind IN ('r', 'v') ORDER BY c.relname;
-		SELECT n.nspname, (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(n.nspacl) a) FROM pg_namespace n WHERE n.nspname LIKE 'loyalty%' ORDER BY 1},
+		SELECT n.nspname, @{[$granted->(qw(nspacl n nspowner))]} FROM pg_namespace n WHERE n.nspname LIKE 'loyalty%' ORDER BY 1},
 		%where);
 }
 
@@ -243,5 +269,40 @@ is run_program({%other, dbname => 'postgres'}, 'pg_restore', '--exit-on-error', 
 	'pg_restore where the role exists by now';
 is_deeply contents(%other, dbname => 'again'), $dumped, 'restores every row too';
 $elsewhere->stop;
+
+# --- pg_upgrade, to a server of the version that is tested ---------------------------------
+
+# Make an empty server for it, with what the old one has of passwords and ports.
+sub make_new_server
+{
+	my ($bin, $data) = @_;
+	my @checksums = `$bin/initdb --help` =~ /--no-data-checksums/ ? '--no-data-checksums' : ();
+	run_in_folder("$bin/initdb", '-D', $data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N', @checksums);
+	open my $settings, '>>', "$data/postgresql.conf" or die "$data: $!\n";
+	print $settings "listen_addresses = '127.0.0.1'\nunix_socket_directories = '$folder'\nmax_connections = 200\nfsync = off\n";
+	close $settings;
+	return;
+}
+
+sub run_in_folder
+{
+	my @command = @_;
+	my $said = '';
+	my $fine = $stack->with_env(sub { IPC::Run::run([Loyalty::as_owner(), @command], '<', '/dev/null', '>', \$said, '2>&1', init => sub { chdir $folder }) });
+	ok $fine, basename($command[0]) or diag $said;
+	return;
+}
+
+$stack->psql("DROP DATABASE $_") for qw(custom plain);
+$stack->stop_postgres;
+my $new_bin = $ENV{LOYALTY_BIN} // $stack->bindir;
+my $new_data = "$folder/upgraded";
+my $port = $stack->port;
+make_new_server($new_bin, $new_data);
+run_in_folder("$new_bin/pg_upgrade", '-b', $stack->bindir, '-B', $new_bin, '-d', $stack->data_dir, '-D', $new_data,
+	'-U', 'postgres', '-p', $port, '-P', $port, '-s', $folder);
+run_in_folder("$new_bin/pg_ctl", '-D', $new_data, '-o', "-p $port", '-w', '-t', '600', '-l', "$folder/upgraded.log", 'start');
+check_restored('upgraded');
+run_in_folder("$new_bin/pg_ctl", '-D', $new_data, '-w', '-t', '600', '-m', 'fast', 'stop');
 
 done_testing;

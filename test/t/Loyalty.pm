@@ -32,6 +32,7 @@ my @running;
 
 # PostgreSQL does not run as root.
 my @as_owner = $> == 0 ? qw(setpriv --reuid=postgres --regid=postgres --init-groups --) : ();
+sub as_owner { return @as_owner }
 
 # Levels: cluster, database, http, demo (what you get unless told; it has the
 # rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s',

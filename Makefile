@@ -2,6 +2,7 @@
 #
 #   make, make install          build and install the extension (PGXS)
 #   make check                  all tests, on private servers; see CHECKING below
+#   make check-all              all tests on every supported server; see there too
 #   make demo                   a running system and a tour of its API
 #   make up, make down          the same system without the tour, and its end
 #   make bench                  the benchmarks, on a private durable server
@@ -10,46 +11,69 @@
 # test/deps.sh installs what is missing.
 #
 # CHECKING
-#   make check T=regress        one suite: tidy, regress, pgtap, isolation or tap
+#   make check T=regress        suites: tidy, regress, pgtap, isolation or tap
 #   make check F="points phone" only the tests of these names, whatever the suite
 #   make check SAVE=1           keep what the tests printed, in results/
+#   make check LIMIT=90         minutes after which it is stopped
+#   make check JOBS=1           tests that run at a time
+#   make check DEFAULTS=foreign on servers with unusual defaults
+#   make check-all PG_CONFIGS="/opt/pg16/bin/pg_config"
+#                               further servers
+#
+# DEMO
+#   make demo FRESH=1           a new one instead of the one that runs
+#   make demo LOYALTY_HTTP_PORT=8080 LOYALTY_POSTGREST_PORT=3000 LOYALTY_POSTGRES_PORT=5433
+#
+# LOYALTY_TMP names the folder for private servers, where that is not /tmp.
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench check demo deps down tidy up
+OUR_TARGETS = bench check check-all demo deps down tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
-# These may run before there is a pg_config.  What needs one is left to a make
-# of its own, which starts after the packages are there.
+# These may run before there is a pg_config, so their scripts build what they
+# need.  What else was asked for is left to a make of its own.
 OTHER_TARGETS = $(filter-out $(OUR_TARGETS),$(MAKECMDGOALS))
 
 .NOTPARALLEL:
-.PHONY: $(OUR_TARGETS) $(OTHER_TARGETS) build
+.PHONY: $(OUR_TARGETS) $(OTHER_TARGETS)
+
+export PG_CONFIG
+
+define ABOUT_DEMO
+make demo installs what is missing, builds, starts a private PostgreSQL, PostgREST
+and nginx on 127.0.0.1, loads a sandbox, and shows a tour of it.  It takes half a
+minute, and some minutes more where packages are missing.  Your own servers are
+left alone, and so is a demo that runs already.  make down ends it.
+
+endef
 
 deps:
-	@exec env PG_CONFIG='$(PG_CONFIG)' test/deps.sh
+	@test/deps.sh >/dev/null
 
-build: deps
-	@$(MAKE) -s --no-print-directory all
+check:
+	@exec test/check.sh
 
-check: build
-	@exec env PG_CONFIG='$(PG_CONFIG)' T='$(T)' F='$(F)' SAVE='$(SAVE)' test/check.sh
+check-all:
+	@exec test/check_all.sh
 
-bench: build
-	@exec env PG_CONFIG='$(PG_CONFIG)' T=bench F='$(F)' SAVE='$(SAVE)' test/check.sh
+bench:
+	@T=bench exec test/check.sh
 
-up: build
-	@exec env PG_CONFIG='$(PG_CONFIG)' test/stack.sh up
+demo:
+	@: $(info $(ABOUT_DEMO))
+	@test/stack.sh up
+	@exec test/demo.sh
 
-demo: up
-	@test/demo.sh
+up:
+	@exec test/stack.sh up
 
 down:
-	@test/stack.sh down
+	@exec test/stack.sh down
 
 tidy:
-	@test/tidy.sh
+	@exec test/tidy.sh
 
 $(OTHER_TARGETS):
 	@$(MAKE) --no-print-directory $@
@@ -71,7 +95,7 @@ PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno
 endif
 # PostgreSQL's own headers have parameters that are not used.
 PG_CPPFLAGS = -isystem $(includedir_server)
-EXTRA_CLEAN = sql/loyalty--$(EXTVERSION).sql.new results
+EXTRA_CLEAN = sql/loyalty--$(EXTVERSION).sql.new src/.built-for results
 
 # Transcripts of both kinds of regression test are in expected/.
 REGRESS = $(patsubst test/sql/%.sql,%,$(filter-out test/sql/tap_%,$(sort $(wildcard test/sql/*.sql))))
@@ -82,18 +106,26 @@ ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=loyalty
 # No clang is needed: bitcode for the JIT gains nothing here.
 override with_llvm = no
 
+# pgxs.mk comes with the client, the headers do not.
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
-ifeq ($(wildcard $(PGXS)),)
-$(error $(PG_CONFIG) finds no PostgreSQL to build against; install postgresql-server-dev-15, or run "make deps")
+ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
+$(error $(PG_CONFIG) finds no server headers (postgres.h); "make deps" installs them, on Debian they are in postgresql-server-dev-NN)
 endif
 include $(PGXS)
 
-$(OBJS): $(wildcard src/*.h) src/errcodes.txt Makefile
+# What was built for another server, or by another compiler, is built anew.
+BUILT_FOR := $(shell $(PG_CONFIG) --version) $(CC)
+src/.built-for: FORCE
+	@echo '$(BUILT_FOR)' | cmp -s - $@ || { rm -f $@ && echo '$(BUILT_FOR)' >$@; }
+FORCE:
+.PHONY: FORCE
+
+$(OBJS): $(wildcard src/*.h) src/errcodes.txt src/.built-for Makefile
 
 # The folder itself is named too, so that a part that was removed counts.
 sql/loyalty--$(EXTVERSION).sql: $(SQL_PARTS) sql/parts Makefile loyalty.control
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION loyalty" to load this file. \quit'; \
 	  for part in $(SQL_PARTS); do echo; cat "$$part" || exit 1; done; } > $@.new
-	mv $@.new $@
+	mv -f $@.new $@
 
 endif

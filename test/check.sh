@@ -1,29 +1,54 @@
 #!/bin/bash
 # check.sh - run the tests, or the benchmarks, on private servers.
 #
-# Called by `make check` and `make bench`, which build first.  The environment
-# says what to run:
-#     T       one suite: tidy, regress, pgtap, isolation, tap or bench; all but
+# Called by `make check` and `make bench`.  The environment says what to run:
+#     T       suites: tidy, regress, pgtap, isolation, tap or bench; all but
 #             bench unless given
 #     F       only the tests of these names
+#     JOBS    how many tests run at a time; two for each processor unless given
+#     LIMIT   minutes after which what still runs is stopped; 45 unless given
+#     DEFAULTS=foreign
+#             servers whose defaults are not those that people have
 #     SAVE=1  keep what pg_regress and pg_isolation_regress got, in results/
 #
-# Everything happens in one folder under /tmp, on copies of the project's files
-# and of the PostgreSQL installation; the folder and the servers in it are gone
-# afterwards, however this ends.  The last line is the count.
+# Everything happens in one folder under /tmp, or LOYALTY_TMP, on copies of the
+# project's files and of the PostgreSQL installation; the folder and the servers
+# in it are gone afterwards, however this ends.  The last line is the count.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 suites=${T:-"tidy regress pgtap isolation tap"}
 wanted=${F:-}
-limit_s=1740
+limit_s=$((${LIMIT:-45} * 60))
+jobs=${JOBS:-$((2 * $(nproc)))}
+
+passed=0
+failed=0
+# What each suite counted, by its name.
+declare -A suite_passed=() suite_failed=()
+
+count() {
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+}
+
+# The suites, and the line that a machine reads.
+print_count() {
+	local suite
+	echo
+	for suite in $suites; do
+		[ -z "${suite_passed[$suite]:-}" ] ||
+			printf '%-10s %5d passed %5d failed\n' "$suite" "${suite_passed[$suite]}" "${suite_failed[$suite]}"
+	done
+	printf '\n%d passed, %d failed\n' "$passed" "$failed"
+}
 
 # --- the part that copies and cleans up, as whoever called ------------------
 
 # Tests that were interrupted get some time to stop what they started.
 stop_tests() {
 	local tries
-	for tries in $(seq 200); do
+	for tries in $(seq 300); do
 		kill -0 -- "-$tests_pid" 2>/dev/null || return 0
 		[ "$tries" != 1 ] || kill -TERM -- "-$tests_pid" 2>/dev/null || true
 		sleep 0.1
@@ -32,17 +57,23 @@ stop_tests() {
 }
 
 clean_up() {
+	local status=$?
 	trap '' INT TERM
 	trap - EXIT
 	if [ -n "${tests_pid:-}" ]; then
 		stop_tests
+	else
+		count 0 1
+		print_count
 	fi
+	[ -n "${work:-}" ] || exit "$status"
 	if [ "${SAVE:-}" = 1 ] && [ -d "$work/out" ]; then
 		mkdir -p "$root/results"
 		find "$work/out" \( -path '*/results/*.out' -o -name 'regression.diffs' \) \
 			-exec cp {} "$root/results/" \;
 	fi
 	remove_work_dir "$work"
+	exit "$status"
 }
 
 copy_project() {
@@ -54,46 +85,39 @@ copy_project() {
 			*) cp -r "$name" "$work/project/" ;;
 		esac
 	done
-	cp "$(command -v postgrest || echo "$root/.deps/postgrest")" "$work/bin/postgrest"
+	cp "$("$root/test/postgrest.sh" find)" "$work/bin/postgrest"
+	chmod 755 "$work/bin/postgrest"
 }
 
 outer() {
-	work=$(make_work_dir /tmp)
+	local bin
 	trap clean_up EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
+	build
+	work=$(make_work_dir check)
 	bin=$("$root/test/install.sh" "$work/install")
 	copy_project
 	give "$work"
 	cd "$work"
 	# A group of their own, so that all of them can be told to stop.
 	set -m
-	"${as_owner[@]}" env HOME="$work" T="$suites" F="$wanted" LOYALTY_BIN="$bin" LOYALTY_TMP="$work" \
-		LOYALTY_POSTGREST="$work/bin/postgrest" PATH="$bin:$PATH:/usr/sbin" \
-		timeout --foreground -k 30 "$limit_s" bash "$work/project/test/check.sh" run </dev/null &
+	"${as_owner[@]}" env HOME="$work" T="$suites" F="$wanted" JOBS="$jobs" LOYALTY_DEFAULTS="${DEFAULTS:-}" \
+		LOYALTY_BIN="$bin" LOYALTY_TMP="$work" LOYALTY_POSTGREST="$work/bin/postgrest" PATH="$bin:$PATH:/usr/sbin" \
+		bash "$work/project/test/check.sh" run </dev/null &
 	tests_pid=$!
 	set +m
 	wait "$tests_pid"
 }
 
-# --- the part that runs the tests, as the owner of the servers --------------
-
-passed=0
-failed=0
-
-count() {
-	passed=$((passed + $1))
-	failed=$((failed + $2))
-}
-
-title() { printf '\n=== %s\n' "$1"; }
+# --- the tests: each of these runs as a job of its own ------------------------
 
 # Is the test of this name to be run?
 is_wanted() {
 	[ -z "$wanted" ] || [[ " $wanted " == *" $1 "* ]]
 }
 
-# select FOLDER PATTERN: names of the tests there, without their ending.
+# select_tests FOLDER PATTERN [BUT]: names of the tests there, without their ending.
 select_tests() {
 	local file name
 	for file in "$root/test/$1"/$2; do
@@ -104,6 +128,21 @@ select_tests() {
 			echo "$name"
 		fi
 	done
+}
+
+# use_server NAME [LEVEL]: the server that jobs of this name share; the first of
+# them starts it.
+use_server() {
+	local settings=$LOYALTY_TMP/$1
+	(
+		flock 9
+		[ -e "$settings.up" ] || "$root/test/stack.sh" up "$settings" "${2:-cluster}" 9>&-
+		touch "$settings.up"
+	) 9>"$settings.lock"
+	set -a
+	. "$settings/env"
+	set +a
+	PGHOST=$LOYALTY_SOCKET_DIR
 }
 
 # run_tap OPTIONS FILE...: TAP programs, counted by assertion.  OPTIONS is
@@ -128,20 +167,19 @@ run_tap() {
 	fi
 }
 
-# run_transcripts PROGRAM NAME...: pg_regress or its isolation sister.
+# run_transcripts PROGRAM DATABASE NAME...: pg_regress or its isolation sister.
 run_transcripts() {
-	local program=$1 suite=$2 name bad
+	local program=$1 database=$2 name bad
 	shift 2
-	mkdir -p "$LOYALTY_TMP/out/$suite"
-	cd "$LOYALTY_TMP/out/$suite"
-	cp -r "$root/expected" .
+	mkdir -p "$LOYALTY_TMP/out/$database"
+	cd "$LOYALTY_TMP/out/$database"
+	mkdir expected
 	# Without an expected file the program would stop at once.
 	for name in "$@"; do
-		[ -e "expected/$name.out" ] || : >"expected/$name.out"
+		cp "$root/expected/$name"*.out expected/ 2>/dev/null || : >"expected/$name.out"
 	done
-	if "$program" --bindir="$LOYALTY_BIN" --inputdir="$root/test" --outputdir=. --host="$PGHOST" \
-		--port="$PGPORT" --user="$PGUSER" --dbname="${suite}_loyalty" --load-extension=loyalty \
-		"$@" >log 2>&1; then
+	if "$pgxs/test/$program" --bindir="$LOYALTY_BIN" --inputdir="$root/test" --outputdir=. --host="$PGHOST" \
+		--port="$PGPORT" --user="$PGUSER" --dbname="$database" --load-extension=loyalty "$@" >log 2>&1; then
 		grep -E '^(test |ok )' log || true
 		count $# 0
 	else
@@ -154,99 +192,197 @@ run_transcripts() {
 	cd "$root"
 }
 
-suite_tidy() {
-	is_wanted tidy || return 0
-	title "tidy"
-	"$LOYALTY_BIN/createdb" tidy
-	"$LOYALTY_BIN/psql" -Xqd tidy -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION loyalty' || true
+job_tidy() {
+	use_server tidy
+	createdb tidy
+	psql -Xqd tidy -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION loyalty' || true
 	PGDATABASE=tidy run_tap 'exec => ["bash"]' "$root/test/tidy.sh"
 }
 
-suite_regress() {
+job_regress() {
 	local names
 	mapfile -t names < <(select_tests sql '*.sql' 'tap_*')
-	[ ${#names[@]} -gt 0 ] || return 0
-	title "pg_regress"
-	run_transcripts "$pgxs/test/regress/pg_regress" regress "${names[@]}"
+	use_server regress
+	run_transcripts regress/pg_regress regress_loyalty "${names[@]}"
 }
 
-suite_isolation() {
-	local names
-	mapfile -t names < <(select_tests specs '*.spec')
-	[ ${#names[@]} -gt 0 ] || return 0
-	title "pg_isolation_regress"
-	run_transcripts "$pgxs/test/isolation/pg_isolation_regress" isolation "${names[@]}"
+job_isolation() {
+	use_server isolation
+	run_transcripts isolation/pg_isolation_regress "$1" "$1"
 }
 
-suite_pgtap() {
+job_pgtap() {
 	local names
 	mapfile -t names < <(select_tests sql 'tap_*.sql')
-	[ ${#names[@]} -gt 0 ] || return 0
-	title "pgTAP"
-	"$LOYALTY_BIN/createdb" pgtap
-	"$LOYALTY_BIN/psql" -Xqd pgtap -c 'SET client_min_messages = warning' \
+	use_server pgtap
+	createdb pgtap
+	psql -Xqd pgtap -c 'SET client_min_messages = warning' \
 		-c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION loyalty' || true
 	cd "$root/test/sql"
 	run_tap 'sources => {pgTAP => {dbname => "pgtap", suffix => ".sql"}}' "${names[@]/%/.sql}"
-	cd "$root"
 }
 
-suite_tap() {
-	local names
-	mapfile -t names < <(select_tests t '*.pl')
-	[ ${#names[@]} -gt 0 ] || return 0
-	title "TAP"
+job_tap() {
 	cd "$root"
-	names=("${names[@]/#/test/t/}")
-	run_tap '' "${names[@]/%/.pl}"
+	run_tap '' "test/t/$1.pl"
 }
 
-suite_bench() {
-	local names name
+# A server that crashed is a failure, whatever the tests said.
+check_logs() {
+	local settings log
+	for settings in "$LOYALTY_TMP"/*.up; do
+		[ -e "$settings" ] || continue
+		log=$(sed -n "s/^LOYALTY_LOG='\(.*\)'$/\1/p" "${settings%.up}/env")
+		if grep -nE 'PANIC|TRAP:|terminated by signal' "$log"; then
+			say "this server crashed:"
+			tail -n 40 "$log"
+			count 0 1
+		else
+			count 1 0
+		fi
+	done
+}
+
+# --- the benchmarks: one after the other, on a server of their own ------------
+
+run_benchmarks() {
+	local names name rows=$LOYALTY_TMP/rows
+	export LOYALTY_DURABLE=1 LOYALTY_RATE=1000000r/s
 	mapfile -t names < <(select_tests bench '*.sh')
+	[ ${#names[@]} -gt 0 ] || { say "no benchmark has such a name"; count 0 1; return; }
+	use_server bench demo
 	for name in "${names[@]}"; do
-		[ -x "$root/test/bench/$name.sh" ] || continue
-		title "$name"
-		if "$root/test/bench/$name.sh"; then
+		printf '\n=== %s\n' "$name"
+		if "$root/test/bench/$name.sh" | tee -a "$rows"; then
 			count 1 0
 		else
 			count 0 1
 		fi
 	done
+	printf '\n=== all rows, as README.md has them\n'
+	tr -s ' ' <"$rows" | awk '!seen[$0]++'
 }
 
-# A server that crashed is a failure, whatever the tests said.
-check_log() {
-	if grep -nE 'PANIC|TRAP:|terminated by signal' "$LOYALTY_LOG"; then
-		say "the server crashed:"
-		tail -n 40 "$LOYALTY_LOG"
-		count 0 1
-	else
-		count 1 0
-	fi
+# --- the part that runs the jobs, as the owner of the servers -----------------
+
+# Lines "SUITE NAME", those that take longest first: a long one that starts last
+# is waited for by all.
+list_jobs() {
+	local suite name
+	for suite in $suites; do
+		case $suite in
+			tidy) ! is_wanted tidy || echo "tidy tidy" ;;
+			regress) [ -z "$(select_tests sql '*.sql' 'tap_*')" ] || echo "regress regress" ;;
+			pgtap) [ -z "$(select_tests sql 'tap_*.sql')" ] || echo "pgtap pgtap" ;;
+			isolation) select_tests specs '*.spec' | sed 's/^/isolation /' ;;
+			tap) select_tests t '*.pl' | sed 's/^/tap /' ;;
+			*) say "no suite \"$suite\"" ;;
+		esac
+	done | awk -v slow="$slow" '
+		BEGIN { n = split(slow, names, " "); for (i in names) rank[names[i]] = i }
+		{ print ($2 in rank ? rank[$2] : n + NR), $0 }' | sort -n | cut -d ' ' -f 2-
+}
+slow="45_model 61_seller_batch 46_model_concurrent 40_concurrency 47_bugs 60_seller 44_expiry 70_customer"
+
+# In the background: what it printed and counted is in files.
+start_job() {
+	local suite=$1 name=$2 out=$LOYALTY_TMP/jobs/$2
+	set -m
+	(
+		set +m
+		trap - INT TERM EXIT
+		passed=0 failed=0
+		"job_$suite" "$name"
+		echo "$passed $failed" >"$out.count"
+	) >"$out.log" 2>&1 9>&- &
+	set +m
+	running[$!]="$suite $name"
+	started[$!]=$SECONDS
+}
+
+# count_job SUITE PASSED FAILED
+count_job() {
+	count "$2" "$3"
+	suite_passed[$1]=$((${suite_passed[$1]:-0} + $2))
+	suite_failed[$1]=$((${suite_failed[$1]:-0} + $3))
+}
+
+# Of the job that ended: how it went, and its output.
+finish_job() {
+	local pid=$1 suite name out good=0 bad=1
+	read -r suite name <<<"${running[$1]}"
+	out=$LOYALTY_TMP/jobs/$name
+	[ ! -s "$out.count" ] || read -r good bad <"$out.count"
+	count_job "$suite" "$good" "$bad"
+	printf '\n=== %s %s: %d passed, %d failed, %d s\n' "$suite" "$name" "$good" "$bad" $((SECONDS - started[$pid]))
+	cat "$out.log"
+	unset "running[$pid]" "started[$pid]"
+}
+
+# The limit is over, or somebody has had enough.
+stop_jobs() {
+	local pid tries suite name
+	for pid in "${!running[@]}"; do
+		kill -TERM -- "-$pid" 2>/dev/null || true
+	done
+	for tries in $(seq 150); do
+		for pid in "${!running[@]}"; do
+			! kill -0 -- "-$pid" 2>/dev/null || { sleep 0.1; continue 2; }
+		done
+		break
+	done
+	for pid in "${!running[@]}"; do
+		kill -KILL -- "-$pid" 2>/dev/null || true
+		read -r suite name <<<"${running[$pid]}"
+		printf '\n=== %s %s: STOPPED after %d s\n' "$suite" "$name" $((SECONDS - started[$pid]))
+		tail -n 20 "$LOYALTY_TMP/jobs/$name.log"
+		count_job "$suite" 0 1
+	done
+	while read -r suite name; do
+		printf '\n=== %s %s: NOT RUN\n' "$suite" "$name"
+		count_job "$suite" 0 1
+	done < <(tail -n "+$((next + 1))" "$LOYALTY_TMP/list")
+}
+
+interrupted() {
+	trap '' TERM INT
+	say "$1"
+	stop_jobs
+	print_count
+	exit 1
+}
+
+run_jobs() {
+	local suite name pid total
+	declare -gA running=() started=()
+	next=0
+	pgxs=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
+	mkdir "$LOYALTY_TMP/jobs"
+	list_jobs >"$LOYALTY_TMP/list"
+	total=$(wc -l <"$LOYALTY_TMP/list")
+	[ "$total" -gt 0 ] || { say "no test has such a name"; count 0 1; }
+	trap 'interrupted "stopped from outside"' TERM INT
+	while [ "$next" -lt "$total" ] || [ ${#running[@]} -gt 0 ]; do
+		while [ "$next" -lt "$total" ] && [ ${#running[@]} -lt "$jobs" ]; do
+			next=$((next + 1))
+			read -r suite name < <(sed -n "${next}p" "$LOYALTY_TMP/list")
+			start_job "$suite" "$name"
+		done
+		sleep 0.2
+		for pid in "${!running[@]}"; do
+			kill -0 "$pid" 2>/dev/null || finish_job "$pid"
+		done
+		[ $SECONDS -lt "$limit_s" ] || interrupted "the limit of $((limit_s / 60)) minutes is over; LIMIT= sets another"
+	done
 }
 
 run() {
-	local suite settings=$LOYALTY_TMP/run level=cluster
-	pgxs=$(dirname "$(dirname "$("${PG_CONFIG:-pg_config}" --pgxs)")")
-	if [ "$suites" = bench ]; then
-		level=demo
-		export LOYALTY_DURABLE=1 LOYALTY_RATE=1000000r/s
-	fi
-	for suite in $suites; do
-		declare -F "suite_$suite" >/dev/null || die "no suite \"$suite\""
-	done
-	"$root/test/stack.sh" up "$settings" "$level"
-	set -a
-	. "$settings/env"
-	set +a
-	PGHOST=$LOYALTY_SOCKET_DIR
-	for suite in $suites; do
-		"suite_$suite"
-	done
-	check_log
-	[ $((passed + failed)) -gt 1 ] || { say "no test has such a name"; failed=$((failed + 1)); }
-	printf '\n%d passed, %d failed\n' "$passed" "$failed"
+	case $suites in
+		bench) run_benchmarks ;;
+		*) run_jobs ;;
+	esac
+	check_logs
+	print_count
 	[ "$failed" = 0 ]
 }
 

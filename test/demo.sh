@@ -1,189 +1,199 @@
 #!/bin/bash
-# demo.sh - a tour of the wallet, seller and customer APIs, on the system that `make up` started.
+# demo.sh - a tour of the three APIs and of the engine, on the system that `make up` started.
 #
 #     test/demo.sh [FOLDER]
 #
-# Shows each request as it could be typed after ". .run/env", and its answer.
-# Ends with an error if an answer is not the documented one.
+# What it shows is in tour.sh.  Each command is run as it is shown, and its
+# answer compared with what is documented.  Ends with the count, and with an
+# error if an answer was another one.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-run=${1:-$root/.run}
-[ -r "$run/env" ] || die "nothing is running; start it with: make up"
-. "$run/env"
+folder=${1:-$root/.run}
+[ -r "$folder/env" ] || die "nothing is running; start it with: make up"
+set -a
+. "$folder/env"
+set +a
 for name in LOYALTY_URL LOYALTY_APIKEY LOYALTY_WALLET_KEY LOYALTY_USERTOOL_ID LOYALTY_PROGRAM_ID LOYALTY_MEMBER_ID; do
-	[ -n "${!name:-}" ] || die "$run/env does not set $name"
+	[ -n "${!name:-}" ] || die "$folder/env does not set $name"
 done
+
+# How a person names the file of settings, and stops the servers.
+printf -v env_file %q "$folder/env"
+[ ! "$folder" -ef .run ] || env_file=.run/env
+printf -v stop 'make -C %q down' "$root"
+[ ! "$root" -ef . ] || stop="make down"
+[ $# = 0 ] || printf -v stop '%q down %q' "$root/test/stack.sh" "$folder"
 
 # A customer and a cashier that no earlier tour has enrolled.
 random_digits() { od -An -N8 -tu8 /dev/urandom | tr -d ' \n' | tail -c "$1"; }
 phone=4775$(random_digits 6)
 number=4776$(random_digits 6)
-secret=$(random_digits 8)
+tag=$(random_digits 8)
 
-# call STATUS CODE TITLE PATH [NAME=VALUE]...: make the call, expect the answer.
-call() {
-	local want_status=$1 want_code=$2 title=$3 path=$4 field answer status
-	local shown="curl -X POST \"\$LOYALTY_URL$path\"" command=(curl -X POST "$LOYALTY_URL$path")
-	shift 4
-	if [ -n "$apikey" ]; then
-		shown+=' -H "apikey: $LOYALTY_APIKEY"'
-		command+=(-H "apikey: $apikey")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP PIPE
+
+# --- run ----------------------------------------------------------------------
+
+status=
+answer=
+
+# The commands call this one: it tells the status apart, and no setting of the person's reaches it.
+curl() {
+	command curl -q -sS -m 30 --noproxy '*' -w '%{stderr}%{http_code}' "$@" 2>"$work/status"
+}
+
+# In this shell, so that what a command assigns is there for the next.
+run_in_shell() {
+	: >"$work/status"
+	eval "$1" >"$work/answer" || true
+	answer=$(<"$work/answer")
+	status=$(tail -c 3 "$work/status")
+	if [ "$status" = 000 ]; then
+		answer=$(head -n 1 "$work/status")
 	fi
-	for field in "$@"; do
-		case $field in
-			*[!A-Za-z0-9_.=-]*)
-				shown+=" --data-urlencode '$field'"
-				command+=(--data-urlencode "$field")
-				;;
-			*)
-				shown+=" -d $field"
-				command+=(-d "$field")
-				;;
-		esac
+}
+
+# One session for all statements, which goes on after errors, like a person's.
+start_psql() {
+	mkfifo "$work/to_psql" "$work/from_psql"
+	"$LOYALTY_BINDIR/psql" -X -P pager=off <"$work/to_psql" >"$work/from_psql" 2>&1 &
+	exec {to_psql}>"$work/to_psql" {from_psql}<"$work/from_psql"
+}
+
+run_in_psql() {
+	local line end="-- end of $total --"
+	status=
+	answer=
+	(trap '' PIPE; printf '%s\n\\echo %s\n' "$1" "$end" >&"$to_psql") 2>/dev/null || true
+	while IFS= read -r -t 60 -u "$from_psql" line && [ "$line" != "$end" ]; do
+		answer+=$line$'\n'
 	done
-	if [ $# = 0 ]; then
-		shown+=' -d ""'
-		command+=(-d "")
-	fi
-	printf '\n# %s\n$ %s\n' "$title" "$shown"
-	answer=$("${command[@]}" -sS -m 30 -w '\n%{http_code}')
-	status=${answer##*$'\n'}
-	answer=${answer%$'\n'*}
-	printf '%s  %s\n' "$status" "$answer"
-	if [ "$status" != "$want_status" ] || [[ ! $answer =~ \"code\":\ *\"$want_code\" ]]; then
-		die "expected status $want_status and code $want_code"
+}
+
+# --- show, compare, count -------------------------------------------------------
+
+total=0
+good=0
+
+chapter() { printf '\n\n=== %s ===\n' "$1"; }
+
+# Standard input, with what this tour made up.
+fill_in() {
+	local text
+	text=$(cat)
+	text=${text//@PHONE/"$phone"}
+	text=${text//@NUMBER/"$number"}
+	text=${text//@TAG/"$tag"}
+	text=${text//@PROGRAM/"$LOYALTY_PROGRAM_ID"}
+	text=${text//@MEMBER/"$LOYALTY_MEMBER_ID"}
+	printf '%s' "${text//@ENV/"$env_file"}"
+}
+
+# show PROMPT TITLE: the command on standard input, which is in $command then.
+show() {
+	command=$(fill_in)
+	printf '\n# %s\n%s%s\n' "$2" "$1" "$command"
+}
+
+# is_documented STATUS TEXT: does the status match, and is each line of TEXT in the answer?  Blanks do not count.
+is_documented() {
+	local line found=${answer//[[:blank:]]/}
+	[[ $status =~ ^($1)$ ]] || return 1
+	while IFS= read -r line; do
+		[[ $found == *"${line//[[:blank:]]/}"* ]] || return 1
+	done <<<"$2"
+}
+
+# step RUN STATUS TEXT: RUN the command, show the answer, compare and count it.
+step() {
+	local want
+	want=$(fill_in <<<"$3")
+	"$1" "$command"
+	printf '%-3s  ' "$status"
+	perl "$root/test/wrap.pl" 5 <<<"$answer"
+	total=$((total + 1))
+	if is_documented "$2" "$want"; then
+		good=$((good + 1))
+	else
+		printf '!!! This is not as documented. Expected:\n%s\n' "${2:+$2  }$want"
 	fi
 }
 
-# seller STATUS TEXT TITLE PATH [JSON]: read, or send JSON; expect the status,
-# and the text in the answer.
-seller() {
-	local want_status=$1 want=$2 title=$3 path=$4 answer status
-	local shown="curl \"\$LOYALTY_URL/v1/seller/\$LOYALTY_APIKEY$path\"" command=(curl "$LOYALTY_URL/v1/seller/$LOYALTY_APIKEY$path")
-	if [ $# = 5 ]; then
-		shown+=" -H \"Content-Type: application/json\" -d '$5'"
-		command+=(-H "Content-Type: application/json" -d "$5")
-	fi
-	printf '\n# %s\n$ %s\n' "$title" "$shown"
-	answer=$("${command[@]}" -sS -m 30 -w '\n%{http_code}')
-	status=${answer##*$'\n'}
-	answer=${answer%$'\n'*}
-	printf '%s  %s\n' "$status" "$answer"
-	if [ "$status" != "$want_status" ] || [[ $answer != *"$want"* ]]; then
-		die "expected status $want_status and $want"
+# The words of tour.sh.  Each has its command on standard input.
+call() { show '$ ' "$3"; step run_in_shell "$1" "$2"; }      # STATUS TEXT TITLE
+sql() { show 'loyalty=# ' "$2"; step run_in_psql '' "$1"; }  # TEXT TITLE
+keep() { show '$ ' "$1"; eval "$command" || true; }          # TITLE
+connect() { show '$ ' "$1"; start_psql; }                    # TITLE
+
+# --- before and after -------------------------------------------------------------
+
+# setting NAME WHERE_FROM
+setting() { printf '  %s=%s\n      %s\n' "$1" "${!1}" "$2"; }
+
+introduce() {
+	cat <<-END
+		A tour of loyalty: three documented HTTP APIs, then the engine in SQL.
+
+		Each command is run as it is shown. Typed into a shell, it works there too, after
+
+		\$ . $env_file
+
+		which sets, among others, what "make up" made by test/stack.sh and test/demo.sql:
+	END
+	setting LOYALTY_URL "where nginx listens"
+	setting LOYALTY_APIKEY "by loyalty.create_api_key(): whoever has it acts as the merchant, Café La Parroquia"
+	setting LOYALTY_WALLET_KEY "by loyalty.create_wallet(): the program, as the wallet API calls it"
+	setting LOYALTY_PROGRAM_ID "by loyalty.create_wallet(): the same program, as the seller API calls it"
+	setting LOYALTY_MEMBER_ID "by loyalty.identify_member(): a customer, Sofía Hernández, phone 4771234501"
+	setting LOYALTY_USERTOOL_ID "by loyalty.employee_add(): a cashier, José Núñez"
+	cat <<-END
+
+		New in each tour: the phones $phone (of a customer) and $number (of a cashier), and
+		$tag, which makes other names new.
+		Printed in the document of the customer API, and loaded by loyalty.load_sandbox(): the user
+		Api_KASU_Sandbox, its PRIVATE_KEY ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0, and the CURP
+		CAPC200504HMCBXRA2 of a customer.
+		What comes from an answer is assigned by a command that is shown.
+	END
+	if [ -n "${http_proxy:-}${HTTP_PROXY:-}${all_proxy:-}${ALL_PROXY:-}" ]; then
+		printf '\nThere is a proxy in your environment: before you type, export no_proxy=127.0.0.1\n'
 	fi
 }
 
-# hmac TEXT KEY: HMAC-SHA256 in hexadecimal, with Perl, which the tests need anyway.
-hmac() { perl -MDigest::SHA=hmac_sha256_hex -e 'print hmac_sha256_hex(@ARGV)' "$1" "$2"; }
+conclude() {
+	local marked=
+	[ "$good" = "$total" ] || marked=$'\nThe others are marked with !!!'
+	cat <<-END
 
-# customer STATUS TEXT TITLE PATH MEMBERS: send what every request has and these
-# members of the JSON object; expect a status that matches, and the text in the
-# answer, which stays in $answer.
-customer() {
-	local want_status=$1 want=$2 title=$3 path=$4 body="{$about, $5}" status
-	local shown="curl \"\$LOYALTY_URL$path\"" command=(curl "$LOYALTY_URL$path" -H "Content-Type: application/json" -d "$body")
-	if [ -n "$token" ]; then
-		shown+=' -H "Authorization: Bearer $token"'
-		command+=(-H "Authorization: Bearer $token")
-	fi
-	printf '\n# %s\n$ %s -H "Content-Type: application/json" -d '"'%s'"'\n' "$title" "$shown" "$body"
-	answer=$("${command[@]}" -sS -m 30 -w '\n%{http_code}')
-	status=${answer##*$'\n'}
-	answer=${answer%$'\n'*}
-	printf '%s  %s\n' "$status" "$answer"
-	if [[ ! $status =~ ^($want_status)$ ]] || [[ $answer != *"$want"* ]]; then
-		die "expected status $want_status and $want"
-	fi
+
+		$good of $total as documented$marked
+
+		It keeps running:
+		  the documented APIs  $LOYALTY_URL
+		  PostgREST            $POSTGREST_URL
+		  PostgreSQL           $PGHOST:$PGPORT, database $PGDATABASE
+		Stop it, and remove its data:
+		  $stop
+
+		Try next:
+		  1. Sell something to Sofía:
+		       . $env_file
+		       curl "\$LOYALTY_URL/wallet/sale" -H "apikey: \$LOYALTY_APIKEY" \\
+		         -d "wallet_key=\$LOYALTY_WALLET_KEY&usertool_id=\$LOYALTY_USERTOOL_ID" \\
+		         -d "phone=4771234501&transaction_type=0&transaction_amount=250"
+		  2. See what it wrote:
+		       set -a; . $env_file; set +a; psql
+		       SELECT name, phone, balance, last_posted_at FROM loyalty.members;
+		       \\df+ loyalty.sale
+		  3. Make a merchant of your own in that psql, step by step: "A five-minute tour" in README.md.
+		     "Installing into your server" is there too, and make check runs all tests.
+	END
 }
 
-apikey=$LOYALTY_APIKEY
-wallet=wallet_key=$LOYALTY_WALLET_KEY
-staff=usertool_id=$LOYALTY_USERTOOL_ID
-
-call 200 tool_users_01 "The staff of the merchant" /toolusers/get
-call 200 wallets_get_01 "Its wallets" /wallet/get
-call 200 contact_add_01 "A new customer, who gets a message" /wallet/contact/add \
-	"$wallet" phone="$phone" customer_name="María Núñez" "$staff" customer_birthdate=1990-05-17
-call 200 new_sale_01 "A sale of 1,000 pesos earns the wallet's percentage" /wallet/sale \
-	"$wallet" phone="$phone" transaction_type=0 transaction_amount=1000 "$staff" ticket=A-1
-call 200 new_sale_01 "Ten points pay a part of the next one" /wallet/sale \
-	"$wallet" phone="$phone" transaction_type=1 points_used=10 transaction_amount=80 "$staff" ticket=A-2
-call 200 balance_update_01 "Fifty points as a present" /wallet/balance/update \
-	"$wallet" phone="$phone" transaction_type=0 transaction_amount=50 "$staff"
-call 200 balance_update_01 "Five and a half taken back" /wallet/balance/update \
-	"$wallet" phone="$phone" transaction_type=1 transaction_amount=5.5 "$staff"
-call 200 balance_get_01 "What the customer has now" /wallet/contact/get "$wallet" phone="$phone"
-call 200 toolusers_01 "A new cashier" /employee/add \
-	type=cajero number="$number" employee_name="Ana $secret" business_name=Centro password="clave-$secret"
-call 200 toolusers_01 "The cashier leaves" /employee/disable number="$number"
-call 400 wallet_redeem_10 "More points than there are" /wallet/sale \
-	"$wallet" phone="$phone" transaction_type=1 points_used=100000 transaction_amount=100000 "$staff" ticket=A-3
-call 409 wallet_manager_08 "The same customer again" /wallet/contact/add \
-	"$wallet" phone="$phone" customer_name="María Núñez" "$staff" customer_birthdate=1990-05-17
-program=/program/$LOYALTY_PROGRAM_ID
-email=luz-$secret@example.com
-ids='"programId": "'$LOYALTY_PROGRAM_ID'", "memberId": "'$LOYALTY_MEMBER_ID'"'
-luz='"programId": "'$LOYALTY_PROGRAM_ID'", "member": {"email": "'$email'"}'
-
-seller 200 '"clientId" : "'"$LOYALTY_PROGRAM_ID"'"' "The seller API: the wallet is a program of it" /program
-seller 201 '"firstLastName" : "Vega"' "A new member" "$program/member" \
-	'{"email": "'"$email"'", "firstName": "Luz", "firstLastName": "Vega"}'
-seller 200 '"status":"success"' "Points for her, found by the email" /deposit \
-	"[{$luz, \"amount\": 50, \"comments\": \"regalo\"}]"
-seller 200 '"totalPoints":150' "Money, which earns her points" /accumulation \
-	"[{$luz, \"amount\": \"1000\", \"comments\": \"venta\", \"reference\": \"A-4\", \"amountCurrency\": \"MXN\"}]"
-seller 200 '"status":"success"' "A contact of the wallet is a member too: a deposit" /deposit \
-	"[{$ids, \"amount\": \"1000\", \"comments\": \"venta\", \"concept\": \"café\", \"reference\": \"A-5\", \"currency\": \"MXN\"}]"
-seller 200 '"status":"success"' "A redemption says what the points are worth" /redemption \
-	"[{$ids, \"amount\": 30, \"amountCurrency\": 30, \"comments\": \"canje\"}]"
-seller 200 'Un campo no tiene el tipo o el formato esperado: amount' "Of a batch, one item is wrong, and the other goes through" /deposit \
-	"[{$ids, \"amount\": \"a lot\", \"comments\": \"regalo\"}, {$ids, \"amount\": 5, \"comments\": \"regalo\"}]"
-seller 200 '"expiredAmount" : 0' "The balance" "$program/member/$LOYALTY_MEMBER_ID/balance"
-call 200 balance_get_01 "The same balance in the wallet API" /wallet/contact/get "$wallet" phone=4771234501
-seller 404 'El miembro no existe en el programa' "Nobody" "$program/member/CM0"
-
-# The sandbox of the customer API: its user, PRIVATE_KEY and CURPs are printed in the document.
-private_key=ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0
-curp=CAPC200504HMCBXRA2
-about='"nombre_de_usuario": "Api_KASU_Sandbox", "curp_en_uso": "'$curp'"'
-token=
-printf '\n# The customer API: a signature\n$ %s\n' \
-	"perl -MDigest::SHA=hmac_sha256_hex -e 'print hmac_sha256_hex(@ARGV)' $curp $private_key"
-signature=$(hmac "$curp" "$private_key")
-printf '%s\n' "$signature"
-customer 200 '"ok":true' "It gets a token, for this customer and for ten minutes" /api/Registro_sbx \
-	'"tipo_peticion": "token_full", "firma_KEY": "'"$signature"'"'
-[[ $answer =~ \"token\":\"([0-9a-f]{64})\" ]] || die "no token"
-token=${BASH_REMATCH[1]}
-[[ $answer =~ (\"token_data\":\{[^}]*\}) ]] || die "no token_data"
-about+=", ${BASH_REMATCH[1]}"
-customer 202 '"CostoVenta"' "What can be asked for" /api/Customer_sbx \
-	'"tipo_peticion": "request", "request": "individual_request"'
-customer 202 '"data":"cesar.cabrera@example.com"' "One datum of the customer" /api/Customer_sbx \
-	'"tipo_peticion": "individual_request", "request": "Mail"'
-customer 202 '"ventas"' "All of them" /api/Customer_sbx \
-	'"tipo_peticion": "request_block", "request": "cliente"'
-customer 202 '"existencias"' "The products" /api/Customer_sbx \
-	'"tipo_peticion": "request_block", "request": "catalogo_productos"'
-customer '201|412' '"status"' "A product for the customer, in 36 payments (412: has it, from an earlier tour)" /api/Accounts_sbx \
-	'"tipo_peticion": "new_service", "producto": "Universitario", "numero_pagos": 36, "dia_pago": 15, "tipo_servicio": "nuevo", "mail": "cesar.cabrera@example.com", "telefono": "7221000002", "direccion": {"calle": "Av. Hidalgo", "numero": "12"}, "terminos": true, "aviso": true, "fideicomiso": true'
-customer 202 '"cantidad" : 100,' "A payment" /api/Payments_sbx \
-	'"tipo_peticion": "pagos_psd2", "cantidad": 100, "metodo": "efectivo", "referencia": "caja-1/'"$secret"'"'
-customer 202 '"pagos_pendientes"' "What is still to be paid, and when" /api/Payments_sbx \
-	'"tipo_peticion": "account_status"'
-customer 409 '"ok":false' "Not with a wrong acceptance key" /api/Customer_sbx \
-	'"tipo_peticion": "individual_request", "request": "Mail", "clave_aceptacion": "no"'
-
-apikey=
-call 401 auth_01 "The wallet API without a key" /wallet/get
-
-cat <<-END
-
-	It keeps running:
-	    the documented APIs  $LOYALTY_URL
-	    PostgREST            $POSTGREST_URL
-	    PostgreSQL           set -a; . .run/env; set +a; psql
-	Stop it with: make down
-END
+introduce
+. "$root/test/tour.sh"
+conclude
+[ "$good" = "$total" ]

@@ -11,30 +11,74 @@
 #     http       and PostgREST and nginx
 #     demo       and the rows of test/demo.sql (what you get unless told)
 #
-# Everything listens on 127.0.0.1, on ports that were free, and lives in one
-# folder under /tmp that down removes.  The tests set these:
-#     LOYALTY_BIN          binaries of a copy made by install.sh, to use that one
-#     LOYALTY_POSTGREST    the PostgREST to run
-#     LOYALTY_TMP          where the folder of the servers is made
-#     LOYALTY_DURABLE=1    commits reach the disk
-#     LOYALTY_RATE=200r/s  how many requests nginx lets one key and address send
+# Without a FOLDER it is the demo: one that runs is kept, with its data, unless
+# FRESH=1 asks for a new one, and its ports are the same the next time.
+#
+# Everything listens on 127.0.0.1 and lives in one folder that down removes.
+# The environment may say:
+#     LOYALTY_TMP             where that folder is made; /tmp unless given
+#     LOYALTY_HTTP_PORT, LOYALTY_POSTGREST_PORT, LOYALTY_POSTGRES_PORT
+#                             the ports of nginx, PostgREST and PostgreSQL
+# The tests set these:
+#     LOYALTY_BIN             binaries of a copy made by install.sh, to use that one
+#     LOYALTY_POSTGREST       the PostgREST to run
+#     LOYALTY_DURABLE=1       commits reach the disk
+#     LOYALTY_RATE=200r/s     how many requests nginx lets one key and address send
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 command=${1:-}
 run=${2:-$root/.run}
 level=${3:-demo}
+ports=$root/.run.ports
+is_demo=no
+[ $# -ge 2 ] || is_demo=yes
+
+# The folder is named from where we were called, and names the servers' folders.
+case $run in /*) ;; *) run=$PWD/$run ;; esac
+key=$(printf '%s' "$run" | sha256sum | cut -c 1-8)
 
 # --- down ------------------------------------------------------------------
 
+is_somebody_elses() {
+	[ -e "$run" ] && ! { [ -r "$run" ] && [ -w "$run" ] && [ -x "$run" ]; }
+}
+
+# The folders of servers that this one has: the one written down, and whatever
+# else has its name, be it that only servers are left of it.
+work_dirs() {
+	local pid folder
+	{
+		cat "$run/folder" 2>/dev/null || true
+		for folder in {"${LOYALTY_TMP:-/tmp}",/tmp,/var/tmp}/loyalty."$key".??????; do
+			[ ! -d "$folder" ] || [ ! -w "$folder" ] || printf '%s\n' "$folder"
+		done
+		for pid in $(servers_in "*/loyalty.$key.??????"); do
+			readlink "/proc/$pid/cwd" | sed -n "s|\(/loyalty\.$key\.......\).*|\1|p"
+		done
+	} | sort -u
+}
+
+# Servers that somebody else started here: their command lines are all that one sees.
+others_servers() {
+	local process
+	for process in $(grep -lsE "/loyalty[.]$key[.]" /proc/[0-9]*/cmdline || true); do
+		case $(cat "${process%cmdline}comm" 2>/dev/null) in
+			postgres | postgrest | nginx) echo "$process" | tr -dc '0-9\n' ;;
+		esac
+	done
+}
+
 down() {
-	[ -e "$run" ] || return 0
-	[ -r "$run" ] && [ -w "$run" ] && [ -x "$run" ] || die "$run belongs to somebody else"
-	if [ -e "$run/folder" ]; then
-		remove_work_dir "$(cat "$run/folder")"
-	fi
+	local folder left
+	! is_somebody_elses || die "$run belongs to somebody else, who may stop what runs"
+	while IFS= read -r folder; do
+		remove_work_dir "$folder" || return 1
+	done < <(work_dirs)
 	rm -f "$run/env" "$run/folder"
 	rmdir "$run" 2>/dev/null || true
+	left=$(others_servers)
+	[ -z "$left" ] || die "somebody else started these processes, and they still run: $(echo $left)"
 }
 
 # --- up --------------------------------------------------------------------
@@ -58,6 +102,32 @@ setting() {
 	printf "%s='%s'\n" "$1" "${2//\'/\'\\\'\'}" >>"$run/env"
 }
 
+# choose_port SERVER: sets port.  The one that was asked for, the one of last
+# time if it is free, or any.
+choose_port() {
+	local name=LOYALTY_${1}_PORT last
+	port=${!name:-}
+	if [ -n "$port" ]; then
+		[[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -gt 0 ] && [ "$port" -lt 65536 ] || die "$name, $port, is no port"
+		port_is_free "$port" || die "$name, $port, is taken"
+		return
+	fi
+	last=$(sed -n "s/^$1=//p" "$ports" 2>/dev/null || true)
+	if [ -n "$last" ] && port_is_free "$last"; then
+		port=$last
+	else
+		[ -z "$last" ] || say "loyalty: port $last is taken, $1 gets another"
+		port=$(free_ports 1)
+	fi
+}
+
+# Beside the folder, which somebody else may make the next time.
+keep_port() {
+	[ $is_demo = yes ] || return 0
+	{ grep -v "^$1=" "$ports" 2>/dev/null || true; echo "$1=$port"; } >"$ports.new"
+	mv -f "$ports.new" "$ports"
+}
+
 start_postgres() {
 	local tries
 	password=$(random_password)
@@ -68,7 +138,7 @@ start_postgres() {
 	rm "$work/password"
 	cat >"$work/settings" <<-END
 		listen_addresses = '127.0.0.1'
-		unix_socket_directories = '$work'
+		unix_socket_directories = '"$work"'
 		log_min_messages = warning
 		log_line_prefix = '%m [%p] '
 		max_connections = 200
@@ -81,16 +151,17 @@ start_postgres() {
 	fi
 	"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
 	for tries in 1 2 3 4 5; do
-		pg_port=$(free_ports 1)
-		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null
-		if "${as_owner[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 60 start \
+		choose_port POSTGRES
+		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $port" >/dev/null
+		if "${as_owner[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 300 start \
 			>"$work/pg_ctl.log" 2>&1 </dev/null; then
 			break
 		fi
 		[ "$tries" != 5 ] && grep -q 'Address already in use' "$work/postgres.log" || return 1
 		"${as_owner[@]}" rm "$work/postgres.log"
 	done
-	export PGHOST=127.0.0.1 PGPORT=$pg_port PGUSER=postgres PGPASSWORD=$password PGDATABASE=postgres
+	keep_port POSTGRES
+	export PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGPASSWORD=$password PGDATABASE=postgres
 	setting PGHOST "$PGHOST"
 	setting PGPORT "$PGPORT"
 	setting PGUSER "$PGUSER"
@@ -123,12 +194,12 @@ make_database() {
 
 # Wait until URL answers with a status that the pattern matches.
 wait_for() {
-	local pid_file=$1 url=$2 pattern=$3 tries status
-	for tries in $(seq 300); do
-		[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")" || [ "$tries" -lt 20 ] || return 1
+	local server=$1 url=$2 pattern=$3 tries status
+	for tries in $(seq 600); do
+		runs "$server" || [ "$tries" -lt 20 ] || return 1
 		status=$(curl -s -o /dev/null -m 10 -w '%{http_code}' "$url" || true)
 		if [[ $status =~ $pattern ]]; then
-			[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")"
+			runs "$server"
 			return
 		fi
 		sleep 0.1
@@ -136,27 +207,34 @@ wait_for() {
 	return 1
 }
 
+# Does the server of this pid file run?  A pid may be another's by now.
+runs() {
+	[ -s "$1" ] && servers_in "$work" | grep -xF "$(head -n 1 "$1")" >/dev/null
+}
+
 start_postgrest() {
 	local tries postgrest
-	postgrest=${LOYALTY_POSTGREST:-$(command -v postgrest || true)}
+	postgrest=${LOYALTY_POSTGREST:-}
 	if [ -z "$postgrest" ]; then
-		[ -x "$root/.deps/postgrest" ] || die "there is no PostgREST; run: make deps"
 		postgrest=$work/postgrest
-		cp "$root/.deps/postgrest" "$postgrest"
+		cp "$("$root/test/postgrest.sh" find)" "$postgrest"
+		chmod 755 "$postgrest"
 		give "$postgrest"
 	fi
 	cp "$root/http/postgrest.conf" "$work/postgrest.conf"
 	give "$work/postgrest.conf"
 	for tries in 1 2 3; do
-		rest_port=$(free_ports 1)
+		choose_port POSTGREST
 		rm -f "$work/postgrest.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
-			PGRST_SERVER_PORT=$rest_port \
+			PGRST_SERVER_PORT=$port \
 			"${as_owner[@]}" sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
 			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
 		disown
-		if wait_for "$work/postgrest.pid" "http://127.0.0.1:$rest_port/" '^200$'; then
-			setting POSTGREST_URL "http://127.0.0.1:$rest_port"
+		if wait_for "$work/postgrest.pid" "http://127.0.0.1:$port/" '^200$'; then
+			keep_port POSTGREST
+			rest_port=$port
+			setting POSTGREST_URL "http://127.0.0.1:$port"
 			return
 		fi
 		grep -q 'Address already in use\|resource busy' "$work/postgrest.log" || return 1
@@ -169,14 +247,15 @@ start_nginx() {
 	nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
 	mkdir -p "$work/nginx"
 	for tries in 1 2 3; do
-		web_port=$(free_ports 1)
-		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$web_port/" \
+		choose_port HTTP
+		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
 			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
 		give "$work/nginx"
 		if "${as_owner[@]}" "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
 			>"$work/nginx.log" 2>&1 </dev/null &&
-			wait_for "$work/nginx/nginx.pid" "http://127.0.0.1:$web_port/" '^[1-4]..$'; then
-			setting LOYALTY_URL "http://127.0.0.1:$web_port"
+			wait_for "$work/nginx/nginx.pid" "http://127.0.0.1:$port/" '^[1-4]..$'; then
+			keep_port HTTP
+			setting LOYALTY_URL "http://127.0.0.1:$port"
 			return
 		fi
 		grep -q 'Address already in use' "$work/nginx.log" || return 1
@@ -196,10 +275,42 @@ load_demo() {
 	done <"$work/demo.out"
 }
 
+# Is the demo running?  One of which only a part runs is somebody's to decide
+# on, because a new one starts without its data.
+is_running() {
+	local folder url
+	[ -r "$run/folder" ] && [ -r "$run/env" ] || return 1
+	folder=$(cat "$run/folder")
+	[ -n "$(servers_in "$folder")" ] || return 1
+	url=$(sed -n "s/^LOYALTY_URL='\(.*\)'$/\1/p" "$run/env")
+	[ -n "$url" ] && [[ $(curl -s -o /dev/null -m 30 -w '%{http_code}' -d "" "$url/wallet/get") = 401 ]] ||
+		die "the demo runs in part only; make down removes it, FRESH=1 starts a new one"
+	work=$folder
+}
+
+# An older library may be in the one that runs.
+say_what_is_kept() {
+	local library
+	library=$(find "$work/install" -name loyalty.so -type f 2>/dev/null | head -n 1)
+	if [ -n "$library" ] && [ -e "$root/loyalty.so" ] && ! cmp -s "$library" "$root/loyalty.so"; then
+		say "loyalty: the demo that runs, of an older build, is kept; FRESH=1 starts a new one"
+	else
+		say "loyalty: the demo that runs is kept; FRESH=1 starts a new one"
+	fi
+}
+
 up() {
+	! is_somebody_elses || die "$run belongs to somebody else, who may run this; or make a clone of your own"
+	if [ $is_demo = yes ]; then
+		build
+		if [ "${FRESH:-}" != 1 ] && is_running; then
+			say_what_is_kept
+			return
+		fi
+	fi
 	down
 	mkdir -p "$run"
-	work=$(make_work_dir "${LOYALTY_TMP:-/tmp}")
+	work=$(make_work_dir "$key")
 	printf '%s\n' "$work" >"$run/folder"
 	: >"$run/env"
 	trap give_up EXIT
@@ -221,10 +332,10 @@ up() {
 }
 
 case $command in
-	up | down)
-		# The folder is named from where we were called.
-		case $run in /*) ;; *) run=$PWD/$run ;; esac
-		"$command"
+	up) up ;;
+	down)
+		down
+		[ $is_demo = no ] || say "loyalty: nothing of the demo runs any more"
 		;;
 	*) die "usage: stack.sh up|down [FOLDER [LEVEL]]" ;;
 esac

@@ -10,15 +10,19 @@ $$Loyalty API
 The documented wallet API as functions for PostgREST. They answer the documented JSON with its HTTP status, on failure too. The header apikey authenticates; a header Idempotency-Key makes a retry safe.$$;
 
 -- Roles belong to the server, not to the database, so the role may be there
--- already.  One that could log in or outrank its caller is not ours to use.
+-- already, or be made by CREATE EXTENSION in another database at this moment.
+-- One that could log in or outrank its caller is not ours to use.
 DO $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'loyalty_engine') THEN
+	BEGIN
 		CREATE ROLE loyalty_engine NOLOGIN NOINHERIT;
 		COMMENT ON ROLE loyalty_engine IS 'Owns the functions of the extension loyalty; nobody logs in as it.';
-	ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles
-				  WHERE rolname = 'loyalty_engine'
-					AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)) THEN
+	EXCEPTION
+		WHEN duplicate_object OR unique_violation THEN NULL;
+	END;
+	IF EXISTS (SELECT FROM pg_catalog.pg_roles
+			   WHERE rolname = 'loyalty_engine'
+				 AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)) THEN
 		RAISE EXCEPTION USING
 			ERRCODE = 'duplicate_object',
 			MESSAGE = 'role "loyalty_engine" exists with more rights than the extension allows',

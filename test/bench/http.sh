@@ -1,46 +1,48 @@
 #!/bin/bash
 # /wallet/sale through nginx and PostgREST, against PostgREST alone calling a
-# plpgsql function that does the same two writes and nothing else.
+# plpgsql function that writes the same rows and does nothing else; without an
+# idempotency key, and with one.
 . "$(dirname "$0")/bench.bash"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-bench=$(cd "$(dirname "$0")" && pwd)
 members=1000
-make_accounts $members
+merchant=$(make_merchant http $members)
+key=$(sql -c "SELECT api_key FROM loyalty.create_api_key($merchant, 'bench')")
+make_floor $members
 
-sql <<-END >/dev/null
-	CREATE FUNCTION loyalty_api.floor_sale(id bigint, amount bigint) RETURNS json
+sql <<-END
+	CREATE FUNCTION loyalty_api.floor_sale(id bigint, points bigint) RETURNS json
 	LANGUAGE plpgsql SECURITY DEFINER AS \$\$
 	DECLARE
-		a floor.account;
+		posted record;
 	BEGIN
-		UPDATE floor.account SET balance = balance + amount, version = version + 1, posted_at = now(), hash = '$some_hash'
-		WHERE merchant_id = 1 AND account_id = id RETURNING * INTO a;
-		INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind)
-		VALUES (1, id, a.version, amount, a.balance, now(), 2);
-		RETURN json_build_object('success', true, 'newBalance', a.balance);
+		$(floor_post '$1' '$2' 'staff_id, money' '7, 100000') INTO posted;
+		RETURN json_build_object('success', true, 'newBalance', posted.balance);
 	END \$\$;
 	GRANT EXECUTE ON FUNCTION loyalty_api.floor_sale(bigint, bigint) TO web_anon;
 	NOTIFY pgrst, 'reload schema';
-	SELECT count(loyalty.wallet_contact_add(merchant_id, '$LOYALTY_WALLET_KEY', (5510000000 + i)::text, 'bench', $LOYALTY_USERTOOL_ID))
-	FROM loyalty.program, generate_series(1, $members) i WHERE wallet_key = '$LOYALTY_WALLET_KEY';
-	VACUUM ANALYZE;
 END
-sleep 2
 
 for i in $(seq $members); do
-	body="wallet_key=$LOYALTY_WALLET_KEY&phone=$((5510000000 + i))&transaction_type=0&transaction_amount=10&usertool_id=$LOYALTY_USERTOOL_ID"
-	printf 'POST /wallet/sale HTTP/1.1\nHost: bench\napikey: %s\nContent-Type: application/x-www-form-urlencoded\nContent-Length: %d\n\n%s\n%%%%\n' \
-		"$LOYALTY_APIKEY" ${#body} "$body"
+	post_request /wallet/sale application/x-www-form-urlencoded \
+		"wallet_key=bench-http&phone=$((5510000000 + i))&transaction_type=0&transaction_amount=10&usertool_id=1" "apikey: $key"
 done >"$work/sale"
+sed "s/^apikey: .*/&\nIdempotency-Key: UNIQUE/" "$work/sale" >"$work/keyed"
 for i in $(seq $members); do
-	body="{\"id\":$i,\"amount\":10000}"
-	printf 'POST /rpc/floor_sale HTTP/1.1\nHost: bench\nContent-Type: application/json\nContent-Length: %d\n\n%s\n%%%%\n' ${#body} "$body"
+	post_request /rpc/floor_sale application/json "{\"id\":$i,\"points\":10000}"
 done >"$work/floor"
 
-sale() { perl "$bench/load.pl" "${LOYALTY_URL#http://}" 16 "$SECONDS_EACH" <"$work/sale"; }
-floor() { perl "$bench/load.pl" "${POSTGREST_URL#http://}" 16 "$SECONDS_EACH" <"$work/floor"; }
+# PostgREST takes a moment to see the function.
+for try in $(seq 100); do
+	! curl -sf -o "$work/answer" -d id=1 -d points=10000 "$POSTGREST_URL/rpc/floor_sale" || break
+	sleep 0.1
+done
+settle
 
-compare '/wallet/sale over HTTP, 16 connections' '>= 0.8' 'requests/s' sale floor
-sql -c 'DROP FUNCTION loyalty_api.floor_sale(bigint, bigint)'
+# sale FILE
+sale() { requests_per_second "$LOYALTY_URL" "$work/$1"; }
+floor() { requests_per_second "$POSTGREST_URL" "$work/floor"; }
+
+compare '/wallet/sale, 16 connections / the floor, from PostgREST alone' '≥ 1.0' 'requests/s' 'sale sale' floor
+check_floor
+compare '/wallet/sale with an idempotency key / the floor' '≥ 0.85' 'requests/s' 'sale keyed' floor
+check_floor

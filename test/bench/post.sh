@@ -1,22 +1,27 @@
 #!/bin/bash
-# One durable post, against one hand-written prepared statement that writes the
-# same columns and checks nothing.
+# One durable post, and one sale of the wallet API as SQL, against a hand-written
+# prepared statement that writes the same columns and checks nothing.
 . "$(dirname "$0")/bench.bash"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-make_accounts 10000
+accounts=$((10000 / scale))
+make_database post
+make_accounts $accounts
+merchant=$(make_merchant post $accounts)
+make_floor $accounts
+settle
 
-cat >"$work/post.sql" <<'END'
-\set account random(1, 10000)
-SELECT loyalty.post(1, :account, 'deposit', '1');
-END
-cat >"$work/floor.sql" <<END
-\\set account random(1, 10000)
-WITH u AS (UPDATE floor.account SET balance = balance + 10000, version = version + 1, posted_at = now(), hash = '$some_hash' WHERE merchant_id = 1 AND account_id = :account RETURNING account_id, version, balance, posted_at, hash) INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash) SELECT 1, account_id, version, 10000, balance, posted_at, 2, hash FROM u RETURNING version, balance;
-END
+# make_script NAME SQL: of an account at random.
+make_script() { printf '\\set account random(1, %d)\n%s;\n' "$accounts" "$2" >"$work/$1.sql"; }
 
-post() { pgbench_tps "$work/post.sql" -c 20 -j 2; }
-floor() { pgbench_tps "$work/floor.sql" -c 20 -j 2; }
+make_script post "SELECT loyalty.post(1, :account, 'deposit', '1')"
+make_script floor "$(floor_post :account 10000)"
+make_script sale "SELECT loyalty.wallet_sale($merchant, 'bench-post', (5510000000 + :account)::text, 0, 10, usertool_id => 1)"
+make_script floor_sale "$(floor_post :account 10000 'staff_id, money' '7, 100000')"
 
-compare 'one durable post, 10,000 accounts, 20 clients' '>= 0.9' 'posts/s' post floor
+# post SCRIPT
+post() { pgbench_tps "$work/$1.sql" -c 20 -j 2; }
+
+compare 'a durable post, 20 clients, 10,000 accounts / the floor' '≥ 1.3' 'posts/s' 'post post' 'post floor'
+check_floor
+compare 'a sale as SQL, 20 clients, 10,000 contacts / the floor' '≥ 0.9' 'posts/s' 'post sale' 'post floor_sale'
+check_floor

@@ -71,10 +71,11 @@ EXPLAIN (COSTS OFF) SELECT * FROM book WHERE h = '5555555553';
 SELECT count(*) FROM book WHERE h = '555-555-5553';
 RESET enable_seqscan;
 RESET enable_bitmapscan;
+-- To a subquery, because PostgreSQL 18 leaves out a join of a table to itself.
 SET enable_nestloop = off;
 SET enable_mergejoin = off;
-EXPLAIN (COSTS OFF) SELECT count(*) FROM book a JOIN book b USING (tel);
-SELECT count(*) FROM book a JOIN book b USING (tel);
+EXPLAIN (COSTS OFF) SELECT count(*) FROM book a JOIN (SELECT tel FROM book b OFFSET 0) b USING (tel);
+SELECT count(*) FROM book a JOIN (SELECT tel FROM book b OFFSET 0) b USING (tel);
 RESET enable_mergejoin;
 RESET enable_nestloop;
 INSERT INTO book VALUES ('044 3300001000');

@@ -18,6 +18,8 @@
 #     LOYALTY_TMP          where the folder of the servers is made
 #     LOYALTY_DURABLE=1    commits reach the disk
 #     LOYALTY_RATE=200r/s  how many requests nginx lets one key and address send
+#     LOYALTY_DEFAULTS=foreign  settings, time zone and locale that nobody here
+#                          expects, to see that nothing depends on the usual ones
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -59,12 +61,17 @@ setting() {
 }
 
 start_postgres() {
-	local tries
+	local tries locale=(--locale=C.UTF-8)
+	case ${LOYALTY_DEFAULTS:-} in
+		"") ;;
+		foreign) locale+=(--locale-provider=icu --icu-locale=tr-TR) ;;
+		*) die "no defaults \"$LOYALTY_DEFAULTS\"" ;;
+	esac
 	password=$(random_password)
 	printf '%s\n' "$password" >"$work/password"
 	give "$work/password"
 	"${as_owner[@]}" "$bin/initdb" -D "$work/data" -U postgres -A scram-sha-256 --pwfile="$work/password" \
-		-E UTF8 --locale=C.UTF-8 -N >"$work/initdb.log" 2>&1
+		-E UTF8 "${locale[@]}" -N >"$work/initdb.log" 2>&1
 	rm "$work/password"
 	cat >"$work/settings" <<-END
 		listen_addresses = '127.0.0.1'
@@ -73,6 +80,14 @@ start_postgres() {
 		log_line_prefix = '%m [%p] '
 		max_connections = 200
 	END
+	if [ "${LOYALTY_DEFAULTS:-}" = foreign ]; then
+		cat >>"$work/settings" <<-END
+			datestyle = 'SQL, DMY'
+			intervalstyle = iso_8601
+			timezone = 'America/Mexico_City'
+			default_transaction_isolation = serializable
+		END
+	fi
 	# One to be measured writes to disk, and has the usual quarter of the memory.
 	if [ "${LOYALTY_DURABLE:-0}" = 1 ]; then
 		awk '/^MemTotal/ { printf "shared_buffers = %dMB\n", $2 / 1024 / 4 }' /proc/meminfo >>"$work/settings"

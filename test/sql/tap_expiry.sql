@@ -6,9 +6,10 @@
 \pset pager off
 \set ON_ERROR_ROLLBACK 1
 \set ON_ERROR_STOP 1
+SET timezone = 'UTC';
+SET intervalstyle = 'postgres';
 BEGIN;
 SELECT no_plan();
-SET time zone 'UTC';
 
 -- A statement is refused with this code of loyalty.error_codes.
 CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$

@@ -7,6 +7,7 @@
 \pset pager off
 \set ON_ERROR_ROLLBACK 1
 \set ON_ERROR_STOP 1
+SET datestyle = 'ISO';
 BEGIN;
 SELECT no_plan();
 

@@ -7,6 +7,7 @@
 \set ON_ERROR_ROLLBACK 1
 \set ON_ERROR_STOP 1
 SET timezone = 'Asia/Tokyo';	-- of nobody here: nothing may depend on it
+SET datestyle = 'ISO';
 BEGIN;
 SELECT no_plan();
 

@@ -459,6 +459,7 @@ sub race
 	else
 	{
 		$second = $stack->connect_async;
+		$second->query("SET default_transaction_isolation = 'read committed'");
 		$second->send(call(add => {%mine, idempotency_key => 'carrera'}));
 	}
 	ok wait_for_waiter(), "$way: the second one waits";

@@ -12,7 +12,7 @@ use Test::More;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(rate => '100000r/s');
+my $stack = Loyalty->start(rate => '100000r/s', isolation => 'read committed');
 my $key = $stack->env('LOYALTY_APIKEY');
 my $wallet = $stack->env('LOYALTY_WALLET_KEY');
 my $cashier = $stack->env('LOYALTY_USERTOOL_ID');

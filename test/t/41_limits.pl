@@ -13,7 +13,7 @@ use Test::More;
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $SESSIONS = 16;
-my $stack = Loyalty->start(level => 'database');
+my $stack = Loyalty->start(level => 'database', isolation => 'read committed');
 my ($merchant, $program, @staff) = split /\|/, $stack->psql(q{
 	SELECT loyalty.create_merchant('Uno') AS m \gset
 	SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \gset

@@ -21,7 +21,7 @@ use constant {SECOND => 1_000_000, HOUR => 3_600_000_000, DAY => 86_400_000_000,
 my $operations = $ENV{LOYALTY_MODEL_OPERATIONS} // 500;
 my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
-my $stack = Loyalty->start(level => 'database', clock => 1);
+my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
 my $reader = reader($stack);
 
 sub chance { return rand(100) < $_[0] }

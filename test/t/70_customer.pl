@@ -21,7 +21,7 @@ use Loyalty;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(rate => '100000r/s');
+my $stack = Loyalty->start(rate => '100000r/s', isolation => 'read committed');
 my @secrets;    # [what it is, text], never to be seen anywhere
 my @answers;    # bodies of all answers but tokens
 
@@ -185,7 +185,7 @@ subtest 'the document, from token to payment' => sub {
 		. qr/"status":"PREVENTA","subtotal":20000,"amount":20333\.33,"pago_link":"https:[^"]+"\}\}/, 'an account is opened');
 	my $policy = $opened->{json}{datos_compra}{poliza};
 
-	my @due = split /\n/, $stack->psql(q{SELECT (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + n * interval '1 month')::date FROM generate_series(1, 3) n});
+	my @due = split /\n/, $stack->psql(q{SELECT to_char(date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + n * interval '1 month', 'YYYY-MM-DD') FROM generate_series(1, 3) n});
 	my $status = sub { return sprintf '202 {"ok":true,"curp_en_uso":"%s","data":{"poliza":"%s","producto":"Universitario","status":"%s","costo":20333.33,"saldo":%s,"pago_periodo":%s,"atrasos":0,"pagos_realizados":[%s],"pagos_pendientes":[%s],"comision":%s}}',
 		$cesar, $policy, @_ };
 	my $pending = sub { my $n = 0; return join ',', grep { !/:0\}/ } map { $n++; qq({"numero":$n,"fecha":"$due[$n - 1]","cantidad":$_}) } @_ };

@@ -35,7 +35,9 @@ my @as_owner = $> == 0 ? qw(setpriv --reuid=postgres --regid=postgres --init-gro
 
 # Levels: cluster, database, http, demo (what you get unless told; it has the
 # rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s',
-# clock => 1 for one that advance_clock() moves.
+# clock => 1 for one that advance_clock() moves; isolation => 'read committed'
+# for sessions that wait for each other, where the server's default may be
+# another level.
 sub start
 {
 	my ($class, %option) = @_;
@@ -43,6 +45,7 @@ sub start
 		run => tempdir('run.XXXXXX', DIR => $ENV{LOYALTY_TMP} // '/tmp', CLEANUP => 1) . '/stack',
 		level => $option{level} // 'demo',
 		log_offset => 0,
+		isolation => $option{isolation},
 	}, $class;
 	local $ENV{LOYALTY_DURABLE} = $option{durable} ? 1 : 0;
 	local $ENV{LOYALTY_RATE} = $option{rate} // '';
@@ -90,6 +93,11 @@ sub with_env
 	$ENV{PGUSER} = $option{user} if defined $option{user};
 	$ENV{PGPASSWORD} = $option{password} if defined $option{password};
 	$ENV{PGPORT} = $option{port} if defined $option{port};
+	if (defined $self->{isolation})
+	{
+		(my $level = $self->{isolation}) =~ s/ /\\ /g;
+		$ENV{PGOPTIONS} = "-c default_transaction_isolation=$level";
+	}
 	$ENV{PATH} = $self->bindir . ":$ENV{PATH}";
 	return $code->();
 }

@@ -237,6 +237,7 @@ run() {
 	for suite in $suites; do
 		declare -F "suite_$suite" >/dev/null || die "no suite \"$suite\""
 	done
+	[ "$suites" = bench ] || export LOYALTY_CLOCK=${LOYALTY_CLOCK:-0}
 	"$root/test/stack.sh" up "$settings" "$level"
 	set -a
 	. "$settings/env"

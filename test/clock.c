@@ -5,7 +5,9 @@
  * Everything that asks for the time of day gets it moved by the microseconds
  * that stand, as an int64 of this machine, in the file that LOYALTY_CLOCK
  * names.  The file may change at any moment; all processes see it at the next
- * look.  The monotonic clock, by which PostgreSQL waits, stays what it is.
+ * look.  It may never be cut short, even for a moment, as lo_export() would:
+ * who looks then dies.  advance_clock is how SQL moves it.
+ * The monotonic clock, by which PostgreSQL waits, stays what it is.
  *
  *     cc -shared -fPIC -o clock.so clock.c
  */

@@ -18,6 +18,8 @@
 #     LOYALTY_TMP          where the folder of the servers is made
 #     LOYALTY_DURABLE=1    commits reach the disk
 #     LOYALTY_RATE=200r/s  how many requests nginx lets one key and address send
+#     LOYALTY_CLOCK=0      the server's clock can be moved, and starts by so many
+#                          seconds ahead; see clock.c
 #     LOYALTY_DEFAULTS=foreign  settings, time zone and locale that nobody here
 #                          expects, to see that nothing depends on the usual ones
 set -euo pipefail
@@ -60,6 +62,20 @@ setting() {
 	printf "%s='%s'\n" "$1" "${2//\'/\'\\\'\'}" >>"$run/env"
 }
 
+# For PostgreSQL, and for SQL that moves the clock: its programs run in data/.
+build_clock() {
+	local compiler
+	compiler=$("${PG_CONFIG:-pg_config}" --cc 2>/dev/null) || compiler=${CC:-cc}
+	$compiler -O2 -shared -fPIC -o "$work/clock.so" "$root/test/clock.c" -ldl || return 1
+	cp "$root/test/advance_clock" "$work/"
+	perl -e 'print pack "q", 1e6 * shift' "$LOYALTY_CLOCK" >"$work/clock.offset"
+	give "$work/clock.so" "$work/clock.offset" "$work/advance_clock"
+	chmod 755 "$work/clock.so" "$work/advance_clock"
+	with_clock=(env LD_PRELOAD="$work/clock.so" LOYALTY_CLOCK="$work/clock.offset")
+	setting LOYALTY_CLOCK "$work/clock.offset"
+}
+
+with_clock=()
 start_postgres() {
 	local tries locale=(--locale=C.UTF-8)
 	case ${LOYALTY_DEFAULTS:-} in
@@ -95,10 +111,11 @@ start_postgres() {
 		echo "fsync = off" >>"$work/settings"
 	fi
 	"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
+	[ -z "${LOYALTY_CLOCK:-}" ] || build_clock
 	for tries in 1 2 3 4 5; do
 		pg_port=$(free_ports 1)
 		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null
-		if "${as_owner[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 60 start \
+		if "${as_owner[@]}" "${with_clock[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 600 start \
 			>"$work/pg_ctl.log" 2>&1 </dev/null; then
 			break
 		fi

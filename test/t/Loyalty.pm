@@ -27,7 +27,6 @@ use Test::More ();
 use Time::HiRes ();
 
 my $script = File::Spec->rel2abs(dirname(__FILE__) . '/../stack.sh');
-my $clock_source = File::Spec->rel2abs(dirname(__FILE__) . '/../clock.c');
 my @running;
 
 # PostgreSQL does not run as root.
@@ -49,11 +48,17 @@ sub start
 	}, $class;
 	local $ENV{LOYALTY_DURABLE} = $option{durable} ? 1 : 0;
 	local $ENV{LOYALTY_RATE} = $option{rate} // '';
+	local $ENV{LOYALTY_CLOCK} = $option{clock} ? 0 : '';
 	push @running, $self;
 	system($script, 'up', $self->{run}, $self->{level}) == 0
 		or die "the servers did not start\n";
 	$self->read_settings;
-	$self->start_clock if $option{clock};
+	if ($option{clock})
+	{
+		my $clock = $self->env('LOYALTY_CLOCK');
+		open $self->{clock}, '+<:raw', $clock or die "$clock: $!\n";
+		$self->{clock_offset_us} = 0;
+	}
 	return $self;
 }
 
@@ -258,23 +263,7 @@ sub pg_ctl
 	return;
 }
 
-# --- the clock ------------------------------------------------------------------
-
-# Start PostgreSQL again with test/clock.c, which is built here, in it.  Other
-# servers keep the true time.
-sub start_clock
-{
-	my $self = shift;
-	my ($library, $offset) = map { $self->work_dir . "/clock.$_" } qw(so offset);
-	my ($compiler) = split /\n/, `'@{[$self->bindir]}/pg_config' --cc 2>/dev/null` || $ENV{CC} || 'cc';
-	system("$compiler -O2 -shared -fPIC -o '$library' '$clock_source'") == 0 or die "the clock cannot be built\n";
-	open $self->{clock}, '+>:raw', $offset or die "$offset: $!\n";
-	chmod 0755, $library;
-	chmod 0644, $offset;
-	$self->write_clock(0);
-	$self->stop_postgres;
-	return $self->start_postgres;
-}
+# --- the clock: test/clock.c, in PostgreSQL only ----------------------------------
 
 # In one write, so that nobody reads a part of it.
 sub write_clock
@@ -307,7 +296,7 @@ sub stop_postgres { my ($self, $mode) = @_; return $self->pg_ctl('-m', $mode // 
 sub start_postgres
 {
 	my $self = shift;
-	local %ENV = (%ENV, LD_PRELOAD => $self->work_dir . '/clock.so', LOYALTY_CLOCK => $self->work_dir . '/clock.offset') if $self->{clock};
+	local %ENV = (%ENV, LD_PRELOAD => $self->work_dir . '/clock.so', LOYALTY_CLOCK => $self->env('LOYALTY_CLOCK')) if $self->{clock};
 	return $self->pg_ctl('-l', $self->env('LOYALTY_LOG'), 'start');
 }
 

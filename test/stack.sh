@@ -20,6 +20,7 @@
 #     LOYALTY_RATE=200r/s  how many requests nginx lets one key and address send
 #     LOYALTY_CLOCK=0      the server's clock can be moved, and starts by so many
 #                          seconds ahead; see clock.c
+#     LOYALTY_CLOCK_RATE=100  of which each takes so many
 #     LOYALTY_DEFAULTS=foreign  settings, time zone and locale that nobody here
 #                          expects, to see that nothing depends on the usual ones
 set -euo pipefail
@@ -64,15 +65,17 @@ setting() {
 
 # For PostgreSQL, and for SQL that moves the clock: its programs run in data/.
 build_clock() {
-	local compiler
+	local compiler rate=${LOYALTY_CLOCK_RATE:-1}
 	compiler=$("${PG_CONFIG:-pg_config}" --cc 2>/dev/null) || compiler=${CC:-cc}
 	$compiler -O2 -shared -fPIC -o "$work/clock.so" "$root/test/clock.c" -ldl || return 1
 	cp "$root/test/advance_clock" "$work/"
-	perl -e 'print pack "q", 1e6 * shift' "$LOYALTY_CLOCK" >"$work/clock.offset"
-	give "$work/clock.so" "$work/clock.offset" "$work/advance_clock"
+	perl -e 'print pack "q3", 1e6 * $ARGV[0], 1e6 * time, $ARGV[1]' "$LOYALTY_CLOCK" "$rate" >"$work/clock"
+	give "$work/clock.so" "$work/clock" "$work/advance_clock"
 	chmod 755 "$work/clock.so" "$work/advance_clock"
-	with_clock=(env LD_PRELOAD="$work/clock.so" LOYALTY_CLOCK="$work/clock.offset")
-	setting LOYALTY_CLOCK "$work/clock.offset"
+	with_clock=(env LD_PRELOAD="$work/clock.so" LOYALTY_CLOCK="$work/clock")
+	setting LOYALTY_CLOCK "$work/clock"
+	# what sleeps until the clock says so
+	echo "deadlock_timeout = $((1000 / rate))ms" >>"$work/settings"
 }
 
 with_clock=()
@@ -104,6 +107,9 @@ start_postgres() {
 			default_transaction_isolation = serializable
 		END
 	fi
+	if [ -n "${LOYALTY_CLOCK:-}" ]; then
+		build_clock
+	fi
 	# One to be measured writes to disk, and has the usual quarter of the memory.
 	if [ "${LOYALTY_DURABLE:-0}" = 1 ]; then
 		awk '/^MemTotal/ { printf "shared_buffers = %dMB\n", $2 / 1024 / 4 }' /proc/meminfo >>"$work/settings"
@@ -111,7 +117,6 @@ start_postgres() {
 		echo "fsync = off" >>"$work/settings"
 	fi
 	"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <"$work/settings" >/dev/null
-	[ -z "${LOYALTY_CLOCK:-}" ] || build_clock
 	for tries in 1 2 3 4 5; do
 		pg_port=$(free_ports 1)
 		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null

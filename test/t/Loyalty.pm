@@ -49,6 +49,7 @@ sub start
 	local $ENV{LOYALTY_DURABLE} = $option{durable} ? 1 : 0;
 	local $ENV{LOYALTY_RATE} = $option{rate} // '';
 	local $ENV{LOYALTY_CLOCK} = $option{clock} ? 0 : '';
+	local $ENV{LOYALTY_CLOCK_RATE} = 100;
 	push @running, $self;
 	system($script, 'up', $self->{run}, $self->{level}) == 0
 		or die "the servers did not start\n";
@@ -57,7 +58,8 @@ sub start
 	{
 		my $clock = $self->env('LOYALTY_CLOCK');
 		open $self->{clock}, '+<:raw', $clock or die "$clock: $!\n";
-		$self->{clock_offset_us} = 0;
+		sysread($self->{clock}, my $setting, 24) == 24 or die "$clock: $!\n";
+		@$self{qw(clock_offset_us clock_since_us clock_rate)} = unpack 'q3', $setting;
 	}
 	return $self;
 }
@@ -284,11 +286,14 @@ sub advance_clock
 	return $self->write_clock($self->{clock_offset_us} + int($seconds * 1e6 + 0.5));
 }
 
-# What the clock of the server shows: microseconds since 1970.
+# What the clock of the server shows: microseconds since 1970.  It is a slow one.
 sub clock_us
 {
+	my $self = shift;
 	my ($s, $us) = Time::HiRes::gettimeofday();
-	return $s * 1_000_000 + $us + ($_[0]{clock_offset_us} // 0);
+	my $true = $s * 1_000_000 + $us;
+	return $true unless $self->{clock};
+	return $self->{clock_since_us} + int(($true - $self->{clock_since_us}) / $self->{clock_rate}) + $self->{clock_offset_us};
 }
 
 sub stop_postgres { my ($self, $mode) = @_; return $self->pg_ctl('-m', $mode // 'fast', 'stop') }

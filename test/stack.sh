@@ -12,7 +12,8 @@
 #     demo       and the rows of test/demo.sql (what you get unless told)
 #
 # Everything listens on 127.0.0.1, on ports that were free, and lives in one
-# folder under /tmp that down removes.  The tests set these:
+# folder under /tmp that down removes.  Time limits are longer than in http/, as
+# machines that run tests are busy.  The tests set these:
 #     LOYALTY_BIN          binaries of a copy made by install.sh, to use that one
 #     LOYALTY_POSTGREST    the PostgREST to run
 #     LOYALTY_TMP          where the folder of the servers is made
@@ -150,7 +151,7 @@ make_database() {
 		CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD '$authenticator_password';
 		CREATE ROLE web_anon NOLOGIN;
 		GRANT web_anon TO authenticator;
-		ALTER ROLE web_anon SET statement_timeout = '30s';
+		ALTER ROLE web_anon SET statement_timeout = '10min';
 	END
 	export PGDATABASE=loyalty
 	setting PGDATABASE "$PGDATABASE"
@@ -161,8 +162,8 @@ make_database() {
 # Wait until URL answers with a status that the pattern matches.
 wait_for() {
 	local pid_file=$1 url=$2 pattern=$3 tries status
-	for tries in $(seq 300); do
-		[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")" || [ "$tries" -lt 20 ] || return 1
+	for tries in $(seq 6000); do
+		[ "$tries" -lt 20 ] || [ ! -s "$pid_file" ] || is_ours "$work" "$(cat "$pid_file")" || return 1
 		status=$(curl -s -o /dev/null -m 10 -w '%{http_code}' "$url" || true)
 		if [[ $status =~ $pattern ]]; then
 			[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")"
@@ -188,7 +189,7 @@ start_postgrest() {
 		rest_port=$(free_ports 1)
 		rm -f "$work/postgrest.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
-			PGRST_SERVER_PORT=$rest_port \
+			PGRST_SERVER_PORT=$rest_port PGRST_DB_POOL_ACQUISITION_TIMEOUT=600 \
 			"${as_owner[@]}" sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
 			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
 		disown
@@ -208,7 +209,7 @@ start_nginx() {
 	for tries in 1 2 3; do
 		web_port=$(free_ports 1)
 		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$web_port/" \
-			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
+			-e 's/^\(\t*\(proxy\|client\|send\)_[a-z_]*timeout\) .*;/\1 600s;/' ${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
 		give "$work/nginx"
 		if "${as_owner[@]}" "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
 			>"$work/nginx.log" 2>&1 </dev/null &&

@@ -26,6 +26,9 @@ use JSON::PP ();
 use Test::More ();
 use Time::HiRes ();
 
+# After so many seconds something hangs, on a slow machine and a busy one too.
+use constant HANG_S => 1200;
+
 my $script = File::Spec->rel2abs(dirname(__FILE__) . '/../stack.sh');
 my @running;
 
@@ -150,6 +153,19 @@ sub psql_error
 	return {sqlstate => $sqlstate, message => $message // $err, detail => $detail, hint => $hint};
 }
 
+# Ask until the answer is true, and return it; what a hang ends with is not.
+sub wait_until
+{
+	my ($self, $ask) = @_;
+	my $end = Time::HiRes::time() + HANG_S;
+	my $answer;
+	until ($answer = $ask->() or Time::HiRes::time() > $end)
+	{
+		Time::HiRes::sleep(0.02);
+	}
+	return $answer;
+}
+
 # A session in the background: $session->query($sql) waits for the answer,
 # $session->send($sql) does not and $session->receive gets it later, errors in
 # it as psql prints them; $session->close ends it.
@@ -173,7 +189,7 @@ sub http
 		utf8::encode($body) if utf8::is_utf8($body);
 		$request{content} = $body;
 	}
-	my $answer = HTTP::Tiny->new(timeout => 60, max_redirect => 0, keep_alive => 0)->request($method, $url, \%request);
+	my $answer = HTTP::Tiny->new(timeout => HANG_S, max_redirect => 0, keep_alive => 0)->request($method, $url, \%request);
 	die "no answer from $url: $answer->{content}\n" if $answer->{status} == 599;
 	return {status => $answer->{status}, headers => $answer->{headers}, body => $answer->{content}};
 }
@@ -217,18 +233,18 @@ sub form
 }
 
 # Bytes to the gateway as they are; all bytes that come back before it closes
-# the connection, or is silent for some seconds.
+# the connection.
 sub raw
 {
-	my ($self, $bytes, %option) = @_;
+	my ($self, $bytes) = @_;
 	my ($address) = $self->url =~ m{^http://(.*)$};
-	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10) or die "connect: $@\n";
+	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => HANG_S) or die "connect: $@\n";
 	my ($answer, $readable) = ('', '');
 	local $SIG{PIPE} = 'IGNORE';
 	$socket->print($bytes);
 	$socket->flush;
 	vec($readable, fileno($socket), 1) = 1;
-	while (select(my $ready = $readable, undef, undef, $option{silence_s} // 5))
+	while (select(my $ready = $readable, undef, undef, HANG_S))
 	{
 		sysread($socket, $answer, 65536, length $answer) or last;
 	}
@@ -259,7 +275,7 @@ sub pg_ctl
 {
 	my ($self, @arguments) = @_;
 	my $fine = IPC::Run::run(
-		[@as_owner, $self->bindir . '/pg_ctl', '-D', $self->data_dir, '-w', '-t', '120', @arguments],
+		[@as_owner, $self->bindir . '/pg_ctl', '-D', $self->data_dir, '-w', '-t', HANG_S, @arguments],
 		'<', '/dev/null', '>', $self->work_dir . '/pg_ctl.log', '2>&1');
 	die "pg_ctl @arguments failed\n" unless $fine;
 	return;
@@ -284,6 +300,13 @@ sub advance_clock
 	die "there is no clock to be moved\n" unless $self->{clock};
 	die "time does not go back\n" if $seconds < 0;
 	return $self->write_clock($self->{clock_offset_us} + int($seconds * 1e6 + 0.5));
+}
+
+# Go on to the next noon in Mexico City, so that no day ends meanwhile.
+sub noon
+{
+	my $self = shift;
+	return $self->advance_clock((64_800_000_000 - $self->clock_us) % 86_400_000_000 / 1e6);
 }
 
 # What the clock of the server shows: microseconds since 1970.  It is a slow one.
@@ -351,7 +374,7 @@ sub new
 	my $class = shift;
 	my $self = bless {in => '', out => '', sent => 0, asked => 0}, $class;
 	my @command = ('psql', '-XqAt', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-f', '-');
-	$self->{timer} = IPC::Run::timeout(120);
+	$self->{timer} = IPC::Run::timeout(Loyalty::HANG_S);
 	$self->{harness} = IPC::Run::start(\@command, '<', \$self->{in}, '>', \$self->{out}, '2>&1', $self->{timer});
 	return $self;
 }
@@ -371,7 +394,7 @@ sub receive
 	my $self = shift;
 	my $number = ++$self->{asked};
 	my $end = qr/^-- answer $number --\n/m;
-	$self->{timer}->start(120);
+	$self->{timer}->start(Loyalty::HANG_S);
 	$self->{harness}->pump until $self->{out} =~ $end;
 	my ($answer) = $self->{out} =~ /\A(.*?)^-- answer $number --\n/ms;
 	$self->{out} =~ s/\A.*?^-- answer $number --\n//ms;

@@ -131,9 +131,10 @@ select_tests() {
 }
 
 # use_server NAME [LEVEL]: the server that jobs of this name share; the first of
-# them starts it.
+# them starts it.  Its clock can be moved, except for benchmarks.
 use_server() {
 	local settings=$LOYALTY_TMP/$1
+	[ "$1" = bench ] || export LOYALTY_CLOCK=0
 	(
 		flock 9
 		[ -e "$settings.up" ] || "$root/test/stack.sh" up "$settings" "${2:-cluster}" 9>&-
@@ -206,8 +207,13 @@ job_regress() {
 	run_transcripts regress/pg_regress regress_loyalty "${names[@]}"
 }
 
+# Those that move the clock do not share it.
 job_isolation() {
-	use_server isolation
+	if grep -q advance_clock "$root/test/specs/$1.spec"; then
+		use_server "$1"
+	else
+		use_server isolation
+	fi
 	run_transcripts isolation/pg_isolation_regress "$1" "$1"
 }
 

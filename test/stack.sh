@@ -24,6 +24,13 @@
 #     LOYALTY_POSTGREST       the PostgREST to run
 #     LOYALTY_DURABLE=1       commits reach the disk
 #     LOYALTY_RATE=200r/s     how many requests nginx lets one key and address send
+#     LOYALTY_CLOCK=0         the server's clock can be moved, and starts by so many
+#                             seconds ahead; see clock.c
+#     LOYALTY_CLOCK_RATE=100  of which each takes so many
+#     LOYALTY_DEFAULTS=foreign
+#                             settings, time zone and locale that nobody here
+#                             expects, to see that nothing depends on the usual ones
+# Time limits of servers for tests are longer than in http/, for slow machines.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -32,7 +39,11 @@ run=${2:-$root/.run}
 level=${3:-demo}
 ports=$root/.run.ports
 is_demo=no
-[ $# -ge 2 ] || is_demo=yes
+limit_s=600
+if [ $# -lt 2 ]; then
+	is_demo=yes
+	limit_s=
+fi
 
 # The folder is named from where we were called, and names the servers' folders.
 case $run in /*) ;; *) run=$PWD/$run ;; esac
@@ -128,13 +139,34 @@ keep_port() {
 	mv -f "$ports.new" "$ports"
 }
 
+# For PostgreSQL, and for SQL that moves the clock: its programs run in data/.
+build_clock() {
+	local compiler rate=${LOYALTY_CLOCK_RATE:-1}
+	compiler=$("${PG_CONFIG:-pg_config}" --cc 2>/dev/null) || compiler=${CC:-cc}
+	$compiler -O2 -shared -fPIC -o "$work/clock.so" "$root/test/clock.c" -ldl || return 1
+	cp "$root/test/advance_clock" "$work/"
+	perl -e 'print pack "q3", 1e6 * $ARGV[0], 1e6 * time, $ARGV[1]' "$LOYALTY_CLOCK" "$rate" >"$work/clock"
+	give "$work/clock.so" "$work/clock" "$work/advance_clock"
+	chmod 755 "$work/clock.so" "$work/advance_clock"
+	with_clock=(env LD_PRELOAD="$work/clock.so" LOYALTY_CLOCK="$work/clock")
+	setting LOYALTY_CLOCK "$work/clock"
+	# what sleeps until the clock says so
+	echo "deadlock_timeout = $((1000 / rate))ms" >>"$work/settings"
+}
+
+with_clock=()
 start_postgres() {
-	local tries
+	local tries locale=(--locale=C.UTF-8)
+	case ${LOYALTY_DEFAULTS:-} in
+		"") ;;
+		foreign) locale+=(--locale-provider=icu --icu-locale=tr-TR) ;;
+		*) die "no defaults \"$LOYALTY_DEFAULTS\"" ;;
+	esac
 	password=$(random_password)
 	printf '%s\n' "$password" >"$work/password"
 	give "$work/password"
 	"${as_owner[@]}" "$bin/initdb" -D "$work/data" -U postgres -A scram-sha-256 --pwfile="$work/password" \
-		-E UTF8 --locale=C.UTF-8 -N >"$work/initdb.log" 2>&1
+		-E UTF8 "${locale[@]}" -N >"$work/initdb.log" 2>&1
 	rm "$work/password"
 	cat >"$work/settings" <<-END
 		listen_addresses = '127.0.0.1'
@@ -143,6 +175,17 @@ start_postgres() {
 		log_line_prefix = '%m [%p] '
 		max_connections = 200
 	END
+	if [ "${LOYALTY_DEFAULTS:-}" = foreign ]; then
+		cat >>"$work/settings" <<-END
+			datestyle = 'SQL, DMY'
+			intervalstyle = iso_8601
+			timezone = 'America/Mexico_City'
+			default_transaction_isolation = serializable
+		END
+	fi
+	if [ -n "${LOYALTY_CLOCK:-}" ]; then
+		build_clock
+	fi
 	# One to be measured writes to disk, and has the usual quarter of the memory.
 	if [ "${LOYALTY_DURABLE:-0}" = 1 ]; then
 		awk '/^MemTotal/ { printf "shared_buffers = %dMB\n", $2 / 1024 / 4 }' /proc/meminfo >>"$work/settings"
@@ -153,7 +196,7 @@ start_postgres() {
 	for tries in 1 2 3 4 5; do
 		choose_port POSTGRES
 		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $port" >/dev/null
-		if "${as_owner[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 300 start \
+		if "${as_owner[@]}" "${with_clock[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 600 start \
 			>"$work/pg_ctl.log" 2>&1 </dev/null; then
 			break
 		fi
@@ -184,7 +227,7 @@ make_database() {
 		CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD '$authenticator_password';
 		CREATE ROLE web_anon NOLOGIN;
 		GRANT web_anon TO authenticator;
-		ALTER ROLE web_anon SET statement_timeout = '30s';
+		ALTER ROLE web_anon SET statement_timeout = '${limit_s:-30}s';
 	END
 	export PGDATABASE=loyalty
 	setting PGDATABASE "$PGDATABASE"
@@ -195,7 +238,7 @@ make_database() {
 # Wait until URL answers with a status that the pattern matches.
 wait_for() {
 	local server=$1 url=$2 pattern=$3 tries status
-	for tries in $(seq 600); do
+	for tries in $(seq 6000); do
 		runs "$server" || [ "$tries" -lt 20 ] || return 1
 		status=$(curl -s -o /dev/null -m 10 -w '%{http_code}' "$url" || true)
 		if [[ $status =~ $pattern ]]; then
@@ -227,7 +270,7 @@ start_postgrest() {
 		choose_port POSTGREST
 		rm -f "$work/postgrest.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
-			PGRST_SERVER_PORT=$port \
+			PGRST_SERVER_PORT=$port PGRST_DB_POOL_ACQUISITION_TIMEOUT=${limit_s:-10} \
 			"${as_owner[@]}" sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
 			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
 		disown
@@ -249,6 +292,7 @@ start_nginx() {
 	for tries in 1 2 3; do
 		choose_port HTTP
 		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
+			${limit_s:+-e "s/^\(\t*\(proxy\|client\|send\)_[a-z_]*timeout\) .*;/\1 ${limit_s}s;/"} \
 			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
 		give "$work/nginx"
 		if "${as_owner[@]}" "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \

@@ -13,7 +13,7 @@ use Time::Local qw(timegm);
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(level => 'database', clock => 1);
+my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
 my $session = $stack->connect_async;
 $session->query(q{SET time zone 'UTC'});
 

@@ -89,7 +89,7 @@ find_tmp() {
 # make_work_dir NAME: a new folder for servers, loyalty.NAME.XXXXXX.
 make_work_dir() {
 	local tmp dir
-	tmp=$(find_tmp)
+	tmp=$(find_tmp) || return 1
 	dir=$(mktemp -d "$tmp/loyalty.$1.XXXXXX")
 	give "$dir"
 	printf '%s\n' "$dir"

@@ -353,8 +353,8 @@ up() {
 		fi
 	fi
 	down
-	mkdir -p "$run"
 	work=$(make_work_dir "$key")
+	mkdir -p "$run"
 	printf '%s\n' "$work" >"$run/folder"
 	: >"$run/env"
 	trap give_up EXIT

@@ -30,9 +30,7 @@ sub us_of
 sub at
 {
 	my ($moment, $seconds) = @_;
-	my $true = $stack->clock_us - $stack->{clock_offset_us};
-	$stack->write_clock(us_of($moment) + 1_000_000 * ($seconds // 0) - $true);
-	return;
+	return $stack->set_clock(us_of($moment) + 1_000_000 * ($seconds // 0));
 }
 
 # --- SQL ----------------------------------------------------------------------------

@@ -22,6 +22,8 @@ my $operations = $ENV{LOYALTY_MODEL_OPERATIONS};
 my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
 my $stack = Loyalty->start(level => 'database', clock => 1);
+# One seed has one outcome: they all begin at the same time.
+$stack->set_clock(1_709_121_600 * SECOND);	# 2024-02-28 12:00 UTC
 my $session = reader($stack);
 my %times;		# how often there was what
 
@@ -60,7 +62,9 @@ sub start_run
 		push @{$run->{$list}}, $id;
 		$run->{model}->open($id, $terms_of, $stack->clock_us);
 	}
-	$run->{opened} = $stack->clock_us;
+	$run->{t} = Model::whole_second($stack->clock_us);
+	$stack->advance_clock(($run->{t} - $stack->clock_us) / SECOND);
+	$run->{opened} = $run->{t};
 	return $run;
 }
 
@@ -72,7 +76,7 @@ sub some_points { return 10000 * (1 + int rand 200) + (chance(25) ? int rand 100
 sub pass_time
 {
 	my $run = shift;
-	my $from = $stack->clock_us;
+	my $from = $run->{t};
 	my $to = $from;
 	my $dice = rand 100;
 	if ($dice < 12)

@@ -22,6 +22,7 @@ my $operations = $ENV{LOYALTY_MODEL_OPERATIONS} // 500;
 my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
 my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
+$stack->set_clock(1_709_121_600 * SECOND);	# 2024-02-28 12:00 UTC
 my $reader = reader($stack);
 
 sub chance { return rand(100) < $_[0] }

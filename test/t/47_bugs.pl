@@ -37,9 +37,7 @@ sub outcome { return outcome_of($session->query(shift)) }
 sub at
 {
 	my ($year, $month, $day, $hour, $minute) = shift =~ /^(\d+)-(\d+)-(\d+) (\d+):(\d+)$/ or die 'no moment';
-	my $true = $stack->clock_us - $stack->{clock_offset_us};
-	$stack->write_clock(1_000_000 * timegm(0, $minute, $hour, $day, $month - 1, $year) - $true);
-	return;
+	return $stack->set_clock(1_000_000 * timegm(0, $minute, $hour, $day, $month - 1, $year));
 }
 
 my $merchant = sql("SELECT loyalty.create_merchant('Uno')");

@@ -303,6 +303,13 @@ sub advance_clock
 	return $self->write_clock($self->{clock_offset_us} + int($seconds * 1e6 + 0.5));
 }
 
+# From now on it is this moment, in microseconds since 1970; time may go back.
+sub set_clock
+{
+	my ($self, $us) = @_;
+	return $self->write_clock($self->{clock_offset_us} + $us - $self->clock_us);
+}
+
 # Go on to the next noon in Mexico City, so that no day ends meanwhile.
 sub noon
 {

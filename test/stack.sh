@@ -39,10 +39,10 @@ run=${2:-$root/.run}
 level=${3:-demo}
 ports=$root/.run.ports
 is_demo=no
-limit_s=600
+limit_s=600 statement_limit=10min
 if [ $# -lt 2 ]; then
 	is_demo=yes
-	limit_s=
+	limit_s='' statement_limit=30s
 fi
 
 # The folder is named from where we were called, and names the servers' folders.
@@ -227,7 +227,7 @@ make_database() {
 		CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD '$authenticator_password';
 		CREATE ROLE web_anon NOLOGIN;
 		GRANT web_anon TO authenticator;
-		ALTER ROLE web_anon SET statement_timeout = '${limit_s:-30}s';
+		ALTER ROLE web_anon SET statement_timeout = '$statement_limit';
 	END
 	export PGDATABASE=loyalty
 	setting PGDATABASE "$PGDATABASE"

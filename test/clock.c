@@ -2,14 +2,17 @@
  * clock.c
  *		A clock that tests can move, preloaded into a private server.
  *
- * Everything that asks for the time of day gets it moved by the microseconds
- * that stand, as the first int64 of this machine, in the file that LOYALTY_CLOCK
- * names.  The file may change at any moment; all processes see it at the next
- * look.  The second number is a moment, in microseconds since 1970, from which
- * on the clock is slow: a second takes as many as the third number says.  So
- * nothing becomes due while a test on a busy machine comes to ask for it.  It may never be cut short, even for a moment, as lo_export() would:
- * who looks then dies.  advance_clock is how SQL moves it.
- * The monotonic clock, by which PostgreSQL waits, stays what it is.
+ * Everything that asks for the time of day gets what stands in the file that
+ * LOYALTY_CLOCK names, three int64 of this machine: it is moved by the first,
+ * in microseconds.  The second is a moment, in microseconds since 1970, from
+ * which on the clock is slow: a second takes as many as the third says, and
+ * with 0 the clock stands.  So nothing becomes due while a test on a busy
+ * machine comes to ask for it.
+ *
+ * The file may change at any moment; all processes see it at the next look.
+ * It may never be cut short, even for a moment, as lo_export() would: who looks
+ * then dies.  advance_clock is how SQL moves it.  The monotonic clock, by which
+ * PostgreSQL waits, stays what it is.
  *
  *     cc -shared -fPIC -o clock.so clock.c
  */
@@ -70,7 +73,7 @@ clock_gettime(clockid_t clock, struct timespec *now)
 		return result;
 
 	us = now->tv_sec * SECOND_US + now->tv_nsec / 1000;
-	us = moved->since_us + (us - moved->since_us) / moved->rate + moved->offset_us;
+	us = moved->since_us + (moved->rate > 0 ? (us - moved->since_us) / moved->rate : 0) + moved->offset_us;
 	now->tv_sec = us / SECOND_US;
 	now->tv_nsec = us % SECOND_US * 1000;
 	return 0;

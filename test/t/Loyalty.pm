@@ -310,6 +310,16 @@ sub set_clock
 	return $self->write_clock($self->{clock_offset_us} + $us - $self->clock_us);
 }
 
+# From now on it is this moment, and stays it until it is another.
+sub stop_clock
+{
+	my ($self, $us) = @_;
+	@$self{qw(clock_offset_us clock_rate)} = ($us - $self->{clock_since_us}, 0);
+	sysseek $self->{clock}, 0, 0;
+	syswrite($self->{clock}, pack 'q3', @$self{qw(clock_offset_us clock_since_us clock_rate)}) == 24 or die "the clock cannot be stopped: $!\n";
+	return;
+}
+
 # Go on to the next noon in Mexico City, so that no day ends meanwhile.
 sub noon
 {
@@ -324,6 +334,7 @@ sub clock_us
 	my ($s, $us) = Time::HiRes::gettimeofday();
 	my $true = $s * 1_000_000 + $us;
 	return $true unless $self->{clock};
+	return $self->{clock_since_us} + $self->{clock_offset_us} unless $self->{clock_rate};
 	return $self->{clock_since_us} + int(($true - $self->{clock_since_us}) / $self->{clock_rate}) + $self->{clock_offset_us};
 }
 

@@ -552,17 +552,24 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},
 	[PLAN_GIFT_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points) VALUES ($1, $2, $3, $4, $5, $6)",
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
+		" VALUES ($1, $2, $3, $4, $5, $6, '0')",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},
 	[PLAN_GIFTS_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u",
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
+		" SELECT $1, u.*, '0' FROM unnest($2, $3, $4, $5, $6) u",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY}
 	},
 	[PLAN_GIFTS_FIND] = {
-		"SELECT rule, day, points FROM loyalty.rule_gift WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
+		"SELECT rule, day, points, returned FROM loyalty.rule_gift"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_GIFT_RETURN] = {
+		"UPDATE loyalty.rule_gift SET returned = returned OPERATOR(loyalty.+) $5"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 AND rule = $4",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, INT8OID, TEXTOID, POINTS}
 	},
 	[PLAN_RULES_AT] = {
 		"SELECT version::bigint, published_at FROM loyalty.rule_set"

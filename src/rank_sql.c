@@ -279,6 +279,26 @@ loyalty_settle_accounts(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Whether what an account has can be read: lots that are damaged are another finding. */
+static bool
+is_readable(int64 merchant_id, int64 account_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+
+	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+		return false;
+	for (int column = 11; column <= 12; column++)
+	{
+		bool		isnull;
+		Datum		packed = plan_datum(0, column, &isnull);
+		Lots		lots;
+
+		if (!isnull && !lots_read_if_sound(packed, &lots))
+			return false;
+	}
+	return true;
+}
+
 /* Whether counting an account anew would change anything, which it must not; what it says, and what it would say. */
 PG_FUNCTION_INFO_V1(loyalty_recount_would_change);
 
@@ -294,7 +314,8 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 	Said		said;
 
 	plan_begin();
-	if (batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
+	if (is_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
+		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
 	{
 		batch_read_ranks(&batch);
 		lots_add_all(&before, &account.qualifying);

@@ -608,6 +608,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 		"SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
+	[PLAN_RANK_PAST] = {
+		"SELECT since, rank, from_points FROM loyalty.rank_past WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
 	/* what accounts earned on which day of a time zone, less what was undone of it: pending points are of the day they came */
 	[PLAN_COUNTED] = {
 		"SELECT c.account_id, (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM ("

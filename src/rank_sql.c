@@ -60,33 +60,19 @@ consider_earned(Highest *highest, const Account *account, TimestampTz at)
 	}
 }
 
-/* A rank that the program does not have is lower than all that it has. */
-static Points
-points_of_rank(const ProgramTerms *program, const char *name)
-{
-	const Ranks *ranks = ranks_of(program);
-
-	for (int r = 0; r < ranks->n; r++)
-	{
-		if (strcmp(ranks->rank[r].name, name) == 0)
-			return ranks->rank[r].from_points;
-	}
-	return -1;
-}
-
 static void
 consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id)};
+	const ProgramTerms *program;
 	const char *name;
-	Points		from_points;
 
 	if (plan_read(PLAN_RANK_GRANTED, values, NULL) == 0 || plan_int64(0, 1) > at)
 		return;
 	name = plan_text(0, 0);
-	from_points = points_of_rank(terms_of_program(merchant_id, account->program_id), name);
-	if (!rank_was_exceeded(account, from_points, at))
-		consider(highest, name, from_points);
+	program = terms_of_program(merchant_id, account->program_id);
+	if (!rank_was_exceeded(account, program, name, at))
+		consider(highest, name, rank_from_points(program, name, at));
 }
 
 /* The rank that everybody had then. */

@@ -125,12 +125,12 @@ batch_table(HTAB **table, Size entry_size)
 	return *table;
 }
 
-/* What expired of the account at a date; nothing unless it was read, or has just expired. */
+/* What expired of the account with a date; nothing unless it was read, or has just expired. */
 Lapse *
-batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at)
+batch_lapse(Batch *batch, int64 account_id, TimestampTz posted)
 {
 	HASHCTL		control = {.keysize = sizeof(LapseKey),.entrysize = sizeof(Lapse),.hcxt = CurrentMemoryContext};
-	LapseKey	key = {account_id, expires_at};
+	LapseKey	key = {account_id, posted};
 	Lapse	   *lapse;
 	bool		found;
 
@@ -247,10 +247,15 @@ read_lapses(Batch *batch)
 	hash_seq_init(&all, batch->originals);
 	while ((original = hash_seq_search(&all)) != NULL)
 	{
-		if (original->kind != ENTRY_ACCRUE && original->kind != ENTRY_DEPOSIT)
+		int64		holder = original->kind == ENTRY_TRANSFER ? original->peer_id : original->key.account_id;
+
+		if (original->kind == ENTRY_REDEEM || original->kind == ENTRY_CAPTURE)
 			continue;
-		for (int i = 0; i < original->lots.n && original->lots.lot[i].expires_at <= batch->now; i++)
-			batch_lapse(batch, original->key.account_id, original->lots.lot[i].expires_at);
+		for (int i = 0; i < original->lots.n; i++)
+		{
+			if (original->lots.lot[i].posted <= batch->now)
+				batch_lapse(batch, holder, original->lots.lot[i].posted);
+		}
 	}
 	if (batch->lapses != NULL)
 		rows_read_lapses(batch->merchant_id, batch->lapses);
@@ -364,14 +369,16 @@ read_rules(Batch *batch, const Posting *postings, int n)
 			continue;
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
-		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, terms->program, terms->program->rules,
-			terms->program->rules_published_at, terms->sale_available_at};
+		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account, terms->program,
+			terms->program->rules, terms->program->rules_published_at, terms->sale_available_at};
 	}
-	if (nbuyers > 0)
-		batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
+	if (nbuyers == 0)
+		return;
+	batch_read_ranks(batch);
+	batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
 }
 
-static void
+void
 batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 {
 	int			nkeys;
@@ -402,32 +409,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	read_rules(batch, postings, n);
 }
 
-/* Ranks follow the points that count, in the programs that have ranks. */
-static void
-write_ranks(Batch *batch)
-{
-	Counted    *counted = NULL;
-	int			n = 0;
-
-	for (int i = 0; i < batch->naccounts; i++)
-	{
-		const Account *account = &batch->accounts[i];
-		const ProgramTerms *program;
-
-		if (!account->recounted)
-			continue;
-		program = batch_terms(batch, account, batch->now)->program;
-		if (ranks_of(program)->n == 0)
-			continue;
-		if (counted == NULL)
-			counted = palloc_extended(batch->naccounts * sizeof(Counted), MCXT_ALLOC_HUGE);
-		counted[n++] = (Counted) {account->account_id, program, account->earned, &account->qualifying};
-	}
-	if (n > 0)
-		ranks_settle(batch->merchant_id, counted, n, batch->now);
-}
-
-static void
+void
 batch_write(Batch *batch)
 {
 	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
@@ -509,18 +491,30 @@ ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 	batch_write(&batch);
 }
 
-/* What an account has at a moment that is not before its newest entry. */
+/*
+ * An account as it is, or will be, at a moment, to be looked at only: if that
+ * is not before its newest entry, with all that is due by then.
+ */
+bool
+batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
+{
+	*batch = (Batch) {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
+	if (!rows_read_account(merchant_id, account))
+		return false;
+	batch->entries = palloc(batch->allocated * sizeof(Entry *));
+	if (at >= account->posted_at)
+		settle_accounts(batch);
+	return true;
+}
+
 bool
 ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *state)
 {
 	Account		account = {.account_id = account_id};
-	Batch		batch = {.merchant_id = merchant_id,.now = at,.accounts = &account,.naccounts = 1};
+	Batch		batch;
 
-	if (!rows_read_account(merchant_id, &account))
+	if (!batch_view(&batch, merchant_id, &account, at))
 		return false;
-	batch.allocated = 8;
-	batch.entries = palloc(batch.allocated * sizeof(Entry *));
-	settle_accounts(&batch);
 	state->balance = account.balance;
 	state->held = account.held;
 	state->pending = account.pending;

@@ -21,7 +21,7 @@
 /* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
 #define ACCOUNT_COLUMNS \
 	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
-	" moved_to IS NOT NULL, ctid"
+	" moved_to IS NOT NULL, ctid, ranked_at"
 #define ACCOUNT_POST \
 	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1," \
 	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)"
@@ -60,19 +60,6 @@
 #define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = $5"
 #define ALLOWANCE_DRAWN \
 	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
-
-/* What rule.c reads of who buys, and of what capped rules have given. */
-#define BUYER_SELECT	"SELECT member_id, granted_rank, birth_date FROM loyalty.member"
-#define RULE_USE_SELECT "SELECT account_id, rule, day, points_day, points_ever FROM loyalty.rule_use"
-#define RULE_USE_UPSERT \
-	" ON CONFLICT (merchant_id, account_id, rule)" \
-	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever"
-
-/* The ranks that rank.c reads and writes. */
-#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points FROM loyalty.rank_held"
-#define RANK_HELD_UPSERT \
-	" ON CONFLICT (merchant_id, account_id, rank, since)" \
-	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points"
 
 const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_API_KEY] = {
@@ -174,8 +161,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ACCOUNT_OPEN] = {
 		/* the share lock: its accounts must not begin to be managed just now */
-		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending)"
-		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing FROM loyalty.program p,"
+		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
+		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty.program p,"
 		" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
 		" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID}
@@ -217,9 +204,13 @@ const Statement plan_statements[PLAN_COUNT] = {
 			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}
 	},
 	[PLAN_ENTRIES_FIND] = {
-		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots"
+		/* limits were on the hold, of what was captured */
+		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
+		" e.rules::bigint, coalesce(h.posted_at, e.posted_at), CASE WHEN e.kind = 7 THEN h.staff_id ELSE e.staff_id END,"
+		" CASE WHEN e.kind = 7 THEN h.member_id ELSE e.member_id END"
 		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.entry e"
-		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version",
+		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version"
+		" LEFT JOIN loyalty.entry h ON e.kind = 7 AND h.merchant_id = $1 AND h.account_id = e.account_id AND h.version = e.origin",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ENTRY_AT] = {
@@ -258,20 +249,21 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY}
 	},
 	[PLAN_REVERSALS_FIND] = {
-		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance"
+		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired"
 		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, version) JOIN loyalty.reversal r"
 		" ON r.merchant_id = $1 AND r.account_id = u.account_id AND r.version = u.version",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_REVERSAL_INSERT] = {
-		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTS, POINTS, POINTS}
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance, lots, expired)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTS, POINTS, POINTS, LOTS, POINTS}
 	},
 	[PLAN_REVERSALS_INSERT] = {
-		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY}
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance, lots, expired)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY,
+			LOTSARRAY, POINTSARRAY}
 	},
 	[PLAN_LAPSES_FIND] = {
 		"SELECT l.account_id, l.expires_at, l.points, l.refunded"
@@ -297,7 +289,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
 		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at,"
-		" limits_revision, decimals, rounding, rank_grace_days, xmin, ctid"
+		" limits_revision, decimals, rounding, rank_grace_days, ranked_at, active AND unit_active, xmin, ctid"
 		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
@@ -374,7 +366,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 #include "plan_proof.h"
 
 	[PLAN_WALLET_FIND] = {
-		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2 AND active AND unit_active",
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2",
 		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
 	},
 	[PLAN_PROGRAM_FIND] = {
@@ -500,69 +492,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID}
 	},
-	[PLAN_BUYER] = {
-		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_BUYERS] = {
-		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_HAS_BOUGHT] = {
-		"SELECT account_id FROM loyalty.entry WHERE merchant_id = $1 AND account_id = $2 AND kind = 1 LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_HAVE_BOUGHT] = {
-		"SELECT u.account_id FROM unnest($2) u (account_id) WHERE EXISTS (SELECT FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.kind = 1)",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_RULE_USE] = {
-		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_RULE_USES] = {
-		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_RULE_USE_WRITE] = {
-		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" VALUES ($1, $2, $3, $4, $5, $6)" RULE_USE_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS, POINTS}
-	},
-	[PLAN_RULE_USES_WRITE] = {
-		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RULE_USE_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
-	},
-	[PLAN_RULES_AT] = {
-		"SELECT version::bigint, published_at FROM loyalty.rule_set"
-		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
-	},
-	[PLAN_RANKS] = {
-		"SELECT rank, from_points, multiplier FROM loyalty.rank_range WHERE merchant_id = $1 AND range_group = $2",
-		SPI_OK_SELECT, {INT8OID, TEXTOID}
-	},
-	[PLAN_RANK_HELD] = {
-		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 AND until > $3",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
-	},
-	[PLAN_RANKS_HELD] = {
-		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2) AND until > $3",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
-	},
-	[PLAN_RANK_WRITE] = {
-		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
-		" VALUES ($1, $2, $3, $4, $5, $6)" RANK_HELD_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTS}
-	},
-	[PLAN_RANKS_WRITE] = {
-		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RANK_HELD_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY}
-	},
-	[PLAN_ACCOUNTS_COUNTED] = {
-		"SELECT account_id, program_id, earned, qualifying FROM loyalty.account"
-		" WHERE merchant_id = $1 AND account_id = ANY ($2)",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
+#include "plan_rules.h"
+
 	[PLAN_PROGRAM_OF_ACCOUNT] = {
 		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND program_id ="
 		" (SELECT a.program_id FROM loyalty.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",

@@ -19,6 +19,7 @@
 #include "plan.h"
 #include "rank.h"
 #include "rule.h"
+#include "rule_gift.h"
 #include "rule_set.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -49,8 +50,7 @@ typedef struct Customer
 	Buyer		buyer;
 	const RuleSet *set;			/* NULL: no rules */
 	Purse	   *purse;
-	const char *rank;			/* empty: none, or nobody asks */
-	Points		multiplier;
+	const char *granted;		/* the rank that was; empty: none, or nobody asks */
 	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
 	DateADT		today;			/* of the time zone, as is the time of day */
 	TimeADT		time;
@@ -62,6 +62,9 @@ struct Rules
 	TimestampTz now;
 	Customer   *customers;		/* ascending by account, then member */
 	int			ncustomers;
+	Gift	   *gifts;
+	int			ngifts;
+	int			allocated;
 };
 
 /* A share of the money of a sale, num / den, in lowest terms. */
@@ -365,27 +368,12 @@ read_persons(const Rules *rules, int *n)
 	return persons;
 }
 
-/* The rank that somebody holds, and what it does to the base. */
-static void
-rank_customer(Customer *customer, const HeldRanks *held, const char *granted, TimestampTz now)
-{
-	const Rank *rank = rank_held_at(ranks_of(customer->buyer.program), held, customer->buyer.account_id, granted, now);
-
-	customer->rank = rank != NULL ? rank->name : granted;
-	customer->multiplier = rank != NULL ? rank->multiplier : POINTS_ONE;
-}
-
 static void
 read_members(Rules *rules)
 {
 	int			npersons;
-	int			naccounts;
 	Person	   *persons = read_persons(rules, &npersons);
-	int64	   *accounts = asked_ids(rules, asks_rank, false, &naccounts);
-	HeldRanks	held = {NULL, 0};
 
-	if (naccounts > 0)
-		held = ranks_read_held(rules->merchant_id, accounts, naccounts, rules->now);
 	for (int i = 0; i < rules->ncustomers; i++)
 	{
 		Customer   *customer = &rules->customers[i];
@@ -394,8 +382,8 @@ read_members(Rules *rules)
 
 		if (person != NULL && person->has_birth_date)
 			customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
-		if (asks_rank(customer))
-			rank_customer(customer, &held, person != NULL ? person->granted_rank : "", rules->now);
+		if (person != NULL && asks_rank(customer))
+			customer->granted = person->granted_rank;
 	}
 }
 
@@ -408,8 +396,7 @@ read_customers(Rules *rules)
 		Customer   *customer = &rules->customers[i];
 
 		read_clock(customer, rules->now);
-		customer->rank = "";
-		customer->multiplier = POINTS_ONE;
+		customer->granted = "";
 		customer->from_birthday = PG_INT32_MAX;
 		if (i > 0 && customer[-1].buyer.account_id == customer->buyer.account_id)
 		{
@@ -485,12 +472,12 @@ suits_time(const Rule *rule, const Customer *customer)
 }
 
 static bool
-suits_customer(const Rule *rule, const Customer *customer, TimestampTz now)
+suits_customer(const Rule *rule, const Customer *customer, const Rank *rank, TimestampTz now)
 {
 	return now >= rule->valid_from && now < rule->valid_until && suits_time(rule, customer) &&
 		(!rule->first_purchase || !customer->purse->has_bought) &&
 		(rule->birthday_days < 0 || customer->from_birthday <= rule->birthday_days) &&
-		words_allow(&rule->ranks, customer->rank);
+		words_allow(&rule->ranks, rank != NULL ? rank->name : customer->granted);
 }
 
 static Share
@@ -638,6 +625,7 @@ ErrorId
 rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 {
 	const Customer *customer = find_customer(rules, sale->account_id, sale->member_id);
+	const Rank *rank = NULL;
 	Basket		basket = {0};
 
 	earning->version = 0;
@@ -647,8 +635,11 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 		return ERR_NONE;
 	if (customer->set != NULL && customer->set->is_for_goods && sale->items != NULL && !basket_read(sale->items, &basket))
 		return ERR_INVALID_ARGUMENT;
-	if (customer->multiplier != POINTS_ONE &&
-		!points_convert(sale->base, customer->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
+	/* sales of the batch before this one may have reached another */
+	if (asks_rank(customer))
+		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, rules->now);
+	if (rank != NULL && rank->multiplier != POINTS_ONE &&
+		!points_convert(sale->base, rank->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	earning->total = earning->base;
 	earning->version = customer->buyer.version;
@@ -656,15 +647,27 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 	{
 		const Rule *rule = &customer->set->rules[i];
 
-		if (suits_customer(rule, customer, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
+		if (suits_customer(rule, customer, rank, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
 			return ERR_BALANCE_OUT_OF_RANGE;
 	}
 	return ERR_NONE;
 }
 
-/* The sale has been made: what it got counts for those after it. */
+static void
+add_gift(Rules *rules, const Gift *gift)
+{
+	if (rules->ngifts == rules->allocated)
+	{
+		rules->allocated = Max(16, 2 * rules->allocated);
+		rules->gifts = rules->gifts == NULL ? palloc(rules->allocated * sizeof(Gift)) :
+			repalloc_huge(rules->gifts, rules->allocated * sizeof(Gift));
+	}
+	rules->gifts[rules->ngifts++] = *gift;
+}
+
+/* The sale has been made, by the entry of this version: what it got counts for those after it. */
 void
-rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earning)
+rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const Earning *earning)
 {
 	Customer   *customer = find_customer(rules, account_id, member_id);
 
@@ -682,6 +685,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earni
 			use->day = PG_INT64_MAX;
 		if (!points_add(use->ever, earning->bonuses[i].points, &use->ever))
 			use->ever = PG_INT64_MAX;
+		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, customer->today, earning->bonuses[i].points});
 	}
 }
 
@@ -741,4 +745,5 @@ rules_write(const Rules *rules)
 	for (int c = 0; c < USE_COLUMNS; c++)
 		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
 	plan_write(n == 1 ? PLAN_RULE_USE_WRITE : PLAN_RULE_USES_WRITE, values, NULL);
+	gifts_write(rules->merchant_id, rules->gifts, rules->ngifts);
 }

@@ -18,6 +18,7 @@ typedef struct Buyer
 {
 	int64		account_id;
 	int64		member_id;
+	const struct Account *account;	/* whose ranks have been read, and change with its sales */
 	const ProgramTerms *program;
 	int			version;		/* of the rules, 0: none */
 	TimestampTz published_at;	/* theirs */
@@ -56,7 +57,7 @@ typedef struct Rules Rules;
 extern bool items_valid(const text *items);
 extern Rules *rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n);
 extern ErrorId rules_earn(const Rules *rules, const Sale *sale, Earning *earning);
-extern void rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earning);
+extern void rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const Earning *earning);
 extern void rules_write(const Rules *rules);
 
 #endif

@@ -24,6 +24,7 @@ CREATE TABLE loyalty.account (
 	lots		loyalty.lots,
 	qualifying	loyalty.lots,
 	moved_to	bigint,
+	ranked_at	timestamptz,
 	PRIMARY KEY (merchant_id, account_id)
 ) WITH (fillfactor = 60);	-- room to update rows in their page, without touching the index
 ALTER TABLE loyalty.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
@@ -39,6 +40,7 @@ COMMENT ON COLUMN loyalty.account.pending IS 'Points that are not available yet.
 COMMENT ON COLUMN loyalty.account.due_at IS 'Before this, nothing expires, is released or becomes available.';
 COMMENT ON COLUMN loyalty.account.lots IS 'Those points of the balance that expire, by the moment at which they do. The first to expire are spent first, what never expires last.';
 COMMENT ON COLUMN loyalty.account.qualifying IS 'Points that count for the rank, by the moment at which they stop counting.';
+COMMENT ON COLUMN loyalty.account.ranked_at IS 'The program''s ranked_at by which that was counted; if it is another, it is counted anew when somebody asks.';
 COMMENT ON COLUMN loyalty.account.moved_to IS 'The account of another member that this one''s member shares; while it does, nothing is posted here.';
 REVOKE ALL ON loyalty.account FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.account TO loyalty_engine;
@@ -78,7 +80,7 @@ COMMENT ON COLUMN loyalty.entry.rules IS 'The version of the earning rules under
 COMMENT ON COLUMN loyalty.entry.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merchant knows the operation by.';
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
-COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do.';
+COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do; a debt of the account is paid with the first of them.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one: the chain by which a change is noticed.';
 REVOKE ALL ON loyalty.entry FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
@@ -115,6 +117,8 @@ CREATE TABLE loyalty.reversal (
 	amount		loyalty.points	NOT NULL,
 	money		loyalty.points,
 	balance		loyalty.points	NOT NULL,
+	lots		loyalty.lots,
+	expired		loyalty.points,
 	PRIMARY KEY (merchant_id, account_id, version, reference)
 );
 COMMENT ON TABLE loyalty.reversal IS 'What was undone of which entry, once for each reference.';
@@ -124,6 +128,8 @@ COMMENT ON COLUMN loyalty.reversal.reversed_by IS 'The entry that undid it.';
 COMMENT ON COLUMN loyalty.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
 COMMENT ON COLUMN loyalty.reversal.money IS 'How much of its money, if that was said.';
 COMMENT ON COLUMN loyalty.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
+COMMENT ON COLUMN loyalty.reversal.lots IS 'Those of the entry''s lots that were undone; the rest of the points never expires.';
+COMMENT ON COLUMN loyalty.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
 REVOKE ALL ON loyalty.reversal FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.reversal TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.reversal', '');
@@ -136,7 +142,8 @@ CREATE TABLE loyalty.lapse (
 	refunded	loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, expires_at)
 );
-COMMENT ON TABLE loyalty.lapse IS 'What expired of an account, by the moment at which it did: the sums of its expire entries.';
+COMMENT ON TABLE loyalty.lapse IS 'What expired of an account, by the moment with which it was posted: the sums of its expire entries.';
+COMMENT ON COLUMN loyalty.lapse.expires_at IS 'When the points would have expired, had nothing put that off.';
 COMMENT ON COLUMN loyalty.lapse.refunded IS 'How much of that refunds have counted as gone already, instead of taking other points; never more than expired.';
 REVOKE ALL ON loyalty.lapse FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.lapse TO loyalty_engine;
@@ -187,8 +194,8 @@ BEGIN
 				   WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id) THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this program_id.');
 	END IF;
-	INSERT INTO loyalty.account AS a (merchant_id, account_id, program_id, earned, expired, held, pending)
-	SELECT p.merchant_id, loyalty.new_id(), p.program_id, n.nothing, n.nothing, n.nothing, n.nothing
+	INSERT INTO loyalty.account AS a (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)
+	SELECT p.merchant_id, loyalty.new_id(), p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at
 	FROM loyalty.program p, LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)
 	WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id
 	FOR SHARE OF p
@@ -209,7 +216,7 @@ CREATE FUNCTION loyalty.post(
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post';
 COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) IS
-'Posts one entry and returns its number and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+'Posts one entry and returns its number and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away, with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) OWNER TO loyalty_engine;
 
@@ -221,7 +228,7 @@ CREATE FUNCTION loyalty.hold(
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_hold';
 COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) IS
-'Sets points aside, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the number of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
+'Sets points aside, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the number of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
@@ -265,7 +272,7 @@ CREATE FUNCTION loyalty.transfer(
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
 COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) IS
-'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive; NULL: all there are. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive; NULL: all there are. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
@@ -298,10 +305,15 @@ ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(loyalty.sum(e.amount), '0') FROM loyalty.entry e
-	WHERE e.merchant_id = earned_by_entries.merchant_id AND e.account_id = earned_by_entries.account_id
-	  AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
-		   OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)
+	SELECT coalesce(loyalty.sum(c.points), '0') FROM (
+		SELECT e.amount FROM loyalty.entry e
+		WHERE e.merchant_id = earned_by_entries.merchant_id AND e.account_id = earned_by_entries.account_id
+		  AND loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
+		UNION ALL
+		SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
+		JOIN loyalty.entry e ON e.merchant_id = r.merchant_id AND e.account_id = r.account_id AND e.version = r.reversed_by
+		WHERE r.merchant_id = earned_by_entries.merchant_id AND r.account_id = earned_by_entries.account_id
+		  AND loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<=) '0' AND e.aside IS NULL) c (points)
 $$;
 COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS
 'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';
@@ -349,6 +361,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	before loyalty.program;
 	program loyalty.program;
+	ranks_change boolean;
 BEGIN
 	IF configure_program.time_zone IS NOT NULL THEN
 		PERFORM now() AT TIME ZONE configure_program.time_zone;
@@ -361,6 +374,16 @@ BEGIN
 
 	SELECT * INTO before FROM loyalty.program p
 	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id FOR NO KEY UPDATE;
+	ranks_change := (coalesce(configure_program.range_group, before.range_group),
+			coalesce(configure_program.rank_window_unit, before.rank_window_unit),
+			coalesce(configure_program.rank_window_value, before.rank_window_value),
+			coalesce(configure_program.rank_grace_days, before.rank_grace_days),
+			coalesce(configure_program.time_zone, before.time_zone))
+		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
+		AND (before.range_group <> '' OR configure_program.range_group <> '');
+	IF ranks_change OR configure_program.time_zone <> before.time_zone OR configure_program.reinstatement_days <> before.reinstatement_days THEN
+		PERFORM loyalty.settle_program(before.merchant_id, before.program_id);
+	END IF;
 	UPDATE loyalty.program p SET
 		name = coalesce(configure_program.name, p.name),
 		managed_by = coalesce(configure_program.managed_by, p.managed_by),
@@ -399,19 +422,18 @@ BEGIN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
 
-	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> '' THEN
+	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''
+	   OR NOT program.active OR NOT program.unit_active THEN
 		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
 	END IF;
-	IF (program.range_group, program.rank_window_unit, program.rank_window_value, program.rank_grace_days, program.time_zone)
-		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
-		AND (before.range_group <> '' OR program.range_group <> '' OR before.rank_window_value > 0 OR program.rank_window_value > 0) THEN
-		PERFORM loyalty.recount_accounts(program.merchant_id, program.program_id);
+	IF ranks_change THEN
+		PERFORM loyalty.rank_accounts(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
 	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month or year, rank_window_value 0 to 1200.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) IS
-'Changes those terms of a program that are not NULL. active: false refuses every operation. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date, and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what undoing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all. range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Changes those terms of a program that are not NULL; what is due is booked by the terms before. active: false refuses sales, accruals, deposits, holds and transfers; redemptions, corrections, refunds, captures and releases go through, so that customers get what is theirs. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date, and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what undoing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all. range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) FROM PUBLIC;
 ALTER FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) OWNER TO loyalty_engine;

@@ -279,7 +279,12 @@ SELECT loyalty.post(:merchant, :f, 'redeem', '-5') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'the first purchase');
 SELECT is(pg_temp.sells(:f, '100'), '10', 'the second');
 SELECT loyalty.reverse(:merchant, :f, 3, 'devolución') \g /dev/null
-SELECT is(pg_temp.sells(:f, '100'), '10', 'a purchase that was undone was one');
+SELECT is(pg_temp.sells(:f, '100'), '10', 'there is another one when it is undone');
+SELECT loyalty.reverse(:merchant, :f, 4, 'devolución', money => 100) \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, 6, 'devolución', '9.9999') \g /dev/null
+SELECT is(pg_temp.sells(:f, '100'), '10', 'while something is left of one');
+SELECT loyalty.reverse(:merchant, :f, 6, 'resto'), loyalty.reverse(:merchant, :f, 9, 'devolución') \g /dev/null
+SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are undone, the next is the first');
 SELECT is(pg_temp.by('[{"name":"r","first_purchase":false,"points":50}]', '100'), '10 r=50', 'false asks for nothing');
 
 -- --- caps --------------------------------------------------------------------------------
@@ -295,6 +300,7 @@ SELECT is(pg_temp.sells(:c, '60'), '12', 'a day that is used up');
 SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d', '10', '10'), ('m', '100', '100')$$, 'only what is capped by day or member is counted');
 SELECT is(pg_temp.sim(:c, '60', NULL, clock_timestamp() + interval '24 hours'), '6 t=6 d=4 m=20', 'tomorrow there is what the member has left');
 UPDATE loyalty.rule_use SET day = day - 1 WHERE account_id = :c;
+UPDATE loyalty.rule_gift SET day = day - 1 WHERE account_id = :c;
 SELECT is(pg_temp.sells(:c, '60'), '36', 'the next day');
 SELECT is(pg_temp.sells(:c, '60'), '16', 'the member has had all');
 SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d', '8', '18'), ('m', '20', '120')$$, 'each day counts by itself');

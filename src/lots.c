@@ -498,7 +498,7 @@ read_lot(const uint8 **p, const uint8 *end, bool first, int64 *second, Lot *lot)
 		return false;
 	if (!read_varint(p, end, &value))
 		return false;
-	if (value == 0 && (!read_varint(p, end, &earlier) || earlier == 0 || earlier > *second - FIRST_SECOND ||
+	if (value == 0 && (!read_varint(p, end, &earlier) || earlier == 0 || earlier > (uint64) (*second - FIRST_SECOND) ||
 					   !read_varint(p, end, &value)))
 		return false;
 	if (value == 0 || value > PG_INT64_MAX)

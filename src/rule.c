@@ -685,7 +685,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const
 			use->day = PG_INT64_MAX;
 		if (!points_add(use->ever, earning->bonuses[i].points, &use->ever))
 			use->ever = PG_INT64_MAX;
-		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, customer->today, earning->bonuses[i].points});
+		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, customer->today, earning->bonuses[i].points, 0});
 	}
 }
 

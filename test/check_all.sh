@@ -5,7 +5,8 @@
 # Called by `make check-all`.  The environment says:
 #     SERVERS     versions to run on; "15 17 18" unless given
 #     PG_CONFIGS  pg_configs of further servers
-#     T           suites, as for `make check`
+#     T           suites, as for `make check`, or upgrade, which is among them
+#                 unless given
 #
 # A version that this machine has is tested here, others in the Debian that has
 # it (test/chroot.sh), which takes root.  Ends with a table, and with the count.
@@ -13,7 +14,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 declare -A debian_of=([15]=bookworm [17]=trixie [18]=sid)
-suites=${T:-"tidy regress pgtap isolation tap"}
+suites=${T:-"tidy regress pgtap isolation tap upgrade"}
 work=
 results=()
 passed=0
@@ -102,12 +103,21 @@ PG_CONFIG=$(test/deps.sh)
 export PG_CONFIG
 native=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 unset T SERVERS
-for major in $servers; do
-	check_version "$major"
-done
-for config in ${PG_CONFIGS:-}; do
-	check "$("$config" --version | cut -d ' ' -f 2) of PG_CONFIGS" make check T="$suites" PG_CONFIG="$config"
-done
-[ "$suites" != "tidy regress pgtap isolation tap" ] || check_upgrades
+run_upgrades=no
+case " $suites " in
+	*" upgrade "*)
+		run_upgrades=yes
+		suites=${suites/upgrade/}
+		;;
+esac
+if [ -n "${suites// /}" ]; then
+	for major in $servers; do
+		check_version "$major"
+	done
+	for config in ${PG_CONFIGS:-}; do
+		check "$("$config" --version | cut -d ' ' -f 2) of PG_CONFIGS" make check T="$suites" PG_CONFIG="$config"
+	done
+fi
+[ $run_upgrades = no ] || check_upgrades
 print_table
 [ "$failed" = 0 ]

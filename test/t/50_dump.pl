@@ -275,8 +275,8 @@ $elsewhere->stop;
 # Make an empty server for it, with what the old one has of passwords and ports.
 sub make_new_server
 {
-	my ($bin, $data) = @_;
-	my @checksums = `$bin/initdb --help` =~ /--no-data-checksums/ ? '--no-data-checksums' : ();
+	my ($bin, $data, $has_checksums) = @_;
+	my @checksums = $has_checksums ? '--data-checksums' : `$bin/initdb --help` =~ /--no-data-checksums/ ? '--no-data-checksums' : ();
 	run_in_folder("$bin/initdb", '-D', $data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N', @checksums);
 	open my $settings, '>>', "$data/postgresql.conf" or die "$data: $!\n";
 	print $settings "listen_addresses = '127.0.0.1'\nunix_socket_directories = '$folder'\nmax_connections = 200\nfsync = off\n";
@@ -289,16 +289,17 @@ sub run_in_folder
 	my @command = @_;
 	my $said = '';
 	my $fine = $stack->with_env(sub { IPC::Run::run([Loyalty::as_owner(), @command], '<', '/dev/null', '>', \$said, '2>&1', init => sub { chdir $folder }) });
-	ok $fine, basename($command[0]) or diag $said;
+	ok $fine, basename($command[0]) or diag $said, map { "--- $_\n" . `tail -n 20 '$_'` } glob "$folder/upgraded/pg_upgrade_output.d/*/log/*.log";
 	return;
 }
 
 $stack->psql("DROP DATABASE $_") for qw(custom plain);
+my $has_checksums = $stack->psql('SHOW data_checksums') eq 'on';
 $stack->stop_postgres;
 my $new_bin = $ENV{LOYALTY_BIN} // $stack->bindir;
 my $new_data = "$folder/upgraded";
 my $port = $stack->port;
-make_new_server($new_bin, $new_data);
+make_new_server($new_bin, $new_data, $has_checksums);
 run_in_folder("$new_bin/pg_upgrade", '-b', $stack->bindir, '-B', $new_bin, '-d', $stack->data_dir, '-D', $new_data,
 	'-U', 'postgres', '-p', $port, '-P', $port, '-s', $folder);
 run_in_folder("$new_bin/pg_ctl", '-D', $new_data, '-o', "-p $port", '-w', '-t', '600', '-l', "$folder/upgraded.log", 'start');

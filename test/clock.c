@@ -2,10 +2,11 @@
  * clock.c
  *		A clock that tests can move, preloaded into a private server.
  *
- * Everything that asks for the time of day gets it moved by the microseconds
- * that stand, as an int64 of this machine, in the file that LOYALTY_CLOCK
- * names.  The file may change at any moment; all processes see it at the next
- * look.  The monotonic clock, by which PostgreSQL waits, stays what it is.
+ * The file that LOYALTY_CLOCK names has two int64 of this machine.  Everything
+ * that asks for the time of day gets it moved by the microseconds of the first;
+ * or, if the second is not 0, gets that, in microseconds since 1970, until it
+ * is changed.  The file may change at any moment; all processes see it at the
+ * next look.  The monotonic clock, by which PostgreSQL waits, stays what it is.
  *
  *     cc -shared -fPIC -o clock.so clock.c
  */
@@ -24,7 +25,7 @@
 
 typedef int (*ClockFunction) (clockid_t, struct timespec *);
 
-static const volatile int64_t *offset_us;
+static const volatile int64_t *offset_us;	/* and the moment at which it stands */
 static ClockFunction true_clock_gettime;
 
 /* Without the file, the library changes nothing. */
@@ -38,7 +39,7 @@ open_clock(void)
 	true_clock_gettime = (ClockFunction) dlsym(RTLD_NEXT, "clock_gettime");
 	if (path == NULL || (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
 		return;
-	mapped = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+	mapped = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
 	if (mapped != MAP_FAILED)
 		offset_us = mapped;
 	close(file);
@@ -58,7 +59,12 @@ clock_gettime(clockid_t clock, struct timespec *now)
 	if (result != 0 || offset_us == NULL || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
 		return result;
 
-	us = *offset_us;
+	us = offset_us[0];
+	if (offset_us[1] != 0)
+	{
+		us = offset_us[1];
+		now->tv_sec = now->tv_nsec = 0;
+	}
 	now->tv_sec += us / SECOND_US;
 	now->tv_nsec += us % SECOND_US * 1000;
 	if (now->tv_nsec >= 1000 * SECOND_US)

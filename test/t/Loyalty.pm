@@ -273,8 +273,19 @@ sub write_clock
 {
 	my ($self, $offset_us) = @_;
 	$self->{clock_offset_us} = $offset_us;
+	return $self->set_clock(0);
+}
+
+# From now on it is this moment, in microseconds since 1970, until there is
+# another one or write_clock lets the time pass again.
+sub stop_clock { my ($self, $us) = @_; return $self->set_clock($us) }
+
+sub set_clock
+{
+	my ($self, $stands_at_us) = @_;
+	$self->{clock_stands_us} = $stands_at_us;
 	sysseek $self->{clock}, 0, 0;
-	syswrite($self->{clock}, pack 'q', $offset_us) == 8 or die "the clock cannot be moved: $!\n";
+	syswrite($self->{clock}, pack 'qq', $self->{clock_offset_us}, $stands_at_us) == 16 or die "the clock cannot be moved: $!\n";
 	return;
 }
 
@@ -290,6 +301,7 @@ sub advance_clock
 # What the clock of the server shows: microseconds since 1970.
 sub clock_us
 {
+	return $_[0]{clock_stands_us} if $_[0]{clock_stands_us};
 	my ($s, $us) = Time::HiRes::gettimeofday();
 	return $s * 1_000_000 + $us + ($_[0]{clock_offset_us} // 0);
 }

@@ -57,6 +57,7 @@ sub reading_statements
 {
 	return q{
 	SET time zone 'UTC';
+	\set ON_ERROR_ROLLBACK on
 	CREATE FUNCTION pg_temp.us(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$SELECT (extract(epoch FROM at) * 1000000)::bigint$$;
 	PREPARE made (bigint, bigint[], bigint[]) AS
 	SELECT format('E|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', e.account_id, e.version, loyalty.entry_kind(e.kind), e.amount, e.balance, e.aside,
@@ -65,11 +66,21 @@ sub reading_statements
 	JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = known.account_id AND e.version > known.version
 	ORDER BY e.account_id, e.version;
 	PREPARE seen (bigint, bigint[]) AS
-	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+		loyalty.rank_at($1, b.account_id, now()),
 		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
 		 FROM loyalty.lots_of($1, b.account_id) l))
 	FROM unnest($2) known (account_id)
 	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id;
+	PREPARE facts (bigint, bigint[], timestamptz[]) AS
+	SELECT format('F|a%s|%s|%s|%s|%s|%s|%s|%s', known.n - 1, b.balance, b.held, b.pending, b.expired, b.earned,
+		(SELECT string_agg(format('%s=%s', l.expires_at, l.points), ',') FROM loyalty.lots_of($1, b.account_id) l),
+		(SELECT string_agg(loyalty.rank_at($1, b.account_id, at), ',' ORDER BY at) FROM unnest($3) at))
+	FROM unnest($2) WITH ORDINALITY known (account_id, n)
+	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id
+	UNION ALL SELECT format('F|use|%s', to_jsonb(u)) FROM loyalty.rule_use u WHERE merchant_id = $1
+	UNION ALL SELECT format('F|limit|%s', to_jsonb(a)) FROM loyalty.allowances a WHERE merchant_id = $1
+	ORDER BY 1;
 };
 }
 
@@ -78,7 +89,7 @@ sub seen_text
 {
 	my $seen = shift;
 	my $lots = $seen->{lots};
-	$lots = join ',', grep { $_ ne '' } lots_text($lots), $seen->{never} > 0 ? "never=$seen->{never}" : '' if ref $lots;
+	$lots = lots_text($lots) if ref $lots;
 	return join ', ', map({ "$_ $seen->{$_}" } qw(version balance held pending expired)), 'earned ' . ($seen->{earned} // '-'), "lots $lots";
 }
 
@@ -122,24 +133,39 @@ sub lots_of_text
 	return \%lots;
 }
 
-sub lots_text { my $lots = shift; return join ',', map { $_ . '=' . $lots->{$_} } sort { $a <=> $b } keys %$lots }
+sub lots_text
+{
+	my $lots = shift;
+	return join ',', map { ($_ == Model::NEVER ? 'never' : $_) . '=' . $lots->{$_} } sort { $a <=> $b } keys %$lots;
+}
 
-# {error, results, made => {id => [entries]}, seen => {id => {}}, now}
+# {error, results, made => {id => [entries]}, seen => {id => {}}, now}; after lines W
+# also {ways}: what was answered and is there, one way and another
 sub parse
 {
 	my $text = shift;
 	my $answer = {results => [], made => {}, seen => {}};
-	for my $line (split /\n/, $text)
+	for my $line (grep { /./ } split /\n/, $text)
 	{
 		my ($what, @fields) = split /\|/, $line, -1;
 		if ($line =~ /(?:ERROR|FATAL):  (\w{5}): (.*)/)
 		{
 			$answer->{error} //= $1;
 			$answer->{message} //= $2;
+			push @{$answer->{ways}[-1]{$_}}, $1 for $answer->{ways} ? qw(errors answers) : ();
 		}
 		elsif ($what eq 'R')
 		{
 			push @{$answer->{results}}, \@fields;
+			push @{$answer->{ways}[-1]{answers}}, $fields[0] =~ /^L/ ? $fields[0] : join '|', (grep { $_ ne '' } @fields)[0, 1] if $answer->{ways};
+		}
+		elsif ($what eq 'W')
+		{
+			push @{$answer->{ways}}, {errors => [], answers => [], facts => []};
+		}
+		elsif ($what eq 'F')
+		{
+			push @{$answer->{ways}[-1]{facts}}, $line;
 		}
 		elsif ($what eq 'E')
 		{
@@ -153,7 +179,7 @@ sub parse
 		elsif ($what eq 'A')
 		{
 			my %seen;
-			@seen{qw(version balance held pending expired earned now lots)} = @fields[1 .. 8];
+			@seen{qw(version balance held pending expired earned now rank lots)} = @fields[1 .. 9];
 			$_ = ticks($_) for @seen{qw(balance held pending expired earned)};
 			$seen{lots} = join ',', map { my ($at, $points) = split /=/; "$at=" . ticks($points) } split /,/, $seen{lots};
 			$answer->{seen}{$fields[0]} = \%seen;
@@ -181,7 +207,7 @@ sub entry_text
 {
 	my $entry = shift;
 	return join ' ', map { $_ // '-' } @{$entry}{qw(version kind amount)}, "balance $entry->{balance} aside $entry->{aside}",
-		map({ "$_ " . ($entry->{$_} // '') } qw(origin peer money reference at)), 'lots', lots_text($entry->{lots});
+		map({ "$_ " . ($entry->{$_} // '') } qw(origin peer money reference at)), $entry->{kind} eq 'expire' ? ('lots', lots_text($entry->{lots})) : ();
 }
 
 1;

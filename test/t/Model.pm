@@ -426,6 +426,9 @@ sub settle
 	return;
 }
 
+# What was due is not booked yet.
+sub leave_unbooked { my ($self, $id) = @_; $self->{account}{$id}{new} = [] if $self->{account}{$id}; return }
+
 # Entries that were made, by account.
 sub made { my ($self, $id) = @_; return $self->{account}{$id} ? @{$self->{account}{$id}{new}} : () }
 

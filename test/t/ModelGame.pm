@@ -137,6 +137,8 @@ sub shrink
 	my $end = time + ($ENV{LOYALTY_MODEL_SHRINK} // 60);
 	my $again = sub { return kind_of($self->play_again(@_) || '-') eq $kind };
 	return @steps unless $again->(@steps);
+	my @short = (grep({ $_->{op} !~ /^(ask|law|repeat)$/ } @steps[0 .. $#steps - 1]), $steps[-1]);
+	@steps = @short if $again->(@short);
 	for (my $size = @steps >> 1; $size >= 1; $size = $size == 1 ? 0 : ($size + 1) >> 1)
 	{
 		for (my $from = $#steps; $from >= 0 && time < $end; $from -= $size)
@@ -192,10 +194,12 @@ sub compare
 	return $difference if $difference ne '';
 	$self->{answers}{$step->{n}} = $got unless $error;
 	my $committed = !$error;
-	# the engine may book what is due when it likes
-	for my $id ($step->{op} =~ /^(configure|ranges|rules|repeat|expire_due)$/ ? keys %{$answer->{made}} : ())
+	# what is due may be booked or be left for later, where nothing else is made
+	for my $id (@{$self->{account}})
 	{
-		$deed->account($id);
+		my $is_due = !grep { $_->{kind} !~ /^(expire|mature|release)$/ } $deed->made($id);
+		if ($answer->{made}{$id}) { $deed->account($id) if $is_due && $step->{op} =~ /^(configure|ranges|rules|repeat|expire_due|share|leave)$/ }
+		elsif ($is_due && $step->{op} ne 'expire_due') { $deed->leave_unbooked($id) }
 	}
 	for my $id (@{$self->{account}})
 	{

@@ -36,21 +36,31 @@ account_due(Account *account, TimestampTz at)
 }
 
 /*
- * Add points, of which some expire.  A debt is paid first, from the first to
- * expire on; *added is what is left of the lots.
+ * What points that come in leave in lots: a debt is paid first, from the first
+ * to expire on.
  */
 void
-account_add(Account *account, Points amount, const Lots *dated, Lots *added)
+account_keep(Lots *lots, Points balance, Points amount, const Lots *dated, TimestampTz at)
 {
-	Points		debt = Min(amount, Max(-account->balance, 0));
+	Lots		kept = {0};
 
+	if (balance < 0 && dated->n > 0)
+	{
+		lots_add_all(&kept, dated);
+		lots_take_first(&kept, amount < -balance ? amount : -balance, NULL);
+		dated = &kept;
+	}
+	lots_keep_all(lots, dated, at);
+}
+
+/* Add points, of which some expire. */
+void
+account_add(Account *account, Points amount, const Lots *dated, TimestampTz at)
+{
+	account_keep(&account->lots, account->balance, amount, dated, at);
 	account->balance += amount;
-	lots_add_all(added, dated);
-	lots_take_first(added, debt, NULL);
-	if (added->n == 0)
-		return;
-	lots_add_all(&account->lots, added);
-	account_due(account, account->lots.lot[0].expires_at);
+	if (account->lots.n > 0)
+		account_due(account, account->lots.lot[0].expires_at);
 }
 
 /* Take points that are there, or, of an account that may owe, more. */
@@ -59,23 +69,6 @@ account_take(Account *account, Points amount, Lots *taken)
 {
 	account->balance -= amount;
 	lots_take_first(&account->lots, amount, taken);
-}
-
-/*
- * Take what certain points have become: of their own dates, of the points
- * without one as far as they had none, and only then as spending does.
- */
-void
-account_take_own(Account *account, Points amount, const Lots *own, Points own_undated, Lots *taken)
-{
-	Points		undated = Max(account->balance, 0) - lots_total(&account->lots);
-	Points		left = amount;
-
-	account->balance -= amount;
-	for (int i = 0; i < own->n && left > 0; i++)
-		left -= lots_take_at(&account->lots, own->lot[i].expires_at, Min(left, own->lot[i].points), taken);
-	left -= Min(left, Min(undated, own_undated));
-	lots_take_first(&account->lots, left, taken);
 }
 
 /* Points that were earned count for the rank, until the given moment. */
@@ -95,6 +88,6 @@ account_unearn(Account *account, Points amount, TimestampTz until)
 {
 	account->earned -= amount;
 	account->recounted = true;
-	amount -= lots_take_at(&account->qualifying, until, amount, NULL);
-	lots_take_last(&account->qualifying, amount, NULL);
+	if (until != DT_NOEND)
+		lots_take_posted(&account->qualifying, until, amount, NULL);
 }

@@ -34,9 +34,9 @@ typedef struct Account
 } Account;
 
 extern bool account_has_room(const Account *account, Points amount);
-extern void account_add(Account *account, Points amount, const Lots *dated, Lots *added);
+extern void account_keep(Lots *lots, Points balance, Points amount, const Lots *dated, TimestampTz at);
+extern void account_add(Account *account, Points amount, const Lots *dated, TimestampTz at);
 extern void account_take(Account *account, Points amount, Lots *taken);
-extern void account_take_own(Account *account, Points amount, const Lots *own, Points own_undated, Lots *taken);
 extern void account_earn(Account *account, Points amount, TimestampTz until, TimestampTz now);
 extern void account_unearn(Account *account, Points amount, TimestampTz until);
 extern void account_due(Account *account, TimestampTz at);

@@ -140,7 +140,8 @@ loyalty_lots_of(PG_FUNCTION_ARGS)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
 	for (int i = 0; i < state.lots.n; i++)
 	{
-		Datum		values[] = {TimestampTzGetDatum(state.lots.lot[i].expires_at), PointsGetDatum(state.lots.lot[i].points)};
+		Datum		points = PointsGetDatum(lots_of_moment(&state.lots, &i));
+		Datum		values[] = {TimestampTzGetDatum(state.lots.lot[i].expires_at), points};
 		bool		nulls[] = {false, false};
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

@@ -125,12 +125,12 @@ batch_table(HTAB **table, Size entry_size)
 	return *table;
 }
 
-/* What expired of the account at a date; nothing unless it was read, or has just expired. */
+/* What expired of the account with a date; nothing unless it was read, or has just expired. */
 Lapse *
-batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at)
+batch_lapse(Batch *batch, int64 account_id, TimestampTz posted)
 {
 	HASHCTL		control = {.keysize = sizeof(LapseKey),.entrysize = sizeof(Lapse),.hcxt = CurrentMemoryContext};
-	LapseKey	key = {account_id, expires_at};
+	LapseKey	key = {account_id, posted};
 	Lapse	   *lapse;
 	bool		found;
 
@@ -247,10 +247,15 @@ read_lapses(Batch *batch)
 	hash_seq_init(&all, batch->originals);
 	while ((original = hash_seq_search(&all)) != NULL)
 	{
-		if (original->kind != ENTRY_ACCRUE && original->kind != ENTRY_DEPOSIT)
+		int64		holder = original->kind == ENTRY_TRANSFER ? original->peer_id : original->key.account_id;
+
+		if (original->kind == ENTRY_REDEEM || original->kind == ENTRY_CAPTURE)
 			continue;
-		for (int i = 0; i < original->lots.n && original->lots.lot[i].expires_at <= batch->now; i++)
-			batch_lapse(batch, original->key.account_id, original->lots.lot[i].expires_at);
+		for (int i = 0; i < original->lots.n; i++)
+		{
+			if (original->lots.lot[i].posted <= batch->now)
+				batch_lapse(batch, holder, original->lots.lot[i].posted);
+		}
 	}
 	if (batch->lapses != NULL)
 		rows_read_lapses(batch->merchant_id, batch->lapses);

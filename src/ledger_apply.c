@@ -172,12 +172,10 @@ date_points(const Posting *posting, const Earning *earning, TimestampTz expires_
 static ErrorId
 add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const Lots *dated, TimestampTz available_at)
 {
-	Lots		added = {0};
-
+	entry->lots = lots_pack_some(dated);
 	if (available_at > batch->now && posting->amount > 0)
 	{
 		entry->aside = posting->amount;
-		entry->lots = lots_pack_some(dated);
 		account->pending += posting->amount;
 		posted(posting, batch_add_entry(batch, account, entry, batch->now));
 		entry->version = posting->version;
@@ -185,10 +183,9 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const 
 		return ERR_NONE;
 	}
 	entry->amount = posting->amount;
-	account_add(account, posting->amount, dated, &added);
+	account_add(account, posting->amount, dated, batch->now);
 	if (account->managed && posting->kind != ENTRY_ADJUST)
 		account_earn(account, posting->amount, batch_terms(batch, account, batch->now)->qualifies_until, batch->now);
-	entry->lots = lots_pack_some(&added);
 	return posted(posting, batch_add_entry(batch, account, entry, batch->now));
 }
 
@@ -322,7 +319,6 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	Lots		dated = {0};
-	Lots		added = {0};
 	Aside	   *hold;
 	Points		amount;
 	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
@@ -334,10 +330,10 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	hold->remaining -= amount;
 	hold->changed = true;
 	account->held -= amount;
-	account_add(account, amount, &dated, &added);
+	account_add(account, amount, &dated, batch->now);
 	entry.amount = amount;
 	entry.aside = -amount;
-	entry.lots = lots_pack_some(&added);
+	entry.lots = lots_pack_some(&dated);
 	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 	settle_expired(batch, account, batch->now);
 	posting->balance = account->balance;
@@ -357,7 +353,6 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	Entry	   *received;
 	Points		amount = posting->amount != 0 ? posting->amount : Max(account->balance, 0);
 	Lots		taken = {0};
-	Lots		added = {0};
 
 	if (peer == NULL || peer->stored_version < 0)
 		return ERR_UNKNOWN_ACCOUNT;
@@ -376,10 +371,10 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	out.peer_id = peer->account_id;
 	out.lots = lots_pack_some(&taken);
 	posted(posting, batch_add_entry(batch, account, &out, batch->now));
-	account_add(peer, amount, &taken, &added);
+	account_add(peer, amount, &taken, batch->now);
 	in.amount = amount;
 	in.peer_id = account->account_id;
-	in.lots = lots_pack_some(&added);
+	in.lots = out.lots;
 	received = batch_add_entry(batch, peer, &in, batch->now);
 	posting->peer_version = received->version;
 	posting->peer_balance = received->balance;
@@ -393,8 +388,12 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 ErrorId
 apply_posting(Batch *batch, Posting *posting, Account *account)
 {
+	ErrorId		error;
+
 	if (account->stored_version < 0)
 		return ERR_UNKNOWN_ACCOUNT;
+	if (posting->kind == ENTRY_REVERSE && reversal_repeats(batch, posting, &error))
+		return error;
 	if (account->moved || (posting->peer_id != 0 && batch_account(batch, posting->peer_id)->moved))
 		return ERR_ACCOUNT_MOVED;
 	switch (posting->kind)

@@ -35,7 +35,35 @@ extern Entry batch_entry(const Posting *posting, EntryKind kind);
 extern Entry *batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at);
 extern Aside *batch_aside(const Batch *batch, int64 account_id, int64 version);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
-extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz expires_at);
+extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz posted);
+
+/* What is left of an entry that can be undone. */
+typedef struct Left
+{
+	Points		points;
+	Points		undated;		/* of these never expire */
+	Lots		lots;
+} Left;
+
+/* What a part of it is made of; all lots but the last two are the entry's own. */
+typedef struct Part
+{
+	Points		amount;
+	Lots		lots;			/* all that has a date */
+	Lots		expired;		/* had expired already */
+	Lots		spent;
+	Points		points_expired;
+	Points		points_there;
+	Points		spent_undated;
+	Lots		there;			/* as the account has them */
+	Lots		rest;			/* of the account's lots, without those */
+} Part;
+
+extern Points whole_of(const Original *original);
+extern Left left_of(const Original *original);
+extern void part_of(Batch *batch, const Original *original, const Account *holder, bool from_last, Points amount, Part *part);
+extern void part_spent(const Part *part, bool from_last, Points points, Lots *dated);
+extern void part_count_expired(Batch *batch, const Account *holder, const Part *part);
 
 extern bool suits_at_once(const Posting *posting);
 extern bool post_at_once(int64 merchant_id, Posting *posting);
@@ -46,6 +74,7 @@ extern bool amount_suits_kind(EntryKind kind, Points amount);
 extern bool posting_moves(const Posting *posting, int64 program_id, Movement *movement);
 extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
+extern bool reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error);
 extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);
 
 #endif

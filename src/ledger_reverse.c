@@ -5,6 +5,7 @@
  * Each part has a reference, and is done once for it; all parts together are
  * never more than the entry.  Points that were added are taken back from what
  * they have become; points that were spent go back to the lots they came from.
+ * What a part is made of, ledger_part.c says.
  */
 #include "postgres.h"
 
@@ -17,67 +18,58 @@
  * How much
  * ------------------------------------------------------------------------ */
 
-/* How many points an entry moved that can be undone; -1: none can. */
-static Points
-whole_of(const Original *original)
+/* What parts of an entry have undone, by money or by points. */
+typedef struct Undone
 {
-	switch (original->kind)
+	Points		money;
+	Points		points;			/* by points, or as all that was left */
+} Undone;
+
+static Undone
+undone_so_far(const Original *original)
+{
+	Undone		undone = {0, 0};
+
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
 	{
-		case ENTRY_ACCRUE:
-		case ENTRY_DEPOSIT:
-			return original->amount + original->aside;
-		case ENTRY_REDEEM:
-			return -original->amount;
-		case ENTRY_CAPTURE:
-			return -original->aside;
-		case ENTRY_TRANSFER:
-			/* by the entry of the sender, and not that of a transfer that was itself undone */
-			return original->amount < 0 && original->origin == 0 ? -original->amount : -1;
-		default:
-			return -1;
+		undone.money += part->money;
+		if (!part->has_money)
+			undone.points += part->amount;
 	}
+	return undone;
 }
 
-static Points
-undone_points(const Original *original)
+/* The points that so much of the money of an entry stands for, rounded as the program rounds. */
+static bool
+points_of_money(const ProgramTerms *program, const Original *original, Points money, Points *points)
 {
-	Points		sum = 0;
-
-	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
-		sum += part->amount;
-	return sum;
-}
-
-static Points
-undone_money(const Original *original)
-{
-	Points		sum = 0;
-
-	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
-		sum += part->money;
-	return sum;
+	*points = whole_of(original);
+	return money == original->money ||
+		points_convert(*points, money, original->money, program->decimals, program->rounding, points);
 }
 
 /*
- * The points that a part of the money stands for: what all money undone so far
- * stands for, rounded as the program rounds, less what of that was undone.  So
- * parts sum exactly to the whole.
+ * The points that a part of the money stands for: of all money undone so far
+ * with it, less those of all before, so that parts sum exactly to the whole.
+ * Points that were undone as such stand for their share of the money, to which
+ * the part must leave it.
  */
 static ErrorId
-points_for_money(const ProgramTerms *program, const Original *original, Points whole, Points money, Points *amount)
+points_for_money(const ProgramTerms *program, const Original *original, Points left, Points money, Points *amount)
 {
-	Points		done = undone_money(original);
-	Points		due;
+	Undone		undone = undone_so_far(original);
+	Points		whole = whole_of(original);
+	Points		before;
 
 	if (!original->has_money || money <= 0)
 		return ERR_INVALID_AMOUNT;
-	if (money > original->money - done)
+	if (left == 0 || money > original->money - undone.money ||
+		((int128) undone.money + money) * whole > (int128) original->money * (whole - undone.points))
 		return ERR_EXCEEDS_ORIGINAL;
-	if (done + money == original->money)
-		due = whole;
-	else if (!points_convert(whole, done + money, original->money, program->decimals, program->rounding, &due))
+	if (!points_of_money(program, original, undone.money + money, amount) ||
+		!points_of_money(program, original, undone.money, &before))
 		return ERR_BALANCE_OUT_OF_RANGE;
-	*amount = Max(Min(due, whole) - undone_points(original), 0);
+	*amount = Min(*amount - before, left);
 	return ERR_NONE;
 }
 
@@ -85,19 +77,14 @@ points_for_money(const ProgramTerms *program, const Original *original, Points w
 static ErrorId
 amount_to_undo(Batch *batch, const Posting *posting, const Account *account, const Original *original, Points *amount)
 {
-	Points		whole = whole_of(original);
-	Points		left = whole - undone_points(original);
-	ErrorId		error = ERR_NONE;
+	Points		left = left_of(original).points;
 
 	if (posting->amount < 0 || (posting->amount > 0 && posting->has_money))
 		return ERR_INVALID_AMOUNT;
 	if (posting->has_money)
-		error = points_for_money(batch_terms(batch, account, batch->now)->program, original, whole, posting->money, amount);
-	else
-		*amount = posting->amount != 0 ? posting->amount : left;
-	if (error != ERR_NONE)
-		return error;
-	return *amount > left || (*amount == 0 && !posting->has_money) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+		return points_for_money(batch_terms(batch, account, batch->now)->program, original, left, posting->money, amount);
+	*amount = posting->amount != 0 ? posting->amount : left;
+	return *amount > left || left == 0 ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
 }
 
 /* ------------------------------------------------------------------------
@@ -106,28 +93,30 @@ amount_to_undo(Batch *batch, const Posting *posting, const Account *account, con
 
 /* Of a sale whose points nobody could spend yet, they just do not come. */
 static const Entry *
-undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Points amount)
+undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Part *part)
 {
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
-	Lots		taken = {0};
 
-	lots_take_first(&aside->lots, amount, &taken);
-	aside->remaining -= amount;
+	lots_take_first(&aside->lots, part->amount, &part->lots);
+	aside->remaining -= part->amount;
 	aside->changed = true;
-	account->pending -= amount;
-	entry.aside = -amount;
-	entry.lots = lots_pack_some(&taken);
+	account->pending -= part->amount;
+	entry.aside = -part->amount;
+	entry.lots = lots_pack_some(&part->lots);
 	return batch_add_entry(batch, account, &entry, batch->now);
 }
 
-/* How much of it can be taken, by what the program says of points that were spent. */
+/*
+ * How much is taken back of a part: what is there, and for what was spent
+ * others, by what the program says of that.
+ */
 static ErrorId
-takeable(Batch *batch, Account *account, Points amount, Points *taken)
+takeable(Batch *batch, Account *account, const Part *part, Points *taken)
 {
 	Points		there = Max(account->balance, 0);
 
-	*taken = amount;
-	if (amount <= there)
+	*taken = part->amount - part->points_expired;
+	if (*taken <= there)
 		return ERR_NONE;
 	switch (batch_terms(batch, account, batch->now)->program->shortfall)
 	{
@@ -137,7 +126,7 @@ takeable(Batch *batch, Account *account, Points amount, Points *taken)
 			*taken = there;
 			return ERR_NONE;
 		case SHORTFALL_NEGATIVE:
-			if (account->balance < PG_INT64_MIN + amount)
+			if (account->balance < PG_INT64_MIN + *taken)
 				return ERR_BALANCE_OUT_OF_RANGE;
 			account->may_owe = true;
 			return ERR_NONE;
@@ -145,66 +134,48 @@ takeable(Batch *batch, Account *account, Points amount, Points *taken)
 	return ERR_NONE;
 }
 
-/*
- * Of points that are to be undone, those that expired before anybody spent
- * them: they are gone already, and to take others instead would be to take
- * them twice.  One refund counts them, not a later one too.
- */
-static Points
-expired_unspent(Batch *batch, const Account *account, const Original *original, Points amount, Lots *gone)
+/* Take so many points of a part; the lots that are taken. */
+static Datum
+take_back(Batch *batch, Account *account, Part *part, Points take)
 {
-	Points		left = amount;
+	Lots		taken = {0};
 
-	for (int i = 0; i < original->lots.n && original->lots.lot[i].expires_at <= batch->now; i++)
-	{
-		const Lot  *lot = &original->lots.lot[i];
-		const Lapse *lapse = batch_lapse(batch, account->account_id, lot->expires_at);
-		Points		points = Min(left, Min(lot->points, lapse->points - lapse->refunded));
-
-		lots_add(gone, lot->expires_at, points);
-		left -= points;
-	}
-	return amount - left;
+	part_count_expired(batch, account, part);
+	lots_add_all(&taken, &part->there);
+	lots_take_first(&part->rest, take - part->points_there, &taken);
+	account->lots = part->rest;
+	account->balance -= take;
+	return lots_pack_some(&taken);
 }
 
-static void
-count_expired(Batch *batch, const Account *account, const Lots *gone)
+/* When the points of an entry began to count for the rank. */
+static TimestampTz
+counted_from(const Original *original, const Aside *aside)
 {
-	for (int i = 0; i < gone->n; i++)
-	{
-		Lapse	   *lapse = batch_lapse(batch, account->account_id, gone->lot[i].expires_at);
-
-		lapse->refunded += gone->lot[i].points;
-		lapse->new_refunded += gone->lot[i].points;
-	}
+	return aside != NULL ? aside->due_at : original->posted_at;
 }
 
 static ErrorId
-undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
-			 const Entry **added)
+undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	Aside	   *aside = batch_aside(batch, original->key.account_id, original->key.version);
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
-	Points		undated = original->amount + original->aside - lots_total(&original->lots);
-	Lots		gone = {0};
-	Lots		taken = {0};
 	Points		take;
 	ErrorId		error;
 
 	if (aside != NULL && aside->remaining > 0)
 	{
-		*added = undo_pending(batch, posting, account, aside, amount);
+		*added = undo_pending(batch, posting, account, aside, part);
 		return ERR_NONE;
 	}
-	error = takeable(batch, account, amount - expired_unspent(batch, account, original, amount, &gone), &take);
+	part_of(batch, original, account, false, part->amount, part);
+	error = takeable(batch, account, part, &take);
 	if (error != ERR_NONE)
 		return error;
-	count_expired(batch, account, &gone);
-	account_take_own(account, take, &original->lots, undated, &taken);
-	if (account->managed)
-		account_unearn(account, take, batch_terms(batch, account, original->posted_at)->qualifies_until);
+	entry.lots = take_back(batch, account, part, take);
 	entry.amount = -take;
-	entry.lots = lots_pack_some(&taken);
+	if (account->managed)
+		account_unearn(account, part->amount, batch_terms(batch, account, counted_from(original, aside))->qualifies_until);
 	*added = batch_add_entry(batch, account, &entry, batch->now);
 	return ERR_NONE;
 }
@@ -213,84 +184,68 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
  * Points that were spent
  * ------------------------------------------------------------------------ */
 
-/*
- * The lots of the part that is given back: what was taken last first, after
- * what earlier parts gave back.
- */
+/* Give points back to the one who spent or sent them; past their date for as long as the program lets them be spent. */
 static void
-lots_of_part(const Original *original, Points amount, Lots *part)
-{
-	Lots		spent = {0};
-	Points		undated = whole_of(original) - lots_total(&original->lots);
-	Points		before = undone_points(original);
-
-	lots_add_all(&spent, &original->lots);
-	lots_take_last(&spent, Max(before - undated, 0), NULL);
-	undated -= Min(before, undated);
-	lots_take_last(&spent, Max(amount - undated, 0), part);
-}
-
-/* Give points back to the one who spent or sent them. */
-static ErrorId
-give_back(Batch *batch, Account *account, Points amount, const Lots *part, Entry *entry, const Entry **added)
+give_back(Batch *batch, Account *account, Points amount, const Lots *lots, Entry *entry, const Entry **added)
 {
 	Lots		dated = {0};
-	Lots		kept = {0};
 
-	settle_returned(batch, account, part, batch->now, &dated);
-	account_add(account, amount, &dated, &kept);
+	settle_returned(batch, account, lots, batch->now, &dated);
+	account_add(account, amount, &dated, batch->now);
 	entry->amount = amount;
-	entry->lots = lots_pack_some(&kept);
+	entry->lots = lots_pack_some(&dated);
 	*added = batch_add_entry(batch, account, entry, batch->now);
 	settle_expired(batch, account, batch->now);
-	return ERR_NONE;
 }
 
 static ErrorId
-undo_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
-				const Entry **added)
+undo_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
-	Lots		part = {0};
 
-	if (!account_has_room(account, amount))
+	if (!account_has_room(account, part->amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
-	lots_of_part(original, amount, &part);
-	return give_back(batch, account, amount, &part, &entry, added);
+	part_of(batch, original, NULL, true, part->amount, part);
+	give_back(batch, account, part->amount, &part->spent, &entry, added);
+	return ERR_NONE;
 }
 
 /* ------------------------------------------------------------------------
  * Transfers
  * ------------------------------------------------------------------------ */
 
+/*
+ * What is still with the receiver comes back as it is there; what the receiver
+ * has spent, and pays with other points, as it was sent.
+ */
 static ErrorId
-undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount,
-			  const Entry **added)
+undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	Account    *peer = batch_account(batch, original->peer_id);
 	Entry		back = batch_entry(posting, ENTRY_TRANSFER);
 	Entry		received = back;
 	const Entry *taken_back;
-	Lots		part = {0};
-	Lots		taken = {0};
+	Lots		returned = {0};
 	Points		take;
 	ErrorId		error;
 
-	if (!account_has_room(account, amount))
+	if (!account_has_room(account, part->amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
-	error = takeable(batch, peer, amount, &take);
+	part_of(batch, original, peer, true, part->amount, part);
+	error = takeable(batch, peer, part, &take);
 	if (error != ERR_NONE)
 		return error;
-	lots_of_part(original, take, &part);
-	account_take_own(peer, take, &part, take - lots_total(&part), &taken);
+	lots_add_all(&returned, &part->there);
+	part_spent(part, true, take - part->points_there, &returned);
+	back.lots = take_back(batch, peer, part, take);
 	back.amount = -take;
 	back.peer_id = account->account_id;
-	back.lots = lots_pack_some(&taken);
 	taken_back = batch_add_entry(batch, peer, &back, batch->now);
 	posting->peer_version = taken_back->version;
 	posting->peer_balance = taken_back->balance;
 	received.peer_id = peer->account_id;
-	return give_back(batch, account, take, &part, &received, added);
+	give_back(batch, account, take, &returned, &received, added);
+	return ERR_NONE;
 }
 
 /* ------------------------------------------------------------------------
@@ -343,13 +298,15 @@ answer_again(Posting *posting, const Original *original, const Reversal *first)
 }
 
 static void
-note_reversal(const Posting *posting, Original *original, const char *reference, Points amount)
+note_reversal(const Posting *posting, Original *original, const char *reference, const Part *undone)
 {
 	Reversal   *part = palloc0(sizeof(Reversal));
 
 	part->reference = pstrdup(reference);
 	part->reversed_by = posting->version;
-	part->amount = amount;
+	part->amount = undone->amount;
+	part->lots = undone->lots;
+	part->expired = undone->points_expired;
 	part->money = posting->has_money ? posting->money : 0;
 	part->has_money = posting->has_money;
 	part->balance = posting->balance;
@@ -359,46 +316,64 @@ note_reversal(const Posting *posting, Original *original, const char *reference,
 }
 
 static ErrorId
-undo(Batch *batch, Posting *posting, Account *account, const Original *original, Points amount, const Entry **added)
+undo(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	switch (original->kind)
 	{
 		case ENTRY_REDEEM:
 		case ENTRY_CAPTURE:
-			return undo_redemption(batch, posting, account, original, amount, added);
+			return undo_redemption(batch, posting, account, original, part, added);
 		case ENTRY_TRANSFER:
-			return undo_transfer(batch, posting, account, original, amount, added);
+			return undo_transfer(batch, posting, account, original, part, added);
 		default:
-			return undo_accrual(batch, posting, account, original, amount, added);
+			return undo_accrual(batch, posting, account, original, part, added);
 	}
+}
+
+/* What a posting names, and the text that it is known by. */
+static Original *
+named_original(const Batch *batch, const Posting *posting, const char **reference)
+{
+	EntryKey	key = {posting->account_id, posting->origin};
+
+	*reference = posting->reference ? text_to_cstring(posting->reference) : "";
+	return hash_search(batch->originals, &key, HASH_FIND, NULL);
+}
+
+/* Whether the same was posted before: then it is answered as it was then, whatever has become of the accounts since. */
+bool
+reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
+{
+	const char *reference;
+	const Original *original = named_original(batch, posting, &reference);
+	const Reversal *first = original != NULL ? find_reversal(original, reference) : NULL;
+
+	if (first != NULL)
+		*error = answer_again(posting, original, first);
+	return first != NULL;
 }
 
 ErrorId
 apply_reversal(Batch *batch, Posting *posting, Account *account)
 {
-	EntryKey	key = {posting->account_id, posting->origin};
-	Original   *original = hash_search(batch->originals, &key, HASH_FIND, NULL);
-	const char *reference = posting->reference ? text_to_cstring(posting->reference) : "";
+	const char *reference;
+	Original   *original = named_original(batch, posting, &reference);
 	const Entry *added = NULL;
-	const Reversal *first;
-	Points		amount = 0;
+	Part		part = {0};
 	ErrorId		error;
 
 	if (original == NULL || whole_of(original) < 0)
 		return ERR_UNKNOWN_ENTRY;
 	if (reference[0] == '\0' || strlen(reference) > REFERENCE_MAX)
 		return ERR_INVALID_ARGUMENT;
-	first = find_reversal(original, reference);
-	if (first != NULL)
-		return answer_again(posting, original, first);
-	error = amount_to_undo(batch, posting, account, original, &amount);
+	error = amount_to_undo(batch, posting, account, original, &part.amount);
 	if (error == ERR_NONE)
-		error = undo(batch, posting, account, original, amount, &added);
+		error = undo(batch, posting, account, original, &part, &added);
 	if (error != ERR_NONE)
 		return error;
 	posting->version = added->version;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
-	note_reversal(posting, original, reference, amount);
+	note_reversal(posting, original, reference, &part);
 	return ERR_NONE;
 }

@@ -243,6 +243,8 @@ rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, in
 		(void) plan_datum(row, 5, &isnull);
 		part->has_money = !isnull;
 		part->balance = plan_int64(row, 6);
+		lots_or_none(row, 7, &part->lots);
+		part->expired = plan_int64_or(row, 8, 0);
 		part->next = original->reversals;
 		original->reversals = part;
 	}
@@ -491,7 +493,7 @@ rows_write_asides(int64 merchant_id, HTAB *asides)
 		columns_write(PLAN_ASIDES_WRITE, PLAN_ASIDE_WRITE, merchant_id, columns, ASIDE_COLUMNS, changed);
 }
 
-#define REVERSAL_COLUMNS 7
+#define REVERSAL_COLUMNS 9
 
 static void
 reversal_row(const Original *original, const Reversal *part, Datum *row, bool *nulls)
@@ -505,13 +507,17 @@ reversal_row(const Original *original, const Reversal *part, Datum *row, bool *n
 	row[5] = PointsGetDatum(part->money);
 	nulls[5] = !part->has_money;
 	row[6] = PointsGetDatum(part->balance);
+	row[7] = lots_pack_some(&part->lots);
+	nulls[7] = part->lots.n == 0;
+	row[8] = PointsGetDatum(part->expired);
+	nulls[8] = part->expired == 0;
 }
 
 void
 rows_insert_reversals(int64 merchant_id, HTAB *originals)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[REVERSAL_COLUMNS] = {INT8OID, INT8OID, TEXTOID, INT8OID, points, points, points};
+	Oid			types[REVERSAL_COLUMNS] = {INT8OID, INT8OID, TEXTOID, INT8OID, points, points, points, plan_lots_oid(), points};
 	Column		columns[REVERSAL_COLUMNS];
 	HASH_SEQ_STATUS all;
 	Original   *original;

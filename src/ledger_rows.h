@@ -36,6 +36,8 @@ typedef struct Reversal
 	Points		money;
 	bool		has_money;
 	Points		balance;
+	Lots		lots;			/* those of the entry that it undid */
+	Points		expired;		/* had expired already, so nothing was taken for them */
 	bool		is_new;
 	struct Reversal *next;
 } Reversal;
@@ -56,14 +58,14 @@ typedef struct Original
 	Reversal   *reversals;
 } Original;
 
-/* What expired at a date: of which account, and when. */
+/* What expired: of which account, and with which date it was posted. */
 typedef struct LapseKey
 {
 	int64		account_id;
 	TimestampTz expires_at;
 } LapseKey;
 
-/* Points that expired at a date, and what of them refunds have spared. */
+/* Points of a date that expired, and what of them refunds have spared. */
 typedef struct Lapse
 {
 	LapseKey	key;

@@ -13,13 +13,13 @@
 #include "ledger_batch.h"
 #include "utils/timestamp.h"
 
-/* What expires is summed by its date, for the refunds to come. */
+/* What expires is summed by the date with which it was posted, for the refunds to come. */
 static void
 note_expired(Batch *batch, const Account *account, const Lots *expired)
 {
 	for (int i = 0; i < expired->n; i++)
 	{
-		Lapse	   *lapse = batch_lapse(batch, account->account_id, expired->lot[i].expires_at);
+		Lapse	   *lapse = batch_lapse(batch, account->account_id, expired->lot[i].posted);
 
 		lapse->points += expired->lot[i].points;
 		lapse->new_points += expired->lot[i].points;
@@ -53,11 +53,11 @@ settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at
 {
 	for (int i = 0; i < lots->n; i++)
 	{
-		TimestampTz expires_at = lots->lot[i].expires_at;
+		Lot			lot = lots->lot[i];
 
-		if (expires_at <= at)
-			expires_at = Max(expires_at, batch_terms(batch, account, at)->reinstated_until);
-		lots_add(returned, expires_at, lots->lot[i].points);
+		if (lot.expires_at <= at)
+			lot.expires_at = Max(lot.expires_at, batch_terms(batch, account, at)->reinstated_until);
+		lots_add_lot(returned, &lot);
 	}
 }
 
@@ -67,7 +67,6 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 {
 	TimestampTz at = aside->due_at;
 	Lots		dated = {0};
-	Lots		added = {0};
 	bool		held = aside->kind == ENTRY_HOLD;
 	Entry		entry = {
 		.kind = held ? ENTRY_RELEASE : ENTRY_MATURE,
@@ -77,7 +76,7 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 	};
 
 	settle_returned(batch, account, &aside->lots, at, &dated);
-	account_add(account, aside->remaining, &dated, &added);
+	account_add(account, aside->remaining, &dated, at);
 	if (held)
 		account->held -= aside->remaining;
 	else
@@ -88,7 +87,7 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 	aside->remaining = 0;
 	aside->lots.n = 0;
 	aside->changed = true;
-	entry.lots = lots_pack_some(&added);
+	entry.lots = lots_pack_some(&dated);
 	batch_add_entry(batch, account, &entry, at);
 }
 

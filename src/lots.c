@@ -8,9 +8,11 @@
  * lowest first, the top bit set in all bytes but the last.  The first moment
  * is in seconds since the server's epoch, with its sign in the lowest bit; all
  * others are the seconds since the moment before.  That makes 6 or 7 bytes
- * a lot, and less than 7100 for MAX_LOTS of them whatever they hold.
+ * a lot, and less than 7100 for MAX_MOMENTS of them whatever they hold.  Where
+ * points were posted with an earlier moment, a 0 and the seconds that it was
+ * earlier stand before the points.
  *
- * A value has one such form: no moment twice, no lot without points, no varint
+ * A value has one such form: no lot twice, none without points, no varint
  * longer than it needs to be.  So equal values have equal bytes, and whatever
  * is not that form is recognized as damaged.
  */
@@ -94,6 +96,29 @@ lots_total(const Lots *lots)
 	return sum_first(lots, lots->n);
 }
 
+Points
+lots_posted(const Lots *lots, TimestampTz posted)
+{
+	Points		sum = 0;
+
+	for (int i = 0; i < lots->n; i++)
+	{
+		if (lots->lot[i].posted == posted)
+			sum = sum_points(sum, lots->lot[i].points);
+	}
+	return sum;
+}
+
+Points
+lots_of_moment(const Lots *lots, int *i)
+{
+	Points		sum = lots->lot[*i].points;
+
+	for (; *i + 1 < lots->n && lots->lot[*i + 1].expires_at == lots->lot[*i].expires_at; ++*i)
+		sum = sum_points(sum, lots->lot[*i + 1].points);
+	return sum;
+}
+
 /* How many lots expire before this moment. */
 static int
 count_before(const Lots *lots, TimestampTz at)
@@ -122,36 +147,58 @@ count_due(const Lots *lots, TimestampTz now)
 {
 	int			count = count_before(lots, now);
 
-	if (count < lots->n && lots->lot[count].expires_at == now)
+	while (count < lots->n && lots->lot[count].expires_at == now)
 		count++;
 	return count;
+}
+
+static inline bool
+lot_is_before(const Lot *lot, const Lot *other)
+{
+	return lot->expires_at < other->expires_at ||
+		(lot->expires_at == other->expires_at && lot->posted < other->posted);
+}
+
+/* How many lots come before this one. */
+static int
+place_of(const Lots *lots, const Lot *lot)
+{
+	int			place = count_before(lots, lot->expires_at);
+
+	while (place < lots->n && lot_is_before(&lots->lot[place], lot))
+		place++;
+	return place;
+}
+
+void
+lots_add_lot(Lots *lots, const Lot *added)
+{
+	int			place = place_of(lots, added);
+	Lot		   *lot;
+
+	if (TIMESTAMP_NOT_FINITE(added->expires_at) || added->points < 0)
+		elog(ERROR, "no lot has these points or this moment");
+	if (added->points == 0)
+		return;
+	if (place < lots->n && !lot_is_before(added, &lots->lot[place]))
+	{
+		lot = &lots->lot[place];
+		lot->points = sum_points(lot->points, added->points);
+		return;
+	}
+	make_room(lots, lots->n + 1);
+	lot = &lots->lot[place];
+	memmove(lot + 1, lot, (lots->n - place) * sizeof(Lot));
+	*lot = *added;
+	lots->n++;
 }
 
 void
 lots_add(Lots *lots, TimestampTz expires_at, Points points)
 {
 	TimestampTz at = lots_moment(expires_at);
-	int			place = count_before(lots, at);
-	Lot		   *lot;
 
-	if (TIMESTAMP_NOT_FINITE(at) || points < 0)
-		elog(ERROR, "no lot has these points or this moment");
-	if (points == 0)
-		return;
-	if (place == MAX_LOTS)
-		lots->lot[--place].expires_at = at;
-	if (place < lots->n && (lots->lot[place].expires_at == at || lots->n == MAX_LOTS))
-	{
-		lot = &lots->lot[place];
-		lot->points = sum_points(lot->points, points);
-		return;
-	}
-	make_room(lots, lots->n + 1);
-	lot = &lots->lot[place];
-	memmove(lot + 1, lot, (lots->n - place) * sizeof(Lot));
-	lot->expires_at = at;
-	lot->points = points;
-	lots->n++;
+	lots_add_lot(lots, &(Lot) {at, at, points});
 }
 
 void
@@ -159,7 +206,48 @@ lots_add_all(Lots *lots, const Lots *added)
 {
 	Assert(lots != added);
 	for (int i = 0; i < added->n; i++)
-		lots_add(lots, added->lot[i].expires_at, added->lot[i].points);
+		lots_add_lot(lots, &added->lot[i]);
+}
+
+static int
+count_moments(const Lots *lots)
+{
+	int			count = 0;
+
+	for (int i = 0; i < lots->n; i++)
+		count += i == 0 || lots->lot[i].expires_at != lots->lot[i - 1].expires_at;
+	return count;
+}
+
+/* The moment under which points are kept by an account that has as many as it can. */
+static TimestampTz
+moment_to_join(Lots *lots, TimestampTz expires_at)
+{
+	int			place = count_before(lots, expires_at);
+	TimestampTz last = lots->lot[lots->n - 1].expires_at;
+
+	if (place < lots->n)
+		return lots->lot[place].expires_at;
+	for (int i = lots->n - 1; i >= 0 && lots->lot[i].expires_at == last; i--)
+		lots->lot[i].expires_at = expires_at;
+	return expires_at;
+}
+
+void
+lots_keep_all(Lots *lots, const Lots *added, TimestampTz at)
+{
+	Assert(lots != added);
+	for (int i = 0; i < added->n; i++)
+	{
+		Lot			lot = added->lot[i];
+
+		if (lots->n >= MAX_MOMENTS && lot.expires_at > at && count_moments(lots) >= MAX_MOMENTS)
+			lot.expires_at = moment_to_join(lots, lot.expires_at);
+		/* a row has to end somewhere: beyond that, points forget what they were posted with */
+		if (lots->n >= MAX_LOTS / 8)
+			lot.posted = lot.expires_at;
+		lots_add_lot(lots, &lot);
+	}
 }
 
 /* Take some of a lot's points, not all. */
@@ -168,7 +256,7 @@ take_part(Lot *lot, Points points, Lots *taken)
 {
 	Assert(points > 0 && points < lot->points);
 	if (taken != NULL)
-		lots_add(taken, lot->expires_at, points);
+		lots_add_lot(taken, &(Lot) {lot->expires_at, lot->posted, points});
 	lot->points -= points;
 }
 
@@ -184,7 +272,7 @@ take_whole(Lots *lots, int from, int count, Lots *taken)
 	if (taken != NULL)
 	{
 		for (int i = 0; i < count; i++)
-			lots_add(taken, lot[i].expires_at, lot[i].points);
+			lots_add_lot(taken, &lot[i]);
 	}
 	lots->n -= count;
 	memmove(lot, lot + count, (lots->n - from) * sizeof(Lot));
@@ -225,20 +313,44 @@ lots_take_last(Lots *lots, Points most, Lots *taken)
 	return most - left;
 }
 
-Points
-lots_take_at(Lots *lots, TimestampTz expires_at, Points most, Lots *taken)
+/* Take from the lot at this place. */
+static Points
+take_from(Lots *lots, int place, Points most, Lots *taken)
 {
-	int			place = count_before(lots, expires_at);
-	Points		points;
+	Points		points = Min(most, lots->lot[place].points);
 
-	if (place == lots->n || lots->lot[place].expires_at != expires_at || most <= 0)
-		return 0;
-	points = Min(most, lots->lot[place].points);
 	if (points < lots->lot[place].points)
 		take_part(&lots->lot[place], points, taken);
 	else
 		take_whole(lots, place, 1, taken);
 	return points;
+}
+
+Points
+lots_take_posted(Lots *lots, TimestampTz posted, Points most, Lots *taken)
+{
+	Points		left = most;
+
+	for (int i = count_before(lots, posted); i < lots->n && left > 0;)
+	{
+		int			n = lots->n;
+
+		if (lots->lot[i].posted == posted)
+			left -= take_from(lots, i, left, taken);
+		/* what is gone leaves its place to the next */
+		i += lots->n == n;
+	}
+	return most - left;
+}
+
+Points
+lots_take_lot(Lots *lots, const Lot *lot, Lots *taken)
+{
+	int			place = place_of(lots, lot);
+
+	if (place == lots->n || lot_is_before(lot, &lots->lot[place]) || lot->points <= 0)
+		return 0;
+	return take_from(lots, place, lot->points, taken);
 }
 
 Points
@@ -317,6 +429,13 @@ stored_moment(const Lots *lots, int i)
 	return second - lots->lot[i - 1].expires_at / USECS_PER_SEC;
 }
 
+/* How many seconds earlier the moment was with which the points were posted. */
+static inline uint64
+stored_earlier(const Lot *lot)
+{
+	return (lot->expires_at - lot->posted) / USECS_PER_SEC;
+}
+
 Datum
 lots_pack(const Lots *lots)
 {
@@ -326,11 +445,14 @@ lots_pack(const Lots *lots)
 
 	/* refuses what could not be read again */
 	(void) lots_total(lots);
-	Assert(lots->n <= MAX_LOTS);
+	if (lots->n > MAX_LOTS)
+		elog(ERROR, "too many lots");
 	for (int i = 0; i < lots->n; i++)
 	{
 		Assert(lots->lot[i].points > 0);
-		Assert(i == 0 || lots->lot[i].expires_at > lots->lot[i - 1].expires_at);
+		Assert(i == 0 || lot_is_before(&lots->lot[i - 1], &lots->lot[i]));
+		if (lots->lot[i].posted != lots->lot[i].expires_at)
+			size += 1 + varint_length(stored_earlier(&lots->lot[i]));
 		size += varint_length(stored_moment(lots, i)) + varint_length(lots->lot[i].points);
 	}
 	packed = palloc(size);
@@ -339,6 +461,11 @@ lots_pack(const Lots *lots)
 	for (int i = 0; i < lots->n; i++)
 	{
 		p = write_varint(p, stored_moment(lots, i));
+		if (lots->lot[i].posted != lots->lot[i].expires_at)
+		{
+			p = write_varint(p, 0);
+			p = write_varint(p, stored_earlier(&lots->lot[i]));
+		}
 		p = write_varint(p, lots->lot[i].points);
 	}
 	Assert(p == (uint8 *) packed + size);
@@ -354,23 +481,31 @@ lots_pack_some(const Lots *lots)
 
 /* Read one lot; *second is the moment of the one before it. */
 static bool
-read_lot(const uint8 **p, const uint8 *end, bool first, int64 *second, Points *points)
+read_lot(const uint8 **p, const uint8 *end, bool first, int64 *second, Lot *lot)
 {
 	uint64		value;
+	uint64		earlier = 0;
 
 	if (!read_varint(p, end, &value))
 		return false;
 	if (first)
 		*second = unfold_sign(value);
-	else if (value == 0 || value > LAST_SECOND - *second)
+	else if (value > LAST_SECOND - *second)
 		return false;
 	else
 		*second += value;
 	if (*second < FIRST_SECOND || *second > LAST_SECOND)
 		return false;
-	if (!read_varint(p, end, &value) || value == 0 || value > PG_INT64_MAX)
+	if (!read_varint(p, end, &value))
 		return false;
-	*points = value;
+	if (value == 0 && (!read_varint(p, end, &earlier) || earlier == 0 || earlier > *second - FIRST_SECOND ||
+					   !read_varint(p, end, &value)))
+		return false;
+	if (value == 0 || value > PG_INT64_MAX)
+		return false;
+	lot->expires_at = *second * USECS_PER_SEC;
+	lot->posted = (*second - (int64) earlier) * USECS_PER_SEC;
+	lot->points = value;
 	return true;
 }
 
@@ -382,14 +517,14 @@ static bool
 unpack(const uint8 *p, Size size, Lots *lots)
 {
 	const uint8 *end = p + size;
-	int			varints = 0;
+	Size		varints = 0;
 	int64		second = 0;
 	Points		total = 0;
 
 	memset(lots, 0, sizeof(Lots));
 	for (Size i = 0; i < size; i++)
 		varints += p[i] < VARINT_MORE;
-	if (varints > 2 * MAX_LOTS)
+	if (varints > 4 * MAX_LOTS)
 		return false;
 	/* each lot takes two; one more may turn out to be none, or be added later */
 	make_room(lots, varints / 2 + 1);
@@ -397,10 +532,10 @@ unpack(const uint8 *p, Size size, Lots *lots)
 	{
 		Lot		   *lot = &lots->lot[lots->n];
 
-		if (!read_lot(&p, end, lots->n == 0, &second, &lot->points) ||
+		if (lots->n == MAX_LOTS || !read_lot(&p, end, lots->n == 0, &second, lot) ||
+			(lots->n > 0 && !lot_is_before(lot - 1, lot)) ||
 			!points_add(total, lot->points, &total))
 			return false;
-		lot->expires_at = second * USECS_PER_SEC;
 		lots->n++;
 	}
 	return true;
@@ -495,8 +630,8 @@ lots_unnest(PG_FUNCTION_ARGS)
 	lots_read(PG_GETARG_DATUM(0), &lots);
 	for (int i = 0; i < lots.n; i++)
 	{
-		Datum		values[2] = {TimestampTzGetDatum(lots.lot[i].expires_at),
-		PointsGetDatum(lots.lot[i].points)};
+		Datum		points = PointsGetDatum(lots_of_moment(&lots, &i));
+		Datum		values[2] = {TimestampTzGetDatum(lots.lot[i].expires_at), points};
 		bool		nulls[2] = {false, false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

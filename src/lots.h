@@ -17,16 +17,23 @@
 #include "datatype/timestamp.h"
 #include "points.h"
 
-/* As many as make a row that fits into a page, however large the amounts. */
-#define MAX_LOTS 512
+/* So many moments at which its points expire an account tells apart: a row that fits into a page. */
+#define MAX_MOMENTS 512
+/* And so many lots a value has at most: those of points that count for a rank are of many days. */
+#define MAX_LOTS 65536
 
+/*
+ * The moment with which points were posted stays with them, whatever has put
+ * off the one at which they expire.  Mostly the two are one.
+ */
 typedef struct Lot
 {
-	TimestampTz expires_at;		/* whole seconds */
+	TimestampTz expires_at;		/* whole seconds, as the next */
+	TimestampTz posted;			/* not after expires_at */
 	Points		points;			/* > 0 */
 } Lot;
 
-/* In memory: ascending by moment, each once; all zeros is empty. */
+/* In memory: ascending by both moments, each pair once; all zeros is empty. */
 typedef struct Lots
 {
 	int			n;
@@ -52,29 +59,42 @@ extern TimestampTz lots_moment(TimestampTz at);
 
 extern Points lots_total(const Lots *lots);
 
+/* The points that were posted with a moment; and those that expire when lot *i does, which becomes the last of them. */
+extern Points lots_posted(const Lots *lots, TimestampTz posted);
+extern Points lots_of_moment(const Lots *lots, int *i);
+
 /* When what is left of lots after a moment falls below points, more than 0; that moment, if it is below. */
 extern TimestampTz lots_below(const Lots *lots, Points threshold, TimestampTz at);
 
 /*
- * Add points, 0 or more, to the lot of this moment, rounded up.  Where there
- * are MAX_LOTS already, a further moment joins the next later one; later than
- * all, it becomes that of the last lot.
+ * Add points, 0 or more, to the lot of this moment, rounded up; or those of a
+ * lot, or of many, to the lots of the same moments.
  *
  * What is added to is never the same Lots as what is added or taken from,
  * here and below.
  */
 extern void lots_add(Lots *lots, TimestampTz expires_at, Points points);
+extern void lots_add_lot(Lots *lots, const Lot *lot);
 extern void lots_add_all(Lots *lots, const Lots *added);
 
 /*
+ * Add to what an account has at a moment.  Where there are MAX_MOMENTS already
+ * at which points expire, a further one joins the next later one; later than
+ * all, it becomes that of the last lots.  What is past by then stays as it is.
+ */
+extern void lots_keep_all(Lots *lots, const Lots *added, TimestampTz at);
+
+/*
  * Take as many points as there are, but not more than these: soonest first,
- * latest first, or from the lot of exactly this moment.  A lot of which all is
- * taken is gone.  Returns how many were taken; with taken not NULL, they are
- * added to it by moment.  Less than 1 asked for takes nothing.
+ * latest first, from the lots that were posted with a moment, or from just the
+ * same lot.  A lot of which all is taken is gone.  Returns how many were taken;
+ * with taken not NULL, they are added to it.  Less than 1 asked for takes
+ * nothing.
  */
 extern Points lots_take_first(Lots *lots, Points most, Lots *taken);
 extern Points lots_take_last(Lots *lots, Points most, Lots *taken);
-extern Points lots_take_at(Lots *lots, TimestampTz expires_at, Points most, Lots *taken);
+extern Points lots_take_posted(Lots *lots, TimestampTz posted, Points most, Lots *taken);
+extern Points lots_take_lot(Lots *lots, const Lot *lot, Lots *taken);
 
 /* Take all lots with expires_at <= now, likewise. */
 extern Points lots_take_due(Lots *lots, TimestampTz now, Lots *taken);

@@ -2,7 +2,8 @@
  * lots_text.c
  *		The text form of loyalty.lots.
  *
- * Moments are written as RFC 3339 writes them, always in UTC: the text must
+ * {moment=points,…}, or moment/posted=points where the points were posted with
+ * an earlier moment.  Moments are written as RFC 3339 writes them, always in UTC: the text must
  * mean the same whatever time zone and DateStyle a session has.
  */
 #include "compat.h"
@@ -135,6 +136,15 @@ scan_lot(const char **p, Lots *lots)
 	parse = scan_moment(p, &lot.expires_at);
 	if (parse != LOTS_OK)
 		return parse;
+	lot.posted = lot.expires_at;
+	if (skip_character(p, '/'))
+	{
+		parse = scan_moment(p, &lot.posted);
+		if (parse != LOTS_OK)
+			return parse;
+		if (lot.posted >= lot.expires_at)
+			return LOTS_SYNTAX;
+	}
 	skip_blanks(p);
 	if (!skip_character(p, '='))
 		return LOTS_SYNTAX;
@@ -145,6 +155,11 @@ scan_lot(const char **p, Lots *lots)
 	skip_blanks(p);
 	if (lots->n == MAX_LOTS)
 		return LOTS_TOO_MANY;
+	if (lots->n == lots->allocated)
+	{
+		lots->allocated *= 2;
+		lots->lot = repalloc(lots->lot, lots->allocated * sizeof(Lot));
+	}
 	lots->lot[lots->n++] = lot;
 	return LOTS_OK;
 }
@@ -152,10 +167,12 @@ scan_lot(const char **p, Lots *lots)
 static int
 compare_moments(const void *a, const void *b)
 {
-	TimestampTz left = ((const Lot *) a)->expires_at;
-	TimestampTz right = ((const Lot *) b)->expires_at;
+	const Lot  *left = a;
+	const Lot  *right = b;
 
-	return (left > right) - (left < right);
+	if (left->expires_at != right->expires_at)
+		return left->expires_at < right->expires_at ? -1 : 1;
+	return (left->posted > right->posted) - (left->posted < right->posted);
 }
 
 /* Put what was read into order. */
@@ -167,7 +184,7 @@ arrange(Lots *lots)
 	qsort(lots->lot, lots->n, sizeof(Lot), compare_moments);
 	for (int i = 0; i < lots->n; i++)
 	{
-		if (i > 0 && lots->lot[i].expires_at == lots->lot[i - 1].expires_at)
+		if (i > 0 && compare_moments(&lots->lot[i - 1], &lots->lot[i]) == 0)
 			return LOTS_TWICE;
 		if (!points_add(total, lots->lot[i].points, &total))
 			return LOTS_RANGE;
@@ -181,8 +198,8 @@ parse_lots(const char *p, Lots *lots)
 	LotsParse	parse;
 
 	lots->n = 0;
-	lots->allocated = MAX_LOTS;
-	lots->lot = palloc(MAX_LOTS * sizeof(Lot));
+	lots->allocated = MAX_MOMENTS;
+	lots->lot = palloc(lots->allocated * sizeof(Lot));
 	skip_blanks(&p);
 	if (!skip_character(&p, '{'))
 		return LOTS_SYNTAX;
@@ -286,6 +303,11 @@ lots_out(PG_FUNCTION_ARGS)
 		if (i > 0)
 			appendStringInfoChar(&text, ',');
 		append_moment(&text, lots.lot[i].expires_at);
+		if (lots.lot[i].posted != lots.lot[i].expires_at)
+		{
+			appendStringInfoChar(&text, '/');
+			append_moment(&text, lots.lot[i].posted);
+		}
 		points_print(lots.lot[i].points, points);
 		appendStringInfo(&text, "=%s", points);
 	}

@@ -36,7 +36,7 @@
 		"SELECT r.account_id, r.version, r.reversed_by, r.amount, r.money, r.balance,"
 		" o.kind::bigint, o.amount, o.aside, o.money, o.origin, o.peer_id,"
 		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference, n.balance,"
-		" o.lots, e.posted_at"
+		" o.lots, r.lots, r.expired"
 		" FROM loyalty.reversal r"
 		" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version"
 		" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by"

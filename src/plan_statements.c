@@ -258,20 +258,21 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY}
 	},
 	[PLAN_REVERSALS_FIND] = {
-		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance"
+		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired"
 		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, version) JOIN loyalty.reversal r"
 		" ON r.merchant_id = $1 AND r.account_id = u.account_id AND r.version = u.version",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_REVERSAL_INSERT] = {
-		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTS, POINTS, POINTS}
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance, lots, expired)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTS, POINTS, POINTS, LOTS, POINTS}
 	},
 	[PLAN_REVERSALS_INSERT] = {
-		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY}
+		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance, lots, expired)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY,
+			LOTSARRAY, POINTSARRAY}
 	},
 	[PLAN_LAPSES_FIND] = {
 		"SELECT l.account_id, l.expires_at, l.points, l.refunded"

@@ -100,10 +100,13 @@ write_lots(StringInfo json, const char *name, Datum packed)
 	appendStringInfoChar(json, '{');
 	for (int i = 0; i < lots.n; i++)
 	{
-		char		text[MOMENT_MAX_TEXT];
+		char		expires_at[MOMENT_MAX_TEXT];
+		char		posted[MOMENT_MAX_TEXT];
 
-		moment_text(lots.lot[i].expires_at, false, text);
-		write_points(json, text, lots.lot[i].points);
+		moment_text(lots.lot[i].expires_at, false, expires_at);
+		moment_text(lots.lot[i].posted, false, posted);
+		write_points(json, lots.lot[i].posted == lots.lot[i].expires_at ? expires_at : psprintf("%s/%s", expires_at, posted),
+					 lots.lot[i].points);
 	}
 	appendStringInfoChar(json, '}');
 }
@@ -311,16 +314,27 @@ typedef struct LotsRead
 	bool		sound;
 } LotsRead;
 
+/* The moment at which points expire; and that with which they were posted, if it was an earlier one. */
+static bool
+parse_moments(const char *name, Lot *lot)
+{
+	const char *slash = strchr(name, '/');
+
+	if (slash == NULL)
+		return parse_moment(name, false, &lot->expires_at) && parse_moment(name, false, &lot->posted);
+	return parse_moment(pnstrdup(name, slash - name), false, &lot->expires_at) &&
+		parse_moment(slash + 1, false, &lot->posted) && lot->posted < lot->expires_at;
+}
+
 static void
 collect_lot(void *context, const char *name, JsonKind kind, const char *value)
 {
 	LotsRead   *read = context;
-	TimestampTz at;
-	Points		points;
+	Lot			lot;
 
-	if (kind == JSON_IS_STRING && parse_moment(name, false, &at) && parse_points(value, &points) && points > 0 &&
-		points_add(read->total, points, &read->total) && read->lots.n < MAX_LOTS)
-		lots_add(&read->lots, at, points);
+	if (kind == JSON_IS_STRING && parse_moments(name, &lot) && parse_points(value, &lot.points) && lot.points > 0 &&
+		points_add(read->total, lot.points, &read->total) && read->lots.n < MAX_LOTS)
+		lots_add_lot(&read->lots, &lot);
 	else
 		read->sound = false;
 }

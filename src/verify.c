@@ -100,7 +100,8 @@ same_lots(const Lots *a, const Lots *b)
 		return false;
 	for (int i = 0; i < a->n; i++)
 	{
-		if (a->lot[i].expires_at != b->lot[i].expires_at || a->lot[i].points != b->lot[i].points)
+		if (a->lot[i].expires_at != b->lot[i].expires_at || a->lot[i].posted != b->lot[i].posted ||
+			a->lot[i].points != b->lot[i].points)
 			return false;
 	}
 	return true;
@@ -176,7 +177,7 @@ check_sums(Verification *v)
 		verify_breach(v, INVARIANT_SUMS, NO_VERSION, "keeps some sums, but not that of points earned");
 		return;
 	}
-	if (managed)
+	if (managed && replay->refunds_known)
 		check_sum(v, "earned", 6, replay->earned);
 	check_sum(v, "expired", 7, replay->expired);
 	check_sum(v, "held", 8, replay->held);
@@ -364,7 +365,7 @@ loyalty_verify_ledger(PG_FUNCTION_ARGS)
 	v.chain = chain_begin();
 	v.account_context = AllocSetContextCreate(CurrentMemoryContext, "loyalty account", ALLOCSET_DEFAULT_SIZES);
 	v.row_context = AllocSetContextCreate(CurrentMemoryContext, "loyalty row", ALLOCSET_DEFAULT_SIZES);
-	v.replay.lots.allocated = MAX_LOTS + 1;
+	v.replay.lots.allocated = MAX_MOMENTS;
 	v.replay.lots.lot = palloc(v.replay.lots.allocated * sizeof(Lot));
 	if (PG_ARGISNULL(0))
 		verify_all(&v);

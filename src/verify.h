@@ -56,10 +56,10 @@ typedef struct OpenAside
 	bool		is_stored;		/* there is a row, and it can be read */
 } OpenAside;
 
-/* What entries say that expired at a moment. */
+/* What entries say that expired of points of a moment. */
 typedef struct Expired
 {
-	TimestampTz expires_at;		/* hash key */
+	TimestampTz posted;			/* hash key */
 	int128		points;
 	bool		has_row;
 } Expired;
@@ -92,9 +92,7 @@ typedef struct Replay
 	HTAB	   *asides;			/* OpenAside by version; NULL: there were none */
 	uint64		undoings;		/* entries that undid something */
 	HTAB	   *expired_at;		/* Expired by moment; NULL: nothing did */
-	int128		spared;			/* what refunds did not take although there were points */
-	int128		not_taken;		/* what refunds did not take, in all */
-	bool		refunds_known;	/* of all refunds these are known */
+	bool		refunds_known;	/* so what was earned is */
 	TimestampTz due_at;			/* the first thing due; DT_NOEND: nothing */
 } Replay;
 

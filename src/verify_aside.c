@@ -144,17 +144,14 @@ lots_are_first(const Entry *entry, const Lots *lots, AsideRow *row)
 
 /*
  * Given back, or available from now on: what never expires, then from the last
- * to expire on.  Some may have got a new date; a debt of the account is paid.
+ * to expire on.  Some may have got a new date.
  */
 static bool
-lots_come_back(const Verification *v, const Entry *entry, const Lots *lots, AsideRow *row)
+lots_come_back(const Entry *entry, const Lots *lots, AsideRow *row)
 {
 	Points		undated = row->remaining - lots_total(&row->lots);
-	Points		dated = lots_take_last(&row->lots, Max(entry->amount - undated, 0), NULL);
-	Points		debt = Min(v->replay.balance, 0);
 
-	debt = debt < -entry->amount ? entry->amount : -debt;
-	return lots_total(lots) == dated - Min(dated, debt);
+	return lots_total(lots) == lots_take_last(&row->lots, Max(entry->amount - undated, 0), NULL);
 }
 
 /* An entry takes points of what was set aside; false, and a finding, if it cannot. */
@@ -176,7 +173,7 @@ aside_take(Verification *v, const Entry *entry, const Lots *lots)
 		return false;
 	}
 	row = &aside->replayed;
-	if (as_spending ? !lots_are_first(entry, lots, row) : !lots_come_back(v, entry, lots, row))
+	if (as_spending ? !lots_are_first(entry, lots, row) : !lots_come_back(entry, lots, row))
 	{
 		verify_breach(v, INVARIANT_LOTS, entry->version, "%s of %s points has other lots than entry " INT64_FORMAT " leaves",
 					  entry_kind_name(entry->kind), points_text(-entry->aside), entry->origin);
@@ -235,7 +232,8 @@ enum
 	ENTRY_SAME_REFERENCE,
 	NEXT_BALANCE,
 	ORIGINAL_LOTS,
-	ENTRY_POSTED_AT
+	UNDONE_LOTS,
+	UNDONE_EXPIRED
 };
 
 /* How many points of the original can be undone; -1: none can. */
@@ -275,41 +273,51 @@ is_by_entry(const Stream *row)
 		stream_int64(row, ENTRY_MONEY, 0) == stream_int64(row, UNDONE_MONEY, 0);
 }
 
-/* What of the points that are undone was past its date then. */
-static Points
-past_points(const Stream *row)
-{
-	struct varlena *packed = stream_varlena(row, ORIGINAL_LOTS);
-	Lots		lots = {0};
-
-	if (packed != NULL)
-		lots_read(PointerGetDatum(packed), &lots);
-	return lots_take_due(&lots, stream_int64(row, ENTRY_POSTED_AT, 0), NULL);
-}
-
 /*
- * Whether the entry moved these points.  Less may have been there to be taken
- * back; then nothing is left.  And nothing is taken for what has expired.
+ * Whether the entry moved these points, less those that had expired.  Less
+ * than that may have been there to be taken back; then nothing is left.
  */
 static bool
 moved_points(const Stream *row)
 {
-	int64		undone = stream_int64(row, UNDONE_AMOUNT, 0);
+	int64		expired = stream_int64(row, UNDONE_EXPIRED, 0);
+	int128		undone = (int128) stream_int64(row, UNDONE_AMOUNT, 0) - expired;
 	int128		amount = stream_int64(row, ENTRY_AMOUNT, 0);
 	int128		aside = stream_int64(row, ENTRY_ASIDE, 0);
 
+	if (expired < 0 || undone < 0)
+		return false;
 	switch (stream_int64(row, ORIGINAL_KIND, 0))
 	{
 		case ENTRY_ACCRUE:
 		case ENTRY_DEPOSIT:
-			return amount + aside == -(int128) undone ||
-				(aside == 0 && -amount >= 0 && -amount < undone &&
-				 (stream_int64(row, ENTRY_BALANCE, 0) <= 0 || undone + amount <= past_points(row)));
+			return amount + aside == -undone ||
+				(aside == 0 && -amount >= 0 && -amount < undone && stream_int64(row, ENTRY_BALANCE, 0) <= 0);
 		case ENTRY_TRANSFER:
 			return amount >= 0 && amount <= undone;
 		default:
-			return amount == undone;
+			return amount == undone && expired == 0;
 	}
+}
+
+/* Whether the lots that were undone are some of the entry's; those that are damaged are another finding. */
+static bool
+has_lots(const Stream *row)
+{
+	struct varlena *of = stream_varlena(row, ORIGINAL_LOTS);
+	struct varlena *undone = stream_varlena(row, UNDONE_LOTS);
+	Lots		original = {0};
+	Lots		lots;
+
+	if (undone == NULL || !lots_read_if_sound(PointerGetDatum(undone), &lots) ||
+		(of != NULL && !lots_read_if_sound(PointerGetDatum(of), &original)))
+		return true;
+	for (int i = 0; i < lots.n; i++)
+	{
+		if (lots_take_lot(&original, &lots.lot[i], NULL) != lots.lot[i].points)
+			return false;
+	}
+	return true;
 }
 
 /* The answer that is kept is the balance then; what had expired went at once. */
@@ -333,7 +341,7 @@ problem_of(const Stream *row)
 		return "there is no entry that undid it";
 	if (!is_by_entry(row))
 		return "that entry did something else";
-	if (stream_int64(row, UNDONE_AMOUNT, 0) < 0 || !moved_points(row))
+	if (stream_int64(row, UNDONE_AMOUNT, 0) < 0 || !moved_points(row) || !has_lots(row))
 		return "that entry moved other points";
 	if (!has_answer(row))
 		return "that entry left another balance";
@@ -346,8 +354,37 @@ typedef struct Parts
 	int64		version;
 	int128		points;
 	int128		money;
+	Lots		left;			/* of the entry's lots */
+	Points		dated;			/* that they have taken of them */
 	bool		reported;
 } Parts;
+
+/* Whether the part undid lots that other parts have left. */
+static bool
+lots_were_left(Verification *v, const Stream *row, Parts *parts)
+{
+	Lots		lots;
+
+	if (!verify_lots(v, parts->version, PointerGetDatum(stream_varlena(row, UNDONE_LOTS)), "what was undone", &lots))
+		return false;
+	for (int i = 0; i < lots.n; i++)
+	{
+		if (lots_take_lot(&parts->left, &lots.lot[i], NULL) != lots.lot[i].points)
+			return false;
+	}
+	parts->dated += lots_total(&lots);
+	return true;
+}
+
+static bool
+parts_fit(Verification *v, const Stream *row, Parts *parts)
+{
+	int128		undated = whole_of(row) - lots_total(&parts->left) - parts->dated;
+
+	return lots_were_left(v, row, parts) && parts->points <= whole_of(row) && parts->points - parts->dated >= 0 &&
+		parts->points - parts->dated <= undated &&
+		(parts->money == 0 || parts->money <= stream_int64(row, ORIGINAL_MONEY, 0));
+}
 
 static void
 add_part(Verification *v, const Stream *row, Parts *parts)
@@ -355,33 +392,32 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 	int64		version = stream_int64(row, UNDONE_VERSION, 0);
 
 	if (version != parts->version)
+	{
+		struct varlena *packed = stream_varlena(row, ORIGINAL_LOTS);
+		MemoryContext caller = MemoryContextSwitchTo(v->account_context);
+
 		*parts = (Parts) {.version = version};
+		if (packed != NULL && !lots_read_if_sound(PointerGetDatum(packed), &parts->left))
+			parts->reported = true;
+		MemoryContextSwitchTo(caller);
+	}
 	parts->points += stream_int64(row, UNDONE_AMOUNT, 0);
 	parts->money += stream_int64(row, UNDONE_MONEY, 0);
-	if (parts->reported || (parts->points <= whole_of(row) &&
-							(parts->money == 0 || parts->money <= stream_int64(row, ORIGINAL_MONEY, 0))))
+	if (parts->reported || parts_fit(v, row, parts))
 		return;
 	parts->reported = true;
-	verify_breach(v, INVARIANT_REVERSAL_PARTS, version, "%s points for %s of money are undone, of %s for %s",
+	verify_breach(v, INVARIANT_REVERSAL_PARTS, version, "%s points for %s of money are undone, of %s for %s, or other lots",
 				  sum_text(parts->points), sum_text(parts->money), sum_text(whole_of(row)),
 				  points_text(stream_int64(row, ORIGINAL_MONEY, 0)));
 }
 
-/*
- * What the refund of a sale took less than it undid.  If it left points, these
- * had expired; if not, there may have been no more.
- */
+/* What was undone of points that counted as earned does not. */
 static void
-add_not_taken(Replay *replay, const Stream *row)
+add_unearned(Replay *replay, const Stream *row)
 {
-	int128		not_taken = stream_int64(row, UNDONE_AMOUNT, 0) + (int128) stream_int64(row, ENTRY_AMOUNT, 0) +
-		stream_int64(row, ENTRY_ASIDE, 0);
-
-	if (stream_int64(row, ORIGINAL_KIND, 0) != ENTRY_ACCRUE && stream_int64(row, ORIGINAL_KIND, 0) != ENTRY_DEPOSIT)
-		return;
-	replay->not_taken += not_taken;
-	if (stream_int64(row, ENTRY_BALANCE, 0) > 0)
-		replay->spared += not_taken;
+	if (stream_int64(row, ENTRY_KIND, 0) == ENTRY_REVERSE && stream_int64(row, ENTRY_AMOUNT, 0) <= 0 &&
+		stream_int64(row, ENTRY_ASIDE, 0) == 0)
+		replay->earned -= stream_int64(row, UNDONE_AMOUNT, 0);
 }
 
 /* An entry that undid something has its row, if all rows have their entry and there are as many. */
@@ -422,9 +458,9 @@ verify_reversals(Verification *v)
 		}
 		matching += stream_int64(rows, ENTRY_KIND, 0) == ENTRY_REVERSE || stream_int64(rows, ENTRY_AMOUNT, 0) > 0;
 		add_part(v, rows, &parts);
-		add_not_taken(&v->replay, rows);
+		add_unearned(&v->replay, rows);
 	}
-	v->replay.refunds_known = !broken;
+	v->replay.refunds_known = !broken && matching == v->replay.undoings;
 	if (v->replay.whole && !broken && matching != v->replay.undoings)
 		check_unnoted(v);
 }

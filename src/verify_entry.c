@@ -200,7 +200,7 @@ take_back(Verification *v, const Entry *entry, const Lots *lots)
 		return wrong_lots(v, entry, "its lots have more");
 	for (int i = 0; i < lots->n; i++)
 	{
-		if (lots_take_at(&v->replay.lots, lots->lot[i].expires_at, lots->lot[i].points, NULL) != lots->lot[i].points)
+		if (lots_take_lot(&v->replay.lots, &lots->lot[i], NULL) != lots->lot[i].points)
 			return wrong_lots(v, entry, "its lots were not there");
 	}
 	return true;
@@ -217,7 +217,7 @@ add_lots(Verification *v, const Entry *entry, const Lots *lots)
 		return true;
 	if (!points_add(lots_total(&v->replay.lots), lots_total(lots), &total))
 		return wrong_lots(v, entry, "the account's lots would have more than fits");
-	lots_add_all(&v->replay.lots, lots);
+	account_keep(&v->replay.lots, v->replay.balance, entry->amount, lots, entry->posted_at);
 	return true;
 }
 
@@ -292,7 +292,6 @@ add_sums(Replay *replay, const Entry *entry)
 			replay->held += entry->aside;
 			break;
 		case ENTRY_REVERSE:
-			replay->earned += Min(entry->amount, 0);
 			replay->pending += entry->aside;
 			replay->undoings++;
 			break;

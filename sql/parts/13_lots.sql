@@ -1,7 +1,7 @@
 /*
  * loyalty.lots: points by the moment at which they expire.
  *
- * A sorted map of up to 512 moments, packed into the row of the account that
+ * A sorted list of up to 65,536 lots, packed into the row of the account that
  * has the points.  It is there to be read as a whole: nobody looks for an
  * account by its lots or puts lots in order, so there are no operator classes,
  * and thus no DISTINCT, GROUP BY or index on them.  Equality is there to be
@@ -15,7 +15,7 @@ CREATE FUNCTION loyalty.lots_in(cstring)
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_in';
 COMMENT ON FUNCTION loyalty.lots_in(cstring) IS
-	'text to lots: {2027-01-01T06:00:00Z=30,2027-02-01T06:00:00Z=12.5}, the moments in UTC and in any order, each once, points above 0; 22P02 if it is not that, 22003 if a moment or the total does not fit, 54000 if there are more than 512';
+	'text to lots: {2027-01-01T06:00:00Z=30,2027-02-01T06:00:00Z=12.5}, the moments in UTC and in any order, each once, points above 0; where points were posted with an earlier moment, that follows after a slash: {2027-01-15T06:00:00Z/2027-01-01T06:00:00Z=30}; 22P02 if it is not that, 22003 if a moment or the total does not fit, 54000 if there are more than 65,536';
 REVOKE ALL ON FUNCTION loyalty.lots_in(cstring) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.lots_in(cstring) TO loyalty_engine;
 
@@ -42,7 +42,7 @@ CREATE FUNCTION loyalty.lots_send(loyalty.lots)
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_send';
 COMMENT ON FUNCTION loyalty.lots_send(loyalty.lots) IS
-	'lots to binary form: the bytes that are stored; the first moment in seconds since 2000 and its points, then for each lot the seconds since the one before and its points, as varints';
+	'lots to binary form: the bytes that are stored; the first moment in seconds since 2000 and its points, then for each lot the seconds since the one before and its points, as varints; before the points 0 and so many seconds, if they were posted with a moment that much earlier';
 REVOKE ALL ON FUNCTION loyalty.lots_send(loyalty.lots) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.lots_send(loyalty.lots) TO loyalty_engine;
 
@@ -58,7 +58,7 @@ CREATE TYPE loyalty.lots (
 	CATEGORY = 'U'
 );
 COMMENT ON TYPE loyalty.lots IS
-	'points by the moment at which they expire, in whole seconds: at most 512 moments, each with points above 0';
+	'points by the moment at which they expire, in whole seconds, and that with which they were posted, if something has put it off: at most 65,536 lots, each with points above 0';
 REVOKE ALL ON TYPE loyalty.lots FROM PUBLIC;
 GRANT USAGE ON TYPE loyalty.lots TO loyalty_engine;
 

@@ -78,7 +78,7 @@ COMMENT ON COLUMN loyalty.entry.rules IS 'The version of the earning rules under
 COMMENT ON COLUMN loyalty.entry.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merchant knows the operation by.';
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
-COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do.';
+COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do; a debt of the account is paid with the first of them.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one: the chain by which a change is noticed.';
 REVOKE ALL ON loyalty.entry FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
@@ -115,6 +115,8 @@ CREATE TABLE loyalty.reversal (
 	amount		loyalty.points	NOT NULL,
 	money		loyalty.points,
 	balance		loyalty.points	NOT NULL,
+	lots		loyalty.lots,
+	expired		loyalty.points,
 	PRIMARY KEY (merchant_id, account_id, version, reference)
 );
 COMMENT ON TABLE loyalty.reversal IS 'What was undone of which entry, once for each reference.';
@@ -124,6 +126,8 @@ COMMENT ON COLUMN loyalty.reversal.reversed_by IS 'The entry that undid it.';
 COMMENT ON COLUMN loyalty.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
 COMMENT ON COLUMN loyalty.reversal.money IS 'How much of its money, if that was said.';
 COMMENT ON COLUMN loyalty.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
+COMMENT ON COLUMN loyalty.reversal.lots IS 'Those of the entry''s lots that were undone; the rest of the points never expires.';
+COMMENT ON COLUMN loyalty.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
 REVOKE ALL ON loyalty.reversal FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.reversal TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.reversal', '');
@@ -136,7 +140,8 @@ CREATE TABLE loyalty.lapse (
 	refunded	loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, expires_at)
 );
-COMMENT ON TABLE loyalty.lapse IS 'What expired of an account, by the moment at which it did: the sums of its expire entries.';
+COMMENT ON TABLE loyalty.lapse IS 'What expired of an account, by the moment with which it was posted: the sums of its expire entries.';
+COMMENT ON COLUMN loyalty.lapse.expires_at IS 'When the points would have expired, had nothing put that off.';
 COMMENT ON COLUMN loyalty.lapse.refunded IS 'How much of that refunds have counted as gone already, instead of taking other points; never more than expired.';
 REVOKE ALL ON loyalty.lapse FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.lapse TO loyalty_engine;
@@ -298,10 +303,15 @@ ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(loyalty.sum(e.amount), '0') FROM loyalty.entry e
-	WHERE e.merchant_id = earned_by_entries.merchant_id AND e.account_id = earned_by_entries.account_id
-	  AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
-		   OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0'::loyalty.points)
+	SELECT coalesce(loyalty.sum(c.points), '0') FROM (
+		SELECT e.amount FROM loyalty.entry e
+		WHERE e.merchant_id = earned_by_entries.merchant_id AND e.account_id = earned_by_entries.account_id
+		  AND loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
+		UNION ALL
+		SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
+		JOIN loyalty.entry e ON e.merchant_id = r.merchant_id AND e.account_id = r.account_id AND e.version = r.reversed_by
+		WHERE r.merchant_id = earned_by_entries.merchant_id AND r.account_id = earned_by_entries.account_id
+		  AND loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<=) '0' AND e.aside IS NULL) c (points)
 $$;
 COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS
 'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';

@@ -36,6 +36,21 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		  GROUP BY 1, 2, 3, e.origin IS NULL) t
 	WHERE t.difference <> 0
 	UNION ALL
+	SELECT 'a refund spares what expired, and no more than that', s.merchant_id, s.account_id, NULL,
+		   format('%s points more than refunds say', s.difference)
+	FROM (SELECT c.merchant_id, c.account_id, sum(c.counted - c.noted) AS difference, sum(c.points) AS expired, bool_and(c.in_range) AS in_range
+		  FROM (SELECT l.merchant_id, l.account_id, l.refunded::numeric, 0, l.points::numeric, l.refunded OPERATOR(loyalty.>=) '0'::loyalty.points AND l.refunded OPERATOR(loyalty.<=) l.points
+				FROM loyalty.lapse l WHERE verify.merchant_id IS NULL OR l.merchant_id = verify.merchant_id
+				UNION ALL
+				SELECT r.merchant_id, coalesce(o.peer_id, o.account_id), 0, r.expired::numeric, 0, true
+				FROM loyalty.reversal r
+				JOIN loyalty.entry o ON o.merchant_id = r.merchant_id AND o.account_id = r.account_id AND o.version = r.version
+				WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.expired IS NOT NULL)
+			   c (merchant_id, account_id, counted, noted, points, in_range)
+		  GROUP BY c.merchant_id, c.account_id) s
+	JOIN loyalty.account a ON a.merchant_id = s.merchant_id AND a.account_id = s.account_id AND s.in_range AND a.expired::numeric = s.expired
+	WHERE s.difference <> 0
+	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
 		   format('member %s of program %s: account of program %s', m.member_id, m.program_id, coalesce(a.program_id::text, 'none'))
 	FROM loyalty.member m LEFT JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id

@@ -76,13 +76,23 @@ SELECT '{-4714-01-01T00:00:00Z=1}'::lots;
 SELECT '{-999999-01-01T00:00:00Z=1}'::lots;
 SELECT '{2027-01-01T06:00:00Z=922337203685477.5808}'::lots;
 SELECT '{2027-01-01T06:00:00Z=922337203685477.5807,2027-01-01T06:00:01Z=0.0001}'::lots;
-SELECT format('{%s}', string_agg(format('%s-01-01T00:00:00Z=1', 2000 + i), ','))::lots FROM generate_series(1, 513) i;
+SELECT format('{%s}', string_agg(format('%s-01-01T00:00:00Z=1', 2000 + i), ','))::lots FROM generate_series(1, 65537) i;
 \set VERBOSITY sqlstate
 SELECT '{1}'::lots;
 SELECT '{2027-02-29T06:00:00Z=30}'::lots;
 SELECT '{294277-01-01T00:00:00Z=1}'::lots;
 SELECT '{2027-01-01T06:00:00Z=922337203685477.5808}'::lots;
-SELECT format('{%s}', string_agg(format('%s-01-01T00:00:00Z=1', 2000 + i), ','))::lots FROM generate_series(1, 513) i;
+SELECT format('{%s}', string_agg(format('%s-01-01T00:00:00Z=1', 2000 + i), ','))::lots FROM generate_series(1, 65537) i;
+\set VERBOSITY default
+
+-- Points posted with an earlier moment than the one at which they expire.
+SELECT s::lots AS lots, lots_send(s::lots) AS sent, total(s::lots), (SELECT string_agg(points::text, ' ') FROM unnest_lots(s::lots)) AS by_moment
+FROM (VALUES ('{2027-01-01T06:00:00Z/2027-01-01T05:59:59Z=30}'), ('{ 2027-01-02T00:00:00Z=1, 2027-01-02T00:00:00Z/2026-01-01T00:00:00Z=2,2027-01-02T00:00:00Z/2027-01-01T00:00:00Z=3 }')) AS t(s);
+\set VERBOSITY sqlstate
+SELECT '{2027-01-01T06:00:00Z/2027-01-01T06:00:00Z=30}'::lots;
+SELECT '{2027-01-01T06:00:00Z/2027-01-01T06:00:01Z=30}'::lots;
+SELECT '{2027-01-01T06:00:00Z/=30}'::lots;
+SELECT '{2027-01-01T06:00:00Z/2026-01-01T06:00:00Z=30,2027-01-01T06:00:00Z/2026-01-01T06:00:00Z=1}'::lots;
 \set VERBOSITY default
 
 -- Equality.
@@ -193,7 +203,7 @@ FROM (VALUES ('\x'::bytea, 'none'), ('\x0001', 'one'), ('\x00010101', 'two'), ('
 -- The last moment that fits, the first that does not.
 SELECT s, pg_temp.stored(lots_send(s::lots)) = s AS ok, pg_temp.stored(set_byte(lots_send(s::lots), 0, (get_byte(lots_send(s::lots), 0) + 2))) AS beyond
 FROM (VALUES ('{294276-12-31T23:59:59Z=1}'), ('{-4713-11-24T00:00:00Z=1}')) AS t(s);
-SELECT pg_temp.stored(decode('0001' || repeat('0101', 511), 'hex')) LIKE '{%}' AS "512", pg_temp.stored(decode('0001' || repeat('0101', 512), 'hex')) AS "513",
+SELECT pg_temp.stored(decode('0001' || repeat('0101', 65535), 'hex')) LIKE '{%}' AS "65536", pg_temp.stored(decode('0001' || repeat('0101', 65536), 'hex')) AS "65537",
 	pg_temp.stored(decode(repeat('01', 1000000), 'hex')), pg_temp.stored(decode(repeat('81', 1000000), 'hex'));
 
 -- Random values against a model: what SQL makes of the same moments and points.
@@ -233,6 +243,11 @@ DECLARE
 	place numeric := 1;
 	c integer;
 	second numeric;
+	at integer := 1;
+	width integer;
+	earlier numeric;
+	posted numeric;
+	sum numeric;
 	total numeric := 0;
 	lots text[] := '{}';
 BEGIN
@@ -249,17 +264,31 @@ BEGIN
 			place := 1;
 		END IF;
 	END LOOP;
-	IF place > 1 OR cardinality(numbers) % 2 = 1 THEN
+	IF place > 1 THEN
 		RETURN 'damaged';
 	END IF;
-	FOR i IN 1 .. cardinality(numbers) BY 2 LOOP
-		second := CASE WHEN i > 1 THEN second + numbers[i] WHEN numbers[i] % 2 = 1 THEN -(numbers[i] + 1) / 2 ELSE numbers[i] / 2 END;
-		total := total + numbers[i + 1];
+	WHILE at <= cardinality(numbers) LOOP
+		n := CASE WHEN at > 1 THEN second + numbers[at] WHEN numbers[at] % 2 = 1 THEN -(numbers[at] + 1) / 2 ELSE numbers[at] / 2 END;
+		-- a 0 instead of points says that they were posted with an earlier moment
+		earlier := CASE WHEN numbers[at + 1] = 0 THEN numbers[at + 2] ELSE 0 END;
+		width := CASE WHEN numbers[at + 1] = 0 THEN 4 ELSE 2 END;
+		place := numbers[at + width - 1];
+		total := total + place;
 		-- 9223371331200 seconds after 2000 is the year 294277
-		IF (i > 1 AND numbers[i] = 0) OR second < -211813488000 OR second >= 9223371331200 OR numbers[i + 1] = 0 OR total >= 9223372036854775808 THEN
+		IF place IS NULL OR place = 0 OR (width = 4 AND earlier = 0) OR n - earlier < -211813488000 OR n >= 9223371331200
+		   OR (at > 1 AND n = second AND n - earlier <= posted) OR total >= 9223372036854775808 THEN
 			RETURN 'damaged';
 		END IF;
-		lots := lots || format('%s=%s', second::bigint, numbers[i + 1]);
+		IF at > 1 AND n = second THEN
+			sum := sum + place;
+			lots[cardinality(lots)] := format('%s=%s', n::bigint, sum);
+		ELSE
+			sum := place;
+			lots := lots || format('%s=%s', n::bigint, sum);
+		END IF;
+		second := n;
+		posted := n - earlier;
+		at := at + width;
 	END LOOP;
 	RETURN array_to_string(lots, ',');
 END

@@ -34,7 +34,7 @@ use ModelEarning;
 
 use constant {MOST => 9_223_372_036_854_775_807, MAX_LOTS => 512};
 
-sub new { my ($class) = @_; return bless {account => {}, used => {}}, $class }
+sub new { my ($class) = @_; return bless {account => {}, used => {}, times => {}}, $class }
 
 sub open
 {
@@ -179,13 +179,8 @@ sub book_expiry
 	my $taken = take($state->{lots}, MOST, @keys);
 	my $points = total($taken) or return;
 	$state->{expired} += $points;
-	my %dates;
-	for my $key (@keys)
-	{
-		$state->{lapsed}{posted_of($key)} += $taken->{$key};
-		$dates{date_of($key)} += $taken->{$key};
-	}
-	return enter($account, $at, 'expire', -$points, lots => \%dates);
+	$state->{lapsed}{posted_of($_)} += $taken->{$_} for @keys;
+	return enter($account, $at, 'expire', -$points, lots => $taken);
 }
 
 # Points come back, with the dates they had; those whose date has passed can be
@@ -707,6 +702,9 @@ sub undo
 	my $where = $original->{class} eq 'transfer' ? $self->account($original->{peer}) : $original->{class} eq 'earned' && !$aside ? $account : undef;
 	my @parcels = Model::cut($points, Model::left_of($original, $where && $where->{state}));
 	my ($lots, $gone) = $where ? take_parcels($where, @parcels) : ();
+	$self->{model}{times}{"undone $original->{class}: " . ($aside ? 'pending' : $_->{class})}++ for @parcels;
+	$self->{model}{times}{"undone $original->{class}: changed dates"}++ for grep { ($_->{is} // $_->{from}) !~ /^(\d+):\1$/ } @parcels;
+	$self->{model}{times}{"undone $original->{class}: a later part"}++ if @{$original->{undone}};
 	for my $parcel (@parcels)
 	{
 		delete $original->{left}{$parcel->{from}} if ($original->{left}{$parcel->{from}} -= $parcel->{points}) == 0;

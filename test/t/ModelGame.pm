@@ -81,6 +81,7 @@ sub set_up
 	$self->{label} = {};
 	$self->{answers} = {};
 	$self->{model} = Model->new;
+	$self->{model}{times} = $self->{times};
 	my ($program, $other) = map { my %copy = %{$self->{terms}}; \%copy } 1 .. 2;
 	$self->{program} = $program;
 	for my $i (0 .. STRANGER)
@@ -173,6 +174,7 @@ sub do_step
 	my $versions = array('bigint', map { $model->state($_)->{version} } @all);
 	my $answer = parse($self->{reader}->query("$sql;\nEXECUTE made(:m, $ids, $versions)" . ($step->{law} ? '' : ";\nEXECUTE seen(:m, $ids)")));
 	push @{$self->{log}}, "-- at " . moment($step->{at}), "$sql;", "--   " . ModelSteps::answer_text($step, $answer);
+	$self->{times}{"law of $step->{law}"}++ if $step->{law};
 	return ModelSteps::law_broken($step, $answer) if $step->{law};
 	my $difference = $self->compare($step, $answer);
 	$difference ||= $self->compare_seen($answer);

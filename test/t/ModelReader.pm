@@ -117,18 +117,23 @@ sub moment
 	return sprintf '%04d-%02d-%02d %02d:%02d:%02d.%06d+00', $year + 1900, $month + 1, $day, $hour, $minute, $s, $us % SECOND;
 }
 
+# The moments at which points expire are those with which they were posted, where
+# the text names only one.
 my %us;
 sub lots_of_text
 {
 	my $text = shift;
 	my %lots;
-	while ($text =~ /([-\dT:]+)Z=([\d.]+)/g)
+	while ($text =~ m{([-\dT:]+)Z(?:/([-\dT:]+)Z)?=([\d.]+)}g)
 	{
-		my ($at, $points) = ($1, $2);
-		my ($year, $month, $day, $rest) = split /[-T]/, $at;
-		my ($hour, $minute, $s) = split /:/, $rest;
-		$us{$at} //= Model::midnight('UTC', $year, $month, $day) + $hour * HOUR + ($minute * 60 + $s) * SECOND;
-		$lots{$us{$at}} = ticks($points);
+		my ($date, $posted, $points) = ($1, $2 // $1, ticks($3));
+		for my $at ($date, $posted)
+		{
+			my ($year, $month, $day, $rest) = split /[-T]/, $at;
+			my ($hour, $minute, $s) = split /:/, $rest;
+			$us{$at} //= Model::midnight('UTC', $year, $month, $day) + $hour * HOUR + ($minute * 60 + $s) * SECOND;
+		}
+		$lots{"$us{$date}:$us{$posted}"} = $points;
 	}
 	return \%lots;
 }
@@ -136,7 +141,8 @@ sub lots_of_text
 sub lots_text
 {
 	my $lots = shift;
-	return join ',', map { ($_ == Model::NEVER ? 'never' : $_) . '=' . $lots->{$_} } sort { $a <=> $b } keys %$lots;
+	my $never = Model::NEVER;
+	return join ',', map { ($_ eq $never ? 'never' : $_) . '=' . $lots->{$_} } sort keys %$lots;
 }
 
 # {error, results, made => {id => [entries]}, seen => {id => {}}, now}; after lines W
@@ -161,7 +167,11 @@ sub parse
 		}
 		elsif ($what eq 'W')
 		{
-			push @{$answer->{ways}}, {errors => [], answers => [], facts => []};
+			push @{$answer->{ways}}, {errors => [], answers => [], facts => [], broken => []};
+		}
+		elsif ($what eq 'V')
+		{
+			push @{$answer->{ways}[-1]{broken}}, $line;
 		}
 		elsif ($what eq 'F')
 		{

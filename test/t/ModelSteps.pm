@@ -20,17 +20,18 @@ sub one_of { return $_[rand @_] }
 
 # Each seed has its zone, expiry, shortfall and so on, and begins some weeks
 # before the clocks are changed there.
-my @zones = (['America/Havana', '2040-02-20'], ['Europe/Madrid', '2040-03-10'], ['America/Asuncion', '2023-09-10'], ['UTC', '2040-01-20'],
-	['America/Mexico_City', '2041-01-20'], ['America/Havana', '2040-10-15'], ['Europe/Lisbon', '2041-10-10'], ['America/Asuncion', '2024-03-05'],
-	['Africa/Cairo', '2040-04-10'], ['America/Santiago', '2041-08-20']);
-my @expiries = ([rolling => 'day', 3], [rolling => 'day', 10], [rolling => 'month', 1], ['month_end', 'month', 0], ['quarter_end', 'day', 20], ['fixed', 'day', 0],
-	['rolling', 'day', 0], ['year_end', 'month', 1]);
+my @zones = (['America/Havana', '2040-02-25'], ['Europe/Madrid', '2040-03-10'], ['America/Asuncion', '2023-09-20'], ['UTC', '2040-02-20'],
+	['America/Mexico_City', '2041-01-20'], ['America/Havana', '2040-10-22'], ['Europe/Lisbon', '2041-10-10'], ['America/Asuncion', '2024-03-10'],
+	['Africa/Cairo', '2040-04-12'], ['America/Santiago', '2041-08-25']);
+# Days and months come to an end where clocks are changed at midnight, others where they are not.
+my @expiries = ([qw(rolling day 3)], [qw(rolling month 1)], [qw(rolling day 8)], [qw(month_end month 0)], [qw(fixed day 0)], [qw(rolling day 2)], [qw(quarter_end day 20)],
+	[qw(rolling day 5)], [qw(rolling day 1)], [qw(month_end day 0)], [qw(rolling day 10)], [qw(year_end month 1)], [qw(rolling day 1)], [qw(rolling day 0)]);
 
 sub some_terms
 {
 	my $seed = shift;
 	my ($zone, $begin) = @{$zones[$seed % @zones]};
-	my ($expiry, $unit, $value) = @{$expiries[$seed % @expiries]};
+	my ($expiry, $unit, $value) = @{$expiries[$seed % 20 < 14 ? $seed % 20 : $seed % 20 - 10]};
 	my ($year, $month, $day) = split /-/, $begin;
 	my %terms = (
 		begin => 1_000_000 * Time::Local::timegm_modern(0, 0, 12, $day, $month - 1, $year) + int rand SECOND, zone => $zone, expiry => $expiry, unit => $unit, value => $value,
@@ -38,7 +39,7 @@ sub some_terms
 		rounding => (qw(half_up half_even down up))[int($seed / 2) % 4], accumulation => one_of([100_000, 1_000_000], [70_000, 300_000]),
 		redemption => [10000, 10000], earn_on_points => $seed % 7 == 3 ? 1 : 0, active => 1, unit_active => 1, step => (1, 0.3, 2)[int($seed / 3) % 3],
 	);
-	$terms{date} = substr moment($terms{begin} + 50 * DAY), 0, 10 if $expiry eq 'fixed';
+	$terms{date} = substr moment($terms{begin} + 30 * DAY), 0, 10 if $expiry eq 'fixed';
 	if ($seed % 4 != 3)
 	{
 		$terms{ranks} = [['Plata', 0, 10000], ['Oro', 3_000_000, 15000], ['Platino', 8_000_000, 20000]];
@@ -252,6 +253,15 @@ sub of_hold_step
 	return {op => $op, hold => $label, amount => chance(35) ? 0 : up_to($game, $left), money => $op eq 'capture' && chance(50) ? some_money() : undef};
 }
 
+# Are there points of its dates that expire at another date?
+sub has_changed_dates
+{
+	my ($game, $i, $original) = @_;
+	my $state = $game->{model}->state($original->{peer} // $game->{account}[$i]);
+	my %posted = map { Model::posted_of($_) => 1 } grep { !/^(\d+):\1$/ } keys %{$state->{lots}};
+	return scalar grep { $posted{Model::posted_of($_)} } keys %{$original->{left}};
+}
+
 sub reverse_step
 {
 	my $game = shift;
@@ -259,12 +269,16 @@ sub reverse_step
 	@originals = grep { $_->[2]{class} eq 'transfer' } @originals if chance(20);
 	my @left = grep { %{$_->[2]{left}} } @originals;
 	@originals = @left if @left && chance(95);
+	my @begun = grep { @{$_->[2]{undone}} } @originals;
+	@originals = @begun if @begun && chance(30);
+	my @changed = grep { has_changed_dates($game, $_->[1], $_->[2]) } @originals;
+	@originals = @changed if @changed && chance(50);
 	return post_step($game) unless @originals;
 	my ($label, $i, $original) = @{chance(50) ? one_of(@originals) : $originals[-1 - int rand(@originals < 8 ? @originals : 8)]};
 	my $left = Model::total($original->{left});
 	my %o;
 	my $dice = rand 100;
-	if ($dice < 40 && $left) { $o{amount} = up_to($game, $left) }
+	if ($dice < 40 && $left) { $o{amount} = up_to($game, chance(50) ? $left : $left / 3) }
 	elsif ($dice < 43) { $o{amount} = $left + last_decimal($game) }
 	elsif ($dice < 70 && $original->{money})
 	{
@@ -410,7 +424,7 @@ sub law_step
 	return \%step;
 }
 
-my @weights = ([22, \&post_step], [17, \&sale_step], [7, \&hold_step], [9, \&of_hold_step], [19, \&reverse_step], [7, \&transfer_step], [3, \&pool_step], [2.5, \&configure_step],
+our @weights = ([22, \&post_step], [17, \&sale_step], [7, \&hold_step], [9, \&of_hold_step], [19, \&reverse_step], [7, \&transfer_step], [3, \&pool_step], [2.5, \&configure_step],
 	[1, \&other_terms_step], [4, \&batch_step], [3, \&accumulate_step], [3, \&repeat_step], [2, sub { {op => 'expire_due'} }], [9, \&ask_step]);
 
 sub some_step
@@ -542,7 +556,7 @@ sub question
 sub law_statement
 {
 	my ($game, $step) = @_;
-	my $facts = sub { return "\\echo 'L|'\nEXECUTE facts(:m, ARRAY[:a0, :a1, :a2, :a3, :a4], " . array('timestamptz', map { moment($_) } @{$step->{moments}}) . ')' };
+	my $facts = sub { return 'EXECUTE facts(:m, ARRAY[:a0, :a1, :a2, :a3, :a4], ' . array('timestamptz', map { moment($_) } @{$step->{moments}}) . ')' };
 	my @ways;
 	if ($step->{law} eq 'recount')
 	{
@@ -560,7 +574,8 @@ sub law_statement
 		my $part = sub { my ($n, $amount) = @_; return "SELECT version FROM loyalty.reverse(:m, :a$i, $version, 'ley$n', " . (defined $amount ? points_of($amount) : 'NULL') . ')' };
 		@ways = ($part->(0), join ";\n", map { $part->($_, $step->{parts}[$_ - 1]) } 1 .. @{$step->{parts}});
 	}
-	return join ";\n", 'BEGIN', map({ ('SAVEPOINT copy', "\\echo 'W|'\n$_", $facts->(), 'ROLLBACK TO copy') } @ways), 'ROLLBACK';
+	my $verify = "SELECT format('V|%s', v) FROM loyalty.verify(:m) v";
+	return join ";\n", 'BEGIN', map({ ('SAVEPOINT copy', "\\echo 'W|'\n$_", $facts->(), $verify, 'ROLLBACK TO copy') } @ways), 'ROLLBACK';
 }
 
 # --- what came of it --------------------------------------------------------------------------------
@@ -689,6 +704,7 @@ sub law_broken
 {
 	my ($step, $answer) = @_;
 	my @ways = @{$answer->{ways}};
+	return join '', 'verify: ', map { "$_\n" } map { @{$_->{broken}} } @ways if grep { @{$_->{broken}} } @ways;
 	return "$step->{law}: two ways, but " . scalar(@ways) . "\n" if @ways != 2;
 	return '' if $step->{law} eq 'parts' && @{$ways[0]{errors}};
 	my ($first, $second) = map { join "\n", $step->{law} eq 'parts' ? () : @{$_->{answers}}, @{$_->{facts}} } @ways;

@@ -70,24 +70,3 @@ account_take(Account *account, Points amount, Lots *taken)
 	account->balance -= amount;
 	lots_take_first(&account->lots, amount, taken);
 }
-
-/* Points that were earned count for the rank, until the given moment. */
-void
-account_earn(Account *account, Points amount, TimestampTz until, TimestampTz now)
-{
-	account->earned += amount;
-	account->recounted = true;
-	lots_take_due(&account->qualifying, now, NULL);
-	if (until != DT_NOEND && amount > 0)
-		lots_add(&account->qualifying, until, amount);
-}
-
-/* Points that were undone do not count; until is when they would have ceased to. */
-void
-account_unearn(Account *account, Points amount, TimestampTz until)
-{
-	account->earned -= amount;
-	account->recounted = true;
-	if (until != DT_NOEND)
-		lots_take_posted(&account->qualifying, until, amount, NULL);
-}

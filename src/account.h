@@ -7,6 +7,28 @@
 
 #include "ledger.h"
 
+/* A rank that an account has held from a moment on, and may hold still. */
+typedef struct HeldRank
+{
+	char	   *name;
+	TimestampTz since;
+	TimestampTz until;
+	Points		from_points;
+	TimestampTz undone_at;		/* since when it is as if it had not been reached; DT_NOEND: it was */
+	bool		changed;
+} HeldRank;
+
+/* In the order in which they began. */
+typedef struct HeldRanks
+{
+	HeldRank   *held;
+	int			n;
+	int			allocated;
+	bool		is_read;
+	bool		anew;			/* counted anew by the batch */
+	bool		undone;			/* the batch has undone points that counted */
+} HeldRanks;
+
 typedef struct Account
 {
 	int64		account_id;
@@ -29,16 +51,15 @@ typedef struct Account
 	Points		pending;
 	TimestampTz due_at;			/* DT_NOEND: nothing will be due */
 	Lots		lots;
-	Lots		qualifying;
-	bool		recounted;		/* what counts for the rank has changed */
+	Lots		qualifying;		/* by until when they count, and as which day's */
+	TimestampTz ranked_at;		/* the change of terms by which it was counted last */
+	HeldRanks	ranks;			/* if they were asked for */
 } Account;
 
 extern bool account_has_room(const Account *account, Points amount);
 extern void account_keep(Lots *lots, Points balance, Points amount, const Lots *dated, TimestampTz at);
 extern void account_add(Account *account, Points amount, const Lots *dated, TimestampTz at);
 extern void account_take(Account *account, Points amount, Lots *taken);
-extern void account_earn(Account *account, Points amount, TimestampTz until, TimestampTz now);
-extern void account_unearn(Account *account, Points amount, TimestampTz until);
 extern void account_due(Account *account, TimestampTz at);
 
 #endif

@@ -369,14 +369,16 @@ read_rules(Batch *batch, const Posting *postings, int n)
 			continue;
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
-		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, terms->program, terms->program->rules,
-			terms->program->rules_published_at, terms->sale_available_at};
+		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account, terms->program,
+			terms->program->rules, terms->program->rules_published_at, terms->sale_available_at};
 	}
-	if (nbuyers > 0)
-		batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
+	if (nbuyers == 0)
+		return;
+	batch_read_ranks(batch);
+	batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
 }
 
-static void
+void
 batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 {
 	int			nkeys;
@@ -407,32 +409,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	read_rules(batch, postings, n);
 }
 
-/* Ranks follow the points that count, in the programs that have ranks. */
-static void
-write_ranks(Batch *batch)
-{
-	Counted    *counted = NULL;
-	int			n = 0;
-
-	for (int i = 0; i < batch->naccounts; i++)
-	{
-		const Account *account = &batch->accounts[i];
-		const ProgramTerms *program;
-
-		if (!account->recounted)
-			continue;
-		program = batch_terms(batch, account, batch->now)->program;
-		if (ranks_of(program)->n == 0)
-			continue;
-		if (counted == NULL)
-			counted = palloc_extended(batch->naccounts * sizeof(Counted), MCXT_ALLOC_HUGE);
-		counted[n++] = (Counted) {account->account_id, program, account->earned, &account->qualifying};
-	}
-	if (n > 0)
-		ranks_settle(batch->merchant_id, counted, n, batch->now);
-}
-
-static void
+void
 batch_write(Batch *batch)
 {
 	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
@@ -514,18 +491,30 @@ ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 	batch_write(&batch);
 }
 
-/* What an account has at a moment that is not before its newest entry. */
+/*
+ * An account as it is, or will be, at a moment, to be looked at only: if that
+ * is not before its newest entry, with all that is due by then.
+ */
+bool
+batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
+{
+	*batch = (Batch) {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
+	if (!rows_read_account(merchant_id, account))
+		return false;
+	batch->entries = palloc(batch->allocated * sizeof(Entry *));
+	if (at >= account->posted_at)
+		settle_accounts(batch);
+	return true;
+}
+
 bool
 ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *state)
 {
 	Account		account = {.account_id = account_id};
-	Batch		batch = {.merchant_id = merchant_id,.now = at,.accounts = &account,.naccounts = 1};
+	Batch		batch;
 
-	if (!rows_read_account(merchant_id, &account))
+	if (!batch_view(&batch, merchant_id, &account, at))
 		return false;
-	batch.allocated = 8;
-	batch.entries = palloc(batch.allocated * sizeof(Entry *));
-	settle_accounts(&batch);
 	state->balance = account.balance;
 	state->held = account.held;
 	state->pending = account.pending;

@@ -185,7 +185,7 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const 
 	entry->amount = posting->amount;
 	account_add(account, posting->amount, dated, batch->now);
 	if (account->managed && posting->kind != ENTRY_ADJUST)
-		account_earn(account, posting->amount, batch_terms(batch, account, batch->now)->qualifies_until, batch->now);
+		count_earned(batch, account, posting->amount, batch->now);
 	return posted(posting, batch_add_entry(batch, account, entry, batch->now));
 }
 

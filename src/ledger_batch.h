@@ -24,6 +24,7 @@ typedef struct Batch
 	Chain	   *chain;			/* NULL: nothing will be written */
 	Limits	   *limits;			/* NULL: no posting is limited */
 	Rules	   *rules;			/* NULL: no posting earns by rules or ranks */
+	bool		ranks_read;
 	Entry	  **entries;		/* what is to be inserted, in order */
 	int			nentries;
 	int			allocated;
@@ -64,6 +65,16 @@ extern Left left_of(const Original *original);
 extern void part_of(Batch *batch, const Original *original, const Account *holder, bool from_last, Points amount, Part *part);
 extern void part_spent(const Part *part, bool from_last, Points points, Lots *dated);
 extern void part_count_expired(Batch *batch, const Account *holder, const Part *part);
+
+extern void count_anew(Batch *batch, Account **accounts, int n);
+extern void batch_read_ranks(Batch *batch);
+extern void count_earned(Batch *batch, Account *account, Points amount, TimestampTz at);
+extern void count_undone(Batch *batch, Account *account, Points amount, TimestampTz from);
+extern void write_ranks(Batch *batch);
+
+extern void batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n);
+extern void batch_write(Batch *batch);
+extern bool batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at);
 
 extern bool suits_at_once(const Posting *posting);
 extern bool post_at_once(int64 merchant_id, Posting *posting);

@@ -175,7 +175,7 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
 	entry.lots = take_back(batch, account, part, take);
 	entry.amount = -take;
 	if (account->managed)
-		account_unearn(account, part->amount, batch_terms(batch, account, counted_from(original, aside))->qualifies_until);
+		count_undone(batch, account, part->amount, counted_from(original, aside));
 	*added = batch_add_entry(batch, account, &entry, batch->now);
 	return ERR_NONE;
 }

@@ -89,6 +89,7 @@ read_account(uint64 row, Account *account)
 	lots_or_none(row, 11, &account->lots);
 	lots_or_none(row, 12, &account->qualifying);
 	account->moved = plan_bool(row, 13);
+	account->ranked_at = plan_int64_or(row, 15, DT_NOBEGIN);
 }
 
 /*

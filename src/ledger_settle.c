@@ -82,7 +82,7 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 	else
 	{
 		account->pending -= aside->remaining;
-		account_earn(account, aside->remaining, batch_terms(batch, account, at)->qualifies_until, at);
+		count_earned(batch, account, aside->remaining, at);
 	}
 	aside->remaining = 0;
 	aside->lots.n = 0;

@@ -21,7 +21,7 @@
 /* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
 #define ACCOUNT_COLUMNS \
 	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
-	" moved_to IS NOT NULL, ctid"
+	" moved_to IS NOT NULL, ctid, ranked_at"
 #define ACCOUNT_POST \
 	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1," \
 	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)"
@@ -62,17 +62,21 @@
 	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
 
 /* What rule.c reads of who buys, and of what capped rules have given. */
-#define BUYER_SELECT	"SELECT member_id, granted_rank, birth_date FROM loyalty.member"
+/* Of those who share an account, the rank granted to the one whose it was counts. */
+#define BUYER_SELECT \
+	"SELECT member_id, CASE WHEN own_account_id IS NULL THEN granted_rank ELSE coalesce((SELECT o.granted_rank" \
+	" FROM loyalty.member o WHERE o.merchant_id = $1 AND o.account_id = m.account_id AND o.own_account_id IS NULL" \
+	" LIMIT 1), '') END, birth_date FROM loyalty.member m"
 #define RULE_USE_SELECT "SELECT account_id, rule, day, points_day, points_ever FROM loyalty.rule_use"
 #define RULE_USE_UPSERT \
 	" ON CONFLICT (merchant_id, account_id, rule)" \
 	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever"
 
 /* The ranks that rank.c reads and writes. */
-#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points FROM loyalty.rank_held"
+#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty.rank_held"
 #define RANK_HELD_UPSERT \
 	" ON CONFLICT (merchant_id, account_id, rank, since)" \
-	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points"
+	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
 
 const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_API_KEY] = {
@@ -174,8 +178,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ACCOUNT_OPEN] = {
 		/* the share lock: its accounts must not begin to be managed just now */
-		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending)"
-		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing FROM loyalty.program p,"
+		"INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
+		" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty.program p,"
 		" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
 		" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID}
@@ -298,7 +302,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_PROGRAM_TERMS] = {
 		"SELECT time_zone, expiry, duration_value, duration_unit, expiry_date, pending_days, reinstatement_days,"
 		" rank_window_value, rank_window_unit, shortfall, has_limits, range_group, rules, rules_published_at,"
-		" limits_revision, decimals, rounding, rank_grace_days, xmin, ctid"
+		" limits_revision, decimals, rounding, rank_grace_days, ranked_at, active AND unit_active, xmin, ctid"
 		" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
@@ -542,27 +546,50 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, TEXTOID}
 	},
 	[PLAN_RANK_HELD] = {
-		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 AND until > $3",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 ORDER BY since",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_RANKS_HELD] = {
-		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2) AND until > $3",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id, since",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_RANK_WRITE] = {
-		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
-		" VALUES ($1, $2, $3, $4, $5, $6)" RANK_HELD_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTS}
+		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)" RANK_HELD_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTS, TIMESTAMPTZOID}
 	},
 	[PLAN_RANKS_WRITE] = {
-		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RANK_HELD_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY}
+		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7) u" RANK_HELD_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, TIMESTAMPTZARRAYOID}
 	},
-	[PLAN_ACCOUNTS_COUNTED] = {
-		"SELECT account_id, program_id, earned, qualifying FROM loyalty.account"
-		" WHERE merchant_id = $1 AND account_id = ANY ($2)",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	[PLAN_RANK_GRANTED] = {
+		"SELECT granted_rank, created_at FROM loyalty.member"
+		" WHERE merchant_id = $1 AND account_id = $2 AND own_account_id IS NULL AND granted_rank <> '' LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_RANK_BASE] = {
+		"SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	/* what accounts earned on which day of a time zone, less what was undone of it: pending points are of the day they came */
+	[PLAN_COUNTED] = {
+		"SELECT c.account_id, (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM ("
+		"SELECT e.account_id, coalesce(s.due_at, e.posted_at), e.amount FROM loyalty.entry e"
+		" LEFT JOIN loyalty.aside s ON e.kind = 9 AND s.merchant_id = $1 AND s.account_id = e.account_id AND s.version = e.origin"
+		" WHERE e.merchant_id = $1 AND e.account_id = ANY ($2) AND e.kind IN (1, 2, 9) AND e.amount OPERATOR(loyalty.>) '0'"
+		" UNION ALL"
+		" SELECT r.account_id, coalesce(s.due_at, o.posted_at), OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r"
+		" JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version AND o.kind IN (1, 2)"
+		" JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by AND e.aside IS NULL"
+		" LEFT JOIN loyalty.aside s ON s.merchant_id = $1 AND s.account_id = r.account_id AND s.version = r.version"
+		" WHERE r.merchant_id = $1 AND r.account_id = ANY ($2)) c (account_id, at, points)"
+		" GROUP BY 1, 2 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0' ORDER BY 1, 2",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TEXTOID}
+	},
+	[PLAN_ACCOUNTS_RANKED] = {
+		"UPDATE loyalty.account SET ranked_at = $3 WHERE merchant_id = $1 AND account_id = ANY ($2)",
+		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
 	[PLAN_PROGRAM_OF_ACCOUNT] = {
 		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND program_id ="

@@ -3,14 +3,15 @@
  *		Ranks, as the engine brings them in line with the points that count.
  *
  * A rank that is reached gets the moment at which it will not be, so it ends by
- * itself, whoever looks and whenever.  What has to change is found in memory,
- * which mostly is nothing, and written by one statement for a whole batch.
+ * itself, whoever looks and whenever.  What an account holds is brought forward
+ * in memory, at the moment of each thing that changes what counts and in the
+ * order of these; what has changed is written by one statement for a whole
+ * batch.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "columns.h"
-#include "fmgr.h"
 #include "plan.h"
 #include "rank.h"
 #include "utils/builtins.h"
@@ -54,71 +55,79 @@ ranks_of(const ProgramTerms *program)
 	return ranks;
 }
 
-static int
-compare_held(const void *a, const void *b)
+/* The rows of one account, from this row on; each account is there once. */
+static void
+read_account(Account *account, uint64 *row, uint64 rows)
 {
-	int64		left = ((const HeldRank *) a)->account_id;
-	int64		right = ((const HeldRank *) b)->account_id;
+	HeldRanks  *ranks = &account->ranks;
+	uint64		from = *row;
 
-	return (left > right) - (left < right);
+	while (*row < rows && plan_int64(*row, 0) == account->account_id)
+		++*row;
+	ranks->is_read = true;
+	ranks->n = ranks->allocated = (int) (*row - from);
+	ranks->held = palloc(Max(ranks->n, 1) * sizeof(HeldRank));
+	for (int i = 0; i < ranks->n; i++)
+		ranks->held[i] = (HeldRank) {plan_text(from + i, 1), plan_int64(from + i, 2), plan_int64(from + i, 3),
+			plan_int64(from + i, 4), plan_int64_or(from + i, 5, DT_NOEND), false};
 }
 
-/* What these accounts hold after a moment, whether or not it had begun then. */
-HeldRanks
-ranks_read_held(int64 merchant_id, const int64 *account_ids, int n, TimestampTz at)
+/* What these accounts hold and have held, in ascending order of accounts. */
+void
+ranks_read(int64 merchant_id, Account **accounts, int n, bool newest)
 {
-	Datum		values[] = {
-		Int64GetDatum(merchant_id),
-		n == 1 ? Int64GetDatum(account_ids[0]) : ids_datum(account_ids, n),
-		TimestampTzGetDatum(at),
-	};
-	HeldRanks	ranks = {.n = (int) plan_write(n == 1 ? PLAN_RANK_HELD : PLAN_RANKS_HELD, values, NULL)};
+	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	Datum		values[] = {Int64GetDatum(merchant_id), 0};
+	PlanId		plan = n == 1 ? PLAN_RANK_HELD : PLAN_RANKS_HELD;
+	uint64		row = 0;
+	uint64		rows;
 
-	ranks.held = palloc_extended(Max(ranks.n, 1) * sizeof(HeldRank), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < ranks.n; i++)
-		ranks.held[i] = (HeldRank) {plan_int64(i, 0), plan_text(i, 1), plan_int64(i, 2), plan_int64(i, 3), plan_int64(i, 4)};
-	if (n > 1)
-		qsort(ranks.held, ranks.n, sizeof(HeldRank), compare_held);
-	return ranks;
+	for (int i = 0; i < n; i++)
+		ids[i] = accounts[i]->account_id;
+	values[1] = n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n);
+	rows = newest ? plan_write(plan, values, NULL) : plan_read(plan, values, NULL);
+	for (int i = 0; i < n; i++)
+		read_account(accounts[i], &row, rows);
 }
 
-/* The ranks that one account holds. */
-static HeldRanks
-held_by(const HeldRanks *ranks, int64 account_id)
+bool
+rank_is_held(const Account *account, const char *name, TimestampTz at)
 {
-	HeldRank	key = {.account_id = account_id};
-	HeldRank   *found = bsearch(&key, ranks->held, ranks->n, sizeof(HeldRank), compare_held);
-	HeldRanks	own = {found, found != NULL};
-
-	if (found == NULL)
-		return own;
-	while (own.held > ranks->held && own.held[-1].account_id == account_id)
+	for (int i = account->ranks.n - 1; i >= 0; i--)
 	{
-		own.held--;
-		own.n++;
+		const HeldRank *held = &account->ranks.held[i];
+
+		if (held->since <= at && held->until > at && strcmp(held->name, name) == 0)
+			return true;
 	}
-	while (own.held + own.n < ranks->held + ranks->n && own.held[own.n].account_id == account_id)
-		own.n++;
-	return own;
+	return false;
 }
 
-/* The highest rank of an account at a moment: earned, granted to the member, or everybody's; NULL: none. */
-const Rank *
-rank_held_at(const Ranks *ranks, const HeldRanks *held, int64 account_id, const char *granted, TimestampTz at)
+/* Whether a higher rank had been reached by then, as if nothing undone by then had been. */
+bool
+rank_was_exceeded(const Account *account, Points from_points, TimestampTz at)
 {
-	HeldRanks	own = held_by(held, account_id);
+	for (int i = 0; i < account->ranks.n; i++)
+	{
+		const HeldRank *held = &account->ranks.held[i];
 
+		if (held->since <= at && held->from_points > from_points && held->undone_at > at)
+			return true;
+	}
+	return false;
+}
+
+/* The highest rank of an account at a moment: earned, granted until a higher one was, or everybody's; NULL: none. */
+const Rank *
+rank_held_at(const Ranks *ranks, const Account *account, const char *granted, TimestampTz at)
+{
 	for (int r = 0; r < ranks->n; r++)
 	{
 		const Rank *rank = &ranks->rank[r];
 
-		if (rank->from_points == 0 || strcmp(rank->name, granted) == 0)
+		if (rank->from_points == 0 || rank_is_held(account, rank->name, at) ||
+			(strcmp(rank->name, granted) == 0 && !rank_was_exceeded(account, rank->from_points, at)))
 			return rank;
-		for (int i = 0; i < own.n; i++)
-		{
-			if (strcmp(own.held[i].name, rank->name) == 0 && own.held[i].since <= at && own.held[i].until > at)
-				return rank;
-		}
 	}
 	return NULL;
 }
@@ -126,42 +135,6 @@ rank_held_at(const Ranks *ranks, const HeldRanks *held, int64 account_id, const 
 /* ------------------------------------------------------------------------
  * Settling
  * ------------------------------------------------------------------------ */
-
-enum
-{
-	RANK_ACCOUNT, RANK_NAME, RANK_SINCE, RANK_UNTIL, RANK_FROM, RANK_COLUMNS
-};
-
-/* What is to be written, as rows of columns. */
-typedef struct RankRows
-{
-	Datum	   *columns[RANK_COLUMNS];
-	int			n;
-	int			allocated;
-} RankRows;
-
-static void
-add_row(RankRows *rows, const HeldRank *held)
-{
-	Datum		row[RANK_COLUMNS] = {
-		Int64GetDatum(held->account_id),
-		CStringGetTextDatum(held->name),
-		TimestampTzGetDatum(held->since),
-		TimestampTzGetDatum(held->until),
-		PointsGetDatum(held->from_points),
-	};
-
-	if (rows->n == rows->allocated)
-	{
-		rows->allocated = Max(8, 2 * rows->allocated);
-		for (int c = 0; c < RANK_COLUMNS; c++)
-			rows->columns[c] = rows->n == 0 ? palloc(rows->allocated * sizeof(Datum)) :
-				repalloc_huge(rows->columns[c], rows->allocated * sizeof(Datum));
-	}
-	for (int c = 0; c < RANK_COLUMNS; c++)
-		rows->columns[c][rows->n] = row[c];
-	rows->n++;
-}
 
 /* When the grace of a rank ends that is not reached from a moment on. */
 static TimestampTz
@@ -179,117 +152,173 @@ grace_end(const ProgramTerms *program, TimestampTz below)
 
 /* From when on the points that count are less than a rank asks for; now, if they are. */
 static TimestampTz
-below_rank(const Counted *account, const Rank *rank, TimestampTz now)
+below_rank(const Account *account, const ProgramTerms *program, Points from_points, TimestampTz now)
 {
-	if (account->program->rank_window_value > 0)
-		return lots_below(account->qualifying, rank->from_points, now);
-	return account->earned >= rank->from_points ? DT_NOEND : now;
+	if (program->rank_window_value > 0)
+		return lots_below(&account->qualifying, from_points, now);
+	return account->earned >= from_points ? DT_NOEND : now;
 }
 
 /*
- * One rank of one account.  If it is reached, it ends when the points fall
- * below it, and after the grace; if not, but held, when the grace is over that
- * begins now, unless it ends before.
+ * When a rank ends that is not reached any more, by what has counted on some
+ * day, of which nothing is left that was undone: from the latest day back, the
+ * first on which the points that counted were enough.
+ */
+static TimestampTz
+end_of_reached(const Account *account, const ProgramTerms *program, Points from_points)
+{
+	const Lots *days = &account->qualifying;
+
+	for (int last = days->n - 1; last >= 0; last--)
+	{
+		const Lot  *day = &days->lot[last];
+		TimestampTz start = terms_day_start(program, terms_window_start(program, day->expires_at, day->posted));
+		Points		sum = 0;
+
+		for (int i = last; i >= 0 && days->lot[i].expires_at > start; i--)
+		{
+			if (!points_add(sum, days->lot[i].points, &sum) || sum >= from_points)
+				return grace_end(program, days->lot[i].expires_at);
+		}
+	}
+	return DT_NOBEGIN;
+}
+
+static void
+set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at)
+{
+	held->changed |= held->until != until || held->from_points != from_points || held->undone_at != undone_at;
+	held->until = until;
+	held->from_points = from_points;
+	held->undone_at = undone_at;
+}
+
+/* What the account holds of a rank then, or held just until then; NULL: nothing. */
+static HeldRank *
+find_held(const HeldRanks *ranks, const char *name, TimestampTz at)
+{
+	for (int i = ranks->n - 1; i >= 0; i--)
+	{
+		HeldRank   *held = &ranks->held[i];
+
+		if (held->since <= at && (held->until > at || held->since == at) && strcmp(held->name, name) == 0)
+			return held;
+	}
+	return NULL;
+}
+
+static HeldRank *
+add_held(HeldRanks *ranks, const char *name, TimestampTz since)
+{
+	if (ranks->n == ranks->allocated)
+	{
+		ranks->allocated = Max(8, 2 * ranks->allocated);
+		ranks->held = repalloc(ranks->held, ranks->allocated * sizeof(HeldRank));
+	}
+	ranks->held[ranks->n] = (HeldRank) {.name = pstrdup(name),.since = since,.changed = true};
+	return &ranks->held[ranks->n++];
+}
+
+/*
+ * One rank.  If it is reached, it ends when the points fall below it, and after
+ * the grace.  If not, but held, its end is known since it was reached; what was
+ * undone had no part in that, and what a change of terms has put out of reach
+ * gets the grace that begins with the change.
  */
 static void
-settle_rank(RankRows *rows, const Counted *account, const Rank *rank, const HeldRanks *own, TimestampTz now)
+settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, TimestampTz at, RankCause cause)
 {
-	TimestampTz below = below_rank(account, rank, now);
-	TimestampTz ends;
-	HeldRank	next = {account->account_id, rank->name, now, 0, rank->from_points};
-	const HeldRank *held = NULL;
+	TimestampTz below = below_rank(account, program, rank->from_points, at);
+	HeldRank   *held = find_held(&account->ranks, rank->name, at);
+	TimestampTz end;
 
-	for (int i = 0; i < own->n && held == NULL; i++)
+	if (below > at)
 	{
-		if (strcmp(own->held[i].name, rank->name) == 0)
-			held = &own->held[i];
+		if (held == NULL)
+			held = add_held(&account->ranks, rank->name, at);
+		set_held(held, grace_end(program, below), rank->from_points, DT_NOEND);
+		return;
 	}
-	if (below <= now && held == NULL)
+	if (held == NULL || held->until <= at || cause == RANK_EARNED)
 		return;
-	ends = grace_end(account->program, below);
-	next.until = below > now ? ends : Min(held->until, ends);
-	if (held != NULL)
-		next.since = held->since;
-	if (held == NULL || held->until != next.until || held->from_points != next.from_points)
-		add_row(rows, &next);
+	if (cause == RANK_COUNTED_ANEW)
+		end = grace_end(program, at);
+	else if (program->rank_window_value > 0)
+		end = end_of_reached(account, program, held->from_points);
+	else
+		end = account->earned >= held->from_points ? held->until : at;
+	set_held(held, Min(held->until, Max(end, at)), held->from_points, held->undone_at);
 }
 
-static void
-write_rows(int64 merchant_id, const RankRows *rows)
+static bool
+is_rank(const Ranks *ranks, const char *name)
 {
-	Oid			types[RANK_COLUMNS] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, plan_points_oid()};
-	Datum		values[1 + RANK_COLUMNS] = {Int64GetDatum(merchant_id)};
-
-	if (rows->n == 0)
-		return;
-	for (int c = 0; c < RANK_COLUMNS; c++)
-		values[1 + c] = rows->n == 1 ? rows->columns[c][0] : array_datum(rows->columns[c], rows->n, types[c]);
-	plan_write(rows->n == 1 ? PLAN_RANK_WRITE : PLAN_RANKS_WRITE, values, NULL);
+	for (int r = 0; r < ranks->n; r++)
+	{
+		if (ranks->rank[r].from_points > 0 && strcmp(ranks->rank[r].name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
-/* The accounts are locked, and are what they have become; each is there once. */
+/* What has changed is known; the account is what it has become, and its ranks are those of the moment before. */
 void
-ranks_settle(int64 merchant_id, const Counted *accounts, int n, TimestampTz now)
+ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, RankCause cause)
 {
-	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
-	RankRows	rows = {.n = 0};
-	HeldRanks	held;
+	const Ranks *ranks = ranks_of(program);
 
-	for (int i = 0; i < n; i++)
-		ids[i] = accounts[i].account_id;
-	held = ranks_read_held(merchant_id, ids, n, now);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; cause == RANK_COUNTED_ANEW && i < account->ranks.n; i++)
 	{
-		const Ranks *ranks = ranks_of(accounts[i].program);
-		HeldRanks	own = held_by(&held, accounts[i].account_id);
+		HeldRank   *held = &account->ranks.held[i];
 
-		for (int r = 0; r < ranks->n && ranks->rank[r].from_points > 0; r++)
-			settle_rank(&rows, &accounts[i], &ranks->rank[r], &own, now);
+		if (held->until > at && !is_rank(ranks, held->name))
+			set_held(held, Max(held->since, at), held->from_points, held->undone_at);
 	}
-	write_rows(merchant_id, &rows);
+	for (int r = 0; r < ranks->n && ranks->rank[r].from_points > 0; r++)
+		settle_rank(account, program, &ranks->rank[r], at, cause);
 }
 
-/* The points that count of accounts that have not been read. */
-static Counted *
-read_counted(int64 merchant_id, Datum account_ids, TimestampTz at, int *n)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id), account_ids};
-	uint64		found = plan_write(PLAN_ACCOUNTS_COUNTED, values, NULL);
-	Counted    *accounts = palloc_extended(Max(found, 1) * sizeof(Counted), MCXT_ALLOC_HUGE);
-	int64	   *programs = palloc_extended(Max(found, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
-	Terms	   *known = NULL;
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
 
-	for (uint64 row = 0; row < found; row++)
+#define RANK_COLUMNS 6
+
+/* What has changed of these accounts. */
+void
+ranks_write(int64 merchant_id, const Account *accounts, int n)
+{
+	Oid			types[RANK_COLUMNS] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, plan_points_oid(), TIMESTAMPTZOID};
+	Column		columns[RANK_COLUMNS];
+	int			rows = 0;
+
+	for (int i = 0; i < n; i++)
 	{
-		bool		isnull;
-		Datum		packed = plan_datum(row, 3, &isnull);
-		Lots	   *qualifying = palloc0(sizeof(Lots));
-		Datum		earned;
-
-		if (!isnull)
-			lots_read(packed, qualifying);
-		earned = plan_datum(row, 2, &isnull);
-		accounts[row] = (Counted) {plan_int64(row, 0), NULL, isnull ? PG_INT64_MIN : DatumGetInt64(earned), qualifying};
-		programs[row] = plan_int64(row, 1);
+		for (int h = 0; h < accounts[i].ranks.n; h++)
+			rows += accounts[i].ranks.held[h].changed;
 	}
-	for (uint64 row = 0; row < found; row++)
-		accounts[row].program = terms_at(&known, merchant_id, programs[row], at)->program;
-	*n = (int) found;
-	return accounts;
-}
+	if (rows == 0)
+		return;
+	columns_start(columns, types, RANK_COLUMNS, rows);
+	rows = 0;
+	for (int i = 0; i < n; i++)
+	{
+		for (int h = 0; h < accounts[i].ranks.n; h++)
+		{
+			const HeldRank *held = &accounts[i].ranks.held[h];
+			bool		nulls[RANK_COLUMNS] = {[5] = held->undone_at == DT_NOEND};
+			Datum		row[RANK_COLUMNS] = {
+				Int64GetDatum(accounts[i].account_id),
+				CStringGetTextDatum(held->name),
+				TimestampTzGetDatum(held->since),
+				TimestampTzGetDatum(held->until),
+				PointsGetDatum(held->from_points),
+				TimestampTzGetDatum(held->undone_at),
+			};
 
-PG_FUNCTION_INFO_V1(loyalty_settle_ranks);
-
-Datum
-loyalty_settle_ranks(PG_FUNCTION_ARGS)
-{
-	Counted    *accounts;
-	int			n;
-
-	plan_begin();
-	accounts = read_counted(PG_GETARG_INT64(0), PG_GETARG_DATUM(1), PG_GETARG_TIMESTAMPTZ(2), &n);
-	if (n > 0)
-		ranks_settle(PG_GETARG_INT64(0), accounts, n, PG_GETARG_TIMESTAMPTZ(2));
-	plan_end();
-	PG_RETURN_VOID();
+			if (held->changed)
+				columns_set(columns, RANK_COLUMNS, rows++, row, nulls);
+		}
+	}
+	columns_write(PLAN_RANKS_WRITE, PLAN_RANK_WRITE, merchant_id, columns, RANK_COLUMNS, rows);
 }

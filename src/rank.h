@@ -10,35 +10,22 @@
 #include "datatype/timestamp.h"
 #include "terms.h"
 
-/* A rank that an account has held from a moment on, and may hold still. */
-typedef struct HeldRank
+/* What has changed the points that count, or what they have to be. */
+typedef enum RankCause
 {
-	int64		account_id;
-	char	   *name;
-	TimestampTz since;
-	TimestampTz until;
-	Points		from_points;
-} HeldRank;
-
-/* By account. */
-typedef struct HeldRanks
-{
-	HeldRank   *held;
-	int			n;
-} HeldRanks;
-
-/* An account whose points that count may have changed. */
-typedef struct Counted
-{
-	int64		account_id;
-	const ProgramTerms *program;
-	Points		earned;
-	const Lots *qualifying;
-} Counted;
+	RANK_EARNED,
+	RANK_UNDONE,
+	RANK_COUNTED_ANEW
+} RankCause;
 
 extern const Ranks *ranks_of(const ProgramTerms *program);
-extern HeldRanks ranks_read_held(int64 merchant_id, const int64 *account_ids, int n, TimestampTz at);
-extern const Rank *rank_held_at(const Ranks *ranks, const HeldRanks *held, int64 account_id, const char *granted, TimestampTz at);
-extern void ranks_settle(int64 merchant_id, const Counted *accounts, int n, TimestampTz now);
+extern void ranks_read(int64 merchant_id, Account **accounts, int n, bool newest);
+extern void ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, RankCause cause);
+extern void ranks_write(int64 merchant_id, const Account *accounts, int n);
+extern bool rank_is_held(const Account *account, const char *name, TimestampTz at);
+extern bool rank_was_exceeded(const Account *account, Points from_points, TimestampTz at);
+extern const Rank *rank_held_at(const Ranks *ranks, const Account *account, const char *granted, TimestampTz at);
+
+extern const Account *rank_account_at(int64 merchant_id, int64 account_id, TimestampTz at);
 
 #endif

@@ -49,8 +49,7 @@ typedef struct Customer
 	Buyer		buyer;
 	const RuleSet *set;			/* NULL: no rules */
 	Purse	   *purse;
-	const char *rank;			/* empty: none, or nobody asks */
-	Points		multiplier;
+	const char *granted;		/* the rank that was; empty: none, or nobody asks */
 	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
 	DateADT		today;			/* of the time zone, as is the time of day */
 	TimeADT		time;
@@ -365,27 +364,12 @@ read_persons(const Rules *rules, int *n)
 	return persons;
 }
 
-/* The rank that somebody holds, and what it does to the base. */
-static void
-rank_customer(Customer *customer, const HeldRanks *held, const char *granted, TimestampTz now)
-{
-	const Rank *rank = rank_held_at(ranks_of(customer->buyer.program), held, customer->buyer.account_id, granted, now);
-
-	customer->rank = rank != NULL ? rank->name : granted;
-	customer->multiplier = rank != NULL ? rank->multiplier : POINTS_ONE;
-}
-
 static void
 read_members(Rules *rules)
 {
 	int			npersons;
-	int			naccounts;
 	Person	   *persons = read_persons(rules, &npersons);
-	int64	   *accounts = asked_ids(rules, asks_rank, false, &naccounts);
-	HeldRanks	held = {NULL, 0};
 
-	if (naccounts > 0)
-		held = ranks_read_held(rules->merchant_id, accounts, naccounts, rules->now);
 	for (int i = 0; i < rules->ncustomers; i++)
 	{
 		Customer   *customer = &rules->customers[i];
@@ -394,8 +378,8 @@ read_members(Rules *rules)
 
 		if (person != NULL && person->has_birth_date)
 			customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
-		if (asks_rank(customer))
-			rank_customer(customer, &held, person != NULL ? person->granted_rank : "", rules->now);
+		if (person != NULL && asks_rank(customer))
+			customer->granted = person->granted_rank;
 	}
 }
 
@@ -408,8 +392,7 @@ read_customers(Rules *rules)
 		Customer   *customer = &rules->customers[i];
 
 		read_clock(customer, rules->now);
-		customer->rank = "";
-		customer->multiplier = POINTS_ONE;
+		customer->granted = "";
 		customer->from_birthday = PG_INT32_MAX;
 		if (i > 0 && customer[-1].buyer.account_id == customer->buyer.account_id)
 		{
@@ -485,12 +468,12 @@ suits_time(const Rule *rule, const Customer *customer)
 }
 
 static bool
-suits_customer(const Rule *rule, const Customer *customer, TimestampTz now)
+suits_customer(const Rule *rule, const Customer *customer, const Rank *rank, TimestampTz now)
 {
 	return now >= rule->valid_from && now < rule->valid_until && suits_time(rule, customer) &&
 		(!rule->first_purchase || !customer->purse->has_bought) &&
 		(rule->birthday_days < 0 || customer->from_birthday <= rule->birthday_days) &&
-		words_allow(&rule->ranks, customer->rank);
+		words_allow(&rule->ranks, rank != NULL ? rank->name : customer->granted);
 }
 
 static Share
@@ -638,6 +621,7 @@ ErrorId
 rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 {
 	const Customer *customer = find_customer(rules, sale->account_id, sale->member_id);
+	const Rank *rank = NULL;
 	Basket		basket = {0};
 
 	earning->version = 0;
@@ -647,8 +631,11 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 		return ERR_NONE;
 	if (customer->set != NULL && customer->set->is_for_goods && sale->items != NULL && !basket_read(sale->items, &basket))
 		return ERR_INVALID_ARGUMENT;
-	if (customer->multiplier != POINTS_ONE &&
-		!points_convert(sale->base, customer->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
+	/* sales of the batch before this one may have reached another */
+	if (asks_rank(customer))
+		rank = rank_held_at(ranks_of(customer->buyer.program), customer->buyer.account, customer->granted, rules->now);
+	if (rank != NULL && rank->multiplier != POINTS_ONE &&
+		!points_convert(sale->base, rank->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	earning->total = earning->base;
 	earning->version = customer->buyer.version;
@@ -656,7 +643,7 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 	{
 		const Rule *rule = &customer->set->rules[i];
 
-		if (suits_customer(rule, customer, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
+		if (suits_customer(rule, customer, rank, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
 			return ERR_BALANCE_OUT_OF_RANGE;
 	}
 	return ERR_NONE;

@@ -18,6 +18,7 @@ typedef struct Buyer
 {
 	int64		account_id;
 	int64		member_id;
+	const struct Account *account;	/* whose ranks have been read, and change with its sales */
 	const ProgramTerms *program;
 	int			version;		/* of the rules, 0: none */
 	TimestampTz published_at;	/* theirs */

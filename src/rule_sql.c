@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "plan.h"
 #include "program.h"
+#include "rank.h"
 #include "request.h"
 #include "rule.h"
 #include "terms.h"
@@ -239,6 +240,7 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 	sale->base = base_points(&program, sale->money);
 	terms = terms_at(&known, merchant_id, program.program_id, at);
 	buyer.program = terms->program;
+	buyer.account = rank_account_at(merchant_id, sale->account_id, at);
 	find_rules(merchant_id, &buyer, at);
 	buyer.available_at = terms->sale_available_at;
 	terms = terms_at(&known, merchant_id, program.program_id, terms->sale_available_at);

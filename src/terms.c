@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "terms.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -54,13 +55,82 @@ add_interval(Timestamp local, int value, const char *unit)
 												 IntervalPGetDatum(&span)));
 }
 
+/*
+ * The first moment of a local day: where its midnight does not come, that after
+ * the gap, and where it comes twice, the first.
+ */
+static TimestampTz
+first_moment(const ProgramTerms *program, Timestamp midnight)
+{
+	TimestampTz at = terms_from_local(program, midnight);
+	Timestamp	before;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		return at;
+	before = terms_local(program, at - 1);
+	return before < midnight ? at : at - (before + 1 - midnight);
+}
+
+TimestampTz
+terms_day_start(const ProgramTerms *program, DateADT day)
+{
+	return first_moment(program, day * USECS_PER_DAY);
+}
+
 /* The end of the local day, month, quarter or year that a local time is in. */
 static TimestampTz
 end_of(const ProgramTerms *program, const char *unit, Timestamp local)
 {
 	Datum		start = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum(unit), TimestampGetDatum(local));
 
-	return terms_from_local(program, add_interval(DatumGetTimestamp(start), 1, unit));
+	return first_moment(program, add_interval(DatumGetTimestamp(start), 1, unit));
+}
+
+/* ------------------------------------------------------------------------
+ * The window in which points count
+ * ------------------------------------------------------------------------ */
+
+/* The latest of the days from which a window lasts to the end of this one: several end with a short month. */
+static DateADT
+latest_start(const ProgramTerms *program, DateADT last)
+{
+	int			months = program->rank_window_value * (strcmp(program->rank_window_unit, "year") == 0 ? 12 : 1);
+	int			year;
+	int			month;
+	int			day;
+	bool		ends_month;
+
+	if (strcmp(program->rank_window_unit, "day") == 0)
+		return last - program->rank_window_value;
+	j2date(last + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	ends_month = day == day_tab[isleap(year)][month - 1];
+	months = year * 12 + month - 1 - months;
+	year = months / 12;
+	month = months % 12 + 1;
+	if (ends_month || day > day_tab[isleap(year)][month - 1])
+		day = day_tab[isleap(year)][month - 1];
+	return date2j(year, month, day) - POSTGRES_EPOCH_JDATE;
+}
+
+/*
+ * Until when points of a local day count for the rank; *as is as many days
+ * earlier as the day is before the latest one whose points count so long.
+ */
+TimestampTz
+terms_window_end(const ProgramTerms *program, DateADT day, TimestampTz *as)
+{
+	DateADT		last = add_interval(day * USECS_PER_DAY, program->rank_window_value, program->rank_window_unit) / USECS_PER_DAY;
+	TimestampTz until = terms_day_start(program, last + 1);
+
+	*as = until - (latest_start(program, last) - day) * USECS_PER_DAY;
+	return until;
+}
+
+/* And the other way round: the day whose points they are. */
+DateADT
+terms_window_start(const ProgramTerms *program, TimestampTz until, TimestampTz as)
+{
+	return latest_start(program, terms_local_date(program, until) - 1) - (until - as) / USECS_PER_DAY;
 }
 
 /* The end of the local day that is a span after the moment. */
@@ -138,6 +208,8 @@ read_terms(int64 merchant_id, int64 program_id)
 	if (!rounding_parse(plan_text(0, 16), &program.rounding))
 		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program_id);
 	program.rank_grace_days = DatumGetInt32(plan_datum(0, 17, &isnull));
+	program.ranked_at = plan_int64_or(0, 18, DT_NOBEGIN);
+	program.active = plan_bool(0, 19);
 	return program;
 }
 
@@ -201,7 +273,7 @@ terms_of_version(int64 merchant_id, int64 program_id, const RowVersion *version)
 	if (plan_write(PLAN_PROGRAM_TERMS, values, NULL) == 0)
 		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
 	terms = read_terms(merchant_id, program_id);
-	newest = plan_version(0, 18);
+	newest = plan_version(0, 20);
 	remember(known, &newest, &terms);
 	return copy_terms(known->terms);
 }
@@ -251,8 +323,8 @@ terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 	terms->expires_at = expiry_of(program, at);
 	terms->reinstated_until = program->reinstatement_days == 0 ? DT_NOBEGIN :
 		end_after(program, at, program->reinstatement_days, "day", "day");
-	terms->qualifies_until = program->rank_window_value == 0 ? DT_NOEND :
-		end_after(program, at, program->rank_window_value, program->rank_window_unit, "day");
+	terms->qualifies_until = program->rank_window_value == 0 || TIMESTAMP_NOT_FINITE(at) ? DT_NOEND :
+		terms_window_end(program, terms_local_date(program, at), &terms->qualifies_as);
 	terms->sale_available_at = at + program->pending_days * USECS_PER_DAY;
 	terms->next = *known;
 	*known = terms;

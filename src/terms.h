@@ -56,6 +56,8 @@ typedef struct ProgramTerms
 	Rounding	rounding;
 	char	   *range_group;	/* of its ranks; empty: none */
 	int			rank_grace_days;
+	TimestampTz ranked_at;		/* when ranks were last to be counted anew; DT_NOBEGIN: never */
+	bool		active;			/* points can be earned and sent */
 	Ranks	   *ranks;			/* for rank.c only, which reads them when it needs them */
 	int			rules;			/* version of the earning rules, 0: none */
 	TimestampTz rules_published_at;
@@ -69,6 +71,7 @@ typedef struct Terms
 	TimestampTz expires_at;		/* of points that are added then; DT_NOEND: never */
 	TimestampTz reinstated_until;	/* of points given back then, past their date; DT_NOBEGIN: they stay so */
 	TimestampTz qualifies_until;	/* for the rank; DT_NOEND: for ever */
+	TimestampTz qualifies_as;	/* which of the days from which points count so long */
 	TimestampTz sale_available_at;	/* of what a sale earns then */
 	struct Terms *next;
 } Terms;
@@ -76,6 +79,9 @@ typedef struct Terms
 extern Timestamp terms_local(const ProgramTerms *program, TimestampTz at);
 extern TimestampTz terms_from_local(const ProgramTerms *program, Timestamp local);
 extern DateADT terms_local_date(const ProgramTerms *program, TimestampTz at);
+extern TimestampTz terms_day_start(const ProgramTerms *program, DateADT day);
+extern TimestampTz terms_window_end(const ProgramTerms *program, DateADT day, TimestampTz *as);
+extern DateADT terms_window_start(const ProgramTerms *program, TimestampTz until, TimestampTz as);
 extern TimestampTz terms_day_end(const ProgramTerms *program, TimestampTz at, const Interval *span);
 extern const ProgramTerms *terms_of_version(int64 merchant_id, int64 program_id, const RowVersion *version);
 extern const ProgramTerms *terms_of_program(int64 merchant_id, int64 program_id);

@@ -64,6 +64,7 @@ CREATE TABLE loyalty.program (
 	has_limits			boolean			NOT NULL DEFAULT false,
 	limits_revision		bigint			NOT NULL DEFAULT 0,
 	managed				boolean			NOT NULL DEFAULT false,
+	ranked_at			timestamptz,
 	requires_ticket		boolean			NOT NULL DEFAULT false,
 	requires_birth_date	boolean			NOT NULL DEFAULT false,
 	channel				text			NOT NULL DEFAULT 'sms' CHECK (channel IN ('sms', 'whatsapp')),
@@ -97,6 +98,7 @@ COMMENT ON COLUMN loyalty.program.rules_published_at IS 'When that version was p
 COMMENT ON COLUMN loyalty.program.has_limits IS 'Whether postings have to be within limits.';
 COMMENT ON COLUMN loyalty.program.limits_revision IS 'Another number, never used before, each time a limit is set: a session that has read the limits keeps them until it changes.';
 COMMENT ON COLUMN loyalty.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
+COMMENT ON COLUMN loyalty.program.ranked_at IS 'When the terms by which ranks are held have changed last; NULL: they never did.';
 COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';
 COMMENT ON COLUMN loyalty.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
 COMMENT ON COLUMN loyalty.program.rounding IS 'How a conversion is brought to those decimals.';
@@ -193,6 +195,7 @@ CREATE FUNCTION loyalty.set_rank_ranges(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	programs bigint[];
 	program bigint;
 BEGIN
 	PERFORM loyalty.require_merchant(set_rank_ranges.merchant_id);
@@ -200,6 +203,14 @@ BEGIN
 		OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
 		PERFORM loyalty.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
 	END IF;
+	FOR program IN
+		SELECT p.program_id FROM loyalty.program p
+		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group
+		ORDER BY p.program_id FOR NO KEY UPDATE
+	LOOP
+		programs := programs || program;
+		PERFORM loyalty.settle_program(set_rank_ranges.merchant_id, program);
+	END LOOP;
 	DELETE FROM loyalty.rank_range r
 	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group;
 	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points, multiplier)
@@ -207,10 +218,7 @@ BEGIN
 		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END
 	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points, set_rank_ranges.multipliers) r (rank, from_points, multiplier);
 
-	FOR program IN
-		SELECT p.program_id FROM loyalty.program p
-		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group
-		ORDER BY p.program_id FOR NO KEY UPDATE
+	FOREACH program IN ARRAY coalesce(programs, '{}')
 	LOOP
 		PERFORM loyalty.rank_accounts(set_rank_ranges.merchant_id, program);
 	END LOOP;

@@ -24,6 +24,7 @@ CREATE TABLE loyalty.account (
 	lots		loyalty.lots,
 	qualifying	loyalty.lots,
 	moved_to	bigint,
+	ranked_at	timestamptz,
 	PRIMARY KEY (merchant_id, account_id)
 ) WITH (fillfactor = 60);	-- room to update rows in their page, without touching the index
 ALTER TABLE loyalty.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
@@ -39,6 +40,7 @@ COMMENT ON COLUMN loyalty.account.pending IS 'Points that are not available yet.
 COMMENT ON COLUMN loyalty.account.due_at IS 'Before this, nothing expires, is released or becomes available.';
 COMMENT ON COLUMN loyalty.account.lots IS 'Those points of the balance that expire, by the moment at which they do. The first to expire are spent first, what never expires last.';
 COMMENT ON COLUMN loyalty.account.qualifying IS 'Points that count for the rank, by the moment at which they stop counting.';
+COMMENT ON COLUMN loyalty.account.ranked_at IS 'The program''s ranked_at by which that was counted; if it is another, it is counted anew when somebody asks.';
 COMMENT ON COLUMN loyalty.account.moved_to IS 'The account of another member that this one''s member shares; while it does, nothing is posted here.';
 REVOKE ALL ON loyalty.account FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.account TO loyalty_engine;
@@ -192,8 +194,8 @@ BEGIN
 				   WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id) THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this program_id.');
 	END IF;
-	INSERT INTO loyalty.account AS a (merchant_id, account_id, program_id, earned, expired, held, pending)
-	SELECT p.merchant_id, loyalty.new_id(), p.program_id, n.nothing, n.nothing, n.nothing, n.nothing
+	INSERT INTO loyalty.account AS a (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)
+	SELECT p.merchant_id, loyalty.new_id(), p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at
 	FROM loyalty.program p, LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)
 	WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id
 	FOR SHARE OF p
@@ -359,6 +361,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	before loyalty.program;
 	program loyalty.program;
+	ranks_change boolean;
 BEGIN
 	IF configure_program.time_zone IS NOT NULL THEN
 		PERFORM now() AT TIME ZONE configure_program.time_zone;
@@ -371,6 +374,16 @@ BEGIN
 
 	SELECT * INTO before FROM loyalty.program p
 	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id FOR NO KEY UPDATE;
+	ranks_change := (coalesce(configure_program.range_group, before.range_group),
+			coalesce(configure_program.rank_window_unit, before.rank_window_unit),
+			coalesce(configure_program.rank_window_value, before.rank_window_value),
+			coalesce(configure_program.rank_grace_days, before.rank_grace_days),
+			coalesce(configure_program.time_zone, before.time_zone))
+		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
+		AND (before.range_group <> '' OR configure_program.range_group <> '');
+	IF ranks_change OR configure_program.time_zone <> before.time_zone OR configure_program.reinstatement_days <> before.reinstatement_days THEN
+		PERFORM loyalty.settle_program(before.merchant_id, before.program_id);
+	END IF;
 	UPDATE loyalty.program p SET
 		name = coalesce(configure_program.name, p.name),
 		managed_by = coalesce(configure_program.managed_by, p.managed_by),
@@ -412,10 +425,8 @@ BEGIN
 	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> '' THEN
 		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
 	END IF;
-	IF (program.range_group, program.rank_window_unit, program.rank_window_value, program.rank_grace_days, program.time_zone)
-		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
-		AND (before.range_group <> '' OR program.range_group <> '' OR before.rank_window_value > 0 OR program.rank_window_value > 0) THEN
-		PERFORM loyalty.recount_accounts(program.merchant_id, program.program_id);
+	IF ranks_change THEN
+		PERFORM loyalty.rank_accounts(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
 	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month or year, rank_window_value 0 to 1200.');

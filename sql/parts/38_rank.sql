@@ -8,11 +8,13 @@ CREATE TABLE loyalty.rank_held (
 	since		timestamptz		NOT NULL,
 	until		timestamptz		NOT NULL,
 	from_points	loyalty.points	NOT NULL,
+	undone_at	timestamptz,
 	PRIMARY KEY (merchant_id, account_id, rank, since)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE loyalty.rank_held IS 'The ranks that accounts have earned. A higher one does not end a lower one; the highest counts.';
 COMMENT ON COLUMN loyalty.rank_held.until IS 'When the rank ends if nothing more is earned, grace included; infinity: points count for ever.';
 COMMENT ON COLUMN loyalty.rank_held.from_points IS 'The points that the rank was held from.';
+COMMENT ON COLUMN loyalty.rank_held.undone_at IS 'Since when it is as if the rank had never been reached, for the points are undone; NULL: it was. Told of accounts whose member was granted a rank only.';
 REVOKE ALL ON loyalty.rank_held FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rank_held TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_held', '');
@@ -30,25 +32,98 @@ GRANT SELECT, INSERT ON loyalty.rank_base TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_base', '');
 
 -- The three below are for administration only: nobody is granted them.
-CREATE FUNCTION loyalty.settle_ranks(merchant_id bigint, account_ids bigint[], at timestamptz) RETURNS void
-LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_ranks';
-COMMENT ON FUNCTION loyalty.settle_ranks(bigint, bigint[], timestamptz) IS
-'Brings the ranks of accounts, which the transaction has locked, in line with the points that count now. The engine does it by itself.';
-REVOKE ALL ON FUNCTION loyalty.settle_ranks(bigint, bigint[], timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.settle_ranks(bigint, bigint[], timestamptz) TO loyalty_engine;
+CREATE FUNCTION loyalty.settle_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
+LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_accounts';
+COMMENT ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) IS
+'Books what is due in these accounts, and waits for those who are posting to them.';
+REVOKE ALL ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) TO loyalty_engine;
 
+CREATE FUNCTION loyalty.recount_accounts(
+	merchant_id bigint, account_ids bigint[],
+	OUT account_id bigint, OUT rank_before text, OUT rank_now text, OUT points_before loyalty.points, OUT points_now loyalty.points)
+RETURNS SETOF record
+LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_recount_accounts';
+COMMENT ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) IS
+'Finds out from the entries which points of these accounts, which it locks, count for ranks and until when, and ranks them by the terms as they are; returns those of which that has changed anything.';
+REVOKE ALL ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) TO loyalty_engine;
+
+CREATE FUNCTION loyalty.recount_would_change(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
+LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'loyalty_recount_would_change';
+COMMENT ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) IS
+'What an account says of its rank and what its entries do, if these differ; else NULL. Changes nothing.';
+REVOKE ALL ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) TO loyalty_engine;
+
+-- What fell due goes by the terms of its moment: so it is booked before they change.
+CREATE FUNCTION loyalty.settle_program(merchant_id bigint, program_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	moment CONSTANT timestamptz := clock_timestamp();
+	last bigint := -9223372036854775808;
+	ids bigint[];
+BEGIN
+	LOOP
+		SELECT array_agg(x.account_id ORDER BY x.account_id) INTO ids FROM (
+			SELECT a.account_id FROM loyalty.account a
+			WHERE a.merchant_id = settle_program.merchant_id AND a.program_id = settle_program.program_id
+			  AND a.account_id > last AND a.due_at <= moment
+			  AND EXISTS (SELECT FROM loyalty.aside s WHERE s.merchant_id = settle_program.merchant_id AND s.account_id = a.account_id
+						  AND s.remaining OPERATOR(loyalty.>) '0'::loyalty.points AND s.due_at <= moment)
+			ORDER BY a.account_id LIMIT 1000) x;
+		EXIT WHEN ids IS NULL;
+		PERFORM loyalty.settle_accounts(settle_program.merchant_id, ids);
+		last := ids[cardinality(ids)];
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION loyalty.settle_program(bigint, bigint) IS
+'Books the holds of a program''s accounts that have timed out, and the points that are pending no more. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';
+REVOKE ALL ON FUNCTION loyalty.settle_program(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.settle_program(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.recount_ranks(
+	merchant_id bigint, client_id text, after_account bigint DEFAULT NULL, max_accounts integer DEFAULT 1000,
+	OUT accounts integer, OUT last_account bigint, OUT changes json)
+RETURNS record
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	program bigint;
+	ids bigint[];
+BEGIN
+	SELECT p.program_id INTO program FROM loyalty.program p
+	WHERE p.merchant_id = recount_ranks.merchant_id AND p.client_id = recount_ranks.client_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	ELSIF max_accounts IS NULL OR max_accounts NOT BETWEEN 1 AND 100000 THEN
+		PERFORM loyalty.fail('invalid_argument', 'max_accounts is 1 to 100,000.');
+	END IF;
+	ids := ARRAY(SELECT a.account_id FROM loyalty.account a
+				 WHERE a.merchant_id = recount_ranks.merchant_id AND a.program_id = program
+				   AND a.account_id > coalesce(after_account, -9223372036854775808)
+				 ORDER BY a.account_id LIMIT max_accounts);
+	accounts := cardinality(ids);
+	last_account := ids[accounts];
+	SELECT coalesce(json_agg(row_to_json(c) ORDER BY c.account_id), '[]') INTO changes
+	FROM (SELECT r.account_id, r.rank_before, r.rank_now, r.points_before, r.points_now
+		  FROM loyalty.recount_accounts(recount_ranks.merchant_id, ids) r) c;
+END
+$$;
+COMMENT ON FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) IS
+'Counts anew, from the entries, which points count for the ranks of a program''s accounts: a piece of at most max_accounts (1 to 100,000), those after after_account (NULL: from the first on). Returns how many accounts it counted (0: there are no more), the last of them, for the next piece, and what has changed: a list of objects with account_id, rank_before and rank_now (earned; empty: none), points_before and points_now (that count until some day). A piece locks its accounts until the transaction ends. Ranks are right without it: an account that was not counted since the terms changed is counted when somebody asks for its rank or posts to it. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) FROM PUBLIC;
+ALTER FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) OWNER TO loyalty_engine;
+
+-- Of the accounts of a large program, all but the first are counted when they are asked for.
 CREATE FUNCTION loyalty.rank_accounts(merchant_id bigint, program_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	moment timestamptz;
+	moment CONSTANT timestamptz := clock_timestamp();
 BEGIN
-	PERFORM FROM loyalty.account a
-	WHERE a.merchant_id = rank_accounts.merchant_id AND a.program_id = rank_accounts.program_id
-	ORDER BY a.account_id FOR NO KEY UPDATE;
-	-- Read after the locks, as the engine does.
-	moment := clock_timestamp();
-
+	UPDATE loyalty.program p SET ranked_at = moment
+	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id;
 	INSERT INTO loyalty.rank_base (merchant_id, program_id, since, rank)
 	SELECT rank_accounts.merchant_id, rank_accounts.program_id, moment, n.rank
 	FROM (SELECT coalesce((SELECT r.rank FROM loyalty.program p
@@ -58,93 +133,20 @@ BEGIN
 	WHERE n.rank <> coalesce((SELECT b.rank FROM loyalty.rank_base b
 							  WHERE b.merchant_id = rank_accounts.merchant_id AND b.program_id = rank_accounts.program_id
 							  ORDER BY b.since DESC LIMIT 1), '');
-
-	UPDATE loyalty.rank_held h SET until = moment
-	FROM loyalty.account a
-	WHERE a.merchant_id = rank_accounts.merchant_id AND a.program_id = rank_accounts.program_id
-	  AND h.merchant_id = a.merchant_id AND h.account_id = a.account_id AND h.until > moment
-	  AND NOT EXISTS (SELECT FROM loyalty.program p
-					  JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
-					  WHERE p.merchant_id = a.merchant_id AND p.program_id = a.program_id AND r.rank = h.rank
-						AND r.from_points OPERATOR(loyalty.>) '0');
-	PERFORM loyalty.settle_ranks(rank_accounts.merchant_id,
+	PERFORM FROM loyalty.recount_accounts(rank_accounts.merchant_id,
 		ARRAY(SELECT a.account_id FROM loyalty.account a
-			  WHERE a.merchant_id = rank_accounts.merchant_id AND a.program_id = rank_accounts.program_id), moment);
+			  WHERE a.merchant_id = rank_accounts.merchant_id AND a.program_id = rank_accounts.program_id
+			  ORDER BY a.account_id LIMIT 1000));
 END
 $$;
 COMMENT ON FUNCTION loyalty.rank_accounts(bigint, bigint) IS
-'Gives all accounts of a program the ranks that its terms, ranges and window, say now: at once those that are reached; those that are not end after the grace, and those that are no more, at once.';
+'Gives the accounts of a program, from now on, the ranks that its terms, ranges and window, say: at once those that are reached; those that are not end after the grace, and those that are no more, at once. What is due has been booked.';
 REVOKE ALL ON FUNCTION loyalty.rank_accounts(bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.rank_accounts(bigint, bigint) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.recount_accounts(merchant_id bigint, program_id bigint) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	program loyalty.program;
-BEGIN
-	SELECT p.* INTO STRICT program FROM loyalty.program p
-	WHERE p.merchant_id = recount_accounts.merchant_id AND p.program_id = recount_accounts.program_id;
-	PERFORM FROM loyalty.account a
-	WHERE a.merchant_id = program.merchant_id AND a.program_id = program.program_id
-	ORDER BY a.account_id FOR NO KEY UPDATE;
-
-	-- Until when each entry counts, as the engine has it; lots have at most 512
-	-- moments, and of more, neighbours count until the later one.
-	UPDATE loyalty.account a SET qualifying = (
-		SELECT ('{' || string_agg(to_char(l.until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || '=' || l.points, ',') || '}')::loyalty.lots
-		FROM (SELECT max(d.until) AS until, loyalty.sum(d.points) AS points
-			  FROM (SELECT u.until, loyalty.sum(e.amount) AS points,
-						   ceil(row_number() OVER (ORDER BY u.until) * 512 / greatest(count(*) OVER (), 512.0)) AS lot
-					FROM loyalty.entry e
-					LEFT JOIN loyalty.entry o ON e.origin IS NOT NULL AND loyalty.entry_kind(e.kind) = 'reverse'
-						AND o.merchant_id = e.merchant_id AND o.account_id = e.account_id AND o.version = e.origin,
-					LATERAL (SELECT (date_trunc('day', coalesce(o.posted_at, e.posted_at) AT TIME ZONE program.time_zone)
-									 + program.rank_window_value * ('1 ' || program.rank_window_unit)::interval
-									 + interval '1 day') AT TIME ZONE program.time_zone) u (until)
-					WHERE e.merchant_id = a.merchant_id AND e.account_id = a.account_id AND u.until > clock_timestamp()
-					  AND (loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
-						   OR loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<) '0')
-					GROUP BY u.until HAVING loyalty.sum(e.amount) OPERATOR(loyalty.>) '0') d
-			  GROUP BY d.lot) l
-		WHERE program.rank_window_value > 0)
-	WHERE a.merchant_id = program.merchant_id AND a.program_id = program.program_id AND a.earned IS NOT NULL;
-	PERFORM loyalty.rank_accounts(program.merchant_id, program.program_id);
-END
-$$;
-COMMENT ON FUNCTION loyalty.recount_accounts(bigint, bigint) IS
-'Finds out from the entries which points of the accounts of a program count for ranks and until when, after the program''s window has changed, and ranks the accounts.';
-REVOKE ALL ON FUNCTION loyalty.recount_accounts(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.recount_accounts(bigint, bigint) OWNER TO loyalty_engine;
-
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	account loyalty.account;
-BEGIN
-	SELECT a.* INTO account FROM loyalty.account a
-	WHERE a.merchant_id = rank_at.merchant_id AND a.account_id = rank_at.account_id;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_account');
-	END IF;
-	RETURN coalesce((
-		SELECT k.rank FROM (
-			SELECT h.rank, h.from_points, 1 AS source FROM loyalty.rank_held h
-			WHERE h.merchant_id = account.merchant_id AND h.account_id = account.account_id
-			  AND h.since <= rank_at.at AND h.until > rank_at.at
-			UNION ALL
-			SELECT m.granted_rank, coalesce(r.from_points, '-1'), 2 FROM loyalty.member m
-			LEFT JOIN (loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group)
-				ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id AND r.rank = m.granted_rank
-			WHERE m.merchant_id = account.merchant_id AND m.account_id = account.account_id AND m.member_id = account.account_id
-			  AND m.granted_rank <> '' AND m.created_at <= rank_at.at
-			UNION ALL
-			(SELECT b.rank, CASE WHEN b.rank = '' THEN '-2'::loyalty.points ELSE '0' END, 3 FROM loyalty.rank_base b
-			 WHERE b.merchant_id = account.merchant_id AND b.program_id = account.program_id AND b.since <= rank_at.at
-			 ORDER BY b.since DESC LIMIT 1)) k
-		ORDER BY k.from_points DESC, k.source LIMIT 1), '');
-END
-$$;
+LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';
 COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
-'The rank that an account held at a moment, or will hold if nothing more is earned; empty: none. Errors: LY002 unknown_account.';
+'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was granted is that of the member whose account it is. Errors: LY002 unknown_account.';
 REVOKE ALL ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;

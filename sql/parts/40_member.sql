@@ -31,7 +31,7 @@ CREATE INDEX member_account ON loyalty.member (merchant_id, account_id);
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
 COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
 COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
-COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned.';
+COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned; while its member shares another''s account, it waits.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';
 COMMENT ON COLUMN loyalty.member.active IS 'An inactive member keeps account and entries, and is not found by the wallet endpoints until registered again.';
@@ -124,14 +124,7 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.member_address', '');
 CREATE VIEW loyalty.members AS
 SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.phone, m.email, m.name, m.first_name,
 	   m.first_last_name, m.second_last_name, m.birth_date, m.country, m.active, m.enrolled_by, m.subscribed_at, m.created_at,
-	   coalesce((SELECT r.rank FROM loyalty.rank_range r JOIN loyalty.program p
-					ON p.merchant_id = r.merchant_id AND p.range_group = r.range_group
-				 WHERE p.merchant_id = m.merchant_id AND p.program_id = m.program_id
-				   AND (r.from_points OPERATOR(loyalty.=) '0' OR r.rank = m.granted_rank
-						OR EXISTS (SELECT FROM loyalty.rank_held h
-								   WHERE h.merchant_id = m.merchant_id AND h.account_id = m.account_id AND h.rank = r.rank
-									 AND h.until > clock_timestamp()))
-				 ORDER BY r.from_points DESC LIMIT 1), m.granted_rank) AS rank,
+	   loyalty.rank_at(m.merchant_id, m.account_id, clock_timestamp()) AS rank,
 	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
 FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
 ALTER VIEW loyalty.members OWNER TO loyalty_engine;

@@ -103,14 +103,20 @@ SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :u, h.since), ' ' ORDER 
 	loyalty.rank_at(:merchant, :u, min(h.until)) || ' ' || loyalty.rank_at(:merchant, :u, min(h.until) - interval '1 microsecond') FROM loyalty.rank_held h WHERE account_id = :u), 'Oro Oro Base Plata Oro', 'to the microsecond');
 SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 10) \g /dev/null
 SELECT loyalty.reverse(:merchant, :u, 1, 'R3', '500') \g /dev/null
-SELECT is(pg_temp.rank(:u), 'Plata', 'with grace it stays');
+SELECT is(pg_temp.rank(:u), 'Base', 'there is no grace for what was undone: it is as if it had not been');
+SELECT is(pg_temp.at(:u, '-1 microsecond') || pg_temp.at(:u, '9 days 23 hours'), 'BaseBase', 'nor later');
+SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty.rank_held h WHERE account_id = :u), 'Plata', 'before it was undone it was held');
+SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
+SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,501,1000}', '{1,1.25,2}') \g /dev/null
+SELECT is(pg_temp.rank(:u), 'Plata', 'out of reach by a change of terms, it stays with grace');
 SELECT is(pg_temp.at(:u, '9 days 23 hours'), 'Plata', 'until the grace is over');
 SELECT is(pg_temp.at(:u, '10 days 1 hour'), 'Base', 'and then not');
+SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,1000}', '{1,1.25,2}') \g /dev/null
 SELECT loyalty.reverse(:merchant, :u, 1, 'R4', '100') \g /dev/null
-SELECT is(pg_temp.at(:u, '10 days 1 hour'), 'Base', 'more of it makes the grace no longer');
-SELECT loyalty.post(:merchant, :u, 'deposit', '200') \g /dev/null
+SELECT is(pg_temp.rank(:u), 'Base', 'once more');
+SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :u || ')', $$VALUES ('Plata', 'infinity'::timestamptz)$$, 'enough again, it is held as before');
-SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :u AND rank = 'Plata'), 1::bigint, 'and has been all the time');
+SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :u AND rank = 'Plata'), 3::bigint, 'each time anew');
 
 -- --- a window ------------------------------------------------------------------------
 
@@ -139,7 +145,7 @@ SELECT loyalty.post(:merchant, :w, 'deposit', '499') \g /dev/null
 SELECT is(pg_temp.rank(:w), 'Oro', 'enough does, at once');
 SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :w AND rank = 'Oro'), 2::bigint, 'as a new time of holding it');
 SELECT loyalty.reverse(:merchant, :w, 5, 'R') \g /dev/null
-SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Oro Oro Plata', 'undone, it ends after the grace');
+SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Plata Plata Plata', 'undone, it ends at once');
 
 -- In the grace, less than enough changes nothing.
 SELECT pg_temp.member('g') AS g \gset
@@ -173,12 +179,12 @@ SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'Asia/Tokyo') \g /
 SELECT is((SELECT string_agg(extract(hour FROM l.expires_at)::text, ' ') FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :h), '0 0 0', 'days are those of the program');
 SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'America/Mexico_City') \g /dev/null
 
--- More days than lots.
+-- More days than an account tells apart of points that expire.
 SELECT pg_temp.member('many') AS many \gset
 SELECT loyalty.post_batch(:merchant, array_fill(:many::bigint, ARRAY[700]), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, 700) i)) \g /dev/null
 UPDATE loyalty.entry SET posted_at = posted_at - (700 - version) * interval '1 day' WHERE account_id = :many;
 SELECT loyalty.configure_program(:merchant, 'P', rank_window_unit => 'day', rank_window_value => 1000) \g /dev/null
-SELECT results_eq('SELECT count(*), loyalty.sum(l.points)::text, max(l.expires_at) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :many, $$VALUES (512::bigint, '245350', pg_temp.day_end('1000 days'))$$, '700 days are 512 lots of all the points');
+SELECT results_eq('SELECT count(*), loyalty.sum(l.points)::text, max(l.expires_at) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :many, $$VALUES (700::bigint, '245350', pg_temp.day_end('1000 days'))$$, '700 days are 700 lots');
 SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.account_id = :many AND (SELECT loyalty.sum(l.points) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :many AND l.expires_at >= e.posted_at + interval '1000 days')::numeric
 	< (SELECT sum(x.amount::numeric) FROM loyalty.entry x WHERE x.account_id = :many AND x.version >= e.version)), 0::bigint, 'none of them stops counting early');
 SELECT loyalty.configure_program(:merchant, 'P', rank_window_value => 0) \g /dev/null

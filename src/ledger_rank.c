@@ -1,0 +1,289 @@
+/*
+ * ledger_rank.c
+ *		What counts for the ranks of an account, and what it holds by that.
+ *
+ * What counted until a moment decides, and nothing else: each thing that counts
+ * is met at its own moment and in the order of these, whenever it is booked.
+ * The days whose points count are kept with the account; after a change of
+ * terms they are found anew from the entries, account by account, when one is
+ * next asked for, and as of the change.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "columns.h"
+#include "ledger_batch.h"
+#include "plan.h"
+#include "rank.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+
+/* ------------------------------------------------------------------------
+ * Counting from the entries
+ * ------------------------------------------------------------------------ */
+
+/* Of days that have ceased to count, those are needed whose grace may not be over. */
+static TimestampTz
+oldest_needed(const ProgramTerms *program, TimestampTz at)
+{
+	return program->rank_grace_days == 0 ? at : at - (program->rank_grace_days + 2) * USECS_PER_DAY;
+}
+
+/* The points of one account, by the days from which they count, those before the first row on are others'. */
+static void
+count_days(Account *account, const ProgramTerms *program, TimestampTz after, uint64 *row, uint64 rows)
+{
+	account->qualifying = (Lots) {0};
+	for (; *row < rows && plan_int64(*row, 0) == account->account_id; ++*row)
+	{
+		bool		isnull;
+		Lot			lot = {.points = plan_int64(*row, 2)};
+
+		lot.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(*row, 1, &isnull)), &lot.posted);
+		if (lot.expires_at > after)
+			lots_add_lot(&account->qualifying, &lot);
+	}
+}
+
+/* Find from the entries of accounts of one program which of their points count, and from which day. */
+static void
+count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *program, TimestampTz after)
+{
+	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), 0, CStringGetTextDatum(program->time_zone)};
+	uint64		row = 0;
+	uint64		rows;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = accounts[i]->account_id;
+	values[1] = ids_datum(ids, n);
+	rows = batch->chain != NULL ? plan_write(PLAN_COUNTED, values, NULL) : plan_read(PLAN_COUNTED, values, NULL);
+	for (int i = 0; i < n; i++)
+		count_days(accounts[i], program, after, &row, rows);
+}
+
+/*
+ * Count accounts of one program anew, in ascending order, with the terms as
+ * they are: as of the change after which they have not been yet, or as of now.
+ */
+void
+count_anew(Batch *batch, Account **accounts, int n)
+{
+	const ProgramTerms *program = batch_terms(batch, accounts[0], batch->now)->program;
+
+	if (program->rank_window_value > 0 && program->range_group[0] != '\0')
+		count_accounts(batch, accounts, n, program, oldest_needed(program, batch->now));
+	for (int i = 0; i < n; i++)
+	{
+		Account    *account = accounts[i];
+		bool		stale = account->ranked_at != program->ranked_at;
+
+		if (program->rank_window_value == 0 || program->range_group[0] == '\0')
+			account->qualifying.n = 0;
+		ranks_settle(account, program, stale ? Max(program->ranked_at, account->posted_at) : batch->now, RANK_COUNTED_ANEW);
+		account->ranks.anew = account->changed = true;
+		account->ranked_at = program->ranked_at;
+	}
+}
+
+static bool
+is_stale(Batch *batch, const Account *account)
+{
+	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+
+	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
+}
+
+static int
+compare_by_program(const void *a, const void *b)
+{
+	const Account *left = *(Account *const *) a;
+	const Account *right = *(Account *const *) b;
+
+	if (left->program_id != right->program_id)
+		return left->program_id < right->program_id ? -1 : 1;
+	return (left->account_id > right->account_id) - (left->account_id < right->account_id);
+}
+
+/* Read the ranks of all accounts of the batch that can have some, if they have not been read. */
+void
+batch_read_ranks(Batch *batch)
+{
+	Account   **accounts;
+	int			n = 0;
+	int			stale = 0;
+
+	if (batch->ranks_read)
+		return;
+	batch->ranks_read = true;
+	accounts = palloc_extended(batch->naccounts * sizeof(Account *), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		Account    *account = &batch->accounts[i];
+
+		if (account->stored_version >= 0 && account->managed &&
+			(batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
+			accounts[n++] = account;
+	}
+	if (n == 0)
+		return;
+	ranks_read(batch->merchant_id, accounts, n, batch->chain != NULL);
+	for (int i = 0; i < n; i++)
+	{
+		if (is_stale(batch, accounts[i]))
+			accounts[stale++] = accounts[i];
+	}
+	qsort(accounts, stale, sizeof(Account *), compare_by_program);
+	for (int from = 0, to; from < stale; from = to)
+	{
+		for (to = from + 1; to < stale && accounts[to]->program_id == accounts[from]->program_id;)
+			to++;
+		count_anew(batch, &accounts[from], to - from);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * What postings change
+ * ------------------------------------------------------------------------ */
+
+static bool
+counts(Batch *batch, const Account *account)
+{
+	return batch_terms(batch, account, batch->now)->program->range_group[0] != '\0';
+}
+
+/* Points that were earned count from that moment on. */
+void
+count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
+{
+	const Terms *terms;
+
+	if (!counts(batch, account))
+	{
+		account->earned += amount;
+		return;
+	}
+	batch_read_ranks(batch);
+	terms = batch_terms(batch, account, at);
+	account->earned += amount;
+	lots_take_due(&account->qualifying, oldest_needed(terms->program, at), NULL);
+	if (terms->qualifies_until != DT_NOEND)
+		lots_add_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount});
+	ranks_settle(account, terms->program, at, RANK_EARNED);
+}
+
+/* Points that were undone, and counted from that moment on, do not, as if they never had. */
+void
+count_undone(Batch *batch, Account *account, Points amount, TimestampTz from)
+{
+	const Terms *terms;
+
+	if (!counts(batch, account))
+	{
+		account->earned -= amount;
+		return;
+	}
+	batch_read_ranks(batch);
+	terms = batch_terms(batch, account, from);
+	account->earned -= amount;
+	if (terms->qualifies_until != DT_NOEND)
+		lots_take_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount}, NULL);
+	ranks_settle(account, terms->program, batch->now, RANK_UNDONE);
+	account->ranks.undone = true;
+}
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+/* Whether so many points have counted on some day. */
+static bool
+was_reached(const Account *account, const ProgramTerms *program, Points from_points)
+{
+	if (program->rank_window_value == 0)
+		return account->earned >= from_points;
+	for (int last = account->qualifying.n - 1; last >= 0; last--)
+	{
+		const Lot  *day = &account->qualifying.lot[last];
+		TimestampTz start = terms_day_start(program, terms_window_start(program, day->expires_at, day->posted));
+		Points		sum = 0;
+
+		for (int i = last; i >= 0 && account->qualifying.lot[i].expires_at > start; i--)
+		{
+			if (!points_add(sum, account->qualifying.lot[i].points, &sum) || sum >= from_points)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A rank that was granted ended when a higher one was reached; if that was by
+ * points that are undone, it did not.  Only members who were granted one pay
+ * for that: it takes all entries, as they are with those of the batch.
+ */
+static void
+mark_undone(Batch *batch, Account *account)
+{
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id)};
+	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+	Account		whole = *account;
+	Account    *one = &whole;
+
+	if (account->ranks.n == 0 || plan_write(PLAN_RANK_GRANTED, values, NULL) == 0)
+		return;
+	if (program->rank_window_value > 0)
+		count_accounts(batch, &one, 1, program, DT_NOBEGIN);
+	for (int i = 0; i < account->ranks.n; i++)
+	{
+		HeldRank   *held = &account->ranks.held[i];
+
+		held->changed = held->undone_at == DT_NOEND && held->since <= batch->now && !was_reached(&whole, program, held->from_points);
+		if (held->changed)
+			held->undone_at = batch->now;
+	}
+	ranks_write(batch->merchant_id, account, 1);
+}
+
+/* By which change of terms accounts have been counted; accounts of several programs one after the other. */
+static void
+write_counted(const Batch *batch)
+{
+	int64	   *ids = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
+	TimestampTz ranked_at = DT_NOBEGIN;
+	int			n = 0;
+
+	for (int i = 0; i <= batch->naccounts; i++)
+	{
+		const Account *account = i < batch->naccounts ? &batch->accounts[i] : NULL;
+
+		if (account != NULL && (!account->ranks.anew || account->ranked_at == DT_NOBEGIN))
+			continue;
+		if (n > 0 && (account == NULL || account->ranked_at != ranked_at))
+		{
+			plan_write(PLAN_ACCOUNTS_RANKED, (Datum[]) {Int64GetDatum(batch->merchant_id), ids_datum(ids, n),
+						TimestampTzGetDatum(ranked_at)}, NULL);
+			n = 0;
+		}
+		if (account == NULL)
+			break;
+		ranked_at = account->ranked_at;
+		ids[n++] = account->account_id;
+	}
+}
+
+/* After all else has been written. */
+void
+write_ranks(Batch *batch)
+{
+	if (!batch->ranks_read)
+		return;
+	ranks_write(batch->merchant_id, batch->accounts, batch->naccounts);
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		if (batch->accounts[i].ranks.undone)
+			mark_undone(batch, &batch->accounts[i]);
+	}
+	write_counted(batch);
+}

@@ -571,7 +571,7 @@ sub transfer
 	refuse('LY013') unless $id ne $to_id && $from->{program} == $to->{program};
 	$amount //= Model::balance_of($from->{state});
 	refuse('LY004') if $amount <= 0;
-	refuse_if_still($from->{program}) unless $o{moving};
+	refuse_if_still($from->{program});
 	my $balance = Model::balance_of($to->{state});
 	refuse('LY003') if $balance > 0 && $amount > Model::MOST - $balance;
 	refuse('LY001') if Model::balance_of($from->{state}) < $amount;

@@ -127,7 +127,7 @@ sub play_again
 }
 
 # What of a difference must stay the same while steps are left out.
-sub kind_of { my ($line) = split /\n/, $_[0]; $line =~ s/\d+//g; return substr $line, 0, 60 }
+sub kind_of { my ($kind) = split /:/, $_[0]; return $kind }
 
 # The fewest steps that show such a difference.
 sub shrink
@@ -140,6 +140,13 @@ sub shrink
 	return @steps unless $again->(@steps);
 	my @short = (grep({ $_->{op} !~ /^(ask|law|repeat)$/ } @steps[0 .. $#steps - 1]), $steps[-1]);
 	@steps = @short if $again->(@short);
+	for my $question ($steps[-1]{op} eq 'ask' ? @{$steps[-1]{questions}} : ())
+	{
+		my @one = (@steps[0 .. $#steps - 1], {%{$steps[-1]}, questions => [$question]});
+		next unless $again->(@one);
+		@steps = @one;
+		last;
+	}
 	for (my $size = @steps >> 1; $size >= 1; $size = $size == 1 ? 0 : ($size + 1) >> 1)
 	{
 		for (my $from = $#steps; $from >= 0 && time < $end; $from -= $size)

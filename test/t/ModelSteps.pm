@@ -560,7 +560,7 @@ sub law_statement
 	my @ways;
 	if ($step->{law} eq 'recount')
 	{
-		@ways = ('SELECT 1', 'SELECT loyalty.recount_accounts(:m, :p)');
+		@ways = ("SELECT 'F|changes|'", "SELECT format('F|changes|%s', nullif(changes::text, '[]')) FROM loyalty.recount_ranks(:m, 'P')");
 	}
 	elsif ($step->{law} eq 'batch')
 	{

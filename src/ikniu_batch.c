@@ -297,7 +297,7 @@ check_program(const ItemBatch *batch, SellerItem *item)
 
 	if (!item->program->found)
 		fail(item, ERR_PROGRAM_NOT_FOUND, NULL);
-	else if (!item->program->program.active)
+	else if (!item->program->program.active && batch->operation != SELLER_REDEMPTION)
 		fail(item, ERR_PROGRAM_INACTIVE, NULL);
 	else if (!parse_amount(item->fields[AMOUNT], &amount))
 		fail_field(item, ERR_INVALID_FIELD, AMOUNT);

@@ -4,7 +4,7 @@
  *
  * Everything is checked before anything is changed: a posting that fails
  * leaves nothing behind.  When several things are wrong, the error is the first
- * in this order: the account, what the posting names, its amount, the range,
+ * in this order: the account, its program, what the posting names, its amount, the range,
  * what there is, the limits.
  */
 #include "postgres.h"
@@ -39,7 +39,7 @@ set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, 
  * Limits
  * ------------------------------------------------------------------------ */
 
-/* What is given back, or was set aside before, is not limited. */
+/* What moves now: what is given back, or was set aside before, is not limited. */
 bool
 posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 {
@@ -74,7 +74,8 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		Movement	movement;
 
 		if (account->stored_version < 0 || !account->managed ||
-			!posting_moves(&postings[i], account->program_id, &movement))
+			!(posting_moves(&postings[i], account->program_id, &movement) ||
+			  reversal_gives(batch, &postings[i], account, &movement)))
 			continue;
 		movement.program = batch_terms(batch, account, batch->now)->program;
 		if (!movement.program->has_limits)
@@ -169,7 +170,7 @@ date_points(const Posting *posting, const Earning *earning, TimestampTz expires_
 }
 
 /* Put points that have been checked aside, or add them. */
-static ErrorId
+static void
 add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const Lots *dated, TimestampTz available_at)
 {
 	entry->lots = lots_pack_some(dated);
@@ -180,13 +181,13 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const 
 		posted(posting, batch_add_entry(batch, account, entry, batch->now));
 		entry->version = posting->version;
 		set_aside(batch, account, entry, dated, available_at);
-		return ERR_NONE;
+		return;
 	}
 	entry->amount = posting->amount;
 	account_add(account, posting->amount, dated, batch->now);
 	if (account->managed && posting->kind != ENTRY_ADJUST)
 		count_earned(batch, account, posting->amount, batch->now);
-	return posted(posting, batch_add_entry(batch, account, entry, batch->now));
+	posted(posting, batch_add_entry(batch, account, entry, batch->now));
 }
 
 static ErrorId
@@ -215,10 +216,11 @@ add_points(Batch *batch, Posting *posting, Account *account)
 		return ERR_BALANCE_OUT_OF_RANGE;
 	if (!within_limits(batch, posting, account, posting->amount))
 		return ERR_LIMIT_EXCEEDED;
-	if (by_rules)
-		rules_keep(batch->rules, account->account_id, posting->member_id, &earning);
 	dated = date_points(posting, &earning, expires_at);
-	return add_dated(batch, posting, account, &entry, &dated, available_at);
+	add_dated(batch, posting, account, &entry, &dated, available_at);
+	if (by_rules)
+		rules_keep(batch->rules, account->account_id, posting->member_id, posting->version, &earning);
+	return ERR_NONE;
 }
 
 static ErrorId
@@ -385,6 +387,13 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
  * All of them
  * ------------------------------------------------------------------------ */
 
+/* A program that is not active gives and moves no points; what customers have, they can use, and get back. */
+static bool
+needs_active(EntryKind kind)
+{
+	return kind == ENTRY_ACCRUE || kind == ENTRY_DEPOSIT || kind == ENTRY_HOLD || kind == ENTRY_TRANSFER;
+}
+
 ErrorId
 apply_posting(Batch *batch, Posting *posting, Account *account)
 {
@@ -396,6 +405,9 @@ apply_posting(Batch *batch, Posting *posting, Account *account)
 		return error;
 	if (account->moved || (posting->peer_id != 0 && batch_account(batch, posting->peer_id)->moved))
 		return ERR_ACCOUNT_MOVED;
+	/* accounts of a program that is not active are managed */
+	if (account->managed && needs_active(posting->kind) && !batch_terms(batch, account, batch->now)->program->active)
+		return ERR_PROGRAM_INACTIVE;
 	switch (posting->kind)
 	{
 		case ENTRY_HOLD:

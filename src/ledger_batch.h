@@ -85,6 +85,7 @@ extern bool amount_suits_kind(EntryKind kind, Points amount);
 extern bool posting_moves(const Posting *posting, int64 program_id, Movement *movement);
 extern void apply_expected(Batch *batch, const Posting *postings, int n);
 extern ErrorId apply_posting(Batch *batch, Posting *posting, Account *account);
+extern bool reversal_gives(Batch *batch, const Posting *posting, const Account *account, Movement *movement);
 extern bool reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error);
 extern ErrorId apply_reversal(Batch *batch, Posting *posting, Account *account);
 

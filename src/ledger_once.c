@@ -111,7 +111,8 @@ post_at_once(int64 merchant_id, Posting *posting)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
 
-	if (posting->program != NULL && posting->amount >= 0 && !terms_are_simple(posting->program))
+	if (posting->program != NULL && posting->amount >= 0 &&
+		!(terms_are_simple(posting->program) && posting->program->active))
 		return false;
 	entry.amount = posting->amount;
 	if (!update_account(merchant_id, posting, &entry))

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "ledger_batch.h"
+#include "rule_gift.h"
 #include "utils/builtins.h"
 
 #define REFERENCE_MAX 1024		/* bytes; it is part of a key */
@@ -315,6 +316,49 @@ note_reversal(const Posting *posting, Original *original, const char *reference,
 	original->reversals = part;
 }
 
+/* ------------------------------------------------------------------------
+ * Caps and limits
+ * ------------------------------------------------------------------------ */
+
+/* What is undone on its own local day counts for no limit any more: whose, and which way it went. */
+bool
+reversal_gives(Batch *batch, const Posting *posting, const Account *account, Movement *movement)
+{
+	EntryKey	key = {posting->account_id, posting->origin};
+	const Original *original;
+	const ProgramTerms *program;
+
+	if (posting->kind != ENTRY_REVERSE)
+		return false;
+	original = hash_search(batch->originals, &key, HASH_FIND, NULL);
+	if (original == NULL || whole_of(original) < 0)
+		return false;
+	program = batch_terms(batch, account, batch->now)->program;
+	*movement = (Movement) {
+		.program_id = account->program_id,
+		.program = program,
+		.staff_id = original->staff_id,
+		.member_id = original->member_id != 0 ? original->member_id : account->account_id,
+		.adds = original->kind == ENTRY_ACCRUE || original->kind == ENTRY_DEPOSIT,
+	};
+	return program->has_limits && terms_local_date(program, original->limited_at) == terms_local_date(program, batch->now);
+}
+
+/* In proportion: points as they are undone, the operation when nothing is left. */
+static void
+give_back_caps(Batch *batch, const Posting *posting, const Account *account, const Original *original, const Part *part)
+{
+	Points		left = left_of(original).points;
+	Movement	movement;
+
+	if (batch->limits != NULL && account->managed && reversal_gives(batch, posting, account, &movement))
+		limits_give(batch->limits, &movement, terms_local_date(movement.program, original->limited_at), part->amount,
+					left == part->amount ? 1 : 0);
+	if (original->rules != 0)
+		gifts_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
+					 original->key.version, whole_of(original), whole_of(original) - left, part->amount);
+}
+
 static ErrorId
 undo(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
@@ -374,6 +418,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	posting->version = added->version;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
+	give_back_caps(batch, posting, account, original, &part);
 	note_reversal(posting, original, reference, &part);
 	return ERR_NONE;
 }

@@ -216,6 +216,10 @@ rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, in
 		original->origin = plan_int64_or(row, 7, 0);
 		original->peer_id = plan_int64_or(row, 8, 0);
 		lots_or_none(row, 9, &original->lots);
+		original->rules = plan_int64_or(row, 10, 0);
+		original->limited_at = plan_int64(row, 11);
+		original->staff_id = plan_int64_or(row, 12, 0);
+		original->member_id = plan_int64_or(row, 13, 0);
 		original->reversals = NULL;
 	}
 }

@@ -55,6 +55,10 @@ typedef struct Original
 	int64		origin;
 	int64		peer_id;
 	Lots		lots;
+	int			rules;
+	TimestampTz limited_at;		/* when limits counted it, and of whom; 0: of nobody in particular */
+	int64		staff_id;
+	int64		member_id;
 	Reversal   *reversals;
 } Original;
 

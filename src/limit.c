@@ -474,21 +474,24 @@ prepare(Limits *limits, Counter *counters, int n, Points points)
  * ------------------------------------------------------------------------ */
 
 static void
-count_one(Counter *counter, Points points)
+count_one(Counter *counter, Amount amount)
 {
-	amount_add(&counter->used, (Amount) {points, 1});
-	counter->left.points = left_of(counter->left.points, points);
-	counter->left.operations--;
-	counter->largest = Max(counter->largest, points);
+	amount_add(&counter->used, amount);
+	/* what is given back may have been used before there was a limit */
+	counter->used.points = Max(counter->used.points, 0);
+	counter->used.operations = Max(counter->used.operations, 0);
+	counter->left.points = left_of(counter->max.points, counter->used.points);
+	counter->left.operations = left_of(counter->max.operations, counter->used.operations);
+	counter->largest = Max(counter->largest, amount.points);
 	counter->changed = true;
 }
 
 static void
-count_all(Counter *counter, Points points)
+count_all(Counter *counter, Amount amount)
 {
-	count_one(counter, points);
+	count_one(counter, amount);
 	if (counter->pool != NULL)
-		count_one(counter->pool, points);
+		count_one(counter->pool, amount);
 }
 
 /* Negative points and operations are given back. */
@@ -529,7 +532,7 @@ take_single(Limits *limits, Points points)
 		if (counters[i].taken && fitting < limits->ncounters)
 			take_at_once(limits, &counters[i], -points, -1);
 		else if (!counters[i].taken && fitting == limits->ncounters && is_counted(&counters[i]))
-			count_all(&counters[i], points);
+			count_all(&counters[i], (Amount) {points, 1});
 	}
 	return fitting == limits->ncounters;
 }
@@ -552,13 +555,13 @@ take_counted(Limits *limits, const Movement *movement, Points points)
 		met[nmet++] = counter;
 	}
 	for (int i = 0; i < nmet; i++)
-		count_all(met[i], points);
+		count_all(met[i], (Amount) {points, 1});
 	return true;
 }
 
-/* Everything that a batch may take from, locked before it takes anything. */
+/* Everything that a batch may take so many points from, or give to, locked before it does anything. */
 static void
-prepare_all(Limits *limits)
+prepare_all(Limits *limits, Points points)
 {
 	Counter    *counters = limits->counters;
 
@@ -566,7 +569,7 @@ prepare_all(Limits *limits)
 	{
 		for (to = from + 1; to < limits->ncounters && counters[to].program_id == counters[from].program_id;)
 			to++;
-		prepare(limits, &counters[from], to - from, PG_INT64_MAX);
+		prepare(limits, &counters[from], to - from, points);
 	}
 }
 
@@ -585,10 +588,30 @@ limits_take(Limits *limits, const Movement *movement, Points points)
 	{
 		find_counters(limits);
 		if (!single)
-			prepare_all(limits);
+			prepare_all(limits, PG_INT64_MAX);
 		limits->prepared = true;
 	}
 	return single ? take_single(limits, points) : take_counted(limits, movement, points);
+}
+
+/* Give back to all that have counted the movement on that day, if it is the day that they count. */
+void
+limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations)
+{
+	if (!limits->prepared)
+	{
+		find_counters(limits);
+		prepare_all(limits, limits->nmovements == 1 ? 0 : PG_INT64_MAX);
+		limits->prepared = true;
+	}
+	for (int scope = 0; scope < SCOPES; scope++)
+	{
+		Counter		key = counter_of(movement, scope);
+		Counter    *counter = bsearch(&key, limits->counters, limits->ncounters, sizeof(Counter), compare_counters);
+
+		if (counter != NULL && is_counted(counter) && counter->day == day)
+			count_all(counter, (Amount) {-points, -operations});
+	}
 }
 
 /* ------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "datatype/timestamp.h"
 #include "points.h"
 #include "terms.h"
+#include "utils/date.h"
 
 typedef struct Limits Limits;
 
@@ -25,6 +26,7 @@ typedef struct Movement
 extern Limits *limits_start(int64 merchant_id, TimestampTz now);
 extern void limits_expect(Limits *limits, const Movement *movement);
 extern bool limits_take(Limits *limits, const Movement *movement, Points points);
+extern void limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations);
 extern void limits_write(Limits *limits);
 
 #endif

@@ -25,6 +25,11 @@
 #define REFUSE(call, request, operation) \
 	call_refuse(call, (Refusal) EITHER(request, operation))
 
+/*
+ * An inactive wallet is as good as none, for the document has no code for it;
+ * but customers can use the points that they have, and be put right.
+ */
+
 /* What a sale and a correction have in common. */
 typedef struct Transaction
 {
@@ -161,7 +166,7 @@ wallet_contact_add_run(Call *call)
 		.staff_id = values[ADD_STAFF].integer,
 	};
 
-	if (!wallet_find(call->merchant_id, values[ADD_WALLET].text, "welcome", &wallet))
+	if (!wallet_find(call->merchant_id, values[ADD_WALLET].text, "welcome", &wallet) || !wallet.active)
 		REFUSE(call, CONTACT_ADD_07, WALLET_MANAGER_07);
 	enrollment.program_id = wallet.program_id;
 	check_enrollment(call, &wallet, &enrollment);
@@ -211,7 +216,7 @@ wallet_contact_get_run(Call *call)
 	const Value *values = call->values;
 	Program		wallet;
 
-	if (!wallet_find(call->merchant_id, values[GET_WALLET].text, "", &wallet))
+	if (!wallet_find(call->merchant_id, values[GET_WALLET].text, "", &wallet) || !wallet.active)
 		REFUSE(call, BALANCE_GET_02, WALLET_BALANCE_GET_02);
 	call->single_row = values[GET_PHONE].text != NULL;
 	call->no_row = ERR_BALANCE_GET_04;
@@ -249,7 +254,8 @@ check_sale(const Call *call, Transaction *sale)
 	const Value *values = call->values;
 	bool		redeems = values[SALE_TYPE].integer == 1;
 
-	if (!wallet_find(call->merchant_id, values[SALE_WALLET].text, redeems ? "redeem" : "accrue", &sale->wallet))
+	if (!wallet_find(call->merchant_id, values[SALE_WALLET].text, redeems ? "redeem" : "accrue", &sale->wallet) ||
+		!(redeems || sale->wallet.active))
 		raise_error(ERR_NEW_SALE_10);
 	if (redeems && points_decimals_used(values[SALE_POINTS].points) > sale->wallet.decimals)
 		REFUSE(call, NEW_SALE_08, WALLET_REDEEM_07);

@@ -65,8 +65,13 @@
 /* Of those who share an account, the rank granted to the one whose it was counts. */
 #define BUYER_SELECT \
 	"SELECT member_id, CASE WHEN own_account_id IS NULL THEN granted_rank ELSE coalesce((SELECT o.granted_rank" \
-	" FROM loyalty.member o WHERE o.merchant_id = $1 AND o.account_id = m.account_id AND o.own_account_id IS NULL" \
-	" LIMIT 1), '') END, birth_date FROM loyalty.member m"
+	" FROM loyalty.member o WHERE o.merchant_id = $1" \
+	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1), '') END, birth_date FROM loyalty.member m"
+/* A sale of which something is left; one that earned nothing stays. */
+#define IS_PURCHASE \
+	"e.kind = 1 AND (coalesce(e.aside, e.amount) OPERATOR(loyalty.=) '0' OR coalesce(e.aside, e.amount) OPERATOR(loyalty.>)" \
+	" coalesce((SELECT loyalty.sum(r.amount) FROM loyalty.reversal r" \
+	" WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version), '0'))"
 #define RULE_USE_SELECT "SELECT account_id, rule, day, points_day, points_ever FROM loyalty.rule_use"
 #define RULE_USE_UPSERT \
 	" ON CONFLICT (merchant_id, account_id, rule)" \
@@ -221,9 +226,13 @@ const Statement plan_statements[PLAN_COUNT] = {
 			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}
 	},
 	[PLAN_ENTRIES_FIND] = {
-		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots"
+		/* limits were on the hold, of what was captured */
+		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
+		" e.rules::bigint, coalesce(h.posted_at, e.posted_at), CASE WHEN e.kind = 7 THEN h.staff_id ELSE e.staff_id END,"
+		" CASE WHEN e.kind = 7 THEN h.member_id ELSE e.member_id END"
 		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.entry e"
-		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version",
+		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version"
+		" LEFT JOIN loyalty.entry h ON e.kind = 7 AND h.merchant_id = $1 AND h.account_id = e.account_id AND h.version = e.origin",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ENTRY_AT] = {
@@ -379,7 +388,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 #include "plan_proof.h"
 
 	[PLAN_WALLET_FIND] = {
-		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2 AND active AND unit_active",
+		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2",
 		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
 	},
 	[PLAN_PROGRAM_FIND] = {
@@ -512,12 +521,12 @@ const Statement plan_statements[PLAN_COUNT] = {
 		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_HAS_BOUGHT] = {
-		"SELECT account_id FROM loyalty.entry WHERE merchant_id = $1 AND account_id = $2 AND kind = 1 LIMIT 1",
+		"SELECT e.account_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND " IS_PURCHASE " LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_HAVE_BOUGHT] = {
 		"SELECT u.account_id FROM unnest($2) u (account_id) WHERE EXISTS (SELECT FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.kind = 1)",
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND " IS_PURCHASE ")",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_RULE_USE] = {
@@ -535,6 +544,25 @@ const Statement plan_statements[PLAN_COUNT] = {
 		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
 		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RULE_USE_UPSERT,
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
+	},
+	[PLAN_RULE_USE_RETURN] = {
+		"UPDATE loyalty.rule_use SET points_ever = points_ever OPERATOR(loyalty.-) $5,"
+		" points_day = CASE WHEN day = $4 THEN points_day OPERATOR(loyalty.-) $5 ELSE points_day END"
+		" WHERE merchant_id = $1 AND account_id = $2 AND rule = $3",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
+	},
+	[PLAN_GIFT_INSERT] = {
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points) VALUES ($1, $2, $3, $4, $5, $6)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
+	},
+	[PLAN_GIFTS_INSERT] = {
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY}
+	},
+	[PLAN_GIFTS_FIND] = {
+		"SELECT rule, day, points FROM loyalty.rule_gift WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
 	},
 	[PLAN_RULES_AT] = {
 		"SELECT version::bigint, published_at FROM loyalty.rule_set"
@@ -565,7 +593,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_RANK_GRANTED] = {
 		"SELECT granted_rank, created_at FROM loyalty.member"
-		" WHERE merchant_id = $1 AND account_id = $2 AND own_account_id IS NULL AND granted_rank <> '' LIMIT 1",
+		" WHERE merchant_id = $1 AND (member_id = $2 OR own_account_id = $2 OR account_id = $2 AND own_account_id IS NULL)"
+		" AND granted_rank <> '' LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_RANK_BASE] = {

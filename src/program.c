@@ -46,7 +46,6 @@ find(PlanId plan, int64 merchant_id, Datum key, const char *message_kind, Progra
 	return true;
 }
 
-/* An inactive wallet is as good as none: the document has no code for it. */
 bool
 wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet)
 {

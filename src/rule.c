@@ -19,6 +19,7 @@
 #include "plan.h"
 #include "rank.h"
 #include "rule.h"
+#include "rule_gift.h"
 #include "rule_set.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -61,6 +62,9 @@ struct Rules
 	TimestampTz now;
 	Customer   *customers;		/* ascending by account, then member */
 	int			ncustomers;
+	Gift	   *gifts;
+	int			ngifts;
+	int			allocated;
 };
 
 /* A share of the money of a sale, num / den, in lowest terms. */
@@ -649,9 +653,21 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 	return ERR_NONE;
 }
 
-/* The sale has been made: what it got counts for those after it. */
+static void
+add_gift(Rules *rules, const Gift *gift)
+{
+	if (rules->ngifts == rules->allocated)
+	{
+		rules->allocated = Max(16, 2 * rules->allocated);
+		rules->gifts = rules->gifts == NULL ? palloc(rules->allocated * sizeof(Gift)) :
+			repalloc_huge(rules->gifts, rules->allocated * sizeof(Gift));
+	}
+	rules->gifts[rules->ngifts++] = *gift;
+}
+
+/* The sale has been made, by the entry of this version: what it got counts for those after it. */
 void
-rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earning)
+rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const Earning *earning)
 {
 	Customer   *customer = find_customer(rules, account_id, member_id);
 
@@ -669,6 +685,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, const Earning *earni
 			use->day = PG_INT64_MAX;
 		if (!points_add(use->ever, earning->bonuses[i].points, &use->ever))
 			use->ever = PG_INT64_MAX;
+		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, customer->today, earning->bonuses[i].points});
 	}
 }
 
@@ -728,4 +745,5 @@ rules_write(const Rules *rules)
 	for (int c = 0; c < USE_COLUMNS; c++)
 		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
 	plan_write(n == 1 ? PLAN_RULE_USE_WRITE : PLAN_RULE_USES_WRITE, values, NULL);
+	gifts_write(rules->merchant_id, rules->gifts, rules->ngifts);
 }

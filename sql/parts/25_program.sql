@@ -78,13 +78,13 @@ CREATE TABLE loyalty.program (
 );
 COMMENT ON TABLE loyalty.program IS 'Points schemes, known as programs by their client_id and as wallets (monederos) by their wallet_key.';
 COMMENT ON COLUMN loyalty.program.client_id IS 'The documented programId.';
-COMMENT ON COLUMN loyalty.program.active IS 'An inactive program refuses every operation.';
+COMMENT ON COLUMN loyalty.program.active IS 'An inactive program gives and moves no points; what members have, they can use, and get back.';
 COMMENT ON COLUMN loyalty.program.accumulation_points IS 'Points earned for accumulation_money: a wallet''s percentage is this for 100.';
 COMMENT ON COLUMN loyalty.program.redemption_points IS 'Points that are worth redemption_money.';
 COMMENT ON COLUMN loyalty.program.currency_change IS 'What one unit of the currency is worth in the money of the bases.';
 COMMENT ON COLUMN loyalty.program.currency_active IS 'Whether operations may name the currency.';
 COMMENT ON COLUMN loyalty.program.unit_base IS 'Whether points may be deposited as such; if not, a deposit must name the currency.';
-COMMENT ON COLUMN loyalty.program.unit_active IS 'Whether points can be moved at all.';
+COMMENT ON COLUMN loyalty.program.unit_active IS 'false: as if the program were inactive.';
 COMMENT ON COLUMN loyalty.program.duration_value IS 'How many duration_units after they were earned points expire.';
 COMMENT ON COLUMN loyalty.program.expiry IS 'rolling: at the end of the day that is the duration after they were earned, never if that is 0; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date. All in time_zone.';
 COMMENT ON COLUMN loyalty.program.pending_days IS 'For how many days what a sale earns is pending.';

@@ -63,12 +63,28 @@ CREATE TABLE loyalty.rule_use (
 	points_ever	loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, rule)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap by day or member have given to an account.';
+COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap by day or member have given to an account, less what was undone.';
 COMMENT ON COLUMN loyalty.rule_use.rule IS 'The name of the rule, whatever set it is in.';
 COMMENT ON COLUMN loyalty.rule_use.day IS 'The day, in the program''s time zone, that points_day is of.';
 REVOKE ALL ON loyalty.rule_use FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rule_use TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_use', '');
+
+CREATE TABLE loyalty.rule_gift (
+	merchant_id	bigint			NOT NULL,
+	account_id	bigint			NOT NULL,
+	version		bigint			NOT NULL,
+	rule		text			NOT NULL,
+	day			date			NOT NULL,
+	points		loyalty.points	NOT NULL,
+	PRIMARY KEY (merchant_id, account_id, version, rule)
+);
+COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap by day or member gave: a refund gives it back to the caps in proportion.';
+COMMENT ON COLUMN loyalty.rule_gift.version IS 'The entry of the sale.';
+COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the cap counted it.';
+REVOKE ALL ON loyalty.rule_gift FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.rule_gift TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_gift', '');
 
 -- The three below are for publish_rules() only: nobody is granted them.
 CREATE FUNCTION loyalty.rule_instant(value text, time_zone text) RETURNS timestamptz
@@ -243,10 +259,10 @@ $$;
 COMMENT ON FUNCTION loyalty.publish_rules(bigint, text, json) IS
 'Replaces the earning rules of a program by a new set and returns its version (1, 2, 3 …). rules: an array of at most 100 objects, [] for none. A sale earns the base of the program, times the multiplier of the rank held, and what each rule gives whose conditions all hold.
 Keys of a rule: name (obligatory, unique in the set).
-Conditions: skus, categories (lists: goods of the ticket whose sku, category is in them; with both, goods that are in both; without, the whole ticket), from, until (ISO 8601, in the program''s time zone unless they say their own; until is outside), days (list of 1, Monday, to 7), from_time, until_time (HH:MM, in the program''s time zone; if until_time is the earlier one, the night that begins on the day), min_amount (money of the ticket, or of the goods), birthday_days (that many days before or after the birthday; 29 February is 28 February in other years), first_purchase (true: the account has no accrual yet), ranks (list: the rank held before the sale).
+Conditions: skus, categories (lists: goods of the ticket whose sku, category is in them; with both, goods that are in both; without, the whole ticket), from, until (ISO 8601, in the program''s time zone unless they say their own; until is outside), days (list of 1, Monday, to 7), from_time, until_time (HH:MM, in the program''s time zone; if until_time is the earlier one, the night that begins on the day), min_amount (money of the ticket, or of the goods), birthday_days (that many days before or after the birthday; 29 February is 28 February in other years), first_purchase (true: the account has no accrual of which something is left), ranks (list: the rank held before the sale).
 Effect, one of: points_per with money_per (so many points for so much money of the ticket, or of the goods, in proportion), multiplier (of the base of the ticket, or of the goods'' share: 2 adds it once more), points. Each is rounded as the base is.
 Expiry: expires_unit (day, month, year) with expires_value; without, as other points of the program.
-Caps, in points: max_ticket, max_day (in the program''s time zone), max_member; counted under the rule''s name, in whatever set it is; nothing is given back when a sale is undone.
+Caps, in points: max_ticket, max_day (in the program''s time zone), max_member; counted under the rule''s name, in whatever set it is; a refund gives back in proportion, max_day if the day is still that of the sale.
 Goods are quantity (1 unless told) times unitPrice; without unitPrice they have no money. If the goods come to more than the money of the sale, each counts for its share of it. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.publish_rules(bigint, text, json) FROM PUBLIC;
 ALTER FUNCTION loyalty.publish_rules(bigint, text, json) OWNER TO loyalty_engine;
@@ -299,6 +315,6 @@ CREATE FUNCTION loyalty.sale(
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
 COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
-'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the number of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, or more decimals than the program has), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the number of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, or more decimals than the program has), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 REVOKE ALL ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) OWNER TO loyalty_engine;

@@ -28,10 +28,11 @@ CREATE TABLE loyalty.member (
 );
 CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, lower(email));
 CREATE INDEX member_account ON loyalty.member (merchant_id, account_id);
+CREATE INDEX member_own_account ON loyalty.member (merchant_id, own_account_id) WHERE own_account_id IS NOT NULL;
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
 COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
 COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
-COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned; while its member shares another''s account, it waits.';
+COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';
 COMMENT ON COLUMN loyalty.member.active IS 'An inactive member keeps account and entries, and is not found by the wallet endpoints until registered again.';

@@ -65,7 +65,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.share_account(bigint, bigint, bigint) IS
-'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. The account that the member had is left as it is: nothing can be posted to it or undone in it (LY014 account_moved) until the member has it back. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LY003 balance_out_of_range, LY008 limit_exceeded.';
+'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. The account that the member had is left as it is: nothing can be posted to it or undone in it (LY014 account_moved; a refund that was made before is answered as it was) until the member has it back. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LI005 program_inactive when there are points to move, LY003 balance_out_of_range, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.share_account(bigint, bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.share_account(bigint, bigint, bigint) OWNER TO loyalty_engine;
 
@@ -105,6 +105,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) IS
-'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. Errors: LY006 unknown_object, LY005 invalid_argument, LY001 insufficient_points, LY008 limit_exceeded.';
+'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. Errors: LY006 unknown_object, LY005 invalid_argument, LI005 program_inactive when points go along, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) FROM PUBLIC;
 ALTER FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) OWNER TO loyalty_engine;

@@ -237,12 +237,12 @@ SELECT version AS transfer FROM loyalty.transfer(:m, :d, :e, 300) \gset
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'a transfer spends');
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :e), NULL, 'of the sender');
 SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R1'')', :m, :d, :transfer), 'a transfer back');
-SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || coalesce(pg_temp.left_of(:p, 'member', 'spend', :e), ' none'), '200/4 none', 'takes nothing from either');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || coalesce(pg_temp.left_of(:p, 'member', 'spend', :e), ' none'), '500/5 none', 'gives back what it took to its day, and takes nothing from the other');
 SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R2'', 700)', :m, :d, :deposit), 'nor does a deposit that is undone');
-SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'however large');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'however large');
 SELECT is((SELECT error FROM loyalty.post_batch(:m, ARRAY[:d], '{redeem}', '{-1}') LIMIT 1), NULL, 'a redemption is one operation more');
 SELECT loyalty.post(:m, :d, 'redeem', '-9', member_id => :e) \g /dev/null
-SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || ' ' || pg_temp.left_of(:p, 'member', 'spend', :e), '199/3 991/5', 'who acts for somebody else''s account has a limit of his own');
+SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || ' ' || pg_temp.left_of(:p, 'member', 'spend', :e), '499/4 991/5', 'who acts for somebody else''s account has a limit of his own');
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', 50, NULL) \g /dev/null
 SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''accrue'', 30, available_at => now() + interval ''1 day'')', :m, :e), 'points that are pending');
 SELECT is(pg_temp.left_of(:p, 'member', 'add', :e), '20/-', 'count when they are posted');

@@ -276,7 +276,12 @@ SELECT loyalty.post(:merchant, :f, 'redeem', '-5') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'the first purchase');
 SELECT is(pg_temp.sells(:f, '100'), '10', 'the second');
 SELECT loyalty.reverse(:merchant, :f, 3, 'devolución') \g /dev/null
-SELECT is(pg_temp.sells(:f, '100'), '10', 'a purchase that was undone was one');
+SELECT is(pg_temp.sells(:f, '100'), '10', 'there is another one when it is undone');
+SELECT loyalty.reverse(:merchant, :f, 4, 'devolución', money => 100) \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, 6, 'devolución', '9.9999') \g /dev/null
+SELECT is(pg_temp.sells(:f, '100'), '10', 'while something is left of one');
+SELECT loyalty.reverse(:merchant, :f, 6, 'resto'), loyalty.reverse(:merchant, :f, 9, 'devolución') \g /dev/null
+SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are undone, the next is the first');
 SELECT is(pg_temp.by('[{"name":"r","first_purchase":false,"points":50}]', '100'), '10 r=50', 'false asks for nothing');
 
 -- --- caps --------------------------------------------------------------------------------

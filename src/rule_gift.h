@@ -1,0 +1,26 @@
+/*
+ * rule_gift.h
+ *		What rules with a cap gave for which sale, and what comes back of it.
+ */
+#ifndef LOYALTY_RULE_GIFT_H
+#define LOYALTY_RULE_GIFT_H
+
+#include "postgres.h"
+#include "points.h"
+#include "terms.h"
+#include "utils/date.h"
+
+typedef struct Gift
+{
+	int64		account_id;
+	int64		version;		/* of the sale's entry */
+	const char *rule;
+	DateADT		day;			/* that the cap by day counts it for */
+	Points		points;
+} Gift;
+
+extern void gifts_write(int64 merchant_id, const Gift *gifts, int n);
+extern void gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 version,
+						 Points whole, Points before, Points more);
+
+#endif

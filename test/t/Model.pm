@@ -568,10 +568,10 @@ sub transfer
 	my ($self, $id, $to_id, $amount, %o) = @_;
 	my ($from, $to) = ($self->account($id), $self->account($to_id));
 	refuse('LY014') if !$o{moving} && grep { defined $_->{moved_to} } $from, $to;
+	refuse_if_still($from->{program});
 	refuse('LY013') unless $id ne $to_id && $from->{program} == $to->{program};
 	$amount //= Model::balance_of($from->{state});
 	refuse('LY004') if $amount <= 0;
-	refuse_if_still($from->{program});
 	my $balance = Model::balance_of($to->{state});
 	refuse('LY003') if $balance > 0 && $amount > Model::MOST - $balance;
 	refuse('LY001') if Model::balance_of($from->{state}) < $amount;

@@ -278,7 +278,7 @@ sub reverse_step
 	my $left = Model::total($original->{left});
 	my %o;
 	my $dice = rand 100;
-	if ($dice < 40 && $left) { $o{amount} = up_to($game, chance(50) ? $left : $left / 3) }
+	if ($dice < 40 && $left) { $o{amount} = up_to($game, chance(50) ? $left : int($left / 3)) }
 	elsif ($dice < 43) { $o{amount} = $left + last_decimal($game) }
 	elsif ($dice < 70 && $original->{money})
 	{

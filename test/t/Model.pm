@@ -289,18 +289,17 @@ sub remember
 sub left_of
 {
 	my ($original, $state) = @_;
-	my $is_earned = $original->{class} eq 'earned';
 	my %left = %{$original->{left}};
-	return map { {class => 'spent', from => $_, points => $left{$_}} } $is_earned ? soonest_first(\%left) : latest_first(\%left) unless $state;
+	my @keys = $original->{class} eq 'earned' ? soonest_first(\%left) : latest_first(\%left);
+	return map { {class => 'spent', from => $_, points => $left{$_}} } @keys unless $state;
 	my (@expired, @there, %expired);
-	for my $key (soonest_first(\%left))
+	for my $key (@keys)
 	{
 		my $posted = posted_of($key);
 		$expired{$posted} //= ($state->{lapsed}{$posted} // 0) - ($state->{claimed}{$posted} // 0);
 		my $parcel = parcel('expired', $key, \%left, \$expired{$posted});
 		push @expired, $parcel if $parcel;
 	}
-	my @keys = $is_earned ? soonest_first(\%left) : latest_first(\%left);
 	my %there = %{$state->{lots}};
 	for my $key (@keys)
 	{

@@ -356,7 +356,7 @@ give_back_caps(Batch *batch, const Posting *posting, const Account *account, con
 					left == part->amount ? 1 : 0);
 	if (original->rules != 0)
 		gifts_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
-					 original->key.version, whole_of(original), whole_of(original) - left, part->amount);
+					 original->key.version, whole_of(original), whole_of(original) - left + part->amount);
 }
 
 static ErrorId

@@ -552,17 +552,24 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},
 	[PLAN_GIFT_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points) VALUES ($1, $2, $3, $4, $5, $6)",
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
+		" VALUES ($1, $2, $3, $4, $5, $6, '0')",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},
 	[PLAN_GIFTS_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u",
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
+		" SELECT $1, u.*, '0' FROM unnest($2, $3, $4, $5, $6) u",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY}
 	},
 	[PLAN_GIFTS_FIND] = {
-		"SELECT rule, day, points FROM loyalty.rule_gift WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
+		"SELECT rule, day, points, returned FROM loyalty.rule_gift"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_GIFT_RETURN] = {
+		"UPDATE loyalty.rule_gift SET returned = returned OPERATOR(loyalty.+) $5"
+		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 AND rule = $4",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, INT8OID, TEXTOID, POINTS}
 	},
 	[PLAN_RULES_AT] = {
 		"SELECT version::bigint, published_at FROM loyalty.rule_set"
@@ -600,6 +607,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_RANK_BASE] = {
 		"SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_RANK_PAST] = {
+		"SELECT since, rank, from_points FROM loyalty.rank_past WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	/* what accounts earned on which day of a time zone, less what was undone of it: pending points are of the day they came */
 	[PLAN_COUNTED] = {

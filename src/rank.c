@@ -103,15 +103,49 @@ rank_is_held(const Account *account, const char *name, TimestampTz at)
 	return false;
 }
 
-/* Whether a higher rank had been reached by then, as if nothing undone by then had been. */
+/* The ranks that the program has had, and since when, read once while its terms are known. */
+static const Ranks *
+ranks_with_past(const ProgramTerms *program)
+{
+	Datum		values[] = {Int64GetDatum(program->merchant_id), Int64GetDatum(program->program_id)};
+	Ranks	   *ranks = program->ranks;
+
+	if (ranks->past != NULL)
+		return ranks;
+	ranks->npast = (int) plan_write(PLAN_RANK_PAST, values, NULL);
+	ranks->past = palloc(Max(ranks->npast, 1) * sizeof(PastRank));
+	for (int i = 0; i < ranks->npast; i++)
+		ranks->past[i] = (PastRank) {plan_int64(i, 0), plan_text(i, 1), plan_int64(i, 2)};
+	return ranks;
+}
+
+/* From how many points a rank was held at a moment; -1, less than any other, if the program did not have it. */
+Points
+rank_from_points(const ProgramTerms *program, const char *name, TimestampTz at)
+{
+	const Ranks *ranks = ranks_with_past(program);
+	Points		from_points = -1;
+
+	for (int i = 0; i < ranks->npast && ranks->past[i].since <= at; i++)
+	{
+		if (i > 0 && ranks->past[i].since != ranks->past[i - 1].since)
+			from_points = -1;
+		if (strcmp(ranks->past[i].name, name) == 0)
+			from_points = ranks->past[i].from_points;
+	}
+	return from_points;
+}
+
+/* Whether a rank higher than this one had been reached by then, as if nothing undone by then had been. */
 bool
-rank_was_exceeded(const Account *account, Points from_points, TimestampTz at)
+rank_was_exceeded(const Account *account, const ProgramTerms *program, const char *name, TimestampTz at)
 {
 	for (int i = 0; i < account->ranks.n; i++)
 	{
 		const HeldRank *held = &account->ranks.held[i];
 
-		if (held->since <= at && held->from_points > from_points && held->undone_at > at)
+		if (held->since <= at && held->undone_at > at &&
+			held->from_points > rank_from_points(program, name, held->since))
 			return true;
 	}
 	return false;
@@ -119,14 +153,16 @@ rank_was_exceeded(const Account *account, Points from_points, TimestampTz at)
 
 /* The highest rank of an account at a moment: earned, granted until a higher one was, or everybody's; NULL: none. */
 const Rank *
-rank_held_at(const Ranks *ranks, const Account *account, const char *granted, TimestampTz at)
+rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, TimestampTz at)
 {
+	const Ranks *ranks = ranks_of(program);
+
 	for (int r = 0; r < ranks->n; r++)
 	{
 		const Rank *rank = &ranks->rank[r];
 
 		if (rank->from_points == 0 || rank_is_held(account, rank->name, at) ||
-			(strcmp(rank->name, granted) == 0 && !rank_was_exceeded(account, rank->from_points, at)))
+			(strcmp(rank->name, granted) == 0 && !rank_was_exceeded(account, program, granted, at)))
 			return rank;
 	}
 	return NULL;
@@ -234,6 +270,12 @@ settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, Tim
 
 	if (below > at)
 	{
+		/* from how many points it was held stays true of the time until now */
+		if (held != NULL && held->since < at && held->from_points != rank->from_points)
+		{
+			set_held(held, at, held->from_points, held->undone_at);
+			held = NULL;
+		}
 		if (held == NULL)
 			held = add_held(&account->ranks, rank->name, at);
 		set_held(held, grace_end(program, below), rank->from_points, DT_NOEND);

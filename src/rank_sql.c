@@ -60,33 +60,19 @@ consider_earned(Highest *highest, const Account *account, TimestampTz at)
 	}
 }
 
-/* A rank that the program does not have is lower than all that it has. */
-static Points
-points_of_rank(const ProgramTerms *program, const char *name)
-{
-	const Ranks *ranks = ranks_of(program);
-
-	for (int r = 0; r < ranks->n; r++)
-	{
-		if (strcmp(ranks->rank[r].name, name) == 0)
-			return ranks->rank[r].from_points;
-	}
-	return -1;
-}
-
 static void
 consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id)};
+	const ProgramTerms *program;
 	const char *name;
-	Points		from_points;
 
 	if (plan_read(PLAN_RANK_GRANTED, values, NULL) == 0 || plan_int64(0, 1) > at)
 		return;
 	name = plan_text(0, 0);
-	from_points = points_of_rank(terms_of_program(merchant_id, account->program_id), name);
-	if (!rank_was_exceeded(account, from_points, at))
-		consider(highest, name, from_points);
+	program = terms_of_program(merchant_id, account->program_id);
+	if (!rank_was_exceeded(account, program, name, at))
+		consider(highest, name, rank_from_points(program, name, at));
 }
 
 /* The rank that everybody had then. */
@@ -279,6 +265,26 @@ loyalty_settle_accounts(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Whether what an account has can be read: lots that are damaged are another finding. */
+static bool
+is_readable(int64 merchant_id, int64 account_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+
+	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+		return false;
+	for (int column = 11; column <= 12; column++)
+	{
+		bool		isnull;
+		Datum		packed = plan_datum(0, column, &isnull);
+		Lots		lots;
+
+		if (!isnull && !lots_read_if_sound(packed, &lots))
+			return false;
+	}
+	return true;
+}
+
 /* Whether counting an account anew would change anything, which it must not; what it says, and what it would say. */
 PG_FUNCTION_INFO_V1(loyalty_recount_would_change);
 
@@ -294,7 +300,8 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 	Said		said;
 
 	plan_begin();
-	if (batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
+	if (is_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
+		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
 	{
 		batch_read_ranks(&batch);
 		lots_add_all(&before, &account.qualifying);

@@ -637,7 +637,7 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 		return ERR_INVALID_ARGUMENT;
 	/* sales of the batch before this one may have reached another */
 	if (asks_rank(customer))
-		rank = rank_held_at(ranks_of(customer->buyer.program), customer->buyer.account, customer->granted, rules->now);
+		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, rules->now);
 	if (rank != NULL && rank->multiplier != POINTS_ONE &&
 		!points_convert(sale->base, rank->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
 		return ERR_BALANCE_OUT_OF_RANGE;

@@ -5,7 +5,7 @@
  * A cap is on what a rule has given to an account, less what was undone.  So
  * it is noted by sale, and a refund gives the cap back in proportion: of all
  * points of the sale that are undone by then, less what earlier parts gave
- * back, so that parts sum exactly to the whole.
+ * back; so parts sum exactly to the whole.
  */
 #include "postgres.h"
 
@@ -53,10 +53,19 @@ share_of(const ProgramTerms *program, Points gift, Points undone, Points whole)
 	return Min(share, gift);
 }
 
-/* Of a sale of so many points some were undone before, and now more are. */
+static void
+give_back(int64 merchant_id, const Gift *gift, Points points)
+{
+	Datum		key[] = {Int64GetDatum(merchant_id), Int64GetDatum(gift->account_id)};
+	Datum		rule = CStringGetTextDatum(gift->rule);
+
+	plan_write(PLAN_RULE_USE_RETURN, (Datum[]) {key[0], key[1], rule, DateADTGetDatum(gift->day), PointsGetDatum(points)}, NULL);
+	plan_write(PLAN_GIFT_RETURN, (Datum[]) {key[0], key[1], Int64GetDatum(gift->version), rule, PointsGetDatum(points)}, NULL);
+}
+
+/* Of a sale of so many points so many are undone by now. */
 void
-gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 version,
-			 Points whole, Points before, Points more)
+gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 version, Points whole, Points undone)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(version)};
 	uint64		n = whole > 0 ? plan_write(PLAN_GIFTS_FIND, values, NULL) : 0;
@@ -64,13 +73,13 @@ gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, i
 	bool		isnull;
 
 	for (uint64 row = 0; row < n; row++)
-		gifts[row] = (Gift) {account_id, version, plan_text(row, 0), DatumGetDateADT(plan_datum(row, 1, &isnull)), plan_int64(row, 2)};
+		gifts[row] = (Gift) {account_id, version, plan_text(row, 0), DatumGetDateADT(plan_datum(row, 1, &isnull)),
+			plan_int64(row, 2), plan_int64(row, 3)};
 	for (uint64 i = 0; i < n; i++)
 	{
-		Points		back = share_of(program, gifts[i].points, before + more, whole) - share_of(program, gifts[i].points, before, whole);
+		Points		back = share_of(program, gifts[i].points, undone, whole) - gifts[i].returned;
 
 		if (back > 0)
-			plan_write(PLAN_RULE_USE_RETURN, (Datum[]) {Int64GetDatum(merchant_id), Int64GetDatum(account_id),
-						CStringGetTextDatum(gifts[i].rule), DateADTGetDatum(gifts[i].day), PointsGetDatum(back)}, NULL);
+			give_back(merchant_id, &gifts[i], back);
 	}
 }

@@ -17,10 +17,11 @@ typedef struct Gift
 	const char *rule;
 	DateADT		day;			/* that the cap by day counts it for */
 	Points		points;
+	Points		returned;		/* to the caps, by refunds */
 } Gift;
 
 extern void gifts_write(int64 merchant_id, const Gift *gifts, int n);
 extern void gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 version,
-						 Points whole, Points before, Points more);
+						 Points whole, Points undone);
 
 #endif

@@ -27,12 +27,22 @@ typedef struct Rank
 	Points		multiplier;		/* of the base of sales */
 } Rank;
 
+/* From how many points a rank was held since a moment, until the next one of which there are some. */
+typedef struct PastRank
+{
+	TimestampTz since;
+	char	   *name;
+	Points		from_points;
+} PastRank;
+
 typedef struct Ranks
 {
 	bool		is_read;
 	bool		multiply;		/* some of them do */
 	int			n;
 	Rank	   *rank;
+	int			npast;
+	PastRank   *past;			/* NULL: has not been read */
 } Ranks;
 
 /* What a program says at any moment. */

@@ -77,13 +77,15 @@ CREATE TABLE loyalty.rule_gift (
 	rule		text			NOT NULL,
 	day			date			NOT NULL,
 	points		loyalty.points	NOT NULL,
+	returned	loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, version, rule)
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap by day or member gave: a refund gives it back to the caps in proportion.';
 COMMENT ON COLUMN loyalty.rule_gift.version IS 'The entry of the sale.';
 COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the cap counted it.';
+COMMENT ON COLUMN loyalty.rule_gift.returned IS 'What of the points refunds have given back to the caps.';
 REVOKE ALL ON loyalty.rule_gift FROM PUBLIC;
-GRANT SELECT, INSERT ON loyalty.rule_gift TO loyalty_engine;
+GRANT SELECT, INSERT, UPDATE ON loyalty.rule_gift TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_gift', '');
 
 -- The three below are for publish_rules() only: nobody is granted them.

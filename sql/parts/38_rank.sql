@@ -31,6 +31,19 @@ REVOKE ALL ON loyalty.rank_base FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_base TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_base', '');
 
+CREATE TABLE loyalty.rank_past (
+	merchant_id	bigint			NOT NULL,
+	program_id	bigint			NOT NULL,
+	since		timestamptz		NOT NULL,
+	rank		text			NOT NULL,
+	from_points	loyalty.points	NOT NULL,
+	PRIMARY KEY (merchant_id, program_id, since, rank)
+);
+COMMENT ON TABLE loyalty.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms; a single one without a name: it had none.';
+REVOKE ALL ON loyalty.rank_past FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.rank_past TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_past', '');
+
 -- The three below are for administration only: nobody is granted them.
 CREATE FUNCTION loyalty.settle_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_accounts';
@@ -133,6 +146,11 @@ BEGIN
 	WHERE n.rank <> coalesce((SELECT b.rank FROM loyalty.rank_base b
 							  WHERE b.merchant_id = rank_accounts.merchant_id AND b.program_id = rank_accounts.program_id
 							  ORDER BY b.since DESC LIMIT 1), '');
+	INSERT INTO loyalty.rank_past (merchant_id, program_id, since, rank, from_points)
+	SELECT p.merchant_id, p.program_id, moment, coalesce(r.rank, ''), coalesce(r.from_points, '0')
+	FROM loyalty.program p
+	LEFT JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
+	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id;
 	PERFORM FROM loyalty.recount_accounts(rank_accounts.merchant_id,
 		ARRAY(SELECT a.account_id FROM loyalty.account a
 			  WHERE a.merchant_id = rank_accounts.merchant_id AND a.program_id = rank_accounts.program_id

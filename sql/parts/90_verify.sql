@@ -51,6 +51,38 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	JOIN loyalty.account a ON a.merchant_id = s.merchant_id AND a.account_id = s.account_id AND s.in_range AND a.expired::numeric = s.expired
 	WHERE s.difference <> 0
 	UNION ALL
+	-- an account that has not been counted since the terms changed is when somebody asks for its rank
+	SELECT 'a rank is held by the points that count', a.merchant_id, a.account_id, NULL, w.problem
+	FROM loyalty.account a JOIN loyalty.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id,
+	LATERAL loyalty.recount_would_change(a.merchant_id, a.account_id, greatest(a.posted_at, a.ranked_at)) w (problem)
+	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND a.earned IS NOT NULL AND p.range_group <> ''
+	  AND a.ranked_at IS NOT DISTINCT FROM p.ranked_at AND w.problem IS NOT NULL
+	UNION ALL
+	SELECT 'caps count what rules gave, less what was undone', c.merchant_id, c.account_id, NULL,
+		   format('rule %s: %s points more of its day, %s in all', c.rule, c.of_day, c.ever)
+	FROM (SELECT x.merchant_id, x.account_id, x.rule, sum(x.ever) AS ever, sum(x.points) FILTER (WHERE x.day = x.newest) AS of_day
+		  FROM (SELECT g.*, max(g.day) FILTER (WHERE g.is_use) OVER (PARTITION BY g.merchant_id, g.account_id, g.rule) AS newest
+				FROM (SELECT u.merchant_id, u.account_id, u.rule, u.day, u.points_ever::numeric, u.points_day::numeric, true FROM loyalty.rule_use u
+					  WHERE verify.merchant_id IS NULL OR u.merchant_id = verify.merchant_id
+					  UNION ALL
+					  SELECT f.merchant_id, f.account_id, f.rule, f.day, f.returned::numeric - f.points::numeric, f.returned::numeric - f.points::numeric, false
+					  FROM loyalty.rule_gift f
+					  WHERE verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
+					 g (merchant_id, account_id, rule, day, ever, points, is_use)) x
+		  GROUP BY x.merchant_id, x.account_id, x.rule) c
+	WHERE c.ever <> 0 OR c.of_day IS DISTINCT FROM 0
+	UNION ALL
+	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.version,
+		   format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole)
+	FROM loyalty.rule_gift f, LATERAL (
+		SELECT coalesce(e.aside, e.amount)::numeric AS whole, coalesce((
+			SELECT sum(r.amount::numeric) FROM loyalty.reversal r
+			WHERE r.merchant_id = f.merchant_id AND r.account_id = f.account_id AND r.version = f.version), 0) AS undone
+		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.account_id = f.account_id AND e.version = f.version) n
+	WHERE (verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
+	  AND CASE n.undone WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
+		  ELSE f.returned OPERATOR(loyalty.<) '0' OR f.returned OPERATOR(loyalty.>) f.points END
+	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
 		   format('member %s of program %s: account of program %s', m.member_id, m.program_id, coalesce(a.program_id::text, 'none'))
 	FROM loyalty.member m LEFT JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id

@@ -227,6 +227,13 @@ BEGIN
 	UPDATE loyalty.account SET hash = h WHERE account_id = rehash.account;
 END
 $$;
+-- An account with a rank, and a sale of which half is undone, by a rule with a cap.
+SELECT loyalty.set_rank_ranges(:merchant, 'niveles', '{Plata,Oro}', '{0,50}') \g /dev/null
+SELECT program_id AS ranked_program, program_client_id AS ranked FROM loyalty.create_program(:merchant, 'Con rangos') \gset
+SELECT loyalty.configure_program(:merchant, :'ranked', range_group => 'niveles', rank_window_value => 12) \g /dev/null
+SELECT loyalty.publish_rules(:merchant, :'ranked', '[{"name":"promo","points":10,"max_day":100}]') \g /dev/null
+SELECT loyalty.open_account(:merchant, :ranked_program) AS ranks \gset
+SELECT loyalty.sale(:merchant, :ranks, '1000'), loyalty.reverse(:merchant, :ranks, 1, 'mitad', '55') \g /dev/null
 CREATE TEMP TABLE hashes AS SELECT account_id, version, hash FROM loyalty.entry WHERE account_id IN (:x, :y, :z, :late);
 SELECT pg_temp.rehash(account_id) FROM (SELECT DISTINCT account_id FROM hashes) a \g /dev/null
 SELECT results_eq('SELECT account_id, version, hash FROM hashes ORDER BY 1, 2',
@@ -236,7 +243,7 @@ SELECT results_eq('SELECT account_id, version, hash FROM hashes ORDER BY 1, 2',
 -- What verify() says of a merchant after a statement that is then undone:
 -- "invariant / account / version", with the names of the accounts above.  Of
 -- these the hashes are made right again before verify() looks, if so told.
-CREATE TEMP TABLE names AS SELECT * FROM (VALUES (:x, 'x'), (:y, 'y'), (:z, 'z'), (:late, 'late')) v (id, name);
+CREATE TEMP TABLE names AS SELECT * FROM (VALUES (:x, 'x'), (:y, 'y'), (:z, 'z'), (:late, 'late'), (:ranks, 'ranks')) v (id, name);
 CREATE FUNCTION pg_temp.found(breach text, hashed text, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	rows text[];
@@ -272,6 +279,9 @@ $$;
 \set sums 'an account has the sums of its entries'
 \set account_lots 'an account has the lots that its entries left'
 \set due 'nothing is due before the account says'
+\set ranks_held 'a rank is held by the points that count'
+\set caps 'caps count what rules gave, less what was undone'
+\set caps_back 'caps get back what of a sale was undone'
 \set transfers 'what one account sends another receives'
 \set member_account 'a member''s account exists and is of the member''s program'
 \set program_exists 'an account''s program exists'
@@ -280,7 +290,7 @@ $$;
 
 CREATE TEMP TABLE breaches (what text, hashed text, breach text, finds text[]);
 INSERT INTO breaches
-SELECT what, hashed, replace(replace(replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y), 'OF z', 'WHERE account_id = ' || :z), 'OF late', 'WHERE account_id = ' || :late),
+SELECT what, hashed, replace(replace(replace(replace(replace(replace(breach, 'ENTRY n', 'loyalty.entry SET'), 'OF x', 'WHERE account_id = ' || :x), 'OF y', 'WHERE account_id = ' || :y), 'OF z', 'WHERE account_id = ' || :z), 'OF late', 'WHERE account_id = ' || :late), 'OF ranks', 'WHERE account_id = ' || :ranks),
 	finds FROM (VALUES
 	('an amount is changed', '', 'UPDATE ENTRY n amount = ''-31'' OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
 	('a balance is changed', '', 'UPDATE ENTRY n balance = ''71'' OF x AND version = 2', ARRAY[:'hash' || ' / x / 2']),
@@ -401,6 +411,13 @@ SELECT what, hashed, replace(replace(replace(replace(replace(breach, 'ENTRY n', 
 	('points of an account expire later', '', 'UPDATE loyalty.account SET lots = ''{2099-01-01T00:00:00Z=7,2099-02-02T00:00:00Z=30}'' OF y', ARRAY[:'account_lots' || ' / y']),
 	('something is due and the account does not say so', '', 'UPDATE loyalty.account SET due_at = ''2098-06-01 00:00:01Z'' OF y', ARRAY[:'due' || ' / y']),
 	('nothing is due to the account', '', 'UPDATE loyalty.account SET due_at = NULL OF y', ARRAY[:'due' || ' / y']),
+	('a rank is held too long', '', 'UPDATE loyalty.rank_held SET until = ''infinity'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
+	('a rank that was reached is not held', '', 'DELETE FROM loyalty.rank_held OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
+	('more points count for a rank than were earned', '', 'UPDATE loyalty.account SET qualifying = ''{2099-01-01T00:00:00Z=55}'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
+	('a cap has counted more than a rule gave', '', 'UPDATE loyalty.rule_use SET points_ever = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted less for the day', '', 'UPDATE loyalty.rule_use SET points_day = ''4'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap counts what no rule gave', '', 'DELETE FROM loyalty.rule_gift OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap got back more than there was', '', 'UPDATE loyalty.rule_gift SET returned = ''10.0001'' OF ranks; UPDATE loyalty.rule_use SET points_ever = ''-0.0001'', points_day = ''-0.0001'' OF ranks', ARRAY[:'caps_back' || ' / ranks / 1']),
 	('a transfer never came', '', 'DELETE FROM loyalty.entry OF z;
 		UPDATE loyalty.account SET version = 0, balance = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
 	('an idempotency key without answer', '', 'UPDATE loyalty.request SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY[:'answers']),

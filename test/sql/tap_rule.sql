@@ -297,6 +297,7 @@ SELECT is(pg_temp.sells(:c, '60'), '12', 'a day that is used up');
 SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d', '10', '10'), ('m', '100', '100')$$, 'only what is capped by day or member is counted');
 SELECT is(pg_temp.sim(:c, '60', NULL, clock_timestamp() + interval '24 hours'), '6 t=6 d=4 m=20', 'tomorrow there is what the member has left');
 UPDATE loyalty.rule_use SET day = day - 1 WHERE account_id = :c;
+UPDATE loyalty.rule_gift SET day = day - 1 WHERE account_id = :c;
 SELECT is(pg_temp.sells(:c, '60'), '36', 'the next day');
 SELECT is(pg_temp.sells(:c, '60'), '16', 'the member has had all');
 SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d', '8', '18'), ('m', '20', '120')$$, 'each day counts by itself');

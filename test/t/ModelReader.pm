@@ -15,8 +15,9 @@ use constant {SECOND => 1_000_000, HOUR => 3_600_000_000};
 
 # A session of the database to read from, which answers one query after the
 # other and is in a hurry: $reader->query($sql), $reader->close.  In it, EXECUTE
-# made(merchant, accounts, versions) shows the entries after those versions, and
-# EXECUTE seen(merchant, accounts) what there is now; parse() reads both.
+# made(merchant, accounts, versions) shows the entries after those versions, EXECUTE
+# seen(merchant, accounts) what there is now, and EXECUTE changed(merchant, accounts,
+# versions) the same of accounts that have entries after those; parse() reads all.
 sub reader
 {
 	my $stack = shift;
@@ -65,6 +66,13 @@ sub reading_statements
 	FROM unnest($2, $3) known (account_id, version)
 	JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = known.account_id AND e.version > known.version
 	ORDER BY e.account_id, e.version;
+	PREPARE changed (bigint, bigint[], bigint[]) AS
+	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+		loyalty.rank_at($1, b.account_id, now()),
+		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
+		 FROM loyalty.lots_of($1, b.account_id) l))
+	FROM unnest($2, $3) known (account_id, version)
+	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id AND b.version > known.version;
 	PREPARE seen (bigint, bigint[]) AS
 	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
 		loyalty.rank_at($1, b.account_id, now()),

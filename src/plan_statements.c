@@ -61,28 +61,6 @@
 #define ALLOWANCE_DRAWN \
 	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
 
-/* What rule.c reads of who buys, and of what capped rules have given. */
-/* Of those who share an account, the rank granted to the one whose it was counts. */
-#define BUYER_SELECT \
-	"SELECT member_id, CASE WHEN own_account_id IS NULL THEN granted_rank ELSE coalesce((SELECT o.granted_rank" \
-	" FROM loyalty.member o WHERE o.merchant_id = $1" \
-	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1), '') END, birth_date FROM loyalty.member m"
-/* A sale of which something is left; one that earned nothing stays. */
-#define IS_PURCHASE \
-	"e.kind = 1 AND (coalesce(e.aside, e.amount) OPERATOR(loyalty.=) '0' OR coalesce(e.aside, e.amount) OPERATOR(loyalty.>)" \
-	" coalesce((SELECT loyalty.sum(r.amount) FROM loyalty.reversal r" \
-	" WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version), '0'))"
-#define RULE_USE_SELECT "SELECT account_id, rule, day, points_day, points_ever FROM loyalty.rule_use"
-#define RULE_USE_UPSERT \
-	" ON CONFLICT (merchant_id, account_id, rule)" \
-	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever"
-
-/* The ranks that rank.c reads and writes. */
-#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty.rank_held"
-#define RANK_HELD_UPSERT \
-	" ON CONFLICT (merchant_id, account_id, rank, since)" \
-	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
-
 const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_API_KEY] = {
 		"SELECT merchant_id FROM loyalty.api_key WHERE key_hash = $1"
@@ -514,123 +492,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID}
 	},
-	[PLAN_BUYER] = {
-		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_BUYERS] = {
-		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_HAS_BOUGHT] = {
-		"SELECT e.account_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND " IS_PURCHASE " LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_HAVE_BOUGHT] = {
-		"SELECT u.account_id FROM unnest($2) u (account_id) WHERE EXISTS (SELECT FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND " IS_PURCHASE ")",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_RULE_USE] = {
-		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_RULE_USES] = {
-		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_RULE_USE_WRITE] = {
-		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" VALUES ($1, $2, $3, $4, $5, $6)" RULE_USE_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS, POINTS}
-	},
-	[PLAN_RULE_USES_WRITE] = {
-		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RULE_USE_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
-	},
-	[PLAN_RULE_USE_RETURN] = {
-		"UPDATE loyalty.rule_use SET points_ever = points_ever OPERATOR(loyalty.-) $5,"
-		" points_day = CASE WHEN day = $4 THEN points_day OPERATOR(loyalty.-) $5 ELSE points_day END"
-		" WHERE merchant_id = $1 AND account_id = $2 AND rule = $3",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
-	},
-	[PLAN_GIFT_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
-		" VALUES ($1, $2, $3, $4, $5, $6, '0')",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
-	},
-	[PLAN_GIFTS_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
-		" SELECT $1, u.*, '0' FROM unnest($2, $3, $4, $5, $6) u",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY}
-	},
-	[PLAN_GIFTS_FIND] = {
-		"SELECT rule, day, points, returned FROM loyalty.rule_gift"
-		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
-		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
-	},
-	[PLAN_GIFT_RETURN] = {
-		"UPDATE loyalty.rule_gift SET returned = returned OPERATOR(loyalty.+) $5"
-		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 AND rule = $4",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, INT8OID, TEXTOID, POINTS}
-	},
-	[PLAN_RULES_AT] = {
-		"SELECT version::bigint, published_at FROM loyalty.rule_set"
-		" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
-	},
-	[PLAN_RANKS] = {
-		"SELECT rank, from_points, multiplier FROM loyalty.rank_range WHERE merchant_id = $1 AND range_group = $2",
-		SPI_OK_SELECT, {INT8OID, TEXTOID}
-	},
-	[PLAN_RANK_HELD] = {
-		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 ORDER BY since",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_RANKS_HELD] = {
-		RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id, since",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
-	},
-	[PLAN_RANK_WRITE] = {
-		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7)" RANK_HELD_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTS, TIMESTAMPTZOID}
-	},
-	[PLAN_RANKS_WRITE] = {
-		"INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7) u" RANK_HELD_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, TIMESTAMPTZARRAYOID}
-	},
-	[PLAN_RANK_GRANTED] = {
-		"SELECT granted_rank, created_at FROM loyalty.member"
-		" WHERE merchant_id = $1 AND (member_id = $2 OR own_account_id = $2 OR account_id = $2 AND own_account_id IS NULL)"
-		" AND granted_rank <> '' LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	[PLAN_RANK_BASE] = {
-		"SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
-	},
-	[PLAN_RANK_PAST] = {
-		"SELECT since, rank, from_points FROM loyalty.rank_past WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
-	},
-	/* what accounts earned on which day of a time zone, less what was undone of it: pending points are of the day they came */
-	[PLAN_COUNTED] = {
-		"SELECT c.account_id, (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM ("
-		"SELECT e.account_id, coalesce(s.due_at, e.posted_at), e.amount FROM loyalty.entry e"
-		" LEFT JOIN loyalty.aside s ON e.kind = 9 AND s.merchant_id = $1 AND s.account_id = e.account_id AND s.version = e.origin"
-		" WHERE e.merchant_id = $1 AND e.account_id = ANY ($2) AND e.kind IN (1, 2, 9) AND e.amount OPERATOR(loyalty.>) '0'"
-		" UNION ALL"
-		" SELECT r.account_id, coalesce(s.due_at, o.posted_at), OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r"
-		" JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version AND o.kind IN (1, 2)"
-		" JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by AND e.aside IS NULL"
-		" LEFT JOIN loyalty.aside s ON s.merchant_id = $1 AND s.account_id = r.account_id AND s.version = r.version"
-		" WHERE r.merchant_id = $1 AND r.account_id = ANY ($2)) c (account_id, at, points)"
-		" GROUP BY 1, 2 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0' ORDER BY 1, 2",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TEXTOID}
-	},
-	[PLAN_ACCOUNTS_RANKED] = {
-		"UPDATE loyalty.account SET ranked_at = $3 WHERE merchant_id = $1 AND account_id = ANY ($2)",
-		SPI_OK_UPDATE, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
-	},
+#include "plan_rules.h"
+
 	[PLAN_PROGRAM_OF_ACCOUNT] = {
 		PROGRAM_COLUMNS " FROM loyalty.program WHERE merchant_id = $1 AND program_id ="
 		" (SELECT a.program_id FROM loyalty.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",

@@ -1,0 +1,428 @@
+# The seven laws, in the corners where undoing, expiry, ranks, terms and batches meet.
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use Loyalty;
+use Test::More;
+use Time::Local qw(timegm);
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(level => 'database', clock => 1);
+my $session = $stack->connect_async;
+$session->query(q{SET time zone 'UTC'});
+
+# --- time, SQL, programs ----------------------------------------------------------
+
+# Now it is this moment, in UTC.
+sub at
+{
+	my ($year, $month, $day, $hour, $minute) = shift =~ /^(\d+)-(\d+)-(\d+) (\d+):(\d+)$/ or die 'no moment';
+	$stack->write_clock(1_000_000 * timegm(0, $minute, $hour, $day, $month - 1, $year) - ($stack->clock_us - $stack->{clock_offset_us}));
+	return;
+}
+
+sub sql { my $answer = $session->query(shift); die "$answer\n" if $answer =~ /ERROR:/; return $answer }
+
+# What a statement returns, or the SQLSTATE that it ends with.
+sub outcome { my $answer = $session->query(shift); return $answer =~ /ERROR:  (\w{5}):/ ? $1 : $answer }
+
+# A merchant with a program P of these terms, and ranks Plata, Oro (1.5 times the base) from 500 and Platino (twice) from 1,000 points on.
+my ($m, $p);
+sub begin
+{
+	my ($moment, %terms) = @_;
+	at($moment);
+	$m = sql("SELECT loyalty.create_merchant('Leyes')");
+	sql("SELECT loyalty.set_rank_ranges($m, 'niveles', '{Plata,Oro,Platino}', '{0,500,1000}', '{1,1.5,2}')");
+	$p = sql("SELECT program_id FROM loyalty.create_program($m, 'P', 'P')");
+	configure(time_zone => 'UTC', %terms);
+	return;
+}
+sub configure { my %terms = @_; sql("SELECT loyalty.configure_program($m, 'P'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')'); return }
+sub account { return sql("SELECT loyalty.open_account($m, $p)") }
+sub member { my ($id, $rank) = @_; sql("SELECT loyalty.member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND client_id = '$id'") }
+
+# Each returns the balance, or why it was refused.
+my $references = 0;
+sub post { my ($account, $kind, $amount, $more) = @_; return outcome("SELECT balance FROM loyalty.post($m, $account, '$kind', '$amount'" . ($more ? ", $more)" : ')')) }
+sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, $entry, 'R$references'" . ($more ? ", $more)" : ')')) }
+sub sale { my ($account, $money) = @_; return outcome("SELECT earned FROM loyalty.sale($m, $account, '$money')") }
+sub rank { my ($account, $moment) = @_; return sql("SELECT loyalty.rank_at($m, $account, " . ($moment ? "'$moment Z')" : 'clock_timestamp())')) }
+sub has { return sql("SELECT balance || ' expired ' || expired || ' earned ' || coalesce(earned::text, '-') FROM loyalty.balances WHERE merchant_id = $m AND account_id = $_[0]") }
+sub lots { return sql("SELECT string_agg(coalesce(to_char(expires_at, 'MM-DD'), 'never') || '=' || points, ' ' ORDER BY expires_at) FROM loyalty.lots_of($m, $_[0])") }
+sub sound
+{
+	is sql("SELECT * FROM loyalty.verify($m)"), '', "$_[0]: the ledger is sound";
+	is sql("SELECT changes FROM loyalty.recount_ranks($m, 'P')"), '[]', "$_[0]: counting ranks anew changes nothing";
+	return;
+}
+
+# --- 1: parts equal the whole --------------------------------------------------------
+
+subtest 'a sale whose promotional points expired, in halves' => sub {
+	begin('2042-02-01 12:00', duration_unit => 'month', duration_value => 2, range_group => 'niveles');
+	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"promo","points":20,"expires_unit":"day","expires_value":5}]')});
+	my ($a, $b) = (account(), account());
+	sale($_, 800) for $a, $a, $b;
+	undo($b, 1, "'20'");
+	post($b, 'deposit', 20, "expires_at => '2042-02-07'");
+	at('2042-02-20 12:00');
+	is has($a), '160 expired 40 earned 200', 'two sales, of each 20 points have expired';
+	is join(' ', map { undo($a, 1, "money => '400'") } 1, 2), '130 80', 'one is refunded in two halves: its 20 are counted once';
+	is has($b), '80 expired 20 earned 100', 'promotional points refunded while they lived, and others of their date that expired';
+	is undo($b, 1), 0, 'the rest takes what the sale itself has';
+	sound('halves');
+};
+
+subtest 'any split is the whole' => sub {
+	begin('2042-02-01 12:00', duration_unit => 'month', duration_value => 2, shortfall => 'negative', range_group => 'niveles', rank_window_value => 3);
+	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"promo","points":30,"expires_unit":"day","expires_value":5,"max_day":100}]')});
+	my %split = (one => [undef], two => [50, undef], many => [1, 19.5, 60, 0.25, undef], points => [20, 80, 50, 30]);
+	my %of = map { $_ => account() } keys %split;
+	for my $a (values %of)
+	{
+		sale($a, 1500);
+		post($a, 'deposit', 40, "expires_at => '2042-02-20'");
+		post($a, 'deposit', 25, q{expires_at => 'infinity'});
+		post($a, 'redeem', -45);
+	}
+	at('2042-02-10 12:00');
+	for my $name (sort keys %split)
+	{
+		undo($of{$name}, 1, defined $_ && "'$_'") for @{$split{$name}};
+	}
+	my @states = map { join ' | ', has($of{$_}), lots($of{$_}), rank($of{$_}), sql("SELECT string_agg(points_day || '/' || points_ever, ' ') FROM loyalty.rule_use WHERE account_id = $of{$_}"),
+		sql("SELECT string_agg(points || '/' || refunded, ' ') FROM loyalty.lapse WHERE account_id = $of{$_}") } qw(one two many points);
+	is $states[0], '20 expired 0 earned 65 | never=20 | Plata | 0/0 | ', 'as a whole';
+	is $states[$_], $states[0], "split $_ leaves the same" for 1 .. 3;
+	sound('splits');
+};
+
+subtest 'a pending sale that paid a debt' => sub {
+	begin('2042-02-01 12:00', duration_unit => 'month', duration_value => 1, shortfall => 'negative');
+	my $a = account();
+	post($a, 'accrue', 30); post($a, 'redeem', -30); undo($a, 1);
+	post($a, 'accrue', 100, "available_at => '2042-02-03 12:00Z'");
+	at('2042-02-05 12:00');
+	is has($a), '70 expired 0 earned 100', 'it paid 30';
+	is join(' ', map { undo($a, 4, "'50'") } 1, 2), '20 -30', 'and is refunded in two parts';
+	begin('2043-06-01 12:00', duration_unit => 'month', duration_value => 1, shortfall => 'negative');
+	$a = account();
+	post($a, 'accrue', 100); post($a, 'redeem', -100); undo($a, 1); post($a, 'accrue', 100);
+	post($a, 'deposit', 50, q{expires_at => 'infinity'}); post($a, 'deposit', 50, q{expires_at => '2043-06-10'});
+	is undo($a, 4, "'50'"), 50, 'points that paid a debt were spent, and had their date';
+	is lots($a), 'never=50', 'so others are taken as spending takes them';
+	sound('debts');
+};
+
+subtest 'points and money' => sub {
+	begin('2042-02-01 12:00', decimals => 0);
+	my $a = account();
+	post($a, 'accrue', 150, "money => '1000'");
+	is undo($a, 1, "'60'"), 90, '60 of 150 points';
+	is undo($a, 1, "money => '300'"), 45, '300 of 1,000 are 45 points';
+	is undo($a, 1, "money => '300.0001'"), 'LY011', '60 points stood for 400';
+	is undo($a, 1, "money => '300'"), 0, 'so 300 are left, for all that is left';
+	is undo($a, 1, $_), 'LY011', "then nothing is: $_" for "money => '1'", "'1'", 'NULL';
+	post($a, 'accrue', 100, "money => '1000'"); undo($a, 5);
+	is undo($a, 5, "money => '1000'"), 'LY011', 'a whole that was refunded';
+	post($a, 'accrue', 150, "money => '1000'"); undo($a, 7, "money => '600'"); undo($a, 7, "'60'");
+	is undo($a, 7, "money => '400'"), 'LY011', 'by money, then by points';
+	post($a, 'accrue', 1, "money => '30'");
+	is join(' ', map { undo($a, 10, "money => '$_'") } 10, 10, 10), '1 0 LY011', 'a part may come to nothing while something is left';
+	post($a, 'accrue', 0, "money => '30'");
+	is undo($a, 13, $_), 'LY011', "a sale that earned nothing: $_" for "money => '10'", 'NULL';
+	sound('money');
+};
+
+# --- 2: expired is expired --------------------------------------------------------------
+
+subtest 'points that came back with another date' => sub {
+	for my $by (qw(reversal hold))
+	{
+		begin('2042-02-01 12:00', duration_unit => 'day', duration_value => 10, reinstatement_days => 3);
+		my $a = account();
+		post($a, 'accrue', 100, "money => '1000'");
+		$by eq 'hold' ? sql("SELECT loyalty.hold($m, $a, '100', '2042-03-01 12:00Z')") : post($a, 'redeem', -100);
+		at('2042-03-01 12:00');
+		undo($a, 2) if $by eq 'reversal';
+		is has($a), '100 expired 0 earned 100', "$by: they can be spent for three days";
+		at('2042-04-01 12:00');
+		post($a, 'accrue', 500);
+		is undo($a, 1), 500, "$by: they expired then, and no others are taken";
+		is has($a), '500 expired 100 earned 500', "$by: nor counted twice";
+		sound($by);
+	}
+};
+
+subtest 'points of a 513th date' => sub {
+	begin('2042-02-01 12:00');
+	my $a = account();
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{deposit}', array_fill('1'::loyalty.points, '{512}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 512) i))");
+	post($a, 'accrue', 100, "expires_at => '2042-03-01 03:00Z'");
+	is sql("SELECT points FROM loyalty.lots_of($m, $a) WHERE expires_at = '2042-03-01 04:00Z'"), 101, 'they join those of the next date';
+	at('2042-03-01 04:00');
+	is sql("SELECT balance FROM loyalty.balances WHERE account_id = $a"), 510, 'and expire with them';
+	is undo($a, 513), 510, 'a refund takes no others for them';
+	is undo($a, 2), 510, 'nor that of the one they joined';
+	is undo($a, 3), 509, 'others live';
+	sound('513 dates');
+};
+
+subtest 'transfers' => sub {
+	for my $shortfall (qw(refuse partial negative))
+	{
+		begin('2043-02-01 12:00', duration_unit => 'day', duration_value => 10, shortfall => $shortfall, reinstatement_days => 5);
+		my ($a, $b) = (account(), account());
+		post($a, 'deposit', 100);
+		sql("SELECT loyalty.transfer($m, $a, $b, '100')");
+		at('2043-03-01 12:00');
+		post($b, 'deposit', 30);
+		is undo($a, 2), 0, "$shortfall: what expired at the receiver does not come back";
+		is has($b), '30 expired 100 earned 30', "$shortfall: nor do others";
+		is has($a), '0 expired 0 earned 100', "$shortfall: at nobody's cost";
+		sound($shortfall);
+	}
+	begin('2042-06-01 12:00');
+	my ($a, $b) = (account(), account());
+	post($a, 'deposit', $_->[0], "expires_at => '$_->[1]'") for [40, '2042-06-10 00:00Z'], [60, '2042-07-10 00:00Z'];
+	sql("SELECT loyalty.transfer($m, $a, $b, '100')");
+	at('2042-06-20 12:00');
+	is undo($a, 3, "'70'"), 30, '40 of 100 have expired: they count first';
+	is undo($a, 3), 60, 'and the rest comes back';
+	is undo($a, 3), 'LY011', 'then nothing is left';
+	is has($b), '0 expired 40 earned 0', 'of the receiver';
+	sound('a transfer of two dates');
+};
+
+subtest 'a family' => sub {
+	begin('2042-02-01 12:00', duration_unit => 'day', duration_value => 10, shortfall => 'partial');
+	my ($a, $b) = (member('A'), member('B'));
+	post($a, 'accrue', 100); post($b, 'accrue', 7);
+	sql("SELECT loyalty.share_account($m, $a, $b)");
+	sql("SELECT loyalty.post($m, $b, 'accrue', '50', member_id => $a)");
+	at('2042-03-01 12:00');
+	sql("SELECT loyalty.leave_account($m, $a)");
+	post($_, 'deposit', 20) for $a, $b;
+	my ($sent, $sold) = (sql("SELECT version FROM loyalty.entries WHERE account_id = $a AND kind = 'transfer'"), sql("SELECT version FROM loyalty.entries WHERE account_id = $b AND amount::numeric = 50"));
+	is undo($b, $sold), 20, 'a sale of the shared account is refunded there; its points had expired';
+	is undo($a, $sent), 20, 'what went along and expired there does not come back';
+	is undo($a, 1), 0, 'for the sale of the old account it was spent: the shortfall says';
+	sound('a family');
+};
+
+# --- 3 and 4: the rank, and what is undone ---------------------------------------------------
+
+subtest 'undone sales count for no rank' => sub {
+	begin('2040-02-01 12:00', duration_unit => 'month', duration_value => 1, range_group => 'niveles', shortfall => 'partial');
+	my ($a, $b) = (account(), account());
+	post($_, 'accrue', 600) for $a, $b;
+	post($b, 'redeem', -570); undo($b, 1);
+	is rank($b) . ' ' . has($b), 'Plata 0 expired 0 earned 0', 'though their points were spent';
+	at('2040-04-01 12:00');
+	undo($a, 1);
+	is rank($a) . ' ' . has($a), 'Plata 0 expired 600 earned 0', 'or had expired';
+	is rank($a, '2040-03-31 12:00'), 'Oro', 'before they were undone they did';
+	sound('undone');
+	begin('2041-06-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 1, rank_grace_days => 10);
+	$a = account();
+	post($a, 'accrue', 200);
+	at('2041-09-01 12:00');
+	post($a, 'accrue', 600); undo($a, 1);
+	is rank($a), 'Oro', 'what counts no more takes nothing with it';
+	at('2041-10-05 12:00');
+	is rank($a), 'Oro', 'in the grace';
+	undo($a, 2);
+	is rank($a), 'Plata', 'there is none for what is undone';
+	is rank($a, '2041-10-05 11:59'), 'Oro', 'before, there was';
+	sound('windows');
+};
+
+subtest 'points that became available' => sub {
+	begin('2041-02-01 12:00', pending_days => 5, range_group => 'niveles');
+	my $a = member('A');
+	is sale($a, 6000), 600, 'pending';
+	is rank($a, '2041-02-07 12:00') . ' ' . rank($a, '2041-02-06 11:59'), 'Oro Plata', 'the rank to come';
+	at('2041-02-10 12:00');
+	is rank($a), 'Oro', 'is there, though nobody has looked';
+	is sql("SELECT rank FROM loyalty.members WHERE merchant_id = $m"), 'Oro', 'for all';
+	is sql("SELECT loyalty.member_get($m, 'P', 'A') -> 'rank' ->> 'name'"), 'Oro', 'the seller too';
+	is sql("SELECT points FROM loyalty.simulate($m, $a, '100')"), 15, 'a sale would earn by it';
+	is sale($a, 100), 15, 'and does';
+	is rank($a, '2041-02-06 12:01') . ' ' . rank($a, '2041-02-06 11:59'), 'Oro Plata', 'since then';
+	undo($a, 1);
+	is rank($a) . ' ' . has($a), 'Plata 0 expired 0 earned 0', 'undone, it counted from that day';
+	sound('pending');
+};
+
+subtest 'a rank that was granted' => sub {
+	begin('2042-07-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 1);
+	my ($a, $b, $c) = (member('A', 'Oro'), member('B', 'Oro'), member('C'));
+	post($_, 'accrue', 1000) for $a, $b;
+	is join(' ', map { rank($_) } $a, $b), 'Platino Platino', 'until a higher one is earned';
+	undo($b, 1, "'1'");
+	is rank($b), 'Oro', 'it is back if that is undone';
+	at('2042-10-01 12:00');
+	is join(' ', map { rank($_) } $a, $b), 'Plata Oro', 'but not if the higher one is over';
+	is join(' ', sale($a, 100), sale($b, 100)), '10 15', 'and earns by that';
+	sql("SELECT loyalty.share_account($m, $b, $c)");
+	is join(' ', rank($b), rank($c), rank($b, '2042-08-01 12:00')), 'Oro Plata Oro', 'it does not go along into an account that is shared';
+	sql("SELECT loyalty.set_rank_ranges($m, 'niveles', '{Plata,Oro,Platino}', '{0,5,2000}')");
+	is rank($b, '2042-08-01 12:00'), 'Oro', 'other ranges do not change the past';
+	sound('granted');
+};
+
+subtest 'more than 512 days' => sub {
+	begin('2040-01-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 24);
+	my $a = account();
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{accrue}', array_fill('0.5'::loyalty.points, '{512}'), available_ats => ARRAY(SELECT '2040-01-02 12:00Z'::timestamptz + n * interval '1 day' FROM generate_series(0, 511) n))");
+	post($a, 'accrue', $_->[0], "available_at => '$_->[1] 12:00Z'") for [600, '2041-05-28'], [1, '2041-07-28'];
+	at('2041-07-29 12:00');
+	is join(' ', map { rank($a, "$_ 12:00") } qw(2043-05-28 2043-05-29 2043-07-28)), 'Oro Plata Plata', 'each counts as long as it says';
+	sound('514 days');
+};
+
+# --- 4: caps, limits, the first purchase --------------------------------------------------------
+
+subtest 'caps and limits' => sub {
+	begin('2042-02-01 12:00', decimals => 2);
+	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"tope","points_per":1,"money_per":1,"max_day":90,"max_member":100}, {"name":"bienvenida","first_purchase":true,"points":7}]')});
+	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 1000, 5)");
+	my $a = account();
+	my $left = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a") };
+	my $used = sub { return sql("SELECT points_day || '/' || points_ever FROM loyalty.rule_use WHERE account_id = $a") };
+	is sale($a, 90), 106, '9, 90 by one rule, 7 by another';
+	is $used->() . ' ' . $left->(), '90/90 894/4', 'are counted';
+	undo($a, 1, "'53'");
+	is $used->() . ' ' . $left->(), '45/45 947/4', 'a half that is undone is not';
+	undo($a, 1);
+	is $used->() . ' ' . $left->(), '0/0 1000/5', 'nor is the rest, and no operation';
+	is sale($a, 90), 106, 'it was no first purchase either';
+	at('2042-02-02 12:00');
+	is sale($a, 20), 12, '10 are left to the member';
+	undo($a, 4, "'53'");
+	is $used->(), '10/55', 'on another day, half of yesterday comes back to the cap by member only';
+	is $left->(), '988/4', 'and nothing to the limit';
+	sound('caps');
+	my ($b, $c) = (account(), account());
+	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'spend', 100, 5)");
+	post($b, 'deposit', 200);
+	$a = $b;
+	my $spend = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $b AND direction = 'spend'") };
+	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, 4)");
+	is $spend->(), '10/2', 'spent';
+	undo($b, $_) for 2, 3;
+	is $spend->(), '60/4', 'a redemption and a transfer are undone';
+	undo($b, 5, "'15'");
+	is $spend->(), '75/4', 'and a part of what was captured, of the day of its hold';
+	sound('limits');
+};
+
+# --- 5: due is due ---------------------------------------------------------------------------
+
+subtest 'terms that change' => sub {
+	for my $days ([0, 10, '0 expired 100'], [10, 0, '100 expired 0'])
+	{
+		begin('2042-06-01 12:00', duration_unit => 'day', duration_value => 3, reinstatement_days => $days->[0]);
+		my $a = account();
+		post($a, 'deposit', 100);
+		sql("SELECT loyalty.hold($m, $a, '100', '2042-06-20 12:00Z')");
+		at('2042-06-21 12:00');
+		is has($a), "$days->[2] earned 100", 'a hold that has timed out';
+		configure(reinstatement_days => $days->[1]);
+		is has($a), "$days->[2] earned 100", 'is not touched by other terms';
+		is sql("SELECT loyalty.balance_at($m, $a, '2042-06-20 12:00Z')"), (split / /, $days->[2])[0], 'nor is its history';
+		sound('terms');
+	}
+	begin('2042-06-01 12:00', pending_days => 2, range_group => 'niveles', rank_window_unit => 'day', rank_window_value => 30);
+	my $a = account();
+	sale($a, 6000);
+	at('2042-06-10 12:00');
+	configure(rank_window_value => 5);
+	is join(' ', rank($a), rank($a, '2042-06-09 12:00'), rank($a, '2042-06-03 11:59')), 'Plata Oro Plata', 'what matured had its rank by the terms before';
+	sound('a window');
+};
+
+# --- 6: a batch is its items, in order -----------------------------------------------------------
+
+subtest 'batches' => sub {
+	begin('2042-02-01 12:00', range_group => 'niveles');
+	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"oro","ranks":["Oro"],"points":5},{"name":"bienvenida","first_purchase":true,"points":3},{"name":"tope","points":4,"max_day":7}]')});
+	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 800, NULL)");
+	member($_) for qw(A B);
+	my @items = map { qq({"programId":"P","memberId":"ID","amount":$_,"comments":"x"}) } 5000, 1000, 1000, 10;
+	my $totals = sub { my $items = shift; return sql(qq{SELECT string_agg("totalPoints", ' ') FROM json_to_recordset(loyalty.accumulation($m, '[$items]')) AS i ("totalPoints" text)}) };
+	my $batch = $totals->(join(',', @items) =~ s/ID/A/gr);
+	is $batch, '507 665 0 671.5', 'the rank, the cap, the limit and the first purchase that one reaches count for the next';
+	is join(' ', map { $totals->(s/ID/B/r) } @items), $batch, 'as one by one';
+	sound('batches');
+};
+
+# --- 7: a repeat gets the first answer ---------------------------------------------------------------
+
+subtest 'repeats' => sub {
+	begin('2042-02-01 12:00');
+	my ($a, $b, $c) = (member('A'), member('B'), member('C'));
+	post($a, 'deposit', 100); sql("SELECT loyalty.transfer($m, $a, $b, '100')");
+	my $call = "SELECT version || ' ' || balance FROM loyalty.reverse($m, $a, 2, 'dev', '40')";
+	is outcome($call), '3 40', 'a transfer comes back in part';
+	sql("SELECT loyalty.share_account($m, $b, $c)");
+	is outcome($call), '3 40', 'after the peer has moved';
+	is undo($a, 2, "'1'"), 'LY014', 'nothing more can be undone then';
+	sql("SELECT loyalty.share_account($m, $a, $c)");
+	is outcome($call), '3 40', 'after the account has';
+	is outcome($call =~ s/40/41/r), 'LY012', 'another refund under its name is another';
+	is undo($a, 2, "'1'"), 'LY014', 'and a new one is refused';
+};
+
+# --- programs that are not active ------------------------------------------------------------------------
+
+subtest 'inactive' => sub {
+	for my $terms ([active => 'false'], [unit_active => 'false'])
+	{
+		begin('2042-02-01 12:00');
+		my ($a, $b) = (account(), account());
+		post($a, 'accrue', 100, "money => '1000'"); sql("SELECT loyalty.hold($m, $a, '10')");
+		configure(@$terms);
+		is sale($a, 100), 'LI005', 'a sale';
+		is post($a, $_, 10), 'LI005', $_ for qw(accrue deposit);
+		is outcome("SELECT loyalty.hold($m, $a, '10')"), 'LI005', 'a hold';
+		is outcome("SELECT loyalty.transfer($m, $a, $b, '10')"), 'LI005', 'a transfer';
+		is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$a, $a, $a], '{deposit,redeem,adjust}', '{1,-1,2}')"), 'program_inactive 89 91', 'in a batch';
+		is outcome("SELECT balance FROM loyalty.capture($m, $a, 2, '5')"), 91, 'a capture';
+		is outcome("SELECT balance FROM loyalty.release($m, $a, 2)"), 96, 'a release';
+		is undo($a, 1, "'10'"), 86, 'a refund';
+		is post($a, 'redeem', -1), 85, 'a redemption';
+		is post($a, 'adjust', $_->[0]), $_->[1], 'a correction' for [-1, 84], [2, 86];
+		configure(active => 'true', unit_active => 'true');
+		is post($a, 'deposit', 1), 87, 'active again';
+		sound("@$terms");
+	}
+};
+
+# --- days without a midnight, or with two --------------------------------------------------------------------
+
+subtest 'days' => sub {
+	for (['America/Havana', '2025-10-31 12:00', '2025-11-02 04:00', 'midnight comes twice: the day ends at the first'],
+		['America/Asuncion', '2023-09-29 12:00', '2023-10-01 04:00', 'midnight does not come: the day ends at the first moment after it'])
+	{
+		my ($zone, $moment, $end, $what) = @$_;
+		begin($moment, time_zone => $zone, duration_unit => 'day', duration_value => 1);
+		my $a = account();
+		post($a, 'deposit', 5);
+		is sql("SELECT expires_at FROM loyalty.lots_of($m, $a)"), "$end:00+00", "$zone: $what";
+	}
+};
+
+subtest 'decimals' => sub {
+	begin('2042-02-01 12:00', decimals => 0);
+	my $a = account();
+	is post($a, 'deposit', '1.2345'), '1.2345', 'the engine takes four, whatever the program shows';
+	is outcome("SELECT loyalty.sale($m, $a, '10', '0.5')"), 'LY004', 'a sale has points of the program';
+};
+
+done_testing;

@@ -56,6 +56,11 @@ sub close
 
 sub reading_statements
 {
+	my $balances = q{SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+		loyalty.rank_at($1, b.account_id, now()),
+		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
+		 FROM loyalty.lots_of($1, b.account_id) l))
+	FROM loyalty.balances b};
 	return q{
 	SET time zone 'UTC';
 	\set ON_ERROR_ROLLBACK on
@@ -66,20 +71,10 @@ sub reading_statements
 	FROM unnest($2, $3) known (account_id, version)
 	JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = known.account_id AND e.version > known.version
 	ORDER BY e.account_id, e.version;
-	PREPARE changed (bigint, bigint[], bigint[]) AS
-	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
-		loyalty.rank_at($1, b.account_id, now()),
-		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
-		 FROM loyalty.lots_of($1, b.account_id) l))
-	FROM unnest($2, $3) known (account_id, version)
-	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id AND b.version > known.version;
 	PREPARE seen (bigint, bigint[]) AS
-	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
-		loyalty.rank_at($1, b.account_id, now()),
-		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
-		 FROM loyalty.lots_of($1, b.account_id) l))
-	FROM unnest($2) known (account_id)
-	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id;
+	} . $balances . q{ WHERE b.merchant_id = $1 AND b.account_id = ANY ($2);
+	PREPARE changed (bigint, bigint[], bigint[]) AS
+	} . $balances . q{ JOIN unnest($2, $3) known (account_id, version) USING (account_id) WHERE b.merchant_id = $1 AND b.version > known.version;
 	PREPARE facts (bigint, bigint[], timestamptz[]) AS
 	SELECT format('F|a%s|%s|%s|%s|%s|%s|%s|%s', known.n - 1, b.balance, b.held, b.pending, b.expired, b.earned,
 		(SELECT string_agg(format('%s=%s', l.expires_at, l.points), ',') FROM loyalty.lots_of($1, b.account_id) l),

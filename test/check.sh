@@ -6,6 +6,7 @@
 #     T       one suite: tidy, regress, pgtap, isolation, tap or bench; all but
 #             bench unless given
 #     F       only the tests of these names
+#     DEFAULTS=foreign  servers with unusual defaults; see stack.sh
 #     SAVE=1  keep what pg_regress and pg_isolation_regress got, in results/
 #
 # Everything happens in one folder under /tmp, on copies of the project's files
@@ -68,7 +69,7 @@ outer() {
 	cd "$work"
 	# A group of their own, so that all of them can be told to stop.
 	set -m
-	"${as_owner[@]}" env HOME="$work" T="$suites" F="$wanted" LOYALTY_BIN="$bin" LOYALTY_TMP="$work" \
+	"${as_owner[@]}" env HOME="$work" T="$suites" F="$wanted" LOYALTY_BIN="$bin" LOYALTY_TMP="$work" LOYALTY_DEFAULTS="${DEFAULTS:-}" \
 		LOYALTY_POSTGREST="$work/bin/postgrest" PATH="$bin:$PATH:/usr/sbin" \
 		timeout --foreground -k 30 "$limit_s" bash "$work/project/test/check.sh" run </dev/null &
 	tests_pid=$!
@@ -236,6 +237,7 @@ run() {
 	for suite in $suites; do
 		declare -F "suite_$suite" >/dev/null || die "no suite \"$suite\""
 	done
+	[ "$suites" = bench ] || export LOYALTY_CLOCK=${LOYALTY_CLOCK:-0}
 	"$root/test/stack.sh" up "$settings" "$level"
 	set -a
 	. "$settings/env"

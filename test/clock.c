@@ -2,11 +2,14 @@
  * clock.c
  *		A clock that tests can move, preloaded into a private server.
  *
- * The file that LOYALTY_CLOCK names has two int64 of this machine.  Everything
- * that asks for the time of day gets it moved by the microseconds of the first;
- * or, if the second is not 0, gets that, in microseconds since 1970, until it
- * is changed.  The file may change at any moment; all processes see it at the
- * next look.  The monotonic clock, by which PostgreSQL waits, stays what it is.
+ * Everything that asks for the time of day gets it moved by the microseconds
+ * that stand, as the first int64 of this machine, in the file that LOYALTY_CLOCK
+ * names.  The file may change at any moment; all processes see it at the next
+ * look.  The second number is a moment, in microseconds since 1970, from which
+ * on the clock is slow: a second takes as many as the third number says.  So
+ * nothing becomes due while a test on a busy machine comes to ask for it.  It may never be cut short, even for a moment, as lo_export() would:
+ * who looks then dies.  advance_clock is how SQL moves it.
+ * The monotonic clock, by which PostgreSQL waits, stays what it is.
  *
  *     cc -shared -fPIC -o clock.so clock.c
  */
@@ -25,7 +28,14 @@
 
 typedef int (*ClockFunction) (clockid_t, struct timespec *);
 
-static const volatile int64_t *offset_us;	/* and the moment at which it stands */
+typedef struct Clock
+{
+	int64_t		offset_us;
+	int64_t		since_us;
+	int64_t		rate;
+} Clock;
+
+static const volatile Clock *moved;
 static ClockFunction true_clock_gettime;
 
 /* Without the file, the library changes nothing. */
@@ -39,9 +49,9 @@ open_clock(void)
 	true_clock_gettime = (ClockFunction) dlsym(RTLD_NEXT, "clock_gettime");
 	if (path == NULL || (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
 		return;
-	mapped = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+	mapped = mmap(NULL, sizeof(Clock), PROT_READ, MAP_SHARED, file, 0);
 	if (mapped != MAP_FAILED)
-		offset_us = mapped;
+		moved = mapped;
 	close(file);
 }
 
@@ -56,27 +66,13 @@ clock_gettime(clockid_t clock, struct timespec *now)
 		result = true_clock_gettime(clock, now);
 	else
 		result = (int) syscall(SYS_clock_gettime, clock, now);
-	if (result != 0 || offset_us == NULL || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
+	if (result != 0 || moved == NULL || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE))
 		return result;
 
-	us = offset_us[0];
-	if (offset_us[1] != 0)
-	{
-		us = offset_us[1];
-		now->tv_sec = now->tv_nsec = 0;
-	}
-	now->tv_sec += us / SECOND_US;
-	now->tv_nsec += us % SECOND_US * 1000;
-	if (now->tv_nsec >= 1000 * SECOND_US)
-	{
-		now->tv_sec++;
-		now->tv_nsec -= 1000 * SECOND_US;
-	}
-	else if (now->tv_nsec < 0)
-	{
-		now->tv_sec--;
-		now->tv_nsec += 1000 * SECOND_US;
-	}
+	us = now->tv_sec * SECOND_US + now->tv_nsec / 1000;
+	us = moved->since_us + (us - moved->since_us) / moved->rate + moved->offset_us;
+	now->tv_sec = us / SECOND_US;
+	now->tv_nsec = us % SECOND_US * 1000;
 	return 0;
 }
 

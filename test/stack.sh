@@ -12,12 +12,18 @@
 #     demo       and the rows of test/demo.sql (what you get unless told)
 #
 # Everything listens on 127.0.0.1, on ports that were free, and lives in one
-# folder under /tmp that down removes.  The tests set these:
+# folder under /tmp that down removes.  Time limits are longer than in http/, as
+# machines that run tests are busy.  The tests set these:
 #     LOYALTY_BIN          binaries of a copy made by install.sh, to use that one
 #     LOYALTY_POSTGREST    the PostgREST to run
 #     LOYALTY_TMP          where the folder of the servers is made
 #     LOYALTY_DURABLE=1    commits reach the disk
 #     LOYALTY_RATE=200r/s  how many requests nginx lets one key and address send
+#     LOYALTY_CLOCK=0      the server's clock can be moved, and starts by so many
+#                          seconds ahead; see clock.c
+#     LOYALTY_CLOCK_RATE=100  of which each takes so many
+#     LOYALTY_DEFAULTS=foreign  settings, time zone and locale that nobody here
+#                          expects, to see that nothing depends on the usual ones
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -58,13 +64,34 @@ setting() {
 	printf "%s='%s'\n" "$1" "${2//\'/\'\\\'\'}" >>"$run/env"
 }
 
+# For PostgreSQL, and for SQL that moves the clock: its programs run in data/.
+build_clock() {
+	local compiler rate=${LOYALTY_CLOCK_RATE:-1}
+	compiler=$("${PG_CONFIG:-pg_config}" --cc 2>/dev/null) || compiler=${CC:-cc}
+	$compiler -O2 -shared -fPIC -o "$work/clock.so" "$root/test/clock.c" -ldl || return 1
+	cp "$root/test/advance_clock" "$work/"
+	perl -e 'print pack "q3", 1e6 * $ARGV[0], 1e6 * time, $ARGV[1]' "$LOYALTY_CLOCK" "$rate" >"$work/clock"
+	give "$work/clock.so" "$work/clock" "$work/advance_clock"
+	chmod 755 "$work/clock.so" "$work/advance_clock"
+	with_clock=(env LD_PRELOAD="$work/clock.so" LOYALTY_CLOCK="$work/clock")
+	setting LOYALTY_CLOCK "$work/clock"
+	# what sleeps until the clock says so
+	echo "deadlock_timeout = $((1000 / rate))ms" >>"$work/settings"
+}
+
+with_clock=()
 start_postgres() {
-	local tries
+	local tries locale=(--locale=C.UTF-8)
+	case ${LOYALTY_DEFAULTS:-} in
+		"") ;;
+		foreign) locale+=(--locale-provider=icu --icu-locale=tr-TR) ;;
+		*) die "no defaults \"$LOYALTY_DEFAULTS\"" ;;
+	esac
 	password=$(random_password)
 	printf '%s\n' "$password" >"$work/password"
 	give "$work/password"
 	"${as_owner[@]}" "$bin/initdb" -D "$work/data" -U postgres -A scram-sha-256 --pwfile="$work/password" \
-		-E UTF8 --locale=C.UTF-8 -N >"$work/initdb.log" 2>&1
+		-E UTF8 "${locale[@]}" -N >"$work/initdb.log" 2>&1
 	rm "$work/password"
 	cat >"$work/settings" <<-END
 		listen_addresses = '127.0.0.1'
@@ -73,6 +100,17 @@ start_postgres() {
 		log_line_prefix = '%m [%p] '
 		max_connections = 200
 	END
+	if [ "${LOYALTY_DEFAULTS:-}" = foreign ]; then
+		cat >>"$work/settings" <<-END
+			datestyle = 'SQL, DMY'
+			intervalstyle = iso_8601
+			timezone = 'America/Mexico_City'
+			default_transaction_isolation = serializable
+		END
+	fi
+	if [ -n "${LOYALTY_CLOCK:-}" ]; then
+		build_clock
+	fi
 	# One to be measured writes to disk, and has the usual quarter of the memory.
 	if [ "${LOYALTY_DURABLE:-0}" = 1 ]; then
 		awk '/^MemTotal/ { printf "shared_buffers = %dMB\n", $2 / 1024 / 4 }' /proc/meminfo >>"$work/settings"
@@ -83,7 +121,7 @@ start_postgres() {
 	for tries in 1 2 3 4 5; do
 		pg_port=$(free_ports 1)
 		"${as_owner[@]}" tee -a "$work/data/postgresql.conf" <<<"port = $pg_port" >/dev/null
-		if "${as_owner[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 60 start \
+		if "${as_owner[@]}" "${with_clock[@]}" "$bin/pg_ctl" -D "$work/data" -l "$work/postgres.log" -w -t 600 start \
 			>"$work/pg_ctl.log" 2>&1 </dev/null; then
 			break
 		fi
@@ -113,7 +151,7 @@ make_database() {
 		CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD '$authenticator_password';
 		CREATE ROLE web_anon NOLOGIN;
 		GRANT web_anon TO authenticator;
-		ALTER ROLE web_anon SET statement_timeout = '30s';
+		ALTER ROLE web_anon SET statement_timeout = '10min';
 	END
 	export PGDATABASE=loyalty
 	setting PGDATABASE "$PGDATABASE"
@@ -124,8 +162,8 @@ make_database() {
 # Wait until URL answers with a status that the pattern matches.
 wait_for() {
 	local pid_file=$1 url=$2 pattern=$3 tries status
-	for tries in $(seq 300); do
-		[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")" || [ "$tries" -lt 20 ] || return 1
+	for tries in $(seq 6000); do
+		[ "$tries" -lt 20 ] || [ ! -s "$pid_file" ] || is_ours "$work" "$(cat "$pid_file")" || return 1
 		status=$(curl -s -o /dev/null -m 10 -w '%{http_code}' "$url" || true)
 		if [[ $status =~ $pattern ]]; then
 			[ -s "$pid_file" ] && is_ours "$work" "$(cat "$pid_file")"
@@ -151,7 +189,7 @@ start_postgrest() {
 		rest_port=$(free_ports 1)
 		rm -f "$work/postgrest.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
-			PGRST_SERVER_PORT=$rest_port \
+			PGRST_SERVER_PORT=$rest_port PGRST_DB_POOL_ACQUISITION_TIMEOUT=600 \
 			"${as_owner[@]}" sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
 			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
 		disown
@@ -171,7 +209,7 @@ start_nginx() {
 	for tries in 1 2 3; do
 		web_port=$(free_ports 1)
 		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$web_port/" \
-			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
+			-e 's/^\(\t*\(proxy\|client\|send\)_[a-z_]*timeout\) .*;/\1 600s;/' ${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
 		give "$work/nginx"
 		if "${as_owner[@]}" "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
 			>"$work/nginx.log" 2>&1 </dev/null &&

@@ -234,7 +234,7 @@ SELECT curp 'ññññ800115hdfñññ03', octet_length(curp 'ÑÑÑÑ800115HDFÑ�
 SELECT curp 'ÑÑÑÑ800115HDFÑÑÑ04';
 \c :main
 DROP DATABASE regress_loyalty_latin1;
-CREATE DATABASE regress_loyalty_ascii ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
+CREATE DATABASE regress_loyalty_ascii ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
 \c regress_loyalty_ascii
 SET client_min_messages = error;
 :create_type;

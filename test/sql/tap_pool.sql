@@ -7,6 +7,9 @@
 \pset pager off
 \set ON_ERROR_ROLLBACK 1
 \set ON_ERROR_STOP 1
+SET datestyle = 'ISO';
+-- It is noon in Mexico City, so that no day ends meanwhile.
+COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
 BEGIN;
 SELECT no_plan();
 
@@ -63,8 +66,8 @@ SELECT version FROM loyalty.post(:m, :a, 'deposit', 20, expires_at => '2200-01-0
 SELECT version FROM loyalty.post(:m, :b, 'deposit', 30, expires_at => '2190-01-01T00:00Z') \g /dev/null
 SELECT version FROM loyalty.post(:m, :b, 'deposit', 40, expires_at => '2210-01-01T00:00Z') \g /dev/null
 SELECT version FROM loyalty.post(:m, :b, 'deposit', 50) \g /dev/null
-SELECT version FROM loyalty.post(:m, :b, 'deposit', 60, expires_at => clock_timestamp() + interval '0.3 seconds') \g /dev/null
-SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE account_id = :b \g /dev/null
+SELECT version FROM loyalty.post(:m, :b, 'deposit', 60, expires_at => clock_timestamp() + interval '1 hour') \g /dev/null
+COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account WHERE account_id = :b) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining tells the account');
 SELECT is(pg_temp.pools(:m), 'A+B 240, C 7, D 0, X 5', 'which has the points of both');
 SELECT is(pg_temp.lots(:m, :a), '2190-01-01 30, 2200-01-01 20, 2210-01-01 40, 150', 'with the dates that they had');
@@ -188,8 +191,8 @@ SELECT lives_ok(format('SELECT loyalty.leave_account(%s, %s, 66)', :m, :d), 'the
 
 -- A hold that timed out is settled before anybody joins.
 SELECT pg_temp.member(:m, 'P', 'F', '10') AS f \gset
-SELECT version FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '0.3 seconds') \g /dev/null
-SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE account_id = :f \g /dev/null
+SELECT version FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '1 hour') \g /dev/null
+COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account WHERE account_id = :f) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :f, :a), :d_account::bigint, 'points of a hold that timed out are no longer held');
 SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
 

@@ -7,6 +7,9 @@
 \set ON_ERROR_ROLLBACK 1
 \set ON_ERROR_STOP 1
 SET timezone = 'Asia/Tokyo';	-- of nobody here: nothing may depend on it
+SET datestyle = 'ISO';
+-- It is noon in Mexico City, so that no day ends meanwhile.
+COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
 BEGIN;
 SELECT no_plan();
 

@@ -12,7 +12,6 @@ use Encode qw(decode encode);
 use FindBin;
 use IPC::Run ();
 use Test::More;
-use Time::HiRes qw(sleep);
 
 use lib $FindBin::Bin;
 use Loyalty;
@@ -425,12 +424,7 @@ is $stack->psql("SELECT loyalty.authenticate('$apikey')"), $merchant, 'the right
 # Wait until a session of somebody else waits for a lock.
 sub wait_for_waiter
 {
-	for (1 .. 600)
-	{
-		return 1 if $observer->query("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'client backend'") > 0;
-		sleep 0.05;
-	}
-	return 0;
+	return $stack->wait_until(sub { $observer->query("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'client backend'") });
 }
 
 sub counts
@@ -453,12 +447,13 @@ sub race
 	if ($way eq 'http')
 	{
 		my $body = Loyalty::form_encode(%{$operation{add}[2]}, %mine);
-		$harness = IPC::Run::start(['curl', '-s', '-m', 100, '-w', "\n%{http_code}", '-H', "apikey: $apikey", '-H', 'Idempotency-Key: carrera',
+		$harness = IPC::Run::start(['curl', '-s', '-m', Loyalty::HANG_S, '-w', "\n%{http_code}", '-H', "apikey: $apikey", '-H', 'Idempotency-Key: carrera',
 			'-d', $body, $stack->url . '/wallet/contact/add'], '<', '/dev/null', '>', \$out);
 	}
 	else
 	{
 		$second = $stack->connect_async;
+		$second->query("SET default_transaction_isolation = 'read committed'");
 		$second->send(call(add => {%mine, idempotency_key => 'carrera'}));
 	}
 	ok wait_for_waiter(), "$way: the second one waits";

@@ -9,7 +9,6 @@ use FindBin;
 use lib $FindBin::Bin;
 use Loyalty;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
@@ -414,13 +413,10 @@ sub sale_in_background
 sub wait_until
 {
 	my ($sql, $expected) = @_;
-	for (1 .. 600)
-	{
-		return 1 if $stack->psql($sql) eq $expected;
-		sleep 0.1;
-	}
-	return 0;
+	return $stack->wait_until(sub { $stack->psql($sql) eq $expected });
 }
+
+sub ask_probe { my $probe = shift; return $stack->http('POST', $stack->env('POSTGREST_URL') . "/rpc/$probe", {}, '') }
 
 # PostgREST has read its schema cache again when it knows a new function.
 my $probes = 0;
@@ -429,11 +425,7 @@ sub reload_schema
 {
 	my $probe = 'probe_' . ++$probes;
 	$stack->psql("CREATE FUNCTION loyalty_api.$probe() RETURNS integer LANGUAGE sql AS 'SELECT 1'; NOTIFY pgrst, 'reload schema'");
-	for (1 .. 300)
-	{
-		last if $stack->http('POST', $stack->env('POSTGREST_URL') . "/rpc/$probe", {}, '')->{status} == 200;
-		sleep 0.1;
-	}
+	$stack->wait_until(sub { ask_probe($probe)->{status} == 200 }) or die "PostgREST does not know $probe()\n";
 	$stack->psql("DROP FUNCTION loyalty_api.$probe()");
 	return;
 }
@@ -460,16 +452,29 @@ sub block { $blocker->query("BEGIN; SELECT version FROM loyalty.account WHERE ac
 	$stack->psql("ALTER FUNCTION loyalty_api.gateway(bytea) RESET lock_timeout");
 }
 {
-	$stack->psql("ALTER ROLE web_anon SET statement_timeout = '500ms'; NOTIFY pgrst, 'reload config'");
+	# PostgREST sets it, and tells when it knows a new one.
+	my $limit = sub {
+		my $value = shift;
+		$stack->psql("ALTER ROLE web_anon SET statement_timeout = '$value'; NOTIFY pgrst, 'reload config'");
+		return $stack->wait_until(sub { ask_probe('statement_limit')->{body} =~ /"$value"/ }) || die "the limit is not $value\n";
+	};
+	$stack->psql("CREATE FUNCTION loyalty_api.statement_limit() RETURNS text LANGUAGE sql AS \$\$ SELECT current_setting('statement_timeout') \$\$");
+	reload_schema();
+	my $usual = $stack->psql("SELECT regexp_replace(setting, '.*=', '') FROM pg_roles, unnest(rolconfig) setting WHERE rolname = 'web_anon' AND setting LIKE 'statement_timeout=%'");
+	$limit->('500ms');
 	block();
 	is sale_in_background()->(), '503 unavailable', 'statement_timeout';
 	$blocker->query('ROLLBACK');
-	$stack->psql("ALTER ROLE web_anon SET statement_timeout = '30s'; NOTIFY pgrst, 'reload config'");
+	$limit->($usual);
+	$stack->psql('DROP FUNCTION loyalty_api.statement_limit()');
+	reload_schema();
 }
 {
 	# Only the session that serves the request looks for deadlocks.
-	$stack->psql('ALTER SYSTEM SET deadlock_timeout = 3000');
+	$stack->psql("ALTER SYSTEM SET deadlock_timeout = '10s'");
 	$stack->psql('SELECT pg_reload_conf()');
+	# a new session has it when the others have been told
+	wait_until('SHOW deadlock_timeout', '10s') or die "the setting is not read\n";
 	$blocker->query("SET deadlock_timeout = '10min'");
 	block();
 	my $answer = sale_in_background('Idempotency-Key' => 'deadlock');
@@ -506,8 +511,9 @@ sub block { $blocker->query("BEGIN; SELECT version FROM loyalty.account WHERE ac
 is rows(), $rows_before, 'interrupted requests have written nothing';
 
 # A request that is tried again and again makes thousands of transactions each second.
-is $stack->psql(q{SELECT string_agg(format('%s: %s', state, query), E'\n') FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE '%"gateway"%'}),
-	'', 'no request is being worked on';
+my $busy = q{SELECT string_agg(format('%s: %s', state, query), E'\n') FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE '%"gateway"%'};
+wait_until($busy, '');
+is $stack->psql($busy), '', 'no request is being worked on';
 sleep 2;
 my $transactions = q{SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'loyalty'};
 my $count = $stack->psql($transactions);

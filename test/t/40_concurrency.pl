@@ -12,7 +12,7 @@ use Test::More;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(rate => '100000r/s');
+my $stack = Loyalty->start(rate => '100000r/s', isolation => 'read committed');
 my $key = $stack->env('LOYALTY_APIKEY');
 my $wallet = $stack->env('LOYALTY_WALLET_KEY');
 my $cashier = $stack->env('LOYALTY_USERTOOL_ID');
@@ -219,11 +219,11 @@ set_quota($_, 1000) for qw(redemptions messages customers);
 	my @answers;
 	for my $i (0 .. $#sessions)
 	{
-		$sessions[$i]->query("SET lock_timeout = '2s'; BEGIN");
+		$sessions[$i]->query("SET lock_timeout = '2min'; BEGIN");
 		push @answers, $sessions[$i]->query(redemption_sql("551112000@{[$i + 1]}", 1)) =~ /ERROR/ ? 'waited' : 'went on';
 	}
 	is tally(@answers), '6 x went on', 'six open transactions redeem, none waits for another';
-	is $stack->connect_async->query("SET lock_timeout = '2s'; SELECT loyalty.wallet_contact_add($merchant, '$wallet', '5533330001', 'Cliente', $cashier) > 0"), 't',
+	is $stack->connect_async->query("SET lock_timeout = '2min'; SELECT loyalty.wallet_contact_add($merchant, '$wallet', '5533330001', 'Cliente', $cashier) > 0"), 't',
 		'nor does a registration';
 	$_->query('ROLLBACK') for @sessions[0 .. 2];
 	$_->query('COMMIT') for @sessions[3 .. 5];
@@ -239,12 +239,8 @@ set_quota('redemptions', 1);
 	$first->query('BEGIN');
 	like $first->query(redemption_sql('5511120001', 1)), qr/^[0-9.]+$/, 'a session takes the last redemption';
 	$second->send(redemption_sql('5511120002', 1));
-	my $waits;
-	for (1 .. 300)
-	{
-		last if $waits = $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%5511120002%' AND pid <> pg_backend_pid()");
-		select undef, undef, undef, 0.1;
-	}
+	my $waits = $stack->wait_until(sub {
+		$stack->psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%5511120002%' AND pid <> pg_backend_pid()") });
 	is $waits, '1', 'another waits to know';
 	$first->query('ROLLBACK');
 	like $second->receive, qr/^[0-9.]+$/, 'and gets it when it comes back';

@@ -13,7 +13,8 @@ use Test::More;
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $SESSIONS = 16;
-my $stack = Loyalty->start(level => 'database');
+my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
+$stack->noon;
 my ($merchant, $program, @staff) = split /\|/, $stack->psql(q{
 	SELECT loyalty.create_merchant('Uno') AS m \gset
 	SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \gset
@@ -24,7 +25,9 @@ my ($merchant, $program, @staff) = split /\|/, $stack->psql(q{
 my @centro = @staff[0 .. 6];
 my @accounts = split /\n/, $stack->psql("SELECT account_id FROM loyalty.account WHERE merchant_id = $merchant ORDER BY 1");
 my @sessions = map { $stack->connect_async } 1 .. $SESSIONS;
-$_->query("SET lock_timeout = '60s'; SET deadlock_timeout = '100ms'") for @sessions;
+# A second of that clock takes a hundred.
+$_->query("SET lock_timeout = '10s'; SET deadlock_timeout = '1ms'") for @sessions;
+$sessions[$_]->query("SELECT setseed(0.01 * $_)") for 0 .. $#sessions;
 
 # In the sessions: one posting or batch, to accounts and with staff at random;
 # how often there was each answer.

@@ -13,7 +13,7 @@ use Time::Local qw(timegm);
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(level => 'database', clock => 1);
+my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
 my $session = $stack->connect_async;
 $session->query(q{SET time zone 'UTC'});
 
@@ -30,9 +30,7 @@ sub us_of
 sub at
 {
 	my ($moment, $seconds) = @_;
-	my $true = $stack->clock_us - $stack->{clock_offset_us};
-	$stack->write_clock(us_of($moment) + 1_000_000 * ($seconds // 0) - $true);
-	return;
+	return $stack->set_clock(us_of($moment) + 1_000_000 * ($seconds // 0));
 }
 
 # --- SQL ----------------------------------------------------------------------------

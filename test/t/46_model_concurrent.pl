@@ -21,7 +21,8 @@ use constant {SECOND => 1_000_000, HOUR => 3_600_000_000, DAY => 86_400_000_000,
 my $operations = $ENV{LOYALTY_MODEL_OPERATIONS} // 500;
 my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
-my $stack = Loyalty->start(level => 'database', clock => 1);
+my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
+$stack->set_clock(1_709_121_600 * SECOND);	# 2024-02-28 12:00 UTC
 my $reader = reader($stack);
 
 sub chance { return rand(100) < $_[0] }
@@ -90,7 +91,7 @@ sub batch_of
 # Lines of what was answered: account, version, balance, SQLSTATE, key.
 sub work
 {
-	my ($run, $number) = @_;
+	my ($run, $number, $ticks) = @_;
 	my $session = reader($stack);
 	my $said = '';
 	my $newest = sub {
@@ -112,6 +113,8 @@ sub work
 	{
 		# Every tenth is the same, under the same key, in two sessions.
 		my $pair = $n % 10 == 0;
+		# so that time passes as we get on
+		syswrite $ticks, chr $number;
 		srand($first_seed + ($pair ? 1_000_000 * (1 + int($number / 2)) + $n : 1000 * $number + $n));
 		my $now = $pair ? $run->{begun} + 30 * DAY : $stack->clock_us;
 		if ($n % 7 == 0)
@@ -122,6 +125,11 @@ sub work
 			next;
 		}
 		my $o = some_operation($run, $now, $pair ? sub { (1, 1) } : ($newest, $expired));
+		my $late;
+		# What nothing can be in the way of, half the times that two do the same;
+		# and a refund of what has expired, as soon as anything has.
+		$o = {f => 'post', id => $o->{id}, kind => 'deposit', amount => 1 + int rand 1_000_000} if $n % 20 == 0;
+		$o = {f => 'reverse', id => $o->{id}, version => $late} if $n % 20 == 5 && ($late = $expired->($o->{id}));
 		my $key = $pair ? 'pair' . int($number / 2) . ".$n" : undef;
 		my $reference = asked($o) . '#' . ($key // "$number.$n");
 		my $answer = $session->query(statement_of($run, $o, $reference, $key));
@@ -134,10 +142,14 @@ sub work
 	return $said;
 }
 
-# All sessions, until the last has ended; time passes here.
+# All sessions, until the last has ended.  Time passes here, as the slowest of
+# them gets on, so that moments which sessions computed just before are never
+# far off.
 sub work_at_once
 {
 	my $run = shift;
+	srand($first_seed);
+	pipe my $ticks, my $ticker or die "pipe: $!\n";
 	my @children;
 	for my $number (0 .. SESSIONS - 1)
 	{
@@ -145,7 +157,9 @@ sub work_at_once
 		my $pid = fork // die "fork: $!\n";
 		if (!$pid)
 		{
-			my $text = eval { work($run, $number) } // "died: session $number: $@";
+			close $ticks;
+			my $text = eval { work($run, $number, $ticker) } // "died: session $number: $@";
+			close $ticker;
 			print {$out} $text;
 			close $out;
 			POSIX::_exit(0);
@@ -153,31 +167,22 @@ sub work_at_once
 		close $out;
 		push @children, [$pid, $in];
 	}
-	my $living = SESSIONS;
+	close $ticker;
+	my @done = (0) x SESSIONS;
 	my $moved = 0;
-	my @answers;
-	my $reading = '';
-	vec($reading, fileno($_->[1]), 1) = 1 for @children;
-	while ($living)
+	while (sysread $ticks, my $some, 65536)
 	{
-		if (select(my $ready = $reading, undef, undef, 0.01))
-		{
-			for my $i (grep { vec($ready, fileno($children[$_][1]), 1) } 0 .. $#children)
-			{
-				next if sysread $children[$i][1], $answers[$i], 65536, length($answers[$i] // '');
-				vec($reading, fileno($children[$i][1]), 1) = 0;
-				$living--;
-			}
-		}
-		elsif ($moved < 20 * DAY)
+		$done[ord]++ for split //, $some;
+		my $slowest = (sort { $a <=> $b } @done)[0];
+		while ($moved < 20 * DAY * $slowest / $operations)
 		{
 			my $us = int rand 3 * HOUR;
-			# moments that sessions computed just before must not be far off
 			$stack->advance_clock($us / SECOND);
 			$moved += $us;
 		}
 	}
-	waitpid $_->[0], 0 for @children;
+	local $/;
+	my @answers = map { my ($pid, $in) = @$_; my $text = <$in> // ''; waitpid $pid, 0; $text } @children;
 	die $_ for grep { /^died: / } @answers;
 	return map { split /\n/ } @answers;
 }

@@ -20,7 +20,7 @@ use Time::Local qw(timegm);
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(level => 'database', clock => 1);
+my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
 my $session = $stack->connect_async;
 $session->query(q{SET time zone 'UTC'});
 
@@ -37,9 +37,7 @@ sub outcome { return outcome_of($session->query(shift)) }
 sub at
 {
 	my ($year, $month, $day, $hour, $minute) = shift =~ /^(\d+)-(\d+)-(\d+) (\d+):(\d+)$/ or die 'no moment';
-	my $true = $stack->clock_us - $stack->{clock_offset_us};
-	$stack->write_clock(1_000_000 * timegm(0, $minute, $hour, $day, $month - 1, $year) - $true);
-	return;
+	return $stack->set_clock(1_000_000 * timegm(0, $minute, $hour, $day, $month - 1, $year));
 }
 
 my $merchant = sql("SELECT loyalty.create_merchant('Uno')");
@@ -92,6 +90,7 @@ sub at_once
 			close $opener;
 			my $connection = $stack->connect_async;
 			$connection->query('SELECT 1');
+			syswrite $out, 'r';
 			sysread $gate, my $nothing, 1;
 			print {$out} outcome_of($connection->query($statement));
 			close $out;
@@ -101,7 +100,7 @@ sub at_once
 		close $out;
 		push @children, [$pid, $in];
 	}
-	select undef, undef, undef, 0.3;
+	sysread $_->[1], my $ready, 1 for @children;
 	close $gate;
 	close $opener;
 	local $/;
@@ -120,12 +119,7 @@ sub tally
 sub waits_for_lock
 {
 	my $part = shift;
-	for (1 .. 300)
-	{
-		return 1 if $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%$part%' AND pid <> pg_backend_pid()");
-		select undef, undef, undef, 0.1;
-	}
-	return 0;
+	return $stack->wait_until(sub { $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%$part%' AND pid <> pg_backend_pid()") });
 }
 
 # --- a sale is refunded, and its points stay ----------------------------------------------

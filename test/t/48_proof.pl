@@ -6,6 +6,7 @@ use utf8;
 
 use FindBin;
 use lib $FindBin::Bin;
+use IO::Select;
 use Loyalty;
 use POSIX ();
 use Test::More;
@@ -72,7 +73,8 @@ is $stack->psql('SELECT * FROM loyalty.verify()'), '', 'and is right again';
 is $stack->psql("SELECT * FROM loyalty.verify_root($merchant)"), '', 'as it is in the root';
 
 # Everything is looked at in one snapshot: what is posted meanwhile is no
-# breach, and a root is of one moment too.
+# breach, and a root is of one moment too.  They post until we have looked.
+pipe my $looking, my $looked or die "pipe: $!\n";
 my $poster = fork // die "fork: $!\n";
 if (!$poster)
 {
@@ -80,7 +82,8 @@ if (!$poster)
 	my $transfer = "SELECT loyalty.transfer($merchant, min(id), max(id), '1') FROM crowd \\g /dev/null\n";
 	my $hold = "SELECT loyalty.capture($merchant, id, version) FROM (SELECT id, (loyalty.hold($merchant, id, '1')).version FROM crowd ORDER BY id DESC LIMIT 1) h \\g /dev/null\n";
 	my $all = $post . $transfer . $hold;
-	POSIX::_exit(eval { $stack->psql($all x 300); 1 } ? 0 : 1);
+	close $looked;
+	POSIX::_exit(eval { do { $stack->psql($all x 300) } while !IO::Select->new($looking)->can_read(0); 1 } ? 0 : 1);
 }
 my ($looks, $breaches) = (0, '');
 my $ended = 0;
@@ -90,6 +93,7 @@ until ($ended)
 	$breaches .= $stack->psql("SELECT * FROM loyalty.verify($merchant)");
 	$breaches .= $stack->psql("SELECT v.* FROM loyalty.make_root($merchant) r, LATERAL loyalty.verify_root($merchant, r.root_id) v") if $looks < 2;
 	$looks++;
+	close $looked if $looks == 2;
 }
 is $?, 0, 'others post';
 is $breaches, '', 'while verify() and make_root() look';

@@ -50,8 +50,8 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $lat
 	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
 	SELECT loyalty.reverse(:m, :owner, 1, 'D1', money => 300) \g /dev/null
 	SELECT loyalty.open_account(:m, :p3) AS late \gset
-	SELECT loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '0.1 seconds') \g /dev/null
-	SELECT pg_sleep(1.2) \g /dev/null
+	SELECT loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '2 seconds') \g /dev/null
+	SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE merchant_id = :m AND account_id = :late \g /dev/null
 	SELECT loyalty.reverse(:m, :late, 1, 'D3', 2) \g /dev/null
 	SELECT root_id FROM loyalty.make_root(:m) \gset
 	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');

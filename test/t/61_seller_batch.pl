@@ -17,7 +17,7 @@ use Loyalty;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(rate => '100000r/s');
+my $stack = Loyalty->start(rate => '100000r/s', isolation => 'read committed');
 my $key = $stack->env('LOYALTY_APIKEY');
 my $merchant = $stack->psql("SELECT loyalty.authenticate('$key')");
 my $json = JSON::PP->new->utf8->canonical->allow_nonref->max_depth(5000);

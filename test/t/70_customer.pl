@@ -21,7 +21,9 @@ use Loyalty;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
-my $stack = Loyalty->start(rate => '100000r/s');
+my $stack = Loyalty->start(rate => '100000r/s', clock => 1, isolation => 'read committed');
+$stack->noon;
+sub now () { return int($stack->clock_us / 1_000_000) }
 my @secrets;    # [what it is, text], never to be seen anywhere
 my @answers;    # bodies of all answers but tokens
 
@@ -121,12 +123,12 @@ subtest 'the document, from token to payment' => sub {
 	my $sign_in = sub {
 		my $curp = shift;
 		my $signature = openssl($sandbox_key, $curp);
-		my $before = time;
+		my $before = now;
 		my $answer = post('/api/Registro_sbx', {tipo_peticion => 'token_full', nombre_de_usuario => $sandbox_user, curp_en_uso => $curp, firma_KEY => $signature});
 		matches($answer, qr/200 \{"ok":true,"token":"[0-9a-f]{64}","nombre":"Api_KASU_Sandbox","token_data":\{"timestamp":\d+,"expires_in":600\}\}/, "$curp: a token");
 		%token = (bearer => $answer->{json}{token}, %{$answer->{json}{token_data}}, curp => $curp);
 		cmp_ok $token{timestamp}, '>=', $before - 1, 'it is of now';
-		cmp_ok $token{timestamp}, '<=', time + 1, 'and not of later';
+		cmp_ok $token{timestamp}, '<=', now + 1, 'and not of later';
 		is $token{bearer}, openssl($signature, qq({"timestamp":$token{timestamp},"expires_in":$token{expires_in}})), 'it is the documented signature';
 		push @secrets, ["a token for $curp", $token{bearer}], ["the signature for $curp", $signature];
 	};
@@ -185,7 +187,7 @@ subtest 'the document, from token to payment' => sub {
 		. qr/"status":"PREVENTA","subtotal":20000,"amount":20333\.33,"pago_link":"https:[^"]+"\}\}/, 'an account is opened');
 	my $policy = $opened->{json}{datos_compra}{poliza};
 
-	my @due = split /\n/, $stack->psql(q{SELECT (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + n * interval '1 month')::date FROM generate_series(1, 3) n});
+	my @due = split /\n/, $stack->psql(q{SELECT to_char(date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + n * interval '1 month', 'YYYY-MM-DD') FROM generate_series(1, 3) n});
 	my $status = sub { return sprintf '202 {"ok":true,"curp_en_uso":"%s","data":{"poliza":"%s","producto":"Universitario","status":"%s","costo":20333.33,"saldo":%s,"pago_periodo":%s,"atrasos":0,"pagos_realizados":[%s],"pagos_pendientes":[%s],"comision":%s}}',
 		$cesar, $policy, @_ };
 	my $pending = sub { my $n = 0; return join ',', grep { !/:0\}/ } map { $n++; qq({"numero":$n,"fecha":"$due[$n - 1]","cantidad":$_}) } @_ };
@@ -239,7 +241,7 @@ sub fresh_customer { return create_customer(curp('GOPL900115HDF' . substr('BCDFG
 sub ask
 {
 	my ($path, $fields, %option) = @_;
-	my %sent = (user => 'Banco_Uno', curp => $ana, timestamp => time, expires_in => 600, %option);
+	my %sent = (user => 'Banco_Uno', curp => $ana, timestamp => now, expires_in => 600, %option);
 	my %signed = (%sent, %{$option{signed} // {}});
 	my $signature = hmac_sha256_hex($signed{curp}, $signed{key} // $key{$signed{user}} // 'none');
 	my $token = hmac_sha256_hex(qq({"timestamp":$signed{timestamp},"expires_in":$signed{expires_in}}), $signature);
@@ -305,7 +307,7 @@ subtest '202: data found' => sub {
 	is new_log(), row('Banco_Uno', '', 'request', 'request_block', 202), 'are logged, of nobody';
 	is read_block('catalogo_productos', curp => $strange)->{status}, 202, 'the catalogue needs no customer';
 	answers(read_datum('Materno'), qq(202 {"ok":true,"curp_en_uso":"$ana","request":"Materno","data":""}), 'what is not known is an empty text');
-	is read_datum('Mail', timestamp => "" . time, expires_in => '600')->{status}, 202, 'numbers of the token may be texts';
+	is read_datum('Mail', timestamp => "" . now, expires_in => '600')->{status}, 202, 'numbers of the token may be texts';
 	is_deeply [map { $_->{status} } post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => hmac_sha256_hex($ana, $key{Banco_Uno})})], [200], 'a token';
 	new_log();
 };
@@ -340,7 +342,7 @@ subtest '400: something required is missing' => sub {
 };
 
 subtest '401: what was sent is not what was signed' => sub {
-	my $now = time;
+	my $now = now;
 	my $row = row('Banco_Uno', '', 'individual_request', 'Mail', 401);
 	my $flip = sub { my ($text, $at) = @_; substr($text, $at, 1) = sprintf '%x', hex(substr $text, $at, 1) ^ 1; return $text };
 	refuses("bit of character $_ of the token", 401, $row, sub { my $at = $_; read_datum('Mail', token => sub { $flip->($_[0], $at) }) }) for 0, 31, 63;
@@ -353,7 +355,7 @@ subtest '401: what was sent is not what was signed' => sub {
 	refuses('another user, the other way', 401, row('Banco_Dos', '', 'individual_request', 'Mail', 401), sub { read_datum('Mail', user => 'Banco_Dos', signed => {user => 'Banco_Uno'}) });
 	refuses('another expires_in', 401, $row, sub { read_datum('Mail', expires_in => 601, signed => {expires_in => 600}) });
 	refuses("signed for $_ s", 401, $row, sub { read_datum('Mail', expires_in => $_) }) for 601, 599, 86400, 999999999999;
-	refuses("signed for $_ s from now", 401, $row, sub { read_datum('Mail', timestamp => time + $_) }) for 3600, 120;
+	refuses("signed for $_ s from now", 401, $row, sub { read_datum('Mail', timestamp => now + $_) }) for 3600, 120;
 	refuses("signed at $_", 401, $row, sub { read_datum('Mail', timestamp => $_) }) for -1, '1e9', 9999999999999;
 	refuses('no bearer', 401, $row, sub { read_datum('Mail', token => sub { undef }) });
 	refuses('another scheme', 401, $row, sub { read_datum('Mail', authorization => 'Basic eDp5') });
@@ -377,7 +379,7 @@ subtest '401: what was sent is not what was signed' => sub {
 
 subtest 'the first thing wrong is answered' => sub {
 	my $wrong = sub { substr($_[0], 1) . '0' };
-	my $old = time - 700;
+	my $old = now - 700;
 	refuses('a field before the token', 400, row('Banco_Uno', '', 'individual_request', '', 400), sub { read_datum('Mail', without => ['request'], token => $wrong) });
 	refuses('the token before its time', 401, undef, sub { read_datum('Mail', timestamp => $old, token => $wrong) });
 	refuses('the time before tipo_peticion', 418, undef, sub { ask('/api/Customer_V1', {tipo_peticion => 'x', request => 'x'}, timestamp => $old) });
@@ -525,23 +527,18 @@ subtest '417: CURP of nobody alive' => sub {
 
 subtest '418: the token is too old' => sub {
 	my $row = row('Banco_Uno', '', 'individual_request', 'Mail', 418);
-	refuses('601 s', 418, $row, sub { read_datum('Mail', timestamp => time - 601) });
-	refuses('a day', 418, $row, sub { read_datum('Mail', timestamp => time - 86400) });
+	refuses('601 s', 418, $row, sub { read_datum('Mail', timestamp => now - 601) });
+	refuses('a day', 418, $row, sub { read_datum('Mail', timestamp => now - 86400) });
 	refuses('a token of 1970', 418, $row, sub { read_datum('Mail', timestamp => 0) });
-	refuses('an account', 418, row('Banco_Uno', '', 'new_service', '', 418), sub { open_account({}, timestamp => time - 601) });
-	refuses('a payment', 418, row('Banco_Uno', '', 'pagos_psd2', '', 418), sub { pay({}, timestamp => time - 601) });
-	refuses('too old and changed is changed', 401, row('Banco_Uno', '', 'individual_request', 'Mail', 401), sub { read_datum('Mail', timestamp => time - 601, signed => {timestamp => time - 602}) });
+	refuses('an account', 418, row('Banco_Uno', '', 'new_service', '', 418), sub { open_account({}, timestamp => now - 601) });
+	refuses('a payment', 418, row('Banco_Uno', '', 'pagos_psd2', '', 418), sub { pay({}, timestamp => now - 601) });
+	refuses('too old and changed is changed', 401, row('Banco_Uno', '', 'individual_request', 'Mail', 401), sub { read_datum('Mail', timestamp => now - 601, signed => {timestamp => now - 602}) });
 
-	# The answer counts if the second did not pass meanwhile.
-	my ($now, $answer);
-	for (1 .. 20)
-	{
-		$now = time;
-		$answer = read_datum('Mail', timestamp => $now - 600);
-		last if time == $now;
-	}
+	# at the beginning of a second
+	$stack->advance_clock(1 - $stack->clock_us % 1_000_000 / 1e6);
+	my $answer = read_datum('Mail', timestamp => now - 600);
 	is $answer->{status}, 202, 'exactly 600 s is good';
-	is read_datum('Mail', timestamp => time - 300)->{status}, 202, '300 s is good';
+	is read_datum('Mail', timestamp => now - 300)->{status}, 202, '300 s is good';
 };
 
 subtest 'what nginx answers has the same form' => sub {
@@ -604,7 +601,7 @@ sub side_by_side
 	my @result = ($session[0]->query($first));
 	my $pid = $session[1]->query('SELECT pg_backend_pid()');
 	$session[1]->send($second);
-	$stack->psql(qq{DO \$\$ BEGIN FOR i IN 1 .. 500 LOOP PERFORM pg_stat_clear_snapshot(); EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'); PERFORM pg_sleep(0.02); END LOOP; END \$\$});
+	$stack->wait_until(sub { $session[1]->is_ready || $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'") });
 	ok !$session[1]->is_ready, 'the second waits';
 	$session[0]->query('COMMIT');
 	push @result, $session[1]->receive;
@@ -701,12 +698,7 @@ subtest 'secrets are not in pg_stat_statements' => sub {
 	$stack->psql(q{ALTER SYSTEM SET pg_stat_statements.track = 'all'; SELECT pg_reload_conf() \g /dev/null
 		CREATE EXTENSION pg_stat_statements});
 	my $answer;
-	for (1 .. 300)
-	{
-		$answer = read_datum('Nombre');
-		last if $answer->{status} == 202;
-		select undef, undef, undef, 0.1;
-	}
+	$stack->wait_until(sub { $answer = read_datum('Nombre'); $answer->{status} == 202 });
 	is $answer->{status}, 202, 'the API is back';
 	my $signature = hmac_sha256_hex($ana, $key{Banco_Uno});
 	is post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => $signature})->{status}, 200, 'a token';

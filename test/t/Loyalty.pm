@@ -26,8 +26,10 @@ use JSON::PP ();
 use Test::More ();
 use Time::HiRes ();
 
+# After so many seconds something hangs, on a slow machine and a busy one too.
+use constant HANG_S => 1200;
+
 my $script = File::Spec->rel2abs(dirname(__FILE__) . '/../stack.sh');
-my $clock_source = File::Spec->rel2abs(dirname(__FILE__) . '/../clock.c');
 my @running;
 
 # PostgreSQL does not run as root.
@@ -35,7 +37,9 @@ my @as_owner = $> == 0 ? qw(setpriv --reuid=postgres --regid=postgres --init-gro
 
 # Levels: cluster, database, http, demo (what you get unless told; it has the
 # rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s',
-# clock => 1 for one that advance_clock() moves.
+# clock => 1 for one that advance_clock() moves; isolation => 'read committed'
+# for sessions that wait for each other, where the server's default may be
+# another level.
 sub start
 {
 	my ($class, %option) = @_;
@@ -43,14 +47,23 @@ sub start
 		run => tempdir('run.XXXXXX', DIR => $ENV{LOYALTY_TMP} // '/tmp', CLEANUP => 1) . '/stack',
 		level => $option{level} // 'demo',
 		log_offset => 0,
+		isolation => $option{isolation},
 	}, $class;
 	local $ENV{LOYALTY_DURABLE} = $option{durable} ? 1 : 0;
 	local $ENV{LOYALTY_RATE} = $option{rate} // '';
+	local $ENV{LOYALTY_CLOCK} = $option{clock} ? 0 : '';
+	local $ENV{LOYALTY_CLOCK_RATE} = 100;
 	push @running, $self;
 	system($script, 'up', $self->{run}, $self->{level}) == 0
 		or die "the servers did not start\n";
 	$self->read_settings;
-	$self->start_clock if $option{clock};
+	if ($option{clock})
+	{
+		my $clock = $self->env('LOYALTY_CLOCK');
+		open $self->{clock}, '+<:raw', $clock or die "$clock: $!\n";
+		sysread($self->{clock}, my $setting, 24) == 24 or die "$clock: $!\n";
+		@$self{qw(clock_offset_us clock_since_us clock_rate)} = unpack 'q3', $setting;
+	}
 	return $self;
 }
 
@@ -90,6 +103,11 @@ sub with_env
 	$ENV{PGUSER} = $option{user} if defined $option{user};
 	$ENV{PGPASSWORD} = $option{password} if defined $option{password};
 	$ENV{PGPORT} = $option{port} if defined $option{port};
+	if (defined $self->{isolation})
+	{
+		(my $level = $self->{isolation}) =~ s/ /\\ /g;
+		$ENV{PGOPTIONS} = "-c default_transaction_isolation=$level";
+	}
 	$ENV{PATH} = $self->bindir . ":$ENV{PATH}";
 	return $code->();
 }
@@ -135,6 +153,19 @@ sub psql_error
 	return {sqlstate => $sqlstate, message => $message // $err, detail => $detail, hint => $hint};
 }
 
+# Ask until the answer is true, and return it; what a hang ends with is not.
+sub wait_until
+{
+	my ($self, $ask) = @_;
+	my $end = Time::HiRes::time() + HANG_S;
+	my $answer;
+	until ($answer = $ask->() or Time::HiRes::time() > $end)
+	{
+		Time::HiRes::sleep(0.02);
+	}
+	return $answer;
+}
+
 # A session in the background: $session->query($sql) waits for the answer,
 # $session->send($sql) does not and $session->receive gets it later, errors in
 # it as psql prints them; $session->close ends it.
@@ -158,7 +189,7 @@ sub http
 		utf8::encode($body) if utf8::is_utf8($body);
 		$request{content} = $body;
 	}
-	my $answer = HTTP::Tiny->new(timeout => 60, max_redirect => 0, keep_alive => 0)->request($method, $url, \%request);
+	my $answer = HTTP::Tiny->new(timeout => HANG_S, max_redirect => 0, keep_alive => 0)->request($method, $url, \%request);
 	die "no answer from $url: $answer->{content}\n" if $answer->{status} == 599;
 	return {status => $answer->{status}, headers => $answer->{headers}, body => $answer->{content}};
 }
@@ -202,18 +233,18 @@ sub form
 }
 
 # Bytes to the gateway as they are; all bytes that come back before it closes
-# the connection, or is silent for some seconds.
+# the connection.
 sub raw
 {
-	my ($self, $bytes, %option) = @_;
+	my ($self, $bytes) = @_;
 	my ($address) = $self->url =~ m{^http://(.*)$};
-	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10) or die "connect: $@\n";
+	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => HANG_S) or die "connect: $@\n";
 	my ($answer, $readable) = ('', '');
 	local $SIG{PIPE} = 'IGNORE';
 	$socket->print($bytes);
 	$socket->flush;
 	vec($readable, fileno($socket), 1) = 1;
-	while (select(my $ready = $readable, undef, undef, $option{silence_s} // 5))
+	while (select(my $ready = $readable, undef, undef, HANG_S))
 	{
 		sysread($socket, $answer, 65536, length $answer) or last;
 	}
@@ -244,48 +275,21 @@ sub pg_ctl
 {
 	my ($self, @arguments) = @_;
 	my $fine = IPC::Run::run(
-		[@as_owner, $self->bindir . '/pg_ctl', '-D', $self->data_dir, '-w', '-t', '120', @arguments],
+		[@as_owner, $self->bindir . '/pg_ctl', '-D', $self->data_dir, '-w', '-t', HANG_S, @arguments],
 		'<', '/dev/null', '>', $self->work_dir . '/pg_ctl.log', '2>&1');
 	die "pg_ctl @arguments failed\n" unless $fine;
 	return;
 }
 
-# --- the clock ------------------------------------------------------------------
-
-# Start PostgreSQL again with test/clock.c, which is built here, in it.  Other
-# servers keep the true time.
-sub start_clock
-{
-	my $self = shift;
-	my ($library, $offset) = map { $self->work_dir . "/clock.$_" } qw(so offset);
-	my ($compiler) = split /\n/, `'@{[$self->bindir]}/pg_config' --cc 2>/dev/null` || $ENV{CC} || 'cc';
-	system("$compiler -O2 -shared -fPIC -o '$library' '$clock_source'") == 0 or die "the clock cannot be built\n";
-	open $self->{clock}, '+>:raw', $offset or die "$offset: $!\n";
-	chmod 0755, $library;
-	chmod 0644, $offset;
-	$self->write_clock(0);
-	$self->stop_postgres;
-	return $self->start_postgres;
-}
+# --- the clock: test/clock.c, in PostgreSQL only ----------------------------------
 
 # In one write, so that nobody reads a part of it.
 sub write_clock
 {
 	my ($self, $offset_us) = @_;
 	$self->{clock_offset_us} = $offset_us;
-	return $self->set_clock(0);
-}
-
-# From now on it is this moment, in microseconds since 1970, until there is
-# another one or write_clock lets the time pass again.
-sub stop_clock { my ($self, $us) = @_; return $self->set_clock($us) }
-
-sub set_clock
-{
-	my ($self, $stands_at_us) = @_;
-	$self->{clock_stands_us} = $stands_at_us;
 	sysseek $self->{clock}, 0, 0;
-	syswrite($self->{clock}, pack 'qq', $self->{clock_offset_us}, $stands_at_us) == 16 or die "the clock cannot be moved: $!\n";
+	syswrite($self->{clock}, pack 'q', $offset_us) == 8 or die "the clock cannot be moved: $!\n";
 	return;
 }
 
@@ -298,12 +302,40 @@ sub advance_clock
 	return $self->write_clock($self->{clock_offset_us} + int($seconds * 1e6 + 0.5));
 }
 
-# What the clock of the server shows: microseconds since 1970.
+# From now on it is this moment, in microseconds since 1970; time may go back.
+sub set_clock
+{
+	my ($self, $us) = @_;
+	return $self->write_clock($self->{clock_offset_us} + $us - $self->clock_us);
+}
+
+# From now on it is this moment, in microseconds since 1970, and stays it until it
+# is another one: a second of the clock takes longer than there is time.
+sub stop_clock
+{
+	my ($self, $us) = @_;
+	$self->{clock_rate} = 2**62;
+	$self->{clock_offset_us} = $us - $self->{clock_since_us};
+	sysseek $self->{clock}, 0, 0;
+	syswrite($self->{clock}, pack 'q3', @$self{qw(clock_offset_us clock_since_us clock_rate)}) == 24 or die "the clock cannot be moved: $!\n";
+	return;
+}
+
+# Go on to the next noon in Mexico City, so that no day ends meanwhile.
+sub noon
+{
+	my $self = shift;
+	return $self->advance_clock((64_800_000_000 - $self->clock_us) % 86_400_000_000 / 1e6);
+}
+
+# What the clock of the server shows: microseconds since 1970.  It is a slow one.
 sub clock_us
 {
-	return $_[0]{clock_stands_us} if $_[0]{clock_stands_us};
+	my $self = shift;
 	my ($s, $us) = Time::HiRes::gettimeofday();
-	return $s * 1_000_000 + $us + ($_[0]{clock_offset_us} // 0);
+	my $true = $s * 1_000_000 + $us;
+	return $true unless $self->{clock};
+	return $self->{clock_since_us} + int(($true - $self->{clock_since_us}) / $self->{clock_rate}) + $self->{clock_offset_us};
 }
 
 sub stop_postgres { my ($self, $mode) = @_; return $self->pg_ctl('-m', $mode // 'fast', 'stop') }
@@ -311,7 +343,7 @@ sub stop_postgres { my ($self, $mode) = @_; return $self->pg_ctl('-m', $mode // 
 sub start_postgres
 {
 	my $self = shift;
-	local %ENV = (%ENV, LD_PRELOAD => $self->work_dir . '/clock.so', LOYALTY_CLOCK => $self->work_dir . '/clock.offset') if $self->{clock};
+	local %ENV = (%ENV, LD_PRELOAD => $self->work_dir . '/clock.so', LOYALTY_CLOCK => $self->env('LOYALTY_CLOCK')) if $self->{clock};
 	return $self->pg_ctl('-l', $self->env('LOYALTY_LOG'), 'start');
 }
 
@@ -361,7 +393,7 @@ sub new
 	my $class = shift;
 	my $self = bless {in => '', out => '', sent => 0, asked => 0}, $class;
 	my @command = ('psql', '-XqAt', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-f', '-');
-	$self->{timer} = IPC::Run::timeout(120);
+	$self->{timer} = IPC::Run::timeout(Loyalty::HANG_S);
 	$self->{harness} = IPC::Run::start(\@command, '<', \$self->{in}, '>', \$self->{out}, '2>&1', $self->{timer});
 	return $self;
 }
@@ -381,7 +413,7 @@ sub receive
 	my $self = shift;
 	my $number = ++$self->{asked};
 	my $end = qr/^-- answer $number --\n/m;
-	$self->{timer}->start(120);
+	$self->{timer}->start(Loyalty::HANG_S);
 	$self->{harness}->pump until $self->{out} =~ $end;
 	my ($answer) = $self->{out} =~ /\A(.*?)^-- answer $number --\n/ms;
 	$self->{out} =~ s/\A.*?^-- answer $number --\n//ms;

@@ -10,7 +10,7 @@ use Exporter qw(import);
 use POSIX ();
 use Time::Local ();
 
-our @EXPORT = qw(NEVER SECOND DAY midnight local_date local_time later_date day_end expiry life_end whole_second);
+our @EXPORT = qw(NEVER SECOND DAY midnight local_date local_time later_date day_end expiry life_end whole_second same_time);
 
 use constant {NEVER => 9_223_372_036_854_775_807, SECOND => 1_000_000, DAY => 86_400_000_000};
 
@@ -77,6 +77,18 @@ sub life_end
 		my ($year, $month, $day) = later_date(local_date($terms->{zone}, $at), $unit, $value);
 		midnight($terms->{zone}, $year, $month, $day + 1);
 	};
+}
+
+# The same local time so many days later; at the beginning of a day, that of the other.
+sub same_time
+{
+	my ($zone, $at, $days) = @_;
+	my ($year, $month, $day) = local_date($zone, $at);
+	my $begin = midnight($zone, $year, $month, $day + $days);
+	return $begin if $at == midnight($zone, $year, $month, $day);
+	my ($later, $seconds) = ($begin, sub { my ($s, $minute, $hour) = local_time($zone, $_[0]); return ($hour * 60 + $minute) * 60 + $s });
+	$later += ($seconds->($at) - $seconds->($begin)) * SECOND + $at % SECOND;
+	return $later + ($seconds->($at) - $seconds->($later)) * SECOND;
 }
 
 # When points that become available at this moment expire.

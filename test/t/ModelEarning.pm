@@ -78,12 +78,13 @@ sub ranks_reached
 	return grep { $_->[0] <= $until } @reached;
 }
 
-# How long a rank is held whose points ceased to count at a moment.
+# How long a rank is held whose points ceased to count at a moment: so many days
+# longer, to the same local time.
 sub grace_end
 {
 	my ($terms, $end) = @_;
 	return $end if !$terms->{grace} || $end == NEVER;
-	return day_end($terms, $end - 1, $terms->{grace});
+	return same_time($terms->{zone}, $end, $terms->{grace});
 }
 
 # The number of the rank that was held at a moment; -1: none.

@@ -43,7 +43,7 @@ sub some_terms
 	if ($seed % 4 != 3)
 	{
 		$terms{ranks} = [['Plata', 0, 10000], ['Oro', 3_000_000, 15000], ['Platino', 8_000_000, 20000]];
-		@terms{qw(window_unit window grace)} = @{(['month', 1, 0], ['day', 10, 0], ['month', 0, 0], ['day', 5, 3])[int($seed / 2) % 4]};
+		@terms{qw(window_unit window grace)} = @{(['month', 1, 0], ['day', 4, 2], ['day', 6, 0], ['month', 1, 0], ['day', 5, 3], ['month', 0, 0], ['day', 10, 1])[3 * $seed % 7]};
 		$terms{granted} = 1 if $seed % 2 == 0;
 	}
 	$terms{rules} = some_rules(\%terms) if $seed % 3 != 1;
@@ -331,7 +331,7 @@ sub configure_step
 		active => sub { 0 },
 		unit_active => sub { 0 },
 		$program->{expiry} eq 'rolling' && $program->{value} ? (value => sub { 1 + int rand 12 }) : (),
-		$program->{window} && !$program->{grace} ? (window => sub { 1 + int rand 12 }) : (),
+		$program->{window} ? (window => sub { 1 + int rand 12 }) : (),
 	);
 	my $what = one_of(sort keys %change);
 	return {op => 'configure', changes => {$what => $change{$what}->()}};
@@ -343,7 +343,7 @@ sub other_terms_step
 	my $program = $game->{program};
 	return {op => 'rules', rules => some_rules($program)} if $program->{rules} && chance(50);
 	return {op => 'ranges', ranks => [['Plata', 0, 10000], ['Oro', 500_000 * (3 + int rand 5), 15000], ['Platino', 500_000 * (10 + int rand 10), 20000]]}
-		if $program->{ranks} && !$program->{grace} && chance(70);
+		if $program->{ranks} && chance(70);
 	return configure_step($game);
 }
 

@@ -1,4 +1,4 @@
-# Model.pm - the rules of the points engine, once more, as plainly as possible.
+# Model.pm - the laws of the points engine, once more, as plainly as possible.
 #
 # Accounts are hashes, points are whole ten-thousandths, moments microseconds
 # since 1970.  Nothing here asks a database.  A test runs the same operations
@@ -14,223 +14,190 @@
 #     $model->commit($deed);
 #
 # What a deed changes are copies of the accounts until it is committed.
+#
+# Two functions carry the laws.  left_of() tells what is left of an entry that
+# can be undone, by lot, now: everything that undoes asks it.  counted() tells
+# what an account had earned until a moment: ranks and sums follow from it.
+#
+# Lots are hashes of "date:posted" to points: the date at which the points
+# expire, and the one with which they were posted.  Mostly they are the same; but
+# points that come back late get a new date, and an account tells only so many
+# dates apart.  Points that never expire have the date NEVER.
 package Model;
 
 use strict;
 use warnings;
 
 use Math::BigInt;
-use POSIX ();
+use ModelDays;
+use ModelEarning;
 
-use constant {MOST => 9_223_372_036_854_775_807, NEVER => 9_223_372_036_854_775_807, SECOND => 1_000_000, DAY => 86_400_000_000, MAX_LOTS => 512};
+use constant {MOST => 9_223_372_036_854_775_807, MAX_LOTS => 512};
 
-sub new { my ($class) = @_; return bless {account => {}}, $class }
+sub new { my ($class) = @_; return bless {account => {}, used => {}, times => {}}, $class }
 
 sub open
 {
-	my ($self, $id, $program, $at) = @_;
-	my $state = {balance => 0, version => 0, earned => 0, expired => 0, lots => {}, asides => {}, lapsed => {}, spared => {}};
-	$self->{account}{$id} = {program => $program, state => $state, history => [[$at, $state]], entries => [undef], undone => {}};
+	my ($self, $id, $program, $at, %more) = @_;
+	my $state = {version => 0, debt => 0, expired => 0, lots => {}, asides => {}, lapsed => {}, claimed => {}, originals => {}, uses => {}};
+	$self->{account}{$id} = {program => $program, state => $state, history => [[$at, $state]], entries => [undef], opened => $at, %more};
 	return;
 }
 
 sub account { return $_[0]{account}{$_[1]} }
 sub state { return $_[0]{account}{$_[1]}{state} }
 
-# --- days ---------------------------------------------------------------------
+# --- terms ----------------------------------------------------------------------
 
-my %midnight;
-
-# The first moment of a local day; days and months beyond the last count on.
-sub midnight
+# The program's terms are others from now on; what is due goes by the old ones.
+sub configure
 {
-	my ($where, $year, $month, $day) = @_;
-	return $midnight{"$where $year $month $day"} //= do {
-		local $ENV{TZ} = $where;
-		POSIX::tzset();
-		POSIX::mktime(0, 0, 0, $day, $month - 1, $year - 1900, 0, 0, -1) * SECOND;
-	};
+	my ($self, $program, $at, %changes) = @_;
+	$program->{terms} //= [[0, {%$program}]];
+	$program->{$_} = $changes{$_} for keys %changes;
+	my $terms = {%$program};
+	delete $terms->{terms};
+	push @{$program->{terms}}, [$at, $terms];
+	return;
 }
 
-sub local_date
+# The terms by which goes what falls due at a moment.
+sub terms_at
 {
-	my ($where, $at) = @_;
-	local $ENV{TZ} = $where;
-	POSIX::tzset();
-	my (undef, undef, undef, $day, $month, $year) = localtime(POSIX::floor($at / SECOND));
-	return ($year + 1900, $month + 1, $day);
-}
-
-sub days_in_month
-{
-	my ($year, $month) = @_;
-	return 28 + ($year % 4 == 0 && ($year % 100 != 0 || $year % 400 == 0)) if $month == 2;
-	return $month =~ /^(4|6|9|11)$/ ? 30 : 31;
-}
-
-sub later_date
-{
-	my ($year, $month, $day, $unit, $value) = @_;
-	if ($unit eq 'day')
+	my ($program, $at) = @_;
+	my $terms = $program;
+	for my $change (@{$program->{terms} // []})
 	{
-		my (undef, undef, undef, $d, $m, $y) = gmtime(midnight('UTC', $year, $month, $day + $value) / SECOND);
-		return ($y + 1900, $m + 1, $d);
+		last if $change->[0] >= $at;
+		$terms = $change->[1];
 	}
-	my $months = $year * 12 + $month - 1 + ($unit eq 'year' ? 12 * $value : $value);
-	($year, $month) = (POSIX::floor($months / 12), $months % 12 + 1);
-	my $last = days_in_month($year, $month);
-	return ($year, $month, $day < $last ? $day : $last);
+	return $terms;
 }
 
-# When points that become available at this moment expire; undef: never.
-sub expiry
-{
-	my ($program, $base) = @_;
-	my $where = $program->{zone};
-	if ($program->{expiry} eq 'fixed')
-	{
-		my ($year, $month, $day) = split /-/, $program->{date};
-		my $end = midnight($where, $year, $month, $day + 1);
-		return $base < $end ? $end : undef;
-	}
-	return if $program->{expiry} eq 'rolling' && $program->{value} == 0;
-	my ($year, $month, $day) = later_date(local_date($where, $base), $program->{unit}, $program->{value});
-	return midnight($where, $year, $month, $day + 1) if $program->{expiry} eq 'rolling';
-	return midnight($where, $year, $month + 1, 1) if $program->{expiry} eq 'month_end';
-	return midnight($where, $year, 3 * POSIX::floor(($month - 1) / 3) + 4, 1) if $program->{expiry} eq 'quarter_end';
-	return midnight($where, $year + 1, 1, 1);
-}
+# --- lots -----------------------------------------------------------------------
 
-# The end of the local day so many days after a moment.
-sub day_end
-{
-	my ($program, $at, $days) = @_;
-	my ($year, $month, $day) = local_date($program->{zone}, $at);
-	return midnight($program->{zone}, $year, $month, $day + $days + 1);
-}
-
-sub whole_second { my $at = shift; return POSIX::ceil($at / SECOND) * SECOND }
-
-# --- lots: moment => points ---------------------------------------------------
-
+sub date_of { return (split /:/, $_[0])[0] }
+sub posted_of { return (split /:/, $_[0])[1] }
 sub total { my $lots = shift; my $sum = 0; $sum += $_ for values %$lots; return $sum }
 
+sub soonest_first
+{
+	my $lots = shift;
+	my %at = map { $_ => [split /:/] } keys %$lots;
+	return sort { $at{$a}[0] <=> $at{$b}[0] || $at{$a}[1] <=> $at{$b}[1] } keys %at;
+}
+
+sub latest_first { return reverse soonest_first(@_) }
+
+# What is past its date already is not merged with what is not.
 sub add_lot
 {
-	my ($lots, $at, $points) = @_;
+	my ($lots, $key, $points, $now) = @_;
 	return if $points == 0;
-	if (exists $lots->{$at} || keys %$lots < MAX_LOTS)
+	my ($date, $posted) = split /:/, $key;
+	my %dates = map { $_ => 1 } grep { $_ > $now && $_ < NEVER } map { date_of($_) } keys %$lots;
+	if ($date > $now && $date < NEVER && !$dates{$date} && keys %dates >= MAX_LOTS)
 	{
-		$lots->{$at} += $points;
-		return;
+		my @dates = sort { $a <=> $b } keys %dates;
+		my ($later) = grep { $_ > $date } @dates;
+		for my $last (defined $later ? () : grep { date_of($_) == $dates[-1] } keys %$lots)
+		{
+			$lots->{"$date:" . posted_of($last)} += delete $lots->{$last};
+		}
+		$date = $later // $date;
 	}
-	my @dates = sort { $a <=> $b } keys %$lots;
-	my ($later) = grep { $_ > $at } @dates;
-	if (defined $later)
-	{
-		$lots->{$later} += $points;
-	}
-	else
-	{
-		$lots->{$at} = $points + delete $lots->{$dates[-1]};
-	}
+	$lots->{"$date:$posted"} += $points;
 	return;
 }
 
-sub add_lots
+# Take at most so many points from the lots of these keys, in their order.
+sub take
 {
-	my ($lots, $added) = @_;
-	add_lot($lots, $_, $added->{$_}) for sort { $a <=> $b } keys %$added;
-	return;
-}
-
-# Take at most so many points from the lots of these dates, in their order.
-sub take_lots
-{
-	my ($lots, $most, @dates) = @_;
+	my ($lots, $most, @keys) = @_;
 	my %taken;
-	for my $at (@dates)
+	for my $key (@keys)
 	{
 		last if $most == 0;
-		my $points = $lots->{$at} < $most ? $lots->{$at} : $most;
-		$taken{$at} = $points;
+		my $points = $lots->{$key} < $most ? $lots->{$key} : $most;
+		$taken{$key} = $points;
 		$most -= $points;
-		delete $lots->{$at} if ($lots->{$at} -= $points) == 0;
+		delete $lots->{$key} if ($lots->{$key} -= $points) == 0;
 	}
 	return \%taken;
 }
 
-sub take_first { my ($lots, $most) = @_; return take_lots($lots, $most, sort { $a <=> $b } keys %$lots) }
-sub take_last { my ($lots, $most) = @_; return take_lots($lots, $most, sort { $b <=> $a } keys %$lots) }
-sub take_due { my ($lots, $at) = @_; return take_lots($lots, MOST, grep { $_ <= $at } sort { $a <=> $b } keys %$lots) }
+# --- accounts ---------------------------------------------------------------------
 
-# --- accounts -------------------------------------------------------------------
-
-# A copy that can be changed.
+# A copy that can be changed.  Originals are copied when one is.
 sub copy_of
 {
 	my ($id, $account) = @_;
 	my $state = $account->{state};
 	my %asides = map { my $aside = $state->{asides}{$_}; $_ => {%$aside, lots => {%{$aside->{lots}}}} } keys %{$state->{asides}};
 	return {
-		id => $id, program => $account->{program}, of => $account, new => [],
-		state => {%$state, asides => \%asides, map { $_ => {%{$state->{$_}}} } qw(lots lapsed spared)},
+		id => $id, of => $account, new => [], map({ $_ => $account->{$_} } qw(program moved_to granted opened member)),
+		state => {%$state, asides => \%asides, map { $_ => {%{$state->{$_}}} } qw(lots lapsed claimed originals uses)},
 	};
 }
+
+sub balance_of { my $state = shift; return total($state->{lots}) - $state->{debt} }
 
 sub enter
 {
 	my ($account, $at, $kind, $amount, %more) = @_;
 	my $state = $account->{state};
-	my $entry = {
-		version => ++$state->{version}, kind => $kind, amount => $amount, balance => $state->{balance}, at => $at,
-		aside => 0, lots => {}, %more,
-	};
-	$state->{earned} += $amount if $kind =~ /^(accrue|deposit|mature)$/ || $kind eq 'reverse' && $amount < 0;
-	$state->{expired} -= $amount if $kind eq 'expire';
+	my $entry = {version => ++$state->{version}, kind => $kind, amount => $amount, balance => balance_of($state), at => $at, aside => 0, %more};
 	push @{$account->{new}}, $entry;
 	return $entry;
 }
 
-# Points with these dates come in and pay the debt first; what really became lots.
+# Points come in and pay the debt first.
 sub come_in
 {
-	my ($state, $points, $lots) = @_;
+	my ($state, $lots, $now) = @_;
 	my %left = %$lots;
-	take_first(\%left, -$state->{balance}) if $state->{balance} < 0;
-	$state->{balance} += $points;
-	add_lots($state->{lots}, \%left);
-	return \%left;
+	$state->{debt} -= total(take(\%left, $state->{debt}, soonest_first(\%left)));
+	add_lot($state->{lots}, $_, $left{$_}, $now) for soonest_first(\%left);
+	return;
 }
 
-# Points are spent, soonest first.
+# Points are spent, the first to expire first; what is not there is a debt.
 sub go_out
 {
 	my ($state, $points) = @_;
-	$state->{balance} -= $points;
-	return take_first($state->{lots}, $points);
+	my $taken = take($state->{lots}, $points, soonest_first($state->{lots}));
+	$state->{debt} += $points - total($taken);
+	return $taken;
 }
 
+# What has expired until a moment is booked.
 sub book_expiry
 {
 	my ($account, $due, $at) = @_;
-	my $taken = take_due($account->{state}{lots}, $due);
+	my $state = $account->{state};
+	my @keys = grep { date_of($_) <= $due } soonest_first($state->{lots});
+	my $taken = take($state->{lots}, MOST, @keys);
 	my $points = total($taken) or return;
-	$account->{state}{balance} -= $points;
-	$account->{state}{lapsed}{$_} += $taken->{$_} for keys %$taken;
+	$state->{expired} += $points;
+	$state->{lapsed}{posted_of($_)} += $taken->{$_} for @keys;
 	return enter($account, $at, 'expire', -$points, lots => $taken);
 }
 
-# Points come back from a hold or a redemption, with the dates they had; what is
-# past its date then is for the caller to book.
+# Points come back, with the dates they had; those whose date has passed can be
+# spent for a while, or are booked as expired by the caller.
 sub come_back
 {
-	my ($account, $at, $kind, $points, $lots, %more) = @_;
-	my $days = $account->{program}{reinstatement};
+	my ($account, $at, $kind, $lots, %more) = @_;
+	my $terms = terms_at($account->{program}, $at);
 	my %back;
-	add_lot(\%back, $_ <= $at && $days > 0 ? day_end($account->{program}, $at, $days) : $_, $lots->{$_}) for keys %$lots;
-	my $added = come_in($account->{state}, $points, \%back);
-	return enter($account, $at, $kind, $points, lots => $added, %more);
+	for my $key (keys %$lots)
+	{
+		my ($date, $posted) = split /:/, $key;
+		$date = day_end($terms, $at, $terms->{reinstatement}) if $date <= $at && $terms->{reinstatement} > 0;
+		$back{"$date:$posted"} += $lots->{$key};
+	}
+	come_in($account->{state}, \%back, $at);
+	return enter($account, $at, $kind, total($lots), %more);
 }
 
 sub come_back_now
@@ -241,38 +208,20 @@ sub come_back_now
 	return $entry;
 }
 
-# Take from what is set aside.
-sub reduce_aside
-{
-	my ($state, $version, $points, $lots) = @_;
-	my $aside = $state->{asides}{$version};
-	delete $state->{asides}{$version} if ($aside->{remaining} -= $points) == 0;
-	return;
-}
-
-# What became due until now, in order of time; what has expired since the last
-# hold or maturity is booked now.
+# What became due until now, in order of time, each by the terms of its moment;
+# what has expired since the last hold or maturity is booked now.
 sub settle
 {
 	my ($account, $now, $only_asides) = @_;
 	my $asides = $account->{state}{asides};
 	while (1)
 	{
-		my ($version) = sort { $asides->{$a}{due} <=> $asides->{$b}{due} || $a <=> $b }
-			grep { $asides->{$_}{due} <= $now } keys %$asides;
+		my ($version) = sort { $asides->{$a}{due} <=> $asides->{$b}{due} || $a <=> $b } grep { $asides->{$_}{due} <= $now } keys %$asides;
 		last unless defined $version;
-		my ($kind, $at, $points, $lots) = @{$asides->{$version}}{qw(kind due remaining lots)};
+		my ($kind, $at, $lots) = @{delete $asides->{$version}}{qw(kind due lots)};
 		book_expiry($account, $at, $at);
-		delete $asides->{$version};
-		if ($kind eq 'hold')
-		{
-			come_back($account, $at, 'release', $points, $lots, aside => -$points, origin => $version);
-		}
-		else
-		{
-			my $added = come_in($account->{state}, $points, $lots);
-			enter($account, $at, 'mature', $points, aside => -$points, lots => $added, origin => $version);
-		}
+		my %more = (aside => -total($lots), origin => $version);
+		come_back($account, $at, $kind eq 'hold' ? 'release' : 'mature', $lots, %more);
 	}
 	book_expiry($account, $now, $now) unless $only_asides;
 	return;
@@ -282,18 +231,15 @@ sub settle
 sub next_due
 {
 	my $state = shift;
-	my ($first) = sort { $a <=> $b } keys %{$state->{lots}}, map { $_->{due} } values %{$state->{asides}};
+	my ($first) = sort { $a <=> $b } map({ date_of($_) } keys %{$state->{lots}}), map { $_->{due} } values %{$state->{asides}};
 	return defined $first && $first < NEVER ? $first : undef;
 }
 
 sub set_aside
 {
-	my ($state, @kinds) = @_;
+	my ($state, $kind) = @_;
 	my $sum = 0;
-	for my $aside (values %{$state->{asides}})
-	{
-		$sum += $aside->{remaining} if grep { $_ eq $aside->{kind} } @kinds;
-	}
+	$sum += total($_->{lots}) for grep { $_->{kind} eq $kind } values %{$state->{asides}};
 	return $sum;
 }
 
@@ -304,9 +250,11 @@ sub seen
 	my $account = copy_of($id, $self->{account}{$id});
 	settle($account, $at);
 	my $state = $account->{state};
+	my %dates;
+	$dates{date_of($_)} += $state->{lots}{$_} for keys %{$state->{lots}};
 	return {
-		version => $self->{account}{$id}{state}{version}, balance => $state->{balance}, held => set_aside($state, 'hold'),
-		pending => set_aside($state, 'pending'), expired => $state->{expired}, earned => $state->{earned}, lots => $state->{lots}, never => $state->{balance} - total($state->{lots}),
+		version => $self->{account}{$id}{state}{version}, balance => balance_of($state), held => set_aside($state, 'hold'),
+		pending => set_aside($state, 'pending'), expired => $state->{expired}, earned => ModelEarning::earned($account, $at), lots => \%dates,
 	};
 }
 
@@ -314,23 +262,112 @@ sub seen
 sub balance_at
 {
 	my ($self, $id, $at) = @_;
-	my $history = $self->{account}{$id}{history};
-	my ($low, $high) = (0, scalar @$history);
-	while ($low < $high)
-	{
-		my $middle = ($low + $high) >> 1;
-		if ($history->[$middle][0] <= $at) { $low = $middle + 1 }
-		else { $high = $middle }
-	}
-	return 0 if $low == 0;
-	my $account = copy_of($id, {%{$self->{account}{$id}}, state => $history->[$low - 1][1]});
+	my ($was) = grep { $_->[0] <= $at } reverse @{$self->{account}{$id}{history}};
+	return 0 unless $was;
+	my $account = copy_of($id, {%{$self->{account}{$id}}, state => $was->[1]});
 	settle($account, $at);
-	return $account->{state}{balance};
+	return balance_of($account->{state});
 }
 
-# --- deeds ------------------------------------------------------------------------
+# --- what is left of an original -----------------------------------------------------
 
-sub begin { my ($self, $now) = @_; return bless {model => $self, now => $now, account => {}, undone => {}}, 'Model::Deed' }
+# An entry that can be undone is remembered with what is left of it: %more has
+# its lots, and what belongs to its kind.
+sub remember
+{
+	my ($account, $entry, $lots, %more) = @_;
+	return $account->{state}{originals}{$entry->{version}} = {
+		version => $entry->{version}, at => $entry->{at}, whole => total($lots), left => {%$lots}, undone => [], money => $entry->{money},
+		by_money => 0, by_points => 0, parts => {}, %more,
+	};
+}
+
+# What is left of this original, by lot, now: parcels in the order in which they
+# are undone.  State is that of the account where the points are.  Of each date
+# there are those that expired there, as far as no other refund has counted them,
+# those that are there, and those that were spent.
+sub left_of
+{
+	my ($original, $state) = @_;
+	my %left = %{$original->{left}};
+	my @keys = $original->{class} eq 'earned' ? soonest_first(\%left) : latest_first(\%left);
+	return map { {class => 'spent', from => $_, points => $left{$_}} } @keys unless $state;
+	my (@expired, @there, %expired);
+	for my $key (@keys)
+	{
+		my $posted = posted_of($key);
+		$expired{$posted} //= ($state->{lapsed}{$posted} // 0) - ($state->{claimed}{$posted} // 0);
+		my $parcel = parcel('expired', $key, \%left, \$expired{$posted});
+		push @expired, $parcel if $parcel;
+	}
+	my %there = %{$state->{lots}};
+	for my $key (@keys)
+	{
+		for my $is (grep { posted_of($_) == posted_of($key) } soonest_first(\%there))
+		{
+			my $parcel = parcel('there', $key, \%left, \$there{$is});
+			push @there, {%$parcel, is => $is} if $parcel;
+		}
+	}
+	return (@expired, @there, map { parcel('spent', $_, \%left, \my $all) // () } @keys);
+}
+
+# As many points of a key as there are of both; they are taken off there.
+sub parcel
+{
+	my ($class, $key, $left, $most) = @_;
+	my $points = $left->{$key} // 0;
+	$points = $$most if defined $$most && $$most < $points;
+	return if $points <= 0;
+	$left->{$key} -= $points;
+	$$most -= $points if defined $$most;
+	return {class => $class, from => $key, points => $points};
+}
+
+# The first so many points of the parcels.
+sub cut
+{
+	my ($most, @parcels) = @_;
+	my @cut;
+	for my $parcel (@parcels)
+	{
+		my $points = $parcel->{points} < $most ? $parcel->{points} : $most;
+		push @cut, {%$parcel, points => $points} if $points > 0;
+		$most -= $points;
+	}
+	return @cut;
+}
+
+sub sum_of { my ($class, @parcels) = @_; my $sum = 0; $sum += $_->{points} for grep { $_->{class} eq $class } @parcels; return $sum }
+
+# Points that so much of a whole stands for, as the program shows points.
+sub share
+{
+	my ($program, $points, $part, $whole) = @_;
+	return $points if $part == $whole;
+	return ModelEarning::rounded($program, Math::BigInt->new($points)->bmul($part), Math::BigInt->new($whole), $points);
+}
+
+# How many points a part is of.  A part in points stands for its share of the
+# money; what is refunded by money is rounded so that all of it sums to the whole.
+sub size_of_part
+{
+	my ($program, $original, $amount, $money) = @_;
+	my $left = total($original->{left});
+	refuse('LY011') if $left == 0 || defined $amount && $amount > $left;
+	return $amount // $left unless defined $money;
+	my ($whole, $all, $by_money) = @{$original}{qw(whole money by_money)};
+	my $asked = Math::BigInt->new($by_money)->badd($money)->bmul($whole);
+	refuse('LY011') if $asked->bcmp(Math::BigInt->new($all)->bmul($whole - $original->{by_points})) > 0;
+	my $points = share($program, $whole, $by_money + $money, $all) - share($program, $whole, $by_money, $all);
+	return $points < $left ? $points : $left;
+}
+
+sub refuse { my $code = shift; die "$code\n" }
+
+# --- deeds ------------------------------------------------------------------------------
+
+sub begin { my ($self, $now) = @_; return bless {model => $self, now => $now, account => {}, used => {}}, 'Model::Deed' }
 
 sub commit
 {
@@ -338,22 +375,21 @@ sub commit
 	for my $id (keys %{$deed->{account}})
 	{
 		my ($account, $copy) = ($self->{account}{$id}, $deed->{account}{$id});
+		$account->{moved_to} = $copy->{moved_to};
 		next unless @{$copy->{new}};
 		$account->{state} = $copy->{state};
 		push @{$account->{entries}}, @{$copy->{new}};
 		push @{$account->{history}}, [$deed->{now}, $copy->{state}];
 	}
-	for my $key (keys %{$deed->{undone}})
-	{
-		my ($id, $version) = split / /, $key;
-		$self->{account}{$id}{undone}{$version} = $deed->{undone}{$key};
-	}
+	$self->{used}{$_} = $deed->{used}{$_} for keys %{$deed->{used}};
 	return;
 }
 
 package Model::Deed;
 
-sub refuse { my $code = shift; die "$code\n" }
+use ModelDays;
+
+BEGIN { *refuse = \&Model::refuse }
 
 # The account, settled.
 sub account
@@ -365,8 +401,14 @@ sub account
 	return $self->{account}{$id} = $account;
 }
 
-# An entry that was there before.
-sub entry { my ($account, $version) = @_; return $version > 0 ? $account->{of}{entries}[$version] : undef }
+# The same if it can be posted to.
+sub open_account
+{
+	my ($self, $id) = @_;
+	my $account = $self->account($id);
+	refuse('LY014') if defined $account->{moved_to};
+	return $account;
+}
 
 # Only what settling makes, as one entry after the other is read of a ledger.
 sub settle
@@ -378,56 +420,111 @@ sub settle
 	return;
 }
 
+# What was due is not booked yet.
+sub leave_unbooked { my ($self, $id) = @_; $self->{account}{$id}{new} = [] if $self->{account}{$id}; return }
+
 # Entries that were made, by account.
 sub made { my ($self, $id) = @_; return $self->{account}{$id} ? @{$self->{account}{$id}{new}} : () }
 
 # The number of an entry, and what can be spent after it.
-sub answer { my ($account, $entry) = @_; return ($entry->{version}, $account->{state}{balance}) }
+sub answer { my ($account, $entry) = @_; return ($entry->{version}, Model::balance_of($account->{state})) }
+
+sub refuse_if_still
+{
+	my $program = shift;
+	refuse('LI005') if exists $program->{active} && !$program->{active} || exists $program->{unit_active} && !$program->{unit_active};
+	return;
+}
 
 sub post
 {
 	my ($self, $id, $kind, $amount, %o) = @_;
 	refuse('LY005') unless $kind =~ /^(accrue|deposit|redeem|adjust)$/;
-	my $account = $self->account($id);
+	my $account = $self->open_account($id);
 	refuse('LY005') if $amount < 0 && (defined $o{available_at} || defined $o{expires_at});
 	refuse('LY004') if $kind eq 'accrue' ? $amount < 0 : $kind eq 'deposit' ? $amount <= 0 : $kind eq 'redeem' ? $amount >= 0 : $amount == 0;
-	my ($now, $state) = ($self->{now}, $account->{state});
-	my %more = (money => $o{money}, reference => $o{reference});
-	if ($amount < 0)
+	refuse_if_still($account->{program}) if $kind =~ /accrue|deposit/;
+	return $self->spend($account, $kind, -$amount, %o) if $amount < 0;
+	my $available_at = $o{available_at} // ($kind eq 'accrue' && defined $o{money} ? $self->{now} + $account->{program}{pending} * DAY : $self->{now});
+	my $base = $available_at > $self->{now} ? $available_at : $self->{now};
+	refuse('LY005') if $base > $self->{now} && $kind eq 'adjust' || defined $o{expires_at} && $o{expires_at} <= $base;
+	my $date = defined $o{expires_at} ? whole_second($o{expires_at}) : expiry($account->{program}, $base);
+	return $self->give($account, $kind, $base, {"$date:$date" => $amount}, %o);
+}
+
+sub spend
+{
+	my ($self, $account, $kind, $points, %o) = @_;
+	refuse('LY001') if Model::balance_of($account->{state}) < $points;
+	my $counted = ModelEarning::count($self, $account, 0, $points, %o);
+	my $taken = Model::go_out($account->{state}, $points);
+	my $entry = Model::enter($account, $self->{now}, $kind, -$points, map { $_ => $o{$_} } qw(money reference));
+	Model::remember($account, $entry, $taken, class => 'spent', counted => $counted) if $kind eq 'redeem';
+	return answer($account, $entry);
+}
+
+# Points of these lots, available at a moment.
+sub give
+{
+	my ($self, $account, $kind, $available_at, $lots, %o) = @_;
+	my ($state, $now, $amount) = ($account->{state}, $self->{now}, Model::total($lots));
+	$lots = {map { $_ => $lots->{$_} } grep { $lots->{$_} } keys %$lots};
+	my $balance = Model::balance_of($state);
+	refuse('LY003') if $balance > 0 && $amount > Model::MOST - $balance;
+	my %more = map { $_ => $o{$_} } qw(money reference);
+	my $counted = ModelEarning::count($self, $account, 1, $amount, %o);
+	my $pending = $available_at > $now && $amount > 0;
+	Model::come_in($state, $lots, $now) unless $pending;
+	my $entry = Model::enter($account, $now, $kind, $pending ? 0 : $amount, $pending ? (aside => $amount) : (), %more);
+	$state->{asides}{$entry->{version}} = {kind => 'pending', lots => {%$lots}, due => $available_at} if $pending;
+	Model::remember($account, $entry, $lots, class => 'earned', kind => $kind, available_at => $available_at, counted => $counted, uses => $o{uses} // {})
+		if $kind ne 'adjust';
+	return answer($account, $entry);
+}
+
+# Both sides of a sale: the points used, and what it earns.
+sub sale
+{
+	my ($self, $id, $money, $used, %o) = @_;
+	my $account = $self->open_account($id);
+	refuse('LY004') if $money < 0 || $used < 0;
+	refuse_if_still($account->{program});
+	my $worth = ModelEarning::worth($account->{program}, $used);
+	$self->spend($account, 'redeem', $used, %o, money => $worth) if $used > 0;
+	my $paid = $account->{program}{earn_on_points} ? $money : $money > $worth ? $money - $worth : 0;
+	my $earned = ModelEarning::sale($account, $paid, $money, $self->{now});
+	my $available_at = $self->{now} + $account->{program}{pending} * DAY;
+	my @answer = $self->give($account, 'accrue', $available_at, $earned->{lots}, %o, money => $money, uses => $earned->{uses});
+	$self->use_rules($account, $earned->{uses}, 1);
+	return (@answer, $earned->{points});
+}
+
+# What rules have given goes up, or down again.
+sub use_rules
+{
+	my ($self, $account, $uses, $sign) = @_;
+	for my $name (keys %$uses)
 	{
-		refuse('LY001') if $state->{balance} < -$amount;
-		my $taken = Model::go_out($state, -$amount);
-		return answer($account, Model::enter($account, $now, $kind, $amount, lots => $taken, %more));
+		my ($points, $day) = @{$uses->{$name}};
+		my $used = $account->{state}{uses};
+		$used->{$_} = ($used->{$_} // 0) + $sign * $points for $name, "$name $day";
 	}
-	my $available_at = $o{available_at} // ($kind eq 'accrue' && defined $o{money} ? $now + $account->{program}{pending} * Model::DAY : $now);
-	my $pending = $available_at > $now;
-	my $base = $pending ? $available_at : $now;
-	refuse('LY005') if $pending && $kind eq 'adjust' || defined $o{expires_at} && $o{expires_at} <= $base;
-	refuse('LY003') if $state->{balance} > 0 && $amount > Model::MOST - $state->{balance};
-	my $expires_at = !defined $o{expires_at} ? Model::expiry($account->{program}, $base)
-		: $o{expires_at} < Model::NEVER ? Model::whole_second($o{expires_at}) : undef;
-	my $lots = defined $expires_at && $amount > 0 ? {$expires_at => $amount} : {};
-	if ($pending && $amount > 0)
-	{
-		my $entry = Model::enter($account, $now, $kind, 0, aside => $amount, lots => $lots, %more);
-		$state->{asides}{$entry->{version}} = {kind => 'pending', amount => $amount, remaining => $amount, lots => {%$lots}, due => $available_at};
-		return answer($account, $entry);
-	}
-	my $added = Model::come_in($state, $amount, $lots);
-	return answer($account, Model::enter($account, $now, $kind, $amount, lots => $added, %more));
+	return;
 }
 
 sub hold
 {
 	my ($self, $id, $amount, $expires_at, %o) = @_;
 	refuse('LY005') if defined $expires_at && $expires_at <= $self->{now};
-	my $account = $self->account($id);
+	my $account = $self->open_account($id);
 	refuse('LY004') if $amount <= 0;
+	refuse_if_still($account->{program});
 	my $state = $account->{state};
-	refuse('LY001') if $state->{balance} < $amount;
+	refuse('LY001') if Model::balance_of($state) < $amount;
+	my $counted = ModelEarning::count($self, $account, 0, $amount, %o);
 	my $taken = Model::go_out($state, $amount);
-	my $entry = Model::enter($account, $self->{now}, 'hold', -$amount, aside => $amount, lots => $taken, reference => $o{reference});
-	$state->{asides}{$entry->{version}} = {kind => 'hold', amount => $amount, remaining => $amount, lots => {%$taken}, due => $expires_at // Model::NEVER};
+	my $entry = Model::enter($account, $self->{now}, 'hold', -$amount, aside => $amount, reference => $o{reference});
+	$state->{asides}{$entry->{version}} = {kind => 'hold', lots => $taken, due => $expires_at // NEVER, counted => $counted};
 	return answer($account, $entry);
 }
 
@@ -437,160 +534,88 @@ sub part_of_hold
 	my ($self, $account, $hold, $amount) = @_;
 	my $aside = $account->{state}{asides}{$hold};
 	refuse('LY009') unless $aside && $aside->{kind} eq 'hold';
-	$amount //= $aside->{remaining};
+	my $there = Model::total($aside->{lots});
+	$amount //= $there;
 	refuse('LY004') if $amount <= 0;
-	refuse('LY011') if $amount > $aside->{remaining};
+	refuse('LY011') if $amount > $there;
+	delete $account->{state}{asides}{$hold} if $amount == $there;
 	return ($aside, $amount);
 }
 
 sub capture
 {
 	my ($self, $id, $hold, $amount, %o) = @_;
-	my $account = $self->account($id);
+	my $account = $self->open_account($id);
 	my ($aside, $points) = $self->part_of_hold($account, $hold, $amount);
-	my $spent = Model::take_first($aside->{lots}, $points);
-	Model::reduce_aside($account->{state}, $hold, $points);
-	return answer($account, Model::enter($account, $self->{now}, 'capture', 0, aside => -$points, lots => $spent, origin => $hold,
-			money => $o{money}, reference => $o{reference}));
+	my $spent = Model::take($aside->{lots}, $points, Model::soonest_first($aside->{lots}));
+	my $entry = Model::enter($account, $self->{now}, 'capture', 0, aside => -$points, origin => $hold, map { $_ => $o{$_} } qw(money reference));
+	Model::remember($account, $entry, $spent, class => 'spent', counted => $aside->{counted});
+	return answer($account, $entry);
 }
 
 sub release
 {
 	my ($self, $id, $hold, $amount, %o) = @_;
-	my $account = $self->account($id);
+	my $account = $self->open_account($id);
 	my ($aside, $points) = $self->part_of_hold($account, $hold, $amount);
-	my $plain = $aside->{remaining} - Model::total($aside->{lots});
-	my $returned = Model::take_last($aside->{lots}, $points > $plain ? $points - $plain : 0);
-	Model::reduce_aside($account->{state}, $hold, $points);
-	return answer($account, Model::come_back_now($account, $self->{now}, 'release', $points, $returned, aside => -$points, origin => $hold,
-			reference => $o{reference}));
-}
-
-sub same_program
-{
-	my ($from, $to) = @_;
-	return $from->{id} ne $to->{id} && $from->{program} == $to->{program};
+	my $returned = Model::take($aside->{lots}, $points, Model::latest_first($aside->{lots}));
+	return answer($account, Model::come_back_now($account, $self->{now}, 'release', $returned, aside => -$points, origin => $hold, reference => $o{reference}));
 }
 
 sub transfer
 {
 	my ($self, $id, $to_id, $amount, %o) = @_;
 	my ($from, $to) = ($self->account($id), $self->account($to_id));
-	refuse('LY013') unless same_program($from, $to);
+	refuse('LY014') if !$o{moving} && grep { defined $_->{moved_to} } $from, $to;
+	refuse_if_still($from->{program});
+	refuse('LY013') unless $id ne $to_id && $from->{program} == $to->{program};
+	$amount //= Model::balance_of($from->{state});
 	refuse('LY004') if $amount <= 0;
-	refuse('LY003') if $to->{state}{balance} > 0 && $amount > Model::MOST - $to->{state}{balance};
-	refuse('LY001') if $from->{state}{balance} < $amount;
+	my $balance = Model::balance_of($to->{state});
+	refuse('LY003') if $balance > 0 && $amount > Model::MOST - $balance;
+	refuse('LY001') if Model::balance_of($from->{state}) < $amount;
+	my $counted = ModelEarning::count($self, $from, 0, $amount, %o);
 	my $taken = Model::go_out($from->{state}, $amount);
-	my $sent = Model::enter($from, $self->{now}, 'transfer', -$amount, lots => $taken, peer => $to_id, reference => $o{reference});
-	my $added = Model::come_in($to->{state}, $amount, $taken);
-	my $got = Model::enter($to, $self->{now}, 'transfer', $amount, lots => $added, peer => $id, reference => $o{reference});
+	my $sent = Model::enter($from, $self->{now}, 'transfer', -$amount, peer => $to_id, reference => $o{reference});
+	Model::remember($from, $sent, $taken, class => 'transfer', peer => $to_id, counted => $counted);
+	Model::come_in($to->{state}, $taken, $self->{now});
+	my $got = Model::enter($to, $self->{now}, 'transfer', $amount, peer => $id, reference => $o{reference});
 	return (answer($from, $sent), answer($to, $got));
+}
+
+# A member's points go into another's account, which both use from now on.
+sub share_account
+{
+	my ($self, $id, $with_id, $member) = @_;
+	my ($from, $to) = ($self->account($id), $self->account($with_id));
+	refuse('LY013') unless $from->{program} == $to->{program};
+	my $state = $from->{state};
+	refuse('LY005') if $id eq $with_id || defined $from->{moved_to} || defined $to->{moved_to} || %{$state->{asides}} || $state->{debt}
+		|| grep { defined $_->{moved_to} && $_->{moved_to} eq $id } values %{$self->{model}{account}};
+	my @moved = Model::balance_of($state) > 0 ? $self->transfer($id, $with_id, undef, member_id => $member, moving => 1) : ();
+	$from->{moved_to} = $with_id;
+	return @moved;
+}
+
+sub leave_account
+{
+	my ($self, $id, $amount, $member) = @_;
+	my $account = $self->account($id);
+	refuse('LY005') unless defined $account->{moved_to};
+	my $shared = $account->{moved_to};
+	my @moved = $amount > 0 ? $self->transfer($shared, $id, $amount, member_id => $member, moving => 1) : ();
+	$account->{moved_to} = undef;
+	return @moved;
 }
 
 # --- reversals -----------------------------------------------------------------------
 
-# What was undone of an entry so far, to be changed.
-sub undone
+# The original of an entry, to be changed.
+sub original
 {
-	my ($self, $account, $version) = @_;
-	return $self->{undone}{"$account->{id} $version"} //= do {
-		my $old = $account->{of}{undone}{$version} // {points => 0, money => 0, parts => {}};
-		+{%$old, parts => {%{$old->{parts}}}};
-	};
-}
-
-# Points that so much of the money stands for, as the program shows points.
-sub share
-{
-	my ($program, $points, $money, $of_money) = @_;
-	return $points if $money == $of_money;
-	my $last = 10 ** (4 - $program->{decimals});
-	my $of = Math::BigInt->new($of_money)->bmul($last);
-	my ($due, $rest) = Math::BigInt->new($points)->bmul($money)->bdiv($of);
-	my $more = $rest->copy->bmul(2)->bcmp($of);
-	my $rounding = $program->{rounding};
-	$due->binc if !$rest->is_zero && $rounding eq 'up' || $rounding =~ /^half/ && $more > 0
-		|| $more == 0 && ($rounding eq 'half_up' || $rounding eq 'half_even' && $due->is_odd);
-	$due = $due->bmul($last)->numify;
-	return $due < $points ? $due : $points;
-}
-
-# How many points this part is of.
-sub part_of_entry
-{
-	my ($program, $entry, $undone, $amount, $money) = @_;
-	my $whole = abs($entry->{kind} =~ /^(accrue|deposit)$/ ? $entry->{amount} + $entry->{aside} : $entry->{kind} eq 'capture' ? $entry->{aside} : $entry->{amount});
-	my $left = $whole - $undone->{points};
-	if (defined $money)
-	{
-		refuse('LY011') if $undone->{money} + $money > $entry->{money};
-		my $points = share($program, $whole, $undone->{money} + $money, $entry->{money}) - $undone->{points};
-		return $points < 0 ? 0 : $points;
-	}
-	refuse('LY011') if $left == 0 || defined $amount && $amount > $left;
-	return $amount // $left;
-}
-
-# What is there of the points that are to be given back.
-sub there
-{
-	my ($account, $points) = @_;
-	my $balance = $account->{state}{balance};
-	return $points if $balance >= $points || $account->{program}{shortfall} eq 'negative';
-	refuse('LY001') if $account->{program}{shortfall} eq 'refuse';
-	return $balance > 0 ? $balance : 0;
-}
-
-# Take back points that came in with these dates, and some with none.
-sub take_back
-{
-	my ($state, $lots, $plain, $points) = @_;
-	my $rest = $points;
-	my %taken;
-	for my $at (sort { $a <=> $b } keys %$lots)
-	{
-		next unless $state->{lots}{$at};
-		my $most = $lots->{$at} < $rest ? $lots->{$at} : $rest;
-		my $some = Model::take_lots($state->{lots}, $most, $at);
-		Model::add_lots(\%taken, $some);
-		$rest -= Model::total($some);
-	}
-	my $plain_there = ($state->{balance} > 0 ? $state->{balance} : 0) - ($points - $rest) - Model::total($state->{lots});
-	my $plain_taken = $plain < $plain_there ? $plain : $plain_there;
-	$rest -= $plain_taken < $rest ? $plain_taken : $rest;
-	Model::add_lots(\%taken, Model::take_first($state->{lots}, $rest));
-	$state->{balance} -= $points;
-	return \%taken;
-}
-
-# Points of a sale that need not be given back: on the dates it gave them, they
-# expired, and no refund before this one was spared them.
-sub expired_with
-{
-	my ($state, $entry, $points) = @_;
-	my %gone;
-	for my $at (sort { $a <=> $b } keys %{$entry->{lots}})
-	{
-		my ($some) = sort { $a <=> $b } $points, $entry->{lots}{$at}, ($state->{lapsed}{$at} // 0) - ($state->{spared}{$at} // 0);
-		$gone{$at} = $some if $some > 0;
-		$points -= $some;
-	}
-	return \%gone;
-}
-
-# The dates of the next points to return of an entry that took some.
-sub next_returned
-{
-	my ($entry, $whole, $returned, $points) = @_;
-	my %left = %{$entry->{lots}};
-	my $plain = $whole - Model::total(\%left);
-	for my $skipped ($returned)
-	{
-		my $of_plain = $skipped < $plain ? $skipped : $plain;
-		$plain -= $of_plain;
-		Model::take_last(\%left, $skipped - $of_plain);
-	}
-	return Model::take_last(\%left, $points > $plain ? $points - $plain : 0);
+	my ($account, $version) = @_;
+	my $old = $account->{state}{originals}{$version} // refuse('LY010');
+	return $account->{state}{originals}{$version} = {%$old, left => {%{$old->{left}}}, parts => {%{$old->{parts}}}, undone => [@{$old->{undone}}]};
 }
 
 sub reverse
@@ -599,57 +624,106 @@ sub reverse
 	my ($amount, $money) = @o{qw(amount money)};
 	refuse('LY005') if !defined $reference || $reference eq '';
 	my $account = $self->account($id);
-	my $entry = entry($account, $version);
-	refuse('LY010') unless $entry && ($entry->{kind} =~ /^(accrue|deposit|redeem|capture)$/
-		|| $entry->{kind} eq 'transfer' && $entry->{amount} < 0 && !$entry->{back});
-	$self->account($entry->{peer}) if $entry->{peer};
-	my ($state, $undone) = ($account->{state}, $self->undone($account, $version));
-	if (my $part = $undone->{parts}{$reference})
+	refuse('LY010') if grep { $_->{version} == $version } @{$account->{new}};
+	my $original = original($account, $version);
+	if (my $part = $original->{parts}{$reference})
 	{
 		refuse('LY012') if ($part->{asked} // '') ne ($amount // '') || ($part->{money} // '') ne ($money // '');
 		return ($part->{version}, $part->{balance});
 	}
-	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !$entry->{money});
-	my $points = part_of_entry($account->{program}, $entry, $undone, $amount, $money);
-	my $posted = $self->undo($account, $entry, $undone, $points, $reference, $money);
-	$undone->{points} += $points;
-	$undone->{money} += $money if defined $money;
-	$undone->{parts}{$reference} = {asked => $amount, money => $money, version => $posted->{version}, balance => $state->{balance}};
-	return answer($account, $posted);
+	refuse('LY014') if defined $account->{moved_to};
+	$self->open_account($original->{peer}) if $original->{peer};
+	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !$original->{money});
+	my $points = Model::size_of_part($account->{program}, $original, $amount, $money);
+	my $entry = $self->undo($account, $original, $points, origin => $version, reference => $reference, money => $money);
+	$self->give_back_counts($account, $original, $points);
+	$original->{defined $money ? 'by_money' : 'by_points'} += $money // $points;
+	push @{$original->{undone}}, [$self->{now}, $points];
+	$original->{parts}{$reference} = {asked => $amount, money => $money, version => $entry->{version}, balance => Model::balance_of($account->{state})};
+	return answer($account, $entry);
+}
+
+# What rules and limits counted is given back in proportion.
+sub give_back_counts
+{
+	my ($self, $account, $original, $points) = @_;
+	my $before = $original->{whole} - Model::total($original->{left}) - $points;
+	my %back;
+	for my $name (keys %{$original->{uses} // {}})
+	{
+		my ($use, $day) = @{$original->{uses}{$name}};
+		my ($now, $then) = map { Model::share($account->{program}, $use, $_, $original->{whole}) } $before + $points, $before;
+		$back{$name} = [$now - $then, $day];
+	}
+	$self->use_rules($account, \%back, -1);
+	ModelEarning::give_back($self, $account, $original->{counted}, $points, Model::total($original->{left}) == 0);
+	return;
+}
+
+# What is given up for these points, by the shortfall: how many there are.
+sub there
+{
+	my ($account, $points) = @_;
+	my $balance = Model::balance_of($account->{state});
+	return $points if $balance >= $points || $account->{program}{shortfall} eq 'negative';
+	refuse('LY001') if $account->{program}{shortfall} eq 'refuse';
+	return $balance > 0 ? $balance : 0;
+}
+
+# Take the parcels from where they are: what expired is counted, what is there is
+# taken, and for what was spent others are.  The lots that were given up, as the
+# original's own; how many others; how many had expired.
+sub take_parcels
+{
+	my ($account, @parcels) = @_;
+	my $state = $account->{state};
+	my $gone = Model::sum_of('expired', @parcels);
+	my $there = Model::sum_of('there', @parcels);
+	my $moved = there($account, $there + Model::sum_of('spent', @parcels));
+	my @spent = Model::cut($moved - $there, grep { $_->{class} eq 'spent' } @parcels);
+	$state->{claimed}{Model::posted_of($_->{from})} += $_->{points} for grep { $_->{class} eq 'expired' } @parcels;
+	my %lots;
+	for my $parcel (grep { $_->{class} eq 'there' } @parcels)
+	{
+		Model::take($state->{lots}, $parcel->{points}, $parcel->{is});
+		$lots{$parcel->{is}} += $parcel->{points};
+	}
+	Model::go_out($state, Model::sum_of('spent', @spent));
+	$lots{$_->{from}} += $_->{points} for @spent;
+	return (\%lots, $gone);
 }
 
 sub undo
 {
-	my ($self, $account, $entry, $undone, $points, $reference, $money) = @_;
-	my ($state, $now, $version) = ($account->{state}, $self->{now}, $entry->{version});
-	my %more = (origin => $version, reference => $reference, money => $money);
-	if ($entry->{kind} =~ /^(accrue|deposit)$/)
+	my ($self, $account, $original, $points, %more) = @_;
+	my ($state, $now, $version) = ($account->{state}, $self->{now}, $original->{version});
+	my $aside = $original->{class} eq 'earned' ? $state->{asides}{$version} : undef;
+	my $where = $original->{class} eq 'transfer' ? $self->account($original->{peer}) : $original->{class} eq 'earned' && !$aside ? $account : undef;
+	my @parcels = Model::cut($points, Model::left_of($original, $where && $where->{state}));
+	my ($lots, $gone) = $where ? take_parcels($where, @parcels) : ();
+	$self->{model}{times}{"undone $original->{class}: " . ($aside ? 'pending' : $_->{class})}++ for @parcels;
+	$self->{model}{times}{"undone $original->{class}: changed dates"}++ for grep { ($_->{is} // $_->{from}) !~ /^(\d+):\1$/ } @parcels;
+	$self->{model}{times}{"undone $original->{class}: a later part"}++ if @{$original->{undone}};
+	for my $parcel (@parcels)
 	{
-		if (my $aside = $state->{asides}{$version})
-		{
-			my $taken = Model::take_first($aside->{lots}, $points);
-			Model::reduce_aside($state, $version, $points);
-			return Model::enter($account, $now, 'reverse', 0, aside => -$points, lots => $taken, %more);
-		}
-		my $gone = expired_with($state, $entry, $points);
-		my $moved = there($account, $points - Model::total($gone));
-		$state->{spared}{$_} += $gone->{$_} for keys %$gone;
-		my $whole = $entry->{amount} + $entry->{aside};
-		my $taken = take_back($state, $entry->{lots}, $whole - Model::total($entry->{lots}), $moved);
-		return Model::enter($account, $now, 'reverse', -$moved, lots => $taken, gone => Model::total($gone), %more);
+		delete $original->{left}{$parcel->{from}} if ($original->{left}{$parcel->{from}} -= $parcel->{points}) == 0;
 	}
-	if ($entry->{kind} eq 'transfer')
+	if ($aside)
 	{
-		my $receiver = $self->account($entry->{peer});
-		my $moved = there($receiver, $points);
-		my $lots = next_returned($entry, -$entry->{amount}, $undone->{points}, $moved);
-		my $taken = take_back($receiver->{state}, $lots, $moved - Model::total($lots), $moved);
-		Model::enter($receiver, $now, 'transfer', -$moved, lots => $taken, %more, peer => $account->{id}, back => 1);
-		return Model::come_back_now($account, $now, 'transfer', $moved, $lots, %more, peer => $entry->{peer}, back => 1);
+		Model::take($aside->{lots}, $_->{points}, $_->{from}) for @parcels;
+		delete $state->{asides}{$version} unless %{$aside->{lots}};
+		return Model::enter($account, $now, 'reverse', 0, aside => -$points, %more);
 	}
-	my $whole = $entry->{kind} eq 'capture' ? -$entry->{aside} : -$entry->{amount};
-	my $lots = next_returned($entry, $whole, $undone->{points}, $points);
-	return Model::come_back_now($account, $now, 'reverse', $points, $lots, %more);
+	if (!$where)
+	{
+		my %lots;
+		$lots{$_->{from}} += $_->{points} for @parcels;
+		return Model::come_back_now($account, $now, 'reverse', \%lots, %more);
+	}
+	my $moved = Model::total($lots);
+	return Model::enter($account, $now, 'reverse', -$moved, gone => $gone, %more) if $original->{class} eq 'earned';
+	Model::enter($where, $now, 'transfer', -$moved, %more, peer => $account->{id}, gone => $gone);
+	return Model::come_back_now($account, $now, 'transfer', $lots, %more, peer => $original->{peer});
 }
 
 # --- many at once ----------------------------------------------------------------------
@@ -677,16 +751,13 @@ sub batch
 	for my $item (@items)
 	{
 		my $account = $self->{model}{account}{$item->{account}};
-		my $undone = $item->{kind} eq 'reverse' && $account ? $account->{entries}[$item->{origin}] : undef;
-		for my $id ($item->{account}, $item->{peer}, $undone ? $undone->{peer} : undef)
-		{
-			$self->account($id) if defined $id && $self->{model}{account}{$id};
-		}
+		my $original = $item->{kind} eq 'reverse' && $account ? $account->{state}{originals}{$item->{origin}} : undef;
+		$self->account($_) for grep { defined && $self->{model}{account}{$_} } $item->{account}, $item->{peer}, $original ? $original->{peer} : undef;
 	}
 	for my $item (@items)
 	{
 		my ($id, $kind, $amount) = @{$item}{qw(account kind amount)};
-		undef $amount if $amount == 0 && $kind =~ /^(capture|release|reverse)$/;
+		undef $amount if $amount == 0 && $kind =~ /^(capture|release|reverse|transfer)$/;
 		my %more = (reference => $item->{reference}, money => $item->{money});
 		my @result = eval {
 			  $kind eq 'hold' ? $self->hold($id, $amount, $item->{expires_at}, %more)
@@ -694,11 +765,12 @@ sub batch
 			: $kind eq 'release' ? $self->release($id, $item->{origin}, $amount, %more)
 			: $kind eq 'reverse' ? $self->reverse($id, $item->{origin}, $item->{reference}, amount => $amount, money => $item->{money})
 			: $kind eq 'transfer' ? $self->transfer($id, $item->{peer}, $amount, %more)
+			: $kind eq 'sale' ? $self->sale($id, $item->{money}, 0, %more)
 			: $self->post($id, $kind, $amount, %more, map { $_ => $item->{$_} } qw(expires_at available_at));
 		};
 		if (my $error = $@)
 		{
-			die $error unless $error =~ /^(LY\d{3})$/;
+			die $error unless $error =~ /^(L[YI]\d{3})$/;
 			push @results, $1;
 		}
 		else

@@ -15,8 +15,9 @@ use constant {SECOND => 1_000_000, HOUR => 3_600_000_000};
 
 # A session of the database to read from, which answers one query after the
 # other and is in a hurry: $reader->query($sql), $reader->close.  In it, EXECUTE
-# made(merchant, accounts, versions) shows the entries after those versions, and
-# EXECUTE seen(merchant, accounts) what there is now; parse() reads both.
+# made(merchant, accounts, versions) shows the entries after those versions, EXECUTE
+# seen(merchant, accounts) what there is now, and EXECUTE changed(merchant, accounts,
+# versions) the same of accounts that have entries after those; parse() reads all.
 sub reader
 {
 	my $stack = shift;
@@ -55,8 +56,14 @@ sub close
 
 sub reading_statements
 {
+	my $balances = q{SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+		loyalty.rank_at($1, b.account_id, now()),
+		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
+		 FROM loyalty.lots_of($1, b.account_id) l))
+	FROM loyalty.balances b};
 	return q{
 	SET time zone 'UTC';
+	\set ON_ERROR_ROLLBACK on
 	CREATE FUNCTION pg_temp.us(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$SELECT (extract(epoch FROM at) * 1000000)::bigint$$;
 	PREPARE made (bigint, bigint[], bigint[]) AS
 	SELECT format('E|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', e.account_id, e.version, loyalty.entry_kind(e.kind), e.amount, e.balance, e.aside,
@@ -65,11 +72,18 @@ sub reading_statements
 	JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = known.account_id AND e.version > known.version
 	ORDER BY e.account_id, e.version;
 	PREPARE seen (bigint, bigint[]) AS
-	SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
-		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
-		 FROM loyalty.lots_of($1, b.account_id) l))
-	FROM unnest($2) known (account_id)
-	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id;
+	} . $balances . q{ WHERE b.merchant_id = $1 AND b.account_id = ANY ($2);
+	PREPARE changed (bigint, bigint[], bigint[]) AS
+	} . $balances . q{ JOIN unnest($2, $3) known (account_id, version) USING (account_id) WHERE b.merchant_id = $1 AND b.version > known.version;
+	PREPARE facts (bigint, bigint[], timestamptz[]) AS
+	SELECT format('F|a%s|%s|%s|%s|%s|%s|%s|%s', known.n - 1, b.balance, b.held, b.pending, b.expired, b.earned,
+		(SELECT string_agg(format('%s=%s', l.expires_at, l.points), ',') FROM loyalty.lots_of($1, b.account_id) l),
+		(SELECT string_agg(loyalty.rank_at($1, b.account_id, at), ',' ORDER BY at) FROM unnest($3) at))
+	FROM unnest($2) WITH ORDINALITY known (account_id, n)
+	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id
+	UNION ALL SELECT format('F|use|%s', to_jsonb(u)) FROM loyalty.rule_use u WHERE merchant_id = $1
+	UNION ALL SELECT format('F|limit|%s', to_jsonb(a)) FROM loyalty.allowances a WHERE merchant_id = $1
+	ORDER BY 1;
 };
 }
 
@@ -78,7 +92,7 @@ sub seen_text
 {
 	my $seen = shift;
 	my $lots = $seen->{lots};
-	$lots = join ',', grep { $_ ne '' } lots_text($lots), $seen->{never} > 0 ? "never=$seen->{never}" : '' if ref $lots;
+	$lots = lots_text($lots) if ref $lots;
 	return join ', ', map({ "$_ $seen->{$_}" } qw(version balance held pending expired)), 'earned ' . ($seen->{earned} // '-'), "lots $lots";
 }
 
@@ -106,40 +120,65 @@ sub moment
 	return sprintf '%04d-%02d-%02d %02d:%02d:%02d.%06d+00', $year + 1900, $month + 1, $day, $hour, $minute, $s, $us % SECOND;
 }
 
+# The moments at which points expire are those with which they were posted, where
+# the text names only one.
 my %us;
 sub lots_of_text
 {
 	my $text = shift;
 	my %lots;
-	while ($text =~ /([-\dT:]+)Z=([\d.]+)/g)
+	while ($text =~ m{([-\dT:]+)Z(?:/([-\dT:]+)Z)?=([\d.]+)}g)
 	{
-		my ($at, $points) = ($1, $2);
-		my ($year, $month, $day, $rest) = split /[-T]/, $at;
-		my ($hour, $minute, $s) = split /:/, $rest;
-		$us{$at} //= Model::midnight('UTC', $year, $month, $day) + $hour * HOUR + ($minute * 60 + $s) * SECOND;
-		$lots{$us{$at}} = ticks($points);
+		my ($date, $posted, $points) = ($1, $2 // $1, ticks($3));
+		for my $at ($date, $posted)
+		{
+			my ($year, $month, $day, $rest) = split /[-T]/, $at;
+			my ($hour, $minute, $s) = split /:/, $rest;
+			$us{$at} //= Model::midnight('UTC', $year, $month, $day) + $hour * HOUR + ($minute * 60 + $s) * SECOND;
+		}
+		$lots{"$us{$date}:$us{$posted}"} = $points;
 	}
 	return \%lots;
 }
 
-sub lots_text { my $lots = shift; return join ',', map { $_ . '=' . $lots->{$_} } sort { $a <=> $b } keys %$lots }
+sub lots_text
+{
+	my $lots = shift;
+	my $never = Model::NEVER;
+	return join ',', map { ($_ eq $never ? 'never' : $_) . '=' . $lots->{$_} } sort keys %$lots;
+}
 
-# {error, results, made => {id => [entries]}, seen => {id => {}}, now}
+# {error, results, made => {id => [entries]}, seen => {id => {}}, now}; after lines W
+# also {ways}: what was answered and is there, one way and another
 sub parse
 {
 	my $text = shift;
 	my $answer = {results => [], made => {}, seen => {}};
-	for my $line (split /\n/, $text)
+	for my $line (grep { /./ } split /\n/, $text)
 	{
 		my ($what, @fields) = split /\|/, $line, -1;
 		if ($line =~ /(?:ERROR|FATAL):  (\w{5}): (.*)/)
 		{
 			$answer->{error} //= $1;
 			$answer->{message} //= $2;
+			push @{$answer->{ways}[-1]{$_}}, $1 for $answer->{ways} ? qw(errors answers) : ();
 		}
 		elsif ($what eq 'R')
 		{
 			push @{$answer->{results}}, \@fields;
+			push @{$answer->{ways}[-1]{answers}}, $fields[0] =~ /^L/ ? $fields[0] : join '|', (grep { $_ ne '' } @fields)[0, 1] if $answer->{ways};
+		}
+		elsif ($what eq 'W')
+		{
+			push @{$answer->{ways}}, {errors => [], answers => [], facts => [], broken => []};
+		}
+		elsif ($what eq 'V')
+		{
+			push @{$answer->{ways}[-1]{broken}}, $line;
+		}
+		elsif ($what eq 'F')
+		{
+			push @{$answer->{ways}[-1]{facts}}, $line;
 		}
 		elsif ($what eq 'E')
 		{
@@ -153,7 +192,7 @@ sub parse
 		elsif ($what eq 'A')
 		{
 			my %seen;
-			@seen{qw(version balance held pending expired earned now lots)} = @fields[1 .. 8];
+			@seen{qw(version balance held pending expired earned now rank lots)} = @fields[1 .. 9];
 			$_ = ticks($_) for @seen{qw(balance held pending expired earned)};
 			$seen{lots} = join ',', map { my ($at, $points) = split /=/; "$at=" . ticks($points) } split /,/, $seen{lots};
 			$answer->{seen}{$fields[0]} = \%seen;
@@ -181,7 +220,7 @@ sub entry_text
 {
 	my $entry = shift;
 	return join ' ', map { $_ // '-' } @{$entry}{qw(version kind amount)}, "balance $entry->{balance} aside $entry->{aside}",
-		map({ "$_ " . ($entry->{$_} // '') } qw(origin peer money reference at)), 'lots', lots_text($entry->{lots});
+		map({ "$_ " . ($entry->{$_} // '') } qw(origin peer money reference at)), $entry->{kind} eq 'expire' ? ('lots', lots_text($entry->{lots})) : ();
 }
 
 1;

@@ -285,7 +285,11 @@ is_readable(int64 merchant_id, int64 account_id)
 	return true;
 }
 
-/* Whether counting an account anew would change anything, which it must not; what it says, and what it would say. */
+/*
+ * Whether counting an account anew, as of its last entry, would change anything,
+ * which it must not; what it says, and what it would say.  Days that have ceased
+ * to count since then may be gone: whatever was booked later takes them away.
+ */
 PG_FUNCTION_INFO_V1(loyalty_recount_would_change);
 
 Datum
@@ -309,7 +313,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 			account.ranks.held[i].changed = false;
 		said = said_of(&account, batch.now);
 		count_anew(&batch, &one, 1);
-		if (changes(&account, &before, batch.now))
+		if (changes(&account, &before, Max(batch.now, GetCurrentTimestamp())))
 		{
 			Said		now = said_of(&account, batch.now);
 

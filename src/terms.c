@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "known.h"
+#include "pgtime.h"
 #include "plan.h"
 #include "terms.h"
 #include "utils/builtins.h"
@@ -60,7 +61,7 @@ add_interval(Timestamp local, int value, const char *unit)
  * the gap, and where it comes twice, the first.
  */
 static TimestampTz
-first_moment(const ProgramTerms *program, Timestamp midnight)
+find_first_moment(const ProgramTerms *program, Timestamp midnight)
 {
 	TimestampTz at = terms_from_local(program, midnight);
 	Timestamp	before;
@@ -69,6 +70,35 @@ first_moment(const ProgramTerms *program, Timestamp midnight)
 		return at;
 	before = terms_local(program, at - 1);
 	return before < midnight ? at : at - (before + 1 - midnight);
+}
+
+/* So many of them a session remembers: most points of a day have the same few dates. */
+#define KNOWN_DAYS 16
+
+typedef struct KnownDay
+{
+	char		time_zone[TZ_STRLEN_MAX + 1];	/* empty: none yet */
+	Timestamp	midnight;
+	TimestampTz at;
+} KnownDay;
+
+static TimestampTz
+first_moment(const ProgramTerms *program, Timestamp midnight)
+{
+	static KnownDay known[KNOWN_DAYS];
+	KnownDay   *day = &known[(uint64) (midnight / USECS_PER_DAY) % KNOWN_DAYS];
+	TimestampTz at;
+
+	if (day->midnight == midnight && strcmp(day->time_zone, program->time_zone) == 0)
+		return day->at;
+	at = find_first_moment(program, midnight);
+	if (strlen(program->time_zone) < sizeof(day->time_zone))
+	{
+		day->midnight = midnight;
+		day->at = at;
+		strcpy(day->time_zone, program->time_zone);
+	}
+	return at;
 }
 
 TimestampTz

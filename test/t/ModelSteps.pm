@@ -619,7 +619,7 @@ sub deed
 	return $deed->sale($id->($step->{a}), $step->{money}, $step->{used}, %more) if $op eq 'sale';
 	return $deed->hold($id->($step->{a}), $step->{amount}, $step->{expires_at}) if $op eq 'hold';
 	return $deed->$op($id->($i), $version, $step->{amount} || undef, %more) if $op =~ /capture|release/;
-	return $deed->reverse($id->($i), $version, $step->{reference}, amount => $step->{amount}, money => $step->{money}) if $op eq 'reverse';
+	return $deed->reverse($id->($i), $version, $step->{reference}, amount => $step->{amount} || undef, money => $step->{money}) if $op eq 'reverse';
 	return $deed->transfer($id->($step->{a}), $id->($step->{to}), $step->{amount}, %more) if $op eq 'transfer';
 	return $deed->share_account($id->($step->{a}), $id->($step->{with}), $game->{member}[$step->{a}]) if $op eq 'share';
 	return $deed->leave_account($id->($step->{a}), $step->{amount}, $game->{member}[$step->{a}]) if $op eq 'leave';

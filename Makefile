@@ -6,6 +6,8 @@
 #   make demo                   a running system and a tour of its API
 #   make up, make down          the same system without the tour, and its end
 #   make bench                  the benchmarks, on a private durable server
+#   make soak SEEDS=60 MINUTES=30
+#                               the engine against the model, longer than a test
 #
 # All but the first line work on a machine that has nothing but git and make:
 # test/deps.sh installs what is missing.
@@ -28,7 +30,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench check check-all demo deps down tidy up
+OUR_TARGETS = bench check check-all demo deps down soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -60,6 +62,12 @@ check-all:
 
 bench:
 	@T=bench exec test/check.sh
+
+# The limit is there to end a hang only.
+SEEDS ?= 60
+MINUTES ?= 30
+soak:
+	@T=tap F=45_model LIMIT=$$(($(MINUTES) + 30)) LOYALTY_MODEL_SEEDS=$(SEEDS) LOYALTY_MODEL_MINUTES=$(MINUTES) exec test/check.sh
 
 demo:
 	@: $(info $(ABOUT_DEMO))

@@ -79,8 +79,6 @@ sub set_up
 	$self->{account} = \@ids;
 	$self->{log} = [];
 	$self->{label} = {};
-	# nobody else does: autovacuum waits for a clock that goes on
-	$reader->query('ANALYZE');
 	$self->{answers} = {};
 	$self->{model} = Model->new;
 	$self->{model}{times} = $self->{times};
@@ -177,18 +175,22 @@ sub do_step
 	$self->{stack}->stop_clock($step->{at});
 	$self->{touched} = {};
 	my $sql = ModelSteps::statement($self, $step) // return '';
+	# nobody else does: autovacuum waits for a clock that goes on
+	$self->{reader}->query('ANALYZE ' . join ', ', map { "loyalty.$_" } qw(entry account aside reversal lapse)) if $step->{n} % 50 == 12;
 	my $model = $self->{model};
 	my @all = @{$self->{account}};
 	my $ids = array('bigint', @all);
 	my $versions = array('bigint', map { $model->state($_)->{version} } @all);
 	# what has changed is looked at, and now and then everything
-	my $seen = $step->{n} % 10 == 9 ? array('bigint', map { -1 } @all) : $versions;
-	my $answer = parse($self->{reader}->query("$sql;\nEXECUTE made(:m, $ids, $versions)" . ($step->{law} ? '' : ";\nEXECUTE changed(:m, $ids, $seen)")));
+	my $all = $step->{n} % 10 == 9;
+	my $seen = $all ? array('bigint', map { -1 } @all) : $versions;
+	my $answer = parse($self->{reader}->query("$sql;\nEXECUTE made(:m, $ids, $versions)" . ($step->{law} ? '' : ";\nEXECUTE changed(:m, $ids, $seen)") . ($all && !$step->{law} ? ";\nEXECUTE used(:m)" : '')));
 	push @{$self->{log}}, "-- at " . moment($step->{at}), "$sql;", "--   " . ModelSteps::answer_text($step, $answer);
 	$self->{times}{"law of $step->{law}"}++ if $step->{law};
 	return ModelSteps::law_broken($step, $answer) if $step->{law};
 	my $difference = $self->compare($step, $answer);
 	$difference ||= $self->compare_seen($answer);
+	$difference ||= $self->compare_used($answer) if $all;
 	return $difference;
 }
 
@@ -238,6 +240,22 @@ sub named
 	my ($self, $id) = @_;
 	my ($i) = grep { $self->{account}[$_] eq $id } 0 .. STRANGER;
 	return "a$i: ";
+}
+
+# What the limits of the day have counted today.
+sub compare_used
+{
+	my ($self, $answer) = @_;
+	my $today = sprintf '%d-%d-%d', local_date($self->{program}{zone}, $self->{t});
+	my $used = $self->{model}{used};
+	my @expected;
+	for my $key (keys %$used)
+	{
+		my ($scope, $subject, $adds, $day) = split / /, $key;
+		push @expected, "$scope $subject " . ($adds ? 'add' : 'spend') . ": $used->{$key}{points} in $used->{$key}{operations}" if $day eq $today;
+	}
+	my @lists = map { join ', ', sort grep { !/: 0 in 0$/ } @$_ } \@expected, $answer->{used} // [];
+	return differs('used of limits', @lists);
 }
 
 sub compare_seen

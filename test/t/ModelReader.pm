@@ -75,6 +75,8 @@ sub reading_statements
 	} . $balances . q{ WHERE b.merchant_id = $1 AND b.account_id = ANY ($2);
 	PREPARE changed (bigint, bigint[], bigint[]) AS
 	} . $balances . q{ JOIN unnest($2, $3) known (account_id, version) USING (account_id) WHERE b.merchant_id = $1 AND b.version > known.version;
+	PREPARE used (bigint) AS
+	SELECT format('U|%s|%s|%s|%s|%s', scope, subject_id, direction, points_used, operations_used) FROM loyalty.allowances WHERE merchant_id = $1;
 	PREPARE facts (bigint, bigint[], timestamptz[]) AS
 	SELECT format('F|a%s|%s|%s|%s|%s|%s|%s|%s', known.n - 1, b.balance, b.held, b.pending, b.expired, b.earned,
 		(SELECT string_agg(format('%s=%s', l.expires_at, l.points), ',') FROM loyalty.lots_of($1, b.account_id) l),
@@ -188,6 +190,11 @@ sub parse
 			$entry{money} = ticks($entry{money}) if $entry{money} ne '';
 			$entry{lots} = lots_of_text($entry{lots});
 			push @{$answer->{made}{$fields[0]}}, \%entry;
+		}
+		elsif ($what eq 'U')
+		{
+			my ($scope, $subject, $direction, $points, $operations) = @fields;
+			push @{$answer->{used}}, "$scope $subject $direction: " . ticks($points) . " in $operations";
 		}
 		elsif ($what eq 'A')
 		{

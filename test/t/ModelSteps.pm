@@ -47,7 +47,7 @@ sub some_terms
 		$terms{granted} = 1 if $seed % 2 == 0;
 	}
 	$terms{rules} = some_rules(\%terms) if $seed % 3 != 1;
-	$terms{limits} = [{scope => 'member', adds => 1, points => 20_000_000}, {scope => 'member', adds => 0, points => 9_000_000}] if $seed % 5 < 2;
+	$terms{limits} = [{scope => 'member', adds => 1, points => 12_000_000}, {scope => 'member', adds => 0, points => 5_000_000, operations => 6}] if $seed % 5 < 2;
 	$terms{many_dates} = $seed % 10 == 7;
 	$terms{name} = join ', ', $zone, $expiry, $terms{shortfall}, map({ $terms{$_} ? $_ : () } qw(reinstatement pending ranks window grace granted rules limits many_dates));
 	return \%terms;
@@ -317,6 +317,17 @@ sub pool_step
 	return {op => 'share', a => $i, with => $with};
 }
 
+# Is there a hold that timed out, of points past their date, and nobody has booked it?
+sub has_late_hold
+{
+	my $game = shift;
+	for my $aside (map { values %{$game->{model}->state($_)->{asides}} } @{$game->{account}})
+	{
+		return 1 if $aside->{kind} eq 'hold' && $aside->{due} <= $game->{t} && grep { Model::date_of($_) <= $aside->{due} } keys %{$aside->{lots}};
+	}
+	return;
+}
+
 # Other terms from now on.
 sub configure_step
 {
@@ -333,7 +344,7 @@ sub configure_step
 		$program->{expiry} eq 'rolling' && $program->{value} ? (value => sub { 1 + int rand 12 }) : (),
 		$program->{window} ? (window => sub { 1 + int rand 12 }) : (),
 	);
-	my $what = one_of(sort keys %change);
+	my $what = has_late_hold($game) && chance(60) ? 'reinstatement' : one_of(sort keys %change);
 	return {op => 'configure', changes => {$what => $change{$what}->()}};
 }
 
@@ -439,6 +450,7 @@ sub some_step
 		$step = $weight->[1]->($game) and last if ($dice -= $weight->[0]) < 0;
 	}
 	$step //= $n % 20 == 0 ? law_step($game, $n) : post_step($game);
+	$step = configure_step($game) if $step->{op} ne 'law' && chance(15) && has_late_hold($game);
 	$step = many_dates_step($game) if $game->{terms}{many_dates} && $n % 150 == 11;
 	# a program does not stay inactive for long
 	$step = configure_step($game) if (!$game->{program}{active} || !$game->{program}{unit_active}) && chance(25);

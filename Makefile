@@ -71,14 +71,15 @@ soak:
 
 demo:
 	@: $(info $(ABOUT_DEMO))
-	@test/stack.sh up
+	@flock -o test test/stack.sh up
 	@exec test/demo.sh
 
+# One at a time: the lock is the folder's, and none that is started keeps it.
 up:
-	@exec test/stack.sh up
+	@exec flock -o test test/stack.sh up
 
 down:
-	@exec test/stack.sh down
+	@exec flock -o test test/stack.sh down
 
 tidy:
 	@exec test/tidy.sh

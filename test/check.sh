@@ -19,8 +19,13 @@ set -euo pipefail
 
 suites=${T:-"tidy regress pgtap isolation tap"}
 wanted=${F:-}
-limit_s=$((${LIMIT:-45} * 60))
+limit=${LIMIT:-45}
 jobs=${JOBS:-$((2 * $(nproc)))}
+for number in "LIMIT, $limit, is no number of minutes" "JOBS, $jobs, is no number of tests"; do
+	[[ $number =~ ^[A-Z]+,\ [0-9]{1,6},\  ]] || { say "loyalty: $number"; printf '\n0 passed, 1 failed\n'; exit 1; }
+done
+limit_s=$((10#$limit * 60))
+jobs=$((10#$jobs > 0 ? 10#$jobs : 1))
 
 passed=0
 failed=0
@@ -271,20 +276,40 @@ run_benchmarks() {
 
 # --- the part that runs the jobs, as the owner of the servers -----------------
 
+# Names that nobody has: a test that is not there is no test that passed.
+unknown_names() {
+	local name
+	set -f
+	for name in $wanted; do
+		[ "$name" = tidy ] || [ -e "$root/test/sql/$name.sql" ] || [ -e "$root/test/specs/$name.spec" ] ||
+			[ -e "$root/test/t/$name.pl" ] || echo "none $name"
+	done
+	set +f
+}
+
+job_none() {
+	echo "there is no test or suite of this name"
+	count 0 1
+}
+
 # Lines "SUITE NAME", those that take longest first: a long one that starts last
 # is waited for by all.
 list_jobs() {
-	local suite name
-	for suite in $suites; do
-		case $suite in
-			tidy) ! is_wanted tidy || echo "tidy tidy" ;;
-			regress) [ -z "$(select_tests sql '*.sql' 'tap_*')" ] || echo "regress regress" ;;
-			pgtap) [ -z "$(select_tests sql 'tap_*.sql')" ] || echo "pgtap pgtap" ;;
-			isolation) select_tests specs '*.spec' | sed 's/^/isolation /' ;;
-			tap) select_tests t '*.pl' | sed 's/^/tap /' ;;
-			*) say "no suite \"$suite\"" ;;
-		esac
-	done | awk -v slow="$slow" '
+	local suite suites_of
+	read -ra suites_of <<<"$suites"
+	{
+		unknown_names
+		for suite in "${suites_of[@]}"; do
+			case $suite in
+				tidy) ! is_wanted tidy || echo "tidy tidy" ;;
+				regress) [ -z "$(select_tests sql '*.sql' 'tap_*')" ] || echo "regress regress" ;;
+				pgtap) [ -z "$(select_tests sql 'tap_*.sql')" ] || echo "pgtap pgtap" ;;
+				isolation) select_tests specs '*.spec' | sed 's/^/isolation /' ;;
+				tap) select_tests t '*.pl' | sed 's/^/tap /' ;;
+				*) echo "none $suite" ;;
+			esac
+		done
+	} | awk -v slow="$slow" '
 		BEGIN { n = split(slow, names, " "); for (i in names) rank[names[i]] = i }
 		{ print ($2 in rank ? rank[$2] : n + NR), $0 }' | sort -n | cut -d ' ' -f 2-
 }

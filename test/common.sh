@@ -4,7 +4,7 @@
 # tests run as user postgres, on copies in a folder of its own, because that
 # user may not be allowed to read the folder that the project is in.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
 # The settings of whoever runs this must not reach the private servers.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGPASSFILE PGSERVICE \
@@ -53,8 +53,8 @@ longest_tmp=40
 why_not() {
 	local probe
 	case $1 in /*) ;; *) echo "is not named from /"; return ;; esac
-	case $1 in *[\*?[\]\\\'\"]*) echo "has a name with quotes, stars or brackets"; return ;; esac
-	[ -d "$1" ] || { echo "is no folder"; return; }
+	case $1 in *[\*?[\]\\\'\"\$]*) echo "has a name with quotes, stars, brackets or dollars"; return ;; esac
+	[ -d "$1" ] || { echo "is no folder; make it first"; return; }
 	[ ${#1} -le $longest_tmp ] || { echo "has a name of more than $longest_tmp bytes, too long for sockets in it"; return; }
 	probe=$(mktemp -d "$1/loyalty.probe.XXXXXX" 2>/dev/null) || { echo "cannot be written to"; return; }
 	give "$probe"

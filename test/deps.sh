@@ -16,11 +16,9 @@ have_perl() { perl "${@/#/-M}" -e 1 >/dev/null 2>&1; }
 
 # compiles HEADER [LIBRARY]: can a program with it be made?
 compiles() {
-	local out status=0
-	out=$(mktemp)
+	local out=$scratch/compiled status=0
 	printf '#include <%s>\nint main(void) { return 0; }\n' "$1" |
 		gcc -x c - -o "$out" ${2:+"-l$2"} >/dev/null 2>&1 || status=$?
-	rm -f "$out"
 	return $status
 }
 
@@ -28,7 +26,7 @@ compiles() {
 nginx_starts() {
 	local dir nginx tries pid=
 	nginx=$(PATH=$PATH:/usr/sbin command -v nginx) || return 1
-	dir=$(mktemp -d)
+	dir=$(mktemp -d "$scratch/nginx.XXXXXX")
 	sed "s|listen .*;|listen unix:$dir/socket;|" "$root/http/nginx.conf" >"$dir/nginx.conf"
 	if "$nginx" -p "$dir/" -c "$dir/nginx.conf" -e "$dir/error.log" >"$dir/log" 2>&1 </dev/null; then
 		for tries in $(seq 100); do
@@ -37,14 +35,13 @@ nginx_starts() {
 		done
 		[ -z "$pid" ] || kill "$pid"
 	fi
-	rm -rf "$dir"
 	[ -n "$pid" ]
 }
 
 # --- the server to build for ----------------------------------------------------
 
 major_of() {
-	"$1" --version 2>/dev/null | sed -n 's/^[^0-9]*\([0-9]*\).*/\1/p'
+	"$1" --version 2>/dev/null | sed -n '1s/^[^0-9]*\([0-9]*\).*/\1/p' || true
 }
 
 # lacks PG_CONFIG: what its server does not have, a line each.
@@ -84,6 +81,8 @@ choose_server() {
 	pg_config=$(type -P "$named" || true)
 	if [ "$named" != pg_config ] && [ "$pg_config" != "$(type -P pg_config || true)" -o -z "$pg_config" ]; then
 		pg_config=${pg_config:-$named}
+		[ -x "$pg_config" ] || [[ $pg_config =~ ^/usr/lib/postgresql/[0-9]+/bin/pg_config$ ]] ||
+			die "PG_CONFIG, $named, is no program"
 		return
 	fi
 	for candidate in pg_config $(ls -vr /usr/lib/postgresql/*/bin/pg_config 2>/dev/null); do
@@ -226,10 +225,7 @@ say_plan() {
 }
 
 install_packages() {
-	log=$(mktemp)
-	before=$(mktemp)
-	trap 'remove_policy; rm -f "$log" "$before"' EXIT
-	trap 'exit 130' INT TERM
+	before=$scratch/before
 	say_plan "$@"
 	boot_links >"$before"
 	add_policy
@@ -237,15 +233,11 @@ install_packages() {
 		{ tail -n 20 "$log" >&2; die "these packages could not be installed: apt-get install --no-install-recommends $*"; }
 	disable_new_units
 	remove_policy
-	rm -f "$log" "$before"
-	trap - EXIT INT TERM
 }
 
 update_lists() {
-	log=$(mktemp)
 	say "loyalty: fetching the lists of packages"
 	apt_get -qq update || { say "loyalty: they do not come; going on with those that are there:"; tail -n 5 "$log" >&2; }
-	rm -f "$log"
 }
 
 # "PACKAGE what it is for" lines, as a person reads them; and the packages alone.
@@ -286,6 +278,12 @@ fetch_postgrest() {
 	die "no PostgREST is to be had: put version 12 or newer on PATH, or name it with POSTGREST"
 }
 
+scratch=$(mktemp -d)
+log=$scratch/log
+trap 'remove_policy; rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+# One that was named is to be used, not replaced.
+[ -z "${POSTGREST:-}" ] || "$root/test/postgrest.sh" find >/dev/null
 choose_server
 check_named_server
 install_missing

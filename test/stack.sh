@@ -60,7 +60,7 @@ is_somebody_elses() {
 work_dirs() {
 	local pid folder
 	{
-		cat "$run/folder" 2>/dev/null || true
+		grep -E '/loyalty\.[0-9a-f]{8}\.[A-Za-z0-9]{6}$' "$run/folder" 2>/dev/null || true
 		for folder in {"${LOYALTY_TMP:-/tmp}",/tmp,/var/tmp}/loyalty."$key".??????; do
 			[ ! -d "$folder" ] || [ ! -w "$folder" ] || printf '%s\n' "$folder"
 		done
@@ -118,11 +118,7 @@ setting() {
 choose_port() {
 	local name=LOYALTY_${1}_PORT last
 	port=${!name:-}
-	if [ -n "$port" ]; then
-		[[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -gt 0 ] && [ "$port" -lt 65536 ] || die "$name, $port, is no port"
-		port_is_free "$port" || die "$name, $port, is taken"
-		return
-	fi
+	[ -z "$port" ] || return 0
 	last=$(sed -n "s/^$1=//p" "$ports" 2>/dev/null || true)
 	if [ -n "$last" ] && port_is_free "$last"; then
 		port=$last
@@ -130,6 +126,23 @@ choose_port() {
 		[ -z "$last" ] || say "loyalty: port $last is taken, $1 gets another"
 		port=$(free_ports 1)
 	fi
+}
+
+# Ports that were asked for are looked at before anything is stopped for them;
+# a demo that is to be replaced has its own.
+check_ports() {
+	local server name value last seen=" "
+	for server in POSTGRES POSTGREST HTTP; do
+		name=LOYALTY_${server}_PORT
+		value=${!name:-}
+		[ -n "$value" ] || continue
+		[[ $value =~ ^[1-9][0-9]{0,4}$ ]] && [ "$value" -lt 65536 ] || die "$name, $value, is no port"
+		[ "$value" -ge 1024 ] || die "$name, $value, is below 1024, where user $owner may not listen"
+		[[ $seen != *" $value "* ]] || die "$name, $value, is asked for twice"
+		seen+="$value "
+		last=$(sed -n "s/^$server=//p" "$ports" 2>/dev/null || true)
+		[ "$value" = "$last" ] && [ $is_demo = yes ] && [ -e "$run/env" ] || port_is_free "$value" || die "$name, $value, is taken"
+	done
 }
 
 # Beside the folder, which somebody else may make the next time.
@@ -323,9 +336,14 @@ load_demo() {
 # on, because a new one starts without its data.
 is_running() {
 	local folder url
-	[ -r "$run/folder" ] && [ -r "$run/env" ] || return 1
+	if [ ! -r "$run/folder" ] || [ ! -r "$run/env" ]; then
+		[ -z "$(servers_in "*/loyalty.$key.??????")" ] ||
+			die "a demo runs whose .run is gone; make down removes it, FRESH=1 starts a new one"
+		return 1
+	fi
 	folder=$(cat "$run/folder")
 	[ -n "$(servers_in "$folder")" ] || return 1
+	[ -d "$folder" ] || die "the demo runs, but its folder is gone; make down removes it, FRESH=1 starts a new one"
 	url=$(sed -n "s/^LOYALTY_URL='\(.*\)'$/\1/p" "$run/env")
 	[ -n "$url" ] && [[ $(curl -s -o /dev/null -m 30 -w '%{http_code}' -d "" "$url/wallet/get") = 401 ]] ||
 		die "the demo runs in part only; make down removes it, FRESH=1 starts a new one"
@@ -335,11 +353,11 @@ is_running() {
 # An older library may be in the one that runs.
 say_what_is_kept() {
 	local library
-	library=$(find "$work/install" -name loyalty.so -type f 2>/dev/null | head -n 1)
+	library=$(find "$work/install" -name loyalty.so -type f 2>/dev/null | head -n 1 || true)
 	if [ -n "$library" ] && [ -e "$root/loyalty.so" ] && ! cmp -s "$library" "$root/loyalty.so"; then
-		say "loyalty: the demo that runs, of an older build, is kept; FRESH=1 starts a new one"
+		say "loyalty: the demo that runs, of an older build, is kept, on its ports; FRESH=1 starts a new one"
 	else
-		say "loyalty: the demo that runs is kept; FRESH=1 starts a new one"
+		say "loyalty: the demo that runs is kept, on its ports; FRESH=1 starts a new one"
 	fi
 }
 
@@ -352,6 +370,8 @@ up() {
 			return
 		fi
 	fi
+	check_ports
+	find_tmp >/dev/null
 	down
 	work=$(make_work_dir "$key")
 	mkdir -p "$run"
@@ -373,6 +393,9 @@ up() {
 		*) die "no level \"$level\"" ;;
 	esac
 	trap - EXIT
+	if [ $is_demo = yes ]; then
+		say "loyalty: it runs at http://127.0.0.1:$port; addresses and keys are in .run/env; make down ends it"
+	fi
 }
 
 case $command in

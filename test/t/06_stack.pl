@@ -73,6 +73,8 @@ my ($fine, $said) = script({LOYALTY_POSTGRES_PORT => $taken->sockport}, 'stack.s
 is $fine, 0, 'a port that is taken is refused';
 like $said, qr/^loyalty: LOYALTY_POSTGRES_PORT, \d+, is taken$/m, 'and named';
 is_deeply [glob "$tmp/second/*"], [], 'nothing is left of it';
+($fine, $said) = script({LOYALTY_POSTGRES_PORT => 80}, 'stack.sh', 'up', "$tmp/second", 'cluster');
+like $said, qr/^loyalty: LOYALTY_POSTGRES_PORT, 80, is below 1024, where user \w+ may not listen\n\z/m, 'so is one that only root may have';
 ($fine, $said) = script({LOYALTY_POSTGRES_PORT => '80 90'}, 'stack.sh', 'up', "$tmp/second", 'cluster');
 like $said, qr/^loyalty: LOYALTY_POSTGRES_PORT, 80 90, is no port$/m, 'what is no port is refused';
 my $wanted = $taken->sockport;
@@ -85,8 +87,8 @@ script({}, 'stack.sh', 'down', "$tmp/second");
 
 my $long = "$tmp/" . 'x' x 40;
 mkdir $long;
-for (['tmp', 'is not named from /'], ["$tmp/none", 'is no folder'], [$long, 'has a name of more than 40 bytes, too long for sockets in it'],
-	['/proc', 'cannot be written to'], ["$tmp/*", 'has a name with quotes, stars or brackets'])
+for (['tmp', 'is not named from /'], ["$tmp/none", 'is no folder; make it first'], [$long, 'has a name of more than 40 bytes, too long for sockets in it'],
+	['/proc', 'cannot be written to'], ["$tmp/*", 'has a name with quotes, stars, brackets or dollars'])
 {
 	my ($dir, $why) = @$_;
 	($fine, $said) = script({LOYALTY_TMP => $dir}, 'stack.sh', 'up', "$tmp/third", 'cluster');
@@ -105,7 +107,11 @@ sub run_tests
 
 ($fine, $said) = run_tests(F => 'nosuch');
 is $fine, 0, 'a name that no test has is a failure';
-like $said, qr/^no test has such a name\n.*^0 passed, 1 failed\n\z/ms, 'which is counted';
+like $said, qr/^=== none nosuch: 0 passed, 1 failed.*^there is no test or suite of this name\n.*^0 passed, 1 failed\n\z/ms, 'which is named and counted';
+($fine, $said) = run_tests(T => 'tidy nosuch', F => 'tidy', JOBS => 'abc');
+like $said, qr/^loyalty: JOBS, abc, is no number of tests\n\n0 passed, 1 failed\n\z/m, 'so is a setting that is no number';
+($fine, $said) = run_tests(LIMIT => '1.5');
+like $said, qr/^loyalty: LIMIT, 1\.5, is no number of minutes\n\n0 passed, 1 failed\n\z/m, 'of minutes too';
 ($fine, $said) = run_tests(F => '05_install 44_expiry 45_model', JOBS => 1, LIMIT => 0);
 is $fine, 0, 'tests that take longer than the limit are a failure';
 like $said, qr/^the limit of 0 minutes is over/m, 'the limit is named';

@@ -209,8 +209,8 @@ disable_new_units() {
 	while IFS= read -r link; do
 		name=${link##*/}
 		case $link in
-			/etc/systemd/*) as_root deb-systemd-helper disable "$name" >>"$log" 2>&1 || as_root rm -f "$link" ;;
-			*) as_root update-rc.d "${name#S[0-9][0-9]}" disable >>"$log" 2>&1 || true ;;
+			/etc/systemd/*) as_root deb-systemd-helper disable "$name" </dev/null >>"$log" 2>&1 || as_root rm -f "$link" </dev/null ;;
+			*) as_root update-rc.d "${name#S[0-9][0-9]}" disable </dev/null >>"$log" 2>&1 || true ;;
 		esac
 	done < <(boot_links | comm -13 "$before" -)
 }

@@ -80,13 +80,14 @@ with_npm() {
 	mv ./*.tgz package.tgz
 }
 
-with_pnpm() { "$@" pnpm add --ignore-scripts --store-dir "$dir/store" "$package@$version"; }
+# Corepack runs the others, in versions that older Node.js can run.
+with_pnpm() { "${@:-pnpm}" add --ignore-scripts --store-dir "$dir/store" "$package@$version"; }
 
 with_yarn() {
 	touch yarn.lock
-	case $("$@" yarn --version) in
-		0.* | 1.*) "$@" yarn add --no-lockfile --ignore-scripts --cache-folder "$dir/cache" "$package@$version" ;;
-		*) YARN_NODE_LINKER=node-modules YARN_ENABLE_TELEMETRY=0 YARN_ENABLE_GLOBAL_CACHE=0 "$@" yarn add "$package@$version" ;;
+	case $("${@:-yarn}" --version) in
+		0.* | 1.*) "${@:-yarn}" add --no-lockfile --ignore-scripts --cache-folder "$dir/cache" "$package@$version" ;;
+		*) YARN_NODE_LINKER=node-modules YARN_ENABLE_TELEMETRY=0 YARN_ENABLE_GLOBAL_CACHE=0 "${@:-yarn}" add "$package@$version" ;;
 	esac
 }
 
@@ -95,7 +96,7 @@ with_corepack() {
 	registry=$(registry)
 	export COREPACK_ENABLE_DOWNLOAD_PROMPT=0 COREPACK_HOME=$dir/corepack
 	[ -z "$registry" ] || export COREPACK_NPM_REGISTRY=$registry
-	with_pnpm corepack || with_yarn corepack
+	with_pnpm corepack pnpm@9 || with_yarn corepack yarn@1
 }
 
 # The token of the registry goes over the standard input: others see arguments.

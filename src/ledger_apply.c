@@ -171,10 +171,14 @@ date_points(const Posting *posting, const Earning *earning, TimestampTz expires_
 
 /* Put points that have been checked aside, or add them. */
 static void
-add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, const Lots *dated, TimestampTz available_at)
+add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *dated, TimestampTz available_at)
 {
+	bool		later = available_at > batch->now && posting->amount > 0;
+
+	if (!later)
+		lots_join(&account->lots, dated, batch->now);
 	entry->lots = lots_pack_some(dated);
-	if (available_at > batch->now && posting->amount > 0)
+	if (later)
 	{
 		entry->aside = posting->amount;
 		account->pending += posting->amount;

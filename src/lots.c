@@ -219,6 +219,34 @@ count_moments(const Lots *lots)
 	return count;
 }
 
+void
+lots_join(const Lots *lots, Lots *added, TimestampTz at)
+{
+	Lots		joined = {0};
+
+	if (lots->n < MAX_MOMENTS || count_moments(lots) < MAX_MOMENTS)
+		return;
+	for (int i = 0; i < added->n; i++)
+	{
+		Lot			lot = added->lot[i];
+		int			next = count_before(lots, lot.expires_at);
+
+		if (lot.expires_at > at)
+		{
+			if (next < lots->n)
+			{
+				lots_of_moment(lots, &next);
+				lot.expires_at = lots->lot[next].expires_at;
+			}
+			else
+				next--;
+			lot.posted = lots->lot[next].posted;
+		}
+		lots_add_lot(&joined, &lot);
+	}
+	*added = joined;
+}
+
 /* The moment under which points are kept by an account that has as many as it can. */
 static TimestampTz
 moment_to_join(Lots *lots, TimestampTz expires_at)
@@ -243,7 +271,7 @@ lots_keep_all(Lots *lots, const Lots *added, TimestampTz at)
 
 		if (lots->n >= MAX_MOMENTS && lot.expires_at > at && count_moments(lots) >= MAX_MOMENTS)
 			lot.expires_at = moment_to_join(lots, lot.expires_at);
-		/* a row has to end somewhere: beyond that, points forget what they were posted with */
+		/* only points that came back are so many: a row has to end somewhere, beyond that they forget what they were posted with */
 		if (lots->n >= MAX_LOTS / 8)
 			lot.posted = lot.expires_at;
 		lots_add_lot(lots, &lot);

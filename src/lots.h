@@ -78,6 +78,13 @@ extern void lots_add_lot(Lots *lots, const Lot *lot);
 extern void lots_add_all(Lots *lots, const Lots *added);
 
 /*
+ * What new points are in an account that has MAX_MOMENTS already: more of the
+ * last lot of the moment that lots_keep_all() will give them.  Points that come
+ * back are not new, they stay what they were posted as.
+ */
+extern void lots_join(const Lots *lots, Lots *added, TimestampTz at);
+
+/*
  * Add to what an account has at a moment.  Where there are MAX_MOMENTS already
  * at which points expire, a further one joins the next later one; later than
  * all, it becomes that of the last lots.  What is past by then stays as it is.

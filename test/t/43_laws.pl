@@ -171,6 +171,19 @@ subtest 'points of a 513th date' => sub {
 	is undo($a, 2), 510, 'nor that of the one they joined';
 	is undo($a, 3), 509, 'others live';
 	sound('513 dates');
+
+	begin('2042-02-01 12:00');
+	$a = account();
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{2000}'), '{deposit}', array_fill('1'::loyalty.points, '{2000}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 2000) i))");
+	is sql("SELECT cardinality(string_to_array(lots::text, ',')) FROM loyalty.account WHERE merchant_id = $m AND account_id = $a"), 512, 'later than all: an account has no more lots than dates';
+	is undo($a, 1500), 1999, 'one of those that share the last date is refunded';
+	at('2042-04-15 12:00');
+	post($a, 'deposit', 7);
+	is undo($a, 600), 1494, 'as the last date has moved on, those of its first ones live';
+	at('2042-08-15 14:40');
+	is has($a), '7 expired 1998 earned 2005', 'until all expire together';
+	is undo($a, 1501), 7, 'what expired is not taken from others';
+	sound('2,000 dates');
 };
 
 subtest 'transfers' => sub {

@@ -22,7 +22,7 @@
 # Lots are hashes of "date:posted" to points: the date at which the points
 # expire, and the one with which they were posted.  Mostly they are the same; but
 # points that come back late get a new date, and an account tells only so many
-# dates apart.  Points that never expire have the date NEVER.
+# dates apart: new points of yet another are points of the lot they join.  Points that never expire have the date NEVER.
 package Model;
 
 use strict;
@@ -89,16 +89,45 @@ sub soonest_first
 
 sub latest_first { return reverse soonest_first(@_) }
 
+# The dates at which points will expire, if they are as many as an account tells apart.
+sub dates_if_full
+{
+	my ($lots, $now) = @_;
+	my %dates = map { $_ => 1 } grep { $_ > $now && $_ < NEVER } map { date_of($_) } keys %$lots;
+	return keys %dates < MAX_LOTS ? () : sort { $a <=> $b } keys %dates;
+}
+
+# New points of yet another date are more of the lot that they join: the last of
+# those that expire next, or of all, which then expire when they do.
+sub join_lots
+{
+	my ($lots, $new, $now) = @_;
+	my @dates = dates_if_full($lots, $now) or return $new;
+	my %joined;
+	for my $key (keys %$new)
+	{
+		my ($date, $posted) = split /:/, $key;
+		if ($date > $now && $date < NEVER)
+		{
+			my ($later) = grep { $_ >= $date } @dates;
+			my $joins = $later // $dates[-1];
+			$posted = posted_of((grep { date_of($_) == $joins } soonest_first($lots))[-1]);
+			$date = $later // $date;
+		}
+		$joined{"$date:$posted"} += $new->{$key};
+	}
+	return \%joined;
+}
+
 # What is past its date already is not merged with what is not.
 sub add_lot
 {
 	my ($lots, $key, $points, $now) = @_;
 	return if $points == 0;
 	my ($date, $posted) = split /:/, $key;
-	my %dates = map { $_ => 1 } grep { $_ > $now && $_ < NEVER } map { date_of($_) } keys %$lots;
-	if ($date > $now && $date < NEVER && !$dates{$date} && keys %dates >= MAX_LOTS)
+	my @dates = $date > $now && $date < NEVER ? dates_if_full($lots, $now) : ();
+	if (@dates && !grep { $_ == $date } @dates)
 	{
-		my @dates = sort { $a <=> $b } keys %dates;
 		my ($later) = grep { $_ > $date } @dates;
 		for my $last (defined $later ? () : grep { date_of($_) == $dates[-1] } keys %$lots)
 		{
@@ -474,6 +503,7 @@ sub give
 	my %more = map { $_ => $o{$_} } qw(money reference);
 	my $counted = ModelEarning::count($self, $account, 1, $amount, %o);
 	my $pending = $available_at > $now && $amount > 0;
+	$lots = Model::join_lots($state->{lots}, $lots, $now) unless $pending;
 	Model::come_in($state, $lots, $now) unless $pending;
 	my $entry = Model::enter($account, $now, $kind, $pending ? 0 : $amount, $pending ? (aside => $amount) : (), %more);
 	$state->{asides}{$entry->{version}} = {kind => 'pending', lots => {%$lots}, due => $available_at} if $pending;

@@ -333,6 +333,16 @@ subtest 'caps and limits' => sub {
 	undo($b, 5, "'15'");
 	is $spend->(), '75/4', 'and a part of what was captured, of the day of its hold';
 	sound('limits');
+
+	at('2042-02-04 02:00');
+	is post($a, 'redeem', -90), 85, 'shortly after midnight';
+	configure(time_zone => 'America/Mexico_City');
+	is post($a, 'redeem', -20), 'LY008', 'it is the day before again, by another time zone: what was spent still counts';
+	at('2042-02-05 05:59');
+	is post($a, 'redeem', -20), 'LY008', 'until the day that had begun is over';
+	at('2042-02-05 06:00');
+	is post($a, 'redeem', -20), 65, 'and not longer';
+	sound('a day that goes back');
 };
 
 # --- 5: due is due ---------------------------------------------------------------------------

@@ -175,46 +175,45 @@ sub sale
 
 # --- limits of the day --------------------------------------------------------------------
 
-# The counter of a limit, to be changed with the deed.
+sub day_of { my ($account, $at) = @_; return sprintf '%d%02d%02d', local_date($account->{program}{zone}, $at) }
+
+# What a subject has moved on its day, to be changed with the deed.  A day never
+# goes back, also if a change of time zone puts the clock before midnight again.
 sub counter
 {
-	my ($deed, $key) = @_;
-	return $deed->{used}{$key} //= {%{$deed->{model}{used}{$key} // {points => 0, operations => 0}}};
+	my ($deed, $key, $day) = @_;
+	my $counter = $deed->{used}{$key} //= {%{$deed->{model}{used}{$key} // {day => 0}}};
+	%$counter = (day => $day, points => 0, operations => 0) if $day > $counter->{day};
+	return $counter;
 }
 
-# Count what an account's member adds or spends today; what was counted, and where.
+# Count what an account's member adds or spends today; when, and where.
 sub count
 {
 	my ($deed, $account, $adds, $points, %o) = @_;
-	my $program = $account->{program};
-	my $day = sprintf '%d-%d-%d', local_date($program->{zone}, $deed->{now});
 	my %subject = (member => $o{member_id} // $account->{member} // $account->{id}, staff => $o{staff_id});
-	my @keys;
-	for my $limit (grep { $_->{adds} == $adds && defined $subject{$_->{scope}} } @{$program->{limits} // []})
+	my %counters;
+	for my $limit (grep { $_->{adds} == $adds && defined $subject{$_->{scope}} } @{$account->{program}{limits} // []})
 	{
-		my $key = join ' ', $limit->{scope}, $subject{$limit->{scope}}, $adds, $day;
-		my $used = counter($deed, $key);
+		my $key = join ' ', $limit->{scope}, $subject{$limit->{scope}}, $adds;
+		my $used = $counters{$key} = counter($deed, $key, day_of($account, $deed->{now}));
 		Model::refuse('LY008') if defined $limit->{points} && $used->{points} + $points > $limit->{points}
 			|| defined $limit->{operations} && $used->{operations} + 1 > $limit->{operations};
-		push @keys, $key;
 	}
-	for my $key (@keys)
-	{
-		counter($deed, $key)->{points} += $points;
-		counter($deed, $key)->{operations}++;
-	}
-	return {day => $day, keys => \@keys};
+	$_->{points} += $points, $_->{operations}++ for values %counters;
+	return {at => $deed->{now}, keys => [keys %counters]};
 }
 
 # Give so much of it back, if it is still the day; the operation with the last of it.
 sub give_back
 {
 	my ($deed, $account, $counted, $points, $is_last) = @_;
-	my $day = sprintf '%d-%d-%d', local_date($account->{program}{zone}, $deed->{now});
-	for my $key ($counted->{day} eq $day ? @{$counted->{keys}} : ())
+	my $day = day_of($account, $deed->{now});
+	for my $used (map { counter($deed, $_, $day) } day_of($account, $counted->{at}) eq $day ? @{$counted->{keys}} : ())
 	{
-		counter($deed, $key)->{points} -= $points;
-		counter($deed, $key)->{operations}-- if $is_last;
+		next if $used->{day} > $day;
+		$used->{points} -= $points;
+		$used->{operations}-- if $is_last;
 	}
 	return;
 }

@@ -246,13 +246,13 @@ sub named
 sub compare_used
 {
 	my ($self, $answer) = @_;
-	my $today = sprintf '%d-%d-%d', local_date($self->{program}{zone}, $self->{t});
+	my $today = ModelEarning::day_of($self, $self->{t});
 	my $used = $self->{model}{used};
 	my @expected;
 	for my $key (keys %$used)
 	{
-		my ($scope, $subject, $adds, $day) = split / /, $key;
-		push @expected, "$scope $subject " . ($adds ? 'add' : 'spend') . ": $used->{$key}{points} in $used->{$key}{operations}" if $day eq $today;
+		my ($scope, $subject, $adds) = split / /, $key;
+		push @expected, "$scope $subject " . ($adds ? 'add' : 'spend') . ": $used->{$key}{points} in $used->{$key}{operations}" if $used->{$key}{day} >= $today;
 	}
 	my @lists = map { join ', ', sort grep { !/: 0 in 0$/ } @$_ } \@expected, $answer->{used} // [];
 	return differs('used of limits', @lists);

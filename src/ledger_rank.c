@@ -63,12 +63,9 @@ count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *prog
 		count_days(accounts[i], program, after, &row, rows);
 }
 
-/*
- * Count accounts of one program anew, in ascending order, with the terms as
- * they are: as of the change after which they have not been yet, or as of now.
- */
-void
-count_anew(Batch *batch, Account **accounts, int n)
+/* Count accounts of one program anew. */
+static void
+count_program(Batch *batch, Account **accounts, int n)
 {
 	const ProgramTerms *program = batch_terms(batch, accounts[0], batch->now)->program;
 
@@ -87,14 +84,6 @@ count_anew(Batch *batch, Account **accounts, int n)
 	}
 }
 
-static bool
-is_stale(Batch *batch, const Account *account)
-{
-	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
-
-	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
-}
-
 static int
 compare_by_program(const void *a, const void *b)
 {
@@ -104,6 +93,31 @@ compare_by_program(const void *a, const void *b)
 	if (left->program_id != right->program_id)
 		return left->program_id < right->program_id ? -1 : 1;
 	return (left->account_id > right->account_id) - (left->account_id < right->account_id);
+}
+
+/*
+ * Count accounts anew, which puts them in the order of their programs, with the
+ * terms as they are: as of the change after which they have not been yet, or as
+ * of now.
+ */
+void
+count_anew(Batch *batch, Account **accounts, int n)
+{
+	qsort(accounts, n, sizeof(Account *), compare_by_program);
+	for (int from = 0, to; from < n; from = to)
+	{
+		for (to = from + 1; to < n && accounts[to]->program_id == accounts[from]->program_id;)
+			to++;
+		count_program(batch, &accounts[from], to - from);
+	}
+}
+
+static bool
+is_stale(Batch *batch, const Account *account)
+{
+	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+
+	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
 }
 
 /* Read the ranks of all accounts of the batch that can have some, if they have not been read. */
@@ -134,13 +148,7 @@ batch_read_ranks(Batch *batch)
 		if (is_stale(batch, accounts[i]))
 			accounts[stale++] = accounts[i];
 	}
-	qsort(accounts, stale, sizeof(Account *), compare_by_program);
-	for (int from = 0, to; from < stale; from = to)
-	{
-		for (to = from + 1; to < stale && accounts[to]->program_id == accounts[from]->program_id;)
-			to++;
-		count_anew(batch, &accounts[from], to - from);
-	}
+	count_anew(batch, accounts, stale);
 }
 
 /* ------------------------------------------------------------------------

@@ -447,26 +447,42 @@ refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, Date
 	pool->changed = true;
 }
 
+/* A branch and its cashiers count for one day, the latest that one of them has come to. */
+static DateADT
+day_of_pool(const Counter *pool, const Counter *counters, int n, DateADT today)
+{
+	DateADT		day = Max(today, pool->day);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (counters[i].pool == pool)
+			day = Max(day, counters[i].day);
+	}
+	return day;
+}
+
 /* Lock counters of one program, and compute what is left, of which so many points are needed. */
 static void
 prepare(Limits *limits, Counter *counters, int n, Points points)
 {
 	const ProgramTerms *program = program_of(limits, counters->program_id);
-	DateADT		day = terms_local_date(program, limits->now);
+	DateADT		today = terms_local_date(program, limits->now);
 	int			first = limits->npools;
-	int64		revision = lock_counters(limits, program, counters, n, day);
+	int64		revision = lock_counters(limits, program, counters, n, today);
 
+	for (int i = first; i < limits->npools; i++)
+	{
+		Counter    *pool = &limits->pools[i];
+
+		refresh_pool(limits, pool, counters, n, day_of_pool(pool, counters, n, today), revision, points);
+	}
 	for (int i = 0; i < n; i++)
 	{
-		if (is_counted(&counters[i]))
-			day = Max(day, counters[i].day);
+		Counter    *counter = &counters[i];
+		DateADT		day = is_counted(counter) ? Max(today, counter->day) : today;
+
+		refresh(counter, counter->pool != NULL ? counter->pool->day : day, revision);
 	}
-	for (int i = first; i < limits->npools; i++)
-		day = Max(day, limits->pools[i].day);
-	for (int i = first; i < limits->npools; i++)
-		refresh_pool(limits, &limits->pools[i], counters, n, day, revision, points);
-	for (int i = 0; i < n; i++)
-		refresh(&counters[i], day, revision);
 }
 
 /* ------------------------------------------------------------------------

@@ -125,19 +125,26 @@
 		"SELECT since, rank, from_points FROM loyalty.rank_past WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
-	/* what accounts earned on which day of a time zone, less what was undone of it: pending points are of the day they came */
+	/*
+	 * What accounts earned on which day of a time zone, less what was undone of
+	 * it: pending points are of the day they came.  Account by account and entry
+	 * by entry, whatever the planner knows of the tables: OFFSET 0 and scalar
+	 * subqueries are not joined in another order.
+	 */
 	[PLAN_COUNTED] = {
-		"SELECT c.account_id, (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM ("
-		"SELECT e.account_id, coalesce(s.due_at, e.posted_at), e.amount FROM loyalty.entry e"
-		" LEFT JOIN loyalty.aside s ON e.kind = 9 AND s.merchant_id = $1 AND s.account_id = e.account_id AND s.version = e.origin"
-		" WHERE e.merchant_id = $1 AND e.account_id = ANY ($2) AND e.kind IN (1, 2, 9) AND e.amount OPERATOR(loyalty.>) '0'"
+		"SELECT u.account_id, d.day, d.points FROM unnest($2) u (account_id), LATERAL ("
+		"SELECT (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM ("
+		"SELECT coalesce(CASE WHEN e.kind = 9 THEN (SELECT s.due_at FROM loyalty.aside s"
+		" WHERE s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = e.origin) END, e.posted_at), e.amount FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.kind IN (1, 2, 9) AND e.amount OPERATOR(loyalty.>) '0'"
 		" UNION ALL"
-		" SELECT r.account_id, coalesce(s.due_at, o.posted_at), OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r"
-		" JOIN loyalty.entry o ON o.merchant_id = $1 AND o.account_id = r.account_id AND o.version = r.version AND o.kind IN (1, 2)"
-		" JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = r.account_id AND e.version = r.reversed_by AND e.aside IS NULL"
-		" LEFT JOIN loyalty.aside s ON s.merchant_id = $1 AND s.account_id = r.account_id AND s.version = r.version"
-		" WHERE r.merchant_id = $1 AND r.account_id = ANY ($2)) c (account_id, at, points)"
-		" GROUP BY 1, 2 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0' ORDER BY 1, 2",
+		" SELECT coalesce((SELECT s.due_at FROM loyalty.aside s"
+		" WHERE s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = r.version), o.posted_at), OPERATOR(loyalty.-) r.amount"
+		" FROM loyalty.reversal r, LATERAL (SELECT e.posted_at FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = r.version AND e.kind IN (1, 2) OFFSET 0) o"
+		" WHERE r.merchant_id = $1 AND r.account_id = u.account_id AND (SELECT e.aside IS NULL FROM loyalty.entry e"
+		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = r.reversed_by)) c (at, points)"
+		" GROUP BY 1 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0') d (day, points) ORDER BY 1, 2",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TEXTOID}
 	},
 	[PLAN_ACCOUNTS_RANKED] = {

@@ -168,16 +168,15 @@ changes(const Account *account, const Lots *before, TimestampTz at)
 }
 
 static void
-put_change(ReturnSetInfo *rsinfo, const Account *account, const Said *before, TimestampTz at)
+put_change(ReturnSetInfo *rsinfo, int64 account_id, const Said *before, const Said *now)
 {
-	Said		now = said_of(account, at);
 	bool		nulls[5] = {false};
 	Datum		values[] = {
-		Int64GetDatum(account->account_id),
+		Int64GetDatum(account_id),
 		CStringGetTextDatum(before->rank),
-		CStringGetTextDatum(now.rank),
+		CStringGetTextDatum(now->rank),
 		PointsGetDatum(before->counting),
-		PointsGetDatum(now.counting),
+		PointsGetDatum(now->counting),
 	};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -210,20 +209,27 @@ start_batch(Batch *batch, int64 merchant_id, const int64 *ids, int n)
 static void
 recount(ReturnSetInfo *rsinfo, Batch *batch)
 {
+	Account   **accounts = palloc_extended(batch->naccounts * sizeof(Account *), MCXT_ALLOC_HUGE);
+	Said	   *said = palloc_extended(batch->naccounts * sizeof(Said), MCXT_ALLOC_HUGE);
+	int			n = 0;
+
 	for (int i = 0; i < batch->naccounts; i++)
 	{
-		Account    *account = &batch->accounts[i];
-		Lots		before = {0};
-		Said		said;
+		if (batch->accounts[i].stored_version >= 0 && batch->accounts[i].managed)
+			accounts[n++] = &batch->accounts[i];
+	}
+	if (n > 0)
+		ranks_read(batch->merchant_id, accounts, n, true);
+	for (int i = 0; i < n; i++)
+		said[accounts[i] - batch->accounts] = said_of(accounts[i], batch->now);
+	count_anew(batch, accounts, n);
+	for (int i = 0; i < n; i++)
+	{
+		const Said *before = &said[accounts[i] - batch->accounts];
+		Said		now = said_of(accounts[i], batch->now);
 
-		if (account->stored_version < 0 || !account->managed)
-			continue;
-		lots_add_all(&before, &account->qualifying);
-		ranks_read(batch->merchant_id, &account, 1, true);
-		said = said_of(account, batch->now);
-		count_anew(batch, &account, 1);
-		if (changes(account, &before, batch->now))
-			put_change(rsinfo, account, &said, batch->now);
+		if (before->counting != now.counting || strcmp(before->rank, now.rank) != 0)
+			put_change(rsinfo, accounts[i]->account_id, before, &now);
 	}
 	batch->ranks_read = true;
 }

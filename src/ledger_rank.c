@@ -51,7 +51,8 @@ static void
 count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *program, TimestampTz after)
 {
 	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
-	Datum		values[] = {Int64GetDatum(batch->merchant_id), 0, CStringGetTextDatum(program->time_zone)};
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), 0, CStringGetTextDatum(program->time_zone),
+		TimestampTzGetDatum(DT_NOEND)};
 	uint64		row = 0;
 	uint64		rows;
 
@@ -205,51 +206,103 @@ count_undone(Batch *batch, Account *account, Points amount, TimestampTz from)
  * Writing
  * ------------------------------------------------------------------------ */
 
-/* Whether so many points have counted on some day. */
-static bool
-was_reached(const Account *account, const ProgramTerms *program, Points from_points)
+/* What is left of what counted under some terms of the program, until others came. */
+static void
+read_counted(const Batch *batch, const Account *account, Counted *counted)
 {
-	if (program->rank_window_value == 0)
-		return account->earned >= from_points;
-	for (int last = account->qualifying.n - 1; last >= 0; last--)
-	{
-		const Lot  *day = &account->qualifying.lot[last];
-		TimestampTz start = terms_day_start(program, terms_window_start(program, day->expires_at, day->posted));
-		Points		sum = 0;
+	const ProgramTerms *program = &counted->program;
+	int64		id = account->account_id;
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), ids_datum(&id, 1), CStringGetTextDatum(program->time_zone),
+		TimestampTzGetDatum(counted->to)};
+	uint64		rows = plan_write(PLAN_COUNTED, values, NULL);
 
-		for (int i = last; i >= 0 && account->qualifying.lot[i].expires_at > start; i--)
-		{
-			if (!points_add(sum, account->qualifying.lot[i].points, &sum) || sum >= from_points)
-				return true;
-		}
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		isnull;
+		Lot			day = {.points = plan_int64(row, 2)};
+
+		counted->total += day.points;
+		if (program->rank_window_value == 0)
+			continue;
+		day.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(row, 1, &isnull)), &day.posted);
+		lots_add_lot(&counted->days, &day);
+	}
+}
+
+/* The same of all terms that the program has had, the newest first; returns how many. */
+static int
+read_all_counted(const Batch *batch, const Account *account, const ProgramTerms *program, Counted **counted)
+{
+	const Ranks *ranks = ranks_with_past(program);
+	TimestampTz to = DT_NOEND;
+	int			n = 0;
+
+	*counted = palloc0(Max(ranks->npast, 1) * sizeof(Counted));
+	for (int i = ranks->npast - 1; i >= 0; i--)
+	{
+		const PastRank *past = &ranks->past[i];
+		Counted    *span = &(*counted)[n];
+
+		if (i > 0 && ranks->past[i - 1].since == past->since)
+			continue;
+		*span = (Counted) {.program = *program,.from = past->since,.to = to};
+		span->program.rank_window_value = past->window_value;
+		span->program.rank_window_unit = past->window_unit;
+		span->program.rank_grace_days = past->grace_days;
+		span->program.time_zone = past->time_zone;
+		read_counted(batch, account, span);
+		to = past->since;
+		n++;
+	}
+	return n;
+}
+
+/* Whether a rank was reached while it was held, by what is left. */
+static bool
+was_reached(const HeldRank *held, const Counted *counted, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Points		from_points = rank_from_points(&counted[i].program, held->name, counted[i].from);
+
+		if (from_points >= 0 && counted[i].from < held->until && counted[i].to > held->since &&
+			rank_last_reached(&counted[i], from_points) != DT_NOBEGIN)
+			return true;
 	}
 	return false;
 }
 
 /*
- * A rank that was granted ended when a higher one was reached; if that was by
- * points that are undone, it did not.  Only members who were granted one pay
- * for that: it takes all entries, as they are with those of the batch.
+ * What undoing points does to ranks that were held is read off the entries, as
+ * they are with those of the batch, where the account does not tell: whether a
+ * rank that was granted has ended, for a higher one was reached; and until when
+ * ranks are held soon after a change of terms.  Few accounts pay for that.
  */
 static void
-mark_undone(Batch *batch, Account *account)
+settle_undone(Batch *batch, Account *account)
 {
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id)};
 	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
-	Account		whole = *account;
-	Account    *one = &whole;
+	bool		recent = rank_is_recent(program, batch->now);
+	bool		granted;
+	Counted    *counted;
+	int			n;
 
-	if (account->ranks.n == 0 || plan_write(PLAN_RANK_GRANTED, values, NULL) == 0)
+	if (account->ranks.n == 0)
 		return;
-	if (program->rank_window_value > 0)
-		count_accounts(batch, &one, 1, program, DT_NOBEGIN);
+	granted = plan_write(PLAN_RANK_GRANTED, values, NULL) > 0;
+	if (!granted && !recent)
+		return;
+	n = read_all_counted(batch, account, program, &counted);
 	for (int i = 0; i < account->ranks.n; i++)
 	{
 		HeldRank   *held = &account->ranks.held[i];
 
-		held->changed = held->undone_at == DT_NOEND && held->since <= batch->now && !was_reached(&whole, program, held->from_points);
-		if (held->changed)
-			held->undone_at = batch->now;
+		held->changed = false;
+		if (granted && held->undone_at == DT_NOEND && held->since <= batch->now && !was_reached(held, counted, n))
+			rank_set_held(held, held->until, held->from_points, batch->now);
+		if (recent && held->since <= batch->now && held->until > batch->now)
+			rank_set_held(held, Min(held->until, Max(rank_end(counted, n, held->name), batch->now)), held->from_points, held->undone_at);
 	}
 	ranks_write(batch->merchant_id, account, 1);
 }
@@ -291,7 +344,7 @@ write_ranks(Batch *batch)
 	for (int i = 0; i < batch->naccounts; i++)
 	{
 		if (batch->accounts[i].ranks.undone)
-			mark_undone(batch, &batch->accounts[i]);
+			settle_undone(batch, &batch->accounts[i]);
 	}
 	write_counted(batch);
 }

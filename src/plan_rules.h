@@ -122,12 +122,12 @@
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 	[PLAN_RANK_PAST] = {
-		"SELECT since, rank, from_points FROM loyalty.rank_past WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
+		"SELECT since, rank, from_points, window_value, window_unit, grace_days, time_zone FROM loyalty.rank_past WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	/*
-	 * What accounts earned on which day of a time zone, less what was undone of
-	 * it: pending points are of the day they came.  Account by account and entry
+	 * What accounts earned on which day of a time zone, until a moment, less what
+	 * was undone of it: pending points are of the day they came.  Account by account and entry
 	 * by entry, whatever the planner knows of the tables: OFFSET 0 and scalar
 	 * subqueries are not joined in another order.
 	 */
@@ -144,8 +144,8 @@
 		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = r.version AND e.kind IN (1, 2) OFFSET 0) o"
 		" WHERE r.merchant_id = $1 AND r.account_id = u.account_id AND (SELECT e.aside IS NULL FROM loyalty.entry e"
 		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = r.reversed_by)) c (at, points)"
-		" GROUP BY 1 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0') d (day, points) ORDER BY 1, 2",
-		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TEXTOID}
+		" WHERE c.at <= $4 GROUP BY 1 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0') d (day, points) ORDER BY 1, 2",
+		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}
 	},
 	[PLAN_ACCOUNTS_RANKED] = {
 		"UPDATE loyalty.account SET ranked_at = $3 WHERE merchant_id = $1 AND account_id = ANY ($2)",

@@ -104,7 +104,7 @@ rank_is_held(const Account *account, const char *name, TimestampTz at)
 }
 
 /* The ranks that the program has had, and since when, read once while its terms are known. */
-static const Ranks *
+const Ranks *
 ranks_with_past(const ProgramTerms *program)
 {
 	Datum		values[] = {Int64GetDatum(program->merchant_id), Int64GetDatum(program->program_id)};
@@ -115,7 +115,19 @@ ranks_with_past(const ProgramTerms *program)
 	ranks->npast = (int) plan_write(PLAN_RANK_PAST, values, NULL);
 	ranks->past = palloc(Max(ranks->npast, 1) * sizeof(PastRank));
 	for (int i = 0; i < ranks->npast; i++)
-		ranks->past[i] = (PastRank) {plan_int64(i, 0), plan_text(i, 1), plan_int64(i, 2)};
+	{
+		bool		isnull;
+
+		ranks->past[i] = (PastRank) {
+			.since = plan_int64(i, 0),
+			.name = plan_text(i, 1),
+			.from_points = plan_int64(i, 2),
+			.window_value = DatumGetInt32(plan_datum(i, 3, &isnull)),
+			.window_unit = plan_text(i, 4),
+			.grace_days = DatumGetInt32(plan_datum(i, 5, &isnull)),
+			.time_zone = plan_text(i, 6),
+		};
+	}
 	return ranks;
 }
 
@@ -196,15 +208,17 @@ below_rank(const Account *account, const ProgramTerms *program, Points from_poin
 }
 
 /*
- * When a rank ends that is not reached any more, by what has counted on some
- * day, of which nothing is left that was undone: from the latest day back, the
- * first on which the points that counted were enough.
+ * Until when so many points counted, of those that are left: from the latest
+ * day back, the first on which those that counted were enough; DT_NOBEGIN: never.
  */
-static TimestampTz
-end_of_reached(const Account *account, const ProgramTerms *program, Points from_points)
+TimestampTz
+rank_last_reached(const Counted *counted, Points from_points)
 {
-	const Lots *days = &account->qualifying;
+	const ProgramTerms *program = &counted->program;
+	const Lots *days = &counted->days;
 
+	if (program->rank_window_value == 0)
+		return counted->total >= from_points ? counted->to : DT_NOBEGIN;
 	for (int last = days->n - 1; last >= 0; last--)
 	{
 		const Lot  *day = &days->lot[last];
@@ -213,15 +227,49 @@ end_of_reached(const Account *account, const ProgramTerms *program, Points from_
 
 		for (int i = last; i >= 0 && days->lot[i].expires_at > start; i--)
 		{
+			TimestampTz end = Min(days->lot[i].expires_at, counted->to);
+
 			if (!points_add(sum, days->lot[i].points, &sum) || sum >= from_points)
-				return grace_end(program, days->lot[i].expires_at);
+				return end > counted->from ? end : DT_NOBEGIN;
 		}
 	}
 	return DT_NOBEGIN;
 }
 
-static void
-set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at)
+/* When a rank ends that is not reached any more, by what has counted, under the newest terms first. */
+TimestampTz
+rank_end(const Counted *counted, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Points		from_points = rank_from_points(&counted[i].program, name, counted[i].from);
+		TimestampTz last = from_points < 0 ? DT_NOBEGIN : rank_last_reached(&counted[i], from_points);
+
+		/* what a change has put out of reach has the grace that came with it */
+		if (last != DT_NOBEGIN)
+			return grace_end(&counted[last == counted[i].to ? Max(i - 1, 0) : i].program, last);
+	}
+	return DT_NOBEGIN;
+}
+
+/* Whether the grace of ranks that a change of terms has put out of reach may last. */
+bool
+rank_is_recent(const ProgramTerms *program, TimestampTz at)
+{
+	return program->ranked_at > at - (program->rank_grace_days + 2) * USECS_PER_DAY;
+}
+
+/* The same by the terms of now, of which the account knows what has counted. */
+static TimestampTz
+end_of_reached(const Account *account, const ProgramTerms *program, Points from_points)
+{
+	Counted		counted = {*program, DT_NOBEGIN, DT_NOEND, account->earned, account->qualifying};
+
+	return grace_end(program, rank_last_reached(&counted, from_points));
+}
+
+void
+rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at)
 {
 	held->changed |= held->until != until || held->from_points != from_points || held->undone_at != undone_at;
 	held->until = until;
@@ -259,7 +307,8 @@ add_held(HeldRanks *ranks, const char *name, TimestampTz since)
  * One rank.  If it is reached, it ends when the points fall below it, and after
  * the grace.  If not, but held, its end is known since it was reached; what was
  * undone had no part in that, and what a change of terms has put out of reach
- * gets the grace that begins with the change.
+ * gets the grace that begins with the change.  Soon after one, what counted
+ * before matters: then this is left to write_ranks(), which reads the entries.
  */
 static void
 settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, TimestampTz at, RankCause cause)
@@ -273,15 +322,15 @@ settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, Tim
 		/* from how many points it was held stays true of the time until now */
 		if (held != NULL && held->since < at && held->from_points != rank->from_points)
 		{
-			set_held(held, at, held->from_points, held->undone_at);
+			rank_set_held(held, at, held->from_points, held->undone_at);
 			held = NULL;
 		}
 		if (held == NULL)
 			held = add_held(&account->ranks, rank->name, at);
-		set_held(held, grace_end(program, below), rank->from_points, DT_NOEND);
+		rank_set_held(held, grace_end(program, below), rank->from_points, DT_NOEND);
 		return;
 	}
-	if (held == NULL || held->until <= at || cause == RANK_EARNED)
+	if (held == NULL || held->until <= at || cause == RANK_EARNED || (cause == RANK_UNDONE && rank_is_recent(program, at)))
 		return;
 	if (cause == RANK_COUNTED_ANEW)
 		end = grace_end(program, at);
@@ -289,7 +338,7 @@ settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, Tim
 		end = end_of_reached(account, program, held->from_points);
 	else
 		end = account->earned >= held->from_points ? held->until : at;
-	set_held(held, Min(held->until, Max(end, at)), held->from_points, held->undone_at);
+	rank_set_held(held, Min(held->until, Max(end, at)), held->from_points, held->undone_at);
 }
 
 static bool
@@ -314,7 +363,7 @@ ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, Rank
 		HeldRank   *held = &account->ranks.held[i];
 
 		if (held->until > at && !is_rank(ranks, held->name))
-			set_held(held, Max(held->since, at), held->from_points, held->undone_at);
+			rank_set_held(held, Max(held->since, at), held->from_points, held->undone_at);
 	}
 	for (int r = 0; r < ranks->n && ranks->rank[r].from_points > 0; r++)
 		settle_rank(account, program, &ranks->rank[r], at, cause);

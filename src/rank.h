@@ -18,6 +18,25 @@ typedef enum RankCause
 	RANK_COUNTED_ANEW
 } RankCause;
 
+/*
+ * What is left of what counted for ranks while a program had the same terms for
+ * them, which began and ended at these moments.
+ */
+typedef struct Counted
+{
+	ProgramTerms program;		/* with these terms */
+	TimestampTz from;
+	TimestampTz to;				/* DT_NOEND: they are those of now */
+	Points		total;
+	Lots		days;			/* if not for ever: by until when they count, and as which day's */
+} Counted;
+
+extern const Ranks *ranks_with_past(const ProgramTerms *program);
+extern TimestampTz rank_last_reached(const Counted *counted, Points from_points);
+extern TimestampTz rank_end(const Counted *counted, int n, const char *name);
+extern void rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at);
+extern bool rank_is_recent(const ProgramTerms *program, TimestampTz at);
+
 extern const Ranks *ranks_of(const ProgramTerms *program);
 extern void ranks_read(int64 merchant_id, Account **accounts, int n, bool newest);
 extern void ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, RankCause cause);

@@ -27,12 +27,19 @@ typedef struct Rank
 	Points		multiplier;		/* of the base of sales */
 } Rank;
 
-/* From how many points a rank was held since a moment, until the next one of which there are some. */
+/*
+ * From how many points a rank was held since a moment, until the next one of
+ * which there are some, and by which terms points counted for it.
+ */
 typedef struct PastRank
 {
 	TimestampTz since;
 	char	   *name;
 	Points		from_points;
+	int			window_value;
+	char	   *window_unit;
+	int			grace_days;
+	char	   *time_zone;
 } PastRank;
 
 typedef struct Ranks

@@ -37,9 +37,13 @@ CREATE TABLE loyalty.rank_past (
 	since		timestamptz		NOT NULL,
 	rank		text			NOT NULL,
 	from_points	loyalty.points	NOT NULL,
+	window_value integer		NOT NULL,
+	window_unit	text			NOT NULL,
+	grace_days	integer			NOT NULL,
+	time_zone	text			NOT NULL,
 	PRIMARY KEY (merchant_id, program_id, since, rank)
 );
-COMMENT ON TABLE loyalty.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms; a single one without a name: it had none.';
+COMMENT ON TABLE loyalty.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms, with those by which points count for them; a single one without a name: it had none.';
 REVOKE ALL ON loyalty.rank_past FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_past TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_past', '');
@@ -146,8 +150,9 @@ BEGIN
 	WHERE n.rank <> coalesce((SELECT b.rank FROM loyalty.rank_base b
 							  WHERE b.merchant_id = rank_accounts.merchant_id AND b.program_id = rank_accounts.program_id
 							  ORDER BY b.since DESC LIMIT 1), '');
-	INSERT INTO loyalty.rank_past (merchant_id, program_id, since, rank, from_points)
-	SELECT p.merchant_id, p.program_id, moment, coalesce(r.rank, ''), coalesce(r.from_points, '0')
+	INSERT INTO loyalty.rank_past (merchant_id, program_id, since, rank, from_points, window_value, window_unit, grace_days, time_zone)
+	SELECT p.merchant_id, p.program_id, moment, coalesce(r.rank, ''), coalesce(r.from_points, '0'),
+		   p.rank_window_value, p.rank_window_unit, p.rank_grace_days, p.time_zone
 	FROM loyalty.program p
 	LEFT JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
 	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id;

@@ -289,6 +289,36 @@ subtest 'a rank that was granted' => sub {
 	sound('granted');
 };
 
+subtest 'undoing, soon after a change of terms' => sub {
+	for my $entry (1, 2)
+	{
+		begin('2042-02-01 12:00', rank_window_unit => 'day', rank_window_value => 30, rank_grace_days => 5, range_group => 'niveles');
+		my $a = account();
+		post($a, 'accrue', 500);
+		at('2042-02-10 12:00');
+		post($a, 'accrue', 50);
+		configure(rank_window_value => 5);
+		is rank($a, '2042-02-15 11:59') . ' ' . rank($a, '2042-02-15 12:01'), 'Oro Plata', 'what is out of the new window has the grace that begins with it';
+		at('2042-02-12 12:00');
+		undo($a, $entry);
+		is rank($a), $entry == 1 ? 'Plata' : 'Oro', $entry == 1 ? 'what is undone has none' : 'also if other points are undone meanwhile';
+		is rank($a, '2042-02-15 12:01'), 'Plata', 'and not longer';
+		sound("entry $entry");
+	}
+	begin('2042-02-01 12:00', rank_window_unit => 'day', rank_window_value => 5, rank_grace_days => 3, range_group => 'niveles');
+	my $a = account();
+	post($a, 'accrue', 500);
+	at('2042-02-03 12:00');
+	post($a, 'accrue', 600);
+	at('2042-02-14 12:00');
+	is rank($a), 'Plata', 'all have ceased to count';
+	configure(rank_window_value => 12);
+	is rank($a), 'Oro', 'some do again in a wider window';
+	undo($a, 2);
+	is rank($a), 'Plata', 'until they are undone: those that had ceased before it count for nothing';
+	sound('a wider window');
+};
+
 subtest 'more than 512 days' => sub {
 	begin('2040-01-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 24);
 	my $a = account();

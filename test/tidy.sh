@@ -146,20 +146,6 @@ expected_accidents() {
 	search -rE 'could not (access|load|open) |server closed the connection|syntax error at or near' expected
 }
 
-# Programs and names of the rows that benchmarks print, and that README.md has.
-bench_rows() {
-	awk -F "'" '/^(compare|row) / { n = split(FILENAME, path, "[/.]"); print path[n - 1] " | " $2 }' test/bench/*.sh
-}
-
-readme_rows() {
-	awk -F ' [|] ' '/^## / { here = $0 == "## Performance" }
-		here && /^\| / && !/^\| (---|program) / { sub(/^\| /, ""); print $1 " | " $2 }' README.md
-}
-
-bench_rows_not_in_readme() {
-	diff <(bench_rows) <(readme_rows) || [ $? -lt 2 ]
-}
-
 # --- the library ------------------------------------------------------------
 
 defined_in() { nm -D --defined-only "$1" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u; }
@@ -268,7 +254,6 @@ fact "files say what they are" file_without_head
 fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
-fact "README.md has the rows of the benchmarks" bench_rows_not_in_readme
 fact "no transcript expects an accident" expected_accidents
 fact "README.md has the errors of src/errcodes.txt" test/error_table.sh --check
 if [ -e loyalty.so ]; then

@@ -364,14 +364,19 @@ subtest 'caps and limits' => sub {
 	is $spend->(), '75/4', 'and a part of what was captured, of the day of its hold';
 	sound('limits');
 
+	my $d = account();
+	at('2042-02-03 23:00');
+	post($d, 'deposit', 200);
+	post($d, 'redeem', -90);
 	at('2042-02-04 02:00');
 	is post($a, 'redeem', -90), 85, 'shortly after midnight';
 	configure(time_zone => 'America/Mexico_City');
+	is sql("SELECT string_agg(coalesce(error, 'posted'), ' ') FROM loyalty.post_batch($m, '{$a,$d}', '{redeem}', '{-1,-20}')"), 'posted limit_exceeded', 'who has not begun the next day counts for this one, in a batch too';
 	is post($a, 'redeem', -20), 'LY008', 'it is the day before again, by another time zone: what was spent still counts';
 	at('2042-02-05 05:59');
 	is post($a, 'redeem', -20), 'LY008', 'until the day that had begun is over';
 	at('2042-02-05 06:00');
-	is post($a, 'redeem', -20), 65, 'and not longer';
+	is post($a, 'redeem', -20), 64, 'and not longer';
 	sound('a day that goes back');
 };
 

@@ -489,7 +489,8 @@ numeric_to_points(PG_FUNCTION_ARGS)
 					 errmsg("cannot convert numeric \"%s\" to points without rounding",
 							numeric_normalize(value)),
 					 errdetail("Points have at most %d decimals.",
-							   POINTS_DECIMALS)));
+							   POINTS_DECIMALS),
+					 errhint("Round the number, or cast the points it meets to numeric.")));
 			break;
 		case POINTS_SYNTAX:
 		case POINTS_RANGE:

@@ -52,7 +52,8 @@ CREATE TYPE loyalty.points (
 	PASSEDBYVALUE,
 	ALIGNMENT = double,
 	STORAGE = plain,
-	CATEGORY = 'U'
+	CATEGORY = 'N',
+	PREFERRED = true	-- what meets a number is an amount, if either can be made the other
 );
 COMMENT ON TYPE loyalty.points IS
 	'exact amount of points or money with 4 decimals, from -922337203685477.5808 to 922337203685477.5807';
@@ -274,23 +275,33 @@ COMMENT ON FUNCTION loyalty.points_minus(loyalty.points) IS
 REVOKE ALL ON FUNCTION loyalty.points_minus(loyalty.points) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.points_minus(loyalty.points) TO loyalty_engine;
 
-CREATE FUNCTION loyalty.points_multiply(loyalty.points, bigint)
+/*
+ * A factor is no plain bigint: the operators below would match one exactly, and
+ * the product of a bigint and a numeric might be one of points then.
+ */
+CREATE DOMAIN loyalty.factor AS bigint;
+COMMENT ON DOMAIN loyalty.factor IS
+	'how many times an amount is taken; any integer';
+REVOKE ALL ON DOMAIN loyalty.factor FROM PUBLIC;
+GRANT USAGE ON DOMAIN loyalty.factor TO loyalty_engine;
+
+CREATE FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor)
 	RETURNS loyalty.points
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'points_mul_int8';
-COMMENT ON FUNCTION loyalty.points_multiply(loyalty.points, bigint) IS
+COMMENT ON FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor) IS
 	'implementation of * operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_multiply(loyalty.points, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_multiply(loyalty.points, bigint) TO loyalty_engine;
+REVOKE ALL ON FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor) TO loyalty_engine;
 
-CREATE FUNCTION loyalty.points_multiply(bigint, loyalty.points)
+CREATE FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points)
 	RETURNS loyalty.points
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'int8_mul_points';
-COMMENT ON FUNCTION loyalty.points_multiply(bigint, loyalty.points) IS
+COMMENT ON FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points) IS
 	'implementation of * operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_multiply(bigint, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_multiply(bigint, loyalty.points) TO loyalty_engine;
+REVOKE ALL ON FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points)
 	RETURNS numeric
@@ -343,20 +354,20 @@ COMMENT ON OPERATOR loyalty.- (NONE, loyalty.points) IS
 
 CREATE OPERATOR loyalty.* (
 	LEFTARG = loyalty.points,
-	RIGHTARG = bigint,
+	RIGHTARG = loyalty.factor,
 	FUNCTION = loyalty.points_multiply,
 	COMMUTATOR = OPERATOR(loyalty.*)
 );
-COMMENT ON OPERATOR loyalty.* (loyalty.points, bigint) IS
+COMMENT ON OPERATOR loyalty.* (loyalty.points, loyalty.factor) IS
 	'the amount so many times';
 
 CREATE OPERATOR loyalty.* (
-	LEFTARG = bigint,
+	LEFTARG = loyalty.factor,
 	RIGHTARG = loyalty.points,
 	FUNCTION = loyalty.points_multiply,
 	COMMUTATOR = OPERATOR(loyalty.*)
 );
-COMMENT ON OPERATOR loyalty.* (bigint, loyalty.points) IS
+COMMENT ON OPERATOR loyalty.* (loyalty.factor, loyalty.points) IS
 	'the amount so many times';
 
 CREATE OPERATOR loyalty./ (
@@ -446,7 +457,7 @@ COMMENT ON CAST (bigint AS loyalty.points) IS
 	'whole points';
 
 CREATE CAST (numeric AS loyalty.points)
-	WITH FUNCTION loyalty.points(numeric) AS ASSIGNMENT;
+	WITH FUNCTION loyalty.points(numeric) AS IMPLICIT;
 COMMENT ON CAST (numeric AS loyalty.points) IS
 	'the same amount, never rounded';
 
@@ -456,7 +467,7 @@ COMMENT ON CAST (loyalty.points AS bigint) IS
 	'whole points, never rounded';
 
 CREATE CAST (loyalty.points AS numeric)
-	WITH FUNCTION loyalty.points_to_numeric(loyalty.points) AS ASSIGNMENT;
+	WITH FUNCTION loyalty.points_to_numeric(loyalty.points) AS IMPLICIT;
 COMMENT ON CAST (loyalty.points AS numeric) IS
 	'the same amount';
 

@@ -78,12 +78,33 @@ FROM (VALUES (points '1', points '1.0000'), ('1', '1.0001'), ('-1', '-1.0001'),
 	('-922337203685477.5808', '922337203685477.5807')) AS t(a, b);
 SELECT points '1.5' > 1 AS t, 2 = points '2' AS t, points '2' BETWEEN 1 AND '2.5' AS t;
 
--- No amount becomes a floating point number, nor a string of another type.
-SELECT points '1' + 1.5;
-SELECT points '1' = 1.0;
-SELECT points '1' * points '1';
+-- With fractions, as people write them: exact, or refused.
+SELECT points '1' + 1.5 AS "2.5", 1.5 - points '1' AS "0.5", points '10' / 2.5 = 4 AS t, points '1' = 1.0 AS t, 99.5 < points '99.5001' AS t,
+	points '2' IN (1, 2.0) AS t, points '2' BETWEEN 1.5 AND 2.5 AS t, coalesce(points '0.5', 0) AS "0.5", greatest(points '0.5', 1.5) AS "1.5";
+SELECT points '99.99' * 1.16 AS "115.9884", 0.00001 * points '1' AS "0.00001", points '1.5' * points '1.5' AS "2.25", round(points '2.345', 2) AS "2.35";
+SELECT points '1' = 1.00001;
+SELECT points '1' + 0.00005;
+SELECT points '1' > 1e30;
+SELECT points '1' > 1.5::float8;
 
--- Casts in: whole numbers silently, numeric on assignment, nothing rounded.
+-- Each of these has the type that it had before there were fractions.
+SELECT pg_typeof(points '1' * 2), pg_typeof(2::bigint * points '1'), pg_typeof(points '1' * smallint '2'), pg_typeof(points '1' * '2'), pg_typeof(points '1' * NULL),
+	pg_typeof(points '1' + 2), pg_typeof(2 - points '1'), pg_typeof(points '1' + '2'), pg_typeof(points '1' + NULL), pg_typeof(points '1' / 2);
+SELECT pg_typeof(2::bigint * 1.16), pg_typeof(1.16 * 2::bigint), pg_typeof(2 * 1.16), pg_typeof(1.16 * '2'), pg_typeof(smallint '2' + 1.16), pg_typeof(2::bigint / 1.16),
+	pg_typeof(2::bigint * 3), pg_typeof(1.16 * NULL), pg_typeof(2 * 1.5::float8), pg_typeof(abs(1.16)), pg_typeof(abs(2::bigint));
+SELECT pg_typeof(sum(1.16)), pg_typeof(sum(2::bigint)), pg_typeof(sum(points '1')), pg_typeof(max(2)), pg_typeof(min(1.16)), pg_typeof(avg(2)), pg_typeof(sum(points '1') * 1.16);
+PREPARE compared AS SELECT points '12.5' > $1, points '12.5' * $2, points '12.5' + $3;
+EXECUTE compared('12.5', '2', '0.5');
+EXECUTE compared(12.4999, 2, 0.5);
+EXECUTE compared(NULL, NULL, NULL);
+SELECT parameter_types FROM pg_prepared_statements WHERE name = 'compared';
+DEALLOCATE compared;
+-- Off the path of the schema too, where they are numbers.
+SET search_path = public;
+SELECT loyalty.points '99.5' > 99.4 AS t, loyalty.points '99.5' = '99.5' AS t, loyalty.points '99.5' * 2 AS "199.0", sum(x) AS "3" FROM (VALUES (loyalty.points '1'), ('2')) v (x);
+SET search_path = loyalty, public;
+
+-- Casts in: numbers silently, nothing rounded.
 SELECT (smallint '-32768')::points, (-2147483648)::points, (922337203685477)::points, (-922337203685477)::bigint::points;
 SELECT (922337203685478)::points;
 SELECT (-922337203685478)::bigint::points;

@@ -58,6 +58,21 @@ FROM (VALUES (:merchant, 1, 'an account that does not exist'), (:merchant, :thei
 SELECT is(pg_temp.state_of(:a), '7 100', 'what was refused has changed nothing');
 SELECT is(pg_temp.post(:merchant, :a, 'redeem', '-100'), '8 0', 'all of it can be spent');
 
+-- Numbers as people write them, and whatever else is an amount; what has more decimals than points is refused.
+SELECT loyalty.open_account(:merchant, :program) AS numbers \gset
+SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', %s)', :merchant, :numbers, amount), 'an amount is ' || amount)
+FROM unnest(ARRAY['12.5', '12.50000', '12', '12::bigint', '''12.5''', '12.5::loyalty.points', '1.25 * 10', '2 * ''6.25''::loyalty.points']) amount;
+PREPARE number (bigint, bigint, numeric, integer) AS SELECT v1.balance, v2.balance FROM loyalty.post($1, $2, 'deposit', $3) v1, loyalty.post($1, $2, 'redeem', -$4, money => $3) v2;
+SELECT results_eq(format('EXECUTE number(%s, %s, 0.5, 1)', :merchant, :numbers), $$VALUES ('99.5'::loyalty.points, '98.5'::loyalty.points)$$, 'as parameters too');
+SELECT throws_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', %s)', :merchant, :numbers, amount), state, NULL, 'no amount is ' || amount)
+FROM (VALUES ('12.55555', '22003'), ('''12.55555''', '22P02'), ('1e30', '22003'), ('''NaN''::numeric', '22003'), ('12.5::text', '42883'), ('12.5::float8', '42883')) v (amount, state);
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', NULL)', :merchant, :numbers), 'invalid_argument', 'nor NULL');
+SELECT is((SELECT string_agg(x.error || x.balance, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, '') AS error, coalesce(balance::text, '') AS balance
+	FROM loyalty.post_batch(:merchant, ARRAY[:numbers, :numbers], '{deposit}', ARRAY[0.25, 1])) x), '98.75 99.75', 'an array of them');
+SELECT is(p.balance::numeric, 89.75, 'the other functions take them') FROM loyalty.hold(:merchant, :numbers, 10.0) p;
+SELECT is((SELECT loyalty.sum(amount) * 1.16 FROM loyalty.entries WHERE account_id = :numbers), 104.11, 'and reports compute with them');
+SELECT is((SELECT count(*) FROM loyalty.balances WHERE account_id = :numbers AND balance OPERATOR(loyalty.>) 89.7 AND balance > 89.7), 1::bigint, 'and compare');
+
 -- --- the range of points --------------------------------------------------------
 
 SELECT is(pg_temp.post(:merchant, :full, 'deposit', '922337203685477.5807'), '1 922337203685477.5807', 'an account holds the largest amount');

@@ -40,7 +40,7 @@ SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_api'], 'the 
 SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r'), '>', 14::bigint, 'and the tables');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
 	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_api')$$, 'no function is anywhere else');
 

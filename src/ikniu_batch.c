@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "columns.h"
 #include "fields.h"
+#include "goods.h"
 #include "ikniu.h"
 #include "ikniu_member.h"
 #include "json.h"
@@ -173,11 +174,10 @@ take_good_field(void *context, const char *name, JsonKind kind, const char *valu
 {
 	bool		text = strcmp(name, "sku") == 0 || strcmp(name, "name") == 0;
 	bool		number = strcmp(name, "quantity") == 0 || strcmp(name, "unitPrice") == 0;
-	Points		parsed;
 
 	if ((text && kind != JSON_IS_STRING && kind != JSON_IS_NUMBER) ||
 		(number && kind != JSON_IS_NUMBER && kind != JSON_IS_STRING) ||
-		(number && (points_parse(value, &parsed) != POINTS_OK || parsed < 0)))
+		(number && !good_number_valid(value)))
 		fail_field(context, ERR_INVALID_FIELD, GOODS);
 }
 

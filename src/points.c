@@ -241,6 +241,49 @@ points_convert(Points amount, int128 times, int128 per, int decimals,
 	return true;
 }
 
+static int
+compare_numeric(Numeric a, Numeric b)
+{
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a),
+											 NumericGetDatum(b)));
+}
+
+static Numeric
+multiply(Numeric a, Numeric b)
+{
+	return DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(a), NumericGetDatum(b)));
+}
+
+/*
+ * The same of a share: amount * times / per * part / whole, of which the first
+ * is not negative and the last two are of any size.  The quotient has no bound
+ * but that of points.
+ */
+bool
+points_convert_share(Points amount, int64 times, int64 per, Numeric part, Numeric whole,
+					 int decimals, Rounding rounding, Points *result)
+{
+	int64		step = decimal_step[decimals];
+	Numeric		product = multiply(multiply(int64_to_numeric(amount), int64_to_numeric(times)), part);
+	Numeric		divisor = multiply(multiply(int64_to_numeric(per), int64_to_numeric(step)), whole);
+	Datum		quotient = DirectFunctionCall2(numeric_div_trunc, NumericGetDatum(product), NumericGetDatum(divisor));
+	Numeric		rest;
+	int64		units;
+	int			half;
+
+	if (compare_numeric(DatumGetNumeric(quotient), int64_to_numeric(PG_INT64_MAX / step)) >= 0)
+		return false;
+	units = DatumGetInt64(DirectFunctionCall1(numeric_int8, quotient));
+	rest = DatumGetNumeric(DirectFunctionCall2(numeric_sub, NumericGetDatum(product),
+											   NumericGetDatum(multiply(divisor, int64_to_numeric(units)))));
+	/* in quarters: less than a half, one, or more */
+	half = 2 + compare_numeric(multiply(rest, int64_to_numeric(2)), divisor);
+	if (compare_numeric(rest, int64_to_numeric(0)) > 0 && rounds_away(rounding, units, half, 4))
+		units++;
+	*result = units * step;
+	return true;
+}
+
 /* amount * percent / 100; percent counts ten-thousandths of a percent. */
 bool
 points_percent(Points amount, int64 percent, int decimals, Rounding rounding,
@@ -440,13 +483,6 @@ points_to_numeric(PG_FUNCTION_ARGS)
 												  POINTS_DECIMALS);
 
 	return DirectFunctionCall1(numeric_trim_scale, NumericGetDatum(value));
-}
-
-static int
-compare_numeric(Numeric a, Numeric b)
-{
-	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a),
-											 NumericGetDatum(b)));
 }
 
 /*

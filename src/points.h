@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 #include "fmgr.h"
+#include "utils/numeric.h"
 
 typedef int64 Points;
 
@@ -49,6 +50,8 @@ extern int	points_decimals_used(Points value);
 extern bool points_add(Points a, Points b, Points *result);
 extern bool points_convert(Points amount, int128 times, int128 per, int decimals,
 						   Rounding rounding, Points *result);
+extern bool points_convert_share(Points amount, int64 times, int64 per, Numeric part, Numeric whole,
+								 int decimals, Rounding rounding, Points *result);
 extern bool points_percent(Points amount, int64 percent, int decimals,
 						   Rounding rounding, Points *result);
 extern bool rounding_parse(const char *name, Rounding *result);

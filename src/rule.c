@@ -3,9 +3,9 @@
  *		Earning rules: what a sale earns beyond the base of its program.
  *
  * One statement for each table says who buys, and only of what some rule asks
- * for: rank held, birth date, what capped rules have given.  All else is here;
- * all arithmetic in 128 bits, and without rounding until the points of a rule
- * are known.
+ * for: rank held, birth date, what capped rules have given.  All else is here
+ * and, of goods, in goods.c; nothing is rounded until the points of a rule are
+ * known.
  *
  * The accounts are locked, so nobody else counts on the caps meanwhile.  What a
  * sale of the batch has got, the next one sees in memory; rules_write() writes
@@ -15,7 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "columns.h"
-#include "json.h"
+#include "goods.h"
 #include "plan.h"
 #include "rank.h"
 #include "rule.h"
@@ -66,88 +66,6 @@ struct Rules
 	int			ngifts;
 	int			allocated;
 };
-
-/* A share of the money of a sale, num / den, in lowest terms. */
-typedef struct Share
-{
-	int128		num;
-	int128		den;
-} Share;
-
-/* ------------------------------------------------------------------------
- * Goods
- * ------------------------------------------------------------------------ */
-
-typedef struct Good
-{
-	const char *sku;			/* NULL: none, as with category */
-	const char *category;
-	Points		quantity;
-	Points		unit_price;
-} Good;
-
-typedef struct Basket
-{
-	Good	   *goods;
-	int			n;
-	bool		malformed;
-} Basket;
-
-static void *
-start_good(void *context, size_t index, size_t count, bool is_object)
-{
-	Basket	   *basket = *(Basket **) context;
-
-	if (index == 0)
-		basket->goods = palloc_extended(count * sizeof(Good), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	basket->n = index + 1;
-	basket->goods[index].quantity = POINTS_ONE;
-	basket->malformed |= !is_object;
-	return context;
-}
-
-/* A number must be one to the last digit: a share is computed from it. */
-static void
-take_good_member(void *context, const char *name, JsonKind kind, const char *value)
-{
-	Basket	   *basket = *(Basket **) context;
-	Good	   *good = &basket->goods[basket->n - 1];
-	bool		is_text = kind == JSON_IS_STRING || kind == JSON_IS_NUMBER;
-	Points	   *number = NULL;
-
-	if (kind == JSON_IS_NULL)
-		return;
-	if (strcmp(name, "sku") == 0 && is_text)
-		good->sku = value;
-	else if (strcmp(name, "sku") == 0)
-		basket->malformed = true;
-	else if (strcmp(name, "category") == 0 && is_text)
-		good->category = value;
-	else if (strcmp(name, "quantity") == 0)
-		number = &good->quantity;
-	else if (strcmp(name, "unitPrice") == 0)
-		number = &good->unit_price;
-	if (number != NULL && (!is_text || points_parse(value, number) != POINTS_OK || *number < 0))
-		basket->malformed = true;
-}
-
-static bool
-basket_read(const text *items, Basket *basket)
-{
-	Basket	   *context = basket;
-
-	memset(basket, 0, sizeof(Basket));
-	return json_read_items(VARDATA_ANY(items), VARSIZE_ANY_EXHDR(items), start_good, take_good_member, &context) &&
-		!basket->malformed;
-}
-
-bool
-items_valid(const text *items)
-{
-	Basket		basket;
-
-	return basket_read(items, &basket);
-}
 
 /* ------------------------------------------------------------------------
  * Reading
@@ -443,21 +361,6 @@ rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
  * Conditions
  * ------------------------------------------------------------------------ */
 
-static int
-compare_words(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/* Without words there is no condition; with some, no word is not among them. */
-static bool
-words_allow(const Words *words, const char *word)
-{
-	if (words->words == NULL)
-		return true;
-	return word != NULL && bsearch(&word, words->words, words->n, sizeof(char *), compare_words) != NULL;
-}
-
 /* Whether the clock suits; a night from 22:00 to 02:00 is all of the day on which it begins. */
 static bool
 suits_time(const Rule *rule, const Customer *customer)
@@ -480,74 +383,42 @@ suits_customer(const Rule *rule, const Customer *customer, const Rank *rank, Tim
 		words_allow(&rule->ranks, rank != NULL ? rank->name : customer->granted);
 }
 
-static Share
-lowest_terms(int128 num, int128 den)
-{
-	int128		a = num;
-	int128		b = den;
-
-	while (b != 0)
-	{
-		int128		rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return (Share) {num / a, den / a};
-}
-
-/*
- * The share of a sale's money that the goods a rule is for come to; *any says
- * whether there are such goods, with or without a price.  Goods that come to
- * more than the money, because of a discount or points used, count for their
- * share of it.  False: too large to be computed.
- */
-static bool
-goods_share(const Rule *rule, const Basket *basket, Points money, bool *any, Share *share)
-{
-	int128		matching = 0;
-	int128		all = 0;
-	int128		whole = (int128) money * POINTS_ONE;
-
-	*any = false;
-	for (int i = 0; i < basket->n; i++)
-	{
-		const Good *good = &basket->goods[i];
-		int128		worth = (int128) good->quantity * good->unit_price;
-
-		if (__builtin_add_overflow(all, worth, &all))
-			return false;
-		if (good->quantity > 0 && words_allow(&rule->skus, good->sku) && words_allow(&rule->categories, good->category))
-		{
-			*any = true;
-			matching += worth;
-		}
-	}
-	whole = Max(whole, all);
-	*share = whole > 0 ? lowest_terms(matching, whole) : (Share) {0, 1};
-	return true;
-}
-
 /* ------------------------------------------------------------------------
  * Effects
  * ------------------------------------------------------------------------ */
+
+/* amount * share * times / per, as the program shows points. */
+static bool
+convert_share(const ProgramTerms *program, Points amount, Share share, Points times, Points per, Points *points)
+{
+	if (share.whole == NULL)
+		return points_convert(amount, times, per, program->decimals, program->rounding, points);
+	return points_convert_share(amount, times, per, share.part, share.whole, program->decimals, program->rounding, points);
+}
 
 /* The points that a rule gives for its share of a sale, without caps. */
 static bool
 rule_points(const Rule *rule, const Customer *customer, const Sale *sale, Share share, Points *points)
 {
-	int128		times;
-	int128		per;
+	const ProgramTerms *program = customer->buyer.program;
 
 	if (rule->points != 0)
-		return points_convert(rule->points, 1, 1, customer->buyer.program->decimals, customer->buyer.program->rounding, points);
+		return points_convert(rule->points, 1, 1, program->decimals, program->rounding, points);
 	if (rule->multiplier != 0)
-		return !__builtin_mul_overflow((int128) (rule->multiplier - POINTS_ONE), share.num, &times) &&
-			!__builtin_mul_overflow((int128) POINTS_ONE, share.den, &per) &&
-			points_convert(sale->base, times, per, customer->buyer.program->decimals, customer->buyer.program->rounding, points);
-	return !__builtin_mul_overflow((int128) sale->money, share.num, &times) &&
-		!__builtin_mul_overflow((int128) rule->money_per, share.den, &per) &&
-		points_convert(rule->points_per, times, per, customer->buyer.program->decimals, customer->buyer.program->rounding, points);
+		return convert_share(program, sale->base, share, rule->multiplier - POINTS_ONE, POINTS_ONE, points);
+	return convert_share(program, sale->money, share, rule->points_per, rule->money_per, points);
+}
+
+/* Whether the share of the money is as much as the rule asks for. */
+static bool
+suits_amount(const Rule *rule, Points money, Share share)
+{
+	Points		rounded;
+
+	if (share.whole == NULL || rule->min_amount == 0)
+		return money >= rule->min_amount;
+	return points_convert_share(money, 1, 1, share.part, share.whole, POINTS_DECIMALS, ROUNDING_DOWN, &rounded) &&
+		rounded >= rule->min_amount;
 }
 
 static Use *
@@ -598,19 +469,11 @@ life_end(const Rule *rule, const Customer *customer)
 static bool
 earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const Basket *basket, Earning *earning)
 {
-	Share		share = {1, 1};
-	bool		any = true;
-	int128		of_rule;
-	int128		least;
+	Share		share = {NULL, NULL};
 	Points		points;
 	Use		   *use;
 
-	if (rule_is_for_goods(rule) && !goods_share(rule, basket, sale->money, &any, &share))
-		return false;
-	if (__builtin_mul_overflow((int128) sale->money, share.num, &of_rule) ||
-		__builtin_mul_overflow((int128) rule->min_amount, share.den, &least))
-		return false;
-	if (!any || of_rule < least)
+	if ((rule_is_for_goods(rule) && !basket_share(basket, rule, &share)) || !suits_amount(rule, sale->money, share))
 		return true;
 	if (!rule_points(rule, customer, sale, share, &points))
 		return false;

@@ -37,6 +37,21 @@ read_words(uint64 row, int column)
 	return words;
 }
 
+static int
+compare_words(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Without words there is no condition; with some, no word is not among them. */
+bool
+words_allow(const Words *words, const char *word)
+{
+	if (words->words == NULL)
+		return true;
+	return word != NULL && bsearch(&word, words->words, words->n, sizeof(char *), compare_words) != NULL;
+}
+
 /* Bits for the days of the week, all of them if none are named. */
 static int
 read_days(uint64 row, int column)

@@ -58,6 +58,7 @@ typedef struct RuleSet
 	bool		has_caps;		/* by day or member */
 } RuleSet;
 
+extern bool words_allow(const Words *words, const char *word);
 extern bool rule_is_for_goods(const Rule *rule);
 extern bool rule_is_capped(const Rule *rule);
 extern void rule_sets_start(void);

@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "goods.h"
 #include "ledger.h"
 #include "miscadmin.h"
 #include "plan.h"

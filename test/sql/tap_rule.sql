@@ -181,8 +181,8 @@ SELECT is(pg_temp.by(json_build_array('{"name":"r"}'::jsonb || rule::jsonb), mon
 	('{"skus":["C"],"points_per":1,"money_per":1}', '100', '10'), ('{"skus":["C"],"points":4}', '100', '10 r=4'), ('{"skus":["7"],"points":4}', '100', '10 r=4'), ('{"skus":["a"],"points":1}', '100', '10'),
 	('{"categories":["x"],"points_per":1,"money_per":1}', '100', '10 r=80'), ('{"categories":["y"],"points":1}', '100', '10'), ('{"categories":["x"],"skus":["C"],"points":2}', '100', '10 r=2'), ('{"categories":["x"],"skus":["A"],"points":2}', '100', '10'),
 	('{"skus":["A"],"multiplier":2}', '100', '10 r=2'), ('{"skus":["B"],"multiplier":3}', '100', '10 r=16'),
-	-- more money than the goods come to, and less
-	('{"skus":["A"],"points_per":1,"money_per":1}', '200', '20 r=20'), ('{"skus":["A"],"multiplier":2}', '200', '20 r=2'), ('{"skus":["A"],"points_per":1,"money_per":1}', '50', '5 r=10'), ('{"skus":["A"],"multiplier":2}', '50', '5 r=1'),
+	-- more money than the goods come to, as with a tax, and less
+	('{"skus":["A"],"points_per":1,"money_per":1}', '200', '20 r=40'), ('{"skus":["A"],"multiplier":2}', '200', '20 r=4'), ('{"skus":["A"],"points_per":1,"money_per":1}', '50', '5 r=10'), ('{"skus":["A"],"multiplier":2}', '50', '5 r=1'),
 	('{"skus":["A"],"points_per":1,"money_per":1}', '0', '0'), ('{"skus":["A"],"points":3}', '0', '0 r=3'),
 	('{"min_amount":100,"points":1}', '100', '10 r=1'), ('{"min_amount":100,"points":1}', '99.9999', '10'), ('{"min_amount":20,"skus":["A"],"points":1}', '100', '10 r=1'), ('{"min_amount":20.0001,"skus":["A"],"points":1}', '100', '10'),
 	('{"min_amount":10,"skus":["A"],"points":1}', '50', '5 r=1'), ('{"min_amount":10.0001,"skus":["A"],"points":1}', '50', '5'), ('{"min_amount":0.0001,"skus":["C"],"points":1}', '100', '10')) v (rule, money, expected);
@@ -190,10 +190,27 @@ SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', NULL), '10
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', '[]'), '10', 'nor one with an empty list');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', '{"sku":"A"}'), '10 r=1', 'one object is a list of one');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '99999999999.9', '[{"sku":"A","quantity":99999999999.9,"unitPrice":1}]'), '9999999999.99 r=99999999999.9', 'numbers are exact');
-SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '0.3', '[{"sku":"A","quantity":0.0001,"unitPrice":0.0003},{"sku":"B","quantity":0.0002,"unitPrice":"0.0003"}]'), '0.03', 'the smallest goods count for what they come to');
-SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":0.0001}]', '0.3', '[{"sku":"A","quantity":"0.1","unitPrice":0.1},{"sku":"B","quantity":2,"unitPrice":"0.1"},{"sku":"A","quantity":0.001,"unitPrice":0.001}]'), '0.03 r=100.01', 'to the last digit');
+SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '0.3', '[{"sku":"A","quantity":0.0001,"unitPrice":0.0003},{"sku":"B","quantity":0.0002,"unitPrice":"0.0003"}]'), '0.03 r=0.1', 'the smallest goods count for what they come to');
+SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":0.0001}]', '0.3', '[{"sku":"A","quantity":"0.1","unitPrice":0.1},{"sku":"B","quantity":2,"unitPrice":"0.1"},{"sku":"A","quantity":0.001,"unitPrice":0.001}]'), '0.03 r=142.87', 'to the last digit');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s, ''100'', items => %L)', f, :merchant, :v, items), 'invalid_argument', f || ' of ' || items)
-FROM (VALUES ('5'), ('"x"'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"quantity":-1}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.00001}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":100000000000.5}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
+FROM (VALUES ('5'), ('"x"'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.0000001}]'), ('[{"unitPrice":"1.1234567"}]'), ('[{"quantity":"-"}]'), ('[{"quantity":"--1"}]'), ('[{"quantity":"1."}]'), ('[{"quantity":".5"}]'), ('[{"quantity":"+1"}]'), ('[{"quantity":""}]'),
+	('[{"quantity":" 1"}]'), ('[{"quantity":"1e2"}]'), ('[{"quantity":"NaN"}]'), ('[{"unitPrice":"Infinity"}]'), ('[{"unitPrice":"1234567890123456789"}]'), ('[{"unitPrice":[1]}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":100000000000.5}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
+
+-- What an invoice may have: six decimals, a weight, discounts, something brought back.  The sale earns on its money, and a rule on its share of that.
+SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '100', goods::json), expected, goods) FROM (VALUES
+	('[{"sku":"A","quantity":1,"unitPrice":86.206897}]', '10 r=100'), ('[{"sku":"A","quantity":0.33333,"unitPrice":300}]', '10 r=100'), ('[{"sku":"A","quantity":"0.333333","unitPrice":"123456789012345678.654321"}]', '10 r=100'),
+	('[{"sku":"A","unitPrice":86.206897},{"sku":"B","unitPrice":43.103448}]', '10 r=66.67'), ('[{"sku":"A","unitPrice":100},{"sku":"B","unitPrice":50},{"sku":"D","unitPrice":-50}]', '10 r=100'),
+	('[{"sku":"A","unitPrice":75},{"sku":"B","unitPrice":75},{"sku":"D","unitPrice":-50}]', '10 r=75'), ('[{"sku":"A","unitPrice":150},{"sku":"A","unitPrice":-50}]', '10 r=100'), ('[{"sku":"A","unitPrice":100},{"sku":"A","unitPrice":-50},{"sku":"B","unitPrice":50}]', '10 r=50'),
+	('[{"sku":"A","quantity":2,"unitPrice":75},{"sku":"A","quantity":-1,"unitPrice":50}]', '10 r=100'), ('[{"sku":"A","quantity":2,"unitPrice":50},{"sku":"A","quantity":-1,"unitPrice":50},{"sku":"B","unitPrice":50}]', '10 r=50'),
+	-- a discount on the whole does not make the share more than all
+	('[{"sku":"A","unitPrice":150},{"sku":"D","unitPrice":-50}]', '10 r=100'),
+	-- all of it was brought back, or nothing is left to have a share of
+	('[{"sku":"A","unitPrice":50},{"sku":"A","quantity":-1,"unitPrice":50},{"sku":"B","unitPrice":50}]', '10'), ('[{"sku":"A","unitPrice":50},{"sku":"A","unitPrice":-80},{"sku":"B","unitPrice":50}]', '10'),
+	('[{"sku":"A","unitPrice":100},{"sku":"D","unitPrice":-100}]', '10'), ('[{"sku":"A","unitPrice":100},{"sku":"D","unitPrice":-100.000001}]', '10'), ('[{"sku":"A","unitPrice":0}]', '10')) v (goods, expected);
+SELECT is(pg_temp.by('[{"name":"p","skus":["A"],"points":7},{"name":"m","skus":["A"],"multiplier":2},{"name":"all","points":1}]', '100', goods::json), expected, 'points: ' || goods) FROM (VALUES
+	('[{"sku":"A","unitPrice":100},{"sku":"D","unitPrice":-100}]', '10 all=1'), ('[{"sku":"A","unitPrice":50},{"sku":"A","quantity":-1,"unitPrice":50},{"sku":"B","unitPrice":50}]', '10 all=1'),
+	('[{"sku":"A","unitPrice":0},{"sku":"B","unitPrice":1}]', '10 p=7 all=1'), ('[{"sku":"A"}]', '10 p=7 all=1'), ('[{"sku":"A","quantity":-1}]', '10 all=1'), ('[{"sku":"A","unitPrice":1},{"sku":"B","unitPrice":2}]', '10 p=7 m=3.33 all=1')) v (goods, expected);
+SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1,"min_amount":33.3333}]', money, '[{"sku":"A","unitPrice":1},{"sku":"B","unitPrice":2}]'), expected, 'a third of ' || money) FROM (VALUES ('99.9999', '10 r=1'), ('99.9998', '10')) v (money, expected);
 
 -- Against exact arithmetic, whatever the terms.
 CREATE FUNCTION pg_temp.rounded(share numeric, decimals integer, rounding text) RETURNS numeric LANGUAGE sql AS $$
@@ -212,11 +229,12 @@ DECLARE
 	per numeric := round((random() * 10)::numeric, 2) + 0.01;
 	factor numeric := round((1 + random() * 4)::numeric, 4) + 0.0001;
 	q numeric := round((random() * 5)::numeric, (random() * 3)::integer);
-	p numeric := round((random() * 100)::numeric, (random() * 4)::integer);
+	p numeric := round((random() * 100)::numeric, (random() * 6)::integer);
 	q2 numeric := round((random() * 5)::numeric, (random() * 3)::integer);
-	p2 numeric := round((random() * 100)::numeric, (random() * 4)::integer);
-	num numeric := q * p;
-	den numeric := greatest(money, q * p + q2 * p2);
+	p2 numeric := round((random() * 100)::numeric, (random() * 6)::integer);
+	discount numeric := round((random() * 20)::numeric, (random() * 6)::integer);
+	den numeric := greatest(q * p + q2 * p2 - discount, 0);
+	num numeric := least(q * p, den);
 	got numeric[];
 	expected numeric[];
 BEGIN
@@ -224,7 +242,7 @@ BEGIN
 	PERFORM pg_temp.publish(json_build_array(json_build_object('name', 'per', 'skus', '{A}'::text[], 'points_per', per, 'money_per', 7), json_build_object('name', 'times', 'skus', '{A}'::text[], 'multiplier', factor)));
 	SELECT array_agg(s.points::numeric ORDER BY s.n) INTO got FROM loyalty.merchant m,
 		LATERAL ROWS FROM (loyalty.simulate(m.merchant_id, pg_temp.account(), money::loyalty.points,
-			json_build_array(json_build_object('sku', 'A', 'quantity', q, 'unitPrice', p), json_build_object('sku', 'B', 'quantity', q2::text, 'unitPrice', p2)))) WITH ORDINALITY s (rule, points, expires_at, n) WHERE m.name = 'Uno';
+			json_build_array(json_build_object('sku', 'A', 'quantity', q, 'unitPrice', p), json_build_object('sku', 'B', 'quantity', q2::text, 'unitPrice', p2), json_build_object('sku', 'D', 'unitPrice', -discount)))) WITH ORDINALITY s (rule, points, expires_at, n) WHERE m.name = 'Uno';
 	expected := ARRAY[base] || array_remove(CASE WHEN q = 0 OR den = 0 THEN '{}' ELSE ARRAY[pg_temp.rounded(per * money * num / (den * 7), decimals, rounding), pg_temp.rounded(base * (factor - 1) * num / den, decimals, rounding)] END, 0);
 	IF got <> expected THEN
 		RETURN NEXT format('%s: %s instead of %s', i, got, expected);
@@ -316,11 +334,11 @@ SELECT loyalty.member_create(:merchant, 'P', m || '@correo.example', 'M', 'M', c
 SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"M1","amount":100,"comments":"x"},
 	{"programId":"P","memberId":"M2","amount":100,"comments":"x","items":[{"sku":"A","quantity":2,"unitPrice":10.5}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"},{"programId":"P","memberId":"M1","amount":1e14,"comments":"x"},
 	{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A","unitPrice":"x"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"}]')) i$$,
-	$$VALUES ('success', '64'), ('success', '85'), ('success', '78'), ('error', '0'), ('error', '0'), ('success', '90'), ('success', '100')$$, 'a batch of sales');
+	$$VALUES ('success', '64'), ('success', '164'), ('success', '78'), ('error', '0'), ('error', '0'), ('success', '90'), ('success', '100')$$, 'a batch of sales');
 SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty.rule_use u JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1', 'd', '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');
 SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_elements(loyalty.deposit(:merchant, '[{"programId":"P","memberId":"M1","amount":100,"currency":"MXN","comments":"x"}]')) i;
-SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '99', 'a sale of the wallet earns by rules');
-SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '90', 'using points does not');
+SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '178', 'a sale of the wallet earns by rules');
+SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '169', 'using points does not');
 
 -- Members who share an account: the birthday is the buyer's, the caps and the first purchase the account's.
 SELECT loyalty.member_create(:merchant, 'P', 'h@correo.example', 'H', 'H', client_id => 'H', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years')::date::text) ->> 'id' AS host,

@@ -128,8 +128,9 @@ subtest 'the fields of an item' => sub {
 	is_deeply outcomes(post('deposit', [{%item, amount => 'x', memberId => 'nadie'}])), [invalid('amount')], 'then the amount';
 	is_deeply outcomes(post('deposit', [{%item, memberId => 'nadie'}])), [$says{member}], 'then the member';
 	is_deeply outcomes(post('deposit', [{%item, memberId => $_}])), [$says{member}], "no member: $_" for 'a1', 'A1 ', 'A', 'F1', 'A1@correo.example';
-	my @good = ([{sku => 'S', name => 'Ñ', quantity => 1, unitPrice => 1}], [], [{}], [{sku => 5, quantity => '2', unitPrice => '0.5', other => [1]}], [({sku => 'x'}) x 1000]);
-	my @bad = ([5], ['x'], [[]], [undef], [{sku => ['x']}], [{name => {}}], [{quantity => 'x'}], [{quantity => -1}], [{unitPrice => JSON::PP::true}], [{sku => 'S'}, {unitPrice => '1.23456'}], [{quantity => undef}]);
+	my @good = ([{sku => 'S', name => 'Ñ', quantity => 1, unitPrice => 1}], [], [{}], [{sku => 5, quantity => '2', unitPrice => '0.5', other => [1]}], [({sku => 'x'}) x 1000],
+		[{quantity => '0.333333', unitPrice => '86.206897'}, {unitPrice => -50, name => 'Descuento'}, {quantity => -1, unitPrice => '123456789012345678.123456'}]);
+	my @bad = ([5], ['x'], [[]], [undef], [{sku => ['x']}], [{name => {}}], [{quantity => 'x'}], [{quantity => '--1'}], [{quantity => '1e2'}], [{unitPrice => JSON::PP::true}], [{sku => 'S'}, {unitPrice => '1.2345678'}], [{quantity => undef}]);
 	like outcomes(post('deposit', [{%item, items => $_}]))->[0], qr/^success/, 'items ' . substr $json->encode($_), 0, 60 for @good;
 	is_deeply outcomes(post('deposit', [{%item, items => $_}])), [invalid('items')], 'items ' . $json->encode($_) for @bad;
 	is_deeply outcomes(post('deposit', '{"programId":"P","memberId":"A2","amount":1,"comments":"x"}')), ['success 101'], 'an object is an array of one';

@@ -44,9 +44,15 @@ error_from_sqlerrcode(int sqlerrcode)
 	return ERR_NONE;
 }
 
-/* The code goes into DETAIL: clients of the documented APIs know it by that. */
 void
 raise_error(ErrorId id)
+{
+	raise_error_hint(id, error_info(id)->hint);
+}
+
+/* The code goes into DETAIL: clients of the documented APIs know it by that. */
+void
+raise_error_hint(ErrorId id, const char *hint)
 {
 	const ErrorInfo *info = error_info(id);
 
@@ -54,7 +60,7 @@ raise_error(ErrorId id)
 			(errcode(info_sqlerrcode(info)),
 			 errmsg_internal("%s", info->message),
 			 errdetail_internal("%s", info->code),
-			 errhint("%s", info->hint)));
+			 errhint("%s", hint)));
 }
 
 /* For an API whose errors name the field they are about. */

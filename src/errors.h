@@ -31,6 +31,7 @@ typedef struct ErrorInfo
 extern const ErrorInfo *error_info(ErrorId id);
 extern ErrorId error_from_sqlerrcode(int sqlerrcode);
 pg_noreturn extern void raise_error(ErrorId id);
+pg_noreturn extern void raise_error_hint(ErrorId id, const char *hint);
 pg_noreturn extern void raise_field_error(ErrorId id, const char *field);
 
 #endif

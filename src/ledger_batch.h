@@ -62,6 +62,7 @@ typedef struct Part
 
 extern Points whole_of(const Original *original);
 extern Left left_of(const Original *original);
+extern bool is_undone(const Original *original);
 extern void part_of(Batch *batch, const Original *original, const Account *holder, bool from_last, Points amount, Part *part);
 extern void part_spent(const Part *part, bool from_last, Points points, Lots *dated);
 extern void part_count_expired(Batch *batch, const Account *holder, const Part *part);

@@ -51,6 +51,26 @@ left_of(const Original *original)
 	return left;
 }
 
+/*
+ * Whether nothing is left of an entry.  A sale that earned nothing has no points
+ * that could tell: it is undone as a whole, or when all of its money is.
+ */
+bool
+is_undone(const Original *original)
+{
+	Points		money = 0;
+	bool		as_whole = false;
+
+	if (whole_of(original) > 0)
+		return left_of(original).points == 0;
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		money += part->money;
+		as_whole |= !part->has_money;
+	}
+	return as_whole || (money > 0 && money == original->money);
+}
+
 /* The part so far, and what is left to choose from. */
 typedef struct Choice
 {

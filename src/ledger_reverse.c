@@ -64,7 +64,7 @@ points_for_money(const ProgramTerms *program, const Original *original, Points l
 
 	if (!original->has_money || money <= 0)
 		return ERR_INVALID_AMOUNT;
-	if (left == 0 || money > original->money - undone.money ||
+	if (is_undone(original) || money > original->money - undone.money ||
 		((int128) undone.money + money) * whole > (int128) original->money * (whole - undone.points))
 		return ERR_EXCEEDS_ORIGINAL;
 	if (!points_of_money(program, original, undone.money + money, amount) ||
@@ -85,7 +85,7 @@ amount_to_undo(Batch *batch, const Posting *posting, const Account *account, con
 	if (posting->has_money)
 		return points_for_money(batch_terms(batch, account, batch->now)->program, original, left, posting->money, amount);
 	*amount = posting->amount != 0 ? posting->amount : left;
-	return *amount > left || left == 0 ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+	return *amount > left || is_undone(original) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
 }
 
 /* ------------------------------------------------------------------------
@@ -348,15 +348,14 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 static void
 give_back_caps(Batch *batch, const Posting *posting, const Account *account, const Original *original, const Part *part)
 {
-	Points		left = left_of(original).points;
 	Movement	movement;
 
 	if (batch->limits != NULL && account->managed && reversal_gives(batch, posting, account, &movement))
 		limits_give(batch->limits, &movement, terms_local_date(movement.program, original->limited_at), part->amount,
-					left == part->amount ? 1 : 0);
+					is_undone(original) ? 1 : 0);
 	if (original->rules != 0)
 		gifts_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
-					 original->key.version, whole_of(original), whole_of(original) - left + part->amount);
+					 original->key.version, whole_of(original), whole_of(original) - left_of(original).points);
 }
 
 static ErrorId
@@ -418,7 +417,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	posting->version = added->version;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
-	give_back_caps(batch, posting, account, original, &part);
 	note_reversal(posting, original, reference, &part);
+	give_back_caps(batch, posting, account, original, &part);
 	return ERR_NONE;
 }

@@ -11,15 +11,22 @@
 	"SELECT member_id, CASE WHEN own_account_id IS NULL THEN granted_rank ELSE coalesce((SELECT o.granted_rank" \
 	" FROM loyalty.member o WHERE o.merchant_id = $1" \
 	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1), '') END, birth_date FROM loyalty.member m"
-/* A sale of which something is left; one that earned nothing stays. */
+/* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
+#define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version"
 #define IS_PURCHASE \
-	"e.kind = 1 AND (coalesce(e.aside, e.amount) OPERATOR(loyalty.=) '0' OR coalesce(e.aside, e.amount) OPERATOR(loyalty.>)" \
-	" coalesce((SELECT loyalty.sum(r.amount) FROM loyalty.reversal r" \
-	" WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version), '0'))"
-#define RULE_USE_SELECT "SELECT account_id, rule, day, points_day, points_ever FROM loyalty.rule_use"
+	"e.kind = 1 AND CASE WHEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) '0'" \
+	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " UNDONE_OF_SALE "), '0')" \
+	" ELSE NOT EXISTS (SELECT " UNDONE_OF_SALE " HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END"
+#define RULE_USE_COLUMNS "account_id, rule, day, points_day, points_week, points_month, points_year, points_ever"
+#define RULE_USE_SELECT "SELECT " RULE_USE_COLUMNS " FROM loyalty.rule_use"
 #define RULE_USE_UPSERT \
 	" ON CONFLICT (merchant_id, account_id, rule)" \
-	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_ever = excluded.points_ever"
+	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_week = excluded.points_week," \
+	" points_month = excluded.points_month, points_year = excluded.points_year, points_ever = excluded.points_ever"
+/* What a gift gives back to a period: if it is still the one that is counted. */
+#define RULE_USE_RETURN(column, unit) \
+	column " = CASE WHEN date_trunc('" unit "', day::timestamp) = date_trunc('" unit "', $4::timestamp)" \
+	" THEN " column " OPERATOR(loyalty.-) $5 ELSE " column " END"
 
 /* The ranks that rank.c reads and writes. */
 #define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty.rank_held"
@@ -49,18 +56,17 @@
 		RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_RULE_USE_WRITE] = {
-		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" VALUES ($1, $2, $3, $4, $5, $6)" RULE_USE_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS, POINTS}
+		"INSERT INTO loyalty.rule_use (merchant_id, " RULE_USE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)" RULE_USE_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS, POINTS, POINTS, POINTS, POINTS}
 	},
 	[PLAN_RULE_USES_WRITE] = {
-		"INSERT INTO loyalty.rule_use (merchant_id, account_id, rule, day, points_day, points_ever)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6) u" RULE_USE_UPSERT,
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY}
+		"INSERT INTO loyalty.rule_use (merchant_id, " RULE_USE_COLUMNS ") SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u" RULE_USE_UPSERT,
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY}
 	},
 	[PLAN_RULE_USE_RETURN] = {
 		"UPDATE loyalty.rule_use SET points_ever = points_ever OPERATOR(loyalty.-) $5,"
-		" points_day = CASE WHEN day = $4 THEN points_day OPERATOR(loyalty.-) $5 ELSE points_day END"
+		RULE_USE_RETURN("points_day", "day") "," RULE_USE_RETURN("points_week", "week") ","
+		RULE_USE_RETURN("points_month", "month") "," RULE_USE_RETURN("points_year", "year")
 		" WHERE merchant_id = $1 AND account_id = $2 AND rule = $3",
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},

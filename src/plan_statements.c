@@ -488,7 +488,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_RULES] = {
 		"SELECT name, skus, categories, ranks, valid_from, valid_until, days, from_time, until_time, min_amount,"
 		" birthday_days::bigint, first_purchase, points_per, money_per, multiplier, points,"
-		" expires_value * ('1 ' || expires_unit)::interval, max_ticket, max_day, max_member FROM loyalty.rule"
+		" expires_value * ('1 ' || expires_unit)::interval, max_ticket, max_day, max_week, max_month, max_year, max_member FROM loyalty.rule"
 		" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
 		SPI_OK_SELECT, {INT8OID, INT8OID, INT4OID}
 	},

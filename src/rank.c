@@ -184,15 +184,19 @@ rank_held_at(const ProgramTerms *program, const Account *account, const char *gr
  * Settling
  * ------------------------------------------------------------------------ */
 
-/* When the grace of a rank ends that is not reached from a moment on. */
+/* When the grace of a rank ends that is not reached from a moment on: at the same local time, or with the day. */
 static TimestampTz
 grace_end(const ProgramTerms *program, TimestampTz below)
 {
 	Interval	grace = {.day = program->rank_grace_days};
 	Timestamp	local;
+	DateADT		day;
 
 	if (TIMESTAMP_NOT_FINITE(below))
 		return below;
+	day = terms_local_date(program, below);
+	if (below == terms_day_start(program, day))
+		return terms_day_start(program, day + program->rank_grace_days);
 	local = terms_local(program, below);
 	return terms_from_local(program, DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(local),
 																		   IntervalPGetDatum(&grace))));

@@ -31,8 +31,8 @@
 typedef struct Use
 {
 	const char *rule;
-	Points		day;
-	Points		ever;
+	DateADT		day;			/* whose periods are counted */
+	Points		points[CAP_PERIODS];
 	bool		changed;
 	struct Use *next;
 } Use;
@@ -99,13 +99,12 @@ find_customer(const Rules *rules, int64 account_id, int64 member_id)
 }
 
 static Use *
-add_use(Purse *purse, const char *rule, Points day, Points ever)
+add_use(Purse *purse, const char *rule, DateADT day)
 {
 	Use		   *use = palloc0(sizeof(Use));
 
 	use->rule = rule;
 	use->day = day;
-	use->ever = ever;
 	use->next = purse->uses;
 	purse->uses = use;
 	return use;
@@ -220,6 +219,31 @@ find_purse(const Rules *rules, int64 account_id)
 	return rules->customers[low].purse;
 }
 
+/* The first day of the period that a day is in. */
+static DateADT
+first_day(CapPeriod period, DateADT date)
+{
+	int			year;
+	int			month;
+	int			day;
+
+	j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	switch (period)
+	{
+		case CAP_DAY:
+			return date;
+		case CAP_WEEK:
+			return date - (j2day(date + POSTGRES_EPOCH_JDATE) + 6) % 7;
+		case CAP_MONTH:
+			return date2j(year, month, 1) - POSTGRES_EPOCH_JDATE;
+		case CAP_YEAR:
+			return date2j(year, 1, 1) - POSTGRES_EPOCH_JDATE;
+		default:
+			return 0;
+	}
+}
+
+/* What was counted in periods that are over counts no more; a day that has been counted never goes back. */
 static void
 read_uses(Rules *rules)
 {
@@ -230,9 +254,14 @@ read_uses(Rules *rules)
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Purse	   *purse = find_purse(rules, plan_int64(row, 0));
-		bool		today = plan_int64(row, 2) == purse->opened_by->today;
+		DateADT		day = plan_int64(row, 2);
+		Use		   *use = add_use(purse, plan_text(row, 1), Max(day, purse->opened_by->today));
 
-		add_use(purse, plan_text(row, 1), today ? plan_int64(row, 3) : 0, plan_int64(row, 4));
+		for (int period = 0; period < CAP_PERIODS; period++)
+		{
+			if (first_day(period, day) == first_day(period, use->day))
+				use->points[period] = plan_int64(row, 3 + period);
+		}
 	}
 }
 
@@ -429,7 +458,7 @@ find_use(Purse *purse, const Rule *rule)
 		if (strcmp(use->rule, rule->name) == 0)
 			return use;
 	}
-	return add_use(purse, rule->name, 0, 0);
+	return add_use(purse, rule->name, purse->opened_by->today);
 }
 
 /* What the caps leave, in points that the program has. */
@@ -442,10 +471,11 @@ cap_points(const Rule *rule, const Customer *customer, Points points, Use **use)
 	if (rule_is_capped(rule))
 	{
 		*use = find_use(customer->purse, rule);
-		if (rule->max_day != NO_CAP)
-			most = Min(most, rule->max_day - (*use)->day);
-		if (rule->max_member != NO_CAP)
-			most = Min(most, rule->max_member - (*use)->ever);
+		for (int period = 0; period < CAP_PERIODS; period++)
+		{
+			if (rule->max[period] != NO_CAP)
+				most = Min(most, rule->max[period] - (*use)->points[period]);
+		}
 	}
 	if (points <= most)
 		return points;
@@ -544,11 +574,12 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const
 		if (use == NULL)
 			continue;
 		use->changed = true;
-		if (!points_add(use->day, earning->bonuses[i].points, &use->day))
-			use->day = PG_INT64_MAX;
-		if (!points_add(use->ever, earning->bonuses[i].points, &use->ever))
-			use->ever = PG_INT64_MAX;
-		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, customer->today, earning->bonuses[i].points, 0});
+		for (int period = 0; period < CAP_PERIODS; period++)
+		{
+			if (!points_add(use->points[period], earning->bonuses[i].points, &use->points[period]))
+				use->points[period] = PG_INT64_MAX;
+		}
+		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
 	}
 }
 
@@ -558,7 +589,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const
 
 enum
 {
-	USE_ACCOUNT, USE_RULE, USE_DAY, USE_POINTS_DAY, USE_POINTS_EVER, USE_COLUMNS
+	USE_ACCOUNT, USE_RULE, USE_DAY, USE_POINTS, USE_COLUMNS = USE_POINTS + CAP_PERIODS
 };
 
 /* The uses that have changed, as rows of columns, or only their number. */
@@ -581,9 +612,9 @@ changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
 			{
 				columns[USE_ACCOUNT][n] = Int64GetDatum(customer->buyer.account_id);
 				columns[USE_RULE][n] = CStringGetTextDatum(use->rule);
-				columns[USE_DAY][n] = DateADTGetDatum(customer->today);
-				columns[USE_POINTS_DAY][n] = PointsGetDatum(use->day);
-				columns[USE_POINTS_EVER][n] = PointsGetDatum(use->ever);
+				columns[USE_DAY][n] = DateADTGetDatum(use->day);
+				for (int period = 0; period < CAP_PERIODS; period++)
+					columns[USE_POINTS + period][n] = PointsGetDatum(use->points[period]);
 			}
 			n++;
 		}
@@ -595,13 +626,15 @@ changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
 void
 rules_write(const Rules *rules)
 {
-	Oid			types[USE_COLUMNS] = {INT8OID, TEXTOID, DATEOID, plan_points_oid(), plan_points_oid()};
+	Oid			types[USE_COLUMNS] = {INT8OID, TEXTOID, DATEOID};
 	Datum		values[1 + USE_COLUMNS] = {Int64GetDatum(rules->merchant_id)};
 	Datum	   *columns[USE_COLUMNS];
 	int			n = changed_uses(rules, NULL);
 
 	if (n == 0)
 		return;
+	for (int period = 0; period < CAP_PERIODS; period++)
+		types[USE_POINTS + period] = plan_points_oid();
 	for (int c = 0; c < USE_COLUMNS; c++)
 		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	changed_uses(rules, columns);

@@ -15,7 +15,7 @@ typedef struct Gift
 	int64		account_id;
 	int64		version;		/* of the sale's entry */
 	const char *rule;
-	DateADT		day;			/* that the cap by day counts it for */
+	DateADT		day;			/* whose periods the caps count it for */
 	Points		points;
 	Points		returned;		/* to the caps, by refunds */
 } Gift;

@@ -95,8 +95,8 @@ read_rule(uint64 row, Rule *rule)
 	if (!isnull)
 		rule->life = *DatumGetIntervalP(life);
 	rule->max_ticket = plan_int64_or(row, 17, NO_CAP);
-	rule->max_day = plan_int64_or(row, 18, NO_CAP);
-	rule->max_member = plan_int64_or(row, 19, NO_CAP);
+	for (int period = 0; period < CAP_PERIODS; period++)
+		rule->max[period] = plan_int64_or(row, 18 + period, NO_CAP);
 }
 
 bool
@@ -109,7 +109,12 @@ rule_is_for_goods(const Rule *rule)
 bool
 rule_is_capped(const Rule *rule)
 {
-	return rule->max_day != NO_CAP || rule->max_member != NO_CAP;
+	for (int period = 0; period < CAP_PERIODS; period++)
+	{
+		if (rule->max[period] != NO_CAP)
+			return true;
+	}
+	return false;
 }
 
 /* Read a set into a memory context of its own, which lasts. */

@@ -11,6 +11,17 @@
 
 #define NO_CAP PG_INT64_MAX
 
+/* For how long what a rule has given counts for a cap of it. */
+typedef enum CapPeriod
+{
+	CAP_DAY,
+	CAP_WEEK,					/* from Monday on */
+	CAP_MONTH,
+	CAP_YEAR,
+	CAP_EVER,
+	CAP_PERIODS
+} CapPeriod;
+
 /* Texts in byte order; NULL: no such condition. */
 typedef struct Words
 {
@@ -38,8 +49,7 @@ typedef struct Rule
 	Points		points;
 	Interval	life;			/* 0: the program's */
 	Points		max_ticket;
-	Points		max_day;
-	Points		max_member;
+	Points		max[CAP_PERIODS];
 } Rule;
 
 /* A published set, as the session knows it. */
@@ -55,7 +65,7 @@ typedef struct RuleSet
 	bool		asks_first;		/* some rule is for a first purchase */
 	bool		asks_rank;
 	bool		asks_birthday;
-	bool		has_caps;		/* by day or member */
+	bool		has_caps;		/* beyond a ticket */
 } RuleSet;
 
 extern bool words_allow(const Words *words, const char *word);

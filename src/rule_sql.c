@@ -113,7 +113,10 @@ price_sale(SaleCall *sale)
 		raise_error(ERR_INVALID_AMOUNT);
 	if (!program_worth(&program, -sale->use.amount, &sale->use.money))
 		raise_error(ERR_BALANCE_OUT_OF_RANGE);
-	sale->accrual.earning_money = program.earn_on_points ? sale->money : Max(sale->money - sale->use.money, 0);
+	if (sale->use.money > sale->money)
+		raise_error_hint(ERR_INVALID_AMOUNT, psprintf("The points used are worth %s, the sale is one of %s.",
+													  points_text(sale->use.money), points_text(sale->money)));
+	sale->accrual.earning_money = program.earn_on_points ? sale->money : sale->money - sale->use.money;
 	sale->accrual.amount = base_points(&program, sale->accrual.earning_money);
 }
 

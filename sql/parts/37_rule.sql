@@ -39,6 +39,9 @@ CREATE TABLE loyalty.rule (
 	expires_value	integer			CHECK (expires_value BETWEEN 1 AND 1200),
 	max_ticket		loyalty.points	CHECK (max_ticket OPERATOR(loyalty.>) '0'::loyalty.points),
 	max_day			loyalty.points	CHECK (max_day OPERATOR(loyalty.>) '0'::loyalty.points),
+	max_week		loyalty.points	CHECK (max_week OPERATOR(loyalty.>) '0'::loyalty.points),
+	max_month		loyalty.points	CHECK (max_month OPERATOR(loyalty.>) '0'::loyalty.points),
+	max_year		loyalty.points	CHECK (max_year OPERATOR(loyalty.>) '0'::loyalty.points),
 	max_member		loyalty.points	CHECK (max_member OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, program_id, version, ordinal),
 	UNIQUE (merchant_id, program_id, version, name),
@@ -55,17 +58,20 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.rule', '');
 
 -- Written under the lock of the account.
 CREATE TABLE loyalty.rule_use (
-	merchant_id	bigint			NOT NULL,
-	account_id	bigint			NOT NULL,
-	rule		text			NOT NULL,
-	day			date			NOT NULL,
-	points_day	loyalty.points	NOT NULL,
-	points_ever	loyalty.points	NOT NULL,
+	merchant_id		bigint			NOT NULL,
+	account_id		bigint			NOT NULL,
+	rule			text			NOT NULL,
+	day				date			NOT NULL,
+	points_day		loyalty.points	NOT NULL,
+	points_week		loyalty.points	NOT NULL,
+	points_month	loyalty.points	NOT NULL,
+	points_year		loyalty.points	NOT NULL,
+	points_ever		loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, rule)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap by day or member have given to an account, less what was undone.';
+COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap beyond a ticket have given to an account, less what was undone.';
 COMMENT ON COLUMN loyalty.rule_use.rule IS 'The name of the rule, whatever set it is in.';
-COMMENT ON COLUMN loyalty.rule_use.day IS 'The day, in the program''s time zone, that points_day is of.';
+COMMENT ON COLUMN loyalty.rule_use.day IS 'The day, in the program''s time zone, that points_day is of; points_week, points_month and points_year are of its week, from Monday on, its month and its year.';
 REVOKE ALL ON loyalty.rule_use FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rule_use TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_use', '');
@@ -80,9 +86,9 @@ CREATE TABLE loyalty.rule_gift (
 	returned	loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, version, rule)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap by day or member gave: a refund gives it back to the caps in proportion.';
+COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap beyond a ticket gave: a refund gives it back to the caps in proportion.';
 COMMENT ON COLUMN loyalty.rule_gift.version IS 'The entry of the sale.';
-COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the cap counted it.';
+COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the caps counted it.';
 COMMENT ON COLUMN loyalty.rule_gift.returned IS 'What of the points refunds have given back to the caps.';
 REVOKE ALL ON loyalty.rule_gift FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rule_gift TO loyalty_engine;
@@ -118,7 +124,8 @@ DECLARE
 	kinds CONSTANT jsonb := '{"name": "string", "skus": "array", "categories": "array", "ranks": "array", "from": "string", "until": "string",
 		"days": "array", "from_time": "string", "until_time": "string", "min_amount": "number", "birthday_days": "number",
 		"first_purchase": "boolean", "points_per": "number", "money_per": "number", "multiplier": "number", "points": "number",
-		"expires_unit": "string", "expires_value": "number", "max_ticket": "number", "max_day": "number", "max_member": "number"}';
+		"expires_unit": "string", "expires_value": "number", "max_ticket": "number", "max_day": "number", "max_week": "number",
+		"max_month": "number", "max_year": "number", "max_member": "number"}';
 	problem text;
 	valid_from timestamptz;
 	valid_until timestamptz;
@@ -153,6 +160,7 @@ BEGIN
 				 ('min_amount', 0.0001, 922337203685477.5807, 4), ('points_per', 0.0001, 922337203685477.5807, 4),
 				 ('money_per', 0.0001, 922337203685477.5807, 4), ('points', 0.0001, 922337203685477.5807, 4),
 				 ('max_ticket', 0.0001, 922337203685477.5807, 4), ('max_day', 0.0001, 922337203685477.5807, 4),
+				 ('max_week', 0.0001, 922337203685477.5807, 4), ('max_month', 0.0001, 922337203685477.5807, 4), ('max_year', 0.0001, 922337203685477.5807, 4),
 				 ('max_member', 0.0001, 922337203685477.5807, 4)) b (key, lowest, highest, decimals)
 	WHERE (rule ->> b.key)::numeric NOT BETWEEN b.lowest AND b.highest
 	   OR (rule ->> b.key)::numeric <> round((rule ->> b.key)::numeric, b.decimals)
@@ -232,7 +240,7 @@ BEGIN
 	RETURNING s.version INTO next_version;
 	INSERT INTO loyalty.rule (merchant_id, program_id, version, ordinal, name, skus, categories, valid_from, valid_until, days, from_time,
 		until_time, min_amount, birthday_days, first_purchase, ranks, points_per, money_per, multiplier, points, expires_unit,
-		expires_value, max_ticket, max_day, max_member)
+		expires_value, max_ticket, max_day, max_week, max_month, max_year, max_member)
 	SELECT program.merchant_id, program.program_id, next_version, r.ordinal, r.rule ->> 'name',
 		   loyalty.rule_texts(r.rule, 'skus'), loyalty.rule_texts(r.rule, 'categories'),
 		   loyalty.rule_instant(r.rule ->> 'from', program.time_zone), loyalty.rule_instant(r.rule ->> 'until', program.time_zone),
@@ -244,7 +252,8 @@ BEGIN
 		   (r.rule ->> 'points_per')::numeric::loyalty.points, (r.rule ->> 'money_per')::numeric::loyalty.points,
 		   (r.rule ->> 'multiplier')::numeric::loyalty.points, (r.rule ->> 'points')::numeric::loyalty.points,
 		   r.rule ->> 'expires_unit', (r.rule ->> 'expires_value')::numeric, (r.rule ->> 'max_ticket')::numeric::loyalty.points,
-		   (r.rule ->> 'max_day')::numeric::loyalty.points, (r.rule ->> 'max_member')::numeric::loyalty.points
+		   (r.rule ->> 'max_day')::numeric::loyalty.points, (r.rule ->> 'max_week')::numeric::loyalty.points,
+		   (r.rule ->> 'max_month')::numeric::loyalty.points, (r.rule ->> 'max_year')::numeric::loyalty.points, (r.rule ->> 'max_member')::numeric::loyalty.points
 	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal);
 	UPDATE loyalty.program p SET rules = next_version, updated_at = now(), rules_published_at = (
 		SELECT s.published_at FROM loyalty.rule_set s
@@ -264,7 +273,7 @@ Keys of a rule: name (obligatory, unique in the set).
 Conditions: skus, categories (lists: goods of the ticket whose sku, category is in them; with both, goods that are in both; without, the whole ticket), from, until (ISO 8601, in the program''s time zone unless they say their own; until is outside), days (list of 1, Monday, to 7), from_time, until_time (HH:MM, in the program''s time zone; if until_time is the earlier one, the night that begins on the day), min_amount (money of the ticket, or of the goods), birthday_days (that many days before or after the birthday; 29 February is 28 February in other years), first_purchase (true: the account has no accrual of which something is left), ranks (list: the rank held before the sale).
 Effect, one of: points_per with money_per (so many points for so much money of the ticket, or of the goods, in proportion), multiplier (of the base of the ticket, or of the goods'' share: 2 adds it once more), points. Each is rounded as the base is.
 Expiry: expires_unit (day, month, year) with expires_value; without, as other points of the program.
-Caps, in points: max_ticket, max_day (in the program''s time zone), max_member; counted under the rule''s name, in whatever set it is; a refund gives back in proportion, max_day if the day is still that of the sale.
+Caps, in points: max_ticket, max_day, max_week (from Monday on), max_month, max_year (all in the program''s time zone), max_member (for life); counted under the rule''s name, in whatever set it is; a refund gives back in proportion, to the day, week, month and year of the sale while they last.
 Goods are quantity (1 unless told) times unitPrice, both with up to 18 digits before and 6 after the point; without unitPrice they have no money. Lines may be negative: discounts, and what was brought back. Goods count for their share of all lines, of the money of the sale, and never for more than that; goods that were brought back do not count, and if the lines come to nothing no rule for goods applies. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.publish_rules(bigint, text, json) FROM PUBLIC;
 ALTER FUNCTION loyalty.publish_rules(bigint, text, json) OWNER TO loyalty_engine;
@@ -293,7 +302,8 @@ ALTER FUNCTION loyalty.rules_at(bigint, text, timestamptz) OWNER TO loyalty_engi
 CREATE VIEW loyalty.rules AS
 SELECT r.merchant_id, r.program_id, p.client_id, r.version, s.published_at, r.version = p.rules AS current, r.ordinal, r.name, r.skus,
 	   r.categories, r.valid_from, r.valid_until, r.days, r.from_time, r.until_time, r.min_amount, r.birthday_days, r.first_purchase,
-	   r.ranks, r.points_per, r.money_per, r.multiplier, r.points, r.expires_unit, r.expires_value, r.max_ticket, r.max_day, r.max_member
+	   r.ranks, r.points_per, r.money_per, r.multiplier, r.points, r.expires_unit, r.expires_value, r.max_ticket, r.max_day,
+	   r.max_week, r.max_month, r.max_year, r.max_member
 FROM loyalty.rule r
 JOIN loyalty.rule_set s ON s.merchant_id = r.merchant_id AND s.program_id = r.program_id AND s.version = r.version
 JOIN loyalty.program p ON p.merchant_id = r.merchant_id AND p.program_id = r.program_id;
@@ -317,6 +327,6 @@ CREATE FUNCTION loyalty.sale(
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
 COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
-'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the number of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, or more decimals than the program has), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the number of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 REVOKE ALL ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) OWNER TO loyalty_engine;

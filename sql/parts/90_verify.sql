@@ -60,19 +60,25 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND a.earned IS NOT NULL AND p.range_group <> ''
 	  AND a.ranked_at IS NOT DISTINCT FROM p.ranked_at AND w.problem IS NOT NULL
 	UNION ALL
+	-- what of the periods of its day a use has counted, less what was given in these
 	SELECT 'caps count what rules gave, less what was undone', c.merchant_id, c.account_id, NULL,
-		   format('rule %s: %s points more of its day, %s in all', c.rule, c.of_day, c.ever)
-	FROM (SELECT x.merchant_id, x.account_id, x.rule, sum(x.ever) AS ever, sum(x.points) FILTER (WHERE x.day = x.newest) AS of_day
+		   format('rule %s: %s points more of its day, %s of its week, %s of its month, %s of its year, %s in all', c.rule, c.of_day, c.of_week, c.of_month, c.of_year, c.ever)
+	FROM (SELECT x.merchant_id, x.account_id, x.rule, sum(x.ever) AS ever, sum(x.of_day) FILTER (WHERE x.day = x.newest) AS of_day,
+				 sum(x.of_week) FILTER (WHERE date_trunc('week', x.day) = date_trunc('week', x.newest)) AS of_week,
+				 sum(x.of_month) FILTER (WHERE date_trunc('month', x.day) = date_trunc('month', x.newest)) AS of_month,
+				 sum(x.of_year) FILTER (WHERE date_trunc('year', x.day) = date_trunc('year', x.newest)) AS of_year
 		  FROM (SELECT g.*, max(g.day) FILTER (WHERE g.is_use) OVER (PARTITION BY g.merchant_id, g.account_id, g.rule) AS newest
-				FROM (SELECT u.merchant_id, u.account_id, u.rule, u.day, u.points_ever::numeric, u.points_day::numeric, true FROM loyalty.rule_use u
+				FROM (SELECT u.merchant_id, u.account_id, u.rule, u.day::timestamp, u.points_ever::numeric, u.points_day::numeric, u.points_week::numeric,
+							 u.points_month::numeric, u.points_year::numeric, true
+					  FROM loyalty.rule_use u
 					  WHERE verify.merchant_id IS NULL OR u.merchant_id = verify.merchant_id
 					  UNION ALL
-					  SELECT f.merchant_id, f.account_id, f.rule, f.day, f.returned::numeric - f.points::numeric, f.returned::numeric - f.points::numeric, false
-					  FROM loyalty.rule_gift f
+					  SELECT f.merchant_id, f.account_id, f.rule, f.day, n.less, n.less, n.less, n.less, n.less, false
+					  FROM loyalty.rule_gift f, LATERAL (SELECT f.returned::numeric - f.points::numeric) n (less)
 					  WHERE verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
-					 g (merchant_id, account_id, rule, day, ever, points, is_use)) x
+					 g (merchant_id, account_id, rule, day, ever, of_day, of_week, of_month, of_year, is_use)) x
 		  GROUP BY x.merchant_id, x.account_id, x.rule) c
-	WHERE c.ever <> 0 OR c.of_day IS DISTINCT FROM 0
+	WHERE c.ever <> 0 OR (c.of_day, c.of_week, c.of_month, c.of_year) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 	UNION ALL
 	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.version,
 		   format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole)

@@ -431,8 +431,11 @@ SELECT what, hashed, replace(replace(replace(replace(replace(replace(breach, 'EN
 	('more points count for a rank than were earned', '', 'UPDATE loyalty.account SET qualifying = ''{2099-01-01T00:00:00Z=55}'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
 	('a cap has counted more than a rule gave', '', 'UPDATE loyalty.rule_use SET points_ever = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
 	('a cap has counted less for the day', '', 'UPDATE loyalty.rule_use SET points_day = ''4'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted more for the week', '', 'UPDATE loyalty.rule_use SET points_week = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted less for the month', '', 'UPDATE loyalty.rule_use SET points_month = ''4.9999'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted nothing for the year', '', 'UPDATE loyalty.rule_use SET points_year = ''0'' OF ranks', ARRAY[:'caps' || ' / ranks']),
 	('a cap counts what no rule gave', '', 'DELETE FROM loyalty.rule_gift OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap got back more than there was', '', 'UPDATE loyalty.rule_gift SET returned = ''10.0001'' OF ranks; UPDATE loyalty.rule_use SET points_ever = ''-0.0001'', points_day = ''-0.0001'' OF ranks', ARRAY[:'caps_back' || ' / ranks / 1']),
+	('a cap got back more than there was', '', 'UPDATE loyalty.rule_gift SET returned = ''10.0001'' OF ranks; UPDATE loyalty.rule_use SET points_ever = ''-0.0001'', points_day = ''-0.0001'', points_week = ''-0.0001'', points_month = ''-0.0001'', points_year = ''-0.0001'' OF ranks', ARRAY[:'caps_back' || ' / ranks / 1']),
 	('a transfer never came', '', 'DELETE FROM loyalty.entry OF z;
 		UPDATE loyalty.account SET version = 0, balance = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
 	('an idempotency key without answer', '', 'UPDATE loyalty.request SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY[:'answers']),

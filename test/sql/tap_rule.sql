@@ -102,6 +102,8 @@ SELECT is(pg_temp.complaint(rules), 'LY005 invalid_argument ' || hint, left(rule
 	('[{"name":"a","multiplier":1000.1}]', 'Rule 1 (a): multiplier is a number from 1.0001 to 1000 with at most 4 decimals.'), ('[{"name":"a","points":1,"birthday_days":-1}]', 'Rule 1 (a): birthday_days is a number from 0 to 180 with at most 0 decimals.'),
 	('[{"name":"a","points":1,"birthday_days":1.5}]', 'Rule 1 (a): birthday_days is a number from 0 to 180 with at most 0 decimals.'), ('[{"name":"a","points":1,"birthday_days":181}]', 'Rule 1 (a): birthday_days is a number from 0 to 180 with at most 0 decimals.'),
 	('[{"name":"a","points":1,"min_amount":0}]', 'Rule 1 (a): min_amount is a number from 0.0001 to 922337203685477.5807 with at most 4 decimals.'), ('[{"name":"a","points":1,"max_day":-5}]', 'Rule 1 (a): max_day is a number from 0.0001 to 922337203685477.5807 with at most 4 decimals.'),
+	('[{"name":"a","points":1,"max_week":0}]', 'Rule 1 (a): max_week is a number from 0.0001 to 922337203685477.5807 with at most 4 decimals.'), ('[{"name":"a","points":1,"max_month":"5"}]', 'Rule 1 (a): max_month must be a JSON number.'),
+	('[{"name":"a","points":1,"max_year":1.00001}]', 'Rule 1 (a): max_year is a number from 0.0001 to 922337203685477.5807 with at most 4 decimals.'), ('[{"name":"a","points":1,"max_quarter":1}]', 'Rule 1 (a): there is no key "max_quarter".'),
 	('[{"name":"a","points":1,"expires_unit":"day"}]', 'Rule 1 (a): expires_unit is day, month or year and goes with expires_value.'), ('[{"name":"a","points":1,"expires_value":1}]', 'Rule 1 (a): expires_unit is day, month or year and goes with expires_value.'),
 	('[{"name":"a","points":1,"expires_unit":"week","expires_value":1}]', 'Rule 1 (a): expires_unit is day, month or year and goes with expires_value.'), ('[{"name":"a","points":1,"expires_unit":"day","expires_value":0}]', 'Rule 1 (a): expires_value is a number from 1 to 1200 with at most 0 decimals.'),
 	('[{"name":"a","points":1,"from_time":"9:00"}]', 'Rule 1 (a): from_time and until_time are times, HH:MM or HH:MM:SS.'), ('[{"name":"a","points":1,"from_time":"24:00"}]', 'Rule 1 (a): from_time and until_time are times, HH:MM or HH:MM:SS.'),
@@ -123,11 +125,11 @@ SELECT is(loyalty.rules_at(:merchant, 'P', now()), 0, 'and never had any');
 SELECT is(pg_temp.publish((SELECT json_agg(json_build_object('name', i::text, 'points', 1)) FROM generate_series(1, 100) i)), 1, 'a hundred rules are a set');
 SELECT is(pg_temp.sells(pg_temp.account(), '0'), '100', 'and all of them can apply');
 SELECT is(pg_temp.publish('[{"name":"toda","skus":["b","a","b"],"categories":["c"],"from":"2025-01-01","until":"2026-01-01T12:30:00+02:00","days":[7,1],"from_time":"22:00","until_time":"02:00:30","min_amount":10.5,"birthday_days":3,
-	"first_purchase":true,"points_per":1,"money_per":2.5,"expires_unit":"month","expires_value":2,"max_ticket":5,"max_day":6,"max_member":1e2}]'), 2, 'the next version');
+	"first_purchase":true,"points_per":1,"money_per":2.5,"expires_unit":"month","expires_value":2,"max_ticket":5,"max_day":6,"max_week":7,"max_month":8.5,"max_year":9,"max_member":1e2}]'), 2, 'the next version');
 SELECT is(pg_temp.publish('[]'), 3, 'no rules are a version too');
 SELECT results_eq(format('SELECT version, current, row_to_json(x)::jsonb - ARRAY[''merchant_id'',''program_id'',''client_id'',''version'',''published_at'',''current''] FROM loyalty.rules x WHERE merchant_id = %s AND version > 1', :merchant),
 	$$VALUES (2, false, '{"ordinal":1,"name":"toda","skus":["a","b"],"categories":["c"],"valid_from":"2025-01-01T15:00:00+09:00","valid_until":"2026-01-01T19:30:00+09:00","days":[1,7],"from_time":"22:00:00","until_time":"02:00:30","min_amount":10.5,
-	"birthday_days":3,"first_purchase":true,"ranks":null,"points_per":1,"money_per":2.5,"multiplier":null,"points":null,"expires_unit":"month","expires_value":2,"max_ticket":5,"max_day":6,"max_member":100}'::jsonb)$$, 'a rule is kept as it was published');
+	"birthday_days":3,"first_purchase":true,"ranks":null,"points_per":1,"money_per":2.5,"multiplier":null,"points":null,"expires_unit":"month","expires_value":2,"max_ticket":5,"max_day":6,"max_week":7,"max_month":8.5,"max_year":9,"max_member":100}'::jsonb)$$, 'a rule is kept as it was published');
 SELECT results_eq('SELECT version, published_at = (SELECT max(o.published_at) FROM loyalty.rule_set o WHERE o.version <= s.version) FROM loyalty.rule_set s ORDER BY 1', 'VALUES (1, true), (2, true), (3, true)', 'versions are in the order of time');
 SELECT results_eq('SELECT loyalty.rules_at(' || :merchant || ', ''P'', s.published_at), loyalty.rules_at(' || :merchant || ', ''P'', s.published_at - interval ''1 microsecond'') FROM loyalty.rule_set s ORDER BY s.version', 'VALUES (1, 0), (2, 1), (3, 2)',
 	'the rules at a moment');
@@ -325,7 +327,7 @@ SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM 
 SELECT pg_temp.publish('[{"name":"m","points":10,"max_member":125},{"name":"n","points":10,"max_member":125}]') \g /dev/null
 SELECT is(pg_temp.sells(:c, '0'), '15', 'another set counts on under the name');
 SELECT is(pg_temp.sells(pg_temp.account(), '0'), '20', 'each account for itself');
-SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, ''10'', ''1000000'')', :merchant, :c), 'insufficient_points', 'a sale that fails');
+SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, ''1000000'', ''1000000'')', :merchant, :c), 'insufficient_points', 'a sale that fails');
 SELECT is((SELECT points_ever::text FROM loyalty.rule_use WHERE account_id = :c AND rule = 'n'), '10', 'uses nothing up');
 
 -- In one batch, each sale sees what those before it have got.
@@ -382,10 +384,24 @@ SELECT loyalty.post(:merchant, :s, 'deposit', '1000') \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s)', arguments), code, 'sale: ' || regexp_replace(arguments, '\d{10,}', '…', 'g')) FROM (VALUES
 	(format('NULL, %s, ''1''', :s), 'invalid_argument'), (format('%s, NULL, ''1''', :merchant), 'invalid_argument'), (format('%s, %s, NULL', :merchant, :s), 'invalid_argument'), (format('%s, %s, ''1'', NULL', :merchant, :s), 'invalid_argument'),
 	(format('%s, %s, ''-1''', :merchant, :s), 'invalid_amount'), (format('%s, %s, ''1'', ''-1''', :merchant, :s), 'invalid_amount'), (format('%s, %s, ''1'', ''0.001''', :merchant, :s), 'invalid_amount'), (format('%s, 1, ''1''', :merchant), 'unknown_account'),
-	(format('%s, %s, ''1''', :other, :s), 'unknown_account'), (format('%s, %s, ''1'', ''1000.01''', :merchant, :s), 'insufficient_points'), (format('%s, %s, ''1'', idempotency_key => ''''', :merchant, :s), 'invalid_idempotency_key')) v (arguments, code);
+	(format('%s, %s, ''1''', :other, :s), 'unknown_account'), (format('%s, %s, ''301'', ''1000.01''', :merchant, :s), 'insufficient_points'), (format('%s, %s, ''6'', ''20.01''', :merchant, :s), 'invalid_amount'), (format('%s, %s, ''5.9999'', ''20''', :merchant, :s), 'invalid_amount'), (format('%s, %s, ''0'', ''0.01''', :merchant, :s), 'invalid_amount'),
+	(format('%s, %s, ''1'', ''1000000''', :merchant, :s), 'invalid_amount'), (format('%s, %s, ''1'', idempotency_key => ''''', :merchant, :s), 'invalid_idempotency_key')) v (arguments, code);
 SELECT pg_temp.refuses(format('SELECT loyalty.simulate(%s)', arguments), code, 'simulate: ' || regexp_replace(arguments, '\d{10,}', '…', 'g')) FROM (VALUES
 	(format('NULL, %s, ''1''', :s), 'invalid_argument'), (format('%s, NULL, ''1''', :merchant), 'invalid_argument'), (format('%s, %s, NULL', :merchant, :s), 'invalid_argument'), (format('%s, %s, ''1'', at => NULL', :merchant, :s), 'invalid_argument'),
 	(format('%s, %s, ''1'', at => ''infinity''', :merchant, :s), 'invalid_argument'), (format('%s, %s, ''-1''', :merchant, :s), 'invalid_amount'), (format('%s, 1, ''1''', :merchant), 'unknown_account'), (format('%s, %s, ''1''', :other, :s), 'unknown_account')) v (arguments, code);
+SELECT throws_ok(format('SELECT loyalty.sale(%s, %s, 5, 20)', :merchant, :s), 'LY004', NULL, 'more points than the sale is worth');
+CREATE FUNCTION pg_temp.hint(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'none';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN hint;
+END
+$$;
+SELECT is(pg_temp.hint(format('SELECT loyalty.sale(%s, %s, 5.5, 20)', :merchant, :s)), 'The points used are worth 6, the sale is one of 5.5.', 'is told');
 SELECT is((SELECT version FROM loyalty.account WHERE account_id = :s), 1::bigint, 'nothing was posted');
 
 CREATE FUNCTION pg_temp.sale(account bigint, arguments text) RETURNS text LANGUAGE plpgsql AS $$
@@ -397,7 +413,7 @@ BEGIN
 END
 $$;
 SELECT is(pg_temp.sale(:s, arguments), expected, format('%s: %s', arguments, expected)) FROM (VALUES
-	('''100''', '2 1012 12'), ('''100'', ''20''', '4 1003.4 11.4'), ('''100'', ''20.01'', reference => ''T-1''', '6 992.79 9.4'), ('''6'', ''20''', '8 972.79 0'), ('''5'', ''20''', '10 952.79 0'),
+	('''100''', '2 1012 12'), ('''100'', ''20''', '4 1003.4 11.4'), ('''100'', ''20.01'', reference => ''T-1''', '6 992.79 9.4'), ('''6'', ''20''', '8 972.79 0'), ('''6.0001'', ''20''', '10 952.79 0'),
 	('''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]''', '12 945.29 42.5')) v (arguments, expected);
 SELECT results_eq(format('SELECT version, kind, amount::text, money::text, reference, rules IS NOT NULL FROM loyalty.entries WHERE account_id = %s AND version IN (5, 6) ORDER BY version', :s),
 	$$VALUES (5::bigint, 'redeem', '-20.01', '6.003', 'T-1', false), (6, 'accrue', '9.4', '100', 'T-1', true)$$, 'both entries say what they are of');

@@ -135,7 +135,6 @@ subtest 'points and money' => sub {
 	post($a, 'accrue', 1, "money => '30'");
 	is join(' ', map { undo($a, 10, "money => '$_'") } 10, 10, 10), '1 0 LY011', 'a part may come to nothing while something is left';
 	post($a, 'accrue', 0, "money => '30'");
-	is undo($a, 13, $_), 'LY011', "a sale that earned nothing: $_" for "money => '10'", 'NULL';
 	sound('money');
 };
 
@@ -378,6 +377,94 @@ subtest 'caps and limits' => sub {
 	at('2042-02-05 06:00');
 	is post($a, 'redeem', -20), 64, 'and not longer';
 	sound('a day that goes back');
+};
+
+subtest 'caps by week, month and year' => sub {
+	begin('2041-12-28 12:00');
+	my @rules = map { my ($name, $most) = @$_; qq({"name":"$name","points":10,"max_$name":$most}) } [week => 25], [month => 35], [year => 55];
+	sql("SELECT loyalty.publish_rules($m, 'P', '[" . join(',', @rules) . "]')");
+	my $a = account();
+	my $used = sub { return sql("SELECT string_agg(concat_ws('/', points_day, points_week, points_month, points_year, points_ever), ' ' ORDER BY rule) FROM loyalty.rule_use WHERE account_id = $a") };
+	is join(' ', map { sale($a, 0) } 1 .. 7), '30 30 25 15 10 5 0', 'a Saturday of December';
+	is $used->(), '35/35/35/35/35 25/25/25/25/25 55/55/55/55/55', 'is counted';
+	at('2041-12-29 23:59');
+	is sale($a, 0), 0, 'the last of its week';
+	at('2041-12-30 00:00');
+	is sale($a, 0), 10, 'another week of the same month';
+	at('2042-01-01 00:00');
+	is join(' ', sale($a, 0), sale($a, 0)), '30 25', 'the same week in another month and year';
+	is $used->(), '20/20/20/20/55 15/25/15/15/50 20/20/20/20/75', 'is counted on by its rule only';
+	undo($a, 9);
+	is $used->(), '20/20/20/20/55 15/15/15/15/40 20/20/20/20/75', 'what is undone comes back to the week that it was of';
+	is sale($a, 0), 30, 'where it can be had again';
+	undo($a, 1);
+	is $used->(), '30/30/30/30/55 25/25/25/25/40 30/30/30/30/75', 'and what was of other periods to none of these';
+	is sale($a, 0), 15, 'so nothing more is had';
+	at('2042-01-05 23:59');
+	is sale($a, 0), 10, 'until the week is over';
+	at('2042-01-06 00:00');
+	is sale($a, 0), 15, 'but not the month';
+	sound('periods');
+	at('2042-01-06 02:00');
+	configure(time_zone => 'America/Mexico_City');
+	is sale($a, 0), 10, 'it is Sunday again by another time zone: the week that had begun goes on';
+	is sale($a, 0), 5, 'and is counted on';
+	sound('a week that goes back');
+	at('2042-02-01 06:00');
+	is sale($a, 0), 20, 'another month';
+	undo($a, sql("SELECT version FROM loyalty.account WHERE account_id = $a"));
+	is sale($a, 0), 20, 'a sale that is undone';
+	at('2043-01-01 05:59');
+	is sale($a, 0), 20, 'the last minute of the year';
+	at('2043-01-01 06:00');
+	is sale($a, 0), 30, 'is not of the next';
+	sound('years');
+};
+
+subtest 'a sale that earned nothing' => sub {
+	begin('2042-02-01 12:00', decimals => 0, shortfall => 'refuse', range_group => 'niveles');
+	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"bienvenida","first_purchase":true,"min_amount":10,"points":7}]')});
+	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 1000, 5)");
+	my $state = sub { my $a = shift; return has($a) . ' ' . (sql("SELECT operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a AND direction = 'add'")) };
+	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT version || ' ' || balance FROM loyalty.reverse($m, $a, $entry, '$name'" . ($more ? ", $more)" : ')')) };
+	my ($whole, $by_money, $mixed, $free, $paid) = map { account() } 1 .. 5;
+	is sale($_, 4.99), 0, 'a small sale' for $whole, $by_money, $mixed;
+	is $state->($whole), '0 expired 0 earned 0 4', 'is an operation of the day';
+	is $reference->($whole, 1, 'dev'), '2 0', 'is undone as a whole';
+	is $reference->($whole, 1, 'dev'), '2 0', 'once for its reference';
+	is $reference->($whole, 1, 'dev', $_), 'LY012', "which is of no other refund: $_" for "money => '4.99'", "amount => '1'";
+	is $reference->($whole, 1, 'otra', $_), 'LY011', 'nothing is left of it: ' . ($_ // 'whole') for undef, "money => '4.99'", "money => '0.01'", "amount => '1'";
+	is $reference->($whole, 1, 'otra', $_), 'LY004', "no part is $_" for "money => '0'", "money => '-1'", "amount => '0'";
+	is undo($by_money, 1, "money => '$_->[0]'"), $_->[1], "$_->[0] of its money" for [5, 'LY011'], [3, 0], [2, 'LY011'], [1.99, 0], [0.01, 'LY011'];
+	is undo($by_money, 1), 'LY011', 'parts of its money are the whole';
+	is undo($mixed, 1, "money => '3'"), 0, 'or a part of its money';
+	is $state->($mixed), '0 expired 0 earned 0 4', 'still is the operation';
+	is undo($mixed, 1), 0, 'and all that is left';
+	is undo($mixed, 1, "money => '1.99'"), 'LY011', 'is all';
+	is $state->($_), '0 expired 0 earned 0 5', 'then it is no operation of the day' for $whole, $by_money, $mixed;
+	is sale($_, 10), 8, 'nor the first purchase' for $whole, $by_money, $mixed;
+
+	is sale($free, 0), 0, 'a sale of no money';
+	is undo($free, 1, "money => '0.01'"), 'LY011', 'has none to give back';
+	is undo($free, 1), 0, 'but is undone';
+	is undo($free, 1), 'LY011', 'once';
+	is sale($free, 10), 8, 'and was none';
+	is post($free, 'accrue', 0), 8, 'an accrual of nothing, of which no money is known';
+	is undo($free, 4, "money => '1'"), 'LY004', 'has none';
+	is join(' ', undo($free, 4), undo($free, 4)), '8 LY011', 'and is undone once';
+
+	post($paid, 'deposit', 100);
+	is outcome("SELECT version || ' ' || earned FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
+	is join(' ', undo($paid, 3), undo($paid, 2), undo($paid, 3), undo($paid, 2)), '0 100 LY011 LY011', 'is undone by both of its entries';
+	is sale($paid, 10), 8, 'and was no first purchase';
+	post($paid, 'redeem', -$_) for 100;
+	is sale($paid, 4), 0, 'with little left';
+	is undo($paid, 8), 8, 'there is nothing that could be missing';
+	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, version::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}',
+		'{0,0,0}', '{v,lote,lote2}', NULL, '{NULL,8,8}', moneys => '{3,NULL,NULL}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
+	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, version::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{reverse}',
+		'{0,0,0}', '{lote,lote,lote2}', NULL, '{10,10,10}')) x"), '11 11 exceeds_original', 'where it is undone once, and repeated';
+	sound('nothing');
 };
 
 # --- 5: due is due ---------------------------------------------------------------------------

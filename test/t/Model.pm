@@ -377,17 +377,27 @@ sub share
 	return ModelEarning::rounded($program, Math::BigInt->new($points)->bmul($part), Math::BigInt->new($whole), $points);
 }
 
+# Is nothing left of an original?  A sale that earned nothing is undone as a
+# whole, or when all of its money is.
+sub is_undone
+{
+	my $original = shift;
+	return !%{$original->{left}} if $original->{whole};
+	return 1 if grep { !defined $_->{money} } values %{$original->{parts}};
+	return $original->{by_money} > 0 && $original->{by_money} == $original->{money};
+}
+
 # How many points a part is of.  A part in points stands for its share of the
 # money; what is refunded by money is rounded so that all of it sums to the whole.
 sub size_of_part
 {
 	my ($program, $original, $amount, $money) = @_;
 	my $left = total($original->{left});
-	refuse('LY011') if $left == 0 || defined $amount && $amount > $left;
+	refuse('LY011') if is_undone($original) || defined $amount && $amount > $left;
 	return $amount // $left unless defined $money;
 	my ($whole, $all, $by_money) = @{$original}{qw(whole money by_money)};
 	my $asked = Math::BigInt->new($by_money)->badd($money)->bmul($whole);
-	refuse('LY011') if $asked->bcmp(Math::BigInt->new($all)->bmul($whole - $original->{by_points})) > 0;
+	refuse('LY011') if $by_money + $money > $all || $asked->bcmp(Math::BigInt->new($all)->bmul($whole - $original->{by_points})) > 0;
 	my $points = share($program, $whole, $by_money + $money, $all) - share($program, $whole, $by_money, $all);
 	return $points < $left ? $points : $left;
 }
@@ -520,8 +530,9 @@ sub sale
 	refuse('LY004') if $money < 0 || $used < 0;
 	refuse_if_still($account->{program});
 	my $worth = ModelEarning::worth($account->{program}, $used);
+	refuse('LY004') if $worth > $money || $used % 10 ** (4 - $account->{program}{decimals});
 	$self->spend($account, 'redeem', $used, %o, money => $worth) if $used > 0;
-	my $paid = $account->{program}{earn_on_points} ? $money : $money > $worth ? $money - $worth : 0;
+	my $paid = $account->{program}{earn_on_points} ? $money : $money - $worth;
 	my $earned = ModelEarning::sale($account, $paid, $money, $self->{now});
 	my $available_at = $self->{now} + $account->{program}{pending} * DAY;
 	my @answer = $self->give($account, 'accrue', $available_at, $earned->{lots}, %o, money => $money, uses => $earned->{uses});
@@ -537,7 +548,9 @@ sub use_rules
 	{
 		my ($points, $day) = @{$uses->{$name}};
 		my $used = $account->{state}{uses};
-		$used->{$_} = ($used->{$_} // 0) + $sign * $points for $name, "$name $day";
+		my %period = periods($day);
+		$used->{$_} = ($used->{$_} // 0) + $sign * $points for $name, map { "$name $_" } values %period;
+		$used->{"$name newest"} = $day if $sign > 0;
 	}
 	return;
 }
@@ -663,13 +676,13 @@ sub reverse
 	}
 	refuse('LY014') if defined $account->{moved_to};
 	$self->open_account($original->{peer}) if $original->{peer};
-	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !$original->{money});
+	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !defined $original->{money});
 	my $points = Model::size_of_part($account->{program}, $original, $amount, $money);
 	my $entry = $self->undo($account, $original, $points, origin => $version, reference => $reference, money => $money);
-	$self->give_back_counts($account, $original, $points);
 	$original->{defined $money ? 'by_money' : 'by_points'} += $money // $points;
 	push @{$original->{undone}}, [$self->{now}, $points];
 	$original->{parts}{$reference} = {asked => $amount, money => $money, version => $entry->{version}, balance => Model::balance_of($account->{state})};
+	$self->give_back_counts($account, $original, $points);
 	return answer($account, $entry);
 }
 
@@ -686,7 +699,7 @@ sub give_back_counts
 		$back{$name} = [$now - $then, $day];
 	}
 	$self->use_rules($account, \%back, -1);
-	ModelEarning::give_back($self, $account, $original->{counted}, $points, Model::total($original->{left}) == 0);
+	ModelEarning::give_back($self, $account, $original->{counted}, $points, Model::is_undone($original));
 	return;
 }
 

@@ -10,7 +10,7 @@ use Exporter qw(import);
 use POSIX ();
 use Time::Local ();
 
-our @EXPORT = qw(NEVER SECOND DAY midnight local_date local_time later_date day_end expiry life_end whole_second same_time);
+our @EXPORT = qw(NEVER SECOND DAY midnight local_date local_time day_number periods later_date day_end expiry life_end whole_second same_time);
 
 use constant {NEVER => 9_223_372_036_854_775_807, SECOND => 1_000_000, DAY => 86_400_000_000};
 
@@ -28,6 +28,15 @@ sub local_date
 {
 	my (undef, undef, undef, $day, $month, $year) = local_time(@_);
 	return ($year + 1900, $month + 1, $day);
+}
+
+# A local day, counted from 1970 on; and the periods that it is in: weeks begin on Monday.
+sub day_number { return midnight('UTC', local_date(@_)) / DAY }
+sub periods
+{
+	my $day = shift;
+	my ($year, $month) = local_date('UTC', $day * DAY);
+	return (day => "day $day", week => 'week ' . POSIX::floor(($day + 3) / 7), month => "month $year-$month", year => "year $year");
 }
 
 # The first moment of a local day; days beyond the month's last count on.  Where

@@ -128,11 +128,11 @@ sub applies
 	return 1;
 }
 
-# Is there a sale that is not undone as a whole?
+# Is there a sale of which something is left?
 sub has_bought
 {
 	my $account = shift;
-	return scalar grep { ($_->{kind} // '') eq 'accrue' && (%{$_->{left}} || $_->{whole} == 0) } values %{$account->{state}{originals}};
+	return scalar grep { ($_->{kind} // '') eq 'accrue' && !Model::is_undone($_) } values %{$account->{state}{originals}};
 }
 
 # {points, lots, uses} of a sale of so much money, of which so much was paid with it.
@@ -149,14 +149,18 @@ sub sale
 	my %earned = (points => $times->($rank < 0 ? 10000 : $program->{ranks}[$rank][2]), uses => {});
 	$earned{rules} = {'' => $earned{points}};
 	$earned{lots}{"$date:$date"} = $earned{points} if $earned{points};
-	my $day = sprintf '%d-%d-%d', local_date($program->{zone}, $now);
+	my $used = $account->{state}{uses};
 	for my $rule (grep { applies($account, $_, $money, $rank, $now) } @{$program->{rules} // []})
 	{
 		my $points = defined $rule->{points} ? $rule->{points}
 			: defined $rule->{multiplier} ? $times->($rule->{multiplier} - 10000)
 			: rounded($program, Math::BigInt->new($paid)->bmul($rule->{points_per}), Math::BigInt->new($rule->{money_per}));
-		my $used = $account->{state}{uses};
-		for my $cap ([max_ticket => 0], [max_day => $used->{"$rule->{name} $day"} // 0], [max_member => $used->{$rule->{name}} // 0])
+		my $name = $rule->{name};
+		# a day that was counted never goes back
+		my ($day, $newest) = (day_number($program->{zone}, $now), $used->{"$name newest"} // 0);
+		$day = $newest if $newest > $day;
+		my %period = periods($day);
+		for my $cap ([max_ticket => 0], map({ ["max_$_" => $used->{"$name $period{$_}"} // 0] } keys %period), [max_member => $used->{$name} // 0])
 		{
 			my ($key, $so_far) = @$cap;
 			next unless defined $rule->{$key};
@@ -167,8 +171,8 @@ sub sale
 		my $own = $rule->{expires_unit} ? life_end($program, $available_at, @{$rule}{qw(expires_unit expires_value)}) : $date;
 		$earned{points} += $points;
 		$earned{lots}{"$own:$own"} += $points;
-		$earned{rules}{$rule->{name}} = $points;
-		$earned{uses}{$rule->{name}} = [$points, $day] if defined $rule->{max_day} || defined $rule->{max_member};
+		$earned{rules}{$name} = $points;
+		$earned{uses}{$name} = [$points, $day] if grep { defined $rule->{"max_$_"} } 'member', keys %period;
 	}
 	return \%earned;
 }

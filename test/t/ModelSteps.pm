@@ -57,9 +57,9 @@ sub some_rules
 {
 	my $terms = shift;
 	my @rules = (
-		{name => 'promo', points => 200_000, expires_unit => 'day', expires_value => 1 + int rand 4},
-		{name => 'doble', multiplier => one_of(20000, 15000), days => [1 + int rand 7, 7], max_day => 500_000},
-		{name => 'tope', points_per => 10000, money_per => 70000, max_member => 6_000_000, max_ticket => 1_000_000},
+		{name => 'promo', points => 200_000, expires_unit => 'day', expires_value => 1 + int rand 4, chance(50) ? (max_week => 800_000) : ()},
+		{name => 'doble', multiplier => one_of(20000, 15000), days => [1 + int rand 7, 7], max_day => 500_000, chance(50) ? (max_month => 1_500_000) : ()},
+		{name => 'tope', points_per => 10000, money_per => 70000, max_member => 6_000_000, max_year => 4_000_000, max_ticket => 1_000_000},
 		{name => 'bienvenida', first_purchase => 1, points => 500_000, min_amount => 100_0000},
 		$terms->{ranks} ? {name => 'oro', ranks => [one_of('Oro', 'Platino')], points => 100_000} : (),
 	);
@@ -232,8 +232,15 @@ sub sale_step
 {
 	my $game = shift;
 	my $i = some_account($game);
-	my $balance = balance($game, $i);
-	return {op => 'sale', a => $i, money => some_money(), used => $balance > 0 && chance(25) ? up_to($game, $balance) : 0, member => some_member($game, $i)};
+	my ($balance, $money, $used) = (balance($game, $i), some_money(), 0);
+	if ($balance > 0 && chance(30))
+	{
+		# mostly a part of it; or all, and then the sale earns nothing
+		$used = up_to($game, $balance < $money || chance(5) ? $balance : $money);
+		$money = $used if chance(30) || $used > $money && chance(80);
+	}
+	$money = one_of(0, 1, 100) if !$used && chance(4);
+	return {op => 'sale', a => $i, money => $money, used => $used, member => some_member($game, $i)};
 }
 
 sub hold_step
@@ -267,7 +274,7 @@ sub reverse_step
 	my $game = shift;
 	my @originals = originals($game);
 	@originals = grep { $_->[2]{class} eq 'transfer' } @originals if chance(20);
-	my @left = grep { %{$_->[2]{left}} } @originals;
+	my @left = grep { !Model::is_undone($_->[2]) } @originals;
 	@originals = @left if @left && chance(95);
 	my @begun = grep { @{$_->[2]{undone}} } @originals;
 	@originals = @begun if @begun && chance(30);

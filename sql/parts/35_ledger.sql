@@ -167,7 +167,7 @@ SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance)
 FROM loyalty.account a
 LEFT JOIN LATERAL (SELECT d.* FROM loyalty.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now()) s ON true;
 ALTER VIEW loyalty.balances OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.balances IS 'What accounts have now. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
+COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: sums of points are made here, and not of loyalty.members. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
 
 CREATE FUNCTION loyalty.chain_next(
 	previous bytea, version bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea) RETURNS bytea

@@ -193,13 +193,14 @@ COMMENT ON FUNCTION loyalty.rule_problem(jsonb, text) IS 'What is wrong with one
 REVOKE ALL ON FUNCTION loyalty.rule_problem(jsonb, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.rule_problem(jsonb, text) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.publish_rules(merchant_id bigint, client_id text, rules json) RETURNS integer
+CREATE FUNCTION loyalty.publish_rules(
+	merchant_id bigint, client_id text, rules json, expected_version integer DEFAULT NULL, OUT version integer, OUT dropped text[])
+RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	program loyalty.program;
 	given jsonb;
 	problem text;
-	next_version integer;
 BEGIN
 	given := publish_rules.rules;
 	-- The lock: two publications do not get the same number.
@@ -207,6 +208,8 @@ BEGIN
 	WHERE p.merchant_id = publish_rules.merchant_id AND p.client_id = publish_rules.client_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	ELSIF expected_version <> program.rules THEN
+		PERFORM loyalty.fail('version_conflict', format('The rules of the program are version %s; loyalty.rules shows them.', program.rules));
 	ELSIF jsonb_typeof(given) IS DISTINCT FROM 'array' THEN
 		PERFORM loyalty.fail('invalid_argument', 'rules is a JSON array of objects; [] for no rules.');
 	ELSIF jsonb_array_length(given) > 100 THEN
@@ -237,11 +240,15 @@ BEGIN
 	SELECT program.merchant_id, program.program_id, program.rules + 1,
 		   greatest(clock_timestamp(), max(o.published_at) + interval '1 microsecond')
 	FROM loyalty.rule_set o WHERE o.merchant_id = program.merchant_id AND o.program_id = program.program_id
-	RETURNING s.version INTO next_version;
+	RETURNING s.version INTO publish_rules.version;
+	dropped := ARRAY(SELECT r.name FROM loyalty.rule r
+					 WHERE r.merchant_id = program.merchant_id AND r.program_id = program.program_id AND r.version = program.rules
+					   AND r.name <> ALL (SELECT g ->> 'name' FROM jsonb_array_elements(given) g)
+					 ORDER BY r.ordinal);
 	INSERT INTO loyalty.rule (merchant_id, program_id, version, ordinal, name, skus, categories, valid_from, valid_until, days, from_time,
 		until_time, min_amount, birthday_days, first_purchase, ranks, points_per, money_per, multiplier, points, expires_unit,
 		expires_value, max_ticket, max_day, max_week, max_month, max_year, max_member)
-	SELECT program.merchant_id, program.program_id, next_version, r.ordinal, r.rule ->> 'name',
+	SELECT program.merchant_id, program.program_id, publish_rules.version, r.ordinal, r.rule ->> 'name',
 		   loyalty.rule_texts(r.rule, 'skus'), loyalty.rule_texts(r.rule, 'categories'),
 		   loyalty.rule_instant(r.rule ->> 'from', program.time_zone), loyalty.rule_instant(r.rule ->> 'until', program.time_zone),
 		   (SELECT array_agg(DISTINCT d.value::numeric::integer) FROM jsonb_array_elements_text(r.rule -> 'days') d),
@@ -255,28 +262,27 @@ BEGIN
 		   (r.rule ->> 'max_day')::numeric::loyalty.points, (r.rule ->> 'max_week')::numeric::loyalty.points,
 		   (r.rule ->> 'max_month')::numeric::loyalty.points, (r.rule ->> 'max_year')::numeric::loyalty.points, (r.rule ->> 'max_member')::numeric::loyalty.points
 	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal);
-	UPDATE loyalty.program p SET rules = next_version, updated_at = now(), rules_published_at = (
+	UPDATE loyalty.program p SET rules = publish_rules.version, updated_at = now(), rules_published_at = (
 		SELECT s.published_at FROM loyalty.rule_set s
-		WHERE s.merchant_id = program.merchant_id AND s.program_id = program.program_id AND s.version = next_version)
+		WHERE s.merchant_id = program.merchant_id AND s.program_id = program.program_id AND s.version = publish_rules.version)
 	WHERE p.merchant_id = program.merchant_id AND p.program_id = program.program_id;
 	IF jsonb_array_length(given) > 0 THEN
 		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
 	END IF;
-	RETURN next_version;
 EXCEPTION WHEN untranslatable_character THEN
 	PERFORM loyalty.fail('invalid_argument', 'Texts must not have the character \u0000.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.publish_rules(bigint, text, json) IS
-'Replaces the earning rules of a program by a new set and returns its version (1, 2, 3 …). rules: an array of at most 100 objects, [] for none. A sale earns the base of the program, times the multiplier of the rank held, and what each rule gives whose conditions all hold.
+COMMENT ON FUNCTION loyalty.publish_rules(bigint, text, json, integer) IS
+'Replaces the earning rules of a program by a new set. Returns its version (1, 2, 3 …) and, in dropped, the names of the rules before that it does not have; those still are in loyalty.rules, under their version. rules: an array of at most 100 objects, [] for none. expected_version: the version that is to be replaced, 0 for none; if another is current, nothing is published. NULL: whichever is. A sale earns the base of the program, times the multiplier of the rank held, and what each rule gives whose conditions all hold.
 Keys of a rule: name (obligatory, unique in the set).
 Conditions: skus, categories (lists: goods of the ticket whose sku, category is in them; with both, goods that are in both; without, the whole ticket), from, until (ISO 8601, in the program''s time zone unless they say their own; until is outside), days (list of 1, Monday, to 7), from_time, until_time (HH:MM, in the program''s time zone; if until_time is the earlier one, the night that begins on the day), min_amount (money of the ticket, or of the goods), birthday_days (that many days before or after the birthday; 29 February is 28 February in other years), first_purchase (true: the account has no accrual of which something is left), ranks (list: the rank held before the sale).
 Effect, one of: points_per with money_per (so many points for so much money of the ticket, or of the goods, in proportion), multiplier (of the base of the ticket, or of the goods'' share: 2 adds it once more), points. Each is rounded as the base is.
 Expiry: expires_unit (day, month, year) with expires_value; without, as other points of the program.
 Caps, in points: max_ticket, max_day, max_week (from Monday on), max_month, max_year (all in the program''s time zone), max_member (for life); counted under the rule''s name, in whatever set it is; a refund gives back in proportion, to the day, week, month and year of the sale while they last.
-Goods are quantity (1 unless told) times unitPrice, both with up to 18 digits before and 6 after the point; without unitPrice they have no money. Lines may be negative: discounts, and what was brought back. Goods count for their share of all lines, of the money of the sale, and never for more than that; goods that were brought back do not count, and if the lines come to nothing no rule for goods applies. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.publish_rules(bigint, text, json) FROM PUBLIC;
-ALTER FUNCTION loyalty.publish_rules(bigint, text, json) OWNER TO loyalty_engine;
+Goods are quantity (1 unless told) times unitPrice, both with up to 18 digits before and 6 after the point; without unitPrice they have no money. Lines may be negative: discounts, and what was brought back. Goods count for their share of all lines, of the money of the sale, and never for more than that; goods that were brought back do not count, and if the lines come to nothing no rule for goods applies. Errors: LY006 unknown_object, LY015 version_conflict, LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.publish_rules(bigint, text, json, integer) FROM PUBLIC;
+ALTER FUNCTION loyalty.publish_rules(bigint, text, json, integer) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rules_at(merchant_id bigint, client_id text, at timestamptz) RETURNS integer
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

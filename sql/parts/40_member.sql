@@ -129,7 +129,7 @@ SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.ph
 	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
 FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
 ALTER VIEW loyalty.members OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now.';
+COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now: those who share an account have the same points, once each, so sums are made of loyalty.balances.';
 
 CREATE FUNCTION loyalty.identify_member(
 	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)

@@ -104,6 +104,17 @@ SELECT version FROM loyalty.release(:m, :a, :hold) \g /dev/null
 SELECT version FROM loyalty.transfer(:m, :a, :c, 1, member_id => :b) \g /dev/null
 SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
 SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
+
+-- The statement of the README that sums, as it stands there: each account once.
+\set documented `sed -n '/^SELECT p.client_id, loyalty.sum(b.balance)/,/;$/p' ../../README.md | sed 's/:merchant/$1/; s/;$//'`
+CREATE FUNCTION pg_temp.sums(merchant bigint, statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY EXECUTE format('SELECT concat_ws('' '', client_id, points, held, pending) FROM (%s) x', statement) USING merchant;
+END
+$$;
+SELECT is((SELECT string_agg(s, ', ' ORDER BY s) FROM pg_temp.sums(:m, :'documented') s), 'P 254 0 0, Q 5 0 0', 'the statement of the README counts a shared account once');
+SELECT is((SELECT loyalty.sum(balance)::numeric FROM loyalty.members WHERE merchant_id = :m), 254.0 + 5 + 2 * 246, 'members have it once each');
+SELECT is((SELECT loyalty.sum(amount) FROM loyalty.entries WHERE merchant_id = :m)::text, '259', 'and entries come to the first');
 SELECT is((SELECT string_agg(s.kind || ' ' || coalesce(s.member_id = :b, false), ', ' ORDER BY s.version DESC) FROM loyalty.statement(:m, :a, 11, 3) s), 'deposit true, adjust true, adjust true', 'statements show it');
 
 -- --- limits -------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ $$;
 CREATE FUNCTION pg_temp.account() RETURNS bigint LANGUAGE sql AS
 'SELECT loyalty.open_account(p.merchant_id, p.program_id) FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id) WHERE p.client_id = ''P'' AND m.name = ''Uno''';
 CREATE FUNCTION pg_temp.publish(rules json) RETURNS integer LANGUAGE sql AS
-'SELECT loyalty.publish_rules(merchant_id, ''P'', rules) FROM loyalty.merchant WHERE name = ''Uno''';
+'SELECT p.version FROM loyalty.merchant, loyalty.publish_rules(merchant_id, ''P'', rules) p WHERE name = ''Uno''';
 -- "base, rule=points …" of a sale that is only simulated.
 CREATE FUNCTION pg_temp.sim(account bigint, money text, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp()) RETURNS text LANGUAGE sql AS
 'SELECT string_agg(CASE s.rule WHEN '''' THEN '''' ELSE s.rule || ''='' END || s.points, '' '' ORDER BY s.n) FROM loyalty.account a,
@@ -427,6 +427,18 @@ FROM (VALUES ('''101'', ''10'''), ('''100'', ''11'''), ('''100'', ''10'', ''[]''
 SELECT loyalty.configure_program(:merchant, 'P', active => false) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, ''1'')', :merchant, :s), 'program_inactive', 'a program that is not active');
 SELECT loyalty.configure_program(:merchant, 'P', active => true) \g /dev/null
+
+-- --- whose version is replaced, and what that drops -------------------------------------------------------------
+
+SELECT loyalty.create_program(:merchant, 'Versiones', 'V') \g /dev/null
+CREATE FUNCTION pg_temp.replaced(merchant bigint, names text[], expected integer) RETURNS text LANGUAGE sql AS
+'SELECT p.version || '': '' || array_to_string(p.dropped, '', '') FROM loyalty.publish_rules(merchant, ''V'', (SELECT coalesce(json_agg(json_build_object(''name'', n, ''points'', 1)), ''[]'') FROM unnest(names) n), expected) p';
+SELECT is(pg_temp.replaced(:merchant, names::text[], expected), answer, format('%s instead of %s: %s', names, expected, answer)) FROM (VALUES
+	(1, '{b,a}', 0, '1: '), (2, '{c,a,b}', 1, '2: '), (3, '{a}', NULL, '3: c, b'), (4, '{"A "}', 3, '4: a'), (5, '{}', 4, '5: A '), (6, '{}', 5, '6: '), (7, '{a}', 6, '7: ')) v (n, names, expected, answer) ORDER BY n;
+SELECT pg_temp.refuses(format('SELECT loyalty.publish_rules(%s, ''V'', %s)', :merchant, arguments), code, 'publish_rules: ' || arguments) FROM (VALUES
+	('''[]'', 6', 'version_conflict'), ('''[]'', 8', 'version_conflict'), ('''[]'', 0', 'version_conflict'), ('''[]'', -1', 'version_conflict'), ('''{}'', 6', 'version_conflict'), ('''{}'', 7', 'invalid_argument')) v (arguments, code);
+SELECT is((SELECT rules FROM loyalty.programs WHERE client_id = 'V' AND merchant_id = :merchant), 7, 'nothing was published by these');
+SELECT is(pg_temp.replaced(:merchant, '{b}', 7), '8: a', 'and the next one can be');
 
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 SELECT * FROM finish();

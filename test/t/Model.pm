@@ -526,11 +526,12 @@ sub give
 sub sale
 {
 	my ($self, $id, $money, $used, %o) = @_;
-	my $account = $self->open_account($id);
+	my $account = $self->account($id);
 	refuse('LY004') if $money < 0 || $used < 0;
 	refuse_if_still($account->{program});
 	my $worth = ModelEarning::worth($account->{program}, $used);
 	refuse('LY004') if $worth > $money || $used % 10 ** (4 - $account->{program}{decimals});
+	refuse('LY014') if defined $account->{moved_to};
 	$self->spend($account, 'redeem', $used, %o, money => $worth) if $used > 0;
 	my $paid = $account->{program}{earn_on_points} ? $money : $money - $worth;
 	my $earned = ModelEarning::sale($account, $paid, $money, $self->{now});

@@ -275,13 +275,13 @@ was_reached(const HeldRank *held, const Counted *counted, int n)
 /*
  * What undoing points does to ranks that were held is read off the entries, as
  * they are with those of the batch, where the account does not tell: whether a
- * rank that was granted has ended, for a higher one was reached; and until when
+ * rank given at registration has ended, for a higher one was reached; and until when
  * ranks are held soon after a change of terms.  Few accounts pay for that.
  */
 static void
 settle_undone(Batch *batch, Account *account)
 {
-	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id)};
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now)};
 	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
 	bool		recent = rank_is_recent(program, batch->now);
 	bool		granted;
@@ -290,7 +290,7 @@ settle_undone(Batch *batch, Account *account)
 
 	if (account->ranks.n == 0)
 		return;
-	granted = plan_write(PLAN_RANK_GRANTED, values, NULL) > 0;
+	granted = plan_write(PLAN_RANK_GRANTED, values, NULL) > 0 && *plan_text(0, 0) != '\0';
 	if (!granted && !recent)
 		return;
 	n = read_all_counted(batch, account, program, &counted);

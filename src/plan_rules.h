@@ -6,11 +6,16 @@
  */
 
 /* What rule.c reads of who buys, and of what capped rules have given. */
+/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
+#define RANK_GRANT_OF(member) \
+	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
+	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
 /* Of those who share an account, the rank granted to the one whose it was counts. */
 #define BUYER_SELECT \
-	"SELECT member_id, CASE WHEN own_account_id IS NULL THEN granted_rank ELSE coalesce((SELECT o.granted_rank" \
-	" FROM loyalty.member o WHERE o.merchant_id = $1" \
-	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1), '') END, birth_date FROM loyalty.member m"
+	"SELECT m.member_id, coalesce(g.rank, w.granted_rank, ''), g.rank IS NOT NULL, m.birth_date FROM loyalty.member m" \
+	" LEFT JOIN LATERAL (SELECT m.member_id, m.granted_rank WHERE m.own_account_id IS NULL" \
+	" UNION ALL SELECT o.member_id, o.granted_rank FROM loyalty.member o WHERE m.own_account_id IS NOT NULL AND o.merchant_id = $1" \
+	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1) w ON true" RANK_GRANT_OF("w")
 /* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
 #define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version"
 #define IS_PURCHASE \
@@ -35,10 +40,10 @@
 	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
 
 	[PLAN_BUYER] = {
-		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
+		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 	[PLAN_BUYERS] = {
-		BUYER_SELECT " WHERE merchant_id = $1 AND member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
 	[PLAN_HAS_BOUGHT] = {
 		"SELECT e.account_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND " IS_PURCHASE " LIMIT 1",
@@ -118,10 +123,10 @@
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAY, TIMESTAMPTZARRAYOID}
 	},
 	[PLAN_RANK_GRANTED] = {
-		"SELECT granted_rank, created_at FROM loyalty.member"
-		" WHERE merchant_id = $1 AND (member_id = $2 OR own_account_id = $2 OR account_id = $2 AND own_account_id IS NULL)"
-		" AND granted_rank <> '' LIMIT 1",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
+		"SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
+		" WHERE m.merchant_id = $1 AND (m.member_id = $2 OR m.own_account_id = $2 OR m.account_id = $2 AND m.own_account_id IS NULL)"
+		" AND (m.granted_rank <> '' OR g.rank IS NOT NULL) LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 	[PLAN_RANK_BASE] = {
 		"SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",

@@ -163,9 +163,9 @@ rank_was_exceeded(const Account *account, const ProgramTerms *program, const cha
 	return false;
 }
 
-/* The highest rank of an account at a moment: earned, granted until a higher one was, or everybody's; NULL: none. */
+/* The highest rank of an account at a moment: earned, granted (if it does not last, until a higher one was earned), or everybody's; NULL: none. */
 const Rank *
-rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, TimestampTz at)
+rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, bool lasts, TimestampTz at)
 {
 	const Ranks *ranks = ranks_of(program);
 
@@ -174,7 +174,7 @@ rank_held_at(const ProgramTerms *program, const Account *account, const char *gr
 		const Rank *rank = &ranks->rank[r];
 
 		if (rank->from_points == 0 || rank_is_held(account, rank->name, at) ||
-			(strcmp(rank->name, granted) == 0 && !rank_was_exceeded(account, program, granted, at)))
+			(strcmp(rank->name, granted) == 0 && (lasts || !rank_was_exceeded(account, program, granted, at))))
 			return rank;
 	}
 	return NULL;

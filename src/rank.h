@@ -44,7 +44,8 @@ extern void ranks_write(int64 merchant_id, const Account *accounts, int n);
 extern bool rank_is_held(const Account *account, const char *name, TimestampTz at);
 extern Points rank_from_points(const ProgramTerms *program, const char *name, TimestampTz at);
 extern bool rank_was_exceeded(const Account *account, const ProgramTerms *program, const char *name, TimestampTz at);
-extern const Rank *rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, TimestampTz at);
+extern const Rank *rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, bool lasts,
+								TimestampTz at);
 
 extern const Account *rank_account_at(int64 merchant_id, int64 account_id, TimestampTz at);
 

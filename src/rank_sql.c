@@ -63,15 +63,17 @@ consider_earned(Highest *highest, const Account *account, TimestampTz at)
 static void
 consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
 	const ProgramTerms *program;
 	const char *name;
+	bool		registered;
 
 	if (plan_read(PLAN_RANK_GRANTED, values, NULL) == 0 || plan_int64(0, 1) > at)
 		return;
-	name = plan_text(0, 0);
+	plan_datum(0, 2, &registered);
+	name = plan_text(0, registered ? 0 : 2);
 	program = terms_of_program(merchant_id, account->program_id);
-	if (!rank_was_exceeded(account, program, name, at))
+	if (*name != '\0' && !(registered && rank_was_exceeded(account, program, name, at)))
 		consider(highest, name, rank_from_points(program, name, at));
 }
 

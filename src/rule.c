@@ -51,6 +51,7 @@ typedef struct Customer
 	const RuleSet *set;			/* NULL: no rules */
 	Purse	   *purse;
 	const char *granted;		/* the rank that was; empty: none, or nobody asks */
+	bool		granted_lasts;	/* whatever is earned */
 	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
 	DateADT		today;			/* of the time zone, as is the time of day */
 	TimeADT		time;
@@ -193,9 +194,10 @@ asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool memb
 
 /* A statement about these, or the one for a single one, which takes no array. */
 static uint64
-read_about(PlanId one, PlanId many, int64 merchant_id, const int64 *ids, int n)
+read_about(PlanId one, PlanId many, const Rules *rules, const int64 *ids, int n)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n)};
+	Datum		values[] = {Int64GetDatum(rules->merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n),
+	TimestampTzGetDatum(rules->now)};
 
 	return plan_write(n == 1 ? one : many, values, NULL);
 }
@@ -249,7 +251,7 @@ read_uses(Rules *rules)
 {
 	int			n;
 	int64	   *accounts = asked_ids(rules, asks_use, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(PLAN_RULE_USE, PLAN_RULE_USES, rules->merchant_id, accounts, n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_RULE_USE, PLAN_RULE_USES, rules, accounts, n);
 
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -270,7 +272,7 @@ read_first(Rules *rules)
 {
 	int			n;
 	int64	   *accounts = asked_ids(rules, asks_first, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(PLAN_HAS_BOUGHT, PLAN_HAVE_BOUGHT, rules->merchant_id, accounts, n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_HAS_BOUGHT, PLAN_HAVE_BOUGHT, rules, accounts, n);
 
 	for (uint64 row = 0; row < rows; row++)
 		find_purse(rules, plan_int64(row, 0))->has_bought = true;
@@ -281,6 +283,7 @@ typedef struct Person
 {
 	int64		member_id;
 	const char *granted_rank;
+	bool		granted_lasts;
 	DateADT		birth_date;
 	bool		has_birth_date;
 } Person;
@@ -301,15 +304,15 @@ read_persons(const Rules *rules, int *n)
 	int64	   *members = asked_ids(rules, asks_member, true, &nmembers);
 	Person	   *persons;
 
-	*n = nmembers == 0 ? 0 : (int) read_about(PLAN_BUYER, PLAN_BUYERS, rules->merchant_id, members, nmembers);
+	*n = nmembers == 0 ? 0 : (int) read_about(PLAN_BUYER, PLAN_BUYERS, rules, members, nmembers);
 	persons = palloc_extended(Max(*n, 1) * sizeof(Person), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < *n; i++)
 	{
 		Datum		birth_date;
 		bool		isnull;
 
-		birth_date = plan_datum(i, 2, &isnull);
-		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
+		birth_date = plan_datum(i, 3, &isnull);
+		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), plan_bool(i, 2), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
 	}
 	qsort(persons, *n, sizeof(Person), compare_persons);
 	return persons;
@@ -330,7 +333,10 @@ read_members(Rules *rules)
 		if (person != NULL && person->has_birth_date)
 			customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
 		if (person != NULL && asks_rank(customer))
+		{
 			customer->granted = person->granted_rank;
+			customer->granted_lasts = person->granted_lasts;
+		}
 	}
 }
 
@@ -530,7 +536,7 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 		return ERR_INVALID_ARGUMENT;
 	/* sales of the batch before this one may have reached another */
 	if (asks_rank(customer))
-		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, rules->now);
+		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, customer->granted_lasts, rules->now);
 	if (rank != NULL && rank->multiplier != POINTS_ONE &&
 		!points_convert(sale->base, rank->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
 		return ERR_BALANCE_OUT_OF_RANGE;

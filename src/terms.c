@@ -120,11 +120,29 @@ end_of(const ProgramTerms *program, const char *unit, Timestamp local)
  * The window in which points count
  * ------------------------------------------------------------------------ */
 
-/* The latest of the days from which a window lasts to the end of this one: several end with a short month. */
+/* A window of calendar years ends with the last of them; the first is the year of the points. */
+static bool
+is_calendar_year(const ProgramTerms *program)
+{
+	return strcmp(program->rank_window_unit, "calendar_year") == 0;
+}
+
+static DateADT
+last_of_year(DateADT date, int years_later)
+{
+	int			year;
+	int			month;
+	int			day;
+
+	j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	return date2j(year + years_later, 12, 31) - POSTGRES_EPOCH_JDATE;
+}
+
+/* The latest of the days from which a window lasts to the end of this one: several end with a short month, or with a year. */
 static DateADT
 latest_start(const ProgramTerms *program, DateADT last)
 {
-	int			months = program->rank_window_value * (strcmp(program->rank_window_unit, "year") == 0 ? 12 : 1);
+	int			months = program->rank_window_value * (strcmp(program->rank_window_unit, "month") == 0 ? 1 : 12);
 	int			year;
 	int			month;
 	int			day;
@@ -132,6 +150,8 @@ latest_start(const ProgramTerms *program, DateADT last)
 
 	if (strcmp(program->rank_window_unit, "day") == 0)
 		return last - program->rank_window_value;
+	if (is_calendar_year(program))
+		months -= 12;
 	j2date(last + POSTGRES_EPOCH_JDATE, &year, &month, &day);
 	ends_month = day == day_tab[isleap(year)][month - 1];
 	months = year * 12 + month - 1 - months;
@@ -149,9 +169,14 @@ latest_start(const ProgramTerms *program, DateADT last)
 TimestampTz
 terms_window_end(const ProgramTerms *program, DateADT day, TimestampTz *as)
 {
-	DateADT		last = add_interval(day * USECS_PER_DAY, program->rank_window_value, program->rank_window_unit) / USECS_PER_DAY;
-	TimestampTz until = terms_day_start(program, last + 1);
+	DateADT		last;
+	TimestampTz until;
 
+	if (is_calendar_year(program))
+		last = last_of_year(day, program->rank_window_value - 1);
+	else
+		last = add_interval(day * USECS_PER_DAY, program->rank_window_value, program->rank_window_unit) / USECS_PER_DAY;
+	until = terms_day_start(program, last + 1);
 	*as = until - (latest_start(program, last) - day) * USECS_PER_DAY;
 	return until;
 }

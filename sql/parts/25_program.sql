@@ -55,7 +55,7 @@ CREATE TABLE loyalty.program (
 	reinstatement_days	integer			NOT NULL DEFAULT 0 CHECK (reinstatement_days BETWEEN 0 AND 3650),
 	time_zone			text			NOT NULL DEFAULT 'America/Mexico_City',
 	range_group			text			NOT NULL DEFAULT '',
-	rank_window_unit	text			NOT NULL DEFAULT 'month' CHECK (rank_window_unit IN ('day', 'month', 'year')),
+	rank_window_unit	text			NOT NULL DEFAULT 'month' CHECK (rank_window_unit IN ('day', 'month', 'year', 'calendar_year')),
 	rank_window_value	integer			NOT NULL DEFAULT 0 CHECK (rank_window_value BETWEEN 0 AND 1200),
 	rank_grace_days		integer			NOT NULL DEFAULT 0 CHECK (rank_grace_days BETWEEN 0 AND 3650),
 	earn_on_points		boolean			NOT NULL DEFAULT false,
@@ -90,7 +90,7 @@ COMMENT ON COLUMN loyalty.program.expiry IS 'rolling: at the end of the day that
 COMMENT ON COLUMN loyalty.program.pending_days IS 'For how many days what a sale earns is pending.';
 COMMENT ON COLUMN loyalty.program.shortfall IS 'What undoing an accrual does when its points were spent: refuse, take what is there (partial), or leave a negative balance (negative).';
 COMMENT ON COLUMN loyalty.program.reinstatement_days IS 'For how many days points that are given back can be spent although their date has passed.';
-COMMENT ON COLUMN loyalty.program.rank_window_value IS 'For how many rank_window_units points count for the rank; 0: for ever.';
+COMMENT ON COLUMN loyalty.program.rank_window_value IS 'For how many rank_window_units points count for the rank, of calendar years the one that they are of is the first; 0: for ever.';
 COMMENT ON COLUMN loyalty.program.rank_grace_days IS 'How long a rank is held after the points that count have fallen below it.';
 COMMENT ON COLUMN loyalty.program.earn_on_points IS 'Whether the part of a sale that is paid with points earns points.';
 COMMENT ON COLUMN loyalty.program.rules IS 'The current version of the earning rules; 0: none.';

@@ -48,6 +48,27 @@ REVOKE ALL ON loyalty.rank_past FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_past TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_past', '');
 
+CREATE TABLE loyalty.rank_grant (
+	merchant_id	bigint		NOT NULL,
+	member_id	bigint		NOT NULL,
+	since		timestamptz	NOT NULL,
+	rank		text		NOT NULL,
+	until		timestamptz	NOT NULL CHECK (until > since),
+	reason		text		NOT NULL,
+	PRIMARY KEY (merchant_id, member_id, since)
+);
+COMMENT ON TABLE loyalty.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Never changed.';
+COMMENT ON COLUMN loyalty.rank_grant.rank IS 'Empty: what was given before ended.';
+COMMENT ON COLUMN loyalty.rank_grant.until IS 'infinity: it does not end by itself.';
+REVOKE ALL ON loyalty.rank_grant FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.rank_grant TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_grant', '');
+
+CREATE VIEW loyalty.rank_grants AS
+SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS until, reason FROM loyalty.rank_grant;
+ALTER VIEW loyalty.rank_grants OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.rank_grants IS 'Which rank loyalty.set_rank() has given to whom, when and why; a rank of NULL: what was given before was ended.';
+
 -- The three below are for administration only: nobody is granted them.
 CREATE FUNCTION loyalty.settle_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_accounts';
@@ -170,6 +191,39 @@ ALTER FUNCTION loyalty.rank_accounts(bigint, bigint) OWNER TO loyalty_engine;
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';
 COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
-'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was granted is that of the member whose account it is. Errors: LY002 unknown_account.';
+'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member whose account it is. Errors: LY002 unknown_account.';
 REVOKE ALL ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.set_rank(
+	merchant_id bigint, member_id bigint, rank text, until timestamptz DEFAULT NULL, reason text DEFAULT '', OUT since timestamptz)
+RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	program loyalty.program;
+	given CONSTANT text := coalesce(set_rank.rank, '');
+BEGIN
+	-- The lock: of two who give a rank at once, one is the later.
+	PERFORM FROM loyalty.member m WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id FOR NO KEY UPDATE;
+	SELECT p.* INTO program FROM loyalty.member m JOIN loyalty.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+	WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	ELSIF given <> '' AND NOT EXISTS (
+		SELECT FROM loyalty.rank_range r
+		WHERE r.merchant_id = program.merchant_id AND r.range_group = program.range_group AND r.rank = given) THEN
+		PERFORM loyalty.fail('unknown_object', 'The member''s program has no such rank.');
+	ELSIF set_rank.until <= clock_timestamp() OR (given = '' AND set_rank.until IS NOT NULL) OR set_rank.reason IS NULL THEN
+		PERFORM loyalty.fail('invalid_argument', 'until is to come, and of a rank only; reason is a text.');
+	END IF;
+	INSERT INTO loyalty.rank_grant AS g (merchant_id, member_id, since, rank, until, reason)
+	SELECT set_rank.merchant_id, set_rank.member_id, greatest(clock_timestamp(), max(o.since) + interval '1 microsecond'),
+		   given, coalesce(set_rank.until, 'infinity'), set_rank.reason
+	FROM loyalty.rank_grant o WHERE o.merchant_id = set_rank.merchant_id AND o.member_id = set_rank.member_id
+	RETURNING g.since INTO set_rank.since;
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) IS
+'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or until. rank: one of the program''s; NULL or empty: none is given any more. until: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that is the member''s own: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';
+REVOKE ALL ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) OWNER TO loyalty_engine;

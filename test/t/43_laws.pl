@@ -318,6 +318,68 @@ subtest 'undoing, soon after a change of terms' => sub {
 	sound('a wider window');
 };
 
+subtest 'a rank that is given to a member' => sub {
+	begin('2042-02-01 12:00', range_group => 'niveles', rank_window_unit => 'day', rank_window_value => 10);
+	my ($a, $b) = (member('G'), member('H', 'Oro'));
+	my $set = sub { my ($account, $rank, @more) = @_; return outcome("SELECT loyalty.set_rank($m, $account, " . join(', ', map { defined $_ ? "'$_'" : 'NULL' } $rank, @more) . ') IS NOT NULL') };
+	my $was = sub { my ($account, @moments) = @_; return join ' ', map { rank($account, "2042-$_") } @moments };
+	at('2042-02-02 12:00');
+	is $set->($a, 'Oro', '2042-02-05 12:00Z', 'cortesía'), 't', 'until a moment';
+	is $set->($b, 'Platino'), 't', 'for good, to one who was given another when created';
+	is $was->($a, '02-02 11:59', '02-02 12:01', '02-05 11:59', '02-05 12:00'), 'Plata Oro Oro Plata', 'from then on, until then';
+	is $was->($b, '02-01 13:00', '02-02 11:59', '02-02 12:01', '02-25 12:00'), 'Oro Oro Platino Platino', 'and before there is what there was';
+	is sale($a, 100), 15, 'sales earn by it';
+	at('2042-02-03 12:00');
+	post($a, 'deposit', 1000);
+	is $was->($a, '02-03 12:01', '02-05 12:00', '02-13 23:59', '02-14 00:00'), 'Platino Platino Platino Plata', 'the highest counts';
+	is $set->($a, 'Oro', undef, 'VIP'), 't', 'changed';
+	is $was->($a, '02-02 12:01', '02-03 12:01', '02-13 23:59', '02-14 00:00', '02-28 00:00'), 'Oro Platino Platino Oro Oro', 'it is there when the higher one has ended';
+	at('2042-02-20 12:00');
+	is $set->($a, undef, undef, 'baja'), 't', 'ended';
+	is $was->($a, '02-02 12:01', '02-14 00:00', '02-20 11:59', '02-20 12:01'), 'Oro Oro Oro Plata', 'from then on';
+	is $set->($b, ''), 't', 'what was given when created, too';
+	is rank($b), 'Plata', 'is given no more';
+	is sql("SELECT string_agg(concat_ws(' ', to_char(since, 'MM-DD'), coalesce(rank, '-'), to_char(until, 'MM-DD'), reason), ', ' ORDER BY since) FROM loyalty.rank_grants WHERE merchant_id = $m AND member_id = $a"),
+		'02-02 Oro 02-05 cortesía, 02-03 Oro VIP, 02-20 - baja', 'all of it can be looked up';
+	is join(' ', $set->($a, 'Oro'), $set->($a, 'Platino'), rank($a)), 't t Platino', 'of two at one moment the later counts';
+	for my $wrong ([$a, 'Bronce', 'LY006'], [$a, 'oro', 'LY006'], [1, 'Oro', 'LY006'], [$a, 'Oro', '2042-02-20 12:00Z', 'LY005'], [$a, 'Oro', '2042-01-01', 'LY005'], [$a, '', '2042-03-01', 'LY005'], [$a, 'Oro', undef, undef, 'LY005'])
+	{
+		my ($account, @arguments) = @$wrong;
+		my $code = pop @arguments;
+		is $set->($account, @arguments), $code, 'refused: ' . join ', ', map { $_ // 'NULL' } @arguments;
+	}
+	sql("SELECT loyalty.share_account($m, $b, $a)");
+	is sale($b, 100), 'LY014', 'who shares an account';
+	is outcome("SELECT earned FROM loyalty.sale($m, $a, 100, member_id => $b)"), 20, 'has the rank of the one whose it is';
+	is $set->($b, 'Oro'), 't', 'a rank of the guest';
+	is $set->($a, undef), 't', 'and none of the host';
+	is outcome("SELECT earned FROM loyalty.sale($m, $a, 100, member_id => $b)"), 10, 'is not of this account';
+	is rank($b), 'Oro', 'but of the guest\'s own';
+	sound('given');
+};
+
+subtest 'calendar years' => sub {
+	begin('2041-11-30 12:00', time_zone => 'America/Mexico_City', range_group => 'niveles', rank_window_unit => 'calendar_year', rank_window_value => 1);
+	my ($a, $b) = (account(), account());
+	post($_, 'deposit', 300) for $a, $b;
+	at('2042-01-01 05:59');
+	post($a, 'deposit', 200);
+	is join(' ', rank($a), rank($a, '2042-01-01 06:00')), 'Oro Plata', 'to the end of the year';
+	at('2042-01-01 06:00');
+	post($_, 'deposit', 400) for $a, $b;
+	is rank($a), 'Plata', 'the next begins with nothing';
+	at('2042-06-30 12:00');
+	post($a, 'deposit', 100);
+	is join(' ', rank($a), rank($a, '2043-01-01 05:59'), rank($a, '2043-01-01 06:00')), 'Oro Oro Plata', 'all of its points end with it';
+	undo($a, 3);
+	is rank($a), 'Plata', 'what is undone counts for no year';
+	sound('a year');
+	configure(rank_window_value => 2, rank_grace_days => 10);
+	is join(' ', rank($a), rank($a, '2043-01-11 05:59'), rank($a, '2043-01-11 06:00')), 'Oro Oro Plata', 'two years, and a grace';
+	sound('two years');
+	is sql("SELECT rank_window_unit || rank_window_value FROM loyalty.programs WHERE merchant_id = $m"), 'calendar_year2', 'as it is shown';
+};
+
 subtest 'more than 512 days' => sub {
 	begin('2040-01-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 24);
 	my $a = account();

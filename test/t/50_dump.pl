@@ -57,6 +57,7 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $lat
 	SELECT loyalty.wallet_contact_add(:m, :'w2', '5588880001', 'Con lotes', 1, '1970-12-31') AS member \gset
 	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 0, 300 * i, NULL, 1, 'lote') FROM generate_series(1, 3) i \g /dev/null
 	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 1, NULL, 4, 1, 'lote') \g /dev/null
+	SELECT loyalty.set_rank(:m, :member, rank, until, E'por "ñ"') FROM (VALUES ('Plata', now() + interval '100 years'), ('Oro', NULL)) v (rank, until) \g /dev/null
 	SELECT program_id AS p3 FROM loyalty.create_program(:m, 'Club', 'club') \gset
 	SELECT loyalty.configure_program(:m, 'club', accumulation_points => 1, accumulation_money => 10, expiry => 'year_end', duration_unit => 'year', duration_value => 50) \g /dev/null
 	SELECT loyalty.publish_rules(:m, 'club', '[{"name":"bono \"ñ\"","points":5,"max_member":8,"categories":["café"]},{"name":"bono","points":5,"max_member":8,"max_day":100,"days":[1,2,3,4,5,6,7]}]') \g /dev/null

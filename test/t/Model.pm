@@ -164,7 +164,7 @@ sub copy_of
 	my $state = $account->{state};
 	my %asides = map { my $aside = $state->{asides}{$_}; $_ => {%$aside, lots => {%{$aside->{lots}}}} } keys %{$state->{asides}};
 	return {
-		id => $id, of => $account, new => [], map({ $_ => $account->{$_} } qw(program moved_to granted opened member)),
+		id => $id, of => $account, new => [], map({ $_ => $account->{$_} } qw(program moved_to granted grants opened member)),
 		state => {%$state, asides => \%asides, map { $_ => {%{$state->{$_}}} } qw(lots lapsed claimed originals uses)},
 	};
 }

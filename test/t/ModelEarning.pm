@@ -42,6 +42,15 @@ sub counted
 
 sub earned { my $sum = 0; $sum += $_->[1] for counted(@_); return $sum }
 
+# Until when points of a moment count for ranks.
+sub window_end
+{
+	my ($terms, $at) = @_;
+	my ($unit, $value) = @{$terms}{qw(window_unit window)};
+	return midnight($terms->{zone}, (local_date($terms->{zone}, $at))[0] + $value, 1, 1) if $unit eq 'calendar_year';
+	return life_end($terms, $at, $unit, $value);
+}
+
 # The ranks that were reached until a moment: [from, to, number], counted from 0;
 # -1 is none.  Each period of terms goes by its own.
 sub ranks_reached
@@ -60,7 +69,7 @@ sub ranks_reached
 		for my $counted (@counted)
 		{
 			my ($at, $points) = @$counted;
-			my $end = $terms->{window} ? life_end($terms, $at, $terms->{window_unit}, $terms->{window}) : NEVER;
+			my $end = $terms->{window} ? window_end($terms, $at) : NEVER;
 			my $begin = $at > $from ? $at : $from;
 			next if $begin >= $to || $end <= $begin;
 			$change{$begin} += $points;
@@ -93,6 +102,9 @@ sub rank_number
 	my ($account, $at) = @_;
 	my @reached = ranks_reached($account, $at);
 	my ($highest) = sort { $b <=> $a } -1, map { $_->[2] } grep { $at < grace_end($_->[3], $_->[1]) } @reached;
+	# what was given after registration stands to its end, whatever is earned
+	my ($grant) = grep { $_->{since} <= $at } reverse @{$account->{grants} // []};
+	return $grant->{number} > $highest && $at < $grant->{until} ? $grant->{number} : $highest if $grant;
 	my $granted = $account->{granted};
 	$highest = $granted if defined $granted && $granted > $highest && !grep { $_->[2] > $granted } @reached;
 	return $highest;

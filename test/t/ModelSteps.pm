@@ -39,13 +39,15 @@ sub some_terms
 		rounding => (qw(half_up half_even down up))[int($seed / 2) % 4], accumulation => one_of([100_000, 1_000_000], [70_000, 300_000]),
 		redemption => [10000, 10000], earn_on_points => $seed % 7 == 3 ? 1 : 0, active => 1, unit_active => 1, step => (1, 0.3, 2)[int($seed / 3) % 3],
 	);
-	$terms{date} = substr moment($terms{begin} + 30 * DAY), 0, 10 if $expiry eq 'fixed';
 	if ($seed % 4 != 3)
 	{
 		$terms{ranks} = [['Plata', 0, 10000], ['Oro', 3_000_000, 15000], ['Platino', 8_000_000, 20000]];
-		@terms{qw(window_unit window grace)} = @{(['month', 1, 0], ['day', 4, 2], ['day', 6, 0], ['month', 1, 0], ['day', 5, 3], ['month', 0, 0], ['day', 10, 1])[3 * $seed % 7]};
+		@terms{qw(window_unit window grace)} = @{(['month', 1, 0], ['day', 4, 2], ['day', 6, 0], ['calendar_year', 1, 2], ['day', 5, 3], ['month', 0, 0], ['day', 10, 1])[3 * $seed % 7]};
 		$terms{granted} = 1 if $seed % 2 == 0;
+		# a calendar year comes to an end
+		$terms{begin} = 1_000_000 * Time::Local::timegm_modern(0, 0, 12, 12, 11, $year) + int rand SECOND if $terms{window_unit} eq 'calendar_year';
 	}
+	$terms{date} = substr moment($terms{begin} + 30 * DAY), 0, 10 if $expiry eq 'fixed';
 	$terms{rules} = some_rules(\%terms) if $seed % 3 != 1;
 	$terms{limits} = [{scope => 'member', adds => 1, points => 12_000_000}, {scope => 'member', adds => 0, points => 5_000_000, operations => 6}] if $seed % 5 < 2;
 	$terms{many_dates} = $seed % 10 == 7;
@@ -143,6 +145,7 @@ sub moments_to_come
 		my $account = Model::copy_of($id, $game->{model}->account($id));
 		push @moments, map { ($_->[1], ModelEarning::grace_end($_->[3], $_->[1])) } ModelEarning::ranks_reached($account, $game->{t});
 	}
+	push @moments, map { map { $_->{until} } @{$game->{model}->account($_)->{grants} // []} } @{$game->{account}}[0 .. 3];
 	my @today = local_date($game->{program}{zone}, $game->{t});
 	push @moments, midnight($game->{program}{zone}, @today[0, 1], $today[2] + 1);
 	my %seen;
@@ -394,6 +397,15 @@ sub accumulate_step
 	return {op => 'accumulate', items => [map { [int rand 4, some_money()] } 1 .. 2 + int rand 3]};
 }
 
+# A rank is given to a member, or ended.
+sub grant_step
+{
+	my $game = shift;
+	return post_step($game) unless $game->{program}{ranks};
+	my $number = one_of(-1, 0, 1, 1, 2, 2);
+	return {op => 'grant', a => int rand 4, number => $number, until => $number >= 0 && chance(70) ? $game->{t} + 1 + int rand(6 * DAY * $game->{terms}{step}) : undef};
+}
+
 sub repeat_step
 {
 	my $game = shift;
@@ -443,7 +455,7 @@ sub law_step
 }
 
 our @weights = ([22, \&post_step], [17, \&sale_step], [7, \&hold_step], [9, \&of_hold_step], [19, \&reverse_step], [7, \&transfer_step], [3, \&pool_step], [2.5, \&configure_step],
-	[1, \&other_terms_step], [4, \&batch_step], [3, \&accumulate_step], [3, \&repeat_step], [2, sub { {op => 'expire_due'} }], [9, \&ask_step]);
+	[1, \&other_terms_step], [4, \&batch_step], [3, \&accumulate_step], [3, \&repeat_step], [1.5, \&grant_step], [2, sub { {op => 'expire_due'} }], [9, \&ask_step]);
 
 sub some_step
 {
@@ -451,7 +463,7 @@ sub some_step
 	local $game->{n} = $n;
 	$game->{t} = next_moment($game);
 	my $step;
-	my $dice = rand(100) * 1.085;
+	my $dice = rand(100) * 1.1;
 	for my $weight ($n % 20 == 0 ? () : @weights)
 	{
 		$step = $weight->[1]->($game) and last if ($dice -= $weight->[0]) < 0;
@@ -504,6 +516,7 @@ sub statement
 		configure => sub { "SELECT loyalty.configure_program(:m, 'P', " . ModelGame::arguments(map { $argument{$_} => $step->{changes}{$_} } keys %{$step->{changes}}) . ')' },
 		ranges => sub { ranges_statement($step->{ranks}) },
 		rules => sub { rules_statement($step->{rules}) },
+		grant => sub { "SELECT loyalty.set_rank(:m, :m$step->{a}, " . quoted($step->{number} < 0 ? undef : $game->{program}{ranks}[$step->{number}][0]) . ', ' . quoted(maybe(\&moment, $step->{until})) . ", 'juego') IS NULL" },
 		batch => sub { batch_statement($game, @{$step->{items}}) },
 		accumulate => sub { accumulate_statement($step) },
 		expire_due => sub { 'SELECT loyalty.expire_due(:m)' },
@@ -603,7 +616,7 @@ sub law_statement
 sub answer_text
 {
 	my ($step, $answer) = @_;
-	return '' if $step->{law} || $step->{op} eq 'expire_due';
+	return '' if $step->{law} || $step->{op} eq 'expire_due' || $step->{op} eq 'grant' && !$answer->{error};
 	return $answer->{error} if $answer->{error};
 	my @text;
 	for my $fields (@{$answer->{results}})
@@ -650,6 +663,7 @@ sub deed
 	$model->configure($game->{program}, $step->{at}, %{$step->{changes}}) if $op eq 'configure';
 	$model->configure($game->{program}, $step->{at}, $op => $step->{$op eq 'ranges' ? 'ranks' : $op}) if $op eq 'rules';
 	$model->configure($game->{program}, $step->{at}, ranks => $step->{ranks}) if $op eq 'ranges';
+	push @{$model->account($id->($step->{a}))->{grants}}, {since => $step->{at}, number => $step->{number}, until => $step->{until} // NEVER} if $op eq 'grant';
 	return;
 }
 

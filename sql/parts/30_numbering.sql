@@ -4,7 +4,7 @@
  */
 
 CREATE TABLE loyalty.supported_area_code (
-	code text NOT NULL CHECK (code ~ '^[0-9]{2,3}$'),
+	code text COLLATE "C" NOT NULL CHECK (code ~ '^[0-9]{2,3}$'),
 	region text,
 	supported boolean NOT NULL,
 	custom boolean NOT NULL DEFAULT true,
@@ -56,7 +56,7 @@ BEGIN
 	INSERT INTO loyalty.supported_area_code AS a (code, region, supported, custom)
 	VALUES (set_area_code.code,
 			coalesce(set_area_code.region,
-					 (SELECT e.region FROM loyalty.area_codes e WHERE e.code = set_area_code.code)),
+					 (SELECT e.region FROM loyalty.area_codes e WHERE e.code = set_area_code.code COLLATE "C")),
 			set_area_code.supported, true)
 	ON CONFLICT (code, custom) DO UPDATE
 		SET region = excluded.region, supported = excluded.supported;
@@ -106,13 +106,13 @@ CREATE TABLE loyalty.numbering_plan (
 	presuscripcion text,
 	region text,
 	asl text,
-	nir text,
-	serie text,
-	numeracion_inicial text,
-	numeracion_final text,
+	nir text COLLATE "C",
+	serie text COLLATE "C",
+	numeracion_inicial text COLLATE "C",
+	numeracion_final text COLLATE "C",
 	ocupacion text,
-	tipo_red text,
-	modalidad text,
+	tipo_red text COLLATE "C",
+	modalidad text COLLATE "C",
 	razon_social text,
 	fecha_asignacion text,
 	fecha_consolidacion text,
@@ -141,10 +141,10 @@ CREATE VIEW loyalty.numbering_plan_ranges AS
 SELECT p.nir, p.serie, p.numeracion_inicial, p.numeracion_final, d.network, r.first_number, r.last_number
 FROM loyalty.numbering_plan p
 	CROSS JOIN LATERAL (
-		SELECT btrim(p.nir) || btrim(p.serie) AS prefix,
-			btrim(p.numeracion_inicial) AS first_digits,
-			btrim(p.numeracion_final) AS last_digits,
-			upper(coalesce(nullif(btrim(p.tipo_red), ''), nullif(btrim(p.modalidad), ''))) AS network) d
+		SELECT loyalty.trimmed(p.nir) || loyalty.trimmed(p.serie) AS prefix,
+			loyalty.trimmed(p.numeracion_inicial) AS first_digits,
+			loyalty.trimmed(p.numeracion_final) AS last_digits,
+			upper(coalesce(nullif(loyalty.trimmed(p.tipo_red), ''), nullif(loyalty.trimmed(p.modalidad), '')) COLLATE "C") AS network) d
 	CROSS JOIN LATERAL (
 		SELECT CASE
 				WHEN d.prefix ~ '^[0-9]{6}$' AND d.first_digits ~ '^[0-9]{1,4}$'

@@ -274,6 +274,17 @@ parameters_under_a_locale() {
 		ORDER BY 1"
 }
 
+# A publication of all tables refuses what it could not find on the subscriber.
+tables_without_identity() {
+	query "
+		SELECT c.oid::regclass
+		FROM members m
+		JOIN pg_catalog.pg_class c ON c.oid = m.objid AND m.classid = 'pg_catalog.pg_class'::regclass
+		WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'f'
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+		ORDER BY 1"
+}
+
 # --- all of them ------------------------------------------------------------
 
 fact "no unfinished business" banned_words
@@ -304,6 +315,7 @@ if [ -n "${PGDATABASE:-}" ]; then
 	fact "all tables with data are dumped" tables_not_dumped
 	fact "text keys of indexes are under \"C\"" keys_of_a_locale
 	fact "columns are compared with parameters under \"C\"" parameters_under_a_locale
+	fact "tables have a replica identity" tables_without_identity
 else
 	skip "objects of the extension" "no database"
 fi

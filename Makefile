@@ -19,6 +19,7 @@
 #   make check LIMIT=90         minutes after which it is stopped
 #   make check JOBS=1           tests that run at a time
 #   make check DEFAULTS=foreign on servers with unusual defaults
+#   make check DEFAULTS=mexican on servers with the locale of Mexico
 #   make check-all PG_CONFIGS="/opt/pg16/bin/pg_config"
 #                               further servers
 #

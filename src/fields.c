@@ -11,6 +11,7 @@
 
 #include "datatype/timestamp.h"
 #include "fields.h"
+#include "fold.h"
 #include "json.h"
 #include "utils/datetime.h"
 
@@ -303,7 +304,7 @@ fields_set(Call *call, int i, const char *value, bool nested)
 	if (value != NULL && !nested && strlen(value) > FIELD_MAX_LENGTH &&
 		call->endpoint->fields[i].kind != FIELD_JSON)
 		raise_error(ERR_MALFORMED_REQUEST);
-	if (value != NULL && strspn(value, " \t\r\n") == strlen(value))
+	if (value != NULL && text_is_blank(value))
 		value = NULL;
 	call->values[i].text = value;
 	call->values[i].nested = nested;

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "columns.h"
 #include "fields.h"
+#include "fold.h"
 #include "goods.h"
 #include "ikniu.h"
 #include "ikniu_member.h"
@@ -71,7 +72,7 @@ typedef struct SellerItem
 	ErrorId		error;
 	const char *field;			/* that the error is about, or NULL */
 	ItemProgram *program;
-	const char *email;			/* of the member within, or "" */
+	const char *email;			/* of the member within, folded, or "" */
 	Posting		posting;
 } SellerItem;
 
@@ -475,7 +476,7 @@ take_email(void *context, const char *name, JsonKind kind, const char *value)
 	SellerItem *item = context;
 
 	if (strcmp(name, "email") == 0 && kind == JSON_IS_STRING)
-		item->email = value;
+		item->email = text_folded(value);
 }
 
 /* By email, then program; items that agree in both stay in their order. */
@@ -484,7 +485,7 @@ compare_emails(const void *a, const void *b)
 {
 	const SellerItem *left = *(SellerItem *const *) a;
 	const SellerItem *right = *(SellerItem *const *) b;
-	int			order = pg_strcasecmp(left->email, right->email);
+	int			order = strcmp(left->email, right->email);
 
 	if (order == 0)
 		order = strcmp(left->fields[PROGRAM_ID], right->fields[PROGRAM_ID]);
@@ -496,7 +497,7 @@ static bool
 same_member(const SellerItem *known, const SellerItem *item)
 {
 	return known->fields[MEMBER_CLIENT] != NULL && known->program == item->program &&
-		pg_strcasecmp(known->email, item->email) == 0;
+		strcmp(known->email, item->email) == 0;
 }
 
 /* Look up, in one statement, which emails the members of a program have. */

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "fold.h"
 #include "json.h"
 #include "kasu.h"
 #include "utils/builtins.h"
@@ -28,7 +29,7 @@ accepted(const Value *value)
 
 	for (int i = 0; value->text != NULL && i < (int) lengthof(words); i++)
 	{
-		if (pg_strcasecmp(value->text, words[i]) == 0)
+		if (strcmp(text_folded(value->text), words[i]) == 0)
 			return true;
 	}
 	return false;

@@ -438,7 +438,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_MEMBER_CREATE] = {
 		"INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,"
 		" first_last_name, second_last_name, birth_date, granted_rank, subscribed_at, country)"
-		" VALUES ($1, $2, $3, $2, coalesce($4, loyalty.new_client_id('CM')), $5, $6,"
+		" VALUES ($1, $2, $3, $2, coalesce($4, loyalty.new_client_id('CM')), $5, loyalty.trimmed($6),"
 		" concat_ws(' ', $7, $8, nullif($9, '')), $7, $8, coalesce($9, ''), $10, coalesce($11, ''), coalesce($12, now()),"
 		" coalesce($13, '')) ON CONFLICT DO NOTHING RETURNING client_id",
 		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID,
@@ -460,13 +460,13 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_MEMBERS_BY_EMAIL] = {
 		"SELECT u.ordinal, m.client_id, m.account_id, " ACTING("m.member_id", "m.account_id") " FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
-		" JOIN loyalty.member m ON lower(m.email) = lower(u.email)"
+		" JOIN loyalty.member m ON loyalty.fold(m.email) = u.email"
 		" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTARRAYOID}
 	},
 	[PLAN_MEMBER_BY_EMAIL] = {
 		"SELECT client_id, account_id, active, " ACTING("member_id", "account_id") " FROM loyalty.member"
-		" WHERE merchant_id = $1 AND program_id = $2 AND lower(email) = lower($3)",
+		" WHERE merchant_id = $1 AND program_id = $2 AND loyalty.fold(email) = $3",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 	[PLAN_RANK_FIND] = {
@@ -542,7 +542,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_PRODUCT_LIST] = {
 		"SELECT coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
-		" 'existencias', stock) ORDER BY name), '[]') FROM loyalty.product WHERE merchant_id = $1",
+		" 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]') FROM loyalty.product WHERE merchant_id = $1",
 		SPI_OK_SELECT, {INT8OID}
 	},
 	[PLAN_PRODUCT_FOR] = {
@@ -620,7 +620,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID}
 	},
 	[PLAN_STAFF_ACTIVE] = {
-		"SELECT lower(name) = lower($2), number OPERATOR(loyalty.=) $3, password_secret FROM loyalty.staff"
+		"SELECT loyalty.fold(name) = loyalty.fold($2), number OPERATOR(loyalty.=) $3, password_secret FROM loyalty.staff"
 		" WHERE merchant_id = $1 AND archived_at IS NULL",
 		SPI_OK_SELECT, {INT8OID, TEXTOID, PHONE}
 	},
@@ -630,7 +630,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_STAFF_INSERT] = {
 		"INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
-		" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, $4, $5, $6 FROM loyalty.staff WHERE merchant_id = $1"
+		" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, loyalty.trimmed($4), $5, $6 FROM loyalty.staff WHERE merchant_id = $1"
 		" RETURNING staff_id",
 		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONE, TEXTOID}
 	},
@@ -640,11 +640,11 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE_RETURNING, {INT8OID, PHONE}
 	},
 	[PLAN_BRANCH_FIND] = {
-		"SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND name = $2",
+		"SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2)",
 		SPI_OK_SELECT, {INT8OID, TEXTOID}
 	},
 	[PLAN_BRANCH_INSERT] = {
-		"INSERT INTO loyalty.branch (merchant_id, name) VALUES ($1, $2) RETURNING branch_id",
+		"INSERT INTO loyalty.branch (merchant_id, name) VALUES ($1, loyalty.trimmed($2)) RETURNING branch_id",
 		SPI_OK_INSERT_RETURNING, {INT8OID, TEXTOID}
 	},
 

@@ -9,6 +9,8 @@
 #     LIMIT   minutes after which what still runs is stopped; 45 unless given
 #     DEFAULTS=foreign
 #             servers whose defaults are not those that people have
+#     DEFAULTS=mexican
+#             servers with the operating system's locale of Mexico
 #     SAVE=1  keep what pg_regress and pg_isolation_regress got, in results/
 #
 # Everything happens in one folder under /tmp, or LOYALTY_TMP, on copies of the
@@ -94,6 +96,13 @@ copy_project() {
 	chmod 755 "$work/bin/postgrest"
 }
 
+# The operating system may not have it; its own C.UTF-8 is still wanted.
+make_locale() {
+	mkdir "$work/locales"
+	localedef -i "$1" -f UTF-8 "$work/locales/$1.UTF-8" || die "there is no locale $1.UTF-8"
+	export LOCPATH=$work/locales:/usr/lib/locale
+}
+
 outer() {
 	local bin
 	trap clean_up EXIT
@@ -101,6 +110,7 @@ outer() {
 	trap 'exit 143' TERM
 	build
 	work=$(make_work_dir check)
+	[ "${DEFAULTS:-}" != mexican ] || make_locale es_MX
 	bin=$("$root/test/install.sh" "$work/install")
 	copy_project
 	give "$work"

@@ -117,6 +117,7 @@ missing() {
 	have_perl IPC::Run || echo "libipc-run-perl IPC::Run for Perl"
 	have_perl TAP::Parser::SourceHandler::pgTAP || echo "libtap-parser-sourcehandler-pgtap-perl the harness for pgTAP"
 	compiles jansson.h jansson || echo "libjansson-dev jansson and its header"
+	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
 	nginx_starts || echo "nginx-light an nginx that starts"
 	if [ -n "$(lacks "$pg_config")" ]; then
 		[ -x "$prefix/bin/postgres" ] && [ -x "$prefix/bin/psql" ] || echo "postgresql-$major the PostgreSQL server"

@@ -30,6 +30,8 @@
 #     LOYALTY_DEFAULTS=foreign
 #                             settings, time zone and locale that nobody here
 #                             expects, to see that nothing depends on the usual ones
+#     LOYALTY_DEFAULTS=mexican
+#                             the operating system's locale of Mexico
 # Time limits of servers for tests are longer than in http/, for slow machines.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -173,6 +175,7 @@ start_postgres() {
 	case ${LOYALTY_DEFAULTS:-} in
 		"") ;;
 		foreign) locale+=(--locale-provider=icu --icu-locale=tr-TR) ;;
+		mexican) locale=(--locale=es_MX.UTF-8 --lc-messages=C.UTF-8) ;;
 		*) die "no defaults \"$LOYALTY_DEFAULTS\"" ;;
 	esac
 	password=$(random_password)

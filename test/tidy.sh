@@ -146,6 +146,12 @@ expected_accidents() {
 	search -rE 'could not (access|load|open) |server closed the connection|syntax error at or near' expected
 }
 
+# Letters of a locale are no letters of ours: "I" is not always "i".
+locale_letters() {
+	grep -nE '\b(upper|lower|initcap)\(|\b(i|I)(like|LIKE)\b|~\*|pg_strcasecmp|\b(pg_)?to(upper|lower)\(|\bis(alpha|upper|lower)\(' sql/parts/*.sql src/*.[ch] |
+		grep -v 'COLLATE "C"' || [ $? -lt 2 ]
+}
+
 # --- the library ------------------------------------------------------------
 
 defined_in() { nm -D --defined-only "$1" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u; }
@@ -241,6 +247,44 @@ tables_not_dumped() {
 		ORDER BY 1"
 }
 
+# The order of a locale may change with the operating system, and with it an
+# index would lose its own.
+keys_of_a_locale() {
+	query "
+		SELECT i.indexrelid::regclass || ', column ' || k.n || ': ' || k.id::regcollation
+		FROM members m
+		JOIN pg_catalog.pg_index i ON i.indrelid = m.objid AND m.classid = 'pg_catalog.pg_class'::regclass
+		CROSS JOIN LATERAL pg_catalog.unnest(i.indcollation) WITH ORDINALITY k (id, n)
+		WHERE k.id NOT IN (0, 'pg_catalog.\"C\"'::regcollation)
+		ORDER BY 1"
+}
+
+# A parameter comes with the collation of what was given: only one that is named
+# is above it, and above that of the column.
+parameters_under_a_locale() {
+	query "
+		SELECT p.oid::regprocedure || ': ' || found.text[1]
+		FROM members m
+		JOIN pg_catalog.pg_proc p ON p.oid = m.objid AND m.classid = 'pg_catalog.pg_proc'::regclass
+		JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')
+		CROSS JOIN LATERAL unnest(p.proargnames, p.proargtypes::oid[]) a (name, type)
+		CROSS JOIN LATERAL pg_catalog.regexp_matches(p.prosrc,
+			'[a-z]\.[a-z_]+ (?:=|<>) (?:' || p.proname || '\.)?' || a.name || '\M(?! COLLATE)(?!\.)', 'g') found (text)
+		WHERE a.type = 'text'::regtype
+		ORDER BY 1"
+}
+
+# A publication of all tables refuses what it could not find on the subscriber.
+tables_without_identity() {
+	query "
+		SELECT c.oid::regclass
+		FROM members m
+		JOIN pg_catalog.pg_class c ON c.oid = m.objid AND m.classid = 'pg_catalog.pg_class'::regclass
+		WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'f'
+		  AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+		ORDER BY 1"
+}
+
 # --- all of them ------------------------------------------------------------
 
 fact "no unfinished business" banned_words
@@ -255,6 +299,7 @@ fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
 fact "no transcript expects an accident" expected_accidents
+fact "capital and small letters are told apart by a rule of our own" locale_letters
 fact "README.md has the errors of src/errcodes.txt" test/error_table.sh --check
 if [ -e loyalty.so ]; then
 	fact "no symbol of jansson is one of PostgreSQL" ambiguous_symbols
@@ -268,6 +313,9 @@ if [ -n "${PGDATABASE:-}" ]; then
 	fact "no table is PUBLIC's" public_tables
 	fact "SECURITY DEFINER functions have a modest owner and a pinned search_path" definer_functions
 	fact "all tables with data are dumped" tables_not_dumped
+	fact "text keys of indexes are under \"C\"" keys_of_a_locale
+	fact "columns are compared with parameters under \"C\"" parameters_under_a_locale
+	fact "tables have a replica identity" tables_without_identity
 else
 	skip "objects of the extension" "no database"
 fi

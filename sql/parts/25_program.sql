@@ -10,8 +10,8 @@ GRANT EXECUTE ON FUNCTION loyalty.new_client_id(text) TO loyalty_engine;
 
 CREATE TABLE loyalty.rank_range (
 	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
-	range_group	text			NOT NULL CHECK (range_group <> ''),
-	rank		text			NOT NULL CHECK (rank <> ''),
+	range_group	text			COLLATE "C" NOT NULL CHECK (range_group <> ''),
+	rank		text			COLLATE "C" NOT NULL CHECK (rank <> ''),
 	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
 	multiplier	loyalty.points	NOT NULL DEFAULT '1' CHECK (multiplier OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, range_group, rank),
@@ -27,8 +27,8 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_range', '');
 CREATE TABLE loyalty.program (
 	merchant_id			bigint			NOT NULL REFERENCES loyalty.merchant,
 	program_id			bigint			NOT NULL DEFAULT loyalty.new_id(),
-	client_id			text			NOT NULL DEFAULT loyalty.new_client_id('') CHECK (client_id <> ''),
-	wallet_key			text			NOT NULL DEFAULT loyalty.random_key('', 16) CHECK (wallet_key <> ''),
+	client_id			text			COLLATE "C" NOT NULL DEFAULT loyalty.new_client_id('') CHECK (client_id <> ''),
+	wallet_key			text			COLLATE "C" NOT NULL DEFAULT loyalty.random_key('', 16) CHECK (wallet_key <> ''),
 	name				text			NOT NULL CHECK (name <> ''),
 	managed_by			text			NOT NULL DEFAULT '',
 	active				boolean			NOT NULL DEFAULT true,
@@ -54,7 +54,7 @@ CREATE TABLE loyalty.program (
 	shortfall			text			NOT NULL DEFAULT 'refuse' CHECK (shortfall IN ('refuse', 'partial', 'negative')),
 	reinstatement_days	integer			NOT NULL DEFAULT 0 CHECK (reinstatement_days BETWEEN 0 AND 3650),
 	time_zone			text			NOT NULL DEFAULT 'America/Mexico_City',
-	range_group			text			NOT NULL DEFAULT '',
+	range_group			text			COLLATE "C" NOT NULL DEFAULT '',
 	rank_window_unit	text			NOT NULL DEFAULT 'month' CHECK (rank_window_unit IN ('day', 'month', 'year', 'calendar_year')),
 	rank_window_value	integer			NOT NULL DEFAULT 0 CHECK (rank_window_value BETWEEN 0 AND 1200),
 	rank_grace_days		integer			NOT NULL DEFAULT 0 CHECK (rank_grace_days BETWEEN 0 AND 3650),
@@ -155,7 +155,7 @@ BEGIN
 		channel = coalesce(configure_wallet.channel, p.channel),
 		messages = coalesce(configure_wallet.messages, p.messages),
 		updated_at = now()
-	WHERE p.merchant_id = configure_wallet.merchant_id AND p.wallet_key = configure_wallet.wallet_key;
+	WHERE p.merchant_id = configure_wallet.merchant_id AND p.wallet_key = configure_wallet.wallet_key COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
 	END IF;
@@ -205,14 +205,14 @@ BEGIN
 	END IF;
 	FOR program IN
 		SELECT p.program_id FROM loyalty.program p
-		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group
+		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group COLLATE "C"
 		ORDER BY p.program_id FOR NO KEY UPDATE
 	LOOP
 		programs := programs || program;
 		PERFORM loyalty.settle_program(set_rank_ranges.merchant_id, program);
 	END LOOP;
 	DELETE FROM loyalty.rank_range r
-	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group;
+	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group COLLATE "C";
 	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points, multiplier)
 	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points,
 		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END

@@ -4,12 +4,13 @@
 CREATE TABLE loyalty.branch (
 	merchant_id	bigint		NOT NULL REFERENCES loyalty.merchant,
 	branch_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
-	name		text		NOT NULL CHECK (name <> ''),
+	name		text		COLLATE "C" NOT NULL CHECK (name <> ''),
 	created_at	timestamptz	NOT NULL DEFAULT now(),
-	PRIMARY KEY (merchant_id, branch_id),
-	UNIQUE (merchant_id, name)
+	PRIMARY KEY (merchant_id, branch_id)
 );
 COMMENT ON TABLE loyalty.branch IS 'Where staff work. A branch comes into being with the first of its staff.';
+COMMENT ON COLUMN loyalty.branch.name IS 'As it was first written; loyalty.fold() says which other names are the same branch.';
+CREATE UNIQUE INDEX branch_name ON loyalty.branch (merchant_id, loyalty.fold(name));
 REVOKE ALL ON loyalty.branch FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.branch TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.branch', '');
@@ -19,7 +20,7 @@ CREATE TABLE loyalty.staff (
 	staff_id		bigint			NOT NULL CHECK (staff_id > 0),
 	branch_id		bigint			NOT NULL,
 	role			text			NOT NULL CHECK (role IN ('cajero', 'gerente')),
-	name			text			NOT NULL CHECK (name <> ''),
+	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
 	number			loyalty.phone	NOT NULL,
 	password_secret	text			NOT NULL CHECK (password_secret LIKE 'SCRAM-SHA-256$%'),
 	restricted		boolean			NOT NULL DEFAULT false,
@@ -32,7 +33,7 @@ COMMENT ON TABLE loyalty.staff IS 'Cashiers and managers. Archived staff stay in
 COMMENT ON COLUMN loyalty.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
 COMMENT ON COLUMN loyalty.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
 COMMENT ON COLUMN loyalty.staff.restricted IS 'Whether the wallets of loyalty.staff_program are the only ones this person may operate.';
-CREATE UNIQUE INDEX staff_active_name ON loyalty.staff (merchant_id, lower(name)) WHERE archived_at IS NULL;
+CREATE UNIQUE INDEX staff_active_name ON loyalty.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_number ON loyalty.staff (merchant_id, number) WHERE archived_at IS NULL;
 REVOKE ALL ON loyalty.staff FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.staff TO loyalty_engine;
@@ -70,10 +71,10 @@ BEGIN
 		INSERT INTO loyalty.staff_program (merchant_id, staff_id, program_id)
 		SELECT p.merchant_id, set_staff_wallets.staff_id, p.program_id
 		FROM loyalty.program p
-		WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet
+		WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet COLLATE "C"
 		ON CONFLICT DO NOTHING;
 		IF NOT EXISTS (SELECT FROM loyalty.program p
-					   WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet) THEN
+					   WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet COLLATE "C") THEN
 			PERFORM loyalty.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
 		END IF;
 	END LOOP;

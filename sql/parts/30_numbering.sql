@@ -3,233 +3,14 @@
  * are fixed lines, which receive no messages.
  */
 
-CREATE TABLE loyalty.supported_area_code (
-	code text NOT NULL CHECK (code ~ '^[0-9]{2,3}$'),
-	region text,
-	supported boolean NOT NULL,
-	custom boolean NOT NULL DEFAULT true,
-	PRIMARY KEY (code, custom)
-);
-COMMENT ON TABLE loyalty.supported_area_code IS
-	'Area codes: those shipped with the extension, and the custom ones that override them. Change them with loyalty.set_area_code().';
-COMMENT ON COLUMN loyalty.supported_area_code.code IS
-	'area code (lada): 2 digits for 33, 55, 56 and 81, otherwise 3';
-COMMENT ON COLUMN loyalty.supported_area_code.region IS
-	'city or state; NULL if it is not known';
-COMMENT ON COLUMN loyalty.supported_area_code.supported IS
-	'whether numbers with this code may be registered';
-COMMENT ON COLUMN loyalty.supported_area_code.custom IS
-	'false for the rows shipped with the extension, which a dump leaves out';
-REVOKE ALL ON TABLE loyalty.supported_area_code FROM PUBLIC;
-GRANT SELECT, INSERT, UPDATE ON TABLE loyalty.supported_area_code TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.supported_area_code', 'WHERE custom');
-
-CREATE VIEW loyalty.area_codes AS
-SELECT DISTINCT ON (a.code) a.code, a.region, a.supported
-FROM loyalty.supported_area_code a
-ORDER BY a.code, a.custom DESC;
-ALTER VIEW loyalty.area_codes OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.area_codes IS
-	'The area codes in effect: a custom row hides the shipped row of its code.';
-REVOKE ALL ON TABLE loyalty.area_codes FROM PUBLIC;
-
-CREATE FUNCTION loyalty.set_area_code(code text, supported boolean, region text DEFAULT NULL)
-	RETURNS void
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-#variable_conflict use_column
-BEGIN
-	-- A code that no phone number can have would silently change nothing.
-	IF set_area_code.code IS NULL OR set_area_code.code !~ '^[0-9]{2,3}$'
-		OR loyalty.area_code(rpad(set_area_code.code, 10, '0')::loyalty.phone) <> set_area_code.code THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('invalid area code: "%s"', set_area_code.code),
-			DETAIL = 'An area code is 33, 55, 56, 81 or any other three digits.';
-	END IF;
-	IF set_area_code.supported IS NULL THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'null_value_not_allowed',
-			MESSAGE = 'supported must not be null';
-	END IF;
-	INSERT INTO loyalty.supported_area_code AS a (code, region, supported, custom)
-	VALUES (set_area_code.code,
-			coalesce(set_area_code.region,
-					 (SELECT e.region FROM loyalty.area_codes e WHERE e.code = set_area_code.code)),
-			set_area_code.supported, true)
-	ON CONFLICT (code, custom) DO UPDATE
-		SET region = excluded.region, supported = excluded.supported;
-END
-$$;
-ALTER FUNCTION loyalty.set_area_code(text, boolean, text) OWNER TO loyalty_engine;
-COMMENT ON FUNCTION loyalty.set_area_code(text, boolean, text) IS
-	'Adds an area code or overrides the shipped one; without a region it keeps the one it had. Errors: 22023 if the code is not 33, 55, 56, 81 or three other digits; 22004 if supported is NULL.';
-REVOKE ALL ON FUNCTION loyalty.set_area_code(text, boolean, text) FROM PUBLIC;
-
-CREATE FUNCTION loyalty.area_code_supported(phone loyalty.phone)
-	RETURNS boolean
-	LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-		SELECT coalesce((SELECT a.supported
-						 FROM loyalty.supported_area_code a
-						 WHERE a.code = loyalty.area_code(phone)
-						 ORDER BY a.custom DESC
-						 LIMIT 1), false)
-	$$;
-ALTER FUNCTION loyalty.area_code_supported(loyalty.phone) OWNER TO loyalty_engine;
-COMMENT ON FUNCTION loyalty.area_code_supported(loyalty.phone) IS
-	'Whether the area code of the number is in loyalty.area_codes and supported.';
-REVOKE ALL ON FUNCTION loyalty.area_code_supported(loyalty.phone) FROM PUBLIC;
-
-CREATE TABLE loyalty.fixed_line_range (
-	numbers int8range NOT NULL CHECK (NOT isempty(numbers)),
-	note text,
-	EXCLUDE USING gist (numbers WITH &&)
-);
-COMMENT ON TABLE loyalty.fixed_line_range IS
-	'Ranges of ten-digit numbers that are fixed lines; they never overlap. loyalty.apply_numbering_plan() replaces them.';
-COMMENT ON COLUMN loyalty.fixed_line_range.numbers IS
-	'the ten-digit numbers, as bigint';
-COMMENT ON COLUMN loyalty.fixed_line_range.note IS
-	'where the range comes from';
-REVOKE ALL ON TABLE loyalty.fixed_line_range FROM PUBLIC;
-GRANT SELECT, INSERT, DELETE ON TABLE loyalty.fixed_line_range TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.fixed_line_range', '');
-
-CREATE TABLE loyalty.numbering_plan (
-	clave_censal text,
-	poblacion text,
-	municipio text,
-	estado text,
-	presuscripcion text,
-	region text,
-	asl text,
-	nir text,
-	serie text,
-	numeracion_inicial text,
-	numeracion_final text,
-	ocupacion text,
-	tipo_red text,
-	modalidad text,
-	razon_social text,
-	fecha_asignacion text,
-	fecha_consolidacion text,
-	fecha_migracion text,
-	nir_anterior text
-);
-COMMENT ON TABLE loyalty.numbering_plan IS
-	'Staging table with the columns of the regulator''s (IFT) numbering-plan CSV: fill it with \copy loyalty.numbering_plan FROM ''plan.csv'' CSV HEADER ENCODING ''LATIN1'', then call loyalty.apply_numbering_plan(). A file with other columns is copied with a column list; ten-digit numbers in numeracion_inicial and numeracion_final need no nir and serie.';
-COMMENT ON COLUMN loyalty.numbering_plan.nir IS
-	'area code';
-COMMENT ON COLUMN loyalty.numbering_plan.serie IS
-	'the digits between the area code and the last four';
-COMMENT ON COLUMN loyalty.numbering_plan.numeracion_inicial IS
-	'first number of the range: its last four digits, or all ten';
-COMMENT ON COLUMN loyalty.numbering_plan.numeracion_final IS
-	'last number of the range: its last four digits, or all ten';
-COMMENT ON COLUMN loyalty.numbering_plan.tipo_red IS
-	'kind of network: FIJO or MOVIL';
-COMMENT ON COLUMN loyalty.numbering_plan.modalidad IS
-	'FIJO, CPP or MPP; consulted where tipo_red is missing';
-REVOKE ALL ON TABLE loyalty.numbering_plan FROM PUBLIC;
-GRANT SELECT, TRUNCATE ON TABLE loyalty.numbering_plan TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.numbering_plan', '');
-
-CREATE VIEW loyalty.numbering_plan_ranges AS
-SELECT p.nir, p.serie, p.numeracion_inicial, p.numeracion_final, d.network, r.first_number, r.last_number
-FROM loyalty.numbering_plan p
-	CROSS JOIN LATERAL (
-		SELECT btrim(p.nir) || btrim(p.serie) AS prefix,
-			btrim(p.numeracion_inicial) AS first_digits,
-			btrim(p.numeracion_final) AS last_digits,
-			upper(coalesce(nullif(btrim(p.tipo_red), ''), nullif(btrim(p.modalidad), ''))) AS network) d
-	CROSS JOIN LATERAL (
-		SELECT CASE
-				WHEN d.prefix ~ '^[0-9]{6}$' AND d.first_digits ~ '^[0-9]{1,4}$'
-					THEN (d.prefix || lpad(d.first_digits, 4, '0'))::bigint
-				WHEN coalesce(d.prefix, '') = '' AND d.first_digits ~ '^[0-9]{10}$'
-					THEN d.first_digits::bigint
-			END AS first_number,
-			CASE
-				WHEN d.prefix ~ '^[0-9]{6}$' AND d.last_digits ~ '^[0-9]{1,4}$'
-					THEN (d.prefix || lpad(d.last_digits, 4, '0'))::bigint
-				WHEN coalesce(d.prefix, '') = '' AND d.last_digits ~ '^[0-9]{10}$'
-					THEN d.last_digits::bigint
-			END AS last_number) r;
-ALTER VIEW loyalty.numbering_plan_ranges OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.numbering_plan_ranges IS
-	'What loyalty.apply_numbering_plan() makes of each row of the staging table; a number is NULL where its text is malformed.';
-REVOKE ALL ON TABLE loyalty.numbering_plan_ranges FROM PUBLIC;
-
-CREATE FUNCTION loyalty.apply_numbering_plan()
-	RETURNS bigint
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-DECLARE
-	bad record;
-	applied bigint;
-BEGIN
-	-- Rows that arrive after they were read must not be lost by TRUNCATE.
-	LOCK TABLE loyalty.numbering_plan IN ACCESS EXCLUSIVE MODE;
-	IF NOT EXISTS (SELECT FROM loyalty.numbering_plan) THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'invalid_parameter_value',
-			MESSAGE = 'the numbering plan is empty',
-			HINT = 'Copy the regulator''s CSV into loyalty.numbering_plan first.';
-	END IF;
-
-	SELECT * INTO bad
-	FROM loyalty.numbering_plan_ranges r
-	WHERE r.first_number IS NULL OR r.last_number IS NULL
-		OR r.first_number > r.last_number OR r.network IS NULL
-	ORDER BY r.nir, r.serie, r.numeracion_inicial, r.numeracion_final
-	LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('malformed row in the numbering plan: nir %s, serie %s, numeracion_inicial %s, numeracion_final %s, network %s',
-							 quote_nullable(bad.nir), quote_nullable(bad.serie),
-							 quote_nullable(bad.numeracion_inicial), quote_nullable(bad.numeracion_final),
-							 quote_nullable(bad.network)),
-			DETAIL = 'A row needs nir and serie with six digits together and up to four digits in each numeracion (or ten digits there and no nir and serie), in ascending order, and tipo_red or modalidad.';
-	END IF;
-
-	DELETE FROM loyalty.fixed_line_range;
-	-- A multirange joins what is adjacent or overlaps.
-	INSERT INTO loyalty.fixed_line_range (numbers, note)
-	SELECT unnest(range_agg(int8range(r.first_number, r.last_number, '[]'))), 'numbering plan'
-	FROM loyalty.numbering_plan_ranges r
-	WHERE r.network = 'FIJO';
-	GET DIAGNOSTICS applied = ROW_COUNT;
-	TRUNCATE loyalty.numbering_plan;
-	RETURN applied;
-END
-$$;
-ALTER FUNCTION loyalty.apply_numbering_plan() OWNER TO loyalty_engine;
-COMMENT ON FUNCTION loyalty.apply_numbering_plan() IS
-	'Replaces loyalty.fixed_line_range by the FIJO rows of loyalty.numbering_plan, adjacent and overlapping ones merged; empties the staging table; returns the number of ranges. Errors: 22023, nothing changed, if a row is malformed or there is none.';
-REVOKE ALL ON FUNCTION loyalty.apply_numbering_plan() FROM PUBLIC;
-
-CREATE FUNCTION loyalty.is_fixed_line(phone loyalty.phone)
-	RETURNS boolean
-	LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-		SELECT EXISTS (SELECT FROM loyalty.fixed_line_range f WHERE f.numbers @> phone::bigint)
-	$$;
-ALTER FUNCTION loyalty.is_fixed_line(loyalty.phone) OWNER TO loyalty_engine;
-COMMENT ON FUNCTION loyalty.is_fixed_line(loyalty.phone) IS
-	'Whether the number lies in loyalty.fixed_line_range.';
-REVOKE ALL ON FUNCTION loyalty.is_fixed_line(loyalty.phone) FROM PUBLIC;
-
--- Codes and regions are those of libphonenumber's metadata for Mexico
+-- In a function, not in the table: a subscriber that has the extension has them
+-- already.  Codes and regions are those of libphonenumber's metadata for Mexico
 -- (Apache License 2.0) as of 2026.
-INSERT INTO loyalty.supported_area_code (code, region, supported, custom)
-SELECT shipped.code, shipped.region, true, false
-FROM (VALUES
+CREATE FUNCTION loyalty.shipped_area_codes(OUT code text, OUT region text)
+	RETURNS SETOF record
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 413
+	AS $$
+VALUES
 	('220', 'Puebla'),
 	('221', 'Puebla'),
 	('222', 'Puebla'),
@@ -643,4 +424,226 @@ FROM (VALUES
 	('997', 'Yucatán'),
 	('998', 'Quintana Roo'),
 	('999', 'Conkal/Mérida, YUC')
-) AS shipped(code, region);
+$$;
+COMMENT ON FUNCTION loyalty.shipped_area_codes() IS
+	'The area codes that are supported unless loyalty.set_area_code() says otherwise, with their city or state; NULL if it is not known.';
+REVOKE ALL ON FUNCTION loyalty.shipped_area_codes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.shipped_area_codes() TO loyalty_engine;
+
+CREATE TABLE loyalty.supported_area_code (
+	code text COLLATE "C" PRIMARY KEY CHECK (code ~ '^[0-9]{2,3}$'),
+	region text,
+	supported boolean NOT NULL
+);
+COMMENT ON TABLE loyalty.supported_area_code IS
+	'Area codes that override the shipped ones, or are further ones. Change them with loyalty.set_area_code().';
+COMMENT ON COLUMN loyalty.supported_area_code.code IS
+	'area code (lada): 2 digits for 33, 55, 56 and 81, otherwise 3';
+COMMENT ON COLUMN loyalty.supported_area_code.region IS
+	'city or state; NULL if it is not known';
+COMMENT ON COLUMN loyalty.supported_area_code.supported IS
+	'whether numbers with this code may be registered';
+REVOKE ALL ON TABLE loyalty.supported_area_code FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE ON TABLE loyalty.supported_area_code TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.supported_area_code', '');
+
+CREATE VIEW loyalty.area_codes AS
+SELECT a.code, a.region, a.supported FROM loyalty.supported_area_code a
+UNION ALL
+SELECT s.code, s.region, true FROM loyalty.shipped_area_codes() s
+WHERE NOT EXISTS (SELECT FROM loyalty.supported_area_code a WHERE a.code = s.code);
+ALTER VIEW loyalty.area_codes OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.area_codes IS
+	'The area codes in effect: the shipped ones, but for those that loyalty.set_area_code() has changed, and what it has added.';
+REVOKE ALL ON TABLE loyalty.area_codes FROM PUBLIC;
+
+CREATE FUNCTION loyalty.set_area_code(code text, supported boolean, region text DEFAULT NULL)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+BEGIN
+	-- A code that no phone number can have would silently change nothing.
+	IF set_area_code.code IS NULL OR set_area_code.code !~ '^[0-9]{2,3}$'
+		OR loyalty.area_code(rpad(set_area_code.code, 10, '0')::loyalty.phone) <> set_area_code.code THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('invalid area code: "%s"', set_area_code.code),
+			DETAIL = 'An area code is 33, 55, 56, 81 or any other three digits.';
+	END IF;
+	IF set_area_code.supported IS NULL THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'null_value_not_allowed',
+			MESSAGE = 'supported must not be null';
+	END IF;
+	INSERT INTO loyalty.supported_area_code AS a (code, region, supported)
+	VALUES (set_area_code.code,
+			coalesce(set_area_code.region,
+					 (SELECT e.region FROM loyalty.area_codes e WHERE e.code = set_area_code.code COLLATE "C")),
+			set_area_code.supported)
+	ON CONFLICT (code) DO UPDATE
+		SET region = excluded.region, supported = excluded.supported;
+END
+$$;
+ALTER FUNCTION loyalty.set_area_code(text, boolean, text) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.set_area_code(text, boolean, text) IS
+	'Adds an area code or overrides the shipped one; without a region it keeps the one it had. Errors: 22023 if the code is not 33, 55, 56, 81 or three other digits; 22004 if supported is NULL.';
+REVOKE ALL ON FUNCTION loyalty.set_area_code(text, boolean, text) FROM PUBLIC;
+
+CREATE FUNCTION loyalty.area_code_supported(phone loyalty.phone)
+	RETURNS boolean
+	LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+		SELECT coalesce((SELECT a.supported FROM loyalty.supported_area_code a WHERE a.code = loyalty.area_code(phone)),
+						EXISTS (SELECT FROM loyalty.shipped_area_codes() s WHERE s.code = loyalty.area_code(phone)))
+	$$;
+ALTER FUNCTION loyalty.area_code_supported(loyalty.phone) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.area_code_supported(loyalty.phone) IS
+	'Whether the area code of the number is in loyalty.area_codes and supported.';
+REVOKE ALL ON FUNCTION loyalty.area_code_supported(loyalty.phone) FROM PUBLIC;
+
+CREATE TABLE loyalty.fixed_line_range (
+	numbers int8range PRIMARY KEY CHECK (NOT isempty(numbers)),
+	note text,
+	EXCLUDE USING gist (numbers WITH &&)
+);
+COMMENT ON TABLE loyalty.fixed_line_range IS
+	'Ranges of ten-digit numbers that are fixed lines; they never overlap. loyalty.apply_numbering_plan() replaces them.';
+COMMENT ON COLUMN loyalty.fixed_line_range.numbers IS
+	'the ten-digit numbers, as bigint';
+COMMENT ON COLUMN loyalty.fixed_line_range.note IS
+	'where the range comes from';
+REVOKE ALL ON TABLE loyalty.fixed_line_range FROM PUBLIC;
+GRANT SELECT, INSERT, DELETE ON TABLE loyalty.fixed_line_range TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.fixed_line_range', '');
+
+CREATE TABLE loyalty.numbering_plan (
+	clave_censal text,
+	poblacion text,
+	municipio text,
+	estado text,
+	presuscripcion text,
+	region text,
+	asl text,
+	nir text COLLATE "C",
+	serie text COLLATE "C",
+	numeracion_inicial text COLLATE "C",
+	numeracion_final text COLLATE "C",
+	ocupacion text,
+	tipo_red text COLLATE "C",
+	modalidad text COLLATE "C",
+	razon_social text,
+	fecha_asignacion text,
+	fecha_consolidacion text,
+	fecha_migracion text,
+	nir_anterior text
+);
+COMMENT ON TABLE loyalty.numbering_plan IS
+	'Staging table with the columns of the regulator''s (IFT) numbering-plan CSV: fill it with \copy loyalty.numbering_plan FROM ''plan.csv'' CSV HEADER ENCODING ''LATIN1'', then call loyalty.apply_numbering_plan(). A file with other columns is copied with a column list; ten-digit numbers in numeracion_inicial and numeracion_final need no nir and serie.';
+COMMENT ON COLUMN loyalty.numbering_plan.nir IS
+	'area code';
+COMMENT ON COLUMN loyalty.numbering_plan.serie IS
+	'the digits between the area code and the last four';
+COMMENT ON COLUMN loyalty.numbering_plan.numeracion_inicial IS
+	'first number of the range: its last four digits, or all ten';
+COMMENT ON COLUMN loyalty.numbering_plan.numeracion_final IS
+	'last number of the range: its last four digits, or all ten';
+COMMENT ON COLUMN loyalty.numbering_plan.tipo_red IS
+	'kind of network: FIJO or MOVIL';
+COMMENT ON COLUMN loyalty.numbering_plan.modalidad IS
+	'FIJO, CPP or MPP; consulted where tipo_red is missing';
+-- Rows have nothing by which they differ, and yet may be corrected where the table is published.
+ALTER TABLE loyalty.numbering_plan REPLICA IDENTITY FULL;
+REVOKE ALL ON TABLE loyalty.numbering_plan FROM PUBLIC;
+GRANT SELECT, TRUNCATE ON TABLE loyalty.numbering_plan TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.numbering_plan', '');
+
+CREATE VIEW loyalty.numbering_plan_ranges AS
+SELECT p.nir, p.serie, p.numeracion_inicial, p.numeracion_final, d.network, r.first_number, r.last_number
+FROM loyalty.numbering_plan p
+	CROSS JOIN LATERAL (
+		SELECT loyalty.trimmed(p.nir) || loyalty.trimmed(p.serie) AS prefix,
+			loyalty.trimmed(p.numeracion_inicial) AS first_digits,
+			loyalty.trimmed(p.numeracion_final) AS last_digits,
+			upper(coalesce(nullif(loyalty.trimmed(p.tipo_red), ''), nullif(loyalty.trimmed(p.modalidad), '')) COLLATE "C") AS network) d
+	CROSS JOIN LATERAL (
+		SELECT CASE
+				WHEN d.prefix ~ '^[0-9]{6}$' AND d.first_digits ~ '^[0-9]{1,4}$'
+					THEN (d.prefix || lpad(d.first_digits, 4, '0'))::bigint
+				WHEN coalesce(d.prefix, '') = '' AND d.first_digits ~ '^[0-9]{10}$'
+					THEN d.first_digits::bigint
+			END AS first_number,
+			CASE
+				WHEN d.prefix ~ '^[0-9]{6}$' AND d.last_digits ~ '^[0-9]{1,4}$'
+					THEN (d.prefix || lpad(d.last_digits, 4, '0'))::bigint
+				WHEN coalesce(d.prefix, '') = '' AND d.last_digits ~ '^[0-9]{10}$'
+					THEN d.last_digits::bigint
+			END AS last_number) r;
+ALTER VIEW loyalty.numbering_plan_ranges OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.numbering_plan_ranges IS
+	'What loyalty.apply_numbering_plan() makes of each row of the staging table; a number is NULL where its text is malformed.';
+REVOKE ALL ON TABLE loyalty.numbering_plan_ranges FROM PUBLIC;
+
+CREATE FUNCTION loyalty.apply_numbering_plan()
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	bad record;
+	applied bigint;
+BEGIN
+	-- Rows that arrive after they were read must not be lost by TRUNCATE.
+	LOCK TABLE loyalty.numbering_plan IN ACCESS EXCLUSIVE MODE;
+	IF NOT EXISTS (SELECT FROM loyalty.numbering_plan) THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'the numbering plan is empty',
+			HINT = 'Copy the regulator''s CSV into loyalty.numbering_plan first.';
+	END IF;
+
+	SELECT * INTO bad
+	FROM loyalty.numbering_plan_ranges r
+	WHERE r.first_number IS NULL OR r.last_number IS NULL
+		OR r.first_number > r.last_number OR r.network IS NULL
+	ORDER BY r.nir, r.serie, r.numeracion_inicial, r.numeracion_final
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('malformed row in the numbering plan: nir %s, serie %s, numeracion_inicial %s, numeracion_final %s, network %s',
+							 quote_nullable(bad.nir), quote_nullable(bad.serie),
+							 quote_nullable(bad.numeracion_inicial), quote_nullable(bad.numeracion_final),
+							 quote_nullable(bad.network)),
+			DETAIL = 'A row needs nir and serie with six digits together and up to four digits in each numeracion (or ten digits there and no nir and serie), in ascending order, and tipo_red or modalidad.';
+	END IF;
+
+	DELETE FROM loyalty.fixed_line_range;
+	-- A multirange joins what is adjacent or overlaps.
+	INSERT INTO loyalty.fixed_line_range (numbers, note)
+	SELECT unnest(range_agg(int8range(r.first_number, r.last_number, '[]'))), 'numbering plan'
+	FROM loyalty.numbering_plan_ranges r
+	WHERE r.network = 'FIJO';
+	GET DIAGNOSTICS applied = ROW_COUNT;
+	TRUNCATE loyalty.numbering_plan;
+	RETURN applied;
+END
+$$;
+ALTER FUNCTION loyalty.apply_numbering_plan() OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.apply_numbering_plan() IS
+	'Replaces loyalty.fixed_line_range by the FIJO rows of loyalty.numbering_plan, adjacent and overlapping ones merged; empties the staging table; returns the number of ranges. Errors: 22023, nothing changed, if a row is malformed or there is none.';
+REVOKE ALL ON FUNCTION loyalty.apply_numbering_plan() FROM PUBLIC;
+
+CREATE FUNCTION loyalty.is_fixed_line(phone loyalty.phone)
+	RETURNS boolean
+	LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+		SELECT EXISTS (SELECT FROM loyalty.fixed_line_range f WHERE f.numbers @> phone::bigint)
+	$$;
+ALTER FUNCTION loyalty.is_fixed_line(loyalty.phone) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.is_fixed_line(loyalty.phone) IS
+	'Whether the number lies in loyalty.fixed_line_range.';
+REVOKE ALL ON FUNCTION loyalty.is_fixed_line(loyalty.phone) FROM PUBLIC;

@@ -61,7 +61,7 @@ CREATE TABLE loyalty.entry (
 	member_id	bigint,
 	rules		integer,
 	kind		smallint		NOT NULL,
-	reference	text,
+	reference	text			COLLATE "C",
 	detail		json,
 	lots		loyalty.lots,
 	hash		bytea			NOT NULL,
@@ -112,7 +112,7 @@ CREATE TABLE loyalty.reversal (
 	merchant_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
 	version		bigint			NOT NULL,
-	reference	text			NOT NULL,
+	reference	text			COLLATE "C" NOT NULL,
 	reversed_by	bigint			NOT NULL,
 	amount		loyalty.points	NOT NULL,
 	money		loyalty.points,
@@ -368,13 +368,13 @@ BEGIN
 	END IF;
 	IF configure_program.range_group <> '' AND NOT EXISTS (
 		SELECT FROM loyalty.rank_range r
-		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = configure_program.range_group) THEN
+		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = configure_program.range_group COLLATE "C") THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
 	END IF;
 
 	SELECT * INTO before FROM loyalty.program p
-	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id FOR NO KEY UPDATE;
-	ranks_change := (coalesce(configure_program.range_group, before.range_group),
+	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C" FOR NO KEY UPDATE;
+	ranks_change := (coalesce(configure_program.range_group COLLATE "C", before.range_group),
 			coalesce(configure_program.rank_window_unit, before.rank_window_unit),
 			coalesce(configure_program.rank_window_value, before.rank_window_value),
 			coalesce(configure_program.rank_grace_days, before.rank_grace_days),
@@ -416,7 +416,7 @@ BEGIN
 		rank_grace_days = coalesce(configure_program.rank_grace_days, p.rank_grace_days),
 		earn_on_points = coalesce(configure_program.earn_on_points, p.earn_on_points),
 		updated_at = now()
-	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id
+	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C"
 	RETURNING * INTO program;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');

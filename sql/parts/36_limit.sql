@@ -8,7 +8,7 @@ CREATE TABLE loyalty.posting_limit (
 	merchant_id		bigint			NOT NULL,
 	program_id		bigint			NOT NULL,
 	subject_id		bigint			NOT NULL CHECK (subject_id >= 0),
-	scope			text			NOT NULL CHECK (scope IN ('staff', 'branch', 'member')),
+	scope			text			COLLATE "C" NOT NULL CHECK (scope IN ('staff', 'branch', 'member')),
 	adds			boolean			NOT NULL,
 	max_points		loyalty.points	CHECK (max_points OPERATOR(loyalty.>=) '0'::loyalty.points),
 	max_operations	bigint			CHECK (max_operations >= 0),
@@ -64,7 +64,7 @@ DECLARE
 BEGIN
 	-- Two who set limits of one program do it one after the other.
 	SELECT p.program_id INTO program FROM loyalty.program p
-	WHERE p.merchant_id = set_limit.merchant_id AND p.client_id = set_limit.client_id FOR NO KEY UPDATE;
+	WHERE p.merchant_id = set_limit.merchant_id AND p.client_id = set_limit.client_id COLLATE "C" FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
@@ -92,7 +92,7 @@ BEGIN
 	IF set_limit.max_points IS NULL AND set_limit.max_operations IS NULL THEN
 		DELETE FROM loyalty.posting_limit l
 		WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program
-		  AND l.scope = set_limit.scope AND l.adds = limits_adding AND l.subject_id = coalesce(set_limit.subject_id, 0);
+		  AND l.scope = set_limit.scope COLLATE "C" AND l.adds = limits_adding AND l.subject_id = coalesce(set_limit.subject_id, 0);
 	ELSE
 		INSERT INTO loyalty.posting_limit AS l (merchant_id, program_id, scope, subject_id, adds, max_points, max_operations)
 		VALUES (set_limit.merchant_id, program, set_limit.scope, coalesce(set_limit.subject_id, 0), limits_adding,

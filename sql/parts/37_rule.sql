@@ -19,9 +19,9 @@ CREATE TABLE loyalty.rule (
 	program_id		bigint			NOT NULL,
 	version			integer			NOT NULL,
 	ordinal			integer			NOT NULL CHECK (ordinal > 0),
-	name			text			NOT NULL CHECK (name <> ''),
-	skus			text[]			CHECK (skus <> '{}'),
-	categories		text[]			CHECK (categories <> '{}'),
+	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
+	skus			text[]			COLLATE "C" CHECK (skus <> '{}'),
+	categories		text[]			COLLATE "C" CHECK (categories <> '{}'),
 	valid_from		timestamptz,
 	valid_until		timestamptz,
 	days			integer[]		CHECK (days <> '{}' AND days <@ '{1,2,3,4,5,6,7}'),
@@ -30,7 +30,7 @@ CREATE TABLE loyalty.rule (
 	min_amount		loyalty.points	CHECK (min_amount OPERATOR(loyalty.>) '0'::loyalty.points),
 	birthday_days	integer			CHECK (birthday_days BETWEEN 0 AND 180),
 	first_purchase	boolean			NOT NULL DEFAULT false,
-	ranks			text[]			CHECK (ranks <> '{}'),
+	ranks			text[]			COLLATE "C" CHECK (ranks <> '{}'),
 	points_per		loyalty.points	CHECK (points_per OPERATOR(loyalty.>) '0'::loyalty.points),
 	money_per		loyalty.points	CHECK (money_per OPERATOR(loyalty.>) '0'::loyalty.points),
 	multiplier		loyalty.points	CHECK (multiplier OPERATOR(loyalty.>) '1'::loyalty.points),
@@ -60,7 +60,7 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.rule', '');
 CREATE TABLE loyalty.rule_use (
 	merchant_id		bigint			NOT NULL,
 	account_id		bigint			NOT NULL,
-	rule			text			NOT NULL,
+	rule			text			COLLATE "C" NOT NULL,
 	day				date			NOT NULL,
 	points_day		loyalty.points	NOT NULL,
 	points_week		loyalty.points	NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE loyalty.rule_gift (
 	merchant_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
 	version		bigint			NOT NULL,
-	rule		text			NOT NULL,
+	rule		text			COLLATE "C" NOT NULL,
 	day			date			NOT NULL,
 	points		loyalty.points	NOT NULL,
 	returned	loyalty.points	NOT NULL,
@@ -136,7 +136,7 @@ BEGIN
 
 	SELECT CASE WHEN NOT kinds ? m.key THEN format('there is no key "%s"', m.key)
 				ELSE format('%s must be a JSON %s', m.key, kinds ->> m.key) END
-	INTO problem FROM jsonb_each(rule) m WHERE jsonb_typeof(m.value) IS DISTINCT FROM kinds ->> m.key ORDER BY m.key LIMIT 1;
+	INTO problem FROM jsonb_each(rule) m WHERE jsonb_typeof(m.value) IS DISTINCT FROM kinds ->> m.key ORDER BY m.key COLLATE "C" LIMIT 1;
 	IF FOUND THEN
 		RETURN problem;
 	ELSIF coalesce(rule ->> 'name', '') !~ '\S' OR length(rule ->> 'name') > 100 THEN
@@ -147,7 +147,7 @@ BEGIN
 	FROM unnest('{skus,categories,ranks}'::text[]) k (key)
 	WHERE jsonb_array_length(rule -> k.key) NOT BETWEEN 1 AND 1000
 	   OR EXISTS (SELECT FROM jsonb_array_elements(rule -> k.key) e WHERE jsonb_typeof(e) <> 'string' OR e #>> '{}' = '')
-	ORDER BY k.key LIMIT 1;
+	ORDER BY k.key COLLATE "C" LIMIT 1;
 	IF FOUND THEN
 		RETURN problem;
 	ELSIF rule ? 'days' AND (jsonb_array_length(rule -> 'days') NOT BETWEEN 1 AND 7
@@ -164,7 +164,7 @@ BEGIN
 				 ('max_member', 0.0001, 922337203685477.5807, 4)) b (key, lowest, highest, decimals)
 	WHERE (rule ->> b.key)::numeric NOT BETWEEN b.lowest AND b.highest
 	   OR (rule ->> b.key)::numeric <> round((rule ->> b.key)::numeric, b.decimals)
-	ORDER BY b.key LIMIT 1;
+	ORDER BY b.key COLLATE "C" LIMIT 1;
 	IF FOUND THEN
 		RETURN problem;
 	ELSIF (SELECT count(*) FROM unnest('{points_per,multiplier,points}'::text[]) e WHERE rule ? e) <> 1
@@ -205,7 +205,7 @@ BEGIN
 	given := publish_rules.rules;
 	-- The lock: two publications do not get the same number.
 	SELECT p.* INTO program FROM loyalty.program p
-	WHERE p.merchant_id = publish_rules.merchant_id AND p.client_id = publish_rules.client_id FOR NO KEY UPDATE;
+	WHERE p.merchant_id = publish_rules.merchant_id AND p.client_id = publish_rules.client_id COLLATE "C" FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	ELSIF expected_version <> program.rules THEN
@@ -223,7 +223,7 @@ BEGIN
 		PERFORM loyalty.fail('invalid_argument', problem);
 	END IF;
 	SELECT format('Two rules have the name %s.', r ->> 'name') INTO problem
-	FROM jsonb_array_elements(given) r GROUP BY r ->> 'name' HAVING count(*) > 1 ORDER BY r ->> 'name' LIMIT 1;
+	FROM jsonb_array_elements(given) r GROUP BY r ->> 'name' HAVING count(*) > 1 ORDER BY (r ->> 'name') COLLATE "C" LIMIT 1;
 	IF FOUND THEN
 		PERFORM loyalty.fail('invalid_argument', problem);
 	END IF;
@@ -293,7 +293,7 @@ BEGIN
 					 WHERE s.merchant_id = p.merchant_id AND s.program_id = p.program_id AND s.published_at <= rules_at.at
 					 ORDER BY s.version DESC LIMIT 1), 0)
 	INTO version FROM loyalty.program p
-	WHERE p.merchant_id = rules_at.merchant_id AND p.client_id = rules_at.client_id;
+	WHERE p.merchant_id = rules_at.merchant_id AND p.client_id = rules_at.client_id COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;

@@ -4,7 +4,7 @@
 CREATE TABLE loyalty.rank_held (
 	merchant_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	rank		text			NOT NULL,
+	rank		text			COLLATE "C" NOT NULL,
 	since		timestamptz		NOT NULL,
 	until		timestamptz		NOT NULL,
 	from_points	loyalty.points	NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE loyalty.rank_base (
 	merchant_id	bigint		NOT NULL,
 	program_id	bigint		NOT NULL,
 	since		timestamptz	NOT NULL,
-	rank		text		NOT NULL,
+	rank		text		COLLATE "C" NOT NULL,
 	PRIMARY KEY (merchant_id, program_id, since)
 );
 COMMENT ON TABLE loyalty.rank_base IS 'The rank that everybody in a program has had since when: that from 0 points on; empty for none.';
@@ -35,7 +35,7 @@ CREATE TABLE loyalty.rank_past (
 	merchant_id	bigint			NOT NULL,
 	program_id	bigint			NOT NULL,
 	since		timestamptz		NOT NULL,
-	rank		text			NOT NULL,
+	rank		text			COLLATE "C" NOT NULL,
 	from_points	loyalty.points	NOT NULL,
 	window_value integer		NOT NULL,
 	window_unit	text			NOT NULL,
@@ -131,7 +131,7 @@ DECLARE
 	ids bigint[];
 BEGIN
 	SELECT p.program_id INTO program FROM loyalty.program p
-	WHERE p.merchant_id = recount_ranks.merchant_id AND p.client_id = recount_ranks.client_id;
+	WHERE p.merchant_id = recount_ranks.merchant_id AND p.client_id = recount_ranks.client_id COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	ELSIF max_accounts IS NULL OR max_accounts NOT BETWEEN 1 AND 100000 THEN

@@ -6,16 +6,16 @@ CREATE TABLE loyalty.member (
 	program_id		bigint			NOT NULL,
 	account_id		bigint			NOT NULL,
 	own_account_id	bigint,
-	client_id		text			NOT NULL DEFAULT loyalty.new_client_id('CM') CHECK (client_id <> ''),
+	client_id		text			COLLATE "C" NOT NULL DEFAULT loyalty.new_client_id('CM') CHECK (client_id <> ''),
 	phone			loyalty.phone,
-	email			text			CHECK (email <> ''),
+	email			text			COLLATE "C" CHECK (email <> ''),
 	name			text			NOT NULL CHECK (name <> ''),
 	first_name		text			NOT NULL DEFAULT '',
 	first_last_name	text			NOT NULL DEFAULT '',
 	second_last_name text			NOT NULL DEFAULT '',
 	birth_date		date,
 	country			text			NOT NULL DEFAULT '',
-	granted_rank	text			NOT NULL DEFAULT '',
+	granted_rank	text			COLLATE "C" NOT NULL DEFAULT '',
 	subscribed_at	timestamptz		NOT NULL DEFAULT now(),
 	active			boolean			NOT NULL DEFAULT true,
 	enrolled_by		bigint,
@@ -26,7 +26,7 @@ CREATE TABLE loyalty.member (
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
 	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty.staff
 );
-CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, lower(email));
+CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, loyalty.fold(email));
 CREATE INDEX member_account ON loyalty.member (merchant_id, account_id);
 CREATE INDEX member_own_account ON loyalty.member (merchant_id, own_account_id) WHERE own_account_id IS NOT NULL;
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
@@ -58,7 +58,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
 	UPDATE loyalty.member m SET active = false
 	FROM loyalty.program p
-	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key
+	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key COLLATE "C"
 	  AND m.merchant_id = p.merchant_id AND m.program_id = p.program_id
 	  AND m.phone OPERATOR(loyalty.=) disable_member.phone AND m.active;
 	IF NOT FOUND THEN
@@ -138,7 +138,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
 	UPDATE loyalty.member m SET
 		phone = coalesce(identify_member.phone, m.phone),
-		email = coalesce(identify_member.email, m.email),
+		email = coalesce(loyalty.trimmed(identify_member.email), m.email),
 		client_id = coalesce(identify_member.client_id, m.client_id)
 	WHERE m.merchant_id = identify_member.merchant_id AND m.member_id = identify_member.member_id;
 	IF NOT FOUND THEN

@@ -3,7 +3,7 @@
 -- Like loyalty.api_key, this finds the merchant by a name that is unique
 -- without coordination, and refers to no other table.
 CREATE TABLE loyalty.app_user (
-	name		text		PRIMARY KEY CHECK (name <> ''),
+	name		text		COLLATE "C" PRIMARY KEY CHECK (name <> ''),
 	merchant_id	bigint		NOT NULL,
 	private_key	text		NOT NULL CHECK (length(private_key) >= 32),
 	token_ttl_s	integer		NOT NULL DEFAULT 600 CHECK (token_ttl_s BETWEEN 1 AND 86400),
@@ -21,7 +21,7 @@ CREATE TABLE loyalty.consent (
 	merchant_id		bigint		NOT NULL,
 	consent_id		bigint		NOT NULL DEFAULT loyalty.new_id(),
 	member_id		bigint		NOT NULL,
-	app_user		text		NOT NULL,
+	app_user		text		COLLATE "C" NOT NULL,
 	purpose			text		NOT NULL CHECK (purpose <> ''),
 	notice_version	text		NOT NULL CHECK (notice_version <> ''),
 	acceptance_hash	bytea		NOT NULL CHECK (length(acceptance_hash) = 32),
@@ -43,7 +43,7 @@ CREATE TABLE loyalty.access (
 	merchant_id	bigint		NOT NULL,
 	access_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
 	at			timestamptz	NOT NULL DEFAULT clock_timestamp(),
-	app_user	text		NOT NULL,
+	app_user	text		COLLATE "C" NOT NULL,
 	member_id	bigint,
 	operation	text		NOT NULL,
 	request		text		NOT NULL,
@@ -100,7 +100,7 @@ CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS 
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	UPDATE loyalty.app_user u SET disabled_at = coalesce(u.disabled_at, now())
-	WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name;
+	WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no app user of this name.');
 	END IF;
@@ -124,14 +124,14 @@ DECLARE
 	program bigint;
 BEGIN
 	SELECT p.program_id INTO program FROM loyalty.program p
-	WHERE p.merchant_id = create_customer.merchant_id AND p.client_id = create_customer.program_client_id;
+	WHERE p.merchant_id = create_customer.merchant_id AND p.client_id = create_customer.program_client_id COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
 	id := loyalty.open_account(create_customer.merchant_id, program);
 	INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
 		first_last_name, second_last_name, birth_date)
-	VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, create_customer.email,
+	VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, loyalty.trimmed(create_customer.email),
 		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
 		create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
 		loyalty.birth_date(create_customer.curp));
@@ -163,7 +163,7 @@ BEGIN
 	SELECT c.member_id INTO member FROM loyalty.customer c
 	WHERE c.merchant_id = grant_consent.merchant_id AND c.curp OPERATOR(loyalty.=) grant_consent.curp AND c.blocked_at IS NULL;
 	IF NOT FOUND OR NOT EXISTS (SELECT FROM loyalty.app_user u
-		WHERE u.merchant_id = grant_consent.merchant_id AND u.name = grant_consent.app_user) THEN
+		WHERE u.merchant_id = grant_consent.merchant_id AND u.name = grant_consent.app_user COLLATE "C") THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no such customer, or no such app user.');
 	END IF;
 	acceptance_key := loyalty.random_key('', 16);

@@ -3,7 +3,7 @@
 CREATE TABLE loyalty.product (
 	merchant_id		bigint			NOT NULL REFERENCES loyalty.merchant,
 	product_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
-	name			text			NOT NULL CHECK (name <> ''),
+	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
 	description		text			NOT NULL DEFAULT '',
 	price			loyalty.points	NOT NULL CHECK (price OPERATOR(loyalty.>) '0'::loyalty.points),
 	stock			integer			NOT NULL CHECK (stock >= 0),
@@ -29,7 +29,7 @@ CREATE TABLE loyalty.sale (
 	sale_id			bigint			NOT NULL DEFAULT loyalty.new_id(),
 	member_id		bigint			NOT NULL,
 	product_id		bigint			NOT NULL,
-	policy_number	text			NOT NULL CHECK (policy_number <> ''),
+	policy_number	text			COLLATE "C" NOT NULL CHECK (policy_number <> ''),
 	signature_id	text			NOT NULL DEFAULT '',
 	cost			loyalty.points	NOT NULL CHECK (cost OPERATOR(loyalty.>) '0'::loyalty.points),
 	payments		smallint		NOT NULL CHECK (payments BETWEEN 1 AND 36),

@@ -16,11 +16,11 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.instalment', '');
 
 CREATE TABLE loyalty.payment (
 	merchant_id	bigint			NOT NULL,
-	reference	text			NOT NULL CHECK (reference <> ''),
+	reference	text			COLLATE "C" NOT NULL CHECK (reference <> ''),
 	sale_id		bigint			NOT NULL,
 	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
 	method		text			NOT NULL CHECK (method <> ''),
-	app_user	text			NOT NULL,
+	app_user	text			COLLATE "C" NOT NULL,
 	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (merchant_id, reference),
 	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty.sale
@@ -53,7 +53,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('kasu_404');
 	END IF;
-	SELECT * INTO sold FROM loyalty.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product;
+	SELECT * INTO sold FROM loyalty.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product COLLATE "C";
 	IF NOT isfinite(today) THEN
 		PERFORM loyalty.fail('kasu_400', 'on_date must be a day.');
 	END IF;
@@ -82,7 +82,7 @@ BEGIN
 		PERFORM loyalty.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
 	END IF;
 	INSERT INTO loyalty.sale AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
-	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty.random_key('P', 8)), cost, open_sale.payments, 'PREVENTA')
+	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty.random_key('P', 8) COLLATE "C"), cost, open_sale.payments, 'PREVENTA')
 	RETURNING s.sale_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
@@ -154,10 +154,10 @@ BEGIN
 		PERFORM loyalty.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty.payment y
-	WHERE y.merchant_id = register_payment.merchant_id AND y.reference = register_payment.reference;
+	WHERE y.merchant_id = register_payment.merchant_id AND y.reference = register_payment.reference COLLATE "C";
 	IF FOUND THEN
 		IF earlier.sale_id <> register_payment.sale_id OR earlier.amount::numeric <> register_payment.amount::numeric
-			OR earlier.method <> register_payment.method THEN
+			OR earlier.method <> register_payment.method COLLATE "C" THEN
 			PERFORM loyalty.fail('kasu_412', 'The reference was used for another payment.');
 		END IF;
 		RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);

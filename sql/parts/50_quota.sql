@@ -36,9 +36,9 @@ BEGIN
 	END IF;
 	-- In the order in which takers lock, so that nobody waits in a circle.
 	PERFORM FROM loyalty.quota q
-	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource ORDER BY q.stripe FOR UPDATE;
+	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
 	IF set_quota.remaining IS NULL THEN
-		DELETE FROM loyalty.quota q WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource;
+		DELETE FROM loyalty.quota q WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C";
 	ELSE
 		INSERT INTO loyalty.quota AS q (merchant_id, resource, stripe, remaining)
 		SELECT set_quota.merchant_id, set_quota.resource, s, set_quota.remaining / n + (s < set_quota.remaining % n)::integer
@@ -61,16 +61,16 @@ BEGIN
 		PERFORM loyalty.fail('invalid_argument', 'amount must be positive.');
 	END IF;
 	PERFORM FROM loyalty.quota q
-	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource ORDER BY q.stripe FOR UPDATE;
+	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no limit on this resource; loyalty.set_quota() sets one.');
 	END IF;
 	IF (SELECT sum(q.remaining) + add_quota.amount > 1000000000000 FROM loyalty.quota q
-		WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource) THEN
+		WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C") THEN
 		PERFORM loyalty.fail('invalid_argument', 'A quota is at most 1,000,000,000,000.');
 	END IF;
 	UPDATE loyalty.quota q SET remaining = q.remaining + add_quota.amount / n + (q.stripe < add_quota.amount % n)::integer
-	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource;
+	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint) IS

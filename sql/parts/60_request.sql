@@ -2,7 +2,7 @@
 
 CREATE TABLE loyalty.request (
 	merchant_id		bigint		NOT NULL,
-	idempotency_key	text		NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 200),
+	idempotency_key	text		COLLATE "C" NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 200),
 	fingerprint		bytea		NOT NULL CHECK (length(fingerprint) = 32),
 	answer			text,
 	created_at		timestamptz	NOT NULL DEFAULT now(),

@@ -46,7 +46,7 @@ BEGIN
 	LOOP
 		PERFORM loyalty.create_customer(sandbox_id, program, customer.curp::loyalty.curp, customer.first_name, customer.first_last_name,
 			customer.second_last_name, customer.email, customer.phone::loyalty.phone, customer.street, customer.number,
-			'Centro', 'Toluca', '50000', 'Estado de México', lower(customer.first_name) || '.' || customer.phone);
+			'Centro', 'Toluca', '50000', 'Estado de México', loyalty.fold(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
 		id := loyalty.open_sale(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
 		UPDATE loyalty.sale s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.sale_id = id;

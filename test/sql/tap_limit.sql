@@ -69,7 +69,7 @@ SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false,
 -- --- operations -------------------------------------------------------------------------
 
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, 3) \g /dev/null
-SELECT results_eq('SELECT client_id, scope, direction, subject_id, max_points::text, max_operations FROM loyalty.limits', $$VALUES ('P', 'staff', 'add', NULL::bigint, NULL, 3::bigint)$$, 'a limit on each cashier');
+SELECT results_eq('SELECT client_id, scope, direction, subject_id, max_points::text, max_operations FROM loyalty.limits', $$VALUES ('P' COLLATE "C", 'staff' COLLATE "C", 'add', NULL::bigint, NULL, 3::bigint)$$, 'a limit on each cashier');
 SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), true, 'the program has limits');
 SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), NULL, 'who has not posted is not listed');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'operation ' || n) FROM generate_series(1, 2) n;

@@ -45,7 +45,7 @@ $$;
 SELECT pg_temp.refuses(format('SELECT loyalty.set_rank_ranges(%s, ''G'', ''{A,B}'', ''{0,1}'', %L)', :merchant, multipliers), 'invalid_argument', 'multipliers ' || multipliers)
 FROM unnest('{"{1}","{1,2,3}","{1,0}","{1,-2}","{1,NULL}"}'::text[]) multipliers;
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,1000}', '{1,1.25,2}') \g /dev/null
-SELECT results_eq('SELECT rank, from_points::text, multiplier::text FROM loyalty.rank_range WHERE merchant_id = ' || :merchant || ' ORDER BY rank_range.from_points', $$VALUES ('Base', '0', '1'), ('Plata', '500', '1.25'), ('Oro', '1000', '2')$$, 'ranks and what they multiply');
+SELECT results_eq('SELECT rank, from_points::text, multiplier::text FROM loyalty.rank_range WHERE merchant_id = ' || :merchant || ' ORDER BY rank_range.from_points', $$VALUES ('Base' COLLATE "C", '0', '1'), ('Plata', '500', '1.25'), ('Oro', '1000', '2')$$, 'ranks and what they multiply');
 SELECT pg_temp.member('antes') AS before \gset
 SELECT loyalty.post(:merchant, :before, 'deposit', '600') \g /dev/null
 SELECT is(pg_temp.rank(:before), '', 'a program without ranks');

@@ -317,13 +317,13 @@ SELECT is(pg_temp.sim(:c, '60'), '6 t=6 d=4 m=50', 'what the day has left');
 SELECT is(pg_temp.sells(:c, '60'), '66', 'is given');
 SELECT is(pg_temp.sells(:c, '60'), '14', 'the rest of 10, and nothing more');
 SELECT is(pg_temp.sells(:c, '60'), '12', 'a day that is used up');
-SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d', '10', '10'), ('m', '100', '100')$$, 'only what is capped by day or member is counted');
+SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d' COLLATE "C", '10', '10'), ('m', '100', '100')$$, 'only what is capped by day or member is counted');
 SELECT is(pg_temp.sim(:c, '60', NULL, clock_timestamp() + interval '24 hours'), '6 t=6 d=4 m=20', 'tomorrow there is what the member has left');
 UPDATE loyalty.rule_use SET day = day - 1 WHERE account_id = :c;
 UPDATE loyalty.rule_gift SET day = day - 1 WHERE account_id = :c;
 SELECT is(pg_temp.sells(:c, '60'), '36', 'the next day');
 SELECT is(pg_temp.sells(:c, '60'), '16', 'the member has had all');
-SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d', '8', '18'), ('m', '20', '120')$$, 'each day counts by itself');
+SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d' COLLATE "C", '8', '18'), ('m', '20', '120')$$, 'each day counts by itself');
 SELECT pg_temp.publish('[{"name":"m","points":10,"max_member":125},{"name":"n","points":10,"max_member":125}]') \g /dev/null
 SELECT is(pg_temp.sells(:c, '0'), '15', 'another set counts on under the name');
 SELECT is(pg_temp.sells(pg_temp.account(), '0'), '20', 'each account for itself');
@@ -337,7 +337,7 @@ SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_e
 	{"programId":"P","memberId":"M2","amount":100,"comments":"x","items":[{"sku":"A","quantity":2,"unitPrice":10.5}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"},{"programId":"P","memberId":"M1","amount":1e14,"comments":"x"},
 	{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A","unitPrice":"x"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"}]')) i$$,
 	$$VALUES ('success', '64'), ('success', '164'), ('success', '78'), ('error', '0'), ('error', '0'), ('success', '90'), ('success', '100')$$, 'a batch of sales');
-SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty.rule_use u JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1', 'd', '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');
+SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty.rule_use u JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1' COLLATE "C", 'd' COLLATE "C", '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');
 SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_elements(loyalty.deposit(:merchant, '[{"programId":"P","memberId":"M1","amount":100,"currency":"MXN","comments":"x"}]')) i;
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '178', 'a sale of the wallet earns by rules');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '169', 'using points does not');
@@ -416,7 +416,7 @@ SELECT is(pg_temp.sale(:s, arguments), expected, format('%s: %s', arguments, exp
 	('''100''', '2 1012 12'), ('''100'', ''20''', '4 1003.4 11.4'), ('''100'', ''20.01'', reference => ''T-1''', '6 992.79 9.4'), ('''6'', ''20''', '8 972.79 0'), ('''6.0001'', ''20''', '10 952.79 0'),
 	('''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]''', '12 945.29 42.5')) v (arguments, expected);
 SELECT results_eq(format('SELECT version, kind, amount::text, money::text, reference, rules IS NOT NULL FROM loyalty.entries WHERE account_id = %s AND version IN (5, 6) ORDER BY version', :s),
-	$$VALUES (5::bigint, 'redeem', '-20.01', '6.003', 'T-1', false), (6, 'accrue', '9.4', '100', 'T-1', true)$$, 'both entries say what they are of');
+	$$VALUES (5::bigint, 'redeem', '-20.01', '6.003', 'T-1' COLLATE "C", false), (6, 'accrue', '9.4', '100', 'T-1', true)$$, 'both entries say what they are of');
 SELECT loyalty.configure_program(:merchant, 'P', earn_on_points => true) \g /dev/null
 SELECT is(pg_temp.sale(:s, '''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]'''), '14 947.29 52', 'a program that earns on points too');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'under a key');

@@ -51,7 +51,7 @@ SELECT loyalty.create_product(:merchant, 'Vida', '1000', 100, 'Seguro', 18, 69, 
 SELECT pg_temp.refuses(format('SELECT loyalty.create_product(%s, ''Vida'', ''1'', 1)', :merchant), 'already_exists', 'a name is taken once');
 SELECT lives_ok(format('SELECT loyalty.create_product(%s, ''Vida'', ''1'', 1)', :other), 'by each merchant');
 SELECT results_eq(format('SELECT name, description, price::text, stock, min_age, max_age, max_payments, annual_rate::text, commission::text FROM loyalty.products WHERE merchant_id = %s', :merchant),
-	$$VALUES ('Vida', 'Seguro', '1000', 100, 18::smallint, 69::smallint, 12::smallint, '12', '5')$$, 'a product as it was created');
+	$$VALUES ('Vida' COLLATE "C", 'Seguro', '1000', 100, 18::smallint, 69::smallint, 12::smallint, '12', '5')$$, 'a product as it was created');
 
 -- --- what instalments cost ----------------------------------------------------------
 
@@ -63,7 +63,7 @@ FROM (VALUES ('1000', '12', 1, '1000'), ('1000', '12', 2, '1010'), ('1000', '12'
 
 SELECT loyalty.open_sale(:merchant, :'curp', 'Vida', 12, 15, '2026-03-14') AS sale \gset
 SELECT results_eq(format('SELECT member_id, product, cost::text, payments, status, signature_id FROM loyalty.sales WHERE sale_id = %s', :sale),
-	format($$VALUES (%s::bigint, 'Vida', '1110', 12::smallint, 'PREVENTA', '')$$, :member), 'a sale');
+	format($$VALUES (%s::bigint, 'Vida' COLLATE "C", '1110', 12::smallint, 'PREVENTA', '')$$, :member), 'a sale');
 SELECT matches(policy_number, '^P[0-9A-F]{16}$', 'has a policy') FROM loyalty.sales WHERE sale_id = :sale;
 SELECT is(stock, 99, 'and takes one of the stock') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Vida';
 SELECT is(stock, 1, 'of its merchant') FROM loyalty.products WHERE merchant_id = :other;

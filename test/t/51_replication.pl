@@ -1,0 +1,138 @@
+# A publication of all tables, with a subscriber that has the extension: every
+# function goes on working on the publisher, and the subscriber has every row,
+# reads it as the publisher does, and finds nothing broken.
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use Loyalty;
+use Test::More;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $publisher = Loyalty->start(level => 'database');
+my $subscriber = Loyalty->start(level => 'database');
+$publisher->psql('ALTER SYSTEM SET wal_level = logical');
+$publisher->restart_postgres;
+
+# What is there before there is a subscriber is copied.
+my ($merchant, $wallet) = split /\|/, $publisher->psql(q{
+	SELECT loyalty.create_merchant('Panadería') AS m \gset
+	SELECT wallet_key AS w FROM loyalty.create_program(:m, 'Monedero', 'P') \gset
+	SELECT loyalty.set_area_code('477', true, 'León'), loyalty.set_area_code('570', true, 'Pruebas') \g /dev/null
+	INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
+	VALUES ('222', '100', '0000', '0999', 'FIJO'), ('222', '101', '0000', '0999', 'Fijo');
+	SELECT loyalty.apply_numbering_plan() \g /dev/null
+	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'uno') \g /dev/null
+	SELECT loyalty.wallet_contact_add(:m, :'w', '477123450' || i, 'Contacto ' || i, 1) FROM generate_series(0, 9) i \g /dev/null
+	SELECT loyalty.wallet_sale(:m, :'w', '477123450' || i, 0, 100, NULL, 1, 'T' || i, 'key-' || i) FROM generate_series(0, 9) i \g /dev/null
+	SELECT concat_ws('|', :m, :'w')});
+$publisher->psql('CREATE PUBLICATION everything FOR ALL TABLES');
+my $address = $publisher->with_env(sub { "host=$ENV{PGHOST} port=$ENV{PGPORT} user=$ENV{PGUSER} password=$ENV{PGPASSWORD} dbname=$ENV{PGDATABASE}" });
+$subscriber->psql("CREATE SUBSCRIPTION everything CONNECTION '$address' PUBLICATION everything");
+ok $subscriber->wait_until(sub { $subscriber->psql(q{SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel}) eq 't' }), 'every table is copied';
+
+# Tables, by name, with the number and the sum of their rows.
+sub contents
+{
+	my $server = shift;
+	my @tables = split /\n/, $server->psql(q{
+		SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' ORDER BY t::regclass::text});
+	return {map { ($_ => $server->psql("SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text COLLATE \"C\")) FROM $_ t")) } @tables};
+}
+
+# Until the subscriber has what is committed.
+sub follow
+{
+	my $written = $publisher->psql('SELECT pg_current_wal_lsn()');
+	return ok $publisher->wait_until(sub {
+		$publisher->psql("SELECT bool_and(replay_lsn >= '$written') FROM pg_stat_replication WHERE application_name = 'everything'") eq 't' }), 'the subscriber follows';
+}
+
+sub is_same
+{
+	my $what = shift;
+	follow();
+	return is_deeply contents($subscriber), contents($publisher), $what;
+}
+
+is_same('it has every row that was there');
+is $subscriber->psql(q{SELECT string_agg(code || ' ' || region, ',' ORDER BY code) FROM loyalty.area_codes WHERE code IN ('222', '477', '570')}),
+	'222 Puebla,477 León,570 Pruebas', 'area codes, its own and those of the publisher';
+
+# Everything that writes, changes or deletes.  %1$s is the merchant, %2$s the wallet.
+my @steps = map { [/^\s*(\w[^:]*): (.*)$/s] } split /\n\n/, <<'END';
+members: SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345601', 'Nueva', 1), loyalty.member_create(%1$s, 'P', 'Eva@Imagen.MX', 'Eva', 'Ríos', client_id => 'EVA')
+
+identity: SELECT loyalty.identify_member(%1$s, member_id, email => 'x@y.mx', client_id => 'X') FROM loyalty.members WHERE phone::text = '5512345601'
+
+taking out: SELECT loyalty.disable_member(%1$s, '%2$s', '4771234509'); SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '4771234509', 'Contacto 9', 1)
+
+blacklist: SELECT loyalty.blacklist_phone(%1$s, '4771234508', 'a'); SELECT loyalty.blacklist_phone(%1$s, '4771234508', 'b'); SELECT loyalty.unblacklist_phone(%1$s, '4771234508')
+
+sales: SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234501', 0, 10.5, NULL, 1, 'T', 'a'), loyalty.wallet_sale(%1$s, '%2$s', '4771234501', 1, NULL, 2, 1, 'T', 'b')
+
+corrections: SELECT loyalty.wallet_balance_update(%1$s, '%2$s', '4771234501', 0, 5, 1), loyalty.wallet_balance_update(%1$s, '%2$s', '4771234501', 1, 1, 1)
+
+terms: SELECT loyalty.set_rank_ranges(%1$s, 'niveles', '{Oro}', '{5}'); SELECT loyalty.set_rank_ranges(%1$s, 'niveles', '{Plata,Oro}', '{5,100}'); SELECT loyalty.configure_program(%1$s, 'P', duration_unit => 'month', duration_value => 1, range_group => 'niveles'); SELECT loyalty.configure_program(%1$s, 'P', rank_window_value => 12)
+
+rules: SELECT loyalty.publish_rules(%1$s, 'P', '[{"name":"doble","multiplier":2,"max_day":10}]'); SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234502', 0, 100, NULL, 1)
+
+limits: SELECT loyalty.set_limit(%1$s, 'P', 'branch', 'add', '1000', 50), loyalty.set_limit(%1$s, 'P', 'member', 'spend', '1000', NULL); SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234502', 0, 100, NULL, 1); SELECT loyalty.set_limit(%1$s, 'P', 'member', 'spend', NULL, NULL)
+
+a batch: SELECT count(*) FROM loyalty.post_batch(%1$s, (SELECT array_agg(account_id ORDER BY account_id) FROM loyalty.members), '{deposit}', (SELECT array_agg('7'::loyalty.points) FROM loyalty.members))
+
+a batch with new members: SELECT loyalty.deposit(%1$s, '[{"programId":"P","amount":5,"comments":"x","member":{"email":"n@x.mx","firstName":"N","firstLastName":"N"}}]')
+
+holds and refunds: SELECT loyalty.hold(%1$s, account_id, '3', now() + interval '1 hour'), loyalty.hold(%1$s, account_id, '2', now() + interval '1 hour') FROM loyalty.members WHERE phone::text = '4771234502'; SELECT loyalty.capture(%1$s, account_id, version, '1') FROM loyalty.entries WHERE kind = 'hold' ORDER BY version LIMIT 1; SELECT loyalty.release(%1$s, account_id, version) FROM loyalty.entries WHERE kind = 'hold' ORDER BY version DESC LIMIT 1; SELECT loyalty.reverse(%1$s, account_id, version, 'R1') FROM loyalty.entries WHERE kind = 'accrue' ORDER BY account_id LIMIT 1
+
+sharing: SELECT loyalty.share_account(%1$s, (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234503'), (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234504')); SELECT loyalty.leave_account(%1$s, (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234503'), '1')
+
+expiry: SELECT loyalty.post(%1$s, account_id, 'deposit', '5', expires_at => clock_timestamp() + interval '0.2 s') FROM loyalty.members WHERE phone::text = '4771234505'; SELECT pg_sleep(0.3); SELECT loyalty.expire_due(%1$s)
+
+staff: SELECT loyalty.employee_add(%1$s, 'cajero', 'Beto', 'CENTRO ', '4771000002', 'dos'); SELECT loyalty.set_staff_wallets(%1$s, 2, ARRAY['%2$s']); SELECT loyalty.set_staff_wallets(%1$s, 2, NULL); SELECT loyalty.employee_disable(%1$s, '4771000002')
+
+keys: SELECT loyalty.revoke_api_key(%1$s, (loyalty.create_api_key(%1$s)).key_id)
+
+quotas: SELECT loyalty.set_quota(%1$s, 'customers', 100); SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345602', 'Otra', 1); SELECT loyalty.add_quota(%1$s, 'customers', 10); SELECT loyalty.set_quota(%1$s, 'customers', NULL)
+
+messages: SELECT loyalty.acknowledge_message(%1$s, message_id, attempt) FROM loyalty.claim_messages(%1$s, 5); SELECT loyalty.forget_messages(%1$s, '0')
+
+customers: SELECT loyalty.load_sandbox(); SELECT loyalty.create_customer(%1$s, 'P', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera'); SELECT loyalty.block_customer(%1$s, 'CAMC880526HMCBNR04'); SELECT loyalty.delete_blocked_customers(%1$s, '0')
+
+roots: SELECT loyalty.make_root(%1$s); SELECT loyalty.make_root(%1$s); SELECT loyalty.forget_roots(%1$s, (SELECT max(made_at) FROM loyalty.roots))
+
+idempotency keys: SELECT loyalty.forget_requests(%1$s, '0')
+
+numbering: SELECT loyalty.set_area_code('570', false); INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red) VALUES ('33', '1000', '0', '9', 'x'), ('33', '1000', '0', '9', 'x'); UPDATE loyalty.numbering_plan SET tipo_red = 'FIJO'; DELETE FROM loyalty.numbering_plan WHERE ctid = '(0,1)'; SELECT loyalty.apply_numbering_plan()
+END
+
+for my $step (@steps)
+{
+	my ($name, $sql) = @$step;
+	my ($fine, undef, $error) = $publisher->try_psql(sprintf $sql, $merchant, $wallet);
+	ok $fine, $name or diag $error;
+}
+cmp_ok scalar @steps, '>=', 20, 'all steps are read';
+is_same('it has every row that is there now');
+
+# The subscriber reads.
+for my $query ("SELECT contact_name, contact_balance FROM loyalty.wallet_contact_get($merchant, '$wallet')",
+	"SELECT loyalty.member_get($merchant, 'P', 'EVA')", "SELECT loyalty.member_list($merchant, 'P')",
+	"SELECT client_id, balance, rank FROM loyalty.members WHERE loyalty.fold(email) = 'eva\@imagen.mx'",
+	'SELECT s.* FROM loyalty.members m, loyalty.statement(m.merchant_id, m.account_id) s ORDER BY m.account_id, s.version',
+	'SELECT * FROM loyalty.fixed_line_range', 'SELECT * FROM loyalty.limits', 'SELECT * FROM loyalty.rules')
+{
+	my $answer = $subscriber->psql($query);
+	isnt $answer, '', "answers: $query";
+	is $answer, $publisher->psql($query), 'as the publisher does';
+}
+is $subscriber->psql("SELECT * FROM loyalty.verify()"), '', 'nothing is broken there';
+is $subscriber->psql("SELECT * FROM loyalty.verify_root($merchant)"), '', 'and all that the root has is';
+is $subscriber->psql('SELECT count(*) FROM pg_stat_subscription WHERE subname = \'everything\' AND pid IS NOT NULL'), '1', 'its worker runs';
+unlike $subscriber->server_log, qr/ERROR/, 'without an error';
+
+$subscriber->psql('DROP SUBSCRIPTION everything');
+done_testing;

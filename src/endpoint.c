@@ -60,6 +60,8 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 		if (!field->secret)
 			fingerprint_add(fingerprint, field->name, call->values[i].text);
 	}
+	if (call->assistant)
+		fingerprint_add(fingerprint, "source", "mcp");
 	if (call->endpoint->takes_items)
 		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
 }
@@ -93,24 +95,37 @@ call_run(Call *call)
 
 typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
 
-static void
-call_rows(Call *call, RowSink sink, void *context)
+/* What a sink needs besides for rows is given back with them. */
+static uint64
+plan_rows(PlanId plan, Datum *params, RowSink sink, void *context)
 {
-	Portal		portal = plan_cursor(call->rows, call->row_params);
+	Portal		portal = plan_cursor(plan, params);
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
 	uint64		total = 0;
 
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
+		MemoryContextSwitchTo(rows);
 		for (uint64 i = 0; i < SPI_processed; i++)
 			sink(context, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(outer);
+		MemoryContextReset(rows);
 		total += SPI_processed;
 		if (SPI_processed < ROWS_PER_FETCH)
 			break;
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
-	if (call->single_row && total == 0)
+	MemoryContextDelete(rows);
+	return total;
+}
+
+static void
+call_rows(Call *call, RowSink sink, void *context)
+{
+	if (plan_rows(call->rows, call->row_params, sink, context) == 0 && call->single_row)
 		raise_error(call->no_row);
 }
 
@@ -217,6 +232,13 @@ call_answer(Call *call, StringInfo json)
 		else
 			json_result(call, json);
 	}
+	if (call->more_key != NULL)
+	{
+		json_key(json, call->more_key);
+		appendStringInfoChar(json, '[');
+		plan_rows(call->more_rows, call->row_params, json_row, json);
+		appendStringInfoChar(json, ']');
+	}
 	appendStringInfoChar(json, '}');
 	plan_end();
 }
@@ -236,6 +258,7 @@ argument_text(FunctionCallInfo fcinfo, int argument, FieldKind kind)
 			value = DirectFunctionCall1(numeric_trim_scale, value);
 			return DatumGetCString(DirectFunctionCall1(numeric_out, value));
 		case FIELD_SWITCH:
+		case FIELD_DIRECTION:
 			return psprintf("%d", DatumGetInt32(value));
 		case FIELD_STAFF:
 		case FIELD_COUNT:
@@ -261,7 +284,7 @@ call_from_arguments(Call *call, FunctionCallInfo fcinfo)
 		/* objects, as tokens are, have no place in SQL */
 		if (call->endpoint->fields[i].kind == FIELD_OBJECT)
 			continue;
-		fields_set(call, i, argument_text(fcinfo, argument, call->endpoint->fields[i].kind), false);
+		fields_set(call, i, JSON_IS_STRING, argument_text(fcinfo, argument, call->endpoint->fields[i].kind));
 		argument++;
 	}
 	if (call->endpoint->writes && !PG_ARGISNULL(argument))

@@ -127,8 +127,11 @@ take_good_member(void *context, const char *name, JsonKind kind, const char *val
 		number = &good->quantity;
 	else if (strcmp(name, "unitPrice") == 0)
 		number = &good->unit_price;
+	if (kind == JSON_IS_NUMBER)
+		value = json_plain_number(value);
 	if (number != NULL && (!is_text || points_parse(value, number) != POINTS_OK || *number < 0))
 		basket->malformed = true;
+	basket->malformed |= kind == JSON_IS_UNREADABLE;
 }
 
 static bool

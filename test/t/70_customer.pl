@@ -83,10 +83,11 @@ sub matches
 	return like shown($answer), qr/\A$expected\z/, $name;
 }
 
+# "NUMBER 1e5" is sent as 1e5.
 sub post
 {
 	my ($path, $body, %headers) = @_;
-	$body = JSON::PP->new->utf8->canonical->encode($body) if ref $body;
+	$body = JSON::PP->new->utf8->canonical->encode($body) =~ s/"NUMBER ([^"]+)"/$1/gr if ref $body;
 	my $answer = $stack->http_json('POST', $path, {'Content-Type' => 'application/json', 'User-Agent' => 'YourApplicationName/1.0', %headers}, $body);
 	push @answers, $answer->{body} unless $path =~ /Registro/ && $answer->{status} < 300;
 	return $answer;
@@ -507,6 +508,11 @@ subtest '412: what cannot be asked for' => sub {
 	is open_account({producto => 'Segundo', numero_pagos => 1}, curp => $curp)->{status}, 201, 'another product';
 	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{poliza}, $policy, 'a retry finds the sale of the first, though there is a newer one';
 	is pay({referencia => 'quince', cantidad => '1'}, curp => $curp)->{json}{data}{saldo}, 9, 'a new payment is for the newest';
+	for my $numbers ([qw(1.2345678901234567e+19 9.876543210987654e+19)], [qw(12345678901234567890 12345678901234567891)], [qw(1e400 1e401)])
+	{
+		is_deeply [map { pay({referencia => "NUMBER $_", cantidad => 'NUMBER 1.50e0'}, curp => $curp)->{json}{data}{referencia} } @$numbers, $numbers->[0]], [@$numbers, $numbers->[0]], "references that are numbers: @$numbers";
+	}
+	is $status->()->{json}{data}{saldo}, 0, 'are told apart, and booked once';
 
 	my $blocked = fresh_customer();
 	grant_consent($blocked, 'Banco_Uno');

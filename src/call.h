@@ -38,11 +38,12 @@ typedef enum FieldKind
 {
 	FIELD_TEXT,
 	FIELD_PHONE,
+	FIELD_TYPED_PHONE,			/* with whatever punctuation */
 	FIELD_POINTS,				/* positive; points or money */
 	FIELD_SWITCH,				/* 0 or 1 */
 	FIELD_DIRECTION,			/* 0 or 1; of an assistant 1 or 2, which is 0 or 1 */
 	FIELD_STAFF,				/* a staff_id; what is none is 0 */
-	FIELD_DATE,					/* a time may follow and is left out */
+	FIELD_BIRTH_DATE,			/* from 1900 until today; a time may follow and is left out */
 	FIELD_TIME,					/* ISO 8601 */
 	FIELD_COUNT,				/* 0, 1, 2 … */
 	FIELD_JSON,					/* an array of objects, as JSON */

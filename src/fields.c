@@ -15,6 +15,7 @@
 #include "utils/datetime.h"
 
 #define JSON_MAX_ELEMENTS 100
+#define FIRST_BIRTH_YEAR 1900
 
 /* "YYYY-MM-DD", the way it starts; what follows is in *rest. */
 static bool
@@ -45,14 +46,18 @@ parse_date(const char *text, DateADT *date, const char **rest)
 	return true;
 }
 
-/* A birth date may carry a time, with colons or as documented with hyphens. */
+/*
+ * A birth date may carry a time, with colons or as documented with hyphens.
+ * Nobody who lives was born before 1900, nor will be: the day is the server's.
+ */
 static bool
 parse_birth_date(const char *text, DateADT *date)
 {
 	const char *rest;
 	char		separator;
 
-	if (!parse_date(text, date, &rest))
+	if (!parse_date(text, date, &rest) ||
+		*date < date2j(FIRST_BIRTH_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE || *date > GetSQLCurrentDate())
 		return false;
 	if (*rest == '\0')
 		return true;
@@ -211,7 +216,7 @@ kind_accepts(FieldKind kind, JsonKind value)
 static bool
 is_numeric(FieldKind kind)
 {
-	return kind == FIELD_PHONE || kind == FIELD_POINTS || kind == FIELD_SWITCH || kind == FIELD_DIRECTION ||
+	return kind == FIELD_PHONE || kind == FIELD_TYPED_PHONE || kind == FIELD_POINTS || kind == FIELD_SWITCH || kind == FIELD_DIRECTION ||
 		kind == FIELD_STAFF || kind == FIELD_COUNT;
 }
 
@@ -240,6 +245,8 @@ parse_value(FieldKind kind, bool assistant, Value *value)
 			return true;
 		case FIELD_PHONE:
 			return phone_parse(value->text, &value->phone);
+		case FIELD_TYPED_PHONE:
+			return phone_parse_typed(value->text, &value->phone);
 		case FIELD_POINTS:
 			/* the type tolerates signs and blanks, the documents do not */
 			return strspn(value->text, "0123456789.") == strlen(value->text) &&
@@ -253,7 +260,7 @@ parse_value(FieldKind kind, bool assistant, Value *value)
 		case FIELD_STAFF:
 			value->integer = parse_staff_id(value->text);
 			return true;
-		case FIELD_DATE:
+		case FIELD_BIRTH_DATE:
 			return parse_birth_date(value->text, &value->date);
 		case FIELD_TIME:
 			return parse_time(value->text, &value->time);

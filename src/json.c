@@ -28,6 +28,9 @@
 #define MAX_EXPONENT_LENGTH 5
 #define MAX_NUMBER_LENGTH 1000
 
+/* written out, more than this is but zeros that nobody asked for */
+#define MAX_PLAIN_EXPONENT 99
+
 /* ------------------------------------------------------------------------
  * Tokens
  * ------------------------------------------------------------------------ */
@@ -331,9 +334,11 @@ json_read_items(const char *body, size_t length, JsonElement element, JsonMember
 const char *
 json_plain_number(const char *number)
 {
+	const char *exponent = strpbrk(number, "eE");
 	Datum		value;
 
-	if (strpbrk(number, ".eE") == NULL || !is_within_bounds(number, strlen(number)))
+	if (strpbrk(number, ".eE") == NULL || !is_within_bounds(number, strlen(number)) ||
+		(exponent != NULL && abs(atoi(exponent + 1)) > MAX_PLAIN_EXPONENT))
 		return number;
 	value = DirectFunctionCall3(numeric_in, CStringGetDatum(number), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	return DatumGetCString(DirectFunctionCall1(numeric_out, DirectFunctionCall1(numeric_trim_scale, value)));

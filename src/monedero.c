@@ -191,7 +191,7 @@ static const Endpoint wallet_contact_add = {
 		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
 		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06),
 			.malformed = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06)},
-		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
+		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_BIRTH_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
 	},
 	.result = RESULT_NONE,
 	.writes = true,

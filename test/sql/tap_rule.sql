@@ -191,9 +191,10 @@ SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', '[]'), '10
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', '{"sku":"A"}'), '10 r=1', 'one object is a list of one');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '99999999999.9', '[{"sku":"A","quantity":99999999999.9,"unitPrice":1}]'), '9999999999.99 r=99999999999.9', 'numbers are exact');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '0.3', '[{"sku":"A","quantity":0.0001,"unitPrice":0.0003},{"sku":"B","quantity":0.0002,"unitPrice":"0.0003"}]'), '0.03', 'the smallest goods count for what they come to');
+SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '0.3', '[{"sku":"A","quantity":1e-4,"unitPrice":3.0e-4},{"sku":"B","quantity":0.0002,"unitPrice":"0.0003"}]'), '0.03', 'however they are written');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":0.0001}]', '0.3', '[{"sku":"A","quantity":"0.1","unitPrice":0.1},{"sku":"B","quantity":2,"unitPrice":"0.1"},{"sku":"A","quantity":0.001,"unitPrice":0.001}]'), '0.03 r=100.01', 'to the last digit');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s, ''100'', items => %L)', f, :merchant, :v, items), 'invalid_argument', f || ' of ' || items)
-FROM (VALUES ('5'), ('"x"'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"quantity":-1}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.00001}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":100000000000.5}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
+FROM (VALUES ('5'), ('"x"'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"quantity":-1}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.00001}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":922337203685477.5808}]'), ('[{"quantity":1e400}]'), ('[{"unitPrice":1e99999}]'), ('[{"category":"\u0000"}]'), ('[{"other":"\ud800"}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
 
 -- Against exact arithmetic, whatever the terms.
 CREATE FUNCTION pg_temp.rounded(share numeric, decimals integer, rounding text) RETURNS numeric LANGUAGE sql AS $$
@@ -314,7 +315,7 @@ SELECT is((SELECT points_ever::text FROM loyalty.rule_use WHERE account_id = :c 
 SELECT pg_temp.publish('[{"name":"f","points":50,"first_purchase":true},{"name":"d","points":4,"max_day":10},{"name":"a","skus":["A"],"points_per":1,"money_per":1}]') \g /dev/null
 SELECT loyalty.member_create(:merchant, 'P', m || '@correo.example', 'M', 'M', client_id => m, phone => '551234000' || i) FROM (VALUES ('M1', 1), ('M2', 2)) v (m, i) \g /dev/null
 SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"M1","amount":100,"comments":"x"},
-	{"programId":"P","memberId":"M2","amount":100,"comments":"x","items":[{"sku":"A","quantity":2,"unitPrice":10.5}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"},{"programId":"P","memberId":"M1","amount":1e14,"comments":"x"},
+	{"programId":"P","memberId":"M2","amount":100,"comments":"x","items":[{"sku":"A","quantity":2,"unitPrice":10.5}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"},{"programId":"P","memberId":"M1","amount":1e15,"comments":"x"},
 	{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A","unitPrice":"x"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"}]')) i$$,
 	$$VALUES ('success', '64'), ('success', '85'), ('success', '78'), ('error', '0'), ('error', '0'), ('success', '90'), ('success', '100')$$, 'a batch of sales');
 SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty.rule_use u JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1', 'd', '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');

@@ -202,7 +202,8 @@ for my $number ('123', '4771234501x', '47712345011', '４７７１２３４５�
 	refused(post('/employee/disable', $form_type, field(number => $number)), '400 err_toolusers_02', "number '$number'");
 }
 for my $date ('2001-02-29', '1988-13-01', '1988-00-10', '0000-01-01', '1988-1-1', '26/05/1988', '1988-05-26x', '1988-05-26 25:00:00',
-	'1988-05-26 10:99-00', '19880526', 'infinity', 'now', '１９８８-05-26', '1988-05-26T', '-1988-05-26')
+	'1988-05-26 10:99-00', '19880526', 'infinity', 'now', '１９８８-05-26', '1988-05-26T', '-1988-05-26',
+	'0001-01-01', '1899-12-31', '1899-12-31 23:59:59', '2099-01-01', '9999-12-31', $stack->psql("SELECT CURRENT_DATE + 2"))
 {
 	refused(post('/wallet/contact/add', $form_type, field(wallet_key => $wallet, phone => '4771239999', customer_name => 'X',
 				usertool_id => $cashier, customer_birthdate => $date)), '400 wallet_manager_09', "customer_birthdate '$date'");
@@ -389,6 +390,9 @@ refused(direct('wallet_sale', {%json_type}, $_->[1]), $_->[2], "/rpc/wallet_sale
 	['an array for the phone', sale_json(phone => '[1]'), '400 new_sale_04'],
 	['an object for the amount', sale_json(transaction_amount => '{"a":1}'), '400 new_sale_07'];
 refused(direct('toolusers_get', {'Content-Type' => 'application/json'}, '{}'), '401 auth_01', '/rpc/toolusers_get without a key');
+refused(direct('wallet_sale', {%json_type, 'Idempotency-Key' => $_->[0]}, sale_json(ticket => '"1"')), '400 invalid_idempotency_key', "/rpc/wallet_sale with $_->[1] idempotency key")
+	for ['', 'an empty'], ['  ', 'a blank'], ['k' x 201, 'a long'];
+refused(direct('gateway', {%to_sale, 'X-Loyalty-Type' => 'application/json', 'X-Loyalty-Idempotency-Key' => ''}, sale_json(ticket => '"1"')), '400 invalid_idempotency_key', 'a web server that tells an empty key from none');
 
 is rows(), $rows_before, 'nothing has been written that way either';
 

@@ -335,6 +335,10 @@ subtest '400: something required is missing' => sub {
 	is $opened->{status}, 201, 'all of an account';
 	is $stack->psql("SELECT concat_ws('|', a ->> 'nombre_de_usuario', a ->> 'mail', a ->> 'telefono', a ->> 'numero_pagos', a ->> 'tipo_servicio', a ->> 'aviso', a #>> '{direccion,municipio}')
 		FROM (SELECT application AS a FROM loyalty.sale WHERE sale_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
+	is open_account({telefono => $_}, curp => $curp)->{status}, 412, "telefono $_ is understood" for '(55) 1234-5678', '55.1234.5678', '+52 1 55 1234 5678', '+52 (55) 1234 5678', '52-55-1234-5678', "55\xa01234\xa05678",
+		"+52\x{2011}55\x{2011}1234\x{2011}5678", '(044) 55/1234/5678', '"55 1234 5678"', 'NUMBER 5512345678', 'NUMBER 525512345678';
+	refuses("telefono $_ is none", 400, undef, sub { open_account({telefono => $_}, curp => $curp) })
+		for '(55) 1234-567', '55 1234 5678 x', 'casa 5512345678', '5512345678 ext. 1', '+5512345678', '1 55 1234 5678', '0052 55 1234 5678', '()', '５５１２３４５６７８', '+', '55 1234 5678' x 100;
 	refuses("payment without $_", 400, undef, sub { pay({}, curp => $curp, without => [$_]) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data cantidad metodo referencia);
 	refuses("payment of $_", 400, row('Banco_Uno', '', 'pagos_psd2', '', 400), sub { pay({cantidad => $_}, curp => $curp) }) for 0, -1, 'diez', '1e3', ' 5';
 	is pay({}, curp => $curp)->{status}, 202, 'all of a payment';
@@ -430,10 +434,12 @@ subtest '406: product and age' => sub {
 	refuses("account, $_", 406, row('Banco_Uno', $member{$ana}, 'new_service', '', 406), sub { open_account({producto => $_}) }) for qw(Nada Menores Mayores vida Funerario);
 	is $viability->('Vida')->()->{json}{data}{viable}, JSON::PP::true, 'one that is viable';
 	is $viability->('Agotado')->()->{json}{data}{viable}, JSON::PP::false, 'one that is not, because there is none left';
-	my $unborn = create_customer(curp('GOPL900115HDFBZTA'), 'Futura');
-	grant_consent($unborn, 'Banco_Uno');
+	my ($unborn, $born) = (curp('GOPL900115HDFBZTA'), fresh_customer());
+	grant_consent($born, 'Banco_Uno');
+	$stack->psql("UPDATE loyalty.customer SET curp = '$unborn' WHERE merchant_id = $merchant AND member_id = $member{$born}");
+	$member{$unborn} = $member{$born};
 	refuses('viability before birth', 406, row('Banco_Uno', $member{$unborn}, 'request_block', 'producto_cliente', 406), sub { read_block('producto_cliente', curp => $unborn, fields => {producto => 'Vida'}) });
-	refuses('account before birth', 406, row('Banco_Uno', $member{$unborn}, 'new_service', '', 406), sub { open_account({producto => 'Vida'}, curp => $unborn) });
+	refuses('account before birth', 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({producto => 'Vida'}, curp => $unborn) });
 };
 
 subtest '409: consent and acceptance' => sub {
@@ -525,7 +531,7 @@ subtest '412: what cannot be asked for' => sub {
 };
 
 subtest '417: CURP of nobody alive' => sub {
-	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x';
+	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x', curp('GOPR990101MNEMRSA'), curp('GOPR981231HDFMRSZ');
 	my $curp = fresh_customer();
 	$stack->psql("UPDATE loyalty.customer SET deceased = true WHERE merchant_id = $merchant AND member_id = $member{$curp}");
 	refuses('account of a deceased person', 417, undef, sub { open_account({}, curp => $curp) });

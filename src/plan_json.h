@@ -5,6 +5,15 @@
 #ifndef LOYALTY_PLAN_JSON_H
 #define LOYALTY_PLAN_JSON_H
 
+/* The contacts of a wallet, as documented and as the provider's client for assistants reads them. */
+#define CONTACT_COLUMNS \
+	"m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate, a.balance AS contact_balance"
+#define ASSISTANT_COLUMNS "m.phone::text AS phone, m.name, a.balance"
+#define CONTACTS(columns, which) \
+	"SELECT " columns " FROM loyalty.member m" \
+	" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id" \
+	" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND " which
+
 /* How the seller API prints programs and members. */
 #define ISO_TIME(column) \
 	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"

@@ -379,6 +379,15 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 ORDER BY name, program_id",
 		SPI_OK_SELECT, {INT8OID}
 	},
+	[PLAN_ASSISTANT_WALLETS] = {
+		"SELECT json_strip_nulls(json_build_object('key', w.wallet_key, 'name', w.name, 'usertool_id', ("
+		"SELECT s.staff_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.archived_at IS NULL AND (NOT s.restricted"
+		" OR EXISTS (SELECT FROM loyalty.staff_program p"
+		" WHERE p.merchant_id = $1 AND p.staff_id = s.staff_id AND p.program_id = w.program_id))"
+		" ORDER BY s.role <> 'gerente', s.staff_id LIMIT 1)))"
+		" FROM loyalty.wallets w WHERE w.merchant_id = $1 ORDER BY w.name, w.program_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
 	[PLAN_WALLET_LINK] = {
 		"SELECT app_client FROM loyalty.wallets WHERE merchant_id = $1 AND program_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
@@ -399,20 +408,16 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, INT8OID}
 	},
 	[PLAN_CONTACT_LIST] = {
-		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
-		" a.balance AS contact_balance FROM loyalty.member m"
-		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
-		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.phone IS NOT NULL"
-		" ORDER BY m.name, m.phone",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
+		CONTACTS(CONTACT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone", SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_CONTACT_GET] = {
-		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
-		" a.balance AS contact_balance FROM loyalty.member m"
-		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
-		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active"
-		" AND m.phone OPERATOR(loyalty.=) $3",
-		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+		CONTACTS(CONTACT_COLUMNS, "m.phone OPERATOR(loyalty.=) $3"), SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_ASSISTANT_CONTACTS] = {
+		CONTACTS(ASSISTANT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ASSISTANT_CONTACT] = {
+		CONTACTS(ASSISTANT_COLUMNS, "m.phone OPERATOR(loyalty.=) $3"), SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
 	},
 	[PLAN_PROGRAM_LIST] = {
 		PROGRAM_JSON " ORDER BY created_at, program_id", SPI_OK_SELECT, {INT8OID}

@@ -136,7 +136,7 @@ typedef struct Call
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if that one does not exist */
 	const char *more_key;		/* of another array in the answer, or NULL */
-	PlanId		more_rows;		/* of the same parameters */
+	int			more_from;		/* the first of the columns of rows that are in that */
 } Call;
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);

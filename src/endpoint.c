@@ -96,10 +96,10 @@ call_run(Call *call)
 typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
 
 /* What a sink needs besides for rows is given back with them. */
-static uint64
-plan_rows(PlanId plan, Datum *params, RowSink sink, void *context)
+static void
+call_rows(Call *call, RowSink sink, void *context)
 {
-	Portal		portal = plan_cursor(plan, params);
+	Portal		portal = plan_cursor(call->rows, call->row_params);
 	MemoryContext outer = CurrentMemoryContext;
 	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
 	uint64		total = 0;
@@ -119,13 +119,7 @@ plan_rows(PlanId plan, Datum *params, RowSink sink, void *context)
 	}
 	SPI_cursor_close(portal);
 	MemoryContextDelete(rows);
-	return total;
-}
-
-static void
-call_rows(Call *call, RowSink sink, void *context)
-{
-	if (plan_rows(call->rows, call->row_params, sink, context) == 0 && call->single_row)
+	if (call->single_row && total == 0)
 		raise_error(call->no_row);
 }
 
@@ -147,12 +141,13 @@ json_column(StringInfo json, Form_pg_attribute column, Datum value)
 		json_text(json, TextDatumGetCString(value));
 }
 
-/* A row is an object of its columns, or the object that its column holds. */
+/*
+ * Some columns of a row as an object, or the object that its column holds.  In
+ * the further array what is NULL is left out.
+ */
 static void
-json_row(void *context, HeapTuple row, TupleDesc columns)
+json_columns(StringInfo json, HeapTuple row, TupleDesc columns, int from, int to)
 {
-	StringInfo	json = context;
-
 	if (json->len > 0 && json->data[json->len - 1] == '}')
 		appendStringInfoChar(json, ',');
 	if (TupleDescAttr(columns, 0)->atttypid == JSONOID)
@@ -163,11 +158,13 @@ json_row(void *context, HeapTuple row, TupleDesc columns)
 		return;
 	}
 	appendStringInfoChar(json, '{');
-	for (int i = 0; i < columns->natts; i++)
+	for (int i = from; i < to; i++)
 	{
 		bool		isnull;
 		Datum		value = SPI_getbinval(row, columns, i + 1, &isnull);
 
+		if (isnull && from > 0)
+			continue;
 		json_key(json, NameStr(TupleDescAttr(columns, i)->attname));
 		if (isnull)
 			json_text(json, NULL);
@@ -187,17 +184,37 @@ tuplestore_row(void *context, HeapTuple row, TupleDesc columns pg_attribute_unus
  * Answers
  * ------------------------------------------------------------------------ */
 
-static void
-json_result(Call *call, StringInfo json)
+/* Where rows go: into the result, and into the further array if there is one. */
+typedef struct JsonRows
 {
+	StringInfo	json;
+	StringInfo	more;
+	int			more_from;
+} JsonRows;
+
+static void
+json_row(void *context, HeapTuple row, TupleDesc columns)
+{
+	JsonRows   *rows = context;
+
+	json_columns(rows->json, row, columns, 0, rows->more ? rows->more_from : columns->natts);
+	if (rows->more != NULL)
+		json_columns(rows->more, row, columns, rows->more_from, columns->natts);
+}
+
+static void
+json_result(Call *call, StringInfo json, StringInfo more)
+{
+	JsonRows	rows = {json, call->more_key ? more : NULL, call->more_from};
+
 	if (call->endpoint->result != RESULT_ROWS)
 		appendStringInfoString(json, result_text(call));
 	else if (call->single_row)
-		call_rows(call, json_row, json);
+		call_rows(call, json_row, &rows);
 	else
 	{
 		appendStringInfoChar(json, '[');
-		call_rows(call, json_row, json);
+		call_rows(call, json_row, &rows);
 		appendStringInfoChar(json, ']');
 	}
 }
@@ -206,11 +223,14 @@ json_result(Call *call, StringInfo json)
 void
 call_answer(Call *call, StringInfo json)
 {
+	StringInfoData more;
+
+	initStringInfo(&more);
 	plan_begin();
 	call_run(call);
 	if (call->endpoint->answer[0] == NULL)
 	{
-		json_result(call, json);
+		json_result(call, json, &more);
 		plan_end();
 		return;
 	}
@@ -230,13 +250,13 @@ call_answer(Call *call, StringInfo json)
 		else if (strcmp(key, "status") == 0)
 			appendStringInfoString(json, "200");
 		else
-			json_result(call, json);
+			json_result(call, json, &more);
 	}
 	if (call->more_key != NULL)
 	{
 		json_key(json, call->more_key);
 		appendStringInfoChar(json, '[');
-		plan_rows(call->more_rows, call->row_params, json_row, json);
+		appendBinaryStringInfo(json, more.data, more.len);
 		appendStringInfoChar(json, ']');
 	}
 	appendStringInfoChar(json, '}');

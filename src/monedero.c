@@ -93,15 +93,16 @@ static const Endpoint toolusers_get = {
 
 /*
  * What the provider's client for assistants reads: beside what is documented,
- * an array of the same under names of its own.
+ * an array of the same under names of its own, which are the last columns.
  */
 static void
-answer_assistant(Call *call, const char *key, PlanId rows)
+answer_assistant(Call *call, const char *key, PlanId rows, int documented)
 {
 	if (!call->assistant)
 		return;
+	call->rows = rows;
 	call->more_key = key;
-	call->more_rows = rows;
+	call->more_from = documented;
 }
 
 static void
@@ -109,7 +110,7 @@ wallet_get_run(Call *call)
 {
 	call->rows = PLAN_WALLET_LIST;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
-	answer_assistant(call, "wallets", PLAN_ASSISTANT_WALLETS);
+	answer_assistant(call, "wallets", PLAN_ASSISTANT_WALLETS, 4);
 }
 
 static const Endpoint wallet_get = {
@@ -241,7 +242,7 @@ wallet_contact_get_run(Call *call)
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = Int64GetDatum(wallet.program_id);
 	call->row_params[2] = PhoneGetDatum(values[GET_PHONE].phone);
-	answer_assistant(call, "contacts", call->single_row ? PLAN_ASSISTANT_CONTACT : PLAN_ASSISTANT_CONTACTS);
+	answer_assistant(call, "contacts", call->single_row ? PLAN_ASSISTANT_CONTACT : PLAN_ASSISTANT_CONTACTS, 4);
 }
 
 static const Endpoint wallet_contact_get = {

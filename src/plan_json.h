@@ -5,7 +5,9 @@
 #ifndef LOYALTY_PLAN_JSON_H
 #define LOYALTY_PLAN_JSON_H
 
-/* The contacts of a wallet, as documented and as the provider's client for assistants reads them. */
+/* Wallets and their contacts, as documented, and contacts as the provider's client for assistants reads them. */
+#define WALLET_COLUMNS \
+	"name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
 #define CONTACT_COLUMNS \
 	"m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate, a.balance AS contact_balance"
 #define ASSISTANT_COLUMNS "m.phone::text AS phone, m.name, a.balance"

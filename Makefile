@@ -97,7 +97,6 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
 SQL_PARTS = $(sort $(wildcard sql/parts/*.sql))
 DATA = $(wildcard sql/loyalty--*--*.sql)
 DATA_built = sql/loyalty--$(EXTVERSION).sql
-SHLIB_LINK = -ljansson
 PG_CFLAGS = -Wall -Wextra
 ifneq ($(findstring clang,$(CC)),)
 # The server's own options, and its attribute of what is like printf(), may be gcc's.

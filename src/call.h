@@ -12,6 +12,7 @@
 #include "postgres.h"
 #include "compat.h"
 #include "errors.h"
+#include "json.h"
 #include "phone.h"
 #include "plan.h"
 #include "points.h"
@@ -37,14 +38,17 @@ typedef enum FieldKind
 {
 	FIELD_TEXT,
 	FIELD_PHONE,
+	FIELD_TYPED_PHONE,			/* with whatever punctuation */
 	FIELD_POINTS,				/* positive; points or money */
 	FIELD_SWITCH,				/* 0 or 1 */
+	FIELD_DIRECTION,			/* 0 or 1; of an assistant 1 or 2, which is 0 or 1 */
 	FIELD_STAFF,				/* a staff_id; what is none is 0 */
-	FIELD_DATE,					/* a time may follow and is left out */
+	FIELD_BIRTH_DATE,			/* from 1900 until today; a time may follow and is left out */
 	FIELD_TIME,					/* ISO 8601 */
 	FIELD_COUNT,				/* 0, 1, 2 … */
 	FIELD_JSON,					/* an array of objects, as JSON */
-	FIELD_OBJECT				/* an object, as JSON */
+	FIELD_OBJECT,				/* an object, as JSON */
+	FIELD_ACCEPTANCE			/* a text or a boolean */
 } FieldKind;
 
 typedef enum FieldNeed
@@ -68,7 +72,7 @@ typedef struct Field
 typedef struct Value
 {
 	const char *text;			/* NULL: absent or empty */
-	bool		nested;			/* JSON array or object */
+	JsonKind	kind;			/* what it was in JSON; else a string */
 	bool		fixed;			/* by the path: nothing else may set it */
 	union
 	{
@@ -98,6 +102,7 @@ typedef struct Endpoint
 	ResultKind	result;
 	bool		writes;			/* takes an idempotency key */
 	bool		takes_items;	/* instead of fields: a JSON array */
+	bool		knows_assistants;	/* by what they say in "source" */
 	ErrorId		unexpected;		/* answers a failure that has no code */
 	const char *code;			/* of success */
 	const char *message;
@@ -114,6 +119,7 @@ typedef struct Call
 	Origin		origin;
 	int64		merchant_id;
 	bool		sandbox;		/* came by a sandbox path */
+	bool		assistant;		/* is in the dialect of the provider's client */
 	const char *bearer;
 	const char *idempotency_key;
 	Value		values[MAX_FIELDS];
@@ -129,6 +135,8 @@ typedef struct Call
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if that one does not exist */
+	const char *more_key;		/* of another array in the answer, or NULL */
+	int			more_from;		/* the first of the columns of rows that are in that */
 } Call;
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);

@@ -9,6 +9,7 @@
 #define LOYALTY_COMPAT_H
 
 #include "postgres.h"
+#include "common/jsonapi.h"
 #include "fmgr.h"
 
 #if PG_VERSION_NUM < 150000
@@ -48,6 +49,23 @@
 #else
 #include "storage/backendid.h"
 #define MyProcNumber	MyBackendId
+#endif
+
+/* Before PostgreSQL 17 a lexer is always allocated, and its input not const. */
+#if PG_VERSION_NUM < 170000
+#define makeJsonLexContextCstringLen(lex, json, length, encoding, escapes) \
+	makeJsonLexContextCstringLen(unconstify(char *, json), length, encoding, escapes)
+
+static inline void
+freeJsonLexContext(JsonLexContext *lex)
+{
+	if (lex->strval != NULL)
+		{
+		pfree(lex->strval->data);
+		pfree(lex->strval);
+	}
+	pfree(lex);
+}
 #endif
 
 #if PG_VERSION_NUM < 180000

@@ -3,12 +3,12 @@
  *		loyalty.curp: a key of Mexico's population registry.
  *
  * The registry writes X where a name has an Ñ, yet its alphabet for the check
- * digit counts the Ñ; so keys with one are read, where they are letters of a
- * name.  Leaving the Ñ out of that alphabet makes most check digits wrong.
+ * digit counts the Ñ; leaving it out makes most check digits wrong.  People
+ * write the Ñ nevertheless: where a letter of a name is expected it is read as
+ * the X that the registry has, so that one person is one key.  The check digit
+ * is the same for both, which are ten places apart.
  *
- * Stored are the 18 characters, one byte each, in capitals.  The Ñ is above
- * all ASCII there as it is in UTF-8, so that keys sort as their texts do in
- * the collation "C".
+ * Stored are the 18 characters, in capitals.
  */
 #include "compat.h"
 
@@ -30,8 +30,9 @@
 
 #define STATE_LENGTH		2
 
-/* what stands for a character that no CURP has */
+/* what stands for a character that no CURP has, and for the Ñ until it is an X */
 #define FOREIGN				'?'
+#define ENYE				'~'
 
 /* the Ñ and ñ of UTF-8 */
 #define UTF8_LEAD			0xC3
@@ -91,11 +92,17 @@ next_character(const char **p, const char *end)
 		((unsigned char) **p == UTF8_CAPITAL_ENYE || (unsigned char) **p == UTF8_SMALL_ENYE))
 	{
 		(*p)++;
-		return CURP_ENYE;
+		return ENYE;
 	}
 	while (*p < end && ((unsigned char) **p & 0xC0) == 0x80)
 		(*p)++;
 	return FOREIGN;
+}
+
+static inline bool
+is_letter_of_name(int at)
+{
+	return layout[at] == 'N' || layout[at] == 'C';
 }
 
 /*
@@ -112,8 +119,12 @@ collect_characters(const char *text, Curp *result)
 		text++;
 	while (end > text && is_blank(end[-1]))
 		end--;
-	while (text < end && count < CURP_LENGTH)
-		result->chars[count++] = next_character(&text, end);
+	for (; text < end && count < CURP_LENGTH; count++)
+	{
+		result->chars[count] = next_character(&text, end);
+		if (result->chars[count] == ENYE && is_letter_of_name(count))
+			result->chars[count] = 'X';
+	}
 	return text == end && count == CURP_LENGTH;
 }
 
@@ -128,7 +139,7 @@ wrong_character(const Curp *value)
 		switch (layout[i])
 		{
 			case 'N':
-				if (!is_letter(c) && c != CURP_ENYE)
+				if (!is_letter(c))
 					return "Characters 1 to 4 of a CURP are letters without accents.";
 				break;
 			case '#':
@@ -140,7 +151,7 @@ wrong_character(const Curp *value)
 					return "Characters 11 to 13 of a CURP are letters from A to Z.";
 				break;
 			case 'C':
-				if ((!is_letter(c) && c != CURP_ENYE) || is_vowel(c))
+				if (!is_letter(c) || is_vowel(c))
 					return "Characters 14 to 16 of a CURP are consonants.";
 				break;
 			case 'E':
@@ -210,8 +221,6 @@ alphabet_place(unsigned char c)
 {
 	if (is_digit(c))
 		return c - '0';
-	if (c == CURP_ENYE)
-		return 24;
 	return c - 'A' + (c <= 'N' ? 10 : 11);
 }
 
@@ -254,17 +263,8 @@ curp_parse(const char *text, Curp *result, const char **why)
 void
 curp_print(const Curp *value, char *buf)
 {
-	for (int i = 0; i < CURP_LENGTH; i++)
-	{
-		if (value->chars[i] == CURP_ENYE)
-		{
-			*buf++ = (char) UTF8_LEAD;
-			*buf++ = (char) UTF8_CAPITAL_ENYE;
-		}
-		else
-			*buf++ = value->chars[i];
-	}
-	*buf = '\0';
+	memcpy(buf, value->chars, CURP_LENGTH);
+	buf[CURP_LENGTH] = '\0';
 }
 
 DateADT
@@ -304,7 +304,7 @@ curp_age(const Curp *value, DateADT on, int *years)
 
 /*
  * SQL_ASCII converts nothing, and what it holds may be no valid text at all;
- * its bytes are read as UTF-8 and written as such.
+ * its bytes are read as UTF-8.
  */
 static const char *
 server_to_utf8(char *str)
@@ -312,17 +312,6 @@ server_to_utf8(char *str)
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
 		return str;
 	return pg_server_to_any(str, strlen(str), PG_UTF8);
-}
-
-static char *
-curp_to_server_text(const Curp *value)
-{
-	char	   *buf = palloc(CURP_MAX_TEXT);
-
-	curp_print(value, buf);
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
-		return buf;
-	return pg_any_to_server(buf, strlen(buf), PG_UTF8);
 }
 
 PG_FUNCTION_INFO_V1(curp_in);
@@ -346,7 +335,10 @@ PG_FUNCTION_INFO_V1(curp_out);
 Datum
 curp_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(curp_to_server_text(PG_GETARG_CURP_P(0)));
+	char	   *buf = palloc(CURP_LENGTH + 1);
+
+	curp_print(PG_GETARG_CURP_P(0), buf);
+	PG_RETURN_CSTRING(buf);
 }
 
 /* The binary form is the text, in the encoding of the client. */
@@ -372,11 +364,10 @@ PG_FUNCTION_INFO_V1(curp_send);
 Datum
 curp_send(PG_FUNCTION_ARGS)
 {
-	char	   *str = curp_to_server_text(PG_GETARG_CURP_P(0));
 	StringInfoData buf;
 
 	pq_begintypsend(&buf);
-	pq_sendtext(&buf, str, strlen(str));
+	pq_sendtext(&buf, (const char *) PG_GETARG_CURP_P(0)->chars, CURP_LENGTH);
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
 }
 

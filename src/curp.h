@@ -14,12 +14,6 @@
 
 #define CURP_LENGTH			18
 
-/* The letter Ñ is the one that is not ASCII: one byte here, two in UTF-8. */
-#define CURP_ENYE			((unsigned char) 0xD1)
-
-/* "Ñ" at 1 to 4 and at 14 to 16, and the NUL */
-#define CURP_MAX_TEXT		(CURP_LENGTH + 7 + 1)
-
 typedef struct Curp
 {
 	unsigned char chars[CURP_LENGTH];
@@ -35,7 +29,7 @@ typedef struct Curp
  * *why a sentence on what it violates, which repeats nothing of the text.
  */
 extern bool curp_parse(const char *text, Curp *result, const char **why);
-extern void curp_print(const Curp *value, char *buf);	/* buf[CURP_MAX_TEXT] */
+extern void curp_print(const Curp *value, char *buf);	/* buf[CURP_LENGTH + 1] */
 extern DateADT curp_birth_date(const Curp *value);
 
 /* Full years on a finite date; false if that is before birth. */

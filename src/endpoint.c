@@ -60,6 +60,8 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 		if (!field->secret)
 			fingerprint_add(fingerprint, field->name, call->values[i].text);
 	}
+	if (call->assistant)
+		fingerprint_add(fingerprint, "source", "mcp");
 	if (call->endpoint->takes_items)
 		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
 }
@@ -93,23 +95,30 @@ call_run(Call *call)
 
 typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
 
+/* What a sink needs besides for rows is given back with them. */
 static void
 call_rows(Call *call, RowSink sink, void *context)
 {
 	Portal		portal = plan_cursor(call->rows, call->row_params);
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
 	uint64		total = 0;
 
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
+		MemoryContextSwitchTo(rows);
 		for (uint64 i = 0; i < SPI_processed; i++)
 			sink(context, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(outer);
+		MemoryContextReset(rows);
 		total += SPI_processed;
 		if (SPI_processed < ROWS_PER_FETCH)
 			break;
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
+	MemoryContextDelete(rows);
 	if (call->single_row && total == 0)
 		raise_error(call->no_row);
 }
@@ -132,12 +141,13 @@ json_column(StringInfo json, Form_pg_attribute column, Datum value)
 		json_text(json, TextDatumGetCString(value));
 }
 
-/* A row is an object of its columns, or the object that its column holds. */
+/*
+ * Some columns of a row as an object, or the object that its column holds.  In
+ * the further array what is NULL is left out.
+ */
 static void
-json_row(void *context, HeapTuple row, TupleDesc columns)
+json_columns(StringInfo json, HeapTuple row, TupleDesc columns, int from, int to)
 {
-	StringInfo	json = context;
-
 	if (json->len > 0 && json->data[json->len - 1] == '}')
 		appendStringInfoChar(json, ',');
 	if (TupleDescAttr(columns, 0)->atttypid == JSONOID)
@@ -148,11 +158,13 @@ json_row(void *context, HeapTuple row, TupleDesc columns)
 		return;
 	}
 	appendStringInfoChar(json, '{');
-	for (int i = 0; i < columns->natts; i++)
+	for (int i = from; i < to; i++)
 	{
 		bool		isnull;
 		Datum		value = SPI_getbinval(row, columns, i + 1, &isnull);
 
+		if (isnull && from > 0)
+			continue;
 		json_key(json, NameStr(TupleDescAttr(columns, i)->attname));
 		if (isnull)
 			json_text(json, NULL);
@@ -172,17 +184,37 @@ tuplestore_row(void *context, HeapTuple row, TupleDesc columns pg_attribute_unus
  * Answers
  * ------------------------------------------------------------------------ */
 
-static void
-json_result(Call *call, StringInfo json)
+/* Where rows go: into the result, and into the further array if there is one. */
+typedef struct JsonRows
 {
+	StringInfo	json;
+	StringInfo	more;
+	int			more_from;
+} JsonRows;
+
+static void
+json_row(void *context, HeapTuple row, TupleDesc columns)
+{
+	JsonRows   *rows = context;
+
+	json_columns(rows->json, row, columns, 0, rows->more ? rows->more_from : columns->natts);
+	if (rows->more != NULL)
+		json_columns(rows->more, row, columns, rows->more_from, columns->natts);
+}
+
+static void
+json_result(Call *call, StringInfo json, StringInfo more)
+{
+	JsonRows	rows = {json, call->more_key ? more : NULL, call->more_from};
+
 	if (call->endpoint->result != RESULT_ROWS)
 		appendStringInfoString(json, result_text(call));
 	else if (call->single_row)
-		call_rows(call, json_row, json);
+		call_rows(call, json_row, &rows);
 	else
 	{
 		appendStringInfoChar(json, '[');
-		call_rows(call, json_row, json);
+		call_rows(call, json_row, &rows);
 		appendStringInfoChar(json, ']');
 	}
 }
@@ -191,11 +223,14 @@ json_result(Call *call, StringInfo json)
 void
 call_answer(Call *call, StringInfo json)
 {
+	StringInfoData more;
+
+	initStringInfo(&more);
 	plan_begin();
 	call_run(call);
 	if (call->endpoint->answer[0] == NULL)
 	{
-		json_result(call, json);
+		json_result(call, json, &more);
 		plan_end();
 		return;
 	}
@@ -215,7 +250,14 @@ call_answer(Call *call, StringInfo json)
 		else if (strcmp(key, "status") == 0)
 			appendStringInfoString(json, "200");
 		else
-			json_result(call, json);
+			json_result(call, json, &more);
+	}
+	if (call->more_key != NULL)
+	{
+		json_key(json, call->more_key);
+		appendStringInfoChar(json, '[');
+		appendBinaryStringInfo(json, more.data, more.len);
+		appendStringInfoChar(json, ']');
 	}
 	appendStringInfoChar(json, '}');
 	plan_end();
@@ -236,6 +278,7 @@ argument_text(FunctionCallInfo fcinfo, int argument, FieldKind kind)
 			value = DirectFunctionCall1(numeric_trim_scale, value);
 			return DatumGetCString(DirectFunctionCall1(numeric_out, value));
 		case FIELD_SWITCH:
+		case FIELD_DIRECTION:
 			return psprintf("%d", DatumGetInt32(value));
 		case FIELD_STAFF:
 		case FIELD_COUNT:
@@ -261,7 +304,7 @@ call_from_arguments(Call *call, FunctionCallInfo fcinfo)
 		/* objects, as tokens are, have no place in SQL */
 		if (call->endpoint->fields[i].kind == FIELD_OBJECT)
 			continue;
-		fields_set(call, i, argument_text(fcinfo, argument, call->endpoint->fields[i].kind), false);
+		fields_set(call, i, JSON_IS_STRING, argument_text(fcinfo, argument, call->endpoint->fields[i].kind));
 		argument++;
 	}
 	if (call->endpoint->writes && !PG_ARGISNULL(argument))

@@ -16,6 +16,7 @@
 #include "utils/datetime.h"
 
 #define JSON_MAX_ELEMENTS 100
+#define FIRST_BIRTH_YEAR 1900
 
 /* "YYYY-MM-DD", the way it starts; what follows is in *rest. */
 static bool
@@ -46,14 +47,18 @@ parse_date(const char *text, DateADT *date, const char **rest)
 	return true;
 }
 
-/* A birth date may carry a time, with colons or as documented with hyphens. */
+/*
+ * A birth date may carry a time, with colons or as documented with hyphens.
+ * Nobody who lives was born before 1900, nor will be: the day is the server's.
+ */
 static bool
 parse_birth_date(const char *text, DateADT *date)
 {
 	const char *rest;
 	char		separator;
 
-	if (!parse_date(text, date, &rest))
+	if (!parse_date(text, date, &rest) ||
+		*date < date2j(FIRST_BIRTH_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE || *date > GetSQLCurrentDate())
 		return false;
 	if (*rest == '\0')
 		return true;
@@ -185,17 +190,64 @@ parse_json_array(const char *text)
 	return good && json_read_items(text, strlen(text), check_element, ignore_member, &good) && good;
 }
 
+/* Whether JSON may have this in a field's place. */
 static bool
-parse_value(FieldKind kind, Value *value)
+kind_accepts(FieldKind kind, JsonKind value)
 {
-	if (value->nested && kind != FIELD_JSON && kind != FIELD_OBJECT)
+	switch (value)
+	{
+		case JSON_IS_STRING:
+			return kind != FIELD_OBJECT;
+		case JSON_IS_NUMBER:
+			return kind != FIELD_OBJECT && kind != FIELD_JSON;
+		case JSON_IS_BOOLEAN:
+			return kind == FIELD_ACCEPTANCE;
+		case JSON_IS_ARRAY:
+			return kind == FIELD_JSON;
+		case JSON_IS_OBJECT:
+			return kind == FIELD_OBJECT;
+		case JSON_IS_NULL:
+		case JSON_IS_UNREADABLE:
+			break;
+	}
+	return false;
+}
+
+/* Whether the value of a JSON number counts and not how it was written. */
+static bool
+is_numeric(FieldKind kind)
+{
+	return kind == FIELD_PHONE || kind == FIELD_TYPED_PHONE || kind == FIELD_POINTS || kind == FIELD_SWITCH || kind == FIELD_DIRECTION ||
+		kind == FIELD_STAFF || kind == FIELD_COUNT;
+}
+
+/* The provider's client counts from 1 where the document counts from 0. */
+static bool
+parse_direction(const char *text, bool assistant, int64 *direction)
+{
+	if (strlen(text) != 1)
+		return false;
+	*direction = *text - '0';
+	if (assistant && *direction > 0)
+		*direction -= 1;
+	return *direction == 0 || *direction == 1;
+}
+
+static bool
+parse_value(FieldKind kind, bool assistant, Value *value)
+{
+	if (!kind_accepts(kind, value->kind))
 		return false;
 	switch (kind)
 	{
 		case FIELD_TEXT:
+		case FIELD_OBJECT:
+		case FIELD_ACCEPTANCE:
 			return true;
 		case FIELD_PHONE:
 			return phone_parse(value->text, &value->phone);
+		case FIELD_TYPED_PHONE:
+			return phone_parse_typed(value->text, &value->phone);
 		case FIELD_POINTS:
 			/* the type tolerates signs and blanks, the documents do not */
 			return strspn(value->text, "0123456789.") == strlen(value->text) &&
@@ -204,10 +256,12 @@ parse_value(FieldKind kind, Value *value)
 		case FIELD_SWITCH:
 			value->integer = value->text[0] - '0';
 			return strcmp(value->text, "0") == 0 || strcmp(value->text, "1") == 0;
+		case FIELD_DIRECTION:
+			return parse_direction(value->text, assistant, &value->integer);
 		case FIELD_STAFF:
 			value->integer = parse_staff_id(value->text);
 			return true;
-		case FIELD_DATE:
+		case FIELD_BIRTH_DATE:
 			return parse_birth_date(value->text, &value->date);
 		case FIELD_TIME:
 			return parse_time(value->text, &value->time);
@@ -215,15 +269,13 @@ parse_value(FieldKind kind, Value *value)
 			return parse_count(value->text, &value->integer);
 		case FIELD_JSON:
 			return parse_json_array(value->text);
-		case FIELD_OBJECT:
-			return value->nested && value->text[0] == '{';
 	}
 	return false;
 }
 
 /* What refuses a field, if anything does.  switched is the FIELD_SWITCH before it. */
 static const Refusal *
-check_field(const Field *field, Value *value, int64 switched)
+check_field(const Field *field, bool assistant, Value *value, int64 switched)
 {
 	bool		required = field->need == REQUIRED ||
 		(field->need == REQUIRED_IF_0 && switched == 0) ||
@@ -234,7 +286,7 @@ check_field(const Field *field, Value *value, int64 switched)
 	if (value->text == NULL)
 		return required ? &field->absent : NULL;
 	/* a text is malformed only where JSON has something else in its place */
-	return parse_value(field->kind, value) ? NULL : &field->malformed;
+	return parse_value(field->kind, assistant, value) ? NULL : &field->malformed;
 }
 
 /* The first field that is refused, and why; NULL if none is. */
@@ -248,7 +300,7 @@ fields_check(Call *call, const Field **field)
 		const Refusal *refusal;
 
 		*field = &call->endpoint->fields[i];
-		refusal = check_field(*field, &call->values[i], switched);
+		refusal = check_field(*field, call->assistant, &call->values[i], switched);
 		if (refusal != NULL)
 			return refusal;
 		if ((*field)->kind == FIELD_SWITCH)
@@ -276,12 +328,14 @@ fields_decode(Call *call)
  * documents' samples.  Names that the endpoint does not know are ignored.
  */
 void
-call_set_field(Call *call, const char *name, const char *value, bool nested)
+call_set_field(Call *call, const char *name, JsonKind kind, const char *value)
 {
+	if (call->endpoint->knows_assistants && strcmp(name, "source") == 0)
+		call->assistant = kind == JSON_IS_STRING && strcmp(value, "mcp") == 0;
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
 		if (strcmp(call->endpoint->fields[i].name, name) == 0 && !call->values[i].fixed)
-			fields_set(call, i, value, nested);
+			fields_set(call, i, kind, value);
 	}
 }
 
@@ -293,19 +347,23 @@ call_fix_field(Call *call, const char *name, const char *value)
 	{
 		if (strcmp(call->endpoint->fields[i].name, name) != 0)
 			continue;
-		fields_set(call, i, value, false);
+		fields_set(call, i, JSON_IS_STRING, value);
 		call->values[i].fixed = true;
 	}
 }
 
 void
-fields_set(Call *call, int i, const char *value, bool nested)
+fields_set(Call *call, int i, JsonKind kind, const char *value)
 {
-	if (value != NULL && !nested && strlen(value) > FIELD_MAX_LENGTH &&
-		call->endpoint->fields[i].kind != FIELD_JSON)
+	FieldKind	field = call->endpoint->fields[i].kind;
+	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+
+	if (value != NULL && !nested && strlen(value) > FIELD_MAX_LENGTH && field != FIELD_JSON)
 		raise_error(ERR_MALFORMED_REQUEST);
+	if (kind == JSON_IS_NUMBER && is_numeric(field))
+		value = json_plain_number(value);
 	if (value != NULL && text_is_blank(value))
 		value = NULL;
 	call->values[i].text = value;
-	call->values[i].nested = nested;
+	call->values[i].kind = kind;
 }

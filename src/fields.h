@@ -7,9 +7,9 @@
 
 #include "call.h"
 
-extern void call_set_field(Call *call, const char *name, const char *value, bool nested);
+extern void call_set_field(Call *call, const char *name, JsonKind kind, const char *value);
 extern void call_fix_field(Call *call, const char *name, const char *value);
-extern void fields_set(Call *call, int i, const char *value, bool nested);
+extern void fields_set(Call *call, int i, JsonKind kind, const char *value);
 extern const Refusal *fields_check(Call *call, const Field **field);
 extern void fields_decode(Call *call);
 

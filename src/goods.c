@@ -71,8 +71,11 @@ take_good_member(void *context, const char *name, JsonKind kind, const char *val
 		number = &good->quantity;
 	else if (strcmp(name, "unitPrice") == 0)
 		number = &good->unit_price;
+	basket->malformed |= kind == JSON_IS_UNREADABLE;
 	if (number == NULL)
 		return;
+	if (kind == JSON_IS_NUMBER)
+		value = json_plain_number(value);
 	*number = value;
 	if (!is_text || !good_number_valid(value))
 		basket->malformed = true;

@@ -90,7 +90,7 @@ take_header(void *context, const char *name, JsonKind kind, const char *value)
 
 	for (const Header *header = reader->known; header->name; header++)
 	{
-		if (kind == JSON_IS_STRING && *value != '\0' && strcmp(name, header->name) == 0)
+		if (kind == JSON_IS_STRING && strcmp(name, header->name) == 0)
 			*(const char **) ((char *) reader->request + header->offset) = value;
 	}
 }
@@ -109,13 +109,13 @@ read_headers(Request *request, const Header *known)
 static void
 take_json_member(void *context, const char *name, JsonKind kind, const char *value)
 {
-	call_set_field(context, name, value, kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT);
+	call_set_field(context, name, kind, value);
 }
 
 static void
 take_form_field(void *context, const char *name, const char *value)
 {
-	call_set_field(context, name, value, false);
+	call_set_field(context, name, JSON_IS_STRING, value);
 }
 
 static bool
@@ -126,9 +126,22 @@ media_type_is(const char *content_type, const char *media_type)
 	return length == strlen(media_type) && pg_strncasecmp(content_type, media_type, length) == 0;
 }
 
+/* Some editors and languages put a byte order mark before what they write. */
+static void
+skip_byte_order_mark(Request *request)
+{
+	static const char mark[] = "\xEF\xBB\xBF";
+
+	if (request->length >= strlen(mark) && memcmp(request->body, mark, strlen(mark)) == 0)
+	{
+		request->body += strlen(mark);
+		request->length -= strlen(mark);
+	}
+}
+
 /* A body without a type is a form: that is how an empty one is often sent. */
 static void
-read_body(const Request *request, const Family *family, Call *call)
+read_body(Request *request, const Family *family, Call *call)
 {
 	const char *type = request->content_type ? request->content_type : "";
 	bool		is_json = media_type_is(type, "application/json") || family->json;
@@ -137,6 +150,7 @@ read_body(const Request *request, const Family *family, Call *call)
 	if (*type != '\0' && !media_type_is(type, "application/json") &&
 		!media_type_is(type, "application/x-www-form-urlencoded"))
 		raise_error(ERR_UNSUPPORTED_MEDIA_TYPE);
+	skip_byte_order_mark(request);
 	call->body = request->body;
 	call->body_length = request->length;
 	if (request->length == 0 || call->endpoint->takes_items)
@@ -247,7 +261,7 @@ serve_arguments(Exchange *exchange)
 		return;
 	}
 	for (int i = 0; i < PG_NARGS(); i++)
-		fields_set(&exchange->call, i, PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)), false);
+		fields_set(&exchange->call, i, JSON_IS_STRING, PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)));
 }
 
 static void

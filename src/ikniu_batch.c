@@ -26,9 +26,9 @@
 
 typedef enum ItemKind
 {
-	ITEM_ID,					/* a string, or a number taken as one */
+	ITEM_ID,					/* a string, or a number, taken as it is written */
 	ITEM_TEXT,					/* a string */
-	ITEM_AMOUNT,				/* a number, or a string that is one */
+	ITEM_AMOUNT,				/* a number, or a string, which may be one */
 	ITEM_GOODS,					/* an array of objects */
 	ITEM_MEMBER					/* an object, or a member's id */
 } ItemKind;
@@ -48,7 +48,7 @@ static const struct
 	[MEMBER_CLIENT] = {"memberId", ITEM_ID},
 	[AMOUNT] = {"amount", ITEM_AMOUNT},
 	[COMMENTS] = {"comments", ITEM_TEXT},
-	[AMOUNT_CURRENCY] = {"amountCurrency", ITEM_ID},
+	[AMOUNT_CURRENCY] = {"amountCurrency", ITEM_AMOUNT},
 	[CURRENCY] = {"currency", ITEM_TEXT},
 	[REFERENCE] = {"reference", ITEM_ID},
 	[CONCEPT] = {"concept", ITEM_TEXT},
@@ -69,6 +69,8 @@ typedef struct ItemProgram
 typedef struct SellerItem
 {
 	const char *fields[ITEM_FIELDS];	/* NULL: absent or empty */
+	bool		malformed[ITEM_FIELDS]; /* of a wrong kind, or too long */
+	const char *named_member;	/* the member, where that is an id */
 	ErrorId		error;
 	const char *field;			/* that the error is about, or NULL */
 	ItemProgram *program;
@@ -146,6 +148,21 @@ start_item(void *context, size_t index, size_t count, bool is_object)
 	return &batch->items[index];
 }
 
+/* The last of several values of a name wins, also where it is wrong or none. */
+static void
+take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
+{
+	ItemKind	field = item_fields[i].kind;
+	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+
+	item->fields[i] = NULL;
+	item->malformed[i] = kind != JSON_IS_NULL &&
+		(!kind_accepts(field, kind) || (!nested && strlen(value) > FIELD_MAX_LENGTH));
+	if (kind == JSON_IS_NULL || item->malformed[i] || is_blank(value))
+		return;
+	item->fields[i] = kind == JSON_IS_NUMBER && field == ITEM_AMOUNT ? json_plain_number(value) : value;
+}
+
 static void
 take_item_field(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -153,20 +170,20 @@ take_item_field(void *context, const char *name, JsonKind kind, const char *valu
 
 	for (int i = 0; i < ITEM_FIELDS; i++)
 	{
-		if (strcmp(item_fields[i].name, name) != 0 || kind == JSON_IS_NULL)
+		if (strcmp(item_fields[i].name, name) != 0)
 			continue;
-		if (!kind_accepts(item_fields[i].kind, kind) ||
-			(kind != JSON_IS_ARRAY && kind != JSON_IS_OBJECT && strlen(value) > FIELD_MAX_LENGTH))
+		take_item_value(item, i, kind, value);
+		if (kind == JSON_IS_UNREADABLE)
 			fail_field(item, ERR_INVALID_FIELD, i);
-		else if (!is_blank(value))
-			item->fields[i] = value;
+		if (i != INLINE_MEMBER)
+			continue;
 		/* accumulations know a member's id by this name too */
-		if (i == INLINE_MEMBER && kind == JSON_IS_STRING)
-		{
-			item->fields[INLINE_MEMBER] = NULL;
-			item->fields[MEMBER_CLIENT] = is_blank(value) ? item->fields[MEMBER_CLIENT] : value;
-		}
+		item->named_member = kind == JSON_IS_STRING ? item->fields[i] : NULL;
+		if (kind == JSON_IS_STRING)
+			item->fields[i] = NULL;
 	}
+	if (kind == JSON_IS_UNREADABLE)
+		fail(item, ERR_INVALID_FIELD, NULL);
 }
 
 /* One of the goods: its texts are texts and its numbers numbers. */
@@ -176,6 +193,8 @@ take_good_field(void *context, const char *name, JsonKind kind, const char *valu
 	bool		text = strcmp(name, "sku") == 0 || strcmp(name, "name") == 0;
 	bool		number = strcmp(name, "quantity") == 0 || strcmp(name, "unitPrice") == 0;
 
+	if (kind == JSON_IS_NUMBER)
+		value = json_plain_number(value);
 	if ((text && kind != JSON_IS_STRING && kind != JSON_IS_NUMBER) ||
 		(number && kind != JSON_IS_NUMBER && kind != JSON_IS_STRING) ||
 		(number && !good_number_valid(value)))
@@ -285,6 +304,13 @@ check_fields(SellerItem *item, SellerOperation operation)
 {
 	const char *goods = item->fields[GOODS];
 
+	for (int i = 0; i < ITEM_FIELDS; i++)
+	{
+		if (item->malformed[i])
+			fail_field(item, ERR_INVALID_FIELD, i);
+	}
+	if (item->fields[MEMBER_CLIENT] == NULL)
+		item->fields[MEMBER_CLIENT] = item->named_member;
 	if (item->error == ERR_NONE)
 		check_present(item, operation);
 	if (item->error == ERR_NONE && goods != NULL)
@@ -416,9 +442,9 @@ take_member_field(void *context, const char *name, JsonKind kind, const char *va
 
 	/* too long is malformed, and must not raise: the other items go on */
 	if (!nested && value != NULL && strlen(value) > FIELD_MAX_LENGTH)
-		call_set_field(context, name, "?", true);
+		call_set_field(context, name, JSON_IS_UNREADABLE, "?");
 	else
-		call_set_field(context, name, value, nested);
+		call_set_field(context, name, kind, value);
 }
 
 /* The active member of the program with an item's email, if there is one. */
@@ -475,8 +501,8 @@ take_email(void *context, const char *name, JsonKind kind, const char *value)
 {
 	SellerItem *item = context;
 
-	if (strcmp(name, "email") == 0 && kind == JSON_IS_STRING)
-		item->email = text_folded(value);
+	if (strcmp(name, "email") == 0)
+		item->email = kind == JSON_IS_STRING ? text_folded(value) : "";
 }
 
 /* By email, then program; items that agree in both stay in their order. */

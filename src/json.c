@@ -1,156 +1,347 @@
 /*
  * json.c
- *		JSON in, by jansson; JSON out, by PostgreSQL's own escaping.
+ *		JSON in, by the server's own lexer; JSON out, by its own escaping.
  *
- * The only file that includes jansson.h: it and PostgreSQL both declare
- * json_object, and calling jansson's from here would reach PostgreSQL's.  For
- * the same reason utils/builtins.h stays out of this file.
+ * A text is gone through twice.  The first pass makes sure that all of it is
+ * JSON, so that nothing is handed out of what is not; the second hands out the
+ * members, one after the other.  No tree is built, and a number is never
+ * computed with: it stays the characters that it was written in.
  *
- * jansson allocates by palloc, so that an error leaves nothing behind; what it
- * returns lives in the memory context it was read in and is never kept.
+ * The server's parser would give up at the first string that no text can hold,
+ * such as one with an escaped NUL.  Whoever reads a batch wants to refuse one
+ * item then, and needs to know where it ends; so strings are skipped with their
+ * escapes first and decoded one by one after.
  */
 #include "postgres.h"
 
-#include <jansson.h>
-#include <math.h>
-
-#include "common/shortest_dec.h"
+#include "compat.h"
 #include "json.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/numeric.h"
 
-/*
- * Below this a double is nearest to exactly one number of POINTS_DECIMALS
- * decimals: fifteen significant digits, less those after the point.
- */
-#define EXACT_REAL_LIMIT 1e11
-#define EXACT_DIGITS 15
+/* arrays and objects within each other */
+#define MAX_DEPTH 2048
 
-static void *
-allocate(size_t size)
+/* such as "e+400": what is within these is a number of the server's, too */
+#define MAX_EXPONENT_LENGTH 5
+#define MAX_NUMBER_LENGTH 1000
+
+/* written out, more than this is but zeros that nobody asked for */
+#define MAX_PLAIN_EXPONENT 99
+
+/* ------------------------------------------------------------------------
+ * Tokens
+ * ------------------------------------------------------------------------ */
+
+static JsonLexContext *
+start(const char *json, size_t length)
 {
-	return palloc(size);
+	return makeJsonLexContextCstringLen(NULL, json, length, PG_UTF8, false);
 }
 
-static void
-release(void *pointer)
+/* Go to the next token; false if what follows is none. */
+static bool
+advance(JsonLexContext *lex)
 {
-	if (pointer != NULL)
-		pfree(pointer);
+	return json_lex(lex) == JSON_SUCCESS;
 }
 
-void
-json_use_palloc(void)
-{
-	json_set_alloc_funcs(allocate, release);
-}
-
-/*
- * A number as the decimal it was written as.  jansson has turned one with a
- * fraction into a double; its shortest decimal is what was written, as long as
- * doubles are dense enough there.  Beyond, NULL: the digits are lost, and a
- * nearby amount is not the amount.
- */
 static char *
-number_text(const json_t *value)
+token_text(const JsonLexContext *lex)
 {
-	double		real;
+	return pnstrdup(lex->token_start, lex->token_terminator - lex->token_start);
+}
 
-	if (json_is_integer(value))
-		return psprintf("%lld", (long long) json_integer_value(value));
-	real = json_real_value(value);
-	if (fabs(real) >= EXACT_REAL_LIMIT)
-		return NULL;
-	if (real == floor(real))
-		return psprintf("%.0f", real);
-	else
+/* The text of the present token, a string; NULL if no text can hold it. */
+static char *
+string_text(const JsonLexContext *lex)
+{
+	const char *quoted = lex->token_start;
+	size_t		length = lex->token_terminator - quoted;
+	JsonLexContext *decoder;
+	char	   *text = NULL;
+
+	if (memchr(quoted, '\\', length) == NULL)
+		return pnstrdup(quoted + 1, length - 2);
+	decoder = makeJsonLexContextCstringLen(NULL, quoted, length, PG_UTF8, true);
+	if (json_lex(decoder) == JSON_SUCCESS)
+		text = pstrdup(decoder->strval->data);
+	freeJsonLexContext(decoder);
+	return text;
+}
+
+static bool
+is_within_bounds(const char *number, size_t length)
+{
+	const char *end = number + length;
+	const char *exponent = number;
+
+	while (exponent < end && *exponent != 'e' && *exponent != 'E')
+		exponent++;
+	return length <= MAX_NUMBER_LENGTH && end - exponent <= MAX_EXPONENT_LENGTH;
+}
+
+/* Whether the present token, if it is a string or a number, has a value in SQL. */
+static bool
+is_readable(const JsonLexContext *lex)
+{
+	size_t		length = lex->token_terminator - lex->token_start;
+	char	   *text;
+
+	if (lex->token_type == JSON_TOKEN_NUMBER)
+		return is_within_bounds(lex->token_start, length);
+	if (lex->token_type != JSON_TOKEN_STRING || memchr(lex->token_start, '\\', length) == NULL)
+		return true;
+	text = string_text(lex);
+	if (text != NULL)
+		pfree(text);
+	return text != NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * The first pass
+ * ------------------------------------------------------------------------ */
+
+static bool check_value(JsonLexContext *lex, int depth, bool *readable);
+
+/* What a member of an object starts with. */
+static bool
+check_name(JsonLexContext *lex, bool *readable)
+{
+	if (lex->token_type != JSON_TOKEN_STRING)
+		return false;
+	*readable = *readable && is_readable(lex);
+	return advance(lex) && lex->token_type == JSON_TOKEN_COLON && advance(lex);
+}
+
+/* An array or object, up to the token that ends it; how many it has. */
+static bool
+check_elements(JsonLexContext *lex, JsonTokenType end, int depth, bool *readable, size_t *count)
+{
+	*count = 0;
+	if (!advance(lex))
+		return false;
+	if (lex->token_type == end)
+		return advance(lex);
+	for (;;)
 	{
-		char	   *text = palloc(DOUBLE_SHORTEST_DECIMAL_LEN);
-
-		double_to_shortest_decimal_buf(real, text);
-		return text;
+		if ((end == JSON_TOKEN_OBJECT_END && !check_name(lex, readable)) || !check_value(lex, depth + 1, readable))
+			return false;
+		(*count)++;
+		if (lex->token_type == end)
+			return advance(lex);
+		if (lex->token_type != JSON_TOKEN_COMMA || !advance(lex))
+			return false;
 	}
 }
 
-static void
-read_member(const char *name, const json_t *value, JsonMember member, void *context)
+static bool
+check_value(JsonLexContext *lex, int depth, bool *readable)
 {
-	switch (json_typeof(value))
-	{
-		case JSON_STRING:
-			member(context, name, JSON_IS_STRING, pstrdup(json_string_value(value)));
-			break;
-		case JSON_INTEGER:
-		case JSON_REAL:
-			{
-				char	   *text = number_text(value);
+	size_t		count;
 
-				/* "?" is malformed wherever a number is expected */
-				member(context, name, JSON_IS_NUMBER, text ? text : "?");
-				break;
-			}
-		case JSON_TRUE:
-		case JSON_FALSE:
-			member(context, name, JSON_IS_BOOLEAN, json_is_true(value) ? "true" : "false");
+	switch (lex->token_type)
+	{
+		case JSON_TOKEN_ARRAY_START:
+			return depth < MAX_DEPTH && check_elements(lex, JSON_TOKEN_ARRAY_END, depth, readable, &count);
+		case JSON_TOKEN_OBJECT_START:
+			return depth < MAX_DEPTH && check_elements(lex, JSON_TOKEN_OBJECT_END, depth, readable, &count);
+		case JSON_TOKEN_STRING:
+		case JSON_TOKEN_NUMBER:
+			/* a number that is a member itself is but a text */
+			*readable = *readable && ((depth == 1 && lex->token_type == JSON_TOKEN_NUMBER) || is_readable(lex));
+			return advance(lex);
+		case JSON_TOKEN_TRUE:
+		case JSON_TOKEN_FALSE:
+		case JSON_TOKEN_NULL:
+			return advance(lex);
+		default:
+			return false;
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * The second pass
+ * ------------------------------------------------------------------------ */
+
+/* An array or object as it was written, NULL if something in it is unreadable. */
+static char *
+take_nested(JsonLexContext *lex)
+{
+	const char *from = lex->token_start;
+	bool		readable = true;
+	const char *to;
+
+	for (int depth = 0;;)
+	{
+		if (lex->token_type == JSON_TOKEN_ARRAY_START || lex->token_type == JSON_TOKEN_OBJECT_START)
+			depth++;
+		else if (lex->token_type == JSON_TOKEN_ARRAY_END || lex->token_type == JSON_TOKEN_OBJECT_END)
+			depth--;
+		readable = readable && is_readable(lex);
+		to = lex->token_terminator;
+		advance(lex);
+		if (depth == 0)
+			return readable ? pnstrdup(from, to - from) : NULL;
+	}
+}
+
+/* The present value, and go past it. */
+static char *
+take_value(JsonLexContext *lex, JsonKind *kind)
+{
+	char	   *value = NULL;
+
+	switch (lex->token_type)
+	{
+		case JSON_TOKEN_ARRAY_START:
+		case JSON_TOKEN_OBJECT_START:
+			*kind = lex->token_type == JSON_TOKEN_ARRAY_START ? JSON_IS_ARRAY : JSON_IS_OBJECT;
+			value = take_nested(lex);
+			if (value == NULL)
+				*kind = JSON_IS_UNREADABLE;
+			return value;
+		case JSON_TOKEN_STRING:
+			value = string_text(lex);
+			*kind = value ? JSON_IS_STRING : JSON_IS_UNREADABLE;
 			break;
-		case JSON_NULL:
-			member(context, name, JSON_IS_NULL, NULL);
+		case JSON_TOKEN_NULL:
+			*kind = JSON_IS_NULL;
 			break;
 		default:
-			member(context, name, json_is_array(value) ? JSON_IS_ARRAY : JSON_IS_OBJECT,
-				   json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(EXACT_DIGITS)));
+			value = token_text(lex);
+			*kind = lex->token_type == JSON_TOKEN_NUMBER ? JSON_IS_NUMBER : JSON_IS_BOOLEAN;
 			break;
 	}
+	advance(lex);
+	return value;
+}
+
+/* The members of the present object, and go past it. */
+static void
+read_members(JsonLexContext *lex, JsonMember member, void *context)
+{
+	do
+	{
+		char	   *name;
+		char	   *value;
+		JsonKind	kind;
+
+		advance(lex);
+		if (lex->token_type == JSON_TOKEN_OBJECT_END)
+			break;				/* it is empty */
+		name = string_text(lex);
+		advance(lex);
+		advance(lex);
+		value = take_value(lex, &kind);
+		if (name == NULL)
+			member(context, "", JSON_IS_UNREADABLE, NULL);
+		else
+			member(context, name, kind, value);
+	} while (lex->token_type == JSON_TOKEN_COMMA);
+	advance(lex);
+}
+
+/* Whether all of body is one JSON object, with nothing in it that cannot be read. */
+static bool
+is_readable_object(const char *body, size_t length)
+{
+	JsonLexContext *lex = start(body, length);
+	bool		readable = true;
+
+	return pg_verify_mbstr(PG_UTF8, body, length, true) &&
+		advance(lex) && lex->token_type == JSON_TOKEN_OBJECT_START && check_value(lex, 0, &readable) &&
+		lex->token_type == JSON_TOKEN_END && readable;
 }
 
 static void
-read_members(json_t *object, JsonMember member, void *context)
+read_object(const char *body, size_t length, JsonMember member, void *context)
 {
-	const char *name;
-	json_t	   *value;
+	JsonLexContext *lex = start(body, length);
 
-	json_object_foreach(object, name, value)
-		read_member(name, value, member, context);
+	advance(lex);
+	read_members(lex, member, context);
 }
 
-/* False, and nothing called, unless all of body is one JSON object. */
+/* False, and nothing called, unless all of body is one JSON object, readable to the end. */
 bool
 json_read_object(const char *body, size_t length, JsonMember member, void *context)
 {
-	json_error_t error;
-	json_t	   *root = json_loadb(body, length, 0, &error);
-	bool		is_object = json_is_object(root);
+	if (!is_readable_object(body, length))
+		return false;
+	read_object(body, length, member, context);
+	return true;
+}
 
-	if (is_object)
-		read_members(root, member, context);
-	json_decref(root);
-	return is_object;
+/* The number of elements if all of body is one JSON array, else -1. */
+static int64
+count_elements(const char *body, size_t length)
+{
+	JsonLexContext *lex = start(body, length);
+	bool		readable = true;
+	size_t		count;
+
+	if (!pg_verify_mbstr(PG_UTF8, body, length, true) || !advance(lex) || lex->token_type != JSON_TOKEN_ARRAY_START ||
+		!check_elements(lex, JSON_TOKEN_ARRAY_END, 0, &readable, &count) || lex->token_type != JSON_TOKEN_END)
+		return -1;
+	return count;
 }
 
 /*
  * False, and nothing called, unless all of body is one JSON array, or an
  * object, which is taken as an array of one.  An element that is no object
- * has no members.
+ * has no members.  A text that cannot be read is the element's affair in an
+ * array, and the body's in an object.
  */
 bool
 json_read_items(const char *body, size_t length, JsonElement element, JsonMember member, void *context)
 {
-	json_error_t error;
-	json_t	   *root = json_loadb(body, length, 0, &error);
-	size_t		count = json_is_array(root) ? json_array_size(root) : 1;
+	int64		count = count_elements(body, length);
+	JsonLexContext *lex = start(body, length);
 
-	if (!json_is_array(root) && !json_is_object(root))
+	if (count < 0)
 	{
-		json_decref(root);
-		return false;
+		if (!is_readable_object(body, length))
+			return false;
+		read_object(body, length, member, element(context, 0, 1, true));
+		return true;
 	}
-	for (size_t i = 0; i < count; i++)
+	advance(lex);
+	for (int64 i = 0; i < count; i++)
 	{
-		json_t	   *item = json_is_array(root) ? json_array_get(root, i) : root;
+		JsonKind	kind;
+		bool		is_object;
+		void	   *item;
 
-		read_members(item, member, element(context, i, count, json_is_object(item)));
+		advance(lex);
+		is_object = lex->token_type == JSON_TOKEN_OBJECT_START;
+		item = element(context, i, count, is_object);
+		if (is_object)
+			read_members(lex, member, item);
+		else
+			take_value(lex, &kind);
 	}
-	json_decref(root);
 	return true;
+}
+
+/*
+ * A number without exponent and without zeros at the end of its fraction, for
+ * where its value counts and not how it was written.  One that is beyond all
+ * bounds stays as it is, and is malformed wherever digits are expected.
+ */
+const char *
+json_plain_number(const char *number)
+{
+	const char *exponent = strpbrk(number, "eE");
+	Datum		value;
+
+	if (strpbrk(number, ".eE") == NULL || !is_within_bounds(number, strlen(number)) ||
+		(exponent != NULL && abs(atoi(exponent + 1)) > MAX_PLAIN_EXPONENT))
+		return number;
+	value = DirectFunctionCall3(numeric_in, CStringGetDatum(number), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	return DatumGetCString(DirectFunctionCall1(numeric_out, DirectFunctionCall1(numeric_trim_scale, value)));
 }
 
 /* "key": with the comma before it if the object already has members. */

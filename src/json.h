@@ -1,9 +1,6 @@
 /*
  * json.h
- *		JSON in, by jansson; JSON out, by PostgreSQL's own escaping.
- *
- * Answers are written as text because jansson knows numbers only as doubles
- * and 64-bit integers, and balances must be exact.
+ *		JSON in, by the server's own lexer; JSON out, by its own escaping.
  */
 #ifndef LOYALTY_JSON_H
 #define LOYALTY_JSON_H
@@ -14,14 +11,20 @@
 typedef enum JsonKind
 {
 	JSON_IS_STRING,
-	JSON_IS_NUMBER,
+	JSON_IS_NUMBER,				/* value is the number, as it was written */
 	JSON_IS_BOOLEAN,
 	JSON_IS_NULL,				/* value is NULL */
-	JSON_IS_ARRAY,				/* value is the array, as JSON */
-	JSON_IS_OBJECT				/* value is the object, as JSON */
+	JSON_IS_ARRAY,				/* value is the array, as it was written */
+	JSON_IS_OBJECT,				/* value is the object, as it was written */
+	JSON_IS_UNREADABLE			/* value is NULL: SQL has none for what was written,
+								 * such as an escaped NUL, half a surrogate pair
+								 * or, in an array or object, 1e999999 */
 } JsonKind;
 
-/* Called for each member of an object; value lives as long as the context. */
+/*
+ * Called for each member of an object, again for a name that is given again;
+ * value lives as long as the context.
+ */
 typedef void (*JsonMember) (void *context, const char *name, JsonKind kind, const char *value);
 
 /*
@@ -30,10 +33,11 @@ typedef void (*JsonMember) (void *context, const char *name, JsonKind kind, cons
  */
 typedef void *(*JsonElement) (void *context, size_t index, size_t count, bool is_object);
 
-extern void json_use_palloc(void);
 extern bool json_read_object(const char *body, size_t length, JsonMember member, void *context);
 
 extern bool json_read_items(const char *body, size_t length, JsonElement element, JsonMember member, void *context);
+
+extern const char *json_plain_number(const char *number);
 
 extern void json_key(StringInfo json, const char *key);
 extern void json_text(StringInfo json, const char *value);

@@ -134,7 +134,9 @@ take_token_time(void *context, const char *name, JsonKind kind, const char *valu
 {
 	TokenTimes *times = context;
 
-	if (kind != JSON_IS_NUMBER && kind != JSON_IS_STRING)
+	if (kind == JSON_IS_NUMBER)
+		value = json_plain_number(value);
+	else if (kind != JSON_IS_STRING)
 		return;
 	if (strcmp(name, "timestamp") == 0)
 		times->timestamp = value;
@@ -272,6 +274,12 @@ kasu_check_consent(const Call *call, const char *acceptance)
 		raise_error(ERR_KASU_409);
 }
 
+static bool
+is_text(const Value *value)
+{
+	return value->text != NULL && (value->kind == JSON_IS_STRING || value->kind == JSON_IS_NUMBER);
+}
+
 /* What was asked for is logged; what was sent besides may be personal. */
 void
 kasu_record_access(const Call *call, int64 merchant_id, int status)
@@ -283,8 +291,8 @@ kasu_record_access(const Call *call, int64 merchant_id, int status)
 		Int64GetDatum(merchant_id),
 		CStringGetTextDatum(values[KASU_USER].text ? values[KASU_USER].text : ""),
 		Int64GetDatum(call->id),
-		CStringGetTextDatum(operation->text && !operation->nested ? operation->text : ""),
-		CStringGetTextDatum(request && !values[ASK_REQUEST].nested ? request : ""),
+		CStringGetTextDatum(is_text(operation) ? operation->text : ""),
+		CStringGetTextDatum(request && is_text(&values[ASK_REQUEST]) ? request : ""),
 		Int32GetDatum(status),
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' '};
@@ -489,8 +497,8 @@ loyalty_request_token(PG_FUNCTION_ARGS)
 	call_start(&call, &token_full, FROM_SQL);
 	call.values[REGISTER_OPERATION].text = token_full.name;
 	for (int i = REGISTER_USER; i <= REGISTER_SIGNATURE; i++)
-		fields_set(&call, i, PG_ARGISNULL(i - REGISTER_USER) ? NULL :
-				   text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER)), false);
+		fields_set(&call, i, JSON_IS_STRING, PG_ARGISNULL(i - REGISTER_USER) ? NULL :
+				   text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER)));
 	initStringInfo(&json);
 	call_answer(&call, &json);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));

@@ -41,7 +41,7 @@ check_living(const Call *call, Curp *curp)
 	const char *why;
 	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
 
-	if (!curp_parse(call->values[KASU_CURP].text, curp, &why))
+	if (!curp_parse(call->values[KASU_CURP].text, curp, &why) || curp_birth_date(curp) > GetSQLCurrentDate())
 		raise_error(ERR_KASU_417);
 	values[1] = CurpPGetDatum(curp);
 	if (plan_read(PLAN_CUSTOMER_DECEASED, values, NULL) > 0)
@@ -123,14 +123,14 @@ const Endpoint kasu_accounts = {
 	.fields = {
 		KASU_COMMON_FIELDS,
 		[NEW_MAIL] = KASU_REQUIRED("mail", FIELD_TEXT),
-		[NEW_PHONE] = KASU_REQUIRED("telefono", FIELD_PHONE),
+		[NEW_PHONE] = KASU_REQUIRED("telefono", FIELD_TYPED_PHONE),
 		[NEW_PRODUCT] = KASU_REQUIRED("producto", FIELD_TEXT),
 		[NEW_PAYMENTS] = KASU_REQUIRED("numero_pagos", FIELD_COUNT),
 		[NEW_PAY_DAY] = KASU_REQUIRED("dia_pago", FIELD_COUNT),
 		[NEW_SERVICE] = KASU_REQUIRED("tipo_servicio", FIELD_TEXT),
-		[NEW_TERMS] = KASU_OPTIONAL("terminos", FIELD_TEXT),
-		[NEW_NOTICE] = KASU_OPTIONAL("aviso", FIELD_TEXT),
-		[NEW_TRUST] = KASU_OPTIONAL("fideicomiso", FIELD_TEXT),
+		[NEW_TERMS] = KASU_OPTIONAL("terminos", FIELD_ACCEPTANCE),
+		[NEW_NOTICE] = KASU_OPTIONAL("aviso", FIELD_ACCEPTANCE),
+		[NEW_TRUST] = KASU_OPTIONAL("fideicomiso", FIELD_ACCEPTANCE),
 		[NEW_ADDRESS] = KASU_REQUIRED("direccion", FIELD_OBJECT),
 	},
 	.result = RESULT_JSON,

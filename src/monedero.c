@@ -91,15 +91,31 @@ static const Endpoint toolusers_get = {
 	.run = toolusers_get_run,
 };
 
+/*
+ * What the provider's client for assistants reads: beside what is documented,
+ * an array of the same under names of its own, which are the last columns.
+ */
+static void
+answer_assistant(Call *call, const char *key, PlanId rows, int documented)
+{
+	if (!call->assistant)
+		return;
+	call->rows = rows;
+	call->more_key = key;
+	call->more_from = documented;
+}
+
 static void
 wallet_get_run(Call *call)
 {
 	call->rows = PLAN_WALLET_LIST;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
+	answer_assistant(call, "wallets", PLAN_ASSISTANT_WALLETS, 4);
 }
 
 static const Endpoint wallet_get = {
 	.name = "wallet_get",
+	.knows_assistants = true,
 	.result = RESULT_ROWS,
 	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "wallets_get_01",
@@ -191,7 +207,7 @@ static const Endpoint wallet_contact_add = {
 		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
 		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06),
 			.malformed = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06)},
-		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
+		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_BIRTH_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
 	},
 	.result = RESULT_NONE,
 	.writes = true,
@@ -226,6 +242,7 @@ wallet_contact_get_run(Call *call)
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = Int64GetDatum(wallet.program_id);
 	call->row_params[2] = PhoneGetDatum(values[GET_PHONE].phone);
+	answer_assistant(call, "contacts", call->single_row ? PLAN_ASSISTANT_CONTACT : PLAN_ASSISTANT_CONTACTS, 4);
 }
 
 static const Endpoint wallet_contact_get = {
@@ -234,6 +251,7 @@ static const Endpoint wallet_contact_get = {
 		[GET_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(BALANCE_GET_02, WALLET_BALANCE_GET_02)},
 		[GET_PHONE] = {"phone", FIELD_PHONE, OPTIONAL,.malformed = BOTH(BALANCE_GET_03)},
 	},
+	.knows_assistants = true,
 	.result = RESULT_ROWS,
 	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "balance_get_01",
@@ -404,7 +422,7 @@ static const Endpoint wallet_balance_update = {
 			.absent = EITHER(BALANCE_UPDATE_02, WALLET_BALANCE_UPDATE_02)},
 		[UPDATE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(BALANCE_UPDATE_03),
 			.malformed = BOTH(BALANCE_UPDATE_04)},
-		[UPDATE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED,
+		[UPDATE_TYPE] = {"transaction_type", FIELD_DIRECTION, REQUIRED,
 			.absent = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04),
 			.malformed = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04)},
 		[UPDATE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED,.absent = BOTH(BALANCE_UPDATE_06),
@@ -412,6 +430,7 @@ static const Endpoint wallet_balance_update = {
 		[UPDATE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(BALANCE_UPDATE_08),
 			.malformed = EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11)},
 	},
+	.knows_assistants = true,
 	.result = RESULT_POINTS,
 	.writes = true,
 	.unexpected = ERR_INTERNAL_ERROR,

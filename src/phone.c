@@ -9,6 +9,8 @@
  */
 #include "compat.h"
 
+#include <ctype.h>
+
 #include "libpq/pqformat.h"
 #include "phone.h"
 #include "utils/builtins.h"
@@ -106,6 +108,45 @@ phone_parse(const char *str, Phone *result)
 		value = value * 10 + (digits[i] - '0');
 	*result = value;
 	return true;
+}
+
+/*
+ * Whether a character is left out of what people type between digits: ASCII
+ * that is no letter, the no-break space, and the blanks and dashes that
+ * typesetters have (U+2000 to U+203F).  Returns its length, 0 if it is none.
+ */
+static int
+punctuation_length(const unsigned char *p)
+{
+	if (!IS_HIGHBIT_SET(*p))
+		return isalnum(*p) ? 0 : 1;
+	if (p[0] == 0xC2 && p[1] == 0xA0)
+		return 2;
+	return p[0] == 0xE2 && p[1] == 0x80 ? 3 : 0;
+}
+
+/* A phone with any punctuation, which says nothing but for a plus at the start. */
+bool
+phone_parse_typed(const char *str, Phone *result)
+{
+	char		bare[PHONE_MAX_TYPED + 2];
+	int			n = 0;
+
+	while (*str != '\0')
+	{
+		int			length = punctuation_length((const unsigned char *) str);
+		bool		is_plus = *str == '+' && n == 0;
+
+		if (length == 0 || is_plus)
+		{
+			if ((!is_plus && !isdigit((unsigned char) *str)) || n == (int) lengthof(bare) - 1)
+				return false;
+			bare[n++] = *str;
+		}
+		str += Max(length, 1);
+	}
+	bare[n] = '\0';
+	return phone_parse(bare, result);
 }
 
 void

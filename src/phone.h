@@ -17,6 +17,7 @@ typedef int64 Phone;
 #define PhoneGetDatum(p)	Int64GetDatum(p)
 
 extern bool phone_parse(const char *str, Phone *result);
+extern bool phone_parse_typed(const char *str, Phone *result);
 extern void phone_print(Phone value, char *buf);	/* buf[PHONE_DIGITS + 1] */
 
 #endif

@@ -5,6 +5,17 @@
 #ifndef LOYALTY_PLAN_JSON_H
 #define LOYALTY_PLAN_JSON_H
 
+/* Wallets and their contacts, as documented, and contacts as the provider's client for assistants reads them. */
+#define WALLET_COLUMNS \
+	"name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
+#define CONTACT_COLUMNS \
+	"m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate, a.balance AS contact_balance"
+#define ASSISTANT_COLUMNS "m.phone::text AS phone, m.name, a.balance"
+#define CONTACTS(columns, which) \
+	"SELECT " columns " FROM loyalty.member m" \
+	" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id" \
+	" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND " which
+
 /* How the seller API prints programs and members. */
 #define ISO_TIME(column) \
 	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"

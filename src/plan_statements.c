@@ -374,9 +374,16 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, TEXTOID, TEXTOID}
 	},
 	[PLAN_WALLET_LIST] = {
-		"SELECT name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
-		" FROM loyalty.wallets"
-		" WHERE merchant_id = $1 ORDER BY name, program_id",
+		"SELECT " WALLET_COLUMNS " FROM loyalty.wallets WHERE merchant_id = $1 ORDER BY name, program_id",
+		SPI_OK_SELECT, {INT8OID}
+	},
+	[PLAN_ASSISTANT_WALLETS] = {
+		"SELECT " WALLET_COLUMNS ", wallet_key AS key, name, ("
+		"SELECT s.staff_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.archived_at IS NULL AND (NOT s.restricted"
+		" OR EXISTS (SELECT FROM loyalty.staff_program p"
+		" WHERE p.merchant_id = $1 AND p.staff_id = s.staff_id AND p.program_id = w.program_id))"
+		" ORDER BY s.role <> 'gerente', s.staff_id LIMIT 1) AS usertool_id"
+		" FROM loyalty.wallets w WHERE merchant_id = $1 ORDER BY w.name, program_id",
 		SPI_OK_SELECT, {INT8OID}
 	},
 	[PLAN_WALLET_LINK] = {
@@ -399,20 +406,16 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, INT8OID}
 	},
 	[PLAN_CONTACT_LIST] = {
-		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
-		" a.balance AS contact_balance FROM loyalty.member m"
-		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
-		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.phone IS NOT NULL"
-		" ORDER BY m.name, m.phone",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
+		CONTACTS(CONTACT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone", SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_CONTACT_GET] = {
-		"SELECT m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate,"
-		" a.balance AS contact_balance FROM loyalty.member m"
-		" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id"
-		" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active"
-		" AND m.phone OPERATOR(loyalty.=) $3",
-		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+		CONTACTS(CONTACT_COLUMNS, "m.phone OPERATOR(loyalty.=) $3"), SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
+	},
+	[PLAN_ASSISTANT_CONTACTS] = {
+		CONTACTS(CONTACT_COLUMNS ", " ASSISTANT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone", SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_ASSISTANT_CONTACT] = {
+		CONTACTS(CONTACT_COLUMNS ", " ASSISTANT_COLUMNS, "m.phone OPERATOR(loyalty.=) $3"), SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
 	},
 	[PLAN_PROGRAM_LIST] = {
 		PROGRAM_JSON " ORDER BY created_at, program_id", SPI_OK_SELECT, {INT8OID}

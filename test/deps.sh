@@ -14,11 +14,11 @@ lock_timeout_s=600
 have() { command -v "$1" >/dev/null 2>&1; }
 have_perl() { perl "${@/#/-M}" -e 1 >/dev/null 2>&1; }
 
-# compiles HEADER [LIBRARY]: can a program with it be made?
+# compiles HEADER: can a program with it be made?
 compiles() {
 	local out=$scratch/compiled status=0
 	printf '#include <%s>\nint main(void) { return 0; }\n' "$1" |
-		gcc -x c - -o "$out" ${2:+"-l$2"} >/dev/null 2>&1 || status=$?
+		gcc -x c - -o "$out" >/dev/null 2>&1 || status=$?
 	return $status
 }
 
@@ -116,7 +116,6 @@ missing() {
 	have prove && have_perl HTTP::Tiny JSON::PP Digest::SHA TAP::Harness Time::HiRes || echo "perl Perl and its modules"
 	have_perl IPC::Run || echo "libipc-run-perl IPC::Run for Perl"
 	have_perl TAP::Parser::SourceHandler::pgTAP || echo "libtap-parser-sourcehandler-pgtap-perl the harness for pgTAP"
-	compiles jansson.h jansson || echo "libjansson-dev jansson and its header"
 	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
 	nginx_starts || echo "nginx-light an nginx that starts"
 	if [ -n "$(lacks "$pg_config")" ]; then

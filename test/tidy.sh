@@ -76,12 +76,6 @@ long_functions() {
 		}' src/*.c
 }
 
-# Only one file knows jansson.  Its json_object() has the name of a function of
-# PostgreSQL, which the server would call instead.
-jansson_elsewhere() {
-	grep -nE 'jansson\.h|[^a-z_]json_object *\(' src/*.[ch] | grep -v '^src/json\.[ch]:.*jansson\.h' || true
-}
-
 # Statement by statement: each ereport(ERROR, ...) says which errcode.
 error_without_code() {
 	perl -0777 -ne '
@@ -150,20 +144,6 @@ expected_accidents() {
 locale_letters() {
 	grep -nE '\b(upper|lower|initcap)\(|\b(i|I)(like|LIKE)\b|~\*|pg_strcasecmp|\b(pg_)?to(upper|lower)\(|\bis(alpha|upper|lower)\(' sql/parts/*.sql src/*.[ch] |
 		grep -v 'COLLATE "C"' || [ $? -lt 2 ]
-}
-
-# --- the library ------------------------------------------------------------
-
-defined_in() { nm -D --defined-only "$1" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u; }
-
-# A symbol that both export is the server's for us, whatever we meant.
-ambiguous_symbols() {
-	local jansson server undefined
-	jansson=$(ldd loyalty.so | awk '/libjansson/ { print $3 }')
-	server=${LOYALTY_BIN:-$("${PG_CONFIG:-pg_config}" --bindir)}/postgres
-	[ -n "$jansson" ] || { echo "loyalty.so is not linked with jansson"; return; }
-	undefined=$(nm -D --undefined-only loyalty.so | awk '{ sub(/@.*/, "", $2); print $2 }' | sort -u)
-	comm -12 <(comm -12 <(defined_in "$jansson") <(defined_in "$server")) <(printf '%s\n' "$undefined")
 }
 
 # --- the objects of the extension -------------------------------------------
@@ -292,7 +272,6 @@ fact "no path of a machine" machine_paths
 fact "no space at the end of a line" trailing_space
 fact "C files have at most 800 lines" long_files
 fact "C functions have at most 70 lines" long_functions
-fact "only json.c knows jansson, and json_object() is not called" jansson_elsewhere
 fact "errors have an errcode" error_without_code
 fact "files say what they are" file_without_head
 fact "scripts parse" scripts_parse
@@ -301,11 +280,6 @@ fact "all tests are run" tests_not_run
 fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
 fact "README.md has the errors of src/errcodes.txt" test/error_table.sh --check
-if [ -e loyalty.so ]; then
-	fact "no symbol of jansson is one of PostgreSQL" ambiguous_symbols
-else
-	skip "no symbol of jansson is one of PostgreSQL" "loyalty.so is not built"
-fi
 if [ -n "${PGDATABASE:-}" ]; then
 	fact "the extension is there" extension_is_there
 	fact "objects have comments" objects_without_comment

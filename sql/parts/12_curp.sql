@@ -13,7 +13,7 @@ CREATE FUNCTION loyalty.curp_in(cstring)
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'curp_in';
 COMMENT ON FUNCTION loyalty.curp_in(cstring) IS
-	'text to curp: 18 characters in capitals or small letters, with blanks around them; 22P02, and why in DETAIL, if the length, a character, the date, the sex, the state or the check digit is wrong';
+	'text to curp: 18 characters in capitals or small letters, with blanks around them; an Ñ among the letters of the names is the X that the registry writes for it; 22P02, and why in DETAIL, if the length, a character, the date, the sex, the state or the check digit is wrong';
 REVOKE ALL ON FUNCTION loyalty.curp_in(cstring) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.curp_in(cstring) TO loyalty_engine;
 
@@ -269,6 +269,6 @@ CREATE FUNCTION loyalty.age(loyalty.curp, on_date date DEFAULT CURRENT_DATE)
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'loyalty_age';
 COMMENT ON FUNCTION loyalty.age(loyalty.curp, date) IS
-	'the age in full years on a date, today unless given; a birthday of 29 February is on 1 March in a common year; 22023 before birth or for an infinite date';
+	'the age in full years on a date, today in the session''s time zone unless given; a birthday of 29 February is on 1 March in a common year; 22023 before birth or for an infinite date';
 REVOKE ALL ON FUNCTION loyalty.age(loyalty.curp, date) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.age(loyalty.curp, date) TO loyalty_engine;

@@ -123,6 +123,9 @@ DECLARE
 	id bigint;
 	program bigint;
 BEGIN
+	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
+		PERFORM loyalty.fail('kasu_417', 'The person of the CURP is not born yet.');
+	END IF;
 	SELECT p.program_id INTO program FROM loyalty.program p
 	WHERE p.merchant_id = create_customer.merchant_id AND p.client_id = create_customer.program_client_id COLLATE "C";
 	IF NOT FOUND THEN
@@ -149,7 +152,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
-'Creates a customer, a member of the program with a CURP, and returns its member_id. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Creates a customer, a member of the program with a CURP, and returns its member_id. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
 REVOKE ALL ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
 

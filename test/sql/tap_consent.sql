@@ -89,6 +89,8 @@ FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'a
 	(:merchant, format('%L, %L, NULL, ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, NULL, ''A'', ''B''', :'program'), 'invalid_argument'),
 	(:merchant, format('%L, %L, ''A'', NULL', :'program', :'third'), 'invalid_argument'), (:other, format('%L, %L, ''A'', ''B''', :'program', :'third'), 'unknown_object')) v (m, arguments, code);
 SELECT is((SELECT birth_date FROM loyalty.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', unborn), 'kasu_417', 'create_customer: not born yet: ' || unborn)
+FROM (VALUES ('GOPR990101MNEMRSA8'), ('goñr990101mneñrsa0'), ('GOPR981231HDFMRSA2')) v (unborn);
 SELECT throws_ok(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR05'', ''A'', ''B'')', :merchant, :'program'), '22P02', NULL, 'no CURP');
 
 -- --- consents ------------------------------------------------------------------------

@@ -56,7 +56,7 @@ BEGIN
 	END IF;
 	PERFORM make_date(CASE WHEN substr(chars, 17, 1) <= '9' THEN 1900 ELSE 2000 END + substr(chars, 5, 2)::integer,
 					  substr(chars, 7, 2)::integer, substr(chars, 9, 2)::integer);
-	RETURN chars;
+	RETURN translate(chars, 'Ñ', 'X');
 EXCEPTION WHEN datetime_field_overflow THEN
 	RETURN NULL;
 END

@@ -25,7 +25,7 @@ my @paths = qw(/toolusers/get /wallet/get /wallet/contact/add /wallet/contact/ge
 
 # What PostgREST, PostgreSQL or the extension would say of themselves.
 my $inside = qr/PGRST|rpc|gateway|X-Loyalty|loyalty_|loyalty\.|SQLSTATE|ERROR:|CONTEXT|HINT|DETAIL|"hint"|"details"
-	|SELECT|INSERT|UPDATE\ |pg_|relation|constraint|syntax|jansson|stack|postgres|<html|127\.0\.0\.1|\.c:/xi;
+	|SELECT|INSERT|UPDATE\ |pg_|relation|constraint|syntax|stack|postgres|<html|127\.0\.0\.1|\.c:/xi;
 
 # "STATUS CODE" of an answer that is as it must be, else what is wrong with it.
 sub verdict
@@ -144,7 +144,9 @@ my %broken_json = (
 	'null' => 'null',
 	'true' => 'true',
 	'a number' => '5',
-	'a byte order mark' => "\xef\xbb\xbf{}",
+	'two byte order marks' => "\xef\xbb\xbf\xef\xbb\xbf{}",
+	'a byte order mark at the end' => "{}\xef\xbb\xbf",
+	'half a byte order mark' => "\xef\xbb{}",
 	'UTF-16' => "\xff\xfe{\x00}\x00",
 	'a lone high surrogate' => '{"phone":"\ud83d"}',
 	'a lone low surrogate' => '{"phone":"\ude00"}',
@@ -158,8 +160,6 @@ my %broken_json = (
 	'an overlong slash' => "{\"phone\":\"\xc0\xaf\"}",
 	'a broken escape' => '{"phone":"\u12"}',
 	'an unknown escape' => '{"phone":"\x41"}',
-	'a number beyond a double' => '{"transaction_amount":1e400}',
-	'an integer of thirty digits' => '{"transaction_amount":123456789012345678901234567890}',
 	'NaN' => '{"transaction_amount":NaN}',
 	'Infinity' => '{"transaction_amount":-Infinity}',
 	'a leading zero' => '{"transaction_amount":010}',
@@ -202,7 +202,8 @@ for my $number ('123', '4771234501x', '47712345011', '４７７１２３４５�
 	refused(post('/employee/disable', $form_type, field(number => $number)), '400 err_toolusers_02', "number '$number'");
 }
 for my $date ('2001-02-29', '1988-13-01', '1988-00-10', '0000-01-01', '1988-1-1', '26/05/1988', '1988-05-26x', '1988-05-26 25:00:00',
-	'1988-05-26 10:99-00', '19880526', 'infinity', 'now', '１９８８-05-26', '1988-05-26T', '-1988-05-26')
+	'1988-05-26 10:99-00', '19880526', 'infinity', 'now', '１９８８-05-26', '1988-05-26T', '-1988-05-26',
+	'0001-01-01', '1899-12-31', '1899-12-31 23:59:59', '2099-01-01', '9999-12-31', $stack->psql("SELECT CURRENT_DATE + 2"))
 {
 	refused(post('/wallet/contact/add', $form_type, field(wallet_key => $wallet, phone => '4771239999', customer_name => 'X',
 				usertool_id => $cashier, customer_birthdate => $date)), '400 wallet_manager_09', "customer_birthdate '$date'");
@@ -212,14 +213,17 @@ refused(post('/wallet/sale', $form_type, field(%sale, wallet_key => $_)), '404 n
 
 # The same through JSON, where the types can be wrong too.
 sub sale_json { my ($name, $value) = @_; return JSON::PP->new->utf8->encode({%sale, $name => 'VALUE'}) =~ s/"VALUE"/$value/r }
-for ('-1', '0', '-0', '0.0', '1e-5', '0.00001', '1e15', '123456789012.5', 'true', 'false', '[]', '{}', '[1]', '{"a":1}', '"1e3"', '"NaN"', '" 1"')
+for ('-1', '0', '-0', '0.0', '1e-5', '0.00001', '1e15', '1e400', '1e-400', '1e99999999999', '123456789012345678901234567890', '922337203685477.5808', 'true', 'false', '[]', '{}', '[1]', '{"a":1}', '"1e3"', '"NaN"', '" 1"')
 {
 	refused(post('/wallet/sale', 'application/json', sale_json(transaction_amount => $_)), '400 new_sale_07', "JSON: transaction_amount $_");
 }
 refused(post('/wallet/sale', 'application/json', sale_json(transaction_amount => $_)), '400 new_sale_06', "JSON: transaction_amount $_")
 	for 'null', '""', '"  "';
-refused(post('/wallet/sale', 'application/json', sale_json(phone => $_)), '400 new_sale_04', "JSON: phone $_") for '[]', '{}', '1.5', 'true';
-refused(post('/wallet/sale', 'application/json', sale_json(usertool_id => $_)), '403 new_sale_13', "JSON: usertool_id $_") for '-1', 'true', '1.5', '9e18';
+refused(post('/wallet/sale', 'application/json', sale_json(phone => $_)), '400 new_sale_04', "JSON: phone $_") for '[]', '{}', '1.5', 'true', '4771234501e1';
+refused(post('/wallet/sale', 'application/json', sale_json(usertool_id => $_)), '403 new_sale_13', "JSON: usertool_id $_") for '-1', 'true', '1.5', '9e18', '1e400';
+refused(post('/wallet/sale', 'application/json', sale_json(ticket => $_)), '400 malformed_request', "JSON: ticket $_") for 'true', 'false', '[]', '{}', '9' x 1025;
+refused(post('/employee/add', 'application/json', JSON::PP->new->encode({type => 'cajero', employee_name => 'X', business_name => 'X', number => '4771239998',
+			password => JSON::PP::true})), '400 err_toolusers_02', 'JSON: a password that is no text');
 refused(post('/wallet/sale', 'application/json', sale_json(transaction_type => $_)), '400 new_sale_05', "JSON: transaction_type $_")
 	for 'true', '2', '[0]', '0.5', 'null';
 refused(post('/wallet/sale', 'application/json', '{}'), '400 new_sale_02', 'JSON: an empty object');
@@ -239,7 +243,7 @@ for my $path ("$seller/deposit", "$seller/redemption", "$seller/accumulation", "
 {
 	my $shown = $path =~ s/\Q$key\E/KEY/r;
 	refused($stack->http('POST', $path, {'Content-Type' => 'application/json'}, $broken_json{$_}), '400 error', "$shown: JSON: $_")
-		for grep { !/^an array/ && !/beyond a double|thirty digits/ } sort keys %broken_json;
+		for grep { !/^an array/ } sort keys %broken_json;
 }
 refused($stack->http('GET', $_->[1], {}), $_->[2], "seller API: $_->[0]")
 	for ['a wrong key', '/v1/seller/nobody/program', '401 error'], ['an empty key', '/v1/seller//program', '404 error'],
@@ -386,6 +390,9 @@ refused(direct('wallet_sale', {%json_type}, $_->[1]), $_->[2], "/rpc/wallet_sale
 	['an array for the phone', sale_json(phone => '[1]'), '400 new_sale_04'],
 	['an object for the amount', sale_json(transaction_amount => '{"a":1}'), '400 new_sale_07'];
 refused(direct('toolusers_get', {'Content-Type' => 'application/json'}, '{}'), '401 auth_01', '/rpc/toolusers_get without a key');
+refused(direct('wallet_sale', {%json_type, 'Idempotency-Key' => $_->[0]}, sale_json(ticket => '"1"')), '400 invalid_idempotency_key', "/rpc/wallet_sale with $_->[1] idempotency key")
+	for ['', 'an empty'], ['  ', 'a blank'], ['k' x 201, 'a long'];
+refused(direct('gateway', {%to_sale, 'X-Loyalty-Type' => 'application/json', 'X-Loyalty-Idempotency-Key' => ''}, sale_json(ticket => '"1"')), '400 invalid_idempotency_key', 'a web server that tells an empty key from none');
 
 is rows(), $rows_before, 'nothing has been written that way either';
 

@@ -270,9 +270,10 @@ subtest 'creating members' => sub {
 
 	# dates
 	$has->({$_->[0] => $_->[1]}, {birthDate => $_->[2]}, "$_->[0] $_->[1]") for ['birthdate', '1990-02-28', '1990-02-28'], ['birthDate', '2000-02-29', '2000-02-29'],
-		['birthDate', '1988-05-26 13-30-00', '1988-05-26'], ['birthDate', '1988-05-26T13:30:00', '1988-05-26'];
+		['birthDate', '1988-05-26 13-30-00', '1988-05-26'], ['birthDate', '1988-05-26T13:30:00', '1988-05-26'],
+		['birthDate', '1900-01-01', '1900-01-01'], ['birthDate', ($stack->psql('SELECT CURRENT_DATE')) x 2];
 	$has->({birthdate => '1990-01-01', birthDate => '1991-01-01'}, {birthDate => '1991-01-01'}, 'both spellings: the printed one counts');
-	answers($create->(birthDate => $_), invalid('birthDate'), "birthDate $_") for qw(1990-02-29 1990-13-01 1990-1-1 28/02/1990 ayer 19900228 1990-02-28x 0000-01-01);
+	answers($create->(birthDate => $_), invalid('birthDate'), "birthDate $_") for qw(1990-02-29 1990-13-01 1990-1-1 28/02/1990 ayer 19900228 1990-02-28x 0000-01-01 0001-01-01 1899-12-31 2099-01-01 9999-12-31), $stack->psql('SELECT CURRENT_DATE + 2');
 	$has->({subscriptionDate => $_->[0]}, {subscriptionDate => $_->[1]}, "subscriptionDate $_->[0]") for
 		['2018-03-20', '2018-03-20T00:00:00.000Z'], ['2018-03-20T17:44:44Z', '2018-03-20T17:44:44.000Z'], ['2018-03-20 17:44:44', '2018-03-20T17:44:44.000Z'],
 		['2018-03-20T17:44:44.1219Z', '2018-03-20T17:44:44.121Z'], ['2018-03-20T17:44:44-06:00', '2018-03-20T23:44:44.000Z'],
@@ -509,6 +510,8 @@ subtest 'functions in SQL' => sub {
 		["member_create($merchant, 'L', NULL, 'x', 'x')", 'LI001', 'missing_field', 'Falta un campo obligatorio: email'],
 		["member_create($merchant, 'L', 'e\@x', ' ', 'x')", 'LI001', 'missing_field', 'Falta un campo obligatorio: firstName'],
 		["member_list($merchant, 'L', -1)", 'LI002', 'invalid_field', 'Un campo no tiene el tipo o el formato esperado: limit'],
+		["member_create($merchant, 'L', 'e\@x', 'x', 'x', birth_date => '1899-12-31')", 'LI002', 'invalid_field', 'Un campo no tiene el tipo o el formato esperado: birthDate'],
+		["member_create($merchant, 'L', 'e\@x', 'x', 'x', birthdate => '2099-01-01')", 'LI002', 'invalid_field', 'Un campo no tiene el tipo o el formato esperado: birthdate'],
 		["member_create($merchant, 'L', 'e\@x', 'x', 'x', birth_date => 'x')", 'LI002', 'invalid_field', 'Un campo no tiene el tipo o el formato esperado: birthDate'],
 		["member_create($merchant, 'L', 'e\@x', 'x', 'x', address => '{}')", 'LI002', 'invalid_field', 'Un campo no tiene el tipo o el formato esperado: address'],
 		["member_create($merchant, 'L', 'e\@x', 'x', 'x', address => '[')", 'LI002', 'invalid_field', 'Un campo no tiene el tipo o el formato esperado: address'],

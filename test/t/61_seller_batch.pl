@@ -142,6 +142,41 @@ subtest 'the fields of an item' => sub {
 	is_deeply outcomes(post('deposit', '{"programId":"P","memberId":"A2","amount":1,"amount":2,"comments":"x"}')), ['success 105'], 'the last of two counts';
 };
 
+# JSON in which a text or number is written that some readers cannot take.
+subtest 'an item that cannot be read' => sub {
+	create_members('P', 'U', 1, 0);
+	my $ids = '"programId":"P","memberId":"U1","amount":1,"comments":"x"';
+	my %refused = (
+		'"concept":"a\u0000b"' => invalid('concept'), '"concept":"\ud800"' => invalid('concept'), '"concept":"\ude00\ud83d"' => invalid('concept'), '"comments":"\ud83dx"' => invalid('comments'), '"memberId":"\u0000"' => invalid('memberId'),
+		'"items":[{"sku":"\u0000"}]' => invalid('items'), '"items":[{"\ud800":1}]' => invalid('items'), '"member":{"email":"a\u0000"}' => invalid('member'), '"member":{"address":[{"street":"\udfff"}]}' => invalid('member'),
+		'"unknown":"\u0000"' => invalid('') =~ s/: $//r, '"unknown":[["\ud800"]]' => invalid('') =~ s/: $//r, '"a\u0000":1' => invalid('') =~ s/: $//r, '"concept":"\u0000","concept":"x"' => invalid('concept'),
+		'"amount":1e400' => invalid('amount'), '"amount":12345678901234567890' => invalid('amount'), '"amount":1e99999999999' => invalid('amount'), '"items":[{"quantity":1e400}]' => invalid('items'), '"items":[{"other":1e99999}]' => invalid('items'), '"items":[{"other":1e-99999}]' => invalid('items'), '"items":[{"other":' . '9' x 1001 . '}]' => invalid('items'), '"reference":' . '9' x 1025 => invalid('reference'));
+	for my $bad (sort keys %refused)
+	{
+		my $points = balance('U1');
+		is_deeply outcomes(post('deposit', "[{$ids},{$ids,$bad},\"\\u0000\",{$ids}]")), ["success @{[$points + 1]}", $refused{$bad}, $says{items}, "success @{[$points + 2]}"], length $bad > 70 ? 'a number of 1,025 digits' : $bad;
+	}
+	my $points = balance('U1');
+	is_deeply outcomes(post('deposit', "[{$ids,\"items\":[{\"other\":1e9999,\"more\":[0.1234567890123456789]}]},{$ids,\"concept\":\"\\ud83d\\ude00 \\/ \\u00f1\",\"amount\":1E0}]")), [map { 'success ' . ($points + $_) } 1, 2], 'what can be read';
+	is_deeply [split /\n/, $stack->psql("SELECT coalesce(detail ->> 'concept', detail ->> 'items') FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.version DESC LIMIT 2")],
+		["\x{1f600} / ñ", '[{"other":1e9999,"more":[0.1234567890123456789]}]'], 'is kept as it was written';
+	sound('items that cannot be read');
+};
+
+# A number where a text is wanted is what was written, to the last digit.
+subtest 'numbers as texts' => sub {
+	my @numbers = qw(12345678901234567890 12345678901234567891 1.2345678901234567e+19 9.876543210987654e+19 1e21 1e400 -0 0.10 0.1 100000000000.5 9007199254740993 7.0 1E5);
+	my $points = balance('U1');
+	is_deeply outcomes(post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":"U1","amount":1,"comments":"x","reference":$_,"branchId":$_,"vendorId":$_}) } @numbers) . ']')), [map { 'success ' . ($points + $_) } 1 .. @numbers], 'are all taken';
+	is $stack->psql("SELECT string_agg(reference, ' ' ORDER BY version) || '|' || string_agg(detail ->> 'branchId', ' ' ORDER BY version) || '|' || string_agg(detail ->> 'vendorId', ' ' ORDER BY version)
+		FROM (SELECT e.* FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.version DESC LIMIT @{[scalar @numbers]}) e"), join('|', ("@numbers") x 3), 'as they were written';
+	$stack->psql("SELECT loyalty.member_create($merchant, 'P', 'largo' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '1234567890123456789' || i) FROM generate_series(0, 1) i");
+	is_deeply [map { $_->{memberId} . ' ' . $_->{totalPoints} } @{post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":$_,"amount":1,"comments":"x"}) } qw(12345678901234567890 12345678901234567891 1234567890123456789e1)) . ']')->{json}}],
+		['12345678901234567890 1', '12345678901234567891 1', '1234567890123456789e1 0'], 'members with numbers of twenty digits are told apart';
+	$points = balance('U1');
+	is_deeply outcomes(post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":"U1","amount":$_,"comments":"x"}) } qw(1.50e0 15e-1 100.50 0.0625e2 922337203685477.5808)) . ']')), [(map { 'success ' . ($points + $_) } 1.5, 3, 103.5, 109.75), invalid('amount')], 'of an amount the value counts';
+};
+
 subtest 'what is kept' => sub {
 	my %all = (%item, memberId => 'A3', amount => '12.50', items => [{sku => 'S-1', name => 'Café', quantity => 2, unitPrice => 0.1}], branchId => 7, vendorId => 'v"9"', reference => 12345,
 		comments => "línea\n2 \\ 😀", concept => 'Concepto', currency => 'MXN', extra => 'no');
@@ -164,7 +199,7 @@ subtest 'amounts' => sub {
 	for my $case (
 		# as written in JSON, in points of four decimals; without, it is refused
 		['0.1', '0.1'], ['"0.1"', '0.1'], ['1e3', '1000'], ['1E+2', '100'], ['1e-4', '0.0001'], ['2.5e-1', '0.25'], ['1.0000', '1'], ['"1.0000"', '1'], ['"00005"', '5'], ['99999999999.1234', '99999999999.1234'],
-		['"99999999999.1234"', '99999999999.1234'], ['"123456789012.3456"', '123456789012.3456'], ['123456789012', '123456789012'], ['0.30000000000000004'], ['1e-5'], ['"1e3"'], ['"1e400"'], ['123456789012.5'],
+		['"99999999999.1234"', '99999999999.1234'], ['"123456789012.3456"', '123456789012.3456'], ['123456789012', '123456789012'], ['0.30000000000000004'], ['1e-5'], ['"1e3"'], ['"1e400"'], ['123456789012.3456', '123456789012.3456'], ['1e400'], ['-1e400'], ['9223372036854775808'],
 		['1e15'], ['1e300'], ['"99999999999999999999"'], ['999999999999999999'], ['922337203685477.5808'], ['"922337203685477.5808"'], ['0'], ['-0'], ['0.0'], ['"0"'], ['"0.0000"'], ['-1'], ['"-1"'], ['-0.0001'],
 		['0.00001'], ['"0.00001"'], ['"1.00000"'], ['"+1"'], ['" 1"'], ['"1 "'], ['"1,5"'], ['"1.2.3"'], ['"."'], ['"0x1F"'], ['"1_000"'], ['"NaN"'], ['"Infinity"'], ['"uno"'], ['"١"'], ['"１"'], ['"1\u00a0"'])
 	{
@@ -180,7 +215,7 @@ subtest 'amounts' => sub {
 			is_deeply outcomes($answer), [invalid('amount')], "$literal is no amount";
 		}
 	}
-	refused(post('deposit', qq([{"programId":"FINE","memberId":"F1","amount":$_,"comments":"x"}])), 400, $says{items}, "$_ is no number that JSON has room for") for qw(1e400 -1e400 9223372036854775808 12345678901234567890 01 1. .5 +1 NaN 0x10 1e);
+	refused(post('deposit', qq([{"programId":"FINE","memberId":"F1","amount":$_,"comments":"x"}])), 400, $says{items}, "$_ is no number of JSON") for qw(01 1. .5 +1 NaN 0x10 1e);
 	is_deeply outcomes(post('deposit', [{%item, programId => 'FINE', memberId => 'F1', amount => '922337203685477.5807'}])), [$says{range}], 'no balance leaves the range of points';
 	is_deeply outcomes(post('deposit', [map { {%item, memberId => 'A4', amount => $_} } qw(1.5 1.55 1.555 1.550)])), ['success 101.5', 'success 103.05', invalid('amount'), 'success 104.6'], 'no more decimals than the program has';
 	is_deeply outcomes(post('redemption', [map { {%item, memberId => 'A4', amount => $_, amountCurrency => $_} } qw(1.001 0.6)])), [invalid('amount'), 'success 104'], 'for a redemption either';
@@ -355,8 +390,8 @@ subtest 'bodies' => sub {
 	my $good = '{"programId":"P","memberId":"A1","amount":1,"comments":"x"}';
 	my %broken = (
 		'nothing' => '', 'blanks' => "  \n", 'a brace' => '{', 'text' => 'nada', 'a string' => '"x"', 'a number' => '5', 'null' => 'null', 'true' => 'true', 'a trailing comma' => "[$good,]", 'two arrays' => "[$good][$good]",
-		'something after it' => "[$good] x", 'single quotes' => "[{'programId':'P'}]", 'a byte order mark' => "\xef\xbb\xbf[$good]", 'UTF-16' => "\xff\xfe[\0]\0", 'a raw NUL' => "[$good,\"\0\"]", 'an escaped NUL' => '[{"comments":"a\u0000b"}]',
-		'an escaped NUL in a name' => "[$good,{\"a\\u0000\":1}]", 'bad UTF-8' => "[$good,\"\xff\"]", 'an overlong slash' => "[$good,\"\xc0\xaf\"]", 'a lone surrogate' => '[{"comments":"\ud800"}]', 'a raw line break in a string' => "[\"a\nb\"]",
+		'something after it' => "[$good] x", 'single quotes' => "[{'programId':'P'}]", 'UTF-16' => "\xff\xfe[\0]\0", 'a raw NUL' => "[$good,\"\0\"]", 'an escaped NUL and no array' => $good =~ s/x"/a\\u0000b"/r,
+		'an unknown escape' => "[$good,\"\\x\"]", 'half an escape' => "[$good,\"\\u00\"]", 'bad UTF-8' => "[$good,\"\xff\"]", 'an overlong slash' => "[$good,\"\xc0\xaf\"]", 'a raw line break in a string' => "[\"a\nb\"]",
 		'2,100 arrays within each other' => '[' x 2100 . ']' x 2100, '2,100 objects' => '[' . '{"a":' x 2100 . '1' . '}' x 2100 . ']', 'a form' => 'programId=P&memberId=A1&amount=1&comments=x', 'a million brackets' => '[' x 1_000_000);
 	for my $operation (qw(deposit redemption accumulation))
 	{
@@ -371,6 +406,7 @@ subtest 'bodies' => sub {
 	my $many = post('deposit', '[' . join(',', (1) x 100_000) . ']');
 	is $many->{status} . ' ' . (() = $many->{body} =~ /"status":"error"/g), '200 100000', '100,000 items';
 	is contents(), $before, 'nothing was written';
+	is_deeply outcomes(post('deposit', "\xef\xbb\xbf$_")), ['success ' . balance('A1')], 'a byte order mark' for "[$good]", $good;
 	is post('deposit', "[$good]", 'Content-Type' => $_)->{status}, 200, "called $_" for 'application/json; charset=utf-8', 'APPLICATION/JSON', 'application/x-www-form-urlencoded';
 };
 

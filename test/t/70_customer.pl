@@ -83,10 +83,11 @@ sub matches
 	return like shown($answer), qr/\A$expected\z/, $name;
 }
 
+# "NUMBER 1e5" is sent as 1e5.
 sub post
 {
 	my ($path, $body, %headers) = @_;
-	$body = JSON::PP->new->utf8->canonical->encode($body) if ref $body;
+	$body = JSON::PP->new->utf8->canonical->encode($body) =~ s/"NUMBER ([^"]+)"/$1/gr if ref $body;
 	my $answer = $stack->http_json('POST', $path, {'Content-Type' => 'application/json', 'User-Agent' => 'YourApplicationName/1.0', %headers}, $body);
 	push @answers, $answer->{body} unless $path =~ /Registro/ && $answer->{status} < 300;
 	return $answer;
@@ -334,6 +335,10 @@ subtest '400: something required is missing' => sub {
 	is $opened->{status}, 201, 'all of an account';
 	is $stack->psql("SELECT concat_ws('|', a ->> 'nombre_de_usuario', a ->> 'mail', a ->> 'telefono', a ->> 'numero_pagos', a ->> 'tipo_servicio', a ->> 'aviso', a #>> '{direccion,municipio}')
 		FROM (SELECT application AS a FROM loyalty.sale WHERE sale_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
+	is open_account({telefono => $_}, curp => $curp)->{status}, 412, "telefono $_ is understood" for '(55) 1234-5678', '55.1234.5678', '+52 1 55 1234 5678', '+52 (55) 1234 5678', '52-55-1234-5678', "55\xa01234\xa05678",
+		"+52\x{2011}55\x{2011}1234\x{2011}5678", '(044) 55/1234/5678', '"55 1234 5678"', 'NUMBER 5512345678', 'NUMBER 525512345678';
+	refuses("telefono $_ is none", 400, undef, sub { open_account({telefono => $_}, curp => $curp) })
+		for '(55) 1234-567', '55 1234 5678 x', 'casa 5512345678', '5512345678 ext. 1', '+5512345678', '1 55 1234 5678', '0052 55 1234 5678', '()', '５５１２３４５６７８', '+', '55 1234 5678' x 100;
 	refuses("payment without $_", 400, undef, sub { pay({}, curp => $curp, without => [$_]) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data cantidad metodo referencia);
 	refuses("payment of $_", 400, row('Banco_Uno', '', 'pagos_psd2', '', 400), sub { pay({cantidad => $_}, curp => $curp) }) for 0, -1, 'diez', '1e3', ' 5';
 	is pay({}, curp => $curp)->{status}, 202, 'all of a payment';
@@ -429,10 +434,12 @@ subtest '406: product and age' => sub {
 	refuses("account, $_", 406, row('Banco_Uno', $member{$ana}, 'new_service', '', 406), sub { open_account({producto => $_}) }) for qw(Nada Menores Mayores vida Funerario);
 	is $viability->('Vida')->()->{json}{data}{viable}, JSON::PP::true, 'one that is viable';
 	is $viability->('Agotado')->()->{json}{data}{viable}, JSON::PP::false, 'one that is not, because there is none left';
-	my $unborn = create_customer(curp('GOPL900115HDFBZTA'), 'Futura');
-	grant_consent($unborn, 'Banco_Uno');
+	my ($unborn, $born) = (curp('GOPL900115HDFBZTA'), fresh_customer());
+	grant_consent($born, 'Banco_Uno');
+	$stack->psql("UPDATE loyalty.customer SET curp = '$unborn' WHERE merchant_id = $merchant AND member_id = $member{$born}");
+	$member{$unborn} = $member{$born};
 	refuses('viability before birth', 406, row('Banco_Uno', $member{$unborn}, 'request_block', 'producto_cliente', 406), sub { read_block('producto_cliente', curp => $unborn, fields => {producto => 'Vida'}) });
-	refuses('account before birth', 406, row('Banco_Uno', $member{$unborn}, 'new_service', '', 406), sub { open_account({producto => 'Vida'}, curp => $unborn) });
+	refuses('account before birth', 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({producto => 'Vida'}, curp => $unborn) });
 };
 
 subtest '409: consent and acceptance' => sub {
@@ -507,6 +514,11 @@ subtest '412: what cannot be asked for' => sub {
 	is open_account({producto => 'Segundo', numero_pagos => 1}, curp => $curp)->{status}, 201, 'another product';
 	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{poliza}, $policy, 'a retry finds the sale of the first, though there is a newer one';
 	is pay({referencia => 'quince', cantidad => '1'}, curp => $curp)->{json}{data}{saldo}, 9, 'a new payment is for the newest';
+	for my $numbers ([qw(1.2345678901234567e+19 9.876543210987654e+19)], [qw(12345678901234567890 12345678901234567891)], [qw(1e400 1e401)])
+	{
+		is_deeply [map { pay({referencia => "NUMBER $_", cantidad => 'NUMBER 1.50e0'}, curp => $curp)->{json}{data}{referencia} } @$numbers, $numbers->[0]], [@$numbers, $numbers->[0]], "references that are numbers: @$numbers";
+	}
+	is $status->()->{json}{data}{saldo}, 0, 'are told apart, and booked once';
 
 	my $blocked = fresh_customer();
 	grant_consent($blocked, 'Banco_Uno');
@@ -519,7 +531,7 @@ subtest '412: what cannot be asked for' => sub {
 };
 
 subtest '417: CURP of nobody alive' => sub {
-	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x';
+	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x', curp('GOPR990101MNEMRSA'), curp('GOPR981231HDFMRSZ');
 	my $curp = fresh_customer();
 	$stack->psql("UPDATE loyalty.customer SET deceased = true WHERE merchant_id = $merchant AND member_id = $member{$curp}");
 	refuses('account of a deceased person', 417, undef, sub { open_account({}, curp => $curp) });

@@ -440,8 +440,8 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 	[PLAN_MEMBER_GET] = {
-		"SELECT " MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME) " FROM loyalty.members m"
-		" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.client_id = $3",
+		"SELECT " MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME)
+		" FROM " MEMBER_WITH_BALANCE("program_id = $2 AND active AND client_id = $3"),
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 	[PLAN_MEMBER_BALANCE] = {

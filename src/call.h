@@ -131,7 +131,7 @@ typedef struct Call
 	int64		id;
 	Points		points;
 	PlanId		rows;
-	Datum		row_params[5];
+	Datum		row_params[7];
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if that one does not exist */

@@ -64,21 +64,42 @@ static const Endpoint program_get = {
 
 enum
 {
-	LIST_PROGRAM, LIST_LIMIT, LIST_OFFSET
+	LIST_PROGRAM, LIST_LIMIT, LIST_OFFSET, LIST_AFTER, LIST_EMAIL, LIST_PHONE
 };
+
+/* Members have left or not; who comes after one of them is as before. */
+static int64
+member_number(int64 merchant_id, int64 program_id, const char *client_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), CStringGetTextDatum(client_id)};
+
+	if (plan_read(PLAN_MEMBER_ID, values, NULL) == 0)
+		raise_error(ERR_MEMBER_NOT_FOUND);
+	return plan_int64(0, 0);
+}
 
 static void
 member_list_run(Call *call)
 {
 	const Value *values = call->values;
 	Program		program;
+	int64		after = PG_INT64_MIN;
 
 	require_program(call, &program);
+	if (values[LIST_AFTER].text != NULL)
+		after = member_number(call->merchant_id, program.program_id, values[LIST_AFTER].text);
 	call->rows = PLAN_MEMBER_LIST;
+	if (values[LIST_EMAIL].text != NULL)
+		call->rows = PLAN_MEMBER_LIST_BY_EMAIL;
+	if (values[LIST_PHONE].text != NULL)
+		call->rows = PLAN_MEMBER_LIST_BY_PHONE;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = Int64GetDatum(program.program_id);
 	call->row_params[2] = Int64GetDatum(values[LIST_LIMIT].text ? values[LIST_LIMIT].integer : PG_INT64_MAX);
 	call->row_params[3] = Int64GetDatum(values[LIST_OFFSET].text ? values[LIST_OFFSET].integer : 0);
+	call->row_params[4] = Int64GetDatum(after);
+	call->row_params[5] = PhoneGetDatum(values[LIST_PHONE].phone);
+	call->row_params[6] = CStringGetTextDatum(values[LIST_EMAIL].text ? values[LIST_EMAIL].text : "");
 }
 
 static const Endpoint member_list = {
@@ -87,6 +108,9 @@ static const Endpoint member_list = {
 		[LIST_PROGRAM] = REQUIRED_TEXT("programId"),
 		[LIST_LIMIT] = OPTIONAL_FIELD("limit", FIELD_COUNT),
 		[LIST_OFFSET] = OPTIONAL_FIELD("offset", FIELD_COUNT),
+		[LIST_AFTER] = OPTIONAL_FIELD("after", FIELD_TEXT),
+		[LIST_EMAIL] = OPTIONAL_FIELD("email", FIELD_TEXT),
+		[LIST_PHONE] = OPTIONAL_FIELD("phone", FIELD_PHONE),
 	},
 	.result = RESULT_ROWS,
 	.unexpected = ERR_INTERNAL_ERROR,
@@ -144,7 +168,7 @@ static void
 member_create_run(Call *call)
 {
 	Program		program;
-	SellerMember member;
+	Member		member;
 	ErrorId		error;
 	Datum		params[3];
 

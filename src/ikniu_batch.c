@@ -472,7 +472,7 @@ create_member(const ItemBatch *batch, SellerItem *item)
 	const char *json = item->fields[INLINE_MEMBER];
 	const Field *field;
 	const Refusal *refusal;
-	SellerMember member;
+	Member		member;
 	Call		call;
 	ErrorId		error;
 
@@ -494,6 +494,7 @@ create_member(const ItemBatch *batch, SellerItem *item)
 	}
 	item->fields[MEMBER_CLIENT] = member.client_id;
 	item->posting.account_id = member.account_id;
+	item->posting.member_id = member_acting(&member);
 }
 
 static void

@@ -30,8 +30,8 @@ rank_exists(int64 merchant_id, int64 program_id, const char *rank)
 	return plan_read(PLAN_RANK_FIND, values, NULL) > 0;
 }
 
-static char *
-insert_member(int64 merchant_id, int64 member_id, int64 program_id, const Value *values)
+static Registration
+register_member(int64 merchant_id, int64 program_id, const Value *values, Member *member)
 {
 	const Value *client_id = &values[values[MEMBER_CLIENT_ID].text ? MEMBER_CLIENT_ID : MEMBER_ID];
 	const Value *birth_date = &values[values[MEMBER_BIRTH_DATE].text ? MEMBER_BIRTH_DATE : MEMBER_BIRTHDATE];
@@ -40,7 +40,7 @@ insert_member(int64 merchant_id, int64 member_id, int64 program_id, const Value 
 
 	memset(nulls, ' ', sizeof(nulls));
 	params[0] = Int64GetDatum(merchant_id);
-	params[1] = Int64GetDatum(member_id);
+	params[1] = Int64GetDatum(new_id());
 	params[2] = Int64GetDatum(program_id);
 	params[3] = text_or_null(client_id, &nulls[3]);
 	params[4] = PhoneGetDatum(values[MEMBER_PHONE].phone);
@@ -55,32 +55,35 @@ insert_member(int64 merchant_id, int64 member_id, int64 program_id, const Value 
 	params[11] = TimestampTzGetDatum(values[MEMBER_SUBSCRIPTION].time);
 	nulls[11] = values[MEMBER_SUBSCRIPTION].text ? ' ' : 'n';
 	params[12] = text_or_null(&values[MEMBER_COUNTRY], &nulls[12]);
-	if (plan_write(PLAN_MEMBER_CREATE, params, nulls) == 0)
-		return NULL;
-	return plan_text(0, 0);
+	return member_register(PLAN_MEMBER_CREATE, PLAN_MEMBER_REGISTER_AGAIN, params, nulls, member);
+}
+
+static void
+write_addresses(int64 merchant_id, int64 member_id, const char *addresses, bool again)
+{
+	Datum		params[] = {Int64GetDatum(merchant_id), Int64GetDatum(member_id), CStringGetTextDatum(addresses)};
+
+	if (again)
+		plan_write(PLAN_MEMBER_ADDRESS_CLEAR, params, NULL);
+	plan_write(PLAN_MEMBER_ADDRESS, params, NULL);
 }
 
 /*
- * Create a member from decoded fields.  ERR_NONE, or what is in the way, with
- * nothing written: a batch goes on with its other items.
+ * Create a member from decoded fields, or bring one back who had left.
+ * ERR_NONE, or what is in the way, with nothing written: a batch goes on with
+ * its other items.
  */
 ErrorId
-seller_member_create(int64 merchant_id, int64 program_id, const Value *values, SellerMember *member)
+seller_member_create(int64 merchant_id, int64 program_id, const Value *values, Member *member)
 {
-	int64		id = new_id();
+	Registration outcome;
 
 	if (values[MEMBER_RANK].text != NULL && !rank_exists(merchant_id, program_id, values[MEMBER_RANK].text))
 		return ERR_UNKNOWN_RANK;
-	member->client_id = insert_member(merchant_id, id, program_id, values);
-	if (member->client_id == NULL)
+	outcome = register_member(merchant_id, program_id, values, member);
+	if (outcome == MEMBER_TAKEN || outcome == MEMBER_BLOCKED)
 		return ERR_MEMBER_EXISTS;
-	member->account_id = id;
-	account_open(merchant_id, id, program_id);
 	if (values[MEMBER_ADDRESS].text != NULL)
-	{
-		Datum		params[] = {Int64GetDatum(merchant_id), Int64GetDatum(id), CStringGetTextDatum(values[MEMBER_ADDRESS].text)};
-
-		plan_write(PLAN_MEMBER_ADDRESS, params, NULL);
-	}
+		write_addresses(merchant_id, member->member_id, values[MEMBER_ADDRESS].text, outcome == MEMBER_RETURNED);
 	return ERR_NONE;
 }

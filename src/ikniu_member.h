@@ -6,6 +6,7 @@
 #define LOYALTY_IKNIU_MEMBER_H
 
 #include "call.h"
+#include "member.h"
 
 #define MISSING	{ERR_MISSING_FIELD, ERR_MISSING_FIELD}
 #define INVALID	{ERR_INVALID_FIELD, ERR_INVALID_FIELD}
@@ -19,12 +20,6 @@ enum
 	MEMBER_BIRTHDATE, MEMBER_BIRTH_DATE, MEMBER_CLIENT_ID, MEMBER_ID, MEMBER_RANK, MEMBER_SUBSCRIPTION,
 	MEMBER_COUNTRY, MEMBER_PHONE, MEMBER_ADDRESS
 };
-
-typedef struct SellerMember
-{
-	char	   *client_id;
-	int64		account_id;
-} SellerMember;
 
 /* What a member is created from, in a body of its own or within a deposit. */
 #define MEMBER_FIELDS(program_need) \
@@ -45,6 +40,6 @@ typedef struct SellerMember
 
 extern const Endpoint seller_member;
 
-extern ErrorId seller_member_create(int64 merchant_id, int64 program_id, const Value *values, SellerMember *member);
+extern ErrorId seller_member_create(int64 merchant_id, int64 program_id, const Value *values, Member *member);
 
 #endif

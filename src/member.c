@@ -42,17 +42,54 @@ account_open(int64 merchant_id, int64 account_id, int64 program_id)
 }
 
 /*
- * A new member with an empty account of the same id.  False if somebody else
- * has just registered the phone: the insert waits for them, and must not fail
- * in a way that could not be told from other failures.
+ * A new member with an empty account of the same id.  False if somebody has the
+ * phone, email or client id: the insert waits for who is just registering, and
+ * must not fail in a way that could not be told from other failures.
  */
-bool
-member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id)
+static bool
+insert_member(PlanId plan, Datum *values, const char *nulls, Member *member)
 {
-	int64		id = new_id();
-	Datum		member[] = {
+	if (plan_write(plan, values, nulls) == 0)
+		return false;
+	member->member_id = member->account_id = DatumGetInt64(values[1]);
+	member->client_id = plan_text(0, 0);
+	account_open(DatumGetInt64(values[0]), member->account_id, DatumGetInt64(values[2]));
+	return true;
+}
+
+/*
+ * Register somebody.  Who is in the way may have left: then they are members
+ * again, or if they are somebody else no longer have the phone.  The statements
+ * have the same parameters: merchant, a new id, program, and what is known.
+ */
+Registration
+member_register(PlanId insert, PlanId again, Datum *values, const char *nulls, Member *member)
+{
+	const char *outcome;
+
+	member->active = true;
+	if (insert_member(insert, values, nulls, member))
+		return MEMBER_NEW;
+	if (plan_write(again, values, nulls) != 1)
+		elog(ERROR, "loyalty.register_again() returned no row");
+	outcome = plan_text(0, 0);
+	if (strcmp(outcome, "free") == 0)
+		return insert_member(insert, values, nulls, member) ? MEMBER_NEW : MEMBER_TAKEN;
+	if (strcmp(outcome, "returned") != 0)
+		return strcmp(outcome, "blocked") == 0 ? MEMBER_BLOCKED : MEMBER_TAKEN;
+	member->member_id = plan_int64(0, 1);
+	member->account_id = plan_int64(0, 2);
+	member->client_id = plan_text(0, 3);
+	return MEMBER_RETURNED;
+}
+
+/* Register a contact of a wallet. */
+Registration
+member_enroll(int64 merchant_id, const Enrollment *enrollment, Member *member)
+{
+	Datum		values[] = {
 		Int64GetDatum(merchant_id),
-		Int64GetDatum(id),
+		Int64GetDatum(new_id()),
 		Int64GetDatum(enrollment->program_id),
 		PhoneGetDatum(enrollment->phone),
 		CStringGetTextDatum(enrollment->name),
@@ -61,36 +98,7 @@ member_enroll(int64 merchant_id, const Enrollment *enrollment, int64 *member_id)
 	};
 	const char	nulls[] = {' ', ' ', ' ', ' ', ' ', enrollment->has_birth_date ? ' ' : 'n', ' '};
 
-	*member_id = id;
-	if (plan_write(PLAN_MEMBER_INSERT, member, nulls) == 0)
-		return false;
-	account_open(merchant_id, id, enrollment->program_id);
-	return true;
-}
-
-/* Back with the points they had.  False if somebody else has just done it. */
-bool
-member_reactivate(int64 merchant_id, int64 member_id, const Enrollment *enrollment)
-{
-	Datum		values[] = {
-		Int64GetDatum(merchant_id),
-		Int64GetDatum(member_id),
-		CStringGetTextDatum(enrollment->name),
-		DateADTGetDatum(enrollment->birth_date),
-		Int64GetDatum(enrollment->staff_id),
-	};
-	const char	nulls[] = {' ', ' ', ' ', enrollment->has_birth_date ? ' ' : 'n', ' '};
-
-	return plan_write(PLAN_MEMBER_REACTIVATE, values, nulls) == 1;
-}
-
-/* Whether the member is a customer who is being cancelled. */
-bool
-member_blocked(int64 merchant_id, int64 member_id)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(member_id)};
-
-	return plan_read(PLAN_CUSTOMER_BLOCKED, values, NULL) > 0;
+	return member_register(PLAN_CONTACT_INSERT, PLAN_CONTACT_REGISTER_AGAIN, values, nulls, member);
 }
 
 bool

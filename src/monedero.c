@@ -151,7 +151,7 @@ check_enrollment(const Call *call, const Program *wallet, const Enrollment *enro
 
 /* New, or back again; either way there is one customer more. */
 static int64
-enroll_or_reactivate(Call *call, const Enrollment *enrollment)
+enroll(Call *call, const Enrollment *enrollment)
 {
 	Member		member;
 	bool		known = member_find(call->merchant_id, enrollment->program_id, enrollment->phone, &member);
@@ -162,11 +162,16 @@ enroll_or_reactivate(Call *call, const Enrollment *enrollment)
 		raise_error(ERR_WALLET_MANAGER_18);
 
 	call->unexpected = known ? ERR_WALLET_MANAGER_12 : ERR_WALLET_MANAGER_10;
-	if (known && member_blocked(call->merchant_id, member.member_id))
-		raise_error(ERR_WALLET_MANAGER_12);
-	if (known ? !member_reactivate(call->merchant_id, member.member_id, enrollment) :
-		!member_enroll(call->merchant_id, enrollment, &member.member_id))
-		raise_error(ERR_WALLET_MANAGER_13);
+	switch (member_enroll(call->merchant_id, enrollment, &member))
+	{
+		case MEMBER_BLOCKED:
+			raise_error(ERR_WALLET_MANAGER_12);
+		case MEMBER_TAKEN:
+			raise_error(ERR_WALLET_MANAGER_13);
+		case MEMBER_NEW:
+		case MEMBER_RETURNED:
+			break;
+	}
 	return member.member_id;
 }
 
@@ -187,7 +192,7 @@ wallet_contact_add_run(Call *call)
 		REFUSE(call, CONTACT_ADD_07, WALLET_MANAGER_07);
 	enrollment.program_id = wallet.program_id;
 	check_enrollment(call, &wallet, &enrollment);
-	call->id = enroll_or_reactivate(call, &enrollment);
+	call->id = enroll(call, &enrollment);
 
 	if (!wallet.sends_message)
 		return;

@@ -36,14 +36,31 @@
 	" 'city', json_build_object('name', " city ")))"
 #define FIRST_NAME "'firstName', CASE WHEN m.first_name = '' THEN m.name ELSE m.first_name END"
 #define MEMBER_JSON(start) \
-	"SELECT json_build_object('id', m.member_id::text, " start "," \
+	"json_build_object('id', m.member_id::text, " start "," \
 	" 'firstLastName', m.first_last_name, 'secondLastName', m.second_last_name, 'email', coalesce(m.email, '')," \
 	" 'birthDate', coalesce(to_char(m.birth_date, 'YYYY-MM-DD'), ''), 'subscriptionDate', " ISO_TIME("m.subscribed_at") "," \
-	" 'rank', json_build_object('name', m.rank), 'balance', m.balance, 'expiredAmount', m.expired, 'address'," \
+	" 'rank', json_build_object('name', loyalty.rank_at($1, m.account_id, clock_timestamp()))," \
+	" 'balance', b.balance, 'expiredAmount', b.expired, 'address'," \
 	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
 	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
-	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))" \
-	" FROM loyalty.members m WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active"
+	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))"
+
+/*
+ * Members are found first, and then what each of them has.  OFFSET 0 keeps the
+ * planner from joining all of a merchant's, or looking through them, where it
+ * does not know yet how many these are.
+ */
+#define MEMBER_WITH_BALANCE(condition) \
+	"LATERAL (SELECT * FROM loyalty.member WHERE merchant_id = $1 AND " condition " OFFSET 0) m," \
+	" LATERAL (SELECT balance, expired FROM loyalty.balances WHERE merchant_id = $1 AND account_id = m.account_id OFFSET 0) b"
+
+/* So many active members of a program, after one of them. */
+#define MEMBER_PAGE(condition) \
+	"SELECT " MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") \
+	" FROM (SELECT member_id FROM loyalty.member" \
+	" WHERE merchant_id = $1 AND program_id = $2 AND active AND member_id > $5" condition \
+	" ORDER BY member_id LIMIT $3 OFFSET $4) page, " MEMBER_WITH_BALANCE("member_id = page.member_id") \
+	" ORDER BY page.member_id"
 
 /* How the customer API prints a customer and a sale. */
 #define CUSTOMER_JSON \

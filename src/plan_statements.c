@@ -46,6 +46,10 @@
 /* What member_acting() says, of members who are read many at a time. */
 #define ACTING(member, account) "coalesce(nullif(" member ", " account "), 0)"
 
+/* What has become of registering somebody, for member.c. */
+#define REGISTER_AGAIN \
+	"SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+
 /* What limit_set.c reads of a limit. */
 #define LIMIT_SELECT \
 	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty.posting_limit"
@@ -395,15 +399,14 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" WHERE merchant_id = $1 AND program_id = $2 AND phone OPERATOR(loyalty.=) $3",
 		SPI_OK_SELECT, {INT8OID, INT8OID, PHONE}
 	},
-	[PLAN_MEMBER_INSERT] = {
+	[PLAN_CONTACT_INSERT] = {
 		"INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name, birth_date, enrolled_by)"
-		" VALUES ($1, $2, $3, $2, $4, $5, $6, $7) ON CONFLICT (merchant_id, program_id, phone) DO NOTHING",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, PHONE, TEXTOID, DATEOID, INT8OID}
+		" VALUES ($1, $2, $3, $2, $4, $5, $6, $7) ON CONFLICT (merchant_id, phone, program_id) DO NOTHING RETURNING client_id",
+		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, INT8OID, PHONE, TEXTOID, DATEOID, INT8OID}
 	},
-	[PLAN_MEMBER_REACTIVATE] = {
-		"UPDATE loyalty.member SET active = true, name = $3, birth_date = coalesce($4, birth_date), enrolled_by = $5"
-		" WHERE merchant_id = $1 AND member_id = $2 AND NOT active",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, INT8OID}
+	[PLAN_CONTACT_REGISTER_AGAIN] = {
+		REGISTER_AGAIN "(merchant_id => $1, program_id => $3, phone => $4, name => $5, birth_date => $6, enrolled_by => $7)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, PHONE, TEXTOID, DATEOID, INT8OID}
 	},
 	[PLAN_CONTACT_LIST] = {
 		CONTACTS(CONTACT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone", SPI_OK_SELECT, {INT8OID, INT8OID}
@@ -423,12 +426,25 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_PROGRAM_GET] = {
 		PROGRAM_JSON " AND client_id = $2", SPI_OK_SELECT, {INT8OID, TEXTOID}
 	},
+	/* the page is chosen before anything is computed for it, one member at a time */
 	[PLAN_MEMBER_LIST] = {
-		MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " ORDER BY m.member_id LIMIT $3 OFFSET $4",
-		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID}
+		MEMBER_PAGE(""), SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
+	},
+	[PLAN_MEMBER_LIST_BY_PHONE] = {
+		MEMBER_PAGE(" AND phone OPERATOR(loyalty.=) $6 AND ($7 = '' OR loyalty.fold(email) = loyalty.fold($7))"),
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONE, TEXTOID}
+	},
+	[PLAN_MEMBER_LIST_BY_EMAIL] = {
+		MEMBER_PAGE(" AND loyalty.fold(email) = loyalty.fold($7)"),
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONE, TEXTOID}
+	},
+	[PLAN_MEMBER_ID] = {
+		"SELECT member_id FROM loyalty.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 	[PLAN_MEMBER_GET] = {
-		MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME) " AND m.client_id = $3",
+		"SELECT " MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME)
+		" FROM " MEMBER_WITH_BALANCE("program_id = $2 AND active AND client_id = $3"),
 		SPI_OK_SELECT, {INT8OID, INT8OID, TEXTOID}
 	},
 	[PLAN_MEMBER_BALANCE] = {
@@ -447,6 +463,12 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT_RETURNING, {INT8OID, INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID,
 			TEXTOID, TIMESTAMPTZOID, TEXTOID}
 	},
+	[PLAN_MEMBER_REGISTER_AGAIN] = {
+		REGISTER_AGAIN "(merchant_id => $1, program_id => $3, client_id => $4, phone => $5, email => $6, first_name => $7,"
+		" first_last_name => $8, second_last_name => $9, birth_date => $10, country => $13)",
+		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID, TEXTOID, PHONE, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
+			TIMESTAMPTZOID, TEXTOID}
+	},
 	[PLAN_MEMBER_ADDRESS] = {
 		"INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside,"
 		" country, state, city) SELECT $1, $2, a.ordinal, coalesce(a.item ->> 'street', ''),"
@@ -455,6 +477,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 		" coalesce(a.item #>> '{postcode,city,name}', '')"
 		" FROM json_array_elements($3) WITH ORDINALITY a (item, ordinal) WHERE json_typeof(a.item) = 'object'",
 		SPI_OK_INSERT, {INT8OID, INT8OID, JSONOID}
+	},
+	[PLAN_MEMBER_ADDRESS_CLEAR] = {
+		"DELETE FROM loyalty.member_address WHERE merchant_id = $1 AND member_id = $2",
+		SPI_OK_DELETE, {INT8OID, INT8OID}
 	},
 	[PLAN_MEMBERS_FIND] = {
 		"SELECT client_id, account_id, " ACTING("member_id", "account_id") " FROM loyalty.member"
@@ -513,10 +539,6 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_CUSTOMER_FIND] = {
 		"SELECT member_id, blocked_at IS NOT NULL FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
 		SPI_OK_SELECT, {INT8OID, CURP}
-	},
-	[PLAN_CUSTOMER_BLOCKED] = {
-		"SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND member_id = $2 AND blocked_at IS NOT NULL",
-		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_CONSENT_FIND] = {
 		"SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
@@ -641,6 +663,14 @@ const Statement plan_statements[PLAN_COUNT] = {
 		"UPDATE loyalty.staff SET archived_at = now()"
 		" WHERE merchant_id = $1 AND number OPERATOR(loyalty.=) $2 AND archived_at IS NULL RETURNING staff_id",
 		SPI_OK_UPDATE_RETURNING, {INT8OID, PHONE}
+	},
+	[PLAN_STAFF_EXISTS] = {
+		"SELECT 1 FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	[PLAN_STAFF_BRANCH] = {
+		"UPDATE loyalty.staff SET branch_id = $3 WHERE merchant_id = $1 AND staff_id = $2",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, INT8OID}
 	},
 	[PLAN_BRANCH_FIND] = {
 		"SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2)",

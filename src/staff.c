@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "call.h"
 #include "crypto.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -121,4 +122,25 @@ loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 		password_matches(password, plan_text(0, 0));
 	plan_end();
 	PG_RETURN_BOOL(matches);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_set_staff_branch);
+
+/* Branches are made one at a time per merchant, as by staff_hire(). */
+Datum
+loyalty_set_staff_branch(PG_FUNCTION_ARGS)
+{
+	int64		merchant_id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	char	   *branch = PG_ARGISNULL(2) ? pstrdup("") : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)), 0};
+
+	if (branch[strspn(branch, " \t\r\n")] == '\0' || strlen(branch) > FIELD_MAX_LENGTH)
+		raise_error(ERR_INVALID_ARGUMENT);
+	plan_begin();
+	if (plan_write(PLAN_MERCHANT_LOCK, values, NULL) == 0 || plan_write(PLAN_STAFF_EXISTS, values, NULL) == 0)
+		raise_error(ERR_UNKNOWN_OBJECT);
+	values[2] = Int64GetDatum(branch_named(merchant_id, branch));
+	plan_write(PLAN_STAFF_BRANCH, values, NULL);
+	plan_end();
+	PG_RETURN_VOID();
 }

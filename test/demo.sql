@@ -14,7 +14,7 @@ FROM (VALUES ('4771234501', 'Sofía Hernández', '1988-05-26'), ('5512345602', '
 
 -- The seller API serves the first of them too, by this id.
 SELECT loyalty.identify_member(merchant_id, member_id, email => 'sofia@example.com', client_id => 'CM1521587084121')
-FROM loyalty.members WHERE merchant_id = :merchant AND phone::text = '4771234501' \gset
+FROM loyalty.members WHERE merchant_id = :merchant AND phone OPERATOR(loyalty.=) '4771234501' \gset
 
 \echo LOYALTY_APIKEY=:'api_key'
 \echo LOYALTY_WALLET_KEY=:'wallet_key'

@@ -229,7 +229,7 @@ END
 
 sql '134.5' "The balance that the calls left; \\gset keeps what a statement returns, as :merchant …" <<'END'
 SELECT merchant_id AS merchant, account_id AS account, balance
-  FROM loyalty.members WHERE phone::text = '@PHONE' \gset
+  FROM loyalty.members WHERE phone OPERATOR(loyalty.=) '@PHONE' \gset
 \echo balance :balance
 END
 

@@ -85,6 +85,13 @@ COMMENT ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) IS
 REVOKE ALL ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) OWNER TO loyalty_engine;
 
+CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch text) RETURNS void
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_set_staff_branch';
+COMMENT ON FUNCTION loyalty.set_staff_branch(bigint, bigint, text) IS
+'Says where a cashier or manager works, archived ones too; a branch that is new comes into being. Who has drawn from a limit of the branch before goes on doing so until the day ends. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_staff_branch(bigint, bigint, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_staff_branch(bigint, bigint, text) OWNER TO loyalty_engine;
+
 CREATE FUNCTION loyalty.verify_staff_password(merchant_id bigint, staff_id bigint, password text) RETURNS boolean
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_verify_staff_password';
 COMMENT ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) IS

@@ -21,12 +21,13 @@ CREATE TABLE loyalty.member (
 	enrolled_by		bigint,
 	created_at		timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, member_id),
-	UNIQUE (merchant_id, program_id, phone),
+	UNIQUE (merchant_id, phone, program_id),	-- a phone is looked for in all programs, too
 	UNIQUE (merchant_id, program_id, client_id),
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
 	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty.staff
 );
 CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, loyalty.fold(email));
+CREATE INDEX member_page ON loyalty.member (merchant_id, program_id, member_id) WHERE active;
 CREATE INDEX member_account ON loyalty.member (merchant_id, account_id);
 CREATE INDEX member_own_account ON loyalty.member (merchant_id, own_account_id) WHERE own_account_id IS NOT NULL;
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
@@ -35,7 +36,7 @@ COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
 COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';
-COMMENT ON COLUMN loyalty.member.active IS 'An inactive member keeps account and entries, and is not found by the wallet endpoints until registered again.';
+COMMENT ON COLUMN loyalty.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
 COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';
 REVOKE ALL ON loyalty.member FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.member TO loyalty_engine;
@@ -53,13 +54,204 @@ REVOKE ALL ON loyalty.blacklisted_phone FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.blacklisted_phone TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.blacklisted_phone', '');
 
+-- Who a member was before.
+CREATE TABLE loyalty.member_change (
+	merchant_id	bigint		NOT NULL,
+	member_id	bigint		NOT NULL,
+	change_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
+	changed_at	timestamptz	NOT NULL DEFAULT clock_timestamp(),
+	attribute	text		NOT NULL,
+	was			text		COLLATE "C" NOT NULL,
+	PRIMARY KEY (merchant_id, member_id, change_id),
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+);
+CREATE INDEX member_change_was ON loyalty.member_change (merchant_id, was);
+COMMENT ON TABLE loyalty.member_change IS 'What members were called, reached and known by before that was changed. Only ever added to, until the member is cancelled.';
+COMMENT ON COLUMN loyalty.member_change.attribute IS 'The column of loyalty.member.';
+COMMENT ON COLUMN loyalty.member_change.was IS 'What it was until then.';
+REVOKE ALL ON loyalty.member_change FROM PUBLIC;
+GRANT SELECT, INSERT, DELETE ON loyalty.member_change TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.member_change', '');
+
+CREATE VIEW loyalty.member_changes AS
+SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty.member_change;
+ALTER VIEW loyalty.member_changes OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.member_changes IS 'What members were called, reached and known by before that was changed: phone, email, client_id, name, birth_date, active.';
+
+-- A trigger could do it for every UPDATE, but distributed tables have none.
+CREATE FUNCTION loyalty.change_member(was loyalty.member, becomes loyalty.member) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	UPDATE loyalty.member m SET phone = becomes.phone, email = becomes.email, client_id = becomes.client_id, name = becomes.name,
+		first_name = becomes.first_name, first_last_name = becomes.first_last_name, second_last_name = becomes.second_last_name,
+		birth_date = becomes.birth_date, country = becomes.country, active = becomes.active, enrolled_by = becomes.enrolled_by
+	WHERE m.merchant_id = was.merchant_id AND m.member_id = was.member_id;
+	INSERT INTO loyalty.member_change (merchant_id, member_id, attribute, was)
+	SELECT was.merchant_id, was.member_id, c.attribute, c.old
+	FROM (VALUES ('phone', was.phone::text, becomes.phone::text), ('email', was.email, becomes.email),
+		('client_id', was.client_id, becomes.client_id), ('name', was.name, becomes.name),
+		('birth_date', was.birth_date::text, becomes.birth_date::text),
+		('active', was.active::text, becomes.active::text)) c (attribute, old, new)
+	WHERE c.old IS NOT NULL AND c.old IS DISTINCT FROM c.new;
+END
+$$;
+COMMENT ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) IS
+'Part of the functions that change a member: writes the row that it becomes, which is locked, and what it was into loyalty.member_changes. Errors: those of the constraints.';
+REVOKE ALL ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) FROM PUBLIC;
+ALTER FUNCTION loyalty.change_member(loyalty.member, loyalty.member) OWNER TO loyalty_engine;
+
+-- Marks are taken off after letters and marks have been taken apart.
+CREATE FUNCTION loyalty.fold_name(name text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g'));
+COMMENT ON FUNCTION loyalty.fold_name(text) IS
+'A person''s name without what people write in different ways: case and accents of Latin letters, and blanks. The same in every database.';
+REVOKE ALL ON FUNCTION loyalty.fold_name(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.fold_name(text) TO loyalty_engine;
+
+-- Somebody is registered with what a member has already.  Who is locked, is so
+-- in ascending order, as everywhere.
+CREATE FUNCTION loyalty.register_again(
+	merchant_id bigint, program_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
+	curp loyalty.curp DEFAULT NULL, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
+	second_last_name text DEFAULT NULL, birth_date date DEFAULT NULL, country text DEFAULT NULL, enrolled_by bigint DEFAULT NULL,
+	OUT outcome text, OUT member_id bigint, OUT account_id bigint, OUT known_as text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	whole_name CONSTANT text := coalesce(register_again.name,
+		concat_ws(' ', register_again.first_name, register_again.first_last_name, nullif(register_again.second_last_name, '')));
+	likeness integer := 0;
+	blocked boolean := false;
+	known record;
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	FOR known IN
+		SELECT m AS member, m.active, c.blocked_at, c.curp, CASE
+			WHEN c.curp OPERATOR(loyalty.<>) register_again.curp THEN 0
+			WHEN c.curp OPERATOR(loyalty.=) register_again.curp THEN 4
+			WHEN loyalty.fold(m.email) = loyalty.fold(register_again.email) THEN 3
+			WHEN m.birth_date = register_again.birth_date THEN 2
+			WHEN loyalty.fold(m.email) <> loyalty.fold(register_again.email) OR m.birth_date <> register_again.birth_date THEN 0
+			WHEN loyalty.fold_name(m.name) = loyalty.fold_name(whole_name) THEN 1
+			ELSE 0 END AS likeness
+		FROM loyalty.member m
+		LEFT JOIN loyalty.customer c ON c.merchant_id = m.merchant_id AND c.member_id = m.member_id
+		WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
+		  AND (m.phone OPERATOR(loyalty.=) register_again.phone OR loyalty.fold(m.email) = loyalty.fold(register_again.email)
+			   OR m.client_id = register_again.client_id COLLATE "C"
+			   OR m.member_id = (SELECT k.member_id FROM loyalty.customer k
+					WHERE k.merchant_id = register_again.merchant_id AND k.curp OPERATOR(loyalty.=) register_again.curp))
+		ORDER BY m.member_id FOR UPDATE OF m
+	LOOP
+		IF known.active THEN
+			outcome := 'taken';
+			RETURN;
+		ELSIF known.likeness > likeness THEN
+			likeness := known.likeness;
+			was := known.member;
+			becomes := known.member;
+			blocked := known.blocked_at IS NOT NULL;
+			becomes.birth_date := coalesce(loyalty.birth_date(known.curp), register_again.birth_date, was.birth_date);
+		END IF;
+	END LOOP;
+	IF blocked THEN
+		outcome := 'blocked';
+		RETURN;
+	END IF;
+
+	-- The number is no longer theirs, whoever else it was of.
+	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
+	WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
+	  AND m.phone OPERATOR(loyalty.=) register_again.phone AND m.member_id IS DISTINCT FROM was.member_id;
+	IF was.member_id IS NULL THEN
+		outcome := 'free';
+		RETURN;
+	END IF;
+
+	becomes.active := true;
+	becomes.phone := coalesce(register_again.phone, was.phone);
+	becomes.email := coalesce(loyalty.trimmed(register_again.email), was.email);
+	becomes.client_id := coalesce(register_again.client_id, was.client_id);
+	becomes.country := coalesce(register_again.country, was.country);
+	becomes.enrolled_by := coalesce(register_again.enrolled_by, was.enrolled_by);
+	-- Parts of a name are of this name.
+	IF register_again.first_name IS NOT NULL OR was.first_name = ''
+		OR loyalty.fold_name(was.name) <> loyalty.fold_name(whole_name) THEN
+		becomes.name := whole_name;
+		becomes.first_name := coalesce(register_again.first_name, '');
+		becomes.first_last_name := coalesce(register_again.first_last_name, '');
+		becomes.second_last_name := coalesce(register_again.second_last_name, '');
+	END IF;
+	PERFORM loyalty.change_member(was, becomes);
+	outcome := 'returned';
+	member_id := was.member_id;
+	account_id := was.account_id;
+	known_as := becomes.client_id;
+EXCEPTION WHEN unique_violation THEN
+	outcome := 'taken';
+END
+$$;
+COMMENT ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) IS
+'Part of the operations that register somebody, when a member of the program has what is unique already. outcome: returned, if it is one who had left and is the same person, and is a member again; free, if those who have the phone had left and are somebody else, and no longer have it; blocked, if the same person has been cancelled; else taken. The same person has the same CURP, mail or birth date; or the same name regardless of case and accents, and none of these is another.';
+REVOKE ALL ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.free_phone(merchant_id bigint, member_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	SELECT m.* INTO was FROM loyalty.member m
+	WHERE m.merchant_id = free_phone.merchant_id AND m.member_id = free_phone.member_id FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	becomes := was;
+	becomes.phone := NULL;
+	PERFORM loyalty.change_member(was, becomes);
+	RETURN was.phone IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty.free_phone(bigint, bigint) IS
+'Takes the phone off a member, so that another can have it; returns whether there was one. The member keeps everything else, and without a phone is no contact of the wallet API. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.free_phone(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.free_phone(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	shares CONSTANT boolean := loyalty.lock_sharers(disable_member.merchant_id, disable_member.member_id);
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	SELECT m.* INTO was FROM loyalty.member m
+	WHERE m.merchant_id = disable_member.merchant_id AND m.member_id = disable_member.member_id;
+	IF was.active IS NOT TRUE THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no active member with this member_id.');
+	END IF;
+	IF shares THEN
+		PERFORM loyalty.leave_account(disable_member.merchant_id, disable_member.member_id);
+	END IF;
+	becomes := was;
+	becomes.active := false;
+	PERFORM loyalty.change_member(was, becomes);
+END
+$$;
+COMMENT ON FUNCTION loyalty.disable_member(bigint, bigint) IS
+'Takes a member out of a program: no API finds them until they are registered again. Account, points and entries stay theirs; a shared account and its points stay with the others, as after loyalty.leave_account(), which can give them some before. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.disable_member(bigint, bigint) OWNER TO loyalty_engine;
+
 CREATE FUNCTION loyalty.disable_member(merchant_id bigint, wallet_key text, phone loyalty.phone) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty.member m SET active = false
-	FROM loyalty.program p
+	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
+	FROM loyalty.program p JOIN loyalty.member m ON m.merchant_id = p.merchant_id AND m.program_id = p.program_id
 	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key COLLATE "C"
-	  AND m.merchant_id = p.merchant_id AND m.program_id = p.program_id
 	  AND m.phone OPERATOR(loyalty.=) disable_member.phone AND m.active;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The wallet has no active contact with this phone.');
@@ -67,9 +259,54 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) IS
-'Takes a contact out of a wallet. Account, points and entries stay; registering the phone again brings them back. Errors: LY006 unknown_object.';
+'The same of a contact of a wallet, by phone. Errors: LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) FROM PUBLIC;
 ALTER FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.correct_member(
+	merchant_id bigint, member_id bigint, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
+	second_last_name text DEFAULT NULL, birth_date date DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	SELECT m.* INTO was FROM loyalty.member m
+	WHERE m.merchant_id = correct_member.merchant_id AND m.member_id = correct_member.member_id FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	becomes := was;
+	IF correct_member.name IS NOT NULL THEN
+		becomes.name := correct_member.name;
+		becomes.first_name := '';
+		becomes.first_last_name := '';
+		becomes.second_last_name := '';
+	END IF;
+	IF coalesce(correct_member.first_name, correct_member.first_last_name, correct_member.second_last_name) IS NOT NULL THEN
+		becomes.first_name := coalesce(correct_member.first_name, was.first_name);
+		becomes.first_last_name := coalesce(correct_member.first_last_name, was.first_last_name);
+		becomes.second_last_name := coalesce(correct_member.second_last_name, was.second_last_name);
+		becomes.name := concat_ws(' ', becomes.first_name, nullif(becomes.first_last_name, ''), nullif(becomes.second_last_name, ''));
+		IF correct_member.name IS NOT NULL OR becomes.first_name !~ '\S' THEN
+			PERFORM loyalty.fail('invalid_argument', 'A name is given whole, or in parts of which the first is not empty.');
+		END IF;
+	END IF;
+	becomes.birth_date := coalesce(correct_member.birth_date, was.birth_date);
+	IF becomes.name !~ '\S' OR correct_member.birth_date > (now() AT TIME ZONE 'America/Mexico_City')::date OR EXISTS (
+		SELECT FROM loyalty.customer c
+		WHERE c.merchant_id = was.merchant_id AND c.member_id = was.member_id
+		  AND loyalty.birth_date(c.curp) <> correct_member.birth_date) THEN
+		PERFORM loyalty.fail('invalid_argument', 'A name is not empty, and a birth date is in the past, and that of the customer''s CURP.');
+	END IF;
+	PERFORM loyalty.change_member(was, becomes);
+END
+$$;
+COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) IS
+'Corrects what is not NULL of a member: the whole name, or parts of it, of which the whole is made; the birth date. What it was is in loyalty.member_changes. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) FROM PUBLIC;
+ALTER FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone, reason text DEFAULT '') RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -135,15 +372,28 @@ CREATE FUNCTION loyalty.identify_member(
 	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was loyalty.member;
+	becomes loyalty.member;
 BEGIN
-	UPDATE loyalty.member m SET
-		phone = coalesce(identify_member.phone, m.phone),
-		email = coalesce(loyalty.trimmed(identify_member.email), m.email),
-		client_id = coalesce(identify_member.client_id, m.client_id)
+	PERFORM FROM loyalty.member m
+	WHERE m.merchant_id = identify_member.merchant_id
+	  AND (m.member_id = identify_member.member_id OR m.phone OPERATOR(loyalty.=) identify_member.phone)
+	ORDER BY m.member_id FOR UPDATE;
+	SELECT m.* INTO was FROM loyalty.member m
 	WHERE m.merchant_id = identify_member.merchant_id AND m.member_id = identify_member.member_id;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
+	-- Who left does not keep a number from others.
+	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
+	WHERE m.merchant_id = was.merchant_id AND m.program_id = was.program_id
+	  AND m.phone OPERATOR(loyalty.=) identify_member.phone AND m.member_id <> was.member_id AND NOT m.active;
+	becomes := was;
+	becomes.phone := coalesce(identify_member.phone, was.phone);
+	becomes.email := coalesce(loyalty.trimmed(identify_member.email), was.email);
+	becomes.client_id := coalesce(identify_member.client_id, was.client_id);
+	PERFORM loyalty.change_member(was, becomes);
 EXCEPTION
 	WHEN check_violation THEN
 		PERFORM loyalty.fail('invalid_argument', 'email and client_id must not be empty.');
@@ -152,7 +402,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
-'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). With a phone and a client_id one member, on one balance, is served by both. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). With a phone and a client_id one member, on one balance, is served by both. What it was is in loyalty.member_changes; the phone of a member who left is taken off them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 REVOKE ALL ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) OWNER TO loyalty_engine;
 

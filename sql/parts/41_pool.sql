@@ -69,36 +69,52 @@ COMMENT ON FUNCTION loyalty.share_account(bigint, bigint, bigint) IS
 REVOKE ALL ON FUNCTION loyalty.share_account(bigint, bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.share_account(bigint, bigint, bigint) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.leave_account(merchant_id bigint, member_id bigint, amount loyalty.points DEFAULT '0') RETURNS bigint
+CREATE FUNCTION loyalty.lock_sharers(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	leaving loyalty.member;
 	shared bigint;
-	own bigint;
+	account bigint;
 BEGIN
 	-- All who share the account are locked, so that the last two cannot both leave.
 	LOOP
 		SELECT m.account_id INTO shared FROM loyalty.member m
-		WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
-		PERFORM FROM loyalty.member m WHERE m.merchant_id = leave_account.merchant_id AND m.account_id = shared
+		WHERE m.merchant_id = lock_sharers.merchant_id AND m.member_id = lock_sharers.member_id;
+		PERFORM FROM loyalty.member m WHERE m.merchant_id = lock_sharers.merchant_id AND m.account_id = shared
 		ORDER BY m.member_id FOR NO KEY UPDATE;
-		SELECT m.* INTO leaving FROM loyalty.member m
-		WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
-		EXIT WHEN leaving.account_id IS NOT DISTINCT FROM shared;
+		SELECT m.account_id INTO account FROM loyalty.member m
+		WHERE m.merchant_id = lock_sharers.merchant_id AND m.member_id = lock_sharers.member_id;
+		EXIT WHEN account IS NOT DISTINCT FROM shared;
 	END LOOP;
+	RETURN EXISTS (SELECT FROM loyalty.member m
+		WHERE m.merchant_id = lock_sharers.merchant_id AND m.account_id = shared AND m.member_id <> lock_sharers.member_id);
+END
+$$;
+COMMENT ON FUNCTION loyalty.lock_sharers(bigint, bigint) IS
+'Part of loyalty.leave_account() and loyalty.disable_member(): locks a member and all who share the member''s account, and returns whether others do.';
+REVOKE ALL ON FUNCTION loyalty.lock_sharers(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.lock_sharers(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.leave_account(merchant_id bigint, member_id bigint, amount loyalty.points DEFAULT '0') RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	shares CONSTANT boolean := loyalty.lock_sharers(leave_account.merchant_id, leave_account.member_id);
+	leaving loyalty.member;
+	own bigint;
+BEGIN
+	SELECT m.* INTO leaving FROM loyalty.member m
+	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	IF leaving.member_id IS NULL THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
-	IF amount IS NULL OR amount OPERATOR(loyalty.<) '0'::loyalty.points OR NOT EXISTS (
-		SELECT FROM loyalty.member m
-		WHERE m.merchant_id = leave_account.merchant_id AND m.program_id = leaving.program_id
-		  AND m.account_id = leaving.account_id AND m.member_id <> leaving.member_id) THEN
+	IF amount IS NULL OR amount OPERATOR(loyalty.<) '0'::loyalty.points OR NOT shares THEN
 		PERFORM loyalty.fail('invalid_argument', 'amount is not negative, and the member shares the account with others.');
 	END IF;
 	own := coalesce(leaving.own_account_id, loyalty.open_account(leave_account.merchant_id, leaving.program_id));
 	UPDATE loyalty.account a SET moved_to = NULL
 	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.own_account_id;
-	PERFORM loyalty.pool_move(leave_account.merchant_id, leaving.member_id, leaving.account_id, own, leave_account.amount);
+	IF amount OPERATOR(loyalty.>) '0'::loyalty.points THEN
+		PERFORM loyalty.pool_move(leave_account.merchant_id, leaving.member_id, leaving.account_id, own, leave_account.amount);
+	END IF;
 	UPDATE loyalty.member m SET account_id = own, own_account_id = NULL
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	RETURN own;

@@ -122,6 +122,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	id bigint;
 	program bigint;
+	outcome text;
 BEGIN
 	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
 		PERFORM loyalty.fail('kasu_417', 'The person of the CURP is not born yet.');
@@ -131,18 +132,30 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
-	id := loyalty.open_account(create_customer.merchant_id, program);
-	INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
-		first_last_name, second_last_name, birth_date)
-	VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, loyalty.trimmed(create_customer.email),
-		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
-		create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
-		loyalty.birth_date(create_customer.curp));
+	SELECT r.outcome, r.member_id INTO outcome, id FROM loyalty.register_again(
+		create_customer.merchant_id, program, create_customer.phone, create_customer.email, curp => create_customer.curp,
+		first_name => create_customer.first_name, first_last_name => create_customer.first_last_name,
+		second_last_name => create_customer.second_last_name, birth_date => loyalty.birth_date(create_customer.curp)) r;
+	IF outcome <> 'returned' THEN
+		id := loyalty.open_account(create_customer.merchant_id, program);
+		INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
+			first_last_name, second_last_name, birth_date)
+		VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, loyalty.trimmed(create_customer.email),
+			concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
+			create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
+			loyalty.birth_date(create_customer.curp));
+	END IF;
 	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_outside, neighborhood, city, postcode, state, country)
 	VALUES (create_customer.merchant_id, id, 1, create_customer.street, create_customer.number, create_customer.neighborhood,
-		create_customer.municipality, create_customer.postcode, create_customer.state, 'México');
-	INSERT INTO loyalty.customer (merchant_id, member_id, curp, user_name, kind)
-	VALUES (create_customer.merchant_id, id, create_customer.curp, create_customer.user_name, create_customer.kind);
+		create_customer.municipality, create_customer.postcode, create_customer.state, 'México')
+	ON CONFLICT (merchant_id, member_id, ordinal) DO UPDATE SET street = excluded.street, number_inside = '',
+		number_outside = excluded.number_outside, neighborhood = excluded.neighborhood, city = excluded.city,
+		postcode = excluded.postcode, state = excluded.state, country = excluded.country
+	WHERE concat(excluded.street, excluded.number_outside, excluded.neighborhood, excluded.city, excluded.postcode, excluded.state) <> '';
+	INSERT INTO loyalty.customer AS c (merchant_id, member_id, curp, user_name, kind)
+	VALUES (create_customer.merchant_id, id, create_customer.curp, create_customer.user_name, create_customer.kind)
+	ON CONFLICT (merchant_id, member_id) DO UPDATE
+	SET user_name = coalesce(nullif(excluded.user_name, ''), c.user_name), kind = excluded.kind;
 	RETURN id;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
@@ -152,7 +165,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
-'Creates a customer, a member of the program with a CURP, and returns its member_id. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
+'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
 REVOKE ALL ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
 
@@ -206,14 +219,13 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no customer with this CURP.');
 	END IF;
-	UPDATE loyalty.member m SET active = false
-	FROM loyalty.customer c
-	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp
-	  AND m.merchant_id = c.merchant_id AND m.member_id = c.member_id;
+	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
+	FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id
+	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp AND m.active;
 END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
-'First step of a cancellation: nobody reads the customer''s data any more, and the member is inactive. loyalty.delete_blocked_customers() is the second. Errors: LY006 unknown_object.';
+'First step of a cancellation: nobody reads the customer''s data any more, and the member is taken out, as by loyalty.disable_member(). loyalty.delete_blocked_customers() is the second. Errors: LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) FROM PUBLIC;
 ALTER FUNCTION loyalty.block_customer(bigint, loyalty.curp) OWNER TO loyalty_engine;
 
@@ -238,6 +250,8 @@ BEGIN
 		DELETE FROM loyalty.request r USING loyalty.member m
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
 		  AND r.merchant_id = m.merchant_id AND strpos(r.answer, '"' || m.client_id || '"') > 0;
+		DELETE FROM loyalty.member_change h
+		WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id;
 		DELETE FROM loyalty.message m
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
 		UPDATE loyalty.sale s SET application = NULL, signature_id = ''

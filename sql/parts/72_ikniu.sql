@@ -21,13 +21,14 @@ REVOKE ALL ON FUNCTION loyalty.program_get(bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.program_get(bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.member_list(
-	merchant_id bigint, program_id text, row_limit bigint DEFAULT NULL, row_offset bigint DEFAULT NULL)
+	merchant_id bigint, program_id text, row_limit bigint DEFAULT NULL, row_offset bigint DEFAULT NULL, after text DEFAULT NULL,
+	email text DEFAULT NULL, phone text DEFAULT NULL)
 RETURNS SETOF json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_member_list';
-COMMENT ON FUNCTION loyalty.member_list(bigint, text, bigint, bigint) IS
-'The members of a program, in the order in which they were created. IKNIU, Obtener todos los miembros. Errors: LI001 missing_field, LI002 invalid_field, LI010 program_not_found.';
-REVOKE ALL ON FUNCTION loyalty.member_list(bigint, text, bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.member_list(bigint, text, bigint, bigint) OWNER TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.member_list(bigint, text, bigint, bigint, text, text, text) IS
+'The members of a program, in the order in which they were created. row_limit: so many; row_offset: without the first so many; after: those after this memberId, which costs the same on every page; email, phone: who has it. IKNIU, Obtener todos los miembros. Errors: LI001 missing_field, LI002 invalid_field, LI010 program_not_found, LI011 member_not_found.';
+REVOKE ALL ON FUNCTION loyalty.member_list(bigint, text, bigint, bigint, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.member_list(bigint, text, bigint, bigint, text, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.member_get(
 	merchant_id bigint, program_id text, member_id text)
@@ -55,7 +56,7 @@ CREATE FUNCTION loyalty.member_create(
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_member_create';
 COMMENT ON FUNCTION loyalty.member_create(bigint, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text) IS
-'Creates a member of a program with an empty account, and returns it. client_id (or member_id): the documented memberId, CM and 13 digits unless given. birth_date (or birthdate): YYYY-MM-DD; subscription_date: ISO 8601, now unless given; address: JSON array in the printed shape. IKNIU, Crear miembro. Errors: LI001 missing_field, LI002 invalid_field, LI005 program_inactive, LI008 member_exists, LI009 unknown_rank, LI010 program_not_found, LY422 idempotency_key_reused.';
+'Creates a member of a program with an empty account, and returns it; who had left and is the same person comes back instead, with their points, rank and subscription date. client_id (or member_id): the documented memberId, CM and 13 digits unless given. birth_date (or birthdate): YYYY-MM-DD; subscription_date: ISO 8601, now unless given; address: JSON array in the printed shape. IKNIU, Crear miembro. Errors: LI001 missing_field, LI002 invalid_field, LI005 program_inactive, LI008 member_exists, LI009 unknown_rank, LI010 program_not_found, LY422 idempotency_key_reused.';
 REVOKE ALL ON FUNCTION loyalty.member_create(bigint, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.member_create(bigint, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
 

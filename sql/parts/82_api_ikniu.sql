@@ -17,13 +17,15 @@ Same as GET /v1/seller/:apiKey/program/:programId.';
 REVOKE ALL ON FUNCTION loyalty_api.program_get(text) FROM PUBLIC;
 ALTER FUNCTION loyalty_api.program_get(text) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty_api.member_list("programId" text DEFAULT NULL, "limit" text DEFAULT NULL, "offset" text DEFAULT NULL) RETURNS json
+CREATE FUNCTION loyalty_api.member_list(
+	"programId" text DEFAULT NULL, "limit" text DEFAULT NULL, "offset" text DEFAULT NULL, "after" text DEFAULT NULL,
+	"email" text DEFAULT NULL, "phone" text DEFAULT NULL) RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_api_member_list';
-COMMENT ON FUNCTION loyalty_api.member_list(text, text, text) IS
+COMMENT ON FUNCTION loyalty_api.member_list(text, text, text, text, text, text) IS
 'Members of a program
 Same as GET /v1/seller/:apiKey/program/:programId/member.';
-REVOKE ALL ON FUNCTION loyalty_api.member_list(text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty_api.member_list(text, text, text) OWNER TO loyalty_engine;
+REVOKE ALL ON FUNCTION loyalty_api.member_list(text, text, text, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty_api.member_list(text, text, text, text, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty_api.member_get("programId" text DEFAULT NULL, "memberId" text DEFAULT NULL) RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_api_member_get';

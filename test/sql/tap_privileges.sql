@@ -81,7 +81,7 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty.rank_range', 'loyalty.member_address', 'loyalty.staff_program', 'loyalty.customer', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range', 'loyalty.posting_limit', 'loyalty.root_page'],
+	ARRAY['loyalty.rank_range', 'loyalty.member_address', 'loyalty.member_change', 'loyalty.staff_program', 'loyalty.customer', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range', 'loyalty.posting_limit', 'loyalty.root_page'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
 	SELECT t, p FROM unnest('{loyalty.entry,loyalty.reversal,loyalty.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p

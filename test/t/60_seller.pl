@@ -333,6 +333,7 @@ subtest 'listing members' => sub {
 	$stack->psql("SELECT count(loyalty.member_create($merchant, 'L', 'l' || i || '\@correo.example', 'Nombre ' || i, 'Apellido', client_id => 'L' || i)) FROM generate_series(1, 3000) i");
 	my $list = get('/program/L/member')->{json};
 	is_deeply [map { $_->{clientId} } @$list], [map { "L$_" } 1 .. 3000], 'all 3,000, in the order in which they were created';
+	$stack->psql("SELECT loyalty.identify_member($merchant, member_id, phone => '5512340009') FROM loyalty.members WHERE client_id = 'L9' AND merchant_id = $merchant");
 	my $ids = sub { my $answer = get("/program/L/member?$_[0]"); return $answer->{status} == 200 ? join ' ', map { $_->{clientId} } @{$answer->{json}} : shown($answer) };
 	for my $case (
 		['limit=2', 'L1 L2'], ['limit=2&offset=1', 'L2 L3'], ['offset=2998', 'L2999 L3000'], ['offset=2998&limit=1', 'L2999'], ['limit=0', ''], ['offset=3000', ''],
@@ -340,6 +341,10 @@ subtest 'listing members' => sub {
 		['limit=1&programId=M&apiKey=x&memberId=L5', 'L1'], ['limit=%31', 'L1'],
 		['limit=-1', invalid('limit')], ['limit=1.5', invalid('limit')], ['limit=x', invalid('limit')], ['limit=1e1', invalid('limit')], ['limit=9999999999', invalid('limit')],
 		['limit=%2B1', invalid('limit')], ['offset=-1', invalid('offset')], ['offset=NaN', invalid('offset')], ['limit=x&offset=x', invalid('limit')],
+		['after=L2998', 'L2999 L3000'], ['after=L2&limit=1', 'L3'], ['after=L2&limit=1&offset=1', 'L4'], ['after=L3000', ''], ['after=&limit=1', 'L1'], ['after=L1%20', $refusals{member}], ['after=l1', $refusals{member}],
+		['email=l7@correo.example', 'L7'], ['email=L7@Correo.example', 'L7'], ['email=l7', ''], ['email=', join(' ', map { "L$_" } 1 .. 3000)], ['email=l7@correo.example&limit=0', ''],
+		['phone=5512340009', 'L9'], ['phone=%2B52%2055%201234%200009', 'L9'], ['phone=5512340009&email=l9@correo.example', 'L9'], ['phone=5512340009&email=l7@correo.example', ''], ['phone=5512340008', ''],
+		['phone=551234', invalid('phone')], ['phone=x', invalid('phone')], ['email=' . 'x' x 1025, $refusals{body}], ['email=%27', ''], ['email=%25', ''],
 		['limit=%zz', $refusals{body}], ['limit=%00', $refusals{body}], ['limit=1&x=%ff', $refusals{body}])
 	{
 		is $ids->($case->[0]), $case->[1], "?$case->[0]";
@@ -348,7 +353,12 @@ subtest 'listing members' => sub {
 	is $ids->('limit=1'), 'L2', 'who is not active is not listed';
 	answers(get('/program/L/member/L1'), $refusals{member}, 'nor found');
 	answers(get('/program/L/member/L1/balance'), $refusals{member}, 'and has no balance');
-	answers(ask('POST', '/program/L/member', {email => 'l1@correo.example', firstName => 'x', firstLastName => 'x'}), $refusals{exists}, 'but keeps the email');
+	is $ids->('email=l1@correo.example'), '', 'nor found by email';
+	is $ids->('after=L1&limit=1'), 'L2', 'a page may begin after them';
+	is ask('POST', '/program/L/member', {email => 'l1@correo.example', firstName => 'De', firstLastName => 'Vuelta'})->{json}{clientId}, 'L1', 'but is who has the email, and comes back';
+	is $ids->('limit=1'), 'L1', 'to where they were';
+	is ask('POST', '/deposit', {programId => 'L', amount => 3, comments => 'x', member => {email => 'l3000@correo.example', firstName => 'x', firstLastName => 'x'}})->{json}[0]{memberId}, 'L3000', 'also by a deposit';
+	$stack->psql("UPDATE loyalty.member SET active = false WHERE client_id IN ('L1', 'L3000')");
 };
 
 # --- who may ask for what -----------------------------------------------------------------------
@@ -459,6 +469,7 @@ subtest 'functions with named parameters' => sub {
 	is shown($rpc->('program_list', {})), shown(get('/program')), 'program_list';
 	is shown($rpc->('program_get', {programId => 'P1'})), shown(get('/program/P1')), 'program_get';
 	is shown($rpc->('member_list', {programId => 'L', limit => '2', offset => '5'})), shown(get('/program/L/member?limit=2&offset=5')), 'member_list';
+	is shown($rpc->('member_list', {programId => 'L', after => 'L2', email => 'l9@correo.example', phone => '5512340009'})), shown(get('/program/L/member?after=L8&limit=1')), 'with what it is looked for by';
 	is shown($rpc->('member_get', {programId => 'L', memberId => 'L2'})), shown(get('/program/L/member/L2')), 'member_get';
 	is shown($rpc->('member_balance', {programId => 'L', memberId => 'L2'})), shown(get('/program/L/member/L2/balance')), 'member_balance';
 	my $created = $rpc->('member_create', {programId => 'L', email => 'rpc@correo.example', firstName => 'Erre', firstLastName => 'Pe', clientId => 'RPC', phone => '5587654321',

@@ -283,7 +283,9 @@ subtest 'a member within a deposit' => sub {
 	is $stack->psql("SELECT street FROM loyalty.member_address WHERE merchant_id = $merchant"), 'Juárez', 'nor an address';
 	is_deeply outcomes(post('accumulation', [{%deposit, amount => 100, member => {%person, email => 'acumula@correo.example'}}])), ['success 10'], 'an accumulation takes one too';
 	$stack->psql("UPDATE loyalty.member SET active = false WHERE client_id = 'NUEVA'");
-	is_deeply outcomes(post('deposit', [{%deposit, member => {%person, email => 'nueva@correo.example'}}, {%deposit, memberId => 'NUEVA'}])), [$says{exists}, $says{member}], 'one who is not active is not found, and keeps the email';
+	is_deeply outcomes(post('deposit', [{%deposit, memberId => 'NUEVA'}, {%deposit, member => {%person, email => 'otra@correo.example', clientId => 'NUEVA'}}])), [$says{member}, $says{exists}], 'one who is not active is not found, and keeps the id';
+	my $again = {%deposit, member => {%person, email => 'NUEVA@correo.example', clientId => 'NUEVA2'}};
+	is_deeply outcomes(post('deposit', [$again, {%deposit, memberId => 'NUEVA'}, $again])), ['success 15', $says{member}, 'success 20'], 'but comes back by the email, under the id that is sent';
 	sound('inline members');
 };
 

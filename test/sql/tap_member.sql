@@ -1,0 +1,261 @@
+-- People who leave, come back, get the number of somebody else, and are
+-- corrected.  Two at once are in iso_registration.spec and
+-- iso_archive_member.spec, over HTTP it is in 60_seller.pl.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+SET datestyle = 'ISO';
+BEGIN;
+SELECT no_plan();
+
+-- A statement is refused with this code of loyalty.error_codes.
+CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
+	RETURN public.throws_ok(statement, state::char(5), NULL, description);
+END
+$$;
+
+SELECT loyalty.create_merchant('Uno') AS m \gset
+SELECT loyalty.create_merchant('Dos') AS other \gset
+SELECT program_id AS p, wallet_key FROM loyalty.create_wallet(:m, 'Monedero', messages => '{}') \gset
+SELECT loyalty.configure_wallet(:m, :'wallet_key', name => 'Monedero') \g /dev/null
+SELECT client_id AS program FROM loyalty.programs WHERE program_id = :p \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Caja', 'Centro', '4771000001', 'secreto') AS staff \gset
+
+-- --- names ---------------------------------------------------------------------------------------
+
+SELECT is(loyalty.fold_name(a), loyalty.fold_name(b), format('%s is %s', a, b)) FROM (VALUES
+	('JOSÉ NÚÑEZ', 'jose nunez'), ('José', E'Jose\u0301'), ('  Ana   María ', 'ana maría'), (E'Ana\u00a0Ruiz', 'ANA RUIZ'), (E'Ana\tRuiz', 'ana ruiz'), ('Ñandú', 'ÑANDÚ'), ('Müller', 'MULLER'),
+	('ÇELİK', 'celik'), ('ØRSTED ŁUKASZ', 'ørsted łukasz'), ('ＡＮＡ', 'ana'), ('', '   ')) v (a, b);
+SELECT isnt(loyalty.fold_name(a), loyalty.fold_name(b), format('%s is not %s', a, b)) FROM (VALUES
+	('Ana Ruiz', 'AnaRuiz'), ('Ana', 'Anna'), ('Ana Ruiz', 'Ruiz Ana'), ('Ana', ''), ('李明', '王明'), ('José', 'Josep')) v (a, b);
+SELECT is(loyalty.fold_name(NULL), NULL, 'no name is none');
+
+-- --- who is the same person ------------------------------------------------------------------------
+
+-- Somebody with 100 points, who has left; what is registered with their phone
+-- then, and what has become of both: their name and points, active or not, of
+-- those who have the phone, or had it.
+CREATE FUNCTION pg_temp.again(left_as text, registered text, by_seller boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	merchant CONSTANT bigint := (SELECT merchant_id FROM loyalty.merchant WHERE name = 'Uno');
+	program record;
+	id bigint;
+	left_ text[] := string_to_array(left_as, '|');
+	now_ text[] := string_to_array(registered, '|');
+	result text;
+BEGIN
+	SELECT * INTO program FROM loyalty.create_wallet(merchant, 'Una', messages => '{}');
+	id := loyalty.wallet_contact_add(merchant, program.wallet_key, '5512340001', left_[1], 1, left_[2]);
+	IF left_[3] <> '' THEN
+		PERFORM loyalty.identify_member(merchant, id, email => left_[3]);
+	END IF;
+	PERFORM loyalty.post(merchant, id, 'deposit', '100');
+	PERFORM loyalty.disable_member(merchant, program.wallet_key, '5512340001');
+	IF by_seller THEN
+		PERFORM loyalty.member_create(merchant, program.client_id, now_[3], split_part(now_[1], ' ', 1), split_part(now_[1], ' ', 2), birth_date => now_[2], phone => '5512340001');
+	ELSE
+		PERFORM loyalty.wallet_contact_add(merchant, program.wallet_key, '5512340001', now_[1], 1, now_[2]);
+	END IF;
+	SELECT string_agg(concat_ws(' ', CASE WHEN m.member_id = id THEN 'same' ELSE 'new' END, m.name, m.balance, m.birth_date, m.email, m.phone, CASE WHEN NOT m.active THEN 'left' END), ', ' ORDER BY m.member_id)
+	INTO result FROM loyalty.members m WHERE m.program_id = program.program_id;
+	RETURN result;
+END
+$$;
+SELECT is(pg_temp.again(was, now), becomes, format('wallet: %s, then %s', was, now)) FROM (VALUES
+	('Ana Ruiz||', 'Ana Ruiz||', 'same Ana Ruiz 100 5512340001'),
+	('Ana Ruíz||', 'ANA RUIZ||', 'same ANA RUIZ 100 5512340001'),
+	('Ana Ruiz||', 'Beto Otro||', 'same Ana Ruiz 100 left, new Beto Otro 0 5512340001'),
+	('Ana Ruiz||', 'Beto Otro|1990-01-31|', 'same Ana Ruiz 100 left, new Beto Otro 0 1990-01-31 5512340001'),
+	('Ana Ruiz|1970-01-01|', 'Beto Otro||', 'same Ana Ruiz 100 1970-01-01 left, new Beto Otro 0 5512340001'),
+	('Ana Ruiz|1970-01-01|', 'Ana Ruiz||', 'same Ana Ruiz 100 1970-01-01 5512340001'),
+	('Ana Ruiz||', 'Ana Ruiz|1970-01-01|', 'same Ana Ruiz 100 1970-01-01 5512340001'),
+	('Ana Ruiz|1970-01-01|', 'Ana Ruiz|1990-01-31|', 'same Ana Ruiz 100 1970-01-01 left, new Ana Ruiz 0 1990-01-31 5512340001'),
+	('Ana Ruiz|1970-01-01|', 'Ana de López|1970-01-01|', 'same Ana de López 100 1970-01-01 5512340001'),
+	('Ana Ruiz||ana@x.mx', 'Ana Ruiz||', 'same Ana Ruiz 100 ana@x.mx 5512340001'),
+	('Ana Ruiz||ana@x.mx', 'Beto||', 'same Ana Ruiz 100 ana@x.mx left, new Beto 0 5512340001')) v (was, now, becomes);
+SELECT is(pg_temp.again(was, now, true), becomes, format('seller: %s, then %s', was, now)) FROM (VALUES
+	('Ana Ruiz||', 'Ana Ruiz||ana@x.mx', 'same Ana Ruiz 100 ana@x.mx 5512340001'),
+	('Ana Ruiz||ana@x.mx', 'Beto Otro||ANA@x.mx', 'same Beto Otro 100 ANA@x.mx 5512340001'),
+	('Ana Ruiz||ana@x.mx', 'Ana Ruiz||otra@x.mx', 'same Ana Ruiz 100 ana@x.mx left, new Ana Ruiz 0 otra@x.mx 5512340001'),
+	('Ana Ruiz|1970-01-01|ana@x.mx', 'Ana Ruiz|1970-01-01|otra@x.mx', 'same Ana Ruiz 100 1970-01-01 otra@x.mx 5512340001'),
+	('Ana Ruiz|1970-01-01|ana@x.mx', 'Ana Ruiz|1990-01-31|ana@x.mx', 'same Ana Ruiz 100 1990-01-31 ana@x.mx 5512340001'),
+	('Ana Ruiz|1970-01-01|', 'Beto Otro||beto@x.mx', 'same Ana Ruiz 100 1970-01-01 left, new Beto Otro 0 beto@x.mx 5512340001')) v (was, now, becomes);
+
+-- Both APIs say one name: parts that are of another are gone.
+SELECT (loyalty.member_create(:m, :'program', 'zoe@x.mx', 'Zoé', 'Paz', 'Gil', birth_date => '1970-01-01', client_id => 'ZOE', phone => '5512349001') ->> 'id')::bigint AS zoe \gset
+SELECT loyalty.disable_member(:m, :zoe) \g /dev/null
+SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512349001', 'zoe paz gil', :staff), :zoe::bigint, 'the name as the wallet has it');
+SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name, client_id, email FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Paz Gil', 'Zoé', 'Paz', 'Gil', 'ZOE', 'zoe@x.mx')$$, 'leaves its parts');
+SELECT loyalty.disable_member(:m, :zoe) \g /dev/null
+SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512349001', 'Zoé Gil de Paz', :staff, '1970-01-01'), :zoe::bigint, 'another name, by the birth date');
+SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Gil de Paz', '', '', '')$$, 'has no parts');
+SELECT is(loyalty.member_get(:m, :'program', 'ZOE') ->> 'firstName', 'Zoé Gil de Paz', 'in the seller API either');
+
+-- --- by what else the seller registers --------------------------------------------------------------
+
+SELECT (loyalty.member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', client_id => 'EVA', phone => '5512349002', address => '[{"street":"Uno"},{"street":"Dos"}]') ->> 'id')::bigint AS eva \gset
+SELECT (loyalty.member_create(:m, :'program', 'leo@x.mx', 'Leo', 'Mar', client_id => 'LEO', phone => '5512349003') ->> 'id')::bigint AS leo \gset
+SELECT loyalty.post(:m, id, 'deposit', 10) FROM unnest(ARRAY[:eva, :leo]::bigint[]) id \g /dev/null
+SELECT loyalty.disable_member(:m, :eva) \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.member_get(%s, %L, ''EVA'')', :m, :'program'), 'member_not_found', 'who left is not found');
+SELECT is(loyalty.deposit(:m, format('[{"programId":"%s","memberId":"EVA","amount":1,"comments":"x"}]', :'program')::json) -> 0 ->> 'description', 'El miembro no existe en el programa', 'nor given points');
+SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, %L, ''Eva'', ''Sol'', client_id => %L, phone => %L)', :m, :'program', email, client_id, phone), 'member_exists', what) FROM (VALUES
+	('eva@x.mx', NULL, '5512349003', 'with the phone of one who is here'), ('eva@x.mx', 'LEO', NULL, 'with the id of one who is here'), ('leo@x.mx', NULL, '5512349002', 'with the mail of one who is here'),
+	('otra@x.mx', 'EVA', NULL, 'with the id of one who left, who has another mail')) v (email, client_id, phone, what);
+SELECT results_eq(format('SELECT active, phone::text, client_id FROM loyalty.members WHERE member_id = %s', :eva), $$VALUES (false, '5512349002', 'EVA')$$, 'what was refused has changed nothing');
+SELECT is((loyalty.member_create(:m, :'program', 'EVA@x.mx', 'Eva', 'Sol', client_id => 'EVA2', phone => '5512349004', address => '[{"street":"Tres"}]') ->> 'id')::bigint, :eva::bigint, 'by mail, with a new id, phone and address');
+SELECT is(loyalty.member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"EVA@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
+SELECT is((SELECT string_agg(street, ' ') FROM loyalty.member_address WHERE member_id = :eva), 'Tres', 'and the new address');
+SELECT loyalty.disable_member(:m, :leo) \g /dev/null
+SELECT loyalty.disable_member(:m, :eva) \g /dev/null
+SELECT is((loyalty.member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', phone => '5512349003') ->> 'id')::bigint, :eva::bigint, 'two who left are in the way: who has the mail is it');
+SELECT results_eq(format('SELECT client_id, phone::text, email, active, balance::text FROM loyalty.members WHERE member_id = %s', :leo), $$VALUES ('LEO', NULL, 'leo@x.mx', false, '10')$$, 'the other has everything but the phone');
+SELECT is(loyalty.deposit(:m, format('[{"programId":"%1$s","amount":5,"comments":"x","member":%2$s},{"programId":"%1$s","amount":6,"comments":"x","member":%2$s},{"programId":"%1$s","amount":7,"comments":"x","memberId":"LEO"}]', :'program',
+	'{"email":"leo@x.mx","firstName":"Leo","firstLastName":"Mar","phone":"5512349009"}')::json)::jsonb #- '{0,transactionid}' #- '{1,transactionid}', format('[{"status":"success","description":"","programId":"%1$s","memberId":"LEO","totalPoints":15},{"status":"success","description":"","programId":"%1$s","memberId":"LEO","totalPoints":21},
+	{"transactionid":"","status":"error","description":"El miembro no existe en el programa","programId":"%1$s","memberId":"LEO","totalPoints":0}]', :'program')::jsonb, 'a deposit with the member brings them back; who names them by id had none');
+SELECT results_eq(format('SELECT phone::text, active FROM loyalty.members WHERE member_id = %s', :leo), $$VALUES ('5512349009', true)$$, 'with the phone that came along');
+SELECT is((loyalty.accumulation(:m, format('[{"programId":"%s","amount":5,"comments":"x","member":{"email":"b@x.mx","firstName":"Beto","firstLastName":"Otro","phone":"5512349002"}}]', :'program')::json) -> 0) ->> 'totalPoints', '0.5', 'a free number is anybody''s');
+
+-- --- customers --------------------------------------------------------------------------------------
+
+SELECT loyalty.create_customer(:m, :'program', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes', 'carlos@x.mx', '5512348001', 'Hidalgo', user_name => 'carlos') AS carlos \gset
+SELECT loyalty.post(:m, :carlos, 'deposit', 30) \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR04'', ''Carlos'', ''Cabrera'')', :m, :'program'), 'already_exists', 'a customer is one');
+SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
+SELECT is(loyalty.create_customer(:m, :'program', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes'), :carlos::bigint, 'and comes back by the CURP');
+SELECT results_eq(format('SELECT m.active, m.phone::text, m.email, m.balance::text, c.user_name, a.street FROM loyalty.members m JOIN loyalty.customer c USING (member_id) JOIN loyalty.member_address a USING (member_id) WHERE m.member_id = %s', :carlos),
+	$$VALUES (true, '5512348001', 'carlos@x.mx', '30', 'carlos', 'Hidalgo')$$, 'with all that is not said anew');
+SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
+SELECT isnt(loyalty.create_customer(:m, :'program', 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', 'Montes', phone => '5512348001'), :carlos::bigint, 'another CURP is another person, of whatever name');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');
+SELECT results_eq(format('SELECT m.phone::text, m.balance::text, c.curp::text FROM loyalty.members m JOIN loyalty.customer c USING (member_id) WHERE m.member_id = %s', :carlos), $$VALUES (NULL, '30', 'CAMC880526HMCBNR04')$$, 'so do points and CURP');
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Eva Reyes', :staff) AS contact \gset
+SELECT loyalty.disable_member(:m, :contact) \g /dev/null
+SELECT is(loyalty.create_customer(:m, :'program', 'REAE060617MMCYLVA4', 'EVA', 'REYES', phone => '5512348002'), :contact::bigint, 'a contact who left comes back as a customer');
+SELECT loyalty.block_customer(:m, 'REAE060617MMCYLVA4') \g /dev/null
+SELECT pg_temp.refuses(statement, code, 'who is cancelled does not come back: ' || code) FROM (VALUES
+	(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512348002'', ''Eva Reyes'', %s)', :m, :'wallet_key', :staff), 'wallet_manager_12'),
+	(format('SELECT loyalty.member_create(%s, %L, ''nueva@x.mx'', ''Eva'', ''Reyes'', phone => ''5512348002'')', :m, :'program'), 'member_exists'),
+	(format('SELECT loyalty.create_customer(%s, %L, ''REAE060617MMCYLVA4'', ''Eva'', ''Reyes'')', :m, :'program'), 'already_exists')) v (statement, code);
+SELECT isnt(loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Otra', :staff), :contact::bigint, 'but the number is free for others');
+SELECT is(loyalty.delete_blocked_customers(:m, '0'), 1, 'they are deleted');
+SELECT is_empty(format('SELECT FROM loyalty.member_changes WHERE member_id = %s', :contact), 'and with them what they were');
+
+-- --- shared accounts ---------------------------------------------------------------------------------
+
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '551234700' || i, 'Familia ' || i, :staff) FROM generate_series(1, 3) i \g /dev/null
+SELECT member_id AS f1 FROM loyalty.members WHERE name = 'Familia 1' \gset
+SELECT member_id AS f2 FROM loyalty.members WHERE name = 'Familia 2' \gset
+SELECT member_id AS f3 FROM loyalty.members WHERE name = 'Familia 3' \gset
+SELECT loyalty.post(:m, :f1, 'deposit', 1000) \g /dev/null
+SELECT loyalty.share_account(:m, id, :f1) FROM unnest(ARRAY[:f2, :f3]::bigint[]) id \g /dev/null
+CREATE FUNCTION pg_temp.family() RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', right(name, 1), balance, CASE WHEN NOT active THEN 'left' END), ', ' ORDER BY name) FROM loyalty.members WHERE name LIKE 'Familia _'
+$$;
+SELECT is(pg_temp.family(), '1 1000, 2 1000, 3 1000', 'three share');
+SELECT loyalty.disable_member(:m, :'wallet_key', '5512347002') \g /dev/null
+SELECT is(pg_temp.family(), '1 1000, 2 0 left, 3 1000', 'one is taken out, of what they shared too');
+SELECT isnt(loyalty.wallet_contact_add(:m, :'wallet_key', '5512347002', 'Extraño', :staff), :f2::bigint, 'a stranger has the number');
+SELECT results_eq(format('SELECT contact_name, contact_balance::text FROM loyalty.wallet_contact_get(%s, %L, ''5512347002'')', :m, :'wallet_key'), $$VALUES ('Extraño', '0')$$, 'and nothing else');
+SELECT loyalty.disable_member(:m, :f3) \g /dev/null
+SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512347003', 'familia 3', :staff), :f3::bigint, 'who comes back');
+SELECT is((SELECT balance::text FROM loyalty.members WHERE member_id = :f3), '0', 'does not share any more');
+SELECT loyalty.share_account(:m, :f3, :f1) \g /dev/null
+SELECT loyalty.disable_member(:m, :f1) \g /dev/null
+SELECT results_eq(format('SELECT member_id, balance::text, account_id = %s FROM loyalty.members WHERE member_id IN (%1$s, %s) ORDER BY 2', :f1, :f3), format($$VALUES (%s::bigint, '0', false), (%s, '1000', true)$$, :f1, :f3), 'also the owner of the account is out of it');
+SELECT loyalty.disable_member(:m, :f3) \g /dev/null
+SELECT is((SELECT balance::text FROM loyalty.members WHERE member_id = :f3), '1000', 'the last one keeps what is there');
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512347003', 'Familia 3', :staff) \g /dev/null
+SELECT loyalty.create_customer(:m, :'program', 'REAE060617MMCYLVA4', 'Eva', 'Alva') AS customer \gset
+SELECT loyalty.share_account(:m, :customer, :f3) \g /dev/null
+SELECT loyalty.block_customer(:m, 'REAE060617MMCYLVA4') \g /dev/null
+SELECT results_eq(format('SELECT active, balance::text FROM loyalty.members WHERE member_id = %s', :customer), $$VALUES (false, '0')$$, 'a cancellation ends it too');
+SELECT lives_ok(format('SELECT loyalty.block_customer(%s, ''REAE060617MMCYLVA4'')', :m), 'twice is once');
+
+-- --- corrections ---------------------------------------------------------------------------------------
+
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346001', 'Lus Vega', :staff) AS luz \gset
+SELECT is(loyalty.free_phone(:m, :luz), true, 'a phone is taken off');
+SELECT is(loyalty.free_phone(:m, :luz), false, 'once');
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.wallet_contact_get(%s, %L, ''5512346001'')', :m, :'wallet_key'), 'balance_get_04', 'nobody has it');
+SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %L, NULL)', :m, :'wallet_key'), 'unknown_object', 'nor is nobody''s phone that of who has none');
+SELECT loyalty.identify_member(:m, :luz, email => 'luz@x.mx', client_id => 'CARD-1') \g /dev/null
+SELECT loyalty.identify_member(:m, :luz, client_id => 'CARD-2') \g /dev/null
+SELECT loyalty.correct_member(:m, :luz, name => 'Luz Vega', birth_date => '1980-02-29') \g /dev/null
+SELECT loyalty.correct_member(:m, :luz, first_name => 'Luz', first_last_name => 'Vega', second_last_name => 'Díaz') \g /dev/null
+SELECT loyalty.correct_member(:m, :luz, second_last_name => '', birth_date => '1980-02-28') \g /dev/null
+SELECT loyalty.correct_member(:m, :luz) \g /dev/null
+SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name, birth_date FROM loyalty.members WHERE member_id = %s', :luz), $$VALUES ('Luz Vega', 'Luz', 'Vega', '', '1980-02-28'::date)$$, 'name and birth date are as they should be');
+SELECT results_eq(format('SELECT was FROM loyalty.member_changes WHERE merchant_id = %s AND member_id = %s AND attribute = ''client_id'' ORDER BY change_id', :m, :luz),
+	format('VALUES ((SELECT was FROM loyalty.member_changes WHERE member_id = %s AND was ~ ''^CM\d{13}$'')), (''CARD-1'')', :luz), 'a card that was replaced is not forgotten');
+SELECT set_eq(format('SELECT attribute || '' '' || regexp_replace(was, ''CM\d+'', ''CM'') FROM loyalty.member_changes WHERE member_id = %s', :luz),
+	ARRAY['phone 5512346001', 'client_id CM', 'client_id CARD-1', 'name Lus Vega', 'name Luz Vega', 'birth_date 1980-02-29', 'name Luz Vega Díaz'], 'nor anything else');
+SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s)', who, arguments), code, format('correct_member: %s', arguments)) FROM (VALUES
+	(format('%s, %s', :m, :luz), 'name => ''''', 'invalid_argument'), (format('%s, %s', :m, :luz), 'name => '' ''', 'invalid_argument'), (format('%s, %s', :m, :luz), 'name => ''A'', first_name => ''A''', 'invalid_argument'),
+	(format('%s, %s', :m, :luz), 'first_name => ''''', 'invalid_argument'), (format('%s, %s', :m, :luz), 'birth_date => current_date + 2', 'invalid_argument'), (format('%s, %s', :m, :luz), 'birth_date => ''infinity''', 'invalid_argument'),
+	(format('%s, %s', :m, :leo), 'first_name => '' ''', 'invalid_argument'), (format('%s, %s', :m, :carlos), 'birth_date => ''1988-05-27''', 'invalid_argument'), (format('%s, %s', :other, :luz), 'name => ''A''', 'unknown_object'),
+	(format('%s, NULL', :m), 'name => ''A''', 'unknown_object'), (format('NULL, %s', :luz), 'name => ''A''', 'unknown_object'), (format('%s, %s', :m, :contact), 'second_last_name => ''A''', 'invalid_argument')) v (who, arguments, code);
+SELECT lives_ok(format('SELECT loyalty.correct_member(%s, %s, birth_date => ''1988-05-26'')', :m, :carlos), 'the birth date of the CURP is right');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s)', f, arguments), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{free_phone,disable_member}'::text[]) f,
+	(VALUES (format('%s, %s', :other, :luz), 'of another merchant'), (format('%s, 1', :m), 'nobody'), (format('%s, NULL::bigint', :m), 'NULL')) v (arguments, what);
+SELECT lives_ok(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'who has no phone can be taken out');
+SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'unknown_object', 'once');
+SELECT is((loyalty.member_create(:m, :'program', 'luz@x.mx', 'Luz', 'Vega') ->> 'id')::bigint, :luz::bigint, 'and be registered again');
+
+-- A number is given to somebody who is here already.
+SELECT loyalty.identify_member(:m, :luz, phone => '5512346002') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.identify_member(%s, %s, phone => ''5512346002'')', :m, :leo), 'already_exists', 'a phone of one who is here');
+SELECT loyalty.disable_member(:m, :luz) \g /dev/null
+SELECT lives_ok(format('SELECT loyalty.identify_member(%s, %s, phone => ''5512346002'')', :m, :leo), 'a phone of one who left');
+SELECT results_eq(format('SELECT member_id, phone::text FROM loyalty.members WHERE member_id IN (%s, %s) ORDER BY phone', :leo, :luz), format($$VALUES (%s::bigint, '5512346002'), (%s, NULL)$$, :leo, :luz), 'is not theirs any more');
+SELECT pg_temp.refuses(format('SELECT loyalty.identify_member(%s, %s, client_id => ''CARD-2'')', :m, :leo), 'already_exists', 'but the card is');
+
+-- Where staff work.
+SELECT lives_ok(format('SELECT loyalty.set_staff_branch(%s, %s, %L)', :m, :staff, branch), 'to ' || branch) FROM unnest('{Norte,Norte,Centro,Norte}'::text[]) branch;
+SELECT results_eq(format('SELECT branch FROM loyalty.staff_members WHERE merchant_id = %s AND staff_id = %s', :m, :staff), $$VALUES ('Norte')$$, 'a cashier works elsewhere');
+SELECT is((SELECT count(*) FROM loyalty.branch WHERE merchant_id = :m), 2::bigint, 'branches are made once');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_branch(%s)', arguments), code, format('set_staff_branch: %s', arguments)) FROM (VALUES
+	(format('%s, %s, ''Norte''', :other, :staff), 'unknown_object'), (format('%s, 99, ''Norte''', :m), 'unknown_object'), (format('%s, NULL, ''Norte''', :m), 'unknown_object'), ('NULL, 1, ''Norte''', 'unknown_object'),
+	(format('%s, %s, NULL', :m, :staff), 'invalid_argument'), (format('%s, %s, '' ''', :m, :staff), 'invalid_argument'), (format('%s, %s, repeat(''x'', 1025)', :m, :staff), 'invalid_argument')) v (arguments, code);
+SELECT is((SELECT count(*) FROM loyalty.branch), 2::bigint, 'what was refused has made none');
+
+-- --- finding people ---------------------------------------------------------------------------------------
+
+-- Many enough that an index is the faster way whatever is cached.
+SELECT loyalty.create_merchant('Muchos') AS many \gset
+SELECT program_id AS many_program, program_client_id AS many_client, wallet_key AS many_key FROM loyalty.create_program(:many, 'P', 'P') \gset
+INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT :many, i, :many_program FROM generate_series(1, 20000) i;
+INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name)
+SELECT :many, i, :many_program, i, 'C' || i, (5500000000 + i)::text::loyalty.phone, 'm' || i || '@x.mx', 'Nombre ' || i FROM generate_series(1, 20000) i;
+ANALYZE loyalty.member; ANALYZE loyalty.account;
+CREATE FUNCTION pg_temp.scans(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN (SELECT string_agg(DISTINCT scan[1], ', ' ORDER BY scan[1]) FROM regexp_matches(plan::text, '"Node Type": "([^"]* Scan)",(?:(?!"Node Type").)*"Relation Name": "(?:member|account)"', 'gs') scan);
+END
+$$;
+SELECT is(pg_temp.scans(format('SELECT * FROM loyalty.members WHERE merchant_id = %s AND phone OPERATOR(loyalty.=) ''5500000777''%s', :many, also)), 'Index Scan', 'by phone, ' || what) FROM (VALUES
+	('', 'in any program'), (format(' AND program_id = %s', :many_program), 'in a program')) v (also, what);
+SELECT is(pg_temp.scans(format('SELECT * FROM loyalty.members WHERE merchant_id = %s AND phone::text = ''5500000777''', :many)) ~ 'Seq Scan', true, 'which a text is not');
+SELECT is((SELECT string_agg(m ->> 'clientId', ' ') FROM loyalty.member_list(:many, 'P', n, o, after, email, phone) m), found, format('member_list(%s)', concat_ws(', ', n, o, after, email, phone))) FROM (VALUES
+	(2, 19998, NULL, NULL, NULL, 'C19999 C20000'), (2, NULL, 'C19998', NULL, NULL, 'C19999 C20000'), (1, 1, 'C19998', NULL, NULL, 'C20000'), (NULL, NULL, 'C20000', NULL, NULL, NULL),
+	(NULL, NULL, NULL, 'M777@X.mx', NULL, 'C777'), (NULL, NULL, NULL, NULL, '55 0000 0777', 'C777'), (NULL, NULL, NULL, 'm777@x.mx', '5500000777', 'C777'), (NULL, NULL, NULL, 'm778@x.mx', '5500000777', NULL),
+	(NULL, NULL, NULL, 'nadie@x.mx', NULL, NULL), (NULL, 1, NULL, 'm777@x.mx', NULL, NULL), (0, NULL, NULL, NULL, '5500000777', NULL), (NULL, NULL, 'C776', NULL, '5500000777', 'C777'), (NULL, NULL, 'C777', 'm777@x.mx', NULL, NULL)) v (n, o, after, email, phone, found);
+SELECT loyalty.disable_member(:many, 777) \g /dev/null
+SELECT is_empty(format('SELECT FROM loyalty.member_list(%s, ''P'', %s)', :many, arguments), 'who left is not found: ' || arguments) FROM unnest('{email => ''m777@x.mx'',phone => ''5500000777''}'::text[]) arguments;
+SELECT is((SELECT m ->> 'clientId' FROM loyalty.member_list(:many, 'P', 1, after => 'C777') m), 'C778', 'but others come after them');
+SELECT pg_temp.refuses(format('SELECT loyalty.member_list(%s, ''P'', %s)', :many, arguments), code, 'member_list: ' || arguments) FROM (VALUES
+	('after => ''C0''', 'member_not_found'), ('phone => ''123''', 'invalid_field')) v (arguments, code);
+
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+SELECT * FROM finish();
+ROLLBACK;

@@ -10,7 +10,6 @@ use utf8;
 use Encode qw(decode);
 use FindBin;
 use JSON::PP ();
-use List::Util qw(sum);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -156,13 +155,17 @@ subtest 'all contacts of a large wallet' => sub {
 	my %seconds;
 	my ($documented, $answer) = map {
 		my $start = time;
-		my $got = request('/wallet/contact/get', {wallet_key => $large, @$_});
-		$seconds{"@$_"} = time - $start;
+		my $got = $stack->http('POST', '/wallet/contact/get', {'Content-Type' => 'application/json', apikey => $apikey}, qq({"wallet_key":"$large"$_}))->{body};
+		$seconds{$_} = time - $start;
 		$got
-	} [], [source => 'mcp'];
-	is scalar @{$answer->{json}{contacts}}, $count, 'all are there';
-	is_deeply $answer->{json}{contacts}[$_], {phone => $documented->{json}{result}[$_]{contact_phone}, name => $documented->{json}{result}[$_]{contact_name}, balance => 0}, "number $_ is the documented one" for 0, 99, $count - 1;
-	cmp_ok $seconds{'source mcp'}, '<', 30, sprintf 'before the client asks again: %.1f s, %.1f s for the documented part', @seconds{'source mcp', ''};
+	} '', ',"source":"mcp"';
+	my ($result, $contacts) = $answer =~ /\A(.*),"contacts":\[(.*)\]\}\z/s;
+	is "$result}", $documented, 'the documented part is as ever';
+	my @documented = $documented =~ /\{"contact_name":("[^"]+"),"contact_phone":("\d+"),"contact_birthdate":null,"contact_balance":0\}/g;
+	my @found = $contacts =~ /\{"phone":("\d+"),"name":("[^"]+"),"balance":0\}/g;
+	is scalar @found, 2 * $count, 'all contacts are there';
+	is join(',', map { @found[2 * $_ + 1, 2 * $_] } 0 .. $count - 1), join(',', @documented), 'in the same order';
+	cmp_ok $seconds{',"source":"mcp"'}, '<', 30, sprintf 'before the client asks again: %.1f s, %.1f s without its part', @seconds{',"source":"mcp"', ''};
 };
 
 is $stack->psql('SELECT * FROM loyalty.verify()'), '', 'the ledger is sound';

@@ -235,6 +235,15 @@ refused(post('/wallet/sale', 'application/json', sale_json(ticket => '"1"') =~ s
 	'404 new_sale_10', 'of a name given twice the last value counts');
 refused(post('/wallet/sale', $form_type, field(%sale) . '&wallet_key=x'), '404 new_sale_10', 'in a form too');
 
+# A byte order mark says nothing, and is taken away once.
+my $mark = "\xef\xbb\xbf";
+utf8::downgrade(my $asked = $wallet);
+is post('/wallet/contact/get', @$_)->{status}, 200, "a byte order mark before $_->[0]"
+	for ['application/json', qq($mark\{"wallet_key":"$asked"})], [$form_type, "${mark}wallet_key=$asked"];
+is post('/wallet/get', $_, $mark)->{status}, 200, "and nothing else: $_" for 'application/json', $form_type;
+is post('/api/Registro_V1', 'application/json', "$mark$_->[0]")->{status}, $_->[1], "the customer API: $_->[0]"
+	for ['{"tipo_peticion":"token_full","nombre_de_usuario":"x","curp_en_uso":"x","firma_KEY":"x"}', 401], ["$mark\{}", 400];
+
 # --- the seller API -----------------------------------------------------------------------
 
 my $seller = "/v1/seller/$key";

@@ -246,10 +246,13 @@ BEGIN
 	LOOP
 		DELETE FROM loyalty.member_address a
 		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
-		-- Answers that are kept for retries may print the member.
-		DELETE FROM loyalty.request r USING loyalty.member m
-		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
-		  AND r.merchant_id = m.merchant_id AND strpos(r.answer, '"' || m.client_id || '"') > 0;
+		-- Answers that are kept for retries may print the member, under any id they had.
+		DELETE FROM loyalty.request r USING (
+			SELECT m.client_id FROM loyalty.member m
+			WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
+			UNION SELECT h.was FROM loyalty.member_change h
+			WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id AND h.attribute = 'client_id') k
+		WHERE r.merchant_id = delete_blocked_customers.merchant_id AND strpos(r.answer, '"' || k.client_id || '"') > 0;
 		DELETE FROM loyalty.member_change h
 		WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id;
 		DELETE FROM loyalty.message m

@@ -178,11 +178,15 @@ SELECT loyalty.open_sale(:merchant, :'curp', 'Vida', 12) AS sale \gset
 UPDATE loyalty.sale SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND sale_id = :sale;
 SELECT loyalty.register_payment(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g /dev/null
 SELECT loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') \g /dev/null
+-- An answer is kept under the card that they had then.
+SELECT loyalty.identify_member(:merchant, :member, client_id => 'TARJETA-1') \g /dev/null
+INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint, answer) VALUES (:merchant, 'k-tarjeta', sha256('a'), '{"clientId":"TARJETA-1","firstLastName":"Ñuñez"}'), (:merchant, 'k-otra', sha256('b'), '{"clientId":"TARJETA-11"}');
+SELECT loyalty.identify_member(:merchant, :member, email => 'segunda@correo.example', client_id => 'TARJETA-2') \g /dev/null
 CREATE TEMP TABLE person (what text);
-INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'), ('xq.particular'), ('4771234567'), ('Callejón del Beso'), ('4 Bis'), ('Jardines'), ('xochi88'), ('1988-05-26');
+INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'), ('xq.particular'), ('4771234567'), ('Callejón del Beso'), ('4 Bis'), ('Jardines'), ('xochi88'), ('1988-05-26'), ('segunda@'), ('"TARJETA-1"');
 -- What the other merchant knows of the CURP is not ours to forget.
 DELETE FROM person WHERE what IN (:'curp', '1988-05-26');
-SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty.customer', 'loyalty.member', 'loyalty.member_address', 'loyalty.message', 'loyalty.sale'], 'where the person is');
+SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty.customer', 'loyalty.member', 'loyalty.member_address', 'loyalty.member_change', 'loyalty.message', 'loyalty.request', 'loyalty.sale'], 'where the person is');
 
 SELECT array_agg(e::text ORDER BY e.version)::text AS entries FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
 SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty.consent c WHERE c.member_id = :member \gset
@@ -207,6 +211,7 @@ UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' WHERE mercha
 SELECT is(loyalty.delete_blocked_customers(:merchant), 1, 'after 30 days one is deleted');
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
 SELECT is_empty(format('SELECT * FROM loyalty.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
+SELECT results_eq(format('SELECT idempotency_key FROM loyalty.request WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra')$$, 'answers of others are kept');
 SELECT results_eq(format('SELECT name, birth_date, phone IS NULL, email IS NULL, first_name || first_last_name || second_last_name FROM loyalty.member WHERE member_id = %s', :member),
 	$$VALUES ('cancelado', NULL::date, true, true, '')$$, 'the member is nobody');
 SELECT is(array_agg(e::text ORDER BY e.version)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member;

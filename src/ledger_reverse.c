@@ -278,12 +278,32 @@ took_the_rest(const Original *original, const Reversal *last)
 	return sum == whole_of(original);
 }
 
-/* Whether a part was asked for in the same way. */
+/* Whether a part was all of the entry. */
+static bool
+took_all(const Original *original, const Reversal *first)
+{
+	if (first->has_money)
+		return first->money == original->money;
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		if (part->reversed_by < first->reversed_by)
+			return false;
+	}
+	return took_the_rest(original, first);
+}
+
+/* Whether the same part was asked for: all of the money is all of the entry. */
 static bool
 is_same_part(const Posting *posting, const Original *original, const Reversal *first)
 {
-	if (posting->has_money || first->has_money)
-		return posting->has_money && first->has_money && posting->amount == 0 && posting->money == first->money;
+	if (posting->has_money && posting->amount != 0)
+		return false;
+	if (posting->has_money && first->has_money)
+		return posting->money == first->money;
+	if (posting->has_money)
+		return posting->money == original->money && took_all(original, first);
+	if (first->has_money)
+		return posting->amount == 0 && took_all(original, first);
 	return posting->amount != 0 ? posting->amount == first->amount : took_the_rest(original, first);
 }
 

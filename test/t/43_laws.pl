@@ -135,6 +135,11 @@ subtest 'points and money' => sub {
 	post($a, 'accrue', 1, "money => '30'");
 	is join(' ', map { undo($a, 10, "money => '$_'") } 10, 10, 10), '1 0 LY011', 'a part may come to nothing while something is left';
 	post($a, 'accrue', 0, "money => '30'");
+	my $b = account();
+	post($b, 'accrue', $_ / 10, "money => '$_'") for 100, 200;
+	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT version || ' ' || balance FROM loyalty.reverse($m, $b, $entry, '$name'" . ($more ? ", $more)" : ')')) };
+	is join(' / ', map { $once->(@$_) } [1, 'A'], [1, 'A', "money => '100'"], [1, 'A', "amount => '10'"], [1, 'A', "money => '99'"]), '3 20 / 3 20 / 3 20 / LY012', 'all of an entry is all of its money';
+	is join(' / ', map { $once->(@$_) } [2, 'B', "money => '200'"], [2, 'B'], [2, 'B', "amount => '20'"], [2, 'B', "money => '100'"]), '4 0 / 4 0 / LY012 / LY012', 'and the other way round';
 	sound('money');
 };
 
@@ -494,14 +499,16 @@ subtest 'a sale that earned nothing' => sub {
 	is $state->($whole), '0 expired 0 earned 0 4', 'is an operation of the day';
 	is $reference->($whole, 1, 'dev'), '2 0', 'is undone as a whole';
 	is $reference->($whole, 1, 'dev'), '2 0', 'once for its reference';
-	is $reference->($whole, 1, 'dev', $_), 'LY012', "which is of no other refund: $_" for "money => '4.99'", "amount => '1'";
+	is $reference->($whole, 1, 'dev', "money => '4.99'"), '2 0', 'also if it names all of the money';
+	is $reference->($whole, 1, 'dev', $_), 'LY012', "which is of no other refund: $_" for "money => '4.98'", "money => '5'", "amount => '1'";
 	is $reference->($whole, 1, 'otra', $_), 'LY011', 'nothing is left of it: ' . ($_ // 'whole') for undef, "money => '4.99'", "money => '0.01'", "amount => '1'";
 	is $reference->($whole, 1, 'otra', $_), 'LY004', "no part is $_" for "money => '0'", "money => '-1'", "amount => '0'";
 	is undo($by_money, 1, "money => '$_->[0]'"), $_->[1], "$_->[0] of its money" for [5, 'LY011'], [3, 0], [2, 'LY011'], [1.99, 0], [0.01, 'LY011'];
 	is undo($by_money, 1), 'LY011', 'parts of its money are the whole';
 	is undo($mixed, 1, "money => '3'"), 0, 'or a part of its money';
 	is $state->($mixed), '0 expired 0 earned 0 4', 'still is the operation';
-	is undo($mixed, 1), 0, 'and all that is left';
+	is $reference->($mixed, 1, 'resto'), '3 0', 'and all that is left';
+	is $reference->($mixed, 1, 'resto', "money => '4.99'"), 'LY012', 'which is not all';
 	is undo($mixed, 1, "money => '1.99'"), 'LY011', 'is all';
 	is $state->($_), '0 expired 0 earned 0 5', 'then it is no operation of the day' for $whole, $by_money, $mixed;
 	is sale($_, 10), 8, 'nor the first purchase' for $whole, $by_money, $mixed;

@@ -662,6 +662,14 @@ sub original
 	return $account->{state}{originals}{$version} = {%$old, left => {%{$old->{left}}}, parts => {%{$old->{parts}}}, undone => [@{$old->{undone}}]};
 }
 
+# What a refund is of: all of the money is all there is, if nothing was undone before.
+sub asked
+{
+	my ($original, $amount, $money) = @_;
+	return $money == ($original->{money} // -1) ? 'all' : "money $money" if defined $money;
+	return defined $amount ? "points $amount" : %{$original->{parts}} ? 'rest' : 'all';
+}
+
 sub reverse
 {
 	my ($self, $id, $version, $reference, %o) = @_;
@@ -672,17 +680,18 @@ sub reverse
 	my $original = original($account, $version);
 	if (my $part = $original->{parts}{$reference})
 	{
-		refuse('LY012') if ($part->{asked} // '') ne ($amount // '') || ($part->{money} // '') ne ($money // '');
+		refuse('LY012') unless $part->{asked} eq asked($original, $amount, $money) || !defined $amount && !defined $money && $part->{asked} eq 'all';
 		return ($part->{version}, $part->{balance});
 	}
 	refuse('LY014') if defined $account->{moved_to};
 	$self->open_account($original->{peer}) if $original->{peer};
 	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !defined $original->{money});
 	my $points = Model::size_of_part($account->{program}, $original, $amount, $money);
+	my $asked = asked($original, $amount, $money);
 	my $entry = $self->undo($account, $original, $points, origin => $version, reference => $reference, money => $money);
 	$original->{defined $money ? 'by_money' : 'by_points'} += $money // $points;
 	push @{$original->{undone}}, [$self->{now}, $points];
-	$original->{parts}{$reference} = {asked => $amount, money => $money, version => $entry->{version}, balance => Model::balance_of($account->{state})};
+	$original->{parts}{$reference} = {asked => $asked, money => $money, version => $entry->{version}, balance => Model::balance_of($account->{state})};
 	$self->give_back_counts($account, $original, $points);
 	return answer($account, $entry);
 }

@@ -132,15 +132,15 @@ BEGIN
 		SELECT m AS member, m.active, c.blocked_at, c.curp, CASE
 			WHEN c.curp OPERATOR(loyalty.<>) register_again.curp THEN 0
 			WHEN c.curp OPERATOR(loyalty.=) register_again.curp THEN 4
-			WHEN loyalty.fold(m.email) = loyalty.fold(register_again.email) THEN 3
+			WHEN loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C") THEN 3
 			WHEN m.birth_date = register_again.birth_date THEN 2
-			WHEN loyalty.fold(m.email) <> loyalty.fold(register_again.email) OR m.birth_date <> register_again.birth_date THEN 0
+			WHEN loyalty.fold(m.email) <> loyalty.fold(register_again.email COLLATE "C") OR m.birth_date <> register_again.birth_date THEN 0
 			WHEN loyalty.fold_name(m.name) = loyalty.fold_name(whole_name) THEN 1
 			ELSE 0 END AS likeness
 		FROM loyalty.member m
 		LEFT JOIN loyalty.customer c ON c.merchant_id = m.merchant_id AND c.member_id = m.member_id
 		WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
-		  AND (m.phone OPERATOR(loyalty.=) register_again.phone OR loyalty.fold(m.email) = loyalty.fold(register_again.email)
+		  AND (m.phone OPERATOR(loyalty.=) register_again.phone OR loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C")
 			   OR m.client_id = register_again.client_id COLLATE "C"
 			   OR m.member_id = (SELECT k.member_id FROM loyalty.customer k
 					WHERE k.merchant_id = register_again.merchant_id AND k.curp OPERATOR(loyalty.=) register_again.curp))

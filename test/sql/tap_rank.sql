@@ -37,6 +37,7 @@ CREATE FUNCTION pg_temp.held(account bigint) RETURNS TABLE (rank text, until tim
 CREATE FUNCTION pg_temp.age(account bigint, away interval) RETURNS void LANGUAGE sql AS $$
 	UPDATE loyalty.rank_held h SET since = since - away, until = until - away WHERE h.account_id = account;
 	UPDATE loyalty.entry e SET posted_at = posted_at - away WHERE e.account_id = account;
+	UPDATE loyalty.rank_past p SET since = since - away FROM loyalty.account a WHERE a.account_id = account AND p.program_id = a.program_id;
 	UPDATE loyalty.account a SET qualifying = (SELECT ('{' || string_agg(format('%s=%s', to_char((l.expires_at - away) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), l.points), ',') || '}')::loyalty.lots FROM loyalty.unnest_lots(a.qualifying) l)
 	WHERE a.account_id = account;
 $$;

@@ -197,7 +197,7 @@ SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]',
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":0.0001}]', '0.3', '[{"sku":"A","quantity":"0.1","unitPrice":0.1},{"sku":"B","quantity":2,"unitPrice":"0.1"},{"sku":"A","quantity":0.001,"unitPrice":0.001}]'), '0.03 r=142.87', 'to the last digit');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s, ''100'', items => %L)', f, :merchant, :v, items), 'invalid_argument', f || ' of ' || items)
 FROM (VALUES ('5'), ('"x"'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.0000001}]'), ('[{"unitPrice":"1.1234567"}]'), ('[{"quantity":"-"}]'), ('[{"quantity":"--1"}]'), ('[{"quantity":"1."}]'), ('[{"quantity":".5"}]'), ('[{"quantity":"+1"}]'), ('[{"quantity":""}]'),
-	('[{"quantity":" 1"}]'), ('[{"quantity":"1e2"}]'), ('[{"quantity":"NaN"}]'), ('[{"unitPrice":"Infinity"}]'), ('[{"unitPrice":"1234567890123456789"}]'), ('[{"unitPrice":[1]}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":100000000000.5}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
+	('[{"quantity":" 1"}]'), ('[{"quantity":"1e2"}]'), ('[{"quantity":"NaN"}]'), ('[{"unitPrice":"Infinity"}]'), ('[{"unitPrice":"1234567890123456789"}]'), ('[{"unitPrice":[1]}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
 
 -- What an invoice may have: six decimals, a weight, discounts, something brought back.  The sale earns on its money, and a rule on its share of that.
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '100', goods::json), expected, goods) FROM (VALUES

@@ -10,9 +10,12 @@
 #define RANK_GRANT_OF(member) \
 	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
 	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
-/* Of those who share an account, the rank granted to the one whose it was counts. */
+/* The rank of a buyer is mostly the one given at registration; if it may be another, the last column says that one has to ask further. */
 #define BUYER_SELECT \
-	"SELECT m.member_id, coalesce(g.rank, w.granted_rank, ''), g.rank IS NOT NULL, m.birth_date FROM loyalty.member m" \
+	"SELECT m.member_id, m.granted_rank, m.birth_date, m.rank_given OR m.own_account_id IS NOT NULL FROM loyalty.member m"
+/* Of those who share an account, the rank granted to the one whose it was counts. */
+#define BUYER_GRANT_SELECT \
+	"SELECT m.member_id, coalesce(g.rank, w.granted_rank, ''), g.rank IS NOT NULL FROM loyalty.member m" \
 	" LEFT JOIN LATERAL (SELECT m.member_id, m.granted_rank WHERE m.own_account_id IS NULL" \
 	" UNION ALL SELECT o.member_id, o.granted_rank FROM loyalty.member o WHERE m.own_account_id IS NOT NULL AND o.merchant_id = $1" \
 	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1) w ON true" RANK_GRANT_OF("w")
@@ -40,10 +43,16 @@
 	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
 
 	[PLAN_BUYER] = {
-		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_BUYERS] = {
-		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
+	},
+	[PLAN_BUYER_GRANT] = {
+		BUYER_GRANT_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	},
+	[PLAN_BUYER_GRANTS] = {
+		BUYER_GRANT_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
 	[PLAN_HAS_BOUGHT] = {
 		"SELECT e.account_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND " IS_PURCHASE " LIMIT 1",

@@ -284,6 +284,7 @@ typedef struct Person
 	int64		member_id;
 	const char *granted_rank;
 	bool		granted_lasts;
+	bool		ask_further;	/* for the rank */
 	DateADT		birth_date;
 	bool		has_birth_date;
 } Person;
@@ -295,6 +296,30 @@ compare_persons(const void *a, const void *b)
 	int64		right = ((const Person *) b)->member_id;
 
 	return (left > right) - (left < right);
+}
+
+/* What ranks were given to those of whom that has to be asked. */
+static void
+read_grants(const Rules *rules, Person *persons, int n)
+{
+	int64	   *members = palloc_extended(Max(n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	int			asked = 0;
+	uint64		rows;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (persons[i].ask_further)
+			members[asked++] = persons[i].member_id;
+	}
+	rows = asked == 0 ? 0 : read_about(PLAN_BUYER_GRANT, PLAN_BUYER_GRANTS, rules, members, asked);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Person		key = {.member_id = plan_int64(row, 0)};
+		Person	   *person = bsearch(&key, persons, n, sizeof(Person), compare_persons);
+
+		person->granted_rank = plan_text(row, 1);
+		person->granted_lasts = plan_bool(row, 2);
+	}
 }
 
 static Person *
@@ -311,10 +336,11 @@ read_persons(const Rules *rules, int *n)
 		Datum		birth_date;
 		bool		isnull;
 
-		birth_date = plan_datum(i, 3, &isnull);
-		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), plan_bool(i, 2), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
+		birth_date = plan_datum(i, 2, &isnull);
+		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), false, plan_bool(i, 3), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
 	}
 	qsort(persons, *n, sizeof(Person), compare_persons);
+	read_grants(rules, persons, *n);
 	return persons;
 }
 

@@ -52,7 +52,7 @@ CREATE TABLE loyalty.rank_grant (
 	merchant_id	bigint		NOT NULL,
 	member_id	bigint		NOT NULL,
 	since		timestamptz	NOT NULL,
-	rank		text		NOT NULL,
+	rank		text		COLLATE "C" NOT NULL,
 	until		timestamptz	NOT NULL CHECK (until > since),
 	reason		text		NOT NULL,
 	PRIMARY KEY (merchant_id, member_id, since)
@@ -203,8 +203,8 @@ DECLARE
 	program loyalty.program;
 	given CONSTANT text := coalesce(set_rank.rank, '');
 BEGIN
-	-- The lock: of two who give a rank at once, one is the later.
-	PERFORM FROM loyalty.member m WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id FOR NO KEY UPDATE;
+	-- The lock, too: of two who give a rank at once, one is the later.
+	UPDATE loyalty.member m SET rank_given = true WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
 	SELECT p.* INTO program FROM loyalty.member m JOIN loyalty.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 	WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
 	IF NOT FOUND THEN

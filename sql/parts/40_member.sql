@@ -16,6 +16,7 @@ CREATE TABLE loyalty.member (
 	birth_date		date,
 	country			text			NOT NULL DEFAULT '',
 	granted_rank	text			COLLATE "C" NOT NULL DEFAULT '',
+	rank_given		boolean			NOT NULL DEFAULT false,
 	subscribed_at	timestamptz		NOT NULL DEFAULT now(),
 	active			boolean			NOT NULL DEFAULT true,
 	enrolled_by		bigint,
@@ -33,6 +34,7 @@ CREATE INDEX member_own_account ON loyalty.member (merchant_id, own_account_id) 
 COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
 COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
 COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
+COMMENT ON COLUMN loyalty.member.rank_given IS 'Whether loyalty.rank_grants has something of the member.';
 COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';

@@ -13,7 +13,7 @@ CREATE TABLE loyalty.member (
 	first_name		text			NOT NULL DEFAULT '',
 	first_last_name	text			NOT NULL DEFAULT '',
 	second_last_name text			NOT NULL DEFAULT '',
-	birth_date		date,
+	birth_date		date			CHECK (birth_date >= '1900-01-01'),
 	country			text			NOT NULL DEFAULT '',
 	granted_rank	text			COLLATE "C" NOT NULL DEFAULT '',
 	rank_given		boolean			NOT NULL DEFAULT false,
@@ -296,11 +296,11 @@ BEGIN
 		END IF;
 	END IF;
 	becomes.birth_date := coalesce(correct_member.birth_date, was.birth_date);
-	IF becomes.name !~ '\S' OR correct_member.birth_date > (now() AT TIME ZONE 'America/Mexico_City')::date OR EXISTS (
+	IF becomes.name !~ '\S' OR correct_member.birth_date NOT BETWEEN '1900-01-01' AND (now() AT TIME ZONE 'America/Mexico_City')::date OR EXISTS (
 		SELECT FROM loyalty.customer c
 		WHERE c.merchant_id = was.merchant_id AND c.member_id = was.member_id
 		  AND loyalty.birth_date(c.curp) <> correct_member.birth_date) THEN
-		PERFORM loyalty.fail('invalid_argument', 'A name is not empty, and a birth date is in the past, and that of the customer''s CURP.');
+		PERFORM loyalty.fail('invalid_argument', 'A name is not empty, and a birth date is in the past, not before 1900, and that of the customer''s CURP.');
 	END IF;
 	PERFORM loyalty.change_member(was, becomes);
 END

@@ -188,6 +188,7 @@ SELECT pg_temp.refuses(format('SELECT * FROM loyalty.wallet_contact_get(%s, %L, 
 SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %L, NULL)', :m, :'wallet_key'), 'unknown_object', 'nor is nobody''s phone that of who has none');
 SELECT loyalty.identify_member(:m, :luz, email => 'luz@x.mx', client_id => 'CARD-1') \g /dev/null
 SELECT loyalty.identify_member(:m, :luz, client_id => 'CARD-2') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s, birth_date => ''1899-12-31'')', :m, :luz), 'invalid_argument', 'nobody who lives was born before 1900');
 SELECT loyalty.correct_member(:m, :luz, name => 'Luz Vega', birth_date => '1980-02-29') \g /dev/null
 SELECT loyalty.correct_member(:m, :luz, first_name => 'Luz', first_last_name => 'Vega', second_last_name => 'Díaz') \g /dev/null
 SELECT loyalty.correct_member(:m, :luz, second_last_name => '', birth_date => '1980-02-28') \g /dev/null

@@ -92,7 +92,7 @@ SELECT is(pg_temp.again(was, now, true), becomes, format('seller: %s, then %s', 
 SELECT (loyalty.member_create(:m, :'program', 'zoe@x.mx', 'Zoé', 'Paz', 'Gil', birth_date => '1970-01-01', client_id => 'ZOE', phone => '5512349001') ->> 'id')::bigint AS zoe \gset
 SELECT loyalty.disable_member(:m, :zoe) \g /dev/null
 SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512349001', 'zoe paz gil', :staff), :zoe::bigint, 'the name as the wallet has it');
-SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name, client_id, email FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Paz Gil', 'Zoé', 'Paz', 'Gil', 'ZOE', 'zoe@x.mx')$$, 'leaves its parts');
+SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name, client_id, email FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Paz Gil', 'Zoé', 'Paz', 'Gil', 'ZOE' COLLATE "C", 'zoe@x.mx' COLLATE "C")$$, 'leaves its parts');
 SELECT loyalty.disable_member(:m, :zoe) \g /dev/null
 SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512349001', 'Zoé Gil de Paz', :staff, '1970-01-01'), :zoe::bigint, 'another name, by the birth date');
 SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Gil de Paz', '', '', '')$$, 'has no parts');
@@ -109,14 +109,14 @@ SELECT is(loyalty.deposit(:m, format('[{"programId":"%s","memberId":"EVA","amoun
 SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, %L, ''Eva'', ''Sol'', client_id => %L, phone => %L)', :m, :'program', email, client_id, phone), 'member_exists', what) FROM (VALUES
 	('eva@x.mx', NULL, '5512349003', 'with the phone of one who is here'), ('eva@x.mx', 'LEO', NULL, 'with the id of one who is here'), ('leo@x.mx', NULL, '5512349002', 'with the mail of one who is here'),
 	('otra@x.mx', 'EVA', NULL, 'with the id of one who left, who has another mail')) v (email, client_id, phone, what);
-SELECT results_eq(format('SELECT active, phone::text, client_id FROM loyalty.members WHERE member_id = %s', :eva), $$VALUES (false, '5512349002', 'EVA')$$, 'what was refused has changed nothing');
+SELECT results_eq(format('SELECT active, phone::text, client_id FROM loyalty.members WHERE member_id = %s', :eva), $$VALUES (false, '5512349002', 'EVA' COLLATE "C")$$, 'what was refused has changed nothing');
 SELECT is((loyalty.member_create(:m, :'program', 'EVA@x.mx', 'Eva', 'Sol', client_id => 'EVA2', phone => '5512349004', address => '[{"street":"Tres"}]') ->> 'id')::bigint, :eva::bigint, 'by mail, with a new id, phone and address');
 SELECT is(loyalty.member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"EVA@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
 SELECT is((SELECT string_agg(street, ' ') FROM loyalty.member_address WHERE member_id = :eva), 'Tres', 'and the new address');
 SELECT loyalty.disable_member(:m, :leo) \g /dev/null
 SELECT loyalty.disable_member(:m, :eva) \g /dev/null
 SELECT is((loyalty.member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', phone => '5512349003') ->> 'id')::bigint, :eva::bigint, 'two who left are in the way: who has the mail is it');
-SELECT results_eq(format('SELECT client_id, phone::text, email, active, balance::text FROM loyalty.members WHERE member_id = %s', :leo), $$VALUES ('LEO', NULL, 'leo@x.mx', false, '10')$$, 'the other has everything but the phone');
+SELECT results_eq(format('SELECT client_id, phone::text, email, active, balance::text FROM loyalty.members WHERE member_id = %s', :leo), $$VALUES ('LEO' COLLATE "C", NULL, 'leo@x.mx' COLLATE "C", false, '10')$$, 'the other has everything but the phone');
 SELECT is(loyalty.deposit(:m, format('[{"programId":"%1$s","amount":5,"comments":"x","member":%2$s},{"programId":"%1$s","amount":6,"comments":"x","member":%2$s},{"programId":"%1$s","amount":7,"comments":"x","memberId":"LEO"}]', :'program',
 	'{"email":"leo@x.mx","firstName":"Leo","firstLastName":"Mar","phone":"5512349009"}')::json)::jsonb #- '{0,transactionid}' #- '{1,transactionid}', format('[{"status":"success","description":"","programId":"%1$s","memberId":"LEO","totalPoints":15},{"status":"success","description":"","programId":"%1$s","memberId":"LEO","totalPoints":21},
 	{"transactionid":"","status":"error","description":"El miembro no existe en el programa","programId":"%1$s","memberId":"LEO","totalPoints":0}]', :'program')::jsonb, 'a deposit with the member brings them back; who names them by id had none');
@@ -131,7 +131,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''CAMC8805
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
 SELECT is(loyalty.create_customer(:m, :'program', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes'), :carlos::bigint, 'and comes back by the CURP');
 SELECT results_eq(format('SELECT m.active, m.phone::text, m.email, m.balance::text, c.user_name, a.street FROM loyalty.members m JOIN loyalty.customer c USING (member_id) JOIN loyalty.member_address a USING (member_id) WHERE m.member_id = %s', :carlos),
-	$$VALUES (true, '5512348001', 'carlos@x.mx', '30', 'carlos', 'Hidalgo')$$, 'with all that is not said anew');
+	$$VALUES (true, '5512348001', 'carlos@x.mx' COLLATE "C", '30', 'carlos', 'Hidalgo')$$, 'with all that is not said anew');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
 SELECT isnt(loyalty.create_customer(:m, :'program', 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', 'Montes', phone => '5512348001'), :carlos::bigint, 'another CURP is another person, of whatever name');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');

@@ -59,7 +59,7 @@ run_in_shell() {
 # One session for all statements, which goes on after errors, like a person's.
 start_psql() {
 	mkfifo "$work/to_psql" "$work/from_psql"
-	"$LOYALTY_BINDIR/psql" -X -P pager=off <"$work/to_psql" >"$work/from_psql" 2>&1 &
+	PGDATESTYLE=ISO "$LOYALTY_BINDIR/psql" -X -P pager=off <"$work/to_psql" >"$work/from_psql" 2>&1 &
 	exec {to_psql}>"$work/to_psql" {from_psql}<"$work/from_psql"
 }
 

@@ -273,14 +273,29 @@ $elsewhere->stop;
 
 # --- pg_upgrade, to a server of the version that is tested ---------------------------------
 
+# The options of initdb for the locale that the server has.
+sub locale_options
+{
+	my ($provider, $libc, $icu) = split /\|/, $stack->psql(q{
+		SELECT datlocprovider, datcollate, coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')
+		FROM pg_database d WHERE datname = 'template1'});
+	return ("--locale=$libc", $provider eq 'i' ? ('--locale-provider=icu', "--icu-locale=$icu") : ());
+}
+
+# How the server prints what it has.
+sub formats
+{
+	return $stack->psql(q{SELECT format('%s = %L', name, setting) FROM pg_settings WHERE name IN ('DateStyle', 'IntervalStyle', 'TimeZone')});
+}
+
 # Make an empty server for it, with what the old one has of passwords and ports.
 sub make_new_server
 {
-	my ($bin, $data, $has_checksums) = @_;
+	my ($bin, $data, $has_checksums, $formats, @locale) = @_;
 	my @checksums = $has_checksums ? '--data-checksums' : `$bin/initdb --help` =~ /--no-data-checksums/ ? '--no-data-checksums' : ();
-	run_in_folder("$bin/initdb", '-D', $data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N', @checksums);
+	run_in_folder("$bin/initdb", '-D', $data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', @locale, '-N', @checksums);
 	open my $settings, '>>', "$data/postgresql.conf" or die "$data: $!\n";
-	print $settings "listen_addresses = '127.0.0.1'\nunix_socket_directories = '$folder'\nmax_connections = 200\nfsync = off\n";
+	print $settings "listen_addresses = '127.0.0.1'\nunix_socket_directories = '$folder'\nmax_connections = 200\nfsync = off\n$formats\n";
 	close $settings;
 	return;
 }
@@ -309,10 +324,11 @@ $stack->psql("DROP DATABASE $_") for qw(custom plain);
 my $new_bin = $ENV{LOYALTY_BIN} // $stack->bindir;
 forget_column_options($new_bin);
 my $has_checksums = $stack->psql('SHOW data_checksums') eq 'on';
+my ($formats, @locale) = (formats(), locale_options());
 $stack->stop_postgres;
 my $new_data = "$folder/upgraded";
 my $port = $stack->port;
-make_new_server($new_bin, $new_data, $has_checksums);
+make_new_server($new_bin, $new_data, $has_checksums, $formats, @locale);
 run_in_folder("$new_bin/pg_upgrade", '-b', $stack->bindir, '-B', $new_bin, '-d', $stack->data_dir, '-D', $new_data,
 	'-U', 'postgres', '-p', $port, '-P', $port, '-s', $folder);
 run_in_folder("$new_bin/pg_ctl", '-D', $new_data, '-o', "-p $port", '-w', '-t', '600', '-l', "$folder/upgraded.log", 'start');

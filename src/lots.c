@@ -209,14 +209,17 @@ lots_add_all(Lots *lots, const Lots *added)
 		lots_add_lot(lots, &added->lot[i]);
 }
 
-static int
-count_moments(const Lots *lots)
+/* Whether there are as many moments after this one as an account tells apart. */
+static bool
+is_full(const Lots *lots, TimestampTz at)
 {
 	int			count = 0;
 
-	for (int i = 0; i < lots->n; i++)
+	if (lots->n < MAX_MOMENTS)
+		return false;
+	for (int i = count_due(lots, at); i < lots->n; i++)
 		count += i == 0 || lots->lot[i].expires_at != lots->lot[i - 1].expires_at;
-	return count;
+	return count >= MAX_MOMENTS;
 }
 
 void
@@ -224,7 +227,7 @@ lots_join(const Lots *lots, Lots *added, TimestampTz at)
 {
 	Lots		joined = {0};
 
-	if (lots->n < MAX_MOMENTS || count_moments(lots) < MAX_MOMENTS)
+	if (!is_full(lots, at))
 		return;
 	for (int i = 0; i < added->n; i++)
 	{
@@ -269,7 +272,7 @@ lots_keep_all(Lots *lots, const Lots *added, TimestampTz at)
 	{
 		Lot			lot = added->lot[i];
 
-		if (lots->n >= MAX_MOMENTS && lot.expires_at > at && count_moments(lots) >= MAX_MOMENTS)
+		if (lot.expires_at > at && is_full(lots, at))
 			lot.expires_at = moment_to_join(lots, lot.expires_at);
 		/* only points that came back are so many: a row has to end somewhere, beyond that they forget what they were posted with */
 		if (lots->n >= MAX_LOTS / 8)

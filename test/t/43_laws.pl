@@ -188,6 +188,17 @@ subtest 'points of a 513th date' => sub {
 	is has($a), '7 expired 1998 earned 2005', 'until all expire together';
 	is undo($a, 1501), 7, 'what expired is not taken from others';
 	sound('2,000 dates');
+
+	begin('2042-02-01 12:00');
+	$a = account();
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{deposit}', array_fill('1'::loyalty.points, '{512}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 512) i))");
+	sql("SELECT loyalty.hold($m, $a, '10', '2042-03-01 12:30Z')");
+	post($a, 'deposit', 1, "expires_at => '2042-05-0$_ 12:00Z'") for 1 .. 6;
+	at('2042-03-01 13:00');
+	post($a, 'redeem', -1);
+	is sql("SELECT count(*) FROM loyalty.lots_of($m, $a)"), 511, 'of points that come back, those past their date take no place from those that live';
+	is has($a), '511 expired 6 earned 518', 'and expire at once';
+	sound('512 dates again');
 };
 
 subtest 'transfers' => sub {

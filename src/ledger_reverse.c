@@ -49,28 +49,44 @@ points_of_money(const ProgramTerms *program, const Original *original, Points mo
 		points_convert(*points, money, original->money, program->decimals, program->rounding, points);
 }
 
+/* A cent: what money is counted in where a share of it does not come out even. */
+#define CENT (POINTS_ONE / 100)
+
+/* The money that is left: points that were undone as such stand for their share of it, to the cent. */
+static Points
+money_left(const Original *original, const Undone *undone)
+{
+	Points		whole = whole_of(original);
+	int128		share;
+
+	if (undone->points == 0)
+		return original->money - undone->money;
+	share = (int128) original->money * (whole - undone->points);
+	share = (share + (int128) whole * CENT - 1) / ((int128) whole * CENT) * CENT;
+	return (Points) Min(share, original->money) - undone->money;
+}
+
 /*
  * The points that a part of the money stands for: of all money undone so far
  * with it, less those of all before, so that parts sum exactly to the whole.
- * Points that were undone as such stand for their share of the money, to which
- * the part must leave it.
+ * After a part in points, the last of the money that is left takes the rest.
  */
 static ErrorId
 points_for_money(const ProgramTerms *program, const Original *original, Points left, Points money, Points *amount)
 {
 	Undone		undone = undone_so_far(original);
-	Points		whole = whole_of(original);
 	Points		before;
 
 	if (!original->has_money || money <= 0)
 		return ERR_INVALID_AMOUNT;
-	if (is_undone(original) || money > original->money - undone.money ||
-		((int128) undone.money + money) * whole > (int128) original->money * (whole - undone.points))
+	if (is_undone(original) || money > money_left(original, &undone))
 		return ERR_EXCEEDS_ORIGINAL;
 	if (!points_of_money(program, original, undone.money + money, amount) ||
 		!points_of_money(program, original, undone.money, &before))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	*amount = Min(*amount - before, left);
+	if (undone.points > 0 && money_left(original, &undone) - money < CENT)
+		*amount = left;
 	return ERR_NONE;
 }
 

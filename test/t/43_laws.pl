@@ -141,6 +141,20 @@ subtest 'points and money' => sub {
 	is join(' / ', map { $once->(@$_) } [1, 'A'], [1, 'A', "money => '100'"], [1, 'A', "amount => '10'"], [1, 'A', "money => '99'"]), '3 20 / 3 20 / 3 20 / LY012', 'all of an entry is all of its money';
 	is join(' / ', map { $once->(@$_) } [2, 'B', "money => '200'"], [2, 'B'], [2, 'B', "amount => '20'"], [2, 'B', "money => '100'"]), '4 0 / 4 0 / LY012 / LY012', 'and the other way round';
 	sound('money');
+	begin('2042-02-01 12:00', decimals => 0, rounding => 'down');
+	for (['6.67'], ['6.6666'], ['6.66', '0.01'], ['3.33', '3.34'])
+	{
+		my $c = account();
+		post($c, 'accrue', 3, "money => '10'");
+		undo($c, 1, "'1'");
+		undo($c, 1, "money => '$_'") for @$_;
+		is has($c) . ' ' . undo($c, 1, "money => '0.01'"), '0 expired 0 earned 0 LY011', "of 3 points for 10, 1 point, and @$_: the last of the money takes the rest";
+	}
+	my $c = account();
+	post($c, 'accrue', 3, "money => '10'");
+	undo($c, 1, "'1'");
+	is undo($c, 1, "money => '6.6701'"), 'LY011', 'more than the cent is not left';
+	sound('money that does not come out even');
 };
 
 # --- 2: expired is expired --------------------------------------------------------------

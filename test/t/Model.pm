@@ -32,7 +32,7 @@ use Math::BigInt;
 use ModelDays;
 use ModelEarning;
 
-use constant {MOST => 9_223_372_036_854_775_807, MAX_LOTS => 512};
+use constant {MOST => 9_223_372_036_854_775_807, MAX_LOTS => 512, CENT => 100};
 
 sub new { my ($class) = @_; return bless {account => {}, used => {}, times => {}}, $class }
 
@@ -388,7 +388,7 @@ sub is_undone
 }
 
 # How many points a part is of.  A part in points stands for its share of the
-# money; what is refunded by money is rounded so that all of it sums to the whole.
+# money, to the cent, and then the last of the money takes the rest; what is refunded by money is rounded so that all of it sums to the whole.
 sub size_of_part
 {
 	my ($program, $original, $amount, $money) = @_;
@@ -396,8 +396,16 @@ sub size_of_part
 	refuse('LY011') if is_undone($original) || defined $amount && $amount > $left;
 	return $amount // $left unless defined $money;
 	my ($whole, $all, $by_money) = @{$original}{qw(whole money by_money)};
-	my $asked = Math::BigInt->new($by_money)->badd($money)->bmul($whole);
-	refuse('LY011') if $by_money + $money > $all || $asked->bcmp(Math::BigInt->new($all)->bmul($whole - $original->{by_points})) > 0;
+	my $money_left = $all - $by_money;
+	if ($original->{by_points})
+	{
+		my ($cents, $rest) = Math::BigInt->new($all)->bmul($whole - $original->{by_points})->bdiv(Math::BigInt->new($whole)->bmul(CENT));
+		$cents->binc unless $rest->is_zero;
+		my $share = $cents->bmul(CENT)->numify;
+		$money_left = ($share < $all ? $share : $all) - $by_money;
+	}
+	refuse('LY011') if $money > $money_left;
+	return $left if $original->{by_points} && $money_left - $money < CENT;
 	my $points = share($program, $whole, $by_money + $money, $all) - share($program, $whole, $by_money, $all);
 	return $points < $left ? $points : $left;
 }

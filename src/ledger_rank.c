@@ -121,7 +121,10 @@ is_stale(Batch *batch, const Account *account)
 	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
 }
 
-/* Read the ranks of all accounts of the batch that can have some, if they have not been read. */
+/*
+ * Read the ranks of all accounts of the batch that can have some, if they have
+ * not been read; of one that is only looked at, those too that its program had.
+ */
 void
 batch_read_ranks(Batch *batch)
 {
@@ -138,7 +141,7 @@ batch_read_ranks(Batch *batch)
 		Account    *account = &batch->accounts[i];
 
 		if (account->stored_version >= 0 && account->managed &&
-			(batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
+			(batch->chain == NULL || batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
 			accounts[n++] = account;
 	}
 	if (n == 0)

@@ -148,7 +148,7 @@ subtest 'points and money' => sub {
 		post($c, 'accrue', 3, "money => '10'");
 		undo($c, 1, "'1'");
 		undo($c, 1, "money => '$_'") for @$_;
-		is has($c) . ' ' . undo($c, 1, "money => '0.01'"), '0 expired 0 earned 0 LY011', "of 3 points for 10, 1 point, and @$_: the last of the money takes the rest";
+		is has($c) . ' ' . undo($c, 1, "money => '0.01'"), '0 expired 0 earned - LY011', "of 3 points for 10, 1 point, and @$_: the last of the money takes the rest";
 	}
 	my $c = account();
 	post($c, 'accrue', 3, "money => '10'");
@@ -346,6 +346,17 @@ subtest 'undoing, soon after a change of terms' => sub {
 	undo($a, 2);
 	is rank($a), 'Plata', 'until they are undone: those that had ceased before it count for nothing';
 	sound('a wider window');
+
+	begin('2042-02-01 12:00', range_group => 'niveles');
+	$a = account();
+	post($a, 'accrue', 600);
+	at('2042-02-02 12:00');
+	configure(range_group => '');
+	at('2042-02-03 12:00');
+	is join(' ', map { rank($a, "2042-02-0$_ 12:30") } 1, 2, 3), 'Oro  ', 'a program that has no ranks any more had some';
+	configure(range_group => 'niveles');
+	is join(' ', map { rank($a, "2042-02-0$_ 12:30") } 1, 2, 3), 'Oro  Oro', 'and has them again';
+	sound('no ranks any more');
 };
 
 subtest 'a rank that is given to a member' => sub {

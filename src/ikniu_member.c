@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "crypto.h"
+#include "fold.h"
 #include "ikniu_member.h"
 #include "member.h"
 #include "utils/builtins.h"
@@ -20,6 +21,14 @@ text_or_null(const Value *value, char *null)
 {
 	*null = value->text ? ' ' : 'n';
 	return value->text ? CStringGetTextDatum(value->text) : (Datum) 0;
+}
+
+/* Without the blanks that people type around it. */
+static Datum
+name_or_null(const Value *value, char *null)
+{
+	*null = value->text ? ' ' : 'n';
+	return value->text ? CStringGetTextDatum(text_trimmed(value->text)) : (Datum) 0;
 }
 
 static bool
@@ -46,9 +55,9 @@ register_member(int64 merchant_id, int64 program_id, const Value *values, Member
 	params[4] = PhoneGetDatum(values[MEMBER_PHONE].phone);
 	nulls[4] = values[MEMBER_PHONE].text ? ' ' : 'n';
 	params[5] = text_or_null(&values[MEMBER_EMAIL], &nulls[5]);
-	params[6] = text_or_null(&values[MEMBER_FIRST_NAME], &nulls[6]);
-	params[7] = text_or_null(&values[MEMBER_FIRST_LAST_NAME], &nulls[7]);
-	params[8] = text_or_null(&values[MEMBER_SECOND_LAST_NAME], &nulls[8]);
+	params[6] = name_or_null(&values[MEMBER_FIRST_NAME], &nulls[6]);
+	params[7] = name_or_null(&values[MEMBER_FIRST_LAST_NAME], &nulls[7]);
+	params[8] = name_or_null(&values[MEMBER_SECOND_LAST_NAME], &nulls[8]);
 	params[9] = DateADTGetDatum(birth_date->date);
 	nulls[9] = birth_date->text ? ' ' : 'n';
 	params[10] = text_or_null(&values[MEMBER_RANK], &nulls[10]);

@@ -21,7 +21,7 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
-/* arrays and objects within each other */
+/* arrays and objects within each other; what is deeper cannot be read */
 #define MAX_DEPTH 2048
 
 /* such as "e+400": what is within these is a number of the server's, too */
@@ -104,8 +104,6 @@ is_readable(const JsonLexContext *lex)
  * The first pass
  * ------------------------------------------------------------------------ */
 
-static bool check_value(JsonLexContext *lex, int depth, bool *readable);
-
 /* What a member of an object starts with. */
 static bool
 check_name(JsonLexContext *lex, bool *readable)
@@ -116,38 +114,12 @@ check_name(JsonLexContext *lex, bool *readable)
 	return advance(lex) && lex->token_type == JSON_TOKEN_COLON && advance(lex);
 }
 
-/* An array or object, up to the token that ends it; how many it has. */
+/* A value without parts, at this depth. */
 static bool
-check_elements(JsonLexContext *lex, JsonTokenType end, int depth, bool *readable, size_t *count)
+check_scalar(JsonLexContext *lex, int depth, bool *readable)
 {
-	*count = 0;
-	if (!advance(lex))
-		return false;
-	if (lex->token_type == end)
-		return advance(lex);
-	for (;;)
-	{
-		if ((end == JSON_TOKEN_OBJECT_END && !check_name(lex, readable)) || !check_value(lex, depth + 1, readable))
-			return false;
-		(*count)++;
-		if (lex->token_type == end)
-			return advance(lex);
-		if (lex->token_type != JSON_TOKEN_COMMA || !advance(lex))
-			return false;
-	}
-}
-
-static bool
-check_value(JsonLexContext *lex, int depth, bool *readable)
-{
-	size_t		count;
-
 	switch (lex->token_type)
 	{
-		case JSON_TOKEN_ARRAY_START:
-			return depth < MAX_DEPTH && check_elements(lex, JSON_TOKEN_ARRAY_END, depth, readable, &count);
-		case JSON_TOKEN_OBJECT_START:
-			return depth < MAX_DEPTH && check_elements(lex, JSON_TOKEN_OBJECT_END, depth, readable, &count);
 		case JSON_TOKEN_STRING:
 		case JSON_TOKEN_NUMBER:
 			/* a number that is a member itself is but a text */
@@ -160,6 +132,62 @@ check_value(JsonLexContext *lex, int depth, bool *readable)
 		default:
 			return false;
 	}
+}
+
+/* What separates a value from the next one, whose parent ends so. */
+static bool
+check_comma(JsonLexContext *lex, char end, bool *readable)
+{
+	return lex->token_type == JSON_TOKEN_COMMA && advance(lex) && (end != JSON_TOKEN_OBJECT_END || check_name(lex, readable));
+}
+
+/*
+ * An array or object, up to the token after it; how many elements it has.  The
+ * tokens that will end what is open are kept in a string, not on the stack: JSON
+ * may be nested as deeply as it is long.
+ */
+static bool
+check_elements(JsonLexContext *lex, bool *readable, size_t *count)
+{
+	StringInfoData ends;
+
+	*count = 0;
+	initStringInfo(&ends);
+	do
+	{
+		JsonTokenType begin = lex->token_type;
+
+		if (begin == JSON_TOKEN_ARRAY_START || begin == JSON_TOKEN_OBJECT_START)
+		{
+			JsonTokenType end = begin == JSON_TOKEN_ARRAY_START ? JSON_TOKEN_ARRAY_END : JSON_TOKEN_OBJECT_END;
+
+			*count += ends.len == 1;
+			appendStringInfoChar(&ends, (char) end);
+			*readable = *readable && ends.len <= MAX_DEPTH;
+			if (!advance(lex))
+				return false;
+			if (lex->token_type != end)
+			{
+				if (end == JSON_TOKEN_OBJECT_END && !check_name(lex, readable))
+					return false;
+				continue;
+			}
+		}
+		else if (check_scalar(lex, ends.len, readable))
+			*count += ends.len == 1;
+		else
+			return false;
+		while (ends.len > 0 && lex->token_type == (JsonTokenType) ends.data[ends.len - 1])
+		{
+			ends.len--;
+			if (!advance(lex))
+				return false;
+		}
+		if (ends.len > 0 && !check_comma(lex, ends.data[ends.len - 1], readable))
+			return false;
+	} while (ends.len > 0);
+	pfree(ends.data);
+	return true;
 }
 
 /* ------------------------------------------------------------------------
@@ -180,7 +208,7 @@ take_nested(JsonLexContext *lex)
 			depth++;
 		else if (lex->token_type == JSON_TOKEN_ARRAY_END || lex->token_type == JSON_TOKEN_OBJECT_END)
 			depth--;
-		readable = readable && is_readable(lex);
+		readable = readable && depth < MAX_DEPTH && is_readable(lex);
 		to = lex->token_terminator;
 		advance(lex);
 		if (depth == 0)
@@ -250,9 +278,10 @@ is_readable_object(const char *body, size_t length)
 {
 	JsonLexContext *lex = start(body, length);
 	bool		readable = true;
+	size_t		count;
 
 	return pg_verify_mbstr(PG_UTF8, body, length, true) &&
-		advance(lex) && lex->token_type == JSON_TOKEN_OBJECT_START && check_value(lex, 0, &readable) &&
+		advance(lex) && lex->token_type == JSON_TOKEN_OBJECT_START && check_elements(lex, &readable, &count) &&
 		lex->token_type == JSON_TOKEN_END && readable;
 }
 
@@ -284,7 +313,7 @@ count_elements(const char *body, size_t length)
 	size_t		count;
 
 	if (!pg_verify_mbstr(PG_UTF8, body, length, true) || !advance(lex) || lex->token_type != JSON_TOKEN_ARRAY_START ||
-		!check_elements(lex, JSON_TOKEN_ARRAY_END, 0, &readable, &count) || lex->token_type != JSON_TOKEN_END)
+		!check_elements(lex, &readable, &count) || lex->token_type != JSON_TOKEN_END)
 		return -1;
 	return count;
 }

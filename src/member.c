@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "crypto.h"
+#include "fold.h"
 #include "member.h"
 #include "plan.h"
 #include "utils/builtins.h"
@@ -92,7 +93,7 @@ member_enroll(int64 merchant_id, const Enrollment *enrollment, Member *member)
 		Int64GetDatum(new_id()),
 		Int64GetDatum(enrollment->program_id),
 		PhoneGetDatum(enrollment->phone),
-		CStringGetTextDatum(enrollment->name),
+		CStringGetTextDatum(text_trimmed(enrollment->name)),
 		DateADTGetDatum(enrollment->birth_date),
 		Int64GetDatum(enrollment->staff_id),
 	};

@@ -57,11 +57,11 @@ CREATE TABLE loyalty.rank_grant (
 	reason		text		NOT NULL,
 	PRIMARY KEY (merchant_id, member_id, since)
 );
-COMMENT ON TABLE loyalty.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Never changed.';
+COMMENT ON TABLE loyalty.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Only ever added to, but the reason is emptied when the member is cancelled.';
 COMMENT ON COLUMN loyalty.rank_grant.rank IS 'Empty: what was given before ended.';
 COMMENT ON COLUMN loyalty.rank_grant.until IS 'infinity: it does not end by itself.';
 REVOKE ALL ON loyalty.rank_grant FROM PUBLIC;
-GRANT SELECT, INSERT ON loyalty.rank_grant TO loyalty_engine;
+GRANT SELECT, INSERT, UPDATE ON loyalty.rank_grant TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_grant', '');
 
 CREATE VIEW loyalty.rank_grants AS
@@ -206,7 +206,7 @@ BEGIN
 	-- The lock, too: of two who give a rank at once, one is the later.
 	UPDATE loyalty.member m SET rank_given = true WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
 	SELECT p.* INTO program FROM loyalty.member m JOIN loyalty.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
-	WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
+	WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id AND m.cancelled_at IS NULL;
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	ELSIF given <> '' AND NOT EXISTS (

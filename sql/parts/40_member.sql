@@ -21,6 +21,7 @@ CREATE TABLE loyalty.member (
 	active			boolean			NOT NULL DEFAULT true,
 	enrolled_by		bigint,
 	created_at		timestamptz		NOT NULL DEFAULT now(),
+	cancelled_at	timestamptz,
 	PRIMARY KEY (merchant_id, member_id),
 	UNIQUE (merchant_id, phone, program_id),	-- a phone is looked for in all programs, too
 	UNIQUE (merchant_id, program_id, client_id),
@@ -39,6 +40,7 @@ COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';
 COMMENT ON COLUMN loyalty.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
+COMMENT ON COLUMN loyalty.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
 COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';
 REVOKE ALL ON loyalty.member FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.member TO loyalty_engine;
@@ -85,6 +87,9 @@ CREATE FUNCTION loyalty.change_member(was loyalty.member, becomes loyalty.member
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+	IF was.cancelled_at IS NOT NULL THEN
+		PERFORM loyalty.fail('unknown_object', 'The member has been cancelled, and is nobody any more.');
+	END IF;
 	UPDATE loyalty.member m SET phone = becomes.phone, email = becomes.email, client_id = becomes.client_id, name = becomes.name,
 		first_name = becomes.first_name, first_last_name = becomes.first_last_name, second_last_name = becomes.second_last_name,
 		birth_date = becomes.birth_date, country = becomes.country, active = becomes.active, enrolled_by = becomes.enrolled_by
@@ -99,7 +104,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) IS
-'Part of the functions that change a member: writes the row that it becomes, which is locked, and what it was into loyalty.member_changes. Errors: those of the constraints.';
+'Part of the functions that change a member: writes the row that it becomes, which is locked, and what it was into loyalty.member_changes. Errors: LY006 unknown_object (a member who has been cancelled), and those of the constraints.';
 REVOKE ALL ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) FROM PUBLIC;
 ALTER FUNCTION loyalty.change_member(loyalty.member, loyalty.member) OWNER TO loyalty_engine;
 
@@ -132,6 +137,7 @@ DECLARE
 BEGIN
 	FOR known IN
 		SELECT m AS member, m.active, c.blocked_at, c.curp, CASE
+			WHEN m.cancelled_at IS NOT NULL THEN 0
 			WHEN c.curp OPERATOR(loyalty.<>) register_again.curp THEN 0
 			WHEN c.curp OPERATOR(loyalty.=) register_again.curp THEN 4
 			WHEN loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C") THEN 3
@@ -175,7 +181,10 @@ BEGIN
 
 	becomes.active := true;
 	becomes.phone := coalesce(register_again.phone, was.phone);
-	becomes.email := coalesce(loyalty.trimmed(register_again.email), was.email);
+	-- An email is kept as it was first written.
+	IF loyalty.fold(register_again.email COLLATE "C") IS DISTINCT FROM loyalty.fold(was.email) THEN
+		becomes.email := coalesce(loyalty.trimmed(register_again.email), was.email);
+	END IF;
 	becomes.client_id := coalesce(register_again.client_id, was.client_id);
 	becomes.country := coalesce(register_again.country, was.country);
 	becomes.enrolled_by := coalesce(register_again.enrolled_by, was.enrolled_by);
@@ -222,6 +231,28 @@ COMMENT ON FUNCTION loyalty.free_phone(bigint, bigint) IS
 'Takes the phone off a member, so that another can have it; returns whether there was one. The member keeps everything else, and without a phone is no contact of the wallet API. Errors: LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.free_phone(bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.free_phone(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.free_email(merchant_id bigint, member_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	SELECT m.* INTO was FROM loyalty.member m
+	WHERE m.merchant_id = free_email.merchant_id AND m.member_id = free_email.member_id FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	becomes := was;
+	becomes.email := NULL;
+	PERFORM loyalty.change_member(was, becomes);
+	RETURN was.email IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty.free_email(bigint, bigint) IS
+'Takes the email off a member, so that another can have it; returns whether there was one. The member keeps everything else. What it was is in loyalty.member_changes. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.free_email(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.free_email(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -280,6 +311,14 @@ BEGIN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
 	becomes := was;
+	correct_member.name := loyalty.trimmed(correct_member.name);
+	correct_member.first_name := loyalty.trimmed(correct_member.first_name);
+	correct_member.first_last_name := loyalty.trimmed(correct_member.first_last_name);
+	correct_member.second_last_name := loyalty.trimmed(correct_member.second_last_name);
+	IF greatest(octet_length(correct_member.name), octet_length(correct_member.first_name),
+		octet_length(correct_member.first_last_name), octet_length(correct_member.second_last_name)) > 1024 THEN
+		PERFORM loyalty.fail('invalid_argument', 'A name, or a part of it, has at most 1,024 bytes.');
+	END IF;
 	IF correct_member.name IS NOT NULL THEN
 		becomes.name := correct_member.name;
 		becomes.first_name := '';
@@ -291,12 +330,12 @@ BEGIN
 		becomes.first_last_name := coalesce(correct_member.first_last_name, was.first_last_name);
 		becomes.second_last_name := coalesce(correct_member.second_last_name, was.second_last_name);
 		becomes.name := concat_ws(' ', becomes.first_name, nullif(becomes.first_last_name, ''), nullif(becomes.second_last_name, ''));
-		IF correct_member.name IS NOT NULL OR becomes.first_name !~ '\S' THEN
+		IF correct_member.name IS NOT NULL OR becomes.first_name = '' THEN
 			PERFORM loyalty.fail('invalid_argument', 'A name is given whole, or in parts of which the first is not empty.');
 		END IF;
 	END IF;
 	becomes.birth_date := coalesce(correct_member.birth_date, was.birth_date);
-	IF becomes.name !~ '\S' OR correct_member.birth_date NOT BETWEEN '1900-01-01' AND (now() AT TIME ZONE 'America/Mexico_City')::date OR EXISTS (
+	IF becomes.name = '' OR correct_member.birth_date NOT BETWEEN '1900-01-01' AND CURRENT_DATE OR EXISTS (
 		SELECT FROM loyalty.customer c
 		WHERE c.merchant_id = was.merchant_id AND c.member_id = was.member_id
 		  AND loyalty.birth_date(c.curp) <> correct_member.birth_date) THEN
@@ -306,7 +345,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) IS
-'Corrects what is not NULL of a member: the whole name, or parts of it, of which the whole is made; the birth date. What it was is in loyalty.member_changes. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Corrects what is not NULL of a member: the whole name, or parts of it, of which the whole is made, each without the blanks around it and of at most 1,024 bytes; the birth date, until today in the TimeZone of the session. What it was is in loyalty.member_changes. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) FROM PUBLIC;
 ALTER FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) OWNER TO loyalty_engine;
 
@@ -391,6 +430,9 @@ BEGIN
 	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
 	WHERE m.merchant_id = was.merchant_id AND m.program_id = was.program_id
 	  AND m.phone OPERATOR(loyalty.=) identify_member.phone AND m.member_id <> was.member_id AND NOT m.active;
+	IF greatest(octet_length(identify_member.email), octet_length(identify_member.client_id)) > 1024 THEN
+		PERFORM loyalty.fail('invalid_argument', 'email and client_id have at most 1,024 bytes.');
+	END IF;
 	becomes := was;
 	becomes.phone := coalesce(identify_member.phone, was.phone);
 	becomes.email := coalesce(loyalty.trimmed(identify_member.email), was.email);
@@ -404,7 +446,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
-'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). With a phone and a client_id one member, on one balance, is served by both. What it was is in loyalty.member_changes; the phone of a member who left is taken off them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). An email replaces another spelling of it, too. With a phone and a client_id one member, on one balance, is served by both. What it was is in loyalty.member_changes; the phone of a member who left is taken off them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 REVOKE ALL ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) OWNER TO loyalty_engine;
 
@@ -415,6 +457,12 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM FROM loyalty.member m
+	WHERE m.merchant_id = set_member_address.merchant_id AND m.member_id = set_member_address.member_id
+	  AND m.cancelled_at IS NULL FOR SHARE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
 	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside, country, state, city)
 	VALUES (set_member_address.merchant_id, set_member_address.member_id, set_member_address.ordinal, set_member_address.street,
 			set_member_address.number_inside, set_member_address.number_outside, set_member_address.country,
@@ -423,8 +471,6 @@ BEGIN
 		number_inside = excluded.number_inside, number_outside = excluded.number_outside,
 		country = excluded.country, state = excluded.state, city = excluded.city;
 EXCEPTION
-	WHEN foreign_key_violation THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
 		PERFORM loyalty.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
 END

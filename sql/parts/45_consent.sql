@@ -132,6 +132,14 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
+	create_customer.first_name := loyalty.trimmed(create_customer.first_name);
+	create_customer.first_last_name := loyalty.trimmed(create_customer.first_last_name);
+	create_customer.second_last_name := loyalty.trimmed(create_customer.second_last_name);
+	IF create_customer.first_name = '' OR create_customer.first_last_name = ''
+		OR greatest(octet_length(create_customer.first_name), octet_length(create_customer.first_last_name),
+			octet_length(create_customer.second_last_name)) > 1024 THEN
+		PERFORM loyalty.fail('invalid_argument', 'A customer has a first name and a first last name, and each name at most 1,024 bytes.');
+	END IF;
 	SELECT r.outcome, r.member_id INTO outcome, id FROM loyalty.register_again(
 		create_customer.merchant_id, program, create_customer.phone, create_customer.email, curp => create_customer.curp,
 		first_name => create_customer.first_name, first_last_name => create_customer.first_last_name,
@@ -257,10 +265,13 @@ BEGIN
 		WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id;
 		DELETE FROM loyalty.message m
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
+		UPDATE loyalty.rank_grant g SET reason = ''
+		WHERE g.merchant_id = delete_blocked_customers.merchant_id AND g.member_id = gone.member_id;
 		UPDATE loyalty.sale s SET application = NULL, signature_id = ''
 		WHERE s.merchant_id = delete_blocked_customers.merchant_id AND s.member_id = gone.member_id;
 		UPDATE loyalty.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
-			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty.new_client_id('CM')
+			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty.new_client_id('CM'),
+			cancelled_at = now()
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
 		n := n + 1;
 	END LOOP;
@@ -270,7 +281,7 @@ EXCEPTION WHEN datetime_field_overflow THEN
 END
 $$;
 COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
-'Second step of a cancellation: what is personal of customers that have been blocked for so long is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more. Returns how many. Errors: LY005 invalid_argument.';
+'Second step of a cancellation: what is personal of customers that have been blocked for so long is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more, and to which nothing is added. Returns how many. Errors: LY005 invalid_argument.';
 REVOKE ALL ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) FROM PUBLIC;
 ALTER FUNCTION loyalty.delete_blocked_customers(bigint, interval) OWNER TO loyalty_engine;
 

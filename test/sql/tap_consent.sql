@@ -87,6 +87,8 @@ SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %s)', m, argum
 FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'already_exists'), (:merchant, format('%L, %L, ''A'', ''B'', email => ''XQ.Particular@correo.example''', :'program', :'third'), 'already_exists'),
 	(:merchant, format('%L, %L, ''A'', ''B'', phone => ''4771234567''', :'program', :'third'), 'already_exists'), (:merchant, format('''nada'', %L, ''A'', ''B''', :'third'), 'unknown_object'),
 	(:merchant, format('%L, %L, NULL, ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, NULL, ''A'', ''B''', :'program'), 'invalid_argument'),
+	(:merchant, format('%L, %L, '' '', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', E''\u00a0\t''', :'program', :'third'), 'invalid_argument'),
+	(:merchant, format('%L, %L, '''', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', ''B'', repeat(''x'', 1025)', :'program', :'third'), 'invalid_argument'),
 	(:merchant, format('%L, %L, ''A'', NULL', :'program', :'third'), 'invalid_argument'), (:other, format('%L, %L, ''A'', ''B''', :'program', :'third'), 'unknown_object')) v (m, arguments, code);
 SELECT is((SELECT birth_date FROM loyalty.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', unborn), 'kasu_417', 'create_customer: not born yet: ' || unborn)
@@ -208,7 +210,13 @@ UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' + interval '
 SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'a second is still to go');
 SELECT isnt_empty($$SELECT pg_temp.tables_with('Xochiquetzal')$$, 'so far all is there');
 UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' WHERE merchant_id = :merchant AND member_id = :member;
+SELECT loyalty.set_rank(:merchant, :member, NULL, reason => 'hermana de Xochiquetzal') \g /dev/null
 SELECT is(loyalty.delete_blocked_customers(:merchant), 1, 'after 30 days one is deleted');
+SELECT results_eq(format('SELECT rank, reason FROM loyalty.rank_grants WHERE member_id = %s', :member), $$VALUES (NULL::text COLLATE "C", '')$$, 'why a rank was given is not told any more');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s%s)', f, :merchant, :member, arguments), 'unknown_object', format('%s: nobody any more', f)) FROM (VALUES
+	('correct_member', ', name => ''Xochiquetzal'''), ('correct_member', ', birth_date => ''1988-05-26'''), ('identify_member', ', phone => ''4771234567'''), ('identify_member', ', email => ''a@x.mx'''),
+	('identify_member', ', client_id => ''X'''), ('free_phone', ''), ('free_email', ''), ('disable_member', ''), ('set_member_address', ', 1, ''Hidalgo'''), ('set_rank', ', NULL, reason => ''x''')) v (f, arguments);
+SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, ''nueva@x.mx'', ''Cancelado'', ''x'', client_id => %L)', :merchant, :'program', client_id), 'member_exists', 'by the id that is left') FROM loyalty.members WHERE member_id = :member;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
 SELECT is_empty(format('SELECT * FROM loyalty.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
 SELECT results_eq(format('SELECT idempotency_key FROM loyalty.request WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra' COLLATE "C")$$, 'answers of others are kept');

@@ -82,7 +82,7 @@ SELECT is(pg_temp.again(was, now), becomes, format('wallet: %s, then %s', was, n
 	('Ana Ruiz||ana@x.mx', 'Beto||', 'same Ana Ruiz 100 ana@x.mx left, new Beto 0 5512340001')) v (was, now, becomes);
 SELECT is(pg_temp.again(was, now, true), becomes, format('seller: %s, then %s', was, now)) FROM (VALUES
 	('Ana Ruiz||', 'Ana Ruiz||ana@x.mx', 'same Ana Ruiz 100 ana@x.mx 5512340001'),
-	('Ana Ruiz||ana@x.mx', 'Beto Otro||ANA@x.mx', 'same Beto Otro 100 ANA@x.mx 5512340001'),
+	('Ana Ruiz||ana@x.mx', 'Beto Otro||ANA@x.mx', 'same Beto Otro 100 ana@x.mx 5512340001'),
 	('Ana Ruiz||ana@x.mx', 'Ana Ruiz||otra@x.mx', 'same Ana Ruiz 100 ana@x.mx left, new Ana Ruiz 0 otra@x.mx 5512340001'),
 	('Ana Ruiz|1970-01-01|ana@x.mx', 'Ana Ruiz|1970-01-01|otra@x.mx', 'same Ana Ruiz 100 1970-01-01 otra@x.mx 5512340001'),
 	('Ana Ruiz|1970-01-01|ana@x.mx', 'Ana Ruiz|1990-01-31|ana@x.mx', 'same Ana Ruiz 100 1990-01-31 ana@x.mx 5512340001'),
@@ -111,7 +111,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, %L, ''Eva'',
 	('otra@x.mx', 'EVA', NULL, 'with the id of one who left, who has another mail')) v (email, client_id, phone, what);
 SELECT results_eq(format('SELECT active, phone::text, client_id FROM loyalty.members WHERE member_id = %s', :eva), $$VALUES (false, '5512349002', 'EVA' COLLATE "C")$$, 'what was refused has changed nothing');
 SELECT is((loyalty.member_create(:m, :'program', 'EVA@x.mx', 'Eva', 'Sol', client_id => 'EVA2', phone => '5512349004', address => '[{"street":"Tres"}]') ->> 'id')::bigint, :eva::bigint, 'by mail, with a new id, phone and address');
-SELECT is(loyalty.member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"EVA@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
+SELECT is(loyalty.member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"eva@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
 SELECT is((SELECT string_agg(street, ' ') FROM loyalty.member_address WHERE member_id = :eva), 'Tres', 'and the new address');
 SELECT loyalty.disable_member(:m, :leo) \g /dev/null
 SELECT loyalty.disable_member(:m, :eva) \g /dev/null
@@ -202,10 +202,53 @@ SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s)', who, argu
 	(format('%s, %s', :m, :luz), 'name => ''''', 'invalid_argument'), (format('%s, %s', :m, :luz), 'name => '' ''', 'invalid_argument'), (format('%s, %s', :m, :luz), 'name => ''A'', first_name => ''A''', 'invalid_argument'),
 	(format('%s, %s', :m, :luz), 'first_name => ''''', 'invalid_argument'), (format('%s, %s', :m, :luz), 'birth_date => current_date + 2', 'invalid_argument'), (format('%s, %s', :m, :luz), 'birth_date => ''infinity''', 'invalid_argument'),
 	(format('%s, %s', :m, :leo), 'first_name => '' ''', 'invalid_argument'), (format('%s, %s', :m, :carlos), 'birth_date => ''1988-05-27''', 'invalid_argument'), (format('%s, %s', :other, :luz), 'name => ''A''', 'unknown_object'),
+	(format('%s, %s', :m, :luz), 'name => repeat(''x'', 100000)', 'invalid_argument'), (format('%s, %s', :m, :luz), 'name => repeat(''ñ'', 513)', 'invalid_argument'),
+	(format('%s, %s', :m, :luz), 'second_last_name => repeat(''x'', 1025)', 'invalid_argument'), (format('%s, %s', :m, :luz), 'name => E''\u00a0\u3000\n''', 'invalid_argument'),
+	(format('%s, %s', :m, :luz), 'birth_date => current_date + 1', 'invalid_argument'),
 	(format('%s, NULL', :m), 'name => ''A''', 'unknown_object'), (format('NULL, %s', :luz), 'name => ''A''', 'unknown_object'), (format('%s, %s', :m, :contact), 'second_last_name => ''A''', 'invalid_argument')) v (who, arguments, code);
 SELECT lives_ok(format('SELECT loyalty.correct_member(%s, %s, birth_date => ''1988-05-26'')', :m, :carlos), 'the birth date of the CURP is right');
-SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s)', f, arguments), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{free_phone,disable_member}'::text[]) f,
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s)', f, arguments), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{free_phone,free_email,disable_member}'::text[]) f,
 	(VALUES (format('%s, %s', :other, :luz), 'of another merchant'), (format('%s, 1', :m), 'nobody'), (format('%s, NULL::bigint', :m), 'NULL')) v (arguments, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.identify_member(%s, %s, %s => repeat(''x'', 1025))', :m, :luz, what), 'invalid_argument', 'identify_member: too long: ' || what) FROM unnest('{email,client_id}'::text[]) what;
+
+-- An email is spelled as it was first, until it is told otherwise.
+CREATE FUNCTION pg_temp.luz() RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws('|', name, email) FROM loyalty.members WHERE client_id = 'CARD-2'
+$$;
+SELECT loyalty.identify_member(:m, :luz, email => ' Luz@x.mx ') \g /dev/null
+SELECT is(pg_temp.luz(), 'Luz Vega|Luz@x.mx', 'another spelling is taken from who identifies the member');
+SELECT loyalty.disable_member(:m, :luz) \g /dev/null
+SELECT loyalty.member_create(:m, :'program', 'LUZ@X.MX', 'Luz', 'Vega') \g /dev/null
+SELECT is(pg_temp.luz(), 'Luz Vega|Luz@x.mx', 'not from who registers them again');
+SELECT is(loyalty.free_email(:m, :luz), true, 'an email is taken off');
+SELECT is(loyalty.free_email(:m, :luz), false, 'once');
+SELECT is(pg_temp.luz(), 'Luz Vega', 'and nothing else');
+SELECT results_eq(format('SELECT was FROM loyalty.member_changes WHERE merchant_id = %s AND member_id = %s AND attribute = ''email'' ORDER BY change_id', :m, :luz), $$VALUES ('luz@x.mx' COLLATE "C"), ('Luz@x.mx')$$, 'what it was is known');
+SELECT lives_ok(format('SELECT loyalty.identify_member(%s, %s, email => ''luz@x.mx'')', :m, member_id), 'somebody else can have it') FROM (SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346009', 'Otra', :staff)) c (member_id);
+SELECT loyalty.free_email(:m, member_id) FROM loyalty.members WHERE merchant_id = :m AND phone OPERATOR(loyalty.=) '5512346009' \g /dev/null
+SELECT loyalty.identify_member(:m, :luz, email => 'luz@x.mx') \g /dev/null
+
+-- Names are kept without the blanks around them, whoever writes them.
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346010', E'\t BETO  diaz \u00a0', :staff) AS beto \gset
+SELECT (loyalty.member_create(:m, :'program', 'b1@x.mx', ' Ana ', E'\u3000Ruiz\n', ' Paz ') ->> 'id')::bigint AS ana \gset
+SELECT loyalty.deposit(:m, format('[{"programId":"%s","amount":5,"comments":"x","member":{"email":"b2@x.mx","firstName":" Eva","firstLastName":"Gil ","secondLastName":" "}}]', :'program')::json) \g /dev/null
+SELECT loyalty.create_customer(:m, :'program', 'GOPR900101HMNMRS08', ' Raúl ', ' Gómez', '  ') AS raul \gset
+SELECT is(concat_ws('|', name, first_name, first_last_name, second_last_name), found, 'a name without blanks: ' || found) FROM loyalty.members JOIN (VALUES
+	(:beto, NULL, 'BETO  diaz|||'), (:ana, NULL, 'Ana Ruiz Paz|Ana|Ruiz|Paz'), (:raul, NULL, 'Raúl Gómez|Raúl|Gómez|'), (NULL, 'b2@x.mx', 'Eva Gil|Eva|Gil|')) v (id, mail, found) ON member_id = id OR email = mail;
+SELECT loyalty.correct_member(:m, :beto, name => ' Beto Díaz ') \g /dev/null
+SELECT loyalty.correct_member(:m, :ana, first_name => ' Anna ', second_last_name => ' ') \g /dev/null
+SELECT is(string_agg(name, '|' ORDER BY name), 'Anna Ruiz|Beto Díaz', 'corrected ones too') FROM loyalty.members WHERE member_id IN (:beto, :ana);
+SELECT loyalty.disable_member(:m, :beto) \g /dev/null
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346010', ' BETO DIAZ ', :staff) \g /dev/null
+SELECT is(name, 'BETO DIAZ', 'and those of who comes back') FROM loyalty.members WHERE member_id = :beto;
+
+-- The day is that of the session.
+SET timezone = 'Pacific/Kiritimati';
+SELECT lives_ok(format('SELECT loyalty.correct_member(%s, %s, birth_date => CURRENT_DATE)', :m, :beto), 'who is born today, where it is the next day first');
+SET timezone = 'Etc/GMT+12';
+SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s, birth_date => CURRENT_DATE + 1)', :m, :beto), 'invalid_argument', 'and where it is so last');
+RESET timezone;
+
 SELECT lives_ok(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'who has no phone can be taken out');
 SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'unknown_object', 'once');
 SELECT is((loyalty.member_create(:m, :'program', 'luz@x.mx', 'Luz', 'Vega') ->> 'id')::bigint, :luz::bigint, 'and be registered again');

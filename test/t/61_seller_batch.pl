@@ -160,6 +160,13 @@ subtest 'an item that cannot be read' => sub {
 	is_deeply outcomes(post('deposit', "[{$ids,\"items\":[{\"other\":1e9999,\"more\":[0.1234567890123456789]}]},{$ids,\"concept\":\"\\ud83d\\ude00 \\/ \\u00f1\",\"amount\":1E0}]")), [map { 'success ' . ($points + $_) } 1, 2], 'what can be read';
 	is_deeply [split /\n/, $stack->psql("SELECT coalesce(detail ->> 'concept', detail ->> 'items') FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.version DESC LIMIT 2")],
 		["\x{1f600} / ñ", '[{"other":1e9999,"more":[0.1234567890123456789]}]'], 'is kept as it was written';
+	$points = balance('U1');
+	for my $levels (2100, 7000, 100_000)
+	{
+		my %nested = ("[$levels]" => ['[' x $levels . ']' x $levels, $says{items}], 'objects' => ['{"a":' x $levels . '1' . '}' x $levels, invalid('') =~ s/: $//r],
+			'both' => ['[{"a":' x $levels . 'null' . '}]' x $levels, $says{items}], 'goods' => ["{$ids,\"items\":" . '[' x $levels . ']' x $levels . '}', invalid('items')]);
+		is_deeply outcomes(post('deposit', "[{$ids},$nested{$_}[0],{$ids}]")), ['success ' . ++$points, $nested{$_}[1], 'success ' . ++$points], "$levels levels: $_" for sort keys %nested;
+	}
 	sound('items that cannot be read');
 };
 
@@ -394,7 +401,7 @@ subtest 'bodies' => sub {
 		'nothing' => '', 'blanks' => "  \n", 'a brace' => '{', 'text' => 'nada', 'a string' => '"x"', 'a number' => '5', 'null' => 'null', 'true' => 'true', 'a trailing comma' => "[$good,]", 'two arrays' => "[$good][$good]",
 		'something after it' => "[$good] x", 'single quotes' => "[{'programId':'P'}]", 'UTF-16' => "\xff\xfe[\0]\0", 'a raw NUL' => "[$good,\"\0\"]", 'an escaped NUL and no array' => $good =~ s/x"/a\\u0000b"/r,
 		'an unknown escape' => "[$good,\"\\x\"]", 'half an escape' => "[$good,\"\\u00\"]", 'bad UTF-8' => "[$good,\"\xff\"]", 'an overlong slash' => "[$good,\"\xc0\xaf\"]", 'a raw line break in a string' => "[\"a\nb\"]",
-		'2,100 arrays within each other' => '[' x 2100 . ']' x 2100, '2,100 objects' => '[' . '{"a":' x 2100 . '1' . '}' x 2100 . ']', 'a form' => 'programId=P&memberId=A1&amount=1&comments=x', 'a million brackets' => '[' x 1_000_000);
+		'2,100 objects within each other' => '{"a":' x 2100 . '1' . '}' x 2100, '7,000 arrays, one of them open' => "[$good," . '[' x 7000 . ']' x 7000, 'an array that ends as an object' => "[$good," . '[' x 7000 . ']' x 6999 . '}]', 'a form' => 'programId=P&memberId=A1&amount=1&comments=x', 'a million brackets' => '[' x 1_000_000);
 	for my $operation (qw(deposit redemption accumulation))
 	{
 		refused(post($operation, $broken{$_}), 400, $says{items}, "$operation: $_") for sort keys %broken;

@@ -12,13 +12,18 @@
 	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
 /* The rank of a buyer is mostly the one given at registration; if it may be another, the last column says that one has to ask further. */
 #define BUYER_SELECT \
-	"SELECT m.member_id, m.granted_rank, m.birth_date, m.rank_given OR m.own_account_id IS NOT NULL FROM loyalty.member m"
-/* Of those who share an account, the rank granted to the one whose it was counts. */
-#define BUYER_GRANT_SELECT \
-	"SELECT m.member_id, coalesce(g.rank, w.granted_rank, ''), g.rank IS NOT NULL FROM loyalty.member m" \
-	" LEFT JOIN LATERAL (SELECT m.member_id, m.granted_rank WHERE m.own_account_id IS NULL" \
-	" UNION ALL SELECT o.member_id, o.granted_rank FROM loyalty.member o WHERE m.own_account_id IS NOT NULL AND o.merchant_id = $1" \
-	" AND (o.member_id = m.account_id OR o.account_id = m.account_id AND o.own_account_id IS NULL) LIMIT 1) w ON true" RANK_GRANT_OF("w")
+	"SELECT m.member_id, m.granted_rank, m.birth_date, m.rank_given OR m.own_account_id IS NOT NULL, m.account_id FROM loyalty.member m"
+/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
+#define OWNER_OF(account) \
+	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
+	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
+	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
+	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
+	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
+/* Of those who share an account, the rank granted to its owner counts. */
+#define OWNER_SELECT(accounts) \
+	"SELECT u.account_id, coalesce(g.rank, m.granted_rank), g.rank IS NOT NULL, m.birth_date FROM unnest(" accounts ") u (account_id)" \
+	" JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
 /* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
 #define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version"
 #define IS_PURCHASE \
@@ -48,11 +53,11 @@
 	[PLAN_BUYERS] = {
 		BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
-	[PLAN_BUYER_GRANT] = {
-		BUYER_GRANT_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2", SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
+	[PLAN_OWNER] = {
+		OWNER_SELECT("ARRAY[$2]"), SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
-	[PLAN_BUYER_GRANTS] = {
-		BUYER_GRANT_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)", SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	[PLAN_OWNERS] = {
+		OWNER_SELECT("$2"), SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
 	[PLAN_HAS_BOUGHT] = {
 		"SELECT e.account_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND " IS_PURCHASE " LIMIT 1",
@@ -133,8 +138,7 @@
 	},
 	[PLAN_RANK_GRANTED] = {
 		"SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
-		" WHERE m.merchant_id = $1 AND (m.member_id = $2 OR m.own_account_id = $2 OR m.account_id = $2 AND m.own_account_id IS NULL)"
-		" AND (m.granted_rank <> '' OR g.rank IS NOT NULL) LIMIT 1",
+		" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
 		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 	[PLAN_RANK_BASE] = {

@@ -55,6 +55,7 @@ typedef struct Customer
 	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
 	DateADT		today;			/* of the time zone, as is the time of day */
 	TimeADT		time;
+	bool		ask_owner;		/* for the rank, or who buys */
 } Customer;
 
 struct Rules
@@ -72,13 +73,6 @@ struct Rules
  * Reading
  * ------------------------------------------------------------------------ */
 
-/* Nobody named is who has the account: a member has the number of his own. */
-static int64
-member_or_owner(int64 account_id, int64 member_id)
-{
-	return member_id != 0 ? member_id : account_id;
-}
-
 static int
 compare_customers(const void *a, const void *b)
 {
@@ -94,7 +88,7 @@ compare_customers(const void *a, const void *b)
 static Customer *
 find_customer(const Rules *rules, int64 account_id, int64 member_id)
 {
-	Customer	key = {.buyer = {.account_id = account_id,.member_id = member_or_owner(account_id, member_id)}};
+	Customer	key = {.buyer = {.account_id = account_id,.member_id = member_id}};
 
 	return bsearch(&key, rules->customers, rules->ncustomers, sizeof(Customer), compare_customers);
 }
@@ -160,6 +154,12 @@ asks_member(const Customer *customer)
 }
 
 static bool
+asks_owner(const Customer *customer)
+{
+	return customer->ask_owner;
+}
+
+static bool
 asks_use(const Customer *customer)
 {
 	return customer->set != NULL && customer->set->has_caps;
@@ -169,6 +169,13 @@ static bool
 asks_first(const Customer *customer)
 {
 	return customer->set != NULL && customer->set->asks_first;
+}
+
+/* Nobody named is mostly the member of the account's number; if not, its owner is asked for. */
+static int64
+member_or_namesake(const Buyer *buyer)
+{
+	return buyer->member_id != 0 ? buyer->member_id : buyer->account_id;
 }
 
 /* The accounts, or members, of the customers of whom something is asked; each account once. */
@@ -185,7 +192,7 @@ asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool memb
 		if (!asks(&rules->customers[i]))
 			continue;
 		if (members)
-			ids[(*n)++] = buyer->member_id;
+			ids[(*n)++] = member_or_namesake(buyer);
 		else if (*n == 0 || ids[*n - 1] != buyer->account_id)
 			ids[(*n)++] = buyer->account_id;
 	}
@@ -202,9 +209,9 @@ read_about(PlanId one, PlanId many, const Rules *rules, const int64 *ids, int n)
 	return plan_write(n == 1 ? one : many, values, NULL);
 }
 
-/* The purse of an account, which some customer has. */
-static Purse *
-find_purse(const Rules *rules, int64 account_id)
+/* The first customer of an account, which some have. */
+static Customer *
+find_account(const Rules *rules, int64 account_id)
 {
 	int			low = 0;
 	int			high = rules->ncustomers;
@@ -218,7 +225,7 @@ find_purse(const Rules *rules, int64 account_id)
 		else
 			high = middle;
 	}
-	return rules->customers[low].purse;
+	return &rules->customers[low];
 }
 
 /* The first day of the period that a day is in. */
@@ -255,7 +262,7 @@ read_uses(Rules *rules)
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Purse	   *purse = find_purse(rules, plan_int64(row, 0));
+		Purse	   *purse = find_account(rules, plan_int64(row, 0))->purse;
 		DateADT		day = plan_int64(row, 2);
 		Use		   *use = add_use(purse, plan_text(row, 1), Max(day, purse->opened_by->today));
 
@@ -275,7 +282,7 @@ read_first(Rules *rules)
 	uint64		rows = n == 0 ? 0 : read_about(PLAN_HAS_BOUGHT, PLAN_HAVE_BOUGHT, rules, accounts, n);
 
 	for (uint64 row = 0; row < rows; row++)
-		find_purse(rules, plan_int64(row, 0))->has_bought = true;
+		find_account(rules, plan_int64(row, 0))->purse->has_bought = true;
 }
 
 /* What is asked of a member. */
@@ -283,8 +290,8 @@ typedef struct Person
 {
 	int64		member_id;
 	const char *granted_rank;
-	bool		granted_lasts;
 	bool		ask_further;	/* for the rank */
+	int64		account_id;		/* that is used now */
 	DateADT		birth_date;
 	bool		has_birth_date;
 } Person;
@@ -296,30 +303,6 @@ compare_persons(const void *a, const void *b)
 	int64		right = ((const Person *) b)->member_id;
 
 	return (left > right) - (left < right);
-}
-
-/* What ranks were given to those of whom that has to be asked. */
-static void
-read_grants(const Rules *rules, Person *persons, int n)
-{
-	int64	   *members = palloc_extended(Max(n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
-	int			asked = 0;
-	uint64		rows;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (persons[i].ask_further)
-			members[asked++] = persons[i].member_id;
-	}
-	rows = asked == 0 ? 0 : read_about(PLAN_BUYER_GRANT, PLAN_BUYER_GRANTS, rules, members, asked);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Person		key = {.member_id = plan_int64(row, 0)};
-		Person	   *person = bsearch(&key, persons, n, sizeof(Person), compare_persons);
-
-		person->granted_rank = plan_text(row, 1);
-		person->granted_lasts = plan_bool(row, 2);
-	}
 }
 
 static Person *
@@ -337,11 +320,67 @@ read_persons(const Rules *rules, int *n)
 		bool		isnull;
 
 		birth_date = plan_datum(i, 2, &isnull);
-		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), false, plan_bool(i, 3), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
+		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), plan_bool(i, 3), plan_int64(i, 4),
+			isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
 	}
 	qsort(persons, *n, sizeof(Person), compare_persons);
-	read_grants(rules, persons, *n);
 	return persons;
+}
+
+/* Whoever is not where the sale is, has left the account; nobody named is its owner then. */
+static void
+know_person(Customer *customer, const Person *person)
+{
+	bool		is_here = person != NULL && person->account_id == customer->buyer.account_id;
+
+	customer->ask_owner = !is_here || person->ask_further;
+	if (person == NULL)
+		return;
+	if (person->has_birth_date && (is_here || customer->buyer.member_id != 0))
+		customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
+	if (asks_rank(customer))
+		customer->granted = person->granted_rank;
+}
+
+/* An account's owner says its rank, and, if nobody is named, buys. */
+static void
+know_owner(Customer *customer, uint64 row)
+{
+	bool		isnull;
+	Datum		birth_date = plan_datum(row, 3, &isnull);
+
+	if (asks_rank(customer))
+	{
+		customer->granted = plan_text(row, 1);
+		customer->granted_lasts = plan_bool(row, 2);
+	}
+	if (customer->buyer.member_id == 0 && !isnull)
+		customer->from_birthday = days_from_birthday(DatumGetDateADT(birth_date), customer->today);
+}
+
+/* Of an account nobody owns, no rank was given. */
+static void
+read_owners(Rules *rules)
+{
+	int			n;
+	int64	   *accounts = asked_ids(rules, asks_owner, false, &n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_OWNER, PLAN_OWNERS, rules, accounts, n);
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		if (rules->customers[i].ask_owner)
+			rules->customers[i].granted = "";
+	}
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Customer   *customer = find_account(rules, plan_int64(row, 0));
+
+		for (; customer < rules->customers + rules->ncustomers && customer->buyer.account_id == plan_int64(row, 0); customer++)
+		{
+			if (customer->ask_owner)
+				know_owner(customer, row);
+		}
+	}
 }
 
 static void
@@ -353,17 +392,12 @@ read_members(Rules *rules)
 	for (int i = 0; i < rules->ncustomers; i++)
 	{
 		Customer   *customer = &rules->customers[i];
-		Person		key = {.member_id = customer->buyer.member_id};
-		Person	   *person = bsearch(&key, persons, npersons, sizeof(Person), compare_persons);
+		Person		key = {.member_id = member_or_namesake(&customer->buyer)};
 
-		if (person != NULL && person->has_birth_date)
-			customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
-		if (person != NULL && asks_rank(customer))
-		{
-			customer->granted = person->granted_rank;
-			customer->granted_lasts = person->granted_lasts;
-		}
+		if (asks_member(customer))
+			know_person(customer, bsearch(&key, persons, npersons, sizeof(Person), compare_persons));
 	}
+	read_owners(rules);
 }
 
 /* Members who buy for the same account share its purse. */
@@ -404,7 +438,6 @@ rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
 	for (int i = 0; i < n; i++)
 	{
 		rules->customers[i].buyer = buyers[i];
-		rules->customers[i].buyer.member_id = member_or_owner(buyers[i].account_id, buyers[i].member_id);
 		rules->customers[i].set = rule_set_find(merchant_id, &buyers[i]);
 	}
 	qsort(rules->customers, n, sizeof(Customer), compare_customers);

@@ -191,7 +191,7 @@ ALTER FUNCTION loyalty.rank_accounts(bigint, bigint) OWNER TO loyalty_engine;
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';
 COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
-'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member whose account it is. Errors: LY002 unknown_account.';
+'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. Errors: LY002 unknown_account.';
 REVOKE ALL ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
@@ -224,6 +224,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) IS
-'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or until. rank: one of the program''s; NULL or empty: none is given any more. until: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that is the member''s own: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';
+'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or until. rank: one of the program''s; NULL or empty: none is given any more. until: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that the member owns: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';
 REVOKE ALL ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) OWNER TO loyalty_engine;

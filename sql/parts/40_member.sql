@@ -38,7 +38,7 @@ COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
 COMMENT ON COLUMN loyalty.member.rank_given IS 'Whether loyalty.rank_grants has something of the member.';
 COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
 COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
-COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that the member had before sharing another member''s.';
+COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that loyalty.leave_account() gives back: the one that the member had before sharing another member''s, or was left alone in.';
 COMMENT ON COLUMN loyalty.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
 COMMENT ON COLUMN loyalty.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
 COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';

@@ -1,5 +1,44 @@
 -- Pooled accounts: a family that spends from one balance.
 
+-- Mostly empty: a member owns the account that has their number.
+CREATE TABLE loyalty.account_owner (
+	merchant_id	bigint		NOT NULL,
+	member_id	bigint		NOT NULL,
+	since		timestamptz	NOT NULL,
+	account_id	bigint		NOT NULL,
+	PRIMARY KEY (merchant_id, member_id, since)
+);
+CREATE INDEX account_owner_account ON loyalty.account_owner (merchant_id, account_id);
+COMMENT ON TABLE loyalty.account_owner IS 'Which account members have owned since when, where it is another than the one of their number: of those who share one its owner has left. Their rank counts there, and nowhere else. Never changed.';
+REVOKE ALL ON loyalty.account_owner FROM PUBLIC;
+GRANT SELECT, INSERT ON loyalty.account_owner TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.account_owner', '');
+
+CREATE FUNCTION loyalty.owned_account(merchant_id bigint, member_id bigint) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce((SELECT o.account_id FROM loyalty.account_owner o
+					 WHERE o.merchant_id = owned_account.merchant_id AND o.member_id = owned_account.member_id
+					 ORDER BY o.since DESC LIMIT 1), owned_account.member_id);
+END;
+COMMENT ON FUNCTION loyalty.owned_account(bigint, bigint) IS
+'Part of loyalty.leave_account(): the account that a member owns.';
+REVOKE ALL ON FUNCTION loyalty.owned_account(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.owned_account(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.own_account(merchant_id bigint, member_id bigint, account_id bigint, since timestamptz) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	INSERT INTO loyalty.account_owner (merchant_id, member_id, since, account_id)
+	SELECT own_account.merchant_id, own_account.member_id,
+		   greatest(own_account.since, max(o.since) + interval '1 microsecond'), own_account.account_id
+	FROM loyalty.account_owner o WHERE o.merchant_id = own_account.merchant_id AND o.member_id = own_account.member_id;
+END;
+COMMENT ON FUNCTION loyalty.own_account(bigint, bigint, bigint, timestamptz) IS
+'Part of loyalty.leave_account(): since then the member owns this account, and no other.';
+REVOKE ALL ON FUNCTION loyalty.own_account(bigint, bigint, bigint, timestamptz) FROM PUBLIC;
+ALTER FUNCTION loyalty.own_account(bigint, bigint, bigint, timestamptz) OWNER TO loyalty_engine;
+
 -- The member's own points, after what is due, and nothing that is still open.
 CREATE FUNCTION loyalty.pool_move(merchant_id bigint, member_id bigint, from_account bigint, to_account bigint, amount loyalty.points) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -24,6 +63,23 @@ COMMENT ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.po
 'Part of loyalty.share_account() and loyalty.leave_account(): transfers amount points, or all (NULL), which counts as the member''s spending. Errors: LY005 invalid_argument, and those of loyalty.transfer().';
 REVOKE ALL ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) FROM PUBLIC;
 ALTER FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) OWNER TO loyalty_engine;
+
+-- Whoever has looked the member up and waits for the account must not post
+-- to it; only managed accounts are asked.
+CREATE FUNCTION loyalty.move_account(merchant_id bigint, member_id bigint, from_account bigint, to_account bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty.pool_move(move_account.merchant_id, move_account.member_id, from_account, to_account, NULL);
+	UPDATE loyalty.account a SET moved_to = to_account,
+		earned = coalesce(a.earned, loyalty.earned_by_entries(a.merchant_id, a.account_id)),
+		expired = coalesce(a.expired, '0'), held = coalesce(a.held, '0'), pending = coalesce(a.pending, '0')
+	WHERE a.merchant_id = move_account.merchant_id AND a.account_id = from_account;
+END
+$$;
+COMMENT ON FUNCTION loyalty.move_account(bigint, bigint, bigint, bigint) IS
+'Part of loyalty.share_account() and loyalty.leave_account(): a member who is alone in an account goes to another with all there is. Errors: those of loyalty.pool_move().';
+REVOKE ALL ON FUNCTION loyalty.move_account(bigint, bigint, bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.move_account(bigint, bigint, bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.share_account(merchant_id bigint, member_id bigint, with_member_id bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -52,13 +108,7 @@ BEGIN
 				 AND m.account_id = joining.account_id AND m.member_id <> joining.member_id) THEN
 		PERFORM loyalty.fail('invalid_argument', 'Others share the account of this member; they leave it first, with loyalty.leave_account().');
 	END IF;
-	PERFORM loyalty.pool_move(share_account.merchant_id, joining.member_id, joining.account_id, host.account_id, NULL);
-	-- Whoever has looked the member up and waits for the account must not post
-	-- to it; only managed accounts are asked.
-	UPDATE loyalty.account a SET moved_to = host.account_id,
-		earned = coalesce(a.earned, loyalty.earned_by_entries(a.merchant_id, a.account_id)),
-		expired = coalesce(a.expired, '0'), held = coalesce(a.held, '0'), pending = coalesce(a.pending, '0')
-	WHERE a.merchant_id = share_account.merchant_id AND a.account_id = joining.account_id;
+	PERFORM loyalty.move_account(share_account.merchant_id, joining.member_id, joining.account_id, host.account_id);
 	UPDATE loyalty.member m SET account_id = host.account_id, own_account_id = joining.account_id
 	WHERE m.merchant_id = share_account.merchant_id AND m.member_id = share_account.member_id;
 	RETURN host.account_id;
@@ -100,27 +150,45 @@ DECLARE
 	shares CONSTANT boolean := loyalty.lock_sharers(leave_account.merchant_id, leave_account.member_id);
 	leaving loyalty.member;
 	own bigint;
+	heir bigint;
+	moment timestamptz;
 BEGIN
 	SELECT m.* INTO leaving FROM loyalty.member m
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	IF leaving.member_id IS NULL THEN
 		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
-	IF amount IS NULL OR amount OPERATOR(loyalty.<) '0'::loyalty.points OR NOT shares THEN
-		PERFORM loyalty.fail('invalid_argument', 'amount is not negative, and the member shares the account with others.');
+	IF amount IS NULL OR amount OPERATOR(loyalty.<) '0'::loyalty.points OR NOT (shares OR leaving.own_account_id IS NOT NULL) THEN
+		PERFORM loyalty.fail('invalid_argument', 'amount is not negative, and the member shares the account, or has an account to go back to.');
 	END IF;
 	own := coalesce(leaving.own_account_id, loyalty.open_account(leave_account.merchant_id, leaving.program_id));
 	UPDATE loyalty.account a SET moved_to = NULL
 	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.own_account_id;
-	IF amount OPERATOR(loyalty.>) '0'::loyalty.points THEN
+	IF NOT shares THEN
+		PERFORM loyalty.move_account(leave_account.merchant_id, leaving.member_id, leaving.account_id, own);
+	ELSIF amount OPERATOR(loyalty.>) '0'::loyalty.points THEN
 		PERFORM loyalty.pool_move(leave_account.merchant_id, leaving.member_id, leaving.account_id, own, leave_account.amount);
 	END IF;
-	UPDATE loyalty.member m SET account_id = own, own_account_id = NULL
+	moment := clock_timestamp();
+	IF loyalty.owned_account(leave_account.merchant_id, leaving.member_id) = leaving.account_id THEN
+		PERFORM loyalty.own_account(leave_account.merchant_id, leaving.member_id, own, moment);
+		SELECT min(m.member_id) INTO heir FROM loyalty.member m
+		WHERE m.merchant_id = leave_account.merchant_id AND m.account_id = leaving.account_id AND m.member_id <> leaving.member_id;
+		IF shares THEN
+			PERFORM loyalty.own_account(leave_account.merchant_id, heir, leaving.account_id, moment);
+		END IF;
+	END IF;
+	-- Whoever was alone in an account can go back to it, to refund what was bought there.
+	UPDATE loyalty.member m SET account_id = own, own_account_id = (
+		SELECT max(a.account_id) FROM loyalty.account a
+		WHERE a.merchant_id = leave_account.merchant_id AND a.moved_to = own
+		  AND a.account_id IN (SELECT leaving.member_id UNION ALL SELECT o.account_id FROM loyalty.account_owner o
+			WHERE o.merchant_id = leave_account.merchant_id AND o.member_id = leaving.member_id))
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	RETURN own;
 END
 $$;
 COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) IS
-'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. Errors: LY006 unknown_object, LY005 invalid_argument, LI005 program_inactive when points go along, LY001 insufficient_points, LY008 limit_exceeded.';
+'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. If the others have left, the last one goes back too, with all that is there, and can return by the same call. The account of an owner who leaves is owned by the one of those who stay who has the lowest member_id. Errors: LY006 unknown_object, LY005 invalid_argument, also when the last has held or pending points or a debt there, LI005 program_inactive when points go along, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) FROM PUBLIC;
 ALTER FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) OWNER TO loyalty_engine;

@@ -207,6 +207,31 @@ COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account
 SELECT is(loyalty.share_account(:m, :f, :a), :d_account::bigint, 'points of a hold that timed out are no longer held');
 SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
 
+-- --- who is left alone -----------------------------------------------------------------------------
+
+SELECT pg_temp.member(:m, 'P', 'G') AS g, pg_temp.member(:m, 'P', 'H') AS h, pg_temp.member(:m, 'P', 'I') AS i \gset
+CREATE FUNCTION pg_temp.has(merchant bigint, who text) RETURNS text LANGUAGE sql AS
+'SELECT concat_ws('' '', account_id, balance) FROM loyalty.members WHERE merchant_id = merchant AND client_id = who';
+SELECT version AS old FROM loyalty.post(:m, :h, 'accrue', 10, money => 100) \gset
+SELECT loyalty.share_account(:m, :h, :g) \g /dev/null
+SELECT version AS bought FROM loyalty.post(:m, :g, 'accrue', 5, money => 50, member_id => :h) \gset
+SELECT loyalty.disable_member(:m, :g) \g /dev/null
+SELECT version AS hold FROM loyalty.hold(:m, :g, 1, member_id => :h) \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s)', :m, :h), 'invalid_argument', 'who is left alone does not leave held points behind');
+SELECT is(pg_temp.has(:m, 'H'), concat_ws(' ', :g, 14), 'and stays there, with what is not held');
+SELECT version FROM loyalty.release(:m, :g, :hold) \g /dev/null
+SELECT is(loyalty.leave_account(:m, :h), :h::bigint, 'then they have the old account back');
+SELECT is(pg_temp.has(:m, 'H'), concat_ws(' ', :h, 15), 'with all that was there');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', 1)', :m, :g), 'account_moved', 'nothing is lost in the one that was left');
+SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :h, :old, 'H1')), '5', 'what was bought before is refunded');
+SELECT is(loyalty.leave_account(:m, :h), :g::bigint, 'and they can go back');
+SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :g, :bought, 'H2')), '0', 'to refund what was bought there');
+SELECT version FROM loyalty.post(:m, :g, 'deposit', 3) \g /dev/null
+SELECT is(loyalty.share_account(:m, :h, :i), :i::bigint, 'from there they may join a third');
+SELECT is(concat_ws(' ', loyalty.leave_account(:m, :h, 2), loyalty.leave_account(:m, :h), pg_temp.has(:m, 'H')), concat_ws(' ', :g, :h, :h, 2), 'and still have each of theirs back');
+SELECT is(pg_temp.has(:m, 'I') || ' ' || (SELECT active FROM loyalty.members WHERE member_id = :g), concat_ws(' ', :i, '1 false'), 'others have what is theirs');
+SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s)', :m, who), 'invalid_argument', 'who has one account does not leave it') FROM (VALUES (:i), (:g)) v (who);
+
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 SELECT * FROM finish();

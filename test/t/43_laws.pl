@@ -318,6 +318,59 @@ subtest 'a rank that was granted' => sub {
 	sound('granted');
 };
 
+subtest 'the owner of a shared account leaves' => sub {
+	for my $way ('leave_account', 'disable_member')
+	{
+		begin('2042-07-01 12:00', range_group => 'niveles');
+		my ($a, $b, $c) = (member('A'), member('B'), member('C'));
+		my $ranks = sub { join ' ', map { rank($_, @_) } $a, $b, $c };
+		my $sold = sub { my $who = shift; return sql("SELECT earned FROM loyalty.sale($m, $a, '100', member_id => $who)") };
+		my $own = sub { sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND member_id = $a") };
+		sql("SELECT loyalty.share_account($m, $_, $a)") for $c, $b;
+		sql("SELECT loyalty.set_rank($m, $a, 'Oro')");
+		is $sold->($c), 15, "$way: the rank of the owner is that of all";
+		at('2042-08-01 12:00');
+		sql("SELECT loyalty.$way($m, $a)");
+		my $new = $own->();
+		is $ranks->() . ' ' . rank($new), 'Plata Plata Plata Oro', 'it goes with the owner';
+		is join(' ', map { $sold->($_) } $b, $c), '10 10', 'sales of those who stay are without it';
+		is sql("SELECT earned FROM loyalty.sale($m, $a, '100')") . ' ' . sql("SELECT earned FROM loyalty.sale($m, $new, '100')"), '10 15', 'and those that name nobody';
+		is $ranks->('2042-07-15 12:00'), 'Oro Plata Plata', 'the past stays what it was';
+		at('2042-08-02 12:00');
+		sql("SELECT loyalty.set_rank($m, $c, 'Platino')");
+		is $ranks->() . ' ' . $sold->($b), 'Plata Plata Platino 10', 'that of another who shares the account is not its rank';
+		sql("SELECT loyalty.set_rank($m, $b, 'Oro')");
+		is $ranks->() . ' ' . join(' ', map { $sold->($_) } $b, $c), 'Oro Plata Platino 15 15', 'that of the new owner is, and is of this account alone';
+		at('2042-09-01 12:00');
+		sql("SELECT loyalty.$way($m, $b)");
+		is $ranks->() . ' ' . $sold->($c), 'Platino Oro Plata 20', 'the next owner brings theirs, the last takes it along';
+		is $ranks->('2042-08-15 12:00'), 'Oro Plata Platino', 'and the past stays';
+		sql("SELECT loyalty.leave_account($m, $c)");
+		is $ranks->(), 'Plata Oro Platino', 'the last who leaves has it in the old account';
+		sql("SELECT loyalty.leave_account($m, $c)");
+		is $ranks->(), 'Platino Oro Plata', 'and in the other again';
+		is $ranks->('2042-08-15 12:00') . ' ' . $ranks->('2042-07-15 12:00'), 'Oro Plata Platino Oro Plata Plata', 'which changes no past';
+		next if $way eq 'disable_member';
+		sql("SELECT loyalty.share_account($m, $a, $c)");
+		is rank($new) . ' ' . $sold->($a), 'Oro 20', 'the first owner comes back as a guest';
+		sound($way);
+	}
+	begin('2042-07-01 12:00');
+	my ($a, $b) = (member('A'), member('B'));
+	sql("SELECT loyalty.publish_rules($m, 'P', '[{\"name\":\"cumple\",\"birthday_days\":0,\"points\":7}]')");
+	sql("SELECT loyalty.correct_member($m, $a, birth_date => '1990-07-01')");
+	sql("SELECT loyalty.correct_member($m, $b, birth_date => '1990-07-02')");
+	sql("SELECT loyalty.share_account($m, $b, $a)");
+	my $simulated = sub { sql("SELECT loyalty.sum(points) FROM loyalty.simulate($m, $a, '100'" . ($_[0] ? ", at => '$_[0] Z')" : ')')) };
+	is $simulated->() . ' ' . sale($a, 100), '17 17', 'the birthday of who owns the account';
+	sql("SELECT loyalty.leave_account($m, $a)");
+	my $new = sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND member_id = $a");
+	is $simulated->() . ' ' . sale($a, 100) . ' ' . sale($new, 100), '10 10 17', 'goes with them';
+	at('2042-07-02 12:00');
+	is $simulated->() . ' ' . sale($a, 100) . ' ' . sale($new, 100), '17 17 10', 'that of the next owner counts';
+	sound('birthdays');
+};
+
 subtest 'undoing, soon after a change of terms' => sub {
 	for my $entry (1, 2)
 	{

@@ -66,6 +66,8 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $lat
 	SELECT loyalty.sale(:m, :owner, 1000, reference => 'T1', staff_id => 1) \g /dev/null
 	SELECT loyalty.sale(:m, :guest, 500) \g /dev/null
 	SELECT loyalty.share_account(:m, :guest, :owner) \g /dev/null
+	SELECT loyalty.member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres', client_id => 'F3') ->> 'id' AS leaves, loyalty.member_create(:m, 'club', 'f4@correo.example', 'Fa', 'Cuatro', client_id => 'F4') ->> 'id' AS stays \gset
+	SELECT loyalty.share_account(:m, :stays, :leaves), loyalty.leave_account(:m, :leaves) \g /dev/null
 	SELECT version AS hold FROM loyalty.hold(:m, :owner, 40, now() + interval '100 years', 'H', member_id => :guest) \gset
 	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
 	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null

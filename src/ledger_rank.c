@@ -30,6 +30,17 @@ oldest_needed(const ProgramTerms *program, TimestampTz at)
 	return program->rank_grace_days == 0 ? at : at - (program->rank_grace_days + 2) * USECS_PER_DAY;
 }
 
+/* A row of PLAN_COUNTED: the points of a day, by until when they count. */
+static Lot
+counted_day(const ProgramTerms *program, uint64 row)
+{
+	bool		isnull;
+	Lot			day = {.points = plan_int64(row, 2)};
+
+	day.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(row, 1, &isnull)), &day.posted);
+	return day;
+}
+
 /* The points of one account, by the days from which they count, those before the first row on are others'. */
 static void
 count_days(Account *account, const ProgramTerms *program, TimestampTz after, uint64 *row, uint64 rows)
@@ -37,12 +48,10 @@ count_days(Account *account, const ProgramTerms *program, TimestampTz after, uin
 	account->qualifying = (Lots) {0};
 	for (; *row < rows && plan_int64(*row, 0) == account->account_id; ++*row)
 	{
-		bool		isnull;
-		Lot			lot = {.points = plan_int64(*row, 2)};
+		Lot			day = counted_day(program, *row);
 
-		lot.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(*row, 1, &isnull)), &lot.posted);
-		if (lot.expires_at > after)
-			lots_add_lot(&account->qualifying, &lot);
+		if (day.expires_at > after)
+			lots_add_lot(&account->qualifying, &day);
 	}
 }
 
@@ -221,14 +230,11 @@ read_counted(const Batch *batch, const Account *account, Counted *counted)
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		bool		isnull;
-		Lot			day = {.points = plan_int64(row, 2)};
+		Lot			day = counted_day(program, row);
 
 		counted->total += day.points;
-		if (program->rank_window_value == 0)
-			continue;
-		day.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(row, 1, &isnull)), &day.posted);
-		lots_add_lot(&counted->days, &day);
+		if (program->rank_window_value > 0)
+			lots_add_lot(&counted->days, &day);
 	}
 }
 

@@ -33,9 +33,12 @@ typedef struct Account
 {
 	int64		account_id;
 	int64		program_id;
-	int64		stored_version; /* -1: there is no such account */
+	bool		exists;
 	ItemPointerData tid;			/* where the locked row is */
-	int64		version;
+	int64		entry_no;		/* of the newest entry; 0: there is none */
+	int64		newest_id;		/* that entry, 0: none */
+	int64		previous_id;	/* the one before it */
+	pg_uuid_t	text_key;		/* salts the texts of its member */
 	Points		balance;
 	TimestampTz posted_at;
 	bytea	   *hash;

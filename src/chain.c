@@ -2,14 +2,19 @@
  * chain.c
  *		The hash chain over the entries of an account.
  *
- * An entry's hash is the SHA-256 of the hash of the entry before it (nothing,
- * for the first), of its version, balance and time, and of its content, which
- * is everything else.  The content comes last because it is known before the
- * rest is: one statement can then write the balance and compute the hash.
+ * An entry's hash is the SHA-256 of the number of the format, of the hash of
+ * the entry before it, of its number in the account, balance and time, of its
+ * content, which is everything else, and of the digest of its text, if it has
+ * any.  The content comes after what an account's row says because it is known
+ * before that is: one statement can then write the balance and compute the hash.
+ *
+ * Texts may have to be erased one day, and what is chained stays.  So the chain
+ * has their SHA-256 only, salted with a random key: it is kept in their place,
+ * and once the key is gone nobody can try which text it was.
  *
  * Integers are written with the high byte first, texts after their length.
  * Two different entries never have the same bytes: which columns are NULL is
- * written too.
+ * written too, and nothing is written of those.
  */
 #include "postgres.h"
 
@@ -19,7 +24,12 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/* Counts the changes of what is hashed; docs/hash-chain.md describes it. */
+#define FORMAT 1
 
 /* The bits of the mask that says which columns are there. */
 enum
@@ -31,10 +41,26 @@ enum
 	HAS_PEER = 1 << 4,
 	HAS_MEMBER = 1 << 5,
 	HAS_RULES = 1 << 6,
-	HAS_REFERENCE = 1 << 7,
-	HAS_DETAIL = 1 << 8,
-	HAS_LOTS = 1 << 9
+	HAS_HAPPENED = 1 << 7,
+	HAS_ACTOR = 1 << 8,
+	HAS_REQUEST = 1 << 9,
+	HAS_LOTS = 1 << 10,
+	HAS_TEXT = 1 << 11
 };
+
+/* The bits that say which texts an entry has. */
+enum
+{
+	HAS_REFERENCE = 1 << 0,
+	HAS_DETAIL = 1 << 1
+};
+
+/* Whether it has a text that has not been erased. */
+bool
+entry_has_text(const Entry *entry)
+{
+	return entry->reference != NULL || entry->detail != NULL;
+}
 
 static uint16
 columns_there(const Entry *entry)
@@ -46,9 +72,11 @@ columns_there(const Entry *entry)
 		(entry->peer_id != 0 ? HAS_PEER : 0) |
 		(entry->member_id != 0 ? HAS_MEMBER : 0) |
 		(entry->rules != 0 ? HAS_RULES : 0) |
-		(entry->reference != NULL ? HAS_REFERENCE : 0) |
-		(entry->detail != NULL ? HAS_DETAIL : 0) |
-		(entry->lots != (Datum) 0 ? HAS_LOTS : 0);
+		(entry->happened_at != 0 ? HAS_HAPPENED : 0) |
+		(entry->actor_id != 0 ? HAS_ACTOR : 0) |
+		(entry->request_id != 0 ? HAS_REQUEST : 0) |
+		(entry->lots != (Datum) 0 ? HAS_LOTS : 0) |
+		(entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0);
 }
 
 static void
@@ -75,6 +103,7 @@ add_content(StringInfo content, int64 merchant_id, const Entry *entry)
 {
 	pq_sendint64(content, merchant_id);
 	pq_sendint64(content, entry->account_id);
+	pq_sendint64(content, entry->entry_id);
 	pq_sendint64(content, entry->amount);
 	pq_sendint16(content, entry->kind);
 	pq_sendint16(content, columns_there(entry));
@@ -85,39 +114,81 @@ add_content(StringInfo content, int64 merchant_id, const Entry *entry)
 	add_if(content, entry->peer_id != 0, entry->peer_id);
 	add_if(content, entry->member_id != 0, entry->member_id);
 	add_if(content, entry->rules != 0, entry->rules);
-	add_varlena(content, (struct varlena *) entry->reference);
-	add_varlena(content, (struct varlena *) entry->detail);
+	add_if(content, entry->happened_at != 0, entry->happened_at);
+	add_if(content, entry->actor_id != 0, entry->actor_id);
+	add_if(content, entry->request_id != 0, entry->request_id);
 	add_varlena(content, (struct varlena *) DatumGetPointer(entry->lots));
 }
 
-/* All of an entry but its version, balance and time. */
+/* What is salted and digested. */
+static void
+add_text(StringInfo text, const Entry *entry)
+{
+	pq_sendbyte(text, (entry->reference != NULL ? HAS_REFERENCE : 0) | (entry->detail != NULL ? HAS_DETAIL : 0));
+	add_varlena(text, (struct varlena *) entry->reference);
+	add_varlena(text, (struct varlena *) entry->detail);
+}
+
+/* Room for the header of a bytea, which comes before its bytes. */
+static void
+start_bytea(StringInfo bytes)
+{
+	initStringInfo(bytes);
+	appendStringInfoSpaces(bytes, VARHDRSZ);
+}
+
+static bytea *
+end_bytea(StringInfo bytes)
+{
+	SET_VARSIZE(bytes->data, bytes->len);
+	return (bytea *) bytes->data;
+}
+
+/* All of an entry but its number in the account, balance, time and text. */
 bytea *
 chain_content(int64 merchant_id, const Entry *entry)
 {
 	StringInfoData content;
 
-	initStringInfo(&content);
-	appendStringInfoSpaces(&content, VARHDRSZ);
+	start_bytea(&content);
 	add_content(&content, merchant_id, entry);
-	SET_VARSIZE(content.data, content.len);
-	return (bytea *) content.data;
+	return end_bytea(&content);
+}
+
+/* Its text; nothing if it has none. */
+bytea *
+chain_text(const Entry *entry)
+{
+	StringInfoData text;
+
+	start_bytea(&text);
+	if (entry_has_text(entry))
+		add_text(&text, entry);
+	return end_bytea(&text);
 }
 
 /* The bytes before the content. */
 static void
-add_state(StringInfo bytes, const bytea *previous, int64 version, Points balance, TimestampTz posted_at)
+add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balance, TimestampTz posted_at)
 {
-	appendBinaryStringInfoNT(bytes, VARDATA_ANY(previous), VARSIZE_ANY_EXHDR(previous));
-	pq_sendint64(bytes, version);
+	static const char nothing[PG_SHA256_DIGEST_LENGTH] = {0};
+
+	pq_sendbyte(bytes, FORMAT);
+	if (VARSIZE_ANY_EXHDR(previous) == 0)
+		appendBinaryStringInfoNT(bytes, nothing, sizeof(nothing));
+	else
+		appendBinaryStringInfoNT(bytes, VARDATA_ANY(previous), VARSIZE_ANY_EXHDR(previous));
+	pq_sendint64(bytes, entry_no);
 	pq_sendint64(bytes, balance);
 	pq_sendint64(bytes, posted_at);
 }
 
-/* A context and a buffer are used again for each entry: making them costs as much as the hash. */
+/* A context and buffers are used again for each entry: making them costs as much as the hash. */
 struct Chain
 {
 	pg_cryptohash_ctx *context;
 	StringInfoData bytes;
+	StringInfoData text;
 };
 
 Chain *
@@ -127,7 +198,20 @@ chain_begin(void)
 
 	chain->context = pg_cryptohash_create(PG_SHA256);
 	initStringInfo(&chain->bytes);
+	initStringInfo(&chain->text);
 	return chain;
+}
+
+/* The SHA-256 of some bytes and some more. */
+static void
+sha256(Chain *chain, const void *first, size_t first_length, const void *second, size_t second_length, uint8 *hash)
+{
+	if (chain->context == NULL ||
+		pg_cryptohash_init(chain->context) < 0 ||
+		(first_length > 0 && pg_cryptohash_update(chain->context, first, first_length) < 0) ||
+		pg_cryptohash_update(chain->context, second, second_length) < 0 ||
+		pg_cryptohash_final(chain->context, hash, PG_SHA256_DIGEST_LENGTH) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
 }
 
 static bytea *
@@ -136,20 +220,34 @@ hash_bytes(Chain *chain)
 	bytea	   *hash = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
 
 	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	if (chain->context == NULL ||
-		pg_cryptohash_init(chain->context) < 0 ||
-		pg_cryptohash_update(chain->context, (const uint8 *) chain->bytes.data, chain->bytes.len) < 0 ||
-		pg_cryptohash_final(chain->context, (uint8 *) VARDATA(hash), PG_SHA256_DIGEST_LENGTH) < 0)
-		raise_error(ERR_INTERNAL_ERROR);
+	sha256(chain, NULL, 0, chain->bytes.data, chain->bytes.len, (uint8 *) VARDATA(hash));
 	return hash;
+}
+
+/* The digest of a text goes after everything else. */
+static void
+add_digest(Chain *chain, const pg_uuid_t *key, const char *text, size_t length)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+
+	sha256(chain, key, sizeof(pg_uuid_t), text, length, digest);
+	appendBinaryStringInfoNT(&chain->bytes, (const char *) digest, sizeof(digest));
 }
 
 bytea *
 chain_next(Chain *chain, int64 merchant_id, const Entry *entry, const bytea *previous)
 {
 	resetStringInfo(&chain->bytes);
-	add_state(&chain->bytes, previous, entry->version, entry->balance, entry->posted_at);
+	add_state(&chain->bytes, previous, entry->entry_no, entry->balance, entry->posted_at);
 	add_content(&chain->bytes, merchant_id, entry);
+	if (entry_has_text(entry))
+	{
+		resetStringInfo(&chain->text);
+		add_text(&chain->text, entry);
+		add_digest(chain, &entry->text_key, chain->text.data, chain->text.len);
+	}
+	else if (entry->text_digest != NULL)
+		appendBinaryStringInfoNT(&chain->bytes, VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
 	return hash_bytes(chain);
 }
 
@@ -159,26 +257,23 @@ chain_end(Chain *chain)
 	pg_cryptohash_free(chain->context);
 }
 
-bytea *
-chain_hash(const bytea *previous, int64 version, Points balance, TimestampTz posted_at, const bytea *content)
-{
-	Chain	   *chain = chain_begin();
-	bytea	   *hash;
-
-	add_state(&chain->bytes, previous, version, balance, posted_at);
-	appendBinaryStringInfoNT(&chain->bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
-	hash = hash_bytes(chain);
-	chain_end(chain);
-	return hash;
-}
-
 PG_FUNCTION_INFO_V1(loyalty_chain_next);
 
 /* Of what the account was before the entry, and what the entry adds to it. */
 Datum
 loyalty_chain_next(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P(chain_hash(PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1,
-								 PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
-								 Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)), PG_GETARG_BYTEA_PP(6)));
+	bytea	   *content = PG_GETARG_BYTEA_PP(6);
+	bytea	   *text = PG_GETARG_BYTEA_PP(8);
+	Chain	   *chain = chain_begin();
+	bytea	   *hash;
+
+	add_state(&chain->bytes, PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1, PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
+			  Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)));
+	appendBinaryStringInfoNT(&chain->bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
+	if (VARSIZE_ANY_EXHDR(text) > 0)
+		add_digest(chain, PG_GETARG_UUID_P(7), VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+	hash = hash_bytes(chain);
+	chain_end(chain);
+	PG_RETURN_BYTEA_P(hash);
 }

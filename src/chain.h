@@ -13,8 +13,11 @@ typedef struct Chain Chain;
 extern Chain *chain_begin(void);
 extern bytea *chain_next(Chain *chain, int64 merchant_id, const Entry *entry, const bytea *previous);
 extern void chain_end(Chain *chain);
+
+extern bool entry_has_text(const Entry *entry);
+
+/* What loyalty.chain_next() is told of an entry. */
 extern bytea *chain_content(int64 merchant_id, const Entry *entry);
-extern bytea *chain_hash(const bytea *previous, int64 version, Points balance, TimestampTz posted_at,
-						 const bytea *content);
+extern bytea *chain_text(const Entry *entry);
 
 #endif

@@ -2,20 +2,23 @@
  * crypto.c
  *		Hashes, random keys and passwords, all by PostgreSQL's own code.
  */
-#include "postgres.h"
+#include "compat.h"
 
 #include "common/cryptohash.h"
 #include "common/hmac.h"
+#include "common/pg_prng.h"
 #include "common/sha2.h"
 #include "crypto.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "libpq/crypt.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define ID_RANDOM_BITS		21
+#define ID_LOW_BITS			22		/* below the milliseconds */
 #define ID_EPOCH			INT64CONST(631152000000000) /* 2020-01-01, µs since 2000 */
 #define RANDOM_KEY_MIN		8
 #define RANDOM_KEY_MAX		64
@@ -73,23 +76,25 @@ secrets_equal(const char *a, const char *b)
 }
 
 /*
- * Milliseconds since 2020 and random bits.  Ids of one session ascend, so that
- * rows made together lie together; across sessions the random bits keep them
- * apart, and the primary key would refuse the rest.
+ * Milliseconds since 2020, a count that starts anywhere, and the number of the
+ * session among those that there can be.  So ids grow with time, and rows made
+ * together lie together; no two sessions that live at the same time make the
+ * same, however many they make in a millisecond: those that are too many for it
+ * are of the next ones.  If the clock steps back, or on another server, a
+ * session may have the number of an earlier one: then the start of the count
+ * keeps them apart, and the primary key would refuse the rest.
  */
 int64
 new_id(void)
 {
 	static int64 last_id = 0;
-	uint32		random;
-	int64		id;
+	int			session_bits = pg_ceil_log2_32(MaxBackends + 1);
+	int64		count = pg_prng_uint64(&pg_global_prng_state) & ((1 << (ID_LOW_BITS - session_bits)) - 1);
+	int64		id = Max(GetCurrentTimestamp() - ID_EPOCH, 0) / 1000;
 
-	if (!pg_strong_random(&random, sizeof(random)))
-		raise_error(ERR_INTERNAL_ERROR);
-	id = (GetCurrentTimestamp() - ID_EPOCH) / 1000;
-	id = (id << ID_RANDOM_BITS) | (random & ((1 << ID_RANDOM_BITS) - 1));
+	id = (id << ID_LOW_BITS) | (count << session_bits) | MyProcNumber;
 	if (id <= last_id)
-		id = last_id + 1;
+		id = last_id + (INT64CONST(1) << session_bits);
 	last_id = id;
 	return id;
 }

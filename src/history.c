@@ -2,10 +2,10 @@
  * history.c
  *		What an account had at an instant, and what its lots are.
  *
- * Entries of an account are in the order of their time, so the newest one
- * before an instant is found as a name is in a telephone book: a few look-ups
- * by key where entries come at a steady rate, and some sixty in the worst
- * history of a million.
+ * Entries of an account are in the order of their time, and each knows the one
+ * before.  An index over every sixteenth has the first of these after an
+ * instant; from there, or from the newest entry, it is at most sixteen steps
+ * back to the newest one that is not after the instant.
  */
 #include "postgres.h"
 
@@ -13,19 +13,11 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "ledger.h"
+#include "miscadmin.h"
 #include "plan.h"
 #include "utils/timestamp.h"
 
-/* An entry as a point in the account's time. */
-typedef struct Mark
-{
-	int64		version;
-	TimestampTz posted_at;
-	Points		balance;
-	Points		lapsed;			/* booked by it, and past their date at the instant already */
-} Mark;
-
-/* Points that were past their date at the instant, if the entry books such. */
+/* Points that the entry that was read books, and that were past their date at the instant. */
 static Points
 lapsed_by(TimestampTz at)
 {
@@ -39,24 +31,22 @@ lapsed_by(TimestampTz at)
 	return lots_take_due(&lots, at, NULL);
 }
 
-static Mark
-mark_of(int64 merchant_id, int64 account_id, int64 version, TimestampTz at)
+static void
+read_entry(int64 merchant_id, int64 entry_id)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(version)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
 
 	if (plan_read(PLAN_ENTRY_AT, values, NULL) != 1)
-		elog(ERROR, "entry " INT64_FORMAT " of account " INT64_FORMAT " is missing", version, account_id);
-	return (Mark) {version, plan_int64(0, 0), plan_int64(0, 1), lapsed_by(at)};
+		elog(ERROR, "entry " INT64_FORMAT " is missing", entry_id);
 }
 
-/* Where the instant is between two entries, if they come at a steady rate. */
+/* An entry after the instant that is not far from it. */
 static int64
-likely_version(Mark low, Mark high, TimestampTz at)
+entry_after(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
 {
-	int64		span = high.version - low.version;
-	int64		guess = low.version + (int64) ((int128) span * (at - low.posted_at) / (high.posted_at - low.posted_at));
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), TimestampTzGetDatum(at)};
 
-	return Min(Max(guess, low.version + 1), high.version - 1);
+	return plan_read(PLAN_ENTRY_AFTER, values, NULL) == 1 ? plan_int64(0, 0) : newest_id;
 }
 
 /*
@@ -64,43 +54,21 @@ likely_version(Mark low, Mark high, TimestampTz at)
  * was past its date by then and is booked by the next.
  */
 static Points
-balance_between(int64 merchant_id, int64 account_id, Mark low, Mark newest, TimestampTz at)
+balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
 {
-	Mark		high = newest;
+	int64		entry_id = entry_after(merchant_id, account_id, newest_id, at);
+	Points		lapsed = 0;
 
-	/* low is not after the instant, and high is */
-	for (int step = 1; high.version - low.version > 1; step++)
+	while (entry_id != 0)
 	{
-		/* every third step halves, whatever the rate */
-		int64		version = step % 3 != 0 ? likely_version(low, high, at) : low.version + (high.version - low.version) / 2;
-		Mark		middle = mark_of(merchant_id, account_id, version, at);
-
-		if (middle.posted_at <= at)
-			low = middle;
-		else
-			high = middle;
+		CHECK_FOR_INTERRUPTS();
+		read_entry(merchant_id, entry_id);
+		if (plan_int64(0, 0) <= at)
+			return plan_int64(0, 1) - lapsed;
+		lapsed = lapsed_by(at);
+		entry_id = plan_int64_or(0, 4, 0);
 	}
-	/* the newest is known by its account only */
-	if (high.version == newest.version)
-		high = mark_of(merchant_id, account_id, high.version, at);
-	return low.balance - high.lapsed;
-}
-
-static Points
-balance_at(int64 merchant_id, int64 account_id, Mark newest, TimestampTz at)
-{
-	AccountState state;
-	Mark		first;
-
-	if (newest.version == 0)
-		return 0;
-	if (at >= newest.posted_at)
-	{
-		(void) ledger_state(merchant_id, account_id, at, &state);
-		return state.balance;
-	}
-	first = mark_of(merchant_id, account_id, 1, at);
-	return at < first.posted_at ? 0 : balance_between(merchant_id, account_id, first, newest, at);
+	return 0;
 }
 
 PG_FUNCTION_INFO_V1(loyalty_balance_at);
@@ -110,17 +78,22 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 {
 	int64		merchant_id = PG_GETARG_INT64(0);
 	int64		account_id = PG_GETARG_INT64(1);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
-	Mark		newest;
-	Points		balance;
+	int64		newest_id;
+	AccountState state;
+	Points		balance = 0;
 
-	if (TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2)))
+	if (TIMESTAMP_NOT_FINITE(at))
 		raise_error(ERR_INVALID_ARGUMENT);
 	plan_begin();
 	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
-	newest = (Mark) {.version = plan_int64(0, 2),.posted_at = plan_int64(0, 3)};
-	balance = balance_at(merchant_id, account_id, newest, PG_GETARG_TIMESTAMPTZ(2));
+	newest_id = plan_int64_or(0, 16, 0);
+	if (newest_id != 0 && at < plan_int64(0, 3))
+		balance = balance_before(merchant_id, account_id, newest_id, at);
+	else if (newest_id != 0 && ledger_state(merchant_id, account_id, at, &state))
+		balance = state.balance;
 	plan_end();
 	PG_RETURN_POINTS(balance);
 }

@@ -723,7 +723,7 @@ answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
 	appendStringInfoChar(json, '{');
 	/* the document spells it in two ways */
 	json_key(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid");
-	json_text(json, failed ? "" : psprintf(INT64_FORMAT "-" INT64_FORMAT, item->posting.account_id, item->posting.version));
+	json_text(json, failed ? "" : psprintf(INT64_FORMAT, item->posting.entry_id));
 	json_key(json, "status");
 	json_text(json, failed ? "error" : "success");
 	json_key(json, "description");

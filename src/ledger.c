@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include "chain.h"
+#include "crypto.h"
 #include "ledger_batch.h"
 #include "plan.h"
 #include "rank.h"
@@ -144,11 +145,33 @@ batch_lapse(Batch *batch, int64 account_id, TimestampTz posted)
 
 /* What an entry set aside, if the batch has read it. */
 Aside *
-batch_aside(const Batch *batch, int64 account_id, int64 version)
+batch_aside(const Batch *batch, int64 account_id, int64 entry_id)
 {
-	EntryKey	key = {account_id, version};
+	EntryKey	key = {account_id, entry_id};
 
 	return batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
+}
+
+/* The key of who acted: of the account whose number that member has, if there is one. */
+static pg_uuid_t
+text_key(const Batch *batch, const Account *account, int64 member_id)
+{
+	const Account *own = member_id != 0 ? batch_account(batch, member_id) : NULL;
+
+	return own != NULL && own->exists ? own->text_key : account->text_key;
+}
+
+/* Give an entry its name and its place in the chain; one that is only looked at needs neither. */
+static void
+chain_entry(Batch *batch, Account *account, Entry *added)
+{
+	added->entry_id = new_id();
+	added->previous_id = account->newest_id;
+	account->previous_id = account->newest_id;
+	account->newest_id = added->entry_id;
+	if (entry_has_text(added))
+		added->text_key = text_key(batch, account, added->member_id);
+	added->hash = account->hash = chain_next(batch->chain, batch->merchant_id, added, account->hash);
 }
 
 /* The account's next entry, whose amount it has been changed by. */
@@ -159,16 +182,16 @@ batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz 
 
 	/* The clock may step back; the entries of an account do not. */
 	account->posted_at = Max(account->posted_at, at);
-	account->version++;
+	account->entry_no++;
 	account->changed = true;
 
 	*added = *entry;
 	added->account_id = account->account_id;
-	added->version = account->version;
+	added->entry_no = account->entry_no;
 	added->balance = account->balance;
 	added->posted_at = account->posted_at;
 	if (batch->chain != NULL)
-		added->hash = account->hash = chain_next(batch->chain, batch->merchant_id, added, account->hash);
+		chain_entry(batch, account, added);
 	if (batch->nentries == batch->allocated)
 	{
 		batch->allocated *= 2;
@@ -270,11 +293,11 @@ compare_ids(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Lock the accounts that the postings name, each once, in ascending order. */
+/* Lock the accounts that the postings name, and those of the members who act, each once, in ascending order. */
 static void
 lock_accounts(Batch *batch, const Posting *postings, int n)
 {
-	int64	   *ids = palloc_extended(2 * n * sizeof(int64), MCXT_ALLOC_HUGE);
+	int64	   *ids = palloc_extended(3 * n * sizeof(int64), MCXT_ALLOC_HUGE);
 	int			named = 0;
 	int			distinct = 0;
 
@@ -283,6 +306,9 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 		ids[named++] = postings[i].account_id;
 		if (postings[i].peer_id != 0)
 			ids[named++] = postings[i].peer_id;
+		/* for the key of the text, which must not be replaced meanwhile */
+		if (postings[i].member_id != 0 && (postings[i].reference != NULL || postings[i].detail != NULL))
+			ids[named++] = postings[i].member_id;
 	}
 	qsort(ids, named, sizeof(int64), compare_ids);
 	for (int i = 0; i < named; i++)
@@ -331,7 +357,7 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 		{
 			Account    *account = ids[j] != 0 ? batch_account(batch, ids[j]) : NULL;
 
-			if (account == NULL || account->managed || account->stored_version < 0)
+			if (account == NULL || account->managed || !account->exists)
 				continue;
 			if (adopted == NULL)
 				adopted = palloc_extended(batch->naccounts * sizeof(Account), MCXT_ALLOC_HUGE);
@@ -362,7 +388,7 @@ read_rules(Batch *batch, const Posting *postings, int n)
 		if (!postings[i].earns)
 			continue;
 		account = batch_account(batch, postings[i].account_id);
-		if (account->stored_version < 0 || !account->managed)
+		if (!account->exists || !account->managed)
 			continue;
 		terms = batch_terms(batch, account, batch->now);
 		if (terms->program->rules == 0 && !ranks_of(terms->program)->multiply)

@@ -11,6 +11,7 @@
 #include "lots.h"
 #include "points.h"
 #include "terms.h"
+#include "utils/uuid.h"
 
 /* Stored in loyalty.entry.kind: numbers stay what they are. */
 typedef enum EntryKind
@@ -50,18 +51,20 @@ typedef struct Posting
 	const ProgramTerms *program;	/* if the caller has just read it and its accounts are managed; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */
-	int64		version;
+	int64		entry_id;
 	Points		balance;
 	TimestampTz posted_at;
-	int64		peer_version;	/* of a transfer */
+	int64		peer_entry_id;	/* of a transfer */
 	Points		peer_balance;
 } Posting;
 
 /* One line of the ledger. */
 typedef struct Entry
 {
+	int64		entry_id;		/* its name within the merchant */
 	int64		account_id;
-	int64		version;
+	int64		entry_no;		/* its place in the account: 1, 2, 3 … */
+	int64		previous_id;	/* the entry before it; 0: it is the first */
 	EntryKind	kind;
 	Points		amount;
 	Points		balance;
@@ -74,8 +77,13 @@ typedef struct Entry
 	int64		peer_id;
 	int64		member_id;
 	int			rules;
+	TimestampTz happened_at;
+	int64		actor_id;
+	int64		request_id;
 	text	   *reference;
 	text	   *detail;
+	pg_uuid_t	text_key;		/* of who acted, if it has a text */
+	bytea	   *text_digest;	/* NULL unless the text was erased */
 	Datum		lots;			/* packed; 0: none */
 	bytea	   *hash;
 } Entry;

@@ -15,7 +15,7 @@
 static ErrorId
 posted(Posting *posting, const Entry *entry)
 {
-	posting->version = entry->version;
+	posting->entry_id = entry->entry_id;
 	posting->balance = entry->balance;
 	posting->posted_at = entry->posted_at;
 	return ERR_NONE;
@@ -24,9 +24,10 @@ posted(Posting *posting, const Entry *entry)
 static void
 set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
 {
-	EntryKey	key = {account->account_id, entry->version};
+	EntryKey	key = {account->account_id, entry->entry_id};
 	Aside	   *aside = hash_search(batch_table(&batch->asides, sizeof(Aside)), &key, HASH_ENTER, NULL);
 
+	aside->entry_no = entry->entry_no;
 	aside->kind = entry->kind;
 	aside->amount = aside->remaining = entry->aside;
 	aside->lots = *lots;
@@ -73,7 +74,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		const Account *account = batch_account(batch, postings[i].account_id);
 		Movement	movement;
 
-		if (account->stored_version < 0 || !account->managed ||
+		if (!account->exists || !account->managed ||
 			!(posting_moves(&postings[i], account->program_id, &movement) ||
 			  reversal_gives(batch, &postings[i], account, &movement)))
 			continue;
@@ -173,6 +174,7 @@ date_points(const Posting *posting, const Earning *earning, TimestampTz expires_
 static void
 add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *dated, TimestampTz available_at)
 {
+	const Entry *added;
 	bool		later = available_at > batch->now && posting->amount > 0;
 
 	if (!later)
@@ -182,9 +184,9 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *
 	{
 		entry->aside = posting->amount;
 		account->pending += posting->amount;
-		posted(posting, batch_add_entry(batch, account, entry, batch->now));
-		entry->version = posting->version;
-		set_aside(batch, account, entry, dated, available_at);
+		added = batch_add_entry(batch, account, entry, batch->now);
+		posted(posting, added);
+		set_aside(batch, account, added, dated, available_at);
 		return;
 	}
 	entry->amount = posting->amount;
@@ -223,7 +225,7 @@ add_points(Batch *batch, Posting *posting, Account *account)
 	dated = date_points(posting, &earning, expires_at);
 	add_dated(batch, posting, account, &entry, &dated, available_at);
 	if (by_rules)
-		rules_keep(batch->rules, account->account_id, posting->member_id, posting->version, &earning);
+		rules_keep(batch->rules, account->account_id, posting->member_id, posting->entry_id, &earning);
 	return ERR_NONE;
 }
 
@@ -263,6 +265,7 @@ static ErrorId
 apply_hold(Batch *batch, Posting *posting, Account *account)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
+	const Entry *added;
 	Lots		taken = {0};
 	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
 
@@ -279,9 +282,9 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	account_take(account, posting->amount, &taken);
 	account->held += posting->amount;
 	entry.lots = lots_pack_some(&taken);
-	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
-	entry.version = posting->version;
-	set_aside(batch, account, &entry, &taken, due_at);
+	added = batch_add_entry(batch, account, &entry, batch->now);
+	posted(posting, added);
+	set_aside(batch, account, added, &taken, due_at);
 	return ERR_NONE;
 }
 
@@ -360,7 +363,7 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	Points		amount = posting->amount != 0 ? posting->amount : Max(account->balance, 0);
 	Lots		taken = {0};
 
-	if (peer == NULL || peer->stored_version < 0)
+	if (peer == NULL || !peer->exists)
 		return ERR_UNKNOWN_ACCOUNT;
 	if (peer == account || peer->program_id != account->program_id)
 		return ERR_DIFFERENT_PROGRAMS;
@@ -382,7 +385,7 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	in.peer_id = account->account_id;
 	in.lots = out.lots;
 	received = batch_add_entry(batch, peer, &in, batch->now);
-	posting->peer_version = received->version;
+	posting->peer_entry_id = received->entry_id;
 	posting->peer_balance = received->balance;
 	return ERR_NONE;
 }
@@ -403,7 +406,7 @@ apply_posting(Batch *batch, Posting *posting, Account *account)
 {
 	ErrorId		error;
 
-	if (account->stored_version < 0)
+	if (!account->exists)
 		return ERR_UNKNOWN_ACCOUNT;
 	if (posting->kind == ENTRY_REVERSE && reversal_repeats(batch, posting, &error))
 		return error;

@@ -34,7 +34,7 @@ extern Account *batch_account(const Batch *batch, int64 account_id);
 extern const Terms *batch_terms(Batch *batch, const Account *account, TimestampTz at);
 extern Entry batch_entry(const Posting *posting, EntryKind kind);
 extern Entry *batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at);
-extern Aside *batch_aside(const Batch *batch, int64 account_id, int64 version);
+extern Aside *batch_aside(const Batch *batch, int64 account_id, int64 entry_id);
 extern HTAB *batch_table(HTAB **table, Size entry_size);
 extern Lapse *batch_lapse(Batch *batch, int64 account_id, TimestampTz posted);
 

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "crypto.h"
 #include "ledger_batch.h"
 #include "plan.h"
 #include "utils/timestamp.h"
@@ -59,6 +60,8 @@ update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 		TimestampTzGetDatum(GetCurrentTimestamp()),
 		PointsGetDatum(bound(amount, managed)),
 		PointerGetDatum(chain_content(merchant_id, entry)),
+		PointerGetDatum(chain_text(entry)),
+		Int64GetDatum(entry->entry_id),
 		Int64GetDatum(managed ? program->program_id : 0),
 		PointsGetDatum(earned(posting)),
 	};
@@ -68,10 +71,11 @@ update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 
 	if (plan_post(amount < 0 ? take : add, values, NULL) == 0)
 		return false;
-	entry->version = plan_int64(0, 0);
-	entry->balance = plan_int64(0, 1);
-	entry->posted_at = plan_int64(0, 2);
-	entry->hash = DatumGetByteaPCopy(plan_datum(0, 3, &isnull));
+	entry->entry_no = plan_int64(0, 0);
+	entry->previous_id = plan_int64_or(0, 1, 0);
+	entry->balance = plan_int64(0, 2);
+	entry->posted_at = plan_int64(0, 3);
+	entry->hash = DatumGetByteaPCopy(plan_datum(0, 4, &isnull));
 	return true;
 }
 
@@ -115,6 +119,7 @@ post_at_once(int64 merchant_id, Posting *posting)
 	if (posting->program != NULL && posting->amount >= 0 &&
 		!(terms_are_simple(posting->program) && posting->program->active))
 		return false;
+	entry.entry_id = new_id();
 	entry.amount = posting->amount;
 	if (!update_account(merchant_id, posting, &entry))
 		return false;
@@ -124,7 +129,7 @@ post_at_once(int64 merchant_id, Posting *posting)
 		posting->error = ERR_LIMIT_EXCEEDED;
 		return true;
 	}
-	posting->version = entry.version;
+	posting->entry_id = entry.entry_id;
 	posting->balance = entry.balance;
 	posting->posted_at = entry.posted_at;
 	posting->error = ERR_NONE;

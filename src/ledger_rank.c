@@ -149,7 +149,7 @@ batch_read_ranks(Batch *batch)
 	{
 		Account    *account = &batch->accounts[i];
 
-		if (account->stored_version >= 0 && account->managed &&
+		if (account->exists && account->managed &&
 			(batch->chain == NULL || batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
 			accounts[n++] = account;
 	}

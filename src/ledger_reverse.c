@@ -175,7 +175,7 @@ counted_from(const Original *original, const Aside *aside)
 static ErrorId
 undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
-	Aside	   *aside = batch_aside(batch, original->key.account_id, original->key.version);
+	Aside	   *aside = batch_aside(batch, original->key.account_id, original->key.entry_id);
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Points		take;
 	ErrorId		error;
@@ -258,7 +258,7 @@ undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *
 	back.amount = -take;
 	back.peer_id = account->account_id;
 	taken_back = batch_add_entry(batch, peer, &back, batch->now);
-	posting->peer_version = taken_back->version;
+	posting->peer_entry_id = taken_back->entry_id;
 	posting->peer_balance = taken_back->balance;
 	received.peer_id = peer->account_id;
 	give_back(batch, account, take, &returned, &received, added);
@@ -288,7 +288,7 @@ took_the_rest(const Original *original, const Reversal *last)
 
 	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
 	{
-		if (part->reversed_by <= last->reversed_by)
+		if (part->reversed_no <= last->reversed_no)
 			sum += part->amount;
 	}
 	return sum == whole_of(original);
@@ -302,7 +302,7 @@ took_all(const Original *original, const Reversal *first)
 		return first->money == original->money;
 	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
 	{
-		if (part->reversed_by < first->reversed_by)
+		if (part->reversed_no < first->reversed_no)
 			return false;
 	}
 	return took_the_rest(original, first);
@@ -329,18 +329,19 @@ answer_again(Posting *posting, const Original *original, const Reversal *first)
 {
 	if (!is_same_part(posting, original, first))
 		return ERR_REFERENCE_REUSED;
-	posting->version = first->reversed_by;
+	posting->entry_id = first->reversed_by;
 	posting->balance = first->balance;
 	return ERR_NONE;
 }
 
 static void
-note_reversal(const Posting *posting, Original *original, const char *reference, const Part *undone)
+note_reversal(const Posting *posting, const Entry *added, Original *original, const char *reference, const Part *undone)
 {
 	Reversal   *part = palloc0(sizeof(Reversal));
 
 	part->reference = pstrdup(reference);
-	part->reversed_by = posting->version;
+	part->reversed_by = added->entry_id;
+	part->reversed_no = added->entry_no;
 	part->amount = undone->amount;
 	part->lots = undone->lots;
 	part->expired = undone->points_expired;
@@ -391,7 +392,7 @@ give_back_caps(Batch *batch, const Posting *posting, const Account *account, con
 					is_undone(original) ? 1 : 0);
 	if (original->rules != 0)
 		gifts_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
-					 original->key.version, whole_of(original), whole_of(original) - left_of(original).points);
+					 original->key.entry_id, whole_of(original), whole_of(original) - left_of(original).points);
 }
 
 static ErrorId
@@ -450,10 +451,10 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 		error = undo(batch, posting, account, original, &part, &added);
 	if (error != ERR_NONE)
 		return error;
-	posting->version = added->version;
+	posting->entry_id = added->entry_id;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
-	note_reversal(posting, original, reference, &part);
+	note_reversal(posting, added, original, reference, &part);
 	give_back_caps(batch, posting, account, original, &part);
 	return ERR_NONE;
 }

@@ -39,15 +39,15 @@ static void
 key_arrays(const EntryKey *keys, int n, Datum *values)
 {
 	int64	   *ids = palloc(n * sizeof(int64));
-	int64	   *versions = palloc(n * sizeof(int64));
+	int64	   *entries = palloc(n * sizeof(int64));
 
 	for (int i = 0; i < n; i++)
 	{
 		ids[i] = keys[i].account_id;
-		versions[i] = keys[i].version;
+		entries[i] = keys[i].entry_id;
 	}
 	values[0] = ids_datum(ids, n);
-	values[1] = ids_datum(versions, n);
+	values[1] = ids_datum(entries, n);
 }
 
 /* ------------------------------------------------------------------------
@@ -70,11 +70,15 @@ read_account(uint64 row, Account *account)
 {
 	bool		isnull;
 
+	account->exists = true;
 	account->balance = plan_int64(row, 1);
-	account->version = account->stored_version = plan_int64(row, 2);
+	account->entry_no = plan_int64(row, 2);
 	account->posted_at = plan_int64(row, 3);
 	account->program_id = plan_int64(row, 4);
 	account->hash = DatumGetByteaPCopy(plan_datum(row, 5, &isnull));
+	account->newest_id = plan_int64_or(row, 16, 0);
+	account->previous_id = plan_int64_or(row, 17, 0);
+	account->text_key = *DatumGetUUIDP(plan_datum(row, 18, &isnull));
 	account->may_owe = account->balance < 0;
 	account->tid = *(ItemPointer) DatumGetPointer(plan_datum(row, 14, &isnull));
 	(void) plan_datum(row, 6, &isnull);
@@ -104,8 +108,6 @@ rows_lock_accounts(int64 merchant_id, Account *accounts, int n)
 	uint64		found = plan_write(n == 1 ? PLAN_ACCOUNT_LOCK : PLAN_ACCOUNTS_LOCK, values, NULL);
 	int			next = 0;
 
-	for (int i = 0; i < n; i++)
-		accounts[i].stored_version = accounts[i].version = -1;
 	for (uint64 row = 0; row < found; row++)
 	{
 		int64		account_id = plan_int64(row, 0);
@@ -126,6 +128,25 @@ rows_read_account(int64 merchant_id, Account *account)
 		return false;
 	read_account(0, account);
 	return true;
+}
+
+static bool
+read_text_key(int64 merchant_id, int64 account_id, pg_uuid_t *key)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+	bool		isnull;
+
+	if (account_id == 0 || plan_read(PLAN_TEXT_KEY, values, NULL) == 0)
+		return false;
+	*key = *DatumGetUUIDP(plan_datum(0, 0, &isnull));
+	return true;
+}
+
+/* The key that salts the text of an entry: that of who acted, as when it was posted. */
+bool
+rows_read_text_key(int64 merchant_id, const Entry *entry, pg_uuid_t *key)
+{
+	return read_text_key(merchant_id, entry->member_id, key) || read_text_key(merchant_id, entry->account_id, key);
 }
 
 /* What accounts that were not managed have earned so far. */
@@ -153,11 +174,12 @@ read_aside(uint64 row, HTAB *asides)
 
 	if (found)
 		return aside;
-	aside->kind = plan_int64(row, 2);
-	aside->amount = plan_int64(row, 3);
-	aside->remaining = plan_int64(row, 4);
-	aside->due_at = plan_int64_or(row, 5, DT_NOEND);
-	lots_or_none(row, 6, &aside->lots);
+	aside->entry_no = plan_int64(row, 2);
+	aside->kind = plan_int64(row, 3);
+	aside->amount = plan_int64(row, 4);
+	aside->remaining = plan_int64(row, 5);
+	aside->due_at = plan_int64_or(row, 6, DT_NOEND);
+	lots_or_none(row, 7, &aside->lots);
 	aside->changed = false;
 	return aside;
 }
@@ -250,6 +272,7 @@ rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, in
 		part->balance = plan_int64(row, 6);
 		lots_or_none(row, 7, &part->lots);
 		part->expired = plan_int64_or(row, 8, 0);
+		part->reversed_no = plan_int64(row, 9);
 		part->next = original->reversals;
 		original->reversals = part;
 	}
@@ -290,8 +313,8 @@ rows_read_lapses(int64 merchant_id, HTAB *lapses)
  * Writing accounts
  * ------------------------------------------------------------------------ */
 
-#define PLAIN_COLUMNS 6
-#define MANAGED_COLUMNS 13
+#define PLAIN_COLUMNS 8
+#define MANAGED_COLUMNS 15
 
 static void
 account_row(const Account *account, Datum *values, bool *nulls)
@@ -299,37 +322,41 @@ account_row(const Account *account, Datum *values, bool *nulls)
 	memset(nulls, 0, MANAGED_COLUMNS * sizeof(bool));
 	values[0] = PointerGetDatum(&account->tid);
 	values[1] = PointsGetDatum(account->balance);
-	values[2] = Int64GetDatum(account->version);
-	values[3] = TimestampTzGetDatum(account->posted_at);
-	values[4] = PointerGetDatum(account->hash);
-	values[5] = BoolGetDatum(true);
-	nulls[5] = !account->may_owe;
+	values[2] = Int64GetDatum(account->entry_no);
+	values[3] = Int64GetDatum(account->newest_id);
+	nulls[3] = account->newest_id == 0;
+	values[4] = Int64GetDatum(account->previous_id);
+	nulls[4] = account->previous_id == 0;
+	values[5] = TimestampTzGetDatum(account->posted_at);
+	values[6] = PointerGetDatum(account->hash);
+	values[7] = BoolGetDatum(true);
+	nulls[7] = !account->may_owe;
 	if (!account->managed)
 		return;
-	values[6] = PointsGetDatum(account->earned);
-	values[7] = PointsGetDatum(account->expired);
-	values[8] = PointsGetDatum(account->held);
-	values[9] = PointsGetDatum(account->pending);
-	values[10] = TimestampTzGetDatum(account->due_at);
-	nulls[10] = TIMESTAMP_NOT_FINITE(account->due_at);
-	nulls[11] = account->lots.n == 0;
-	values[11] = nulls[11] ? (Datum) 0 : lots_pack(&account->lots);
-	nulls[12] = account->qualifying.n == 0;
-	values[12] = nulls[12] ? (Datum) 0 : lots_pack(&account->qualifying);
+	values[8] = PointsGetDatum(account->earned);
+	values[9] = PointsGetDatum(account->expired);
+	values[10] = PointsGetDatum(account->held);
+	values[11] = PointsGetDatum(account->pending);
+	values[12] = TimestampTzGetDatum(account->due_at);
+	nulls[12] = TIMESTAMP_NOT_FINITE(account->due_at);
+	nulls[13] = account->lots.n == 0;
+	values[13] = nulls[13] ? (Datum) 0 : lots_pack(&account->lots);
+	nulls[14] = account->qualifying.n == 0;
+	values[14] = nulls[14] ? (Datum) 0 : lots_pack(&account->qualifying);
 }
 
 static void
 write_accounts(int64 merchant_id, const Account *accounts, int n, bool managed)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[MANAGED_COLUMNS] = {TIDOID, points, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+	Oid			types[MANAGED_COLUMNS] = {TIDOID, points, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
 		points, points, points, points, TIMESTAMPTZOID, plan_lots_oid(), plan_lots_oid()};
 	Column		columns[MANAGED_COLUMNS];
 	int			ncolumns = managed ? MANAGED_COLUMNS : PLAIN_COLUMNS;
 	int			changed = 0;
 
 	columns_start(columns, types, ncolumns, n);
-	columns[3].repeats = true;	/* posted_at */
+	columns[5].repeats = true;	/* posted_at */
 	for (int i = 0; i < n; i++)
 	{
 		Datum		row[MANAGED_COLUMNS];
@@ -368,40 +395,43 @@ rows_update_accounts(int64 merchant_id, const Account *accounts, int n)
  * ------------------------------------------------------------------------ */
 
 /* The columns of loyalty.entry after the merchant, those that all have first. */
-#define ENTRY_COLUMNS 11
-#define ENTRY_COLUMNS_ALL 17
+#define ENTRY_COLUMNS 13
+#define ENTRY_COLUMNS_ALL 19
 
 static void
 entry_row(const Entry *entry, Datum *values, bool *nulls)
 {
 	memset(nulls, 0, ENTRY_COLUMNS_ALL * sizeof(bool));
-	values[0] = Int64GetDatum(entry->account_id);
-	values[1] = Int64GetDatum(entry->version);
-	values[2] = PointsGetDatum(entry->amount);
-	values[3] = PointsGetDatum(entry->balance);
-	values[4] = TimestampTzGetDatum(entry->posted_at);
-	values[5] = Int64GetDatum(entry->staff_id);
-	nulls[5] = entry->staff_id == 0;
-	values[6] = PointsGetDatum(entry->money);
-	nulls[6] = !entry->has_money;
-	values[7] = Int16GetDatum(entry->kind);
-	values[8] = PointerGetDatum(entry->reference);
-	nulls[8] = entry->reference == NULL;
-	values[9] = PointerGetDatum(entry->detail);
-	nulls[9] = entry->detail == NULL;
-	values[10] = PointerGetDatum(entry->hash);
-	values[11] = PointsGetDatum(entry->aside);
-	nulls[11] = entry->aside == 0;
-	values[12] = Int64GetDatum(entry->origin);
-	nulls[12] = entry->origin == 0;
-	values[13] = Int64GetDatum(entry->peer_id);
-	nulls[13] = entry->peer_id == 0;
-	values[14] = Int64GetDatum(entry->member_id);
-	nulls[14] = entry->member_id == 0;
-	values[15] = Int64GetDatum(entry->rules);
-	nulls[15] = entry->rules == 0;
-	values[16] = entry->lots;
-	nulls[16] = entry->lots == (Datum) 0;
+	values[0] = Int64GetDatum(entry->entry_id);
+	values[1] = Int64GetDatum(entry->account_id);
+	values[2] = Int64GetDatum(entry->entry_no);
+	values[3] = Int64GetDatum(entry->previous_id);
+	nulls[3] = entry->previous_id == 0;
+	values[4] = PointsGetDatum(entry->amount);
+	values[5] = PointsGetDatum(entry->balance);
+	values[6] = TimestampTzGetDatum(entry->posted_at);
+	values[7] = Int64GetDatum(entry->staff_id);
+	nulls[7] = entry->staff_id == 0;
+	values[8] = PointsGetDatum(entry->money);
+	nulls[8] = !entry->has_money;
+	values[9] = Int16GetDatum(entry->kind);
+	values[10] = PointerGetDatum(entry->reference);
+	nulls[10] = entry->reference == NULL;
+	values[11] = PointerGetDatum(entry->detail);
+	nulls[11] = entry->detail == NULL;
+	values[12] = PointerGetDatum(entry->hash);
+	values[13] = PointsGetDatum(entry->aside);
+	nulls[13] = entry->aside == 0;
+	values[14] = Int64GetDatum(entry->origin);
+	nulls[14] = entry->origin == 0;
+	values[15] = Int64GetDatum(entry->peer_id);
+	nulls[15] = entry->peer_id == 0;
+	values[16] = Int64GetDatum(entry->member_id);
+	nulls[16] = entry->member_id == 0;
+	values[17] = Int64GetDatum(entry->rules);
+	nulls[17] = entry->rules == 0;
+	values[18] = entry->lots;
+	nulls[18] = entry->lots == (Datum) 0;
 }
 
 static bool
@@ -429,7 +459,7 @@ void
 rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[ENTRY_COLUMNS_ALL] = {INT8OID, INT8OID, points, points, TIMESTAMPTZOID, INT8OID, points,
+	Oid			types[ENTRY_COLUMNS_ALL] = {INT8OID, INT8OID, INT8OID, INT8OID, points, points, TIMESTAMPTZOID, INT8OID, points,
 		INT2OID, TEXTOID, JSONOID, BYTEAOID, points, INT8OID, INT8OID, INT8OID, INT8OID, plan_lots_oid()};
 	Column		columns[ENTRY_COLUMNS_ALL];
 	int			ncolumns = ENTRY_COLUMNS;
@@ -442,8 +472,8 @@ rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 			ncolumns = ENTRY_COLUMNS_ALL;
 	}
 	columns_start(columns, types, ncolumns, n);
-	columns[4].repeats = true;	/* posted_at */
-	columns[7].repeats = true;	/* kind */
+	columns[6].repeats = true;	/* posted_at */
+	columns[9].repeats = true;	/* kind */
 	for (int i = 0; i < n; i++)
 	{
 		Datum		row[ENTRY_COLUMNS_ALL];
@@ -461,13 +491,13 @@ rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
  * Writing what is set aside, what was undone, and what expired
  * ------------------------------------------------------------------------ */
 
-#define ASIDE_COLUMNS 7
+#define ASIDE_COLUMNS 8
 
 void
 rows_write_asides(int64 merchant_id, HTAB *asides)
 {
 	Oid			points = plan_points_oid();
-	Oid			types[ASIDE_COLUMNS] = {INT8OID, INT8OID, INT2OID, points, points, TIMESTAMPTZOID, plan_lots_oid()};
+	Oid			types[ASIDE_COLUMNS] = {INT8OID, INT8OID, INT8OID, INT2OID, points, points, TIMESTAMPTZOID, plan_lots_oid()};
 	Column		columns[ASIDE_COLUMNS];
 	HASH_SEQ_STATUS all;
 	Aside	   *aside;
@@ -479,8 +509,9 @@ rows_write_asides(int64 merchant_id, HTAB *asides)
 	{
 		bool		nulls[ASIDE_COLUMNS] = {false};
 		Datum		row[ASIDE_COLUMNS] = {
+			Int64GetDatum(aside->key.entry_id),
 			Int64GetDatum(aside->key.account_id),
-			Int64GetDatum(aside->key.version),
+			Int64GetDatum(aside->entry_no),
 			Int16GetDatum(aside->kind),
 			PointsGetDatum(aside->amount),
 			PointsGetDatum(aside->remaining),
@@ -489,9 +520,9 @@ rows_write_asides(int64 merchant_id, HTAB *asides)
 
 		if (!aside->changed)
 			continue;
-		nulls[5] = TIMESTAMP_NOT_FINITE(aside->due_at);
-		nulls[6] = aside->lots.n == 0;
-		row[6] = nulls[6] ? (Datum) 0 : lots_pack(&aside->lots);
+		nulls[6] = TIMESTAMP_NOT_FINITE(aside->due_at);
+		nulls[7] = aside->lots.n == 0;
+		row[7] = nulls[7] ? (Datum) 0 : lots_pack(&aside->lots);
 		columns_set(columns, ASIDE_COLUMNS, changed++, row, nulls);
 	}
 	if (changed > 0)
@@ -504,8 +535,8 @@ static void
 reversal_row(const Original *original, const Reversal *part, Datum *row, bool *nulls)
 {
 	memset(nulls, 0, REVERSAL_COLUMNS * sizeof(bool));
-	row[0] = Int64GetDatum(original->key.account_id);
-	row[1] = Int64GetDatum(original->key.version);
+	row[0] = Int64GetDatum(original->key.entry_id);
+	row[1] = Int64GetDatum(original->key.account_id);
 	row[2] = CStringGetTextDatum(part->reference);
 	row[3] = Int64GetDatum(part->reversed_by);
 	row[4] = PointsGetDatum(part->amount);

@@ -8,17 +8,18 @@
 #include "account.h"
 #include "utils/hsearch.h"
 
-/* What names an entry within a merchant; the key of the two tables below. */
+/* An entry of an account; the key of the two tables below. */
 typedef struct EntryKey
 {
 	int64		account_id;
-	int64		version;
+	int64		entry_id;
 } EntryKey;
 
 /* Points that an entry set aside. */
 typedef struct Aside
 {
 	EntryKey	key;
+	int64		entry_no;
 	EntryKind	kind;
 	Points		amount;
 	Points		remaining;
@@ -32,6 +33,7 @@ typedef struct Reversal
 {
 	char	   *reference;
 	int64		reversed_by;
+	int64		reversed_no;	/* its place in the account */
 	Points		amount;
 	Points		money;
 	bool		has_money;
@@ -82,6 +84,7 @@ typedef struct Lapse
 extern int	compare_accounts(const void *a, const void *b);
 extern void rows_lock_accounts(int64 merchant_id, Account *accounts, int n);
 extern bool rows_read_account(int64 merchant_id, Account *account);
+extern bool rows_read_text_key(int64 merchant_id, const Entry *entry, pg_uuid_t *key);
 extern void rows_adopt(int64 merchant_id, Account *accounts, int n);
 extern void rows_read_asides(int64 merchant_id, HTAB *asides, const EntryKey *keys, int n);
 extern void rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_ids, int n, TimestampTz now,

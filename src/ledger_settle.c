@@ -72,7 +72,7 @@ settle_aside(Batch *batch, Account *account, Aside *aside)
 		.kind = held ? ENTRY_RELEASE : ENTRY_MATURE,
 		.amount = aside->remaining,
 		.aside = -aside->remaining,
-		.origin = aside->key.version,
+		.origin = aside->key.entry_id,
 	};
 
 	settle_returned(batch, account, &aside->lots, at, &dated);

@@ -157,12 +157,12 @@ posting_fingerprint(StringInfo fingerprint, const char *name, const Posting *pos
 	add_number(fingerprint, "peer_id", posting->peer_id);
 }
 
-/* The answer kept for a retry: version and balance, and those of the peer. */
+/* The answer kept for a retry: entry and balance, and those of the peer. */
 static char *
 answer_text(const Posting *posting)
 {
-	return psprintf(INT64_FORMAT " %s " INT64_FORMAT " %s", posting->version, points_text(posting->balance),
-					posting->peer_version, points_text(posting->peer_balance));
+	return psprintf(INT64_FORMAT " %s " INT64_FORMAT " %s", posting->entry_id, points_text(posting->balance),
+					posting->peer_entry_id, points_text(posting->peer_balance));
 }
 
 static void
@@ -171,8 +171,8 @@ answer_parse(const char *answer, Posting *posting)
 	char		balance[POINTS_MAX_TEXT];
 	char		peer_balance[POINTS_MAX_TEXT];
 
-	if (sscanf(answer, INT64_FORMAT " %23s " INT64_FORMAT " %23s", &posting->version, balance,
-			   &posting->peer_version, peer_balance) != 4 ||
+	if (sscanf(answer, INT64_FORMAT " %23s " INT64_FORMAT " %23s", &posting->entry_id, balance,
+			   &posting->peer_entry_id, peer_balance) != 4 ||
 		points_parse(balance, &posting->balance) != POINTS_OK ||
 		points_parse(peer_balance, &posting->peer_balance) != POINTS_OK)
 		elog(ERROR, "answer \"%s\" is not one of a posting", answer);
@@ -214,11 +214,11 @@ answer_type(bool with_peer)
 		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 		TupleDesc	result = CreateTemplateTupleDesc(with_peer ? 4 : 2);
 
-		TupleDescInitEntry(result, 1, "version", INT8OID, -1, 0);
+		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
 		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
 		if (with_peer)
 		{
-			TupleDescInitEntry(result, 3, "to_version", INT8OID, -1, 0);
+			TupleDescInitEntry(result, 3, "to_entry_id", INT8OID, -1, 0);
 			TupleDescInitEntry(result, 4, "to_balance", plan_points_oid(), -1, 0);
 		}
 		results[with_peer] = BlessTupleDesc(result);
@@ -242,9 +242,9 @@ post_by(FunctionCallInfo fcinfo, const Signature *signature)
 			  text_to_cstring(PG_GETARG_TEXT_PP(signature->idempotency_key)) : NULL);
 	plan_end();
 
-	values[0] = Int64GetDatum(posting.version);
+	values[0] = Int64GetDatum(posting.entry_id);
 	values[1] = PointsGetDatum(posting.balance);
-	values[2] = Int64GetDatum(posting.peer_version);
+	values[2] = Int64GetDatum(posting.peer_entry_id);
 	values[3] = PointsGetDatum(posting.peer_balance);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(answer_type(signature->peer_id != 0), values, nulls)));
 }
@@ -452,7 +452,7 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 
 		values[0] = Int32GetDatum(i + 1);
 		values[1] = failed ? CStringGetTextDatum(error_info(postings[i].error)->code) : (Datum) 0;
-		values[2] = Int64GetDatum(postings[i].version);
+		values[2] = Int64GetDatum(postings[i].entry_id);
 		values[3] = PointsGetDatum(postings[i].balance);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}

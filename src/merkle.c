@@ -52,7 +52,7 @@ hash_of(Merkle *merkle, uint8 kind, const int64 *numbers, int n, const void *byt
 Digest
 merkle_leaf(Merkle *merkle, const Head *head)
 {
-	int64		numbers[] = {head->merchant_id, head->account_id, head->version, head->balance, head->posted_at};
+	int64		numbers[] = {head->merchant_id, head->account_id, head->entry_id, head->balance, head->posted_at};
 
 	return hash_of(merkle, LEAF, numbers, lengthof(numbers), VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(head->hash));
 }

@@ -27,7 +27,7 @@ typedef struct Head
 {
 	int64		merchant_id;
 	int64		account_id;
-	int64		version;
+	int64		entry_id;
 	Points		balance;
 	TimestampTz posted_at;
 	const bytea *hash;

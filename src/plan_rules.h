@@ -24,8 +24,17 @@
 #define OWNER_SELECT(accounts) \
 	"SELECT u.account_id, coalesce(g.rank, m.granted_rank), g.rank IS NOT NULL, m.birth_date FROM unnest(" accounts ") u (account_id)" \
 	" JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
+/*
+ * The entries of an account from the newest on, each found by the one after it:
+ * as many as are asked for.
+ */
+#define HISTORY_OF(account) \
+	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
+	" WHERE a.merchant_id = $1 AND a.account_id = " account \
+	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
+	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id OFFSET 0) p) SELECT * FROM history)"
 /* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
-#define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = e.account_id AND r.version = e.version"
+#define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
 #define IS_PURCHASE \
 	"e.kind = 1 AND CASE WHEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) '0'" \
 	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " UNDONE_OF_SALE "), '0')" \
@@ -60,12 +69,12 @@
 		OWNER_SELECT("$2"), SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
 	[PLAN_HAS_BOUGHT] = {
-		"SELECT e.account_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND " IS_PURCHASE " LIMIT 1",
+		"SELECT e.account_id FROM " HISTORY_OF("$2") " e WHERE " IS_PURCHASE " LIMIT 1",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_HAVE_BOUGHT] = {
-		"SELECT u.account_id FROM unnest($2) u (account_id) WHERE EXISTS (SELECT FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND " IS_PURCHASE ")",
+		"SELECT u.account_id FROM unnest($2) u (account_id)"
+		" WHERE EXISTS (SELECT FROM " HISTORY_OF("u.account_id") " e WHERE " IS_PURCHASE ")",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_RULE_USE] = {
@@ -90,24 +99,24 @@
 		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},
 	[PLAN_GIFT_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, entry_id, rule, day, points, returned)"
 		" VALUES ($1, $2, $3, $4, $5, $6, '0')",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTS}
 	},
 	[PLAN_GIFTS_INSERT] = {
-		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, version, rule, day, points, returned)"
+		"INSERT INTO loyalty.rule_gift (merchant_id, account_id, entry_id, rule, day, points, returned)"
 		" SELECT $1, u.*, '0' FROM unnest($2, $3, $4, $5, $6) u",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAY}
 	},
 	[PLAN_GIFTS_FIND] = {
 		"SELECT rule, day, points, returned FROM loyalty.rule_gift"
-		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 ORDER BY rule",
-		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+		" WHERE merchant_id = $1 AND entry_id = $2 ORDER BY rule",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_GIFT_RETURN] = {
-		"UPDATE loyalty.rule_gift SET returned = returned OPERATOR(loyalty.+) $5"
-		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3 AND rule = $4",
-		SPI_OK_UPDATE, {INT8OID, INT8OID, INT8OID, TEXTOID, POINTS}
+		"UPDATE loyalty.rule_gift SET returned = returned OPERATOR(loyalty.+) $4"
+		" WHERE merchant_id = $1 AND entry_id = $2 AND rule = $3",
+		SPI_OK_UPDATE, {INT8OID, INT8OID, TEXTOID, POINTS}
 	},
 	[PLAN_RULES_AT] = {
 		"SELECT version::bigint, published_at FROM loyalty.rule_set"
@@ -152,22 +161,21 @@
 	/*
 	 * What accounts earned on which day of a time zone, until a moment, less what
 	 * was undone of it: pending points are of the day they came.  Account by account and entry
-	 * by entry, whatever the planner knows of the tables: OFFSET 0 and scalar
+	 * by entry, whatever the planner knows of the tables: LATERAL with OFFSET 0 and scalar
 	 * subqueries are not joined in another order.
 	 */
 	[PLAN_COUNTED] = {
 		"SELECT u.account_id, d.day, d.points FROM unnest($2) u (account_id), LATERAL ("
-		"SELECT (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM ("
+		"SELECT (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM " HISTORY_OF("u.account_id") " e, LATERAL ("
 		"SELECT coalesce(CASE WHEN e.kind = 9 THEN (SELECT s.due_at FROM loyalty.aside s"
-		" WHERE s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = e.origin) END, e.posted_at), e.amount FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.kind IN (1, 2, 9) AND e.amount OPERATOR(loyalty.>) '0'"
+		" WHERE s.merchant_id = $1 AND s.entry_id = e.origin) END, e.posted_at), e.amount"
+		" WHERE e.kind IN (1, 2, 9) AND e.amount OPERATOR(loyalty.>) '0'"
 		" UNION ALL"
-		" SELECT coalesce((SELECT s.due_at FROM loyalty.aside s"
-		" WHERE s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = r.version), o.posted_at), OPERATOR(loyalty.-) r.amount"
-		" FROM loyalty.reversal r, LATERAL (SELECT e.posted_at FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = r.version AND e.kind IN (1, 2) OFFSET 0) o"
-		" WHERE r.merchant_id = $1 AND r.account_id = u.account_id AND (SELECT e.aside IS NULL FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = r.reversed_by)) c (at, points)"
+		" SELECT coalesce((SELECT s.due_at FROM loyalty.aside s WHERE s.merchant_id = $1 AND s.entry_id = e.entry_id), e.posted_at),"
+		" OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r"
+		" WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id AND e.kind IN (1, 2)"
+		" AND (SELECT b.aside IS NULL FROM loyalty.entry b WHERE b.merchant_id = $1 AND b.entry_id = r.reversed_by)"
+		" OFFSET 0) c (at, points)"
 		" WHERE c.at <= $4 GROUP BY 1 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0') d (day, points) ORDER BY 1, 2",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}
 	},

@@ -20,20 +20,22 @@
 
 /* The engine's columns, in the order in which ledger_rows.c reads and writes them. */
 #define ACCOUNT_COLUMNS \
-	"account_id, balance, version, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
-	" moved_to IS NOT NULL, ctid, ranked_at"
+	"account_id, balance, entry_no, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
+	" moved_to IS NOT NULL, ctid, ranked_at, newest_id, previous_id, text_key"
 #define ACCOUNT_POST \
-	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, version = version + 1," \
-	" posted_at = greatest(posted_at, $4), hash = loyalty.chain_next(hash, version, balance, posted_at, $3, $4, $6)"
+	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, entry_no = entry_no + 1," \
+	" newest_id = $8, previous_id = newest_id, posted_at = greatest(posted_at, $4)," \
+	" hash = loyalty.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7)"
 #define ACCOUNT_PLAIN \
 	" WHERE merchant_id = $1 AND account_id = $2 AND earned IS NULL"
 /* managed, but with nothing that a posting could touch besides the balance */
 #define ACCOUNT_SIMPLE \
-	" WHERE merchant_id = $1 AND account_id = $2 AND program_id = $7 AND version > 0 AND earned IS NOT NULL" \
+	" WHERE merchant_id = $1 AND account_id = $2 AND program_id = $9 AND entry_no > 0 AND earned IS NOT NULL" \
 	" AND due_at IS NULL AND lots IS NULL AND qualifying IS NULL AND moved_to IS NULL"
-#define ACCOUNT_POSTED " RETURNING version, balance, posted_at, hash"
+#define ACCOUNT_POSTED " RETURNING entry_no, previous_id, balance, posted_at, hash"
 #define ENTRY_COLUMNS \
-	"merchant_id, account_id, version, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash"
+	"merchant_id, entry_id, account_id, entry_no, previous_id, amount, balance, posted_at, staff_id, money, kind, reference," \
+	" detail, hash"
 
 /* What expired at a date is a sum; no more of it is counted by refunds than there was. */
 #define LAPSE_ADD \
@@ -93,26 +95,26 @@ const Statement plan_statements[PLAN_COUNT] = {
 	/* each function in a statement costs it a look at its privileges: so one bound, and one function for the hash */
 	[PLAN_ACCOUNT_ADD] = {
 		ACCOUNT_POST ACCOUNT_PLAIN " AND balance OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
-		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID}
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, BYTEAOID, INT8OID}
 	},
 	[PLAN_ACCOUNT_TAKE] = {
 		ACCOUNT_POST ACCOUNT_PLAIN " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
-		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID}
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, BYTEAOID, INT8OID}
 	},
 	[PLAN_ACCOUNT_ADD_MANAGED] = {
-		ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $8" ACCOUNT_SIMPLE
+		ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $10" ACCOUNT_SIMPLE
 		" AND greatest(balance, earned, expired, held, pending) OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
-		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, INT8OID, POINTS}
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, BYTEAOID, INT8OID, INT8OID, POINTS}
 	},
 	[PLAN_ACCOUNT_TAKE_MANAGED] = {
 		ACCOUNT_POST ACCOUNT_SIMPLE " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
-		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, INT8OID}
+		SPI_OK_UPDATE_RETURNING, {INT8OID, INT8OID, POINTS, TIMESTAMPTZOID, POINTS, BYTEAOID, BYTEAOID, INT8OID, INT8OID}
 	},
 	/* its newest entry says what an account was before an UPDATE that has no entry yet */
 	[PLAN_ACCOUNT_RESTORE] = {
 		"UPDATE loyalty.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
-		" version = version - 1, (posted_at, hash) = (SELECT e.posted_at, e.hash FROM loyalty.entry e"
-		" WHERE e.merchant_id = $1 AND e.account_id = $2 AND e.version = a.version - 1)"
+		" entry_no = entry_no - 1, newest_id = previous_id, (previous_id, posted_at, hash) ="
+		" (SELECT e.previous_id, e.posted_at, e.hash FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = a.previous_id)"
 		" WHERE merchant_id = $1 AND account_id = $2",
 		SPI_OK_UPDATE, {INT8OID, INT8OID, POINTS, POINTS}
 	},
@@ -134,34 +136,39 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_ACCOUNT_UPDATE] = {
-		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5, hash = $6"
-		" WHERE merchant_id = $1 AND ctid = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')",
-		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
+		"UPDATE loyalty.account SET balance = $3, entry_no = $4, newest_id = $5, previous_id = $6, posted_at = $7, hash = $8"
+		" WHERE merchant_id = $1 AND ctid = $2 AND ($9 OR $3 OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
 	},
 	[PLAN_ACCOUNTS_UPDATE] = {
-		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = coalesce(u.posted_at, ($5)[1]), hash = u.hash"
-		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7)) u (ctid, balance, version, posted_at, hash, may_owe)"
+		"UPDATE loyalty.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
+		" previous_id = u.previous_id, posted_at = coalesce(u.posted_at, ($7)[1]), hash = u.hash"
+		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7), (SELECT $8), (SELECT $9))"
+		" u (ctid, balance, entry_no, newest_id, previous_id, posted_at, hash, may_owe)"
 		" WHERE a.merchant_id = $1 AND a.ctid = u.ctid AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
-		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID}
+		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+			BYTEAARRAYOID, BOOLARRAYOID}
 	},
 	[PLAN_ACCOUNT_UPDATE_MANAGED] = {
-		"UPDATE loyalty.account SET balance = $3, version = $4, posted_at = $5, hash = $6,"
-		" earned = $8, expired = $9, held = $10, pending = $11, due_at = $12, lots = $13, qualifying = $14"
-		" WHERE merchant_id = $1 AND ctid = $2 AND ($7 OR $3 OPERATOR(loyalty.>=) '0')"
-		" AND $10 OPERATOR(loyalty.>=) '0' AND $11 OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+		"UPDATE loyalty.account SET balance = $3, entry_no = $4, newest_id = $5, previous_id = $6, posted_at = $7, hash = $8,"
+		" earned = $10, expired = $11, held = $12, pending = $13, due_at = $14, lots = $15, qualifying = $16"
+		" WHERE merchant_id = $1 AND ctid = $2 AND ($9 OR $3 OPERATOR(loyalty.>=) '0')"
+		" AND $12 OPERATOR(loyalty.>=) '0' AND $13 OPERATOR(loyalty.>=) '0'",
+		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
 			POINTS, POINTS, POINTS, POINTS, TIMESTAMPTZOID, LOTS, LOTS}
 	},
 	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
-		"UPDATE loyalty.account a SET balance = u.balance, version = u.version, posted_at = coalesce(u.posted_at, ($5)[1]), hash = u.hash,"
+		"UPDATE loyalty.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
+		" previous_id = u.previous_id, posted_at = coalesce(u.posted_at, ($7)[1]), hash = u.hash,"
 		" earned = u.earned, expired = u.expired, held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots,"
 		" qualifying = u.qualifying"
-		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7), (SELECT $8), (SELECT $9), (SELECT $10), (SELECT $11), (SELECT $12), (SELECT $13), (SELECT $14)) u (ctid, balance, version, posted_at,"
-		" hash, may_owe, earned, expired, held, pending, due_at, lots, qualifying)"
+		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7), (SELECT $8), (SELECT $9),"
+		" (SELECT $10), (SELECT $11), (SELECT $12), (SELECT $13), (SELECT $14), (SELECT $15), (SELECT $16)) u (ctid, balance, entry_no,"
+		" newest_id, previous_id, posted_at, hash, may_owe, earned, expired, held, pending, due_at, lots, qualifying)"
 		" WHERE a.merchant_id = $1 AND a.ctid = u.ctid AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
 		" AND u.held OPERATOR(loyalty.>=) '0' AND u.pending OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, TIMESTAMPTZARRAYOID, BYTEAARRAYOID, BOOLARRAYOID,
-			POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY, LOTSARRAY}
+		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+			BYTEAARRAYOID, BOOLARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY, LOTSARRAY}
 	},
 	[PLAN_ACCOUNT_OPEN] = {
 		/* the share lock: its accounts must not begin to be managed just now */
@@ -178,93 +185,102 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ENTRY_INSERT] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID,
-			BYTEAOID}
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID,
+			TEXTOID, JSONOID, BYTEAOID}
 	},
 	[PLAN_ENTRIES_INSERT] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
-		" SELECT $1, u.account_id, u.version, u.amount, u.balance, coalesce(u.posted_at, ($6)[1]), u.staff_id, u.money,"
-		" coalesce(u.kind, ($9)[1]), u.reference, u.detail, u.hash"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u (account_id, version, amount, balance, posted_at,"
-		" staff_id, money, kind, reference, detail, hash)",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
-			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
+		" SELECT $1, u.entry_id, u.account_id, u.entry_no, u.previous_id, u.amount, u.balance, coalesce(u.posted_at, ($8)[1]),"
+		" u.staff_id, u.money, coalesce(u.kind, ($11)[1]), u.reference, u.detail, u.hash"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) u (entry_id, account_id, entry_no, previous_id,"
+		" amount, balance, posted_at, staff_id, money, kind, reference, detail, hash)",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY,
+			TIMESTAMPTZARRAYOID, INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
 	},
 	[PLAN_ENTRY_INSERT_ALL] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID, TEXTOID, JSONOID,
-			BYTEAOID, POINTS, INT8OID, INT8OID, INT8OID, INT8OID, LOTS}
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID,
+			TEXTOID, JSONOID, BYTEAOID, POINTS, INT8OID, INT8OID, INT8OID, INT8OID, LOTS}
 	},
 	[PLAN_ENTRIES_INSERT_ALL] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
-		" SELECT $1, u.account_id, u.version, u.amount, u.balance, coalesce(u.posted_at, ($6)[1]), u.staff_id, u.money,"
-		" coalesce(u.kind, ($9)[1]), u.reference, u.detail, u.hash, u.aside, u.origin, u.peer_id, u.member_id, u.rules, u.lots"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) u (account_id, version, amount,"
-		" balance, posted_at, staff_id, money, kind, reference, detail, hash, aside, origin, peer_id, member_id, rules, lots)",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID,
-			INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID,
+		" SELECT $1, u.entry_id, u.account_id, u.entry_no, u.previous_id, u.amount, u.balance, coalesce(u.posted_at, ($8)[1]),"
+		" u.staff_id, u.money, coalesce(u.kind, ($11)[1]), u.reference, u.detail, u.hash, u.aside, u.origin, u.peer_id, u.member_id,"
+		" u.rules, u.lots"
+		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) u (entry_id, account_id,"
+		" entry_no, previous_id, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash, aside, origin, peer_id,"
+		" member_id, rules, lots)",
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY,
+			TIMESTAMPTZARRAYOID, INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID,
 			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}
 	},
 	[PLAN_ENTRIES_FIND] = {
 		/* limits were on the hold, of what was captured */
-		"SELECT e.account_id, e.version, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
+		"SELECT e.account_id, e.entry_id, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
 		" e.rules::bigint, coalesce(h.posted_at, e.posted_at), CASE WHEN e.kind = 7 THEN h.staff_id ELSE e.staff_id END,"
 		" CASE WHEN e.kind = 7 THEN h.member_id ELSE e.member_id END"
-		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.entry e"
-		" ON e.merchant_id = $1 AND e.account_id = u.account_id AND e.version = u.version"
-		" LEFT JOIN loyalty.entry h ON e.kind = 7 AND h.merchant_id = $1 AND h.account_id = e.account_id AND h.version = e.origin",
+		" FROM unnest($2, $3) u (account_id, entry_id) JOIN loyalty.entry e"
+		" ON e.merchant_id = $1 AND e.entry_id = u.entry_id AND e.account_id = u.account_id"
+		" LEFT JOIN loyalty.entry h ON e.kind = 7 AND h.merchant_id = $1 AND h.entry_id = e.origin",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ENTRY_AT] = {
-		"SELECT posted_at, balance, kind::bigint, lots FROM loyalty.entry"
-		" WHERE merchant_id = $1 AND account_id = $2 AND version = $3",
-		SPI_OK_SELECT, {INT8OID, INT8OID, INT8OID}
+		"SELECT posted_at, balance, kind::bigint, lots, previous_id FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2",
+		SPI_OK_SELECT, {INT8OID, INT8OID}
+	},
+	/* of the entries that the index over every sixteenth has, the first one after an instant */
+	[PLAN_ENTRY_AFTER] = {
+		"SELECT entry_id FROM loyalty.entry WHERE merchant_id = $1 AND account_id = $2 AND posted_at > $3 AND entry_no % 16 = 0"
+		" ORDER BY posted_at, entry_no LIMIT 1",
+		SPI_OK_SELECT, {INT8OID, INT8OID, TIMESTAMPTZOID}
 	},
 	[PLAN_ASIDES_FIND] = {
-		"SELECT s.account_id, s.version, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
-		" FROM unnest($2, $3) u (account_id, version) JOIN loyalty.aside s"
-		" ON s.merchant_id = $1 AND s.account_id = u.account_id AND s.version = u.version",
+		"SELECT s.account_id, s.entry_id, s.entry_no, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
+		" FROM unnest($2, $3) u (account_id, entry_id) JOIN loyalty.aside s"
+		" ON s.merchant_id = $1 AND s.entry_id = u.entry_id AND s.account_id = u.account_id",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ASIDES_DUE] = {
-		"SELECT s.account_id, s.version, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
+		"SELECT s.account_id, s.entry_id, s.entry_no, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
 		" FROM unnest($2) u (account_id), LATERAL ("
 		" SELECT d.* FROM loyalty.aside d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
 		" AND d.remaining OPERATOR(loyalty.>) '0' AND d.due_at <= $3"
 		" UNION ALL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.account_id = u.account_id"
 		" AND n.remaining OPERATOR(loyalty.>) '0' AND n.due_at > $3 ORDER BY n.due_at LIMIT 1)) s"
-		" ORDER BY s.account_id, s.due_at, s.version",
+		" ORDER BY s.account_id, s.due_at, s.entry_no",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 	},
 	[PLAN_ASIDE_WRITE] = {
-		"INSERT INTO loyalty.aside AS s (merchant_id, account_id, version, kind, amount, remaining, due_at, lots)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-		" ON CONFLICT (merchant_id, account_id, version) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
+		"INSERT INTO loyalty.aside AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
 		" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT2OID, POINTS, POINTS, TIMESTAMPTZOID, LOTS}
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT2OID, POINTS, POINTS, TIMESTAMPTZOID, LOTS}
 	},
 	[PLAN_ASIDES_WRITE] = {
-		"INSERT INTO loyalty.aside AS s (merchant_id, account_id, version, kind, amount, remaining, due_at, lots)"
-		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8) u"
-		" ON CONFLICT (merchant_id, account_id, version) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
+		"INSERT INTO loyalty.aside AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
+		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u"
+		" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
 		" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY}
+		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAY, POINTSARRAY,
+			TIMESTAMPTZARRAYOID, LOTSARRAY}
 	},
 	[PLAN_REVERSALS_FIND] = {
-		"SELECT r.account_id, r.version, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired"
-		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, version) JOIN loyalty.reversal r"
-		" ON r.merchant_id = $1 AND r.account_id = u.account_id AND r.version = u.version",
+		"SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired, e.entry_no"
+		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, entry_id) JOIN loyalty.reversal r"
+		" ON r.merchant_id = $1 AND r.entry_id = u.entry_id AND r.account_id = u.account_id"
+		" JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_REVERSAL_INSERT] = {
-		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance, lots, expired)"
+		"INSERT INTO loyalty.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTS, POINTS, POINTS, LOTS, POINTS}
 	},
 	[PLAN_REVERSALS_INSERT] = {
-		"INSERT INTO loyalty.reversal (merchant_id, account_id, version, reference, reversed_by, amount, money, balance, lots, expired)"
+		"INSERT INTO loyalty.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
 		" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
 		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY,
 			LOTSARRAY, POINTSARRAY}

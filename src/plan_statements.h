@@ -7,7 +7,7 @@
 
 #include "plan.h"
 
-#define MAX_PARAMS 20
+#define MAX_PARAMS 24
 
 /* Stand for the extension's own types, whose OIDs differ between databases. */
 #define POINTS		((Oid) 1)

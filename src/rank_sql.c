@@ -217,7 +217,7 @@ recount(ReturnSetInfo *rsinfo, Batch *batch)
 
 	for (int i = 0; i < batch->naccounts; i++)
 	{
-		if (batch->accounts[i].stored_version >= 0 && batch->accounts[i].managed)
+		if (batch->accounts[i].exists && batch->accounts[i].managed)
 			accounts[n++] = &batch->accounts[i];
 	}
 	if (n > 0)

@@ -11,6 +11,7 @@
 
 #include "chain.h"
 #include "fmgr.h"
+#include "ledger_rows.h"
 #include "receipt.h"
 #include "root.h"
 #include "stream.h"
@@ -87,37 +88,49 @@ write_head(StringInfo json, const StoredRoot *stored, const Entry *head)
 	write_number(json, "accounts", root->accounts);
 	write_hex(json, "root", &stored->published, sizeof(Digest));
 	write_id(json, "account_id", head->account_id);
-	write_number(json, "version", head->version);
+	write_id(json, "entry_id", head->entry_id);
 	write_points(json, "balance", head->balance);
 	write_time(json, "posted_at", head->posted_at);
 	write_hex(json, "hash", VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(head->hash));
 }
 
-/* Go through the entries from one version to another, of which the last stays the current one. */
-static void
-each_entry(const Root *root, int64 account_id, int64 from, int64 to, void (*take) (StringInfo json, const Entry *entry),
-		   StringInfo json)
+/* One entry of an account, until the next is read; false if it is none of its. */
+static bool
+read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id, Entry *entry)
 {
 	Datum		values[] = {
 		Int64GetDatum(root->merchant_id),
+		Int64GetDatum(entry_id),
 		Int64GetDatum(account_id),
-		Int64GetDatum(from),
-		Int64GetDatum(to),
 	};
-	Stream		entries;
-	Entry		entry;
-	int64		n = 0;
 
-	stream_open(&entries, PLAN_RECEIPT_ENTRIES, values);
-	while (stream_next(&entries))
+	stream_open(entries, PLAN_RECEIPT_ENTRY, values);
+	if (!stream_next(entries))
 	{
-		stream_entry(&entries, &entry);
-		take(json, &entry);
-		n++;
+		stream_close(entries);
+		return false;
 	}
-	stream_close(&entries);
-	if (n != to - from + 1)
-		raise_error(ERR_UNKNOWN_ENTRY);
+	stream_entry(entries, entry);
+	if (entry_has_text(entry))
+		rows_read_text_key(root->merchant_id, entry, &entry->text_key);
+	return true;
+}
+
+/* Go through entries, each of which stays the current one until the next. */
+static void
+each_entry(StringInfo json, const Root *root, int64 account_id, const int64 *entry_ids, int n,
+		   void (*take) (StringInfo json, const Entry *entry))
+{
+	for (int i = 0; i < n; i++)
+	{
+		Stream		entries;
+		Entry		entry;
+
+		if (!read_stored(&entries, root, account_id, entry_ids[i], &entry))
+			raise_error(ERR_UNKNOWN_ENTRY);
+		take(json, &entry);
+		stream_close(&entries);
+	}
 }
 
 static void
@@ -126,16 +139,48 @@ write_previous(StringInfo json, const Entry *entry)
 	write_hex(json, "previous", VARDATA_ANY(entry->hash), VARSIZE_ANY_EXHDR(entry->hash));
 }
 
-static void
-write_entries(StringInfo json, const Root *root, int64 account_id, int64 from, int64 to)
+/*
+ * The entries from the one that was asked for to the newest one of the root,
+ * which are found from there back; and before them the one whose hash they go
+ * on with, 0 if there is none.
+ */
+static int64 *
+entries_back(const Root *root, int64 account_id, int64 from, int64 newest, int *n)
 {
-	if (from == 1)
+	int64	   *entry_ids = palloc((RECEIPT_ENTRIES + 2) * sizeof(int64));
+	int64	   *first = entry_ids + RECEIPT_ENTRIES + 2;
+	int64		entry_id = newest;
+	bool		found = false;
+
+	for (*n = 0; !found; ++*n)
+	{
+		Stream		entries;
+		Entry		entry;
+
+		if (*n > RECEIPT_ENTRIES || !read_stored(&entries, root, account_id, entry_id, &entry))
+			raise_error(ERR_UNKNOWN_ENTRY);
+		*--first = entry_id;
+		found = entry_id == from;
+		entry_id = entry.previous_id;
+		stream_close(&entries);
+	}
+	*--first = entry_id;
+	return first;
+}
+
+static void
+write_entries(StringInfo json, const Root *root, int64 account_id, int64 from, int64 newest)
+{
+	int			n;
+	int64	   *entry_ids = entries_back(root, account_id, from, newest, &n);
+
+	if (entry_ids[0] == 0)
 		write_hex(json, "previous", "", 0);
 	else
-		each_entry(root, account_id, from - 1, from - 1, write_previous, json);
+		each_entry(json, root, account_id, entry_ids, 1, write_previous);
 	json_key(json, "entries");
 	appendStringInfoChar(json, '[');
-	each_entry(root, account_id, from, to, write_entry, json);
+	each_entry(json, root, account_id, entry_ids + 1, n, write_entry);
 	appendStringInfoChar(json, ']');
 }
 
@@ -155,25 +200,31 @@ find_leaf(const StoredRoot *stored, int64 account_id, TreePage *page)
 	raise_error(ERR_UNKNOWN_ACCOUNT);
 }
 
-/* The account's newest entry in the root. */
-static void
-write_newest(StringInfo json, const StoredRoot *stored, int64 account_id, int64 version)
+/* The account's newest entry in the root; its number in the account. */
+static int64
+write_newest(StringInfo json, const StoredRoot *stored, int64 account_id, int64 entry_id)
 {
-	Datum		values[] = {
-		Int64GetDatum(stored->root.merchant_id),
-		Int64GetDatum(account_id),
-		Int64GetDatum(version),
-		Int64GetDatum(version),
-	};
 	Stream		entries;
 	Entry		head;
 
-	stream_open(&entries, PLAN_RECEIPT_ENTRIES, values);
-	if (!stream_next(&entries))
+	if (!read_stored(&entries, &stored->root, account_id, entry_id, &head))
 		raise_error(ERR_UNKNOWN_ENTRY);
-	stream_entry(&entries, &head);
 	write_head(json, stored, &head);
 	stream_close(&entries);
+	return head.entry_no;
+}
+
+/* Where the entry that was asked for is in its account. */
+static int64
+number_of(const Root *root, int64 account_id, int64 entry_id)
+{
+	Stream		entries;
+	Entry		entry;
+
+	if (!read_stored(&entries, root, account_id, entry_id, &entry))
+		raise_error(ERR_UNKNOWN_ENTRY);
+	stream_close(&entries);
+	return entry.entry_no;
 }
 
 static int64
@@ -192,7 +243,7 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 	TreePage   *page = palloc0(sizeof(TreePage));
 	int64		account_id;
 	int64		newest;
-	int64		version;
+	int64		newest_no;
 	int			leaf;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -203,16 +254,19 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(2), optional_int64(fcinfo, 2, 0), &stored))
 		raise_error(ERR_UNKNOWN_OBJECT);
 	leaf = find_leaf(&stored, account_id, page);
-	newest = page->versions[leaf];
-	version = optional_int64(fcinfo, 3, newest);
-	if (version < 1 || version > newest)
-		raise_error(ERR_UNKNOWN_ENTRY);
-	if (newest - version > RECEIPT_ENTRIES)
-		raise_error(ERR_INVALID_ARGUMENT);
-	write_newest(&json, &stored, account_id, newest);
+	newest = page->entry_ids[leaf];
+	newest_no = write_newest(&json, &stored, account_id, newest);
 	write_path(&json, &stored.root, account_id, page, leaf);
 	if (!PG_ARGISNULL(3))
-		write_entries(&json, &stored.root, account_id, version, newest);
+	{
+		int64		before = newest_no - number_of(&stored.root, account_id, PG_GETARG_INT64(3));
+
+		if (before < 0)
+			raise_error(ERR_UNKNOWN_ENTRY);
+		if (before > RECEIPT_ENTRIES)
+			raise_error(ERR_INVALID_ARGUMENT);
+		write_entries(&json, &stored.root, account_id, PG_GETARG_INT64(3), newest);
+	}
 	appendStringInfoChar(&json, '}');
 	plan_end();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
@@ -299,7 +353,7 @@ leads_to_root(Members *receipt, const Head *head, const Digest *published)
 static bool
 is_newest(const Head *head, const Entry *entry, const bytea *hash)
 {
-	return entry->version == head->version && entry->balance == head->balance && entry->posted_at == head->posted_at &&
+	return entry->entry_id == head->entry_id && entry->balance == head->balance && entry->posted_at == head->posted_at &&
 		VARSIZE_ANY_EXHDR(hash) == VARSIZE_ANY_EXHDR(head->hash) &&
 		memcmp(VARDATA_ANY(hash), VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(hash)) == 0;
 }
@@ -322,9 +376,9 @@ leads_to_newest(Members *receipt, const Head *head)
 	chain = chain_begin();
 	for (size_t i = 0; i < entries.n && sound; i++)
 	{
-		int64		before = entry.version;
+		int64		before = entry.entry_no;
 
-		sound = read_entry(&entries.members[i], &entry) && (i == 0 || entry.version == before + 1);
+		sound = read_entry(&entries.members[i], &entry) && (i == 0 || entry.entry_no == before + 1);
 		if (!sound)
 			break;
 		entry.account_id = head->account_id;
@@ -350,7 +404,7 @@ loyalty_check_receipt(PG_FUNCTION_ARGS)
 		!json_read_object(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json), collect_member, &receipt) ||
 		!read_id(&receipt, "merchant_id", &head.merchant_id) ||
 		!read_id(&receipt, "account_id", &head.account_id) ||
-		!read_number(&receipt, "version", &head.version) ||
+		!read_id(&receipt, "entry_id", &head.entry_id) ||
 		!read_points(&receipt, "balance", &head.balance) ||
 		!read_time(&receipt, "posted_at", &head.posted_at) ||
 		!read_bytes(&receipt, "hash", &hash))

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "chain.h"
 #include "receipt.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -132,7 +133,8 @@ write_entry(StringInfo json, const Entry *entry)
 	const char *kind = entry_kind_name(entry->kind);
 
 	appendStringInfoString(json, json->data[json->len - 1] == '[' ? "{" : ",{");
-	write_number(json, "version", entry->version);
+	write_id(json, "entry_id", entry->entry_id);
+	write_number(json, "entry_no", entry->entry_no);
 	json_key(json, "kind");
 	json_text(json, kind != NULL ? kind : "?");
 	write_points(json, "amount", entry->amount);
@@ -143,12 +145,20 @@ write_entry(StringInfo json, const Entry *entry)
 		write_points(json, "money", entry->money);
 	if (entry->aside != 0)
 		write_points(json, "aside", entry->aside);
-	write_number_if(json, "origin", entry->origin);
+	write_id_if(json, "origin", entry->origin);
 	write_id_if(json, "peer_id", entry->peer_id);
 	write_id_if(json, "member_id", entry->member_id);
 	write_number_if(json, "rules", entry->rules);
+	if (entry->happened_at != 0)
+		write_time(json, "happened_at", entry->happened_at);
+	write_id_if(json, "actor_id", entry->actor_id);
+	write_id_if(json, "request_id", entry->request_id);
 	write_text(json, "reference", entry->reference);
 	write_text(json, "detail", entry->detail);
+	if (entry_has_text(entry))
+		write_hex(json, "salt", entry->text_key.data, UUID_LEN);
+	else if (entry->text_digest != NULL)
+		write_hex(json, "text_digest", VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
 	write_lots(json, "lots", entry->lots);
 	appendStringInfoChar(json, '}');
 }
@@ -400,6 +410,29 @@ read_points_if(Members *members, const char *name, Points *value)
 	return !has_member(members, name) || read_points(members, name, value);
 }
 
+static bool
+read_time_if(Members *members, const char *name, TimestampTz *value)
+{
+	*value = 0;
+	return !has_member(members, name) || (read_time(members, name, value) && *value != 0);
+}
+
+/* The texts, with what salts them; or, if they were erased, their digest. */
+static bool
+read_texts(Members *members, Entry *entry)
+{
+	bytea	   *salt;
+
+	if (!read_text(members, "reference", &entry->reference) || !read_text(members, "detail", &entry->detail))
+		return false;
+	if (!entry_has_text(entry))
+		return !has_member(members, "text_digest") || read_bytes(members, "text_digest", &entry->text_digest);
+	if (!read_bytes(members, "salt", &salt) || VARSIZE_ANY_EXHDR(salt) != UUID_LEN)
+		return false;
+	memcpy(entry->text_key.data, VARDATA_ANY(salt), UUID_LEN);
+	return true;
+}
+
 /* All but the account, which the receipt says once, and the hash, which it is to prove. */
 bool
 read_entry(Members *members, Entry *entry)
@@ -409,7 +442,8 @@ read_entry(Members *members, Entry *entry)
 
 	memset(entry, 0, sizeof(Entry));
 	entry->has_money = has_member(members, "money");
-	sound = read_number(members, "version", &entry->version) &&
+	sound = read_id(members, "entry_id", &entry->entry_id) &&
+		read_number(members, "entry_no", &entry->entry_no) &&
 		read_kind(members, &entry->kind) &&
 		read_points(members, "amount", &entry->amount) &&
 		read_points(members, "balance", &entry->balance) &&
@@ -417,12 +451,14 @@ read_entry(Members *members, Entry *entry)
 		read_id_if(members, "staff_id", &entry->staff_id) &&
 		read_points_if(members, "money", &entry->money) &&
 		read_points_if(members, "aside", &entry->aside) &&
-		read_number_if(members, "origin", &entry->origin) &&
+		read_id_if(members, "origin", &entry->origin) &&
 		read_id_if(members, "peer_id", &entry->peer_id) &&
 		read_id_if(members, "member_id", &entry->member_id) &&
 		read_number_if(members, "rules", &rules) && rules == (int) rules &&
-		read_text(members, "reference", &entry->reference) &&
-		read_text(members, "detail", &entry->detail) &&
+		read_time_if(members, "happened_at", &entry->happened_at) &&
+		read_id_if(members, "actor_id", &entry->actor_id) &&
+		read_id_if(members, "request_id", &entry->request_id) &&
+		read_texts(members, entry) &&
 		read_lots(members, &entry->lots);
 	if (sound)
 		entry->rules = (int) rules;

@@ -61,7 +61,7 @@ write_page(Tree *tree, int number)
 		Int64GetDatum(level->first_account),
 		Int64GetDatum(page->number),
 		ids_datum(page->account_ids, page->n),
-		ids_datum(page->versions, page->n),
+		ids_datum(page->entry_ids, page->n),
 		PointerGetDatum(bytes_of(page->nodes, page->n * sizeof(Digest))),
 	};
 
@@ -70,7 +70,7 @@ write_page(Tree *tree, int number)
 	MemoryContextReset(tree->context);
 }
 
-static void add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 version);
+static void add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 entry_id);
 
 /* What the page comes to. */
 static Digest
@@ -100,7 +100,7 @@ finish_page(Tree *tree, int number)
 }
 
 static void
-add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 version)
+add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 entry_id)
 {
 	Level	   *level;
 	TreePage	   *page;
@@ -115,7 +115,7 @@ add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 ver
 		level->first_account = account_id;
 	page->nodes[page->n] = *hash;
 	page->account_ids[page->n] = account_id;
-	page->versions[page->n] = version;
+	page->entry_ids[page->n] = entry_id;
 	page->n++;
 }
 
@@ -130,9 +130,9 @@ tree_begin(Tree *tree, const Root *root, bool writes)
 }
 
 static void
-tree_add(Tree *tree, const Digest *leaf, int64 account_id, int64 version)
+tree_add(Tree *tree, const Digest *leaf, int64 account_id, int64 entry_id)
 {
-	add_node(tree, 0, leaf, account_id, version);
+	add_node(tree, 0, leaf, account_id, entry_id);
 	tree->root.accounts++;
 }
 
@@ -177,14 +177,14 @@ make_tree(Root *root)
 		Head		head = {
 			.merchant_id = root->merchant_id,
 			.account_id = stream_int64(&heads, 0, 0),
-			.version = stream_int64(&heads, 1, 0),
+			.entry_id = stream_int64(&heads, 1, 0),
 			.balance = stream_int64(&heads, 2, 0),
 			.posted_at = stream_int64(&heads, 3, 0),
 			.hash = stream_hash(&heads, 4),
 		};
 		Digest		leaf = merkle_leaf(&tree.merkle, &head);
 
-		tree_add(&tree, &leaf, head.account_id, head.version);
+		tree_add(&tree, &leaf, head.account_id, head.entry_id);
 	}
 	stream_close(&heads);
 	published = tree_end(&tree);
@@ -273,16 +273,16 @@ read_ids(Datum array, int n, int64 *ids)
 }
 
 static void
-read_page(Datum account_ids, Datum versions, Datum nodes, TreePage *page)
+read_page(Datum account_ids, Datum entry_ids, Datum nodes, TreePage *page)
 {
 	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(nodes);
 
 	page->n = Min(VARSIZE_ANY_EXHDR(bytes) / sizeof(Digest), PAGE_NODES);
 	memcpy(page->nodes, VARDATA_ANY(bytes), page->n * sizeof(Digest));
-	if (account_ids == (Datum) 0 || versions == (Datum) 0)
+	if (account_ids == (Datum) 0 || entry_ids == (Datum) 0)
 		return;
 	read_ids(account_ids, page->n, page->account_ids);
-	read_ids(versions, page->n, page->versions);
+	read_ids(entry_ids, page->n, page->entry_ids);
 }
 
 /* The page of a level below which an account is, if there is one. */
@@ -324,7 +324,7 @@ breach(ReturnSetInfo *result, const char *invariant, const Root *root, const Hea
 	values[0] = CStringGetTextDatum(invariant);
 	values[1] = Int64GetDatum(root->merchant_id);
 	values[2] = Int64GetDatum(head != NULL ? head->account_id : 0);
-	values[3] = Int64GetDatum(head != NULL ? head->version : 0);
+	values[3] = Int64GetDatum(head != NULL ? head->entry_id : 0);
 	nulls[2] = nulls[3] = head == NULL;
 	values[4] = CStringGetTextDatum(detail);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -338,7 +338,7 @@ check_leaf(ReturnSetInfo *result, Tree *tree, uint64 row, const Digest *leaf)
 	Head		head = {
 		.merchant_id = tree->root.merchant_id,
 		.account_id = plan_int64(row, 0),
-		.version = plan_int64(row, 1),
+		.entry_id = plan_int64(row, 1),
 	};
 	Datum		balance = plan_datum(row, 2, &gone);
 	Digest		now;
@@ -364,7 +364,7 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 	Datum		values[] = {
 		Int64GetDatum(tree->root.merchant_id),
 		ids_datum(page->account_ids, page->n),
-		ids_datum(page->versions, page->n),
+		ids_datum(page->entry_ids, page->n),
 	};
 	uint64		found = plan_read(PLAN_ROOT_ENTRIES, values, NULL);
 
@@ -373,7 +373,7 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(tree->context);
 	for (int i = 0; i < page->n; i++)
-		tree_add(tree, &page->nodes[i], page->account_ids[i], page->versions[i]);
+		tree_add(tree, &page->nodes[i], page->account_ids[i], page->entry_ids[i]);
 }
 
 static void

@@ -27,7 +27,7 @@ typedef struct TreePage
 	int			n;
 	Digest		nodes[PAGE_NODES];
 	int64		account_ids[PAGE_NODES];
-	int64		versions[PAGE_NODES];
+	int64		entry_ids[PAGE_NODES];
 } TreePage;
 
 extern bool root_find(int64 merchant_id, bool newest, int64 root_id, StoredRoot *found);

@@ -623,9 +623,9 @@ add_gift(Rules *rules, const Gift *gift)
 	rules->gifts[rules->ngifts++] = *gift;
 }
 
-/* The sale has been made, by the entry of this version: what it got counts for those after it. */
+/* The sale has been made, by this entry: what it got counts for those after it. */
 void
-rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const Earning *earning)
+rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, const Earning *earning)
 {
 	Customer   *customer = find_customer(rules, account_id, member_id);
 
@@ -644,7 +644,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const
 			if (!points_add(use->points[period], earning->bonuses[i].points, &use->points[period]))
 				use->points[period] = PG_INT64_MAX;
 		}
-		add_gift(rules, &(Gift) {account_id, version, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
+		add_gift(rules, &(Gift) {account_id, entry_id, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
 	}
 }
 

@@ -56,7 +56,7 @@ typedef struct Rules Rules;
 
 extern Rules *rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n);
 extern ErrorId rules_earn(const Rules *rules, const Sale *sale, Earning *earning);
-extern void rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 version, const Earning *earning);
+extern void rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, const Earning *earning);
 extern void rules_write(const Rules *rules);
 
 #endif

@@ -31,7 +31,7 @@ gifts_write(int64 merchant_id, const Gift *gifts, int n)
 		bool		nulls[GIFT_COLUMNS] = {false};
 		Datum		row[GIFT_COLUMNS] = {
 			Int64GetDatum(gifts[i].account_id),
-			Int64GetDatum(gifts[i].version),
+			Int64GetDatum(gifts[i].entry_id),
 			CStringGetTextDatum(gifts[i].rule),
 			DateADTGetDatum(gifts[i].day),
 			PointsGetDatum(gifts[i].points),
@@ -56,24 +56,24 @@ share_of(const ProgramTerms *program, Points gift, Points undone, Points whole)
 static void
 give_back(int64 merchant_id, const Gift *gift, Points points)
 {
-	Datum		key[] = {Int64GetDatum(merchant_id), Int64GetDatum(gift->account_id)};
+	Datum		merchant = Int64GetDatum(merchant_id);
 	Datum		rule = CStringGetTextDatum(gift->rule);
 
-	plan_write(PLAN_RULE_USE_RETURN, (Datum[]) {key[0], key[1], rule, DateADTGetDatum(gift->day), PointsGetDatum(points)}, NULL);
-	plan_write(PLAN_GIFT_RETURN, (Datum[]) {key[0], key[1], Int64GetDatum(gift->version), rule, PointsGetDatum(points)}, NULL);
+	plan_write(PLAN_RULE_USE_RETURN, (Datum[]) {merchant, Int64GetDatum(gift->account_id), rule, DateADTGetDatum(gift->day), PointsGetDatum(points)}, NULL);
+	plan_write(PLAN_GIFT_RETURN, (Datum[]) {merchant, Int64GetDatum(gift->entry_id), rule, PointsGetDatum(points)}, NULL);
 }
 
 /* Of a sale of so many points so many are undone by now. */
 void
-gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 version, Points whole, Points undone)
+gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 entry_id, Points whole, Points undone)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(version)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
 	uint64		n = whole > 0 ? plan_write(PLAN_GIFTS_FIND, values, NULL) : 0;
 	Gift	   *gifts = palloc(Max(n, 1) * sizeof(Gift));
 	bool		isnull;
 
 	for (uint64 row = 0; row < n; row++)
-		gifts[row] = (Gift) {account_id, version, plan_text(row, 0), DatumGetDateADT(plan_datum(row, 1, &isnull)),
+		gifts[row] = (Gift) {account_id, entry_id, plan_text(row, 0), DatumGetDateADT(plan_datum(row, 1, &isnull)),
 			plan_int64(row, 2), plan_int64(row, 3)};
 	for (uint64 i = 0; i < n; i++)
 	{

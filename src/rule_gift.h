@@ -13,7 +13,7 @@
 typedef struct Gift
 {
 	int64		account_id;
-	int64		version;		/* of the sale's entry */
+	int64		entry_id;		/* of the sale's entry */
 	const char *rule;
 	DateADT		day;			/* whose periods the caps count it for */
 	Points		points;
@@ -21,7 +21,7 @@ typedef struct Gift
 } Gift;
 
 extern void gifts_write(int64 merchant_id, const Gift *gifts, int n);
-extern void gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 version,
+extern void gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 entry_id,
 						 Points whole, Points undone);
 
 #endif

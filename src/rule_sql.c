@@ -136,7 +136,7 @@ post_sale(SaleCall *sale)
 	sale->accrual = postings[1];
 }
 
-/* The answer kept for a retry is "version balance earned". */
+/* The answer kept for a retry is "entry_id balance earned". */
 static void
 sale_once(SaleCall *sale, const char *key)
 {
@@ -152,11 +152,11 @@ sale_once(SaleCall *sale, const char *key)
 	{
 		price_sale(sale);
 		post_sale(sale);
-		request_answer(sale->merchant_id, key, psprintf(INT64_FORMAT " %s %s", accrual->version,
+		request_answer(sale->merchant_id, key, psprintf(INT64_FORMAT " %s %s", accrual->entry_id,
 														points_text(accrual->balance), points_text(accrual->amount)));
 		return;
 	}
-	accrual->version = strtoll(answer, &balance, 10);
+	accrual->entry_id = strtoll(answer, &balance, 10);
 	earned = strchr(++balance, ' ');
 	*earned++ = '\0';
 	if (points_parse(balance, &accrual->balance) != POINTS_OK || points_parse(earned, &accrual->amount) != POINTS_OK)
@@ -175,7 +175,7 @@ sale_result(void)
 		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 
 		result = CreateTemplateTupleDesc(3);
-		TupleDescInitEntry(result, 1, "version", INT8OID, -1, 0);
+		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
 		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
 		TupleDescInitEntry(result, 3, "earned", plan_points_oid(), -1, 0);
 		BlessTupleDesc(result);
@@ -199,7 +199,7 @@ loyalty_sale(PG_FUNCTION_ARGS)
 	sale_once(&sale, PG_ARGISNULL(8) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(8)));
 	plan_end();
 
-	values[0] = Int64GetDatum(sale.accrual.version);
+	values[0] = Int64GetDatum(sale.accrual.entry_id);
 	values[1] = PointsGetDatum(sale.accrual.balance);
 	values[2] = PointsGetDatum(sale.accrual.amount);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(sale_result(), values, nulls)));

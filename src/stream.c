@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "chain.h"
 #include "miscadmin.h"
 #include "stream.h"
 #include "utils/builtins.h"
@@ -122,7 +123,7 @@ stream_entry(const Stream *stream, Entry *entry)
 
 	memset(entry, 0, sizeof(Entry));
 	entry->account_id = stream_int64(stream, 0, 0);
-	entry->version = stream_int64(stream, 1, 0);
+	entry->entry_no = stream_int64(stream, 1, 0);
 	entry->amount = stream_int64(stream, 2, 0);
 	entry->balance = stream_int64(stream, 3, 0);
 	entry->posted_at = stream_int64(stream, 4, 0);
@@ -139,5 +140,13 @@ stream_entry(const Stream *stream, Entry *entry)
 	entry->member_id = number_or_none(stream, 14, &as_written);
 	entry->rules = number_or_none(stream, 15, &as_written);
 	entry->lots = PointerGetDatum(stream_varlena(stream, 16));
+	entry->entry_id = stream_int64(stream, 17, 0);
+	entry->previous_id = number_or_none(stream, 18, &as_written);
+	entry->happened_at = number_or_none(stream, 19, &as_written);
+	entry->actor_id = number_or_none(stream, 20, &as_written);
+	entry->request_id = number_or_none(stream, 21, &as_written);
+	entry->text_digest = (bytea *) stream_varlena(stream, 22);
+	if (entry->text_digest != NULL && entry_has_text(entry))
+		as_written = false;
 	return as_written;
 }

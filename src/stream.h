@@ -33,7 +33,10 @@ extern bool stream_has(const Stream *stream, int column);
 extern struct varlena *stream_varlena(const Stream *stream, int column);
 extern bytea *stream_hash(const Stream *stream, int column);
 
-/* An entry, of a statement that has LEDGER_COLUMNS; false: it has a 0 where none is written. */
+/*
+ * An entry, of a statement that has LEDGER_COLUMNS, without the key of its text.
+ * False: it has a 0 where none is written, or the digest of a text besides the text.
+ */
 extern bool stream_entry(const Stream *stream, Entry *entry);
 
 #endif

@@ -21,7 +21,8 @@
 #include "verify.h"
 
 static const char *const invariants[INVARIANT_COUNT] = {
-	[INVARIANT_VERSIONS] = "versions count 1, 2, 3 … without gaps",
+	[INVARIANT_NUMBERS] = "entries of an account count 1, 2, 3 … without gaps",
+	[INVARIANT_PREVIOUS] = "an entry names the one before it",
 	[INVARIANT_HASH] = "an entry has the hash of what it says and of the entry before",
 	[INVARIANT_BALANCE] = "an entry's balance is the one before plus its amount",
 	[INVARIANT_TIME] = "entries are in the order of their time",
@@ -36,7 +37,7 @@ static const char *const invariants[INVARIANT_COUNT] = {
 	[INVARIANT_REVERSAL_PARTS] = "no more of an entry is undone than there was",
 	[INVARIANT_LAPSE_ROW] = "what is said to have expired is what entries say",
 	[INVARIANT_LAPSE_REFUNDED] = "a refund spares what expired, and no more than that",
-	[INVARIANT_NEWEST] = "an account has the balance and the version of its newest entry",
+	[INVARIANT_NEWEST] = "an account has the balance and the number of its newest entry",
 	[INVARIANT_SUMS] = "an account has the sums of its entries",
 	[INVARIANT_ACCOUNT_LOTS] = "an account has the lots that its entries left",
 	[INVARIANT_DUE] = "nothing is due before the account says",
@@ -47,7 +48,7 @@ static const char *const invariants[INVARIANT_COUNT] = {
  * ------------------------------------------------------------------------ */
 
 void
-verify_breach(Verification *v, Invariant invariant, int64 version, const char *format,...)
+verify_breach(Verification *v, Invariant invariant, int64 entry_id, const char *format,...)
 {
 	Datum		values[5];
 	bool		nulls[5] = {false};
@@ -67,20 +68,20 @@ verify_breach(Verification *v, Invariant invariant, int64 version, const char *f
 	values[0] = CStringGetTextDatum(invariants[invariant]);
 	values[1] = Int64GetDatum(v->merchant_id);
 	values[2] = Int64GetDatum(v->replay.account_id);
-	values[3] = Int64GetDatum(version);
-	nulls[3] = version == NO_VERSION;
+	values[3] = Int64GetDatum(entry_id);
+	nulls[3] = entry_id == NO_ENTRY;
 	values[4] = PointerGetDatum(cstring_to_text_with_len(detail.data, detail.len));
 	tuplestore_putvalues(v->result->setResult, v->result->setDesc, values, nulls);
 }
 
 /* Read lots; those that are none are a finding, and 0 none at all. */
 bool
-verify_lots(Verification *v, int64 version, Datum packed, const char *what, Lots *lots)
+verify_lots(Verification *v, int64 entry_id, Datum packed, const char *what, Lots *lots)
 {
 	memset(lots, 0, sizeof(Lots));
 	if (packed == (Datum) 0 || lots_read_if_sound(packed, lots))
 		return true;
-	verify_breach(v, INVARIANT_READABLE, version, "those of %s cannot", what);
+	verify_breach(v, INVARIANT_READABLE, entry_id, "those of %s cannot", what);
 	return false;
 }
 
@@ -127,21 +128,23 @@ check_newest(Verification *v)
 {
 	Replay	   *replay = &v->replay;
 	Points		balance = stream_int64(&v->accounts, 1, 0);
-	int64		version = stream_int64(&v->accounts, 2, 0);
+	int64		entry_no = stream_int64(&v->accounts, 2, 0);
 	TimestampTz posted_at = stream_int64(&v->accounts, 3, 0);
 	bytea	   *hash = stream_hash(&v->accounts, 5);
-	int64		newest = replay->entries > 0 ? replay->version : NO_VERSION;
+	int64		newest = replay->entry_id;
 
-	if (version != replay->version || (replay->sound && balance != replay->balance))
-		verify_breach(v, INVARIANT_NEWEST, newest, "account has balance %s at version " INT64_FORMAT
+	if (entry_no != replay->entry_no || (replay->sound && balance != replay->balance))
+		verify_breach(v, INVARIANT_NEWEST, newest, "account has balance %s at number " INT64_FORMAT
 					  ", entries say %s at " INT64_FORMAT,
-					  points_text(balance), version, points_text(replay->balance), replay->version);
+					  points_text(balance), entry_no, points_text(replay->balance), replay->entry_no);
+	else if (stream_int64(&v->accounts, 16, 0) != newest || stream_int64(&v->accounts, 17, 0) != replay->previous_id)
+		verify_breach(v, INVARIANT_NEWEST, newest, "account names other entries as the newest and the one before");
 	else if (replay->sound && !same_bytes(hash, replay->hash))
 		verify_breach(v, INVARIANT_NEWEST, newest, "account has another hash than its newest entry");
 	else if (replay->sound && replay->entries > 0 && posted_at != replay->posted_at)
 		verify_breach(v, INVARIANT_NEWEST, newest, "account is of %s, its newest entry of %s",
 					  pstrdup(timestamptz_to_str(posted_at)), pstrdup(timestamptz_to_str(replay->posted_at)));
-	if (version != replay->version)
+	if (entry_no != replay->entry_no)
 		replay->whole = false;
 }
 
@@ -151,7 +154,7 @@ check_sum(Verification *v, const char *what, int column, int128 sum)
 	Points		stored = stream_int64(&v->accounts, column, 0);
 
 	if (stored != sum)
-		verify_breach(v, INVARIANT_SUMS, NO_VERSION, "%s %s, entries say %s", what, points_text(stored), sum_text(sum));
+		verify_breach(v, INVARIANT_SUMS, NO_ENTRY, "%s %s, entries say %s", what, points_text(stored), sum_text(sum));
 }
 
 /* Whether it has any of the columns of those that keep sums. */
@@ -174,7 +177,7 @@ check_sums(Verification *v)
 
 	if (!managed && has_sums(&v->accounts))
 	{
-		verify_breach(v, INVARIANT_SUMS, NO_VERSION, "keeps some sums, but not that of points earned");
+		verify_breach(v, INVARIANT_SUMS, NO_ENTRY, "keeps some sums, but not that of points earned");
 		return;
 	}
 	if (managed && replay->refunds_known)
@@ -189,10 +192,10 @@ check_lots(Verification *v)
 {
 	Lots		lots;
 
-	if (verify_lots(v, NO_VERSION, PointerGetDatum(stream_varlena(&v->accounts, 12)), "points that count for the rank", &lots) &&
-		verify_lots(v, NO_VERSION, PointerGetDatum(stream_varlena(&v->accounts, 11)), "the account", &lots) &&
+	if (verify_lots(v, NO_ENTRY, PointerGetDatum(stream_varlena(&v->accounts, 12)), "points that count for the rank", &lots) &&
+		verify_lots(v, NO_ENTRY, PointerGetDatum(stream_varlena(&v->accounts, 11)), "the account", &lots) &&
 		v->replay.whole && !same_lots(&lots, &v->replay.lots))
-		verify_breach(v, INVARIANT_ACCOUNT_LOTS, NO_VERSION, "%d lots of %s points, entries leave %d of %s",
+		verify_breach(v, INVARIANT_ACCOUNT_LOTS, NO_ENTRY, "%d lots of %s points, entries leave %d of %s",
 					  lots.n, points_text(lots_total(&lots)), v->replay.lots.n, points_text(lots_total(&v->replay.lots)));
 }
 
@@ -205,7 +208,7 @@ check_due(Verification *v)
 	if (v->replay.lots.n > 0)
 		first = Min(first, v->replay.lots.lot[0].expires_at);
 	if (first < due_at)
-		verify_breach(v, INVARIANT_DUE, NO_VERSION, "something is on %s, the account says %s",
+		verify_breach(v, INVARIANT_DUE, NO_ENTRY, "something is on %s, the account says %s",
 					  pstrdup(timestamptz_to_str(first)),
 					  due_at == DT_NOEND ? "nothing is" : pstrdup(timestamptz_to_str(due_at)));
 }
@@ -267,7 +270,7 @@ verify_account(Verification *v, int64 account_id)
 	if (at_account(&v->accounts, account_id))
 		check_newest(v);
 	else if (v->replay.entries > 0)
-		verify_breach(v, INVARIANT_NEWEST, v->replay.version, "there is no such account");
+		verify_breach(v, INVARIANT_NEWEST, v->replay.entry_id, "there is no such account");
 	verify_asides(v);
 	verify_reversals(v);
 	verify_lapses(v);

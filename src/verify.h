@@ -15,7 +15,8 @@
 /* In the order in which an account is looked at; verify.c has their texts. */
 typedef enum Invariant
 {
-	INVARIANT_VERSIONS,
+	INVARIANT_NUMBERS,
+	INVARIANT_PREVIOUS,
 	INVARIANT_HASH,
 	INVARIANT_BALANCE,
 	INVARIANT_TIME,
@@ -50,7 +51,7 @@ typedef struct AsideRow
 /* What an entry set aside, while something of it is left. */
 typedef struct OpenAside
 {
-	int64		version;		/* hash key */
+	int64		entry_id;		/* hash key */
 	AsideRow	replayed;
 	AsideRow	stored;
 	bool		is_stored;		/* there is a row, and it can be read */
@@ -68,7 +69,7 @@ typedef struct Expired
  * What the entries of an account come to, up to the newest one looked at.
  *
  * An entry that was found broken says nothing about what comes after it: if
- * its version or its hash is wrong, not even its balance is known (sound is
+ * its number or its hash is wrong, not even its balance is known (sound is
  * false), and once anything is wrong, what depends on all entries is not known
  * (whole is false).  What is not known is not reported: one change is one
  * finding.
@@ -77,7 +78,9 @@ typedef struct Replay
 {
 	int64		account_id;
 	uint64		entries;
-	int64		version;		/* of the newest entry so far, as the following */
+	int64		entry_id;		/* of the newest entry so far, as the following; 0: there was none */
+	int64		entry_no;
+	int64		previous_id;
 	Points		balance;
 	TimestampTz posted_at;
 	bytea	   *hash;			/* as stored */
@@ -89,7 +92,9 @@ typedef struct Replay
 	int128		held;
 	int128		pending;
 	Lots		lots;
-	HTAB	   *asides;			/* OpenAside by version; NULL: there were none */
+	int64		key_of;			/* whose the following is; 0: not read yet */
+	pg_uuid_t	text_key;
+	HTAB	   *asides;			/* OpenAside by entry; NULL: there were none */
 	uint64		undoings;		/* entries that undid something */
 	HTAB	   *expired_at;		/* Expired by moment; NULL: nothing did */
 	bool		refunds_known;	/* so what was earned is */
@@ -111,17 +116,17 @@ typedef struct Verification
 	Replay		replay;
 } Verification;
 
-#define NO_VERSION	PG_INT64_MIN	/* the finding is not about an entry */
+#define NO_ENTRY	0				/* the finding is not about an entry */
 
-extern void verify_breach(Verification *v, Invariant invariant, int64 version, const char *format,...)
+extern void verify_breach(Verification *v, Invariant invariant, int64 entry_id, const char *format,...)
 			pg_attribute_printf(4, 5);
-extern bool verify_lots(Verification *v, int64 version, Datum packed, const char *what, Lots *lots);
+extern bool verify_lots(Verification *v, int64 entry_id, Datum packed, const char *what, Lots *lots);
 extern char *sum_text(int128 sum);
 extern bool same_bytes(const bytea *a, const bytea *b);
 extern bool same_lots(const Lots *a, const Lots *b);
 
 /* verify_entry.c */
-extern void verify_entry(Verification *v, const Entry *entry, bool as_written);
+extern void verify_entry(Verification *v, Entry *entry, bool as_written);
 
 /* verify_aside.c */
 extern void aside_open(Verification *v, const Entry *entry, const Lots *lots);

@@ -50,23 +50,23 @@ read_row(Verification *v, const Entry *entry, AsideRow *row)
 	Lots		lots;
 	bool		readable;
 
-	while (at_row(v, rows) && stream_int64(rows, 1, 0) < entry->version)
+	while (at_row(v, rows) && stream_int64(rows, 2, 0) < entry->entry_no)
 		pass_orphan(v);
-	if (!at_row(v, rows) || stream_int64(rows, 1, 0) != entry->version)
+	if (!at_row(v, rows) || stream_int64(rows, 1, 0) != entry->entry_id || stream_int64(rows, 2, 0) != entry->entry_no)
 	{
-		verify_breach(v, INVARIANT_ASIDE_ROW, entry->version, "there is no row of what it set aside");
+		verify_breach(v, INVARIANT_ASIDE_ROW, entry->entry_id, "there is no row of what it set aside");
 		return false;
 	}
-	row->kind = stream_int64(rows, 2, 0);
-	row->amount = stream_int64(rows, 3, 0);
-	row->remaining = stream_int64(rows, 4, 0);
-	row->due_at = stream_int64(rows, 5, DT_NOEND);
-	readable = verify_lots(v, entry->version, PointerGetDatum(stream_varlena(rows, 6)), "what is set aside", &lots);
+	row->kind = stream_int64(rows, 3, 0);
+	row->amount = stream_int64(rows, 4, 0);
+	row->remaining = stream_int64(rows, 5, 0);
+	row->due_at = stream_int64(rows, 6, DT_NOEND);
+	readable = verify_lots(v, entry->entry_id, PointerGetDatum(stream_varlena(rows, 7)), "what is set aside", &lots);
 	copy_lots(v, &lots, &row->lots);
 	stream_next(rows);
 	if (row->kind != entry->kind || row->amount != entry->aside)
 	{
-		verify_breach(v, INVARIANT_ASIDE_ROW, entry->version, "it set aside %s points, its row says %s, or another kind",
+		verify_breach(v, INVARIANT_ASIDE_ROW, entry->entry_id, "it set aside %s points, its row says %s, or another kind",
 					  points_text(entry->aside), points_text(row->amount));
 		return false;
 	}
@@ -84,7 +84,7 @@ compare_row(Verification *v, const OpenAside *aside)
 	if (replayed->remaining > 0)
 		v->replay.due_at = Min(v->replay.due_at, stored->due_at);
 	if (stored->remaining != replayed->remaining || !same_lots(&stored->lots, &replayed->lots))
-		verify_breach(v, INVARIANT_ASIDE_ROW, aside->version, "%s points in %d lots are left, entries leave %s in %d",
+		verify_breach(v, INVARIANT_ASIDE_ROW, aside->entry_id, "%s points in %d lots are left, entries leave %s in %d",
 					  points_text(stored->remaining), stored->lots.n, points_text(replayed->remaining), replayed->lots.n);
 }
 
@@ -96,7 +96,7 @@ aside_open(Verification *v, const Entry *entry, const Lots *lots)
 
 	if (v->replay.asides == NULL)
 		v->replay.asides = hash_create("open asides", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	aside = hash_search(v->replay.asides, &entry->version, HASH_ENTER, NULL);
+	aside = hash_search(v->replay.asides, &entry->entry_id, HASH_ENTER, NULL);
 	aside->replayed.kind = entry->kind;
 	aside->replayed.amount = aside->replayed.remaining = entry->aside;
 	copy_lots(v, lots, &aside->replayed.lots);
@@ -117,7 +117,7 @@ aside_close(Verification *v, OpenAside *aside)
 	compare_row(v, aside);
 	free_lots(&aside->replayed.lots);
 	free_lots(&aside->stored.lots);
-	hash_search(v->replay.asides, &aside->version, HASH_REMOVE, NULL);
+	hash_search(v->replay.asides, &aside->entry_id, HASH_REMOVE, NULL);
 }
 
 /* ------------------------------------------------------------------------
@@ -167,7 +167,7 @@ aside_take(Verification *v, const Entry *entry, const Lots *lots)
 	if (aside == NULL || !is_of_kind(entry, &aside->replayed) || -entry->aside > aside->replayed.remaining ||
 		(entry->kind == ENTRY_MATURE && -entry->aside != aside->replayed.remaining))
 	{
-		verify_breach(v, INVARIANT_ASIDE, entry->version, "%s of %s points of entry " INT64_FORMAT ", which has %s left",
+		verify_breach(v, INVARIANT_ASIDE, entry->entry_id, "%s of %s points of entry " INT64_FORMAT ", which has %s left",
 					  entry_kind_name(entry->kind), points_text(-entry->aside), entry->origin,
 					  aside != NULL ? points_text(aside->replayed.remaining) : "none");
 		return false;
@@ -175,7 +175,7 @@ aside_take(Verification *v, const Entry *entry, const Lots *lots)
 	row = &aside->replayed;
 	if (as_spending ? !lots_are_first(entry, lots, row) : !lots_come_back(entry, lots, row))
 	{
-		verify_breach(v, INVARIANT_LOTS, entry->version, "%s of %s points has other lots than entry " INT64_FORMAT " leaves",
+		verify_breach(v, INVARIANT_LOTS, entry->entry_id, "%s of %s points has other lots than entry " INT64_FORMAT " leaves",
 					  entry_kind_name(entry->kind), points_text(-entry->aside), entry->origin);
 		return false;
 	}
@@ -211,7 +211,7 @@ verify_asides(Verification *v)
 /* Columns of PLAN_VERIFY_REVERSALS. */
 enum
 {
-	UNDONE_VERSION = 1,
+	UNDONE_ENTRY = 1,
 	UNDONE_BY,
 	UNDONE_AMOUNT,
 	UNDONE_MONEY,
@@ -233,7 +233,8 @@ enum
 	NEXT_BALANCE,
 	ORIGINAL_LOTS,
 	UNDONE_LOTS,
-	UNDONE_EXPIRED
+	UNDONE_EXPIRED,
+	IN_ORDER
 };
 
 /* How many points of the original can be undone; -1: none can. */
@@ -266,9 +267,9 @@ is_by_entry(const Stream *row)
 	bool		transfer = stream_int64(row, ORIGINAL_KIND, 0) == ENTRY_TRANSFER;
 
 	return stream_int64(row, ENTRY_KIND, 0) == (transfer ? ENTRY_TRANSFER : ENTRY_REVERSE) &&
-		stream_int64(row, ENTRY_ORIGIN, 0) == stream_int64(row, UNDONE_VERSION, 0) &&
+		stream_int64(row, ENTRY_ORIGIN, 0) == stream_int64(row, UNDONE_ENTRY, 0) &&
 		stream_int64(row, ENTRY_PEER, 0) == stream_int64(row, ORIGINAL_PEER, 0) &&
-		stream_int64(row, ENTRY_SAME_REFERENCE, false) &&
+		stream_int64(row, ENTRY_SAME_REFERENCE, false) && stream_int64(row, IN_ORDER, false) &&
 		stream_has(row, ENTRY_MONEY) == stream_has(row, UNDONE_MONEY) &&
 		stream_int64(row, ENTRY_MONEY, 0) == stream_int64(row, UNDONE_MONEY, 0);
 }
@@ -351,7 +352,7 @@ problem_of(const Stream *row)
 /* The parts of one entry so far. */
 typedef struct Parts
 {
-	int64		version;
+	int64		entry_id;
 	int128		points;
 	int128		money;
 	Lots		left;			/* of the entry's lots */
@@ -365,7 +366,7 @@ lots_were_left(Verification *v, const Stream *row, Parts *parts)
 {
 	Lots		lots;
 
-	if (!verify_lots(v, parts->version, PointerGetDatum(stream_varlena(row, UNDONE_LOTS)), "what was undone", &lots))
+	if (!verify_lots(v, parts->entry_id, PointerGetDatum(stream_varlena(row, UNDONE_LOTS)), "what was undone", &lots))
 		return false;
 	for (int i = 0; i < lots.n; i++)
 	{
@@ -389,14 +390,14 @@ parts_fit(Verification *v, const Stream *row, Parts *parts)
 static void
 add_part(Verification *v, const Stream *row, Parts *parts)
 {
-	int64		version = stream_int64(row, UNDONE_VERSION, 0);
+	int64		entry_id = stream_int64(row, UNDONE_ENTRY, 0);
 
-	if (version != parts->version)
+	if (entry_id != parts->entry_id)
 	{
 		struct varlena *packed = stream_varlena(row, ORIGINAL_LOTS);
 		MemoryContext caller = MemoryContextSwitchTo(v->account_context);
 
-		*parts = (Parts) {.version = version};
+		*parts = (Parts) {.entry_id = entry_id};
 		if (packed != NULL && !lots_read_if_sound(PointerGetDatum(packed), &parts->left))
 			parts->reported = true;
 		MemoryContextSwitchTo(caller);
@@ -406,7 +407,7 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 	if (parts->reported || parts_fit(v, row, parts))
 		return;
 	parts->reported = true;
-	verify_breach(v, INVARIANT_REVERSAL_PARTS, version, "%s points for %s of money are undone, of %s for %s, or other lots",
+	verify_breach(v, INVARIANT_REVERSAL_PARTS, entry_id, "%s points for %s of money are undone, of %s for %s, or other lots",
 				  sum_text(parts->points), sum_text(parts->money), sum_text(whole_of(row)),
 				  points_text(stream_int64(row, ORIGINAL_MONEY, 0)));
 }
@@ -426,18 +427,18 @@ check_unnoted(Verification *v)
 {
 	Datum		values[] = {Int64GetDatum(v->merchant_id), Int64GetDatum(v->replay.account_id)};
 	bool		isnull;
-	int64		version;
+	int64		entry_id;
 
 	plan_read(PLAN_VERIFY_UNNOTED, values, NULL);
-	version = DatumGetInt64(plan_datum(0, 0, &isnull));
-	verify_breach(v, INVARIANT_REVERSAL_ROW, isnull ? NO_VERSION : version, "what it undid is not noted");
+	entry_id = DatumGetInt64(plan_datum(0, 0, &isnull));
+	verify_breach(v, INVARIANT_REVERSAL_ROW, isnull ? NO_ENTRY : entry_id, "what it undid is not noted");
 }
 
 void
 verify_reversals(Verification *v)
 {
 	Stream	   *rows = &v->reversals;
-	Parts		parts = {.version = NO_VERSION};
+	Parts		parts = {0};
 	uint64		matching = 0;
 	bool		broken = false;
 
@@ -451,7 +452,7 @@ verify_reversals(Verification *v)
 		problem = problem_of(rows);
 		if (problem != NULL)
 		{
-			verify_breach(v, INVARIANT_REVERSAL_ROW, stream_int64(rows, UNDONE_VERSION, 0), "by entry " INT64_FORMAT ": %s",
+			verify_breach(v, INVARIANT_REVERSAL_ROW, stream_int64(rows, UNDONE_ENTRY, 0), "by entry " INT64_FORMAT ": %s",
 						  stream_int64(rows, UNDONE_BY, 0), problem);
 			broken = true;
 			continue;

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "ledger_rows.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "verify.h"
@@ -24,13 +25,26 @@ kind_text(int kind)
  * ------------------------------------------------------------------------ */
 
 static bool
-check_version(Verification *v, const Entry *entry)
+check_number(Verification *v, const Entry *entry)
 {
-	if ((uint64) entry->version == (uint64) v->replay.version + 1)
+	if ((uint64) entry->entry_no == (uint64) v->replay.entry_no + 1)
 		return true;
-	verify_breach(v, INVARIANT_VERSIONS, entry->version, "version " INT64_FORMAT " follows version " INT64_FORMAT,
-				  entry->version, v->replay.version);
+	verify_breach(v, INVARIANT_NUMBERS, entry->entry_id, "number " INT64_FORMAT " follows number " INT64_FORMAT,
+				  entry->entry_no, v->replay.entry_no);
 	return false;
+}
+
+/* Who acted mostly is who acted before. */
+static void
+read_text_key(Verification *v, Entry *entry)
+{
+	int64		key_of = entry->member_id != 0 ? entry->member_id : entry->account_id;
+
+	if (!entry_has_text(entry))
+		return;
+	if (v->replay.key_of != key_of && rows_read_text_key(v->merchant_id, entry, &v->replay.text_key))
+		v->replay.key_of = key_of;
+	entry->text_key = v->replay.text_key;
 }
 
 /*
@@ -45,9 +59,20 @@ check_hash(Verification *v, const Entry *entry, bool as_written, bytea **compute
 		*computed = chain_next(v->chain, v->merchant_id, entry, v->replay.computed);
 	if (as_written && same_bytes(*computed, entry->hash))
 		return true;
-	verify_breach(v, INVARIANT_HASH, entry->version, as_written ? "%s of %s points has changed, or its hash has" :
-				  "%s of %s points: a number is 0 that would not be written",
+	verify_breach(v, INVARIANT_HASH, entry->entry_id, as_written ? "%s of %s points has changed, or its hash has" :
+				  "%s of %s points: a number is 0, or a digest is there, that would not be written",
 				  kind_text(entry->kind), points_text(entry->amount));
+	return false;
+}
+
+/* What the hash does not tell, because the hash before does. */
+static bool
+check_previous(Verification *v, const Entry *entry)
+{
+	if (entry->previous_id == v->replay.entry_id)
+		return true;
+	verify_breach(v, INVARIANT_PREVIOUS, entry->entry_id, "it names entry " INT64_FORMAT ", the one before is " INT64_FORMAT,
+				  entry->previous_id, v->replay.entry_id);
 	return false;
 }
 
@@ -58,7 +83,7 @@ check_balance(Verification *v, const Entry *entry)
 
 	if (!v->replay.sound || (points_add(v->replay.balance, entry->amount, &balance) && balance == entry->balance))
 		return true;
-	verify_breach(v, INVARIANT_BALANCE, entry->version, "%s after %s%s%s", points_text(entry->balance),
+	verify_breach(v, INVARIANT_BALANCE, entry->entry_id, "%s after %s%s%s", points_text(entry->balance),
 				  points_text(v->replay.balance), entry->amount < 0 ? "" : "+", points_text(entry->amount));
 	return false;
 }
@@ -68,7 +93,7 @@ check_time(Verification *v, const Entry *entry)
 {
 	if (!v->replay.sound || v->replay.entries == 0 || entry->posted_at >= v->replay.posted_at)
 		return true;
-	verify_breach(v, INVARIANT_TIME, entry->version, "%s after %s", pstrdup(timestamptz_to_str(entry->posted_at)),
+	verify_breach(v, INVARIANT_TIME, entry->entry_id, "%s after %s", pstrdup(timestamptz_to_str(entry->posted_at)),
 				  pstrdup(timestamptz_to_str(v->replay.posted_at)));
 	return false;
 }
@@ -124,10 +149,10 @@ names_suit_kind(const Entry *entry)
 		case ENTRY_RELEASE:
 		case ENTRY_MATURE:
 		case ENTRY_REVERSE:
-			return entry->origin > 0 && entry->origin < entry->version && entry->peer_id == 0;
+			return entry->origin != 0 && entry->origin != entry->entry_id && entry->peer_id == 0;
 		case ENTRY_TRANSFER:
 			/* of one that goes back, the receiver's side names an entry of the other account */
-			return has_peer && entry->origin >= 0 && (entry->amount <= 0 || entry->origin < entry->version);
+			return has_peer && entry->origin != entry->entry_id;
 		default:
 			return entry->origin == 0 && entry->peer_id == 0;
 	}
@@ -138,7 +163,7 @@ check_kind(Verification *v, const Entry *entry)
 {
 	if (points_suit_kind(entry) && names_suit_kind(entry))
 		return true;
-	verify_breach(v, INVARIANT_KIND, entry->version, "%s of %s points, %s aside, origin " INT64_FORMAT ", peer " INT64_FORMAT,
+	verify_breach(v, INVARIANT_KIND, entry->entry_id, "%s of %s points, %s aside, origin " INT64_FORMAT ", peer " INT64_FORMAT,
 				  kind_text(entry->kind), points_text(entry->amount), points_text(entry->aside),
 				  entry->origin, entry->peer_id);
 	return false;
@@ -153,7 +178,7 @@ check_negative(Verification *v, const Entry *entry)
 
 	if (entry->balance >= 0 || taken_back || (entry->amount >= 0 && (v->replay.balance < 0 || !v->replay.sound)))
 		return true;
-	verify_breach(v, INVARIANT_NEGATIVE, entry->version, "balance is %s after %s of %s points", points_text(entry->balance),
+	verify_breach(v, INVARIANT_NEGATIVE, entry->entry_id, "balance is %s after %s of %s points", points_text(entry->balance),
 				  kind_text(entry->kind), points_text(entry->amount));
 	return false;
 }
@@ -165,7 +190,7 @@ check_negative(Verification *v, const Entry *entry)
 static bool
 wrong_lots(Verification *v, const Entry *entry, const char *problem)
 {
-	verify_breach(v, INVARIANT_LOTS, entry->version, "%s of %s points: %s", kind_text(entry->kind),
+	verify_breach(v, INVARIANT_LOTS, entry->entry_id, "%s of %s points: %s", kind_text(entry->kind),
 				  points_text(entry->amount), problem);
 	return false;
 }
@@ -240,7 +265,7 @@ check_total(Verification *v, const Entry *entry)
 
 	if (total <= Max(entry->balance, 0))
 		return true;
-	verify_breach(v, INVARIANT_LOTS_TOTAL, entry->version, "lots of %s points after it, of a balance of %s",
+	verify_breach(v, INVARIANT_LOTS_TOTAL, entry->entry_id, "lots of %s points after it, of a balance of %s",
 				  points_text(total), points_text(entry->balance));
 	return false;
 }
@@ -254,7 +279,7 @@ replay_points(Verification *v, const Entry *entry)
 {
 	Lots		lots;
 
-	if (!verify_lots(v, entry->version, entry->lots, "the entry", &lots))
+	if (!verify_lots(v, entry->entry_id, entry->lots, "the entry", &lots))
 		return false;
 	if (entry->aside < 0 && !aside_take(v, entry, &lots))
 		return false;
@@ -319,20 +344,27 @@ kept(const Verification *v, bytea *replaced, const bytea *hash)
 }
 
 void
-verify_entry(Verification *v, const Entry *entry, bool as_written)
+verify_entry(Verification *v, Entry *entry, bool as_written)
 {
 	Replay	   *replay = &v->replay;
 	bytea	   *computed = NULL;
-	bool		follows = check_version(v, entry);
-	bool		sound = follows && check_hash(v, entry, as_written, &computed);
-	bool		right = sound && check_balance(v, entry) && check_time(v, entry) && check_kind(v, entry) &&
-		check_negative(v, entry);
+	bool		follows;
+	bool		sound;
+	bool		right;
+
+	read_text_key(v, entry);
+	follows = check_number(v, entry);
+	sound = follows && check_hash(v, entry, as_written, &computed);
+	right = sound && check_previous(v, entry) && check_balance(v, entry) && check_time(v, entry) &&
+		check_kind(v, entry) && check_negative(v, entry);
 
 	replay->whole = replay->whole && right && replay_points(v, entry);
 	if (replay->whole)
 		add_sums(replay, entry);
 	replay->entries++;
-	replay->version = entry->version;
+	replay->previous_id = replay->entry_id;
+	replay->entry_id = entry->entry_id;
+	replay->entry_no = entry->entry_no;
 	replay->balance = entry->balance;
 	replay->posted_at = entry->posted_at;
 	replay->sound = sound;

@@ -47,10 +47,10 @@ check_row(Verification *v)
 	if (sum != NULL)
 		sum->has_row = true;
 	if (sum == NULL || sum->points != points)
-		verify_breach(v, INVARIANT_LAPSE_ROW, NO_VERSION, "%s points on %s, entries say %s", points_text(points),
+		verify_breach(v, INVARIANT_LAPSE_ROW, NO_ENTRY, "%s points on %s, entries say %s", points_text(points),
 					  pstrdup(timestamptz_to_str(posted)), sum_text(sum != NULL ? sum->points : 0));
 	else if (counted < 0 || counted > points)
-		verify_breach(v, INVARIANT_LAPSE_REFUNDED, NO_VERSION, "%s of %s points on %s", points_text(counted),
+		verify_breach(v, INVARIANT_LAPSE_REFUNDED, NO_ENTRY, "%s of %s points on %s", points_text(counted),
 					  points_text(points), pstrdup(timestamptz_to_str(posted)));
 }
 
@@ -67,7 +67,7 @@ check_missing(Verification *v)
 	while ((sum = hash_seq_search(&all)) != NULL)
 	{
 		if (!sum->has_row)
-			verify_breach(v, INVARIANT_LAPSE_ROW, NO_VERSION, "there is no row of %s points on %s", sum_text(sum->points),
+			verify_breach(v, INVARIANT_LAPSE_ROW, NO_ENTRY, "there is no row of %s points on %s", sum_text(sum->points),
 						  pstrdup(timestamptz_to_str(sum->posted)));
 	}
 }

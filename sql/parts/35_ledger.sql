@@ -12,8 +12,11 @@ CREATE TABLE loyalty.account (
 	merchant_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
 	program_id	bigint			NOT NULL,
+	text_key	uuid			NOT NULL DEFAULT gen_random_uuid(),
 	balance		loyalty.points	NOT NULL DEFAULT '0',
-	version		bigint			NOT NULL DEFAULT 0,
+	entry_no	bigint			NOT NULL DEFAULT 0,
+	newest_id	bigint,
+	previous_id	bigint,
 	posted_at	timestamptz		NOT NULL DEFAULT now(),
 	hash		bytea			NOT NULL DEFAULT '',
 	earned		loyalty.points,
@@ -30,8 +33,11 @@ CREATE TABLE loyalty.account (
 ALTER TABLE loyalty.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
 CREATE INDEX account_due ON loyalty.account (merchant_id, due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE loyalty.account IS 'What a member has: the newest entry''s balance, number and time. The hot row of the engine.';
+COMMENT ON COLUMN loyalty.account.text_key IS 'A random key that salts the texts of the entries whose member has the number of this account, and of those of the account that name no member: once another is in its place, nobody can try what an erased text was.';
 COMMENT ON COLUMN loyalty.account.balance IS 'Points that can be spent, once what is due has been booked. Held and pending ones are not among them.';
-COMMENT ON COLUMN loyalty.account.version IS 'Number of the newest entry; entries of an account count 1, 2, 3 …';
+COMMENT ON COLUMN loyalty.account.entry_no IS 'The newest entry''s place in the account; entries of an account count 1, 2, 3 …';
+COMMENT ON COLUMN loyalty.account.newest_id IS 'The newest entry; NULL: there is none yet.';
+COMMENT ON COLUMN loyalty.account.previous_id IS 'The entry before that.';
 COMMENT ON COLUMN loyalty.account.hash IS 'The newest entry''s hash.';
 COMMENT ON COLUMN loyalty.account.earned IS 'Points ever accrued and deposited, less those of sales that were undone. NULL: the account is not managed, and this and what follows is not kept.';
 COMMENT ON COLUMN loyalty.account.expired IS 'Points that expired and were booked.';
@@ -46,10 +52,16 @@ REVOKE ALL ON loyalty.account FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.account TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.account', '');
 
+-- The key grows with time, so entries are added where the last ones were, in the
+-- table and in its index, however many accounts and entries there are.  What an
+-- account had comes by way of the entry before each; only every sixteenth is in
+-- an index by account, for whoever asks for a moment long ago.
 CREATE TABLE loyalty.entry (
 	merchant_id	bigint			NOT NULL,
+	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	version		bigint			NOT NULL,
+	entry_no	bigint			NOT NULL,
+	previous_id	bigint,
 	amount		loyalty.points	NOT NULL,
 	balance		loyalty.points	NOT NULL,
 	posted_at	timestamptz		NOT NULL,
@@ -59,16 +71,24 @@ CREATE TABLE loyalty.entry (
 	origin		bigint,
 	peer_id		bigint,
 	member_id	bigint,
+	happened_at	timestamptz,
+	request_id	bigint,
 	rules		integer,
+	actor_id	integer,
 	kind		smallint		NOT NULL,
 	reference	text			COLLATE "C",
 	detail		json,
+	text_digest	bytea,
 	lots		loyalty.lots,
 	hash		bytea			NOT NULL,
-	PRIMARY KEY (merchant_id, account_id, version)
+	PRIMARY KEY (merchant_id, entry_id)
 );
-ALTER TABLE loyalty.entry ALTER hash SET STORAGE MAIN;
+ALTER TABLE loyalty.entry ALTER hash SET STORAGE MAIN, ALTER text_digest SET STORAGE MAIN;
+CREATE INDEX entry_sixteenth ON loyalty.entry (merchant_id, account_id, posted_at, entry_no) WHERE entry_no % 16 = 0;
 COMMENT ON TABLE loyalty.entry IS 'The append-only ledger: one row for each change of a balance, or of what is set aside.';
+COMMENT ON COLUMN loyalty.entry.entry_id IS 'Its name within the merchant. It grows with time, but not in step with posted_at: the order of an account''s entries is that of entry_no.';
+COMMENT ON COLUMN loyalty.entry.entry_no IS 'Its place in the account: 1, 2, 3 … without gaps.';
+COMMENT ON COLUMN loyalty.entry.previous_id IS 'The entry of the account before this one; NULL: it is the first.';
 COMMENT ON COLUMN loyalty.entry.amount IS 'Change of the balance: positive adds, negative takes away.';
 COMMENT ON COLUMN loyalty.entry.balance IS 'Balance of the account after this entry.';
 COMMENT ON COLUMN loyalty.entry.money IS 'Amount of the sale the entry belongs to, in the merchant''s currency.';
@@ -80,8 +100,13 @@ COMMENT ON COLUMN loyalty.entry.rules IS 'The version of the earning rules under
 COMMENT ON COLUMN loyalty.entry.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merchant knows the operation by.';
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
+COMMENT ON COLUMN loyalty.entry.posted_at IS 'When it was booked.';
+COMMENT ON COLUMN loyalty.entry.happened_at IS 'When what it is about happened, if that was told; NULL: when it was booked.';
+COMMENT ON COLUMN loyalty.entry.actor_id IS 'The number of who posted it: an API key, a member of staff, an SQL role or a job. NULL: not kept.';
+COMMENT ON COLUMN loyalty.entry.request_id IS 'The number of the request by which it was posted. NULL: not kept.';
+COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the reference and the detail, if these were erased; else NULL, and they say it.';
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do; a debt of the account is paid with the first of them.';
-COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one: the chain by which a change is noticed.';
+COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 REVOKE ALL ON loyalty.entry FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.entry', '');
@@ -89,17 +114,19 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.entry', '');
 -- Written under the lock of the account, as everything here is.
 CREATE TABLE loyalty.aside (
 	merchant_id	bigint			NOT NULL,
+	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	version		bigint			NOT NULL,
+	entry_no	bigint			NOT NULL,
 	kind		smallint		NOT NULL,
 	amount		loyalty.points	NOT NULL,
 	remaining	loyalty.points	NOT NULL,
 	lots		loyalty.lots,
 	due_at		timestamptz,
-	PRIMARY KEY (merchant_id, account_id, version)
+	PRIMARY KEY (merchant_id, entry_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX aside_open ON loyalty.aside (merchant_id, account_id, due_at) WHERE remaining OPERATOR(loyalty.>) '0'::loyalty.points;
 COMMENT ON TABLE loyalty.aside IS 'Points set aside: holds, and points that are not available yet, by the entry that set them aside.';
+COMMENT ON COLUMN loyalty.aside.entry_no IS 'That entry''s place in the account.';
 COMMENT ON COLUMN loyalty.aside.kind IS 'The kind of that entry: a hold, or an accrual or deposit that is pending.';
 COMMENT ON COLUMN loyalty.aside.remaining IS 'What is still set aside.';
 COMMENT ON COLUMN loyalty.aside.lots IS 'What of that expires, and when.';
@@ -110,8 +137,8 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.aside', '');
 
 CREATE TABLE loyalty.reversal (
 	merchant_id	bigint			NOT NULL,
+	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	version		bigint			NOT NULL,
 	reference	text			COLLATE "C" NOT NULL,
 	reversed_by	bigint			NOT NULL,
 	amount		loyalty.points	NOT NULL,
@@ -119,10 +146,10 @@ CREATE TABLE loyalty.reversal (
 	balance		loyalty.points	NOT NULL,
 	lots		loyalty.lots,
 	expired		loyalty.points,
-	PRIMARY KEY (merchant_id, account_id, version, reference)
+	PRIMARY KEY (merchant_id, entry_id, reference)
 );
 COMMENT ON TABLE loyalty.reversal IS 'What was undone of which entry, once for each reference.';
-COMMENT ON COLUMN loyalty.reversal.version IS 'The entry that was undone.';
+COMMENT ON COLUMN loyalty.reversal.entry_id IS 'The entry that was undone.';
 COMMENT ON COLUMN loyalty.reversal.reference IS 'What the merchant knows the refund by.';
 COMMENT ON COLUMN loyalty.reversal.reversed_by IS 'The entry that undid it.';
 COMMENT ON COLUMN loyalty.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
@@ -164,19 +191,20 @@ ALTER FUNCTION loyalty.account_state(bigint, bigint, timestamptz) OWNER TO loyal
 CREATE VIEW loyalty.balances AS
 SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance) AS balance,
 	   coalesce(s.held, a.held, '0') AS held, coalesce(s.pending, a.pending, '0') AS pending,
-	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.version, a.posted_at
+	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.entry_no, a.newest_id, a.posted_at
 FROM loyalty.account a
 LEFT JOIN LATERAL (SELECT d.* FROM loyalty.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now() OFFSET 0) s ON true;
 ALTER VIEW loyalty.balances OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: sums of points are made here, and not of loyalty.members. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
 
 CREATE FUNCTION loyalty.chain_next(
-	previous bytea, version bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea) RETURNS bytea
+	previous bytea, entry_no bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea,
+	text_key uuid, text bytea) RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
-COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea) IS
-'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next version, the balance with the amount, which must be in range, the later of the two times, and the content, which is everything else of the entry.';
-REVOKE ALL ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea) TO loyalty_engine;
+COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea) IS
+'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any.';
+REVOKE ALL ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
@@ -213,11 +241,11 @@ CREATE FUNCTION loyalty.post(
 	merchant_id bigint, account_id bigint, kind text, amount loyalty.points, reference text DEFAULT NULL,
 	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, idempotency_key text DEFAULT NULL,
 	member_id bigint DEFAULT NULL, available_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post';
 COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) IS
-'Posts one entry and returns its number and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away, with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+'Posts one entry and returns its entry_id and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away, with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) OWNER TO loyalty_engine;
 
@@ -225,51 +253,51 @@ CREATE FUNCTION loyalty.hold(
 	merchant_id bigint, account_id bigint, amount loyalty.points, expires_at timestamptz DEFAULT NULL,
 	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL,
 	idempotency_key text DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_hold';
 COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) IS
-'Sets points aside, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the number of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
+'Sets points aside, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the entry_id of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
 REVOKE ALL ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.capture(
 	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
 	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_capture';
 COMMENT ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) IS
-'Spends points of an open hold, those that expire first. hold: its number. amount: points, NULL for all that is left of it; what is not captured stays held. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+'Spends points of an open hold, those that expire first. hold: its entry_id. amount: points, NULL for all that is left of it; what is not captured stays held. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
 REVOKE ALL ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.release(
 	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
 	staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_release';
 COMMENT ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) IS
-'Gives back points of an open hold, to the lots they came from. hold: its number. amount: points, NULL for all that is left of it; of a part, those that expire last come back first. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+'Gives back points of an open hold, to the lots they came from. hold: its entry_id. amount: points, NULL for all that is left of it; of a part, those that expire last come back first. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
 REVOKE ALL ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.reverse(
 	merchant_id bigint, account_id bigint, entry bigint, reference text, amount loyalty.points DEFAULT NULL,
 	money loyalty.points DEFAULT NULL, staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_reverse';
 COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) IS
-'Undoes an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its number. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. An accrual of 0 points is undone as a whole, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
+'Undoes an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its entry_id. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. An accrual of 0 points is undone as a whole, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
 REVOKE ALL ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.transfer(
 	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
 	staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points, OUT to_version bigint, OUT to_balance loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points, OUT to_entry_id bigint, OUT to_balance loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
 COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) IS
@@ -282,7 +310,7 @@ CREATE FUNCTION loyalty.post_batch(
 	staff_id bigint DEFAULT NULL, origins bigint[] DEFAULT NULL, peer_ids bigint[] DEFAULT NULL,
 	moneys loyalty.points[] DEFAULT NULL, expires_ats timestamptz[] DEFAULT NULL,
 	available_ats timestamptz[] DEFAULT NULL,
-	OUT item integer, OUT error text, OUT version bigint, OUT balance loyalty.points)
+	OUT item integer, OUT error text, OUT entry_id bigint, OUT balance loyalty.points)
 RETURNS SETOF record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post_batch';
 COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) IS
@@ -291,11 +319,11 @@ REVOKE ALL ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.poin
 ALTER FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.entries AS
-SELECT merchant_id, account_id, version, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail, posted_at,
-	   aside, origin, peer_id, member_id, rules, lots, hash
+SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,
+	   posted_at, happened_at, aside, origin, peer_id, member_id, rules, lots, actor_id, request_id, previous_id, text_digest, hash
 FROM loyalty.entry;
 ALTER VIEW loyalty.entries OWNER TO loyalty_engine;
-COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name.';
+COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 
 CREATE FUNCTION loyalty.expire_due(merchant_id bigint, max_accounts integer DEFAULT 1000) RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_expire_due';
@@ -304,17 +332,26 @@ COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
 REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
+CREATE VIEW loyalty.entry_earned AS
+SELECT e.merchant_id, e.account_id, e.entry_id, e.previous_id,
+	   CASE WHEN e.kind IN (1, 2, 9) THEN e.amount
+			WHEN e.kind = 10 AND e.amount OPERATOR(loyalty.<=) '0'::loyalty.points AND e.aside IS NULL THEN (
+				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
+				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) END AS points
+FROM loyalty.entry e;
+ALTER VIEW loyalty.entry_earned OWNER TO loyalty_engine;
+COMMENT ON VIEW loyalty.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was undone (10) of points that were available. NULL: nothing.';
+
 CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(loyalty.sum(c.points), '0') FROM (
-		SELECT e.amount FROM loyalty.entry e
-		WHERE e.merchant_id = earned_by_entries.merchant_id AND e.account_id = earned_by_entries.account_id
-		  AND loyalty.entry_kind(e.kind) IN ('accrue', 'deposit', 'mature')
+	WITH RECURSIVE history AS (
+		SELECT a.newest_id AS entry_id, NULL::loyalty.points AS points FROM loyalty.account a
+		WHERE a.merchant_id = earned_by_entries.merchant_id AND a.account_id = earned_by_entries.account_id
 		UNION ALL
-		SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
-		JOIN loyalty.entry e ON e.merchant_id = r.merchant_id AND e.account_id = r.account_id AND e.version = r.reversed_by
-		WHERE r.merchant_id = earned_by_entries.merchant_id AND r.account_id = earned_by_entries.account_id
-		  AND loyalty.entry_kind(e.kind) = 'reverse' AND e.amount OPERATOR(loyalty.<=) '0' AND e.aside IS NULL) c (points)
+		SELECT b.previous_id, b.points FROM history h, LATERAL (
+			SELECT e.previous_id, e.points FROM loyalty.entry_earned e
+			WHERE e.merchant_id = earned_by_entries.merchant_id AND e.entry_id = h.entry_id OFFSET 0) b)
+	SELECT coalesce(loyalty.sum(h.points), '0') FROM history h
 $$;
 COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS
 'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';
@@ -334,10 +371,13 @@ BEGIN
 	PERFORM FROM loyalty.account a
 	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL
 	ORDER BY a.account_id FOR NO KEY UPDATE;
-	UPDATE loyalty.account a SET
-		earned = loyalty.earned_by_entries(a.merchant_id, a.account_id),
-		expired = '0', held = '0', pending = '0'
-	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL;
+	-- One pass over the ledger, instead of one over each account.
+	UPDATE loyalty.account a SET earned = coalesce(h.points, '0'), expired = '0', held = '0', pending = '0'
+	FROM loyalty.account o LEFT JOIN (
+		SELECT e.account_id, loyalty.sum(e.points) AS points FROM loyalty.entry_earned e
+		WHERE e.merchant_id = manage_accounts.merchant_id GROUP BY e.account_id) h ON h.account_id = o.account_id
+	WHERE a.merchant_id = manage_accounts.merchant_id AND a.program_id = manage_accounts.program_id AND a.earned IS NULL
+	  AND o.merchant_id = manage_accounts.merchant_id AND o.account_id = a.account_id;
 END
 $$;
 COMMENT ON FUNCTION loyalty.manage_accounts(bigint, bigint) IS

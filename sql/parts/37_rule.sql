@@ -78,16 +78,16 @@ SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_use', '');
 
 CREATE TABLE loyalty.rule_gift (
 	merchant_id	bigint			NOT NULL,
+	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	version		bigint			NOT NULL,
 	rule		text			COLLATE "C" NOT NULL,
 	day			date			NOT NULL,
 	points		loyalty.points	NOT NULL,
 	returned	loyalty.points	NOT NULL,
-	PRIMARY KEY (merchant_id, account_id, version, rule)
+	PRIMARY KEY (merchant_id, entry_id, rule)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap beyond a ticket gave: a refund gives it back to the caps in proportion.';
-COMMENT ON COLUMN loyalty.rule_gift.version IS 'The entry of the sale.';
+COMMENT ON COLUMN loyalty.rule_gift.entry_id IS 'The entry of the sale.';
 COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the caps counted it.';
 COMMENT ON COLUMN loyalty.rule_gift.returned IS 'What of the points refunds have given back to the caps.';
 REVOKE ALL ON loyalty.rule_gift FROM PUBLIC;
@@ -329,10 +329,10 @@ ALTER FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestampt
 CREATE FUNCTION loyalty.sale(
 	merchant_id bigint, account_id bigint, money loyalty.points, points_used loyalty.points DEFAULT '0', items json DEFAULT NULL,
 	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT version bigint, OUT balance loyalty.points, OUT earned loyalty.points)
+	OUT entry_id bigint, OUT balance loyalty.points, OUT earned loyalty.points)
 RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
 COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
-'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the number of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the entry_id of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 REVOKE ALL ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) FROM PUBLIC;
 ALTER FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) OWNER TO loyalty_engine;

@@ -10,29 +10,45 @@ ALTER FUNCTION loyalty.lots_of(bigint, bigint) OWNER TO loyalty_engine;
 CREATE FUNCTION loyalty.balance_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS loyalty.points
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_balance_at';
 COMMENT ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) IS
-'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Exact, whether what was due had been booked or not; the number of rows looked at grows with the logarithm of the history. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
+'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Exact, whether what was due had been booked or not; at most seventeen entries are looked at, however long the history is. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
 REVOKE ALL ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_version bigint DEFAULT NULL, max_entries integer DEFAULT 50)
+CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_entry bigint DEFAULT NULL, max_entries integer DEFAULT 50)
 RETURNS SETOF loyalty.entries
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	newest bigint;
 BEGIN
 	IF statement.max_entries IS NULL OR statement.max_entries NOT BETWEEN 1 AND 10000 THEN
 		PERFORM loyalty.fail('invalid_argument', 'max_entries is 1 to 10,000.');
 	END IF;
-	IF NOT EXISTS (SELECT FROM loyalty.account a
-				   WHERE a.merchant_id = statement.merchant_id AND a.account_id = statement.account_id) THEN
+	SELECT a.newest_id INTO newest FROM loyalty.account a
+	WHERE a.merchant_id = statement.merchant_id AND a.account_id = statement.account_id;
+	IF NOT FOUND THEN
 		PERFORM loyalty.fail('unknown_account', NULL);
 	END IF;
+	IF statement.before_entry IS NOT NULL THEN
+		SELECT e.previous_id INTO newest FROM loyalty.entry e
+		WHERE e.merchant_id = statement.merchant_id AND e.entry_id = statement.before_entry AND e.account_id = statement.account_id;
+		IF NOT FOUND THEN
+			PERFORM loyalty.fail('unknown_entry', NULL);
+		END IF;
+	END IF;
+	-- each entry is found by the one after it
 	RETURN QUERY
-		SELECT e.* FROM loyalty.entries e
-		WHERE e.merchant_id = statement.merchant_id AND e.account_id = statement.account_id
-		  AND e.version < coalesce(statement.before_version, 9223372036854775807)
-		ORDER BY e.version DESC LIMIT statement.max_entries;
+		WITH RECURSIVE page AS (
+			SELECT e AS entry, 1 AS n FROM loyalty.entries e
+			WHERE e.merchant_id = statement.merchant_id AND e.entry_id = newest
+			UNION ALL
+			SELECT b.entry, p.n + 1 FROM page p, LATERAL (
+				SELECT e AS entry FROM loyalty.entries e
+				WHERE e.merchant_id = statement.merchant_id AND e.entry_id = (p.entry).previous_id OFFSET 0) b
+			WHERE p.n < statement.max_entries)
+		SELECT (p.entry).* FROM page p ORDER BY p.n;
 END
 $$;
 COMMENT ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) IS
-'A page of an account''s entries, newest first: those before before_version (NULL: from the newest on), at most max_entries (1 to 10,000). The next page is before the last version of this one, and costs the same however far back it is. Errors: LY005 invalid_argument, LY002 unknown_account.';
+'A page of an account''s entries, newest first: those before before_entry, an entry_id (NULL: from the newest on), at most max_entries (1 to 10,000). The next page is before the last entry of this one, and costs the same however far back it is. Errors: LY005 invalid_argument, LY002 unknown_account, LY010 unknown_entry (the account has no entry before_entry).';
 REVOKE ALL ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.statement(bigint, bigint, bigint, integer) OWNER TO loyalty_engine;

@@ -6,27 +6,27 @@ COMMENT ON FUNCTION loyalty.ledger_invariants() IS 'What loyalty.verify() checks
 REVOKE ALL ON FUNCTION loyalty.ledger_invariants() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.ledger_invariants() TO loyalty_engine;
 
--- Rows come in the order of the primary keys.  Sorting them instead would take
--- as much room as the ledger has.  And a plan that was made when the tables
--- were small must not be kept.
+-- The ledger is read from end to end and sorted by account, on disk if it does
+-- not fit into work_mem.  A plan that was made when the tables were small must
+-- not be kept.
 CREATE FUNCTION loyalty.verify_ledger(
 	merchant_id bigint DEFAULT NULL,
-	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_version bigint, OUT detail text)
+	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
 RETURNS SETOF record
-LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 AS 'MODULE_PATHNAME', 'loyalty_verify_ledger';
 COMMENT ON FUNCTION loyalty.verify_ledger(bigint) IS
-'The part of loyalty.verify() that plays the entries of each account again: the first broken one of an account comes first. Needs memory for one account, whatever the size of the ledger.';
+'The part of loyalty.verify() that plays the entries of each account again: the first broken one of an account comes first. Needs memory for one account and for a sort of work_mem, and room on disk to sort the ledger in.';
 REVOKE ALL ON FUNCTION loyalty.verify_ledger(bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.verify_ledger(bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.verify(
 	merchant_id bigint DEFAULT NULL,
-	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_version bigint, OUT detail text)
+	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT l.invariant, l.broken_merchant_id, l.broken_account_id, l.broken_version, l.detail
+	SELECT l.invariant, l.broken_merchant_id, l.broken_account_id, l.broken_entry_id, l.detail
 	FROM loyalty.verify_ledger(verify.merchant_id) l
 	UNION ALL
 	SELECT 'what one account sends another receives', t.merchant_id, t.first, NULL,
@@ -46,7 +46,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 				UNION ALL
 				SELECT r.merchant_id, coalesce(o.peer_id, o.account_id), 0, r.expired::numeric, 0, true
 				FROM loyalty.reversal r
-				JOIN loyalty.entry o ON o.merchant_id = r.merchant_id AND o.account_id = r.account_id AND o.version = r.version
+				JOIN loyalty.entry o ON o.merchant_id = r.merchant_id AND o.entry_id = r.entry_id
 				WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.expired IS NOT NULL)
 			   c (merchant_id, account_id, counted, noted, points, in_range)
 		  GROUP BY c.merchant_id, c.account_id) s
@@ -80,13 +80,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		  GROUP BY x.merchant_id, x.account_id, x.rule) c
 	WHERE c.ever <> 0 OR (c.of_day, c.of_week, c.of_month, c.of_year) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 	UNION ALL
-	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.version,
+	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.entry_id,
 		   format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole)
 	FROM loyalty.rule_gift f, LATERAL (
 		SELECT coalesce(e.aside, e.amount)::numeric AS whole, coalesce((
 			SELECT sum(r.amount::numeric) FROM loyalty.reversal r
-			WHERE r.merchant_id = f.merchant_id AND r.account_id = f.account_id AND r.version = f.version), 0) AS undone
-		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.account_id = f.account_id AND e.version = f.version) n
+			WHERE r.merchant_id = f.merchant_id AND r.entry_id = f.entry_id), 0) AS undone
+		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.entry_id = f.entry_id) n
 	WHERE (verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
 	  AND CASE n.undone WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
 		  ELSE f.returned OPERATOR(loyalty.<) '0' OR f.returned OPERATOR(loyalty.>) f.points END

@@ -29,7 +29,7 @@ CREATE TABLE loyalty.root_page (
 	first_account	bigint		NOT NULL,
 	page			bigint		NOT NULL,
 	account_ids		bigint[],
-	versions		bigint[],
+	entry_ids		bigint[],
 	nodes			bytea		NOT NULL,
 	PRIMARY KEY (merchant_id, root_id, level, first_account)
 );
@@ -39,7 +39,7 @@ COMMENT ON COLUMN loyalty.root_page.level IS '0: leaves, one for each account; a
 COMMENT ON COLUMN loyalty.root_page.first_account IS 'The lowest account_id below the page.';
 COMMENT ON COLUMN loyalty.root_page.page IS 'Pages of a level count 0, 1, 2 …';
 COMMENT ON COLUMN loyalty.root_page.account_ids IS 'The accounts, ascending; of level 0 only.';
-COMMENT ON COLUMN loyalty.root_page.versions IS 'Their newest entries then; of level 0 only.';
+COMMENT ON COLUMN loyalty.root_page.entry_ids IS 'Their newest entries then; of level 0 only.';
 COMMENT ON COLUMN loyalty.root_page.nodes IS 'The hashes, 32 bytes each.';
 REVOKE ALL ON loyalty.root_page FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON loyalty.root_page TO loyalty_engine;
@@ -74,10 +74,10 @@ COMMENT ON FUNCTION loyalty.forget_roots(bigint, timestamptz) IS
 REVOKE ALL ON FUNCTION loyalty.forget_roots(bigint, timestamptz) FROM PUBLIC;
 ALTER FUNCTION loyalty.forget_roots(bigint, timestamptz) OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.receipt(merchant_id bigint, account_id bigint, root_id bigint DEFAULT NULL, version bigint DEFAULT NULL) RETURNS json
+CREATE FUNCTION loyalty.receipt(merchant_id bigint, account_id bigint, root_id bigint DEFAULT NULL, entry_id bigint DEFAULT NULL) RETURNS json
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_receipt';
 COMMENT ON FUNCTION loyalty.receipt(bigint, bigint, bigint, bigint) IS
-'What an account had when a root was made, the newest unless told, with the hashes that lead from there to the root: whoever has the root can check it with loyalty.check_receipt(). version: adds this entry and those between it and the newest one in the root, at most 1,000, with all they say. Errors: LY005 invalid_argument, LY006 unknown_object (no such root, or its receipts were forgotten), LY002 unknown_account (it had no entry then), LY010 unknown_entry (none of this number then, or none any more).';
+'What an account had when a root was made, the newest unless told, with the hashes that lead from there to the root: whoever has the root can check it with loyalty.check_receipt(). entry_id: adds this entry and those between it and the newest one in the root, at most 1,000, with all they say. Errors: LY005 invalid_argument, LY006 unknown_object (no such root, or its receipts were forgotten), LY002 unknown_account (it had no entry then), LY010 unknown_entry (the account had none of this entry_id then, or has none any more).';
 REVOKE ALL ON FUNCTION loyalty.receipt(bigint, bigint, bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.receipt(bigint, bigint, bigint, bigint) OWNER TO loyalty_engine;
 
@@ -85,14 +85,14 @@ CREATE FUNCTION loyalty.check_receipt(receipt json, root bytea) RETURNS boolean
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_check_receipt';
 COMMENT ON FUNCTION loyalty.check_receipt(json, bytea) IS
 $$Whether everything that a receipt says is in the root. Needs no tables: it works on any server, and whoever wants to can compute the same with any SHA-256.
-Integers are 8 bytes, high byte first; amounts count ten-thousandths, times microseconds since 2000-01-01 UTC. The hash at the start of the path is that of the byte 0, merchant_id, account_id, version, balance, posted_at and hash. Each step is that of the byte 1 and two hashes, one of them the hash so far, the other on the side that the step names. At the end comes that of the byte 2, merchant_id, root_id, made_at, accounts and the hash so far: it is the root.
-An entry's hash is that of the hash of the entry before (previous, for the first), its version, balance and posted_at, and its content: merchant_id, account_id, amount, 2 bytes of kind (accrue 1, deposit 2, redeem 3, adjust 4, expire 5, hold 6, capture 7, release 8, mature 9, reverse 10, transfer 11), 2 bytes whose bits say what follows, from the lowest on: staff_id, money, aside, origin, peer_id, member_id, rules, all integers, reference and detail, each a text after the 4 bytes of its length, and lots likewise, in the form that loyalty.lots_send() writes.$$;
+Integers are 8 bytes, high byte first; amounts count ten-thousandths, times microseconds since 2000-01-01 UTC. The hash at the start of the path is that of the byte 0, merchant_id, account_id, entry_id, balance, posted_at and hash. Each step is that of the byte 1 and two hashes, one of them the hash so far, the other on the side that the step names. At the end comes that of the byte 2, merchant_id, root_id, made_at, accounts and the hash so far: it is the root.
+An entry's hash is that of a byte 1 (the number of this format), the hash of the entry before (previous; 32 bytes 0 for the first), its entry_no, balance and posted_at, and its content: merchant_id, account_id, entry_id, amount, 2 bytes of kind (accrue 1, deposit 2, redeem 3, adjust 4, expire 5, hold 6, capture 7, release 8, mature 9, reverse 10, transfer 11), 2 bytes whose bits say what follows, from the lowest on: staff_id, money, aside, origin, peer_id, member_id, rules, happened_at, actor_id, request_id, all integers, lots, in the form that loyalty.lots_send() writes, after the 4 bytes of its length, and the text_digest. That is the hash of the salt and of the text: a byte whose bits say what follows, reference (1) and detail (2), each after the 4 bytes of its length.$$;
 REVOKE ALL ON FUNCTION loyalty.check_receipt(json, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.check_receipt(json, bytea) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.verify_root(
 	merchant_id bigint, root_id bigint DEFAULT NULL, root bytea DEFAULT NULL,
-	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_version bigint, OUT detail text)
+	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
 RETURNS SETOF record
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off
 AS 'MODULE_PATHNAME', 'loyalty_verify_root';

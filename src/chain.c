@@ -19,8 +19,8 @@
 #include "postgres.h"
 
 #include "chain.h"
-#include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "crypto.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
@@ -183,78 +183,39 @@ add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balanc
 	pq_sendint64(bytes, posted_at);
 }
 
-/* A context and buffers are used again for each entry: making them costs as much as the hash. */
-struct Chain
-{
-	pg_cryptohash_ctx *context;
-	StringInfoData bytes;
-	StringInfoData text;
-};
-
-Chain *
-chain_begin(void)
-{
-	Chain	   *chain = palloc(sizeof(Chain));
-
-	chain->context = pg_cryptohash_create(PG_SHA256);
-	initStringInfo(&chain->bytes);
-	initStringInfo(&chain->text);
-	return chain;
-}
-
-/* The SHA-256 of some bytes and some more. */
-static void
-sha256(Chain *chain, const void *first, size_t first_length, const void *second, size_t second_length, uint8 *hash)
-{
-	if (chain->context == NULL ||
-		pg_cryptohash_init(chain->context) < 0 ||
-		(first_length > 0 && pg_cryptohash_update(chain->context, first, first_length) < 0) ||
-		pg_cryptohash_update(chain->context, second, second_length) < 0 ||
-		pg_cryptohash_final(chain->context, hash, PG_SHA256_DIGEST_LENGTH) < 0)
-		raise_error(ERR_INTERNAL_ERROR);
-}
-
-static bytea *
-hash_bytes(Chain *chain)
-{
-	bytea	   *hash = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-
-	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	sha256(chain, NULL, 0, chain->bytes.data, chain->bytes.len, (uint8 *) VARDATA(hash));
-	return hash;
-}
-
 /* The digest of a text goes after everything else. */
 static void
-add_digest(Chain *chain, const pg_uuid_t *key, const char *text, size_t length)
+add_digest(StringInfo bytes, const pg_uuid_t *key, const char *text, size_t length)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
-	sha256(chain, key, sizeof(pg_uuid_t), text, length, digest);
-	appendBinaryStringInfoNT(&chain->bytes, (const char *) digest, sizeof(digest));
+	sha256(key, sizeof(pg_uuid_t), text, length, digest);
+	appendBinaryStringInfoNT(bytes, (const char *) digest, sizeof(digest));
 }
 
+/* What an entry hashes to that comes after one with this hash. */
 bytea *
-chain_next(Chain *chain, int64 merchant_id, const Entry *entry, const bytea *previous)
+chain_next(int64 merchant_id, const Entry *entry, const bytea *previous)
 {
-	resetStringInfo(&chain->bytes);
-	add_state(&chain->bytes, previous, entry->entry_no, entry->balance, entry->posted_at);
-	add_content(&chain->bytes, merchant_id, entry);
+	StringInfoData bytes;
+	StringInfoData text;
+	bytea	   *hash;
+
+	initStringInfo(&bytes);
+	add_state(&bytes, previous, entry->entry_no, entry->balance, entry->posted_at);
+	add_content(&bytes, merchant_id, entry);
 	if (entry_has_text(entry))
 	{
-		resetStringInfo(&chain->text);
-		add_text(&chain->text, entry);
-		add_digest(chain, &entry->text_key, chain->text.data, chain->text.len);
+		initStringInfo(&text);
+		add_text(&text, entry);
+		add_digest(&bytes, &entry->text_key, text.data, text.len);
+		pfree(text.data);
 	}
 	else if (entry->text_digest != NULL)
-		appendBinaryStringInfoNT(&chain->bytes, VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
-	return hash_bytes(chain);
-}
-
-void
-chain_end(Chain *chain)
-{
-	pg_cryptohash_free(chain->context);
+		appendBinaryStringInfoNT(&bytes, VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
+	hash = sha256_digest(bytes.data, bytes.len);
+	pfree(bytes.data);
+	return hash;
 }
 
 PG_FUNCTION_INFO_V1(loyalty_chain_next);
@@ -265,15 +226,13 @@ loyalty_chain_next(PG_FUNCTION_ARGS)
 {
 	bytea	   *content = PG_GETARG_BYTEA_PP(6);
 	bytea	   *text = PG_GETARG_BYTEA_PP(8);
-	Chain	   *chain = chain_begin();
-	bytea	   *hash;
+	StringInfoData bytes;
 
-	add_state(&chain->bytes, PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1, PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
+	initStringInfo(&bytes);
+	add_state(&bytes, PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1, PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
 			  Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)));
-	appendBinaryStringInfoNT(&chain->bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
+	appendBinaryStringInfoNT(&bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 	if (VARSIZE_ANY_EXHDR(text) > 0)
-		add_digest(chain, PG_GETARG_UUID_P(7), VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
-	hash = hash_bytes(chain);
-	chain_end(chain);
-	PG_RETURN_BYTEA_P(hash);
+		add_digest(&bytes, PG_GETARG_UUID_P(7), VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+	PG_RETURN_BYTEA_P(sha256_digest(bytes.data, bytes.len));
 }

@@ -7,12 +7,7 @@
 
 #include "ledger.h"
 
-/* Many entries, one after the other. */
-typedef struct Chain Chain;
-
-extern Chain *chain_begin(void);
-extern bytea *chain_next(Chain *chain, int64 merchant_id, const Entry *entry, const bytea *previous);
-extern void chain_end(Chain *chain);
+extern bytea *chain_next(int64 merchant_id, const Entry *entry, const bytea *previous);
 
 extern bool entry_has_text(const Entry *entry);
 

@@ -16,6 +16,8 @@
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #define ID_LOW_BITS			22		/* below the milliseconds */
@@ -23,19 +25,49 @@
 #define RANDOM_KEY_MIN		8
 #define RANDOM_KEY_MAX		64
 
+/*
+ * The context of all hashes of the session: to make one costs as much as a hash
+ * does.  It belongs to a resource owner of its own, which nobody releases.
+ */
+static pg_cryptohash_ctx *
+session_hash(void)
+{
+	static pg_cryptohash_ctx *context = NULL;
+
+	if (context == NULL)
+	{
+		ResourceOwner owner = CurrentResourceOwner;
+		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+		CurrentResourceOwner = ResourceOwnerCreate(NULL, "loyalty hash");
+		context = pg_cryptohash_create(PG_SHA256);
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(caller);
+	}
+	return context;
+}
+
+/* Of some bytes and some more, into PG_SHA256_DIGEST_LENGTH bytes. */
+void
+sha256(const void *first, size_t first_length, const void *second, size_t second_length, uint8 *digest)
+{
+	pg_cryptohash_ctx *context = session_hash();
+
+	if (context == NULL ||
+		pg_cryptohash_init(context) < 0 ||
+		(first_length > 0 && pg_cryptohash_update(context, first, first_length) < 0) ||
+		pg_cryptohash_update(context, second, second_length) < 0 ||
+		pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+}
+
 bytea *
 sha256_digest(const char *data, size_t length)
 {
 	bytea	   *digest = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
 
 	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	if (ctx == NULL ||
-		pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) data, length) < 0 ||
-		pg_cryptohash_final(ctx, (uint8 *) VARDATA(digest), PG_SHA256_DIGEST_LENGTH) < 0)
-		raise_error(ERR_INTERNAL_ERROR);
-	pg_cryptohash_free(ctx);
+	sha256(NULL, 0, data, length, (uint8 *) VARDATA(digest));
 	return digest;
 }
 

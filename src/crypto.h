@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+extern void sha256(const void *first, size_t first_length, const void *second, size_t second_length, uint8 *digest);
 extern bytea *sha256_digest(const char *data, size_t length);
 extern char *hmac_sha256_hex(const char *key, const char *message);
 extern bool secrets_equal(const char *a, const char *b);

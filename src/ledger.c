@@ -171,7 +171,7 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	account->newest_id = added->entry_id;
 	if (entry_has_text(added))
 		added->text_key = text_key(batch, account, added->member_id);
-	added->hash = account->hash = chain_next(batch->chain, batch->merchant_id, added, account->hash);
+	added->hash = account->hash = chain_next(batch->merchant_id, added, account->hash);
 }
 
 /* The account's next entry, whose amount it has been changed by. */
@@ -190,7 +190,7 @@ batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz 
 	added->entry_no = account->entry_no;
 	added->balance = account->balance;
 	added->posted_at = account->posted_at;
-	if (batch->chain != NULL)
+	if (batch->writes)
 		chain_entry(batch, account, added);
 	if (batch->nentries == batch->allocated)
 	{
@@ -414,7 +414,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	batch->merchant_id = merchant_id;
 	batch->allocated = Max(n, 8);
 	batch->entries = palloc_extended(batch->allocated * sizeof(Entry *), MCXT_ALLOC_HUGE);
-	batch->chain = chain_begin();
+	batch->writes = true;
 
 	read_originals(batch, postings, n);
 	lock_accounts(batch, postings, n);
@@ -451,7 +451,6 @@ batch_write(Batch *batch)
 	write_ranks(batch);
 	if (batch->limits != NULL)
 		limits_write(batch->limits);
-	chain_end(batch->chain);
 }
 
 /*

@@ -21,7 +21,7 @@ typedef struct Batch
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is undone */
 	HTAB	   *lapses;			/* Lapse by LapseKey; NULL: none was met */
 	Terms	   *terms;			/* those that were asked for */
-	Chain	   *chain;			/* NULL: nothing will be written */
+	bool		writes;			/* else it is only looked at */
 	Limits	   *limits;			/* NULL: no posting is limited */
 	Rules	   *rules;			/* NULL: no posting earns by rules or ranks */
 	bool		ranks_read;

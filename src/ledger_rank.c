@@ -68,7 +68,7 @@ count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *prog
 	for (int i = 0; i < n; i++)
 		ids[i] = accounts[i]->account_id;
 	values[1] = ids_datum(ids, n);
-	rows = batch->chain != NULL ? plan_write(PLAN_COUNTED, values, NULL) : plan_read(PLAN_COUNTED, values, NULL);
+	rows = batch->writes ? plan_write(PLAN_COUNTED, values, NULL) : plan_read(PLAN_COUNTED, values, NULL);
 	for (int i = 0; i < n; i++)
 		count_days(accounts[i], program, after, &row, rows);
 }
@@ -150,12 +150,12 @@ batch_read_ranks(Batch *batch)
 		Account    *account = &batch->accounts[i];
 
 		if (account->exists && account->managed &&
-			(batch->chain == NULL || batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
+			(!batch->writes || batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
 			accounts[n++] = account;
 	}
 	if (n == 0)
 		return;
-	ranks_read(batch->merchant_id, accounts, n, batch->chain != NULL);
+	ranks_read(batch->merchant_id, accounts, n, batch->writes);
 	for (int i = 0; i < n; i++)
 	{
 		if (is_stale(batch, accounts[i]))

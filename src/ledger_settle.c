@@ -38,7 +38,7 @@ settle_expired(Batch *batch, Account *account, TimestampTz at)
 		return;
 	account->balance += entry.amount;
 	account->expired -= entry.amount;
-	if (batch->chain != NULL)
+	if (batch->writes)
 		note_expired(batch, account, &expired);
 	entry.lots = lots_pack(&expired);
 	batch_add_entry(batch, account, &entry, at);
@@ -134,7 +134,7 @@ settle_accounts(Batch *batch)
 	if (ndue == 0)
 		return;
 	rows_read_due(batch->merchant_id, batch_table(&batch->asides, sizeof(Aside)), due, ndue, batch->now,
-				  batch->chain != NULL, take_aside, batch);
+				  batch->writes, take_aside, batch);
 	for (int i = 0; i < ndue; i++)
 	{
 		Account    *account = batch_account(batch, due[i]);

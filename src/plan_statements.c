@@ -268,10 +268,10 @@ const Statement plan_statements[PLAN_COUNT] = {
 			TIMESTAMPTZARRAYOID, LOTSARRAY}
 	},
 	[PLAN_REVERSALS_FIND] = {
-		"SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired, e.entry_no"
+		"SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
+		" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by)"
 		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, entry_id) JOIN loyalty.reversal r"
-		" ON r.merchant_id = $1 AND r.entry_id = u.entry_id AND r.account_id = u.account_id"
-		" JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by",
+		" ON r.merchant_id = $1 AND r.entry_id = u.entry_id AND r.account_id = u.account_id",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_REVERSAL_INSERT] = {

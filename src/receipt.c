@@ -365,7 +365,6 @@ leads_to_newest(Members *receipt, const Head *head)
 	Objects		entries;
 	Entry		entry = {0};
 	bytea	   *hash;
-	Chain	   *chain;
 	bool		sound = true;
 
 	if (!has_member(receipt, "entries"))
@@ -373,7 +372,6 @@ leads_to_newest(Members *receipt, const Head *head)
 	if (!read_bytes(receipt, "previous", &hash) || !read_objects(receipt, "entries", RECEIPT_ENTRIES + 1, &entries) ||
 		entries.n == 0)
 		return false;
-	chain = chain_begin();
 	for (size_t i = 0; i < entries.n && sound; i++)
 	{
 		int64		before = entry.entry_no;
@@ -382,9 +380,8 @@ leads_to_newest(Members *receipt, const Head *head)
 		if (!sound)
 			break;
 		entry.account_id = head->account_id;
-		hash = chain_next(chain, head->merchant_id, &entry, hash);
+		hash = chain_next(head->merchant_id, &entry, hash);
 	}
-	chain_end(chain);
 	return sound && is_newest(head, &entry, hash);
 }
 

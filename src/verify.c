@@ -365,7 +365,6 @@ loyalty_verify_ledger(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	plan_begin();
-	v.chain = chain_begin();
 	v.account_context = AllocSetContextCreate(CurrentMemoryContext, "loyalty account", ALLOCSET_DEFAULT_SIZES);
 	v.row_context = AllocSetContextCreate(CurrentMemoryContext, "loyalty row", ALLOCSET_DEFAULT_SIZES);
 	v.replay.lots.allocated = MAX_MOMENTS;
@@ -374,7 +373,6 @@ loyalty_verify_ledger(PG_FUNCTION_ARGS)
 		verify_all(&v);
 	else
 		verify_merchant(&v, PG_GETARG_INT64(0));
-	chain_end(v.chain);
 	plan_end();
 	MemoryContextSwitchTo(caller);
 	return (Datum) 0;

@@ -105,7 +105,6 @@ typedef struct Verification
 {
 	int64		merchant_id;
 	ReturnSetInfo *result;
-	Chain	   *chain;
 	MemoryContext account_context;	/* for one account */
 	MemoryContext row_context;	/* for one row; the current one */
 	Stream		accounts;

@@ -1,14 +1,21 @@
 /*
  * columns.c
- *		Rows as arrays, one for each column, to write many by one statement.
+ *		Rows as arrays, to write many by one statement: one for each column, or
+ *		one of rows of a table.
+ *
+ * An array for each column is made into a set of its own, and the sets are put
+ * side by side row by row: that does for a few columns.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "columns.h"
+#include "executor/spi.h"
+#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 void
 columns_start(Column *columns, const Oid *types, int ncolumns, int rows)
@@ -62,6 +69,41 @@ column_is_empty(const Column *column, int rows)
 			return false;
 	}
 	return true;
+}
+
+void
+rows_start(RowArray *array, Oid type, const char *const *names, int ncolumns, int rows)
+{
+	Assert(ncolumns <= (int) lengthof(array->attributes));
+	array->type = type;
+	array->descriptor = lookup_rowtype_tupdesc(type, -1);
+	array->ncolumns = ncolumns;
+	for (int c = 0; c < ncolumns; c++)
+		array->attributes[c] = SPI_fnumber(array->descriptor, names[c]);
+	array->rows = palloc_extended(rows * sizeof(Datum), MCXT_ALLOC_HUGE);
+	array->n = 0;
+}
+
+void
+rows_add(RowArray *array, const Datum *values, const bool *nulls)
+{
+	Datum		row[MaxTupleAttributeNumber];
+	bool		isnull[MaxTupleAttributeNumber];
+
+	memset(isnull, true, array->descriptor->natts * sizeof(bool));
+	for (int c = 0; c < array->ncolumns; c++)
+	{
+		row[array->attributes[c] - 1] = values[c];
+		isnull[array->attributes[c] - 1] = nulls[c];
+	}
+	array->rows[array->n++] = HeapTupleGetDatum(heap_form_tuple(array->descriptor, row, isnull));
+}
+
+Datum
+rows_end(RowArray *array)
+{
+	ReleaseTupleDesc(array->descriptor);
+	return array_datum(array->rows, array->n, array->type);
 }
 
 /* One row of values, of which those that are infinite times are NULL. */

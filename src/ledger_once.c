@@ -133,6 +133,6 @@ post_at_once(int64 merchant_id, Posting *posting)
 	posting->balance = entry.balance;
 	posting->posted_at = entry.posted_at;
 	posting->error = ERR_NONE;
-	rows_insert_entry(merchant_id, &entry);
+	rows_insert_entries(merchant_id, (Entry *[]) {&entry}, 1);
 	return true;
 }

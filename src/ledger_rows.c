@@ -2,9 +2,9 @@
  * ledger_rows.c
  *		The rows of the ledger, as the engine reads and writes them.
  *
- * Everything is one statement for a whole batch.  Accounts that are not managed
- * are written by a statement that knows of nothing else, and so are entries
- * that have no more than such accounts' entries have.
+ * Everything is one statement for a whole batch.  A single account that is not
+ * managed is written by a statement that knows of nothing else, and so is a
+ * single entry that has no more than such accounts' entries have.
  */
 #include "postgres.h"
 
@@ -12,6 +12,7 @@
 #include "columns.h"
 #include "ledger_rows.h"
 #include "plan.h"
+#include "store.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -55,45 +56,55 @@ key_arrays(const EntryKey *keys, int n, Datum *values)
  * ------------------------------------------------------------------------ */
 
 static void
+read_lots(Datum packed, bool isnull, Lots *lots)
+{
+	memset(lots, 0, sizeof(Lots));
+	if (!isnull)
+		lots_read(packed, lots);
+}
+
+static void
 lots_or_none(uint64 row, int column, Lots *lots)
 {
 	bool		isnull;
 	Datum		value = plan_datum(row, column, &isnull);
 
-	memset(lots, 0, sizeof(Lots));
-	if (!isnull)
-		lots_read(value, lots);
+	read_lots(value, isnull, lots);
 }
+
+/* What the statements that read accounts return. */
+#define ACCOUNT_COLUMNS_READ 19
 
 static void
 read_account(uint64 row, Account *account)
 {
-	bool		isnull;
+	Datum		values[ACCOUNT_COLUMNS_READ];
+	bool		nulls[ACCOUNT_COLUMNS_READ];
 
+	plan_row(row, values, nulls);
 	account->exists = true;
-	account->balance = plan_int64(row, 1);
-	account->entry_no = plan_int64(row, 2);
-	account->posted_at = plan_int64(row, 3);
-	account->program_id = plan_int64(row, 4);
-	account->hash = DatumGetByteaPCopy(plan_datum(row, 5, &isnull));
-	account->newest_id = plan_int64_or(row, 16, 0);
-	account->previous_id = plan_int64_or(row, 17, 0);
-	account->text_key = *DatumGetUUIDP(plan_datum(row, 18, &isnull));
+	account->balance = DatumGetPoints(values[1]);
+	account->entry_no = DatumGetInt64(values[2]);
+	account->posted_at = DatumGetTimestampTz(values[3]);
+	account->program_id = DatumGetInt64(values[4]);
+	account->hash = DatumGetByteaPCopy(values[5]);
 	account->may_owe = account->balance < 0;
-	account->tid = *(ItemPointer) DatumGetPointer(plan_datum(row, 14, &isnull));
-	(void) plan_datum(row, 6, &isnull);
-	account->managed = !isnull;
+	account->tid = *(ItemPointer) DatumGetPointer(values[14]);
+	account->newest_id = nulls[16] ? 0 : DatumGetInt64(values[16]);
+	account->previous_id = nulls[17] ? 0 : DatumGetInt64(values[17]);
+	account->text_key = *DatumGetUUIDP(values[18]);
+	account->managed = !nulls[6];
 	if (!account->managed)
 		return;
-	account->earned = plan_int64(row, 6);
-	account->expired = plan_int64_or(row, 7, 0);
-	account->held = plan_int64_or(row, 8, 0);
-	account->pending = plan_int64_or(row, 9, 0);
-	account->due_at = plan_int64_or(row, 10, DT_NOEND);
-	lots_or_none(row, 11, &account->lots);
-	lots_or_none(row, 12, &account->qualifying);
-	account->moved = plan_bool(row, 13);
-	account->ranked_at = plan_int64_or(row, 15, DT_NOBEGIN);
+	account->earned = DatumGetPoints(values[6]);
+	account->expired = nulls[7] ? 0 : DatumGetPoints(values[7]);
+	account->held = nulls[8] ? 0 : DatumGetPoints(values[8]);
+	account->pending = nulls[9] ? 0 : DatumGetPoints(values[9]);
+	account->due_at = nulls[10] ? DT_NOEND : DatumGetTimestampTz(values[10]);
+	read_lots(values[11], nulls[11], &account->lots);
+	read_lots(values[12], nulls[12], &account->qualifying);
+	account->moved = DatumGetBool(values[13]);
+	account->ranked_at = nulls[15] ? DT_NOBEGIN : DatumGetTimestampTz(values[15]);
 }
 
 /*
@@ -313,24 +324,28 @@ rows_read_lapses(int64 merchant_id, HTAB *lapses)
  * Writing accounts
  * ------------------------------------------------------------------------ */
 
-#define PLAIN_COLUMNS 8
-#define MANAGED_COLUMNS 15
+/* Where a locked account is, and what postings change; of one that is not managed there are fewer columns. */
+static const char *const change_columns[] = {"at", "may_owe", "balance", "entry_no", "newest_id", "previous_id", "posted_at", "hash",
+"earned", "expired", "held", "pending", "due_at", "lots", "qualifying"};
+
+#define CHANGE_COLUMNS ((int) lengthof(change_columns))
+#define CHANGE_COLUMNS_PLAIN 8
 
 static void
-account_row(const Account *account, Datum *values, bool *nulls)
+change_row(const Account *account, Datum *values, bool *nulls)
 {
-	memset(nulls, 0, MANAGED_COLUMNS * sizeof(bool));
+	memset(nulls, 0, CHANGE_COLUMNS_PLAIN * sizeof(bool));
+	memset(nulls + CHANGE_COLUMNS_PLAIN, !account->managed, (CHANGE_COLUMNS - CHANGE_COLUMNS_PLAIN) * sizeof(bool));
 	values[0] = PointerGetDatum(&account->tid);
-	values[1] = PointsGetDatum(account->balance);
-	values[2] = Int64GetDatum(account->entry_no);
-	values[3] = Int64GetDatum(account->newest_id);
-	nulls[3] = account->newest_id == 0;
-	values[4] = Int64GetDatum(account->previous_id);
-	nulls[4] = account->previous_id == 0;
-	values[5] = TimestampTzGetDatum(account->posted_at);
-	values[6] = PointerGetDatum(account->hash);
-	values[7] = BoolGetDatum(true);
-	nulls[7] = !account->may_owe;
+	values[1] = BoolGetDatum(account->may_owe);
+	values[2] = PointsGetDatum(account->balance);
+	values[3] = Int64GetDatum(account->entry_no);
+	values[4] = Int64GetDatum(account->newest_id);
+	nulls[4] = account->newest_id == 0;
+	values[5] = Int64GetDatum(account->previous_id);
+	nulls[5] = account->previous_id == 0;
+	values[6] = TimestampTzGetDatum(account->posted_at);
+	values[7] = PointerGetDatum(account->hash);
 	if (!account->managed)
 		return;
 	values[8] = PointsGetDatum(account->earned);
@@ -345,146 +360,151 @@ account_row(const Account *account, Datum *values, bool *nulls)
 	values[14] = nulls[14] ? (Datum) 0 : lots_pack(&account->qualifying);
 }
 
-static void
-write_accounts(int64 merchant_id, const Account *accounts, int n, bool managed)
+static uint64
+update_account(int64 merchant_id, const Account *account)
 {
-	Oid			points = plan_points_oid();
-	Oid			types[MANAGED_COLUMNS] = {TIDOID, points, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
-		points, points, points, points, TIMESTAMPTZOID, plan_lots_oid(), plan_lots_oid()};
-	Column		columns[MANAGED_COLUMNS];
-	int			ncolumns = managed ? MANAGED_COLUMNS : PLAIN_COLUMNS;
-	int			changed = 0;
+	Datum		values[1 + CHANGE_COLUMNS];
+	bool		isnull[CHANGE_COLUMNS];
+	char		nulls[1 + CHANGE_COLUMNS];
 
-	columns_start(columns, types, ncolumns, n);
-	columns[5].repeats = true;	/* posted_at */
+	values[0] = Int64GetDatum(merchant_id);
+	nulls[0] = ' ';
+	change_row(account, values + 1, isnull);
+	for (int i = 0; i < CHANGE_COLUMNS; i++)
+		nulls[1 + i] = isnull[i] ? 'n' : ' ';
+	return plan_write(account->managed ? PLAN_ACCOUNT_UPDATE_MANAGED : PLAN_ACCOUNT_UPDATE, values, nulls);
+}
+
+static uint64
+update_accounts(int64 merchant_id, const Account *const *accounts, int n)
+{
+	RowArray	rows;
+
+	rows_start(&rows, plan_change_oid(), change_columns, CHANGE_COLUMNS, n);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		row[MANAGED_COLUMNS];
-		bool		nulls[MANAGED_COLUMNS];
+		Datum		values[CHANGE_COLUMNS];
+		bool		nulls[CHANGE_COLUMNS];
 
-		if (!accounts[i].changed || accounts[i].managed != managed)
-			continue;
-		account_row(&accounts[i], row, nulls);
-		columns_set(columns, ncolumns, changed++, row, nulls);
+		change_row(accounts[i], values, nulls);
+		rows_add(&rows, values, nulls);
 	}
-	if (changed > 0)
-		columns_write(managed ? PLAN_ACCOUNTS_UPDATE_MANAGED : PLAN_ACCOUNTS_UPDATE,
-					  managed ? PLAN_ACCOUNT_UPDATE_MANAGED : PLAN_ACCOUNT_UPDATE,
-					  merchant_id, columns, ncolumns, changed);
+	return plan_write(PLAN_ACCOUNTS_UPDATE, (Datum[]) {Int64GetDatum(merchant_id), rows_end(&rows)}, NULL);
 }
 
 void
 rows_update_accounts(int64 merchant_id, const Account *accounts, int n)
 {
-	bool		plain = false;
-	bool		managed = false;
+	const Account **changed = palloc_extended(n * sizeof(Account *), MCXT_ALLOC_HUGE);
+	int			nchanged = 0;
+	uint64		updated;
 
 	for (int i = 0; i < n; i++)
 	{
-		plain |= !accounts[i].managed;
-		managed |= accounts[i].managed;
+		if (accounts[i].changed)
+			changed[nchanged++] = &accounts[i];
 	}
-	if (plain)
-		write_accounts(merchant_id, accounts, n, false);
-	if (managed)
-		write_accounts(merchant_id, accounts, n, true);
+	if (nchanged == 0)
+		return;
+	updated = nchanged == 1 ? update_account(merchant_id, changed[0]) : update_accounts(merchant_id, changed, nchanged);
+	if (updated != (uint64) nchanged)
+		elog(ERROR, "accounts of merchant " INT64_FORMAT " that were locked are gone or would be overdrawn", merchant_id);
 }
 
 /* ------------------------------------------------------------------------
  * Writing entries
  * ------------------------------------------------------------------------ */
 
-/* The columns of loyalty.entry after the merchant, those that all have first. */
-#define ENTRY_COLUMNS 13
-#define ENTRY_COLUMNS_ALL 19
+/* The columns of loyalty.entry that are written, in the order of entry_row(). */
+static const char *const entry_columns[] = {"merchant_id", "entry_id", "account_id", "entry_no", "previous_id", "amount", "balance",
+	"posted_at", "staff_id", "money", "kind", "reference", "detail", "hash", "aside", "origin", "peer_id", "member_id",
+"rules", "lots"};
+
+#define ENTRY_COLUMNS ((int) lengthof(entry_columns))
 
 static void
-entry_row(const Entry *entry, Datum *values, bool *nulls)
+entry_row(int64 merchant_id, const Entry *entry, Datum *values, bool *nulls)
 {
-	memset(nulls, 0, ENTRY_COLUMNS_ALL * sizeof(bool));
-	values[0] = Int64GetDatum(entry->entry_id);
-	values[1] = Int64GetDatum(entry->account_id);
-	values[2] = Int64GetDatum(entry->entry_no);
-	values[3] = Int64GetDatum(entry->previous_id);
-	nulls[3] = entry->previous_id == 0;
-	values[4] = PointsGetDatum(entry->amount);
-	values[5] = PointsGetDatum(entry->balance);
-	values[6] = TimestampTzGetDatum(entry->posted_at);
-	values[7] = Int64GetDatum(entry->staff_id);
-	nulls[7] = entry->staff_id == 0;
-	values[8] = PointsGetDatum(entry->money);
-	nulls[8] = !entry->has_money;
-	values[9] = Int16GetDatum(entry->kind);
-	values[10] = PointerGetDatum(entry->reference);
-	nulls[10] = entry->reference == NULL;
-	values[11] = PointerGetDatum(entry->detail);
-	nulls[11] = entry->detail == NULL;
-	values[12] = PointerGetDatum(entry->hash);
-	values[13] = PointsGetDatum(entry->aside);
-	nulls[13] = entry->aside == 0;
-	values[14] = Int64GetDatum(entry->origin);
-	nulls[14] = entry->origin == 0;
-	values[15] = Int64GetDatum(entry->peer_id);
-	nulls[15] = entry->peer_id == 0;
-	values[16] = Int64GetDatum(entry->member_id);
-	nulls[16] = entry->member_id == 0;
-	values[17] = Int64GetDatum(entry->rules);
-	nulls[17] = entry->rules == 0;
-	values[18] = entry->lots;
-	nulls[18] = entry->lots == (Datum) 0;
+	memset(nulls, 0, ENTRY_COLUMNS * sizeof(bool));
+	values[0] = Int64GetDatum(merchant_id);
+	values[1] = Int64GetDatum(entry->entry_id);
+	values[2] = Int64GetDatum(entry->account_id);
+	values[3] = Int64GetDatum(entry->entry_no);
+	values[4] = Int64GetDatum(entry->previous_id);
+	nulls[4] = entry->previous_id == 0;
+	values[5] = PointsGetDatum(entry->amount);
+	values[6] = PointsGetDatum(entry->balance);
+	values[7] = TimestampTzGetDatum(entry->posted_at);
+	values[8] = Int64GetDatum(entry->staff_id);
+	nulls[8] = entry->staff_id == 0;
+	values[9] = PointsGetDatum(entry->money);
+	nulls[9] = !entry->has_money;
+	values[10] = Int16GetDatum(entry->kind);
+	values[11] = PointerGetDatum(entry->reference);
+	nulls[11] = entry->reference == NULL;
+	values[12] = PointerGetDatum(entry->detail);
+	nulls[12] = entry->detail == NULL;
+	values[13] = PointerGetDatum(entry->hash);
+	values[14] = PointsGetDatum(entry->aside);
+	nulls[14] = entry->aside == 0;
+	values[15] = Int64GetDatum(entry->origin);
+	nulls[15] = entry->origin == 0;
+	values[16] = Int64GetDatum(entry->peer_id);
+	nulls[16] = entry->peer_id == 0;
+	values[17] = Int64GetDatum(entry->member_id);
+	nulls[17] = entry->member_id == 0;
+	values[18] = Int32GetDatum(entry->rules);
+	nulls[18] = entry->rules == 0;
+	values[19] = entry->lots;
+	nulls[19] = entry->lots == (Datum) 0;
 }
 
-static bool
-has_all_columns(const Entry *entry)
+static void
+insert_by_statement(int64 merchant_id, Entry *const *entries, int n)
 {
-	return entry->aside != 0 || entry->origin != 0 || entry->peer_id != 0 || entry->member_id != 0 ||
-		entry->rules != 0 || entry->lots != (Datum) 0;
-}
+	Datum		values[ENTRY_COLUMNS];
+	bool		isnull[ENTRY_COLUMNS];
+	char		nulls[ENTRY_COLUMNS];
+	RowArray	rows;
 
-/* One that has no more than the columns that all have. */
-void
-rows_insert_entry(int64 merchant_id, const Entry *entry)
-{
-	Datum		values[1 + ENTRY_COLUMNS_ALL] = {Int64GetDatum(merchant_id)};
-	bool		isnull[ENTRY_COLUMNS_ALL];
-	char		nulls[1 + ENTRY_COLUMNS] = {' '};
-
-	entry_row(entry, values + 1, isnull);
-	for (int i = 0; i < ENTRY_COLUMNS; i++)
-		nulls[1 + i] = isnull[i] ? 'n' : ' ';
-	plan_post(PLAN_ENTRY_INSERT, values, nulls);
+	if (n == 1)
+	{
+		entry_row(merchant_id, entries[0], values, isnull);
+		for (int i = 0; i < ENTRY_COLUMNS; i++)
+			nulls[i] = isnull[i] ? 'n' : ' ';
+		plan_post(PLAN_ENTRY_INSERT, values, nulls);
+		return;
+	}
+	rows_start(&rows, plan_entry_oid(), entry_columns, ENTRY_COLUMNS, n);
+	for (int i = 0; i < n; i++)
+	{
+		entry_row(merchant_id, entries[i], values, isnull);
+		rows_add(&rows, values, isnull);
+	}
+	values[0] = rows_end(&rows);
+	plan_write(PLAN_ENTRIES_INSERT, values, NULL);
 }
 
 void
 rows_insert_entries(int64 merchant_id, Entry *const *entries, int n)
 {
-	Oid			points = plan_points_oid();
-	Oid			types[ENTRY_COLUMNS_ALL] = {INT8OID, INT8OID, INT8OID, INT8OID, points, points, TIMESTAMPTZOID, INT8OID, points,
-		INT2OID, TEXTOID, JSONOID, BYTEAOID, points, INT8OID, INT8OID, INT8OID, INT8OID, plan_lots_oid()};
-	Column		columns[ENTRY_COLUMNS_ALL];
-	int			ncolumns = ENTRY_COLUMNS;
+	Store	   *store = n > 0 ? store_open(plan_entry_oid(), entry_columns, ENTRY_COLUMNS) : NULL;
 
-	if (n == 0)
+	if (store == NULL)
+	{
+		if (n > 0)
+			insert_by_statement(merchant_id, entries, n);
 		return;
-	for (int i = 0; i < n; i++)
-	{
-		if (has_all_columns(entries[i]))
-			ncolumns = ENTRY_COLUMNS_ALL;
 	}
-	columns_start(columns, types, ncolumns, n);
-	columns[6].repeats = true;	/* posted_at */
-	columns[9].repeats = true;	/* kind */
 	for (int i = 0; i < n; i++)
 	{
-		Datum		row[ENTRY_COLUMNS_ALL];
-		bool		nulls[ENTRY_COLUMNS_ALL];
+		Datum		values[ENTRY_COLUMNS];
+		bool		nulls[ENTRY_COLUMNS];
 
-		entry_row(entries[i], row, nulls);
-		columns_set(columns, ncolumns, i, row, nulls);
+		entry_row(merchant_id, entries[i], values, nulls);
+		store_insert(store, values, nulls);
 	}
-	columns_write(ncolumns == ENTRY_COLUMNS ? PLAN_ENTRIES_INSERT : PLAN_ENTRIES_INSERT_ALL,
-				  ncolumns == ENTRY_COLUMNS ? PLAN_ENTRY_INSERT : PLAN_ENTRY_INSERT_ALL,
-				  merchant_id, columns, ncolumns, n);
+	store_close(store);
 }
 
 /* ------------------------------------------------------------------------

@@ -93,7 +93,6 @@ extern void rows_read_originals(int64 merchant_id, HTAB *originals, const EntryK
 extern void rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
 extern void rows_read_lapses(int64 merchant_id, HTAB *lapses);
 extern void rows_update_accounts(int64 merchant_id, const Account *accounts, int n);
-extern void rows_insert_entry(int64 merchant_id, const Entry *entry);
 extern void rows_insert_entries(int64 merchant_id, Entry *const *entries, int n);
 extern void rows_write_asides(int64 merchant_id, HTAB *asides);
 extern void rows_insert_reversals(int64 merchant_id, HTAB *originals);

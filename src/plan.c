@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
@@ -24,6 +25,8 @@ static Oid	points_oid;
 static Oid	phone_oid;
 static Oid	curp_oid;
 static Oid	lots_oid;
+static Oid	change_oid;
+static Oid	entry_oid;
 
 static void
 forget_plans(void)
@@ -59,6 +62,10 @@ plan_begin(void)
 								   CStringGetDatum("curp"), ObjectIdGetDatum(schema));
 		lots_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
 								   CStringGetDatum("lots"), ObjectIdGetDatum(schema));
+		change_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									  CStringGetDatum("account_change"), ObjectIdGetDatum(schema));
+		entry_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+									CStringGetDatum("entry"), ObjectIdGetDatum(schema));
 		schema_oid = schema;
 	}
 	CommandCounterIncrement();
@@ -85,6 +92,18 @@ plan_lots_oid(void)
 	return lots_oid;
 }
 
+Oid
+plan_change_oid(void)
+{
+	return change_oid;
+}
+
+Oid
+plan_entry_oid(void)
+{
+	return entry_oid;
+}
+
 static Oid
 param_type(Oid param)
 {
@@ -96,6 +115,10 @@ param_type(Oid param)
 		return lots_oid;
 	if (param == LOTSARRAY)
 		return get_array_type(lots_oid);
+	if (param == CHANGEARRAY)
+		return get_array_type(change_oid);
+	if (param == ENTRYARRAY)
+		return get_array_type(entry_oid);
 	if (param == PHONE)
 		return phone_oid;
 	if (param == CURP)
@@ -171,6 +194,14 @@ plan_datum(uint64 row, int column, bool *isnull)
 {
 	Assert(row < SPI_processed);
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, isnull);
+}
+
+/* All columns of a row. */
+void
+plan_row(uint64 row, Datum *values, bool *nulls)
+{
+	Assert(row < SPI_processed);
+	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
 }
 
 int64

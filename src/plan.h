@@ -36,15 +36,12 @@ typedef enum PlanId
 	PLAN_ACCOUNT_READ,
 	PLAN_ACCOUNTS_EARNED,
 	PLAN_ACCOUNT_UPDATE,
-	PLAN_ACCOUNTS_UPDATE,
 	PLAN_ACCOUNT_UPDATE_MANAGED,
-	PLAN_ACCOUNTS_UPDATE_MANAGED,
+	PLAN_ACCOUNTS_UPDATE,
 	PLAN_ACCOUNT_OPEN,
 	PLAN_ACCOUNTS_DUE,
 	PLAN_ENTRY_INSERT,
 	PLAN_ENTRIES_INSERT,
-	PLAN_ENTRY_INSERT_ALL,
-	PLAN_ENTRIES_INSERT_ALL,
 	PLAN_ENTRIES_FIND,
 	PLAN_ENTRY_AT,
 	PLAN_ENTRY_AFTER,
@@ -209,12 +206,15 @@ extern uint64 plan_post(PlanId id, Datum *values, const char *nulls);
 extern Portal plan_cursor(PlanId id, Datum *values);
 extern Oid	plan_points_oid(void);
 extern Oid	plan_lots_oid(void);
+extern Oid	plan_change_oid(void);
+extern Oid	plan_entry_oid(void);
 
 /*
  * One column, counted from 0, of one row of the newest result, which lives
  * until the next statement.
  */
 extern Datum plan_datum(uint64 row, int column, bool *isnull);
+extern void plan_row(uint64 row, Datum *values, bool *nulls);
 extern int64 plan_int64(uint64 row, int column);
 extern int64 plan_int64_or(uint64 row, int column, int64 otherwise);
 extern bool plan_bool(uint64 row, int column);

@@ -35,7 +35,7 @@
 #define ACCOUNT_POSTED " RETURNING entry_no, previous_id, balance, posted_at, hash"
 #define ENTRY_COLUMNS \
 	"merchant_id, entry_id, account_id, entry_no, previous_id, amount, balance, posted_at, staff_id, money, kind, reference," \
-	" detail, hash"
+	" detail, hash, aside, origin, peer_id, member_id, rules, lots"
 
 /* What expired at a date is a sum; no more of it is counted by refunds than there was. */
 #define LAPSE_ADD \
@@ -136,39 +136,27 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID}
 	},
 	[PLAN_ACCOUNT_UPDATE] = {
-		"UPDATE loyalty.account SET balance = $3, entry_no = $4, newest_id = $5, previous_id = $6, posted_at = $7, hash = $8"
-		" WHERE merchant_id = $1 AND ctid = $2 AND ($9 OR $3 OPERATOR(loyalty.>=) '0')",
-		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID}
-	},
-	[PLAN_ACCOUNTS_UPDATE] = {
-		"UPDATE loyalty.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
-		" previous_id = u.previous_id, posted_at = coalesce(u.posted_at, ($7)[1]), hash = u.hash"
-		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7), (SELECT $8), (SELECT $9))"
-		" u (ctid, balance, entry_no, newest_id, previous_id, posted_at, hash, may_owe)"
-		" WHERE a.merchant_id = $1 AND a.ctid = u.ctid AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')",
-		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-			BYTEAARRAYOID, BOOLARRAYOID}
+		"UPDATE loyalty.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9"
+		" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, TIDOID, BOOLOID, POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID}
 	},
 	[PLAN_ACCOUNT_UPDATE_MANAGED] = {
-		"UPDATE loyalty.account SET balance = $3, entry_no = $4, newest_id = $5, previous_id = $6, posted_at = $7, hash = $8,"
+		"UPDATE loyalty.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9,"
 		" earned = $10, expired = $11, held = $12, pending = $13, due_at = $14, lots = $15, qualifying = $16"
-		" WHERE merchant_id = $1 AND ctid = $2 AND ($9 OR $3 OPERATOR(loyalty.>=) '0')"
+		" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')"
 		" AND $12 OPERATOR(loyalty.>=) '0' AND $13 OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, TIDOID, POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, BOOLOID,
+		SPI_OK_UPDATE, {INT8OID, TIDOID, BOOLOID, POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID,
 			POINTS, POINTS, POINTS, POINTS, TIMESTAMPTZOID, LOTS, LOTS}
 	},
-	[PLAN_ACCOUNTS_UPDATE_MANAGED] = {
+	/* of accounts that are not managed the rest is NULL, and stays so */
+	[PLAN_ACCOUNTS_UPDATE] = {
 		"UPDATE loyalty.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
-		" previous_id = u.previous_id, posted_at = coalesce(u.posted_at, ($7)[1]), hash = u.hash,"
-		" earned = u.earned, expired = u.expired, held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots,"
-		" qualifying = u.qualifying"
-		" FROM unnest((SELECT $2), (SELECT $3), (SELECT $4), (SELECT $5), (SELECT $6), (SELECT $7), (SELECT $8), (SELECT $9),"
-		" (SELECT $10), (SELECT $11), (SELECT $12), (SELECT $13), (SELECT $14), (SELECT $15), (SELECT $16)) u (ctid, balance, entry_no,"
-		" newest_id, previous_id, posted_at, hash, may_owe, earned, expired, held, pending, due_at, lots, qualifying)"
-		" WHERE a.merchant_id = $1 AND a.ctid = u.ctid AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
-		" AND u.held OPERATOR(loyalty.>=) '0' AND u.pending OPERATOR(loyalty.>=) '0'",
-		SPI_OK_UPDATE, {INT8OID, TIDARRAYOID, POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-			BYTEAARRAYOID, BOOLARRAYOID, POINTSARRAY, POINTSARRAY, POINTSARRAY, POINTSARRAY, TIMESTAMPTZARRAYOID, LOTSARRAY, LOTSARRAY}
+		" previous_id = u.previous_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, expired = u.expired,"
+		" held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots, qualifying = u.qualifying"
+		" FROM unnest((SELECT $2)) u"
+		" WHERE a.merchant_id = $1 AND a.ctid = u.at AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"
+		" AND (u.held IS NULL OR u.held OPERATOR(loyalty.>=) '0' AND u.pending OPERATOR(loyalty.>=) '0')",
+		SPI_OK_UPDATE, {INT8OID, CHANGEARRAY}
 	},
 	[PLAN_ACCOUNT_OPEN] = {
 		/* the share lock: its accounts must not begin to be managed just now */
@@ -185,36 +173,14 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ENTRY_INSERT] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID,
-			TEXTOID, JSONOID, BYTEAOID}
-	},
-	[PLAN_ENTRIES_INSERT] = {
-		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
-		" SELECT $1, u.entry_id, u.account_id, u.entry_no, u.previous_id, u.amount, u.balance, coalesce(u.posted_at, ($8)[1]),"
-		" u.staff_id, u.money, coalesce(u.kind, ($11)[1]), u.reference, u.detail, u.hash"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) u (entry_id, account_id, entry_no, previous_id,"
-		" amount, balance, posted_at, staff_id, money, kind, reference, detail, hash)",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY,
-			TIMESTAMPTZARRAYOID, INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID}
-	},
-	[PLAN_ENTRY_INSERT_ALL] = {
-		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
 		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID,
-			TEXTOID, JSONOID, BYTEAOID, POINTS, INT8OID, INT8OID, INT8OID, INT8OID, LOTS}
+			TEXTOID, JSONOID, BYTEAOID, POINTS, INT8OID, INT8OID, INT8OID, INT4OID, LOTS}
 	},
-	[PLAN_ENTRIES_INSERT_ALL] = {
-		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ", aside, origin, peer_id, member_id, rules, lots)"
-		" SELECT $1, u.entry_id, u.account_id, u.entry_no, u.previous_id, u.amount, u.balance, coalesce(u.posted_at, ($8)[1]),"
-		" u.staff_id, u.money, coalesce(u.kind, ($11)[1]), u.reference, u.detail, u.hash, u.aside, u.origin, u.peer_id, u.member_id,"
-		" u.rules, u.lots"
-		" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) u (entry_id, account_id,"
-		" entry_no, previous_id, amount, balance, posted_at, staff_id, money, kind, reference, detail, hash, aside, origin, peer_id,"
-		" member_id, rules, lots)",
-		SPI_OK_INSERT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, POINTSARRAY, POINTSARRAY,
-			TIMESTAMPTZARRAYOID, INT8ARRAYOID, POINTSARRAY, INT2ARRAYOID, TEXTARRAYOID, JSONARRAYOID, BYTEAARRAYOID,
-			POINTSARRAY, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, LOTSARRAY}
+	/* rows as such: an array for each column would be put side by side row by row */
+	[PLAN_ENTRIES_INSERT] = {
+		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ") SELECT " ENTRY_COLUMNS " FROM unnest($1)",
+		SPI_OK_INSERT, {ENTRYARRAY}
 	},
 	[PLAN_ENTRIES_FIND] = {
 		/* limits were on the hold, of what was captured */

@@ -16,6 +16,8 @@
 #define CURP		((Oid) 4)
 #define LOTS		((Oid) 5)
 #define LOTSARRAY	((Oid) 6)
+#define CHANGEARRAY ((Oid) 7)
+#define ENTRYARRAY	((Oid) 8)
 
 typedef struct Statement
 {

@@ -111,6 +111,27 @@ REVOKE ALL ON loyalty.entry FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.entry', '');
 
+CREATE TYPE loyalty.account_change AS (
+	at			tid,
+	may_owe		boolean,
+	balance		loyalty.points,
+	entry_no	bigint,
+	newest_id	bigint,
+	previous_id	bigint,
+	posted_at	timestamptz,
+	hash		bytea,
+	earned		loyalty.points,
+	expired		loyalty.points,
+	held		loyalty.points,
+	pending		loyalty.points,
+	due_at		timestamptz,
+	lots		loyalty.lots,
+	qualifying	loyalty.lots
+);
+COMMENT ON TYPE loyalty.account_change IS 'What a batch of postings writes into an account whose row it has locked.';
+REVOKE ALL ON TYPE loyalty.account_change FROM PUBLIC;
+GRANT USAGE ON TYPE loyalty.account_change TO loyalty_engine;
+
 -- Written under the lock of the account, as everything here is.
 CREATE TABLE loyalty.aside (
 	merchant_id	bigint			NOT NULL,

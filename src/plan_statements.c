@@ -3,7 +3,9 @@
  *		The table of all SQL that the C code runs.
  *
  * Each statement qualifies every name, keeps to one table where it is on the
- * posting path, and filters by the merchant at its top level.
+ * posting path, and filters by the merchant at its top level.  An array that is
+ * joined is written (SELECT $n): so the planner does not look into it, and what
+ * is prepared once is good for any.
  */
 #include "postgres.h"
 
@@ -183,13 +185,15 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_INSERT, {ENTRYARRAY}
 	},
 	[PLAN_ENTRIES_FIND] = {
-		/* limits were on the hold, of what was captured */
+		/* limits were on the hold, of what was captured; OFFSET 0: one by one, by the key, whatever the planner knows of the table */
 		"SELECT e.account_id, e.entry_id, e.kind::bigint, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
 		" e.rules::bigint, coalesce(h.posted_at, e.posted_at), CASE WHEN e.kind = 7 THEN h.staff_id ELSE e.staff_id END,"
 		" CASE WHEN e.kind = 7 THEN h.member_id ELSE e.member_id END"
-		" FROM unnest($2, $3) u (account_id, entry_id) JOIN loyalty.entry e"
-		" ON e.merchant_id = $1 AND e.entry_id = u.entry_id AND e.account_id = u.account_id"
-		" LEFT JOIN loyalty.entry h ON e.kind = 7 AND h.merchant_id = $1 AND h.entry_id = e.origin",
+		" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
+		" JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) e"
+		" ON e.account_id = u.account_id"
+		" LEFT JOIN LATERAL (SELECT n.posted_at, n.staff_id, n.member_id FROM loyalty.entry n"
+		" WHERE n.merchant_id = $1 AND n.entry_id = e.origin OFFSET 0) h ON e.kind = 7",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ENTRY_AT] = {
@@ -204,8 +208,9 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ASIDES_FIND] = {
 		"SELECT s.account_id, s.entry_id, s.entry_no, s.kind::bigint, s.amount, s.remaining, s.due_at, s.lots"
-		" FROM unnest($2, $3) u (account_id, entry_id) JOIN loyalty.aside s"
-		" ON s.merchant_id = $1 AND s.entry_id = u.entry_id AND s.account_id = u.account_id",
+		" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
+		" JOIN LATERAL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) s"
+		" ON s.account_id = u.account_id",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ASIDES_DUE] = {
@@ -236,8 +241,9 @@ const Statement plan_statements[PLAN_COUNT] = {
 	[PLAN_REVERSALS_FIND] = {
 		"SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
 		" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by)"
-		" FROM (SELECT DISTINCT * FROM unnest($2, $3)) u (account_id, entry_id) JOIN loyalty.reversal r"
-		" ON r.merchant_id = $1 AND r.entry_id = u.entry_id AND r.account_id = u.account_id",
+		" FROM (SELECT DISTINCT * FROM unnest((SELECT $2), (SELECT $3))) u (account_id, entry_id)"
+		" JOIN LATERAL (SELECT n.* FROM loyalty.reversal n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) r"
+		" ON r.account_id = u.account_id",
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_REVERSAL_INSERT] = {

@@ -36,7 +36,7 @@
 	[PLAN_VERIFY_REVERSALS] = {
 		"SELECT r.account_id, r.entry_id, r.reversed_by, r.amount, r.money, r.balance,"
 		" o.kind::bigint, o.amount, o.aside, o.money, o.origin, o.peer_id,"
-		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference, n.balance,"
+		" e.kind::bigint, e.amount, e.aside, e.money, e.balance, e.origin, e.peer_id, e.reference = r.reference OR e.text_digest IS NOT NULL, n.balance,"
 		" o.lots, r.lots, r.expired, o.entry_no < e.entry_no"
 		" FROM loyalty.reversal r"
 		" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.entry_id = r.entry_id AND o.account_id = r.account_id"
@@ -49,7 +49,7 @@
 		"SELECT (SELECT e.entry_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2"
 		" AND (e.kind = 10 OR e.kind = 11 AND e.origin IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
 		" AND NOT EXISTS (SELECT FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
-		" AND r.entry_id = e.origin AND r.reference = e.reference AND r.reversed_by = e.entry_id) ORDER BY e.entry_no LIMIT 1)",
+		" AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) ORDER BY e.entry_no LIMIT 1)",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	[PLAN_VERIFY_LAPSES] = {

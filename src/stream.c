@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "chain.h"
+#include "common/sha2.h"
 #include "miscadmin.h"
 #include "stream.h"
 #include "utils/builtins.h"
@@ -104,6 +105,14 @@ stream_hash(const Stream *stream, int column)
 	return (bytea *) (hash != NULL ? pg_detoast_datum_packed(hash) : cstring_to_text(""));
 }
 
+static bytea *
+stream_digest(const Stream *stream, int column)
+{
+	struct varlena *digest = stream_varlena(stream, column);
+
+	return digest != NULL ? (bytea *) pg_detoast_datum_packed(digest) : NULL;
+}
+
 /* What is none as 0; one that is stored as 0 is not what the engine writes. */
 static int64
 number_or_none(const Stream *stream, int column, bool *as_written)
@@ -145,8 +154,9 @@ stream_entry(const Stream *stream, Entry *entry)
 	entry->happened_at = number_or_none(stream, 19, &as_written);
 	entry->actor_id = number_or_none(stream, 20, &as_written);
 	entry->request_id = number_or_none(stream, 21, &as_written);
-	entry->text_digest = (bytea *) stream_varlena(stream, 22);
-	if (entry->text_digest != NULL && entry_has_text(entry))
+	entry->text_digest = stream_digest(stream, 22);
+	if (entry->text_digest != NULL &&
+		(entry_has_text(entry) || VARSIZE_ANY_EXHDR(entry->text_digest) != PG_SHA256_DIGEST_LENGTH))
 		as_written = false;
 	return as_written;
 }

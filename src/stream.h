@@ -35,7 +35,8 @@ extern bytea *stream_hash(const Stream *stream, int column);
 
 /*
  * An entry, of a statement that has LEDGER_COLUMNS, without the key of its text.
- * False: it has a 0 where none is written, or the digest of a text besides the text.
+ * False: it has a 0 where none is written, or the digest of a text besides the text,
+ * or one that is none.
  */
 extern bool stream_entry(const Stream *stream, Entry *entry);
 

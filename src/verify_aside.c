@@ -50,7 +50,8 @@ read_row(Verification *v, const Entry *entry, AsideRow *row)
 	Lots		lots;
 	bool		readable;
 
-	while (at_row(v, rows) && stream_int64(rows, 2, 0) < entry->entry_no)
+	while (at_row(v, rows) && (stream_int64(rows, 2, 0) < entry->entry_no ||
+							   (stream_int64(rows, 2, 0) == entry->entry_no && stream_int64(rows, 1, 0) < entry->entry_id)))
 		pass_orphan(v);
 	if (!at_row(v, rows) || stream_int64(rows, 1, 0) != entry->entry_id || stream_int64(rows, 2, 0) != entry->entry_no)
 	{

@@ -81,15 +81,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WHERE c.ever <> 0 OR (c.of_day, c.of_week, c.of_month, c.of_year) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 	UNION ALL
 	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.entry_id,
-		   format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole)
-	FROM loyalty.rule_gift f, LATERAL (
+		   CASE WHEN n.whole IS NULL THEN format('rule %s: the account has no such sale', f.rule)
+				ELSE format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole) END
+	FROM loyalty.rule_gift f LEFT JOIN LATERAL (
 		SELECT coalesce(e.aside, e.amount)::numeric AS whole, coalesce((
 			SELECT sum(r.amount::numeric) FROM loyalty.reversal r
 			WHERE r.merchant_id = f.merchant_id AND r.entry_id = f.entry_id), 0) AS undone
-		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.entry_id = f.entry_id) n
+		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.entry_id = f.entry_id AND e.account_id = f.account_id) n ON true
 	WHERE (verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
-	  AND CASE n.undone WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
-		  ELSE f.returned OPERATOR(loyalty.<) '0' OR f.returned OPERATOR(loyalty.>) f.points END
+	  AND (n.whole IS NULL OR CASE n.undone WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
+		  ELSE f.returned OPERATOR(loyalty.<) '0' OR f.returned OPERATOR(loyalty.>) f.points END)
 	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
 		   format('member %s of program %s: account of program %s', m.member_id, m.program_id, coalesce(a.program_id::text, 'none'))

@@ -186,6 +186,15 @@ sub name_entries
 	return;
 }
 
+# A text of the seller API with "entry 3 of 17" for the entry_id of its transactions:
+# their places, and their accounts.
+sub tell_entries
+{
+	my ($self, $text) = @_;
+	my %told = map { split /=/ } split /\n/, $self->psql(q{SELECT format('%s=entry %s of %s', entry_id, entry_no, account_id) FROM loyalty.entry});
+	return $text =~ s/(?<="transaction[iI]d":")(\d+)(?=")/$told{$1} \/\/ $1/ger;
+}
+
 # A session in the background: $session->query($sql) waits for the answer,
 # $session->send($sql) does not and $session->receive gets it later, errors in
 # it as psql prints them; $session->close ends it.

@@ -245,7 +245,7 @@ SELECT rule, points, expires_at FROM loyalty.simulate(:merchant, :account, 400,
 END
 
 sql 'earned 80, balance 214.5' "The sale earns just that" <<'END'
-SELECT version AS sale, earned, balance
+SELECT entry_id AS sale, earned, balance
   FROM loyalty.sale(:merchant, :account, 400, reference => 'B-1', items =>
   '[{"sku": "CAFE-1", "quantity": 2, "unitPrice": 100}, {"sku": "PAN-1", "unitPrice": 200}]') \gset
 \echo entry :sale, earned :earned, balance :balance
@@ -262,7 +262,7 @@ SELECT loyalty.balance_at(:merchant, :account, now() - interval '1 day') AS yest
 END
 
 sql 'balance 164.5' "Fifty points are held for an order: nobody else can spend them" <<'END'
-SELECT version AS hold, balance
+SELECT entry_id AS hold, balance
   FROM loyalty.hold(:merchant, :account, 50, reference => 'pedido-7') \gset
 \echo hold :hold, balance :balance
 END
@@ -283,20 +283,21 @@ END
 
 sql $'reverse|-20|174.5|100|devolucion-1\nrelease|30|194.5\naccrue|80|214.5|400|B-1\naccrue|100|100|1000|A-1\n(9 rows)' \
 	"The statement, newest first: HTTP and SQL wrote the same ledger" <<'END'
-SELECT version, kind, amount, balance, money, reference
+SELECT entry_no, kind, amount, balance, money, reference
   FROM loyalty.statement(:merchant, :account);
 END
 
-sql $'3|an entry has the hash' "A superuser makes the present of 50 points one of 5,000, behind the engine's back: it is found" <<'END'
+sql 't|an entry has the hash' "A superuser makes the present of 50 points one of 5,000, behind the engine's back: it is found" <<'END'
 BEGIN;
+SELECT entry_id AS present FROM loyalty.statement(:merchant, :account) WHERE entry_no = 3 \gset
 UPDATE loyalty.entry SET amount = '5000'
-  WHERE merchant_id = :merchant AND account_id = :account AND version = 3;
-SELECT broken_version, invariant FROM loyalty.verify();
+  WHERE merchant_id = :merchant AND entry_id = :present;
+SELECT broken_entry_id = :present AS found, invariant FROM loyalty.verify();
 ROLLBACK;
 END
 
 sql '(0 rows)' "That was rolled back. No rows: every entry of every account is as it was written" <<'END'
-SELECT broken_version, invariant FROM loyalty.verify();
+SELECT broken_entry_id, invariant FROM loyalty.verify();
 END
 
 sql 't|f' "A receipt proves her balance to whoever has the published root; one that says more does not" <<'END'

@@ -50,7 +50,7 @@ subtest 'the client, from wallets to contacts' => sub {
 	like $answer->{body}, qr/"balance":29\.5\}/, 'whose balance is a number';
 	is_deeply assistant('/wallet/contact/get', {wallet_key => $key})->{json}{contacts},
 		[{phone => '5512345602', name => 'Iñaki Gómez', balance => 0}, {phone => '5544332211', name => 'Lucía', balance => 29.5}, {phone => '4771234501', name => 'Sofía Hernández', balance => 0}], 'all contacts';
-	is $stack->psql("SELECT string_agg(kind || ' ' || amount || ' by ' || staff_id, ', ' ORDER BY version) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.phone::text = '5544332211'"),
+	is $stack->psql("SELECT string_agg(kind || ' ' || amount || ' by ' || staff_id, ', ' ORDER BY entry_no) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.phone::text = '5544332211'"),
 		"adjust 50 by $manager, adjust -20.5 by $manager", 'what the ledger says';
 };
 

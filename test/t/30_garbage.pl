@@ -84,7 +84,7 @@ sub rows
 		SELECT string_agg(format('%s: %s', c, (xpath('//n/text()',
 			query_to_xml(format('SELECT count(*) AS n FROM %s', c), false, true, '')))[1]), ', ' ORDER BY c::text)
 		FROM pg_extension e, unnest(e.extconfig) t, LATERAL (SELECT t::regclass) r (c) WHERE e.extname = 'loyalty';
-		SELECT string_agg(account_id || '=' || balance || '@' || version, ' ' ORDER BY account_id) FROM loyalty.account});
+		SELECT string_agg(account_id || '=' || balance || '@' || entry_no, ' ' ORDER BY account_id) FROM loyalty.account});
 }
 
 sub field { my %fields = @_; return Loyalty::form_encode(map { $_ => $fields{$_} } sort keys %fields) }
@@ -456,7 +456,7 @@ my $waiting = q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authentic
 my $account = $stack->psql("SELECT account_id FROM loyalty.members WHERE phone::text = '$phone'");
 my $blocker = $stack->connect_async;
 
-sub block { $blocker->query("BEGIN; SELECT version FROM loyalty.account WHERE account_id = $account FOR UPDATE"); return }
+sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty.account WHERE account_id = $account FOR UPDATE"); return }
 
 {
 	block();

@@ -111,7 +111,7 @@ register('5511110003', 100);
 is tally(at_once(map { sub { request('/wallet/sale', redemption('5511110003', 7)) } } 1 .. 20)),
 	'14 x 200 new_sale_01, 6 x 400 wallet_redeem_10', '20 requests of 7 points: 14 fit into 100';
 is balance('5511110003'), '2', 'two points are left';
-is $stack->psql("SELECT count(*), count(DISTINCT e.version), max(e.version) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id)
+is $stack->psql("SELECT count(*), count(DISTINCT e.entry_no), max(e.entry_no) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id)
 	WHERE m.phone::text = '5511110003'"), '15|15|15', 'entries are numbered without gap';
 register('5511110004', 100);
 is tally(at_once(map { my $type = $_ % 2;

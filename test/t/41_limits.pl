@@ -156,7 +156,7 @@ set_limit('branch', 100000, 100000);
 	for my $i (0 .. $#centro)
 	{
 		$sessions[$i]->query("SET lock_timeout = '2s'; BEGIN");
-		push @waited, $i if $sessions[$i]->query("SELECT version FROM loyalty.post($merchant, $accounts[$i], 'deposit', 1, staff_id => $centro[$i])") !~ /^\d+$/;
+		push @waited, $i if $sessions[$i]->query("SELECT entry_id FROM loyalty.post($merchant, $accounts[$i], 'deposit', 1, staff_id => $centro[$i])") !~ /^\d+$/;
 	}
 	is_deeply \@waited, [], 'open transactions of seven cashiers of a branch: none waits for another';
 	$_->query('ROLLBACK') for @sessions[0 .. 2];

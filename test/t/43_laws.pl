@@ -12,6 +12,7 @@ use Time::Local qw(timegm);
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $stack = Loyalty->start(level => 'database', clock => 1);
+$stack->name_entries;
 my $session = $stack->connect_async;
 $session->query(q{SET time zone 'UTC'});
 
@@ -46,10 +47,10 @@ sub configure { my %terms = @_; sql("SELECT loyalty.configure_program($m, 'P'" .
 sub account { return sql("SELECT loyalty.open_account($m, $p)") }
 sub member { my ($id, $rank) = @_; sql("SELECT loyalty.member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND client_id = '$id'") }
 
-# Each returns the balance, or why it was refused.
+# Each returns the balance, or why it was refused.  Entries are told by their places.
 my $references = 0;
 sub post { my ($account, $kind, $amount, $more) = @_; return outcome("SELECT balance FROM loyalty.post($m, $account, '$kind', '$amount'" . ($more ? ", $more)" : ')')) }
-sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, $entry, 'R$references'" . ($more ? ", $more)" : ')')) }
+sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, test.entry($account, $entry), 'R$references'" . ($more ? ", $more)" : ')')) }
 sub sale { my ($account, $money) = @_; return outcome("SELECT earned FROM loyalty.sale($m, $account, '$money')") }
 sub rank { my ($account, $moment) = @_; return sql("SELECT loyalty.rank_at($m, $account, " . ($moment ? "'$moment Z')" : 'clock_timestamp())')) }
 sub has { return sql("SELECT balance || ' expired ' || expired || ' earned ' || coalesce(earned::text, '-') FROM loyalty.balances WHERE merchant_id = $m AND account_id = $_[0]") }
@@ -137,7 +138,7 @@ subtest 'points and money' => sub {
 	post($a, 'accrue', 0, "money => '30'");
 	my $b = account();
 	post($b, 'accrue', $_ / 10, "money => '$_'") for 100, 200;
-	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT version || ' ' || balance FROM loyalty.reverse($m, $b, $entry, '$name'" . ($more ? ", $more)" : ')')) };
+	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT test.entry_no($b, entry_id) || ' ' || balance FROM loyalty.reverse($m, $b, test.entry($b, $entry), '$name'" . ($more ? ", $more)" : ')')) };
 	is join(' / ', map { $once->(@$_) } [1, 'A'], [1, 'A', "money => '100'"], [1, 'A', "amount => '10'"], [1, 'A', "money => '99'"]), '3 20 / 3 20 / 3 20 / LY012', 'all of an entry is all of its money';
 	is join(' / ', map { $once->(@$_) } [2, 'B', "money => '200'"], [2, 'B'], [2, 'B', "amount => '20'"], [2, 'B', "money => '100'"]), '4 0 / 4 0 / LY012 / LY012', 'and the other way round';
 	sound('money');
@@ -250,7 +251,7 @@ subtest 'a family' => sub {
 	at('2042-03-01 12:00');
 	sql("SELECT loyalty.leave_account($m, $a)");
 	post($_, 'deposit', 20) for $a, $b;
-	my ($sent, $sold) = (sql("SELECT version FROM loyalty.entries WHERE account_id = $a AND kind = 'transfer'"), sql("SELECT version FROM loyalty.entries WHERE account_id = $b AND amount::numeric = 50"));
+	my ($sent, $sold) = (sql("SELECT entry_no FROM loyalty.entries WHERE account_id = $a AND kind = 'transfer'"), sql("SELECT entry_no FROM loyalty.entries WHERE account_id = $b AND amount::numeric = 50"));
 	is undo($b, $sold), 20, 'a sale of the shared account is refunded there; its points had expired';
 	is undo($a, $sent), 20, 'what went along and expired there does not come back';
 	is undo($a, 1), 0, 'for the sale of the old account it was spent: the shortfall says';
@@ -511,7 +512,7 @@ subtest 'caps and limits' => sub {
 	post($b, 'deposit', 200);
 	$a = $b;
 	my $spend = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $b AND direction = 'spend'") };
-	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, 4)");
+	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, test.entry($b, 4))");
 	is $spend->(), '10/2', 'spent';
 	undo($b, $_) for 2, 3;
 	is $spend->(), '60/4', 'a redemption and a transfer are undone';
@@ -568,7 +569,7 @@ subtest 'caps by week, month and year' => sub {
 	sound('a week that goes back');
 	at('2042-02-01 06:00');
 	is sale($a, 0), 20, 'another month';
-	undo($a, sql("SELECT version FROM loyalty.account WHERE account_id = $a"));
+	undo($a, sql("SELECT entry_no FROM loyalty.account WHERE account_id = $a"));
 	is sale($a, 0), 20, 'a sale that is undone';
 	at('2043-01-01 05:59');
 	is sale($a, 0), 20, 'the last minute of the year';
@@ -582,7 +583,7 @@ subtest 'a sale that earned nothing' => sub {
 	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"bienvenida","first_purchase":true,"min_amount":10,"points":7}]')});
 	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 1000, 5)");
 	my $state = sub { my $a = shift; return has($a) . ' ' . (sql("SELECT operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a AND direction = 'add'")) };
-	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT version || ' ' || balance FROM loyalty.reverse($m, $a, $entry, '$name'" . ($more ? ", $more)" : ')')) };
+	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, $entry), '$name'" . ($more ? ", $more)" : ')')) };
 	my ($whole, $by_money, $mixed, $free, $paid) = map { account() } 1 .. 5;
 	is sale($_, 4.99), 0, 'a small sale' for $whole, $by_money, $mixed;
 	is $state->($whole), '0 expired 0 earned 0 4', 'is an operation of the day';
@@ -612,16 +613,16 @@ subtest 'a sale that earned nothing' => sub {
 	is join(' ', undo($free, 4), undo($free, 4)), '8 LY011', 'and is undone once';
 
 	post($paid, 'deposit', 100);
-	is outcome("SELECT version || ' ' || earned FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
+	is outcome("SELECT test.entry_no($paid, entry_id) || ' ' || earned FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
 	is join(' ', undo($paid, 3), undo($paid, 2), undo($paid, 3), undo($paid, 2)), '0 100 LY011 LY011', 'is undone by both of its entries';
 	is sale($paid, 10), 8, 'and was no first purchase';
 	post($paid, 'redeem', -$_) for 100;
 	is sale($paid, 4), 0, 'with little left';
 	is undo($paid, 8), 8, 'there is nothing that could be missing';
-	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, version::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}',
-		'{0,0,0}', '{v,lote,lote2}', NULL, '{NULL,8,8}', moneys => '{3,NULL,NULL}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
-	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, version::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{reverse}',
-		'{0,0,0}', '{lote,lote,lote2}', NULL, '{10,10,10}')) x"), '11 11 exceeds_original', 'where it is undone once, and repeated';
+	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}',
+		'{0,0,0}', '{v,lote,lote2}', NULL, ARRAY[NULL, test.entry($paid, 8), test.entry($paid, 8)], moneys => '{3,NULL,NULL}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
+	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{reverse}',
+		'{0,0,0}', '{lote,lote,lote2}', NULL, array_fill(test.entry($paid, 10), '{3}'))) x"), '11 11 exceeds_original', 'where it is undone once, and repeated';
 	sound('nothing');
 };
 
@@ -671,7 +672,7 @@ subtest 'repeats' => sub {
 	begin('2042-02-01 12:00');
 	my ($a, $b, $c) = (member('A'), member('B'), member('C'));
 	post($a, 'deposit', 100); sql("SELECT loyalty.transfer($m, $a, $b, '100')");
-	my $call = "SELECT version || ' ' || balance FROM loyalty.reverse($m, $a, 2, 'dev', '40')";
+	my $call = "SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, 2), 'dev', '40')";
 	is outcome($call), '3 40', 'a transfer comes back in part';
 	sql("SELECT loyalty.share_account($m, $b, $c)");
 	is outcome($call), '3 40', 'after the peer has moved';
@@ -696,8 +697,8 @@ subtest 'inactive' => sub {
 		is outcome("SELECT loyalty.hold($m, $a, '10')"), 'LI005', 'a hold';
 		is outcome("SELECT loyalty.transfer($m, $a, $b, '10')"), 'LI005', 'a transfer';
 		is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$a, $a, $a], '{deposit,redeem,adjust}', '{1,-1,2}')"), 'program_inactive 89 91', 'in a batch';
-		is outcome("SELECT balance FROM loyalty.capture($m, $a, 2, '5')"), 91, 'a capture';
-		is outcome("SELECT balance FROM loyalty.release($m, $a, 2)"), 96, 'a release';
+		is outcome("SELECT balance FROM loyalty.capture($m, $a, test.entry($a, 2), '5')"), 91, 'a capture';
+		is outcome("SELECT balance FROM loyalty.release($m, $a, test.entry($a, 2))"), 96, 'a release';
 		is undo($a, 1, "'10'"), 86, 'a refund';
 		is post($a, 'redeem', -1), 85, 'a redemption';
 		is post($a, 'adjust', $_->[0]), $_->[1], 'a correction' for [-1, 84], [2, 86];

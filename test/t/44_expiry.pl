@@ -14,6 +14,7 @@ use Time::Local qw(timegm);
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
+$stack->name_entries;
 my $session = $stack->connect_async;
 $session->query(q{SET time zone 'UTC'});
 
@@ -53,13 +54,22 @@ sub program
 sub merchant { return sql("SELECT loyalty.create_merchant('Uno')") }
 sub account { my ($merchant, $program) = @_; return sql("SELECT loyalty.open_account($merchant, $program)") }
 
-# "version balance", or why not
+# Arguments as they are in SQL; the first of these functions' is an entry, told by its place.
+sub arguments_of
+{
+	my ($function, $account, @arguments) = @_;
+	my @sql = map { defined ? "'$_'" : 'NULL' } @arguments;
+	$sql[0] = "test.entry($account, $arguments[0])" if $function =~ /^(reverse|capture|release)$/;
+	return join '', map { ", $_" } @sql;
+}
+
+# "place balance", or why not
 sub call
 {
 	my ($function, $merchant, $account, @arguments) = @_;
 	my $more = ref $arguments[-1] ? pop @arguments : {};
-	return outcome("SELECT version || ' ' || balance FROM loyalty.$function($merchant, $account"
-		. join('', map { defined ? ", '$_'" : ', NULL' } @arguments) . join('', map { ", $_ => '$more->{$_}'" } sort keys %$more) . ')');
+	return outcome("SELECT test.entry_no($account, entry_id) || ' ' || balance FROM loyalty.$function($merchant, $account"
+		. arguments_of($function, $account, @arguments) . join('', map { ", $_ => '$more->{$_}'" } sort keys %$more) . ')');
 }
 sub post { return call('post', @_) }
 
@@ -78,7 +88,7 @@ sub history
 {
 	my ($merchant, $account, $with_time) = @_;
 	my $time = $with_time ? q{' at ' || to_char(posted_at, 'MM-DD HH24:MI:SS')} : 'NULL';
-	return sql("SELECT string_agg(concat(kind, ' ', amount, ' aside ' || aside, $time), ', ' ORDER BY version) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account");
+	return sql("SELECT string_agg(concat(kind, ' ', amount, ' aside ' || aside, $time), ', ' ORDER BY entry_no) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account");
 }
 
 # Run each piece of code in a process of its own, all released at one moment;
@@ -223,7 +233,7 @@ for my $case (
 		'wallet_balance_update' => [LU007 => "SELECT loyalty.wallet_balance_update($m, '$wallet', '5512340010', 1, 50.01, $staff)"],
 	);
 	is outcome($spent{$_}[1]), $spent{$_}[0], "$_ cannot have more" for sort keys %spent;
-	is sql("SELECT version || ' ' || balance FROM loyalty.account WHERE account_id = $b"), '3 120', 'although nothing was booked';
+	is sql("SELECT entry_no || ' ' || balance FROM loyalty.account WHERE account_id = $b"), '3 120', 'although nothing was booked';
 	is sql("SELECT loyalty.redemption($m, '{\"programId\":\"$id\",\"memberId\":\"10\",\"amount\":51,\"amountCurrency\":51,\"comments\":\"x\"}') -> 0 ->> 'description'"),
 		'El miembro no tiene puntos suficientes', 'redemption cannot';
 	is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$c, $c, $c, $c], '{redeem,hold,transfer,redeem}', '{-51,51,51,-1}', peer_ids => ARRAY[NULL, NULL, $other, NULL])"),
@@ -406,7 +416,7 @@ for my $case (
 	is call($_, $m, $a, '2'), 'LY009', "there is nothing to $_ any more" for qw(capture release);
 	is post($m, $a, 'redeem', '-55'), '6 0', 'and all of it can be spent';
 	is history($m, $a), 'deposit 100, hold -60 aside 60, hold -30 aside 30, capture 0 aside -15, release 45 aside -45, redeem -55', 'the release is booked first';
-	is sql("SELECT posted_at = '2024-07-02 08:00:00.25+00' AND origin = 2 FROM loyalty.entries WHERE account_id = $a AND kind = 'release'"), 't', 'at its moment';
+	is sql("SELECT posted_at = '2024-07-02 08:00:00.25+00' AND origin = test.entry($a, 2) FROM loyalty.entries WHERE account_id = $a AND kind = 'release'"), 't', 'at its moment';
 	at('2025-07-02 08:00');
 	is has($m, $a), '0 held 30', 'the other is held for ever';
 	is call('capture', $m, $a, '3', '10'), '7 0', 'and can be captured after the date of its points';
@@ -499,10 +509,10 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	}
 	my @ahead = map { ("2024-$_ 02:59:50", "2024-$_ 03:00", "2024-$_ 12:00") } '01-21', '01-25', '01-30', '01-31', '02-01', '02-02', '02-03', '02-04';
 	my %foreseen = map { my $moment = $_; ($moment => [map { balance_at(@{$_}[0, 1], "$moment+00") } @twins]) } @ahead;
-	my @booked = map { sql("SELECT version FROM loyalty.account WHERE account_id = $_->[1]") } @twins;
+	my @booked = map { sql("SELECT entry_no FROM loyalty.account WHERE account_id = $_->[1]") } @twins;
 	$look->($_) for @ahead;
-	cmp_ok sql("SELECT version FROM loyalty.account WHERE account_id = $twins[1][1]"), '>', $booked[0], 'of two equal accounts a job has booked one';
-	is sql("SELECT version FROM loyalty.account WHERE account_id = $twins[0][1]"), $booked[0], 'and not the other';
+	cmp_ok sql("SELECT entry_no FROM loyalty.account WHERE account_id = $twins[1][1]"), '>', $booked[0], 'of two equal accounts a job has booked one';
+	is sql("SELECT entry_no FROM loyalty.account WHERE account_id = $twins[0][1]"), $booked[0], 'and not the other';
 
 	is_deeply [map { $_->[0] } @seen], [map { $_->[1] } @seen], 'at all times both showed the same';
 	is_deeply [map { $_->[2] } @seen], [map { $_->[1] } @seen], 'before the job and after it';
@@ -542,7 +552,7 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	is post($m, $a, 'redeem', '-3'), '6 5', 'a late posting books it';
 	is history($m, $a) =~ s/.*deposit 8, //r, 'expire -7, redeem -3', 'all in one entry';
 	is_deeply $all->(), \@expected, 'which says when each was due';
-	my $booked = sql("SELECT posted_at FROM loyalty.entries WHERE account_id = $a AND version = 6");
+	my $booked = sql("SELECT posted_at FROM loyalty.entries WHERE account_id = $a AND entry_no = 6");
 	is sql("SELECT loyalty.balance_at($m, $a, '$booked')"), '5', 'from its moment on there is what it left';
 	is sql("SELECT loyalty.balance_at($m, $a, '$booked'::timestamptz - interval '1 us')"), '8', 'and until then what there was';
 	is sql("SELECT loyalty.balance_at($m, $a, '$booked'::timestamptz + interval '100 years')"), '5', 'for ever';
@@ -558,7 +568,7 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	post($m, $a, 'deposit', $_) for 1 .. 20;
 	at('2024-01-05 12:00');
 	post($m, $a, 'deposit', '30');
-	my $page = sub { return outcome("SELECT string_agg(version::text, ' ') FROM loyalty.statement($m, $a" . join('', map { ", $_" } @_) . ')') };
+	my $page = sub { my ($before, @most) = @_; return outcome("SELECT string_agg(entry_no::text, ' ') FROM loyalty.statement($m, $a" . join('', map { ", $_" } defined $before ? "test.entry($a, $before)" : (), @most) . ')') };
 	is $page->(), join(' ', reverse 1 .. 22), 'a statement is newest first';
 	is $page->('NULL', 8), '22 21 20 19 18 17 16 15', 'its first page';
 	post($m, $a, 'redeem', '-1');
@@ -566,7 +576,8 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	is $page->(7, 8), '6 5 4 3 2 1', 'the third';
 	is $page->(1, 8), '', 'and no more';
 	is $page->('NULL', 1), '23', 'the newest entry';
-	is $page->(1000, 2), '23 22', 'before one that does not exist yet';
+	is $page->(1000, 2), 'LY010', 'nor one before an entry that does not exist';
+	is outcome("SELECT * FROM loyalty.statement($m, $empty, test.entry($a, 15))"), 'LY010', 'or is another account\'s';
 	is sql("SELECT string_agg(kind || ' ' || amount || ' ' || balance, ', ') FROM loyalty.statement($m, $a, NULL, 3)"), 'redeem -1 29, deposit 30 30, expire -210 0', 'it says what entries say';
 	is sql("SELECT count(*) FROM (SELECT s::text FROM loyalty.statement($m, $a, NULL, 10000) s EXCEPT ALL SELECT e::text FROM loyalty.entries e) x"), '0', 'all of it';
 	is sql("SELECT count(*) FROM loyalty.statement($m, $empty)"), '0', 'an account without entries has none';

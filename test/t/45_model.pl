@@ -23,6 +23,7 @@ my $steps = $ENV{LOYALTY_MODEL_OPERATIONS} || 400;
 my $until = $ENV{LOYALTY_MODEL_MINUTES} ? time + 60 * $ENV{LOYALTY_MODEL_MINUTES} : undef;
 
 my $stack = Loyalty->start(level => 'database', clock => 1);
+$stack->name_entries;
 my $reader = reader($stack);
 my %times;		# how often there was what
 

@@ -23,6 +23,7 @@ my $first_seed = $ENV{LOYALTY_MODEL_SEED} // 1;
 
 my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
 $stack->set_clock(1_709_121_600 * SECOND);	# 2024-02-28 12:00 UTC
+$stack->name_entries;
 my $reader = reader($stack);
 
 sub chance { return rand(100) < $_[0] }
@@ -40,7 +41,7 @@ sub some_operation
 	my $part = chance(40) ? undef : $points;
 	my $later = $now + SECOND * int(60 + rand 3 * 86400);
 	my ($known, $hold) = $newest->($id);
-	my $version = chance(70) ? $known - int rand 6 : 1 + int rand $known;
+	my $entry_no = chance(70) ? $known - int rand 6 : 1 + int rand $known;
 	my $dice = rand 100;
 	return {f => 'post', id => $id, kind => one_of(qw(accrue deposit)), amount => $points, money => 1 + int rand 10_000_000,
 		available_at => chance(25) ? $later : undef, expires_at => chance(25) ? $later + DAY : undef} if $dice < 30;
@@ -48,11 +49,13 @@ sub some_operation
 	return {f => 'hold', id => $id, amount => $points, expires_at => $later} if $dice < 56;
 	return {f => one_of(qw(capture release)), id => $id, hold => $hold, amount => $part} if $dice < 70;
 	return {f => 'transfer', id => $id, to => $other, amount => $points} if $dice < 82;
-	$version = $expired->($id) || $version if $expired && chance(60);
-	return {f => 'reverse', id => $id, version => $version, amount => $part} if $dice < 95;
-	return {f => 'reverse', id => $id, version => $version, money => $points};
+	$entry_no = $expired->($id) || $entry_no if $expired && chance(60);
+	return {f => 'reverse', id => $id, entry_no => $entry_no, amount => $part} if $dice < 95;
+	return {f => 'reverse', id => $id, entry_no => $entry_no, money => $points};
 }
 
+# What it is of, in SQL; undef if it is of no entry.
+sub entry_of { my $o = shift; my $entry_no = $o->{hold} // $o->{entry_no}; return defined $entry_no ? "test.entry($o->{id}, $entry_no)" : undef }
 sub asked { my $operation = shift; return join ';', map { "$_=$operation->{$_}" } grep { defined $operation->{$_} } sort keys %$operation }
 sub asked_for { my ($text) = split /#/, shift; return {map { split /=/, $_, 2 } split /;/, $text} }
 
@@ -71,8 +74,8 @@ sub statement_of
 		  $of eq 'post' ? ("'$o->{kind}'", "'" . number($o->{amount}) . "'")
 		: $of eq 'hold' ? ("'" . number($o->{amount}) . "'", "'" . moment($o->{expires_at}) . "'")
 		: $of eq 'transfer' ? ($o->{to}, "'" . number($o->{amount}) . "'")
-		: $of eq 'reverse' ? $o->{version} : $o->{hold});
-	return "SELECT format('R|%s|%s', version, balance) FROM loyalty.$of(" . join(', ', @arguments, map { "$_ => '$named{$_}'" }
+		: entry_of($o));
+	return "SELECT format('R|%s|%s', coalesce(test.entry_no($o->{id}, entry_id), 0), balance) FROM loyalty.$of(" . join(', ', @arguments, map { "$_ => '$named{$_}'" }
 		grep { defined $named{$_} } sort keys %named) . ')';
 }
 
@@ -80,15 +83,15 @@ sub statement_of
 sub batch_of
 {
 	my ($run, @items) = @_;
-	my @of = map { my $o = $_->[0]; +{%$o, kind => $o->{kind} // $o->{f}, reference => $_->[1], origin => $o->{hold} // $o->{version}} } @items;
-	return "SELECT format('B|%s|%s|%s', error, version, balance) FROM loyalty.post_batch(" . join(', ', $run->{merchant},
+	my @of = map { my $o = $_->[0]; +{%$o, kind => $o->{kind} // $o->{f}, reference => $_->[1]} } @items;
+	return "SELECT format('B|%s|%s|%s', error, entry_id, balance) FROM loyalty.post_batch(" . join(', ', $run->{merchant},
 		array('bigint', map { $_->{id} } @of), array('text', map { $_->{kind} } @of), array('loyalty.points', map { number($_->{amount} // 0) } @of), array('text', map { $_->{reference} } @of), 'NULL',
-		array('bigint', map { $_->{origin} } @of), array('bigint', map { $_->{to} } @of),
+		'ARRAY[' . join(', ', map { entry_of($_) // 'NULL' } @of) . ']::bigint[]', array('bigint', map { $_->{to} } @of),
 		array('loyalty.points', map { defined $_->{money} ? number($_->{money}) : undef } @of),
 		map { my $date = $_; array('timestamptz', map { defined $_->{$date} ? moment($_->{$date}) : undef } @of) } qw(expires_at available_at)) . ') ORDER BY item';
 }
 
-# Lines of what was answered: account, version, balance, SQLSTATE, key.
+# Lines of what was answered: account, entry_no, balance, SQLSTATE, key.
 sub work
 {
 	my ($run, $number, $ticks) = @_;
@@ -96,15 +99,15 @@ sub work
 	my $said = '';
 	my $newest = sub {
 		my $id = shift;
-		my ($version, $hold) = split /\|/, $session->query("SELECT greatest(version, 1), (SELECT version FROM loyalty.aside s
-			WHERE s.merchant_id = $run->{merchant} AND s.account_id = $id AND s.remaining OPERATOR(loyalty.>) '0' ORDER BY s.version DESC LIMIT 1)
+		my ($entry_no, $hold) = split /\|/, $session->query("SELECT greatest(entry_no, 1), (SELECT entry_no FROM loyalty.aside s
+			WHERE s.merchant_id = $run->{merchant} AND s.account_id = $id AND s.remaining OPERATOR(loyalty.>) '0' ORDER BY s.entry_no DESC LIMIT 1)
 			FROM loyalty.account WHERE merchant_id = $run->{merchant} AND account_id = $id"), -1;
-		return ($version, $hold || 1);
+		return ($entry_no, $hold || 1);
 	};
 	# a sale of which points may have expired
 	my $expired = sub {
 		my $id = shift;
-		return $session->query("SELECT e.version FROM loyalty.entry e, loyalty.unnest_lots(e.lots) u, loyalty.lapse l
+		return $session->query("SELECT e.entry_no FROM loyalty.entry e, loyalty.unnest_lots(e.lots) u, loyalty.lapse l
 			WHERE e.merchant_id = $run->{merchant} AND e.account_id = $id AND loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')
 			  AND l.merchant_id = $run->{merchant} AND l.account_id = $id AND l.expires_at = u.expires_at AND l.refunded OPERATOR(loyalty.<) l.points
 			ORDER BY random() LIMIT 1");
@@ -129,13 +132,13 @@ sub work
 		# What nothing can be in the way of, half the times that two do the same;
 		# and a refund of what has expired, as soon as anything has.
 		$o = {f => 'post', id => $o->{id}, kind => 'deposit', amount => 1 + int rand 1_000_000} if $n % 20 == 0;
-		$o = {f => 'reverse', id => $o->{id}, version => $late} if $n % 20 == 5 && ($late = $expired->($o->{id}));
+		$o = {f => 'reverse', id => $o->{id}, entry_no => $late} if $n % 20 == 5 && ($late = $expired->($o->{id}));
 		my $key = $pair ? 'pair' . int($number / 2) . ".$n" : undef;
 		my $reference = asked($o) . '#' . ($key // "$number.$n");
 		my $answer = $session->query(statement_of($run, $o, $reference, $key));
-		my ($version, $balance) = $answer =~ /^R\|(\d+)\|(\S+)$/m;
+		my ($entry_no, $balance) = $answer =~ /^R\|(\d+)\|(\S+)$/m;
 		my ($error) = $answer =~ /ERROR:  (\w+)/;
-		$said .= join('|', $o->{id}, $version // '', $balance // '', $error // '', $key // '') . "\n";
+		$said .= join('|', $o->{id}, $entry_no // '', $balance // '', $error // '', $key // '') . "\n";
 		$session->query("SELECT loyalty.expire_due($run->{merchant})") if chance(1);
 	}
 	$session->close;
@@ -199,7 +202,7 @@ sub do_again
 	return $deed->capture($o->{id}, @o{qw(hold amount)}, reference => $reference) if $o->{f} eq 'capture';
 	return $deed->release($o->{id}, @o{qw(hold amount)}, reference => $reference) if $o->{f} eq 'release';
 	return $deed->transfer($o->{id}, @o{qw(to amount)}, reference => $reference) if $o->{f} eq 'transfer';
-	return $deed->reverse($o->{id}, $o->{version}, $reference, amount => $o->{amount}, money => $o->{money});
+	return $deed->reverse($o->{id}, $o->{entry_no}, $reference, amount => $o->{amount}, money => $o->{money});
 }
 
 # Whether the entries that the model made are the next ones; then they are read.
@@ -255,7 +258,7 @@ sub read_ledger
 	my $answer = parse($reader->query("EXECUTE made($run->{merchant}, $ids, " . array('bigint', map { 0 } @{$run->{accounts}})
 		. ");\nEXECUTE seen($run->{merchant}, $ids)"));
 	$run->{ledger} = $answer->{made};
-	$run->{entries} = {map { my $id = $_; map { ("$id $_->{version}" => $_) } @{$answer->{made}{$id}} } keys %{$answer->{made}}};
+	$run->{entries} = {map { my $id = $_; map { ("$id $_->{entry_no}" => $_) } @{$answer->{made}{$id}} } keys %{$answer->{made}}};
 	$run->{seen} = $answer->{seen};
 	$run->{now} = $answer->{now};
 	return;
@@ -291,9 +294,9 @@ for my $test (['never, refuse', {}], ['2 days, partial, reinstated for 1', {valu
 	is join(' ', sort grep { !/^(|LY001|LY004|LY005|LY009|LY010|LY011|LY013)$/ } keys %codes), '', "$name: nobody is refused for no reason";
 	# the balance is the one after what had to expire at once, if anything had
 	my @lost = grep {
-		my ($id, $version, $balance) = @$_;
-		my ($entry, $next) = map { $run->{entries}{"$id $_"} } $version || 0, ($version || 0) + 1;
-		$version ne '' && !($entry && grep { $_ && $_->{at} == $entry->{at} && $_->{balance} == ticks($balance) } $entry, $next)
+		my ($id, $entry_no, $balance) = @$_;
+		my ($entry, $next) = map { $run->{entries}{"$id $_"} } $entry_no || 0, ($entry_no || 0) + 1;
+		$entry_no ne '' && !($entry && grep { $_ && $_->{at} == $entry->{at} && $_->{balance} == ticks($balance) } $entry, $next)
 	} @said;
 	is scalar(@lost), 0, "$name: every answer names an entry and the balance after it";
 	my %answers;

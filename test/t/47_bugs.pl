@@ -21,6 +21,7 @@ use Time::Local qw(timegm);
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
 
 my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'read committed');
+$stack->name_entries;
 my $session = $stack->connect_async;
 $session->query(q{SET time zone 'UTC'});
 
@@ -52,14 +53,23 @@ sub program
 }
 sub account { my $program = shift; return sql("SELECT loyalty.open_account($merchant, $program)") }
 
+# Arguments as they are in SQL; the first of these functions' is an entry, told by its place.
+sub arguments_of
+{
+	my ($function, $account, @arguments) = @_;
+	my @sql = map { defined ? "'$_'" : 'NULL' } @arguments;
+	$sql[0] = "test.entry($account, $arguments[0])" if $function =~ /^(reverse|capture|release)$/;
+	return join '', map { ", $_" } @sql;
+}
+
 sub call_sql
 {
 	my ($function, $account, @arguments) = @_;
 	my $more = ref $arguments[-1] ? pop @arguments : {};
-	return "SELECT version || ' ' || balance FROM loyalty.$function($merchant, $account"
-		. join('', map { defined ? ", '$_'" : ', NULL' } @arguments) . join('', map { ", $_ => '$more->{$_}'" } sort keys %$more) . ')';
+	return "SELECT test.entry_no($account, entry_id) || ' ' || balance FROM loyalty.$function($merchant, $account"
+		. arguments_of($function, $account, @arguments) . join('', map { ", $_ => '$more->{$_}'" } sort keys %$more) . ')';
 }
-# "version balance", or why not
+# "place balance", or why not
 sub call { return outcome(call_sql(@_)) }
 sub post { return call('post', @_) }
 sub reverse_entry { return call('reverse', @_) }
@@ -72,8 +82,8 @@ sub has
 		FROM loyalty.balances WHERE merchant_id = $merchant AND account_id = $account");
 }
 sub lots { my $account = shift; return sql("SELECT string_agg(coalesce(to_char(expires_at, 'MM-DD') || ' ', '') || points, ', ') FROM loyalty.lots_of($merchant, $account)") }
-sub history { my $account = shift; return sql("SELECT string_agg(kind || ' ' || amount, ', ' ORDER BY version) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account") }
-sub entries { my $account = shift; return sql("SELECT version FROM loyalty.account WHERE merchant_id = $merchant AND account_id = $account") }
+sub history { my $account = shift; return sql("SELECT string_agg(kind || ' ' || amount, ', ' ORDER BY entry_no) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account") }
+sub entries { my $account = shift; return sql("SELECT entry_no FROM loyalty.account WHERE merchant_id = $merchant AND account_id = $account") }
 
 # Statements in sessions of their own, all at one moment; their outcomes.
 sub at_once
@@ -132,7 +142,7 @@ at('2024-01-10 12:00');
 	post($a, 'deposit', '3');
 	check(reverse_entry($a, 1, 'devolución 1'), '3 3', 'a sale is refunded');
 	check(sql("SELECT balance || ' ' || earned FROM loyalty.balances WHERE account_id = $a"), '3 3', 'its points are neither there nor earned');
-	check(sql("SELECT concat_ws(' ', kind, amount, origin, reference, money) FROM loyalty.entries WHERE account_id = $a AND version = 3"), 'reverse -10 1 devolución 1', 'the ledger says which sale');
+	check(sql("SELECT concat_ws(' ', kind, amount, test.entry_no($a, origin), reference, money) FROM loyalty.entries WHERE account_id = $a AND entry_no = 3"), 'reverse -10 1 devolución 1', 'the ledger says which sale');
 }
 {
 	my $a = account(program(duration_value => 30, duration_unit => 'day', decimals => 4));
@@ -292,8 +302,8 @@ $bug = 'refunds take the points twice';
 	my $a = account(program(duration_value => 30, duration_unit => 'day'));
 	post($a, 'accrue', '100', 'ticket 1', undef, '1000');
 	post($a, 'accrue', '900');
-	check(sql("SELECT string_agg(coalesce(error, version || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{5}'), '{reverse}', '{30,30,31,60,71}',
-		'{a,a,a,b,c}', origins => '{1,1,1,1,1}')"), '3 970, 3 970, reference_reused, 4 910, exceeds_original', 'a batch with the same refund twice');
+	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{5}'), '{reverse}', '{30,30,31,60,71}',
+		'{a,a,a,b,c}', origins => array_fill(test.entry($a, 1), '{5}'))"), '3 970, 3 970, reference_reused, 4 910, exceeds_original', 'a batch with the same refund twice');
 	check(has($a), '910', 'takes it once');
 
 	my $b = account(program(duration_value => 30, duration_unit => 'day'));
@@ -345,8 +355,8 @@ for my $booked (1, 0)
 	check(reverse_entry($a, 2, 'dos'), '7 430', "$when: that of the other not again");
 	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '-70']);
 	$pass->('2024-01-21 00:00');
-	check(sql("SELECT string_agg(coalesce(error, version || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{reverse}', '{0,0,40,60}',
-		'{uno,uno,dos,tres}', origins => '{2,2,1,1}')"), '6 500, 6 500, 7 490, 8 430', "$when: in one batch neither");
+	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{reverse}', '{0,0,40,60}',
+		'{uno,uno,dos,tres}', origins => ARRAY[test.entry($a, 2), test.entry($a, 2), test.entry($a, 1), test.entry($a, 1)])"), '6 500, 6 500, 7 490, 8 430', "$when: in one batch neither");
 
 	$a = $begin->({}, $sale, $never);
 	reverse_entry($a, 1, 'antes', undef, '400');
@@ -372,7 +382,7 @@ for my $booked (1, 0)
 		check(reverse_entry($a, 1, 'devolución'), {refuse => 'LY001', partial => '5 0', negative => '5 -50'}->{$policy}, "$when, $policy: 40 of 100 points have expired, and 10 others are there");
 		next if $policy ne 'refuse';
 		check(sql("SELECT string_agg(coalesce(error, balance::text), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{2}'), '{reverse}', '{100,40}',
-			'{todo,parte}', origins => '{1,1}')"), 'insufficient_points, 10', "$when, $policy: what was refused has counted nothing");
+			'{todo,parte}', origins => array_fill(test.entry($a, 1), '{2}'))"), 'insufficient_points, 10', "$when, $policy: what was refused has counted nothing");
 		check(reverse_entry($a, 1, 'resto'), 'LY001', "$when, $policy: what was spent is still missing");
 		post($a, 'deposit', '50');
 		check((split / /, reverse_entry($a, 1, 'resto'))[1], '0', "$when, $policy: until it is there");
@@ -536,7 +546,7 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('hold', $a, '60')) x 6)), '5 x LY001, 1 x done', "$name: six sessions hold 60 of 100");
 	$a = $fresh->(100);
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once(call_sql('post', $a, 'redeem', '-60'), call_sql('hold', $a, '60'), call_sql('transfer', $a, $b, '60'), call_sql('post', $a, 'adjust', '-60'),
-		"SELECT coalesce(replace(error, 'insufficient_points', 'LY001'), version || ' ' || balance) FROM loyalty.post_batch($merchant, ARRAY[$a], '{redeem}', '{-60}')")), '4 x LY001, 1 x done', "$name: redemption, hold, transfer, correction and batch: one gets them");
+		"SELECT coalesce(replace(error, 'insufficient_points', 'LY001'), test.entry_no($a, entry_id) || ' ' || balance) FROM loyalty.post_batch($merchant, ARRAY[$a], '{redeem}', '{-60}')")), '4 x LY001, 1 x done', "$name: redemption, hold, transfer, correction and batch: one gets them");
 	check(sql("SELECT balance::numeric FROM loyalty.balances WHERE account_id = $a"), '40', "$name: 40 are left");
 
 	# while the first may still take it back
@@ -586,8 +596,9 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	call('hold', $b, '40');
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('capture', $b, 4)) x 4, (call_sql('release', $b, 4)) x 4)), '7 x LY009, 1 x done', 'of eight who capture or release one hold, one does');
 	check(has($b) =~ /^(?:0|40)$/ ? 1 : 0, 1, 'the points are spent, or they are back');
-	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{5}'), '{hold,capture,capture,release,redeem}', '{25,25,0,0,-1}', origins => '{NULL,7,7,7,NULL}')"),
-		'0 0 unknown_hold unknown_hold insufficient_points', 'nor twice in one batch');
+	call('hold', $a, '25');
+	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{capture,capture,release,redeem}', '{0,0,0,-1}', origins => array_fill(test.entry($a, 7), '{4}'))"),
+		'0 unknown_hold unknown_hold insufficient_points', 'nor twice in one batch');
 }
 
 # --- what is held can be spent by another -------------------------------------------------------------

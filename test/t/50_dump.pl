@@ -36,7 +36,7 @@ sub use_old_server
 
 # Something in every table, written by the extension's own functions where
 # there is one.  Prints the keys that are shown once.
-my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $late) = split /\|/, $stack->psql(q{
+my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $root, $late, $expired) = split /\|/, $stack->psql(q{
 	SELECT loyalty.create_merchant('Café "La Ñ", \N; ''x''', 'https://ñ.example') AS m \gset
 	SELECT api_key FROM loyalty.create_api_key(:m, 'caja|1') \gset
 	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
@@ -63,19 +63,19 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $lat
 	SELECT loyalty.publish_rules(:m, 'club', '[{"name":"bono \"ñ\"","points":5,"max_member":8,"categories":["café"]},{"name":"bono","points":5,"max_member":8,"max_day":100,"days":[1,2,3,4,5,6,7]}]') \g /dev/null
 	SELECT loyalty.set_limit(:m, 'club', 'member', 'spend', 100, 5) \g /dev/null
 	SELECT loyalty.member_create(:m, 'club', 'f1@correo.example', 'Fa', 'Uno', client_id => 'F1') ->> 'id' AS owner, loyalty.member_create(:m, 'club', 'f2@correo.example', 'Fa', 'Dos', client_id => 'F2') ->> 'id' AS guest \gset
-	SELECT loyalty.sale(:m, :owner, 1000, reference => 'T1', staff_id => 1) \g /dev/null
+	SELECT entry_id AS sale FROM loyalty.sale(:m, :owner, 1000, reference => 'T1', staff_id => 1) \gset
 	SELECT loyalty.sale(:m, :guest, 500) \g /dev/null
 	SELECT loyalty.share_account(:m, :guest, :owner) \g /dev/null
 	SELECT loyalty.member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres', client_id => 'F3') ->> 'id' AS leaves, loyalty.member_create(:m, 'club', 'f4@correo.example', 'Fa', 'Cuatro', client_id => 'F4') ->> 'id' AS stays \gset
 	SELECT loyalty.share_account(:m, :stays, :leaves), loyalty.leave_account(:m, :leaves) \g /dev/null
-	SELECT version AS hold FROM loyalty.hold(:m, :owner, 40, now() + interval '100 years', 'H', member_id => :guest) \gset
+	SELECT entry_id AS hold FROM loyalty.hold(:m, :owner, 40, now() + interval '100 years', 'H', member_id => :guest) \gset
 	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
 	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
-	SELECT loyalty.reverse(:m, :owner, 1, 'D1', money => 300) \g /dev/null
+	SELECT loyalty.reverse(:m, :owner, :sale, 'D1', money => 300) \g /dev/null
 	SELECT loyalty.open_account(:m, :p3) AS late \gset
-	SELECT loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '2 seconds') \g /dev/null
+	SELECT entry_id AS expired FROM loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '2 seconds') \gset
 	SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE merchant_id = :m AND account_id = :late \g /dev/null
-	SELECT loyalty.reverse(:m, :late, 1, 'D3', 2) \g /dev/null
+	SELECT loyalty.reverse(:m, :late, :expired, 'D3', 2) \g /dev/null
 	SELECT root_id FROM loyalty.make_root(:m) \gset
 	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
 	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
@@ -90,7 +90,7 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $hold, $root, $lat
 		VALUES ('33', '3614', '0000', '9999', 'FIJO'), ('222', '211', '5000', '5999', 'FIJO');
 	SELECT loyalty.apply_numbering_plan() \g /dev/null
 	INSERT INTO loyalty.numbering_plan (nir, estado) VALUES ('81', 'por cargar');
-	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :hold, :root_id, :late);
+	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :sale, :hold, :root_id, :late, :expired);
 	});
 
 # --- comparing -----------------------------------------------------------------
@@ -179,7 +179,7 @@ sub check_restored
 		"222|Puebla|t\n477|...|f\n999|Mérida, corregida|t", "$name: edited area codes are in effect, shipped ones too";
 	is $stack->psql("SELECT loyalty.is_fixed_line('3336140000'), loyalty.is_fixed_line('2222115999'), loyalty.is_fixed_line('2222116000')", %where), 't|t|f',
 		"$name: fixed lines too";
-	is $stack->psql("SELECT loyalty.check_receipt(loyalty.receipt($merchant, $owner, $root), root) FROM loyalty.root", %where), 't', "$name: a receipt fits the root of before";
+	is $stack->psql("SELECT loyalty.check_receipt(loyalty.receipt($merchant, $owner, $root, $sale), root) FROM loyalty.root", %where), 't', "$name: a receipt, with entries and their texts, fits the root of before";
 	goes_on($name, %where);
 	club_goes_on($name, %where);
 	is $stack->psql("SELECT count(*) FROM loyalty.verify()", %where), '0', "$name: the ledger is sound after all that";
@@ -227,13 +227,15 @@ sub club_goes_on
 	is $balance->("post($merchant, $owner, 'redeem', -5, member_id => $guest)"), '83.5', "$name: and may spend the rest";
 	is $balance->("capture($merchant, $owner, $hold)"), '83.5', "$name: what is left of a hold is captured";
 	is $fails->("release($merchant, $owner, $hold)"), 'LY009', "$name: and was all";
-	is $balance->("reverse($merchant, $owner, 1, 'D1', money => 300)"), '88.5', "$name: a refund from before the dump gets its first answer";
-	is $fails->("reverse($merchant, $owner, 1, 'D1', money => 301)"), 'LY012', "$name: its reference is taken";
-	is $fails->("reverse($merchant, $owner, 1, 'D2', money => 701)"), 'LY011', "$name: what was refunded counts";
-	is $balance->("reverse($merchant, $owner, 1, 'D2', money => 700)"), '10', "$name: the rest of the money is the rest of the points";
-	is $balance->("post($merchant, $late, 'deposit', 5)"), '5', "$name: an account of which points have expired";
-	is $balance->("reverse($merchant, $late, 1, 'D4')"), '5', "$name: a refund does not take again what has expired";
-	is $balance->("reverse($merchant, $late, 4, 'D5', 4)"), '1', "$name: but what has not";
+	is $balance->("reverse($merchant, $owner, $sale, 'D1', money => 300)"), '88.5', "$name: a refund from before the dump gets its first answer";
+	is $fails->("reverse($merchant, $owner, $sale, 'D1', money => 301)"), 'LY012', "$name: its reference is taken";
+	is $fails->("reverse($merchant, $owner, $sale, 'D2', money => 701)"), 'LY011', "$name: what was refunded counts";
+	is $balance->("reverse($merchant, $owner, $sale, 'D2', money => 700)"), '10', "$name: the rest of the money is the rest of the points";
+	my ($deposit, $has) = split /\|/, $stack->psql("SELECT entry_id, balance FROM loyalty.post($merchant, $late, 'deposit', 5)", %where);
+	is $has, '5', "$name: an account of which points have expired";
+	cmp_ok $deposit, '>', $expired, "$name: new entries have higher numbers than those of before";
+	is $balance->("reverse($merchant, $late, $expired, 'D4')"), '5', "$name: a refund does not take again what has expired";
+	is $balance->("reverse($merchant, $late, $deposit, 'D5', 4)"), '1', "$name: but what has not";
 	is $stack->psql("SELECT earned FROM loyalty.sale($merchant, $owner, 100)", %where), '15', "$name: a rule gives what its cap has left, and got back";
 	is $stack->psql("SELECT version FROM loyalty.publish_rules($merchant, 'club', '[]')", %where), '2', "$name: rules get the next version";
 	is $balance->("balance_at($merchant, $owner, now() + interval '100 years 1 day') AS balance"), '7', "$name: pending points come after a hundred years, when the others are gone";

@@ -86,7 +86,7 @@ a batch: SELECT count(*) FROM loyalty.post_batch(%1$s, (SELECT array_agg(account
 
 a batch with new members: SELECT loyalty.deposit(%1$s, '[{"programId":"P","amount":5,"comments":"x","member":{"email":"n@x.mx","firstName":"N","firstLastName":"N"}}]')
 
-holds and refunds: SELECT loyalty.hold(%1$s, account_id, '3', now() + interval '1 hour'), loyalty.hold(%1$s, account_id, '2', now() + interval '1 hour') FROM loyalty.members WHERE phone::text = '4771234502'; SELECT loyalty.capture(%1$s, account_id, version, '1') FROM loyalty.entries WHERE kind = 'hold' ORDER BY version LIMIT 1; SELECT loyalty.release(%1$s, account_id, version) FROM loyalty.entries WHERE kind = 'hold' ORDER BY version DESC LIMIT 1; SELECT loyalty.reverse(%1$s, account_id, version, 'R1') FROM loyalty.entries WHERE kind = 'accrue' ORDER BY account_id LIMIT 1
+holds and refunds: SELECT loyalty.hold(%1$s, account_id, '3', now() + interval '1 hour'), loyalty.hold(%1$s, account_id, '2', now() + interval '1 hour') FROM loyalty.members WHERE phone::text = '4771234502'; SELECT loyalty.capture(%1$s, account_id, entry_id, '1') FROM loyalty.entries WHERE kind = 'hold' ORDER BY entry_no LIMIT 1; SELECT loyalty.release(%1$s, account_id, entry_id) FROM loyalty.entries WHERE kind = 'hold' ORDER BY entry_no DESC LIMIT 1; SELECT loyalty.reverse(%1$s, account_id, entry_id, 'R1') FROM loyalty.entries WHERE kind = 'accrue' ORDER BY account_id LIMIT 1
 
 sharing: SELECT loyalty.share_account(%1$s, (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234503'), (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234504')); SELECT loyalty.leave_account(%1$s, (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234503'), '1')
 
@@ -122,7 +122,7 @@ is_same('it has every row that is there now');
 for my $query ("SELECT contact_name, contact_balance FROM loyalty.wallet_contact_get($merchant, '$wallet')",
 	"SELECT loyalty.member_get($merchant, 'P', 'EVA')", "SELECT loyalty.member_list($merchant, 'P')",
 	"SELECT client_id, balance, rank FROM loyalty.members WHERE loyalty.fold(email) = 'eva\@imagen.mx'",
-	'SELECT s.* FROM loyalty.members m, loyalty.statement(m.merchant_id, m.account_id) s ORDER BY m.account_id, s.version',
+	'SELECT s.* FROM loyalty.members m, loyalty.statement(m.merchant_id, m.account_id) s ORDER BY m.account_id, s.entry_no',
 	'SELECT * FROM loyalty.fixed_line_range', 'SELECT * FROM loyalty.limits', 'SELECT * FROM loyalty.rules')
 {
 	my $answer = $subscriber->psql($query);

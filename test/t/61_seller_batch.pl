@@ -158,7 +158,7 @@ subtest 'an item that cannot be read' => sub {
 	}
 	my $points = balance('U1');
 	is_deeply outcomes(post('deposit', "[{$ids,\"items\":[{\"other\":1e9999,\"more\":[0.1234567890123456789]}]},{$ids,\"concept\":\"\\ud83d\\ude00 \\/ \\u00f1\",\"amount\":1E0}]")), [map { 'success ' . ($points + $_) } 1, 2], 'what can be read';
-	is_deeply [split /\n/, $stack->psql("SELECT coalesce(detail ->> 'concept', detail ->> 'items') FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.version DESC LIMIT 2")],
+	is_deeply [split /\n/, $stack->psql("SELECT coalesce(detail ->> 'concept', detail ->> 'items') FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.entry_no DESC LIMIT 2")],
 		["\x{1f600} / ñ", '[{"other":1e9999,"more":[0.1234567890123456789]}]'], 'is kept as it was written';
 	$points = balance('U1');
 	for my $levels (2100, 7000, 100_000)
@@ -175,8 +175,8 @@ subtest 'numbers as texts' => sub {
 	my @numbers = qw(12345678901234567890 12345678901234567891 1.2345678901234567e+19 9.876543210987654e+19 1e21 1e400 -0 0.10 0.1 100000000000.5 9007199254740993 7.0 1E5);
 	my $points = balance('U1');
 	is_deeply outcomes(post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":"U1","amount":1,"comments":"x","reference":$_,"branchId":$_,"vendorId":$_}) } @numbers) . ']')), [map { 'success ' . ($points + $_) } 1 .. @numbers], 'are all taken';
-	is $stack->psql("SELECT string_agg(reference, ' ' ORDER BY version) || '|' || string_agg(detail ->> 'branchId', ' ' ORDER BY version) || '|' || string_agg(detail ->> 'vendorId', ' ' ORDER BY version)
-		FROM (SELECT e.* FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.version DESC LIMIT @{[scalar @numbers]}) e"), join('|', ("@numbers") x 3), 'as they were written';
+	is $stack->psql("SELECT string_agg(reference, ' ' ORDER BY entry_no) || '|' || string_agg(detail ->> 'branchId', ' ' ORDER BY entry_no) || '|' || string_agg(detail ->> 'vendorId', ' ' ORDER BY entry_no)
+		FROM (SELECT e.* FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.entry_no DESC LIMIT @{[scalar @numbers]}) e"), join('|', ("@numbers") x 3), 'as they were written';
 	$stack->psql("SELECT loyalty.member_create($merchant, 'P', 'largo' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '1234567890123456789' || i) FROM generate_series(0, 1) i");
 	is_deeply [map { $_->{memberId} . ' ' . $_->{totalPoints} } @{post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":$_,"amount":1,"comments":"x"}) } qw(12345678901234567890 12345678901234567891 1234567890123456789e1)) . ']')->{json}}],
 		['12345678901234567890 1', '12345678901234567891 1', '1234567890123456789e1 0'], 'members with numbers of twenty digits are told apart';
@@ -189,16 +189,16 @@ subtest 'what is kept' => sub {
 		comments => "línea\n2 \\ 😀", concept => 'Concepto', currency => 'MXN', extra => 'no');
 	is_deeply outcomes(post('deposit', [\%all])), ['success 101.25'], 'a deposit of money, with every field';
 	my ($kind, $amount, $money, $reference, $detail) = split /\|/, $stack->psql("SELECT kind, amount, money, reference, detail FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id)
-		WHERE m.client_id = 'A3' ORDER BY e.version DESC LIMIT 1"), 5;
+		WHERE m.client_id = 'A3' ORDER BY e.entry_no DESC LIMIT 1"), 5;
 	is "$kind $amount $money $reference", 'accrue 1.25 12.5 12345', 'the entry';
 	my $kept = JSON::PP->new->decode($detail);
 	is_deeply $kept, {comments => "línea\n2 \\ 😀", concept => 'Concepto', branchId => '7', vendorId => 'v"9"', currency => 'MXN', items => $all{items}}, 'its detail';
 	post('redemption', [{%all, amount => 1.25, amountCurrency => 1.25}]);
 	is $stack->psql("SELECT kind, amount, money, reference, detail ->> 'amountCurrency', detail -> 'items' -> 0 ->> 'unitPrice' FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id)
-		WHERE m.client_id = 'A3' ORDER BY e.version DESC LIMIT 1"), 'redeem|-1.25|1.25|12345|1.25|0.1', 'a redemption';
+		WHERE m.client_id = 'A3' ORDER BY e.entry_no DESC LIMIT 1"), 'redeem|-1.25|1.25|12345|1.25|0.1', 'a redemption';
 	post('deposit', [{%item, memberId => 'A3'}]);
 	is $stack->psql("SELECT kind, money IS NULL, reference IS NULL, detail FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id)
-		WHERE m.client_id = 'A3' ORDER BY e.version DESC LIMIT 1"), 'deposit|t|t|{"comments":"x"}', 'a deposit of points';
+		WHERE m.client_id = 'A3' ORDER BY e.entry_no DESC LIMIT 1"), 'deposit|t|t|{"comments":"x"}', 'a deposit of points';
 };
 
 subtest 'amounts' => sub {
@@ -337,7 +337,7 @@ sub points { my $text = sprintf '%.2f', $_[0] / 100; $text =~ s/\.?0+$//; return
 subtest '10,000 items, of which many are bad' => sub {
 	my %account = create_members('P', 'B', 200, 50);
 	my %left = map { $_ => 5000 } keys %account;
-	my %version = map { $_ => 1 } keys %account;
+	my %entry_no = map { $_ => 1 } keys %account;
 	my $seed = 20180320;
 	my $random = sub { $seed = ($seed * 1103515245 + 12345) % 2147483648; return int(($seed >> 8) % $_[0]) };
 
@@ -371,17 +371,17 @@ subtest '10,000 items, of which many are bad' => sub {
 			if (!defined $error)
 			{
 				$left{$member} += $points;
-				$version{$member}++;
+				$entry_no{$member}++;
 			}
-			push @expected, sprintf '{"%s":"%s","status":"%s","description":"%s","programId":"%s","memberId":"%s","totalPoints":%s}', $id, $error ? '' : "$account{$member}-$version{$member}", $error ? 'error' : 'success', $error // '',
+			push @expected, sprintf '{"%s":"%s","status":"%s","description":"%s","programId":"%s","memberId":"%s","totalPoints":%s}', $id, $error ? '' : "entry $entry_no{$member} of $account{$member}", $error ? 'error' : 'success', $error // '',
 				$kind == 6 ? '' : $item{programId} // '', $kind == 6 ? '' : $item{memberId} // '', $error ? 0 : points($left{$member});
 		}
 		my $answer = post($operation, \@items);
-		same_text(decode('UTF-8', $answer->{body}), '[' . join(',', @expected) . ']', "$operation: every answer, in order");
+		same_text($stack->tell_entries(decode('UTF-8', $answer->{body})), '[' . join(',', @expected) . ']', "$operation: every answer, in order");
 		cmp_ok scalar keys %times, '>', 10, "$operation: " . join ', ', map { "$times{$_} x $_" } sort keys %times;
 	}
 	is_deeply {map { split /\|/ } split /\n/, $stack->psql("SELECT client_id, balance FROM loyalty.members WHERE client_id ~ '^B\\d'")}, {map { $_ => points($left{$_}) } keys %left}, 'every balance is the sum';
-	is $stack->psql("SELECT count(*) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id ~ '^B\\d'"), sum(values %version), 'there is an entry for each success';
+	is $stack->psql("SELECT count(*) FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id ~ '^B\\d'"), sum(values %entry_no), 'there is an entry for each success';
 	sound('large batches');
 };
 

@@ -167,6 +167,34 @@ sub wait_until
 	return $answer;
 }
 
+# Tests name entries by their place in the account: in SQL, from now on,
+# test.entry(account_id, entry_no) is the entry_id, and test.entry_no(account_id,
+# entry_id) the place.  Where no entry is, the place itself is no entry's id.
+sub name_entries
+{
+	my $self = shift;
+	$self->psql(q{
+		CREATE SCHEMA test;
+		CREATE FUNCTION test.entry(account bigint, place bigint) RETURNS bigint LANGUAGE sql AS $$
+			SELECT coalesce((SELECT e.entry_id FROM loyalty.account a JOIN loyalty.entry e USING (merchant_id, account_id)
+				WHERE a.account_id = account AND e.entry_no = place), place)
+		$$;
+		CREATE FUNCTION test.entry_no(account bigint, entry bigint) RETURNS bigint LANGUAGE sql AS $$
+			SELECT e.entry_no FROM loyalty.account a JOIN loyalty.entry e USING (merchant_id, account_id)
+			WHERE a.account_id = account AND e.entry_id = entry
+		$$});
+	return;
+}
+
+# A text of the seller API with "entry 3 of 17" for the entry_id of its transactions:
+# their places, and their accounts.
+sub tell_entries
+{
+	my ($self, $text) = @_;
+	my %told = map { split /=/ } split /\n/, $self->psql(q{SELECT format('%s=entry %s of %s', entry_id, entry_no, account_id) FROM loyalty.entry});
+	return $text =~ s/(?<="transaction[iI]d":")(\d+)(?=")/$told{$1} \/\/ $1/ger;
+}
+
 # A session in the background: $session->query($sql) waits for the answer,
 # $session->send($sql) does not and $session->receive gets it later, errors in
 # it as psql prints them; $session->close ends it.

@@ -9,7 +9,7 @@
 #         shortfall => 'refuse', reinstatement => 0, pending => 0, decimals => 2, rounding => 'half_up'};
 #     $model->open($account_id, $program, $now);
 #     my $deed = $model->begin($now);
-#     my ($version, $balance) = eval { $deed->post($account_id, 'accrue', 100_0000) };
+#     my ($entry_no, $balance) = eval { $deed->post($account_id, 'accrue', 100_0000) };
 #     # $@ is the SQLSTATE of what was refused
 #     $model->commit($deed);
 #
@@ -39,7 +39,7 @@ sub new { my ($class) = @_; return bless {account => {}, used => {}, times => {}
 sub open
 {
 	my ($self, $id, $program, $at, %more) = @_;
-	my $state = {version => 0, debt => 0, expired => 0, lots => {}, asides => {}, lapsed => {}, claimed => {}, originals => {}, uses => {}};
+	my $state = {entry_no => 0, debt => 0, expired => 0, lots => {}, asides => {}, lapsed => {}, claimed => {}, originals => {}, uses => {}};
 	$self->{account}{$id} = {program => $program, state => $state, history => [[$at, $state]], entries => [undef], opened => $at, %more};
 	return;
 }
@@ -175,7 +175,7 @@ sub enter
 {
 	my ($account, $at, $kind, $amount, %more) = @_;
 	my $state = $account->{state};
-	my $entry = {version => ++$state->{version}, kind => $kind, amount => $amount, balance => balance_of($state), at => $at, aside => 0, %more};
+	my $entry = {entry_no => ++$state->{entry_no}, kind => $kind, amount => $amount, balance => balance_of($state), at => $at, aside => 0, %more};
 	push @{$account->{new}}, $entry;
 	return $entry;
 }
@@ -245,11 +245,11 @@ sub settle
 	my $asides = $account->{state}{asides};
 	while (1)
 	{
-		my ($version) = sort { $asides->{$a}{due} <=> $asides->{$b}{due} || $a <=> $b } grep { $asides->{$_}{due} <= $now } keys %$asides;
-		last unless defined $version;
-		my ($kind, $at, $lots) = @{delete $asides->{$version}}{qw(kind due lots)};
+		my ($entry_no) = sort { $asides->{$a}{due} <=> $asides->{$b}{due} || $a <=> $b } grep { $asides->{$_}{due} <= $now } keys %$asides;
+		last unless defined $entry_no;
+		my ($kind, $at, $lots) = @{delete $asides->{$entry_no}}{qw(kind due lots)};
 		book_expiry($account, $at, $at);
-		my %more = (aside => -total($lots), origin => $version);
+		my %more = (aside => -total($lots), origin => $entry_no);
 		come_back($account, $at, $kind eq 'hold' ? 'release' : 'mature', $lots, %more);
 	}
 	book_expiry($account, $now, $now) unless $only_asides;
@@ -282,7 +282,7 @@ sub seen
 	my %dates;
 	$dates{date_of($_)} += $state->{lots}{$_} for keys %{$state->{lots}};
 	return {
-		version => $self->{account}{$id}{state}{version}, balance => balance_of($state), held => set_aside($state, 'hold'),
+		entry_no => $self->{account}{$id}{state}{entry_no}, balance => balance_of($state), held => set_aside($state, 'hold'),
 		pending => set_aside($state, 'pending'), expired => $state->{expired}, earned => ModelEarning::earned($account, $at), lots => \%dates,
 	};
 }
@@ -305,8 +305,8 @@ sub balance_at
 sub remember
 {
 	my ($account, $entry, $lots, %more) = @_;
-	return $account->{state}{originals}{$entry->{version}} = {
-		version => $entry->{version}, at => $entry->{at}, whole => total($lots), left => {%$lots}, undone => [], money => $entry->{money},
+	return $account->{state}{originals}{$entry->{entry_no}} = {
+		entry_no => $entry->{entry_no}, at => $entry->{at}, whole => total($lots), left => {%$lots}, undone => [], money => $entry->{money},
 		by_money => 0, by_points => 0, parts => {}, %more,
 	};
 }
@@ -474,7 +474,7 @@ sub leave_unbooked { my ($self, $id) = @_; $self->{account}{$id}{new} = [] if $s
 sub made { my ($self, $id) = @_; return $self->{account}{$id} ? @{$self->{account}{$id}{new}} : () }
 
 # The number of an entry, and what can be spent after it.
-sub answer { my ($account, $entry) = @_; return ($entry->{version}, Model::balance_of($account->{state})) }
+sub answer { my ($account, $entry) = @_; return ($entry->{entry_no}, Model::balance_of($account->{state})) }
 
 sub refuse_if_still
 {
@@ -524,7 +524,7 @@ sub give
 	$lots = Model::join_lots($state->{lots}, $lots, $now) unless $pending;
 	Model::come_in($state, $lots, $now) unless $pending;
 	my $entry = Model::enter($account, $now, $kind, $pending ? 0 : $amount, $pending ? (aside => $amount) : (), %more);
-	$state->{asides}{$entry->{version}} = {kind => 'pending', lots => {%$lots}, due => $available_at} if $pending;
+	$state->{asides}{$entry->{entry_no}} = {kind => 'pending', lots => {%$lots}, due => $available_at} if $pending;
 	Model::remember($account, $entry, $lots, class => 'earned', kind => $kind, available_at => $available_at, counted => $counted, uses => $o{uses} // {})
 		if $kind ne 'adjust';
 	return answer($account, $entry);
@@ -576,7 +576,7 @@ sub hold
 	my $counted = ModelEarning::count($self, $account, 0, $amount, %o);
 	my $taken = Model::go_out($state, $amount);
 	my $entry = Model::enter($account, $self->{now}, 'hold', -$amount, aside => $amount, reference => $o{reference});
-	$state->{asides}{$entry->{version}} = {kind => 'hold', lots => $taken, due => $expires_at // NEVER, counted => $counted};
+	$state->{asides}{$entry->{entry_no}} = {kind => 'hold', lots => $taken, due => $expires_at // NEVER, counted => $counted};
 	return answer($account, $entry);
 }
 
@@ -665,9 +665,9 @@ sub leave_account
 # The original of an entry, to be changed.
 sub original
 {
-	my ($account, $version) = @_;
-	my $old = $account->{state}{originals}{$version} // refuse('LY010');
-	return $account->{state}{originals}{$version} = {%$old, left => {%{$old->{left}}}, parts => {%{$old->{parts}}}, undone => [@{$old->{undone}}]};
+	my ($account, $entry_no) = @_;
+	my $old = $account->{state}{originals}{$entry_no} // refuse('LY010');
+	return $account->{state}{originals}{$entry_no} = {%$old, left => {%{$old->{left}}}, parts => {%{$old->{parts}}}, undone => [@{$old->{undone}}]};
 }
 
 # What a refund is of: all of the money is all there is, if nothing was undone before.
@@ -680,26 +680,26 @@ sub asked
 
 sub reverse
 {
-	my ($self, $id, $version, $reference, %o) = @_;
+	my ($self, $id, $entry_no, $reference, %o) = @_;
 	my ($amount, $money) = @o{qw(amount money)};
 	refuse('LY005') if !defined $reference || $reference eq '';
 	my $account = $self->account($id);
-	refuse('LY010') if grep { $_->{version} == $version } @{$account->{new}};
-	my $original = original($account, $version);
+	refuse('LY010') if grep { $_->{entry_no} == $entry_no } @{$account->{new}};
+	my $original = original($account, $entry_no);
 	if (my $part = $original->{parts}{$reference})
 	{
 		refuse('LY012') unless $part->{asked} eq asked($original, $amount, $money) || !defined $amount && !defined $money && $part->{asked} eq 'all';
-		return ($part->{version}, $part->{balance});
+		return ($part->{entry_no}, $part->{balance});
 	}
 	refuse('LY014') if defined $account->{moved_to};
 	$self->open_account($original->{peer}) if $original->{peer};
 	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !defined $original->{money});
 	my $points = Model::size_of_part($account->{program}, $original, $amount, $money);
 	my $asked = asked($original, $amount, $money);
-	my $entry = $self->undo($account, $original, $points, origin => $version, reference => $reference, money => $money);
+	my $entry = $self->undo($account, $original, $points, origin => $entry_no, reference => $reference, money => $money);
 	$original->{defined $money ? 'by_money' : 'by_points'} += $money // $points;
 	push @{$original->{undone}}, [$self->{now}, $points];
-	$original->{parts}{$reference} = {asked => $asked, money => $money, version => $entry->{version}, balance => Model::balance_of($account->{state})};
+	$original->{parts}{$reference} = {asked => $asked, money => $money, entry_no => $entry->{entry_no}, balance => Model::balance_of($account->{state})};
 	$self->give_back_counts($account, $original, $points);
 	return answer($account, $entry);
 }
@@ -757,8 +757,8 @@ sub take_parcels
 sub undo
 {
 	my ($self, $account, $original, $points, %more) = @_;
-	my ($state, $now, $version) = ($account->{state}, $self->{now}, $original->{version});
-	my $aside = $original->{class} eq 'earned' ? $state->{asides}{$version} : undef;
+	my ($state, $now, $entry_no) = ($account->{state}, $self->{now}, $original->{entry_no});
+	my $aside = $original->{class} eq 'earned' ? $state->{asides}{$entry_no} : undef;
 	my $where = $original->{class} eq 'transfer' ? $self->account($original->{peer}) : $original->{class} eq 'earned' && !$aside ? $account : undef;
 	my @parcels = Model::cut($points, Model::left_of($original, $where && $where->{state}));
 	my ($lots, $gone) = $where ? take_parcels($where, @parcels) : ();
@@ -772,7 +772,7 @@ sub undo
 	if ($aside)
 	{
 		Model::take($aside->{lots}, $_->{points}, $_->{from}) for @parcels;
-		delete $state->{asides}{$version} unless %{$aside->{lots}};
+		delete $state->{asides}{$entry_no} unless %{$aside->{lots}};
 		return Model::enter($account, $now, 'reverse', 0, aside => -$points, %more);
 	}
 	if (!$where)
@@ -804,7 +804,7 @@ sub expire_due
 	return $n;
 }
 
-# One item after the other; [version, balance] or the SQLSTATE of each.
+# One item after the other; [entry_no, balance] or the SQLSTATE of each.
 sub batch
 {
 	my ($self, @items) = @_;

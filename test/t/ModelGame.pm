@@ -180,11 +180,11 @@ sub do_step
 	my $model = $self->{model};
 	my @all = @{$self->{account}};
 	my $ids = array('bigint', @all);
-	my $versions = array('bigint', map { $model->state($_)->{version} } @all);
+	my $known = array('bigint', map { $model->state($_)->{entry_no} } @all);
 	# what has changed is looked at, and now and then everything
 	my $all = $step->{n} % 10 == 9;
-	my $seen = $all ? array('bigint', map { -1 } @all) : $versions;
-	my $answer = parse($self->{reader}->query("$sql;\nEXECUTE made(:m, $ids, $versions)" . ($step->{law} ? '' : ";\nEXECUTE changed(:m, $ids, $seen)") . ($all && !$step->{law} ? ";\nEXECUTE used(:m)" : '')));
+	my $seen = $all ? array('bigint', map { -1 } @all) : $known;
+	my $answer = parse($self->{reader}->query("$sql;\nEXECUTE made(:m, $ids, $known)" . ($step->{law} ? '' : ";\nEXECUTE changed(:m, $ids, $seen)") . ($all && !$step->{law} ? ";\nEXECUTE used(:m)" : '')));
 	push @{$self->{log}}, "-- at " . moment($step->{at}), "$sql;", "--   " . ModelSteps::answer_text($step, $answer);
 	$self->{times}{"law of $step->{law}"}++ if $step->{law};
 	return ModelSteps::law_broken($step, $answer) if $step->{law};

@@ -15,9 +15,10 @@ use constant {SECOND => 1_000_000, HOUR => 3_600_000_000};
 
 # A session of the database to read from, which answers one query after the
 # other and is in a hurry: $reader->query($sql), $reader->close.  In it, EXECUTE
-# made(merchant, accounts, versions) shows the entries after those versions, EXECUTE
+# made(merchant, accounts, places) shows the entries after those places, EXECUTE
 # seen(merchant, accounts) what there is now, and EXECUTE changed(merchant, accounts,
-# versions) the same of accounts that have entries after those; parse() reads all.
+# places) the same of accounts that have entries after those; parse() reads all.
+# Entries are found by the one after each, and shown by their places.
 sub reader
 {
 	my $stack = shift;
@@ -56,7 +57,8 @@ sub close
 
 sub reading_statements
 {
-	my $balances = q{SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id, b.version, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+	my $balances = q{SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id,
+		CASE coalesce(test.entry_no(b.account_id, b.newest_id), 0) WHEN b.entry_no THEN b.entry_no END, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
 		loyalty.rank_at($1, b.account_id, now()),
 		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
 		 FROM loyalty.lots_of($1, b.account_id) l))
@@ -66,15 +68,20 @@ sub reading_statements
 	\set ON_ERROR_ROLLBACK on
 	CREATE FUNCTION pg_temp.us(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$SELECT (extract(epoch FROM at) * 1000000)::bigint$$;
 	PREPARE made (bigint, bigint[], bigint[]) AS
-	SELECT format('E|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', e.account_id, e.version, loyalty.entry_kind(e.kind), e.amount, e.balance, e.aside,
-		e.origin, e.peer_id, e.money, e.reference, pg_temp.us(e.posted_at), e.lots)
-	FROM unnest($2, $3) known (account_id, version)
-	JOIN loyalty.entry e ON e.merchant_id = $1 AND e.account_id = known.account_id AND e.version > known.version
-	ORDER BY e.account_id, e.version;
+	WITH RECURSIVE made AS (
+		SELECT a.newest_id AS entry_id, a.entry_no - known.entry_no AS n, NULL::loyalty.entry AS entry
+		FROM unnest($2, $3) known (account_id, entry_no) JOIN loyalty.account a ON a.merchant_id = $1 AND a.account_id = known.account_id
+		UNION ALL
+		SELECT e.previous_id, n - 1, e.entry
+		FROM made m, LATERAL (SELECT e.previous_id, e AS entry FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = m.entry_id OFFSET 0) e WHERE n > 0)
+	SELECT format('E|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', e.account_id, e.entry_no, loyalty.entry_kind(e.kind), e.amount, e.balance, e.aside,
+		coalesce(test.entry_no(e.account_id, e.origin), test.entry_no(e.peer_id, e.origin), e.origin), e.peer_id, e.money, e.reference, pg_temp.us(e.posted_at), e.lots)
+	FROM made, LATERAL (SELECT (entry).* OFFSET 0) e WHERE entry IS DISTINCT FROM NULL
+	ORDER BY e.account_id, e.entry_no;
 	PREPARE seen (bigint, bigint[]) AS
 	} . $balances . q{ WHERE b.merchant_id = $1 AND b.account_id = ANY ($2);
 	PREPARE changed (bigint, bigint[], bigint[]) AS
-	} . $balances . q{ JOIN unnest($2, $3) known (account_id, version) USING (account_id) WHERE b.merchant_id = $1 AND b.version > known.version;
+	} . $balances . q{ JOIN unnest($2, $3) known (account_id, entry_no) USING (account_id) WHERE b.merchant_id = $1 AND b.entry_no > known.entry_no;
 	PREPARE used (bigint) AS
 	SELECT format('U|%s|%s|%s|%s|%s', scope, subject_id, direction, points_used, operations_used) FROM loyalty.allowances WHERE merchant_id = $1;
 	PREPARE facts (bigint, bigint[], timestamptz[]) AS
@@ -95,7 +102,7 @@ sub seen_text
 	my $seen = shift;
 	my $lots = $seen->{lots};
 	$lots = lots_text($lots) if ref $lots;
-	return join ', ', map({ "$_ $seen->{$_}" } qw(version balance held pending expired)), 'earned ' . ($seen->{earned} // '-'), "lots $lots";
+	return join ', ', map({ "$_ $seen->{$_}" } qw(entry_no balance held pending expired)), 'earned ' . ($seen->{earned} // '-'), "lots $lots";
 }
 
 # Ten-thousandths of a number, and back.
@@ -185,7 +192,7 @@ sub parse
 		elsif ($what eq 'E')
 		{
 			my %entry;
-			@entry{qw(version kind amount balance aside origin peer money reference at lots)} = @fields[1 .. 11];
+			@entry{qw(entry_no kind amount balance aside origin peer money reference at lots)} = @fields[1 .. 11];
 			$_ = $_ eq '' ? 0 : ticks($_) for @entry{qw(amount balance aside)};
 			$entry{money} = ticks($entry{money}) if $entry{money} ne '';
 			$entry{lots} = lots_of_text($entry{lots});
@@ -199,7 +206,7 @@ sub parse
 		elsif ($what eq 'A')
 		{
 			my %seen;
-			@seen{qw(version balance held pending expired earned now rank lots)} = @fields[1 .. 9];
+			@seen{qw(entry_no balance held pending expired earned now rank lots)} = @fields[1 .. 9];
 			$_ = ticks($_) for @seen{qw(balance held pending expired earned)};
 			$seen{lots} = join ',', map { my ($at, $points) = split /=/; "$at=" . ticks($points) } split /,/, $seen{lots};
 			$answer->{seen}{$fields[0]} = \%seen;
@@ -226,7 +233,7 @@ sub differs
 sub entry_text
 {
 	my $entry = shift;
-	return join ' ', map { $_ // '-' } @{$entry}{qw(version kind amount)}, "balance $entry->{balance} aside $entry->{aside}",
+	return join ' ', map { $_ // '-' } @{$entry}{qw(entry_no kind amount)}, "balance $entry->{balance} aside $entry->{aside}",
 		map({ "$_ " . ($entry->{$_} // '') } qw(origin peer money reference at)), $entry->{kind} eq 'expire' ? ('lots', lots_text($entry->{lots})) : ();
 }
 

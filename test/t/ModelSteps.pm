@@ -178,8 +178,8 @@ sub originals
 	my @found;
 	for my $label (sort { $a <=> $b || $a cmp $b } keys %{$game->{label}})
 	{
-		my ($i, $version) = @{$game->{label}{$label}};
-		my $original = $game->{model}->state($game->{account}[$i])->{originals}{$version};
+		my ($i, $entry_no) = @{$game->{label}{$label}};
+		my $original = $game->{model}->state($game->{account}[$i])->{originals}{$entry_no};
 		push @found, [$label, $i, $original] if $original;
 	}
 	return @found;
@@ -191,8 +191,8 @@ sub some_hold
 	my @open;
 	for my $label (sort { $a <=> $b || $a cmp $b } keys %{$game->{label}})
 	{
-		my ($i, $version) = @{$game->{label}{$label}};
-		my $aside = $game->{model}->state($game->{account}[$i])->{asides}{$version};
+		my ($i, $entry_no) = @{$game->{label}{$label}};
+		my $aside = $game->{model}->state($game->{account}[$i])->{asides}{$entry_no};
 		push @open, [$label, $aside] if $aside && $aside->{kind} eq 'hold' && $aside->{due} > $game->{t};
 	}
 	return @open ? @{one_of(@open)} : ();
@@ -479,7 +479,7 @@ sub some_step
 
 # --- in SQL -------------------------------------------------------------------------------------
 
-# Where a label stands: account and version; nothing if the step is not played.
+# Where a label stands: account and entry_no; nothing if the step is not played.
 sub place
 {
 	my ($game, $label) = @_;
@@ -491,8 +491,9 @@ sub call
 	my ($step, $function, @arguments) = @_;
 	my $named = ref $arguments[-1] ? pop @arguments : {};
 	$named->{idempotency_key} = $step->{key};
-	my $out = {transfer => [qw(version balance to_version to_balance)], sale => [qw(version balance earned)]}->{$function} // [qw(version balance)];
-	return 'SELECT format(\'R' . ('|%s' x @$out) . '\', ' . join(', ', @$out) . ") FROM loyalty.$function(" . join(', ', ':m', @arguments,
+	my @out = ("test.entry_no($arguments[0], entry_id)", 'balance',
+		$function eq 'transfer' ? ("test.entry_no($arguments[1], to_entry_id)", 'to_balance') : $function eq 'sale' ? 'earned' : ());
+	return 'SELECT format(\'R' . ('|%s' x @out) . '\', ' . join(', ', @out) . ") FROM loyalty.$function(" . join(', ', ':m', @arguments,
 		map { "$_ => " . quoted_or_name($named->{$_}) } grep { defined $named->{$_} } sort keys %$named) . ')';
 }
 
@@ -533,11 +534,12 @@ sub statement
 sub of_entry
 {
 	my ($game, $step) = @_;
-	my ($i, $version) = place($game, $step->{hold} // $step->{entry}) or return;
+	my ($i, $entry_no) = place($game, $step->{hold} // $step->{entry}) or return;
 	my %named = map { $_ => maybe(\&number, $step->{$_}) } qw(amount money);
 	delete $named{amount} unless $step->{amount};
-	return call($step, 'reverse', ":a$i", $version, quoted($step->{reference}), \%named) if $step->{op} eq 'reverse';
-	return call($step, $step->{op}, ":a$i", $version, \%named);
+	my $entry = "test.entry(:a$i, $entry_no)";
+	return call($step, 'reverse', ":a$i", $entry, quoted($step->{reference}), \%named) if $step->{op} eq 'reverse';
+	return call($step, $step->{op}, ":a$i", $entry, \%named);
 }
 
 # The items whose entries are there, as post_batch has them.
@@ -548,9 +550,9 @@ sub items_of
 	for my $item (@items)
 	{
 		my $label = $item->{hold} // $item->{entry};
-		my ($i, $version) = defined $label ? place($game, $label) : ($item->{a});
+		my ($i, $entry_no) = defined $label ? place($game, $label) : ($item->{a});
 		next unless defined $i;
-		push @resolved, {%$item, a => $i, kind => $item->{kind} // $item->{op}, origin => $version, peer => $item->{to}};
+		push @resolved, {%$item, a => $i, kind => $item->{kind} // $item->{op}, origin => $entry_no, peer => $item->{to}};
 	}
 	return @resolved;
 }
@@ -564,9 +566,11 @@ sub batch_statement
 	my $account = sub { return ":a$_[0]" };
 	my $at = sub { return quoted(moment($_[0])) };
 	$_->{amount} //= 0 for @items;
-	return "SELECT format('R|%s|%s|%s', coalesce((SELECT c.sqlstate FROM loyalty.error_codes c WHERE c.code = b.error), ''), b.version, b.balance)\n  FROM loyalty.post_batch(:m, "
-		. join(', ', $list->('bigint', $account, 'a'), $list->('text', \&quoted, 'kind'), $list->('loyalty.points', \&points_of, 'amount'), $list->('text', \&quoted, 'reference'), 'NULL',
-			$list->('bigint', $as_is, 'origin'), $list->('bigint', $account, 'peer'), $list->('loyalty.points', \&points_of, 'money'),
+	$_->{origin_id} = "test.entry(:a$_->{a}, $_->{origin})" for grep { defined $_->{origin} } @items;
+	my $accounts = $list->('bigint', $account, 'a');
+	return "SELECT format('R|%s|%s|%s', coalesce((SELECT c.sqlstate FROM loyalty.error_codes c WHERE c.code = b.error), ''), test.entry_no(($accounts)[b.item], b.entry_id), b.balance)\n  FROM loyalty.post_batch(:m, "
+		. join(', ', $accounts, $list->('text', \&quoted, 'kind'), $list->('loyalty.points', \&points_of, 'amount'), $list->('text', \&quoted, 'reference'), 'NULL',
+			$list->('bigint', $as_is, 'origin_id'), $list->('bigint', $account, 'peer'), $list->('loyalty.points', \&points_of, 'money'),
 			$list->('timestamptz', $at, 'expires_at'), $list->('timestamptz', $at, 'available_at')) . ') b ORDER BY b.item';
 }
 
@@ -602,8 +606,8 @@ sub law_statement
 	}
 	else
 	{
-		my ($i, $version) = place($game, $step->{entry}) or return;
-		my $part = sub { my ($n, $amount) = @_; return "SELECT version FROM loyalty.reverse(:m, :a$i, $version, 'ley$n', " . (defined $amount ? points_of($amount) : 'NULL') . ')' };
+		my ($i, $entry_no) = place($game, $step->{entry}) or return;
+		my $part = sub { my ($n, $amount) = @_; return "SELECT entry_id FROM loyalty.reverse(:m, :a$i, test.entry(:a$i, $entry_no), 'ley$n', " . (defined $amount ? points_of($amount) : 'NULL') . ')' };
 		@ways = ($part->(0), join ";\n", map { $part->($_, $step->{parts}[$_ - 1]) } 1 .. @{$step->{parts}});
 	}
 	my $verify = "SELECT format('V|%s', v) FROM loyalty.verify(:m) v";
@@ -625,13 +629,13 @@ sub answer_text
 		push @text, $step->{op} eq 'ask' ? ask_text(@fields)
 			: $step->{op} eq 'accumulate' ? ($fields[0] eq 'success' ? ticks($fields[1]) : 'error')
 			: $step->{op} eq 'batch' && $fields[0] ? $fields[0]
-			: join ' ', map { /^-?[\d.]+$/ ? $_ : () } versions_and_points($step->{op} eq 'batch' ? @fields[1 .. $#fields] : @fields);
+			: join ' ', map { /^-?[\d.]+$/ ? $_ : () } places_and_points($step->{op} eq 'batch' ? @fields[1 .. $#fields] : @fields);
 	}
 	return join ' ', @text;
 }
 
-# Versions and points by turns; what a sale earned is points too.
-sub versions_and_points { my @fields = @_; return map { $_ == 0 || $_ == 2 && @fields == 4 ? $fields[$_] : ticks($fields[$_]) } 0 .. $#fields }
+# Places and points by turns; what a sale earned is points too.
+sub places_and_points { my @fields = @_; return map { $_ == 0 || $_ == 2 && @fields == 4 ? $fields[$_] : ticks($fields[$_]) } 0 .. $#fields }
 sub ask_text
 {
 	my ($what, $value) = @_;
@@ -646,12 +650,12 @@ sub deed
 	my ($op, $model) = ($step->{op}, $game->{model});
 	my $id = sub { return $game->{account}[$_[0]] };
 	my %more = (money => $step->{money}, defined $step->{member} ? (member_id => $game->{member}[$step->{member}]) : ());
-	my ($i, $version) = place($game, $step->{hold} // $step->{entry} // '');
+	my ($i, $entry_no) = place($game, $step->{hold} // $step->{entry} // '');
 	return $deed->post($id->($step->{a}), $step->{kind}, $step->{amount}, %more, map { $_ => $step->{$_} } qw(available_at expires_at)) if $op eq 'post';
 	return $deed->sale($id->($step->{a}), $step->{money}, $step->{used}, %more) if $op eq 'sale';
 	return $deed->hold($id->($step->{a}), $step->{amount}, $step->{expires_at}) if $op eq 'hold';
-	return $deed->$op($id->($i), $version, $step->{amount} || undef, %more) if $op =~ /capture|release/;
-	return $deed->reverse($id->($i), $version, $step->{reference}, amount => $step->{amount} || undef, money => $step->{money}) if $op eq 'reverse';
+	return $deed->$op($id->($i), $entry_no, $step->{amount} || undef, %more) if $op =~ /capture|release/;
+	return $deed->reverse($id->($i), $entry_no, $step->{reference}, amount => $step->{amount} || undef, money => $step->{money}) if $op eq 'reverse';
 	return $deed->transfer($id->($step->{a}), $id->($step->{to}), $step->{amount}, %more) if $op eq 'transfer';
 	return $deed->share_account($id->($step->{a}), $id->($step->{with}), $game->{member}[$step->{a}]) if $op eq 'share';
 	return $deed->leave_account($id->($step->{a}), $step->{amount}, $game->{member}[$step->{a}]) if $op eq 'leave';

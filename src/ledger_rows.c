@@ -415,10 +415,11 @@ rows_update_accounts(int64 merchant_id, const Account *accounts, int n)
  * Writing entries
  * ------------------------------------------------------------------------ */
 
-/* The columns of loyalty.entry that are written, in the order of entry_row(). */
-static const char *const entry_columns[] = {"merchant_id", "entry_id", "account_id", "entry_no", "previous_id", "amount", "balance",
-	"posted_at", "staff_id", "money", "kind", "reference", "detail", "hash", "aside", "origin", "peer_id", "member_id",
-"rules", "lots"};
+/* The columns of loyalty.entry, in its order. */
+static const char *const entry_columns[] = {"merchant_id", "entry_id", "account_id", "entry_no", "previous_id",
+	"amount", "balance", "posted_at", "staff_id", "money", "aside", "origin", "peer_id", "member_id",
+	"happened_at", "request_id", "rules", "actor_id", "kind", "reference", "detail", "text_digest", "lots",
+"hash"};
 
 #define ENTRY_COLUMNS ((int) lengthof(entry_columns))
 
@@ -439,24 +440,32 @@ entry_row(int64 merchant_id, const Entry *entry, Datum *values, bool *nulls)
 	nulls[8] = entry->staff_id == 0;
 	values[9] = PointsGetDatum(entry->money);
 	nulls[9] = !entry->has_money;
-	values[10] = Int16GetDatum(entry->kind);
-	values[11] = PointerGetDatum(entry->reference);
-	nulls[11] = entry->reference == NULL;
-	values[12] = PointerGetDatum(entry->detail);
-	nulls[12] = entry->detail == NULL;
-	values[13] = PointerGetDatum(entry->hash);
-	values[14] = PointsGetDatum(entry->aside);
-	nulls[14] = entry->aside == 0;
-	values[15] = Int64GetDatum(entry->origin);
-	nulls[15] = entry->origin == 0;
-	values[16] = Int64GetDatum(entry->peer_id);
-	nulls[16] = entry->peer_id == 0;
-	values[17] = Int64GetDatum(entry->member_id);
-	nulls[17] = entry->member_id == 0;
-	values[18] = Int32GetDatum(entry->rules);
-	nulls[18] = entry->rules == 0;
-	values[19] = entry->lots;
-	nulls[19] = entry->lots == (Datum) 0;
+	values[10] = PointsGetDatum(entry->aside);
+	nulls[10] = entry->aside == 0;
+	values[11] = Int64GetDatum(entry->origin);
+	nulls[11] = entry->origin == 0;
+	values[12] = Int64GetDatum(entry->peer_id);
+	nulls[12] = entry->peer_id == 0;
+	values[13] = Int64GetDatum(entry->member_id);
+	nulls[13] = entry->member_id == 0;
+	values[14] = TimestampTzGetDatum(entry->happened_at);
+	nulls[14] = entry->happened_at == 0;
+	values[15] = Int64GetDatum(entry->request_id);
+	nulls[15] = entry->request_id == 0;
+	values[16] = Int32GetDatum(entry->rules);
+	nulls[16] = entry->rules == 0;
+	values[17] = Int32GetDatum(entry->actor_id);
+	nulls[17] = entry->actor_id == 0;
+	values[18] = Int16GetDatum(entry->kind);
+	values[19] = PointerGetDatum(entry->reference);
+	nulls[19] = entry->reference == NULL;
+	values[20] = PointerGetDatum(entry->detail);
+	nulls[20] = entry->detail == NULL;
+	values[21] = PointerGetDatum(entry->text_digest);
+	nulls[21] = entry->text_digest == NULL;
+	values[22] = entry->lots;
+	nulls[22] = entry->lots == (Datum) 0;
+	values[23] = PointerGetDatum(entry->hash);
 }
 
 static void

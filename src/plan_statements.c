@@ -36,8 +36,8 @@
 	" AND due_at IS NULL AND lots IS NULL AND qualifying IS NULL AND moved_to IS NULL"
 #define ACCOUNT_POSTED " RETURNING entry_no, previous_id, balance, posted_at, hash"
 #define ENTRY_COLUMNS \
-	"merchant_id, entry_id, account_id, entry_no, previous_id, amount, balance, posted_at, staff_id, money, kind, reference," \
-	" detail, hash, aside, origin, peer_id, member_id, rules, lots"
+	"merchant_id, entry_id, account_id, entry_no, previous_id, amount, balance, posted_at, staff_id, money, aside, origin," \
+	" peer_id, member_id, happened_at, request_id, rules, actor_id, kind, reference, detail, text_digest, lots, hash"
 
 /* What expired at a date is a sum; no more of it is counted by refunds than there was. */
 #define LAPSE_ADD \
@@ -175,9 +175,9 @@ const Statement plan_statements[PLAN_COUNT] = {
 	},
 	[PLAN_ENTRY_INSERT] = {
 		"INSERT INTO loyalty.entry (" ENTRY_COLUMNS ")"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS, INT2OID,
-			TEXTOID, JSONOID, BYTEAOID, POINTS, INT8OID, INT8OID, INT8OID, INT4OID, LOTS}
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+		SPI_OK_INSERT, {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, POINTS, POINTS, TIMESTAMPTZOID, INT8OID, POINTS,
+			POINTS, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, INT4OID, INT4OID, INT2OID, TEXTOID, JSONOID, BYTEAOID, LOTS, BYTEAOID}
 	},
 	/* rows as such: an array for each column would be put side by side row by row */
 	[PLAN_ENTRIES_INSERT] = {

@@ -14,11 +14,11 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "store.h"
 #include "utils/acl.h"
@@ -37,7 +37,7 @@ struct Store
 	int			attributes[MAX_COLUMNS];
 };
 
-/* No triggers, foreign keys among them, rules, row security, partitions, CHECKs, defaults or generated columns. */
+/* No triggers, foreign keys among them, rules, row security, partitions or CHECKs. */
 static bool
 is_plain(Relation table)
 {
@@ -45,8 +45,27 @@ is_plain(Relation table)
 
 	return table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
 		table->trigdesc == NULL && table->rd_rules == NULL && !table->rd_rel->relrowsecurity &&
-		!table->rd_rel->relispartition &&
-		(constraints == NULL || (constraints->num_check == 0 && constraints->num_defval == 0 && constraints->missing == NULL));
+		!table->rd_rel->relispartition && (constraints == NULL || constraints->num_check == 0);
+}
+
+/* Where the columns are, if there are no others: those may have defaults, be computed, or be counted. */
+static bool
+find_columns(Store *store, const char *const *names, int ncolumns)
+{
+	TupleDesc	type = store->table->rd_att;
+
+	store->ncolumns = 0;
+	for (int i = 0; i < type->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(type, i);
+
+		if (attribute->attisdropped)
+			continue;
+		if (store->ncolumns == ncolumns || strcmp(NameStr(attribute->attname), names[store->ncolumns]) != 0)
+			return false;
+		store->attributes[store->ncolumns++] = i;
+	}
+	return store->ncolumns == ncolumns;
 }
 
 /* Whoever may not, or not now, is told so by the statement. */
@@ -57,24 +76,20 @@ may_insert(Relation table)
 		pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_INSERT) == ACLCHECK_OK;
 }
 
-/* To add rows to the table of a row type, of which these columns have values; NULL: only a statement can. */
+/* To add rows to the table of a row type that has these columns, in this order; NULL: only a statement can. */
 Store *
 store_open(Oid row_type, const char *const *names, int ncolumns)
 {
 	Relation	table = table_open(get_typ_typrelid(row_type), RowExclusiveLock);
-	Store	   *store;
+	Store	   *store = palloc(sizeof(Store));
 
-	if (!is_plain(table) || !may_insert(table))
+	Assert(ncolumns <= MAX_COLUMNS);
+	store->table = table;
+	if (!is_plain(table) || !may_insert(table) || !find_columns(store, names, ncolumns))
 	{
 		table_close(table, NoLock);
 		return NULL;
 	}
-	Assert(ncolumns <= MAX_COLUMNS);
-	store = palloc(sizeof(Store));
-	store->table = table;
-	store->ncolumns = ncolumns;
-	for (int i = 0; i < ncolumns; i++)
-		store->attributes[i] = SPI_fnumber(table->rd_att, names[i]);
 	store->estate = CreateExecutorState();
 	store->estate->es_output_cid = GetCurrentCommandId(true);
 	store->target = makeNode(ResultRelInfo);
@@ -93,8 +108,8 @@ store_insert(Store *store, const Datum *values, const bool *nulls)
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < store->ncolumns; i++)
 	{
-		slot->tts_values[store->attributes[i] - 1] = values[i];
-		slot->tts_isnull[store->attributes[i] - 1] = nulls[i];
+		slot->tts_values[store->attributes[i]] = values[i];
+		slot->tts_isnull[store->attributes[i]] = nulls[i];
 	}
 	ExecStoreVirtualTuple(slot);
 	ExecSimpleRelationInsert(store->target, store->estate, slot);

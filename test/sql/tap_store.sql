@@ -79,8 +79,11 @@ DROP INDEX loyalty.one_ticket;
 ALTER TABLE loyalty.entry ADD COLUMN note text DEFAULT 'de fábrica';
 SELECT lives_ok(:'post', 'a column that somebody has added');
 SELECT lives_ok(:'batch', 'does not disturb');
+ALTER TABLE loyalty.entry ADD COLUMN line bigint GENERATED ALWAYS AS IDENTITY;
+SELECT lives_ok(:'post', 'nor one that counts');
+SELECT lives_ok(:'batch', 'by itself');
 SELECT is((SELECT string_agg(DISTINCT note, ',') FROM loyalty.entry), 'de fábrica', 'and has its default');
-ALTER TABLE loyalty.entry DROP COLUMN note;
+ALTER TABLE loyalty.entry DROP COLUMN note, DROP COLUMN line;
 SELECT lives_ok(:'post', 'nor does one that is gone');
 
 REVOKE INSERT ON loyalty.entry FROM loyalty_engine;

@@ -219,7 +219,7 @@ SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 10), 'vuelve', '2') \g /
 SELECT loyalty.capture(:merchant, :y, pg_temp.entry(:y, 5)) \g /dev/null
 SELECT is(pg_temp.state_of(:y), '14 47', 'an account with a history');
 -- w is a member's, with more than a reference to say, and acts in the account z too.
-SELECT loyalty.member_create(:merchant, :'expiring', 'w@correo.example', 'W', 'W', client_id => 'W')\g /dev/null
+SELECT loyalty.member_create(:merchant, :'expiring', 'w@correo.example', 'W', 'W', client_id => 'W') \g /dev/null
 SELECT loyalty.deposit(:merchant, json_build_array(
 	json_build_object('programId', :'expiring', 'memberId', 'W', 'amount', 1, 'comments', 'solo'),
 	json_build_object('programId', :'expiring', 'memberId', 'W', 'amount', 2, 'comments', 'ñ', 'reference', 't'))) \g /dev/null
@@ -285,8 +285,8 @@ SELECT is_empty('SELECT entry_id FROM loyalty.entry WHERE loyalty.lots_send(lots
 
 -- What verify() says of a merchant after a statement that is then undone:
 -- "invariant / account / entry_no", with the names of the accounts above; of an
--- entry that is gone its place is the one it had.  Of
--- these the hashes are made right again before verify() looks, if so told.
+-- entry that is gone its place is the one it had.  Of these accounts
+-- the hashes are made right again before verify() looks, if so told.
 CREATE TEMP TABLE names AS SELECT * FROM (VALUES (:x, 'x'), (:y, 'y'), (:z, 'z'), (:w, 'w'), (:late, 'late'), (:ranks, 'ranks')) v (id, name);
 CREATE FUNCTION pg_temp.found(breach text, hashed text, only_merchant bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE

@@ -42,15 +42,18 @@ BEGIN
 	RETURN id;
 END
 $$;
+-- Entries are named by their place in the account here.
+CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
 -- What the members have, by name; those of one account are joined by +.
 CREATE FUNCTION pg_temp.pools(merchant bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(format('%s %s', names, balance), ', ' ORDER BY names)
 	FROM (SELECT string_agg(client_id, '+' ORDER BY client_id) AS names, balance FROM loyalty.members WHERE merchant_id = merchant GROUP BY account_id, balance) x
 $$;
--- Each entry from that version on, with who acted.
-CREATE FUNCTION pg_temp.acted(account bigint, from_version bigint DEFAULT 1) RETURNS text LANGUAGE sql AS $$
-	SELECT string_agg(concat_ws(' ', e.kind, e.amount, coalesce(m.client_id, '-')), ', ' ORDER BY e.version)
-	FROM loyalty.entries e LEFT JOIN loyalty.member m USING (merchant_id, member_id) WHERE e.account_id = account AND e.version >= from_version
+-- Each entry from that place on, with who acted.
+CREATE FUNCTION pg_temp.acted(account bigint, from_no bigint DEFAULT 1) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(concat_ws(' ', e.kind, e.amount, coalesce(m.client_id, '-')), ', ' ORDER BY e.entry_no)
+	FROM loyalty.entries e LEFT JOIN loyalty.member m USING (merchant_id, member_id) WHERE e.account_id = account AND e.entry_no >= from_no
 $$;
 CREATE FUNCTION pg_temp.lots(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', (expires_at AT TIME ZONE 'UTC')::date, points), ', ' ORDER BY expires_at NULLS LAST) FROM loyalty.lots_of(merchant, account)
@@ -62,25 +65,25 @@ SELECT pg_temp.member(:m, 'P', 'A', '100', '5512340001') AS a, pg_temp.member(:m
 -- --- joining ---------------------------------------------------------------------------------
 
 -- Points travel with their dates, what is past its date does not.
-SELECT version FROM loyalty.post(:m, :a, 'deposit', 20, expires_at => '2200-01-01T00:00Z') \g /dev/null
-SELECT version FROM loyalty.post(:m, :b, 'deposit', 30, expires_at => '2190-01-01T00:00Z') \g /dev/null
-SELECT version FROM loyalty.post(:m, :b, 'deposit', 40, expires_at => '2210-01-01T00:00Z') \g /dev/null
-SELECT version FROM loyalty.post(:m, :b, 'deposit', 50) \g /dev/null
-SELECT version FROM loyalty.post(:m, :b, 'deposit', 60, expires_at => clock_timestamp() + interval '1 hour') \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :a, 'deposit', 20, expires_at => '2200-01-01T00:00Z') \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 30, expires_at => '2190-01-01T00:00Z') \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 40, expires_at => '2210-01-01T00:00Z') \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 50) \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 60, expires_at => clock_timestamp() + interval '1 hour') \g /dev/null
 COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account WHERE account_id = :b) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining tells the account');
 SELECT is(pg_temp.pools(:m), 'A+B 240, C 7, D 0, X 5', 'which has the points of both');
 SELECT is(pg_temp.lots(:m, :a), '2190-01-01 30, 2200-01-01 20, 2210-01-01 40, 150', 'with the dates that they had');
 SELECT is(pg_temp.acted(:b), 'deposit 30 -, deposit 40 -, deposit 50 -, deposit 60 -, expire -60 -, transfer -120 -', 'the account that was left keeps its entries');
 SELECT is(pg_temp.acted(:a), 'deposit 100 -, deposit 20 -, transfer 120 -', 'the other has one more');
-SELECT is((SELECT peer_id FROM loyalty.entry WHERE account_id = :a AND version = 3), :b::bigint, 'which says where from');
+SELECT is((SELECT peer_id FROM loyalty.entry WHERE account_id = :a AND entry_no = 3), :b::bigint, 'which says where from');
 SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining again');
 SELECT is(loyalty.share_account(:m, :a, :b), :a::bigint, 'or the other way round');
 SELECT is(loyalty.share_account(:m, :a, :a), :a::bigint, 'or oneself');
-SELECT is((SELECT version FROM loyalty.account WHERE account_id = :a), 3::bigint, 'posts nothing');
+SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :a), 3::bigint, 'posts nothing');
 SELECT is(loyalty.share_account(:m, :d, :b), :a::bigint, 'who joins a guest joins the account, without points too');
 SELECT is(pg_temp.pools(:m), 'A+B+D 240, C 7, X 5', 'three share it');
-SELECT is((SELECT version FROM loyalty.account WHERE account_id = :a), 3::bigint, 'no points, no entry');
+SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :a), 3::bigint, 'no points, no entry');
 
 -- Every way to ask has the same answer.
 SELECT results_eq(format('SELECT loyalty.member_balance(%s, ''P'', id) ->> ''balance'' FROM unnest(ARRAY[''A'', ''B'', ''D'']) id', :m), $$VALUES ('240'), ('240'), ('240')$$, 'the seller API''s');
@@ -97,11 +100,11 @@ SELECT is(pg_temp.acted(:a, 10), 'deposit 1 B, deposit 1 -, deposit 1 D', 'a bat
 SELECT loyalty.redemption(:m, '[{"programId":"P","memberId":"D","amount":1,"amountCurrency":1,"comments":"x"}]') \g /dev/null
 SELECT loyalty.accumulation(:m, '[{"programId":"P","memberId":"B","amount":10,"comments":"x"}]') \g /dev/null
 SELECT is(pg_temp.acted(:a, 13), 'redeem -1 D, accrue 1 B', 'its redemptions and sales');
-SELECT version FROM loyalty.post(:m, :a, 'redeem', -1, member_id => :d) \g /dev/null
-SELECT version AS hold FROM loyalty.hold(:m, :a, 4, member_id => :b) \gset
-SELECT version FROM loyalty.capture(:m, :a, :hold, 1) \g /dev/null
-SELECT version FROM loyalty.release(:m, :a, :hold) \g /dev/null
-SELECT version FROM loyalty.transfer(:m, :a, :c, 1, member_id => :b) \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :a, 'redeem', -1, member_id => :d) \g /dev/null
+SELECT entry_id AS hold FROM loyalty.hold(:m, :a, 4, member_id => :b) \gset
+SELECT entry_id FROM loyalty.capture(:m, :a, :hold, 1) \g /dev/null
+SELECT entry_id FROM loyalty.release(:m, :a, :hold) \g /dev/null
+SELECT entry_id FROM loyalty.transfer(:m, :a, :c, 1, member_id => :b) \g /dev/null
 SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
 SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
 
@@ -115,7 +118,7 @@ $$;
 SELECT is((SELECT string_agg(s, ', ' ORDER BY s) FROM pg_temp.sums(:m, :'documented') s), 'P 254 0 0, Q 5 0 0', 'the statement of the README counts a shared account once');
 SELECT is((SELECT loyalty.sum(balance)::numeric FROM loyalty.members WHERE merchant_id = :m), 254.0 + 5 + 2 * 246, 'members have it once each');
 SELECT is((SELECT loyalty.sum(amount) FROM loyalty.entries WHERE merchant_id = :m)::text, '259', 'and entries come to the first');
-SELECT is((SELECT string_agg(s.kind || ' ' || coalesce(s.member_id = :b, false), ', ' ORDER BY s.version DESC) FROM loyalty.statement(:m, :a, 11, 3) s), 'deposit true, adjust true, adjust true', 'statements show it');
+SELECT is((SELECT string_agg(s.kind || ' ' || coalesce(s.member_id = :b, false), ', ' ORDER BY s.entry_no DESC) FROM loyalty.statement(:m, :a, pg_temp.entry(:a, 11), 3) s), 'deposit true, adjust true, adjust true', 'statements show it');
 
 -- --- limits -------------------------------------------------------------------------------------
 
@@ -157,13 +160,13 @@ SELECT is(pg_temp.acted(:d_account), 'transfer 20 D', 'the first entry of an acc
 SELECT loyalty.leave_account(:m, :b) AS b_account \gset
 SELECT is(pg_temp.pools(:m), 'A 156, B 0, C 0, D 20, E 21, X 5', 'by default that is nothing');
 SELECT is(:b_account::bigint, :b::bigint, 'it is the account that they had');
-SELECT is((SELECT version FROM loyalty.account WHERE account_id = :b_account), 6::bigint, 'with its entries');
+SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :b_account), 6::bigint, 'with its entries');
 SELECT is(loyalty.wallet_sale(:m, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '10', 'to which sales go from then on');
 SELECT is(loyalty.share_account(:m, :b, :d), :d_account::bigint, 'who left may join another');
 SELECT is(pg_temp.acted(:b_account, 7), 'accrue 10 -, transfer -10 -', 'with what there is by then');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s', call), 'account_moved', call || ': not while another account is shared') FROM (VALUES
 	(format('post(%s, %s, ''deposit'', 1)', :m, :b_account)), (format('post(%s, %s, ''redeem'', -1)', :m, :b_account)), (format('hold(%s, %s, 1)', :m, :b_account)),
-	(format('reverse(%s, %s, 1, ''r'')', :m, :b_account)), (format('transfer(%s, %s, %s, 1)', :m, :b_account, :d_account)), (format('transfer(%s, %s, %s, 1)', :m, :d_account, :b_account))) v (call);
+	(format('reverse(%s, %s, %s, ''r'')', :m, :b_account, pg_temp.entry(:b_account, 1))), (format('transfer(%s, %s, %s, 1)', :m, :b_account, :d_account)), (format('transfer(%s, %s, %s, 1)', :m, :d_account, :b_account))) v (call);
 SELECT is(loyalty.share_account(:m, :a, :d), :d_account::bigint, 'so may who was left alone');
 SELECT is(pg_temp.pools(:m), 'A+B+D 186, C 0, E 21, X 5', 'with all that remained');
 SELECT is(loyalty.leave_account(:m, :d, 186) IN (:a, :b, :b_account, :d, :d_account), false, 'the owner may leave too, with everything');
@@ -183,26 +186,26 @@ SELECT loyalty.disable_member(:m, :'wallet_key', '5512340003') \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, who, whom), 'unknown_object', 'who was taken out neither joins nor is joined') FROM (VALUES (:c, :e), (:e, :c)) v (who, whom);
 
 -- What is open would be lost sight of.
-SELECT version AS hold FROM loyalty.hold(:m, :e, 21) \gset
+SELECT entry_id AS hold FROM loyalty.hold(:m, :e, 21) \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'held points');
-SELECT version FROM loyalty.release(:m, :e, :hold) \g /dev/null
-SELECT version AS pending FROM loyalty.post(:m, :e, 'deposit', 3, available_at => now() + interval '1 day') \gset
+SELECT entry_id FROM loyalty.release(:m, :e, :hold) \g /dev/null
+SELECT entry_id AS pending FROM loyalty.post(:m, :e, 'deposit', 3, available_at => now() + interval '1 day') \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'pending points');
-SELECT version FROM loyalty.reverse(:m, :e, :pending, 'R1') \g /dev/null
-SELECT version FROM loyalty.post(:m, :e, 'redeem', -20) \g /dev/null
-SELECT version FROM loyalty.reverse(:m, :e, 1, 'R2') \g /dev/null
+SELECT entry_id FROM loyalty.reverse(:m, :e, :pending, 'R1') \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :e, 'redeem', -20) \g /dev/null
+SELECT entry_id FROM loyalty.reverse(:m, :e, pg_temp.entry(:e, 1), 'R2') \g /dev/null
 SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E -20, X 5', 'a refund of what was spent leaves a debt');
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'a debt');
 SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E -20, X 5', 'nothing came of all these');
 SELECT is(loyalty.share_account(:m, :d, :e), :e::bigint, 'but one may join who has a debt');
 SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D+E 166, X 5', 'and pay it');
-SELECT version FROM loyalty.hold(:m, :e, 100) \g /dev/null
+SELECT entry_id FROM loyalty.hold(:m, :e, 100) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s, 67)', :m, :d), 'insufficient_points', 'held points cannot be taken along');
 SELECT lives_ok(format('SELECT loyalty.leave_account(%s, %s, 66)', :m, :d), 'the others can');
 
 -- A hold that timed out is settled before anybody joins.
 SELECT pg_temp.member(:m, 'P', 'F', '10') AS f \gset
-SELECT version FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '1 hour') \g /dev/null
+SELECT entry_id FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '1 hour') \g /dev/null
 COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account WHERE account_id = :f) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :f, :a), :d_account::bigint, 'points of a hold that timed out are no longer held');
 SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
@@ -212,21 +215,21 @@ SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
 SELECT pg_temp.member(:m, 'P', 'G') AS g, pg_temp.member(:m, 'P', 'H') AS h, pg_temp.member(:m, 'P', 'I') AS i \gset
 CREATE FUNCTION pg_temp.has(merchant bigint, who text) RETURNS text LANGUAGE sql AS
 'SELECT concat_ws('' '', account_id, balance) FROM loyalty.members WHERE merchant_id = merchant AND client_id = who';
-SELECT version AS old FROM loyalty.post(:m, :h, 'accrue', 10, money => 100) \gset
+SELECT entry_id AS old FROM loyalty.post(:m, :h, 'accrue', 10, money => 100) \gset
 SELECT loyalty.share_account(:m, :h, :g) \g /dev/null
-SELECT version AS bought FROM loyalty.post(:m, :g, 'accrue', 5, money => 50, member_id => :h) \gset
+SELECT entry_id AS bought FROM loyalty.post(:m, :g, 'accrue', 5, money => 50, member_id => :h) \gset
 SELECT loyalty.disable_member(:m, :g) \g /dev/null
-SELECT version AS hold FROM loyalty.hold(:m, :g, 1, member_id => :h) \gset
+SELECT entry_id AS hold FROM loyalty.hold(:m, :g, 1, member_id => :h) \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s)', :m, :h), 'invalid_argument', 'who is left alone does not leave held points behind');
 SELECT is(pg_temp.has(:m, 'H'), concat_ws(' ', :g, 14), 'and stays there, with what is not held');
-SELECT version FROM loyalty.release(:m, :g, :hold) \g /dev/null
+SELECT entry_id FROM loyalty.release(:m, :g, :hold) \g /dev/null
 SELECT is(loyalty.leave_account(:m, :h), :h::bigint, 'then they have the old account back');
 SELECT is(pg_temp.has(:m, 'H'), concat_ws(' ', :h, 15), 'with all that was there');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', 1)', :m, :g), 'account_moved', 'nothing is lost in the one that was left');
 SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :h, :old, 'H1')), '5', 'what was bought before is refunded');
 SELECT is(loyalty.leave_account(:m, :h), :g::bigint, 'and they can go back');
 SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :g, :bought, 'H2')), '0', 'to refund what was bought there');
-SELECT version FROM loyalty.post(:m, :g, 'deposit', 3) \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :g, 'deposit', 3) \g /dev/null
 SELECT is(loyalty.share_account(:m, :h, :i), :i::bigint, 'from there they may join a third');
 SELECT is(concat_ws(' ', loyalty.leave_account(:m, :h, 2), loyalty.leave_account(:m, :h), pg_temp.has(:m, 'H')), concat_ws(' ', :g, :h, :h, 2), 'and still have each of theirs back');
 SELECT is(pg_temp.has(:m, 'I') || ' ' || (SELECT active FROM loyalty.members WHERE member_id = :g), concat_ws(' ', :i, '1 false'), 'others have what is theirs');

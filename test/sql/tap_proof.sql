@@ -19,6 +19,12 @@ BEGIN
 END
 $$;
 
+-- Entries are named by their place in the account here.
+CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
+CREATE FUNCTION pg_temp.entry_no(id bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = id';
+
 -- A merchant with so many accounts, of which each has one entry.
 CREATE FUNCTION pg_temp.crowd(n integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -46,20 +52,23 @@ SELECT loyalty.open_account(:m, :p) AS y \gset
 SELECT loyalty.open_account(:m, :p) AS idle \gset
 SELECT loyalty.post(:m, :x, 'accrue', '100', E'ñ "\\\u0001', 7, '1000', member_id => 5, expires_at => '2099-01-01Z') \g /dev/null
 SELECT loyalty.hold(:m, :x, '30', '2098-01-01Z', 'mesa 3', 8) \g /dev/null
-SELECT loyalty.capture(:m, :x, 2, '10', NULL, NULL, '99.5') \g /dev/null
+SELECT loyalty.capture(:m, :x, pg_temp.entry(:x, 2), '10', NULL, NULL, '99.5') \g /dev/null
 SELECT loyalty.transfer(:m, :x, :y, '5') \g /dev/null
-SELECT loyalty.reverse(:m, :x, 1, 'devuelto', '1') \g /dev/null
+SELECT loyalty.reverse(:m, :x, pg_temp.entry(:x, 1), 'devuelto', '1') \g /dev/null
 SELECT loyalty.post(:m, :x, 'deposit', '2.5', expires_at => 'infinity') \g /dev/null
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
--- Undo a statement after verify() has looked: "invariant / version" of what it says, in its order.
+-- Undo a statement after verify() has looked: "invariant / entry_no" of what it says, in its order.
+-- What has another name, or is gone, is where it was.
+CREATE TEMP TABLE place AS SELECT entry_id AS id, entry_no AS no FROM loyalty.entry;
 CREATE FUNCTION pg_temp.found(breach text, looks text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	said text;
 BEGIN
 	BEGIN
 		EXECUTE breach;
-		EXECUTE format('SELECT string_agg(concat_ws('' / '', v.invariant, v.broken_version), ''; '') FROM %s v', looks) INTO said;
+		EXECUTE format('SELECT string_agg(concat_ws('' / '', v.invariant, coalesce((SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = v.broken_entry_id),
+			(SELECT p.no FROM place p WHERE p.id = v.broken_entry_id), v.broken_entry_id)), ''; '') FROM %s v', looks) INTO said;
 		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
 	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
 		RETURN said;
@@ -79,24 +88,28 @@ CREATE TEMP TABLE changes AS SELECT * FROM (VALUES
 	('member_id', 'coalesce(member_id, 0) - 1'), ('member_id', '0'), ('rules', 'coalesce(rules, 0) + 1'), ('rules', '0'),
 	('kind', 'kind % 11 + 1'), ('reference', 'coalesce(reference, '''') || '' '''), ('reference', 'CASE WHEN reference IS NULL THEN '''' END'),
 	('detail', '''{}'''), ('lots', '''{2099-01-01T00:00:01Z=100}'''), ('lots', 'CASE WHEN lots IS NULL THEN ''{}''::loyalty.lots END'),
+	('entry_id', 'entry_id + 1'), ('entry_id', '-entry_id'), ('happened_at', 'posted_at'), ('happened_at', '''infinity'''), ('actor_id', '1'), ('actor_id', '0'), ('request_id', '-1'), ('request_id', '0'),
+	('text_digest', 'sha256('''')'), ('text_digest', ''''''),
 	('hash', 'set_byte(hash, 31, get_byte(hash, 31) # 1)'), ('hash', 'set_byte(hash, 0, get_byte(hash, 0) # 128)'), ('hash', 'substr(hash, 1, 31)'), ('hash', ''''''),
 	('hash', 'hash || ''\x00''')) v (name, becomes);
-SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND version = %s', name, becomes, :x, version), format('loyalty.verify(%s)', :m)),
-	:'hash' || ' / ' || version, format('%s of entry %s becomes %s', name, version, becomes))
-FROM changes, generate_series(1, 6) version
+SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND entry_no = %s', name, becomes, :x, n), format('loyalty.verify(%s)', :m)),
+	:'hash' || ' / ' || n, format('%s of entry %s becomes %s', name, n, becomes))
+FROM changes, generate_series(1, 6) n
 -- a transfer is noticed twice: the other account has its side of it
-WHERE NOT (version = 4 AND name IN ('amount', 'kind', 'peer_id', 'origin') OR version = 5 AND name = 'kind');
-SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND version = 4', name, becomes, :x), format('loyalty.verify(%s)', :m)), ';', 1),
+WHERE NOT (n = 4 AND name IN ('amount', 'kind', 'peer_id', 'origin') OR n = 5 AND name = 'kind');
+SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND entry_no = 4', name, becomes, :x), format('loyalty.verify(%s)', :m)), ';', 1),
 	:'hash' || ' / 4', format('%s of a transfer becomes %s', name, becomes))
 FROM changes WHERE name IN ('amount', 'kind', 'peer_id', 'origin') AND becomes <> '0';
+SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET previous_id = %s WHERE account_id = %s AND entry_no = %s', becomes, :x, n), format('loyalty.verify(%s)', :m)),
+	'an entry names the one before it / ' || n, format('previous_id of entry %s becomes %s', n, becomes))
+FROM unnest(ARRAY['entry_id', 'coalesce(previous_id, 0) + 1', format('(SELECT newest_id FROM loyalty.account WHERE account_id = %s)', :y)]) becomes, generate_series(1, 6) n;
 SELECT set_eq('SELECT name FROM changes', $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'loyalty.entry'::regclass AND attnum > 0 AND NOT attisdropped
-	AND attname NOT IN ('merchant_id', 'account_id', 'version')$$, 'each column but the key has been changed');
+	AND attname NOT IN ('merchant_id', 'account_id', 'entry_no', 'previous_id')$$, 'and each other column but the numbers has been changed');
 
 SELECT is(pg_temp.found(format(breach, :x), format('loyalty.verify(%s)', :m)), finds, what) FROM (VALUES
-	('DELETE FROM loyalty.entry WHERE account_id = %s AND version = 3', 'versions count 1, 2, 3 … without gaps / 4', 'an entry is deleted'),
-	('DELETE FROM loyalty.entry WHERE account_id = %s AND version = 6', 'an account has the balance and the version of its newest entry / 5', 'the newest entry is deleted'),
-	('UPDATE loyalty.entry SET version = 99 WHERE account_id = %1$s AND version = 2; UPDATE loyalty.entry SET version = 2 WHERE account_id = %1$s AND version = 3;
-		UPDATE loyalty.entry SET version = 3 WHERE account_id = %1$s AND version = 99', :'hash' || ' / 2; ' || :'hash' || ' / 3; ' || :'hash' || ' / 4', 'two entries change places')
+	('DELETE FROM loyalty.entry WHERE account_id = %s AND entry_no = 3', 'entries of an account count 1, 2, 3 … without gaps / 4', 'an entry is deleted'),
+	('DELETE FROM loyalty.entry WHERE account_id = %s AND entry_no = 6', 'an account has the balance and the number of its newest entry / 5', 'the newest entry is deleted'),
+	('UPDATE loyalty.entry SET entry_no = 5 - entry_no WHERE account_id = %s AND entry_no IN (2, 3)', :'hash' || ' / 2; ' || :'hash' || ' / 3; ' || :'hash' || ' / 4', 'two entries change places')
 ) v (breach, finds, what);
 SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET account_id = -account_id WHERE account_id = %1$s; UPDATE loyalty.account SET account_id = -account_id WHERE account_id = %1$s', :x),
 	format('loyalty.verify(%s)', :m)), ';', 1), :'hash' || ' / 1', 'an account gets another number');
@@ -132,9 +145,9 @@ END
 $$;
 CREATE FUNCTION pg_temp.root_of(merchant bigint) RETURNS bytea LANGUAGE sql AS $$
 	SELECT sha256('\x02'::bytea || int8send(r.merchant_id) || int8send(r.root_id) || timestamptz_send(r.made_at) || int8send(r.accounts)
-		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.version) || loyalty.points_send(a.balance)
+		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.newest_id) || loyalty.points_send(a.balance)
 				|| timestamptz_send(a.posted_at) || a.hash ORDER BY a.account_id)
-			FROM loyalty.account a WHERE a.merchant_id = merchant AND a.version > 0)))
+			FROM loyalty.account a WHERE a.merchant_id = merchant AND a.entry_no > 0)))
 	FROM loyalty.root r WHERE r.merchant_id = merchant
 $$;
 SELECT is(pg_temp.root_of(:m), :'published', 'its hash is what its description says');
@@ -152,23 +165,24 @@ SELECT results_eq(format('SELECT level, count(*) FROM loyalty.root_page WHERE me
 
 -- --- receipts --------------------------------------------------------------------------------
 
-SELECT loyalty.receipt(:m, :x) AS receipt, loyalty.receipt(:m, :x, :r, 1) AS history \gset
+SELECT loyalty.receipt(:m, :x) AS receipt, loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 1)) AS history \gset
 SELECT is(:'receipt'::jsonb - '{root_id,made_at,posted_at,hash,path}'::text[],
-	jsonb_build_object('merchant_id', :m::text, 'account_id', :x::text, 'version', 6, 'balance', '66.5', 'accounts', 302, 'root', encode(:'published', 'hex')), 'a receipt');
+	jsonb_build_object('merchant_id', :m::text, 'account_id', :x::text, 'entry_id', pg_temp.entry(:x, 6)::text, 'balance', '66.5', 'accounts', 302, 'root', encode(:'published', 'hex')), 'a receipt');
 SELECT ok(loyalty.check_receipt(:'receipt', :'published'), 'holds against the root');
 SELECT ok(loyalty.check_receipt(:'history', :'published'), 'one with entries too');
+SELECT replace(text_key::text, '-', '') AS salt FROM loyalty.account WHERE account_id = :x \gset
 SELECT is((SELECT jsonb_agg(e - 'posted_at') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
-	jsonb_build_object('version', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001',
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 1)::text, 'entry_no', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001', 'salt', :'salt',
 		'lots', '{"2099-01-01T00:00:00Z": "100"}'::jsonb),
-	jsonb_build_object('version', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'aside', '30', 'staff_id', '8', 'reference', 'mesa 3', 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
-	jsonb_build_object('version', 3, 'kind', 'capture', 'amount', '0', 'balance', '70', 'aside', '-10', 'money', '99.5', 'origin', 2, 'lots', '{"2099-01-01T00:00:00Z": "10"}'::jsonb),
-	jsonb_build_object('version', 4, 'kind', 'transfer', 'amount', '-5', 'balance', '65', 'peer_id', :y::text, 'lots', '{"2099-01-01T00:00:00Z": "5"}'::jsonb),
-	jsonb_build_object('version', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin', 1, 'reference', 'devuelto', 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
-	jsonb_build_object('version', 6, 'kind', 'deposit', 'amount', '2.5', 'balance', '66.5')), 'which say all there is');
-SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, v), :'published'), format('from entry %s on', v)) FROM generate_series(1, 6) v;
-SELECT is(json_array_length(loyalty.receipt(:m, :x, :r, v) -> 'entries'), 7 - v, format('so many from entry %s on', v)) FROM generate_series(1, 6) v;
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 2)::text, 'entry_no', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'aside', '30', 'staff_id', '8', 'reference', 'mesa 3', 'salt', :'salt', 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 3)::text, 'entry_no', 3, 'kind', 'capture', 'amount', '0', 'balance', '70', 'aside', '-10', 'money', '99.5', 'origin', pg_temp.entry(:x, 2)::text, 'lots', '{"2099-01-01T00:00:00Z": "10"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 4)::text, 'entry_no', 4, 'kind', 'transfer', 'amount', '-5', 'balance', '65', 'peer_id', :y::text, 'lots', '{"2099-01-01T00:00:00Z": "5"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 5)::text, 'entry_no', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin', pg_temp.entry(:x, 1)::text, 'reference', 'devuelto', 'salt', :'salt', 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 6)::text, 'entry_no', 6, 'kind', 'deposit', 'amount', '2.5', 'balance', '66.5')), 'which say all there is');
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('from entry %s on', v)) FROM generate_series(1, 6) v;
+SELECT is(json_array_length(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)) -> 'entries'), 7 - v, format('so many from entry %s on', v)) FROM generate_series(1, 6) v;
 SELECT set_config('TimeZone', 'Asia/Kathmandu', true), set_config('DateStyle', 'SQL, DMY', true), set_config('extra_float_digits', '-15', true) \g /dev/null
-SELECT is(loyalty.receipt(:m, :x, :r, 1)::text, :'history', 'a receipt is the same whatever the settings');
+SELECT is(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 1))::text, :'history', 'a receipt is the same whatever the settings');
 SELECT ok(loyalty.check_receipt(:'history', :'published'), 'and holds whatever they are');
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), set_config('extra_float_digits', '1', true) \g /dev/null
 SELECT ok(loyalty.check_receipt(:'history'::jsonb::json, :'published'), 'blanks and the order of members do not matter');
@@ -177,7 +191,7 @@ SELECT ok(loyalty.check_receipt(:'history'::jsonb::json, :'published'), 'blanks 
 CREATE FUNCTION pg_temp.micros(moment text) RETURNS bytea LANGUAGE sql AS $$SELECT timestamptz_send(moment::timestamptz)$$;
 CREATE FUNCTION pg_temp.stranger(receipt jsonb) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE
-	h bytea := sha256('\x00'::bytea || int8send((receipt ->> 'merchant_id')::bigint) || int8send((receipt ->> 'account_id')::bigint) || int8send((receipt ->> 'version')::bigint)
+	h bytea := sha256('\x00'::bytea || int8send((receipt ->> 'merchant_id')::bigint) || int8send((receipt ->> 'account_id')::bigint) || int8send((receipt ->> 'entry_id')::bigint)
 		|| int8send(((receipt ->> 'balance')::numeric * 10000)::bigint) || pg_temp.micros(receipt ->> 'posted_at') || decode(receipt ->> 'hash', 'hex'));
 	step jsonb;
 BEGIN
@@ -225,6 +239,28 @@ FROM unnest(ARRAY[sha256(''), '', substr(:'published'::bytea, 1, 31), :'publishe
 SELECT is(loyalty.check_receipt(NULL, :'published'), NULL, 'no receipt is neither');
 SELECT is(loyalty.check_receipt(:'receipt', NULL), NULL, 'nor is no root');
 
+-- A text that was erased, and in the end its key.
+SAVEPOINT before;
+UPDATE loyalty.entry SET reference = NULL, text_digest = sha256(decode(:'salt', 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea) WHERE account_id = :x AND entry_no = 5;
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'a text is erased: the ledger is sound');
+SELECT loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5)) AS erased \gset
+SELECT is((:'erased'::jsonb #> '{entries,0}') - '{kind,amount,balance,posted_at,origin,lots,entry_id,entry_no}'::text[],
+	jsonb_build_object('text_digest', encode(sha256(decode(:'salt', 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea), 'hex')), 'a receipt has its digest and nothing else of it');
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('it holds from entry %s on', v)) FROM generate_series(1, 6) v;
+SELECT is(loyalty.check_receipt(forged::json, :'published'), false, 'it does not ' || how) FROM (VALUES
+	('without the digest', :'erased'::jsonb #- '{entries,0,text_digest}'),
+	('with another', jsonb_set(:'erased', '{entries,0,text_digest}', to_jsonb(encode(sha256(''), 'hex')))),
+	('with half of it', jsonb_set(:'erased', '{entries,0,text_digest}', to_jsonb(left(:'erased'::jsonb #>> '{entries,0,text_digest}', 32)))),
+	('with the salt besides', jsonb_set(:'erased', '{entries,0,salt}', to_jsonb(:'salt'::text))),
+	('with the text besides', jsonb_set(:'erased', '{entries,0,reference}', '"devuelto"')),
+	('with another text instead', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"otro"'), '{entries,0,salt}', to_jsonb(:'salt'::text)))) v (how, forged);
+SELECT ok(loyalty.check_receipt(jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(:'salt'::text))::json, :'published'),
+	'whoever has kept the text and the salt can still show them');
+UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = :x;
+SELECT is(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5))::text, :'erased', 'without the key a receipt is the same');
+SELECT is(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), v > 2, format('but texts that are still there are lost without it: entry %s', v)) FROM generate_series(1, 6) v;
+ROLLBACK TO before;
+
 -- What is asked for and is not there.
 SELECT pg_temp.refuses('SELECT loyalty.receipt(' || arguments || ')', code, what) FROM (VALUES
 	(format('NULL, %s', :x), 'invalid_argument', 'no merchant'), (format('%s, NULL', :m), 'invalid_argument', 'no account'),
@@ -234,17 +270,18 @@ SELECT pg_temp.refuses('SELECT loyalty.receipt(' || arguments || ')', code, what
 	(format('%s, 3', (SELECT merchant FROM made WHERE n = 0)), 'unknown_account', 'a root of nobody'),
 	(format('%s, %s, %s', (SELECT merchant FROM made WHERE n = 3), 3, :r), 'unknown_object', 'a root of another merchant'),
 	(format('%s, %s, 42', :m, :x), 'unknown_object', 'a root that was not made'), (format('42, %s', :x), 'unknown_object', 'nobody''s root'),
-	(format('%s, %s, %s, 0', :m, :x, :r), 'unknown_entry', 'entry 0'), (format('%s, %s, %s, 7', :m, :x, :r), 'unknown_entry', 'an entry that is not there yet')) v (arguments, code, what);
+	(format('%s, %s, %s, 0', :m, :x, :r), 'unknown_entry', 'entry 0'), (format('%s, %s, %s, %s', :m, :x, :r, pg_temp.entry(:x, 6) + 1), 'unknown_entry', 'an entry that is not there'),
+	(format('%s, %s, %s, %s', :m, :x, :r, pg_temp.entry(:y, 1)), 'unknown_entry', 'another account''s entry'), (format('%s, %s, %s, 1', :m, :x, :r), 'unknown_entry', 'a place')) v (arguments, code, what);
 
 -- Entries between, as many as may be.
 SELECT count(*) FROM loyalty.post_batch(:m, (SELECT array_agg(:y::bigint) FROM generate_series(1, 1001)), '{deposit}', (SELECT array_agg('1'::loyalty.points) FROM generate_series(1, 1001))) \g /dev/null
 SELECT is(loyalty.receipt(:m, :x, :r)::text, :'receipt', 'what others do does not change a receipt');
 SELECT root_id AS r2, root AS published2 FROM loyalty.make_root(:m) \gset
-SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :y, NULL, 2), :'published2'), '1,000 entries after the one that is meant');
-SELECT is(json_array_length(loyalty.receipt(:m, :y, NULL, 2) -> 'entries'), 1001, 'and itself');
-SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, NULL, 1)', :m, :y), 'invalid_argument', 'more are too many');
+SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :y, NULL, pg_temp.entry(:y, 2)), :'published2'), '1,000 entries after the one that is meant');
+SELECT is(json_array_length(loyalty.receipt(:m, :y, NULL, pg_temp.entry(:y, 2)) -> 'entries'), 1001, 'and itself');
+SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, NULL, %s)', :m, :y, pg_temp.entry(:y, 1)), 'invalid_argument', 'more are too many');
 SELECT is(loyalty.receipt(:m, :y) ->> 'root_id', :r2::text, 'the newest root is taken');
-SELECT is(loyalty.receipt(:m, :y, :r) ->> 'version', '1', 'in an older one the account is as it was');
+SELECT is(loyalty.receipt(:m, :y, :r) ->> 'entry_id', pg_temp.entry(:y, 1)::text, 'in an older one the account is as it was');
 SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published'), 'and has its receipt');
 SELECT ok(NOT loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published2'), 'which is of that root only');
 
@@ -252,24 +289,24 @@ SELECT ok(NOT loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published2'),
 
 \set rooted 'what a root has of an account is in the ledger'
 \set root_tree 'a root is that of the tree below it'
-\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND version = 6; UPDATE loyalty.account a SET version = 5, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.version = 5'
+\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND entry_no = 6; UPDATE loyalty.account a SET entry_no = 5, newest_id = e.entry_id, previous_id = e.previous_id, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.entry_no = 5'
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify(%s)', :m)), NULL, 'an account and its newest entry are taken back: the ledger is sound');
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify_root(%s, %s)', :m, :r)), :'rooted' || ' / 6', 'but not what was published');
-SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS broken_version)', :'receipt', :'published')), 'true / 0',
+SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS broken_entry_id)', :'receipt', :'published')), 'true / 0',
 	'and the receipt of the entry still holds');
 SAVEPOINT before;
-DELETE FROM loyalty.entry WHERE account_id = :x AND version = 6;
+DELETE FROM loyalty.entry WHERE account_id = :x AND entry_no = 6;
 SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_entry', 'though nobody gets one any more');
 ROLLBACK TO before;
 -- One entry of the account 3 with another amount, and all hashes made to fit.
-\set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
+\set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(decode(''01'' || repeat(''00'', 32), ''hex'') || int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(entry_id) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify(%s)', :m)), NULL, 'an account is written again from its first entry on: the ledger is sound');
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 1', 'but not what was published');
-SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS broken_version)', :m, :'published2')), 'false / 0',
+SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS broken_entry_id)', :m, :'published2')), 'false / 0',
 	'and its new receipt does not hold');
 SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET nodes = set_byte(nodes, 32, get_byte(nodes, 32) # 1) WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)),
 	:'rooted' || ' / 1; ' || :'root_tree', 'a leaf of the tree is changed');
-SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET versions[1] = 2 WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 2', 'or what it is of');
+SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET entry_ids[1] = 42 WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 42', 'or what it is of');
 SELECT is(pg_temp.found(format('DELETE FROM loyalty.root_page WHERE root_id = %s AND page = 1 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', 'a page is gone');
 SELECT is(pg_temp.found(format(breach, :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', what) FROM (VALUES
 	('UPDATE loyalty.root SET root = sha256(root) WHERE root_id = %s', 'the root is changed'),

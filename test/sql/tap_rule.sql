@@ -30,6 +30,11 @@ CREATE FUNCTION pg_temp.account() RETURNS bigint LANGUAGE sql AS
 'SELECT loyalty.open_account(p.merchant_id, p.program_id) FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id) WHERE p.client_id = ''P'' AND m.name = ''Uno''';
 CREATE FUNCTION pg_temp.publish(rules json) RETURNS integer LANGUAGE sql AS
 'SELECT p.version FROM loyalty.merchant, loyalty.publish_rules(merchant_id, ''P'', rules) p WHERE name = ''Uno''';
+-- Entries are named by their place in the account here.
+CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
+CREATE FUNCTION pg_temp.entry_no(id bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = id';
 -- "base, rule=points …" of a sale that is only simulated.
 CREATE FUNCTION pg_temp.sim(account bigint, money text, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp()) RETURNS text LANGUAGE sql AS
 'SELECT string_agg(CASE s.rule WHEN '''' THEN '''' ELSE s.rule || ''='' END || s.points, '' '' ORDER BY s.n) FROM loyalty.account a,
@@ -139,7 +144,7 @@ SELECT is(pg_temp.sells(:v, '10'), '1', 'version 3 gives the base');
 SELECT pg_temp.publish('[{"name":"r","points":2}]') \g /dev/null
 SELECT is(pg_temp.sells(:v, '10'), '3', 'version 4 gives more');
 SELECT loyalty.post(:merchant, :v, 'accrue', '7', money => '10') \g /dev/null
-SELECT results_eq(format('SELECT version, amount::text, money::text, rules FROM loyalty.entries WHERE account_id = %s ORDER BY version', :v), $$VALUES (1::bigint, '1', '10', 3), (2, '3', '10', 4), (3, '7', '10', NULL)$$, 'entries say which rules they were earned under');
+SELECT results_eq(format('SELECT entry_no, amount::text, money::text, rules FROM loyalty.entries WHERE account_id = %s ORDER BY entry_no', :v), $$VALUES (1::bigint, '1', '10', 3), (2, '3', '10', 4), (3, '7', '10', NULL)$$, 'entries say which rules they were earned under');
 SELECT is(pg_temp.sim(:v, '10', NULL, (SELECT published_at FROM loyalty.rule_set WHERE version = 3)), '1', 'as the rules were');
 SELECT throws_ok(format('%s loyalty.rule%s', verb, rest), '42501', NULL, verb || ' by the engine') FROM (VALUES ('UPDATE', ' SET ordinal = 2'), ('DELETE FROM', '')) v (verb, rest), LATERAL set_config('role', 'loyalty_engine', true) s (s);
 RESET ROLE;
@@ -299,12 +304,12 @@ SELECT loyalty.post(:merchant, :f, 'deposit', '20') \g /dev/null
 SELECT loyalty.post(:merchant, :f, 'redeem', '-5') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'the first purchase');
 SELECT is(pg_temp.sells(:f, '100'), '10', 'the second');
-SELECT loyalty.reverse(:merchant, :f, 3, 'devolución') \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 3), 'devolución') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '10', 'there is another one when it is undone');
-SELECT loyalty.reverse(:merchant, :f, 4, 'devolución', money => 100) \g /dev/null
-SELECT loyalty.reverse(:merchant, :f, 6, 'devolución', '9.9999') \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 4), 'devolución', money => 100) \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), 'devolución', '9.9999') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '10', 'while something is left of one');
-SELECT loyalty.reverse(:merchant, :f, 6, 'resto'), loyalty.reverse(:merchant, :f, 9, 'devolución') \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), 'resto'), loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 9), 'devolución') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are undone, the next is the first');
 SELECT is(pg_temp.by('[{"name":"r","first_purchase":false,"points":50}]', '100'), '10 r=50', 'false asks for nothing');
 
@@ -370,11 +375,11 @@ UPDATE loyalty.rule_set SET published_at = '-infinity' WHERE version = (SELECT m
 SELECT is((SELECT expires_at FROM loyalty.simulate(:merchant, :e, '100', at => '2024-03-01T05:30Z') WHERE rule = 'c'), '2025-03-01T06:00Z', 'a leap day''s year ends with 28 February');
 SELECT loyalty.configure_program(:merchant, 'P', pending_days => 5) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'pending points are earned too');
-SELECT results_eq(format('SELECT e.amount::text, e.aside::text, l.expires_at, l.points::text FROM loyalty.entry e, loyalty.unnest_lots(e.lots) l WHERE e.account_id = %s AND e.version = 2', :e),
+SELECT results_eq(format('SELECT e.amount::text, e.aside::text, l.expires_at, l.points::text FROM loyalty.entry e, loyalty.unnest_lots(e.lots) l WHERE e.account_id = %s AND e.entry_no = 2', :e),
 	$$VALUES ('0', '22', pg_temp.day_end('10 days', now() + interval '120 hours'), '4'), ('0', '22', pg_temp.day_end('3 months', now() + interval '120 hours'), '13'), ('0', '22', pg_temp.day_end('1 year', now() + interval '120 hours'), '5')$$, 'their lives begin when they are available');
 SELECT loyalty.configure_program(:merchant, 'P', pending_days => 0, duration_value => 0) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'in a program whose points do not expire');
-SELECT is((SELECT loyalty.total(lots)::text FROM loyalty.entry WHERE account_id = :e AND version = 3), '9', 'those of the rules do');
+SELECT is((SELECT loyalty.total(lots)::text FROM loyalty.entry WHERE account_id = :e AND entry_no = 3), '9', 'those of the rules do');
 
 -- --- sales ---------------------------------------------------------------------------------------
 
@@ -403,26 +408,26 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 SELECT is(pg_temp.hint(format('SELECT loyalty.sale(%s, %s, 5.5, 20)', :merchant, :s)), 'The points used are worth 6, the sale is one of 5.5.', 'is told');
-SELECT is((SELECT version FROM loyalty.account WHERE account_id = :s), 1::bigint, 'nothing was posted');
+SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :s), 1::bigint, 'nothing was posted');
 
 CREATE FUNCTION pg_temp.sale(account bigint, arguments text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 BEGIN
-	EXECUTE format('SELECT concat_ws('' '', s.version, s.balance, s.earned) FROM loyalty.account a, loyalty.sale(a.merchant_id, %s, %s) s WHERE a.account_id = %1$s', account, arguments) INTO result;
+	EXECUTE format('SELECT concat_ws('' '', pg_temp.entry_no(s.entry_id), s.balance, s.earned) FROM loyalty.account a, loyalty.sale(a.merchant_id, %s, %s) s WHERE a.account_id = %1$s', account, arguments) INTO result;
 	RETURN result;
 END
 $$;
 SELECT is(pg_temp.sale(:s, arguments), expected, format('%s: %s', arguments, expected)) FROM (VALUES
 	('''100''', '2 1012 12'), ('''100'', ''20''', '4 1003.4 11.4'), ('''100'', ''20.01'', reference => ''T-1''', '6 992.79 9.4'), ('''6'', ''20''', '8 972.79 0'), ('''6.0001'', ''20''', '10 952.79 0'),
 	('''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]''', '12 945.29 42.5')) v (arguments, expected);
-SELECT results_eq(format('SELECT version, kind, amount::text, money::text, reference, rules IS NOT NULL FROM loyalty.entries WHERE account_id = %s AND version IN (5, 6) ORDER BY version', :s),
+SELECT results_eq(format('SELECT entry_no, kind, amount::text, money::text, reference, rules IS NOT NULL FROM loyalty.entries WHERE account_id = %s AND entry_no IN (5, 6) ORDER BY entry_no', :s),
 	$$VALUES (5::bigint, 'redeem', '-20.01', '6.003', 'T-1' COLLATE "C", false), (6, 'accrue', '9.4', '100', 'T-1', true)$$, 'both entries say what they are of');
 SELECT loyalty.configure_program(:merchant, 'P', earn_on_points => true) \g /dev/null
 SELECT is(pg_temp.sale(:s, '''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]'''), '14 947.29 52', 'a program that earns on points too');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'under a key');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'once');
-SELECT is((SELECT version FROM loyalty.account WHERE account_id = :s), 16::bigint, 'only');
+SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :s), 16::bigint, 'only');
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, %s, idempotency_key => ''k'')', :merchant, :s, other), 'idempotency_key_reused', 'another sale under the key: ' || other)
 FROM (VALUES ('''101'', ''10'''), ('''100'', ''11'''), ('''100'', ''10'', ''[]'''), ('''100'', ''10'', reference => ''x'''), (format('''100'', ''10'', staff_id => %s', :staff)), ('''100'', ''10'', member_id => 1')) v (other);
 SELECT loyalty.configure_program(:merchant, 'P', active => false) \g /dev/null

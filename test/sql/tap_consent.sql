@@ -190,7 +190,7 @@ INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'
 DELETE FROM person WHERE what IN (:'curp', '1988-05-26');
 SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty.customer', 'loyalty.member', 'loyalty.member_address', 'loyalty.member_change', 'loyalty.message', 'loyalty.request', 'loyalty.sale'], 'where the person is');
 
-SELECT array_agg(e::text ORDER BY e.version)::text AS entries FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
+SELECT array_agg(e::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
 SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty.consent c WHERE c.member_id = :member \gset
 SELECT array_agg(a::text ORDER BY a.access_id)::text AS accesses FROM loyalty.access a WHERE a.member_id = :member \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.block_customer(%s, %L)', m, curp), 'unknown_object', 'block_customer: no such') FROM (VALUES (:merchant, :'third'), (1, :'curp'), (:merchant, NULL)) v (m, curp);
@@ -222,7 +222,7 @@ SELECT is_empty(format('SELECT * FROM loyalty.customer WHERE merchant_id = %s AN
 SELECT results_eq(format('SELECT idempotency_key FROM loyalty.request WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra' COLLATE "C")$$, 'answers of others are kept');
 SELECT results_eq(format('SELECT name, birth_date, phone IS NULL, email IS NULL, first_name || first_last_name || second_last_name FROM loyalty.member WHERE member_id = %s', :member),
 	$$VALUES ('cancelado', NULL::date, true, true, '')$$, 'the member is nobody');
-SELECT is(array_agg(e::text ORDER BY e.version)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
+SELECT is(array_agg(e::text ORDER BY e.entry_no)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
 SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN loyalty.member USING (merchant_id, account_id) WHERE member.member_id = :member;
 SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty.consent c WHERE c.member_id = :member;
 SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty.access a WHERE a.member_id = :member;

@@ -42,11 +42,14 @@ CREATE FUNCTION pg_temp.has(account bigint) RETURNS text LANGUAGE sql AS
 -- what is left by its date, in the order in which it is spent
 CREATE FUNCTION pg_temp.left_of(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS
 'SELECT string_agg(coalesce(to_char(l.expires_at, ''YYYY-MM-DD'') || '' '', '''') || l.points, '', '') FROM loyalty.lots_of(merchant, account) l';
+-- the place of an entry in its account
+CREATE FUNCTION pg_temp.entry_no(id bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = id';
 -- the entries of an account: "kind amount", in order
 CREATE FUNCTION pg_temp.history(account bigint) RETURNS text LANGUAGE sql AS
-'SELECT string_agg(e.kind || '' '' || e.amount, '', '' ORDER BY e.version) FROM loyalty.entries e WHERE e.account_id = account';
-CREATE FUNCTION pg_temp.lots_of_entry(account bigint, v bigint DEFAULT NULL) RETURNS text LANGUAGE sql AS
-'SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = account AND (v IS NULL OR e.version = v) ORDER BY e.version DESC LIMIT 1';
+'SELECT string_agg(e.kind || '' '' || e.amount, '', '' ORDER BY e.entry_no) FROM loyalty.entries e WHERE e.account_id = account';
+CREATE FUNCTION pg_temp.lots_of_entry(account bigint, no bigint DEFAULT NULL) RETURNS text LANGUAGE sql AS
+'SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = account AND (no IS NULL OR e.entry_no = no) ORDER BY e.entry_no DESC LIMIT 1';
 
 -- --- terms -----------------------------------------------------------------------------
 
@@ -120,7 +123,7 @@ SELECT loyalty.open_account(:merchant, :first) AS a, loyalty.open_account(:merch
 SELECT loyalty.post_batch(:merchant, ARRAY[:a, :b, :a, :b]::bigint[], '{deposit,accrue,deposit,accrue}', '{1,2,4,8}', available_ats => ARRAY[NULL, NULL, now() + interval '5 days', NULL]) \g /dev/null
 SELECT is(pg_temp.left_of(:merchant, account), to_char(now() + days * interval '1 day', 'YYYY-MM-DD ') || points, 'one batch, program of ' || days - 1 || ' days')
 FROM (VALUES (:a, 11, '1'), (:b, 21, '10')) v (account, days, points);
-SELECT is((SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = :a AND e.version = 2), to_char(now() + interval '16 days', '"{"YYYY-MM-DD"T00:00:00Z=4}"'), 'pending points last from the day they become available');
+SELECT is((SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = :a AND e.entry_no = 2), to_char(now() + interval '16 days', '"{"YYYY-MM-DD"T00:00:00Z=4}"'), 'pending points last from the day they become available');
 
 -- --- points with a date of their own -----------------------------------------------------
 
@@ -152,7 +155,7 @@ SELECT is(pg_temp.lots_of_entry(:s), '{2091-01-01T00:00:00Z=10,2092-01-01T00:00:
 SELECT is(pg_temp.left_of(:merchant, :s), '2092-01-01 15, 2093-01-01 30, 1000', 'and they are gone');
 SELECT is(pg_temp.post(:merchant, :s, 'adjust', '-1'), '1044', 'a correction down');
 SELECT is(pg_temp.left_of(:merchant, :s), '2092-01-01 14, 2093-01-01 30, 1000', 'does the same');
-SELECT version AS hold, balance FROM loyalty.hold(:merchant, :s, '54') \gset
+SELECT entry_id AS hold, balance FROM loyalty.hold(:merchant, :s, '54') \gset
 SELECT is(:'balance'::text, '990', 'a hold');
 SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=30}', 'sets aside those that expire first');
 SELECT is(pg_temp.left_of(:merchant, :s), '990', 'what never expires comes last');
@@ -172,7 +175,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''-24.000
 SELECT loyalty.open_account(:merchant, :program) AS batched \gset
 SELECT results_eq(format($$SELECT b.error, b.balance::text FROM loyalty.post_batch(%s, array_fill(%s::bigint, '{5}'), '{deposit,deposit,redeem,redeem,redeem}', '{10,5,-7,-8.0001,-8}',
 	expires_ats => '{2092-01-01 00:00+00,2091-01-01 00:00+00,NULL,NULL,NULL}') b$$, :merchant, :batched), $$VALUES (NULL, '10'), (NULL, '15'), (NULL, '8'), ('insufficient_points', NULL), (NULL, '0')$$, 'a batch');
-SELECT results_eq(format('SELECT lots::text FROM loyalty.entry WHERE account_id = %s ORDER BY version', :batched),
+SELECT results_eq(format('SELECT lots::text FROM loyalty.entry WHERE account_id = %s ORDER BY entry_no', :batched),
 	$$VALUES ('{2092-01-01T00:00:00Z=10}'), ('{2091-01-01T00:00:00Z=5}'), ('{2091-01-01T00:00:00Z=5,2092-01-01T00:00:00Z=2}'), ('{2092-01-01T00:00:00Z=8}')$$, 'spends in the same order');
 
 -- A sale that earned nothing has no date.
@@ -200,12 +203,11 @@ SELECT pg_temp.post(:merchant, :d, 'deposit', '3') \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'points keep the date of the terms they were issued under');
 SELECT loyalty.configure_program(:merchant, 'D', duration_value => 1, time_zone => 'Pacific/Kiritimati') \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'another time zone changes none');
-SELECT loyalty.hold(:merchant, :d, '25') AS hold \gset
-SELECT version AS hold FROM loyalty.entry WHERE account_id = :d ORDER BY version DESC LIMIT 1 \gset
+SELECT entry_id AS hold FROM loyalty.hold(:merchant, :d, '25') \gset
 SELECT loyalty.release(:merchant, :d, :hold) \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'what was held comes back with its dates');
-SELECT version AS v FROM loyalty.post(:merchant, :d, 'redeem', '-130') \gset
-SELECT loyalty.reverse(:merchant, :d, :v, 'devolución') \g /dev/null
+SELECT entry_id AS redeemed FROM loyalty.post(:merchant, :d, 'redeem', '-130') \gset
+SELECT loyalty.reverse(:merchant, :d, :redeemed, 'devolución') \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'what was spent and given back too');
 
 -- --- very many dates --------------------------------------------------------------------------
@@ -244,7 +246,7 @@ SELECT id AS transfer FROM adopted WHERE what = 'transfer' \gset
 SELECT id AS terms FROM adopted WHERE what = 'terms' \gset
 SELECT id AS empty FROM adopted WHERE what = 'empty' \gset
 SELECT loyalty.post_batch(:merchant, array_fill(id, '{5}'), '{deposit,accrue,redeem,adjust,accrue}', '{100,10,-20,3,5}') FROM adopted WHERE what <> 'empty' \g /dev/null
-SELECT loyalty.reverse(:merchant, id, 5, 'devolución') FROM adopted WHERE what <> 'empty' \g /dev/null
+SELECT loyalty.reverse(:merchant, id, e.entry_id, 'devolución') FROM adopted JOIN loyalty.entry e ON e.account_id = id AND e.entry_no = 5 \g /dev/null
 CREATE FUNCTION pg_temp.sums(account bigint) RETURNS text LANGUAGE sql AS
 'SELECT concat_ws('' '', a.balance, coalesce(a.earned::text, ''-''), coalesce(a.expired::text, ''-''), coalesce(a.held::text, ''-''), coalesce(a.pending::text, ''-'')) FROM loyalty.account a WHERE a.account_id = account';
 SELECT is(pg_temp.sums(id), CASE what WHEN 'empty' THEN '0 - - - -' ELSE '93 - - - -' END, 'without terms an account keeps no sums: ' || what) FROM adopted;
@@ -291,9 +293,9 @@ SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member
 SELECT is(loyalty.member_get(:merchant, 'B', 'B') ->> key, expected, 'member_get: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
 SELECT is((SELECT m ->> 'balance' FROM loyalty.member_list(:merchant, 'B') m), '120', 'member_list');
 SELECT is((SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.members WHERE client_id = 'B'), '120 70 220', 'loyalty.members');
-SELECT results_eq(format($$SELECT x ->> 'totalPoints', split_part(x ->> 'transactionid', '-', 2) FROM json_array_elements(loyalty.deposit(%s,
+SELECT results_eq(format($$SELECT x ->> 'totalPoints', pg_temp.entry_no((x ->> 'transactionid')::bigint) FROM json_array_elements(loyalty.deposit(%s,
 	'[{"programId":"B","memberId":"B","amount":1,"comments":"x"},{"programId":"B","memberId":"B","amount":2,"comments":"x"}]')) x$$, :merchant),
-	$$VALUES ('121', '6'), ('123', '7')$$, 'it is not booked twice');
+	$$VALUES ('121', 6::bigint), ('123', 7)$$, 'it is not booked twice');
 
 -- --- arguments -------------------------------------------------------------------------------------------
 

@@ -94,11 +94,11 @@ PREPARE by_email (bigint, bigint, text) AS SELECT 1 FROM loyalty.member WHERE me
 PREPARE by_wallet (bigint, text) AS SELECT 1 FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2;
 PREPARE by_key (bigint, text) AS SELECT 1 FROM loyalty.request WHERE merchant_id = $1 AND idempotency_key = $2;
 PREPARE by_branch (bigint, text) AS SELECT 1 FROM loyalty.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2);
-PREPARE by_reference (bigint, bigint, bigint, text) AS SELECT 1 FROM loyalty.reversal WHERE merchant_id = $1 AND account_id = $2 AND version = $3 AND reference = $4;
+PREPARE by_reference (bigint, bigint, text) AS SELECT 1 FROM loyalty.reversal WHERE merchant_id = $1 AND entry_id = $2 AND reference = $3;
 SET LOCAL plan_cache_mode = force_generic_plan;
 SELECT matches(pg_temp.index_of(format(query, :m, :p)), 'by it', 'by its index: ' || query) FROM (VALUES
 	('EXECUTE by_client (1, 2, ''x'')'), ('EXECUTE by_clients (1, 2, ''{x}'')'), ('EXECUTE by_email (1, 2, ''x'')'),
-	('EXECUTE by_wallet (1, ''x'')'), ('EXECUTE by_key (1, ''x'')'), ('EXECUTE by_branch (1, ''x'')'), ('EXECUTE by_reference (1, 2, 3, ''x'')'),
+	('EXECUTE by_wallet (1, ''x'')'), ('EXECUTE by_key (1, ''x'')'), ('EXECUTE by_branch (1, ''x'')'), ('EXECUTE by_reference (1, 2, ''x'')'),
 	('SELECT FROM loyalty.members WHERE merchant_id = %s AND program_id = %s AND client_id = ''x'''),
 	('SELECT FROM loyalty.members WHERE merchant_id = %s AND program_id = %s AND loyalty.fold(email) = loyalty.fold(''X'')')) v (query);
 

@@ -52,7 +52,7 @@ SELECT loyalty.employee_add(:m, 'cajero', 'Beto', 'Centro', '4771000002', 'dos')
 SELECT loyalty.employee_add(:m, 'cajero', 'Cleo', 'Norte', '4771000003', 'tres') AS cleo \gset
 SELECT branch_id AS centro FROM loyalty.branch WHERE merchant_id = :m AND name = 'Centro' \gset
 SELECT loyalty.open_account(:m, :p) AS a, loyalty.open_account(:m, :p) AS b, loyalty.open_account(:m, :q) AS other_program \gset
-SELECT version FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{deposit}', '{100000,100000,100000}') \g /dev/null
+SELECT entry_id FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{deposit}', '{100000,100000,100000}') \g /dev/null
 
 -- --- what can be set ------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ SELECT pg_temp.left_of(:p, 'staff', 'add', :cleo) AS cleo_left \gset
 SELECT is(pg_temp.batch(:m, ARRAY[:fresh], '{deposit}', '{41}', :cleo), 'limit_exceeded', 'too much for the member');
 SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), :'cleo_left', 'is not counted for the cashier');
 SELECT is(pg_temp.left_of(:p, 'member', 'add', :fresh), '40/-', 'nor for the member');
-SELECT is((SELECT balance::text || ' ' || version FROM loyalty.account WHERE account_id = :fresh), '60 1', 'nor posted');
+SELECT is((SELECT balance::text || ' ' || entry_no FROM loyalty.account WHERE account_id = :fresh), '60 1', 'nor posted');
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
 
 -- --- batches ---------------------------------------------------------------------------------
@@ -228,14 +228,14 @@ SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b], '{deposit,redeem,redeem}', '{4,-7
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 1000, 6) \g /dev/null
 SELECT loyalty.open_account(:m, :p) AS d, loyalty.open_account(:m, :p) AS e \gset
-SELECT version AS deposit FROM loyalty.post(:m, :d, 'deposit', 2000) \gset
-SELECT version AS hold FROM loyalty.hold(:m, :d, 500) \gset
+SELECT entry_id AS deposit FROM loyalty.post(:m, :d, 'deposit', 2000) \gset
+SELECT entry_id AS hold FROM loyalty.hold(:m, :d, 500) \gset
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'a hold spends');
 SELECT lives_ok(format('SELECT loyalty.capture(%s, %s, %s, 100); SELECT loyalty.release(%s, %s, %s)', :m, :d, :hold, :m, :d, :hold), 'a capture and a release');
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'take nothing, and give nothing back');
 SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, ''500.0001'')', :m, :d), 'limit_exceeded', 'a hold of too much');
 SELECT pg_temp.refuses(format('SELECT loyalty.transfer(%s, %s, %s, ''500.0001'')', :m, :d, :e), 'limit_exceeded', 'a transfer of too much');
-SELECT version AS transfer FROM loyalty.transfer(:m, :d, :e, 300) \gset
+SELECT entry_id AS transfer FROM loyalty.transfer(:m, :d, :e, 300) \gset
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'a transfer spends');
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :e), NULL, 'of the sender');
 SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R1'')', :m, :d, :transfer), 'a transfer back');
@@ -383,8 +383,8 @@ SELECT is(pg_temp.seller('deposit', :m, :'client', 31), 'error Se excede un lím
 SELECT is(pg_temp.account_of('CM2')::text, :'account', 'leaves the account as it was');
 SELECT is(pg_temp.left_of((SELECT program_id FROM loyalty.program WHERE client_id = :'client'), 'member', 'add', (pg_temp.account_of('CM2')).account_id), '30/-', 'and the limit');
 SELECT is(pg_temp.seller('deposit', :m, :'client', 30), 'success 100', 'a deposit of all that is left');
-SELECT is((SELECT earned::text || ' ' || version FROM pg_temp.account_of('CM2')), '100 3', 'is earned');
-SELECT is((SELECT count(*) || ' ' || min(version) || ' ' || max(version) FROM loyalty.entry WHERE account_id = (pg_temp.account_of('CM2')).account_id), '3 1 3', 'three entries');
+SELECT is((SELECT earned::text || ' ' || entry_no FROM pg_temp.account_of('CM2')), '100 3', 'is earned');
+SELECT is((SELECT count(*) || ' ' || min(entry_no) || ' ' || max(entry_no) FROM loyalty.entry WHERE account_id = (pg_temp.account_of('CM2')).account_id), '3 1 3', 'three entries');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 -- So does the wallet's: cashier, branch and member.

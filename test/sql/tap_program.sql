@@ -39,7 +39,7 @@ BEGIN
 		RETURN answer ->> 'description';
 	END IF;
 	SELECT to_char(e.amount::numeric, 'FMSG999999999999990.9999') INTO STRICT amount_posted FROM loyalty.entry e
-	WHERE e.merchant_id = merchant AND e.account_id || '-' || e.version = coalesce(answer ->> 'transactionid', answer ->> 'transactionId');
+	WHERE e.merchant_id = merchant AND e.entry_id::text = coalesce(answer ->> 'transactionid', answer ->> 'transactionId');
 	RETURN rtrim(amount_posted, '.');
 END
 $$;
@@ -147,7 +147,7 @@ BEGIN
 	RETURN NEXT pg_temp.refuses(format('SELECT loyalty.wallet_contact_get(%s, %L)', merchant, wallet_key), 'wallet_balance_get_02', state || ': wallet_contact_get');
 END
 $$;
-SELECT version AS version, balance::text AS balance FROM loyalty.account WHERE account_id = :a \gset
+SELECT entry_no, balance::text AS balance FROM loyalty.account WHERE account_id = :a \gset
 SELECT loyalty.configure_program(:merchant, 'P', active => false) \g /dev/null
 SELECT pg_temp.inactive(:merchant, :'wallet_key', :staff, 'inactive');
 SELECT is(loyalty.program_get(:merchant, 'P') ->> 'status', 'inactive', 'the program says so');
@@ -155,7 +155,7 @@ SELECT is((loyalty.member_balance(:merchant, 'P', 'A') ->> 'balance')::numeric, 
 SELECT loyalty.configure_program(:merchant, 'P', active => true, unit_active => false) \g /dev/null
 SELECT pg_temp.inactive(:merchant, :'wallet_key', :staff, 'unit inactive');
 SELECT loyalty.configure_program(:merchant, 'P', unit_active => true) \g /dev/null
-SELECT is((SELECT count(*) FROM loyalty.entries WHERE account_id = :a AND version > :version AND kind NOT IN ('redeem', 'adjust')), 0::bigint, 'nothing else was posted');
+SELECT is((SELECT count(*) FROM loyalty.entries WHERE account_id = :a AND entry_no > :entry_no AND kind NOT IN ('redeem', 'adjust')), 0::bigint, 'nothing else was posted');
 SELECT is((SELECT count(*) FROM loyalty.members WHERE merchant_id = :merchant), 1::bigint, 'nobody was enrolled');
 SELECT lives_ok(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340001'', 0, 100, NULL, %s)', :merchant, :'wallet_key', :staff), 'active again, a sale goes through');
 

@@ -22,6 +22,9 @@ BEGIN
 	RETURN public.throws_ok(statement, state::char(5), NULL, description);
 END
 $$;
+-- Entries are named by their place in the account here.
+CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
+'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
 CREATE FUNCTION pg_temp.member(name text, rank text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS
 'SELECT (loyalty.member_create(m.merchant_id, ''P'', member.name || ''@correo.example'', member.name, member.name, client_id => member.name, rank => member.rank) ->> ''id'')::bigint FROM loyalty.merchant m WHERE m.name = ''Uno''';
 CREATE FUNCTION pg_temp.rank(account bigint) RETURNS text LANGUAGE sql AS 'SELECT rank FROM loyalty.members WHERE account_id = account';
@@ -99,14 +102,14 @@ SELECT is(string_agg(rank, ' ' ORDER BY client_id), 'Base Plata Oro', 'a batch')
 
 SELECT pg_temp.member('u') AS u \gset
 SELECT loyalty.post(:merchant, :u, 'accrue', '1200', money => '12000') \g /dev/null
-SELECT loyalty.reverse(:merchant, :u, 1, 'R1', '200') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R1', '200') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Oro', 'there are points enough left');
-SELECT loyalty.reverse(:merchant, :u, 1, 'R2', '100') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R2', '100') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Plata', 'there are not; without grace the rank ends at once');
 SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :u, h.since), ' ' ORDER BY h.from_points) || ' ' || loyalty.rank_at(:merchant, :u, max(h.since) - interval '1 microsecond') || ' ' ||
 	loyalty.rank_at(:merchant, :u, min(h.until)) || ' ' || loyalty.rank_at(:merchant, :u, min(h.until) - interval '1 microsecond') FROM loyalty.rank_held h WHERE account_id = :u), 'Oro Oro Base Plata Oro', 'to the microsecond');
 SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 10) \g /dev/null
-SELECT loyalty.reverse(:merchant, :u, 1, 'R3', '500') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R3', '500') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Base', 'there is no grace for what was undone: it is as if it had not been');
 SELECT is(pg_temp.at(:u, '-1 microsecond') || pg_temp.at(:u, '9 days 23 hours'), 'BaseBase', 'nor later');
 SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty.rank_held h WHERE account_id = :u), 'Plata', 'before it was undone it was held');
@@ -116,7 +119,7 @@ SELECT is(pg_temp.rank(:u), 'Plata', 'out of reach by a change of terms, it stay
 SELECT is(pg_temp.at(:u, '9 days 23 hours'), 'Plata', 'until the grace is over');
 SELECT is(pg_temp.at(:u, '10 days 1 hour'), 'Base', 'and then not');
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,1000}', '{1,1.25,2}') \g /dev/null
-SELECT loyalty.reverse(:merchant, :u, 1, 'R4', '100') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R4', '100') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Base', 'once more');
 SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :u || ')', $$VALUES ('Plata', 'infinity'::timestamptz)$$, 'enough again, it is held as before');
@@ -148,7 +151,7 @@ SELECT is(pg_temp.rank(:w), 'Plata', 'a little does not bring it back');
 SELECT loyalty.post(:merchant, :w, 'deposit', '499') \g /dev/null
 SELECT is(pg_temp.rank(:w), 'Oro', 'enough does, at once');
 SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :w AND rank = 'Oro'), 2::bigint, 'as a new time of holding it');
-SELECT loyalty.reverse(:merchant, :w, 5, 'R') \g /dev/null
+SELECT loyalty.reverse(:merchant, :w, pg_temp.entry(:w, 5), 'R') \g /dev/null
 SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Plata Plata Plata', 'undone, it ends at once');
 
 -- In the grace, less than enough changes nothing.
@@ -166,8 +169,8 @@ SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :g AND rank
 
 SELECT pg_temp.member('h') AS h \gset
 SELECT loyalty.post_batch(:merchant, array_fill(:h::bigint, ARRAY[4]), '{deposit}', '{400,300,200,250}') \g /dev/null
-UPDATE loyalty.entry SET posted_at = posted_at - (ARRAY['100 days', '70 days', '40 days', '10 days']::interval[])[version::integer] WHERE account_id = :h;
-SELECT loyalty.reverse(:merchant, :h, 2, 'R', '50') \g /dev/null
+UPDATE loyalty.entry SET posted_at = posted_at - (ARRAY['100 days', '70 days', '40 days', '10 days']::interval[])[entry_no::integer] WHERE account_id = :h;
+SELECT loyalty.reverse(:merchant, :h, pg_temp.entry(:h, 2), 'R', '50') \g /dev/null
 CREATE FUNCTION pg_temp.window(merchant bigint, account bigint, unit text, value integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM loyalty.configure_program(merchant, 'P', rank_window_unit => unit, rank_window_value => value, rank_grace_days => 0);
@@ -186,11 +189,11 @@ SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'America/Mexico_Ci
 -- More days than an account tells apart of points that expire.
 SELECT pg_temp.member('many') AS many \gset
 SELECT loyalty.post_batch(:merchant, array_fill(:many::bigint, ARRAY[700]), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, 700) i)) \g /dev/null
-UPDATE loyalty.entry SET posted_at = posted_at - (700 - version) * interval '1 day' WHERE account_id = :many;
+UPDATE loyalty.entry SET posted_at = posted_at - (700 - entry_no) * interval '1 day' WHERE account_id = :many;
 SELECT loyalty.configure_program(:merchant, 'P', rank_window_unit => 'day', rank_window_value => 1000) \g /dev/null
 SELECT results_eq('SELECT count(*), loyalty.sum(l.points)::text, max(l.expires_at) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :many, $$VALUES (700::bigint, '245350', pg_temp.day_end('1000 days'))$$, '700 days are 700 lots');
 SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.account_id = :many AND (SELECT loyalty.sum(l.points) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :many AND l.expires_at >= e.posted_at + interval '1000 days')::numeric
-	< (SELECT sum(x.amount::numeric) FROM loyalty.entry x WHERE x.account_id = :many AND x.version >= e.version)), 0::bigint, 'none of them stops counting early');
+	< (SELECT sum(x.amount::numeric) FROM loyalty.entry x WHERE x.account_id = :many AND x.entry_no >= e.entry_no)), 0::bigint, 'none of them stops counting early');
 SELECT loyalty.configure_program(:merchant, 'P', rank_window_value => 0) \g /dev/null
 SELECT is((SELECT count(*) FROM loyalty.account WHERE program_id = :program AND qualifying IS NOT NULL AND loyalty.total(qualifying)::numeric > 0), 0::bigint, 'without a window nothing is kept');
 

@@ -602,5 +602,29 @@ SELECT results_eq(format($$
 	'VALUES (10000::bigint, 0::bigint, 20::bigint, 40::numeric)', '10,000 items on 500 accounts, in any order');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
+-- --- what an account had, however many entries it has -----------------------------------------
+
+-- Seven entries a moment, so that those which are found by their time begin, end and divide the same moment.
+CREATE TEMP TABLE longer AS SELECT n, loyalty.open_account(:merchant, :program) AS id FROM unnest('{1,6,15,16,17,31,32,33,34,48,49,112,113,160}'::integer[]) n;
+SELECT count(*) FROM longer, loyalty.post_batch(:merchant, array_fill(id, ARRAY[n]), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, n) i)) \g /dev/null
+SAVEPOINT now;
+UPDATE loyalty.entry SET posted_at = '2020-01-01Z'::timestamptz + (entry_no / 7) * interval '1 hour' FROM longer WHERE account_id = id;
+UPDATE loyalty.account SET posted_at = '2020-01-01Z'::timestamptz + (entry_no / 7) * interval '1 hour' FROM longer WHERE account_id = id;
+SELECT results_eq(format('SELECT at, loyalty.balance_at(%s, %s, at) FROM generate_series(''2019-12-31 23:30Z''::timestamptz, ''2020-01-02Z'', ''30 minutes'') at', :merchant, id),
+	format('SELECT at, coalesce((SELECT e.balance FROM loyalty.entry e WHERE e.account_id = %s AND e.posted_at <= at ORDER BY e.entry_no DESC LIMIT 1), ''0'')
+		FROM generate_series(''2019-12-31 23:30Z''::timestamptz, ''2020-01-02Z'', ''30 minutes'') at', id), format('what an account of %s entries had at any time', n)) FROM longer;
+ROLLBACK TO now;
+SELECT results_eq(format('SELECT entry_no, balance::text FROM loyalty.statement(%s, %s, %s, %s)', :merchant, id, before, size),
+	format('SELECT entry_no, balance::text FROM loyalty.entries WHERE account_id = %s AND entry_no < %s ORDER BY entry_no DESC LIMIT %s', id, coalesce(no, n + 1), size),
+	format('a statement of %s of %s, before %s', size, n, coalesce(no::text, 'none')))
+FROM longer, unnest('{1,2,50,10000}'::integer[]) size, LATERAL (SELECT NULL, NULL::bigint UNION ALL SELECT e.entry_id::text, e.entry_no FROM loyalty.entry e WHERE e.account_id = id AND e.entry_no IN (1, 2, 17, n)) b (key, no),
+	LATERAL (SELECT coalesce(key, 'NULL')) k (before) WHERE n IN (1, 17, 160);
+SELECT pg_temp.refuses(format('SELECT * FROM loyalty.statement(%s, %s, %s)', :merchant, :b, before), 'unknown_entry', 'no statement before ' || what)
+FROM (VALUES (pg_temp.entry(:a, 3), 'an entry of another account'), (1, 'what is no entry'), (0, 'entry 0'), (pg_temp.entry(:theirs, 1), 'an entry of another merchant')) v (before, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.%s', call), code, 'no ' || call) FROM (VALUES
+	(format('reverse(%s, %s, %s, ''r'')', :merchant, :b, pg_temp.entry(:a, 3)), 'unknown_entry'), (format('reverse(%s, %s, 1, ''r'')', :merchant, :b), 'unknown_entry'),
+	(format('capture(%s, %s, %s)', :merchant, :z, pg_temp.entry(:y, 5)), 'unknown_hold'), (format('release(%s, %s, %s)', :merchant, :z, pg_temp.entry(:y, 5)), 'unknown_hold'),
+	(format('capture(%s, %s, 5)', :merchant, :y), 'unknown_hold')) v (call, code);
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -91,7 +91,7 @@ SELECT results_eq(format('SELECT contact_phone::text, contact_balance::text FROM
 
 -- --- who acted --------------------------------------------------------------------------------
 
-SELECT loyalty.wallet_sale(:m, :'wallet_key', phone, type, 50, 2, :staff) FROM (VALUES ('5512340001', 0), ('5512340002', 0), ('5512340001', 1), ('5512340002', 1)) v (phone, type) \g /dev/null
+SELECT loyalty.wallet_sale(:m, :'wallet_key', phone, type, 50, 2, :staff, 'ticket') FROM (VALUES ('5512340001', 0), ('5512340002', 0), ('5512340001', 1), ('5512340002', 1)) v (phone, type) \g /dev/null
 SELECT is(pg_temp.acted(:a, 4), 'accrue 5 -, accrue 5 B, redeem -2 -, redeem -2 B', 'sales of the wallet name the guest, and not the owner of the account');
 SELECT loyalty.wallet_balance_update(:m, :'wallet_key', '5512340002', type, 3, :staff) FROM unnest(ARRAY[0, 1]) type \g /dev/null
 SELECT is(pg_temp.acted(:a, 8), 'adjust 3 B, adjust -3 B', 'corrections too');
@@ -100,13 +100,33 @@ SELECT is(pg_temp.acted(:a, 10), 'deposit 1 B, deposit 1 -, deposit 1 D', 'a bat
 SELECT loyalty.redemption(:m, '[{"programId":"P","memberId":"D","amount":1,"amountCurrency":1,"comments":"x"}]') \g /dev/null
 SELECT loyalty.accumulation(:m, '[{"programId":"P","memberId":"B","amount":10,"comments":"x"}]') \g /dev/null
 SELECT is(pg_temp.acted(:a, 13), 'redeem -1 D, accrue 1 B', 'its redemptions and sales');
-SELECT entry_id FROM loyalty.post(:m, :a, 'redeem', -1, member_id => :d) \g /dev/null
-SELECT entry_id AS hold FROM loyalty.hold(:m, :a, 4, member_id => :b) \gset
-SELECT entry_id FROM loyalty.capture(:m, :a, :hold, 1) \g /dev/null
-SELECT entry_id FROM loyalty.release(:m, :a, :hold) \g /dev/null
-SELECT entry_id FROM loyalty.transfer(:m, :a, :c, 1, member_id => :b) \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :a, 'redeem', -1, 'de D', member_id => :d) \g /dev/null
+SELECT entry_id AS hold FROM loyalty.hold(:m, :a, 4, reference => 'de B', member_id => :b) \gset
+SELECT entry_id FROM loyalty.capture(:m, :a, :hold, 1, 'de nadie') \g /dev/null
+SELECT entry_id FROM loyalty.release(:m, :a, :hold, reference => 'de nadie') \g /dev/null
+SELECT entry_id FROM loyalty.transfer(:m, :a, :c, 1, 'de B', member_id => :b) \g /dev/null
 SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
 SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
+-- Each text of theirs is salted with the key of who acted.
+CREATE FUNCTION pg_temp.broken(merchant bigint, who bigint) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	broken text[];
+BEGIN
+	BEGIN
+		UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = who;
+		SELECT array_agg(coalesce(m.client_id, '-') ORDER BY e.entry_no) INTO broken FROM loyalty.verify(merchant) v
+		JOIN loyalty.entry e ON e.entry_id = v.broken_entry_id LEFT JOIN loyalty.member m USING (member_id)
+		WHERE v.invariant = 'an entry has the hash of what it says and of the entry before';
+		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
+	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
+		RETURN QUERY SELECT unnest(broken);
+	END;
+END
+$$;
+SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :m), 'with texts of each of them');
+SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND coalesce(e.member_id, e.account_id) = %s', :m, who),
+	format('without the key of %s its texts are lost, and no others', name)) FROM (VALUES ('the owner', :a), ('B', :b), ('C', :c), ('D', :d)) v (name, who);
+SELECT results_eq(format('SELECT count(*) FROM loyalty.entry WHERE account_id = %s AND (reference IS NOT NULL OR detail IS NOT NULL) GROUP BY member_id ORDER BY 1', :a), 'VALUES (3::bigint), (5), (6)', 'each has some');
 
 -- The statement of the README that sums, as it stands there: each account once.
 \set documented `sed -n '/^SELECT p.client_id, loyalty.sum(b.balance)/,/;$/p' ../../README.md | sed 's/:merchant/$1/; s/;$//'`

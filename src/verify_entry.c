@@ -34,7 +34,7 @@ check_number(Verification *v, const Entry *entry)
 	return false;
 }
 
-/* Who acted mostly is who acted before.  A statement leaves another context as the current one. */
+/* Who acted mostly is who acted before.  SPI leaves a context of its own as the current one. */
 static void
 read_text_key(Verification *v, Entry *entry)
 {

@@ -141,7 +141,8 @@ plan_prepared(PlanId id)
 		types[n] = param_type(statement->params[n]);
 		n++;
 	}
-	plans[id] = SPI_prepare(statement->sql, n, types);
+	/* no cursor goes back: the last pass of a sort is then made while its rows are read */
+	plans[id] = SPI_prepare_cursor(statement->sql, n, types, CURSOR_OPT_NO_SCROLL);
 	if (plans[id] == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
 	SPI_keepplan(plans[id]);

@@ -31,6 +31,20 @@ forget_rows(Stream *stream)
 	stream->count = stream->at = 0;
 }
 
+/* The next chunk; SPI leaves a context of its own as the current one. */
+static void
+fetch_rows(Stream *stream)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	SPI_cursor_fetch(stream->portal, true, CHUNK_ROWS);
+	stream->rows = SPI_tuptable;
+	stream->count = SPI_processed;
+	/* or the next statement would free it */
+	SPI_tuptable = NULL;
+	MemoryContextSwitchTo(caller);
+}
+
 /* Go to the next row, of which the first call finds the first. */
 bool
 stream_next(Stream *stream)
@@ -41,11 +55,7 @@ stream_next(Stream *stream)
 	if (stream->at == stream->count)
 	{
 		forget_rows(stream);
-		SPI_cursor_fetch(stream->portal, true, CHUNK_ROWS);
-		stream->rows = SPI_tuptable;
-		stream->count = SPI_processed;
-		/* or the next statement would free it */
-		SPI_tuptable = NULL;
+		fetch_rows(stream);
 	}
 	stream->ended = stream->at == stream->count;
 	if (!stream->ended)

@@ -34,16 +34,18 @@ check_number(Verification *v, const Entry *entry)
 	return false;
 }
 
-/* Who acted mostly is who acted before. */
+/* Who acted mostly is who acted before.  SPI leaves a context of its own as the current one. */
 static void
 read_text_key(Verification *v, Entry *entry)
 {
 	int64		key_of = entry->member_id != 0 ? entry->member_id : entry->account_id;
+	MemoryContext row_context = CurrentMemoryContext;
 
 	if (!entry_has_text(entry))
 		return;
 	if (v->replay.key_of != key_of && rows_read_text_key(v->merchant_id, entry, &v->replay.text_key))
 		v->replay.key_of = key_of;
+	MemoryContextSwitchTo(row_context);
 	entry->text_key = v->replay.text_key;
 }
 

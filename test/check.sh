@@ -281,7 +281,7 @@ run_benchmarks() {
 		fi
 	done
 	printf '\n=== all rows, as README.md has them\n'
-	tr -s ' ' <"$rows" | awk '!seen[$0]++'
+	tr -s ' ' <"$rows" | awk '/^\|/ && !seen[$0]++'
 }
 
 # --- the part that runs the jobs, as the owner of the servers -----------------

@@ -12,7 +12,7 @@ CREATE TABLE loyalty.message (
 	claimed_until	timestamptz,
 	sent_at			timestamptz,
 	PRIMARY KEY (merchant_id, message_id)
-);
+) WITH (fillfactor = 70);	-- a claim changes the row in its page
 COMMENT ON TABLE loyalty.message IS 'The outbox. A row is written in the transaction of the operation it tells about.';
 COMMENT ON COLUMN loyalty.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
 COMMENT ON COLUMN loyalty.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';

@@ -6,6 +6,7 @@
 #define LOYALTY_ACCOUNT_H
 
 #include "ledger.h"
+#include "utils/uuid.h"
 
 /* A rank that an account has held from a moment on, and may hold still. */
 typedef struct HeldRank

@@ -9,8 +9,9 @@
  * before that is: one statement can then write the balance and compute the hash.
  *
  * Texts may have to be erased one day, and what is chained stays.  So the chain
- * has their SHA-256 only, salted with a random key: it is kept in their place,
- * and once the key is gone nobody can try which text it was.
+ * has their SHA-256 only, salted: it is kept in their place.  The salt of each
+ * entry is made of a random key, so that whoever is told one, by a receipt,
+ * knows no other; and once the key is gone nobody can try which text it was.
  *
  * Integers are written with the high byte first, texts after their length.
  * Two different entries never have the same bytes: which columns are NULL is
@@ -24,6 +25,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
+#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -183,13 +185,21 @@ add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balanc
 	pq_sendint64(bytes, posted_at);
 }
 
+void
+chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt)
+{
+	uint64		id = pg_hton64(entry_id);
+
+	sha256(key, sizeof(pg_uuid_t), &id, sizeof(id), salt);
+}
+
 /* The digest of a text goes after everything else. */
 static void
-add_digest(StringInfo bytes, const pg_uuid_t *key, const char *text, size_t length)
+add_digest(StringInfo bytes, const uint8 *salt, const char *text, size_t length)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
-	sha256(key, sizeof(pg_uuid_t), text, length, digest);
+	sha256(salt, PG_SHA256_DIGEST_LENGTH, text, length, digest);
 	appendBinaryStringInfoNT(bytes, (const char *) digest, sizeof(digest));
 }
 
@@ -208,7 +218,7 @@ chain_next(int64 merchant_id, const Entry *entry, const bytea *previous)
 	{
 		initStringInfo(&text);
 		add_text(&text, entry);
-		add_digest(&bytes, &entry->text_key, text.data, text.len);
+		add_digest(&bytes, entry->salt, text.data, text.len);
 		pfree(text.data);
 	}
 	else if (entry->text_digest != NULL)
@@ -226,6 +236,7 @@ loyalty_chain_next(PG_FUNCTION_ARGS)
 {
 	bytea	   *content = PG_GETARG_BYTEA_PP(6);
 	bytea	   *text = PG_GETARG_BYTEA_PP(8);
+	uint8		salt[PG_SHA256_DIGEST_LENGTH];
 	StringInfoData bytes;
 
 	initStringInfo(&bytes);
@@ -233,6 +244,9 @@ loyalty_chain_next(PG_FUNCTION_ARGS)
 			  Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)));
 	appendBinaryStringInfoNT(&bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 	if (VARSIZE_ANY_EXHDR(text) > 0)
-		add_digest(&bytes, PG_GETARG_UUID_P(7), VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+	{
+		chain_salt(PG_GETARG_UUID_P(7), PG_GETARG_INT64(9), salt);
+		add_digest(&bytes, salt, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+	}
 	PG_RETURN_BYTEA_P(sha256_digest(bytes.data, bytes.len));
 }

@@ -57,15 +57,20 @@ static Points
 balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
 {
 	int64		entry_id = entry_after(merchant_id, account_id, newest_id, at);
+	int64		after = PG_INT64_MAX;
 	Points		lapsed = 0;
 
 	while (entry_id != 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_entry(merchant_id, entry_id);
+		/* or damaged entries might go round in a circle */
+		if (plan_int64(0, 5) >= after)
+			elog(ERROR, "entry " INT64_FORMAT " is not before entry number " INT64_FORMAT, entry_id, after);
 		if (plan_int64(0, 0) <= at)
 			return plan_int64(0, 1) - lapsed;
 		lapsed = lapsed_by(at);
+		after = plan_int64(0, 5);
 		entry_id = plan_int64_or(0, 4, 0);
 	}
 	return 0;

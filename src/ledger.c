@@ -153,12 +153,12 @@ batch_aside(const Batch *batch, int64 account_id, int64 entry_id)
 }
 
 /* The key of who acted: of the account whose number that member has, if there is one. */
-static pg_uuid_t
+static const pg_uuid_t *
 text_key(const Batch *batch, const Account *account, int64 member_id)
 {
 	const Account *own = member_id != 0 ? batch_account(batch, member_id) : NULL;
 
-	return own != NULL && own->exists ? own->text_key : account->text_key;
+	return own != NULL && own->exists ? &own->text_key : &account->text_key;
 }
 
 /* Give an entry its name and its place in the chain; one that is only looked at needs neither. */
@@ -170,7 +170,7 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	account->previous_id = account->newest_id;
 	account->newest_id = added->entry_id;
 	if (entry_has_text(added))
-		added->text_key = text_key(batch, account, added->member_id);
+		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
 	added->hash = account->hash = chain_next(batch->merchant_id, added, account->hash);
 }
 

@@ -6,12 +6,12 @@
 #define LOYALTY_LEDGER_H
 
 #include "postgres.h"
+#include "common/sha2.h"
 #include "datatype/timestamp.h"
 #include "errors.h"
 #include "lots.h"
 #include "points.h"
 #include "terms.h"
-#include "utils/uuid.h"
 
 /* Stored in loyalty.entry.kind: numbers stay what they are. */
 typedef enum EntryKind
@@ -82,7 +82,7 @@ typedef struct Entry
 	int64		request_id;
 	text	   *reference;
 	text	   *detail;
-	pg_uuid_t	text_key;		/* of who acted, if it has a text */
+	uint8		salt[PG_SHA256_DIGEST_LENGTH];	/* of its text, if it has any */
 	bytea	   *text_digest;	/* NULL unless the text was erased */
 	Datum		lots;			/* packed; 0: none */
 	bytea	   *hash;

@@ -481,7 +481,8 @@ insert_by_statement(int64 merchant_id, Entry *const *entries, int n)
 		entry_row(merchant_id, entries[0], values, isnull);
 		for (int i = 0; i < ENTRY_COLUMNS; i++)
 			nulls[i] = isnull[i] ? 'n' : ' ';
-		plan_post(PLAN_ENTRY_INSERT, values, nulls);
+		if (plan_post(PLAN_ENTRY_INSERT, values, nulls) != 1)
+			elog(ERROR, "entry " INT64_FORMAT " was not written", entries[0]->entry_id);
 		return;
 	}
 	rows_start(&rows, plan_entry_oid(), entry_columns, ENTRY_COLUMNS, n);
@@ -491,7 +492,8 @@ insert_by_statement(int64 merchant_id, Entry *const *entries, int n)
 		rows_add(&rows, values, isnull);
 	}
 	values[0] = rows_end(&rows);
-	plan_write(PLAN_ENTRIES_INSERT, values, NULL);
+	if (plan_write(PLAN_ENTRIES_INSERT, values, NULL) != (uint64) n)
+		elog(ERROR, "entries of merchant " INT64_FORMAT " were not all written", merchant_id);
 }
 
 void

@@ -26,13 +26,14 @@
 	" JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
 /*
  * The entries of an account from the newest on, each found by the one after it:
- * as many as are asked for.
+ * as many as are asked for.  Numbers fall, or damaged ones might go round in a
+ * circle.
  */
 #define HISTORY_OF(account) \
 	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
 	" WHERE a.merchant_id = $1 AND a.account_id = " account \
 	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
-	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id OFFSET 0) p) SELECT * FROM history)"
+	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
 /* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
 #define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
 #define IS_PURCHASE \

@@ -27,7 +27,7 @@
 #define ACCOUNT_POST \
 	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, entry_no = entry_no + 1," \
 	" newest_id = $8, previous_id = newest_id, posted_at = greatest(posted_at, $4)," \
-	" hash = loyalty.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7)"
+	" hash = loyalty.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7, $8)"
 #define ACCOUNT_PLAIN \
 	" WHERE merchant_id = $1 AND account_id = $2 AND earned IS NULL"
 /* managed, but with nothing that a posting could touch besides the balance */
@@ -197,7 +197,7 @@ const Statement plan_statements[PLAN_COUNT] = {
 		SPI_OK_SELECT, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	},
 	[PLAN_ENTRY_AT] = {
-		"SELECT posted_at, balance, kind::bigint, lots, previous_id FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2",
+		"SELECT posted_at, balance, kind::bigint, lots, previous_id, entry_no FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2",
 		SPI_OK_SELECT, {INT8OID, INT8OID}
 	},
 	/* of the entries that the index over every sixteenth has, the first one after an instant */

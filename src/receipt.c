@@ -98,6 +98,7 @@ write_head(StringInfo json, const StoredRoot *stored, const Entry *head)
 static bool
 read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id, Entry *entry)
 {
+	pg_uuid_t	key;
 	Datum		values[] = {
 		Int64GetDatum(root->merchant_id),
 		Int64GetDatum(entry_id),
@@ -111,8 +112,8 @@ read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id,
 		return false;
 	}
 	stream_entry(entries, entry);
-	if (entry_has_text(entry))
-		rows_read_text_key(root->merchant_id, entry, &entry->text_key);
+	if (entry_has_text(entry) && rows_read_text_key(root->merchant_id, entry, &key))
+		chain_salt(&key, entry->entry_id, entry->salt);
 	return true;
 }
 
@@ -350,6 +351,18 @@ leads_to_root(Members *receipt, const Head *head, const Digest *published)
 	return sound && same_digest(&digest, published);
 }
 
+/* What the first entry goes on with, but written as if it were a hash. */
+static bool
+is_nothing(const bytea *hash)
+{
+	for (int i = 0; i < (int) VARSIZE_ANY_EXHDR(hash); i++)
+	{
+		if (VARDATA_ANY(hash)[i] != 0)
+			return false;
+	}
+	return VARSIZE_ANY_EXHDR(hash) > 0;
+}
+
 static bool
 is_newest(const Head *head, const Entry *entry, const bytea *hash)
 {
@@ -369,7 +382,7 @@ leads_to_newest(Members *receipt, const Head *head)
 
 	if (!has_member(receipt, "entries"))
 		return true;
-	if (!read_bytes(receipt, "previous", &hash) || !read_objects(receipt, "entries", RECEIPT_ENTRIES + 1, &entries) ||
+	if (!read_bytes(receipt, "previous", &hash) || is_nothing(hash) || !read_objects(receipt, "entries", RECEIPT_ENTRIES + 1, &entries) ||
 		entries.n == 0)
 		return false;
 	for (size_t i = 0; i < entries.n && sound; i++)

@@ -156,7 +156,7 @@ write_entry(StringInfo json, const Entry *entry)
 	write_text(json, "reference", entry->reference);
 	write_text(json, "detail", entry->detail);
 	if (entry_has_text(entry))
-		write_hex(json, "salt", entry->text_key.data, UUID_LEN);
+		write_hex(json, "salt", entry->salt, sizeof(entry->salt));
 	else if (entry->text_digest != NULL)
 		write_hex(json, "text_digest", VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
 	write_lots(json, "lots", entry->lots);
@@ -336,16 +336,18 @@ parse_moments(const char *name, Lot *lot)
 		parse_moment(slash + 1, false, &lot->posted) && lot->posted < lot->expires_at;
 }
 
+/* Each once: of two with one name, other readers would see the last. */
 static void
 collect_lot(void *context, const char *name, JsonKind kind, const char *value)
 {
 	LotsRead   *read = context;
+	int			n = read->lots.n;
 	Lot			lot;
 
 	if (kind == JSON_IS_STRING && parse_moments(name, &lot) && parse_points(value, &lot.points) && lot.points > 0 &&
-		points_add(read->total, lot.points, &read->total) && read->lots.n < MAX_LOTS)
+		points_add(read->total, lot.points, &read->total) && n < MAX_LOTS)
 		lots_add_lot(&read->lots, &lot);
-	else
+	if (read->lots.n == n)
 		read->sound = false;
 }
 
@@ -427,9 +429,9 @@ read_texts(Members *members, Entry *entry)
 		return false;
 	if (!entry_has_text(entry))
 		return !has_member(members, "text_digest") || read_bytes(members, "text_digest", &entry->text_digest);
-	if (!read_bytes(members, "salt", &salt) || VARSIZE_ANY_EXHDR(salt) != UUID_LEN)
+	if (!read_bytes(members, "salt", &salt) || VARSIZE_ANY_EXHDR(salt) != sizeof(entry->salt))
 		return false;
-	memcpy(entry->text_key.data, VARDATA_ANY(salt), UUID_LEN);
+	memcpy(entry->salt, VARDATA_ANY(salt), sizeof(entry->salt));
 	return true;
 }
 
@@ -450,7 +452,7 @@ read_entry(Members *members, Entry *entry)
 		read_time(members, "posted_at", &entry->posted_at) &&
 		read_id_if(members, "staff_id", &entry->staff_id) &&
 		read_points_if(members, "money", &entry->money) &&
-		read_points_if(members, "aside", &entry->aside) &&
+		read_points_if(members, "aside", &entry->aside) && (entry->aside != 0 || !has_member(members, "aside")) &&
 		read_id_if(members, "origin", &entry->origin) &&
 		read_id_if(members, "peer_id", &entry->peer_id) &&
 		read_id_if(members, "member_id", &entry->member_id) &&

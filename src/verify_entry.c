@@ -46,7 +46,7 @@ read_text_key(Verification *v, Entry *entry)
 	if (v->replay.key_of != key_of && rows_read_text_key(v->merchant_id, entry, &v->replay.text_key))
 		v->replay.key_of = key_of;
 	MemoryContextSwitchTo(row_context);
-	entry->text_key = v->replay.text_key;
+	chain_salt(&v->replay.text_key, entry->entry_id, entry->salt);
 }
 
 /*

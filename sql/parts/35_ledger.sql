@@ -33,7 +33,7 @@ CREATE TABLE loyalty.account (
 ALTER TABLE loyalty.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
 CREATE INDEX account_due ON loyalty.account (merchant_id, due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE loyalty.account IS 'What a member has: the newest entry''s balance, number and time. The hot row of the engine.';
-COMMENT ON COLUMN loyalty.account.text_key IS 'A random key that salts the texts of the entries whose member has the number of this account, and of those of the account that name no member: once another is in its place, nobody can try what an erased text was.';
+COMMENT ON COLUMN loyalty.account.text_key IS 'A random key, of which the salts are made of the texts of the entries whose member has the number of this account, and of those of the account that name no member: once another is in its place, nobody can try what an erased text was.';
 COMMENT ON COLUMN loyalty.account.balance IS 'Points that can be spent, once what is due has been booked. Held and pending ones are not among them.';
 COMMENT ON COLUMN loyalty.account.entry_no IS 'The newest entry''s place in the account; entries of an account count 1, 2, 3 …';
 COMMENT ON COLUMN loyalty.account.newest_id IS 'The newest entry; NULL: there is none yet.';
@@ -220,12 +220,12 @@ COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: s
 
 CREATE FUNCTION loyalty.chain_next(
 	previous bytea, entry_no bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea,
-	text_key uuid, text bytea) RETURNS bytea
+	text_key uuid, text bytea, entry_id bigint) RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
-COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea) IS
+COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) IS
 'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any.';
-REVOKE ALL ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea) TO loyalty_engine;
+REVOKE ALL ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
@@ -354,7 +354,7 @@ REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
 ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.entry_earned AS
-SELECT e.merchant_id, e.account_id, e.entry_id, e.previous_id,
+SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_id,
 	   CASE WHEN e.kind IN (1, 2, 9) THEN e.amount
 			WHEN e.kind = 10 AND e.amount OPERATOR(loyalty.<=) '0'::loyalty.points AND e.aside IS NULL THEN (
 				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
@@ -366,12 +366,12 @@ COMMENT ON VIEW loyalty.entry_earned IS 'What entries add to account.earned: wha
 CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE history AS (
-		SELECT a.newest_id AS entry_id, NULL::loyalty.points AS points FROM loyalty.account a
+		SELECT a.newest_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points FROM loyalty.account a
 		WHERE a.merchant_id = earned_by_entries.merchant_id AND a.account_id = earned_by_entries.account_id
 		UNION ALL
-		SELECT b.previous_id, b.points FROM history h, LATERAL (
-			SELECT e.previous_id, e.points FROM loyalty.entry_earned e
-			WHERE e.merchant_id = earned_by_entries.merchant_id AND e.entry_id = h.entry_id OFFSET 0) b)
+		SELECT b.previous_id, b.entry_no, b.points FROM history h, LATERAL (
+			SELECT e.previous_id, e.entry_no, e.points FROM loyalty.entry_earned e
+			WHERE e.merchant_id = earned_by_entries.merchant_id AND e.entry_id = h.entry_id AND e.entry_no < h.before_no OFFSET 0) b)
 	SELECT coalesce(loyalty.sum(h.points), '0') FROM history h
 $$;
 COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS

@@ -170,14 +170,17 @@ SELECT is(:'receipt'::jsonb - '{root_id,made_at,posted_at,hash,path}'::text[],
 	jsonb_build_object('merchant_id', :m::text, 'account_id', :x::text, 'entry_id', pg_temp.entry(:x, 6)::text, 'balance', '66.5', 'accounts', 302, 'root', encode(:'published', 'hex')), 'a receipt');
 SELECT ok(loyalty.check_receipt(:'receipt', :'published'), 'holds against the root');
 SELECT ok(loyalty.check_receipt(:'history', :'published'), 'one with entries too');
-SELECT replace(text_key::text, '-', '') AS salt FROM loyalty.account WHERE account_id = :x \gset
+-- The salt of an entry: another one for each.
+CREATE FUNCTION pg_temp.salt(account bigint, no bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT encode(sha256(uuid_send(a.text_key) || int8send(pg_temp.entry(account, no))), 'hex') FROM loyalty.account a WHERE a.account_id = account
+$$;
 SELECT is((SELECT jsonb_agg(e - 'posted_at') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 1)::text, 'entry_no', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001', 'salt', :'salt',
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 1)::text, 'entry_no', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001', 'salt', pg_temp.salt(:x, 1),
 		'lots', '{"2099-01-01T00:00:00Z": "100"}'::jsonb),
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 2)::text, 'entry_no', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'aside', '30', 'staff_id', '8', 'reference', 'mesa 3', 'salt', :'salt', 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 2)::text, 'entry_no', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'aside', '30', 'staff_id', '8', 'reference', 'mesa 3', 'salt', pg_temp.salt(:x, 2), 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 3)::text, 'entry_no', 3, 'kind', 'capture', 'amount', '0', 'balance', '70', 'aside', '-10', 'money', '99.5', 'origin', pg_temp.entry(:x, 2)::text, 'lots', '{"2099-01-01T00:00:00Z": "10"}'::jsonb),
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 4)::text, 'entry_no', 4, 'kind', 'transfer', 'amount', '-5', 'balance', '65', 'peer_id', :y::text, 'lots', '{"2099-01-01T00:00:00Z": "5"}'::jsonb),
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 5)::text, 'entry_no', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin', pg_temp.entry(:x, 1)::text, 'reference', 'devuelto', 'salt', :'salt', 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 5)::text, 'entry_no', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin', pg_temp.entry(:x, 1)::text, 'reference', 'devuelto', 'salt', pg_temp.salt(:x, 5), 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 6)::text, 'entry_no', 6, 'kind', 'deposit', 'amount', '2.5', 'balance', '66.5')), 'which say all there is');
 SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('from entry %s on', v)) FROM generate_series(1, 6) v;
 SELECT is(json_array_length(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)) -> 'entries'), 7 - v, format('so many from entry %s on', v)) FROM generate_series(1, 6) v;
@@ -241,20 +244,21 @@ SELECT is(loyalty.check_receipt(:'receipt', NULL), NULL, 'nor is no root');
 
 -- A text that was erased, and in the end its key.
 SAVEPOINT before;
-UPDATE loyalty.entry SET reference = NULL, text_digest = sha256(decode(:'salt', 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea) WHERE account_id = :x AND entry_no = 5;
+UPDATE loyalty.entry SET reference = NULL, text_digest = sha256(decode(pg_temp.salt(:x, 5), 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea) WHERE account_id = :x AND entry_no = 5;
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'a text is erased: the ledger is sound');
 SELECT loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5)) AS erased \gset
 SELECT is((:'erased'::jsonb #> '{entries,0}') - '{kind,amount,balance,posted_at,origin,lots,entry_id,entry_no}'::text[],
-	jsonb_build_object('text_digest', encode(sha256(decode(:'salt', 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea), 'hex')), 'a receipt has its digest and nothing else of it');
+	jsonb_build_object('text_digest', encode(sha256(decode(pg_temp.salt(:x, 5), 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea), 'hex')), 'a receipt has its digest and nothing else of it');
 SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('it holds from entry %s on', v)) FROM generate_series(1, 6) v;
 SELECT is(loyalty.check_receipt(forged::json, :'published'), false, 'it does not ' || how) FROM (VALUES
 	('without the digest', :'erased'::jsonb #- '{entries,0,text_digest}'),
 	('with another', jsonb_set(:'erased', '{entries,0,text_digest}', to_jsonb(encode(sha256(''), 'hex')))),
 	('with half of it', jsonb_set(:'erased', '{entries,0,text_digest}', to_jsonb(left(:'erased'::jsonb #>> '{entries,0,text_digest}', 32)))),
-	('with the salt besides', jsonb_set(:'erased', '{entries,0,salt}', to_jsonb(:'salt'::text))),
+	('with the salt besides', jsonb_set(:'erased', '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5)))),
 	('with the text besides', jsonb_set(:'erased', '{entries,0,reference}', '"devuelto"')),
-	('with another text instead', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"otro"'), '{entries,0,salt}', to_jsonb(:'salt'::text)))) v (how, forged);
-SELECT ok(loyalty.check_receipt(jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(:'salt'::text))::json, :'published'),
+	('with the salt of another entry and its text', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 2)))),
+	('with another text instead', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"otro"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5))))) v (how, forged);
+SELECT ok(loyalty.check_receipt(jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5)))::json, :'published'),
 	'whoever has kept the text and the salt can still show them');
 UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = :x;
 SELECT is(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5))::text, :'erased', 'without the key a receipt is the same');

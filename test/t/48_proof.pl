@@ -175,9 +175,11 @@ subtest 'a stranger checks receipts' => sub {
 	is join(' ', map { scalar @{$entries{$_}} } $a, $c), $stack->psql("SELECT string_agg(entry_no::text, ' ' ORDER BY account_id = $c) FROM loyalty.account WHERE merchant_id = $m AND account_id IN ($a, $c)"), 'none is missing';
 
 	# whose salt it is
-	my %salt = map { split /\|/ } split /\n/, $stack->psql("SELECT account_id, replace(text_key::text, '-', '') FROM loyalty.account WHERE merchant_id = $m");
+	my %key = map { split /\|/ } split /\n/, $stack->psql("SELECT account_id, replace(text_key::text, '-', '') FROM loyalty.account WHERE merchant_id = $m");
+	my $salt = sub { my ($entry, $account) = @_; return sha256_hex(pack('H*', $key{$account}), pack 'q>', $entry->{entry_id}) };
 	my @texts = grep { defined $_->{reference} || defined $_->{detail} } @{$entries{$a}};
-	is_deeply [map { $_->{salt} } @texts], [map { $salt{$_->{member_id} // $a} } @texts], 'a text has the salt of the member who acted, or of the account';
+	is_deeply [map { $_->{salt} } @texts], [map { $salt->($_, $_->{member_id} // $a) } @texts], 'a text has a salt of the key of the member who acted, or of the account';
+	is scalar(keys %{{map { $_->{salt} => 1 } @texts}}), scalar @texts, 'each another';
 	ok scalar(grep { ($_->{member_id} // '') eq $b } @texts), 'there are those of a guest';
 	is_deeply [grep { exists $_->{salt} != (defined $_->{reference} || defined $_->{detail}) } @entries], [], 'and only texts have one';
 
@@ -186,7 +188,7 @@ subtest 'a stranger checks receipts' => sub {
 	my ($gift) = grep { defined $_->{detail} && !defined $_->{reference} } @texts;
 	my $changed = sub { return $holds->($with->($receipt{$a}, $guest->{entry_no}, @_), $root) };
 	is $changed->(), 't ', 'a copy is as good';
-	is $changed->(salt => $salt{$a}), 'f another hash', 'a text with another salt does not hold';
+	is $changed->(salt => $salt->($guest, $a)), 'f another hash', 'a text with another salt does not hold';
 	is $changed->(salt => $guest->{salt} =~ s/(.)$/$1 eq '0' ? '1' : '0'/er), 'f another hash', 'nor with one digit of it changed';
 	is $changed->(reference => 'del invitado '), 'f another hash', 'nor a text that is longer by a blank';
 	is $changed->(entry_no => $guest->{entry_no} + 1), 'f another hash', 'nor another place';

@@ -115,11 +115,11 @@ sub number
 sub text_parts
 {
 	my ($entry) = @_;
-	my $salt = $key{$entry->{member_id} // ''} // $key{$entry->{account_id}};
+	my $key = $key{$entry->{member_id} // ''} // $key{$entry->{account_id}};
 	my @there = grep { defined $entry->{$_} } qw(reference detail);
 	my $mask = (defined $entry->{reference} ? 1 : 0) + (defined $entry->{detail} ? 2 : 0);
 	return unless @there;
-	return (['salt', pack 'H*', $salt =~ tr/-//dr], ['text mask', chr $mask], map { [$_, bytes_of_text($entry->{$_})] } @there);
+	return (['salt', sha256(pack('H*', $key =~ tr/-//dr), integer($entry->{entry_id}))], ['text mask', chr $mask], map { [$_, bytes_of_text($entry->{$_})] } @there);
 }
 
 sub together { return join '', map { $_->[1] } @_ }
@@ -309,7 +309,7 @@ like verify("BEGIN; UPDATE loyalty.entry SET entry_id = entry_id + 1 WHERE entry
 is verify("BEGIN; UPDATE loyalty.entry SET previous_id = previous_id + 1 WHERE entry_id = $second->{entry_id};"),
 	"an entry names the one before it|8|$second->{entry_id}", 'another previous_id is, without the hash';
 like verify("BEGIN; UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = 8;"),
-	qr/^\Q$wrong_hash|8|$second->{entry_id}\E$/m, 'another salt is';
+	qr/^\Q$wrong_hash|8|$second->{entry_id}\E$/m, 'another key is';
 my ($shared) = grep { defined $_->{member_id} && defined $_->{reference} } @entries;
 my ($own) = grep { defined $_->{reference} } @{$chain{9}};
 is verify("BEGIN; UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = 9;"),

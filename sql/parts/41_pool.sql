@@ -162,9 +162,10 @@ BEGIN
 		PERFORM loyalty.fail('invalid_argument', 'amount is not negative, and the member shares the account, or has an account to go back to.');
 	END IF;
 	own := coalesce(leaving.own_account_id, loyalty.open_account(leave_account.merchant_id, leaving.program_id));
-	-- in the order of the engine, whatever comes of it
+	-- in the order of the engine, if points move
 	PERFORM FROM loyalty.account a
-	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id IN (leaving.account_id, own) ORDER BY a.account_id FOR NO KEY UPDATE;
+	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id IN (leaving.account_id, own)
+	  AND (NOT shares OR amount OPERATOR(loyalty.>) '0'::loyalty.points) ORDER BY a.account_id FOR NO KEY UPDATE;
 	UPDATE loyalty.account a SET moved_to = NULL
 	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.own_account_id;
 	IF NOT shares THEN

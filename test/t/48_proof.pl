@@ -128,6 +128,7 @@ subtest 'a stranger checks receipts' => sub {
 		SELECT loyalty.post(:m, :a, 'adjust', '1.0001') \g /dev/null
 		SELECT loyalty.sale(:m, :a, '350.5', reference => E'ticket "ñ" \\ 😀', staff_id => 7) \g /dev/null
 		SELECT loyalty.sale(:m, :a, '100', reference => 'del invitado', member_id => :b) \g /dev/null
+		SELECT loyalty.sale(:m, :a, '100', reference => 'del invitado', member_id => :b) \g /dev/null
 		SELECT loyalty.deposit(:m, '[{"programId":"P","memberId":"B","amount":5,"comments":"niño \"x\"","concept":"Regalo"}]') \g /dev/null
 		SELECT loyalty.deposit(:m, '[{"programId":"P","memberId":"A","amount":6,"comments":"dos","reference":"R-2"}]') \g /dev/null
 		SELECT loyalty.post(:m, :a, 'deposit', '3', available_at => clock_timestamp() + interval '0.5 seconds') \g /dev/null
@@ -184,7 +185,7 @@ subtest 'a stranger checks receipts' => sub {
 	is_deeply [grep { exists $_->{salt} != (defined $_->{reference} || defined $_->{detail}) } @entries], [], 'and only texts have one';
 
 	# each entry's hash, and what of it can be changed
-	my ($guest) = grep { ($_->{reference} // '') eq 'del invitado' } @texts;
+	my ($guest, $again) = grep { ($_->{reference} // '') eq 'del invitado' } @texts;
 	my ($gift) = grep { defined $_->{detail} && !defined $_->{reference} } @texts;
 	my $changed = sub { return $holds->($with->($receipt{$a}, $guest->{entry_no}, @_), $root) };
 	is $changed->(), 't ', 'a copy is as good';
@@ -211,8 +212,8 @@ subtest 'a stranger checks receipts' => sub {
 
 	# Erased as it will be: the digest stays.
 	my $erase = sub { my $entry = shift; return $set->($a, $entry->{entry_no}, "reference = NULL, detail = NULL, text_digest = '\\x" . unpack('H*', text_digest($entry)) . q{'}) };
-	$erase->($_) for $guest, $gift;
-	is $broken->(), '', 'two texts are erased: the ledger is sound';
+	$erase->($_) for $guest, $again, $gift;
+	is $broken->(), '', 'texts are erased: the ledger is sound';
 	is $stack->psql("SELECT * FROM loyalty.verify_root($m)"), '', 'as it is in the root';
 	my $erased = $receipt_of->($a, $root_id);
 	my $left = $json->decode($erased)->{entries}[$guest->{entry_no} - 1];
@@ -225,6 +226,11 @@ subtest 'a stranger checks receipts' => sub {
 	is $changed->(text_digest => undef, reference => 'otro', salt => $guest->{salt}), 'f another hash', 'nor with another text';
 	is $changed->(text_digest => undef, reference => $guest->{reference}, salt => $guest->{salt}), 't ', 'but with that which it had';
 	like $changed->(reference => $guest->{reference}, salt => $guest->{salt}), qr/^f /, 'a text beside its digest says too much';
+
+	# A receipt from before tells nothing about the other texts of its member.
+	is "$again->{reference} $again->{member_id}", "$guest->{reference} $guest->{member_id}", 'the same member has the same text again';
+	isnt $json->decode($erased)->{entries}[$again->{entry_no} - 1]{text_digest}, $left->{text_digest}, 'its digest is another';
+	is $changed->(text_digest => undef, reference => $guest->{reference}, salt => $again->{salt}), 'f another hash', 'and its salt does not open this one';
 
 	# nothing is left by which a text could be tried
 	my $key = "UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE merchant_id = $m AND account_id = ";

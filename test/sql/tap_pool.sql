@@ -107,7 +107,7 @@ SELECT entry_id FROM loyalty.release(:m, :a, :hold, reference => 'de nadie') \g 
 SELECT entry_id FROM loyalty.transfer(:m, :a, :c, 1, 'de B', member_id => :b) \g /dev/null
 SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
 SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
--- Each text of theirs is salted with the key of who acted.
+-- The salt of each text of theirs is made of the key of who acted.
 CREATE FUNCTION pg_temp.broken(merchant bigint, who bigint) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	broken text[];

@@ -256,7 +256,7 @@ SELECT is(loyalty.check_receipt(forged::json, :'published'), false, 'it does not
 	('with half of it', jsonb_set(:'erased', '{entries,0,text_digest}', to_jsonb(left(:'erased'::jsonb #>> '{entries,0,text_digest}', 32)))),
 	('with the salt besides', jsonb_set(:'erased', '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5)))),
 	('with the text besides', jsonb_set(:'erased', '{entries,0,reference}', '"devuelto"')),
-	('with the salt of another entry and its text', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 2)))),
+	('with the text and the salt of another entry', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 2)))),
 	('with another text instead', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"otro"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5))))) v (how, forged);
 SELECT ok(loyalty.check_receipt(jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5)))::json, :'published'),
 	'whoever has kept the text and the salt can still show them');

@@ -32,12 +32,21 @@ lapsed_by(TimestampTz at)
 }
 
 static void
+damaged(int64 entry_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("entry " INT64_FORMAT " is missing, or not where the one after it says", entry_id),
+			 errhint("loyalty.verify() tells what is wrong.")));
+}
+
+static void
 read_entry(int64 merchant_id, int64 entry_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
 
 	if (plan_read(PLAN_ENTRY_AT, values, NULL) != 1)
-		elog(ERROR, "entry " INT64_FORMAT " is missing", entry_id);
+		damaged(entry_id);
 }
 
 /* An entry after the instant that is not far from it. */
@@ -66,7 +75,7 @@ balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz
 		read_entry(merchant_id, entry_id);
 		/* or damaged entries might go round in a circle */
 		if (plan_int64(0, 5) >= after)
-			elog(ERROR, "entry " INT64_FORMAT " is not before entry number " INT64_FORMAT, entry_id, after);
+			damaged(entry_id);
 		if (plan_int64(0, 0) <= at)
 			return plan_int64(0, 1) - lapsed;
 		lapsed = lapsed_by(at);

@@ -468,6 +468,16 @@ entry_row(int64 merchant_id, const Entry *entry, Datum *values, bool *nulls)
 	values[23] = PointerGetDatum(entry->hash);
 }
 
+/* A trigger can keep rows away; then nothing of what is posted stays. */
+static void
+expect_written(uint64 written, int n)
+{
+	if (written != (uint64) n)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger or rule of loyalty.entry has kept an entry from being written")));
+}
+
 static void
 insert_by_statement(int64 merchant_id, Entry *const *entries, int n)
 {
@@ -481,8 +491,7 @@ insert_by_statement(int64 merchant_id, Entry *const *entries, int n)
 		entry_row(merchant_id, entries[0], values, isnull);
 		for (int i = 0; i < ENTRY_COLUMNS; i++)
 			nulls[i] = isnull[i] ? 'n' : ' ';
-		if (plan_post(PLAN_ENTRY_INSERT, values, nulls) != 1)
-			elog(ERROR, "entry " INT64_FORMAT " was not written", entries[0]->entry_id);
+		expect_written(plan_post(PLAN_ENTRY_INSERT, values, nulls), n);
 		return;
 	}
 	rows_start(&rows, plan_entry_oid(), entry_columns, ENTRY_COLUMNS, n);
@@ -492,8 +501,7 @@ insert_by_statement(int64 merchant_id, Entry *const *entries, int n)
 		rows_add(&rows, values, isnull);
 	}
 	values[0] = rows_end(&rows);
-	if (plan_write(PLAN_ENTRIES_INSERT, values, NULL) != (uint64) n)
-		elog(ERROR, "entries of merchant " INT64_FORMAT " were not all written", merchant_id);
+	expect_written(plan_write(PLAN_ENTRIES_INSERT, values, NULL), n);
 }
 
 void

@@ -98,8 +98,24 @@ SELECT lives_ok(:'post', 'row security lets through what it lets through');
 SELECT throws_ok(:'batch', '42501', NULL, 'and nothing else');
 ALTER TABLE loyalty.entry DISABLE ROW LEVEL SECURITY;
 
+CREATE FUNCTION pg_temp.keep_away() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+GRANT EXECUTE ON FUNCTION pg_temp.keep_away() TO PUBLIC;
+CREATE TRIGGER kept_away BEFORE INSERT ON loyalty.entry FOR EACH ROW EXECUTE FUNCTION pg_temp.keep_away();
+SELECT throws_ok(:'post', '09000', NULL, 'a trigger that keeps the entry away keeps the points away');
+SELECT throws_ok(:'batch', '09000', NULL, 'and those of a batch');
+DROP TRIGGER kept_away ON loyalty.entry;
+
 SELECT throws_ok('DO $do$ BEGIN SET LOCAL transaction_read_only = on; PERFORM ' || substr(:'post', 8) || '; END $do$', '25006', NULL, 'nor in a transaction that only reads');
 SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :merchant), 'nothing of what was refused has stayed');
+
+-- Entries that go round in a circle, which only damage makes.
+SELECT entry_id AS first FROM loyalty.entry WHERE account_id = :a AND entry_no = 1 \gset
+SELECT entry_id AS second FROM loyalty.entry WHERE account_id = :a AND entry_no = 2 \gset
+UPDATE loyalty.entry SET previous_id = :second WHERE entry_id = :first;
+SELECT throws_ok(format('SELECT loyalty.balance_at(%s, %s, now() - interval ''1 day'')', :merchant, :a), 'XX001', NULL, 'a circle is reported');
+UPDATE loyalty.entry SET previous_id = 1 WHERE entry_id = :first;
+SELECT throws_ok(format('SELECT loyalty.balance_at(%s, %s, now() - interval ''1 day'')', :merchant, :a), 'XX001', NULL, 'and so is an entry that is missing');
+SELECT cmp_ok(loyalty.earned_by_entries(:merchant, :a), '>', '0'::loyalty.points, 'what does not need it ends');
 
 SELECT * FROM finish();
 ROLLBACK;

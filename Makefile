@@ -93,7 +93,7 @@ else
 EXTENSION = loyalty
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" loyalty.control)
 MODULE_big = loyalty
-OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SQL_PARTS = $(sort $(wildcard sql/parts/*.sql))
 DATA = $(wildcard sql/loyalty--*--*.sql)
 DATA_built = sql/loyalty--$(EXTVERSION).sql
@@ -103,7 +103,7 @@ ifneq ($(findstring clang,$(CC)),)
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
 endif
 # PostgreSQL's own headers have parameters that are not used.
-PG_CPPFLAGS = -isystem $(includedir_server)
+PG_CPPFLAGS = -I$(srcdir)/src -isystem $(includedir_server)
 EXTRA_CLEAN = sql/loyalty--$(EXTVERSION).sql.new src/.built-for results
 
 # Transcripts of both kinds of regression test are in expected/.
@@ -129,7 +129,7 @@ src/.built-for: FORCE
 FORCE:
 .PHONY: FORCE
 
-$(OBJS): $(wildcard src/*.h) src/errcodes.txt src/.built-for Makefile
+$(OBJS): $(wildcard src/*.h src/*/*.h) src/base/errcodes.txt src/.built-for Makefile
 
 # The folder itself is named too, so that a part that was removed counts.
 sql/loyalty--$(EXTVERSION).sql: $(SQL_PARTS) sql/parts Makefile loyalty.control

@@ -5,7 +5,7 @@
 #ifndef LOYALTY_PLAN_STATEMENTS_H
 #define LOYALTY_PLAN_STATEMENTS_H
 
-#include "plan.h"
+#include "db/statement.h"
 
 #define MAX_PARAMS 24
 

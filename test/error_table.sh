@@ -1,5 +1,5 @@
 #!/bin/bash
-# error_table.sh - the table of errors in README.md, from src/errcodes.txt.
+# error_table.sh - the table of errors in README.md, from src/base/errcodes.txt.
 #
 #     test/error_table.sh            print the table
 #     test/error_table.sh --check    print how README.md differs from it, if it does
@@ -24,7 +24,7 @@ print_table() {
 			print "| ", join(" | ", @cells), " |\n";
 			$entries--;
 		}
-		die "$ARGV: $entries entries cannot be read\n" if $entries;' "$root/src/errcodes.txt"
+		die "$ARGV: $entries entries cannot be read\n" if $entries;' "$root/src/base/errcodes.txt"
 }
 
 # What stands between the markers now.

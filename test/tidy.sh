@@ -60,7 +60,7 @@ trailing_space() {
 }
 
 long_files() {
-	wc -l src/*.c src/*.h | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines" }'
+	wc -l src/*/*.[ch] | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines" }'
 }
 
 # A function's body starts and ends with a brace in the first column.
@@ -73,7 +73,7 @@ long_functions() {
 			if (start && named && FNR - start - 1 > 70)
 				print FILENAME ":" start ": " FNR - start - 1 " lines: " name
 			start = 0
-		}' src/*.c
+		}' src/*/*.c
 }
 
 # Statement by statement: each ereport(ERROR, ...) says which errcode.
@@ -84,12 +84,12 @@ error_without_code() {
 			next if $call !~ /^\s*(ERROR|FATAL|PANIC)\b/ || $call =~ /\berrcode\w*\s*\(|sqlerrcode|sqlstate/;
 			my $line = 1 + (substr($_, 0, $at) =~ tr/\n//);
 			print "$ARGV:$line\n";
-		}' src/*.c
+		}' src/*/*.c
 }
 
 file_without_head() {
 	local file
-	for file in src/*.[ch]; do
+	for file in src/*.[ch] src/*/*.[ch]; do
 		head -n 2 "$file" | grep -qF "$(basename "$file")" || echo "$file"
 	done
 	for file in sql/parts/*.sql; do
@@ -142,7 +142,7 @@ expected_accidents() {
 
 # Letters of a locale are no letters of ours: "I" is not always "i".
 locale_letters() {
-	grep -nE '\b(upper|lower|initcap)\(|\b(i|I)(like|LIKE)\b|~\*|pg_strcasecmp|\b(pg_)?to(upper|lower)\(|\bis(alpha|upper|lower)\(' sql/parts/*.sql src/*.[ch] |
+	grep -nE '\b(upper|lower|initcap)\(|\b(i|I)(like|LIKE)\b|~\*|pg_strcasecmp|\b(pg_)?to(upper|lower)\(|\bis(alpha|upper|lower)\(' sql/parts/*.sql src/*/*.[ch] |
 		grep -v 'COLLATE "C"' || [ $? -lt 2 ]
 }
 
@@ -279,7 +279,7 @@ fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
 fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
-fact "README.md has the errors of src/errcodes.txt" test/error_table.sh --check
+fact "README.md has the errors of src/base/errcodes.txt" test/error_table.sh --check
 if [ -n "${PGDATABASE:-}" ]; then
 	fact "the extension is there" extension_is_there
 	fact "objects have comments" objects_without_comment

@@ -1,0 +1,69 @@
+/*
+ * account.h
+ *		An account in memory, between its lock and its update.
+ */
+#ifndef LOYALTY_ACCOUNT_H
+#define LOYALTY_ACCOUNT_H
+
+#include "ledger/ledger.h"
+#include "utils/uuid.h"
+
+/* A rank that an account has held from a moment on, and may hold still. */
+typedef struct HeldRank
+{
+	char	   *name;
+	TimestampTz since;
+	TimestampTz until;
+	Points		from_points;
+	TimestampTz undone_at;		/* since when it is as if it had not been reached; DT_NOEND: it was */
+	bool		changed;
+} HeldRank;
+
+/* In the order in which they began. */
+typedef struct HeldRanks
+{
+	HeldRank   *held;
+	int			n;
+	int			allocated;
+	bool		is_read;
+	bool		anew;			/* counted anew by the batch */
+	bool		undone;			/* the batch has undone points that counted */
+} HeldRanks;
+
+typedef struct Account
+{
+	int64		account_id;
+	int64		program_id;
+	bool		exists;
+	ItemPointerData tid;			/* where the locked row is */
+	int64		entry_no;		/* of the newest entry; 0: there is none */
+	int64		newest_id;		/* that entry, 0: none */
+	int64		previous_id;	/* the one before it */
+	pg_uuid_t	text_key;		/* salts the texts of its member */
+	Points		balance;
+	TimestampTz posted_at;
+	bytea	   *hash;
+	bool		changed;
+	bool		may_owe;		/* its balance may be negative */
+
+	/* only if it is managed */
+	bool		managed;
+	bool		moved;			/* its member shares another one */
+	Points		earned;
+	Points		expired;
+	Points		held;
+	Points		pending;
+	TimestampTz due_at;			/* DT_NOEND: nothing will be due */
+	Lots		lots;
+	Lots		qualifying;		/* by until when they count, and as which day's */
+	TimestampTz ranked_at;		/* the change of terms by which it was counted last */
+	HeldRanks	ranks;			/* if they were asked for */
+} Account;
+
+extern bool account_has_room(const Account *account, Points amount);
+extern void account_keep(Lots *lots, Points balance, Points amount, const Lots *dated, TimestampTz at);
+extern void account_add(Account *account, Points amount, const Lots *dated, TimestampTz at);
+extern void account_take(Account *account, Points amount, Lots *taken);
+extern void account_due(Account *account, TimestampTz at);
+
+#endif

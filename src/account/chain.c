@@ -1,0 +1,252 @@
+/*
+ * chain.c
+ *		The hash chain over the entries of an account.
+ *
+ * An entry's hash is the SHA-256 of the number of the format, of the hash of
+ * the entry before it, of its number in the account, balance and time, of its
+ * content, which is everything else, and of the digest of its text, if it has
+ * any.  The content comes after what an account's row says because it is known
+ * before that is: one statement can then write the balance and compute the hash.
+ *
+ * Texts may have to be erased one day, and what is chained stays.  So the chain
+ * has their SHA-256 only, salted: it is kept in their place.  The salt of each
+ * entry is made of a random key, so that whoever is told one, by a receipt,
+ * knows no other; and once the key is gone nobody can try which text it was.
+ *
+ * Integers are written with the high byte first, texts after their length.
+ * Two different entries never have the same bytes: which columns are NULL is
+ * written too, and nothing is written of those.
+ */
+#include "postgres.h"
+
+#include "account/chain.h"
+#include "base/crypto.h"
+#include "common/sha2.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/* Counts the changes of what is hashed; docs/hash-chain.md describes it. */
+#define FORMAT 1
+
+/* The bits of the mask that says which columns are there. */
+enum
+{
+	HAS_STAFF = 1 << 0,
+	HAS_MONEY = 1 << 1,
+	HAS_ASIDE = 1 << 2,
+	HAS_ORIGIN = 1 << 3,
+	HAS_PEER = 1 << 4,
+	HAS_MEMBER = 1 << 5,
+	HAS_RULES = 1 << 6,
+	HAS_HAPPENED = 1 << 7,
+	HAS_ACTOR = 1 << 8,
+	HAS_REQUEST = 1 << 9,
+	HAS_LOTS = 1 << 10,
+	HAS_TEXT = 1 << 11
+};
+
+/* The bits that say which texts an entry has. */
+enum
+{
+	HAS_REFERENCE = 1 << 0,
+	HAS_DETAIL = 1 << 1
+};
+
+/* Whether it has a text that has not been erased. */
+bool
+entry_has_text(const Entry *entry)
+{
+	return entry->reference != NULL || entry->detail != NULL;
+}
+
+static uint16
+columns_there(const Entry *entry)
+{
+	return (entry->staff_id != 0 ? HAS_STAFF : 0) |
+		(entry->has_money ? HAS_MONEY : 0) |
+		(entry->aside != 0 ? HAS_ASIDE : 0) |
+		(entry->origin != 0 ? HAS_ORIGIN : 0) |
+		(entry->peer_id != 0 ? HAS_PEER : 0) |
+		(entry->member_id != 0 ? HAS_MEMBER : 0) |
+		(entry->rules != 0 ? HAS_RULES : 0) |
+		(entry->happened_at != 0 ? HAS_HAPPENED : 0) |
+		(entry->actor_id != 0 ? HAS_ACTOR : 0) |
+		(entry->request_id != 0 ? HAS_REQUEST : 0) |
+		(entry->lots != (Datum) 0 ? HAS_LOTS : 0) |
+		(entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0);
+}
+
+static void
+add_if(StringInfo content, bool there, int64 value)
+{
+	if (there)
+		pq_sendint64(content, value);
+}
+
+static void
+add_varlena(StringInfo content, struct varlena *value)
+{
+	struct varlena *plain;
+
+	if (value == NULL)
+		return;
+	plain = pg_detoast_datum_packed(value);
+	pq_sendint32(content, VARSIZE_ANY_EXHDR(plain));
+	appendBinaryStringInfoNT(content, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
+}
+
+static void
+add_content(StringInfo content, int64 merchant_id, const Entry *entry)
+{
+	pq_sendint64(content, merchant_id);
+	pq_sendint64(content, entry->account_id);
+	pq_sendint64(content, entry->entry_id);
+	pq_sendint64(content, entry->amount);
+	pq_sendint16(content, entry->kind);
+	pq_sendint16(content, columns_there(entry));
+	add_if(content, entry->staff_id != 0, entry->staff_id);
+	add_if(content, entry->has_money, entry->money);
+	add_if(content, entry->aside != 0, entry->aside);
+	add_if(content, entry->origin != 0, entry->origin);
+	add_if(content, entry->peer_id != 0, entry->peer_id);
+	add_if(content, entry->member_id != 0, entry->member_id);
+	add_if(content, entry->rules != 0, entry->rules);
+	add_if(content, entry->happened_at != 0, entry->happened_at);
+	add_if(content, entry->actor_id != 0, entry->actor_id);
+	add_if(content, entry->request_id != 0, entry->request_id);
+	add_varlena(content, (struct varlena *) DatumGetPointer(entry->lots));
+}
+
+/* What is salted and digested. */
+static void
+add_text(StringInfo text, const Entry *entry)
+{
+	pq_sendbyte(text, (entry->reference != NULL ? HAS_REFERENCE : 0) | (entry->detail != NULL ? HAS_DETAIL : 0));
+	add_varlena(text, (struct varlena *) entry->reference);
+	add_varlena(text, (struct varlena *) entry->detail);
+}
+
+/* Room for the header of a bytea, which comes before its bytes. */
+static void
+start_bytea(StringInfo bytes)
+{
+	initStringInfo(bytes);
+	appendStringInfoSpaces(bytes, VARHDRSZ);
+}
+
+static bytea *
+end_bytea(StringInfo bytes)
+{
+	SET_VARSIZE(bytes->data, bytes->len);
+	return (bytea *) bytes->data;
+}
+
+/* All of an entry but its number in the account, balance, time and text. */
+bytea *
+chain_content(int64 merchant_id, const Entry *entry)
+{
+	StringInfoData content;
+
+	start_bytea(&content);
+	add_content(&content, merchant_id, entry);
+	return end_bytea(&content);
+}
+
+/* Its text; nothing if it has none. */
+bytea *
+chain_text(const Entry *entry)
+{
+	StringInfoData text;
+
+	start_bytea(&text);
+	if (entry_has_text(entry))
+		add_text(&text, entry);
+	return end_bytea(&text);
+}
+
+/* The bytes before the content. */
+static void
+add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balance, TimestampTz posted_at)
+{
+	static const char nothing[PG_SHA256_DIGEST_LENGTH] = {0};
+
+	pq_sendbyte(bytes, FORMAT);
+	if (VARSIZE_ANY_EXHDR(previous) == 0)
+		appendBinaryStringInfoNT(bytes, nothing, sizeof(nothing));
+	else
+		appendBinaryStringInfoNT(bytes, VARDATA_ANY(previous), VARSIZE_ANY_EXHDR(previous));
+	pq_sendint64(bytes, entry_no);
+	pq_sendint64(bytes, balance);
+	pq_sendint64(bytes, posted_at);
+}
+
+void
+chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt)
+{
+	uint64		id = pg_hton64(entry_id);
+
+	sha256(key, sizeof(pg_uuid_t), &id, sizeof(id), salt);
+}
+
+/* The digest of a text goes after everything else. */
+static void
+add_digest(StringInfo bytes, const uint8 *salt, const char *text, size_t length)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+
+	sha256(salt, PG_SHA256_DIGEST_LENGTH, text, length, digest);
+	appendBinaryStringInfoNT(bytes, (const char *) digest, sizeof(digest));
+}
+
+/* What an entry hashes to that comes after one with this hash. */
+bytea *
+chain_next(int64 merchant_id, const Entry *entry, const bytea *previous)
+{
+	StringInfoData bytes;
+	StringInfoData text;
+	bytea	   *hash;
+
+	initStringInfo(&bytes);
+	add_state(&bytes, previous, entry->entry_no, entry->balance, entry->posted_at);
+	add_content(&bytes, merchant_id, entry);
+	if (entry_has_text(entry))
+	{
+		initStringInfo(&text);
+		add_text(&text, entry);
+		add_digest(&bytes, entry->salt, text.data, text.len);
+		pfree(text.data);
+	}
+	else if (entry->text_digest != NULL)
+		appendBinaryStringInfoNT(&bytes, VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
+	hash = sha256_digest(bytes.data, bytes.len);
+	pfree(bytes.data);
+	return hash;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_chain_next);
+
+/* Of what the account was before the entry, and what the entry adds to it. */
+Datum
+loyalty_chain_next(PG_FUNCTION_ARGS)
+{
+	bytea	   *content = PG_GETARG_BYTEA_PP(6);
+	bytea	   *text = PG_GETARG_BYTEA_PP(8);
+	uint8		salt[PG_SHA256_DIGEST_LENGTH];
+	StringInfoData bytes;
+
+	initStringInfo(&bytes);
+	add_state(&bytes, PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1, PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
+			  Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)));
+	appendBinaryStringInfoNT(&bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
+	if (VARSIZE_ANY_EXHDR(text) > 0)
+	{
+		chain_salt(PG_GETARG_UUID_P(7), PG_GETARG_INT64(9), salt);
+		add_digest(&bytes, salt, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+	}
+	PG_RETURN_BYTEA_P(sha256_digest(bytes.data, bytes.len));
+}

@@ -1,0 +1,20 @@
+/*
+ * chain.h
+ *		The hash chain over the entries of an account.
+ */
+#ifndef LOYALTY_CHAIN_H
+#define LOYALTY_CHAIN_H
+
+#include "ledger/ledger.h"
+#include "utils/uuid.h"
+
+extern bytea *chain_next(int64 merchant_id, const Entry *entry, const bytea *previous);
+
+extern bool entry_has_text(const Entry *entry);
+extern void chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt);
+
+/* What loyalty.chain_next() is told of an entry. */
+extern bytea *chain_content(int64 merchant_id, const Entry *entry);
+extern bytea *chain_text(const Entry *entry);
+
+#endif

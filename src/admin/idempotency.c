@@ -1,0 +1,85 @@
+/*
+ * idempotency.c
+ *		Idempotency: a request under a key happens at most once.
+ *
+ * The key is claimed before anything else is done, by inserting its row.  A
+ * second request with the key waits there for the first: if that commits, the
+ * second gets its answer; if it rolls back, its claim is gone with it and the
+ * second goes ahead.  So a failed request never blocks its key.
+ */
+#include "postgres.h"
+
+#include "admin/idempotency.h"
+#include "base/crypto.h"
+#include "base/errors.h"
+#include "db/statement.h"
+#include "utils/builtins.h"
+
+#define KEY_MAX_LENGTH 200
+
+void
+fingerprint_start(StringInfo fingerprint, const char *operation)
+{
+	initStringInfo(fingerprint);
+	fingerprint_add(fingerprint, "operation", operation);
+}
+
+/* Lengths keep one value from running into the next; NULL is unlike "". */
+void
+fingerprint_add(StringInfo fingerprint, const char *name, const char *value)
+{
+	if (value == NULL)
+		appendStringInfo(fingerprint, "%s\n", name);
+	else
+		appendStringInfo(fingerprint, "%s %zu:%s\n", name, strlen(value), value);
+}
+
+static void
+check_key(const char *key)
+{
+	size_t		length = strlen(key);
+
+	if (length == 0 || length > KEY_MAX_LENGTH)
+		raise_error(ERR_INVALID_IDEMPOTENCY_KEY);
+	for (const char *c = key; *c; c++)
+	{
+		if (*c < '!' || *c > '~')
+			raise_error(ERR_INVALID_IDEMPOTENCY_KEY);
+	}
+}
+
+/* Go ahead if true; otherwise *answer is what the first request answered. */
+bool
+request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+
+	if (key == NULL)
+		return true;
+	check_key(key);
+
+	values[1] = CStringGetTextDatum(key);
+	values[2] = PointerGetDatum(sha256_digest(fingerprint->data, fingerprint->len));
+	if (plan_write(PLAN_REQUEST_CLAIM, values, NULL) == 1)
+		return true;
+
+	/* Between the two statements forget_requests() may have removed it. */
+	if (plan_write(PLAN_REQUEST_READ, values, NULL) == 0)
+		raise_error(ERR_UNAVAILABLE);
+	if (!plan_bool(0, 0))
+		raise_error(ERR_IDEMPOTENCY_KEY_REUSED);
+	*answer = plan_text(0, 1);
+	return false;
+}
+
+void
+request_answer(int64 merchant_id, const char *key, const char *answer)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+
+	if (key == NULL)
+		return;
+	values[1] = CStringGetTextDatum(key);
+	values[2] = CStringGetTextDatum(answer);
+	plan_write(PLAN_REQUEST_ANSWER, values, NULL);
+}

@@ -1,0 +1,42 @@
+/*
+ * merchant.c
+ *		Merchants, the tenants.
+ */
+#include "postgres.h"
+
+#include "admin/merchant.h"
+#include "base/crypto.h"
+#include "base/errors.h"
+#include "db/statement.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+/*
+ * The merchant a key belongs to; raises auth_01 otherwise, whatever is wrong
+ * with the key.  Looking up the hash takes as long for a near miss as for any
+ * other key, because nothing about a hash can be guessed from its key.
+ */
+int64
+merchant_of_api_key(const char *api_key)
+{
+	Datum		values[1];
+	int64		merchant_id;
+
+	if (api_key == NULL || *api_key == '\0')
+		raise_error(ERR_AUTH_01);
+	plan_begin();
+	values[0] = PointerGetDatum(sha256_digest(api_key, strlen(api_key)));
+	if (plan_read(PLAN_API_KEY, values, NULL) == 0)
+		raise_error(ERR_AUTH_01);
+	merchant_id = plan_int64(0, 0);
+	plan_end();
+	return merchant_id;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_authenticate);
+
+Datum
+loyalty_authenticate(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(merchant_of_api_key(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}

@@ -1,0 +1,409 @@
+/*
+ * dispatch.c
+ *		Running a documented operation, and saying what came of it.
+ *
+ * call_answer() is the one way through: decode the fields, claim the
+ * idempotency key, run, write down the answer for a retry, and hand the result
+ * to whoever asked, as JSON or as a Datum.  Rows are handed over as they come
+ * from a cursor, so that a wallet with very many contacts needs no more memory
+ * than its answer.
+ */
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "admin/idempotency.h"
+#include "api/dispatch.h"
+#include "api/fields.h"
+#include "base/json.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+
+#define ROWS_PER_FETCH 1000
+
+/* ------------------------------------------------------------------------
+ * Running
+ * ------------------------------------------------------------------------ */
+
+static const char *
+result_text(const Call *call)
+{
+	if (call->endpoint->result == RESULT_JSON)
+		return call->json;
+	return call->endpoint->result == RESULT_POINTS ?
+		points_text(call->points) : psprintf(INT64_FORMAT, call->id);
+}
+
+static void
+result_from_text(Call *call, const char *text)
+{
+	if (call->endpoint->result == RESULT_JSON)
+		call->json = pstrdup(text);
+	else if (call->endpoint->result != RESULT_POINTS)
+		call->id = strtoll(text, NULL, 10);
+	else if (points_parse(text, &call->points) != POINTS_OK)
+		elog(ERROR, "answer \"%s\" is not one of %s", text, call->endpoint->name);
+}
+
+static void
+call_fingerprint(const Call *call, StringInfo fingerprint)
+{
+	fingerprint_start(fingerprint, call->endpoint->name);
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		const Field *field = &call->endpoint->fields[i];
+
+		if (!field->secret)
+			fingerprint_add(fingerprint, field->name, call->values[i].text);
+	}
+	if (call->assistant)
+		fingerprint_add(fingerprint, "source", "mcp");
+	if (call->endpoint->takes_items)
+		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
+}
+
+/* Between plan_begin() and plan_end(). */
+static void
+call_run(Call *call)
+{
+	StringInfoData fingerprint;
+	char	   *answer;
+
+	fields_decode(call);
+	if (call->idempotency_key == NULL || !call->endpoint->writes)
+	{
+		call->endpoint->run(call);
+		return;
+	}
+	call_fingerprint(call, &fingerprint);
+	if (!request_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
+	{
+		result_from_text(call, answer);
+		return;
+	}
+	call->endpoint->run(call);
+	request_answer(call->merchant_id, call->idempotency_key, result_text(call));
+}
+
+/* ------------------------------------------------------------------------
+ * Rows
+ * ------------------------------------------------------------------------ */
+
+typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
+
+/* What a sink needs besides for rows is given back with them. */
+static void
+call_rows(Call *call, RowSink sink, void *context)
+{
+	Portal		portal = plan_cursor(call->rows, call->row_params);
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
+	uint64		total = 0;
+
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
+		MemoryContextSwitchTo(rows);
+		for (uint64 i = 0; i < SPI_processed; i++)
+			sink(context, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(outer);
+		MemoryContextReset(rows);
+		total += SPI_processed;
+		if (SPI_processed < ROWS_PER_FETCH)
+			break;
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	MemoryContextDelete(rows);
+	if (call->single_row && total == 0)
+		raise_error(call->no_row);
+}
+
+/* ids and points are JSON numbers, everything else is a string */
+static void
+json_column(StringInfo json, Form_pg_attribute column, Datum value)
+{
+	if (column->atttypid == INT8OID)
+		appendStringInfo(json, INT64_FORMAT, DatumGetInt64(value));
+	else if (column->atttypid == plan_points_oid())
+		appendStringInfoString(json, points_text(DatumGetPoints(value)));
+	else if (column->atttypid == DATEOID)
+	{
+		char		buf[MAXDATELEN + 1];
+
+		json_text(json, JsonEncodeDateTime(buf, value, DATEOID, NULL));
+	}
+	else
+		json_text(json, TextDatumGetCString(value));
+}
+
+/*
+ * Some columns of a row as an object, or the object that its column holds.  In
+ * the further array what is NULL is left out.
+ */
+static void
+json_columns(StringInfo json, HeapTuple row, TupleDesc columns, int from, int to)
+{
+	if (json->len > 0 && json->data[json->len - 1] == '}')
+		appendStringInfoChar(json, ',');
+	if (TupleDescAttr(columns, 0)->atttypid == JSONOID)
+	{
+		bool		isnull;
+
+		appendStringInfoString(json, TextDatumGetCString(SPI_getbinval(row, columns, 1, &isnull)));
+		return;
+	}
+	appendStringInfoChar(json, '{');
+	for (int i = from; i < to; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(row, columns, i + 1, &isnull);
+
+		if (isnull && from > 0)
+			continue;
+		json_key(json, NameStr(TupleDescAttr(columns, i)->attname));
+		if (isnull)
+			json_text(json, NULL);
+		else
+			json_column(json, TupleDescAttr(columns, i), value);
+	}
+	appendStringInfoChar(json, '}');
+}
+
+static void
+tuplestore_row(void *context, HeapTuple row, TupleDesc columns pg_attribute_unused())
+{
+	tuplestore_puttuple(context, row);
+}
+
+/* ------------------------------------------------------------------------
+ * Answers
+ * ------------------------------------------------------------------------ */
+
+/* Where rows go: into the result, and into the further array if there is one. */
+typedef struct JsonRows
+{
+	StringInfo	json;
+	StringInfo	more;
+	int			more_from;
+} JsonRows;
+
+static void
+json_row(void *context, HeapTuple row, TupleDesc columns)
+{
+	JsonRows   *rows = context;
+
+	json_columns(rows->json, row, columns, 0, rows->more ? rows->more_from : columns->natts);
+	if (rows->more != NULL)
+		json_columns(rows->more, row, columns, rows->more_from, columns->natts);
+}
+
+static void
+json_result(Call *call, StringInfo json, StringInfo more)
+{
+	JsonRows	rows = {json, call->more_key ? more : NULL, call->more_from};
+
+	if (call->endpoint->result != RESULT_ROWS)
+		appendStringInfoString(json, result_text(call));
+	else if (call->single_row)
+		call_rows(call, json_row, &rows);
+	else
+	{
+		appendStringInfoChar(json, '[');
+		call_rows(call, json_row, &rows);
+		appendStringInfoChar(json, ']');
+	}
+}
+
+/* Run the call and write the documented body of its success. */
+void
+call_answer(Call *call, StringInfo json)
+{
+	StringInfoData more;
+
+	initStringInfo(&more);
+	plan_begin();
+	call_run(call);
+	if (call->endpoint->answer[0] == NULL)
+	{
+		json_result(call, json, &more);
+		plan_end();
+		return;
+	}
+
+	appendStringInfoChar(json, '{');
+	for (int i = 0; i < (int) lengthof(call->endpoint->answer) && call->endpoint->answer[i]; i++)
+	{
+		const char *key = call->endpoint->answer[i];
+
+		json_key(json, key);
+		if (strcmp(key, "success") == 0)
+			appendStringInfoString(json, "true");
+		else if (strcmp(key, "message") == 0)
+			json_text(json, call->endpoint->message);
+		else if (strcmp(key, "code") == 0)
+			json_text(json, call->endpoint->code);
+		else if (strcmp(key, "status") == 0)
+			appendStringInfoString(json, "200");
+		else
+			json_result(call, json, &more);
+	}
+	if (call->more_key != NULL)
+	{
+		json_key(json, call->more_key);
+		appendStringInfoChar(json, '[');
+		appendBinaryStringInfo(json, more.data, more.len);
+		appendStringInfoChar(json, ']');
+	}
+	appendStringInfoChar(json, '}');
+	plan_end();
+}
+
+/* An SQL argument as the text it would have been in a request. */
+static char *
+argument_text(FunctionCallInfo fcinfo, int argument, FieldKind kind)
+{
+	Datum		value = PG_GETARG_DATUM(argument);
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	switch (kind)
+	{
+		case FIELD_POINTS:
+			/* 1000.00000 is as good as 1000 */
+			value = DirectFunctionCall1(numeric_trim_scale, value);
+			return DatumGetCString(DirectFunctionCall1(numeric_out, value));
+		case FIELD_SWITCH:
+		case FIELD_DIRECTION:
+			return psprintf("%d", DatumGetInt32(value));
+		case FIELD_STAFF:
+		case FIELD_COUNT:
+			return psprintf(INT64_FORMAT, DatumGetInt64(value));
+		default:
+			return text_to_cstring(DatumGetTextPP(value));
+	}
+}
+
+/* merchant_id, then the fields in their order, then the idempotency key. */
+static void
+call_from_arguments(Call *call, FunctionCallInfo fcinfo)
+{
+	int			argument = 0;
+
+	if (PG_ARGISNULL(argument))
+		raise_error(ERR_AUTH_01);
+	call->merchant_id = PG_GETARG_INT64(argument++);
+	if (call->endpoint->takes_items)
+		call_set_items(call, PG_ARGISNULL(argument) ? NULL : PG_GETARG_TEXT_PP(argument)), argument++;
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		/* objects, as tokens are, have no place in SQL */
+		if (call->endpoint->fields[i].kind == FIELD_OBJECT)
+			continue;
+		fields_set(call, i, JSON_IS_STRING, argument_text(fcinfo, argument, call->endpoint->fields[i].kind));
+		argument++;
+	}
+	if (call->endpoint->writes && !PG_ARGISNULL(argument))
+		call->idempotency_key = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * What to answer for an error that was caught.  One without a code of its own
+ * goes into the server log, where its cause can be found and nobody else
+ * reads it.  Conflicts, shortages and interruptions are not the request's
+ * fault and may be tried again.
+ */
+ErrorId
+call_failure(const Call *call, const ErrorData *edata)
+{
+	ErrorId		error = error_from_sqlerrcode(edata->sqlerrcode);
+	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+
+	if (error != ERR_NONE)
+		return error;
+	ereport(LOG_SERVER_ONLY,
+			(errcode(edata->sqlerrcode),
+			 errmsg("%s failed: %s", call->endpoint ? call->endpoint->name : "request", edata->message),
+			 edata->detail_log ? errdetail_log("%s", edata->detail_log) :
+			 edata->detail ? errdetail_log("%s", edata->detail) : 0,
+			 edata->context ? errcontext_msg("%s", edata->context) : 0));
+	if (category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return ERR_UNAVAILABLE;
+	return call->unexpected;
+}
+
+/*
+ * A failure in SQL passes as it is, with the server's SQLSTATE, unless the
+ * document has a code for the unexpected: then that is raised instead.
+ */
+static void
+rethrow(const Call *call, MemoryContext context)
+{
+	ErrorData  *edata;
+	ErrorId		error;
+
+	if (call->unexpected == ERR_INTERNAL_ERROR)
+		PG_RE_THROW();
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	if (error_from_sqlerrcode(edata->sqlerrcode) != ERR_NONE)
+		PG_RE_THROW();
+	error = call_failure(call, edata);
+	if (error == ERR_UNAVAILABLE)
+		PG_RE_THROW();
+	FlushErrorState();
+	raise_error(error);
+}
+
+/* In the caller's memory, because SPI's goes away. */
+static Datum
+json_datum(MemoryContext context, const char *json)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Datum		datum = CStringGetTextDatum(json);
+
+	MemoryContextSwitchTo(old);
+	return datum;
+}
+
+Datum
+endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile Datum result = 0;
+	Call		call;
+
+	call_start(&call, endpoint, FROM_SQL);
+	call_from_arguments(&call, fcinfo);
+	if (endpoint->result == RESULT_ROWS)
+		InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+
+	PG_TRY();
+	{
+		plan_begin();
+		call_run(&call);
+		if (endpoint->result == RESULT_ROWS)
+			call_rows(&call, tuplestore_row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult);
+		else if (endpoint->result == RESULT_JSON)
+			result = json_datum(context, call.json);
+		plan_end();
+	}
+	PG_CATCH();
+	{
+		rethrow(&call, context);
+	}
+	PG_END_TRY();
+
+	if (endpoint->result == RESULT_ROWS)
+		return (Datum) 0;
+	if (endpoint->result == RESULT_JSON)
+		return result;
+	return Int64GetDatum(endpoint->result == RESULT_POINTS ? call.points : call.id);
+}

@@ -1,0 +1,17 @@
+/*
+ * dispatch.h
+ *		Running a documented operation, and saying what came of it.
+ */
+#ifndef LOYALTY_ENDPOINT_H
+#define LOYALTY_ENDPOINT_H
+
+#include "postgres.h"
+#include "api/operation.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+
+extern void call_answer(Call *call, StringInfo json);
+extern ErrorId call_failure(const Call *call, const ErrorData *edata);
+extern Datum endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS);
+
+#endif

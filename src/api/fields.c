@@ -1,0 +1,369 @@
+/*
+ * fields.c
+ *		From the texts of a request to the values of a call.
+ *
+ * Everything arrives as text and is validated as text, in the order of the
+ * endpoint's descriptor: that order is the precedence of the errors.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "api/fields.h"
+#include "base/fold.h"
+#include "base/json.h"
+#include "datatype/timestamp.h"
+#include "utils/datetime.h"
+
+#define JSON_MAX_ELEMENTS 100
+#define FIRST_BIRTH_YEAR 1900
+
+/* "YYYY-MM-DD", the way it starts; what follows is in *rest. */
+static bool
+parse_date(const char *text, DateADT *date, const char **rest)
+{
+	int			year;
+	int			month;
+	int			day;
+	int			jdate;
+	int			check[3];
+
+	for (int i = 0; i < 10; i++)
+	{
+		if ((i == 4 || i == 7) ? text[i] != '-' : !isdigit((unsigned char) text[i]))
+			return false;
+	}
+	year = atoi(text);
+	month = atoi(text + 5);
+	day = atoi(text + 8);
+	if (year < 1 || month < 1 || month > 12 || day < 1)
+		return false;
+	jdate = date2j(year, month, day);
+	j2date(jdate, &check[0], &check[1], &check[2]);
+	if (check[2] != day || check[1] != month)
+		return false;
+	*date = jdate - POSTGRES_EPOCH_JDATE;
+	*rest = text + 10;
+	return true;
+}
+
+/*
+ * A birth date may carry a time, with colons or as documented with hyphens.
+ * Nobody who lives was born before 1900, nor will be: the day is the server's.
+ */
+static bool
+parse_birth_date(const char *text, DateADT *date)
+{
+	const char *rest;
+	char		separator;
+
+	if (!parse_date(text, date, &rest) ||
+		*date < date2j(FIRST_BIRTH_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE || *date > GetSQLCurrentDate())
+		return false;
+	if (*rest == '\0')
+		return true;
+	if ((*rest != ' ' && *rest != 'T') || strlen(rest) != strlen(" HH:MM:SS"))
+		return false;
+	separator = rest[3];
+	if ((separator != ':' && separator != '-') || rest[6] != separator)
+		return false;
+	for (int i = 1; i < 9; i++)
+	{
+		if (i != 3 && i != 6 && !isdigit((unsigned char) rest[i]))
+			return false;
+	}
+	return atoi(rest + 1) < 24 && atoi(rest + 4) < 60 && atoi(rest + 7) < 60;
+}
+
+/* "+HH:MM", "-HH:MM" or "Z", in seconds east of Greenwich; UTC if there is none. */
+static bool
+parse_zone(const char *text, int *seconds)
+{
+	int			sign = *text == '-' ? -1 : 1;
+
+	*seconds = 0;
+	if (*text == '\0' || strcmp(text, "Z") == 0)
+		return true;
+	if ((*text != '+' && *text != '-') || strlen(text) != 6 || text[3] != ':' ||
+		strspn(text + 1, "0123456789") != 2 || strspn(text + 4, "0123456789") != 2 ||
+		atoi(text + 1) > 15 || atoi(text + 4) > 59)
+		return false;
+	*seconds = sign * (atoi(text + 1) * SECS_PER_HOUR + atoi(text + 4) * SECS_PER_MINUTE);
+	return true;
+}
+
+/* "HH:MM:SS" and perhaps a fraction, the way it starts; moves *text past it. */
+static bool
+parse_clock(const char **text, int64 *micros)
+{
+	const char *t = *text;
+
+	for (int i = 0; i < 8; i++)
+	{
+		if ((i == 2 || i == 5) ? t[i] != ':' : !isdigit((unsigned char) t[i]))
+			return false;
+	}
+	if (atoi(t) > 23 || atoi(t + 3) > 59 || atoi(t + 6) > 59)
+		return false;
+	*micros = ((atoi(t) * MINS_PER_HOUR + atoi(t + 3)) * SECS_PER_MINUTE + atoi(t + 6)) * USECS_PER_SEC;
+	t += 8;
+	if (*t == '.')
+	{
+		int64		unit = USECS_PER_SEC / 10;
+
+		while (isdigit((unsigned char) *++t))
+		{
+			*micros += unit * (*t - '0');
+			unit /= 10;
+		}
+	}
+	*text = t;
+	return true;
+}
+
+/* ISO 8601: a date, or a date, "T" or a blank, a time, and a zone. */
+static bool
+parse_time(const char *text, TimestampTz *time)
+{
+	DateADT		date;
+	const char *rest;
+	int			zone = 0;
+	int64		micros = 0;
+
+	if (!parse_date(text, &date, &rest))
+		return false;
+	if (*rest == 'T' || *rest == ' ')
+	{
+		rest++;
+		if (!parse_clock(&rest, &micros) || !parse_zone(rest, &zone))
+			return false;
+	}
+	else if (*rest != '\0')
+		return false;
+	*time = date * USECS_PER_DAY + micros - zone * USECS_PER_SEC;
+	return true;
+}
+
+static bool
+parse_count(const char *text, int64 *count)
+{
+	if (strlen(text) > 9 || strspn(text, "0123456789") != strlen(text))
+		return false;
+	*count = atoi(text);
+	return true;
+}
+
+static int64
+parse_staff_id(const char *text)
+{
+	int64		id = 0;
+
+	for (const char *c = text; *c; c++)
+	{
+		if (!isdigit((unsigned char) *c) || c - text >= 18)
+			return 0;
+		id = id * 10 + (*c - '0');
+	}
+	return id;
+}
+
+/* context: whether all elements so far were objects, and not too many. */
+static void *
+check_element(void *context, size_t index pg_attribute_unused(), size_t count, bool is_object)
+{
+	if (!is_object || count > JSON_MAX_ELEMENTS)
+		*(bool *) context = false;
+	return context;
+}
+
+static void
+ignore_member(void *context pg_attribute_unused(), const char *name pg_attribute_unused(),
+			  JsonKind kind pg_attribute_unused(), const char *value pg_attribute_unused())
+{
+}
+
+static bool
+parse_json_array(const char *text)
+{
+	bool		good = text[strspn(text, " \t\r\n")] == '[';
+
+	return good && json_read_items(text, strlen(text), check_element, ignore_member, &good) && good;
+}
+
+/* Whether JSON may have this in a field's place. */
+static bool
+kind_accepts(FieldKind kind, JsonKind value)
+{
+	switch (value)
+	{
+		case JSON_IS_STRING:
+			return kind != FIELD_OBJECT;
+		case JSON_IS_NUMBER:
+			return kind != FIELD_OBJECT && kind != FIELD_JSON;
+		case JSON_IS_BOOLEAN:
+			return kind == FIELD_ACCEPTANCE;
+		case JSON_IS_ARRAY:
+			return kind == FIELD_JSON;
+		case JSON_IS_OBJECT:
+			return kind == FIELD_OBJECT;
+		case JSON_IS_NULL:
+		case JSON_IS_UNREADABLE:
+			break;
+	}
+	return false;
+}
+
+/* Whether the value of a JSON number counts and not how it was written. */
+static bool
+is_numeric(FieldKind kind)
+{
+	return kind == FIELD_PHONE || kind == FIELD_TYPED_PHONE || kind == FIELD_POINTS || kind == FIELD_SWITCH || kind == FIELD_DIRECTION ||
+		kind == FIELD_STAFF || kind == FIELD_COUNT;
+}
+
+/* The provider's client counts from 1 where the document counts from 0. */
+static bool
+parse_direction(const char *text, bool assistant, int64 *direction)
+{
+	if (strlen(text) != 1)
+		return false;
+	*direction = *text - '0';
+	if (assistant && *direction > 0)
+		*direction -= 1;
+	return *direction == 0 || *direction == 1;
+}
+
+static bool
+parse_value(FieldKind kind, bool assistant, Value *value)
+{
+	if (!kind_accepts(kind, value->kind))
+		return false;
+	switch (kind)
+	{
+		case FIELD_TEXT:
+		case FIELD_OBJECT:
+		case FIELD_ACCEPTANCE:
+			return true;
+		case FIELD_PHONE:
+			return phone_parse(value->text, &value->phone);
+		case FIELD_TYPED_PHONE:
+			return phone_parse_typed(value->text, &value->phone);
+		case FIELD_POINTS:
+			/* the type tolerates signs and blanks, the documents do not */
+			return strspn(value->text, "0123456789.") == strlen(value->text) &&
+				points_parse(value->text, &value->points) == POINTS_OK &&
+				value->points > 0;
+		case FIELD_SWITCH:
+			value->integer = value->text[0] - '0';
+			return strcmp(value->text, "0") == 0 || strcmp(value->text, "1") == 0;
+		case FIELD_DIRECTION:
+			return parse_direction(value->text, assistant, &value->integer);
+		case FIELD_STAFF:
+			value->integer = parse_staff_id(value->text);
+			return true;
+		case FIELD_BIRTH_DATE:
+			return parse_birth_date(value->text, &value->date);
+		case FIELD_TIME:
+			return parse_time(value->text, &value->time);
+		case FIELD_COUNT:
+			return parse_count(value->text, &value->integer);
+		case FIELD_JSON:
+			return parse_json_array(value->text);
+	}
+	return false;
+}
+
+/* What refuses a field, if anything does.  switched is the FIELD_SWITCH before it. */
+static const Refusal *
+check_field(const Field *field, bool assistant, Value *value, int64 switched)
+{
+	bool		required = field->need == REQUIRED ||
+		(field->need == REQUIRED_IF_0 && switched == 0) ||
+		(field->need == REQUIRED_IF_1 && switched == 1);
+
+	if (field->need == REQUIRED_IF_1 && switched != 1)
+		value->text = NULL;
+	if (value->text == NULL)
+		return required ? &field->absent : NULL;
+	/* a text is malformed only where JSON has something else in its place */
+	return parse_value(field->kind, assistant, value) ? NULL : &field->malformed;
+}
+
+/* The first field that is refused, and why; NULL if none is. */
+const Refusal *
+fields_check(Call *call, const Field **field)
+{
+	int64		switched = -1;
+
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		const Refusal *refusal;
+
+		*field = &call->endpoint->fields[i];
+		refusal = check_field(*field, call->assistant, &call->values[i], switched);
+		if (refusal != NULL)
+			return refusal;
+		if ((*field)->kind == FIELD_SWITCH)
+			switched = call->values[i].integer;
+	}
+	return NULL;
+}
+
+/* An API without codes for its fields names the field instead. */
+void
+fields_decode(Call *call)
+{
+	const Field *field;
+	const Refusal *refusal = fields_check(call, &field);
+
+	if (refusal == NULL)
+		return;
+	if (refusal->request == ERR_MISSING_FIELD || refusal->request == ERR_INVALID_FIELD)
+		raise_field_error(refusal->request, field->name);
+	call_refuse(call, *refusal);
+}
+
+/*
+ * The last of several values wins, as it does in the languages of the
+ * documents' samples.  Names that the endpoint does not know are ignored.
+ */
+void
+call_set_field(Call *call, const char *name, JsonKind kind, const char *value)
+{
+	if (call->endpoint->knows_assistants && strcmp(name, "source") == 0)
+		call->assistant = kind == JSON_IS_STRING && strcmp(value, "mcp") == 0;
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		if (strcmp(call->endpoint->fields[i].name, name) == 0 && !call->values[i].fixed)
+			fields_set(call, i, kind, value);
+	}
+}
+
+/* A part of the path is not to be overruled by a query or a body. */
+void
+call_fix_field(Call *call, const char *name, const char *value)
+{
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		if (strcmp(call->endpoint->fields[i].name, name) != 0)
+			continue;
+		fields_set(call, i, JSON_IS_STRING, value);
+		call->values[i].fixed = true;
+	}
+}
+
+void
+fields_set(Call *call, int i, JsonKind kind, const char *value)
+{
+	FieldKind	field = call->endpoint->fields[i].kind;
+	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+
+	if (value != NULL && !nested && strlen(value) > FIELD_MAX_LENGTH && field != FIELD_JSON)
+		raise_error(ERR_MALFORMED_REQUEST);
+	if (kind == JSON_IS_NUMBER && is_numeric(field))
+		value = json_plain_number(value);
+	if (value != NULL && text_is_blank(value))
+		value = NULL;
+	call->values[i].text = value;
+	call->values[i].kind = kind;
+}

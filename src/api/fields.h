@@ -1,0 +1,16 @@
+/*
+ * fields.h
+ *		From the texts of a request to the values of a call.
+ */
+#ifndef LOYALTY_FIELDS_H
+#define LOYALTY_FIELDS_H
+
+#include "api/operation.h"
+
+extern void call_set_field(Call *call, const char *name, JsonKind kind, const char *value);
+extern void call_fix_field(Call *call, const char *name, const char *value);
+extern void fields_set(Call *call, int i, JsonKind kind, const char *value);
+extern const Refusal *fields_check(Call *call, const Field **field);
+extern void fields_decode(Call *call);
+
+#endif

@@ -1,0 +1,774 @@
+/*
+ * ikniu_batch.c
+ *		Deposits, redemptions and accumulations of the seller API, in batches.
+ *
+ * An array of items goes in, an array of the same length and order comes out,
+ * and each item succeeds or fails alone.  That takes no subtransaction: the
+ * items are checked, their programs and members are looked up (members of a
+ * program all at once), and what is left is one batch for the engine.  Only
+ * then are answers written, from what each item has come to.
+ */
+#include "postgres.h"
+
+#include "api/fields.h"
+#include "api/ikniu.h"
+#include "api/ikniu_member.h"
+#include "base/fold.h"
+#include "base/json.h"
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "earning/goods.h"
+#include "ledger/ledger.h"
+#include "program/program.h"
+#include "utils/builtins.h"
+
+#define MAX_ITEMS 100000
+
+typedef enum ItemKind
+{
+	ITEM_ID,					/* a string, or a number, taken as it is written */
+	ITEM_TEXT,					/* a string */
+	ITEM_AMOUNT,				/* a number, or a string, which may be one */
+	ITEM_GOODS,					/* an array of objects */
+	ITEM_MEMBER					/* an object, or a member's id */
+} ItemKind;
+
+enum
+{
+	PROGRAM_ID, MEMBER_CLIENT, AMOUNT, COMMENTS, AMOUNT_CURRENCY, CURRENCY, REFERENCE, CONCEPT, BRANCH, VENDOR,
+	GOODS, INLINE_MEMBER, ITEM_FIELDS
+};
+
+static const struct
+{
+	const char *name;
+	ItemKind	kind;
+}			item_fields[ITEM_FIELDS] = {
+	[PROGRAM_ID] = {"programId", ITEM_ID},
+	[MEMBER_CLIENT] = {"memberId", ITEM_ID},
+	[AMOUNT] = {"amount", ITEM_AMOUNT},
+	[COMMENTS] = {"comments", ITEM_TEXT},
+	[AMOUNT_CURRENCY] = {"amountCurrency", ITEM_AMOUNT},
+	[CURRENCY] = {"currency", ITEM_TEXT},
+	[REFERENCE] = {"reference", ITEM_ID},
+	[CONCEPT] = {"concept", ITEM_TEXT},
+	[BRANCH] = {"branchId", ITEM_ID},
+	[VENDOR] = {"vendorId", ITEM_ID},
+	[GOODS] = {"items", ITEM_GOODS},
+	[INLINE_MEMBER] = {"member", ITEM_MEMBER},
+};
+
+/* A program that items name, looked up once. */
+typedef struct ItemProgram
+{
+	bool		found;
+	Program		program;
+	struct ItemProgram *next;
+} ItemProgram;
+
+typedef struct SellerItem
+{
+	const char *fields[ITEM_FIELDS];	/* NULL: absent or empty */
+	bool		malformed[ITEM_FIELDS]; /* of a wrong kind, or too long */
+	const char *named_member;	/* the member, where that is an id */
+	ErrorId		error;
+	const char *field;			/* that the error is about, or NULL */
+	ItemProgram *program;
+	const char *email;			/* of the member within, folded, or "" */
+	Posting		posting;
+} SellerItem;
+
+typedef struct ItemBatch
+{
+	int64		merchant_id;
+	SellerOperation operation;
+	SellerItem	   *items;
+	size_t		count;
+	ItemProgram *programs;
+} ItemBatch;
+
+static void
+fail(SellerItem *item, ErrorId error, const char *field)
+{
+	if (item->error == ERR_NONE)
+	{
+		item->error = error;
+		item->field = field;
+	}
+}
+
+static void
+fail_field(SellerItem *item, ErrorId error, int field)
+{
+	fail(item, error, item_fields[field].name);
+}
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static bool
+kind_accepts(ItemKind kind, JsonKind value)
+{
+	switch (kind)
+	{
+		case ITEM_ID:
+		case ITEM_AMOUNT:
+			return value == JSON_IS_STRING || value == JSON_IS_NUMBER;
+		case ITEM_TEXT:
+			return value == JSON_IS_STRING;
+		case ITEM_GOODS:
+			return value == JSON_IS_ARRAY;
+		case ITEM_MEMBER:
+			return value == JSON_IS_OBJECT || value == JSON_IS_STRING;
+	}
+	return false;
+}
+
+static bool
+is_blank(const char *text)
+{
+	return strspn(text, " \t\r\n") == strlen(text);
+}
+
+static void *
+start_item(void *context, size_t index, size_t count, bool is_object)
+{
+	ItemBatch  *batch = context;
+
+	if (count > MAX_ITEMS)
+		raise_error(ERR_INVALID_ITEMS);
+	if (index == 0)
+	{
+		batch->items = palloc_extended(count * sizeof(SellerItem), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		batch->count = count;
+	}
+	if (!is_object)
+		fail(&batch->items[index], ERR_INVALID_ITEMS, NULL);
+	return &batch->items[index];
+}
+
+/* The last of several values of a name wins, also where it is wrong or none. */
+static void
+take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
+{
+	ItemKind	field = item_fields[i].kind;
+	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+
+	item->fields[i] = NULL;
+	item->malformed[i] = kind != JSON_IS_NULL &&
+		(!kind_accepts(field, kind) || (!nested && strlen(value) > FIELD_MAX_LENGTH));
+	if (kind == JSON_IS_NULL || item->malformed[i] || is_blank(value))
+		return;
+	item->fields[i] = kind == JSON_IS_NUMBER && field == ITEM_AMOUNT ? json_plain_number(value) : value;
+}
+
+static void
+take_item_field(void *context, const char *name, JsonKind kind, const char *value)
+{
+	SellerItem	   *item = context;
+
+	for (int i = 0; i < ITEM_FIELDS; i++)
+	{
+		if (strcmp(item_fields[i].name, name) != 0)
+			continue;
+		take_item_value(item, i, kind, value);
+		if (kind == JSON_IS_UNREADABLE)
+			fail_field(item, ERR_INVALID_FIELD, i);
+		if (i != INLINE_MEMBER)
+			continue;
+		/* accumulations know a member's id by this name too */
+		item->named_member = kind == JSON_IS_STRING ? item->fields[i] : NULL;
+		if (kind == JSON_IS_STRING)
+			item->fields[i] = NULL;
+	}
+	if (kind == JSON_IS_UNREADABLE)
+		fail(item, ERR_INVALID_FIELD, NULL);
+}
+
+/* One of the goods: its texts are texts and its numbers numbers. */
+static void
+take_good_field(void *context, const char *name, JsonKind kind, const char *value)
+{
+	bool		text = strcmp(name, "sku") == 0 || strcmp(name, "name") == 0;
+	bool		number = strcmp(name, "quantity") == 0 || strcmp(name, "unitPrice") == 0;
+
+	if (kind == JSON_IS_NUMBER)
+		value = json_plain_number(value);
+	if ((text && kind != JSON_IS_STRING && kind != JSON_IS_NUMBER) ||
+		(number && kind != JSON_IS_NUMBER && kind != JSON_IS_STRING) ||
+		(number && !good_number_valid(value)))
+		fail_field(context, ERR_INVALID_FIELD, GOODS);
+}
+
+static void *
+start_good(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(),
+		   bool is_object)
+{
+	if (!is_object)
+		fail_field(context, ERR_INVALID_FIELD, GOODS);
+	return context;
+}
+
+/* ------------------------------------------------------------------------
+ * Checking
+ * ------------------------------------------------------------------------ */
+
+static bool
+parse_amount(const char *text, Points *amount)
+{
+	return strspn(text, "0123456789.") == strlen(text) &&
+		points_parse(text, amount) == POINTS_OK && *amount > 0;
+}
+
+/* The currency an item is in, NULL for points. */
+static const char *
+item_currency(const SellerItem *item, SellerOperation operation)
+{
+	if (item->fields[CURRENCY] != NULL || operation != SELLER_ACCUMULATION)
+		return item->fields[CURRENCY];
+	/* the document's own sample has the currency here */
+	if (item->fields[AMOUNT_CURRENCY] != NULL)
+		return item->fields[AMOUNT_CURRENCY];
+	return item->program->program.currency_iso;
+}
+
+/* The points of a deposit or accumulation. */
+static void
+price_earning(SellerItem *item, SellerOperation operation, Points amount)
+{
+	const Program *program = &item->program->program;
+	const char *currency = item_currency(item, operation);
+	Posting    *posting = &item->posting;
+
+	posting->program = program->terms;
+	if (currency == NULL)
+	{
+		posting->kind = ENTRY_DEPOSIT;
+		posting->amount = amount;
+		if (!program->unit_base)
+			fail(item, ERR_CURRENCY_REQUIRED, NULL);
+		else if (points_decimals_used(amount) > program->decimals)
+			fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+		return;
+	}
+	posting->kind = ENTRY_ACCRUE;
+	posting->money = amount;
+	posting->has_money = true;
+	if (strcmp(currency, program->currency_iso) != 0 || !program->currency_active)
+		fail(item, ERR_CURRENCY_NOT_ACCEPTED, currency);
+	else if (!program_accumulate(program, amount, &posting->amount))
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+}
+
+static void
+price_redemption(SellerItem *item, Points amount)
+{
+	const Program *program = &item->program->program;
+	const char *currency = item->fields[CURRENCY];
+	Posting    *posting = &item->posting;
+
+	posting->program = program->terms;
+	posting->kind = ENTRY_REDEEM;
+	posting->amount = -amount;
+	posting->has_money = true;
+	if (points_decimals_used(amount) > program->decimals)
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+	else if (!parse_amount(item->fields[AMOUNT_CURRENCY], &posting->money))
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT_CURRENCY);
+	else if (!program->currency_active || (currency != NULL && strcmp(currency, program->currency_iso) != 0))
+		fail(item, ERR_CURRENCY_NOT_ACCEPTED, currency ? currency : program->currency_iso);
+	else if (!program_redeems_for(program, amount, posting->money))
+		fail(item, ERR_AMOUNT_MISMATCH, NULL);
+}
+
+static void
+check_present(SellerItem *item, SellerOperation operation)
+{
+	if (item->fields[PROGRAM_ID] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, PROGRAM_ID);
+	else if (item->fields[MEMBER_CLIENT] == NULL &&
+			 (item->fields[INLINE_MEMBER] == NULL || operation == SELLER_REDEMPTION))
+		fail_field(item, ERR_MISSING_FIELD, MEMBER_CLIENT);
+	else if (item->fields[AMOUNT] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, AMOUNT);
+	else if (item->fields[COMMENTS] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, COMMENTS);
+	else if (operation == SELLER_REDEMPTION && item->fields[AMOUNT_CURRENCY] == NULL)
+		fail_field(item, ERR_MISSING_FIELD, AMOUNT_CURRENCY);
+}
+
+/* All that can be said of an item by itself. */
+static void
+check_fields(SellerItem *item, SellerOperation operation)
+{
+	const char *goods = item->fields[GOODS];
+
+	for (int i = 0; i < ITEM_FIELDS; i++)
+	{
+		if (item->malformed[i])
+			fail_field(item, ERR_INVALID_FIELD, i);
+	}
+	if (item->fields[MEMBER_CLIENT] == NULL)
+		item->fields[MEMBER_CLIENT] = item->named_member;
+	if (item->error == ERR_NONE)
+		check_present(item, operation);
+	if (item->error == ERR_NONE && goods != NULL)
+		json_read_items(goods, strlen(goods), start_good, take_good_field, item);
+}
+
+/* All that can be said of an item by its program. */
+static void
+check_program(const ItemBatch *batch, SellerItem *item)
+{
+	Points		amount;
+
+	if (!item->program->found)
+		fail(item, ERR_PROGRAM_NOT_FOUND, NULL);
+	else if (!item->program->program.active && batch->operation != SELLER_REDEMPTION)
+		fail(item, ERR_PROGRAM_INACTIVE, NULL);
+	else if (!parse_amount(item->fields[AMOUNT], &amount))
+		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
+	else if (batch->operation == SELLER_REDEMPTION)
+		price_redemption(item, amount);
+	else
+		price_earning(item, batch->operation, amount);
+}
+
+/* ------------------------------------------------------------------------
+ * Programs and members
+ * ------------------------------------------------------------------------ */
+
+static int
+compare_programs(const void *a, const void *b)
+{
+	return strcmp((*(SellerItem *const *) a)->fields[PROGRAM_ID], (*(SellerItem *const *) b)->fields[PROGRAM_ID]);
+}
+
+/* Look up each program that items name, once, however many they name. */
+static void
+find_programs(ItemBatch *batch)
+{
+	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		if (batch->items[i].error == ERR_NONE)
+			items[count++] = &batch->items[i];
+	}
+	qsort(items, count, sizeof(SellerItem *), compare_programs);
+	for (size_t i = 0; i < count; i++)
+	{
+		ItemProgram *program;
+
+		if (i > 0 && compare_programs(&items[i - 1], &items[i]) == 0)
+		{
+			items[i]->program = items[i - 1]->program;
+			continue;
+		}
+		program = items[i]->program = palloc0(sizeof(ItemProgram));
+		program->found = program_find(batch->merchant_id, items[i]->fields[PROGRAM_ID], &program->program);
+		program->next = batch->programs;
+		batch->programs = program;
+	}
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+	return strcmp((*(SellerItem *const *) a)->fields[MEMBER_CLIENT], (*(SellerItem *const *) b)->fields[MEMBER_CLIENT]);
+}
+
+/* Hand an account to all the items, sorted by member, that are of its member. */
+static void
+give_account(SellerItem **items, size_t count, const char *client_id, int64 account_id, int64 acting)
+{
+	size_t		low = 0;
+	size_t		high = count;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (strcmp(items[middle]->fields[MEMBER_CLIENT], client_id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < count && strcmp(items[low]->fields[MEMBER_CLIENT], client_id) == 0; low++)
+	{
+		items[low]->posting.account_id = account_id;
+		items[low]->posting.member_id = acting;
+	}
+}
+
+/* Look up the members of one program that items name, all in one statement. */
+static void
+find_members(ItemBatch *batch, ItemProgram *program)
+{
+	SellerItem	  **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	Datum	   *ids = palloc_extended(batch->count * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program.program_id)};
+	size_t		count = 0;
+	int			distinct = 0;
+	uint64		found;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error == ERR_NONE && item->program == program && item->fields[MEMBER_CLIENT] != NULL)
+			items[count++] = item;
+	}
+	if (count == 0)
+		return;
+	qsort(items, count, sizeof(SellerItem *), compare_members);
+	for (size_t i = 0; i < count; i++)
+	{
+		if (i == 0 || compare_members(&items[i - 1], &items[i]) != 0)
+			ids[distinct++] = CStringGetTextDatum(items[i]->fields[MEMBER_CLIENT]);
+	}
+	values[2] = array_datum(ids, distinct, TEXTOID);
+	found = plan_read(PLAN_MEMBERS_FIND, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+		give_account(items, count, plan_text(row, 0), plan_int64(row, 1), plan_int64(row, 2));
+}
+
+static void
+take_member_field(void *context, const char *name, JsonKind kind, const char *value)
+{
+	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
+
+	/* too long is malformed, and must not raise: the other items go on */
+	if (!nested && value != NULL && strlen(value) > FIELD_MAX_LENGTH)
+		call_set_field(context, name, JSON_IS_UNREADABLE, "?");
+	else
+		call_set_field(context, name, kind, value);
+}
+
+/* The active member of the program with an item's email, if there is one. */
+static bool
+find_by_email(const ItemBatch *batch, SellerItem *item)
+{
+	Datum		values[] = {
+		Int64GetDatum(batch->merchant_id),
+		Int64GetDatum(item->program->program.program_id),
+		CStringGetTextDatum(item->email),
+	};
+
+	if (plan_write(PLAN_MEMBER_BY_EMAIL, values, NULL) == 0 || !plan_bool(0, 2))
+		return false;
+	item->fields[MEMBER_CLIENT] = plan_text(0, 0);
+	item->posting.account_id = plan_int64(0, 1);
+	item->posting.member_id = plan_int64(0, 3);
+	return true;
+}
+
+/* Create the member within an item; somebody may just have done the same. */
+static void
+create_member(const ItemBatch *batch, SellerItem *item)
+{
+	const char *json = item->fields[INLINE_MEMBER];
+	const Field *field;
+	const Refusal *refusal;
+	Member		member;
+	Call		call;
+	ErrorId		error;
+
+	call_start(&call, &seller_member, FROM_REQUEST);
+	json_read_object(json, strlen(json), take_member_field, &call);
+	refusal = fields_check(&call, &field);
+	if (refusal != NULL)
+	{
+		fail(item, refusal->request, psprintf("member.%s", field->name));
+		return;
+	}
+	error = seller_member_create(batch->merchant_id, item->program->program.program_id, call.values, &member);
+	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item))
+		return;
+	if (error != ERR_NONE)
+	{
+		fail(item, error, NULL);
+		return;
+	}
+	item->fields[MEMBER_CLIENT] = member.client_id;
+	item->posting.account_id = member.account_id;
+	item->posting.member_id = member_acting(&member);
+}
+
+static void
+take_email(void *context, const char *name, JsonKind kind, const char *value)
+{
+	SellerItem *item = context;
+
+	if (strcmp(name, "email") == 0)
+		item->email = kind == JSON_IS_STRING ? text_folded(value) : "";
+}
+
+/* By email, then program; items that agree in both stay in their order. */
+static int
+compare_emails(const void *a, const void *b)
+{
+	const SellerItem *left = *(SellerItem *const *) a;
+	const SellerItem *right = *(SellerItem *const *) b;
+	int			order = strcmp(left->email, right->email);
+
+	if (order == 0)
+		order = strcmp(left->fields[PROGRAM_ID], right->fields[PROGRAM_ID]);
+	return order != 0 ? order : (left > right) - (left < right);
+}
+
+/* Whether the first has its member, and the second is of the same. */
+static bool
+same_member(const SellerItem *known, const SellerItem *item)
+{
+	return known->fields[MEMBER_CLIENT] != NULL && known->program == item->program &&
+		strcmp(known->email, item->email) == 0;
+}
+
+/* Look up, in one statement, which emails the members of a program have. */
+static void
+find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **items, size_t count)
+{
+	SellerItem **asked = palloc_extended(count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	Datum	   *emails = palloc_extended(count * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program.program_id)};
+	int			nasked = 0;
+	uint64		found;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		if (items[i]->program != program || *items[i]->email == '\0')
+			continue;
+		emails[nasked] = CStringGetTextDatum(items[i]->email);
+		asked[nasked++] = items[i];
+	}
+	if (nasked == 0)
+		return;
+	values[2] = array_datum(emails, nasked, TEXTOID);
+	found = plan_read(PLAN_MEMBERS_BY_EMAIL, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		SellerItem *item = asked[plan_int64(row, 0) - 1];
+
+		item->fields[MEMBER_CLIENT] = plan_text(row, 1);
+		item->posting.account_id = plan_int64(row, 2);
+		item->posting.member_id = plan_int64(row, 3);
+	}
+}
+
+/*
+ * Members are created in the order of their emails, whatever the order of the
+ * items: two batches that create the same ones wait for each other, and must
+ * not do so in a circle.
+ */
+static void
+find_inline_members(ItemBatch *batch)
+{
+	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem *item = &batch->items[i];
+		const char *json = item->fields[INLINE_MEMBER];
+
+		if (item->error != ERR_NONE || item->fields[MEMBER_CLIENT] != NULL)
+			continue;
+		item->email = "";
+		json_read_object(json, strlen(json), take_email, item);
+		items[count++] = item;
+	}
+	if (count == 0)
+		return;
+	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
+	{
+		if (program->found)
+			find_emails(batch, program, items, count);
+	}
+	qsort(items, count, sizeof(SellerItem *), compare_emails);
+	for (size_t i = 0; i < count; i++)
+	{
+		/* an item before may have created the member */
+		if (i > 0 && same_member(items[i - 1], items[i]))
+		{
+			items[i]->fields[MEMBER_CLIENT] = items[i - 1]->fields[MEMBER_CLIENT];
+			items[i]->posting.account_id = items[i - 1]->posting.account_id;
+			items[i]->posting.member_id = items[i - 1]->posting.member_id;
+		}
+		if (items[i]->fields[MEMBER_CLIENT] == NULL)
+			create_member(batch, items[i]);
+	}
+}
+
+static void
+find_accounts(ItemBatch *batch)
+{
+	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
+	{
+		if (program->found)
+			find_members(batch, program);
+	}
+	find_inline_members(batch);
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem *item = &batch->items[i];
+
+		if (item->error == ERR_NONE && item->posting.account_id == 0)
+			fail(item, ERR_MEMBER_NOT_FOUND, NULL);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Posting
+ * ------------------------------------------------------------------------ */
+
+/* What was sent besides, kept with the entry under the names it came with. */
+static text *
+item_detail(const SellerItem *item)
+{
+	static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = 0; i < (int) lengthof(kept); i++)
+	{
+		if (item->fields[kept[i]] == NULL)
+			continue;
+		json_key(&json, item_fields[kept[i]].name);
+		json_text(&json, item->fields[kept[i]]);
+	}
+	if (item->fields[GOODS] != NULL)
+	{
+		json_key(&json, item_fields[GOODS].name);
+		appendStringInfoString(&json, item->fields[GOODS]);
+	}
+	appendStringInfoChar(&json, '}');
+	return cstring_to_text_with_len(json.data, json.len);
+}
+
+/* The seller API's name of what the engine found. */
+static ErrorId
+posting_error(ErrorId error)
+{
+	switch (error)
+	{
+		case ERR_INSUFFICIENT_POINTS:
+			return ERR_NOT_ENOUGH_POINTS;
+		case ERR_BALANCE_OUT_OF_RANGE:
+			return ERR_AMOUNT_OUT_OF_RANGE;
+		case ERR_UNKNOWN_ACCOUNT:
+			return ERR_MEMBER_NOT_FOUND;
+		case ERR_ACCOUNT_MOVED:
+			/* the member has begun to share another account just now */
+			return ERR_UNAVAILABLE;
+		case ERR_LIMIT_EXCEEDED:
+			return ERR_PROGRAM_LIMIT_EXCEEDED;
+		default:
+			return error;
+	}
+}
+
+/* An accumulation is a sale, which the program's rules and ranks apply to. */
+static void
+make_sale(SellerItem *item)
+{
+	const char *goods = item->fields[GOODS];
+
+	item->posting.earns = true;
+	item->posting.earning_money = item->posting.money;
+	item->posting.items = goods != NULL ? cstring_to_text(goods) : NULL;
+}
+
+static void
+post_items(ItemBatch *batch)
+{
+	Posting    *postings = palloc_extended(batch->count * sizeof(Posting), MCXT_ALLOC_HUGE);
+	size_t		n = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error != ERR_NONE)
+			continue;
+		if (item->fields[REFERENCE] != NULL)
+			item->posting.reference = cstring_to_text(item->fields[REFERENCE]);
+		item->posting.detail = item_detail(item);
+		if (batch->operation == SELLER_ACCUMULATION)
+			make_sale(item);
+		postings[n++] = item->posting;
+	}
+	ledger_post(batch->merchant_id, postings, n);
+	n = 0;
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		SellerItem	   *item = &batch->items[i];
+
+		if (item->error != ERR_NONE)
+			continue;
+		item->posting = postings[n++];
+		if (item->posting.error != ERR_NONE)
+			fail(item, posting_error(item->posting.error), NULL);
+	}
+}
+
+static void
+answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
+{
+	bool		failed = item->error != ERR_NONE;
+
+	appendStringInfoChar(json, '{');
+	/* the document spells it in two ways */
+	json_key(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid");
+	json_text(json, failed ? "" : psprintf(INT64_FORMAT, item->posting.entry_id));
+	json_key(json, "status");
+	json_text(json, failed ? "error" : "success");
+	json_key(json, "description");
+	if (!failed)
+		json_text(json, "");
+	else if (item->field == NULL)
+		json_text(json, error_info(item->error)->message);
+	else
+		json_text(json, psprintf("%s: %s", error_info(item->error)->message, item->field));
+	json_key(json, "programId");
+	json_text(json, item->fields[PROGRAM_ID] ? item->fields[PROGRAM_ID] : "");
+	json_key(json, "memberId");
+	json_text(json, item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
+	json_key(json, "totalPoints");
+	appendStringInfoString(json, points_text(failed ? 0 : item->posting.balance));
+	appendStringInfoChar(json, '}');
+}
+
+void
+seller_batch_run(Call *call, SellerOperation operation)
+{
+	ItemBatch	batch = {.merchant_id = call->merchant_id,.operation = operation};
+	StringInfoData json;
+
+	if (!json_read_items(call->body, call->body_length, start_item, take_item_field, &batch))
+		raise_error(ERR_INVALID_ITEMS);
+	for (size_t i = 0; i < batch.count; i++)
+		check_fields(&batch.items[i], operation);
+	find_programs(&batch);
+	for (size_t i = 0; i < batch.count; i++)
+	{
+		if (batch.items[i].error == ERR_NONE)
+			check_program(&batch, &batch.items[i]);
+	}
+	find_accounts(&batch);
+	post_items(&batch);
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	for (size_t i = 0; i < batch.count; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&json, ',');
+		answer_item(&batch, &batch.items[i], &json);
+	}
+	appendStringInfoChar(&json, ']');
+	call->json = json.data;
+}

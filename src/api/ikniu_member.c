@@ -1,0 +1,98 @@
+/*
+ * ikniu_member.c
+ *		Members of the seller API: their fields, and creating them.
+ */
+#include "postgres.h"
+
+#include "admin/member.h"
+#include "api/ikniu_member.h"
+#include "base/crypto.h"
+#include "base/fold.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+const Endpoint seller_member = {
+	.name = "member",
+	.fields = {MEMBER_FIELDS(OPTIONAL)},
+};
+
+static Datum
+text_or_null(const Value *value, char *null)
+{
+	*null = value->text ? ' ' : 'n';
+	return value->text ? CStringGetTextDatum(value->text) : (Datum) 0;
+}
+
+/* Without the blanks that people type around it. */
+static Datum
+name_or_null(const Value *value, char *null)
+{
+	*null = value->text ? ' ' : 'n';
+	return value->text ? CStringGetTextDatum(text_trimmed(value->text)) : (Datum) 0;
+}
+
+static bool
+rank_exists(int64 merchant_id, int64 program_id, const char *rank)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), CStringGetTextDatum(rank)};
+
+	return plan_read(PLAN_RANK_FIND, values, NULL) > 0;
+}
+
+static Registration
+register_member(int64 merchant_id, int64 program_id, const Value *values, Member *member)
+{
+	const Value *client_id = &values[values[MEMBER_CLIENT_ID].text ? MEMBER_CLIENT_ID : MEMBER_ID];
+	const Value *birth_date = &values[values[MEMBER_BIRTH_DATE].text ? MEMBER_BIRTH_DATE : MEMBER_BIRTHDATE];
+	char		nulls[13];
+	Datum		params[13];
+
+	memset(nulls, ' ', sizeof(nulls));
+	params[0] = Int64GetDatum(merchant_id);
+	params[1] = Int64GetDatum(new_id());
+	params[2] = Int64GetDatum(program_id);
+	params[3] = text_or_null(client_id, &nulls[3]);
+	params[4] = PhoneGetDatum(values[MEMBER_PHONE].phone);
+	nulls[4] = values[MEMBER_PHONE].text ? ' ' : 'n';
+	params[5] = text_or_null(&values[MEMBER_EMAIL], &nulls[5]);
+	params[6] = name_or_null(&values[MEMBER_FIRST_NAME], &nulls[6]);
+	params[7] = name_or_null(&values[MEMBER_FIRST_LAST_NAME], &nulls[7]);
+	params[8] = name_or_null(&values[MEMBER_SECOND_LAST_NAME], &nulls[8]);
+	params[9] = DateADTGetDatum(birth_date->date);
+	nulls[9] = birth_date->text ? ' ' : 'n';
+	params[10] = text_or_null(&values[MEMBER_RANK], &nulls[10]);
+	params[11] = TimestampTzGetDatum(values[MEMBER_SUBSCRIPTION].time);
+	nulls[11] = values[MEMBER_SUBSCRIPTION].text ? ' ' : 'n';
+	params[12] = text_or_null(&values[MEMBER_COUNTRY], &nulls[12]);
+	return member_register(PLAN_MEMBER_CREATE, PLAN_MEMBER_REGISTER_AGAIN, params, nulls, member);
+}
+
+static void
+write_addresses(int64 merchant_id, int64 member_id, const char *addresses, bool again)
+{
+	Datum		params[] = {Int64GetDatum(merchant_id), Int64GetDatum(member_id), CStringGetTextDatum(addresses)};
+
+	if (again)
+		plan_write(PLAN_MEMBER_ADDRESS_CLEAR, params, NULL);
+	plan_write(PLAN_MEMBER_ADDRESS, params, NULL);
+}
+
+/*
+ * Create a member from decoded fields, or bring one back who had left.
+ * ERR_NONE, or what is in the way, with nothing written: a batch goes on with
+ * its other items.
+ */
+ErrorId
+seller_member_create(int64 merchant_id, int64 program_id, const Value *values, Member *member)
+{
+	Registration outcome;
+
+	if (values[MEMBER_RANK].text != NULL && !rank_exists(merchant_id, program_id, values[MEMBER_RANK].text))
+		return ERR_UNKNOWN_RANK;
+	outcome = register_member(merchant_id, program_id, values, member);
+	if (outcome == MEMBER_TAKEN || outcome == MEMBER_BLOCKED)
+		return ERR_MEMBER_EXISTS;
+	if (values[MEMBER_ADDRESS].text != NULL)
+		write_addresses(merchant_id, member->member_id, values[MEMBER_ADDRESS].text, outcome == MEMBER_RETURNED);
+	return ERR_NONE;
+}

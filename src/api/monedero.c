@@ -1,0 +1,562 @@
+/*
+ * monedero.c
+ *		The eight endpoints of the Monedero document.
+ *
+ * A handler finds its descriptor's fields decoded, does the operation's checks
+ * in the order in which the document lists their codes, and leaves the result
+ * in the call.  Where the document lists two codes for a condition, both are
+ * given: the request's, then the operation's.
+ */
+#include "postgres.h"
+
+#include "admin/member.h"
+#include "admin/message.h"
+#include "admin/staff.h"
+#include "api/dispatch.h"
+#include "base/compat.h"
+#include "base/json.h"
+#include "http/exchange.h"
+#include "ledger/ledger.h"
+#include "limits/quota.h"
+#include "program/program.h"
+#include "utils/builtins.h"
+
+#define BOTH(code)					{ERR_##code, ERR_##code}
+#define EITHER(request, operation)	{ERR_##request, ERR_##operation}
+#define REFUSE(call, request, operation) \
+	call_refuse(call, (Refusal) EITHER(request, operation))
+
+/*
+ * An inactive wallet is as good as none, for the document has no code for it;
+ * but customers can use the points that they have, and be put right.
+ */
+
+/* What a sale and a correction have in common. */
+typedef struct Transaction
+{
+	Program		wallet;
+	Member		member;
+	Phone		phone;
+	int64		staff_id;
+} Transaction;
+
+/* The balance after a posting, or the document's code for why there is none. */
+static Points
+post_or_refuse(const Call *call, const Transaction *transaction, Posting *posting,
+			   Refusal insufficient, Refusal out_of_range)
+{
+	posting->account_id = transaction->member.account_id;
+	posting->member_id = member_acting(&transaction->member);
+	posting->staff_id = transaction->staff_id;
+	posting->program = transaction->wallet.terms;
+	ledger_post(call->merchant_id, posting, 1);
+	if (posting->error == ERR_INSUFFICIENT_POINTS)
+		call_refuse(call, insufficient);
+	if (posting->error == ERR_BALANCE_OUT_OF_RANGE)
+		call_refuse(call, out_of_range);
+	/* the member has begun to share another account just now */
+	if (posting->error == ERR_ACCOUNT_MOVED)
+		raise_error(ERR_UNAVAILABLE);
+	if (posting->error != ERR_NONE)
+		raise_error(posting->error);
+	return posting->balance;
+}
+
+static void
+tell_member(const Call *call, const Transaction *transaction, const char *what, const Posting *posting)
+{
+	if (transaction->wallet.sends_message)
+		message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
+					  psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
+							   points_text(i64abs(posting->amount)), points_text(posting->balance)));
+}
+
+/* ------------------------------------------------------------------------
+ * /toolusers/get, /wallet/get
+ * ------------------------------------------------------------------------ */
+
+static void
+toolusers_get_run(Call *call)
+{
+	call->rows = PLAN_STAFF_LIST;
+	call->row_params[0] = Int64GetDatum(call->merchant_id);
+}
+
+static const Endpoint toolusers_get = {
+	.name = "toolusers_get",
+	.result = RESULT_ROWS,
+	.unexpected = ERR_INTERNAL_ERROR,
+	.code = "tool_users_01",
+	.answer = {"success", "result", "code"},
+	.run = toolusers_get_run,
+};
+
+/*
+ * What the provider's client for assistants reads: beside what is documented,
+ * an array of the same under names of its own, which are the last columns.
+ */
+static void
+answer_assistant(Call *call, const char *key, PlanId rows, int documented)
+{
+	if (!call->assistant)
+		return;
+	call->rows = rows;
+	call->more_key = key;
+	call->more_from = documented;
+}
+
+static void
+wallet_get_run(Call *call)
+{
+	call->rows = PLAN_WALLET_LIST;
+	call->row_params[0] = Int64GetDatum(call->merchant_id);
+	answer_assistant(call, "wallets", PLAN_ASSISTANT_WALLETS, 4);
+}
+
+static const Endpoint wallet_get = {
+	.name = "wallet_get",
+	.knows_assistants = true,
+	.result = RESULT_ROWS,
+	.unexpected = ERR_INTERNAL_ERROR,
+	.code = "wallets_get_01",
+	.answer = {"success", "result", "status", "code"},
+	.run = wallet_get_run,
+};
+
+/* ------------------------------------------------------------------------
+ * /wallet/contact/add
+ * ------------------------------------------------------------------------ */
+
+enum
+{
+	ADD_WALLET, ADD_PHONE, ADD_NAME, ADD_STAFF, ADD_BIRTH_DATE
+};
+
+/*
+ * The document has no codes of their own for staff that is unknown or lacks
+ * the permission here: such a user is as undefined as an absent one.
+ */
+static void
+check_enrollment(const Call *call, const Program *wallet, const Enrollment *enrollment)
+{
+	if (staff_right(call->merchant_id, enrollment->staff_id, wallet->program_id) != STAFF_PERMITTED)
+		REFUSE(call, CONTACT_ADD_06, WALLET_MANAGER_06);
+	if (!phone_area_supported(enrollment->phone))
+		raise_error(ERR_WALLET_MANAGER_15);
+	if (phone_is_fixed_line(enrollment->phone))
+		raise_error(ERR_WALLET_MANAGER_14);
+	if (wallet->requires_birth_date && !enrollment->has_birth_date)
+		raise_error(ERR_WALLET_MANAGER_09);
+}
+
+/* New, or back again; either way there is one customer more. */
+static int64
+enroll(Call *call, const Enrollment *enrollment)
+{
+	Member		member;
+	bool		known = member_find(call->merchant_id, enrollment->program_id, enrollment->phone, &member);
+
+	if (known && member.active)
+		raise_error(ERR_WALLET_MANAGER_08);
+	if (!quota_take(call->merchant_id, QUOTA_CUSTOMERS))
+		raise_error(ERR_WALLET_MANAGER_18);
+
+	call->unexpected = known ? ERR_WALLET_MANAGER_12 : ERR_WALLET_MANAGER_10;
+	switch (member_enroll(call->merchant_id, enrollment, &member))
+	{
+		case MEMBER_BLOCKED:
+			raise_error(ERR_WALLET_MANAGER_12);
+		case MEMBER_TAKEN:
+			raise_error(ERR_WALLET_MANAGER_13);
+		case MEMBER_NEW:
+		case MEMBER_RETURNED:
+			break;
+	}
+	return member.member_id;
+}
+
+static void
+wallet_contact_add_run(Call *call)
+{
+	const Value *values = call->values;
+	Program		wallet;
+	Enrollment	enrollment = {
+		.phone = values[ADD_PHONE].phone,
+		.name = values[ADD_NAME].text,
+		.has_birth_date = values[ADD_BIRTH_DATE].text != NULL,
+		.birth_date = values[ADD_BIRTH_DATE].date,
+		.staff_id = values[ADD_STAFF].integer,
+	};
+
+	if (!wallet_find(call->merchant_id, values[ADD_WALLET].text, "welcome", &wallet) || !wallet.active)
+		REFUSE(call, CONTACT_ADD_07, WALLET_MANAGER_07);
+	enrollment.program_id = wallet.program_id;
+	check_enrollment(call, &wallet, &enrollment);
+	call->id = enroll(call, &enrollment);
+
+	if (!wallet.sends_message)
+		return;
+	if (!quota_take(call->merchant_id, QUOTA_MESSAGES))
+		raise_error(ERR_WALLET_MANAGER_11);
+	message_queue(call->merchant_id, call->id, &wallet, enrollment.phone,
+				  psprintf("%s, te damos la bienvenida a %s. Consulta tu saldo en %s", enrollment.name,
+						   wallet.name, wallet_link(call->merchant_id, wallet.program_id)));
+}
+
+static const Endpoint wallet_contact_add = {
+	.name = "wallet_contact_add",
+	.fields = {
+		[ADD_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_02, WALLET_MANAGER_03)},
+		[ADD_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = EITHER(CONTACT_ADD_03, WALLET_MANAGER_04),
+			.malformed = BOTH(CONTACT_ADD_04)},
+		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
+		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06),
+			.malformed = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06)},
+		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_BIRTH_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
+	},
+	.result = RESULT_NONE,
+	.writes = true,
+	.unexpected = ERR_WALLET_MANAGER_10,
+	.code = "contact_add_01",
+	.message = "Contacto creado correctamente.",
+	.answer = {"success", "message", "status", "code"},
+	.run = wallet_contact_add_run,
+};
+
+/* ------------------------------------------------------------------------
+ * /wallet/contact/get
+ * ------------------------------------------------------------------------ */
+
+enum
+{
+	GET_WALLET, GET_PHONE
+};
+
+/* A key that is no wallet's is as undefined as an absent one. */
+static void
+wallet_contact_get_run(Call *call)
+{
+	const Value *values = call->values;
+	Program		wallet;
+
+	if (!wallet_find(call->merchant_id, values[GET_WALLET].text, "", &wallet) || !wallet.active)
+		REFUSE(call, BALANCE_GET_02, WALLET_BALANCE_GET_02);
+	call->single_row = values[GET_PHONE].text != NULL;
+	call->no_row = ERR_BALANCE_GET_04;
+	call->rows = call->single_row ? PLAN_CONTACT_GET : PLAN_CONTACT_LIST;
+	call->row_params[0] = Int64GetDatum(call->merchant_id);
+	call->row_params[1] = Int64GetDatum(wallet.program_id);
+	call->row_params[2] = PhoneGetDatum(values[GET_PHONE].phone);
+	answer_assistant(call, "contacts", call->single_row ? PLAN_ASSISTANT_CONTACT : PLAN_ASSISTANT_CONTACTS, 4);
+}
+
+static const Endpoint wallet_contact_get = {
+	.name = "wallet_contact_get",
+	.fields = {
+		[GET_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(BALANCE_GET_02, WALLET_BALANCE_GET_02)},
+		[GET_PHONE] = {"phone", FIELD_PHONE, OPTIONAL,.malformed = BOTH(BALANCE_GET_03)},
+	},
+	.knows_assistants = true,
+	.result = RESULT_ROWS,
+	.unexpected = ERR_INTERNAL_ERROR,
+	.code = "balance_get_01",
+	.answer = {"success", "result", "status", "code"},
+	.run = wallet_contact_get_run,
+};
+
+/* ------------------------------------------------------------------------
+ * /wallet/sale
+ * ------------------------------------------------------------------------ */
+
+enum
+{
+	SALE_WALLET, SALE_PHONE, SALE_TYPE, SALE_AMOUNT, SALE_POINTS, SALE_STAFF, SALE_TICKET
+};
+
+static void
+check_sale(const Call *call, Transaction *sale)
+{
+	const Value *values = call->values;
+	bool		redeems = values[SALE_TYPE].integer == 1;
+
+	if (!wallet_find(call->merchant_id, values[SALE_WALLET].text, redeems ? "redeem" : "accrue", &sale->wallet) ||
+		!(redeems || sale->wallet.active))
+		raise_error(ERR_NEW_SALE_10);
+	if (redeems && points_decimals_used(values[SALE_POINTS].points) > sale->wallet.decimals)
+		REFUSE(call, NEW_SALE_08, WALLET_REDEEM_07);
+	if (sale->wallet.requires_ticket && values[SALE_TICKET].text == NULL)
+		REFUSE(call, NEW_SALE_11, WALLET_REDEEM_12);
+	if (!member_find(call->merchant_id, sale->wallet.program_id, sale->phone, &sale->member) || !sale->member.active)
+		raise_error(ERR_NEW_SALE_12);
+	switch (staff_right(call->merchant_id, sale->staff_id, sale->wallet.program_id))
+	{
+		case STAFF_UNKNOWN:
+			REFUSE(call, NEW_SALE_13, WALLET_REDEEM_15);
+		case STAFF_FORBIDDEN:
+			REFUSE(call, NEW_SALE_14, WALLET_REDEEM_16);
+		case STAFF_PERMITTED:
+			break;
+	}
+	if (phone_blacklisted(call->merchant_id, sale->phone))
+		raise_error(ERR_WALLET_REDEEM_14);
+}
+
+/* What the merchant's plan counts: redemptions, and messages. */
+static void
+pay_for_sale(const Call *call, const Program *wallet, bool redeems)
+{
+	const char *resources[MAX_QUOTAS];
+	const char *missing;
+	int			n = 0;
+
+	if (redeems)
+		resources[n++] = QUOTA_REDEMPTIONS;
+	if (wallet->sends_message)
+		resources[n++] = QUOTA_MESSAGES;
+	missing = quotas_take(call->merchant_id, resources, n);
+	if (missing != NULL)
+		raise_error(strcmp(missing, QUOTA_MESSAGES) == 0 ? ERR_WALLET_REDEEM_13 : ERR_WALLET_REDEEM_18);
+}
+
+static void
+wallet_sale_run(Call *call)
+{
+	const Value *values = call->values;
+	bool		redeems = values[SALE_TYPE].integer == 1;
+	Transaction sale = {.phone = values[SALE_PHONE].phone,.staff_id = values[SALE_STAFF].integer};
+	Posting		posting = {
+		.kind = redeems ? ENTRY_REDEEM : ENTRY_ACCRUE,
+		.amount = redeems ? -values[SALE_POINTS].points : 0,
+		.money = values[SALE_AMOUNT].points,
+		.has_money = values[SALE_AMOUNT].text != NULL,
+		.earns = !redeems,
+		.earning_money = values[SALE_AMOUNT].points,
+		.reference = values[SALE_TICKET].text ? cstring_to_text(values[SALE_TICKET].text) : NULL,
+	};
+
+	check_sale(call, &sale);
+	if (!redeems && !program_accumulate(&sale.wallet, posting.money, &posting.amount))
+		REFUSE(call, NEW_SALE_07, WALLET_REDEEM_03);
+	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),
+								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));
+	pay_for_sale(call, &sale.wallet, redeems);
+	tell_member(call, &sale, redeems ? "usados" : "ganados", &posting);
+}
+
+static const Endpoint wallet_sale = {
+	.name = "wallet_sale",
+	.fields = {
+		[SALE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(NEW_SALE_02, WALLET_REDEEM_02)},
+		[SALE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(NEW_SALE_03),.malformed = BOTH(NEW_SALE_04)},
+		[SALE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED,.absent = EITHER(NEW_SALE_05, WALLET_REDEEM_06),
+			.malformed = EITHER(NEW_SALE_05, WALLET_REDEEM_06)},
+		[SALE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED_IF_0,.absent = BOTH(NEW_SALE_06),
+			.malformed = EITHER(NEW_SALE_07, WALLET_REDEEM_03)},
+		[SALE_POINTS] = {"points_used", FIELD_POINTS, REQUIRED_IF_1,.absent = EITHER(NEW_SALE_08, WALLET_REDEEM_07),
+			.malformed = EITHER(NEW_SALE_08, WALLET_REDEEM_07)},
+		[SALE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(NEW_SALE_09),
+			.malformed = EITHER(NEW_SALE_13, WALLET_REDEEM_15)},
+		[SALE_TICKET] = {.name = "ticket",.kind = FIELD_TEXT,.need = OPTIONAL},
+	},
+	.result = RESULT_POINTS,
+	.writes = true,
+	.unexpected = ERR_INTERNAL_ERROR,
+	.code = "new_sale_01",
+	.message = "Venta creada correctamente.",
+	.answer = {"success", "message", "newBalance", "code", "status"},
+	.run = wallet_sale_run,
+};
+
+/* ------------------------------------------------------------------------
+ * /wallet/balance/update
+ * ------------------------------------------------------------------------ */
+
+enum
+{
+	UPDATE_WALLET, UPDATE_PHONE, UPDATE_TYPE, UPDATE_AMOUNT, UPDATE_STAFF
+};
+
+static void
+check_update(const Call *call, Transaction *update)
+{
+	const Value *values = call->values;
+
+	if (!wallet_find(call->merchant_id, values[UPDATE_WALLET].text, "adjust", &update->wallet))
+		raise_error(ERR_BALANCE_UPDATE_09);
+	if (points_decimals_used(values[UPDATE_AMOUNT].points) > update->wallet.decimals)
+		REFUSE(call, BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05);
+	if (!member_find(call->merchant_id, update->wallet.program_id, update->phone, &update->member) ||
+		!update->member.active)
+		raise_error(ERR_BALANCE_UPDATE_10);
+	switch (staff_right(call->merchant_id, update->staff_id, update->wallet.program_id))
+	{
+		case STAFF_UNKNOWN:
+			REFUSE(call, BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11);
+		case STAFF_FORBIDDEN:
+			REFUSE(call, BALANCE_UPDATE_12, WALLET_BALANCE_UPDATE_12);
+		case STAFF_PERMITTED:
+			break;
+	}
+	if (phone_blacklisted(call->merchant_id, update->phone))
+		raise_error(ERR_WALLET_BALANCE_UPDATE_10);
+}
+
+static void
+wallet_balance_update_run(Call *call)
+{
+	const Value *values = call->values;
+	bool		removes = values[UPDATE_TYPE].integer == 1;
+	Transaction update = {.phone = values[UPDATE_PHONE].phone,.staff_id = values[UPDATE_STAFF].integer};
+	Posting		posting = {
+		.kind = ENTRY_ADJUST,
+		.amount = removes ? -values[UPDATE_AMOUNT].points : values[UPDATE_AMOUNT].points,
+	};
+
+	check_update(call, &update);
+	call->points = post_or_refuse(call, &update, &posting, (Refusal) BOTH(WALLET_BALANCE_UPDATE_07),
+								  (Refusal) EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05));
+	if (update.wallet.sends_message && !quota_take(call->merchant_id, QUOTA_MESSAGES))
+		raise_error(ERR_WALLET_BALANCE_UPDATE_09);
+	tell_member(call, &update, removes ? "restados" : "agregados", &posting);
+}
+
+static const Endpoint wallet_balance_update = {
+	.name = "wallet_balance_update",
+	.fields = {
+		[UPDATE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,
+			.absent = EITHER(BALANCE_UPDATE_02, WALLET_BALANCE_UPDATE_02)},
+		[UPDATE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(BALANCE_UPDATE_03),
+			.malformed = BOTH(BALANCE_UPDATE_04)},
+		[UPDATE_TYPE] = {"transaction_type", FIELD_DIRECTION, REQUIRED,
+			.absent = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04),
+			.malformed = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04)},
+		[UPDATE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED,.absent = BOTH(BALANCE_UPDATE_06),
+			.malformed = EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05)},
+		[UPDATE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(BALANCE_UPDATE_08),
+			.malformed = EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11)},
+	},
+	.knows_assistants = true,
+	.result = RESULT_POINTS,
+	.writes = true,
+	.unexpected = ERR_INTERNAL_ERROR,
+	.code = "balance_update_01",
+	.message = "Saldo actualizado correctamente",
+	.answer = {"success", "message", "newBalance", "code", "status"},
+	.run = wallet_balance_update_run,
+};
+
+/* ------------------------------------------------------------------------
+ * /employee/add, /employee/disable
+ * ------------------------------------------------------------------------ */
+
+#define EMPLOYEE_REQUIRED(name, kind) \
+	{name, kind, REQUIRED,.absent = BOTH(ERR_TOOLUSERS_02),.malformed = BOTH(ERR_TOOLUSERS_02)}
+
+enum
+{
+	HIRE_TYPE, HIRE_NAME, HIRE_BRANCH, HIRE_NUMBER, HIRE_PASSWORD
+};
+
+static void
+employee_add_run(Call *call)
+{
+	const Value *values = call->values;
+	Hiring		hiring = {
+		.role = values[HIRE_TYPE].text,
+		.name = values[HIRE_NAME].text,
+		.branch = values[HIRE_BRANCH].text,
+		.number = values[HIRE_NUMBER].phone,
+		.password = values[HIRE_PASSWORD].text,
+	};
+	ErrorId		error;
+
+	if (strcmp(hiring.role, "cajero") != 0 && strcmp(hiring.role, "gerente") != 0)
+		raise_error(ERR_ERR_TOOLUSERS_02);
+	error = staff_hire(call->merchant_id, &hiring, &call->id);
+	if (error != ERR_NONE)
+		raise_error(error);
+}
+
+static const Endpoint employee_add = {
+	.name = "employee_add",
+	.fields = {
+		[HIRE_TYPE] = EMPLOYEE_REQUIRED("type", FIELD_TEXT),
+		[HIRE_NAME] = EMPLOYEE_REQUIRED("employee_name", FIELD_TEXT),
+		[HIRE_BRANCH] = EMPLOYEE_REQUIRED("business_name", FIELD_TEXT),
+		[HIRE_NUMBER] = EMPLOYEE_REQUIRED("number", FIELD_PHONE),
+		[HIRE_PASSWORD] = {"password", FIELD_TEXT, REQUIRED,.absent = BOTH(ERR_TOOLUSERS_02),
+			.malformed = BOTH(ERR_TOOLUSERS_02),.secret = true},
+	},
+	.result = RESULT_ID,
+	.writes = true,
+	.unexpected = ERR_ERR_TOOLUSERS_01,
+	.code = "toolusers_01",
+	.message = "Usuario creado con éxito.",
+	.answer = {"success", "message", "collaboratorId", "status", "code"},
+	.run = employee_add_run,
+};
+
+static void
+employee_disable_run(Call *call)
+{
+	if (!staff_archive(call->merchant_id, call->values[0].phone, &call->id))
+		raise_error(ERR_ERR_TOOLUSERS_04_ARCHIVE);
+}
+
+static const Endpoint employee_disable = {
+	.name = "employee_disable",
+	.fields = {
+		EMPLOYEE_REQUIRED("number", FIELD_PHONE),
+	},
+	.result = RESULT_NONE,
+	.writes = true,
+	.unexpected = ERR_ERR_TOOLUSERS_01,
+	.code = "toolusers_01",
+	.message = "Se archivó correctamente el usuario.",
+	.answer = {"success", "message", "status", "code"},
+	.run = employee_disable_run,
+};
+
+/* ------------------------------------------------------------------------
+ * Paths, error bodies, and the functions in SQL
+ * ------------------------------------------------------------------------ */
+
+static const Route routes[] = {
+	{"POST", "/toolusers/get", &toolusers_get, false},
+	{"POST", "/wallet/get", &wallet_get, false},
+	{"POST", "/wallet/contact/add", &wallet_contact_add, false},
+	{"POST", "/wallet/contact/get", &wallet_contact_get, false},
+	{"POST", "/wallet/sale", &wallet_sale, false},
+	{"POST", "/wallet/balance/update", &wallet_balance_update, false},
+	{"POST", "/employee/add", &employee_add, false},
+	{"POST", "/employee/disable", &employee_disable, false},
+};
+
+static void
+error_body(StringInfo json, const ErrorInfo *error, const char *message)
+{
+	appendStringInfoString(json, "{\"success\":false");
+	json_key(json, "message");
+	json_text(json, message);
+	json_key(json, "code");
+	json_text(json, error->code);
+	json_key(json, "status");
+	appendStringInfo(json, "%d}", error->http_status);
+}
+
+const Family monedero_family = {"/", routes, lengthof(routes), false, false, error_body, NULL};
+
+#define ENDPOINT_FUNCTIONS(name) \
+	PG_FUNCTION_INFO_V1(loyalty_##name); \
+	Datum loyalty_##name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
+	PG_FUNCTION_INFO_V1(loyalty_api_##name); \
+	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_http(&monedero_family, &name, fcinfo); }
+
+ENDPOINT_FUNCTIONS(toolusers_get)
+ENDPOINT_FUNCTIONS(wallet_get)
+ENDPOINT_FUNCTIONS(wallet_contact_add)
+ENDPOINT_FUNCTIONS(wallet_contact_get)
+ENDPOINT_FUNCTIONS(wallet_sale)
+ENDPOINT_FUNCTIONS(wallet_balance_update)
+ENDPOINT_FUNCTIONS(employee_add)
+ENDPOINT_FUNCTIONS(employee_disable)

@@ -1,0 +1,146 @@
+/*
+ * operation.h
+ *		A documented operation: its fields, what refuses them, its answer.
+ *
+ * One descriptor per endpoint is the only place that knows its fields.  The
+ * same descriptor serves the three ways in: the SQL function that raises, the
+ * named-parameter function, and the documented path.
+ */
+#ifndef LOYALTY_CALL_H
+#define LOYALTY_CALL_H
+
+#include "postgres.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "base/json.h"
+#include "db/statement.h"
+#include "types/phone.h"
+#include "types/points.h"
+#include "utils/date.h"
+
+#define MAX_FIELDS	16
+#define FIELD_MAX_LENGTH 1024
+
+/* Where a call comes from: decides which of two documented codes refuses it. */
+typedef enum Origin
+{
+	FROM_REQUEST,				/* HTTP: the first code */
+	FROM_SQL					/* SQL: the second */
+} Origin;
+
+typedef struct Refusal
+{
+	ErrorId		request;
+	ErrorId		operation;
+} Refusal;
+
+typedef enum FieldKind
+{
+	FIELD_TEXT,
+	FIELD_PHONE,
+	FIELD_TYPED_PHONE,			/* with whatever punctuation */
+	FIELD_POINTS,				/* positive; points or money */
+	FIELD_SWITCH,				/* 0 or 1 */
+	FIELD_DIRECTION,			/* 0 or 1; of an assistant 1 or 2, which is 0 or 1 */
+	FIELD_STAFF,				/* a staff_id; what is none is 0 */
+	FIELD_BIRTH_DATE,			/* from 1900 until today; a time may follow and is left out */
+	FIELD_TIME,					/* ISO 8601 */
+	FIELD_COUNT,				/* 0, 1, 2 … */
+	FIELD_JSON,					/* an array of objects, as JSON */
+	FIELD_OBJECT,				/* an object, as JSON */
+	FIELD_ACCEPTANCE			/* a text or a boolean */
+} FieldKind;
+
+typedef enum FieldNeed
+{
+	OPTIONAL,
+	REQUIRED,
+	REQUIRED_IF_0,				/* of the FIELD_SWITCH before it; else optional */
+	REQUIRED_IF_1				/* of the FIELD_SWITCH before it; else ignored */
+} FieldNeed;
+
+typedef struct Field
+{
+	const char *name;
+	FieldKind	kind;
+	FieldNeed	need;
+	Refusal		absent;
+	Refusal		malformed;
+	bool		secret;			/* kept out of fingerprints */
+} Field;
+
+typedef struct Value
+{
+	const char *text;			/* NULL: absent or empty */
+	JsonKind	kind;			/* what it was in JSON; else a string */
+	bool		fixed;			/* by the path: nothing else may set it */
+	union
+	{
+		int64		integer;
+		Points		points;
+		Phone		phone;
+		DateADT		date;
+		TimestampTz time;
+	};
+} Value;
+
+typedef enum ResultKind
+{
+	RESULT_ID,
+	RESULT_POINTS,
+	RESULT_ROWS,
+	RESULT_JSON,				/* call->json, written by the handler */
+	RESULT_NONE					/* an id for SQL, nothing in the answer */
+} ResultKind;
+
+struct Call;
+
+typedef struct Endpoint
+{
+	const char *name;
+	Field		fields[MAX_FIELDS]; /* ends with a NULL name */
+	ResultKind	result;
+	bool		writes;			/* takes an idempotency key */
+	bool		takes_items;	/* instead of fields: a JSON array */
+	bool		knows_assistants;	/* by what they say in "source" */
+	ErrorId		unexpected;		/* answers a failure that has no code */
+	const char *code;			/* of success */
+	const char *message;
+	const char *answer[6];		/* keys of the answer, in order; one of them
+								 * that no envelope knows holds the result;
+								 * none: the answer is the result */
+	int			status;			/* of success, if not 200 */
+	void		(*run) (struct Call *call);
+} Endpoint;
+
+typedef struct Call
+{
+	const Endpoint *endpoint;
+	Origin		origin;
+	int64		merchant_id;
+	bool		sandbox;		/* came by a sandbox path */
+	bool		assistant;		/* is in the dialect of the provider's client */
+	const char *bearer;
+	const char *idempotency_key;
+	Value		values[MAX_FIELDS];
+	const char *body;			/* if the endpoint takes items */
+	size_t		body_length;
+	ErrorId		unexpected;
+
+	/* the result, by the endpoint's kind */
+	int64		id;
+	Points		points;
+	PlanId		rows;
+	Datum		row_params[7];
+	char	   *json;
+	bool		single_row;		/* an object instead of an array */
+	ErrorId		no_row;			/* raised if that one does not exist */
+	const char *more_key;		/* of another array in the answer, or NULL */
+	int			more_from;		/* the first of the columns of rows that are in that */
+} Call;
+
+extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
+pg_noreturn extern void call_refuse(const Call *call, Refusal refusal);
+extern void call_set_items(Call *call, text *items);
+
+#endif

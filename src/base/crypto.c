@@ -1,0 +1,196 @@
+/*
+ * crypto.c
+ *		Hashes, random keys and passwords, all by PostgreSQL's own code.
+ */
+#include "base/compat.h"
+
+#include "base/crypto.h"
+#include "base/errors.h"
+#include "common/cryptohash.h"
+#include "common/hmac.h"
+#include "common/pg_prng.h"
+#include "common/sha2.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "libpq/crypt.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#define ID_LOW_BITS			22		/* below the milliseconds */
+#define ID_EPOCH			INT64CONST(631152000000000) /* 2020-01-01, µs since 2000 */
+#define RANDOM_KEY_MIN		8
+#define RANDOM_KEY_MAX		64
+
+/*
+ * The context of all hashes of the session: to make one costs as much as a hash
+ * does.  It belongs to a resource owner of its own, which nobody releases.
+ */
+static pg_cryptohash_ctx *
+session_hash(void)
+{
+	static pg_cryptohash_ctx *context = NULL;
+
+	if (context == NULL)
+	{
+		ResourceOwner owner = CurrentResourceOwner;
+		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+		CurrentResourceOwner = ResourceOwnerCreate(NULL, "loyalty hash");
+		context = pg_cryptohash_create(PG_SHA256);
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(caller);
+	}
+	return context;
+}
+
+/* Of some bytes and some more, into PG_SHA256_DIGEST_LENGTH bytes. */
+void
+sha256(const void *first, size_t first_length, const void *second, size_t second_length, uint8 *digest)
+{
+	pg_cryptohash_ctx *context = session_hash();
+
+	if (context == NULL ||
+		pg_cryptohash_init(context) < 0 ||
+		(first_length > 0 && pg_cryptohash_update(context, first, first_length) < 0) ||
+		pg_cryptohash_update(context, second, second_length) < 0 ||
+		pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+}
+
+bytea *
+sha256_digest(const char *data, size_t length)
+{
+	bytea	   *digest = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	sha256(NULL, 0, data, length, (uint8 *) VARDATA(digest));
+	return digest;
+}
+
+/* In hexadecimal, lower case. */
+char *
+hmac_sha256_hex(const char *key, const char *message)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *hex = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
+	pg_hmac_ctx *ctx = pg_hmac_create(PG_SHA256);
+
+	if (ctx == NULL ||
+		pg_hmac_init(ctx, (const uint8 *) key, strlen(key)) < 0 ||
+		pg_hmac_update(ctx, (const uint8 *) message, strlen(message)) < 0 ||
+		pg_hmac_final(ctx, digest, sizeof(digest)) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+	pg_hmac_free(ctx);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[2 * PG_SHA256_DIGEST_LENGTH] = '\0';
+	return hex;
+}
+
+/*
+ * In a time that depends on the lengths only.  The server's timingsafe_bcmp()
+ * is not in every minor release, and a library built for one meets others.
+ */
+bool
+secrets_equal(const char *a, const char *b)
+{
+	size_t		length = strlen(a);
+	volatile unsigned char difference = 0;
+
+	if (strlen(b) != length)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		difference |= a[i] ^ b[i];
+	return difference == 0;
+}
+
+/*
+ * Milliseconds since 2020, a count that starts anywhere, and the number of the
+ * session among those that there can be.  So ids grow with time, and rows made
+ * together lie together; no two sessions that live at the same time make the
+ * same, however many they make in a millisecond: those that are too many for it
+ * are of the next ones.  If the clock steps back, or on another server, a
+ * session may have the number of an earlier one: then the start of the count
+ * keeps them apart, and the primary key would refuse the rest.
+ */
+int64
+new_id(void)
+{
+	static int64 last_id = 0;
+	int			session_bits = pg_ceil_log2_32(MaxBackends + 1);
+	int64		count = pg_prng_uint64(&pg_global_prng_state) & ((1 << (ID_LOW_BITS - session_bits)) - 1);
+	int64		id = Max(GetCurrentTimestamp() - ID_EPOCH, 0) / 1000;
+
+	id = (id << ID_LOW_BITS) | (count << session_bits) | MyProcNumber;
+	if (id <= last_id)
+		id = last_id + (INT64CONST(1) << session_bits);
+	last_id = id;
+	return id;
+}
+
+/*
+ * A salted SCRAM-SHA-256 secret: slow to try, impossible to reverse.  NULL for
+ * a text that is itself a secret: encrypt_password() would take it as it is,
+ * and whoever sent it would have set a secret instead of a password.
+ */
+char *
+password_secret(const char *password)
+{
+	if (get_password_type(password) != PASSWORD_TYPE_PLAINTEXT)
+		return NULL;
+	return encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, "", password);
+}
+
+bool
+password_matches(const char *password, const char *secret)
+{
+	const char *logdetail = NULL;
+
+	return plain_crypt_verify("", secret, password, &logdetail) == STATUS_OK;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_new_id);
+
+Datum
+loyalty_new_id(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	PG_RETURN_INT64(new_id());
+}
+
+PG_FUNCTION_INFO_V1(loyalty_new_client_id);
+
+/* Thirteen digits, the first not 0. */
+Datum
+loyalty_new_client_id(PG_FUNCTION_ARGS)
+{
+	uint64		random;
+
+	if (!pg_strong_random(&random, sizeof(random)))
+		raise_error(ERR_INTERNAL_ERROR);
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" UINT64_FORMAT, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+											  UINT64CONST(1000000000000) + random % UINT64CONST(9000000000000))));
+}
+
+PG_FUNCTION_INFO_V1(loyalty_random_key);
+
+Datum
+loyalty_random_key(PG_FUNCTION_ARGS)
+{
+	int32		bytes = PG_GETARG_INT32(1);
+	uint8		random[RANDOM_KEY_MAX];
+	StringInfoData key;
+
+	if (bytes < RANDOM_KEY_MIN || bytes > RANDOM_KEY_MAX)
+		raise_error(ERR_INVALID_ARGUMENT);
+	if (!pg_strong_random(random, bytes))
+		raise_error(ERR_INTERNAL_ERROR);
+
+	initStringInfo(&key);
+	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	for (int i = 0; i < bytes; i++)
+		appendStringInfo(&key, "%02x", random[i]);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(key.data, key.len));
+}

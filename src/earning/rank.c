@@ -1,0 +1,419 @@
+/*
+ * rank.c
+ *		Ranks, as the engine brings them in line with the points that count.
+ *
+ * A rank that is reached gets the moment at which it will not be, so it ends by
+ * itself, whoever looks and whenever.  What an account holds is brought forward
+ * in memory, at the moment of each thing that changes what counts and in the
+ * order of these; what has changed is written by one statement for a whole
+ * batch.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "db/statement.h"
+#include "earning/rank.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static int
+compare_ranks(const void *a, const void *b)
+{
+	Points		left = ((const Rank *) a)->from_points;
+	Points		right = ((const Rank *) b)->from_points;
+
+	return (left < right) - (left > right);
+}
+
+/* The ranks of a program, read once while its terms are known. */
+const Ranks *
+ranks_of(const ProgramTerms *program)
+{
+	Datum		values[] = {Int64GetDatum(program->merchant_id), 0};
+	Ranks	   *ranks = program->ranks;
+
+	if (ranks->is_read)
+		return ranks;
+	ranks->is_read = true;
+	if (program->range_group[0] == '\0')
+		return ranks;
+	values[1] = CStringGetTextDatum(program->range_group);
+	ranks->n = (int) plan_write(PLAN_RANKS, values, NULL);
+	ranks->rank = palloc(Max(ranks->n, 1) * sizeof(Rank));
+	for (int i = 0; i < ranks->n; i++)
+	{
+		ranks->rank[i] = (Rank) {plan_text(i, 0), plan_int64(i, 1), plan_int64(i, 2)};
+		ranks->multiply |= ranks->rank[i].multiplier != POINTS_ONE;
+	}
+	qsort(ranks->rank, ranks->n, sizeof(Rank), compare_ranks);
+	return ranks;
+}
+
+/* The rows of one account, from this row on; each account is there once. */
+static void
+read_account(Account *account, uint64 *row, uint64 rows)
+{
+	HeldRanks  *ranks = &account->ranks;
+	uint64		from = *row;
+
+	while (*row < rows && plan_int64(*row, 0) == account->account_id)
+		++*row;
+	ranks->is_read = true;
+	ranks->n = ranks->allocated = (int) (*row - from);
+	ranks->held = palloc(Max(ranks->n, 1) * sizeof(HeldRank));
+	for (int i = 0; i < ranks->n; i++)
+		ranks->held[i] = (HeldRank) {plan_text(from + i, 1), plan_int64(from + i, 2), plan_int64(from + i, 3),
+			plan_int64(from + i, 4), plan_int64_or(from + i, 5, DT_NOEND), false};
+}
+
+/* What these accounts hold and have held, in ascending order of accounts. */
+void
+ranks_read(int64 merchant_id, Account **accounts, int n, bool newest)
+{
+	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	Datum		values[] = {Int64GetDatum(merchant_id), 0};
+	PlanId		plan = n == 1 ? PLAN_RANK_HELD : PLAN_RANKS_HELD;
+	uint64		row = 0;
+	uint64		rows;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = accounts[i]->account_id;
+	values[1] = n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n);
+	rows = newest ? plan_write(plan, values, NULL) : plan_read(plan, values, NULL);
+	for (int i = 0; i < n; i++)
+		read_account(accounts[i], &row, rows);
+}
+
+bool
+rank_is_held(const Account *account, const char *name, TimestampTz at)
+{
+	for (int i = account->ranks.n - 1; i >= 0; i--)
+	{
+		const HeldRank *held = &account->ranks.held[i];
+
+		if (held->since <= at && held->until > at && strcmp(held->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The ranks that the program has had, and since when, read once while its terms are known. */
+const Ranks *
+ranks_with_past(const ProgramTerms *program)
+{
+	Datum		values[] = {Int64GetDatum(program->merchant_id), Int64GetDatum(program->program_id)};
+	Ranks	   *ranks = program->ranks;
+
+	if (ranks->past != NULL)
+		return ranks;
+	ranks->npast = (int) plan_write(PLAN_RANK_PAST, values, NULL);
+	ranks->past = palloc(Max(ranks->npast, 1) * sizeof(PastRank));
+	for (int i = 0; i < ranks->npast; i++)
+	{
+		bool		isnull;
+
+		ranks->past[i] = (PastRank) {
+			.since = plan_int64(i, 0),
+			.name = plan_text(i, 1),
+			.from_points = plan_int64(i, 2),
+			.window_value = DatumGetInt32(plan_datum(i, 3, &isnull)),
+			.window_unit = plan_text(i, 4),
+			.grace_days = DatumGetInt32(plan_datum(i, 5, &isnull)),
+			.time_zone = plan_text(i, 6),
+		};
+	}
+	return ranks;
+}
+
+/* From how many points a rank was held at a moment; -1, less than any other, if the program did not have it. */
+Points
+rank_from_points(const ProgramTerms *program, const char *name, TimestampTz at)
+{
+	const Ranks *ranks = ranks_with_past(program);
+	Points		from_points = -1;
+
+	for (int i = 0; i < ranks->npast && ranks->past[i].since <= at; i++)
+	{
+		if (i > 0 && ranks->past[i].since != ranks->past[i - 1].since)
+			from_points = -1;
+		if (strcmp(ranks->past[i].name, name) == 0)
+			from_points = ranks->past[i].from_points;
+	}
+	return from_points;
+}
+
+/* Whether a rank higher than this one had been reached by then, as if nothing undone by then had been. */
+bool
+rank_was_exceeded(const Account *account, const ProgramTerms *program, const char *name, TimestampTz at)
+{
+	for (int i = 0; i < account->ranks.n; i++)
+	{
+		const HeldRank *held = &account->ranks.held[i];
+
+		if (held->since <= at && held->undone_at > at &&
+			held->from_points > rank_from_points(program, name, held->since))
+			return true;
+	}
+	return false;
+}
+
+/* The highest rank of an account at a moment: earned, granted (if it does not last, until a higher one was earned), or everybody's; NULL: none. */
+const Rank *
+rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, bool lasts, TimestampTz at)
+{
+	const Ranks *ranks = ranks_of(program);
+
+	for (int r = 0; r < ranks->n; r++)
+	{
+		const Rank *rank = &ranks->rank[r];
+
+		if (rank->from_points == 0 || rank_is_held(account, rank->name, at) ||
+			(strcmp(rank->name, granted) == 0 && (lasts || !rank_was_exceeded(account, program, granted, at))))
+			return rank;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * Settling
+ * ------------------------------------------------------------------------ */
+
+/* When the grace of a rank ends that is not reached from a moment on: at the same local time, or with the day. */
+static TimestampTz
+grace_end(const ProgramTerms *program, TimestampTz below)
+{
+	Interval	grace = {.day = program->rank_grace_days};
+	Timestamp	local;
+	DateADT		day;
+
+	if (TIMESTAMP_NOT_FINITE(below))
+		return below;
+	day = terms_local_date(program, below);
+	if (below == terms_day_start(program, day))
+		return terms_day_start(program, day + program->rank_grace_days);
+	local = terms_local(program, below);
+	return terms_from_local(program, DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(local),
+																		   IntervalPGetDatum(&grace))));
+}
+
+/* From when on the points that count are less than a rank asks for; now, if they are. */
+static TimestampTz
+below_rank(const Account *account, const ProgramTerms *program, Points from_points, TimestampTz now)
+{
+	if (program->rank_window_value > 0)
+		return lots_below(&account->qualifying, from_points, now);
+	return account->earned >= from_points ? DT_NOEND : now;
+}
+
+/*
+ * Until when so many points counted, of those that are left: from the latest
+ * day back, the first on which those that counted were enough; DT_NOBEGIN: never.
+ */
+TimestampTz
+rank_last_reached(const Counted *counted, Points from_points)
+{
+	const ProgramTerms *program = &counted->program;
+	const Lots *days = &counted->days;
+
+	if (program->rank_window_value == 0)
+		return counted->total >= from_points ? counted->to : DT_NOBEGIN;
+	for (int last = days->n - 1; last >= 0; last--)
+	{
+		const Lot  *day = &days->lot[last];
+		TimestampTz start = terms_day_start(program, terms_window_start(program, day->expires_at, day->posted));
+		Points		sum = 0;
+
+		for (int i = last; i >= 0 && days->lot[i].expires_at > start; i--)
+		{
+			TimestampTz end = Min(days->lot[i].expires_at, counted->to);
+
+			if (!points_add(sum, days->lot[i].points, &sum) || sum >= from_points)
+				return end > counted->from ? end : DT_NOBEGIN;
+		}
+	}
+	return DT_NOBEGIN;
+}
+
+/* When a rank ends that is not reached any more, by what has counted, under the newest terms first. */
+TimestampTz
+rank_end(const Counted *counted, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Points		from_points = rank_from_points(&counted[i].program, name, counted[i].from);
+		TimestampTz last = from_points < 0 ? DT_NOBEGIN : rank_last_reached(&counted[i], from_points);
+
+		/* what a change has put out of reach has the grace that came with it */
+		if (last != DT_NOBEGIN)
+			return grace_end(&counted[last == counted[i].to ? Max(i - 1, 0) : i].program, last);
+	}
+	return DT_NOBEGIN;
+}
+
+/* Whether the grace of ranks that a change of terms has put out of reach may last. */
+bool
+rank_is_recent(const ProgramTerms *program, TimestampTz at)
+{
+	return program->ranked_at > at - (program->rank_grace_days + 2) * USECS_PER_DAY;
+}
+
+/* The same by the terms of now, of which the account knows what has counted. */
+static TimestampTz
+end_of_reached(const Account *account, const ProgramTerms *program, Points from_points)
+{
+	Counted		counted = {*program, DT_NOBEGIN, DT_NOEND, account->earned, account->qualifying};
+
+	return grace_end(program, rank_last_reached(&counted, from_points));
+}
+
+void
+rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at)
+{
+	held->changed |= held->until != until || held->from_points != from_points || held->undone_at != undone_at;
+	held->until = until;
+	held->from_points = from_points;
+	held->undone_at = undone_at;
+}
+
+/* What the account holds of a rank then, or held just until then; NULL: nothing. */
+static HeldRank *
+find_held(const HeldRanks *ranks, const char *name, TimestampTz at)
+{
+	for (int i = ranks->n - 1; i >= 0; i--)
+	{
+		HeldRank   *held = &ranks->held[i];
+
+		if (held->since <= at && (held->until > at || held->since == at) && strcmp(held->name, name) == 0)
+			return held;
+	}
+	return NULL;
+}
+
+static HeldRank *
+add_held(HeldRanks *ranks, const char *name, TimestampTz since)
+{
+	if (ranks->n == ranks->allocated)
+	{
+		ranks->allocated = Max(8, 2 * ranks->allocated);
+		ranks->held = repalloc(ranks->held, ranks->allocated * sizeof(HeldRank));
+	}
+	ranks->held[ranks->n] = (HeldRank) {.name = pstrdup(name),.since = since,.changed = true};
+	return &ranks->held[ranks->n++];
+}
+
+/*
+ * One rank.  If it is reached, it ends when the points fall below it, and after
+ * the grace.  If not, but held, its end is known since it was reached; what was
+ * undone had no part in that, and what a change of terms has put out of reach
+ * gets the grace that begins with the change.  Soon after one, what counted
+ * before matters: then this is left to write_ranks(), which reads the entries.
+ */
+static void
+settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, TimestampTz at, RankCause cause)
+{
+	TimestampTz below = below_rank(account, program, rank->from_points, at);
+	HeldRank   *held = find_held(&account->ranks, rank->name, at);
+	TimestampTz end;
+
+	if (below > at)
+	{
+		/* from how many points it was held stays true of the time until now */
+		if (held != NULL && held->since < at && held->from_points != rank->from_points)
+		{
+			rank_set_held(held, at, held->from_points, held->undone_at);
+			held = NULL;
+		}
+		if (held == NULL)
+			held = add_held(&account->ranks, rank->name, at);
+		rank_set_held(held, grace_end(program, below), rank->from_points, DT_NOEND);
+		return;
+	}
+	if (held == NULL || held->until <= at || cause == RANK_EARNED || (cause == RANK_UNDONE && rank_is_recent(program, at)))
+		return;
+	if (cause == RANK_COUNTED_ANEW)
+		end = grace_end(program, at);
+	else if (program->rank_window_value > 0)
+		end = end_of_reached(account, program, held->from_points);
+	else
+		end = account->earned >= held->from_points ? held->until : at;
+	rank_set_held(held, Min(held->until, Max(end, at)), held->from_points, held->undone_at);
+}
+
+static bool
+is_rank(const Ranks *ranks, const char *name)
+{
+	for (int r = 0; r < ranks->n; r++)
+	{
+		if (ranks->rank[r].from_points > 0 && strcmp(ranks->rank[r].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What has changed is known; the account is what it has become, and its ranks are those of the moment before. */
+void
+ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, RankCause cause)
+{
+	const Ranks *ranks = ranks_of(program);
+
+	for (int i = 0; cause == RANK_COUNTED_ANEW && i < account->ranks.n; i++)
+	{
+		HeldRank   *held = &account->ranks.held[i];
+
+		if (held->until > at && !is_rank(ranks, held->name))
+			rank_set_held(held, Max(held->since, at), held->from_points, held->undone_at);
+	}
+	for (int r = 0; r < ranks->n && ranks->rank[r].from_points > 0; r++)
+		settle_rank(account, program, &ranks->rank[r], at, cause);
+}
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+#define RANK_COLUMNS 6
+
+/* What has changed of these accounts. */
+void
+ranks_write(int64 merchant_id, const Account *accounts, int n)
+{
+	Oid			types[RANK_COLUMNS] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, plan_points_oid(), TIMESTAMPTZOID};
+	Column		columns[RANK_COLUMNS];
+	int			rows = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		for (int h = 0; h < accounts[i].ranks.n; h++)
+			rows += accounts[i].ranks.held[h].changed;
+	}
+	if (rows == 0)
+		return;
+	columns_start(columns, types, RANK_COLUMNS, rows);
+	rows = 0;
+	for (int i = 0; i < n; i++)
+	{
+		for (int h = 0; h < accounts[i].ranks.n; h++)
+		{
+			const HeldRank *held = &accounts[i].ranks.held[h];
+			bool		nulls[RANK_COLUMNS] = {[5] = held->undone_at == DT_NOEND};
+			Datum		row[RANK_COLUMNS] = {
+				Int64GetDatum(accounts[i].account_id),
+				CStringGetTextDatum(held->name),
+				TimestampTzGetDatum(held->since),
+				TimestampTzGetDatum(held->until),
+				PointsGetDatum(held->from_points),
+				TimestampTzGetDatum(held->undone_at),
+			};
+
+			if (held->changed)
+				columns_set(columns, RANK_COLUMNS, rows++, row, nulls);
+		}
+	}
+	columns_write(PLAN_RANKS_WRITE, PLAN_RANK_WRITE, merchant_id, columns, RANK_COLUMNS, rows);
+}

@@ -1,0 +1,710 @@
+/*
+ * rule.c
+ *		Earning rules: what a sale earns beyond the base of its program.
+ *
+ * One statement for each table says who buys, and only of what some rule asks
+ * for: rank held, birth date, what capped rules have given.  All else is here
+ * and, of goods, in goods.c; nothing is rounded until the points of a rule are
+ * known.
+ *
+ * The accounts are locked, so nobody else counts on the caps meanwhile.  What a
+ * sale of the batch has got, the next one sees in memory; rules_write() writes
+ * it at the end.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "db/statement.h"
+#include "earning/goods.h"
+#include "earning/rank.h"
+#include "earning/rule.h"
+#include "earning/rule_gift.h"
+#include "earning/rule_set.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+/* What a capped rule has given to an account. */
+typedef struct Use
+{
+	const char *rule;
+	DateADT		day;			/* whose periods are counted */
+	Points		points[CAP_PERIODS];
+	bool		changed;
+	struct Use *next;
+} Use;
+
+/* An account that earns, shared by those who buy for it. */
+typedef struct Purse
+{
+	const struct Customer *opened_by;
+	bool		has_bought;
+	Use		   *uses;
+} Purse;
+
+typedef struct Customer
+{
+	Buyer		buyer;
+	const RuleSet *set;			/* NULL: no rules */
+	Purse	   *purse;
+	const char *granted;		/* the rank that was; empty: none, or nobody asks */
+	bool		granted_lasts;	/* whatever is earned */
+	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
+	DateADT		today;			/* of the time zone, as is the time of day */
+	TimeADT		time;
+	bool		ask_owner;		/* for the rank, or who buys */
+} Customer;
+
+struct Rules
+{
+	int64		merchant_id;
+	TimestampTz now;
+	Customer   *customers;		/* ascending by account, then member */
+	int			ncustomers;
+	Gift	   *gifts;
+	int			ngifts;
+	int			allocated;
+};
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static int
+compare_customers(const void *a, const void *b)
+{
+	const Buyer *left = &((const Customer *) a)->buyer;
+	const Buyer *right = &((const Customer *) b)->buyer;
+
+	if (left->account_id != right->account_id)
+		return left->account_id < right->account_id ? -1 : 1;
+	return (left->member_id > right->member_id) - (left->member_id < right->member_id);
+}
+
+/* NULL if it is none of those that rules were read for. */
+static Customer *
+find_customer(const Rules *rules, int64 account_id, int64 member_id)
+{
+	Customer	key = {.buyer = {.account_id = account_id,.member_id = member_id}};
+
+	return bsearch(&key, rules->customers, rules->ncustomers, sizeof(Customer), compare_customers);
+}
+
+static Use *
+add_use(Purse *purse, const char *rule, DateADT day)
+{
+	Use		   *use = palloc0(sizeof(Use));
+
+	use->rule = rule;
+	use->day = day;
+	use->next = purse->uses;
+	purse->uses = use;
+	return use;
+}
+
+/* The nearest birthday's distance in days; 29 February is 28 February in other years. */
+static int
+days_from_birthday(DateADT birth_date, DateADT today)
+{
+	int			year;
+	int			month;
+	int			day;
+	int			this_year;
+	int			nearest = PG_INT32_MAX;
+	int			unused;
+
+	j2date(today + POSTGRES_EPOCH_JDATE, &this_year, &unused, &unused);
+	j2date(birth_date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	for (year = this_year - 1; year <= this_year + 1; year++)
+	{
+		int			last = day_tab[isleap(year)][month - 1];
+		int			birthday = date2j(year, month, Min(day, last)) - POSTGRES_EPOCH_JDATE;
+
+		nearest = Min(nearest, abs(birthday - today));
+	}
+	return nearest;
+}
+
+/* What the clock on the wall shows where the program is. */
+static void
+read_clock(Customer *customer, TimestampTz now)
+{
+	Timestamp	local = terms_local(customer->buyer.program, now);
+	int64		days = local / USECS_PER_DAY;
+
+	if (days * USECS_PER_DAY > local)
+		days--;
+	customer->today = (DateADT) days;
+	customer->time = local - days * USECS_PER_DAY;
+}
+
+static bool
+asks_rank(const Customer *customer)
+{
+	return (customer->set != NULL && customer->set->asks_rank) || ranks_of(customer->buyer.program)->multiply;
+}
+
+static bool
+asks_member(const Customer *customer)
+{
+	return (customer->set != NULL && customer->set->asks_birthday) || asks_rank(customer);
+}
+
+static bool
+asks_owner(const Customer *customer)
+{
+	return customer->ask_owner;
+}
+
+static bool
+asks_use(const Customer *customer)
+{
+	return customer->set != NULL && customer->set->has_caps;
+}
+
+static bool
+asks_first(const Customer *customer)
+{
+	return customer->set != NULL && customer->set->asks_first;
+}
+
+/* Nobody named is mostly the member of the account's number; if not, its owner is asked for. */
+static int64
+member_or_namesake(const Buyer *buyer)
+{
+	return buyer->member_id != 0 ? buyer->member_id : buyer->account_id;
+}
+
+/* The accounts, or members, of the customers of whom something is asked; each account once. */
+static int64 *
+asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool members, int *n)
+{
+	int64	   *ids = palloc_extended(rules->ncustomers * sizeof(int64), MCXT_ALLOC_HUGE);
+
+	*n = 0;
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		const Buyer *buyer = &rules->customers[i].buyer;
+
+		if (!asks(&rules->customers[i]))
+			continue;
+		if (members)
+			ids[(*n)++] = member_or_namesake(buyer);
+		else if (*n == 0 || ids[*n - 1] != buyer->account_id)
+			ids[(*n)++] = buyer->account_id;
+	}
+	return ids;
+}
+
+/* A statement about these, or the one for a single one, which takes no array. */
+static uint64
+read_about(PlanId one, PlanId many, const Rules *rules, const int64 *ids, int n)
+{
+	Datum		values[] = {Int64GetDatum(rules->merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n),
+	TimestampTzGetDatum(rules->now)};
+
+	return plan_write(n == 1 ? one : many, values, NULL);
+}
+
+/* The first customer of an account, which some have. */
+static Customer *
+find_account(const Rules *rules, int64 account_id)
+{
+	int			low = 0;
+	int			high = rules->ncustomers;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (rules->customers[middle].buyer.account_id < account_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &rules->customers[low];
+}
+
+/* The first day of the period that a day is in. */
+static DateADT
+first_day(CapPeriod period, DateADT date)
+{
+	int			year;
+	int			month;
+	int			day;
+
+	j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	switch (period)
+	{
+		case CAP_DAY:
+			return date;
+		case CAP_WEEK:
+			return date - (j2day(date + POSTGRES_EPOCH_JDATE) + 6) % 7;
+		case CAP_MONTH:
+			return date2j(year, month, 1) - POSTGRES_EPOCH_JDATE;
+		case CAP_YEAR:
+			return date2j(year, 1, 1) - POSTGRES_EPOCH_JDATE;
+		default:
+			return 0;
+	}
+}
+
+/* What was counted in periods that are over counts no more; a day that has been counted never goes back. */
+static void
+read_uses(Rules *rules)
+{
+	int			n;
+	int64	   *accounts = asked_ids(rules, asks_use, false, &n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_RULE_USE, PLAN_RULE_USES, rules, accounts, n);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Purse	   *purse = find_account(rules, plan_int64(row, 0))->purse;
+		DateADT		day = plan_int64(row, 2);
+		Use		   *use = add_use(purse, plan_text(row, 1), Max(day, purse->opened_by->today));
+
+		for (int period = 0; period < CAP_PERIODS; period++)
+		{
+			if (first_day(period, day) == first_day(period, use->day))
+				use->points[period] = plan_int64(row, 3 + period);
+		}
+	}
+}
+
+static void
+read_first(Rules *rules)
+{
+	int			n;
+	int64	   *accounts = asked_ids(rules, asks_first, false, &n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_HAS_BOUGHT, PLAN_HAVE_BOUGHT, rules, accounts, n);
+
+	for (uint64 row = 0; row < rows; row++)
+		find_account(rules, plan_int64(row, 0))->purse->has_bought = true;
+}
+
+/* What is asked of a member. */
+typedef struct Person
+{
+	int64		member_id;
+	const char *granted_rank;
+	bool		ask_further;	/* for the rank */
+	int64		account_id;		/* that is used now */
+	DateADT		birth_date;
+	bool		has_birth_date;
+} Person;
+
+static int
+compare_persons(const void *a, const void *b)
+{
+	int64		left = ((const Person *) a)->member_id;
+	int64		right = ((const Person *) b)->member_id;
+
+	return (left > right) - (left < right);
+}
+
+static Person *
+read_persons(const Rules *rules, int *n)
+{
+	int			nmembers;
+	int64	   *members = asked_ids(rules, asks_member, true, &nmembers);
+	Person	   *persons;
+
+	*n = nmembers == 0 ? 0 : (int) read_about(PLAN_BUYER, PLAN_BUYERS, rules, members, nmembers);
+	persons = palloc_extended(Max(*n, 1) * sizeof(Person), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < *n; i++)
+	{
+		Datum		birth_date;
+		bool		isnull;
+
+		birth_date = plan_datum(i, 2, &isnull);
+		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), plan_bool(i, 3), plan_int64(i, 4),
+			isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
+	}
+	qsort(persons, *n, sizeof(Person), compare_persons);
+	return persons;
+}
+
+/* Whoever is not where the sale is, has left the account; nobody named is its owner then. */
+static void
+know_person(Customer *customer, const Person *person)
+{
+	bool		is_here = person != NULL && person->account_id == customer->buyer.account_id;
+
+	customer->ask_owner = !is_here || person->ask_further;
+	if (person == NULL)
+		return;
+	if (person->has_birth_date && (is_here || customer->buyer.member_id != 0))
+		customer->from_birthday = days_from_birthday(person->birth_date, customer->today);
+	if (asks_rank(customer))
+		customer->granted = person->granted_rank;
+}
+
+/* An account's owner says its rank, and, if nobody is named, buys. */
+static void
+know_owner(Customer *customer, uint64 row)
+{
+	bool		isnull;
+	Datum		birth_date = plan_datum(row, 3, &isnull);
+
+	if (asks_rank(customer))
+	{
+		customer->granted = plan_text(row, 1);
+		customer->granted_lasts = plan_bool(row, 2);
+	}
+	if (customer->buyer.member_id == 0 && !isnull)
+		customer->from_birthday = days_from_birthday(DatumGetDateADT(birth_date), customer->today);
+}
+
+/* Of an account nobody owns, no rank was given. */
+static void
+read_owners(Rules *rules)
+{
+	int			n;
+	int64	   *accounts = asked_ids(rules, asks_owner, false, &n);
+	uint64		rows = n == 0 ? 0 : read_about(PLAN_OWNER, PLAN_OWNERS, rules, accounts, n);
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		if (rules->customers[i].ask_owner)
+			rules->customers[i].granted = "";
+	}
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Customer   *customer = find_account(rules, plan_int64(row, 0));
+
+		for (; customer < rules->customers + rules->ncustomers && customer->buyer.account_id == plan_int64(row, 0); customer++)
+		{
+			if (customer->ask_owner)
+				know_owner(customer, row);
+		}
+	}
+}
+
+static void
+read_members(Rules *rules)
+{
+	int			npersons;
+	Person	   *persons = read_persons(rules, &npersons);
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		Customer   *customer = &rules->customers[i];
+		Person		key = {.member_id = member_or_namesake(&customer->buyer)};
+
+		if (asks_member(customer))
+			know_person(customer, bsearch(&key, persons, npersons, sizeof(Person), compare_persons));
+	}
+	read_owners(rules);
+}
+
+/* Members who buy for the same account share its purse. */
+static void
+read_customers(Rules *rules)
+{
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		Customer   *customer = &rules->customers[i];
+
+		read_clock(customer, rules->now);
+		customer->granted = "";
+		customer->from_birthday = PG_INT32_MAX;
+		if (i > 0 && customer[-1].buyer.account_id == customer->buyer.account_id)
+		{
+			customer->purse = customer[-1].purse;
+			continue;
+		}
+		customer->purse = palloc0(sizeof(Purse));
+		customer->purse->opened_by = customer;
+	}
+	read_uses(rules);
+	read_first(rules);
+	read_members(rules);
+}
+
+/* Read all that the sales of these buyers depend on; each may be there twice. */
+Rules *
+rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
+{
+	Rules	   *rules = palloc0(sizeof(Rules));
+	int			distinct = 0;
+
+	rules->merchant_id = merchant_id;
+	rules->now = now;
+	rule_sets_start();
+	rules->customers = palloc_extended(n * sizeof(Customer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < n; i++)
+	{
+		rules->customers[i].buyer = buyers[i];
+		rules->customers[i].set = rule_set_find(merchant_id, &buyers[i]);
+	}
+	qsort(rules->customers, n, sizeof(Customer), compare_customers);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || compare_customers(&rules->customers[i], &rules->customers[distinct - 1]) != 0)
+			rules->customers[distinct++] = rules->customers[i];
+	}
+	rules->ncustomers = distinct;
+	read_customers(rules);
+	return rules;
+}
+
+/* ------------------------------------------------------------------------
+ * Conditions
+ * ------------------------------------------------------------------------ */
+
+/* Whether the clock suits; a night from 22:00 to 02:00 is all of the day on which it begins. */
+static bool
+suits_time(const Rule *rule, const Customer *customer)
+{
+	bool		over_midnight = rule->from_time > rule->until_time;
+	bool		late = over_midnight && customer->time < rule->until_time;
+	int			weekday = j2day(customer->today - late + POSTGRES_EPOCH_JDATE);
+
+	if ((rule->days & (1 << (weekday == 0 ? 7 : weekday))) == 0)
+		return false;
+	return late || (customer->time >= rule->from_time && (over_midnight || customer->time < rule->until_time));
+}
+
+static bool
+suits_customer(const Rule *rule, const Customer *customer, const Rank *rank, TimestampTz now)
+{
+	return now >= rule->valid_from && now < rule->valid_until && suits_time(rule, customer) &&
+		(!rule->first_purchase || !customer->purse->has_bought) &&
+		(rule->birthday_days < 0 || customer->from_birthday <= rule->birthday_days) &&
+		words_allow(&rule->ranks, rank != NULL ? rank->name : customer->granted);
+}
+
+/* ------------------------------------------------------------------------
+ * Effects
+ * ------------------------------------------------------------------------ */
+
+/* amount * share * times / per, as the program shows points. */
+static bool
+convert_share(const ProgramTerms *program, Points amount, Share share, Points times, Points per, Points *points)
+{
+	if (share.whole == NULL)
+		return points_convert(amount, times, per, program->decimals, program->rounding, points);
+	return points_convert_share(amount, times, per, share.part, share.whole, program->decimals, program->rounding, points);
+}
+
+/* The points that a rule gives for its share of a sale, without caps. */
+static bool
+rule_points(const Rule *rule, const Customer *customer, const Sale *sale, Share share, Points *points)
+{
+	const ProgramTerms *program = customer->buyer.program;
+
+	if (rule->points != 0)
+		return points_convert(rule->points, 1, 1, program->decimals, program->rounding, points);
+	if (rule->multiplier != 0)
+		return convert_share(program, sale->base, share, rule->multiplier - POINTS_ONE, POINTS_ONE, points);
+	return convert_share(program, sale->money, share, rule->points_per, rule->money_per, points);
+}
+
+/* Whether the share of the money is as much as the rule asks for. */
+static bool
+suits_amount(const Rule *rule, Points money, Share share)
+{
+	Points		rounded;
+
+	if (share.whole == NULL || rule->min_amount == 0)
+		return money >= rule->min_amount;
+	return points_convert_share(money, 1, 1, share.part, share.whole, POINTS_DECIMALS, ROUNDING_DOWN, &rounded) &&
+		rounded >= rule->min_amount;
+}
+
+static Use *
+find_use(Purse *purse, const Rule *rule)
+{
+	for (Use *use = purse->uses; use != NULL; use = use->next)
+	{
+		if (strcmp(use->rule, rule->name) == 0)
+			return use;
+	}
+	return add_use(purse, rule->name, purse->opened_by->today);
+}
+
+/* What the caps leave, in points that the program has. */
+static Points
+cap_points(const Rule *rule, const Customer *customer, Points points, Use **use)
+{
+	Points		most = rule->max_ticket;
+
+	*use = NULL;
+	if (rule_is_capped(rule))
+	{
+		*use = find_use(customer->purse, rule);
+		for (int period = 0; period < CAP_PERIODS; period++)
+		{
+			if (rule->max[period] != NO_CAP)
+				most = Min(most, rule->max[period] - (*use)->points[period]);
+		}
+	}
+	if (points <= most)
+		return points;
+	if (most <= 0 || !points_convert(most, 1, 1, customer->buyer.program->decimals, ROUNDING_DOWN, &points))
+		return 0;
+	return points;
+}
+
+/* The end of the day on which the points of a rule expire; 0: as the program says. */
+static TimestampTz
+life_end(const Rule *rule, const Customer *customer)
+{
+	const Interval *life = &rule->life;
+
+	if (life->month == 0 && life->day == 0)
+		return 0;
+	return terms_day_end(customer->buyer.program, customer->buyer.available_at, life);
+}
+
+/* Add what a rule gives that suits the customer; false: out of range. */
+static bool
+earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const Basket *basket, Earning *earning)
+{
+	Share		share = {NULL, NULL};
+	Points		points;
+	Use		   *use;
+
+	if ((rule_is_for_goods(rule) && !basket_share(basket, rule, &share)) || !suits_amount(rule, sale->money, share))
+		return true;
+	if (!rule_points(rule, customer, sale, share, &points))
+		return false;
+	points = cap_points(rule, customer, points, &use);
+	if (points > 0)
+		earning->bonuses[earning->nbonuses++] = (Bonus) {rule->name, points, life_end(rule, customer), use};
+	return points_add(earning->total, points, &earning->total);
+}
+
+/* What a sale earns; changes nothing, so that the sale may still fail. */
+ErrorId
+rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
+{
+	const Customer *customer = find_customer(rules, sale->account_id, sale->member_id);
+	const Rank *rank = NULL;
+	Basket		basket = {0};
+
+	earning->version = 0;
+	earning->nbonuses = 0;
+	earning->base = earning->total = sale->base;
+	if (customer == NULL)
+		return ERR_NONE;
+	if (customer->set != NULL && customer->set->is_for_goods && sale->items != NULL && !basket_read(sale->items, &basket))
+		return ERR_INVALID_ARGUMENT;
+	/* sales of the batch before this one may have reached another */
+	if (asks_rank(customer))
+		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, customer->granted_lasts, rules->now);
+	if (rank != NULL && rank->multiplier != POINTS_ONE &&
+		!points_convert(sale->base, rank->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	earning->total = earning->base;
+	earning->version = customer->buyer.version;
+	for (int i = 0; customer->set != NULL && i < customer->set->nrules; i++)
+	{
+		const Rule *rule = &customer->set->rules[i];
+
+		if (suits_customer(rule, customer, rank, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
+			return ERR_BALANCE_OUT_OF_RANGE;
+	}
+	return ERR_NONE;
+}
+
+static void
+add_gift(Rules *rules, const Gift *gift)
+{
+	if (rules->ngifts == rules->allocated)
+	{
+		rules->allocated = Max(16, 2 * rules->allocated);
+		rules->gifts = rules->gifts == NULL ? palloc(rules->allocated * sizeof(Gift)) :
+			repalloc_huge(rules->gifts, rules->allocated * sizeof(Gift));
+	}
+	rules->gifts[rules->ngifts++] = *gift;
+}
+
+/* The sale has been made, by this entry: what it got counts for those after it. */
+void
+rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, const Earning *earning)
+{
+	Customer   *customer = find_customer(rules, account_id, member_id);
+
+	if (customer == NULL)
+		return;
+	customer->purse->has_bought = true;
+	for (int i = 0; i < earning->nbonuses; i++)
+	{
+		Use		   *use = earning->bonuses[i].use;
+
+		if (use == NULL)
+			continue;
+		use->changed = true;
+		for (int period = 0; period < CAP_PERIODS; period++)
+		{
+			if (!points_add(use->points[period], earning->bonuses[i].points, &use->points[period]))
+				use->points[period] = PG_INT64_MAX;
+		}
+		add_gift(rules, &(Gift) {account_id, entry_id, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+enum
+{
+	USE_ACCOUNT, USE_RULE, USE_DAY, USE_POINTS, USE_COLUMNS = USE_POINTS + CAP_PERIODS
+};
+
+/* The uses that have changed, as rows of columns, or only their number. */
+static int
+changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
+{
+	int			n = 0;
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		const Customer *customer = &rules->customers[i];
+
+		if (customer->purse->opened_by != customer)
+			continue;
+		for (const Use *use = customer->purse->uses; use != NULL; use = use->next)
+		{
+			if (!use->changed)
+				continue;
+			if (columns != NULL)
+			{
+				columns[USE_ACCOUNT][n] = Int64GetDatum(customer->buyer.account_id);
+				columns[USE_RULE][n] = CStringGetTextDatum(use->rule);
+				columns[USE_DAY][n] = DateADTGetDatum(use->day);
+				for (int period = 0; period < CAP_PERIODS; period++)
+					columns[USE_POINTS + period][n] = PointsGetDatum(use->points[period]);
+			}
+			n++;
+		}
+	}
+	return n;
+}
+
+/* One statement for the whole batch, under the locks of its accounts. */
+void
+rules_write(const Rules *rules)
+{
+	Oid			types[USE_COLUMNS] = {INT8OID, TEXTOID, DATEOID};
+	Datum		values[1 + USE_COLUMNS] = {Int64GetDatum(rules->merchant_id)};
+	Datum	   *columns[USE_COLUMNS];
+	int			n = changed_uses(rules, NULL);
+
+	if (n == 0)
+		return;
+	for (int period = 0; period < CAP_PERIODS; period++)
+		types[USE_POINTS + period] = plan_points_oid();
+	for (int c = 0; c < USE_COLUMNS; c++)
+		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	changed_uses(rules, columns);
+	for (int c = 0; c < USE_COLUMNS; c++)
+		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
+	plan_write(n == 1 ? PLAN_RULE_USE_WRITE : PLAN_RULE_USES_WRITE, values, NULL);
+	gifts_write(rules->merchant_id, rules->gifts, rules->ngifts);
+}

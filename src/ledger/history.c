@@ -1,0 +1,146 @@
+/*
+ * history.c
+ *		What an account had at an instant, and what its lots are.
+ *
+ * Entries of an account are in the order of their time, and each knows the one
+ * before.  An index over every sixteenth has the first of these after an
+ * instant; from there, or from the newest entry, it is at most sixteen steps
+ * back to the newest one that is not after the instant.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "db/statement.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ledger/ledger.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+/* Points that the entry that was read books, and that were past their date at the instant. */
+static Points
+lapsed_by(TimestampTz at)
+{
+	Lots		lots;
+	bool		isnull;
+	Datum		packed = plan_datum(0, 3, &isnull);
+
+	if (isnull || plan_int64(0, 2) != ENTRY_EXPIRE)
+		return 0;
+	lots_read(packed, &lots);
+	return lots_take_due(&lots, at, NULL);
+}
+
+static void
+damaged(int64 entry_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("entry " INT64_FORMAT " is missing, or not where the one after it says", entry_id),
+			 errhint("loyalty.verify() tells what is wrong.")));
+}
+
+static void
+read_entry(int64 merchant_id, int64 entry_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
+
+	if (plan_read(PLAN_ENTRY_AT, values, NULL) != 1)
+		damaged(entry_id);
+}
+
+/* An entry after the instant that is not far from it. */
+static int64
+entry_after(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), TimestampTzGetDatum(at)};
+
+	return plan_read(PLAN_ENTRY_AFTER, values, NULL) == 1 ? plan_int64(0, 0) : newest_id;
+}
+
+/*
+ * The balance after the newest entry that is not after the instant, less what
+ * was past its date by then and is booked by the next.
+ */
+static Points
+balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
+{
+	int64		entry_id = entry_after(merchant_id, account_id, newest_id, at);
+	int64		after = PG_INT64_MAX;
+	Points		lapsed = 0;
+
+	while (entry_id != 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_entry(merchant_id, entry_id);
+		/* or damaged entries might go round in a circle */
+		if (plan_int64(0, 5) >= after)
+			damaged(entry_id);
+		if (plan_int64(0, 0) <= at)
+			return plan_int64(0, 1) - lapsed;
+		lapsed = lapsed_by(at);
+		after = plan_int64(0, 5);
+		entry_id = plan_int64_or(0, 4, 0);
+	}
+	return 0;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_balance_at);
+
+Datum
+loyalty_balance_at(PG_FUNCTION_ARGS)
+{
+	int64		merchant_id = PG_GETARG_INT64(0);
+	int64		account_id = PG_GETARG_INT64(1);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+	int64		newest_id;
+	AccountState state;
+	Points		balance = 0;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		raise_error(ERR_INVALID_ARGUMENT);
+	plan_begin();
+	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+	newest_id = plan_int64_or(0, 16, 0);
+	if (newest_id != 0 && at < plan_int64(0, 3))
+		balance = balance_before(merchant_id, account_id, newest_id, at);
+	else if (newest_id != 0 && ledger_state(merchant_id, account_id, at, &state))
+		balance = state.balance;
+	plan_end();
+	PG_RETURN_POINTS(balance);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_lots_of);
+
+Datum
+loyalty_lots_of(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	AccountState state;
+	Points		dated;
+
+	InitMaterializedSRF(fcinfo, 0);
+	plan_begin();
+	if (!ledger_state(PG_GETARG_INT64(0), PG_GETARG_INT64(1), GetCurrentTimestamp(), &state))
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+	for (int i = 0; i < state.lots.n; i++)
+	{
+		Datum		points = PointsGetDatum(lots_of_moment(&state.lots, &i));
+		Datum		values[] = {TimestampTzGetDatum(state.lots.lot[i].expires_at), points};
+		bool		nulls[] = {false, false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	dated = lots_total(&state.lots);
+	if (state.balance > dated)
+	{
+		Datum		values[] = {(Datum) 0, PointsGetDatum(state.balance - dated)};
+		bool		nulls[] = {true, false};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	plan_end();
+	return (Datum) 0;
+}

@@ -1,0 +1,433 @@
+/*
+ * kinds.c
+ *		What each kind of posting does to its account, in memory.
+ *
+ * Everything is checked before anything is changed: a posting that fails
+ * leaves nothing behind.  When several things are wrong, the error is the first
+ * in this order: the account, its program, what the posting names, its amount, the range,
+ * what there is, the limits.
+ */
+#include "postgres.h"
+
+#include "ledger/batch.h"
+#include "utils/timestamp.h"
+
+static ErrorId
+posted(Posting *posting, const Entry *entry)
+{
+	posting->entry_id = entry->entry_id;
+	posting->balance = entry->balance;
+	posting->posted_at = entry->posted_at;
+	return ERR_NONE;
+}
+
+static void
+set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
+{
+	EntryKey	key = {account->account_id, entry->entry_id};
+	Aside	   *aside = hash_search(batch_table(&batch->asides, sizeof(Aside)), &key, HASH_ENTER, NULL);
+
+	aside->entry_no = entry->entry_no;
+	aside->kind = entry->kind;
+	aside->amount = aside->remaining = entry->aside;
+	aside->lots = *lots;
+	aside->due_at = due_at;
+	aside->changed = true;
+	account_due(account, due_at);
+}
+
+/* ------------------------------------------------------------------------
+ * Limits
+ * ------------------------------------------------------------------------ */
+
+/* What moves now: what is given back, or was set aside before, is not limited. */
+bool
+posting_moves(const Posting *posting, int64 program_id, Movement *movement)
+{
+	movement->program_id = program_id;
+	movement->program = NULL;
+	movement->staff_id = posting->staff_id;
+	movement->member_id = posting->member_id != 0 ? posting->member_id : posting->account_id;
+	switch (posting->kind)
+	{
+		case ENTRY_ACCRUE:
+		case ENTRY_DEPOSIT:
+		case ENTRY_REDEEM:
+		case ENTRY_ADJUST:
+			movement->adds = posting->amount >= 0;
+			return true;
+		case ENTRY_HOLD:
+		case ENTRY_TRANSFER:
+			movement->adds = false;
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* All that may be taken is known before anything is: so limits can be locked in their order. */
+void
+apply_expected(Batch *batch, const Posting *postings, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const Account *account = batch_account(batch, postings[i].account_id);
+		Movement	movement;
+
+		if (!account->exists || !account->managed ||
+			!(posting_moves(&postings[i], account->program_id, &movement) ||
+			  reversal_gives(batch, &postings[i], account, &movement)))
+			continue;
+		movement.program = batch_terms(batch, account, batch->now)->program;
+		if (!movement.program->has_limits)
+			continue;
+		if (batch->limits == NULL)
+			batch->limits = limits_start(batch->merchant_id, batch->now);
+		limits_expect(batch->limits, &movement);
+	}
+}
+
+/* The last check: what is within limits is taken from them, and must not fail any more. */
+static bool
+within_limits(Batch *batch, const Posting *posting, const Account *account, Points points)
+{
+	Movement	movement;
+
+	return batch->limits == NULL || !posting_moves(posting, account->program_id, &movement) ||
+		limits_take(batch->limits, &movement, points);
+}
+
+/* ------------------------------------------------------------------------
+ * Points that come and go
+ * ------------------------------------------------------------------------ */
+
+/* A sale may earn nothing; nothing else may be of no points. */
+bool
+amount_suits_kind(EntryKind kind, Points amount)
+{
+	switch (kind)
+	{
+		case ENTRY_ACCRUE:
+			return amount >= 0;
+		case ENTRY_DEPOSIT:
+			return amount > 0;
+		case ENTRY_REDEEM:
+			return amount < 0;
+		case ENTRY_ADJUST:
+			return amount != 0;
+		default:
+			return false;
+	}
+}
+
+/* The moments of points that are added; false if they make no sense. */
+static bool
+dates_of(Batch *batch, const Posting *posting, const Account *account, TimestampTz *available_at, TimestampTz *expires_at)
+{
+	*available_at = batch->now;
+	*expires_at = DT_NOEND;
+	if (!account->managed)
+		return true;
+	if (posting->available_at != 0)
+		*available_at = Max(posting->available_at, batch->now);
+	else if (posting->kind == ENTRY_ACCRUE && posting->has_money)
+		*available_at = batch_terms(batch, account, batch->now)->sale_available_at;
+	if (posting->expires_at == 0)
+		*expires_at = batch_terms(batch, account, *available_at)->expires_at;
+	else if (!TIMESTAMP_NOT_FINITE(posting->expires_at))
+		*expires_at = lots_moment(posting->expires_at);
+	return *expires_at > *available_at && !TIMESTAMP_NOT_FINITE(*available_at) && posting->expires_at != DT_NOBEGIN;
+}
+
+/* The amount of a sale is its base; the rules and ranks of the program make it what the sale earns. */
+static ErrorId
+earn_by_rules(Batch *batch, Posting *posting, const Account *account, Earning *earning)
+{
+	Sale		sale = {account->account_id, posting->member_id, posting->amount, posting->earning_money, posting->items};
+	ErrorId		error = rules_earn(batch->rules, &sale, earning);
+
+	if (error == ERR_NONE)
+		posting->amount = earning->total;
+	return error;
+}
+
+/* The points that are added, by when they expire. */
+static Lots
+date_points(const Posting *posting, const Earning *earning, TimestampTz expires_at)
+{
+	Lots		dated = {0};
+	Points		rest = posting->amount;
+
+	for (int i = 0; i < earning->nbonuses; i++)
+	{
+		if (earning->bonuses[i].expires_at == 0)
+			continue;
+		lots_add(&dated, earning->bonuses[i].expires_at, earning->bonuses[i].points);
+		rest -= earning->bonuses[i].points;
+	}
+	if (expires_at != DT_NOEND && rest > 0)
+		lots_add(&dated, expires_at, rest);
+	return dated;
+}
+
+/* Put points that have been checked aside, or add them. */
+static void
+add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *dated, TimestampTz available_at)
+{
+	const Entry *added;
+	bool		later = available_at > batch->now && posting->amount > 0;
+
+	if (!later)
+		lots_join(&account->lots, dated, batch->now);
+	entry->lots = lots_pack_some(dated);
+	if (later)
+	{
+		entry->aside = posting->amount;
+		account->pending += posting->amount;
+		added = batch_add_entry(batch, account, entry, batch->now);
+		posted(posting, added);
+		set_aside(batch, account, added, dated, available_at);
+		return;
+	}
+	entry->amount = posting->amount;
+	account_add(account, posting->amount, dated, batch->now);
+	if (account->managed && posting->kind != ENTRY_ADJUST)
+		count_earned(batch, account, posting->amount, batch->now);
+	posted(posting, batch_add_entry(batch, account, entry, batch->now));
+}
+
+static ErrorId
+add_points(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = batch_entry(posting, posting->kind);
+	Earning		earning;
+	ErrorId		error;
+	Lots		dated;
+	TimestampTz available_at;
+	TimestampTz expires_at;
+	bool		by_rules = posting->earns && batch->rules != NULL;
+
+	if (!dates_of(batch, posting, account, &available_at, &expires_at) ||
+		(posting->kind == ENTRY_ADJUST && available_at > batch->now))
+		return ERR_INVALID_ARGUMENT;
+	earning.nbonuses = 0;
+	if (by_rules)
+	{
+		error = earn_by_rules(batch, posting, account, &earning);
+		if (error != ERR_NONE)
+			return error;
+		entry.rules = earning.version;
+	}
+	if (!account_has_room(account, posting->amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	if (!within_limits(batch, posting, account, posting->amount))
+		return ERR_LIMIT_EXCEEDED;
+	dated = date_points(posting, &earning, expires_at);
+	add_dated(batch, posting, account, &entry, &dated, available_at);
+	if (by_rules)
+		rules_keep(batch->rules, account->account_id, posting->member_id, posting->entry_id, &earning);
+	return ERR_NONE;
+}
+
+static ErrorId
+take_points(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = batch_entry(posting, posting->kind);
+	Lots		taken = {0};
+
+	/* not the sum, which may leave the range */
+	if (account->balance < 0 || posting->amount < -account->balance)
+		return ERR_INSUFFICIENT_POINTS;
+	if (!within_limits(batch, posting, account, -posting->amount))
+		return ERR_LIMIT_EXCEEDED;
+	entry.amount = posting->amount;
+	account_take(account, -posting->amount, &taken);
+	entry.lots = lots_pack_some(&taken);
+	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+}
+
+static ErrorId
+apply_plain(Batch *batch, Posting *posting, Account *account)
+{
+	/* only points that are added have dates */
+	if (posting->amount < 0 && (posting->available_at != 0 || posting->expires_at != 0))
+		return ERR_INVALID_ARGUMENT;
+	if (!amount_suits_kind(posting->kind, posting->amount))
+		return ERR_INVALID_AMOUNT;
+	return posting->amount < 0 ? take_points(batch, posting, account) : add_points(batch, posting, account);
+}
+
+/* ------------------------------------------------------------------------
+ * Holds
+ * ------------------------------------------------------------------------ */
+
+static ErrorId
+apply_hold(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = batch_entry(posting, posting->kind);
+	const Entry *added;
+	Lots		taken = {0};
+	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
+
+	if (due_at <= batch->now)
+		return ERR_INVALID_ARGUMENT;
+	if (posting->amount <= 0)
+		return ERR_INVALID_AMOUNT;
+	if (posting->amount > account->balance)
+		return ERR_INSUFFICIENT_POINTS;
+	if (!within_limits(batch, posting, account, posting->amount))
+		return ERR_LIMIT_EXCEEDED;
+	entry.amount = -posting->amount;
+	entry.aside = posting->amount;
+	account_take(account, posting->amount, &taken);
+	account->held += posting->amount;
+	entry.lots = lots_pack_some(&taken);
+	added = batch_add_entry(batch, account, &entry, batch->now);
+	posted(posting, added);
+	set_aside(batch, account, added, &taken, due_at);
+	return ERR_NONE;
+}
+
+/* The open hold that a posting names, and how much of it is meant. */
+static ErrorId
+check_hold(const Batch *batch, const Posting *posting, const Account *account, Aside **hold, Points *amount)
+{
+	*hold = batch_aside(batch, account->account_id, posting->origin);
+	if (*hold == NULL || (*hold)->kind != ENTRY_HOLD || (*hold)->remaining == 0)
+		return ERR_UNKNOWN_HOLD;
+	if (posting->amount < 0)
+		return ERR_INVALID_AMOUNT;
+	*amount = posting->amount != 0 ? posting->amount : (*hold)->remaining;
+	return *amount > (*hold)->remaining ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+}
+
+static ErrorId
+apply_capture(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = batch_entry(posting, posting->kind);
+	Lots		taken = {0};
+	Aside	   *hold;
+	Points		amount;
+	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
+
+	if (error != ERR_NONE)
+		return error;
+	lots_take_first(&hold->lots, amount, &taken);
+	hold->remaining -= amount;
+	hold->changed = true;
+	account->held -= amount;
+	entry.aside = -amount;
+	entry.lots = lots_pack_some(&taken);
+	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+}
+
+/* What would be spent last is given back first. */
+static ErrorId
+apply_release(Batch *batch, Posting *posting, Account *account)
+{
+	Entry		entry = batch_entry(posting, posting->kind);
+	Lots		taken = {0};
+	Lots		dated = {0};
+	Aside	   *hold;
+	Points		amount;
+	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
+
+	if (error != ERR_NONE)
+		return error;
+	lots_take_last(&hold->lots, Max(amount - (hold->remaining - lots_total(&hold->lots)), 0), &taken);
+	settle_returned(batch, account, &taken, batch->now, &dated);
+	hold->remaining -= amount;
+	hold->changed = true;
+	account->held -= amount;
+	account_add(account, amount, &dated, batch->now);
+	entry.amount = amount;
+	entry.aside = -amount;
+	entry.lots = lots_pack_some(&dated);
+	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
+	settle_expired(batch, account, batch->now);
+	posting->balance = account->balance;
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Transfers
+ * ------------------------------------------------------------------------ */
+
+static ErrorId
+apply_transfer(Batch *batch, Posting *posting, Account *account)
+{
+	Account    *peer = posting->peer_id != 0 ? batch_account(batch, posting->peer_id) : NULL;
+	Entry		out = batch_entry(posting, posting->kind);
+	Entry		in = batch_entry(posting, posting->kind);
+	Entry	   *received;
+	Points		amount = posting->amount != 0 ? posting->amount : Max(account->balance, 0);
+	Lots		taken = {0};
+
+	if (peer == NULL || !peer->exists)
+		return ERR_UNKNOWN_ACCOUNT;
+	if (peer == account || peer->program_id != account->program_id)
+		return ERR_DIFFERENT_PROGRAMS;
+	if (posting->amount < 0)
+		return ERR_INVALID_AMOUNT;
+	if (!account_has_room(peer, amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	if (amount == 0 || amount > account->balance)
+		return ERR_INSUFFICIENT_POINTS;
+	if (!within_limits(batch, posting, account, amount))
+		return ERR_LIMIT_EXCEEDED;
+	account_take(account, amount, &taken);
+	out.amount = -amount;
+	out.peer_id = peer->account_id;
+	out.lots = lots_pack_some(&taken);
+	posted(posting, batch_add_entry(batch, account, &out, batch->now));
+	account_add(peer, amount, &taken, batch->now);
+	in.amount = amount;
+	in.peer_id = account->account_id;
+	in.lots = out.lots;
+	received = batch_add_entry(batch, peer, &in, batch->now);
+	posting->peer_entry_id = received->entry_id;
+	posting->peer_balance = received->balance;
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * All of them
+ * ------------------------------------------------------------------------ */
+
+/* A program that is not active gives and moves no points; what customers have, they can use, and get back. */
+static bool
+needs_active(EntryKind kind)
+{
+	return kind == ENTRY_ACCRUE || kind == ENTRY_DEPOSIT || kind == ENTRY_HOLD || kind == ENTRY_TRANSFER;
+}
+
+ErrorId
+apply_posting(Batch *batch, Posting *posting, Account *account)
+{
+	ErrorId		error;
+
+	if (!account->exists)
+		return ERR_UNKNOWN_ACCOUNT;
+	if (posting->kind == ENTRY_REVERSE && reversal_repeats(batch, posting, &error))
+		return error;
+	if (account->moved || (posting->peer_id != 0 && batch_account(batch, posting->peer_id)->moved))
+		return ERR_ACCOUNT_MOVED;
+	/* accounts of a program that is not active are managed */
+	if (account->managed && needs_active(posting->kind) && !batch_terms(batch, account, batch->now)->program->active)
+		return ERR_PROGRAM_INACTIVE;
+	switch (posting->kind)
+	{
+		case ENTRY_HOLD:
+			return apply_hold(batch, posting, account);
+		case ENTRY_CAPTURE:
+			return apply_capture(batch, posting, account);
+		case ENTRY_RELEASE:
+			return apply_release(batch, posting, account);
+		case ENTRY_REVERSE:
+			return apply_reversal(batch, posting, account);
+		case ENTRY_TRANSFER:
+			return apply_transfer(batch, posting, account);
+		default:
+			return apply_plain(batch, posting, account);
+	}
+}

@@ -1,0 +1,550 @@
+/*
+ * ledger.c
+ *		The points engine: the one path by which a balance changes.
+ *
+ * A call posts a batch.  All accounts are locked first, in ascending id order;
+ * then everything is computed in memory, each posting on the balance its
+ * predecessors left; then one statement for each table writes what changed.
+ * A posting that cannot be made says so in its error and does not touch the
+ * others.
+ *
+ * Two batches over the same accounts cannot wait for each other in a circle:
+ * whichever locks the lowest common account first gets all the others too.
+ * The order holds across the statements of one batch; a transaction that runs
+ * several batches may still meet another in a deadlock, which PostgreSQL
+ * breaks with 40P01 as always.
+ *
+ * What became due since the last posting, points past their date, holds that
+ * timed out, points that are pending no more, is booked before anything else
+ * touches an account.  So balances are exact although no job runs.
+ *
+ * A batch of one is by far the most common.  ledger_once.c locks, checks and
+ * writes its account by one UPDATE, if there is nothing else to it; if that finds
+ * the posting impossible, the posting takes the general way, which knows why.
+ *
+ * All memory is the caller's SPI context, gone with plan_end().
+ */
+#include "postgres.h"
+
+#include "account/chain.h"
+#include "base/crypto.h"
+#include "db/statement.h"
+#include "earning/rank.h"
+#include "ledger/batch.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static const struct
+{
+	EntryKind	kind;
+	const char *name;
+	bool		asked;			/* false: only the engine knows when */
+}			kinds[] = {
+	{ENTRY_ACCRUE, "accrue", true},
+	{ENTRY_DEPOSIT, "deposit", true},
+	{ENTRY_REDEEM, "redeem", true},
+	{ENTRY_ADJUST, "adjust", true},
+	{ENTRY_EXPIRE, "expire", false},
+	{ENTRY_HOLD, "hold", true},
+	{ENTRY_CAPTURE, "capture", true},
+	{ENTRY_RELEASE, "release", true},
+	{ENTRY_MATURE, "mature", false},
+	{ENTRY_REVERSE, "reverse", true},
+	{ENTRY_TRANSFER, "transfer", true},
+};
+
+const char *
+entry_kind_name(EntryKind kind)
+{
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	}
+	return NULL;
+}
+
+/* The kinds that can be asked for. */
+bool
+entry_kind_parse(const char *name, EntryKind *kind)
+{
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		if (strcmp(kinds[i].name, name) == 0 && kinds[i].asked)
+		{
+			*kind = kinds[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ * A batch
+ * ------------------------------------------------------------------------ */
+
+/* What an entry has of the posting that it is of. */
+Entry
+batch_entry(const Posting *posting, EntryKind kind)
+{
+	return (Entry) {
+		.account_id = posting->account_id,
+		.kind = kind,
+		.money = posting->money,
+		.has_money = posting->has_money,
+		.staff_id = posting->staff_id,
+		.member_id = posting->member_id,
+		.origin = posting->origin,
+		.reference = posting->reference,
+		.detail = posting->detail,
+	};
+}
+
+Account *
+batch_account(const Batch *batch, int64 account_id)
+{
+	Account		key = {.account_id = account_id};
+
+	if (batch->naccounts == 1)
+		return batch->accounts;
+	return bsearch(&key, batch->accounts, batch->naccounts, sizeof(Account), compare_accounts);
+}
+
+const Terms *
+batch_terms(Batch *batch, const Account *account, TimestampTz at)
+{
+	return terms_at(&batch->terms, batch->merchant_id, account->program_id, at);
+}
+
+HTAB *
+batch_table(HTAB **table, Size entry_size)
+{
+	HASHCTL		control = {.keysize = sizeof(EntryKey),.entrysize = entry_size,.hcxt = CurrentMemoryContext};
+
+	if (*table == NULL)
+		*table = hash_create("entries of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return *table;
+}
+
+/* What expired of the account with a date; nothing unless it was read, or has just expired. */
+Lapse *
+batch_lapse(Batch *batch, int64 account_id, TimestampTz posted)
+{
+	HASHCTL		control = {.keysize = sizeof(LapseKey),.entrysize = sizeof(Lapse),.hcxt = CurrentMemoryContext};
+	LapseKey	key = {account_id, posted};
+	Lapse	   *lapse;
+	bool		found;
+
+	if (batch->lapses == NULL)
+		batch->lapses = hash_create("lapses of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	lapse = hash_search(batch->lapses, &key, HASH_ENTER, &found);
+	if (!found)
+		*lapse = (Lapse) {.key = key};
+	return lapse;
+}
+
+/* What an entry set aside, if the batch has read it. */
+Aside *
+batch_aside(const Batch *batch, int64 account_id, int64 entry_id)
+{
+	EntryKey	key = {account_id, entry_id};
+
+	return batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
+}
+
+/* The key of who acted: of the account whose number that member has, if there is one. */
+static const pg_uuid_t *
+text_key(const Batch *batch, const Account *account, int64 member_id)
+{
+	const Account *own = member_id != 0 ? batch_account(batch, member_id) : NULL;
+
+	return own != NULL && own->exists ? &own->text_key : &account->text_key;
+}
+
+/* Give an entry its name and its place in the chain; one that is only looked at needs neither. */
+static void
+chain_entry(Batch *batch, Account *account, Entry *added)
+{
+	added->entry_id = new_id();
+	added->previous_id = account->newest_id;
+	account->previous_id = account->newest_id;
+	account->newest_id = added->entry_id;
+	if (entry_has_text(added))
+		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
+	added->hash = account->hash = chain_next(batch->merchant_id, added, account->hash);
+}
+
+/* The account's next entry, whose amount it has been changed by. */
+Entry *
+batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
+{
+	Entry	   *added = palloc(sizeof(Entry));
+
+	/* The clock may step back; the entries of an account do not. */
+	account->posted_at = Max(account->posted_at, at);
+	account->entry_no++;
+	account->changed = true;
+
+	*added = *entry;
+	added->account_id = account->account_id;
+	added->entry_no = account->entry_no;
+	added->balance = account->balance;
+	added->posted_at = account->posted_at;
+	if (batch->writes)
+		chain_entry(batch, account, added);
+	if (batch->nentries == batch->allocated)
+	{
+		batch->allocated *= 2;
+		batch->entries = repalloc_huge(batch->entries, batch->allocated * sizeof(Entry *));
+	}
+	batch->entries[batch->nentries++] = added;
+	return added;
+}
+
+static bool
+names_original(const Posting *posting)
+{
+	return posting->kind == ENTRY_REVERSE;
+}
+
+static bool
+names_aside(const Posting *posting)
+{
+	return posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE || posting->kind == ENTRY_REVERSE;
+}
+
+/* The entries that postings name, NULL if none does. */
+static EntryKey *
+named_entries(const Posting *postings, int n, bool (*names) (const Posting *), int *nkeys)
+{
+	EntryKey   *keys = NULL;
+
+	*nkeys = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!names(&postings[i]))
+			continue;
+		if (keys == NULL)
+			keys = palloc_extended(n * sizeof(EntryKey), MCXT_ALLOC_HUGE);
+		keys[(*nkeys)++] = (EntryKey) {postings[i].account_id, postings[i].origin};
+	}
+	return keys;
+}
+
+/*
+ * Read what is to be undone.  Entries never change, so that needs no lock; and
+ * it says which other accounts are to be locked, those of undone transfers.
+ */
+static void
+read_originals(Batch *batch, Posting *postings, int n)
+{
+	int			nkeys;
+	EntryKey   *keys = named_entries(postings, n, names_original, &nkeys);
+
+	if (keys == NULL)
+		return;
+	rows_read_originals(batch->merchant_id, batch_table(&batch->originals, sizeof(Original)), keys, nkeys);
+	for (int i = 0; i < n; i++)
+	{
+		EntryKey	key = {postings[i].account_id, postings[i].origin};
+		Original   *original;
+
+		if (!names_original(&postings[i]))
+			continue;
+		original = hash_search(batch->originals, &key, HASH_FIND, NULL);
+		if (original != NULL)
+			postings[i].peer_id = original->peer_id;
+	}
+}
+
+/*
+ * Read what has expired of the points that are to be undone.  This is before
+ * anything is settled, which adds to it.
+ */
+static void
+read_lapses(Batch *batch)
+{
+	HASH_SEQ_STATUS all;
+	Original   *original;
+
+	hash_seq_init(&all, batch->originals);
+	while ((original = hash_seq_search(&all)) != NULL)
+	{
+		int64		holder = original->kind == ENTRY_TRANSFER ? original->peer_id : original->key.account_id;
+
+		if (original->kind == ENTRY_REDEEM || original->kind == ENTRY_CAPTURE)
+			continue;
+		for (int i = 0; i < original->lots.n; i++)
+		{
+			if (original->lots.lot[i].posted <= batch->now)
+				batch_lapse(batch, holder, original->lots.lot[i].posted);
+		}
+	}
+	if (batch->lapses != NULL)
+		rows_read_lapses(batch->merchant_id, batch->lapses);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* Lock the accounts that the postings name, and those of the members who act, each once, in ascending order. */
+static void
+lock_accounts(Batch *batch, const Posting *postings, int n)
+{
+	int64	   *ids = palloc_extended(3 * n * sizeof(int64), MCXT_ALLOC_HUGE);
+	int			named = 0;
+	int			distinct = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[named++] = postings[i].account_id;
+		if (postings[i].peer_id != 0)
+			ids[named++] = postings[i].peer_id;
+		/* for the key of the text, which must not be replaced meanwhile */
+		if (postings[i].member_id != 0 && (postings[i].reference != NULL || postings[i].detail != NULL))
+			ids[named++] = postings[i].member_id;
+	}
+	qsort(ids, named, sizeof(int64), compare_ids);
+	for (int i = 0; i < named; i++)
+	{
+		if (distinct == 0 || ids[i] != ids[distinct - 1])
+			ids[distinct++] = ids[i];
+	}
+	batch->naccounts = distinct;
+	batch->accounts = palloc_extended(distinct * sizeof(Account), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < distinct; i++)
+		batch->accounts[i].account_id = ids[i];
+	rows_lock_accounts(batch->merchant_id, batch->accounts, distinct);
+}
+
+/* Whether the posting needs of its accounts what only managed ones have. */
+static bool
+needs_managed(const Batch *batch, const Posting *posting)
+{
+	switch (posting->kind)
+	{
+		case ENTRY_HOLD:
+			return true;
+		case ENTRY_TRANSFER:
+		case ENTRY_REVERSE:
+			return posting->peer_id != 0 && (batch_account(batch, posting->account_id)->managed ||
+											 batch_account(batch, posting->peer_id)->managed);
+		default:
+			return posting->available_at != 0 || posting->expires_at != 0;
+	}
+}
+
+/* Accounts begin to be managed with the first posting that needs it. */
+static void
+adopt_accounts(Batch *batch, const Posting *postings, int n)
+{
+	Account    *adopted = NULL;
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		ids[] = {postings[i].account_id, postings[i].peer_id};
+
+		if (!needs_managed(batch, &postings[i]))
+			continue;
+		for (int j = 0; j < (int) lengthof(ids); j++)
+		{
+			Account    *account = ids[j] != 0 ? batch_account(batch, ids[j]) : NULL;
+
+			if (account == NULL || account->managed || !account->exists)
+				continue;
+			if (adopted == NULL)
+				adopted = palloc_extended(batch->naccounts * sizeof(Account), MCXT_ALLOC_HUGE);
+			account->managed = true;
+			account->due_at = DT_NOEND;
+			adopted[count++] = *account;
+		}
+	}
+	if (count == 0)
+		return;
+	rows_adopt(batch->merchant_id, adopted, count);
+	for (int i = 0; i < count; i++)
+		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
+}
+
+/* Read the rules, and whom they are asked for, if a posting earns by any. */
+static void
+read_rules(Batch *batch, const Posting *postings, int n)
+{
+	Buyer	   *buyers = NULL;
+	int			nbuyers = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Account *account;
+		const Terms *terms;
+
+		if (!postings[i].earns)
+			continue;
+		account = batch_account(batch, postings[i].account_id);
+		if (!account->exists || !account->managed)
+			continue;
+		terms = batch_terms(batch, account, batch->now);
+		if (terms->program->rules == 0 && !ranks_of(terms->program)->multiply)
+			continue;
+		if (buyers == NULL)
+			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
+		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account, terms->program,
+			terms->program->rules, terms->program->rules_published_at, terms->sale_available_at};
+	}
+	if (nbuyers == 0)
+		return;
+	batch_read_ranks(batch);
+	batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
+}
+
+void
+batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
+{
+	int			nkeys;
+	EntryKey   *keys;
+
+	memset(batch, 0, sizeof(Batch));
+	batch->merchant_id = merchant_id;
+	batch->allocated = Max(n, 8);
+	batch->entries = palloc_extended(batch->allocated * sizeof(Entry *), MCXT_ALLOC_HUGE);
+	batch->writes = true;
+
+	read_originals(batch, postings, n);
+	lock_accounts(batch, postings, n);
+	/* Read after the locks: whoever held them has posted before this moment. */
+	batch->now = GetCurrentTimestamp();
+	adopt_accounts(batch, postings, n);
+
+	keys = named_entries(postings, n, names_original, &nkeys);
+	if (keys != NULL)
+	{
+		rows_read_reversals(merchant_id, batch->originals, keys, nkeys);
+		read_lapses(batch);
+	}
+	keys = named_entries(postings, n, names_aside, &nkeys);
+	if (keys != NULL)
+		rows_read_asides(merchant_id, batch_table(&batch->asides, sizeof(Aside)), keys, nkeys);
+	settle_accounts(batch);
+	read_rules(batch, postings, n);
+}
+
+void
+batch_write(Batch *batch)
+{
+	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
+	rows_insert_entries(batch->merchant_id, batch->entries, batch->nentries);
+	if (batch->asides != NULL)
+		rows_write_asides(batch->merchant_id, batch->asides);
+	if (batch->originals != NULL)
+		rows_insert_reversals(batch->merchant_id, batch->originals);
+	if (batch->lapses != NULL)
+		rows_write_lapses(batch->merchant_id, batch->lapses);
+	if (batch->rules != NULL)
+		rules_write(batch->rules);
+	write_ranks(batch);
+	if (batch->limits != NULL)
+		limits_write(batch->limits);
+}
+
+/*
+ * What the newest single posting of the session was to: the next one probably is
+ * to the like, and is tried at once as such.  Any guess is right, for what is
+ * tried says itself for which accounts it is.
+ */
+typedef struct Newest
+{
+	bool		managed;
+	int64		merchant_id;
+	int64		program_id;		/* of a managed account that has nothing but its balance; else 0 */
+} Newest;
+
+static Newest newest = {0};
+
+static void
+note_newest(const Batch *batch)
+{
+	const Account *account = &batch->accounts[0];
+	bool		simple = account->managed && account->lots.n == 0 && account->qualifying.n == 0 &&
+		account->due_at == DT_NOEND;
+
+	newest = (Newest) {account->managed, batch->merchant_id, simple ? account->program_id : 0};
+}
+
+static bool
+try_at_once(int64 merchant_id, Posting *posting)
+{
+	if (!suits_at_once(posting))
+		return false;
+	if (posting->program == NULL && newest.program_id != 0 && newest.merchant_id == merchant_id)
+		posting->program = terms_of_program(merchant_id, newest.program_id);
+	return (posting->program != NULL || !newest.managed) && post_at_once(merchant_id, posting);
+}
+
+void
+ledger_post(int64 merchant_id, Posting *postings, int n)
+{
+	Batch		batch;
+
+	if (n == 0 || (n == 1 && try_at_once(merchant_id, postings)))
+		return;
+	batch_start(&batch, merchant_id, postings, n);
+	apply_expected(&batch, postings, n);
+	for (int i = 0; i < n; i++)
+		postings[i].error = apply_posting(&batch, &postings[i], batch_account(&batch, postings[i].account_id));
+	batch_write(&batch);
+	if (n == 1)
+		note_newest(&batch);
+}
+
+/* Book what is due in these accounts, and nothing else. */
+void
+ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
+{
+	Posting    *postings = palloc0(n * sizeof(Posting));
+	Batch		batch;
+
+	for (int i = 0; i < n; i++)
+		postings[i].account_id = account_ids[i];
+	batch_start(&batch, merchant_id, postings, n);
+	batch_write(&batch);
+}
+
+/*
+ * An account as it is, or will be, at a moment, to be looked at only: if that
+ * is not before its newest entry, with all that is due by then.
+ */
+bool
+batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
+{
+	*batch = (Batch) {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
+	if (!rows_read_account(merchant_id, account))
+		return false;
+	batch->entries = palloc(batch->allocated * sizeof(Entry *));
+	if (at >= account->posted_at)
+		settle_accounts(batch);
+	return true;
+}
+
+bool
+ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *state)
+{
+	Account		account = {.account_id = account_id};
+	Batch		batch;
+
+	if (!batch_view(&batch, merchant_id, &account, at))
+		return false;
+	state->balance = account.balance;
+	state->held = account.held;
+	state->pending = account.pending;
+	state->expired = account.expired;
+	state->earned = account.earned;
+	state->lots = account.lots;
+	return true;
+}

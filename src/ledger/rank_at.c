@@ -1,0 +1,337 @@
+/*
+ * rank_at.c
+ *		The rank at a moment, and counting ranks anew, as SQL functions.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "db/statement.h"
+#include "earning/rank.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ledger/batch.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* An account as it is at a moment, with its ranks; NULL: there is none. */
+const Account *
+rank_account_at(int64 merchant_id, int64 account_id, TimestampTz at)
+{
+	Account    *account = palloc0(sizeof(Account));
+	Batch	   *batch = palloc(sizeof(Batch));
+
+	account->account_id = account_id;
+	if (!batch_view(batch, merchant_id, account, at))
+		return NULL;
+	batch_read_ranks(batch);
+	return account;
+}
+
+/* ------------------------------------------------------------------------
+ * rank_at
+ * ------------------------------------------------------------------------ */
+
+/* The highest rank so far, and from how many points it is held. */
+typedef struct Highest
+{
+	const char *name;
+	Points		from_points;
+} Highest;
+
+static void
+consider(Highest *highest, const char *name, Points from_points)
+{
+	if (from_points > highest->from_points)
+		*highest = (Highest) {name, from_points};
+}
+
+static void
+consider_earned(Highest *highest, const Account *account, TimestampTz at)
+{
+	for (int i = 0; i < account->ranks.n; i++)
+	{
+		const HeldRank *held = &account->ranks.held[i];
+
+		if (held->since <= at && held->until > at)
+			consider(highest, held->name, held->from_points);
+	}
+}
+
+static void
+consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
+	const ProgramTerms *program;
+	const char *name;
+	bool		registered;
+
+	if (plan_read(PLAN_RANK_GRANTED, values, NULL) == 0 || plan_int64(0, 1) > at)
+		return;
+	plan_datum(0, 2, &registered);
+	name = plan_text(0, registered ? 0 : 2);
+	program = terms_of_program(merchant_id, account->program_id);
+	if (*name != '\0' && !(registered && rank_was_exceeded(account, program, name, at)))
+		consider(highest, name, rank_from_points(program, name, at));
+}
+
+/* The rank that everybody had then. */
+static void
+consider_base(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->program_id), TimestampTzGetDatum(at)};
+
+	if (plan_read(PLAN_RANK_BASE, values, NULL) > 0 && plan_text(0, 0)[0] != '\0')
+		consider(highest, plan_text(0, 0), 0);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_rank_at);
+
+Datum
+loyalty_rank_at(PG_FUNCTION_ARGS)
+{
+	int64		merchant_id = PG_GETARG_INT64(0);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
+	MemoryContext caller = CurrentMemoryContext;
+	Highest		highest = {"", -2};
+	const Account *account;
+	text	   *answer;
+
+	plan_begin();
+	account = rank_account_at(merchant_id, PG_GETARG_INT64(1), at);
+	if (account == NULL)
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+	consider_earned(&highest, account, at);
+	consider_granted(&highest, merchant_id, account, at);
+	consider_base(&highest, merchant_id, account, at);
+	MemoryContextSwitchTo(caller);
+	answer = cstring_to_text(highest.name);
+	plan_end();
+	PG_RETURN_TEXT_P(answer);
+}
+
+/* ------------------------------------------------------------------------
+ * Counting anew
+ * ------------------------------------------------------------------------ */
+
+/* What an account was said to have, and to hold by that, before it was counted anew. */
+typedef struct Said
+{
+	Points		counting;
+	const char *rank;
+} Said;
+
+static Said
+said_of(const Account *account, TimestampTz at)
+{
+	Highest		highest = {"", -1};
+	Lots		counting = {0};
+
+	consider_earned(&highest, account, at);
+	lots_add_all(&counting, &account->qualifying);
+	lots_take_due(&counting, at, NULL);
+	return (Said) {lots_total(&counting), pstrdup(highest.name)};
+}
+
+static bool
+same_lots(const Lots *a, const Lots *b)
+{
+	Datum		packed[] = {lots_pack(a), lots_pack(b)};
+	Size		size = VARSIZE_ANY(DatumGetPointer(packed[0]));
+
+	return size == VARSIZE_ANY(DatumGetPointer(packed[1])) && memcmp(DatumGetPointer(packed[0]), DatumGetPointer(packed[1]), size) == 0;
+}
+
+static bool
+any_changed(const Account *account)
+{
+	for (int i = 0; i < account->ranks.n; i++)
+	{
+		if (account->ranks.held[i].changed)
+			return true;
+	}
+	return false;
+}
+
+/* Those days that have ceased to count may be there still, or not. */
+static bool
+changes(const Account *account, const Lots *before, TimestampTz at)
+{
+	Lots		now = {0};
+	Lots		then = {0};
+
+	lots_add_all(&now, &account->qualifying);
+	lots_add_all(&then, before);
+	lots_take_due(&now, at, NULL);
+	lots_take_due(&then, at, NULL);
+	return any_changed(account) || !same_lots(&now, &then);
+}
+
+static void
+put_change(ReturnSetInfo *rsinfo, int64 account_id, const Said *before, const Said *now)
+{
+	bool		nulls[5] = {false};
+	Datum		values[] = {
+		Int64GetDatum(account_id),
+		CStringGetTextDatum(before->rank),
+		CStringGetTextDatum(now->rank),
+		PointsGetDatum(before->counting),
+		PointsGetDatum(now->counting),
+	};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static int64 *
+ids_argument(ArrayType *array, int *n)
+{
+	Datum	   *values;
+	int64	   *ids;
+
+	deconstruct_array(array, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &values, NULL, n);
+	ids = palloc(Max(*n, 1) * sizeof(int64));
+	for (int i = 0; i < *n; i++)
+		ids[i] = DatumGetInt64(values[i]);
+	return ids;
+}
+
+static void
+start_batch(Batch *batch, int64 merchant_id, const int64 *ids, int n)
+{
+	Posting    *postings = palloc0(n * sizeof(Posting));
+
+	for (int i = 0; i < n; i++)
+		postings[i].account_id = ids[i];
+	batch_start(batch, merchant_id, postings, n);
+}
+
+/* Nothing is due in the accounts of the batch, so nothing has asked for their ranks. */
+static void
+recount(ReturnSetInfo *rsinfo, Batch *batch)
+{
+	Account   **accounts = palloc_extended(batch->naccounts * sizeof(Account *), MCXT_ALLOC_HUGE);
+	Said	   *said = palloc_extended(batch->naccounts * sizeof(Said), MCXT_ALLOC_HUGE);
+	int			n = 0;
+
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		if (batch->accounts[i].exists && batch->accounts[i].managed)
+			accounts[n++] = &batch->accounts[i];
+	}
+	if (n > 0)
+		ranks_read(batch->merchant_id, accounts, n, true);
+	for (int i = 0; i < n; i++)
+		said[accounts[i] - batch->accounts] = said_of(accounts[i], batch->now);
+	count_anew(batch, accounts, n);
+	for (int i = 0; i < n; i++)
+	{
+		const Said *before = &said[accounts[i] - batch->accounts];
+		Said		now = said_of(accounts[i], batch->now);
+
+		if (before->counting != now.counting || strcmp(before->rank, now.rank) != 0)
+			put_change(rsinfo, accounts[i]->account_id, before, &now);
+	}
+	batch->ranks_read = true;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_recount_accounts);
+
+Datum
+loyalty_recount_accounts(PG_FUNCTION_ARGS)
+{
+	int			n;
+	int64	   *ids = ids_argument(PG_GETARG_ARRAYTYPE_P(1), &n);
+	Batch		batch;
+
+	InitMaterializedSRF(fcinfo, 0);
+	plan_begin();
+	if (n > 0)
+	{
+		ledger_expire(PG_GETARG_INT64(0), ids, n);
+		start_batch(&batch, PG_GETARG_INT64(0), ids, n);
+		recount((ReturnSetInfo *) fcinfo->resultinfo, &batch);
+		batch_write(&batch);
+	}
+	plan_end();
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_settle_accounts);
+
+Datum
+loyalty_settle_accounts(PG_FUNCTION_ARGS)
+{
+	int			n;
+	int64	   *ids = ids_argument(PG_GETARG_ARRAYTYPE_P(1), &n);
+
+	plan_begin();
+	if (n > 0)
+		ledger_expire(PG_GETARG_INT64(0), ids, n);
+	plan_end();
+	PG_RETURN_VOID();
+}
+
+/* Whether what an account has can be read: lots that are damaged are another finding. */
+static bool
+is_readable(int64 merchant_id, int64 account_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+
+	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+		return false;
+	for (int column = 11; column <= 12; column++)
+	{
+		bool		isnull;
+		Datum		packed = plan_datum(0, column, &isnull);
+		Lots		lots;
+
+		if (!isnull && !lots_read_if_sound(packed, &lots))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether counting an account anew, as of its last entry, would change anything,
+ * which it must not; what it says, and what it would say.  Days that have ceased
+ * to count since then may be gone: whatever was booked later takes them away.
+ */
+PG_FUNCTION_INFO_V1(loyalty_recount_would_change);
+
+Datum
+loyalty_recount_would_change(PG_FUNCTION_ARGS)
+{
+	Account		account = {.account_id = PG_GETARG_INT64(1)};
+	Account    *one = &account;
+	MemoryContext caller = CurrentMemoryContext;
+	text	   *answer = NULL;
+	Lots		before = {0};
+	Batch		batch;
+	Said		said;
+
+	plan_begin();
+	if (is_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
+		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
+	{
+		batch_read_ranks(&batch);
+		lots_add_all(&before, &account.qualifying);
+		for (int i = 0; i < account.ranks.n; i++)
+			account.ranks.held[i].changed = false;
+		said = said_of(&account, batch.now);
+		count_anew(&batch, &one, 1);
+		if (changes(&account, &before, Max(batch.now, GetCurrentTimestamp())))
+		{
+			Said		now = said_of(&account, batch.now);
+
+			MemoryContextSwitchTo(caller);
+			answer = cstring_to_text(psprintf("rank \"%s\" of %s points, entries say \"%s\" of %s", said.rank,
+											  points_text(said.counting), now.rank, points_text(now.counting)));
+		}
+	}
+	plan_end();
+	if (answer == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(answer);
+}

@@ -1,0 +1,359 @@
+/*
+ * recount.c
+ *		What counts for the ranks of an account, and what it holds by that.
+ *
+ * What counted until a moment decides, and nothing else: each thing that counts
+ * is met at its own moment and in the order of these, whenever it is booked.
+ * The days whose points count are kept with the account; after a change of
+ * terms they are found anew from the entries, account by account, when one is
+ * next asked for, and as of the change.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "db/statement.h"
+#include "earning/rank.h"
+#include "ledger/batch.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+
+/* ------------------------------------------------------------------------
+ * Counting from the entries
+ * ------------------------------------------------------------------------ */
+
+/* Of days that have ceased to count, those are needed whose grace may not be over. */
+static TimestampTz
+oldest_needed(const ProgramTerms *program, TimestampTz at)
+{
+	return program->rank_grace_days == 0 ? at : at - (program->rank_grace_days + 2) * USECS_PER_DAY;
+}
+
+/* A row of PLAN_COUNTED: the points of a day, by until when they count. */
+static Lot
+counted_day(const ProgramTerms *program, uint64 row)
+{
+	bool		isnull;
+	Lot			day = {.points = plan_int64(row, 2)};
+
+	day.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(row, 1, &isnull)), &day.posted);
+	return day;
+}
+
+/* The points of one account, by the days from which they count, those before the first row on are others'. */
+static void
+count_days(Account *account, const ProgramTerms *program, TimestampTz after, uint64 *row, uint64 rows)
+{
+	account->qualifying = (Lots) {0};
+	for (; *row < rows && plan_int64(*row, 0) == account->account_id; ++*row)
+	{
+		Lot			day = counted_day(program, *row);
+
+		if (day.expires_at > after)
+			lots_add_lot(&account->qualifying, &day);
+	}
+}
+
+/* Find from the entries of accounts of one program which of their points count, and from which day. */
+static void
+count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *program, TimestampTz after)
+{
+	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), 0, CStringGetTextDatum(program->time_zone),
+		TimestampTzGetDatum(DT_NOEND)};
+	uint64		row = 0;
+	uint64		rows;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = accounts[i]->account_id;
+	values[1] = ids_datum(ids, n);
+	rows = batch->writes ? plan_write(PLAN_COUNTED, values, NULL) : plan_read(PLAN_COUNTED, values, NULL);
+	for (int i = 0; i < n; i++)
+		count_days(accounts[i], program, after, &row, rows);
+}
+
+/* Count accounts of one program anew. */
+static void
+count_program(Batch *batch, Account **accounts, int n)
+{
+	const ProgramTerms *program = batch_terms(batch, accounts[0], batch->now)->program;
+
+	if (program->rank_window_value > 0 && program->range_group[0] != '\0')
+		count_accounts(batch, accounts, n, program, oldest_needed(program, batch->now));
+	for (int i = 0; i < n; i++)
+	{
+		Account    *account = accounts[i];
+		bool		stale = account->ranked_at != program->ranked_at;
+
+		if (program->rank_window_value == 0 || program->range_group[0] == '\0')
+			account->qualifying.n = 0;
+		ranks_settle(account, program, stale ? Max(program->ranked_at, account->posted_at) : batch->now, RANK_COUNTED_ANEW);
+		account->ranks.anew = account->changed = true;
+		account->ranked_at = program->ranked_at;
+	}
+}
+
+static int
+compare_by_program(const void *a, const void *b)
+{
+	const Account *left = *(Account *const *) a;
+	const Account *right = *(Account *const *) b;
+
+	if (left->program_id != right->program_id)
+		return left->program_id < right->program_id ? -1 : 1;
+	return (left->account_id > right->account_id) - (left->account_id < right->account_id);
+}
+
+/*
+ * Count accounts anew, which puts them in the order of their programs, with the
+ * terms as they are: as of the change after which they have not been yet, or as
+ * of now.
+ */
+void
+count_anew(Batch *batch, Account **accounts, int n)
+{
+	qsort(accounts, n, sizeof(Account *), compare_by_program);
+	for (int from = 0, to; from < n; from = to)
+	{
+		for (to = from + 1; to < n && accounts[to]->program_id == accounts[from]->program_id;)
+			to++;
+		count_program(batch, &accounts[from], to - from);
+	}
+}
+
+static bool
+is_stale(Batch *batch, const Account *account)
+{
+	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+
+	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
+}
+
+/*
+ * Read the ranks of all accounts of the batch that can have some, if they have
+ * not been read; of one that is only looked at, those too that its program had.
+ */
+void
+batch_read_ranks(Batch *batch)
+{
+	Account   **accounts;
+	int			n = 0;
+	int			stale = 0;
+
+	if (batch->ranks_read)
+		return;
+	batch->ranks_read = true;
+	accounts = palloc_extended(batch->naccounts * sizeof(Account *), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		Account    *account = &batch->accounts[i];
+
+		if (account->exists && account->managed &&
+			(!batch->writes || batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
+			accounts[n++] = account;
+	}
+	if (n == 0)
+		return;
+	ranks_read(batch->merchant_id, accounts, n, batch->writes);
+	for (int i = 0; i < n; i++)
+	{
+		if (is_stale(batch, accounts[i]))
+			accounts[stale++] = accounts[i];
+	}
+	count_anew(batch, accounts, stale);
+}
+
+/* ------------------------------------------------------------------------
+ * What postings change
+ * ------------------------------------------------------------------------ */
+
+static bool
+counts(Batch *batch, const Account *account)
+{
+	return batch_terms(batch, account, batch->now)->program->range_group[0] != '\0';
+}
+
+/* Points that were earned count from that moment on. */
+void
+count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
+{
+	const Terms *terms;
+
+	if (!counts(batch, account))
+	{
+		account->earned += amount;
+		return;
+	}
+	batch_read_ranks(batch);
+	terms = batch_terms(batch, account, at);
+	account->earned += amount;
+	lots_take_due(&account->qualifying, oldest_needed(terms->program, at), NULL);
+	if (terms->qualifies_until != DT_NOEND)
+		lots_add_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount});
+	ranks_settle(account, terms->program, at, RANK_EARNED);
+}
+
+/* Points that were undone, and counted from that moment on, do not, as if they never had. */
+void
+count_undone(Batch *batch, Account *account, Points amount, TimestampTz from)
+{
+	const Terms *terms;
+
+	if (!counts(batch, account))
+	{
+		account->earned -= amount;
+		return;
+	}
+	batch_read_ranks(batch);
+	terms = batch_terms(batch, account, from);
+	account->earned -= amount;
+	if (terms->qualifies_until != DT_NOEND)
+		lots_take_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount}, NULL);
+	ranks_settle(account, terms->program, batch->now, RANK_UNDONE);
+	account->ranks.undone = true;
+}
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+/* What is left of what counted under some terms of the program, until others came. */
+static void
+read_counted(const Batch *batch, const Account *account, Counted *counted)
+{
+	const ProgramTerms *program = &counted->program;
+	int64		id = account->account_id;
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), ids_datum(&id, 1), CStringGetTextDatum(program->time_zone),
+		TimestampTzGetDatum(counted->to)};
+	uint64		rows = plan_write(PLAN_COUNTED, values, NULL);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Lot			day = counted_day(program, row);
+
+		counted->total += day.points;
+		if (program->rank_window_value > 0)
+			lots_add_lot(&counted->days, &day);
+	}
+}
+
+/* The same of all terms that the program has had, the newest first; returns how many. */
+static int
+read_all_counted(const Batch *batch, const Account *account, const ProgramTerms *program, Counted **counted)
+{
+	const Ranks *ranks = ranks_with_past(program);
+	TimestampTz to = DT_NOEND;
+	int			n = 0;
+
+	*counted = palloc0(Max(ranks->npast, 1) * sizeof(Counted));
+	for (int i = ranks->npast - 1; i >= 0; i--)
+	{
+		const PastRank *past = &ranks->past[i];
+		Counted    *span = &(*counted)[n];
+
+		if (i > 0 && ranks->past[i - 1].since == past->since)
+			continue;
+		*span = (Counted) {.program = *program,.from = past->since,.to = to};
+		span->program.rank_window_value = past->window_value;
+		span->program.rank_window_unit = past->window_unit;
+		span->program.rank_grace_days = past->grace_days;
+		span->program.time_zone = past->time_zone;
+		read_counted(batch, account, span);
+		to = past->since;
+		n++;
+	}
+	return n;
+}
+
+/* Whether a rank was reached while it was held, by what is left. */
+static bool
+was_reached(const HeldRank *held, const Counted *counted, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Points		from_points = rank_from_points(&counted[i].program, held->name, counted[i].from);
+
+		if (from_points >= 0 && counted[i].from < held->until && counted[i].to > held->since &&
+			rank_last_reached(&counted[i], from_points) != DT_NOBEGIN)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What undoing points does to ranks that were held is read off the entries, as
+ * they are with those of the batch, where the account does not tell: whether a
+ * rank given at registration has ended, for a higher one was reached; and until when
+ * ranks are held soon after a change of terms.  Few accounts pay for that.
+ */
+static void
+settle_undone(Batch *batch, Account *account)
+{
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now)};
+	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+	bool		recent = rank_is_recent(program, batch->now);
+	bool		granted;
+	Counted    *counted;
+	int			n;
+
+	if (account->ranks.n == 0)
+		return;
+	granted = plan_write(PLAN_RANK_GRANTED, values, NULL) > 0 && *plan_text(0, 0) != '\0';
+	if (!granted && !recent)
+		return;
+	n = read_all_counted(batch, account, program, &counted);
+	for (int i = 0; i < account->ranks.n; i++)
+	{
+		HeldRank   *held = &account->ranks.held[i];
+
+		held->changed = false;
+		if (granted && held->undone_at == DT_NOEND && held->since <= batch->now && !was_reached(held, counted, n))
+			rank_set_held(held, held->until, held->from_points, batch->now);
+		if (recent && held->since <= batch->now && held->until > batch->now)
+			rank_set_held(held, Min(held->until, Max(rank_end(counted, n, held->name), batch->now)), held->from_points, held->undone_at);
+	}
+	ranks_write(batch->merchant_id, account, 1);
+}
+
+/* By which change of terms accounts have been counted; accounts of several programs one after the other. */
+static void
+write_counted(const Batch *batch)
+{
+	int64	   *ids = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
+	TimestampTz ranked_at = DT_NOBEGIN;
+	int			n = 0;
+
+	for (int i = 0; i <= batch->naccounts; i++)
+	{
+		const Account *account = i < batch->naccounts ? &batch->accounts[i] : NULL;
+
+		if (account != NULL && (!account->ranks.anew || account->ranked_at == DT_NOBEGIN))
+			continue;
+		if (n > 0 && (account == NULL || account->ranked_at != ranked_at))
+		{
+			plan_write(PLAN_ACCOUNTS_RANKED, (Datum[]) {Int64GetDatum(batch->merchant_id), ids_datum(ids, n),
+						TimestampTzGetDatum(ranked_at)}, NULL);
+			n = 0;
+		}
+		if (account == NULL)
+			break;
+		ranked_at = account->ranked_at;
+		ids[n++] = account->account_id;
+	}
+}
+
+/* After all else has been written. */
+void
+write_ranks(Batch *batch)
+{
+	if (!batch->ranks_read)
+		return;
+	ranks_write(batch->merchant_id, batch->accounts, batch->naccounts);
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		if (batch->accounts[i].ranks.undone)
+			settle_undone(batch, &batch->accounts[i]);
+	}
+	write_counted(batch);
+}

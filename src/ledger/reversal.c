@@ -1,0 +1,460 @@
+/*
+ * reversal.c
+ *		Undoing an entry, or a part of it: refunds and cancellations.
+ *
+ * Each part has a reference, and is done once for it; all parts together are
+ * never more than the entry.  Points that were added are taken back from what
+ * they have become; points that were spent go back to the lots they came from.
+ * What a part is made of, ledger_part.c says.
+ */
+#include "postgres.h"
+
+#include "earning/rule_gift.h"
+#include "ledger/batch.h"
+#include "utils/builtins.h"
+
+#define REFERENCE_MAX 1024		/* bytes; it is part of a key */
+
+/* ------------------------------------------------------------------------
+ * How much
+ * ------------------------------------------------------------------------ */
+
+/* What parts of an entry have undone, by money or by points. */
+typedef struct Undone
+{
+	Points		money;
+	Points		points;			/* by points, or as all that was left */
+} Undone;
+
+static Undone
+undone_so_far(const Original *original)
+{
+	Undone		undone = {0, 0};
+
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		undone.money += part->money;
+		if (!part->has_money)
+			undone.points += part->amount;
+	}
+	return undone;
+}
+
+/* The points that so much of the money of an entry stands for, rounded as the program rounds. */
+static bool
+points_of_money(const ProgramTerms *program, const Original *original, Points money, Points *points)
+{
+	*points = whole_of(original);
+	return money == original->money ||
+		points_convert(*points, money, original->money, program->decimals, program->rounding, points);
+}
+
+/* A cent: what money is counted in where a share of it does not come out even. */
+#define CENT (POINTS_ONE / 100)
+
+/* The money that is left: points that were undone as such stand for their share of it, to the cent. */
+static Points
+money_left(const Original *original, const Undone *undone)
+{
+	Points		whole = whole_of(original);
+	int128		share;
+
+	if (undone->points == 0)
+		return original->money - undone->money;
+	share = (int128) original->money * (whole - undone->points);
+	share = (share + (int128) whole * CENT - 1) / ((int128) whole * CENT) * CENT;
+	return (Points) Min(share, original->money) - undone->money;
+}
+
+/*
+ * The points that a part of the money stands for: of all money undone so far
+ * with it, less those of all before, so that parts sum exactly to the whole.
+ * After a part in points, the last of the money that is left takes the rest.
+ */
+static ErrorId
+points_for_money(const ProgramTerms *program, const Original *original, Points left, Points money, Points *amount)
+{
+	Undone		undone = undone_so_far(original);
+	Points		before;
+
+	if (!original->has_money || money <= 0)
+		return ERR_INVALID_AMOUNT;
+	if (is_undone(original) || money > money_left(original, &undone))
+		return ERR_EXCEEDS_ORIGINAL;
+	if (!points_of_money(program, original, undone.money + money, amount) ||
+		!points_of_money(program, original, undone.money, &before))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	*amount = Min(*amount - before, left);
+	if (undone.points > 0 && money_left(original, &undone) - money < CENT)
+		*amount = left;
+	return ERR_NONE;
+}
+
+/* How many points of the original are meant. */
+static ErrorId
+amount_to_undo(Batch *batch, const Posting *posting, const Account *account, const Original *original, Points *amount)
+{
+	Points		left = left_of(original).points;
+
+	if (posting->amount < 0 || (posting->amount > 0 && posting->has_money))
+		return ERR_INVALID_AMOUNT;
+	if (posting->has_money)
+		return points_for_money(batch_terms(batch, account, batch->now)->program, original, left, posting->money, amount);
+	*amount = posting->amount != 0 ? posting->amount : left;
+	return *amount > left || is_undone(original) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Points that were added
+ * ------------------------------------------------------------------------ */
+
+/* Of a sale whose points nobody could spend yet, they just do not come. */
+static const Entry *
+undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Part *part)
+{
+	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
+
+	lots_take_first(&aside->lots, part->amount, &part->lots);
+	aside->remaining -= part->amount;
+	aside->changed = true;
+	account->pending -= part->amount;
+	entry.aside = -part->amount;
+	entry.lots = lots_pack_some(&part->lots);
+	return batch_add_entry(batch, account, &entry, batch->now);
+}
+
+/*
+ * How much is taken back of a part: what is there, and for what was spent
+ * others, by what the program says of that.
+ */
+static ErrorId
+takeable(Batch *batch, Account *account, const Part *part, Points *taken)
+{
+	Points		there = Max(account->balance, 0);
+
+	*taken = part->amount - part->points_expired;
+	if (*taken <= there)
+		return ERR_NONE;
+	switch (batch_terms(batch, account, batch->now)->program->shortfall)
+	{
+		case SHORTFALL_REFUSE:
+			return ERR_INSUFFICIENT_POINTS;
+		case SHORTFALL_PARTIAL:
+			*taken = there;
+			return ERR_NONE;
+		case SHORTFALL_NEGATIVE:
+			if (account->balance < PG_INT64_MIN + *taken)
+				return ERR_BALANCE_OUT_OF_RANGE;
+			account->may_owe = true;
+			return ERR_NONE;
+	}
+	return ERR_NONE;
+}
+
+/* Take so many points of a part; the lots that are taken. */
+static Datum
+take_back(Batch *batch, Account *account, Part *part, Points take)
+{
+	Lots		taken = {0};
+
+	part_count_expired(batch, account, part);
+	lots_add_all(&taken, &part->there);
+	lots_take_first(&part->rest, take - part->points_there, &taken);
+	account->lots = part->rest;
+	account->balance -= take;
+	return lots_pack_some(&taken);
+}
+
+/* When the points of an entry began to count for the rank. */
+static TimestampTz
+counted_from(const Original *original, const Aside *aside)
+{
+	return aside != NULL ? aside->due_at : original->posted_at;
+}
+
+static ErrorId
+undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+{
+	Aside	   *aside = batch_aside(batch, original->key.account_id, original->key.entry_id);
+	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
+	Points		take;
+	ErrorId		error;
+
+	if (aside != NULL && aside->remaining > 0)
+	{
+		*added = undo_pending(batch, posting, account, aside, part);
+		return ERR_NONE;
+	}
+	part_of(batch, original, account, false, part->amount, part);
+	error = takeable(batch, account, part, &take);
+	if (error != ERR_NONE)
+		return error;
+	entry.lots = take_back(batch, account, part, take);
+	entry.amount = -take;
+	if (account->managed)
+		count_undone(batch, account, part->amount, counted_from(original, aside));
+	*added = batch_add_entry(batch, account, &entry, batch->now);
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Points that were spent
+ * ------------------------------------------------------------------------ */
+
+/* Give points back to the one who spent or sent them; past their date for as long as the program lets them be spent. */
+static void
+give_back(Batch *batch, Account *account, Points amount, const Lots *lots, Entry *entry, const Entry **added)
+{
+	Lots		dated = {0};
+
+	settle_returned(batch, account, lots, batch->now, &dated);
+	account_add(account, amount, &dated, batch->now);
+	entry->amount = amount;
+	entry->lots = lots_pack_some(&dated);
+	*added = batch_add_entry(batch, account, entry, batch->now);
+	settle_expired(batch, account, batch->now);
+}
+
+static ErrorId
+undo_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+{
+	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
+
+	if (!account_has_room(account, part->amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	part_of(batch, original, NULL, true, part->amount, part);
+	give_back(batch, account, part->amount, &part->spent, &entry, added);
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Transfers
+ * ------------------------------------------------------------------------ */
+
+/*
+ * What is still with the receiver comes back as it is there; what the receiver
+ * has spent, and pays with other points, as it was sent.
+ */
+static ErrorId
+undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+{
+	Account    *peer = batch_account(batch, original->peer_id);
+	Entry		back = batch_entry(posting, ENTRY_TRANSFER);
+	Entry		received = back;
+	const Entry *taken_back;
+	Lots		returned = {0};
+	Points		take;
+	ErrorId		error;
+
+	if (!account_has_room(account, part->amount))
+		return ERR_BALANCE_OUT_OF_RANGE;
+	part_of(batch, original, peer, true, part->amount, part);
+	error = takeable(batch, peer, part, &take);
+	if (error != ERR_NONE)
+		return error;
+	lots_add_all(&returned, &part->there);
+	part_spent(part, true, take - part->points_there, &returned);
+	back.lots = take_back(batch, peer, part, take);
+	back.amount = -take;
+	back.peer_id = account->account_id;
+	taken_back = batch_add_entry(batch, peer, &back, batch->now);
+	posting->peer_entry_id = taken_back->entry_id;
+	posting->peer_balance = taken_back->balance;
+	received.peer_id = peer->account_id;
+	give_back(batch, account, take, &returned, &received, added);
+	return ERR_NONE;
+}
+
+/* ------------------------------------------------------------------------
+ * Once for each reference
+ * ------------------------------------------------------------------------ */
+
+static const Reversal *
+find_reversal(const Original *original, const char *reference)
+{
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		if (strcmp(part->reference, reference) == 0)
+			return part;
+	}
+	return NULL;
+}
+
+/* Whether a part was all that was left of the entry. */
+static bool
+took_the_rest(const Original *original, const Reversal *last)
+{
+	Points		sum = 0;
+
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		if (part->reversed_no <= last->reversed_no)
+			sum += part->amount;
+	}
+	return sum == whole_of(original);
+}
+
+/* Whether a part was all of the entry. */
+static bool
+took_all(const Original *original, const Reversal *first)
+{
+	if (first->has_money)
+		return first->money == original->money;
+	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+	{
+		if (part->reversed_no < first->reversed_no)
+			return false;
+	}
+	return took_the_rest(original, first);
+}
+
+/* Whether the same part was asked for: all of the money is all of the entry. */
+static bool
+is_same_part(const Posting *posting, const Original *original, const Reversal *first)
+{
+	if (posting->has_money && posting->amount != 0)
+		return false;
+	if (posting->has_money && first->has_money)
+		return posting->money == first->money;
+	if (posting->has_money)
+		return posting->money == original->money && took_all(original, first);
+	if (first->has_money)
+		return posting->amount == 0 && took_all(original, first);
+	return posting->amount != 0 ? posting->amount == first->amount : took_the_rest(original, first);
+}
+
+/* What a repetition is answered: what the first was, if it is the same. */
+static ErrorId
+answer_again(Posting *posting, const Original *original, const Reversal *first)
+{
+	if (!is_same_part(posting, original, first))
+		return ERR_REFERENCE_REUSED;
+	posting->entry_id = first->reversed_by;
+	posting->balance = first->balance;
+	return ERR_NONE;
+}
+
+static void
+note_reversal(const Posting *posting, const Entry *added, Original *original, const char *reference, const Part *undone)
+{
+	Reversal   *part = palloc0(sizeof(Reversal));
+
+	part->reference = pstrdup(reference);
+	part->reversed_by = added->entry_id;
+	part->reversed_no = added->entry_no;
+	part->amount = undone->amount;
+	part->lots = undone->lots;
+	part->expired = undone->points_expired;
+	part->money = posting->has_money ? posting->money : 0;
+	part->has_money = posting->has_money;
+	part->balance = posting->balance;
+	part->is_new = true;
+	part->next = original->reversals;
+	original->reversals = part;
+}
+
+/* ------------------------------------------------------------------------
+ * Caps and limits
+ * ------------------------------------------------------------------------ */
+
+/* What is undone on its own local day counts for no limit any more: whose, and which way it went. */
+bool
+reversal_gives(Batch *batch, const Posting *posting, const Account *account, Movement *movement)
+{
+	EntryKey	key = {posting->account_id, posting->origin};
+	const Original *original;
+	const ProgramTerms *program;
+
+	if (posting->kind != ENTRY_REVERSE)
+		return false;
+	original = hash_search(batch->originals, &key, HASH_FIND, NULL);
+	if (original == NULL || whole_of(original) < 0)
+		return false;
+	program = batch_terms(batch, account, batch->now)->program;
+	*movement = (Movement) {
+		.program_id = account->program_id,
+		.program = program,
+		.staff_id = original->staff_id,
+		.member_id = original->member_id != 0 ? original->member_id : account->account_id,
+		.adds = original->kind == ENTRY_ACCRUE || original->kind == ENTRY_DEPOSIT,
+	};
+	return program->has_limits && terms_local_date(program, original->limited_at) == terms_local_date(program, batch->now);
+}
+
+/* In proportion: points as they are undone, the operation when nothing is left. */
+static void
+give_back_caps(Batch *batch, const Posting *posting, const Account *account, const Original *original, const Part *part)
+{
+	Movement	movement;
+
+	if (batch->limits != NULL && account->managed && reversal_gives(batch, posting, account, &movement))
+		limits_give(batch->limits, &movement, terms_local_date(movement.program, original->limited_at), part->amount,
+					is_undone(original) ? 1 : 0);
+	if (original->rules != 0)
+		gifts_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
+					 original->key.entry_id, whole_of(original), whole_of(original) - left_of(original).points);
+}
+
+static ErrorId
+undo(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+{
+	switch (original->kind)
+	{
+		case ENTRY_REDEEM:
+		case ENTRY_CAPTURE:
+			return undo_redemption(batch, posting, account, original, part, added);
+		case ENTRY_TRANSFER:
+			return undo_transfer(batch, posting, account, original, part, added);
+		default:
+			return undo_accrual(batch, posting, account, original, part, added);
+	}
+}
+
+/* What a posting names, and the text that it is known by. */
+static Original *
+named_original(const Batch *batch, const Posting *posting, const char **reference)
+{
+	EntryKey	key = {posting->account_id, posting->origin};
+
+	*reference = posting->reference ? text_to_cstring(posting->reference) : "";
+	return hash_search(batch->originals, &key, HASH_FIND, NULL);
+}
+
+/* Whether the same was posted before: then it is answered as it was then, whatever has become of the accounts since. */
+bool
+reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
+{
+	const char *reference;
+	const Original *original = named_original(batch, posting, &reference);
+	const Reversal *first = original != NULL ? find_reversal(original, reference) : NULL;
+
+	if (first != NULL)
+		*error = answer_again(posting, original, first);
+	return first != NULL;
+}
+
+ErrorId
+apply_reversal(Batch *batch, Posting *posting, Account *account)
+{
+	const char *reference;
+	Original   *original = named_original(batch, posting, &reference);
+	const Entry *added = NULL;
+	Part		part = {0};
+	ErrorId		error;
+
+	if (original == NULL || whole_of(original) < 0)
+		return ERR_UNKNOWN_ENTRY;
+	if (reference[0] == '\0' || strlen(reference) > REFERENCE_MAX)
+		return ERR_INVALID_ARGUMENT;
+	error = amount_to_undo(batch, posting, account, original, &part.amount);
+	if (error == ERR_NONE)
+		error = undo(batch, posting, account, original, &part, &added);
+	if (error != ERR_NONE)
+		return error;
+	posting->entry_id = added->entry_id;
+	posting->balance = account->balance;
+	posting->posted_at = added->posted_at;
+	note_reversal(posting, added, original, reference, &part);
+	give_back_caps(batch, posting, account, original, &part);
+	return ERR_NONE;
+}

@@ -1,0 +1,285 @@
+/*
+ * sale.c
+ *		Sales by the earning rules as SQL functions: sale, simulate.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "admin/idempotency.h"
+#include "catalog/pg_type.h"
+#include "db/statement.h"
+#include "earning/goods.h"
+#include "earning/rank.h"
+#include "earning/rule.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ledger/ledger.h"
+#include "miscadmin.h"
+#include "program/program.h"
+#include "program/terms.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+static void
+find_program(int64 merchant_id, int64 account_id, Program *program)
+{
+	if (!program_of_account(merchant_id, account_id, program))
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+}
+
+/* What money earns at the base of a program. */
+static Points
+base_points(const Program *program, Points money)
+{
+	Points		points;
+
+	if (!program_accumulate(program, money, &points))
+		raise_error(ERR_BALANCE_OUT_OF_RANGE);
+	return points;
+}
+
+/* ------------------------------------------------------------------------
+ * sale
+ * ------------------------------------------------------------------------ */
+
+typedef struct SaleCall
+{
+	int64		merchant_id;
+	Posting		use;			/* redeems points_used; amount 0: none are */
+	Posting		accrual;
+	Points		money;
+} SaleCall;
+
+static void
+sale_fingerprint(StringInfo fingerprint, const SaleCall *sale)
+{
+	const Posting *accrual = &sale->accrual;
+
+	fingerprint_start(fingerprint, "sale");
+	fingerprint_add(fingerprint, "account_id", psprintf(INT64_FORMAT, accrual->account_id));
+	fingerprint_add(fingerprint, "money", points_text(sale->money));
+	fingerprint_add(fingerprint, "points_used", points_text(-sale->use.amount));
+	fingerprint_add(fingerprint, "items", accrual->items ? text_to_cstring(accrual->items) : NULL);
+	fingerprint_add(fingerprint, "reference", accrual->reference ? text_to_cstring(accrual->reference) : NULL);
+	fingerprint_add(fingerprint, "staff_id", psprintf(INT64_FORMAT, accrual->staff_id));
+	fingerprint_add(fingerprint, "member_id", psprintf(INT64_FORMAT, accrual->member_id));
+}
+
+static void
+read_sale(FunctionCallInfo fcinfo, SaleCall *sale)
+{
+	Posting    *accrual = &sale->accrual;
+
+	for (int i = 0; i < 4; i++)
+	{
+		if (PG_ARGISNULL(i))
+			raise_error(ERR_INVALID_ARGUMENT);
+	}
+	memset(sale, 0, sizeof(SaleCall));
+	sale->merchant_id = PG_GETARG_INT64(0);
+	sale->money = PG_GETARG_POINTS(2);
+	accrual->account_id = PG_GETARG_INT64(1);
+	accrual->kind = ENTRY_ACCRUE;
+	accrual->money = sale->money;
+	accrual->has_money = true;
+	accrual->earns = true;
+	accrual->items = PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4);
+	accrual->reference = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
+	accrual->staff_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6);
+	accrual->member_id = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT64(7);
+	if (sale->money < 0 || PG_GETARG_POINTS(3) < 0)
+		raise_error(ERR_INVALID_AMOUNT);
+	if (accrual->items != NULL && !items_valid(accrual->items))
+		raise_error(ERR_INVALID_ARGUMENT);
+
+	sale->use = *accrual;
+	sale->use.kind = ENTRY_REDEEM;
+	sale->use.amount = -PG_GETARG_POINTS(3);
+	sale->use.earns = false;
+	sale->use.items = NULL;
+}
+
+/* Points used pay a part of the sale, which does not earn unless the program says so. */
+static void
+price_sale(SaleCall *sale)
+{
+	Program		program;
+
+	find_program(sale->merchant_id, sale->accrual.account_id, &program);
+	if (!program.active)
+		raise_error(ERR_PROGRAM_INACTIVE);
+	if (points_decimals_used(sale->use.amount) > program.decimals)
+		raise_error(ERR_INVALID_AMOUNT);
+	if (!program_worth(&program, -sale->use.amount, &sale->use.money))
+		raise_error(ERR_BALANCE_OUT_OF_RANGE);
+	if (sale->use.money > sale->money)
+		raise_error_hint(ERR_INVALID_AMOUNT, psprintf("The points used are worth %s, the sale is one of %s.",
+													  points_text(sale->use.money), points_text(sale->money)));
+	sale->accrual.earning_money = program.earn_on_points ? sale->money : sale->money - sale->use.money;
+	sale->accrual.amount = base_points(&program, sale->accrual.earning_money);
+}
+
+/* Both entries are in one batch; an error undoes all of it. */
+static void
+post_sale(SaleCall *sale)
+{
+	Posting		postings[] = {sale->use, sale->accrual};
+	bool		uses = sale->use.amount != 0;
+
+	ledger_post(sale->merchant_id, uses ? postings : postings + 1, uses ? 2 : 1);
+	for (int i = uses ? 0 : 1; i < 2; i++)
+	{
+		if (postings[i].error != ERR_NONE)
+			raise_error(postings[i].error);
+	}
+	sale->accrual = postings[1];
+}
+
+/* The answer kept for a retry is "entry_id balance earned". */
+static void
+sale_once(SaleCall *sale, const char *key)
+{
+	Posting    *accrual = &sale->accrual;
+	StringInfoData fingerprint;
+	char	   *answer;
+	char	   *balance;
+	char	   *earned;
+
+	if (key != NULL)
+		sale_fingerprint(&fingerprint, sale);
+	if (request_claim(sale->merchant_id, key, &fingerprint, &answer))
+	{
+		price_sale(sale);
+		post_sale(sale);
+		request_answer(sale->merchant_id, key, psprintf(INT64_FORMAT " %s %s", accrual->entry_id,
+														points_text(accrual->balance), points_text(accrual->amount)));
+		return;
+	}
+	accrual->entry_id = strtoll(answer, &balance, 10);
+	earned = strchr(++balance, ' ');
+	*earned++ = '\0';
+	if (points_parse(balance, &accrual->balance) != POINTS_OK || points_parse(earned, &accrual->amount) != POINTS_OK)
+		elog(ERROR, "answer \"%s\" is not one of loyalty.sale()", answer);
+}
+
+/* Made once per session, as ledger_sql.c does for loyalty.post(). */
+static TupleDesc
+sale_result(void)
+{
+	static TupleDesc result = NULL;
+	static Oid	made_for = InvalidOid;
+
+	if (made_for != plan_points_oid())
+	{
+		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+
+		result = CreateTemplateTupleDesc(3);
+		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
+		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
+		TupleDescInitEntry(result, 3, "earned", plan_points_oid(), -1, 0);
+		BlessTupleDesc(result);
+		MemoryContextSwitchTo(context);
+		made_for = plan_points_oid();
+	}
+	return result;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_sale);
+
+Datum
+loyalty_sale(PG_FUNCTION_ARGS)
+{
+	SaleCall	sale;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	read_sale(fcinfo, &sale);
+	plan_begin();
+	sale_once(&sale, PG_ARGISNULL(8) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(8)));
+	plan_end();
+
+	values[0] = Int64GetDatum(sale.accrual.entry_id);
+	values[1] = PointsGetDatum(sale.accrual.balance);
+	values[2] = PointsGetDatum(sale.accrual.amount);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(sale_result(), values, nulls)));
+}
+
+/* ------------------------------------------------------------------------
+ * simulate
+ * ------------------------------------------------------------------------ */
+
+static void
+put_row(ReturnSetInfo *rsinfo, const char *rule, Points points, TimestampTz expires_at)
+{
+	Datum		values[3] = {CStringGetTextDatum(rule), PointsGetDatum(points), TimestampTzGetDatum(expires_at)};
+	bool		nulls[3] = {false, false, expires_at == DT_NOEND};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* The rules in force at a moment. */
+static void
+find_rules(int64 merchant_id, Buyer *buyer, TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program->program_id), TimestampTzGetDatum(at)};
+
+	if (plan_write(PLAN_RULES_AT, values, NULL) == 0)
+		return;
+	buyer->version = (int) plan_int64(0, 0);
+	buyer->published_at = plan_int64(0, 1);
+}
+
+static void
+simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
+{
+	Terms	   *known = NULL;
+	const Terms *terms;
+	Program		program;
+	Buyer		buyer = {.account_id = sale->account_id};
+	Earning		earning;
+	ErrorId		error;
+
+	find_program(merchant_id, sale->account_id, &program);
+	sale->base = base_points(&program, sale->money);
+	terms = terms_at(&known, merchant_id, program.program_id, at);
+	buyer.program = terms->program;
+	buyer.account = rank_account_at(merchant_id, sale->account_id, at);
+	find_rules(merchant_id, &buyer, at);
+	buyer.available_at = terms->sale_available_at;
+	terms = terms_at(&known, merchant_id, program.program_id, terms->sale_available_at);
+	error = rules_earn(rules_start(merchant_id, at, &buyer, 1), sale, &earning);
+	if (error != ERR_NONE)
+		raise_error(error);
+
+	put_row(rsinfo, "", earning.base, terms->expires_at);
+	for (int i = 0; i < earning.nbonuses; i++)
+		put_row(rsinfo, earning.bonuses[i].rule, earning.bonuses[i].points,
+				earning.bonuses[i].expires_at != 0 ? earning.bonuses[i].expires_at : terms->expires_at);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_simulate);
+
+Datum
+loyalty_simulate(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Sale		sale = {0};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(4) ||
+		TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(4)))
+		raise_error(ERR_INVALID_ARGUMENT);
+	sale.account_id = PG_GETARG_INT64(1);
+	sale.money = PG_GETARG_POINTS(2);
+	sale.items = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	if (sale.money < 0)
+		raise_error(ERR_INVALID_AMOUNT);
+	if (sale.items != NULL && !items_valid(sale.items))
+		raise_error(ERR_INVALID_ARGUMENT);
+	InitMaterializedSRF(fcinfo, 0);
+
+	plan_begin();
+	simulate(rsinfo, PG_GETARG_INT64(0), &sale, PG_GETARG_TIMESTAMPTZ(4));
+	plan_end();
+	return (Datum) 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * limit.h
+ *		How much a cashier, a branch or a member may move in a day.
+ */
+#ifndef LOYALTY_LIMIT_H
+#define LOYALTY_LIMIT_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "program/terms.h"
+#include "types/points.h"
+#include "utils/date.h"
+
+typedef struct Limits Limits;
+
+/* Who moves points, and which way: what there can be limits on. */
+typedef struct Movement
+{
+	int64		program_id;
+	const ProgramTerms *program;	/* of what is expected; else not looked at */
+	int64		staff_id;		/* 0: nobody in particular */
+	int64		member_id;		/* or the account's id, if it has no member */
+	bool		adds;			/* else it spends */
+} Movement;
+
+extern Limits *limits_start(int64 merchant_id, TimestampTz now);
+extern void limits_expect(Limits *limits, const Movement *movement);
+extern bool limits_take(Limits *limits, const Movement *movement, Points points);
+extern void limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations);
+extern void limits_write(Limits *limits);
+
+#endif

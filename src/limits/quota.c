@@ -1,0 +1,108 @@
+/*
+ * quota.c
+ *		What a merchant's plan allows, taken one at a time and never oversold.
+ *
+ * A quota is spread over QUOTA_STRIPES rows.  A session starts with a stripe
+ * of its own choosing and goes on to any other that nobody holds, so cashiers
+ * do not wait for each other.  Only when nothing is in reach does it lock all
+ * stripes, in ascending order, and wait for those who hold them: one of them
+ * may roll back, and "nothing left" must not be said before that is known.
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "db/statement.h"
+#include "fmgr.h"
+#include "limits/quota.h"
+#include "utils/builtins.h"
+
+#define QUOTA_STRIPES 16
+
+/* Take one from the first stripe of the newest result that has one. */
+static bool
+take_from_result(uint64 rows, Datum *values)
+{
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool		isnull;
+		Datum		stripe = plan_datum(row, 0, &isnull);
+		int64		remaining = plan_int64(row, 1);
+
+		if (remaining == 0)
+			continue;
+		values[2] = stripe;
+		values[3] = Int64GetDatum(remaining - 1);
+		plan_write(PLAN_QUOTA_SET, values, NULL);
+		return true;
+	}
+	return false;
+}
+
+static bool
+take_any(Datum *values)
+{
+	uint64		rows = plan_write(PLAN_QUOTA_ANY, values, NULL);
+
+	return take_from_result(rows, values) || take_from_result(plan_write(PLAN_QUOTA_ALL, values, NULL), values);
+}
+
+/*
+ * Whether the newest quota that the session asked for was one: then the next
+ * one probably is too, and need not be looked for before it is taken from.
+ */
+static bool expect_quota = false;
+
+/* True also where there is no limit: then there are no stripes. */
+bool
+quota_take(int64 merchant_id, const char *resource)
+{
+	Datum		values[4] = {
+		Int64GetDatum(merchant_id),
+		CStringGetTextDatum(resource),
+		Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
+	};
+
+	if (expect_quota && plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0)
+		return true;
+	expect_quota = plan_read(PLAN_QUOTA_READ, values, NULL) > 0;
+	return !expect_quota || plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0 || take_any(values);
+}
+
+/*
+ * One of each, by one statement if all of them are in the session's stripe.
+ * Returns what there was none of any more, NULL if there was of all.
+ */
+const char *
+quotas_take(int64 merchant_id, const char *const *resources, int n)
+{
+	bool		taken[MAX_QUOTAS] = {false};
+
+	Assert(n <= MAX_QUOTAS);
+	if (n == MAX_QUOTAS && expect_quota)
+	{
+		Datum		values[] = {
+			Int64GetDatum(merchant_id),
+			CStringGetTextDatum(resources[0]),
+			Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
+			CStringGetTextDatum(resources[1]),
+		};
+		uint64		rows = plan_write(PLAN_QUOTAS_TAKE, values, NULL);
+
+		for (uint64 row = 0; row < rows; row++)
+			taken[strcmp(plan_text(row, 0), resources[0]) == 0 ? 0 : 1] = true;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (!taken[i] && !quota_take(merchant_id, resources[i]))
+			return resources[i];
+	}
+	return NULL;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_quota_stripes);
+
+Datum
+loyalty_quota_stripes(PG_FUNCTION_ARGS pg_attribute_unused())
+{
+	PG_RETURN_INT32(QUOTA_STRIPES);
+}

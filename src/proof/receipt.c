@@ -1,0 +1,424 @@
+/*
+ * receipt.c
+ *		Receipts: given, and checked by whoever has the root.
+ *
+ * A receipt says what an account had in a root, and has what is needed to
+ * compute the root from that: at each level of the tree the hash on the other
+ * side.  One that is about an entry has this entry and all after it, each with
+ * everything that its hash is of.
+ */
+#include "postgres.h"
+
+#include "account/chain.h"
+#include "account/rows.h"
+#include "db/stream.h"
+#include "fmgr.h"
+#include "proof/receipt.h"
+#include "proof/root.h"
+#include "utils/builtins.h"
+
+/* ------------------------------------------------------------------------
+ * receipt()
+ * ------------------------------------------------------------------------ */
+
+/* The steps from a node of a page to the page's top. */
+static void
+write_steps(StringInfo json, Merkle *merkle, TreePage *page, int at)
+{
+	int			n = page->n;
+
+	for (; n > 1; at /= 2)
+	{
+		int			other = at ^ 1;
+
+		if (other < n)
+		{
+			appendStringInfoString(json, json->data[json->len - 1] == '[' ? "{" : ",{");
+			write_hex(json, other < at ? "left" : "right", &page->nodes[other], sizeof(Digest));
+			appendStringInfoChar(json, '}');
+		}
+		n = merkle_up(merkle, page->nodes, n);
+	}
+}
+
+/* Where the account is in a page of leaves; -1: it is not. */
+static int
+leaf_of(const TreePage *page, int64 account_id)
+{
+	for (int i = 0; i < page->n; i++)
+	{
+		if (page->account_ids[i] == account_id)
+			return i;
+	}
+	return -1;
+}
+
+/* From a leaf's page up to the only page of its level. */
+static void
+write_path(StringInfo json, const Root *root, int64 account_id, TreePage *page, int leaf)
+{
+	Merkle		merkle;
+	int			at = leaf;
+
+	merkle_begin(&merkle);
+	json_key(json, "path");
+	appendStringInfoChar(json, '[');
+	for (int level = 1;; level++)
+	{
+		int64		number = page->number;
+
+		write_steps(json, &merkle, page, at);
+		if (level == PAGE_LEVELS || !root_page(root, level, account_id, page))
+			break;
+		at = number % PAGE_NODES;
+	}
+	appendStringInfoChar(json, ']');
+	merkle_end(&merkle);
+}
+
+static void
+write_head(StringInfo json, const StoredRoot *stored, const Entry *head)
+{
+	const Root *root = &stored->root;
+
+	appendStringInfoChar(json, '{');
+	write_id(json, "merchant_id", root->merchant_id);
+	write_id(json, "root_id", root->root_id);
+	write_time(json, "made_at", root->made_at);
+	write_number(json, "accounts", root->accounts);
+	write_hex(json, "root", &stored->published, sizeof(Digest));
+	write_id(json, "account_id", head->account_id);
+	write_id(json, "entry_id", head->entry_id);
+	write_points(json, "balance", head->balance);
+	write_time(json, "posted_at", head->posted_at);
+	write_hex(json, "hash", VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(head->hash));
+}
+
+/* One entry of an account, until the next is read; false if it is none of its. */
+static bool
+read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id, Entry *entry)
+{
+	pg_uuid_t	key;
+	Datum		values[] = {
+		Int64GetDatum(root->merchant_id),
+		Int64GetDatum(entry_id),
+		Int64GetDatum(account_id),
+	};
+
+	stream_open(entries, PLAN_RECEIPT_ENTRY, values);
+	if (!stream_next(entries))
+	{
+		stream_close(entries);
+		return false;
+	}
+	stream_entry(entries, entry);
+	if (entry_has_text(entry) && rows_read_text_key(root->merchant_id, entry, &key))
+		chain_salt(&key, entry->entry_id, entry->salt);
+	return true;
+}
+
+/* Go through entries, each of which stays the current one until the next. */
+static void
+each_entry(StringInfo json, const Root *root, int64 account_id, const int64 *entry_ids, int n,
+		   void (*take) (StringInfo json, const Entry *entry))
+{
+	for (int i = 0; i < n; i++)
+	{
+		Stream		entries;
+		Entry		entry;
+
+		if (!read_stored(&entries, root, account_id, entry_ids[i], &entry))
+			raise_error(ERR_UNKNOWN_ENTRY);
+		take(json, &entry);
+		stream_close(&entries);
+	}
+}
+
+static void
+write_previous(StringInfo json, const Entry *entry)
+{
+	write_hex(json, "previous", VARDATA_ANY(entry->hash), VARSIZE_ANY_EXHDR(entry->hash));
+}
+
+/*
+ * The entries from the one that was asked for to the newest one of the root,
+ * which are found from there back; and before them the one whose hash they go
+ * on with, 0 if there is none.
+ */
+static int64 *
+entries_back(const Root *root, int64 account_id, int64 from, int64 newest, int *n)
+{
+	int64	   *entry_ids = palloc((RECEIPT_ENTRIES + 2) * sizeof(int64));
+	int64	   *first = entry_ids + RECEIPT_ENTRIES + 2;
+	int64		entry_id = newest;
+	bool		found = false;
+
+	for (*n = 0; !found; ++*n)
+	{
+		Stream		entries;
+		Entry		entry;
+
+		if (*n > RECEIPT_ENTRIES || !read_stored(&entries, root, account_id, entry_id, &entry))
+			raise_error(ERR_UNKNOWN_ENTRY);
+		*--first = entry_id;
+		found = entry_id == from;
+		entry_id = entry.previous_id;
+		stream_close(&entries);
+	}
+	*--first = entry_id;
+	return first;
+}
+
+static void
+write_entries(StringInfo json, const Root *root, int64 account_id, int64 from, int64 newest)
+{
+	int			n;
+	int64	   *entry_ids = entries_back(root, account_id, from, newest, &n);
+
+	if (entry_ids[0] == 0)
+		write_hex(json, "previous", "", 0);
+	else
+		each_entry(json, root, account_id, entry_ids, 1, write_previous);
+	json_key(json, "entries");
+	appendStringInfoChar(json, '[');
+	each_entry(json, root, account_id, entry_ids + 1, n, write_entry);
+	appendStringInfoChar(json, ']');
+}
+
+/* The page of leaves that the account is on. */
+static int
+find_leaf(const StoredRoot *stored, int64 account_id, TreePage *page)
+{
+	int			leaf = -1;
+
+	if (root_page(&stored->root, 0, account_id, page))
+		leaf = leaf_of(page, account_id);
+	if (leaf >= 0)
+		return leaf;
+	/* either it is in no page, or the pages are gone */
+	if (stored->root.accounts > 0 && !root_page(&stored->root, 0, PG_INT64_MAX, page))
+		raise_error(ERR_UNKNOWN_OBJECT);
+	raise_error(ERR_UNKNOWN_ACCOUNT);
+}
+
+/* The account's newest entry in the root; its number in the account. */
+static int64
+write_newest(StringInfo json, const StoredRoot *stored, int64 account_id, int64 entry_id)
+{
+	Stream		entries;
+	Entry		head;
+
+	if (!read_stored(&entries, &stored->root, account_id, entry_id, &head))
+		raise_error(ERR_UNKNOWN_ENTRY);
+	write_head(json, stored, &head);
+	stream_close(&entries);
+	return head.entry_no;
+}
+
+/* Where the entry that was asked for is in its account. */
+static int64
+number_of(const Root *root, int64 account_id, int64 entry_id)
+{
+	Stream		entries;
+	Entry		entry;
+
+	if (!read_stored(&entries, root, account_id, entry_id, &entry))
+		raise_error(ERR_UNKNOWN_ENTRY);
+	stream_close(&entries);
+	return entry.entry_no;
+}
+
+static int64
+optional_int64(FunctionCallInfo fcinfo, int argument, int64 otherwise)
+{
+	return PG_ARGISNULL(argument) ? otherwise : PG_GETARG_INT64(argument);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_receipt);
+
+Datum
+loyalty_receipt(PG_FUNCTION_ARGS)
+{
+	StringInfoData json;
+	StoredRoot	stored;
+	TreePage   *page = palloc0(sizeof(TreePage));
+	int64		account_id;
+	int64		newest;
+	int64		newest_no;
+	int			leaf;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		raise_error(ERR_INVALID_ARGUMENT);
+	account_id = PG_GETARG_INT64(1);
+	initStringInfo(&json);
+	plan_begin();
+	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(2), optional_int64(fcinfo, 2, 0), &stored))
+		raise_error(ERR_UNKNOWN_OBJECT);
+	leaf = find_leaf(&stored, account_id, page);
+	newest = page->entry_ids[leaf];
+	newest_no = write_newest(&json, &stored, account_id, newest);
+	write_path(&json, &stored.root, account_id, page, leaf);
+	if (!PG_ARGISNULL(3))
+	{
+		int64		before = newest_no - number_of(&stored.root, account_id, PG_GETARG_INT64(3));
+
+		if (before < 0)
+			raise_error(ERR_UNKNOWN_ENTRY);
+		if (before > RECEIPT_ENTRIES)
+			raise_error(ERR_INVALID_ARGUMENT);
+		write_entries(&json, &stored.root, account_id, PG_GETARG_INT64(3), newest);
+	}
+	appendStringInfoChar(&json, '}');
+	plan_end();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+/* ------------------------------------------------------------------------
+ * check_receipt()
+ * ------------------------------------------------------------------------ */
+
+/* The objects of an array. */
+typedef struct Objects
+{
+	Members    *members;
+	Members		other;			/* what is no object, or one too many */
+	size_t		n;
+	size_t		most;
+	bool		sound;
+} Objects;
+
+static void *
+collect_object(void *context, size_t index, size_t count, bool is_object)
+{
+	Objects    *objects = context;
+
+	if (index == 0)
+		objects->members = palloc_extended(Min(count, objects->most) * sizeof(Members), MCXT_ALLOC_ZERO);
+	if (!is_object || index >= objects->most)
+	{
+		objects->sound = false;
+		return &objects->other;
+	}
+	objects->n = index + 1;
+	return &objects->members[index];
+}
+
+static bool
+read_objects(Members *receipt, const char *name, size_t most, Objects *objects)
+{
+	const char *text = read_member(receipt, name, JSON_IS_ARRAY);
+
+	*objects = (Objects) {.most = most,.sound = true};
+	return text != NULL && json_read_items(text, strlen(text), collect_object, collect_member, objects) && objects->sound;
+}
+
+/* One step of the path: a hash, on the side that its name says. */
+static bool
+take_step(Merkle *merkle, Members *step, Digest *digest)
+{
+	Digest		other;
+
+	if (read_digest(step, "left", &other))
+		*digest = merkle_node(merkle, &other, digest);
+	else if (read_digest(step, "right", &other))
+		*digest = merkle_node(merkle, digest, &other);
+	else
+		return false;
+	return all_read(step);
+}
+
+static bool
+leads_to_root(Members *receipt, const Head *head, const Digest *published)
+{
+	Root		root = {.merchant_id = head->merchant_id};
+	Objects		path;
+	Merkle		merkle;
+	Digest		digest;
+	Digest		said;
+	bool		sound;
+
+	if (!read_id(receipt, "root_id", &root.root_id) || !read_time(receipt, "made_at", &root.made_at) ||
+		!read_number(receipt, "accounts", &root.accounts) || !read_digest(receipt, "root", &said) ||
+		!same_digest(&said, published) || !read_objects(receipt, "path", RECEIPT_STEPS, &path))
+		return false;
+	merkle_begin(&merkle);
+	digest = merkle_leaf(&merkle, head);
+	sound = true;
+	for (size_t i = 0; i < path.n && sound; i++)
+		sound = take_step(&merkle, &path.members[i], &digest);
+	digest = merkle_published(&merkle, &root, &digest);
+	merkle_end(&merkle);
+	return sound && same_digest(&digest, published);
+}
+
+/* What the first entry goes on with, but written as if it were a hash. */
+static bool
+is_nothing(const bytea *hash)
+{
+	for (int i = 0; i < (int) VARSIZE_ANY_EXHDR(hash); i++)
+	{
+		if (VARDATA_ANY(hash)[i] != 0)
+			return false;
+	}
+	return VARSIZE_ANY_EXHDR(hash) > 0;
+}
+
+static bool
+is_newest(const Head *head, const Entry *entry, const bytea *hash)
+{
+	return entry->entry_id == head->entry_id && entry->balance == head->balance && entry->posted_at == head->posted_at &&
+		VARSIZE_ANY_EXHDR(hash) == VARSIZE_ANY_EXHDR(head->hash) &&
+		memcmp(VARDATA_ANY(hash), VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(hash)) == 0;
+}
+
+/* Whether the entries, if it has any, lead to the newest one. */
+static bool
+leads_to_newest(Members *receipt, const Head *head)
+{
+	Objects		entries;
+	Entry		entry = {0};
+	bytea	   *hash;
+	bool		sound = true;
+
+	if (!has_member(receipt, "entries"))
+		return true;
+	if (!read_bytes(receipt, "previous", &hash) || is_nothing(hash) || !read_objects(receipt, "entries", RECEIPT_ENTRIES + 1, &entries) ||
+		entries.n == 0)
+		return false;
+	for (size_t i = 0; i < entries.n && sound; i++)
+	{
+		int64		before = entry.entry_no;
+
+		sound = read_entry(&entries.members[i], &entry) && (i == 0 || entry.entry_no == before + 1);
+		if (!sound)
+			break;
+		entry.account_id = head->account_id;
+		hash = chain_next(head->merchant_id, &entry, hash);
+	}
+	return sound && is_newest(head, &entry, hash);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_check_receipt);
+
+Datum
+loyalty_check_receipt(PG_FUNCTION_ARGS)
+{
+	text	   *json = PG_GETARG_TEXT_PP(0);
+	bytea	   *root = PG_GETARG_BYTEA_PP(1);
+	Members		receipt = {0};
+	Digest		published;
+	Head		head;
+	bytea	   *hash;
+
+	if (!root_digest((struct varlena *) root, &published) ||
+		!json_read_object(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json), collect_member, &receipt) ||
+		!read_id(&receipt, "merchant_id", &head.merchant_id) ||
+		!read_id(&receipt, "account_id", &head.account_id) ||
+		!read_id(&receipt, "entry_id", &head.entry_id) ||
+		!read_points(&receipt, "balance", &head.balance) ||
+		!read_time(&receipt, "posted_at", &head.posted_at) ||
+		!read_bytes(&receipt, "hash", &hash))
+		PG_RETURN_BOOL(false);
+	head.hash = hash;
+	PG_RETURN_BOOL(leads_to_root(&receipt, &head, &published) && leads_to_newest(&receipt, &head) && all_read(&receipt));
+}

@@ -1,0 +1,468 @@
+/*
+ * receipt_json.c
+ *		A receipt as JSON: its members, written and read.
+ *
+ * Ids, amounts and times are texts: who reads numbers as doubles must not read
+ * another one.  Every value has one form only, and nothing is read that is not
+ * in it.
+ */
+#include "postgres.h"
+
+#include "account/chain.h"
+#include "proof/receipt.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define MOMENT_MAX_TEXT 64
+
+/* ------------------------------------------------------------------------
+ * Writing
+ * ------------------------------------------------------------------------ */
+
+void
+write_number(StringInfo json, const char *name, int64 value)
+{
+	json_key(json, name);
+	appendStringInfo(json, INT64_FORMAT, value);
+}
+
+void
+write_id(StringInfo json, const char *name, int64 value)
+{
+	json_key(json, name);
+	appendStringInfo(json, "\"" INT64_FORMAT "\"", value);
+}
+
+void
+write_points(StringInfo json, const char *name, Points value)
+{
+	json_key(json, name);
+	json_text(json, points_text(value));
+}
+
+/* In UTC; the fraction has six digits, or is left out of whole seconds of lots. */
+static void
+moment_text(TimestampTz at, bool fraction, char *text)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			n;
+
+	if (TIMESTAMP_NOT_FINITE(at) || timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+	{
+		strlcpy(text, "?", MOMENT_MAX_TEXT);
+		return;
+	}
+	n = snprintf(text, MOMENT_MAX_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+				 tm.tm_hour, tm.tm_min, tm.tm_sec);
+	snprintf(text + n, MOMENT_MAX_TEXT - n, fraction ? ".%06dZ" : "Z", (int) fsec);
+}
+
+void
+write_time(StringInfo json, const char *name, TimestampTz at)
+{
+	char		text[MOMENT_MAX_TEXT];
+
+	moment_text(at, true, text);
+	json_key(json, name);
+	json_text(json, text);
+}
+
+void
+write_hex(StringInfo json, const char *name, const void *bytes, Size length)
+{
+	char	   *text = palloc(2 * length + 1);
+
+	text[hex_encode(bytes, length, text)] = '\0';
+	json_key(json, name);
+	json_text(json, text);
+}
+
+static void
+write_text(StringInfo json, const char *name, const text *value)
+{
+	if (value == NULL)
+		return;
+	json_key(json, name);
+	json_text(json, text_to_cstring(value));
+}
+
+static void
+write_lots(StringInfo json, const char *name, Datum packed)
+{
+	Lots		lots;
+
+	if (packed == (Datum) 0)
+		return;
+	/* damaged ones are left out: then the receipt does not hold */
+	if (!lots_read_if_sound(packed, &lots))
+		return;
+	json_key(json, name);
+	appendStringInfoChar(json, '{');
+	for (int i = 0; i < lots.n; i++)
+	{
+		char		expires_at[MOMENT_MAX_TEXT];
+		char		posted[MOMENT_MAX_TEXT];
+
+		moment_text(lots.lot[i].expires_at, false, expires_at);
+		moment_text(lots.lot[i].posted, false, posted);
+		write_points(json, lots.lot[i].posted == lots.lot[i].expires_at ? expires_at : psprintf("%s/%s", expires_at, posted),
+					 lots.lot[i].points);
+	}
+	appendStringInfoChar(json, '}');
+}
+
+static void
+write_id_if(StringInfo json, const char *name, int64 value)
+{
+	if (value != 0)
+		write_id(json, name, value);
+}
+
+static void
+write_number_if(StringInfo json, const char *name, int64 value)
+{
+	if (value != 0)
+		write_number(json, name, value);
+}
+
+/* An object; what the entry does not have is left out. */
+void
+write_entry(StringInfo json, const Entry *entry)
+{
+	const char *kind = entry_kind_name(entry->kind);
+
+	appendStringInfoString(json, json->data[json->len - 1] == '[' ? "{" : ",{");
+	write_id(json, "entry_id", entry->entry_id);
+	write_number(json, "entry_no", entry->entry_no);
+	json_key(json, "kind");
+	json_text(json, kind != NULL ? kind : "?");
+	write_points(json, "amount", entry->amount);
+	write_points(json, "balance", entry->balance);
+	write_time(json, "posted_at", entry->posted_at);
+	write_id_if(json, "staff_id", entry->staff_id);
+	if (entry->has_money)
+		write_points(json, "money", entry->money);
+	if (entry->aside != 0)
+		write_points(json, "aside", entry->aside);
+	write_id_if(json, "origin", entry->origin);
+	write_id_if(json, "peer_id", entry->peer_id);
+	write_id_if(json, "member_id", entry->member_id);
+	write_number_if(json, "rules", entry->rules);
+	if (entry->happened_at != 0)
+		write_time(json, "happened_at", entry->happened_at);
+	write_id_if(json, "actor_id", entry->actor_id);
+	write_id_if(json, "request_id", entry->request_id);
+	write_text(json, "reference", entry->reference);
+	write_text(json, "detail", entry->detail);
+	if (entry_has_text(entry))
+		write_hex(json, "salt", entry->salt, sizeof(entry->salt));
+	else if (entry->text_digest != NULL)
+		write_hex(json, "text_digest", VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
+	write_lots(json, "lots", entry->lots);
+	appendStringInfoChar(json, '}');
+}
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+void
+collect_member(void *context, const char *name, JsonKind kind, const char *value)
+{
+	Members    *members = context;
+
+	if (members->n == MAX_MEMBERS)
+	{
+		members->too_many = true;
+		return;
+	}
+	members->member[members->n].name = pstrdup(name);
+	members->member[members->n].kind = kind;
+	members->member[members->n].value = value;
+	members->member[members->n].read = false;
+	members->n++;
+}
+
+const char *
+read_member(Members *members, const char *name, JsonKind kind)
+{
+	for (int i = 0; i < members->n; i++)
+	{
+		if (strcmp(members->member[i].name, name) != 0 || members->member[i].kind != kind)
+			continue;
+		members->member[i].read = true;
+		return members->member[i].value;
+	}
+	return NULL;
+}
+
+bool
+has_member(const Members *members, const char *name)
+{
+	for (int i = 0; i < members->n; i++)
+	{
+		if (strcmp(members->member[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A member that nobody knows would say something that is not proved. */
+bool
+all_read(const Members *members)
+{
+	for (int i = 0; i < members->n; i++)
+	{
+		if (!members->member[i].read)
+			return false;
+	}
+	return !members->too_many;
+}
+
+/* An integer in its only form. */
+static bool
+parse_int64(const char *text, int64 *value)
+{
+	char		again[32];
+	char	   *end;
+
+	if (text == NULL)
+		return false;
+	errno = 0;
+	*value = strtoi64(text, &end, 10);
+	snprintf(again, sizeof(again), INT64_FORMAT, *value);
+	return errno == 0 && strcmp(text, again) == 0;
+}
+
+bool
+read_number(Members *members, const char *name, int64 *value)
+{
+	return parse_int64(read_member(members, name, JSON_IS_NUMBER), value);
+}
+
+bool
+read_id(Members *members, const char *name, int64 *value)
+{
+	return parse_int64(read_member(members, name, JSON_IS_STRING), value);
+}
+
+static bool
+parse_points(const char *text, Points *points)
+{
+	char		again[POINTS_MAX_TEXT];
+
+	if (text == NULL || points_parse(text, points) != POINTS_OK)
+		return false;
+	points_print(*points, again);
+	return strcmp(text, again) == 0;
+}
+
+bool
+read_points(Members *members, const char *name, Points *value)
+{
+	return parse_points(read_member(members, name, JSON_IS_STRING), value);
+}
+
+static bool
+parse_moment(const char *text, bool fraction, TimestampTz *at)
+{
+	struct pg_tm tm = {0};
+	char		again[MOMENT_MAX_TEXT];
+	int			micros = 0;
+	int			n = 0;
+
+	if (text == NULL)
+		return false;
+	if (sscanf(text, "%6d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+			   &tm.tm_sec, &n) != 6)
+		return false;
+	if (fraction && sscanf(text + n, ".%6dZ", &micros) != 1)
+		return false;
+	if (tm2timestamp(&tm, micros, NULL, at) != 0)
+		return false;
+	moment_text(*at, fraction, again);
+	return strcmp(text, again) == 0;
+}
+
+bool
+read_time(Members *members, const char *name, TimestampTz *at)
+{
+	return parse_moment(read_member(members, name, JSON_IS_STRING), true, at);
+}
+
+/* Bytes as lower-case hexadecimal digits. */
+bool
+read_bytes(Members *members, const char *name, bytea **bytes)
+{
+	const char *text = read_member(members, name, JSON_IS_STRING);
+	size_t		length = text != NULL ? strlen(text) : 0;
+
+	if (text == NULL || length % 2 != 0 || strspn(text, "0123456789abcdef") != length)
+		return false;
+	*bytes = palloc(VARHDRSZ + length / 2);
+	SET_VARSIZE(*bytes, VARHDRSZ + length / 2);
+	hex_decode(text, length, VARDATA(*bytes));
+	return true;
+}
+
+bool
+read_digest(Members *members, const char *name, Digest *digest)
+{
+	bytea	   *bytes;
+
+	if (!read_bytes(members, name, &bytes) || VARSIZE_ANY_EXHDR(bytes) != sizeof(Digest))
+		return false;
+	memcpy(digest, VARDATA_ANY(bytes), sizeof(Digest));
+	return true;
+}
+
+typedef struct LotsRead
+{
+	Lots		lots;
+	Points		total;
+	bool		sound;
+} LotsRead;
+
+/* The moment at which points expire; and that with which they were posted, if it was an earlier one. */
+static bool
+parse_moments(const char *name, Lot *lot)
+{
+	const char *slash = strchr(name, '/');
+
+	if (slash == NULL)
+		return parse_moment(name, false, &lot->expires_at) && parse_moment(name, false, &lot->posted);
+	return parse_moment(pnstrdup(name, slash - name), false, &lot->expires_at) &&
+		parse_moment(slash + 1, false, &lot->posted) && lot->posted < lot->expires_at;
+}
+
+/* Each once: of two with one name, other readers would see the last. */
+static void
+collect_lot(void *context, const char *name, JsonKind kind, const char *value)
+{
+	LotsRead   *read = context;
+	int			n = read->lots.n;
+	Lot			lot;
+
+	if (kind == JSON_IS_STRING && parse_moments(name, &lot) && parse_points(value, &lot.points) && lot.points > 0 &&
+		points_add(read->total, lot.points, &read->total) && n < MAX_LOTS)
+		lots_add_lot(&read->lots, &lot);
+	if (read->lots.n == n)
+		read->sound = false;
+}
+
+static bool
+read_lots(Members *members, Datum *packed)
+{
+	const char *text = read_member(members, "lots", JSON_IS_OBJECT);
+	LotsRead	read = {.sound = true};
+
+	*packed = (Datum) 0;
+	if (text == NULL)
+		return !has_member(members, "lots");
+	if (!json_read_object(text, strlen(text), collect_lot, &read) || !read.sound)
+		return false;
+	*packed = lots_pack(&read.lots);
+	return true;
+}
+
+static bool
+read_kind(Members *members, EntryKind *kind)
+{
+	const char *name = read_member(members, "kind", JSON_IS_STRING);
+
+	for (int i = ENTRY_ACCRUE; name != NULL && i <= ENTRY_TRANSFER; i++)
+	{
+		if (strcmp(name, entry_kind_name(i)) != 0)
+			continue;
+		*kind = i;
+		return true;
+	}
+	return false;
+}
+
+static bool
+read_text(Members *members, const char *name, text **value)
+{
+	const char *string = read_member(members, name, JSON_IS_STRING);
+
+	*value = string != NULL ? cstring_to_text(string) : NULL;
+	return string != NULL || !has_member(members, name);
+}
+
+/* What may be left out, and then is 0. */
+static bool
+read_id_if(Members *members, const char *name, int64 *value)
+{
+	*value = 0;
+	return !has_member(members, name) || (read_id(members, name, value) && *value != 0);
+}
+
+static bool
+read_number_if(Members *members, const char *name, int64 *value)
+{
+	*value = 0;
+	return !has_member(members, name) || (read_number(members, name, value) && *value != 0);
+}
+
+static bool
+read_points_if(Members *members, const char *name, Points *value)
+{
+	*value = 0;
+	return !has_member(members, name) || read_points(members, name, value);
+}
+
+static bool
+read_time_if(Members *members, const char *name, TimestampTz *value)
+{
+	*value = 0;
+	return !has_member(members, name) || (read_time(members, name, value) && *value != 0);
+}
+
+/* The texts, with what salts them; or, if they were erased, their digest. */
+static bool
+read_texts(Members *members, Entry *entry)
+{
+	bytea	   *salt;
+
+	if (!read_text(members, "reference", &entry->reference) || !read_text(members, "detail", &entry->detail))
+		return false;
+	if (!entry_has_text(entry))
+		return !has_member(members, "text_digest") || read_bytes(members, "text_digest", &entry->text_digest);
+	if (!read_bytes(members, "salt", &salt) || VARSIZE_ANY_EXHDR(salt) != sizeof(entry->salt))
+		return false;
+	memcpy(entry->salt, VARDATA_ANY(salt), sizeof(entry->salt));
+	return true;
+}
+
+/* All but the account, which the receipt says once, and the hash, which it is to prove. */
+bool
+read_entry(Members *members, Entry *entry)
+{
+	int64		rules;
+	bool		sound;
+
+	memset(entry, 0, sizeof(Entry));
+	entry->has_money = has_member(members, "money");
+	sound = read_id(members, "entry_id", &entry->entry_id) &&
+		read_number(members, "entry_no", &entry->entry_no) &&
+		read_kind(members, &entry->kind) &&
+		read_points(members, "amount", &entry->amount) &&
+		read_points(members, "balance", &entry->balance) &&
+		read_time(members, "posted_at", &entry->posted_at) &&
+		read_id_if(members, "staff_id", &entry->staff_id) &&
+		read_points_if(members, "money", &entry->money) &&
+		read_points_if(members, "aside", &entry->aside) && (entry->aside != 0 || !has_member(members, "aside")) &&
+		read_id_if(members, "origin", &entry->origin) &&
+		read_id_if(members, "peer_id", &entry->peer_id) &&
+		read_id_if(members, "member_id", &entry->member_id) &&
+		read_number_if(members, "rules", &rules) && rules == (int) rules &&
+		read_time_if(members, "happened_at", &entry->happened_at) &&
+		read_id_if(members, "actor_id", &entry->actor_id) &&
+		read_id_if(members, "request_id", &entry->request_id) &&
+		read_texts(members, entry) &&
+		read_lots(members, &entry->lots);
+	if (sound)
+		entry->rules = (int) rules;
+	return sound && all_read(members);
+}

@@ -1,0 +1,429 @@
+/*
+ * root.c
+ *		Roots: made, and compared with what the ledger has become.
+ *
+ * The tree is made from the leaves on in one pass, a page of each level being
+ * in memory: when one is full it is written, and what it comes to is a node of
+ * the level above.  Pages hold a power of two of nodes, so the nodes at their
+ * tops are nodes of the whole tree.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "base/crypto.h"
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "db/stream.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "proof/root.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* ------------------------------------------------------------------------
+ * Making a tree
+ * ------------------------------------------------------------------------ */
+
+typedef struct Level
+{
+	TreePage		page;
+	int64		first_account;
+} Level;
+
+typedef struct Tree
+{
+	Merkle		merkle;
+	Root		root;
+	bool		writes;			/* else it is only computed */
+	int			nlevels;
+	Level	   *levels[PAGE_LEVELS];
+	MemoryContext context;		/* for one page */
+} Tree;
+
+static bytea *
+bytes_of(const void *bytes, Size length)
+{
+	return (bytea *) cstring_to_text_with_len(bytes, length);
+}
+
+static void
+write_page(Tree *tree, int number)
+{
+	const Level *level = tree->levels[number];
+	const TreePage *page = &level->page;
+	MemoryContext caller = MemoryContextSwitchTo(tree->context);
+	Datum		values[] = {
+		Int64GetDatum(tree->root.merchant_id),
+		Int64GetDatum(tree->root.root_id),
+		Int64GetDatum(number),
+		Int64GetDatum(level->first_account),
+		Int64GetDatum(page->number),
+		ids_datum(page->account_ids, page->n),
+		ids_datum(page->entry_ids, page->n),
+		PointerGetDatum(bytes_of(page->nodes, page->n * sizeof(Digest))),
+	};
+
+	plan_write(PLAN_ROOT_PAGE_INSERT, values, number == 0 ? NULL : "     nn ");
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(tree->context);
+}
+
+static void add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 entry_id);
+
+/* What the page comes to. */
+static Digest
+page_top(Tree *tree, const TreePage *page)
+{
+	Digest		nodes[PAGE_NODES];
+	int			n = page->n;
+
+	memcpy(nodes, page->nodes, n * sizeof(Digest));
+	while (n > 1)
+		n = merkle_up(&tree->merkle, nodes, n);
+	return nodes[0];
+}
+
+/* The page is complete: write it, and go on with an empty one. */
+static void
+finish_page(Tree *tree, int number)
+{
+	Level	   *level = tree->levels[number];
+	Digest		top = page_top(tree, &level->page);
+
+	if (tree->writes)
+		write_page(tree, number);
+	add_node(tree, number + 1, &top, level->first_account, 0);
+	level->page.number++;
+	level->page.n = 0;
+}
+
+static void
+add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 entry_id)
+{
+	Level	   *level;
+	TreePage	   *page;
+
+	if (number == tree->nlevels)
+		tree->levels[tree->nlevels++] = palloc0(sizeof(Level));
+	level = tree->levels[number];
+	page = &level->page;
+	if (page->n == PAGE_NODES)
+		finish_page(tree, number);
+	if (page->n == 0)
+		level->first_account = account_id;
+	page->nodes[page->n] = *hash;
+	page->account_ids[page->n] = account_id;
+	page->entry_ids[page->n] = entry_id;
+	page->n++;
+}
+
+static void
+tree_begin(Tree *tree, const Root *root, bool writes)
+{
+	memset(tree, 0, sizeof(Tree));
+	merkle_begin(&tree->merkle);
+	tree->root = *root;
+	tree->writes = writes;
+	tree->context = AllocSetContextCreate(CurrentMemoryContext, "loyalty page", ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+tree_add(Tree *tree, const Digest *leaf, int64 account_id, int64 entry_id)
+{
+	add_node(tree, 0, leaf, account_id, entry_id);
+	tree->root.accounts++;
+}
+
+/* Complete all pages, up to the one of which there is only one; what is published. */
+static Digest
+tree_end(Tree *tree)
+{
+	Digest		top = merkle_nothing(&tree->merkle);
+
+	for (int number = 0; number < tree->nlevels; number++)
+	{
+		if (tree->levels[number]->page.number > 0)
+		{
+			finish_page(tree, number);
+			continue;
+		}
+		top = page_top(tree, &tree->levels[number]->page);
+		if (tree->writes)
+			write_page(tree, number);
+	}
+	top = merkle_published(&tree->merkle, &tree->root, &top);
+	merkle_end(&tree->merkle);
+	return top;
+}
+
+/* ------------------------------------------------------------------------
+ * make_root()
+ * ------------------------------------------------------------------------ */
+
+static Digest
+make_tree(Root *root)
+{
+	Datum		values[] = {Int64GetDatum(root->merchant_id)};
+	Stream		heads;
+	Tree		tree;
+	Digest		published;
+
+	tree_begin(&tree, root, true);
+	stream_open(&heads, PLAN_ROOT_HEADS, values);
+	while (stream_next(&heads))
+	{
+		Head		head = {
+			.merchant_id = root->merchant_id,
+			.account_id = stream_int64(&heads, 0, 0),
+			.entry_id = stream_int64(&heads, 1, 0),
+			.balance = stream_int64(&heads, 2, 0),
+			.posted_at = stream_int64(&heads, 3, 0),
+			.hash = stream_hash(&heads, 4),
+		};
+		Digest		leaf = merkle_leaf(&tree.merkle, &head);
+
+		tree_add(&tree, &leaf, head.account_id, head.entry_id);
+	}
+	stream_close(&heads);
+	published = tree_end(&tree);
+	root->accounts = tree.root.accounts;
+	return published;
+}
+
+static void
+write_root(const Root *root, const Digest *published)
+{
+	Datum		values[] = {
+		Int64GetDatum(root->merchant_id),
+		Int64GetDatum(root->root_id),
+		TimestampTzGetDatum(root->made_at),
+		Int64GetDatum(root->accounts),
+		PointerGetDatum(bytes_of(published, sizeof(Digest))),
+	};
+
+	if (plan_write(PLAN_ROOT_INSERT, values, NULL) == 0)
+		raise_error(ERR_UNKNOWN_OBJECT);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_make_root);
+
+Datum
+loyalty_make_root(PG_FUNCTION_ARGS)
+{
+	Root		root = {.merchant_id = PG_GETARG_INT64(0),.root_id = new_id(),.made_at = GetCurrentTimestamp()};
+	Digest		published;
+	TupleDesc	type;
+	Datum		values[2];
+	bool		nulls[2] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "loyalty.make_root() returns a row");
+	plan_begin();
+	published = make_tree(&root);
+	write_root(&root, &published);
+	plan_end();
+	values[0] = Int64GetDatum(root.root_id);
+	values[1] = PointerGetDatum(bytes_of(&published, sizeof(Digest)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(type), values, nulls)));
+}
+
+/* ------------------------------------------------------------------------
+ * Finding what is stored
+ * ------------------------------------------------------------------------ */
+
+/* False unless these are as many bytes as a hash has. */
+bool
+root_digest(struct varlena *value, Digest *hash)
+{
+	struct varlena *plain = pg_detoast_datum_packed(value);
+
+	if (VARSIZE_ANY_EXHDR(plain) != sizeof(Digest))
+		return false;
+	memcpy(hash, VARDATA_ANY(plain), sizeof(Digest));
+	return true;
+}
+
+bool
+root_find(int64 merchant_id, bool newest, int64 root_id, StoredRoot *found)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(root_id)};
+	bool		isnull;
+
+	if (plan_read(PLAN_ROOT_FIND, values, newest ? " n" : NULL) == 0)
+		return false;
+	found->root.merchant_id = merchant_id;
+	found->root.root_id = plan_int64(0, 0);
+	found->root.made_at = plan_int64(0, 1);
+	found->root.accounts = plan_int64(0, 2);
+	return root_digest((struct varlena *) DatumGetPointer(plan_datum(0, 3, &isnull)), &found->published);
+}
+
+/* Numbers of a page's column; none if it is not what make_root() writes. */
+static void
+read_ids(Datum array, int n, int64 *ids)
+{
+	ArrayType  *value = DatumGetArrayTypeP(array);
+
+	if (ARR_NDIM(value) != 1 || ARR_DIMS(value)[0] != n || ARR_HASNULL(value) || ARR_ELEMTYPE(value) != INT8OID)
+		memset(ids, 0, n * sizeof(int64));
+	else
+		memcpy(ids, ARR_DATA_PTR(value), n * sizeof(int64));
+}
+
+static void
+read_page(Datum account_ids, Datum entry_ids, Datum nodes, TreePage *page)
+{
+	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(nodes);
+
+	page->n = Min(VARSIZE_ANY_EXHDR(bytes) / sizeof(Digest), PAGE_NODES);
+	memcpy(page->nodes, VARDATA_ANY(bytes), page->n * sizeof(Digest));
+	if (account_ids == (Datum) 0 || entry_ids == (Datum) 0)
+		return;
+	read_ids(account_ids, page->n, page->account_ids);
+	read_ids(entry_ids, page->n, page->entry_ids);
+}
+
+/* The page of a level below which an account is, if there is one. */
+bool
+root_page(const Root *root, int level, int64 account_id, TreePage *page)
+{
+	Datum		values[] = {
+		Int64GetDatum(root->merchant_id),
+		Int64GetDatum(root->root_id),
+		Int64GetDatum(level),
+		Int64GetDatum(account_id),
+	};
+	Datum		columns[3];
+	bool		isnull;
+
+	if (plan_read(PLAN_ROOT_PAGE, values, NULL) == 0)
+		return false;
+	page->number = plan_int64(0, 0);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		columns[i] = plan_datum(0, 1 + i, &isnull);
+		if (isnull)
+			columns[i] = (Datum) 0;
+	}
+	read_page(columns[0], columns[1], columns[2], page);
+	return true;
+}
+
+/* ------------------------------------------------------------------------
+ * verify_root()
+ * ------------------------------------------------------------------------ */
+
+static void
+breach(ReturnSetInfo *result, const char *invariant, const Root *root, const Head *head, const char *detail)
+{
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	values[0] = CStringGetTextDatum(invariant);
+	values[1] = Int64GetDatum(root->merchant_id);
+	values[2] = Int64GetDatum(head != NULL ? head->account_id : 0);
+	values[3] = Int64GetDatum(head != NULL ? head->entry_id : 0);
+	nulls[2] = nulls[3] = head == NULL;
+	values[4] = CStringGetTextDatum(detail);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* One entry that was an account's newest: is it still what it was? */
+static void
+check_leaf(ReturnSetInfo *result, Tree *tree, uint64 row, const Digest *leaf)
+{
+	bool		gone;
+	Head		head = {
+		.merchant_id = tree->root.merchant_id,
+		.account_id = plan_int64(row, 0),
+		.entry_id = plan_int64(row, 1),
+	};
+	Datum		balance = plan_datum(row, 2, &gone);
+	Digest		now;
+
+	if (!gone)
+	{
+		bool		isnull;
+
+		head.balance = DatumGetPoints(balance);
+		head.posted_at = plan_int64(row, 3);
+		head.hash = DatumGetByteaPP(plan_datum(row, 4, &isnull));
+		now = merkle_leaf(&tree->merkle, &head);
+	}
+	if (gone || !same_digest(&now, leaf))
+		breach(result, "what a root has of an account is in the ledger", &tree->root, &head,
+			   gone ? "the entry is gone" : "the entry has changed");
+}
+
+static void
+check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
+{
+	MemoryContext caller = MemoryContextSwitchTo(tree->context);
+	Datum		values[] = {
+		Int64GetDatum(tree->root.merchant_id),
+		ids_datum(page->account_ids, page->n),
+		ids_datum(page->entry_ids, page->n),
+	};
+	uint64		found = plan_read(PLAN_ROOT_ENTRIES, values, NULL);
+
+	for (uint64 row = 0; row < found; row++)
+		check_leaf(result, tree, row, &page->nodes[row]);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(tree->context);
+	for (int i = 0; i < page->n; i++)
+		tree_add(tree, &page->nodes[i], page->account_ids[i], page->entry_ids[i]);
+}
+
+static void
+check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *published)
+{
+	Datum		values[] = {Int64GetDatum(stored->root.merchant_id), Int64GetDatum(stored->root.root_id)};
+	Root		root = stored->root;
+	TreePage	   *page = palloc0(sizeof(TreePage));
+	Stream		pages;
+	Tree		tree;
+	Digest		computed;
+
+	root.accounts = 0;
+	tree_begin(&tree, &root, false);
+	stream_open(&pages, PLAN_ROOT_LEAVES, values);
+	while (stream_next(&pages))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(tree.context);
+
+		read_page(PointerGetDatum(stream_varlena(&pages, 0)), PointerGetDatum(stream_varlena(&pages, 1)),
+				  PointerGetDatum(stream_varlena(&pages, 2)), page);
+		MemoryContextSwitchTo(caller);
+		check_page(result, &tree, page);
+	}
+	stream_close(&pages);
+	root.accounts = tree.root.accounts;
+	if (root.accounts == 0 && stored->root.accounts > 0)
+		raise_error(ERR_UNKNOWN_OBJECT);
+	computed = tree_end(&tree);
+	if (!same_digest(&computed, &stored->published) || !same_digest(&computed, published))
+		breach(result, "a root is that of the tree below it", &root, NULL,
+			   psprintf("root " INT64_FORMAT, root.root_id));
+}
+
+PG_FUNCTION_INFO_V1(loyalty_verify_root);
+
+Datum
+loyalty_verify_root(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	StoredRoot	stored;
+	Digest		published;
+
+	if (PG_ARGISNULL(0) || (!PG_ARGISNULL(2) && !root_digest((struct varlena *) PG_GETARG_BYTEA_PP(2), &published)))
+		raise_error(ERR_INVALID_ARGUMENT);
+	InitMaterializedSRF(fcinfo, 0);
+	plan_begin();
+	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1), &stored))
+		raise_error(ERR_UNKNOWN_OBJECT);
+	check_leaves(result, &stored, PG_ARGISNULL(2) ? &stored.published : &published);
+	plan_end();
+	return (Datum) 0;
+}

@@ -1,0 +1,377 @@
+/*
+ * verify_entry.c
+ *		One entry after the other: is it what it must be after those before?
+ *
+ * The checks are in an order in which each can rely on those before it, and
+ * the first that fails is the entry's finding.
+ */
+#include "postgres.h"
+
+#include "account/rows.h"
+#include "proof/verify.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+static const char *
+kind_text(int kind)
+{
+	const char *name = entry_kind_name(kind);
+
+	return name != NULL ? name : psprintf("%d", kind);
+}
+
+/* ------------------------------------------------------------------------
+ * The chain
+ * ------------------------------------------------------------------------ */
+
+static bool
+check_number(Verification *v, const Entry *entry)
+{
+	if ((uint64) entry->entry_no == (uint64) v->replay.entry_no + 1)
+		return true;
+	verify_breach(v, INVARIANT_NUMBERS, entry->entry_id, "number " INT64_FORMAT " follows number " INT64_FORMAT,
+				  entry->entry_no, v->replay.entry_no);
+	return false;
+}
+
+/* Who acted mostly is who acted before.  SPI leaves a context of its own as the current one. */
+static void
+read_text_key(Verification *v, Entry *entry)
+{
+	int64		key_of = entry->member_id != 0 ? entry->member_id : entry->account_id;
+	MemoryContext row_context = CurrentMemoryContext;
+
+	if (!entry_has_text(entry))
+		return;
+	if (v->replay.key_of != key_of && rows_read_text_key(v->merchant_id, entry, &v->replay.text_key))
+		v->replay.key_of = key_of;
+	MemoryContextSwitchTo(row_context);
+	chain_salt(&v->replay.text_key, entry->entry_id, entry->salt);
+}
+
+/*
+ * If the entry before had another hash than it should, this one may go on with
+ * either: then it was that hash that was changed.
+ */
+static bool
+check_hash(Verification *v, const Entry *entry, bool as_written, bytea **computed)
+{
+	*computed = chain_next(v->merchant_id, entry, v->replay.hash);
+	if (!same_bytes(*computed, entry->hash) && !v->replay.sound)
+		*computed = chain_next(v->merchant_id, entry, v->replay.computed);
+	if (as_written && same_bytes(*computed, entry->hash))
+		return true;
+	verify_breach(v, INVARIANT_HASH, entry->entry_id, as_written ? "%s of %s points has changed, or its hash has" :
+				  "%s of %s points: a number is 0, or a digest is there, that would not be written",
+				  kind_text(entry->kind), points_text(entry->amount));
+	return false;
+}
+
+/* What the hash does not tell, because the hash before does. */
+static bool
+check_previous(Verification *v, const Entry *entry)
+{
+	if (!v->replay.sound || entry->previous_id == v->replay.entry_id)
+		return true;
+	verify_breach(v, INVARIANT_PREVIOUS, entry->entry_id, "it names entry " INT64_FORMAT ", the one before is " INT64_FORMAT,
+				  entry->previous_id, v->replay.entry_id);
+	return false;
+}
+
+static bool
+check_balance(Verification *v, const Entry *entry)
+{
+	Points		balance;
+
+	if (!v->replay.sound || (points_add(v->replay.balance, entry->amount, &balance) && balance == entry->balance))
+		return true;
+	verify_breach(v, INVARIANT_BALANCE, entry->entry_id, "%s after %s%s%s", points_text(entry->balance),
+				  points_text(v->replay.balance), entry->amount < 0 ? "" : "+", points_text(entry->amount));
+	return false;
+}
+
+static bool
+check_time(Verification *v, const Entry *entry)
+{
+	if (!v->replay.sound || v->replay.entries == 0 || entry->posted_at >= v->replay.posted_at)
+		return true;
+	verify_breach(v, INVARIANT_TIME, entry->entry_id, "%s after %s", pstrdup(timestamptz_to_str(entry->posted_at)),
+				  pstrdup(timestamptz_to_str(v->replay.posted_at)));
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ * What the kinds do
+ * ------------------------------------------------------------------------ */
+
+static bool
+points_suit_kind(const Entry *entry)
+{
+	Points		amount = entry->amount;
+	Points		aside = entry->aside;
+
+	/* the lowest number has no opposite */
+	if (amount == PG_INT64_MIN || aside == PG_INT64_MIN)
+		return false;
+	switch (entry->kind)
+	{
+		case ENTRY_ACCRUE:
+			return (amount >= 0 && aside == 0) || (amount == 0 && aside > 0);
+		case ENTRY_DEPOSIT:
+			return (amount > 0 && aside == 0) || (amount == 0 && aside > 0);
+		case ENTRY_REDEEM:
+		case ENTRY_EXPIRE:
+			return amount < 0 && aside == 0;
+		case ENTRY_ADJUST:
+			return amount != 0 && aside == 0;
+		case ENTRY_HOLD:
+			return amount < 0 && aside == -amount;
+		case ENTRY_CAPTURE:
+			return amount == 0 && aside < 0;
+		case ENTRY_RELEASE:
+		case ENTRY_MATURE:
+			return amount > 0 && aside == -amount;
+		case ENTRY_REVERSE:
+			return aside == 0 || (amount == 0 && aside < 0);
+		case ENTRY_TRANSFER:
+			return aside == 0 && (amount != 0 || entry->origin != 0);
+	}
+	return false;
+}
+
+/* Whether it names what entries of its kind name. */
+static bool
+names_suit_kind(const Entry *entry)
+{
+	bool		has_peer = entry->peer_id != 0 && entry->peer_id != entry->account_id;
+
+	switch (entry->kind)
+	{
+		case ENTRY_CAPTURE:
+		case ENTRY_RELEASE:
+		case ENTRY_MATURE:
+		case ENTRY_REVERSE:
+			return entry->origin != 0 && entry->origin != entry->entry_id && entry->peer_id == 0;
+		case ENTRY_TRANSFER:
+			/* of one that goes back, the receiver's side names an entry of the other account */
+			return has_peer && entry->origin != entry->entry_id;
+		default:
+			return entry->origin == 0 && entry->peer_id == 0;
+	}
+}
+
+static bool
+check_kind(Verification *v, const Entry *entry)
+{
+	if (points_suit_kind(entry) && names_suit_kind(entry))
+		return true;
+	verify_breach(v, INVARIANT_KIND, entry->entry_id, "%s of %s points, %s aside, origin " INT64_FORMAT ", peer " INT64_FORMAT,
+				  kind_text(entry->kind), points_text(entry->amount), points_text(entry->aside),
+				  entry->origin, entry->peer_id);
+	return false;
+}
+
+/* A debt comes from points that were taken back, and may shrink. */
+static bool
+check_negative(Verification *v, const Entry *entry)
+{
+	bool		taken_back = entry->amount < 0 &&
+		(entry->kind == ENTRY_REVERSE || (entry->kind == ENTRY_TRANSFER && entry->origin != 0));
+
+	if (entry->balance >= 0 || taken_back || (entry->amount >= 0 && (v->replay.balance < 0 || !v->replay.sound)))
+		return true;
+	verify_breach(v, INVARIANT_NEGATIVE, entry->entry_id, "balance is %s after %s of %s points", points_text(entry->balance),
+				  kind_text(entry->kind), points_text(entry->amount));
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ * Lots, from the first entry on
+ * ------------------------------------------------------------------------ */
+
+static bool
+wrong_lots(Verification *v, const Entry *entry, const char *problem)
+{
+	verify_breach(v, INVARIANT_LOTS, entry->entry_id, "%s of %s points: %s", kind_text(entry->kind),
+				  points_text(entry->amount), problem);
+	return false;
+}
+
+/* Points are spent in the order in which they expire. */
+static bool
+take_as_spending(Verification *v, const Entry *entry, const Lots *lots)
+{
+	Lots		taken = {0};
+
+	lots_take_first(&v->replay.lots, -entry->amount, &taken);
+	return same_lots(&taken, lots) || wrong_lots(v, entry, "others would have expired first");
+}
+
+static bool
+take_expired(Verification *v, const Entry *entry, const Lots *lots)
+{
+	Lots		taken = {0};
+	TimestampTz last = lots->n > 0 ? lots->lot[lots->n - 1].expires_at : DT_NOEND;
+
+	if (last > entry->posted_at)
+		return wrong_lots(v, entry, "not all were past their date");
+	return (lots_take_due(&v->replay.lots, last, &taken) == -entry->amount && same_lots(&taken, lots)) ||
+		wrong_lots(v, entry, "it is not just the lots of these dates");
+}
+
+/* Points that are taken back are taken from the lots that they went into. */
+static bool
+take_back(Verification *v, const Entry *entry, const Lots *lots)
+{
+	if (lots_total(lots) > -entry->amount)
+		return wrong_lots(v, entry, "its lots have more");
+	for (int i = 0; i < lots->n; i++)
+	{
+		if (lots_take_lot(&v->replay.lots, &lots->lot[i], NULL) != lots->lot[i].points)
+			return wrong_lots(v, entry, "its lots were not there");
+	}
+	return true;
+}
+
+static bool
+add_lots(Verification *v, const Entry *entry, const Lots *lots)
+{
+	Points		total;
+
+	if (lots_total(lots) > Max(entry->amount, entry->aside))
+		return wrong_lots(v, entry, "its lots have more");
+	if (entry->amount == 0)
+		return true;
+	if (!points_add(lots_total(&v->replay.lots), lots_total(lots), &total))
+		return wrong_lots(v, entry, "the account's lots would have more than fits");
+	account_keep(&v->replay.lots, v->replay.balance, entry->amount, lots, entry->posted_at);
+	return true;
+}
+
+static bool
+replay_lots(Verification *v, const Entry *entry, const Lots *lots)
+{
+	if (entry->kind == ENTRY_EXPIRE)
+		return take_expired(v, entry, lots);
+	if (entry->amount >= 0)
+		return entry->aside < 0 || add_lots(v, entry, lots);
+	if (entry->origin != 0)
+		return take_back(v, entry, lots);
+	return take_as_spending(v, entry, lots);
+}
+
+static bool
+check_total(Verification *v, const Entry *entry)
+{
+	Points		total = lots_total(&v->replay.lots);
+
+	if (total <= Max(entry->balance, 0))
+		return true;
+	verify_breach(v, INVARIANT_LOTS_TOTAL, entry->entry_id, "lots of %s points after it, of a balance of %s",
+				  points_text(total), points_text(entry->balance));
+	return false;
+}
+
+/*
+ * What is given back of points set aside is checked first: it goes into the
+ * lots of the account like what is added.
+ */
+static bool
+replay_points(Verification *v, const Entry *entry)
+{
+	Lots		lots;
+
+	if (!verify_lots(v, entry->entry_id, entry->lots, "the entry", &lots))
+		return false;
+	if (entry->aside < 0 && !aside_take(v, entry, &lots))
+		return false;
+	if (entry->aside < 0 && entry->amount > 0)
+	{
+		if (!add_lots(v, entry, &lots))
+			return false;
+	}
+	else if (!replay_lots(v, entry, &lots))
+		return false;
+	if (entry->aside > 0)
+		aside_open(v, entry, &lots);
+	if (entry->kind == ENTRY_EXPIRE)
+		lapse_add(v, &lots);
+	return check_total(v, entry);
+}
+
+static void
+add_sums(Replay *replay, const Entry *entry)
+{
+	switch (entry->kind)
+	{
+		case ENTRY_ACCRUE:
+		case ENTRY_DEPOSIT:
+		case ENTRY_MATURE:
+			replay->earned += entry->amount;
+			replay->pending += entry->aside;
+			break;
+		case ENTRY_EXPIRE:
+			replay->expired -= entry->amount;
+			break;
+		case ENTRY_HOLD:
+		case ENTRY_CAPTURE:
+		case ENTRY_RELEASE:
+			replay->held += entry->aside;
+			break;
+		case ENTRY_REVERSE:
+			replay->pending += entry->aside;
+			replay->undoings++;
+			break;
+		case ENTRY_TRANSFER:
+			replay->undoings += entry->origin != 0 && entry->amount > 0;
+			break;
+		default:
+			break;
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * All of it
+ * ------------------------------------------------------------------------ */
+
+static bytea *
+kept(const Verification *v, bytea *replaced, const bytea *hash)
+{
+	bytea	   *copy = MemoryContextAlloc(v->account_context, VARHDRSZ + VARSIZE_ANY_EXHDR(hash));
+
+	SET_VARSIZE(copy, VARHDRSZ + VARSIZE_ANY_EXHDR(hash));
+	memcpy(VARDATA(copy), VARDATA_ANY(hash), VARSIZE_ANY_EXHDR(hash));
+	pfree(replaced);
+	return copy;
+}
+
+void
+verify_entry(Verification *v, Entry *entry, bool as_written)
+{
+	Replay	   *replay = &v->replay;
+	bytea	   *computed = NULL;
+	bool		follows;
+	bool		sound;
+	bool		right;
+
+	read_text_key(v, entry);
+	follows = check_number(v, entry);
+	sound = follows && check_hash(v, entry, as_written, &computed);
+	right = sound && check_previous(v, entry) && check_balance(v, entry) && check_time(v, entry) &&
+		check_kind(v, entry) && check_negative(v, entry);
+
+	replay->whole = replay->whole && right && replay_points(v, entry);
+	if (replay->whole)
+		add_sums(replay, entry);
+	replay->entries++;
+	/* the name of one that is not sound is not known but by the one after it */
+	replay->previous_id = replay->sound ? replay->entry_id : entry->previous_id;
+	replay->entry_id = entry->entry_id;
+	replay->entry_no = entry->entry_no;
+	replay->balance = entry->balance;
+	replay->posted_at = entry->posted_at;
+	replay->sound = sound;
+	/* after a gap, the next entry may go on as if this one were not there */
+	replay->computed = kept(v, replay->computed, follows ? computed : replay->hash);
+	replay->hash = kept(v, replay->hash, entry->hash);
+}

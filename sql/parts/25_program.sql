@@ -62,7 +62,7 @@ CREATE TABLE loyalty.program (
 	rules				integer			NOT NULL DEFAULT 0 CHECK (rules >= 0),
 	rules_published_at	timestamptz,
 	has_limits			boolean			NOT NULL DEFAULT false,
-	limits_revision		bigint			NOT NULL DEFAULT 0,
+	revision			bigint			NOT NULL DEFAULT loyalty.new_id(),
 	managed				boolean			NOT NULL DEFAULT false,
 	ranked_at			timestamptz,
 	requires_ticket		boolean			NOT NULL DEFAULT false,
@@ -94,9 +94,9 @@ COMMENT ON COLUMN loyalty.program.rank_window_value IS 'For how many rank_window
 COMMENT ON COLUMN loyalty.program.rank_grace_days IS 'How long a rank is held after the points that count have fallen below it.';
 COMMENT ON COLUMN loyalty.program.earn_on_points IS 'Whether the part of a sale that is paid with points earns points.';
 COMMENT ON COLUMN loyalty.program.rules IS 'The current version of the earning rules; 0: none.';
-COMMENT ON COLUMN loyalty.program.rules_published_at IS 'When that version was published: with it, it has a name that is never used again.';
+COMMENT ON COLUMN loyalty.program.rules_published_at IS 'When that version was published.';
 COMMENT ON COLUMN loyalty.program.has_limits IS 'Whether postings have to be within limits.';
-COMMENT ON COLUMN loyalty.program.limits_revision IS 'Another number, never used before, each time a limit is set: a session that has read the limits keeps them until it changes.';
+COMMENT ON COLUMN loyalty.program.revision IS 'Another number, never used before, each time anything of the program, its ranks, rules or limits changes: a session that has read them keeps them until it changes.';
 COMMENT ON COLUMN loyalty.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
 COMMENT ON COLUMN loyalty.program.ranked_at IS 'When the terms by which ranks are held have changed last; NULL: they never did.';
 COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';
@@ -106,6 +106,70 @@ COMMENT ON COLUMN loyalty.program.messages IS 'Which operations send the member 
 REVOKE ALL ON loyalty.program FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.program TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.program', '');
+
+-- Whoever changes a program, a superuser's UPDATE too, gives it another revision.
+CREATE FUNCTION loyalty.revise_program() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	NEW.revision := greatest(loyalty.new_id(), OLD.revision + 1);
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION loyalty.revise_program() IS 'Trigger of loyalty.program: a row that is changed gets another revision.';
+REVOKE ALL ON FUNCTION loyalty.revise_program() FROM PUBLIC;
+ALTER FUNCTION loyalty.revise_program() OWNER TO loyalty_engine;
+
+CREATE TRIGGER revise BEFORE UPDATE ON loyalty.program
+FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program();
+
+CREATE FUNCTION loyalty.revise_program_of_row() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		UPDATE loyalty.program p SET revision = p.revision;
+		RETURN NULL;
+	END IF;
+	IF TG_OP <> 'INSERT' THEN
+		UPDATE loyalty.program p SET revision = p.revision
+		WHERE p.merchant_id = OLD.merchant_id AND p.program_id = OLD.program_id;
+	END IF;
+	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.program_id) <> (OLD.merchant_id, OLD.program_id) THEN
+		UPDATE loyalty.program p SET revision = p.revision
+		WHERE p.merchant_id = NEW.merchant_id AND p.program_id = NEW.program_id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty.revise_program_of_row() IS 'Trigger of tables that say more of a program: it gets another revision.';
+REVOKE ALL ON FUNCTION loyalty.revise_program_of_row() FROM PUBLIC;
+ALTER FUNCTION loyalty.revise_program_of_row() OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.revise_programs_of_ranks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		UPDATE loyalty.program p SET revision = p.revision;
+		RETURN NULL;
+	END IF;
+	IF TG_OP <> 'INSERT' THEN
+		UPDATE loyalty.program p SET revision = p.revision
+		WHERE p.merchant_id = OLD.merchant_id AND p.range_group = OLD.range_group;
+	END IF;
+	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.range_group) <> (OLD.merchant_id, OLD.range_group) THEN
+		UPDATE loyalty.program p SET revision = p.revision
+		WHERE p.merchant_id = NEW.merchant_id AND p.range_group = NEW.range_group;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Trigger of loyalty.rank_range: the programs that have these ranks get another revision.';
+REVOKE ALL ON FUNCTION loyalty.revise_programs_of_ranks() FROM PUBLIC;
+ALTER FUNCTION loyalty.revise_programs_of_ranks() OWNER TO loyalty_engine;
+
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_range
+FOR EACH ROW EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rank_range
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
 
 CREATE FUNCTION loyalty.create_wallet(
 	merchant_id bigint, name text, percentage numeric DEFAULT 10, decimals integer DEFAULT 2,

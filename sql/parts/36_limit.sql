@@ -24,6 +24,11 @@ REVOKE ALL ON loyalty.posting_limit FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.posting_limit TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.posting_limit', '');
 
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.posting_limit
+FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.posting_limit
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_program_of_row();
+
 -- No foreign key and no CHECK, as on all tables that a posting writes.
 CREATE TABLE loyalty.allowance (
 	merchant_id			bigint			NOT NULL,
@@ -60,7 +65,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	program bigint;
 	limits_adding CONSTANT boolean := set_limit.direction = 'add';
-	new_revision CONSTANT bigint := loyalty.new_id();
 BEGIN
 	-- Two who set limits of one program do it one after the other.
 	SELECT p.program_id INTO program FROM loyalty.program p
@@ -101,7 +105,7 @@ BEGIN
 		SET max_points = excluded.max_points, max_operations = excluded.max_operations, set_at = excluded.set_at;
 		PERFORM loyalty.manage_accounts(set_limit.merchant_id, program);
 	END IF;
-	UPDATE loyalty.program p SET limits_revision = new_revision, has_limits = EXISTS (
+	UPDATE loyalty.program p SET has_limits = EXISTS (
 		SELECT FROM loyalty.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program)
 	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = program;
 END

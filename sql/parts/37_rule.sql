@@ -56,6 +56,11 @@ REVOKE ALL ON loyalty.rule FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rule TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rule', '');
 
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rule
+FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rule
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_program_of_row();
+
 -- Written under the lock of the account.
 CREATE TABLE loyalty.rule_use (
 	merchant_id		bigint			NOT NULL,

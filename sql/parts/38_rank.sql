@@ -48,6 +48,11 @@ REVOKE ALL ON loyalty.rank_past FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_past TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_past', '');
 
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_past
+FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rank_past
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_program_of_row();
+
 CREATE TABLE loyalty.rank_grant (
 	merchant_id	bigint		NOT NULL,
 	member_id	bigint		NOT NULL,

@@ -5,7 +5,7 @@
 #ifndef LOYALTY_ACCOUNT_H
 #define LOYALTY_ACCOUNT_H
 
-#include "ledger/ledger.h"
+#include "account/entry.h"
 #include "utils/uuid.h"
 
 /* A rank that an account has held from a moment on, and may hold still. */

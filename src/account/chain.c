@@ -33,22 +33,8 @@
 /* Counts the changes of what is hashed; docs/hash-chain.md describes it. */
 #define FORMAT 1
 
-/* The bits of the mask that says which columns are there. */
-enum
-{
-	HAS_STAFF = 1 << 0,
-	HAS_MONEY = 1 << 1,
-	HAS_ASIDE = 1 << 2,
-	HAS_ORIGIN = 1 << 3,
-	HAS_PEER = 1 << 4,
-	HAS_MEMBER = 1 << 5,
-	HAS_RULES = 1 << 6,
-	HAS_HAPPENED = 1 << 7,
-	HAS_ACTOR = 1 << 8,
-	HAS_REQUEST = 1 << 9,
-	HAS_LOTS = 1 << 10,
-	HAS_TEXT = 1 << 11
-};
+/* The mask that says which columns are there has a bit for each optional one, and one for the text. */
+#define HAS_TEXT (1 << (LAST_OPTIONAL_COLUMN + 1 - FIRST_OPTIONAL_COLUMN))
 
 /* The bits that say which texts an entry has. */
 enum
@@ -57,35 +43,17 @@ enum
 	HAS_DETAIL = 1 << 1
 };
 
-/* Whether it has a text that has not been erased. */
-bool
-entry_has_text(const Entry *entry)
-{
-	return entry->reference != NULL || entry->detail != NULL;
-}
-
 static uint16
 columns_there(const Entry *entry)
 {
-	return (entry->staff_id != 0 ? HAS_STAFF : 0) |
-		(entry->has_money ? HAS_MONEY : 0) |
-		(entry->aside != 0 ? HAS_ASIDE : 0) |
-		(entry->origin != 0 ? HAS_ORIGIN : 0) |
-		(entry->peer_id != 0 ? HAS_PEER : 0) |
-		(entry->member_id != 0 ? HAS_MEMBER : 0) |
-		(entry->rules != 0 ? HAS_RULES : 0) |
-		(entry->happened_at != 0 ? HAS_HAPPENED : 0) |
-		(entry->actor_id != 0 ? HAS_ACTOR : 0) |
-		(entry->request_id != 0 ? HAS_REQUEST : 0) |
-		(entry->lots != (Datum) 0 ? HAS_LOTS : 0) |
-		(entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0);
-}
+	uint16		mask = entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0;
 
-static void
-add_if(StringInfo content, bool there, int64 value)
-{
-	if (there)
-		pq_sendint64(content, value);
+	for (int i = FIRST_OPTIONAL_COLUMN; i <= LAST_OPTIONAL_COLUMN; i++)
+	{
+		if (entry_has(entry, &entry_columns[i]))
+			mask |= 1 << (i - FIRST_OPTIONAL_COLUMN);
+	}
+	return mask;
 }
 
 static void
@@ -101,24 +69,21 @@ add_varlena(StringInfo content, struct varlena *value)
 }
 
 static void
-add_content(StringInfo content, int64 merchant_id, const Entry *entry)
+add_content(StringInfo content, const Entry *entry)
 {
-	pq_sendint64(content, merchant_id);
+	uint16		mask = columns_there(entry);
+
+	pq_sendint64(content, entry->merchant_id);
 	pq_sendint64(content, entry->account_id);
 	pq_sendint64(content, entry->entry_id);
 	pq_sendint64(content, entry->amount);
 	pq_sendint16(content, entry->kind);
-	pq_sendint16(content, columns_there(entry));
-	add_if(content, entry->staff_id != 0, entry->staff_id);
-	add_if(content, entry->has_money, entry->money);
-	add_if(content, entry->aside != 0, entry->aside);
-	add_if(content, entry->origin != 0, entry->origin);
-	add_if(content, entry->peer_id != 0, entry->peer_id);
-	add_if(content, entry->member_id != 0, entry->member_id);
-	add_if(content, entry->rules != 0, entry->rules);
-	add_if(content, entry->happened_at != 0, entry->happened_at);
-	add_if(content, entry->actor_id != 0, entry->actor_id);
-	add_if(content, entry->request_id != 0, entry->request_id);
+	pq_sendint16(content, mask);
+	for (int i = FIRST_OPTIONAL_COLUMN; i < LAST_OPTIONAL_COLUMN; i++)
+	{
+		if (mask & (1 << (i - FIRST_OPTIONAL_COLUMN)))
+			pq_sendint64(content, entry_number(entry, &entry_columns[i]));
+	}
 	add_varlena(content, (struct varlena *) DatumGetPointer(entry->lots));
 }
 
@@ -148,12 +113,12 @@ end_bytea(StringInfo bytes)
 
 /* All of an entry but its number in the account, balance, time and text. */
 bytea *
-chain_content(int64 merchant_id, const Entry *entry)
+chain_content(const Entry *entry)
 {
 	StringInfoData content;
 
 	start_bytea(&content);
-	add_content(&content, merchant_id, entry);
+	add_content(&content, entry);
 	return end_bytea(&content);
 }
 
@@ -205,7 +170,7 @@ add_digest(StringInfo bytes, const uint8 *salt, const char *text, size_t length)
 
 /* What an entry hashes to that comes after one with this hash. */
 bytea *
-chain_next(int64 merchant_id, const Entry *entry, const bytea *previous)
+chain_next(const Entry *entry, const bytea *previous)
 {
 	StringInfoData bytes;
 	StringInfoData text;
@@ -213,7 +178,7 @@ chain_next(int64 merchant_id, const Entry *entry, const bytea *previous)
 
 	initStringInfo(&bytes);
 	add_state(&bytes, previous, entry->entry_no, entry->balance, entry->posted_at);
-	add_content(&bytes, merchant_id, entry);
+	add_content(&bytes, entry);
 	if (entry_has_text(entry))
 	{
 		initStringInfo(&text);

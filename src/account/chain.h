@@ -5,16 +5,14 @@
 #ifndef LOYALTY_CHAIN_H
 #define LOYALTY_CHAIN_H
 
-#include "ledger/ledger.h"
+#include "account/entry.h"
 #include "utils/uuid.h"
 
-extern bytea *chain_next(int64 merchant_id, const Entry *entry, const bytea *previous);
-
-extern bool entry_has_text(const Entry *entry);
+extern bytea *chain_next(const Entry *entry, const bytea *previous);
 extern void chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt);
 
 /* What loyalty.chain_next() is told of an entry. */
-extern bytea *chain_content(int64 merchant_id, const Entry *entry);
+extern bytea *chain_content(const Entry *entry);
 extern bytea *chain_text(const Entry *entry);
 
 #endif

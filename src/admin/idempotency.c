@@ -48,6 +48,18 @@ check_key(const char *key)
 	}
 }
 
+static Statement request_claim_sql = {
+	.sql = "INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint)"
+	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
+	.params = {INT8OID, TEXTOID, BYTEAOID}
+};
+
+static Statement request_read_sql = {
+	.sql = "SELECT fingerprint = $3 AS same, answer FROM loyalty.request"
+	" WHERE merchant_id = $1 AND idempotency_key = $2 FOR SHARE",
+	.params = {INT8OID, TEXTOID, BYTEAOID}
+};
+
 /* Go ahead if true; otherwise *answer is what the first request answered. */
 bool
 request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer)
@@ -60,17 +72,22 @@ request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char *
 
 	values[1] = CStringGetTextDatum(key);
 	values[2] = PointerGetDatum(sha256_digest(fingerprint->data, fingerprint->len));
-	if (plan_write(PLAN_REQUEST_CLAIM, values, NULL) == 1)
+	if (db_write(&request_claim_sql, values, NULL) == 1)
 		return true;
 
 	/* Between the two statements forget_requests() may have removed it. */
-	if (plan_write(PLAN_REQUEST_READ, values, NULL) == 0)
+	if (db_write(&request_read_sql, values, NULL) == 0)
 		raise_error(ERR_UNAVAILABLE);
-	if (!plan_bool(0, 0))
+	if (!row_bool(0, "same"))
 		raise_error(ERR_IDEMPOTENCY_KEY_REUSED);
-	*answer = plan_text(0, 1);
+	*answer = row_text(0, "answer");
 	return false;
 }
+
+static Statement request_answer_sql = {
+	.sql = "UPDATE loyalty.request SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
+	.params = {INT8OID, TEXTOID, TEXTOID}
+};
 
 void
 request_answer(int64 merchant_id, const char *key, const char *answer)
@@ -81,5 +98,5 @@ request_answer(int64 merchant_id, const char *key, const char *answer)
 		return;
 	values[1] = CStringGetTextDatum(key);
 	values[2] = CStringGetTextDatum(answer);
-	plan_write(PLAN_REQUEST_ANSWER, values, NULL);
+	db_write(&request_answer_sql, values, NULL);
 }

@@ -10,16 +10,22 @@
 #include "db/statement.h"
 #include "utils/builtins.h"
 
+static Statement member_find_sql = {
+	.sql = "SELECT member_id, account_id, active FROM loyalty.member"
+	" WHERE merchant_id = $1 AND program_id = $2 AND phone OPERATOR(loyalty.=) $3",
+	.params = {INT8OID, INT8OID, PHONEOID}
+};
+
 bool
 member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), PhoneGetDatum(phone)};
 
-	if (plan_read(PLAN_MEMBER_FIND, values, NULL) == 0)
+	if (db_read(&member_find_sql, values, NULL) == 0)
 		return false;
-	member->member_id = plan_int64(0, 0);
-	member->account_id = plan_int64(0, 1);
-	member->active = plan_bool(0, 2);
+	member->member_id = row_int64(0, "member_id");
+	member->account_id = row_int64(0, "account_id");
+	member->active = row_bool(0, "active");
 	return true;
 }
 
@@ -33,12 +39,21 @@ member_acting(const Member *member)
 	return member->member_id == member->account_id ? 0 : member->member_id;
 }
 
+/* the share lock: its accounts must not begin to be managed just now */
+static Statement account_open_sql = {
+	.sql = "INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
+	" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty.program p,"
+	" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
+	" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
+	.params = {INT8OID, INT8OID, INT8OID}
+};
+
 void
 account_open(int64 merchant_id, int64 account_id, int64 program_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), Int64GetDatum(program_id)};
 
-	if (plan_write(PLAN_ACCOUNT_OPEN, values, NULL) != 1)
+	if (db_write(&account_open_sql, values, NULL) != 1)
 		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
 }
 
@@ -48,12 +63,12 @@ account_open(int64 merchant_id, int64 account_id, int64 program_id)
  * must not fail in a way that could not be told from other failures.
  */
 static bool
-insert_member(PlanId plan, Datum *values, const char *nulls, Member *member)
+insert_member(Statement *plan, Datum *values, const char *nulls, Member *member)
 {
-	if (plan_write(plan, values, nulls) == 0)
+	if (db_write(plan, values, nulls) == 0)
 		return false;
 	member->member_id = member->account_id = DatumGetInt64(values[1]);
-	member->client_id = plan_text(0, 0);
+	member->client_id = row_text(0, "client_id");
 	account_open(DatumGetInt64(values[0]), member->account_id, DatumGetInt64(values[2]));
 	return true;
 }
@@ -64,25 +79,40 @@ insert_member(PlanId plan, Datum *values, const char *nulls, Member *member)
  * have the same parameters: merchant, a new id, program, and what is known.
  */
 Registration
-member_register(PlanId insert, PlanId again, Datum *values, const char *nulls, Member *member)
+member_register(Statement *insert, Statement *again, Datum *values, const char *nulls, Member *member)
 {
 	const char *outcome;
 
 	member->active = true;
 	if (insert_member(insert, values, nulls, member))
 		return MEMBER_NEW;
-	if (plan_write(again, values, nulls) != 1)
+	if (db_write(again, values, nulls) != 1)
 		elog(ERROR, "loyalty.register_again() returned no row");
-	outcome = plan_text(0, 0);
+	outcome = row_text(0, "outcome");
 	if (strcmp(outcome, "free") == 0)
 		return insert_member(insert, values, nulls, member) ? MEMBER_NEW : MEMBER_TAKEN;
 	if (strcmp(outcome, "returned") != 0)
 		return strcmp(outcome, "blocked") == 0 ? MEMBER_BLOCKED : MEMBER_TAKEN;
-	member->member_id = plan_int64(0, 1);
-	member->account_id = plan_int64(0, 2);
-	member->client_id = plan_text(0, 3);
+	member->member_id = row_int64(0, "member_id");
+	member->account_id = row_int64(0, "account_id");
+	member->client_id = row_text(0, "known_as");
 	return MEMBER_RETURNED;
 }
+
+static Statement contact_insert_sql = {
+	.sql = "INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name, birth_date, enrolled_by)"
+	" VALUES ($1, $2, $3, $2, $4, $5, $6, $7) ON CONFLICT (merchant_id, phone, program_id) DO NOTHING RETURNING client_id",
+	.params = {INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, DATEOID, INT8OID}
+};
+
+/* What has become of registering somebody, for member.c. */
+#define REGISTER_AGAIN \
+	"SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+
+static Statement contact_register_again_sql = {
+	.sql = REGISTER_AGAIN "(merchant_id => $1, program_id => $3, phone => $4, name => $5, birth_date => $6, enrolled_by => $7)",
+	.params = {INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, DATEOID, INT8OID}
+};
 
 /* Register a contact of a wallet. */
 Registration
@@ -99,31 +129,46 @@ member_enroll(int64 merchant_id, const Enrollment *enrollment, Member *member)
 	};
 	const char	nulls[] = {' ', ' ', ' ', ' ', ' ', enrollment->has_birth_date ? ' ' : 'n', ' '};
 
-	return member_register(PLAN_CONTACT_INSERT, PLAN_CONTACT_REGISTER_AGAIN, values, nulls, member);
+	return member_register(&contact_insert_sql, &contact_register_again_sql, values, nulls, member);
 }
+
+static Statement blacklisted_sql = {
+	.sql = "SELECT 1 FROM loyalty.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",
+	.params = {INT8OID, PHONEOID}
+};
 
 bool
 phone_blacklisted(int64 merchant_id, Phone phone)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), PhoneGetDatum(phone)};
 
-	return plan_read(PLAN_BLACKLISTED, values, NULL) > 0;
+	return db_read(&blacklisted_sql, values, NULL) > 0;
 }
+
+static Statement area_supported_sql = {
+	.sql = "SELECT loyalty.area_code_supported($1) AS supported",
+	.params = {PHONEOID}
+};
 
 bool
 phone_area_supported(Phone phone)
 {
 	Datum		values[] = {PhoneGetDatum(phone)};
 
-	plan_read(PLAN_AREA_SUPPORTED, values, NULL);
-	return plan_bool(0, 0);
+	db_read(&area_supported_sql, values, NULL);
+	return row_bool(0, "supported");
 }
+
+static Statement fixed_line_sql = {
+	.sql = "SELECT loyalty.is_fixed_line($1) AS fixed",
+	.params = {PHONEOID}
+};
 
 bool
 phone_is_fixed_line(Phone phone)
 {
 	Datum		values[] = {PhoneGetDatum(phone)};
 
-	plan_read(PLAN_FIXED_LINE, values, NULL);
-	return plan_bool(0, 0);
+	db_read(&fixed_line_sql, values, NULL);
+	return row_bool(0, "fixed");
 }

@@ -41,7 +41,7 @@ typedef enum Registration
 extern void account_open(int64 merchant_id, int64 account_id, int64 program_id);
 extern int64 member_acting(const Member *member);
 extern bool member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member);
-extern Registration member_register(PlanId insert, PlanId again, Datum *values, const char *nulls, Member *member);
+extern Registration member_register(Statement *insert, Statement *again, Datum *values, const char *nulls, Member *member);
 extern Registration member_enroll(int64 merchant_id, const Enrollment *enrollment, Member *member);
 extern bool phone_blacklisted(int64 merchant_id, Phone phone);
 extern bool phone_area_supported(Phone phone);

@@ -11,6 +11,12 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+static Statement api_key_sql = {
+	.sql = "SELECT merchant_id FROM loyalty.api_key WHERE key_hash = $1"
+	" AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+	.params = {BYTEAOID}
+};
+
 /*
  * The merchant a key belongs to; raises auth_01 otherwise, whatever is wrong
  * with the key.  Looking up the hash takes as long for a near miss as for any
@@ -24,12 +30,12 @@ merchant_of_api_key(const char *api_key)
 
 	if (api_key == NULL || *api_key == '\0')
 		raise_error(ERR_AUTH_01);
-	plan_begin();
+	db_begin();
 	values[0] = PointerGetDatum(sha256_digest(api_key, strlen(api_key)));
-	if (plan_read(PLAN_API_KEY, values, NULL) == 0)
+	if (db_read(&api_key_sql, values, NULL) == 0)
 		raise_error(ERR_AUTH_01);
-	merchant_id = plan_int64(0, 0);
-	plan_end();
+	merchant_id = row_int64(0, "merchant_id");
+	db_end();
 	return merchant_id;
 }
 

@@ -12,6 +12,11 @@
 #include "db/statement.h"
 #include "utils/builtins.h"
 
+static Statement message_insert_sql = {
+	.sql = "INSERT INTO loyalty.message (merchant_id, member_id, channel, phone, body) VALUES ($1, $2, $3, $4, $5)",
+	.params = {INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID}
+};
+
 void
 message_queue(int64 merchant_id, int64 member_id, const Program *program, Phone phone, const char *body)
 {
@@ -23,5 +28,5 @@ message_queue(int64 merchant_id, int64 member_id, const Program *program, Phone 
 		CStringGetTextDatum(body),
 	};
 
-	plan_write(PLAN_MESSAGE_INSERT, values, NULL);
+	db_write(&message_insert_sql, values, NULL);
 }

@@ -12,27 +12,53 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+static Statement staff_find_sql = {
+	.sql = "SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement staff_permitted_sql = {
+	.sql = "SELECT 1 FROM loyalty.staff_program WHERE merchant_id = $1 AND staff_id = $2 AND program_id = $3",
+	.params = {INT8OID, INT8OID, INT8OID}
+};
+
 StaffRight
 staff_right(int64 merchant_id, int64 staff_id, int64 program_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(staff_id), Int64GetDatum(program_id)};
 
-	if (plan_read(PLAN_STAFF_FIND, values, NULL) == 0)
+	if (db_read(&staff_find_sql, values, NULL) == 0)
 		return STAFF_UNKNOWN;
-	if (!plan_bool(0, 0))
+	if (!row_bool(0, "restricted"))
 		return STAFF_PERMITTED;
-	return plan_read(PLAN_STAFF_PERMITTED, values, NULL) > 0 ? STAFF_PERMITTED : STAFF_FORBIDDEN;
+	return db_read(&staff_permitted_sql, values, NULL) > 0 ? STAFF_PERMITTED : STAFF_FORBIDDEN;
 }
+
+static Statement branch_find_sql = {
+	.sql = "SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2)",
+	.params = {INT8OID, TEXTOID}
+};
+
+static Statement branch_insert_sql = {
+	.sql = "INSERT INTO loyalty.branch (merchant_id, name) VALUES ($1, loyalty.trimmed($2)) RETURNING branch_id",
+	.params = {INT8OID, TEXTOID}
+};
 
 static int64
 branch_named(int64 merchant_id, const char *name)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), CStringGetTextDatum(name)};
 
-	if (plan_write(PLAN_BRANCH_FIND, values, NULL) == 0)
-		plan_write(PLAN_BRANCH_INSERT, values, NULL);
-	return plan_int64(0, 0);
+	if (db_write(&branch_find_sql, values, NULL) == 0)
+		db_write(&branch_insert_sql, values, NULL);
+	return row_int64(0, "branch_id");
 }
+
+static Statement staff_active_sql = {
+	.sql = "SELECT loyalty.fold(name) = loyalty.fold($2) AS same_name, number OPERATOR(loyalty.=) $3 AS same_number, password_secret FROM loyalty.staff"
+	" WHERE merchant_id = $1 AND archived_at IS NULL",
+	.params = {INT8OID, TEXTOID, PHONEOID}
+};
 
 /*
  * Whether nobody active has the number, the name or the password.  Secrets
@@ -47,26 +73,38 @@ check_distinct(int64 merchant_id, const Hiring *hiring)
 		CStringGetTextDatum(hiring->name),
 		PhoneGetDatum(hiring->number),
 	};
-	uint64		active = plan_write(PLAN_STAFF_ACTIVE, values, NULL);
+	uint64		active = db_write(&staff_active_sql, values, NULL);
 
 	for (uint64 row = 0; row < active; row++)
 	{
-		if (plan_bool(row, 0))
+		if (row_bool(row, "same_name"))
 			return ERR_ERR_TOOLUSERS_03;
 	}
 	for (uint64 row = 0; row < active; row++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (password_matches(hiring->password, plan_text(row, 2)))
+		if (password_matches(hiring->password, row_text(row, "password_secret")))
 			return ERR_ERR_TOOLUSERS_03;
 	}
 	for (uint64 row = 0; row < active; row++)
 	{
-		if (plan_bool(row, 1))
+		if (row_bool(row, "same_number"))
 			return ERR_ERR_TOOLUSERS_04;
 	}
 	return ERR_NONE;
 }
+
+static Statement merchant_lock_sql = {
+	.sql = "SELECT 1 FROM loyalty.merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
+	.params = {INT8OID}
+};
+
+static Statement staff_insert_sql = {
+	.sql = "INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
+	" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, loyalty.trimmed($4), $5, $6 FROM loyalty.staff WHERE merchant_id = $1"
+	" RETURNING staff_id",
+	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, TEXTOID}
+};
 
 /*
  * One hiring at a time per merchant, by the merchant's row lock: two could
@@ -81,7 +119,7 @@ staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id)
 
 	if (secret == NULL)
 		return ERR_ERR_TOOLUSERS_02;
-	if (plan_write(PLAN_MERCHANT_LOCK, values, NULL) == 0)
+	if (db_write(&merchant_lock_sql, values, NULL) == 0)
 		return ERR_AUTH_01;
 	error = check_distinct(merchant_id, hiring);
 	if (error != ERR_NONE)
@@ -92,21 +130,32 @@ staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id)
 	values[3] = CStringGetTextDatum(hiring->name);
 	values[4] = PhoneGetDatum(hiring->number);
 	values[5] = CStringGetTextDatum(secret);
-	plan_write(PLAN_STAFF_INSERT, values, NULL);
-	*staff_id = plan_int64(0, 0);
+	db_write(&staff_insert_sql, values, NULL);
+	*staff_id = row_int64(0, "staff_id");
 	return ERR_NONE;
 }
+
+static Statement staff_archive_sql = {
+	.sql = "UPDATE loyalty.staff SET archived_at = now()"
+	" WHERE merchant_id = $1 AND number OPERATOR(loyalty.=) $2 AND archived_at IS NULL RETURNING staff_id",
+	.params = {INT8OID, PHONEOID}
+};
 
 bool
 staff_archive(int64 merchant_id, Phone number, int64 *staff_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), PhoneGetDatum(number)};
 
-	if (plan_write(PLAN_STAFF_ARCHIVE, values, NULL) == 0)
+	if (db_write(&staff_archive_sql, values, NULL) == 0)
 		return false;
-	*staff_id = plan_int64(0, 0);
+	*staff_id = row_int64(0, "staff_id");
 	return true;
 }
+
+static Statement staff_secret_sql = {
+	.sql = "SELECT password_secret FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+	.params = {INT8OID, INT8OID}
+};
 
 PG_FUNCTION_INFO_V1(loyalty_verify_staff_password);
 
@@ -117,12 +166,22 @@ loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 	char	   *password = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	bool		matches;
 
-	plan_begin();
-	matches = plan_read(PLAN_STAFF_SECRET, values, NULL) > 0 &&
-		password_matches(password, plan_text(0, 0));
-	plan_end();
+	db_begin();
+	matches = db_read(&staff_secret_sql, values, NULL) > 0 &&
+		password_matches(password, row_text(0, "password_secret"));
+	db_end();
 	PG_RETURN_BOOL(matches);
 }
+
+static Statement staff_exists_sql = {
+	.sql = "SELECT 1 FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement staff_branch_sql = {
+	.sql = "UPDATE loyalty.staff SET branch_id = $3 WHERE merchant_id = $1 AND staff_id = $2",
+	.params = {INT8OID, INT8OID, INT8OID}
+};
 
 PG_FUNCTION_INFO_V1(loyalty_set_staff_branch);
 
@@ -136,11 +195,11 @@ loyalty_set_staff_branch(PG_FUNCTION_ARGS)
 
 	if (branch[strspn(branch, " \t\r\n")] == '\0' || strlen(branch) > FIELD_MAX_LENGTH)
 		raise_error(ERR_INVALID_ARGUMENT);
-	plan_begin();
-	if (plan_write(PLAN_MERCHANT_LOCK, values, NULL) == 0 || plan_write(PLAN_STAFF_EXISTS, values, NULL) == 0)
+	db_begin();
+	if (db_write(&merchant_lock_sql, values, NULL) == 0 || db_write(&staff_exists_sql, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_OBJECT);
 	values[2] = Int64GetDatum(branch_named(merchant_id, branch));
-	plan_write(PLAN_STAFF_BRANCH, values, NULL);
-	plan_end();
+	db_write(&staff_branch_sql, values, NULL);
+	db_end();
 	PG_RETURN_VOID();
 }

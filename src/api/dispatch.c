@@ -66,7 +66,7 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
 }
 
-/* Between plan_begin() and plan_end(). */
+/* Between db_begin() and db_end(). */
 static void
 call_run(Call *call)
 {
@@ -99,7 +99,7 @@ typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
 static void
 call_rows(Call *call, RowSink sink, void *context)
 {
-	Portal		portal = plan_cursor(call->rows, call->row_params);
+	Portal		portal = db_cursor(call->rows, call->row_params);
 	MemoryContext outer = CurrentMemoryContext;
 	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
 	uint64		total = 0;
@@ -129,7 +129,7 @@ json_column(StringInfo json, Form_pg_attribute column, Datum value)
 {
 	if (column->atttypid == INT8OID)
 		appendStringInfo(json, INT64_FORMAT, DatumGetInt64(value));
-	else if (column->atttypid == plan_points_oid())
+	else if (column->atttypid == db_type(POINTSOID))
 		appendStringInfoString(json, points_text(DatumGetPoints(value)));
 	else if (column->atttypid == DATEOID)
 	{
@@ -226,12 +226,12 @@ call_answer(Call *call, StringInfo json)
 	StringInfoData more;
 
 	initStringInfo(&more);
-	plan_begin();
+	db_begin();
 	call_run(call);
 	if (call->endpoint->answer[0] == NULL)
 	{
 		json_result(call, json, &more);
-		plan_end();
+		db_end();
 		return;
 	}
 
@@ -260,7 +260,7 @@ call_answer(Call *call, StringInfo json)
 		appendStringInfoChar(json, ']');
 	}
 	appendStringInfoChar(json, '}');
-	plan_end();
+	db_end();
 }
 
 /* An SQL argument as the text it would have been in a request. */
@@ -387,13 +387,13 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 
 	PG_TRY();
 	{
-		plan_begin();
+		db_begin();
 		call_run(&call);
 		if (endpoint->result == RESULT_ROWS)
 			call_rows(&call, tuplestore_row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult);
 		else if (endpoint->result == RESULT_JSON)
 			result = json_datum(context, call.json);
-		plan_end();
+		db_end();
 	}
 	PG_CATCH();
 	{

@@ -15,21 +15,44 @@
 #include "program/program.h"
 #include "utils/builtins.h"
 
-static void
-require_program(const Call *call, Program *program)
+static const Program *
+require_program(const Call *call)
 {
-	if (!program_find(call->merchant_id, call->values[0].text, program))
+	const Program *program = program_of_client_id(call->merchant_id, call->values[0].text);
+
+	if (program == NULL)
 		raise_error(ERR_PROGRAM_NOT_FOUND);
+	return program;
 }
 
 /* ------------------------------------------------------------------------
  * Programs
  * ------------------------------------------------------------------------ */
 
+/* How the seller API prints programs and members. */
+#define ISO_TIME(column) \
+	"to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+#define PROGRAM_JSON \
+	"SELECT json_build_object('seller', merchant_id::text, 'user', managed_by, 'rangeGroup', range_group," \
+	" 'currency', json_build_object('iso', currency_iso, 'name', currency_name, 'change', currency_change," \
+	" 'status', currency_active)," \
+	" 'unit', json_build_object('name', unit_name, 'base', unit_base, 'status', unit_active)," \
+	" 'redemptionBase', json_build_object('value', redemption_money, 'balance', redemption_points::text)," \
+	" 'accumulationBase', json_build_object('balance', accumulation_points::text, 'value', accumulation_money)," \
+	" 'durationPointsUnitTime', json_build_object('name', duration_name, 'unitType', duration_unit, 'value', duration_value)," \
+	" 'name', name, 'clientId', client_id, 'status', CASE WHEN active THEN 'active' ELSE 'inactive' END," \
+	" 'createdAt', " ISO_TIME("created_at") ", 'updatedAt', " ISO_TIME("updated_at") ", 'id', program_id::text) AS json" \
+	" FROM loyalty.program WHERE merchant_id = $1"
+
+static Statement program_list_sql = {
+	.sql = PROGRAM_JSON " ORDER BY created_at, program_id",
+	.params = {INT8OID}
+};
+
 static void
 program_list_run(Call *call)
 {
-	call->rows = PLAN_PROGRAM_LIST;
+	call->rows = &program_list_sql;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
 }
 
@@ -40,10 +63,15 @@ static const Endpoint program_list = {
 	.run = program_list_run,
 };
 
+static Statement program_get_sql = {
+	.sql = PROGRAM_JSON " AND client_id = $2",
+	.params = {INT8OID, TEXTOID}
+};
+
 static void
 program_get_run(Call *call)
 {
-	call->rows = PLAN_PROGRAM_GET;
+	call->rows = &program_get_sql;
 	call->single_row = true;
 	call->no_row = ERR_PROGRAM_NOT_FOUND;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
@@ -62,6 +90,11 @@ static const Endpoint program_get = {
  * Members
  * ------------------------------------------------------------------------ */
 
+static Statement member_id_sql = {
+	.sql = "SELECT member_id FROM loyalty.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3",
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
 enum
 {
 	LIST_PROGRAM, LIST_LIMIT, LIST_OFFSET, LIST_AFTER, LIST_EMAIL, LIST_PHONE
@@ -73,28 +106,72 @@ member_number(int64 merchant_id, int64 program_id, const char *client_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), CStringGetTextDatum(client_id)};
 
-	if (plan_read(PLAN_MEMBER_ID, values, NULL) == 0)
+	if (db_read(&member_id_sql, values, NULL) == 0)
 		raise_error(ERR_MEMBER_NOT_FOUND);
-	return plan_int64(0, 0);
+	return row_int64(0, "member_id");
 }
+
+#define FIRST_NAME "'firstName', CASE WHEN m.first_name = '' THEN m.name ELSE m.first_name END"
+#define ADDRESS_JSON(street, inside, outside, country, state, city) \
+	"json_build_object('street', " street ", 'numberInside', " inside ", 'numberOutside', " outside ", 'postcode'," \
+	" json_build_object('country', json_build_object('name', " country "), 'state', json_build_object('name', " state ")," \
+	" 'city', json_build_object('name', " city ")))"
+#define MEMBER_JSON(start) \
+	"json_build_object('id', m.member_id::text, " start "," \
+	" 'firstLastName', m.first_last_name, 'secondLastName', m.second_last_name, 'email', coalesce(m.email, '')," \
+	" 'birthDate', coalesce(to_char(m.birth_date, 'YYYY-MM-DD'), ''), 'subscriptionDate', " ISO_TIME("m.subscribed_at") "," \
+	" 'rank', json_build_object('name', loyalty.rank_at($1, m.account_id, clock_timestamp()))," \
+	" 'balance', b.balance, 'expiredAmount', b.expired, 'address'," \
+	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
+	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
+	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))"
+/*
+ * Members are found first, and then what each of them has.  OFFSET 0 keeps the
+ * planner from joining all of a merchant's, or looking through them, where it
+ * does not know yet how many these are.
+ */
+#define MEMBER_WITH_BALANCE(condition) \
+	"LATERAL (SELECT * FROM loyalty.member WHERE merchant_id = $1 AND " condition " OFFSET 0) m," \
+	" LATERAL (SELECT balance, expired FROM loyalty.balances WHERE merchant_id = $1 AND account_id = m.account_id OFFSET 0) b"
+/* So many active members of a program, after one of them. */
+#define MEMBER_PAGE(condition) \
+	"SELECT " MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " AS json" \
+	" FROM (SELECT member_id FROM loyalty.member" \
+	" WHERE merchant_id = $1 AND program_id = $2 AND active AND member_id > $5" condition \
+	" ORDER BY member_id LIMIT $3 OFFSET $4) page, " MEMBER_WITH_BALANCE("member_id = page.member_id") \
+	" ORDER BY page.member_id"
+/* the page is chosen before anything is computed for it, one member at a time */
+static Statement member_list_sql = {
+	.sql = MEMBER_PAGE(""),
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
+};
+
+static Statement member_list_by_email_sql = {
+	.sql = MEMBER_PAGE(" AND loyalty.fold(email) = loyalty.fold($7)"),
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID}
+};
+
+static Statement member_list_by_phone_sql = {
+	.sql = MEMBER_PAGE(" AND phone OPERATOR(loyalty.=) $6 AND ($7 = '' OR loyalty.fold(email) = loyalty.fold($7))"),
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID}
+};
 
 static void
 member_list_run(Call *call)
 {
 	const Value *values = call->values;
-	Program		program;
+	const Program *program = require_program(call);
 	int64		after = PG_INT64_MIN;
 
-	require_program(call, &program);
 	if (values[LIST_AFTER].text != NULL)
-		after = member_number(call->merchant_id, program.program_id, values[LIST_AFTER].text);
-	call->rows = PLAN_MEMBER_LIST;
+		after = member_number(call->merchant_id, program->program_id, values[LIST_AFTER].text);
+	call->rows = &member_list_sql;
 	if (values[LIST_EMAIL].text != NULL)
-		call->rows = PLAN_MEMBER_LIST_BY_EMAIL;
+		call->rows = &member_list_by_email_sql;
 	if (values[LIST_PHONE].text != NULL)
-		call->rows = PLAN_MEMBER_LIST_BY_PHONE;
+		call->rows = &member_list_by_phone_sql;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
-	call->row_params[1] = Int64GetDatum(program.program_id);
+	call->row_params[1] = Int64GetDatum(program->program_id);
 	call->row_params[2] = Int64GetDatum(values[LIST_LIMIT].text ? values[LIST_LIMIT].integer : PG_INT64_MAX);
 	call->row_params[3] = Int64GetDatum(values[LIST_OFFSET].text ? values[LIST_OFFSET].integer : 0);
 	call->row_params[4] = Int64GetDatum(after);
@@ -118,24 +195,29 @@ static const Endpoint member_list = {
 };
 
 static void
-one_member(Call *call, PlanId plan)
+one_member(Call *call, Statement *plan)
 {
-	Program		program;
+	const Program *program = require_program(call);
 
-	require_program(call, &program);
 	call->rows = plan;
 	call->single_row = true;
 	call->no_row = ERR_MEMBER_NOT_FOUND;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
-	call->row_params[1] = Int64GetDatum(program.program_id);
+	call->row_params[1] = Int64GetDatum(program->program_id);
 	call->row_params[2] = CStringGetTextDatum(call->values[1].text);
 	call->row_params[3] = CStringGetTextDatum(call->values[0].text);
 }
 
+static Statement member_get_sql = {
+	.sql = "SELECT " MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME) " AS json"
+	" FROM " MEMBER_WITH_BALANCE("program_id = $2 AND active AND client_id = $3"),
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
 static void
 member_get_run(Call *call)
 {
-	one_member(call, PLAN_MEMBER_GET);
+	one_member(call, &member_get_sql);
 }
 
 static const Endpoint member_get = {
@@ -146,10 +228,18 @@ static const Endpoint member_get = {
 	.run = member_get_run,
 };
 
+static Statement member_balance_sql = {
+	.sql = "SELECT json_build_object('programId', $4::text, 'memberId', m.client_id, 'balance', b.balance,"
+	" 'expiredAmount', b.expired) AS json FROM loyalty.member m"
+	" JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id"
+	" WHERE m.merchant_id = $1 AND b.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.client_id = $3",
+	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID}
+};
+
 static void
 member_balance_run(Call *call)
 {
-	one_member(call, PLAN_MEMBER_BALANCE);
+	one_member(call, &member_balance_sql);
 }
 
 static const Endpoint member_balance = {
@@ -167,23 +257,22 @@ static const Endpoint member_balance = {
 static void
 member_create_run(Call *call)
 {
-	Program		program;
+	const Program *program = require_program(call);
 	Member		member;
 	ErrorId		error;
 	Datum		params[3];
 
-	require_program(call, &program);
-	if (!program.active)
+	if (!program->active)
 		raise_error(ERR_PROGRAM_INACTIVE);
-	error = seller_member_create(call->merchant_id, program.program_id, call->values, &member);
+	error = seller_member_create(call->merchant_id, program->program_id, call->values, &member);
 	if (error != ERR_NONE)
 		raise_error(error);
 
 	params[0] = Int64GetDatum(call->merchant_id);
-	params[1] = Int64GetDatum(program.program_id);
+	params[1] = Int64GetDatum(program->program_id);
 	params[2] = CStringGetTextDatum(member.client_id);
-	plan_write(PLAN_MEMBER_GET, params, NULL);
-	call->json = plan_text(0, 0);
+	db_write(&member_get_sql, params, NULL);
+	call->json = row_text(0, "json");
 }
 
 static const Endpoint member_create = {

@@ -61,8 +61,7 @@ static const struct
 /* A program that items name, looked up once. */
 typedef struct ItemProgram
 {
-	bool		found;
-	Program		program;
+	const Program *program; /* NULL: there is none */
 	struct ItemProgram *next;
 } ItemProgram;
 
@@ -230,18 +229,18 @@ item_currency(const SellerItem *item, SellerOperation operation)
 	/* the document's own sample has the currency here */
 	if (item->fields[AMOUNT_CURRENCY] != NULL)
 		return item->fields[AMOUNT_CURRENCY];
-	return item->program->program.currency_iso;
+	return item->program->program->currency_iso;
 }
 
 /* The points of a deposit or accumulation. */
 static void
 price_earning(SellerItem *item, SellerOperation operation, Points amount)
 {
-	const Program *program = &item->program->program;
+	const Program *program = item->program->program;
 	const char *currency = item_currency(item, operation);
 	Posting    *posting = &item->posting;
 
-	posting->program = program->terms;
+	posting->program = program->managed ? program : NULL;
 	if (currency == NULL)
 	{
 		posting->kind = ENTRY_DEPOSIT;
@@ -264,11 +263,11 @@ price_earning(SellerItem *item, SellerOperation operation, Points amount)
 static void
 price_redemption(SellerItem *item, Points amount)
 {
-	const Program *program = &item->program->program;
+	const Program *program = item->program->program;
 	const char *currency = item->fields[CURRENCY];
 	Posting    *posting = &item->posting;
 
-	posting->program = program->terms;
+	posting->program = program->managed ? program : NULL;
 	posting->kind = ENTRY_REDEEM;
 	posting->amount = -amount;
 	posting->has_money = true;
@@ -323,9 +322,9 @@ check_program(const ItemBatch *batch, SellerItem *item)
 {
 	Points		amount;
 
-	if (!item->program->found)
+	if (item->program->program == NULL)
 		fail(item, ERR_PROGRAM_NOT_FOUND, NULL);
-	else if (!item->program->program.active && batch->operation != SELLER_REDEMPTION)
+	else if (!item->program->program->active && batch->operation != SELLER_REDEMPTION)
 		fail(item, ERR_PROGRAM_INACTIVE, NULL);
 	else if (!parse_amount(item->fields[AMOUNT], &amount))
 		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
@@ -368,7 +367,7 @@ find_programs(ItemBatch *batch)
 			continue;
 		}
 		program = items[i]->program = palloc0(sizeof(ItemProgram));
-		program->found = program_find(batch->merchant_id, items[i]->fields[PROGRAM_ID], &program->program);
+		program->program = program_of_client_id(batch->merchant_id, items[i]->fields[PROGRAM_ID]);
 		program->next = batch->programs;
 		batch->programs = program;
 	}
@@ -403,13 +402,22 @@ give_account(SellerItem **items, size_t count, const char *client_id, int64 acco
 	}
 }
 
+/* What member_acting() says, of members who are read many at a time. */
+#define ACTING(member, account) "coalesce(nullif(" member ", " account "), 0)"
+
+static Statement members_find_sql = {
+	.sql = "SELECT client_id, account_id, " ACTING("member_id", "account_id") " AS acting_id FROM loyalty.member"
+	" WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3) AND active",
+	.params = {INT8OID, INT8OID, TEXTARRAYOID}
+};
+
 /* Look up the members of one program that items name, all in one statement. */
 static void
 find_members(ItemBatch *batch, ItemProgram *program)
 {
 	SellerItem	  **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
 	Datum	   *ids = palloc_extended(batch->count * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program.program_id)};
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program->program_id)};
 	size_t		count = 0;
 	int			distinct = 0;
 	uint64		found;
@@ -430,9 +438,9 @@ find_members(ItemBatch *batch, ItemProgram *program)
 			ids[distinct++] = CStringGetTextDatum(items[i]->fields[MEMBER_CLIENT]);
 	}
 	values[2] = array_datum(ids, distinct, TEXTOID);
-	found = plan_read(PLAN_MEMBERS_FIND, values, NULL);
+	found = db_read(&members_find_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
-		give_account(items, count, plan_text(row, 0), plan_int64(row, 1), plan_int64(row, 2));
+		give_account(items, count, row_text(row, "client_id"), row_int64(row, "account_id"), row_int64(row, "acting_id"));
 }
 
 static void
@@ -447,21 +455,27 @@ take_member_field(void *context, const char *name, JsonKind kind, const char *va
 		call_set_field(context, name, kind, value);
 }
 
+static Statement member_by_email_sql = {
+	.sql = "SELECT client_id, account_id, active, " ACTING("member_id", "account_id") " AS acting_id FROM loyalty.member"
+	" WHERE merchant_id = $1 AND program_id = $2 AND loyalty.fold(email) = $3",
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
 /* The active member of the program with an item's email, if there is one. */
 static bool
 find_by_email(const ItemBatch *batch, SellerItem *item)
 {
 	Datum		values[] = {
 		Int64GetDatum(batch->merchant_id),
-		Int64GetDatum(item->program->program.program_id),
+		Int64GetDatum(item->program->program->program_id),
 		CStringGetTextDatum(item->email),
 	};
 
-	if (plan_write(PLAN_MEMBER_BY_EMAIL, values, NULL) == 0 || !plan_bool(0, 2))
+	if (db_write(&member_by_email_sql, values, NULL) == 0 || !row_bool(0, "active"))
 		return false;
-	item->fields[MEMBER_CLIENT] = plan_text(0, 0);
-	item->posting.account_id = plan_int64(0, 1);
-	item->posting.member_id = plan_int64(0, 3);
+	item->fields[MEMBER_CLIENT] = row_text(0, "client_id");
+	item->posting.account_id = row_int64(0, "account_id");
+	item->posting.member_id = row_int64(0, "acting_id");
 	return true;
 }
 
@@ -484,7 +498,7 @@ create_member(const ItemBatch *batch, SellerItem *item)
 		fail(item, refusal->request, psprintf("member.%s", field->name));
 		return;
 	}
-	error = seller_member_create(batch->merchant_id, item->program->program.program_id, call.values, &member);
+	error = seller_member_create(batch->merchant_id, item->program->program->program_id, call.values, &member);
 	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item))
 		return;
 	if (error != ERR_NONE)
@@ -527,13 +541,20 @@ same_member(const SellerItem *known, const SellerItem *item)
 		strcmp(known->email, item->email) == 0;
 }
 
+static Statement members_by_email_sql = {
+	.sql = "SELECT u.ordinal, m.client_id, m.account_id, " ACTING("m.member_id", "m.account_id") " AS acting_id FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
+	" JOIN loyalty.member m ON loyalty.fold(m.email) = u.email"
+	" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active",
+	.params = {INT8OID, INT8OID, TEXTARRAYOID}
+};
+
 /* Look up, in one statement, which emails the members of a program have. */
 static void
 find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **items, size_t count)
 {
 	SellerItem **asked = palloc_extended(count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
 	Datum	   *emails = palloc_extended(count * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program.program_id)};
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program->program_id)};
 	int			nasked = 0;
 	uint64		found;
 
@@ -547,14 +568,14 @@ find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **ite
 	if (nasked == 0)
 		return;
 	values[2] = array_datum(emails, nasked, TEXTOID);
-	found = plan_read(PLAN_MEMBERS_BY_EMAIL, values, NULL);
+	found = db_read(&members_by_email_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
-		SellerItem *item = asked[plan_int64(row, 0) - 1];
+		SellerItem *item = asked[row_int64(row, "ordinal") - 1];
 
-		item->fields[MEMBER_CLIENT] = plan_text(row, 1);
-		item->posting.account_id = plan_int64(row, 2);
-		item->posting.member_id = plan_int64(row, 3);
+		item->fields[MEMBER_CLIENT] = row_text(row, "client_id");
+		item->posting.account_id = row_int64(row, "account_id");
+		item->posting.member_id = row_int64(row, "acting_id");
 	}
 }
 
@@ -584,7 +605,7 @@ find_inline_members(ItemBatch *batch)
 		return;
 	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
 	{
-		if (program->found)
+		if (program->program != NULL)
 			find_emails(batch, program, items, count);
 	}
 	qsort(items, count, sizeof(SellerItem *), compare_emails);
@@ -607,7 +628,7 @@ find_accounts(ItemBatch *batch)
 {
 	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
 	{
-		if (program->found)
+		if (program->program != NULL)
 			find_members(batch, program);
 	}
 	find_inline_members(batch);

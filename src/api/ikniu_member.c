@@ -31,13 +31,40 @@ name_or_null(const Value *value, char *null)
 	return value->text ? CStringGetTextDatum(text_trimmed(value->text)) : (Datum) 0;
 }
 
+static Statement rank_find_sql = {
+	.sql = "SELECT 1 FROM loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
+	" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.rank = $3",
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
 static bool
 rank_exists(int64 merchant_id, int64 program_id, const char *rank)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id), CStringGetTextDatum(rank)};
 
-	return plan_read(PLAN_RANK_FIND, values, NULL) > 0;
+	return db_read(&rank_find_sql, values, NULL) > 0;
 }
+
+static Statement member_create_sql = {
+	.sql = "INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,"
+	" first_last_name, second_last_name, birth_date, granted_rank, subscribed_at, country)"
+	" VALUES ($1, $2, $3, $2, coalesce($4, loyalty.new_client_id('CM')), $5, loyalty.trimmed($6),"
+	" concat_ws(' ', $7, $8, nullif($9, '')), $7, $8, coalesce($9, ''), $10, coalesce($11, ''), coalesce($12, now()),"
+	" coalesce($13, '')) ON CONFLICT DO NOTHING RETURNING client_id",
+	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
+		TIMESTAMPTZOID, TEXTOID}
+};
+
+/* What has become of registering somebody, for member.c. */
+#define REGISTER_AGAIN \
+	"SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+
+static Statement member_register_again_sql = {
+	.sql = REGISTER_AGAIN "(merchant_id => $1, program_id => $3, client_id => $4, phone => $5, email => $6, first_name => $7,"
+	" first_last_name => $8, second_last_name => $9, birth_date => $10, country => $13)",
+	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
+		TIMESTAMPTZOID, TEXTOID}
+};
 
 static Registration
 register_member(int64 merchant_id, int64 program_id, const Value *values, Member *member)
@@ -64,8 +91,23 @@ register_member(int64 merchant_id, int64 program_id, const Value *values, Member
 	params[11] = TimestampTzGetDatum(values[MEMBER_SUBSCRIPTION].time);
 	nulls[11] = values[MEMBER_SUBSCRIPTION].text ? ' ' : 'n';
 	params[12] = text_or_null(&values[MEMBER_COUNTRY], &nulls[12]);
-	return member_register(PLAN_MEMBER_CREATE, PLAN_MEMBER_REGISTER_AGAIN, params, nulls, member);
+	return member_register(&member_create_sql, &member_register_again_sql, params, nulls, member);
 }
+
+static Statement member_address_clear_sql = {
+	.sql = "DELETE FROM loyalty.member_address WHERE merchant_id = $1 AND member_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement member_address_sql = {
+	.sql = "INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside,"
+	" country, state, city) SELECT $1, $2, a.ordinal, coalesce(a.item ->> 'street', ''),"
+	" coalesce(a.item ->> 'numberInside', ''), coalesce(a.item ->> 'numberOutside', ''),"
+	" coalesce(a.item #>> '{postcode,country,name}', ''), coalesce(a.item #>> '{postcode,state,name}', ''),"
+	" coalesce(a.item #>> '{postcode,city,name}', '')"
+	" FROM json_array_elements($3) WITH ORDINALITY a (item, ordinal) WHERE json_typeof(a.item) = 'object'",
+	.params = {INT8OID, INT8OID, JSONOID}
+};
 
 static void
 write_addresses(int64 merchant_id, int64 member_id, const char *addresses, bool again)
@@ -73,8 +115,8 @@ write_addresses(int64 merchant_id, int64 member_id, const char *addresses, bool 
 	Datum		params[] = {Int64GetDatum(merchant_id), Int64GetDatum(member_id), CStringGetTextDatum(addresses)};
 
 	if (again)
-		plan_write(PLAN_MEMBER_ADDRESS_CLEAR, params, NULL);
-	plan_write(PLAN_MEMBER_ADDRESS, params, NULL);
+		db_write(&member_address_clear_sql, params, NULL);
+	db_write(&member_address_sql, params, NULL);
 }
 
 /*

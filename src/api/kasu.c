@@ -27,6 +27,16 @@
 
 #define CLOCK_TOLERANCE_S 60
 
+static Statement app_user_sql = {
+	.sql = "SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty.app_user WHERE name = $1 AND disabled_at IS NULL",
+	.params = {TEXTOID}
+};
+
+static Statement merchant_sandbox_sql = {
+	.sql = "SELECT sandbox FROM loyalty.merchant WHERE merchant_id = $1",
+	.params = {INT8OID}
+};
+
 typedef struct AppUser
 {
 	int64		merchant_id;
@@ -47,16 +57,16 @@ find_app_user(const Call *call, const char *name, AppUser *user)
 {
 	Datum		value = CStringGetTextDatum(name);
 
-	if (plan_read(PLAN_APP_USER, &value, NULL) == 0)
+	if (db_read(&app_user_sql, &value, NULL) == 0)
 		raise_error(ERR_KASU_401);
-	user->merchant_id = plan_int64(0, 0);
-	user->private_key = plan_text(0, 1);
-	user->token_ttl_s = plan_int64(0, 2);
+	user->merchant_id = row_int64(0, "merchant_id");
+	user->private_key = row_text(0, "private_key");
+	user->token_ttl_s = row_int64(0, "token_ttl_s");
 
 	if (call->origin == FROM_SQL)
 		return;
 	value = Int64GetDatum(user->merchant_id);
-	if (plan_read(PLAN_MERCHANT_SANDBOX, &value, NULL) == 0 || plan_bool(0, 0) != call->sandbox)
+	if (db_read(&merchant_sandbox_sql, &value, NULL) == 0 || row_bool(0, "sandbox") != call->sandbox)
 		raise_error(ERR_KASU_401);
 }
 
@@ -242,6 +252,11 @@ list_keys(const char *request)
 	return json.data;
 }
 
+static Statement customer_find_sql = {
+	.sql = "SELECT member_id, blocked_at IS NOT NULL AS blocked FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
+	.params = {INT8OID, CURPOID}
+};
+
 /* The customer of a CURP, in call->id; one who is being cancelled is none. */
 void
 kasu_find_customer(Call *call, Curp *curp)
@@ -252,12 +267,19 @@ kasu_find_customer(Call *call, Curp *curp)
 	if (!curp_parse(call->values[KASU_CURP].text, curp, &why))
 		raise_error(ERR_KASU_404);
 	values[1] = CurpPGetDatum(curp);
-	if (plan_read(PLAN_CUSTOMER_FIND, values, NULL) == 0)
+	if (db_read(&customer_find_sql, values, NULL) == 0)
 		raise_error(ERR_KASU_404);
-	call->id = plan_int64(0, 0);
-	if (plan_bool(0, 1))
+	call->id = row_int64(0, "member_id");
+	if (row_bool(0, "blocked"))
 		raise_error(ERR_KASU_412);
 }
+
+static Statement consent_find_sql = {
+	.sql = "SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
+	" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
+	" AND ($4 IS NULL OR acceptance_hash = $4)",
+	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID}
+};
 
 void
 kasu_check_consent(const Call *call, const char *acceptance)
@@ -270,7 +292,7 @@ kasu_check_consent(const Call *call, const char *acceptance)
 	};
 	const char	nulls[] = {' ', ' ', ' ', acceptance ? ' ' : 'n'};
 
-	if (plan_write(PLAN_CONSENT_FIND, values, nulls) == 0)
+	if (db_write(&consent_find_sql, values, nulls) == 0)
 		raise_error(ERR_KASU_409);
 }
 
@@ -279,6 +301,11 @@ is_text(const Value *value)
 {
 	return value->text != NULL && (value->kind == JSON_IS_STRING || value->kind == JSON_IS_NUMBER);
 }
+
+static Statement access_insert_sql = {
+	.sql = "INSERT INTO loyalty.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
+};
 
 /* What was asked for is logged; what was sent besides may be personal. */
 void
@@ -297,8 +324,35 @@ kasu_record_access(const Call *call, int64 merchant_id, int status)
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' '};
 
-	plan_write(PLAN_ACCESS_INSERT, params, nulls);
+	db_write(&access_insert_sql, params, nulls);
 }
+
+/* How the customer API prints a customer and a sale. */
+#define CUSTOMER_JSON \
+	"json_build_object('Usuario', c.user_name, 'Tipo', c.kind, 'Nombre', m.first_name, 'Paterno', m.first_last_name," \
+	" 'Materno', m.second_last_name, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, '')," \
+	" 'calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, '')," \
+	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, ''))"
+#define CUSTOMER_TABLES \
+	" FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
+	" LEFT JOIN loyalty.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
+	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
+
+static Statement customer_datum_sql = {
+	.sql = "SELECT " CUSTOMER_JSON " -> $3 AS datum" CUSTOMER_TABLES,
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
+#define SALE_JSON \
+	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
+	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
+	" 'Poliza', s.policy_number)"
+
+static Statement sale_datum_sql = {
+	.sql = "SELECT " SALE_JSON " -> $3 AS datum FROM loyalty.sales s WHERE s.merchant_id = $1 AND s.member_id = $2"
+	" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.registered_at DESC, s.sale_id DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID}
+};
 
 static char *
 datum(const Call *call, bool of_sale)
@@ -313,10 +367,10 @@ datum(const Call *call, bool of_sale)
 	const char	nulls[] = {' ', ' ', ' ', policy ? ' ' : 'n'};
 
 	if (!of_sale)
-		plan_read(PLAN_CUSTOMER_DATUM, values, NULL);
-	else if (plan_read(PLAN_SALE_DATUM, values, nulls) == 0)
+		db_read(&customer_datum_sql, values, NULL);
+	else if (db_read(&sale_datum_sql, values, nulls) == 0)
 		raise_error(ERR_KASU_412);
-	return plan_text(0, 0);
+	return row_text(0, "datum");
 }
 
 static char *
@@ -335,6 +389,15 @@ individual_request(Call *call)
 	raise_error(ERR_KASU_404);
 }
 
+static Statement product_for_sql = {
+	.sql = "SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
+	" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) AS offer FROM loyalty.product,"
+	" LATERAL (SELECT (now() AT TIME ZONE 'America/Mexico_City')::date AS today) t,"
+	" LATERAL (SELECT CASE WHEN loyalty.birth_date($3) <= t.today THEN loyalty.age($3, t.today) END AS age) a"
+	" WHERE merchant_id = $1 AND name = $2 AND a.age BETWEEN min_age AND max_age",
+	.params = {INT8OID, TEXTOID, CURPOID}
+};
+
 static char *
 product_for_customer(const Call *call, const Curp *curp)
 {
@@ -344,10 +407,24 @@ product_for_customer(const Call *call, const Curp *curp)
 		CurpPGetDatum(curp),
 	};
 
-	if (plan_read(PLAN_PRODUCT_FOR, values, NULL) == 0)
+	if (db_read(&product_for_sql, values, NULL) == 0)
 		raise_error(ERR_KASU_406);
-	return plan_text(0, 0);
+	return row_text(0, "offer");
 }
+
+static Statement product_list_sql = {
+	.sql = "SELECT coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
+	" 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]') AS products FROM loyalty.product WHERE merchant_id = $1",
+	.params = {INT8OID}
+};
+
+static Statement customer_block_sql = {
+	.sql = "SELECT json_build_object('cliente', " CUSTOMER_JSON ","
+	" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences),"
+	" 'ventas', coalesce((SELECT json_agg(" SALE_JSON " ORDER BY s.registered_at, s.sale_id) FROM loyalty.sales s"
+	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id), '[]')) AS block" CUSTOMER_TABLES,
+	.params = {INT8OID, INT8OID}
+};
 
 static char *
 request_block(Call *call)
@@ -358,8 +435,8 @@ request_block(Call *call)
 
 	if (strcmp(request, "catalogo_productos") == 0)
 	{
-		plan_read(PLAN_PRODUCT_LIST, values, NULL);
-		return plan_text(0, 0);
+		db_read(&product_list_sql, values, NULL);
+		return row_text(0, "products");
 	}
 	if (strcmp(request, "cliente") != 0 && strcmp(request, "producto_cliente") != 0)
 		raise_error(ERR_KASU_404);
@@ -370,8 +447,8 @@ request_block(Call *call)
 	if (strcmp(request, "producto_cliente") == 0)
 		return product_for_customer(call, &curp);
 	values[1] = Int64GetDatum(call->id);
-	plan_read(PLAN_CUSTOMER_BLOCK, values, NULL);
-	return plan_text(0, 0);
+	db_read(&customer_block_sql, values, NULL);
+	return row_text(0, "block");
 }
 
 static void
@@ -462,17 +539,17 @@ refused(const Call *call, const ErrorInfo *error)
 
 	if (call->endpoint == NULL || call->values[KASU_USER].text == NULL)
 		return;
-	plan_begin();
+	db_begin();
 	if (merchant_id == 0)
 	{
 		Datum		name = CStringGetTextDatum(call->values[KASU_USER].text);
 
-		if (plan_read(PLAN_APP_USER, &name, NULL) > 0)
-			merchant_id = plan_int64(0, 0);
+		if (db_read(&app_user_sql, &name, NULL) > 0)
+			merchant_id = row_int64(0, "merchant_id");
 	}
 	if (merchant_id != 0)
 		kasu_record_access(call, merchant_id, error->http_status);
-	plan_end();
+	db_end();
 }
 
 const Family kasu_family = {"/api/", routes, lengthof(routes), true, true, error_body, refused};

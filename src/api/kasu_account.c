@@ -35,6 +35,11 @@ accepted(const Value *value)
 	return false;
 }
 
+static Statement customer_deceased_sql = {
+	.sql = "SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+	.params = {INT8OID, CURPOID}
+};
+
 static void
 check_living(const Call *call, Curp *curp)
 {
@@ -44,7 +49,7 @@ check_living(const Call *call, Curp *curp)
 	if (!curp_parse(call->values[KASU_CURP].text, curp, &why) || curp_birth_date(curp) > GetSQLCurrentDate())
 		raise_error(ERR_KASU_417);
 	values[1] = CurpPGetDatum(curp);
-	if (plan_read(PLAN_CUSTOMER_DECEASED, values, NULL) > 0)
+	if (db_read(&customer_deceased_sql, values, NULL) > 0)
 		raise_error(ERR_KASU_417);
 }
 
@@ -70,6 +75,28 @@ application(const Call *call)
 	return CStringGetTextDatum(json.data);
 }
 
+static Statement sale_open_sql = {
+	.sql = "SELECT loyalty.open_sale($1, $2, $3, $4::integer, $5::integer) AS sale_id",
+	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID}
+};
+
+static Statement sale_application_sql = {
+	.sql = "UPDATE loyalty.sale SET application = $3 WHERE merchant_id = $1 AND sale_id = $2",
+	.params = {INT8OID, INT8OID, JSONOID}
+};
+
+static Statement sale_receipt_sql = {
+	.sql = "SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
+	" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
+	" 'pago_link', t.base_url || '/pago/' || s.policy_number) AS receipt"
+	" FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+	" JOIN loyalty.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
+	" JOIN loyalty.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
+	" JOIN loyalty.merchant t ON t.merchant_id = s.merchant_id"
+	" WHERE s.merchant_id = $1 AND s.sale_id = $2",
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
 static char *
 open_sale(const Call *call, Curp *curp)
 {
@@ -84,11 +111,11 @@ open_sale(const Call *call, Curp *curp)
 	Datum		kept[] = {Int64GetDatum(call->merchant_id), 0, application(call)};
 	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text)};
 
-	plan_write(PLAN_SALE_OPEN, sale, NULL);
-	receipt[1] = kept[1] = Int64GetDatum(plan_int64(0, 0));
-	plan_write(PLAN_SALE_APPLICATION, kept, NULL);
-	plan_write(PLAN_SALE_RECEIPT, receipt, NULL);
-	return plan_text(0, 0);
+	db_write(&sale_open_sql, sale, NULL);
+	receipt[1] = kept[1] = Int64GetDatum(row_int64(0, "sale_id"));
+	db_write(&sale_application_sql, kept, NULL);
+	db_write(&sale_receipt_sql, receipt, NULL);
+	return row_text(0, "receipt");
 }
 
 static void
@@ -143,6 +170,12 @@ const Endpoint kasu_accounts = {
  * /api/Payments
  * ------------------------------------------------------------------------ */
 
+static Statement sale_find_sql = {
+	.sql = "SELECT sale_id FROM loyalty.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+	" ORDER BY registered_at DESC, sale_id DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TEXTOID}
+};
+
 enum
 {
 	PAY_POLICY = KASU_FIELDS, PAY_AMOUNT, PAY_METHOD, PAY_REFERENCE, PAY_ACCEPTANCE
@@ -160,10 +193,16 @@ find_sale(const Call *call)
 	};
 	const char	nulls[] = {' ', ' ', policy ? ' ' : 'n'};
 
-	if (plan_read(PLAN_SALE_FIND, values, nulls) == 0)
+	if (db_read(&sale_find_sql, values, nulls) == 0)
 		raise_error(ERR_KASU_412);
-	return plan_int64(0, 0);
+	return row_int64(0, "sale_id");
 }
+
+static Statement payment_find_sql = {
+	.sql = "SELECT s.sale_id FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3",
+	.params = {INT8OID, TEXTOID, INT8OID}
+};
 
 /* The sale that a payment is for: a retry is for that of the first one. */
 static int64
@@ -175,10 +214,15 @@ find_paid_sale(const Call *call)
 		Int64GetDatum(call->id),
 	};
 
-	if (call->values[PAY_POLICY].text == NULL && plan_read(PLAN_PAYMENT_FIND, values, NULL) > 0)
-		return plan_int64(0, 0);
+	if (call->values[PAY_POLICY].text == NULL && db_read(&payment_find_sql, values, NULL) > 0)
+		return row_int64(0, "sale_id");
 	return find_sale(call);
 }
+
+static Statement sale_status_sql = {
+	.sql = "SELECT loyalty.sale_status($1, $2) AS status",
+	.params = {INT8OID, INT8OID}
+};
 
 static char *
 account_status(Call *call)
@@ -187,9 +231,24 @@ account_status(Call *call)
 
 	kasu_check_consent(call, call->values[PAY_ACCEPTANCE].text);
 	values[1] = Int64GetDatum(find_sale(call));
-	plan_read(PLAN_SALE_STATUS, values, NULL);
-	return plan_text(0, 0);
+	db_read(&sale_status_sql, values, NULL);
+	return row_text(0, "status");
 }
+
+static Statement payment_register_sql = {
+	.sql = "SELECT loyalty.register_payment($1, $2, $3, $4, $5, $6) AS payment_id",
+	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
+};
+
+/* as it was when it was booked: a retry gets the first answer */
+static Statement payment_receipt_sql = {
+	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
+	" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty.payment o"
+	" WHERE o.merchant_id = $1 AND o.sale_id = y.sale_id AND o.paid_at <= y.paid_at))) AS receipt"
+	" FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
+	.params = {INT8OID, TEXTOID}
+};
 
 static char *
 register_payment(Call *call)
@@ -206,12 +265,12 @@ register_payment(Call *call)
 	payment[3] = CStringGetTextDatum(values[PAY_METHOD].text);
 	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
-	plan_write(PLAN_PAYMENT_REGISTER, payment, NULL);
+	db_write(&payment_register_sql, payment, NULL);
 
 	receipt[0] = payment[0];
 	receipt[1] = payment[4];
-	plan_write(PLAN_PAYMENT_RECEIPT, receipt, NULL);
-	return plan_text(0, 0);
+	db_write(&payment_receipt_sql, receipt, NULL);
+	return row_text(0, "receipt");
 }
 
 static void

@@ -34,7 +34,8 @@
 /* What a sale and a correction have in common. */
 typedef struct Transaction
 {
-	Program		wallet;
+	const Program *wallet;
+	bool		sends_message;
 	Member		member;
 	Phone		phone;
 	int64		staff_id;
@@ -48,7 +49,7 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	posting->account_id = transaction->member.account_id;
 	posting->member_id = member_acting(&transaction->member);
 	posting->staff_id = transaction->staff_id;
-	posting->program = transaction->wallet.terms;
+	posting->program = transaction->wallet->managed ? transaction->wallet : NULL;
 	ledger_post(call->merchant_id, posting, 1);
 	if (posting->error == ERR_INSUFFICIENT_POINTS)
 		call_refuse(call, insufficient);
@@ -65,9 +66,9 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 static void
 tell_member(const Call *call, const Transaction *transaction, const char *what, const Posting *posting)
 {
-	if (transaction->wallet.sends_message)
-		message_queue(call->merchant_id, transaction->member.member_id, &transaction->wallet, transaction->phone,
-					  psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet.name, what,
+	if (transaction->sends_message)
+		message_queue(call->merchant_id, transaction->member.member_id, transaction->wallet, transaction->phone,
+					  psprintf("%s. Puntos %s: %s. Saldo: %s.", transaction->wallet->name, what,
 							   points_text(i64abs(posting->amount)), points_text(posting->balance)));
 }
 
@@ -75,10 +76,18 @@ tell_member(const Call *call, const Transaction *transaction, const char *what, 
  * /toolusers/get, /wallet/get
  * ------------------------------------------------------------------------ */
 
+static Statement staff_list_sql = {
+	.sql = "SELECT staff_id AS usertool_id, name AS usertool_name, number::text AS usertool_number,"
+	" branch AS usertool_branch, role AS usertool_type,"
+	" CASE WHEN archived_at IS NULL THEN 'activo' ELSE 'archivado' END AS usertool_status"
+	" FROM loyalty.staff_members WHERE merchant_id = $1 ORDER BY staff_id",
+	.params = {INT8OID}
+};
+
 static void
 toolusers_get_run(Call *call)
 {
-	call->rows = PLAN_STAFF_LIST;
+	call->rows = &staff_list_sql;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
 }
 
@@ -96,7 +105,7 @@ static const Endpoint toolusers_get = {
  * an array of the same under names of its own, which are the last columns.
  */
 static void
-answer_assistant(Call *call, const char *key, PlanId rows, int documented)
+answer_assistant(Call *call, const char *key, Statement *rows, int documented)
 {
 	if (!call->assistant)
 		return;
@@ -105,12 +114,31 @@ answer_assistant(Call *call, const char *key, PlanId rows, int documented)
 	call->more_from = documented;
 }
 
+/* Wallets and their contacts, as documented, and contacts as the provider's client for assistants reads them. */
+#define WALLET_COLUMNS \
+	"name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
+
+static Statement wallet_list_sql = {
+	.sql = "SELECT " WALLET_COLUMNS " FROM loyalty.wallets WHERE merchant_id = $1 ORDER BY name, program_id",
+	.params = {INT8OID}
+};
+
+static Statement assistant_wallets_sql = {
+	.sql = "SELECT " WALLET_COLUMNS ", wallet_key AS key, name, ("
+	"SELECT s.staff_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.archived_at IS NULL AND (NOT s.restricted"
+	" OR EXISTS (SELECT FROM loyalty.staff_program p"
+	" WHERE p.merchant_id = $1 AND p.staff_id = s.staff_id AND p.program_id = w.program_id))"
+	" ORDER BY s.role <> 'gerente', s.staff_id LIMIT 1) AS usertool_id"
+	" FROM loyalty.wallets w WHERE merchant_id = $1 ORDER BY w.name, program_id",
+	.params = {INT8OID}
+};
+
 static void
 wallet_get_run(Call *call)
 {
-	call->rows = PLAN_WALLET_LIST;
+	call->rows = &wallet_list_sql;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
-	answer_assistant(call, "wallets", PLAN_ASSISTANT_WALLETS, 4);
+	answer_assistant(call, "wallets", &assistant_wallets_sql, 4);
 }
 
 static const Endpoint wallet_get = {
@@ -179,7 +207,7 @@ static void
 wallet_contact_add_run(Call *call)
 {
 	const Value *values = call->values;
-	Program		wallet;
+	const Program *wallet = program_of_wallet_key(call->merchant_id, values[ADD_WALLET].text);
 	Enrollment	enrollment = {
 		.phone = values[ADD_PHONE].phone,
 		.name = values[ADD_NAME].text,
@@ -188,19 +216,19 @@ wallet_contact_add_run(Call *call)
 		.staff_id = values[ADD_STAFF].integer,
 	};
 
-	if (!wallet_find(call->merchant_id, values[ADD_WALLET].text, "welcome", &wallet) || !wallet.active)
+	if (wallet == NULL || !wallet->active)
 		REFUSE(call, CONTACT_ADD_07, WALLET_MANAGER_07);
-	enrollment.program_id = wallet.program_id;
-	check_enrollment(call, &wallet, &enrollment);
+	enrollment.program_id = wallet->program_id;
+	check_enrollment(call, wallet, &enrollment);
 	call->id = enroll(call, &enrollment);
 
-	if (!wallet.sends_message)
+	if (!program_sends(wallet, "welcome"))
 		return;
 	if (!quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_MANAGER_11);
-	message_queue(call->merchant_id, call->id, &wallet, enrollment.phone,
+	message_queue(call->merchant_id, call->id, wallet, enrollment.phone,
 				  psprintf("%s, te damos la bienvenida a %s. Consulta tu saldo en %s", enrollment.name,
-						   wallet.name, wallet_link(call->merchant_id, wallet.program_id)));
+						   wallet->name, wallet_link(wallet)));
 }
 
 static const Endpoint wallet_contact_add = {
@@ -227,6 +255,35 @@ static const Endpoint wallet_contact_add = {
  * /wallet/contact/get
  * ------------------------------------------------------------------------ */
 
+#define CONTACT_COLUMNS \
+	"m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate, a.balance AS contact_balance"
+#define CONTACTS(columns, which) \
+	"SELECT " columns " FROM loyalty.member m" \
+	" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id" \
+	" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND " which
+
+static Statement contact_get_sql = {
+	.sql = CONTACTS(CONTACT_COLUMNS, "m.phone OPERATOR(loyalty.=) $3"),
+	.params = {INT8OID, INT8OID, PHONEOID}
+};
+
+static Statement contact_list_sql = {
+	.sql = CONTACTS(CONTACT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone",
+	.params = {INT8OID, INT8OID}
+};
+
+#define ASSISTANT_COLUMNS "m.phone::text AS phone, m.name, a.balance"
+
+static Statement assistant_contact_sql = {
+	.sql = CONTACTS(CONTACT_COLUMNS ", " ASSISTANT_COLUMNS, "m.phone OPERATOR(loyalty.=) $3"),
+	.params = {INT8OID, INT8OID, PHONEOID}
+};
+
+static Statement assistant_contacts_sql = {
+	.sql = CONTACTS(CONTACT_COLUMNS ", " ASSISTANT_COLUMNS, "m.phone IS NOT NULL") " ORDER BY m.name, m.phone",
+	.params = {INT8OID, INT8OID}
+};
+
 enum
 {
 	GET_WALLET, GET_PHONE
@@ -237,17 +294,17 @@ static void
 wallet_contact_get_run(Call *call)
 {
 	const Value *values = call->values;
-	Program		wallet;
+	const Program *wallet = program_of_wallet_key(call->merchant_id, values[GET_WALLET].text);
 
-	if (!wallet_find(call->merchant_id, values[GET_WALLET].text, "", &wallet) || !wallet.active)
+	if (wallet == NULL || !wallet->active)
 		REFUSE(call, BALANCE_GET_02, WALLET_BALANCE_GET_02);
 	call->single_row = values[GET_PHONE].text != NULL;
 	call->no_row = ERR_BALANCE_GET_04;
-	call->rows = call->single_row ? PLAN_CONTACT_GET : PLAN_CONTACT_LIST;
+	call->rows = call->single_row ? &contact_get_sql : &contact_list_sql;
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
-	call->row_params[1] = Int64GetDatum(wallet.program_id);
+	call->row_params[1] = Int64GetDatum(wallet->program_id);
 	call->row_params[2] = PhoneGetDatum(values[GET_PHONE].phone);
-	answer_assistant(call, "contacts", call->single_row ? PLAN_ASSISTANT_CONTACT : PLAN_ASSISTANT_CONTACTS, 4);
+	answer_assistant(call, "contacts", call->single_row ? &assistant_contact_sql : &assistant_contacts_sql, 4);
 }
 
 static const Endpoint wallet_contact_get = {
@@ -279,16 +336,17 @@ check_sale(const Call *call, Transaction *sale)
 	const Value *values = call->values;
 	bool		redeems = values[SALE_TYPE].integer == 1;
 
-	if (!wallet_find(call->merchant_id, values[SALE_WALLET].text, redeems ? "redeem" : "accrue", &sale->wallet) ||
-		!(redeems || sale->wallet.active))
+	sale->wallet = program_of_wallet_key(call->merchant_id, values[SALE_WALLET].text);
+	if (sale->wallet == NULL || !(redeems || sale->wallet->active))
 		raise_error(ERR_NEW_SALE_10);
-	if (redeems && points_decimals_used(values[SALE_POINTS].points) > sale->wallet.decimals)
+	sale->sends_message = program_sends(sale->wallet, redeems ? "redeem" : "accrue");
+	if (redeems && points_decimals_used(values[SALE_POINTS].points) > sale->wallet->decimals)
 		REFUSE(call, NEW_SALE_08, WALLET_REDEEM_07);
-	if (sale->wallet.requires_ticket && values[SALE_TICKET].text == NULL)
+	if (sale->wallet->requires_ticket && values[SALE_TICKET].text == NULL)
 		REFUSE(call, NEW_SALE_11, WALLET_REDEEM_12);
-	if (!member_find(call->merchant_id, sale->wallet.program_id, sale->phone, &sale->member) || !sale->member.active)
+	if (!member_find(call->merchant_id, sale->wallet->program_id, sale->phone, &sale->member) || !sale->member.active)
 		raise_error(ERR_NEW_SALE_12);
-	switch (staff_right(call->merchant_id, sale->staff_id, sale->wallet.program_id))
+	switch (staff_right(call->merchant_id, sale->staff_id, sale->wallet->program_id))
 	{
 		case STAFF_UNKNOWN:
 			REFUSE(call, NEW_SALE_13, WALLET_REDEEM_15);
@@ -303,7 +361,7 @@ check_sale(const Call *call, Transaction *sale)
 
 /* What the merchant's plan counts: redemptions, and messages. */
 static void
-pay_for_sale(const Call *call, const Program *wallet, bool redeems)
+pay_for_sale(const Call *call, const Transaction *sale, bool redeems)
 {
 	const char *resources[MAX_QUOTAS];
 	const char *missing;
@@ -311,7 +369,7 @@ pay_for_sale(const Call *call, const Program *wallet, bool redeems)
 
 	if (redeems)
 		resources[n++] = QUOTA_REDEMPTIONS;
-	if (wallet->sends_message)
+	if (sale->sends_message)
 		resources[n++] = QUOTA_MESSAGES;
 	missing = quotas_take(call->merchant_id, resources, n);
 	if (missing != NULL)
@@ -335,11 +393,11 @@ wallet_sale_run(Call *call)
 	};
 
 	check_sale(call, &sale);
-	if (!redeems && !program_accumulate(&sale.wallet, posting.money, &posting.amount))
+	if (!redeems && !program_accumulate(sale.wallet, posting.money, &posting.amount))
 		REFUSE(call, NEW_SALE_07, WALLET_REDEEM_03);
 	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),
 								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));
-	pay_for_sale(call, &sale.wallet, redeems);
+	pay_for_sale(call, &sale, redeems);
 	tell_member(call, &sale, redeems ? "usados" : "ganados", &posting);
 }
 
@@ -381,14 +439,16 @@ check_update(const Call *call, Transaction *update)
 {
 	const Value *values = call->values;
 
-	if (!wallet_find(call->merchant_id, values[UPDATE_WALLET].text, "adjust", &update->wallet))
+	update->wallet = program_of_wallet_key(call->merchant_id, values[UPDATE_WALLET].text);
+	if (update->wallet == NULL)
 		raise_error(ERR_BALANCE_UPDATE_09);
-	if (points_decimals_used(values[UPDATE_AMOUNT].points) > update->wallet.decimals)
+	update->sends_message = program_sends(update->wallet, "adjust");
+	if (points_decimals_used(values[UPDATE_AMOUNT].points) > update->wallet->decimals)
 		REFUSE(call, BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05);
-	if (!member_find(call->merchant_id, update->wallet.program_id, update->phone, &update->member) ||
+	if (!member_find(call->merchant_id, update->wallet->program_id, update->phone, &update->member) ||
 		!update->member.active)
 		raise_error(ERR_BALANCE_UPDATE_10);
-	switch (staff_right(call->merchant_id, update->staff_id, update->wallet.program_id))
+	switch (staff_right(call->merchant_id, update->staff_id, update->wallet->program_id))
 	{
 		case STAFF_UNKNOWN:
 			REFUSE(call, BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11);
@@ -415,7 +475,7 @@ wallet_balance_update_run(Call *call)
 	check_update(call, &update);
 	call->points = post_or_refuse(call, &update, &posting, (Refusal) BOTH(WALLET_BALANCE_UPDATE_07),
 								  (Refusal) EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05));
-	if (update.wallet.sends_message && !quota_take(call->merchant_id, QUOTA_MESSAGES))
+	if (update.sends_message && !quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_BALANCE_UPDATE_09);
 	tell_member(call, &update, removes ? "restados" : "agregados", &posting);
 }

@@ -130,7 +130,7 @@ typedef struct Call
 	/* the result, by the endpoint's kind */
 	int64		id;
 	Points		points;
-	PlanId		rows;
+	Statement *rows;
 	Datum		row_params[7];
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */

@@ -138,7 +138,7 @@ column_length(const Column *column, int rows)
  * by a statement that takes none.
  */
 void
-columns_write(PlanId many, PlanId one, int64 merchant_id, const Column *columns, int ncolumns, int rows)
+columns_write(Statement *many, Statement *one, int64 merchant_id, const Column *columns, int ncolumns, int rows)
 {
 	Datum		values[24] = {Int64GetDatum(merchant_id)};
 	char		nulls[24] = {' '};
@@ -152,6 +152,6 @@ columns_write(PlanId many, PlanId one, int64 merchant_id, const Column *columns,
 		if (length > 0)
 			values[1 + c] = rows == 1 ? columns[c].values[0] : array_with_nulls(columns[c].values, columns[c].nulls, length, columns[c].type);
 	}
-	if (plan_write(rows == 1 ? one : many, values, nulls) != (uint64) rows)
+	if (db_write(rows == 1 ? one : many, values, nulls) != (uint64) rows)
 		elog(ERROR, "rows of merchant " INT64_FORMAT " that were locked are gone or would be overdrawn", merchant_id);
 }

@@ -1,6 +1,6 @@
 /*
  * statement.c
- *		The SQL that the C code runs, prepared once per session.
+ *		The SQL that the C code runs: how it is prepared, kept and read.
  *
  * The plans live until the session ends or the extension is dropped and
  * created again: its schema then has another OID, and everything is prepared
@@ -12,30 +12,54 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "db/statement.h"
-#include "executor/spi.h"
-#include "plan_statements.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-static SPIPlanPtr plans[PLAN_COUNT];
+static const char *const type_names[OWN_TYPES] = {
+	[POINTSOID] = "points",
+	[PHONEOID] = "phone",
+	[CURPOID] = "curp",
+	[LOTSOID] = "lots",
+	[ACCOUNTCHANGEOID] = "account_change",
+	[ENTRYOID] = "entry",
+};
+
 static Oid	schema_oid = InvalidOid;
-static Oid	points_oid;
-static Oid	phone_oid;
-static Oid	curp_oid;
-static Oid	lots_oid;
-static Oid	change_oid;
-static Oid	entry_oid;
+static Oid	type_oids[OWN_TYPES];
+static Statement *newest = NULL;	/* of those that are prepared */
+
+/* The newest result, and its row that is looked at, whose columns are all taken apart at once. */
+static Statement *running = NULL;
+static RowColumns looked_at;
+static uint64 looked_at_row;
 
 static void
 forget_plans(void)
 {
-	for (int i = 0; i < PLAN_COUNT; i++)
+	for (Statement *statement = newest; statement != NULL; statement = statement->prepared)
 	{
-		if (plans[i] != NULL)
-			SPI_freeplan(plans[i]);
-		plans[i] = NULL;
+		SPI_freeplan(statement->plan);
+		statement->plan = NULL;
+		if (statement->columns != NULL)
+			pfree(statement->columns);
+		statement->columns = NULL;
+	}
+	newest = NULL;
+}
+
+static void
+find_types(Oid schema)
+{
+	for (int type = 1; type < OWN_TYPES; type++)
+	{
+		if (type_names[type] != NULL)
+			type_oids[type] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(type_names[type]),
+											  ObjectIdGetDatum(schema));
+		else
+			type_oids[type] = get_array_type(type_oids[type - 1]);
 	}
 }
 
@@ -46,7 +70,7 @@ forget_plans(void)
  * committed too, but taking one needs the lock that they commit under.
  */
 void
-plan_begin(void)
+db_begin(void)
 {
 	Oid			schema = get_namespace_oid("loyalty", false);
 
@@ -54,18 +78,7 @@ plan_begin(void)
 	if (schema != schema_oid)
 	{
 		forget_plans();
-		points_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									 CStringGetDatum("points"), ObjectIdGetDatum(schema));
-		phone_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									CStringGetDatum("phone"), ObjectIdGetDatum(schema));
-		curp_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-								   CStringGetDatum("curp"), ObjectIdGetDatum(schema));
-		lots_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-								   CStringGetDatum("lots"), ObjectIdGetDatum(schema));
-		change_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									  CStringGetDatum("account_change"), ObjectIdGetDatum(schema));
-		entry_oid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
-									CStringGetDatum("entry"), ObjectIdGetDatum(schema));
+		find_types(schema);
 		schema_oid = schema;
 	}
 	CommandCounterIncrement();
@@ -74,142 +87,167 @@ plan_begin(void)
 }
 
 void
-plan_end(void)
+db_end(void)
 {
 	PopActiveSnapshot();
 	SPI_finish();
 }
 
+/* The OID of a type, which may be one of the extension's. */
 Oid
-plan_points_oid(void)
+db_type(Oid type)
 {
-	return points_oid;
-}
-
-Oid
-plan_lots_oid(void)
-{
-	return lots_oid;
-}
-
-Oid
-plan_change_oid(void)
-{
-	return change_oid;
-}
-
-Oid
-plan_entry_oid(void)
-{
-	return entry_oid;
-}
-
-static Oid
-param_type(Oid param)
-{
-	if (param == POINTS)
-		return points_oid;
-	if (param == POINTSARRAY)
-		return get_array_type(points_oid);
-	if (param == LOTS)
-		return lots_oid;
-	if (param == LOTSARRAY)
-		return get_array_type(lots_oid);
-	if (param == CHANGEARRAY)
-		return get_array_type(change_oid);
-	if (param == ENTRYARRAY)
-		return get_array_type(entry_oid);
-	if (param == PHONE)
-		return phone_oid;
-	if (param == CURP)
-		return curp_oid;
-	return param;
+	return type < OWN_TYPES ? type_oids[type] : type;
 }
 
 static SPIPlanPtr
-plan_prepared(PlanId id)
+prepared(Statement *statement)
 {
-	const Statement *statement = &plan_statements[id];
 	Oid			types[MAX_PARAMS];
+	SPIPlanPtr	plan;
 	int			n = 0;
 
-	if (plans[id] != NULL)
-		return plans[id];
+	if (statement->plan != NULL)
+		return statement->plan;
 
-	while (n < MAX_PARAMS && OidIsValid(statement->params[n]))
-	{
-		types[n] = param_type(statement->params[n]);
-		n++;
-	}
+	for (; n < MAX_PARAMS && OidIsValid(statement->params[n]); n++)
+		types[n] = db_type(statement->params[n]);
 	/* no cursor goes back: the last pass of a sort is then made while its rows are read */
-	plans[id] = SPI_prepare_cursor(statement->sql, n, types, CURSOR_OPT_NO_SCROLL);
-	if (plans[id] == NULL)
+	plan = SPI_prepare_cursor(statement->sql, n, types, CURSOR_OPT_NO_SCROLL);
+	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
-	SPI_keepplan(plans[id]);
-	return plans[id];
+	SPI_keepplan(plan);
+	statement->plan = plan;
+	statement->prepared = newest;
+	newest = statement;
+	return plan;
 }
 
 /* With snapshot InvalidSnapshot the statement takes one of its own. */
 static uint64
-execute(PlanId id, Datum *values, const char *nulls, Snapshot snapshot, bool read_only)
+execute(Statement *statement, Datum *values, const char *nulls, Snapshot snapshot, bool read_only)
 {
-	SPIPlanPtr	plan = plan_prepared(id);
+	SPIPlanPtr	plan = prepared(statement);
 	int			result;
 
 	/* only the newest result is looked at; an operation may run many statements */
 	if (SPI_tuptable != NULL)
 		SPI_freetuptable(SPI_tuptable);
 	result = SPI_execute_snapshot(plan, values, nulls, snapshot, InvalidSnapshot, read_only, true, 0);
-	if (result != plan_statements[id].expected)
-		elog(ERROR, "\"%s\" returned %s", plan_statements[id].sql, SPI_result_code_string(result));
+	if (result < 0)
+		elog(ERROR, "\"%s\" returned %s", statement->sql, SPI_result_code_string(result));
+	running = statement;
+	looked_at_row = PG_UINT64_MAX;
 	return SPI_processed;
 }
 
 uint64
-plan_read(PlanId id, Datum *values, const char *nulls)
+db_read(Statement *statement, Datum *values, const char *nulls)
 {
-	return execute(id, values, nulls, GetActiveSnapshot(), true);
+	return execute(statement, values, nulls, GetActiveSnapshot(), true);
 }
 
 uint64
-plan_write(PlanId id, Datum *values, const char *nulls)
+db_write(Statement *statement, Datum *values, const char *nulls)
 {
-	return execute(id, values, nulls, InvalidSnapshot, false);
+	return execute(statement, values, nulls, InvalidSnapshot, false);
 }
 
 uint64
-plan_post(PlanId id, Datum *values, const char *nulls)
+db_post(Statement *statement, Datum *values, const char *nulls)
 {
-	return execute(id, values, nulls, GetActiveSnapshot(), false);
+	return execute(statement, values, nulls, GetActiveSnapshot(), false);
 }
 
 /* For results that may not fit into memory; the caller fetches and closes. */
 Portal
-plan_cursor(PlanId id, Datum *values)
+db_cursor(Statement *statement, Datum *values)
 {
-	return SPI_cursor_open(NULL, plan_prepared(id), values, NULL, true);
+	return SPI_cursor_open(NULL, prepared(statement), values, NULL, true);
+}
+
+static int
+find_column(Statement *statement, TupleDesc result, const char *name)
+{
+	if (statement->columns == NULL)
+	{
+		statement->columns = MemoryContextAllocZero(TopMemoryContext, result->natts * sizeof(char *));
+		statement->ncolumns = result->natts;
+	}
+	for (int i = 0; i < statement->ncolumns; i++)
+	{
+		if (strcmp(NameStr(TupleDescAttr(result, i)->attname), name) != 0)
+			continue;
+		statement->columns[i] = name;
+		return i;
+	}
+	elog(ERROR, "\"%s\" has no column \"%s\"", statement->sql, name);
+}
+
+/*
+ * Which column of the result has this name.  Names are compared once: then the
+ * address of the name is known.  Mostly columns are read in their order.
+ */
+static int
+column_number(Statement *statement, TupleDesc result, const char *name)
+{
+	int			n = statement->columns == NULL ? 0 : statement->ncolumns;
+	int			column = statement->next;
+
+	if (column >= n || statement->columns[column] != name)
+	{
+		column = 0;
+		while (column < n && statement->columns[column] != name)
+			column++;
+		if (column == n)
+			column = find_column(statement, result, name);
+	}
+	statement->next = column + 1;
+	return column;
+}
+
+void
+db_take_apart(HeapTuple row, TupleDesc result, RowColumns *columns)
+{
+	if (result->natts > MAX_RESULT_COLUMNS)
+		elog(ERROR, "a row has %d columns", result->natts);
+	heap_deform_tuple(row, result, columns->values, columns->nulls);
 }
 
 Datum
-plan_datum(uint64 row, int column, bool *isnull)
+db_column(Statement *statement, TupleDesc result, const RowColumns *columns, const char *name, bool *isnull)
 {
-	Assert(row < SPI_processed);
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, isnull);
+	int			number = column_number(statement, result, name);
+
+	*isnull = columns->nulls[number];
+	return columns->values[number];
 }
 
-/* All columns of a row. */
-void
-plan_row(uint64 row, Datum *values, bool *nulls)
+Datum
+db_row_datum(uint64 row, const char *name, bool *isnull)
 {
 	Assert(row < SPI_processed);
-	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
+	if (row != looked_at_row)
+		db_take_apart(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, &looked_at);
+	looked_at_row = row;
+	return db_column(running, SPI_tuptable->tupdesc, &looked_at, name, isnull);
 }
 
-int64
-plan_int64(uint64 row, int column)
+bool
+db_row_has(uint64 row, const char *name)
 {
 	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
+
+	(void) db_row_datum(row, name, &isnull);
+	return !isnull;
+}
+
+/* Of every integer type: a Datum holds a smaller one with its sign. */
+int64
+db_row_int64(uint64 row, const char *name)
+{
+	bool		isnull;
+	Datum		value = db_row_datum(row, name, &isnull);
 
 	Assert(!isnull);
 	return DatumGetInt64(value);
@@ -217,47 +255,29 @@ plan_int64(uint64 row, int column)
 
 /* The same of a column that may be NULL. */
 int64
-plan_int64_or(uint64 row, int column, int64 otherwise)
+db_row_int64_or(uint64 row, const char *name, int64 otherwise)
 {
 	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
+	Datum		value = db_row_datum(row, name, &isnull);
 
 	return isnull ? otherwise : DatumGetInt64(value);
 }
 
 bool
-plan_bool(uint64 row, int column)
+db_row_bool(uint64 row, const char *name)
 {
 	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
+	Datum		value = db_row_datum(row, name, &isnull);
 
 	return !isnull && DatumGetBool(value);
 }
 
-/* xmin and ctid, in this order. */
-RowVersion
-plan_version(uint64 row, int column)
-{
-	bool		isnull;
-
-	return (RowVersion) {
-		.xmin = DatumGetTransactionId(plan_datum(row, column, &isnull)),
-		.tid = *(ItemPointer) DatumGetPointer(plan_datum(row, column + 1, &isnull)),
-	};
-}
-
-bool
-plan_version_equal(const RowVersion *left, const RowVersion *right)
-{
-	return left->xmin == right->xmin && ItemPointerEquals(&((RowVersion *) left)->tid, &((RowVersion *) right)->tid);
-}
-
 /* A palloc'd copy of a text, NULL for NULL. */
 char *
-plan_text(uint64 row, int column)
+db_row_text(uint64 row, const char *name)
 {
 	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
+	Datum		value = db_row_datum(row, name, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }

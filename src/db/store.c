@@ -48,24 +48,42 @@ is_plain(Relation table)
 		!table->rd_rel->relispartition && (constraints == NULL || constraints->num_check == 0);
 }
 
+/* Which of the names is that of an attribute; mostly it is the next one. */
+static int
+find_name(const char *const *names, int ncolumns, int next, const char *attribute)
+{
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			name = (next + i) % ncolumns;
+
+		if (strcmp(names[name], attribute) == 0)
+			return name;
+	}
+	return -1;
+}
+
 /* Where the columns are, if there are no others: those may have defaults, be computed, or be counted. */
 static bool
 find_columns(Store *store, const char *const *names, int ncolumns)
 {
 	TupleDesc	type = store->table->rd_att;
+	int			found = 0;
+	int			name = -1;
 
-	store->ncolumns = 0;
 	for (int i = 0; i < type->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(type, i);
 
 		if (attribute->attisdropped)
 			continue;
-		if (store->ncolumns == ncolumns || strcmp(NameStr(attribute->attname), names[store->ncolumns]) != 0)
+		name = find_name(names, ncolumns, name + 1, NameStr(attribute->attname));
+		if (name < 0)
 			return false;
-		store->attributes[store->ncolumns++] = i;
+		store->attributes[name] = i;
+		found++;
 	}
-	return store->ncolumns == ncolumns;
+	store->ncolumns = ncolumns;
+	return found == ncolumns;
 }
 
 /* Whoever may not, or not now, is told so by the statement. */
@@ -76,7 +94,7 @@ may_insert(Relation table)
 		pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_INSERT) == ACLCHECK_OK;
 }
 
-/* To add rows to the table of a row type that has these columns, in this order; NULL: only a statement can. */
+/* To add rows to the table of a row type that has these columns; NULL: only a statement can. */
 Store *
 store_open(Oid row_type, const char *const *names, int ncolumns)
 {

@@ -7,19 +7,17 @@
  */
 #include "postgres.h"
 
-#include "account/chain.h"
-#include "common/sha2.h"
 #include "db/stream.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #define CHUNK_ROWS	1000
 
 void
-stream_open(Stream *stream, PlanId id, Datum *values)
+stream_open(Stream *stream, Statement *statement, Datum *values)
 {
 	memset(stream, 0, sizeof(Stream));
-	stream->portal = plan_cursor(id, values);
+	stream->statement = statement;
+	stream->portal = db_cursor(statement, values);
 }
 
 static void
@@ -59,7 +57,7 @@ stream_next(Stream *stream)
 	}
 	stream->ended = stream->at == stream->count;
 	if (!stream->ended)
-		stream->at++;
+		db_take_apart(stream->rows->vals[stream->at++], stream->rows->tupdesc, &stream->columns);
 	return !stream->ended;
 }
 
@@ -72,101 +70,36 @@ stream_close(Stream *stream)
 }
 
 Datum
-stream_datum(const Stream *stream, int column, bool *isnull)
+db_stream_datum(const Stream *stream, const char *name, bool *isnull)
 {
 	Assert(!stream->ended && stream->at > 0);
-	return SPI_getbinval(stream->rows->vals[stream->at - 1], stream->rows->tupdesc, column + 1, isnull);
+	return db_column(stream->statement, stream->rows->tupdesc, &stream->columns, name, isnull);
 }
 
 int64
-stream_int64(const Stream *stream, int column, int64 otherwise)
+db_stream_int64(const Stream *stream, const char *name, int64 otherwise)
 {
 	bool		isnull;
-	Datum		value = stream_datum(stream, column, &isnull);
+	Datum		value = db_stream_datum(stream, name, &isnull);
 
 	return isnull ? otherwise : DatumGetInt64(value);
 }
 
 bool
-stream_has(const Stream *stream, int column)
+db_stream_has(const Stream *stream, const char *name)
 {
 	bool		isnull;
 
-	(void) stream_datum(stream, column, &isnull);
+	(void) db_stream_datum(stream, name, &isnull);
 	return !isnull;
 }
 
 /* A text, bytea, json or lots as it is stored; NULL for NULL. */
 struct varlena *
-stream_varlena(const Stream *stream, int column)
+db_stream_varlena(const Stream *stream, const char *name)
 {
 	bool		isnull;
-	Datum		value = stream_datum(stream, column, &isnull);
+	Datum		value = db_stream_datum(stream, name, &isnull);
 
 	return isnull ? NULL : (struct varlena *) DatumGetPointer(value);
-}
-
-/* No hash is one that nothing has. */
-bytea *
-stream_hash(const Stream *stream, int column)
-{
-	struct varlena *hash = stream_varlena(stream, column);
-
-	return (bytea *) (hash != NULL ? pg_detoast_datum_packed(hash) : cstring_to_text(""));
-}
-
-static bytea *
-stream_digest(const Stream *stream, int column)
-{
-	struct varlena *digest = stream_varlena(stream, column);
-
-	return digest != NULL ? (bytea *) pg_detoast_datum_packed(digest) : NULL;
-}
-
-/* What is none as 0; one that is stored as 0 is not what the engine writes. */
-static int64
-number_or_none(const Stream *stream, int column, bool *as_written)
-{
-	bool		isnull;
-	Datum		value = stream_datum(stream, column, &isnull);
-
-	if (!isnull && DatumGetInt64(value) == 0)
-		*as_written = false;
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
-bool
-stream_entry(const Stream *stream, Entry *entry)
-{
-	bool		as_written = true;
-
-	memset(entry, 0, sizeof(Entry));
-	entry->account_id = stream_int64(stream, 0, 0);
-	entry->entry_no = stream_int64(stream, 1, 0);
-	entry->amount = stream_int64(stream, 2, 0);
-	entry->balance = stream_int64(stream, 3, 0);
-	entry->posted_at = stream_int64(stream, 4, 0);
-	entry->staff_id = number_or_none(stream, 5, &as_written);
-	entry->money = stream_int64(stream, 6, 0);
-	entry->has_money = stream_has(stream, 6);
-	entry->kind = stream_int64(stream, 7, 0);
-	entry->reference = (text *) stream_varlena(stream, 8);
-	entry->detail = (text *) stream_varlena(stream, 9);
-	entry->hash = stream_hash(stream, 10);
-	entry->aside = number_or_none(stream, 11, &as_written);
-	entry->origin = number_or_none(stream, 12, &as_written);
-	entry->peer_id = number_or_none(stream, 13, &as_written);
-	entry->member_id = number_or_none(stream, 14, &as_written);
-	entry->rules = number_or_none(stream, 15, &as_written);
-	entry->lots = PointerGetDatum(stream_varlena(stream, 16));
-	entry->entry_id = stream_int64(stream, 17, 0);
-	entry->previous_id = number_or_none(stream, 18, &as_written);
-	entry->happened_at = number_or_none(stream, 19, &as_written);
-	entry->actor_id = number_or_none(stream, 20, &as_written);
-	entry->request_id = number_or_none(stream, 21, &as_written);
-	entry->text_digest = stream_digest(stream, 22);
-	if (entry->text_digest != NULL &&
-		(entry_has_text(entry) || VARSIZE_ANY_EXHDR(entry->text_digest) != PG_SHA256_DIGEST_LENGTH))
-		as_written = false;
-	return as_written;
 }

@@ -2,7 +2,7 @@
  * stream.h
  *		The rows of a statement that may be too many for memory, one by one.
  *
- * Works between plan_begin() and plan_end().  What a row holds lives until the
+ * Works between db_begin() and db_end().  What a row holds lives until the
  * next one is asked for.
  */
 #ifndef LOYALTY_STREAM_H
@@ -10,34 +10,31 @@
 
 #include "postgres.h"
 #include "db/statement.h"
-#include "executor/spi.h"
-#include "ledger/ledger.h"
 
 typedef struct Stream
 {
+	Statement  *statement;
 	Portal		portal;
 	SPITupleTable *rows;
 	uint64		count;
 	uint64		at;				/* the row after the one that is looked at */
 	bool		ended;
+	RowColumns	columns;		/* of that row */
 } Stream;
 
-extern void stream_open(Stream *stream, PlanId id, Datum *values);
+extern void stream_open(Stream *stream, Statement *statement, Datum *values);
 extern bool stream_next(Stream *stream);
 extern void stream_close(Stream *stream);
 
-/* Columns, counted from 0, of the row that is looked at. */
-extern Datum stream_datum(const Stream *stream, int column, bool *isnull);
-extern int64 stream_int64(const Stream *stream, int column, int64 otherwise);
-extern bool stream_has(const Stream *stream, int column);
-extern struct varlena *stream_varlena(const Stream *stream, int column);
-extern bytea *stream_hash(const Stream *stream, int column);
+/* Columns, by a literal name, of the row that is looked at. */
+#define stream_datum(stream, name, isnull) db_stream_datum(stream, "" name, isnull)
+#define stream_int64(stream, name, otherwise) db_stream_int64(stream, "" name, otherwise)
+#define stream_has(stream, name)		db_stream_has(stream, "" name)
+#define stream_varlena(stream, name)	db_stream_varlena(stream, "" name)
 
-/*
- * An entry, of a statement that has LEDGER_COLUMNS, without the key of its text.
- * False: it has a 0 where none is written, or the digest of a text besides the text,
- * or one that is none.
- */
-extern bool stream_entry(const Stream *stream, Entry *entry);
+extern Datum db_stream_datum(const Stream *stream, const char *name, bool *isnull);
+extern int64 db_stream_int64(const Stream *stream, const char *name, int64 otherwise);
+extern bool db_stream_has(const Stream *stream, const char *name);
+extern struct varlena *db_stream_varlena(const Stream *stream, const char *name);
 
 #endif

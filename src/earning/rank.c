@@ -31,28 +31,38 @@ compare_ranks(const void *a, const void *b)
 	return (left < right) - (left > right);
 }
 
-/* The ranks of a program, read once while its terms are known. */
-const Ranks *
-ranks_of(const ProgramTerms *program)
-{
-	Datum		values[] = {Int64GetDatum(program->merchant_id), 0};
-	Ranks	   *ranks = program->ranks;
+static Statement ranks_sql = {
+	.sql = "SELECT rank, from_points, multiplier FROM loyalty.rank_range WHERE merchant_id = $1 AND range_group = $2",
+	.params = {INT8OID, TEXTOID}
+};
 
-	if (ranks->is_read)
-		return ranks;
-	ranks->is_read = true;
-	if (program->range_group[0] == '\0')
-		return ranks;
-	values[1] = CStringGetTextDatum(program->range_group);
-	ranks->n = (int) plan_write(PLAN_RANKS, values, NULL);
-	ranks->rank = palloc(Max(ranks->n, 1) * sizeof(Rank));
-	for (int i = 0; i < ranks->n; i++)
+static Ranks *
+read_ranks(const Program *program)
+{
+	Datum		values[] = {Int64GetDatum(program->merchant_id), CStringGetTextDatum(program->range_group)};
+	int			n = program->range_group[0] != '\0' ? (int) db_write(&ranks_sql, values, NULL) : 0;
+	MemoryContext caller = MemoryContextSwitchTo(program->parts->context);
+	Ranks	   *ranks = palloc0(sizeof(Ranks));
+
+	ranks->n = n;
+	ranks->rank = palloc(Max(n, 1) * sizeof(Rank));
+	for (int i = 0; i < n; i++)
 	{
-		ranks->rank[i] = (Rank) {plan_text(i, 0), plan_int64(i, 1), plan_int64(i, 2)};
+		ranks->rank[i] = (Rank) {row_text(i, "rank"), row_int64(i, "from_points"), row_int64(i, "multiplier")};
 		ranks->multiply |= ranks->rank[i].multiplier != POINTS_ONE;
 	}
-	qsort(ranks->rank, ranks->n, sizeof(Rank), compare_ranks);
+	qsort(ranks->rank, n, sizeof(Rank), compare_ranks);
+	MemoryContextSwitchTo(caller);
 	return ranks;
+}
+
+/* The ranks of a program, read once while it is remembered. */
+const Ranks *
+ranks_of(const Program *program)
+{
+	if (program->parts->ranks == NULL)
+		program->parts->ranks = read_ranks(program);
+	return program->parts->ranks;
 }
 
 /* The rows of one account, from this row on; each account is there once. */
@@ -62,15 +72,28 @@ read_account(Account *account, uint64 *row, uint64 rows)
 	HeldRanks  *ranks = &account->ranks;
 	uint64		from = *row;
 
-	while (*row < rows && plan_int64(*row, 0) == account->account_id)
+	while (*row < rows && row_int64(*row, "account_id") == account->account_id)
 		++*row;
 	ranks->is_read = true;
 	ranks->n = ranks->allocated = (int) (*row - from);
 	ranks->held = palloc(Max(ranks->n, 1) * sizeof(HeldRank));
 	for (int i = 0; i < ranks->n; i++)
-		ranks->held[i] = (HeldRank) {plan_text(from + i, 1), plan_int64(from + i, 2), plan_int64(from + i, 3),
-			plan_int64(from + i, 4), plan_int64_or(from + i, 5, DT_NOEND), false};
+		ranks->held[i] = (HeldRank) {row_text(from + i, "rank"), row_int64(from + i, "since"), row_int64(from + i, "until"),
+			row_int64(from + i, "from_points"), row_int64_or(from + i, "undone_at", DT_NOEND), false};
 }
+
+/* The ranks that rank.c reads and writes. */
+#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty.rank_held"
+
+static Statement rank_held_sql = {
+	.sql = RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 ORDER BY since",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement ranks_held_sql = {
+	.sql = RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id, since",
+	.params = {INT8OID, INT8ARRAYOID}
+};
 
 /* What these accounts hold and have held, in ascending order of accounts. */
 void
@@ -78,14 +101,14 @@ ranks_read(int64 merchant_id, Account **accounts, int n, bool newest)
 {
 	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
 	Datum		values[] = {Int64GetDatum(merchant_id), 0};
-	PlanId		plan = n == 1 ? PLAN_RANK_HELD : PLAN_RANKS_HELD;
+	Statement  *plan = n == 1 ? &rank_held_sql : &ranks_held_sql;
 	uint64		row = 0;
 	uint64		rows;
 
 	for (int i = 0; i < n; i++)
 		ids[i] = accounts[i]->account_id;
 	values[1] = n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n);
-	rows = newest ? plan_write(plan, values, NULL) : plan_read(plan, values, NULL);
+	rows = newest ? db_write(plan, values, NULL) : db_read(plan, values, NULL);
 	for (int i = 0; i < n; i++)
 		read_account(accounts[i], &row, rows);
 }
@@ -103,37 +126,48 @@ rank_is_held(const Account *account, const char *name, TimestampTz at)
 	return false;
 }
 
-/* The ranks that the program has had, and since when, read once while its terms are known. */
+static Statement rank_past_sql = {
+	.sql = "SELECT since, rank, from_points, window_value, window_unit, grace_days, time_zone FROM loyalty.rank_past"
+	" WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
+	.params = {INT8OID, INT8OID}
+};
+
+/* The ranks that the program has had too, and since when, read once while it is remembered. */
 const Ranks *
-ranks_with_past(const ProgramTerms *program)
+ranks_with_past(const Program *program)
 {
 	Datum		values[] = {Int64GetDatum(program->merchant_id), Int64GetDatum(program->program_id)};
-	Ranks	   *ranks = program->ranks;
+	Ranks	   *ranks = (Ranks *) ranks_of(program);
+	PastRank   *past;
+	MemoryContext caller;
+	int			n;
 
 	if (ranks->past != NULL)
 		return ranks;
-	ranks->npast = (int) plan_write(PLAN_RANK_PAST, values, NULL);
-	ranks->past = palloc(Max(ranks->npast, 1) * sizeof(PastRank));
-	for (int i = 0; i < ranks->npast; i++)
+	n = (int) db_write(&rank_past_sql, values, NULL);
+	caller = MemoryContextSwitchTo(program->parts->context);
+	past = palloc(Max(n, 1) * sizeof(PastRank));
+	for (int i = 0; i < n; i++)
 	{
-		bool		isnull;
-
-		ranks->past[i] = (PastRank) {
-			.since = plan_int64(i, 0),
-			.name = plan_text(i, 1),
-			.from_points = plan_int64(i, 2),
-			.window_value = DatumGetInt32(plan_datum(i, 3, &isnull)),
-			.window_unit = plan_text(i, 4),
-			.grace_days = DatumGetInt32(plan_datum(i, 5, &isnull)),
-			.time_zone = plan_text(i, 6),
+		past[i] = (PastRank) {
+			.since = row_int64(i, "since"),
+			.name = row_text(i, "rank"),
+			.from_points = row_int64(i, "from_points"),
+			.window_value = (int) row_int64(i, "window_value"),
+			.window_unit = row_text(i, "window_unit"),
+			.grace_days = (int) row_int64(i, "grace_days"),
+			.time_zone = row_text(i, "time_zone"),
 		};
 	}
+	MemoryContextSwitchTo(caller);
+	ranks->npast = n;
+	ranks->past = past;
 	return ranks;
 }
 
 /* From how many points a rank was held at a moment; -1, less than any other, if the program did not have it. */
 Points
-rank_from_points(const ProgramTerms *program, const char *name, TimestampTz at)
+rank_from_points(const Program *program, const char *name, TimestampTz at)
 {
 	const Ranks *ranks = ranks_with_past(program);
 	Points		from_points = -1;
@@ -150,7 +184,7 @@ rank_from_points(const ProgramTerms *program, const char *name, TimestampTz at)
 
 /* Whether a rank higher than this one had been reached by then, as if nothing undone by then had been. */
 bool
-rank_was_exceeded(const Account *account, const ProgramTerms *program, const char *name, TimestampTz at)
+rank_was_exceeded(const Account *account, const Program *program, const char *name, TimestampTz at)
 {
 	for (int i = 0; i < account->ranks.n; i++)
 	{
@@ -165,7 +199,7 @@ rank_was_exceeded(const Account *account, const ProgramTerms *program, const cha
 
 /* The highest rank of an account at a moment: earned, granted (if it does not last, until a higher one was earned), or everybody's; NULL: none. */
 const Rank *
-rank_held_at(const ProgramTerms *program, const Account *account, const char *granted, bool lasts, TimestampTz at)
+rank_held_at(const Program *program, const Account *account, const char *granted, bool lasts, TimestampTz at)
 {
 	const Ranks *ranks = ranks_of(program);
 
@@ -186,7 +220,7 @@ rank_held_at(const ProgramTerms *program, const Account *account, const char *gr
 
 /* When the grace of a rank ends that is not reached from a moment on: at the same local time, or with the day. */
 static TimestampTz
-grace_end(const ProgramTerms *program, TimestampTz below)
+grace_end(const Program *program, TimestampTz below)
 {
 	Interval	grace = {.day = program->rank_grace_days};
 	Timestamp	local;
@@ -204,7 +238,7 @@ grace_end(const ProgramTerms *program, TimestampTz below)
 
 /* From when on the points that count are less than a rank asks for; now, if they are. */
 static TimestampTz
-below_rank(const Account *account, const ProgramTerms *program, Points from_points, TimestampTz now)
+below_rank(const Account *account, const Program *program, Points from_points, TimestampTz now)
 {
 	if (program->rank_window_value > 0)
 		return lots_below(&account->qualifying, from_points, now);
@@ -218,7 +252,7 @@ below_rank(const Account *account, const ProgramTerms *program, Points from_poin
 TimestampTz
 rank_last_reached(const Counted *counted, Points from_points)
 {
-	const ProgramTerms *program = &counted->program;
+	const Program *program = &counted->program;
 	const Lots *days = &counted->days;
 
 	if (program->rank_window_value == 0)
@@ -258,14 +292,14 @@ rank_end(const Counted *counted, int n, const char *name)
 
 /* Whether the grace of ranks that a change of terms has put out of reach may last. */
 bool
-rank_is_recent(const ProgramTerms *program, TimestampTz at)
+rank_is_recent(const Program *program, TimestampTz at)
 {
 	return program->ranked_at > at - (program->rank_grace_days + 2) * USECS_PER_DAY;
 }
 
 /* The same by the terms of now, of which the account knows what has counted. */
 static TimestampTz
-end_of_reached(const Account *account, const ProgramTerms *program, Points from_points)
+end_of_reached(const Account *account, const Program *program, Points from_points)
 {
 	Counted		counted = {*program, DT_NOBEGIN, DT_NOEND, account->earned, account->qualifying};
 
@@ -315,7 +349,7 @@ add_held(HeldRanks *ranks, const char *name, TimestampTz since)
  * before matters: then this is left to write_ranks(), which reads the entries.
  */
 static void
-settle_rank(Account *account, const ProgramTerms *program, const Rank *rank, TimestampTz at, RankCause cause)
+settle_rank(Account *account, const Program *program, const Rank *rank, TimestampTz at, RankCause cause)
 {
 	TimestampTz below = below_rank(account, program, rank->from_points, at);
 	HeldRank   *held = find_held(&account->ranks, rank->name, at);
@@ -358,7 +392,7 @@ is_rank(const Ranks *ranks, const char *name)
 
 /* What has changed is known; the account is what it has become, and its ranks are those of the moment before. */
 void
-ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, RankCause cause)
+ranks_settle(Account *account, const Program *program, TimestampTz at, RankCause cause)
 {
 	const Ranks *ranks = ranks_of(program);
 
@@ -379,11 +413,28 @@ ranks_settle(Account *account, const ProgramTerms *program, TimestampTz at, Rank
 
 #define RANK_COLUMNS 6
 
+#define RANK_HELD_UPSERT \
+	" ON CONFLICT (merchant_id, account_id, rank, since)" \
+	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
+
+static Statement ranks_write_sql = {
+	.sql = "INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7) u" RANK_HELD_UPSERT,
+	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAYOID,
+		TIMESTAMPTZARRAYOID}
+};
+
+static Statement rank_write_sql = {
+	.sql = "INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7)" RANK_HELD_UPSERT,
+	.params = {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTSOID, TIMESTAMPTZOID}
+};
+
 /* What has changed of these accounts. */
 void
 ranks_write(int64 merchant_id, const Account *accounts, int n)
 {
-	Oid			types[RANK_COLUMNS] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, plan_points_oid(), TIMESTAMPTZOID};
+	Oid			types[RANK_COLUMNS] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, db_type(POINTSOID), TIMESTAMPTZOID};
 	Column		columns[RANK_COLUMNS];
 	int			rows = 0;
 
@@ -415,5 +466,5 @@ ranks_write(int64 merchant_id, const Account *accounts, int n)
 				columns_set(columns, RANK_COLUMNS, rows++, row, nulls);
 		}
 	}
-	columns_write(PLAN_RANKS_WRITE, PLAN_RANK_WRITE, merchant_id, columns, RANK_COLUMNS, rows);
+	columns_write(&ranks_write_sql, &rank_write_sql, merchant_id, columns, RANK_COLUMNS, rows);
 }

@@ -201,12 +201,12 @@ asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool memb
 
 /* A statement about these, or the one for a single one, which takes no array. */
 static uint64
-read_about(PlanId one, PlanId many, const Rules *rules, const int64 *ids, int n)
+read_about(Statement *one, Statement *many, const Rules *rules, const int64 *ids, int n)
 {
 	Datum		values[] = {Int64GetDatum(rules->merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n),
 	TimestampTzGetDatum(rules->now)};
 
-	return plan_write(n == 1 ? one : many, values, NULL);
+	return db_write(n == 1 ? one : many, values, NULL);
 }
 
 /* The first customer of an account, which some have. */
@@ -252,37 +252,85 @@ first_day(CapPeriod period, DateADT date)
 	}
 }
 
+#define RULE_USE_COLUMNS "account_id, rule, day, points_day, points_week, points_month, points_year, points_ever"
+#define RULE_USE_SELECT "SELECT " RULE_USE_COLUMNS " FROM loyalty.rule_use"
+
+static Statement rule_use_sql = {
+	.sql = RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement rule_uses_sql = {
+	.sql = RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = ANY ($2)",
+	.params = {INT8OID, INT8ARRAYOID}
+};
+
 /* What was counted in periods that are over counts no more; a day that has been counted never goes back. */
 static void
 read_uses(Rules *rules)
 {
 	int			n;
 	int64	   *accounts = asked_ids(rules, asks_use, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(PLAN_RULE_USE, PLAN_RULE_USES, rules, accounts, n);
+	uint64		rows = n == 0 ? 0 : read_about(&rule_use_sql, &rule_uses_sql, rules, accounts, n);
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Purse	   *purse = find_account(rules, plan_int64(row, 0))->purse;
-		DateADT		day = plan_int64(row, 2);
-		Use		   *use = add_use(purse, plan_text(row, 1), Max(day, purse->opened_by->today));
+		Purse	   *purse = find_account(rules, row_int64(row, "account_id"))->purse;
+		DateADT		day = row_int64(row, "day");
+		Use		   *use = add_use(purse, row_text(row, "rule"), Max(day, purse->opened_by->today));
+		const Points counted[CAP_PERIODS] = {
+			[CAP_DAY] = row_int64(row, "points_day"),
+			[CAP_WEEK] = row_int64(row, "points_week"),
+			[CAP_MONTH] = row_int64(row, "points_month"),
+			[CAP_YEAR] = row_int64(row, "points_year"),
+			[CAP_EVER] = row_int64(row, "points_ever"),
+		};
 
 		for (int period = 0; period < CAP_PERIODS; period++)
 		{
 			if (first_day(period, day) == first_day(period, use->day))
-				use->points[period] = plan_int64(row, 3 + period);
+				use->points[period] = counted[period];
 		}
 	}
 }
+
+/*
+ * The entries of an account from the newest on, each found by the one after it:
+ * as many as are asked for.  Numbers fall, or damaged ones might go round in a
+ * circle.
+ */
+#define HISTORY_OF(account) \
+	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
+	" WHERE a.merchant_id = $1 AND a.account_id = " account \
+	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
+	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
+/* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
+#define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
+#define IS_PURCHASE \
+	"e.kind = " KIND_SQL(ACCRUE) " AND CASE WHEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) '0'" \
+	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " UNDONE_OF_SALE "), '0')" \
+	" ELSE NOT EXISTS (SELECT " UNDONE_OF_SALE " HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END"
+
+static Statement has_bought_sql = {
+	.sql = "SELECT e.account_id FROM " HISTORY_OF("$2") " e WHERE " IS_PURCHASE " LIMIT 1",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement have_bought_sql = {
+	.sql = "SELECT u.account_id FROM unnest($2) u (account_id)"
+	" WHERE EXISTS (SELECT FROM " HISTORY_OF("u.account_id") " e WHERE " IS_PURCHASE ")",
+	.params = {INT8OID, INT8ARRAYOID}
+};
 
 static void
 read_first(Rules *rules)
 {
 	int			n;
 	int64	   *accounts = asked_ids(rules, asks_first, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(PLAN_HAS_BOUGHT, PLAN_HAVE_BOUGHT, rules, accounts, n);
+	uint64		rows = n == 0 ? 0 : read_about(&has_bought_sql, &have_bought_sql, rules, accounts, n);
 
 	for (uint64 row = 0; row < rows; row++)
-		find_account(rules, plan_int64(row, 0))->purse->has_bought = true;
+		find_account(rules, row_int64(row, "account_id"))->purse->has_bought = true;
 }
 
 /* What is asked of a member. */
@@ -305,6 +353,20 @@ compare_persons(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* The rank of a buyer is mostly the one given at registration; if it may be another, the last column says that one has to ask further. */
+#define BUYER_SELECT \
+	"SELECT m.member_id, m.granted_rank, m.birth_date, m.rank_given OR m.own_account_id IS NOT NULL AS asks_further, m.account_id FROM loyalty.member m"
+
+static Statement buyer_sql = {
+	.sql = BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+static Statement buyers_sql = {
+	.sql = BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = ANY ($2)",
+	.params = {INT8OID, INT8ARRAYOID}
+};
+
 static Person *
 read_persons(const Rules *rules, int *n)
 {
@@ -312,15 +374,15 @@ read_persons(const Rules *rules, int *n)
 	int64	   *members = asked_ids(rules, asks_member, true, &nmembers);
 	Person	   *persons;
 
-	*n = nmembers == 0 ? 0 : (int) read_about(PLAN_BUYER, PLAN_BUYERS, rules, members, nmembers);
+	*n = nmembers == 0 ? 0 : (int) read_about(&buyer_sql, &buyers_sql, rules, members, nmembers);
 	persons = palloc_extended(Max(*n, 1) * sizeof(Person), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < *n; i++)
 	{
 		Datum		birth_date;
 		bool		isnull;
 
-		birth_date = plan_datum(i, 2, &isnull);
-		persons[i] = (Person) {plan_int64(i, 0), plan_text(i, 1), plan_bool(i, 3), plan_int64(i, 4),
+		birth_date = row_datum(i, "birth_date", &isnull);
+		persons[i] = (Person) {row_int64(i, "member_id"), row_text(i, "granted_rank"), row_bool(i, "asks_further"), row_int64(i, "account_id"),
 			isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
 	}
 	qsort(persons, *n, sizeof(Person), compare_persons);
@@ -347,16 +409,42 @@ static void
 know_owner(Customer *customer, uint64 row)
 {
 	bool		isnull;
-	Datum		birth_date = plan_datum(row, 3, &isnull);
+	Datum		birth_date = row_datum(row, "birth_date", &isnull);
 
 	if (asks_rank(customer))
 	{
-		customer->granted = plan_text(row, 1);
-		customer->granted_lasts = plan_bool(row, 2);
+		customer->granted = row_text(row, "rank");
+		customer->granted_lasts = row_bool(row, "granted");
 	}
 	if (customer->buyer.member_id == 0 && !isnull)
 		customer->from_birthday = days_from_birthday(DatumGetDateADT(birth_date), customer->today);
 }
+
+/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
+#define RANK_GRANT_OF(member) \
+	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
+	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
+/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
+#define OWNER_OF(account) \
+	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
+	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
+	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
+	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
+	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
+/* Of those who share an account, the rank granted to its owner counts. */
+#define OWNER_SELECT(accounts) \
+	"SELECT u.account_id, coalesce(g.rank, m.granted_rank) AS rank, g.rank IS NOT NULL AS granted, m.birth_date FROM unnest(" accounts ") u (account_id)" \
+	" JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
+
+static Statement owner_sql = {
+	.sql = OWNER_SELECT("ARRAY[$2]"),
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
+
+static Statement owners_sql = {
+	.sql = OWNER_SELECT("$2"),
+	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
 
 /* Of an account nobody owns, no rank was given. */
 static void
@@ -364,7 +452,7 @@ read_owners(Rules *rules)
 {
 	int			n;
 	int64	   *accounts = asked_ids(rules, asks_owner, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(PLAN_OWNER, PLAN_OWNERS, rules, accounts, n);
+	uint64		rows = n == 0 ? 0 : read_about(&owner_sql, &owners_sql, rules, accounts, n);
 
 	for (int i = 0; i < rules->ncustomers; i++)
 	{
@@ -373,9 +461,9 @@ read_owners(Rules *rules)
 	}
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Customer   *customer = find_account(rules, plan_int64(row, 0));
+		Customer   *customer = find_account(rules, row_int64(row, "account_id"));
 
-		for (; customer < rules->customers + rules->ncustomers && customer->buyer.account_id == plan_int64(row, 0); customer++)
+		for (; customer < rules->customers + rules->ncustomers && customer->buyer.account_id == row_int64(row, "account_id"); customer++)
 		{
 			if (customer->ask_owner)
 				know_owner(customer, row);
@@ -433,12 +521,11 @@ rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
 
 	rules->merchant_id = merchant_id;
 	rules->now = now;
-	rule_sets_start();
 	rules->customers = palloc_extended(n * sizeof(Customer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n; i++)
 	{
 		rules->customers[i].buyer = buyers[i];
-		rules->customers[i].set = rule_set_find(merchant_id, &buyers[i]);
+		rules->customers[i].set = buyers[i].version == 0 ? NULL : rule_set_of(buyers[i].program, buyers[i].version);
 	}
 	qsort(rules->customers, n, sizeof(Customer), compare_customers);
 	for (int i = 0; i < n; i++)
@@ -483,7 +570,7 @@ suits_customer(const Rule *rule, const Customer *customer, const Rank *rank, Tim
 
 /* amount * share * times / per, as the program shows points. */
 static bool
-convert_share(const ProgramTerms *program, Points amount, Share share, Points times, Points per, Points *points)
+convert_share(const Program *program, Points amount, Share share, Points times, Points per, Points *points)
 {
 	if (share.whole == NULL)
 		return points_convert(amount, times, per, program->decimals, program->rounding, points);
@@ -494,7 +581,7 @@ convert_share(const ProgramTerms *program, Points amount, Share share, Points ti
 static bool
 rule_points(const Rule *rule, const Customer *customer, const Sale *sale, Share share, Points *points)
 {
-	const ProgramTerms *program = customer->buyer.program;
+	const Program *program = customer->buyer.program;
 
 	if (rule->points != 0)
 		return points_convert(rule->points, 1, 1, program->decimals, program->rounding, points);
@@ -687,6 +774,22 @@ changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
 	return n;
 }
 
+#define RULE_USE_UPSERT \
+	" ON CONFLICT (merchant_id, account_id, rule)" \
+	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_week = excluded.points_week," \
+	" points_month = excluded.points_month, points_year = excluded.points_year, points_ever = excluded.points_ever"
+
+static Statement rule_use_write_sql = {
+	.sql = "INSERT INTO loyalty.rule_use (merchant_id, " RULE_USE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)" RULE_USE_UPSERT,
+	.params = {INT8OID, INT8OID, TEXTOID, DATEOID, POINTSOID, POINTSOID, POINTSOID, POINTSOID, POINTSOID}
+};
+
+static Statement rule_uses_write_sql = {
+	.sql = "INSERT INTO loyalty.rule_use (merchant_id, " RULE_USE_COLUMNS ") SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u" RULE_USE_UPSERT,
+	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
+		POINTSARRAYOID, POINTSARRAYOID}
+};
+
 /* One statement for the whole batch, under the locks of its accounts. */
 void
 rules_write(const Rules *rules)
@@ -699,12 +802,12 @@ rules_write(const Rules *rules)
 	if (n == 0)
 		return;
 	for (int period = 0; period < CAP_PERIODS; period++)
-		types[USE_POINTS + period] = plan_points_oid();
+		types[USE_POINTS + period] = db_type(POINTSOID);
 	for (int c = 0; c < USE_COLUMNS; c++)
 		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	changed_uses(rules, columns);
 	for (int c = 0; c < USE_COLUMNS; c++)
 		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
-	plan_write(n == 1 ? PLAN_RULE_USE_WRITE : PLAN_RULE_USES_WRITE, values, NULL);
+	db_write(n == 1 ? &rule_use_write_sql : &rule_uses_write_sql, values, NULL);
 	gifts_write(rules->merchant_id, rules->gifts, rules->ngifts);
 }

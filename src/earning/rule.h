@@ -19,9 +19,8 @@ typedef struct Buyer
 	int64		account_id;
 	int64		member_id;
 	const struct Account *account;	/* whose ranks have been read, and change with its sales */
-	const ProgramTerms *program;
+	const Program *program;
 	int			version;		/* of the rules, 0: none */
-	TimestampTz published_at;	/* theirs */
 	TimestampTz available_at;	/* of what is earned: rules' durations start then */
 } Buyer;
 

@@ -21,7 +21,7 @@ typedef struct Gift
 } Gift;
 
 extern void gifts_write(int64 merchant_id, const Gift *gifts, int n);
-extern void gifts_return(int64 merchant_id, const ProgramTerms *program, int64 account_id, int64 entry_id,
+extern void gifts_return(int64 merchant_id, const Program *program, int64 account_id, int64 entry_id,
 						 Points whole, Points undone);
 
 #endif

@@ -14,18 +14,11 @@
 #include "earning/rule_set.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
-
-/* So many programs a session knows the rules of; with one more it forgets all. */
-#define MAX_KNOWN_SETS 64
 
 static Words
-read_words(uint64 row, int column)
+read_words(Datum value, bool isnull)
 {
 	Words		words = {NULL, 0};
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
 	Datum	   *texts;
 
 	if (isnull)
@@ -54,10 +47,8 @@ words_allow(const Words *words, const char *word)
 
 /* Bits for the days of the week, all of them if none are named. */
 static int
-read_days(uint64 row, int column)
+read_days(Datum value, bool isnull)
 {
-	bool		isnull;
-	Datum		value = plan_datum(row, column, &isnull);
 	Datum	   *days;
 	int			n;
 	int			bits = 0;
@@ -74,29 +65,37 @@ static void
 read_rule(uint64 row, Rule *rule)
 {
 	bool		isnull;
-	Datum		life = plan_datum(row, 16, &isnull);
+	Datum		value;
 
-	rule->name = plan_text(row, 0);
-	rule->skus = read_words(row, 1);
-	rule->categories = read_words(row, 2);
-	rule->ranks = read_words(row, 3);
-	rule->valid_from = plan_int64_or(row, 4, DT_NOBEGIN);
-	rule->valid_until = plan_int64_or(row, 5, DT_NOEND);
-	rule->days = read_days(row, 6);
-	rule->from_time = plan_int64_or(row, 7, 0);
-	rule->until_time = plan_int64_or(row, 8, USECS_PER_DAY);
-	rule->min_amount = plan_int64_or(row, 9, 0);
-	rule->birthday_days = (int) plan_int64_or(row, 10, -1);
-	rule->first_purchase = plan_bool(row, 11);
-	rule->points_per = plan_int64_or(row, 12, 0);
-	rule->money_per = plan_int64_or(row, 13, 0);
-	rule->multiplier = plan_int64_or(row, 14, 0);
-	rule->points = plan_int64_or(row, 15, 0);
+	rule->name = row_text(row, "name");
+	value = row_datum(row, "skus", &isnull);
+	rule->skus = read_words(value, isnull);
+	value = row_datum(row, "categories", &isnull);
+	rule->categories = read_words(value, isnull);
+	value = row_datum(row, "ranks", &isnull);
+	rule->ranks = read_words(value, isnull);
+	rule->valid_from = row_int64_or(row, "valid_from", DT_NOBEGIN);
+	rule->valid_until = row_int64_or(row, "valid_until", DT_NOEND);
+	value = row_datum(row, "days", &isnull);
+	rule->days = read_days(value, isnull);
+	rule->from_time = row_int64_or(row, "from_time", 0);
+	rule->until_time = row_int64_or(row, "until_time", USECS_PER_DAY);
+	rule->min_amount = row_int64_or(row, "min_amount", 0);
+	rule->birthday_days = (int) row_int64_or(row, "birthday_days", -1);
+	rule->first_purchase = row_bool(row, "first_purchase");
+	rule->points_per = row_int64_or(row, "points_per", 0);
+	rule->money_per = row_int64_or(row, "money_per", 0);
+	rule->multiplier = row_int64_or(row, "multiplier", 0);
+	rule->points = row_int64_or(row, "points", 0);
+	value = row_datum(row, "life", &isnull);
 	if (!isnull)
-		rule->life = *DatumGetIntervalP(life);
-	rule->max_ticket = plan_int64_or(row, 17, NO_CAP);
-	for (int period = 0; period < CAP_PERIODS; period++)
-		rule->max[period] = plan_int64_or(row, 18 + period, NO_CAP);
+		rule->life = *DatumGetIntervalP(value);
+	rule->max_ticket = row_int64_or(row, "max_ticket", NO_CAP);
+	rule->max[CAP_DAY] = row_int64_or(row, "max_day", NO_CAP);
+	rule->max[CAP_WEEK] = row_int64_or(row, "max_week", NO_CAP);
+	rule->max[CAP_MONTH] = row_int64_or(row, "max_month", NO_CAP);
+	rule->max[CAP_YEAR] = row_int64_or(row, "max_year", NO_CAP);
+	rule->max[CAP_EVER] = row_int64_or(row, "max_member", NO_CAP);
 }
 
 bool
@@ -117,74 +116,54 @@ rule_is_capped(const Rule *rule)
 	return false;
 }
 
-/* Read a set into a memory context of its own, which lasts. */
-static void
-read_set(int64 merchant_id, const Buyer *buyer, RuleSet *set)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program->program_id), Int32GetDatum(buyer->version)};
-	RuleSet		read = {.program_id = buyer->program->program_id,.published_at = buyer->published_at,.version = buyer->version};
-	MemoryContext caller;
+static Statement rules_sql = {
+	.sql = "SELECT name, skus, categories, ranks, valid_from, valid_until, days, from_time, until_time, min_amount,"
+	" birthday_days, first_purchase, points_per, money_per, multiplier, points,"
+	" expires_value * ('1 ' || expires_unit)::interval AS life, max_ticket, max_day, max_week, max_month, max_year, max_member FROM loyalty.rule"
+	" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
+	.params = {INT8OID, INT8OID, INT4OID}
+};
 
+/* Read a set into a memory context. */
+static RuleSet *
+read_set(const Program *program, int version, MemoryContext context)
+{
+	Datum		values[] = {Int64GetDatum(program->merchant_id), Int64GetDatum(program->program_id), Int32GetDatum(version)};
 	/* SPI leaves its own context behind, so the switch comes after it */
-	read.nrules = (int) plan_write(PLAN_RULES, values, NULL);
-	read.context = AllocSetContextCreate(CurrentMemoryContext, "earning rules", ALLOCSET_SMALL_SIZES);
-	caller = MemoryContextSwitchTo(read.context);
-	read.rules = palloc0(Max(read.nrules, 1) * sizeof(Rule));
-	for (int i = 0; i < read.nrules; i++)
+	int			n = (int) db_write(&rules_sql, values, NULL);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	RuleSet    *set = palloc0(sizeof(RuleSet));
+
+	set->version = version;
+	set->nrules = n;
+	set->rules = palloc0(Max(n, 1) * sizeof(Rule));
+	for (int i = 0; i < n; i++)
 	{
-		read_rule(i, &read.rules[i]);
-		read.asks_first |= read.rules[i].first_purchase;
-		read.asks_rank |= read.rules[i].ranks.words != NULL;
-		read.asks_birthday |= read.rules[i].birthday_days >= 0;
-		read.has_caps |= rule_is_capped(&read.rules[i]);
-		read.is_for_goods |= rule_is_for_goods(&read.rules[i]);
+		Rule	   *rule = &set->rules[i];
+
+		read_rule(i, rule);
+		set->asks_first |= rule->first_purchase;
+		set->asks_rank |= rule->ranks.words != NULL;
+		set->asks_birthday |= rule->birthday_days >= 0;
+		set->has_caps |= rule_is_capped(rule);
+		set->is_for_goods |= rule_is_for_goods(rule);
 	}
 	MemoryContextSwitchTo(caller);
-	if (set->context != NULL)
-		MemoryContextDelete(set->context);
-	*set = read;
-	MemoryContextSetParent(read.context, CacheMemoryContext);
-}
-
-static HTAB *known_sets = NULL;
-
-/* Called when a batch begins: no set is in use. */
-void
-rule_sets_start(void)
-{
-	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(RuleSet),.hcxt = CacheMemoryContext};
-	HASH_SEQ_STATUS scan;
-	RuleSet    *set;
-
-	if (known_sets != NULL && hash_get_num_entries(known_sets) < MAX_KNOWN_SETS)
-		return;
-	if (known_sets != NULL)
-	{
-		hash_seq_init(&scan, known_sets);
-		while ((set = hash_seq_search(&scan)) != NULL)
-		{
-			if (set->context != NULL)
-				MemoryContextDelete(set->context);
-		}
-		hash_destroy(known_sets);
-		known_sets = NULL;
-	}
-	known_sets = hash_create("earning rules", MAX_KNOWN_SETS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-/* The rules of a buyer's program; NULL: none. */
-const RuleSet *
-rule_set_find(int64 merchant_id, const Buyer *buyer)
-{
-	RuleSet    *set;
-	bool		found;
-
-	if (buyer->version == 0)
-		return NULL;
-	set = hash_search(known_sets, &buyer->program->program_id, HASH_ENTER, &found);
-	if (!found)
-		set->context = NULL;
-	if (!found || set->context == NULL || set->version != buyer->version || set->published_at != buyer->published_at)
-		read_set(merchant_id, buyer, set);
 	return set;
+}
+
+/*
+ * A published set of rules of a program.  The current one is read once while
+ * the program is remembered.
+ */
+const RuleSet *
+rule_set_of(const Program *program, int version)
+{
+	ProgramParts *parts = program->parts;
+
+	if (version != program->rules)
+		return read_set(program, version, CurrentMemoryContext);
+	if (parts->rules == NULL)
+		parts->rules = read_set(program, version, parts->context);
+	return parts->rules;
 }

@@ -5,7 +5,8 @@
 #ifndef LOYALTY_RULE_SET_H
 #define LOYALTY_RULE_SET_H
 
-#include "earning/rule.h"
+#include "program/program.h"
+#include "types/points.h"
 #include "utils/date.h"
 #include "utils/timestamp.h"
 
@@ -52,13 +53,10 @@ typedef struct Rule
 	Points		max[CAP_PERIODS];
 } Rule;
 
-/* A published set, as the session knows it. */
+/* A published set. */
 typedef struct RuleSet
 {
-	int64		program_id;		/* the hash key */
-	TimestampTz published_at;	/* tells it from one of a transaction that failed */
 	int			version;
-	MemoryContext context;		/* of all that it has */
 	int			nrules;
 	Rule	   *rules;
 	bool		is_for_goods;	/* some rule is */
@@ -71,7 +69,6 @@ typedef struct RuleSet
 extern bool words_allow(const Words *words, const char *word);
 extern bool rule_is_for_goods(const Rule *rule);
 extern bool rule_is_capped(const Rule *rule);
-extern void rule_sets_start(void);
-extern const RuleSet *rule_set_find(int64 merchant_id, const Buyer *buyer);
+extern const RuleSet *rule_set_of(const Program *program, int version);
 
 #endif

@@ -6,8 +6,12 @@
 #define LOYALTY_LEDGER_BATCH_H
 
 #include "account/chain.h"
+#include "account/expired_lot.h"
+#include "account/original.h"
+#include "account/reservation.h"
 #include "account/rows.h"
 #include "earning/rule.h"
+#include "ledger/ledger.h"
 #include "limits/limit.h"
 #include "program/terms.h"
 

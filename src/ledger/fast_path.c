@@ -47,10 +47,44 @@ earned(const Posting *posting)
 	return posting->amount > 0 && posting->kind != ENTRY_ADJUST ? posting->amount : 0;
 }
 
+#define ACCOUNT_POST \
+	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, entry_no = entry_no + 1," \
+	" newest_id = $8, previous_id = newest_id, posted_at = greatest(posted_at, $4)," \
+	" hash = loyalty.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7, $8)"
+/* managed, but with nothing that a posting could touch besides the balance */
+#define ACCOUNT_SIMPLE \
+	" WHERE merchant_id = $1 AND account_id = $2 AND program_id = $9 AND entry_no > 0 AND earned IS NOT NULL" \
+	" AND due_at IS NULL AND lots IS NULL AND qualifying IS NULL AND moved_to IS NULL"
+#define ACCOUNT_POSTED " RETURNING entry_no, previous_id, balance, posted_at, hash"
+
+static Statement account_add_managed_sql = {
+	.sql = ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $10" ACCOUNT_SIMPLE
+	" AND greatest(balance, earned, expired, held, pending) OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
+	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID, POINTSOID}
+};
+
+#define ACCOUNT_PLAIN \
+	" WHERE merchant_id = $1 AND account_id = $2 AND earned IS NULL"
+/* each function in a statement costs it a look at its privileges: so one bound, and one function for the hash */
+static Statement account_add_sql = {
+	.sql = ACCOUNT_POST ACCOUNT_PLAIN " AND balance OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
+	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID}
+};
+
+static Statement account_take_managed_sql = {
+	.sql = ACCOUNT_POST ACCOUNT_SIMPLE " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
+	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID}
+};
+
+static Statement account_take_sql = {
+	.sql = ACCOUNT_POST ACCOUNT_PLAIN " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
+	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID}
+};
+
 static bool
 update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 {
-	const ProgramTerms *program = posting->program;
+	const Program *program = posting->program;
 	bool		managed = program != NULL;
 	Points		amount = posting->amount;
 	Datum		values[] = {
@@ -59,25 +93,34 @@ update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 		PointsGetDatum(amount),
 		TimestampTzGetDatum(GetCurrentTimestamp()),
 		PointsGetDatum(bound(amount, managed)),
-		PointerGetDatum(chain_content(merchant_id, entry)),
+		PointerGetDatum(chain_content(entry)),
 		PointerGetDatum(chain_text(entry)),
 		Int64GetDatum(entry->entry_id),
 		Int64GetDatum(managed ? program->program_id : 0),
 		PointsGetDatum(earned(posting)),
 	};
-	PlanId		add = managed ? PLAN_ACCOUNT_ADD_MANAGED : PLAN_ACCOUNT_ADD;
-	PlanId		take = managed ? PLAN_ACCOUNT_TAKE_MANAGED : PLAN_ACCOUNT_TAKE;
+	Statement  *add = managed ? &account_add_managed_sql : &account_add_sql;
+	Statement  *take = managed ? &account_take_managed_sql : &account_take_sql;
 	bool		isnull;
 
-	if (plan_post(amount < 0 ? take : add, values, NULL) == 0)
+	if (db_post(amount < 0 ? take : add, values, NULL) == 0)
 		return false;
-	entry->entry_no = plan_int64(0, 0);
-	entry->previous_id = plan_int64_or(0, 1, 0);
-	entry->balance = plan_int64(0, 2);
-	entry->posted_at = plan_int64(0, 3);
-	entry->hash = DatumGetByteaPCopy(plan_datum(0, 4, &isnull));
+	entry->entry_no = row_int64(0, "entry_no");
+	entry->previous_id = row_int64_or(0, "previous_id", 0);
+	entry->balance = row_int64(0, "balance");
+	entry->posted_at = row_int64(0, "posted_at");
+	entry->hash = DatumGetByteaPCopy(row_datum(0, "hash", &isnull));
 	return true;
 }
+
+/* its newest entry says what an account was before an UPDATE that has no entry yet */
+static Statement account_restore_sql = {
+	.sql = "UPDATE loyalty.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
+	" entry_no = entry_no - 1, newest_id = previous_id, (previous_id, posted_at, hash) ="
+	" (SELECT e.previous_id, e.posted_at, e.hash FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = a.previous_id)"
+	" WHERE merchant_id = $1 AND account_id = $2",
+	.params = {INT8OID, INT8OID, POINTSOID, POINTSOID}
+};
 
 static void
 restore_account(int64 merchant_id, const Posting *posting)
@@ -89,7 +132,7 @@ restore_account(int64 merchant_id, const Posting *posting)
 		PointsGetDatum(earned(posting)),
 	};
 
-	if (plan_write(PLAN_ACCOUNT_RESTORE, values, NULL) != 1)
+	if (db_write(&account_restore_sql, values, NULL) != 1)
 		elog(ERROR, "account " INT64_FORMAT " that was locked is gone", posting->account_id);
 }
 
@@ -119,6 +162,7 @@ post_at_once(int64 merchant_id, Posting *posting)
 	if (posting->program != NULL && posting->amount >= 0 &&
 		!(terms_are_simple(posting->program) && posting->program->active))
 		return false;
+	entry.merchant_id = merchant_id;
 	entry.entry_id = new_id();
 	entry.amount = posting->amount;
 	if (!update_account(merchant_id, posting, &entry))
@@ -133,6 +177,6 @@ post_at_once(int64 merchant_id, Posting *posting)
 	posting->balance = entry.balance;
 	posting->posted_at = entry.posted_at;
 	posting->error = ERR_NONE;
-	rows_insert_entries(merchant_id, (Entry *[]) {&entry}, 1);
+	rows_insert_entries((Entry *[]) {&entry}, 1);
 	return true;
 }

@@ -23,9 +23,9 @@ lapsed_by(TimestampTz at)
 {
 	Lots		lots;
 	bool		isnull;
-	Datum		packed = plan_datum(0, 3, &isnull);
+	Datum		packed = row_datum(0, "lots", &isnull);
 
-	if (isnull || plan_int64(0, 2) != ENTRY_EXPIRE)
+	if (isnull || row_int64(0, "kind") != ENTRY_EXPIRE)
 		return 0;
 	lots_read(packed, &lots);
 	return lots_take_due(&lots, at, NULL);
@@ -40,14 +40,26 @@ damaged(int64 entry_id)
 			 errhint("loyalty.verify() tells what is wrong.")));
 }
 
+static Statement entry_at_sql = {
+	.sql = "SELECT posted_at, balance, kind, lots, previous_id, entry_no FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
 static void
 read_entry(int64 merchant_id, int64 entry_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
 
-	if (plan_read(PLAN_ENTRY_AT, values, NULL) != 1)
+	if (db_read(&entry_at_sql, values, NULL) != 1)
 		damaged(entry_id);
 }
+
+/* of the entries that the index over every sixteenth has, the first one after an instant */
+static Statement entry_after_sql = {
+	.sql = "SELECT entry_id FROM loyalty.entry WHERE merchant_id = $1 AND account_id = $2 AND posted_at > $3 AND entry_no % 16 = 0"
+	" ORDER BY posted_at, entry_no LIMIT 1",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
 
 /* An entry after the instant that is not far from it. */
 static int64
@@ -55,7 +67,7 @@ entry_after(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), TimestampTzGetDatum(at)};
 
-	return plan_read(PLAN_ENTRY_AFTER, values, NULL) == 1 ? plan_int64(0, 0) : newest_id;
+	return db_read(&entry_after_sql, values, NULL) == 1 ? row_int64(0, "entry_id") : newest_id;
 }
 
 /*
@@ -74,16 +86,21 @@ balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz
 		CHECK_FOR_INTERRUPTS();
 		read_entry(merchant_id, entry_id);
 		/* or damaged entries might go round in a circle */
-		if (plan_int64(0, 5) >= after)
+		if (row_int64(0, "entry_no") >= after)
 			damaged(entry_id);
-		if (plan_int64(0, 0) <= at)
-			return plan_int64(0, 1) - lapsed;
+		if (row_int64(0, "posted_at") <= at)
+			return row_int64(0, "balance") - lapsed;
 		lapsed = lapsed_by(at);
-		after = plan_int64(0, 5);
-		entry_id = plan_int64_or(0, 4, 0);
+		after = row_int64(0, "entry_no");
+		entry_id = row_int64_or(0, "previous_id", 0);
 	}
 	return 0;
 }
+
+static Statement account_newest_sql = {
+	.sql = "SELECT newest_id, posted_at FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+	.params = {INT8OID, INT8OID}
+};
 
 PG_FUNCTION_INFO_V1(loyalty_balance_at);
 
@@ -100,15 +117,15 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 
 	if (TIMESTAMP_NOT_FINITE(at))
 		raise_error(ERR_INVALID_ARGUMENT);
-	plan_begin();
-	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+	db_begin();
+	if (db_read(&account_newest_sql, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
-	newest_id = plan_int64_or(0, 16, 0);
-	if (newest_id != 0 && at < plan_int64(0, 3))
+	newest_id = row_int64_or(0, "newest_id", 0);
+	if (newest_id != 0 && at < row_int64(0, "posted_at"))
 		balance = balance_before(merchant_id, account_id, newest_id, at);
 	else if (newest_id != 0 && ledger_state(merchant_id, account_id, at, &state))
 		balance = state.balance;
-	plan_end();
+	db_end();
 	PG_RETURN_POINTS(balance);
 }
 
@@ -122,7 +139,7 @@ loyalty_lots_of(PG_FUNCTION_ARGS)
 	Points		dated;
 
 	InitMaterializedSRF(fcinfo, 0);
-	plan_begin();
+	db_begin();
 	if (!ledger_state(PG_GETARG_INT64(0), PG_GETARG_INT64(1), GetCurrentTimestamp(), &state))
 		raise_error(ERR_UNKNOWN_ACCOUNT);
 	for (int i = 0; i < state.lots.n; i++)
@@ -141,6 +158,6 @@ loyalty_lots_of(PG_FUNCTION_ARGS)
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	plan_end();
+	db_end();
 	return (Datum) 0;
 }

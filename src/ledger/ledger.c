@@ -22,7 +22,7 @@
  * writes its account by one UPDATE, if there is nothing else to it; if that finds
  * the posting impossible, the posting takes the general way, which knows why.
  *
- * All memory is the caller's SPI context, gone with plan_end().
+ * All memory is the caller's SPI context, gone with db_end().
  */
 #include "postgres.h"
 
@@ -33,51 +33,6 @@
 #include "ledger/batch.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-
-static const struct
-{
-	EntryKind	kind;
-	const char *name;
-	bool		asked;			/* false: only the engine knows when */
-}			kinds[] = {
-	{ENTRY_ACCRUE, "accrue", true},
-	{ENTRY_DEPOSIT, "deposit", true},
-	{ENTRY_REDEEM, "redeem", true},
-	{ENTRY_ADJUST, "adjust", true},
-	{ENTRY_EXPIRE, "expire", false},
-	{ENTRY_HOLD, "hold", true},
-	{ENTRY_CAPTURE, "capture", true},
-	{ENTRY_RELEASE, "release", true},
-	{ENTRY_MATURE, "mature", false},
-	{ENTRY_REVERSE, "reverse", true},
-	{ENTRY_TRANSFER, "transfer", true},
-};
-
-const char *
-entry_kind_name(EntryKind kind)
-{
-	for (int i = 0; i < (int) lengthof(kinds); i++)
-	{
-		if (kinds[i].kind == kind)
-			return kinds[i].name;
-	}
-	return NULL;
-}
-
-/* The kinds that can be asked for. */
-bool
-entry_kind_parse(const char *name, EntryKind *kind)
-{
-	for (int i = 0; i < (int) lengthof(kinds); i++)
-	{
-		if (strcmp(kinds[i].name, name) == 0 && kinds[i].asked)
-		{
-			*kind = kinds[i].kind;
-			return true;
-		}
-	}
-	return false;
-}
 
 /* ------------------------------------------------------------------------
  * A batch
@@ -171,7 +126,7 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	account->newest_id = added->entry_id;
 	if (entry_has_text(added))
 		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
-	added->hash = account->hash = chain_next(batch->merchant_id, added, account->hash);
+	added->hash = account->hash = chain_next(added, account->hash);
 }
 
 /* The account's next entry, whose amount it has been changed by. */
@@ -186,6 +141,7 @@ batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz 
 	account->changed = true;
 
 	*added = *entry;
+	added->merchant_id = batch->merchant_id;
 	added->account_id = account->account_id;
 	added->entry_no = account->entry_no;
 	added->balance = account->balance;
@@ -396,7 +352,7 @@ read_rules(Batch *batch, const Posting *postings, int n)
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
 		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account, terms->program,
-			terms->program->rules, terms->program->rules_published_at, terms->sale_available_at};
+			terms->program->rules, terms->sale_available_at};
 	}
 	if (nbuyers == 0)
 		return;
@@ -439,7 +395,7 @@ void
 batch_write(Batch *batch)
 {
 	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
-	rows_insert_entries(batch->merchant_id, batch->entries, batch->nentries);
+	rows_insert_entries(batch->entries, batch->nentries);
 	if (batch->asides != NULL)
 		rows_write_asides(batch->merchant_id, batch->asides);
 	if (batch->originals != NULL)
@@ -483,7 +439,7 @@ try_at_once(int64 merchant_id, Posting *posting)
 	if (!suits_at_once(posting))
 		return false;
 	if (posting->program == NULL && newest.program_id != 0 && newest.merchant_id == merchant_id)
-		posting->program = terms_of_program(merchant_id, newest.program_id);
+		posting->program = program_find(merchant_id, newest.program_id);
 	return (posting->program != NULL || !newest.managed) && post_at_once(merchant_id, posting);
 }
 

@@ -209,21 +209,21 @@ answer_type(bool with_peer)
 	static TupleDesc results[2] = {NULL, NULL};
 	static Oid	made_for[2] = {InvalidOid, InvalidOid};
 
-	if (made_for[with_peer] != plan_points_oid())
+	if (made_for[with_peer] != db_type(POINTSOID))
 	{
 		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 		TupleDesc	result = CreateTemplateTupleDesc(with_peer ? 4 : 2);
 
 		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
-		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
+		TupleDescInitEntry(result, 2, "balance", db_type(POINTSOID), -1, 0);
 		if (with_peer)
 		{
 			TupleDescInitEntry(result, 3, "to_entry_id", INT8OID, -1, 0);
-			TupleDescInitEntry(result, 4, "to_balance", plan_points_oid(), -1, 0);
+			TupleDescInitEntry(result, 4, "to_balance", db_type(POINTSOID), -1, 0);
 		}
 		results[with_peer] = BlessTupleDesc(result);
 		MemoryContextSwitchTo(context);
-		made_for[with_peer] = plan_points_oid();
+		made_for[with_peer] = db_type(POINTSOID);
 	}
 	return results[with_peer];
 }
@@ -236,11 +236,11 @@ post_by(FunctionCallInfo fcinfo, const Signature *signature)
 	Datum		values[4];
 
 	posting_arguments(fcinfo, signature, &posting);
-	plan_begin();
+	db_begin();
 	post_once(PG_GETARG_INT64(0), signature->name, &posting,
 			  given(fcinfo, signature->idempotency_key) ?
 			  text_to_cstring(PG_GETARG_TEXT_PP(signature->idempotency_key)) : NULL);
-	plan_end();
+	db_end();
 
 	values[0] = Int64GetDatum(posting.entry_id);
 	values[1] = PointsGetDatum(posting.balance);
@@ -384,7 +384,7 @@ batch_arguments(FunctionCallInfo fcinfo, int *n)
 	*n = array_argument(fcinfo, 1, INT8OID, false, &accounts, &nulls);
 	nkinds = array_argument(fcinfo, 2, TEXTOID, false, &kinds, &nulls);
 	if ((nkinds != *n && nkinds != 1) ||
-		array_argument(fcinfo, 3, plan_points_oid(), false, &amounts, &nulls) != *n)
+		array_argument(fcinfo, 3, db_type(POINTSOID), false, &amounts, &nulls) != *n)
 		raise_error(ERR_INVALID_ARGUMENT);
 
 	postings = palloc_extended(Max(*n, 1) * sizeof(Posting), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -404,7 +404,7 @@ batch_options(FunctionCallInfo fcinfo, Posting *postings, int n)
 	Optional	references = optional_array(fcinfo, 4, TEXTOID, n);
 	Optional	origins = optional_array(fcinfo, 6, INT8OID, n);
 	Optional	peers = optional_array(fcinfo, 7, INT8OID, n);
-	Optional	moneys = optional_array(fcinfo, 8, plan_points_oid(), n);
+	Optional	moneys = optional_array(fcinfo, 8, db_type(POINTSOID), n);
 	Optional	expires = optional_array(fcinfo, 9, TIMESTAMPTZOID, n);
 	Optional	available = optional_array(fcinfo, 10, TIMESTAMPTZOID, n);
 
@@ -440,7 +440,7 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 		raise_error(ERR_INVALID_ARGUMENT);
 	InitMaterializedSRF(fcinfo, 0);
 
-	plan_begin();
+	db_begin();
 	postings = batch_arguments(fcinfo, &n);
 	batch_options(fcinfo, postings, n);
 	ledger_post(PG_GETARG_INT64(0), postings, n);
@@ -456,9 +456,15 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 		values[3] = PointsGetDatum(postings[i].balance);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	plan_end();
+	db_end();
 	return (Datum) 0;
 }
+
+static Statement accounts_due_sql = {
+	.sql = "SELECT account_id FROM loyalty.account WHERE merchant_id = $1 AND due_at <= now()"
+	" ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+	.params = {INT8OID, INT8OID}
+};
 
 PG_FUNCTION_INFO_V1(loyalty_expire_due);
 
@@ -475,14 +481,14 @@ loyalty_expire_due(PG_FUNCTION_ARGS)
 	values[0] = PG_GETARG_DATUM(0);
 	values[1] = Int64GetDatum(max_accounts);
 
-	plan_begin();
-	n = plan_write(PLAN_ACCOUNTS_DUE, values, NULL);
+	db_begin();
+	n = db_write(&accounts_due_sql, values, NULL);
 	account_ids = palloc(Max(n, 1) * sizeof(int64));
 	for (uint64 row = 0; row < n; row++)
-		account_ids[row] = plan_int64(row, 0);
+		account_ids[row] = row_int64(row, "account_id");
 	if (n > 0)
 		ledger_expire(PG_GETARG_INT64(0), account_ids, n);
-	plan_end();
+	db_end();
 	PG_RETURN_INT32((int32) n);
 }
 
@@ -500,7 +506,7 @@ loyalty_account_state(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "loyalty.account_state() returns a row");
-	plan_begin();
+	db_begin();
 	found = ledger_state(PG_GETARG_INT64(0), PG_GETARG_INT64(1), PG_GETARG_TIMESTAMPTZ(2), &state);
 	if (found)
 	{
@@ -514,7 +520,7 @@ loyalty_account_state(PG_FUNCTION_ARGS)
 		values[5] = lots_pack(&state.lots);
 		MemoryContextSwitchTo(context);
 	}
-	plan_end();
+	db_end();
 	if (!found)
 		memset(nulls, true, sizeof(nulls));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(type), values, nulls)));

@@ -60,22 +60,45 @@ consider_earned(Highest *highest, const Account *account, TimestampTz at)
 	}
 }
 
+/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
+#define RANK_GRANT_OF(member) \
+	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
+	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
+/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
+#define OWNER_OF(account) \
+	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
+	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
+	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
+	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
+	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
+
+static Statement rank_granted_sql = {
+	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
+	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
+
 static void
 consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
-	const ProgramTerms *program;
+	const Program *program;
 	const char *name;
 	bool		registered;
 
-	if (plan_read(PLAN_RANK_GRANTED, values, NULL) == 0 || plan_int64(0, 1) > at)
+	if (db_read(&rank_granted_sql, values, NULL) == 0 || row_int64(0, "created_at") > at)
 		return;
-	plan_datum(0, 2, &registered);
-	name = plan_text(0, registered ? 0 : 2);
-	program = terms_of_program(merchant_id, account->program_id);
+	registered = !row_has(0, "rank");
+	name = registered ? row_text(0, "granted_rank") : row_text(0, "rank");
+	program = program_find(merchant_id, account->program_id);
 	if (*name != '\0' && !(registered && rank_was_exceeded(account, program, name, at)))
 		consider(highest, name, rank_from_points(program, name, at));
 }
+
+static Statement rank_base_sql = {
+	.sql = "SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
 
 /* The rank that everybody had then. */
 static void
@@ -83,8 +106,8 @@ consider_base(Highest *highest, int64 merchant_id, const Account *account, Times
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->program_id), TimestampTzGetDatum(at)};
 
-	if (plan_read(PLAN_RANK_BASE, values, NULL) > 0 && plan_text(0, 0)[0] != '\0')
-		consider(highest, plan_text(0, 0), 0);
+	if (db_read(&rank_base_sql, values, NULL) > 0 && row_text(0, "rank")[0] != '\0')
+		consider(highest, row_text(0, "rank"), 0);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_rank_at);
@@ -99,7 +122,7 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
 	const Account *account;
 	text	   *answer;
 
-	plan_begin();
+	db_begin();
 	account = rank_account_at(merchant_id, PG_GETARG_INT64(1), at);
 	if (account == NULL)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
@@ -108,7 +131,7 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
 	consider_base(&highest, merchant_id, account, at);
 	MemoryContextSwitchTo(caller);
 	answer = cstring_to_text(highest.name);
-	plan_end();
+	db_end();
 	PG_RETURN_TEXT_P(answer);
 }
 
@@ -246,7 +269,7 @@ loyalty_recount_accounts(PG_FUNCTION_ARGS)
 	Batch		batch;
 
 	InitMaterializedSRF(fcinfo, 0);
-	plan_begin();
+	db_begin();
 	if (n > 0)
 	{
 		ledger_expire(PG_GETARG_INT64(0), ids, n);
@@ -254,7 +277,7 @@ loyalty_recount_accounts(PG_FUNCTION_ARGS)
 		recount((ReturnSetInfo *) fcinfo->resultinfo, &batch);
 		batch_write(&batch);
 	}
-	plan_end();
+	db_end();
 	return (Datum) 0;
 }
 
@@ -266,11 +289,24 @@ loyalty_settle_accounts(PG_FUNCTION_ARGS)
 	int			n;
 	int64	   *ids = ids_argument(PG_GETARG_ARRAYTYPE_P(1), &n);
 
-	plan_begin();
+	db_begin();
 	if (n > 0)
 		ledger_expire(PG_GETARG_INT64(0), ids, n);
-	plan_end();
+	db_end();
 	PG_RETURN_VOID();
+}
+
+static Statement account_lots_sql = {
+	.sql = "SELECT lots, qualifying FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+static bool
+is_sound(Datum packed, bool isnull)
+{
+	Lots		lots;
+
+	return isnull || lots_read_if_sound(packed, &lots);
 }
 
 /* Whether what an account has can be read: lots that are damaged are another finding. */
@@ -278,19 +314,14 @@ static bool
 is_readable(int64 merchant_id, int64 account_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+	Datum		packed[2];
+	bool		isnull[2];
 
-	if (plan_read(PLAN_ACCOUNT_READ, values, NULL) == 0)
+	if (db_read(&account_lots_sql, values, NULL) == 0)
 		return false;
-	for (int column = 11; column <= 12; column++)
-	{
-		bool		isnull;
-		Datum		packed = plan_datum(0, column, &isnull);
-		Lots		lots;
-
-		if (!isnull && !lots_read_if_sound(packed, &lots))
-			return false;
-	}
-	return true;
+	packed[0] = row_datum(0, "lots", &isnull[0]);
+	packed[1] = row_datum(0, "qualifying", &isnull[1]);
+	return is_sound(packed[0], isnull[0]) && is_sound(packed[1], isnull[1]);
 }
 
 /*
@@ -311,7 +342,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 	Batch		batch;
 	Said		said;
 
-	plan_begin();
+	db_begin();
 	if (is_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
 		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
 	{
@@ -330,7 +361,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 											  points_text(said.counting), now.rank, points_text(now.counting)));
 		}
 	}
-	plan_end();
+	db_end();
 	if (answer == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(answer);

@@ -25,28 +25,60 @@
 
 /* Of days that have ceased to count, those are needed whose grace may not be over. */
 static TimestampTz
-oldest_needed(const ProgramTerms *program, TimestampTz at)
+oldest_needed(const Program *program, TimestampTz at)
 {
 	return program->rank_grace_days == 0 ? at : at - (program->rank_grace_days + 2) * USECS_PER_DAY;
 }
 
-/* A row of PLAN_COUNTED: the points of a day, by until when they count. */
+/*
+ * The entries of an account from the newest on, each found by the one after it:
+ * as many as are asked for.  Numbers fall, or damaged ones might go round in a
+ * circle.
+ */
+#define HISTORY_OF(account) \
+	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
+	" WHERE a.merchant_id = $1 AND a.account_id = " account \
+	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
+	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
+/*
+ * What accounts earned on which day of a time zone, until a moment, less what
+ * was undone of it: pending points are of the day they came.  Account by account and entry
+ * by entry, whatever the planner knows of the tables: LATERAL with OFFSET 0 and scalar
+ * subqueries are not joined in another order.
+ */
+static Statement counted_sql = {
+	.sql = "SELECT u.account_id, d.day, d.points FROM unnest($2) u (account_id), LATERAL ("
+	"SELECT (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM " HISTORY_OF("u.account_id") " e, LATERAL ("
+	"SELECT coalesce(CASE WHEN e.kind = " KIND_SQL(MATURE) " THEN (SELECT s.due_at FROM loyalty.aside s"
+	" WHERE s.merchant_id = $1 AND s.entry_id = e.origin) END, e.posted_at), e.amount"
+	" WHERE e.kind IN (" KIND_SQL(ACCRUE) ", " KIND_SQL(DEPOSIT) ", " KIND_SQL(MATURE) ") AND e.amount OPERATOR(loyalty.>) '0'"
+	" UNION ALL"
+	" SELECT coalesce((SELECT s.due_at FROM loyalty.aside s WHERE s.merchant_id = $1 AND s.entry_id = e.entry_id), e.posted_at),"
+	" OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r"
+	" WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id AND e.kind IN (" KIND_SQL(ACCRUE) ", " KIND_SQL(DEPOSIT) ")"
+	" AND (SELECT b.aside IS NULL FROM loyalty.entry b WHERE b.merchant_id = $1 AND b.entry_id = r.reversed_by)"
+	" OFFSET 0) c (at, points)"
+	" WHERE c.at <= $4 GROUP BY 1 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0') d (day, points) ORDER BY 1, 2",
+	.params = {INT8OID, INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+/* A row of &counted_sql: the points of a day, by until when they count. */
 static Lot
-counted_day(const ProgramTerms *program, uint64 row)
+counted_day(const Program *program, uint64 row)
 {
 	bool		isnull;
-	Lot			day = {.points = plan_int64(row, 2)};
+	Lot			day = {.points = row_int64(row, "points")};
 
-	day.expires_at = terms_window_end(program, DatumGetDateADT(plan_datum(row, 1, &isnull)), &day.posted);
+	day.expires_at = terms_window_end(program, DatumGetDateADT(row_datum(row, "day", &isnull)), &day.posted);
 	return day;
 }
 
 /* The points of one account, by the days from which they count, those before the first row on are others'. */
 static void
-count_days(Account *account, const ProgramTerms *program, TimestampTz after, uint64 *row, uint64 rows)
+count_days(Account *account, const Program *program, TimestampTz after, uint64 *row, uint64 rows)
 {
 	account->qualifying = (Lots) {0};
-	for (; *row < rows && plan_int64(*row, 0) == account->account_id; ++*row)
+	for (; *row < rows && row_int64(*row, "account_id") == account->account_id; ++*row)
 	{
 		Lot			day = counted_day(program, *row);
 
@@ -57,7 +89,7 @@ count_days(Account *account, const ProgramTerms *program, TimestampTz after, uin
 
 /* Find from the entries of accounts of one program which of their points count, and from which day. */
 static void
-count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *program, TimestampTz after)
+count_accounts(Batch *batch, Account **accounts, int n, const Program *program, TimestampTz after)
 {
 	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), 0, CStringGetTextDatum(program->time_zone),
@@ -68,7 +100,7 @@ count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *prog
 	for (int i = 0; i < n; i++)
 		ids[i] = accounts[i]->account_id;
 	values[1] = ids_datum(ids, n);
-	rows = batch->writes ? plan_write(PLAN_COUNTED, values, NULL) : plan_read(PLAN_COUNTED, values, NULL);
+	rows = batch->writes ? db_write(&counted_sql, values, NULL) : db_read(&counted_sql, values, NULL);
 	for (int i = 0; i < n; i++)
 		count_days(accounts[i], program, after, &row, rows);
 }
@@ -77,7 +109,7 @@ count_accounts(Batch *batch, Account **accounts, int n, const ProgramTerms *prog
 static void
 count_program(Batch *batch, Account **accounts, int n)
 {
-	const ProgramTerms *program = batch_terms(batch, accounts[0], batch->now)->program;
+	const Program *program = batch_terms(batch, accounts[0], batch->now)->program;
 
 	if (program->rank_window_value > 0 && program->range_group[0] != '\0')
 		count_accounts(batch, accounts, n, program, oldest_needed(program, batch->now));
@@ -125,7 +157,7 @@ count_anew(Batch *batch, Account **accounts, int n)
 static bool
 is_stale(Batch *batch, const Account *account)
 {
-	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+	const Program *program = batch_terms(batch, account, batch->now)->program;
 
 	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
 }
@@ -222,11 +254,11 @@ count_undone(Batch *batch, Account *account, Points amount, TimestampTz from)
 static void
 read_counted(const Batch *batch, const Account *account, Counted *counted)
 {
-	const ProgramTerms *program = &counted->program;
+	const Program *program = &counted->program;
 	int64		id = account->account_id;
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), ids_datum(&id, 1), CStringGetTextDatum(program->time_zone),
 		TimestampTzGetDatum(counted->to)};
-	uint64		rows = plan_write(PLAN_COUNTED, values, NULL);
+	uint64		rows = db_write(&counted_sql, values, NULL);
 
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -240,7 +272,7 @@ read_counted(const Batch *batch, const Account *account, Counted *counted)
 
 /* The same of all terms that the program has had, the newest first; returns how many. */
 static int
-read_all_counted(const Batch *batch, const Account *account, const ProgramTerms *program, Counted **counted)
+read_all_counted(const Batch *batch, const Account *account, const Program *program, Counted **counted)
 {
 	const Ranks *ranks = ranks_with_past(program);
 	TimestampTz to = DT_NOEND;
@@ -281,6 +313,24 @@ was_reached(const HeldRank *held, const Counted *counted, int n)
 	return false;
 }
 
+/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
+#define RANK_GRANT_OF(member) \
+	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
+	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
+/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
+#define OWNER_OF(account) \
+	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
+	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
+	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
+	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
+	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
+
+static Statement rank_granted_sql = {
+	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
+	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
+
 /*
  * What undoing points does to ranks that were held is read off the entries, as
  * they are with those of the batch, where the account does not tell: whether a
@@ -291,7 +341,7 @@ static void
 settle_undone(Batch *batch, Account *account)
 {
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now)};
-	const ProgramTerms *program = batch_terms(batch, account, batch->now)->program;
+	const Program *program = batch_terms(batch, account, batch->now)->program;
 	bool		recent = rank_is_recent(program, batch->now);
 	bool		granted;
 	Counted    *counted;
@@ -299,7 +349,7 @@ settle_undone(Batch *batch, Account *account)
 
 	if (account->ranks.n == 0)
 		return;
-	granted = plan_write(PLAN_RANK_GRANTED, values, NULL) > 0 && *plan_text(0, 0) != '\0';
+	granted = db_write(&rank_granted_sql, values, NULL) > 0 && *row_text(0, "granted_rank") != '\0';
 	if (!granted && !recent)
 		return;
 	n = read_all_counted(batch, account, program, &counted);
@@ -315,6 +365,11 @@ settle_undone(Batch *batch, Account *account)
 	}
 	ranks_write(batch->merchant_id, account, 1);
 }
+
+static Statement accounts_ranked_sql = {
+	.sql = "UPDATE loyalty.account SET ranked_at = $3 WHERE merchant_id = $1 AND account_id = ANY ($2)",
+	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
 
 /* By which change of terms accounts have been counted; accounts of several programs one after the other. */
 static void
@@ -332,7 +387,7 @@ write_counted(const Batch *batch)
 			continue;
 		if (n > 0 && (account == NULL || account->ranked_at != ranked_at))
 		{
-			plan_write(PLAN_ACCOUNTS_RANKED, (Datum[]) {Int64GetDatum(batch->merchant_id), ids_datum(ids, n),
+			db_write(&accounts_ranked_sql, (Datum[]) {Int64GetDatum(batch->merchant_id), ids_datum(ids, n),
 						TimestampTzGetDatum(ranked_at)}, NULL);
 			n = 0;
 		}

@@ -42,7 +42,7 @@ undone_so_far(const Original *original)
 
 /* The points that so much of the money of an entry stands for, rounded as the program rounds. */
 static bool
-points_of_money(const ProgramTerms *program, const Original *original, Points money, Points *points)
+points_of_money(const Program *program, const Original *original, Points money, Points *points)
 {
 	*points = whole_of(original);
 	return money == original->money ||
@@ -72,7 +72,7 @@ money_left(const Original *original, const Undone *undone)
  * After a part in points, the last of the money that is left takes the rest.
  */
 static ErrorId
-points_for_money(const ProgramTerms *program, const Original *original, Points left, Points money, Points *amount)
+points_for_money(const Program *program, const Original *original, Points left, Points money, Points *amount)
 {
 	Undone		undone = undone_so_far(original);
 	Points		before;
@@ -363,7 +363,7 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 {
 	EntryKey	key = {posting->account_id, posting->origin};
 	const Original *original;
-	const ProgramTerms *program;
+	const Program *program;
 
 	if (posting->kind != ENTRY_REVERSE)
 		return false;

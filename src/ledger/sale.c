@@ -21,14 +21,17 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-static void
-find_program(int64 merchant_id, int64 account_id, Program *program)
+static const Program *
+require_program(int64 merchant_id, int64 account_id)
 {
-	if (!program_of_account(merchant_id, account_id, program))
+	const Program *program = program_of_account(merchant_id, account_id);
+
+	if (program == NULL)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
+	return program;
 }
 
-/* What money earns at the base of a program. */
+/* What money earns at the base of a program-> */
 static Points
 base_points(const Program *program, Points money)
 {
@@ -104,20 +107,19 @@ read_sale(FunctionCallInfo fcinfo, SaleCall *sale)
 static void
 price_sale(SaleCall *sale)
 {
-	Program		program;
+	const Program *program = require_program(sale->merchant_id, sale->accrual.account_id);
 
-	find_program(sale->merchant_id, sale->accrual.account_id, &program);
-	if (!program.active)
+	if (!program->active)
 		raise_error(ERR_PROGRAM_INACTIVE);
-	if (points_decimals_used(sale->use.amount) > program.decimals)
+	if (points_decimals_used(sale->use.amount) > program->decimals)
 		raise_error(ERR_INVALID_AMOUNT);
-	if (!program_worth(&program, -sale->use.amount, &sale->use.money))
+	if (!program_worth(program, -sale->use.amount, &sale->use.money))
 		raise_error(ERR_BALANCE_OUT_OF_RANGE);
 	if (sale->use.money > sale->money)
 		raise_error_hint(ERR_INVALID_AMOUNT, psprintf("The points used are worth %s, the sale is one of %s.",
 													  points_text(sale->use.money), points_text(sale->money)));
-	sale->accrual.earning_money = program.earn_on_points ? sale->money : sale->money - sale->use.money;
-	sale->accrual.amount = base_points(&program, sale->accrual.earning_money);
+	sale->accrual.earning_money = program->earn_on_points ? sale->money : sale->money - sale->use.money;
+	sale->accrual.amount = base_points(program, sale->accrual.earning_money);
 }
 
 /* Both entries are in one batch; an error undoes all of it. */
@@ -170,17 +172,17 @@ sale_result(void)
 	static TupleDesc result = NULL;
 	static Oid	made_for = InvalidOid;
 
-	if (made_for != plan_points_oid())
+	if (made_for != db_type(POINTSOID))
 	{
 		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
 
 		result = CreateTemplateTupleDesc(3);
 		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
-		TupleDescInitEntry(result, 2, "balance", plan_points_oid(), -1, 0);
-		TupleDescInitEntry(result, 3, "earned", plan_points_oid(), -1, 0);
+		TupleDescInitEntry(result, 2, "balance", db_type(POINTSOID), -1, 0);
+		TupleDescInitEntry(result, 3, "earned", db_type(POINTSOID), -1, 0);
 		BlessTupleDesc(result);
 		MemoryContextSwitchTo(context);
-		made_for = plan_points_oid();
+		made_for = db_type(POINTSOID);
 	}
 	return result;
 }
@@ -195,9 +197,9 @@ loyalty_sale(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, false, false};
 
 	read_sale(fcinfo, &sale);
-	plan_begin();
+	db_begin();
 	sale_once(&sale, PG_ARGISNULL(8) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(8)));
-	plan_end();
+	db_end();
 
 	values[0] = Int64GetDatum(sale.accrual.entry_id);
 	values[1] = PointsGetDatum(sale.accrual.balance);
@@ -218,16 +220,21 @@ put_row(ReturnSetInfo *rsinfo, const char *rule, Points points, TimestampTz expi
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+static Statement rules_at_sql = {
+	.sql = "SELECT version FROM loyalty.rule_set"
+	" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
+
 /* The rules in force at a moment. */
 static void
 find_rules(int64 merchant_id, Buyer *buyer, TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program->program_id), TimestampTzGetDatum(at)};
 
-	if (plan_write(PLAN_RULES_AT, values, NULL) == 0)
+	if (db_write(&rules_at_sql, values, NULL) == 0)
 		return;
-	buyer->version = (int) plan_int64(0, 0);
-	buyer->published_at = plan_int64(0, 1);
+	buyer->version = (int) row_int64(0, "version");
 }
 
 static void
@@ -235,19 +242,18 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 {
 	Terms	   *known = NULL;
 	const Terms *terms;
-	Program		program;
+	const Program *program = require_program(merchant_id, sale->account_id);
 	Buyer		buyer = {.account_id = sale->account_id};
 	Earning		earning;
 	ErrorId		error;
 
-	find_program(merchant_id, sale->account_id, &program);
-	sale->base = base_points(&program, sale->money);
-	terms = terms_at(&known, merchant_id, program.program_id, at);
+	sale->base = base_points(program, sale->money);
+	terms = terms_at(&known, merchant_id, program->program_id, at);
 	buyer.program = terms->program;
 	buyer.account = rank_account_at(merchant_id, sale->account_id, at);
 	find_rules(merchant_id, &buyer, at);
 	buyer.available_at = terms->sale_available_at;
-	terms = terms_at(&known, merchant_id, program.program_id, terms->sale_available_at);
+	terms = terms_at(&known, merchant_id, program->program_id, terms->sale_available_at);
 	error = rules_earn(rules_start(merchant_id, at, &buyer, 1), sale, &earning);
 	if (error != ERR_NONE)
 		raise_error(error);
@@ -278,8 +284,8 @@ loyalty_simulate(PG_FUNCTION_ARGS)
 		raise_error(ERR_INVALID_ARGUMENT);
 	InitMaterializedSRF(fcinfo, 0);
 
-	plan_begin();
+	db_begin();
 	simulate(rsinfo, PG_GETARG_INT64(0), &sale, PG_GETARG_TIMESTAMPTZ(4));
-	plan_end();
+	db_end();
 	return (Datum) 0;
 }

@@ -28,6 +28,17 @@
 	BoolGetDatum((counter)->adds), \
 	CStringGetTextDatum(scope_name((counter)->scope))
 
+/* One subject of a limit, several of a kind, and the cashiers who have drawn from a branch on a day. */
+#define ALLOWANCE_KIND	"merchant_id = $1 AND program_id = $2 AND adds = $3"
+#define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = $5"
+
+static Statement allowance_take_sql = {
+	.sql = "UPDATE loyalty.allowance SET points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - $9"
+	" WHERE " ALLOWANCE_SUBJECT
+	" AND day >= $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= $9",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, POINTSOID, INT8OID}
+};
+
 /*
  * Check and write in one statement.  False: there is not enough, or the row is
  * not up to date.  Negative amounts are given back.
@@ -45,7 +56,7 @@ allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 r
 	};
 
 	/* what is given back was taken since the statement began */
-	return (operations < 0 ? plan_write(PLAN_ALLOWANCE_TAKE, values, NULL) : plan_post(PLAN_ALLOWANCE_TAKE, values, NULL)) > 0;
+	return (operations < 0 ? db_write(&allowance_take_sql, values, NULL) : db_post(&allowance_take_sql, values, NULL)) > 0;
 }
 
 /*
@@ -95,14 +106,36 @@ read_row(uint64 row, Counter *counter)
 {
 	bool		isnull;
 
-	counter->day = DatumGetDateADT(plan_datum(row, 1, &isnull));
-	counter->revision = plan_int64(row, 2);
-	counter->drawn_from = plan_int64_or(row, 3, 0);
-	counter->left.points = plan_int64(row, 6);
-	counter->left.operations = plan_int64(row, 7);
-	counter->used.points = plan_int64(row, 4) - counter->left.points;
-	counter->used.operations = plan_int64(row, 5) - counter->left.operations;
+	counter->day = DatumGetDateADT(row_datum(row, "day", &isnull));
+	counter->revision = row_int64(row, "revision");
+	counter->drawn_from = row_int64_or(row, "drawn_from", 0);
+	counter->left.points = row_int64(row, "points_left");
+	counter->left.operations = row_int64(row, "operations_left");
+	counter->used.points = row_int64(row, "points_given") - counter->left.points;
+	counter->used.operations = row_int64(row, "operations_given") - counter->left.operations;
 }
+
+/* What allowance.c reads of what is left of a limit. */
+#define ALLOWANCE_SELECT \
+	"SELECT subject_id, day, revision, drawn_from, points_given, operations_given, points_left, operations_left" \
+	" FROM loyalty.allowance WHERE "
+
+static Statement allowance_lock_sql = {
+	.sql = ALLOWANCE_SELECT ALLOWANCE_SUBJECT " FOR NO KEY UPDATE",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID}
+};
+
+static Statement allowances_lock_sql = {
+	.sql = ALLOWANCE_SELECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = ANY ($5) ORDER BY subject_id FOR NO KEY UPDATE",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
+};
+
+static Statement allowances_create_sql = {
+	.sql = "INSERT INTO loyalty.allowance (merchant_id, program_id, adds, scope, subject_id)"
+	" SELECT $1, $2, $3, $4, u.subject_id FROM unnest($5) u (subject_id) ORDER BY u.subject_id"
+	" ON CONFLICT (merchant_id, program_id, adds, scope, subject_id) DO NOTHING",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
+};
 
 /* Subjects of one program and scope, one way, in ascending order; rows they have not yet are of no day. */
 void
@@ -116,20 +149,36 @@ allowances_lock(int64 merchant_id, Counter *counters, int n)
 		ids[i] = counters[i].subject_id;
 	if (n > 1)
 		values[4] = ids_datum(ids, n);
-	while (plan_write(n == 1 ? PLAN_ALLOWANCE_LOCK : PLAN_ALLOWANCES_LOCK, values, NULL) < (uint64) n)
+	while (db_write(n == 1 ? &allowance_lock_sql : &allowances_lock_sql, values, NULL) < (uint64) n)
 	{
 		values[4] = ids_datum(ids, n);
-		plan_write(PLAN_ALLOWANCES_CREATE, values, NULL);
+		db_write(&allowances_create_sql, values, NULL);
 		if (n == 1)
 			values[4] = one;
 	}
 	for (int i = 0; i < n; i++)
 	{
-		Assert(plan_int64(i, 0) == counters[i].subject_id);
+		Assert(row_int64(i, "subject_id") == counters[i].subject_id);
 		read_row(i, &counters[i]);
 	}
 	pfree(ids);
 }
+
+#define ALLOWANCE_DRAWN \
+	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
+
+static Statement allowances_drawn_sql = {
+	.sql = "SELECT subject_id, points_left, operations_left FROM loyalty.allowance WHERE " ALLOWANCE_DRAWN
+	" ORDER BY subject_id FOR NO KEY UPDATE",
+	.params = {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
+};
+
+static Statement allowances_gather_sql = {
+	.sql = "UPDATE loyalty.allowance SET points_given = points_given OPERATOR(loyalty.-) points_left, points_left = '0',"
+	" operations_given = operations_given - operations_left, operations_left = 0"
+	" WHERE " ALLOWANCE_DRAWN,
+	.params = {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
+};
 
 /*
  * Take back what is left of what was handed out of a branch's row, which is
@@ -145,26 +194,46 @@ allowance_gather(int64 merchant_id, const Counter *pool)
 		Int64GetDatum(pool->subject_id),
 		DateADTGetDatum(pool->day),
 	};
-	uint64		rows = plan_write(PLAN_ALLOWANCES_DRAWN, values, NULL);
+	uint64		rows = db_write(&allowances_drawn_sql, values, NULL);
 	Amount		sum = {0, 0};
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		sum.points += plan_int64(row, 1);
-		sum.operations += plan_int64(row, 2);
+		sum.points += row_int64(row, "points_left");
+		sum.operations += row_int64(row, "operations_left");
 	}
 	if (rows > 0)
-		plan_write(PLAN_ALLOWANCES_GATHER, values, NULL);
+		db_write(&allowances_gather_sql, values, NULL);
 	return sum;
 }
 
 #define ALLOWANCE_COLUMNS 11
 
+static Statement allowances_write_sql = {
+	.sql = "UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, drawn_from = u.drawn_from,"
+	" points_given = u.points_given, operations_given = u.operations_given,"
+	" points_left = u.points_left, operations_left = u.operations_left"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u (program_id, adds, scope, subject_id, day, revision,"
+	" drawn_from, points_given, operations_given, points_left, operations_left)"
+	" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.adds = u.adds AND a.scope = u.scope"
+	" AND a.subject_id = u.subject_id",
+	.params = {INT8OID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, INT8ARRAYOID, DATEARRAYOID, INT8ARRAYOID,
+		INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID}
+};
+
+static Statement allowance_write_sql = {
+	.sql = "UPDATE loyalty.allowance SET day = $6, revision = $7, drawn_from = $8, points_given = $9, operations_given = $10,"
+	" points_left = $11, operations_left = $12"
+	" WHERE " ALLOWANCE_SUBJECT,
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID, POINTSOID, INT8OID,
+		POINTSOID, INT8OID}
+};
+
 /* What has changed, by one statement; a single row by one that takes no arrays. */
 void
 allowances_write(int64 merchant_id, const Counter *counters, int n)
 {
-	Oid			points = plan_points_oid();
+	Oid			points = db_type(POINTSOID);
 	Oid			types[ALLOWANCE_COLUMNS] = {INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID,
 		points, INT8OID, points, INT8OID};
 	Column		columns[ALLOWANCE_COLUMNS];
@@ -197,5 +266,5 @@ allowances_write(int64 merchant_id, const Counter *counters, int n)
 		if (counter->changed)
 			columns_set(columns, ALLOWANCE_COLUMNS, changed++, row, nulls);
 	}
-	columns_write(PLAN_ALLOWANCES_WRITE, PLAN_ALLOWANCE_WRITE, merchant_id, columns, ALLOWANCE_COLUMNS, changed);
+	columns_write(&allowances_write_sql, &allowance_write_sql, merchant_id, columns, ALLOWANCE_COLUMNS, changed);
 }

@@ -28,7 +28,7 @@
  * for one that began after it, counts for the new day.  Nothing happens to rows
  * of an older day until somebody needs them.
  *
- * All memory is the caller's, gone with plan_end().
+ * All memory is the caller's, gone with db_end().
  */
 #include "postgres.h"
 
@@ -188,7 +188,7 @@ find_counters(Limits *limits)
 	limits->pools = palloc_extended(Max(limits->ncounters, 1) * sizeof(Counter), MCXT_ALLOC_HUGE);
 }
 
-static const ProgramTerms *
+static const Program *
 program_of(const Limits *limits, int64 program_id)
 {
 	Movement	key = {.program_id = program_id};
@@ -211,6 +211,14 @@ run_of(const Counter *counters, int n)
 	return length;
 }
 
+static Statement limit_branches_sql = {
+	.sql = "SELECT s.staff_id, coalesce(a.drawn_from, s.branch_id) AS branch_id, coalesce(a.drawn_from, 0) AS drawn_from"
+	" FROM loyalty.staff s LEFT JOIN loyalty.allowance a ON a.merchant_id = $1 AND a.program_id = $2 AND a.adds = $3"
+	" AND a.scope = 'staff' AND a.subject_id = s.staff_id AND a.day >= $4"
+	" WHERE s.merchant_id = $1 AND s.staff_id = ANY ($5) ORDER BY s.staff_id",
+	.params = {INT8OID, INT8OID, BOOLOID, DATEOID, INT8ARRAYOID}
+};
+
 /* Where cashiers work, for the day's limits: where they have drawn from already. */
 static void
 find_branches(Limits *limits, Counter *counters, int n, DateADT today)
@@ -232,19 +240,19 @@ find_branches(Limits *limits, Counter *counters, int n, DateADT today)
 		counters[i].branch_id = counters[i].drawn_from = 0;
 	}
 	values[4] = array_datum(ids, n, INT8OID);
-	found = plan_write(PLAN_LIMIT_BRANCHES, values, NULL);
+	found = db_write(&limit_branches_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
-		while (counters[next].subject_id != plan_int64(row, 0))
+		while (counters[next].subject_id != row_int64(row, "staff_id"))
 			next++;
-		counters[next].branch_id = plan_int64(row, 1);
-		counters[next].drawn_from = plan_int64(row, 2);
+		counters[next].branch_id = row_int64(row, "branch_id");
+		counters[next].drawn_from = row_int64(row, "drawn_from");
 	}
 }
 
 /* The program's limits, all or as far as they concern these counters. */
 static LimitSet
-find_rules(const Limits *limits, const ProgramTerms *program, const Counter *counters, int n)
+find_rules(const Limits *limits, const Program *program, const Counter *counters, int n)
 {
 	const LimitSet *known = limit_set_of(program);
 	Datum	   *subjects;
@@ -323,29 +331,31 @@ lock_rows(const Limits *limits, Counter *counters, int n)
 	}
 }
 
-static int64
-limits_revision(const Limits *limits, const ProgramTerms *program)
+static const Program *
+newest_program(const Limits *limits, int64 program_id)
 {
-	Datum		values[] = {Int64GetDatum(limits->merchant_id), Int64GetDatum(program->program_id)};
+	const Program *program = program_find(limits->merchant_id, program_id);
 
-	return plan_write(PLAN_LIMITS_REVISION, values, NULL) == 0 ? 0 : plan_int64(0, 0);
+	if (program == NULL)
+		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
+	return program;
 }
 
 /*
  * Lock the rows of counters of one program under its limits as they are now:
- * they may have changed since its terms were read, and while we waited.
+ * they may have changed since it was read, and while we waited.
  */
 static int64
-lock_counters(Limits *limits, const ProgramTerms *program, Counter *counters, int n, DateADT today)
+lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
 {
-	ProgramTerms now = *program;
 	int			first = limits->npools;
+	const Program *program;
 
 	do
 	{
 		LimitSet	rules;
 
-		now.limits_revision = limits_revision(limits, program);
+		program = newest_program(limits, counters->program_id);
 		limits->npools = first;
 		for (int from = 0, to; from < n; from = to)
 		{
@@ -353,13 +363,13 @@ lock_counters(Limits *limits, const ProgramTerms *program, Counter *counters, in
 			if (counters[from].scope == SCOPE_STAFF)
 				find_branches(limits, &counters[from], to - from, today);
 		}
-		rules = find_rules(limits, &now, counters, n);
+		rules = find_rules(limits, program, counters, n);
 		set_rules(limits, counters, n, &rules);
 		for (int i = first; i < limits->npools; i++)
 			allowances_lock(limits->merchant_id, &limits->pools[i], 1);
 		lock_rows(limits, counters, n);
-	} while (limits_revision(limits, program) != now.limits_revision);
-	return now.limits_revision;
+	} while (newest_program(limits, counters->program_id)->revision != program->revision);
+	return program->revision;
 }
 
 /* ------------------------------------------------------------------------
@@ -465,10 +475,10 @@ day_of_pool(const Counter *pool, const Counter *counters, int n, DateADT today)
 static void
 prepare(Limits *limits, Counter *counters, int n, Points points)
 {
-	const ProgramTerms *program = program_of(limits, counters->program_id);
+	const Program *program = program_of(limits, counters->program_id);
 	DateADT		today = terms_local_date(program, limits->now);
 	int			first = limits->npools;
-	int64		revision = lock_counters(limits, program, counters, n, today);
+	int64		revision = lock_counters(limits, counters, n, today);
 
 	for (int i = first; i < limits->npools; i++)
 	{
@@ -514,13 +524,13 @@ count_all(Counter *counter, Amount amount)
 static bool
 take_at_once(const Limits *limits, const Counter *counter, Points points, int64 operations)
 {
-	const ProgramTerms *program = limits->movements->program;
+	const Program *program = limits->movements->program;
 	DateADT		today = terms_local_date(program, limits->now);
 
 	/* a member's row is not locked but by who has the account locked */
 	return counter->scope == SCOPE_STAFF ?
-		allowance_try(limits->merchant_id, counter, today, program->limits_revision, points, operations) :
-		allowance_take(limits->merchant_id, counter, today, program->limits_revision, points, operations);
+		allowance_try(limits->merchant_id, counter, today, program->revision, points, operations) :
+		allowance_take(limits->merchant_id, counter, today, program->revision, points, operations);
 }
 
 /* Take for the only posting there is from one counter; false: it has not enough. */

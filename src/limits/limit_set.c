@@ -14,7 +14,6 @@
 #include "db/columns.h"
 #include "db/statement.h"
 #include "limits/limit_set.h"
-#include "program/program_cache.h"
 #include "utils/builtins.h"
 
 /* So many limits of a program a session remembers. */
@@ -65,15 +64,24 @@ read_rules(uint64 found, MemoryContext context)
 	set.rules = MemoryContextAlloc(context, Max(found, 1) * sizeof(LimitRule));
 	for (uint64 row = 0; row < found; row++)
 	{
-		set.rules[row].scope = scope_parse(plan_text(row, 0));
-		set.rules[row].adds = plan_bool(row, 1);
-		set.rules[row].subject_id = plan_int64(row, 2);
-		set.rules[row].max.points = plan_int64_or(row, 3, PG_INT64_MAX);
-		set.rules[row].max.operations = plan_int64_or(row, 4, PG_INT64_MAX);
+		set.rules[row].scope = scope_parse(row_text(row, "scope"));
+		set.rules[row].adds = row_bool(row, "adds");
+		set.rules[row].subject_id = row_int64(row, "subject_id");
+		set.rules[row].max.points = row_int64_or(row, "max_points", PG_INT64_MAX);
+		set.rules[row].max.operations = row_int64_or(row, "max_operations", PG_INT64_MAX);
 	}
 	qsort(set.rules, set.n, sizeof(LimitRule), compare_limit_rules);
 	return set;
 }
+
+/* What limit_set.c reads of a limit. */
+#define LIMIT_SELECT \
+	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty.posting_limit"
+
+static Statement limits_find_sql = {
+	.sql = LIMIT_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND subject_id = ANY ($3)",
+	.params = {INT8OID, INT8OID, INT8ARRAYOID}
+};
 
 /* The limits on these subjects as they are now, and those on each of them. */
 LimitSet
@@ -86,53 +94,41 @@ limit_set_read(int64 merchant_id, int64 program_id, Datum *subjects, int n)
 	memcpy(ids, subjects, n * sizeof(Datum));
 	ids[n] = Int64GetDatum(0);
 	values[2] = array_datum(ids, n + 1, INT8OID);
-	set = read_rules(plan_write(PLAN_LIMITS_FIND, values, NULL), CurrentMemoryContext);
+	set = read_rules(db_write(&limits_find_sql, values, NULL), CurrentMemoryContext);
 	set.is_whole = true;
 	return set;
 }
 
 /* ------------------------------------------------------------------------
- * Known sets
+ * The limits of a program
  * ------------------------------------------------------------------------ */
 
-typedef struct KnownSet
-{
-	int64		program_id;
-	int64		merchant_id;
-	int64		revision;
-	bool		is_read;
-	LimitSet	set;
-} KnownSet;
+static Statement limits_all_sql = {
+	.sql = LIMIT_SELECT " WHERE merchant_id = $1 AND program_id = $2 LIMIT $3",
+	.params = {INT8OID, INT8OID, INT8OID}
+};
 
-static Known known_sets = {.name = "limits",.entry_size = sizeof(KnownSet)};
-
-/* The limits of a program, until the next call; none if they are too many. */
+/* The limits of a program, read once while it is remembered; none if they are too many. */
 const LimitSet *
-limit_set_of(const ProgramTerms *program)
+limit_set_of(const Program *program)
 {
 	Datum		values[] = {
 		Int64GetDatum(program->merchant_id),
 		Int64GetDatum(program->program_id),
 		Int64GetDatum(MAX_KEPT_RULES + 1),
 	};
-	KnownSet   *known = known_entry(&known_sets, program->program_id);
+	ProgramParts *parts = program->parts;
 	uint64		found;
-	bool		is_whole;
+	LimitSet   *set;
 
-	if (known->is_read && known->merchant_id == program->merchant_id && known->revision == program->limits_revision)
-		return &known->set;
-	known->is_read = false;
-	if (known->set.rules != NULL)
-		pfree(known->set.rules);
-	known->set.rules = NULL;
-	found = plan_write(PLAN_LIMITS_ALL, values, NULL);
-	is_whole = found <= MAX_KEPT_RULES;
-	known->set = read_rules(is_whole ? found : 0, known_sets.context);
-	known->set.is_whole = is_whole;
-	known->merchant_id = program->merchant_id;
-	known->revision = program->limits_revision;
-	known->is_read = true;
-	return &known->set;
+	if (parts->limits != NULL)
+		return parts->limits;
+	found = db_write(&limits_all_sql, values, NULL);
+	set = MemoryContextAlloc(parts->context, sizeof(LimitSet));
+	*set = read_rules(found <= MAX_KEPT_RULES ? found : 0, parts->context);
+	set->is_whole = found <= MAX_KEPT_RULES;
+	parts->limits = set;
+	return set;
 }
 
 /* ------------------------------------------------------------------------

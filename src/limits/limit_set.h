@@ -43,7 +43,7 @@ typedef struct LimitSet
 
 extern const char *scope_name(Scope scope);
 extern int	compare_limit_rules(const void *a, const void *b);
-extern const LimitSet *limit_set_of(const ProgramTerms *program);
+extern const LimitSet *limit_set_of(const Program *program);
 extern LimitSet limit_set_read(int64 merchant_id, int64 program_id, Datum *subjects, int n);
 extern const LimitRule *limit_rule_for(const LimitSet *set, Scope scope, bool adds, int64 subject_id);
 extern bool limit_set_has(const LimitSet *set, Scope scope, bool adds);

@@ -18,6 +18,11 @@
 
 #define QUOTA_STRIPES 16
 
+static Statement quota_set_sql = {
+	.sql = "UPDATE loyalty.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND $4 >= 0",
+	.params = {INT8OID, TEXTOID, INT2OID, INT8OID}
+};
+
 /* Take one from the first stripe of the newest result that has one. */
 static bool
 take_from_result(uint64 rows, Datum *values)
@@ -25,25 +30,37 @@ take_from_result(uint64 rows, Datum *values)
 	for (uint64 row = 0; row < rows; row++)
 	{
 		bool		isnull;
-		Datum		stripe = plan_datum(row, 0, &isnull);
-		int64		remaining = plan_int64(row, 1);
+		Datum		stripe = row_datum(row, "stripe", &isnull);
+		int64		remaining = row_int64(row, "remaining");
 
 		if (remaining == 0)
 			continue;
 		values[2] = stripe;
 		values[3] = Int64GetDatum(remaining - 1);
-		plan_write(PLAN_QUOTA_SET, values, NULL);
+		db_write(&quota_set_sql, values, NULL);
 		return true;
 	}
 	return false;
 }
 
+static Statement quota_any_sql = {
+	.sql = "SELECT stripe, remaining FROM loyalty.quota"
+	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+	.params = {INT8OID, TEXTOID}
+};
+
+static Statement quota_all_sql = {
+	.sql = "SELECT stripe, remaining FROM loyalty.quota"
+	" WHERE merchant_id = $1 AND resource = $2 ORDER BY stripe FOR NO KEY UPDATE",
+	.params = {INT8OID, TEXTOID}
+};
+
 static bool
 take_any(Datum *values)
 {
-	uint64		rows = plan_write(PLAN_QUOTA_ANY, values, NULL);
+	uint64		rows = db_write(&quota_any_sql, values, NULL);
 
-	return take_from_result(rows, values) || take_from_result(plan_write(PLAN_QUOTA_ALL, values, NULL), values);
+	return take_from_result(rows, values) || take_from_result(db_write(&quota_all_sql, values, NULL), values);
 }
 
 /*
@@ -51,6 +68,18 @@ take_any(Datum *values)
  * one probably is too, and need not be looked for before it is taken from.
  */
 static bool expect_quota = false;
+
+static Statement quota_take_sql = {
+	.sql = "UPDATE loyalty.quota SET remaining = remaining - 1"
+	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 AND stripe = (SELECT q.stripe FROM loyalty.quota q"
+	" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > 0 FOR NO KEY UPDATE SKIP LOCKED)",
+	.params = {INT8OID, TEXTOID, INT2OID}
+};
+
+static Statement quota_read_sql = {
+	.sql = "SELECT remaining FROM loyalty.quota WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+	.params = {INT8OID, TEXTOID, INT2OID}
+};
 
 /* True also where there is no limit: then there are no stripes. */
 bool
@@ -62,11 +91,19 @@ quota_take(int64 merchant_id, const char *resource)
 		Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
 	};
 
-	if (expect_quota && plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0)
+	if (expect_quota && db_write(&quota_take_sql, values, NULL) > 0)
 		return true;
-	expect_quota = plan_read(PLAN_QUOTA_READ, values, NULL) > 0;
-	return !expect_quota || plan_write(PLAN_QUOTA_TAKE, values, NULL) > 0 || take_any(values);
+	expect_quota = db_read(&quota_read_sql, values, NULL) > 0;
+	return !expect_quota || db_write(&quota_take_sql, values, NULL) > 0 || take_any(values);
 }
+
+static Statement quotas_take_sql = {
+	.sql = "UPDATE loyalty.quota SET remaining = remaining - 1"
+	" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty.quota q"
+	" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > 0"
+	" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING resource",
+	.params = {INT8OID, TEXTOID, INT2OID, TEXTOID}
+};
 
 /*
  * One of each, by one statement if all of them are in the session's stripe.
@@ -86,10 +123,10 @@ quotas_take(int64 merchant_id, const char *const *resources, int n)
 			Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
 			CStringGetTextDatum(resources[1]),
 		};
-		uint64		rows = plan_write(PLAN_QUOTAS_TAKE, values, NULL);
+		uint64		rows = db_write(&quotas_take_sql, values, NULL);
 
 		for (uint64 row = 0; row < rows; row++)
-			taken[strcmp(plan_text(row, 0), resources[0]) == 0 ? 0 : 1] = true;
+			taken[strcmp(row_text(row, "resource"), resources[0]) == 0 ? 0 : 1] = true;
 	}
 	for (int i = 0; i < n; i++)
 	{

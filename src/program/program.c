@@ -1,67 +1,269 @@
 /*
  * program.c
- *		Programs, as the operations see them.
+ *		Programs: their terms, as a session remembers them.
+ *
+ * Every change of a program, of its ranks, rules or limits gives it another
+ * revision, whoever makes the change: triggers see to that.  A session that
+ * meets the revision which it remembers needs nothing else of the program.  A
+ * revision is never used again: so what a transaction has read of its own
+ * changes is not taken for what others see, if it fails.
  */
 #include "postgres.h"
 
 #include "db/statement.h"
 #include "program/program.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
 
-static bool
-find(PlanId plan, int64 merchant_id, Datum key, const char *message_kind, Program *program)
+/* So many a session remembers; with one more it forgets all. */
+#define MAX_PROGRAMS 64
+
+typedef struct KnownProgram
 {
-	Datum		values[] = {
-		Int64GetDatum(merchant_id),
-		key,
-		CStringGetTextDatum(message_kind),
-	};
-	RowVersion	version;
-	bool		managed;
+	int64		program_id;		/* hash key */
+	Program    *program;
+} KnownProgram;
 
-	if (plan_read(plan, values, NULL) == 0)
-		return false;
-	program->program_id = plan_int64(0, 0);
-	program->accumulation_points = plan_int64(0, 1);
-	program->accumulation_money = plan_int64(0, 2);
-	program->decimals = plan_int64(0, 3);
-	if (!rounding_parse(plan_text(0, 4), &program->rounding))
+static HTAB *programs = NULL;
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------ */
+
+static Shortfall
+shortfall_parse(const char *name)
+{
+	if (strcmp(name, "partial") == 0)
+		return SHORTFALL_PARTIAL;
+	if (strcmp(name, "negative") == 0)
+		return SHORTFALL_NEGATIVE;
+	return SHORTFALL_REFUSE;
+}
+
+static void
+read_messages(Program *program)
+{
+	bool		isnull;
+	Datum		messages = row_datum(0, "messages", &isnull);
+	Datum	   *texts;
+
+	deconstruct_array(DatumGetArrayTypeP(messages), TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &program->nmessages);
+	program->messages = palloc(Max(program->nmessages, 1) * sizeof(char *));
+	for (int i = 0; i < program->nmessages; i++)
+		program->messages[i] = TextDatumGetCString(texts[i]);
+}
+
+static void
+read_conversion(Program *program)
+{
+	program->decimals = (int) row_int64(0, "decimals");
+	if (!rounding_parse(row_text(0, "rounding"), &program->rounding))
 		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program->program_id);
-	program->requires_ticket = plan_bool(0, 5);
-	program->requires_birth_date = plan_bool(0, 6);
-	program->sends_message = plan_bool(0, 7);
-	program->name = plan_text(0, 8);
-	program->channel = plan_text(0, 9);
-	program->redemption_points = plan_int64(0, 10);
-	program->redemption_money = plan_int64(0, 11);
-	program->currency_iso = plan_text(0, 12);
-	program->currency_change = plan_int64(0, 13);
-	program->currency_active = plan_bool(0, 14);
-	program->unit_base = plan_bool(0, 15);
-	program->active = plan_bool(0, 16);
-	program->earn_on_points = plan_bool(0, 17);
-	managed = plan_bool(0, 18);
-	version = plan_version(0, 19);
-	program->terms = managed ? terms_of_version(merchant_id, program->program_id, &version) : NULL;
-	return true;
+	program->accumulation_points = row_int64(0, "accumulation_points");
+	program->accumulation_money = row_int64(0, "accumulation_money");
+	program->redemption_points = row_int64(0, "redemption_points");
+	program->redemption_money = row_int64(0, "redemption_money");
+	program->currency_iso = row_text(0, "currency_iso");
+	program->currency_change = row_int64(0, "currency_change");
+	program->currency_active = row_bool(0, "currency_active");
+	program->unit_base = row_bool(0, "unit_base");
+	program->earn_on_points = row_bool(0, "earn_on_points");
 }
 
-bool
-wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet)
+static void
+read_terms(Program *program)
 {
-	return find(PLAN_WALLET_FIND, merchant_id, CStringGetTextDatum(wallet_key), message_kind, wallet);
+	program->time_zone = row_text(0, "time_zone");
+	program->expiry = row_text(0, "expiry");
+	program->duration_value = (int) row_int64(0, "duration_value");
+	program->duration_unit = row_text(0, "duration_unit");
+	program->expiry_date = (DateADT) row_int64_or(0, "expiry_date", 0);
+	program->pending_days = (int) row_int64(0, "pending_days");
+	program->reinstatement_days = (int) row_int64(0, "reinstatement_days");
+	program->shortfall = shortfall_parse(row_text(0, "shortfall"));
+	program->range_group = row_text(0, "range_group");
+	program->rank_window_value = (int) row_int64(0, "rank_window_value");
+	program->rank_window_unit = row_text(0, "rank_window_unit");
+	program->rank_grace_days = (int) row_int64(0, "rank_grace_days");
+	program->ranked_at = row_int64_or(0, "ranked_at", DT_NOBEGIN);
+	program->rules = (int) row_int64(0, "rules");
+	program->has_limits = row_bool(0, "has_limits");
 }
 
-bool
-program_find(int64 merchant_id, const char *client_id, Program *program)
+/* The newest result as a program, in a memory context of its own, which lasts. */
+static Program *
+read_program(int64 merchant_id)
 {
-	return find(PLAN_PROGRAM_FIND, merchant_id, CStringGetTextDatum(client_id), "", program);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "loyalty program", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Program    *program = palloc0(sizeof(Program));
+
+	program->parts = palloc0(sizeof(ProgramParts));
+	program->parts->context = context;
+	program->merchant_id = merchant_id;
+	program->program_id = row_int64(0, "program_id");
+	program->revision = row_int64(0, "revision");
+	program->name = row_text(0, "name");
+	program->active = row_bool(0, "active");
+	program->managed = row_bool(0, "managed");
+	program->requires_ticket = row_bool(0, "requires_ticket");
+	program->requires_birth_date = row_bool(0, "requires_birth_date");
+	program->channel = row_text(0, "channel");
+	read_messages(program);
+	read_conversion(program);
+	read_terms(program);
+	MemoryContextSwitchTo(caller);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	return program;
 }
 
-bool
-program_of_account(int64 merchant_id, int64 account_id, Program *program)
+/* ------------------------------------------------------------------------
+ * Remembering
+ * ------------------------------------------------------------------------ */
+
+/* Whoever has it still may use it until the transaction ends. */
+static void
+forget(KnownProgram *known)
 {
-	return find(PLAN_PROGRAM_OF_ACCOUNT, merchant_id, Int64GetDatum(account_id), "", program);
+	if (known->program != NULL)
+		MemoryContextSetParent(known->program->parts->context, TopTransactionContext);
+	known->program = NULL;
+}
+
+static void
+forget_all(void)
+{
+	HASH_SEQ_STATUS all;
+	KnownProgram *known;
+
+	hash_seq_init(&all, programs);
+	while ((known = hash_seq_search(&all)) != NULL)
+		forget(known);
+	hash_destroy(programs);
+	programs = NULL;
+}
+
+static KnownProgram *
+known_program(int64 program_id)
+{
+	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(KnownProgram),.hcxt = CacheMemoryContext};
+	KnownProgram *known;
+	bool		found;
+
+	if (programs != NULL && hash_get_num_entries(programs) >= MAX_PROGRAMS &&
+		hash_search(programs, &program_id, HASH_FIND, NULL) == NULL)
+		forget_all();
+	if (programs == NULL)
+		programs = hash_create("loyalty programs", MAX_PROGRAMS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	known = hash_search(programs, &program_id, HASH_ENTER, &found);
+	if (!found)
+		known->program = NULL;
+	return known;
+}
+
+static Statement program_sql = {
+	.sql = "SELECT program_id, revision, name, active AND unit_active AS active, managed, requires_ticket, requires_birth_date,"
+	" channel, messages, decimals, rounding, accumulation_points, accumulation_money, redemption_points, redemption_money,"
+	" currency_iso, currency_change, currency_active, unit_base, earn_on_points, time_zone, expiry, duration_value,"
+	" duration_unit, expiry_date, pending_days, reinstatement_days, shortfall, range_group, rank_window_value,"
+	" rank_window_unit, rank_grace_days, ranked_at, rules, has_limits"
+	" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+/* The program of the newest result, which has its id and its revision. */
+static const Program *
+program_of_revision(int64 merchant_id)
+{
+	int64		program_id = row_int64(0, "program_id");
+	int64		revision = row_int64(0, "revision");
+	KnownProgram *known = known_program(program_id);
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
+
+	if (known->program != NULL && known->program->revision == revision && known->program->merchant_id == merchant_id)
+		return known->program;
+	forget(known);
+	if (db_write(&program_sql, values, NULL) == 0)
+		return NULL;
+	known->program = read_program(merchant_id);
+	return known->program;
+}
+
+/* ------------------------------------------------------------------------
+ * Finding
+ * ------------------------------------------------------------------------ */
+
+static Statement by_id_sql = {
+	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+/* As it is now, whatever the operation's snapshot shows: the engine posts on the newest balance too. */
+const Program *
+program_find(int64 merchant_id, int64 program_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
+
+	return db_write(&by_id_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+}
+
+static Statement by_wallet_key_sql = {
+	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2",
+	.params = {INT8OID, TEXTOID}
+};
+
+const Program *
+program_of_wallet_key(int64 merchant_id, const char *wallet_key)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), CStringGetTextDatum(wallet_key)};
+
+	return db_read(&by_wallet_key_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+}
+
+static Statement by_client_id_sql = {
+	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND client_id = $2",
+	.params = {INT8OID, TEXTOID}
+};
+
+const Program *
+program_of_client_id(int64 merchant_id, const char *client_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), CStringGetTextDatum(client_id)};
+
+	return db_read(&by_client_id_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+}
+
+static Statement by_account_sql = {
+	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND program_id ="
+	" (SELECT a.program_id FROM loyalty.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
+	.params = {INT8OID, INT8OID}
+};
+
+const Program *
+program_of_account(int64 merchant_id, int64 account_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
+
+	return db_read(&by_account_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * What a program says
+ * ------------------------------------------------------------------------ */
+
+/* Whether this kind of operation sends the member a message. */
+bool
+program_sends(const Program *program, const char *message_kind)
+{
+	for (int i = 0; i < program->nmessages; i++)
+	{
+		if (strcmp(program->messages[i], message_kind) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The points that money in the program's currency earns. */
@@ -104,13 +306,18 @@ program_redeems_for(const Program *program, Points points, Points money)
 	return worth - offered <= tolerance && offered - worth <= tolerance;
 }
 
+static Statement wallet_link_sql = {
+	.sql = "SELECT app_client FROM loyalty.wallets WHERE merchant_id = $1 AND program_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
 /* Where the wallet's members look at their points. */
 char *
-wallet_link(int64 merchant_id, int64 program_id)
+wallet_link(const Program *wallet)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
+	Datum		values[] = {Int64GetDatum(wallet->merchant_id), Int64GetDatum(wallet->program_id)};
 
-	if (plan_read(PLAN_WALLET_LINK, values, NULL) == 0)
-		elog(ERROR, "wallet " INT64_FORMAT " is gone", program_id);
-	return plan_text(0, 0);
+	if (db_read(&wallet_link_sql, values, NULL) == 0)
+		elog(ERROR, "wallet " INT64_FORMAT " is gone", wallet->program_id);
+	return row_text(0, "app_client");
 }

@@ -1,24 +1,50 @@
 /*
  * program.h
- *		Programs, as the operations see them.
+ *		Programs: their terms, as a session remembers them.
  */
 #ifndef LOYALTY_PROGRAM_H
 #define LOYALTY_PROGRAM_H
 
 #include "postgres.h"
-#include "program/terms.h"
+#include "datatype/timestamp.h"
 #include "types/points.h"
+#include "utils/date.h"
+#include "utils/palloc.h"
+
+/* What reversing an accrual does when its points were spent. */
+typedef enum Shortfall
+{
+	SHORTFALL_REFUSE,
+	SHORTFALL_PARTIAL,			/* take what is there */
+	SHORTFALL_NEGATIVE			/* leave a debt */
+} Shortfall;
+
+/*
+ * What the session has read of a program besides its row, each by the room
+ * that knows it, when it is first needed; NULL: not yet.  It is allocated in
+ * the program's memory context.
+ */
+typedef struct ProgramParts
+{
+	MemoryContext context;
+	struct Ranks *ranks;
+	struct RuleSet *rules;
+	struct LimitSet *limits;
+} ProgramParts;
 
 typedef struct Program
 {
+	int64		merchant_id;
 	int64		program_id;
+	int64		revision;		/* another one, never used before, whenever anything of it changes */
+	ProgramParts *parts;
+	char	   *name;
+	bool		active;			/* points can be earned and sent */
+	bool		managed;		/* accounts are opened as managed ones */
+
+	/* conversion */
 	int			decimals;
 	Rounding	rounding;
-	bool		requires_ticket;
-	bool		requires_birth_date;
-	bool		sends_message;	/* for the kind of operation asked about */
-	char	   *name;
-	char	   *channel;
 	Points		accumulation_points;	/* earned for so much money */
 	Points		accumulation_money;
 	Points		redemption_points;	/* worth so much money */
@@ -26,18 +52,46 @@ typedef struct Program
 	char	   *currency_iso;
 	Points		currency_change;	/* worth of one unit in that money */
 	bool		currency_active;
-	bool		earn_on_points; /* what is paid with points earns too */
 	bool		unit_base;		/* points may be deposited as such */
-	bool		active;
-	const ProgramTerms *terms;	/* NULL: its accounts are not managed */
+	bool		earn_on_points; /* what is paid with points earns too */
+
+	/* registration and messages */
+	bool		requires_ticket;
+	bool		requires_birth_date;
+	char	   *channel;
+	char	  **messages;		/* the operations that send one */
+	int			nmessages;
+
+	/* the life of points */
+	char	   *time_zone;
+	char	   *expiry;
+	int			duration_value;
+	char	   *duration_unit;
+	DateADT		expiry_date;	/* if expiry is fixed */
+	int			pending_days;
+	int			reinstatement_days;
+	Shortfall	shortfall;
+
+	/* ranks, rules and limits */
+	char	   *range_group;	/* of its ranks; empty: none */
+	int			rank_window_value;
+	char	   *rank_window_unit;
+	int			rank_grace_days;
+	TimestampTz ranked_at;		/* when ranks were last to be recounted; DT_NOBEGIN: never */
+	int			rules;			/* version of the earning rules, 0: none */
+	bool		has_limits;
 } Program;
 
-extern bool wallet_find(int64 merchant_id, const char *wallet_key, const char *message_kind, Program *wallet);
-extern bool program_find(int64 merchant_id, const char *client_id, Program *program);
-extern bool program_of_account(int64 merchant_id, int64 account_id, Program *program);
+/* NULL: there is none.  What they return lasts until the transaction ends. */
+extern const Program *program_find(int64 merchant_id, int64 program_id);
+extern const Program *program_of_wallet_key(int64 merchant_id, const char *wallet_key);
+extern const Program *program_of_client_id(int64 merchant_id, const char *client_id);
+extern const Program *program_of_account(int64 merchant_id, int64 account_id);
+
+extern bool program_sends(const Program *program, const char *message_kind);
 extern bool program_accumulate(const Program *program, Points money, Points *points);
 extern bool program_worth(const Program *program, Points points, Points *money);
 extern bool program_redeems_for(const Program *program, Points points, Points money);
-extern char *wallet_link(int64 merchant_id, int64 program_id);
+extern char *wallet_link(const Program *wallet);
 
 #endif

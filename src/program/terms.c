@@ -9,14 +9,11 @@
  */
 #include "postgres.h"
 
-#include "db/statement.h"
 #include "pgtime.h"
-#include "program/program_cache.h"
 #include "program/terms.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* ------------------------------------------------------------------------
@@ -24,21 +21,21 @@
  * ------------------------------------------------------------------------ */
 
 Timestamp
-terms_local(const ProgramTerms *program, TimestampTz at)
+terms_local(const Program *program, TimestampTz at)
 {
 	return DatumGetTimestamp(DirectFunctionCall2(timestamptz_zone, CStringGetTextDatum(program->time_zone),
 												 TimestampTzGetDatum(at)));
 }
 
 TimestampTz
-terms_from_local(const ProgramTerms *program, Timestamp local)
+terms_from_local(const Program *program, Timestamp local)
 {
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, CStringGetTextDatum(program->time_zone),
 												   TimestampGetDatum(local)));
 }
 
 DateADT
-terms_local_date(const ProgramTerms *program, TimestampTz at)
+terms_local_date(const Program *program, TimestampTz at)
 {
 	return DatumGetDateADT(DirectFunctionCall1(timestamp_date, TimestampGetDatum(terms_local(program, at))));
 }
@@ -61,7 +58,7 @@ add_interval(Timestamp local, int value, const char *unit)
  * the gap, and where it comes twice, the first.
  */
 static TimestampTz
-find_first_moment(const ProgramTerms *program, Timestamp midnight)
+find_first_moment(const Program *program, Timestamp midnight)
 {
 	TimestampTz at = terms_from_local(program, midnight);
 	Timestamp	before;
@@ -83,7 +80,7 @@ typedef struct KnownDay
 } KnownDay;
 
 static TimestampTz
-first_moment(const ProgramTerms *program, Timestamp midnight)
+first_moment(const Program *program, Timestamp midnight)
 {
 	static KnownDay known[KNOWN_DAYS];
 	KnownDay   *day = &known[(uint64) (midnight / USECS_PER_DAY) % KNOWN_DAYS];
@@ -102,14 +99,14 @@ first_moment(const ProgramTerms *program, Timestamp midnight)
 }
 
 TimestampTz
-terms_day_start(const ProgramTerms *program, DateADT day)
+terms_day_start(const Program *program, DateADT day)
 {
 	return first_moment(program, day * USECS_PER_DAY);
 }
 
 /* The end of the local day, month, quarter or year that a local time is in. */
 static TimestampTz
-end_of(const ProgramTerms *program, const char *unit, Timestamp local)
+end_of(const Program *program, const char *unit, Timestamp local)
 {
 	Datum		start = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum(unit), TimestampGetDatum(local));
 
@@ -122,7 +119,7 @@ end_of(const ProgramTerms *program, const char *unit, Timestamp local)
 
 /* A window of calendar years ends with the last of them; the first is the year of the points. */
 static bool
-is_calendar_year(const ProgramTerms *program)
+is_calendar_year(const Program *program)
 {
 	return strcmp(program->rank_window_unit, "calendar_year") == 0;
 }
@@ -140,7 +137,7 @@ last_of_year(DateADT date, int years_later)
 
 /* The latest of the days from which a window lasts to the end of this one: several end with a short month, or with a year. */
 static DateADT
-latest_start(const ProgramTerms *program, DateADT last)
+latest_start(const Program *program, DateADT last)
 {
 	int			months = program->rank_window_value * (strcmp(program->rank_window_unit, "month") == 0 ? 1 : 12);
 	int			year;
@@ -167,7 +164,7 @@ latest_start(const ProgramTerms *program, DateADT last)
  * earlier as the day is before the latest one whose points count so long.
  */
 TimestampTz
-terms_window_end(const ProgramTerms *program, DateADT day, TimestampTz *as)
+terms_window_end(const Program *program, DateADT day, TimestampTz *as)
 {
 	DateADT		last;
 	TimestampTz until;
@@ -183,14 +180,14 @@ terms_window_end(const ProgramTerms *program, DateADT day, TimestampTz *as)
 
 /* And the other way round: the day whose points they are. */
 DateADT
-terms_window_start(const ProgramTerms *program, TimestampTz until, TimestampTz as)
+terms_window_start(const Program *program, TimestampTz until, TimestampTz as)
 {
 	return latest_start(program, terms_local_date(program, until) - 1) - (until - as) / USECS_PER_DAY;
 }
 
 /* The end of the local day that is a span after the moment. */
 TimestampTz
-terms_day_end(const ProgramTerms *program, TimestampTz at, const Interval *span)
+terms_day_end(const Program *program, TimestampTz at, const Interval *span)
 {
 	Datum		local = DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(terms_local(program, at)),
 											IntervalPGetDatum(span));
@@ -199,14 +196,14 @@ terms_day_end(const ProgramTerms *program, TimestampTz at, const Interval *span)
 }
 
 static TimestampTz
-end_after(const ProgramTerms *program, TimestampTz at, int value, const char *unit, const char *end)
+end_after(const Program *program, TimestampTz at, int value, const char *unit, const char *end)
 {
 	return end_of(program, end, add_interval(terms_local(program, at), value, unit));
 }
 
 /* When points that are added at the moment expire. */
 static TimestampTz
-expiry_of(const ProgramTerms *program, TimestampTz at)
+expiry_of(const Program *program, TimestampTz at)
 {
 	if (strcmp(program->expiry, "rolling") == 0)
 		return program->duration_value == 0 ? DT_NOEND :
@@ -224,131 +221,12 @@ expiry_of(const ProgramTerms *program, TimestampTz at)
 }
 
 /* ------------------------------------------------------------------------
- * Programs
+ * Terms at a moment
  * ------------------------------------------------------------------------ */
-
-static Shortfall
-shortfall_parse(const char *name)
-{
-	if (strcmp(name, "partial") == 0)
-		return SHORTFALL_PARTIAL;
-	if (strcmp(name, "negative") == 0)
-		return SHORTFALL_NEGATIVE;
-	return SHORTFALL_REFUSE;
-}
-
-/* What PLAN_PROGRAM_TERMS has found. */
-static ProgramTerms
-read_terms(int64 merchant_id, int64 program_id)
-{
-	ProgramTerms program = {.merchant_id = merchant_id,.program_id = program_id};
-	bool		isnull;
-
-	program.time_zone = plan_text(0, 0);
-	program.expiry = plan_text(0, 1);
-	program.duration_value = DatumGetInt32(plan_datum(0, 2, &isnull));
-	program.duration_unit = plan_text(0, 3);
-	program.expiry_date = DatumGetDateADT(plan_datum(0, 4, &isnull));
-	program.pending_days = DatumGetInt32(plan_datum(0, 5, &isnull));
-	program.reinstatement_days = DatumGetInt32(plan_datum(0, 6, &isnull));
-	program.rank_window_value = DatumGetInt32(plan_datum(0, 7, &isnull));
-	program.rank_window_unit = plan_text(0, 8);
-	program.shortfall = shortfall_parse(plan_text(0, 9));
-	program.has_limits = plan_bool(0, 10);
-	program.range_group = plan_text(0, 11);
-	program.rules = DatumGetInt32(plan_datum(0, 12, &isnull));
-	program.rules_published_at = DatumGetTimestampTz(plan_datum(0, 13, &isnull));
-	program.limits_revision = plan_int64(0, 14);
-	program.decimals = DatumGetInt16(plan_datum(0, 15, &isnull));
-	if (!rounding_parse(plan_text(0, 16), &program.rounding))
-		elog(ERROR, "unknown rounding of program " INT64_FORMAT, program_id);
-	program.rank_grace_days = DatumGetInt32(plan_datum(0, 17, &isnull));
-	program.ranked_at = plan_int64_or(0, 18, DT_NOBEGIN);
-	program.active = plan_bool(0, 19);
-	return program;
-}
-
-/* A copy in the current memory context, to whose ranks whoever needs them adds. */
-static ProgramTerms *
-copy_terms(const ProgramTerms *program)
-{
-	ProgramTerms *copy = palloc(sizeof(ProgramTerms));
-
-	*copy = *program;
-	copy->time_zone = pstrdup(program->time_zone);
-	copy->expiry = pstrdup(program->expiry);
-	copy->duration_unit = pstrdup(program->duration_unit);
-	copy->rank_window_unit = pstrdup(program->rank_window_unit);
-	copy->range_group = pstrdup(program->range_group);
-	copy->ranks = palloc0(sizeof(Ranks));
-	return copy;
-}
-
-/*
- * A session remembers the terms of a program, and of which version of its row
- * they are: PL/pgSQL knows in the same way whether a function is still the one
- * that it has compiled.
- */
-typedef struct KnownTerms
-{
-	int64		program_id;
-	RowVersion	version;
-	MemoryContext context;		/* of the terms, NULL: there are none yet */
-	const ProgramTerms *terms;
-} KnownTerms;
-
-static Known known_terms = {.name = "terms",.entry_size = sizeof(KnownTerms)};
-
-static void
-remember(KnownTerms *known, const RowVersion *version, const ProgramTerms *terms)
-{
-	MemoryContext caller;
-
-	known->terms = NULL;
-	if (known->context == NULL)
-		known->context = AllocSetContextCreate(known_terms.context, "terms of a program", ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(known->context);
-	caller = MemoryContextSwitchTo(known->context);
-	known->terms = copy_terms(terms);
-	known->version = *version;
-	MemoryContextSwitchTo(caller);
-}
-
-/* The terms of a program, of which the caller has just seen this version. */
-const ProgramTerms *
-terms_of_version(int64 merchant_id, int64 program_id, const RowVersion *version)
-{
-	KnownTerms *known = known_entry(&known_terms, program_id);
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
-	ProgramTerms terms;
-	RowVersion	newest;
-
-	if (known->terms != NULL && known->terms->merchant_id == merchant_id && plan_version_equal(&known->version, version))
-		return copy_terms(known->terms);
-	if (plan_write(PLAN_PROGRAM_TERMS, values, NULL) == 0)
-		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
-	terms = read_terms(merchant_id, program_id);
-	newest = plan_version(0, 20);
-	remember(known, &newest, &terms);
-	return copy_terms(known->terms);
-}
-
-/* NULL: there is no such program. */
-const ProgramTerms *
-terms_of_program(int64 merchant_id, int64 program_id)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
-	RowVersion	version;
-
-	if (plan_write(PLAN_PROGRAM_VERSION, values, NULL) == 0)
-		return NULL;
-	version = plan_version(0, 0);
-	return terms_of_version(merchant_id, program_id, &version);
-}
 
 /* Points that are added are there at once and for ever, and nothing else follows from them. */
 bool
-terms_are_simple(const ProgramTerms *program)
+terms_are_simple(const Program *program)
 {
 	return strcmp(program->expiry, "rolling") == 0 && program->duration_value == 0 && program->pending_days == 0 &&
 		program->rank_window_value == 0 && program->range_group[0] == '\0' && program->rules == 0;
@@ -357,7 +235,7 @@ terms_are_simple(const ProgramTerms *program)
 const Terms *
 terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 {
-	const ProgramTerms *program = NULL;
+	const Program *program = NULL;
 	Terms	   *terms;
 
 	for (terms = *known; terms != NULL; terms = terms->next)
@@ -369,7 +247,7 @@ terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 		program = terms->program;
 	}
 	if (program == NULL)
-		program = terms_of_program(merchant_id, program_id);
+		program = program_find(merchant_id, program_id);
 	if (program == NULL)
 		elog(ERROR, "program " INT64_FORMAT " is gone", program_id);
 	terms = palloc(sizeof(Terms));

@@ -94,6 +94,11 @@ write_head(StringInfo json, const StoredRoot *stored, const Entry *head)
 	write_hex(json, "hash", VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(head->hash));
 }
 
+static Statement receipt_entry_sql = {
+	.sql = "SELECT " ENTRY_COLUMNS " FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2 AND account_id = $3",
+	.params = {INT8OID, INT8OID, INT8OID}
+};
+
 /* One entry of an account, until the next is read; false if it is none of its. */
 static bool
 read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id, Entry *entry)
@@ -105,14 +110,14 @@ read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id,
 		Int64GetDatum(account_id),
 	};
 
-	stream_open(entries, PLAN_RECEIPT_ENTRY, values);
+	stream_open(entries, &receipt_entry_sql, values);
 	if (!stream_next(entries))
 	{
 		stream_close(entries);
 		return false;
 	}
-	stream_entry(entries, entry);
-	if (entry_has_text(entry) && rows_read_text_key(root->merchant_id, entry, &key))
+	entry_of_stream(entries, entry);
+	if (entry_has_text(entry) && rows_read_text_key(entry, &key))
 		chain_salt(&key, entry->entry_id, entry->salt);
 	return true;
 }
@@ -251,7 +256,7 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 		raise_error(ERR_INVALID_ARGUMENT);
 	account_id = PG_GETARG_INT64(1);
 	initStringInfo(&json);
-	plan_begin();
+	db_begin();
 	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(2), optional_int64(fcinfo, 2, 0), &stored))
 		raise_error(ERR_UNKNOWN_OBJECT);
 	leaf = find_leaf(&stored, account_id, page);
@@ -269,7 +274,7 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 		write_entries(&json, &stored.root, account_id, PG_GETARG_INT64(3), newest);
 	}
 	appendStringInfoChar(&json, '}');
-	plan_end();
+	db_end();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
 }
 
@@ -392,8 +397,9 @@ leads_to_newest(Members *receipt, const Head *head)
 		sound = read_entry(&entries.members[i], &entry) && (i == 0 || entry.entry_no == before + 1);
 		if (!sound)
 			break;
+		entry.merchant_id = head->merchant_id;
 		entry.account_id = head->account_id;
-		hash = chain_next(head->merchant_id, &entry, hash);
+		hash = chain_next(&entry, hash);
 	}
 	return sound && is_newest(head, &entry, hash);
 }

@@ -79,21 +79,10 @@ write_hex(StringInfo json, const char *name, const void *bytes, Size length)
 }
 
 static void
-write_text(StringInfo json, const char *name, const text *value)
-{
-	if (value == NULL)
-		return;
-	json_key(json, name);
-	json_text(json, text_to_cstring(value));
-}
-
-static void
 write_lots(StringInfo json, const char *name, Datum packed)
 {
 	Lots		lots;
 
-	if (packed == (Datum) 0)
-		return;
 	/* damaged ones are left out: then the receipt does not hold */
 	if (!lots_read_if_sound(packed, &lots))
 		return;
@@ -113,53 +102,55 @@ write_lots(StringInfo json, const char *name, Datum packed)
 }
 
 static void
-write_id_if(StringInfo json, const char *name, int64 value)
+write_column(StringInfo json, const Entry *entry, const EntryColumn *column)
 {
-	if (value != 0)
-		write_id(json, name, value);
-}
+	const char *kind;
 
-static void
-write_number_if(StringInfo json, const char *name, int64 value)
-{
-	if (value != 0)
-		write_number(json, name, value);
+	switch (column->form)
+	{
+		case FORM_ID:
+			write_id(json, column->name, entry_number(entry, column));
+			break;
+		case FORM_NUMBER:
+			write_number(json, column->name, entry_number(entry, column));
+			break;
+		case FORM_KIND:
+			kind = entry_kind_name(entry->kind);
+			json_key(json, column->name);
+			json_text(json, kind != NULL ? kind : "?");
+			break;
+		case FORM_POINTS:
+			write_points(json, column->name, entry_number(entry, column));
+			break;
+		case FORM_TIME:
+			write_time(json, column->name, entry_number(entry, column));
+			break;
+		case FORM_LOTS:
+			write_lots(json, column->name, entry->lots);
+			break;
+		case FORM_TEXT:
+			json_key(json, column->name);
+			json_text(json, TextDatumGetCString((Datum) entry_number(entry, column)));
+			break;
+		case FORM_BYTES:
+			break;
+	}
 }
 
 /* An object; what the entry does not have is left out. */
 void
 write_entry(StringInfo json, const Entry *entry)
 {
-	const char *kind = entry_kind_name(entry->kind);
-
 	appendStringInfoString(json, json->data[json->len - 1] == '[' ? "{" : ",{");
-	write_id(json, "entry_id", entry->entry_id);
-	write_number(json, "entry_no", entry->entry_no);
-	json_key(json, "kind");
-	json_text(json, kind != NULL ? kind : "?");
-	write_points(json, "amount", entry->amount);
-	write_points(json, "balance", entry->balance);
-	write_time(json, "posted_at", entry->posted_at);
-	write_id_if(json, "staff_id", entry->staff_id);
-	if (entry->has_money)
-		write_points(json, "money", entry->money);
-	if (entry->aside != 0)
-		write_points(json, "aside", entry->aside);
-	write_id_if(json, "origin", entry->origin);
-	write_id_if(json, "peer_id", entry->peer_id);
-	write_id_if(json, "member_id", entry->member_id);
-	write_number_if(json, "rules", entry->rules);
-	if (entry->happened_at != 0)
-		write_time(json, "happened_at", entry->happened_at);
-	write_id_if(json, "actor_id", entry->actor_id);
-	write_id_if(json, "request_id", entry->request_id);
-	write_text(json, "reference", entry->reference);
-	write_text(json, "detail", entry->detail);
+	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
+	{
+		if (entry_columns[i].in_receipt && entry_has(entry, &entry_columns[i]))
+			write_column(json, entry, &entry_columns[i]);
+	}
 	if (entry_has_text(entry))
 		write_hex(json, "salt", entry->salt, sizeof(entry->salt));
 	else if (entry->text_digest != NULL)
 		write_hex(json, "text_digest", VARDATA_ANY(entry->text_digest), VARSIZE_ANY_EXHDR(entry->text_digest));
-	write_lots(json, "lots", entry->lots);
 	appendStringInfoChar(json, '}');
 }
 
@@ -352,81 +343,85 @@ collect_lot(void *context, const char *name, JsonKind kind, const char *value)
 }
 
 static bool
-read_lots(Members *members, Datum *packed)
+read_lots(Members *members, const char *name, int64 *packed)
 {
-	const char *text = read_member(members, "lots", JSON_IS_OBJECT);
+	const char *text = read_member(members, name, JSON_IS_OBJECT);
 	LotsRead	read = {.sound = true};
 
-	*packed = (Datum) 0;
-	if (text == NULL)
-		return !has_member(members, "lots");
-	if (!json_read_object(text, strlen(text), collect_lot, &read) || !read.sound)
+	if (text == NULL || !json_read_object(text, strlen(text), collect_lot, &read) || !read.sound)
 		return false;
-	*packed = lots_pack(&read.lots);
+	*packed = (int64) lots_pack(&read.lots);
 	return true;
 }
 
 static bool
-read_kind(Members *members, EntryKind *kind)
+read_kind(Members *members, const char *name, int64 *value)
 {
-	const char *name = read_member(members, "kind", JSON_IS_STRING);
+	const char *text = read_member(members, name, JSON_IS_STRING);
+	EntryKind	kind;
 
-	for (int i = ENTRY_ACCRUE; name != NULL && i <= ENTRY_TRANSFER; i++)
+	if (text == NULL || !entry_kind_of_name(text, &kind))
+		return false;
+	*value = kind;
+	return true;
+}
+
+static bool
+read_text(Members *members, const char *name, int64 *value)
+{
+	const char *string = read_member(members, name, JSON_IS_STRING);
+
+	if (string == NULL)
+		return false;
+	*value = (int64) CStringGetTextDatum(string);
+	return true;
+}
+
+static bool
+read_form(Members *members, const char *name, EntryForm form, int64 *value)
+{
+	switch (form)
 	{
-		if (strcmp(name, entry_kind_name(i)) != 0)
-			continue;
-		*kind = i;
-		return true;
+		case FORM_ID:
+			return read_id(members, name, value);
+		case FORM_NUMBER:
+			return read_number(members, name, value) && *value == (int) *value;
+		case FORM_KIND:
+			return read_kind(members, name, value);
+		case FORM_POINTS:
+			return read_points(members, name, value);
+		case FORM_TIME:
+			return read_time(members, name, value);
+		case FORM_LOTS:
+			return read_lots(members, name, value);
+		case FORM_TEXT:
+			return read_text(members, name, value);
+		case FORM_BYTES:
+			break;
 	}
 	return false;
 }
 
+/* What may be left out is 0 then; and what is 0 is left out. */
 static bool
-read_text(Members *members, const char *name, text **value)
+read_column(Members *members, Entry *entry, const EntryColumn *column)
 {
-	const char *string = read_member(members, name, JSON_IS_STRING);
+	int64		value;
 
-	*value = string != NULL ? cstring_to_text(string) : NULL;
-	return string != NULL || !has_member(members, name);
-}
-
-/* What may be left out, and then is 0. */
-static bool
-read_id_if(Members *members, const char *name, int64 *value)
-{
-	*value = 0;
-	return !has_member(members, name) || (read_id(members, name, value) && *value != 0);
-}
-
-static bool
-read_number_if(Members *members, const char *name, int64 *value)
-{
-	*value = 0;
-	return !has_member(members, name) || (read_number(members, name, value) && *value != 0);
-}
-
-static bool
-read_points_if(Members *members, const char *name, Points *value)
-{
-	*value = 0;
-	return !has_member(members, name) || read_points(members, name, value);
-}
-
-static bool
-read_time_if(Members *members, const char *name, TimestampTz *value)
-{
-	*value = 0;
-	return !has_member(members, name) || (read_time(members, name, value) && *value != 0);
+	if (!has_member(members, column->name))
+		return column->optional;
+	if (!read_form(members, column->name, column->form, &value))
+		return false;
+	entry_set_number(entry, column, value);
+	return entry_has(entry, column);
 }
 
 /* The texts, with what salts them; or, if they were erased, their digest. */
 static bool
-read_texts(Members *members, Entry *entry)
+read_salt(Members *members, Entry *entry)
 {
 	bytea	   *salt;
 
-	if (!read_text(members, "reference", &entry->reference) || !read_text(members, "detail", &entry->detail))
-		return false;
 	if (!entry_has_text(entry))
 		return !has_member(members, "text_digest") || read_bytes(members, "text_digest", &entry->text_digest);
 	if (!read_bytes(members, "salt", &salt) || VARSIZE_ANY_EXHDR(salt) != sizeof(entry->salt))
@@ -439,30 +434,11 @@ read_texts(Members *members, Entry *entry)
 bool
 read_entry(Members *members, Entry *entry)
 {
-	int64		rules;
-	bool		sound;
-
 	memset(entry, 0, sizeof(Entry));
-	entry->has_money = has_member(members, "money");
-	sound = read_id(members, "entry_id", &entry->entry_id) &&
-		read_number(members, "entry_no", &entry->entry_no) &&
-		read_kind(members, &entry->kind) &&
-		read_points(members, "amount", &entry->amount) &&
-		read_points(members, "balance", &entry->balance) &&
-		read_time(members, "posted_at", &entry->posted_at) &&
-		read_id_if(members, "staff_id", &entry->staff_id) &&
-		read_points_if(members, "money", &entry->money) &&
-		read_points_if(members, "aside", &entry->aside) && (entry->aside != 0 || !has_member(members, "aside")) &&
-		read_id_if(members, "origin", &entry->origin) &&
-		read_id_if(members, "peer_id", &entry->peer_id) &&
-		read_id_if(members, "member_id", &entry->member_id) &&
-		read_number_if(members, "rules", &rules) && rules == (int) rules &&
-		read_time_if(members, "happened_at", &entry->happened_at) &&
-		read_id_if(members, "actor_id", &entry->actor_id) &&
-		read_id_if(members, "request_id", &entry->request_id) &&
-		read_texts(members, entry) &&
-		read_lots(members, &entry->lots);
-	if (sound)
-		entry->rules = (int) rules;
-	return sound && all_read(members);
+	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
+	{
+		if (entry_columns[i].in_receipt && !read_column(members, entry, &entry_columns[i]))
+			return false;
+	}
+	return read_salt(members, entry) && all_read(members);
 }

@@ -10,7 +10,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "account/entry.h"
 #include "base/crypto.h"
+#include "base/errors.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/stream.h"
@@ -48,6 +50,12 @@ bytes_of(const void *bytes, Size length)
 	return (bytea *) cstring_to_text_with_len(bytes, length);
 }
 
+static Statement root_page_insert_sql = {
+	.sql = "INSERT INTO loyalty.root_page (merchant_id, root_id, level, first_account, page, account_ids, entry_ids, nodes)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID, BYTEAOID}
+};
+
 static void
 write_page(Tree *tree, int number)
 {
@@ -65,7 +73,7 @@ write_page(Tree *tree, int number)
 		PointerGetDatum(bytes_of(page->nodes, page->n * sizeof(Digest))),
 	};
 
-	plan_write(PLAN_ROOT_PAGE_INSERT, values, number == 0 ? NULL : "     nn ");
+	db_write(&root_page_insert_sql, values, number == 0 ? NULL : "     nn ");
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(tree->context);
 }
@@ -162,6 +170,13 @@ tree_end(Tree *tree)
  * make_root()
  * ------------------------------------------------------------------------ */
 
+/* roots: over the newest entries of all accounts */
+static Statement root_heads_sql = {
+	.sql = "SELECT account_id, newest_id, balance, posted_at, hash FROM loyalty.account"
+	" WHERE merchant_id = $1 AND newest_id IS NOT NULL ORDER BY account_id",
+	.params = {INT8OID}
+};
+
 static Digest
 make_tree(Root *root)
 {
@@ -171,16 +186,16 @@ make_tree(Root *root)
 	Digest		published;
 
 	tree_begin(&tree, root, true);
-	stream_open(&heads, PLAN_ROOT_HEADS, values);
+	stream_open(&heads, &root_heads_sql, values);
 	while (stream_next(&heads))
 	{
 		Head		head = {
 			.merchant_id = root->merchant_id,
-			.account_id = stream_int64(&heads, 0, 0),
-			.entry_id = stream_int64(&heads, 1, 0),
-			.balance = stream_int64(&heads, 2, 0),
-			.posted_at = stream_int64(&heads, 3, 0),
-			.hash = stream_hash(&heads, 4),
+			.account_id = stream_int64(&heads, "account_id", 0),
+			.entry_id = stream_int64(&heads, "newest_id", 0),
+			.balance = stream_int64(&heads, "balance", 0),
+			.posted_at = stream_int64(&heads, "posted_at", 0),
+			.hash = hash_of((bytea *) stream_varlena(&heads, "hash")),
 		};
 		Digest		leaf = merkle_leaf(&tree.merkle, &head);
 
@@ -191,6 +206,12 @@ make_tree(Root *root)
 	root->accounts = tree.root.accounts;
 	return published;
 }
+
+static Statement root_insert_sql = {
+	.sql = "INSERT INTO loyalty.root (merchant_id, root_id, made_at, accounts, root)"
+	" SELECT m.merchant_id, $2, $3, $4, $5 FROM loyalty.merchant m WHERE m.merchant_id = $1",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, BYTEAOID}
+};
 
 static void
 write_root(const Root *root, const Digest *published)
@@ -203,7 +224,7 @@ write_root(const Root *root, const Digest *published)
 		PointerGetDatum(bytes_of(published, sizeof(Digest))),
 	};
 
-	if (plan_write(PLAN_ROOT_INSERT, values, NULL) == 0)
+	if (db_write(&root_insert_sql, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_OBJECT);
 }
 
@@ -220,10 +241,10 @@ loyalty_make_root(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "loyalty.make_root() returns a row");
-	plan_begin();
+	db_begin();
 	published = make_tree(&root);
 	write_root(&root, &published);
-	plan_end();
+	db_end();
 	values[0] = Int64GetDatum(root.root_id);
 	values[1] = PointerGetDatum(bytes_of(&published, sizeof(Digest)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(type), values, nulls)));
@@ -245,19 +266,25 @@ root_digest(struct varlena *value, Digest *hash)
 	return true;
 }
 
+static Statement root_find_sql = {
+	.sql = "SELECT root_id, made_at, accounts, root FROM loyalty.root"
+	" WHERE merchant_id = $1 AND ($2 IS NULL OR root_id = $2) ORDER BY root_id DESC LIMIT 1",
+	.params = {INT8OID, INT8OID}
+};
+
 bool
 root_find(int64 merchant_id, bool newest, int64 root_id, StoredRoot *found)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(root_id)};
 	bool		isnull;
 
-	if (plan_read(PLAN_ROOT_FIND, values, newest ? " n" : NULL) == 0)
+	if (db_read(&root_find_sql, values, newest ? " n" : NULL) == 0)
 		return false;
 	found->root.merchant_id = merchant_id;
-	found->root.root_id = plan_int64(0, 0);
-	found->root.made_at = plan_int64(0, 1);
-	found->root.accounts = plan_int64(0, 2);
-	return root_digest((struct varlena *) DatumGetPointer(plan_datum(0, 3, &isnull)), &found->published);
+	found->root.root_id = row_int64(0, "root_id");
+	found->root.made_at = row_int64(0, "made_at");
+	found->root.accounts = row_int64(0, "accounts");
+	return root_digest((struct varlena *) DatumGetPointer(row_datum(0, "root", &isnull)), &found->published);
 }
 
 /* Numbers of a page's column; none if it is not what make_root() writes. */
@@ -285,6 +312,12 @@ read_page(Datum account_ids, Datum entry_ids, Datum nodes, TreePage *page)
 	read_ids(entry_ids, page->n, page->entry_ids);
 }
 
+static Statement root_page_sql = {
+	.sql = "SELECT page, account_ids, entry_ids, nodes FROM loyalty.root_page"
+	" WHERE merchant_id = $1 AND root_id = $2 AND level = $3 AND first_account <= $4 ORDER BY first_account DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID}
+};
+
 /* The page of a level below which an account is, if there is one. */
 bool
 root_page(const Root *root, int level, int64 account_id, TreePage *page)
@@ -295,19 +328,18 @@ root_page(const Root *root, int level, int64 account_id, TreePage *page)
 		Int64GetDatum(level),
 		Int64GetDatum(account_id),
 	};
-	Datum		columns[3];
-	bool		isnull;
+	Datum		account_ids;
+	Datum		entry_ids;
+	Datum		nodes;
+	bool		isnull[3];
 
-	if (plan_read(PLAN_ROOT_PAGE, values, NULL) == 0)
+	if (db_read(&root_page_sql, values, NULL) == 0)
 		return false;
-	page->number = plan_int64(0, 0);
-	for (int i = 0; i < (int) lengthof(columns); i++)
-	{
-		columns[i] = plan_datum(0, 1 + i, &isnull);
-		if (isnull)
-			columns[i] = (Datum) 0;
-	}
-	read_page(columns[0], columns[1], columns[2], page);
+	page->number = row_int64(0, "page");
+	account_ids = row_datum(0, "account_ids", &isnull[0]);
+	entry_ids = row_datum(0, "entry_ids", &isnull[1]);
+	nodes = row_datum(0, "nodes", &isnull[2]);
+	read_page(isnull[0] ? (Datum) 0 : account_ids, isnull[1] ? (Datum) 0 : entry_ids, nodes, page);
 	return true;
 }
 
@@ -337,10 +369,10 @@ check_leaf(ReturnSetInfo *result, Tree *tree, uint64 row, const Digest *leaf)
 	bool		gone;
 	Head		head = {
 		.merchant_id = tree->root.merchant_id,
-		.account_id = plan_int64(row, 0),
-		.entry_id = plan_int64(row, 1),
+		.account_id = row_int64(row, "account_id"),
+		.entry_id = row_int64(row, "entry_id"),
 	};
-	Datum		balance = plan_datum(row, 2, &gone);
+	Datum		balance = row_datum(row, "balance", &gone);
 	Digest		now;
 
 	if (!gone)
@@ -348,14 +380,21 @@ check_leaf(ReturnSetInfo *result, Tree *tree, uint64 row, const Digest *leaf)
 		bool		isnull;
 
 		head.balance = DatumGetPoints(balance);
-		head.posted_at = plan_int64(row, 3);
-		head.hash = DatumGetByteaPP(plan_datum(row, 4, &isnull));
+		head.posted_at = row_int64(row, "posted_at");
+		head.hash = DatumGetByteaPP(row_datum(row, "hash", &isnull));
 		now = merkle_leaf(&tree->merkle, &head);
 	}
 	if (gone || !same_digest(&now, leaf))
 		breach(result, "what a root has of an account is in the ledger", &tree->root, &head,
 			   gone ? "the entry is gone" : "the entry has changed");
 }
+
+static Statement root_entries_sql = {
+	.sql = "SELECT u.account_id, u.entry_id, e.balance, e.posted_at, e.hash"
+	" FROM unnest($2, $3) WITH ORDINALITY u (account_id, entry_id, leaf) LEFT JOIN loyalty.entry e"
+	" ON e.merchant_id = $1 AND e.entry_id = u.entry_id AND e.account_id = u.account_id ORDER BY u.leaf",
+	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+};
 
 static void
 check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
@@ -366,7 +405,7 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 		ids_datum(page->account_ids, page->n),
 		ids_datum(page->entry_ids, page->n),
 	};
-	uint64		found = plan_read(PLAN_ROOT_ENTRIES, values, NULL);
+	uint64		found = db_read(&root_entries_sql, values, NULL);
 
 	for (uint64 row = 0; row < found; row++)
 		check_leaf(result, tree, row, &page->nodes[row]);
@@ -375,6 +414,12 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 	for (int i = 0; i < page->n; i++)
 		tree_add(tree, &page->nodes[i], page->account_ids[i], page->entry_ids[i]);
 }
+
+static Statement root_leaves_sql = {
+	.sql = "SELECT account_ids, entry_ids, nodes FROM loyalty.root_page"
+	" WHERE merchant_id = $1 AND root_id = $2 AND level = 0 ORDER BY first_account",
+	.params = {INT8OID, INT8OID}
+};
 
 static void
 check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *published)
@@ -388,13 +433,13 @@ check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *publ
 
 	root.accounts = 0;
 	tree_begin(&tree, &root, false);
-	stream_open(&pages, PLAN_ROOT_LEAVES, values);
+	stream_open(&pages, &root_leaves_sql, values);
 	while (stream_next(&pages))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(tree.context);
 
-		read_page(PointerGetDatum(stream_varlena(&pages, 0)), PointerGetDatum(stream_varlena(&pages, 1)),
-				  PointerGetDatum(stream_varlena(&pages, 2)), page);
+		read_page(PointerGetDatum(stream_varlena(&pages, "account_ids")), PointerGetDatum(stream_varlena(&pages, "entry_ids")),
+				  PointerGetDatum(stream_varlena(&pages, "nodes")), page);
 		MemoryContextSwitchTo(caller);
 		check_page(result, &tree, page);
 	}
@@ -420,10 +465,10 @@ loyalty_verify_root(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || (!PG_ARGISNULL(2) && !root_digest((struct varlena *) PG_GETARG_BYTEA_PP(2), &published)))
 		raise_error(ERR_INVALID_ARGUMENT);
 	InitMaterializedSRF(fcinfo, 0);
-	plan_begin();
+	db_begin();
 	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1), &stored))
 		raise_error(ERR_UNKNOWN_OBJECT);
 	check_leaves(result, &stored, PG_ARGISNULL(2) ? &stored.published : &published);
-	plan_end();
+	db_end();
 	return (Datum) 0;
 }

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "account/rows.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "proof/verify.h"
@@ -127,10 +128,10 @@ static void
 check_newest(Verification *v)
 {
 	Replay	   *replay = &v->replay;
-	Points		balance = stream_int64(&v->accounts, 1, 0);
-	int64		entry_no = stream_int64(&v->accounts, 2, 0);
-	TimestampTz posted_at = stream_int64(&v->accounts, 3, 0);
-	bytea	   *hash = stream_hash(&v->accounts, 5);
+	Points		balance = stream_int64(&v->accounts, "balance", 0);
+	int64		entry_no = stream_int64(&v->accounts, "entry_no", 0);
+	TimestampTz posted_at = stream_int64(&v->accounts, "posted_at", 0);
+	bytea	   *hash = hash_of((bytea *) stream_varlena(&v->accounts, "hash"));
 	int64		newest = replay->entry_id;
 
 	if (entry_no != replay->entry_no || (replay->sound && balance != replay->balance))
@@ -138,7 +139,7 @@ check_newest(Verification *v)
 					  ", entries say %s at " INT64_FORMAT,
 					  points_text(balance), entry_no, points_text(replay->balance), replay->entry_no);
 	else if (replay->sound &&
-			 (stream_int64(&v->accounts, 16, 0) != newest || stream_int64(&v->accounts, 17, 0) != replay->previous_id))
+			 (stream_int64(&v->accounts, "newest_id", 0) != newest || stream_int64(&v->accounts, "previous_id", 0) != replay->previous_id))
 		verify_breach(v, INVARIANT_NEWEST, newest, "account names other entries as the newest and the one before");
 	else if (replay->sound && !same_bytes(hash, replay->hash))
 		verify_breach(v, INVARIANT_NEWEST, newest, "account has another hash than its newest entry");
@@ -150,10 +151,8 @@ check_newest(Verification *v)
 }
 
 static void
-check_sum(Verification *v, const char *what, int column, int128 sum)
+check_sum(Verification *v, const char *what, Points stored, int128 sum)
 {
-	Points		stored = stream_int64(&v->accounts, column, 0);
-
 	if (stored != sum)
 		verify_breach(v, INVARIANT_SUMS, NO_ENTRY, "%s %s, entries say %s", what, points_text(stored), sum_text(sum));
 }
@@ -162,19 +161,15 @@ check_sum(Verification *v, const char *what, int column, int128 sum)
 static bool
 has_sums(const Stream *account)
 {
-	for (int column = 7; column <= 12; column++)
-	{
-		if (stream_has(account, column))
-			return true;
-	}
-	return false;
+	return stream_has(account, "expired") || stream_has(account, "held") || stream_has(account, "pending") ||
+		stream_has(account, "due_at") || stream_has(account, "lots") || stream_has(account, "qualifying");
 }
 
 static void
 check_sums(Verification *v)
 {
 	const Replay *replay = &v->replay;
-	bool		managed = stream_has(&v->accounts, 6);
+	bool		managed = stream_has(&v->accounts, "earned");
 
 	if (!managed && has_sums(&v->accounts))
 	{
@@ -182,10 +177,10 @@ check_sums(Verification *v)
 		return;
 	}
 	if (managed && replay->refunds_known)
-		check_sum(v, "earned", 6, replay->earned);
-	check_sum(v, "expired", 7, replay->expired);
-	check_sum(v, "held", 8, replay->held);
-	check_sum(v, "pending", 9, replay->pending);
+		check_sum(v, "earned", stream_int64(&v->accounts, "earned", 0), replay->earned);
+	check_sum(v, "expired", stream_int64(&v->accounts, "expired", 0), replay->expired);
+	check_sum(v, "held", stream_int64(&v->accounts, "held", 0), replay->held);
+	check_sum(v, "pending", stream_int64(&v->accounts, "pending", 0), replay->pending);
 }
 
 static void
@@ -193,8 +188,8 @@ check_lots(Verification *v)
 {
 	Lots		lots;
 
-	if (verify_lots(v, NO_ENTRY, PointerGetDatum(stream_varlena(&v->accounts, 12)), "points that count for the rank", &lots) &&
-		verify_lots(v, NO_ENTRY, PointerGetDatum(stream_varlena(&v->accounts, 11)), "the account", &lots) &&
+	if (verify_lots(v, NO_ENTRY, PointerGetDatum(stream_varlena(&v->accounts, "qualifying")), "points that count for the rank", &lots) &&
+		verify_lots(v, NO_ENTRY, PointerGetDatum(stream_varlena(&v->accounts, "lots")), "the account", &lots) &&
 		v->replay.whole && !same_lots(&lots, &v->replay.lots))
 		verify_breach(v, INVARIANT_ACCOUNT_LOTS, NO_ENTRY, "%d lots of %s points, entries leave %d of %s",
 					  lots.n, points_text(lots_total(&lots)), v->replay.lots.n, points_text(lots_total(&v->replay.lots)));
@@ -204,7 +199,7 @@ static void
 check_due(Verification *v)
 {
 	TimestampTz first = v->replay.due_at;
-	TimestampTz due_at = stream_int64(&v->accounts, 10, DT_NOEND);
+	TimestampTz due_at = stream_int64(&v->accounts, "due_at", DT_NOEND);
 
 	if (v->replay.lots.n > 0)
 		first = Min(first, v->replay.lots.lot[0].expires_at);
@@ -231,7 +226,7 @@ check_account_row(Verification *v)
 static bool
 at_account(const Stream *stream, int64 account_id)
 {
-	return !stream->ended && stream_int64(stream, 0, 0) == account_id;
+	return !stream->ended && stream_int64(stream, "account_id", 0) == account_id;
 }
 
 static void
@@ -262,7 +257,7 @@ verify_account(Verification *v, int64 account_id)
 	while (at_account(&v->entries, account_id))
 	{
 		Entry		entry;
-		bool		as_written = stream_entry(&v->entries, &entry);
+		bool		as_written = entry_of_stream(&v->entries, &entry);
 
 		verify_entry(v, &entry, as_written);
 		stream_next(&v->entries);
@@ -293,12 +288,49 @@ next_account(const Verification *v, int64 *account_id)
 	{
 		if (streams[i]->ended)
 			continue;
-		if (!found || stream_int64(streams[i], 0, 0) < *account_id)
-			*account_id = stream_int64(streams[i], 0, 0);
+		if (!found || stream_int64(streams[i], "account_id", 0) < *account_id)
+			*account_id = stream_int64(streams[i], "account_id", 0);
 		found = true;
 	}
 	return found;
 }
+
+static Statement verify_accounts_sql = {
+	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 ORDER BY account_id",
+	.params = {INT8OID}
+};
+
+static Statement verify_entries_sql = {
+	.sql = "SELECT " ENTRY_COLUMNS " FROM loyalty.entry WHERE merchant_id = $1 ORDER BY account_id, entry_no, entry_id",
+	.params = {INT8OID}
+};
+
+static Statement verify_asides_sql = {
+	.sql = "SELECT account_id, entry_id, entry_no, kind, amount, remaining, due_at, lots FROM loyalty.aside"
+	" WHERE merchant_id = $1 ORDER BY account_id, entry_no, entry_id",
+	.params = {INT8OID}
+};
+
+static Statement verify_reversals_sql = {
+	.sql = "SELECT r.account_id, r.entry_id, r.reversed_by, r.amount, r.money, r.balance,"
+	" o.kind AS original_kind, o.amount AS original_amount, o.aside AS original_aside, o.money AS original_money,"
+	" o.origin AS original_origin, o.peer_id AS original_peer_id, o.lots AS original_lots,"
+	" e.kind AS entry_kind, e.amount AS entry_amount, e.aside AS entry_aside, e.money AS entry_money, e.balance AS entry_balance,"
+	" e.origin AS entry_origin, e.peer_id AS entry_peer_id, e.reference = r.reference OR e.text_digest IS NOT NULL AS same_reference,"
+	" n.balance AS next_balance, r.lots, r.expired, o.entry_no < e.entry_no AS comes_after"
+	" FROM loyalty.reversal r"
+	" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.entry_id = r.entry_id AND o.account_id = r.account_id"
+	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by AND e.account_id = r.account_id"
+	" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.previous_id = r.reversed_by AND n.account_id = r.account_id AND n.kind = " KIND_SQL(EXPIRE)
+	" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.entry_id, r.reference",
+	.params = {INT8OID}
+};
+
+static Statement verify_lapses_sql = {
+	.sql = "SELECT account_id, expires_at, points, refunded FROM loyalty.lapse"
+	" WHERE merchant_id = $1 ORDER BY account_id, expires_at",
+	.params = {INT8OID}
+};
 
 static void
 verify_merchant(Verification *v, int64 merchant_id)
@@ -306,21 +338,21 @@ verify_merchant(Verification *v, int64 merchant_id)
 	Datum		values[] = {Int64GetDatum(merchant_id)};
 	struct
 	{
-		PlanId		plan;
+		Statement  *statement;
 		Stream	   *stream;
 	}			streams[] = {
-		{PLAN_VERIFY_ACCOUNTS, &v->accounts},
-		{PLAN_VERIFY_ENTRIES, &v->entries},
-		{PLAN_VERIFY_ASIDES, &v->asides},
-		{PLAN_VERIFY_REVERSALS, &v->reversals},
-		{PLAN_VERIFY_LAPSES, &v->lapses},
+		{&verify_accounts_sql, &v->accounts},
+		{&verify_entries_sql, &v->entries},
+		{&verify_asides_sql, &v->asides},
+		{&verify_reversals_sql, &v->reversals},
+		{&verify_lapses_sql, &v->lapses},
 	};
 	int64		account_id = 0;
 
 	v->merchant_id = merchant_id;
 	for (int i = 0; i < (int) lengthof(streams); i++)
 	{
-		stream_open(streams[i].stream, streams[i].plan, values);
+		stream_open(streams[i].stream, streams[i].statement, values);
 		stream_next(streams[i].stream);
 	}
 	while (next_account(v, &account_id))
@@ -329,6 +361,16 @@ verify_merchant(Verification *v, int64 merchant_id)
 		stream_close(streams[i].stream);
 }
 
+/* everything of a merchant, account by account */
+static Statement verify_merchant_sql = {
+	.sql = "SELECT least((SELECT min(merchant_id) FROM loyalty.account WHERE merchant_id >= $1),"
+	" (SELECT min(merchant_id) FROM loyalty.entry WHERE merchant_id >= $1),"
+	" (SELECT min(merchant_id) FROM loyalty.aside WHERE merchant_id >= $1),"
+	" (SELECT min(merchant_id) FROM loyalty.reversal WHERE merchant_id >= $1),"
+	" (SELECT min(merchant_id) FROM loyalty.lapse WHERE merchant_id >= $1)) AS merchant_id",
+	.params = {INT8OID}
+};
+
 /* The next merchant that has anything in the ledger, there being one or not. */
 static bool
 find_merchant(int64 from, int64 *merchant_id)
@@ -336,8 +378,8 @@ find_merchant(int64 from, int64 *merchant_id)
 	Datum		values[] = {Int64GetDatum(from)};
 	bool		isnull;
 
-	plan_read(PLAN_VERIFY_MERCHANT, values, NULL);
-	*merchant_id = DatumGetInt64(plan_datum(0, 0, &isnull));
+	db_read(&verify_merchant_sql, values, NULL);
+	*merchant_id = DatumGetInt64(row_datum(0, "merchant_id", &isnull));
 	return !isnull;
 }
 
@@ -365,7 +407,7 @@ loyalty_verify_ledger(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 
 	InitMaterializedSRF(fcinfo, 0);
-	plan_begin();
+	db_begin();
 	v.account_context = AllocSetContextCreate(CurrentMemoryContext, "loyalty account", ALLOCSET_DEFAULT_SIZES);
 	v.row_context = AllocSetContextCreate(CurrentMemoryContext, "loyalty row", ALLOCSET_DEFAULT_SIZES);
 	v.replay.lots.allocated = MAX_MOMENTS;
@@ -374,7 +416,7 @@ loyalty_verify_ledger(PG_FUNCTION_ARGS)
 		verify_all(&v);
 	else
 		verify_merchant(&v, PG_GETARG_INT64(0));
-	plan_end();
+	db_end();
 	MemoryContextSwitchTo(caller);
 	return (Datum) 0;
 }

@@ -43,7 +43,7 @@ read_text_key(Verification *v, Entry *entry)
 
 	if (!entry_has_text(entry))
 		return;
-	if (v->replay.key_of != key_of && rows_read_text_key(v->merchant_id, entry, &v->replay.text_key))
+	if (v->replay.key_of != key_of && rows_read_text_key(entry, &v->replay.text_key))
 		v->replay.key_of = key_of;
 	MemoryContextSwitchTo(row_context);
 	chain_salt(&v->replay.text_key, entry->entry_id, entry->salt);
@@ -56,9 +56,9 @@ read_text_key(Verification *v, Entry *entry)
 static bool
 check_hash(Verification *v, const Entry *entry, bool as_written, bytea **computed)
 {
-	*computed = chain_next(v->merchant_id, entry, v->replay.hash);
+	*computed = chain_next(entry, v->replay.hash);
 	if (!same_bytes(*computed, entry->hash) && !v->replay.sound)
-		*computed = chain_next(v->merchant_id, entry, v->replay.computed);
+		*computed = chain_next(entry, v->replay.computed);
 	if (as_written && same_bytes(*computed, entry->hash))
 		return true;
 	verify_breach(v, INVARIANT_HASH, entry->entry_id, as_written ? "%s of %s points has changed, or its hash has" :

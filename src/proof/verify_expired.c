@@ -37,9 +37,9 @@ lapse_add(Verification *v, const Lots *expired)
 static void
 check_row(Verification *v)
 {
-	TimestampTz posted = stream_int64(&v->lapses, 1, 0);
-	Points		points = stream_int64(&v->lapses, 2, 0);
-	Points		counted = stream_int64(&v->lapses, 3, 0);
+	TimestampTz posted = stream_int64(&v->lapses, "expires_at", 0);
+	Points		points = stream_int64(&v->lapses, "points", 0);
+	Points		counted = stream_int64(&v->lapses, "refunded", 0);
 	Expired    *sum = NULL;
 
 	if (v->replay.expired_at != NULL)
@@ -78,7 +78,7 @@ verify_lapses(Verification *v)
 	const Replay *replay = &v->replay;
 	Stream	   *rows = &v->lapses;
 
-	for (; !rows->ended && stream_int64(rows, 0, 0) == replay->account_id; stream_next(rows))
+	for (; !rows->ended && stream_int64(rows, "account_id", 0) == replay->account_id; stream_next(rows))
 	{
 		MemoryContextReset(v->row_context);
 		if (replay->whole)

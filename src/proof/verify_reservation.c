@@ -19,7 +19,7 @@
 static bool
 at_row(const Verification *v, const Stream *rows)
 {
-	return !rows->ended && stream_int64(rows, 0, 0) == v->replay.account_id;
+	return !rows->ended && stream_int64(rows, "account_id", 0) == v->replay.account_id;
 }
 
 /* A row that no entry has asked for. */
@@ -27,7 +27,7 @@ static void
 pass_orphan(Verification *v)
 {
 	if (v->replay.whole)
-		verify_breach(v, INVARIANT_ASIDE_ROW, stream_int64(&v->asides, 1, 0), "no entry of this number set anything aside");
+		verify_breach(v, INVARIANT_ASIDE_ROW, stream_int64(&v->asides, "entry_id", 0), "no entry of this number set anything aside");
 	stream_next(&v->asides);
 }
 
@@ -50,19 +50,19 @@ read_row(Verification *v, const Entry *entry, AsideRow *row)
 	Lots		lots;
 	bool		readable;
 
-	while (at_row(v, rows) && (stream_int64(rows, 2, 0) < entry->entry_no ||
-							   (stream_int64(rows, 2, 0) == entry->entry_no && stream_int64(rows, 1, 0) < entry->entry_id)))
+	while (at_row(v, rows) && (stream_int64(rows, "entry_no", 0) < entry->entry_no ||
+							   (stream_int64(rows, "entry_no", 0) == entry->entry_no && stream_int64(rows, "entry_id", 0) < entry->entry_id)))
 		pass_orphan(v);
-	if (!at_row(v, rows) || stream_int64(rows, 1, 0) != entry->entry_id || stream_int64(rows, 2, 0) != entry->entry_no)
+	if (!at_row(v, rows) || stream_int64(rows, "entry_id", 0) != entry->entry_id || stream_int64(rows, "entry_no", 0) != entry->entry_no)
 	{
 		verify_breach(v, INVARIANT_ASIDE_ROW, entry->entry_id, "there is no row of what it set aside");
 		return false;
 	}
-	row->kind = stream_int64(rows, 3, 0);
-	row->amount = stream_int64(rows, 4, 0);
-	row->remaining = stream_int64(rows, 5, 0);
-	row->due_at = stream_int64(rows, 6, DT_NOEND);
-	readable = verify_lots(v, entry->entry_id, PointerGetDatum(stream_varlena(rows, 7)), "what is set aside", &lots);
+	row->kind = stream_int64(rows, "kind", 0);
+	row->amount = stream_int64(rows, "amount", 0);
+	row->remaining = stream_int64(rows, "remaining", 0);
+	row->due_at = stream_int64(rows, "due_at", DT_NOEND);
+	readable = verify_lots(v, entry->entry_id, PointerGetDatum(stream_varlena(rows, "lots")), "what is set aside", &lots);
 	copy_lots(v, &lots, &row->lots);
 	stream_next(rows);
 	if (row->kind != entry->kind || row->amount != entry->aside)
@@ -209,43 +209,14 @@ verify_asides(Verification *v)
  * What was undone
  * ------------------------------------------------------------------------ */
 
-/* Columns of PLAN_VERIFY_REVERSALS. */
-enum
-{
-	UNDONE_ENTRY = 1,
-	UNDONE_BY,
-	UNDONE_AMOUNT,
-	UNDONE_MONEY,
-	UNDONE_ANSWER,
-	ORIGINAL_KIND,
-	ORIGINAL_AMOUNT,
-	ORIGINAL_ASIDE,
-	ORIGINAL_MONEY,
-	ORIGINAL_ORIGIN,
-	ORIGINAL_PEER,
-	ENTRY_KIND,
-	ENTRY_AMOUNT,
-	ENTRY_ASIDE,
-	ENTRY_MONEY,
-	ENTRY_BALANCE,
-	ENTRY_ORIGIN,
-	ENTRY_PEER,
-	ENTRY_SAME_REFERENCE,
-	NEXT_BALANCE,
-	ORIGINAL_LOTS,
-	UNDONE_LOTS,
-	UNDONE_EXPIRED,
-	IN_ORDER
-};
-
 /* How many points of the original can be undone; -1: none can. */
 static int128
 whole_of(const Stream *row)
 {
-	int128		amount = stream_int64(row, ORIGINAL_AMOUNT, 0);
-	int128		aside = stream_int64(row, ORIGINAL_ASIDE, 0);
+	int128		amount = stream_int64(row, "original_amount", 0);
+	int128		aside = stream_int64(row, "original_aside", 0);
 
-	switch (stream_int64(row, ORIGINAL_KIND, 0))
+	switch (stream_int64(row, "original_kind", 0))
 	{
 		case ENTRY_ACCRUE:
 		case ENTRY_DEPOSIT:
@@ -255,7 +226,7 @@ whole_of(const Stream *row)
 		case ENTRY_CAPTURE:
 			return -aside;
 		case ENTRY_TRANSFER:
-			return stream_has(row, ORIGINAL_ORIGIN) ? -1 : -amount;
+			return stream_has(row, "original_origin") ? -1 : -amount;
 		default:
 			return -1;
 	}
@@ -265,14 +236,14 @@ whole_of(const Stream *row)
 static bool
 is_by_entry(const Stream *row)
 {
-	bool		transfer = stream_int64(row, ORIGINAL_KIND, 0) == ENTRY_TRANSFER;
+	bool		transfer = stream_int64(row, "original_kind", 0) == ENTRY_TRANSFER;
 
-	return stream_int64(row, ENTRY_KIND, 0) == (transfer ? ENTRY_TRANSFER : ENTRY_REVERSE) &&
-		stream_int64(row, ENTRY_ORIGIN, 0) == stream_int64(row, UNDONE_ENTRY, 0) &&
-		stream_int64(row, ENTRY_PEER, 0) == stream_int64(row, ORIGINAL_PEER, 0) &&
-		stream_int64(row, ENTRY_SAME_REFERENCE, false) && stream_int64(row, IN_ORDER, false) &&
-		stream_has(row, ENTRY_MONEY) == stream_has(row, UNDONE_MONEY) &&
-		stream_int64(row, ENTRY_MONEY, 0) == stream_int64(row, UNDONE_MONEY, 0);
+	return stream_int64(row, "entry_kind", 0) == (transfer ? ENTRY_TRANSFER : ENTRY_REVERSE) &&
+		stream_int64(row, "entry_origin", 0) == stream_int64(row, "entry_id", 0) &&
+		stream_int64(row, "entry_peer_id", 0) == stream_int64(row, "original_peer_id", 0) &&
+		stream_int64(row, "same_reference", false) && stream_int64(row, "comes_after", false) &&
+		stream_has(row, "entry_money") == stream_has(row, "money") &&
+		stream_int64(row, "entry_money", 0) == stream_int64(row, "money", 0);
 }
 
 /*
@@ -282,19 +253,19 @@ is_by_entry(const Stream *row)
 static bool
 moved_points(const Stream *row)
 {
-	int64		expired = stream_int64(row, UNDONE_EXPIRED, 0);
-	int128		undone = (int128) stream_int64(row, UNDONE_AMOUNT, 0) - expired;
-	int128		amount = stream_int64(row, ENTRY_AMOUNT, 0);
-	int128		aside = stream_int64(row, ENTRY_ASIDE, 0);
+	int64		expired = stream_int64(row, "expired", 0);
+	int128		undone = (int128) stream_int64(row, "amount", 0) - expired;
+	int128		amount = stream_int64(row, "entry_amount", 0);
+	int128		aside = stream_int64(row, "entry_aside", 0);
 
 	if (expired < 0 || undone < 0)
 		return false;
-	switch (stream_int64(row, ORIGINAL_KIND, 0))
+	switch (stream_int64(row, "original_kind", 0))
 	{
 		case ENTRY_ACCRUE:
 		case ENTRY_DEPOSIT:
 			return amount + aside == -undone ||
-				(aside == 0 && -amount >= 0 && -amount < undone && stream_int64(row, ENTRY_BALANCE, 0) <= 0);
+				(aside == 0 && -amount >= 0 && -amount < undone && stream_int64(row, "entry_balance", 0) <= 0);
 		case ENTRY_TRANSFER:
 			return amount >= 0 && amount <= undone;
 		default:
@@ -306,8 +277,8 @@ moved_points(const Stream *row)
 static bool
 has_lots(const Stream *row)
 {
-	struct varlena *of = stream_varlena(row, ORIGINAL_LOTS);
-	struct varlena *undone = stream_varlena(row, UNDONE_LOTS);
+	struct varlena *of = stream_varlena(row, "original_lots");
+	struct varlena *undone = stream_varlena(row, "lots");
 	Lots		original = {0};
 	Lots		lots;
 
@@ -326,24 +297,24 @@ has_lots(const Stream *row)
 static bool
 has_answer(const Stream *row)
 {
-	int64		answer = stream_int64(row, UNDONE_ANSWER, 0);
+	int64		answer = stream_int64(row, "balance", 0);
 
-	return answer == stream_int64(row, ENTRY_BALANCE, 0) ||
-		(stream_has(row, NEXT_BALANCE) && answer == stream_int64(row, NEXT_BALANCE, 0));
+	return answer == stream_int64(row, "entry_balance", 0) ||
+		(stream_has(row, "next_balance") && answer == stream_int64(row, "next_balance", 0));
 }
 
 static const char *
 problem_of(const Stream *row)
 {
-	if (!stream_has(row, ORIGINAL_KIND))
+	if (!stream_has(row, "original_kind"))
 		return "there is no such entry";
 	if (whole_of(row) < 0)
 		return "entries of its kind cannot be undone";
-	if (!stream_has(row, ENTRY_KIND))
+	if (!stream_has(row, "entry_kind"))
 		return "there is no entry that undid it";
 	if (!is_by_entry(row))
 		return "that entry did something else";
-	if (stream_int64(row, UNDONE_AMOUNT, 0) < 0 || !moved_points(row) || !has_lots(row))
+	if (stream_int64(row, "amount", 0) < 0 || !moved_points(row) || !has_lots(row))
 		return "that entry moved other points";
 	if (!has_answer(row))
 		return "that entry left another balance";
@@ -367,7 +338,7 @@ lots_were_left(Verification *v, const Stream *row, Parts *parts)
 {
 	Lots		lots;
 
-	if (!verify_lots(v, parts->entry_id, PointerGetDatum(stream_varlena(row, UNDONE_LOTS)), "what was undone", &lots))
+	if (!verify_lots(v, parts->entry_id, PointerGetDatum(stream_varlena(row, "lots")), "what was undone", &lots))
 		return false;
 	for (int i = 0; i < lots.n; i++)
 	{
@@ -385,17 +356,17 @@ parts_fit(Verification *v, const Stream *row, Parts *parts)
 
 	return lots_were_left(v, row, parts) && parts->points <= whole_of(row) && parts->points - parts->dated >= 0 &&
 		parts->points - parts->dated <= undated &&
-		(parts->money == 0 || parts->money <= stream_int64(row, ORIGINAL_MONEY, 0));
+		(parts->money == 0 || parts->money <= stream_int64(row, "original_money", 0));
 }
 
 static void
 add_part(Verification *v, const Stream *row, Parts *parts)
 {
-	int64		entry_id = stream_int64(row, UNDONE_ENTRY, 0);
+	int64		entry_id = stream_int64(row, "entry_id", 0);
 
 	if (entry_id != parts->entry_id)
 	{
-		struct varlena *packed = stream_varlena(row, ORIGINAL_LOTS);
+		struct varlena *packed = stream_varlena(row, "original_lots");
 		MemoryContext caller = MemoryContextSwitchTo(v->account_context);
 
 		*parts = (Parts) {.entry_id = entry_id};
@@ -403,24 +374,32 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 			parts->reported = true;
 		MemoryContextSwitchTo(caller);
 	}
-	parts->points += stream_int64(row, UNDONE_AMOUNT, 0);
-	parts->money += stream_int64(row, UNDONE_MONEY, 0);
+	parts->points += stream_int64(row, "amount", 0);
+	parts->money += stream_int64(row, "money", 0);
 	if (parts->reported || parts_fit(v, row, parts))
 		return;
 	parts->reported = true;
 	verify_breach(v, INVARIANT_REVERSAL_PARTS, entry_id, "%s points for %s of money are undone, of %s for %s, or other lots",
 				  sum_text(parts->points), sum_text(parts->money), sum_text(whole_of(row)),
-				  points_text(stream_int64(row, ORIGINAL_MONEY, 0)));
+				  points_text(stream_int64(row, "original_money", 0)));
 }
 
 /* What was undone of points that counted as earned does not. */
 static void
 add_unearned(Replay *replay, const Stream *row)
 {
-	if (stream_int64(row, ENTRY_KIND, 0) == ENTRY_REVERSE && stream_int64(row, ENTRY_AMOUNT, 0) <= 0 &&
-		stream_int64(row, ENTRY_ASIDE, 0) == 0)
-		replay->earned -= stream_int64(row, UNDONE_AMOUNT, 0);
+	if (stream_int64(row, "entry_kind", 0) == ENTRY_REVERSE && stream_int64(row, "entry_amount", 0) <= 0 &&
+		stream_int64(row, "entry_aside", 0) == 0)
+		replay->earned -= stream_int64(row, "amount", 0);
 }
+
+static Statement verify_unnoted_sql = {
+	.sql = "SELECT (SELECT e.entry_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2"
+	" AND (e.kind = " KIND_SQL(REVERSE) " OR e.kind = " KIND_SQL(TRANSFER) " AND e.origin IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
+	" AND NOT EXISTS (SELECT FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
+	" AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) ORDER BY e.entry_no LIMIT 1) AS entry_id",
+	.params = {INT8OID, INT8OID}
+};
 
 /* An entry that undid something has its row, if all rows have their entry and there are as many. */
 static void
@@ -430,8 +409,8 @@ check_unnoted(Verification *v)
 	bool		isnull;
 	int64		entry_id;
 
-	plan_read(PLAN_VERIFY_UNNOTED, values, NULL);
-	entry_id = DatumGetInt64(plan_datum(0, 0, &isnull));
+	db_read(&verify_unnoted_sql, values, NULL);
+	entry_id = DatumGetInt64(row_datum(0, "entry_id", &isnull));
 	verify_breach(v, INVARIANT_REVERSAL_ROW, isnull ? NO_ENTRY : entry_id, "what it undid is not noted");
 }
 
@@ -453,12 +432,12 @@ verify_reversals(Verification *v)
 		problem = problem_of(rows);
 		if (problem != NULL)
 		{
-			verify_breach(v, INVARIANT_REVERSAL_ROW, stream_int64(rows, UNDONE_ENTRY, 0), "by entry " INT64_FORMAT ": %s",
-						  stream_int64(rows, UNDONE_BY, 0), problem);
+			verify_breach(v, INVARIANT_REVERSAL_ROW, stream_int64(rows, "entry_id", 0), "by entry " INT64_FORMAT ": %s",
+						  stream_int64(rows, "reversed_by", 0), problem);
 			broken = true;
 			continue;
 		}
-		matching += stream_int64(rows, ENTRY_KIND, 0) == ENTRY_REVERSE || stream_int64(rows, ENTRY_AMOUNT, 0) > 0;
+		matching += stream_int64(rows, "entry_kind", 0) == ENTRY_REVERSE || stream_int64(rows, "entry_amount", 0) > 0;
 		add_part(v, rows, &parts);
 		add_unearned(&v->replay, rows);
 	}

@@ -1,0 +1,200 @@
+/*
+ * entry.c
+ *		An entry: one line of the ledger.
+ *
+ * One table of its columns serves all that is done with entries: they are read
+ * and written, hashed and printed by it.
+ */
+#include "postgres.h"
+
+#include "account/entry.h"
+#include "utils/builtins.h"
+
+/* ------------------------------------------------------------------------
+ * Kinds
+ * ------------------------------------------------------------------------ */
+
+static const struct
+{
+	const char *name;
+	bool		asked;			/* false: only the engine knows when */
+}			kinds[] = {
+	[ENTRY_ACCRUE] = {"accrue", true},
+	[ENTRY_DEPOSIT] = {"deposit", true},
+	[ENTRY_REDEEM] = {"redeem", true},
+	[ENTRY_ADJUST] = {"adjust", true},
+	[ENTRY_EXPIRE] = {"expire", false},
+	[ENTRY_HOLD] = {"hold", true},
+	[ENTRY_CAPTURE] = {"capture", true},
+	[ENTRY_RELEASE] = {"release", true},
+	[ENTRY_MATURE] = {"mature", false},
+	[ENTRY_REVERSE] = {"reverse", true},
+	[ENTRY_TRANSFER] = {"transfer", true},
+};
+
+/* NULL for a number that is no kind's. */
+const char *
+entry_kind_name(EntryKind kind)
+{
+	return (int) kind >= 0 && (int) kind < (int) lengthof(kinds) ? kinds[kind].name : NULL;
+}
+
+bool
+entry_kind_of_name(const char *name, EntryKind *kind)
+{
+	for (int i = ENTRY_ACCRUE; i < (int) lengthof(kinds); i++)
+	{
+		if (strcmp(kinds[i].name, name) != 0)
+			continue;
+		*kind = i;
+		return true;
+	}
+	return false;
+}
+
+/* The kinds that can be asked for. */
+bool
+entry_kind_parse(const char *name, EntryKind *kind)
+{
+	return entry_kind_of_name(name, kind) && kinds[*kind].asked;
+}
+
+/* ------------------------------------------------------------------------
+ * Columns
+ * ------------------------------------------------------------------------ */
+
+#define COLUMN(field, form, optional, in_receipt) {#field, form, optional, in_receipt, offsetof(Entry, field)}
+
+const EntryColumn entry_columns[NUMBER_OF_ENTRY_COLUMNS] = {
+	COLUMN(merchant_id, FORM_ID, false, false),
+	COLUMN(entry_id, FORM_ID, false, true),
+	COLUMN(account_id, FORM_ID, false, false),
+	COLUMN(entry_no, FORM_NUMBER, false, true),
+	COLUMN(previous_id, FORM_ID, true, false),
+	COLUMN(kind, FORM_KIND, false, true),
+	COLUMN(amount, FORM_POINTS, false, true),
+	COLUMN(balance, FORM_POINTS, false, true),
+	COLUMN(posted_at, FORM_TIME, false, true),
+	COLUMN(staff_id, FORM_ID, true, true),
+	COLUMN(money, FORM_POINTS, true, true),
+	COLUMN(aside, FORM_POINTS, true, true),
+	COLUMN(origin, FORM_ID, true, true),
+	COLUMN(peer_id, FORM_ID, true, true),
+	COLUMN(member_id, FORM_ID, true, true),
+	COLUMN(rules, FORM_NUMBER, true, true),
+	COLUMN(happened_at, FORM_TIME, true, true),
+	COLUMN(actor_id, FORM_ID, true, true),
+	COLUMN(request_id, FORM_ID, true, true),
+	COLUMN(lots, FORM_LOTS, true, true),
+	COLUMN(reference, FORM_TEXT, true, true),
+	COLUMN(detail, FORM_TEXT, true, true),
+	COLUMN(text_digest, FORM_BYTES, true, false),
+	COLUMN(hash, FORM_BYTES, false, false),
+};
+
+StaticAssertDecl(sizeof(Datum) == sizeof(int64), "loyalty needs a 64-bit server");
+
+/* Their names alone. */
+const char *const *
+entry_column_names(void)
+{
+	static const char *names[NUMBER_OF_ENTRY_COLUMNS] = {NULL};
+
+	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS && names[i] == NULL; i++)
+		names[i] = entry_columns[i].name;
+	return names;
+}
+
+/* Every field but the kind is as large as a Datum, and holds one. */
+static Datum *
+field_of(const Entry *entry, const EntryColumn *column)
+{
+	return (Datum *) ((char *) entry + column->offset);
+}
+
+/* Of a column that is a number. */
+int64
+entry_number(const Entry *entry, const EntryColumn *column)
+{
+	return column->form == FORM_KIND ? entry->kind : DatumGetInt64(*field_of(entry, column));
+}
+
+/* A column that is there. */
+void
+entry_set_number(Entry *entry, const EntryColumn *column, int64 value)
+{
+	if (column->form == FORM_KIND)
+		entry->kind = value;
+	else
+		*field_of(entry, column) = Int64GetDatum(value);
+	if (column->offset == offsetof(Entry, money))
+		entry->has_money = true;
+}
+
+bool
+entry_has(const Entry *entry, const EntryColumn *column)
+{
+	if (column->offset == offsetof(Entry, money))
+		return entry->has_money;
+	return !column->optional || *field_of(entry, column) != 0;
+}
+
+/* Whether it has a text that has not been erased. */
+bool
+entry_has_text(const Entry *entry)
+{
+	return entry->reference != NULL || entry->detail != NULL;
+}
+
+/* An entry as the row that is to be written. */
+void
+entry_datums(const Entry *entry, Datum *values, bool *nulls)
+{
+	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
+	{
+		const EntryColumn *column = &entry_columns[i];
+
+		values[i] = column->form == FORM_KIND ? Int16GetDatum(entry->kind) : *field_of(entry, column);
+		nulls[i] = !entry_has(entry, column);
+	}
+}
+
+/* A hash as it is stored: none is one that nothing has. */
+bytea *
+hash_of(bytea *stored)
+{
+	return (bytea *) (stored != NULL ? pg_detoast_datum_packed((struct varlena *) stored) : cstring_to_text(""));
+}
+
+/* Large values stay where they are stored until they are looked at. */
+bool
+entry_of_stream(const Stream *stream, Entry *entry)
+{
+	bool		as_written = true;
+
+	memset(entry, 0, sizeof(Entry));
+	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
+	{
+		const EntryColumn *column = &entry_columns[i];
+		bool		isnull;
+		Datum		value = db_stream_datum(stream, column->name, &isnull);
+
+		if (isnull)
+			continue;
+		if (column->form == FORM_KIND)
+			entry->kind = DatumGetInt16(value);
+		else if (column->form == FORM_BYTES)
+			*field_of(entry, column) = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+		else
+			*field_of(entry, column) = value;
+		if (column->offset == offsetof(Entry, money))
+			entry->has_money = true;
+		else if (column->optional && value == 0)
+			as_written = false;
+	}
+	entry->hash = hash_of(entry->hash);
+	if (entry->text_digest != NULL &&
+		(entry_has_text(entry) || VARSIZE_ANY_EXHDR(entry->text_digest) != PG_SHA256_DIGEST_LENGTH))
+		as_written = false;
+	return as_written;
+}

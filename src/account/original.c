@@ -1,0 +1,164 @@
+/*
+ * original.c
+ *		Entries that are to be reversed, and what of them has been.
+ */
+#include "postgres.h"
+
+#include "account/original.h"
+#include "catalog/pg_type.h"
+#include "db/columns.h"
+#include "db/statement.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* limits were on the hold, of what was captured; OFFSET 0: one by one, by the key, whatever the planner knows of the table */
+static Statement entries_find_sql = {
+	.sql = "SELECT e.account_id, e.entry_id, e.kind, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
+	" e.rules, coalesce(h.posted_at, e.posted_at) AS limited_at, CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.staff_id ELSE e.staff_id END AS staff_id,"
+	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.member_id ELSE e.member_id END AS member_id"
+	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
+	" JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) e"
+	" ON e.account_id = u.account_id"
+	" LEFT JOIN LATERAL (SELECT n.posted_at, n.staff_id, n.member_id FROM loyalty.entry n"
+	" WHERE n.merchant_id = $1 AND n.entry_id = e.origin OFFSET 0) h ON e.kind = " KIND_SQL(CAPTURE),
+	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+};
+
+void
+rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	uint64		found;
+
+	entry_key_arrays(keys, n, values + 1);
+	found = db_write(&entries_find_sql, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		EntryKey	key = {row_int64(row, "account_id"), row_int64(row, "entry_id")};
+		Original   *original = hash_search(originals, &key, HASH_ENTER, NULL);
+
+		original->kind = row_int64(row, "kind");
+		original->amount = row_int64(row, "amount");
+		original->aside = row_int64_or(row, "aside", 0);
+		original->money = row_int64_or(row, "money", 0);
+		original->has_money = row_has(row, "money");
+		original->posted_at = row_int64(row, "posted_at");
+		original->origin = row_int64_or(row, "origin", 0);
+		original->peer_id = row_int64_or(row, "peer_id", 0);
+		row_lots(row, "lots", &original->lots);
+		original->rules = row_int64_or(row, "rules", 0);
+		original->limited_at = row_int64(row, "limited_at");
+		original->staff_id = row_int64_or(row, "staff_id", 0);
+		original->member_id = row_int64_or(row, "member_id", 0);
+		original->reversals = NULL;
+	}
+}
+
+static Statement reversals_find_sql = {
+	.sql = "SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
+	" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by) AS reversed_no"
+	" FROM (SELECT DISTINCT * FROM unnest((SELECT $2), (SELECT $3))) u (account_id, entry_id)"
+	" JOIN LATERAL (SELECT n.* FROM loyalty.reversal n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) r"
+	" ON r.account_id = u.account_id",
+	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+};
+
+void
+rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	uint64		found;
+
+	entry_key_arrays(keys, n, values + 1);
+	found = db_write(&reversals_find_sql, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+	{
+		EntryKey	key = {row_int64(row, "account_id"), row_int64(row, "entry_id")};
+		Original   *original = hash_search(originals, &key, HASH_FIND, NULL);
+		Reversal   *part = palloc0(sizeof(Reversal));
+
+		if (original == NULL)
+			elog(ERROR, "what was undone is no entry");
+		part->reference = row_text(row, "reference");
+		part->reversed_by = row_int64(row, "reversed_by");
+		part->amount = row_int64(row, "amount");
+		part->money = row_int64_or(row, "money", 0);
+		part->has_money = row_has(row, "money");
+		part->balance = row_int64(row, "balance");
+		row_lots(row, "lots", &part->lots);
+		part->expired = row_int64_or(row, "expired", 0);
+		part->reversed_no = row_int64(row, "reversed_no");
+		part->next = original->reversals;
+		original->reversals = part;
+	}
+}
+
+#define REVERSAL_COLUMNS 9
+
+static void
+reversal_row(const Original *original, const Reversal *part, Datum *row, bool *nulls)
+{
+	memset(nulls, 0, REVERSAL_COLUMNS * sizeof(bool));
+	row[0] = Int64GetDatum(original->key.entry_id);
+	row[1] = Int64GetDatum(original->key.account_id);
+	row[2] = CStringGetTextDatum(part->reference);
+	row[3] = Int64GetDatum(part->reversed_by);
+	row[4] = PointsGetDatum(part->amount);
+	row[5] = PointsGetDatum(part->money);
+	nulls[5] = !part->has_money;
+	row[6] = PointsGetDatum(part->balance);
+	row[7] = lots_pack_some(&part->lots);
+	nulls[7] = part->lots.n == 0;
+	row[8] = PointsGetDatum(part->expired);
+	nulls[8] = part->expired == 0;
+}
+
+static Statement reversals_insert_sql = {
+	.sql = "INSERT INTO loyalty.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
+	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
+	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
+		POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID}
+};
+
+static Statement reversal_insert_sql = {
+	.sql = "INSERT INTO loyalty.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID}
+};
+
+void
+rows_insert_reversals(int64 merchant_id, HTAB *originals)
+{
+	Oid			points = db_type(POINTSOID);
+	Oid			types[REVERSAL_COLUMNS] = {INT8OID, INT8OID, TEXTOID, INT8OID, points, points, points, db_type(LOTSOID), points};
+	Column		columns[REVERSAL_COLUMNS];
+	HASH_SEQ_STATUS all;
+	Original   *original;
+	int			added = 0;
+
+	hash_seq_init(&all, originals);
+	while ((original = hash_seq_search(&all)) != NULL)
+	{
+		for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+			added += part->is_new;
+	}
+	if (added == 0)
+		return;
+	columns_start(columns, types, REVERSAL_COLUMNS, added);
+	added = 0;
+	hash_seq_init(&all, originals);
+	while ((original = hash_seq_search(&all)) != NULL)
+	{
+		for (const Reversal *part = original->reversals; part != NULL; part = part->next)
+		{
+			Datum		row[REVERSAL_COLUMNS];
+			bool		nulls[REVERSAL_COLUMNS];
+
+			if (!part->is_new)
+				continue;
+			reversal_row(original, part, row, nulls);
+			columns_set(columns, REVERSAL_COLUMNS, added++, row, nulls);
+		}
+	}
+	columns_write(&reversals_insert_sql, &reversal_insert_sql, merchant_id, columns, REVERSAL_COLUMNS, added);
+}

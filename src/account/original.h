@@ -1,0 +1,50 @@
+/*
+ * original.h
+ *		Entries that are to be reversed, and what of them has been.
+ */
+#ifndef LOYALTY_ORIGINAL_H
+#define LOYALTY_ORIGINAL_H
+
+#include "account/rows.h"
+
+/* One part of an entry that has been undone. */
+typedef struct Reversal
+{
+	char	   *reference;
+	int64		reversed_by;
+	int64		reversed_no;	/* its place in the account */
+	Points		amount;
+	Points		money;
+	bool		has_money;
+	Points		balance;
+	Lots		lots;			/* those of the entry that it undid */
+	Points		expired;		/* had expired already, so nothing was taken for them */
+	bool		is_new;
+	struct Reversal *next;
+} Reversal;
+
+/* An entry that is to be undone, and what of it has been. */
+typedef struct Original
+{
+	EntryKey	key;
+	EntryKind	kind;
+	Points		amount;
+	Points		aside;
+	Points		money;
+	bool		has_money;
+	TimestampTz posted_at;
+	int64		origin;
+	int64		peer_id;
+	Lots		lots;
+	int			rules;
+	TimestampTz limited_at;		/* when limits counted it, and of whom; 0: of nobody in particular */
+	int64		staff_id;
+	int64		member_id;
+	Reversal   *reversals;
+} Original;
+
+extern void rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void rows_insert_reversals(int64 merchant_id, HTAB *originals);
+
+#endif

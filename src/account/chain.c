@@ -43,19 +43,6 @@ enum
 	HAS_DETAIL = 1 << 1
 };
 
-static uint16
-columns_there(const Entry *entry)
-{
-	uint16		mask = entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0;
-
-	for (int i = FIRST_OPTIONAL_COLUMN; i <= LAST_OPTIONAL_COLUMN; i++)
-	{
-		if (entry_has(entry, &entry_columns[i]))
-			mask |= 1 << (i - FIRST_OPTIONAL_COLUMN);
-	}
-	return mask;
-}
-
 static void
 add_varlena(StringInfo content, struct varlena *value)
 {
@@ -68,23 +55,31 @@ add_varlena(StringInfo content, struct varlena *value)
 	appendBinaryStringInfoNT(content, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
 }
 
+/* The mask is known when all columns have been looked at, and stands before them. */
 static void
 add_content(StringInfo content, const Entry *entry)
 {
-	uint16		mask = columns_there(entry);
+	uint16		mask = entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0;
+	int			at;
 
 	pq_sendint64(content, entry->merchant_id);
 	pq_sendint64(content, entry->account_id);
 	pq_sendint64(content, entry->entry_id);
 	pq_sendint64(content, entry->amount);
 	pq_sendint16(content, entry->kind);
-	pq_sendint16(content, mask);
-	for (int i = FIRST_OPTIONAL_COLUMN; i < LAST_OPTIONAL_COLUMN; i++)
+	at = content->len;
+	pq_sendint16(content, 0);
+	for (int i = FIRST_OPTIONAL_COLUMN; i <= LAST_OPTIONAL_COLUMN; i++)
 	{
-		if (mask & (1 << (i - FIRST_OPTIONAL_COLUMN)))
-			pq_sendint64(content, entry_number(entry, &entry_columns[i]));
+		if (!entry_has(entry, i))
+			continue;
+		mask |= 1 << (i - FIRST_OPTIONAL_COLUMN);
+		if (entry_columns[i].form != FORM_LOTS)
+			pq_sendint64(content, DatumGetInt64(*entry_field(entry, i)));
 	}
 	add_varlena(content, (struct varlena *) DatumGetPointer(entry->lots));
+	mask = pg_hton16(mask);
+	memcpy(content->data + at, &mask, sizeof(mask));
 }
 
 /* What is salted and digested. */

@@ -63,7 +63,7 @@ entry_kind_parse(const char *name, EntryKind *kind)
  * Columns
  * ------------------------------------------------------------------------ */
 
-#define COLUMN(field, form, optional, in_receipt) {#field, form, optional, in_receipt, offsetof(Entry, field)}
+#define COLUMN(field, form, optional, in_receipt) {#field, form, optional, in_receipt}
 
 const EntryColumn entry_columns[NUMBER_OF_ENTRY_COLUMNS] = {
 	COLUMN(merchant_id, FORM_ID, false, false),
@@ -92,7 +92,9 @@ const EntryColumn entry_columns[NUMBER_OF_ENTRY_COLUMNS] = {
 	COLUMN(hash, FORM_BYTES, false, false),
 };
 
-StaticAssertDecl(sizeof(Datum) == sizeof(int64), "loyalty needs a 64-bit server");
+StaticAssertDecl(offsetof(Entry, hash) == (NUMBER_OF_ENTRY_COLUMNS - 1) * sizeof(Datum) &&
+				 offsetof(Entry, money) == ENTRY_MONEY * sizeof(Datum),
+				 "the columns of an entry are Datums, so the server has to be a 64-bit one");
 
 /* Their names alone. */
 const char *const *
@@ -103,40 +105,6 @@ entry_column_names(void)
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS && names[i] == NULL; i++)
 		names[i] = entry_columns[i].name;
 	return names;
-}
-
-/* Every field but the kind is as large as a Datum, and holds one. */
-static Datum *
-field_of(const Entry *entry, const EntryColumn *column)
-{
-	return (Datum *) ((char *) entry + column->offset);
-}
-
-/* Of a column that is a number. */
-int64
-entry_number(const Entry *entry, const EntryColumn *column)
-{
-	return column->form == FORM_KIND ? entry->kind : DatumGetInt64(*field_of(entry, column));
-}
-
-/* A column that is there. */
-void
-entry_set_number(Entry *entry, const EntryColumn *column, int64 value)
-{
-	if (column->form == FORM_KIND)
-		entry->kind = value;
-	else
-		*field_of(entry, column) = Int64GetDatum(value);
-	if (column->offset == offsetof(Entry, money))
-		entry->has_money = true;
-}
-
-bool
-entry_has(const Entry *entry, const EntryColumn *column)
-{
-	if (column->offset == offsetof(Entry, money))
-		return entry->has_money;
-	return !column->optional || *field_of(entry, column) != 0;
 }
 
 /* Whether it has a text that has not been erased. */
@@ -150,13 +118,10 @@ entry_has_text(const Entry *entry)
 void
 entry_datums(const Entry *entry, Datum *values, bool *nulls)
 {
+	memcpy(values, entry, NUMBER_OF_ENTRY_COLUMNS * sizeof(Datum));
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
-	{
-		const EntryColumn *column = &entry_columns[i];
-
-		values[i] = column->form == FORM_KIND ? Int16GetDatum(entry->kind) : *field_of(entry, column);
-		nulls[i] = !entry_has(entry, column);
-	}
+		nulls[i] = entry_columns[i].optional && values[i] == 0;
+	nulls[ENTRY_MONEY] = !entry->has_money;
 }
 
 /* A hash as it is stored: none is one that nothing has. */
@@ -175,24 +140,18 @@ entry_of_stream(const Stream *stream, Entry *entry)
 	memset(entry, 0, sizeof(Entry));
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
 	{
-		const EntryColumn *column = &entry_columns[i];
 		bool		isnull;
-		Datum		value = db_stream_datum(stream, column->name, &isnull);
+		Datum		value = db_stream_datum(stream, entry_columns[i].name, &isnull);
 
-		if (isnull)
-			continue;
-		if (column->form == FORM_KIND)
-			entry->kind = DatumGetInt16(value);
-		else if (column->form == FORM_BYTES)
-			*field_of(entry, column) = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
-		else
-			*field_of(entry, column) = value;
-		if (column->offset == offsetof(Entry, money))
-			entry->has_money = true;
-		else if (column->optional && value == 0)
+		*entry_field(entry, i) = isnull ? 0 : value;
+		if (i == ENTRY_MONEY)
+			entry->has_money = !isnull;
+		else if (!isnull && value == 0 && entry_columns[i].optional)
 			as_written = false;
 	}
 	entry->hash = hash_of(entry->hash);
+	if (entry->text_digest != NULL)
+		entry->text_digest = (bytea *) pg_detoast_datum_packed((struct varlena *) entry->text_digest);
 	if (entry->text_digest != NULL &&
 		(entry_has_text(entry) || VARSIZE_ANY_EXHDR(entry->text_digest) != PG_SHA256_DIGEST_LENGTH))
 		as_written = false;

@@ -43,6 +43,7 @@ typedef enum EntryKind
 	ENTRY_TRANSFER = KIND_TRANSFER		/* from one account to another */
 } EntryKind;
 
+/* Its columns come first, in the order of entry_columns, each as large as a Datum. */
 typedef struct Entry
 {
 	int64		merchant_id;
@@ -50,13 +51,12 @@ typedef struct Entry
 	int64		account_id;
 	int64		entry_no;		/* its place in the account: 1, 2, 3 … */
 	int64		previous_id;	/* the entry before it; 0: it is the first */
-	EntryKind	kind;
+	int64		kind;
 	Points		amount;
 	Points		balance;
 	TimestampTz posted_at;
 	int64		staff_id;		/* 0: none, as in the following */
 	Points		money;
-	bool		has_money;
 	Points		aside;
 	int64		origin;
 	int64		peer_id;
@@ -70,6 +70,7 @@ typedef struct Entry
 	text	   *detail;
 	bytea	   *text_digest;	/* NULL unless the text was erased */
 	bytea	   *hash;
+	bool		has_money;		/* its money may be 0 */
 	uint8		salt[PG_SHA256_DIGEST_LENGTH];	/* of its text, if it has any */
 } Entry;
 
@@ -92,7 +93,6 @@ typedef struct EntryColumn
 	EntryForm	form;
 	bool		optional;		/* NULL where in memory there is a 0, or no money */
 	bool		in_receipt;
-	size_t		offset;
 } EntryColumn;
 
 /*
@@ -103,6 +103,7 @@ typedef struct EntryColumn
 	"merchant_id, entry_id, account_id, entry_no, previous_id, kind, amount, balance, posted_at, staff_id, money, aside," \
 	" origin, peer_id, member_id, rules, happened_at, actor_id, request_id, lots, reference, detail, text_digest, hash"
 #define NUMBER_OF_ENTRY_COLUMNS 24
+#define ENTRY_MONEY 10
 #define FIRST_OPTIONAL_COLUMN 9	/* of those that are hashed */
 #define LAST_OPTIONAL_COLUMN 19
 
@@ -111,13 +112,24 @@ extern const EntryColumn entry_columns[NUMBER_OF_ENTRY_COLUMNS];
 extern const char *entry_kind_name(EntryKind kind);
 extern bool entry_kind_parse(const char *name, EntryKind *kind);
 extern bool entry_kind_of_name(const char *name, EntryKind *kind);
-extern int64 entry_number(const Entry *entry, const EntryColumn *column);
-extern void entry_set_number(Entry *entry, const EntryColumn *column, int64 value);
-extern bool entry_has(const Entry *entry, const EntryColumn *column);
 extern const char *const *entry_column_names(void);
 extern bytea *hash_of(bytea *stored);
 extern bool entry_has_text(const Entry *entry);
 extern void entry_datums(const Entry *entry, Datum *values, bool *nulls);
+
+static inline Datum *
+entry_field(const Entry *entry, int column)
+{
+	return (Datum *) entry + column;
+}
+
+static inline bool
+entry_has(const Entry *entry, int column)
+{
+	if (column == ENTRY_MONEY)
+		return entry->has_money;
+	return !entry_columns[column].optional || *entry_field(entry, column) != 0;
+}
 
 /*
  * An entry of a statement that has ENTRY_COLUMNS, without the key of its text.

@@ -48,13 +48,13 @@ is_plain(Relation table)
 		!table->rd_rel->relispartition && (constraints == NULL || constraints->num_check == 0);
 }
 
-/* Which of the names is that of an attribute; mostly it is the next one. */
+/* Which of the names is that of an attribute; first this one is tried. */
 static int
-find_name(const char *const *names, int ncolumns, int next, const char *attribute)
+find_name(const char *const *names, int ncolumns, int first, const char *attribute)
 {
 	for (int i = 0; i < ncolumns; i++)
 	{
-		int			name = (next + i) % ncolumns;
+		int			name = (first + i) % ncolumns;
 
 		if (strcmp(names[name], attribute) == 0)
 			return name;
@@ -67,19 +67,23 @@ static bool
 find_columns(Store *store, const char *const *names, int ncolumns)
 {
 	TupleDesc	type = store->table->rd_att;
+	static int	newest[MAX_COLUMNS];	/* where they were the last time */
 	int			found = 0;
-	int			name = -1;
 
+	if (type->natts > MAX_COLUMNS)
+		return false;
 	for (int i = 0; i < type->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(type, i);
+		int			name;
 
 		if (attribute->attisdropped)
 			continue;
-		name = find_name(names, ncolumns, name + 1, NameStr(attribute->attname));
+		name = find_name(names, ncolumns, newest[i], NameStr(attribute->attname));
 		if (name < 0)
 			return false;
 		store->attributes[name] = i;
+		newest[i] = name;
 		found++;
 	}
 	store->ncolumns = ncolumns;

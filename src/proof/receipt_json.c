@@ -102,35 +102,35 @@ write_lots(StringInfo json, const char *name, Datum packed)
 }
 
 static void
-write_column(StringInfo json, const Entry *entry, const EntryColumn *column)
+write_column(StringInfo json, const EntryColumn *column, int64 value)
 {
 	const char *kind;
 
 	switch (column->form)
 	{
 		case FORM_ID:
-			write_id(json, column->name, entry_number(entry, column));
+			write_id(json, column->name, value);
 			break;
 		case FORM_NUMBER:
-			write_number(json, column->name, entry_number(entry, column));
+			write_number(json, column->name, value);
 			break;
 		case FORM_KIND:
-			kind = entry_kind_name(entry->kind);
+			kind = entry_kind_name(value);
 			json_key(json, column->name);
 			json_text(json, kind != NULL ? kind : "?");
 			break;
 		case FORM_POINTS:
-			write_points(json, column->name, entry_number(entry, column));
+			write_points(json, column->name, value);
 			break;
 		case FORM_TIME:
-			write_time(json, column->name, entry_number(entry, column));
+			write_time(json, column->name, value);
 			break;
 		case FORM_LOTS:
-			write_lots(json, column->name, entry->lots);
+			write_lots(json, column->name, (Datum) value);
 			break;
 		case FORM_TEXT:
 			json_key(json, column->name);
-			json_text(json, TextDatumGetCString((Datum) entry_number(entry, column)));
+			json_text(json, TextDatumGetCString((Datum) value));
 			break;
 		case FORM_BYTES:
 			break;
@@ -144,8 +144,8 @@ write_entry(StringInfo json, const Entry *entry)
 	appendStringInfoString(json, json->data[json->len - 1] == '[' ? "{" : ",{");
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
 	{
-		if (entry_columns[i].in_receipt && entry_has(entry, &entry_columns[i]))
-			write_column(json, entry, &entry_columns[i]);
+		if (entry_columns[i].in_receipt && entry_has(entry, i))
+			write_column(json, &entry_columns[i], DatumGetInt64(*entry_field(entry, i)));
 	}
 	if (entry_has_text(entry))
 		write_hex(json, "salt", entry->salt, sizeof(entry->salt));
@@ -404,15 +404,18 @@ read_form(Members *members, const char *name, EntryForm form, int64 *value)
 
 /* What may be left out is 0 then; and what is 0 is left out. */
 static bool
-read_column(Members *members, Entry *entry, const EntryColumn *column)
+read_column(Members *members, Entry *entry, int column)
 {
+	const char *name = entry_columns[column].name;
 	int64		value;
 
-	if (!has_member(members, column->name))
-		return column->optional;
-	if (!read_form(members, column->name, column->form, &value))
+	if (!has_member(members, name))
+		return entry_columns[column].optional;
+	if (!read_form(members, name, entry_columns[column].form, &value))
 		return false;
-	entry_set_number(entry, column, value);
+	*entry_field(entry, column) = Int64GetDatum(value);
+	if (column == ENTRY_MONEY)
+		entry->has_money = true;
 	return entry_has(entry, column);
 }
 
@@ -437,7 +440,7 @@ read_entry(Members *members, Entry *entry)
 	memset(entry, 0, sizeof(Entry));
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
 	{
-		if (entry_columns[i].in_receipt && !read_column(members, entry, &entry_columns[i]))
+		if (entry_columns[i].in_receipt && !read_column(members, entry, i))
 			return false;
 	}
 	return read_salt(members, entry) && all_read(members);

@@ -13,7 +13,7 @@
 
 /*
  * Whether so many points more stay in range, in all the sums they can get into.
- * What is set aside counts, it may come back at any time, and what has expired
+ * What is reserved counts, it may come back at any time, and what has expired
  * too, for all of it may yet expire.
  */
 bool

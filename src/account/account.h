@@ -26,8 +26,8 @@ typedef struct HeldRanks
 	int			n;
 	int			allocated;
 	bool		is_read;
-	bool		anew;			/* counted anew by the batch */
-	bool		undone;			/* the batch has undone points that counted */
+	bool		recounted;			/* counted anew by the batch */
+	bool		reversed;			/* the batch has reversed points that counted */
 } HeldRanks;
 
 typedef struct Account

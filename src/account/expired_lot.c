@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-static Statement lapses_find_sql = {
+static Statement expired_lots_find_sql = {
 	.sql = "SELECT l.account_id, l.expires_at, l.points, l.refunded"
 	" FROM unnest($2, $3) u (account_id, expires_at) JOIN loyalty.lapse l"
 	" ON l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at = u.expires_at",
@@ -20,83 +20,83 @@ static Statement lapses_find_sql = {
 
 /* Fill in what there was before the batch; it has added nothing yet. */
 void
-rows_read_lapses(int64 merchant_id, HTAB *lapses)
+expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 {
 	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
 	Column		columns[lengthof(types)];
 	HASH_SEQ_STATUS all;
-	Lapse	   *lapse;
+	ExpiredLot	   *lot;
 	int			n = 0;
 	uint64		found;
 
-	columns_start(columns, types, lengthof(types), hash_get_num_entries(lapses));
-	hash_seq_init(&all, lapses);
-	while ((lapse = hash_seq_search(&all)) != NULL)
+	columns_start(columns, types, lengthof(types), hash_get_num_entries(expired_lots));
+	hash_seq_init(&all, expired_lots);
+	while ((lot = hash_seq_search(&all)) != NULL)
 	{
-		Datum		row[] = {Int64GetDatum(lapse->key.account_id), TimestampTzGetDatum(lapse->key.expires_at)};
+		Datum		row[] = {Int64GetDatum(lot->key.account_id), TimestampTzGetDatum(lot->key.expires_at)};
 
 		columns_set(columns, lengthof(types), n++, row, NULL);
 	}
-	found = db_write(&lapses_find_sql, (Datum[]) {Int64GetDatum(merchant_id), array_datum(columns[0].values, n, INT8OID),
+	found = db_write(&expired_lots_find_sql, (Datum[]) {Int64GetDatum(merchant_id), array_datum(columns[0].values, n, INT8OID),
 						array_datum(columns[1].values, n, TIMESTAMPTZOID)}, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
-		LapseKey	key = {row_int64(row, "account_id"), row_int64(row, "expires_at")};
+		ExpiredLotKey	key = {row_int64(row, "account_id"), row_int64(row, "expires_at")};
 
-		lapse = hash_search(lapses, &key, HASH_FIND, NULL);
-		lapse->points = row_int64(row, "points");
-		lapse->refunded = row_int64(row, "refunded");
+		lot = hash_search(expired_lots, &key, HASH_FIND, NULL);
+		lot->points = row_int64(row, "points");
+		lot->refunded = row_int64(row, "refunded");
 	}
 }
 
-#define LAPSE_COLUMNS 4
+#define EXPIRED_LOT_COLUMNS 4
 
 /* What expired at a date is a sum; no more of it is counted by refunds than there was. */
-#define LAPSE_ADD \
+#define EXPIRED_LOT_ADD \
 	" ON CONFLICT (merchant_id, account_id, expires_at)" \
 	" DO UPDATE SET points = l.points OPERATOR(loyalty.+) excluded.points," \
 	" refunded = l.refunded OPERATOR(loyalty.+) excluded.refunded" \
 	" WHERE l.refunded OPERATOR(loyalty.+) excluded.refunded" \
 	" OPERATOR(loyalty.<=) (l.points OPERATOR(loyalty.+) excluded.points)"
 
-static Statement lapses_write_sql = {
+static Statement expired_lots_write_sql = {
 	.sql = "INSERT INTO loyalty.lapse AS l (merchant_id, account_id, expires_at, points, refunded)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5) u"
-	LAPSE_ADD,
+	EXPIRED_LOT_ADD,
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAYOID, POINTSARRAYOID}
 };
 
-static Statement lapse_write_sql = {
+static Statement expired_lot_write_sql = {
 	.sql = "INSERT INTO loyalty.lapse AS l (merchant_id, account_id, expires_at, points, refunded) VALUES ($1, $2, $3, $4, $5)"
-	LAPSE_ADD,
+	EXPIRED_LOT_ADD,
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, POINTSOID, POINTSOID}
 };
 
 /* The table has sums, to which is added what the batch has. */
 void
-rows_write_lapses(int64 merchant_id, HTAB *lapses)
+expired_lots_write(int64 merchant_id, HTAB *expired_lots)
 {
 	Oid			points = db_type(POINTSOID);
-	Oid			types[LAPSE_COLUMNS] = {INT8OID, TIMESTAMPTZOID, points, points};
-	Column		columns[LAPSE_COLUMNS];
+	Oid			types[EXPIRED_LOT_COLUMNS] = {INT8OID, TIMESTAMPTZOID, points, points};
+	Column		columns[EXPIRED_LOT_COLUMNS];
 	HASH_SEQ_STATUS all;
-	Lapse	   *lapse;
+	ExpiredLot	   *lot;
 	int			changed = 0;
 
-	columns_start(columns, types, LAPSE_COLUMNS, hash_get_num_entries(lapses));
-	hash_seq_init(&all, lapses);
-	while ((lapse = hash_seq_search(&all)) != NULL)
+	columns_start(columns, types, EXPIRED_LOT_COLUMNS, hash_get_num_entries(expired_lots));
+	hash_seq_init(&all, expired_lots);
+	while ((lot = hash_seq_search(&all)) != NULL)
 	{
-		Datum		row[LAPSE_COLUMNS] = {
-			Int64GetDatum(lapse->key.account_id),
-			TimestampTzGetDatum(lapse->key.expires_at),
-			PointsGetDatum(lapse->new_points),
-			PointsGetDatum(lapse->new_refunded),
+		Datum		row[EXPIRED_LOT_COLUMNS] = {
+			Int64GetDatum(lot->key.account_id),
+			TimestampTzGetDatum(lot->key.expires_at),
+			PointsGetDatum(lot->new_points),
+			PointsGetDatum(lot->new_refunded),
 		};
 
-		if (lapse->new_points > 0 || lapse->new_refunded > 0)
-			columns_set(columns, LAPSE_COLUMNS, changed++, row, NULL);
+		if (lot->new_points > 0 || lot->new_refunded > 0)
+			columns_set(columns, EXPIRED_LOT_COLUMNS, changed++, row, NULL);
 	}
 	if (changed > 0)
-		columns_write(&lapses_write_sql, &lapse_write_sql, merchant_id, columns, LAPSE_COLUMNS, changed);
+		columns_write(&expired_lots_write_sql, &expired_lot_write_sql, merchant_id, columns, EXPIRED_LOT_COLUMNS, changed);
 }

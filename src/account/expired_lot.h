@@ -8,23 +8,23 @@
 #include "account/rows.h"
 
 /* What expired: of which account, and with which date it was posted. */
-typedef struct LapseKey
+typedef struct ExpiredLotKey
 {
 	int64		account_id;
 	TimestampTz expires_at;
-} LapseKey;
+} ExpiredLotKey;
 
 /* Points of a date that expired, and what of them refunds have spared. */
-typedef struct Lapse
+typedef struct ExpiredLot
 {
-	LapseKey	key;
+	ExpiredLotKey	key;
 	Points		points;			/* with what the batch adds, as the following */
 	Points		refunded;
 	Points		new_points;		/* what the batch adds */
 	Points		new_refunded;
-} Lapse;
+} ExpiredLot;
 
-extern void rows_read_lapses(int64 merchant_id, HTAB *lapses);
-extern void rows_write_lapses(int64 merchant_id, HTAB *lapses);
+extern void expired_lots_read(int64 merchant_id, HTAB *expired_lots);
+extern void expired_lots_write(int64 merchant_id, HTAB *expired_lots);
 
 #endif

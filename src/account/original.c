@@ -25,7 +25,7 @@ static Statement entries_find_sql = {
 };
 
 void
-rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
 	uint64		found;
@@ -64,7 +64,7 @@ static Statement reversals_find_sql = {
 };
 
 void
-rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
 	uint64		found;
@@ -127,7 +127,7 @@ static Statement reversal_insert_sql = {
 };
 
 void
-rows_insert_reversals(int64 merchant_id, HTAB *originals)
+originals_write_reversals(int64 merchant_id, HTAB *originals)
 {
 	Oid			points = db_type(POINTSOID);
 	Oid			types[REVERSAL_COLUMNS] = {INT8OID, INT8OID, TEXTOID, INT8OID, points, points, points, db_type(LOTSOID), points};

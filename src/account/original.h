@@ -7,7 +7,7 @@
 
 #include "account/rows.h"
 
-/* One part of an entry that has been undone. */
+/* One part of an entry that has been reversed. */
 typedef struct Reversal
 {
 	char	   *reference;
@@ -23,7 +23,7 @@ typedef struct Reversal
 	struct Reversal *next;
 } Reversal;
 
-/* An entry that is to be undone, and what of it has been. */
+/* An entry that is to be reversed, and what of it has been. */
 typedef struct Original
 {
 	EntryKey	key;
@@ -43,8 +43,8 @@ typedef struct Original
 	Reversal   *reversals;
 } Original;
 
-extern void rows_read_originals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
-extern void rows_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
-extern void rows_insert_reversals(int64 merchant_id, HTAB *originals);
+extern void originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void originals_write_reversals(int64 merchant_id, HTAB *originals);
 
 #endif

@@ -12,26 +12,26 @@
 #include "utils/timestamp.h"
 
 /* What the batch knows already stays as it is. */
-static Aside *
-read_aside(uint64 row, HTAB *asides)
+static Reservation *
+read_reservation(uint64 row, HTAB *reservations)
 {
 	EntryKey	key = {row_int64(row, "account_id"), row_int64(row, "entry_id")};
 	bool		found;
-	Aside	   *aside = hash_search(asides, &key, HASH_ENTER, &found);
+	Reservation	   *reservation = hash_search(reservations, &key, HASH_ENTER, &found);
 
 	if (found)
-		return aside;
-	aside->entry_no = row_int64(row, "entry_no");
-	aside->kind = row_int64(row, "kind");
-	aside->amount = row_int64(row, "amount");
-	aside->remaining = row_int64(row, "remaining");
-	aside->due_at = row_int64_or(row, "due_at", DT_NOEND);
-	row_lots(row, "lots", &aside->lots);
-	aside->changed = false;
-	return aside;
+		return reservation;
+	reservation->entry_no = row_int64(row, "entry_no");
+	reservation->kind = row_int64(row, "kind");
+	reservation->amount = row_int64(row, "amount");
+	reservation->remaining = row_int64(row, "remaining");
+	reservation->due_at = row_int64_or(row, "due_at", DT_NOEND);
+	row_lots(row, "lots", &reservation->lots);
+	reservation->changed = false;
+	return reservation;
 }
 
-static Statement asides_find_sql = {
+static Statement reservations_find_sql = {
 	.sql = "SELECT s.account_id, s.entry_id, s.entry_no, s.kind, s.amount, s.remaining, s.due_at, s.lots"
 	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
 	" JOIN LATERAL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) s"
@@ -40,18 +40,18 @@ static Statement asides_find_sql = {
 };
 
 void
-rows_read_asides(int64 merchant_id, HTAB *asides, const EntryKey *keys, int n)
+reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, int n)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
 	uint64		found;
 
 	entry_key_arrays(keys, n, values + 1);
-	found = db_write(&asides_find_sql, values, NULL);
+	found = db_write(&reservations_find_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
-		read_aside(row, asides);
+		read_reservation(row, reservations);
 }
 
-static Statement asides_due_sql = {
+static Statement reservations_due_sql = {
 	.sql = "SELECT s.account_id, s.entry_id, s.entry_no, s.kind, s.amount, s.remaining, s.due_at, s.lots"
 	" FROM unnest($2) u (account_id), LATERAL ("
 	" SELECT d.* FROM loyalty.aside d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
@@ -67,22 +67,22 @@ static Statement asides_due_sql = {
  * one that is due next.
  */
 void
-rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_ids, int n, TimestampTz now, bool locked,
-			  void (*take) (void *context, Aside *aside), void *context)
+reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now, bool locked,
+			  void (*take) (void *context, Reservation *reservation), void *context)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n), TimestampTzGetDatum(now)};
-	uint64		found = locked ? db_write(&asides_due_sql, values, NULL) : db_read(&asides_due_sql, values, NULL);
-	Aside	  **due = palloc_extended(Max(found, 1) * sizeof(Aside *), MCXT_ALLOC_HUGE);
+	uint64		found = locked ? db_write(&reservations_due_sql, values, NULL) : db_read(&reservations_due_sql, values, NULL);
+	Reservation	  **due = palloc_extended(Max(found, 1) * sizeof(Reservation *), MCXT_ALLOC_HUGE);
 
 	for (uint64 row = 0; row < found; row++)
-		due[row] = read_aside(row, asides);
+		due[row] = read_reservation(row, reservations);
 	for (uint64 i = 0; i < found; i++)
 		take(context, due[i]);
 }
 
-#define ASIDE_COLUMNS 8
+#define RESERVATION_COLUMNS 8
 
-static Statement asides_write_sql = {
+static Statement reservations_write_sql = {
 	.sql = "INSERT INTO loyalty.aside AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u"
 	" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
@@ -91,7 +91,7 @@ static Statement asides_write_sql = {
 		TIMESTAMPTZARRAYOID, LOTSARRAYOID}
 };
 
-static Statement aside_write_sql = {
+static Statement reservation_write_sql = {
 	.sql = "INSERT INTO loyalty.aside AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 	" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
@@ -100,37 +100,37 @@ static Statement aside_write_sql = {
 };
 
 void
-rows_write_asides(int64 merchant_id, HTAB *asides)
+reservations_write(int64 merchant_id, HTAB *reservations)
 {
 	Oid			points = db_type(POINTSOID);
-	Oid			types[ASIDE_COLUMNS] = {INT8OID, INT8OID, INT8OID, INT2OID, points, points, TIMESTAMPTZOID, db_type(LOTSOID)};
-	Column		columns[ASIDE_COLUMNS];
+	Oid			types[RESERVATION_COLUMNS] = {INT8OID, INT8OID, INT8OID, INT2OID, points, points, TIMESTAMPTZOID, db_type(LOTSOID)};
+	Column		columns[RESERVATION_COLUMNS];
 	HASH_SEQ_STATUS all;
-	Aside	   *aside;
+	Reservation	   *reservation;
 	int			changed = 0;
 
-	columns_start(columns, types, ASIDE_COLUMNS, Max(hash_get_num_entries(asides), 1));
-	hash_seq_init(&all, asides);
-	while ((aside = hash_seq_search(&all)) != NULL)
+	columns_start(columns, types, RESERVATION_COLUMNS, Max(hash_get_num_entries(reservations), 1));
+	hash_seq_init(&all, reservations);
+	while ((reservation = hash_seq_search(&all)) != NULL)
 	{
-		bool		nulls[ASIDE_COLUMNS] = {false};
-		Datum		row[ASIDE_COLUMNS] = {
-			Int64GetDatum(aside->key.entry_id),
-			Int64GetDatum(aside->key.account_id),
-			Int64GetDatum(aside->entry_no),
-			Int16GetDatum(aside->kind),
-			PointsGetDatum(aside->amount),
-			PointsGetDatum(aside->remaining),
-			TimestampTzGetDatum(aside->due_at),
+		bool		nulls[RESERVATION_COLUMNS] = {false};
+		Datum		row[RESERVATION_COLUMNS] = {
+			Int64GetDatum(reservation->key.entry_id),
+			Int64GetDatum(reservation->key.account_id),
+			Int64GetDatum(reservation->entry_no),
+			Int16GetDatum(reservation->kind),
+			PointsGetDatum(reservation->amount),
+			PointsGetDatum(reservation->remaining),
+			TimestampTzGetDatum(reservation->due_at),
 		};
 
-		if (!aside->changed)
+		if (!reservation->changed)
 			continue;
-		nulls[6] = TIMESTAMP_NOT_FINITE(aside->due_at);
-		nulls[7] = aside->lots.n == 0;
-		row[7] = nulls[7] ? (Datum) 0 : lots_pack(&aside->lots);
-		columns_set(columns, ASIDE_COLUMNS, changed++, row, nulls);
+		nulls[6] = TIMESTAMP_NOT_FINITE(reservation->due_at);
+		nulls[7] = reservation->lots.n == 0;
+		row[7] = nulls[7] ? (Datum) 0 : lots_pack(&reservation->lots);
+		columns_set(columns, RESERVATION_COLUMNS, changed++, row, nulls);
 	}
 	if (changed > 0)
-		columns_write(&asides_write_sql, &aside_write_sql, merchant_id, columns, ASIDE_COLUMNS, changed);
+		columns_write(&reservations_write_sql, &reservation_write_sql, merchant_id, columns, RESERVATION_COLUMNS, changed);
 }

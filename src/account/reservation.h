@@ -7,8 +7,8 @@
 
 #include "account/rows.h"
 
-/* Points that an entry set aside. */
-typedef struct Aside
+/* Points that an entry reserved. */
+typedef struct Reservation
 {
 	EntryKey	key;
 	int64		entry_no;
@@ -18,11 +18,11 @@ typedef struct Aside
 	Lots		lots;
 	TimestampTz due_at;			/* DT_NOEND: never */
 	bool		changed;
-} Aside;
+} Reservation;
 
-extern void rows_read_asides(int64 merchant_id, HTAB *asides, const EntryKey *keys, int n);
-extern void rows_read_due(int64 merchant_id, HTAB *asides, const int64 *account_ids, int n, TimestampTz now,
-						  bool locked, void (*take) (void *context, Aside *aside), void *context);
-extern void rows_write_asides(int64 merchant_id, HTAB *asides);
+extern void reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, int n);
+extern void reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now,
+						  bool locked, void (*take) (void *context, Reservation *reservation), void *context);
+extern void reservations_write(int64 merchant_id, HTAB *reservations);
 
 #endif

@@ -114,7 +114,7 @@ static Statement accounts_lock_sql = {
  * what was found.
  */
 void
-rows_lock_accounts(int64 merchant_id, Account *accounts, int n)
+accounts_lock(int64 merchant_id, Account *accounts, int n)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), n == 1 ? Int64GetDatum(accounts[0].account_id) : account_ids(accounts, n)};
 	uint64		found = db_write(n == 1 ? &account_lock_sql : &accounts_lock_sql, values, NULL);
@@ -137,7 +137,7 @@ static Statement account_read_sql = {
 
 /* To be looked at only. */
 bool
-rows_read_account(int64 merchant_id, Account *account)
+account_read(int64 merchant_id, Account *account)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id)};
 
@@ -166,7 +166,7 @@ read_text_key(int64 merchant_id, int64 account_id, pg_uuid_t *key)
 
 /* The key that salts the text of an entry: that of who acted, as when it was posted. */
 bool
-rows_read_text_key(const Entry *entry, pg_uuid_t *key)
+account_text_key(const Entry *entry, pg_uuid_t *key)
 {
 	return read_text_key(entry->merchant_id, entry->member_id, key) ||
 		read_text_key(entry->merchant_id, entry->account_id, key);
@@ -179,7 +179,7 @@ static Statement accounts_earned_sql = {
 
 /* What accounts that were not managed have earned so far. */
 void
-rows_adopt(int64 merchant_id, Account *accounts, int n)
+accounts_adopt(int64 merchant_id, Account *accounts, int n)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), account_ids(accounts, n)};
 	uint64		found = db_write(&accounts_earned_sql, values, NULL);
@@ -287,7 +287,7 @@ update_accounts(int64 merchant_id, const Account *const *accounts, int n)
 }
 
 void
-rows_update_accounts(int64 merchant_id, const Account *accounts, int n)
+accounts_update(int64 merchant_id, const Account *accounts, int n)
 {
 	const Account **changed = palloc_extended(n * sizeof(Account *), MCXT_ALLOC_HUGE);
 	int			nchanged = 0;
@@ -360,7 +360,7 @@ insert_by_statement(Entry *const *entries, int n)
 }
 
 void
-rows_insert_entries(Entry *const *entries, int n)
+entries_insert(Entry *const *entries, int n)
 {
 	Store	   *store = n > 0 ? store_open(db_type(ENTRYOID), entry_column_names(), NUMBER_OF_ENTRY_COLUMNS) : NULL;
 

@@ -22,6 +22,12 @@
  * Reading
  * ------------------------------------------------------------------------ */
 
+Statement rank_granted_sql = {
+	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
+	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
+
 static int
 compare_ranks(const void *a, const void *b)
 {
@@ -182,7 +188,7 @@ rank_from_points(const Program *program, const char *name, TimestampTz at)
 	return from_points;
 }
 
-/* Whether a rank higher than this one had been reached by then, as if nothing undone by then had been. */
+/* Whether a rank higher than this one had been reached by then, as if nothing reversed by then had been. */
 bool
 rank_was_exceeded(const Account *account, const Program *program, const char *name, TimestampTz at)
 {
@@ -344,12 +350,12 @@ add_held(HeldRanks *ranks, const char *name, TimestampTz since)
 /*
  * One rank.  If it is reached, it ends when the points fall below it, and after
  * the grace.  If not, but held, its end is known since it was reached; what was
- * undone had no part in that, and what a change of terms has put out of reach
+ * reversed had no part in that, and what a change of terms has put out of reach
  * gets the grace that begins with the change.  Soon after one, what counted
  * before matters: then this is left to write_ranks(), which reads the entries.
  */
 static void
-settle_rank(Account *account, const Program *program, const Rank *rank, TimestampTz at, RankCause cause)
+update_rank(Account *account, const Program *program, const Rank *rank, TimestampTz at, RankCause cause)
 {
 	TimestampTz below = below_rank(account, program, rank->from_points, at);
 	HeldRank   *held = find_held(&account->ranks, rank->name, at);
@@ -368,9 +374,9 @@ settle_rank(Account *account, const Program *program, const Rank *rank, Timestam
 		rank_set_held(held, grace_end(program, below), rank->from_points, DT_NOEND);
 		return;
 	}
-	if (held == NULL || held->until <= at || cause == RANK_EARNED || (cause == RANK_UNDONE && rank_is_recent(program, at)))
+	if (held == NULL || held->until <= at || cause == RANK_EARNED || (cause == RANK_REVERSED && rank_is_recent(program, at)))
 		return;
-	if (cause == RANK_COUNTED_ANEW)
+	if (cause == RANK_RECOUNTED)
 		end = grace_end(program, at);
 	else if (program->rank_window_value > 0)
 		end = end_of_reached(account, program, held->from_points);
@@ -392,11 +398,11 @@ is_rank(const Ranks *ranks, const char *name)
 
 /* What has changed is known; the account is what it has become, and its ranks are those of the moment before. */
 void
-ranks_settle(Account *account, const Program *program, TimestampTz at, RankCause cause)
+ranks_update(Account *account, const Program *program, TimestampTz at, RankCause cause)
 {
 	const Ranks *ranks = ranks_of(program);
 
-	for (int i = 0; cause == RANK_COUNTED_ANEW && i < account->ranks.n; i++)
+	for (int i = 0; cause == RANK_RECOUNTED && i < account->ranks.n; i++)
 	{
 		HeldRank   *held = &account->ranks.held[i];
 
@@ -404,7 +410,7 @@ ranks_settle(Account *account, const Program *program, TimestampTz at, RankCause
 			rank_set_held(held, Max(held->since, at), held->from_points, held->undone_at);
 	}
 	for (int r = 0; r < ranks->n && ranks->rank[r].from_points > 0; r++)
-		settle_rank(account, program, &ranks->rank[r], at, cause);
+		update_rank(account, program, &ranks->rank[r], at, cause);
 }
 
 /* ------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "account/account.h"
 #include "datatype/timestamp.h"
+#include "db/statement.h"
 #include "program/terms.h"
 
 /* The ranks of a program, the highest first. */
@@ -46,8 +47,8 @@ typedef struct Ranks
 typedef enum RankCause
 {
 	RANK_EARNED,
-	RANK_UNDONE,
-	RANK_COUNTED_ANEW
+	RANK_REVERSED,
+	RANK_RECOUNTED
 } RankCause;
 
 /*
@@ -63,6 +64,22 @@ typedef struct Counted
 	Lots		days;			/* if not for ever: by until when they count, and as which day's */
 } Counted;
 
+/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
+#define RANK_GRANT_OF(member) \
+	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
+	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
+
+/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
+#define OWNER_OF(account) \
+	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
+	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
+	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
+	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
+	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
+
+/* The rank that the owner of an account was given: granted_rank at registration, at created_at, and rank since then. */
+extern Statement rank_granted_sql;
+
 extern const Ranks *ranks_with_past(const Program *program);
 extern TimestampTz rank_last_reached(const Counted *counted, Points from_points);
 extern TimestampTz rank_end(const Counted *counted, int n, const char *name);
@@ -71,14 +88,12 @@ extern bool rank_is_recent(const Program *program, TimestampTz at);
 
 extern const Ranks *ranks_of(const Program *program);
 extern void ranks_read(int64 merchant_id, Account **accounts, int n, bool newest);
-extern void ranks_settle(Account *account, const Program *program, TimestampTz at, RankCause cause);
+extern void ranks_update(Account *account, const Program *program, TimestampTz at, RankCause cause);
 extern void ranks_write(int64 merchant_id, const Account *accounts, int n);
 extern bool rank_is_held(const Account *account, const char *name, TimestampTz at);
 extern Points rank_from_points(const Program *program, const char *name, TimestampTz at);
 extern bool rank_was_exceeded(const Account *account, const Program *program, const char *name, TimestampTz at);
 extern const Rank *rank_held_at(const Program *program, const Account *account, const char *granted, bool lasts,
 								TimestampTz at);
-
-extern const Account *rank_account_at(int64 merchant_id, int64 account_id, TimestampTz at);
 
 #endif

@@ -13,13 +13,15 @@
  */
 #include "postgres.h"
 
+#include "account/rows.h"
+
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
 #include "earning/goods.h"
 #include "earning/rank.h"
 #include "earning/rule.h"
-#include "earning/rule_gift.h"
+#include "earning/rule_award.h"
 #include "earning/rule_set.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -64,8 +66,8 @@ struct Rules
 	TimestampTz now;
 	Customer   *customers;		/* ascending by account, then member */
 	int			ncustomers;
-	Gift	   *gifts;
-	int			ngifts;
+	Award	   *awards;
+	int			nawards;
 	int			allocated;
 };
 
@@ -294,22 +296,12 @@ read_uses(Rules *rules)
 	}
 }
 
-/*
- * The entries of an account from the newest on, each found by the one after it:
- * as many as are asked for.  Numbers fall, or damaged ones might go round in a
- * circle.
- */
-#define HISTORY_OF(account) \
-	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
-	" WHERE a.merchant_id = $1 AND a.account_id = " account \
-	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
-	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
-/* A sale of which something is left; of one that earned nothing, money (see is_undone()). */
-#define UNDONE_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
+/* A sale of which something is left; of one that earned nothing, money (see is_reversed()). */
+#define REVERSED_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
 #define IS_PURCHASE \
 	"e.kind = " KIND_SQL(ACCRUE) " AND CASE WHEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) '0'" \
-	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " UNDONE_OF_SALE "), '0')" \
-	" ELSE NOT EXISTS (SELECT " UNDONE_OF_SALE " HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END"
+	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " REVERSED_OF_SALE "), '0')" \
+	" ELSE NOT EXISTS (SELECT " REVERSED_OF_SALE " HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END"
 
 static Statement has_bought_sql = {
 	.sql = "SELECT e.account_id FROM " HISTORY_OF("$2") " e WHERE " IS_PURCHASE " LIMIT 1",
@@ -420,17 +412,6 @@ know_owner(Customer *customer, uint64 row)
 		customer->from_birthday = days_from_birthday(DatumGetDateADT(birth_date), customer->today);
 }
 
-/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
-#define RANK_GRANT_OF(member) \
-	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
-	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
-/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
-#define OWNER_OF(account) \
-	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
-	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
-	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
-	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
-	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
 /* Of those who share an account, the rank granted to its owner counts. */
 #define OWNER_SELECT(accounts) \
 	"SELECT u.account_id, coalesce(g.rank, m.granted_rank) AS rank, g.rank IS NOT NULL AS granted, m.birth_date FROM unnest(" accounts ") u (account_id)" \
@@ -699,15 +680,15 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 }
 
 static void
-add_gift(Rules *rules, const Gift *gift)
+add_award(Rules *rules, const Award *award)
 {
-	if (rules->ngifts == rules->allocated)
+	if (rules->nawards == rules->allocated)
 	{
 		rules->allocated = Max(16, 2 * rules->allocated);
-		rules->gifts = rules->gifts == NULL ? palloc(rules->allocated * sizeof(Gift)) :
-			repalloc_huge(rules->gifts, rules->allocated * sizeof(Gift));
+		rules->awards = rules->awards == NULL ? palloc(rules->allocated * sizeof(Award)) :
+			repalloc_huge(rules->awards, rules->allocated * sizeof(Award));
 	}
-	rules->gifts[rules->ngifts++] = *gift;
+	rules->awards[rules->nawards++] = *award;
 }
 
 /* The sale has been made, by this entry: what it got counts for those after it. */
@@ -731,7 +712,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, cons
 			if (!points_add(use->points[period], earning->bonuses[i].points, &use->points[period]))
 				use->points[period] = PG_INT64_MAX;
 		}
-		add_gift(rules, &(Gift) {account_id, entry_id, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
+		add_award(rules, &(Award) {account_id, entry_id, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
 	}
 }
 
@@ -809,5 +790,5 @@ rules_write(const Rules *rules)
 	for (int c = 0; c < USE_COLUMNS; c++)
 		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
 	db_write(n == 1 ? &rule_use_write_sql : &rule_uses_write_sql, values, NULL);
-	gifts_write(rules->merchant_id, rules->gifts, rules->ngifts);
+	awards_write(rules->merchant_id, rules->awards, rules->nawards);
 }

@@ -10,7 +10,8 @@
  */
 #include "postgres.h"
 
-#include "ledger/batch.h"
+#include "ledger/due.h"
+#include "ledger/recount.h"
 #include "utils/timestamp.h"
 
 /* What expires is summed by the date with which it was posted, for the refunds to come. */
@@ -19,16 +20,16 @@ note_expired(Batch *batch, const Account *account, const Lots *expired)
 {
 	for (int i = 0; i < expired->n; i++)
 	{
-		Lapse	   *lapse = batch_lapse(batch, account->account_id, expired->lot[i].posted);
+		ExpiredLot	   *lot = batch_expired_lot(batch, account->account_id, expired->lot[i].posted);
 
-		lapse->points += expired->lot[i].points;
-		lapse->new_points += expired->lot[i].points;
+		lot->points += expired->lot[i].points;
+		lot->new_points += expired->lot[i].points;
 	}
 }
 
 /* Book what is past its date at that moment. */
 void
-settle_expired(Batch *batch, Account *account, TimestampTz at)
+book_expired(Batch *batch, Account *account, TimestampTz at)
 {
 	Lots		expired = {0};
 	Entry		entry = {.kind = ENTRY_EXPIRE};
@@ -49,7 +50,7 @@ settle_expired(Batch *batch, Account *account, TimestampTz at)
  * a new one if those have passed and the program lets them be spent for a while.
  */
 void
-settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned)
+date_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned)
 {
 	for (int i = 0; i < lots->n; i++)
 	{
@@ -63,58 +64,58 @@ settle_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at
 
 /* A hold that timed out is given back; what was pending is earned. */
 static void
-settle_aside(Batch *batch, Account *account, Aside *aside)
+book_reservation(Batch *batch, Account *account, Reservation *reservation)
 {
-	TimestampTz at = aside->due_at;
+	TimestampTz at = reservation->due_at;
 	Lots		dated = {0};
-	bool		held = aside->kind == ENTRY_HOLD;
+	bool		held = reservation->kind == ENTRY_HOLD;
 	Entry		entry = {
 		.kind = held ? ENTRY_RELEASE : ENTRY_MATURE,
-		.amount = aside->remaining,
-		.aside = -aside->remaining,
-		.origin = aside->key.entry_id,
+		.amount = reservation->remaining,
+		.aside = -reservation->remaining,
+		.origin = reservation->key.entry_id,
 	};
 
-	settle_returned(batch, account, &aside->lots, at, &dated);
-	account_add(account, aside->remaining, &dated, at);
+	date_returned(batch, account, &reservation->lots, at, &dated);
+	account_add(account, reservation->remaining, &dated, at);
 	if (held)
-		account->held -= aside->remaining;
+		account->held -= reservation->remaining;
 	else
 	{
-		account->pending -= aside->remaining;
-		count_earned(batch, account, aside->remaining, at);
+		account->pending -= reservation->remaining;
+		count_earned(batch, account, reservation->remaining, at);
 	}
-	aside->remaining = 0;
-	aside->lots.n = 0;
-	aside->changed = true;
+	reservation->remaining = 0;
+	reservation->lots.n = 0;
+	reservation->changed = true;
 	entry.lots = lots_pack_some(&dated);
 	batch_add_entry(batch, account, &entry, at);
 }
 
 /* What is read of an account: all that is due, and the one that is due next. */
 static void
-take_aside(void *context, Aside *aside)
+take_reservation(void *context, Reservation *reservation)
 {
 	Batch	   *batch = context;
-	Account    *account = batch_account(batch, aside->key.account_id);
+	Account    *account = batch_account(batch, reservation->key.account_id);
 
-	if (aside->remaining == 0)
+	if (reservation->remaining == 0)
 		return;
-	if (aside->due_at > batch->now)
+	if (reservation->due_at > batch->now)
 	{
-		account_due(account, aside->due_at);
+		account_due(account, reservation->due_at);
 		return;
 	}
-	settle_expired(batch, account, aside->due_at);
-	settle_aside(batch, account, aside);
+	book_expired(batch, account, reservation->due_at);
+	book_reservation(batch, account, reservation);
 }
 
 /*
- * Settle the accounts of the batch that have something due.  Their asides come
+ * Settle the accounts of the batch that have something due.  Their reservations come
  * by account and time, whatever else the batch knows of them.
  */
 void
-settle_accounts(Batch *batch)
+book_due(Batch *batch)
 {
 	int64	   *due = NULL;
 	int			ndue = 0;
@@ -133,13 +134,13 @@ settle_accounts(Batch *batch)
 	}
 	if (ndue == 0)
 		return;
-	rows_read_due(batch->merchant_id, batch_table(&batch->asides, sizeof(Aside)), due, ndue, batch->now,
-				  batch->writes, take_aside, batch);
+	reservations_read_due(batch->merchant_id, batch_table(&batch->reservations, sizeof(Reservation)), due, ndue, batch->now,
+				  batch->writes, take_reservation, batch);
 	for (int i = 0; i < ndue; i++)
 	{
 		Account    *account = batch_account(batch, due[i]);
 
-		settle_expired(batch, account, batch->now);
+		book_expired(batch, account, batch->now);
 		if (account->lots.n > 0)
 			account_due(account, account->lots.lot[0].expires_at);
 	}

@@ -14,15 +14,18 @@
  */
 #include "postgres.h"
 
+#include "account/chain.h"
 #include "base/compat.h"
 #include "base/crypto.h"
 #include "db/statement.h"
 #include "ledger/batch.h"
+#include "ledger/fast_path.h"
+#include "ledger/kinds.h"
 #include "utils/timestamp.h"
 
 /* Whether it is of the sort that can be tried. */
 bool
-suits_at_once(const Posting *posting)
+fast_path_suits(const Posting *posting)
 {
 	return posting->available_at == 0 && posting->expires_at == 0 && posting->member_id == 0 &&
 		posting->amount != PG_INT64_MIN && amount_suits_kind(posting->kind, posting->amount);
@@ -155,7 +158,7 @@ within_limits(int64 merchant_id, const Posting *posting)
 }
 
 bool
-post_at_once(int64 merchant_id, Posting *posting)
+fast_path_post(int64 merchant_id, Posting *posting)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
 
@@ -177,6 +180,6 @@ post_at_once(int64 merchant_id, Posting *posting)
 	posting->balance = entry.balance;
 	posting->posted_at = entry.posted_at;
 	posting->error = ERR_NONE;
-	rows_insert_entries((Entry *[]) {&entry}, 1);
+	entries_insert((Entry *[]) {&entry}, 1);
 	return true;
 }

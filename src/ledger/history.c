@@ -19,7 +19,7 @@
 
 /* Points that the entry that was read books, and that were past their date at the instant. */
 static Points
-lapsed_by(TimestampTz at)
+expired_by(TimestampTz at)
 {
 	Lots		lots;
 	bool		isnull;
@@ -79,7 +79,7 @@ balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz
 {
 	int64		entry_id = entry_after(merchant_id, account_id, newest_id, at);
 	int64		after = PG_INT64_MAX;
-	Points		lapsed = 0;
+	Points		expired = 0;
 
 	while (entry_id != 0)
 	{
@@ -89,8 +89,8 @@ balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz
 		if (row_int64(0, "entry_no") >= after)
 			damaged(entry_id);
 		if (row_int64(0, "posted_at") <= at)
-			return row_int64(0, "balance") - lapsed;
-		lapsed = lapsed_by(at);
+			return row_int64(0, "balance") - expired;
+		expired = expired_by(at);
 		after = row_int64(0, "entry_no");
 		entry_id = row_int64_or(0, "previous_id", 0);
 	}

@@ -9,7 +9,10 @@
  */
 #include "postgres.h"
 
-#include "ledger/batch.h"
+#include "ledger/due.h"
+#include "ledger/kinds.h"
+#include "ledger/recount.h"
+#include "ledger/reversal.h"
 #include "utils/timestamp.h"
 
 static ErrorId
@@ -22,17 +25,17 @@ posted(Posting *posting, const Entry *entry)
 }
 
 static void
-set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
+reserve(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
 {
 	EntryKey	key = {account->account_id, entry->entry_id};
-	Aside	   *aside = hash_search(batch_table(&batch->asides, sizeof(Aside)), &key, HASH_ENTER, NULL);
+	Reservation	   *reservation = hash_search(batch_table(&batch->reservations, sizeof(Reservation)), &key, HASH_ENTER, NULL);
 
-	aside->entry_no = entry->entry_no;
-	aside->kind = entry->kind;
-	aside->amount = aside->remaining = entry->aside;
-	aside->lots = *lots;
-	aside->due_at = due_at;
-	aside->changed = true;
+	reservation->entry_no = entry->entry_no;
+	reservation->kind = entry->kind;
+	reservation->amount = reservation->remaining = entry->aside;
+	reservation->lots = *lots;
+	reservation->due_at = due_at;
+	reservation->changed = true;
 	account_due(account, due_at);
 }
 
@@ -40,7 +43,7 @@ set_aside(Batch *batch, Account *account, const Entry *entry, const Lots *lots, 
  * Limits
  * ------------------------------------------------------------------------ */
 
-/* What moves now: what is given back, or was set aside before, is not limited. */
+/* What moves now: what is given back, or was reserved before, is not limited. */
 bool
 posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 {
@@ -186,7 +189,7 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *
 		account->pending += posting->amount;
 		added = batch_add_entry(batch, account, entry, batch->now);
 		posted(posting, added);
-		set_aside(batch, account, added, dated, available_at);
+		reserve(batch, account, added, dated, available_at);
 		return;
 	}
 	entry->amount = posting->amount;
@@ -284,15 +287,15 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	entry.lots = lots_pack_some(&taken);
 	added = batch_add_entry(batch, account, &entry, batch->now);
 	posted(posting, added);
-	set_aside(batch, account, added, &taken, due_at);
+	reserve(batch, account, added, &taken, due_at);
 	return ERR_NONE;
 }
 
 /* The open hold that a posting names, and how much of it is meant. */
 static ErrorId
-check_hold(const Batch *batch, const Posting *posting, const Account *account, Aside **hold, Points *amount)
+check_hold(const Batch *batch, const Posting *posting, const Account *account, Reservation **hold, Points *amount)
 {
-	*hold = batch_aside(batch, account->account_id, posting->origin);
+	*hold = batch_reservation(batch, account->account_id, posting->origin);
 	if (*hold == NULL || (*hold)->kind != ENTRY_HOLD || (*hold)->remaining == 0)
 		return ERR_UNKNOWN_HOLD;
 	if (posting->amount < 0)
@@ -306,7 +309,7 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
-	Aside	   *hold;
+	Reservation	   *hold;
 	Points		amount;
 	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
 
@@ -328,14 +331,14 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	Lots		dated = {0};
-	Aside	   *hold;
+	Reservation	   *hold;
 	Points		amount;
 	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
 
 	if (error != ERR_NONE)
 		return error;
 	lots_take_last(&hold->lots, Max(amount - (hold->remaining - lots_total(&hold->lots)), 0), &taken);
-	settle_returned(batch, account, &taken, batch->now, &dated);
+	date_returned(batch, account, &taken, batch->now, &dated);
 	hold->remaining -= amount;
 	hold->changed = true;
 	account->held -= amount;
@@ -344,7 +347,7 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	entry.aside = -amount;
 	entry.lots = lots_pack_some(&dated);
 	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
-	settle_expired(batch, account, batch->now);
+	book_expired(batch, account, batch->now);
 	posting->balance = account->balance;
 	return ERR_NONE;
 }

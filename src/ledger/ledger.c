@@ -30,132 +30,17 @@
 #include "base/crypto.h"
 #include "db/statement.h"
 #include "earning/rank.h"
-#include "ledger/batch.h"
+#include "ledger/due.h"
+#include "ledger/fast_path.h"
+#include "ledger/kinds.h"
+#include "ledger/ledger.h"
+#include "ledger/recount.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 /* ------------------------------------------------------------------------
  * A batch
  * ------------------------------------------------------------------------ */
-
-/* What an entry has of the posting that it is of. */
-Entry
-batch_entry(const Posting *posting, EntryKind kind)
-{
-	return (Entry) {
-		.account_id = posting->account_id,
-		.kind = kind,
-		.money = posting->money,
-		.has_money = posting->has_money,
-		.staff_id = posting->staff_id,
-		.member_id = posting->member_id,
-		.origin = posting->origin,
-		.reference = posting->reference,
-		.detail = posting->detail,
-	};
-}
-
-Account *
-batch_account(const Batch *batch, int64 account_id)
-{
-	Account		key = {.account_id = account_id};
-
-	if (batch->naccounts == 1)
-		return batch->accounts;
-	return bsearch(&key, batch->accounts, batch->naccounts, sizeof(Account), compare_accounts);
-}
-
-const Terms *
-batch_terms(Batch *batch, const Account *account, TimestampTz at)
-{
-	return terms_at(&batch->terms, batch->merchant_id, account->program_id, at);
-}
-
-HTAB *
-batch_table(HTAB **table, Size entry_size)
-{
-	HASHCTL		control = {.keysize = sizeof(EntryKey),.entrysize = entry_size,.hcxt = CurrentMemoryContext};
-
-	if (*table == NULL)
-		*table = hash_create("entries of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	return *table;
-}
-
-/* What expired of the account with a date; nothing unless it was read, or has just expired. */
-Lapse *
-batch_lapse(Batch *batch, int64 account_id, TimestampTz posted)
-{
-	HASHCTL		control = {.keysize = sizeof(LapseKey),.entrysize = sizeof(Lapse),.hcxt = CurrentMemoryContext};
-	LapseKey	key = {account_id, posted};
-	Lapse	   *lapse;
-	bool		found;
-
-	if (batch->lapses == NULL)
-		batch->lapses = hash_create("lapses of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	lapse = hash_search(batch->lapses, &key, HASH_ENTER, &found);
-	if (!found)
-		*lapse = (Lapse) {.key = key};
-	return lapse;
-}
-
-/* What an entry set aside, if the batch has read it. */
-Aside *
-batch_aside(const Batch *batch, int64 account_id, int64 entry_id)
-{
-	EntryKey	key = {account_id, entry_id};
-
-	return batch->asides == NULL ? NULL : hash_search(batch->asides, &key, HASH_FIND, NULL);
-}
-
-/* The key of who acted: of the account whose number that member has, if there is one. */
-static const pg_uuid_t *
-text_key(const Batch *batch, const Account *account, int64 member_id)
-{
-	const Account *own = member_id != 0 ? batch_account(batch, member_id) : NULL;
-
-	return own != NULL && own->exists ? &own->text_key : &account->text_key;
-}
-
-/* Give an entry its name and its place in the chain; one that is only looked at needs neither. */
-static void
-chain_entry(Batch *batch, Account *account, Entry *added)
-{
-	added->entry_id = new_id();
-	added->previous_id = account->newest_id;
-	account->previous_id = account->newest_id;
-	account->newest_id = added->entry_id;
-	if (entry_has_text(added))
-		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
-	added->hash = account->hash = chain_next(added, account->hash);
-}
-
-/* The account's next entry, whose amount it has been changed by. */
-Entry *
-batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
-{
-	Entry	   *added = palloc(sizeof(Entry));
-
-	/* The clock may step back; the entries of an account do not. */
-	account->posted_at = Max(account->posted_at, at);
-	account->entry_no++;
-	account->changed = true;
-
-	*added = *entry;
-	added->merchant_id = batch->merchant_id;
-	added->account_id = account->account_id;
-	added->entry_no = account->entry_no;
-	added->balance = account->balance;
-	added->posted_at = account->posted_at;
-	if (batch->writes)
-		chain_entry(batch, account, added);
-	if (batch->nentries == batch->allocated)
-	{
-		batch->allocated *= 2;
-		batch->entries = repalloc_huge(batch->entries, batch->allocated * sizeof(Entry *));
-	}
-	batch->entries[batch->nentries++] = added;
-	return added;
-}
 
 static bool
 names_original(const Posting *posting)
@@ -164,7 +49,7 @@ names_original(const Posting *posting)
 }
 
 static bool
-names_aside(const Posting *posting)
+names_reservation(const Posting *posting)
 {
 	return posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE || posting->kind == ENTRY_REVERSE;
 }
@@ -188,8 +73,8 @@ named_entries(const Posting *postings, int n, bool (*names) (const Posting *), i
 }
 
 /*
- * Read what is to be undone.  Entries never change, so that needs no lock; and
- * it says which other accounts are to be locked, those of undone transfers.
+ * Read what is to be reversed.  Entries never change, so that needs no lock; and
+ * it says which other accounts are to be locked, those of reversed transfers.
  */
 static void
 read_originals(Batch *batch, Posting *postings, int n)
@@ -199,7 +84,7 @@ read_originals(Batch *batch, Posting *postings, int n)
 
 	if (keys == NULL)
 		return;
-	rows_read_originals(batch->merchant_id, batch_table(&batch->originals, sizeof(Original)), keys, nkeys);
+	originals_read(batch->merchant_id, batch_table(&batch->originals, sizeof(Original)), keys, nkeys);
 	for (int i = 0; i < n; i++)
 	{
 		EntryKey	key = {postings[i].account_id, postings[i].origin};
@@ -214,11 +99,11 @@ read_originals(Batch *batch, Posting *postings, int n)
 }
 
 /*
- * Read what has expired of the points that are to be undone.  This is before
+ * Read what has expired of the points that are to be reversed.  This is before
  * anything is settled, which adds to it.
  */
 static void
-read_lapses(Batch *batch)
+read_expired_lots(Batch *batch)
 {
 	HASH_SEQ_STATUS all;
 	Original   *original;
@@ -233,11 +118,11 @@ read_lapses(Batch *batch)
 		for (int i = 0; i < original->lots.n; i++)
 		{
 			if (original->lots.lot[i].posted <= batch->now)
-				batch_lapse(batch, holder, original->lots.lot[i].posted);
+				batch_expired_lot(batch, holder, original->lots.lot[i].posted);
 		}
 	}
-	if (batch->lapses != NULL)
-		rows_read_lapses(batch->merchant_id, batch->lapses);
+	if (batch->expired_lots != NULL)
+		expired_lots_read(batch->merchant_id, batch->expired_lots);
 }
 
 static int
@@ -276,7 +161,7 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 	batch->accounts = palloc_extended(distinct * sizeof(Account), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < distinct; i++)
 		batch->accounts[i].account_id = ids[i];
-	rows_lock_accounts(batch->merchant_id, batch->accounts, distinct);
+	accounts_lock(batch->merchant_id, batch->accounts, distinct);
 }
 
 /* Whether the posting needs of its accounts what only managed ones have. */
@@ -324,7 +209,7 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 	}
 	if (count == 0)
 		return;
-	rows_adopt(batch->merchant_id, adopted, count);
+	accounts_adopt(batch->merchant_id, adopted, count);
 	for (int i = 0; i < count; i++)
 		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
 }
@@ -381,27 +266,27 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	keys = named_entries(postings, n, names_original, &nkeys);
 	if (keys != NULL)
 	{
-		rows_read_reversals(merchant_id, batch->originals, keys, nkeys);
-		read_lapses(batch);
+		originals_read_reversals(merchant_id, batch->originals, keys, nkeys);
+		read_expired_lots(batch);
 	}
-	keys = named_entries(postings, n, names_aside, &nkeys);
+	keys = named_entries(postings, n, names_reservation, &nkeys);
 	if (keys != NULL)
-		rows_read_asides(merchant_id, batch_table(&batch->asides, sizeof(Aside)), keys, nkeys);
-	settle_accounts(batch);
+		reservations_read(merchant_id, batch_table(&batch->reservations, sizeof(Reservation)), keys, nkeys);
+	book_due(batch);
 	read_rules(batch, postings, n);
 }
 
 void
 batch_write(Batch *batch)
 {
-	rows_update_accounts(batch->merchant_id, batch->accounts, batch->naccounts);
-	rows_insert_entries(batch->entries, batch->nentries);
-	if (batch->asides != NULL)
-		rows_write_asides(batch->merchant_id, batch->asides);
+	accounts_update(batch->merchant_id, batch->accounts, batch->naccounts);
+	entries_insert(batch->entries, batch->nentries);
+	if (batch->reservations != NULL)
+		reservations_write(batch->merchant_id, batch->reservations);
 	if (batch->originals != NULL)
-		rows_insert_reversals(batch->merchant_id, batch->originals);
-	if (batch->lapses != NULL)
-		rows_write_lapses(batch->merchant_id, batch->lapses);
+		originals_write_reversals(batch->merchant_id, batch->originals);
+	if (batch->expired_lots != NULL)
+		expired_lots_write(batch->merchant_id, batch->expired_lots);
 	if (batch->rules != NULL)
 		rules_write(batch->rules);
 	write_ranks(batch);
@@ -434,13 +319,13 @@ note_newest(const Batch *batch)
 }
 
 static bool
-try_at_once(int64 merchant_id, Posting *posting)
+try_fast_path(int64 merchant_id, Posting *posting)
 {
-	if (!suits_at_once(posting))
+	if (!fast_path_suits(posting))
 		return false;
 	if (posting->program == NULL && newest.program_id != 0 && newest.merchant_id == merchant_id)
 		posting->program = program_find(merchant_id, newest.program_id);
-	return (posting->program != NULL || !newest.managed) && post_at_once(merchant_id, posting);
+	return (posting->program != NULL || !newest.managed) && fast_path_post(merchant_id, posting);
 }
 
 void
@@ -448,7 +333,7 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 {
 	Batch		batch;
 
-	if (n == 0 || (n == 1 && try_at_once(merchant_id, postings)))
+	if (n == 0 || (n == 1 && try_fast_path(merchant_id, postings)))
 		return;
 	batch_start(&batch, merchant_id, postings, n);
 	apply_expected(&batch, postings, n);
@@ -480,11 +365,11 @@ bool
 batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
 {
 	*batch = (Batch) {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
-	if (!rows_read_account(merchant_id, account))
+	if (!account_read(merchant_id, account))
 		return false;
 	batch->entries = palloc(batch->allocated * sizeof(Entry *));
 	if (at >= account->posted_at)
-		settle_accounts(batch);
+		book_due(batch);
 	return true;
 }
 

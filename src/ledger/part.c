@@ -1,9 +1,9 @@
 /*
  * part.c
- *		What is left of an entry that can be undone, and what a part of it is
+ *		What is left of an entry that can be reversed, and what a part of it is
  *		made of.
  *
- * This is the one answer, and all that undoes asks for it.  The points of an
+ * This is the one answer, and all that reverses asks for it.  The points of an
  * entry are known by the moment with which they were posted.  Of what earlier
  * parts have left, some have expired in the account where they are, some are
  * still there, and the rest was spent; a part takes them in this order.  So a
@@ -12,9 +12,9 @@
  */
 #include "postgres.h"
 
-#include "ledger/batch.h"
+#include "ledger/part.h"
 
-/* How many points an entry moved that can be undone; -1: none can. */
+/* How many points an entry moved that can be reversed; -1: none can. */
 Points
 whole_of(const Original *original)
 {
@@ -28,7 +28,7 @@ whole_of(const Original *original)
 		case ENTRY_CAPTURE:
 			return -original->aside;
 		case ENTRY_TRANSFER:
-			/* by the entry of the sender, and not that of a transfer that was itself undone */
+			/* by the entry of the sender, and not that of a transfer that was itself reversed */
 			return original->amount < 0 && original->origin == 0 ? -original->amount : -1;
 		default:
 			return -1;
@@ -53,10 +53,10 @@ left_of(const Original *original)
 
 /*
  * Whether nothing is left of an entry.  A sale that earned nothing has no points
- * that could tell: it is undone as a whole, or when all of its money is.
+ * that could tell: it is reversed as a whole, or when all of its money is.
  */
 bool
-is_undone(const Original *original)
+is_reversed(const Original *original)
 {
 	Points		money = 0;
 	bool		as_whole = false;
@@ -86,12 +86,12 @@ typedef struct Choice
 static Points
 expired_of(const Choice *choice, const Lot *lot)
 {
-	const Lapse *lapse;
+	const ExpiredLot *expired;
 
 	if (lot->posted > choice->batch->now)
 		return 0;
-	lapse = batch_lapse(choice->batch, choice->holder->account_id, lot->posted);
-	return lapse->points - lapse->refunded - lots_posted(&choice->part->expired, lot->posted);
+	expired = batch_expired_lot(choice->batch, choice->holder->account_id, lot->posted);
+	return expired->points - expired->refunded - lots_posted(&choice->part->expired, lot->posted);
 }
 
 /* Choose from one lot of the entry; false: it has become no less. */
@@ -206,9 +206,9 @@ part_count_expired(Batch *batch, const Account *holder, const Part *part)
 {
 	for (int i = 0; i < part->expired.n; i++)
 	{
-		Lapse	   *lapse = batch_lapse(batch, holder->account_id, part->expired.lot[i].posted);
+		ExpiredLot	   *lot = batch_expired_lot(batch, holder->account_id, part->expired.lot[i].posted);
 
-		lapse->refunded += part->expired.lot[i].points;
-		lapse->new_refunded += part->expired.lot[i].points;
+		lot->refunded += part->expired.lot[i].points;
+		lot->new_refunded += part->expired.lot[i].points;
 	}
 }

@@ -10,7 +10,9 @@
 #include "earning/rank.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "ledger/batch.h"
+#include "ledger/ledger.h"
+#include "ledger/rank_at.h"
+#include "ledger/recount.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -59,24 +61,6 @@ consider_earned(Highest *highest, const Account *account, TimestampTz at)
 			consider(highest, held->name, held->from_points);
 	}
 }
-
-/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
-#define RANK_GRANT_OF(member) \
-	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
-	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
-/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
-#define OWNER_OF(account) \
-	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
-	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
-	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
-	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
-	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
-
-static Statement rank_granted_sql = {
-	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
-	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
-};
 
 static void
 consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
@@ -247,7 +231,7 @@ recount(ReturnSetInfo *rsinfo, Batch *batch)
 		ranks_read(batch->merchant_id, accounts, n, true);
 	for (int i = 0; i < n; i++)
 		said[accounts[i] - batch->accounts] = said_of(accounts[i], batch->now);
-	count_anew(batch, accounts, n);
+	recount_accounts(batch, accounts, n);
 	for (int i = 0; i < n; i++)
 	{
 		const Said *before = &said[accounts[i] - batch->accounts];
@@ -351,7 +335,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 		for (int i = 0; i < account.ranks.n; i++)
 			account.ranks.held[i].changed = false;
 		said = said_of(&account, batch.now);
-		count_anew(&batch, &one, 1);
+		recount_accounts(&batch, &one, 1);
 		if (changes(&account, &before, Max(batch.now, GetCurrentTimestamp())))
 		{
 			Said		now = said_of(&account, batch.now);

@@ -14,7 +14,7 @@
 #include "db/columns.h"
 #include "db/statement.h"
 #include "earning/rank.h"
-#include "ledger/batch.h"
+#include "ledger/recount.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/timestamp.h"
@@ -31,18 +31,8 @@ oldest_needed(const Program *program, TimestampTz at)
 }
 
 /*
- * The entries of an account from the newest on, each found by the one after it:
- * as many as are asked for.  Numbers fall, or damaged ones might go round in a
- * circle.
- */
-#define HISTORY_OF(account) \
-	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
-	" WHERE a.merchant_id = $1 AND a.account_id = " account \
-	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
-	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
-/*
  * What accounts earned on which day of a time zone, until a moment, less what
- * was undone of it: pending points are of the day they came.  Account by account and entry
+ * was reversed of it: pending points are of the day they came.  Account by account and entry
  * by entry, whatever the planner knows of the tables: LATERAL with OFFSET 0 and scalar
  * subqueries are not joined in another order.
  */
@@ -120,8 +110,8 @@ count_program(Batch *batch, Account **accounts, int n)
 
 		if (program->rank_window_value == 0 || program->range_group[0] == '\0')
 			account->qualifying.n = 0;
-		ranks_settle(account, program, stale ? Max(program->ranked_at, account->posted_at) : batch->now, RANK_COUNTED_ANEW);
-		account->ranks.anew = account->changed = true;
+		ranks_update(account, program, stale ? Max(program->ranked_at, account->posted_at) : batch->now, RANK_RECOUNTED);
+		account->ranks.recounted = account->changed = true;
 		account->ranked_at = program->ranked_at;
 	}
 }
@@ -143,7 +133,7 @@ compare_by_program(const void *a, const void *b)
  * of now.
  */
 void
-count_anew(Batch *batch, Account **accounts, int n)
+recount_accounts(Batch *batch, Account **accounts, int n)
 {
 	qsort(accounts, n, sizeof(Account *), compare_by_program);
 	for (int from = 0, to; from < n; from = to)
@@ -193,7 +183,7 @@ batch_read_ranks(Batch *batch)
 		if (is_stale(batch, accounts[i]))
 			accounts[stale++] = accounts[i];
 	}
-	count_anew(batch, accounts, stale);
+	recount_accounts(batch, accounts, stale);
 }
 
 /* ------------------------------------------------------------------------
@@ -223,12 +213,12 @@ count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
 	lots_take_due(&account->qualifying, oldest_needed(terms->program, at), NULL);
 	if (terms->qualifies_until != DT_NOEND)
 		lots_add_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount});
-	ranks_settle(account, terms->program, at, RANK_EARNED);
+	ranks_update(account, terms->program, at, RANK_EARNED);
 }
 
-/* Points that were undone, and counted from that moment on, do not, as if they never had. */
+/* Points that were reversed, and counted from that moment on, do not, as if they never had. */
 void
-count_undone(Batch *batch, Account *account, Points amount, TimestampTz from)
+count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from)
 {
 	const Terms *terms;
 
@@ -242,8 +232,8 @@ count_undone(Batch *batch, Account *account, Points amount, TimestampTz from)
 	account->earned -= amount;
 	if (terms->qualifies_until != DT_NOEND)
 		lots_take_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount}, NULL);
-	ranks_settle(account, terms->program, batch->now, RANK_UNDONE);
-	account->ranks.undone = true;
+	ranks_update(account, terms->program, batch->now, RANK_REVERSED);
+	account->ranks.reversed = true;
 }
 
 /* ------------------------------------------------------------------------
@@ -313,32 +303,14 @@ was_reached(const HeldRank *held, const Counted *counted, int n)
 	return false;
 }
 
-/* The rank that a member was given last, by the moment $3, if that was after registration; empty: it has ended. */
-#define RANK_GRANT_OF(member) \
-	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty.rank_grant r" \
-	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND r.since <= $3 ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
-/* Who owned an account at the moment $3, at most one: each member owns one, that of their number until there is another. */
-#define OWNER_OF(account) \
-	"(SELECT n.member_id FROM loyalty.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
-	" AND NOT EXISTS (SELECT FROM loyalty.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND l.since <= $3)" \
-	" UNION ALL SELECT o.member_id FROM loyalty.account_owner o" \
-	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND o.since <= $3 AND NOT EXISTS (SELECT FROM loyalty.account_owner l" \
-	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND l.since <= $3) LIMIT 1)"
-
-static Statement rank_granted_sql = {
-	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
-	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
-};
-
 /*
- * What undoing points does to ranks that were held is read off the entries, as
+ * What reversing points does to ranks that were held is read off the entries, as
  * they are with those of the batch, where the account does not tell: whether a
  * rank given at registration has ended, for a higher one was reached; and until when
  * ranks are held soon after a change of terms.  Few accounts pay for that.
  */
 static void
-settle_undone(Batch *batch, Account *account)
+update_reversed(Batch *batch, Account *account)
 {
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now)};
 	const Program *program = batch_terms(batch, account, batch->now)->program;
@@ -383,7 +355,7 @@ write_counted(const Batch *batch)
 	{
 		const Account *account = i < batch->naccounts ? &batch->accounts[i] : NULL;
 
-		if (account != NULL && (!account->ranks.anew || account->ranked_at == DT_NOBEGIN))
+		if (account != NULL && (!account->ranks.recounted || account->ranked_at == DT_NOBEGIN))
 			continue;
 		if (n > 0 && (account == NULL || account->ranked_at != ranked_at))
 		{
@@ -407,8 +379,8 @@ write_ranks(Batch *batch)
 	ranks_write(batch->merchant_id, batch->accounts, batch->naccounts);
 	for (int i = 0; i < batch->naccounts; i++)
 	{
-		if (batch->accounts[i].ranks.undone)
-			settle_undone(batch, &batch->accounts[i]);
+		if (batch->accounts[i].ranks.reversed)
+			update_reversed(batch, &batch->accounts[i]);
 	}
 	write_counted(batch);
 }

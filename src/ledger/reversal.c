@@ -1,6 +1,6 @@
 /*
  * reversal.c
- *		Undoing an entry, or a part of it: refunds and cancellations.
+ *		Reversing an entry, or a part of it: refunds and cancellations.
  *
  * Each part has a reference, and is done once for it; all parts together are
  * never more than the entry.  Points that were added are taken back from what
@@ -9,8 +9,11 @@
  */
 #include "postgres.h"
 
-#include "earning/rule_gift.h"
-#include "ledger/batch.h"
+#include "earning/rule_award.h"
+#include "ledger/due.h"
+#include "ledger/part.h"
+#include "ledger/recount.h"
+#include "ledger/reversal.h"
 #include "utils/builtins.h"
 
 #define REFERENCE_MAX 1024		/* bytes; it is part of a key */
@@ -19,25 +22,25 @@
  * How much
  * ------------------------------------------------------------------------ */
 
-/* What parts of an entry have undone, by money or by points. */
-typedef struct Undone
+/* What parts of an entry have reversed, by money or by points. */
+typedef struct Reversed
 {
 	Points		money;
 	Points		points;			/* by points, or as all that was left */
-} Undone;
+} Reversed;
 
-static Undone
-undone_so_far(const Original *original)
+static Reversed
+reversed_so_far(const Original *original)
 {
-	Undone		undone = {0, 0};
+	Reversed		reversed = {0, 0};
 
 	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
 	{
-		undone.money += part->money;
+		reversed.money += part->money;
 		if (!part->has_money)
-			undone.points += part->amount;
+			reversed.points += part->amount;
 	}
-	return undone;
+	return reversed;
 }
 
 /* The points that so much of the money of an entry stands for, rounded as the program rounds. */
@@ -52,47 +55,47 @@ points_of_money(const Program *program, const Original *original, Points money, 
 /* A cent: what money is counted in where a share of it does not come out even. */
 #define CENT (POINTS_ONE / 100)
 
-/* The money that is left: points that were undone as such stand for their share of it, to the cent. */
+/* The money that is left: points that were reversed as such stand for their share of it, to the cent. */
 static Points
-money_left(const Original *original, const Undone *undone)
+money_left(const Original *original, const Reversed *reversed)
 {
 	Points		whole = whole_of(original);
 	int128		share;
 
-	if (undone->points == 0)
-		return original->money - undone->money;
-	share = (int128) original->money * (whole - undone->points);
+	if (reversed->points == 0)
+		return original->money - reversed->money;
+	share = (int128) original->money * (whole - reversed->points);
 	share = (share + (int128) whole * CENT - 1) / ((int128) whole * CENT) * CENT;
-	return (Points) Min(share, original->money) - undone->money;
+	return (Points) Min(share, original->money) - reversed->money;
 }
 
 /*
- * The points that a part of the money stands for: of all money undone so far
+ * The points that a part of the money stands for: of all money reversed so far
  * with it, less those of all before, so that parts sum exactly to the whole.
  * After a part in points, the last of the money that is left takes the rest.
  */
 static ErrorId
 points_for_money(const Program *program, const Original *original, Points left, Points money, Points *amount)
 {
-	Undone		undone = undone_so_far(original);
+	Reversed		reversed = reversed_so_far(original);
 	Points		before;
 
 	if (!original->has_money || money <= 0)
 		return ERR_INVALID_AMOUNT;
-	if (is_undone(original) || money > money_left(original, &undone))
+	if (is_reversed(original) || money > money_left(original, &reversed))
 		return ERR_EXCEEDS_ORIGINAL;
-	if (!points_of_money(program, original, undone.money + money, amount) ||
-		!points_of_money(program, original, undone.money, &before))
+	if (!points_of_money(program, original, reversed.money + money, amount) ||
+		!points_of_money(program, original, reversed.money, &before))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	*amount = Min(*amount - before, left);
-	if (undone.points > 0 && money_left(original, &undone) - money < CENT)
+	if (reversed.points > 0 && money_left(original, &reversed) - money < CENT)
 		*amount = left;
 	return ERR_NONE;
 }
 
 /* How many points of the original are meant. */
 static ErrorId
-amount_to_undo(Batch *batch, const Posting *posting, const Account *account, const Original *original, Points *amount)
+amount_to_reverse(Batch *batch, const Posting *posting, const Account *account, const Original *original, Points *amount)
 {
 	Points		left = left_of(original).points;
 
@@ -101,7 +104,7 @@ amount_to_undo(Batch *batch, const Posting *posting, const Account *account, con
 	if (posting->has_money)
 		return points_for_money(batch_terms(batch, account, batch->now)->program, original, left, posting->money, amount);
 	*amount = posting->amount != 0 ? posting->amount : left;
-	return *amount > left || is_undone(original) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+	return *amount > left || is_reversed(original) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
 }
 
 /* ------------------------------------------------------------------------
@@ -110,13 +113,13 @@ amount_to_undo(Batch *batch, const Posting *posting, const Account *account, con
 
 /* Of a sale whose points nobody could spend yet, they just do not come. */
 static const Entry *
-undo_pending(Batch *batch, Posting *posting, Account *account, Aside *aside, Part *part)
+reverse_pending(Batch *batch, Posting *posting, Account *account, Reservation *reservation, Part *part)
 {
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 
-	lots_take_first(&aside->lots, part->amount, &part->lots);
-	aside->remaining -= part->amount;
-	aside->changed = true;
+	lots_take_first(&reservation->lots, part->amount, &part->lots);
+	reservation->remaining -= part->amount;
+	reservation->changed = true;
 	account->pending -= part->amount;
 	entry.aside = -part->amount;
 	entry.lots = lots_pack_some(&part->lots);
@@ -167,22 +170,22 @@ take_back(Batch *batch, Account *account, Part *part, Points take)
 
 /* When the points of an entry began to count for the rank. */
 static TimestampTz
-counted_from(const Original *original, const Aside *aside)
+counted_from(const Original *original, const Reservation *reservation)
 {
-	return aside != NULL ? aside->due_at : original->posted_at;
+	return reservation != NULL ? reservation->due_at : original->posted_at;
 }
 
 static ErrorId
-undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+reverse_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
-	Aside	   *aside = batch_aside(batch, original->key.account_id, original->key.entry_id);
+	Reservation	   *reservation = batch_reservation(batch, original->key.account_id, original->key.entry_id);
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Points		take;
 	ErrorId		error;
 
-	if (aside != NULL && aside->remaining > 0)
+	if (reservation != NULL && reservation->remaining > 0)
 	{
-		*added = undo_pending(batch, posting, account, aside, part);
+		*added = reverse_pending(batch, posting, account, reservation, part);
 		return ERR_NONE;
 	}
 	part_of(batch, original, account, false, part->amount, part);
@@ -192,7 +195,7 @@ undo_accrual(Batch *batch, Posting *posting, Account *account, const Original *o
 	entry.lots = take_back(batch, account, part, take);
 	entry.amount = -take;
 	if (account->managed)
-		count_undone(batch, account, part->amount, counted_from(original, aside));
+		count_reversed(batch, account, part->amount, counted_from(original, reservation));
 	*added = batch_add_entry(batch, account, &entry, batch->now);
 	return ERR_NONE;
 }
@@ -207,16 +210,16 @@ give_back(Batch *batch, Account *account, Points amount, const Lots *lots, Entry
 {
 	Lots		dated = {0};
 
-	settle_returned(batch, account, lots, batch->now, &dated);
+	date_returned(batch, account, lots, batch->now, &dated);
 	account_add(account, amount, &dated, batch->now);
 	entry->amount = amount;
 	entry->lots = lots_pack_some(&dated);
 	*added = batch_add_entry(batch, account, entry, batch->now);
-	settle_expired(batch, account, batch->now);
+	book_expired(batch, account, batch->now);
 }
 
 static ErrorId
-undo_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+reverse_redemption(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 
@@ -236,7 +239,7 @@ undo_redemption(Batch *batch, Posting *posting, Account *account, const Original
  * has spent, and pays with other points, as it was sent.
  */
 static ErrorId
-undo_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+reverse_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	Account    *peer = batch_account(batch, original->peer_id);
 	Entry		back = batch_entry(posting, ENTRY_TRANSFER);
@@ -335,16 +338,16 @@ answer_again(Posting *posting, const Original *original, const Reversal *first)
 }
 
 static void
-note_reversal(const Posting *posting, const Entry *added, Original *original, const char *reference, const Part *undone)
+note_reversal(const Posting *posting, const Entry *added, Original *original, const char *reference, const Part *reversed)
 {
 	Reversal   *part = palloc0(sizeof(Reversal));
 
 	part->reference = pstrdup(reference);
 	part->reversed_by = added->entry_id;
 	part->reversed_no = added->entry_no;
-	part->amount = undone->amount;
-	part->lots = undone->lots;
-	part->expired = undone->points_expired;
+	part->amount = reversed->amount;
+	part->lots = reversed->lots;
+	part->expired = reversed->points_expired;
 	part->money = posting->has_money ? posting->money : 0;
 	part->has_money = posting->has_money;
 	part->balance = posting->balance;
@@ -357,7 +360,7 @@ note_reversal(const Posting *posting, const Entry *added, Original *original, co
  * Caps and limits
  * ------------------------------------------------------------------------ */
 
-/* What is undone on its own local day counts for no limit any more: whose, and which way it went. */
+/* What is reversed on its own local day counts for no limit any more: whose, and which way it went. */
 bool
 reversal_gives(Batch *batch, const Posting *posting, const Account *account, Movement *movement)
 {
@@ -381,7 +384,7 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 	return program->has_limits && terms_local_date(program, original->limited_at) == terms_local_date(program, batch->now);
 }
 
-/* In proportion: points as they are undone, the operation when nothing is left. */
+/* In proportion: points as they are reversed, the operation when nothing is left. */
 static void
 give_back_caps(Batch *batch, const Posting *posting, const Account *account, const Original *original, const Part *part)
 {
@@ -389,9 +392,9 @@ give_back_caps(Batch *batch, const Posting *posting, const Account *account, con
 
 	if (batch->limits != NULL && account->managed && reversal_gives(batch, posting, account, &movement))
 		limits_give(batch->limits, &movement, terms_local_date(movement.program, original->limited_at), part->amount,
-					is_undone(original) ? 1 : 0);
+					is_reversed(original) ? 1 : 0);
 	if (original->rules != 0)
-		gifts_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
+		awards_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
 					 original->key.entry_id, whole_of(original), whole_of(original) - left_of(original).points);
 }
 
@@ -402,11 +405,11 @@ undo(Batch *batch, Posting *posting, Account *account, const Original *original,
 	{
 		case ENTRY_REDEEM:
 		case ENTRY_CAPTURE:
-			return undo_redemption(batch, posting, account, original, part, added);
+			return reverse_redemption(batch, posting, account, original, part, added);
 		case ENTRY_TRANSFER:
-			return undo_transfer(batch, posting, account, original, part, added);
+			return reverse_transfer(batch, posting, account, original, part, added);
 		default:
-			return undo_accrual(batch, posting, account, original, part, added);
+			return reverse_accrual(batch, posting, account, original, part, added);
 	}
 }
 
@@ -446,7 +449,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 		return ERR_UNKNOWN_ENTRY;
 	if (reference[0] == '\0' || strlen(reference) > REFERENCE_MAX)
 		return ERR_INVALID_ARGUMENT;
-	error = amount_to_undo(batch, posting, account, original, &part.amount);
+	error = amount_to_reverse(batch, posting, account, original, &part.amount);
 	if (error == ERR_NONE)
 		error = undo(batch, posting, account, original, &part, &added);
 	if (error != ERR_NONE)

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "ledger/ledger.h"
+#include "ledger/rank_at.h"
 #include "miscadmin.h"
 #include "program/program.h"
 #include "program/terms.h"
@@ -122,7 +123,7 @@ price_sale(SaleCall *sale)
 	sale->accrual.amount = base_points(program, sale->accrual.earning_money);
 }
 
-/* Both entries are in one batch; an error undoes all of it. */
+/* Both entries are in one batch; an error reverses all of it. */
 static void
 post_sale(SaleCall *sale)
 {

@@ -60,7 +60,7 @@ allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 r
 }
 
 /*
- * The same in a subtransaction that is undone if there is not enough.  An
+ * The same in a subtransaction that is reversed if there is not enough.  An
  * UPDATE that had to wait and then finds that a row does not suit it any more
  * keeps the row locked; and who has the row of a cashier locked must not wait
  * for that of the branch.

@@ -21,11 +21,11 @@
 /* So many a session remembers; with one more it forgets all. */
 #define MAX_PROGRAMS 64
 
-typedef struct KnownProgram
+typedef struct CachedProgram
 {
 	int64		program_id;		/* hash key */
 	Program    *program;
-} KnownProgram;
+} CachedProgram;
 
 static HTAB *programs = NULL;
 
@@ -126,7 +126,7 @@ read_program(int64 merchant_id)
 
 /* Whoever has it still may use it until the transaction ends. */
 static void
-forget(KnownProgram *known)
+forget(CachedProgram *known)
 {
 	if (known->program != NULL)
 		MemoryContextSetParent(known->program->parts->context, TopTransactionContext);
@@ -137,7 +137,7 @@ static void
 forget_all(void)
 {
 	HASH_SEQ_STATUS all;
-	KnownProgram *known;
+	CachedProgram *known;
 
 	hash_seq_init(&all, programs);
 	while ((known = hash_seq_search(&all)) != NULL)
@@ -146,11 +146,11 @@ forget_all(void)
 	programs = NULL;
 }
 
-static KnownProgram *
-known_program(int64 program_id)
+static CachedProgram *
+cached_program(int64 program_id)
 {
-	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(KnownProgram),.hcxt = CacheMemoryContext};
-	KnownProgram *known;
+	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(CachedProgram),.hcxt = CacheMemoryContext};
+	CachedProgram *known;
 	bool		found;
 
 	if (programs != NULL && hash_get_num_entries(programs) >= MAX_PROGRAMS &&
@@ -180,7 +180,7 @@ program_of_revision(int64 merchant_id)
 {
 	int64		program_id = row_int64(0, "program_id");
 	int64		revision = row_int64(0, "revision");
-	KnownProgram *known = known_program(program_id);
+	CachedProgram *known = cached_program(program_id);
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
 
 	if (known->program != NULL && known->program->revision == revision && known->program->merchant_id == merchant_id)

@@ -70,20 +70,20 @@ find_first_moment(const Program *program, Timestamp midnight)
 }
 
 /* So many of them a session remembers: most points of a day have the same few dates. */
-#define KNOWN_DAYS 16
+#define CACHED_DAYS 16
 
-typedef struct KnownDay
+typedef struct CachedDay
 {
 	char		time_zone[TZ_STRLEN_MAX + 1];	/* empty: none yet */
 	Timestamp	midnight;
 	TimestampTz at;
-} KnownDay;
+} CachedDay;
 
 static TimestampTz
 first_moment(const Program *program, Timestamp midnight)
 {
-	static KnownDay known[KNOWN_DAYS];
-	KnownDay   *day = &known[(uint64) (midnight / USECS_PER_DAY) % KNOWN_DAYS];
+	static CachedDay known[CACHED_DAYS];
+	CachedDay   *day = &known[(uint64) (midnight / USECS_PER_DAY) % CACHED_DAYS];
 	TimestampTz at;
 
 	if (day->midnight == midnight && strcmp(day->time_zone, program->time_zone) == 0)

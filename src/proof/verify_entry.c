@@ -43,7 +43,7 @@ read_text_key(Verification *v, Entry *entry)
 
 	if (!entry_has_text(entry))
 		return;
-	if (v->replay.key_of != key_of && rows_read_text_key(entry, &v->replay.text_key))
+	if (v->replay.key_of != key_of && account_text_key(entry, &v->replay.text_key))
 		v->replay.key_of = key_of;
 	MemoryContextSwitchTo(row_context);
 	chain_salt(&v->replay.text_key, entry->entry_id, entry->salt);

@@ -1,0 +1,128 @@
+/*
+ * batch.c
+ *		What a batch of postings has in memory.
+ */
+#include "postgres.h"
+
+#include "account/chain.h"
+#include "base/crypto.h"
+#include "ledger/batch.h"
+
+/* What an entry has of the posting that it is of. */
+Entry
+batch_entry(const Posting *posting, EntryKind kind)
+{
+	return (Entry) {
+		.account_id = posting->account_id,
+		.kind = kind,
+		.money = posting->money,
+		.has_money = posting->has_money,
+		.staff_id = posting->staff_id,
+		.member_id = posting->member_id,
+		.origin = posting->origin,
+		.reference = posting->reference,
+		.detail = posting->detail,
+	};
+}
+
+Account *
+batch_account(const Batch *batch, int64 account_id)
+{
+	Account		key = {.account_id = account_id};
+
+	if (batch->naccounts == 1)
+		return batch->accounts;
+	return bsearch(&key, batch->accounts, batch->naccounts, sizeof(Account), compare_accounts);
+}
+
+const Terms *
+batch_terms(Batch *batch, const Account *account, TimestampTz at)
+{
+	return terms_at(&batch->terms, batch->merchant_id, account->program_id, at);
+}
+
+HTAB *
+batch_table(HTAB **table, Size entry_size)
+{
+	HASHCTL		control = {.keysize = sizeof(EntryKey),.entrysize = entry_size,.hcxt = CurrentMemoryContext};
+
+	if (*table == NULL)
+		*table = hash_create("entries of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return *table;
+}
+
+/* What expired of the account with a date; nothing unless it was read, or has just expired. */
+ExpiredLot *
+batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
+{
+	HASHCTL		control = {.keysize = sizeof(ExpiredLotKey),.entrysize = sizeof(ExpiredLot),.hcxt = CurrentMemoryContext};
+	ExpiredLotKey	key = {account_id, posted};
+	ExpiredLot	   *lot;
+	bool		found;
+
+	if (batch->expired_lots == NULL)
+		batch->expired_lots = hash_create("lapses of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	lot = hash_search(batch->expired_lots, &key, HASH_ENTER, &found);
+	if (!found)
+		*lot = (ExpiredLot) {.key = key};
+	return lot;
+}
+
+/* What an entry reserved, if the batch has read it. */
+Reservation *
+batch_reservation(const Batch *batch, int64 account_id, int64 entry_id)
+{
+	EntryKey	key = {account_id, entry_id};
+
+	return batch->reservations == NULL ? NULL : hash_search(batch->reservations, &key, HASH_FIND, NULL);
+}
+
+/* The key of who acted: of the account whose number that member has, if there is one. */
+static const pg_uuid_t *
+text_key(const Batch *batch, const Account *account, int64 member_id)
+{
+	const Account *own = member_id != 0 ? batch_account(batch, member_id) : NULL;
+
+	return own != NULL && own->exists ? &own->text_key : &account->text_key;
+}
+
+/* Give an entry its name and its place in the chain; one that is only looked at needs neither. */
+static void
+chain_entry(Batch *batch, Account *account, Entry *added)
+{
+	added->entry_id = new_id();
+	added->previous_id = account->newest_id;
+	account->previous_id = account->newest_id;
+	account->newest_id = added->entry_id;
+	if (entry_has_text(added))
+		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
+	added->hash = account->hash = chain_next(added, account->hash);
+}
+
+/* The account's next entry, whose amount it has been changed by. */
+Entry *
+batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
+{
+	Entry	   *added = palloc(sizeof(Entry));
+
+	/* The clock may step back; the entries of an account do not. */
+	account->posted_at = Max(account->posted_at, at);
+	account->entry_no++;
+	account->changed = true;
+
+	*added = *entry;
+	added->merchant_id = batch->merchant_id;
+	added->account_id = account->account_id;
+	added->entry_no = account->entry_no;
+	added->balance = account->balance;
+	added->posted_at = account->posted_at;
+	if (batch->writes)
+		chain_entry(batch, account, added);
+	if (batch->nentries == batch->allocated)
+	{
+		batch->allocated *= 2;
+		batch->entries = repalloc_huge(batch->entries, batch->allocated * sizeof(Entry *));
+	}
+	batch->entries[batch->nentries++] = added;
+	return added;
+}

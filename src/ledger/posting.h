@@ -1,0 +1,42 @@
+/*
+ * posting.h
+ *		One operation that is asked of the engine, and what came of it.
+ */
+#ifndef LOYALTY_POSTING_H
+#define LOYALTY_POSTING_H
+
+#include "postgres.h"
+#include "account/entry.h"
+#include "base/errors.h"
+#include "program/program.h"
+
+/* One operation that is asked for, and what came of it. */
+typedef struct Posting
+{
+	int64		account_id;
+	EntryKind	kind;
+	Points		amount;			/* accrue to adjust: signed; else positive, 0 for all there is */
+	Points		money;			/* of the sale, if has_money */
+	bool		has_money;
+	bool		earns;			/* the program's rules and ranks add to the amount, which is then all */
+	Points		earning_money;	/* the part of the money that does, if it earns */
+	text	   *items;			/* of the sale, JSON, NULL: not known */
+	int64		staff_id;		/* 0: nobody in particular */
+	int64		member_id;		/* 0: whose the account is */
+	int64		origin;			/* the hold, or what is reversed; else 0 */
+	int64		peer_id;		/* where a transfer goes; else 0 */
+	TimestampTz available_at;	/* 0: as the program says */
+	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
+	text	   *reference;		/* NULL: none */
+	text	   *detail;			/* JSON, NULL: none */
+	const Program *program;	/* if the caller has just read it and its accounts are managed; else NULL */
+
+	ErrorId		error;			/* ERR_NONE: posted */
+	int64		entry_id;
+	Points		balance;
+	TimestampTz posted_at;
+	int64		peer_entry_id;	/* of a transfer */
+	Points		peer_balance;
+} Posting;
+
+#endif

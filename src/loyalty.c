@@ -1,9 +1,23 @@
 /*
  * loyalty.c
- *		Loading the module.
+ *		Loading the module, and its settings.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "ledger/fast_path.h"
+#include "utils/guc.h"
 
 PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineCustomBoolVariable("loyalty.enable_fast_path",
+							 "Lets single postings be made by one UPDATE where that does.",
+							 "Off, every posting takes the general way; both leave the same rows. It is for tests.",
+							 &fast_path_enabled, true, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("loyalty");
+}

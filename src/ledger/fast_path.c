@@ -23,11 +23,13 @@
 #include "ledger/kinds.h"
 #include "utils/timestamp.h"
 
+bool		fast_path_enabled = true;
+
 /* Whether it is of the sort that can be tried. */
 bool
 fast_path_suits(const Posting *posting)
 {
-	return posting->available_at == 0 && posting->expires_at == 0 && posting->member_id == 0 &&
+	return fast_path_enabled && posting->available_at == 0 && posting->expires_at == 0 && posting->member_id == 0 &&
 		posting->amount != PG_INT64_MIN && amount_suits_kind(posting->kind, posting->amount);
 }
 

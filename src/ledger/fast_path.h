@@ -8,6 +8,8 @@
 #include "postgres.h"
 #include "ledger/posting.h"
 
+extern bool fast_path_enabled;	/* loyalty.enable_fast_path */
+
 extern bool fast_path_suits(const Posting *posting);
 extern bool fast_path_post(int64 merchant_id, Posting *posting);
 

@@ -28,6 +28,7 @@ sub new
 	my $self = bless {times => {}, %o, steps => [], kinds => {}}, $class;
 	srand($self->{seed});
 	$self->{terms} = ModelSteps::some_terms($self->{seed});
+	$self->{terms}{fast_path} = $self->{seed} % 2 ? 'on' : 'off';
 	return $self;
 }
 
@@ -43,7 +44,7 @@ sub arguments
 sub set_up_statements
 {
 	my $terms = shift;
-	my @sql = ("SELECT loyalty.create_merchant('Modelo') AS m \\gset");
+	my @sql = ("SELECT loyalty.create_merchant('Modelo') AS m \\gset", "SET loyalty.enable_fast_path = $terms->{fast_path}");
 	push @sql, ModelSteps::ranges_statement($terms->{ranks}) if $terms->{ranks};
 	for my $name (qw(P Q))
 	{

@@ -1,0 +1,68 @@
+-- Whatever changes of a program, whoever changes it, has its effect on the next
+-- operation of a session that remembers the program; and a change that is undone
+-- has none.
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP 1
+BEGIN;
+SELECT no_plan();
+
+SELECT loyalty.create_merchant('m') AS m \gset
+SELECT loyalty.set_rank_ranges(:m, 'g', '{Base,Oro}', '{0,1000}', '{1,2}');
+SELECT program_id AS p FROM loyalty.create_program(:m, 'P', 'P') \gset
+SELECT loyalty.configure_program(:m, 'P', range_group => 'g', rank_window_unit => 'year', rank_window_value => 1);
+SELECT loyalty.publish_rules(:m, 'P', '[{"name": "cinco", "points": 5}]') IS NOT NULL;
+SELECT loyalty.set_limit(:m, 'P', 'member', 'add', '1000', NULL);
+SELECT loyalty.open_account(:m, :p) AS a \gset
+
+CREATE FUNCTION pg_temp.revision() RETURNS bigint LANGUAGE sql AS 'SELECT revision FROM loyalty.program WHERE client_id = ''P''';
+-- What a sale of 100 earns, or why it is refused.
+CREATE FUNCTION pg_temp.sale(merchant bigint, account bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (loyalty.sale(merchant, account, '100')).earned;
+EXCEPTION WHEN SQLSTATE 'LY008' THEN
+	RETURN sqlstate;
+END
+$$;
+SELECT is(pg_temp.sale(:m, :a), '15', 'the base of 10, and 5 by the rule');
+
+-- One change after the other, by who may do everything.
+CREATE TEMP TABLE change (ordinal serial, statement text, expected text);
+INSERT INTO change (statement, expected) VALUES
+	('UPDATE loyalty.program SET accumulation_points = ''20''', '25'),
+	('UPDATE loyalty.rule SET points = ''7''', '27'),
+	('UPDATE loyalty.rank_range SET multiplier = ''3'' WHERE rank = ''Base''', '67'),
+	('DELETE FROM loyalty.rank_range WHERE rank = ''Base''', '27'),
+	('INSERT INTO loyalty.rule (merchant_id, program_id, version, ordinal, name, points) SELECT merchant_id, program_id, version, 2, ''uno'', ''1'' FROM loyalty.rule', '28'),
+	('DELETE FROM loyalty.rule WHERE name = ''cinco''', '21'),
+	('UPDATE loyalty.posting_limit SET max_points = ''1''', 'LY008'),
+	('DELETE FROM loyalty.posting_limit', '21'),
+	('INSERT INTO loyalty.posting_limit (merchant_id, program_id, scope, subject_id, adds, max_operations) SELECT merchant_id, program_id, ''member'', 0, true, 0 FROM loyalty.program', 'LY008'),
+	('TRUNCATE loyalty.posting_limit', '21'),
+	('TRUNCATE loyalty.rank_range', '21');
+CREATE FUNCTION pg_temp.changed(statement text, merchant bigint, account bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	before CONSTANT bigint := pg_temp.revision();
+BEGIN
+	EXECUTE statement;
+	RETURN pg_temp.sale(merchant, account) || CASE WHEN pg_temp.revision() <= before THEN ', and no other revision' ELSE '' END;
+END
+$$;
+SELECT is(pg_temp.changed(statement, :m, :a), expected, statement) FROM change ORDER BY ordinal;
+
+-- A change that fails, after an operation that has seen it.
+SELECT pg_temp.revision() AS revision \gset
+SAVEPOINT before;
+UPDATE loyalty.program SET accumulation_points = '30';
+SELECT pg_temp.sale(:m, :a) AS during \gset
+ROLLBACK TO before;
+SELECT is(:'during'::text, '31', 'an operation sees a change of its own transaction');
+SELECT is(pg_temp.revision(), :revision, 'which leaves no revision if it fails');
+SELECT is(pg_temp.sale(:m, :a), '21', 'and has no effect then');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+SELECT finish();
+ROLLBACK;

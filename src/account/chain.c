@@ -145,6 +145,7 @@ add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balanc
 	pq_sendint64(bytes, posted_at);
 }
 
+/* The salt of an entry's text: SHA-256 of the key of its member and of its id. */
 void
 chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt)
 {

@@ -39,6 +39,7 @@ entry_kind_name(EntryKind kind)
 	return (int) kind >= 0 && (int) kind < (int) lengthof(kinds) ? kinds[kind].name : NULL;
 }
 
+/* The kind that has this name; false: none has. */
 bool
 entry_kind_of_name(const char *name, EntryKind *kind)
 {

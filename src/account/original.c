@@ -24,6 +24,7 @@ static Statement entries_find_sql = {
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
+/* Read the entries that are to be reversed; keys of no entry stay away. */
 void
 originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 {
@@ -63,6 +64,7 @@ static Statement reversals_find_sql = {
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
+/* Read what has been reversed of each of them already. */
 void
 originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 {
@@ -126,6 +128,7 @@ static Statement reversal_insert_sql = {
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID}
 };
 
+/* Write the parts that are new, all by one statement. */
 void
 originals_write_reversals(int64 merchant_id, HTAB *originals)
 {

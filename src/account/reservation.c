@@ -39,6 +39,7 @@ static Statement reservations_find_sql = {
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
+/* Read the reservations that these entries made and that are open. */
 void
 reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, int n)
 {
@@ -99,6 +100,7 @@ static Statement reservation_write_sql = {
 	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT2OID, POINTSOID, POINTSOID, TIMESTAMPTZOID, LOTSOID}
 };
 
+/* Write the reservations that have changed, all by one statement. */
 void
 reservations_write(int64 merchant_id, HTAB *reservations)
 {

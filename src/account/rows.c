@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/* The order in which accounts are locked. */
 int
 compare_accounts(const void *a, const void *b)
 {
@@ -286,6 +287,7 @@ update_accounts(int64 merchant_id, const Account *const *accounts, int n)
 	return db_write(&accounts_update_sql, (Datum[]) {Int64GetDatum(merchant_id), rows_end(&rows)}, NULL);
 }
 
+/* Write the accounts that have changed, all by one statement. */
 void
 accounts_update(int64 merchant_id, const Account *accounts, int n)
 {
@@ -359,6 +361,7 @@ insert_by_statement(Entry *const *entries, int n)
 	expect_written(db_write(&entries_insert_sql, values, NULL), n);
 }
 
+/* Insert entries: without the executor where that cannot be told apart, else by one statement. */
 void
 entries_insert(Entry *const *entries, int n)
 {

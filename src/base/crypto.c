@@ -61,6 +61,7 @@ sha256(const void *first, size_t first_length, const void *second, size_t second
 		raise_error(ERR_INTERNAL_ERROR);
 }
 
+/* The SHA-256 of some bytes, as a bytea. */
 bytea *
 sha256_digest(const char *data, size_t length)
 {
@@ -144,6 +145,7 @@ password_secret(const char *password)
 	return encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, "", password);
 }
 
+/* Whether a password is the one that a stored secret was made of. */
 bool
 password_matches(const char *password, const char *secret)
 {

@@ -25,6 +25,7 @@ info_sqlerrcode(const ErrorInfo *info)
 	return MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]);
 }
 
+/* What the catalogue says of an error. */
 const ErrorInfo *
 error_info(ErrorId id)
 {
@@ -44,6 +45,7 @@ error_from_sqlerrcode(int sqlerrcode)
 	return ERR_NONE;
 }
 
+/* Raise an error of the catalogue, with its own hint. */
 void
 raise_error(ErrorId id)
 {

@@ -383,6 +383,7 @@ json_key(StringInfo json, const char *key)
 	appendStringInfoChar(json, ':');
 }
 
+/* Append a JSON string. */
 void
 json_text(StringInfo json, const char *value)
 {

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+/* Make room for so many rows in each column. */
 void
 columns_start(Column *columns, const Oid *types, int ncolumns, int rows)
 {
@@ -71,6 +72,7 @@ column_is_empty(const Column *column, int rows)
 	return true;
 }
 
+/* Begin an array of rows of a composite type, of which these columns have values. */
 void
 rows_start(RowArray *array, Oid type, const char *const *names, int ncolumns, int rows)
 {
@@ -84,6 +86,7 @@ rows_start(RowArray *array, Oid type, const char *const *names, int ncolumns, in
 	array->n = 0;
 }
 
+/* Add a row, which has the values in the order of the names. */
 void
 rows_add(RowArray *array, const Datum *values, const bool *nulls)
 {

@@ -86,6 +86,7 @@ db_begin(void)
 	UpdateActiveSnapshotCommandId();
 }
 
+/* Disconnect; all that the operation has allocated is gone. */
 void
 db_end(void)
 {
@@ -141,18 +142,21 @@ execute(Statement *statement, Datum *values, const char *nulls, Snapshot snapsho
 	return SPI_processed;
 }
 
+/* Run a statement on what the operation's snapshot shows; returns the number of rows. */
 uint64
 db_read(Statement *statement, Datum *values, const char *nulls)
 {
 	return execute(statement, values, nulls, GetActiveSnapshot(), true);
 }
 
+/* Run a statement on the newest committed rows; returns how many it has read or written. */
 uint64
 db_write(Statement *statement, Datum *values, const char *nulls)
 {
 	return execute(statement, values, nulls, InvalidSnapshot, false);
 }
 
+/* Run a statement that writes under the operation's snapshot; returns how many rows it has written. */
 uint64
 db_post(Statement *statement, Datum *values, const char *nulls)
 {
@@ -206,6 +210,7 @@ column_number(Statement *statement, TupleDesc result, const char *name)
 	return column;
 }
 
+/* All columns of a row at once: one by one, each would go through those before it. */
 void
 db_take_apart(HeapTuple row, TupleDesc result, RowColumns *columns)
 {
@@ -233,6 +238,7 @@ db_row_datum(uint64 row, const char *name, bool *isnull)
 	return db_column(running, SPI_tuptable->tupdesc, &looked_at, name, isnull);
 }
 
+/* Whether a column is not NULL. */
 bool
 db_row_has(uint64 row, const char *name)
 {
@@ -263,6 +269,7 @@ db_row_int64_or(uint64 row, const char *name, int64 otherwise)
 	return isnull ? otherwise : DatumGetInt64(value);
 }
 
+/* A boolean, false for NULL. */
 bool
 db_row_bool(uint64 row, const char *name)
 {

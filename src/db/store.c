@@ -121,6 +121,7 @@ store_open(Oid row_type, const char *const *names, int ncolumns)
 	return store;
 }
 
+/* Add a row, which has the values in the order of the names. */
 void
 store_insert(Store *store, const Datum *values, const bool *nulls)
 {

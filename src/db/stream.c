@@ -12,6 +12,7 @@
 
 #define CHUNK_ROWS	1000
 
+/* Run a statement whose rows are fetched by stream_next(). */
 void
 stream_open(Stream *stream, Statement *statement, Datum *values)
 {
@@ -61,6 +62,7 @@ stream_next(Stream *stream)
 	return !stream->ended;
 }
 
+/* Close the cursor and free what was fetched. */
 void
 stream_close(Stream *stream)
 {
@@ -76,6 +78,7 @@ db_stream_datum(const Stream *stream, const char *name, bool *isnull)
 	return db_column(stream->statement, stream->rows->tupdesc, &stream->columns, name, isnull);
 }
 
+/* An integer of any size, or otherwise for NULL. */
 int64
 db_stream_int64(const Stream *stream, const char *name, int64 otherwise)
 {
@@ -85,6 +88,7 @@ db_stream_int64(const Stream *stream, const char *name, int64 otherwise)
 	return isnull ? otherwise : DatumGetInt64(value);
 }
 
+/* Whether a column is not NULL. */
 bool
 db_stream_has(const Stream *stream, const char *name)
 {

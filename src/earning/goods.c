@@ -91,6 +91,7 @@ read_goods(const text *items, Basket *basket)
 		!basket->malformed;
 }
 
+/* Whether the items of a sale are an array of goods, each of which has what it must have. */
 bool
 items_valid(const text *items)
 {

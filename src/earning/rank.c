@@ -119,6 +119,7 @@ ranks_read(int64 merchant_id, Account **accounts, int n, bool newest)
 		read_account(accounts[i], &row, rows);
 }
 
+/* Whether the account holds a rank of this name at a moment. */
 bool
 rank_is_held(const Account *account, const char *name, TimestampTz at)
 {
@@ -312,6 +313,10 @@ end_of_reached(const Account *account, const Program *program, Points from_point
 	return grace_end(program, rank_last_reached(&counted, from_points));
 }
 
+/*
+ * Set until when a rank is held, from how many points, and whether reversals
+ * ended it; what is new is marked to be written.
+ */
 void
 rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at)
 {

@@ -29,6 +29,7 @@ static Statement award_insert_sql = {
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTSOID}
 };
 
+/* Write what capped rules gave for sales. */
 void
 awards_write(int64 merchant_id, const Award *awards, int n)
 {

@@ -98,6 +98,7 @@ read_rule(uint64 row, Rule *rule)
 	rule->max[CAP_EVER] = row_int64_or(row, "max_member", NO_CAP);
 }
 
+/* Whether the rule is for some goods only. */
 bool
 rule_is_for_goods(const Rule *rule)
 {

@@ -25,6 +25,7 @@ batch_entry(const Posting *posting, EntryKind kind)
 	};
 }
 
+/* The account of the batch that has this id; it must be one of those. */
 Account *
 batch_account(const Batch *batch, int64 account_id)
 {
@@ -35,12 +36,14 @@ batch_account(const Batch *batch, int64 account_id)
 	return bsearch(&key, batch->accounts, batch->naccounts, sizeof(Account), compare_accounts);
 }
 
+/* What the program of an account says at a moment. */
 const Terms *
 batch_terms(Batch *batch, const Account *account, TimestampTz at)
 {
 	return terms_at(&batch->terms, batch->merchant_id, account->program_id, at);
 }
 
+/* A hash table by EntryKey, made when it is first needed. */
 HTAB *
 batch_table(HTAB **table, Size entry_size)
 {

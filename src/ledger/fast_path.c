@@ -159,6 +159,7 @@ within_limits(int64 merchant_id, const Posting *posting)
 	return within;
 }
 
+/* Post by one UPDATE and the entry; false: nothing was done, and the general way is to be taken. */
 bool
 fast_path_post(int64 merchant_id, Posting *posting)
 {

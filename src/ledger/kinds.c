@@ -404,6 +404,7 @@ needs_active(EntryKind kind)
 	return kind == ENTRY_ACCRUE || kind == ENTRY_DEPOSIT || kind == ENTRY_HOLD || kind == ENTRY_TRANSFER;
 }
 
+/* Check a posting and do in memory what it says; what it returns is the first of its errors. */
 ErrorId
 apply_posting(Batch *batch, Posting *posting, Account *account)
 {

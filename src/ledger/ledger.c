@@ -276,6 +276,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	read_rules(batch, postings, n);
 }
 
+/* Write all that the batch has changed: one statement for each table. */
 void
 batch_write(Batch *batch)
 {
@@ -328,6 +329,7 @@ try_fast_path(int64 merchant_id, Posting *posting)
 	return (posting->program != NULL || !newest.managed) && fast_path_post(merchant_id, posting);
 }
 
+/* Post; each posting says what came of it, and one that fails does not touch the others. */
 void
 ledger_post(int64 merchant_id, Posting *postings, int n)
 {
@@ -373,6 +375,7 @@ batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
 	return true;
 }
 
+/* What an account has, or will have, at a moment; false: there is no such account. */
 bool
 ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *state)
 {

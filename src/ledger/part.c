@@ -35,6 +35,7 @@ whole_of(const Original *original)
 	}
 }
 
+/* What of an entry has not been reversed yet. */
 Left
 left_of(const Original *original)
 {

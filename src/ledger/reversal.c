@@ -436,6 +436,7 @@ reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
 	return first != NULL;
 }
 
+/* Check a reversal and do it in memory; what it returns is the first of its errors. */
 ErrorId
 apply_reversal(Batch *batch, Posting *posting, Account *account)
 {

@@ -58,6 +58,7 @@ struct Limits
 	int			npools;
 };
 
+/* Begin to count the postings of one operation against limits. */
 Limits *
 limits_start(int64 merchant_id, TimestampTz now)
 {

@@ -21,6 +21,7 @@
 
 static const char *const scope_names[SCOPES] = {"staff", "branch", "member"};
 
+/* What SQL calls a scope. */
 const char *
 scope_name(Scope scope)
 {
@@ -38,6 +39,7 @@ scope_parse(const char *name)
 	elog(ERROR, "unknown scope \"%s\" of a limit", name);
 }
 
+/* By scope, way and subject. */
 int
 compare_limit_rules(const void *a, const void *b)
 {
@@ -148,6 +150,7 @@ limit_rule_for(const LimitSet *set, Scope scope, bool adds, int64 subject_id)
 	return bsearch(&key, set->rules, set->n, sizeof(LimitRule), compare_limit_rules);
 }
 
+/* Whether a program limits anybody of this scope, this way. */
 bool
 limit_set_has(const LimitSet *set, Scope scope, bool adds)
 {

@@ -215,6 +215,7 @@ static Statement by_wallet_key_sql = {
 	.params = {INT8OID, TEXTOID}
 };
 
+/* The program that the wallet API knows by this key. */
 const Program *
 program_of_wallet_key(int64 merchant_id, const char *wallet_key)
 {
@@ -228,6 +229,7 @@ static Statement by_client_id_sql = {
 	.params = {INT8OID, TEXTOID}
 };
 
+/* The program that the seller API knows by this id. */
 const Program *
 program_of_client_id(int64 merchant_id, const char *client_id)
 {
@@ -242,6 +244,7 @@ static Statement by_account_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
+/* The program that an account is of. */
 const Program *
 program_of_account(int64 merchant_id, int64 account_id)
 {

@@ -20,6 +20,7 @@
  * Moments
  * ------------------------------------------------------------------------ */
 
+/* A moment by the clock of the program's time zone. */
 Timestamp
 terms_local(const Program *program, TimestampTz at)
 {
@@ -27,6 +28,7 @@ terms_local(const Program *program, TimestampTz at)
 												 TimestampTzGetDatum(at)));
 }
 
+/* And the other way round. */
 TimestampTz
 terms_from_local(const Program *program, Timestamp local)
 {
@@ -34,6 +36,7 @@ terms_from_local(const Program *program, Timestamp local)
 												   TimestampGetDatum(local)));
 }
 
+/* The local day of a moment. */
 DateADT
 terms_local_date(const Program *program, TimestampTz at)
 {
@@ -98,6 +101,7 @@ first_moment(const Program *program, Timestamp midnight)
 	return at;
 }
 
+/* The moment at which a local day begins. */
 TimestampTz
 terms_day_start(const Program *program, DateADT day)
 {
@@ -232,6 +236,7 @@ terms_are_simple(const Program *program)
 		program->rank_window_value == 0 && program->range_group[0] == '\0' && program->rules == 0;
 }
 
+/* What the program says at a moment, computed once for each moment that is met. */
 const Terms *
 terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 {

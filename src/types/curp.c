@@ -260,6 +260,7 @@ curp_parse(const char *text, Curp *result, const char **why)
 	return false;
 }
 
+/* The 18 characters and a NUL. */
 void
 curp_print(const Curp *value, char *buf)
 {

@@ -90,6 +90,7 @@ sum_first(const Lots *lots, int count)
 	return sum;
 }
 
+/* The points of all lots. */
 Points
 lots_total(const Lots *lots)
 {

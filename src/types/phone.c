@@ -90,6 +90,7 @@ prefix_length(const char *digits, int count, bool plus)
 	return -1;
 }
 
+/* A number with or without the prefixes that are dialled before its ten digits, and punctuation. */
 bool
 phone_parse(const char *str, Phone *result)
 {
@@ -149,6 +150,7 @@ phone_parse_typed(const char *str, Phone *result)
 	return phone_parse(bare, result);
 }
 
+/* The ten digits. */
 void
 phone_print(Phone value, char *buf)
 {

@@ -174,6 +174,7 @@ points_decimals_used(Points value)
 	return decimals;
 }
 
+/* The sum; false: it is out of range. */
 bool
 points_add(Points a, Points b, Points *result)
 {
@@ -292,6 +293,7 @@ points_percent(Points amount, int64 percent, int decimals, Rounding rounding,
 	return points_convert(amount, percent, PERCENT_WHOLE, decimals, rounding, result);
 }
 
+/* The rounding of this name; false: there is none. */
 bool
 rounding_parse(const char *name, Rounding *result)
 {

@@ -280,7 +280,7 @@ run_benchmarks() {
 			count 0 1
 		fi
 	done
-	printf '\n=== all rows, as README.md has them\n'
+	printf '\n=== all rows, as docs/performance.md has them\n'
 	tr -s ' ' <"$rows" | awk '/^\|/ && !seen[$0]++'
 }
 

@@ -188,8 +188,8 @@ conclude() {
 		       set -a; . $env_file; set +a; psql
 		       SELECT name, phone, balance, last_posted_at FROM loyalty.members;
 		       \\df+ loyalty.sale
-		  3. Make a merchant of your own in that psql, step by step: "A five-minute tour" in README.md.
-		     "Installing into your server" is there too, and make check runs all tests.
+		  3. Make a merchant of your own in that psql, step by step: docs/getting-started.md.
+		     docs/operate.md installs it into a server of yours, and make check runs all tests.
 	END
 }
 

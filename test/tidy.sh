@@ -146,6 +146,12 @@ locale_letters() {
 		grep -v 'COLLATE "C"' || [ $? -lt 2 ]
 }
 
+# --- pages ------------------------------------------------------------------
+
+long_readme() {
+	wc -l README*.md | awk '$2 != "total" && $1 > 250 { print $2 ": " $1 " lines" }'
+}
+
 # --- the objects of the extension -------------------------------------------
 
 query() {
@@ -279,10 +285,17 @@ fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
 fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
-fact "README.md has the errors of src/base/errcodes.txt" test/error_table.sh --check
+fact "README has at most 250 lines" long_readme
+fact "pages have the errors of src/base/errcodes.txt" test/error_table.sh --check
+fact "commands of pages are run, or say why not" test/pages.pl blocks
+fact "links of pages lead somewhere" test/pages.pl links
+fact "pages of the APIs have all codes, in their order" test/pages.pl codes
+fact "functions that CONTRIBUTING.md names are there" test/pages.pl names
+fact "pages in Spanish have the blocks of the English ones" test/pages.pl spanish
 if [ -n "${PGDATABASE:-}" ]; then
 	fact "the extension is there" extension_is_there
 	fact "objects have comments" objects_without_comment
+	fact "docs/sql-reference.md has them" test/sql_reference.pl --check
 	fact "no function that does something is PUBLIC's" public_functions
 	fact "no table is PUBLIC's" public_tables
 	fact "SECURITY DEFINER functions have a modest owner and a pinned search_path" definer_functions

@@ -3,7 +3,7 @@
 # A benchmark compares two ways of doing the same work, A and B, by turns in one
 # run: A B, then B A, then A B …  Single figures mean little on a noisy machine.
 # What counts is the ratio of each round: a row has the median and the range.
-# The rows are those of the table in README.md, whose tests hold them together.
+# The rows are those of the table in docs/performance.md, whose tests hold them together.
 #
 # It runs on the servers that stack.sh starts, level demo, with their settings
 # in the environment, and leaves nothing on them.  What fails ends it, so that

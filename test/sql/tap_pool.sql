@@ -128,14 +128,14 @@ SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT c
 	format('without the key of %s its texts are lost, and no others', name)) FROM (VALUES ('the owner', :a), ('B', :b), ('C', :c), ('D', :d)) v (name, who);
 SELECT results_eq(format('SELECT count(*) FROM loyalty.entry WHERE account_id = %s AND (reference IS NOT NULL OR detail IS NOT NULL) GROUP BY member_id ORDER BY 1', :a), 'VALUES (3::bigint), (5), (6)', 'each has some');
 
--- The statement of the README that sums, as it stands there: each account once.
-\set documented `sed -n '/^SELECT p.client_id, loyalty.sum(b.balance)/,/;$/p' ../../README.md | sed 's/:merchant/$1/; s/;$//'`
+-- The statement of docs/engine.md that sums, as it stands there: each account once.
+\set documented `sed -n '/^SELECT p.client_id, loyalty.sum(b.balance)/,/;$/p' ../../docs/engine.md | sed 's/:merchant/$1/; s/;$//'`
 CREATE FUNCTION pg_temp.sums(merchant bigint, statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY EXECUTE format('SELECT concat_ws('' '', client_id, points, held, pending) FROM (%s) x', statement) USING merchant;
 END
 $$;
-SELECT is((SELECT string_agg(s, ', ' ORDER BY s) FROM pg_temp.sums(:m, :'documented') s), 'P 254 0 0, Q 5 0 0', 'the statement of the README counts a shared account once');
+SELECT is((SELECT string_agg(s, ', ' ORDER BY s) FROM pg_temp.sums(:m, :'documented') s), 'P 254 0 0, Q 5 0 0', 'the statement of docs/engine.md counts a shared account once');
 SELECT is((SELECT loyalty.sum(balance)::numeric FROM loyalty.members WHERE merchant_id = :m), 254.0 + 5 + 2 * 246, 'members have it once each');
 SELECT is((SELECT loyalty.sum(amount) FROM loyalty.entries WHERE merchant_id = :m)::text, '259', 'and entries come to the first');
 SELECT is((SELECT string_agg(s.kind || ' ' || coalesce(s.member_id = :b, false), ', ' ORDER BY s.entry_no DESC) FROM loyalty.statement(:m, :a, pg_temp.entry(:a, 11), 3) s), 'deposit true, adjust true, adjust true', 'statements show it');

@@ -1,5 +1,5 @@
 # The benchmarks run: each once, with little in the tables and for a moment.
-# What they measure then means nothing.  They print the rows that README.md has,
+# What they measure then means nothing.  They print the rows of docs/performance.md,
 # each with its figures; what fails prints none; and nothing is left behind.
 use strict;
 use warnings;
@@ -22,11 +22,11 @@ mkdir $left or die "$left: $!\n";
 %ENV = (%ENV, %{$stack->{env}}, SMOKE => 1, LOYALTY_TMP => $left);
 delete $ENV{HOME};
 
-# The rows of README.md by program.
+# The rows of docs/performance.md by program.
 my %rows;
 {
-	open my $readme, '<:encoding(UTF-8)', "$FindBin::Bin/../../README.md" or die "README.md: $!\n";
-	my ($table) = join('', <$readme>) =~ /^## Performance\n(.*?)^## /ms or die "README.md has no figures\n";
+	open my $page, '<:encoding(UTF-8)', "$FindBin::Bin/../../docs/performance.md" or die "docs/performance.md: $!\n";
+	my ($table) = join('', <$page>) =~ /^(\| program .*?)\n\n/ms or die "docs/performance.md has no figures\n";
 	push @{$rows{$1}}, $2 while $table =~ /^\| (?!program |---)(\S+) \| (.*?) \|/mg;
 }
 
@@ -53,7 +53,7 @@ sub left_behind
 
 my $before = $stack->psql('SELECT count(*) FROM loyalty.entry');
 my @programs = map { basename $_, '.sh' } glob "$bench/*.sh";
-is_deeply [sort keys %rows], \@programs, 'README.md has figures of each program';
+is_deeply [sort keys %rows], \@programs, 'docs/performance.md has figures of each program';
 
 for my $program (@programs)
 {

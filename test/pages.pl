@@ -6,6 +6,7 @@
 #     test/pages.pl links      relative links, and their anchors, lead somewhere
 #     test/pages.pl codes      the APIs' pages have all their codes, in the order of the functions' COMMENTs
 #     test/pages.pl names      the functions in C that CONTRIBUTING.md names are there
+#     test/pages.pl words      the glossaries in English and Spanish agree
 #     test/pages.pl spanish    pages in Spanish have the sections and the blocks of the English ones
 use strict;
 use warnings;
@@ -213,5 +214,36 @@ sub spanish
 	return;
 }
 
-my %asked = (sql => \&sql, blocks => \&blocks, links => \&links, codes => \&codes, names => \&names, spanish => \&spanish);
-($asked{$ARGV[0] // ''} // die "usage: pages.pl sql | blocks | links | codes | names | spanish\n")->();
+# --- words ----------------------------------------------------------------------
+
+# The first two cells of the rows of a page, one of which is the key.
+sub pairs
+{
+	my ($name, $key) = @_;
+	my %pairs;
+	for my $line (slurp("$Page::root/$name") =~ /^(\| .*)$/mg)
+	{
+		my @cells = ($line =~ /^\| (.*?) \| (.*?) \|/) or next;
+		s/ \(.*\)$//, s/ \[.*$// for @cells;
+		$pairs{$cells[$key]} = $cells[1 - $key] if $cells[0] !~ /^---/;
+	}
+	return %pairs;
+}
+
+# Each word of the glossary is in the Spanish one, by the Spanish that it says.
+sub words
+{
+	my %english = pairs('docs/glossary.md', 0);
+	my %spanish = pairs('docs/es/glossary.md', 1);
+	my %kind = pairs('docs/es/glossary.md', 0);
+	delete @english{'word', 'kind'};
+	for my $word (sort keys %english)
+	{
+		my $there = $spanish{$word} // $kind{$word} // '';
+		print "docs/glossary.md: $word is $english{$word}, and in docs/es/glossary.md \"$there\"\n" if $there ne $english{$word};
+	}
+	return;
+}
+
+my %asked = (sql => \&sql, blocks => \&blocks, links => \&links, codes => \&codes, names => \&names, words => \&words, spanish => \&spanish);
+($asked{$ARGV[0] // ''} // die "usage: pages.pl sql | blocks | links | codes | names | words | spanish\n")->();

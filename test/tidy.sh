@@ -291,6 +291,7 @@ fact "commands of pages are run, or say why not" test/pages.pl blocks
 fact "links of pages lead somewhere" test/pages.pl links
 fact "pages of the APIs have all codes, in their order" test/pages.pl codes
 fact "functions that CONTRIBUTING.md names are there" test/pages.pl names
+fact "the glossaries agree" test/pages.pl words
 fact "pages in Spanish have the blocks of the English ones" test/pages.pl spanish
 if [ -n "${PGDATABASE:-}" ]; then
 	fact "the extension is there" extension_is_there

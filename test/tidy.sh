@@ -279,6 +279,7 @@ fact "no space at the end of a line" trailing_space
 fact "C files have at most 800 lines" long_files
 fact "C functions have at most 70 lines" long_functions
 fact "errors have an errcode" error_without_code
+fact "includes of src/ go down only" test/includes.pl
 fact "files say what they are" file_without_head
 fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names

@@ -5,12 +5,14 @@
 #include "postgres.h"
 
 #include "admin/staff.h"
-#include "api/operation.h"
 #include "base/crypto.h"
 #include "db/statement.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+
+/* As long as a field of a request may be. */
+#define BRANCH_MAX_LENGTH 1024
 
 static Statement staff_find_sql = {
 	.sql = "SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
@@ -193,7 +195,7 @@ loyalty_set_staff_branch(PG_FUNCTION_ARGS)
 	char	   *branch = PG_ARGISNULL(2) ? pstrdup("") : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)), 0};
 
-	if (branch[strspn(branch, " \t\r\n")] == '\0' || strlen(branch) > FIELD_MAX_LENGTH)
+	if (branch[strspn(branch, " \t\r\n")] == '\0' || strlen(branch) > BRANCH_MAX_LENGTH)
 		raise_error(ERR_INVALID_ARGUMENT);
 	db_begin();
 	if (db_write(&merchant_lock_sql, values, NULL) == 0 || db_write(&staff_exists_sql, values, NULL) == 0)

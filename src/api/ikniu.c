@@ -11,7 +11,6 @@
 #include "api/ikniu.h"
 #include "api/ikniu_member.h"
 #include "base/json.h"
-#include "http/exchange.h"
 #include "program/program.h"
 #include "utils/builtins.h"
 
@@ -341,7 +340,7 @@ static const Route routes[] = {
 };
 
 static void
-error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), const char *message)
+ikniu_error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), const char *message)
 {
 	appendStringInfoString(json, "{\"status\":\"error\"");
 	json_key(json, "description");
@@ -349,20 +348,14 @@ error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), const 
 	appendStringInfoChar(json, '}');
 }
 
-const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, false, error_body, NULL};
+const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, false, ikniu_error_body, NULL};
 
-#define ENDPOINT_FUNCTIONS(name) \
-	PG_FUNCTION_INFO_V1(loyalty_##name); \
-	Datum loyalty_##name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
-	PG_FUNCTION_INFO_V1(loyalty_api_##name); \
-	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_http(&ikniu_family, &name, fcinfo); }
-
-ENDPOINT_FUNCTIONS(program_list)
-ENDPOINT_FUNCTIONS(program_get)
-ENDPOINT_FUNCTIONS(member_list)
-ENDPOINT_FUNCTIONS(member_get)
-ENDPOINT_FUNCTIONS(member_create)
-ENDPOINT_FUNCTIONS(member_balance)
-ENDPOINT_FUNCTIONS(deposit)
-ENDPOINT_FUNCTIONS(redemption)
-ENDPOINT_FUNCTIONS(accumulation)
+ENDPOINT_FUNCTIONS(ikniu_family, program_list)
+ENDPOINT_FUNCTIONS(ikniu_family, program_get)
+ENDPOINT_FUNCTIONS(ikniu_family, member_list)
+ENDPOINT_FUNCTIONS(ikniu_family, member_get)
+ENDPOINT_FUNCTIONS(ikniu_family, member_create)
+ENDPOINT_FUNCTIONS(ikniu_family, member_balance)
+ENDPOINT_FUNCTIONS(ikniu_family, deposit)
+ENDPOINT_FUNCTIONS(ikniu_family, redemption)
+ENDPOINT_FUNCTIONS(ikniu_family, accumulation)

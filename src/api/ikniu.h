@@ -1,11 +1,11 @@
 /*
  * ikniu.h
- *		Deposits, redemptions and accumulations of the seller API, in batches.
+ *		The seller API of the IKNIU document, as its files share it.
  */
 #ifndef LOYALTY_IKNIU_H
 #define LOYALTY_IKNIU_H
 
-#include "api/operation.h"
+#include "api/family.h"
 
 typedef enum SellerOperation
 {
@@ -13,6 +13,8 @@ typedef enum SellerOperation
 	SELLER_REDEMPTION,
 	SELLER_ACCUMULATION			/* money */
 } SellerOperation;
+
+extern const Family ikniu_family;
 
 extern void seller_batch_run(Call *call, SellerOperation operation);
 

@@ -16,12 +16,10 @@
 
 #include <time.h>
 
-#include "api/dispatch.h"
 #include "api/fields.h"
 #include "api/kasu.h"
 #include "base/crypto.h"
 #include "base/json.h"
-#include "http/exchange.h"
 #include "types/curp.h"
 #include "utils/builtins.h"
 
@@ -514,7 +512,7 @@ static const Route routes[] = {
 
 /* What is wrong with a request as such has a status, and that has a message. */
 static void
-error_body(StringInfo json, const ErrorInfo *error, const char *message)
+kasu_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 {
 	if (error->http_status == 400)
 		message = error_info(ERR_KASU_400)->message;
@@ -552,7 +550,7 @@ refused(const Call *call, const ErrorInfo *error)
 	db_end();
 }
 
-const Family kasu_family = {"/api/", routes, lengthof(routes), true, true, error_body, refused};
+const Family kasu_family = {"/api/", routes, lengthof(routes), true, true, kasu_error_body, refused};
 
 PG_FUNCTION_INFO_V1(loyalty_customer_read);
 

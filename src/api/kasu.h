@@ -5,7 +5,7 @@
 #ifndef LOYALTY_KASU_H
 #define LOYALTY_KASU_H
 
-#include "api/operation.h"
+#include "api/family.h"
 #include "types/curp.h"
 
 #define KASU_MISSING {ERR_KASU_400, ERR_KASU_400}
@@ -24,6 +24,7 @@ enum
 	[KASU_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT), \
 	[KASU_TOKEN] = KASU_OPTIONAL("token_data", FIELD_OBJECT)
 
+extern const Family kasu_family;
 extern const Endpoint kasu_accounts;
 extern const Endpoint kasu_payments;
 

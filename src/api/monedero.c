@@ -12,10 +12,9 @@
 #include "admin/member.h"
 #include "admin/message.h"
 #include "admin/staff.h"
-#include "api/dispatch.h"
+#include "api/monedero.h"
 #include "base/compat.h"
 #include "base/json.h"
-#include "http/exchange.h"
 #include "ledger/ledger.h"
 #include "limits/quota.h"
 #include "program/program.h"
@@ -593,7 +592,7 @@ static const Route routes[] = {
 };
 
 static void
-error_body(StringInfo json, const ErrorInfo *error, const char *message)
+monedero_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 {
 	appendStringInfoString(json, "{\"success\":false");
 	json_key(json, "message");
@@ -604,19 +603,13 @@ error_body(StringInfo json, const ErrorInfo *error, const char *message)
 	appendStringInfo(json, "%d}", error->http_status);
 }
 
-const Family monedero_family = {"/", routes, lengthof(routes), false, false, error_body, NULL};
+const Family monedero_family = {"/", routes, lengthof(routes), false, false, monedero_error_body, NULL};
 
-#define ENDPOINT_FUNCTIONS(name) \
-	PG_FUNCTION_INFO_V1(loyalty_##name); \
-	Datum loyalty_##name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
-	PG_FUNCTION_INFO_V1(loyalty_api_##name); \
-	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_http(&monedero_family, &name, fcinfo); }
-
-ENDPOINT_FUNCTIONS(toolusers_get)
-ENDPOINT_FUNCTIONS(wallet_get)
-ENDPOINT_FUNCTIONS(wallet_contact_add)
-ENDPOINT_FUNCTIONS(wallet_contact_get)
-ENDPOINT_FUNCTIONS(wallet_sale)
-ENDPOINT_FUNCTIONS(wallet_balance_update)
-ENDPOINT_FUNCTIONS(employee_add)
-ENDPOINT_FUNCTIONS(employee_disable)
+ENDPOINT_FUNCTIONS(monedero_family, toolusers_get)
+ENDPOINT_FUNCTIONS(monedero_family, wallet_get)
+ENDPOINT_FUNCTIONS(monedero_family, wallet_contact_add)
+ENDPOINT_FUNCTIONS(monedero_family, wallet_contact_get)
+ENDPOINT_FUNCTIONS(monedero_family, wallet_sale)
+ENDPOINT_FUNCTIONS(monedero_family, wallet_balance_update)
+ENDPOINT_FUNCTIONS(monedero_family, employee_add)
+ENDPOINT_FUNCTIONS(monedero_family, employee_disable)

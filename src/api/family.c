@@ -1,0 +1,209 @@
+/*
+ * family.c
+ *		Serving a request of a documented API, whatever happens.
+ *
+ * No error may leave a function that PostgREST calls: PostgREST would answer
+ * in a shape of its own, and would repeat a serialization failure for ever.
+ * So a request is served in a subtransaction; if it fails, that is rolled back
+ * and the error is answered.  The status is set after that, outside, or it
+ * would be rolled back too.
+ *
+ * Requests come from the gateway (http/exchange.c), or from a named function,
+ * which gets the fields as its arguments and the client's own headers.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "admin/merchant.h"
+#include "api/family.h"
+#include "api/fields.h"
+#include "base/json.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+/* ------------------------------------------------------------------------
+ * Headers
+ * ------------------------------------------------------------------------ */
+
+typedef struct HeaderTarget
+{
+	const Header *headers;
+	char	   *target;
+} HeaderTarget;
+
+static void
+take_header(void *context, const char *name, JsonKind kind, const char *value)
+{
+	HeaderTarget *reader = context;
+
+	for (const Header *header = reader->headers; header->name; header++)
+	{
+		if (kind == JSON_IS_STRING && strcmp(name, header->name) == 0)
+			*(const char **) (reader->target + header->offset) = value;
+	}
+}
+
+/* Read the headers of the request, which PostgREST puts into a setting as a JSON object. */
+void
+headers_read(const Header *headers, void *target)
+{
+	const char *json = GetConfigOption("request.headers", true, false);
+	HeaderTarget reader = {headers, target};
+
+	if (json != NULL && *json != '\0')
+		json_read_object(json, strlen(json), take_header, &reader);
+}
+
+/* ------------------------------------------------------------------------
+ * Serving
+ * ------------------------------------------------------------------------ */
+
+typedef struct Serving
+{
+	Exchange   *exchange;
+	ExchangeReader reader;
+	void	   *request;
+} Serving;
+
+static void
+serve(Serving *serving)
+{
+	serving->reader(serving->exchange, serving->request);
+	call_answer(&serving->exchange->call, &serving->exchange->json);
+}
+
+/* After the operation was rolled back, so that this is not. */
+static void
+record_refusal(Serving *serving)
+{
+	Exchange   *exchange = serving->exchange;
+
+	exchange->family->refused(&exchange->call, error_info(exchange->error));
+}
+
+/* Do some work in a subtransaction; if it fails, the exchange says why. */
+static void
+guarded(Serving *serving, void (*work) (Serving *serving))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Exchange   *exchange = serving->exchange;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(serving);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		exchange->error = call_failure(&exchange->call, edata);
+		/* the message of an error of ours may say more than the catalogue */
+		exchange->message = error_from_sqlerrcode(edata->sqlerrcode) == exchange->error ?
+			edata->message : error_info(exchange->error)->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+static void
+set_response(const char *setting, const char *value)
+{
+	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
+ * PostgREST has errors of its own, which describe the database.  The web
+ * server lets out only those that carry their body in this header too.
+ */
+static void
+set_error_response(const Exchange *exchange)
+{
+	StringInfoData headers;
+
+	initStringInfo(&headers);
+	appendStringInfoString(&headers, "[{\"X-Loyalty-Error\":");
+	json_text(&headers, exchange->json.data);
+	if (exchange->error == ERR_METHOD_NOT_ALLOWED)
+		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow);
+	appendStringInfoString(&headers, "}]");
+
+	set_response("response.status", psprintf("%d", error_info(exchange->error)->http_status));
+	set_response("response.headers", headers.data);
+}
+
+/* Read a request, run its endpoint and return the body of the answer, which may be that of an error. */
+Datum
+exchange_serve(Exchange *exchange, ExchangeReader reader, void *request)
+{
+	Serving		serving = {exchange, reader, request};
+
+	initStringInfo(&exchange->json);
+	guarded(&serving, serve);
+	if (exchange->error != ERR_NONE && exchange->family->refused != NULL)
+		guarded(&serving, record_refusal);
+	if (exchange->error != ERR_NONE)
+	{
+		resetStringInfo(&exchange->json);
+		exchange->family->error_body(&exchange->json, error_info(exchange->error), exchange->message);
+		set_error_response(exchange);
+	}
+	else if (exchange->call.endpoint->status != 0)
+		set_response("response.status", psprintf("%d", exchange->call.endpoint->status));
+	return PointerGetDatum(cstring_to_text_with_len(exchange->json.data, exchange->json.len));
+}
+
+/* ------------------------------------------------------------------------
+ * Named functions
+ * ------------------------------------------------------------------------ */
+
+typedef struct NamedHeaders
+{
+	const char *api_key;
+	const char *idempotency_key;
+} NamedHeaders;
+
+static const Header named_headers[] = {
+	{"apikey", offsetof(NamedHeaders, api_key)},
+	{"idempotency-key", offsetof(NamedHeaders, idempotency_key)},
+	{NULL, 0}
+};
+
+static void
+read_arguments(Exchange *exchange, void *request)
+{
+	FunctionCallInfo fcinfo = request;
+	Call	   *call = &exchange->call;
+	NamedHeaders headers = {0};
+
+	headers_read(named_headers, &headers);
+	call->merchant_id = merchant_of_api_key(headers.api_key);
+	call->idempotency_key = headers.idempotency_key;
+	if (call->endpoint->takes_items)
+	{
+		call_set_items(call, PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0));
+		return;
+	}
+	for (int i = 0; i < PG_NARGS(); i++)
+		fields_set(call, i, JSON_IS_STRING, PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)));
+}
+
+/* The function loyalty_api.name() of an endpoint: its fields are the arguments. */
+Datum
+endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS)
+{
+	Exchange	exchange = {.family = family};
+
+	call_start(&exchange.call, endpoint, FROM_REQUEST);
+	return exchange_serve(&exchange, read_arguments, fcinfo);
+}

@@ -1,0 +1,67 @@
+/*
+ * family.h
+ *		A family of endpoints: one documented API, and how its requests are
+ *		served.
+ */
+#ifndef LOYALTY_FAMILY_H
+#define LOYALTY_FAMILY_H
+
+#include "postgres.h"
+#include "api/dispatch.h"
+
+/*
+ * A path is matched segment by segment; ":name" takes any segment and hands it
+ * to the field of that name, ":apiKey" to authentication.
+ */
+typedef struct Route
+{
+	const char *method;
+	const char *path;
+	const Endpoint *endpoint;
+	bool		sandbox;
+} Route;
+
+typedef struct Family
+{
+	const char *prefix;			/* what its paths start with */
+	const Route *routes;
+	int			nroutes;
+	bool		json;			/* whatever the type says, a body is JSON */
+	bool		own_keys;		/* its handlers authenticate, not the API key */
+	void		(*error_body) (StringInfo json, const ErrorInfo *error, const char *message);
+	void		(*refused) (const Call *call, const ErrorInfo *error); /* or NULL */
+} Family;
+
+/* A request that PostgREST has handed on, and its answer. */
+typedef struct Exchange
+{
+	const Family *family;
+	Call		call;
+	StringInfoData json;		/* the body of the answer */
+	ErrorId		error;
+	const char *message;		/* of the error */
+	const char *allow;			/* the methods that a path has, when it lacks the one of the request */
+} Exchange;
+
+/* Reads a request into its call; may raise. */
+typedef void (*ExchangeReader) (Exchange *exchange, void *request);
+
+/* A header, its name in lower case, and where in a struct its value goes. */
+typedef struct Header
+{
+	const char *name;			/* NULL ends an array of them */
+	size_t		offset;
+} Header;
+
+extern void headers_read(const Header *headers, void *target);
+extern Datum exchange_serve(Exchange *exchange, ExchangeReader reader, void *request);
+extern Datum endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS);
+
+/* The two SQL functions of an endpoint: loyalty.name() raises, loyalty_api.name() answers. */
+#define ENDPOINT_FUNCTIONS(family, name) \
+	PG_FUNCTION_INFO_V1(loyalty_##name); \
+	Datum loyalty_##name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
+	PG_FUNCTION_INFO_V1(loyalty_api_##name); \
+	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_named(&family, &name, fcinfo); }
+
+#endif

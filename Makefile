@@ -97,13 +97,14 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SQL_PARTS = $(sort $(wildcard sql/parts/*.sql))
 DATA = $(wildcard sql/loyalty--*--*.sql)
 DATA_built = sql/loyalty--$(EXTVERSION).sql
-PG_CFLAGS = -Wall -Wextra
+# What is not for SQL is hidden.  Servers from 16 on say so themselves.
+PG_CFLAGS = -Wall -Wextra $(if $(CFLAGS_SL_MODULE),,-fvisibility=hidden)
 ifneq ($(findstring clang,$(CC)),)
 # The server's own options, and its attribute of what is like printf(), may be gcc's.
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
 endif
 # PostgreSQL's own headers have parameters that are not used.
-PG_CPPFLAGS = -I$(srcdir)/src -isystem $(includedir_server)
+PG_CPPFLAGS = -I$(srcdir)/src -isystem $(includedir_server) -DLOYALTY_VERSION='"$(EXTVERSION)"'
 EXTRA_CLEAN = sql/loyalty--$(EXTVERSION).sql.new src/.built-for results
 
 # Transcripts of both kinds of regression test are in expected/.
@@ -130,6 +131,7 @@ FORCE:
 .PHONY: FORCE
 
 $(OBJS): $(wildcard src/*.h src/*/*.h) src/base/errcodes.txt src/.built-for Makefile
+src/loyalty.o: loyalty.control
 
 # The folder itself is named too, so that a part that was removed counts.
 sql/loyalty--$(EXTVERSION).sql: $(SQL_PARTS) sql/parts Makefile loyalty.control

@@ -4,11 +4,11 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
+#include "base/compat.h"
 #include "ledger/fast_path.h"
 #include "utils/guc.h"
 
-PG_MODULE_MAGIC;
+PG_MODULE_MAGIC_EXT(.name = "loyalty", .version = LOYALTY_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 

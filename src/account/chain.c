@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "account/chain.h"
+#include "base/compat.h"
 #include "base/crypto.h"
 #include "common/sha2.h"
 #include "fmgr.h"

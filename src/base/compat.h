@@ -70,6 +70,28 @@ freeJsonLexContext(JsonLexContext *lex)
 
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn		pg_attribute_noreturn()
+#define PG_MODULE_MAGIC_EXT(...)	PG_MODULE_MAGIC
+#endif
+
+/*
+ * What is not exported is hidden (see the Makefile).  Before PostgreSQL 16
+ * nothing says that a function for SQL is exported, so that is said here.
+ */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT		__attribute__((visibility("default")))
+
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(name) \
+extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_,name)(void); \
+const Pg_finfo_record * \
+CppConcat(pg_finfo_,name)(void) \
+{ \
+	static const Pg_finfo_record finfo = {1}; \
+	return &finfo; \
+} \
+extern int no_such_variable
 #endif
 
 #endif

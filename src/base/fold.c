@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/fold.h"
 #include "common/unicode_norm.h"
 #include "fmgr.h"

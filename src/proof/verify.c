@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "account/rows.h"
+#include "base/compat.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "proof/verify.h"

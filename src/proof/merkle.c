@@ -1,9 +1,10 @@
 /*
  * merkle.c
- *		The tree of hashes over the newest entries of all accounts.
+ *		The Merkle tree over the newest entries of all accounts.
  *
- * Leaves, nodes and what is published start with different bytes, so that none
- * can be taken for another.  Integers have the high byte first.
+ * What is hashed for leaves, nodes and published hashes starts with different
+ * bytes, so that none can be taken for another.  Integers have the high byte
+ * first.
  */
 #include "postgres.h"
 
@@ -16,6 +17,7 @@
 #define NODE		1
 #define PUBLISHED	2
 
+/* Start hashing; merkle_end() frees what it takes. */
 void
 merkle_begin(Merkle *merkle)
 {
@@ -24,15 +26,16 @@ merkle_begin(Merkle *merkle)
 		raise_error(ERR_INTERNAL_ERROR);
 }
 
+/* Free what merkle_begin() has allocated. */
 void
 merkle_end(Merkle *merkle)
 {
 	pg_cryptohash_free(merkle->context);
 }
 
-/* One byte, some integers and some bytes. */
+/* The hash of one byte, some integers and some bytes. */
 static Digest
-hash_of(Merkle *merkle, uint8 kind, const int64 *numbers, int n, const void *bytes, size_t length)
+digest(Merkle *merkle, uint8 kind, const int64 *numbers, int n, const void *bytes, size_t length)
 {
 	Digest		hash;
 	uint64		integers[8];
@@ -49,30 +52,34 @@ hash_of(Merkle *merkle, uint8 kind, const int64 *numbers, int n, const void *byt
 	return hash;
 }
 
+/* The hash of a leaf. */
 Digest
 merkle_leaf(Merkle *merkle, const Head *head)
 {
 	int64		numbers[] = {head->merchant_id, head->account_id, head->entry_id, head->balance, head->posted_at};
 
-	return hash_of(merkle, LEAF, numbers, lengthof(numbers), VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(head->hash));
+	return digest(merkle, LEAF, numbers, lengthof(numbers), VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(head->hash));
 }
 
+/* The hash of a node, from the two below it. */
 Digest
 merkle_node(Merkle *merkle, const Digest *left, const Digest *right)
 {
 	Digest		both[] = {*left, *right};
 
-	return hash_of(merkle, NODE, NULL, 0, both, sizeof(both));
+	return digest(merkle, NODE, NULL, 0, both, sizeof(both));
 }
 
+/* The hash that is published for a tree with this top. */
 Digest
 merkle_published(Merkle *merkle, const Root *root, const Digest *top)
 {
 	int64		numbers[] = {root->merchant_id, root->root_id, root->made_at, root->accounts};
 
-	return hash_of(merkle, PUBLISHED, numbers, lengthof(numbers), top, sizeof(Digest));
+	return digest(merkle, PUBLISHED, numbers, lengthof(numbers), top, sizeof(Digest));
 }
 
+/* The top of a tree without leaves. */
 Digest
 merkle_nothing(Merkle *merkle)
 {
@@ -84,6 +91,7 @@ merkle_nothing(Merkle *merkle)
 	return hash;
 }
 
+/* Replace the nodes of one level by those above it; returns how many there are. */
 int
 merkle_up(Merkle *merkle, Digest *nodes, int n)
 {
@@ -94,8 +102,9 @@ merkle_up(Merkle *merkle, Digest *nodes, int n)
 	return (n + 1) / 2;
 }
 
+/* Whether two hashes are the same. */
 bool
-same_digest(const Digest *a, const Digest *b)
+digests_equal(const Digest *a, const Digest *b)
 {
 	return memcmp(a, b, sizeof(Digest)) == 0;
 }

@@ -1,11 +1,12 @@
 /*
  * merkle.h
- *		The tree of hashes over the newest entries of all accounts.
+ *		The Merkle tree over the newest entries of all accounts.
  *
- * That of RFC 6962 with SHA-256: a leaf's hash is of the byte 0 and the leaf,
- * a node's of the byte 1 and the two below; one without a neighbour goes up as
- * it is.  What is published is the hash of the byte 2, of whose tree it is,
- * when it was made, of how many accounts, and of its top.
+ * It is the tree of RFC 6962 with SHA-256.  A leaf is the hash of the byte 0
+ * and of an account's newest entry, a node that of the byte 1 and of the two
+ * nodes below; a node without a neighbour goes up as it is.  The root, which
+ * is published (as a checkpoint), is the hash of the byte 2, the merchant, the
+ * root's id and time, the number of accounts and the top of the tree.
  */
 #ifndef LOYALTY_MERKLE_H
 #define LOYALTY_MERKLE_H
@@ -22,7 +23,7 @@ typedef struct Digest
 
 #define DIGEST_HEX	(2 * (int) sizeof(Digest))
 
-/* The newest entry of an account. */
+/* The newest entry of an account: a leaf. */
 typedef struct Head
 {
 	int64		merchant_id;
@@ -33,7 +34,7 @@ typedef struct Head
 	const bytea *hash;
 } Head;
 
-/* What is published besides the hash. */
+/* A root but for its hash, which is a Digest. */
 typedef struct Root
 {
 	int64		merchant_id;
@@ -52,13 +53,8 @@ extern void merkle_end(Merkle *merkle);
 extern Digest merkle_leaf(Merkle *merkle, const Head *head);
 extern Digest merkle_node(Merkle *merkle, const Digest *left, const Digest *right);
 extern Digest merkle_published(Merkle *merkle, const Root *root, const Digest *top);
-
-/* What a tree of no accounts has as its top. */
 extern Digest merkle_nothing(Merkle *merkle);
-
-/* Replace the nodes of one level by those above it, and return how many there are. */
 extern int	merkle_up(Merkle *merkle, Digest *nodes, int n);
-
-extern bool same_digest(const Digest *a, const Digest *b);
+extern bool digests_equal(const Digest *a, const Digest *b);
 
 #endif

@@ -344,7 +344,7 @@ leads_to_root(Members *receipt, const Head *head, const Digest *published)
 
 	if (!read_id(receipt, "root_id", &root.root_id) || !read_time(receipt, "made_at", &root.made_at) ||
 		!read_number(receipt, "accounts", &root.accounts) || !read_digest(receipt, "root", &said) ||
-		!same_digest(&said, published) || !read_objects(receipt, "path", RECEIPT_STEPS, &path))
+		!digests_equal(&said, published) || !read_objects(receipt, "path", RECEIPT_STEPS, &path))
 		return false;
 	merkle_begin(&merkle);
 	digest = merkle_leaf(&merkle, head);
@@ -353,7 +353,7 @@ leads_to_root(Members *receipt, const Head *head, const Digest *published)
 		sound = take_step(&merkle, &path.members[i], &digest);
 	digest = merkle_published(&merkle, &root, &digest);
 	merkle_end(&merkle);
-	return sound && same_digest(&digest, published);
+	return sound && digests_equal(&digest, published);
 }
 
 /* What the first entry goes on with, but written as if it were a hash. */

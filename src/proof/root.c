@@ -1,11 +1,12 @@
 /*
  * root.c
- *		Roots: made, and compared with what the ledger has become.
+ *		Roots (checkpoints): made, and compared with the ledger of today.
  *
- * The tree is made from the leaves on in one pass, a page of each level being
- * in memory: when one is full it is written, and what it comes to is a node of
- * the level above.  Pages hold a power of two of nodes, so the nodes at their
- * tops are nodes of the whole tree.
+ * A root is the hash of a Merkle tree over the newest entries of all accounts
+ * of a merchant (merkle.h).  The tree is made from its leaves up in one pass,
+ * with one page of each level in memory: a full page is written, and its top
+ * is a node of the level above.  Pages hold a power of two of nodes, so the
+ * nodes at their tops are nodes of the whole tree.
  */
 #include "postgres.h"
 
@@ -16,8 +17,8 @@
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/stream.h"
-#include "fmgr.h"
 #include "funcapi.h"
+#include "proof/breach.h"
 #include "proof/root.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -28,9 +29,10 @@
  * Making a tree
  * ------------------------------------------------------------------------ */
 
+/* The page that is being filled, of one level of the tree. */
 typedef struct Level
 {
-	TreePage		page;
+	TreePage	page;
 	int64		first_account;
 } Level;
 
@@ -80,7 +82,7 @@ write_page(Tree *tree, int number)
 
 static void add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 entry_id);
 
-/* What the page comes to. */
+/* The hash at the top of a page. */
 static Digest
 page_top(Tree *tree, const TreePage *page)
 {
@@ -93,7 +95,7 @@ page_top(Tree *tree, const TreePage *page)
 	return nodes[0];
 }
 
-/* The page is complete: write it, and go on with an empty one. */
+/* Write a full page, add its top to the level above, and empty it. */
 static void
 finish_page(Tree *tree, int number)
 {
@@ -111,7 +113,7 @@ static void
 add_node(Tree *tree, int number, const Digest *hash, int64 account_id, int64 entry_id)
 {
 	Level	   *level;
-	TreePage	   *page;
+	TreePage   *page;
 
 	if (number == tree->nlevels)
 		tree->levels[tree->nlevels++] = palloc0(sizeof(Level));
@@ -144,7 +146,7 @@ tree_add(Tree *tree, const Digest *leaf, int64 account_id, int64 entry_id)
 	tree->root.accounts++;
 }
 
-/* Complete all pages, up to the one of which there is only one; what is published. */
+/* Finish the last pages of all levels, up to the top; returns the hash to publish. */
 static Digest
 tree_end(Tree *tree)
 {
@@ -170,7 +172,6 @@ tree_end(Tree *tree)
  * make_root()
  * ------------------------------------------------------------------------ */
 
-/* roots: over the newest entries of all accounts */
 static Statement root_heads_sql = {
 	.sql = "SELECT account_id, newest_id, balance, posted_at, hash FROM loyalty.account"
 	" WHERE merchant_id = $1 AND newest_id IS NOT NULL ORDER BY account_id",
@@ -254,7 +255,7 @@ loyalty_make_root(PG_FUNCTION_ARGS)
  * Finding what is stored
  * ------------------------------------------------------------------------ */
 
-/* False unless these are as many bytes as a hash has. */
+/* Read a hash; false if it has another length. */
 bool
 root_digest(struct varlena *value, Digest *hash)
 {
@@ -272,6 +273,7 @@ static Statement root_find_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
+/* Find a root of a merchant by its id, or the newest. */
 bool
 root_find(int64 merchant_id, bool newest, int64 root_id, StoredRoot *found)
 {
@@ -287,7 +289,7 @@ root_find(int64 merchant_id, bool newest, int64 root_id, StoredRoot *found)
 	return root_digest((struct varlena *) DatumGetPointer(row_datum(0, "root", &isnull)), &found->published);
 }
 
-/* Numbers of a page's column; none if it is not what make_root() writes. */
+/* The ids in a column of a page; zeros if it is not what make_root() writes. */
 static void
 read_ids(Datum array, int n, int64 *ids)
 {
@@ -318,7 +320,7 @@ static Statement root_page_sql = {
 	.params = {INT8OID, INT8OID, INT8OID, INT8OID}
 };
 
-/* The page of a level below which an account is, if there is one. */
+/* Find the page of a level of the tree that an account is on or below. */
 bool
 root_page(const Root *root, int level, int64 account_id, TreePage *page)
 {
@@ -347,22 +349,7 @@ root_page(const Root *root, int level, int64 account_id, TreePage *page)
  * verify_root()
  * ------------------------------------------------------------------------ */
 
-static void
-breach(ReturnSetInfo *result, const char *invariant, const Root *root, const Head *head, const char *detail)
-{
-	Datum		values[5];
-	bool		nulls[5] = {false};
-
-	values[0] = CStringGetTextDatum(invariant);
-	values[1] = Int64GetDatum(root->merchant_id);
-	values[2] = Int64GetDatum(head != NULL ? head->account_id : 0);
-	values[3] = Int64GetDatum(head != NULL ? head->entry_id : 0);
-	nulls[2] = nulls[3] = head == NULL;
-	values[4] = CStringGetTextDatum(detail);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-/* One entry that was an account's newest: is it still what it was? */
+/* Compare a leaf with the entry that it was made of. */
 static void
 check_leaf(ReturnSetInfo *result, Tree *tree, uint64 row, const Digest *leaf)
 {
@@ -384,9 +371,9 @@ check_leaf(ReturnSetInfo *result, Tree *tree, uint64 row, const Digest *leaf)
 		head.hash = DatumGetByteaPP(row_datum(row, "hash", &isnull));
 		now = merkle_leaf(&tree->merkle, &head);
 	}
-	if (gone || !same_digest(&now, leaf))
-		breach(result, "what a root has of an account is in the ledger", &tree->root, &head,
-			   gone ? "the entry is gone" : "the entry has changed");
+	if (gone || !digests_equal(&now, leaf))
+		breach_row(result, "what a root has of an account is in the ledger", head.merchant_id, head.account_id,
+				   head.entry_id, gone ? "the entry is gone" : "the entry has changed");
 }
 
 static Statement root_entries_sql = {
@@ -426,7 +413,7 @@ check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *publ
 {
 	Datum		values[] = {Int64GetDatum(stored->root.merchant_id), Int64GetDatum(stored->root.root_id)};
 	Root		root = stored->root;
-	TreePage	   *page = palloc0(sizeof(TreePage));
+	TreePage   *page = palloc0(sizeof(TreePage));
 	Stream		pages;
 	Tree		tree;
 	Digest		computed;
@@ -448,9 +435,9 @@ check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *publ
 	if (root.accounts == 0 && stored->root.accounts > 0)
 		raise_error(ERR_UNKNOWN_OBJECT);
 	computed = tree_end(&tree);
-	if (!same_digest(&computed, &stored->published) || !same_digest(&computed, published))
-		breach(result, "a root is that of the tree below it", &root, NULL,
-			   psprintf("root " INT64_FORMAT, root.root_id));
+	if (!digests_equal(&computed, &stored->published) || !digests_equal(&computed, published))
+		breach_row(result, "a root is that of the tree below it", root.merchant_id, NO_ACCOUNT, NO_ENTRY,
+				   psprintf("root " INT64_FORMAT, root.root_id));
 }
 
 PG_FUNCTION_INFO_V1(loyalty_verify_root);

@@ -1,6 +1,6 @@
 /*
  * root.h
- *		The trees below roots, in pages.
+ *		Roots (checkpoints), and the pages of the trees below them.
  */
 #ifndef LOYALTY_ROOT_H
 #define LOYALTY_ROOT_H
@@ -13,14 +13,14 @@
 /* Enough for any number of accounts. */
 #define PAGE_LEVELS 8
 
-/* What a root is found to be. */
+/* A root as its row has it. */
 typedef struct StoredRoot
 {
 	Root		root;
 	Digest		published;
 } StoredRoot;
 
-/* One page, of which the leaves have accounts. */
+/* One page of nodes; those of the lowest level have accounts and entries. */
 typedef struct TreePage
 {
 	int64		number;

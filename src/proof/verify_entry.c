@@ -3,12 +3,15 @@
  *		One entry after the other: is it what it must be after those before?
  *
  * The checks are in an order in which each can rely on those before it, and
- * the first that fails is the entry's finding.
+ * the first that fails is the breach that is reported of the entry.
  */
 #include "postgres.h"
 
+#include "account/chain.h"
 #include "account/rows.h"
-#include "proof/verify.h"
+#include "proof/verify_entry.h"
+#include "proof/verify_expired.h"
+#include "proof/verify_reservation.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -29,14 +32,18 @@ check_number(Verification *v, const Entry *entry)
 {
 	if ((uint64) entry->entry_no == (uint64) v->replay.entry_no + 1)
 		return true;
-	verify_breach(v, INVARIANT_NUMBERS, entry->entry_id, "number " INT64_FORMAT " follows number " INT64_FORMAT,
-				  entry->entry_no, v->replay.entry_no);
+	breach(v, INVARIANT_NUMBERS, entry->entry_id, "number " INT64_FORMAT " follows number " INT64_FORMAT,
+		   entry->entry_no, v->replay.entry_no);
 	return false;
 }
 
-/* Who acted mostly is who acted before.  SPI leaves a context of its own as the current one. */
+/*
+ * Compute the salt of an entry's texts.  The key is read once for entries that
+ * follow each other and are of one member.  SPI leaves a memory context of its
+ * own as the current one.
+ */
 static void
-read_text_key(Verification *v, Entry *entry)
+salt_texts(Verification *v, Entry *entry)
 {
 	int64		key_of = entry->member_id != 0 ? entry->member_id : entry->account_id;
 	MemoryContext row_context = CurrentMemoryContext;
@@ -50,31 +57,31 @@ read_text_key(Verification *v, Entry *entry)
 }
 
 /*
- * If the entry before had another hash than it should, this one may go on with
- * either: then it was that hash that was changed.
+ * Where the entry before has a wrong hash, this entry's may be of that or of
+ * the right one: in the second case only the stored hash was changed.
  */
 static bool
 check_hash(Verification *v, const Entry *entry, bool as_written, bytea **computed)
 {
 	*computed = chain_next(entry, v->replay.hash);
-	if (!same_bytes(*computed, entry->hash) && !v->replay.sound)
+	if (!bytes_equal(*computed, entry->hash) && !v->replay.sound)
 		*computed = chain_next(entry, v->replay.computed);
-	if (as_written && same_bytes(*computed, entry->hash))
+	if (as_written && bytes_equal(*computed, entry->hash))
 		return true;
-	verify_breach(v, INVARIANT_HASH, entry->entry_id, as_written ? "%s of %s points has changed, or its hash has" :
-				  "%s of %s points: a number is 0, or a digest is there, that would not be written",
-				  kind_text(entry->kind), points_text(entry->amount));
+	breach(v, INVARIANT_HASH, entry->entry_id, as_written ? "%s of %s points has changed, or its hash has" :
+		   "%s of %s points: a number is 0, or a digest is there, that would not be written",
+		   kind_text(entry->kind), points_text(entry->amount));
 	return false;
 }
 
-/* What the hash does not tell, because the hash before does. */
+/* The name of the entry before is not hashed: its hash is. */
 static bool
 check_previous(Verification *v, const Entry *entry)
 {
 	if (!v->replay.sound || entry->previous_id == v->replay.entry_id)
 		return true;
-	verify_breach(v, INVARIANT_PREVIOUS, entry->entry_id, "it names entry " INT64_FORMAT ", the one before is " INT64_FORMAT,
-				  entry->previous_id, v->replay.entry_id);
+	breach(v, INVARIANT_PREVIOUS, entry->entry_id, "it names entry " INT64_FORMAT ", the one before is " INT64_FORMAT,
+		   entry->previous_id, v->replay.entry_id);
 	return false;
 }
 
@@ -85,8 +92,8 @@ check_balance(Verification *v, const Entry *entry)
 
 	if (!v->replay.sound || (points_add(v->replay.balance, entry->amount, &balance) && balance == entry->balance))
 		return true;
-	verify_breach(v, INVARIANT_BALANCE, entry->entry_id, "%s after %s%s%s", points_text(entry->balance),
-				  points_text(v->replay.balance), entry->amount < 0 ? "" : "+", points_text(entry->amount));
+	breach(v, INVARIANT_BALANCE, entry->entry_id, "%s after %s%s%s", points_text(entry->balance),
+		   points_text(v->replay.balance), entry->amount < 0 ? "" : "+", points_text(entry->amount));
 	return false;
 }
 
@@ -95,8 +102,8 @@ check_time(Verification *v, const Entry *entry)
 {
 	if (!v->replay.sound || v->replay.entries == 0 || entry->posted_at >= v->replay.posted_at)
 		return true;
-	verify_breach(v, INVARIANT_TIME, entry->entry_id, "%s after %s", pstrdup(timestamptz_to_str(entry->posted_at)),
-				  pstrdup(timestamptz_to_str(v->replay.posted_at)));
+	breach(v, INVARIANT_TIME, entry->entry_id, "%s after %s", time_text(entry->posted_at),
+		   time_text(v->replay.posted_at));
 	return false;
 }
 
@@ -104,42 +111,43 @@ check_time(Verification *v, const Entry *entry)
  * What the kinds do
  * ------------------------------------------------------------------------ */
 
+/* Whether the points move as they do in entries of its kind. */
 static bool
 points_suit_kind(const Entry *entry)
 {
 	Points		amount = entry->amount;
-	Points		aside = entry->aside;
+	Points		reserved = entry->aside;
 
 	/* the lowest number has no opposite */
-	if (amount == PG_INT64_MIN || aside == PG_INT64_MIN)
+	if (amount == PG_INT64_MIN || reserved == PG_INT64_MIN)
 		return false;
 	switch (entry->kind)
 	{
 		case ENTRY_ACCRUE:
-			return (amount >= 0 && aside == 0) || (amount == 0 && aside > 0);
+			return (amount >= 0 && reserved == 0) || (amount == 0 && reserved > 0);
 		case ENTRY_DEPOSIT:
-			return (amount > 0 && aside == 0) || (amount == 0 && aside > 0);
+			return (amount > 0 && reserved == 0) || (amount == 0 && reserved > 0);
 		case ENTRY_REDEEM:
 		case ENTRY_EXPIRE:
-			return amount < 0 && aside == 0;
+			return amount < 0 && reserved == 0;
 		case ENTRY_ADJUST:
-			return amount != 0 && aside == 0;
+			return amount != 0 && reserved == 0;
 		case ENTRY_HOLD:
-			return amount < 0 && aside == -amount;
+			return amount < 0 && reserved == -amount;
 		case ENTRY_CAPTURE:
-			return amount == 0 && aside < 0;
+			return amount == 0 && reserved < 0;
 		case ENTRY_RELEASE:
 		case ENTRY_MATURE:
-			return amount > 0 && aside == -amount;
+			return amount > 0 && reserved == -amount;
 		case ENTRY_REVERSE:
-			return aside == 0 || (amount == 0 && aside < 0);
+			return reserved == 0 || (amount == 0 && reserved < 0);
 		case ENTRY_TRANSFER:
-			return aside == 0 && (amount != 0 || entry->origin != 0);
+			return reserved == 0 && (amount != 0 || entry->origin != 0);
 	}
 	return false;
 }
 
-/* Whether it names what entries of its kind name. */
+/* Whether it has the origin and the peer that entries of its kind have. */
 static bool
 names_suit_kind(const Entry *entry)
 {
@@ -165,13 +173,13 @@ check_kind(Verification *v, const Entry *entry)
 {
 	if (points_suit_kind(entry) && names_suit_kind(entry))
 		return true;
-	verify_breach(v, INVARIANT_KIND, entry->entry_id, "%s of %s points, %s aside, origin " INT64_FORMAT ", peer " INT64_FORMAT,
-				  kind_text(entry->kind), points_text(entry->amount), points_text(entry->aside),
-				  entry->origin, entry->peer_id);
+	breach(v, INVARIANT_KIND, entry->entry_id, "%s of %s points, %s aside, origin " INT64_FORMAT ", peer " INT64_FORMAT,
+		   kind_text(entry->kind), points_text(entry->amount), points_text(entry->aside),
+		   entry->origin, entry->peer_id);
 	return false;
 }
 
-/* A debt comes from points that were taken back, and may shrink. */
+/* A balance becomes negative only when points are taken back; then it may rise. */
 static bool
 check_negative(Verification *v, const Entry *entry)
 {
@@ -180,20 +188,20 @@ check_negative(Verification *v, const Entry *entry)
 
 	if (entry->balance >= 0 || taken_back || (entry->amount >= 0 && (v->replay.balance < 0 || !v->replay.sound)))
 		return true;
-	verify_breach(v, INVARIANT_NEGATIVE, entry->entry_id, "balance is %s after %s of %s points", points_text(entry->balance),
-				  kind_text(entry->kind), points_text(entry->amount));
+	breach(v, INVARIANT_NEGATIVE, entry->entry_id, "balance is %s after %s of %s points", points_text(entry->balance),
+		   kind_text(entry->kind), points_text(entry->amount));
 	return false;
 }
 
 /* ------------------------------------------------------------------------
- * Lots, from the first entry on
+ * Lots
  * ------------------------------------------------------------------------ */
 
 static bool
 wrong_lots(Verification *v, const Entry *entry, const char *problem)
 {
-	verify_breach(v, INVARIANT_LOTS, entry->entry_id, "%s of %s points: %s", kind_text(entry->kind),
-				  points_text(entry->amount), problem);
+	breach(v, INVARIANT_LOTS, entry->entry_id, "%s of %s points: %s", kind_text(entry->kind),
+		   points_text(entry->amount), problem);
 	return false;
 }
 
@@ -204,9 +212,10 @@ take_as_spending(Verification *v, const Entry *entry, const Lots *lots)
 	Lots		taken = {0};
 
 	lots_take_first(&v->replay.lots, -entry->amount, &taken);
-	return same_lots(&taken, lots) || wrong_lots(v, entry, "others would have expired first");
+	return lots_equal(&taken, lots) || wrong_lots(v, entry, "others would have expired first");
 }
 
+/* Points expire by whole lots, all those of the account whose date has come. */
 static bool
 take_expired(Verification *v, const Entry *entry, const Lots *lots)
 {
@@ -215,22 +224,17 @@ take_expired(Verification *v, const Entry *entry, const Lots *lots)
 
 	if (last > entry->posted_at)
 		return wrong_lots(v, entry, "not all were past their date");
-	return (lots_take_due(&v->replay.lots, last, &taken) == -entry->amount && same_lots(&taken, lots)) ||
+	return (lots_take_due(&v->replay.lots, last, &taken) == -entry->amount && lots_equal(&taken, lots)) ||
 		wrong_lots(v, entry, "it is not just the lots of these dates");
 }
 
-/* Points that are taken back are taken from the lots that they went into. */
+/* Points are taken back from the lots that they went into. */
 static bool
-take_back(Verification *v, const Entry *entry, const Lots *lots)
+take_reversed(Verification *v, const Entry *entry, const Lots *lots)
 {
 	if (lots_total(lots) > -entry->amount)
 		return wrong_lots(v, entry, "its lots have more");
-	for (int i = 0; i < lots->n; i++)
-	{
-		if (lots_take_lot(&v->replay.lots, &lots->lot[i], NULL) != lots->lot[i].points)
-			return wrong_lots(v, entry, "its lots were not there");
-	}
-	return true;
+	return lots_take_all(&v->replay.lots, lots) || wrong_lots(v, entry, "its lots were not there");
 }
 
 static bool
@@ -256,7 +260,7 @@ replay_lots(Verification *v, const Entry *entry, const Lots *lots)
 	if (entry->amount >= 0)
 		return entry->aside < 0 || add_lots(v, entry, lots);
 	if (entry->origin != 0)
-		return take_back(v, entry, lots);
+		return take_reversed(v, entry, lots);
 	return take_as_spending(v, entry, lots);
 }
 
@@ -267,23 +271,23 @@ check_total(Verification *v, const Entry *entry)
 
 	if (total <= Max(entry->balance, 0))
 		return true;
-	verify_breach(v, INVARIANT_LOTS_TOTAL, entry->entry_id, "lots of %s points after it, of a balance of %s",
-				  points_text(total), points_text(entry->balance));
+	breach(v, INVARIANT_LOTS_TOTAL, entry->entry_id, "lots of %s points after it, of a balance of %s",
+		   points_text(total), points_text(entry->balance));
 	return false;
 }
 
 /*
- * What is given back of points set aside is checked first: it goes into the
- * lots of the account like what is added.
+ * What an entry takes out of a reservation is checked first.  If the points
+ * come back, they go into the lots of the account like points that are added.
  */
 static bool
 replay_points(Verification *v, const Entry *entry)
 {
 	Lots		lots;
 
-	if (!verify_lots(v, entry->entry_id, entry->lots, "the entry", &lots))
+	if (!readable_lots(v, entry->entry_id, (struct varlena *) DatumGetPointer(entry->lots), "the entry", &lots))
 		return false;
-	if (entry->aside < 0 && !aside_take(v, entry, &lots))
+	if (entry->aside < 0 && !reservation_take(v, entry, &lots))
 		return false;
 	if (entry->aside < 0 && entry->amount > 0)
 	{
@@ -293,9 +297,9 @@ replay_points(Verification *v, const Entry *entry)
 	else if (!replay_lots(v, entry, &lots))
 		return false;
 	if (entry->aside > 0)
-		aside_open(v, entry, &lots);
+		reservation_open(v, entry, &lots);
 	if (entry->kind == ENTRY_EXPIRE)
-		lapse_add(v, &lots);
+		expired_lots_add(v, &lots);
 	return check_total(v, entry);
 }
 
@@ -320,10 +324,10 @@ add_sums(Replay *replay, const Entry *entry)
 			break;
 		case ENTRY_REVERSE:
 			replay->pending += entry->aside;
-			replay->undoings++;
+			replay->reversals++;
 			break;
 		case ENTRY_TRANSFER:
-			replay->undoings += entry->origin != 0 && entry->amount > 0;
+			replay->reversals += entry->origin != 0 && entry->amount > 0;
 			break;
 		default:
 			break;
@@ -331,9 +335,10 @@ add_sums(Replay *replay, const Entry *entry)
 }
 
 /* ------------------------------------------------------------------------
- * All of it
+ * One entry
  * ------------------------------------------------------------------------ */
 
+/* A copy that lives as long as the account is checked, instead of the one before. */
 static bytea *
 kept(const Verification *v, bytea *replaced, const bytea *hash)
 {
@@ -345,6 +350,7 @@ kept(const Verification *v, bytea *replaced, const bytea *hash)
 	return copy;
 }
 
+/* Check an entry against those before it, and add it to the replay. */
 void
 verify_entry(Verification *v, Entry *entry, bool as_written)
 {
@@ -354,7 +360,7 @@ verify_entry(Verification *v, Entry *entry, bool as_written)
 	bool		sound;
 	bool		right;
 
-	read_text_key(v, entry);
+	salt_texts(v, entry);
 	follows = check_number(v, entry);
 	sound = follows && check_hash(v, entry, as_written, &computed);
 	right = sound && check_previous(v, entry) && check_balance(v, entry) && check_time(v, entry) &&
@@ -364,7 +370,7 @@ verify_entry(Verification *v, Entry *entry, bool as_written)
 	if (replay->whole)
 		add_sums(replay, entry);
 	replay->entries++;
-	/* the name of one that is not sound is not known but by the one after it */
+	/* only the entry after it says which entry an unsound one is */
 	replay->previous_id = replay->sound ? replay->entry_id : entry->previous_id;
 	replay->entry_id = entry->entry_id;
 	replay->entry_no = entry->entry_no;

@@ -1,28 +1,36 @@
 /*
  * verify_expired.c
- *		What expired at which moment, against the entries.
+ *		Expired lots, against the entries.
  *
- * The entries of an account that expired something are summed by its dates,
- * which are all in memory; the rows of loyalty.lapse say the same, and how much
- * of it refunds have counted, which loyalty.verify() compares with the refunds.
+ * What the entries of an account expired is summed by the dates of the lots,
+ * which are all in memory.  The rows of loyalty.lapse have the same sums, and
+ * how much of each refunds have spared.
  */
 #include "postgres.h"
 
-#include "proof/verify.h"
+#include "proof/verify_expired.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-void
-lapse_add(Verification *v, const Lots *expired)
+/* Points that expired of those of one date, by the entries. */
+typedef struct ExpiredLot
 {
-	HASHCTL		control = {.keysize = sizeof(TimestampTz),.entrysize = sizeof(Expired),.hcxt = v->account_context};
+	TimestampTz posted;			/* hash key */
+	int128		points;
+	bool		has_row;
+} ExpiredLot;
 
-	if (v->replay.expired_at == NULL)
-		v->replay.expired_at = hash_create("expired", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+/* Count the lots that an entry says have expired. */
+void
+expired_lots_add(Verification *v, const Lots *expired)
+{
+	HASHCTL		control = {.keysize = sizeof(TimestampTz),.entrysize = sizeof(ExpiredLot),.hcxt = v->account_context};
+
+	if (v->replay.expired_lots == NULL)
+		v->replay.expired_lots = hash_create("expired lots", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 0; i < expired->n; i++)
 	{
 		bool		found;
-		Expired    *sum = hash_search(v->replay.expired_at, &expired->lot[i].posted, HASH_ENTER, &found);
+		ExpiredLot *sum = hash_search(v->replay.expired_lots, &expired->lot[i].posted, HASH_ENTER, &found);
 
 		if (!found)
 		{
@@ -33,57 +41,55 @@ lapse_add(Verification *v, const Lots *expired)
 	}
 }
 
-/* Whether the row of a date can be as it is. */
+/* The row of a date has the points that entries expired of it, and no more of them are spared. */
 static void
 check_row(Verification *v)
 {
-	TimestampTz posted = stream_int64(&v->lapses, "expires_at", 0);
-	Points		points = stream_int64(&v->lapses, "points", 0);
-	Points		counted = stream_int64(&v->lapses, "refunded", 0);
-	Expired    *sum = NULL;
+	TimestampTz posted = stream_int64(&v->expired_lots, "expires_at", 0);
+	Points		points = stream_int64(&v->expired_lots, "points", 0);
+	Points		counted = stream_int64(&v->expired_lots, "refunded", 0);
+	ExpiredLot *sum = NULL;
 
-	if (v->replay.expired_at != NULL)
-		sum = hash_search(v->replay.expired_at, &posted, HASH_FIND, NULL);
+	if (v->replay.expired_lots != NULL)
+		sum = hash_search(v->replay.expired_lots, &posted, HASH_FIND, NULL);
 	if (sum != NULL)
 		sum->has_row = true;
 	if (sum == NULL || sum->points != points)
-		verify_breach(v, INVARIANT_LAPSE_ROW, NO_ENTRY, "%s points on %s, entries say %s", points_text(points),
-					  pstrdup(timestamptz_to_str(posted)), sum_text(sum != NULL ? sum->points : 0));
+		breach(v, INVARIANT_EXPIRED_ROW, NO_ENTRY, "%s points on %s, entries say %s", points_text(points),
+			   time_text(posted), sum_text(sum != NULL ? sum->points : 0));
 	else if (counted < 0 || counted > points)
-		verify_breach(v, INVARIANT_LAPSE_REFUNDED, NO_ENTRY, "%s of %s points on %s", points_text(counted),
-					  points_text(points), pstrdup(timestamptz_to_str(posted)));
+		breach(v, INVARIANT_EXPIRED_REFUNDED, NO_ENTRY, "%s of %s points on %s", points_text(counted),
+			   points_text(points), time_text(posted));
 }
 
-/* All dates have their row. */
+/* Every date of which something expired has its row. */
 static void
 check_missing(Verification *v)
 {
 	HASH_SEQ_STATUS all;
-	Expired    *sum;
+	ExpiredLot *sum;
 
-	if (v->replay.expired_at == NULL)
+	if (v->replay.expired_lots == NULL)
 		return;
-	hash_seq_init(&all, v->replay.expired_at);
+	hash_seq_init(&all, v->replay.expired_lots);
 	while ((sum = hash_seq_search(&all)) != NULL)
 	{
 		if (!sum->has_row)
-			verify_breach(v, INVARIANT_LAPSE_ROW, NO_ENTRY, "there is no row of %s points on %s", sum_text(sum->points),
-						  pstrdup(timestamptz_to_str(sum->posted)));
+			breach(v, INVARIANT_EXPIRED_ROW, NO_ENTRY, "there is no row of %s points on %s", sum_text(sum->points),
+				   time_text(sum->posted));
 	}
 }
 
+/* Compare the expired lots of an account with their rows, once its entries are replayed. */
 void
-verify_lapses(Verification *v)
+verify_expired_lots(Verification *v)
 {
-	const Replay *replay = &v->replay;
-	Stream	   *rows = &v->lapses;
-
-	for (; !rows->ended && stream_int64(rows, "account_id", 0) == replay->account_id; stream_next(rows))
+	for (; at_account(v, &v->expired_lots); stream_next(&v->expired_lots))
 	{
 		MemoryContextReset(v->row_context);
-		if (replay->whole)
+		if (v->replay.whole)
 			check_row(v);
 	}
-	if (replay->whole)
+	if (v->replay.whole)
 		check_missing(v);
 }

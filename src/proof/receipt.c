@@ -1,11 +1,12 @@
 /*
  * receipt.c
- *		Receipts: given, and checked by whoever has the root.
+ *		Receipts: inclusion proofs, made and checked.
  *
- * A receipt says what an account had in a root, and has what is needed to
- * compute the root from that: at each level of the tree the hash on the other
- * side.  One that is about an entry has this entry and all after it, each with
- * everything that its hash is of.
+ * A receipt proves that a root (a checkpoint) includes what an account had
+ * then: it has the account's newest entry and an inclusion proof, which is the
+ * hash on the other side at each level of the tree.  From these the root is
+ * computed.  A receipt of an earlier entry has that entry and all after it too,
+ * each with everything that is hashed of it.
  */
 #include "postgres.h"
 
@@ -21,7 +22,7 @@
  * receipt()
  * ------------------------------------------------------------------------ */
 
-/* The steps from a node of a page to the page's top. */
+/* Write the part of an inclusion proof from a node of a page to the top of the page. */
 static void
 write_steps(StringInfo json, Merkle *merkle, TreePage *page, int at)
 {
@@ -41,7 +42,7 @@ write_steps(StringInfo json, Merkle *merkle, TreePage *page, int at)
 	}
 }
 
-/* Where the account is in a page of leaves; -1: it is not. */
+/* The place of an account in a page of leaves; -1: it has none. */
 static int
 leaf_of(const TreePage *page, int64 account_id)
 {
@@ -53,7 +54,7 @@ leaf_of(const TreePage *page, int64 account_id)
 	return -1;
 }
 
-/* From a leaf's page up to the only page of its level. */
+/* Write the inclusion proof of a leaf: from its page to the page at the top of the tree. */
 static void
 write_path(StringInfo json, const Root *root, int64 account_id, TreePage *page, int leaf)
 {
@@ -85,7 +86,7 @@ write_head(StringInfo json, const StoredRoot *stored, const Entry *head)
 	write_id(json, "merchant_id", root->merchant_id);
 	write_id(json, "root_id", root->root_id);
 	write_time(json, "made_at", root->made_at);
-	write_number(json, "accounts", root->accounts);
+	write_integer(json, "accounts", root->accounts);
 	write_hex(json, "root", &stored->published, sizeof(Digest));
 	write_id(json, "account_id", head->account_id);
 	write_id(json, "entry_id", head->entry_id);
@@ -99,8 +100,8 @@ static Statement receipt_entry_sql = {
 	.params = {INT8OID, INT8OID, INT8OID}
 };
 
-/* One entry of an account, until the next is read; false if it is none of its. */
-static bool
+/* Read an entry of an account; it lives until the stream is closed. */
+static void
 read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id, Entry *entry)
 {
 	pg_uuid_t	key;
@@ -112,43 +113,16 @@ read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id,
 
 	stream_open(entries, &receipt_entry_sql, values);
 	if (!stream_next(entries))
-	{
-		stream_close(entries);
-		return false;
-	}
+		raise_error(ERR_UNKNOWN_ENTRY);
 	entry_of_stream(entries, entry);
 	if (entry_has_text(entry) && account_text_key(entry, &key))
 		chain_salt(&key, entry->entry_id, entry->salt);
-	return true;
-}
-
-/* Go through entries, each of which stays the current one until the next. */
-static void
-each_entry(StringInfo json, const Root *root, int64 account_id, const int64 *entry_ids, int n,
-		   void (*take) (StringInfo json, const Entry *entry))
-{
-	for (int i = 0; i < n; i++)
-	{
-		Stream		entries;
-		Entry		entry;
-
-		if (!read_stored(&entries, root, account_id, entry_ids[i], &entry))
-			raise_error(ERR_UNKNOWN_ENTRY);
-		take(json, &entry);
-		stream_close(&entries);
-	}
-}
-
-static void
-write_previous(StringInfo json, const Entry *entry)
-{
-	write_hex(json, "previous", VARDATA_ANY(entry->hash), VARSIZE_ANY_EXHDR(entry->hash));
 }
 
 /*
- * The entries from the one that was asked for to the newest one of the root,
- * which are found from there back; and before them the one whose hash they go
- * on with, 0 if there is none.
+ * The ids of n entries, from one to the newest of the root, and before them
+ * that of the entry before, 0 if there is none.  They are found from the newest
+ * back.
  */
 static int64 *
 entries_back(const Root *root, int64 account_id, int64 from, int64 newest, int *n)
@@ -163,8 +137,9 @@ entries_back(const Root *root, int64 account_id, int64 from, int64 newest, int *
 		Stream		entries;
 		Entry		entry;
 
-		if (*n > RECEIPT_ENTRIES || !read_stored(&entries, root, account_id, entry_id, &entry))
+		if (*n > RECEIPT_ENTRIES)
 			raise_error(ERR_UNKNOWN_ENTRY);
+		read_stored(&entries, root, account_id, entry_id, &entry);
 		*--first = entry_id;
 		found = entry_id == from;
 		entry_id = entry.previous_id;
@@ -174,23 +149,35 @@ entries_back(const Root *root, int64 account_id, int64 from, int64 newest, int *
 	return first;
 }
 
+/* Write the entries from one to the newest of the root, and the hash before them. */
 static void
 write_entries(StringInfo json, const Root *root, int64 account_id, int64 from, int64 newest)
 {
 	int			n;
 	int64	   *entry_ids = entries_back(root, account_id, from, newest, &n);
+	Stream		entries;
+	Entry		entry;
 
 	if (entry_ids[0] == 0)
 		write_hex(json, "previous", "", 0);
 	else
-		each_entry(json, root, account_id, entry_ids, 1, write_previous);
+	{
+		read_stored(&entries, root, account_id, entry_ids[0], &entry);
+		write_hex(json, "previous", VARDATA_ANY(entry.hash), VARSIZE_ANY_EXHDR(entry.hash));
+		stream_close(&entries);
+	}
 	json_key(json, "entries");
 	appendStringInfoChar(json, '[');
-	each_entry(json, root, account_id, entry_ids + 1, n, write_entry);
+	for (int i = 1; i <= n; i++)
+	{
+		read_stored(&entries, root, account_id, entry_ids[i], &entry);
+		write_receipt_entry(json, &entry);
+		stream_close(&entries);
+	}
 	appendStringInfoChar(json, ']');
 }
 
-/* The page of leaves that the account is on. */
+/* Read the page of leaves that an account is on; returns its place there. */
 static int
 find_leaf(const StoredRoot *stored, int64 account_id, TreePage *page)
 {
@@ -200,43 +187,35 @@ find_leaf(const StoredRoot *stored, int64 account_id, TreePage *page)
 		leaf = leaf_of(page, account_id);
 	if (leaf >= 0)
 		return leaf;
-	/* either it is in no page, or the pages are gone */
+	/* the root does not have it, or does not have pages any more */
 	if (stored->root.accounts > 0 && !root_page(&stored->root, 0, PG_INT64_MAX, page))
 		raise_error(ERR_UNKNOWN_OBJECT);
 	raise_error(ERR_UNKNOWN_ACCOUNT);
 }
 
-/* The account's newest entry in the root; its number in the account. */
+/* Write the account's newest entry of the root; returns its number. */
 static int64
 write_newest(StringInfo json, const StoredRoot *stored, int64 account_id, int64 entry_id)
 {
 	Stream		entries;
 	Entry		head;
 
-	if (!read_stored(&entries, &stored->root, account_id, entry_id, &head))
-		raise_error(ERR_UNKNOWN_ENTRY);
+	read_stored(&entries, &stored->root, account_id, entry_id, &head);
 	write_head(json, stored, &head);
 	stream_close(&entries);
 	return head.entry_no;
 }
 
-/* Where the entry that was asked for is in its account. */
+/* The number of an entry in its account. */
 static int64
 number_of(const Root *root, int64 account_id, int64 entry_id)
 {
 	Stream		entries;
 	Entry		entry;
 
-	if (!read_stored(&entries, root, account_id, entry_id, &entry))
-		raise_error(ERR_UNKNOWN_ENTRY);
+	read_stored(&entries, root, account_id, entry_id, &entry);
 	stream_close(&entries);
 	return entry.entry_no;
-}
-
-static int64
-optional_int64(FunctionCallInfo fcinfo, int argument, int64 otherwise)
-{
-	return PG_ARGISNULL(argument) ? otherwise : PG_GETARG_INT64(argument);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_receipt);
@@ -257,7 +236,7 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 	account_id = PG_GETARG_INT64(1);
 	initStringInfo(&json);
 	db_begin();
-	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(2), optional_int64(fcinfo, 2, 0), &stored))
+	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2), &stored))
 		raise_error(ERR_UNKNOWN_OBJECT);
 	leaf = find_leaf(&stored, account_id, page);
 	newest = page->entry_ids[leaf];
@@ -282,11 +261,11 @@ loyalty_receipt(PG_FUNCTION_ARGS)
  * check_receipt()
  * ------------------------------------------------------------------------ */
 
-/* The objects of an array. */
+/* The objects of an array of a receipt. */
 typedef struct Objects
 {
 	Members    *members;
-	Members		other;			/* what is no object, or one too many */
+	Members		other;			/* of what is no object, or one too many */
 	size_t		n;
 	size_t		most;
 	bool		sound;
@@ -317,7 +296,7 @@ read_objects(Members *receipt, const char *name, size_t most, Objects *objects)
 	return text != NULL && json_read_items(text, strlen(text), collect_object, collect_member, objects) && objects->sound;
 }
 
-/* One step of the path: a hash, on the side that its name says. */
+/* Climb one level of the tree, by the hash of the node on the other side. */
 static bool
 take_step(Merkle *merkle, Members *step, Digest *digest)
 {
@@ -332,6 +311,7 @@ take_step(Merkle *merkle, Members *step, Digest *digest)
 	return all_read(step);
 }
 
+/* Whether the inclusion proof leads from the newest entry to the root. */
 static bool
 leads_to_root(Members *receipt, const Head *head, const Digest *published)
 {
@@ -343,7 +323,7 @@ leads_to_root(Members *receipt, const Head *head, const Digest *published)
 	bool		sound;
 
 	if (!read_id(receipt, "root_id", &root.root_id) || !read_time(receipt, "made_at", &root.made_at) ||
-		!read_number(receipt, "accounts", &root.accounts) || !read_digest(receipt, "root", &said) ||
+		!read_integer(receipt, "accounts", &root.accounts) || !read_digest(receipt, "root", &said) ||
 		!digests_equal(&said, published) || !read_objects(receipt, "path", RECEIPT_STEPS, &path))
 		return false;
 	merkle_begin(&merkle);
@@ -356,7 +336,7 @@ leads_to_root(Members *receipt, const Head *head, const Digest *published)
 	return sound && digests_equal(&digest, published);
 }
 
-/* What the first entry goes on with, but written as if it were a hash. */
+/* Whether a hash is all zeros: no entry has it, and the first would hash as if after none. */
 static bool
 is_nothing(const bytea *hash)
 {
@@ -376,7 +356,7 @@ is_newest(const Head *head, const Entry *entry, const bytea *hash)
 		memcmp(VARDATA_ANY(hash), VARDATA_ANY(head->hash), VARSIZE_ANY_EXHDR(hash)) == 0;
 }
 
-/* Whether the entries, if it has any, lead to the newest one. */
+/* Whether the entries, if the receipt has any, are a hash chain up to the newest one. */
 static bool
 leads_to_newest(Members *receipt, const Head *head)
 {
@@ -394,7 +374,7 @@ leads_to_newest(Members *receipt, const Head *head)
 	{
 		int64		before = entry.entry_no;
 
-		sound = read_entry(&entries.members[i], &entry) && (i == 0 || entry.entry_no == before + 1);
+		sound = read_receipt_entry(&entries.members[i], &entry) && (i == 0 || entry.entry_no == before + 1);
 		if (!sound)
 			break;
 		entry.merchant_id = head->merchant_id;

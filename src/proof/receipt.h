@@ -1,6 +1,6 @@
 /*
  * receipt.h
- *		A receipt as JSON: its members, written and read.
+ *		A receipt (an inclusion proof) as JSON: its members, written and read.
  */
 #ifndef LOYALTY_RECEIPT_H
 #define LOYALTY_RECEIPT_H
@@ -12,12 +12,12 @@
 /* Entries that a receipt may have after the one that was asked for. */
 #define RECEIPT_ENTRIES 1000
 
-/* A path of more steps is of no tree. */
+/* Levels of a tree, at most: more than any number of accounts needs. */
 #define RECEIPT_STEPS	64
 
 #define MAX_MEMBERS 24
 
-/* The members of a JSON object.  What is read is marked. */
+/* The members of a JSON object; those that were read are marked. */
 typedef struct Members
 {
 	int			n;
@@ -31,23 +31,22 @@ typedef struct Members
 	}			member[MAX_MEMBERS];
 } Members;
 
-extern void write_number(StringInfo json, const char *name, int64 value);
+extern void write_integer(StringInfo json, const char *name, int64 value);
 extern void write_id(StringInfo json, const char *name, int64 value);
 extern void write_points(StringInfo json, const char *name, Points value);
 extern void write_time(StringInfo json, const char *name, TimestampTz at);
 extern void write_hex(StringInfo json, const char *name, const void *bytes, Size length);
-extern void write_entry(StringInfo json, const Entry *entry);
+extern void write_receipt_entry(StringInfo json, const Entry *entry);
 
-/* Each is false if there is no such member, or it is not just that. */
-extern bool read_number(Members *members, const char *name, int64 *value);
+/* Each is false if there is no such member, or if its value is not in the only form that it may have. */
+extern bool read_integer(Members *members, const char *name, int64 *value);
 extern bool read_id(Members *members, const char *name, int64 *value);
 extern bool read_points(Members *members, const char *name, Points *value);
 extern bool read_time(Members *members, const char *name, TimestampTz *at);
 extern bool read_digest(Members *members, const char *name, Digest *digest);
 extern bool read_bytes(Members *members, const char *name, bytea **bytes);
-extern bool read_entry(Members *members, Entry *entry);
+extern bool read_receipt_entry(Members *members, Entry *entry);
 
-/* The text of a member of this kind, NULL if there is none. */
 extern const char *read_member(Members *members, const char *name, JsonKind kind);
 extern bool has_member(const Members *members, const char *name);
 extern bool all_read(const Members *members);

@@ -1,10 +1,9 @@
 /*
  * receipt_json.c
- *		A receipt as JSON: its members, written and read.
+ *		A receipt (an inclusion proof) as JSON: its members, written and read.
  *
- * Ids, amounts and times are texts: who reads numbers as doubles must not read
- * another one.  Every value has one form only, and nothing is read that is not
- * in it.
+ * Ids, amounts and times are strings, since many readers take JSON numbers as
+ * doubles.  Every value has one form only, and is not read in another.
  */
 #include "postgres.h"
 
@@ -19,13 +18,15 @@
  * Writing
  * ------------------------------------------------------------------------ */
 
+/* Write a member that is a JSON number. */
 void
-write_number(StringInfo json, const char *name, int64 value)
+write_integer(StringInfo json, const char *name, int64 value)
 {
 	json_key(json, name);
 	appendStringInfo(json, INT64_FORMAT, value);
 }
 
+/* Write an id, as a string. */
 void
 write_id(StringInfo json, const char *name, int64 value)
 {
@@ -33,6 +34,7 @@ write_id(StringInfo json, const char *name, int64 value)
 	appendStringInfo(json, "\"" INT64_FORMAT "\"", value);
 }
 
+/* Write points, as a string. */
 void
 write_points(StringInfo json, const char *name, Points value)
 {
@@ -40,7 +42,7 @@ write_points(StringInfo json, const char *name, Points value)
 	json_text(json, points_text(value));
 }
 
-/* In UTC; the fraction has six digits, or is left out of whole seconds of lots. */
+/* The text of a time, in UTC: with six digits of fraction, or none for lots, whose times are whole seconds. */
 static void
 moment_text(TimestampTz at, bool fraction, char *text)
 {
@@ -58,6 +60,7 @@ moment_text(TimestampTz at, bool fraction, char *text)
 	snprintf(text + n, MOMENT_MAX_TEXT - n, fraction ? ".%06dZ" : "Z", (int) fsec);
 }
 
+/* Write a time, as a string. */
 void
 write_time(StringInfo json, const char *name, TimestampTz at)
 {
@@ -68,6 +71,7 @@ write_time(StringInfo json, const char *name, TimestampTz at)
 	json_text(json, text);
 }
 
+/* Write bytes as lower-case hexadecimal digits. */
 void
 write_hex(StringInfo json, const char *name, const void *bytes, Size length)
 {
@@ -112,7 +116,7 @@ write_column(StringInfo json, const EntryColumn *column, int64 value)
 			write_id(json, column->name, value);
 			break;
 		case FORM_NUMBER:
-			write_number(json, column->name, value);
+			write_integer(json, column->name, value);
 			break;
 		case FORM_KIND:
 			kind = entry_kind_name(value);
@@ -137,9 +141,9 @@ write_column(StringInfo json, const EntryColumn *column, int64 value)
 	}
 }
 
-/* An object; what the entry does not have is left out. */
+/* Write an entry as one more object of an array; what it does not have is left out. */
 void
-write_entry(StringInfo json, const Entry *entry)
+write_receipt_entry(StringInfo json, const Entry *entry)
 {
 	appendStringInfoString(json, json->data[json->len - 1] == '[' ? "{" : ",{");
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)
@@ -158,6 +162,7 @@ write_entry(StringInfo json, const Entry *entry)
  * Reading
  * ------------------------------------------------------------------------ */
 
+/* Take a member of a JSON object: a JsonMember, whose context is the Members. */
 void
 collect_member(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -175,6 +180,7 @@ collect_member(void *context, const char *name, JsonKind kind, const char *value
 	members->n++;
 }
 
+/* The value of a member of this kind, which is marked as read; NULL: there is none. */
 const char *
 read_member(Members *members, const char *name, JsonKind kind)
 {
@@ -188,6 +194,7 @@ read_member(Members *members, const char *name, JsonKind kind)
 	return NULL;
 }
 
+/* Whether there is a member of this name, of whatever kind. */
 bool
 has_member(const Members *members, const char *name)
 {
@@ -199,7 +206,7 @@ has_member(const Members *members, const char *name)
 	return false;
 }
 
-/* A member that nobody knows would say something that is not proved. */
+/* Whether every member was read: one that was not would say something that is not proved. */
 bool
 all_read(const Members *members)
 {
@@ -211,7 +218,7 @@ all_read(const Members *members)
 	return !members->too_many;
 }
 
-/* An integer in its only form. */
+/* Parse an integer; false if it is not in its only form. */
 static bool
 parse_int64(const char *text, int64 *value)
 {
@@ -226,12 +233,14 @@ parse_int64(const char *text, int64 *value)
 	return errno == 0 && strcmp(text, again) == 0;
 }
 
+/* Read a JSON number that is an integer. */
 bool
-read_number(Members *members, const char *name, int64 *value)
+read_integer(Members *members, const char *name, int64 *value)
 {
 	return parse_int64(read_member(members, name, JSON_IS_NUMBER), value);
 }
 
+/* Read an id, a string. */
 bool
 read_id(Members *members, const char *name, int64 *value)
 {
@@ -249,6 +258,7 @@ parse_points(const char *text, Points *points)
 	return strcmp(text, again) == 0;
 }
 
+/* Read points, a string. */
 bool
 read_points(Members *members, const char *name, Points *value)
 {
@@ -276,13 +286,14 @@ parse_moment(const char *text, bool fraction, TimestampTz *at)
 	return strcmp(text, again) == 0;
 }
 
+/* Read a time, a string. */
 bool
 read_time(Members *members, const char *name, TimestampTz *at)
 {
 	return parse_moment(read_member(members, name, JSON_IS_STRING), true, at);
 }
 
-/* Bytes as lower-case hexadecimal digits. */
+/* Read bytes, lower-case hexadecimal digits. */
 bool
 read_bytes(Members *members, const char *name, bytea **bytes)
 {
@@ -297,6 +308,7 @@ read_bytes(Members *members, const char *name, bytea **bytes)
 	return true;
 }
 
+/* Read bytes that are as many as a hash has. */
 bool
 read_digest(Members *members, const char *name, Digest *digest)
 {
@@ -315,7 +327,7 @@ typedef struct LotsRead
 	bool		sound;
 } LotsRead;
 
-/* The moment at which points expire; and that with which they were posted, if it was an earlier one. */
+/* The times of a lot: when its points expire and, if that was put off, the date they were posted with. */
 static bool
 parse_moments(const char *name, Lot *lot)
 {
@@ -327,7 +339,7 @@ parse_moments(const char *name, Lot *lot)
 		parse_moment(slash + 1, false, &lot->posted) && lot->posted < lot->expires_at;
 }
 
-/* Each once: of two with one name, other readers would see the last. */
+/* Add a lot; one name twice is refused, since other readers would see the last only. */
 static void
 collect_lot(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -385,7 +397,7 @@ read_form(Members *members, const char *name, EntryForm form, int64 *value)
 		case FORM_ID:
 			return read_id(members, name, value);
 		case FORM_NUMBER:
-			return read_number(members, name, value) && *value == (int) *value;
+			return read_integer(members, name, value) && *value == (int) *value;
 		case FORM_KIND:
 			return read_kind(members, name, value);
 		case FORM_POINTS:
@@ -402,7 +414,7 @@ read_form(Members *members, const char *name, EntryForm form, int64 *value)
 	return false;
 }
 
-/* What may be left out is 0 then; and what is 0 is left out. */
+/* Read a column of an entry.  An optional one is left out if it is 0, and only then. */
 static bool
 read_column(Members *members, Entry *entry, int column)
 {
@@ -419,7 +431,7 @@ read_column(Members *members, Entry *entry, int column)
 	return entry_has(entry, column);
 }
 
-/* The texts, with what salts them; or, if they were erased, their digest. */
+/* Read the salt of the texts of an entry or, if they were erased, their digest. */
 static bool
 read_salt(Members *members, Entry *entry)
 {
@@ -433,9 +445,9 @@ read_salt(Members *members, Entry *entry)
 	return true;
 }
 
-/* All but the account, which the receipt says once, and the hash, which it is to prove. */
+/* Read an entry, but for its account, which the receipt has once, and its hash, which is to be computed. */
 bool
-read_entry(Members *members, Entry *entry)
+read_receipt_entry(Members *members, Entry *entry)
 {
 	memset(entry, 0, sizeof(Entry));
 	for (int i = 0; i < NUMBER_OF_ENTRY_COLUMNS; i++)

@@ -1,6 +1,6 @@
 /*
  * member.c
- *		The people enrolled in a program.
+ *		Members: the people enrolled in a program.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@ static Statement member_find_sql = {
 	.params = {INT8OID, INT8OID, PHONEOID}
 };
 
+/* Find the member of a program with a phone, active or not. */
 bool
 member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member)
 {
@@ -30,8 +31,8 @@ member_find(int64 merchant_id, int64 program_id, Phone phone, Member *member)
 }
 
 /*
- * What an entry says of who acted: nothing, if the account is the member's own.
- * Such an account has the member's number.
+ * The member_id that an entry has: 0, if the account is the member's own, which
+ * has the same id as the member.
  */
 int64
 member_acting(const Member *member)
@@ -39,7 +40,7 @@ member_acting(const Member *member)
 	return member->member_id == member->account_id ? 0 : member->member_id;
 }
 
-/* the share lock: its accounts must not begin to be managed just now */
+/* the share lock: the program cannot begin to manage its accounts meanwhile */
 static Statement account_open_sql = {
 	.sql = "INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
 	" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty.program p,"
@@ -48,6 +49,7 @@ static Statement account_open_sql = {
 	.params = {INT8OID, INT8OID, INT8OID}
 };
 
+/* Open an empty account in a program. */
 void
 account_open(int64 merchant_id, int64 account_id, int64 program_id)
 {
@@ -58,9 +60,10 @@ account_open(int64 merchant_id, int64 account_id, int64 program_id)
 }
 
 /*
- * A new member with an empty account of the same id.  False if somebody has the
- * phone, email or client id: the insert waits for who is just registering, and
- * must not fail in a way that could not be told from other failures.
+ * Insert a member with an empty account of the same id; false if somebody has
+ * the phone, email or client id.  The insert waits for others who are
+ * registering, and does nothing on a conflict, since an error could not be told
+ * from other unique violations.
  */
 static bool
 insert_member(Statement *plan, Datum *values, const char *nulls, Member *member)
@@ -74,9 +77,10 @@ insert_member(Statement *plan, Datum *values, const char *nulls, Member *member)
 }
 
 /*
- * Register somebody.  Who is in the way may have left: then they are members
- * again, or if they are somebody else no longer have the phone.  The statements
- * have the same parameters: merchant, a new id, program, and what is known.
+ * Register somebody.  A member who is in the way may have left: if it is the
+ * same person, they are a member again, and else they lose the phone.  The
+ * statements have the same parameters: merchant, a new id, program, and the
+ * member's data.
  */
 Registration
 member_register(Statement *insert, Statement *again, Datum *values, const char *nulls, Member *member)
@@ -105,12 +109,9 @@ static Statement contact_insert_sql = {
 	.params = {INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, DATEOID, INT8OID}
 };
 
-/* What has become of registering somebody, for member.c. */
-#define REGISTER_AGAIN \
-	"SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
-
 static Statement contact_register_again_sql = {
-	.sql = REGISTER_AGAIN "(merchant_id => $1, program_id => $3, phone => $4, name => $5, birth_date => $6, enrolled_by => $7)",
+	.sql = "SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+	"(merchant_id => $1, program_id => $3, phone => $4, name => $5, birth_date => $6, enrolled_by => $7)",
 	.params = {INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, DATEOID, INT8OID}
 };
 
@@ -137,6 +138,7 @@ static Statement blacklisted_sql = {
 	.params = {INT8OID, PHONEOID}
 };
 
+/* Whether the merchant has put a phone on its blacklist. */
 bool
 phone_blacklisted(int64 merchant_id, Phone phone)
 {
@@ -150,6 +152,7 @@ static Statement area_supported_sql = {
 	.params = {PHONEOID}
 };
 
+/* Whether the area code of a phone is in loyalty.area_codes and supported. */
 bool
 phone_area_supported(Phone phone)
 {
@@ -164,6 +167,7 @@ static Statement fixed_line_sql = {
 	.params = {PHONEOID}
 };
 
+/* Whether a phone is in loyalty.fixed_line_range: it gets no messages. */
 bool
 phone_is_fixed_line(Phone phone)
 {

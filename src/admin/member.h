@@ -1,6 +1,6 @@
 /*
  * member.h
- *		The people enrolled in a program.
+ *		Members: the people enrolled in a program.
  */
 #ifndef LOYALTY_MEMBER_H
 #define LOYALTY_MEMBER_H
@@ -15,10 +15,10 @@ typedef struct Member
 	int64		member_id;
 	int64		account_id;
 	bool		active;
-	char	   *client_id;		/* once registered */
+	char	   *client_id;		/* set by a registration */
 } Member;
 
-/* What registering someone takes down. */
+/* The data of a contact that is registered. */
 typedef struct Enrollment
 {
 	int64		program_id;
@@ -29,7 +29,7 @@ typedef struct Enrollment
 	int64		staff_id;
 } Enrollment;
 
-/* What comes of it. */
+/* The outcome of a registration. */
 typedef enum Registration
 {
 	MEMBER_NEW,

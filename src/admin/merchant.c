@@ -18,9 +18,9 @@ static Statement api_key_sql = {
 };
 
 /*
- * The merchant a key belongs to; raises auth_01 otherwise, whatever is wrong
- * with the key.  Looking up the hash takes as long for a near miss as for any
- * other key, because nothing about a hash can be guessed from its key.
+ * The merchant of an API key; raises auth_01, whatever is wrong with the key.
+ * The time that it takes tells nothing about valid keys, since it is their
+ * hashes that are compared.
  */
 int64
 merchant_of_api_key(const char *api_key)
@@ -41,6 +41,7 @@ merchant_of_api_key(const char *api_key)
 
 PG_FUNCTION_INFO_V1(loyalty_authenticate);
 
+/* loyalty.authenticate(): the merchant of an API key. */
 Datum
 loyalty_authenticate(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,9 @@
 /*
  * message.c
- *		The outbox: what members are told, by SMS or WhatsApp.
+ *		The outbox: messages to members, by SMS or WhatsApp.
  *
- * A message is a row, written in the transaction of the operation it tells
- * about, and paid for there by whoever queues it: it goes out if and only if the
- * operation happened.
+ * A message is a row, written in the transaction of its operation: it goes out
+ * if and only if that commits.  The caller takes it from the merchant's quota.
  */
 #include "postgres.h"
 
@@ -17,6 +16,7 @@ static Statement message_insert_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID}
 };
 
+/* Queue a message, by the channel of the program. */
 void
 message_queue(int64 merchant_id, int64 member_id, const Program *program, Phone phone, const char *body)
 {

@@ -1,6 +1,6 @@
 /*
  * message.h
- *		The outbox: what members are told, by SMS or WhatsApp.
+ *		The outbox: messages to members, by SMS or WhatsApp.
  */
 #ifndef LOYALTY_MESSAGE_H
 #define LOYALTY_MESSAGE_H

@@ -24,6 +24,7 @@ static Statement staff_permitted_sql = {
 	.params = {INT8OID, INT8OID, INT8OID}
 };
 
+/* Whether staff may operate a program. */
 StaffRight
 staff_right(int64 merchant_id, int64 staff_id, int64 program_id)
 {
@@ -46,6 +47,7 @@ static Statement branch_insert_sql = {
 	.params = {INT8OID, TEXTOID}
 };
 
+/* The branch of a name, created if there is none. */
 static int64
 branch_named(int64 merchant_id, const char *name)
 {
@@ -63,9 +65,9 @@ static Statement staff_active_sql = {
 };
 
 /*
- * Whether nobody active has the number, the name or the password.  Secrets
- * cannot be compared with each other, so the password is tried against every
- * one of them.  The order is that of the document's codes.
+ * Check that no active staff has the name, the password or the number.  Hashed
+ * passwords cannot be compared, so the new one is tried against each of them.
+ * The order is that of the document's codes.
  */
 static ErrorId
 check_distinct(int64 merchant_id, const Hiring *hiring)
@@ -109,7 +111,7 @@ static Statement staff_insert_sql = {
 };
 
 /*
- * One hiring at a time per merchant, by the merchant's row lock: two could
+ * Create staff.  The lock of the merchant's row lets one in at a time: two could
  * otherwise take the same password, which no index can refuse.
  */
 ErrorId
@@ -143,6 +145,7 @@ static Statement staff_archive_sql = {
 	.params = {INT8OID, PHONEOID}
 };
 
+/* Archive the active staff with a number; false: there is none. */
 bool
 staff_archive(int64 merchant_id, Phone number, int64 *staff_id)
 {
@@ -161,6 +164,7 @@ static Statement staff_secret_sql = {
 
 PG_FUNCTION_INFO_V1(loyalty_verify_staff_password);
 
+/* loyalty.verify_staff_password(): whether this is the password of active staff. */
 Datum
 loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 {
@@ -187,7 +191,7 @@ static Statement staff_branch_sql = {
 
 PG_FUNCTION_INFO_V1(loyalty_set_staff_branch);
 
-/* Branches are made one at a time per merchant, as by staff_hire(). */
+/* loyalty.set_staff_branch(): creates the branch where there is none, under the same lock as staff_hire(). */
 Datum
 loyalty_set_staff_branch(PG_FUNCTION_ARGS)
 {

@@ -16,6 +16,7 @@ typedef enum StaffRight
 	STAFF_PERMITTED
 } StaffRight;
 
+/* The data of new staff. */
 typedef struct Hiring
 {
 	const char *role;

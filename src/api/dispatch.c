@@ -1,12 +1,11 @@
 /*
  * dispatch.c
- *		Running a documented operation, and saying what came of it.
+ *		Running a call of an endpoint, and its answer.
  *
- * call_answer() is the one way through: decode the fields, claim the
- * idempotency key, run, write down the answer for a retry, and hand the result
- * to whoever asked, as JSON or as a Datum.  Rows are handed over as they come
- * from a cursor, so that a wallet with very many contacts needs no more memory
- * than its answer.
+ * Every call decodes its fields, claims its idempotency key, runs, and keeps
+ * its answer for a retry.  call_answer() returns the result as JSON,
+ * endpoint_sql() as a Datum.  Rows are passed on as they come from a cursor, so
+ * that a wallet with very many contacts takes no more memory than its answer.
  */
 #include "postgres.h"
 
@@ -49,6 +48,7 @@ result_from_text(Call *call, const char *text)
 		elog(ERROR, "answer \"%s\" is not one of %s", text, call->endpoint->name);
 }
 
+/* What the idempotency key stands for: the operation and its fields. */
 static void
 call_fingerprint(const Call *call, StringInfo fingerprint)
 {
@@ -66,7 +66,7 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
 }
 
-/* Between db_begin() and db_end(). */
+/* Run the call, or take the answer that its idempotency key has. */
 static void
 call_run(Call *call)
 {
@@ -95,7 +95,7 @@ call_run(Call *call)
 
 typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
 
-/* What a sink needs besides for rows is given back with them. */
+/* Pass the rows of the result to a sink; memory that it allocates is freed with the rows. */
 static void
 call_rows(Call *call, RowSink sink, void *context)
 {
@@ -123,7 +123,7 @@ call_rows(Call *call, RowSink sink, void *context)
 		raise_error(call->no_row);
 }
 
-/* ids and points are JSON numbers, everything else is a string */
+/* Write a value: ids and points as JSON numbers, everything else as a string. */
 static void
 json_column(StringInfo json, Form_pg_attribute column, Datum value)
 {
@@ -142,8 +142,8 @@ json_column(StringInfo json, Form_pg_attribute column, Datum value)
 }
 
 /*
- * Some columns of a row as an object, or the object that its column holds.  In
- * the further array what is NULL is left out.
+ * Write some columns of a row as an object; a row whose first column is JSON is
+ * that.  In the second array NULL columns are left out.
  */
 static void
 json_columns(StringInfo json, HeapTuple row, TupleDesc columns, int from, int to)
@@ -184,7 +184,7 @@ tuplestore_row(void *context, HeapTuple row, TupleDesc columns pg_attribute_unus
  * Answers
  * ------------------------------------------------------------------------ */
 
-/* Where rows go: into the result, and into the further array if there is one. */
+/* Where rows go: into the result, and into the second array if there is one. */
 typedef struct JsonRows
 {
 	StringInfo	json;
@@ -219,7 +219,7 @@ json_result(Call *call, StringInfo json, StringInfo more)
 	}
 }
 
-/* Run the call and write the documented body of its success. */
+/* Run the call and write the documented body of its answer. */
 void
 call_answer(Call *call, StringInfo json)
 {
@@ -240,17 +240,19 @@ call_answer(Call *call, StringInfo json)
 	{
 		const char *key = call->endpoint->answer[i];
 
-		json_key(json, key);
 		if (strcmp(key, "success") == 0)
-			appendStringInfoString(json, "true");
+			body_json(json, key, "true");
 		else if (strcmp(key, "message") == 0)
-			json_text(json, call->endpoint->message);
+			body_text(json, key, call->endpoint->message);
 		else if (strcmp(key, "code") == 0)
-			json_text(json, call->endpoint->code);
+			body_text(json, key, call->endpoint->code);
 		else if (strcmp(key, "status") == 0)
-			appendStringInfoString(json, "200");
+			body_json(json, key, "200");
 		else
+		{
+			json_key(json, key);
 			json_result(call, json, &more);
+		}
 	}
 	if (call->more_key != NULL)
 	{
@@ -312,10 +314,9 @@ call_from_arguments(Call *call, FunctionCallInfo fcinfo)
 }
 
 /*
- * What to answer for an error that was caught.  One without a code of its own
- * goes into the server log, where its cause can be found and nobody else
- * reads it.  Conflicts, shortages and interruptions are not the request's
- * fault and may be tried again.
+ * The error to answer for one that was caught.  One without a code of its own
+ * goes into the server log, which only the operator reads.  Conflicts,
+ * shortages and interruptions are not the caller's fault and may be retried.
  */
 ErrorId
 call_failure(const Call *call, const ErrorData *edata)
@@ -340,8 +341,8 @@ call_failure(const Call *call, const ErrorData *edata)
 }
 
 /*
- * A failure in SQL passes as it is, with the server's SQLSTATE, unless the
- * document has a code for the unexpected: then that is raised instead.
+ * Raise the error that was caught again, with its SQLSTATE, unless the document
+ * has a code for unexpected errors: then that is raised instead.
  */
 static void
 rethrow(const Call *call, MemoryContext context)
@@ -373,6 +374,7 @@ json_datum(MemoryContext context, const char *json)
 	return datum;
 }
 
+/* The function loyalty.name() of an endpoint: returns its result, and raises its errors. */
 Datum
 endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 {

@@ -1,9 +1,9 @@
 /*
  * dispatch.h
- *		Running a documented operation, and saying what came of it.
+ *		Running a call of an endpoint, and its answer.
  */
-#ifndef LOYALTY_ENDPOINT_H
-#define LOYALTY_ENDPOINT_H
+#ifndef LOYALTY_DISPATCH_H
+#define LOYALTY_DISPATCH_H
 
 #include "postgres.h"
 #include "api/operation.h"

@@ -1,6 +1,6 @@
 /*
  * fields.c
- *		From the texts of a request to the values of a call.
+ *		The fields of a call: from text to values.
  *
  * Everything arrives as text and is validated as text, in the order of the
  * endpoint's descriptor: that order is the precedence of the errors.
@@ -18,7 +18,7 @@
 #define JSON_MAX_ELEMENTS 100
 #define FIRST_BIRTH_YEAR 1900
 
-/* "YYYY-MM-DD", the way it starts; what follows is in *rest. */
+/* Parse "YYYY-MM-DD" at the start of a text; *rest is what follows. */
 static bool
 parse_date(const char *text, DateADT *date, const char **rest)
 {
@@ -75,7 +75,7 @@ parse_birth_date(const char *text, DateADT *date)
 	return atoi(rest + 1) < 24 && atoi(rest + 4) < 60 && atoi(rest + 7) < 60;
 }
 
-/* "+HH:MM", "-HH:MM" or "Z", in seconds east of Greenwich; UTC if there is none. */
+/* Parse "+HH:MM", "-HH:MM", "Z" or nothing, into seconds east of Greenwich. */
 static bool
 parse_zone(const char *text, int *seconds)
 {
@@ -92,7 +92,7 @@ parse_zone(const char *text, int *seconds)
 	return true;
 }
 
-/* "HH:MM:SS" and perhaps a fraction, the way it starts; moves *text past it. */
+/* Parse "HH:MM:SS", perhaps with a fraction, at the start of a text; moves *text past it. */
 static bool
 parse_clock(const char **text, int64 *micros)
 {
@@ -121,7 +121,7 @@ parse_clock(const char **text, int64 *micros)
 	return true;
 }
 
-/* ISO 8601: a date, or a date, "T" or a blank, a time, and a zone. */
+/* Parse ISO 8601: a date, which may be followed by "T" or a blank, a time, and a zone. */
 static bool
 parse_time(const char *text, TimestampTz *time)
 {
@@ -167,7 +167,7 @@ parse_staff_id(const char *text)
 	return id;
 }
 
-/* context: whether all elements so far were objects, and not too many. */
+/* A JsonElement; its context is whether all elements so far were objects, and not too many. */
 static void *
 check_element(void *context, size_t index pg_attribute_unused(), size_t count, bool is_object)
 {
@@ -233,6 +233,13 @@ parse_direction(const char *text, bool assistant, int64 *direction)
 	return *direction == 0 || *direction == 1;
 }
 
+/* Parse points or money: positive, without the signs and blanks that the SQL type tolerates. */
+bool
+parse_amount(const char *text, Points *amount)
+{
+	return strspn(text, "0123456789.") == strlen(text) && points_parse(text, amount) == POINTS_OK && *amount > 0;
+}
+
 static bool
 parse_value(FieldKind kind, bool assistant, Value *value)
 {
@@ -249,10 +256,7 @@ parse_value(FieldKind kind, bool assistant, Value *value)
 		case FIELD_TYPED_PHONE:
 			return phone_parse_typed(value->text, &value->phone);
 		case FIELD_POINTS:
-			/* the type tolerates signs and blanks, the documents do not */
-			return strspn(value->text, "0123456789.") == strlen(value->text) &&
-				points_parse(value->text, &value->points) == POINTS_OK &&
-				value->points > 0;
+			return parse_amount(value->text, &value->points);
 		case FIELD_SWITCH:
 			value->integer = value->text[0] - '0';
 			return strcmp(value->text, "0") == 0 || strcmp(value->text, "1") == 0;
@@ -273,7 +277,7 @@ parse_value(FieldKind kind, bool assistant, Value *value)
 	return false;
 }
 
-/* What refuses a field, if anything does.  switched is the FIELD_SWITCH before it. */
+/* Why a field is refused; NULL: it is not.  switched is the value of the FIELD_SWITCH before it. */
 static const Refusal *
 check_field(const Field *field, bool assistant, Value *value, int64 switched)
 {
@@ -289,7 +293,7 @@ check_field(const Field *field, bool assistant, Value *value, int64 switched)
 	return parse_value(field->kind, assistant, value) ? NULL : &field->malformed;
 }
 
-/* The first field that is refused, and why; NULL if none is. */
+/* Check and decode all fields: why the first of them is refused, which is *field; NULL: none is. */
 const Refusal *
 fields_check(Call *call, const Field **field)
 {
@@ -309,7 +313,7 @@ fields_check(Call *call, const Field **field)
 	return NULL;
 }
 
-/* An API without codes for its fields names the field instead. */
+/* Check and decode all fields, or raise; an API without codes for fields names the field. */
 void
 fields_decode(Call *call)
 {
@@ -324,8 +328,8 @@ fields_decode(Call *call)
 }
 
 /*
- * The last of several values wins, as it does in the languages of the
- * documents' samples.  Names that the endpoint does not know are ignored.
+ * Set a field by its name.  Of several values the last one counts, as it does in
+ * the languages of the documents' samples; an unknown name is ignored.
  */
 void
 call_set_field(Call *call, const char *name, JsonKind kind, const char *value)
@@ -339,7 +343,7 @@ call_set_field(Call *call, const char *name, JsonKind kind, const char *value)
 	}
 }
 
-/* A part of the path is not to be overruled by a query or a body. */
+/* Set a field by a part of the path, which a query or a body cannot change. */
 void
 call_fix_field(Call *call, const char *name, const char *value)
 {
@@ -352,6 +356,7 @@ call_fix_field(Call *call, const char *name, const char *value)
 	}
 }
 
+/* Set a field by its place; blank is as good as absent. */
 void
 fields_set(Call *call, int i, JsonKind kind, const char *value)
 {

@@ -3,7 +3,7 @@
  *		The seller API of the IKNIU document: programs, members, balances.
  *
  * Ids in paths and bodies are client ids.  The document has no error codes: an
- * error says in words what is wrong, and names the field if it is one.
+ * error says in words what is wrong, and names the field if a field is.
  * Deposits, redemptions and accumulations are in ikniu_batch.c.
  */
 #include "postgres.h"
@@ -14,8 +14,9 @@
 #include "program/program.h"
 #include "utils/builtins.h"
 
+/* The program that the path names. */
 static const Program *
-require_program(const Call *call)
+program_of_path(const Call *call)
 {
 	const Program *program = program_of_client_id(call->merchant_id, call->values[0].text);
 
@@ -99,7 +100,7 @@ enum
 	LIST_PROGRAM, LIST_LIMIT, LIST_OFFSET, LIST_AFTER, LIST_EMAIL, LIST_PHONE
 };
 
-/* Members have left or not; who comes after one of them is as before. */
+/* The id of a member to list the members after; it may have left since. */
 static int64
 member_number(int64 merchant_id, int64 program_id, const char *client_id)
 {
@@ -125,21 +126,20 @@ member_number(int64 merchant_id, int64 program_id, const char *client_id)
 	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
 	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))"
 /*
- * Members are found first, and then what each of them has.  OFFSET 0 keeps the
- * planner from joining all of a merchant's, or looking through them, where it
- * does not know yet how many these are.
+ * Members are found first, then the balance of each of them.  OFFSET 0 keeps
+ * the planner from joining or scanning all balances of the merchant, where it
+ * cannot know yet how few members there are.
  */
 #define MEMBER_WITH_BALANCE(condition) \
 	"LATERAL (SELECT * FROM loyalty.member WHERE merchant_id = $1 AND " condition " OFFSET 0) m," \
 	" LATERAL (SELECT balance, expired FROM loyalty.balances WHERE merchant_id = $1 AND account_id = m.account_id OFFSET 0) b"
-/* So many active members of a program, after one of them. */
+/* A page of the active members of a program, chosen before anything is computed for them. */
 #define MEMBER_PAGE(condition) \
 	"SELECT " MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " AS json" \
 	" FROM (SELECT member_id FROM loyalty.member" \
 	" WHERE merchant_id = $1 AND program_id = $2 AND active AND member_id > $5" condition \
 	" ORDER BY member_id LIMIT $3 OFFSET $4) page, " MEMBER_WITH_BALANCE("member_id = page.member_id") \
 	" ORDER BY page.member_id"
-/* the page is chosen before anything is computed for it, one member at a time */
 static Statement member_list_sql = {
 	.sql = MEMBER_PAGE(""),
 	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
@@ -159,7 +159,7 @@ static void
 member_list_run(Call *call)
 {
 	const Value *values = call->values;
-	const Program *program = require_program(call);
+	const Program *program = program_of_path(call);
 	int64		after = PG_INT64_MIN;
 
 	if (values[LIST_AFTER].text != NULL)
@@ -196,7 +196,7 @@ static const Endpoint member_list = {
 static void
 one_member(Call *call, Statement *plan)
 {
-	const Program *program = require_program(call);
+	const Program *program = program_of_path(call);
 
 	call->rows = plan;
 	call->single_row = true;
@@ -256,7 +256,7 @@ static const Endpoint member_balance = {
 static void
 member_create_run(Call *call)
 {
-	const Program *program = require_program(call);
+	const Program *program = program_of_path(call);
 	Member		member;
 	ErrorId		error;
 	Datum		params[3];
@@ -343,8 +343,7 @@ static void
 ikniu_error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), const char *message)
 {
 	appendStringInfoString(json, "{\"status\":\"error\"");
-	json_key(json, "description");
-	json_text(json, message);
+	body_text(json, "description", message);
 	appendStringInfoChar(json, '}');
 }
 

@@ -3,10 +3,10 @@
  *		Deposits, redemptions and accumulations of the seller API, in batches.
  *
  * An array of items goes in, an array of the same length and order comes out,
- * and each item succeeds or fails alone.  That takes no subtransaction: the
- * items are checked, their programs and members are looked up (members of a
- * program all at once), and what is left is one batch for the engine.  Only
- * then are answers written, from what each item has come to.
+ * and each item succeeds or fails alone.  No subtransaction is needed for that:
+ * the items are checked, their programs and members are looked up (members of a
+ * program all at once), and those that have not failed are one batch for the
+ * engine.  Then the answers are written.
  */
 #include "postgres.h"
 
@@ -61,7 +61,7 @@ static const struct
 /* A program that items name, looked up once. */
 typedef struct ItemProgram
 {
-	const Program *program; /* NULL: there is none */
+	const Program *program;		/* NULL: there is none */
 	struct ItemProgram *next;
 } ItemProgram;
 
@@ -81,7 +81,7 @@ typedef struct ItemBatch
 {
 	int64		merchant_id;
 	SellerOperation operation;
-	SellerItem	   *items;
+	SellerItem *items;
 	size_t		count;
 	ItemProgram *programs;
 } ItemBatch;
@@ -107,7 +107,7 @@ fail_field(SellerItem *item, ErrorId error, int field)
  * ------------------------------------------------------------------------ */
 
 static bool
-kind_accepts(ItemKind kind, JsonKind value)
+item_accepts(ItemKind kind, JsonKind value)
 {
 	switch (kind)
 	{
@@ -122,12 +122,6 @@ kind_accepts(ItemKind kind, JsonKind value)
 			return value == JSON_IS_OBJECT || value == JSON_IS_STRING;
 	}
 	return false;
-}
-
-static bool
-is_blank(const char *text)
-{
-	return strspn(text, " \t\r\n") == strlen(text);
 }
 
 static void *
@@ -147,7 +141,7 @@ start_item(void *context, size_t index, size_t count, bool is_object)
 	return &batch->items[index];
 }
 
-/* The last of several values of a name wins, also where it is wrong or none. */
+/* Set a field of an item.  Of several values the last one counts, also if it is malformed or null. */
 static void
 take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
 {
@@ -156,8 +150,8 @@ take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
 
 	item->fields[i] = NULL;
 	item->malformed[i] = kind != JSON_IS_NULL &&
-		(!kind_accepts(field, kind) || (!nested && strlen(value) > FIELD_MAX_LENGTH));
-	if (kind == JSON_IS_NULL || item->malformed[i] || is_blank(value))
+		(!item_accepts(field, kind) || (!nested && strlen(value) > FIELD_MAX_LENGTH));
+	if (kind == JSON_IS_NULL || item->malformed[i] || text_is_blank(value))
 		return;
 	item->fields[i] = kind == JSON_IS_NUMBER && field == ITEM_AMOUNT ? json_plain_number(value) : value;
 }
@@ -165,7 +159,7 @@ take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
 static void
 take_item_field(void *context, const char *name, JsonKind kind, const char *value)
 {
-	SellerItem	   *item = context;
+	SellerItem *item = context;
 
 	for (int i = 0; i < ITEM_FIELDS; i++)
 	{
@@ -185,7 +179,7 @@ take_item_field(void *context, const char *name, JsonKind kind, const char *valu
 		fail(item, ERR_INVALID_FIELD, NULL);
 }
 
-/* One of the goods: its texts are texts and its numbers numbers. */
+/* Check a field of one of the goods of an item. */
 static void
 take_good_field(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -201,7 +195,7 @@ take_good_field(void *context, const char *name, JsonKind kind, const char *valu
 }
 
 static void *
-start_good(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(),
+start_item_good(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(),
 		   bool is_object)
 {
 	if (!is_object)
@@ -213,26 +207,19 @@ start_good(void *context, size_t index pg_attribute_unused(), size_t count pg_at
  * Checking
  * ------------------------------------------------------------------------ */
 
-static bool
-parse_amount(const char *text, Points *amount)
-{
-	return strspn(text, "0123456789.") == strlen(text) &&
-		points_parse(text, amount) == POINTS_OK && *amount > 0;
-}
-
-/* The currency an item is in, NULL for points. */
+/* The currency of the amount of an item; NULL: it is in points. */
 static const char *
 item_currency(const SellerItem *item, SellerOperation operation)
 {
 	if (item->fields[CURRENCY] != NULL || operation != SELLER_ACCUMULATION)
 		return item->fields[CURRENCY];
-	/* the document's own sample has the currency here */
+	/* the document's own sample of an accumulation names the currency here */
 	if (item->fields[AMOUNT_CURRENCY] != NULL)
 		return item->fields[AMOUNT_CURRENCY];
 	return item->program->program->currency_iso;
 }
 
-/* The points of a deposit or accumulation. */
+/* Compute the points of a deposit or an accumulation. */
 static void
 price_earning(SellerItem *item, SellerOperation operation, Points amount)
 {
@@ -260,6 +247,7 @@ price_earning(SellerItem *item, SellerOperation operation, Points amount)
 		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
 }
 
+/* Check that the points of a redemption are worth its money. */
 static void
 price_redemption(SellerItem *item, Points amount)
 {
@@ -297,7 +285,7 @@ check_present(SellerItem *item, SellerOperation operation)
 		fail_field(item, ERR_MISSING_FIELD, AMOUNT_CURRENCY);
 }
 
-/* All that can be said of an item by itself. */
+/* Check what an item says by itself. */
 static void
 check_fields(SellerItem *item, SellerOperation operation)
 {
@@ -313,10 +301,10 @@ check_fields(SellerItem *item, SellerOperation operation)
 	if (item->error == ERR_NONE)
 		check_present(item, operation);
 	if (item->error == ERR_NONE && goods != NULL)
-		json_read_items(goods, strlen(goods), start_good, take_good_field, item);
+		json_read_items(goods, strlen(goods), start_item_good, take_good_field, item);
 }
 
-/* All that can be said of an item by its program. */
+/* Check an item by its program, and compute its points. */
 static void
 check_program(const ItemBatch *batch, SellerItem *item)
 {
@@ -339,12 +327,12 @@ check_program(const ItemBatch *batch, SellerItem *item)
  * ------------------------------------------------------------------------ */
 
 static int
-compare_programs(const void *a, const void *b)
+compare_program_ids(const void *a, const void *b)
 {
 	return strcmp((*(SellerItem *const *) a)->fields[PROGRAM_ID], (*(SellerItem *const *) b)->fields[PROGRAM_ID]);
 }
 
-/* Look up each program that items name, once, however many they name. */
+/* Look up each program that items name, once. */
 static void
 find_programs(ItemBatch *batch)
 {
@@ -356,12 +344,12 @@ find_programs(ItemBatch *batch)
 		if (batch->items[i].error == ERR_NONE)
 			items[count++] = &batch->items[i];
 	}
-	qsort(items, count, sizeof(SellerItem *), compare_programs);
+	qsort(items, count, sizeof(SellerItem *), compare_program_ids);
 	for (size_t i = 0; i < count; i++)
 	{
 		ItemProgram *program;
 
-		if (i > 0 && compare_programs(&items[i - 1], &items[i]) == 0)
+		if (i > 0 && compare_program_ids(&items[i - 1], &items[i]) == 0)
 		{
 			items[i]->program = items[i - 1]->program;
 			continue;
@@ -374,12 +362,21 @@ find_programs(ItemBatch *batch)
 }
 
 static int
-compare_members(const void *a, const void *b)
+compare_member_ids(const void *a, const void *b)
 {
 	return strcmp((*(SellerItem *const *) a)->fields[MEMBER_CLIENT], (*(SellerItem *const *) b)->fields[MEMBER_CLIENT]);
 }
 
-/* Hand an account to all the items, sorted by member, that are of its member. */
+/* Set the member of an item and its account; acting is what member_acting() says. */
+static void
+set_account(SellerItem *item, const char *client_id, int64 account_id, int64 acting)
+{
+	item->fields[MEMBER_CLIENT] = client_id;
+	item->posting.account_id = account_id;
+	item->posting.member_id = acting;
+}
+
+/* Set the account of the items of one member; the items are sorted by member. */
 static void
 give_account(SellerItem **items, size_t count, const char *client_id, int64 account_id, int64 acting)
 {
@@ -396,13 +393,10 @@ give_account(SellerItem **items, size_t count, const char *client_id, int64 acco
 			high = middle;
 	}
 	for (; low < count && strcmp(items[low]->fields[MEMBER_CLIENT], client_id) == 0; low++)
-	{
-		items[low]->posting.account_id = account_id;
-		items[low]->posting.member_id = acting;
-	}
+		set_account(items[low], items[low]->fields[MEMBER_CLIENT], account_id, acting);
 }
 
-/* What member_acting() says, of members who are read many at a time. */
+/* member_acting() in SQL, for members who are read many at a time. */
 #define ACTING(member, account) "coalesce(nullif(" member ", " account "), 0)"
 
 static Statement members_find_sql = {
@@ -415,7 +409,7 @@ static Statement members_find_sql = {
 static void
 find_members(ItemBatch *batch, ItemProgram *program)
 {
-	SellerItem	  **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
 	Datum	   *ids = palloc_extended(batch->count * sizeof(Datum), MCXT_ALLOC_HUGE);
 	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program->program_id)};
 	size_t		count = 0;
@@ -424,17 +418,17 @@ find_members(ItemBatch *batch, ItemProgram *program)
 
 	for (size_t i = 0; i < batch->count; i++)
 	{
-		SellerItem	   *item = &batch->items[i];
+		SellerItem *item = &batch->items[i];
 
 		if (item->error == ERR_NONE && item->program == program && item->fields[MEMBER_CLIENT] != NULL)
 			items[count++] = item;
 	}
 	if (count == 0)
 		return;
-	qsort(items, count, sizeof(SellerItem *), compare_members);
+	qsort(items, count, sizeof(SellerItem *), compare_member_ids);
 	for (size_t i = 0; i < count; i++)
 	{
-		if (i == 0 || compare_members(&items[i - 1], &items[i]) != 0)
+		if (i == 0 || compare_member_ids(&items[i - 1], &items[i]) != 0)
 			ids[distinct++] = CStringGetTextDatum(items[i]->fields[MEMBER_CLIENT]);
 	}
 	values[2] = array_datum(ids, distinct, TEXTOID);
@@ -473,13 +467,11 @@ find_by_email(const ItemBatch *batch, SellerItem *item)
 
 	if (db_write(&member_by_email_sql, values, NULL) == 0 || !row_bool(0, "active"))
 		return false;
-	item->fields[MEMBER_CLIENT] = row_text(0, "client_id");
-	item->posting.account_id = row_int64(0, "account_id");
-	item->posting.member_id = row_int64(0, "acting_id");
+	set_account(item, row_text(0, "client_id"), row_int64(0, "account_id"), row_int64(0, "acting_id"));
 	return true;
 }
 
-/* Create the member within an item; somebody may just have done the same. */
+/* Create the member within an item, or find the one that somebody else has just created. */
 static void
 create_member(const ItemBatch *batch, SellerItem *item)
 {
@@ -502,13 +494,9 @@ create_member(const ItemBatch *batch, SellerItem *item)
 	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item))
 		return;
 	if (error != ERR_NONE)
-	{
 		fail(item, error, NULL);
-		return;
-	}
-	item->fields[MEMBER_CLIENT] = member.client_id;
-	item->posting.account_id = member.account_id;
-	item->posting.member_id = member_acting(&member);
+	else
+		set_account(item, member.client_id, member.account_id, member_acting(&member));
 }
 
 static void
@@ -533,12 +521,12 @@ compare_emails(const void *a, const void *b)
 	return order != 0 ? order : (left > right) - (left < right);
 }
 
-/* Whether the first has its member, and the second is of the same. */
+/* Whether the second item is of the member that the first has. */
 static bool
-same_member(const SellerItem *known, const SellerItem *item)
+same_member(const SellerItem *first, const SellerItem *item)
 {
-	return known->fields[MEMBER_CLIENT] != NULL && known->program == item->program &&
-		strcmp(known->email, item->email) == 0;
+	return first->fields[MEMBER_CLIENT] != NULL && first->program == item->program &&
+		strcmp(first->email, item->email) == 0;
 }
 
 static Statement members_by_email_sql = {
@@ -570,19 +558,14 @@ find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **ite
 	values[2] = array_datum(emails, nasked, TEXTOID);
 	found = db_read(&members_by_email_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
-	{
-		SellerItem *item = asked[row_int64(row, "ordinal") - 1];
-
-		item->fields[MEMBER_CLIENT] = row_text(row, "client_id");
-		item->posting.account_id = row_int64(row, "account_id");
-		item->posting.member_id = row_int64(row, "acting_id");
-	}
+		set_account(asked[row_int64(row, "ordinal") - 1], row_text(row, "client_id"), row_int64(row, "account_id"),
+					row_int64(row, "acting_id"));
 }
 
 /*
- * Members are created in the order of their emails, whatever the order of the
- * items: two batches that create the same ones wait for each other, and must
- * not do so in a circle.
+ * Find or create the members within items.  They are created in the order of
+ * their emails, whatever the order of the items, so that two batches that
+ * create the same members cannot deadlock.
  */
 static void
 find_inline_members(ItemBatch *batch)
@@ -613,11 +596,8 @@ find_inline_members(ItemBatch *batch)
 	{
 		/* an item before may have created the member */
 		if (i > 0 && same_member(items[i - 1], items[i]))
-		{
-			items[i]->fields[MEMBER_CLIENT] = items[i - 1]->fields[MEMBER_CLIENT];
-			items[i]->posting.account_id = items[i - 1]->posting.account_id;
-			items[i]->posting.member_id = items[i - 1]->posting.member_id;
-		}
+			set_account(items[i], items[i - 1]->fields[MEMBER_CLIENT], items[i - 1]->posting.account_id,
+						items[i - 1]->posting.member_id);
 		if (items[i]->fields[MEMBER_CLIENT] == NULL)
 			create_member(batch, items[i]);
 	}
@@ -645,7 +625,7 @@ find_accounts(ItemBatch *batch)
  * Posting
  * ------------------------------------------------------------------------ */
 
-/* What was sent besides, kept with the entry under the names it came with. */
+/* The fields that the engine does not know, which are kept with the entry, as JSON. */
 static text *
 item_detail(const SellerItem *item)
 {
@@ -656,21 +636,16 @@ item_detail(const SellerItem *item)
 	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < (int) lengthof(kept); i++)
 	{
-		if (item->fields[kept[i]] == NULL)
-			continue;
-		json_key(&json, item_fields[kept[i]].name);
-		json_text(&json, item->fields[kept[i]]);
+		if (item->fields[kept[i]] != NULL)
+			body_text(&json, item_fields[kept[i]].name, item->fields[kept[i]]);
 	}
 	if (item->fields[GOODS] != NULL)
-	{
-		json_key(&json, item_fields[GOODS].name);
-		appendStringInfoString(&json, item->fields[GOODS]);
-	}
+		body_json(&json, item_fields[GOODS].name, item->fields[GOODS]);
 	appendStringInfoChar(&json, '}');
 	return cstring_to_text_with_len(json.data, json.len);
 }
 
-/* The seller API's name of what the engine found. */
+/* The seller API's error for one of the engine. */
 static ErrorId
 posting_error(ErrorId error)
 {
@@ -711,7 +686,7 @@ post_items(ItemBatch *batch)
 
 	for (size_t i = 0; i < batch->count; i++)
 	{
-		SellerItem	   *item = &batch->items[i];
+		SellerItem *item = &batch->items[i];
 
 		if (item->error != ERR_NONE)
 			continue;
@@ -726,7 +701,7 @@ post_items(ItemBatch *batch)
 	n = 0;
 	for (size_t i = 0; i < batch->count; i++)
 	{
-		SellerItem	   *item = &batch->items[i];
+		SellerItem *item = &batch->items[i];
 
 		if (item->error != ERR_NONE)
 			continue;
@@ -740,29 +715,21 @@ static void
 answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
 {
 	bool		failed = item->error != ERR_NONE;
+	const char *message = failed ? error_info(item->error)->message : "";
 
 	appendStringInfoChar(json, '{');
 	/* the document spells it in two ways */
-	json_key(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid");
-	json_text(json, failed ? "" : psprintf(INT64_FORMAT, item->posting.entry_id));
-	json_key(json, "status");
-	json_text(json, failed ? "error" : "success");
-	json_key(json, "description");
-	if (!failed)
-		json_text(json, "");
-	else if (item->field == NULL)
-		json_text(json, error_info(item->error)->message);
-	else
-		json_text(json, psprintf("%s: %s", error_info(item->error)->message, item->field));
-	json_key(json, "programId");
-	json_text(json, item->fields[PROGRAM_ID] ? item->fields[PROGRAM_ID] : "");
-	json_key(json, "memberId");
-	json_text(json, item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
-	json_key(json, "totalPoints");
-	appendStringInfoString(json, points_text(failed ? 0 : item->posting.balance));
+	body_text(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid",
+			  failed ? "" : psprintf(INT64_FORMAT, item->posting.entry_id));
+	body_text(json, "status", failed ? "error" : "success");
+	body_text(json, "description", item->field ? psprintf("%s: %s", message, item->field) : message);
+	body_text(json, "programId", item->fields[PROGRAM_ID] ? item->fields[PROGRAM_ID] : "");
+	body_text(json, "memberId", item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
+	body_json(json, "totalPoints", points_text(failed ? 0 : item->posting.balance));
 	appendStringInfoChar(json, '}');
 }
 
+/* Run a batch: read its items, check them, find their members, post, and answer each item. */
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {

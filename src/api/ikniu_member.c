@@ -23,7 +23,7 @@ text_or_null(const Value *value, char *null)
 	return value->text ? CStringGetTextDatum(value->text) : (Datum) 0;
 }
 
-/* Without the blanks that people type around it. */
+/* A name, without the blanks that people type around it. */
 static Datum
 name_or_null(const Value *value, char *null)
 {
@@ -55,12 +55,9 @@ static Statement member_create_sql = {
 		TIMESTAMPTZOID, TEXTOID}
 };
 
-/* What has become of registering somebody, for member.c. */
-#define REGISTER_AGAIN \
-	"SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
-
 static Statement member_register_again_sql = {
-	.sql = REGISTER_AGAIN "(merchant_id => $1, program_id => $3, client_id => $4, phone => $5, email => $6, first_name => $7,"
+	.sql = "SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+	"(merchant_id => $1, program_id => $3, client_id => $4, phone => $5, email => $6, first_name => $7,"
 	" first_last_name => $8, second_last_name => $9, birth_date => $10, country => $13)",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
 		TIMESTAMPTZOID, TEXTOID}
@@ -120,9 +117,8 @@ write_addresses(int64 merchant_id, int64 member_id, const char *addresses, bool 
 }
 
 /*
- * Create a member from decoded fields, or bring one back who had left.
- * ERR_NONE, or what is in the way, with nothing written: a batch goes on with
- * its other items.
+ * Create a member from decoded fields, or bring one back who had left.  Returns
+ * ERR_NONE, or why nothing was written: a batch goes on with its other items.
  */
 ErrorId
 seller_member_create(int64 merchant_id, int64 program_id, const Value *values, Member *member)

@@ -4,13 +4,13 @@
  *		under their consent.
  *
  * There is no session and no stored token.  A partner signs the CURP in
- * question with its private key; the token is signed in turn with that
- * signature, over the time it was issued at and how long it is valid.  Each
- * request repeats what went into the token, and both signatures are computed
- * again.  So a token is good for its user, its CURP and its time only.
+ * question with its private key, by HMAC.  The token is an HMAC too: that
+ * signature is its key, the time of issue and the time to live are its message.
+ * Each request repeats all of it, and both HMACs are computed again.  So a token
+ * is good for one user, one CURP and its time only.
  *
- * Whatever is asked about a customer is written to the access log, also what
- * is refused.  Accounts and payments are in kasu_account.c.
+ * Every request about a customer is written to the access log, refused or not.
+ * Accounts and payments are in kasu_account.c.
  */
 #include "postgres.h"
 
@@ -47,8 +47,8 @@ typedef struct AppUser
  * ------------------------------------------------------------------------ */
 
 /*
- * The app user of this name, or refuse.  A sandbox path knows only those of
- * the sandbox, and the other paths none of them; SQL knows all.
+ * Find the app user of a name, or refuse.  Sandbox paths have only the users of
+ * the sandbox, and other paths none of them; SQL has all.
  */
 static void
 find_app_user(const Call *call, const char *name, AppUser *user)
@@ -66,6 +66,14 @@ find_app_user(const Call *call, const char *name, AppUser *user)
 	value = Int64GetDatum(user->merchant_id);
 	if (db_read(&merchant_sandbox_sql, &value, NULL) == 0 || row_bool(0, "sandbox") != call->sandbox)
 		raise_error(ERR_KASU_401);
+}
+
+/* Complete an answer: ok, the members that were written so far, and one more with JSON. */
+char *
+kasu_answer(StringInfo members, const char *key, const char *value)
+{
+	body_json(members, key, value);
+	return psprintf("{\"ok\":true,%s}", members->data);
 }
 
 static char *
@@ -97,14 +105,9 @@ token_full_run(Call *call)
 
 	data = token_data(time(NULL), user.token_ttl_s);
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"ok\":true");
-	json_key(&json, "token");
-	json_text(&json, hmac_sha256_hex(signature, data));
-	json_key(&json, "nombre");
-	json_text(&json, values[REGISTER_USER].text);
-	json_key(&json, "token_data");
-	appendStringInfo(&json, "%s}", data);
-	call->json = json.data;
+	body_text(&json, "token", hmac_sha256_hex(signature, data));
+	body_text(&json, "nombre", values[REGISTER_USER].text);
+	call->json = kasu_answer(&json, "token_data", data);
 }
 
 static const Endpoint token_full = {
@@ -161,7 +164,10 @@ parse_seconds(const char *text, int64 *seconds)
 	return true;
 }
 
-/* The signature is looked at before the time: only what we signed can expire. */
+/*
+ * Check the token of a request, and set its merchant.  The signature comes
+ * before the time: only a token that was issued here can have expired.
+ */
 void
 kasu_check_token(Call *call)
 {
@@ -193,7 +199,7 @@ kasu_check_token(Call *call)
 		raise_error(ERR_KASU_418);
 }
 
-/* What can be asked for one by one. */
+/* The data that an individual request can ask for. */
 static const struct
 {
 	const char *key;
@@ -221,6 +227,7 @@ static const struct
 	{"FechaRegistro", "Fecha de registro de la venta", true},
 };
 
+/* The blocks that a block request can ask for. */
 static const struct
 {
 	const char *key;
@@ -243,8 +250,8 @@ list_keys(const char *request)
 	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < (int) (individual ? lengthof(keys) : lengthof(blocks)); i++)
 	{
-		json_key(&json, individual ? keys[i].key : blocks[i].key);
-		json_text(&json, individual ? keys[i].description : blocks[i].description);
+		body_text(&json, individual ? keys[i].key : blocks[i].key,
+				  individual ? keys[i].description : blocks[i].description);
 	}
 	appendStringInfoChar(&json, '}');
 	return json.data;
@@ -255,7 +262,7 @@ static Statement customer_find_sql = {
 	.params = {INT8OID, CURPOID}
 };
 
-/* The customer of a CURP, in call->id; one who is being cancelled is none. */
+/* Find the customer of the CURP, into call->id; one who is being cancelled is refused. */
 void
 kasu_find_customer(Call *call, Curp *curp)
 {
@@ -279,6 +286,7 @@ static Statement consent_find_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID}
 };
 
+/* Refuse unless the customer has consented to this app user, with this acceptance key if one is given. */
 void
 kasu_check_consent(const Call *call, const char *acceptance)
 {
@@ -305,7 +313,7 @@ static Statement access_insert_sql = {
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
 };
 
-/* What was asked for is logged; what was sent besides may be personal. */
+/* Write to the access log what was asked for, and nothing else of the request: that may be personal. */
 void
 kasu_record_access(const Call *call, int64 merchant_id, int status)
 {
@@ -325,7 +333,6 @@ kasu_record_access(const Call *call, int64 merchant_id, int status)
 	db_write(&access_insert_sql, params, nulls);
 }
 
-/* How the customer API prints a customer and a sale. */
 #define CUSTOMER_JSON \
 	"json_build_object('Usuario', c.user_name, 'Tipo', c.kind, 'Nombre', m.first_name, 'Paterno', m.first_last_name," \
 	" 'Materno', m.second_last_name, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, '')," \
@@ -470,14 +477,9 @@ customer_read_run(Call *call)
 	kasu_record_access(call, call->merchant_id, call->endpoint->status);
 
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"ok\":true");
-	json_key(&json, "curp_en_uso");
-	json_text(&json, values[KASU_CURP].text);
-	json_key(&json, "request");
-	json_text(&json, values[ASK_REQUEST].text);
-	json_key(&json, "data");
-	appendStringInfo(&json, "%s}", data);
-	call->json = json.data;
+	body_text(&json, "curp_en_uso", values[KASU_CURP].text);
+	body_text(&json, "request", values[ASK_REQUEST].text);
+	call->json = kasu_answer(&json, "data", data);
 }
 
 static const Endpoint customer_read = {
@@ -510,7 +512,7 @@ static const Route routes[] = {
 	{"POST", "/api/Payments_sbx", &kasu_payments, true},
 };
 
-/* What is wrong with a request as such has a status, and that has a message. */
+/* The document has one message for each of the statuses of a malformed request. */
 static void
 kasu_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 {
@@ -521,17 +523,16 @@ kasu_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 	else if (error->http_status == 405)
 		message = error_info(ERR_KASU_405)->message;
 	appendStringInfo(json, "{\"ok\":false,\"status\":%d", error->http_status);
-	json_key(json, "mensaje");
-	json_text(json, message);
+	body_text(json, "mensaje", message);
 	appendStringInfoChar(json, '}');
 }
 
 /*
- * A refusal is the merchant's to log whose app user is named, proven or not:
- * that somebody uses the name is worth knowing.
+ * Log a refusal with the merchant of the app user that the request names, also
+ * if nothing proves that it comes from that user.
  */
 static void
-refused(const Call *call, const ErrorInfo *error)
+log_refusal(const Call *call, const ErrorInfo *error)
 {
 	int64		merchant_id = call->merchant_id;
 
@@ -550,10 +551,11 @@ refused(const Call *call, const ErrorInfo *error)
 	db_end();
 }
 
-const Family kasu_family = {"/api/", routes, lengthof(routes), true, true, kasu_error_body, refused};
+const Family kasu_family = {"/api/", routes, lengthof(routes), true, true, kasu_error_body, log_refusal};
 
 PG_FUNCTION_INFO_V1(loyalty_customer_read);
 
+/* loyalty.customer_read(): data of a customer, under the consent for an app user. */
 Datum
 loyalty_customer_read(PG_FUNCTION_ARGS)
 {
@@ -562,7 +564,7 @@ loyalty_customer_read(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(loyalty_request_token);
 
-/* The merchant is known by the app user, so there is none among the arguments. */
+/* loyalty.request_token(): it has no merchant_id, since the app user has a merchant. */
 Datum
 loyalty_request_token(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * kasu.h
- *		What the files of the customer API share.
+ *		The customer API of the KASU document, as its files share it.
  */
 #ifndef LOYALTY_KASU_H
 #define LOYALTY_KASU_H
@@ -12,7 +12,7 @@
 #define KASU_REQUIRED(name, kind) {name, kind, REQUIRED,.absent = KASU_MISSING,.malformed = KASU_MISSING}
 #define KASU_OPTIONAL(name, kind) {name, kind, OPTIONAL,.malformed = KASU_MISSING}
 
-/* What every request under a token carries. */
+/* The fields of every request under a token. */
 enum
 {
 	KASU_OPERATION, KASU_USER, KASU_CURP, KASU_TOKEN, KASU_FIELDS
@@ -28,6 +28,7 @@ extern const Family kasu_family;
 extern const Endpoint kasu_accounts;
 extern const Endpoint kasu_payments;
 
+extern char *kasu_answer(StringInfo members, const char *key, const char *value);
 extern void kasu_check_token(Call *call);
 extern void kasu_find_customer(Call *call, Curp *curp);
 extern void kasu_check_consent(const Call *call, const char *acceptance);

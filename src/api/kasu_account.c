@@ -2,8 +2,8 @@
  * kasu_account.c
  *		API_ACCOUNTS and API_PAYMENTS of the customer API.
  *
- * The operations themselves are the SQL functions that any client can call;
- * here they are put under a token, and into the documented answers.
+ * The operations are SQL functions that any client of the database can call.
+ * Here they are called under a token, and answered as documented.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ check_living(const Call *call, Curp *curp)
 		raise_error(ERR_KASU_417);
 }
 
-/* What was given and accepted, under the names it came with. */
+/* What the customer gave and accepted, as JSON, under the names of the fields. */
 static Datum
 application(const Call *call)
 {
@@ -61,15 +61,13 @@ application(const Call *call)
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	json_key(&json, "nombre_de_usuario");
-	json_text(&json, call->values[KASU_USER].text);
+	body_text(&json, "nombre_de_usuario", call->values[KASU_USER].text);
 	for (int i = KASU_FIELDS; call->endpoint->fields[i].name; i++)
 	{
-		json_key(&json, call->endpoint->fields[i].name);
 		if (i == NEW_ADDRESS)
-			appendStringInfoString(&json, call->values[i].text);
+			body_json(&json, call->endpoint->fields[i].name, call->values[i].text);
 		else
-			json_text(&json, call->values[i].text);
+			body_text(&json, call->endpoint->fields[i].name, call->values[i].text);
 	}
 	appendStringInfoChar(&json, '}');
 	return CStringGetTextDatum(json.data);
@@ -137,12 +135,8 @@ accounts_run(Call *call)
 	kasu_record_access(call, call->merchant_id, call->endpoint->status);
 
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"ok\":true");
-	json_key(&json, "mensaje");
-	json_text(&json, "Servicio registrado correctamente.");
-	json_key(&json, "datos_compra");
-	appendStringInfo(&json, "%s}", receipt);
-	call->json = json.data;
+	body_text(&json, "mensaje", "Servicio registrado correctamente.");
+	call->json = kasu_answer(&json, "datos_compra", receipt);
 }
 
 const Endpoint kasu_accounts = {
@@ -181,7 +175,7 @@ enum
 	PAY_POLICY = KASU_FIELDS, PAY_AMOUNT, PAY_METHOD, PAY_REFERENCE, PAY_ACCEPTANCE
 };
 
-/* The sale of this policy, or else the customer's newest. */
+/* The sale of the policy that is named, or else the customer's newest. */
 static int64
 find_sale(const Call *call)
 {
@@ -204,7 +198,7 @@ static Statement payment_find_sql = {
 	.params = {INT8OID, TEXTOID, INT8OID}
 };
 
-/* The sale that a payment is for: a retry is for that of the first one. */
+/* The sale that a payment is for; a retry is for the sale of the first try. */
 static int64
 find_paid_sale(const Call *call)
 {
@@ -240,7 +234,7 @@ static Statement payment_register_sql = {
 	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* as it was when it was booked: a retry gets the first answer */
+/* the balance as it was after the payment: a retry gets the same answer */
 static Statement payment_receipt_sql = {
 	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
 	" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty.payment o"
@@ -290,12 +284,8 @@ payments_run(Call *call)
 	kasu_record_access(call, call->merchant_id, call->endpoint->status);
 
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"ok\":true");
-	json_key(&json, "curp_en_uso");
-	json_text(&json, call->values[KASU_CURP].text);
-	json_key(&json, "data");
-	appendStringInfo(&json, "%s}", data);
-	call->json = json.data;
+	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
+	call->json = kasu_answer(&json, "data", data);
 }
 
 const Endpoint kasu_payments = {

@@ -2,10 +2,13 @@
  * monedero.c
  *		The eight endpoints of the Monedero document.
  *
- * A handler finds its descriptor's fields decoded, does the operation's checks
- * in the order in which the document lists their codes, and leaves the result
- * in the call.  Where the document lists two codes for a condition, both are
- * given: the request's, then the operation's.
+ * A handler finds its fields decoded, checks in the order in which the document
+ * lists the codes, and leaves the result in the call.  Where the document lists
+ * two codes for a condition, both are given: that of the request, then that of
+ * the operation.
+ *
+ * An inactive wallet is refused as if there were none, for the document has no
+ * code for it; but its customers can still spend points, and be corrected.
  */
 #include "postgres.h"
 
@@ -25,12 +28,7 @@
 #define REFUSE(call, request, operation) \
 	call_refuse(call, (Refusal) EITHER(request, operation))
 
-/*
- * An inactive wallet is as good as none, for the document has no code for it;
- * but customers can use the points that they have, and be put right.
- */
-
-/* What a sale and a correction have in common. */
+/* Who takes part in a sale or a correction. */
 typedef struct Transaction
 {
 	const Program *wallet;
@@ -39,6 +37,37 @@ typedef struct Transaction
 	Phone		phone;
 	int64		staff_id;
 } Transaction;
+
+/* The codes of what is wrong with who takes part. */
+typedef struct PartyCodes
+{
+	ErrorId		no_member;
+	Refusal		staff_unknown;
+	Refusal		staff_forbidden;
+	ErrorId		blacklisted;
+} PartyCodes;
+
+/* Find the member, and check who operates the wallet. */
+static void
+check_parties(const Call *call, Transaction *transaction, const PartyCodes *codes)
+{
+	int64		program_id = transaction->wallet->program_id;
+
+	if (!member_find(call->merchant_id, program_id, transaction->phone, &transaction->member) ||
+		!transaction->member.active)
+		raise_error(codes->no_member);
+	switch (staff_right(call->merchant_id, transaction->staff_id, program_id))
+	{
+		case STAFF_UNKNOWN:
+			call_refuse(call, codes->staff_unknown);
+		case STAFF_FORBIDDEN:
+			call_refuse(call, codes->staff_forbidden);
+		case STAFF_PERMITTED:
+			break;
+	}
+	if (phone_blacklisted(call->merchant_id, transaction->phone))
+		raise_error(codes->blacklisted);
+}
 
 /* The balance after a posting, or the document's code for why there is none. */
 static Points
@@ -63,7 +92,7 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 }
 
 static void
-tell_member(const Call *call, const Transaction *transaction, const char *what, const Posting *posting)
+notify_member(const Call *call, const Transaction *transaction, const char *what, const Posting *posting)
 {
 	if (transaction->sends_message)
 		message_queue(call->merchant_id, transaction->member.member_id, transaction->wallet, transaction->phone,
@@ -100,8 +129,8 @@ static const Endpoint toolusers_get = {
 };
 
 /*
- * What the provider's client for assistants reads: beside what is documented,
- * an array of the same under names of its own, which are the last columns.
+ * The provider's client for assistants reads a second array, of the same rows
+ * under names of its own: the last columns.
  */
 static void
 answer_assistant(Call *call, const char *key, Statement *rows, int documented)
@@ -113,7 +142,6 @@ answer_assistant(Call *call, const char *key, Statement *rows, int documented)
 	call->more_from = documented;
 }
 
-/* Wallets and their contacts, as documented, and contacts as the provider's client for assistants reads them. */
 #define WALLET_COLUMNS \
 	"name AS wallet_name, wallet_key, app_client AS wallet_app_client, app_redeem AS wallet_app_redeem"
 
@@ -160,8 +188,8 @@ enum
 };
 
 /*
- * The document has no codes of their own for staff that is unknown or lacks
- * the permission here: such a user is as undefined as an absent one.
+ * The document has no codes here for staff that is unknown or not permitted: it
+ * is refused as if it were absent.
  */
 static void
 check_enrollment(const Call *call, const Program *wallet, const Enrollment *enrollment)
@@ -176,19 +204,19 @@ check_enrollment(const Call *call, const Program *wallet, const Enrollment *enro
 		raise_error(ERR_WALLET_MANAGER_09);
 }
 
-/* New, or back again; either way there is one customer more. */
+/* Enroll a new member, or one who had left: either takes one customer of the plan. */
 static int64
 enroll(Call *call, const Enrollment *enrollment)
 {
 	Member		member;
-	bool		known = member_find(call->merchant_id, enrollment->program_id, enrollment->phone, &member);
+	bool		had_left = member_find(call->merchant_id, enrollment->program_id, enrollment->phone, &member);
 
-	if (known && member.active)
+	if (had_left && member.active)
 		raise_error(ERR_WALLET_MANAGER_08);
 	if (!quota_take(call->merchant_id, QUOTA_CUSTOMERS))
 		raise_error(ERR_WALLET_MANAGER_18);
 
-	call->unexpected = known ? ERR_WALLET_MANAGER_12 : ERR_WALLET_MANAGER_10;
+	call->unexpected = had_left ? ERR_WALLET_MANAGER_12 : ERR_WALLET_MANAGER_10;
 	switch (member_enroll(call->merchant_id, enrollment, &member))
 	{
 		case MEMBER_BLOCKED:
@@ -288,7 +316,7 @@ enum
 	GET_WALLET, GET_PHONE
 };
 
-/* A key that is no wallet's is as undefined as an absent one. */
+/* A key of no wallet is refused as if it were absent. */
 static void
 wallet_contact_get_run(Call *call)
 {
@@ -343,22 +371,15 @@ check_sale(const Call *call, Transaction *sale)
 		REFUSE(call, NEW_SALE_08, WALLET_REDEEM_07);
 	if (sale->wallet->requires_ticket && values[SALE_TICKET].text == NULL)
 		REFUSE(call, NEW_SALE_11, WALLET_REDEEM_12);
-	if (!member_find(call->merchant_id, sale->wallet->program_id, sale->phone, &sale->member) || !sale->member.active)
-		raise_error(ERR_NEW_SALE_12);
-	switch (staff_right(call->merchant_id, sale->staff_id, sale->wallet->program_id))
-	{
-		case STAFF_UNKNOWN:
-			REFUSE(call, NEW_SALE_13, WALLET_REDEEM_15);
-		case STAFF_FORBIDDEN:
-			REFUSE(call, NEW_SALE_14, WALLET_REDEEM_16);
-		case STAFF_PERMITTED:
-			break;
-	}
-	if (phone_blacklisted(call->merchant_id, sale->phone))
-		raise_error(ERR_WALLET_REDEEM_14);
+	check_parties(call, sale, &(PartyCodes) {
+		.no_member = ERR_NEW_SALE_12,
+		.staff_unknown = EITHER(NEW_SALE_13, WALLET_REDEEM_15),
+		.staff_forbidden = EITHER(NEW_SALE_14, WALLET_REDEEM_16),
+		.blacklisted = ERR_WALLET_REDEEM_14,
+	});
 }
 
-/* What the merchant's plan counts: redemptions, and messages. */
+/* Take a sale's redemption and message out of the merchant's plan. */
 static void
 pay_for_sale(const Call *call, const Transaction *sale, bool redeems)
 {
@@ -397,7 +418,7 @@ wallet_sale_run(Call *call)
 	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),
 								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));
 	pay_for_sale(call, &sale, redeems);
-	tell_member(call, &sale, redeems ? "usados" : "ganados", &posting);
+	notify_member(call, &sale, redeems ? "usados" : "ganados", &posting);
 }
 
 static const Endpoint wallet_sale = {
@@ -444,20 +465,12 @@ check_update(const Call *call, Transaction *update)
 	update->sends_message = program_sends(update->wallet, "adjust");
 	if (points_decimals_used(values[UPDATE_AMOUNT].points) > update->wallet->decimals)
 		REFUSE(call, BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05);
-	if (!member_find(call->merchant_id, update->wallet->program_id, update->phone, &update->member) ||
-		!update->member.active)
-		raise_error(ERR_BALANCE_UPDATE_10);
-	switch (staff_right(call->merchant_id, update->staff_id, update->wallet->program_id))
-	{
-		case STAFF_UNKNOWN:
-			REFUSE(call, BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11);
-		case STAFF_FORBIDDEN:
-			REFUSE(call, BALANCE_UPDATE_12, WALLET_BALANCE_UPDATE_12);
-		case STAFF_PERMITTED:
-			break;
-	}
-	if (phone_blacklisted(call->merchant_id, update->phone))
-		raise_error(ERR_WALLET_BALANCE_UPDATE_10);
+	check_parties(call, update, &(PartyCodes) {
+		.no_member = ERR_BALANCE_UPDATE_10,
+		.staff_unknown = EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11),
+		.staff_forbidden = EITHER(BALANCE_UPDATE_12, WALLET_BALANCE_UPDATE_12),
+		.blacklisted = ERR_WALLET_BALANCE_UPDATE_10,
+	});
 }
 
 static void
@@ -476,7 +489,7 @@ wallet_balance_update_run(Call *call)
 								  (Refusal) EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05));
 	if (update.sends_message && !quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_BALANCE_UPDATE_09);
-	tell_member(call, &update, removes ? "restados" : "agregados", &posting);
+	notify_member(call, &update, removes ? "restados" : "agregados", &posting);
 }
 
 static const Endpoint wallet_balance_update = {
@@ -595,12 +608,9 @@ static void
 monedero_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 {
 	appendStringInfoString(json, "{\"success\":false");
-	json_key(json, "message");
-	json_text(json, message);
-	json_key(json, "code");
-	json_text(json, error->code);
-	json_key(json, "status");
-	appendStringInfo(json, "%d}", error->http_status);
+	body_text(json, "message", message);
+	body_text(json, "code", error->code);
+	appendStringInfo(json, ",\"status\":%d}", error->http_status);
 }
 
 const Family monedero_family = {"/", routes, lengthof(routes), false, false, monedero_error_body, NULL};

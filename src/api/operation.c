@@ -1,11 +1,12 @@
 /*
  * operation.c
- *		A call of a documented operation, before it runs.
+ *		A call of an endpoint, before it runs; and pieces of its answer.
  */
 #include "postgres.h"
 
 #include "api/operation.h"
 
+/* Start a call of an endpoint, without values. */
 void
 call_start(Call *call, const Endpoint *endpoint, Origin origin)
 {
@@ -15,7 +16,7 @@ call_start(Call *call, const Endpoint *endpoint, Origin origin)
 	call->unexpected = endpoint->unexpected;
 }
 
-/* The items as SQL hands them over, as json. */
+/* Set the items of a call that takes items, from a JSON argument of an SQL function. */
 void
 call_set_items(Call *call, text *items)
 {
@@ -23,10 +24,27 @@ call_set_items(Call *call, text *items)
 	call->body_length = items ? VARSIZE_ANY_EXHDR(items) : 0;
 }
 
+/* Raise the code that a condition has, by where the call comes from. */
 void
 call_refuse(const Call *call, Refusal refusal)
 {
 	ErrorId		error = call->origin == FROM_REQUEST ? refusal.request : refusal.operation;
 
 	raise_error(error == ERR_NONE ? ERR_MALFORMED_REQUEST : error);
+}
+
+/* Add a member with a string to a JSON object. */
+void
+body_text(StringInfo json, const char *key, const char *text)
+{
+	json_key(json, key);
+	json_text(json, text);
+}
+
+/* Add a member whose value is JSON already. */
+void
+body_json(StringInfo json, const char *key, const char *value)
+{
+	json_key(json, key);
+	appendStringInfoString(json, value);
 }

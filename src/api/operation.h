@@ -1,13 +1,14 @@
 /*
  * operation.h
- *		A documented operation: its fields, what refuses them, its answer.
+ *		An endpoint of a documented API, and a call of it.
  *
- * One descriptor per endpoint is the only place that knows its fields.  The
- * same descriptor serves the three ways in: the SQL function that raises, the
- * named-parameter function, and the documented path.
+ * An endpoint's descriptor alone knows its fields, the codes that refuse them
+ * and the shape of its answer.  It serves three ways in: the SQL function that
+ * raises errors, the function with named parameters that answers them, and the
+ * documented path.
  */
-#ifndef LOYALTY_CALL_H
-#define LOYALTY_CALL_H
+#ifndef LOYALTY_OPERATION_H
+#define LOYALTY_OPERATION_H
 
 #include "postgres.h"
 #include "base/compat.h"
@@ -21,13 +22,14 @@
 #define MAX_FIELDS	16
 #define FIELD_MAX_LENGTH 1024
 
-/* Where a call comes from: decides which of two documented codes refuses it. */
+/* Where a call comes from.  The Monedero document lists two codes for many conditions. */
 typedef enum Origin
 {
-	FROM_REQUEST,				/* HTTP: the first code */
-	FROM_SQL					/* SQL: the second */
+	FROM_REQUEST,				/* HTTP: the code of the request */
+	FROM_SQL					/* SQL: the code of the operation */
 } Origin;
 
+/* The code of a condition, by the origin of the call. */
 typedef struct Refusal
 {
 	ErrorId		request;
@@ -66,14 +68,14 @@ typedef struct Field
 	FieldNeed	need;
 	Refusal		absent;
 	Refusal		malformed;
-	bool		secret;			/* kept out of fingerprints */
+	bool		secret;			/* kept out of the fingerprint of the idempotency key */
 } Field;
 
 typedef struct Value
 {
 	const char *text;			/* NULL: absent or empty */
 	JsonKind	kind;			/* what it was in JSON; else a string */
-	bool		fixed;			/* by the path: nothing else may set it */
+	bool		fixed;			/* set by the path: a query or a body may not */
 	union
 	{
 		int64		integer;
@@ -90,7 +92,7 @@ typedef enum ResultKind
 	RESULT_POINTS,
 	RESULT_ROWS,
 	RESULT_JSON,				/* call->json, written by the handler */
-	RESULT_NONE					/* an id for SQL, nothing in the answer */
+	RESULT_NONE					/* an id in SQL, nothing in the answer */
 } ResultKind;
 
 struct Call;
@@ -102,13 +104,14 @@ typedef struct Endpoint
 	ResultKind	result;
 	bool		writes;			/* takes an idempotency key */
 	bool		takes_items;	/* instead of fields: a JSON array */
-	bool		knows_assistants;	/* by what they say in "source" */
-	ErrorId		unexpected;		/* answers a failure that has no code */
+	bool		knows_assistants;	/* those say "source": "mcp" */
+	ErrorId		unexpected;		/* answers an error that has no code */
 	const char *code;			/* of success */
 	const char *message;
-	const char *answer[6];		/* keys of the answer, in order; one of them
-								 * that no envelope knows holds the result;
-								 * none: the answer is the result */
+	const char *answer[6];		/* keys of the answer, in order; success,
+								 * message, code and status are the envelope's,
+								 * another one holds the result; without keys
+								 * the answer is the result */
 	int			status;			/* of success, if not 200 */
 	void		(*run) (struct Call *call);
 } Endpoint;
@@ -119,7 +122,7 @@ typedef struct Call
 	Origin		origin;
 	int64		merchant_id;
 	bool		sandbox;		/* came by a sandbox path */
-	bool		assistant;		/* is in the dialect of the provider's client */
+	bool		assistant;		/* comes from the provider's client for assistants */
 	const char *bearer;
 	const char *idempotency_key;
 	Value		values[MAX_FIELDS];
@@ -134,13 +137,16 @@ typedef struct Call
 	Datum		row_params[7];
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */
-	ErrorId		no_row;			/* raised if that one does not exist */
-	const char *more_key;		/* of another array in the answer, or NULL */
-	int			more_from;		/* the first of the columns of rows that are in that */
+	ErrorId		no_row;			/* raised if there is no such row */
+	const char *more_key;		/* of a second array in the answer, or NULL */
+	int			more_from;		/* the first of the columns of rows that go into it */
 } Call;
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
 pg_noreturn extern void call_refuse(const Call *call, Refusal refusal);
 extern void call_set_items(Call *call, text *items);
+
+extern void body_text(StringInfo json, const char *key, const char *text);
+extern void body_json(StringInfo json, const char *key, const char *value);
 
 #endif

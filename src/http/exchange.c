@@ -73,7 +73,7 @@ skip_byte_order_mark(Request *request)
 	}
 }
 
-/* A body without a type is a form: that is how an empty one is often sent. */
+/* Read the fields of a body.  One without a type is a form: many clients send an empty form so. */
 static void
 read_body(Request *request, const Family *family, Call *call)
 {
@@ -169,7 +169,7 @@ read_request(Exchange *exchange, void *context)
 	call->bearer = request->bearer;
 	call->idempotency_key = request->idempotency_key;
 
-	/* nothing of a stranger's body is looked at */
+	/* a body is read after its sender is known */
 	if (!exchange->family->own_keys)
 		call->merchant_id = merchant_of_api_key(request->api_key);
 	if (strcmp(request->method, "GET") == 0)
@@ -180,6 +180,7 @@ read_request(Exchange *exchange, void *context)
 
 PG_FUNCTION_INFO_V1(loyalty_api_gateway);
 
+/* loyalty_api.gateway(): serve a request from its raw body, and headers. */
 Datum
 loyalty_api_gateway(PG_FUNCTION_ARGS)
 {

@@ -2,10 +2,10 @@
  * form.c
  *		Decoding application/x-www-form-urlencoded.
  *
- * The samples of the documents encode in every way there is: a space comes as
- * "+", as "%20" or raw, letters outside ASCII as escapes or raw UTF-8.  All of
- * that is taken.  A broken escape, a NUL and invalid UTF-8 are not: what they
- * mean can only be guessed.
+ * The samples of the documents encode in every way there is: a space is "+",
+ * "%20" or raw, letters outside ASCII are escapes or raw UTF-8.  All of that is
+ * accepted.  A broken escape, a NUL and invalid UTF-8 are refused, since their
+ * meaning could only be guessed.
  */
 #include "postgres.h"
 
@@ -55,13 +55,14 @@ decode(const char *from, const char *end, bool plus_is_blank)
 	return pg_verify_mbstr(PG_UTF8, text, to - text, true) ? text : NULL;
 }
 
+/* Decode a segment of a path, where a plus sign is a plus sign; NULL if it cannot be decoded. */
 char *
 form_decode_segment(const char *text, size_t length)
 {
 	return decode(text, text + length, false);
 }
 
-/* False if any part of the form cannot be decoded. */
+/* Read a form, field by field; false if any part of it cannot be decoded. */
 bool
 form_read(const char *body, size_t length, FormField field, void *context)
 {

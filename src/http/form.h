@@ -9,7 +9,6 @@
 
 typedef void (*FormField) (void *context, const char *name, const char *value);
 
-/* One segment of a path, where a plus sign is a plus sign; NULL if it cannot be decoded. */
 extern char *form_decode_segment(const char *text, size_t length);
 extern bool form_read(const char *body, size_t length, FormField field, void *context);
 

@@ -2,15 +2,14 @@
  * route.c
  *		Matching paths.
  *
- * The URI comes as it was sent, undecoded: it is split at its slashes first
- * and each segment is decoded by itself, so that an encoded slash is a part of
- * a segment and never a separator.
+ * The URI comes undecoded.  It is split at its slashes, and then each segment
+ * is decoded, so that an encoded slash is part of a segment and no separator.
  */
 #include "postgres.h"
 
 #include "http/route.h"
 
-/* Up to the next slash or the end of the path. */
+/* The length up to the next slash or the end of the path. */
 static size_t
 segment_length(const char *path)
 {
@@ -39,7 +38,7 @@ take_parameter(const char *pattern, size_t pattern_length, const char *segment, 
 	return true;
 }
 
-/* Whether the path of uri is one of pattern; if so, its parameters. */
+/* Whether the path of a URI matches a pattern; parameter, unless NULL, is called for each ":name" of it. */
 bool
 route_matches(const char *pattern, const char *uri, FormField parameter, void *context)
 {

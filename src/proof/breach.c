@@ -36,6 +36,7 @@ static const char *const invariants[INVARIANT_COUNT] = {
 
 PG_FUNCTION_INFO_V1(loyalty_ledger_invariants);
 
+/* loyalty.ledger_invariants(): the texts of all invariants. */
 Datum
 loyalty_ledger_invariants(PG_FUNCTION_ARGS)
 {

@@ -220,6 +220,7 @@ number_of(const Root *root, int64 account_id, int64 entry_id)
 
 PG_FUNCTION_INFO_V1(loyalty_receipt);
 
+/* loyalty.receipt(): the receipt of an account in a root, and of an entry if one is named. */
 Datum
 loyalty_receipt(PG_FUNCTION_ARGS)
 {
@@ -386,6 +387,7 @@ leads_to_newest(Members *receipt, const Head *head)
 
 PG_FUNCTION_INFO_V1(loyalty_check_receipt);
 
+/* loyalty.check_receipt(): whether a receipt holds under a root that was published. */
 Datum
 loyalty_check_receipt(PG_FUNCTION_ARGS)
 {

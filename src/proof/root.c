@@ -231,6 +231,7 @@ write_root(const Root *root, const Digest *published)
 
 PG_FUNCTION_INFO_V1(loyalty_make_root);
 
+/* loyalty.make_root(): make a root of the ledger of now. */
 Datum
 loyalty_make_root(PG_FUNCTION_ARGS)
 {
@@ -442,6 +443,7 @@ check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *publ
 
 PG_FUNCTION_INFO_V1(loyalty_verify_root);
 
+/* loyalty.verify_root(): what of a root is not in the ledger any more. */
 Datum
 loyalty_verify_root(PG_FUNCTION_ARGS)
 {

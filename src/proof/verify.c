@@ -301,6 +301,7 @@ verify_all(Verification *v)
 
 PG_FUNCTION_INFO_V1(loyalty_verify_ledger);
 
+/* loyalty.verify_ledger(): what verify() finds in the ledger, of one merchant or of all. */
 Datum
 loyalty_verify_ledger(PG_FUNCTION_ARGS)
 {

@@ -1,11 +1,11 @@
 /*
  * idempotency.c
- *		Idempotency: a request under a key happens at most once.
+ *		Idempotency keys: what is done under a key is done at most once.
  *
- * The key is claimed before anything else is done, by inserting its row.  A
- * second request with the key waits there for the first: if that commits, the
- * second gets its answer; if it rolls back, its claim is gone with it and the
- * second goes ahead.  So a failed request never blocks its key.
+ * A key is claimed before anything else is done, by inserting its row.  A
+ * second claim waits there for the first: if that commits, the second gets its
+ * answer; if it rolls back, its row is gone and the second goes ahead.  So what
+ * failed never blocks its key.
  */
 #include "postgres.h"
 
@@ -17,6 +17,7 @@
 
 #define KEY_MAX_LENGTH 200
 
+/* Start a fingerprint with the name of the operation. */
 void
 fingerprint_start(StringInfo fingerprint, const char *operation)
 {
@@ -24,7 +25,7 @@ fingerprint_start(StringInfo fingerprint, const char *operation)
 	fingerprint_add(fingerprint, "operation", operation);
 }
 
-/* Lengths keep one value from running into the next; NULL is unlike "". */
+/* Add an argument.  Lengths keep values apart, and NULL differs from "". */
 void
 fingerprint_add(StringInfo fingerprint, const char *name, const char *value)
 {
@@ -48,21 +49,21 @@ check_key(const char *key)
 	}
 }
 
-static Statement request_claim_sql = {
+static Statement idempotency_claim_sql = {
 	.sql = "INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint)"
 	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
 	.params = {INT8OID, TEXTOID, BYTEAOID}
 };
 
-static Statement request_read_sql = {
+static Statement idempotency_read_sql = {
 	.sql = "SELECT fingerprint = $3 AS same, answer FROM loyalty.request"
 	" WHERE merchant_id = $1 AND idempotency_key = $2 FOR SHARE",
 	.params = {INT8OID, TEXTOID, BYTEAOID}
 };
 
-/* Go ahead if true; otherwise *answer is what the first request answered. */
+/* Claim a key; false: *answer is what was answered under it.  Without a key, true. */
 bool
-request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer)
+idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
 
@@ -72,11 +73,11 @@ request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char *
 
 	values[1] = CStringGetTextDatum(key);
 	values[2] = PointerGetDatum(sha256_digest(fingerprint->data, fingerprint->len));
-	if (db_write(&request_claim_sql, values, NULL) == 1)
+	if (db_write(&idempotency_claim_sql, values, NULL) == 1)
 		return true;
 
 	/* Between the two statements forget_requests() may have removed it. */
-	if (db_write(&request_read_sql, values, NULL) == 0)
+	if (db_write(&idempotency_read_sql, values, NULL) == 0)
 		raise_error(ERR_UNAVAILABLE);
 	if (!row_bool(0, "same"))
 		raise_error(ERR_IDEMPOTENCY_KEY_REUSED);
@@ -84,13 +85,14 @@ request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char *
 	return false;
 }
 
-static Statement request_answer_sql = {
+static Statement idempotency_answer_sql = {
 	.sql = "UPDATE loyalty.request SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
 	.params = {INT8OID, TEXTOID, TEXTOID}
 };
 
+/* Keep the answer that a retry under the key gets. */
 void
-request_answer(int64 merchant_id, const char *key, const char *answer)
+idempotency_answer(int64 merchant_id, const char *key, const char *answer)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
 
@@ -98,5 +100,5 @@ request_answer(int64 merchant_id, const char *key, const char *answer)
 		return;
 	values[1] = CStringGetTextDatum(key);
 	values[2] = CStringGetTextDatum(answer);
-	db_write(&request_answer_sql, values, NULL);
+	db_write(&idempotency_answer_sql, values, NULL);
 }

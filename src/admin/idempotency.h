@@ -1,18 +1,18 @@
 /*
  * idempotency.h
- *		Idempotency: a request under a key happens at most once.
+ *		Idempotency keys: what is done under a key is done at most once.
  */
-#ifndef LOYALTY_REQUEST_H
-#define LOYALTY_REQUEST_H
+#ifndef LOYALTY_IDEMPOTENCY_H
+#define LOYALTY_IDEMPOTENCY_H
 
 #include "postgres.h"
 #include "lib/stringinfo.h"
 
-/* What is to be done, as bytes; two requests are the same if these are. */
+/* A fingerprint: an operation and its arguments as text.  A key stands for one fingerprint. */
 extern void fingerprint_start(StringInfo fingerprint, const char *operation);
 extern void fingerprint_add(StringInfo fingerprint, const char *name, const char *value);
 
-extern bool request_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer);
-extern void request_answer(int64 merchant_id, const char *key, const char *answer);
+extern bool idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer);
+extern void idempotency_answer(int64 merchant_id, const char *key, const char *answer);
 
 #endif

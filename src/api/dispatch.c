@@ -80,13 +80,13 @@ call_run(Call *call)
 		return;
 	}
 	call_fingerprint(call, &fingerprint);
-	if (!request_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
+	if (!idempotency_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
 	{
 		result_from_text(call, answer);
 		return;
 	}
 	call->endpoint->run(call);
-	request_answer(call->merchant_id, call->idempotency_key, result_text(call));
+	idempotency_answer(call->merchant_id, call->idempotency_key, result_text(call));
 }
 
 /* ------------------------------------------------------------------------

@@ -186,7 +186,7 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 
 	if (key != NULL)
 		posting_fingerprint(&fingerprint, name, posting);
-	if (!request_claim(merchant_id, key, &fingerprint, &answer))
+	if (!idempotency_claim(merchant_id, key, &fingerprint, &answer))
 	{
 		answer_parse(answer, posting);
 		return;
@@ -196,7 +196,7 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 	if (posting->error != ERR_NONE)
 		raise_error(posting->error);
 	if (key != NULL)
-		request_answer(merchant_id, key, answer_text(posting));
+		idempotency_answer(merchant_id, key, answer_text(posting));
 }
 
 /*

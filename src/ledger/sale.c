@@ -151,11 +151,11 @@ sale_once(SaleCall *sale, const char *key)
 
 	if (key != NULL)
 		sale_fingerprint(&fingerprint, sale);
-	if (request_claim(sale->merchant_id, key, &fingerprint, &answer))
+	if (idempotency_claim(sale->merchant_id, key, &fingerprint, &answer))
 	{
 		price_sale(sale);
 		post_sale(sale);
-		request_answer(sale->merchant_id, key, psprintf(INT64_FORMAT " %s %s", accrual->entry_id,
+		idempotency_answer(sale->merchant_id, key, psprintf(INT64_FORMAT " %s %s", accrual->entry_id,
 														points_text(accrual->balance), points_text(accrual->amount)));
 		return;
 	}

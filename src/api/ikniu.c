@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "api/ikniu.h"
+#include "api/ikniu_batch.h"
 #include "api/ikniu_member.h"
 #include "base/json.h"
 #include "program/program.h"

@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "api/fields.h"
-#include "api/ikniu.h"
+#include "api/ikniu_batch.h"
 #include "api/ikniu_member.h"
 #include "base/fold.h"
 #include "base/json.h"

@@ -7,7 +7,8 @@
  */
 #include "postgres.h"
 
-#include "api/kasu.h"
+#include "api/kasu_account.h"
+#include "api/kasu_token.h"
 #include "base/fold.h"
 #include "base/json.h"
 #include "utils/builtins.h"
@@ -132,7 +133,7 @@ accounts_run(Call *call)
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
 	receipt = open_sale(call, &curp);
-	kasu_record_access(call, call->merchant_id, call->endpoint->status);
+	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 
 	initStringInfo(&json);
 	body_text(&json, "mensaje", "Servicio registrado correctamente.");
@@ -281,7 +282,7 @@ payments_run(Call *call)
 		raise_error(ERR_KASU_404);
 	kasu_find_customer(call, &curp);
 	data = pays ? register_payment(call) : account_status(call);
-	kasu_record_access(call, call->merchant_id, call->endpoint->status);
+	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);

@@ -14,7 +14,7 @@
 #include "account/rows.h"
 #include "db/stream.h"
 #include "fmgr.h"
-#include "proof/receipt.h"
+#include "proof/receipt_json.h"
 #include "proof/root.h"
 #include "utils/builtins.h"
 

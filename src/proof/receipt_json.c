@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "account/chain.h"
-#include "proof/receipt.h"
+#include "proof/receipt_json.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 

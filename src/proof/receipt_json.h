@@ -1,9 +1,9 @@
 /*
- * receipt.h
+ * receipt_json.h
  *		A receipt (an inclusion proof) as JSON: its members, written and read.
  */
-#ifndef LOYALTY_RECEIPT_H
-#define LOYALTY_RECEIPT_H
+#ifndef LOYALTY_RECEIPT_JSON_H
+#define LOYALTY_RECEIPT_JSON_H
 
 #include "base/json.h"
 #include "ledger/ledger.h"

@@ -1,0 +1,293 @@
+/*
+ * kasu_token.c
+ *		Tokens of the customer API, and what is done under a token.
+ *
+ * There is no session and no stored token.  A partner signs the CURP in
+ * question with its private key, by HMAC.  The token is an HMAC too: that
+ * signature is its key, the time of issue and the time to live are its message.
+ * Each request repeats all of it, and both HMACs are computed again.  So a token
+ * is good for one user, one CURP and its time only.
+ *
+ * Every request about a customer is written to the access log, refused or not.
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "api/fields.h"
+#include "api/kasu_token.h"
+#include "base/crypto.h"
+#include "base/json.h"
+#include "utils/builtins.h"
+
+#define CLOCK_TOLERANCE_S 60
+
+static Statement app_user_sql = {
+	.sql = "SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty.app_user WHERE name = $1 AND disabled_at IS NULL",
+	.params = {TEXTOID}
+};
+
+static Statement merchant_sandbox_sql = {
+	.sql = "SELECT sandbox FROM loyalty.merchant WHERE merchant_id = $1",
+	.params = {INT8OID}
+};
+
+typedef struct AppUser
+{
+	int64		merchant_id;
+	char	   *private_key;
+	int64		token_ttl_s;
+} AppUser;
+
+/* ------------------------------------------------------------------------
+ * Giving tokens
+ * ------------------------------------------------------------------------ */
+
+/* The merchant of an app user; 0: there is no such user. */
+int64
+kasu_merchant_of(const char *app_user)
+{
+	Datum		value = CStringGetTextDatum(app_user);
+
+	return db_read(&app_user_sql, &value, NULL) > 0 ? row_int64(0, "merchant_id") : 0;
+}
+
+/*
+ * Find the app user of a name, or refuse.  Sandbox paths have only the users of
+ * the sandbox, and other paths none of them; SQL has all.
+ */
+static void
+find_app_user(const Call *call, const char *name, AppUser *user)
+{
+	Datum		value = CStringGetTextDatum(name);
+
+	if (db_read(&app_user_sql, &value, NULL) == 0)
+		raise_error(ERR_KASU_401);
+	user->merchant_id = row_int64(0, "merchant_id");
+	user->private_key = row_text(0, "private_key");
+	user->token_ttl_s = row_int64(0, "token_ttl_s");
+
+	if (call->origin == FROM_SQL)
+		return;
+	value = Int64GetDatum(user->merchant_id);
+	if (db_read(&merchant_sandbox_sql, &value, NULL) == 0 || row_bool(0, "sandbox") != call->sandbox)
+		raise_error(ERR_KASU_401);
+}
+
+/* Complete an answer: ok, the members that were written so far, and one more with JSON. */
+char *
+kasu_answer(StringInfo members, const char *key, const char *value)
+{
+	body_json(members, key, value);
+	return psprintf("{\"ok\":true,%s}", members->data);
+}
+
+static char *
+token_data(int64 timestamp, int64 expires_in)
+{
+	return psprintf("{\"timestamp\":" INT64_FORMAT ",\"expires_in\":" INT64_FORMAT "}", timestamp, expires_in);
+}
+
+enum
+{
+	REGISTER_OPERATION, REGISTER_USER, REGISTER_CURP, REGISTER_SIGNATURE
+};
+
+static void
+token_full_run(Call *call)
+{
+	const Value *values = call->values;
+	AppUser		user;
+	char	   *data;
+	char	   *signature;
+	StringInfoData json;
+
+	if (strcmp(values[REGISTER_OPERATION].text, "token_full") != 0)
+		raise_error(ERR_KASU_404);
+	find_app_user(call, values[REGISTER_USER].text, &user);
+	signature = hmac_sha256_hex(user.private_key, values[REGISTER_CURP].text);
+	if (!secrets_equal(signature, values[REGISTER_SIGNATURE].text))
+		raise_error(ERR_KASU_401);
+
+	data = token_data(time(NULL), user.token_ttl_s);
+	initStringInfo(&json);
+	body_text(&json, "token", hmac_sha256_hex(signature, data));
+	body_text(&json, "nombre", values[REGISTER_USER].text);
+	call->json = kasu_answer(&json, "token_data", data);
+}
+
+const Endpoint kasu_token_full = {
+	.name = "token_full",
+	.fields = {
+		[REGISTER_OPERATION] = KASU_REQUIRED("tipo_peticion", FIELD_TEXT),
+		[REGISTER_USER] = KASU_REQUIRED("nombre_de_usuario", FIELD_TEXT),
+		[REGISTER_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT),
+		[REGISTER_SIGNATURE] = KASU_REQUIRED("firma_KEY", FIELD_TEXT),
+	},
+	.result = RESULT_JSON,
+	.unexpected = ERR_INTERNAL_ERROR,
+	.run = token_full_run,
+};
+
+PG_FUNCTION_INFO_V1(loyalty_request_token);
+
+/* loyalty.request_token(): it has no merchant_id, since the app user has a merchant. */
+Datum
+loyalty_request_token(PG_FUNCTION_ARGS)
+{
+	Call		call;
+	StringInfoData json;
+
+	call_start(&call, &kasu_token_full, FROM_SQL);
+	call.values[REGISTER_OPERATION].text = kasu_token_full.name;
+	for (int i = REGISTER_USER; i <= REGISTER_SIGNATURE; i++)
+		fields_set(&call, i, JSON_IS_STRING, PG_ARGISNULL(i - REGISTER_USER) ? NULL :
+				   text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER)));
+	initStringInfo(&json);
+	call_answer(&call, &json);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+/* ------------------------------------------------------------------------
+ * Under a token
+ * ------------------------------------------------------------------------ */
+
+typedef struct TokenTimes
+{
+	const char *timestamp;
+	const char *expires_in;
+} TokenTimes;
+
+static void
+take_token_time(void *context, const char *name, JsonKind kind, const char *value)
+{
+	TokenTimes *times = context;
+
+	if (kind == JSON_IS_NUMBER)
+		value = json_plain_number(value);
+	else if (kind != JSON_IS_STRING)
+		return;
+	if (strcmp(name, "timestamp") == 0)
+		times->timestamp = value;
+	else if (strcmp(name, "expires_in") == 0)
+		times->expires_in = value;
+}
+
+static bool
+parse_seconds(const char *text, int64 *seconds)
+{
+	if (text == NULL || *text == '\0' || strlen(text) > 12 || strspn(text, "0123456789") != strlen(text))
+		return false;
+	*seconds = strtoll(text, NULL, 10);
+	return true;
+}
+
+/*
+ * Check the token of a request, and set its merchant.  The signature comes
+ * before the time: only a token that was issued here can have expired.
+ */
+void
+kasu_check_token(Call *call)
+{
+	const Value *values = call->values;
+	const char *json = values[KASU_TOKEN].text;
+	TokenTimes	times = {NULL, NULL};
+	int64		timestamp;
+	int64		expires_in;
+	int64		now = time(NULL);
+	AppUser		user;
+	char	   *expected;
+
+	if (json == NULL)
+		raise_error(ERR_KASU_400);
+	json_read_object(json, strlen(json), take_token_time, &times);
+	if (times.timestamp == NULL || times.expires_in == NULL)
+		raise_error(ERR_KASU_400);
+	find_app_user(call, values[KASU_USER].text, &user);
+	call->merchant_id = user.merchant_id;
+	if (call->bearer == NULL ||
+		!parse_seconds(times.timestamp, &timestamp) || !parse_seconds(times.expires_in, &expires_in))
+		raise_error(ERR_KASU_401);
+
+	expected = hmac_sha256_hex(hmac_sha256_hex(user.private_key, values[KASU_CURP].text), token_data(timestamp, expires_in));
+	/* a partner can sign anything with its own key, but not for longer */
+	if (!secrets_equal(expected, call->bearer) || expires_in != user.token_ttl_s || timestamp > now + CLOCK_TOLERANCE_S)
+		raise_error(ERR_KASU_401);
+	if (now - timestamp > expires_in)
+		raise_error(ERR_KASU_418);
+}
+
+static Statement customer_find_sql = {
+	.sql = "SELECT member_id, blocked_at IS NOT NULL AS blocked FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
+	.params = {INT8OID, CURPOID}
+};
+
+/* Find the customer of the CURP, into call->id; one who is being cancelled is refused. */
+void
+kasu_find_customer(Call *call, Curp *curp)
+{
+	const char *why;
+	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
+
+	if (!curp_parse(call->values[KASU_CURP].text, curp, &why))
+		raise_error(ERR_KASU_404);
+	values[1] = CurpPGetDatum(curp);
+	if (db_read(&customer_find_sql, values, NULL) == 0)
+		raise_error(ERR_KASU_404);
+	call->id = row_int64(0, "member_id");
+	if (row_bool(0, "blocked"))
+		raise_error(ERR_KASU_412);
+}
+
+static Statement consent_find_sql = {
+	.sql = "SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
+	" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
+	" AND ($4 IS NULL OR acceptance_hash = $4)",
+	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID}
+};
+
+/* Refuse unless the customer has consented to this app user, with this acceptance key if one is given. */
+void
+kasu_check_consent(const Call *call, const char *acceptance)
+{
+	Datum		values[] = {
+		Int64GetDatum(call->merchant_id),
+		Int64GetDatum(call->id),
+		CStringGetTextDatum(call->values[KASU_USER].text),
+		acceptance ? PointerGetDatum(sha256_digest(acceptance, strlen(acceptance))) : (Datum) 0,
+	};
+	const char	nulls[] = {' ', ' ', ' ', acceptance ? ' ' : 'n'};
+
+	if (db_write(&consent_find_sql, values, nulls) == 0)
+		raise_error(ERR_KASU_409);
+}
+
+static bool
+is_text(const Value *value)
+{
+	return value->text != NULL && (value->kind == JSON_IS_STRING || value->kind == JSON_IS_NUMBER);
+}
+
+static Statement access_insert_sql = {
+	.sql = "INSERT INTO loyalty.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
+};
+
+/* Write to the access log what was asked for, and nothing else of the request: that may be personal. */
+void
+kasu_record_access(const Call *call, int64 merchant_id, const Value *request, int status)
+{
+	const Value *user = &call->values[KASU_USER];
+	const Value *operation = &call->values[KASU_OPERATION];
+	Datum		params[] = {
+		Int64GetDatum(merchant_id),
+		CStringGetTextDatum(user->text ? user->text : ""),
+		Int64GetDatum(call->id),
+		CStringGetTextDatum(is_text(operation) ? operation->text : ""),
+		CStringGetTextDatum(request && is_text(request) ? request->text : ""),
+		Int32GetDatum(status),
+	};
+	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' '};
+
+	db_write(&access_insert_sql, params, nulls);
+}

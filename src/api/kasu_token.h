@@ -1,0 +1,36 @@
+/*
+ * kasu_token.h
+ *		Tokens of the customer API, and what is done under a token.
+ */
+#ifndef LOYALTY_KASU_TOKEN_H
+#define LOYALTY_KASU_TOKEN_H
+
+#include "api/dispatch.h"
+#include "types/curp.h"
+
+#define KASU_MISSING {ERR_KASU_400, ERR_KASU_400}
+#define KASU_REQUIRED(name, kind) {name, kind, REQUIRED,.absent = KASU_MISSING,.malformed = KASU_MISSING}
+#define KASU_OPTIONAL(name, kind) {name, kind, OPTIONAL,.malformed = KASU_MISSING}
+
+/* The fields of every request under a token. */
+enum
+{
+	KASU_OPERATION, KASU_USER, KASU_CURP, KASU_TOKEN, KASU_FIELDS
+};
+
+#define KASU_COMMON_FIELDS \
+	[KASU_OPERATION] = KASU_REQUIRED("tipo_peticion", FIELD_TEXT), \
+	[KASU_USER] = KASU_REQUIRED("nombre_de_usuario", FIELD_TEXT), \
+	[KASU_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT), \
+	[KASU_TOKEN] = KASU_OPTIONAL("token_data", FIELD_OBJECT)
+
+extern const Endpoint kasu_token_full;
+
+extern char *kasu_answer(StringInfo members, const char *key, const char *value);
+extern void kasu_check_token(Call *call);
+extern void kasu_find_customer(Call *call, Curp *curp);
+extern void kasu_check_consent(const Call *call, const char *acceptance);
+extern int64 kasu_merchant_of(const char *app_user);
+extern void kasu_record_access(const Call *call, int64 merchant_id, const Value *request, int status);
+
+#endif

@@ -32,17 +32,3 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA loyalty TO loyalty_engine;
-
-CREATE FUNCTION loyalty.new_id() RETURNS bigint
-LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_id';
-COMMENT ON FUNCTION loyalty.new_id() IS
-'A new 63-bit id: milliseconds since 2020 and 21 random bits, ascending within a session. Needs no sequence, so nodes need not coordinate.';
-REVOKE ALL ON FUNCTION loyalty.new_id() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.new_id() TO loyalty_engine;
-
-CREATE FUNCTION loyalty.random_key(prefix text, bytes integer DEFAULT 24) RETURNS text
-LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_random_key';
-COMMENT ON FUNCTION loyalty.random_key(text, integer) IS
-'prefix followed by cryptographically random bytes (8 to 64) in hexadecimal. Errors: LY005 invalid_argument, LY500 internal_error.';
-REVOKE ALL ON FUNCTION loyalty.random_key(text, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.random_key(text, integer) TO loyalty_engine;

@@ -8,22 +8,6 @@ COMMENT ON FUNCTION loyalty.new_client_id(text) IS
 REVOKE ALL ON FUNCTION loyalty.new_client_id(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.new_client_id(text) TO loyalty_engine;
 
-CREATE TABLE loyalty.rank_range (
-	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
-	range_group	text			COLLATE "C" NOT NULL CHECK (range_group <> ''),
-	rank		text			COLLATE "C" NOT NULL CHECK (rank <> ''),
-	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
-	multiplier	loyalty.points	NOT NULL DEFAULT '1' CHECK (multiplier OPERATOR(loyalty.>) '0'::loyalty.points),
-	PRIMARY KEY (merchant_id, range_group, rank),
-	UNIQUE (merchant_id, range_group, from_points)
-);
-COMMENT ON TABLE loyalty.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
-COMMENT ON COLUMN loyalty.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
-COMMENT ON COLUMN loyalty.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
-REVOKE ALL ON loyalty.rank_range FROM PUBLIC;
-GRANT SELECT, INSERT, DELETE ON loyalty.rank_range TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_range', '');
-
 CREATE TABLE loyalty.program (
 	merchant_id			bigint			NOT NULL REFERENCES loyalty.merchant,
 	program_id			bigint			NOT NULL DEFAULT loyalty.new_id(),
@@ -144,32 +128,27 @@ COMMENT ON FUNCTION loyalty.revise_program_of_row() IS 'Trigger of tables that s
 REVOKE ALL ON FUNCTION loyalty.revise_program_of_row() FROM PUBLIC;
 ALTER FUNCTION loyalty.revise_program_of_row() OWNER TO loyalty_engine;
 
-CREATE FUNCTION loyalty.revise_programs_of_ranks() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION loyalty.create_program(
+	merchant_id bigint, name text, client_id text DEFAULT NULL,
+	OUT program_id bigint, OUT program_client_id text, OUT wallet_key text)
+RETURNS record
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF TG_OP = 'TRUNCATE' THEN
-		UPDATE loyalty.program p SET revision = p.revision;
-		RETURN NULL;
-	END IF;
-	IF TG_OP <> 'INSERT' THEN
-		UPDATE loyalty.program p SET revision = p.revision
-		WHERE p.merchant_id = OLD.merchant_id AND p.range_group = OLD.range_group;
-	END IF;
-	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.range_group) <> (OLD.merchant_id, OLD.range_group) THEN
-		UPDATE loyalty.program p SET revision = p.revision
-		WHERE p.merchant_id = NEW.merchant_id AND p.range_group = NEW.range_group;
-	END IF;
-	RETURN NULL;
+	PERFORM loyalty.require_merchant(create_program.merchant_id);
+	INSERT INTO loyalty.program AS p (merchant_id, name, client_id)
+	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty.new_client_id('')))
+	RETURNING p.program_id, p.client_id, p.wallet_key INTO program_id, program_client_id, wallet_key;
+EXCEPTION
+	WHEN check_violation OR not_null_violation THEN
+		PERFORM loyalty.fail('invalid_argument', 'name and client_id must not be empty.');
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('already_exists', 'Another program of the merchant has this client_id.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Trigger of loyalty.rank_range: the programs that have these ranks get another revision.';
-REVOKE ALL ON FUNCTION loyalty.revise_programs_of_ranks() FROM PUBLIC;
-ALTER FUNCTION loyalty.revise_programs_of_ranks() OWNER TO loyalty_engine;
-
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_range
-FOR EACH ROW EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rank_range
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
+COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
+'Creates a program that earns 10 points for 100, redeems 1 point as 1, and whose points never expire; loyalty.configure_program() changes that. client_id: the documented programId, 13 digits unless given. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.create_program(bigint, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.create_program(bigint, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_wallet(
 	merchant_id bigint, name text, percentage numeric DEFAULT 10, decimals integer DEFAULT 2,
@@ -197,6 +176,100 @@ COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, 
 'Creates a wallet (monedero) and returns its program_id, wallet_key and client_id. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. loyalty.configure_program() sets the rest. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.configure_program(
+	merchant_id bigint, client_id text, name text DEFAULT NULL, managed_by text DEFAULT NULL, active boolean DEFAULT NULL,
+	accumulation_points loyalty.points DEFAULT NULL, accumulation_money loyalty.points DEFAULT NULL,
+	redemption_points loyalty.points DEFAULT NULL, redemption_money loyalty.points DEFAULT NULL,
+	decimals integer DEFAULT NULL, rounding text DEFAULT NULL, currency_iso text DEFAULT NULL,
+	currency_name text DEFAULT NULL, currency_change loyalty.points DEFAULT NULL, currency_active boolean DEFAULT NULL,
+	unit_name text DEFAULT NULL, unit_base boolean DEFAULT NULL, unit_active boolean DEFAULT NULL,
+	duration_name text DEFAULT NULL, duration_unit text DEFAULT NULL, duration_value integer DEFAULT NULL,
+	time_zone text DEFAULT NULL, range_group text DEFAULT NULL,
+	expiry text DEFAULT NULL, expiry_date date DEFAULT NULL, pending_days integer DEFAULT NULL, shortfall text DEFAULT NULL,
+	reinstatement_days integer DEFAULT NULL, rank_window_unit text DEFAULT NULL, rank_window_value integer DEFAULT NULL,
+	rank_grace_days integer DEFAULT NULL, earn_on_points boolean DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	before loyalty.program;
+	program loyalty.program;
+	ranks_change boolean;
+BEGIN
+	IF configure_program.time_zone IS NOT NULL THEN
+		PERFORM now() AT TIME ZONE configure_program.time_zone;
+	END IF;
+	IF configure_program.range_group <> '' AND NOT EXISTS (
+		SELECT FROM loyalty.rank_range r
+		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = configure_program.range_group COLLATE "C") THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
+	END IF;
+
+	SELECT * INTO before FROM loyalty.program p
+	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C" FOR NO KEY UPDATE;
+	ranks_change := (coalesce(configure_program.range_group COLLATE "C", before.range_group),
+			coalesce(configure_program.rank_window_unit, before.rank_window_unit),
+			coalesce(configure_program.rank_window_value, before.rank_window_value),
+			coalesce(configure_program.rank_grace_days, before.rank_grace_days),
+			coalesce(configure_program.time_zone, before.time_zone))
+		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
+		AND (before.range_group <> '' OR configure_program.range_group <> '');
+	IF ranks_change OR configure_program.time_zone <> before.time_zone OR configure_program.reinstatement_days <> before.reinstatement_days THEN
+		PERFORM loyalty.settle_program(before.merchant_id, before.program_id);
+	END IF;
+	UPDATE loyalty.program p SET
+		name = coalesce(configure_program.name, p.name),
+		managed_by = coalesce(configure_program.managed_by, p.managed_by),
+		active = coalesce(configure_program.active, p.active),
+		accumulation_points = coalesce(configure_program.accumulation_points, p.accumulation_points),
+		accumulation_money = coalesce(configure_program.accumulation_money, p.accumulation_money),
+		redemption_points = coalesce(configure_program.redemption_points, p.redemption_points),
+		redemption_money = coalesce(configure_program.redemption_money, p.redemption_money),
+		decimals = coalesce(configure_program.decimals, p.decimals),
+		rounding = coalesce(configure_program.rounding, p.rounding),
+		currency_iso = coalesce(configure_program.currency_iso, p.currency_iso),
+		currency_name = coalesce(configure_program.currency_name, p.currency_name),
+		currency_change = coalesce(configure_program.currency_change, p.currency_change),
+		currency_active = coalesce(configure_program.currency_active, p.currency_active),
+		unit_name = coalesce(configure_program.unit_name, p.unit_name),
+		unit_base = coalesce(configure_program.unit_base, p.unit_base),
+		unit_active = coalesce(configure_program.unit_active, p.unit_active),
+		duration_name = coalesce(configure_program.duration_name, p.duration_name),
+		duration_unit = coalesce(configure_program.duration_unit, p.duration_unit),
+		duration_value = coalesce(configure_program.duration_value, p.duration_value),
+		time_zone = coalesce(configure_program.time_zone, p.time_zone),
+		range_group = coalesce(configure_program.range_group, p.range_group),
+		expiry = coalesce(configure_program.expiry, p.expiry),
+		expiry_date = coalesce(configure_program.expiry_date, p.expiry_date),
+		pending_days = coalesce(configure_program.pending_days, p.pending_days),
+		shortfall = coalesce(configure_program.shortfall, p.shortfall),
+		reinstatement_days = coalesce(configure_program.reinstatement_days, p.reinstatement_days),
+		rank_window_unit = coalesce(configure_program.rank_window_unit, p.rank_window_unit),
+		rank_window_value = coalesce(configure_program.rank_window_value, p.rank_window_value),
+		rank_grace_days = coalesce(configure_program.rank_grace_days, p.rank_grace_days),
+		earn_on_points = coalesce(configure_program.earn_on_points, p.earn_on_points),
+		updated_at = now()
+	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C"
+	RETURNING * INTO program;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+	END IF;
+
+	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''
+	   OR NOT program.active OR NOT program.unit_active THEN
+		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
+	END IF;
+	IF ranks_change THEN
+		PERFORM loyalty.rank_accounts(program.merchant_id, program.program_id);
+	END IF;
+EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
+	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) IS
+'Changes those terms of a program that are not NULL; what is due is booked by the terms before. active: false refuses sales, accruals, deposits, holds and transfers; redemptions, corrections, refunds, captures and releases go through, so that customers get what is theirs. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date, and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what undoing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all. range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (day, month, year; calendar_year: to the end of that many calendar years, of which the one that they are of is the first; 0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) FROM PUBLIC;
+ALTER FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.configure_wallet(
 	merchant_id bigint, wallet_key text, name text DEFAULT NULL, percentage numeric DEFAULT NULL,
@@ -231,69 +304,6 @@ COMMENT ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, intege
 'Changes the arguments that are not NULL; they mean what they mean in loyalty.create_wallet(). Entries already posted stay as they are. Errors: LY005 invalid_argument, LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
 ALTER FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.create_program(
-	merchant_id bigint, name text, client_id text DEFAULT NULL,
-	OUT program_id bigint, OUT program_client_id text, OUT wallet_key text)
-RETURNS record
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM loyalty.require_merchant(create_program.merchant_id);
-	INSERT INTO loyalty.program AS p (merchant_id, name, client_id)
-	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty.new_client_id('')))
-	RETURNING p.program_id, p.client_id, p.wallet_key INTO program_id, program_client_id, wallet_key;
-EXCEPTION
-	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty.fail('invalid_argument', 'name and client_id must not be empty.');
-	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'Another program of the merchant has this client_id.');
-END
-$$;
-COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
-'Creates a program that earns 10 points for 100, redeems 1 point as 1, and whose points never expire; loyalty.configure_program() changes that. client_id: the documented programId, 13 digits unless given. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.create_program(bigint, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_program(bigint, text, text) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.set_rank_ranges(
-	merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[], multipliers loyalty.points[] DEFAULT NULL)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	programs bigint[];
-	program bigint;
-BEGIN
-	PERFORM loyalty.require_merchant(set_rank_ranges.merchant_id);
-	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points)
-		OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
-		PERFORM loyalty.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
-	END IF;
-	FOR program IN
-		SELECT p.program_id FROM loyalty.program p
-		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group COLLATE "C"
-		ORDER BY p.program_id FOR NO KEY UPDATE
-	LOOP
-		programs := programs || program;
-		PERFORM loyalty.settle_program(set_rank_ranges.merchant_id, program);
-	END LOOP;
-	DELETE FROM loyalty.rank_range r
-	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group COLLATE "C";
-	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points, multiplier)
-	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points,
-		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END
-	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points, set_rank_ranges.multipliers) r (rank, from_points, multiplier);
-
-	FOREACH program IN ARRAY coalesce(programs, '{}')
-	LOOP
-		PERFORM loyalty.rank_accounts(set_rank_ranges.merchant_id, program);
-	END LOOP;
-EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
-	PERFORM loyalty.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0.');
-END
-$$;
-COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS
-'Replaces the ranks of a group: rank i is held from from_points i earned points on, and multiplies the base points of sales by multipliers i (NULL: all 1). The members of programs with this group get their new ranks at once; a rank whose points they no longer have ends after the grace of the program. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.wallets AS
 SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,

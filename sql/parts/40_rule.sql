@@ -320,24 +320,3 @@ JOIN loyalty.rule_set s ON s.merchant_id = r.merchant_id AND s.program_id = r.pr
 JOIN loyalty.program p ON p.merchant_id = r.merchant_id AND p.program_id = r.program_id;
 ALTER VIEW loyalty.rules OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.rules IS 'All earning rules that programs have or had, by the version of their set; the columns mean what the keys of loyalty.publish_rules() do.';
-
-CREATE FUNCTION loyalty.simulate(
-	merchant_id bigint, account_id bigint, money loyalty.points, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp(),
-	OUT rule text, OUT points loyalty.points, OUT expires_at timestamptz)
-RETURNS SETOF record
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_simulate';
-COMMENT ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) IS
-'What a sale would earn the account, and posts nothing: first a row with an empty rule for the base with the multiplier of the rank, then one for each rule that gives something, with when its points expire (NULL: never). money and items: as for loyalty.sale(). at: the moment whose rules, times, birthday and rank apply; what the account has bought and got from rules with caps is what it is now. Errors: LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount, LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.sale(
-	merchant_id bigint, account_id bigint, money loyalty.points, points_used loyalty.points DEFAULT '0', items json DEFAULT NULL,
-	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points, OUT earned loyalty.points)
-RETURNS record
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
-COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
-'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the entry_id of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
-REVOKE ALL ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) OWNER TO loyalty_engine;

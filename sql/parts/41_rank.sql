@@ -1,5 +1,48 @@
 -- Ranks: who holds which, from when and until when.
 
+CREATE TABLE loyalty.rank_range (
+	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
+	range_group	text			COLLATE "C" NOT NULL CHECK (range_group <> ''),
+	rank		text			COLLATE "C" NOT NULL CHECK (rank <> ''),
+	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
+	multiplier	loyalty.points	NOT NULL DEFAULT '1' CHECK (multiplier OPERATOR(loyalty.>) '0'::loyalty.points),
+	PRIMARY KEY (merchant_id, range_group, rank),
+	UNIQUE (merchant_id, range_group, from_points)
+);
+COMMENT ON TABLE loyalty.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
+COMMENT ON COLUMN loyalty.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
+COMMENT ON COLUMN loyalty.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
+REVOKE ALL ON loyalty.rank_range FROM PUBLIC;
+GRANT SELECT, INSERT, DELETE ON loyalty.rank_range TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_range', '');
+
+CREATE FUNCTION loyalty.revise_programs_of_ranks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		UPDATE loyalty.program p SET revision = p.revision;
+		RETURN NULL;
+	END IF;
+	IF TG_OP <> 'INSERT' THEN
+		UPDATE loyalty.program p SET revision = p.revision
+		WHERE p.merchant_id = OLD.merchant_id AND p.range_group = OLD.range_group;
+	END IF;
+	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.range_group) <> (OLD.merchant_id, OLD.range_group) THEN
+		UPDATE loyalty.program p SET revision = p.revision
+		WHERE p.merchant_id = NEW.merchant_id AND p.range_group = NEW.range_group;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Trigger of loyalty.rank_range: the programs that have these ranks get another revision.';
+REVOKE ALL ON FUNCTION loyalty.revise_programs_of_ranks() FROM PUBLIC;
+ALTER FUNCTION loyalty.revise_programs_of_ranks() OWNER TO loyalty_engine;
+
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_range
+FOR EACH ROW EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rank_range
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
+
 -- A rank from 0 points on is everybody's, and not here.
 CREATE TABLE loyalty.rank_held (
 	merchant_id	bigint			NOT NULL,
@@ -74,14 +117,7 @@ SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'i
 ALTER VIEW loyalty.rank_grants OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.rank_grants IS 'Which rank loyalty.set_rank() has given to whom, when and why; a rank of NULL: what was given before was ended.';
 
--- The three below are for administration only: nobody is granted them.
-CREATE FUNCTION loyalty.settle_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
-LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_accounts';
-COMMENT ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) IS
-'Books what is due in these accounts, and waits for those who are posting to them.';
-REVOKE ALL ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) TO loyalty_engine;
-
+-- The two below are for administration only: nobody is granted them.
 CREATE FUNCTION loyalty.recount_accounts(
 	merchant_id bigint, account_ids bigint[],
 	OUT account_id bigint, OUT rank_before text, OUT rank_now text, OUT points_before loyalty.points, OUT points_now loyalty.points)
@@ -98,33 +134,6 @@ COMMENT ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) IS
 'What an account says of its rank and what its entries do, if these differ; else NULL. Changes nothing.';
 REVOKE ALL ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) TO loyalty_engine;
-
--- What fell due goes by the terms of its moment: so it is booked before they change.
-CREATE FUNCTION loyalty.settle_program(merchant_id bigint, program_id bigint) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	moment CONSTANT timestamptz := clock_timestamp();
-	last bigint := -9223372036854775808;
-	ids bigint[];
-BEGIN
-	LOOP
-		SELECT array_agg(x.account_id ORDER BY x.account_id) INTO ids FROM (
-			SELECT a.account_id FROM loyalty.account a
-			WHERE a.merchant_id = settle_program.merchant_id AND a.program_id = settle_program.program_id
-			  AND a.account_id > last AND a.due_at <= moment
-			  AND EXISTS (SELECT FROM loyalty.aside s WHERE s.merchant_id = settle_program.merchant_id AND s.account_id = a.account_id
-						  AND s.remaining OPERATOR(loyalty.>) '0'::loyalty.points AND s.due_at <= moment)
-			ORDER BY a.account_id LIMIT 1000) x;
-		EXIT WHEN ids IS NULL;
-		PERFORM loyalty.settle_accounts(settle_program.merchant_id, ids);
-		last := ids[cardinality(ids)];
-	END LOOP;
-END
-$$;
-COMMENT ON FUNCTION loyalty.settle_program(bigint, bigint) IS
-'Books the holds of a program''s accounts that have timed out, and the points that are pending no more. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';
-REVOKE ALL ON FUNCTION loyalty.settle_program(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.settle_program(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.recount_ranks(
 	merchant_id bigint, client_id text, after_account bigint DEFAULT NULL, max_accounts integer DEFAULT 1000,
@@ -192,6 +201,47 @@ COMMENT ON FUNCTION loyalty.rank_accounts(bigint, bigint) IS
 'Gives the accounts of a program, from now on, the ranks that its terms, ranges and window, say: at once those that are reached; those that are not end after the grace, and those that are no more, at once. What is due has been booked.';
 REVOKE ALL ON FUNCTION loyalty.rank_accounts(bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.rank_accounts(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.set_rank_ranges(
+	merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[], multipliers loyalty.points[] DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	programs bigint[];
+	program bigint;
+BEGIN
+	PERFORM loyalty.require_merchant(set_rank_ranges.merchant_id);
+	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points)
+		OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
+		PERFORM loyalty.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
+	END IF;
+	FOR program IN
+		SELECT p.program_id FROM loyalty.program p
+		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group COLLATE "C"
+		ORDER BY p.program_id FOR NO KEY UPDATE
+	LOOP
+		programs := programs || program;
+		PERFORM loyalty.settle_program(set_rank_ranges.merchant_id, program);
+	END LOOP;
+	DELETE FROM loyalty.rank_range r
+	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group COLLATE "C";
+	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points, multiplier)
+	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points,
+		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END
+	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points, set_rank_ranges.multipliers) r (rank, from_points, multiplier);
+
+	FOREACH program IN ARRAY coalesce(programs, '{}')
+	LOOP
+		PERFORM loyalty.rank_accounts(set_rank_ranges.merchant_id, program);
+	END LOOP;
+EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
+	PERFORM loyalty.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS
+'Replaces the ranks of a group: rank i is held from from_points i earned points on, and multiplies the base points of sales by multipliers i (NULL: all 1). The members of programs with this group get their new ranks at once; a rank whose points they no longer have ends after the grace of the program. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';

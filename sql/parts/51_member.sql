@@ -46,6 +46,26 @@ REVOKE ALL ON loyalty.member FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.member TO loyalty_engine;
 SELECT pg_catalog.pg_extension_config_dump('loyalty.member', '');
 
+CREATE TABLE loyalty.member_address (
+	merchant_id		bigint		NOT NULL,
+	member_id		bigint		NOT NULL,
+	ordinal			smallint	NOT NULL CHECK (ordinal > 0),
+	street			text		NOT NULL DEFAULT '',
+	number_inside	text		NOT NULL DEFAULT '',
+	number_outside	text		NOT NULL DEFAULT '',
+	country			text		NOT NULL DEFAULT '',
+	state			text		NOT NULL DEFAULT '',
+	city			text		NOT NULL DEFAULT '',
+	neighborhood	text		NOT NULL DEFAULT '',
+	postcode		text		NOT NULL DEFAULT '',
+	PRIMARY KEY (merchant_id, member_id, ordinal),
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+);
+COMMENT ON TABLE loyalty.member_address IS 'Addresses of members, in the order in which they are listed.';
+REVOKE ALL ON loyalty.member_address FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.member_address TO loyalty_engine;
+SELECT pg_catalog.pg_extension_config_dump('loyalty.member_address', '');
+
 CREATE TABLE loyalty.blacklisted_phone (
 	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
 	phone		loyalty.phone	NOT NULL,
@@ -210,6 +230,47 @@ COMMENT ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, 
 REVOKE ALL ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) OWNER TO loyalty_engine;
 
+CREATE FUNCTION loyalty.identify_member(
+	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	PERFORM FROM loyalty.member m
+	WHERE m.merchant_id = identify_member.merchant_id
+	  AND (m.member_id = identify_member.member_id OR m.phone OPERATOR(loyalty.=) identify_member.phone)
+	ORDER BY m.member_id FOR UPDATE;
+	SELECT m.* INTO was FROM loyalty.member m
+	WHERE m.merchant_id = identify_member.merchant_id AND m.member_id = identify_member.member_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	-- Who left does not keep a number from others.
+	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
+	WHERE m.merchant_id = was.merchant_id AND m.program_id = was.program_id
+	  AND m.phone OPERATOR(loyalty.=) identify_member.phone AND m.member_id <> was.member_id AND NOT m.active;
+	IF greatest(octet_length(identify_member.email), octet_length(identify_member.client_id)) > 1024 THEN
+		PERFORM loyalty.fail('invalid_argument', 'email and client_id have at most 1,024 bytes.');
+	END IF;
+	becomes := was;
+	becomes.phone := coalesce(identify_member.phone, was.phone);
+	becomes.email := coalesce(loyalty.trimmed(identify_member.email), was.email);
+	becomes.client_id := coalesce(identify_member.client_id, was.client_id);
+	PERFORM loyalty.change_member(was, becomes);
+EXCEPTION
+	WHEN check_violation THEN
+		PERFORM loyalty.fail('invalid_argument', 'email and client_id must not be empty.');
+	WHEN unique_violation THEN
+		PERFORM loyalty.fail('already_exists', 'Another member of the program has this phone, email or client_id.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
+'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). An email replaces another spelling of it, too. With a phone and a client_id one member, on one balance, is served by both. What it was is in loyalty.member_changes; the phone of a member who left is taken off them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+REVOKE ALL ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) OWNER TO loyalty_engine;
+
 CREATE FUNCTION loyalty.free_phone(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -253,48 +314,6 @@ COMMENT ON FUNCTION loyalty.free_email(bigint, bigint) IS
 'Takes the email off a member, so that another can have it; returns whether there was one. The member keeps everything else. What it was is in loyalty.member_changes. Errors: LY006 unknown_object.';
 REVOKE ALL ON FUNCTION loyalty.free_email(bigint, bigint) FROM PUBLIC;
 ALTER FUNCTION loyalty.free_email(bigint, bigint) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	shares CONSTANT boolean := loyalty.lock_sharers(disable_member.merchant_id, disable_member.member_id);
-	was loyalty.member;
-	becomes loyalty.member;
-BEGIN
-	SELECT m.* INTO was FROM loyalty.member m
-	WHERE m.merchant_id = disable_member.merchant_id AND m.member_id = disable_member.member_id;
-	IF was.active IS NOT TRUE THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no active member with this member_id.');
-	END IF;
-	IF shares THEN
-		PERFORM loyalty.leave_account(disable_member.merchant_id, disable_member.member_id);
-	END IF;
-	becomes := was;
-	becomes.active := false;
-	PERFORM loyalty.change_member(was, becomes);
-END
-$$;
-COMMENT ON FUNCTION loyalty.disable_member(bigint, bigint) IS
-'Takes a member out of a program: no API finds them until they are registered again. Account, points and entries stay theirs; a shared account and its points stay with the others, as after loyalty.leave_account(), which can give them some before. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.disable_member(bigint, bigint) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.disable_member(merchant_id bigint, wallet_key text, phone loyalty.phone) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
-	FROM loyalty.program p JOIN loyalty.member m ON m.merchant_id = p.merchant_id AND m.program_id = p.program_id
-	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key COLLATE "C"
-	  AND m.phone OPERATOR(loyalty.=) disable_member.phone AND m.active;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The wallet has no active contact with this phone.');
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) IS
-'The same of a contact of a wallet, by phone. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) FROM PUBLIC;
-ALTER FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.correct_member(
 	merchant_id bigint, member_id bigint, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
@@ -349,6 +368,78 @@ COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, tex
 REVOKE ALL ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) FROM PUBLIC;
 ALTER FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) OWNER TO loyalty_engine;
 
+CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	shares CONSTANT boolean := loyalty.lock_sharers(disable_member.merchant_id, disable_member.member_id);
+	was loyalty.member;
+	becomes loyalty.member;
+BEGIN
+	SELECT m.* INTO was FROM loyalty.member m
+	WHERE m.merchant_id = disable_member.merchant_id AND m.member_id = disable_member.member_id;
+	IF was.active IS NOT TRUE THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no active member with this member_id.');
+	END IF;
+	IF shares THEN
+		PERFORM loyalty.leave_account(disable_member.merchant_id, disable_member.member_id);
+	END IF;
+	becomes := was;
+	becomes.active := false;
+	PERFORM loyalty.change_member(was, becomes);
+END
+$$;
+COMMENT ON FUNCTION loyalty.disable_member(bigint, bigint) IS
+'Takes a member out of a program: no API finds them until they are registered again. Account, points and entries stay theirs; a shared account and its points stay with the others, as after loyalty.leave_account(), which can give them some before. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, bigint) FROM PUBLIC;
+ALTER FUNCTION loyalty.disable_member(bigint, bigint) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.disable_member(merchant_id bigint, wallet_key text, phone loyalty.phone) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
+	FROM loyalty.program p JOIN loyalty.member m ON m.merchant_id = p.merchant_id AND m.program_id = p.program_id
+	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key COLLATE "C"
+	  AND m.phone OPERATOR(loyalty.=) disable_member.phone AND m.active;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The wallet has no active contact with this phone.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) IS
+'The same of a contact of a wallet, by phone. Errors: LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) FROM PUBLIC;
+ALTER FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) OWNER TO loyalty_engine;
+
+CREATE FUNCTION loyalty.set_member_address(
+	merchant_id bigint, member_id bigint, ordinal integer, street text, number_inside text DEFAULT '', number_outside text DEFAULT '',
+	country text DEFAULT '', state text DEFAULT '', city text DEFAULT '')
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM FROM loyalty.member m
+	WHERE m.merchant_id = set_member_address.merchant_id AND m.member_id = set_member_address.member_id
+	  AND m.cancelled_at IS NULL FOR SHARE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside, country, state, city)
+	VALUES (set_member_address.merchant_id, set_member_address.member_id, set_member_address.ordinal, set_member_address.street,
+			set_member_address.number_inside, set_member_address.number_outside, set_member_address.country,
+			set_member_address.state, set_member_address.city)
+	ON CONFLICT (merchant_id, member_id, ordinal) DO UPDATE SET street = excluded.street,
+		number_inside = excluded.number_inside, number_outside = excluded.number_outside,
+		country = excluded.country, state = excluded.state, city = excluded.city;
+EXCEPTION
+	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
+		PERFORM loyalty.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
+'Sets the address number ordinal (1, 2 …) of a member. Errors: LY005 invalid_argument, LY006 unknown_object.';
+REVOKE ALL ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) FROM PUBLIC;
+ALTER FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) OWNER TO loyalty_engine;
+
 CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone, reason text DEFAULT '') RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -380,26 +471,6 @@ COMMENT ON FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) IS
 REVOKE ALL ON FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) FROM PUBLIC;
 ALTER FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) OWNER TO loyalty_engine;
 
-CREATE TABLE loyalty.member_address (
-	merchant_id		bigint		NOT NULL,
-	member_id		bigint		NOT NULL,
-	ordinal			smallint	NOT NULL CHECK (ordinal > 0),
-	street			text		NOT NULL DEFAULT '',
-	number_inside	text		NOT NULL DEFAULT '',
-	number_outside	text		NOT NULL DEFAULT '',
-	country			text		NOT NULL DEFAULT '',
-	state			text		NOT NULL DEFAULT '',
-	city			text		NOT NULL DEFAULT '',
-	neighborhood	text		NOT NULL DEFAULT '',
-	postcode		text		NOT NULL DEFAULT '',
-	PRIMARY KEY (merchant_id, member_id, ordinal),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
-);
-COMMENT ON TABLE loyalty.member_address IS 'Addresses of members, in the order in which they are listed.';
-REVOKE ALL ON loyalty.member_address FROM PUBLIC;
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.member_address TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.member_address', '');
-
 CREATE VIEW loyalty.members AS
 SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.phone, m.email, m.name, m.first_name,
 	   m.first_last_name, m.second_last_name, m.birth_date, m.country, m.active, m.enrolled_by, m.subscribed_at, m.created_at,
@@ -408,74 +479,3 @@ SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.ph
 FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
 ALTER VIEW loyalty.members OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now: those who share an account have the same points, once each, so sums are made of loyalty.balances.';
-
-CREATE FUNCTION loyalty.identify_member(
-	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	was loyalty.member;
-	becomes loyalty.member;
-BEGIN
-	PERFORM FROM loyalty.member m
-	WHERE m.merchant_id = identify_member.merchant_id
-	  AND (m.member_id = identify_member.member_id OR m.phone OPERATOR(loyalty.=) identify_member.phone)
-	ORDER BY m.member_id FOR UPDATE;
-	SELECT m.* INTO was FROM loyalty.member m
-	WHERE m.merchant_id = identify_member.merchant_id AND m.member_id = identify_member.member_id;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
-	END IF;
-	-- Who left does not keep a number from others.
-	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
-	WHERE m.merchant_id = was.merchant_id AND m.program_id = was.program_id
-	  AND m.phone OPERATOR(loyalty.=) identify_member.phone AND m.member_id <> was.member_id AND NOT m.active;
-	IF greatest(octet_length(identify_member.email), octet_length(identify_member.client_id)) > 1024 THEN
-		PERFORM loyalty.fail('invalid_argument', 'email and client_id have at most 1,024 bytes.');
-	END IF;
-	becomes := was;
-	becomes.phone := coalesce(identify_member.phone, was.phone);
-	becomes.email := coalesce(loyalty.trimmed(identify_member.email), was.email);
-	becomes.client_id := coalesce(identify_member.client_id, was.client_id);
-	PERFORM loyalty.change_member(was, becomes);
-EXCEPTION
-	WHEN check_violation THEN
-		PERFORM loyalty.fail('invalid_argument', 'email and client_id must not be empty.');
-	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'Another member of the program has this phone, email or client_id.');
-END
-$$;
-COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
-'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). An email replaces another spelling of it, too. With a phone and a client_id one member, on one balance, is served by both. What it was is in loyalty.member_changes; the phone of a member who left is taken off them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.set_member_address(
-	merchant_id bigint, member_id bigint, ordinal integer, street text, number_inside text DEFAULT '', number_outside text DEFAULT '',
-	country text DEFAULT '', state text DEFAULT '', city text DEFAULT '')
-RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-	PERFORM FROM loyalty.member m
-	WHERE m.merchant_id = set_member_address.merchant_id AND m.member_id = set_member_address.member_id
-	  AND m.cancelled_at IS NULL FOR SHARE;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
-	END IF;
-	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside, country, state, city)
-	VALUES (set_member_address.merchant_id, set_member_address.member_id, set_member_address.ordinal, set_member_address.street,
-			set_member_address.number_inside, set_member_address.number_outside, set_member_address.country,
-			set_member_address.state, set_member_address.city)
-	ON CONFLICT (merchant_id, member_id, ordinal) DO UPDATE SET street = excluded.street,
-		number_inside = excluded.number_inside, number_outside = excluded.number_outside,
-		country = excluded.country, state = excluded.state, city = excluded.city;
-EXCEPTION
-	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
-END
-$$;
-COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
-'Sets the address number ordinal (1, 2 …) of a member. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) OWNER TO loyalty_engine;

@@ -1,21 +1,4 @@
--- The customer API (the KASU document) for SQL clients, and its sandbox.
-
-CREATE FUNCTION loyalty.customer_read(
-	merchant_id bigint, operation text, app_user text, curp text, request text,
-	product text DEFAULT NULL, policy_number text DEFAULT NULL, acceptance_key text DEFAULT NULL)
-RETURNS json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_read';
-COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) IS
-'Reads a customer''s data for an app user, as the customer API does but without a token: merchant_id and app_user say who reads. operation: request, individual_request or request_block; request: the key, or the block. Reading is written to loyalty.access_log; a refusal raises, so only HTTP ones are. KASU, API_CUSTOMER. Errors: LK400 kasu_400, LK404 kasu_404, LK412 kasu_412, LK409 kasu_409, LK406 kasu_406.';
-REVOKE ALL ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
-
-CREATE FUNCTION loyalty.request_token(app_user text, curp text, signature text) RETURNS json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_request_token';
-COMMENT ON FUNCTION loyalty.request_token(text, text, text) IS
-'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';
-REVOKE ALL ON FUNCTION loyalty.request_token(text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.request_token(text, text, text) OWNER TO loyalty_engine;
+-- The sandbox of the customer API.
 
 CREATE FUNCTION loyalty.load_sandbox() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

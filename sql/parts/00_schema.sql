@@ -1,8 +1,12 @@
--- The two schemas and the role that everything in them runs as.
+-- The three schemas and the role that everything in them runs as.
 
 CREATE SCHEMA loyalty;
 COMMENT ON SCHEMA loyalty IS
 'Loyalty programs: typed functions that raise SQLSTATEs of class L, views for reporting, and the tables behind them.';
+
+CREATE SCHEMA loyalty_internal;
+COMMENT ON SCHEMA loyalty_internal IS
+'Tables and helpers of the extension loyalty. Not for users: anything here may change with any version.';
 
 CREATE SCHEMA loyalty_api;
 COMMENT ON SCHEMA loyalty_api IS

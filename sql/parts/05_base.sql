@@ -5,15 +5,11 @@ CREATE FUNCTION loyalty.new_id() RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_id';
 COMMENT ON FUNCTION loyalty.new_id() IS
 'A new 63-bit id: milliseconds since 2020 and 21 random bits, ascending within a session. Needs no sequence, so nodes need not coordinate.';
-REVOKE ALL ON FUNCTION loyalty.new_id() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.new_id() TO loyalty_engine;
 
 CREATE FUNCTION loyalty.random_key(prefix text, bytes integer DEFAULT 24) RETURNS text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_random_key';
 COMMENT ON FUNCTION loyalty.random_key(text, integer) IS
 'prefix followed by cryptographically random bytes (8 to 64) in hexadecimal. Errors: LY005 invalid_argument, LY500 internal_error.';
-REVOKE ALL ON FUNCTION loyalty.random_key(text, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.random_key(text, integer) TO loyalty_engine;
 
 -- The catalogue of errors is read from the C code that raises them.
 CREATE FUNCTION loyalty.error_catalogue(
@@ -21,12 +17,9 @@ CREATE FUNCTION loyalty.error_catalogue(
 RETURNS SETOF record
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_error_catalogue';
 COMMENT ON FUNCTION loyalty.error_catalogue() IS 'The rows of loyalty.error_codes.';
-REVOKE ALL ON FUNCTION loyalty.error_catalogue() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.error_catalogue() TO loyalty_engine;
 
 CREATE VIEW loyalty.error_codes AS
 SELECT sqlstate, code, family, http_status, message, hint FROM loyalty.error_catalogue();
-ALTER VIEW loyalty.error_codes OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.error_codes IS
 'Every error of the documented APIs and of the engine: its SQLSTATE, documented code (DETAIL of a raised error), API family, HTTP status, message and hint.';
 
@@ -34,8 +27,6 @@ CREATE FUNCTION loyalty.fail(code text, hint text DEFAULT NULL) RETURNS void
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_fail';
 COMMENT ON FUNCTION loyalty.fail(text, text) IS
 'Raises the error of loyalty.error_codes that has this code, with another hint if one is given. Errors: that one; 22023 if there is none.';
-REVOKE ALL ON FUNCTION loyalty.fail(text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.fail(text, text) TO loyalty_engine;
 
 -- When two texts are the same to whoever reads them, in whatever locale the
 -- database is: e-mails, names of staff and of branches are compared so.  All
@@ -44,12 +35,8 @@ CREATE FUNCTION loyalty.trimmed(text) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_trimmed';
 COMMENT ON FUNCTION loyalty.trimmed(text) IS
 'The text as it was written, without the blanks around it, those of Unicode too.';
-REVOKE ALL ON FUNCTION loyalty.trimmed(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.trimmed(text) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.fold(text) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_fold';
 COMMENT ON FUNCTION loyalty.fold(text) IS
 'What e-mails, names of staff and names of branches are compared by: small letters of Latin, Greek and Cyrillic for capitals, without the blanks around, one for several of them within, and accents as part of their letters, however they came (NFC). The locale of the database does not count.';
-REVOKE ALL ON FUNCTION loyalty.fold(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.fold(text) TO loyalty_engine;

@@ -13,8 +13,6 @@ CREATE FUNCTION loyalty.points_in(cstring)
 	AS 'MODULE_PATHNAME', 'points_in';
 COMMENT ON FUNCTION loyalty.points_in(cstring) IS
 	'text to points: [+-]digits[.digits], at most 4 decimals; 22P02 if it is not that, 22003 if it does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_in(cstring) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_in(cstring) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_out(loyalty.points)
 	RETURNS cstring
@@ -22,8 +20,6 @@ CREATE FUNCTION loyalty.points_out(loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_out';
 COMMENT ON FUNCTION loyalty.points_out(loyalty.points) IS
 	'points to text, without trailing zeros';
-REVOKE ALL ON FUNCTION loyalty.points_out(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_out(loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_recv(internal)
 	RETURNS loyalty.points
@@ -31,8 +27,6 @@ CREATE FUNCTION loyalty.points_recv(internal)
 	AS 'int8recv';
 COMMENT ON FUNCTION loyalty.points_recv(internal) IS
 	'binary form to points: the ten-thousandths, as a bigint';
-REVOKE ALL ON FUNCTION loyalty.points_recv(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_recv(internal) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_send(loyalty.points)
 	RETURNS bytea
@@ -40,8 +34,6 @@ CREATE FUNCTION loyalty.points_send(loyalty.points)
 	AS 'int8send';
 COMMENT ON FUNCTION loyalty.points_send(loyalty.points) IS
 	'points to binary form: the ten-thousandths, as a bigint';
-REVOKE ALL ON FUNCTION loyalty.points_send(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_send(loyalty.points) TO loyalty_engine;
 
 CREATE TYPE loyalty.points (
 	INPUT = loyalty.points_in,
@@ -57,8 +49,6 @@ CREATE TYPE loyalty.points (
 );
 COMMENT ON TYPE loyalty.points IS
 	'exact amount of points or money with 4 decimals, from -922337203685477.5808 to 922337203685477.5807';
-REVOKE ALL ON TYPE loyalty.points FROM PUBLIC;
-GRANT USAGE ON TYPE loyalty.points TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_eq(loyalty.points, loyalty.points)
 	RETURNS boolean
@@ -66,8 +56,6 @@ CREATE FUNCTION loyalty.points_eq(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_eq';
 COMMENT ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) IS
 	'implementation of = operator';
-REVOKE ALL ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_eq(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_ne(loyalty.points, loyalty.points)
 	RETURNS boolean
@@ -75,8 +63,6 @@ CREATE FUNCTION loyalty.points_ne(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_ne';
 COMMENT ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) IS
 	'implementation of <> operator';
-REVOKE ALL ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_ne(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_lt(loyalty.points, loyalty.points)
 	RETURNS boolean
@@ -84,8 +70,6 @@ CREATE FUNCTION loyalty.points_lt(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_lt';
 COMMENT ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) IS
 	'implementation of < operator';
-REVOKE ALL ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_lt(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_le(loyalty.points, loyalty.points)
 	RETURNS boolean
@@ -93,8 +77,6 @@ CREATE FUNCTION loyalty.points_le(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_le';
 COMMENT ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) IS
 	'implementation of <= operator';
-REVOKE ALL ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_le(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_gt(loyalty.points, loyalty.points)
 	RETURNS boolean
@@ -102,8 +84,6 @@ CREATE FUNCTION loyalty.points_gt(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_gt';
 COMMENT ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) IS
 	'implementation of > operator';
-REVOKE ALL ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_gt(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_ge(loyalty.points, loyalty.points)
 	RETURNS boolean
@@ -111,8 +91,6 @@ CREATE FUNCTION loyalty.points_ge(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_ge';
 COMMENT ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) IS
 	'implementation of >= operator';
-REVOKE ALL ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_ge(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points)
 	RETURNS integer
@@ -120,8 +98,6 @@ CREATE FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'compare_cmp';
 COMMENT ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) IS
 	'less-equal-greater: -1, 0 or 1';
-REVOKE ALL ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_cmp(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_hash(loyalty.points)
 	RETURNS integer
@@ -129,8 +105,6 @@ CREATE FUNCTION loyalty.points_hash(loyalty.points)
 	AS 'hashint8';
 COMMENT ON FUNCTION loyalty.points_hash(loyalty.points) IS
 	'hash';
-REVOKE ALL ON FUNCTION loyalty.points_hash(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_hash(loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_hash_extended(loyalty.points, bigint)
 	RETURNS bigint
@@ -138,8 +112,6 @@ CREATE FUNCTION loyalty.points_hash_extended(loyalty.points, bigint)
 	AS 'hashint8extended';
 COMMENT ON FUNCTION loyalty.points_hash_extended(loyalty.points, bigint) IS
 	'hash with a seed';
-REVOKE ALL ON FUNCTION loyalty.points_hash_extended(loyalty.points, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_hash_extended(loyalty.points, bigint) TO loyalty_engine;
 
 CREATE OPERATOR loyalty.= (
 	LEFTARG = loyalty.points,
@@ -245,8 +217,6 @@ CREATE FUNCTION loyalty.points_add(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_pl';
 COMMENT ON FUNCTION loyalty.points_add(loyalty.points, loyalty.points) IS
 	'implementation of + operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_add(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_add(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points)
 	RETURNS loyalty.points
@@ -254,8 +224,6 @@ CREATE FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_mi';
 COMMENT ON FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points) IS
 	'implementation of - operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_subtract(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_plus(loyalty.points)
 	RETURNS loyalty.points
@@ -263,8 +231,6 @@ CREATE FUNCTION loyalty.points_plus(loyalty.points)
 	AS 'int8up';
 COMMENT ON FUNCTION loyalty.points_plus(loyalty.points) IS
 	'implementation of unary + operator';
-REVOKE ALL ON FUNCTION loyalty.points_plus(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_plus(loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_minus(loyalty.points)
 	RETURNS loyalty.points
@@ -272,8 +238,6 @@ CREATE FUNCTION loyalty.points_minus(loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_um';
 COMMENT ON FUNCTION loyalty.points_minus(loyalty.points) IS
 	'implementation of unary - operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_minus(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_minus(loyalty.points) TO loyalty_engine;
 
 /*
  * A factor is no plain bigint: the operators below would match one exactly, and
@@ -282,8 +246,6 @@ GRANT EXECUTE ON FUNCTION loyalty.points_minus(loyalty.points) TO loyalty_engine
 CREATE DOMAIN loyalty.factor AS bigint;
 COMMENT ON DOMAIN loyalty.factor IS
 	'how many times an amount is taken; any integer';
-REVOKE ALL ON DOMAIN loyalty.factor FROM PUBLIC;
-GRANT USAGE ON DOMAIN loyalty.factor TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor)
 	RETURNS loyalty.points
@@ -291,8 +253,6 @@ CREATE FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor)
 	AS 'MODULE_PATHNAME', 'points_mul_int8';
 COMMENT ON FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor) IS
 	'implementation of * operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_multiply(loyalty.points, loyalty.factor) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points)
 	RETURNS loyalty.points
@@ -300,8 +260,6 @@ CREATE FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points)
 	AS 'MODULE_PATHNAME', 'int8_mul_points';
 COMMENT ON FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points) IS
 	'implementation of * operator; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_multiply(loyalty.factor, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points)
 	RETURNS numeric
@@ -309,8 +267,6 @@ CREATE FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_div';
 COMMENT ON FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points) IS
 	'implementation of / operator; 22012 if the second amount is 0';
-REVOKE ALL ON FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_ratio(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.abs(loyalty.points)
 	RETURNS loyalty.points
@@ -318,8 +274,6 @@ CREATE FUNCTION loyalty.abs(loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_abs';
 COMMENT ON FUNCTION loyalty.abs(loyalty.points) IS
 	'the amount without its sign; 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.abs(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.abs(loyalty.points) TO loyalty_engine;
 
 CREATE OPERATOR loyalty.+ (
 	LEFTARG = loyalty.points,
@@ -384,8 +338,6 @@ CREATE FUNCTION loyalty.points(smallint)
 	AS 'MODULE_PATHNAME', 'int2_to_points';
 COMMENT ON FUNCTION loyalty.points(smallint) IS
 	'whole points';
-REVOKE ALL ON FUNCTION loyalty.points(smallint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points(smallint) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points(integer)
 	RETURNS loyalty.points
@@ -393,8 +345,6 @@ CREATE FUNCTION loyalty.points(integer)
 	AS 'MODULE_PATHNAME', 'int4_to_points';
 COMMENT ON FUNCTION loyalty.points(integer) IS
 	'whole points';
-REVOKE ALL ON FUNCTION loyalty.points(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points(integer) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points(bigint)
 	RETURNS loyalty.points
@@ -402,8 +352,6 @@ CREATE FUNCTION loyalty.points(bigint)
 	AS 'MODULE_PATHNAME', 'int8_to_points';
 COMMENT ON FUNCTION loyalty.points(bigint) IS
 	'whole points; 22003 if they do not fit';
-REVOKE ALL ON FUNCTION loyalty.points(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points(bigint) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points(numeric)
 	RETURNS loyalty.points
@@ -411,8 +359,6 @@ CREATE FUNCTION loyalty.points(numeric)
 	AS 'MODULE_PATHNAME', 'numeric_to_points';
 COMMENT ON FUNCTION loyalty.points(numeric) IS
 	'the same amount, never rounded; 22003 if it has more than 4 significant decimals, does not fit, or is NaN or infinite';
-REVOKE ALL ON FUNCTION loyalty.points(numeric) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points(numeric) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_to_bigint(loyalty.points)
 	RETURNS bigint
@@ -420,8 +366,6 @@ CREATE FUNCTION loyalty.points_to_bigint(loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_to_int8';
 COMMENT ON FUNCTION loyalty.points_to_bigint(loyalty.points) IS
 	'whole points; 22003 if the amount has decimals';
-REVOKE ALL ON FUNCTION loyalty.points_to_bigint(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_to_bigint(loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_to_numeric(loyalty.points)
 	RETURNS numeric
@@ -429,8 +373,6 @@ CREATE FUNCTION loyalty.points_to_numeric(loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_to_numeric';
 COMMENT ON FUNCTION loyalty.points_to_numeric(loyalty.points) IS
 	'the same amount, without trailing zeros';
-REVOKE ALL ON FUNCTION loyalty.points_to_numeric(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_to_numeric(loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_to_json(loyalty.points)
 	RETURNS json
@@ -438,8 +380,6 @@ CREATE FUNCTION loyalty.points_to_json(loyalty.points)
 	AS 'MODULE_PATHNAME', 'points_to_json';
 COMMENT ON FUNCTION loyalty.points_to_json(loyalty.points) IS
 	'the amount as a JSON number, without trailing zeros';
-REVOKE ALL ON FUNCTION loyalty.points_to_json(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_to_json(loyalty.points) TO loyalty_engine;
 
 CREATE CAST (smallint AS loyalty.points)
 	WITH FUNCTION loyalty.points(smallint) AS IMPLICIT;
@@ -482,8 +422,6 @@ CREATE FUNCTION loyalty.points_accumulate(internal, loyalty.points)
 	AS 'int8_avg_accum';
 COMMENT ON FUNCTION loyalty.points_accumulate(internal, loyalty.points) IS
 	'transition of sum and avg';
-REVOKE ALL ON FUNCTION loyalty.points_accumulate(internal, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_accumulate(internal, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_deaccumulate(internal, loyalty.points)
 	RETURNS internal
@@ -491,8 +429,6 @@ CREATE FUNCTION loyalty.points_deaccumulate(internal, loyalty.points)
 	AS 'int8_avg_accum_inv';
 COMMENT ON FUNCTION loyalty.points_deaccumulate(internal, loyalty.points) IS
 	'inverse transition of sum and avg over a moving window';
-REVOKE ALL ON FUNCTION loyalty.points_deaccumulate(internal, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_deaccumulate(internal, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_sum_final(internal)
 	RETURNS loyalty.points
@@ -500,8 +436,6 @@ CREATE FUNCTION loyalty.points_sum_final(internal)
 	AS 'MODULE_PATHNAME', 'points_sum_final';
 COMMENT ON FUNCTION loyalty.points_sum_final(internal) IS
 	'result of sum';
-REVOKE ALL ON FUNCTION loyalty.points_sum_final(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_sum_final(internal) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_avg_final(internal)
 	RETURNS numeric
@@ -509,8 +443,6 @@ CREATE FUNCTION loyalty.points_avg_final(internal)
 	AS 'MODULE_PATHNAME', 'points_avg_final';
 COMMENT ON FUNCTION loyalty.points_avg_final(internal) IS
 	'result of avg';
-REVOKE ALL ON FUNCTION loyalty.points_avg_final(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_avg_final(internal) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_larger(loyalty.points, loyalty.points)
 	RETURNS loyalty.points
@@ -518,8 +450,6 @@ CREATE FUNCTION loyalty.points_larger(loyalty.points, loyalty.points)
 	AS 'int8larger';
 COMMENT ON FUNCTION loyalty.points_larger(loyalty.points, loyalty.points) IS
 	'larger of two amounts';
-REVOKE ALL ON FUNCTION loyalty.points_larger(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_larger(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points)
 	RETURNS loyalty.points
@@ -527,8 +457,6 @@ CREATE FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points)
 	AS 'int8smaller';
 COMMENT ON FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points) IS
 	'smaller of two amounts';
-REVOKE ALL ON FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.points_smaller(loyalty.points, loyalty.points) TO loyalty_engine;
 
 CREATE AGGREGATE loyalty.sum(loyalty.points) (
 	SFUNC = loyalty.points_accumulate,
@@ -547,8 +475,6 @@ CREATE AGGREGATE loyalty.sum(loyalty.points) (
 );
 COMMENT ON AGGREGATE loyalty.sum(loyalty.points) IS
 	'exact sum; 22003 only if the result does not fit, whatever the order; NULL of no rows';
-REVOKE ALL ON FUNCTION loyalty.sum(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.sum(loyalty.points) TO loyalty_engine;
 
 CREATE AGGREGATE loyalty.avg(loyalty.points) (
 	SFUNC = loyalty.points_accumulate,
@@ -567,8 +493,6 @@ CREATE AGGREGATE loyalty.avg(loyalty.points) (
 );
 COMMENT ON AGGREGATE loyalty.avg(loyalty.points) IS
 	'average, as numeric without trailing zeros; NULL of no rows';
-REVOKE ALL ON FUNCTION loyalty.avg(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.avg(loyalty.points) TO loyalty_engine;
 
 CREATE AGGREGATE loyalty.max(loyalty.points) (
 	SFUNC = loyalty.points_larger,
@@ -579,8 +503,6 @@ CREATE AGGREGATE loyalty.max(loyalty.points) (
 );
 COMMENT ON AGGREGATE loyalty.max(loyalty.points) IS
 	'largest amount; NULL of no rows';
-REVOKE ALL ON FUNCTION loyalty.max(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.max(loyalty.points) TO loyalty_engine;
 
 CREATE AGGREGATE loyalty.min(loyalty.points) (
 	SFUNC = loyalty.points_smaller,
@@ -591,8 +513,6 @@ CREATE AGGREGATE loyalty.min(loyalty.points) (
 );
 COMMENT ON AGGREGATE loyalty.min(loyalty.points) IS
 	'smallest amount; NULL of no rows';
-REVOKE ALL ON FUNCTION loyalty.min(loyalty.points) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.min(loyalty.points) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.percent_of(amount loyalty.points, percent numeric, decimals integer DEFAULT 2, rounding text DEFAULT 'half_up')
 	RETURNS loyalty.points
@@ -600,5 +520,3 @@ CREATE FUNCTION loyalty.percent_of(amount loyalty.points, percent numeric, decim
 	AS 'MODULE_PATHNAME', 'points_percent_of';
 COMMENT ON FUNCTION loyalty.percent_of(loyalty.points, numeric, integer, text) IS
 	'amount * percent / 100 to 0..4 decimals; rounding is half_up (ties away from zero), half_even, down (towards zero) or up (away from zero); 22023 for other arguments or more than 4 decimals of a percent, 22003 if the result does not fit';
-REVOKE ALL ON FUNCTION loyalty.percent_of(loyalty.points, numeric, integer, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.percent_of(loyalty.points, numeric, integer, text) TO loyalty_engine;

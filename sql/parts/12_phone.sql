@@ -13,8 +13,6 @@ CREATE FUNCTION loyalty.phone_in(cstring)
 	AS 'MODULE_PATHNAME', 'phone_in';
 COMMENT ON FUNCTION loyalty.phone_in(cstring) IS
 	'text to phone: 10 digits after +52, 52, +521, 521, 01, 044 or 045, with spaces and dashes between them; 22P02 for anything else';
-REVOKE ALL ON FUNCTION loyalty.phone_in(cstring) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_in(cstring) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_out(loyalty.phone)
 	RETURNS cstring
@@ -22,8 +20,6 @@ CREATE FUNCTION loyalty.phone_out(loyalty.phone)
 	AS 'MODULE_PATHNAME', 'phone_out';
 COMMENT ON FUNCTION loyalty.phone_out(loyalty.phone) IS
 	'phone to text: 10 digits';
-REVOKE ALL ON FUNCTION loyalty.phone_out(loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_out(loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_recv(internal)
 	RETURNS loyalty.phone
@@ -31,8 +27,6 @@ CREATE FUNCTION loyalty.phone_recv(internal)
 	AS 'MODULE_PATHNAME', 'phone_recv';
 COMMENT ON FUNCTION loyalty.phone_recv(internal) IS
 	'binary form to phone: a bigint; 22P03 if it has more than 10 digits';
-REVOKE ALL ON FUNCTION loyalty.phone_recv(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_recv(internal) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_send(loyalty.phone)
 	RETURNS bytea
@@ -40,8 +34,6 @@ CREATE FUNCTION loyalty.phone_send(loyalty.phone)
 	AS 'int8send';
 COMMENT ON FUNCTION loyalty.phone_send(loyalty.phone) IS
 	'phone to binary form: a bigint';
-REVOKE ALL ON FUNCTION loyalty.phone_send(loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_send(loyalty.phone) TO loyalty_engine;
 
 CREATE TYPE loyalty.phone (
 	INPUT = loyalty.phone_in,
@@ -56,8 +48,6 @@ CREATE TYPE loyalty.phone (
 );
 COMMENT ON TYPE loyalty.phone IS
 	'the ten digits of a Mexican telephone number, however it was written';
-REVOKE ALL ON TYPE loyalty.phone FROM PUBLIC;
-GRANT USAGE ON TYPE loyalty.phone TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone)
 	RETURNS boolean
@@ -65,8 +55,6 @@ CREATE FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_eq';
 COMMENT ON FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone) IS
 	'implementation of = operator';
-REVOKE ALL ON FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_eq(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone)
 	RETURNS boolean
@@ -74,8 +62,6 @@ CREATE FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_ne';
 COMMENT ON FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone) IS
 	'implementation of <> operator';
-REVOKE ALL ON FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_ne(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone)
 	RETURNS boolean
@@ -83,8 +69,6 @@ CREATE FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_lt';
 COMMENT ON FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone) IS
 	'implementation of < operator';
-REVOKE ALL ON FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_lt(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone)
 	RETURNS boolean
@@ -92,8 +76,6 @@ CREATE FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_le';
 COMMENT ON FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone) IS
 	'implementation of <= operator';
-REVOKE ALL ON FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_le(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone)
 	RETURNS boolean
@@ -101,8 +83,6 @@ CREATE FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_gt';
 COMMENT ON FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone) IS
 	'implementation of > operator';
-REVOKE ALL ON FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_gt(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone)
 	RETURNS boolean
@@ -110,8 +90,6 @@ CREATE FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_ge';
 COMMENT ON FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone) IS
 	'implementation of >= operator';
-REVOKE ALL ON FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_ge(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone)
 	RETURNS integer
@@ -119,8 +97,6 @@ CREATE FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone)
 	AS 'MODULE_PATHNAME', 'compare_cmp';
 COMMENT ON FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone) IS
 	'less-equal-greater: -1, 0 or 1';
-REVOKE ALL ON FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_cmp(loyalty.phone, loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_hash(loyalty.phone)
 	RETURNS integer
@@ -128,8 +104,6 @@ CREATE FUNCTION loyalty.phone_hash(loyalty.phone)
 	AS 'hashint8';
 COMMENT ON FUNCTION loyalty.phone_hash(loyalty.phone) IS
 	'hash';
-REVOKE ALL ON FUNCTION loyalty.phone_hash(loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_hash(loyalty.phone) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.phone_hash_extended(loyalty.phone, bigint)
 	RETURNS bigint
@@ -137,8 +111,6 @@ CREATE FUNCTION loyalty.phone_hash_extended(loyalty.phone, bigint)
 	AS 'hashint8extended';
 COMMENT ON FUNCTION loyalty.phone_hash_extended(loyalty.phone, bigint) IS
 	'hash with a seed';
-REVOKE ALL ON FUNCTION loyalty.phone_hash_extended(loyalty.phone, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.phone_hash_extended(loyalty.phone, bigint) TO loyalty_engine;
 
 CREATE OPERATOR loyalty.= (
 	LEFTARG = loyalty.phone,
@@ -249,5 +221,3 @@ CREATE FUNCTION loyalty.area_code(loyalty.phone)
 	AS 'MODULE_PATHNAME', 'phone_area_code';
 COMMENT ON FUNCTION loyalty.area_code(loyalty.phone) IS
 	'the area code (lada): 2 digits for 33, 55, 56 and 81, otherwise 3';
-REVOKE ALL ON FUNCTION loyalty.area_code(loyalty.phone) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.area_code(loyalty.phone) TO loyalty_engine;

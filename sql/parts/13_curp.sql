@@ -14,8 +14,6 @@ CREATE FUNCTION loyalty.curp_in(cstring)
 	AS 'MODULE_PATHNAME', 'curp_in';
 COMMENT ON FUNCTION loyalty.curp_in(cstring) IS
 	'text to curp: 18 characters in capitals or small letters, with blanks around them; an Ñ among the letters of the names is the X that the registry writes for it; 22P02, and why in DETAIL, if the length, a character, the date, the sex, the state or the check digit is wrong';
-REVOKE ALL ON FUNCTION loyalty.curp_in(cstring) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_in(cstring) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_out(loyalty.curp)
 	RETURNS cstring
@@ -23,8 +21,6 @@ CREATE FUNCTION loyalty.curp_out(loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_out';
 COMMENT ON FUNCTION loyalty.curp_out(loyalty.curp) IS
 	'curp to text: 18 characters in capitals';
-REVOKE ALL ON FUNCTION loyalty.curp_out(loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_out(loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_recv(internal)
 	RETURNS loyalty.curp
@@ -32,8 +28,6 @@ CREATE FUNCTION loyalty.curp_recv(internal)
 	AS 'MODULE_PATHNAME', 'curp_recv';
 COMMENT ON FUNCTION loyalty.curp_recv(internal) IS
 	'binary form to curp: its text; 22P03, and why in DETAIL, if it is none';
-REVOKE ALL ON FUNCTION loyalty.curp_recv(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_recv(internal) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_send(loyalty.curp)
 	RETURNS bytea
@@ -41,8 +35,6 @@ CREATE FUNCTION loyalty.curp_send(loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_send';
 COMMENT ON FUNCTION loyalty.curp_send(loyalty.curp) IS
 	'curp to binary form: its text';
-REVOKE ALL ON FUNCTION loyalty.curp_send(loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_send(loyalty.curp) TO loyalty_engine;
 
 CREATE TYPE loyalty.curp (
 	INPUT = loyalty.curp_in,
@@ -56,8 +48,6 @@ CREATE TYPE loyalty.curp (
 );
 COMMENT ON TYPE loyalty.curp IS
 	'the key (CURP) under which the population registry of Mexico knows a person';
-REVOKE ALL ON TYPE loyalty.curp FROM PUBLIC;
-GRANT USAGE ON TYPE loyalty.curp TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_eq(loyalty.curp, loyalty.curp)
 	RETURNS boolean
@@ -65,8 +55,6 @@ CREATE FUNCTION loyalty.curp_eq(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_eq';
 COMMENT ON FUNCTION loyalty.curp_eq(loyalty.curp, loyalty.curp) IS
 	'implementation of = operator';
-REVOKE ALL ON FUNCTION loyalty.curp_eq(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_eq(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_ne(loyalty.curp, loyalty.curp)
 	RETURNS boolean
@@ -74,8 +62,6 @@ CREATE FUNCTION loyalty.curp_ne(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_ne';
 COMMENT ON FUNCTION loyalty.curp_ne(loyalty.curp, loyalty.curp) IS
 	'implementation of <> operator';
-REVOKE ALL ON FUNCTION loyalty.curp_ne(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_ne(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_lt(loyalty.curp, loyalty.curp)
 	RETURNS boolean
@@ -83,8 +69,6 @@ CREATE FUNCTION loyalty.curp_lt(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_lt';
 COMMENT ON FUNCTION loyalty.curp_lt(loyalty.curp, loyalty.curp) IS
 	'implementation of < operator';
-REVOKE ALL ON FUNCTION loyalty.curp_lt(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_lt(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_le(loyalty.curp, loyalty.curp)
 	RETURNS boolean
@@ -92,8 +76,6 @@ CREATE FUNCTION loyalty.curp_le(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_le';
 COMMENT ON FUNCTION loyalty.curp_le(loyalty.curp, loyalty.curp) IS
 	'implementation of <= operator';
-REVOKE ALL ON FUNCTION loyalty.curp_le(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_le(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_gt(loyalty.curp, loyalty.curp)
 	RETURNS boolean
@@ -101,8 +83,6 @@ CREATE FUNCTION loyalty.curp_gt(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_gt';
 COMMENT ON FUNCTION loyalty.curp_gt(loyalty.curp, loyalty.curp) IS
 	'implementation of > operator';
-REVOKE ALL ON FUNCTION loyalty.curp_gt(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_gt(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_ge(loyalty.curp, loyalty.curp)
 	RETURNS boolean
@@ -110,8 +90,6 @@ CREATE FUNCTION loyalty.curp_ge(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_ge';
 COMMENT ON FUNCTION loyalty.curp_ge(loyalty.curp, loyalty.curp) IS
 	'implementation of >= operator';
-REVOKE ALL ON FUNCTION loyalty.curp_ge(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_ge(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_cmp(loyalty.curp, loyalty.curp)
 	RETURNS integer
@@ -119,8 +97,6 @@ CREATE FUNCTION loyalty.curp_cmp(loyalty.curp, loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_cmp';
 COMMENT ON FUNCTION loyalty.curp_cmp(loyalty.curp, loyalty.curp) IS
 	'less-equal-greater: -1, 0 or 1';
-REVOKE ALL ON FUNCTION loyalty.curp_cmp(loyalty.curp, loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_cmp(loyalty.curp, loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_hash(loyalty.curp)
 	RETURNS integer
@@ -128,8 +104,6 @@ CREATE FUNCTION loyalty.curp_hash(loyalty.curp)
 	AS 'MODULE_PATHNAME', 'curp_hash';
 COMMENT ON FUNCTION loyalty.curp_hash(loyalty.curp) IS
 	'hash';
-REVOKE ALL ON FUNCTION loyalty.curp_hash(loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_hash(loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.curp_hash_extended(loyalty.curp, bigint)
 	RETURNS bigint
@@ -137,8 +111,6 @@ CREATE FUNCTION loyalty.curp_hash_extended(loyalty.curp, bigint)
 	AS 'MODULE_PATHNAME', 'curp_hash_extended';
 COMMENT ON FUNCTION loyalty.curp_hash_extended(loyalty.curp, bigint) IS
 	'hash with a seed';
-REVOKE ALL ON FUNCTION loyalty.curp_hash_extended(loyalty.curp, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.curp_hash_extended(loyalty.curp, bigint) TO loyalty_engine;
 
 CREATE OPERATOR loyalty.= (
 	LEFTARG = loyalty.curp,
@@ -243,8 +215,6 @@ CREATE FUNCTION loyalty.birth_date(loyalty.curp)
 	AS 'MODULE_PATHNAME', 'loyalty_birth_date';
 COMMENT ON FUNCTION loyalty.birth_date(loyalty.curp) IS
 	'the date of birth: from 1900 to 1999 if character 17 is a digit, from 2000 to 2099 if it is a letter';
-REVOKE ALL ON FUNCTION loyalty.birth_date(loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.birth_date(loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.sex(loyalty.curp)
 	RETURNS text
@@ -252,8 +222,6 @@ CREATE FUNCTION loyalty.sex(loyalty.curp)
 	AS 'MODULE_PATHNAME', 'loyalty_sex';
 COMMENT ON FUNCTION loyalty.sex(loyalty.curp) IS
 	'the sex: H (hombre), M (mujer) or X (neither)';
-REVOKE ALL ON FUNCTION loyalty.sex(loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.sex(loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.state(loyalty.curp)
 	RETURNS text
@@ -261,8 +229,6 @@ CREATE FUNCTION loyalty.state(loyalty.curp)
 	AS 'MODULE_PATHNAME', 'loyalty_state';
 COMMENT ON FUNCTION loyalty.state(loyalty.curp) IS
 	'the code of the state of birth, as the registry writes it: DF is Mexico City; NE was born abroad';
-REVOKE ALL ON FUNCTION loyalty.state(loyalty.curp) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.state(loyalty.curp) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.age(loyalty.curp, on_date date DEFAULT CURRENT_DATE)
 	RETURNS integer
@@ -270,5 +236,3 @@ CREATE FUNCTION loyalty.age(loyalty.curp, on_date date DEFAULT CURRENT_DATE)
 	AS 'MODULE_PATHNAME', 'loyalty_age';
 COMMENT ON FUNCTION loyalty.age(loyalty.curp, date) IS
 	'the age in full years on a date, today in the session''s time zone unless given; a birthday of 29 February is on 1 March in a common year; 22023 before birth or for an infinite date';
-REVOKE ALL ON FUNCTION loyalty.age(loyalty.curp, date) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.age(loyalty.curp, date) TO loyalty_engine;

@@ -16,8 +16,6 @@ CREATE FUNCTION loyalty.lots_in(cstring)
 	AS 'MODULE_PATHNAME', 'lots_in';
 COMMENT ON FUNCTION loyalty.lots_in(cstring) IS
 	'text to lots: {2027-01-01T06:00:00Z=30,2027-02-01T06:00:00Z=12.5}, the moments in UTC and in any order, each once, points above 0; where points were posted with an earlier moment, that follows after a slash: {2027-01-15T06:00:00Z/2027-01-01T06:00:00Z=30}; 22P02 if it is not that, 22003 if a moment or the total does not fit, 54000 if there are more than 65,536';
-REVOKE ALL ON FUNCTION loyalty.lots_in(cstring) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.lots_in(cstring) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.lots_out(loyalty.lots)
 	RETURNS cstring
@@ -25,8 +23,6 @@ CREATE FUNCTION loyalty.lots_out(loyalty.lots)
 	AS 'MODULE_PATHNAME', 'lots_out';
 COMMENT ON FUNCTION loyalty.lots_out(loyalty.lots) IS
 	'lots to text: soonest first, the moments in UTC whatever the settings';
-REVOKE ALL ON FUNCTION loyalty.lots_out(loyalty.lots) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.lots_out(loyalty.lots) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.lots_recv(internal)
 	RETURNS loyalty.lots
@@ -34,8 +30,6 @@ CREATE FUNCTION loyalty.lots_recv(internal)
 	AS 'MODULE_PATHNAME', 'lots_recv';
 COMMENT ON FUNCTION loyalty.lots_recv(internal) IS
 	'binary form to lots: the bytes that are stored; 22P03 if they are none';
-REVOKE ALL ON FUNCTION loyalty.lots_recv(internal) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.lots_recv(internal) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.lots_send(loyalty.lots)
 	RETURNS bytea
@@ -43,8 +37,6 @@ CREATE FUNCTION loyalty.lots_send(loyalty.lots)
 	AS 'MODULE_PATHNAME', 'lots_send';
 COMMENT ON FUNCTION loyalty.lots_send(loyalty.lots) IS
 	'lots to binary form: the bytes that are stored; the first moment in seconds since 2000 and its points, then for each lot the seconds since the one before and its points, as varints; before the points 0 and so many seconds, if they were posted with a moment that much earlier';
-REVOKE ALL ON FUNCTION loyalty.lots_send(loyalty.lots) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.lots_send(loyalty.lots) TO loyalty_engine;
 
 -- Main: a value stays in its row as long as that fits into a page, and it does.
 CREATE TYPE loyalty.lots (
@@ -59,8 +51,6 @@ CREATE TYPE loyalty.lots (
 );
 COMMENT ON TYPE loyalty.lots IS
 	'points by the moment at which they expire, in whole seconds, and that with which they were posted, if something has put it off: at most 65,536 lots, each with points above 0';
-REVOKE ALL ON TYPE loyalty.lots FROM PUBLIC;
-GRANT USAGE ON TYPE loyalty.lots TO loyalty_engine;
 
 CREATE FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots)
 	RETURNS boolean
@@ -68,8 +58,6 @@ CREATE FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots)
 	AS 'MODULE_PATHNAME', 'lots_eq';
 COMMENT ON FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots) IS
 	'implementation of = operator';
-REVOKE ALL ON FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots)
 	RETURNS boolean
@@ -77,8 +65,6 @@ CREATE FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots)
 	AS 'MODULE_PATHNAME', 'lots_ne';
 COMMENT ON FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots) IS
 	'implementation of <> operator';
-REVOKE ALL ON FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots) TO loyalty_engine;
 
 CREATE OPERATOR loyalty.= (
 	LEFTARG = loyalty.lots,
@@ -110,8 +96,6 @@ CREATE FUNCTION loyalty.unnest_lots(lots loyalty.lots)
 	AS 'MODULE_PATHNAME', 'lots_unnest';
 COMMENT ON FUNCTION loyalty.unnest_lots(loyalty.lots) IS
 	'lot by lot, soonest first';
-REVOKE ALL ON FUNCTION loyalty.unnest_lots(loyalty.lots) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.unnest_lots(loyalty.lots) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.total(lots loyalty.lots)
 	RETURNS loyalty.points
@@ -119,8 +103,6 @@ CREATE FUNCTION loyalty.total(lots loyalty.lots)
 	AS 'MODULE_PATHNAME', 'lots_total_all';
 COMMENT ON FUNCTION loyalty.total(loyalty.lots) IS
 	'the points of all lots; 0 of none';
-REVOKE ALL ON FUNCTION loyalty.total(loyalty.lots) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.total(loyalty.lots) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.total_due(lots loyalty.lots, at timestamptz)
 	RETURNS loyalty.points
@@ -128,8 +110,6 @@ CREATE FUNCTION loyalty.total_due(lots loyalty.lots, at timestamptz)
 	AS 'MODULE_PATHNAME', 'lots_total_due';
 COMMENT ON FUNCTION loyalty.total_due(loyalty.lots, timestamptz) IS
 	'the points that have expired at a moment: of the lots not later than it';
-REVOKE ALL ON FUNCTION loyalty.total_due(loyalty.lots, timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.total_due(loyalty.lots, timestamptz) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.falls_below(lots loyalty.lots, threshold loyalty.points, at timestamptz)
 	RETURNS timestamptz
@@ -137,5 +117,3 @@ CREATE FUNCTION loyalty.falls_below(lots loyalty.lots, threshold loyalty.points,
 	AS 'MODULE_PATHNAME', 'lots_falls_below';
 COMMENT ON FUNCTION loyalty.falls_below(loyalty.lots, loyalty.points, timestamptz) IS
 	'the first moment, not before the one given, from which what has not expired is less than the threshold; NULL, for never, if the threshold is 0 or less';
-REVOKE ALL ON FUNCTION loyalty.falls_below(loyalty.lots, loyalty.points, timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.falls_below(loyalty.lots, loyalty.points, timestamptz) TO loyalty_engine;

@@ -10,9 +10,7 @@ CREATE TABLE loyalty.merchant (
 COMMENT ON TABLE loyalty.merchant IS 'The tenants. Every other row belongs to exactly one.';
 COMMENT ON COLUMN loyalty.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
 COMMENT ON COLUMN loyalty.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
-REVOKE ALL ON loyalty.merchant FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.merchant TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.merchant', '');
 
 -- The only table whose key does not start with the merchant: it is what finds
 -- the merchant, by a value that is unique without coordination.  It refers to
@@ -28,9 +26,7 @@ CREATE TABLE loyalty.api_key (
 	UNIQUE (merchant_id, key_id)
 );
 COMMENT ON TABLE loyalty.api_key IS 'API keys, as SHA-256 of 256 random bits: the key itself is shown once and kept nowhere.';
-REVOKE ALL ON loyalty.api_key FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.api_key TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.api_key', '');
 
 -- For the functions below only: nobody is granted it.
 CREATE FUNCTION loyalty.require_merchant(merchant_id bigint) RETURNS void
@@ -42,8 +38,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.require_merchant(bigint) IS 'Errors: LY006 unknown_object when there is no such merchant.';
-REVOKE ALL ON FUNCTION loyalty.require_merchant(bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.require_merchant(bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_merchant(name text, base_url text DEFAULT 'https://localhost') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -60,8 +54,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_merchant(text, text) IS
 'Creates a merchant and returns its merchant_id. base_url: start of the links to the members'' pages. Errors: LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.create_merchant(text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_merchant(text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_api_key(
 	merchant_id bigint, label text DEFAULT '', expires_at timestamptz DEFAULT NULL,
@@ -79,8 +71,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_api_key(bigint, text, timestamptz) IS
 'Creates one more API key of a merchant and returns it with its key_id. This is the only time the key is shown. expires_at NULL: never. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.create_api_key(bigint, text, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_api_key(bigint, text, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.revoke_api_key(merchant_id bigint, key_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -94,19 +84,14 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.revoke_api_key(bigint, bigint) IS
 'Revokes an API key; requests that start afterwards are refused. Doing it again changes nothing. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.revoke_api_key(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.revoke_api_key(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.authenticate(api_key text) RETURNS bigint
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_authenticate';
 COMMENT ON FUNCTION loyalty.authenticate(text) IS
 'The merchant_id an API key belongs to. Errors: LA001 auth_01, the same for an absent, unknown, revoked and expired key.';
-REVOKE ALL ON FUNCTION loyalty.authenticate(text) FROM PUBLIC;
-ALTER FUNCTION loyalty.authenticate(text) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.api_keys AS
 SELECT merchant_id, key_id, label, created_at, expires_at, revoked_at,
 	   revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
 FROM loyalty.api_key;
-ALTER VIEW loyalty.api_keys OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.api_keys IS 'The API keys of the merchants, without anything that could be used as one.';

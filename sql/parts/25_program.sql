@@ -5,8 +5,6 @@ CREATE FUNCTION loyalty.new_client_id(prefix text) RETURNS text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_client_id';
 COMMENT ON FUNCTION loyalty.new_client_id(text) IS
 'An id in the printed shape of the seller API: prefix (CM for members, none for programs) and 13 random digits.';
-REVOKE ALL ON FUNCTION loyalty.new_client_id(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.new_client_id(text) TO loyalty_engine;
 
 CREATE TABLE loyalty.program (
 	merchant_id			bigint			NOT NULL REFERENCES loyalty.merchant,
@@ -87,9 +85,7 @@ COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_rang
 COMMENT ON COLUMN loyalty.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
 COMMENT ON COLUMN loyalty.program.rounding IS 'How a conversion is brought to those decimals.';
 COMMENT ON COLUMN loyalty.program.messages IS 'Which operations send the member a message.';
-REVOKE ALL ON loyalty.program FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.program TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.program', '');
 
 -- Whoever changes a program, a superuser's UPDATE too, gives it another revision.
 CREATE FUNCTION loyalty.revise_program() RETURNS trigger
@@ -100,8 +96,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.revise_program() IS 'Trigger of loyalty.program: a row that is changed gets another revision.';
-REVOKE ALL ON FUNCTION loyalty.revise_program() FROM PUBLIC;
-ALTER FUNCTION loyalty.revise_program() OWNER TO loyalty_engine;
 
 CREATE TRIGGER revise BEFORE UPDATE ON loyalty.program
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program();
@@ -125,8 +119,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.revise_program_of_row() IS 'Trigger of tables that say more of a program: it gets another revision.';
-REVOKE ALL ON FUNCTION loyalty.revise_program_of_row() FROM PUBLIC;
-ALTER FUNCTION loyalty.revise_program_of_row() OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_program(
 	merchant_id bigint, name text, client_id text DEFAULT NULL,
@@ -147,8 +139,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
 'Creates a program that earns 10 points for 100, redeems 1 point as 1, and whose points never expire; loyalty.configure_program() changes that. client_id: the documented programId, 13 digits unless given. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.create_program(bigint, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_program(bigint, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_wallet(
 	merchant_id bigint, name text, percentage numeric DEFAULT 10, decimals integer DEFAULT 2,
@@ -174,8 +164,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) IS
 'Creates a wallet (monedero) and returns its program_id, wallet_key and client_id. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. loyalty.configure_program() sets the rest. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.configure_program(
 	merchant_id bigint, client_id text, name text DEFAULT NULL, managed_by text DEFAULT NULL, active boolean DEFAULT NULL,
@@ -268,8 +256,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) IS
 'Changes those terms of a program that are not NULL; what is due is booked by the terms before. active: false refuses sales, accruals, deposits, holds and transfers; redemptions, corrections, refunds, captures and releases go through, so that customers get what is theirs. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date, and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what undoing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all. range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (day, month, year; calendar_year: to the end of that many calendar years, of which the one that they are of is the first; 0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) FROM PUBLIC;
-ALTER FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.configure_wallet(
 	merchant_id bigint, wallet_key text, name text DEFAULT NULL, percentage numeric DEFAULT NULL,
@@ -302,8 +288,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) IS
 'Changes the arguments that are not NULL; they mean what they mean in loyalty.create_wallet(). Entries already posted stay as they are. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.wallets AS
 SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,
@@ -312,7 +296,6 @@ SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,
 	   m.base_url || '/monedero/' || p.wallet_key AS app_client,
 	   m.base_url || '/canje/' || p.wallet_key AS app_redeem
 FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id);
-ALTER VIEW loyalty.wallets OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.wallets IS 'The wallets of the merchants with their terms; app_client and app_redeem are the links to the members'' and the cashiers'' pages.';
 
 CREATE VIEW loyalty.programs AS
@@ -322,5 +305,4 @@ SELECT merchant_id, program_id, client_id, name, managed_by, active, accumulatio
 	   pending_days, shortfall, reinstatement_days, time_zone, range_group, rank_window_unit, rank_window_value, rank_grace_days,
 	   earn_on_points, rules, created_at, updated_at
 FROM loyalty.program;
-ALTER VIEW loyalty.programs OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.programs IS 'The programs of the merchants with their terms; the columns mean what the arguments of loyalty.configure_program() do.';

@@ -49,9 +49,7 @@ COMMENT ON COLUMN loyalty.account.lots IS 'Those points of the balance that expi
 COMMENT ON COLUMN loyalty.account.qualifying IS 'Points that count for the rank, by the moment at which they stop counting.';
 COMMENT ON COLUMN loyalty.account.ranked_at IS 'The program''s ranked_at by which that was counted; if it is another, it is counted anew when somebody asks.';
 COMMENT ON COLUMN loyalty.account.moved_to IS 'The account of another member that this one''s member shares; while it does, nothing is posted here.';
-REVOKE ALL ON loyalty.account FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.account TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.account', '');
 
 CREATE TYPE loyalty.account_change AS (
 	at			tid,
@@ -71,8 +69,6 @@ CREATE TYPE loyalty.account_change AS (
 	qualifying	loyalty.lots
 );
 COMMENT ON TYPE loyalty.account_change IS 'What a batch of postings writes into an account whose row it has locked.';
-REVOKE ALL ON TYPE loyalty.account_change FROM PUBLIC;
-GRANT USAGE ON TYPE loyalty.account_change TO loyalty_engine;
 
 -- Written under the lock of the account, as everything here is.
 CREATE TABLE loyalty.aside (
@@ -94,9 +90,7 @@ COMMENT ON COLUMN loyalty.aside.kind IS 'The kind of that entry: a hold, or an a
 COMMENT ON COLUMN loyalty.aside.remaining IS 'What is still set aside.';
 COMMENT ON COLUMN loyalty.aside.lots IS 'What of that expires, and when.';
 COMMENT ON COLUMN loyalty.aside.due_at IS 'When it comes into the balance by itself: a hold times out, points become available. NULL: never.';
-REVOKE ALL ON loyalty.aside FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.aside TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.aside', '');
 
 CREATE TABLE loyalty.lapse (
 	merchant_id	bigint			NOT NULL,
@@ -109,9 +103,7 @@ CREATE TABLE loyalty.lapse (
 COMMENT ON TABLE loyalty.lapse IS 'What expired of an account, by the moment with which it was posted: the sums of its expire entries.';
 COMMENT ON COLUMN loyalty.lapse.expires_at IS 'When the points would have expired, had nothing put that off.';
 COMMENT ON COLUMN loyalty.lapse.refunded IS 'How much of that refunds have counted as gone already, instead of taking other points; never more than expired.';
-REVOKE ALL ON loyalty.lapse FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.lapse TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.lapse', '');
 
 CREATE FUNCTION loyalty.account_state(
 	merchant_id bigint, account_id bigint, at timestamptz,
@@ -121,8 +113,6 @@ RETURNS record
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_account_state';
 COMMENT ON FUNCTION loyalty.account_state(bigint, bigint, timestamptz) IS
 'What an account has, or will have if nothing is posted, at a moment that is not before its newest entry: everything due by then is taken into account, whether it has been booked or not. All NULL if there is no such account.';
-REVOKE ALL ON FUNCTION loyalty.account_state(bigint, bigint, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.account_state(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
 -- OFFSET 0 keeps the planner from asking for the state of accounts that have nothing due.
 CREATE VIEW loyalty.balances AS
@@ -131,7 +121,6 @@ SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance)
 	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.entry_no, a.newest_id, a.posted_at
 FROM loyalty.account a
 LEFT JOIN LATERAL (SELECT d.* FROM loyalty.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now() OFFSET 0) s ON true;
-ALTER VIEW loyalty.balances OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: sums of points are made here, and not of loyalty.members. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
 
 CREATE FUNCTION loyalty.open_account(merchant_id bigint, program_id bigint) RETURNS bigint
@@ -155,8 +144,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.open_account(bigint, bigint) IS
 'Opens an account with no points in a program and returns its account_id. Registering a contact opens one by itself. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.open_account(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.open_account(bigint, bigint) OWNER TO loyalty_engine;
 
 -- From then on the accounts of the program keep what they did not need so far.
 CREATE FUNCTION loyalty.manage_accounts(merchant_id bigint, program_id bigint) RETURNS void
@@ -182,5 +169,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.manage_accounts(bigint, bigint) IS
 'Makes the accounts of a program managed ones, which keep what expiry, ranks, rules and limits need. The functions that set these up call it; there is no way back, and none is needed.';
-REVOKE ALL ON FUNCTION loyalty.manage_accounts(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.manage_accounts(bigint, bigint) OWNER TO loyalty_engine;

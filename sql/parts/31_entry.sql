@@ -55,9 +55,7 @@ COMMENT ON COLUMN loyalty.entry.request_id IS 'The number of the request by whic
 COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the reference and the detail, if these were erased; else NULL, and they say it.';
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do; a debt of the account is paid with the first of them.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
-REVOKE ALL ON loyalty.entry FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.entry', '');
 
 CREATE TABLE loyalty.reversal (
 	merchant_id	bigint			NOT NULL,
@@ -81,22 +79,17 @@ COMMENT ON COLUMN loyalty.reversal.money IS 'How much of its money, if that was 
 COMMENT ON COLUMN loyalty.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
 COMMENT ON COLUMN loyalty.reversal.lots IS 'Those of the entry''s lots that were undone; the rest of the points never expires.';
 COMMENT ON COLUMN loyalty.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
-REVOKE ALL ON loyalty.reversal FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.reversal TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.reversal', '');
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
 COMMENT ON FUNCTION loyalty.entry_kind(smallint) IS
 'Name of a kind of entry: accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected, either way), expire (past its date), hold (set aside, to be spent), capture (spent of a hold), release (given back of a hold), mature (was pending, is available), reverse (undone), transfer (from one account to another). NULL for an unknown number.';
-REVOKE ALL ON FUNCTION loyalty.entry_kind(smallint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.entry_kind(smallint) TO loyalty_engine;
 
 CREATE VIEW loyalty.entries AS
 SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,
 	   posted_at, happened_at, aside, origin, peer_id, member_id, rules, lots, actor_id, request_id, previous_id, text_digest, hash
 FROM loyalty.entry;
-ALTER VIEW loyalty.entries OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 
 CREATE FUNCTION loyalty.chain_next(
@@ -105,8 +98,6 @@ CREATE FUNCTION loyalty.chain_next(
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
 COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) IS
 'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any.';
-REVOKE ALL ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) TO loyalty_engine;
 
 CREATE VIEW loyalty.entry_earned AS
 SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_id,
@@ -115,7 +106,6 @@ SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_id,
 				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
 				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) END AS points
 FROM loyalty.entry e;
-ALTER VIEW loyalty.entry_earned OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was undone (10) of points that were available. NULL: nothing.';
 
 CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
@@ -131,5 +121,3 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS
 'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';
-REVOKE ALL ON FUNCTION loyalty.earned_by_entries(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.earned_by_entries(bigint, bigint) OWNER TO loyalty_engine;

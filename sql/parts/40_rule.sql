@@ -10,9 +10,7 @@ CREATE TABLE loyalty.rule_set (
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program
 );
 COMMENT ON TABLE loyalty.rule_set IS 'The sets of earning rules that a program has had: each is current from its publication to the next one''s.';
-REVOKE ALL ON loyalty.rule_set FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rule_set TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_set', '');
 
 CREATE TABLE loyalty.rule (
 	merchant_id		bigint			NOT NULL,
@@ -52,9 +50,7 @@ CREATE TABLE loyalty.rule (
 COMMENT ON TABLE loyalty.rule IS 'The rules of the sets; the columns mean what the keys of loyalty.publish_rules() do. Never changed.';
 COMMENT ON COLUMN loyalty.rule.name IS 'What simulate() calls the rule, and what its use is counted under in all sets.';
 COMMENT ON COLUMN loyalty.rule.skus IS 'In byte order, as are categories and ranks: they are searched.';
-REVOKE ALL ON loyalty.rule FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rule TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rule', '');
 
 CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rule
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
@@ -77,9 +73,7 @@ CREATE TABLE loyalty.rule_use (
 COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap beyond a ticket have given to an account, less what was undone.';
 COMMENT ON COLUMN loyalty.rule_use.rule IS 'The name of the rule, whatever set it is in.';
 COMMENT ON COLUMN loyalty.rule_use.day IS 'The day, in the program''s time zone, that points_day is of; points_week, points_month and points_year are of its week, from Monday on, its month and its year.';
-REVOKE ALL ON loyalty.rule_use FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rule_use TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_use', '');
 
 CREATE TABLE loyalty.rule_gift (
 	merchant_id	bigint			NOT NULL,
@@ -95,9 +89,7 @@ COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap beyond a 
 COMMENT ON COLUMN loyalty.rule_gift.entry_id IS 'The entry of the sale.';
 COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the caps counted it.';
 COMMENT ON COLUMN loyalty.rule_gift.returned IS 'What of the points refunds have given back to the caps.';
-REVOKE ALL ON loyalty.rule_gift FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rule_gift TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rule_gift', '');
 
 -- The three below are for publish_rules() only: nobody is granted them.
 CREATE FUNCTION loyalty.rule_instant(value text, time_zone text) RETURNS timestamptz
@@ -112,16 +104,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.rule_instant(text, text) IS 'An ISO 8601 moment, in the time zone given unless it says its own. Errors: 22007, 22008 when it is none.';
-REVOKE ALL ON FUNCTION loyalty.rule_instant(text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.rule_instant(text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rule_texts(rule jsonb, key text) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(DISTINCT t.value COLLATE "C" ORDER BY t.value COLLATE "C") FROM jsonb_array_elements_text(rule -> key) t
 $$;
 COMMENT ON FUNCTION loyalty.rule_texts(jsonb, text) IS 'A list of a rule, each text once and in byte order; NULL if the rule has no such list.';
-REVOKE ALL ON FUNCTION loyalty.rule_texts(jsonb, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.rule_texts(jsonb, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rule_problem(rule jsonb, time_zone text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -195,8 +183,6 @@ EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
 END
 $$;
 COMMENT ON FUNCTION loyalty.rule_problem(jsonb, text) IS 'What is wrong with one rule for loyalty.publish_rules(), NULL: nothing.';
-REVOKE ALL ON FUNCTION loyalty.rule_problem(jsonb, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.rule_problem(jsonb, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.publish_rules(
 	merchant_id bigint, client_id text, rules json, expected_version integer DEFAULT NULL, OUT version integer, OUT dropped text[])
@@ -286,8 +272,6 @@ Effect, one of: points_per with money_per (so many points for so much money of t
 Expiry: expires_unit (day, month, year) with expires_value; without, as other points of the program.
 Caps, in points: max_ticket, max_day, max_week (from Monday on), max_month, max_year (all in the program''s time zone), max_member (for life); counted under the rule''s name, in whatever set it is; a refund gives back in proportion, to the day, week, month and year of the sale while they last.
 Goods are quantity (1 unless told) times unitPrice, both with up to 18 digits before and 6 after the point; without unitPrice they have no money. Lines may be negative: discounts, and what was brought back. Goods count for their share of all lines, of the money of the sale, and never for more than that; goods that were brought back do not count, and if the lines come to nothing no rule for goods applies. Errors: LY006 unknown_object, LY015 version_conflict, LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.publish_rules(bigint, text, json, integer) FROM PUBLIC;
-ALTER FUNCTION loyalty.publish_rules(bigint, text, json, integer) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rules_at(merchant_id bigint, client_id text, at timestamptz) RETURNS integer
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -307,8 +291,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.rules_at(bigint, text, timestamptz) IS
 'The version of the earning rules that a program had at a moment; 0: it had had none yet. What an entry was earned under is in the entry. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.rules_at(bigint, text, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.rules_at(bigint, text, timestamptz) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.rules AS
 SELECT r.merchant_id, r.program_id, p.client_id, r.version, s.published_at, r.version = p.rules AS current, r.ordinal, r.name, r.skus,
@@ -318,5 +300,4 @@ SELECT r.merchant_id, r.program_id, p.client_id, r.version, s.published_at, r.ve
 FROM loyalty.rule r
 JOIN loyalty.rule_set s ON s.merchant_id = r.merchant_id AND s.program_id = r.program_id AND s.version = r.version
 JOIN loyalty.program p ON p.merchant_id = r.merchant_id AND p.program_id = r.program_id;
-ALTER VIEW loyalty.rules OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.rules IS 'All earning rules that programs have or had, by the version of their set; the columns mean what the keys of loyalty.publish_rules() do.';

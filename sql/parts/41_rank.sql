@@ -12,9 +12,7 @@ CREATE TABLE loyalty.rank_range (
 COMMENT ON TABLE loyalty.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
 COMMENT ON COLUMN loyalty.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
 COMMENT ON COLUMN loyalty.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
-REVOKE ALL ON loyalty.rank_range FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON loyalty.rank_range TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_range', '');
 
 CREATE FUNCTION loyalty.revise_programs_of_ranks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -35,8 +33,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Trigger of loyalty.rank_range: the programs that have these ranks get another revision.';
-REVOKE ALL ON FUNCTION loyalty.revise_programs_of_ranks() FROM PUBLIC;
-ALTER FUNCTION loyalty.revise_programs_of_ranks() OWNER TO loyalty_engine;
 
 CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_range
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
@@ -58,9 +54,7 @@ COMMENT ON TABLE loyalty.rank_held IS 'The ranks that accounts have earned. A hi
 COMMENT ON COLUMN loyalty.rank_held.until IS 'When the rank ends if nothing more is earned, grace included; infinity: points count for ever.';
 COMMENT ON COLUMN loyalty.rank_held.from_points IS 'The points that the rank was held from.';
 COMMENT ON COLUMN loyalty.rank_held.undone_at IS 'Since when it is as if the rank had never been reached, for the points are undone; NULL: it was. Told of accounts whose member was granted a rank only.';
-REVOKE ALL ON loyalty.rank_held FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rank_held TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_held', '');
 
 CREATE TABLE loyalty.rank_base (
 	merchant_id	bigint		NOT NULL,
@@ -70,9 +64,7 @@ CREATE TABLE loyalty.rank_base (
 	PRIMARY KEY (merchant_id, program_id, since)
 );
 COMMENT ON TABLE loyalty.rank_base IS 'The rank that everybody in a program has had since when: that from 0 points on; empty for none.';
-REVOKE ALL ON loyalty.rank_base FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_base TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_base', '');
 
 CREATE TABLE loyalty.rank_past (
 	merchant_id	bigint			NOT NULL,
@@ -87,9 +79,7 @@ CREATE TABLE loyalty.rank_past (
 	PRIMARY KEY (merchant_id, program_id, since, rank)
 );
 COMMENT ON TABLE loyalty.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms, with those by which points count for them; a single one without a name: it had none.';
-REVOKE ALL ON loyalty.rank_past FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.rank_past TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_past', '');
 
 CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_past
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
@@ -108,13 +98,10 @@ CREATE TABLE loyalty.rank_grant (
 COMMENT ON TABLE loyalty.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Only ever added to, but the reason is emptied when the member is cancelled.';
 COMMENT ON COLUMN loyalty.rank_grant.rank IS 'Empty: what was given before ended.';
 COMMENT ON COLUMN loyalty.rank_grant.until IS 'infinity: it does not end by itself.';
-REVOKE ALL ON loyalty.rank_grant FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.rank_grant TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.rank_grant', '');
 
 CREATE VIEW loyalty.rank_grants AS
 SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS until, reason FROM loyalty.rank_grant;
-ALTER VIEW loyalty.rank_grants OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.rank_grants IS 'Which rank loyalty.set_rank() has given to whom, when and why; a rank of NULL: what was given before was ended.';
 
 -- The two below are for administration only: nobody is granted them.
@@ -125,15 +112,11 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_recount_accounts';
 COMMENT ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) IS
 'Finds out from the entries which points of these accounts, which it locks, count for ranks and until when, and ranks them by the terms as they are; returns those of which that has changed anything.';
-REVOKE ALL ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.recount_would_change(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'loyalty_recount_would_change';
 COMMENT ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) IS
 'What an account says of its rank and what its entries do, if these differ; else NULL. Changes nothing.';
-REVOKE ALL ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.recount_ranks(
 	merchant_id bigint, client_id text, after_account bigint DEFAULT NULL, max_accounts integer DEFAULT 1000,
@@ -164,8 +147,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) IS
 'Counts anew, from the entries, which points count for the ranks of a program''s accounts: a piece of at most max_accounts (1 to 100,000), those after after_account (NULL: from the first on). Returns how many accounts it counted (0: there are no more), the last of them, for the next piece, and what has changed: a list of objects with account_id, rank_before and rank_now (earned; empty: none), points_before and points_now (that count until some day). A piece locks its accounts until the transaction ends. Ranks are right without it: an account that was not counted since the terms changed is counted when somebody asks for its rank or posts to it. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) FROM PUBLIC;
-ALTER FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) OWNER TO loyalty_engine;
 
 -- Of the accounts of a large program, all but the first are counted when they are asked for.
 CREATE FUNCTION loyalty.rank_accounts(merchant_id bigint, program_id bigint) RETURNS void
@@ -199,8 +180,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.rank_accounts(bigint, bigint) IS
 'Gives the accounts of a program, from now on, the ranks that its terms, ranges and window, say: at once those that are reached; those that are not end after the grace, and those that are no more, at once. What is due has been booked.';
-REVOKE ALL ON FUNCTION loyalty.rank_accounts(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.rank_accounts(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_rank_ranges(
 	merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[], multipliers loyalty.points[] DEFAULT NULL)
@@ -240,15 +219,11 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS
 'Replaces the ranks of a group: rank i is held from from_points i earned points on, and multiplies the base points of sales by multipliers i (NULL: all 1). The members of programs with this group get their new ranks at once; a rank whose points they no longer have ends after the grace of the program. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';
 COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
 'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. Errors: LY002 unknown_account.';
-REVOKE ALL ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_rank(
 	merchant_id bigint, member_id bigint, rank text, until timestamptz DEFAULT NULL, reason text DEFAULT '', OUT since timestamptz)
@@ -280,5 +255,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) IS
 'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or until. rank: one of the program''s; NULL or empty: none is given any more. until: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that the member owns: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) OWNER TO loyalty_engine;

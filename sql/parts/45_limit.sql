@@ -20,9 +20,7 @@ CREATE TABLE loyalty.posting_limit (
 COMMENT ON TABLE loyalty.posting_limit IS 'What may be posted in a day: the limits that loyalty.set_limit() has set.';
 COMMENT ON COLUMN loyalty.posting_limit.subject_id IS 'The staff, branch or member it is for; 0: each that has none of its own.';
 COMMENT ON COLUMN loyalty.posting_limit.adds IS 'Whether it limits what adds points, or what spends them.';
-REVOKE ALL ON loyalty.posting_limit FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.posting_limit TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.posting_limit', '');
 
 CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.posting_limit
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
@@ -52,9 +50,7 @@ COMMENT ON COLUMN loyalty.allowance.revision IS 'The program''s limits, of which
 COMMENT ON COLUMN loyalty.allowance.drawn_from IS 'The branch out of whose row what is left was drawn; NULL: none, it is all that the subject''s own limit leaves.';
 COMMENT ON COLUMN loyalty.allowance.points_given IS 'What the row was given that day: a cashier or member has used what is not left of it, a branch has handed it out.';
 COMMENT ON COLUMN loyalty.allowance.points_left IS 'What may still be moved, or handed out, without asking.';
-REVOKE ALL ON loyalty.allowance FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.allowance TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.allowance', '');
 
 CREATE FUNCTION loyalty.set_limit(
 	merchant_id bigint, client_id text, scope text, direction text, max_points loyalty.points, max_operations bigint,
@@ -112,14 +108,11 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) IS
 'Limits what each cashier (scope staff), branch or member may post in a day, by the program''s time zone. direction: add (accruals, deposits, adjustments up) or spend (redemptions, holds, transfers to others, adjustments down); captures, releases, refunds and expiry are not limited. What is undone on its local day (of what was captured, the day of the hold) is given back: its points in proportion, its operation when nothing of it is left; releases and expiry give nothing back. max_points, max_operations: both are kept; NULL: no limit of that sort; both NULL: removes the limit. subject_id: the staff_id, branch_id or member_id (or account_id, of an account without a member) that the limit is for, instead of the one of each of them. What was counted today still counts when a limit is changed, and until the day that had begun is over when the time zone is. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.limits AS
 SELECT p.merchant_id, p.program_id, p.client_id, l.scope, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction,
 	   nullif(l.subject_id, 0) AS subject_id, l.max_points, l.max_operations, l.set_at
 FROM loyalty.posting_limit l JOIN loyalty.program p USING (merchant_id, program_id);
-ALTER VIEW loyalty.limits OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.limits IS 'The limits of the programs as loyalty.set_limit() has set them; subject_id is NULL in those for each of them.';
 
 -- What a branch has used is what it handed out, less what its cashiers still have of that.
@@ -147,5 +140,4 @@ CROSS JOIN LATERAL (
 	  AND x.subject_id IN (0, u.subject_id)
 	ORDER BY x.subject_id DESC LIMIT 1
 ) l;
-ALTER VIEW loyalty.allowances OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.allowances IS 'What those who have posted today have used of their limits, and have left; NULL: no limit of that sort. Who is not listed has everything left.';

@@ -14,15 +14,11 @@ CREATE TABLE loyalty.quota (
 	PRIMARY KEY (merchant_id, resource, stripe)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE loyalty.quota IS 'Striped counters of what is left. A merchant without rows for a resource has no limit on it.';
-REVOKE ALL ON loyalty.quota FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.quota TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.quota', '');
 
 CREATE FUNCTION loyalty.quota_stripes() RETURNS integer
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_quota_stripes';
 COMMENT ON FUNCTION loyalty.quota_stripes() IS 'How many stripes a quota is spread over.';
-REVOKE ALL ON FUNCTION loyalty.quota_stripes() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.quota_stripes() TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_quota(merchant_id bigint, resource text, remaining bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -49,8 +45,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.set_quota(bigint, text, bigint) IS
 'Sets how many customers (registrations), redemptions or messages (prepaid credit, one each) a merchant has left, at most 1,000,000,000,000; NULL: no limit, which is what a merchant starts with. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_quota(bigint, text, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_quota(bigint, text, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.add_quota(merchant_id bigint, resource text, amount bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -75,10 +69,7 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint) IS
 'Adds to a quota that loyalty.set_quota() has set. amount: customers, redemptions or messages. Errors: LY005 invalid_argument, LY006 unknown_object when there is no limit to add to.';
-REVOKE ALL ON FUNCTION loyalty.add_quota(bigint, text, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.add_quota(bigint, text, bigint) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.quotas AS
 SELECT merchant_id, resource, sum(remaining)::bigint AS remaining FROM loyalty.quota GROUP BY merchant_id, resource;
-ALTER VIEW loyalty.quotas OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.quotas IS 'What the merchants have left of each limited resource.';

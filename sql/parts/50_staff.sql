@@ -11,9 +11,7 @@ CREATE TABLE loyalty.branch (
 COMMENT ON TABLE loyalty.branch IS 'Where staff work. A branch comes into being with the first of its staff.';
 COMMENT ON COLUMN loyalty.branch.name IS 'As it was first written; loyalty.fold() says which other names are the same branch.';
 CREATE UNIQUE INDEX branch_name ON loyalty.branch (merchant_id, loyalty.fold(name));
-REVOKE ALL ON loyalty.branch FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.branch TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.branch', '');
 
 CREATE TABLE loyalty.staff (
 	merchant_id		bigint			NOT NULL REFERENCES loyalty.merchant,
@@ -35,9 +33,7 @@ COMMENT ON COLUMN loyalty.staff.password_secret IS 'SCRAM-SHA-256 secret: salted
 COMMENT ON COLUMN loyalty.staff.restricted IS 'Whether the wallets of loyalty.staff_program are the only ones this person may operate.';
 CREATE UNIQUE INDEX staff_active_name ON loyalty.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_number ON loyalty.staff (merchant_id, number) WHERE archived_at IS NULL;
-REVOKE ALL ON loyalty.staff FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.staff TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.staff', '');
 
 CREATE TABLE loyalty.staff_program (
 	merchant_id	bigint	NOT NULL,
@@ -48,9 +44,7 @@ CREATE TABLE loyalty.staff_program (
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program
 );
 COMMENT ON TABLE loyalty.staff_program IS 'The wallets that restricted staff may operate.';
-REVOKE ALL ON loyalty.staff_program FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON loyalty.staff_program TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.staff_program', '');
 
 CREATE FUNCTION loyalty.set_staff_wallets(merchant_id bigint, staff_id bigint, wallet_keys text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -82,25 +76,18 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) IS
 'Says which wallets a staff member may operate: exactly these wallet keys ({} for none), or NULL for every wallet of the merchant, also future ones, which is what new staff start with. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch text) RETURNS void
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_set_staff_branch';
 COMMENT ON FUNCTION loyalty.set_staff_branch(bigint, bigint, text) IS
 'Says where a cashier or manager works, archived ones too; a branch that is new comes into being. Who has drawn from a limit of the branch before goes on doing so until the day ends. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_staff_branch(bigint, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_staff_branch(bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.verify_staff_password(merchant_id bigint, staff_id bigint, password text) RETURNS boolean
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_verify_staff_password';
 COMMENT ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) IS
 'Whether this is the password of this active staff member; takes some milliseconds on purpose. False, not an error, for unknown or archived staff.';
-REVOKE ALL ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.verify_staff_password(bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.staff_members AS
 SELECT s.merchant_id, s.staff_id, s.name, s.number, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at
 FROM loyalty.staff s JOIN loyalty.branch b USING (merchant_id, branch_id);
-ALTER VIEW loyalty.staff_members OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.staff_members IS 'Cashiers and managers with their branch, archived ones too, without their passwords.';

@@ -42,9 +42,7 @@ COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that loyalty.lea
 COMMENT ON COLUMN loyalty.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
 COMMENT ON COLUMN loyalty.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
 COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';
-REVOKE ALL ON loyalty.member FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.member TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.member', '');
 
 CREATE TABLE loyalty.member_address (
 	merchant_id		bigint		NOT NULL,
@@ -62,9 +60,7 @@ CREATE TABLE loyalty.member_address (
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
 );
 COMMENT ON TABLE loyalty.member_address IS 'Addresses of members, in the order in which they are listed.';
-REVOKE ALL ON loyalty.member_address FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.member_address TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.member_address', '');
 
 CREATE TABLE loyalty.blacklisted_phone (
 	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
@@ -74,9 +70,7 @@ CREATE TABLE loyalty.blacklisted_phone (
 	PRIMARY KEY (merchant_id, phone)
 );
 COMMENT ON TABLE loyalty.blacklisted_phone IS 'Phones whose points the wallet API refuses to move.';
-REVOKE ALL ON loyalty.blacklisted_phone FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.blacklisted_phone TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.blacklisted_phone', '');
 
 -- Who a member was before.
 CREATE TABLE loyalty.member_change (
@@ -93,13 +87,10 @@ CREATE INDEX member_change_was ON loyalty.member_change (merchant_id, was);
 COMMENT ON TABLE loyalty.member_change IS 'What members were called, reached and known by before that was changed. Only ever added to, until the member is cancelled.';
 COMMENT ON COLUMN loyalty.member_change.attribute IS 'The column of loyalty.member.';
 COMMENT ON COLUMN loyalty.member_change.was IS 'What it was until then.';
-REVOKE ALL ON loyalty.member_change FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON loyalty.member_change TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.member_change', '');
 
 CREATE VIEW loyalty.member_changes AS
 SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty.member_change;
-ALTER VIEW loyalty.member_changes OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.member_changes IS 'What members were called, reached and known by before that was changed: phone, email, client_id, name, birth_date, active.';
 
 -- A trigger could do it for every UPDATE, but distributed tables have none.
@@ -125,8 +116,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) IS
 'Part of the functions that change a member: writes the row that it becomes, which is locked, and what it was into loyalty.member_changes. Errors: LY006 unknown_object (a member who has been cancelled), and those of the constraints.';
-REVOKE ALL ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) FROM PUBLIC;
-ALTER FUNCTION loyalty.change_member(loyalty.member, loyalty.member) OWNER TO loyalty_engine;
 
 -- Marks are taken off after letters and marks have been taken apart.
 CREATE FUNCTION loyalty.fold_name(name text) RETURNS text
@@ -134,8 +123,6 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g'));
 COMMENT ON FUNCTION loyalty.fold_name(text) IS
 'A person''s name without what people write in different ways: case and accents of Latin letters, and blanks. The same in every database.';
-REVOKE ALL ON FUNCTION loyalty.fold_name(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.fold_name(text) TO loyalty_engine;
 
 -- Somebody is registered with what a member has already.  Who is locked, is so
 -- in ascending order, as everywhere.
@@ -227,8 +214,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) IS
 'Part of the operations that register somebody, when a member of the program has what is unique already. outcome: returned, if it is one who had left and is the same person, and is a member again; free, if those who have the phone had left and are somebody else, and no longer have it; blocked, if the same person has been cancelled; else taken. The same person has the same CURP, mail or birth date; or the same name regardless of case and accents, and none of these is another.';
-REVOKE ALL ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.identify_member(
 	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)
@@ -268,8 +253,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
 'Adds or changes what a member is found by: phone (wallet API), email and client_id (seller API). An email replaces another spelling of it, too. With a phone and a client_id one member, on one balance, is served by both. What it was is in loyalty.member_changes; the phone of a member who left is taken off them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.free_phone(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -290,8 +273,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.free_phone(bigint, bigint) IS
 'Takes the phone off a member, so that another can have it; returns whether there was one. The member keeps everything else, and without a phone is no contact of the wallet API. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.free_phone(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.free_phone(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.free_email(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -312,8 +293,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.free_email(bigint, bigint) IS
 'Takes the email off a member, so that another can have it; returns whether there was one. The member keeps everything else. What it was is in loyalty.member_changes. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.free_email(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.free_email(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.correct_member(
 	merchant_id bigint, member_id bigint, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
@@ -365,8 +344,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) IS
 'Corrects what is not NULL of a member: the whole name, or parts of it, of which the whole is made, each without the blanks around it and of at most 1,024 bytes; the birth date, until today in the TimeZone of the session. What it was is in loyalty.member_changes. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) FROM PUBLIC;
-ALTER FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -390,8 +367,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.disable_member(bigint, bigint) IS
 'Takes a member out of a program: no API finds them until they are registered again. Account, points and entries stay theirs; a shared account and its points stay with the others, as after loyalty.leave_account(), which can give them some before. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.disable_member(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.disable_member(merchant_id bigint, wallet_key text, phone loyalty.phone) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -407,8 +382,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) IS
 'The same of a contact of a wallet, by phone. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) FROM PUBLIC;
-ALTER FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_member_address(
 	merchant_id bigint, member_id bigint, ordinal integer, street text, number_inside text DEFAULT '', number_outside text DEFAULT '',
@@ -437,8 +410,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
 'Sets the address number ordinal (1, 2 …) of a member. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone, reason text DEFAULT '') RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -455,8 +426,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.blacklist_phone(bigint, loyalty.phone, text) IS
 'Refuses sales, redemptions and corrections for this phone in every wallet of the merchant. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.blacklist_phone(bigint, loyalty.phone, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.blacklist_phone(bigint, loyalty.phone, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.unblacklist_phone(merchant_id bigint, phone loyalty.phone) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -468,8 +437,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) IS
 'Takes a phone off the merchant''s blacklist; returns whether it was on it.';
-REVOKE ALL ON FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) FROM PUBLIC;
-ALTER FUNCTION loyalty.unblacklist_phone(bigint, loyalty.phone) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.members AS
 SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.phone, m.email, m.name, m.first_name,
@@ -477,5 +444,4 @@ SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.ph
 	   loyalty.rank_at(m.merchant_id, m.account_id, clock_timestamp()) AS rank,
 	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
 FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
-ALTER VIEW loyalty.members OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now: those who share an account have the same points, once each, so sums are made of loyalty.balances.';

@@ -10,9 +10,7 @@ CREATE TABLE loyalty.account_owner (
 );
 CREATE INDEX account_owner_account ON loyalty.account_owner (merchant_id, account_id);
 COMMENT ON TABLE loyalty.account_owner IS 'Which account members have owned since when, where it is another than the one of their number: of those who share one its owner has left. Their rank counts there, and nowhere else. Never changed.';
-REVOKE ALL ON loyalty.account_owner FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.account_owner TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.account_owner', '');
 
 CREATE FUNCTION loyalty.owned_account(merchant_id bigint, member_id bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -23,8 +21,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty.owned_account(bigint, bigint) IS
 'Part of loyalty.leave_account(): the account that a member owns.';
-REVOKE ALL ON FUNCTION loyalty.owned_account(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.owned_account(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.own_account(merchant_id bigint, member_id bigint, account_id bigint, since timestamptz) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -36,8 +32,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty.own_account(bigint, bigint, bigint, timestamptz) IS
 'Part of loyalty.leave_account(): since then the member owns this account, and no other.';
-REVOKE ALL ON FUNCTION loyalty.own_account(bigint, bigint, bigint, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.own_account(bigint, bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
 -- The member's own points, after what is due, and nothing that is still open.
 CREATE FUNCTION loyalty.pool_move(merchant_id bigint, member_id bigint, from_account bigint, to_account bigint, amount loyalty.points) RETURNS void
@@ -61,8 +55,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) IS
 'Part of loyalty.share_account() and loyalty.leave_account(): transfers amount points, or all (NULL), which counts as the member''s spending. Errors: LY005 invalid_argument, and those of loyalty.transfer().';
-REVOKE ALL ON FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) FROM PUBLIC;
-ALTER FUNCTION loyalty.pool_move(bigint, bigint, bigint, bigint, loyalty.points) OWNER TO loyalty_engine;
 
 -- Whoever has looked the member up and waits for the account must not post
 -- to it; only managed accounts are asked.
@@ -78,8 +70,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.move_account(bigint, bigint, bigint, bigint) IS
 'Part of loyalty.share_account() and loyalty.leave_account(): a member who is alone in an account goes to another with all there is. Errors: those of loyalty.pool_move().';
-REVOKE ALL ON FUNCTION loyalty.move_account(bigint, bigint, bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.move_account(bigint, bigint, bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.share_account(merchant_id bigint, member_id bigint, with_member_id bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -116,8 +106,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.share_account(bigint, bigint, bigint) IS
 'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. The account that the member had is left as it is: nothing can be posted to it or undone in it (LY014 account_moved; a refund that was made before is answered as it was) until the member has it back. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LI005 program_inactive when there are points to move, LY003 balance_out_of_range, LY008 limit_exceeded.';
-REVOKE ALL ON FUNCTION loyalty.share_account(bigint, bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.share_account(bigint, bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.lock_sharers(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -141,8 +129,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.lock_sharers(bigint, bigint) IS
 'Part of loyalty.leave_account() and loyalty.disable_member(): locks a member and all who share the member''s account, and returns whether others do.';
-REVOKE ALL ON FUNCTION loyalty.lock_sharers(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.lock_sharers(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.leave_account(merchant_id bigint, member_id bigint, amount loyalty.points DEFAULT '0') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -194,5 +180,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) IS
 'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. If the others have left, the last one goes back too, with all that is there, and can return by the same call. The account of an owner who leaves is owned by the one of those who stay who has the lowest member_id. Errors: LY006 unknown_object, LY005 invalid_argument, also when the last has held or pending points or a debt there, LI005 program_inactive when points go along, LY001 insufficient_points, LY008 limit_exceeded.';
-REVOKE ALL ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) FROM PUBLIC;
-ALTER FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) OWNER TO loyalty_engine;

@@ -17,9 +17,7 @@ COMMENT ON TABLE loyalty.message IS 'The outbox. A row is written in the transac
 COMMENT ON COLUMN loyalty.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
 COMMENT ON COLUMN loyalty.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';
 CREATE INDEX message_pending ON loyalty.message (merchant_id, message_id) WHERE sent_at IS NULL;
-REVOKE ALL ON loyalty.message FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.message TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.message', '');
 
 CREATE FUNCTION loyalty.claim_messages(
 	merchant_id bigint, max_messages integer DEFAULT 100, lease interval DEFAULT '1 minute',
@@ -47,8 +45,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.claim_messages(bigint, integer, interval) IS
 'Takes up to max_messages unsent messages of a merchant for lease; senders that ask at the same time get different ones. What is not acknowledged by then can be claimed again. Errors: LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.claim_messages(bigint, integer, interval) FROM PUBLIC;
-ALTER FUNCTION loyalty.claim_messages(bigint, integer, interval) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.acknowledge_message(merchant_id bigint, message_id bigint, attempt integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -61,8 +57,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) IS
 'Says that a claimed message has been sent; attempt is what loyalty.claim_messages() returned with it. False when the claim is no longer the newest or the message was acknowledged before.';
-REVOKE ALL ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) FROM PUBLIC;
-ALTER FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.forget_messages(merchant_id bigint, older_than interval DEFAULT '90 days') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -80,10 +74,7 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.forget_messages(bigint, interval) IS
 'Deletes messages that were sent longer ago than this and returns how many. Errors: LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.forget_messages(bigint, interval) FROM PUBLIC;
-ALTER FUNCTION loyalty.forget_messages(bigint, interval) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.outbox AS
 SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty.message;
-ALTER VIEW loyalty.outbox OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.outbox IS 'The messages and how far they have got, without phone and text.';

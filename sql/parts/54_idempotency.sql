@@ -11,9 +11,7 @@ CREATE TABLE loyalty.request (
 COMMENT ON TABLE loyalty.request IS 'Requests that succeeded under an idempotency key. A failed one leaves no row, so it can be tried again.';
 COMMENT ON COLUMN loyalty.request.fingerprint IS 'SHA-256 of the operation and its arguments, secrets left out.';
 COMMENT ON COLUMN loyalty.request.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
-REVOKE ALL ON loyalty.request FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.request TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.request', '');
 
 CREATE FUNCTION loyalty.forget_requests(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -31,5 +29,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.forget_requests(bigint, interval) IS
 'Forgets idempotency keys older than this and returns how many; a retry that comes later than that posts again. Errors: LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.forget_requests(bigint, interval) FROM PUBLIC;
-ALTER FUNCTION loyalty.forget_requests(bigint, interval) OWNER TO loyalty_engine;

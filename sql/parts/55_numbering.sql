@@ -427,8 +427,6 @@ VALUES
 $$;
 COMMENT ON FUNCTION loyalty.shipped_area_codes() IS
 	'The area codes that are supported unless loyalty.set_area_code() says otherwise, with their city or state; NULL if it is not known.';
-REVOKE ALL ON FUNCTION loyalty.shipped_area_codes() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.shipped_area_codes() TO loyalty_engine;
 
 CREATE TABLE loyalty.supported_area_code (
 	code text COLLATE "C" PRIMARY KEY CHECK (code ~ '^[0-9]{2,3}$'),
@@ -443,19 +441,15 @@ COMMENT ON COLUMN loyalty.supported_area_code.region IS
 	'city or state; NULL if it is not known';
 COMMENT ON COLUMN loyalty.supported_area_code.supported IS
 	'whether numbers with this code may be registered';
-REVOKE ALL ON TABLE loyalty.supported_area_code FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON TABLE loyalty.supported_area_code TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.supported_area_code', '');
 
 CREATE VIEW loyalty.area_codes AS
 SELECT a.code, a.region, a.supported FROM loyalty.supported_area_code a
 UNION ALL
 SELECT s.code, s.region, true FROM loyalty.shipped_area_codes() s
 WHERE NOT EXISTS (SELECT FROM loyalty.supported_area_code a WHERE a.code = s.code);
-ALTER VIEW loyalty.area_codes OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.area_codes IS
 	'The area codes in effect: the shipped ones, but for those that loyalty.set_area_code() has changed, and what it has added.';
-REVOKE ALL ON TABLE loyalty.area_codes FROM PUBLIC;
 
 CREATE FUNCTION loyalty.set_area_code(code text, supported boolean, region text DEFAULT NULL)
 	RETURNS void
@@ -486,10 +480,8 @@ BEGIN
 		SET region = excluded.region, supported = excluded.supported;
 END
 $$;
-ALTER FUNCTION loyalty.set_area_code(text, boolean, text) OWNER TO loyalty_engine;
 COMMENT ON FUNCTION loyalty.set_area_code(text, boolean, text) IS
 	'Adds an area code or overrides the shipped one; without a region it keeps the one it had. Errors: 22023 if the code is not 33, 55, 56, 81 or three other digits; 22004 if supported is NULL.';
-REVOKE ALL ON FUNCTION loyalty.set_area_code(text, boolean, text) FROM PUBLIC;
 
 CREATE FUNCTION loyalty.area_code_supported(phone loyalty.phone)
 	RETURNS boolean
@@ -499,10 +491,8 @@ CREATE FUNCTION loyalty.area_code_supported(phone loyalty.phone)
 		SELECT coalesce((SELECT a.supported FROM loyalty.supported_area_code a WHERE a.code = loyalty.area_code(phone)),
 						EXISTS (SELECT FROM loyalty.shipped_area_codes() s WHERE s.code = loyalty.area_code(phone)))
 	$$;
-ALTER FUNCTION loyalty.area_code_supported(loyalty.phone) OWNER TO loyalty_engine;
 COMMENT ON FUNCTION loyalty.area_code_supported(loyalty.phone) IS
 	'Whether the area code of the number is in loyalty.area_codes and supported.';
-REVOKE ALL ON FUNCTION loyalty.area_code_supported(loyalty.phone) FROM PUBLIC;
 
 CREATE TABLE loyalty.fixed_line_range (
 	numbers int8range PRIMARY KEY CHECK (NOT isempty(numbers)),
@@ -515,9 +505,7 @@ COMMENT ON COLUMN loyalty.fixed_line_range.numbers IS
 	'the ten-digit numbers, as bigint';
 COMMENT ON COLUMN loyalty.fixed_line_range.note IS
 	'where the range comes from';
-REVOKE ALL ON TABLE loyalty.fixed_line_range FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON TABLE loyalty.fixed_line_range TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.fixed_line_range', '');
 
 CREATE TABLE loyalty.numbering_plan (
 	clave_censal text,
@@ -556,9 +544,7 @@ COMMENT ON COLUMN loyalty.numbering_plan.modalidad IS
 	'FIJO, CPP or MPP; consulted where tipo_red is missing';
 -- Rows have nothing by which they differ, and yet may be corrected where the table is published.
 ALTER TABLE loyalty.numbering_plan REPLICA IDENTITY FULL;
-REVOKE ALL ON TABLE loyalty.numbering_plan FROM PUBLIC;
 GRANT SELECT, TRUNCATE ON TABLE loyalty.numbering_plan TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.numbering_plan', '');
 
 CREATE VIEW loyalty.numbering_plan_ranges AS
 SELECT p.nir, p.serie, p.numeracion_inicial, p.numeracion_final, d.network, r.first_number, r.last_number
@@ -581,10 +567,8 @@ FROM loyalty.numbering_plan p
 				WHEN coalesce(d.prefix, '') = '' AND d.last_digits ~ '^[0-9]{10}$'
 					THEN d.last_digits::bigint
 			END AS last_number) r;
-ALTER VIEW loyalty.numbering_plan_ranges OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.numbering_plan_ranges IS
 	'What loyalty.apply_numbering_plan() makes of each row of the staging table; a number is NULL where its text is malformed.';
-REVOKE ALL ON TABLE loyalty.numbering_plan_ranges FROM PUBLIC;
 
 CREATE FUNCTION loyalty.apply_numbering_plan()
 	RETURNS bigint
@@ -631,10 +615,8 @@ BEGIN
 	RETURN applied;
 END
 $$;
-ALTER FUNCTION loyalty.apply_numbering_plan() OWNER TO loyalty_engine;
 COMMENT ON FUNCTION loyalty.apply_numbering_plan() IS
 	'Replaces loyalty.fixed_line_range by the FIJO rows of loyalty.numbering_plan, adjacent and overlapping ones merged; empties the staging table; returns the number of ranges. Errors: 22023, nothing changed, if a row is malformed or there is none.';
-REVOKE ALL ON FUNCTION loyalty.apply_numbering_plan() FROM PUBLIC;
 
 CREATE FUNCTION loyalty.is_fixed_line(phone loyalty.phone)
 	RETURNS boolean
@@ -643,7 +625,5 @@ CREATE FUNCTION loyalty.is_fixed_line(phone loyalty.phone)
 	AS $$
 		SELECT EXISTS (SELECT FROM loyalty.fixed_line_range f WHERE f.numbers @> phone::bigint)
 	$$;
-ALTER FUNCTION loyalty.is_fixed_line(loyalty.phone) OWNER TO loyalty_engine;
 COMMENT ON FUNCTION loyalty.is_fixed_line(loyalty.phone) IS
 	'Whether the number lies in loyalty.fixed_line_range.';
-REVOKE ALL ON FUNCTION loyalty.is_fixed_line(loyalty.phone) FROM PUBLIC;

@@ -9,8 +9,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post';
 COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) IS
 'Posts one entry and returns its entry_id and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away, with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
-REVOKE ALL ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.sale(
 	merchant_id bigint, account_id bigint, money loyalty.points, points_used loyalty.points DEFAULT '0', items json DEFAULT NULL,
@@ -20,8 +18,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
 COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
 'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the entry_id of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
-REVOKE ALL ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.hold(
 	merchant_id bigint, account_id bigint, amount loyalty.points, expires_at timestamptz DEFAULT NULL,
@@ -32,8 +28,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_hold';
 COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) IS
 'Sets points aside, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the entry_id of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
-REVOKE ALL ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.capture(
 	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -43,8 +37,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_capture';
 COMMENT ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) IS
 'Spends points of an open hold, those that expire first. hold: its entry_id. amount: points, NULL for all that is left of it; what is not captured stays held. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
-REVOKE ALL ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.release(
 	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -54,8 +46,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_release';
 COMMENT ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) IS
 'Gives back points of an open hold, to the lots they came from. hold: its entry_id. amount: points, NULL for all that is left of it; of a part, those that expire last come back first. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
-REVOKE ALL ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.reverse(
 	merchant_id bigint, account_id bigint, entry bigint, reference text, amount loyalty.points DEFAULT NULL,
@@ -65,8 +55,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_reverse';
 COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) IS
 'Undoes an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its entry_id. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. An accrual of 0 points is undone as a whole, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
-REVOKE ALL ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.transfer(
 	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -76,8 +64,6 @@ RETURNS record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
 COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) IS
 'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive; NULL: all there are. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
-REVOKE ALL ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.post_batch(
 	merchant_id bigint, account_ids bigint[], kinds text[], amounts loyalty.points[], item_references text[] DEFAULT NULL,
@@ -89,8 +75,6 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post_batch';
 COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) IS
 'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes) and the others go through. kinds has one element for each item, or a single one for all: accrue, deposit, redeem and adjust with amounts as in loyalty.post(), hold, capture, release, reverse and transfer with positive ones, 0 for all there is, or all that is left of what origins names: the hold, or the entry that is undone. peer_ids: where transfers go. item_references, moneys, expires_ats, available_ats: as in the functions of these names; the elements may be NULL. What an item names was posted before the batch. Errors of the whole: LY005 invalid_argument when the arrays do not match or hold NULL where they must not.';
-REVOKE ALL ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) FROM PUBLIC;
-ALTER FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.simulate(
 	merchant_id bigint, account_id bigint, money loyalty.points, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp(),
@@ -99,23 +83,17 @@ RETURNS SETOF record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_simulate';
 COMMENT ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) IS
 'What a sale would earn the account, and posts nothing: first a row with an empty rule for the base with the multiplier of the rank, then one for each rule that gives something, with when its points expire (NULL: never). money and items: as for loyalty.sale(). at: the moment whose rules, times, birthday and rank apply; what the account has bought and got from rules with caps is what it is now. Errors: LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount, LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.expire_due(merchant_id bigint, max_accounts integer DEFAULT 1000) RETURNS integer
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_expire_due';
 COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
 'Books what is due, points past their date, holds that timed out and points that are pending no more, in up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when there is nothing more to look at. Balances are right without it. Errors: LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.expire_due(bigint, integer) FROM PUBLIC;
-ALTER FUNCTION loyalty.expire_due(bigint, integer) OWNER TO loyalty_engine;
 
 -- For administration only: nobody is granted it.
 CREATE FUNCTION loyalty.settle_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_accounts';
 COMMENT ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) IS
 'Books what is due in these accounts, and waits for those who are posting to them.';
-REVOKE ALL ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) TO loyalty_engine;
 
 -- What fell due goes by the terms of its moment: so it is booked before they change.
 CREATE FUNCTION loyalty.settle_program(merchant_id bigint, program_id bigint) RETURNS void
@@ -141,5 +119,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.settle_program(bigint, bigint) IS
 'Books the holds of a program''s accounts that have timed out, and the points that are pending no more. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';
-REVOKE ALL ON FUNCTION loyalty.settle_program(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.settle_program(bigint, bigint) OWNER TO loyalty_engine;

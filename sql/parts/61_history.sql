@@ -4,15 +4,11 @@ CREATE FUNCTION loyalty.lots_of(merchant_id bigint, account_id bigint, OUT expir
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_lots_of';
 COMMENT ON FUNCTION loyalty.lots_of(bigint, bigint) IS
 'The points that can be spent now by the moment at which they expire, in the order in which they are spent; expires_at NULL: never. They add up to the balance, unless that is negative. Errors: LY002 unknown_account.';
-REVOKE ALL ON FUNCTION loyalty.lots_of(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.lots_of(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.balance_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS loyalty.points
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_balance_at';
 COMMENT ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) IS
 'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Exact, whether what was due had been booked or not; at most seventeen entries are looked at, however long the history is. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
-REVOKE ALL ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_entry bigint DEFAULT NULL, max_entries integer DEFAULT 50)
 RETURNS SETOF loyalty.entries
@@ -50,5 +46,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) IS
 'A page of an account''s entries, newest first: those before before_entry, an entry_id (NULL: from the newest on), at most max_entries (1 to 10,000). The next page is before the last entry of this one, and costs the same however far back it is. Errors: LY005 invalid_argument, LY002 unknown_account, LY010 unknown_entry (the account has no entry before_entry).';
-REVOKE ALL ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) FROM PUBLIC;
-ALTER FUNCTION loyalty.statement(bigint, bigint, bigint, integer) OWNER TO loyalty_engine;

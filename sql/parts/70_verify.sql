@@ -3,8 +3,6 @@
 CREATE FUNCTION loyalty.ledger_invariants(OUT invariant text) RETURNS SETOF text
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_ledger_invariants';
 COMMENT ON FUNCTION loyalty.ledger_invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
-REVOKE ALL ON FUNCTION loyalty.ledger_invariants() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.ledger_invariants() TO loyalty_engine;
 
 -- The ledger is read from end to end and sorted by account, on disk if it does
 -- not fit into work_mem.  A plan that was made when the tables were small must
@@ -18,8 +16,6 @@ LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'loyalty_verify_ledger';
 COMMENT ON FUNCTION loyalty.verify_ledger(bigint) IS
 'The part of loyalty.verify() that plays the entries of each account again: the first broken one of an account comes first. Needs memory for one account and for a sort of work_mem, and room on disk to sort the ledger in.';
-REVOKE ALL ON FUNCTION loyalty.verify_ledger(bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.verify_ledger(bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.verify(
 	merchant_id bigint DEFAULT NULL,
@@ -115,5 +111,3 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION loyalty.verify(bigint) IS
 'Checks the invariants of the engine over one merchant, or all for NULL, and returns a row for each breach: which invariant, where, and what was found. Of each account the first entry that is broken comes first; what depends on it is not reported. No rows: all is well. What verify() cannot notice, because accounts and their newest entries were taken back together, loyalty.verify_root() does.';
-REVOKE ALL ON FUNCTION loyalty.verify(bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.verify(bigint) OWNER TO loyalty_engine;

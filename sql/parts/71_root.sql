@@ -18,9 +18,7 @@ CREATE TABLE loyalty.root (
 COMMENT ON TABLE loyalty.root IS 'The roots that were made. They are kept for ever; publish them, so that others keep them too.';
 COMMENT ON COLUMN loyalty.root.accounts IS 'How many accounts are in it: those that had an entry.';
 COMMENT ON COLUMN loyalty.root.root IS 'SHA-256 over the byte 2, the merchant, the root_id, the time, the number of accounts and the top of the tree.';
-REVOKE ALL ON loyalty.root FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.root TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.root', '');
 
 CREATE TABLE loyalty.root_page (
 	merchant_id		bigint		NOT NULL,
@@ -41,15 +39,12 @@ COMMENT ON COLUMN loyalty.root_page.page IS 'Pages of a level count 0, 1, 2 …'
 COMMENT ON COLUMN loyalty.root_page.account_ids IS 'The accounts, ascending; of level 0 only.';
 COMMENT ON COLUMN loyalty.root_page.entry_ids IS 'Their newest entries then; of level 0 only.';
 COMMENT ON COLUMN loyalty.root_page.nodes IS 'The hashes, 32 bytes each.';
-REVOKE ALL ON loyalty.root_page FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON loyalty.root_page TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.root_page', '');
 
 CREATE VIEW loyalty.roots AS
 SELECT r.merchant_id, r.root_id, r.made_at, r.accounts, r.root,
 	   r.accounts = 0 OR EXISTS (SELECT FROM loyalty.root_page p WHERE p.merchant_id = r.merchant_id AND p.root_id = r.root_id) AS receipts
 FROM loyalty.root r;
-ALTER VIEW loyalty.roots OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.roots IS 'The roots that were made, and whether loyalty.receipt() still knows what is below them.';
 
 CREATE FUNCTION loyalty.make_root(merchant_id bigint, OUT root_id bigint, OUT root bytea) RETURNS record
@@ -57,8 +52,6 @@ LANGUAGE C VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_tem
 AS 'MODULE_PATHNAME', 'loyalty_make_root';
 COMMENT ON FUNCTION loyalty.make_root(bigint) IS
 'Makes a root over the newest entries of all accounts of a merchant, as they are at this moment, and returns its number and its 32 bytes. Publish them where they cannot be taken back. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.make_root(bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.make_root(bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.forget_roots(merchant_id bigint, older_than timestamptz) RETURNS integer
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -71,15 +64,11 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
 $$;
 COMMENT ON FUNCTION loyalty.forget_roots(bigint, timestamptz) IS
 'Deletes what receipts need of a merchant''s roots that were made before a moment, about 60 bytes for each account, and returns of how many. The roots themselves stay, and receipts that were given can still be checked.';
-REVOKE ALL ON FUNCTION loyalty.forget_roots(bigint, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.forget_roots(bigint, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.receipt(merchant_id bigint, account_id bigint, root_id bigint DEFAULT NULL, entry_id bigint DEFAULT NULL) RETURNS json
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_receipt';
 COMMENT ON FUNCTION loyalty.receipt(bigint, bigint, bigint, bigint) IS
 'What an account had when a root was made, the newest unless told, with the hashes that lead from there to the root: whoever has the root can check it with loyalty.check_receipt(). entry_id: adds this entry and those between it and the newest one in the root, at most 1,000, with all they say. Errors: LY005 invalid_argument, LY006 unknown_object (no such root, or its receipts were forgotten), LY002 unknown_account (it had no entry then), LY010 unknown_entry (the account had none of this entry_id then, or has none any more).';
-REVOKE ALL ON FUNCTION loyalty.receipt(bigint, bigint, bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.receipt(bigint, bigint, bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.check_receipt(receipt json, root bytea) RETURNS boolean
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_check_receipt';
@@ -87,8 +76,6 @@ COMMENT ON FUNCTION loyalty.check_receipt(json, bytea) IS
 $$Whether everything that a receipt says is in the root. Needs no tables: it works on any server, and whoever wants to can compute the same with any SHA-256.
 Integers are 8 bytes, high byte first; amounts count ten-thousandths, times microseconds since 2000-01-01 UTC. The hash at the start of the path is that of the byte 0, merchant_id, account_id, entry_id, balance, posted_at and hash. Each step is that of the byte 1 and two hashes, one of them the hash so far, the other on the side that the step names. At the end comes that of the byte 2, merchant_id, root_id, made_at, accounts and the hash so far: it is the root.
 An entry's hash is that of a byte 1 (the number of this format), the hash of the entry before (previous; 32 bytes 0 for the first), its entry_no, balance and posted_at, and its content: merchant_id, account_id, entry_id, amount, 2 bytes of kind (accrue 1, deposit 2, redeem 3, adjust 4, expire 5, hold 6, capture 7, release 8, mature 9, reverse 10, transfer 11), 2 bytes whose bits say what follows, from the lowest on: staff_id, money, aside, origin, peer_id, member_id, rules, happened_at, actor_id, request_id, all integers, lots, in the form that loyalty.lots_send() writes, after the 4 bytes of its length, and the text_digest. That is the hash of the salt and of the text: a byte whose bits say what follows, reference (1) and detail (2), each after the 4 bytes of its length.$$;
-REVOKE ALL ON FUNCTION loyalty.check_receipt(json, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.check_receipt(json, bytea) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.verify_root(
 	merchant_id bigint, root_id bigint DEFAULT NULL, root bytea DEFAULT NULL,
@@ -98,5 +85,3 @@ LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET ena
 AS 'MODULE_PATHNAME', 'loyalty_verify_root';
 COMMENT ON FUNCTION loyalty.verify_root(bigint, bigint, bytea) IS
 'Checks that all a root has of a merchant''s accounts is still in the ledger, and returns a row for each breach, as loyalty.verify() does. root_id: the newest unless told. root: its bytes as they were published; without them, a root that was changed together with all below it is not noticed. Errors: LY005 invalid_argument, LY006 unknown_object (no such root, or what is below it was forgotten).';
-REVOKE ALL ON FUNCTION loyalty.verify_root(bigint, bigint, bytea) FROM PUBLIC;
-ALTER FUNCTION loyalty.verify_root(bigint, bigint, bytea) OWNER TO loyalty_engine;

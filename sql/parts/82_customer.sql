@@ -13,9 +13,7 @@ CREATE TABLE loyalty.app_user (
 COMMENT ON TABLE loyalty.app_user IS 'Partners that read customers'' data through the customer API.';
 COMMENT ON COLUMN loyalty.app_user.private_key IS 'The key of their signatures. HMAC needs the key itself, so it is kept as it is; only the engine can read it, and nothing ever shows it.';
 COMMENT ON COLUMN loyalty.app_user.token_ttl_s IS 'How many seconds their tokens are valid.';
-REVOKE ALL ON loyalty.app_user FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.app_user TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.app_user', '');
 
 CREATE TABLE loyalty.consent (
 	merchant_id		bigint		NOT NULL,
@@ -35,9 +33,7 @@ CREATE TABLE loyalty.consent (
 COMMENT ON TABLE loyalty.consent IS 'A customer''s consent to an app user reading the customer''s data. Revoked ones stay, as proof.';
 COMMENT ON COLUMN loyalty.consent.acceptance_hash IS 'SHA-256 of the acceptance key, which is shown once.';
 CREATE INDEX consent_member ON loyalty.consent (merchant_id, member_id, app_user);
-REVOKE ALL ON loyalty.consent FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.consent TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.consent', '');
 
 CREATE TABLE loyalty.access (
 	merchant_id	bigint		NOT NULL,
@@ -52,9 +48,7 @@ CREATE TABLE loyalty.access (
 );
 COMMENT ON TABLE loyalty.access IS 'Every reading of a customer''s data and every refusal. Only ever added to.';
 COMMENT ON COLUMN loyalty.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
-REVOKE ALL ON loyalty.access FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.access TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.access', '');
 
 -- A customer is a member with a CURP.
 CREATE TABLE loyalty.customer (
@@ -74,9 +68,7 @@ COMMENT ON TABLE loyalty.customer IS 'Members that the customer API knows, by th
 COMMENT ON COLUMN loyalty.customer.user_name IS 'What the customer signs in as.';
 COMMENT ON COLUMN loyalty.customer.preferences IS 'Preferences of the customer''s account; never a secret.';
 COMMENT ON COLUMN loyalty.customer.blocked_at IS 'Since when nobody may read the data: the first step of a cancellation.';
-REVOKE ALL ON loyalty.customer FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.customer TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.customer', '');
 
 CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -93,8 +85,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
 'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.create_app_user(bigint, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_app_user(bigint, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -108,8 +98,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.disable_app_user(bigint, text) IS
 'Shuts an app user out: its signatures and tokens are refused from the next request on. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.disable_app_user(bigint, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.disable_app_user(bigint, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_customer(
 	merchant_id bigint, program_client_id text, curp loyalty.curp, first_name text, first_last_name text,
@@ -174,8 +162,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
 'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
-REVOKE ALL ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.grant_consent(
 	merchant_id bigint, curp loyalty.curp, app_user text, purpose text, notice_version text,
@@ -201,8 +187,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) IS
 'Writes down that a customer allows an app user to read the customer''s data: for which purpose, under which version of the privacy notice, from when (now unless given) until when (NULL: until revoked). Returns the consent and its acceptance key, shown only now: a request may carry it as clave_aceptacion, and then it must be right. Errors: LY005 invalid_argument, LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) FROM PUBLIC;
-ALTER FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.revoke_consent(merchant_id bigint, consent_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -216,8 +200,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.revoke_consent(bigint, bigint) IS
 'Revokes a consent; the next statement that wants to read under it is refused. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.revoke_consent(bigint, bigint) FROM PUBLIC;
-ALTER FUNCTION loyalty.revoke_consent(bigint, bigint) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.block_customer(merchant_id bigint, curp loyalty.curp) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -234,8 +216,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
 'First step of a cancellation: nobody reads the customer''s data any more, and the member is taken out, as by loyalty.disable_member(). loyalty.delete_blocked_customers() is the second. Errors: LY006 unknown_object.';
-REVOKE ALL ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) FROM PUBLIC;
-ALTER FUNCTION loyalty.block_customer(bigint, loyalty.curp) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, blocked_for interval DEFAULT '30 days') RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -282,24 +262,19 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
 'Second step of a cancellation: what is personal of customers that have been blocked for so long is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more, and to which nothing is added. Returns how many. Errors: LY005 invalid_argument.';
-REVOKE ALL ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) FROM PUBLIC;
-ALTER FUNCTION loyalty.delete_blocked_customers(bigint, interval) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.consents AS
 SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at,
 	   revoked_at IS NULL AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now()) AS valid
 FROM loyalty.consent;
-ALTER VIEW loyalty.consents OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.';
 
 CREATE VIEW loyalty.access_log AS
 SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status FROM loyalty.access;
-ALTER VIEW loyalty.access_log OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, and what was answered.';
 
 CREATE VIEW loyalty.app_users AS
 SELECT merchant_id, name, token_ttl_s, created_at, disabled_at FROM loyalty.app_user;
-ALTER VIEW loyalty.app_users OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.app_users IS 'The app users of the merchants, without their keys.';
 
 CREATE FUNCTION loyalty.customer_read(
@@ -309,12 +284,8 @@ RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_read';
 COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) IS
 'Reads a customer''s data for an app user, as the customer API does but without a token: merchant_id and app_user say who reads. operation: request, individual_request or request_block; request: the key, or the block. Reading is written to loyalty.access_log; a refusal raises, so only HTTP ones are. KASU, API_CUSTOMER. Errors: LK400 kasu_400, LK404 kasu_404, LK412 kasu_412, LK409 kasu_409, LK406 kasu_406.';
-REVOKE ALL ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.request_token(app_user text, curp text, signature text) RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_request_token';
 COMMENT ON FUNCTION loyalty.request_token(text, text, text) IS
 'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';
-REVOKE ALL ON FUNCTION loyalty.request_token(text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.request_token(text, text, text) OWNER TO loyalty_engine;

@@ -21,9 +21,7 @@ COMMENT ON TABLE loyalty.product IS 'Products, with whom they can be sold to and
 COMMENT ON COLUMN loyalty.product.price IS 'Money, for one payment.';
 COMMENT ON COLUMN loyalty.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
 COMMENT ON COLUMN loyalty.product.commission IS 'Percent of each payment that the app users who take payments earn.';
-REVOKE ALL ON loyalty.product FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.product TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.product', '');
 
 CREATE TABLE loyalty.sale (
 	merchant_id		bigint			NOT NULL,
@@ -46,9 +44,7 @@ COMMENT ON TABLE loyalty.sale IS 'Products sold to customers, under a policy num
 COMMENT ON COLUMN loyalty.sale.cost IS 'Money, all payments together.';
 COMMENT ON COLUMN loyalty.sale.application IS 'What the customer gave and accepted with the order, as it was sent.';
 CREATE INDEX sale_member ON loyalty.sale (merchant_id, member_id);
-REVOKE ALL ON loyalty.sale FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON loyalty.sale TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.sale', '');
 
 CREATE TABLE loyalty.instalment (
 	merchant_id	bigint			NOT NULL,
@@ -60,9 +56,7 @@ CREATE TABLE loyalty.instalment (
 	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty.sale
 );
 COMMENT ON TABLE loyalty.instalment IS 'When which part of a sale''s cost is due. The parts add up to the cost.';
-REVOKE ALL ON loyalty.instalment FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.instalment TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.instalment', '');
 
 CREATE TABLE loyalty.payment (
 	merchant_id	bigint			NOT NULL,
@@ -77,9 +71,7 @@ CREATE TABLE loyalty.payment (
 );
 COMMENT ON TABLE loyalty.payment IS 'What customers have paid of their sales; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
 CREATE INDEX payment_sale ON loyalty.payment (merchant_id, sale_id);
-REVOKE ALL ON loyalty.payment FROM PUBLIC;
 GRANT SELECT, INSERT ON loyalty.payment TO loyalty_engine;
-SELECT pg_catalog.pg_extension_config_dump('loyalty.payment', '');
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -87,8 +79,6 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
 $$;
 COMMENT ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, integer) IS
 'What a price comes to in so many monthly payments: simple interest at the annual rate (percent) for the months between the first and the last, to the cent.';
-REVOKE ALL ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, integer) TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_product(
 	merchant_id bigint, name text, price loyalty.points, stock integer, description text DEFAULT '',
@@ -117,8 +107,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) IS
 'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
-REVOKE ALL ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) FROM PUBLIC;
-ALTER FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.open_sale(
 	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
@@ -189,8 +177,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) IS
 'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns its sale_id; the sale is in PREVENTA until something is paid. on_date: day of the sale, today unless given. Errors: LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
-REVOKE ALL ON FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) FROM PUBLIC;
-ALTER FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.sale_status(merchant_id bigint, sale_id bigint, on_date date DEFAULT NULL) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -223,8 +209,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION loyalty.sale_status(bigint, bigint, date) IS
 'How a sale stands, as JSON: balance (saldo), payment of the period, arrears (atrasos), payments made and pending, commission earned so far. on_date: today unless given. NULL if there is no such sale.';
-REVOKE ALL ON FUNCTION loyalty.sale_status(bigint, bigint, date) FROM PUBLIC;
-ALTER FUNCTION loyalty.sale_status(bigint, bigint, date) OWNER TO loyalty_engine;
 
 CREATE FUNCTION loyalty.register_payment(
 	merchant_id bigint, sale_id bigint, amount loyalty.points, method text, reference text, app_user text)
@@ -272,16 +256,12 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) IS
 'Books a payment (money) of a sale and returns how the sale stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such sale, more than is still to be paid, or the reference was used for another payment).';
-REVOKE ALL ON FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) FROM PUBLIC;
-ALTER FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) OWNER TO loyalty_engine;
 
 CREATE VIEW loyalty.products AS
 SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission FROM loyalty.product;
-ALTER VIEW loyalty.products OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 
 CREATE VIEW loyalty.sales AS
 SELECT s.merchant_id, s.sale_id, s.member_id, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
 FROM loyalty.sale s JOIN loyalty.product p USING (merchant_id, product_id);
-ALTER VIEW loyalty.sales OWNER TO loyalty_engine;
 COMMENT ON VIEW loyalty.sales IS 'The sales of the merchants.';

@@ -39,5 +39,3 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.load_sandbox() IS
 'Creates, if it is not there, the sandbox of the customer API: a merchant of its own with the printed user, PRIVATE_KEY and CURPs, and made-up people and products. Returns its merchant_id.';
-REVOKE ALL ON FUNCTION loyalty.load_sandbox() FROM PUBLIC;
-ALTER FUNCTION loyalty.load_sandbox() OWNER TO loyalty_engine;

@@ -10,7 +10,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
 'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Run it again after an upgrade.';
-REVOKE ALL ON FUNCTION loyalty.grant_api(name) FROM PUBLIC;
 
 CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -39,7 +38,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
 'Lets a role read the views of schema loyalty, compute with its types, and read accounts with account_state, balance_at, lots_of, statement, rank_at, rules_at and receipt. Run it again after an upgrade.';
-REVOKE ALL ON FUNCTION loyalty.grant_reporting(name) FROM PUBLIC;
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -58,7 +56,6 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.grant_operation(name) IS
 'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Run it again after an upgrade.';
-REVOKE ALL ON FUNCTION loyalty.grant_operation(name) FROM PUBLIC;
 
 -- PostgREST reads its schema cache again when this commits.
 NOTIFY pgrst, 'reload schema';

@@ -18,8 +18,9 @@ WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'loyalty' AND d.de
 
 CREATE TEMP VIEW functions AS
 SELECT p.oid, p.oid::regprocedure::text AS name, p.pronamespace::regnamespace::text AS schema, p.proowner, p.prosecdef, p.provolatile, p.proconfig,
-	   p.prorettype, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl
-FROM members m JOIN pg_proc p ON p.oid = m.objid WHERE m.classid = 'pg_proc'::regclass;
+	   p.prorettype, l.lanname, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl,
+	   p.oid::regprocedure::text ~ '^loyalty(_internal\.seal|\.grant_(api|reporting|operation))\(' AS hands_out
+FROM members m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang WHERE m.classid = 'pg_proc'::regclass;
 
 CREATE TEMP VIEW relations AS
 SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl
@@ -27,22 +28,32 @@ FROM members m JOIN pg_class c ON c.oid = m.objid WHERE m.classid = 'pg_class'::
 
 -- Row types and array types have the rights of their table and element.
 CREATE TEMP VIEW types AS
-SELECT t.oid, t.oid::regtype::text AS name, coalesce(t.typacl, acldefault('T', t.typowner)) AS acl
-FROM members m JOIN pg_type t ON t.oid = m.objid WHERE m.classid = 'pg_type'::regclass AND t.typrelid = 0 AND t.typcategory <> 'A';
+SELECT t.oid, t.oid::regtype::text AS name, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)) AS acl
+FROM members m JOIN pg_type t ON t.oid = m.objid
+WHERE m.classid = 'pg_type'::regclass AND t.typcategory <> 'A' AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c');
 
 CREATE TEMP VIEW schemas AS
-SELECT n.oid, n.nspname::text AS name, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
+SELECT n.oid, n.nspname::text AS name, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl
 FROM members m JOIN pg_namespace n ON n.oid = m.objid WHERE m.classid = 'pg_namespace'::regclass;
+
+-- All of them, with what pg_dump takes for the extension's own rights.
+CREATE TEMP VIEW objects AS
+SELECT o.*, coalesce(i.initprivs, acldefault(o.kind, o.owner)) AS own_acl
+FROM (SELECT 'pg_proc'::regclass AS class, oid, name, 'f'::"char" AS kind, proowner AS owner, acl FROM functions
+	  UNION ALL SELECT 'pg_class'::regclass, oid, name, 'r', relowner, acl FROM relations
+	  UNION ALL SELECT 'pg_type'::regclass, oid, name, 'T', typowner, acl FROM types
+	  UNION ALL SELECT 'pg_namespace'::regclass, oid, name, 'n', nspowner, acl FROM schemas) o
+LEFT JOIN pg_init_privs i ON i.classoid = o.class AND i.objoid = o.oid AND i.objsubid = 0;
 
 GRANT SELECT ON members, functions, relations, types, schemas TO PUBLIC;
 
-SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_api'], 'the extension has two schemas');
+SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_internal', 'loyalty_api'], 'the extension has three schemas');
 SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r'), '>', 14::bigint, 'and the tables');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.account_change'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
-	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_api')$$, 'no function is anywhere else');
+	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api')$$, 'no function is anywhere else');
 
 -- --- owners ------------------------------------------------------------------
 
@@ -59,6 +70,17 @@ SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND proowner <> 'lo
 SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)$$,
 	'every SECURITY DEFINER function pins its search_path, temporary objects last');
 SELECT is_empty($$SELECT name FROM relations WHERE relkind = 'v' AND relowner <> 'loyalty_engine'::regrole$$, 'views read as loyalty_engine');
+SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::regrole$$,
+	$$SELECT name FROM functions WHERE hands_out OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
+	'what calls them in SQL belongs to it too, and nothing else');
+SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.seal()'],
+	'it executes every function but those that hand out rights');
+SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
+SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,
+	ARRAY['loyalty: USAGE'], 'it looks into schema loyalty, and creates nothing anywhere');
+SELECT is_empty($$SELECT o.name FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_engine'::regrole AND a.is_grantable AND o.owner <> a.grantee$$,
+	'it hands on nothing');
 SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NOT (prosecdef AND provolatile = 'v' AND prorettype = 'json'::regtype)$$,
 	'every function of loyalty_api is a volatile SECURITY DEFINER that returns json');
 
@@ -70,8 +92,11 @@ SELECT is_empty($$SELECT a.attrelid::regclass, a.attname, x.grantee::regrole FRO
 	'nobody has rights on single columns');
 SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole)$$,
 	'nobody but loyalty_engine has rights on tables and views');
-SELECT is_empty($$SELECT f.name, a.grantee::regrole FROM functions f, aclexplode(f.acl) a WHERE a.grantee NOT IN (f.proowner, 'loyalty_engine'::regrole)$$,
-	'nor on functions');
+SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole)$$,
+	'nor on functions, types and schemas');
+SELECT is_empty($$SELECT o.name FROM objects o
+	WHERE ARRAY(SELECT a::text FROM aclexplode(o.acl) a ORDER BY 1) <> ARRAY(SELECT a::text FROM aclexplode(o.own_acl) a ORDER BY 1)$$,
+	'all rights are the extension''s own, which no dump has to give again');
 
 -- --- loyalty_engine and the tables ------------------------------------------------
 
@@ -161,7 +186,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
 SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE')$$,
 	'grant_operation: creates nothing');
 SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_operation}'::name[]) role
-	WHERE f.name ~ '^loyalty\.grant_(api|reporting|operation)\(' AND has_function_privilege(role, f.oid, 'EXECUTE')$$, 'none of them hands out rights');
+	WHERE f.hands_out AND has_function_privilege(role, f.oid, 'EXECUTE')$$, 'none of them hands out rights');
 
 -- --- the same, tried ------------------------------------------------------------------
 
@@ -207,12 +232,52 @@ RESET ROLE;
 SELECT is_empty($$
 	SELECT r.name FROM relations r WHERE r.relkind IN ('r', 'p', 'S')
 	  AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND r.oid = ANY (e.extconfig))$$, 'every table is marked for dumps');
+SELECT is_empty($$SELECT t.id::regclass, t.condition FROM pg_extension e, unnest(e.extconfig, e.extcondition) t (id, condition) WHERE e.extname = 'loyalty' AND t.condition <> ''$$,
+	'with all of its rows');
 SELECT is_empty($$
 	SELECT m.object FROM members m
 	WHERE NOT EXISTS (SELECT FROM pg_description d WHERE d.classoid = m.classid AND d.objoid = m.objid AND d.objsubid = 0)
 	  AND NOT EXISTS (SELECT FROM pg_class c WHERE m.classid = 'pg_class'::regclass AND c.oid = m.objid AND c.relkind IN ('i', 'I', 't'))
 	  AND NOT EXISTS (SELECT FROM pg_type t WHERE m.classid = 'pg_type'::regclass AND t.oid = m.objid AND (t.typrelid <> 0 OR t.typcategory = 'A'))$$,
 	'every object has a comment');
+
+-- --- what a later script adds ------------------------------------------------------------
+
+CREATE TEMP VIEW written AS
+SELECT tableoid::regclass::text AS class, ctid::text AS place, xmin::text AS by FROM pg_proc WHERE oid IN (SELECT objid FROM members)
+UNION ALL SELECT tableoid::regclass::text, ctid::text, xmin::text FROM pg_class WHERE oid IN (SELECT objid FROM members)
+UNION ALL SELECT tableoid::regclass::text, ctid::text, xmin::text FROM pg_type WHERE oid IN (SELECT objid FROM members)
+UNION ALL SELECT tableoid::regclass::text, ctid::text, xmin::text FROM pg_namespace WHERE oid IN (SELECT objid FROM members)
+UNION ALL SELECT tableoid::regclass::text, ctid::text, xmin::text FROM pg_init_privs
+UNION ALL SELECT tableoid::regclass::text, ctid::text, xmin::text FROM pg_extension;
+CREATE TEMP TABLE written_before AS SELECT * FROM written;
+SELECT lives_ok('SELECT loyalty_internal.seal()', 'what is sealed can be sealed again');
+SELECT set_eq('SELECT * FROM written', 'SELECT * FROM written_before', 'and nothing is written: what others were granted is theirs');
+
+CREATE FUNCTION loyalty.added_operation() RETURNS integer LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION loyalty.added_helper() RETURNS integer LANGUAGE sql STABLE AS 'SELECT 1';
+CREATE FUNCTION loyalty."added constant"() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE AGGREGATE loyalty.added_sum(loyalty.points) (SFUNC = loyalty.points_larger, STYPE = loyalty.points);
+CREATE VIEW loyalty.added_view AS SELECT 1 AS one;
+CREATE DOMAIN loyalty.added_domain AS integer;
+CREATE TYPE loyalty.added_row AS (one integer);
+GRANT ALL ON loyalty.added_view TO PUBLIC;
+ALTER EXTENSION loyalty ADD FUNCTION loyalty.added_operation();
+ALTER EXTENSION loyalty ADD FUNCTION loyalty.added_helper();
+ALTER EXTENSION loyalty ADD FUNCTION loyalty."added constant"();
+ALTER EXTENSION loyalty ADD AGGREGATE loyalty.added_sum(loyalty.points);
+ALTER EXTENSION loyalty ADD VIEW loyalty.added_view;
+ALTER EXTENSION loyalty ADD DOMAIN loyalty.added_domain;
+ALTER EXTENSION loyalty ADD TYPE loyalty.added_row;
+SELECT is((SELECT count(*) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 0 AND o.name ~ '^loyalty\."?added')::integer, 13, 'what is made is PUBLIC''s at first');
+SELECT loyalty_internal.seal() \g /dev/null
+SELECT is_empty($$SELECT o.name, a.privilege_type FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 0$$, 'a seal takes it from PUBLIC');
+SELECT set_eq($$SELECT name, owner = 'loyalty_engine'::regrole,
+		CASE kind WHEN 'f' THEN has_function_privilege('loyalty_engine', oid, 'EXECUTE') WHEN 'T' THEN has_type_privilege('loyalty_engine', oid, 'USAGE') END
+	FROM objects WHERE name ~ '^loyalty\."?added'$$,
+	$$VALUES ('loyalty.added_operation()', true, true), ('loyalty.added_helper()', true, true), ('loyalty."added constant"()', false, true),
+		('loyalty.added_sum(loyalty.points)', false, true), ('loyalty.added_view', true, NULL), ('loyalty.added_domain', false, true), ('loyalty.added_row', false, true)$$,
+	'and gives it to loyalty_engine, to own or to use');
 
 SELECT * FROM finish();
 ROLLBACK;

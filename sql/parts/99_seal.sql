@@ -1,0 +1,57 @@
+-- Owners, rights and dump marks: what is the same for all objects is said once.
+-- Which rights loyalty_engine has on a table is granted beside the table.
+
+CREATE FUNCTION loyalty_internal.seal() RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	engine CONSTANT oid := 'loyalty_engine'::regrole;
+	-- These run as whoever calls them, and the engine never does.
+	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,seal}';
+	command text;
+BEGIN
+	-- Only what is lacking is done: a right that is granted or revoked here is
+	-- taken for the extension's own by pg_dump, together with all that others
+	-- have been granted on the object.  Owners come first, for they grant.
+	FOR command IN
+		WITH member AS (
+			SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+			WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'loyalty'
+		), object (id, kind, name, owner, rights, of_engine, for_engine, has_rows) AS (
+			SELECT p.oid, 'ROUTINE', p.oid::regprocedure::text, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)),
+				   p.proname <> ALL (not_of_engine) AND (p.prosecdef OR l.lanname IN ('sql', 'plpgsql') AND p.provolatile <> 'i'),
+				   CASE WHEN p.proname <> ALL (not_of_engine) THEN 'EXECUTE' END, false
+			FROM member m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang WHERE m.classid = 'pg_proc'::regclass
+			UNION ALL
+			SELECT c.oid, 'TABLE', c.oid::regclass::text, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)),
+				   c.relkind IN ('v', 'm'), NULL, c.relkind IN ('r', 'p', 'S')
+			FROM member m JOIN pg_class c ON c.oid = m.objid WHERE m.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'S', 'v', 'm')
+			UNION ALL
+			-- Row types and array types have the rights of their table and element.
+			SELECT t.oid, 'TYPE', t.oid::regtype::text, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)), false, 'USAGE', false
+			FROM member m JOIN pg_type t ON t.oid = m.objid LEFT JOIN pg_class c ON c.oid = t.typrelid
+			WHERE m.classid = 'pg_type'::regclass AND t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c'
+			UNION ALL
+			SELECT n.oid, 'SCHEMA', n.oid::regnamespace::text, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)), false, NULL, false
+			FROM member m JOIN pg_namespace n ON n.oid = m.objid WHERE m.classid = 'pg_namespace'::regclass
+		)
+		SELECT format('ALTER %s %s OWNER TO loyalty_engine', o.kind, o.name)
+		FROM object o WHERE o.of_engine AND o.owner <> engine
+		UNION ALL
+		SELECT format('REVOKE ALL ON %s %s FROM PUBLIC', o.kind, o.name)
+		FROM object o WHERE EXISTS (SELECT FROM aclexplode(o.rights) r WHERE r.grantee = 0)
+		UNION ALL
+		SELECT format('GRANT %s ON %s %s TO loyalty_engine', o.for_engine, o.kind, o.name)
+		FROM object o WHERE o.for_engine IS NOT NULL AND NOT o.of_engine
+		AND NOT EXISTS (SELECT FROM aclexplode(o.rights) r WHERE r.grantee = engine)
+		UNION ALL
+		SELECT format('SELECT pg_extension_config_dump(%L, %L)', o.name, '')
+		FROM object o WHERE o.has_rows AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND o.id = ANY (e.extconfig))
+	LOOP
+		EXECUTE command;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.seal() IS
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights; takes everything from PUBLIC, and has all tables dumped. The last statement of the install script and of every upgrade script.';
+
+SELECT loyalty_internal.seal();

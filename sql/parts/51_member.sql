@@ -93,6 +93,22 @@ CREATE VIEW loyalty.member_changes AS
 SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty.member_change;
 COMMENT ON VIEW loyalty.member_changes IS 'What members were called, reached and known by before that was changed: phone, email, client_id, name, birth_date, active.';
 
+CREATE FUNCTION loyalty.lock_member(merchant_id bigint, member_id bigint) RETURNS loyalty.member
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	member loyalty.member;
+BEGIN
+	SELECT m.* INTO member FROM loyalty.member m
+	WHERE m.merchant_id = lock_member.merchant_id AND m.member_id = lock_member.member_id FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	RETURN member;
+END
+$$;
+COMMENT ON FUNCTION loyalty.lock_member(bigint, bigint) IS
+'Part of the functions that change a member: their row, locked. Errors: LY006 unknown_object.';
+
 -- A trigger could do it for every UPDATE, but distributed tables have none.
 CREATE FUNCTION loyalty.change_member(was loyalty.member, becomes loyalty.member) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -227,11 +243,7 @@ BEGIN
 	WHERE m.merchant_id = identify_member.merchant_id
 	  AND (m.member_id = identify_member.member_id OR m.phone OPERATOR(loyalty.=) identify_member.phone)
 	ORDER BY m.member_id FOR UPDATE;
-	SELECT m.* INTO was FROM loyalty.member m
-	WHERE m.merchant_id = identify_member.merchant_id AND m.member_id = identify_member.member_id;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
-	END IF;
+	was := loyalty.lock_member(identify_member.merchant_id, identify_member.member_id);
 	-- Who left does not keep a number from others.
 	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
 	WHERE m.merchant_id = was.merchant_id AND m.program_id = was.program_id
@@ -257,15 +269,9 @@ COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text,
 CREATE FUNCTION loyalty.free_phone(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was loyalty.member;
-	becomes loyalty.member;
+	was CONSTANT loyalty.member := loyalty.lock_member(free_phone.merchant_id, free_phone.member_id);
+	becomes loyalty.member := was;
 BEGIN
-	SELECT m.* INTO was FROM loyalty.member m
-	WHERE m.merchant_id = free_phone.merchant_id AND m.member_id = free_phone.member_id FOR UPDATE;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
-	END IF;
-	becomes := was;
 	becomes.phone := NULL;
 	PERFORM loyalty.change_member(was, becomes);
 	RETURN was.phone IS NOT NULL;
@@ -277,15 +283,9 @@ COMMENT ON FUNCTION loyalty.free_phone(bigint, bigint) IS
 CREATE FUNCTION loyalty.free_email(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was loyalty.member;
-	becomes loyalty.member;
+	was CONSTANT loyalty.member := loyalty.lock_member(free_email.merchant_id, free_email.member_id);
+	becomes loyalty.member := was;
 BEGIN
-	SELECT m.* INTO was FROM loyalty.member m
-	WHERE m.merchant_id = free_email.merchant_id AND m.member_id = free_email.member_id FOR UPDATE;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
-	END IF;
-	becomes := was;
 	becomes.email := NULL;
 	PERFORM loyalty.change_member(was, becomes);
 	RETURN was.email IS NOT NULL;
@@ -300,15 +300,9 @@ CREATE FUNCTION loyalty.correct_member(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was loyalty.member;
-	becomes loyalty.member;
+	was CONSTANT loyalty.member := loyalty.lock_member(correct_member.merchant_id, correct_member.member_id);
+	becomes loyalty.member := was;
 BEGIN
-	SELECT m.* INTO was FROM loyalty.member m
-	WHERE m.merchant_id = correct_member.merchant_id AND m.member_id = correct_member.member_id FOR UPDATE;
-	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
-	END IF;
-	becomes := was;
 	correct_member.name := loyalty.trimmed(correct_member.name);
 	correct_member.first_name := loyalty.trimmed(correct_member.first_name);
 	correct_member.first_last_name := loyalty.trimmed(correct_member.first_last_name);

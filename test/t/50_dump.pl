@@ -98,11 +98,13 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 my $tables = q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' ORDER BY t::regclass::text};
 my @tables = split /\n/, $stack->psql($tables);
 
-# Number and digest of the rows of each table, by its name.
+# Number and digest of the rows of each table, by its name.  A program is another
+# revision once its rules and limits have been restored, too.
 sub contents
 {
 	my %where = @_;
-	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '') FROM $_ t", %where) } @tables};
+	my $row = sub { $_[0] eq 'loyalty.program' ? "(to_jsonb(t) - 'revision')" : 't' };
+	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(x, E'\\n' ORDER BY x)), '') FROM (SELECT @{[$row->($_)]}::text FROM $_ t) y (x)", %where) } @tables};
 }
 
 # What others see: the views, which compute.

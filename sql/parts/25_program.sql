@@ -95,7 +95,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_program() IS 'Trigger of loyalty.program: a row that is changed gets another revision.';
+COMMENT ON FUNCTION loyalty.revise_program() IS 'Part of loyalty.program, a trigger: a row that is changed gets another revision.';
 
 CREATE TRIGGER revise BEFORE UPDATE ON loyalty.program
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program();
@@ -118,7 +118,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_program_of_row() IS 'Trigger of tables that say more of a program: it gets another revision.';
+COMMENT ON FUNCTION loyalty.revise_program_of_row() IS 'Part of loyalty.program, a trigger of tables that say more of it: it gets another revision.';
 
 CREATE FUNCTION loyalty.create_program(
 	merchant_id bigint, name text, client_id text DEFAULT NULL,

@@ -32,7 +32,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Trigger of loyalty.rank_range: the programs that have these ranks get another revision.';
+COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Part of loyalty.rank_range, a trigger: the programs that have these ranks get another revision.';
 
 CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_range
 FOR EACH ROW EXECUTE FUNCTION loyalty.revise_programs_of_ranks();

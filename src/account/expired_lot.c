@@ -22,23 +22,22 @@ static Statement expired_lots_find_sql = {
 void
 expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 {
-	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
-	Column		columns[lengthof(types)];
+	long		n = hash_get_num_entries(expired_lots);
+	Datum	   *accounts = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum	   *moments = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	HASH_SEQ_STATUS all;
-	ExpiredLot	   *lot;
-	int			n = 0;
+	ExpiredLot *lot;
 	uint64		found;
 
-	columns_start(columns, types, lengthof(types), hash_get_num_entries(expired_lots));
+	n = 0;
 	hash_seq_init(&all, expired_lots);
 	while ((lot = hash_seq_search(&all)) != NULL)
 	{
-		Datum		row[] = {Int64GetDatum(lot->key.account_id), TimestampTzGetDatum(lot->key.expires_at)};
-
-		columns_set(columns, lengthof(types), n++, row, NULL);
+		accounts[n] = Int64GetDatum(lot->key.account_id);
+		moments[n++] = TimestampTzGetDatum(lot->key.expires_at);
 	}
-	found = db_write(&expired_lots_find_sql, (Datum[]) {Int64GetDatum(merchant_id), array_datum(columns[0].values, n, INT8OID),
-						array_datum(columns[1].values, n, TIMESTAMPTZOID)}, NULL);
+	found = db_write(&expired_lots_find_sql, (Datum[]) {Int64GetDatum(merchant_id), array_datum(accounts, n, INT8OID),
+						array_datum(moments, n, TIMESTAMPTZOID)}, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
 		ExpiredLotKey	key = {row_int64(row, "account_id"), row_int64(row, "expires_at")};
@@ -76,14 +75,12 @@ static Statement expired_lot_write_sql = {
 void
 expired_lots_write(int64 merchant_id, HTAB *expired_lots)
 {
-	Oid			points = db_type(POINTSOID);
-	Oid			types[EXPIRED_LOT_COLUMNS] = {INT8OID, TIMESTAMPTZOID, points, points};
 	Column		columns[EXPIRED_LOT_COLUMNS];
 	HASH_SEQ_STATUS all;
 	ExpiredLot	   *lot;
 	int			changed = 0;
 
-	columns_start(columns, types, EXPIRED_LOT_COLUMNS, hash_get_num_entries(expired_lots));
+	columns_start(columns, &expired_lot_write_sql, EXPIRED_LOT_COLUMNS, hash_get_num_entries(expired_lots));
 	hash_seq_init(&all, expired_lots);
 	while ((lot = hash_seq_search(&all)) != NULL)
 	{

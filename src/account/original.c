@@ -132,8 +132,6 @@ static Statement reversal_insert_sql = {
 void
 originals_write_reversals(int64 merchant_id, HTAB *originals)
 {
-	Oid			points = db_type(POINTSOID);
-	Oid			types[REVERSAL_COLUMNS] = {INT8OID, INT8OID, TEXTOID, INT8OID, points, points, points, db_type(LOTSOID), points};
 	Column		columns[REVERSAL_COLUMNS];
 	HASH_SEQ_STATUS all;
 	Original   *original;
@@ -147,7 +145,7 @@ originals_write_reversals(int64 merchant_id, HTAB *originals)
 	}
 	if (added == 0)
 		return;
-	columns_start(columns, types, REVERSAL_COLUMNS, added);
+	columns_start(columns, &reversal_insert_sql, REVERSAL_COLUMNS, added);
 	added = 0;
 	hash_seq_init(&all, originals);
 	while ((original = hash_seq_search(&all)) != NULL)

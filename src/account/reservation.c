@@ -104,14 +104,12 @@ static Statement reservation_write_sql = {
 void
 reservations_write(int64 merchant_id, HTAB *reservations)
 {
-	Oid			points = db_type(POINTSOID);
-	Oid			types[RESERVATION_COLUMNS] = {INT8OID, INT8OID, INT8OID, INT2OID, points, points, TIMESTAMPTZOID, db_type(LOTSOID)};
 	Column		columns[RESERVATION_COLUMNS];
 	HASH_SEQ_STATUS all;
 	Reservation	   *reservation;
 	int			changed = 0;
 
-	columns_start(columns, types, RESERVATION_COLUMNS, Max(hash_get_num_entries(reservations), 1));
+	columns_start(columns, &reservation_write_sql, RESERVATION_COLUMNS, Max(hash_get_num_entries(reservations), 1));
 	hash_seq_init(&all, reservations);
 	while ((reservation = hash_seq_search(&all)) != NULL)
 	{

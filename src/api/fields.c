@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include <ctype.h>
-
 #include "api/fields.h"
 #include "base/fold.h"
 #include "base/json.h"

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include <time.h>
-
 #include "api/fields.h"
 #include "api/kasu_token.h"
 #include "base/crypto.h"

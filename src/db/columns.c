@@ -17,13 +17,13 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-/* Make room for so many rows in each column. */
+/* Make room for so many rows in each column; their types are those of the parameters after the merchant's. */
 void
-columns_start(Column *columns, const Oid *types, int ncolumns, int rows)
+columns_start(Column *columns, const Statement *one, int ncolumns, int rows)
 {
 	for (int c = 0; c < ncolumns; c++)
 	{
-		columns[c].type = types[c];
+		columns[c].type = db_type(one->params[1 + c]);
 		columns[c].values = palloc_extended(rows * sizeof(Datum), MCXT_ALLOC_HUGE);
 		columns[c].nulls = palloc_extended(rows * sizeof(bool), MCXT_ALLOC_HUGE);
 		columns[c].repeats = false;

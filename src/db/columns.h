@@ -35,7 +35,7 @@ extern Datum rows_end(RowArray *array);
 
 extern Datum array_datum(Datum *values, int n, Oid type);
 extern Datum ids_datum(const int64 *ids, int n);
-extern void columns_start(Column *columns, const Oid *types, int ncolumns, int rows);
+extern void columns_start(Column *columns, const Statement *one, int ncolumns, int rows);
 extern void columns_set(Column *columns, int ncolumns, int row, const Datum *values, const bool *nulls);
 extern void columns_write(Statement *many, Statement *one, int64 merchant_id, const Column *columns, int ncolumns, int rows);
 

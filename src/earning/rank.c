@@ -445,7 +445,6 @@ static Statement rank_write_sql = {
 void
 ranks_write(int64 merchant_id, const Account *accounts, int n)
 {
-	Oid			types[RANK_COLUMNS] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, db_type(POINTSOID), TIMESTAMPTZOID};
 	Column		columns[RANK_COLUMNS];
 	int			rows = 0;
 
@@ -456,7 +455,7 @@ ranks_write(int64 merchant_id, const Account *accounts, int n)
 	}
 	if (rows == 0)
 		return;
-	columns_start(columns, types, RANK_COLUMNS, rows);
+	columns_start(columns, &rank_write_sql, RANK_COLUMNS, rows);
 	rows = 0;
 	for (int i = 0; i < n; i++)
 	{

@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "account/rows.h"
-
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -720,41 +719,6 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, cons
  * Writing
  * ------------------------------------------------------------------------ */
 
-enum
-{
-	USE_ACCOUNT, USE_RULE, USE_DAY, USE_POINTS, USE_COLUMNS = USE_POINTS + CAP_PERIODS
-};
-
-/* The uses that have changed, as rows of columns, or only their number. */
-static int
-changed_uses(const Rules *rules, Datum *columns[USE_COLUMNS])
-{
-	int			n = 0;
-
-	for (int i = 0; i < rules->ncustomers; i++)
-	{
-		const Customer *customer = &rules->customers[i];
-
-		if (customer->purse->opened_by != customer)
-			continue;
-		for (const Use *use = customer->purse->uses; use != NULL; use = use->next)
-		{
-			if (!use->changed)
-				continue;
-			if (columns != NULL)
-			{
-				columns[USE_ACCOUNT][n] = Int64GetDatum(customer->buyer.account_id);
-				columns[USE_RULE][n] = CStringGetTextDatum(use->rule);
-				columns[USE_DAY][n] = DateADTGetDatum(use->day);
-				for (int period = 0; period < CAP_PERIODS; period++)
-					columns[USE_POINTS + period][n] = PointsGetDatum(use->points[period]);
-			}
-			n++;
-		}
-	}
-	return n;
-}
-
 #define RULE_USE_UPSERT \
 	" ON CONFLICT (merchant_id, account_id, rule)" \
 	" DO UPDATE SET day = excluded.day, points_day = excluded.points_day, points_week = excluded.points_week," \
@@ -771,24 +735,50 @@ static Statement rule_uses_write_sql = {
 		POINTSARRAYOID, POINTSARRAYOID}
 };
 
+#define USE_COLUMNS	(3 + CAP_PERIODS)
+
+/* The uses that have changed go into columns, unless only their number is asked for. */
+static int
+changed_uses(const Rules *rules, Column *columns)
+{
+	int			n = 0;
+
+	for (int i = 0; i < rules->ncustomers; i++)
+	{
+		const Customer *customer = &rules->customers[i];
+
+		if (customer->purse->opened_by != customer)
+			continue;
+		for (const Use *use = customer->purse->uses; use != NULL; use = use->next)
+		{
+			Datum		row[USE_COLUMNS];
+
+			if (!use->changed)
+				continue;
+			row[0] = Int64GetDatum(customer->buyer.account_id);
+			row[1] = CStringGetTextDatum(use->rule);
+			row[2] = DateADTGetDatum(use->day);
+			for (int period = 0; period < CAP_PERIODS; period++)
+				row[3 + period] = PointsGetDatum(use->points[period]);
+			if (columns != NULL)
+				columns_set(columns, USE_COLUMNS, n, row, NULL);
+			n++;
+		}
+	}
+	return n;
+}
+
 /* One statement for the whole batch, under the locks of its accounts. */
 void
 rules_write(const Rules *rules)
 {
-	Oid			types[USE_COLUMNS] = {INT8OID, TEXTOID, DATEOID};
-	Datum		values[1 + USE_COLUMNS] = {Int64GetDatum(rules->merchant_id)};
-	Datum	   *columns[USE_COLUMNS];
+	Column		columns[USE_COLUMNS];
 	int			n = changed_uses(rules, NULL);
 
 	if (n == 0)
 		return;
-	for (int period = 0; period < CAP_PERIODS; period++)
-		types[USE_POINTS + period] = db_type(POINTSOID);
-	for (int c = 0; c < USE_COLUMNS; c++)
-		columns[c] = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	columns_start(columns, &rule_use_write_sql, USE_COLUMNS, n);
 	changed_uses(rules, columns);
-	for (int c = 0; c < USE_COLUMNS; c++)
-		values[1 + c] = n == 1 ? columns[c][0] : array_datum(columns[c], n, types[c]);
-	db_write(n == 1 ? &rule_use_write_sql : &rule_uses_write_sql, values, NULL);
+	columns_write(&rule_uses_write_sql, &rule_use_write_sql, rules->merchant_id, columns, USE_COLUMNS, n);
 	awards_write(rules->merchant_id, rules->awards, rules->nawards);
 }

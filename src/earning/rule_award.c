@@ -33,12 +33,11 @@ static Statement award_insert_sql = {
 void
 awards_write(int64 merchant_id, const Award *awards, int n)
 {
-	Oid			types[AWARD_COLUMNS] = {INT8OID, INT8OID, TEXTOID, DATEOID, db_type(POINTSOID)};
 	Column		columns[AWARD_COLUMNS];
 
 	if (n == 0)
 		return;
-	columns_start(columns, types, AWARD_COLUMNS, n);
+	columns_start(columns, &award_insert_sql, AWARD_COLUMNS, n);
 	for (int i = 0; i < n; i++)
 	{
 		bool		nulls[AWARD_COLUMNS] = {false};

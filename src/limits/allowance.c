@@ -233,9 +233,6 @@ static Statement allowance_write_sql = {
 void
 allowances_write(int64 merchant_id, const Counter *counters, int n)
 {
-	Oid			points = db_type(POINTSOID);
-	Oid			types[ALLOWANCE_COLUMNS] = {INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID,
-		points, INT8OID, points, INT8OID};
 	Column		columns[ALLOWANCE_COLUMNS];
 	int			changed = 0;
 
@@ -243,7 +240,7 @@ allowances_write(int64 merchant_id, const Counter *counters, int n)
 		changed += counters[i].changed;
 	if (changed == 0)
 		return;
-	columns_start(columns, types, ALLOWANCE_COLUMNS, changed);
+	columns_start(columns, &allowance_write_sql, ALLOWANCE_COLUMNS, changed);
 	changed = 0;
 	for (int i = 0; i < n; i++)
 	{

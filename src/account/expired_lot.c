@@ -77,7 +77,7 @@ expired_lots_write(int64 merchant_id, HTAB *expired_lots)
 {
 	Column		columns[EXPIRED_LOT_COLUMNS];
 	HASH_SEQ_STATUS all;
-	ExpiredLot	   *lot;
+	ExpiredLot *lot;
 	int			changed = 0;
 
 	columns_start(columns, &expired_lot_write_sql, EXPIRED_LOT_COLUMNS, hash_get_num_entries(expired_lots));

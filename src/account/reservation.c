@@ -17,7 +17,7 @@ read_reservation(uint64 row, HTAB *reservations)
 {
 	EntryKey	key = {row_int64(row, "account_id"), row_int64(row, "entry_id")};
 	bool		found;
-	Reservation	   *reservation = hash_search(reservations, &key, HASH_ENTER, &found);
+	Reservation *reservation = hash_search(reservations, &key, HASH_ENTER, &found);
 
 	if (found)
 		return reservation;
@@ -73,7 +73,7 @@ reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *accoun
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n), TimestampTzGetDatum(now)};
 	uint64		found = locked ? db_write(&reservations_due_sql, values, NULL) : db_read(&reservations_due_sql, values, NULL);
-	Reservation	  **due = palloc_extended(Max(found, 1) * sizeof(Reservation *), MCXT_ALLOC_HUGE);
+	Reservation **due = palloc_extended(Max(found, 1) * sizeof(Reservation *), MCXT_ALLOC_HUGE);
 
 	for (uint64 row = 0; row < found; row++)
 		due[row] = read_reservation(row, reservations);
@@ -106,7 +106,7 @@ reservations_write(int64 merchant_id, HTAB *reservations)
 {
 	Column		columns[RESERVATION_COLUMNS];
 	HASH_SEQ_STATUS all;
-	Reservation	   *reservation;
+	Reservation *reservation;
 	int			changed = 0;
 
 	columns_start(columns, &reservation_write_sql, RESERVATION_COLUMNS, Max(hash_get_num_entries(reservations), 1));

@@ -60,7 +60,7 @@ batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 {
 	HASHCTL		control = {.keysize = sizeof(ExpiredLotKey),.entrysize = sizeof(ExpiredLot),.hcxt = CurrentMemoryContext};
 	ExpiredLotKey	key = {account_id, posted};
-	ExpiredLot	   *lot;
+	ExpiredLot *lot;
 	bool		found;
 
 	if (batch->expired_lots == NULL)

@@ -20,7 +20,7 @@ note_expired(Batch *batch, const Account *account, const Lots *expired)
 {
 	for (int i = 0; i < expired->n; i++)
 	{
-		ExpiredLot	   *lot = batch_expired_lot(batch, account->account_id, expired->lot[i].posted);
+		ExpiredLot *lot = batch_expired_lot(batch, account->account_id, expired->lot[i].posted);
 
 		lot->points += expired->lot[i].points;
 		lot->new_points += expired->lot[i].points;

@@ -28,7 +28,7 @@ static void
 reserve(Batch *batch, Account *account, const Entry *entry, const Lots *lots, TimestampTz due_at)
 {
 	EntryKey	key = {account->account_id, entry->entry_id};
-	Reservation	   *reservation = hash_search(batch_table(&batch->reservations, sizeof(Reservation)), &key, HASH_ENTER, NULL);
+	Reservation *reservation = hash_search(batch_table(&batch->reservations, sizeof(Reservation)), &key, HASH_ENTER, NULL);
 
 	reservation->entry_no = entry->entry_no;
 	reservation->kind = entry->kind;
@@ -309,7 +309,7 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
-	Reservation	   *hold;
+	Reservation *hold;
 	Points		amount;
 	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
 
@@ -331,7 +331,7 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	Lots		dated = {0};
-	Reservation	   *hold;
+	Reservation *hold;
 	Points		amount;
 	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
 

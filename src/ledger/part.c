@@ -207,7 +207,7 @@ part_count_expired(Batch *batch, const Account *holder, const Part *part)
 {
 	for (int i = 0; i < part->expired.n; i++)
 	{
-		ExpiredLot	   *lot = batch_expired_lot(batch, holder->account_id, part->expired.lot[i].posted);
+		ExpiredLot *lot = batch_expired_lot(batch, holder->account_id, part->expired.lot[i].posted);
 
 		lot->refunded += part->expired.lot[i].points;
 		lot->new_refunded += part->expired.lot[i].points;

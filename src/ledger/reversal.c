@@ -178,7 +178,7 @@ counted_from(const Original *original, const Reservation *reservation)
 static ErrorId
 reverse_accrual(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
-	Reservation	   *reservation = batch_reservation(batch, original->key.account_id, original->key.entry_id);
+	Reservation *reservation = batch_reservation(batch, original->key.account_id, original->key.entry_id);
 	Entry		entry = batch_entry(posting, ENTRY_REVERSE);
 	Points		take;
 	ErrorId		error;

@@ -19,7 +19,7 @@
 #include "utils/timestamp.h"
 
 /* So many a session remembers; with one more it forgets all. */
-#define MAX_PROGRAMS 64
+#define MAX_PROGRAMS 256
 
 typedef struct CachedProgram
 {

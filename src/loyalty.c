@@ -12,6 +12,7 @@ PG_MODULE_MAGIC_EXT(.name = "loyalty", .version = LOYALTY_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 
+/* Called when the module is loaded: defines the settings. */
 void
 _PG_init(void)
 {

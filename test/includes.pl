@@ -6,7 +6,8 @@
 #
 # A .c file and its .h are one unit.  Folders stand on floors: a unit includes
 # units of its own folder and of the floors below it, and no two units reach
-# each other.
+# each other.  A header declares what its own .c file defines, and nothing else:
+# so who calls a function includes its unit, and no tie is left out.
 use strict;
 use warnings;
 
@@ -26,6 +27,13 @@ for my $floor (0 .. $#floors) {
 sub unit { $_[0] =~ s/\.\w+$//r }
 sub folder { $_[0] =~ s{/.*}{}r }
 
+sub contents {
+	my ($file) = @_;
+	open my $in, '<', $file or die "$file: $!\n";
+	local $/;
+	return <$in>;
+}
+
 my %includes;
 find({
 	no_chdir => 1,
@@ -33,12 +41,9 @@ find({
 		my $file = $_ =~ s{^src/}{}r;
 		return unless $file =~ /\.[ch]$/;
 		my $includes = $includes{ unit($file) } //= {};
-		open my $in, '<', $_ or die "$_: $!\n";
-		while (<$in>) {
-			next unless /^\s*#\s*include\s+"([^"]+)"/ && -e "src/$1";
-			$includes->{ unit($1) } = 1 unless unit($1) eq unit($file);
+		for (contents($_) =~ /^\s*#\s*include\s+"([^"]+)"/mg) {
+			$includes->{ unit($_) } = 1 if -e "src/$_" && unit($_) ne unit($file);
 		}
-		close $in;
 	},
 }, 'src');
 $includes{$_} //= {} for map { keys %$_ } values %includes;
@@ -46,6 +51,15 @@ $includes{$_} //= {} for map { keys %$_ } values %includes;
 sub upward {
 	my ($from, $to) = map { folder($_) } @_;
 	return $from ne $to && $floor_of{$to} >= $floor_of{$from};
+}
+
+# What the header of a unit declares and its .c file does not define.
+sub foreign_declarations {
+	my ($header, $source) = map { -e "src/$_[0].$_" ? contents("src/$_[0].$_") : '' } 'h', 'c';
+	$header =~ s{/\*.*?\*/}{}gs;
+	$header =~ s/^#define(?:.*\\\n)*.*//gm;
+	my @names = $header =~ /^(?:pg_noreturn\s+)?extern\s[^;(]*?(\w+)(?:\[\w*\])?\s*[;(]/mg;
+	return grep { $source !~ /^(?:\w.*[\s*])?$_\s*[(=[;]/m } @names;
 }
 
 # Circles are the strongly connected parts of more than one unit (Tarjan).
@@ -72,6 +86,7 @@ sub visit {
 sub print_offences {
 	for my $unit (sort keys %includes) {
 		print "src/$unit: the folder stands on no floor\n" unless exists $floor_of{ folder($unit) };
+		print "src/$unit.h declares $_, which $unit.c does not define\n" for foreign_declarations($unit);
 	}
 	for my $unit (grep { exists $floor_of{ folder($_) } } sort keys %includes) {
 		for my $next (sort keys %{ $includes{$unit} }) {

@@ -99,11 +99,13 @@ typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
 static void
 call_rows(Call *call, RowSink sink, void *context)
 {
-	Portal		portal = db_cursor(call->rows, call->row_params);
+	Portal		portal;
 	MemoryContext outer = CurrentMemoryContext;
 	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
 	uint64		total = 0;
 
+	call->row_params[0] = Int64GetDatum(call->merchant_id);
+	portal = db_cursor(call->rows, call->row_params);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);

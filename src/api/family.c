@@ -60,42 +60,32 @@ headers_read(const Header *headers, void *target)
  * Serving
  * ------------------------------------------------------------------------ */
 
-typedef struct Serving
-{
-	Exchange   *exchange;
-	ExchangeReader reader;
-	void	   *request;
-} Serving;
-
 static void
-serve(Serving *serving)
+serve(Exchange *exchange)
 {
-	serving->reader(serving->exchange, serving->request);
-	call_answer(&serving->exchange->call, &serving->exchange->json);
+	exchange->read(exchange);
+	call_answer(&exchange->call, &exchange->json);
 }
 
 /* After the operation was rolled back, so that this is not. */
 static void
-record_refusal(Serving *serving)
+record_refusal(Exchange *exchange)
 {
-	Exchange   *exchange = serving->exchange;
-
 	exchange->family->refused(&exchange->call, error_info(exchange->error));
 }
 
 /* Do some work in a subtransaction; if it fails, the exchange says why. */
 static void
-guarded(Serving *serving, void (*work) (Serving *serving))
+guarded(Exchange *exchange, void (*work) (Exchange *exchange))
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	Exchange   *exchange = serving->exchange;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		work(serving);
+		work(exchange);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -144,14 +134,12 @@ set_error_response(const Exchange *exchange)
 
 /* Read a request, run its endpoint and return the body of the answer, which may be that of an error. */
 Datum
-exchange_serve(Exchange *exchange, ExchangeReader reader, void *request)
+exchange_serve(Exchange *exchange)
 {
-	Serving		serving = {exchange, reader, request};
-
 	initStringInfo(&exchange->json);
-	guarded(&serving, serve);
+	guarded(exchange, serve);
 	if (exchange->error != ERR_NONE && exchange->family->refused != NULL)
-		guarded(&serving, record_refusal);
+		guarded(exchange, record_refusal);
 	if (exchange->error != ERR_NONE)
 	{
 		resetStringInfo(&exchange->json);
@@ -180,9 +168,9 @@ static const Header named_headers[] = {
 };
 
 static void
-read_arguments(Exchange *exchange, void *request)
+read_arguments(Exchange *exchange)
 {
-	FunctionCallInfo fcinfo = request;
+	FunctionCallInfo fcinfo = exchange->request;
 	Call	   *call = &exchange->call;
 	NamedHeaders headers = {0};
 
@@ -202,8 +190,8 @@ read_arguments(Exchange *exchange, void *request)
 Datum
 endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS)
 {
-	Exchange	exchange = {.family = family};
+	Exchange	exchange = {.family = family,.read = read_arguments,.request = fcinfo};
 
 	call_start(&exchange.call, endpoint, FROM_REQUEST);
-	return exchange_serve(&exchange, read_arguments, fcinfo);
+	return exchange_serve(&exchange);
 }

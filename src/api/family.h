@@ -36,15 +36,14 @@ typedef struct Family
 typedef struct Exchange
 {
 	const Family *family;
+	void		(*read) (struct Exchange *exchange);	/* the request, into the call; may raise */
+	void	   *request;		/* for that */
 	Call		call;
 	StringInfoData json;		/* the body of the answer */
 	ErrorId		error;
 	const char *message;		/* of the error */
 	const char *allow;			/* the methods that a path has, when it lacks the one of the request */
 } Exchange;
-
-/* Reads a request into its call; may raise. */
-typedef void (*ExchangeReader) (Exchange *exchange, void *request);
 
 /* A header, its name in lower case, and where in a struct its value goes. */
 typedef struct Header
@@ -54,7 +53,7 @@ typedef struct Header
 } Header;
 
 extern void headers_read(const Header *headers, void *target);
-extern Datum exchange_serve(Exchange *exchange, ExchangeReader reader, void *request);
+extern Datum exchange_serve(Exchange *exchange);
 extern Datum endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS);
 
 /* The two SQL functions of an endpoint: loyalty.name() raises, loyalty_api.name() answers. */

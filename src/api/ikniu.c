@@ -54,13 +54,11 @@ static void
 program_list_run(Call *call)
 {
 	call->rows = &program_list_sql;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 }
 
 static const Endpoint program_list = {
 	.name = "program_list",
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.run = program_list_run,
 };
 
@@ -75,7 +73,6 @@ program_get_run(Call *call)
 	call->rows = &program_get_sql;
 	call->single_row = true;
 	call->no_row = ERR_PROGRAM_NOT_FOUND;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = CStringGetTextDatum(call->values[0].text);
 }
 
@@ -83,7 +80,6 @@ static const Endpoint program_get = {
 	.name = "program_get",
 	.fields = {REQUIRED_TEXT("programId")},
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.run = program_get_run,
 };
 
@@ -170,7 +166,6 @@ member_list_run(Call *call)
 		call->rows = &member_list_by_email_sql;
 	if (values[LIST_PHONE].text != NULL)
 		call->rows = &member_list_by_phone_sql;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = Int64GetDatum(program->program_id);
 	call->row_params[2] = Int64GetDatum(values[LIST_LIMIT].text ? values[LIST_LIMIT].integer : PG_INT64_MAX);
 	call->row_params[3] = Int64GetDatum(values[LIST_OFFSET].text ? values[LIST_OFFSET].integer : 0);
@@ -190,7 +185,6 @@ static const Endpoint member_list = {
 		[LIST_PHONE] = OPTIONAL_FIELD("phone", FIELD_PHONE),
 	},
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.run = member_list_run,
 };
 
@@ -202,7 +196,6 @@ one_member(Call *call, Statement *plan)
 	call->rows = plan;
 	call->single_row = true;
 	call->no_row = ERR_MEMBER_NOT_FOUND;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = Int64GetDatum(program->program_id);
 	call->row_params[2] = CStringGetTextDatum(call->values[1].text);
 	call->row_params[3] = CStringGetTextDatum(call->values[0].text);
@@ -224,7 +217,6 @@ static const Endpoint member_get = {
 	.name = "member_get",
 	.fields = {REQUIRED_TEXT("programId"), REQUIRED_TEXT("memberId")},
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.run = member_get_run,
 };
 
@@ -246,7 +238,6 @@ static const Endpoint member_balance = {
 	.name = "member_balance",
 	.fields = {REQUIRED_TEXT("programId"), REQUIRED_TEXT("memberId")},
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.run = member_balance_run,
 };
 
@@ -280,7 +271,6 @@ static const Endpoint member_create = {
 	.fields = {MEMBER_FIELDS(REQUIRED)},
 	.result = RESULT_JSON,
 	.writes = true,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.status = 201,
 	.run = member_create_run,
 };
@@ -289,37 +279,23 @@ static const Endpoint member_create = {
  * Points, in batches
  * ------------------------------------------------------------------------ */
 
-static void
-deposit_run(Call *call)
-{
-	seller_batch_run(call, SELLER_DEPOSIT);
-}
-
-static void
-redemption_run(Call *call)
-{
-	seller_batch_run(call, SELLER_REDEMPTION);
-}
-
-static void
-accumulation_run(Call *call)
-{
-	seller_batch_run(call, SELLER_ACCUMULATION);
-}
-
-#define BATCH_ENDPOINT(operation) \
-static const Endpoint operation = { \
-	.name = #operation, \
+#define BATCH_ENDPOINT(endpoint, operation) \
+static void \
+endpoint##_run(Call *call) \
+{ \
+	seller_batch_run(call, operation); \
+} \
+static const Endpoint endpoint = { \
+	.name = #endpoint, \
 	.result = RESULT_JSON, \
 	.writes = true, \
 	.takes_items = true, \
-	.unexpected = ERR_INTERNAL_ERROR, \
-	.run = operation##_run, \
+	.run = endpoint##_run, \
 }
 
-BATCH_ENDPOINT(deposit);
-BATCH_ENDPOINT(redemption);
-BATCH_ENDPOINT(accumulation);
+BATCH_ENDPOINT(deposit, SELLER_DEPOSIT);
+BATCH_ENDPOINT(redemption, SELLER_REDEMPTION);
+BATCH_ENDPOINT(accumulation, SELLER_ACCUMULATION);
 
 /* ------------------------------------------------------------------------
  * Paths, error bodies, and the functions in SQL

@@ -240,7 +240,6 @@ static const Endpoint customer_read = {
 		[ASK_ACCEPTANCE] = KASU_OPTIONAL("clave_aceptacion", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.status = 202,
 	.run = customer_read_run,
 };

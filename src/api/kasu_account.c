@@ -156,7 +156,6 @@ const Endpoint kasu_accounts = {
 		[NEW_ADDRESS] = KASU_REQUIRED("direccion", FIELD_OBJECT),
 	},
 	.result = RESULT_JSON,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.status = 201,
 	.run = accounts_run,
 };
@@ -300,7 +299,6 @@ const Endpoint kasu_payments = {
 		[PAY_ACCEPTANCE] = KASU_OPTIONAL("clave_aceptacion", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.status = 202,
 	.run = payments_run,
 };

@@ -124,7 +124,6 @@ const Endpoint kasu_token_full = {
 		[REGISTER_SIGNATURE] = KASU_REQUIRED("firma_KEY", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.run = token_full_run,
 };
 

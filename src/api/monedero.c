@@ -25,6 +25,8 @@
 
 #define BOTH(code)					{ERR_##code, ERR_##code}
 #define EITHER(request, operation)	{ERR_##request, ERR_##operation}
+/* A field that is refused by the same codes whether it is absent or malformed. */
+#define REFUSED_BY(refusal)			.absent = refusal,.malformed = refusal
 #define REFUSE(call, request, operation) \
 	call_refuse(call, (Refusal) EITHER(request, operation))
 
@@ -116,13 +118,11 @@ static void
 toolusers_get_run(Call *call)
 {
 	call->rows = &staff_list_sql;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 }
 
 static const Endpoint toolusers_get = {
 	.name = "toolusers_get",
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "tool_users_01",
 	.answer = {"success", "result", "code"},
 	.run = toolusers_get_run,
@@ -164,7 +164,6 @@ static void
 wallet_get_run(Call *call)
 {
 	call->rows = &wallet_list_sql;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	answer_assistant(call, "wallets", &assistant_wallets_sql, 4);
 }
 
@@ -172,7 +171,6 @@ static const Endpoint wallet_get = {
 	.name = "wallet_get",
 	.knows_assistants = true,
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "wallets_get_01",
 	.answer = {"success", "result", "status", "code"},
 	.run = wallet_get_run,
@@ -265,8 +263,7 @@ static const Endpoint wallet_contact_add = {
 		[ADD_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = EITHER(CONTACT_ADD_03, WALLET_MANAGER_04),
 			.malformed = BOTH(CONTACT_ADD_04)},
 		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
-		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06),
-			.malformed = EITHER(CONTACT_ADD_06, WALLET_MANAGER_06)},
+		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED, REFUSED_BY(EITHER(CONTACT_ADD_06, WALLET_MANAGER_06))},
 		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_BIRTH_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
 	},
 	.result = RESULT_NONE,
@@ -328,7 +325,6 @@ wallet_contact_get_run(Call *call)
 	call->single_row = values[GET_PHONE].text != NULL;
 	call->no_row = ERR_BALANCE_GET_04;
 	call->rows = call->single_row ? &contact_get_sql : &contact_list_sql;
-	call->row_params[0] = Int64GetDatum(call->merchant_id);
 	call->row_params[1] = Int64GetDatum(wallet->program_id);
 	call->row_params[2] = PhoneGetDatum(values[GET_PHONE].phone);
 	answer_assistant(call, "contacts", call->single_row ? &assistant_contact_sql : &assistant_contacts_sql, 4);
@@ -342,7 +338,6 @@ static const Endpoint wallet_contact_get = {
 	},
 	.knows_assistants = true,
 	.result = RESULT_ROWS,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "balance_get_01",
 	.answer = {"success", "result", "status", "code"},
 	.run = wallet_contact_get_run,
@@ -426,19 +421,16 @@ static const Endpoint wallet_sale = {
 	.fields = {
 		[SALE_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(NEW_SALE_02, WALLET_REDEEM_02)},
 		[SALE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(NEW_SALE_03),.malformed = BOTH(NEW_SALE_04)},
-		[SALE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED,.absent = EITHER(NEW_SALE_05, WALLET_REDEEM_06),
-			.malformed = EITHER(NEW_SALE_05, WALLET_REDEEM_06)},
+		[SALE_TYPE] = {"transaction_type", FIELD_SWITCH, REQUIRED, REFUSED_BY(EITHER(NEW_SALE_05, WALLET_REDEEM_06))},
 		[SALE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED_IF_0,.absent = BOTH(NEW_SALE_06),
 			.malformed = EITHER(NEW_SALE_07, WALLET_REDEEM_03)},
-		[SALE_POINTS] = {"points_used", FIELD_POINTS, REQUIRED_IF_1,.absent = EITHER(NEW_SALE_08, WALLET_REDEEM_07),
-			.malformed = EITHER(NEW_SALE_08, WALLET_REDEEM_07)},
+		[SALE_POINTS] = {"points_used", FIELD_POINTS, REQUIRED_IF_1, REFUSED_BY(EITHER(NEW_SALE_08, WALLET_REDEEM_07))},
 		[SALE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(NEW_SALE_09),
 			.malformed = EITHER(NEW_SALE_13, WALLET_REDEEM_15)},
 		[SALE_TICKET] = {.name = "ticket",.kind = FIELD_TEXT,.need = OPTIONAL},
 	},
 	.result = RESULT_POINTS,
 	.writes = true,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "new_sale_01",
 	.message = "Venta creada correctamente.",
 	.answer = {"success", "message", "newBalance", "code", "status"},
@@ -500,8 +492,7 @@ static const Endpoint wallet_balance_update = {
 		[UPDATE_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = BOTH(BALANCE_UPDATE_03),
 			.malformed = BOTH(BALANCE_UPDATE_04)},
 		[UPDATE_TYPE] = {"transaction_type", FIELD_DIRECTION, REQUIRED,
-			.absent = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04),
-			.malformed = EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04)},
+			REFUSED_BY(EITHER(BALANCE_UPDATE_05, WALLET_BALANCE_UPDATE_04))},
 		[UPDATE_AMOUNT] = {"transaction_amount", FIELD_POINTS, REQUIRED,.absent = BOTH(BALANCE_UPDATE_06),
 			.malformed = EITHER(BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05)},
 		[UPDATE_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED,.absent = BOTH(BALANCE_UPDATE_08),
@@ -510,7 +501,6 @@ static const Endpoint wallet_balance_update = {
 	.knows_assistants = true,
 	.result = RESULT_POINTS,
 	.writes = true,
-	.unexpected = ERR_INTERNAL_ERROR,
 	.code = "balance_update_01",
 	.message = "Saldo actualizado correctamente",
 	.answer = {"success", "message", "newBalance", "code", "status"},
@@ -522,7 +512,7 @@ static const Endpoint wallet_balance_update = {
  * ------------------------------------------------------------------------ */
 
 #define EMPLOYEE_REQUIRED(name, kind) \
-	{name, kind, REQUIRED,.absent = BOTH(ERR_TOOLUSERS_02),.malformed = BOTH(ERR_TOOLUSERS_02)}
+	{name, kind, REQUIRED, REFUSED_BY(BOTH(ERR_TOOLUSERS_02))}
 
 enum
 {
@@ -556,8 +546,7 @@ static const Endpoint employee_add = {
 		[HIRE_NAME] = EMPLOYEE_REQUIRED("employee_name", FIELD_TEXT),
 		[HIRE_BRANCH] = EMPLOYEE_REQUIRED("business_name", FIELD_TEXT),
 		[HIRE_NUMBER] = EMPLOYEE_REQUIRED("number", FIELD_PHONE),
-		[HIRE_PASSWORD] = {"password", FIELD_TEXT, REQUIRED,.absent = BOTH(ERR_TOOLUSERS_02),
-			.malformed = BOTH(ERR_TOOLUSERS_02),.secret = true},
+		[HIRE_PASSWORD] = {"password", FIELD_TEXT, REQUIRED, REFUSED_BY(BOTH(ERR_TOOLUSERS_02)),.secret = true},
 	},
 	.result = RESULT_ID,
 	.writes = true,

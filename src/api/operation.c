@@ -13,7 +13,7 @@ call_start(Call *call, const Endpoint *endpoint, Origin origin)
 	memset(call, 0, sizeof(Call));
 	call->endpoint = endpoint;
 	call->origin = origin;
-	call->unexpected = endpoint->unexpected;
+	call->unexpected = endpoint->unexpected != ERR_NONE ? endpoint->unexpected : ERR_INTERNAL_ERROR;
 }
 
 /* Set the items of a call that takes items, from a JSON argument of an SQL function. */

@@ -105,7 +105,7 @@ typedef struct Endpoint
 	bool		writes;			/* takes an idempotency key */
 	bool		takes_items;	/* instead of fields: a JSON array */
 	bool		knows_assistants;	/* those say "source": "mcp" */
-	ErrorId		unexpected;		/* answers an error that has no code */
+	ErrorId		unexpected;		/* answers an error that has no code; else INTERNAL_ERROR does */
 	const char *code;			/* of success */
 	const char *message;
 	const char *answer[6];		/* keys of the answer, in order; success,
@@ -134,7 +134,7 @@ typedef struct Call
 	int64		id;
 	Points		points;
 	Statement *rows;
-	Datum		row_params[7];
+	Datum		row_params[7];	/* the first is the merchant */
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if there is no such row */

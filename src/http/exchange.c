@@ -150,9 +150,9 @@ find_route(Exchange *exchange, const Request *request)
 }
 
 static void
-read_request(Exchange *exchange, void *context)
+read_request(Exchange *exchange)
 {
-	Request    *request = context;
+	Request    *request = exchange->request;
 	Call	   *call = &exchange->call;
 	PathReader	reader = {request, call};
 	const Route *route;
@@ -185,11 +185,12 @@ Datum
 loyalty_api_gateway(PG_FUNCTION_ARGS)
 {
 	bytea	   *body = PG_ARGISNULL(0) ? NULL : PG_GETARG_BYTEA_PP(0);
-	Exchange	exchange = {.family = family_of("")};
-	Request		request = {0};
+	Request		request = {
+		.body = body ? VARDATA_ANY(body) : NULL,
+		.length = body ? VARSIZE_ANY_EXHDR(body) : 0,
+	};
+	Exchange	exchange = {.family = family_of(""),.read = read_request,.request = &request};
 
 	exchange.call.unexpected = ERR_INTERNAL_ERROR;
-	request.body = body ? VARDATA_ANY(body) : NULL;
-	request.length = body ? VARSIZE_ANY_EXHDR(body) : 0;
-	return exchange_serve(&exchange, read_request, &request);
+	return exchange_serve(&exchange);
 }

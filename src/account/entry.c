@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "account/entry.h"
+#include "base/compat.h"
 #include "utils/builtins.h"
 
 /* ------------------------------------------------------------------------

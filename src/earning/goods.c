@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/json.h"
 #include "earning/goods.h"
 #include "utils/builtins.h"

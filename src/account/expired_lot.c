@@ -23,6 +23,7 @@ void
 expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 {
 	long		n = hash_get_num_entries(expired_lots);
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
 	Datum	   *accounts = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	Datum	   *moments = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
 	HASH_SEQ_STATUS all;
@@ -36,8 +37,9 @@ expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 		accounts[n] = Int64GetDatum(lot->key.account_id);
 		moments[n++] = TimestampTzGetDatum(lot->key.expires_at);
 	}
-	found = db_write(&expired_lots_find_sql, (Datum[]) {Int64GetDatum(merchant_id), array_datum(accounts, n, INT8OID),
-						array_datum(moments, n, TIMESTAMPTZOID)}, NULL);
+	values[1] = array_datum(accounts, n, INT8OID);
+	values[2] = array_datum(moments, n, TIMESTAMPTZOID);
+	found = db_write(&expired_lots_find_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
 		ExpiredLotKey	key = {row_int64(row, "account_id"), row_int64(row, "expires_at")};

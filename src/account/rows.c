@@ -273,18 +273,20 @@ static Statement accounts_update_sql = {
 static uint64
 update_accounts(int64 merchant_id, const Account *const *accounts, int n)
 {
+	Datum		values[2] = {Int64GetDatum(merchant_id)};
 	RowArray	rows;
 
 	rows_start(&rows, db_type(ACCOUNTCHANGEOID), change_columns, CHANGE_COLUMNS, n);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[CHANGE_COLUMNS];
+		Datum		row[CHANGE_COLUMNS];
 		bool		nulls[CHANGE_COLUMNS];
 
-		change_row(accounts[i], values, nulls);
-		rows_add(&rows, values, nulls);
+		change_row(accounts[i], row, nulls);
+		rows_add(&rows, row, nulls);
 	}
-	return db_write(&accounts_update_sql, (Datum[]) {Int64GetDatum(merchant_id), rows_end(&rows)}, NULL);
+	values[1] = rows_end(&rows);
+	return db_write(&accounts_update_sql, values, NULL);
 }
 
 /* Write the accounts that have changed, all by one statement. */

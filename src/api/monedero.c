@@ -355,6 +355,12 @@ enum
 static void
 check_sale(const Call *call, Transaction *sale)
 {
+	static const PartyCodes codes = {
+		.no_member = ERR_NEW_SALE_12,
+		.staff_unknown = EITHER(NEW_SALE_13, WALLET_REDEEM_15),
+		.staff_forbidden = EITHER(NEW_SALE_14, WALLET_REDEEM_16),
+		.blacklisted = ERR_WALLET_REDEEM_14,
+	};
 	const Value *values = call->values;
 	bool		redeems = values[SALE_TYPE].integer == 1;
 
@@ -366,12 +372,7 @@ check_sale(const Call *call, Transaction *sale)
 		REFUSE(call, NEW_SALE_08, WALLET_REDEEM_07);
 	if (sale->wallet->requires_ticket && values[SALE_TICKET].text == NULL)
 		REFUSE(call, NEW_SALE_11, WALLET_REDEEM_12);
-	check_parties(call, sale, &(PartyCodes) {
-		.no_member = ERR_NEW_SALE_12,
-		.staff_unknown = EITHER(NEW_SALE_13, WALLET_REDEEM_15),
-		.staff_forbidden = EITHER(NEW_SALE_14, WALLET_REDEEM_16),
-		.blacklisted = ERR_WALLET_REDEEM_14,
-	});
+	check_parties(call, sale, &codes);
 }
 
 /* Take a sale's redemption and message out of the merchant's plan. */
@@ -449,6 +450,12 @@ enum
 static void
 check_update(const Call *call, Transaction *update)
 {
+	static const PartyCodes codes = {
+		.no_member = ERR_BALANCE_UPDATE_10,
+		.staff_unknown = EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11),
+		.staff_forbidden = EITHER(BALANCE_UPDATE_12, WALLET_BALANCE_UPDATE_12),
+		.blacklisted = ERR_WALLET_BALANCE_UPDATE_10,
+	};
 	const Value *values = call->values;
 
 	update->wallet = program_of_wallet_key(call->merchant_id, values[UPDATE_WALLET].text);
@@ -457,12 +464,7 @@ check_update(const Call *call, Transaction *update)
 	update->sends_message = program_sends(update->wallet, "adjust");
 	if (points_decimals_used(values[UPDATE_AMOUNT].points) > update->wallet->decimals)
 		REFUSE(call, BALANCE_UPDATE_07, WALLET_BALANCE_UPDATE_05);
-	check_parties(call, update, &(PartyCodes) {
-		.no_member = ERR_BALANCE_UPDATE_10,
-		.staff_unknown = EITHER(BALANCE_UPDATE_11, WALLET_BALANCE_UPDATE_11),
-		.staff_forbidden = EITHER(BALANCE_UPDATE_12, WALLET_BALANCE_UPDATE_12),
-		.blacklisted = ERR_WALLET_BALANCE_UPDATE_10,
-	});
+	check_parties(call, update, &codes);
 }
 
 static void

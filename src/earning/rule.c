@@ -702,6 +702,7 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, cons
 	for (int i = 0; i < earning->nbonuses; i++)
 	{
 		Use		   *use = earning->bonuses[i].use;
+		Award		award = {account_id, entry_id, earning->bonuses[i].rule, 0, earning->bonuses[i].points, 0};
 
 		if (use == NULL)
 			continue;
@@ -711,7 +712,8 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, cons
 			if (!points_add(use->points[period], earning->bonuses[i].points, &use->points[period]))
 				use->points[period] = PG_INT64_MAX;
 		}
-		add_award(rules, &(Award) {account_id, entry_id, earning->bonuses[i].rule, use->day, earning->bonuses[i].points, 0});
+		award.day = use->day;
+		add_award(rules, &award);
 	}
 }
 

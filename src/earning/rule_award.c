@@ -87,11 +87,18 @@ static Statement award_return_sql = {
 static void
 give_back(int64 merchant_id, const Award *award, Points points)
 {
-	Datum		merchant = Int64GetDatum(merchant_id);
 	Datum		rule = CStringGetTextDatum(award->rule);
+	Datum		use[] = {
+		Int64GetDatum(merchant_id),
+		Int64GetDatum(award->account_id),
+		rule,
+		DateADTGetDatum(award->day),
+		PointsGetDatum(points),
+	};
+	Datum		returned[] = {Int64GetDatum(merchant_id), Int64GetDatum(award->entry_id), rule, PointsGetDatum(points)};
 
-	db_write(&rule_use_return_sql, (Datum[]) {merchant, Int64GetDatum(award->account_id), rule, DateADTGetDatum(award->day), PointsGetDatum(points)}, NULL);
-	db_write(&award_return_sql, (Datum[]) {merchant, Int64GetDatum(award->entry_id), rule, PointsGetDatum(points)}, NULL);
+	db_write(&rule_use_return_sql, use, NULL);
+	db_write(&award_return_sql, returned, NULL);
 }
 
 static Statement awards_find_sql = {

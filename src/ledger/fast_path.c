@@ -164,6 +164,7 @@ bool
 fast_path_post(int64 merchant_id, Posting *posting)
 {
 	Entry		entry = batch_entry(posting, posting->kind);
+	Entry	   *only = &entry;
 
 	if (posting->program != NULL && posting->amount >= 0 &&
 		!(terms_are_simple(posting->program) && posting->program->active))
@@ -183,6 +184,6 @@ fast_path_post(int64 merchant_id, Posting *posting)
 	posting->balance = entry.balance;
 	posting->posted_at = entry.posted_at;
 	posting->error = ERR_NONE;
-	entries_insert((Entry *[]) {&entry}, 1);
+	entries_insert(&only, 1);
 	return true;
 }

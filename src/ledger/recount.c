@@ -196,11 +196,19 @@ counts(Batch *batch, const Account *account)
 	return batch_terms(batch, account, batch->now)->program->range_group[0] != '\0';
 }
 
+/* Points that count as those of one day do. */
+static Lot
+day_of(const Terms *terms, Points amount)
+{
+	return (Lot) {terms->qualifies_until, terms->qualifies_as, amount};
+}
+
 /* Points that were earned count from that moment on. */
 void
 count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
 {
 	const Terms *terms;
+	Lot			day;
 
 	if (!counts(batch, account))
 	{
@@ -211,8 +219,9 @@ count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
 	terms = batch_terms(batch, account, at);
 	account->earned += amount;
 	lots_take_due(&account->qualifying, oldest_needed(terms->program, at), NULL);
+	day = day_of(terms, amount);
 	if (terms->qualifies_until != DT_NOEND)
-		lots_add_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount});
+		lots_add_lot(&account->qualifying, &day);
 	ranks_update(account, terms->program, at, RANK_EARNED);
 }
 
@@ -221,6 +230,7 @@ void
 count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from)
 {
 	const Terms *terms;
+	Lot			day;
 
 	if (!counts(batch, account))
 	{
@@ -230,8 +240,9 @@ count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from)
 	batch_read_ranks(batch);
 	terms = batch_terms(batch, account, from);
 	account->earned -= amount;
+	day = day_of(terms, amount);
 	if (terms->qualifies_until != DT_NOEND)
-		lots_take_lot(&account->qualifying, &(Lot) {terms->qualifies_until, terms->qualifies_as, amount}, NULL);
+		lots_take_lot(&account->qualifying, &day, NULL);
 	ranks_update(account, terms->program, batch->now, RANK_REVERSED);
 	account->ranks.reversed = true;
 }
@@ -359,8 +370,9 @@ write_counted(const Batch *batch)
 			continue;
 		if (n > 0 && (account == NULL || account->ranked_at != ranked_at))
 		{
-			db_write(&accounts_ranked_sql, (Datum[]) {Int64GetDatum(batch->merchant_id), ids_datum(ids, n),
-						TimestampTzGetDatum(ranked_at)}, NULL);
+			Datum		values[] = {Int64GetDatum(batch->merchant_id), ids_datum(ids, n), TimestampTzGetDatum(ranked_at)};
+
+			db_write(&accounts_ranked_sql, values, NULL);
 			n = 0;
 		}
 		if (account == NULL)

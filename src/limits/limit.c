@@ -269,13 +269,15 @@ find_rules(const Limits *limits, const Program *program, const Counter *counters
 	return limit_set_read(limits->merchant_id, program->program_id, subjects, 2 * n);
 }
 
+static const Amount no_limit = {PG_INT64_MAX, PG_INT64_MAX};
+
 static void
 set_rule(Counter *counter, const LimitSet *rules)
 {
 	const LimitRule *rule = limit_rule_for(rules, counter->scope, counter->adds, counter->subject_id);
 
 	counter->limited = rule != NULL;
-	counter->max = rule != NULL ? rule->max : (Amount) {PG_INT64_MAX, PG_INT64_MAX};
+	counter->max = rule != NULL ? rule->max : no_limit;
 }
 
 /* A branch matters if it has a limit, or had one today that the cashier drew from. */
@@ -422,9 +424,10 @@ refresh(Counter *counter, DateADT day, int64 revision)
 static Amount
 drawn(const Counter *counter, const Counter *pool)
 {
+	const Amount nothing = {0, 0};
 	bool		good = counter->pool == pool && counter->drawn_from == pool->subject_id && counter->day == pool->day;
 
-	return good ? counter->left : (Amount) {0, 0};
+	return good ? counter->left : nothing;
 }
 
 /*
@@ -550,6 +553,7 @@ static bool
 take_single(Limits *limits, Points points)
 {
 	Counter    *counters = limits->counters;
+	const Amount one = {points, 1};
 	int			fitting = 0;
 
 	while (fitting < limits->ncounters && take_one(limits, &counters[fitting], points))
@@ -559,7 +563,7 @@ take_single(Limits *limits, Points points)
 		if (counters[i].taken && fitting < limits->ncounters)
 			take_at_once(limits, &counters[i], -points, -1);
 		else if (!counters[i].taken && fitting == limits->ncounters && is_counted(&counters[i]))
-			count_all(&counters[i], (Amount) {points, 1});
+			count_all(&counters[i], one);
 	}
 	return fitting == limits->ncounters;
 }
@@ -568,6 +572,7 @@ static bool
 take_counted(Limits *limits, const Movement *movement, Points points)
 {
 	Counter    *met[SCOPES];
+	const Amount one = {points, 1};
 	int			nmet = 0;
 
 	for (int scope = 0; scope < SCOPES; scope++)
@@ -582,7 +587,7 @@ take_counted(Limits *limits, const Movement *movement, Points points)
 		met[nmet++] = counter;
 	}
 	for (int i = 0; i < nmet; i++)
-		count_all(met[i], (Amount) {points, 1});
+		count_all(met[i], one);
 	return true;
 }
 
@@ -625,6 +630,7 @@ limits_take(Limits *limits, const Movement *movement, Points points)
 void
 limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations)
 {
+	const Amount given = {-points, -operations};
 	if (!limits->prepared)
 	{
 		find_counters(limits);
@@ -637,7 +643,7 @@ limits_give(Limits *limits, const Movement *movement, DateADT day, Points points
 		Counter    *counter = bsearch(&key, limits->counters, limits->ncounters, sizeof(Counter), compare_counters);
 
 		if (counter != NULL && is_counted(counter) && counter->day == day)
-			count_all(counter, (Amount) {-points, -operations});
+			count_all(counter, given);
 	}
 }
 

@@ -198,8 +198,9 @@ void
 lots_add(Lots *lots, TimestampTz expires_at, Points points)
 {
 	TimestampTz at = lots_moment(expires_at);
+	Lot			lot = {at, at, points};
 
-	lots_add_lot(lots, &(Lot) {at, at, points});
+	lots_add_lot(lots, &lot);
 }
 
 void
@@ -286,9 +287,11 @@ lots_keep_all(Lots *lots, const Lots *added, TimestampTz at)
 static void
 take_part(Lot *lot, Points points, Lots *taken)
 {
+	Lot			part = {lot->expires_at, lot->posted, points};
+
 	Assert(points > 0 && points < lot->points);
 	if (taken != NULL)
-		lots_add_lot(taken, &(Lot) {lot->expires_at, lot->posted, points});
+		lots_add_lot(taken, &part);
 	lot->points -= points;
 }
 

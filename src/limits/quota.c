@@ -23,44 +23,35 @@ static Statement quota_set_sql = {
 	.params = {INT8OID, TEXTOID, INT2OID, INT8OID}
 };
 
-/* Take one from the first stripe of the newest result that has one. */
-static bool
-take_from_result(uint64 rows, Datum *values)
-{
-	for (uint64 row = 0; row < rows; row++)
-	{
-		bool		isnull;
-		Datum		stripe = row_datum(row, "stripe", &isnull);
-		int64		remaining = row_int64(row, "remaining");
-
-		if (remaining == 0)
-			continue;
-		values[2] = stripe;
-		values[3] = Int64GetDatum(remaining - 1);
-		db_write(&quota_set_sql, values, NULL);
-		return true;
-	}
-	return false;
-}
-
 static Statement quota_any_sql = {
 	.sql = "SELECT stripe, remaining FROM loyalty.quota"
 	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
 	.params = {INT8OID, TEXTOID}
 };
 
-static Statement quota_all_sql = {
+static Statement quota_wait_sql = {
 	.sql = "SELECT stripe, remaining FROM loyalty.quota"
-	" WHERE merchant_id = $1 AND resource = $2 ORDER BY stripe FOR NO KEY UPDATE",
+	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 ORDER BY stripe LIMIT 1 FOR NO KEY UPDATE",
 	.params = {INT8OID, TEXTOID}
 };
 
+/*
+ * Take one from whichever stripe has one, if need be after whoever is taking
+ * the last.  Nobody is waited for where nothing is left: a stripe that was
+ * found empty when it had been locked stays locked, and two who wait for each
+ * other's would never end.
+ */
 static bool
 take_any(Datum *values)
 {
-	uint64		rows = db_write(&quota_any_sql, values, NULL);
+	bool		isnull;
 
-	return take_from_result(rows, values) || take_from_result(db_write(&quota_all_sql, values, NULL), values);
+	if (db_write(&quota_any_sql, values, NULL) == 0 && db_write(&quota_wait_sql, values, NULL) == 0)
+		return false;
+	values[2] = row_datum(0, "stripe", &isnull);
+	values[3] = Int64GetDatum(row_int64(0, "remaining") - 1);
+	db_write(&quota_set_sql, values, NULL);
+	return true;
 }
 
 /*

@@ -28,7 +28,7 @@ account_has_room(const Account *account, Points amount)
 		points_add(account->earned, Max(amount, 0), &sum);
 }
 
-/* The account has something to settle at that moment. */
+/* Note that something of the account is due at a moment. */
 void
 account_due(Account *account, TimestampTz at)
 {
@@ -63,7 +63,7 @@ account_add(Account *account, Points amount, const Lots *dated, TimestampTz at)
 		account_due(account, account->lots.lot[0].expires_at);
 }
 
-/* Take points that are there, or, of an account that may owe, more. */
+/* Take points from an account, which may owe some afterwards if it may owe. */
 void
 account_take(Account *account, Points amount, Lots *taken)
 {

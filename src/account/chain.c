@@ -31,7 +31,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Counts the changes of what is hashed; docs/hash-chain.md describes it. */
+/* The format of what is hashed; docs/hash-chain.md describes it. */
 #define FORMAT 1
 
 /* The mask that says which columns are there has a bit for each optional one, and one for the text. */
@@ -83,7 +83,7 @@ add_content(StringInfo content, const Entry *entry)
 	memcpy(content->data + at, &mask, sizeof(mask));
 }
 
-/* What is salted and digested. */
+/* Append the text of an entry as it is salted and digested. */
 static void
 add_text(StringInfo text, const Entry *entry)
 {
@@ -118,7 +118,7 @@ chain_content(const Entry *entry)
 	return end_bytea(&content);
 }
 
-/* Its text; nothing if it has none. */
+/* The text of an entry as it is digested; empty if it has none. */
 bytea *
 chain_text(const Entry *entry)
 {
@@ -130,7 +130,7 @@ chain_text(const Entry *entry)
 	return end_bytea(&text);
 }
 
-/* The bytes before the content. */
+/* Append what stands before the content: the format, the hash before, and what the account's row says. */
 static void
 add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balance, TimestampTz posted_at)
 {
@@ -155,7 +155,7 @@ chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt)
 	sha256(key, sizeof(pg_uuid_t), &id, sizeof(id), salt);
 }
 
-/* The digest of a text goes after everything else. */
+/* Append the digest of a text, after everything else. */
 static void
 add_digest(StringInfo bytes, const uint8 *salt, const char *text, size_t length)
 {
@@ -165,7 +165,7 @@ add_digest(StringInfo bytes, const uint8 *salt, const char *text, size_t length)
 	appendBinaryStringInfoNT(bytes, (const char *) digest, sizeof(digest));
 }
 
-/* What an entry hashes to that comes after one with this hash. */
+/* The hash of an entry that comes after one with this hash. */
 bytea *
 chain_next(const Entry *entry, const bytea *previous)
 {
@@ -192,7 +192,7 @@ chain_next(const Entry *entry, const bytea *previous)
 
 PG_FUNCTION_INFO_V1(loyalty_chain_next);
 
-/* Of what the account was before the entry, and what the entry adds to it. */
+/* chain_next() of the account before the entry, and what the entry adds to it. */
 Datum
 loyalty_chain_next(PG_FUNCTION_ARGS)
 {

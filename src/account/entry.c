@@ -33,7 +33,7 @@ static const struct
 	[ENTRY_TRANSFER] = {"transfer", true},
 };
 
-/* NULL for a number that is no kind's. */
+/* The name of a kind; NULL: the number is no kind's. */
 const char *
 entry_kind_name(EntryKind kind)
 {
@@ -54,7 +54,7 @@ entry_kind_of_name(const char *name, EntryKind *kind)
 	return false;
 }
 
-/* The kinds that can be asked for. */
+/* The kind of this name, if it can be asked for. */
 bool
 entry_kind_parse(const char *name, EntryKind *kind)
 {
@@ -98,7 +98,7 @@ StaticAssertDecl(offsetof(Entry, hash) == (NUMBER_OF_ENTRY_COLUMNS - 1) * sizeof
 				 offsetof(Entry, money) == ENTRY_MONEY * sizeof(Datum),
 				 "the columns of an entry are Datums, so the server has to be a 64-bit one");
 
-/* Their names alone. */
+/* The names of the columns. */
 const char *const *
 entry_column_names(void)
 {
@@ -126,14 +126,14 @@ entry_datums(const Entry *entry, Datum *values, bool *nulls)
 	nulls[ENTRY_MONEY] = !entry->has_money;
 }
 
-/* A hash as it is stored: none is one that nothing has. */
+/* A stored hash, detoasted; NULL becomes the empty one, which no entry has. */
 bytea *
 hash_of(bytea *stored)
 {
 	return (bytea *) (stored != NULL ? pg_detoast_datum_packed((struct varlena *) stored) : cstring_to_text(""));
 }
 
-/* Large values stay where they are stored until they are looked at. */
+/* Read an entry.  Large values stay where they are stored until they are looked at. */
 bool
 entry_of_stream(const Stream *stream, Entry *entry)
 {

@@ -18,7 +18,7 @@ static Statement expired_lots_find_sql = {
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
-/* Fill in what there was before the batch; it has added nothing yet. */
+/* Read the expired lots of a batch, which has added nothing to them yet. */
 void
 expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 {
@@ -52,7 +52,7 @@ expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 
 #define EXPIRED_LOT_COLUMNS 4
 
-/* What expired at a date is a sum; no more of it is counted by refunds than there was. */
+/* Expired points are summed by date; refunds count no more of them than there are. */
 #define EXPIRED_LOT_ADD \
 	" ON CONFLICT (merchant_id, account_id, expires_at)" \
 	" DO UPDATE SET points = l.points OPERATOR(loyalty.+) excluded.points," \
@@ -73,7 +73,7 @@ static Statement expired_lot_write_sql = {
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, POINTSOID, POINTSOID}
 };
 
-/* The table has sums, to which is added what the batch has. */
+/* Add what the batch has to the sums of the table. */
 void
 expired_lots_write(int64 merchant_id, HTAB *expired_lots)
 {

@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-/* What the batch knows already stays as it is. */
+/* Read a reservation; one that the batch has already stays as it is. */
 static Reservation *
 read_reservation(uint64 row, HTAB *reservations)
 {

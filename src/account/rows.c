@@ -36,7 +36,7 @@ account_ids(const Account *accounts, int n)
 	return ids_datum(ids, n);
 }
 
-/* The two columns of entries' keys. */
+/* The ids of keys as two arrays. */
 void
 entry_key_arrays(const EntryKey *keys, int n, Datum *values)
 {
@@ -56,7 +56,7 @@ entry_key_arrays(const EntryKey *keys, int n, Datum *values)
  * Reading accounts
  * ------------------------------------------------------------------------ */
 
-/* No lots are stored as NULL. */
+/* A column of lots; NULL are no lots. */
 void
 db_row_lots(uint64 row, const char *name, Lots *lots)
 {
@@ -136,7 +136,7 @@ static Statement account_read_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
-/* To be looked at only. */
+/* Read an account without locking it. */
 bool
 account_read(int64 merchant_id, Account *account)
 {
@@ -165,7 +165,7 @@ read_text_key(int64 merchant_id, int64 account_id, pg_uuid_t *key)
 	return true;
 }
 
-/* The key that salts the text of an entry: that of who acted, as when it was posted. */
+/* The key that salts the text of an entry: that of the acting member's own account, else that of the account. */
 bool
 account_text_key(const Entry *entry, pg_uuid_t *key)
 {
@@ -178,7 +178,7 @@ static Statement accounts_earned_sql = {
 	.params = {INT8OID, INT8ARRAYOID}
 };
 
-/* What accounts that were not managed have earned so far. */
+/* Sum what accounts have earned so far, which did not track it. */
 void
 accounts_adopt(int64 merchant_id, Account *accounts, int n)
 {
@@ -193,7 +193,7 @@ accounts_adopt(int64 merchant_id, Account *accounts, int n)
  * Writing accounts
  * ------------------------------------------------------------------------ */
 
-/* Where a locked account is, and what postings change; of one that is not managed there are fewer columns. */
+/* The columns of an account that postings change, and where its row is; one that tracks no lots has fewer. */
 static const char *const change_columns[] = {"at", "may_owe", "balance", "entry_no", "newest_id", "previous_id", "posted_at", "hash",
 "earned", "expired", "held", "pending", "due_at", "lots", "qualifying"};
 
@@ -259,7 +259,7 @@ update_account(int64 merchant_id, const Account *account)
 	return db_write(account->managed ? &account_update_managed_sql : &account_update_sql, values, nulls);
 }
 
-/* of accounts that are not managed the rest is NULL, and stays so */
+/* the other columns of accounts that track no lots are NULL, and stay so */
 static Statement accounts_update_sql = {
 	.sql = "UPDATE loyalty.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
 	" previous_id = u.previous_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, expired = u.expired,"
@@ -313,7 +313,7 @@ accounts_update(int64 merchant_id, const Account *accounts, int n)
  * Writing entries
  * ------------------------------------------------------------------------ */
 
-/* A trigger can keep rows away; then nothing of what is posted stays. */
+/* Make sure that all rows were written: a trigger can keep rows away, and then nothing is posted. */
 static void
 expect_written(uint64 written, int n)
 {
@@ -331,7 +331,7 @@ static Statement entry_insert_sql = {
 		JSONOID, BYTEAOID, BYTEAOID}
 };
 
-/* rows as such: an array for each column would be put side by side row by row */
+/* one array of rows: arrays of columns would be put side by side row by row */
 static Statement entries_insert_sql = {
 	.sql = "INSERT INTO loyalty.entry (" ENTRY_COLUMNS ") SELECT " ENTRY_COLUMNS " FROM unnest($1)",
 	.params = {ENTRYARRAYOID}

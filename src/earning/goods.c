@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-/* Of a quantity or a price, as Mexico's invoices have them. */
+/* The decimals of a quantity or a price, as in Mexico's invoices. */
 #define MAX_INTEGER_DIGITS 18
 #define MAX_DECIMALS 6
 
@@ -129,7 +129,7 @@ at_least_zero(Numeric value)
 	return sign_of(value) < 0 ? int64_to_numeric(0) : value;
 }
 
-/* False: they are malformed. */
+/* Read the goods of a sale; false: they are malformed. */
 bool
 basket_read(const text *items, Basket *basket)
 {

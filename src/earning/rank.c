@@ -71,7 +71,7 @@ ranks_of(const Program *program)
 	return program->parts->ranks;
 }
 
-/* The rows of one account, from this row on; each account is there once. */
+/* Read the rows of one account, which start with this row. */
 static void
 read_account(Account *account, uint64 *row, uint64 rows)
 {
@@ -88,7 +88,7 @@ read_account(Account *account, uint64 *row, uint64 rows)
 			row_int64(from + i, "from_points"), row_int64_or(from + i, "undone_at", DT_NOEND), false};
 }
 
-/* The ranks that rank.c reads and writes. */
+/* The columns of a held rank. */
 #define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty.rank_held"
 
 static Statement rank_held_sql = {
@@ -101,7 +101,7 @@ static Statement ranks_held_sql = {
 	.params = {INT8OID, INT8ARRAYOID}
 };
 
-/* What these accounts hold and have held, in ascending order of accounts. */
+/* Read the ranks that accounts, in ascending order, hold and have held. */
 void
 ranks_read(int64 merchant_id, Account **accounts, int n, bool newest)
 {
@@ -172,7 +172,7 @@ ranks_with_past(const Program *program)
 	return ranks;
 }
 
-/* From how many points a rank was held at a moment; -1, less than any other, if the program did not have it. */
+/* The points from which a rank was held at a moment; -1: the program did not have it. */
 Points
 rank_from_points(const Program *program, const char *name, TimestampTz at)
 {
@@ -225,7 +225,7 @@ rank_held_at(const Program *program, const Account *account, const char *granted
  * Settling
  * ------------------------------------------------------------------------ */
 
-/* When the grace of a rank ends that is not reached from a moment on: at the same local time, or with the day. */
+/* The end of the grace of a rank that is not reached from a moment on. */
 static TimestampTz
 grace_end(const Program *program, TimestampTz below)
 {
@@ -243,7 +243,7 @@ grace_end(const Program *program, TimestampTz below)
 																		   IntervalPGetDatum(&grace))));
 }
 
-/* From when on the points that count are less than a rank asks for; now, if they are. */
+/* The moment from which on fewer points count than a rank asks for; now, if they are fewer already. */
 static TimestampTz
 below_rank(const Account *account, const Program *program, Points from_points, TimestampTz now)
 {
@@ -281,7 +281,7 @@ rank_last_reached(const Counted *counted, Points from_points)
 	return DT_NOBEGIN;
 }
 
-/* When a rank ends that is not reached any more, by what has counted, under the newest terms first. */
+/* The end of a rank that is not reached any more, by what has counted under each of the program's terms, the newest first. */
 TimestampTz
 rank_end(const Counted *counted, int n, const char *name)
 {
@@ -297,14 +297,14 @@ rank_end(const Counted *counted, int n, const char *name)
 	return DT_NOBEGIN;
 }
 
-/* Whether the grace of ranks that a change of terms has put out of reach may last. */
+/* Whether ranks that a change of terms has put out of reach may still be in their grace. */
 bool
 rank_is_recent(const Program *program, TimestampTz at)
 {
 	return program->ranked_at > at - (program->rank_grace_days + 2) * USECS_PER_DAY;
 }
 
-/* The same by the terms of now, of which the account knows what has counted. */
+/* The end of a rank by the terms of now, from what the account has counted. */
 static TimestampTz
 end_of_reached(const Account *account, const Program *program, Points from_points)
 {
@@ -326,7 +326,7 @@ rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz
 	held->undone_at = undone_at;
 }
 
-/* What the account holds of a rank then, or held just until then; NULL: nothing. */
+/* The holding of a rank that lasts at a moment, or ended just then; NULL: none. */
 static HeldRank *
 find_held(const HeldRanks *ranks, const char *name, TimestampTz at)
 {
@@ -401,7 +401,7 @@ is_rank(const Ranks *ranks, const char *name)
 	return false;
 }
 
-/* What has changed is known; the account is what it has become, and its ranks are those of the moment before. */
+/* Bring an account's ranks in line with the points that count now; the cause says what has changed them. */
 void
 ranks_update(Account *account, const Program *program, TimestampTz at, RankCause cause)
 {
@@ -441,7 +441,7 @@ static Statement rank_write_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTSOID, TIMESTAMPTZOID}
 };
 
-/* What has changed of these accounts. */
+/* Write the ranks of accounts that have changed. */
 void
 ranks_write(int64 merchant_id, const Account *accounts, int n)
 {

@@ -85,7 +85,7 @@ compare_customers(const void *a, const void *b)
 	return (left->member_id > right->member_id) - (left->member_id < right->member_id);
 }
 
-/* NULL if it is none of those that rules were read for. */
+/* The customer who buys for an account; NULL: rules were not read for one. */
 static Customer *
 find_customer(const Rules *rules, int64 account_id, int64 member_id)
 {
@@ -129,7 +129,7 @@ days_from_birthday(DateADT birth_date, DateADT today)
 	return nearest;
 }
 
-/* What the clock on the wall shows where the program is. */
+/* Read the local day and time of a customer's program. */
 static void
 read_clock(Customer *customer, TimestampTz now)
 {
@@ -172,14 +172,14 @@ asks_first(const Customer *customer)
 	return customer->set != NULL && customer->set->asks_first;
 }
 
-/* Nobody named is mostly the member of the account's number; if not, its owner is asked for. */
+/* The member who buys; if nobody is named, the member with the account's number, who mostly owns it: else its owner is asked for. */
 static int64
 member_or_namesake(const Buyer *buyer)
 {
 	return buyer->member_id != 0 ? buyer->member_id : buyer->account_id;
 }
 
-/* The accounts, or members, of the customers of whom something is asked; each account once. */
+/* The ids of the accounts, or members, of the customers of whom something is asked; each account once. */
 static int64 *
 asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool members, int *n)
 {
@@ -200,7 +200,7 @@ asked_ids(const Rules *rules, bool (*asks) (const Customer *customer), bool memb
 	return ids;
 }
 
-/* A statement about these, or the one for a single one, which takes no array. */
+/* Run the statement for many ids, or the one for a single id, which takes no array. */
 static uint64
 read_about(Statement *one, Statement *many, const Rules *rules, const int64 *ids, int n)
 {
@@ -210,7 +210,7 @@ read_about(Statement *one, Statement *many, const Rules *rules, const int64 *ids
 	return db_write(n == 1 ? one : many, values, NULL);
 }
 
-/* The first customer of an account, which some have. */
+/* The first customer who buys for an account. */
 static Customer *
 find_account(const Rules *rules, int64 account_id)
 {
@@ -266,7 +266,7 @@ static Statement rule_uses_sql = {
 	.params = {INT8OID, INT8ARRAYOID}
 };
 
-/* What was counted in periods that are over counts no more; a day that has been counted never goes back. */
+/* Read what capped rules have given; periods that are over count no more, and a counted day never goes back. */
 static void
 read_uses(Rules *rules)
 {
@@ -324,7 +324,7 @@ read_first(Rules *rules)
 		find_account(rules, row_int64(row, "account_id"))->purse->has_bought = true;
 }
 
-/* What is asked of a member. */
+/* What rules ask about a member. */
 typedef struct Person
 {
 	int64		member_id;
@@ -380,7 +380,7 @@ read_persons(const Rules *rules, int *n)
 	return persons;
 }
 
-/* Whoever is not where the sale is, has left the account; nobody named is its owner then. */
+/* Note what is known of a customer: a member who now uses another account has left this one. */
 static void
 know_person(Customer *customer, const Person *person)
 {
@@ -395,7 +395,7 @@ know_person(Customer *customer, const Person *person)
 		customer->granted = person->granted_rank;
 }
 
-/* An account's owner says its rank, and, if nobody is named, buys. */
+/* Note the owner of an account, whose rank counts, and who buys if nobody is named. */
 static void
 know_owner(Customer *customer, uint64 row)
 {
@@ -426,7 +426,7 @@ static Statement owners_sql = {
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 };
 
-/* Of an account nobody owns, no rank was given. */
+/* Read the owners of accounts; an account without one has no granted rank. */
 static void
 read_owners(Rules *rules)
 {
@@ -492,7 +492,7 @@ read_customers(Rules *rules)
 	read_members(rules);
 }
 
-/* Read all that the sales of these buyers depend on; each may be there twice. */
+/* Read all that the sales of these buyers depend on; a buyer may be there twice. */
 Rules *
 rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
 {
@@ -522,7 +522,7 @@ rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
  * Conditions
  * ------------------------------------------------------------------------ */
 
-/* Whether the clock suits; a night from 22:00 to 02:00 is all of the day on which it begins. */
+/* Whether a rule's times suit; a night from 22:00 to 02:00 belongs to the day on which it begins. */
 static bool
 suits_time(const Rule *rule, const Customer *customer)
 {
@@ -627,7 +627,7 @@ life_end(const Rule *rule, const Customer *customer)
 	return terms_day_end(customer->buyer.program, customer->buyer.available_at, life);
 }
 
-/* Add what a rule gives that suits the customer; false: out of range. */
+/* Add the bonus of a rule that suits the customer; false: out of range. */
 static bool
 earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const Basket *basket, Earning *earning)
 {
@@ -690,7 +690,7 @@ add_award(Rules *rules, const Award *award)
 	rules->awards[rules->nawards++] = *award;
 }
 
-/* The sale has been made, by this entry: what it got counts for those after it. */
+/* Count what a sale got by this entry, for the sales after it. */
 void
 rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, const Earning *earning)
 {

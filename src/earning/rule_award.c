@@ -54,7 +54,7 @@ awards_write(int64 merchant_id, const Award *awards, int n)
 	columns_write(&awards_insert_sql, &award_insert_sql, merchant_id, columns, AWARD_COLUMNS, n);
 }
 
-/* The part of a gift that goes with so many of the points of its sale. */
+/* The part of an award that goes with so many points of its sale. */
 static Points
 share_of(const Program *program, Points award, Points reversed, Points whole)
 {
@@ -65,7 +65,7 @@ share_of(const Program *program, Points award, Points reversed, Points whole)
 	return Min(share, award);
 }
 
-/* What a gift gives back to a period: if it is still the one that is counted. */
+/* What an award gives back to a period, if that is still the one that is counted. */
 #define RULE_USE_RETURN(column, unit) \
 	column " = CASE WHEN date_trunc('" unit "', day::timestamp) = date_trunc('" unit "', $4::timestamp)" \
 	" THEN " column " OPERATOR(loyalty.-) $5 ELSE " column " END"
@@ -107,7 +107,7 @@ static Statement awards_find_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
-/* Of a sale of so many points so many are reversed by now. */
+/* Give back to the caps what belongs to the reversed part of a sale. */
 void
 awards_return(int64 merchant_id, const Program *program, int64 account_id, int64 entry_id, Points whole, Points reversed)
 {

@@ -36,7 +36,7 @@ compare_words(const void *a, const void *b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* Without words there is no condition; with some, no word is not among them. */
+/* Whether a word is among those of a condition; without words there is no condition. */
 bool
 words_allow(const Words *words, const char *word)
 {
@@ -45,7 +45,7 @@ words_allow(const Words *words, const char *word)
 	return word != NULL && bsearch(&word, words->words, words->n, sizeof(char *), compare_words) != NULL;
 }
 
-/* Bits for the days of the week, all of them if none are named. */
+/* The days of the week of a rule as bits, all of them if none are named. */
 static int
 read_days(Datum value, bool isnull)
 {

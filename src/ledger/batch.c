@@ -8,7 +8,7 @@
 #include "base/crypto.h"
 #include "ledger/batch.h"
 
-/* What an entry has of the posting that it is of. */
+/* An entry with what it takes over from its posting. */
 Entry
 batch_entry(const Posting *posting, EntryKind kind)
 {
@@ -54,7 +54,7 @@ batch_table(HTAB **table, Size entry_size)
 	return *table;
 }
 
-/* What expired of the account with a date; nothing unless it was read, or has just expired. */
+/* The expired lot of an account with this posted date; empty unless it was read or has just expired. */
 ExpiredLot *
 batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 {
@@ -71,7 +71,7 @@ batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 	return lot;
 }
 
-/* What an entry reserved, if the batch has read it. */
+/* The reservation that an entry made, if the batch has read it; else NULL. */
 Reservation *
 batch_reservation(const Batch *batch, int64 account_id, int64 entry_id)
 {
@@ -80,7 +80,7 @@ batch_reservation(const Batch *batch, int64 account_id, int64 entry_id)
 	return batch->reservations == NULL ? NULL : hash_search(batch->reservations, &key, HASH_FIND, NULL);
 }
 
-/* The key of who acted: of the account whose number that member has, if there is one. */
+/* The key for the text of an entry: that of the acting member's own account, if the batch has it, else that of the account. */
 static const pg_uuid_t *
 text_key(const Batch *batch, const Account *account, int64 member_id)
 {
@@ -89,7 +89,7 @@ text_key(const Batch *batch, const Account *account, int64 member_id)
 	return own != NULL && own->exists ? &own->text_key : &account->text_key;
 }
 
-/* Give an entry its name and its place in the chain; one that is only looked at needs neither. */
+/* Give an entry its id and its hash.  Entries of a batch that is only looked at need neither. */
 static void
 chain_entry(Batch *batch, Account *account, Entry *added)
 {
@@ -102,7 +102,7 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	added->hash = account->hash = chain_next(added, account->hash);
 }
 
-/* The account's next entry, whose amount it has been changed by. */
+/* Append the account's next entry; the account has been changed by its amount already. */
 Entry *
 batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz at)
 {

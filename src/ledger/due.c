@@ -14,7 +14,7 @@
 #include "ledger/recount.h"
 #include "utils/timestamp.h"
 
-/* What expires is summed by the date with which it was posted, for the refunds to come. */
+/* Add expired points to the expired lots, which later refunds look at. */
 static void
 note_expired(Batch *batch, const Account *account, const Lots *expired)
 {
@@ -92,7 +92,7 @@ book_reservation(Batch *batch, Account *account, Reservation *reservation)
 	batch_add_entry(batch, account, &entry, at);
 }
 
-/* What is read of an account: all that is due, and the one that is due next. */
+/* Take a reservation that was read: one that is due, or the one that is due next. */
 static void
 take_reservation(void *context, Reservation *reservation)
 {

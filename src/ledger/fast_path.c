@@ -25,7 +25,7 @@
 
 bool		fast_path_enabled = true;
 
-/* Whether it is of the sort that can be tried. */
+/* Whether a posting may be tried by the fast path. */
 bool
 fast_path_suits(const Posting *posting)
 {
@@ -45,7 +45,7 @@ bound(Points amount, bool managed)
 	return managed ? (PG_INT64_MAX - amount) / 5 : PG_INT64_MAX - amount;
 }
 
-/* What counts as earned, for the rank that there may be one day. */
+/* The points of a posting that count as earned, for a rank that the program may have one day. */
 static Points
 earned(const Posting *posting)
 {

@@ -17,7 +17,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-/* Points that the entry that was read books, and that were past their date at the instant. */
+/* The points that the entry read last books as expired and that had expired by the instant. */
 static Points
 expired_by(TimestampTz at)
 {
@@ -61,7 +61,7 @@ static Statement entry_after_sql = {
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
-/* An entry after the instant that is not far from it. */
+/* An entry that is soon after the instant. */
 static int64
 entry_after(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
 {

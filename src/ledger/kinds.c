@@ -43,7 +43,7 @@ reserve(Batch *batch, Account *account, const Entry *entry, const Lots *lots, Ti
  * Limits
  * ------------------------------------------------------------------------ */
 
-/* What moves now: what is given back, or was reserved before, is not limited. */
+/* Whether limits apply to a posting, and to whom: points given back, or reserved before, are not limited. */
 bool
 posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 {
@@ -68,7 +68,7 @@ posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 	}
 }
 
-/* All that may be taken is known before anything is: so limits can be locked in their order. */
+/* Tell the limits all that the batch may take, before it takes anything: they are locked in their order. */
 void
 apply_expected(Batch *batch, const Posting *postings, int n)
 {
@@ -90,7 +90,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 	}
 }
 
-/* The last check: what is within limits is taken from them, and must not fail any more. */
+/* Take a posting's points from its limits; false: it exceeds one.  It is the last check, after which nothing fails. */
 static bool
 within_limits(Batch *batch, const Posting *posting, const Account *account, Points points)
 {
@@ -104,7 +104,7 @@ within_limits(Batch *batch, const Posting *posting, const Account *account, Poin
  * Points that come and go
  * ------------------------------------------------------------------------ */
 
-/* A sale may earn nothing; nothing else may be of no points. */
+/* Whether an amount has the sign of its kind; only a sale may be of 0 points. */
 bool
 amount_suits_kind(EntryKind kind, Points amount)
 {
@@ -123,7 +123,7 @@ amount_suits_kind(EntryKind kind, Points amount)
 	}
 }
 
-/* The moments of points that are added; false if they make no sense. */
+/* When the points of a posting become available and expire; false: the moments asked for make no sense. */
 static bool
 dates_of(Batch *batch, const Posting *posting, const Account *account, TimestampTz *available_at, TimestampTz *expires_at)
 {
@@ -142,7 +142,7 @@ dates_of(Batch *batch, const Posting *posting, const Account *account, Timestamp
 	return *expires_at > *available_at && !TIMESTAMP_NOT_FINITE(*available_at) && posting->expires_at != DT_NOBEGIN;
 }
 
-/* The amount of a sale is its base; the rules and ranks of the program make it what the sale earns. */
+/* Raise the amount of a sale from the base to what rules and ranks make of it. */
 static ErrorId
 earn_by_rules(Batch *batch, Posting *posting, const Account *account, Earning *earning)
 {
@@ -154,7 +154,7 @@ earn_by_rules(Batch *batch, Posting *posting, const Account *account, Earning *e
 	return error;
 }
 
-/* The points that are added, by when they expire. */
+/* The added points as lots. */
 static Lots
 date_points(const Posting *posting, const Earning *earning, TimestampTz expires_at)
 {
@@ -173,7 +173,7 @@ date_points(const Posting *posting, const Earning *earning, TimestampTz expires_
 	return dated;
 }
 
-/* Put points that have been checked aside, or add them. */
+/* Add points that have been checked, or reserve them until they are available. */
 static void
 add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *dated, TimestampTz available_at)
 {
@@ -291,7 +291,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	return ERR_NONE;
 }
 
-/* The open hold that a posting names, and how much of it is meant. */
+/* Find the open hold that a posting names, and the amount of it that is meant. */
 static ErrorId
 check_hold(const Batch *batch, const Posting *posting, const Account *account, Reservation **hold, Points *amount)
 {
@@ -324,7 +324,7 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 }
 
-/* What would be spent last is given back first. */
+/* Give back a part of a hold: the lots that expire last first, for they would be spent last. */
 static ErrorId
 apply_release(Batch *batch, Posting *posting, Account *account)
 {
@@ -397,7 +397,7 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
  * All of them
  * ------------------------------------------------------------------------ */
 
-/* A program that is not active gives and moves no points; what customers have, they can use, and get back. */
+/* Whether an inactive program forbids a posting: it gives and moves no points, but members may spend theirs, and get them back. */
 static bool
 needs_active(EntryKind kind)
 {

@@ -54,7 +54,7 @@ names_reservation(const Posting *posting)
 	return posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE || posting->kind == ENTRY_REVERSE;
 }
 
-/* The entries that postings name, NULL if none does. */
+/* The keys of the entries that postings name; NULL: none does. */
 static EntryKey *
 named_entries(const Posting *postings, int n, bool (*names) (const Posting *), int *nkeys)
 {
@@ -164,7 +164,7 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 	accounts_lock(batch->merchant_id, batch->accounts, distinct);
 }
 
-/* Whether the posting needs of its accounts what only managed ones have. */
+/* Whether a posting needs accounts that track lots. */
 static bool
 needs_managed(const Batch *batch, const Posting *posting)
 {
@@ -181,7 +181,7 @@ needs_managed(const Batch *batch, const Posting *posting)
 	}
 }
 
-/* Accounts begin to be managed with the first posting that needs it. */
+/* Let accounts track lots from the first posting on that needs it. */
 static void
 adopt_accounts(Batch *batch, const Posting *postings, int n)
 {
@@ -214,7 +214,7 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
 }
 
-/* Read the rules, and whom they are asked for, if a posting earns by any. */
+/* Read the earning rules, and the buyers they are asked for, if a posting earns by any. */
 static void
 read_rules(Batch *batch, const Posting *postings, int n)
 {

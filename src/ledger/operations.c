@@ -44,7 +44,7 @@ kind_argument(text *name)
  * One posting
  * ------------------------------------------------------------------------ */
 
-/* Where a function has what a posting is made of; 0: it has none. */
+/* The numbers of a function's arguments; 0: it has no such argument. */
 typedef struct Signature
 {
 	const char *name;
@@ -75,7 +75,7 @@ int64_argument(FunctionCallInfo fcinfo, int argument)
 	return given(fcinfo, argument) ? PG_GETARG_INT64(argument) : 0;
 }
 
-/* 0 stands for none, so the moment that is 0 is taken for the next one. */
+/* A moment of an argument.  0 stands for none, so the moment 0 is taken for the next one. */
 static TimestampTz
 moment_of(TimestampTz at)
 {
@@ -157,7 +157,7 @@ posting_fingerprint(StringInfo fingerprint, const char *name, const Posting *pos
 	add_number(fingerprint, "peer_id", posting->peer_id);
 }
 
-/* The answer kept for a retry: entry and balance, and those of the peer. */
+/* The answer kept for a retry: entry and balance, and those of the other account. */
 static char *
 answer_text(const Posting *posting)
 {

@@ -72,7 +72,7 @@ is_reversed(const Original *original)
 	return as_whole || (money > 0 && money == original->money);
 }
 
-/* The part so far, and what is left to choose from. */
+/* A part of an entry while it is being chosen: the part so far, and what is left to choose from. */
 typedef struct Choice
 {
 	Batch	   *batch;
@@ -83,7 +83,7 @@ typedef struct Choice
 	Part	   *part;
 } Choice;
 
-/* Those of a lot that had expired, and no refund has counted yet. */
+/* The points of a lot that had expired and that no refund has counted yet. */
 static Points
 expired_of(const Choice *choice, const Lot *lot)
 {
@@ -95,7 +95,7 @@ expired_of(const Choice *choice, const Lot *lot)
 	return expired->points - expired->refunded - lots_posted(&choice->part->expired, lot->posted);
 }
 
-/* Choose from one lot of the entry; false: it has become no less. */
+/* Choose the expired points of one lot of the entry; false: there are none. */
 static bool
 choose_expired(Choice *choice, Lot *lot)
 {
@@ -137,7 +137,7 @@ choose_lots(Choice *choice, bool (*choose) (Choice *choice, Lot *lot))
 	}
 }
 
-/* Of those that never expire, no more than so many. */
+/* Choose among the points that never expire, at most so many. */
 static Points
 choose_undated(Choice *choice, Points most)
 {
@@ -188,7 +188,7 @@ part_of(Batch *batch, const Original *original, const Account *holder, bool from
 	Assert(choice.missing == 0);
 }
 
-/* Of the points that were spent, so many, in the order of the part; what of them has a date. */
+/* The lots of so many spent points, in the order of the part. */
 void
 part_spent(const Part *part, bool from_last, Points points, Lots *dated)
 {
@@ -201,7 +201,7 @@ part_spent(const Part *part, bool from_last, Points points, Lots *dated)
 		lots_take_first(&spent, points, dated);
 }
 
-/* Nothing is taken for what had expired, by this refund, and by no other once more. */
+/* Count expired points as refunded: nothing is taken for them, and no other refund counts them again. */
 void
 part_count_expired(Batch *batch, const Account *holder, const Part *part)
 {

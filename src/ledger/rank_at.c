@@ -36,7 +36,7 @@ rank_account_at(int64 merchant_id, int64 account_id, TimestampTz at)
  * rank_at
  * ------------------------------------------------------------------------ */
 
-/* The highest rank so far, and from how many points it is held. */
+/* The highest rank that was met so far, and its points. */
 typedef struct Highest
 {
 	const char *name;
@@ -84,7 +84,7 @@ static Statement rank_base_sql = {
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
-/* The rank that everybody had then. */
+/* Consider the rank that every member of the program had at a moment. */
 static void
 consider_base(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
 {
@@ -123,7 +123,7 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
  * Counting anew
  * ------------------------------------------------------------------------ */
 
-/* What an account was said to have, and to hold by that, before it was counted anew. */
+/* The counted points and the ranks of an account as stored, before a recount. */
 typedef struct Said
 {
 	Points		counting;
@@ -162,7 +162,7 @@ any_changed(const Account *account)
 	return false;
 }
 
-/* Those days that have ceased to count may be there still, or not. */
+/* Whether a recount has changed an account; days that have ceased to count are not compared. */
 static bool
 changes(const Account *account, const Lots *before, TimestampTz at)
 {
@@ -214,7 +214,7 @@ start_batch(Batch *batch, int64 merchant_id, const int64 *ids, int n)
 	batch_start(batch, merchant_id, postings, n);
 }
 
-/* Nothing is due in the accounts of the batch, so nothing has asked for their ranks. */
+/* Recount accounts in which nothing is due: nothing else has read their ranks. */
 static void
 recount(ReturnSetInfo *rsinfo, Batch *batch)
 {
@@ -293,7 +293,7 @@ is_sound(Datum packed, bool isnull)
 	return isnull || lots_read_if_sound(packed, &lots);
 }
 
-/* Whether what an account has can be read: lots that are damaged are another finding. */
+/* Whether an account's lots can be read; damaged ones are another finding of verify(). */
 static bool
 is_readable(int64 merchant_id, int64 account_id)
 {

@@ -23,7 +23,7 @@
  * Counting from the entries
  * ------------------------------------------------------------------------ */
 
-/* Of days that have ceased to count, those are needed whose grace may not be over. */
+/* The moment from which on days that have ceased to count are needed: their grace may not be over. */
 static TimestampTz
 oldest_needed(const Program *program, TimestampTz at)
 {
@@ -52,7 +52,7 @@ static Statement counted_sql = {
 	.params = {INT8OID, INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}
 };
 
-/* A row of &counted_sql: the points of a day, by until when they count. */
+/* A row of counted_sql as a lot: the points of a day, by until when they count. */
 static Lot
 counted_day(const Program *program, uint64 row)
 {
@@ -63,7 +63,7 @@ counted_day(const Program *program, uint64 row)
 	return day;
 }
 
-/* The points of one account, by the days from which they count, those before the first row on are others'. */
+/* Read the rows of one account, which start with this row. */
 static void
 count_days(Account *account, const Program *program, TimestampTz after, uint64 *row, uint64 rows)
 {
@@ -77,7 +77,7 @@ count_days(Account *account, const Program *program, TimestampTz after, uint64 *
 	}
 }
 
-/* Find from the entries of accounts of one program which of their points count, and from which day. */
+/* Count from their entries what counts for the ranks of accounts of one program, by day. */
 static void
 count_accounts(Batch *batch, Account **accounts, int n, const Program *program, TimestampTz after)
 {
@@ -95,7 +95,7 @@ count_accounts(Batch *batch, Account **accounts, int n, const Program *program, 
 		count_days(accounts[i], program, after, &row, rows);
 }
 
-/* Count accounts of one program anew. */
+/* Recount accounts of one program. */
 static void
 count_program(Batch *batch, Account **accounts, int n)
 {
@@ -196,14 +196,14 @@ counts(Batch *batch, const Account *account)
 	return batch_terms(batch, account, batch->now)->program->range_group[0] != '\0';
 }
 
-/* Points that count as those of one day do. */
+/* A lot of points that count as the points of the terms' day do. */
 static Lot
 day_of(const Terms *terms, Points amount)
 {
 	return (Lot) {terms->qualifies_until, terms->qualifies_as, amount};
 }
 
-/* Points that were earned count from that moment on. */
+/* Count points that were earned at a moment. */
 void
 count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
 {
@@ -225,7 +225,7 @@ count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
 	ranks_update(account, terms->program, at, RANK_EARNED);
 }
 
-/* Points that were reversed, and counted from that moment on, do not, as if they never had. */
+/* Count points no more that were reversed, and had counted from a moment on. */
 void
 count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from)
 {
@@ -251,7 +251,7 @@ count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from)
  * Writing
  * ------------------------------------------------------------------------ */
 
-/* What is left of what counted under some terms of the program, until others came. */
+/* What is left of the points that counted under the terms of one period of the program. */
 static void
 read_counted(const Batch *batch, const Account *account, Counted *counted)
 {
@@ -271,7 +271,7 @@ read_counted(const Batch *batch, const Account *account, Counted *counted)
 	}
 }
 
-/* The same of all terms that the program has had, the newest first; returns how many. */
+/* The same for all periods of the program's terms, the newest first; returns their number. */
 static int
 read_all_counted(const Batch *batch, const Account *account, const Program *program, Counted **counted)
 {
@@ -299,7 +299,7 @@ read_all_counted(const Batch *batch, const Account *account, const Program *prog
 	return n;
 }
 
-/* Whether a rank was reached while it was held, by what is left. */
+/* Whether the points that are left reached a rank while it was held. */
 static bool
 was_reached(const HeldRank *held, const Counted *counted, int n)
 {
@@ -354,7 +354,7 @@ static Statement accounts_ranked_sql = {
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 };
 
-/* By which change of terms accounts have been counted; accounts of several programs one after the other. */
+/* Note the change of terms by which accounts have been recounted, program by program. */
 static void
 write_counted(const Batch *batch)
 {
@@ -382,7 +382,7 @@ write_counted(const Batch *batch)
 	}
 }
 
-/* After all else has been written. */
+/* Write ranks, after all else. */
 void
 write_ranks(Batch *batch)
 {

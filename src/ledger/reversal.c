@@ -22,7 +22,7 @@
  * How much
  * ------------------------------------------------------------------------ */
 
-/* What parts of an entry have reversed, by money or by points. */
+/* What the parts of an entry have reversed so far, in money and in points. */
 typedef struct Reversed
 {
 	Points		money;
@@ -52,7 +52,7 @@ points_of_money(const Program *program, const Original *original, Points money, 
 		points_convert(*points, money, original->money, program->decimals, program->rounding, points);
 }
 
-/* A cent: what money is counted in where a share of it does not come out even. */
+/* A cent: the unit in which a share of money is rounded. */
 #define CENT (POINTS_ONE / 100)
 
 /* The money that is left: points that were reversed as such stand for their share of it, to the cent. */
@@ -93,7 +93,7 @@ points_for_money(const Program *program, const Original *original, Points left, 
 	return ERR_NONE;
 }
 
-/* How many points of the original are meant. */
+/* The points of the original that a reversal asks for. */
 static ErrorId
 amount_to_reverse(Batch *batch, const Posting *posting, const Account *account, const Original *original, Points *amount)
 {
@@ -111,7 +111,7 @@ amount_to_reverse(Batch *batch, const Posting *posting, const Account *account, 
  * Points that were added
  * ------------------------------------------------------------------------ */
 
-/* Of a sale whose points nobody could spend yet, they just do not come. */
+/* Reverse a part of a sale whose points are still pending: they just do not come. */
 static const Entry *
 reverse_pending(Batch *batch, Posting *posting, Account *account, Reservation *reservation, Part *part)
 {
@@ -154,7 +154,7 @@ takeable(Batch *batch, Account *account, const Part *part, Points *taken)
 	return ERR_NONE;
 }
 
-/* Take so many points of a part; the lots that are taken. */
+/* Take so many points of a part from the account; returns their lots. */
 static Datum
 take_back(Batch *batch, Account *account, Part *part, Points take)
 {
@@ -204,7 +204,7 @@ reverse_accrual(Batch *batch, Posting *posting, Account *account, const Original
  * Points that were spent
  * ------------------------------------------------------------------------ */
 
-/* Give points back to the one who spent or sent them; past their date for as long as the program lets them be spent. */
+/* Give points back to who spent or sent them; expired ones get the date until which the program reinstates them. */
 static void
 give_back(Batch *batch, Account *account, Points amount, const Lots *lots, Entry *entry, const Entry **added)
 {
@@ -326,7 +326,7 @@ is_same_part(const Posting *posting, const Original *original, const Reversal *f
 	return posting->amount != 0 ? posting->amount == first->amount : took_the_rest(original, first);
 }
 
-/* What a repetition is answered: what the first was, if it is the same. */
+/* Answer a repeated reversal as the first one, if it asks for the same. */
 static ErrorId
 answer_again(Posting *posting, const Original *original, const Reversal *first)
 {
@@ -360,7 +360,7 @@ note_reversal(const Posting *posting, const Entry *added, Original *original, co
  * Caps and limits
  * ------------------------------------------------------------------------ */
 
-/* What is reversed on its own local day counts for no limit any more: whose, and which way it went. */
+/* Whose limit counts a reversed entry no more, and which way; only on the local day of the entry. */
 bool
 reversal_gives(Batch *batch, const Posting *posting, const Account *account, Movement *movement)
 {
@@ -384,7 +384,7 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 	return program->has_limits && terms_local_date(program, original->limited_at) == terms_local_date(program, batch->now);
 }
 
-/* In proportion: points as they are reversed, the operation when nothing is left. */
+/* Give back to limits: points in proportion, the operation when nothing is left of the entry. */
 static void
 give_back_caps(Batch *batch, const Posting *posting, const Account *account, const Original *original, const Part *part)
 {
@@ -413,7 +413,7 @@ undo(Batch *batch, Posting *posting, Account *account, const Original *original,
 	}
 }
 
-/* What a posting names, and the text that it is known by. */
+/* The entry that a posting is to reverse, and the reference of the part; NULL: there is no such entry. */
 static Original *
 named_original(const Batch *batch, const Posting *posting, const char **reference)
 {
@@ -423,7 +423,7 @@ named_original(const Batch *batch, const Posting *posting, const char **referenc
 	return hash_search(batch->originals, &key, HASH_FIND, NULL);
 }
 
-/* Whether the same was posted before: then it is answered as it was then, whatever has become of the accounts since. */
+/* Whether the same reversal was posted before; then it is answered as it was, whatever has become of the accounts since. */
 bool
 reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
 {

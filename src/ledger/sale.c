@@ -32,7 +32,7 @@ require_program(int64 merchant_id, int64 account_id)
 	return program;
 }
 
-/* What money earns at the base of a program-> */
+/* The points that money earns at the base of a program. */
 static Points
 base_points(const Program *program, Points money)
 {
@@ -166,7 +166,7 @@ sale_once(SaleCall *sale, const char *key)
 		elog(ERROR, "answer \"%s\" is not one of loyalty.sale()", answer);
 }
 
-/* Made once per session, as ledger_sql.c does for loyalty.post(). */
+/* The descriptor of the result, made once per session, as operations.c does for loyalty.post(). */
 static TupleDesc
 sale_result(void)
 {

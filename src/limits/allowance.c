@@ -100,7 +100,7 @@ allowance_try(int64 merchant_id, const Counter *counter, DateADT today, int64 re
 	return taken;
 }
 
-/* The columns in the order in which PLAN_ALLOWANCES_… return them. */
+/* Read a row of a counter. */
 static void
 read_row(uint64 row, Counter *counter)
 {
@@ -115,7 +115,7 @@ read_row(uint64 row, Counter *counter)
 	counter->used.operations = row_int64(row, "operations_given") - counter->left.operations;
 }
 
-/* What allowance.c reads of what is left of a limit. */
+/* The columns of what is left of a limit. */
 #define ALLOWANCE_SELECT \
 	"SELECT subject_id, day, revision, drawn_from, points_given, operations_given, points_left, operations_left" \
 	" FROM loyalty.allowance WHERE "
@@ -137,7 +137,7 @@ static Statement allowances_create_sql = {
 	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
 };
 
-/* Subjects of one program and scope, one way, in ascending order; rows they have not yet are of no day. */
+/* Lock the rows of counters of one program, scope and way, in ascending order; missing ones are created, of no day. */
 void
 allowances_lock(int64 merchant_id, Counter *counters, int n)
 {
@@ -229,7 +229,7 @@ static Statement allowance_write_sql = {
 		POINTSOID, INT8OID}
 };
 
-/* What has changed, by one statement; a single row by one that takes no arrays. */
+/* Write the counters that have changed, all by one statement. */
 void
 allowances_write(int64 merchant_id, const Counter *counters, int n)
 {

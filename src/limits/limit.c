@@ -39,9 +39,9 @@
 #include "limits/limit.h"
 #include "limits/limit_set.h"
 
-/* What a cashier draws for later is this part of what the branch has. */
+/* A cashier draws this part of what the branch has left, for later. */
 #define SHARES	16
-/* And nothing, unless it is so many times what was needed now. */
+/* And draws nothing for later, unless that part is so many times what was needed now. */
 #define PLENTY	8
 
 struct Limits
@@ -71,7 +71,7 @@ limits_start(int64 merchant_id, TimestampTz now)
 	return limits;
 }
 
-/* To be called for everything that may be taken, before anything is. */
+/* Announce a movement that may be taken: all are announced before any is taken. */
 void
 limits_expect(Limits *limits, const Movement *movement)
 {
@@ -94,7 +94,7 @@ compare_int64(int64 left, int64 right)
 	return (left > right) - (left < right);
 }
 
-/* This is the order of locks. */
+/* The order in which counters are locked. */
 static int
 compare_counters(const void *a, const void *b)
 {
@@ -160,7 +160,7 @@ compare_programs(const void *a, const void *b)
 	return compare_int64(((const Movement *) a)->program_id, ((const Movement *) b)->program_id);
 }
 
-/* The counters of all that is expected. */
+/* Find the counters of all movements that were announced. */
 static void
 find_counters(Limits *limits)
 {
@@ -201,7 +201,7 @@ program_of(const Limits *limits, int64 program_id)
  * Locking the counters of a program, with the limits as they are now
  * ------------------------------------------------------------------------ */
 
-/* How far counters go on in the same way: those can be asked for together. */
+/* The number of counters from here on that are of one scope and way, and can be asked for together. */
 static int
 run_of(const Counter *counters, int n)
 {
@@ -280,7 +280,7 @@ set_rule(Counter *counter, const LimitSet *rules)
 	counter->max = rule != NULL ? rule->max : no_limit;
 }
 
-/* A branch matters if it has a limit, or had one today that the cashier drew from. */
+/* The branch that a cashier draws from; NULL: it has no limit, and had none today that the cashier drew from. */
 static Counter *
 pool_of(const Limits *limits, const Counter *counter)
 {
@@ -310,14 +310,14 @@ set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
 		counters[i].pool = pool_of(limits, &counters[i]);
 }
 
-/* A cashier whom nothing limits is counted too: so the next posting finds that at once. */
+/* Whether a counter has a row: a cashier without limits has one too, so that the next posting finds that at once. */
 static bool
 is_counted(const Counter *counter)
 {
 	return counter->limited || counter->scope == SCOPE_STAFF;
 }
 
-/* The rows of counters, those of a kind together. */
+/* Lock the rows of counters, those of one scope and way together. */
 static void
 lock_rows(const Limits *limits, Counter *counters, int n)
 {
@@ -379,7 +379,7 @@ lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
  * What is left
  * ------------------------------------------------------------------------ */
 
-/* Amounts that nothing limits may add up to more than can be counted. */
+/* Add an amount, up to the largest: unlimited amounts may add up to more than can be counted. */
 static void
 amount_add(Amount *sum, Amount more)
 {
@@ -388,7 +388,7 @@ amount_add(Amount *sum, Amount more)
 	sum->operations += more.operations;
 }
 
-/* What nothing limits is counted all the same, as far as one can count. */
+/* What is left of a maximum after what was used. */
 static int64
 left_of(int64 max, int64 used)
 {
@@ -407,7 +407,7 @@ fits(const Counter *counter, Points points)
 	return suffices(counter, points) && (counter->pool == NULL || suffices(counter->pool, points));
 }
 
-/* The row for a day and the limits of now, without what it has drawn. */
+/* Renew a counter for a day and a revision, without what it has drawn. */
 static void
 refresh(Counter *counter, DateADT day, int64 revision)
 {
@@ -420,7 +420,7 @@ refresh(Counter *counter, DateADT day, int64 revision)
 	counter->left.operations = left_of(counter->max.operations, counter->used.operations);
 }
 
-/* What a cashier has drawn from the branch and not used, if it is still good. */
+/* What a cashier has drawn from a branch and not used, if it is of the same day and branch. */
 static Amount
 drawn(const Counter *counter, const Counter *pool)
 {
@@ -461,7 +461,7 @@ refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, Date
 	pool->changed = true;
 }
 
-/* A branch and its cashiers count for one day, the latest that one of them has come to. */
+/* The day that a branch and its cashiers count for: the latest of theirs. */
 static DateADT
 day_of_pool(const Counter *pool, const Counter *counters, int n, DateADT today)
 {
@@ -524,7 +524,7 @@ count_all(Counter *counter, Amount amount)
 		count_one(counter->pool, amount);
 }
 
-/* Negative points and operations are given back. */
+/* Take from one counter by a single statement; negative amounts are given back. */
 static bool
 take_at_once(const Limits *limits, const Counter *counter, Points points, int64 operations)
 {
@@ -537,7 +537,7 @@ take_at_once(const Limits *limits, const Counter *counter, Points points, int64 
 		allowance_take(limits->merchant_id, counter, today, program->revision, points, operations);
 }
 
-/* Take for the only posting there is from one counter; false: it has not enough. */
+/* Take from one counter for a single posting; false: it has not enough. */
 static bool
 take_one(Limits *limits, Counter *counter, Points points)
 {
@@ -548,7 +548,7 @@ take_one(Limits *limits, Counter *counter, Points points)
 	return !is_counted(counter) || fits(counter, points);
 }
 
-/* From all that limit the only posting there is, or from none. */
+/* Take from all counters of a single posting, or from none. */
 static bool
 take_single(Limits *limits, Points points)
 {
@@ -591,7 +591,7 @@ take_counted(Limits *limits, const Movement *movement, Points points)
 	return true;
 }
 
-/* Everything that a batch may take so many points from, or give to, locked before it does anything. */
+/* Lock all counters of the batch before it does anything. */
 static void
 prepare_all(Limits *limits, Points points)
 {
@@ -626,7 +626,7 @@ limits_take(Limits *limits, const Movement *movement, Points points)
 	return single ? take_single(limits, points) : take_counted(limits, movement, points);
 }
 
-/* Give back to all that have counted the movement on that day, if it is the day that they count. */
+/* Give back to the counters that counted a movement, if they still count that day. */
 void
 limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations)
 {
@@ -651,7 +651,7 @@ limits_give(Limits *limits, const Movement *movement, DateADT day, Points points
  * Writing
  * ------------------------------------------------------------------------ */
 
-/* While a branch has plenty, a cashier draws a share for what comes next. */
+/* Let a cashier draw a share for later, while the branch has plenty. */
 static void
 draw_share(Counter *counter)
 {
@@ -668,7 +668,7 @@ draw_share(Counter *counter)
 	amount_add(&pool->used, counter->left);
 }
 
-/* What has been taken, as far as it has not been written at once. */
+/* Write what was taken, unless it was written at once. */
 void
 limits_write(Limits *limits)
 {

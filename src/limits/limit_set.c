@@ -57,7 +57,7 @@ compare_limit_rules(const void *a, const void *b)
  * Reading
  * ------------------------------------------------------------------------ */
 
-/* The newest result as rules, which go into the given memory context. */
+/* Read the newest result as limits, into a memory context. */
 static LimitSet
 read_rules(uint64 found, MemoryContext context)
 {
@@ -76,7 +76,7 @@ read_rules(uint64 found, MemoryContext context)
 	return set;
 }
 
-/* What limit_set.c reads of a limit. */
+/* The columns of a limit. */
 #define LIMIT_SELECT \
 	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty.posting_limit"
 
@@ -137,7 +137,7 @@ limit_set_of(const Program *program)
  * Looking up
  * ------------------------------------------------------------------------ */
 
-/* A subject's own limit goes before the one of each of them. */
+/* The limit of a subject: its own, else the one for each of its scope. */
 const LimitRule *
 limit_rule_for(const LimitSet *set, Scope scope, bool adds, int64 subject_id)
 {

@@ -7,8 +7,8 @@ SELECT loyalty.load_sandbox() AS sandbox \gset
 SELECT loyalty.create_merchant('Café La Parroquia', 'https://laparroquia.example') AS merchant \gset
 SELECT api_key FROM loyalty.create_api_key(:merchant, 'demo') \gset
 SELECT program_id, wallet_key, client_id FROM loyalty.create_wallet(:merchant, 'Monedero La Parroquia', 10) \gset
-SELECT loyalty.employee_add(:merchant, 'gerente', 'María Peña', 'Centro', '4771000001', loyalty.random_key('', 16)) AS manager \gset
-SELECT loyalty.employee_add(:merchant, 'cajero', 'José Núñez', 'Centro', '4771000002', loyalty.random_key('', 16)) AS cashier \gset
+SELECT loyalty.employee_add(:merchant, 'gerente', 'María Peña', 'Centro', '4771000001', loyalty_internal.random_key('', 16)) AS manager \gset
+SELECT loyalty.employee_add(:merchant, 'cajero', 'José Núñez', 'Centro', '4771000002', loyalty_internal.random_key('', 16)) AS cashier \gset
 SELECT count(loyalty.wallet_contact_add(:merchant, :'wallet_key', phone, name, :cashier, birth_date)) AS contacts
 FROM (VALUES ('4771234501', 'Sofía Hernández', '1988-05-26'), ('5512345602', 'Iñaki Gómez', NULL)) AS c (phone, name, birth_date) \gset
 

@@ -9,9 +9,8 @@
 #     set -a; . .run/env; set +a; PATH=$LOYALTY_BINDIR:$PATH test/sql_reference.pl --write
 #
 # A section is a file of sql/parts/, in their order: its noun, and the first
-# sentence of its head.  What is there: views, and functions that a role of
-# grant_operation() may execute, or the owner alone; but neither what operators,
-# casts and types are made of, nor parts of other functions.
+# sentence of its head.  What is there: the types, tables, views and functions of
+# schema loyalty, but for the functions that casts are made of.
 use strict;
 use warnings;
 use utf8;
@@ -51,9 +50,6 @@ sub rows
 
 # Name, kind, arguments, result, comment.
 my $functions = q{
-BEGIN;
-CREATE ROLE reference_reader;
-SELECT loyalty.grant_operation('reference_reader') \g /dev/null
 SELECT p.proname, p.prokind, a.arguments,
 	CASE WHEN a.results IS NULL THEN pg_get_function_result(p.oid)
 		ELSE CASE WHEN p.proretset THEN 'SETOF ' ELSE '' END || '(' || a.results || ')' END,
@@ -66,39 +62,34 @@ CROSS JOIN LATERAL (
 	FROM unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes::text[]) WITH ORDINALITY x (type, name, given, n)
 	CROSS JOIN LATERAL (SELECT x.type, NULLIF(x.name, '') AS name, COALESCE(x.given, 'i') AS mode, x.n) u) a
 WHERE p.pronamespace = 'loyalty'::regnamespace
-  AND obj_description(p.oid, 'pg_proc') NOT LIKE 'Part of %'
-  AND (has_function_privilege('reference_reader', p.oid, 'EXECUTE') OR p.proname LIKE 'grant\_%')
-  AND NOT EXISTS (SELECT FROM pg_type t WHERE p.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
-  AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid)
-  AND NOT EXISTS (SELECT FROM pg_amproc s WHERE s.amproc = p.oid)
   AND NOT EXISTS (SELECT FROM pg_cast c WHERE c.castfunc = p.oid)
-  AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE p.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn))
 ORDER BY p.proname COLLATE "C", a.arguments COLLATE "C";
-ROLLBACK;
 };
 
 # Name, kind, columns, comment.
-my $views = q{
-SELECT c.relname, 'view',
+my $relations = q{
+SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END,
 	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, NULL), ', ' ORDER BY a.attnum) FROM pg_attribute a
 	 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
 	NULL, obj_description(c.oid, 'pg_class')
 FROM pg_class c
-WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind = 'v'
+WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind IN ('v', 'r')
 ORDER BY c.relname COLLATE "C";
 };
 
-# Name, kind, operators, casts, comment.
+# Name, kind, operators, casts, comment.  Of a domain its type is shown.
 my $types = q{
 SELECT t.typname, 'type',
-	(SELECT string_agg(DISTINCT concat_ws(' ', format_type(NULLIF(o.oprleft, 0), NULL), o.oprname, format_type(o.oprright, NULL)), ', ') FROM pg_operator o
+	(SELECT string_agg(DISTINCT concat_ws(' ', format_type(l.type, NULL), o.oprname, format_type(r.type, NULL)), ', ') FROM pg_operator o
+	 LEFT JOIN LATERAL (SELECT COALESCE(NULLIF(d.typbasetype, 0), d.oid) AS type FROM pg_type d WHERE d.oid = o.oprleft) l ON true
+	 CROSS JOIN LATERAL (SELECT COALESCE(NULLIF(d.typbasetype, 0), d.oid) AS type FROM pg_type d WHERE d.oid = o.oprright) r
 	 WHERE o.oprnamespace = 'loyalty'::regnamespace AND t.oid IN (o.oprleft, o.oprright)),
 	(SELECT string_agg(concat_ws(' ', format_type(c.castsource, NULL), '→', format_type(c.casttarget, NULL),
 		CASE c.castcontext WHEN 'a' THEN '(when assigned)' WHEN 'e' THEN '(when asked for)' END), ', ' ORDER BY (c.casttarget = t.oid)::integer, format_type(c.castsource, NULL), format_type(c.casttarget, NULL))
 	 FROM pg_cast c WHERE t.oid IN (c.castsource, c.casttarget)),
 	obj_description(t.oid, 'pg_type')
 FROM pg_type t
-WHERE t.typnamespace = 'loyalty'::regnamespace AND t.typtype IN ('b', 'd') AND t.typelem = 0
+WHERE t.typnamespace = 'loyalty'::regnamespace AND t.typtype = 'b' AND t.typelem = 0
 ORDER BY t.typname COLLATE "C";
 };
 
@@ -134,9 +125,9 @@ sub entry
 		$text .= "\nCasts: `$second`\n" if $second ne '';
 		return $text;
 	}
-	if ($kind eq 'view')
+	if ($kind =~ /^(view|table)$/)
 	{
-		return 'View. ' . prose($comment) . "\n\n" . fenced(listed("loyalty.$name (", $first, ')'));
+		return ucfirst($kind) . '. ' . prose($comment) . "\n\n" . fenced(listed("loyalty.$name (", $first, ')'));
 	}
 	my $result = length $second > 60 && $second =~ /^(SETOF )?\((.*)\)$/s ? listed(($1 // '') . '(', $2, ')') : $second;
 	return fenced(listed(($kind eq 'a' ? 'aggregate ' : '') . "loyalty.$name(", $first, ')') . " → $result") . "\n" . prose($comment) . "\n";
@@ -167,13 +158,13 @@ sub subject
 sub sections
 {
 	my %entries;
-	push @{$entries{$_->[0]}}, entry(@$_) for rows($types), rows($views), rows($functions);
+	push @{$entries{$_->[0]}}, entry(@$_) for rows($types), rows($relations), rows($functions);
 	my ($contents, $sections) = ('', '');
 	for my $file (sort glob "$root/sql/parts/*.sql")
 	{
 		my $sql = slurp($file);
 		my %seen;
-		my @names = grep { !$seen{$_}++ && $entries{$_} } $sql =~ /^CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW|TYPE|AGGREGATE|DOMAIN) loyalty\.(\w+)/mg;
+		my @names = grep { !$seen{$_}++ && $entries{$_} } $sql =~ /^CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW|TABLE|TYPE|AGGREGATE) loyalty\.(\w+)/mg;
 		@names or next;
 		my ($title, $about) = subject($file, $sql);
 		$contents .= "- [$title](#" . anchor($title) . '): ' . join(', ', map { "[`$_`](#" . anchor($_) . ')' } @names) . "\n";
@@ -189,7 +180,7 @@ sub page
 	return <<"END" . $contents . "\n" . $sections =~ s/\n+\z/\n/r;
 # SQL reference
 
-All functions, views and types of schema `loyalty`, as their COMMENTs describe them: `\\df+`, `\\dv+`, `\\dT+` show the same in psql. This page is generated from them, and held equal by a test.
+All functions, views, tables and types of schema `loyalty`, as their COMMENTs describe them: `\\df+`, `\\d+`, `\\dT+` show the same in psql. This page is generated from them, and held equal by a test.
 
 `merchant_id` says who acts. Functions raise errors of their own [SQLSTATEs](errors.md), with the code in DETAIL. What they are for is told in [the engine](engine.md) and
 [operate](operate.md), and who may call them in [roles](operate.md#roles). `DEFAULT` marks what may be left out; pass it by name: `idempotency_key => 'till-1/3'`.

@@ -2,7 +2,7 @@
 
 CREATE SCHEMA loyalty;
 COMMENT ON SCHEMA loyalty IS
-'Loyalty programs: typed functions that raise SQLSTATEs of class L, views for reporting, and the tables behind them.';
+'Loyalty programs: typed functions that raise SQLSTATEs of class L, views for reporting, and the ledger, loyalty.entry. All of it is for users.';
 
 CREATE SCHEMA loyalty_internal;
 COMMENT ON SCHEMA loyalty_internal IS
@@ -35,4 +35,4 @@ BEGIN
 END
 $$;
 
-GRANT USAGE ON SCHEMA loyalty TO loyalty_engine;
+GRANT USAGE ON SCHEMA loyalty, loyalty_internal TO loyalty_engine;

@@ -1,39 +1,39 @@
 -- What everything else is made with: ids, random keys, errors, and when two
 -- texts are the same.
 
-CREATE FUNCTION loyalty.new_id() RETURNS bigint
+CREATE FUNCTION loyalty_internal.new_id() RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_id';
-COMMENT ON FUNCTION loyalty.new_id() IS
+COMMENT ON FUNCTION loyalty_internal.new_id() IS
 'A new 63-bit id: milliseconds since 2020 and 21 random bits, ascending within a session. Needs no sequence, so nodes need not coordinate.';
 
-CREATE FUNCTION loyalty.random_key(prefix text, bytes integer DEFAULT 24) RETURNS text
+CREATE FUNCTION loyalty_internal.random_key(prefix text, bytes integer DEFAULT 24) RETURNS text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_random_key';
-COMMENT ON FUNCTION loyalty.random_key(text, integer) IS
+COMMENT ON FUNCTION loyalty_internal.random_key(text, integer) IS
 'prefix followed by cryptographically random bytes (8 to 64) in hexadecimal. Errors: LY005 invalid_argument, LY500 internal_error.';
 
 -- The catalogue of errors is read from the C code that raises them.
-CREATE FUNCTION loyalty.error_catalogue(
+CREATE FUNCTION loyalty_internal.error_codes(
 	OUT sqlstate text, OUT code text, OUT family text, OUT http_status integer, OUT message text, OUT hint text)
 RETURNS SETOF record
-LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_error_catalogue';
-COMMENT ON FUNCTION loyalty.error_catalogue() IS 'The rows of loyalty.error_codes.';
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_error_codes';
+COMMENT ON FUNCTION loyalty_internal.error_codes() IS 'The rows of loyalty.error_codes.';
 
 CREATE VIEW loyalty.error_codes AS
-SELECT sqlstate, code, family, http_status, message, hint FROM loyalty.error_catalogue();
+SELECT sqlstate, code, family, http_status, message, hint FROM loyalty_internal.error_codes();
 COMMENT ON VIEW loyalty.error_codes IS
 'Every error of the documented APIs and of the engine: its SQLSTATE, documented code (DETAIL of a raised error), API family, HTTP status, message and hint.';
 
-CREATE FUNCTION loyalty.fail(code text, hint text DEFAULT NULL) RETURNS void
+CREATE FUNCTION loyalty_internal.fail(code text, hint text DEFAULT NULL) RETURNS void
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_fail';
-COMMENT ON FUNCTION loyalty.fail(text, text) IS
+COMMENT ON FUNCTION loyalty_internal.fail(text, text) IS
 'Raises the error of loyalty.error_codes that has this code, with another hint if one is given. Errors: that one; 22023 if there is none.';
 
 -- When two texts are the same to whoever reads them, in whatever locale the
 -- database is: e-mails, names of staff and of branches are compared so.  All
 -- other keys are compared byte by byte, and their columns are under "C".
-CREATE FUNCTION loyalty.trimmed(text) RETURNS text
+CREATE FUNCTION loyalty_internal.trimmed(text) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_trimmed';
-COMMENT ON FUNCTION loyalty.trimmed(text) IS
+COMMENT ON FUNCTION loyalty_internal.trimmed(text) IS
 'The text as it was written, without the blanks around it, those of Unicode too.';
 
 CREATE FUNCTION loyalty.fold(text) RETURNS text

@@ -10,40 +10,40 @@
 
 CREATE TYPE loyalty.lots;
 
-CREATE FUNCTION loyalty.lots_in(cstring)
+CREATE FUNCTION loyalty_internal.lots_in(cstring)
 	RETURNS loyalty.lots
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_in';
-COMMENT ON FUNCTION loyalty.lots_in(cstring) IS
+COMMENT ON FUNCTION loyalty_internal.lots_in(cstring) IS
 	'text to lots: {2027-01-01T06:00:00Z=30,2027-02-01T06:00:00Z=12.5}, the moments in UTC and in any order, each once, points above 0; where points were posted with an earlier moment, that follows after a slash: {2027-01-15T06:00:00Z/2027-01-01T06:00:00Z=30}; 22P02 if it is not that, 22003 if a moment or the total does not fit, 54000 if there are more than 65,536';
 
-CREATE FUNCTION loyalty.lots_out(loyalty.lots)
+CREATE FUNCTION loyalty_internal.lots_out(loyalty.lots)
 	RETURNS cstring
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_out';
-COMMENT ON FUNCTION loyalty.lots_out(loyalty.lots) IS
+COMMENT ON FUNCTION loyalty_internal.lots_out(loyalty.lots) IS
 	'lots to text: soonest first, the moments in UTC whatever the settings';
 
-CREATE FUNCTION loyalty.lots_recv(internal)
+CREATE FUNCTION loyalty_internal.lots_recv(internal)
 	RETURNS loyalty.lots
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_recv';
-COMMENT ON FUNCTION loyalty.lots_recv(internal) IS
+COMMENT ON FUNCTION loyalty_internal.lots_recv(internal) IS
 	'binary form to lots: the bytes that are stored; 22P03 if they are none';
 
-CREATE FUNCTION loyalty.lots_send(loyalty.lots)
+CREATE FUNCTION loyalty_internal.lots_send(loyalty.lots)
 	RETURNS bytea
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_send';
-COMMENT ON FUNCTION loyalty.lots_send(loyalty.lots) IS
+COMMENT ON FUNCTION loyalty_internal.lots_send(loyalty.lots) IS
 	'lots to binary form: the bytes that are stored; the first moment in seconds since 2000 and its points, then for each lot the seconds since the one before and its points, as varints; before the points 0 and so many seconds, if they were posted with a moment that much earlier';
 
 -- Main: a value stays in its row as long as that fits into a page, and it does.
 CREATE TYPE loyalty.lots (
-	INPUT = loyalty.lots_in,
-	OUTPUT = loyalty.lots_out,
-	RECEIVE = loyalty.lots_recv,
-	SEND = loyalty.lots_send,
+	INPUT = loyalty_internal.lots_in,
+	OUTPUT = loyalty_internal.lots_out,
+	RECEIVE = loyalty_internal.lots_recv,
+	SEND = loyalty_internal.lots_send,
 	INTERNALLENGTH = VARIABLE,
 	ALIGNMENT = int4,
 	STORAGE = main,
@@ -52,24 +52,24 @@ CREATE TYPE loyalty.lots (
 COMMENT ON TYPE loyalty.lots IS
 	'points by the moment at which they expire, in whole seconds, and that with which they were posted, if something has put it off: at most 65,536 lots, each with points above 0';
 
-CREATE FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots)
+CREATE FUNCTION loyalty_internal.lots_eq(loyalty.lots, loyalty.lots)
 	RETURNS boolean
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_eq';
-COMMENT ON FUNCTION loyalty.lots_eq(loyalty.lots, loyalty.lots) IS
+COMMENT ON FUNCTION loyalty_internal.lots_eq(loyalty.lots, loyalty.lots) IS
 	'implementation of = operator';
 
-CREATE FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots)
+CREATE FUNCTION loyalty_internal.lots_ne(loyalty.lots, loyalty.lots)
 	RETURNS boolean
 	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'lots_ne';
-COMMENT ON FUNCTION loyalty.lots_ne(loyalty.lots, loyalty.lots) IS
+COMMENT ON FUNCTION loyalty_internal.lots_ne(loyalty.lots, loyalty.lots) IS
 	'implementation of <> operator';
 
 CREATE OPERATOR loyalty.= (
 	LEFTARG = loyalty.lots,
 	RIGHTARG = loyalty.lots,
-	FUNCTION = loyalty.lots_eq,
+	FUNCTION = loyalty_internal.lots_eq,
 	COMMUTATOR = OPERATOR(loyalty.=),
 	NEGATOR = OPERATOR(loyalty.<>),
 	RESTRICT = eqsel,
@@ -81,7 +81,7 @@ COMMENT ON OPERATOR loyalty.= (loyalty.lots, loyalty.lots) IS
 CREATE OPERATOR loyalty.<> (
 	LEFTARG = loyalty.lots,
 	RIGHTARG = loyalty.lots,
-	FUNCTION = loyalty.lots_ne,
+	FUNCTION = loyalty_internal.lots_ne,
 	COMMUTATOR = OPERATOR(loyalty.<>),
 	NEGATOR = OPERATOR(loyalty.=),
 	RESTRICT = neqsel,

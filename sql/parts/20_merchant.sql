@@ -1,55 +1,55 @@
 -- Merchants, the tenants, and their API keys.
 
-CREATE TABLE loyalty.merchant (
-	merchant_id	bigint		PRIMARY KEY DEFAULT loyalty.new_id(),
+CREATE TABLE loyalty_internal.merchant (
+	merchant_id	bigint		PRIMARY KEY DEFAULT loyalty_internal.new_id(),
 	name		text		NOT NULL CHECK (name <> ''),
 	base_url	text		NOT NULL CHECK (base_url ~ '^https?://[^[:space:]]+[^/[:space:]]$'),
 	sandbox		boolean		NOT NULL DEFAULT false,
 	created_at	timestamptz	NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE loyalty.merchant IS 'The tenants. Every other row belongs to exactly one.';
-COMMENT ON COLUMN loyalty.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
-COMMENT ON COLUMN loyalty.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.merchant TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.merchant IS 'The tenants. Every other row belongs to exactly one.';
+COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
+COMMENT ON COLUMN loyalty_internal.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
 
 -- The only table whose key does not start with the merchant: it is what finds
 -- the merchant, by a value that is unique without coordination.  It refers to
 -- no other table, so that it can be copied to every node of a cluster.
-CREATE TABLE loyalty.api_key (
+CREATE TABLE loyalty_internal.api_key (
 	key_hash	bytea		PRIMARY KEY CHECK (length(key_hash) = 32),
 	merchant_id	bigint		NOT NULL,
-	key_id		bigint		NOT NULL DEFAULT loyalty.new_id(),
+	key_id		bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
 	label		text		NOT NULL DEFAULT '',
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	expires_at	timestamptz,
 	revoked_at	timestamptz,
 	UNIQUE (merchant_id, key_id)
 );
-COMMENT ON TABLE loyalty.api_key IS 'API keys, as SHA-256 of 256 random bits: the key itself is shown once and kept nowhere.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.api_key TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.api_key IS 'API keys, as SHA-256 of 256 random bits: the key itself is shown once and kept nowhere.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.api_key TO loyalty_engine;
 
 -- For the functions below only: nobody is granted it.
-CREATE FUNCTION loyalty.require_merchant(merchant_id bigint) RETURNS void
+CREATE FUNCTION loyalty_internal.require_merchant(merchant_id bigint) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM loyalty.merchant m WHERE m.merchant_id = require_merchant.merchant_id) THEN
-		PERFORM loyalty.fail('unknown_object', 'There is no merchant with this merchant_id.');
+	IF NOT EXISTS (SELECT FROM loyalty_internal.merchant m WHERE m.merchant_id = require_merchant.merchant_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'There is no merchant with this merchant_id.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION loyalty.require_merchant(bigint) IS 'Errors: LY006 unknown_object when there is no such merchant.';
+COMMENT ON FUNCTION loyalty_internal.require_merchant(bigint) IS 'Errors: LY006 unknown_object when there is no such merchant.';
 
 CREATE FUNCTION loyalty.create_merchant(name text, base_url text DEFAULT 'https://localhost') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint;
 BEGIN
-	INSERT INTO loyalty.merchant (name, base_url)
+	INSERT INTO loyalty_internal.merchant (name, base_url)
 	VALUES (create_merchant.name, rtrim(create_merchant.base_url, '/'))
 	RETURNING merchant_id INTO id;
 	RETURN id;
 EXCEPTION WHEN check_violation OR not_null_violation THEN
-	PERFORM loyalty.fail('invalid_argument', 'A merchant has a name and a base_url that starts with http:// or https://.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'A merchant has a name and a base_url that starts with http:// or https://.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_merchant(text, text) IS
@@ -61,9 +61,9 @@ CREATE FUNCTION loyalty.create_api_key(
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty.require_merchant(create_api_key.merchant_id);
-	api_key := loyalty.random_key('lk_', 32);
-	INSERT INTO loyalty.api_key AS k (key_hash, merchant_id, label, expires_at)
+	PERFORM loyalty_internal.require_merchant(create_api_key.merchant_id);
+	api_key := loyalty_internal.random_key('lk_', 32);
+	INSERT INTO loyalty_internal.api_key AS k (key_hash, merchant_id, label, expires_at)
 	VALUES (sha256(convert_to(api_key, 'UTF8')), create_api_key.merchant_id,
 			coalesce(create_api_key.label, ''), create_api_key.expires_at)
 	RETURNING k.key_id INTO key_id;
@@ -75,10 +75,10 @@ COMMENT ON FUNCTION loyalty.create_api_key(bigint, text, timestamptz) IS
 CREATE FUNCTION loyalty.revoke_api_key(merchant_id bigint, key_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty.api_key k SET revoked_at = coalesce(k.revoked_at, now())
+	UPDATE loyalty_internal.api_key k SET revoked_at = coalesce(k.revoked_at, now())
 	WHERE k.merchant_id = revoke_api_key.merchant_id AND k.key_id = revoke_api_key.key_id;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no API key with this key_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no API key with this key_id.');
 	END IF;
 END
 $$;
@@ -93,5 +93,5 @@ COMMENT ON FUNCTION loyalty.authenticate(text) IS
 CREATE VIEW loyalty.api_keys AS
 SELECT merchant_id, key_id, label, created_at, expires_at, revoked_at,
 	   revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
-FROM loyalty.api_key;
+FROM loyalty_internal.api_key;
 COMMENT ON VIEW loyalty.api_keys IS 'The API keys of the merchants, without anything that could be used as one.';

@@ -1,16 +1,16 @@
 -- Programs.  A program and a wallet (monedero) are the same thing: the seller API
 -- knows it by its client_id, the wallet API by its wallet_key.
 
-CREATE FUNCTION loyalty.new_client_id(prefix text) RETURNS text
+CREATE FUNCTION loyalty_internal.new_client_id(prefix text) RETURNS text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_client_id';
-COMMENT ON FUNCTION loyalty.new_client_id(text) IS
+COMMENT ON FUNCTION loyalty_internal.new_client_id(text) IS
 'An id in the printed shape of the seller API: prefix (CM for members, none for programs) and 13 random digits.';
 
-CREATE TABLE loyalty.program (
-	merchant_id			bigint			NOT NULL REFERENCES loyalty.merchant,
-	program_id			bigint			NOT NULL DEFAULT loyalty.new_id(),
-	client_id			text			COLLATE "C" NOT NULL DEFAULT loyalty.new_client_id('') CHECK (client_id <> ''),
-	wallet_key			text			COLLATE "C" NOT NULL DEFAULT loyalty.random_key('', 16) CHECK (wallet_key <> ''),
+CREATE TABLE loyalty_internal.program (
+	merchant_id			bigint			NOT NULL REFERENCES loyalty_internal.merchant,
+	program_id			bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
+	client_id			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.new_client_id('') CHECK (client_id <> ''),
+	wallet_key			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (wallet_key <> ''),
 	name				text			NOT NULL CHECK (name <> ''),
 	managed_by			text			NOT NULL DEFAULT '',
 	active				boolean			NOT NULL DEFAULT true,
@@ -44,7 +44,7 @@ CREATE TABLE loyalty.program (
 	rules				integer			NOT NULL DEFAULT 0 CHECK (rules >= 0),
 	rules_published_at	timestamptz,
 	has_limits			boolean			NOT NULL DEFAULT false,
-	revision			bigint			NOT NULL DEFAULT loyalty.new_id(),
+	revision			bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	managed				boolean			NOT NULL DEFAULT false,
 	ranked_at			timestamptz,
 	requires_ticket		boolean			NOT NULL DEFAULT false,
@@ -58,67 +58,67 @@ CREATE TABLE loyalty.program (
 	UNIQUE (merchant_id, client_id),
 	CHECK (expiry <> 'fixed' OR expiry_date IS NOT NULL)
 );
-COMMENT ON TABLE loyalty.program IS 'Points schemes, known as programs by their client_id and as wallets (monederos) by their wallet_key.';
-COMMENT ON COLUMN loyalty.program.client_id IS 'The documented programId.';
-COMMENT ON COLUMN loyalty.program.active IS 'An inactive program gives and moves no points; what members have, they can use, and get back.';
-COMMENT ON COLUMN loyalty.program.accumulation_points IS 'Points earned for accumulation_money: a wallet''s percentage is this for 100.';
-COMMENT ON COLUMN loyalty.program.redemption_points IS 'Points that are worth redemption_money.';
-COMMENT ON COLUMN loyalty.program.currency_change IS 'What one unit of the currency is worth in the money of the bases.';
-COMMENT ON COLUMN loyalty.program.currency_active IS 'Whether operations may name the currency.';
-COMMENT ON COLUMN loyalty.program.unit_base IS 'Whether points may be deposited as such; if not, a deposit must name the currency.';
-COMMENT ON COLUMN loyalty.program.unit_active IS 'false: as if the program were inactive.';
-COMMENT ON COLUMN loyalty.program.duration_value IS 'How many duration_units after they were earned points expire.';
-COMMENT ON COLUMN loyalty.program.expiry IS 'rolling: at the end of the day that is the duration after they were earned, never if that is 0; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date. All in time_zone.';
-COMMENT ON COLUMN loyalty.program.pending_days IS 'For how many days what a sale earns is pending.';
-COMMENT ON COLUMN loyalty.program.shortfall IS 'What undoing an accrual does when its points were spent: refuse, take what is there (partial), or leave a negative balance (negative).';
-COMMENT ON COLUMN loyalty.program.reinstatement_days IS 'For how many days points that are given back can be spent although their date has passed.';
-COMMENT ON COLUMN loyalty.program.rank_window_value IS 'For how many rank_window_units points count for the rank, of calendar years the one that they are of is the first; 0: for ever.';
-COMMENT ON COLUMN loyalty.program.rank_grace_days IS 'How long a rank is held after the points that count have fallen below it.';
-COMMENT ON COLUMN loyalty.program.earn_on_points IS 'Whether the part of a sale that is paid with points earns points.';
-COMMENT ON COLUMN loyalty.program.rules IS 'The current version of the earning rules; 0: none.';
-COMMENT ON COLUMN loyalty.program.rules_published_at IS 'When that version was published.';
-COMMENT ON COLUMN loyalty.program.has_limits IS 'Whether postings have to be within limits.';
-COMMENT ON COLUMN loyalty.program.revision IS 'Another number, never used before, each time anything of the program, its ranks, rules or limits changes: a session that has read them keeps them until it changes.';
-COMMENT ON COLUMN loyalty.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
-COMMENT ON COLUMN loyalty.program.ranked_at IS 'When the terms by which ranks are held have changed last; NULL: they never did.';
-COMMENT ON COLUMN loyalty.program.range_group IS 'The group of loyalty.rank_range that gives members their rank; empty: none.';
-COMMENT ON COLUMN loyalty.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
-COMMENT ON COLUMN loyalty.program.rounding IS 'How a conversion is brought to those decimals.';
-COMMENT ON COLUMN loyalty.program.messages IS 'Which operations send the member a message.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.program TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.program IS 'Points schemes, known as programs by their client_id and as wallets (monederos) by their wallet_key.';
+COMMENT ON COLUMN loyalty_internal.program.client_id IS 'The documented programId.';
+COMMENT ON COLUMN loyalty_internal.program.active IS 'An inactive program gives and moves no points; what members have, they can use, and get back.';
+COMMENT ON COLUMN loyalty_internal.program.accumulation_points IS 'Points earned for accumulation_money: a wallet''s percentage is this for 100.';
+COMMENT ON COLUMN loyalty_internal.program.redemption_points IS 'Points that are worth redemption_money.';
+COMMENT ON COLUMN loyalty_internal.program.currency_change IS 'What one unit of the currency is worth in the money of the bases.';
+COMMENT ON COLUMN loyalty_internal.program.currency_active IS 'Whether operations may name the currency.';
+COMMENT ON COLUMN loyalty_internal.program.unit_base IS 'Whether points may be deposited as such; if not, a deposit must name the currency.';
+COMMENT ON COLUMN loyalty_internal.program.unit_active IS 'false: as if the program were inactive.';
+COMMENT ON COLUMN loyalty_internal.program.duration_value IS 'How many duration_units after they were earned points expire.';
+COMMENT ON COLUMN loyalty_internal.program.expiry IS 'rolling: at the end of the day that is the duration after they were earned, never if that is 0; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date. All in time_zone.';
+COMMENT ON COLUMN loyalty_internal.program.pending_days IS 'For how many days what a sale earns is pending.';
+COMMENT ON COLUMN loyalty_internal.program.shortfall IS 'What undoing an accrual does when its points were spent: refuse, take what is there (partial), or leave a negative balance (negative).';
+COMMENT ON COLUMN loyalty_internal.program.reinstatement_days IS 'For how many days points that are given back can be spent although their date has passed.';
+COMMENT ON COLUMN loyalty_internal.program.rank_window_value IS 'For how many rank_window_units points count for the rank, of calendar years the one that they are of is the first; 0: for ever.';
+COMMENT ON COLUMN loyalty_internal.program.rank_grace_days IS 'How long a rank is held after the points that count have fallen below it.';
+COMMENT ON COLUMN loyalty_internal.program.earn_on_points IS 'Whether the part of a sale that is paid with points earns points.';
+COMMENT ON COLUMN loyalty_internal.program.rules IS 'The current version of the earning rules; 0: none.';
+COMMENT ON COLUMN loyalty_internal.program.rules_published_at IS 'When that version was published.';
+COMMENT ON COLUMN loyalty_internal.program.has_limits IS 'Whether postings have to be within limits.';
+COMMENT ON COLUMN loyalty_internal.program.revision IS 'Another number, never used before, each time anything of the program, its ranks, rules or limits changes: a session that has read them keeps them until it changes.';
+COMMENT ON COLUMN loyalty_internal.program.managed IS 'Whether accounts are opened as managed ones: their program expires points, or has ranks, rules or limits.';
+COMMENT ON COLUMN loyalty_internal.program.ranked_at IS 'When the terms by which ranks are held have changed last; NULL: they never did.';
+COMMENT ON COLUMN loyalty_internal.program.range_group IS 'The group of loyalty_internal.rank_range that gives members their rank; empty: none.';
+COMMENT ON COLUMN loyalty_internal.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
+COMMENT ON COLUMN loyalty_internal.program.rounding IS 'How a conversion is brought to those decimals.';
+COMMENT ON COLUMN loyalty_internal.program.messages IS 'Which operations send the member a message.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.program TO loyalty_engine;
 
 -- Whoever changes a program, a superuser's UPDATE too, gives it another revision.
-CREATE FUNCTION loyalty.revise_program() RETURNS trigger
+CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	NEW.revision := greatest(loyalty.new_id(), OLD.revision + 1);
+	NEW.revision := greatest(loyalty_internal.new_id(), OLD.revision + 1);
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_program() IS 'Part of loyalty.program, a trigger: a row that is changed gets another revision.';
+COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision.';
 
-CREATE TRIGGER revise BEFORE UPDATE ON loyalty.program
-FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program();
+CREATE TRIGGER revise BEFORE UPDATE ON loyalty_internal.program
+FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program();
 
-CREATE FUNCTION loyalty.revise_program_of_row() RETURNS trigger
+CREATE FUNCTION loyalty_internal.revise_program_of_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
-		UPDATE loyalty.program p SET revision = p.revision;
+		UPDATE loyalty_internal.program p SET revision = p.revision;
 		RETURN NULL;
 	END IF;
 	IF TG_OP <> 'INSERT' THEN
-		UPDATE loyalty.program p SET revision = p.revision
+		UPDATE loyalty_internal.program p SET revision = p.revision
 		WHERE p.merchant_id = OLD.merchant_id AND p.program_id = OLD.program_id;
 	END IF;
 	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.program_id) <> (OLD.merchant_id, OLD.program_id) THEN
-		UPDATE loyalty.program p SET revision = p.revision
+		UPDATE loyalty_internal.program p SET revision = p.revision
 		WHERE p.merchant_id = NEW.merchant_id AND p.program_id = NEW.program_id;
 	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_program_of_row() IS 'Part of loyalty.program, a trigger of tables that say more of it: it gets another revision.';
+COMMENT ON FUNCTION loyalty_internal.revise_program_of_row() IS 'Part of loyalty_internal.program, a trigger of tables that say more of it: it gets another revision.';
 
 CREATE FUNCTION loyalty.create_program(
 	merchant_id bigint, name text, client_id text DEFAULT NULL,
@@ -126,15 +126,15 @@ CREATE FUNCTION loyalty.create_program(
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty.require_merchant(create_program.merchant_id);
-	INSERT INTO loyalty.program AS p (merchant_id, name, client_id)
-	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty.new_client_id('')))
+	PERFORM loyalty_internal.require_merchant(create_program.merchant_id);
+	INSERT INTO loyalty_internal.program AS p (merchant_id, name, client_id)
+	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty_internal.new_client_id('')))
 	RETURNING p.program_id, p.client_id, p.wallet_key INTO program_id, program_client_id, wallet_key;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty.fail('invalid_argument', 'name and client_id must not be empty.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name and client_id must not be empty.');
 	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'Another program of the merchant has this client_id.');
+		PERFORM loyalty_internal.fail('already_exists', 'Another program of the merchant has this client_id.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
@@ -148,18 +148,18 @@ CREATE FUNCTION loyalty.create_wallet(
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty.require_merchant(create_wallet.merchant_id);
+	PERFORM loyalty_internal.require_merchant(create_wallet.merchant_id);
 	IF create_wallet.percentage > 1000 THEN
-		PERFORM loyalty.fail('invalid_argument', 'percentage is at most 1000.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'percentage is at most 1000.');
 	END IF;
-	INSERT INTO loyalty.program AS p (merchant_id, name, accumulation_points, decimals, rounding,
+	INSERT INTO loyalty_internal.program AS p (merchant_id, name, accumulation_points, decimals, rounding,
 		requires_ticket, requires_birth_date, channel, messages)
 	VALUES (create_wallet.merchant_id, create_wallet.name, create_wallet.percentage,
 		create_wallet.decimals, create_wallet.rounding, create_wallet.requires_ticket,
 		create_wallet.requires_birth_date, create_wallet.channel, create_wallet.messages)
 	RETURNING p.program_id, p.wallet_key, p.client_id INTO program_id, wallet_key, client_id;
 EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty.fail('invalid_argument', 'percentage is not negative and has at most 4 decimals, decimals 0 to 4, rounding one of half_up, half_even, down, up, channel sms or whatsapp, messages a subset of {welcome,accrue,redeem,adjust}.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'percentage is not negative and has at most 4 decimals, decimals 0 to 4, rounding one of half_up, half_even, down, up, channel sms or whatsapp, messages a subset of {welcome,accrue,redeem,adjust}.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) IS
@@ -180,20 +180,20 @@ CREATE FUNCTION loyalty.configure_program(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	before loyalty.program;
-	program loyalty.program;
+	before loyalty_internal.program;
+	program loyalty_internal.program;
 	ranks_change boolean;
 BEGIN
 	IF configure_program.time_zone IS NOT NULL THEN
 		PERFORM now() AT TIME ZONE configure_program.time_zone;
 	END IF;
 	IF configure_program.range_group <> '' AND NOT EXISTS (
-		SELECT FROM loyalty.rank_range r
+		SELECT FROM loyalty_internal.rank_range r
 		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = configure_program.range_group COLLATE "C") THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
 	END IF;
 
-	SELECT * INTO before FROM loyalty.program p
+	SELECT * INTO before FROM loyalty_internal.program p
 	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C" FOR NO KEY UPDATE;
 	ranks_change := (coalesce(configure_program.range_group COLLATE "C", before.range_group),
 			coalesce(configure_program.rank_window_unit, before.rank_window_unit),
@@ -203,9 +203,9 @@ BEGIN
 		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
 		AND (before.range_group <> '' OR configure_program.range_group <> '');
 	IF ranks_change OR configure_program.time_zone <> before.time_zone OR configure_program.reinstatement_days <> before.reinstatement_days THEN
-		PERFORM loyalty.settle_program(before.merchant_id, before.program_id);
+		PERFORM loyalty_internal.book_due_program(before.merchant_id, before.program_id);
 	END IF;
-	UPDATE loyalty.program p SET
+	UPDATE loyalty_internal.program p SET
 		name = coalesce(configure_program.name, p.name),
 		managed_by = coalesce(configure_program.managed_by, p.managed_by),
 		active = coalesce(configure_program.active, p.active),
@@ -240,18 +240,18 @@ BEGIN
 	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C"
 	RETURNING * INTO program;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
 
 	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''
 	   OR NOT program.active OR NOT program.unit_active THEN
-		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
+		PERFORM loyalty_internal.track_lots(program.merchant_id, program.program_id);
 	END IF;
 	IF ranks_change THEN
-		PERFORM loyalty.rank_accounts(program.merchant_id, program.program_id);
+		PERFORM loyalty_internal.rank_accounts(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
-	PERFORM loyalty.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) IS
@@ -265,9 +265,9 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF configure_wallet.percentage > 1000 THEN
-		PERFORM loyalty.fail('invalid_argument', 'percentage is at most 1000.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'percentage is at most 1000.');
 	END IF;
-	UPDATE loyalty.program p SET
+	UPDATE loyalty_internal.program p SET
 		name = coalesce(configure_wallet.name, p.name),
 		accumulation_points = coalesce(configure_wallet.percentage::loyalty.points, p.accumulation_points),
 		accumulation_money = CASE WHEN configure_wallet.percentage IS NULL THEN p.accumulation_money ELSE '100' END,
@@ -280,10 +280,10 @@ BEGIN
 		updated_at = now()
 	WHERE p.merchant_id = configure_wallet.merchant_id AND p.wallet_key = configure_wallet.wallet_key COLLATE "C";
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
 	END IF;
 EXCEPTION WHEN check_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty.fail('invalid_argument', 'The arguments are those of loyalty.create_wallet().');
+	PERFORM loyalty_internal.fail('invalid_argument', 'The arguments are those of loyalty.create_wallet().');
 END
 $$;
 COMMENT ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) IS
@@ -295,7 +295,7 @@ SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,
 	   p.decimals, p.rounding, p.requires_ticket, p.requires_birth_date, p.channel, p.messages, p.active, p.created_at,
 	   m.base_url || '/monedero/' || p.wallet_key AS app_client,
 	   m.base_url || '/canje/' || p.wallet_key AS app_redeem
-FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id);
+FROM loyalty_internal.program p JOIN loyalty_internal.merchant m USING (merchant_id);
 COMMENT ON VIEW loyalty.wallets IS 'The wallets of the merchants with their terms; app_client and app_redeem are the links to the members'' and the cashiers'' pages.';
 
 CREATE VIEW loyalty.programs AS
@@ -304,5 +304,5 @@ SELECT merchant_id, program_id, client_id, name, managed_by, active, accumulatio
 	   currency_active, unit_name, unit_base, unit_active, duration_name, duration_unit, duration_value, expiry, expiry_date,
 	   pending_days, shortfall, reinstatement_days, time_zone, range_group, rank_window_unit, rank_window_value, rank_grace_days,
 	   earn_on_points, rules, created_at, updated_at
-FROM loyalty.program;
+FROM loyalty_internal.program;
 COMMENT ON VIEW loyalty.programs IS 'The programs of the merchants with their terms; the columns mean what the arguments of loyalty.configure_program() do.';

@@ -57,7 +57,7 @@ COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, 
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 
-CREATE TABLE loyalty.reversal (
+CREATE TABLE loyalty_internal.reversal (
 	merchant_id	bigint			NOT NULL,
 	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
@@ -70,16 +70,16 @@ CREATE TABLE loyalty.reversal (
 	expired		loyalty.points,
 	PRIMARY KEY (merchant_id, entry_id, reference)
 );
-COMMENT ON TABLE loyalty.reversal IS 'What was undone of which entry, once for each reference.';
-COMMENT ON COLUMN loyalty.reversal.entry_id IS 'The entry that was undone.';
-COMMENT ON COLUMN loyalty.reversal.reference IS 'What the merchant knows the refund by.';
-COMMENT ON COLUMN loyalty.reversal.reversed_by IS 'The entry that undid it.';
-COMMENT ON COLUMN loyalty.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
-COMMENT ON COLUMN loyalty.reversal.money IS 'How much of its money, if that was said.';
-COMMENT ON COLUMN loyalty.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
-COMMENT ON COLUMN loyalty.reversal.lots IS 'Those of the entry''s lots that were undone; the rest of the points never expires.';
-COMMENT ON COLUMN loyalty.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
-GRANT SELECT, INSERT ON loyalty.reversal TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.reversal IS 'What was undone of which entry, once for each reference.';
+COMMENT ON COLUMN loyalty_internal.reversal.entry_id IS 'The entry that was undone.';
+COMMENT ON COLUMN loyalty_internal.reversal.reference IS 'What the merchant knows the refund by.';
+COMMENT ON COLUMN loyalty_internal.reversal.reversed_by IS 'The entry that undid it.';
+COMMENT ON COLUMN loyalty_internal.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
+COMMENT ON COLUMN loyalty_internal.reversal.money IS 'How much of its money, if that was said.';
+COMMENT ON COLUMN loyalty_internal.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
+COMMENT ON COLUMN loyalty_internal.reversal.lots IS 'Those of the entry''s lots that were undone; the rest of the points never expires.';
+COMMENT ON COLUMN loyalty_internal.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
+GRANT SELECT, INSERT ON loyalty_internal.reversal TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
@@ -92,32 +92,32 @@ SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS 
 FROM loyalty.entry;
 COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 
-CREATE FUNCTION loyalty.chain_next(
+CREATE FUNCTION loyalty_internal.chain_next(
 	previous bytea, entry_no bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea,
 	text_key uuid, text bytea, entry_id bigint) RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
-COMMENT ON FUNCTION loyalty.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) IS
+COMMENT ON FUNCTION loyalty_internal.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) IS
 'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any.';
 
-CREATE VIEW loyalty.entry_earned AS
+CREATE VIEW loyalty_internal.entry_earned AS
 SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_id,
 	   CASE WHEN e.kind IN (1, 2, 9) THEN e.amount
 			WHEN e.kind = 10 AND e.amount OPERATOR(loyalty.<=) '0'::loyalty.points AND e.aside IS NULL THEN (
-				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r
+				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty_internal.reversal r
 				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) END AS points
 FROM loyalty.entry e;
-COMMENT ON VIEW loyalty.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was undone (10) of points that were available. NULL: nothing.';
+COMMENT ON VIEW loyalty_internal.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was undone (10) of points that were available. NULL: nothing.';
 
-CREATE FUNCTION loyalty.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
+CREATE FUNCTION loyalty_internal.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE history AS (
-		SELECT a.newest_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points FROM loyalty.account a
+		SELECT a.newest_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points FROM loyalty_internal.account a
 		WHERE a.merchant_id = earned_by_entries.merchant_id AND a.account_id = earned_by_entries.account_id
 		UNION ALL
 		SELECT b.previous_id, b.entry_no, b.points FROM history h, LATERAL (
-			SELECT e.previous_id, e.entry_no, e.points FROM loyalty.entry_earned e
+			SELECT e.previous_id, e.entry_no, e.points FROM loyalty_internal.entry_earned e
 			WHERE e.merchant_id = earned_by_entries.merchant_id AND e.entry_id = h.entry_id AND e.entry_no < h.before_no OFFSET 0) b)
 	SELECT coalesce(loyalty.sum(h.points), '0') FROM history h
 $$;
-COMMENT ON FUNCTION loyalty.earned_by_entries(bigint, bigint) IS
+COMMENT ON FUNCTION loyalty_internal.earned_by_entries(bigint, bigint) IS
 'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';

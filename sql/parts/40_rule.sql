@@ -1,18 +1,18 @@
 -- Earning rules: what a sale earns beyond the base of its program.  A set of
 -- rules never changes; another set takes its place.
 
-CREATE TABLE loyalty.rule_set (
+CREATE TABLE loyalty_internal.rule_set (
 	merchant_id		bigint		NOT NULL,
 	program_id		bigint		NOT NULL,
 	version			integer		NOT NULL CHECK (version > 0),
 	published_at	timestamptz	NOT NULL,
 	PRIMARY KEY (merchant_id, program_id, version),
-	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program
 );
-COMMENT ON TABLE loyalty.rule_set IS 'The sets of earning rules that a program has had: each is current from its publication to the next one''s.';
-GRANT SELECT, INSERT ON loyalty.rule_set TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rule_set IS 'The sets of earning rules that a program has had: each is current from its publication to the next one''s.';
+GRANT SELECT, INSERT ON loyalty_internal.rule_set TO loyalty_engine;
 
-CREATE TABLE loyalty.rule (
+CREATE TABLE loyalty_internal.rule (
 	merchant_id		bigint			NOT NULL,
 	program_id		bigint			NOT NULL,
 	version			integer			NOT NULL,
@@ -43,22 +43,22 @@ CREATE TABLE loyalty.rule (
 	max_member		loyalty.points	CHECK (max_member OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, program_id, version, ordinal),
 	UNIQUE (merchant_id, program_id, version, name),
-	FOREIGN KEY (merchant_id, program_id, version) REFERENCES loyalty.rule_set,
+	FOREIGN KEY (merchant_id, program_id, version) REFERENCES loyalty_internal.rule_set,
 	CHECK (num_nonnulls(points_per, multiplier, points) = 1 AND num_nonnulls(points_per, money_per) <> 1),
 	CHECK (num_nonnulls(from_time, until_time) <> 1 AND num_nonnulls(expires_unit, expires_value) <> 1)
 );
-COMMENT ON TABLE loyalty.rule IS 'The rules of the sets; the columns mean what the keys of loyalty.publish_rules() do. Never changed.';
-COMMENT ON COLUMN loyalty.rule.name IS 'What simulate() calls the rule, and what its use is counted under in all sets.';
-COMMENT ON COLUMN loyalty.rule.skus IS 'In byte order, as are categories and ranks: they are searched.';
-GRANT SELECT, INSERT ON loyalty.rule TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rule IS 'The rules of the sets; the columns mean what the keys of loyalty.publish_rules() do. Never changed.';
+COMMENT ON COLUMN loyalty_internal.rule.name IS 'What simulate() calls the rule, and what its use is counted under in all sets.';
+COMMENT ON COLUMN loyalty_internal.rule.skus IS 'In byte order, as are categories and ranks: they are searched.';
+GRANT SELECT, INSERT ON loyalty_internal.rule TO loyalty_engine;
 
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rule
-FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rule
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_program_of_row();
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.rule
+FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.rule
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
 
 -- Written under the lock of the account.
-CREATE TABLE loyalty.rule_use (
+CREATE TABLE loyalty_internal.rule_use (
 	merchant_id		bigint			NOT NULL,
 	account_id		bigint			NOT NULL,
 	rule			text			COLLATE "C" NOT NULL,
@@ -70,12 +70,12 @@ CREATE TABLE loyalty.rule_use (
 	points_ever		loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, rule)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty.rule_use IS 'What rules with a cap beyond a ticket have given to an account, less what was undone.';
-COMMENT ON COLUMN loyalty.rule_use.rule IS 'The name of the rule, whatever set it is in.';
-COMMENT ON COLUMN loyalty.rule_use.day IS 'The day, in the program''s time zone, that points_day is of; points_week, points_month and points_year are of its week, from Monday on, its month and its year.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.rule_use TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rule_use IS 'What rules with a cap beyond a ticket have given to an account, less what was undone.';
+COMMENT ON COLUMN loyalty_internal.rule_use.rule IS 'The name of the rule, whatever set it is in.';
+COMMENT ON COLUMN loyalty_internal.rule_use.day IS 'The day, in the program''s time zone, that points_day is of; points_week, points_month and points_year are of its week, from Monday on, its month and its year.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rule_use TO loyalty_engine;
 
-CREATE TABLE loyalty.rule_gift (
+CREATE TABLE loyalty_internal.rule_award (
 	merchant_id	bigint			NOT NULL,
 	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
@@ -85,14 +85,14 @@ CREATE TABLE loyalty.rule_gift (
 	returned	loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, entry_id, rule)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty.rule_gift IS 'What of a sale rules with a cap beyond a ticket gave: a refund gives it back to the caps in proportion.';
-COMMENT ON COLUMN loyalty.rule_gift.entry_id IS 'The entry of the sale.';
-COMMENT ON COLUMN loyalty.rule_gift.day IS 'The day, in the program''s time zone, for which the caps counted it.';
-COMMENT ON COLUMN loyalty.rule_gift.returned IS 'What of the points refunds have given back to the caps.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.rule_gift TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rule_award IS 'What of a sale rules with a cap beyond a ticket gave: a refund gives it back to the caps in proportion.';
+COMMENT ON COLUMN loyalty_internal.rule_award.entry_id IS 'The entry of the sale.';
+COMMENT ON COLUMN loyalty_internal.rule_award.day IS 'The day, in the program''s time zone, for which the caps counted it.';
+COMMENT ON COLUMN loyalty_internal.rule_award.returned IS 'What of the points refunds have given back to the caps.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rule_award TO loyalty_engine;
 
 -- The three below are for publish_rules() only: nobody is granted them.
-CREATE FUNCTION loyalty.rule_instant(value text, time_zone text) RETURNS timestamptz
+CREATE FUNCTION loyalty_internal.rule_instant(value text, time_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF value !~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
@@ -103,15 +103,15 @@ BEGIN
 	RETURN value::timestamp AT TIME ZONE rule_instant.time_zone;
 END
 $$;
-COMMENT ON FUNCTION loyalty.rule_instant(text, text) IS 'An ISO 8601 moment, in the time zone given unless it says its own. Errors: 22007, 22008 when it is none.';
+COMMENT ON FUNCTION loyalty_internal.rule_instant(text, text) IS 'An ISO 8601 moment, in the time zone given unless it says its own. Errors: 22007, 22008 when it is none.';
 
-CREATE FUNCTION loyalty.rule_texts(rule jsonb, key text) RETURNS text[]
+CREATE FUNCTION loyalty_internal.rule_texts(rule jsonb, key text) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(DISTINCT t.value COLLATE "C" ORDER BY t.value COLLATE "C") FROM jsonb_array_elements_text(rule -> key) t
 $$;
-COMMENT ON FUNCTION loyalty.rule_texts(jsonb, text) IS 'A list of a rule, each text once and in byte order; NULL if the rule has no such list.';
+COMMENT ON FUNCTION loyalty_internal.rule_texts(jsonb, text) IS 'A list of a rule, each text once and in byte order; NULL if the rule has no such list.';
 
-CREATE FUNCTION loyalty.rule_problem(rule jsonb, time_zone text) RETURNS text
+CREATE FUNCTION loyalty_internal.rule_problem(rule jsonb, time_zone text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	kinds CONSTANT jsonb := '{"name": "string", "skus": "array", "categories": "array", "ranks": "array", "from": "string", "until": "string",
@@ -172,8 +172,8 @@ BEGIN
 	END IF;
 
 	-- One by one: of a comparison with NULL, nothing else need be evaluated.
-	valid_from := loyalty.rule_instant(rule ->> 'from', rule_problem.time_zone);
-	valid_until := loyalty.rule_instant(rule ->> 'until', rule_problem.time_zone);
+	valid_from := loyalty_internal.rule_instant(rule ->> 'from', rule_problem.time_zone);
+	valid_until := loyalty_internal.rule_instant(rule ->> 'until', rule_problem.time_zone);
 	IF valid_from >= valid_until THEN
 		RETURN 'from is before until';
 	END IF;
@@ -182,86 +182,86 @@ EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
 	RETURN 'from and until are ISO 8601 dates or times';
 END
 $$;
-COMMENT ON FUNCTION loyalty.rule_problem(jsonb, text) IS 'What is wrong with one rule for loyalty.publish_rules(), NULL: nothing.';
+COMMENT ON FUNCTION loyalty_internal.rule_problem(jsonb, text) IS 'What is wrong with one rule for loyalty.publish_rules(), NULL: nothing.';
 
 CREATE FUNCTION loyalty.publish_rules(
 	merchant_id bigint, client_id text, rules json, expected_version integer DEFAULT NULL, OUT version integer, OUT dropped text[])
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	program loyalty.program;
+	program loyalty_internal.program;
 	given jsonb;
 	problem text;
 BEGIN
 	given := publish_rules.rules;
 	-- The lock: two publications do not get the same number.
-	SELECT p.* INTO program FROM loyalty.program p
+	SELECT p.* INTO program FROM loyalty_internal.program p
 	WHERE p.merchant_id = publish_rules.merchant_id AND p.client_id = publish_rules.client_id COLLATE "C" FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
 	ELSIF expected_version <> program.rules THEN
-		PERFORM loyalty.fail('version_conflict', format('The rules of the program are version %s; loyalty.rules shows them.', program.rules));
+		PERFORM loyalty_internal.fail('version_conflict', format('The rules of the program are version %s; loyalty.rules shows them.', program.rules));
 	ELSIF jsonb_typeof(given) IS DISTINCT FROM 'array' THEN
-		PERFORM loyalty.fail('invalid_argument', 'rules is a JSON array of objects; [] for no rules.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'rules is a JSON array of objects; [] for no rules.');
 	ELSIF jsonb_array_length(given) > 100 THEN
-		PERFORM loyalty.fail('invalid_argument', 'A set has at most 100 rules.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A set has at most 100 rules.');
 	END IF;
 
 	SELECT format('Rule %s%s: %s.', r.ordinal, ' (' || (r.rule ->> 'name') || ')', x.problem) INTO problem
-	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal), LATERAL loyalty.rule_problem(r.rule, program.time_zone) x (problem)
+	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal), LATERAL loyalty_internal.rule_problem(r.rule, program.time_zone) x (problem)
 	WHERE x.problem IS NOT NULL ORDER BY r.ordinal LIMIT 1;
 	IF FOUND THEN
-		PERFORM loyalty.fail('invalid_argument', problem);
+		PERFORM loyalty_internal.fail('invalid_argument', problem);
 	END IF;
 	SELECT format('Two rules have the name %s.', r ->> 'name') INTO problem
 	FROM jsonb_array_elements(given) r GROUP BY r ->> 'name' HAVING count(*) > 1 ORDER BY (r ->> 'name') COLLATE "C" LIMIT 1;
 	IF FOUND THEN
-		PERFORM loyalty.fail('invalid_argument', problem);
+		PERFORM loyalty_internal.fail('invalid_argument', problem);
 	END IF;
 	SELECT format('Rule %s: the program has no rank %s.', r.rule ->> 'name', k.rank) INTO problem
 	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal), jsonb_array_elements_text(r.rule -> 'ranks') k (rank)
-	WHERE NOT EXISTS (SELECT FROM loyalty.rank_range g WHERE g.merchant_id = program.merchant_id
+	WHERE NOT EXISTS (SELECT FROM loyalty_internal.rank_range g WHERE g.merchant_id = program.merchant_id
 					  AND g.range_group = program.range_group AND g.rank = k.rank)
 	ORDER BY r.ordinal LIMIT 1;
 	IF FOUND THEN
-		PERFORM loyalty.fail('invalid_argument', problem);
+		PERFORM loyalty_internal.fail('invalid_argument', problem);
 	END IF;
 
-	INSERT INTO loyalty.rule_set AS s (merchant_id, program_id, version, published_at)
+	INSERT INTO loyalty_internal.rule_set AS s (merchant_id, program_id, version, published_at)
 	SELECT program.merchant_id, program.program_id, program.rules + 1,
 		   greatest(clock_timestamp(), max(o.published_at) + interval '1 microsecond')
-	FROM loyalty.rule_set o WHERE o.merchant_id = program.merchant_id AND o.program_id = program.program_id
+	FROM loyalty_internal.rule_set o WHERE o.merchant_id = program.merchant_id AND o.program_id = program.program_id
 	RETURNING s.version INTO publish_rules.version;
-	dropped := ARRAY(SELECT r.name FROM loyalty.rule r
+	dropped := ARRAY(SELECT r.name FROM loyalty_internal.rule r
 					 WHERE r.merchant_id = program.merchant_id AND r.program_id = program.program_id AND r.version = program.rules
 					   AND r.name <> ALL (SELECT g ->> 'name' FROM jsonb_array_elements(given) g)
 					 ORDER BY r.ordinal);
-	INSERT INTO loyalty.rule (merchant_id, program_id, version, ordinal, name, skus, categories, valid_from, valid_until, days, from_time,
+	INSERT INTO loyalty_internal.rule (merchant_id, program_id, version, ordinal, name, skus, categories, valid_from, valid_until, days, from_time,
 		until_time, min_amount, birthday_days, first_purchase, ranks, points_per, money_per, multiplier, points, expires_unit,
 		expires_value, max_ticket, max_day, max_week, max_month, max_year, max_member)
 	SELECT program.merchant_id, program.program_id, publish_rules.version, r.ordinal, r.rule ->> 'name',
-		   loyalty.rule_texts(r.rule, 'skus'), loyalty.rule_texts(r.rule, 'categories'),
-		   loyalty.rule_instant(r.rule ->> 'from', program.time_zone), loyalty.rule_instant(r.rule ->> 'until', program.time_zone),
+		   loyalty_internal.rule_texts(r.rule, 'skus'), loyalty_internal.rule_texts(r.rule, 'categories'),
+		   loyalty_internal.rule_instant(r.rule ->> 'from', program.time_zone), loyalty_internal.rule_instant(r.rule ->> 'until', program.time_zone),
 		   (SELECT array_agg(DISTINCT d.value::numeric::integer) FROM jsonb_array_elements_text(r.rule -> 'days') d),
 		   CASE WHEN r.rule ?| '{from_time,until_time}' THEN coalesce((r.rule ->> 'from_time')::time, '00:00') END,
 		   CASE WHEN r.rule ?| '{from_time,until_time}' THEN coalesce((r.rule ->> 'until_time')::time, '24:00') END,
 		   (r.rule ->> 'min_amount')::numeric::loyalty.points, (r.rule ->> 'birthday_days')::numeric,
-		   coalesce((r.rule ->> 'first_purchase')::boolean, false), loyalty.rule_texts(r.rule, 'ranks'),
+		   coalesce((r.rule ->> 'first_purchase')::boolean, false), loyalty_internal.rule_texts(r.rule, 'ranks'),
 		   (r.rule ->> 'points_per')::numeric::loyalty.points, (r.rule ->> 'money_per')::numeric::loyalty.points,
 		   (r.rule ->> 'multiplier')::numeric::loyalty.points, (r.rule ->> 'points')::numeric::loyalty.points,
 		   r.rule ->> 'expires_unit', (r.rule ->> 'expires_value')::numeric, (r.rule ->> 'max_ticket')::numeric::loyalty.points,
 		   (r.rule ->> 'max_day')::numeric::loyalty.points, (r.rule ->> 'max_week')::numeric::loyalty.points,
 		   (r.rule ->> 'max_month')::numeric::loyalty.points, (r.rule ->> 'max_year')::numeric::loyalty.points, (r.rule ->> 'max_member')::numeric::loyalty.points
 	FROM jsonb_array_elements(given) WITH ORDINALITY r (rule, ordinal);
-	UPDATE loyalty.program p SET rules = publish_rules.version, updated_at = now(), rules_published_at = (
-		SELECT s.published_at FROM loyalty.rule_set s
+	UPDATE loyalty_internal.program p SET rules = publish_rules.version, updated_at = now(), rules_published_at = (
+		SELECT s.published_at FROM loyalty_internal.rule_set s
 		WHERE s.merchant_id = program.merchant_id AND s.program_id = program.program_id AND s.version = publish_rules.version)
 	WHERE p.merchant_id = program.merchant_id AND p.program_id = program.program_id;
 	IF jsonb_array_length(given) > 0 THEN
-		PERFORM loyalty.manage_accounts(program.merchant_id, program.program_id);
+		PERFORM loyalty_internal.track_lots(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN untranslatable_character THEN
-	PERFORM loyalty.fail('invalid_argument', 'Texts must not have the character \u0000.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.publish_rules(bigint, text, json, integer) IS
@@ -278,13 +278,13 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	version integer;
 BEGIN
-	SELECT coalesce((SELECT s.version FROM loyalty.rule_set s
+	SELECT coalesce((SELECT s.version FROM loyalty_internal.rule_set s
 					 WHERE s.merchant_id = p.merchant_id AND s.program_id = p.program_id AND s.published_at <= rules_at.at
 					 ORDER BY s.version DESC LIMIT 1), 0)
-	INTO version FROM loyalty.program p
+	INTO version FROM loyalty_internal.program p
 	WHERE p.merchant_id = rules_at.merchant_id AND p.client_id = rules_at.client_id COLLATE "C";
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
 	RETURN version;
 END
@@ -297,7 +297,7 @@ SELECT r.merchant_id, r.program_id, p.client_id, r.version, s.published_at, r.ve
 	   r.categories, r.valid_from, r.valid_until, r.days, r.from_time, r.until_time, r.min_amount, r.birthday_days, r.first_purchase,
 	   r.ranks, r.points_per, r.money_per, r.multiplier, r.points, r.expires_unit, r.expires_value, r.max_ticket, r.max_day,
 	   r.max_week, r.max_month, r.max_year, r.max_member
-FROM loyalty.rule r
-JOIN loyalty.rule_set s ON s.merchant_id = r.merchant_id AND s.program_id = r.program_id AND s.version = r.version
-JOIN loyalty.program p ON p.merchant_id = r.merchant_id AND p.program_id = r.program_id;
+FROM loyalty_internal.rule r
+JOIN loyalty_internal.rule_set s ON s.merchant_id = r.merchant_id AND s.program_id = r.program_id AND s.version = r.version
+JOIN loyalty_internal.program p ON p.merchant_id = r.merchant_id AND p.program_id = r.program_id;
 COMMENT ON VIEW loyalty.rules IS 'All earning rules that programs have or had, by the version of their set; the columns mean what the keys of loyalty.publish_rules() do.';

@@ -1,7 +1,7 @@
 -- Ranks: who holds which, from when and until when.
 
-CREATE TABLE loyalty.rank_range (
-	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
+CREATE TABLE loyalty_internal.rank_range (
+	merchant_id	bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	range_group	text			COLLATE "C" NOT NULL CHECK (range_group <> ''),
 	rank		text			COLLATE "C" NOT NULL CHECK (rank <> ''),
 	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
@@ -9,38 +9,38 @@ CREATE TABLE loyalty.rank_range (
 	PRIMARY KEY (merchant_id, range_group, rank),
 	UNIQUE (merchant_id, range_group, from_points)
 );
-COMMENT ON TABLE loyalty.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
-COMMENT ON COLUMN loyalty.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
-COMMENT ON COLUMN loyalty.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
-GRANT SELECT, INSERT, DELETE ON loyalty.rank_range TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rank_range IS 'Ranks by groups: a member has the highest rank whose points he has earned.';
+COMMENT ON COLUMN loyalty_internal.rank_range.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
+COMMENT ON COLUMN loyalty_internal.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
+GRANT SELECT, INSERT, DELETE ON loyalty_internal.rank_range TO loyalty_engine;
 
-CREATE FUNCTION loyalty.revise_programs_of_ranks() RETURNS trigger
+CREATE FUNCTION loyalty_internal.revise_programs_of_ranks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
-		UPDATE loyalty.program p SET revision = p.revision;
+		UPDATE loyalty_internal.program p SET revision = p.revision;
 		RETURN NULL;
 	END IF;
 	IF TG_OP <> 'INSERT' THEN
-		UPDATE loyalty.program p SET revision = p.revision
+		UPDATE loyalty_internal.program p SET revision = p.revision
 		WHERE p.merchant_id = OLD.merchant_id AND p.range_group = OLD.range_group;
 	END IF;
 	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.range_group) <> (OLD.merchant_id, OLD.range_group) THEN
-		UPDATE loyalty.program p SET revision = p.revision
+		UPDATE loyalty_internal.program p SET revision = p.revision
 		WHERE p.merchant_id = NEW.merchant_id AND p.range_group = NEW.range_group;
 	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revise_programs_of_ranks() IS 'Part of loyalty.rank_range, a trigger: the programs that have these ranks get another revision.';
+COMMENT ON FUNCTION loyalty_internal.revise_programs_of_ranks() IS 'Part of loyalty_internal.rank_range, a trigger: the programs that have these ranks get another revision.';
 
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_range
-FOR EACH ROW EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rank_range
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_programs_of_ranks();
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.rank_range
+FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_programs_of_ranks();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.rank_range
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs_of_ranks();
 
 -- A rank from 0 points on is everybody's, and not here.
-CREATE TABLE loyalty.rank_held (
+CREATE TABLE loyalty_internal.rank_held (
 	merchant_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
 	rank		text			COLLATE "C" NOT NULL,
@@ -50,23 +50,23 @@ CREATE TABLE loyalty.rank_held (
 	undone_at	timestamptz,
 	PRIMARY KEY (merchant_id, account_id, rank, since)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty.rank_held IS 'The ranks that accounts have earned. A higher one does not end a lower one; the highest counts.';
-COMMENT ON COLUMN loyalty.rank_held.until IS 'When the rank ends if nothing more is earned, grace included; infinity: points count for ever.';
-COMMENT ON COLUMN loyalty.rank_held.from_points IS 'The points that the rank was held from.';
-COMMENT ON COLUMN loyalty.rank_held.undone_at IS 'Since when it is as if the rank had never been reached, for the points are undone; NULL: it was. Told of accounts whose member was granted a rank only.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.rank_held TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rank_held IS 'The ranks that accounts have earned. A higher one does not end a lower one; the highest counts.';
+COMMENT ON COLUMN loyalty_internal.rank_held.until IS 'When the rank ends if nothing more is earned, grace included; infinity: points count for ever.';
+COMMENT ON COLUMN loyalty_internal.rank_held.from_points IS 'The points that the rank was held from.';
+COMMENT ON COLUMN loyalty_internal.rank_held.undone_at IS 'Since when it is as if the rank had never been reached, for the points are undone; NULL: it was. Told of accounts whose member was granted a rank only.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_held TO loyalty_engine;
 
-CREATE TABLE loyalty.rank_base (
+CREATE TABLE loyalty_internal.rank_base (
 	merchant_id	bigint		NOT NULL,
 	program_id	bigint		NOT NULL,
 	since		timestamptz	NOT NULL,
 	rank		text		COLLATE "C" NOT NULL,
 	PRIMARY KEY (merchant_id, program_id, since)
 );
-COMMENT ON TABLE loyalty.rank_base IS 'The rank that everybody in a program has had since when: that from 0 points on; empty for none.';
-GRANT SELECT, INSERT ON loyalty.rank_base TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rank_base IS 'The rank that everybody in a program has had since when: that from 0 points on; empty for none.';
+GRANT SELECT, INSERT ON loyalty_internal.rank_base TO loyalty_engine;
 
-CREATE TABLE loyalty.rank_past (
+CREATE TABLE loyalty_internal.rank_past (
 	merchant_id	bigint			NOT NULL,
 	program_id	bigint			NOT NULL,
 	since		timestamptz		NOT NULL,
@@ -78,15 +78,15 @@ CREATE TABLE loyalty.rank_past (
 	time_zone	text			NOT NULL,
 	PRIMARY KEY (merchant_id, program_id, since, rank)
 );
-COMMENT ON TABLE loyalty.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms, with those by which points count for them; a single one without a name: it had none.';
-GRANT SELECT, INSERT ON loyalty.rank_past TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms, with those by which points count for them; a single one without a name: it had none.';
+GRANT SELECT, INSERT ON loyalty_internal.rank_past TO loyalty_engine;
 
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.rank_past
-FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.rank_past
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_program_of_row();
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.rank_past
+FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.rank_past
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
 
-CREATE TABLE loyalty.rank_grant (
+CREATE TABLE loyalty_internal.rank_grant (
 	merchant_id	bigint		NOT NULL,
 	member_id	bigint		NOT NULL,
 	since		timestamptz	NOT NULL,
@@ -95,27 +95,27 @@ CREATE TABLE loyalty.rank_grant (
 	reason		text		NOT NULL,
 	PRIMARY KEY (merchant_id, member_id, since)
 );
-COMMENT ON TABLE loyalty.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Only ever added to, but the reason is emptied when the member is cancelled.';
-COMMENT ON COLUMN loyalty.rank_grant.rank IS 'Empty: what was given before ended.';
-COMMENT ON COLUMN loyalty.rank_grant.until IS 'infinity: it does not end by itself.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.rank_grant TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Only ever added to, but the reason is emptied when the member is cancelled.';
+COMMENT ON COLUMN loyalty_internal.rank_grant.rank IS 'Empty: what was given before ended.';
+COMMENT ON COLUMN loyalty_internal.rank_grant.until IS 'infinity: it does not end by itself.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_grant TO loyalty_engine;
 
 CREATE VIEW loyalty.rank_grants AS
-SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS until, reason FROM loyalty.rank_grant;
+SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS until, reason FROM loyalty_internal.rank_grant;
 COMMENT ON VIEW loyalty.rank_grants IS 'Which rank loyalty.set_rank() has given to whom, when and why; a rank of NULL: what was given before was ended.';
 
 -- The two below are for administration only: nobody is granted them.
-CREATE FUNCTION loyalty.recount_accounts(
+CREATE FUNCTION loyalty_internal.recount_accounts(
 	merchant_id bigint, account_ids bigint[],
 	OUT account_id bigint, OUT rank_before text, OUT rank_now text, OUT points_before loyalty.points, OUT points_now loyalty.points)
 RETURNS SETOF record
 LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_recount_accounts';
-COMMENT ON FUNCTION loyalty.recount_accounts(bigint, bigint[]) IS
+COMMENT ON FUNCTION loyalty_internal.recount_accounts(bigint, bigint[]) IS
 'Finds out from the entries which points of these accounts, which it locks, count for ranks and until when, and ranks them by the terms as they are; returns those of which that has changed anything.';
 
-CREATE FUNCTION loyalty.recount_would_change(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
+CREATE FUNCTION loyalty_internal.recount_would_change(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'loyalty_recount_would_change';
-COMMENT ON FUNCTION loyalty.recount_would_change(bigint, bigint, timestamptz) IS
+COMMENT ON FUNCTION loyalty_internal.recount_would_change(bigint, bigint, timestamptz) IS
 'What an account says of its rank and what its entries do, if these differ; else NULL. Changes nothing.';
 
 CREATE FUNCTION loyalty.recount_ranks(
@@ -127,14 +127,14 @@ DECLARE
 	program bigint;
 	ids bigint[];
 BEGIN
-	SELECT p.program_id INTO program FROM loyalty.program p
+	SELECT p.program_id INTO program FROM loyalty_internal.program p
 	WHERE p.merchant_id = recount_ranks.merchant_id AND p.client_id = recount_ranks.client_id COLLATE "C";
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
 	ELSIF max_accounts IS NULL OR max_accounts NOT BETWEEN 1 AND 100000 THEN
-		PERFORM loyalty.fail('invalid_argument', 'max_accounts is 1 to 100,000.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'max_accounts is 1 to 100,000.');
 	END IF;
-	ids := ARRAY(SELECT a.account_id FROM loyalty.account a
+	ids := ARRAY(SELECT a.account_id FROM loyalty_internal.account a
 				 WHERE a.merchant_id = recount_ranks.merchant_id AND a.program_id = program
 				   AND a.account_id > coalesce(after_account, -9223372036854775808)
 				 ORDER BY a.account_id LIMIT max_accounts);
@@ -142,43 +142,43 @@ BEGIN
 	last_account := ids[accounts];
 	SELECT coalesce(json_agg(row_to_json(c) ORDER BY c.account_id), '[]') INTO changes
 	FROM (SELECT r.account_id, r.rank_before, r.rank_now, r.points_before, r.points_now
-		  FROM loyalty.recount_accounts(recount_ranks.merchant_id, ids) r) c;
+		  FROM loyalty_internal.recount_accounts(recount_ranks.merchant_id, ids) r) c;
 END
 $$;
 COMMENT ON FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) IS
 'Counts anew, from the entries, which points count for the ranks of a program''s accounts: a piece of at most max_accounts (1 to 100,000), those after after_account (NULL: from the first on). Returns how many accounts it counted (0: there are no more), the last of them, for the next piece, and what has changed: a list of objects with account_id, rank_before and rank_now (earned; empty: none), points_before and points_now (that count until some day). A piece locks its accounts until the transaction ends. Ranks are right without it: an account that was not counted since the terms changed is counted when somebody asks for its rank or posts to it. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 -- Of the accounts of a large program, all but the first are counted when they are asked for.
-CREATE FUNCTION loyalty.rank_accounts(merchant_id bigint, program_id bigint) RETURNS void
+CREATE FUNCTION loyalty_internal.rank_accounts(merchant_id bigint, program_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	moment CONSTANT timestamptz := clock_timestamp();
 BEGIN
-	UPDATE loyalty.program p SET ranked_at = moment
+	UPDATE loyalty_internal.program p SET ranked_at = moment
 	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id;
-	INSERT INTO loyalty.rank_base (merchant_id, program_id, since, rank)
+	INSERT INTO loyalty_internal.rank_base (merchant_id, program_id, since, rank)
 	SELECT rank_accounts.merchant_id, rank_accounts.program_id, moment, n.rank
-	FROM (SELECT coalesce((SELECT r.rank FROM loyalty.program p
-						   JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
+	FROM (SELECT coalesce((SELECT r.rank FROM loyalty_internal.program p
+						   JOIN loyalty_internal.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
 						   WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id
 							 AND r.from_points OPERATOR(loyalty.=) '0'), '')) n (rank)
-	WHERE n.rank <> coalesce((SELECT b.rank FROM loyalty.rank_base b
+	WHERE n.rank <> coalesce((SELECT b.rank FROM loyalty_internal.rank_base b
 							  WHERE b.merchant_id = rank_accounts.merchant_id AND b.program_id = rank_accounts.program_id
 							  ORDER BY b.since DESC LIMIT 1), '');
-	INSERT INTO loyalty.rank_past (merchant_id, program_id, since, rank, from_points, window_value, window_unit, grace_days, time_zone)
+	INSERT INTO loyalty_internal.rank_past (merchant_id, program_id, since, rank, from_points, window_value, window_unit, grace_days, time_zone)
 	SELECT p.merchant_id, p.program_id, moment, coalesce(r.rank, ''), coalesce(r.from_points, '0'),
 		   p.rank_window_value, p.rank_window_unit, p.rank_grace_days, p.time_zone
-	FROM loyalty.program p
-	LEFT JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
+	FROM loyalty_internal.program p
+	LEFT JOIN loyalty_internal.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group
 	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id;
-	PERFORM FROM loyalty.recount_accounts(rank_accounts.merchant_id,
-		ARRAY(SELECT a.account_id FROM loyalty.account a
+	PERFORM FROM loyalty_internal.recount_accounts(rank_accounts.merchant_id,
+		ARRAY(SELECT a.account_id FROM loyalty_internal.account a
 			  WHERE a.merchant_id = rank_accounts.merchant_id AND a.program_id = rank_accounts.program_id
 			  ORDER BY a.account_id LIMIT 1000));
 END
 $$;
-COMMENT ON FUNCTION loyalty.rank_accounts(bigint, bigint) IS
+COMMENT ON FUNCTION loyalty_internal.rank_accounts(bigint, bigint) IS
 'Gives the accounts of a program, from now on, the ranks that its terms, ranges and window, say: at once those that are reached; those that are not end after the grace, and those that are no more, at once. What is due has been booked.';
 
 CREATE FUNCTION loyalty.set_rank_ranges(
@@ -189,32 +189,32 @@ DECLARE
 	programs bigint[];
 	program bigint;
 BEGIN
-	PERFORM loyalty.require_merchant(set_rank_ranges.merchant_id);
+	PERFORM loyalty_internal.require_merchant(set_rank_ranges.merchant_id);
 	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points)
 		OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
-		PERFORM loyalty.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
 	END IF;
 	FOR program IN
-		SELECT p.program_id FROM loyalty.program p
+		SELECT p.program_id FROM loyalty_internal.program p
 		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group COLLATE "C"
 		ORDER BY p.program_id FOR NO KEY UPDATE
 	LOOP
 		programs := programs || program;
-		PERFORM loyalty.settle_program(set_rank_ranges.merchant_id, program);
+		PERFORM loyalty_internal.book_due_program(set_rank_ranges.merchant_id, program);
 	END LOOP;
-	DELETE FROM loyalty.rank_range r
+	DELETE FROM loyalty_internal.rank_range r
 	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group COLLATE "C";
-	INSERT INTO loyalty.rank_range (merchant_id, range_group, rank, from_points, multiplier)
+	INSERT INTO loyalty_internal.rank_range (merchant_id, range_group, rank, from_points, multiplier)
 	SELECT set_rank_ranges.merchant_id, set_rank_ranges.range_group, r.rank, r.from_points,
 		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END
 	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points, set_rank_ranges.multipliers) r (rank, from_points, multiplier);
 
 	FOREACH program IN ARRAY coalesce(programs, '{}')
 	LOOP
-		PERFORM loyalty.rank_accounts(set_rank_ranges.merchant_id, program);
+		PERFORM loyalty_internal.rank_accounts(set_rank_ranges.merchant_id, program);
 	END LOOP;
 EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
-	PERFORM loyalty.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS
@@ -230,26 +230,26 @@ CREATE FUNCTION loyalty.set_rank(
 RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	program loyalty.program;
+	program loyalty_internal.program;
 	given CONSTANT text := coalesce(set_rank.rank, '');
 BEGIN
 	-- The lock, too: of two who give a rank at once, one is the later.
-	UPDATE loyalty.member m SET rank_given = true WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
-	SELECT p.* INTO program FROM loyalty.member m JOIN loyalty.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+	UPDATE loyalty_internal.member m SET rank_given = true WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
+	SELECT p.* INTO program FROM loyalty_internal.member m JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 	WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id AND m.cancelled_at IS NULL;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	ELSIF given <> '' AND NOT EXISTS (
-		SELECT FROM loyalty.rank_range r
+		SELECT FROM loyalty_internal.rank_range r
 		WHERE r.merchant_id = program.merchant_id AND r.range_group = program.range_group AND r.rank = given) THEN
-		PERFORM loyalty.fail('unknown_object', 'The member''s program has no such rank.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The member''s program has no such rank.');
 	ELSIF set_rank.until <= clock_timestamp() OR (given = '' AND set_rank.until IS NOT NULL) OR set_rank.reason IS NULL THEN
-		PERFORM loyalty.fail('invalid_argument', 'until is to come, and of a rank only; reason is a text.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'until is to come, and of a rank only; reason is a text.');
 	END IF;
-	INSERT INTO loyalty.rank_grant AS g (merchant_id, member_id, since, rank, until, reason)
+	INSERT INTO loyalty_internal.rank_grant AS g (merchant_id, member_id, since, rank, until, reason)
 	SELECT set_rank.merchant_id, set_rank.member_id, greatest(clock_timestamp(), max(o.since) + interval '1 microsecond'),
 		   given, coalesce(set_rank.until, 'infinity'), set_rank.reason
-	FROM loyalty.rank_grant o WHERE o.merchant_id = set_rank.merchant_id AND o.member_id = set_rank.member_id
+	FROM loyalty_internal.rank_grant o WHERE o.merchant_id = set_rank.merchant_id AND o.member_id = set_rank.member_id
 	RETURNING g.since INTO set_rank.since;
 END
 $$;

@@ -1,10 +1,10 @@
 -- Limits: how much a cashier, a branch or a member may add or spend in a day.
 --
--- loyalty.posting_limit says how much; loyalty.allowance counts what was used.
+-- loyalty_internal.posting_limit says how much; loyalty_internal.allowance counts what was used.
 -- The day is the program's, and nothing has to happen when it ends: a row of
 -- an older day counts as unused.
 
-CREATE TABLE loyalty.posting_limit (
+CREATE TABLE loyalty_internal.posting_limit (
 	merchant_id		bigint			NOT NULL,
 	program_id		bigint			NOT NULL,
 	subject_id		bigint			NOT NULL CHECK (subject_id >= 0),
@@ -14,21 +14,21 @@ CREATE TABLE loyalty.posting_limit (
 	max_operations	bigint			CHECK (max_operations >= 0),
 	set_at			timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, program_id, subject_id, scope, adds),
-	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program,
 	CHECK (max_points IS NOT NULL OR max_operations IS NOT NULL)
 );
-COMMENT ON TABLE loyalty.posting_limit IS 'What may be posted in a day: the limits that loyalty.set_limit() has set.';
-COMMENT ON COLUMN loyalty.posting_limit.subject_id IS 'The staff, branch or member it is for; 0: each that has none of its own.';
-COMMENT ON COLUMN loyalty.posting_limit.adds IS 'Whether it limits what adds points, or what spends them.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.posting_limit TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.posting_limit IS 'What may be posted in a day: the limits that loyalty.set_limit() has set.';
+COMMENT ON COLUMN loyalty_internal.posting_limit.subject_id IS 'The staff, branch or member it is for; 0: each that has none of its own.';
+COMMENT ON COLUMN loyalty_internal.posting_limit.adds IS 'Whether it limits what adds points, or what spends them.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.posting_limit TO loyalty_engine;
 
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty.posting_limit
-FOR EACH ROW EXECUTE FUNCTION loyalty.revise_program_of_row();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty.posting_limit
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise_program_of_row();
+CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.posting_limit
+FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
+CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.posting_limit
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
 
 -- No foreign key and no CHECK, as on all tables that a posting writes.
-CREATE TABLE loyalty.allowance (
+CREATE TABLE loyalty_internal.allowance (
 	merchant_id			bigint			NOT NULL,
 	program_id			bigint			NOT NULL,
 	adds				boolean			NOT NULL,
@@ -43,14 +43,14 @@ CREATE TABLE loyalty.allowance (
 	operations_left		bigint			NOT NULL DEFAULT 0,
 	PRIMARY KEY (merchant_id, program_id, adds, scope, subject_id)
 ) WITH (fillfactor = 50);
-CREATE INDEX allowance_drawn ON loyalty.allowance (merchant_id, program_id, drawn_from);
-COMMENT ON TABLE loyalty.allowance IS 'What each subject of a limit may still move in a day: counters that a posting locks after its account.';
-COMMENT ON COLUMN loyalty.allowance.day IS 'The local day of the program that the row counts for.';
-COMMENT ON COLUMN loyalty.allowance.revision IS 'The program''s limits, of which the row was given its part.';
-COMMENT ON COLUMN loyalty.allowance.drawn_from IS 'The branch out of whose row what is left was drawn; NULL: none, it is all that the subject''s own limit leaves.';
-COMMENT ON COLUMN loyalty.allowance.points_given IS 'What the row was given that day: a cashier or member has used what is not left of it, a branch has handed it out.';
-COMMENT ON COLUMN loyalty.allowance.points_left IS 'What may still be moved, or handed out, without asking.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.allowance TO loyalty_engine;
+CREATE INDEX allowance_drawn ON loyalty_internal.allowance (merchant_id, program_id, drawn_from);
+COMMENT ON TABLE loyalty_internal.allowance IS 'What each subject of a limit may still move in a day: counters that a posting locks after its account.';
+COMMENT ON COLUMN loyalty_internal.allowance.day IS 'The local day of the program that the row counts for.';
+COMMENT ON COLUMN loyalty_internal.allowance.revision IS 'The program''s limits, of which the row was given its part.';
+COMMENT ON COLUMN loyalty_internal.allowance.drawn_from IS 'The branch out of whose row what is left was drawn; NULL: none, it is all that the subject''s own limit leaves.';
+COMMENT ON COLUMN loyalty_internal.allowance.points_given IS 'What the row was given that day: a cashier or member has used what is not left of it, a branch has handed it out.';
+COMMENT ON COLUMN loyalty_internal.allowance.points_left IS 'What may still be moved, or handed out, without asking.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.allowance TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_limit(
 	merchant_id bigint, client_id text, scope text, direction text, max_points loyalty.points, max_operations bigint,
@@ -63,46 +63,46 @@ DECLARE
 	limits_adding CONSTANT boolean := set_limit.direction = 'add';
 BEGIN
 	-- Two who set limits of one program do it one after the other.
-	SELECT p.program_id INTO program FROM loyalty.program p
+	SELECT p.program_id INTO program FROM loyalty_internal.program p
 	WHERE p.merchant_id = set_limit.merchant_id AND p.client_id = set_limit.client_id COLLATE "C" FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
 	IF coalesce(set_limit.scope, '') NOT IN ('staff', 'branch', 'member') OR coalesce(set_limit.direction, '') NOT IN ('add', 'spend')
 	   OR set_limit.max_points OPERATOR(loyalty.<) '0'::loyalty.points OR set_limit.max_operations < 0 THEN
-		PERFORM loyalty.fail('invalid_argument', 'scope is staff, branch or member; direction is add or spend; max_points and max_operations are not negative.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'scope is staff, branch or member; direction is add or spend; max_points and max_operations are not negative.');
 	END IF;
 	IF set_limit.subject_id IS NOT NULL AND NOT EXISTS (
-		SELECT FROM loyalty.staff s
+		SELECT FROM loyalty_internal.staff s
 		WHERE set_limit.scope = 'staff' AND s.merchant_id = set_limit.merchant_id AND s.staff_id = set_limit.subject_id
 		UNION ALL
-		SELECT FROM loyalty.branch b
+		SELECT FROM loyalty_internal.branch b
 		WHERE set_limit.scope = 'branch' AND b.merchant_id = set_limit.merchant_id AND b.branch_id = set_limit.subject_id
 		UNION ALL
-		SELECT FROM loyalty.account a
+		SELECT FROM loyalty_internal.account a
 		WHERE set_limit.scope = 'member' AND a.merchant_id = set_limit.merchant_id AND a.account_id = set_limit.subject_id
 		  AND a.program_id = program
 		UNION ALL
-		SELECT FROM loyalty.member m
+		SELECT FROM loyalty_internal.member m
 		WHERE set_limit.scope = 'member' AND m.merchant_id = set_limit.merchant_id AND m.member_id = set_limit.subject_id
 		  AND m.program_id = program) THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no such staff or branch, or the program no such member.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such staff or branch, or the program no such member.');
 	END IF;
 
 	IF set_limit.max_points IS NULL AND set_limit.max_operations IS NULL THEN
-		DELETE FROM loyalty.posting_limit l
+		DELETE FROM loyalty_internal.posting_limit l
 		WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program
 		  AND l.scope = set_limit.scope COLLATE "C" AND l.adds = limits_adding AND l.subject_id = coalesce(set_limit.subject_id, 0);
 	ELSE
-		INSERT INTO loyalty.posting_limit AS l (merchant_id, program_id, scope, subject_id, adds, max_points, max_operations)
+		INSERT INTO loyalty_internal.posting_limit AS l (merchant_id, program_id, scope, subject_id, adds, max_points, max_operations)
 		VALUES (set_limit.merchant_id, program, set_limit.scope, coalesce(set_limit.subject_id, 0), limits_adding,
 			set_limit.max_points, set_limit.max_operations)
 		ON CONFLICT (merchant_id, program_id, subject_id, scope, adds) DO UPDATE
 		SET max_points = excluded.max_points, max_operations = excluded.max_operations, set_at = excluded.set_at;
-		PERFORM loyalty.manage_accounts(set_limit.merchant_id, program);
+		PERFORM loyalty_internal.track_lots(set_limit.merchant_id, program);
 	END IF;
-	UPDATE loyalty.program p SET has_limits = EXISTS (
-		SELECT FROM loyalty.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program)
+	UPDATE loyalty_internal.program p SET has_limits = EXISTS (
+		SELECT FROM loyalty_internal.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program)
 	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = program;
 END
 $$;
@@ -112,7 +112,7 @@ COMMENT ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, 
 CREATE VIEW loyalty.limits AS
 SELECT p.merchant_id, p.program_id, p.client_id, l.scope, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction,
 	   nullif(l.subject_id, 0) AS subject_id, l.max_points, l.max_operations, l.set_at
-FROM loyalty.posting_limit l JOIN loyalty.program p USING (merchant_id, program_id);
+FROM loyalty_internal.posting_limit l JOIN loyalty_internal.program p USING (merchant_id, program_id);
 COMMENT ON VIEW loyalty.limits IS 'The limits of the programs as loyalty.set_limit() has set them; subject_id is NULL in those for each of them.';
 
 -- What a branch has used is what it handed out, less what its cashiers still have of that.
@@ -126,16 +126,16 @@ FROM (
 	SELECT p.merchant_id, p.program_id, p.client_id, a.scope, a.adds, a.subject_id, a.day,
 		   a.points_given OPERATOR(loyalty.-) a.points_left OPERATOR(loyalty.-) coalesce(d.points, '0') AS points_used,
 		   a.operations_given - a.operations_left - coalesce(d.operations, 0) AS operations_used
-	FROM loyalty.allowance a JOIN loyalty.program p USING (merchant_id, program_id)
+	FROM loyalty_internal.allowance a JOIN loyalty_internal.program p USING (merchant_id, program_id)
 	CROSS JOIN LATERAL (
-		SELECT loyalty.sum(c.points_left) AS points, sum(c.operations_left)::bigint AS operations FROM loyalty.allowance c
+		SELECT loyalty.sum(c.points_left) AS points, sum(c.operations_left)::bigint AS operations FROM loyalty_internal.allowance c
 		WHERE a.scope = 'branch' AND c.merchant_id = a.merchant_id AND c.program_id = a.program_id
 		  AND c.drawn_from = a.subject_id AND c.adds = a.adds AND c.day = a.day
 	) d
 	WHERE a.day >= (now() AT TIME ZONE p.time_zone)::date
 ) u
 CROSS JOIN LATERAL (
-	SELECT x.max_points, x.max_operations FROM loyalty.posting_limit x
+	SELECT x.max_points, x.max_operations FROM loyalty_internal.posting_limit x
 	WHERE x.merchant_id = u.merchant_id AND x.program_id = u.program_id AND x.scope = u.scope AND x.adds = u.adds
 	  AND x.subject_id IN (0, u.subject_id)
 	ORDER BY x.subject_id DESC LIMIT 1

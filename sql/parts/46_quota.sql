@@ -6,37 +6,37 @@
 -- stripes in reach are empty, the last taker locks all of them and looks again.
 
 -- No foreign key and no CHECK, as on all tables that a posting writes.
-CREATE TABLE loyalty.quota (
+CREATE TABLE loyalty_internal.quota (
 	merchant_id	bigint		NOT NULL,
 	resource	text		COLLATE "C" NOT NULL,
 	stripe		smallint	NOT NULL,
 	remaining	bigint		NOT NULL,
 	PRIMARY KEY (merchant_id, resource, stripe)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE loyalty.quota IS 'Striped counters of what is left. A merchant without rows for a resource has no limit on it.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.quota TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.quota IS 'Striped counters of what is left. A merchant without rows for a resource has no limit on it.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.quota TO loyalty_engine;
 
-CREATE FUNCTION loyalty.quota_stripes() RETURNS integer
+CREATE FUNCTION loyalty_internal.quota_stripes() RETURNS integer
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_quota_stripes';
-COMMENT ON FUNCTION loyalty.quota_stripes() IS 'How many stripes a quota is spread over.';
+COMMENT ON FUNCTION loyalty_internal.quota_stripes() IS 'How many stripes a quota is spread over.';
 
 CREATE FUNCTION loyalty.set_quota(merchant_id bigint, resource text, remaining bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	n CONSTANT integer := loyalty.quota_stripes();
+	n CONSTANT integer := loyalty_internal.quota_stripes();
 BEGIN
-	PERFORM loyalty.require_merchant(set_quota.merchant_id);
+	PERFORM loyalty_internal.require_merchant(set_quota.merchant_id);
 	IF set_quota.remaining NOT BETWEEN 0 AND 1000000000000 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
-		PERFORM loyalty.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000, or NULL for no limit.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000, or NULL for no limit.');
 	END IF;
 	-- In the order in which takers lock, so that nobody waits in a circle.
-	PERFORM FROM loyalty.quota q
+	PERFORM FROM loyalty_internal.quota q
 	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
 	IF set_quota.remaining IS NULL THEN
-		DELETE FROM loyalty.quota q WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C";
+		DELETE FROM loyalty_internal.quota q WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C";
 	ELSE
-		INSERT INTO loyalty.quota AS q (merchant_id, resource, stripe, remaining)
+		INSERT INTO loyalty_internal.quota AS q (merchant_id, resource, stripe, remaining)
 		SELECT set_quota.merchant_id, set_quota.resource, s, set_quota.remaining / n + (s < set_quota.remaining % n)::integer
 		FROM generate_series(0, n - 1) s
 		ON CONFLICT (merchant_id, resource, stripe) DO UPDATE SET remaining = excluded.remaining;
@@ -49,21 +49,21 @@ COMMENT ON FUNCTION loyalty.set_quota(bigint, text, bigint) IS
 CREATE FUNCTION loyalty.add_quota(merchant_id bigint, resource text, amount bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	n CONSTANT integer := loyalty.quota_stripes();
+	n CONSTANT integer := loyalty_internal.quota_stripes();
 BEGIN
 	IF coalesce(add_quota.amount, 0) <= 0 THEN
-		PERFORM loyalty.fail('invalid_argument', 'amount must be positive.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'amount must be positive.');
 	END IF;
-	PERFORM FROM loyalty.quota q
+	PERFORM FROM loyalty_internal.quota q
 	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no limit on this resource; loyalty.set_quota() sets one.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no limit on this resource; loyalty.set_quota() sets one.');
 	END IF;
-	IF (SELECT sum(q.remaining) + add_quota.amount > 1000000000000 FROM loyalty.quota q
+	IF (SELECT sum(q.remaining) + add_quota.amount > 1000000000000 FROM loyalty_internal.quota q
 		WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C") THEN
-		PERFORM loyalty.fail('invalid_argument', 'A quota is at most 1,000,000,000,000.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A quota is at most 1,000,000,000,000.');
 	END IF;
-	UPDATE loyalty.quota q SET remaining = q.remaining + add_quota.amount / n + (q.stripe < add_quota.amount % n)::integer
+	UPDATE loyalty_internal.quota q SET remaining = q.remaining + add_quota.amount / n + (q.stripe < add_quota.amount % n)::integer
 	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C";
 END
 $$;
@@ -71,5 +71,5 @@ COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint) IS
 'Adds to a quota that loyalty.set_quota() has set. amount: customers, redemptions or messages. Errors: LY005 invalid_argument, LY006 unknown_object when there is no limit to add to.';
 
 CREATE VIEW loyalty.quotas AS
-SELECT merchant_id, resource, sum(remaining)::bigint AS remaining FROM loyalty.quota GROUP BY merchant_id, resource;
+SELECT merchant_id, resource, sum(remaining)::bigint AS remaining FROM loyalty_internal.quota GROUP BY merchant_id, resource;
 COMMENT ON VIEW loyalty.quotas IS 'What the merchants have left of each limited resource.';

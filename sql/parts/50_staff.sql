@@ -1,20 +1,20 @@
 -- Branches, and the staff who work there.  Hiring and archiving are documented
 -- endpoints (loyalty.employee_add, loyalty.employee_disable).
 
-CREATE TABLE loyalty.branch (
-	merchant_id	bigint		NOT NULL REFERENCES loyalty.merchant,
-	branch_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
+CREATE TABLE loyalty_internal.branch (
+	merchant_id	bigint		NOT NULL REFERENCES loyalty_internal.merchant,
+	branch_id	bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
 	name		text		COLLATE "C" NOT NULL CHECK (name <> ''),
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, branch_id)
 );
-COMMENT ON TABLE loyalty.branch IS 'Where staff work. A branch comes into being with the first of its staff.';
-COMMENT ON COLUMN loyalty.branch.name IS 'As it was first written; loyalty.fold() says which other names are the same branch.';
-CREATE UNIQUE INDEX branch_name ON loyalty.branch (merchant_id, loyalty.fold(name));
-GRANT SELECT, INSERT, UPDATE ON loyalty.branch TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.branch IS 'Where staff work. A branch comes into being with the first of its staff.';
+COMMENT ON COLUMN loyalty_internal.branch.name IS 'As it was first written; loyalty.fold() says which other names are the same branch.';
+CREATE UNIQUE INDEX branch_name ON loyalty_internal.branch (merchant_id, loyalty.fold(name));
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.branch TO loyalty_engine;
 
-CREATE TABLE loyalty.staff (
-	merchant_id		bigint			NOT NULL REFERENCES loyalty.merchant,
+CREATE TABLE loyalty_internal.staff (
+	merchant_id		bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	staff_id		bigint			NOT NULL CHECK (staff_id > 0),
 	branch_id		bigint			NOT NULL,
 	role			text			NOT NULL CHECK (role IN ('cajero', 'gerente')),
@@ -25,26 +25,26 @@ CREATE TABLE loyalty.staff (
 	archived_at		timestamptz,
 	created_at		timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, staff_id),
-	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty.branch
+	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty_internal.branch
 );
-COMMENT ON TABLE loyalty.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
-COMMENT ON COLUMN loyalty.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
-COMMENT ON COLUMN loyalty.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
-COMMENT ON COLUMN loyalty.staff.restricted IS 'Whether the wallets of loyalty.staff_program are the only ones this person may operate.';
-CREATE UNIQUE INDEX staff_active_name ON loyalty.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
-CREATE UNIQUE INDEX staff_active_number ON loyalty.staff (merchant_id, number) WHERE archived_at IS NULL;
-GRANT SELECT, INSERT, UPDATE ON loyalty.staff TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
+COMMENT ON COLUMN loyalty_internal.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
+COMMENT ON COLUMN loyalty_internal.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
+COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the wallets of loyalty_internal.staff_program are the only ones this person may operate.';
+CREATE UNIQUE INDEX staff_active_name ON loyalty_internal.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
+CREATE UNIQUE INDEX staff_active_number ON loyalty_internal.staff (merchant_id, number) WHERE archived_at IS NULL;
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff TO loyalty_engine;
 
-CREATE TABLE loyalty.staff_program (
+CREATE TABLE loyalty_internal.staff_program (
 	merchant_id	bigint	NOT NULL,
 	staff_id	bigint	NOT NULL,
 	program_id	bigint	NOT NULL,
 	PRIMARY KEY (merchant_id, staff_id, program_id),
-	FOREIGN KEY (merchant_id, staff_id) REFERENCES loyalty.staff,
-	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program
+	FOREIGN KEY (merchant_id, staff_id) REFERENCES loyalty_internal.staff,
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program
 );
-COMMENT ON TABLE loyalty.staff_program IS 'The wallets that restricted staff may operate.';
-GRANT SELECT, INSERT, DELETE ON loyalty.staff_program TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.staff_program IS 'The wallets that restricted staff may operate.';
+GRANT SELECT, INSERT, DELETE ON loyalty_internal.staff_program TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_staff_wallets(merchant_id bigint, staff_id bigint, wallet_keys text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -52,24 +52,24 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	wallet text;
 BEGIN
-	UPDATE loyalty.staff s SET restricted = set_staff_wallets.wallet_keys IS NOT NULL
+	UPDATE loyalty_internal.staff s SET restricted = set_staff_wallets.wallet_keys IS NOT NULL
 	WHERE s.merchant_id = set_staff_wallets.merchant_id AND s.staff_id = set_staff_wallets.staff_id;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
 	END IF;
 
-	DELETE FROM loyalty.staff_program sp
+	DELETE FROM loyalty_internal.staff_program sp
 	WHERE sp.merchant_id = set_staff_wallets.merchant_id AND sp.staff_id = set_staff_wallets.staff_id;
 
 	FOREACH wallet IN ARRAY coalesce(set_staff_wallets.wallet_keys, '{}') LOOP
-		INSERT INTO loyalty.staff_program (merchant_id, staff_id, program_id)
+		INSERT INTO loyalty_internal.staff_program (merchant_id, staff_id, program_id)
 		SELECT p.merchant_id, set_staff_wallets.staff_id, p.program_id
-		FROM loyalty.program p
+		FROM loyalty_internal.program p
 		WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet COLLATE "C"
 		ON CONFLICT DO NOTHING;
-		IF NOT EXISTS (SELECT FROM loyalty.program p
+		IF NOT EXISTS (SELECT FROM loyalty_internal.program p
 					   WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet COLLATE "C") THEN
-			PERFORM loyalty.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
+			PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
 		END IF;
 	END LOOP;
 END
@@ -89,5 +89,5 @@ COMMENT ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) IS
 
 CREATE VIEW loyalty.staff_members AS
 SELECT s.merchant_id, s.staff_id, s.name, s.number, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at
-FROM loyalty.staff s JOIN loyalty.branch b USING (merchant_id, branch_id);
+FROM loyalty_internal.staff s JOIN loyalty_internal.branch b USING (merchant_id, branch_id);
 COMMENT ON VIEW loyalty.staff_members IS 'Cashiers and managers with their branch, archived ones too, without their passwords.';

@@ -1,12 +1,12 @@
 -- Members: the people enrolled in a program, and the phones a merchant refuses.
 
-CREATE TABLE loyalty.member (
+CREATE TABLE loyalty_internal.member (
 	merchant_id		bigint			NOT NULL,
-	member_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
+	member_id		bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	program_id		bigint			NOT NULL,
 	account_id		bigint			NOT NULL,
 	own_account_id	bigint,
-	client_id		text			COLLATE "C" NOT NULL DEFAULT loyalty.new_client_id('CM') CHECK (client_id <> ''),
+	client_id		text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.new_client_id('CM') CHECK (client_id <> ''),
 	phone			loyalty.phone,
 	email			text			COLLATE "C" CHECK (email <> ''),
 	name			text			NOT NULL CHECK (name <> ''),
@@ -25,26 +25,26 @@ CREATE TABLE loyalty.member (
 	PRIMARY KEY (merchant_id, member_id),
 	UNIQUE (merchant_id, phone, program_id),	-- a phone is looked for in all programs, too
 	UNIQUE (merchant_id, program_id, client_id),
-	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty.program,
-	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty.staff
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program,
+	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty_internal.staff
 );
-CREATE UNIQUE INDEX member_email ON loyalty.member (merchant_id, program_id, loyalty.fold(email));
-CREATE INDEX member_page ON loyalty.member (merchant_id, program_id, member_id) WHERE active;
-CREATE INDEX member_account ON loyalty.member (merchant_id, account_id);
-CREATE INDEX member_own_account ON loyalty.member (merchant_id, own_account_id) WHERE own_account_id IS NOT NULL;
-COMMENT ON TABLE loyalty.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
-COMMENT ON COLUMN loyalty.member.client_id IS 'The documented memberId.';
-COMMENT ON COLUMN loyalty.member.name IS 'The whole name.';
-COMMENT ON COLUMN loyalty.member.rank_given IS 'Whether loyalty.rank_grants has something of the member.';
-COMMENT ON COLUMN loyalty.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
-COMMENT ON COLUMN loyalty.member.account_id IS 'The account that holds the member''s points.';
-COMMENT ON COLUMN loyalty.member.own_account_id IS 'The account that loyalty.leave_account() gives back: the one that the member had before sharing another member''s, or was left alone in.';
-COMMENT ON COLUMN loyalty.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
-COMMENT ON COLUMN loyalty.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
-COMMENT ON COLUMN loyalty.member.enrolled_by IS 'staff_id of who registered the member.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.member TO loyalty_engine;
+CREATE UNIQUE INDEX member_email ON loyalty_internal.member (merchant_id, program_id, loyalty.fold(email));
+CREATE INDEX member_page ON loyalty_internal.member (merchant_id, program_id, member_id) WHERE active;
+CREATE INDEX member_account ON loyalty_internal.member (merchant_id, account_id);
+CREATE INDEX member_own_account ON loyalty_internal.member (merchant_id, own_account_id) WHERE own_account_id IS NOT NULL;
+COMMENT ON TABLE loyalty_internal.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
+COMMENT ON COLUMN loyalty_internal.member.client_id IS 'The documented memberId.';
+COMMENT ON COLUMN loyalty_internal.member.name IS 'The whole name.';
+COMMENT ON COLUMN loyalty_internal.member.rank_given IS 'Whether loyalty.rank_grants has something of the member.';
+COMMENT ON COLUMN loyalty_internal.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
+COMMENT ON COLUMN loyalty_internal.member.account_id IS 'The account that holds the member''s points.';
+COMMENT ON COLUMN loyalty_internal.member.own_account_id IS 'The account that loyalty.leave_account() gives back: the one that the member had before sharing another member''s, or was left alone in.';
+COMMENT ON COLUMN loyalty_internal.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
+COMMENT ON COLUMN loyalty_internal.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
+COMMENT ON COLUMN loyalty_internal.member.enrolled_by IS 'staff_id of who registered the member.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.member TO loyalty_engine;
 
-CREATE TABLE loyalty.member_address (
+CREATE TABLE loyalty_internal.member_address (
 	merchant_id		bigint		NOT NULL,
 	member_id		bigint		NOT NULL,
 	ordinal			smallint	NOT NULL CHECK (ordinal > 0),
@@ -57,71 +57,71 @@ CREATE TABLE loyalty.member_address (
 	neighborhood	text		NOT NULL DEFAULT '',
 	postcode		text		NOT NULL DEFAULT '',
 	PRIMARY KEY (merchant_id, member_id, ordinal),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member
 );
-COMMENT ON TABLE loyalty.member_address IS 'Addresses of members, in the order in which they are listed.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.member_address TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.member_address IS 'Addresses of members, in the order in which they are listed.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.member_address TO loyalty_engine;
 
-CREATE TABLE loyalty.blacklisted_phone (
-	merchant_id	bigint			NOT NULL REFERENCES loyalty.merchant,
+CREATE TABLE loyalty_internal.blacklisted_phone (
+	merchant_id	bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	phone		loyalty.phone	NOT NULL,
 	reason		text			NOT NULL DEFAULT '',
 	created_at	timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, phone)
 );
-COMMENT ON TABLE loyalty.blacklisted_phone IS 'Phones whose points the wallet API refuses to move.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.blacklisted_phone TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.blacklisted_phone IS 'Phones whose points the wallet API refuses to move.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.blacklisted_phone TO loyalty_engine;
 
 -- Who a member was before.
-CREATE TABLE loyalty.member_change (
+CREATE TABLE loyalty_internal.member_change (
 	merchant_id	bigint		NOT NULL,
 	member_id	bigint		NOT NULL,
-	change_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
+	change_id	bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
 	changed_at	timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	attribute	text		NOT NULL,
 	was			text		COLLATE "C" NOT NULL,
 	PRIMARY KEY (merchant_id, member_id, change_id),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member
 );
-CREATE INDEX member_change_was ON loyalty.member_change (merchant_id, was);
-COMMENT ON TABLE loyalty.member_change IS 'What members were called, reached and known by before that was changed. Only ever added to, until the member is cancelled.';
-COMMENT ON COLUMN loyalty.member_change.attribute IS 'The column of loyalty.member.';
-COMMENT ON COLUMN loyalty.member_change.was IS 'What it was until then.';
-GRANT SELECT, INSERT, DELETE ON loyalty.member_change TO loyalty_engine;
+CREATE INDEX member_change_was ON loyalty_internal.member_change (merchant_id, was);
+COMMENT ON TABLE loyalty_internal.member_change IS 'What members were called, reached and known by before that was changed. Only ever added to, until the member is cancelled.';
+COMMENT ON COLUMN loyalty_internal.member_change.attribute IS 'The column of loyalty_internal.member.';
+COMMENT ON COLUMN loyalty_internal.member_change.was IS 'What it was until then.';
+GRANT SELECT, INSERT, DELETE ON loyalty_internal.member_change TO loyalty_engine;
 
 CREATE VIEW loyalty.member_changes AS
-SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty.member_change;
+SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty_internal.member_change;
 COMMENT ON VIEW loyalty.member_changes IS 'What members were called, reached and known by before that was changed: phone, email, client_id, name, birth_date, active.';
 
-CREATE FUNCTION loyalty.lock_member(merchant_id bigint, member_id bigint) RETURNS loyalty.member
+CREATE FUNCTION loyalty_internal.lock_member(merchant_id bigint, member_id bigint) RETURNS loyalty_internal.member
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	member loyalty.member;
+	member loyalty_internal.member;
 BEGIN
-	SELECT m.* INTO member FROM loyalty.member m
+	SELECT m.* INTO member FROM loyalty_internal.member m
 	WHERE m.merchant_id = lock_member.merchant_id AND m.member_id = lock_member.member_id FOR UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
 	RETURN member;
 END
 $$;
-COMMENT ON FUNCTION loyalty.lock_member(bigint, bigint) IS
+COMMENT ON FUNCTION loyalty_internal.lock_member(bigint, bigint) IS
 'Part of the functions that change a member: their row, locked. Errors: LY006 unknown_object.';
 
 -- A trigger could do it for every UPDATE, but distributed tables have none.
-CREATE FUNCTION loyalty.change_member(was loyalty.member, becomes loyalty.member) RETURNS void
+CREATE FUNCTION loyalty_internal.change_member(was loyalty_internal.member, becomes loyalty_internal.member) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	IF was.cancelled_at IS NOT NULL THEN
-		PERFORM loyalty.fail('unknown_object', 'The member has been cancelled, and is nobody any more.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The member has been cancelled, and is nobody any more.');
 	END IF;
-	UPDATE loyalty.member m SET phone = becomes.phone, email = becomes.email, client_id = becomes.client_id, name = becomes.name,
+	UPDATE loyalty_internal.member m SET phone = becomes.phone, email = becomes.email, client_id = becomes.client_id, name = becomes.name,
 		first_name = becomes.first_name, first_last_name = becomes.first_last_name, second_last_name = becomes.second_last_name,
 		birth_date = becomes.birth_date, country = becomes.country, active = becomes.active, enrolled_by = becomes.enrolled_by
 	WHERE m.merchant_id = was.merchant_id AND m.member_id = was.member_id;
-	INSERT INTO loyalty.member_change (merchant_id, member_id, attribute, was)
+	INSERT INTO loyalty_internal.member_change (merchant_id, member_id, attribute, was)
 	SELECT was.merchant_id, was.member_id, c.attribute, c.old
 	FROM (VALUES ('phone', was.phone::text, becomes.phone::text), ('email', was.email, becomes.email),
 		('client_id', was.client_id, becomes.client_id), ('name', was.name, becomes.name),
@@ -130,19 +130,19 @@ BEGIN
 	WHERE c.old IS NOT NULL AND c.old IS DISTINCT FROM c.new;
 END
 $$;
-COMMENT ON FUNCTION loyalty.change_member(loyalty.member, loyalty.member) IS
+COMMENT ON FUNCTION loyalty_internal.change_member(loyalty_internal.member, loyalty_internal.member) IS
 'Part of the functions that change a member: writes the row that it becomes, which is locked, and what it was into loyalty.member_changes. Errors: LY006 unknown_object (a member who has been cancelled), and those of the constraints.';
 
 -- Marks are taken off after letters and marks have been taken apart.
-CREATE FUNCTION loyalty.fold_name(name text) RETURNS text
+CREATE FUNCTION loyalty_internal.fold_name(name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g'));
-COMMENT ON FUNCTION loyalty.fold_name(text) IS
+COMMENT ON FUNCTION loyalty_internal.fold_name(text) IS
 'A person''s name without what people write in different ways: case and accents of Latin letters, and blanks. The same in every database.';
 
 -- Somebody is registered with what a member has already.  Who is locked, is so
 -- in ascending order, as everywhere.
-CREATE FUNCTION loyalty.register_again(
+CREATE FUNCTION loyalty_internal.register_again(
 	merchant_id bigint, program_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
 	curp loyalty.curp DEFAULT NULL, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
 	second_last_name text DEFAULT NULL, birth_date date DEFAULT NULL, country text DEFAULT NULL, enrolled_by bigint DEFAULT NULL,
@@ -155,8 +155,8 @@ DECLARE
 	likeness integer := 0;
 	blocked boolean := false;
 	known record;
-	was loyalty.member;
-	becomes loyalty.member;
+	was loyalty_internal.member;
+	becomes loyalty_internal.member;
 BEGIN
 	FOR known IN
 		SELECT m AS member, m.active, c.blocked_at, c.curp, CASE
@@ -166,14 +166,14 @@ BEGIN
 			WHEN loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C") THEN 3
 			WHEN m.birth_date = register_again.birth_date THEN 2
 			WHEN loyalty.fold(m.email) <> loyalty.fold(register_again.email COLLATE "C") OR m.birth_date <> register_again.birth_date THEN 0
-			WHEN loyalty.fold_name(m.name) = loyalty.fold_name(whole_name) THEN 1
+			WHEN loyalty_internal.fold_name(m.name) = loyalty_internal.fold_name(whole_name) THEN 1
 			ELSE 0 END AS likeness
-		FROM loyalty.member m
-		LEFT JOIN loyalty.customer c ON c.merchant_id = m.merchant_id AND c.member_id = m.member_id
+		FROM loyalty_internal.member m
+		LEFT JOIN loyalty_internal.customer c ON c.merchant_id = m.merchant_id AND c.member_id = m.member_id
 		WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
 		  AND (m.phone OPERATOR(loyalty.=) register_again.phone OR loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C")
 			   OR m.client_id = register_again.client_id COLLATE "C"
-			   OR m.member_id = (SELECT k.member_id FROM loyalty.customer k
+			   OR m.member_id = (SELECT k.member_id FROM loyalty_internal.customer k
 					WHERE k.merchant_id = register_again.merchant_id AND k.curp OPERATOR(loyalty.=) register_again.curp))
 		ORDER BY m.member_id FOR UPDATE OF m
 	LOOP
@@ -194,7 +194,7 @@ BEGIN
 	END IF;
 
 	-- The number is no longer theirs, whoever else it was of.
-	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
+	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty_internal.member m
 	WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
 	  AND m.phone OPERATOR(loyalty.=) register_again.phone AND m.member_id IS DISTINCT FROM was.member_id;
 	IF was.member_id IS NULL THEN
@@ -206,20 +206,20 @@ BEGIN
 	becomes.phone := coalesce(register_again.phone, was.phone);
 	-- An email is kept as it was first written.
 	IF loyalty.fold(register_again.email COLLATE "C") IS DISTINCT FROM loyalty.fold(was.email) THEN
-		becomes.email := coalesce(loyalty.trimmed(register_again.email), was.email);
+		becomes.email := coalesce(loyalty_internal.trimmed(register_again.email), was.email);
 	END IF;
 	becomes.client_id := coalesce(register_again.client_id, was.client_id);
 	becomes.country := coalesce(register_again.country, was.country);
 	becomes.enrolled_by := coalesce(register_again.enrolled_by, was.enrolled_by);
 	-- Parts of a name are of this name.
 	IF register_again.first_name IS NOT NULL OR was.first_name = ''
-		OR loyalty.fold_name(was.name) <> loyalty.fold_name(whole_name) THEN
+		OR loyalty_internal.fold_name(was.name) <> loyalty_internal.fold_name(whole_name) THEN
 		becomes.name := whole_name;
 		becomes.first_name := coalesce(register_again.first_name, '');
 		becomes.first_last_name := coalesce(register_again.first_last_name, '');
 		becomes.second_last_name := coalesce(register_again.second_last_name, '');
 	END IF;
-	PERFORM loyalty.change_member(was, becomes);
+	PERFORM loyalty_internal.change_member(was, becomes);
 	outcome := 'returned';
 	member_id := was.member_id;
 	account_id := was.account_id;
@@ -228,7 +228,7 @@ EXCEPTION WHEN unique_violation THEN
 	outcome := 'taken';
 END
 $$;
-COMMENT ON FUNCTION loyalty.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) IS
+COMMENT ON FUNCTION loyalty_internal.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) IS
 'Part of the operations that register somebody, when a member of the program has what is unique already. outcome: returned, if it is one who had left and is the same person, and is a member again; free, if those who have the phone had left and are somebody else, and no longer have it; blocked, if the same person has been cancelled; else taken. The same person has the same CURP, mail or birth date; or the same name regardless of case and accents, and none of these is another.';
 
 CREATE FUNCTION loyalty.identify_member(
@@ -236,31 +236,31 @@ CREATE FUNCTION loyalty.identify_member(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was loyalty.member;
-	becomes loyalty.member;
+	was loyalty_internal.member;
+	becomes loyalty_internal.member;
 BEGIN
-	PERFORM FROM loyalty.member m
+	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = identify_member.merchant_id
 	  AND (m.member_id = identify_member.member_id OR m.phone OPERATOR(loyalty.=) identify_member.phone)
 	ORDER BY m.member_id FOR UPDATE;
-	was := loyalty.lock_member(identify_member.merchant_id, identify_member.member_id);
+	was := loyalty_internal.lock_member(identify_member.merchant_id, identify_member.member_id);
 	-- Who left does not keep a number from others.
-	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty.member m
+	PERFORM loyalty.free_phone(m.merchant_id, m.member_id) FROM loyalty_internal.member m
 	WHERE m.merchant_id = was.merchant_id AND m.program_id = was.program_id
 	  AND m.phone OPERATOR(loyalty.=) identify_member.phone AND m.member_id <> was.member_id AND NOT m.active;
 	IF greatest(octet_length(identify_member.email), octet_length(identify_member.client_id)) > 1024 THEN
-		PERFORM loyalty.fail('invalid_argument', 'email and client_id have at most 1,024 bytes.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'email and client_id have at most 1,024 bytes.');
 	END IF;
 	becomes := was;
 	becomes.phone := coalesce(identify_member.phone, was.phone);
-	becomes.email := coalesce(loyalty.trimmed(identify_member.email), was.email);
+	becomes.email := coalesce(loyalty_internal.trimmed(identify_member.email), was.email);
 	becomes.client_id := coalesce(identify_member.client_id, was.client_id);
-	PERFORM loyalty.change_member(was, becomes);
+	PERFORM loyalty_internal.change_member(was, becomes);
 EXCEPTION
 	WHEN check_violation THEN
-		PERFORM loyalty.fail('invalid_argument', 'email and client_id must not be empty.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'email and client_id must not be empty.');
 	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'Another member of the program has this phone, email or client_id.');
+		PERFORM loyalty_internal.fail('already_exists', 'Another member of the program has this phone, email or client_id.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text, text) IS
@@ -269,11 +269,11 @@ COMMENT ON FUNCTION loyalty.identify_member(bigint, bigint, loyalty.phone, text,
 CREATE FUNCTION loyalty.free_phone(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was CONSTANT loyalty.member := loyalty.lock_member(free_phone.merchant_id, free_phone.member_id);
-	becomes loyalty.member := was;
+	was CONSTANT loyalty_internal.member := loyalty_internal.lock_member(free_phone.merchant_id, free_phone.member_id);
+	becomes loyalty_internal.member := was;
 BEGIN
 	becomes.phone := NULL;
-	PERFORM loyalty.change_member(was, becomes);
+	PERFORM loyalty_internal.change_member(was, becomes);
 	RETURN was.phone IS NOT NULL;
 END
 $$;
@@ -283,11 +283,11 @@ COMMENT ON FUNCTION loyalty.free_phone(bigint, bigint) IS
 CREATE FUNCTION loyalty.free_email(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was CONSTANT loyalty.member := loyalty.lock_member(free_email.merchant_id, free_email.member_id);
-	becomes loyalty.member := was;
+	was CONSTANT loyalty_internal.member := loyalty_internal.lock_member(free_email.merchant_id, free_email.member_id);
+	becomes loyalty_internal.member := was;
 BEGIN
 	becomes.email := NULL;
-	PERFORM loyalty.change_member(was, becomes);
+	PERFORM loyalty_internal.change_member(was, becomes);
 	RETURN was.email IS NOT NULL;
 END
 $$;
@@ -300,16 +300,16 @@ CREATE FUNCTION loyalty.correct_member(
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	was CONSTANT loyalty.member := loyalty.lock_member(correct_member.merchant_id, correct_member.member_id);
-	becomes loyalty.member := was;
+	was CONSTANT loyalty_internal.member := loyalty_internal.lock_member(correct_member.merchant_id, correct_member.member_id);
+	becomes loyalty_internal.member := was;
 BEGIN
-	correct_member.name := loyalty.trimmed(correct_member.name);
-	correct_member.first_name := loyalty.trimmed(correct_member.first_name);
-	correct_member.first_last_name := loyalty.trimmed(correct_member.first_last_name);
-	correct_member.second_last_name := loyalty.trimmed(correct_member.second_last_name);
+	correct_member.name := loyalty_internal.trimmed(correct_member.name);
+	correct_member.first_name := loyalty_internal.trimmed(correct_member.first_name);
+	correct_member.first_last_name := loyalty_internal.trimmed(correct_member.first_last_name);
+	correct_member.second_last_name := loyalty_internal.trimmed(correct_member.second_last_name);
 	IF greatest(octet_length(correct_member.name), octet_length(correct_member.first_name),
 		octet_length(correct_member.first_last_name), octet_length(correct_member.second_last_name)) > 1024 THEN
-		PERFORM loyalty.fail('invalid_argument', 'A name, or a part of it, has at most 1,024 bytes.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A name, or a part of it, has at most 1,024 bytes.');
 	END IF;
 	IF correct_member.name IS NOT NULL THEN
 		becomes.name := correct_member.name;
@@ -323,17 +323,17 @@ BEGIN
 		becomes.second_last_name := coalesce(correct_member.second_last_name, was.second_last_name);
 		becomes.name := concat_ws(' ', becomes.first_name, nullif(becomes.first_last_name, ''), nullif(becomes.second_last_name, ''));
 		IF correct_member.name IS NOT NULL OR becomes.first_name = '' THEN
-			PERFORM loyalty.fail('invalid_argument', 'A name is given whole, or in parts of which the first is not empty.');
+			PERFORM loyalty_internal.fail('invalid_argument', 'A name is given whole, or in parts of which the first is not empty.');
 		END IF;
 	END IF;
 	becomes.birth_date := coalesce(correct_member.birth_date, was.birth_date);
 	IF becomes.name = '' OR correct_member.birth_date NOT BETWEEN '1900-01-01' AND CURRENT_DATE OR EXISTS (
-		SELECT FROM loyalty.customer c
+		SELECT FROM loyalty_internal.customer c
 		WHERE c.merchant_id = was.merchant_id AND c.member_id = was.member_id
 		  AND loyalty.birth_date(c.curp) <> correct_member.birth_date) THEN
-		PERFORM loyalty.fail('invalid_argument', 'A name is not empty, and a birth date is in the past, not before 1900, and that of the customer''s CURP.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A name is not empty, and a birth date is in the past, not before 1900, and that of the customer''s CURP.');
 	END IF;
-	PERFORM loyalty.change_member(was, becomes);
+	PERFORM loyalty_internal.change_member(was, becomes);
 END
 $$;
 COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) IS
@@ -342,21 +342,21 @@ COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, tex
 CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	shares CONSTANT boolean := loyalty.lock_sharers(disable_member.merchant_id, disable_member.member_id);
-	was loyalty.member;
-	becomes loyalty.member;
+	shares CONSTANT boolean := loyalty_internal.lock_sharers(disable_member.merchant_id, disable_member.member_id);
+	was loyalty_internal.member;
+	becomes loyalty_internal.member;
 BEGIN
-	SELECT m.* INTO was FROM loyalty.member m
+	SELECT m.* INTO was FROM loyalty_internal.member m
 	WHERE m.merchant_id = disable_member.merchant_id AND m.member_id = disable_member.member_id;
 	IF was.active IS NOT TRUE THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no active member with this member_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no active member with this member_id.');
 	END IF;
 	IF shares THEN
 		PERFORM loyalty.leave_account(disable_member.merchant_id, disable_member.member_id);
 	END IF;
 	becomes := was;
 	becomes.active := false;
-	PERFORM loyalty.change_member(was, becomes);
+	PERFORM loyalty_internal.change_member(was, becomes);
 END
 $$;
 COMMENT ON FUNCTION loyalty.disable_member(bigint, bigint) IS
@@ -366,11 +366,11 @@ CREATE FUNCTION loyalty.disable_member(merchant_id bigint, wallet_key text, phon
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
-	FROM loyalty.program p JOIN loyalty.member m ON m.merchant_id = p.merchant_id AND m.program_id = p.program_id
+	FROM loyalty_internal.program p JOIN loyalty_internal.member m ON m.merchant_id = p.merchant_id AND m.program_id = p.program_id
 	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key COLLATE "C"
 	  AND m.phone OPERATOR(loyalty.=) disable_member.phone AND m.active;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The wallet has no active contact with this phone.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The wallet has no active contact with this phone.');
 	END IF;
 END
 $$;
@@ -384,13 +384,13 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM FROM loyalty.member m
+	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = set_member_address.merchant_id AND m.member_id = set_member_address.member_id
 	  AND m.cancelled_at IS NULL FOR SHARE;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no member with this member_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
-	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside, country, state, city)
+	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside, country, state, city)
 	VALUES (set_member_address.merchant_id, set_member_address.member_id, set_member_address.ordinal, set_member_address.street,
 			set_member_address.number_inside, set_member_address.number_outside, set_member_address.country,
 			set_member_address.state, set_member_address.city)
@@ -399,7 +399,7 @@ BEGIN
 		country = excluded.country, state = excluded.state, city = excluded.city;
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
@@ -409,11 +409,11 @@ CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone,
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	PERFORM loyalty.require_merchant(blacklist_phone.merchant_id);
+	PERFORM loyalty_internal.require_merchant(blacklist_phone.merchant_id);
 	IF blacklist_phone.phone IS NULL THEN
-		PERFORM loyalty.fail('invalid_argument', 'phone must not be NULL.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'phone must not be NULL.');
 	END IF;
-	INSERT INTO loyalty.blacklisted_phone (merchant_id, phone, reason)
+	INSERT INTO loyalty_internal.blacklisted_phone (merchant_id, phone, reason)
 	VALUES (blacklist_phone.merchant_id, blacklist_phone.phone, coalesce(blacklist_phone.reason, ''))
 	ON CONFLICT (merchant_id, phone) DO UPDATE SET reason = excluded.reason;
 END
@@ -424,7 +424,7 @@ COMMENT ON FUNCTION loyalty.blacklist_phone(bigint, loyalty.phone, text) IS
 CREATE FUNCTION loyalty.unblacklist_phone(merchant_id bigint, phone loyalty.phone) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	DELETE FROM loyalty.blacklisted_phone b
+	DELETE FROM loyalty_internal.blacklisted_phone b
 	WHERE b.merchant_id = unblacklist_phone.merchant_id AND b.phone OPERATOR(loyalty.=) unblacklist_phone.phone;
 	RETURN FOUND;
 END
@@ -437,5 +437,5 @@ SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.ph
 	   m.first_last_name, m.second_last_name, m.birth_date, m.country, m.active, m.enrolled_by, m.subscribed_at, m.created_at,
 	   loyalty.rank_at(m.merchant_id, m.account_id, clock_timestamp()) AS rank,
 	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
-FROM loyalty.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
+FROM loyalty_internal.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
 COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now: those who share an account have the same points, once each, so sums are made of loyalty.balances.';

@@ -1,8 +1,8 @@
 -- The outbox: texts to be sent to members, by a sender outside the database.
 
-CREATE TABLE loyalty.message (
+CREATE TABLE loyalty_internal.message (
 	merchant_id		bigint			NOT NULL,
-	message_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
+	message_id		bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	member_id		bigint			NOT NULL,
 	channel			text			NOT NULL CHECK (channel IN ('sms', 'whatsapp')),
 	phone			loyalty.phone	NOT NULL,
@@ -13,11 +13,11 @@ CREATE TABLE loyalty.message (
 	sent_at			timestamptz,
 	PRIMARY KEY (merchant_id, message_id)
 ) WITH (fillfactor = 70);	-- a claim changes the row in its page
-COMMENT ON TABLE loyalty.message IS 'The outbox. A row is written in the transaction of the operation it tells about.';
-COMMENT ON COLUMN loyalty.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
-COMMENT ON COLUMN loyalty.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';
-CREATE INDEX message_pending ON loyalty.message (merchant_id, message_id) WHERE sent_at IS NULL;
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.message TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.message IS 'The outbox. A row is written in the transaction of the operation it tells about.';
+COMMENT ON COLUMN loyalty_internal.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
+COMMENT ON COLUMN loyalty_internal.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';
+CREATE INDEX message_pending ON loyalty_internal.message (merchant_id, message_id) WHERE sent_at IS NULL;
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.message TO loyalty_engine;
 
 CREATE FUNCTION loyalty.claim_messages(
 	merchant_id bigint, max_messages integer DEFAULT 100, lease interval DEFAULT '1 minute',
@@ -27,17 +27,17 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
 	IF coalesce(claim_messages.max_messages, 0) NOT BETWEEN 1 AND 10000
 		OR coalesce(claim_messages.lease, '0') <= '0' THEN
-		PERFORM loyalty.fail('invalid_argument', 'max_messages is 1 to 10000, lease is positive.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'max_messages is 1 to 10000, lease is positive.');
 	END IF;
 	RETURN QUERY
 	WITH due AS MATERIALIZED (
-		SELECT m.message_id FROM loyalty.message m
+		SELECT m.message_id FROM loyalty_internal.message m
 		WHERE m.merchant_id = claim_messages.merchant_id AND m.sent_at IS NULL
 		  AND (m.claimed_until IS NULL OR m.claimed_until <= clock_timestamp())
 		ORDER BY m.message_id LIMIT claim_messages.max_messages
 		FOR UPDATE SKIP LOCKED
 	)
-	UPDATE loyalty.message m
+	UPDATE loyalty_internal.message m
 	SET attempts = m.attempts + 1, claimed_until = clock_timestamp() + claim_messages.lease
 	FROM due WHERE m.merchant_id = claim_messages.merchant_id AND m.message_id = due.message_id
 	RETURNING m.message_id, m.attempts, m.channel, m.phone, m.body;
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION loyalty.claim_messages(bigint, integer, interval) IS
 CREATE FUNCTION loyalty.acknowledge_message(merchant_id bigint, message_id bigint, attempt integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty.message m SET sent_at = clock_timestamp(), claimed_until = NULL
+	UPDATE loyalty_internal.message m SET sent_at = clock_timestamp(), claimed_until = NULL
 	WHERE m.merchant_id = acknowledge_message.merchant_id AND m.message_id = acknowledge_message.message_id
 	  AND m.attempts = acknowledge_message.attempt AND m.sent_at IS NULL;
 	RETURN FOUND;
@@ -64,9 +64,9 @@ DECLARE
 	n bigint;
 BEGIN
 	IF forget_messages.older_than IS NULL OR forget_messages.older_than < '0' THEN
-		PERFORM loyalty.fail('invalid_argument', 'older_than must not be negative.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'older_than must not be negative.');
 	END IF;
-	DELETE FROM loyalty.message m
+	DELETE FROM loyalty_internal.message m
 	WHERE m.merchant_id = forget_messages.merchant_id AND m.sent_at < now() - forget_messages.older_than;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;
@@ -76,5 +76,5 @@ COMMENT ON FUNCTION loyalty.forget_messages(bigint, interval) IS
 'Deletes messages that were sent longer ago than this and returns how many. Errors: LY005 invalid_argument.';
 
 CREATE VIEW loyalty.outbox AS
-SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty.message;
+SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty_internal.message;
 COMMENT ON VIEW loyalty.outbox IS 'The messages and how far they have got, without phone and text.';

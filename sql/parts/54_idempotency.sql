@@ -1,6 +1,6 @@
 -- Idempotency: the answers of requests that carried a key.
 
-CREATE TABLE loyalty.request (
+CREATE TABLE loyalty_internal.idempotency_key (
 	merchant_id		bigint		NOT NULL,
 	idempotency_key	text		COLLATE "C" NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 200),
 	fingerprint		bytea		NOT NULL CHECK (length(fingerprint) = 32),
@@ -8,10 +8,10 @@ CREATE TABLE loyalty.request (
 	created_at		timestamptz	NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, idempotency_key)
 ) WITH (fillfactor = 90);	-- so that no request goes into the little that is free in old pages
-COMMENT ON TABLE loyalty.request IS 'Requests that succeeded under an idempotency key. A failed one leaves no row, so it can be tried again.';
-COMMENT ON COLUMN loyalty.request.fingerprint IS 'SHA-256 of the operation and its arguments, secrets left out.';
-COMMENT ON COLUMN loyalty.request.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.request TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.idempotency_key IS 'Requests that succeeded under an idempotency key. A failed one leaves no row, so it can be tried again.';
+COMMENT ON COLUMN loyalty_internal.idempotency_key.fingerprint IS 'SHA-256 of the operation and its arguments, secrets left out.';
+COMMENT ON COLUMN loyalty_internal.idempotency_key.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_key TO loyalty_engine;
 
 CREATE FUNCTION loyalty.forget_requests(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -19,9 +19,9 @@ DECLARE
 	n bigint;
 BEGIN
 	IF forget_requests.older_than IS NULL OR forget_requests.older_than < '0' THEN
-		PERFORM loyalty.fail('invalid_argument', 'older_than must not be negative.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'older_than must not be negative.');
 	END IF;
-	DELETE FROM loyalty.request r
+	DELETE FROM loyalty_internal.idempotency_key r
 	WHERE r.merchant_id = forget_requests.merchant_id AND r.created_at < now() - forget_requests.older_than;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;

@@ -6,7 +6,7 @@
 -- In a function, not in the table: a subscriber that has the extension has them
 -- already.  Codes and regions are those of libphonenumber's metadata for Mexico
 -- (Apache License 2.0) as of 2026.
-CREATE FUNCTION loyalty.shipped_area_codes(OUT code text, OUT region text)
+CREATE FUNCTION loyalty_internal.shipped_area_codes(OUT code text, OUT region text)
 	RETURNS SETOF record
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 413
 	AS $$
@@ -425,29 +425,29 @@ VALUES
 	('998', 'Quintana Roo'),
 	('999', 'Conkal/Mérida, YUC')
 $$;
-COMMENT ON FUNCTION loyalty.shipped_area_codes() IS
+COMMENT ON FUNCTION loyalty_internal.shipped_area_codes() IS
 	'The area codes that are supported unless loyalty.set_area_code() says otherwise, with their city or state; NULL if it is not known.';
 
-CREATE TABLE loyalty.supported_area_code (
+CREATE TABLE loyalty_internal.supported_area_code (
 	code text COLLATE "C" PRIMARY KEY CHECK (code ~ '^[0-9]{2,3}$'),
 	region text,
 	supported boolean NOT NULL
 );
-COMMENT ON TABLE loyalty.supported_area_code IS
+COMMENT ON TABLE loyalty_internal.supported_area_code IS
 	'Area codes that override the shipped ones, or are further ones. Change them with loyalty.set_area_code().';
-COMMENT ON COLUMN loyalty.supported_area_code.code IS
+COMMENT ON COLUMN loyalty_internal.supported_area_code.code IS
 	'area code (lada): 2 digits for 33, 55, 56 and 81, otherwise 3';
-COMMENT ON COLUMN loyalty.supported_area_code.region IS
+COMMENT ON COLUMN loyalty_internal.supported_area_code.region IS
 	'city or state; NULL if it is not known';
-COMMENT ON COLUMN loyalty.supported_area_code.supported IS
+COMMENT ON COLUMN loyalty_internal.supported_area_code.supported IS
 	'whether numbers with this code may be registered';
-GRANT SELECT, INSERT, UPDATE ON TABLE loyalty.supported_area_code TO loyalty_engine;
+GRANT SELECT, INSERT, UPDATE ON TABLE loyalty_internal.supported_area_code TO loyalty_engine;
 
 CREATE VIEW loyalty.area_codes AS
-SELECT a.code, a.region, a.supported FROM loyalty.supported_area_code a
+SELECT a.code, a.region, a.supported FROM loyalty_internal.supported_area_code a
 UNION ALL
-SELECT s.code, s.region, true FROM loyalty.shipped_area_codes() s
-WHERE NOT EXISTS (SELECT FROM loyalty.supported_area_code a WHERE a.code = s.code);
+SELECT s.code, s.region, true FROM loyalty_internal.shipped_area_codes() s
+WHERE NOT EXISTS (SELECT FROM loyalty_internal.supported_area_code a WHERE a.code = s.code);
 COMMENT ON VIEW loyalty.area_codes IS
 	'The area codes in effect: the shipped ones, but for those that loyalty.set_area_code() has changed, and what it has added.';
 
@@ -471,7 +471,7 @@ BEGIN
 			ERRCODE = 'null_value_not_allowed',
 			MESSAGE = 'supported must not be null';
 	END IF;
-	INSERT INTO loyalty.supported_area_code AS a (code, region, supported)
+	INSERT INTO loyalty_internal.supported_area_code AS a (code, region, supported)
 	VALUES (set_area_code.code,
 			coalesce(set_area_code.region,
 					 (SELECT e.region FROM loyalty.area_codes e WHERE e.code = set_area_code.code COLLATE "C")),
@@ -488,24 +488,24 @@ CREATE FUNCTION loyalty.area_code_supported(phone loyalty.phone)
 	LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
-		SELECT coalesce((SELECT a.supported FROM loyalty.supported_area_code a WHERE a.code = loyalty.area_code(phone)),
-						EXISTS (SELECT FROM loyalty.shipped_area_codes() s WHERE s.code = loyalty.area_code(phone)))
+		SELECT coalesce((SELECT a.supported FROM loyalty_internal.supported_area_code a WHERE a.code = loyalty.area_code(phone)),
+						EXISTS (SELECT FROM loyalty_internal.shipped_area_codes() s WHERE s.code = loyalty.area_code(phone)))
 	$$;
 COMMENT ON FUNCTION loyalty.area_code_supported(loyalty.phone) IS
 	'Whether the area code of the number is in loyalty.area_codes and supported.';
 
-CREATE TABLE loyalty.fixed_line_range (
+CREATE TABLE loyalty_internal.fixed_line_range (
 	numbers int8range PRIMARY KEY CHECK (NOT isempty(numbers)),
 	note text,
 	EXCLUDE USING gist (numbers WITH &&)
 );
-COMMENT ON TABLE loyalty.fixed_line_range IS
+COMMENT ON TABLE loyalty_internal.fixed_line_range IS
 	'Ranges of ten-digit numbers that are fixed lines; they never overlap. loyalty.apply_numbering_plan() replaces them.';
-COMMENT ON COLUMN loyalty.fixed_line_range.numbers IS
+COMMENT ON COLUMN loyalty_internal.fixed_line_range.numbers IS
 	'the ten-digit numbers, as bigint';
-COMMENT ON COLUMN loyalty.fixed_line_range.note IS
+COMMENT ON COLUMN loyalty_internal.fixed_line_range.note IS
 	'where the range comes from';
-GRANT SELECT, INSERT, DELETE ON TABLE loyalty.fixed_line_range TO loyalty_engine;
+GRANT SELECT, INSERT, DELETE ON TABLE loyalty_internal.fixed_line_range TO loyalty_engine;
 
 CREATE TABLE loyalty.numbering_plan (
 	clave_censal text,
@@ -550,10 +550,10 @@ CREATE VIEW loyalty.numbering_plan_ranges AS
 SELECT p.nir, p.serie, p.numeracion_inicial, p.numeracion_final, d.network, r.first_number, r.last_number
 FROM loyalty.numbering_plan p
 	CROSS JOIN LATERAL (
-		SELECT loyalty.trimmed(p.nir) || loyalty.trimmed(p.serie) AS prefix,
-			loyalty.trimmed(p.numeracion_inicial) AS first_digits,
-			loyalty.trimmed(p.numeracion_final) AS last_digits,
-			upper(coalesce(nullif(loyalty.trimmed(p.tipo_red), ''), nullif(loyalty.trimmed(p.modalidad), '')) COLLATE "C") AS network) d
+		SELECT loyalty_internal.trimmed(p.nir) || loyalty_internal.trimmed(p.serie) AS prefix,
+			loyalty_internal.trimmed(p.numeracion_inicial) AS first_digits,
+			loyalty_internal.trimmed(p.numeracion_final) AS last_digits,
+			upper(coalesce(nullif(loyalty_internal.trimmed(p.tipo_red), ''), nullif(loyalty_internal.trimmed(p.modalidad), '')) COLLATE "C") AS network) d
 	CROSS JOIN LATERAL (
 		SELECT CASE
 				WHEN d.prefix ~ '^[0-9]{6}$' AND d.first_digits ~ '^[0-9]{1,4}$'
@@ -604,9 +604,9 @@ BEGIN
 			DETAIL = 'A row needs nir and serie with six digits together and up to four digits in each numeracion (or ten digits there and no nir and serie), in ascending order, and tipo_red or modalidad.';
 	END IF;
 
-	DELETE FROM loyalty.fixed_line_range;
+	DELETE FROM loyalty_internal.fixed_line_range;
 	-- A multirange joins what is adjacent or overlaps.
-	INSERT INTO loyalty.fixed_line_range (numbers, note)
+	INSERT INTO loyalty_internal.fixed_line_range (numbers, note)
 	SELECT unnest(range_agg(int8range(r.first_number, r.last_number, '[]'))), 'numbering plan'
 	FROM loyalty.numbering_plan_ranges r
 	WHERE r.network = 'FIJO';
@@ -616,14 +616,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.apply_numbering_plan() IS
-	'Replaces loyalty.fixed_line_range by the FIJO rows of loyalty.numbering_plan, adjacent and overlapping ones merged; empties the staging table; returns the number of ranges. Errors: 22023, nothing changed, if a row is malformed or there is none.';
+	'Replaces the ranges of fixed lines by the FIJO rows of loyalty.numbering_plan, adjacent and overlapping ones merged; empties the staging table; returns the number of ranges. Errors: 22023, nothing changed, if a row is malformed or there is none.';
 
 CREATE FUNCTION loyalty.is_fixed_line(phone loyalty.phone)
 	RETURNS boolean
 	LANGUAGE sql STABLE STRICT SECURITY DEFINER PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
-		SELECT EXISTS (SELECT FROM loyalty.fixed_line_range f WHERE f.numbers @> phone::bigint)
+		SELECT EXISTS (SELECT FROM loyalty_internal.fixed_line_range f WHERE f.numbers @> phone::bigint)
 	$$;
 COMMENT ON FUNCTION loyalty.is_fixed_line(loyalty.phone) IS
-	'Whether the number lies in loyalty.fixed_line_range.';
+	'Whether the number lies in a range of fixed lines, which apply_numbering_plan() sets.';

@@ -90,13 +90,13 @@ COMMENT ON FUNCTION loyalty.expire_due(bigint, integer) IS
 'Books what is due, points past their date, holds that timed out and points that are pending no more, in up to max_accounts (1 to 100,000) accounts of a merchant that nobody is just posting to, and returns how many accounts it looked at; 0 when there is nothing more to look at. Balances are right without it. Errors: LY005 invalid_argument.';
 
 -- For administration only: nobody is granted it.
-CREATE FUNCTION loyalty.settle_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
-LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_settle_accounts';
-COMMENT ON FUNCTION loyalty.settle_accounts(bigint, bigint[]) IS
+CREATE FUNCTION loyalty_internal.book_due_accounts(merchant_id bigint, account_ids bigint[]) RETURNS void
+LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_book_due_accounts';
+COMMENT ON FUNCTION loyalty_internal.book_due_accounts(bigint, bigint[]) IS
 'Books what is due in these accounts, and waits for those who are posting to them.';
 
 -- What fell due goes by the terms of its moment: so it is booked before they change.
-CREATE FUNCTION loyalty.settle_program(merchant_id bigint, program_id bigint) RETURNS void
+CREATE FUNCTION loyalty_internal.book_due_program(merchant_id bigint, program_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	moment CONSTANT timestamptz := clock_timestamp();
@@ -105,17 +105,17 @@ DECLARE
 BEGIN
 	LOOP
 		SELECT array_agg(x.account_id ORDER BY x.account_id) INTO ids FROM (
-			SELECT a.account_id FROM loyalty.account a
-			WHERE a.merchant_id = settle_program.merchant_id AND a.program_id = settle_program.program_id
+			SELECT a.account_id FROM loyalty_internal.account a
+			WHERE a.merchant_id = book_due_program.merchant_id AND a.program_id = book_due_program.program_id
 			  AND a.account_id > last AND a.due_at <= moment
-			  AND EXISTS (SELECT FROM loyalty.aside s WHERE s.merchant_id = settle_program.merchant_id AND s.account_id = a.account_id
+			  AND EXISTS (SELECT FROM loyalty_internal.reservation s WHERE s.merchant_id = book_due_program.merchant_id AND s.account_id = a.account_id
 						  AND s.remaining OPERATOR(loyalty.>) '0'::loyalty.points AND s.due_at <= moment)
 			ORDER BY a.account_id LIMIT 1000) x;
 		EXIT WHEN ids IS NULL;
-		PERFORM loyalty.settle_accounts(settle_program.merchant_id, ids);
+		PERFORM loyalty_internal.book_due_accounts(book_due_program.merchant_id, ids);
 		last := ids[cardinality(ids)];
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION loyalty.settle_program(bigint, bigint) IS
+COMMENT ON FUNCTION loyalty_internal.book_due_program(bigint, bigint) IS
 'Books the holds of a program''s accounts that have timed out, and the points that are pending no more. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';

@@ -17,18 +17,18 @@ DECLARE
 	newest bigint;
 BEGIN
 	IF statement.max_entries IS NULL OR statement.max_entries NOT BETWEEN 1 AND 10000 THEN
-		PERFORM loyalty.fail('invalid_argument', 'max_entries is 1 to 10,000.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'max_entries is 1 to 10,000.');
 	END IF;
-	SELECT a.newest_id INTO newest FROM loyalty.account a
+	SELECT a.newest_id INTO newest FROM loyalty_internal.account a
 	WHERE a.merchant_id = statement.merchant_id AND a.account_id = statement.account_id;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_account', NULL);
+		PERFORM loyalty_internal.fail('unknown_account', NULL);
 	END IF;
 	IF statement.before_entry IS NOT NULL THEN
 		SELECT e.previous_id INTO newest FROM loyalty.entry e
 		WHERE e.merchant_id = statement.merchant_id AND e.entry_id = statement.before_entry AND e.account_id = statement.account_id;
 		IF NOT FOUND THEN
-			PERFORM loyalty.fail('unknown_entry', NULL);
+			PERFORM loyalty_internal.fail('unknown_entry', NULL);
 		END IF;
 	END IF;
 	-- each entry is found by the one after it

@@ -1,20 +1,20 @@
 -- Proof: what must be true after every commit, checked over the whole ledger.
 
-CREATE FUNCTION loyalty.ledger_invariants(OUT invariant text) RETURNS SETOF text
-LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_ledger_invariants';
-COMMENT ON FUNCTION loyalty.ledger_invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
+CREATE FUNCTION loyalty_internal.invariants(OUT invariant text) RETURNS SETOF text
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_invariants';
+COMMENT ON FUNCTION loyalty_internal.invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
 
 -- The ledger is read from end to end and sorted by account, on disk if it does
 -- not fit into work_mem.  A plan that was made when the tables were small must
 -- not be kept.
-CREATE FUNCTION loyalty.verify_ledger(
+CREATE FUNCTION loyalty_internal.verify_ledger(
 	merchant_id bigint DEFAULT NULL,
 	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
 RETURNS SETOF record
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 AS 'MODULE_PATHNAME', 'loyalty_verify_ledger';
-COMMENT ON FUNCTION loyalty.verify_ledger(bigint) IS
+COMMENT ON FUNCTION loyalty_internal.verify_ledger(bigint) IS
 'The part of loyalty.verify() that plays the entries of each account again: the first broken one of an account comes first. Needs memory for one account and for a sort of work_mem, and room on disk to sort the ledger in.';
 
 CREATE FUNCTION loyalty.verify(
@@ -23,7 +23,7 @@ CREATE FUNCTION loyalty.verify(
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT l.invariant, l.broken_merchant_id, l.broken_account_id, l.broken_entry_id, l.detail
-	FROM loyalty.verify_ledger(verify.merchant_id) l
+	FROM loyalty_internal.verify_ledger(verify.merchant_id) l
 	UNION ALL
 	SELECT 'what one account sends another receives', t.merchant_id, t.first, NULL,
 		   format('accounts %s and %s: %s points too many', t.first, t.second, t.difference)
@@ -38,21 +38,21 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		   format('%s points more than refunds say', s.difference)
 	FROM (SELECT c.merchant_id, c.account_id, sum(c.counted - c.noted) AS difference, sum(c.points) AS expired, bool_and(c.in_range) AS in_range
 		  FROM (SELECT l.merchant_id, l.account_id, l.refunded::numeric, 0, l.points::numeric, l.refunded OPERATOR(loyalty.>=) '0'::loyalty.points AND l.refunded OPERATOR(loyalty.<=) l.points
-				FROM loyalty.lapse l WHERE verify.merchant_id IS NULL OR l.merchant_id = verify.merchant_id
+				FROM loyalty_internal.expired_lot l WHERE verify.merchant_id IS NULL OR l.merchant_id = verify.merchant_id
 				UNION ALL
 				SELECT r.merchant_id, coalesce(o.peer_id, o.account_id), 0, r.expired::numeric, 0, true
-				FROM loyalty.reversal r
+				FROM loyalty_internal.reversal r
 				JOIN loyalty.entry o ON o.merchant_id = r.merchant_id AND o.entry_id = r.entry_id
 				WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.expired IS NOT NULL)
 			   c (merchant_id, account_id, counted, noted, points, in_range)
 		  GROUP BY c.merchant_id, c.account_id) s
-	JOIN loyalty.account a ON a.merchant_id = s.merchant_id AND a.account_id = s.account_id AND s.in_range AND a.expired::numeric = s.expired
+	JOIN loyalty_internal.account a ON a.merchant_id = s.merchant_id AND a.account_id = s.account_id AND s.in_range AND a.expired::numeric = s.expired
 	WHERE s.difference <> 0
 	UNION ALL
 	-- an account that has not been counted since the terms changed is when somebody asks for its rank
 	SELECT 'a rank is held by the points that count', a.merchant_id, a.account_id, NULL, w.problem
-	FROM loyalty.account a JOIN loyalty.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id,
-	LATERAL loyalty.recount_would_change(a.merchant_id, a.account_id, greatest(a.posted_at, a.ranked_at)) w (problem)
+	FROM loyalty_internal.account a JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id,
+	LATERAL loyalty_internal.recount_would_change(a.merchant_id, a.account_id, greatest(a.posted_at, a.ranked_at)) w (problem)
 	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND a.earned IS NOT NULL AND p.range_group <> ''
 	  AND a.ranked_at IS NOT DISTINCT FROM p.ranked_at AND w.problem IS NOT NULL
 	UNION ALL
@@ -66,11 +66,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		  FROM (SELECT g.*, max(g.day) FILTER (WHERE g.is_use) OVER (PARTITION BY g.merchant_id, g.account_id, g.rule) AS newest
 				FROM (SELECT u.merchant_id, u.account_id, u.rule, u.day::timestamp, u.points_ever::numeric, u.points_day::numeric, u.points_week::numeric,
 							 u.points_month::numeric, u.points_year::numeric, true
-					  FROM loyalty.rule_use u
+					  FROM loyalty_internal.rule_use u
 					  WHERE verify.merchant_id IS NULL OR u.merchant_id = verify.merchant_id
 					  UNION ALL
 					  SELECT f.merchant_id, f.account_id, f.rule, f.day, n.less, n.less, n.less, n.less, n.less, false
-					  FROM loyalty.rule_gift f, LATERAL (SELECT f.returned::numeric - f.points::numeric) n (less)
+					  FROM loyalty_internal.rule_award f, LATERAL (SELECT f.returned::numeric - f.points::numeric) n (less)
 					  WHERE verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
 					 g (merchant_id, account_id, rule, day, ever, of_day, of_week, of_month, of_year, is_use)) x
 		  GROUP BY x.merchant_id, x.account_id, x.rule) c
@@ -79,9 +79,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.entry_id,
 		   CASE WHEN n.whole IS NULL THEN format('rule %s: the account has no such sale', f.rule)
 				ELSE format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole) END
-	FROM loyalty.rule_gift f LEFT JOIN LATERAL (
+	FROM loyalty_internal.rule_award f LEFT JOIN LATERAL (
 		SELECT coalesce(e.aside, e.amount)::numeric AS whole, coalesce((
-			SELECT sum(r.amount::numeric) FROM loyalty.reversal r
+			SELECT sum(r.amount::numeric) FROM loyalty_internal.reversal r
 			WHERE r.merchant_id = f.merchant_id AND r.entry_id = f.entry_id), 0) AS undone
 		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.entry_id = f.entry_id AND e.account_id = f.account_id) n ON true
 	WHERE (verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
@@ -90,24 +90,24 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
 		   format('member %s of program %s: account of program %s', m.member_id, m.program_id, coalesce(a.program_id::text, 'none'))
-	FROM loyalty.member m LEFT JOIN loyalty.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id
+	FROM loyalty_internal.member m LEFT JOIN loyalty_internal.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id
 	WHERE (verify.merchant_id IS NULL OR m.merchant_id = verify.merchant_id) AND a.program_id IS DISTINCT FROM m.program_id
 	UNION ALL
 	SELECT 'an account''s program exists', a.merchant_id, a.account_id, NULL, format('program %s', a.program_id)
-	FROM loyalty.account a LEFT JOIN loyalty.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
+	FROM loyalty_internal.account a LEFT JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND p.program_id IS NULL
 	UNION ALL
 	SELECT 'a request with an idempotency key has its answer', r.merchant_id, NULL, NULL,
 		   format('key %s has none', r.idempotency_key)
-	FROM loyalty.request r
+	FROM loyalty_internal.idempotency_key r
 	WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.answer IS NULL
 	UNION ALL
 	SELECT 'what belongs to a merchant belongs to one that exists', x.merchant_id, NULL, NULL, x.what
-	FROM (SELECT merchant_id, 'api_key' AS what FROM loyalty.api_key
-		  UNION SELECT merchant_id, 'request' FROM loyalty.request
-		  UNION SELECT merchant_id, 'message' FROM loyalty.message) x
+	FROM (SELECT merchant_id, 'api_key' AS what FROM loyalty_internal.api_key
+		  UNION SELECT merchant_id, 'request' FROM loyalty_internal.idempotency_key
+		  UNION SELECT merchant_id, 'message' FROM loyalty_internal.message) x
 	WHERE (verify.merchant_id IS NULL OR x.merchant_id = verify.merchant_id)
-	  AND NOT EXISTS (SELECT FROM loyalty.merchant m WHERE m.merchant_id = x.merchant_id)
+	  AND NOT EXISTS (SELECT FROM loyalty_internal.merchant m WHERE m.merchant_id = x.merchant_id)
 $$;
 COMMENT ON FUNCTION loyalty.verify(bigint) IS
 'Checks the invariants of the engine over one merchant, or all for NULL, and returns a row for each breach: which invariant, where, and what was found. Of each account the first entry that is broken comes first; what depends on it is not reported. No rows: all is well. What verify() cannot notice, because accounts and their newest entries were taken back together, loyalty.verify_root() does.';

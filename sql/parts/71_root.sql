@@ -7,20 +7,20 @@
 -- their hashes.  The tree is kept in pages of 256 nodes: a receipt reads one
 -- page of each level, three of a million accounts.
 
-CREATE TABLE loyalty.root (
-	merchant_id	bigint		NOT NULL REFERENCES loyalty.merchant,
+CREATE TABLE loyalty_internal.root (
+	merchant_id	bigint		NOT NULL REFERENCES loyalty_internal.merchant,
 	root_id		bigint		NOT NULL,
 	made_at		timestamptz	NOT NULL,
 	accounts	bigint		NOT NULL CHECK (accounts >= 0),
 	root		bytea		NOT NULL CHECK (length(root) = 32),
 	PRIMARY KEY (merchant_id, root_id)
 );
-COMMENT ON TABLE loyalty.root IS 'The roots that were made. They are kept for ever; publish them, so that others keep them too.';
-COMMENT ON COLUMN loyalty.root.accounts IS 'How many accounts are in it: those that had an entry.';
-COMMENT ON COLUMN loyalty.root.root IS 'SHA-256 over the byte 2, the merchant, the root_id, the time, the number of accounts and the top of the tree.';
-GRANT SELECT, INSERT ON loyalty.root TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.root IS 'The roots that were made. They are kept for ever; publish them, so that others keep them too.';
+COMMENT ON COLUMN loyalty_internal.root.accounts IS 'How many accounts are in it: those that had an entry.';
+COMMENT ON COLUMN loyalty_internal.root.root IS 'SHA-256 over the byte 2, the merchant, the root_id, the time, the number of accounts and the top of the tree.';
+GRANT SELECT, INSERT ON loyalty_internal.root TO loyalty_engine;
 
-CREATE TABLE loyalty.root_page (
+CREATE TABLE loyalty_internal.root_page (
 	merchant_id		bigint		NOT NULL,
 	root_id			bigint		NOT NULL,
 	level			smallint	NOT NULL,
@@ -31,20 +31,20 @@ CREATE TABLE loyalty.root_page (
 	nodes			bytea		NOT NULL,
 	PRIMARY KEY (merchant_id, root_id, level, first_account)
 );
-ALTER TABLE loyalty.root_page ALTER nodes SET STORAGE EXTERNAL;	-- hashes do not compress
-COMMENT ON TABLE loyalty.root_page IS 'The trees below the roots, in pages of up to 256 nodes. They are needed for receipts only; loyalty.forget_roots() deletes those of old roots.';
-COMMENT ON COLUMN loyalty.root_page.level IS '0: leaves, one for each account; a node of level n + 1 is what a page of level n comes to.';
-COMMENT ON COLUMN loyalty.root_page.first_account IS 'The lowest account_id below the page.';
-COMMENT ON COLUMN loyalty.root_page.page IS 'Pages of a level count 0, 1, 2 …';
-COMMENT ON COLUMN loyalty.root_page.account_ids IS 'The accounts, ascending; of level 0 only.';
-COMMENT ON COLUMN loyalty.root_page.entry_ids IS 'Their newest entries then; of level 0 only.';
-COMMENT ON COLUMN loyalty.root_page.nodes IS 'The hashes, 32 bytes each.';
-GRANT SELECT, INSERT, DELETE ON loyalty.root_page TO loyalty_engine;
+ALTER TABLE loyalty_internal.root_page ALTER nodes SET STORAGE EXTERNAL;	-- hashes do not compress
+COMMENT ON TABLE loyalty_internal.root_page IS 'The trees below the roots, in pages of up to 256 nodes. They are needed for receipts only; loyalty.forget_roots() deletes those of old roots.';
+COMMENT ON COLUMN loyalty_internal.root_page.level IS '0: leaves, one for each account; a node of level n + 1 is what a page of level n comes to.';
+COMMENT ON COLUMN loyalty_internal.root_page.first_account IS 'The lowest account_id below the page.';
+COMMENT ON COLUMN loyalty_internal.root_page.page IS 'Pages of a level count 0, 1, 2 …';
+COMMENT ON COLUMN loyalty_internal.root_page.account_ids IS 'The accounts, ascending; of level 0 only.';
+COMMENT ON COLUMN loyalty_internal.root_page.entry_ids IS 'Their newest entries then; of level 0 only.';
+COMMENT ON COLUMN loyalty_internal.root_page.nodes IS 'The hashes, 32 bytes each.';
+GRANT SELECT, INSERT, DELETE ON loyalty_internal.root_page TO loyalty_engine;
 
 CREATE VIEW loyalty.roots AS
 SELECT r.merchant_id, r.root_id, r.made_at, r.accounts, r.root,
-	   r.accounts = 0 OR EXISTS (SELECT FROM loyalty.root_page p WHERE p.merchant_id = r.merchant_id AND p.root_id = r.root_id) AS receipts
-FROM loyalty.root r;
+	   r.accounts = 0 OR EXISTS (SELECT FROM loyalty_internal.root_page p WHERE p.merchant_id = r.merchant_id AND p.root_id = r.root_id) AS receipts
+FROM loyalty_internal.root r;
 COMMENT ON VIEW loyalty.roots IS 'The roots that were made, and whether loyalty.receipt() still knows what is below them.';
 
 CREATE FUNCTION loyalty.make_root(merchant_id bigint, OUT root_id bigint, OUT root bytea) RETURNS record
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION loyalty.make_root(bigint) IS
 CREATE FUNCTION loyalty.forget_roots(merchant_id bigint, older_than timestamptz) RETURNS integer
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WITH forgotten AS (
-		DELETE FROM loyalty.root_page p USING loyalty.root r
+		DELETE FROM loyalty_internal.root_page p USING loyalty_internal.root r
 		WHERE p.merchant_id = forget_roots.merchant_id AND r.merchant_id = forget_roots.merchant_id AND r.root_id = p.root_id
 		  AND r.made_at < forget_roots.older_than
 		RETURNING p.root_id)
@@ -75,7 +75,7 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_check_r
 COMMENT ON FUNCTION loyalty.check_receipt(json, bytea) IS
 $$Whether everything that a receipt says is in the root. Needs no tables: it works on any server, and whoever wants to can compute the same with any SHA-256.
 Integers are 8 bytes, high byte first; amounts count ten-thousandths, times microseconds since 2000-01-01 UTC. The hash at the start of the path is that of the byte 0, merchant_id, account_id, entry_id, balance, posted_at and hash. Each step is that of the byte 1 and two hashes, one of them the hash so far, the other on the side that the step names. At the end comes that of the byte 2, merchant_id, root_id, made_at, accounts and the hash so far: it is the root.
-An entry's hash is that of a byte 1 (the number of this format), the hash of the entry before (previous; 32 bytes 0 for the first), its entry_no, balance and posted_at, and its content: merchant_id, account_id, entry_id, amount, 2 bytes of kind (accrue 1, deposit 2, redeem 3, adjust 4, expire 5, hold 6, capture 7, release 8, mature 9, reverse 10, transfer 11), 2 bytes whose bits say what follows, from the lowest on: staff_id, money, aside, origin, peer_id, member_id, rules, happened_at, actor_id, request_id, all integers, lots, in the form that loyalty.lots_send() writes, after the 4 bytes of its length, and the text_digest. That is the hash of the salt and of the text: a byte whose bits say what follows, reference (1) and detail (2), each after the 4 bytes of its length.$$;
+An entry's hash is that of a byte 1 (the number of this format), the hash of the entry before (previous; 32 bytes 0 for the first), its entry_no, balance and posted_at, and its content: merchant_id, account_id, entry_id, amount, 2 bytes of kind (accrue 1, deposit 2, redeem 3, adjust 4, expire 5, hold 6, capture 7, release 8, mature 9, reverse 10, transfer 11), 2 bytes whose bits say what follows, from the lowest on: staff_id, money, aside, origin, peer_id, member_id, rules, happened_at, actor_id, request_id, all integers, lots, in the binary form of loyalty.lots, after the 4 bytes of its length, and the text_digest. That is the hash of the salt and of the text: a byte whose bits say what follows, reference (1) and detail (2), each after the 4 bytes of its length.$$;
 
 CREATE FUNCTION loyalty.verify_root(
 	merchant_id bigint, root_id bigint DEFAULT NULL, root bytea DEFAULT NULL,

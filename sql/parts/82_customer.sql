@@ -1,8 +1,8 @@
 -- Customers: members with a CURP, who may read their data, and the log of it.
 
--- Like loyalty.api_key, this finds the merchant by a name that is unique
+-- Like loyalty_internal.api_key, this finds the merchant by a name that is unique
 -- without coordination, and refers to no other table.
-CREATE TABLE loyalty.app_user (
+CREATE TABLE loyalty_internal.app_user (
 	name		text		COLLATE "C" PRIMARY KEY CHECK (name <> ''),
 	merchant_id	bigint		NOT NULL,
 	private_key	text		NOT NULL CHECK (length(private_key) >= 32),
@@ -10,14 +10,14 @@ CREATE TABLE loyalty.app_user (
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	disabled_at	timestamptz
 );
-COMMENT ON TABLE loyalty.app_user IS 'Partners that read customers'' data through the customer API.';
-COMMENT ON COLUMN loyalty.app_user.private_key IS 'The key of their signatures. HMAC needs the key itself, so it is kept as it is; only the engine can read it, and nothing ever shows it.';
-COMMENT ON COLUMN loyalty.app_user.token_ttl_s IS 'How many seconds their tokens are valid.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.app_user TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.app_user IS 'Partners that read customers'' data through the customer API.';
+COMMENT ON COLUMN loyalty_internal.app_user.private_key IS 'The key of their signatures. HMAC needs the key itself, so it is kept as it is; only the engine can read it, and nothing ever shows it.';
+COMMENT ON COLUMN loyalty_internal.app_user.token_ttl_s IS 'How many seconds their tokens are valid.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.app_user TO loyalty_engine;
 
-CREATE TABLE loyalty.consent (
+CREATE TABLE loyalty_internal.consent (
 	merchant_id		bigint		NOT NULL,
-	consent_id		bigint		NOT NULL DEFAULT loyalty.new_id(),
+	consent_id		bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
 	member_id		bigint		NOT NULL,
 	app_user		text		COLLATE "C" NOT NULL,
 	purpose			text		NOT NULL CHECK (purpose <> ''),
@@ -27,17 +27,17 @@ CREATE TABLE loyalty.consent (
 	valid_until		timestamptz,
 	revoked_at		timestamptz,
 	PRIMARY KEY (merchant_id, consent_id),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member,
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member,
 	CHECK (valid_until > valid_from)
 );
-COMMENT ON TABLE loyalty.consent IS 'A customer''s consent to an app user reading the customer''s data. Revoked ones stay, as proof.';
-COMMENT ON COLUMN loyalty.consent.acceptance_hash IS 'SHA-256 of the acceptance key, which is shown once.';
-CREATE INDEX consent_member ON loyalty.consent (merchant_id, member_id, app_user);
-GRANT SELECT, INSERT, UPDATE ON loyalty.consent TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.consent IS 'A customer''s consent to an app user reading the customer''s data. Revoked ones stay, as proof.';
+COMMENT ON COLUMN loyalty_internal.consent.acceptance_hash IS 'SHA-256 of the acceptance key, which is shown once.';
+CREATE INDEX consent_member ON loyalty_internal.consent (merchant_id, member_id, app_user);
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.consent TO loyalty_engine;
 
-CREATE TABLE loyalty.access (
+CREATE TABLE loyalty_internal.access (
 	merchant_id	bigint		NOT NULL,
-	access_id	bigint		NOT NULL DEFAULT loyalty.new_id(),
+	access_id	bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
 	at			timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	app_user	text		COLLATE "C" NOT NULL,
 	member_id	bigint,
@@ -46,12 +46,12 @@ CREATE TABLE loyalty.access (
 	status		integer		NOT NULL,
 	PRIMARY KEY (merchant_id, access_id)
 );
-COMMENT ON TABLE loyalty.access IS 'Every reading of a customer''s data and every refusal. Only ever added to.';
-COMMENT ON COLUMN loyalty.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
-GRANT SELECT, INSERT ON loyalty.access TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.access IS 'Every reading of a customer''s data and every refusal. Only ever added to.';
+COMMENT ON COLUMN loyalty_internal.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
+GRANT SELECT, INSERT ON loyalty_internal.access TO loyalty_engine;
 
 -- A customer is a member with a CURP.
-CREATE TABLE loyalty.customer (
+CREATE TABLE loyalty_internal.customer (
 	merchant_id		bigint			NOT NULL,
 	member_id		bigint			NOT NULL,
 	curp			loyalty.curp	NOT NULL,
@@ -62,25 +62,25 @@ CREATE TABLE loyalty.customer (
 	blocked_at		timestamptz,
 	PRIMARY KEY (merchant_id, member_id),
 	UNIQUE (merchant_id, curp),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member
 );
-COMMENT ON TABLE loyalty.customer IS 'Members that the customer API knows, by their CURP.';
-COMMENT ON COLUMN loyalty.customer.user_name IS 'What the customer signs in as.';
-COMMENT ON COLUMN loyalty.customer.preferences IS 'Preferences of the customer''s account; never a secret.';
-COMMENT ON COLUMN loyalty.customer.blocked_at IS 'Since when nobody may read the data: the first step of a cancellation.';
-GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.customer TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.customer IS 'Members that the customer API knows, by their CURP.';
+COMMENT ON COLUMN loyalty_internal.customer.user_name IS 'What the customer signs in as.';
+COMMENT ON COLUMN loyalty_internal.customer.preferences IS 'Preferences of the customer''s account; never a secret.';
+COMMENT ON COLUMN loyalty_internal.customer.blocked_at IS 'Since when nobody may read the data: the first step of a cancellation.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.customer TO loyalty_engine;
 
 CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty.require_merchant(create_app_user.merchant_id);
-	key := coalesce(create_app_user.private_key, loyalty.random_key('', 32));
-	INSERT INTO loyalty.app_user (name, merchant_id, private_key) VALUES (create_app_user.name, create_app_user.merchant_id, key);
+	PERFORM loyalty_internal.require_merchant(create_app_user.merchant_id);
+	key := coalesce(create_app_user.private_key, loyalty_internal.random_key('', 32));
+	INSERT INTO loyalty_internal.app_user (name, merchant_id, private_key) VALUES (create_app_user.name, create_app_user.merchant_id, key);
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty.fail('invalid_argument', 'name must not be empty, and private_key has at least 32 characters.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty, and private_key has at least 32 characters.');
 	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'Another app user has this name.');
+		PERFORM loyalty_internal.fail('already_exists', 'Another app user has this name.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
@@ -89,10 +89,10 @@ COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
 CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty.app_user u SET disabled_at = coalesce(u.disabled_at, now())
+	UPDATE loyalty_internal.app_user u SET disabled_at = coalesce(u.disabled_at, now())
 	WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name COLLATE "C";
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no app user of this name.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no app user of this name.');
 	END IF;
 END
 $$;
@@ -113,51 +113,51 @@ DECLARE
 	outcome text;
 BEGIN
 	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
-		PERFORM loyalty.fail('kasu_417', 'The person of the CURP is not born yet.');
+		PERFORM loyalty_internal.fail('kasu_417', 'The person of the CURP is not born yet.');
 	END IF;
-	SELECT p.program_id INTO program FROM loyalty.program p
+	SELECT p.program_id INTO program FROM loyalty_internal.program p
 	WHERE p.merchant_id = create_customer.merchant_id AND p.client_id = create_customer.program_client_id COLLATE "C";
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
 	END IF;
-	create_customer.first_name := loyalty.trimmed(create_customer.first_name);
-	create_customer.first_last_name := loyalty.trimmed(create_customer.first_last_name);
-	create_customer.second_last_name := loyalty.trimmed(create_customer.second_last_name);
+	create_customer.first_name := loyalty_internal.trimmed(create_customer.first_name);
+	create_customer.first_last_name := loyalty_internal.trimmed(create_customer.first_last_name);
+	create_customer.second_last_name := loyalty_internal.trimmed(create_customer.second_last_name);
 	IF create_customer.first_name = '' OR create_customer.first_last_name = ''
 		OR greatest(octet_length(create_customer.first_name), octet_length(create_customer.first_last_name),
 			octet_length(create_customer.second_last_name)) > 1024 THEN
-		PERFORM loyalty.fail('invalid_argument', 'A customer has a first name and a first last name, and each name at most 1,024 bytes.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a first name and a first last name, and each name at most 1,024 bytes.');
 	END IF;
-	SELECT r.outcome, r.member_id INTO outcome, id FROM loyalty.register_again(
+	SELECT r.outcome, r.member_id INTO outcome, id FROM loyalty_internal.register_again(
 		create_customer.merchant_id, program, create_customer.phone, create_customer.email, curp => create_customer.curp,
 		first_name => create_customer.first_name, first_last_name => create_customer.first_last_name,
 		second_last_name => create_customer.second_last_name, birth_date => loyalty.birth_date(create_customer.curp)) r;
 	IF outcome <> 'returned' THEN
 		id := loyalty.open_account(create_customer.merchant_id, program);
-		INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
+		INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
 			first_last_name, second_last_name, birth_date)
-		VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, loyalty.trimmed(create_customer.email),
+		VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, loyalty_internal.trimmed(create_customer.email),
 			concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
 			create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
 			loyalty.birth_date(create_customer.curp));
 	END IF;
-	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_outside, neighborhood, city, postcode, state, country)
+	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, number_outside, neighborhood, city, postcode, state, country)
 	VALUES (create_customer.merchant_id, id, 1, create_customer.street, create_customer.number, create_customer.neighborhood,
 		create_customer.municipality, create_customer.postcode, create_customer.state, 'México')
 	ON CONFLICT (merchant_id, member_id, ordinal) DO UPDATE SET street = excluded.street, number_inside = '',
 		number_outside = excluded.number_outside, neighborhood = excluded.neighborhood, city = excluded.city,
 		postcode = excluded.postcode, state = excluded.state, country = excluded.country
 	WHERE concat(excluded.street, excluded.number_outside, excluded.neighborhood, excluded.city, excluded.postcode, excluded.state) <> '';
-	INSERT INTO loyalty.customer AS c (merchant_id, member_id, curp, user_name, kind)
+	INSERT INTO loyalty_internal.customer AS c (merchant_id, member_id, curp, user_name, kind)
 	VALUES (create_customer.merchant_id, id, create_customer.curp, create_customer.user_name, create_customer.kind)
 	ON CONFLICT (merchant_id, member_id) DO UPDATE
 	SET user_name = coalesce(nullif(excluded.user_name, ''), c.user_name), kind = excluded.kind;
 	RETURN id;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty.fail('invalid_argument', 'A customer has a CURP, a first name and a first last name; nothing given is NULL.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a CURP, a first name and a first last name; nothing given is NULL.');
 	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
+		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
@@ -170,19 +170,19 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	member bigint;
 BEGIN
-	SELECT c.member_id INTO member FROM loyalty.customer c
+	SELECT c.member_id INTO member FROM loyalty_internal.customer c
 	WHERE c.merchant_id = grant_consent.merchant_id AND c.curp OPERATOR(loyalty.=) grant_consent.curp AND c.blocked_at IS NULL;
-	IF NOT FOUND OR NOT EXISTS (SELECT FROM loyalty.app_user u
+	IF NOT FOUND OR NOT EXISTS (SELECT FROM loyalty_internal.app_user u
 		WHERE u.merchant_id = grant_consent.merchant_id AND u.name = grant_consent.app_user COLLATE "C") THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no such customer, or no such app user.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such customer, or no such app user.');
 	END IF;
-	acceptance_key := loyalty.random_key('', 16);
-	INSERT INTO loyalty.consent AS c (merchant_id, member_id, app_user, purpose, notice_version, acceptance_hash, valid_from, valid_until)
+	acceptance_key := loyalty_internal.random_key('', 16);
+	INSERT INTO loyalty_internal.consent AS c (merchant_id, member_id, app_user, purpose, notice_version, acceptance_hash, valid_from, valid_until)
 	VALUES (grant_consent.merchant_id, member, grant_consent.app_user, grant_consent.purpose, grant_consent.notice_version,
 		sha256(convert_to(acceptance_key, 'UTF8')), coalesce(grant_consent.valid_from, now()), grant_consent.valid_until)
 	RETURNING c.consent_id INTO consent_id;
 EXCEPTION WHEN check_violation OR not_null_violation THEN
-	PERFORM loyalty.fail('invalid_argument', 'purpose and notice_version must not be empty, and valid_until comes after valid_from.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'purpose and notice_version must not be empty, and valid_until comes after valid_from.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) IS
@@ -191,10 +191,10 @@ COMMENT ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text
 CREATE FUNCTION loyalty.revoke_consent(merchant_id bigint, consent_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty.consent c SET revoked_at = coalesce(c.revoked_at, clock_timestamp())
+	UPDATE loyalty_internal.consent c SET revoked_at = coalesce(c.revoked_at, clock_timestamp())
 	WHERE c.merchant_id = revoke_consent.merchant_id AND c.consent_id = revoke_consent.consent_id;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no consent with this consent_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no consent with this consent_id.');
 	END IF;
 END
 $$;
@@ -204,13 +204,13 @@ COMMENT ON FUNCTION loyalty.revoke_consent(bigint, bigint) IS
 CREATE FUNCTION loyalty.block_customer(merchant_id bigint, curp loyalty.curp) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty.customer c SET blocked_at = coalesce(c.blocked_at, now())
+	UPDATE loyalty_internal.customer c SET blocked_at = coalesce(c.blocked_at, now())
 	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('unknown_object', 'The merchant has no customer with this CURP.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no customer with this CURP.');
 	END IF;
 	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
-	FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id
+	FROM loyalty_internal.customer c JOIN loyalty_internal.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id
 	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp AND m.active;
 END
 $$;
@@ -224,40 +224,40 @@ DECLARE
 	n integer := 0;
 BEGIN
 	IF delete_blocked_customers.blocked_for IS NULL OR delete_blocked_customers.blocked_for < '0' THEN
-		PERFORM loyalty.fail('invalid_argument', 'blocked_for must not be negative.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'blocked_for must not be negative.');
 	END IF;
 	FOR gone IN
-		DELETE FROM loyalty.customer c
+		DELETE FROM loyalty_internal.customer c
 		WHERE c.merchant_id = delete_blocked_customers.merchant_id
 		  AND c.blocked_at <= now() - delete_blocked_customers.blocked_for
 		RETURNING c.member_id
 	LOOP
-		DELETE FROM loyalty.member_address a
+		DELETE FROM loyalty_internal.member_address a
 		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
 		-- Answers that are kept for retries may print the member, under any id they had.
-		DELETE FROM loyalty.request r USING (
-			SELECT m.client_id FROM loyalty.member m
+		DELETE FROM loyalty_internal.idempotency_key r USING (
+			SELECT m.client_id FROM loyalty_internal.member m
 			WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
-			UNION SELECT h.was FROM loyalty.member_change h
+			UNION SELECT h.was FROM loyalty_internal.member_change h
 			WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id AND h.attribute = 'client_id') k
 		WHERE r.merchant_id = delete_blocked_customers.merchant_id AND strpos(r.answer, '"' || k.client_id || '"') > 0;
-		DELETE FROM loyalty.member_change h
+		DELETE FROM loyalty_internal.member_change h
 		WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id;
-		DELETE FROM loyalty.message m
+		DELETE FROM loyalty_internal.message m
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
-		UPDATE loyalty.rank_grant g SET reason = ''
+		UPDATE loyalty_internal.rank_grant g SET reason = ''
 		WHERE g.merchant_id = delete_blocked_customers.merchant_id AND g.member_id = gone.member_id;
-		UPDATE loyalty.sale s SET application = NULL, signature_id = ''
+		UPDATE loyalty_internal.sale s SET application = NULL, signature_id = ''
 		WHERE s.merchant_id = delete_blocked_customers.merchant_id AND s.member_id = gone.member_id;
-		UPDATE loyalty.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
-			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty.new_client_id('CM'),
+		UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
+			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
 			cancelled_at = now()
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
 		n := n + 1;
 	END LOOP;
 	RETURN n;
 EXCEPTION WHEN datetime_field_overflow THEN
-	PERFORM loyalty.fail('invalid_argument', 'blocked_for is too long.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'blocked_for is too long.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
@@ -266,15 +266,15 @@ COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
 CREATE VIEW loyalty.consents AS
 SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at,
 	   revoked_at IS NULL AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now()) AS valid
-FROM loyalty.consent;
+FROM loyalty_internal.consent;
 COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.';
 
 CREATE VIEW loyalty.access_log AS
-SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status FROM loyalty.access;
+SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status FROM loyalty_internal.access;
 COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, and what was answered.';
 
 CREATE VIEW loyalty.app_users AS
-SELECT merchant_id, name, token_ttl_s, created_at, disabled_at FROM loyalty.app_user;
+SELECT merchant_id, name, token_ttl_s, created_at, disabled_at FROM loyalty_internal.app_user;
 COMMENT ON VIEW loyalty.app_users IS 'The app users of the merchants, without their keys.';
 
 CREATE FUNCTION loyalty.customer_read(

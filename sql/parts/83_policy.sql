@@ -1,9 +1,9 @@
 -- What merchants sell to customers: products, the sales of them, and what is
 -- paid of these in instalments.
 
-CREATE TABLE loyalty.product (
-	merchant_id		bigint			NOT NULL REFERENCES loyalty.merchant,
-	product_id		bigint			NOT NULL DEFAULT loyalty.new_id(),
+CREATE TABLE loyalty_internal.product (
+	merchant_id		bigint			NOT NULL REFERENCES loyalty_internal.merchant,
+	product_id		bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
 	description		text			NOT NULL DEFAULT '',
 	price			loyalty.points	NOT NULL CHECK (price OPERATOR(loyalty.>) '0'::loyalty.points),
@@ -17,15 +17,15 @@ CREATE TABLE loyalty.product (
 	UNIQUE (merchant_id, name),
 	CHECK (max_age >= min_age)
 );
-COMMENT ON TABLE loyalty.product IS 'Products, with whom they can be sold to and on what terms.';
-COMMENT ON COLUMN loyalty.product.price IS 'Money, for one payment.';
-COMMENT ON COLUMN loyalty.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
-COMMENT ON COLUMN loyalty.product.commission IS 'Percent of each payment that the app users who take payments earn.';
-GRANT SELECT, INSERT, UPDATE ON loyalty.product TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.product IS 'Products, with whom they can be sold to and on what terms.';
+COMMENT ON COLUMN loyalty_internal.product.price IS 'Money, for one payment.';
+COMMENT ON COLUMN loyalty_internal.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
+COMMENT ON COLUMN loyalty_internal.product.commission IS 'Percent of each payment that the app users who take payments earn.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.product TO loyalty_engine;
 
-CREATE TABLE loyalty.sale (
+CREATE TABLE loyalty_internal.sale (
 	merchant_id		bigint			NOT NULL,
-	sale_id			bigint			NOT NULL DEFAULT loyalty.new_id(),
+	sale_id			bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	member_id		bigint			NOT NULL,
 	product_id		bigint			NOT NULL,
 	policy_number	text			COLLATE "C" NOT NULL CHECK (policy_number <> ''),
@@ -37,28 +37,28 @@ CREATE TABLE loyalty.sale (
 	application		json,
 	PRIMARY KEY (merchant_id, sale_id),
 	UNIQUE (merchant_id, policy_number),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty.member,
-	FOREIGN KEY (merchant_id, product_id) REFERENCES loyalty.product
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member,
+	FOREIGN KEY (merchant_id, product_id) REFERENCES loyalty_internal.product
 );
-COMMENT ON TABLE loyalty.sale IS 'Products sold to customers, under a policy number each.';
-COMMENT ON COLUMN loyalty.sale.cost IS 'Money, all payments together.';
-COMMENT ON COLUMN loyalty.sale.application IS 'What the customer gave and accepted with the order, as it was sent.';
-CREATE INDEX sale_member ON loyalty.sale (merchant_id, member_id);
-GRANT SELECT, INSERT, UPDATE ON loyalty.sale TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.sale IS 'Products sold to customers, under a policy number each.';
+COMMENT ON COLUMN loyalty_internal.sale.cost IS 'Money, all payments together.';
+COMMENT ON COLUMN loyalty_internal.sale.application IS 'What the customer gave and accepted with the order, as it was sent.';
+CREATE INDEX sale_member ON loyalty_internal.sale (merchant_id, member_id);
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.sale TO loyalty_engine;
 
-CREATE TABLE loyalty.instalment (
+CREATE TABLE loyalty_internal.instalment (
 	merchant_id	bigint			NOT NULL,
 	sale_id		bigint			NOT NULL,
 	ordinal		smallint		NOT NULL CHECK (ordinal > 0),
 	due_on		date			NOT NULL,
 	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, sale_id, ordinal),
-	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty.sale
+	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty_internal.sale
 );
-COMMENT ON TABLE loyalty.instalment IS 'When which part of a sale''s cost is due. The parts add up to the cost.';
-GRANT SELECT, INSERT ON loyalty.instalment TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.instalment IS 'When which part of a sale''s cost is due. The parts add up to the cost.';
+GRANT SELECT, INSERT ON loyalty_internal.instalment TO loyalty_engine;
 
-CREATE TABLE loyalty.payment (
+CREATE TABLE loyalty_internal.payment (
 	merchant_id	bigint			NOT NULL,
 	reference	text			COLLATE "C" NOT NULL CHECK (reference <> ''),
 	sale_id		bigint			NOT NULL,
@@ -67,11 +67,11 @@ CREATE TABLE loyalty.payment (
 	app_user	text			COLLATE "C" NOT NULL,
 	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (merchant_id, reference),
-	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty.sale
+	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty_internal.sale
 );
-COMMENT ON TABLE loyalty.payment IS 'What customers have paid of their sales; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
-CREATE INDEX payment_sale ON loyalty.payment (merchant_id, sale_id);
-GRANT SELECT, INSERT ON loyalty.payment TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their sales; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
+CREATE INDEX payment_sale ON loyalty_internal.payment (merchant_id, sale_id);
+GRANT SELECT, INSERT ON loyalty_internal.payment TO loyalty_engine;
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -89,10 +89,10 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	id bigint;
 BEGIN
-	PERFORM loyalty.require_merchant(create_product.merchant_id);
+	PERFORM loyalty_internal.require_merchant(create_product.merchant_id);
 	-- Refuse here, and not at a sale, what comes to more than money can be.
 	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
-	INSERT INTO loyalty.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
+	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
 	VALUES (create_product.merchant_id, create_product.name, create_product.description, create_product.price,
 		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate,
 		create_product.commission)
@@ -100,9 +100,9 @@ BEGIN
 	RETURN id;
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty.fail('invalid_argument', 'price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
 	WHEN unique_violation THEN
-		PERFORM loyalty.fail('already_exists', 'The merchant has a product of this name.');
+		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a product of this name.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) IS
@@ -117,49 +117,49 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	today CONSTANT date := coalesce(open_sale.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date);
 	member bigint;
-	sold loyalty.product;
+	sold loyalty_internal.product;
 	cost loyalty.points;
 	cents bigint;
 	id bigint;
 	first_due date;
 BEGIN
 	-- The customer's row keeps two sales of one product to one customer apart.
-	SELECT c.member_id INTO member FROM loyalty.customer c
+	SELECT c.member_id INTO member FROM loyalty_internal.customer c
 	WHERE c.merchant_id = open_sale.merchant_id AND c.curp OPERATOR(loyalty.=) open_sale.curp
 	  AND NOT c.deceased AND c.blocked_at IS NULL FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('kasu_404');
+		PERFORM loyalty_internal.fail('kasu_404');
 	END IF;
-	SELECT * INTO sold FROM loyalty.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product COLLATE "C";
+	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product COLLATE "C";
 	IF NOT isfinite(today) THEN
-		PERFORM loyalty.fail('kasu_400', 'on_date must be a day.');
+		PERFORM loyalty_internal.fail('kasu_400', 'on_date must be a day.');
 	END IF;
 	IF sold.product_id IS NULL OR loyalty.birth_date(open_sale.curp) > today THEN
-		PERFORM loyalty.fail('kasu_406');
+		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
 	IF loyalty.age(open_sale.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
-		PERFORM loyalty.fail('kasu_406');
+		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
 	IF coalesce(open_sale.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_sale.pay_day, 0) NOT IN (1, 15) THEN
-		PERFORM loyalty.fail('kasu_400', 'numero_pagos is 1 to the product''s, dia_pago is 1 or 15.');
+		PERFORM loyalty_internal.fail('kasu_400', 'numero_pagos is 1 to the product''s, dia_pago is 1 or 15.');
 	END IF;
-	IF EXISTS (SELECT FROM loyalty.sale s WHERE s.merchant_id = open_sale.merchant_id AND s.member_id = member
+	IF EXISTS (SELECT FROM loyalty_internal.sale s WHERE s.merchant_id = open_sale.merchant_id AND s.member_id = member
 			   AND s.product_id = sold.product_id AND s.status <> 'CANCELADO') THEN
-		PERFORM loyalty.fail('kasu_412', 'The customer already has this product.');
+		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product.');
 	END IF;
-	UPDATE loyalty.product p SET stock = p.stock - 1
+	UPDATE loyalty_internal.product p SET stock = p.stock - 1
 	WHERE p.merchant_id = open_sale.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
 	IF NOT FOUND THEN
-		PERFORM loyalty.fail('kasu_412', 'There is none of this product left.');
+		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
 	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_sale.payments);
 	cents := (cost::numeric * 100)::bigint;
 	IF cents < open_sale.payments THEN
-		PERFORM loyalty.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
+		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
 	END IF;
-	INSERT INTO loyalty.sale AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
-	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty.random_key('P', 8) COLLATE "C"), cost, open_sale.payments, 'PREVENTA')
+	INSERT INTO loyalty_internal.sale AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
+	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_sale.payments, 'PREVENTA')
 	RETURNING s.sale_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
@@ -168,7 +168,7 @@ BEGIN
 	IF first_due <= today THEN
 		first_due := (first_due + interval '1 month')::date;
 	END IF;
-	INSERT INTO loyalty.instalment (merchant_id, sale_id, ordinal, due_on, amount)
+	INSERT INTO loyalty_internal.instalment (merchant_id, sale_id, ordinal, due_on, amount)
 	SELECT open_sale.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
 		   ((cents / open_sale.payments + (n <= cents % open_sale.payments)::integer)::numeric / 100)::loyalty.points
 	FROM generate_series(1, open_sale.payments) n;
@@ -182,15 +182,15 @@ CREATE FUNCTION loyalty.sale_status(merchant_id bigint, sale_id bigint, on_date 
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WITH sale AS (
 		SELECT s.*, p.name AS product, p.commission,
-			   coalesce((SELECT sum(y.amount::numeric) FROM loyalty.payment y
+			   coalesce((SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y
 						 WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), 0) AS paid,
 			   coalesce(sale_status.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date) AS today
-		FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
+		FROM loyalty_internal.sale s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
 		WHERE s.merchant_id = sale_status.merchant_id AND s.sale_id = sale_status.sale_id
 	), due AS (
 		SELECT i.ordinal, i.due_on,
 			   greatest(least(sum(i.amount::numeric) OVER (ORDER BY i.ordinal) - s.paid, i.amount::numeric), 0) AS unpaid
-		FROM sale s JOIN loyalty.instalment i ON i.merchant_id = s.merchant_id AND i.sale_id = s.sale_id
+		FROM sale s JOIN loyalty_internal.instalment i ON i.merchant_id = s.merchant_id AND i.sale_id = s.sale_id
 	)
 	SELECT json_build_object(
 		'poliza', s.policy_number, 'producto', s.product, 'status', s.status, 'costo', s.cost,
@@ -200,7 +200,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'pagos_realizados', coalesce((SELECT json_agg(json_build_object('referencia', y.reference, 'cantidad', y.amount,
 				'metodo', y.method, 'fecha', to_char(y.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
 				ORDER BY y.paid_at, y.reference)
-			FROM loyalty.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), '[]'),
+			FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), '[]'),
 		'pagos_pendientes', coalesce((SELECT json_agg(json_build_object('numero', d.ordinal, 'fecha', d.due_on,
 				'cantidad', trim_scale(d.unpaid)) ORDER BY d.ordinal)
 			FROM due d WHERE d.unpaid > 0), '[]'),
@@ -216,52 +216,52 @@ RETURNS json
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	sold loyalty.sale;
-	earlier loyalty.payment;
+	sold loyalty_internal.sale;
+	earlier loyalty_internal.payment;
 	paid numeric;
 BEGIN
 	-- The sale's row lock: what is still to be paid must not change meanwhile.
-	SELECT * INTO sold FROM loyalty.sale s
+	SELECT * INTO sold FROM loyalty_internal.sale s
 	WHERE s.merchant_id = register_payment.merchant_id AND s.sale_id = register_payment.sale_id FOR NO KEY UPDATE;
 	IF NOT FOUND OR sold.status = 'CANCELADO' THEN
-		PERFORM loyalty.fail('kasu_412');
+		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
-	SELECT * INTO earlier FROM loyalty.payment y
+	SELECT * INTO earlier FROM loyalty_internal.payment y
 	WHERE y.merchant_id = register_payment.merchant_id AND y.reference = register_payment.reference COLLATE "C";
 	IF FOUND THEN
 		IF earlier.sale_id <> register_payment.sale_id OR earlier.amount::numeric <> register_payment.amount::numeric
 			OR earlier.method <> register_payment.method COLLATE "C" THEN
-			PERFORM loyalty.fail('kasu_412', 'The reference was used for another payment.');
+			PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
 		END IF;
 		RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);
 	END IF;
-	SELECT coalesce(sum(y.amount::numeric), 0) INTO paid FROM loyalty.payment y
+	SELECT coalesce(sum(y.amount::numeric), 0) INTO paid FROM loyalty_internal.payment y
 	WHERE y.merchant_id = register_payment.merchant_id AND y.sale_id = register_payment.sale_id;
 	IF paid + register_payment.amount::numeric > sold.cost::numeric OR scale(trim_scale(register_payment.amount::numeric)) > 2 THEN
-		PERFORM loyalty.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
+		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
-	INSERT INTO loyalty.payment (merchant_id, reference, sale_id, amount, method, app_user)
+	INSERT INTO loyalty_internal.payment (merchant_id, reference, sale_id, amount, method, app_user)
 	VALUES (register_payment.merchant_id, register_payment.reference, register_payment.sale_id, register_payment.amount,
 			register_payment.method, register_payment.app_user);
-	UPDATE loyalty.sale s
+	UPDATE loyalty_internal.sale s
 	SET status = CASE WHEN paid + register_payment.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END
 	WHERE s.merchant_id = register_payment.merchant_id AND s.sale_id = register_payment.sale_id;
 	RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);
 EXCEPTION
 	WHEN unique_violation THEN
-		PERFORM loyalty.fail('kasu_412', 'The reference was used for another payment.');
+		PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty.fail('kasu_400');
+		PERFORM loyalty_internal.fail('kasu_400');
 END
 $$;
 COMMENT ON FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) IS
 'Books a payment (money) of a sale and returns how the sale stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such sale, more than is still to be paid, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.products AS
-SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission FROM loyalty.product;
+SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission FROM loyalty_internal.product;
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 
 CREATE VIEW loyalty.sales AS
 SELECT s.merchant_id, s.sale_id, s.member_id, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
-FROM loyalty.sale s JOIN loyalty.product p USING (merchant_id, product_id);
+FROM loyalty_internal.sale s JOIN loyalty_internal.product p USING (merchant_id, product_id);
 COMMENT ON VIEW loyalty.sales IS 'The sales of the merchants.';

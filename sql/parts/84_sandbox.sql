@@ -9,12 +9,12 @@ DECLARE
 	customer record;
 	id bigint;
 BEGIN
-	SELECT u.merchant_id INTO sandbox_id FROM loyalty.app_user u WHERE u.name = app;
+	SELECT u.merchant_id INTO sandbox_id FROM loyalty_internal.app_user u WHERE u.name = app;
 	IF FOUND THEN
 		RETURN sandbox_id;
 	END IF;
 	sandbox_id := loyalty.create_merchant('KASU Sandbox');
-	UPDATE loyalty.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
+	UPDATE loyalty_internal.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
 	PERFORM loyalty.create_app_user(sandbox_id, app, 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0');
 	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_client_id;
 	PERFORM loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12', '5');
@@ -32,7 +32,7 @@ BEGIN
 			'Centro', 'Toluca', '50000', 'Estado de México', loyalty.fold(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
 		id := loyalty.open_sale(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
-		UPDATE loyalty.sale s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
+		UPDATE loyalty_internal.sale s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
 	END LOOP;
 	RETURN sandbox_id;
 END

@@ -1,11 +1,16 @@
--- Handing out the rights, in three sizes.  These functions run as their caller,
--- who must be allowed to grant: the superuser who created the extension.
+-- Handing out the rights, in three sizes, each an explicit list: a new object is
+-- nobody's until it stands in one.  These functions run as their caller, who
+-- must be allowed to grant: the superuser who created the extension.
 
 CREATE FUNCTION loyalty.grant_api(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty_api TO %I', role);
-	EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA loyalty_api TO %I', role);
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty_api.wallet_get, loyalty_api.wallet_contact_get, loyalty_api.wallet_contact_add, loyalty_api.wallet_sale,
+		loyalty_api.wallet_balance_update, loyalty_api.employee_add, loyalty_api.employee_disable, loyalty_api.toolusers_get,
+		loyalty_api.program_list, loyalty_api.program_get, loyalty_api.member_list, loyalty_api.member_get, loyalty_api.member_balance,
+		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway TO %I', role);
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
@@ -13,44 +18,64 @@ COMMENT ON FUNCTION loyalty.grant_api(name) IS
 
 CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	object record;
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
 	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots TO %I', role);
-	FOR object IN
-		SELECT c.oid::regclass AS name FROM pg_class c
-		WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind = 'v'
-	LOOP
-		EXECUTE format('GRANT SELECT ON %s TO %I', object.name, role);
-	END LOOP;
-	-- What computes with the types, and can touch no table; and what shows more
-	-- of an account than a view can, or is used by one.
-	FOR object IN
-		SELECT p.oid::regprocedure AS name, p.prokind FROM pg_proc p
-		WHERE p.pronamespace = 'loyalty'::regnamespace
-		  AND (p.provolatile = 'i'
-			   OR p.proname IN ('account_state', 'balance_at', 'lots_of', 'statement', 'rank_at', 'rules_at', 'receipt'))
-	LOOP
-		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', object.name, role);
-	END LOOP;
+	EXECUTE format('GRANT SELECT ON
+		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
+		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
+		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants, loyalty.roots,
+		loyalty.rules, loyalty.sales, loyalty.staff_members, loyalty.wallets TO %I', role);
+	-- What computes, and can touch no table.
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty.points(smallint), loyalty.points(integer), loyalty.points(bigint), loyalty.points(numeric),
+		loyalty.abs, loyalty.sum, loyalty.avg, loyalty.min, loyalty.max, loyalty.percent_of, loyalty.area_code,
+		loyalty.birth_date, loyalty.sex, loyalty.state, loyalty.age,
+		loyalty.total, loyalty.total_due, loyalty.falls_below, loyalty.unnest_lots,
+		loyalty.fold, loyalty.entry_kind, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
+	-- What shows more of an account, or of a phone, than a view can.
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt,
+		loyalty.area_code_supported, loyalty.is_fixed_line TO %I', role);
+	-- What views and the types run: without USAGE on its schema nobody can call it.
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty_internal.account_state, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed TO %I', role);
+	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
+			 FROM pg_proc p
+			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_');
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty, compute with its types, and read accounts with account_state, balance_at, lots_of, statement, rank_at, rules_at and receipt. Run it again after an upgrade.';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, and phones with area_code_supported and is_fixed_line. Run it again after an upgrade.';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	object record;
 BEGIN
 	PERFORM loyalty.grant_reporting(role);
-	FOR object IN
-		SELECT p.oid::regprocedure AS name FROM pg_proc p
-		WHERE p.pronamespace = 'loyalty'::regnamespace AND p.prosecdef
-	LOOP
-		EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', object.name, role);
-	END LOOP;
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty.open_account, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
+		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty.create_merchant, loyalty.create_api_key, loyalty.revoke_api_key, loyalty.authenticate,
+		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.configure_wallet,
+		loyalty.publish_rules, loyalty.set_rank, loyalty.set_rank_ranges, loyalty.recount_ranks,
+		loyalty.set_limit, loyalty.set_quota, loyalty.add_quota,
+		loyalty.set_staff_branch, loyalty.set_staff_wallets, loyalty.verify_staff_password,
+		loyalty.identify_member, loyalty.correct_member, loyalty.set_member_address, loyalty.free_phone, loyalty.free_email,
+		loyalty.disable_member(bigint, bigint), loyalty.disable_member(bigint, text, loyalty.phone),
+		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
+		loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_requests, loyalty.load_sandbox TO %I', role);
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty.verify, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
+	-- The documented APIs.
+	EXECUTE format('GRANT EXECUTE ON ROUTINE
+		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,
+		loyalty.employee_add, loyalty.employee_disable, loyalty.toolusers_get,
+		loyalty.program_list, loyalty.program_get, loyalty.member_list, loyalty.member_get, loyalty.member_balance, loyalty.member_create,
+		loyalty.deposit, loyalty.redemption, loyalty.accumulation,
+		loyalty.request_token, loyalty.customer_read, loyalty.create_app_user, loyalty.disable_app_user, loyalty.create_customer,
+		loyalty.grant_consent, loyalty.revoke_consent, loyalty.block_customer, loyalty.delete_blocked_customers,
+		loyalty.create_product, loyalty.open_sale, loyalty.sale_status, loyalty.register_payment TO %I', role);
 	EXECUTE format('GRANT INSERT ON loyalty.numbering_plan TO %I', role);
 END
 $$;

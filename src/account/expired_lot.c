@@ -13,7 +13,7 @@
 
 static Statement expired_lots_find_sql = {
 	.sql = "SELECT l.account_id, l.expires_at, l.points, l.refunded"
-	" FROM unnest($2, $3) u (account_id, expires_at) JOIN loyalty.lapse l"
+	" FROM unnest($2, $3) u (account_id, expires_at) JOIN loyalty_internal.expired_lot l"
 	" ON l.merchant_id = $1 AND l.account_id = u.account_id AND l.expires_at = u.expires_at",
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 };
@@ -61,14 +61,14 @@ expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 	" OPERATOR(loyalty.<=) (l.points OPERATOR(loyalty.+) excluded.points)"
 
 static Statement expired_lots_write_sql = {
-	.sql = "INSERT INTO loyalty.lapse AS l (merchant_id, account_id, expires_at, points, refunded)"
+	.sql = "INSERT INTO loyalty_internal.expired_lot AS l (merchant_id, account_id, expires_at, points, refunded)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5) u"
 	EXPIRED_LOT_ADD,
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAYOID, POINTSARRAYOID}
 };
 
 static Statement expired_lot_write_sql = {
-	.sql = "INSERT INTO loyalty.lapse AS l (merchant_id, account_id, expires_at, points, refunded) VALUES ($1, $2, $3, $4, $5)"
+	.sql = "INSERT INTO loyalty_internal.expired_lot AS l (merchant_id, account_id, expires_at, points, refunded) VALUES ($1, $2, $3, $4, $5)"
 	EXPIRED_LOT_ADD,
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, POINTSOID, POINTSOID}
 };

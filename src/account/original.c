@@ -59,7 +59,7 @@ static Statement reversals_find_sql = {
 	.sql = "SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
 	" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by) AS reversed_no"
 	" FROM (SELECT DISTINCT * FROM unnest((SELECT $2), (SELECT $3))) u (account_id, entry_id)"
-	" JOIN LATERAL (SELECT n.* FROM loyalty.reversal n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) r"
+	" JOIN LATERAL (SELECT n.* FROM loyalty_internal.reversal n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) r"
 	" ON r.account_id = u.account_id",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
@@ -116,14 +116,14 @@ reversal_row(const Original *original, const Reversal *part, Datum *row, bool *n
 }
 
 static Statement reversals_insert_sql = {
-	.sql = "INSERT INTO loyalty.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
+	.sql = "INSERT INTO loyalty_internal.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
 		POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID}
 };
 
 static Statement reversal_insert_sql = {
-	.sql = "INSERT INTO loyalty.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
+	.sql = "INSERT INTO loyalty_internal.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID}
 };

@@ -34,7 +34,7 @@ read_reservation(uint64 row, HTAB *reservations)
 static Statement reservations_find_sql = {
 	.sql = "SELECT s.account_id, s.entry_id, s.entry_no, s.kind, s.amount, s.remaining, s.due_at, s.lots"
 	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
-	" JOIN LATERAL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) s"
+	" JOIN LATERAL (SELECT n.* FROM loyalty_internal.reservation n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) s"
 	" ON s.account_id = u.account_id",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
@@ -55,9 +55,9 @@ reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, i
 static Statement reservations_due_sql = {
 	.sql = "SELECT s.account_id, s.entry_id, s.entry_no, s.kind, s.amount, s.remaining, s.due_at, s.lots"
 	" FROM unnest($2) u (account_id), LATERAL ("
-	" SELECT d.* FROM loyalty.aside d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
+	" SELECT d.* FROM loyalty_internal.reservation d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
 	" AND d.remaining OPERATOR(loyalty.>) '0' AND d.due_at <= $3"
-	" UNION ALL (SELECT n.* FROM loyalty.aside n WHERE n.merchant_id = $1 AND n.account_id = u.account_id"
+	" UNION ALL (SELECT n.* FROM loyalty_internal.reservation n WHERE n.merchant_id = $1 AND n.account_id = u.account_id"
 	" AND n.remaining OPERATOR(loyalty.>) '0' AND n.due_at > $3 ORDER BY n.due_at LIMIT 1)) s"
 	" ORDER BY s.account_id, s.due_at, s.entry_no",
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
@@ -84,7 +84,7 @@ reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *accoun
 #define RESERVATION_COLUMNS 8
 
 static Statement reservations_write_sql = {
-	.sql = "INSERT INTO loyalty.aside AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
+	.sql = "INSERT INTO loyalty_internal.reservation AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u"
 	" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
 	" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
@@ -93,7 +93,7 @@ static Statement reservations_write_sql = {
 };
 
 static Statement reservation_write_sql = {
-	.sql = "INSERT INTO loyalty.aside AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
+	.sql = "INSERT INTO loyalty_internal.reservation AS s (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining, due_at, lots)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 	" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
 	" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",

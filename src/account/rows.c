@@ -99,12 +99,12 @@ read_account(uint64 row, Account *account)
 }
 
 static Statement account_lock_sql = {
-	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",
+	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2 FOR NO KEY UPDATE",
 	.params = {INT8OID, INT8OID}
 };
 
 static Statement accounts_lock_sql = {
-	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty.account"
+	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty_internal.account"
 	" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE",
 	.params = {INT8OID, INT8ARRAYOID}
 };
@@ -132,7 +132,7 @@ accounts_lock(int64 merchant_id, Account *accounts, int n)
 }
 
 static Statement account_read_sql = {
-	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -149,7 +149,7 @@ account_read(int64 merchant_id, Account *account)
 }
 
 static Statement text_key_sql = {
-	.sql = "SELECT text_key FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+	.sql = "SELECT text_key FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -174,7 +174,7 @@ account_text_key(const Entry *entry, pg_uuid_t *key)
 }
 
 static Statement accounts_earned_sql = {
-	.sql = "SELECT u.ordinality, loyalty.earned_by_entries($1, u.account_id) AS earned FROM unnest($2) WITH ORDINALITY u (account_id)",
+	.sql = "SELECT u.ordinality, loyalty_internal.earned_by_entries($1, u.account_id) AS earned FROM unnest($2) WITH ORDINALITY u (account_id)",
 	.params = {INT8OID, INT8ARRAYOID}
 };
 
@@ -230,7 +230,7 @@ change_row(const Account *account, Datum *values, bool *nulls)
 }
 
 static Statement account_update_managed_sql = {
-	.sql = "UPDATE loyalty.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9,"
+	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9,"
 	" earned = $10, expired = $11, held = $12, pending = $13, due_at = $14, lots = $15, qualifying = $16"
 	" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')"
 	" AND $12 OPERATOR(loyalty.>=) '0' AND $13 OPERATOR(loyalty.>=) '0'",
@@ -239,7 +239,7 @@ static Statement account_update_managed_sql = {
 };
 
 static Statement account_update_sql = {
-	.sql = "UPDATE loyalty.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9"
+	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9"
 	" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')",
 	.params = {INT8OID, TIDOID, BOOLOID, POINTSOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID}
 };
@@ -261,7 +261,7 @@ update_account(int64 merchant_id, const Account *account)
 
 /* the other columns of accounts that track no lots are NULL, and stay so */
 static Statement accounts_update_sql = {
-	.sql = "UPDATE loyalty.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
+	.sql = "UPDATE loyalty_internal.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
 	" previous_id = u.previous_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, expired = u.expired,"
 	" held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots, qualifying = u.qualifying"
 	" FROM unnest((SELECT $2)) u"

@@ -26,7 +26,7 @@ typedef struct EntryKey
  * circle.
  */
 #define HISTORY_OF(account) \
-	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
+	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty_internal.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
 	" WHERE a.merchant_id = $1 AND a.account_id = " account \
 	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
 	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"

@@ -50,13 +50,13 @@ check_key(const char *key)
 }
 
 static Statement idempotency_claim_sql = {
-	.sql = "INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint)"
+	.sql = "INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint)"
 	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
 	.params = {INT8OID, TEXTOID, BYTEAOID}
 };
 
 static Statement idempotency_read_sql = {
-	.sql = "SELECT fingerprint = $3 AS same, answer FROM loyalty.request"
+	.sql = "SELECT fingerprint = $3 AS same, answer FROM loyalty_internal.idempotency_key"
 	" WHERE merchant_id = $1 AND idempotency_key = $2 FOR SHARE",
 	.params = {INT8OID, TEXTOID, BYTEAOID}
 };
@@ -86,7 +86,7 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 }
 
 static Statement idempotency_answer_sql = {
-	.sql = "UPDATE loyalty.request SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
+	.sql = "UPDATE loyalty_internal.idempotency_key SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
 	.params = {INT8OID, TEXTOID, TEXTOID}
 };
 

@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 
 static Statement member_find_sql = {
-	.sql = "SELECT member_id, account_id, active FROM loyalty.member"
+	.sql = "SELECT member_id, account_id, active FROM loyalty_internal.member"
 	" WHERE merchant_id = $1 AND program_id = $2 AND phone OPERATOR(loyalty.=) $3",
 	.params = {INT8OID, INT8OID, PHONEOID}
 };
@@ -42,8 +42,8 @@ member_acting(const Member *member)
 
 /* the share lock: the program cannot begin to manage its accounts meanwhile */
 static Statement account_open_sql = {
-	.sql = "INSERT INTO loyalty.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
-	" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty.program p,"
+	.sql = "INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
+	" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty_internal.program p,"
 	" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
 	" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
 	.params = {INT8OID, INT8OID, INT8OID}
@@ -91,7 +91,7 @@ member_register(Statement *insert, Statement *again, Datum *values, const char *
 	if (insert_member(insert, values, nulls, member))
 		return MEMBER_NEW;
 	if (db_write(again, values, nulls) != 1)
-		elog(ERROR, "loyalty.register_again() returned no row");
+		elog(ERROR, "loyalty_internal.register_again() returned no row");
 	outcome = row_text(0, "outcome");
 	if (strcmp(outcome, "free") == 0)
 		return insert_member(insert, values, nulls, member) ? MEMBER_NEW : MEMBER_TAKEN;
@@ -104,13 +104,13 @@ member_register(Statement *insert, Statement *again, Datum *values, const char *
 }
 
 static Statement contact_insert_sql = {
-	.sql = "INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name, birth_date, enrolled_by)"
+	.sql = "INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, name, birth_date, enrolled_by)"
 	" VALUES ($1, $2, $3, $2, $4, $5, $6, $7) ON CONFLICT (merchant_id, phone, program_id) DO NOTHING RETURNING client_id",
 	.params = {INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, DATEOID, INT8OID}
 };
 
 static Statement contact_register_again_sql = {
-	.sql = "SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+	.sql = "SELECT outcome, member_id, account_id, known_as FROM loyalty_internal.register_again"
 	"(merchant_id => $1, program_id => $3, phone => $4, name => $5, birth_date => $6, enrolled_by => $7)",
 	.params = {INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, DATEOID, INT8OID}
 };
@@ -134,7 +134,7 @@ member_enroll(int64 merchant_id, const Enrollment *enrollment, Member *member)
 }
 
 static Statement blacklisted_sql = {
-	.sql = "SELECT 1 FROM loyalty.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",
+	.sql = "SELECT 1 FROM loyalty_internal.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",
 	.params = {INT8OID, PHONEOID}
 };
 
@@ -167,7 +167,7 @@ static Statement fixed_line_sql = {
 	.params = {PHONEOID}
 };
 
-/* Whether a phone is in loyalty.fixed_line_range: it gets no messages. */
+/* Whether a phone is in loyalty_internal.fixed_line_range: it gets no messages. */
 bool
 phone_is_fixed_line(Phone phone)
 {

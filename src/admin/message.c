@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 
 static Statement message_insert_sql = {
-	.sql = "INSERT INTO loyalty.message (merchant_id, member_id, channel, phone, body) VALUES ($1, $2, $3, $4, $5)",
+	.sql = "INSERT INTO loyalty_internal.message (merchant_id, member_id, channel, phone, body) VALUES ($1, $2, $3, $4, $5)",
 	.params = {INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID}
 };
 

@@ -15,12 +15,12 @@
 #define BRANCH_MAX_LENGTH 1024
 
 static Statement staff_find_sql = {
-	.sql = "SELECT restricted FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+	.sql = "SELECT restricted FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
 	.params = {INT8OID, INT8OID}
 };
 
 static Statement staff_permitted_sql = {
-	.sql = "SELECT 1 FROM loyalty.staff_program WHERE merchant_id = $1 AND staff_id = $2 AND program_id = $3",
+	.sql = "SELECT 1 FROM loyalty_internal.staff_program WHERE merchant_id = $1 AND staff_id = $2 AND program_id = $3",
 	.params = {INT8OID, INT8OID, INT8OID}
 };
 
@@ -38,12 +38,12 @@ staff_right(int64 merchant_id, int64 staff_id, int64 program_id)
 }
 
 static Statement branch_find_sql = {
-	.sql = "SELECT branch_id FROM loyalty.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2)",
+	.sql = "SELECT branch_id FROM loyalty_internal.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2)",
 	.params = {INT8OID, TEXTOID}
 };
 
 static Statement branch_insert_sql = {
-	.sql = "INSERT INTO loyalty.branch (merchant_id, name) VALUES ($1, loyalty.trimmed($2)) RETURNING branch_id",
+	.sql = "INSERT INTO loyalty_internal.branch (merchant_id, name) VALUES ($1, loyalty_internal.trimmed($2)) RETURNING branch_id",
 	.params = {INT8OID, TEXTOID}
 };
 
@@ -59,7 +59,7 @@ branch_named(int64 merchant_id, const char *name)
 }
 
 static Statement staff_active_sql = {
-	.sql = "SELECT loyalty.fold(name) = loyalty.fold($2) AS same_name, number OPERATOR(loyalty.=) $3 AS same_number, password_secret FROM loyalty.staff"
+	.sql = "SELECT loyalty.fold(name) = loyalty.fold($2) AS same_name, number OPERATOR(loyalty.=) $3 AS same_number, password_secret FROM loyalty_internal.staff"
 	" WHERE merchant_id = $1 AND archived_at IS NULL",
 	.params = {INT8OID, TEXTOID, PHONEOID}
 };
@@ -99,13 +99,13 @@ check_distinct(int64 merchant_id, const Hiring *hiring)
 }
 
 static Statement merchant_lock_sql = {
-	.sql = "SELECT 1 FROM loyalty.merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
+	.sql = "SELECT 1 FROM loyalty_internal.merchant WHERE merchant_id = $1 FOR NO KEY UPDATE",
 	.params = {INT8OID}
 };
 
 static Statement staff_insert_sql = {
-	.sql = "INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
-	" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, loyalty.trimmed($4), $5, $6 FROM loyalty.staff WHERE merchant_id = $1"
+	.sql = "INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
+	" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, loyalty_internal.trimmed($4), $5, $6 FROM loyalty_internal.staff WHERE merchant_id = $1"
 	" RETURNING staff_id",
 	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, TEXTOID}
 };
@@ -140,7 +140,7 @@ staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id)
 }
 
 static Statement staff_archive_sql = {
-	.sql = "UPDATE loyalty.staff SET archived_at = now()"
+	.sql = "UPDATE loyalty_internal.staff SET archived_at = now()"
 	" WHERE merchant_id = $1 AND number OPERATOR(loyalty.=) $2 AND archived_at IS NULL RETURNING staff_id",
 	.params = {INT8OID, PHONEOID}
 };
@@ -158,7 +158,7 @@ staff_archive(int64 merchant_id, Phone number, int64 *staff_id)
 }
 
 static Statement staff_secret_sql = {
-	.sql = "SELECT password_secret FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+	.sql = "SELECT password_secret FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -180,12 +180,12 @@ loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 }
 
 static Statement staff_exists_sql = {
-	.sql = "SELECT 1 FROM loyalty.staff WHERE merchant_id = $1 AND staff_id = $2",
+	.sql = "SELECT 1 FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
 static Statement staff_branch_sql = {
-	.sql = "UPDATE loyalty.staff SET branch_id = $3 WHERE merchant_id = $1 AND staff_id = $2",
+	.sql = "UPDATE loyalty_internal.staff SET branch_id = $3 WHERE merchant_id = $1 AND staff_id = $2",
 	.params = {INT8OID, INT8OID, INT8OID}
 };
 

@@ -43,7 +43,7 @@ program_of_path(const Call *call)
 	" 'durationPointsUnitTime', json_build_object('name', duration_name, 'unitType', duration_unit, 'value', duration_value)," \
 	" 'name', name, 'clientId', client_id, 'status', CASE WHEN active THEN 'active' ELSE 'inactive' END," \
 	" 'createdAt', " ISO_TIME("created_at") ", 'updatedAt', " ISO_TIME("updated_at") ", 'id', program_id::text) AS json" \
-	" FROM loyalty.program WHERE merchant_id = $1"
+	" FROM loyalty_internal.program WHERE merchant_id = $1"
 
 static Statement program_list_sql = {
 	.sql = PROGRAM_JSON " ORDER BY created_at, program_id",
@@ -88,7 +88,7 @@ static const Endpoint program_get = {
  * ------------------------------------------------------------------------ */
 
 static Statement member_id_sql = {
-	.sql = "SELECT member_id FROM loyalty.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3",
+	.sql = "SELECT member_id FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 
@@ -120,7 +120,7 @@ member_number(int64 merchant_id, int64 program_id, const char *client_id)
 	" 'rank', json_build_object('name', loyalty.rank_at($1, m.account_id, clock_timestamp()))," \
 	" 'balance', b.balance, 'expiredAmount', b.expired, 'address'," \
 	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
-	" ORDER BY d.ordinal) FROM loyalty.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
+	" ORDER BY d.ordinal) FROM loyalty_internal.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
 	" CASE WHEN m.country = '' THEN '[]' ELSE json_build_array(" ADDRESS_JSON("''", "''", "''", "m.country", "''", "''") ") END))"
 /*
  * Members are found first, then the balance of each of them.  OFFSET 0 keeps
@@ -128,12 +128,12 @@ member_number(int64 merchant_id, int64 program_id, const char *client_id)
  * cannot know yet how few members there are.
  */
 #define MEMBER_WITH_BALANCE(condition) \
-	"LATERAL (SELECT * FROM loyalty.member WHERE merchant_id = $1 AND " condition " OFFSET 0) m," \
+	"LATERAL (SELECT * FROM loyalty_internal.member WHERE merchant_id = $1 AND " condition " OFFSET 0) m," \
 	" LATERAL (SELECT balance, expired FROM loyalty.balances WHERE merchant_id = $1 AND account_id = m.account_id OFFSET 0) b"
 /* A page of the active members of a program, chosen before anything is computed for them. */
 #define MEMBER_PAGE(condition) \
 	"SELECT " MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " AS json" \
-	" FROM (SELECT member_id FROM loyalty.member" \
+	" FROM (SELECT member_id FROM loyalty_internal.member" \
 	" WHERE merchant_id = $1 AND program_id = $2 AND active AND member_id > $5" condition \
 	" ORDER BY member_id LIMIT $3 OFFSET $4) page, " MEMBER_WITH_BALANCE("member_id = page.member_id") \
 	" ORDER BY page.member_id"
@@ -222,7 +222,7 @@ static const Endpoint member_get = {
 
 static Statement member_balance_sql = {
 	.sql = "SELECT json_build_object('programId', $4::text, 'memberId', m.client_id, 'balance', b.balance,"
-	" 'expiredAmount', b.expired) AS json FROM loyalty.member m"
+	" 'expiredAmount', b.expired) AS json FROM loyalty_internal.member m"
 	" JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id"
 	" WHERE m.merchant_id = $1 AND b.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.client_id = $3",
 	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID}

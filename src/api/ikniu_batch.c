@@ -400,7 +400,7 @@ give_account(SellerItem **items, size_t count, const char *client_id, int64 acco
 #define ACTING(member, account) "coalesce(nullif(" member ", " account "), 0)"
 
 static Statement members_find_sql = {
-	.sql = "SELECT client_id, account_id, " ACTING("member_id", "account_id") " AS acting_id FROM loyalty.member"
+	.sql = "SELECT client_id, account_id, " ACTING("member_id", "account_id") " AS acting_id FROM loyalty_internal.member"
 	" WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3) AND active",
 	.params = {INT8OID, INT8OID, TEXTARRAYOID}
 };
@@ -450,7 +450,7 @@ take_member_field(void *context, const char *name, JsonKind kind, const char *va
 }
 
 static Statement member_by_email_sql = {
-	.sql = "SELECT client_id, account_id, active, " ACTING("member_id", "account_id") " AS acting_id FROM loyalty.member"
+	.sql = "SELECT client_id, account_id, active, " ACTING("member_id", "account_id") " AS acting_id FROM loyalty_internal.member"
 	" WHERE merchant_id = $1 AND program_id = $2 AND loyalty.fold(email) = $3",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
@@ -531,7 +531,7 @@ same_member(const SellerItem *first, const SellerItem *item)
 
 static Statement members_by_email_sql = {
 	.sql = "SELECT u.ordinal, m.client_id, m.account_id, " ACTING("m.member_id", "m.account_id") " AS acting_id FROM unnest($3) WITH ORDINALITY u (email, ordinal)"
-	" JOIN loyalty.member m ON loyalty.fold(m.email) = u.email"
+	" JOIN loyalty_internal.member m ON loyalty.fold(m.email) = u.email"
 	" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active",
 	.params = {INT8OID, INT8OID, TEXTARRAYOID}
 };

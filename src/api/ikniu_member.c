@@ -32,7 +32,7 @@ name_or_null(const Value *value, char *null)
 }
 
 static Statement rank_find_sql = {
-	.sql = "SELECT 1 FROM loyalty.program p JOIN loyalty.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
+	.sql = "SELECT 1 FROM loyalty_internal.program p JOIN loyalty_internal.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
 	" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.rank = $3",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
@@ -46,9 +46,9 @@ rank_exists(int64 merchant_id, int64 program_id, const char *rank)
 }
 
 static Statement member_create_sql = {
-	.sql = "INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,"
+	.sql = "INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,"
 	" first_last_name, second_last_name, birth_date, granted_rank, subscribed_at, country)"
-	" VALUES ($1, $2, $3, $2, coalesce($4, loyalty.new_client_id('CM')), $5, loyalty.trimmed($6),"
+	" VALUES ($1, $2, $3, $2, coalesce($4, loyalty_internal.new_client_id('CM')), $5, loyalty_internal.trimmed($6),"
 	" concat_ws(' ', $7, $8, nullif($9, '')), $7, $8, coalesce($9, ''), $10, coalesce($11, ''), coalesce($12, now()),"
 	" coalesce($13, '')) ON CONFLICT DO NOTHING RETURNING client_id",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
@@ -56,7 +56,7 @@ static Statement member_create_sql = {
 };
 
 static Statement member_register_again_sql = {
-	.sql = "SELECT outcome, member_id, account_id, known_as FROM loyalty.register_again"
+	.sql = "SELECT outcome, member_id, account_id, known_as FROM loyalty_internal.register_again"
 	"(merchant_id => $1, program_id => $3, client_id => $4, phone => $5, email => $6, first_name => $7,"
 	" first_last_name => $8, second_last_name => $9, birth_date => $10, country => $13)",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
@@ -92,12 +92,12 @@ register_member(int64 merchant_id, int64 program_id, const Value *values, Member
 }
 
 static Statement member_address_clear_sql = {
-	.sql = "DELETE FROM loyalty.member_address WHERE merchant_id = $1 AND member_id = $2",
+	.sql = "DELETE FROM loyalty_internal.member_address WHERE merchant_id = $1 AND member_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
 static Statement member_address_sql = {
-	.sql = "INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside,"
+	.sql = "INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, number_inside, number_outside,"
 	" country, state, city) SELECT $1, $2, a.ordinal, coalesce(a.item ->> 'street', ''),"
 	" coalesce(a.item ->> 'numberInside', ''), coalesce(a.item ->> 'numberOutside', ''),"
 	" coalesce(a.item #>> '{postcode,country,name}', ''), coalesce(a.item #>> '{postcode,state,name}', ''),"

@@ -87,8 +87,8 @@ list_keys(const char *request)
 	" 'calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, '')," \
 	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, ''))"
 #define CUSTOMER_TABLES \
-	" FROM loyalty.customer c JOIN loyalty.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
-	" LEFT JOIN loyalty.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
+	" FROM loyalty_internal.customer c JOIN loyalty_internal.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
+	" LEFT JOIN loyalty_internal.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
 	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
 
 static Statement customer_datum_sql = {
@@ -144,7 +144,7 @@ individual_request(Call *call)
 
 static Statement product_for_sql = {
 	.sql = "SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
-	" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) AS offer FROM loyalty.product,"
+	" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) AS offer FROM loyalty_internal.product,"
 	" LATERAL (SELECT (now() AT TIME ZONE 'America/Mexico_City')::date AS today) t,"
 	" LATERAL (SELECT CASE WHEN loyalty.birth_date($3) <= t.today THEN loyalty.age($3, t.today) END AS age) a"
 	" WHERE merchant_id = $1 AND name = $2 AND a.age BETWEEN min_age AND max_age",
@@ -167,7 +167,7 @@ product_for_customer(const Call *call, const Curp *curp)
 
 static Statement product_list_sql = {
 	.sql = "SELECT coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
-	" 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]') AS products FROM loyalty.product WHERE merchant_id = $1",
+	" 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]') AS products FROM loyalty_internal.product WHERE merchant_id = $1",
 	.params = {INT8OID}
 };
 

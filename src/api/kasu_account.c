@@ -37,7 +37,7 @@ accepted(const Value *value)
 }
 
 static Statement customer_deceased_sql = {
-	.sql = "SELECT 1 FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+	.sql = "SELECT 1 FROM loyalty_internal.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
 	.params = {INT8OID, CURPOID}
 };
 
@@ -80,7 +80,7 @@ static Statement sale_open_sql = {
 };
 
 static Statement sale_application_sql = {
-	.sql = "UPDATE loyalty.sale SET application = $3 WHERE merchant_id = $1 AND sale_id = $2",
+	.sql = "UPDATE loyalty_internal.sale SET application = $3 WHERE merchant_id = $1 AND sale_id = $2",
 	.params = {INT8OID, INT8OID, JSONOID}
 };
 
@@ -88,10 +88,10 @@ static Statement sale_receipt_sql = {
 	.sql = "SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
 	" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
 	" 'pago_link', t.base_url || '/pago/' || s.policy_number) AS receipt"
-	" FROM loyalty.sale s JOIN loyalty.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
-	" JOIN loyalty.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
-	" JOIN loyalty.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
-	" JOIN loyalty.merchant t ON t.merchant_id = s.merchant_id"
+	" FROM loyalty_internal.sale s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+	" JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
+	" JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
+	" JOIN loyalty_internal.merchant t ON t.merchant_id = s.merchant_id"
 	" WHERE s.merchant_id = $1 AND s.sale_id = $2",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
@@ -165,7 +165,7 @@ const Endpoint kasu_accounts = {
  * ------------------------------------------------------------------------ */
 
 static Statement sale_find_sql = {
-	.sql = "SELECT sale_id FROM loyalty.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+	.sql = "SELECT sale_id FROM loyalty_internal.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
 	" ORDER BY registered_at DESC, sale_id DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
@@ -193,7 +193,7 @@ find_sale(const Call *call)
 }
 
 static Statement payment_find_sql = {
-	.sql = "SELECT s.sale_id FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+	.sql = "SELECT s.sale_id FROM loyalty_internal.payment y JOIN loyalty_internal.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
 	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3",
 	.params = {INT8OID, TEXTOID, INT8OID}
 };
@@ -237,9 +237,9 @@ static Statement payment_register_sql = {
 /* the balance as it was after the payment: a retry gets the same answer */
 static Statement payment_receipt_sql = {
 	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
-	" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty.payment o"
+	" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty_internal.payment o"
 	" WHERE o.merchant_id = $1 AND o.sale_id = y.sale_id AND o.paid_at <= y.paid_at))) AS receipt"
-	" FROM loyalty.payment y JOIN loyalty.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+	" FROM loyalty_internal.payment y JOIN loyalty_internal.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
 	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
 	.params = {INT8OID, TEXTOID}
 };

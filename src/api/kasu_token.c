@@ -22,12 +22,12 @@
 #define CLOCK_TOLERANCE_S 60
 
 static Statement app_user_sql = {
-	.sql = "SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty.app_user WHERE name = $1 AND disabled_at IS NULL",
+	.sql = "SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty_internal.app_user WHERE name = $1 AND disabled_at IS NULL",
 	.params = {TEXTOID}
 };
 
 static Statement merchant_sandbox_sql = {
-	.sql = "SELECT sandbox FROM loyalty.merchant WHERE merchant_id = $1",
+	.sql = "SELECT sandbox FROM loyalty_internal.merchant WHERE merchant_id = $1",
 	.params = {INT8OID}
 };
 
@@ -216,7 +216,7 @@ kasu_check_token(Call *call)
 }
 
 static Statement customer_find_sql = {
-	.sql = "SELECT member_id, blocked_at IS NOT NULL AS blocked FROM loyalty.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
+	.sql = "SELECT member_id, blocked_at IS NOT NULL AS blocked FROM loyalty_internal.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2",
 	.params = {INT8OID, CURPOID}
 };
 
@@ -238,7 +238,7 @@ kasu_find_customer(Call *call, Curp *curp)
 }
 
 static Statement consent_find_sql = {
-	.sql = "SELECT 1 FROM loyalty.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
+	.sql = "SELECT 1 FROM loyalty_internal.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
 	" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
 	" AND ($4 IS NULL OR acceptance_hash = $4)",
 	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID}
@@ -267,7 +267,7 @@ is_text(const Value *value)
 }
 
 static Statement access_insert_sql = {
-	.sql = "INSERT INTO loyalty.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
+	.sql = "INSERT INTO loyalty_internal.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
 };
 

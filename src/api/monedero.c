@@ -152,8 +152,8 @@ static Statement wallet_list_sql = {
 
 static Statement assistant_wallets_sql = {
 	.sql = "SELECT " WALLET_COLUMNS ", wallet_key AS key, name, ("
-	"SELECT s.staff_id FROM loyalty.staff s WHERE s.merchant_id = $1 AND s.archived_at IS NULL AND (NOT s.restricted"
-	" OR EXISTS (SELECT FROM loyalty.staff_program p"
+	"SELECT s.staff_id FROM loyalty_internal.staff s WHERE s.merchant_id = $1 AND s.archived_at IS NULL AND (NOT s.restricted"
+	" OR EXISTS (SELECT FROM loyalty_internal.staff_program p"
 	" WHERE p.merchant_id = $1 AND p.staff_id = s.staff_id AND p.program_id = w.program_id))"
 	" ORDER BY s.role <> 'gerente', s.staff_id LIMIT 1) AS usertool_id"
 	" FROM loyalty.wallets w WHERE merchant_id = $1 ORDER BY w.name, program_id",
@@ -282,7 +282,7 @@ static const Endpoint wallet_contact_add = {
 #define CONTACT_COLUMNS \
 	"m.name AS contact_name, m.phone::text AS contact_phone, m.birth_date AS contact_birthdate, a.balance AS contact_balance"
 #define CONTACTS(columns, which) \
-	"SELECT " columns " FROM loyalty.member m" \
+	"SELECT " columns " FROM loyalty_internal.member m" \
 	" JOIN loyalty.balances a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id" \
 	" WHERE m.merchant_id = $1 AND a.merchant_id = $1 AND m.program_id = $2 AND m.active AND " which
 

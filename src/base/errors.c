@@ -78,10 +78,10 @@ raise_field_error(ErrorId id, const char *field)
 			 errhint("%s", info->hint)));
 }
 
-PG_FUNCTION_INFO_V1(loyalty_error_catalogue);
+PG_FUNCTION_INFO_V1(loyalty_error_codes);
 
 Datum
-loyalty_error_catalogue(PG_FUNCTION_ARGS)
+loyalty_error_codes(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 

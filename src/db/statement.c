@@ -18,13 +18,17 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-static const char *const type_names[OWN_TYPES] = {
-	[POINTSOID] = "points",
-	[PHONEOID] = "phone",
-	[CURPOID] = "curp",
-	[LOTSOID] = "lots",
-	[ACCOUNTCHANGEOID] = "account_change",
-	[ENTRYOID] = "entry",
+static const struct
+{
+	const char *schema;
+	const char *name;
+}			own_types[OWN_TYPES] = {
+	[POINTSOID] = {"loyalty", "points"},
+	[PHONEOID] = {"loyalty", "phone"},
+	[CURPOID] = {"loyalty", "curp"},
+	[LOTSOID] = {"loyalty", "lots"},
+	[ACCOUNTCHANGEOID] = {"loyalty_internal", "account_change"},
+	[ENTRYOID] = {"loyalty", "entry"},
 };
 
 static Oid	schema_oid = InvalidOid;
@@ -51,13 +55,13 @@ forget_plans(void)
 }
 
 static void
-find_types(Oid schema)
+find_types(void)
 {
 	for (int type = 1; type < OWN_TYPES; type++)
 	{
-		if (type_names[type] != NULL)
-			type_oids[type] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(type_names[type]),
-											  ObjectIdGetDatum(schema));
+		if (own_types[type].name != NULL)
+			type_oids[type] = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(own_types[type].name),
+											  ObjectIdGetDatum(get_namespace_oid(own_types[type].schema, false)));
 		else
 			type_oids[type] = get_array_type(type_oids[type - 1]);
 	}
@@ -78,7 +82,7 @@ db_begin(void)
 	if (schema != schema_oid)
 	{
 		forget_plans();
-		find_types(schema);
+		find_types();
 		schema_oid = schema;
 	}
 	CommandCounterIncrement();

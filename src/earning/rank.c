@@ -23,7 +23,7 @@
  * ------------------------------------------------------------------------ */
 
 Statement rank_granted_sql = {
-	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty.member m" RANK_GRANT_OF("m")
+	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty_internal.member m" RANK_GRANT_OF("m")
 	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
@@ -38,7 +38,7 @@ compare_ranks(const void *a, const void *b)
 }
 
 static Statement ranks_sql = {
-	.sql = "SELECT rank, from_points, multiplier FROM loyalty.rank_range WHERE merchant_id = $1 AND range_group = $2",
+	.sql = "SELECT rank, from_points, multiplier FROM loyalty_internal.rank_range WHERE merchant_id = $1 AND range_group = $2",
 	.params = {INT8OID, TEXTOID}
 };
 
@@ -89,7 +89,7 @@ read_account(Account *account, uint64 *row, uint64 rows)
 }
 
 /* The columns of a held rank. */
-#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty.rank_held"
+#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty_internal.rank_held"
 
 static Statement rank_held_sql = {
 	.sql = RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 ORDER BY since",
@@ -134,7 +134,7 @@ rank_is_held(const Account *account, const char *name, TimestampTz at)
 }
 
 static Statement rank_past_sql = {
-	.sql = "SELECT since, rank, from_points, window_value, window_unit, grace_days, time_zone FROM loyalty.rank_past"
+	.sql = "SELECT since, rank, from_points, window_value, window_unit, grace_days, time_zone FROM loyalty_internal.rank_past"
 	" WHERE merchant_id = $1 AND program_id = $2 ORDER BY since",
 	.params = {INT8OID, INT8OID}
 };
@@ -429,14 +429,14 @@ ranks_update(Account *account, const Program *program, TimestampTz at, RankCause
 	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
 
 static Statement ranks_write_sql = {
-	.sql = "INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7) u" RANK_HELD_UPSERT,
 	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAYOID,
 		TIMESTAMPTZARRAYOID}
 };
 
 static Statement rank_write_sql = {
-	.sql = "INSERT INTO loyalty.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7)" RANK_HELD_UPSERT,
 	.params = {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTSOID, TIMESTAMPTZOID}
 };

@@ -254,7 +254,7 @@ first_day(CapPeriod period, DateADT date)
 }
 
 #define RULE_USE_COLUMNS "account_id, rule, day, points_day, points_week, points_month, points_year, points_ever"
-#define RULE_USE_SELECT "SELECT " RULE_USE_COLUMNS " FROM loyalty.rule_use"
+#define RULE_USE_SELECT "SELECT " RULE_USE_COLUMNS " FROM loyalty_internal.rule_use"
 
 static Statement rule_use_sql = {
 	.sql = RULE_USE_SELECT " WHERE merchant_id = $1 AND account_id = $2",
@@ -296,7 +296,7 @@ read_uses(Rules *rules)
 }
 
 /* A sale of which something is left; of one that earned nothing, money (see is_reversed()). */
-#define REVERSED_OF_SALE "FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
+#define REVERSED_OF_SALE "FROM loyalty_internal.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
 #define IS_PURCHASE \
 	"e.kind = " KIND_SQL(ACCRUE) " AND CASE WHEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) '0'" \
 	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " REVERSED_OF_SALE "), '0')" \
@@ -346,7 +346,7 @@ compare_persons(const void *a, const void *b)
 
 /* The rank of a buyer is mostly the one given at registration; if it may be another, the last column says that one has to ask further. */
 #define BUYER_SELECT \
-	"SELECT m.member_id, m.granted_rank, m.birth_date, m.rank_given OR m.own_account_id IS NOT NULL AS asks_further, m.account_id FROM loyalty.member m"
+	"SELECT m.member_id, m.granted_rank, m.birth_date, m.rank_given OR m.own_account_id IS NOT NULL AS asks_further, m.account_id FROM loyalty_internal.member m"
 
 static Statement buyer_sql = {
 	.sql = BUYER_SELECT " WHERE m.merchant_id = $1 AND m.member_id = $2",
@@ -414,7 +414,7 @@ know_owner(Customer *customer, uint64 row)
 /* Of those who share an account, the rank granted to its owner counts. */
 #define OWNER_SELECT(accounts) \
 	"SELECT u.account_id, coalesce(g.rank, m.granted_rank) AS rank, g.rank IS NOT NULL AS granted, m.birth_date FROM unnest(" accounts ") u (account_id)" \
-	" JOIN loyalty.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
+	" JOIN loyalty_internal.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
 
 static Statement owner_sql = {
 	.sql = OWNER_SELECT("ARRAY[$2]"),
@@ -727,12 +727,12 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, cons
 	" points_month = excluded.points_month, points_year = excluded.points_year, points_ever = excluded.points_ever"
 
 static Statement rule_use_write_sql = {
-	.sql = "INSERT INTO loyalty.rule_use (merchant_id, " RULE_USE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)" RULE_USE_UPSERT,
+	.sql = "INSERT INTO loyalty_internal.rule_use (merchant_id, " RULE_USE_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)" RULE_USE_UPSERT,
 	.params = {INT8OID, INT8OID, TEXTOID, DATEOID, POINTSOID, POINTSOID, POINTSOID, POINTSOID, POINTSOID}
 };
 
 static Statement rule_uses_write_sql = {
-	.sql = "INSERT INTO loyalty.rule_use (merchant_id, " RULE_USE_COLUMNS ") SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u" RULE_USE_UPSERT,
+	.sql = "INSERT INTO loyalty_internal.rule_use (merchant_id, " RULE_USE_COLUMNS ") SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u" RULE_USE_UPSERT,
 	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
 		POINTSARRAYOID, POINTSARRAYOID}
 };

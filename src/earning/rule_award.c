@@ -18,13 +18,13 @@
 #define AWARD_COLUMNS 5
 
 static Statement awards_insert_sql = {
-	.sql = "INSERT INTO loyalty.rule_gift (merchant_id, account_id, entry_id, rule, day, points, returned)"
+	.sql = "INSERT INTO loyalty_internal.rule_award (merchant_id, account_id, entry_id, rule, day, points, returned)"
 	" SELECT $1, u.*, '0' FROM unnest($2, $3, $4, $5, $6) u",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAYOID}
 };
 
 static Statement award_insert_sql = {
-	.sql = "INSERT INTO loyalty.rule_gift (merchant_id, account_id, entry_id, rule, day, points, returned)"
+	.sql = "INSERT INTO loyalty_internal.rule_award (merchant_id, account_id, entry_id, rule, day, points, returned)"
 	" VALUES ($1, $2, $3, $4, $5, $6, '0')",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, DATEOID, POINTSOID}
 };
@@ -71,7 +71,7 @@ share_of(const Program *program, Points award, Points reversed, Points whole)
 	" THEN " column " OPERATOR(loyalty.-) $5 ELSE " column " END"
 
 static Statement rule_use_return_sql = {
-	.sql = "UPDATE loyalty.rule_use SET points_ever = points_ever OPERATOR(loyalty.-) $5,"
+	.sql = "UPDATE loyalty_internal.rule_use SET points_ever = points_ever OPERATOR(loyalty.-) $5,"
 	RULE_USE_RETURN("points_day", "day") "," RULE_USE_RETURN("points_week", "week") ","
 	RULE_USE_RETURN("points_month", "month") "," RULE_USE_RETURN("points_year", "year")
 	" WHERE merchant_id = $1 AND account_id = $2 AND rule = $3",
@@ -79,7 +79,7 @@ static Statement rule_use_return_sql = {
 };
 
 static Statement award_return_sql = {
-	.sql = "UPDATE loyalty.rule_gift SET returned = returned OPERATOR(loyalty.+) $4"
+	.sql = "UPDATE loyalty_internal.rule_award SET returned = returned OPERATOR(loyalty.+) $4"
 	" WHERE merchant_id = $1 AND entry_id = $2 AND rule = $3",
 	.params = {INT8OID, INT8OID, TEXTOID, POINTSOID}
 };
@@ -102,7 +102,7 @@ give_back(int64 merchant_id, const Award *award, Points points)
 }
 
 static Statement awards_find_sql = {
-	.sql = "SELECT rule, day, points, returned FROM loyalty.rule_gift"
+	.sql = "SELECT rule, day, points, returned FROM loyalty_internal.rule_award"
 	" WHERE merchant_id = $1 AND entry_id = $2 ORDER BY rule",
 	.params = {INT8OID, INT8OID}
 };

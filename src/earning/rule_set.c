@@ -120,7 +120,7 @@ rule_is_capped(const Rule *rule)
 static Statement rules_sql = {
 	.sql = "SELECT name, skus, categories, ranks, valid_from, valid_until, days, from_time, until_time, min_amount,"
 	" birthday_days, first_purchase, points_per, money_per, multiplier, points,"
-	" expires_value * ('1 ' || expires_unit)::interval AS life, max_ticket, max_day, max_week, max_month, max_year, max_member FROM loyalty.rule"
+	" expires_value * ('1 ' || expires_unit)::interval AS life, max_ticket, max_day, max_week, max_month, max_year, max_member FROM loyalty_internal.rule"
 	" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",
 	.params = {INT8OID, INT8OID, INT4OID}
 };

@@ -53,9 +53,9 @@ earned(const Posting *posting)
 }
 
 #define ACCOUNT_POST \
-	"UPDATE loyalty.account SET balance = balance OPERATOR(loyalty.+) $3, entry_no = entry_no + 1," \
+	"UPDATE loyalty_internal.account SET balance = balance OPERATOR(loyalty.+) $3, entry_no = entry_no + 1," \
 	" newest_id = $8, previous_id = newest_id, posted_at = greatest(posted_at, $4)," \
-	" hash = loyalty.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7, $8)"
+	" hash = loyalty_internal.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7, $8)"
 /* managed, but with nothing that a posting could touch besides the balance */
 #define ACCOUNT_SIMPLE \
 	" WHERE merchant_id = $1 AND account_id = $2 AND program_id = $9 AND entry_no > 0 AND earned IS NOT NULL" \
@@ -120,7 +120,7 @@ update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 
 /* its newest entry says what an account was before an UPDATE that has no entry yet */
 static Statement account_restore_sql = {
-	.sql = "UPDATE loyalty.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
+	.sql = "UPDATE loyalty_internal.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
 	" entry_no = entry_no - 1, newest_id = previous_id, (previous_id, posted_at, hash) ="
 	" (SELECT e.previous_id, e.posted_at, e.hash FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = a.previous_id)"
 	" WHERE merchant_id = $1 AND account_id = $2",

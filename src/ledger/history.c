@@ -98,7 +98,7 @@ balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz
 }
 
 static Statement account_newest_sql = {
-	.sql = "SELECT newest_id, posted_at FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+	.sql = "SELECT newest_id, posted_at FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 

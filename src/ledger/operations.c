@@ -461,7 +461,7 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 }
 
 static Statement accounts_due_sql = {
-	.sql = "SELECT account_id FROM loyalty.account WHERE merchant_id = $1 AND due_at <= now()"
+	.sql = "SELECT account_id FROM loyalty_internal.account WHERE merchant_id = $1 AND due_at <= now()"
 	" ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
 	.params = {INT8OID, INT8OID}
 };
@@ -505,7 +505,7 @@ loyalty_account_state(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 
 	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "loyalty.account_state() returns a row");
+		elog(ERROR, "loyalty_internal.account_state() returns a row");
 	db_begin();
 	found = ledger_state(PG_GETARG_INT64(0), PG_GETARG_INT64(1), PG_GETARG_TIMESTAMPTZ(2), &state);
 	if (found)

@@ -80,7 +80,7 @@ consider_granted(Highest *highest, int64 merchant_id, const Account *account, Ti
 }
 
 static Statement rank_base_sql = {
-	.sql = "SELECT rank FROM loyalty.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
+	.sql = "SELECT rank FROM loyalty_internal.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
@@ -265,10 +265,10 @@ loyalty_recount_accounts(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-PG_FUNCTION_INFO_V1(loyalty_settle_accounts);
+PG_FUNCTION_INFO_V1(loyalty_book_due_accounts);
 
 Datum
-loyalty_settle_accounts(PG_FUNCTION_ARGS)
+loyalty_book_due_accounts(PG_FUNCTION_ARGS)
 {
 	int			n;
 	int64	   *ids = ids_argument(PG_GETARG_ARRAYTYPE_P(1), &n);
@@ -281,7 +281,7 @@ loyalty_settle_accounts(PG_FUNCTION_ARGS)
 }
 
 static Statement account_lots_sql = {
-	.sql = "SELECT lots, qualifying FROM loyalty.account WHERE merchant_id = $1 AND account_id = $2",
+	.sql = "SELECT lots, qualifying FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 

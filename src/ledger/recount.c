@@ -39,12 +39,12 @@ oldest_needed(const Program *program, TimestampTz at)
 static Statement counted_sql = {
 	.sql = "SELECT u.account_id, d.day, d.points FROM unnest($2) u (account_id), LATERAL ("
 	"SELECT (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM " HISTORY_OF("u.account_id") " e, LATERAL ("
-	"SELECT coalesce(CASE WHEN e.kind = " KIND_SQL(MATURE) " THEN (SELECT s.due_at FROM loyalty.aside s"
+	"SELECT coalesce(CASE WHEN e.kind = " KIND_SQL(MATURE) " THEN (SELECT s.due_at FROM loyalty_internal.reservation s"
 	" WHERE s.merchant_id = $1 AND s.entry_id = e.origin) END, e.posted_at), e.amount"
 	" WHERE e.kind IN (" KIND_SQL(ACCRUE) ", " KIND_SQL(DEPOSIT) ", " KIND_SQL(MATURE) ") AND e.amount OPERATOR(loyalty.>) '0'"
 	" UNION ALL"
-	" SELECT coalesce((SELECT s.due_at FROM loyalty.aside s WHERE s.merchant_id = $1 AND s.entry_id = e.entry_id), e.posted_at),"
-	" OPERATOR(loyalty.-) r.amount FROM loyalty.reversal r"
+	" SELECT coalesce((SELECT s.due_at FROM loyalty_internal.reservation s WHERE s.merchant_id = $1 AND s.entry_id = e.entry_id), e.posted_at),"
+	" OPERATOR(loyalty.-) r.amount FROM loyalty_internal.reversal r"
 	" WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id AND e.kind IN (" KIND_SQL(ACCRUE) ", " KIND_SQL(DEPOSIT) ")"
 	" AND (SELECT b.aside IS NULL FROM loyalty.entry b WHERE b.merchant_id = $1 AND b.entry_id = r.reversed_by)"
 	" OFFSET 0) c (at, points)"
@@ -350,7 +350,7 @@ update_reversed(Batch *batch, Account *account)
 }
 
 static Statement accounts_ranked_sql = {
-	.sql = "UPDATE loyalty.account SET ranked_at = $3 WHERE merchant_id = $1 AND account_id = ANY ($2)",
+	.sql = "UPDATE loyalty_internal.account SET ranked_at = $3 WHERE merchant_id = $1 AND account_id = ANY ($2)",
 	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
 };
 

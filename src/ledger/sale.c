@@ -222,7 +222,7 @@ put_row(ReturnSetInfo *rsinfo, const char *rule, Points points, TimestampTz expi
 }
 
 static Statement rules_at_sql = {
-	.sql = "SELECT version FROM loyalty.rule_set"
+	.sql = "SELECT version FROM loyalty_internal.rule_set"
 	" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };

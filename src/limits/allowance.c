@@ -33,7 +33,7 @@
 #define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = $5"
 
 static Statement allowance_take_sql = {
-	.sql = "UPDATE loyalty.allowance SET points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - $9"
+	.sql = "UPDATE loyalty_internal.allowance SET points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - $9"
 	" WHERE " ALLOWANCE_SUBJECT
 	" AND day >= $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= $9",
 	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, POINTSOID, INT8OID}
@@ -118,7 +118,7 @@ read_row(uint64 row, Counter *counter)
 /* The columns of what is left of a limit. */
 #define ALLOWANCE_SELECT \
 	"SELECT subject_id, day, revision, drawn_from, points_given, operations_given, points_left, operations_left" \
-	" FROM loyalty.allowance WHERE "
+	" FROM loyalty_internal.allowance WHERE "
 
 static Statement allowance_lock_sql = {
 	.sql = ALLOWANCE_SELECT ALLOWANCE_SUBJECT " FOR NO KEY UPDATE",
@@ -131,7 +131,7 @@ static Statement allowances_lock_sql = {
 };
 
 static Statement allowances_create_sql = {
-	.sql = "INSERT INTO loyalty.allowance (merchant_id, program_id, adds, scope, subject_id)"
+	.sql = "INSERT INTO loyalty_internal.allowance (merchant_id, program_id, adds, scope, subject_id)"
 	" SELECT $1, $2, $3, $4, u.subject_id FROM unnest($5) u (subject_id) ORDER BY u.subject_id"
 	" ON CONFLICT (merchant_id, program_id, adds, scope, subject_id) DO NOTHING",
 	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
@@ -168,13 +168,13 @@ allowances_lock(int64 merchant_id, Counter *counters, int n)
 	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
 
 static Statement allowances_drawn_sql = {
-	.sql = "SELECT subject_id, points_left, operations_left FROM loyalty.allowance WHERE " ALLOWANCE_DRAWN
+	.sql = "SELECT subject_id, points_left, operations_left FROM loyalty_internal.allowance WHERE " ALLOWANCE_DRAWN
 	" ORDER BY subject_id FOR NO KEY UPDATE",
 	.params = {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
 };
 
 static Statement allowances_gather_sql = {
-	.sql = "UPDATE loyalty.allowance SET points_given = points_given OPERATOR(loyalty.-) points_left, points_left = '0',"
+	.sql = "UPDATE loyalty_internal.allowance SET points_given = points_given OPERATOR(loyalty.-) points_left, points_left = '0',"
 	" operations_given = operations_given - operations_left, operations_left = 0"
 	" WHERE " ALLOWANCE_DRAWN,
 	.params = {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
@@ -210,7 +210,7 @@ allowance_gather(int64 merchant_id, const Counter *pool)
 #define ALLOWANCE_COLUMNS 11
 
 static Statement allowances_write_sql = {
-	.sql = "UPDATE loyalty.allowance a SET day = u.day, revision = u.revision, drawn_from = u.drawn_from,"
+	.sql = "UPDATE loyalty_internal.allowance a SET day = u.day, revision = u.revision, drawn_from = u.drawn_from,"
 	" points_given = u.points_given, operations_given = u.operations_given,"
 	" points_left = u.points_left, operations_left = u.operations_left"
 	" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u (program_id, adds, scope, subject_id, day, revision,"
@@ -222,7 +222,7 @@ static Statement allowances_write_sql = {
 };
 
 static Statement allowance_write_sql = {
-	.sql = "UPDATE loyalty.allowance SET day = $6, revision = $7, drawn_from = $8, points_given = $9, operations_given = $10,"
+	.sql = "UPDATE loyalty_internal.allowance SET day = $6, revision = $7, drawn_from = $8, points_given = $9, operations_given = $10,"
 	" points_left = $11, operations_left = $12"
 	" WHERE " ALLOWANCE_SUBJECT,
 	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID, POINTSOID, INT8OID,

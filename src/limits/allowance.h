@@ -10,7 +10,7 @@
 #include "utils/date.h"
 
 /*
- * A subject of a limit, one way, and its row of loyalty.allowance.  A row says
+ * A subject of a limit, one way, and its row of loyalty_internal.allowance.  A row says
  * what the subject was given and what is left of that; in memory that is what
  * was used and what is left.
  */

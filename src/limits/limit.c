@@ -5,7 +5,7 @@
  * A limit is on what the postings of one subject, a cashier, a branch or a
  * member, add or spend in a local day of the program, in points and in
  * operations.  What a subject may still move is in its row of
- * loyalty.allowance; a posting that is refused by one of its limits counts in
+ * loyalty_internal.allowance; a posting that is refused by one of its limits counts in
  * none.
  *
  * A single posting takes from its cashier's row and from its member's by one
@@ -214,7 +214,7 @@ run_of(const Counter *counters, int n)
 
 static Statement limit_branches_sql = {
 	.sql = "SELECT s.staff_id, coalesce(a.drawn_from, s.branch_id) AS branch_id, coalesce(a.drawn_from, 0) AS drawn_from"
-	" FROM loyalty.staff s LEFT JOIN loyalty.allowance a ON a.merchant_id = $1 AND a.program_id = $2 AND a.adds = $3"
+	" FROM loyalty_internal.staff s LEFT JOIN loyalty_internal.allowance a ON a.merchant_id = $1 AND a.program_id = $2 AND a.adds = $3"
 	" AND a.scope = 'staff' AND a.subject_id = s.staff_id AND a.day >= $4"
 	" WHERE s.merchant_id = $1 AND s.staff_id = ANY ($5) ORDER BY s.staff_id",
 	.params = {INT8OID, INT8OID, BOOLOID, DATEOID, INT8ARRAYOID}

@@ -78,7 +78,7 @@ read_rules(uint64 found, MemoryContext context)
 
 /* The columns of a limit. */
 #define LIMIT_SELECT \
-	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty.posting_limit"
+	"SELECT scope, adds, subject_id, max_points, max_operations FROM loyalty_internal.posting_limit"
 
 static Statement limits_find_sql = {
 	.sql = LIMIT_SELECT " WHERE merchant_id = $1 AND program_id = $2 AND subject_id = ANY ($3)",

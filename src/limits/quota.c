@@ -19,18 +19,18 @@
 #define QUOTA_STRIPES 16
 
 static Statement quota_set_sql = {
-	.sql = "UPDATE loyalty.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND $4 >= 0",
+	.sql = "UPDATE loyalty_internal.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND $4 >= 0",
 	.params = {INT8OID, TEXTOID, INT2OID, INT8OID}
 };
 
 static Statement quota_any_sql = {
-	.sql = "SELECT stripe, remaining FROM loyalty.quota"
+	.sql = "SELECT stripe, remaining FROM loyalty_internal.quota"
 	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
 	.params = {INT8OID, TEXTOID}
 };
 
 static Statement quota_wait_sql = {
-	.sql = "SELECT stripe, remaining FROM loyalty.quota"
+	.sql = "SELECT stripe, remaining FROM loyalty_internal.quota"
 	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 ORDER BY stripe LIMIT 1 FOR NO KEY UPDATE",
 	.params = {INT8OID, TEXTOID}
 };
@@ -61,14 +61,14 @@ take_any(Datum *values)
 static bool expect_quota = false;
 
 static Statement quota_take_sql = {
-	.sql = "UPDATE loyalty.quota SET remaining = remaining - 1"
-	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 AND stripe = (SELECT q.stripe FROM loyalty.quota q"
+	.sql = "UPDATE loyalty_internal.quota SET remaining = remaining - 1"
+	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 AND stripe = (SELECT q.stripe FROM loyalty_internal.quota q"
 	" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > 0 FOR NO KEY UPDATE SKIP LOCKED)",
 	.params = {INT8OID, TEXTOID, INT2OID}
 };
 
 static Statement quota_read_sql = {
-	.sql = "SELECT remaining FROM loyalty.quota WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
+	.sql = "SELECT remaining FROM loyalty_internal.quota WHERE merchant_id = $1 AND resource = $2 AND stripe = $3",
 	.params = {INT8OID, TEXTOID, INT2OID}
 };
 
@@ -89,8 +89,8 @@ quota_take(int64 merchant_id, const char *resource)
 }
 
 static Statement quotas_take_sql = {
-	.sql = "UPDATE loyalty.quota SET remaining = remaining - 1"
-	" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty.quota q"
+	.sql = "UPDATE loyalty_internal.quota SET remaining = remaining - 1"
+	" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty_internal.quota q"
 	" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > 0"
 	" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING resource",
 	.params = {INT8OID, TEXTOID, INT2OID, TEXTOID}

@@ -170,7 +170,7 @@ static Statement program_sql = {
 	" currency_iso, currency_change, currency_active, unit_base, earn_on_points, time_zone, expiry, duration_value,"
 	" duration_unit, expiry_date, pending_days, reinstatement_days, shortfall, range_group, rank_window_value,"
 	" rank_window_unit, rank_grace_days, ranked_at, rules, has_limits"
-	" FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+	" FROM loyalty_internal.program WHERE merchant_id = $1 AND program_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -197,7 +197,7 @@ program_of_revision(int64 merchant_id)
  * ------------------------------------------------------------------------ */
 
 static Statement by_id_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND program_id = $2",
+	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND program_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -211,7 +211,7 @@ program_find(int64 merchant_id, int64 program_id)
 }
 
 static Statement by_wallet_key_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2",
+	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND wallet_key = $2",
 	.params = {INT8OID, TEXTOID}
 };
 
@@ -225,7 +225,7 @@ program_of_wallet_key(int64 merchant_id, const char *wallet_key)
 }
 
 static Statement by_client_id_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND client_id = $2",
+	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND client_id = $2",
 	.params = {INT8OID, TEXTOID}
 };
 
@@ -239,8 +239,8 @@ program_of_client_id(int64 merchant_id, const char *client_id)
 }
 
 static Statement by_account_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty.program WHERE merchant_id = $1 AND program_id ="
-	" (SELECT a.program_id FROM loyalty.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
+	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND program_id ="
+	" (SELECT a.program_id FROM loyalty_internal.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
 	.params = {INT8OID, INT8OID}
 };
 

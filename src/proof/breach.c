@@ -34,11 +34,11 @@ static const char *const invariants[INVARIANT_COUNT] = {
 	[INVARIANT_DUE] = "nothing is due before the account says",
 };
 
-PG_FUNCTION_INFO_V1(loyalty_ledger_invariants);
+PG_FUNCTION_INFO_V1(loyalty_invariants);
 
-/* loyalty.ledger_invariants(): the texts of all invariants. */
+/* loyalty_internal.invariants(): the texts of all invariants. */
 Datum
-loyalty_ledger_invariants(PG_FUNCTION_ARGS)
+loyalty_invariants(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 

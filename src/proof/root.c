@@ -53,7 +53,7 @@ bytes_of(const void *bytes, Size length)
 }
 
 static Statement root_page_insert_sql = {
-	.sql = "INSERT INTO loyalty.root_page (merchant_id, root_id, level, first_account, page, account_ids, entry_ids, nodes)"
+	.sql = "INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, account_ids, entry_ids, nodes)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8ARRAYOID, INT8ARRAYOID, BYTEAOID}
 };
@@ -173,7 +173,7 @@ tree_end(Tree *tree)
  * ------------------------------------------------------------------------ */
 
 static Statement root_heads_sql = {
-	.sql = "SELECT account_id, newest_id, balance, posted_at, hash FROM loyalty.account"
+	.sql = "SELECT account_id, newest_id, balance, posted_at, hash FROM loyalty_internal.account"
 	" WHERE merchant_id = $1 AND newest_id IS NOT NULL ORDER BY account_id",
 	.params = {INT8OID}
 };
@@ -209,8 +209,8 @@ make_tree(Root *root)
 }
 
 static Statement root_insert_sql = {
-	.sql = "INSERT INTO loyalty.root (merchant_id, root_id, made_at, accounts, root)"
-	" SELECT m.merchant_id, $2, $3, $4, $5 FROM loyalty.merchant m WHERE m.merchant_id = $1",
+	.sql = "INSERT INTO loyalty_internal.root (merchant_id, root_id, made_at, accounts, root)"
+	" SELECT m.merchant_id, $2, $3, $4, $5 FROM loyalty_internal.merchant m WHERE m.merchant_id = $1",
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, BYTEAOID}
 };
 
@@ -269,7 +269,7 @@ root_digest(struct varlena *value, Digest *hash)
 }
 
 static Statement root_find_sql = {
-	.sql = "SELECT root_id, made_at, accounts, root FROM loyalty.root"
+	.sql = "SELECT root_id, made_at, accounts, root FROM loyalty_internal.root"
 	" WHERE merchant_id = $1 AND ($2 IS NULL OR root_id = $2) ORDER BY root_id DESC LIMIT 1",
 	.params = {INT8OID, INT8OID}
 };
@@ -316,7 +316,7 @@ read_page(Datum account_ids, Datum entry_ids, Datum nodes, TreePage *page)
 }
 
 static Statement root_page_sql = {
-	.sql = "SELECT page, account_ids, entry_ids, nodes FROM loyalty.root_page"
+	.sql = "SELECT page, account_ids, entry_ids, nodes FROM loyalty_internal.root_page"
 	" WHERE merchant_id = $1 AND root_id = $2 AND level = $3 AND first_account <= $4 ORDER BY first_account DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, INT8OID, INT8OID}
 };
@@ -404,7 +404,7 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 }
 
 static Statement root_leaves_sql = {
-	.sql = "SELECT account_ids, entry_ids, nodes FROM loyalty.root_page"
+	.sql = "SELECT account_ids, entry_ids, nodes FROM loyalty_internal.root_page"
 	" WHERE merchant_id = $1 AND root_id = $2 AND level = 0 ORDER BY first_account",
 	.params = {INT8OID, INT8OID}
 };

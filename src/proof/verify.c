@@ -198,7 +198,7 @@ next_account(const Verification *v, int64 *account_id)
 }
 
 static Statement verify_accounts_sql = {
-	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty.account WHERE merchant_id = $1 ORDER BY account_id",
+	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty_internal.account WHERE merchant_id = $1 ORDER BY account_id",
 	.params = {INT8OID}
 };
 
@@ -208,7 +208,7 @@ static Statement verify_entries_sql = {
 };
 
 static Statement verify_reservations_sql = {
-	.sql = "SELECT account_id, entry_id, entry_no, kind, amount, remaining, due_at, lots FROM loyalty.aside"
+	.sql = "SELECT account_id, entry_id, entry_no, kind, amount, remaining, due_at, lots FROM loyalty_internal.reservation"
 	" WHERE merchant_id = $1 ORDER BY account_id, entry_no, entry_id",
 	.params = {INT8OID}
 };
@@ -220,7 +220,7 @@ static Statement verify_reversals_sql = {
 	" e.kind AS entry_kind, e.amount AS entry_amount, e.aside AS entry_reserved, e.money AS entry_money, e.balance AS entry_balance,"
 	" e.origin AS entry_origin, e.peer_id AS entry_peer_id, e.reference = r.reference OR e.text_digest IS NOT NULL AS same_reference,"
 	" n.balance AS next_balance, r.lots, r.expired, o.entry_no < e.entry_no AS comes_after"
-	" FROM loyalty.reversal r"
+	" FROM loyalty_internal.reversal r"
 	" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.entry_id = r.entry_id AND o.account_id = r.account_id"
 	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by AND e.account_id = r.account_id"
 	" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.previous_id = r.reversed_by AND n.account_id = r.account_id AND n.kind = " KIND_SQL(EXPIRE)
@@ -229,7 +229,7 @@ static Statement verify_reversals_sql = {
 };
 
 static Statement verify_expired_lots_sql = {
-	.sql = "SELECT account_id, expires_at, points, refunded FROM loyalty.lapse"
+	.sql = "SELECT account_id, expires_at, points, refunded FROM loyalty_internal.expired_lot"
 	" WHERE merchant_id = $1 ORDER BY account_id, expires_at",
 	.params = {INT8OID}
 };
@@ -264,15 +264,15 @@ verify_merchant(Verification *v, int64 merchant_id)
 }
 
 static Statement verify_merchant_sql = {
-	.sql = "SELECT least((SELECT min(merchant_id) FROM loyalty.account WHERE merchant_id >= $1),"
+	.sql = "SELECT least((SELECT min(merchant_id) FROM loyalty_internal.account WHERE merchant_id >= $1),"
 	" (SELECT min(merchant_id) FROM loyalty.entry WHERE merchant_id >= $1),"
-	" (SELECT min(merchant_id) FROM loyalty.aside WHERE merchant_id >= $1),"
-	" (SELECT min(merchant_id) FROM loyalty.reversal WHERE merchant_id >= $1),"
-	" (SELECT min(merchant_id) FROM loyalty.lapse WHERE merchant_id >= $1)) AS merchant_id",
+	" (SELECT min(merchant_id) FROM loyalty_internal.reservation WHERE merchant_id >= $1),"
+	" (SELECT min(merchant_id) FROM loyalty_internal.reversal WHERE merchant_id >= $1),"
+	" (SELECT min(merchant_id) FROM loyalty_internal.expired_lot WHERE merchant_id >= $1)) AS merchant_id",
 	.params = {INT8OID}
 };
 
-/* The next merchant with rows in the ledger, also if loyalty.merchant has none of it; false: there is none. */
+/* The next merchant with rows in the ledger, also if loyalty_internal.merchant has none of it; false: there is none. */
 static bool
 find_merchant(int64 from, int64 *merchant_id)
 {
@@ -301,7 +301,7 @@ verify_all(Verification *v)
 
 PG_FUNCTION_INFO_V1(loyalty_verify_ledger);
 
-/* loyalty.verify_ledger(): what verify() finds in the ledger, of one merchant or of all. */
+/* loyalty_internal.verify_ledger(): what verify() finds in the ledger, of one merchant or of all. */
 Datum
 loyalty_verify_ledger(PG_FUNCTION_ARGS)
 {

@@ -3,7 +3,7 @@
  *		Expired lots, against the entries.
  *
  * What the entries of an account expired is summed by the dates of the lots,
- * which are all in memory.  The rows of loyalty.lapse have the same sums, and
+ * which are all in memory.  The rows of loyalty_internal.expired_lot have the same sums, and
  * how much of each refunds have spared.
  */
 #include "postgres.h"

@@ -3,7 +3,7 @@
  *		Reservations, against the entries: points that are held or pending.
  *
  * The reservations of an account that are not used up are in memory.  The rows
- * of loyalty.aside come in the order of the entries that made them.
+ * of loyalty_internal.reservation come in the order of the entries that made them.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@ typedef struct OpenReservation
 } OpenReservation;
 
 /* ------------------------------------------------------------------------
- * The rows of loyalty.aside
+ * The rows of loyalty_internal.reservation
  * ------------------------------------------------------------------------ */
 
 /* Skip a row whose entry is not there, or reserved nothing: a breach. */

@@ -2,7 +2,7 @@
  * verify_reversal.c
  *		Reversals, against the entries.
  *
- * A row of loyalty.reversal is one part of an entry (the original) that
+ * A row of loyalty_internal.reversal is one part of an entry (the original) that
  * another entry reversed.  It is read with both.
  */
 #include "postgres.h"
@@ -189,7 +189,7 @@ add_unearned(Replay *replay, const Stream *row)
 static Statement verify_unnoted_sql = {
 	.sql = "SELECT (SELECT e.entry_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2"
 	" AND (e.kind = " KIND_SQL(REVERSE) " OR e.kind = " KIND_SQL(TRANSFER) " AND e.origin IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
-	" AND NOT EXISTS (SELECT FROM loyalty.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
+	" AND NOT EXISTS (SELECT FROM loyalty_internal.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
 	" AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) ORDER BY e.entry_no LIMIT 1) AS entry_id",
 	.params = {INT8OID, INT8OID}
 };

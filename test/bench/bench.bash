@@ -53,11 +53,11 @@ remove_merchants() {
 		DROP SCHEMA IF EXISTS floor CASCADE;
 		DROP FUNCTION IF EXISTS loyalty_api.floor_sale(bigint, bigint);
 		SET session_replication_role = replica;
-		SELECT coalesce(array_agg(merchant_id), '{}') AS ours FROM loyalty.merchant WHERE name LIKE 'bench %' \gset
+		SELECT coalesce(array_agg(merchant_id), '{}') AS ours FROM loyalty_internal.merchant WHERE name LIKE 'bench %' \gset
 		SELECT format('DELETE FROM %s WHERE merchant_id = ANY (%L)', c.oid::regclass, :'ours')
 		FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-		WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind = 'r' AND a.attname = 'merchant_id' AND :'ours' <> '{}' \gexec
-		VACUUM FULL loyalty.account, loyalty.entry, loyalty.member;
+		WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND c.relkind = 'r' AND a.attname = 'merchant_id' AND :'ours' <> '{}' \gexec
+		VACUUM FULL loyalty_internal.account, loyalty.entry, loyalty_internal.member;
 	END
 }
 
@@ -163,14 +163,14 @@ make_database() {
 	sql <<-END
 		SET client_min_messages = warning;
 		CREATE EXTENSION loyalty;
-		INSERT INTO loyalty.merchant (merchant_id, name, base_url) VALUES (1, 'bench', 'https://bench.example');
-		INSERT INTO loyalty.program (merchant_id, program_id, name) VALUES (1, 1, 'bench');
+		INSERT INTO loyalty_internal.merchant (merchant_id, name, base_url) VALUES (1, 'bench', 'https://bench.example');
+		INSERT INTO loyalty_internal.program (merchant_id, program_id, name) VALUES (1, 1, 'bench');
 	END
 }
 
 # Accounts 1 to N of merchant 1, which have no member.
 make_accounts() {
-	sql -c "INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT 1, i, 1 FROM generate_series(1, $1) i"
+	sql -c "INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT 1, i, 1 FROM generate_series(1, $1) i"
 }
 
 # make_merchant NAME N: a merchant with 16 cashiers, without the passwords that
@@ -181,13 +181,13 @@ make_merchant() {
 	sql <<-END
 		SELECT loyalty.create_merchant('bench $1') AS merchant \gset
 		SELECT program_id AS program FROM loyalty.create_wallet(:merchant, 'bench', 10) \gset
-		UPDATE loyalty.program SET wallet_key = 'bench-$1' WHERE merchant_id = :merchant;
-		INSERT INTO loyalty.branch (merchant_id, name) VALUES (:merchant, 'Centro') RETURNING branch_id AS branch \gset
-		INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
+		UPDATE loyalty_internal.program SET wallet_key = 'bench-$1' WHERE merchant_id = :merchant;
+		INSERT INTO loyalty_internal.branch (merchant_id, name) VALUES (:merchant, 'Centro') RETURNING branch_id AS branch \gset
+		INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
 		SELECT :merchant, i, :branch, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, 'SCRAM-SHA-256\$none' FROM generate_series(1, 16) i;
-		INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, client_id, name)
+		INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, client_id, name)
 		SELECT :merchant, i, :program, i, (5510000000 + i)::text::loyalty.phone, 'CM' || i, 'contacto' FROM generate_series(1, $2) i;
-		INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT :merchant, i, :program FROM generate_series(1, $2) i;
+		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT :merchant, i, :program FROM generate_series(1, $2) i;
 		SELECT 1 / (count(error) = 0)::integer AS all_posted
 		FROM loyalty.post_batch(:merchant, ARRAY(SELECT generate_series(1, $2)), '{deposit}', array_fill('1000000'::loyalty.points, ARRAY[$2])) \gset
 		\echo :merchant

@@ -10,13 +10,13 @@ contacts=$((2000 / scale))
 # Other merchants' rows: in tables of a few pages every look-up reads them all.
 sql <<-END >/dev/null
 	SELECT loyalty.create_merchant('bench other ' || i) FROM generate_series(1, $((500 / scale))) i;
-	SELECT loyalty.set_quota(merchant_id, kind, 1000) FROM loyalty.merchant, unnest('{redemptions,messages}'::text[]) kind WHERE name LIKE 'bench other %';
-	INSERT INTO loyalty.branch (merchant_id, name) SELECT merchant_id, 'Norte' FROM loyalty.merchant WHERE name LIKE 'bench other %';
-	INSERT INTO loyalty.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
+	SELECT loyalty.set_quota(merchant_id, kind, 1000) FROM loyalty_internal.merchant, unnest('{redemptions,messages}'::text[]) kind WHERE name LIKE 'bench other %';
+	INSERT INTO loyalty_internal.branch (merchant_id, name) SELECT merchant_id, 'Norte' FROM loyalty_internal.merchant WHERE name LIKE 'bench other %';
+	INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
 	SELECT merchant_id, i, branch_id, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, 'SCRAM-SHA-256\$none'
-	FROM loyalty.branch, generate_series(101, 116) i WHERE name = 'Norte';
-	INSERT INTO loyalty.allowance (merchant_id, program_id, adds, scope, subject_id)
-	SELECT merchant_id, 1, adds, 'staff', staff_id FROM loyalty.staff, unnest('{true,false}'::boolean[]) adds WHERE staff_id > 100;
+	FROM loyalty_internal.branch, generate_series(101, 116) i WHERE name = 'Norte';
+	INSERT INTO loyalty_internal.allowance (merchant_id, program_id, adds, scope, subject_id)
+	SELECT merchant_id, 1, adds, 'staff', staff_id FROM loyalty_internal.staff, unnest('{true,false}'::boolean[]) adds WHERE staff_id > 100;
 END
 
 # make_script NAME MERCHANT: what cashier number client_id + 1 does.
@@ -49,7 +49,7 @@ for name in without quotas limits; do
 	fi
 	if [ "$name" = limits ]; then
 		sql -c "SELECT loyalty.set_limit(merchant_id, client_id, scope, direction, '100000000', 100000000)
-			FROM loyalty.program, unnest('{staff,branch}'::text[]) scope, unnest('{add,spend}'::text[]) direction WHERE merchant_id = $merchant" >/dev/null
+			FROM loyalty_internal.program, unnest('{staff,branch}'::text[]) scope, unnest('{add,spend}'::text[]) direction WHERE merchant_id = $merchant" >/dev/null
 	fi
 done
 settle

@@ -26,10 +26,10 @@ load() {
 		FROM (SELECT '1'::loyalty.points AS point) one, generate_series(1, 1000) v, generate_series(1, $2) a;
 		ALTER TABLE loyalty.entry ADD PRIMARY KEY (merchant_id, entry_id);
 		CREATE INDEX entry_sixteenth ON loyalty.entry (merchant_id, account_id, posted_at, entry_no) WHERE entry_no % 16 = 0;
-		UPDATE loyalty.account SET balance = '1000', entry_no = 1000, newest_id = 1000000000 + account_id,
+		UPDATE loyalty_internal.account SET balance = '1000', entry_no = 1000, newest_id = 1000000000 + account_id,
 			previous_id = 999000000 + account_id, posted_at = now(), hash = '$some_hash' WHERE account_id <= $2;
-		VACUUM FULL loyalty.account;
-		VACUUM ANALYZE loyalty.account, loyalty.entry;
+		VACUUM FULL loyalty_internal.account;
+		VACUUM ANALYZE loyalty_internal.account, loyalty.entry;
 		CREATE EXTENSION pg_prewarm;
 		SELECT pg_prewarm('loyalty.entry'), pg_prewarm('loyalty.entry_pkey');
 		CHECKPOINT;

@@ -16,7 +16,7 @@ sql <<-END
 	INSERT INTO floor.files
 	SELECT n || '-' || members,
 		json_agg(json_build_object('programId', p.client_id, 'memberId', 'CM' || 1 + i % members, 'amount', '10', 'comments', 'bench'))
-	FROM (VALUES ($small, $small), ($large, $large), ($large, 1)) file (n, members), generate_series(1, n) i, loyalty.program p
+	FROM (VALUES ($small, $small), ($large, $large), ($large, 1)) file (n, members), generate_series(1, n) i, loyalty_internal.program p
 	WHERE p.merchant_id = $merchant GROUP BY n, members;
 END
 for n in $small $large; do

@@ -15,7 +15,7 @@ while (<$in>)
 {
 	chomp;
 	my ($name, $file, $database) = split /\|/;
-	$name{"$database/$file"} = $name =~ s/^loyalty\.//r if $file ne '';
+	$name{"$database/$file"} = $name =~ s/^loyalty(?:_internal)?\.//r if $file ne '';
 }
 
 while (<STDIN>)

@@ -20,18 +20,18 @@ api_key=$(sql -c "SELECT api_key FROM loyalty.create_api_key(${merchant[wallet]}
 sql <<-END >"$work/made"
 	SELECT loyalty.set_quota(${merchant[wallet]}, kind, 100000000) FROM unnest('{redemptions,messages}'::text[]) kind;
 	SELECT loyalty.set_limit(merchant_id, client_id, scope, 'spend', '100000000', 100000000)
-	FROM loyalty.program, unnest('{staff,branch}'::text[]) scope WHERE merchant_id = ${merchant[wallet]};
-	SELECT loyalty.configure_program(merchant_id, client_id, duration_unit => 'month', duration_value => 12) FROM loyalty.program WHERE merchant_id = ${merchant[lots]};
+	FROM loyalty_internal.program, unnest('{staff,branch}'::text[]) scope WHERE merchant_id = ${merchant[wallet]};
+	SELECT loyalty.configure_program(merchant_id, client_id, duration_unit => 'month', duration_value => 12) FROM loyalty_internal.program WHERE merchant_id = ${merchant[lots]};
 	SELECT count(*) FROM generate_series(1, 3) i, LATERAL loyalty.post_batch(${merchant[lots]}, ARRAY(SELECT generate_series(1, $accounts)), '{deposit}',
 		array_fill('1000'::loyalty.points, ARRAY[$accounts]), expires_ats => array_fill(date_trunc('day', now()) + i * interval '90 days', ARRAY[$accounts]));
 	SELECT loyalty.publish_rules(merchant_id, client_id, '[{"name": "café", "points_per": 1, "money_per": 5, "max_day": 1000000}]')
-	FROM loyalty.program WHERE merchant_id = ${merchant[rules]};
+	FROM loyalty_internal.program WHERE merchant_id = ${merchant[rules]};
 	SELECT count(loyalty.wallet_sale(${merchant[rules]}, 'bench-rules', (5510000000 + i)::text, 0, 100, NULL, 1, 'T1')) FROM generate_series(1, $accounts) i;
 	SELECT count(c) FROM generate_series(1, $accounts) i, LATERAL loyalty.hold(${merchant[holds]}, i, '1', now() + interval '1 day') h, LATERAL loyalty.capture(${merchant[holds]}, i, h.entry_id) c;
-	CREATE TABLE refunded AS SELECT account_id, newest_id FROM loyalty.account WHERE merchant_id = ${merchant[refunds]};
+	CREATE TABLE refunded AS SELECT account_id, newest_id FROM loyalty_internal.account WHERE merchant_id = ${merchant[refunds]};
 	CREATE INDEX ON refunded (account_id);
 	SELECT format('ALTER TABLE %s SET (autovacuum_enabled = false)', c.oid::regclass)
-	FROM pg_class c WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind = 'r' \gexec
+	FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND c.relkind = 'r' \gexec
 END
 
 # script NAME: what a call of a kind is, for an account.
@@ -106,7 +106,7 @@ done
 settle
 sql <<-END >"$work/names"
 	SELECT oid::regclass, pg_relation_filenode(oid), (SELECT oid FROM pg_database WHERE datname = current_database())
-	FROM pg_class WHERE relnamespace = 'loyalty'::regnamespace AND relkind IN ('r', 'i');
+	FROM pg_class WHERE relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND relkind IN ('r', 'i');
 END
 
 # written NAME TITLE: the row of a kind, and what it is made of.

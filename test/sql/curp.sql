@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS loyalty;
 RESET client_min_messages;
-SET search_path = loyalty, pg_catalog;
+SET search_path = loyalty, loyalty_internal, pg_catalog;
 SET datestyle = 'ISO, YMD';
 
 -- Both centuries, each sex, the first and the last day of each.
@@ -218,9 +218,9 @@ SELECT typlen, typbyval, typalign, typstorage, typcategory, typispreferred FROM 
 SELECT castsource::regtype, casttarget::regtype, castcontext
 FROM pg_cast WHERE 'curp'::regtype IN (castsource, casttarget);
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND l.lanname <> 'c' AND p.provolatile = 'i';
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND l.lanname <> 'c' AND p.provolatile = 'i';
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND 'curp'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcintype = 'curp'::regtype;
 
 -- Databases of other encodings: one has the letter as one byte, one knows of no letters at all.

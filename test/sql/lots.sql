@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS loyalty;
 RESET client_min_messages;
-SET search_path = loyalty, pg_catalog;
+SET search_path = loyalty, loyalty_internal, pg_catalog;
 SET TimeZone = 'America/Mexico_City';
 SET DateStyle = 'SQL, DMY';
 
@@ -295,7 +295,7 @@ END
 $$;
 CREATE FUNCTION pg_temp.got(b bytea) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-	IF loyalty.lots_send(b::loyalty.lots) <> b THEN
+	IF loyalty_internal.lots_send(b::loyalty.lots) <> b THEN
 		RAISE EXCEPTION '% is sent otherwise', b;
 	END IF;
 	RETURN (SELECT coalesce(string_agg(format('%s=%s', (extract(epoch FROM expires_at) - 946684800)::bigint, (points::numeric * 10000)::bigint), ','), '')
@@ -335,7 +335,7 @@ SELECT typlen, typbyval, typalign, typstorage, typcategory, typispreferred FROM 
 SELECT castsource::regtype, casttarget::regtype, castcontext FROM pg_cast WHERE 'lots'::regtype IN (castsource, casttarget);
 SELECT opcname FROM pg_opclass WHERE opcintype = 'lots'::regtype;
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'lots'::regtype = ANY (p.proargtypes::oid[] || p.prorettype)
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND 'lots'::regtype = ANY (p.proargtypes::oid[] || p.prorettype)
 	AND NOT (p.provolatile = 'i' AND p.proisstrict AND p.proparallel = 's' AND has_function_privilege('loyalty_engine', p.oid, 'EXECUTE'));
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'lots'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND 'lots'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;

@@ -6,7 +6,7 @@ BEGIN;
 
 -- All of Mexico's codes are there, and none that no number can have.
 SELECT count(*) FROM loyalty.area_codes;
-SELECT count(*) FROM loyalty.shipped_area_codes();
+SELECT count(*) FROM loyalty_internal.shipped_area_codes();
 SELECT * FROM loyalty.area_codes WHERE code IN ('33', '55', '56', '81', '222', '442', '664', '686', '999') ORDER BY code;
 SELECT code FROM loyalty.area_codes
 WHERE loyalty.area_code(rpad(code, 10, '0')::loyalty.phone) <> code;
@@ -20,7 +20,7 @@ SELECT * FROM loyalty.area_codes WHERE code IN ('222', '570') ORDER BY code;
 SELECT loyalty.area_code_supported('2221234567'), loyalty.area_code_supported('5701234567');
 SELECT loyalty.set_area_code('222', true, 'Ciudad de Puebla');
 SELECT loyalty.set_area_code('222', true);
-SELECT * FROM loyalty.supported_area_code WHERE code = '222';
+SELECT * FROM loyalty_internal.supported_area_code WHERE code = '222';
 SELECT loyalty.area_code_supported('2221234567');
 
 SAVEPOINT s;
@@ -49,7 +49,7 @@ CLAVE_CENSAL,POBLACION,MUNICIPIO,ESTADO,PRESUSCRIPCION,REGION,ASL,NIR,SERIE,NUME
 90150001,CIUDAD DE MEXICO,CUAUHTEMOC,CDMX,FIJO,9,55,55,1001,0000,9999,10000,MOVIL,MPP,OTRA,01/01/1999,,,5
 \.
 SELECT loyalty.apply_numbering_plan();
-SELECT numbers, note FROM loyalty.fixed_line_range ORDER BY numbers;
+SELECT numbers, note FROM loyalty_internal.fixed_line_range ORDER BY numbers;
 SELECT count(*) FROM loyalty.numbering_plan;
 SELECT tel, loyalty.is_fixed_line(tel::loyalty.phone)
 FROM (VALUES ('2221000000'), ('2221002999'), ('2221003000'), ('2220999999'), ('2221005000'), ('5510000099'), ('5510000100'), ('5510010000'), (NULL)) t(tel);
@@ -61,7 +61,7 @@ COPY loyalty.numbering_plan (numeracion_inicial, numeracion_final, modalidad) FR
 9999999999,9999999999,FIJO
 \.
 SELECT loyalty.apply_numbering_plan();
-SELECT numbers, note FROM loyalty.fixed_line_range ORDER BY numbers;
+SELECT numbers, note FROM loyalty_internal.fixed_line_range ORDER BY numbers;
 SELECT loyalty.is_fixed_line('9999999999'), loyalty.is_fixed_line('2221000000');
 
 -- A malformed row is named and nothing changes.
@@ -90,13 +90,13 @@ INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_f
 SELECT loyalty.apply_numbering_plan();
 \set VERBOSITY default
 ROLLBACK TO s;
-SELECT numbers FROM loyalty.fixed_line_range ORDER BY numbers;
+SELECT numbers FROM loyalty_internal.fixed_line_range ORDER BY numbers;
 SELECT count(*) FROM loyalty.numbering_plan;
 
 -- Ranges never overlap, whoever writes them.
-INSERT INTO loyalty.fixed_line_range VALUES ('[3310005000,3310005000]');
+INSERT INTO loyalty_internal.fixed_line_range VALUES ('[3310005000,3310005000]');
 ROLLBACK TO s;
-INSERT INTO loyalty.fixed_line_range VALUES ('empty');
+INSERT INTO loyalty_internal.fixed_line_range VALUES ('empty');
 ROLLBACK TO s;
 
 -- The functions run as the engine, are not for everybody, and a dump carries
@@ -109,6 +109,6 @@ WHERE p.pronamespace = 'loyalty'::regnamespace
 ORDER BY p.proname;
 SELECT c.oid::regclass, c.condition
 FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS c(oid, condition)
-WHERE e.extname = 'loyalty' AND c.oid::regclass::text IN ('loyalty.supported_area_code', 'loyalty.fixed_line_range', 'loyalty.numbering_plan')
+WHERE e.extname = 'loyalty' AND c.oid::regclass::text IN ('loyalty_internal.supported_area_code', 'loyalty_internal.fixed_line_range', 'loyalty.numbering_plan')
 ORDER BY c.oid::regclass::text;
 ROLLBACK;

@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS loyalty;
 RESET client_min_messages;
-SET search_path = loyalty, pg_catalog;
+SET search_path = loyalty, loyalty_internal, pg_catalog;
 
 -- One number, however it is written.
 SELECT literal, literal::phone AS phone
@@ -110,5 +110,5 @@ SELECT typlen, typbyval, typalign, typcategory, typispreferred FROM pg_type WHER
 SELECT castsource::regtype, casttarget::regtype, castcontext
 FROM pg_cast WHERE 'phone'::regtype IN (castsource, casttarget);
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'phone'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND 'phone'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcintype = 'phone'::regtype;

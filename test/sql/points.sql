@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS loyalty;
 RESET client_min_messages;
-SET search_path = loyalty, pg_catalog;
+SET search_path = loyalty, loyalty_internal, pg_catalog;
 
 -- Literals that are read, and how they print.
 SELECT literal, literal::points AS points
@@ -102,7 +102,7 @@ DEALLOCATE compared;
 -- Off the path of the schema too, where they are numbers.
 SET search_path = public;
 SELECT loyalty.points '99.5' > 99.4 AS t, loyalty.points '99.5' = '99.5' AS t, loyalty.points '99.5' * 2 AS "199.0", sum(x) AS "3" FROM (VALUES (loyalty.points '1'), ('2')) v (x);
-SET search_path = loyalty, public;
+SET search_path = loyalty, loyalty_internal, public;
 
 -- Casts in: numbers silently, nothing rounded.
 SELECT (smallint '-32768')::points, (-2147483648)::points, (922337203685477)::points, (-922337203685477)::bigint::points;
@@ -252,9 +252,9 @@ FROM pg_cast WHERE 'points'::regtype IN (castsource, casttarget) ORDER BY castso
 -- Every support function is immutable and safe in parallel, strict unless it sees no NULL, and nothing for PUBLIC.
 SELECT p.oid::regprocedure, p.provolatile, p.proparallel, p.proisstrict
 FROM pg_proc p
-WHERE p.pronamespace = 'loyalty'::regnamespace AND p.proname ~ '^points' AND p.prokind = 'f'
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND p.proname ~ '^points' AND p.prokind = 'f'
 	AND (p.provolatile <> 'i' OR p.proparallel <> 's' OR NOT p.proisstrict)
 ORDER BY p.proname;
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'loyalty'::regnamespace AND 'points'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
+WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND 'points'::regtype = ANY (p.proargtypes::oid[] || p.prorettype) AND a.grantee = 0;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcintype = 'points'::regtype;

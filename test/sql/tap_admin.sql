@@ -24,8 +24,8 @@ $$;
 SELECT loyalty.create_merchant('Café La Parroquia', 'https://laparroquia.example///') AS merchant \gset
 SELECT loyalty.create_merchant('Café La Parroquia') AS other \gset
 SELECT isnt(:merchant::bigint, :other::bigint, 'two merchants may have one name');
-SELECT is((SELECT base_url FROM loyalty.merchant WHERE merchant_id = :merchant), 'https://laparroquia.example', 'slashes at the end of the base URL are dropped');
-SELECT is((SELECT base_url FROM loyalty.merchant WHERE merchant_id = :other), 'https://localhost', 'the base URL may be left out');
+SELECT is((SELECT base_url FROM loyalty_internal.merchant WHERE merchant_id = :merchant), 'https://laparroquia.example', 'slashes at the end of the base URL are dropped');
+SELECT is((SELECT base_url FROM loyalty_internal.merchant WHERE merchant_id = :other), 'https://localhost', 'the base URL may be left out');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_merchant(%L, %L)', name, url), 'invalid_argument', what)
 FROM (VALUES ('', 'https://x.example', 'a merchant without a name'), (NULL, 'https://x.example', 'whose name is NULL'), ('X', '', 'whose URL is empty'),
 	('X', NULL, 'or NULL'), ('X', 'ftp://x.example', 'or of another scheme'), ('X', 'https://', 'or of no host'), ('X', 'https://x y', 'or with a blank'),
@@ -60,13 +60,13 @@ SELECT results_eq(format('SELECT label, active FROM loyalty.api_keys WHERE merch
 	$$VALUES ('caja 1', false), ('caja 2', true), ('', false)$$, 'loyalty.api_keys tells which are active');
 
 -- Only hashes: of keys in the table, of passwords everywhere.
-SELECT is((SELECT key_hash FROM loyalty.api_key WHERE key_id = :second_id), sha256(:'second_key'), 'of a key its SHA-256 is kept');
+SELECT is((SELECT key_hash FROM loyalty_internal.api_key WHERE key_id = :second_id), sha256(:'second_key'), 'of a key its SHA-256 is kept');
 CREATE FUNCTION pg_temp.where_is(needle text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	relation regclass;
 	found boolean;
 BEGIN
-	FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = 'loyalty'::regnamespace AND relkind IN ('r', 'v') LOOP
+	FOR relation IN SELECT oid FROM pg_class WHERE relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND relkind IN ('r', 'v') LOOP
 		EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE strpos(t::text, $1) > 0 OR strpos(t::text, encode(convert_to($1, ''UTF8''), ''hex'')) > 0)', relation)
 		INTO found USING needle;
 		IF found THEN
@@ -129,7 +129,7 @@ SELECT results_eq(format('SELECT staff_id, name, branch, role, restricted FROM l
 	$$VALUES (1::bigint, 'Ana' COLLATE "C", 'Centro' COLLATE "C", 'gerente', false), (2, 'Beto', 'Centro', 'cajero', false)$$, 'new staff count 1, 2 and may use every wallet');
 SELECT is(:other_cashier::bigint, 1::bigint, 'those of another merchant count by themselves');
 SELECT is_empty(format('SELECT pg_temp.where_is(%L)', password), 'no table and no view shows the password ' || password) FROM unnest('{contraseña ñ,secreto}'::text[]) password;
-SELECT is((SELECT count(DISTINCT password_secret) FROM loyalty.staff WHERE name = 'Ana'), 2::bigint, 'one password of two people has two secrets');
+SELECT is((SELECT count(DISTINCT password_secret) FROM loyalty_internal.staff WHERE name = 'Ana'), 2::bigint, 'one password of two people has two secrets');
 
 CREATE FUNCTION pg_temp.may_sell(merchant bigint, staff bigint, wallet text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -170,7 +170,7 @@ SELECT lives_ok(format('SELECT loyalty.blacklist_phone(%s, ''5512340001'', ''fra
 SELECT pg_temp.refuses(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340001'', 0, 1, NULL, %s)', :merchant, w, :manager), 'wallet_redeem_14', 'no sale in either wallet')
 FROM unnest(ARRAY[:'wallet_key', :'second_wallet']) w;
 SELECT lives_ok(format('SELECT loyalty.blacklist_phone(%s, ''5512340001'', NULL)', :merchant), 'again, without a reason');
-SELECT results_eq(format('SELECT phone::text, reason FROM loyalty.blacklisted_phone WHERE merchant_id = %s', :merchant), $$VALUES ('5512340001', '')$$, 'it is there once, with the newest reason');
+SELECT results_eq(format('SELECT phone::text, reason FROM loyalty_internal.blacklisted_phone WHERE merchant_id = %s', :merchant), $$VALUES ('5512340001', '')$$, 'it is there once, with the newest reason');
 SELECT is(loyalty.unblacklist_phone(:other, '5512340001'), false, 'another merchant does not take it off');
 SELECT is(loyalty.unblacklist_phone(:merchant, '5512340001'), true, 'it is taken off');
 SELECT is(loyalty.unblacklist_phone(:merchant, '5512340001'), false, 'it was on it once');
@@ -185,8 +185,8 @@ CREATE FUNCTION pg_temp.left_of(merchant bigint, resource text) RETURNS bigint L
 SELECT is(pg_temp.left_of(:merchant, r), NULL, 'no limit on ' || r || ' in the beginning') FROM unnest('{customers,redemptions,messages}'::text[]) r;
 SELECT lives_ok(format('SELECT loyalty.set_quota(%s, ''customers'', %s)', :merchant, n), 'a quota of ' || n) FROM unnest('{0,1,15,16,17,1000000000000,35}'::bigint[]) n;
 SELECT is(pg_temp.left_of(:merchant, 'customers'), 35::bigint, 'the newest holds');
-SELECT results_eq(format('SELECT min(remaining), max(remaining), count(*) FROM loyalty.quota WHERE merchant_id = %s', :merchant),
-	'SELECT 2::bigint, 3::bigint, loyalty.quota_stripes()::bigint', 'spread evenly over all stripes');
+SELECT results_eq(format('SELECT min(remaining), max(remaining), count(*) FROM loyalty_internal.quota WHERE merchant_id = %s', :merchant),
+	'SELECT 2::bigint, 3::bigint, loyalty_internal.quota_stripes()::bigint', 'spread evenly over all stripes');
 SELECT lives_ok(format('SELECT loyalty.add_quota(%s, ''customers'', 20)', :merchant), '20 are added');
 SELECT is(pg_temp.left_of(:merchant, 'customers'), 55::bigint, '55 are left');
 SELECT lives_ok(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512340002'', ''Cliente'', %s)', :merchant, :'wallet_key', :manager), 'one registers');
@@ -223,7 +223,7 @@ SELECT throws_ok('SELECT loyalty.set_area_code(''477'', NULL)', '22004', NULL, '
 
 -- --- the outbox ------------------------------------------------------------------------------------
 
-DELETE FROM loyalty.message WHERE merchant_id = :merchant;
+DELETE FROM loyalty_internal.message WHERE merchant_id = :merchant;
 SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '55998800' || i, 'Iñaki ' || i, :manager) FROM generate_series(10, 14) i \g /dev/null
 SELECT is((SELECT count(*) FROM loyalty.outbox WHERE merchant_id = :merchant AND sent_at IS NULL AND attempts = 0 AND claimed_until IS NULL), 5::bigint, 'five welcome messages wait');
 CREATE TEMP TABLE claimed AS SELECT * FROM loyalty.claim_messages(:merchant, 3);
@@ -234,7 +234,7 @@ SELECT is_empty(format('SELECT * FROM loyalty.claim_messages(%s)', :merchant), '
 SELECT is_empty(format('SELECT * FROM loyalty.claim_messages(%s)', :other), 'another merchant none of ours');
 SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, attempt) FROM claimed ORDER BY message_id', :merchant), 'VALUES (true), (true), (true)', 'three are acknowledged');
 SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, attempt) FROM claimed ORDER BY message_id', :merchant), 'VALUES (false), (false), (false)', 'once');
-UPDATE loyalty.message SET claimed_until = now() - interval '1 hour' WHERE merchant_id = :merchant AND sent_at IS NULL;
+UPDATE loyalty_internal.message SET claimed_until = now() - interval '1 hour' WHERE merchant_id = :merchant AND sent_at IS NULL;
 SELECT results_eq(format('SELECT attempt FROM loyalty.claim_messages(%s, 10000, ''1 second'')', :merchant), 'VALUES (2), (2)', 'claims that lapsed are claimed again');
 SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, a) FROM loyalty.outbox, unnest(''{0,1,3,NULL}''::integer[]) a WHERE merchant_id = %1$s AND sent_at IS NULL ORDER BY 1', :merchant),
 	'SELECT false FROM generate_series(1, 8)', 'only the newest claim acknowledges');
@@ -242,7 +242,7 @@ SELECT is(loyalty.acknowledge_message(:merchant, 0, 1), false, 'what does not ex
 SELECT pg_temp.refuses(format('SELECT * FROM loyalty.claim_messages(%s, %s)', :merchant, arguments), 'invalid_argument', 'claim_messages: ' || arguments)
 FROM unnest(ARRAY['0', '-1', '10001', 'NULL', '1, ''0''', '1, ''-1 minute''', '1, NULL']) arguments;
 SELECT is(loyalty.forget_messages(:merchant), 0::bigint, 'messages just sent are kept');
-UPDATE loyalty.message SET sent_at = sent_at - interval '91 days' WHERE merchant_id = :merchant AND message_id = (SELECT min(message_id) FROM claimed);
+UPDATE loyalty_internal.message SET sent_at = sent_at - interval '91 days' WHERE merchant_id = :merchant AND message_id = (SELECT min(message_id) FROM claimed);
 SELECT is(loyalty.forget_messages(:other), 0::bigint, 'another merchant forgets none of ours');
 SELECT is(loyalty.forget_messages(:merchant), 1::bigint, 'an old one is forgotten');
 SELECT is((SELECT count(*) FROM loyalty.outbox WHERE merchant_id = :merchant), 4::bigint, 'the others stay, unsent ones too');
@@ -253,7 +253,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.forget_messages(%s, %s)', :merchan
 SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1') AS first_answer \gset
 SELECT is(loyalty.forget_requests(:merchant), 0::bigint, 'a key just used is remembered');
 SELECT is(loyalty.forget_requests(:merchant, '0'), 0::bigint, 'even without any delay, in its own transaction');
-UPDATE loyalty.request SET created_at = now() - interval '31 days' WHERE merchant_id = :merchant;
+UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = :merchant;
 SELECT is(loyalty.forget_requests(:merchant, '32 days'), 0::bigint, 'it is 31 days old');
 SELECT is(loyalty.forget_requests(:other), 0::bigint, 'another merchant forgets none of ours');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry gets the answer');

@@ -90,7 +90,7 @@ FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'a
 	(:merchant, format('%L, %L, '' '', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', E''\u00a0\t''', :'program', :'third'), 'invalid_argument'),
 	(:merchant, format('%L, %L, '''', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', ''B'', repeat(''x'', 1025)', :'program', :'third'), 'invalid_argument'),
 	(:merchant, format('%L, %L, ''A'', NULL', :'program', :'third'), 'invalid_argument'), (:other, format('%L, %L, ''A'', ''B''', :'program', :'third'), 'unknown_object')) v (m, arguments, code);
-SELECT is((SELECT birth_date FROM loyalty.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
+SELECT is((SELECT birth_date FROM loyalty_internal.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', unborn), 'kasu_417', 'create_customer: not born yet: ' || unborn)
 FROM (VALUES ('GOPR990101MNEMRSA8'), ('goñr990101mneñrsa0'), ('GOPR981231HDFMRSA2')) v (unborn);
 SELECT throws_ok(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR05'', ''A'', ''B'')', :merchant, :'program'), '22P02', NULL, 'no CURP');
@@ -122,7 +122,7 @@ DECLARE
 	name regclass;
 	n bigint;
 BEGIN
-	FOR name IN SELECT c.oid FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'p', 'm') ORDER BY c.relname LOOP
+	FOR name IN SELECT c.oid FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'p', 'm') ORDER BY c.relname LOOP
 		EXECUTE format('SELECT count(*) FROM %s x WHERE x::text ILIKE ''%%'' || $1 || ''%%''', name) INTO n USING what;
 		IF n > 0 THEN
 			RETURN NEXT name;
@@ -131,8 +131,8 @@ BEGIN
 END
 $$;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', :'acceptance'), 'the acceptance key is in no table');
-SELECT is(acceptance_hash, sha256(:'acceptance'::bytea), 'its hash is') FROM loyalty.consent WHERE consent_id = :consent;
-SELECT set_eq(format('SELECT pg_temp.tables_with(%L)', :'key'), ARRAY['loyalty.app_user'], 'a PRIVATE_KEY is where it is needed, and nowhere else');
+SELECT is(acceptance_hash, sha256(:'acceptance'::bytea), 'its hash is') FROM loyalty_internal.consent WHERE consent_id = :consent;
+SELECT set_eq(format('SELECT pg_temp.tables_with(%L)', :'key'), ARRAY['loyalty_internal.app_user'], 'a PRIVATE_KEY is where it is needed, and nowhere else');
 
 SELECT is(pg_temp.reading(:merchant, :'second', 'Propia', g.acceptance_key), outcome, what)
 FROM (VALUES (now() - interval '2 days', now() - interval '1 second', 'LK409', 'a consent that is over'),
@@ -168,7 +168,7 @@ FROM (VALUES (format('''nada'', ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_404')
 SELECT results_eq(format('SELECT app_user, member_id, operation, request, status FROM loyalty.access_log WHERE merchant_id = %s ORDER BY access_id DESC LIMIT 1', :merchant),
 	format($$VALUES ('Tienda' COLLATE "C", %s::bigint, 'individual_request', 'Nombre', 202)$$, :member), 'reading in SQL is logged');
 SELECT throws_ok('SET LOCAL ROLE loyalty_engine; ' || statement, '42501', NULL, 'the engine itself cannot: ' || statement)
-FROM (VALUES ('DELETE FROM loyalty.access'), ('UPDATE loyalty.access SET status = 202'), ('TRUNCATE loyalty.access'), ('DELETE FROM loyalty.consent'), ('DELETE FROM loyalty.payment'), ('DROP TABLE loyalty.access')) v (statement);
+FROM (VALUES ('DELETE FROM loyalty_internal.access'), ('UPDATE loyalty_internal.access SET status = 202'), ('TRUNCATE loyalty_internal.access'), ('DELETE FROM loyalty_internal.consent'), ('DELETE FROM loyalty_internal.payment'), ('DROP TABLE loyalty_internal.access')) v (statement);
 
 -- --- cancellation ---------------------------------------------------------------------
 
@@ -177,39 +177,39 @@ SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 0, 500, NULL,
 SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 1, NULL, 10, :staff, 'canje') \g /dev/null
 SELECT loyalty.create_product(:merchant, 'Vida', '100', 10, max_payments => 12) \g /dev/null
 SELECT loyalty.open_sale(:merchant, :'curp', 'Vida', 12) AS sale \gset
-UPDATE loyalty.sale SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND sale_id = :sale;
+UPDATE loyalty_internal.sale SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND sale_id = :sale;
 SELECT loyalty.register_payment(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g /dev/null
 SELECT loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') \g /dev/null
 -- An answer is kept under the card that they had then.
 SELECT loyalty.identify_member(:merchant, :member, client_id => 'TARJETA-1') \g /dev/null
-INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint, answer) VALUES (:merchant, 'k-tarjeta', sha256('a'), '{"clientId":"TARJETA-1","firstLastName":"Ñuñez"}'), (:merchant, 'k-otra', sha256('b'), '{"clientId":"TARJETA-11"}');
+INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint, answer) VALUES (:merchant, 'k-tarjeta', sha256('a'), '{"clientId":"TARJETA-1","firstLastName":"Ñuñez"}'), (:merchant, 'k-otra', sha256('b'), '{"clientId":"TARJETA-11"}');
 SELECT loyalty.identify_member(:merchant, :member, email => 'segunda@correo.example', client_id => 'TARJETA-2') \g /dev/null
 CREATE TEMP TABLE person (what text);
 INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'), ('xq.particular'), ('4771234567'), ('Callejón del Beso'), ('4 Bis'), ('Jardines'), ('xochi88'), ('1988-05-26'), ('segunda@'), ('"TARJETA-1"');
 -- What the other merchant knows of the CURP is not ours to forget.
 DELETE FROM person WHERE what IN (:'curp', '1988-05-26');
-SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty.customer', 'loyalty.member', 'loyalty.member_address', 'loyalty.member_change', 'loyalty.message', 'loyalty.request', 'loyalty.sale'], 'where the person is');
+SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty_internal.customer', 'loyalty_internal.member', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.sale'], 'where the person is');
 
-SELECT array_agg(e::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
-SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty.consent c WHERE c.member_id = :member \gset
-SELECT array_agg(a::text ORDER BY a.access_id)::text AS accesses FROM loyalty.access a WHERE a.member_id = :member \gset
+SELECT array_agg(e::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
+SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty_internal.consent c WHERE c.member_id = :member \gset
+SELECT array_agg(a::text ORDER BY a.access_id)::text AS accesses FROM loyalty_internal.access a WHERE a.member_id = :member \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.block_customer(%s, %L)', m, curp), 'unknown_object', 'block_customer: no such') FROM (VALUES (:merchant, :'third'), (1, :'curp'), (:merchant, NULL)) v (m, curp);
 SELECT loyalty.block_customer(:merchant, :'curp') \g /dev/null
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK412', 'a blocked customer''s data are not read');
 SELECT is(pg_temp.reading(:merchant, :'second', 'Propia'), 'Otro', 'those of others are');
 SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%s, %L, ''Tienda'', ''x'', ''1'')', :merchant, :'curp'), 'unknown_object', 'a blocked customer consents to nothing');
 SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Vida'')', :merchant, :'curp'), 'kasu_404', 'and buys nothing');
-SELECT ok(NOT active, 'the member is inactive') FROM loyalty.member WHERE member_id = :member;
-SELECT is(blocked_at, NULL, 'the other merchant''s customer is not blocked') FROM loyalty.customer WHERE merchant_id = :other;
+SELECT ok(NOT active, 'the member is inactive') FROM loyalty_internal.member WHERE member_id = :member;
+SELECT is(blocked_at, NULL, 'the other merchant''s customer is not blocked') FROM loyalty_internal.customer WHERE merchant_id = :other;
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', :'curp'), 'already_exists', 'a blocked customer is still there');
 
 SELECT pg_temp.refuses(format('SELECT loyalty.delete_blocked_customers(%s, %L)', :merchant, span), 'invalid_argument', 'delete_blocked_customers: ' || coalesce(span, 'NULL')) FROM (VALUES ('-1 day'), (NULL)) v (span);
 SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'nobody has been blocked for 30 days');
 SELECT is(loyalty.delete_blocked_customers(:other, '0'), 0, 'nobody is blocked at the other merchant');
-UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' + interval '1 second' WHERE merchant_id = :merchant AND member_id = :member;
+UPDATE loyalty_internal.customer SET blocked_at = now() - interval '30 days' + interval '1 second' WHERE merchant_id = :merchant AND member_id = :member;
 SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'a second is still to go');
 SELECT isnt_empty($$SELECT pg_temp.tables_with('Xochiquetzal')$$, 'so far all is there');
-UPDATE loyalty.customer SET blocked_at = now() - interval '30 days' WHERE merchant_id = :merchant AND member_id = :member;
+UPDATE loyalty_internal.customer SET blocked_at = now() - interval '30 days' WHERE merchant_id = :merchant AND member_id = :member;
 SELECT loyalty.set_rank(:merchant, :member, NULL, reason => 'hermana de Xochiquetzal') \g /dev/null
 SELECT is(loyalty.delete_blocked_customers(:merchant), 1, 'after 30 days one is deleted');
 SELECT results_eq(format('SELECT rank, reason FROM loyalty.rank_grants WHERE member_id = %s', :member), $$VALUES (NULL::text COLLATE "C", '')$$, 'why a rank was given is not told any more');
@@ -218,17 +218,17 @@ SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s%s)', f, :merchant, :memb
 	('identify_member', ', client_id => ''X'''), ('free_phone', ''), ('free_email', ''), ('disable_member', ''), ('set_member_address', ', 1, ''Hidalgo'''), ('set_rank', ', NULL, reason => ''x''')) v (f, arguments);
 SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, ''nueva@x.mx'', ''Cancelado'', ''x'', client_id => %L)', :merchant, :'program', client_id), 'member_exists', 'by the id that is left') FROM loyalty.members WHERE member_id = :member;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
-SELECT is_empty(format('SELECT * FROM loyalty.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
-SELECT results_eq(format('SELECT idempotency_key FROM loyalty.request WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra' COLLATE "C")$$, 'answers of others are kept');
-SELECT results_eq(format('SELECT name, birth_date, phone IS NULL, email IS NULL, first_name || first_last_name || second_last_name FROM loyalty.member WHERE member_id = %s', :member),
+SELECT is_empty(format('SELECT * FROM loyalty_internal.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
+SELECT results_eq(format('SELECT idempotency_key FROM loyalty_internal.idempotency_key WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra' COLLATE "C")$$, 'answers of others are kept');
+SELECT results_eq(format('SELECT name, birth_date, phone IS NULL, email IS NULL, first_name || first_last_name || second_last_name FROM loyalty_internal.member WHERE member_id = %s', :member),
 	$$VALUES ('cancelado', NULL::date, true, true, '')$$, 'the member is nobody');
-SELECT is(array_agg(e::text ORDER BY e.entry_no)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
-SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN loyalty.member USING (merchant_id, account_id) WHERE member.member_id = :member;
-SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty.consent c WHERE c.member_id = :member;
-SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty.access a WHERE a.member_id = :member;
+SELECT is(array_agg(e::text ORDER BY e.entry_no)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
+SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN loyalty_internal.member USING (merchant_id, account_id) WHERE member.member_id = :member;
+SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty_internal.consent c WHERE c.member_id = :member;
+SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty_internal.access a WHERE a.member_id = :member;
 SELECT is(loyalty.sale_status(:merchant, :sale) ->> 'saldo', '90', 'and the sale with its payment');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK404', 'the customer is unknown');
-SELECT is(first_name, 'Suyo', 'the other merchant''s customer of this CURP is there') FROM loyalty.customer JOIN loyalty.member USING (merchant_id, member_id) WHERE merchant_id = :other;
+SELECT is(first_name, 'Suyo', 'the other merchant''s customer of this CURP is there') FROM loyalty_internal.customer JOIN loyalty_internal.member USING (merchant_id, member_id) WHERE merchant_id = :other;
 SELECT is(loyalty.delete_blocked_customers(:merchant, '0'), 0, 'there is nothing more to delete');
 SELECT loyalty.create_customer(:merchant, :'program', :'curp', 'De', 'Vuelta', email => 'xq.particular@correo.example', phone => '4771234567') AS again \gset
 SELECT isnt(:again, :member, 'who comes back is a new customer');

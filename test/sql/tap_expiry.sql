@@ -31,7 +31,7 @@ CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integ
 BEGIN
 	PERFORM loyalty.create_program(merchant, 'Programa ' || id, id);
 	PERFORM loyalty.configure_program(merchant, id, duration_unit => unit, duration_value => value, time_zone => zone);
-	RETURN (SELECT program_id FROM loyalty.program p WHERE p.merchant_id = merchant AND p.client_id = id);
+	RETURN (SELECT program_id FROM loyalty_internal.program p WHERE p.merchant_id = merchant AND p.client_id = id);
 END
 $$;
 CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text, expires_at timestamptz DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -142,7 +142,7 @@ SELECT is(pg_temp.has(:a), '163 0', 'what was refused changes nothing');
 
 SELECT loyalty.open_account(:merchant, :program) AS r \gset
 SELECT pg_temp.post(:merchant, :r, 'deposit', '1', expires_at::timestamptz) FROM unnest('{2091-01-01 00:00:00.000001+00,2091-01-01 00:00:01+00,2091-01-01 00:00:00.999999+00,2091-01-01 00:00:00+00,2091-01-01 00:00:01.5+00}'::text[]) expires_at \g /dev/null
-SELECT is((SELECT lots::text FROM loyalty.account WHERE account_id = :r), '{2091-01-01T00:00:00Z=1,2091-01-01T00:00:01Z=3,2091-01-01T00:00:02Z=1}', 'dates are whole seconds, and rounded up');
+SELECT is((SELECT lots::text FROM loyalty_internal.account WHERE account_id = :r), '{2091-01-01T00:00:00Z=1,2091-01-01T00:00:01Z=3,2091-01-01T00:00:02Z=1}', 'dates are whole seconds, and rounded up');
 
 -- --- what is spent first --------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ SELECT results_eq(format('SELECT lots::text FROM loyalty.entry WHERE account_id 
 SELECT loyalty.configure_program(:merchant, 'S', duration_value => 10) \g /dev/null
 SELECT loyalty.open_account(:merchant, :program) AS nothing \gset
 SELECT is(pg_temp.post(:merchant, :nothing, 'accrue', '0'), '0', 'a sale that earns nothing');
-SELECT is((SELECT coalesce(lots::text, 'none') || ' ' || coalesce(due_at::text, 'nothing due') FROM loyalty.account WHERE account_id = :nothing), 'none nothing due', 'leaves nothing that expires');
+SELECT is((SELECT coalesce(lots::text, 'none') || ' ' || coalesce(due_at::text, 'nothing due') FROM loyalty_internal.account WHERE account_id = :nothing), 'none nothing due', 'leaves nothing that expires');
 
 -- --- durations that change ---------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ SELECT id AS empty FROM adopted WHERE what = 'empty' \gset
 SELECT loyalty.post_batch(:merchant, array_fill(id, '{5}'), '{deposit,accrue,redeem,adjust,accrue}', '{100,10,-20,3,5}') FROM adopted WHERE what <> 'empty' \g /dev/null
 SELECT loyalty.reverse(:merchant, id, e.entry_id, 'devolución') FROM adopted JOIN loyalty.entry e ON e.account_id = id AND e.entry_no = 5 \g /dev/null
 CREATE FUNCTION pg_temp.sums(account bigint) RETURNS text LANGUAGE sql AS
-'SELECT concat_ws('' '', a.balance, coalesce(a.earned::text, ''-''), coalesce(a.expired::text, ''-''), coalesce(a.held::text, ''-''), coalesce(a.pending::text, ''-'')) FROM loyalty.account a WHERE a.account_id = account';
+'SELECT concat_ws('' '', a.balance, coalesce(a.earned::text, ''-''), coalesce(a.expired::text, ''-''), coalesce(a.held::text, ''-''), coalesce(a.pending::text, ''-'')) FROM loyalty_internal.account a WHERE a.account_id = account';
 SELECT is(pg_temp.sums(id), CASE what WHEN 'empty' THEN '0 - - - -' ELSE '93 - - - -' END, 'without terms an account keeps no sums: ' || what) FROM adopted;
 SELECT pg_temp.post(:merchant, :promotion, 'deposit', '50', '2091-01-01 00:00+00') \g /dev/null
 SELECT is(pg_temp.sums(:promotion), '143 160 0 0 0', 'with its first date it does, from what it has earned so far');
@@ -276,7 +276,7 @@ SELECT is(pg_temp.in_days(:merchant, :terms), '6: 50, never: 93', 'points keep t
 -- --- the seller API --------------------------------------------------------------------------------
 
 SELECT pg_temp.program(:merchant, 'B', 'day', 30) AS program \gset
-SELECT wallet_key AS wallet FROM loyalty.program WHERE program_id = :program \gset
+SELECT wallet_key AS wallet FROM loyalty_internal.program WHERE program_id = :program \gset
 SELECT loyalty.member_create(:merchant, 'B', 'b@correo.example', 'B', 'B', client_id => 'B', phone => '5512340001') ->> 'id' AS b \gset
 SELECT is(loyalty.deposit(:merchant, '{"programId":"B","memberId":"B","amount":100,"comments":"x"}') -> 0 ->> 'totalPoints', '100', '100 points by the seller API');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet', '5512340001', 0, 500, NULL, :staff)::text, '150', '50 by the wallet API');

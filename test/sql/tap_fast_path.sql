@@ -61,7 +61,7 @@ SELECT results_eq('EXECUTE entries(true)', 'EXECUTE entries(false)', 'the entrie
 PREPARE accounts(boolean) AS
 SELECT p.name, a.balance, a.entry_no, a.earned, a.expired, a.held, a.pending, a.lots::text, a.qualifying::text, a.due_at IS NULL,
 	   a.newest_id = (SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = a.account_id AND e.entry_no = a.entry_no)
-FROM program p JOIN loyalty.account a ON a.account_id = CASE WHEN $1 THEN p.fast ELSE p.general END ORDER BY p.name;
+FROM program p JOIN loyalty_internal.account a ON a.account_id = CASE WHEN $1 THEN p.fast ELSE p.general END ORDER BY p.name;
 SELECT results_eq('EXECUTE accounts(true)', 'EXECUTE accounts(false)', 'and the accounts');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'which verify() finds sound');
 
@@ -74,11 +74,11 @@ DECLARE
 BEGIN
 	PERFORM set_config('loyalty.enable_fast_path', fast::text, true);
 	PERFORM loyalty.post(merchant, account, 'deposit', '1');
-	before := pg_stat_get_xact_tuples_updated('loyalty.account'::regclass);
+	before := pg_stat_get_xact_tuples_updated('loyalty_internal.account'::regclass);
 	BEGIN
 		PERFORM loyalty.post(merchant, account, 'deposit', '1000');
 	EXCEPTION WHEN SQLSTATE 'LY008' THEN
-		RETURN pg_stat_get_xact_tuples_updated('loyalty.account'::regclass) - before;
+		RETURN pg_stat_get_xact_tuples_updated('loyalty_internal.account'::regclass) - before;
 	END;
 END
 $$;

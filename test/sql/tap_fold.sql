@@ -19,9 +19,9 @@ SELECT is(loyalty.fold(given), expected, format('%L is %L', given, expected)) FR
 SELECT is(loyalty.fold(loyalty.fold(w)), loyalty.fold(w), 'once is enough') FROM (VALUES (E' PEN\u0303A  ÁB '), ('İI')) v (w);
 SELECT is_empty($$SELECT chr(i) FROM (SELECT generate_series(33, 383) UNION SELECT generate_series(902, 974) UNION SELECT generate_series(1024, 1119)
 	UNION SELECT generate_series(7680, 7935)) g (i)
-	WHERE loyalty.fold(chr(i)) IS DISTINCT FROM loyalty.trimmed(lower(normalize(chr(i)) COLLATE "und-x-icu")) AND chr(i) NOT IN ('İ', 'ẞ')$$, 'letters are those of Unicode');
+	WHERE loyalty.fold(chr(i)) IS DISTINCT FROM loyalty_internal.trimmed(lower(normalize(chr(i)) COLLATE "und-x-icu")) AND chr(i) NOT IN ('İ', 'ẞ')$$, 'letters are those of Unicode');
 SELECT is(loyalty.fold(NULL), NULL, 'of nothing, nothing');
-SELECT is(loyalty.trimmed(given), expected, format('%L is stored as %L', given, expected)) FROM (VALUES
+SELECT is(loyalty_internal.trimmed(given), expected, format('%L is stored as %L', given, expected)) FROM (VALUES
 	(E'\t Ana  María\u00a0', 'Ana  María'), (E'\u3000Peña\u2003', 'Peña'), (E'PEN\u0303A', E'PEN\u0303A'), (E'\u00a0', ''), ('', '')) v (given, expected);
 SELECT is(length(loyalty.fold(repeat('Ñ ', 100000))), 199999, 'a long one');
 
@@ -38,7 +38,7 @@ SELECT throws_ok(format('SELECT loyalty.employee_add(%s, %L, %L, %L, %L, %L)', :
 	'is no name, or no branch') FROM (VALUES (E'\u00a0', 'Otra'), ('Otro', E'\u2003 '), ('Otro', E'\ufeff')) v (name, branch);
 SELECT loyalty.employee_add(:m, 'cajero', 'Cajero ' || n, branch, '477100001' || n, 'clave ' || n)
 FROM (VALUES (1, 'sucursal ñandú'), (2, ' SUCURSAL  ÑANDÚ'), (3, E'Sucursal N\u0303andu\u0301'), (4, 'Sucursal Nandu')) v (n, branch) \g /dev/null
-SELECT is(count(*), 2::bigint, 'three spellings are one branch, another name is another') FROM loyalty.branch WHERE merchant_id = :m;
+SELECT is(count(*), 2::bigint, 'three spellings are one branch, another name is another') FROM loyalty_internal.branch WHERE merchant_id = :m;
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', '10', NULL) \g /dev/null
 SELECT loyalty.wallet_contact_add(:m, :'w', '5512340001', 'Ana', :s) AS ana \gset
 SELECT loyalty.wallet_balance_update(:m, :'w', '5512340001', 0, 6, 2) \g /dev/null
@@ -70,11 +70,11 @@ SELECT throws_ok(format('SELECT loyalty.member_get(%s, ''P'', %L)', :m, client_i
 FROM (VALUES ('CLAVE'), ('clave '), ('árbol '), (E'A\u0301RBOL ')) v (client_id);
 
 -- Their indexes serve what the statements of the engine ask for, and what people do.
-INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name)
+INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name)
 SELECT :m, i, :p, i, 'M' || i, (5500000000 + i)::text::loyalty.phone, 'm' || i || '@x.mx', 'M' FROM generate_series(1, 5000) i;
-INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT :m, i, :p FROM generate_series(1, 5000) i;
-INSERT INTO loyalty.program (merchant_id, client_id, name) SELECT :m, 'P' || i, 'P' FROM generate_series(1, 5000) i;
-ANALYZE loyalty.member, loyalty.account, loyalty.program;
+INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT :m, i, :p FROM generate_series(1, 5000) i;
+INSERT INTO loyalty_internal.program (merchant_id, client_id, name) SELECT :m, 'P' || i, 'P' FROM generate_series(1, 5000) i;
+ANALYZE loyalty_internal.member, loyalty_internal.account, loyalty_internal.program;
 SET LOCAL enable_seqscan = off;
 CREATE FUNCTION pg_temp.index_of(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -88,13 +88,13 @@ BEGIN
 	RETURN found;
 END
 $$;
-PREPARE by_client (bigint, bigint, text) AS SELECT 1 FROM loyalty.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3;
-PREPARE by_clients (bigint, bigint, text[]) AS SELECT 1 FROM loyalty.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3);
-PREPARE by_email (bigint, bigint, text) AS SELECT 1 FROM loyalty.member WHERE merchant_id = $1 AND program_id = $2 AND loyalty.fold(email) = $3;
-PREPARE by_wallet (bigint, text) AS SELECT 1 FROM loyalty.program WHERE merchant_id = $1 AND wallet_key = $2;
-PREPARE by_key (bigint, text) AS SELECT 1 FROM loyalty.request WHERE merchant_id = $1 AND idempotency_key = $2;
-PREPARE by_branch (bigint, text) AS SELECT 1 FROM loyalty.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2);
-PREPARE by_reference (bigint, bigint, text) AS SELECT 1 FROM loyalty.reversal WHERE merchant_id = $1 AND entry_id = $2 AND reference = $3;
+PREPARE by_client (bigint, bigint, text) AS SELECT 1 FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3;
+PREPARE by_clients (bigint, bigint, text[]) AS SELECT 1 FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3);
+PREPARE by_email (bigint, bigint, text) AS SELECT 1 FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND loyalty.fold(email) = $3;
+PREPARE by_wallet (bigint, text) AS SELECT 1 FROM loyalty_internal.program WHERE merchant_id = $1 AND wallet_key = $2;
+PREPARE by_key (bigint, text) AS SELECT 1 FROM loyalty_internal.idempotency_key WHERE merchant_id = $1 AND idempotency_key = $2;
+PREPARE by_branch (bigint, text) AS SELECT 1 FROM loyalty_internal.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2);
+PREPARE by_reference (bigint, bigint, text) AS SELECT 1 FROM loyalty_internal.reversal WHERE merchant_id = $1 AND entry_id = $2 AND reference = $3;
 SET LOCAL plan_cache_mode = force_generic_plan;
 SELECT matches(pg_temp.index_of(format(query, :m, :p)), 'by it', 'by its index: ' || query) FROM (VALUES
 	('EXECUTE by_client (1, 2, ''x'')'), ('EXECUTE by_clients (1, 2, ''{x}'')'), ('EXECUTE by_email (1, 2, ''x'')'),

@@ -41,7 +41,7 @@ CREATE FUNCTION pg_temp.entry_no(id bigint) RETURNS bigint LANGUAGE sql AS
 CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text) RETURNS text LANGUAGE sql AS
 'SELECT pg_temp.entry_no(p.entry_id) || '' '' || p.balance FROM loyalty.post(merchant, account, kind, amount::loyalty.points) p';
 CREATE FUNCTION pg_temp.state_of(account bigint) RETURNS text LANGUAGE sql AS
-'SELECT a.entry_no || '' '' || a.balance FROM loyalty.account a WHERE a.account_id = account';
+'SELECT a.entry_no || '' '' || a.balance FROM loyalty_internal.account a WHERE a.account_id = account';
 
 -- --- kinds and signs --------------------------------------------------------
 
@@ -98,12 +98,12 @@ SELECT loyalty.post(:merchant, :late, 'deposit', '70', expires_at => clock_times
 SELECT pg_temp.post(:merchant, :late, 'accrue', '50') \g /dev/null
 SELECT max(u.expires_at) AS over FROM loyalty.entry e, loyalty.unnest_lots(e.lots) u WHERE account_id = :late AND entry_no = 1 \gset
 COPY (SELECT extract(epoch FROM :'over'::timestamptz - clock_timestamp())) TO PROGRAM '../advance_clock';
-SELECT results_eq(format('SELECT balance::text, expired::text FROM loyalty.account_state(%s, %s, clock_timestamp())', :merchant, :late), $$VALUES ('50', '70')$$, 'what is past its date is no balance');
+SELECT results_eq(format('SELECT balance::text, expired::text FROM loyalty_internal.account_state(%s, %s, clock_timestamp())', :merchant, :late), $$VALUES ('50', '70')$$, 'what is past its date is no balance');
 SELECT is(pg_temp.post(:merchant, :late, 'redeem', '-1'), '4 49', 'it is booked before anything else');
 SELECT results_eq(format('SELECT kind, amount::text, balance::text, reference IS NULL FROM loyalty.entries WHERE account_id = %s AND entry_no = 3', :late), $$VALUES ('expire', '-70', '50', true)$$, 'by an entry');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''expire'', ''-1'')', :merchant, :late), 'invalid_argument', 'that nobody can ask for');
 SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.reverse(%s, %s, %s, ''tarde'', ''40'')', :merchant, :late, pg_temp.entry(:late, 1)), $$VALUES (5::bigint, '49')$$, 'a refund takes nothing for it');
-SELECT results_eq(format('SELECT points::text, refunded::text FROM loyalty.lapse WHERE account_id = %s', :late), $$VALUES ('70', '40')$$, 'and says how much that was');
+SELECT results_eq(format('SELECT points::text, refunded::text FROM loyalty_internal.expired_lot WHERE account_id = %s', :late), $$VALUES ('70', '40')$$, 'and says how much that was');
 
 -- --- what an entry says ------------------------------------------------------------
 
@@ -161,7 +161,7 @@ SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%2$s, %3$s, %2$s, %2$s
 SELECT results_eq(format('SELECT pg_temp.state_of(%s), pg_temp.state_of(%s)', :c, :d), $$VALUES ('4 0', '1 0')$$, 'the accounts are where the last items left them');
 SELECT results_eq(format('SELECT entry_no, kind, amount::text, balance::text FROM loyalty.entries WHERE account_id = %s ORDER BY entry_no', :c),
 	$$VALUES (1::bigint, 'deposit', '100', '100'), (2, 'redeem', '-60', '40'), (3, 'adjust', '5', '45'), (4, 'redeem', '-45', '0')$$, 'and their entries tell how');
-SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :theirs), 1::bigint, 'the account of another merchant is untouched');
+SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :theirs), 1::bigint, 'the account of another merchant is untouched');
 SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%2$s, %2$s, %2$s, %3$s], '{adjust}', '{922337203685477.5807,0.0001,5,7}')$$, :merchant, :c, :d),
 	$$VALUES ('1: 5 922337203685477.5807'), ('2: balance_out_of_range'), ('3: balance_out_of_range'), ('4: 2 7')$$, 'one kind for all; what does not fit fails alone');
 SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%s], '{redeem}', '{-922337203685477.5807}')$$, :merchant, :c), $$VALUES ('1: 6 0')$$, 'a batch of one');
@@ -196,7 +196,7 @@ SELECT is(pg_temp.state_of(:d), '5 13', 'what was refused has posted nothing');
 -- x has a plain history, y has something of everything, z what it was sent.
 SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
 SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Cliente', :staff) AS member \gset
-SELECT account_id AS x FROM loyalty.member WHERE member_id = :member \gset
+SELECT account_id AS x FROM loyalty_internal.member WHERE member_id = :member \gset
 SELECT loyalty.post(:merchant, :x, 'deposit', '100', 'ñ', :staff) \g /dev/null
 SELECT loyalty.post(:merchant, :x, 'redeem', '-30', 'v', :staff, '15.01') \g /dev/null
 SELECT loyalty.post(:merchant, :x, 'accrue', '5') \g /dev/null
@@ -223,7 +223,7 @@ SELECT loyalty.member_create(:merchant, :'expiring', 'w@correo.example', 'W', 'W
 SELECT loyalty.deposit(:merchant, json_build_array(
 	json_build_object('programId', :'expiring', 'memberId', 'W', 'amount', 1, 'comments', 'solo'),
 	json_build_object('programId', :'expiring', 'memberId', 'W', 'amount', 2, 'comments', 'ñ', 'reference', 't'))) \g /dev/null
-SELECT account_id AS w FROM loyalty.member WHERE client_id = 'W' \gset
+SELECT account_id AS w FROM loyalty_internal.member WHERE client_id = 'W' \gset
 SELECT loyalty.post(:merchant, :z, 'deposit', '1', 'de w', member_id => :w) \g /dev/null
 SELECT results_eq(format('SELECT reference, detail IS NULL FROM loyalty.entries WHERE account_id IN (%s, %s) AND (reference IS NOT NULL OR detail IS NOT NULL) ORDER BY 1', :w, :z),
 	$$VALUES ('de w' COLLATE "C", true), ('t', false), ('vuelve', true), (NULL, false)$$, 'and texts of all sorts');
@@ -234,12 +234,12 @@ CREATE CAST (loyalty.lots AS bytea) WITHOUT FUNCTION;
 CREATE CAST (bytea AS loyalty.lots) WITHOUT FUNCTION;
 CREATE FUNCTION pg_temp.sized(b bytea) RETURNS bytea LANGUAGE sql AS 'SELECT coalesce(int4send(length(b)) || b, '''')';
 CREATE FUNCTION pg_temp.content(e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$
-	SELECT int8send(e.merchant_id) || int8send(e.account_id) || int8send(e.entry_id) || loyalty.points_send(e.amount) || int2send(e.kind)
+	SELECT int8send(e.merchant_id) || int8send(e.account_id) || int8send(e.entry_id) || loyalty_internal.points_send(e.amount) || int2send(e.kind)
 		|| int2send((SELECT sum(n::integer << bit) FROM (VALUES (e.staff_id IS NOT NULL, 0), (e.money IS NOT NULL, 1), (e.aside IS NOT NULL, 2),
 			(e.origin IS NOT NULL, 3), (e.peer_id IS NOT NULL, 4), (e.member_id IS NOT NULL, 5), (e.rules IS NOT NULL, 6), (e.happened_at IS NOT NULL, 7),
 			(e.actor_id IS NOT NULL, 8), (e.request_id IS NOT NULL, 9), (e.lots IS NOT NULL, 10),
 			(coalesce(e.reference, e.detail::text, e.text_digest::text) IS NOT NULL, 11)) v (n, bit))::smallint)
-		|| coalesce(int8send(e.staff_id), '') || coalesce(loyalty.points_send(e.money), '') || coalesce(loyalty.points_send(e.aside), '')
+		|| coalesce(int8send(e.staff_id), '') || coalesce(loyalty_internal.points_send(e.money), '') || coalesce(loyalty_internal.points_send(e.aside), '')
 		|| coalesce(int8send(e.origin), '') || coalesce(int8send(e.peer_id), '') || coalesce(int8send(e.member_id), '')
 		|| coalesce(int8send(e.rules::bigint), '') || coalesce(timestamptz_send(e.happened_at), '') || coalesce(int8send(e.actor_id::bigint), '')
 		|| coalesce(int8send(e.request_id), '') || pg_temp.sized(e.lots::bytea)
@@ -247,12 +247,12 @@ $$;
 -- What stands for its text, with a salt of the key of who acted; NULL: it has none.
 CREATE FUNCTION pg_temp.digest(e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$
 	SELECT CASE WHEN e.reference IS NULL AND e.detail IS NULL THEN e.text_digest
-		ELSE sha256(sha256(uuid_send((SELECT a.text_key FROM loyalty.account a WHERE a.account_id IN (e.member_id, e.account_id) ORDER BY a.account_id <> e.member_id LIMIT 1))
+		ELSE sha256(sha256(uuid_send((SELECT a.text_key FROM loyalty_internal.account a WHERE a.account_id IN (e.member_id, e.account_id) ORDER BY a.account_id <> e.member_id LIMIT 1))
 			|| int8send(e.entry_id)) || CASE WHEN e.detail IS NULL THEN '\x01'::bytea WHEN e.reference IS NULL THEN '\x02' ELSE '\x03' END
 			|| pg_temp.sized(convert_to(e.reference, 'UTF8')) || pg_temp.sized(convert_to(e.detail::text, 'UTF8'))) END
 $$;
 CREATE FUNCTION pg_temp.hash(previous bytea, e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$
-	SELECT sha256('\x01'::bytea || coalesce(previous, decode(repeat('00', 32), 'hex')) || int8send(e.entry_no) || loyalty.points_send(e.balance)
+	SELECT sha256('\x01'::bytea || coalesce(previous, decode(repeat('00', 32), 'hex')) || int8send(e.entry_no) || loyalty_internal.points_send(e.balance)
 		|| timestamptz_send(e.posted_at) || pg_temp.content(e) || coalesce(pg_temp.digest(e), ''))
 $$;
 -- Hash the entries of an account again, as an engine would that made a mistake.
@@ -265,7 +265,7 @@ BEGIN
 		h := pg_temp.hash(h, e);
 		UPDATE loyalty.entry SET hash = h WHERE account_id = rehash.account AND entry_id = e.entry_id;
 	END LOOP;
-	UPDATE loyalty.account SET hash = coalesce(h, '') WHERE account_id = rehash.account;
+	UPDATE loyalty_internal.account SET hash = coalesce(h, '') WHERE account_id = rehash.account;
 END
 $$;
 -- An account with a rank, and a sale of which half is undone, by a rule with a cap.
@@ -281,7 +281,7 @@ SELECT pg_temp.rehash(account_id) FROM (SELECT DISTINCT account_id FROM hashes) 
 SELECT results_eq('SELECT account_id, entry_id, hash FROM hashes ORDER BY 1, 2',
 	'SELECT account_id, entry_id, hash FROM loyalty.entry JOIN (SELECT DISTINCT account_id FROM hashes) a USING (account_id) ORDER BY 1, 2',
 	'entries have the hashes that their description says');
-SELECT is_empty('SELECT entry_id FROM loyalty.entry WHERE loyalty.lots_send(lots) <> lots::bytea', 'lots are hashed as lots_send() writes them');
+SELECT is_empty('SELECT entry_id FROM loyalty.entry WHERE loyalty_internal.lots_send(lots) <> lots::bytea', 'lots are hashed as lots_send() writes them');
 
 -- What verify() says of a merchant after a statement that is then undone:
 -- "invariant / account / entry_no", with the names of the accounts above; of an
@@ -390,22 +390,22 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a capture is of a later hold', 'y', 'UPDATE ENTRY n origin = y#6 OF y AND entry_no = 6', ARRAY[:'kinds' || ' / y / 6']),
 	('a transfer goes nowhere', 'y', 'UPDATE ENTRY n peer_id = NULL OF y AND entry_no = 10', ARRAY[:'kinds' || ' / y / 10', :'transfers' || ' / y', :'transfers' || ' / y']),
 	('a history below zero', 'x', 'WITH e AS (UPDATE ENTRY n amount = CASE entry_no WHEN 1 THEN ''10'' ELSE amount::text END::loyalty.points, balance = (balance::numeric - 90)::loyalty.points OF x)
-		UPDATE loyalty.account SET balance = ''15'' OF x', ARRAY[:'negative' || ' / x / 2']),
-	('a balance out of nowhere', '', 'UPDATE loyalty.account SET balance = ''1000'' OF x', ARRAY[:'newest' || ' / x / 4']),
-	('a number out of nowhere', '', 'UPDATE loyalty.account SET entry_no = 5 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('another hash in the account', '', 'UPDATE loyalty.account SET hash = sha256(hash) OF x', ARRAY[:'newest' || ' / x / 4']),
-	('another time in the account', '', 'UPDATE loyalty.account SET posted_at = posted_at + interval ''1 second'' OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account without entries has points', '', format('INSERT INTO loyalty.account (merchant_id, account_id, program_id, balance) VALUES (%s, 42, %s, ''1'')', :merchant, :program), ARRAY[:'newest' || ' / 42']),
-	('an account without entries has a hash', '', format('INSERT INTO loyalty.account (merchant_id, account_id, program_id, hash) VALUES (%s, 42, %s, ''x'')', :merchant, :program), ARRAY[:'newest' || ' / 42']),
-	('an account is deleted, and the key of its texts', '', 'DELETE FROM loyalty.account OF x', ARRAY[:'hash' || ' / x / 1', :'hash' || ' / x / 2', :'hash' || ' / x / 4', :'newest' || ' / x / 4', :'member_account' || ' / x']),
-	('an account changes its program', '', format('UPDATE loyalty.account SET program_id = %s OF x', :second_program), ARRAY[:'member_account' || ' / x']),
-	('a member changes its program', '', format('UPDATE loyalty.member SET program_id = %s OF x', :second_program), ARRAY[:'member_account' || ' / x']),
-	('an account is of no program', '', 'UPDATE loyalty.account SET program_id = 42 OF x', ARRAY[:'member_account' || ' / x', :'program_exists' || ' / x']),
+		UPDATE loyalty_internal.account SET balance = ''15'' OF x', ARRAY[:'negative' || ' / x / 2']),
+	('a balance out of nowhere', '', 'UPDATE loyalty_internal.account SET balance = ''1000'' OF x', ARRAY[:'newest' || ' / x / 4']),
+	('a number out of nowhere', '', 'UPDATE loyalty_internal.account SET entry_no = 5 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('another hash in the account', '', 'UPDATE loyalty_internal.account SET hash = sha256(hash) OF x', ARRAY[:'newest' || ' / x / 4']),
+	('another time in the account', '', 'UPDATE loyalty_internal.account SET posted_at = posted_at + interval ''1 second'' OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account without entries has points', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, balance) VALUES (%s, 42, %s, ''1'')', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account without entries has a hash', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, hash) VALUES (%s, 42, %s, ''x'')', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account is deleted, and the key of its texts', '', 'DELETE FROM loyalty_internal.account OF x', ARRAY[:'hash' || ' / x / 1', :'hash' || ' / x / 2', :'hash' || ' / x / 4', :'newest' || ' / x / 4', :'member_account' || ' / x']),
+	('an account changes its program', '', format('UPDATE loyalty_internal.account SET program_id = %s OF x', :second_program), ARRAY[:'member_account' || ' / x']),
+	('a member changes its program', '', format('UPDATE loyalty_internal.member SET program_id = %s OF x', :second_program), ARRAY[:'member_account' || ' / x']),
+	('an account is of no program', '', 'UPDATE loyalty_internal.account SET program_id = 42 OF x', ARRAY[:'member_account' || ' / x', :'program_exists' || ' / x']),
 	('lots of an entry are damaged', '', 'UPDATE ENTRY n lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 4', ARRAY[:'hash' || ' / y / 4']),
 	('lots of an entry are damaged, with its hash', 'y', 'UPDATE ENTRY n lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 4', ARRAY[:'readable' || ' / y / 4']),
-	('lots of an account are cut off', '', 'UPDATE loyalty.account SET lots = substr(lots::bytea, 1, 7)::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
-	('points that count for a rank are damaged', '', 'UPDATE loyalty.account SET qualifying = ''\xff''::bytea::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
-	('lots of points set aside are damaged', '', 'UPDATE loyalty.aside SET lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 8', ARRAY[:'readable' || ' / y / 8']),
+	('lots of an account are cut off', '', 'UPDATE loyalty_internal.account SET lots = substr(lots::bytea, 1, 7)::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
+	('points that count for a rank are damaged', '', 'UPDATE loyalty_internal.account SET qualifying = ''\xff''::bytea::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
+	('lots of points set aside are damaged', '', 'UPDATE loyalty_internal.reservation SET lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 8', ARRAY[:'readable' || ' / y / 8']),
 	('points are spent that expire later', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=30}'' OF y AND entry_no = 4', ARRAY[:'lots' || ' / y / 4']),
 	('points are spent that there are not', 'y', 'UPDATE ENTRY n lots = ''{2099-01-01T00:00:00Z=31}'' OF y AND entry_no = 4', ARRAY[:'lots' || ' / y / 4']),
 	('points are spent without lots', 'y', 'UPDATE ENTRY n lots = NULL OF y AND entry_no = 4', ARRAY[:'lots' || ' / y / 4']),
@@ -418,67 +418,67 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('more is captured than is held', 'y', 'UPDATE ENTRY n aside = ''-81'' OF y AND entry_no = 6', ARRAY[:'aside' || ' / y / 6']),
 	('a deposit is captured', 'y', 'UPDATE ENTRY n origin = y#1 OF y AND entry_no = 6', ARRAY[:'aside' || ' / y / 6']),
 	('pending points are captured', 'y', 'UPDATE ENTRY n origin = y#8 OF y AND entry_no = 14', ARRAY[:'aside' || ' / y / 14']),
-	('less is left of a hold', '', 'UPDATE loyalty.aside SET remaining = ''1'' OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('more is left pending', '', 'UPDATE loyalty.aside SET remaining = ''25.0001'' OF y AND entry_no = 8', ARRAY[:'left_aside' || ' / y / 8']),
-	('other points are left pending', '', 'UPDATE loyalty.aside SET lots = NULL OF y AND entry_no = 8', ARRAY[:'left_aside' || ' / y / 8']),
-	('a hold is larger', '', 'UPDATE loyalty.aside SET amount = ''81'' OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('a hold is not one', '', 'UPDATE loyalty.aside SET kind = 2 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('a hold is gone', '', 'DELETE FROM loyalty.aside OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('a hold is of no entry', '', 'INSERT INTO loyalty.aside (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, n, 6, ''1'', ''1'' FROM loyalty.account, (VALUES (42, 0), (y#7, 7), (43, 99)) v (id, n) OF y',
+	('less is left of a hold', '', 'UPDATE loyalty_internal.reservation SET remaining = ''1'' OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('more is left pending', '', 'UPDATE loyalty_internal.reservation SET remaining = ''25.0001'' OF y AND entry_no = 8', ARRAY[:'left_aside' || ' / y / 8']),
+	('other points are left pending', '', 'UPDATE loyalty_internal.reservation SET lots = NULL OF y AND entry_no = 8', ARRAY[:'left_aside' || ' / y / 8']),
+	('a hold is larger', '', 'UPDATE loyalty_internal.reservation SET amount = ''81'' OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('a hold is not one', '', 'UPDATE loyalty_internal.reservation SET kind = 2 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('a hold is gone', '', 'DELETE FROM loyalty_internal.reservation OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('a hold is of no entry', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, n, 6, ''1'', ''1'' FROM loyalty_internal.account, (VALUES (42, 0), (y#7, 7), (43, 99)) v (id, n) OF y',
 		ARRAY[:'left_aside' || ' / y / 42', :'left_aside' || ' / y / 7', :'left_aside' || ' / y / 43']),
-	('a refund is not noted', '', 'DELETE FROM loyalty.reversal OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 9']),
-	('the refund of a transfer is not noted', '', 'DELETE FROM loyalty.reversal OF y AND entry_id = y#10', ARRAY[:'undone' || ' / y / 13']),
-	('a refund is of another entry', '', 'UPDATE loyalty.reversal SET reversed_by = y#11 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is of no entry', '', 'UPDATE loyalty.reversal SET reversed_by = 9223372036854775807 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('what was refunded is no entry', '', 'UPDATE loyalty.reversal SET entry_id = 99 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 99']),
-	('a refund has another reference', '', 'UPDATE loyalty.reversal SET reference = ''otra'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is of money too', '', 'UPDATE loyalty.reversal SET money = ''200'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('more is refunded than was taken back', '', 'UPDATE loyalty.reversal SET amount = ''21'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('more is refunded than was given back', '', 'UPDATE loyalty.reversal SET amount = ''11'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
-	('less is refunded than came back', '', 'UPDATE loyalty.reversal SET amount = ''1'' OF y AND entry_id = y#10', ARRAY[:'undone' || ' / y / 10']),
-	('a refund is negative', '', 'UPDATE loyalty.reversal SET amount = ''-10'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
-	('a refund is answered otherwise', '', 'UPDATE loyalty.reversal SET balance = ''1'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
+	('a refund is not noted', '', 'DELETE FROM loyalty_internal.reversal OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 9']),
+	('the refund of a transfer is not noted', '', 'DELETE FROM loyalty_internal.reversal OF y AND entry_id = y#10', ARRAY[:'undone' || ' / y / 13']),
+	('a refund is of another entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = y#11 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
+	('a refund is of no entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = 9223372036854775807 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
+	('what was refunded is no entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = 99 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 99']),
+	('a refund has another reference', '', 'UPDATE loyalty_internal.reversal SET reference = ''otra'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
+	('a refund is of money too', '', 'UPDATE loyalty_internal.reversal SET money = ''200'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
+	('more is refunded than was taken back', '', 'UPDATE loyalty_internal.reversal SET amount = ''21'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
+	('more is refunded than was given back', '', 'UPDATE loyalty_internal.reversal SET amount = ''11'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
+	('less is refunded than came back', '', 'UPDATE loyalty_internal.reversal SET amount = ''1'' OF y AND entry_id = y#10', ARRAY[:'undone' || ' / y / 10']),
+	('a refund is negative', '', 'UPDATE loyalty_internal.reversal SET amount = ''-10'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
+	('a refund is answered otherwise', '', 'UPDATE loyalty_internal.reversal SET balance = ''1'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
 	('a deposit is refunded and was a correction', 'x', 'UPDATE ENTRY n kind = 4 OF x AND entry_no = 2', ARRAY[:'undone' || ' / x / 2']),
 	('more is refunded than was spent', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, origin, reference, hash)
 			SELECT merchant_id, account_id, 42, 5, x#4, amount, ''135'', posted_at, kind, origin, ''más'', hash FROM loyalty.entry OF x AND entry_no = 4;
-		INSERT INTO loyalty.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance)
+		INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance)
 			SELECT merchant_id, account_id, x#2, ''más'', 42, ''30'', ''135'' FROM loyalty.entry OF x AND entry_no = 4;
-		UPDATE loyalty.account SET entry_no = 5, newest_id = 42, previous_id = x#4, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
-	('what expired is not noted', '', 'DELETE FROM loyalty.lapse OF late', ARRAY[:'lapsed' || ' / late']),
-	('more expired than entries say', '', 'UPDATE loyalty.lapse SET points = ''70.0001'' OF late', ARRAY[:'lapsed' || ' / late']),
-	('less expired', '', 'UPDATE loyalty.lapse SET points = ''69.9999'' OF late', ARRAY[:'lapsed' || ' / late']),
-	('it expired at another date', '', 'UPDATE loyalty.lapse SET expires_at = expires_at + interval ''1 second'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
-	('it expired at no date', '', 'UPDATE loyalty.lapse SET expires_at = ''infinity'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
-	('something expired of an account of which nothing did', '', 'INSERT INTO loyalty.lapse (merchant_id, account_id, expires_at, points, refunded) SELECT merchant_id, account_id, now(), ''0'', ''0'' FROM loyalty.account OF x', ARRAY[:'lapsed' || ' / x']),
-	('something expired of no account', '', format('INSERT INTO loyalty.lapse (merchant_id, account_id, expires_at, points, refunded) VALUES (%s, 42, now(), ''1'', ''0'')', :merchant), ARRAY[:'lapsed' || ' / 42']),
-	('more is refunded than expired', '', 'UPDATE loyalty.lapse SET refunded = ''70.0001'' OF late', ARRAY[:'spared' || ' / late']),
-	('less than nothing is', '', 'UPDATE loyalty.lapse SET refunded = ''-0.0001'' OF late', ARRAY[:'spared' || ' / late']),
-	('another refund may count what one has', '', 'UPDATE loyalty.lapse SET refunded = ''39.9999'' OF late', ARRAY[:'spared' || ' / late']),
-	('no refund counted what is counted', '', 'UPDATE loyalty.lapse SET refunded = ''40.0001'' OF late', ARRAY[:'spared' || ' / late']),
-	('nothing is taken for what has not expired', 'late', 'UPDATE ENTRY n origin = late#2 OF late AND entry_no = 5; UPDATE loyalty.reversal SET entry_id = late#2 OF late', ARRAY[:'undone' || ' / late / 2']),
-	('an account earned more than its entries', '', 'UPDATE loyalty.account SET earned = ''140.0001'' OF y', ARRAY[:'sums' || ' / y']),
-	('an account expired', '', 'UPDATE loyalty.account SET expired = ''1'' OF y', ARRAY[:'sums' || ' / y']),
-	('more is held', '', 'UPDATE loyalty.account SET held = ''0.0001'' OF y', ARRAY[:'sums' || ' / y']),
-	('less is pending', '', 'UPDATE loyalty.account SET pending = ''24'' OF y', ARRAY[:'sums' || ' / y']),
-	('an account that is not managed has a sum', '', 'UPDATE loyalty.account SET held = ''0'' OF x', ARRAY[:'sums' || ' / x']),
-	('an account is managed no more', '', 'UPDATE loyalty.account SET earned = NULL OF y', ARRAY[:'sums' || ' / y']),
+		UPDATE loyalty_internal.account SET entry_no = 5, newest_id = 42, previous_id = x#4, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
+	('what expired is not noted', '', 'DELETE FROM loyalty_internal.expired_lot OF late', ARRAY[:'lapsed' || ' / late']),
+	('more expired than entries say', '', 'UPDATE loyalty_internal.expired_lot SET points = ''70.0001'' OF late', ARRAY[:'lapsed' || ' / late']),
+	('less expired', '', 'UPDATE loyalty_internal.expired_lot SET points = ''69.9999'' OF late', ARRAY[:'lapsed' || ' / late']),
+	('it expired at another date', '', 'UPDATE loyalty_internal.expired_lot SET expires_at = expires_at + interval ''1 second'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
+	('it expired at no date', '', 'UPDATE loyalty_internal.expired_lot SET expires_at = ''infinity'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
+	('something expired of an account of which nothing did', '', 'INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) SELECT merchant_id, account_id, now(), ''0'', ''0'' FROM loyalty_internal.account OF x', ARRAY[:'lapsed' || ' / x']),
+	('something expired of no account', '', format('INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) VALUES (%s, 42, now(), ''1'', ''0'')', :merchant), ARRAY[:'lapsed' || ' / 42']),
+	('more is refunded than expired', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''70.0001'' OF late', ARRAY[:'spared' || ' / late']),
+	('less than nothing is', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''-0.0001'' OF late', ARRAY[:'spared' || ' / late']),
+	('another refund may count what one has', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''39.9999'' OF late', ARRAY[:'spared' || ' / late']),
+	('no refund counted what is counted', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''40.0001'' OF late', ARRAY[:'spared' || ' / late']),
+	('nothing is taken for what has not expired', 'late', 'UPDATE ENTRY n origin = late#2 OF late AND entry_no = 5; UPDATE loyalty_internal.reversal SET entry_id = late#2 OF late', ARRAY[:'undone' || ' / late / 2']),
+	('an account earned more than its entries', '', 'UPDATE loyalty_internal.account SET earned = ''140.0001'' OF y', ARRAY[:'sums' || ' / y']),
+	('an account expired', '', 'UPDATE loyalty_internal.account SET expired = ''1'' OF y', ARRAY[:'sums' || ' / y']),
+	('more is held', '', 'UPDATE loyalty_internal.account SET held = ''0.0001'' OF y', ARRAY[:'sums' || ' / y']),
+	('less is pending', '', 'UPDATE loyalty_internal.account SET pending = ''24'' OF y', ARRAY[:'sums' || ' / y']),
+	('an account that is not managed has a sum', '', 'UPDATE loyalty_internal.account SET held = ''0'' OF x', ARRAY[:'sums' || ' / x']),
+	('an account is managed no more', '', 'UPDATE loyalty_internal.account SET earned = NULL OF y', ARRAY[:'sums' || ' / y']),
 	('an accrual becomes a correction', 'y', 'UPDATE ENTRY n kind = 4 OF y AND entry_no = 3', ARRAY[:'sums' || ' / y']),
-	('an account has no lots', '', 'UPDATE loyalty.account SET lots = NULL OF y', ARRAY[:'account_lots' || ' / y']),
-	('points of an account expire later', '', 'UPDATE loyalty.account SET lots = ''{2099-01-01T00:00:00Z=7,2099-02-02T00:00:00Z=30}'' OF y', ARRAY[:'account_lots' || ' / y']),
-	('something is due and the account does not say so', '', 'UPDATE loyalty.account SET due_at = ''2098-06-01 00:00:01Z'' OF y', ARRAY[:'due' || ' / y']),
-	('nothing is due to the account', '', 'UPDATE loyalty.account SET due_at = NULL OF y', ARRAY[:'due' || ' / y']),
-	('a rank is held too long', '', 'UPDATE loyalty.rank_held SET until = ''infinity'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
-	('a rank that was reached is not held', '', 'DELETE FROM loyalty.rank_held OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
-	('more points count for a rank than were earned', '', 'UPDATE loyalty.account SET qualifying = ''{2099-01-01T00:00:00Z=55}'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
-	('a cap has counted more than a rule gave', '', 'UPDATE loyalty.rule_use SET points_ever = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap has counted less for the day', '', 'UPDATE loyalty.rule_use SET points_day = ''4'' OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap has counted more for the week', '', 'UPDATE loyalty.rule_use SET points_week = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap has counted less for the month', '', 'UPDATE loyalty.rule_use SET points_month = ''4.9999'' OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap has counted nothing for the year', '', 'UPDATE loyalty.rule_use SET points_year = ''0'' OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap counts what no rule gave', '', 'DELETE FROM loyalty.rule_gift OF ranks', ARRAY[:'caps' || ' / ranks']),
-	('a cap got back more than there was', '', 'UPDATE loyalty.rule_gift SET returned = ''10.0001'' OF ranks; UPDATE loyalty.rule_use SET points_ever = ''-0.0001'', points_day = ''-0.0001'', points_week = ''-0.0001'', points_month = ''-0.0001'', points_year = ''-0.0001'' OF ranks', ARRAY[:'caps_back' || ' / ranks / 1']),
+	('an account has no lots', '', 'UPDATE loyalty_internal.account SET lots = NULL OF y', ARRAY[:'account_lots' || ' / y']),
+	('points of an account expire later', '', 'UPDATE loyalty_internal.account SET lots = ''{2099-01-01T00:00:00Z=7,2099-02-02T00:00:00Z=30}'' OF y', ARRAY[:'account_lots' || ' / y']),
+	('something is due and the account does not say so', '', 'UPDATE loyalty_internal.account SET due_at = ''2098-06-01 00:00:01Z'' OF y', ARRAY[:'due' || ' / y']),
+	('nothing is due to the account', '', 'UPDATE loyalty_internal.account SET due_at = NULL OF y', ARRAY[:'due' || ' / y']),
+	('a rank is held too long', '', 'UPDATE loyalty_internal.rank_held SET until = ''infinity'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
+	('a rank that was reached is not held', '', 'DELETE FROM loyalty_internal.rank_held OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
+	('more points count for a rank than were earned', '', 'UPDATE loyalty_internal.account SET qualifying = ''{2099-01-01T00:00:00Z=55}'' OF ranks', ARRAY[:'ranks_held' || ' / ranks']),
+	('a cap has counted more than a rule gave', '', 'UPDATE loyalty_internal.rule_use SET points_ever = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted less for the day', '', 'UPDATE loyalty_internal.rule_use SET points_day = ''4'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted more for the week', '', 'UPDATE loyalty_internal.rule_use SET points_week = ''5.0001'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted less for the month', '', 'UPDATE loyalty_internal.rule_use SET points_month = ''4.9999'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap has counted nothing for the year', '', 'UPDATE loyalty_internal.rule_use SET points_year = ''0'' OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap counts what no rule gave', '', 'DELETE FROM loyalty_internal.rule_award OF ranks', ARRAY[:'caps' || ' / ranks']),
+	('a cap got back more than there was', '', 'UPDATE loyalty_internal.rule_award SET returned = ''10.0001'' OF ranks; UPDATE loyalty_internal.rule_use SET points_ever = ''-0.0001'', points_day = ''-0.0001'', points_week = ''-0.0001'', points_month = ''-0.0001'', points_year = ''-0.0001'' OF ranks', ARRAY[:'caps_back' || ' / ranks / 1']),
 	('a transfer never came', '', 'DELETE FROM loyalty.entry OF z;
-		UPDATE loyalty.account SET entry_no = 0, newest_id = NULL, previous_id = NULL, balance = ''0'', earned = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
+		UPDATE loyalty_internal.account SET entry_no = 0, newest_id = NULL, previous_id = NULL, balance = ''0'', earned = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
 	-- names, and what is named
 	('two entries are of one number', '', 'INSERT INTO loyalty.entry SELECT (e).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object(''entry_id'', 42)) AS e FROM loyalty.entry e OF x AND entry_no = 2) d', ARRAY[:'hash' || ' / x / 2', :'numbers' || ' / x / 2']),
 	('two entries are of one number, with their hashes', 'x', 'INSERT INTO loyalty.entry SELECT (e).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object(''entry_id'', 42)) AS e FROM loyalty.entry e OF x AND entry_no = 2) d', ARRAY[:'numbers' || ' / x / 2']),
@@ -506,17 +506,17 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('the first entry names one before it, with its hash', 'x', 'UPDATE ENTRY n previous_id = x#4 OF x AND entry_no = 1', ARRAY[:'previous' || ' / x / 1']),
 	('all entries name the one after them', '', 'UPDATE ENTRY n previous_id = (SELECT o.entry_id FROM loyalty.entry o WHERE o.account_id = entry.account_id AND o.entry_no = entry.entry_no + 1) OF x', ARRAY[:'previous' || ' / x / 1', :'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4']),
 	('all entries name the one after them, with its hash', 'x', 'UPDATE ENTRY n previous_id = (SELECT o.entry_id FROM loyalty.entry o WHERE o.account_id = entry.account_id AND o.entry_no = entry.entry_no + 1) OF x', ARRAY[:'previous' || ' / x / 1', :'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4']),
-	('an account names none as its newest entry', '', 'UPDATE loyalty.account SET newest_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names an older entry as the newest', '', 'UPDATE loyalty.account SET newest_id = x#3 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names another''s entry as the newest', '', 'UPDATE loyalty.account SET newest_id = y#14 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names what is no entry as the newest', '', 'UPDATE loyalty.account SET newest_id = 42 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names none before the newest entry', '', 'UPDATE loyalty.account SET previous_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names an older entry before the newest', '', 'UPDATE loyalty.account SET previous_id = x#2 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names the newest entry before itself', '', 'UPDATE loyalty.account SET previous_id = newest_id OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names another''s entry before the newest', '', 'UPDATE loyalty.account SET previous_id = y#13 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names its newest entries the other way round', '', 'UPDATE loyalty.account SET newest_id = previous_id, previous_id = newest_id OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account without entries names one', '', format('INSERT INTO loyalty.account (merchant_id, account_id, program_id, newest_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
-	('an account without entries names one before', '', format('INSERT INTO loyalty.account (merchant_id, account_id, program_id, previous_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account names none as its newest entry', '', 'UPDATE loyalty_internal.account SET newest_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names an older entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_id = x#3 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names another''s entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_id = y#14 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names what is no entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_id = 42 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names none before the newest entry', '', 'UPDATE loyalty_internal.account SET previous_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names an older entry before the newest', '', 'UPDATE loyalty_internal.account SET previous_id = x#2 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names the newest entry before itself', '', 'UPDATE loyalty_internal.account SET previous_id = newest_id OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names another''s entry before the newest', '', 'UPDATE loyalty_internal.account SET previous_id = y#13 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names its newest entries the other way round', '', 'UPDATE loyalty_internal.account SET newest_id = previous_id, previous_id = newest_id OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account without entries names one', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, newest_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account without entries names one before', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, previous_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
 	('an entry gets another name', '', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
 	('an entry gets another name, with its hash', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 4', :'newest' || ' / x / 4']),
 	('the newest entry gets another name', '', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 4', ARRAY[:'hash' || ' / x / 4']),
@@ -525,27 +525,27 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('an entry that was undone gets another name, and the one after it says so', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 2; UPDATE ENTRY n previous_id = 42 OF x AND entry_no = 3', ARRAY[:'undone' || ' / x / 2']),
 	('entries change names', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 2; UPDATE ENTRY n entry_id = x#2 OF x AND entry_no = 3; UPDATE ENTRY n entry_id = x#3 OF x AND entry_no = 2', ARRAY[:'previous' || ' / x / 3', :'previous' || ' / x / 4', :'newest' || ' / x / 4']),
 	('a capture is of another account''s hold', 'x', 'UPDATE ENTRY n kind = 7, amount = ''0'', aside = ''-30'', balance = ''100'', origin = y#5 OF x AND entry_no = 2', ARRAY[:'aside' || ' / x / 2', :'balances' || ' / x / 3']),
-	('a hold is another account''s', '', 'UPDATE loyalty.aside SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / z / 5']),
-	('an account has a hold of another''s entry', '', 'INSERT INTO loyalty.aside (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, y#4, 1, 6, ''1'', ''1'' FROM loyalty.account OF x', ARRAY[:'left_aside' || ' / x / 4']),
-	('a hold is at another''s number', '', 'UPDATE loyalty.aside SET entry_no = 4 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 5']),
-	('a hold is at a later number', '', 'UPDATE loyalty.aside SET entry_no = 6 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 5']),
-	('two holds are at one number', '', 'INSERT INTO loyalty.aside (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, 5, 6, ''1'', ''1'' FROM loyalty.account, unnest(''{42,9223372036854775807}''::bigint[]) id OF y', ARRAY[:'left_aside' || ' / y / 42', :'left_aside' || ' / y / 9223372036854775807']),
-	('a hold is of another entry', '', 'UPDATE loyalty.aside SET entry_id = y#4 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 4']),
-	('a refund is another account''s', '', 'UPDATE loyalty.reversal SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 9', :'undone' || ' / z / 2']),
-	('an account has a refund of another''s entry', '', 'INSERT INTO loyalty.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance) SELECT merchant_id, account_id, y#2, ''otro'', y#9, ''1'', ''1'' FROM loyalty.account OF x', ARRAY[:'undone' || ' / x / 2']),
-	('a refund is by another account''s entry', '', 'UPDATE loyalty.reversal SET reversed_by = x#4 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is of another account''s entry', '', 'UPDATE loyalty.reversal SET entry_id = x#2 OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is by the entry before', 'y', 'UPDATE ENTRY n origin = y#11 OF y AND entry_no = 9; UPDATE loyalty.reversal SET entry_id = y#11 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 11']),
-	('a cap counts a sale of another account', '', 'UPDATE loyalty.rule_gift SET entry_id = x#3 OF ranks', ARRAY[:'caps_back' || ' / ranks / 3']),
-	('a cap counts what is no sale', '', 'UPDATE loyalty.rule_gift SET entry_id = 42 OF ranks', ARRAY[:'caps_back' || ' / ranks / 42']),
+	('a hold is another account''s', '', 'UPDATE loyalty_internal.reservation SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / z / 5']),
+	('an account has a hold of another''s entry', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, y#4, 1, 6, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'left_aside' || ' / x / 4']),
+	('a hold is at another''s number', '', 'UPDATE loyalty_internal.reservation SET entry_no = 4 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 5']),
+	('a hold is at a later number', '', 'UPDATE loyalty_internal.reservation SET entry_no = 6 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 5']),
+	('two holds are at one number', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, 5, 6, ''1'', ''1'' FROM loyalty_internal.account, unnest(''{42,9223372036854775807}''::bigint[]) id OF y', ARRAY[:'left_aside' || ' / y / 42', :'left_aside' || ' / y / 9223372036854775807']),
+	('a hold is of another entry', '', 'UPDATE loyalty_internal.reservation SET entry_id = y#4 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 4']),
+	('a refund is another account''s', '', 'UPDATE loyalty_internal.reversal SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 9', :'undone' || ' / z / 2']),
+	('an account has a refund of another''s entry', '', 'INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance) SELECT merchant_id, account_id, y#2, ''otro'', y#9, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'undone' || ' / x / 2']),
+	('a refund is by another account''s entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = x#4 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
+	('a refund is of another account''s entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = x#2 OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 2']),
+	('a refund is by the entry before', 'y', 'UPDATE ENTRY n origin = y#11 OF y AND entry_no = 9; UPDATE loyalty_internal.reversal SET entry_id = y#11 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 11']),
+	('a cap counts a sale of another account', '', 'UPDATE loyalty_internal.rule_award SET entry_id = x#3 OF ranks', ARRAY[:'caps_back' || ' / ranks / 3']),
+	('a cap counts what is no sale', '', 'UPDATE loyalty_internal.rule_award SET entry_id = 42 OF ranks', ARRAY[:'caps_back' || ' / ranks / 42']),
 	('a text is changed', '', 'UPDATE ENTRY n reference = ''n'' OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
 	('a text is gone', '', 'UPDATE ENTRY n reference = NULL OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
 	('a text is added', '', 'UPDATE ENTRY n reference = '''' OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
 	('a detail is changed', '', 'UPDATE ENTRY n detail = ''{}'' OF w AND entry_no = 1', ARRAY[:'hash' || ' / w / 1']),
 	('a detail becomes a reference', '', 'UPDATE ENTRY n detail = NULL, reference = detail::text OF w AND entry_no = 1', ARRAY[:'hash' || ' / w / 1']),
 	('a detail is gone beside its reference', '', 'UPDATE ENTRY n detail = NULL OF w AND entry_no = 2', ARRAY[:'hash' || ' / w / 2']),
-	('the key of texts is another', '', 'UPDATE loyalty.account SET text_key = gen_random_uuid() OF x', ARRAY[:'hash' || ' / x / 1', :'hash' || ' / x / 2', :'hash' || ' / x / 4']),
-	('the key of a member''s texts is another', '', 'UPDATE loyalty.account SET text_key = gen_random_uuid() OF w', ARRAY[:'hash' || ' / w / 1', :'hash' || ' / w / 2', :'hash' || ' / z / 3']),
+	('the key of texts is another', '', 'UPDATE loyalty_internal.account SET text_key = gen_random_uuid() OF x', ARRAY[:'hash' || ' / x / 1', :'hash' || ' / x / 2', :'hash' || ' / x / 4']),
+	('the key of a member''s texts is another', '', 'UPDATE loyalty_internal.account SET text_key = gen_random_uuid() OF w', ARRAY[:'hash' || ' / w / 1', :'hash' || ' / w / 2', :'hash' || ' / z / 3']),
 	('the digest of a text is beside it', '', 'UPDATE loyalty.entry e SET text_digest = pg_temp.digest(e) OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
 	('the digest of a text is beside it, with its hash', 'x', 'UPDATE loyalty.entry e SET text_digest = pg_temp.digest(e) OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
 	('another digest is beside a text', '', 'UPDATE ENTRY n text_digest = sha256('''') OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
@@ -557,23 +557,23 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a text is erased half', '', 'UPDATE loyalty.entry e SET detail = NULL, text_digest = pg_temp.digest(e) OF w AND entry_no = 2', ARRAY[:'hash' || ' / w / 2']),
 	('a text is erased half, with its hash', 'w', 'UPDATE loyalty.entry e SET detail = NULL, text_digest = pg_temp.digest(e) OF w AND entry_no = 2', ARRAY[:'hash' || ' / w / 2']),
 	('texts are erased and then one is put back', '', 'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) OF x; UPDATE ENTRY n reference = ''ñ'' OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
-	('the key is gone and one of its texts is not', '', 'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) OF w AND entry_no = 1; UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) OF z AND entry_no = 3; UPDATE loyalty.account SET text_key = gen_random_uuid() OF w', ARRAY[:'hash' || ' / w / 2']),
+	('the key is gone and one of its texts is not', '', 'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) OF w AND entry_no = 1; UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) OF z AND entry_no = 3; UPDATE loyalty_internal.account SET text_key = gen_random_uuid() OF w', ARRAY[:'hash' || ' / w / 2']),
 	('happened_at is put in', '', 'UPDATE ENTRY n happened_at = posted_at - interval ''1 day'' OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
 	('actor_id is put in', '', 'UPDATE ENTRY n actor_id = 7 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
 	('request_id is put in', '', 'UPDATE ENTRY n request_id = 7 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
 	('actor_id is 0', 'x', 'UPDATE ENTRY n actor_id = 0 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
 	('request_id is 0', 'x', 'UPDATE ENTRY n request_id = 0 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
-	('an idempotency key without answer', '', 'UPDATE loyalty.request SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY[:'answers']),
-	('a key of nobody', '', 'INSERT INTO loyalty.api_key (key_hash, merchant_id) VALUES (sha256(''''), 42)', ARRAY[:'owners']),
-	('a request of nobody', '', 'INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint, answer) VALUES (42, ''k'', sha256(''''), ''1'')', ARRAY[:'owners']),
-	('a message of nobody', '', 'UPDATE loyalty.message SET merchant_id = 42', ARRAY[:'owners'])
+	('an idempotency key without answer', '', 'UPDATE loyalty_internal.idempotency_key SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY[:'answers']),
+	('a key of nobody', '', 'INSERT INTO loyalty_internal.api_key (key_hash, merchant_id) VALUES (sha256(''''), 42)', ARRAY[:'owners']),
+	('a request of nobody', '', 'INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint, answer) VALUES (42, ''k'', sha256(''''), ''1'')', ARRAY[:'owners']),
+	('a message of nobody', '', 'UPDATE loyalty_internal.message SET merchant_id = 42', ARRAY[:'owners'])
 ) v (what, hashed, breach, finds);
 
 SELECT bag_eq(format('SELECT pg_temp.found(%L, %L)', breach, hashed), finds, 'verify() finds: ' || what) FROM breaches;
 SELECT bag_eq(format('SELECT pg_temp.found(%L, %L, %s)', breach, hashed, :merchant), finds, 'of the merchant: ' || what) FROM breaches WHERE what NOT LIKE '% of nobody';
 SELECT is_empty(format('SELECT pg_temp.found(%L, %L, %s)', breach, hashed, :other), 'not of another merchant: ' || what) FROM breaches;
 SELECT set_eq($$SELECT split_part(f, ' / ', 1) FROM breaches, unnest(finds) f$$,
-	$$SELECT invariant FROM loyalty.ledger_invariants() UNION
+	$$SELECT invariant FROM loyalty_internal.invariants() UNION
 	  SELECT replace(m[1], '''''', '''') FROM pg_proc, regexp_matches(prosrc, '^\s*SELECT ''((?:[^'']|'''')+)'',\s', 'gn') m WHERE oid = 'loyalty.verify(bigint)'::regprocedure$$,
 	'each invariant has been broken');
 -- What may be so, though nobody posted it so.
@@ -581,10 +581,10 @@ SELECT is_empty(format('SELECT pg_temp.found(%L, %L)', pg_temp.spelt_out(change)
 	('a text is erased', '', 'UPDATE loyalty.entry e SET reference = NULL, text_digest = pg_temp.digest(e) OF x AND entry_no = 1'),
 	('a reference and a detail are erased', '', 'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) OF w AND entry_no = 2'),
 	('all texts of a member are erased, and their key', '',
-		'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) WHERE e.entry_id IN (w#1, w#2, z#3); UPDATE loyalty.account SET text_key = gen_random_uuid() OF w'),
+		'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) WHERE e.entry_id IN (w#1, w#2, z#3); UPDATE loyalty_internal.account SET text_key = gen_random_uuid() OF w'),
 	('all texts there are are erased, and all keys', '', 'UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = pg_temp.digest(e) WHERE reference IS NOT NULL OR detail IS NOT NULL;
-		UPDATE loyalty.account SET text_key = gen_random_uuid()'),
-	('another key, with the hashes', 'x', 'UPDATE loyalty.account SET text_key = gen_random_uuid() OF x'),
+		UPDATE loyalty_internal.account SET text_key = gen_random_uuid()'),
+	('another key, with the hashes', 'x', 'UPDATE loyalty_internal.account SET text_key = gen_random_uuid() OF x'),
 	('when it happened, who did it and by which request', 'x', 'UPDATE ENTRY n happened_at = posted_at - interval ''1 day'', actor_id = -7, request_id = 9223372036854775807 OF x AND entry_no = 2'),
 	('the widest of numbers', 'w', 'UPDATE ENTRY n happened_at = ''-infinity'', actor_id = 2147483647, request_id = -9223372036854775808 OF w AND entry_no = 1')) v (what, hashed, change);
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'all changes are undone');
@@ -609,7 +609,7 @@ CREATE TEMP TABLE longer AS SELECT n, loyalty.open_account(:merchant, :program) 
 SELECT count(*) FROM longer, loyalty.post_batch(:merchant, array_fill(id, ARRAY[n]), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, n) i)) \g /dev/null
 SAVEPOINT now;
 UPDATE loyalty.entry SET posted_at = '2020-01-01Z'::timestamptz + (entry_no / 7) * interval '1 hour' FROM longer WHERE account_id = id;
-UPDATE loyalty.account SET posted_at = '2020-01-01Z'::timestamptz + (entry_no / 7) * interval '1 hour' FROM longer WHERE account_id = id;
+UPDATE loyalty_internal.account SET posted_at = '2020-01-01Z'::timestamptz + (entry_no / 7) * interval '1 hour' FROM longer WHERE account_id = id;
 SELECT results_eq(format('SELECT at, loyalty.balance_at(%s, %s, at) FROM generate_series(''2019-12-31 23:30Z''::timestamptz, ''2020-01-02Z'', ''30 minutes'') at', :merchant, id),
 	format('SELECT at, coalesce((SELECT e.balance FROM loyalty.entry e WHERE e.account_id = %s AND e.posted_at <= at ORDER BY e.entry_no DESC LIMIT 1), ''0'')
 		FROM generate_series(''2019-12-31 23:30Z''::timestamptz, ''2020-01-02Z'', ''30 minutes'') at', id), format('what an account of %s entries had at any time', n)) FROM longer;

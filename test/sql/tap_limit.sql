@@ -50,7 +50,7 @@ SELECT program_id AS q FROM loyalty.create_program(:m, 'Otro', 'Q') \gset
 SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'uno') AS ana \gset
 SELECT loyalty.employee_add(:m, 'cajero', 'Beto', 'Centro', '4771000002', 'dos') AS beto \gset
 SELECT loyalty.employee_add(:m, 'cajero', 'Cleo', 'Norte', '4771000003', 'tres') AS cleo \gset
-SELECT branch_id AS centro FROM loyalty.branch WHERE merchant_id = :m AND name = 'Centro' \gset
+SELECT branch_id AS centro FROM loyalty_internal.branch WHERE merchant_id = :m AND name = 'Centro' \gset
 SELECT loyalty.open_account(:m, :p) AS a, loyalty.open_account(:m, :p) AS b, loyalty.open_account(:m, :q) AS other_program \gset
 SELECT entry_id FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{deposit}', '{100000,100000,100000}') \g /dev/null
 
@@ -62,15 +62,15 @@ FROM (VALUES ('''X'', ''staff'', ''add'', 1, 1', 'unknown_object'), ('NULL, ''st
 	('''P'', ''staff'', ''take'', 1, 1', 'invalid_argument'), ('''P'', ''staff'', NULL, 1, 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', ''-0.0001'', 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', 1, -1', 'invalid_argument')) v (arguments, code);
 SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, ''P'', ''staff'', ''add'', 1, 1)', :other), 'unknown_object', 'of another merchant''s program');
 SELECT is_empty('SELECT * FROM loyalty.limits', 'nothing was set');
-SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'the program has no limits');
+SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), false, 'the program has no limits');
 SELECT lives_ok(format('SELECT loyalty.set_limit(%s, ''P'', ''staff'', ''add'', NULL, NULL)', :m), 'removing a limit that is not there');
-SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'makes none');
+SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), false, 'makes none');
 
 -- --- operations -------------------------------------------------------------------------
 
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, 3) \g /dev/null
 SELECT results_eq('SELECT client_id, scope, direction, subject_id, max_points::text, max_operations FROM loyalty.limits', $$VALUES ('P' COLLATE "C", 'staff' COLLATE "C", 'add', NULL::bigint, NULL, 3::bigint)$$, 'a limit on each cashier');
-SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), true, 'the program has limits');
+SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), true, 'the program has limits');
 SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), NULL, 'who has not posted is not listed');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'operation ' || n) FROM generate_series(1, 2) n;
 SELECT is(pg_temp.left_of(:p, 'staff', 'add', :ana), '-/1', 'one is left');
@@ -152,7 +152,7 @@ SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
 
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 100000, 10000) \g /dev/null
 CREATE FUNCTION pg_temp.row_of(program bigint, subject bigint) RETURNS text LANGUAGE sql AS
-$$SELECT format('%s/%s', points_left, operations_left) FROM loyalty.allowance WHERE program_id = program AND adds AND subject_id = subject$$;
+$$SELECT format('%s/%s', points_left, operations_left) FROM loyalty_internal.allowance WHERE program_id = program AND adds AND subject_id = subject$$;
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'a branch has plenty');
 SELECT is(pg_temp.row_of(:p, :centro) || ' ' || pg_temp.row_of(:p, :beto), '93740.625/9375 6249.375/624', 'its cashier draws a sixteenth for later');
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '10', :beto), 'done', 'what comes later');
@@ -173,7 +173,7 @@ SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 200000, NULL) \g /dev/null
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '1', :ana), 'done', 'under another limit');
 SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '99999/-', 'what was used counts');
 SELECT is(pg_temp.batch(:m, ARRAY[:a, :a, :b], '{deposit}', '{1,2,3}', :beto), 'done done done', 'a batch');
-SELECT is((SELECT loyalty.sum(points_left)::text || ' ' || sum(operations_left) FROM loyalty.allowance WHERE program_id = :p AND adds AND (subject_id = :centro OR drawn_from = :centro)),
+SELECT is((SELECT loyalty.sum(points_left)::text || ' ' || sum(operations_left) FROM loyalty_internal.allowance WHERE program_id = :p AND adds AND (subject_id = :centro OR drawn_from = :centro)),
 	'99993 ' || 9223372036854775807 - (SELECT operations_used FROM loyalty.allowances WHERE direction = 'add' AND subject_id = :centro), 'nothing is lost');
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '1000000', :ana), 'done', 'no limit');
@@ -184,7 +184,7 @@ SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL) \g /dev/null
 
 -- Only one branch is limited.
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 10, NULL, :centro) \g /dev/null
-UPDATE loyalty.allowance SET day = day - 1;
+UPDATE loyalty_internal.allowance SET day = day - 1;
 SELECT is(pg_temp.posts(:m, :a, 'deposit', amount, staff), expected, format('%s by %s where one branch has 10: %s', amount, name, expected))
 FROM (VALUES (1, '8', :cleo, 'Cleo', 'done'), (2, '8', :ana, 'Ana', 'done'), (3, '8', :cleo, 'Cleo', 'done'), (4, '3', :ana, 'Ana', 'limit_exceeded'), (5, '2', :beto, 'Beto', 'done')) v (n, amount, staff, name, expected) ORDER BY n;
 SELECT is((SELECT string_agg(subject_id || ' ' || points_used::text, ', ') FROM loyalty.allowances WHERE direction = 'add'), :centro || ' 10', 'only that is listed');
@@ -199,12 +199,12 @@ SELECT pg_temp.left_of(:p, 'staff', 'add', :cleo) AS cleo_left \gset
 SELECT is(pg_temp.batch(:m, ARRAY[:fresh], '{deposit}', '{41}', :cleo), 'limit_exceeded', 'too much for the member');
 SELECT is(pg_temp.left_of(:p, 'staff', 'add', :cleo), :'cleo_left', 'is not counted for the cashier');
 SELECT is(pg_temp.left_of(:p, 'member', 'add', :fresh), '40/-', 'nor for the member');
-SELECT is((SELECT balance::text || ' ' || entry_no FROM loyalty.account WHERE account_id = :fresh), '60 1', 'nor posted');
+SELECT is((SELECT balance::text || ' ' || entry_no FROM loyalty_internal.account WHERE account_id = :fresh), '60 1', 'nor posted');
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
 
 -- --- batches ---------------------------------------------------------------------------------
 
-UPDATE loyalty.allowance SET day = day - 1;
+UPDATE loyalty_internal.allowance SET day = day - 1;
 SELECT loyalty.set_limit(:m, 'P', 'staff', 'add', NULL, NULL) \g /dev/null
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', 100, 4) \g /dev/null
 SELECT is(pg_temp.posts(:m, :a, 'deposit', '3', :ana), 'done', 'on another day');
@@ -267,19 +267,19 @@ SELECT is((SELECT DISTINCT day FROM loyalty.allowances WHERE program_id = :p AND
 SELECT loyalty.configure_program(:m, 'P', time_zone => 'Pacific/Pago_Pago') \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:c, :c], '{deposit}', '{1,1}', :ana), 'done limit_exceeded', 'a day that has begun is not begun again');
 SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '-/998', 'nor the branch''s');
-UPDATE loyalty.allowance SET day = day - 2;
+UPDATE loyalty_internal.allowance SET day = day - 2;
 SELECT is(pg_temp.batch(:m, ARRAY[:c, :c, :c], '{deposit}', '{1,1,1}', :ana), 'done done limit_exceeded', 'tomorrow two more');
 SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '-/998', 'of a thousand');
-UPDATE loyalty.allowance SET day = day - 1;
+UPDATE loyalty_internal.allowance SET day = day - 1;
 SELECT is(pg_temp.posts(:m, :c, 'deposit', '1', :ana), 'done', 'and the day after');
 SELECT is(pg_temp.left_of(:p, 'branch', 'add', :centro), '-/999', 'one by one');
 
 -- --- no limits ---------------------------------------------------------------------------------
 
 SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', NULL, NULL, :centro) \g /dev/null
-SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), true, 'one is left');
+SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), true, 'one is left');
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', NULL, NULL) \g /dev/null
-SELECT is((SELECT has_limits FROM loyalty.program WHERE program_id = :p), false, 'none is left');
+SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), false, 'none is left');
 SELECT is(pg_temp.batch(:m, ARRAY[:c, :c, :c], '{deposit}', '{1,1,1}', :ana), 'done done done', 'and nothing limited');
 SELECT is_empty('SELECT * FROM loyalty.allowances', 'nobody has anything left of nothing');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
@@ -289,9 +289,9 @@ SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 SELECT loyalty.set_limit(:m, 'P', v.scope, v.direction, v.points::loyalty.points, v.operations, v.subject)
 FROM (VALUES ('staff', 'add', '300', 40, NULL::bigint), ('staff', 'spend', '250', NULL, NULL), ('branch', 'add', NULL, 60, NULL), ('branch', 'spend', '400', 55, NULL), ('member', 'add', '140', NULL, NULL), ('member', 'spend', '130', 25, NULL),
 	('staff', 'add', NULL, 30, :beto), ('member', 'spend', NULL, 12, :a), ('branch', 'spend', '60', NULL, :centro)) v (scope, direction, points, operations, subject) \g /dev/null
-UPDATE loyalty.allowance SET day = day - 10;
+UPDATE loyalty_internal.allowance SET day = day - 10;
 CREATE TEMP TABLE used (scope text, subject bigint, direction text, points numeric, operations bigint, PRIMARY KEY (scope, subject, direction));
-CREATE TEMP TABLE has AS SELECT account_id AS account, balance::numeric AS balance FROM loyalty.account WHERE program_id = :p;
+CREATE TEMP TABLE has AS SELECT account_id AS account, balance::numeric AS balance FROM loyalty_internal.account WHERE program_id = :p;
 
 -- The answers that a batch should get.
 CREATE FUNCTION pg_temp.expected(merchant bigint, program bigint, accounts bigint[], amounts text[], staff bigint) RETURNS text LANGUAGE plpgsql AS $$
@@ -307,7 +307,7 @@ BEGIN
 		CREATE TEMP TABLE applies ON COMMIT DROP AS
 		SELECT DISTINCT ON (s.scope) s.scope, s.subject, l.max_points, l.max_operations
 		FROM (SELECT 'staff' AS scope, staff AS subject UNION ALL SELECT 'member', accounts[i]
-			  UNION ALL SELECT 'branch', x.branch_id FROM loyalty.staff x WHERE x.merchant_id = merchant AND x.staff_id = staff) s
+			  UNION ALL SELECT 'branch', x.branch_id FROM loyalty_internal.staff x WHERE x.merchant_id = merchant AND x.staff_id = staff) s
 		JOIN loyalty.limits l ON l.program_id = program AND l.scope = s.scope AND l.direction = way AND coalesce(l.subject_id, s.subject) = s.subject
 		WHERE s.subject IS NOT NULL ORDER BY s.scope, l.subject_id NULLS LAST;
 		answer := CASE
@@ -375,13 +375,13 @@ BEGIN
 	RETURN concat_ws(' ', answer->0->>'status', nullif(answer->0->>'description', ''), answer->0->>'totalPoints');
 END
 $$;
-CREATE FUNCTION pg_temp.account_of(client text) RETURNS loyalty.account LANGUAGE sql AS $$SELECT a FROM loyalty.account a JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id = client$$;
+CREATE FUNCTION pg_temp.account_of(client text) RETURNS loyalty_internal.account LANGUAGE sql AS $$SELECT a FROM loyalty_internal.account a JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.client_id = client$$;
 SELECT is(pg_temp.seller('deposit', :m, :'client', amount), expected, format('a deposit of %s: %s', amount, expected))
 FROM (VALUES (1, 50, 'success 50'), (2, 20, 'success 70')) v (n, amount, expected) ORDER BY n;
 SELECT pg_temp.account_of('CM2')::text AS account \gset
 SELECT is(pg_temp.seller('deposit', :m, :'client', 31), 'error Se excede un límite del programa 0', 'a deposit of more than is left');
 SELECT is(pg_temp.account_of('CM2')::text, :'account', 'leaves the account as it was');
-SELECT is(pg_temp.left_of((SELECT program_id FROM loyalty.program WHERE client_id = :'client'), 'member', 'add', (pg_temp.account_of('CM2')).account_id), '30/-', 'and the limit');
+SELECT is(pg_temp.left_of((SELECT program_id FROM loyalty_internal.program WHERE client_id = :'client'), 'member', 'add', (pg_temp.account_of('CM2')).account_id), '30/-', 'and the limit');
 SELECT is(pg_temp.seller('deposit', :m, :'client', 30), 'success 100', 'a deposit of all that is left');
 SELECT is((SELECT earned::text || ' ' || entry_no FROM pg_temp.account_of('CM2')), '100 3', 'is earned');
 SELECT is((SELECT count(*) || ' ' || min(entry_no) || ' ' || max(entry_no) FROM loyalty.entry WHERE account_id = (pg_temp.account_of('CM2')).account_id), '3 1 3', 'three entries');
@@ -389,7 +389,7 @@ SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 -- So does the wallet's: cashier, branch and member.
 SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \gset
-SELECT loyalty.set_limit(:m, p.client_id, v.scope, 'spend', v.points::loyalty.points, NULL) FROM loyalty.program p, (VALUES ('staff', '70'), ('branch', '100'), ('member', '50')) v (scope, points) WHERE p.wallet_key = :'w' \g /dev/null
+SELECT loyalty.set_limit(:m, p.client_id, v.scope, 'spend', v.points::loyalty.points, NULL) FROM loyalty_internal.program p, (VALUES ('staff', '70'), ('branch', '100'), ('member', '50')) v (scope, points) WHERE p.wallet_key = :'w' \g /dev/null
 SELECT loyalty.wallet_contact_add(:m, :'w', phone, 'Eva', :ana) FROM unnest('{4771230001,4771230002,4771230003}'::text[]) phone \g /dev/null
 CREATE FUNCTION pg_temp.sells(merchant bigint, wallet text, phone text, kind integer, amount text, staff bigint) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -30,12 +30,12 @@ SELECT loyalty.employee_add(:m, 'cajero', 'Caja', 'Centro', '4771000001', 'secre
 
 -- --- names ---------------------------------------------------------------------------------------
 
-SELECT is(loyalty.fold_name(a), loyalty.fold_name(b), format('%s is %s', a, b)) FROM (VALUES
+SELECT is(loyalty_internal.fold_name(a), loyalty_internal.fold_name(b), format('%s is %s', a, b)) FROM (VALUES
 	('JOSÉ NÚÑEZ', 'jose nunez'), ('José', E'Jose\u0301'), ('  Ana   María ', 'ana maría'), (E'Ana\u00a0Ruiz', 'ANA RUIZ'), (E'Ana\tRuiz', 'ana ruiz'), ('Ñandú', 'ÑANDÚ'), ('Müller', 'MULLER'),
 	('ÇELİK', 'celik'), ('ØRSTED ŁUKASZ', 'ørsted łukasz'), ('ＡＮＡ', 'ana'), ('', '   ')) v (a, b);
-SELECT isnt(loyalty.fold_name(a), loyalty.fold_name(b), format('%s is not %s', a, b)) FROM (VALUES
+SELECT isnt(loyalty_internal.fold_name(a), loyalty_internal.fold_name(b), format('%s is not %s', a, b)) FROM (VALUES
 	('Ana Ruiz', 'AnaRuiz'), ('Ana', 'Anna'), ('Ana Ruiz', 'Ruiz Ana'), ('Ana', ''), ('李明', '王明'), ('José', 'Josep')) v (a, b);
-SELECT is(loyalty.fold_name(NULL), NULL, 'no name is none');
+SELECT is(loyalty_internal.fold_name(NULL), NULL, 'no name is none');
 
 -- --- who is the same person ------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ SELECT is(loyalty.fold_name(NULL), NULL, 'no name is none');
 -- those who have the phone, or had it.
 CREATE FUNCTION pg_temp.again(left_as text, registered text, by_seller boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	merchant CONSTANT bigint := (SELECT merchant_id FROM loyalty.merchant WHERE name = 'Uno');
+	merchant CONSTANT bigint := (SELECT merchant_id FROM loyalty_internal.merchant WHERE name = 'Uno');
 	program record;
 	id bigint;
 	left_ text[] := string_to_array(left_as, '|');
@@ -112,7 +112,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, %L, ''Eva'',
 SELECT results_eq(format('SELECT active, phone::text, client_id FROM loyalty.members WHERE member_id = %s', :eva), $$VALUES (false, '5512349002', 'EVA' COLLATE "C")$$, 'what was refused has changed nothing');
 SELECT is((loyalty.member_create(:m, :'program', 'EVA@x.mx', 'Eva', 'Sol', client_id => 'EVA2', phone => '5512349004', address => '[{"street":"Tres"}]') ->> 'id')::bigint, :eva::bigint, 'by mail, with a new id, phone and address');
 SELECT is(loyalty.member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"eva@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
-SELECT is((SELECT string_agg(street, ' ') FROM loyalty.member_address WHERE member_id = :eva), 'Tres', 'and the new address');
+SELECT is((SELECT string_agg(street, ' ') FROM loyalty_internal.member_address WHERE member_id = :eva), 'Tres', 'and the new address');
 SELECT loyalty.disable_member(:m, :leo) \g /dev/null
 SELECT loyalty.disable_member(:m, :eva) \g /dev/null
 SELECT is((loyalty.member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', phone => '5512349003') ->> 'id')::bigint, :eva::bigint, 'two who left are in the way: who has the mail is it');
@@ -130,12 +130,12 @@ SELECT loyalty.post(:m, :carlos, 'deposit', 30) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR04'', ''Carlos'', ''Cabrera'')', :m, :'program'), 'already_exists', 'a customer is one');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
 SELECT is(loyalty.create_customer(:m, :'program', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes'), :carlos::bigint, 'and comes back by the CURP');
-SELECT results_eq(format('SELECT m.active, m.phone::text, m.email, m.balance::text, c.user_name, a.street FROM loyalty.members m JOIN loyalty.customer c USING (member_id) JOIN loyalty.member_address a USING (member_id) WHERE m.member_id = %s', :carlos),
+SELECT results_eq(format('SELECT m.active, m.phone::text, m.email, m.balance::text, c.user_name, a.street FROM loyalty.members m JOIN loyalty_internal.customer c USING (member_id) JOIN loyalty_internal.member_address a USING (member_id) WHERE m.member_id = %s', :carlos),
 	$$VALUES (true, '5512348001', 'carlos@x.mx' COLLATE "C", '30', 'carlos', 'Hidalgo')$$, 'with all that is not said anew');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
 SELECT isnt(loyalty.create_customer(:m, :'program', 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', 'Montes', phone => '5512348001'), :carlos::bigint, 'another CURP is another person, of whatever name');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');
-SELECT results_eq(format('SELECT m.phone::text, m.balance::text, c.curp::text FROM loyalty.members m JOIN loyalty.customer c USING (member_id) WHERE m.member_id = %s', :carlos), $$VALUES (NULL, '30', 'CAMC880526HMCBNR04')$$, 'so do points and CURP');
+SELECT results_eq(format('SELECT m.phone::text, m.balance::text, c.curp::text FROM loyalty.members m JOIN loyalty_internal.customer c USING (member_id) WHERE m.member_id = %s', :carlos), $$VALUES (NULL, '30', 'CAMC880526HMCBNR04')$$, 'so do points and CURP');
 SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Eva Reyes', :staff) AS contact \gset
 SELECT loyalty.disable_member(:m, :contact) \g /dev/null
 SELECT is(loyalty.create_customer(:m, :'program', 'REAE060617MMCYLVA4', 'EVA', 'REYES', phone => '5512348002'), :contact::bigint, 'a contact who left comes back as a customer');
@@ -264,21 +264,21 @@ SELECT pg_temp.refuses(format('SELECT loyalty.identify_member(%s, %s, client_id 
 -- Where staff work.
 SELECT lives_ok(format('SELECT loyalty.set_staff_branch(%s, %s, %L)', :m, :staff, branch), 'to ' || branch) FROM unnest('{Norte,Norte,Centro,Norte}'::text[]) branch;
 SELECT results_eq(format('SELECT branch FROM loyalty.staff_members WHERE merchant_id = %s AND staff_id = %s', :m, :staff), $$VALUES ('Norte' COLLATE "C")$$, 'a cashier works elsewhere');
-SELECT is((SELECT count(*) FROM loyalty.branch WHERE merchant_id = :m), 2::bigint, 'branches are made once');
+SELECT is((SELECT count(*) FROM loyalty_internal.branch WHERE merchant_id = :m), 2::bigint, 'branches are made once');
 SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_branch(%s)', arguments), code, format('set_staff_branch: %s', arguments)) FROM (VALUES
 	(format('%s, %s, ''Norte''', :other, :staff), 'unknown_object'), (format('%s, 99, ''Norte''', :m), 'unknown_object'), (format('%s, NULL, ''Norte''', :m), 'unknown_object'), ('NULL, 1, ''Norte''', 'unknown_object'),
 	(format('%s, %s, NULL', :m, :staff), 'invalid_argument'), (format('%s, %s, '' ''', :m, :staff), 'invalid_argument'), (format('%s, %s, repeat(''x'', 1025)', :m, :staff), 'invalid_argument')) v (arguments, code);
-SELECT is((SELECT count(*) FROM loyalty.branch), 2::bigint, 'what was refused has made none');
+SELECT is((SELECT count(*) FROM loyalty_internal.branch), 2::bigint, 'what was refused has made none');
 
 -- --- finding people ---------------------------------------------------------------------------------------
 
 -- Many enough that an index is the faster way whatever is cached.
 SELECT loyalty.create_merchant('Muchos') AS many \gset
 SELECT program_id AS many_program, program_client_id AS many_client, wallet_key AS many_key FROM loyalty.create_program(:many, 'P', 'P') \gset
-INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT :many, i, :many_program FROM generate_series(1, 20000) i;
-INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name)
+INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT :many, i, :many_program FROM generate_series(1, 20000) i;
+INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name)
 SELECT :many, i, :many_program, i, 'C' || i, (5500000000 + i)::text::loyalty.phone, 'm' || i || '@x.mx', 'Nombre ' || i FROM generate_series(1, 20000) i;
-ANALYZE loyalty.member; ANALYZE loyalty.account;
+ANALYZE loyalty_internal.member; ANALYZE loyalty_internal.account;
 CREATE FUNCTION pg_temp.scans(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;

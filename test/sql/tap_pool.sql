@@ -53,7 +53,7 @@ $$;
 -- Each entry from that place on, with who acted.
 CREATE FUNCTION pg_temp.acted(account bigint, from_no bigint DEFAULT 1) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', e.kind, e.amount, coalesce(m.client_id, '-')), ', ' ORDER BY e.entry_no)
-	FROM loyalty.entries e LEFT JOIN loyalty.member m USING (merchant_id, member_id) WHERE e.account_id = account AND e.entry_no >= from_no
+	FROM loyalty.entries e LEFT JOIN loyalty_internal.member m USING (merchant_id, member_id) WHERE e.account_id = account AND e.entry_no >= from_no
 $$;
 CREATE FUNCTION pg_temp.lots(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', (expires_at AT TIME ZONE 'UTC')::date, points), ', ' ORDER BY expires_at NULLS LAST) FROM loyalty.lots_of(merchant, account)
@@ -70,7 +70,7 @@ SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 30, expires_at => '2190-01-
 SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 40, expires_at => '2210-01-01T00:00Z') \g /dev/null
 SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 50) \g /dev/null
 SELECT entry_id FROM loyalty.post(:m, :b, 'deposit', 60, expires_at => clock_timestamp() + interval '1 hour') \g /dev/null
-COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account WHERE account_id = :b) TO PROGRAM '../advance_clock';
+COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty_internal.account WHERE account_id = :b) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining tells the account');
 SELECT is(pg_temp.pools(:m), 'A+B 240, C 7, D 0, X 5', 'which has the points of both');
 SELECT is(pg_temp.lots(:m, :a), '2190-01-01 30, 2200-01-01 20, 2210-01-01 40, 150', 'with the dates that they had');
@@ -80,10 +80,10 @@ SELECT is((SELECT peer_id FROM loyalty.entry WHERE account_id = :a AND entry_no 
 SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining again');
 SELECT is(loyalty.share_account(:m, :a, :b), :a::bigint, 'or the other way round');
 SELECT is(loyalty.share_account(:m, :a, :a), :a::bigint, 'or oneself');
-SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :a), 3::bigint, 'posts nothing');
+SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :a), 3::bigint, 'posts nothing');
 SELECT is(loyalty.share_account(:m, :d, :b), :a::bigint, 'who joins a guest joins the account, without points too');
 SELECT is(pg_temp.pools(:m), 'A+B+D 240, C 7, X 5', 'three share it');
-SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :a), 3::bigint, 'no points, no entry');
+SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :a), 3::bigint, 'no points, no entry');
 
 -- Every way to ask has the same answer.
 SELECT results_eq(format('SELECT loyalty.member_balance(%s, ''P'', id) ->> ''balance'' FROM unnest(ARRAY[''A'', ''B'', ''D'']) id', :m), $$VALUES ('240'), ('240'), ('240')$$, 'the seller API''s');
@@ -113,9 +113,9 @@ DECLARE
 	broken text[];
 BEGIN
 	BEGIN
-		UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = who;
+		UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE account_id = who;
 		SELECT array_agg(coalesce(m.client_id, '-') ORDER BY e.entry_no) INTO broken FROM loyalty.verify(merchant) v
-		JOIN loyalty.entry e ON e.entry_id = v.broken_entry_id LEFT JOIN loyalty.member m USING (member_id)
+		JOIN loyalty.entry e ON e.entry_id = v.broken_entry_id LEFT JOIN loyalty_internal.member m USING (member_id)
 		WHERE v.invariant = 'an entry has the hash of what it says and of the entry before';
 		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
 	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
@@ -124,7 +124,7 @@ BEGIN
 END
 $$;
 SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :m), 'with texts of each of them');
-SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND coalesce(e.member_id, e.account_id) = %s', :m, who),
+SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty_internal.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND coalesce(e.member_id, e.account_id) = %s', :m, who),
 	format('without the key of %s its texts are lost, and no others', name)) FROM (VALUES ('the owner', :a), ('B', :b), ('C', :c), ('D', :d)) v (name, who);
 SELECT results_eq(format('SELECT count(*) FROM loyalty.entry WHERE account_id = %s AND (reference IS NOT NULL OR detail IS NOT NULL) GROUP BY member_id ORDER BY 1', :a), 'VALUES (3::bigint), (5), (6)', 'each has some');
 
@@ -160,7 +160,7 @@ FROM (VALUES ('A', '5512340001', '15', '231'), ('A', '5512340001', '6', 'limit_e
 SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 50, NULL, :b) \g /dev/null
 SELECT is(pg_temp.spends(:m, :'wallet_key', phone, points, :staff), expected, format('with a limit for B, %s spends %s: %s', who, points, expected))
 FROM (VALUES ('A', '5512340001', '1', 'limit_exceeded'), ('B', '5512340002', '30', '176'), ('B', '5512340002', '1', 'limit_exceeded')) v (who, phone, points, expected);
-SELECT is((SELECT string_agg(concat_ws(' ', m.client_id, a.points_used, a.points_left), ', ' ORDER BY m.client_id) FROM loyalty.allowances a JOIN loyalty.member m ON m.member_id = a.subject_id), 'A 20 0, B 50 0, C 8 12', 'each has used their own');
+SELECT is((SELECT string_agg(concat_ws(' ', m.client_id, a.points_used, a.points_left), ', ' ORDER BY m.client_id) FROM loyalty.allowances a JOIN loyalty_internal.member m ON m.member_id = a.subject_id), 'A 20 0, B 50 0, C 8 12', 'each has used their own');
 
 -- Taking points along is spending them, and so is bringing more of them.
 SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s, 1)', :m, :b), 'limit_exceeded', 'who has spent all may take nothing along');
@@ -180,7 +180,7 @@ SELECT is(pg_temp.acted(:d_account), 'transfer 20 D', 'the first entry of an acc
 SELECT loyalty.leave_account(:m, :b) AS b_account \gset
 SELECT is(pg_temp.pools(:m), 'A 156, B 0, C 0, D 20, E 21, X 5', 'by default that is nothing');
 SELECT is(:b_account::bigint, :b::bigint, 'it is the account that they had');
-SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :b_account), 6::bigint, 'with its entries');
+SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :b_account), 6::bigint, 'with its entries');
 SELECT is(loyalty.wallet_sale(:m, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '10', 'to which sales go from then on');
 SELECT is(loyalty.share_account(:m, :b, :d), :d_account::bigint, 'who left may join another');
 SELECT is(pg_temp.acted(:b_account, 7), 'accrue 10 -, transfer -10 -', 'with what there is by then');
@@ -226,7 +226,7 @@ SELECT lives_ok(format('SELECT loyalty.leave_account(%s, %s, 66)', :m, :d), 'the
 -- A hold that timed out is settled before anybody joins.
 SELECT pg_temp.member(:m, 'P', 'F', '10') AS f \gset
 SELECT entry_id FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '1 hour') \g /dev/null
-COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty.account WHERE account_id = :f) TO PROGRAM '../advance_clock';
+COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty_internal.account WHERE account_id = :f) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :f, :a), :d_account::bigint, 'points of a hold that timed out are no longer held');
 SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
 

@@ -49,9 +49,11 @@ GRANT SELECT ON members, functions, relations, types, schemas TO PUBLIC;
 
 SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_internal', 'loyalty_api'], 'the extension has three schemas');
 SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
-SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r'), '>', 14::bigint, 'and the tables');
+SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty.%'$$, ARRAY['loyalty.entry', 'loyalty.numbering_plan'],
+	'two tables are for users, the others are internal');
+SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty\_internal.%'), '>', 40::bigint, 'the walk meets these');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.account_change'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty_internal.account_change'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
 	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api')$$, 'no function is anywhere else');
 
@@ -78,7 +80,7 @@ SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loy
 	'it executes every function but those that hand out rights');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,
-	ARRAY['loyalty: USAGE'], 'it looks into schema loyalty, and creates nothing anywhere');
+	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE'], 'it looks into two schemas, and creates nothing anywhere');
 SELECT is_empty($$SELECT o.name FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_engine'::regrole AND a.is_grantable AND o.owner <> a.grantee$$,
 	'it hands on nothing');
 SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NOT (prosecdef AND provolatile = 'v' AND prorettype = 'json'::regtype)$$,
@@ -106,22 +108,22 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty.rank_range', 'loyalty.member_address', 'loyalty.member_change', 'loyalty.staff_program', 'loyalty.customer', 'loyalty.blacklisted_phone', 'loyalty.quota', 'loyalty.message', 'loyalty.request', 'loyalty.fixed_line_range', 'loyalty.posting_limit', 'loyalty.root_page'],
+	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
-	SELECT t, p FROM unnest('{loyalty.entry,loyalty.reversal,loyalty.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	SELECT t, p FROM unnest('{loyalty.entry,loyalty_internal.reversal,loyalty_internal.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
 	WHERE has_table_privilege('loyalty_engine', t, p) OR (p IN ('UPDATE', 'REFERENCES') AND has_any_column_privilege('loyalty_engine', t, p))$$,
 	'it may read entries, what was undone and roots, and add some, nothing else');
 SET LOCAL ROLE loyalty_engine;
 SELECT throws_ok('UPDATE loyalty.entry SET amount = amount', '42501', NULL, 'an entry cannot be changed');
 SELECT throws_ok('UPDATE loyalty.entry SET reference = NULL', '42501', NULL, 'not even its reference');
 SELECT throws_ok('DELETE FROM loyalty.entry', '42501', NULL, 'nor be deleted');
-SELECT throws_ok('UPDATE loyalty.reversal SET amount = amount', '42501', NULL, 'nor can what was undone be changed');
-SELECT throws_ok('DELETE FROM loyalty.reversal', '42501', NULL, 'or forgotten');
-SELECT throws_ok('DELETE FROM loyalty.aside', '42501', NULL, 'nor can a hold be');
-SELECT throws_ok('DELETE FROM loyalty.lapse', '42501', NULL, 'nor what has expired');
-SELECT throws_ok('UPDATE loyalty.root SET root = root', '42501', NULL, 'nor a root be changed');
-SELECT throws_ok('DELETE FROM loyalty.root', '42501', NULL, 'or deleted');
+SELECT throws_ok('UPDATE loyalty_internal.reversal SET amount = amount', '42501', NULL, 'nor can what was undone be changed');
+SELECT throws_ok('DELETE FROM loyalty_internal.reversal', '42501', NULL, 'or forgotten');
+SELECT throws_ok('DELETE FROM loyalty_internal.reservation', '42501', NULL, 'nor can a hold be');
+SELECT throws_ok('DELETE FROM loyalty_internal.expired_lot', '42501', NULL, 'nor what has expired');
+SELECT throws_ok('UPDATE loyalty_internal.root SET root = root', '42501', NULL, 'nor a root be changed');
+SELECT throws_ok('DELETE FROM loyalty_internal.root', '42501', NULL, 'or deleted');
 SELECT throws_ok('TRUNCATE loyalty.entry', '42501', NULL, 'nor all entries be');
 SELECT throws_ok('ALTER TABLE loyalty.entry ADD x integer', '42501', NULL, 'nor can their table be altered');
 SELECT throws_ok('CREATE TABLE loyalty.x ()', '42501', NULL, 'nothing can be created in the schema');
@@ -165,12 +167,15 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_api')$$, $$SELECT name FROM 
 SELECT is_empty($$SELECT pg_temp.may_touch('regress_api')$$, 'grant_api: no table, view or sequence');
 SELECT set_eq($$SELECT pg_temp.may_use('regress_api')$$, ARRAY['loyalty_api: USAGE'], 'grant_api: the schema loyalty_api and no type');
 
-SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$, $$SELECT name || ': SELECT' FROM relations WHERE relkind = 'v'$$,
-	'grant_reporting: reads every view, touches nothing else');
-SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE provolatile = 'i'
-	  OR name IN ('loyalty.account_state(bigint,bigint,timestamp with time zone)', 'loyalty.balance_at(bigint,bigint,timestamp with time zone)',
-		'loyalty.lots_of(bigint,bigint)', 'loyalty.statement(bigint,bigint,bigint,integer)', 'loyalty.rank_at(bigint,bigint,timestamp with time zone)',
-		'loyalty.rules_at(bigint,text,timestamp with time zone)', 'loyalty.receipt(bigint,bigint,bigint,bigint)')$$,
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$,
+	$$SELECT name || ': SELECT' FROM relations WHERE name LIKE 'loyalty.%' AND relkind = 'v' UNION ALL SELECT 'loyalty.entry: SELECT'$$,
+	'grant_reporting: reads every view and the ledger, touches nothing else');
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE schema = 'loyalty' AND provolatile = 'i'
+	UNION ALL SELECT name FROM functions WHERE provolatile = 'i' AND name ~ '^loyalty_internal\.(points|phone|curp|lots)_'
+	UNION ALL VALUES ('loyalty.balance_at(bigint,bigint,timestamp with time zone)'), ('loyalty.lots_of(bigint,bigint)'), ('loyalty.statement(bigint,bigint,bigint,integer)'),
+		('loyalty.rank_at(bigint,bigint,timestamp with time zone)'), ('loyalty.rules_at(bigint,text,timestamp with time zone)'), ('loyalty.receipt(bigint,bigint,bigint,bigint)'),
+		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),
+		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)')$$,
 	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
 	'grant_reporting: no operation');
@@ -178,11 +183,13 @@ SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('lo
 	'grant_reporting: creates nothing');
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
-	$$SELECT name || ': SELECT' FROM relations WHERE relkind = 'v' UNION ALL SELECT 'loyalty.numbering_plan: INSERT'$$,
-	'grant_operation: reads the views, fills the staging table, touches no other');
+	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT 'loyalty.numbering_plan: INSERT'$$,
+	'grant_operation: reads the same, fills the staging table, touches no other');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
-	$$SELECT name FROM functions WHERE provolatile = 'i' OR (prosecdef AND schema = 'loyalty')$$,
-	'grant_operation: the operations, and what computes');
+	$$SELECT name FROM functions WHERE schema = 'loyalty' AND NOT hands_out UNION SELECT pg_temp.may_execute('regress_reporting')$$,
+	'grant_operation: all functions of schema loyalty but those of its owner alone, and what computes');
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_operation') INTERSECT SELECT name FROM functions WHERE schema = 'loyalty_internal' AND (prosecdef AND provolatile <> 's' OR provolatile = 'v')$$,
+	'grant_operation: nothing internal that could write');
 SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE')$$,
 	'grant_operation: creates nothing');
 SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_operation}'::name[]) role
@@ -199,8 +206,10 @@ SELECT throws_ok('SELECT loyalty.grant_operation(''regress_api'')', '42501', NUL
 RESET ROLE;
 
 SET LOCAL ROLE regress_reporting;
-SELECT lives_ok('SELECT * FROM ' || name, 'regress_reporting reads ' || name) FROM relations WHERE relkind = 'v';
-SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_reporting does not read ' || name) FROM relations WHERE relkind = 'r';
+SELECT lives_ok('SELECT * FROM ' || name, 'regress_reporting reads ' || name) FROM relations WHERE relkind = 'v' AND name LIKE 'loyalty.%';
+SELECT lives_ok('SELECT * FROM loyalty.entry', 'regress_reporting reads the ledger');
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_reporting does not read ' || name) FROM relations WHERE relkind = 'r' AND name <> 'loyalty.entry';
+SELECT throws_ok('SELECT ' || call, '42501', NULL, 'regress_reporting does not call ' || call) FROM unnest('{loyalty_internal.new_id(),loyalty_internal.error_codes(),loyalty_internal.invariants()}'::text[]) call;
 SELECT throws_ok(format('DELETE FROM %s', name), '42501', NULL, 'regress_reporting does not delete through ' || name)
 FROM relations WHERE name IN ('loyalty.entries', 'loyalty.outbox', 'loyalty.api_keys');
 SELECT throws_ok('SELECT * FROM loyalty.claim_messages(1)', '42501', NULL, 'regress_reporting claims no messages');
@@ -218,9 +227,9 @@ SELECT cmp_ok(loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001',
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340001', 0, 100, NULL, :staff)::text, '10', 'regress_operation sells');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'regress_operation verifies');
 SELECT is((SELECT balance::text FROM loyalty.members WHERE merchant_id = :merchant), '10', 'regress_operation reads a balance');
-SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_operation does not read ' || name) FROM relations WHERE relkind = 'r';
-SELECT throws_ok('UPDATE loyalty.account SET balance = ''1000''', '42501', NULL, 'regress_operation does not write a balance');
-SELECT throws_ok('INSERT INTO loyalty.api_key (key_hash, merchant_id) VALUES (sha256(''''), 1)', '42501', NULL, 'regress_operation writes no API key');
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_operation does not read ' || name) FROM relations WHERE relkind = 'r' AND name <> 'loyalty.entry';
+SELECT throws_ok('UPDATE loyalty_internal.account SET balance = ''1000''', '42501', NULL, 'regress_operation does not write a balance');
+SELECT throws_ok('INSERT INTO loyalty_internal.api_key (key_hash, merchant_id) VALUES (sha256(''''), 1)', '42501', NULL, 'regress_operation writes no API key');
 SELECT lives_ok('INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
 	VALUES (''33'', ''3614'', ''0000'', ''9999'', ''FIJO'')', 'regress_operation loads a numbering plan');
 SELECT is(loyalty.apply_numbering_plan(), 1::bigint, 'and applies it');
@@ -257,7 +266,7 @@ SELECT set_eq('SELECT * FROM written', 'SELECT * FROM written_before', 'and noth
 CREATE FUNCTION loyalty.added_operation() RETURNS integer LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN 1; END';
 CREATE FUNCTION loyalty.added_helper() RETURNS integer LANGUAGE sql STABLE AS 'SELECT 1';
 CREATE FUNCTION loyalty."added constant"() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
-CREATE AGGREGATE loyalty.added_sum(loyalty.points) (SFUNC = loyalty.points_larger, STYPE = loyalty.points);
+CREATE AGGREGATE loyalty.added_sum(loyalty.points) (SFUNC = loyalty_internal.points_larger, STYPE = loyalty.points);
 CREATE VIEW loyalty.added_view AS SELECT 1 AS one;
 CREATE DOMAIN loyalty.added_domain AS integer;
 CREATE TYPE loyalty.added_row AS (one integer);

@@ -147,7 +147,7 @@ BEGIN
 	RETURN NEXT pg_temp.refuses(format('SELECT loyalty.wallet_contact_get(%s, %L)', merchant, wallet_key), 'wallet_balance_get_02', state || ': wallet_contact_get');
 END
 $$;
-SELECT entry_no, balance::text AS balance FROM loyalty.account WHERE account_id = :a \gset
+SELECT entry_no, balance::text AS balance FROM loyalty_internal.account WHERE account_id = :a \gset
 SELECT loyalty.configure_program(:merchant, 'P', active => false) \g /dev/null
 SELECT pg_temp.inactive(:merchant, :'wallet_key', :staff, 'inactive');
 SELECT is(loyalty.program_get(:merchant, 'P') ->> 'status', 'inactive', 'the program says so');
@@ -170,10 +170,10 @@ FROM (VALUES ('1, ''G'', ''{A}'', ''{0}''', 'unknown_object'), (format('%s, ''''
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Oro,Base,Plata}', '{1000,0,100.5}') \g /dev/null
 SELECT loyalty.create_program(:merchant, 'Con rangos', 'R') \g /dev/null
 SELECT loyalty.configure_program(:merchant, 'R', range_group => 'G') \g /dev/null
-SELECT wallet_key AS ranked_wallet FROM loyalty.program WHERE client_id = 'R' \gset
+SELECT wallet_key AS ranked_wallet FROM loyalty_internal.program WHERE client_id = 'R' \gset
 SELECT loyalty.member_create(:merchant, 'R', 'r@correo.example', 'R', 'R', client_id => 'R', phone => '5512340003') ->> 'id' AS r \gset
 CREATE FUNCTION pg_temp.rank(program text, member text) RETURNS text LANGUAGE sql AS
-'SELECT m.rank || '' '' || m.balance || '' of '' || m.earned FROM loyalty.members m JOIN loyalty.program p USING (merchant_id, program_id) WHERE p.client_id = program AND m.client_id = member';
+'SELECT m.rank || '' '' || m.balance || '' of '' || m.earned FROM loyalty.members m JOIN loyalty_internal.program p USING (merchant_id, program_id) WHERE p.client_id = program AND m.client_id = member';
 CREATE FUNCTION pg_temp.step(merchant bigint, statement text, expected text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE statement;
@@ -218,12 +218,12 @@ SELECT pg_temp.item(:merchant, 'deposit', 'S', 'S3', '100') \g /dev/null
 SELECT is(pg_temp.rank('S', 'S3'), 'Plata 100 of 100', 'from then on it counts');
 SELECT loyalty.member_create(:merchant, 'S', '4@correo.example', 'S', 'S', client_id => 'S4') \g /dev/null
 SELECT is(pg_temp.rank('S', 'S4'), 'Base 0 of 0', 'new members too');
-SELECT is_empty('SELECT FROM loyalty.account WHERE lots IS NOT NULL', 'ranks need no lots');
+SELECT is_empty('SELECT FROM loyalty_internal.account WHERE lots IS NOT NULL', 'ranks need no lots');
 
 -- A large account, of a program that was never inactive: what it earns is not summed.
 SELECT program_id AS large_program FROM loyalty.create_program(:merchant, 'Grande') \gset
 SELECT loyalty.post(:merchant, account_id, 'deposit', '922337203685477.5807') FROM (SELECT loyalty.open_account(:merchant, :large_program) AS account_id) a \g /dev/null
-SELECT max(account_id) AS large FROM loyalty.account WHERE balance::numeric > 922337203685477 \gset
+SELECT max(account_id) AS large FROM loyalty_internal.account WHERE balance::numeric > 922337203685477 \gset
 SELECT loyalty.post(:merchant, :large, 'redeem', '-922337203685477') \g /dev/null
 SELECT loyalty.post(:merchant, :large, 'deposit', '1000') \g /dev/null
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');

@@ -32,8 +32,8 @@ DECLARE
 	p bigint;
 BEGIN
 	SELECT program_id INTO p FROM loyalty.create_wallet(m, 'Monedero');
-	INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT m, i * 3, p FROM generate_series(1, n) i;
-	ANALYZE loyalty.account;	-- or plans made for an empty table go on being used
+	INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT m, i * 3, p FROM generate_series(1, n) i;
+	ANALYZE loyalty_internal.account;	-- or plans made for an empty table go on being used
 	IF n > 0 THEN
 		PERFORM FROM loyalty.post_batch(m, (SELECT array_agg(i * 3::bigint) FROM generate_series(1, n) i), '{deposit}',
 			(SELECT array_agg((i % 1000 + 1)::text::loyalty.points) FROM generate_series(1, n) i));
@@ -46,7 +46,7 @@ $$;
 -- --- what is changed is named first ------------------------------------------------------
 
 SELECT pg_temp.crowd(300) AS m \gset
-SELECT program_id AS p FROM loyalty.program WHERE merchant_id = :m \gset
+SELECT program_id AS p FROM loyalty_internal.program WHERE merchant_id = :m \gset
 SELECT loyalty.open_account(:m, :p) AS x \gset
 SELECT loyalty.open_account(:m, :p) AS y \gset
 SELECT loyalty.open_account(:m, :p) AS idle \gset
@@ -102,7 +102,7 @@ SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHER
 FROM changes WHERE name IN ('amount', 'kind', 'peer_id', 'origin') AND becomes <> '0';
 SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET previous_id = %s WHERE account_id = %s AND entry_no = %s', becomes, :x, n), format('loyalty.verify(%s)', :m)),
 	'an entry names the one before it / ' || n, format('previous_id of entry %s becomes %s', n, becomes))
-FROM unnest(ARRAY['entry_id', 'coalesce(previous_id, 0) + 1', format('(SELECT newest_id FROM loyalty.account WHERE account_id = %s)', :y)]) becomes, generate_series(1, 6) n;
+FROM unnest(ARRAY['entry_id', 'coalesce(previous_id, 0) + 1', format('(SELECT newest_id FROM loyalty_internal.account WHERE account_id = %s)', :y)]) becomes, generate_series(1, 6) n;
 SELECT set_eq('SELECT name FROM changes', $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'loyalty.entry'::regclass AND attnum > 0 AND NOT attisdropped
 	AND attname NOT IN ('merchant_id', 'account_id', 'entry_no', 'previous_id')$$, 'and each other column but the numbers has been changed');
 
@@ -111,7 +111,7 @@ SELECT is(pg_temp.found(format(breach, :x), format('loyalty.verify(%s)', :m)), f
 	('DELETE FROM loyalty.entry WHERE account_id = %s AND entry_no = 6', 'an account has the balance and the number of its newest entry / 5', 'the newest entry is deleted'),
 	('UPDATE loyalty.entry SET entry_no = 5 - entry_no WHERE account_id = %s AND entry_no IN (2, 3)', :'hash' || ' / 2; ' || :'hash' || ' / 3; ' || :'hash' || ' / 4', 'two entries change places')
 ) v (breach, finds, what);
-SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET account_id = -account_id WHERE account_id = %1$s; UPDATE loyalty.account SET account_id = -account_id WHERE account_id = %1$s', :x),
+SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET account_id = -account_id WHERE account_id = %1$s; UPDATE loyalty_internal.account SET account_id = -account_id WHERE account_id = %1$s', :x),
 	format('loyalty.verify(%s)', :m)), ';', 1), :'hash' || ' / 1', 'an account gets another number');
 SELECT is(split_part(pg_temp.found(format('UPDATE %s SET merchant_id = -merchant_id WHERE account_id = %s', 'loyalty.entry', :x), format('loyalty.verify(%s)', -:m)), ';', 1),
 	:'hash' || ' / 1', 'or another merchant');
@@ -145,10 +145,10 @@ END
 $$;
 CREATE FUNCTION pg_temp.root_of(merchant bigint) RETURNS bytea LANGUAGE sql AS $$
 	SELECT sha256('\x02'::bytea || int8send(r.merchant_id) || int8send(r.root_id) || timestamptz_send(r.made_at) || int8send(r.accounts)
-		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.newest_id) || loyalty.points_send(a.balance)
+		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.newest_id) || loyalty_internal.points_send(a.balance)
 				|| timestamptz_send(a.posted_at) || a.hash ORDER BY a.account_id)
-			FROM loyalty.account a WHERE a.merchant_id = merchant AND a.entry_no > 0)))
-	FROM loyalty.root r WHERE r.merchant_id = merchant
+			FROM loyalty_internal.account a WHERE a.merchant_id = merchant AND a.entry_no > 0)))
+	FROM loyalty_internal.root r WHERE r.merchant_id = merchant
 $$;
 SELECT is(pg_temp.root_of(:m), :'published', 'its hash is what its description says');
 CREATE TEMP TABLE sizes AS SELECT n, pg_temp.crowd(n) AS merchant FROM unnest('{0,1,2,3,5,255,256,257,511,512,513,65537}'::integer[]) n;
@@ -160,7 +160,7 @@ SELECT is((SELECT count(*) FROM generate_series(1, n) i WHERE loyalty.check_rece
 FROM made WHERE n < 1000;
 SELECT is((SELECT count(*) FROM unnest('{1,2,255,256,257,258,512,513,32768,32769,65280,65281,65535,65536,65537}'::bigint[]) i WHERE loyalty.check_receipt(loyalty.receipt(merchant, i * 3), root)),
 	15::bigint, 'those at the edges of pages do') FROM made WHERE n = 65537;
-SELECT results_eq(format('SELECT level, count(*) FROM loyalty.root_page WHERE merchant_id = %s GROUP BY 1 ORDER BY 1', merchant),
+SELECT results_eq(format('SELECT level, count(*) FROM loyalty_internal.root_page WHERE merchant_id = %s GROUP BY 1 ORDER BY 1', merchant),
 	'VALUES (0::smallint, 257::bigint), (1::smallint, 2), (2::smallint, 1)', 'a tree has pages of pages') FROM made WHERE n = 65537;
 
 -- --- receipts --------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ SELECT ok(loyalty.check_receipt(:'receipt', :'published'), 'holds against the ro
 SELECT ok(loyalty.check_receipt(:'history', :'published'), 'one with entries too');
 -- The salt of an entry: another one for each.
 CREATE FUNCTION pg_temp.salt(account bigint, no bigint) RETURNS text LANGUAGE sql AS $$
-	SELECT encode(sha256(uuid_send(a.text_key) || int8send(pg_temp.entry(account, no))), 'hex') FROM loyalty.account a WHERE a.account_id = account
+	SELECT encode(sha256(uuid_send(a.text_key) || int8send(pg_temp.entry(account, no))), 'hex') FROM loyalty_internal.account a WHERE a.account_id = account
 $$;
 SELECT is((SELECT jsonb_agg(e - 'posted_at') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 1)::text, 'entry_no', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001', 'salt', pg_temp.salt(:x, 1),
@@ -260,7 +260,7 @@ SELECT is(loyalty.check_receipt(forged::json, :'published'), false, 'it does not
 	('with another text instead', jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"otro"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5))))) v (how, forged);
 SELECT ok(loyalty.check_receipt(jsonb_set(jsonb_set(:'erased'::jsonb #- '{entries,0,text_digest}', '{entries,0,reference}', '"devuelto"'), '{entries,0,salt}', to_jsonb(pg_temp.salt(:x, 5)))::json, :'published'),
 	'whoever has kept the text and the salt can still show them');
-UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = :x;
+UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE account_id = :x;
 SELECT is(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5))::text, :'erased', 'without the key a receipt is the same');
 SELECT is(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), v > 2, format('but texts that are still there are lost without it: entry %s', v)) FROM generate_series(1, 6) v;
 ROLLBACK TO before;
@@ -293,7 +293,7 @@ SELECT ok(NOT loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published2'),
 
 \set rooted 'what a root has of an account is in the ledger'
 \set root_tree 'a root is that of the tree below it'
-\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND entry_no = 6; UPDATE loyalty.account a SET entry_no = 5, newest_id = e.entry_id, previous_id = e.previous_id, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.entry_no = 5'
+\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND entry_no = 6; UPDATE loyalty_internal.account a SET entry_no = 5, newest_id = e.entry_id, previous_id = e.previous_id, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.entry_no = 5'
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify(%s)', :m)), NULL, 'an account and its newest entry are taken back: the ledger is sound');
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify_root(%s, %s)', :m, :r)), :'rooted' || ' / 6', 'but not what was published');
 SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS broken_entry_id)', :'receipt', :'published')), 'true / 0',
@@ -303,18 +303,18 @@ DELETE FROM loyalty.entry WHERE account_id = :x AND entry_no = 6;
 SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_entry', 'though nobody gets one any more');
 ROLLBACK TO before;
 -- One entry of the account 3 with another amount, and all hashes made to fit.
-\set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(decode(''01'' || repeat(''00'', 32), ''hex'') || int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(entry_id) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
+\set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(decode(''01'' || repeat(''00'', 32), ''hex'') || int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(entry_id) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty_internal.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify(%s)', :m)), NULL, 'an account is written again from its first entry on: the ledger is sound');
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 1', 'but not what was published');
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS broken_entry_id)', :m, :'published2')), 'false / 0',
 	'and its new receipt does not hold');
-SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET nodes = set_byte(nodes, 32, get_byte(nodes, 32) # 1) WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)),
+SELECT is(pg_temp.found(format('UPDATE loyalty_internal.root_page SET nodes = set_byte(nodes, 32, get_byte(nodes, 32) # 1) WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)),
 	:'rooted' || ' / 1; ' || :'root_tree', 'a leaf of the tree is changed');
-SELECT is(pg_temp.found(format('UPDATE loyalty.root_page SET entry_ids[1] = 42 WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 42', 'or what it is of');
-SELECT is(pg_temp.found(format('DELETE FROM loyalty.root_page WHERE root_id = %s AND page = 1 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', 'a page is gone');
+SELECT is(pg_temp.found(format('UPDATE loyalty_internal.root_page SET entry_ids[1] = 42 WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 42', 'or what it is of');
+SELECT is(pg_temp.found(format('DELETE FROM loyalty_internal.root_page WHERE root_id = %s AND page = 1 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', 'a page is gone');
 SELECT is(pg_temp.found(format(breach, :r2), format('loyalty.verify_root(%s)', :m)), :'root_tree', what) FROM (VALUES
-	('UPDATE loyalty.root SET root = sha256(root) WHERE root_id = %s', 'the root is changed'),
-	('UPDATE loyalty.root SET made_at = made_at - interval ''1 day'' WHERE root_id = %s', 'or its time')) v (breach, what);
+	('UPDATE loyalty_internal.root SET root = sha256(root) WHERE root_id = %s', 'the root is changed'),
+	('UPDATE loyalty_internal.root SET made_at = made_at - interval ''1 day'' WHERE root_id = %s', 'or its time')) v (breach, what);
 SELECT is(pg_temp.found('SELECT 1', format('loyalty.verify_root(%s, %s, %L)', :m, :r2, :'published')), :'root_tree', 'it is not the root that was published');
 SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s)', arguments), code, 'verify_root: ' || what) FROM (VALUES
 	('NULL', 'invalid_argument', 'no merchant'), ('42', 'unknown_object', 'no root'), (format('%s, 42', :m), 'unknown_object', 'not this root'),
@@ -322,11 +322,11 @@ SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s)', arguments
 
 -- --- old roots ------------------------------------------------------------------------------------
 
-SELECT is(loyalty.forget_roots(:m, made_at), 1, 'receipts of older roots are forgotten') FROM loyalty.root WHERE root_id = :r2;
+SELECT is(loyalty.forget_roots(:m, made_at), 1, 'receipts of older roots are forgotten') FROM loyalty_internal.root WHERE root_id = :r2;
 SELECT results_eq(format('SELECT root_id, receipts, root FROM loyalty.roots WHERE merchant_id = %s ORDER BY made_at', :m),
 	format('VALUES (%s, false, %L::bytea), (%s, true, %L)', :r, :'published', :r2, :'published2'), 'the roots themselves are not');
-SELECT is(loyalty.forget_roots(:m, made_at), 0, 'once') FROM loyalty.root WHERE root_id = :r2;
-SELECT is((SELECT count(DISTINCT merchant_id) FROM loyalty.root_page), 12::bigint, 'others'' are not');
+SELECT is(loyalty.forget_roots(:m, made_at), 0, 'once') FROM loyalty_internal.root WHERE root_id = :r2;
+SELECT is((SELECT count(DISTINCT merchant_id) FROM loyalty_internal.root_page), 12::bigint, 'others'' are not');
 SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_object', 'there are no more receipts of the old root');
 SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s, %s)', :m, :r), 'unknown_object', 'nor can it be compared');
 SELECT ok(loyalty.check_receipt(:'history', :'published'), 'those that were given hold');

@@ -26,22 +26,22 @@ $$;
 CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
 'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
 CREATE FUNCTION pg_temp.member(name text, rank text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS
-'SELECT (loyalty.member_create(m.merchant_id, ''P'', member.name || ''@correo.example'', member.name, member.name, client_id => member.name, rank => member.rank) ->> ''id'')::bigint FROM loyalty.merchant m WHERE m.name = ''Uno''';
+'SELECT (loyalty.member_create(m.merchant_id, ''P'', member.name || ''@correo.example'', member.name, member.name, client_id => member.name, rank => member.rank) ->> ''id'')::bigint FROM loyalty_internal.merchant m WHERE m.name = ''Uno''';
 CREATE FUNCTION pg_temp.rank(account bigint) RETURNS text LANGUAGE sql AS 'SELECT rank FROM loyalty.members WHERE account_id = account';
 -- The rank at a moment that is so far from now.
-CREATE FUNCTION pg_temp.at(account bigint, away interval) RETURNS text LANGUAGE sql AS 'SELECT loyalty.rank_at(a.merchant_id, account, clock_timestamp() + away) FROM loyalty.account a WHERE a.account_id = account';
+CREATE FUNCTION pg_temp.at(account bigint, away interval) RETURNS text LANGUAGE sql AS 'SELECT loyalty.rank_at(a.merchant_id, account, clock_timestamp() + away) FROM loyalty_internal.account a WHERE a.account_id = account';
 -- The end of the day that is so far away, in the program's time zone.
 CREATE FUNCTION pg_temp.day_end(away interval) RETURNS timestamptz LANGUAGE sql AS
 'SELECT (date_trunc(''day'', now() AT TIME ZONE ''America/Mexico_City'') + away + interval ''1 day'') AT TIME ZONE ''America/Mexico_City''';
 -- "rank until" of what is held now.
 CREATE FUNCTION pg_temp.held(account bigint) RETURNS TABLE (rank text, until timestamptz) LANGUAGE sql AS
-'SELECT h.rank, h.until FROM loyalty.rank_held h WHERE h.account_id = account AND h.until > clock_timestamp() ORDER BY h.from_points';
+'SELECT h.rank, h.until FROM loyalty_internal.rank_held h WHERE h.account_id = account AND h.until > clock_timestamp() ORDER BY h.from_points';
 -- As if so much time had passed since.
 CREATE FUNCTION pg_temp.age(account bigint, away interval) RETURNS void LANGUAGE sql AS $$
-	UPDATE loyalty.rank_held h SET since = since - away, until = until - away WHERE h.account_id = account;
+	UPDATE loyalty_internal.rank_held h SET since = since - away, until = until - away WHERE h.account_id = account;
 	UPDATE loyalty.entry e SET posted_at = posted_at - away WHERE e.account_id = account;
-	UPDATE loyalty.rank_past p SET since = since - away FROM loyalty.account a WHERE a.account_id = account AND p.program_id = a.program_id;
-	UPDATE loyalty.account a SET qualifying = (SELECT ('{' || string_agg(format('%s=%s', to_char((l.expires_at - away) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), l.points), ',') || '}')::loyalty.lots FROM loyalty.unnest_lots(a.qualifying) l)
+	UPDATE loyalty_internal.rank_past p SET since = since - away FROM loyalty_internal.account a WHERE a.account_id = account AND p.program_id = a.program_id;
+	UPDATE loyalty_internal.account a SET qualifying = (SELECT ('{' || string_agg(format('%s=%s', to_char((l.expires_at - away) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), l.points), ',') || '}')::loyalty.lots FROM loyalty.unnest_lots(a.qualifying) l)
 	WHERE a.account_id = account;
 $$;
 
@@ -50,7 +50,7 @@ $$;
 SELECT pg_temp.refuses(format('SELECT loyalty.set_rank_ranges(%s, ''G'', ''{A,B}'', ''{0,1}'', %L)', :merchant, multipliers), 'invalid_argument', 'multipliers ' || multipliers)
 FROM unnest('{"{1}","{1,2,3}","{1,0}","{1,-2}","{1,NULL}"}'::text[]) multipliers;
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,1000}', '{1,1.25,2}') \g /dev/null
-SELECT results_eq('SELECT rank, from_points::text, multiplier::text FROM loyalty.rank_range WHERE merchant_id = ' || :merchant || ' ORDER BY rank_range.from_points', $$VALUES ('Base' COLLATE "C", '0', '1'), ('Plata', '500', '1.25'), ('Oro', '1000', '2')$$, 'ranks and what they multiply');
+SELECT results_eq('SELECT rank, from_points::text, multiplier::text FROM loyalty_internal.rank_range WHERE merchant_id = ' || :merchant || ' ORDER BY rank_range.from_points', $$VALUES ('Base' COLLATE "C", '0', '1'), ('Plata', '500', '1.25'), ('Oro', '1000', '2')$$, 'ranks and what they multiply');
 SELECT pg_temp.member('antes') AS before \gset
 SELECT loyalty.post(:merchant, :before, 'deposit', '600') \g /dev/null
 SELECT is(pg_temp.rank(:before), '', 'a program without ranks');
@@ -70,8 +70,8 @@ DECLARE
 	before text := pg_temp.rank(account);
 	got text;
 BEGIN
-	SELECT loyalty.sum(s.points)::text INTO simulated FROM loyalty.account a, loyalty.simulate(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
-	SELECT s.earned || ' ' || before INTO got FROM loyalty.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
+	SELECT loyalty.sum(s.points)::text INTO simulated FROM loyalty_internal.account a, loyalty.simulate(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
+	SELECT s.earned || ' ' || before INTO got FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
 	SELECT got || CASE WHEN split_part(got, ' ', 1) = simulated THEN '' ELSE ' simulated ' || simulated END || ' then ' || pg_temp.rank(account) INTO got;
 	RETURN got;
 END
@@ -107,12 +107,12 @@ SELECT is(pg_temp.rank(:u), 'Oro', 'there are points enough left');
 SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R2', '100') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Plata', 'there are not; without grace the rank ends at once');
 SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :u, h.since), ' ' ORDER BY h.from_points) || ' ' || loyalty.rank_at(:merchant, :u, max(h.since) - interval '1 microsecond') || ' ' ||
-	loyalty.rank_at(:merchant, :u, min(h.until)) || ' ' || loyalty.rank_at(:merchant, :u, min(h.until) - interval '1 microsecond') FROM loyalty.rank_held h WHERE account_id = :u), 'Oro Oro Base Plata Oro', 'to the microsecond');
+	loyalty.rank_at(:merchant, :u, min(h.until)) || ' ' || loyalty.rank_at(:merchant, :u, min(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Oro Oro Base Plata Oro', 'to the microsecond');
 SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 10) \g /dev/null
 SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R3', '500') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Base', 'there is no grace for what was undone: it is as if it had not been');
 SELECT is(pg_temp.at(:u, '-1 microsecond') || pg_temp.at(:u, '9 days 23 hours'), 'BaseBase', 'nor later');
-SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty.rank_held h WHERE account_id = :u), 'Plata', 'before it was undone it was held');
+SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Plata', 'before it was undone it was held');
 SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,501,1000}', '{1,1.25,2}') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Plata', 'out of reach by a change of terms, it stays with grace');
@@ -123,7 +123,7 @@ SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R4', '100') \g /dev
 SELECT is(pg_temp.rank(:u), 'Base', 'once more');
 SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :u || ')', $$VALUES ('Plata', 'infinity'::timestamptz)$$, 'enough again, it is held as before');
-SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :u AND rank = 'Plata'), 3::bigint, 'each time anew');
+SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :u AND rank = 'Plata'), 3::bigint, 'each time anew');
 
 -- --- a window ------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ SELECT loyalty.post(:merchant, :w, 'deposit', '1') \g /dev/null
 SELECT is(pg_temp.rank(:w), 'Plata', 'a little does not bring it back');
 SELECT loyalty.post(:merchant, :w, 'deposit', '499') \g /dev/null
 SELECT is(pg_temp.rank(:w), 'Oro', 'enough does, at once');
-SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :w AND rank = 'Oro'), 2::bigint, 'as a new time of holding it');
+SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :w AND rank = 'Oro'), 2::bigint, 'as a new time of holding it');
 SELECT loyalty.reverse(:merchant, :w, pg_temp.entry(:w, 5), 'R') \g /dev/null
 SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Plata Plata Plata', 'undone, it ends at once');
 
@@ -163,7 +163,7 @@ SELECT loyalty.post(:merchant, :g, 'deposit', '999') \g /dev/null
 SELECT is(pg_temp.at(:g, '6 days 23 hours') || ' ' || pg_temp.at(:g, '7 days 1 hour'), 'Oro Plata', 'it ends as it would have');
 SELECT loyalty.post(:merchant, :g, 'deposit', '1') \g /dev/null
 SELECT is(pg_temp.at(:g, '50 days'), 'Oro', 'enough in the grace goes on');
-SELECT is((SELECT count(*) FROM loyalty.rank_held WHERE account_id = :g AND rank = 'Oro'), 1::bigint, 'without a gap');
+SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :g AND rank = 'Oro'), 1::bigint, 'without a gap');
 
 -- --- another window, found from the entries --------------------------------------------
 
@@ -174,16 +174,16 @@ SELECT loyalty.reverse(:merchant, :h, pg_temp.entry(:h, 2), 'R', '50') \g /dev/n
 CREATE FUNCTION pg_temp.window(merchant bigint, account bigint, unit text, value integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM loyalty.configure_program(merchant, 'P', rank_window_unit => unit, rank_window_value => value, rank_grace_days => 0);
-	RETURN (SELECT coalesce(loyalty.total(a.qualifying)::text, 'all') || ' ' || pg_temp.rank(account) FROM loyalty.account a WHERE a.account_id = account);
+	RETURN (SELECT coalesce(loyalty.total(a.qualifying)::text, 'all') || ' ' || pg_temp.rank(account) FROM loyalty_internal.account a WHERE a.account_id = account);
 END
 $$;
 SELECT is(pg_temp.window(:merchant, :h, unit, value), expected, format('%s %s: %s', value, unit, expected)) FROM (VALUES ('day', 5, 'all Base'), ('day', 30, '250 Base'), ('day', 60, '450 Base'), ('day', 90, '700 Plata'), ('day', 120, '1100 Oro'), ('year', 1, '1100 Oro'),
 	('month', 2, '450 Base'), ('day', 0, 'all Oro')) v (unit, value, expected);
 SELECT is(pg_temp.window(:merchant, :h, 'day', 90), '700 Plata', 'a window of 90 days');
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :h || ')', $$VALUES ('Plata', pg_temp.day_end('20 days'))$$, 'ends when the oldest points stop counting');
-SELECT results_eq('SELECT l.expires_at, l.points::text FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :h, $$VALUES (pg_temp.day_end('20 days'), '250'), (pg_temp.day_end('50 days'), '200'), (pg_temp.day_end('80 days'), '250')$$, 'each counts from its day');
+SELECT results_eq('SELECT l.expires_at, l.points::text FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :h, $$VALUES (pg_temp.day_end('20 days'), '250'), (pg_temp.day_end('50 days'), '200'), (pg_temp.day_end('80 days'), '250')$$, 'each counts from its day');
 SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'Asia/Tokyo') \g /dev/null
-SELECT is((SELECT string_agg(extract(hour FROM l.expires_at)::text, ' ') FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :h), '0 0 0', 'days are those of the program');
+SELECT is((SELECT string_agg(extract(hour FROM l.expires_at)::text, ' ') FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :h), '0 0 0', 'days are those of the program');
 SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'America/Mexico_City') \g /dev/null
 
 -- More days than an account tells apart of points that expire.
@@ -191,11 +191,11 @@ SELECT pg_temp.member('many') AS many \gset
 SELECT loyalty.post_batch(:merchant, array_fill(:many::bigint, ARRAY[700]), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, 700) i)) \g /dev/null
 UPDATE loyalty.entry SET posted_at = posted_at - (700 - entry_no) * interval '1 day' WHERE account_id = :many;
 SELECT loyalty.configure_program(:merchant, 'P', rank_window_unit => 'day', rank_window_value => 1000) \g /dev/null
-SELECT results_eq('SELECT count(*), loyalty.sum(l.points)::text, max(l.expires_at) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :many, $$VALUES (700::bigint, '245350', pg_temp.day_end('1000 days'))$$, '700 days are 700 lots');
-SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.account_id = :many AND (SELECT loyalty.sum(l.points) FROM loyalty.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :many AND l.expires_at >= e.posted_at + interval '1000 days')::numeric
+SELECT results_eq('SELECT count(*), loyalty.sum(l.points)::text, max(l.expires_at) FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :many, $$VALUES (700::bigint, '245350', pg_temp.day_end('1000 days'))$$, '700 days are 700 lots');
+SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.account_id = :many AND (SELECT loyalty.sum(l.points) FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :many AND l.expires_at >= e.posted_at + interval '1000 days')::numeric
 	< (SELECT sum(x.amount::numeric) FROM loyalty.entry x WHERE x.account_id = :many AND x.entry_no >= e.entry_no)), 0::bigint, 'none of them stops counting early');
 SELECT loyalty.configure_program(:merchant, 'P', rank_window_value => 0) \g /dev/null
-SELECT is((SELECT count(*) FROM loyalty.account WHERE program_id = :program AND qualifying IS NOT NULL AND loyalty.total(qualifying)::numeric > 0), 0::bigint, 'without a window nothing is kept');
+SELECT is((SELECT count(*) FROM loyalty_internal.account WHERE program_id = :program AND qualifying IS NOT NULL AND loyalty.total(qualifying)::numeric > 0), 0::bigint, 'without a window nothing is kept');
 
 -- --- other ranges -----------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ $$;
 SELECT is(pg_temp.ranges(:merchant, :r, ranks, from_points), expected, format('%s from %s: %s', ranks, from_points, expected)) FROM (VALUES
 	('{Base,Plata,Oro}', '{0,500,1001}', 'Oro → Plata Plata'), ('{Base,Oro}', '{0,500}', 'Plata → Oro Oro'), ('{Inicio,Bronce}', '{0,2000}', 'Oro → Inicio Inicio'), ('{Inicial,Bronce}', '{0,2000}', 'Inicio → Inicial Inicial'),
 	('{Bronce}', '{2000}', 'Inicial →  '), ('{Bronce}', '{1000}', ' → Bronce Bronce'), ('{Base,Plata,Oro}', '{0,500,1000}', 'Bronce → Oro Oro')) v (ranks, from_points, expected);
-SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :r, b.since), ' ' ORDER BY b.since) FROM loyalty.rank_base b WHERE b.program_id = :program AND b.since > (SELECT min(since) FROM loyalty.rank_held WHERE account_id = :r)), 'Inicio Inicial  Oro', 'the past stays what it was');
+SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :r, b.since), ' ' ORDER BY b.since) FROM loyalty_internal.rank_base b WHERE b.program_id = :program AND b.since > (SELECT min(since) FROM loyalty_internal.rank_held WHERE account_id = :r)), 'Inicio Inicial  Oro', 'the past stays what it was');
 SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 30) \g /dev/null
 SELECT is(pg_temp.ranges(:merchant, :r, '{Base,Plata,Oro}', '{0,500,1001}'), 'Oro → Oro Oro', 'a range that is no longer reached ends after the grace');
 SELECT is(pg_temp.at(:r, '29 days') || ' ' || pg_temp.at(:r, '31 days'), 'Oro Plata', 'of 30 days');
@@ -228,8 +228,8 @@ SELECT loyalty.configure_program(:merchant, 'P', pending_days => 1) \g /dev/null
 SELECT pg_temp.member('p') AS p \gset
 SELECT loyalty.sale(:merchant, :p, '10000') \g /dev/null
 SELECT is(pg_temp.rank(:p), 'Base', 'pending points do not count');
-UPDATE loyalty.aside SET due_at = now() WHERE account_id = :p;
-UPDATE loyalty.account SET due_at = now() WHERE account_id = :p;
+UPDATE loyalty_internal.reservation SET due_at = now() WHERE account_id = :p;
+UPDATE loyalty_internal.account SET due_at = now() WHERE account_id = :p;
 SELECT loyalty.expire_due(:merchant) \g /dev/null
 SELECT is(pg_temp.rank(:p), 'Oro', 'until they are available');
 

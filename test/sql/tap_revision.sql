@@ -18,7 +18,7 @@ SELECT loyalty.publish_rules(:m, 'P', '[{"name": "cinco", "points": 5}]') IS NOT
 SELECT loyalty.set_limit(:m, 'P', 'member', 'add', '1000', NULL);
 SELECT loyalty.open_account(:m, :p) AS a \gset
 
-CREATE FUNCTION pg_temp.revision() RETURNS bigint LANGUAGE sql AS 'SELECT revision FROM loyalty.program WHERE client_id = ''P''';
+CREATE FUNCTION pg_temp.revision() RETURNS bigint LANGUAGE sql AS 'SELECT revision FROM loyalty_internal.program WHERE client_id = ''P''';
 -- What a sale of 100 earns, or why it is refused.
 CREATE FUNCTION pg_temp.sale(merchant bigint, account bigint) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -32,17 +32,17 @@ SELECT is(pg_temp.sale(:m, :a), '15', 'the base of 10, and 5 by the rule');
 -- One change after the other, by who may do everything.
 CREATE TEMP TABLE change (ordinal serial, statement text, expected text);
 INSERT INTO change (statement, expected) VALUES
-	('UPDATE loyalty.program SET accumulation_points = ''20''', '25'),
-	('UPDATE loyalty.rule SET points = ''7''', '27'),
-	('UPDATE loyalty.rank_range SET multiplier = ''3'' WHERE rank = ''Base''', '67'),
-	('DELETE FROM loyalty.rank_range WHERE rank = ''Base''', '27'),
-	('INSERT INTO loyalty.rule (merchant_id, program_id, version, ordinal, name, points) SELECT merchant_id, program_id, version, 2, ''uno'', ''1'' FROM loyalty.rule', '28'),
-	('DELETE FROM loyalty.rule WHERE name = ''cinco''', '21'),
-	('UPDATE loyalty.posting_limit SET max_points = ''1''', 'LY008'),
-	('DELETE FROM loyalty.posting_limit', '21'),
-	('INSERT INTO loyalty.posting_limit (merchant_id, program_id, scope, subject_id, adds, max_operations) SELECT merchant_id, program_id, ''member'', 0, true, 0 FROM loyalty.program', 'LY008'),
-	('TRUNCATE loyalty.posting_limit', '21'),
-	('TRUNCATE loyalty.rank_range', '21');
+	('UPDATE loyalty_internal.program SET accumulation_points = ''20''', '25'),
+	('UPDATE loyalty_internal.rule SET points = ''7''', '27'),
+	('UPDATE loyalty_internal.rank_range SET multiplier = ''3'' WHERE rank = ''Base''', '67'),
+	('DELETE FROM loyalty_internal.rank_range WHERE rank = ''Base''', '27'),
+	('INSERT INTO loyalty_internal.rule (merchant_id, program_id, version, ordinal, name, points) SELECT merchant_id, program_id, version, 2, ''uno'', ''1'' FROM loyalty_internal.rule', '28'),
+	('DELETE FROM loyalty_internal.rule WHERE name = ''cinco''', '21'),
+	('UPDATE loyalty_internal.posting_limit SET max_points = ''1''', 'LY008'),
+	('DELETE FROM loyalty_internal.posting_limit', '21'),
+	('INSERT INTO loyalty_internal.posting_limit (merchant_id, program_id, scope, subject_id, adds, max_operations) SELECT merchant_id, program_id, ''member'', 0, true, 0 FROM loyalty_internal.program', 'LY008'),
+	('TRUNCATE loyalty_internal.posting_limit', '21'),
+	('TRUNCATE loyalty_internal.rank_range', '21');
 CREATE FUNCTION pg_temp.changed(statement text, merchant bigint, account bigint) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	before CONSTANT bigint := pg_temp.revision();
@@ -56,7 +56,7 @@ SELECT is(pg_temp.changed(statement, :m, :a), expected, statement) FROM change O
 -- A change that fails, after an operation that has seen it.
 SELECT pg_temp.revision() AS revision \gset
 SAVEPOINT before;
-UPDATE loyalty.program SET accumulation_points = '30';
+UPDATE loyalty_internal.program SET accumulation_points = '30';
 SELECT pg_temp.sale(:m, :a) AS during \gset
 ROLLBACK TO before;
 SELECT is(:'during'::text, '31', 'an operation sees a change of its own transaction');

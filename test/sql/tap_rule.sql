@@ -27,9 +27,9 @@ BEGIN
 END
 $$;
 CREATE FUNCTION pg_temp.account() RETURNS bigint LANGUAGE sql AS
-'SELECT loyalty.open_account(p.merchant_id, p.program_id) FROM loyalty.program p JOIN loyalty.merchant m USING (merchant_id) WHERE p.client_id = ''P'' AND m.name = ''Uno''';
+'SELECT loyalty.open_account(p.merchant_id, p.program_id) FROM loyalty_internal.program p JOIN loyalty_internal.merchant m USING (merchant_id) WHERE p.client_id = ''P'' AND m.name = ''Uno''';
 CREATE FUNCTION pg_temp.publish(rules json) RETURNS integer LANGUAGE sql AS
-'SELECT p.version FROM loyalty.merchant, loyalty.publish_rules(merchant_id, ''P'', rules) p WHERE name = ''Uno''';
+'SELECT p.version FROM loyalty_internal.merchant, loyalty.publish_rules(merchant_id, ''P'', rules) p WHERE name = ''Uno''';
 -- Entries are named by their place in the account here.
 CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
 'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
@@ -37,7 +37,7 @@ CREATE FUNCTION pg_temp.entry_no(id bigint) RETURNS bigint LANGUAGE sql AS
 'SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = id';
 -- "base, rule=points …" of a sale that is only simulated.
 CREATE FUNCTION pg_temp.sim(account bigint, money text, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp()) RETURNS text LANGUAGE sql AS
-'SELECT string_agg(CASE s.rule WHEN '''' THEN '''' ELSE s.rule || ''='' END || s.points, '' '' ORDER BY s.n) FROM loyalty.account a,
+'SELECT string_agg(CASE s.rule WHEN '''' THEN '''' ELSE s.rule || ''='' END || s.points, '' '' ORDER BY s.n) FROM loyalty_internal.account a,
 	LATERAL ROWS FROM (loyalty.simulate(a.merchant_id, account, money::loyalty.points, items, at)) WITH ORDINALITY s (rule, points, expires_at, n) WHERE a.account_id = account';
 -- The same of a new account, under rules of its own.
 CREATE FUNCTION pg_temp.by(rules json, money text, items json DEFAULT NULL, at timestamptz DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
@@ -51,7 +51,7 @@ CREATE FUNCTION pg_temp.holds(conditions jsonb, at timestamptz, account bigint D
 BEGIN
 	-- in force at any time
 	PERFORM pg_temp.publish(json_build_array('{"name": "r", "points": 1}' || conditions));
-	UPDATE loyalty.rule_set SET published_at = '-infinity' WHERE version = (SELECT max(version) FROM loyalty.rule_set);
+	UPDATE loyalty_internal.rule_set SET published_at = '-infinity' WHERE version = (SELECT max(version) FROM loyalty_internal.rule_set);
 	RETURN pg_temp.sim(account, '100', NULL, at) = '10 r=1';
 END
 $$;
@@ -61,8 +61,8 @@ DECLARE
 	simulated loyalty.points;
 	got loyalty.points;
 BEGIN
-	SELECT loyalty.sum(s.points) INTO simulated FROM loyalty.account a, loyalty.simulate(a.merchant_id, account, money::loyalty.points, items) s WHERE a.account_id = account;
-	SELECT s.earned INTO got FROM loyalty.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points, items => items) s WHERE a.account_id = account;
+	SELECT loyalty.sum(s.points) INTO simulated FROM loyalty_internal.account a, loyalty.simulate(a.merchant_id, account, money::loyalty.points, items) s WHERE a.account_id = account;
+	SELECT s.earned INTO got FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points, items => items) s WHERE a.account_id = account;
 	RETURN CASE WHEN got::numeric = simulated::numeric THEN got::text ELSE format('%s instead of %s', got, simulated) END;
 END
 $$;
@@ -121,7 +121,7 @@ SELECT is(pg_temp.complaint(rules), 'LY005 invalid_argument ' || hint, left(rule
 	('[{"name":"a\u0000","points":1}]', 'Texts must not have the character \u0000.')) v (rules, hint);
 SELECT is(pg_temp.complaint((SELECT json_agg(json_build_object('name', i::text, 'points', 1)) FROM generate_series(1, 101) i)::text), 'LY005 invalid_argument A set has at most 100 rules.', '101 rules');
 SELECT is(pg_temp.complaint(json_build_array(json_build_object('name', 'a', 'points', 1, 'skus', (SELECT json_agg(i::text) FROM generate_series(1, 1001) i)))::text), 'LY005 invalid_argument Rule 1 (a): skus has 1 to 1,000 elements, none empty.', '1,001 skus');
-SELECT is_empty('SELECT * FROM loyalty.rule_set', 'nothing was published');
+SELECT is_empty('SELECT * FROM loyalty_internal.rule_set', 'nothing was published');
 SELECT is((SELECT rules FROM loyalty.programs WHERE program_id = :program), 0, 'the program has no rules');
 SELECT is(loyalty.rules_at(:merchant, 'P', now()), 0, 'and never had any');
 
@@ -135,8 +135,8 @@ SELECT is(pg_temp.publish('[]'), 3, 'no rules are a version too');
 SELECT results_eq(format('SELECT version, current, row_to_json(x)::jsonb - ARRAY[''merchant_id'',''program_id'',''client_id'',''version'',''published_at'',''current''] FROM loyalty.rules x WHERE merchant_id = %s AND version > 1', :merchant),
 	$$VALUES (2, false, '{"ordinal":1,"name":"toda","skus":["a","b"],"categories":["c"],"valid_from":"2025-01-01T15:00:00+09:00","valid_until":"2026-01-01T19:30:00+09:00","days":[1,7],"from_time":"22:00:00","until_time":"02:00:30","min_amount":10.5,
 	"birthday_days":3,"first_purchase":true,"ranks":null,"points_per":1,"money_per":2.5,"multiplier":null,"points":null,"expires_unit":"month","expires_value":2,"max_ticket":5,"max_day":6,"max_week":7,"max_month":8.5,"max_year":9,"max_member":100}'::jsonb)$$, 'a rule is kept as it was published');
-SELECT results_eq('SELECT version, published_at = (SELECT max(o.published_at) FROM loyalty.rule_set o WHERE o.version <= s.version) FROM loyalty.rule_set s ORDER BY 1', 'VALUES (1, true), (2, true), (3, true)', 'versions are in the order of time');
-SELECT results_eq('SELECT loyalty.rules_at(' || :merchant || ', ''P'', s.published_at), loyalty.rules_at(' || :merchant || ', ''P'', s.published_at - interval ''1 microsecond'') FROM loyalty.rule_set s ORDER BY s.version', 'VALUES (1, 0), (2, 1), (3, 2)',
+SELECT results_eq('SELECT version, published_at = (SELECT max(o.published_at) FROM loyalty_internal.rule_set o WHERE o.version <= s.version) FROM loyalty_internal.rule_set s ORDER BY 1', 'VALUES (1, true), (2, true), (3, true)', 'versions are in the order of time');
+SELECT results_eq('SELECT loyalty.rules_at(' || :merchant || ', ''P'', s.published_at), loyalty.rules_at(' || :merchant || ', ''P'', s.published_at - interval ''1 microsecond'') FROM loyalty_internal.rule_set s ORDER BY s.version', 'VALUES (1, 0), (2, 1), (3, 2)',
 	'the rules at a moment');
 SELECT pg_temp.refuses(format('SELECT loyalty.rules_at(%s, %L, now())', m, c), 'unknown_object', 'rules_at of no program') FROM (VALUES (:other, 'P'), (:merchant, 'Q')) v (m, c);
 SELECT pg_temp.account() AS v \gset
@@ -145,8 +145,8 @@ SELECT pg_temp.publish('[{"name":"r","points":2}]') \g /dev/null
 SELECT is(pg_temp.sells(:v, '10'), '3', 'version 4 gives more');
 SELECT loyalty.post(:merchant, :v, 'accrue', '7', money => '10') \g /dev/null
 SELECT results_eq(format('SELECT entry_no, amount::text, money::text, rules FROM loyalty.entries WHERE account_id = %s ORDER BY entry_no', :v), $$VALUES (1::bigint, '1', '10', 3), (2, '3', '10', 4), (3, '7', '10', NULL)$$, 'entries say which rules they were earned under');
-SELECT is(pg_temp.sim(:v, '10', NULL, (SELECT published_at FROM loyalty.rule_set WHERE version = 3)), '1', 'as the rules were');
-SELECT throws_ok(format('%s loyalty.rule%s', verb, rest), '42501', NULL, verb || ' by the engine') FROM (VALUES ('UPDATE', ' SET ordinal = 2'), ('DELETE FROM', '')) v (verb, rest), LATERAL set_config('role', 'loyalty_engine', true) s (s);
+SELECT is(pg_temp.sim(:v, '10', NULL, (SELECT published_at FROM loyalty_internal.rule_set WHERE version = 3)), '1', 'as the rules were');
+SELECT throws_ok(format('%s loyalty_internal.rule%s', verb, rest), '42501', NULL, verb || ' by the engine') FROM (VALUES ('UPDATE', ' SET ordinal = 2'), ('DELETE FROM', '')) v (verb, rest), LATERAL set_config('role', 'loyalty_engine', true) s (s);
 RESET ROLE;
 
 -- What a session knows of rules is forgotten with the transaction that published them, and bounded.
@@ -162,7 +162,7 @@ SELECT is(pg_temp.sim(:k, '10'), '1 r=1', 'that are taken back');
 SELECT is(pg_temp.publish('[{"name":"r","points":3}]'), :inner_one, 'under the number of which');
 SELECT is(pg_temp.sells(:k, '10'), '4', 'there are others');
 SELECT loyalty.publish_rules(:merchant, c.program_client_id, json_build_array(json_build_object('name', 'r', 'points', i))) FROM generate_series(1, 150) i, loyalty.create_program(:merchant, 'Muchos', 'N' || i) c \g /dev/null
-CREATE TEMP TABLE many AS SELECT program_id, loyalty.open_account(merchant_id, program_id) AS account, substr(client_id, 2)::bigint AS i FROM loyalty.program WHERE client_id ~ '^N\d';
+CREATE TEMP TABLE many AS SELECT program_id, loyalty.open_account(merchant_id, program_id) AS account, substr(client_id, 2)::bigint AS i FROM loyalty_internal.program WHERE client_id ~ '^N\d';
 SELECT is((SELECT count(*) FROM many, generate_series(1, 2) WHERE pg_temp.sim(account, '10') <> '1 r=' || i), 0::bigint, 'each of 150 programs has its own');
 SELECT is((SELECT string_agg(i ->> 'status', ' ') || ' ' || loyalty.sum((i ->> 'totalPoints')::loyalty.points) FROM json_array_elements(loyalty.accumulation(:merchant, (SELECT json_agg(json_build_object('programId', 'N' || i, 'amount', 10, 'comments', 'x',
 	'member', json_build_object('email', i || '@correo.example', 'firstName', 'N', 'firstLastName', 'N')) ORDER BY i) FROM many))) i), repeat('success ', 150) || (150 * 151 / 2 + 150), 'in one batch too');
@@ -246,9 +246,9 @@ DECLARE
 	got numeric[];
 	expected numeric[];
 BEGIN
-	PERFORM loyalty.configure_program(m.merchant_id, 'P', decimals => decimals, rounding => rounding) FROM loyalty.merchant m WHERE m.name = 'Uno';
+	PERFORM loyalty.configure_program(m.merchant_id, 'P', decimals => decimals, rounding => rounding) FROM loyalty_internal.merchant m WHERE m.name = 'Uno';
 	PERFORM pg_temp.publish(json_build_array(json_build_object('name', 'per', 'skus', '{A}'::text[], 'points_per', per, 'money_per', 7), json_build_object('name', 'times', 'skus', '{A}'::text[], 'multiplier', factor)));
-	SELECT array_agg(s.points::numeric ORDER BY s.n) INTO got FROM loyalty.merchant m,
+	SELECT array_agg(s.points::numeric ORDER BY s.n) INTO got FROM loyalty_internal.merchant m,
 		LATERAL ROWS FROM (loyalty.simulate(m.merchant_id, pg_temp.account(), money::loyalty.points,
 			json_build_array(json_build_object('sku', 'A', 'quantity', q, 'unitPrice', p), json_build_object('sku', 'B', 'quantity', q2::text, 'unitPrice', p2), json_build_object('sku', 'D', 'unitPrice', -discount)))) WITH ORDINALITY s (rule, points, expires_at, n) WHERE m.name = 'Uno';
 	expected := ARRAY[base] || array_remove(CASE WHEN q = 0 OR den = 0 THEN '{}' ELSE ARRAY[pg_temp.rounded(per * money * num / (den * 7), decimals, rounding), pg_temp.rounded(base * (factor - 1) * num / den, decimals, rounding)] END, 0);
@@ -284,7 +284,7 @@ SELECT is(pg_temp.holds(conditions::jsonb, at::timestamptz), expected, format('%
 	('{"from_time":"22:00","until_time":"02:00"}', '2025-07-04T12:00Z', false)) v (conditions, at, expected);
 
 CREATE FUNCTION pg_temp.born(date text) RETURNS bigint LANGUAGE sql AS
-'SELECT (loyalty.member_create(merchant_id, ''P'', date || ''@correo.example'', ''B'', ''B'', birth_date => date) ->> ''id'')::bigint FROM loyalty.merchant WHERE name = ''Uno''';
+'SELECT (loyalty.member_create(merchant_id, ''P'', date || ''@correo.example'', ''B'', ''B'', birth_date => date) ->> ''id'')::bigint FROM loyalty_internal.merchant WHERE name = ''Uno''';
 CREATE TEMP TABLE born AS SELECT d AS date, pg_temp.born(d) AS account FROM unnest('{2000-02-29,1990-01-01,1985-12-31,1999-07-15}'::text[]) d;
 SELECT is(pg_temp.holds(format('{"birthday_days":%s}', days)::jsonb, (at || ' Europe/Madrid')::timestamptz, account), expected, format('born %s, %s days, at %s: %s', date, days, at, expected)) FROM (VALUES
 	('1999-07-15', 0, '2025-07-14 23:59:59', false), ('1999-07-15', 0, '2025-07-15 00:00', true), ('1999-07-15', 0, '2025-07-15 23:59:59', true), ('1999-07-15', 0, '2025-07-16 00:00', false),
@@ -323,18 +323,18 @@ SELECT is(pg_temp.sim(:c, '60'), '6 t=6 d=4 m=50', 'what the day has left');
 SELECT is(pg_temp.sells(:c, '60'), '66', 'is given');
 SELECT is(pg_temp.sells(:c, '60'), '14', 'the rest of 10, and nothing more');
 SELECT is(pg_temp.sells(:c, '60'), '12', 'a day that is used up');
-SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d' COLLATE "C", '10', '10'), ('m', '100', '100')$$, 'only what is capped by day or member is counted');
+SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty_internal.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d' COLLATE "C", '10', '10'), ('m', '100', '100')$$, 'only what is capped by day or member is counted');
 SELECT is(pg_temp.sim(:c, '60', NULL, clock_timestamp() + interval '24 hours'), '6 t=6 d=4 m=20', 'tomorrow there is what the member has left');
-UPDATE loyalty.rule_use SET day = day - 1 WHERE account_id = :c;
-UPDATE loyalty.rule_gift SET day = day - 1 WHERE account_id = :c;
+UPDATE loyalty_internal.rule_use SET day = day - 1 WHERE account_id = :c;
+UPDATE loyalty_internal.rule_award SET day = day - 1 WHERE account_id = :c;
 SELECT is(pg_temp.sells(:c, '60'), '36', 'the next day');
 SELECT is(pg_temp.sells(:c, '60'), '16', 'the member has had all');
-SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d' COLLATE "C", '8', '18'), ('m', '20', '120')$$, 'each day counts by itself');
+SELECT results_eq(format('SELECT rule, points_day::text, points_ever::text FROM loyalty_internal.rule_use WHERE account_id = %s ORDER BY 1', :c), $$VALUES ('d' COLLATE "C", '8', '18'), ('m', '20', '120')$$, 'each day counts by itself');
 SELECT pg_temp.publish('[{"name":"m","points":10,"max_member":125},{"name":"n","points":10,"max_member":125}]') \g /dev/null
 SELECT is(pg_temp.sells(:c, '0'), '15', 'another set counts on under the name');
 SELECT is(pg_temp.sells(pg_temp.account(), '0'), '20', 'each account for itself');
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, ''1000000'', ''1000000'')', :merchant, :c), 'insufficient_points', 'a sale that fails');
-SELECT is((SELECT points_ever::text FROM loyalty.rule_use WHERE account_id = :c AND rule = 'n'), '10', 'uses nothing up');
+SELECT is((SELECT points_ever::text FROM loyalty_internal.rule_use WHERE account_id = :c AND rule = 'n'), '10', 'uses nothing up');
 
 -- In one batch, each sale sees what those before it have got.
 SELECT pg_temp.publish('[{"name":"f","points":50,"first_purchase":true},{"name":"d","points":4,"max_day":10},{"name":"a","skus":["A"],"points_per":1,"money_per":1}]') \g /dev/null
@@ -343,7 +343,7 @@ SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_e
 	{"programId":"P","memberId":"M2","amount":100,"comments":"x","items":[{"sku":"A","quantity":2,"unitPrice":10.5}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"},{"programId":"P","memberId":"M1","amount":1e15,"comments":"x"},
 	{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A","unitPrice":"x"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"}]')) i$$,
 	$$VALUES ('success', '64'), ('success', '164'), ('success', '78'), ('error', '0'), ('error', '0'), ('success', '90'), ('success', '100')$$, 'a batch of sales');
-SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty.rule_use u JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1' COLLATE "C", 'd' COLLATE "C", '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');
+SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty_internal.rule_use u JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1' COLLATE "C", 'd' COLLATE "C", '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');
 SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_elements(loyalty.deposit(:merchant, '[{"programId":"P","memberId":"M1","amount":100,"currency":"MXN","comments":"x"}]')) i;
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '178', 'a sale of the wallet earns by rules');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '169', 'using points does not');
@@ -355,7 +355,7 @@ SELECT loyalty.share_account(:merchant, :guest, :host) \g /dev/null
 SELECT pg_temp.publish('[{"name":"b","points":5,"birthday_days":1},{"name":"d","points":4,"max_day":6},{"name":"f","points":10,"first_purchase":true}]') \g /dev/null
 SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"I","amount":10,"comments":"x"},{"programId":"P","memberId":"H","amount":10,"comments":"x"},
 	{"programId":"P","memberId":"I","amount":10,"comments":"x"}]')) i$$, $$VALUES ('success', '15'), ('success', '23'), ('success', '24')$$, 'a batch of sales to an account that two share');
-SELECT is((SELECT string_agg(points_day::text, ' ') FROM loyalty.rule_use WHERE account_id = :host), '6', 'which is counted once');
+SELECT is((SELECT string_agg(points_day::text, ' ') FROM loyalty_internal.rule_use WHERE account_id = :host), '6', 'which is counted once');
 SELECT is((SELECT earned::text FROM loyalty.sale(:merchant, :host, '10', member_id => :guest)) || ' ' || (SELECT earned::text FROM loyalty.sale(:merchant, :host, '10')), '1 6', 'who buys can be said, and is the owner unless told');
 
 -- --- expiry -----------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ SELECT is(pg_temp.sells(:e, '100'), '22', 'they are in one entry');
 SELECT results_eq(format('SELECT l.expires_at, l.points::text FROM loyalty.entry e, loyalty.unnest_lots(e.lots) l WHERE e.account_id = %s', :e),
 	$$VALUES (pg_temp.day_end('10 days'), '4'), (pg_temp.day_end('3 months'), '13'), (pg_temp.day_end('1 year'), '5')$$, 'with a lot for each date');
 SELECT is(pg_temp.sim(:e, '100', NULL, '2024-01-31T12:00Z'), '10', 'rules of today are not those of another day');
-UPDATE loyalty.rule_set SET published_at = '-infinity' WHERE version = (SELECT max(version) FROM loyalty.rule_set);
+UPDATE loyalty_internal.rule_set SET published_at = '-infinity' WHERE version = (SELECT max(version) FROM loyalty_internal.rule_set);
 SELECT is((SELECT expires_at FROM loyalty.simulate(:merchant, :e, '100', at => '2024-03-01T05:30Z') WHERE rule = 'c'), '2025-03-01T06:00Z', 'a leap day''s year ends with 28 February');
 SELECT loyalty.configure_program(:merchant, 'P', pending_days => 5) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'pending points are earned too');
@@ -408,13 +408,13 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 SELECT is(pg_temp.hint(format('SELECT loyalty.sale(%s, %s, 5.5, 20)', :merchant, :s)), 'The points used are worth 6, the sale is one of 5.5.', 'is told');
-SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :s), 1::bigint, 'nothing was posted');
+SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :s), 1::bigint, 'nothing was posted');
 
 CREATE FUNCTION pg_temp.sale(account bigint, arguments text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 BEGIN
-	EXECUTE format('SELECT concat_ws('' '', pg_temp.entry_no(s.entry_id), s.balance, s.earned) FROM loyalty.account a, loyalty.sale(a.merchant_id, %s, %s) s WHERE a.account_id = %1$s', account, arguments) INTO result;
+	EXECUTE format('SELECT concat_ws('' '', pg_temp.entry_no(s.entry_id), s.balance, s.earned) FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, %s, %s) s WHERE a.account_id = %1$s', account, arguments) INTO result;
 	RETURN result;
 END
 $$;
@@ -427,7 +427,7 @@ SELECT loyalty.configure_program(:merchant, 'P', earn_on_points => true) \g /dev
 SELECT is(pg_temp.sale(:s, '''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]'''), '14 947.29 52', 'a program that earns on points too');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'under a key');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'once');
-SELECT is((SELECT entry_no FROM loyalty.account WHERE account_id = :s), 16::bigint, 'only');
+SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :s), 16::bigint, 'only');
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, %s, idempotency_key => ''k'')', :merchant, :s, other), 'idempotency_key_reused', 'another sale under the key: ' || other)
 FROM (VALUES ('''101'', ''10'''), ('''100'', ''11'''), ('''100'', ''10'', ''[]'''), ('''100'', ''10'', reference => ''x'''), (format('''100'', ''10'', staff_id => %s', :staff)), ('''100'', ''10'', member_id => 1')) v (other);
 SELECT loyalty.configure_program(:merchant, 'P', active => false) \g /dev/null

@@ -88,14 +88,14 @@ SELECT loyalty.create_product(:merchant, 'Último', '10', 1) \g /dev/null
 SELECT loyalty.open_sale(:merchant, :'curp', 'Último') AS last_sale \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_412', 'there is none left');
 SELECT is(stock, 0, 'and the stock is 0') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Último';
-SELECT throws_ok(format('UPDATE loyalty.product SET stock = -1 WHERE merchant_id = %s AND name = ''Último''', :merchant), '23514', NULL, 'the table itself refuses less than that');
+SELECT throws_ok(format('UPDATE loyalty_internal.product SET stock = -1 WHERE merchant_id = %s AND name = ''Último''', :merchant), '23514', NULL, 'the table itself refuses less than that');
 SELECT is(stock, 4, 'refused sales have taken nothing') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Adulto';
-UPDATE loyalty.sale SET status = 'CANCELADO' WHERE merchant_id = :merchant AND sale_id = :last_sale;
-UPDATE loyalty.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
+UPDATE loyalty_internal.sale SET status = 'CANCELADO' WHERE merchant_id = :merchant AND sale_id = :last_sale;
+UPDATE loyalty_internal.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
 SELECT lives_ok(format('SELECT loyalty.open_sale(%s, %L, ''Último'')', :merchant, :'curp'), 'after a sale was cancelled the customer may have another');
 SELECT pg_temp.refuses(format('SELECT loyalty.register_payment(%s, %s, ''1'', ''SPEI'', ''x'', ''app'')', :merchant, :last_sale), 'kasu_412', 'a cancelled sale is not paid');
-UPDATE loyalty.customer SET deceased = true WHERE merchant_id = :merchant AND member_id = :second_member;
-UPDATE loyalty.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
+UPDATE loyalty_internal.customer SET deceased = true WHERE merchant_id = :merchant AND member_id = :second_member;
+UPDATE loyalty_internal.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
 SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_404', 'nothing is sold to the deceased');
 
 -- What is too little to divide.
@@ -118,7 +118,7 @@ FROM (SELECT price, payments, curp, CASE WHEN payments % 2 = 0 THEN 1 ELSE 15 EN
 SELECT is(count(*), 216::bigint, 'sales to look at') FROM sold;
 CREATE TEMP VIEW parts AS
 SELECT s.sale_id, o.price, o.payments, o.pay_day, o.day, s.cost::numeric AS cost, i.ordinal, i.due_on, i.amount::numeric AS amount
-FROM sold o JOIN loyalty.sale s USING (sale_id) JOIN loyalty.instalment i USING (merchant_id, sale_id);
+FROM sold o JOIN loyalty_internal.sale s USING (sale_id) JOIN loyalty_internal.instalment i USING (merchant_id, sale_id);
 SELECT is_empty('SELECT price, payments, cost, sum(amount) FROM parts GROUP BY sale_id, price, payments, cost HAVING sum(amount) <> cost', 'instalments sum to the cost, exactly');
 SELECT is_empty('SELECT price, payments FROM parts GROUP BY sale_id, price, payments HAVING count(*) <> payments OR max(ordinal) <> payments OR min(ordinal) <> 1', 'there are as many as agreed');
 SELECT is_empty('SELECT price, payments FROM parts GROUP BY sale_id, price, payments HAVING max(amount) - min(amount) > 0.01', 'they differ by a cent at most');
@@ -136,8 +136,8 @@ DECLARE
 	days text;
 BEGIN
 	opened := loyalty.open_sale(merchant, curp::loyalty.curp, 'Adeudo', 3, pay_day, day);
-	SELECT string_agg(i.due_on::text, ' ' ORDER BY i.ordinal) INTO days FROM loyalty.instalment i WHERE i.sale_id = opened;
-	UPDATE loyalty.sale SET status = 'CANCELADO' WHERE sale_id = opened;
+	SELECT string_agg(i.due_on::text, ' ' ORDER BY i.ordinal) INTO days FROM loyalty_internal.instalment i WHERE i.sale_id = opened;
+	UPDATE loyalty_internal.sale SET status = 'CANCELADO' WHERE sale_id = opened;
 	RETURN days;
 END
 $$;
@@ -147,8 +147,8 @@ FROM (VALUES ('2027-01-31', 1, '2027-02-01 2027-03-01 2027-04-01'), ('2027-01-31
 	('2027-02-01', 15, '2027-02-15 2027-03-15 2027-04-15'), ('2027-02-14', 15, '2027-02-15 2027-03-15 2027-04-15'), ('2027-02-15', 15, '2027-03-15 2027-04-15 2027-05-15'), ('2028-02-29', 1, '2028-03-01 2028-04-01 2028-05-01'),
 	('2027-12-31', 1, '2028-01-01 2028-02-01 2028-03-01'), ('2027-11-30', 15, '2027-12-15 2028-01-15 2028-02-15'), ('2027-12-15', 15, '2028-01-15 2028-02-15 2028-03-15')) v (day, pay_day, days);
 SELECT loyalty.open_sale(:merchant, :'curp', 'Adeudo') AS of_today \gset
-SELECT is(due_on, (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + interval '1 month')::date, 'today is that of Mexico City') FROM loyalty.instalment WHERE sale_id = :of_today;
-UPDATE loyalty.sale SET status = 'CANCELADO' WHERE merchant_id = :merchant AND member_id = :member AND cost::numeric = 100;
+SELECT is(due_on, (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + interval '1 month')::date, 'today is that of Mexico City') FROM loyalty_internal.instalment WHERE sale_id = :of_today;
+UPDATE loyalty_internal.sale SET status = 'CANCELADO' WHERE merchant_id = :merchant AND member_id = :member AND cost::numeric = 100;
 
 -- --- payments ------------------------------------------------------------------------------
 
@@ -212,8 +212,8 @@ BEGIN
 END
 $$;
 SELECT is_empty(format('SELECT pg_temp.pay_off(%s, %s, %s)', :merchant, sale_id, round(cost::numeric / 7.3, 2)), format('%s in %s payments is paid off, and adds up all the way', price, o.payments))
-FROM sold o JOIN loyalty.sale s USING (sale_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY price, o.payments;
-SELECT is_empty('SELECT sale_id FROM loyalty.sale s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id)', 'nothing is overpaid');
+FROM sold o JOIN loyalty_internal.sale s USING (sale_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY price, o.payments;
+SELECT is_empty('SELECT sale_id FROM loyalty_internal.sale s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id)', 'nothing is overpaid');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 SELECT * FROM finish();

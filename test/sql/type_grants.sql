@@ -64,7 +64,7 @@ BEGIN
 	FOR f IN
 		SELECT p.oid
 		FROM pg_catalog.pg_proc p
-		WHERE p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i'
+		WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND p.provolatile = 'i'
 			AND ARRAY['loyalty.points', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots']::regtype[]::oid[] && (p.proargtypes::oid[] || p.prorettype)
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO regress_loyalty_types', f);

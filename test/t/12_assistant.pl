@@ -22,7 +22,7 @@ my $stack = Loyalty->start(rate => '10000r/s');
 my $apikey = $stack->env('LOYALTY_APIKEY');
 my $merchant = $stack->psql("SELECT loyalty.authenticate('$apikey')");
 my $wallet = $stack->env('LOYALTY_WALLET_KEY');
-my ($manager, $cashier) = split /\|/, $stack->psql("SELECT min(staff_id) FILTER (WHERE role = 'gerente'), min(staff_id) FILTER (WHERE role = 'cajero') FROM loyalty.staff WHERE merchant_id = $merchant");
+my ($manager, $cashier) = split /\|/, $stack->psql("SELECT min(staff_id) FILTER (WHERE role = 'gerente'), min(staff_id) FILTER (WHERE role = 'cajero') FROM loyalty_internal.staff WHERE merchant_id = $merchant");
 
 sub request
 {
@@ -149,9 +149,9 @@ subtest 'errors' => sub {
 subtest 'all contacts of a large wallet' => sub {
 	my $count = 100_000;
 	my $large = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'Grande', 5)");
-	$stack->psql("INSERT INTO loyalty.member (merchant_id, member_id, program_id, account_id, phone, name, enrolled_by)
-		SELECT $merchant, i, p.program_id, i, (5500000000 + i)::text::loyalty.phone, 'Contacto ' || i, $manager FROM loyalty.program p, generate_series(1, $count) i WHERE p.wallet_key = '$large';
-		INSERT INTO loyalty.account (merchant_id, account_id, program_id) SELECT m.merchant_id, m.account_id, m.program_id FROM loyalty.member m WHERE m.member_id <= $count; ANALYZE loyalty.member; ANALYZE loyalty.account");
+	$stack->psql("INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, name, enrolled_by)
+		SELECT $merchant, i, p.program_id, i, (5500000000 + i)::text::loyalty.phone, 'Contacto ' || i, $manager FROM loyalty_internal.program p, generate_series(1, $count) i WHERE p.wallet_key = '$large';
+		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT m.merchant_id, m.account_id, m.program_id FROM loyalty_internal.member m WHERE m.member_id <= $count; ANALYZE loyalty_internal.member; ANALYZE loyalty_internal.account");
 	my %seconds;
 	my ($documented, $answer) = map {
 		my $start = time;

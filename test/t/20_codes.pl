@@ -125,8 +125,8 @@ sub fault
 {
 	my ($what, $table, $function) = @_;
 	$function //= 'injected_surprise';
-	return ["CREATE TRIGGER injected BEFORE $what ON loyalty.$table FOR EACH ROW EXECUTE FUNCTION public.$function()",
-		"DROP TRIGGER injected ON loyalty.$table"];
+	return ["CREATE TRIGGER injected BEFORE $what ON $table FOR EACH ROW EXECUTE FUNCTION public.$function()",
+		"DROP TRIGGER injected ON $table"];
 }
 
 # What brings each about, and what ends it.
@@ -134,15 +134,15 @@ my %circumstance = (
 	'no customers left' => [quota(customers => 0), quota(customers => 'NULL')],
 	'no redemptions left' => [quota(redemptions => 0), quota(redemptions => 'NULL')],
 	'no messages left' => [quota(messages => 0), quota(messages => 'NULL')],
-	'members cannot be inserted' => fault(INSERT => 'member'),
-	'members cannot be updated' => fault(UPDATE => 'member'),
-	'accounts cannot be inserted' => fault(INSERT => 'account'),
-	'messages cannot be inserted' => fault(INSERT => 'message'),
-	'staff cannot be inserted' => fault(INSERT => 'staff'),
-	'staff cannot be updated' => fault(UPDATE => 'staff'),
-	'branches cannot be inserted' => fault(INSERT => 'branch'),
-	'entries cannot be inserted' => fault(INSERT => 'entry'),
-	'accounts cannot be written for want of room' => fault('INSERT OR UPDATE' => 'account', 'injected_shortage'),
+	'members cannot be inserted' => fault(INSERT => 'loyalty_internal.member'),
+	'members cannot be updated' => fault(UPDATE => 'loyalty_internal.member'),
+	'accounts cannot be inserted' => fault(INSERT => 'loyalty_internal.account'),
+	'messages cannot be inserted' => fault(INSERT => 'loyalty_internal.message'),
+	'staff cannot be inserted' => fault(INSERT => 'loyalty_internal.staff'),
+	'staff cannot be updated' => fault(UPDATE => 'loyalty_internal.staff'),
+	'branches cannot be inserted' => fault(INSERT => 'loyalty_internal.branch'),
+	'entries cannot be inserted' => fault(INSERT => 'loyalty.entry'),
+	'accounts cannot be written for want of room' => fault('INSERT OR UPDATE' => 'loyalty_internal.account', 'injected_shortage'),
 );
 
 # --- the table -------------------------------------------------------------------
@@ -305,8 +305,8 @@ sub error_body
 # --- no trace ---------------------------------------------------------------------
 
 my $observer = $stack->connect_async;
-my $all_rows = join ' UNION ALL ', map { "SELECT '$_' AS t, r::text FROM loyalty.$_ r" } split /\n/,
-	$stack->psql("SELECT relname FROM pg_class WHERE relnamespace = 'loyalty'::regnamespace AND relkind = 'r'");
+my $all_rows = join ' UNION ALL ', map { "SELECT '$_' AS t, r::text FROM $_ r" } split /\n/,
+	$stack->psql("SELECT oid::regclass FROM pg_class WHERE relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND relkind = 'r'");
 
 sub fingerprint
 {
@@ -429,9 +429,9 @@ sub wait_for_waiter
 
 sub counts
 {
-	return $observer->query('SELECT (SELECT count(*) FROM loyalty.account), (SELECT count(*) FROM loyalty.member),'
-		. ' (SELECT count(*) FROM loyalty.member WHERE active), (SELECT count(*) FROM loyalty.message), (SELECT count(*) FROM loyalty.request),'
-		. " (SELECT coalesce(sum(remaining), 0) FROM loyalty.quota WHERE merchant_id = $merchant)");
+	return $observer->query('SELECT (SELECT count(*) FROM loyalty_internal.account), (SELECT count(*) FROM loyalty_internal.member),'
+		. ' (SELECT count(*) FROM loyalty_internal.member WHERE active), (SELECT count(*) FROM loyalty_internal.message), (SELECT count(*) FROM loyalty_internal.idempotency_key),'
+		. " (SELECT coalesce(sum(remaining), 0) FROM loyalty_internal.quota WHERE merchant_id = $merchant)");
 }
 
 # While one session has registered the phone and not committed, somebody else

@@ -84,7 +84,7 @@ sub rows
 		SELECT string_agg(format('%s: %s', c, (xpath('//n/text()',
 			query_to_xml(format('SELECT count(*) AS n FROM %s', c), false, true, '')))[1]), ', ' ORDER BY c::text)
 		FROM pg_extension e, unnest(e.extconfig) t, LATERAL (SELECT t::regclass) r (c) WHERE e.extname = 'loyalty';
-		SELECT string_agg(account_id || '=' || balance || '@' || entry_no, ' ' ORDER BY account_id) FROM loyalty.account});
+		SELECT string_agg(account_id || '=' || balance || '@' || entry_no, ' ' ORDER BY account_id) FROM loyalty_internal.account});
 }
 
 sub field { my %fields = @_; return Loyalty::form_encode(map { $_ => $fields{$_} } sort keys %fields) }
@@ -456,7 +456,7 @@ my $waiting = q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authentic
 my $account = $stack->psql("SELECT account_id FROM loyalty.members WHERE phone::text = '$phone'");
 my $blocker = $stack->connect_async;
 
-sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty.account WHERE account_id = $account FOR UPDATE"); return }
+sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty_internal.account WHERE account_id = $account FOR UPDATE"); return }
 
 {
 	block();
@@ -501,8 +501,8 @@ sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty.account WHERE a
 	block();
 	my $answer = sale_in_background('Idempotency-Key' => 'deadlock');
 	ok wait_until($waiting, '1'), 'a sale with an idempotency key waits for a lock';
-	$blocker->send("INSERT INTO loyalty.request (merchant_id, idempotency_key, fingerprint)
-		SELECT merchant_id, 'deadlock', sha256('') FROM loyalty.merchant WHERE NOT sandbox");
+	$blocker->send("INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint)
+		SELECT merchant_id, 'deadlock', sha256('') FROM loyalty_internal.merchant WHERE NOT sandbox");
 	is $answer->(), '503 unavailable', 'a deadlock';
 	is $blocker->receive, '', 'which lets the other go on';
 	$blocker->query('ROLLBACK');
@@ -515,7 +515,7 @@ sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty.account WHERE a
 	block();
 	my $answer = sale_in_background();
 	ok wait_until($waiting, '1'), 'a sale at REPEATABLE READ waits for a lock';
-	$blocker->query("UPDATE loyalty.account SET posted_at = posted_at WHERE account_id = $account");
+	$blocker->query("UPDATE loyalty_internal.account SET posted_at = posted_at WHERE account_id = $account");
 	$blocker->query('COMMIT');
 	is $answer->(), '503 unavailable', 'a serialization failure';
 	like $stack->server_log, qr/could not serialize access/, 'whose cause is in the server log';

@@ -16,7 +16,7 @@ my $stack = Loyalty->start(rate => '100000r/s', isolation => 'read committed');
 my $key = $stack->env('LOYALTY_APIKEY');
 my $wallet = $stack->env('LOYALTY_WALLET_KEY');
 my $cashier = $stack->env('LOYALTY_USERTOOL_ID');
-my $merchant = $stack->psql('SELECT merchant_id FROM loyalty.merchant WHERE NOT sandbox');
+my $merchant = $stack->psql('SELECT merchant_id FROM loyalty_internal.merchant WHERE NOT sandbox');
 
 # Run each piece of code in a process of its own, all released at one moment;
 # what they return, as texts, in their order.
@@ -128,8 +128,8 @@ sound('redemptions');
 				{wallet_key => $wallet, phone => '5511110010', customer_name => 'Ana', usertool_id => $cashier}) } } 1 .. 12);
 	is scalar(grep { $_ eq '200 contact_add_01' } @codes), 1, 'of 12 registrations of a phone one succeeds';
 	is scalar(grep { /^409 wallet_manager_(08|13)$/ } @codes), 11, 'the others are told that it is registered' or diag tally(@codes);
-	is $stack->psql("SELECT count(*) FROM loyalty.member WHERE phone::text = '5511110010'"), '1', 'it has one contact';
-	is $stack->psql('SELECT count(*) FROM loyalty.account a LEFT JOIN loyalty.member m USING (merchant_id, account_id) WHERE m.member_id IS NULL'), '0',
+	is $stack->psql("SELECT count(*) FROM loyalty_internal.member WHERE phone::text = '5511110010'"), '1', 'it has one contact';
+	is $stack->psql('SELECT count(*) FROM loyalty_internal.account a LEFT JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id IS NULL'), '0',
 		'the others left no account behind';
 }
 
@@ -143,7 +143,7 @@ sound('redemptions');
 	is tally(at_once(map { my $n = $_; sub { sql(redemption_sql('5511110003', 1, $n % 2 ? 'odd' : 'even')) } } 1 .. 10)), '5 x done, 5 x wallet_redeem_10',
 		'ten sessions with two keys for one point: all of one key have it';
 	is balance('5511110003'), '0', 'the last point is gone';
-	is $stack->psql(q{SELECT count(*) FROM loyalty.request WHERE idempotency_key IN ('odd', 'even')}), '1', 'the key that failed is free again';
+	is $stack->psql(q{SELECT count(*) FROM loyalty_internal.idempotency_key WHERE idempotency_key IN ('odd', 'even')}), '1', 'the key that failed is free again';
 	is request('/wallet/sale', redemption('5511110003', 2), 'Idempotency-Key' => 'once'), '422 idempotency_key_reused', 'a used key is not for another request';
 	my $hired = {type => 'cajero', employee_name => 'Una Vez', business_name => 'Norte', number => '4771000050', password => 'once-upon'};
 	my @hirings = at_once(map { sub { $stack->form('/employee/add', $hired, {'Idempotency-Key' => 'hire'})->{body} } } 1 .. 6);
@@ -165,8 +165,8 @@ sound('redemptions');
 		'1 x 200 toolusers_01, 1 x 400 err_toolusers_04', 'and with one number';
 	is tally(at_once(map { my $f = $hire->($_, business_name => 'Nueva'); sub { request('/employee/add', $f) } } 16 .. 19)),
 		'4 x 200 toolusers_01', 'four into one new branch';
-	is $stack->psql("SELECT count(*) FROM loyalty.branch WHERE name = 'Nueva'"), '1', 'which there is once';
-	is $stack->psql('SELECT count(*) = max(staff_id) AND count(DISTINCT staff_id) = count(*) FROM loyalty.staff'), 't', 'ids count 1, 2, 3';
+	is $stack->psql("SELECT count(*) FROM loyalty_internal.branch WHERE name = 'Nueva'"), '1', 'which there is once';
+	is $stack->psql('SELECT count(*) = max(staff_id) AND count(DISTINCT staff_id) = count(*) FROM loyalty_internal.staff'), 't', 'ids count 1, 2, 3';
 	is tally(at_once(map { sub { request('/employee/disable', {number => '4771000199'}) } } 1 .. 5)),
 		'1 x 200 toolusers_01, 4 x 400 err_toolusers_04', 'of five who archive one person one succeeds';
 }
@@ -201,14 +201,14 @@ set_quota('customers', 50);
 is eighty(sub { sprintf "SELECT loyalty.wallet_contact_add($merchant, '$wallet', '55222%05d', 'Cliente', $cashier)", $_[0] * 100 + $_[1] }),
 	'50 x done, 30 x wallet_manager_18', '80 attempts at 50 customers';
 is quota('customers'), '0', 'none is left';
-is $stack->psql("SELECT count(*) FROM loyalty.member WHERE phone::text LIKE '55222%'"), '50', '50 are registered';
+is $stack->psql("SELECT count(*) FROM loyalty_internal.member WHERE phone::text LIKE '55222%'"), '50', '50 are registered';
 set_quota('customers', 'NULL');
 
 set_quota('messages', 50);
-my $messages = $stack->psql('SELECT count(*) FROM loyalty.message');
+my $messages = $stack->psql('SELECT count(*) FROM loyalty_internal.message');
 is eighty(sub { redemption_sql("551112000$_[0]", 1) }), '50 x done, 30 x wallet_redeem_13', '80 attempts at 50 messages';
 is quota('messages'), '0', 'none is left';
-is $stack->psql('SELECT count(*) FROM loyalty.message') - $messages, 50, '50 are in the outbox';
+is $stack->psql('SELECT count(*) FROM loyalty_internal.message') - $messages, 50, '50 are in the outbox';
 set_quota('messages', 'NULL');
 sound('quotas');
 
@@ -266,7 +266,7 @@ set_quota($_, 'NULL') for qw(redemptions messages customers);
 	is $stack->psql("SELECT count(*) FROM loyalty.claim_messages($merchant)"), '0', 'nothing is left to claim';
 
 	my $message = $ids[0];
-	$stack->psql("UPDATE loyalty.message SET claimed_until = clock_timestamp() - interval '1 second' WHERE message_id = $message");
+	$stack->psql("UPDATE loyalty_internal.message SET claimed_until = clock_timestamp() - interval '1 second' WHERE message_id = $message");
 	is $stack->psql("SELECT message_id, attempt FROM loyalty.claim_messages($merchant)"), "$message|2", 'a lease that lapsed can be claimed again';
 	is $stack->psql("SELECT loyalty.acknowledge_message($merchant, $message, 1)"), 'f', 'the first claimer cannot acknowledge it any more';
 	is $stack->psql("SELECT loyalty.acknowledge_message($merchant + 1, $message, 2)"), 'f', 'another merchant cannot';
@@ -287,8 +287,8 @@ my ($other, $other_key, $other_wallet, $other_cashier) = split /\|/, $stack->psq
 	SELECT loyalty.employee_add(:m, 'cajero', 'José Núñez', 'Centro', '4771000002', 'two') \gset g_
 	SELECT loyalty.employee_add(:m, 'cajero', 'Persona ' || i, 'Centro', '47710003' || i, 'three' || i) FROM generate_series(10, 29) i \g /dev/null
 	SELECT loyalty.wallet_contact_add(:m, :'wallet_key', phone, 'Sofía', 2) FROM (VALUES ('4771234501'), ('5599990001')) v (phone) \g /dev/null
-	SELECT concat_ws('|', :m, :'api_key', :'wallet_key', (SELECT max(staff_id) FROM loyalty.staff WHERE merchant_id = :m))});
-cmp_ok $other_cashier, '>', $stack->psql("SELECT max(staff_id) FROM loyalty.staff WHERE merchant_id = $merchant"), 'the other merchant has a staff id that we lack';
+	SELECT concat_ws('|', :m, :'api_key', :'wallet_key', (SELECT max(staff_id) FROM loyalty_internal.staff WHERE merchant_id = :m))});
+cmp_ok $other_cashier, '>', $stack->psql("SELECT max(staff_id) FROM loyalty_internal.staff WHERE merchant_id = $merchant"), 'the other merchant has a staff id that we lack';
 
 # All of both, but for a merchant's own.
 sub contents
@@ -348,7 +348,7 @@ is scalar @{$stack->form('/toolusers/get', {}, $they)->{json}{result}}, $other_c
 is_deeply [map { $_->{wallet_key} } @{$stack->form('/wallet/get', {}, $they)->{json}{result}}], [$other_wallet], 'and their own wallet';
 
 # The functions below HTTP take the merchant as an argument, and keep to it.
-my ($account) = $stack->psql("SELECT account_id FROM loyalty.member WHERE merchant_id = $merchant LIMIT 1");
+my ($account) = $stack->psql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $merchant LIMIT 1");
 for my $case (
 	["SELECT * FROM loyalty.post($other, $account, 'deposit', '1')", 'unknown_account'],
 	["SELECT loyalty.configure_wallet($other, '$wallet', name => 'Robado')", 'unknown_object'],
@@ -356,7 +356,7 @@ for my $case (
 	["SELECT loyalty.set_staff_wallets($merchant, $other_cashier, NULL)", 'unknown_object'],
 	["SELECT loyalty.disable_member($other, '$wallet', '4771234501')", 'unknown_object'],
 	["SELECT loyalty.revoke_api_key($other, (SELECT key_id FROM loyalty.api_keys WHERE merchant_id = $merchant))", 'unknown_object'],
-	["SELECT loyalty.open_account($other, (SELECT program_id FROM loyalty.program WHERE merchant_id = $merchant))", 'unknown_object'])
+	["SELECT loyalty.open_account($other, (SELECT program_id FROM loyalty_internal.program WHERE merchant_id = $merchant))", 'unknown_object'])
 {
 	my ($statement, $expected) = @$case;
 	is sql($statement), $expected, ($statement =~ /loyalty\.(\w+)/)[0] . ' with what is another merchant\'s';

@@ -21,9 +21,9 @@ my ($merchant, $program, @staff) = split /\|/, $stack->psql(q{
 	SELECT count(loyalty.employee_add(:m, 'cajero', 'Persona ' || i, CASE WHEN i <= 16 THEN 'Centro' ELSE 'Norte' END, '47710000' || i, 'secreto ' || i)) AS staff
 	FROM generate_series(10, 19) i \gset
 	SELECT count(loyalty.open_account(:m, :p)) AS accounts FROM generate_series(1, 200) \gset
-	SELECT concat_ws('|', :m, :p, (SELECT string_agg(staff_id::text, '|' ORDER BY staff_id) FROM loyalty.staff WHERE merchant_id = :m))});
+	SELECT concat_ws('|', :m, :p, (SELECT string_agg(staff_id::text, '|' ORDER BY staff_id) FROM loyalty_internal.staff WHERE merchant_id = :m))});
 my @centro = @staff[0 .. 6];
-my @accounts = split /\n/, $stack->psql("SELECT account_id FROM loyalty.account WHERE merchant_id = $merchant ORDER BY 1");
+my @accounts = split /\n/, $stack->psql("SELECT account_id FROM loyalty_internal.account WHERE merchant_id = $merchant ORDER BY 1");
 my @sessions = map { $stack->connect_async } 1 .. $SESSIONS;
 # A second of that clock takes a hundred.
 $_->query("SET lock_timeout = '10s'; SET deadlock_timeout = '1ms'") for @sessions;
@@ -62,7 +62,7 @@ sub set_limit
 }
 
 # Nothing was posted today, as far as limits know.
-sub new_day { $stack->psql("UPDATE loyalty.allowance SET day = day - 1 WHERE merchant_id = $merchant"); return }
+sub new_day { $stack->psql("UPDATE loyalty_internal.allowance SET day = day - 1 WHERE merchant_id = $merchant"); return }
 
 sub array { return "'{" . join(',', @_) . "}'" }
 

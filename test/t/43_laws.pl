@@ -45,7 +45,7 @@ sub begin
 }
 sub configure { my %terms = @_; sql("SELECT loyalty.configure_program($m, 'P'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')'); return }
 sub account { return sql("SELECT loyalty.open_account($m, $p)") }
-sub member { my ($id, $rank) = @_; sql("SELECT loyalty.member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND client_id = '$id'") }
+sub member { my ($id, $rank) = @_; sql("SELECT loyalty.member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND client_id = '$id'") }
 
 # Each returns the balance, or why it was refused.  Entries are told by their places.
 my $references = 0;
@@ -96,8 +96,8 @@ subtest 'any split is the whole' => sub {
 	{
 		undo($of{$name}, 1, defined $_ && "'$_'") for @{$split{$name}};
 	}
-	my @states = map { join ' | ', has($of{$_}), lots($of{$_}), rank($of{$_}), sql("SELECT string_agg(points_day || '/' || points_ever, ' ') FROM loyalty.rule_use WHERE account_id = $of{$_}"),
-		sql("SELECT string_agg(points || '/' || refunded, ' ') FROM loyalty.lapse WHERE account_id = $of{$_}") } qw(one two many points);
+	my @states = map { join ' | ', has($of{$_}), lots($of{$_}), rank($of{$_}), sql("SELECT string_agg(points_day || '/' || points_ever, ' ') FROM loyalty_internal.rule_use WHERE account_id = $of{$_}"),
+		sql("SELECT string_agg(points || '/' || refunded, ' ') FROM loyalty_internal.expired_lot WHERE account_id = $of{$_}") } qw(one two many points);
 	is $states[0], '20 expired 0 earned 65 | never=20 | Plata | 0/0 | ', 'as a whole';
 	is $states[$_], $states[0], "split $_ leaves the same" for 1 .. 3;
 	sound('splits');
@@ -194,7 +194,7 @@ subtest 'points of a 513th date' => sub {
 	begin('2042-02-01 12:00');
 	$a = account();
 	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{2000}'), '{deposit}', array_fill('1'::loyalty.points, '{2000}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 2000) i))");
-	is sql("SELECT cardinality(string_to_array(lots::text, ',')) FROM loyalty.account WHERE merchant_id = $m AND account_id = $a"), 512, 'later than all: an account has no more lots than dates';
+	is sql("SELECT cardinality(string_to_array(lots::text, ',')) FROM loyalty_internal.account WHERE merchant_id = $m AND account_id = $a"), 512, 'later than all: an account has no more lots than dates';
 	is undo($a, 1500), 1999, 'one of those that share the last date is refunded';
 	at('2042-04-15 12:00');
 	post($a, 'deposit', 7);
@@ -326,7 +326,7 @@ subtest 'the owner of a shared account leaves' => sub {
 		my ($a, $b, $c) = (member('A'), member('B'), member('C'));
 		my $ranks = sub { join ' ', map { rank($_, @_) } $a, $b, $c };
 		my $sold = sub { my $who = shift; return sql("SELECT earned FROM loyalty.sale($m, $a, '100', member_id => $who)") };
-		my $own = sub { sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND member_id = $a") };
+		my $own = sub { sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND member_id = $a") };
 		sql("SELECT loyalty.share_account($m, $_, $a)") for $c, $b;
 		sql("SELECT loyalty.set_rank($m, $a, 'Oro')");
 		is $sold->($c), 15, "$way: the rank of the owner is that of all";
@@ -365,7 +365,7 @@ subtest 'the owner of a shared account leaves' => sub {
 	my $simulated = sub { sql("SELECT loyalty.sum(points) FROM loyalty.simulate($m, $a, '100'" . ($_[0] ? ", at => '$_[0] Z')" : ')')) };
 	is $simulated->() . ' ' . sale($a, 100), '17 17', 'the birthday of who owns the account';
 	sql("SELECT loyalty.leave_account($m, $a)");
-	my $new = sql("SELECT account_id FROM loyalty.member WHERE merchant_id = $m AND member_id = $a");
+	my $new = sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND member_id = $a");
 	is $simulated->() . ' ' . sale($a, 100) . ' ' . sale($new, 100), '10 10 17', 'goes with them';
 	at('2042-07-02 12:00');
 	is $simulated->() . ' ' . sale($a, 100) . ' ' . sale($new, 100), '17 17 10', 'that of the next owner counts';
@@ -493,7 +493,7 @@ subtest 'caps and limits' => sub {
 	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 1000, 5)");
 	my $a = account();
 	my $left = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a") };
-	my $used = sub { return sql("SELECT points_day || '/' || points_ever FROM loyalty.rule_use WHERE account_id = $a") };
+	my $used = sub { return sql("SELECT points_day || '/' || points_ever FROM loyalty_internal.rule_use WHERE account_id = $a") };
 	is sale($a, 90), 106, '9, 90 by one rule, 7 by another';
 	is $used->() . ' ' . $left->(), '90/90 894/4', 'are counted';
 	undo($a, 1, "'53'");
@@ -541,7 +541,7 @@ subtest 'caps by week, month and year' => sub {
 	my @rules = map { my ($name, $most) = @$_; qq({"name":"$name","points":10,"max_$name":$most}) } [week => 25], [month => 35], [year => 55];
 	sql("SELECT loyalty.publish_rules($m, 'P', '[" . join(',', @rules) . "]')");
 	my $a = account();
-	my $used = sub { return sql("SELECT string_agg(concat_ws('/', points_day, points_week, points_month, points_year, points_ever), ' ' ORDER BY rule) FROM loyalty.rule_use WHERE account_id = $a") };
+	my $used = sub { return sql("SELECT string_agg(concat_ws('/', points_day, points_week, points_month, points_year, points_ever), ' ' ORDER BY rule) FROM loyalty_internal.rule_use WHERE account_id = $a") };
 	is join(' ', map { sale($a, 0) } 1 .. 7), '30 30 25 15 10 5 0', 'a Saturday of December';
 	is $used->(), '35/35/35/35/35 25/25/25/25/25 55/55/55/55/55', 'is counted';
 	at('2041-12-29 23:59');
@@ -569,7 +569,7 @@ subtest 'caps by week, month and year' => sub {
 	sound('a week that goes back');
 	at('2042-02-01 06:00');
 	is sale($a, 0), 20, 'another month';
-	undo($a, sql("SELECT entry_no FROM loyalty.account WHERE account_id = $a"));
+	undo($a, sql("SELECT entry_no FROM loyalty_internal.account WHERE account_id = $a"));
 	is sale($a, 0), 20, 'a sale that is undone';
 	at('2043-01-01 05:59');
 	is sale($a, 0), 20, 'the last minute of the year';

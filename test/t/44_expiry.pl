@@ -48,7 +48,7 @@ sub program
 	my $id = 'P' . ++$programs;
 	sql("SELECT loyalty.create_program($merchant, '$id', '$id')");
 	sql("SELECT loyalty.configure_program($merchant, '$id'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')');
-	return sql("SELECT program_id FROM loyalty.program WHERE merchant_id = $merchant AND client_id = '$id'");
+	return sql("SELECT program_id FROM loyalty_internal.program WHERE merchant_id = $merchant AND client_id = '$id'");
 }
 
 sub merchant { return sql("SELECT loyalty.create_merchant('Uno')") }
@@ -198,7 +198,7 @@ for my $case (
 	at('2024-05-01 18:00');
 	my $m = merchant();
 	my $program = program($m, duration_value => 30, duration_unit => 'day');
-	my ($wallet, $id) = split /\|/, sql("SELECT wallet_key, client_id FROM loyalty.program WHERE program_id = $program");
+	my ($wallet, $id) = split /\|/, sql("SELECT wallet_key, client_id FROM loyalty_internal.program WHERE program_id = $program");
 	my $staff = sql("SELECT loyalty.employee_add($m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto')");
 	my ($b, $c) = map { sql("SELECT loyalty.member_create($m, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_', phone => '55123400$_') ->> 'id'") } 10, 11;
 	my $other = account($m, $program);
@@ -214,7 +214,7 @@ for my $case (
 	my %shown = (
 		'loyalty.balances' => "SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.balances WHERE account_id = $b",
 		'loyalty.members' => "SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.members WHERE account_id = $b",
-		'account_state' => "SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.account_state($m, $b, now())",
+		'account_state' => "SELECT balance || ' ' || expired || ' ' || earned FROM loyalty_internal.account_state($m, $b, now())",
 	);
 	is sql($shown{$_}), '50 70 150', "$_ shows 50 points" for sort keys %shown;
 	is sql("SELECT x ->> 'balance' || ' ' || (x ->> 'expiredAmount') FROM loyalty.$_($m, '$id', '10') x"), '50 70', "$_ does" for qw(member_balance member_get);
@@ -233,7 +233,7 @@ for my $case (
 		'wallet_balance_update' => [LU007 => "SELECT loyalty.wallet_balance_update($m, '$wallet', '5512340010', 1, 50.01, $staff)"],
 	);
 	is outcome($spent{$_}[1]), $spent{$_}[0], "$_ cannot have more" for sort keys %spent;
-	is sql("SELECT entry_no || ' ' || balance FROM loyalty.account WHERE account_id = $b"), '3 120', 'although nothing was booked';
+	is sql("SELECT entry_no || ' ' || balance FROM loyalty_internal.account WHERE account_id = $b"), '3 120', 'although nothing was booked';
 	is sql("SELECT loyalty.redemption($m, '{\"programId\":\"$id\",\"memberId\":\"10\",\"amount\":51,\"amountCurrency\":51,\"comments\":\"x\"}') -> 0 ->> 'description'"),
 		'El miembro no tiene puntos suficientes', 'redemption cannot';
 	is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$c, $c, $c, $c], '{redeem,hold,transfer,redeem}', '{-51,51,51,-1}', peer_ids => ARRAY[NULL, NULL, $other, NULL])"),
@@ -380,7 +380,7 @@ for my $case (
 	# sales of a program that makes them wait
 	at('2024-03-08 12:00');
 	my $waiting = program($m, duration_value => 1, duration_unit => 'day', pending_days => 3, time_zone => 'America/New_York');
-	my ($wallet) = sql("SELECT wallet_key FROM loyalty.program WHERE program_id = $waiting");
+	my ($wallet) = sql("SELECT wallet_key FROM loyalty_internal.program WHERE program_id = $waiting");
 	my $staff = sql("SELECT loyalty.employee_add($m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto')");
 	sql("SELECT loyalty.wallet_contact_add($m, '$wallet', '5512340001', 'Ana', $staff)");
 	my $w = sql("SELECT account_id FROM loyalty.members WHERE merchant_id = $m AND program_id = $waiting");
@@ -509,10 +509,10 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	}
 	my @ahead = map { ("2024-$_ 02:59:50", "2024-$_ 03:00", "2024-$_ 12:00") } '01-21', '01-25', '01-30', '01-31', '02-01', '02-02', '02-03', '02-04';
 	my %foreseen = map { my $moment = $_; ($moment => [map { balance_at(@{$_}[0, 1], "$moment+00") } @twins]) } @ahead;
-	my @booked = map { sql("SELECT entry_no FROM loyalty.account WHERE account_id = $_->[1]") } @twins;
+	my @booked = map { sql("SELECT entry_no FROM loyalty_internal.account WHERE account_id = $_->[1]") } @twins;
 	$look->($_) for @ahead;
-	cmp_ok sql("SELECT entry_no FROM loyalty.account WHERE account_id = $twins[1][1]"), '>', $booked[0], 'of two equal accounts a job has booked one';
-	is sql("SELECT entry_no FROM loyalty.account WHERE account_id = $twins[0][1]"), $booked[0], 'and not the other';
+	cmp_ok sql("SELECT entry_no FROM loyalty_internal.account WHERE account_id = $twins[1][1]"), '>', $booked[0], 'of two equal accounts a job has booked one';
+	is sql("SELECT entry_no FROM loyalty_internal.account WHERE account_id = $twins[0][1]"), $booked[0], 'and not the other';
 
 	is_deeply [map { $_->[0] } @seen], [map { $_->[1] } @seen], 'at all times both showed the same';
 	is_deeply [map { $_->[2] } @seen], [map { $_->[1] } @seen], 'before the job and after it';

@@ -99,15 +99,15 @@ sub work
 	my $said = '';
 	my $newest = sub {
 		my $id = shift;
-		my ($entry_no, $hold) = split /\|/, $session->query("SELECT greatest(entry_no, 1), (SELECT entry_no FROM loyalty.aside s
+		my ($entry_no, $hold) = split /\|/, $session->query("SELECT greatest(entry_no, 1), (SELECT entry_no FROM loyalty_internal.reservation s
 			WHERE s.merchant_id = $run->{merchant} AND s.account_id = $id AND s.remaining OPERATOR(loyalty.>) '0' ORDER BY s.entry_no DESC LIMIT 1)
-			FROM loyalty.account WHERE merchant_id = $run->{merchant} AND account_id = $id"), -1;
+			FROM loyalty_internal.account WHERE merchant_id = $run->{merchant} AND account_id = $id"), -1;
 		return ($entry_no, $hold || 1);
 	};
 	# a sale of which points may have expired
 	my $expired = sub {
 		my $id = shift;
-		return $session->query("SELECT e.entry_no FROM loyalty.entry e, loyalty.unnest_lots(e.lots) u, loyalty.lapse l
+		return $session->query("SELECT e.entry_no FROM loyalty.entry e, loyalty.unnest_lots(e.lots) u, loyalty_internal.expired_lot l
 			WHERE e.merchant_id = $run->{merchant} AND e.account_id = $id AND loyalty.entry_kind(e.kind) IN ('accrue', 'deposit')
 			  AND l.merchant_id = $run->{merchant} AND l.account_id = $id AND l.expires_at = u.expires_at AND l.refunded OPERATOR(loyalty.<) l.points
 			ORDER BY random() LIMIT 1");

@@ -49,7 +49,7 @@ sub program
 	my $id = 'P' . ++$programs;
 	sql("SELECT loyalty.create_program($merchant, '$id', '$id')");
 	sql("SELECT loyalty.configure_program($merchant, '$id'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')');
-	return sql("SELECT program_id FROM loyalty.program WHERE merchant_id = $merchant AND client_id = '$id'");
+	return sql("SELECT program_id FROM loyalty_internal.program WHERE merchant_id = $merchant AND client_id = '$id'");
 }
 sub account { my $program = shift; return sql("SELECT loyalty.open_account($merchant, $program)") }
 
@@ -83,7 +83,7 @@ sub has
 }
 sub lots { my $account = shift; return sql("SELECT string_agg(coalesce(to_char(expires_at, 'MM-DD') || ' ', '') || points, ', ') FROM loyalty.lots_of($merchant, $account)") }
 sub history { my $account = shift; return sql("SELECT string_agg(kind || ' ' || amount, ', ' ORDER BY entry_no) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account") }
-sub entries { my $account = shift; return sql("SELECT entry_no FROM loyalty.account WHERE merchant_id = $merchant AND account_id = $account") }
+sub entries { my $account = shift; return sql("SELECT entry_no FROM loyalty_internal.account WHERE merchant_id = $merchant AND account_id = $account") }
 
 # Statements in sessions of their own, all at one moment; their outcomes.
 sub at_once
@@ -223,7 +223,7 @@ for my $case (['refuse', 'LY001', '20 held 80'], ['partial', '4 0', '0 held 80']
 }
 {
 	my $a = account(program(shortfall => 'negative'));
-	my $b = account(sql("SELECT program_id FROM loyalty.account WHERE account_id = $a"));
+	my $b = account(sql("SELECT program_id FROM loyalty_internal.account WHERE account_id = $a"));
 	post($a, 'deposit', '100');
 	call('transfer', $a, $b, '100');
 	post($b, 'redeem', '-100');
@@ -287,7 +287,7 @@ $bug = 'refunds take the points twice';
 	check(call('release', $a, '5'), '8 100', 'the rest of the hold');
 	check(call('release', $a, '5'), 'LY009', 'once');
 
-	my $b = account(sql("SELECT program_id FROM loyalty.account WHERE account_id = $a"));
+	my $b = account(sql("SELECT program_id FROM loyalty_internal.account WHERE account_id = $a"));
 	call('transfer', $a, $b, '70');
 	check(reverse_entry($a, 9, 'de vuelta', '20'), '10 50', 'a transfer goes back');
 	check(reverse_entry($a, 9, 'de vuelta', '20'), '10 50', 'once');
@@ -335,7 +335,7 @@ for my $booked (1, 0)
 	my $a = $begin->({}, $sale, $never);
 	$pass->('2024-01-21 00:00');
 	check(has($a), '500 expired 100', "$when: a sale expires unspent");
-	check(sql("SELECT count(*) FROM loyalty.lapse WHERE account_id = $a"), $booked, "$when: to look at it books nothing");
+	check(sql("SELECT count(*) FROM loyalty_internal.expired_lot WHERE account_id = $a"), $booked, "$when: to look at it books nothing");
 	check(reverse_entry($a, 1, 'devolución'), '4 500', "$when: its refund takes nothing");
 	check(history($a), 'accrue 100, deposit 500, expire -100, reverse 0', "$when: in the ledger");
 	check(reverse_entry($a, 1, 'devolución'), '4 500', "$when: the same again");
@@ -362,7 +362,7 @@ for my $booked (1, 0)
 	reverse_entry($a, 1, 'antes', undef, '400');
 	$pass->('2024-01-21 00:00');
 	check((split / /, reverse_entry($a, 1, "parte $_", undef, '200'))[1], '500', "$when: part $_ of what was not refunded before it expired") for 1 .. 3;
-	check(sql("SELECT sum(amount::numeric) || ' ' || sum(money::numeric) FROM loyalty.reversal WHERE account_id = $a"), '100 1000', "$when: all of it is undone");
+	check(sql("SELECT sum(amount::numeric) || ' ' || sum(money::numeric) FROM loyalty_internal.reversal WHERE account_id = $a"), '100 1000', "$when: all of it is undone");
 	check(reverse_entry($a, 1, 'más'), 'LY011', "$when: and there is no more");
 
 	$a = $begin->({pending_days => 5}, $sale, $never);
@@ -569,7 +569,7 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	my @ring = map { $fresh->(100) } 1 .. 3;
 	my @answers = at_once(map { my $i = $_ % 3; call_sql('transfer', $ring[$i], $ring[($i + 1 + int($_ / 3) % 2) % 3], '40') } 0 .. 17);
 	check(scalar(grep { !/^\d+ |^LY001$/ } @answers), 0, "$name: transfers in all directions wait for each other in no circle") or diag tally(@answers);
-	check(sql("SELECT sum(balance::numeric) || ' ' || (min(balance::numeric) >= 0) FROM loyalty.account WHERE account_id IN ($ring[0], $ring[1], $ring[2])"), '300 true', "$name: and make no points");
+	check(sql("SELECT sum(balance::numeric) || ' ' || (min(balance::numeric) >= 0) FROM loyalty_internal.account WHERE account_id IN ($ring[0], $ring[1], $ring[2])"), '300 true', "$name: and make no points");
 }
 {
 	my $a = account(program(duration_value => 30, duration_unit => 'day'));
@@ -730,7 +730,7 @@ $bug = 'retries post twice';
 # Batches.
 {
 	my $program = program(duration_value => 30, duration_unit => 'day');
-	my $id = sql("SELECT client_id FROM loyalty.program WHERE program_id = $program");
+	my $id = sql("SELECT client_id FROM loyalty_internal.program WHERE program_id = $program");
 	my %member = map { $_ => sql("SELECT loyalty.member_create($merchant, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_') ->> 'id'") } qw(uno dos);
 	my $items = sub { return JSON::PP->new->canonical->encode([map { my ($member, $amount) = @$_; {programId => $id, memberId => $member, amount => $amount, comments => 'x', @{$_} > 2 ? (amountCurrency => $amount) : ()} } @_]) };
 	my $batch = sub { my ($function, $key, $json) = @_; return outcome("SELECT loyalty.$function($merchant, '$json', '$key')") };

@@ -23,7 +23,7 @@ my $stack = Loyalty->start(level => 'database');
 
 # --- what a stranger computes -----------------------------------------------------------
 
-# As the comments of loyalty.check_receipt() and loyalty.lots_send() say, of receipts
+# As the comments of loyalty.check_receipt() and loyalty_internal.lots_send() say, of receipts
 # as JSON::PP reads them.
 
 use constant MICROS_TO_2000 => 946_684_800_000_000;
@@ -119,9 +119,9 @@ subtest 'a stranger checks receipts' => sub {
 		SELECT loyalty.configure_program(:m, 'P', duration_unit => 'day', duration_value => 10, reinstatement_days => 3) \g /dev/null
 		SELECT loyalty.publish_rules(:m, 'P', '[{"name":"promo","points":2,"expires_unit":"day","expires_value":5}]') \g /dev/null
 		SELECT loyalty.member_create(:m, 'P', id || '@correo.example', id, 'Ruiz', client_id => id) FROM unnest('{A,B,C}'::text[]) id \g /dev/null
-		SELECT member_id AS a FROM loyalty.member WHERE merchant_id = :m AND client_id = 'A' \gset
-		SELECT member_id AS b FROM loyalty.member WHERE merchant_id = :m AND client_id = 'B' \gset
-		SELECT member_id AS c FROM loyalty.member WHERE merchant_id = :m AND client_id = 'C' \gset
+		SELECT member_id AS a FROM loyalty_internal.member WHERE merchant_id = :m AND client_id = 'A' \gset
+		SELECT member_id AS b FROM loyalty_internal.member WHERE merchant_id = :m AND client_id = 'B' \gset
+		SELECT member_id AS c FROM loyalty_internal.member WHERE merchant_id = :m AND client_id = 'C' \gset
 		SELECT loyalty.share_account(:m, :b, :a) \g /dev/null
 		SELECT loyalty.post(:m, :a, 'deposit', '9', 'caduca', expires_at => clock_timestamp() + interval '1 second') \g /dev/null
 		SELECT entry_id AS spent FROM loyalty.post(:m, :a, 'redeem', '-9') \gset
@@ -173,10 +173,10 @@ subtest 'a stranger checks receipts' => sub {
 	my %has = map { $_ => 1 } map { keys %$_ } @entries;
 	is_deeply [grep { !$has{$_} } qw(staff_id money aside origin peer_id member_id rules reference detail salt lots)], [], 'and have everything that entries have today';
 	ok scalar(grep { m{/} } map { keys %{$_->{lots} // {}} } @entries), 'also lots that came back with another date';
-	is join(' ', map { scalar @{$entries{$_}} } $a, $c), $stack->psql("SELECT string_agg(entry_no::text, ' ' ORDER BY account_id = $c) FROM loyalty.account WHERE merchant_id = $m AND account_id IN ($a, $c)"), 'none is missing';
+	is join(' ', map { scalar @{$entries{$_}} } $a, $c), $stack->psql("SELECT string_agg(entry_no::text, ' ' ORDER BY account_id = $c) FROM loyalty_internal.account WHERE merchant_id = $m AND account_id IN ($a, $c)"), 'none is missing';
 
 	# whose salt it is
-	my %key = map { split /\|/ } split /\n/, $stack->psql("SELECT account_id, replace(text_key::text, '-', '') FROM loyalty.account WHERE merchant_id = $m");
+	my %key = map { split /\|/ } split /\n/, $stack->psql("SELECT account_id, replace(text_key::text, '-', '') FROM loyalty_internal.account WHERE merchant_id = $m");
 	my $salt = sub { my ($entry, $account) = @_; return sha256_hex(pack('H*', $key{$account}), pack 'q>', $entry->{entry_id}) };
 	my @texts = grep { defined $_->{reference} || defined $_->{detail} } @{$entries{$a}};
 	is_deeply [map { $_->{salt} } @texts], [map { $salt->($_, $_->{member_id} // $a) } @texts], 'a text has a salt of the key of the member who acted, or of the account';
@@ -202,7 +202,7 @@ subtest 'a stranger checks receipts' => sub {
 	$set->($c, $newest->{entry_no}, "happened_at = '$planted->{happened_at}', actor_id = $planted->{actor_id}, request_id = $planted->{request_id}");
 	is $broken->(), $hash_breach->($c, $newest->{entry_no}), 'who, by which request and when: written beside the hash it is found';
 	$set->($c, $newest->{entry_no}, "hash = '\\x$hash'");
-	$stack->psql("UPDATE loyalty.account SET hash = '\\x$hash' WHERE merchant_id = $m AND account_id = $c");
+	$stack->psql("UPDATE loyalty_internal.account SET hash = '\\x$hash' WHERE merchant_id = $m AND account_id = $c");
 	is $broken->(), '', 'with a hash of what it says it is sound';
 	my $published = $root;
 	($root_id, $root) = $make_root->();
@@ -233,7 +233,7 @@ subtest 'a stranger checks receipts' => sub {
 	is $changed->(text_digest => undef, reference => $guest->{reference}, salt => $again->{salt}), 'f another hash', 'and its salt does not open this one';
 
 	# nothing is left by which a text could be tried
-	my $key = "UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE merchant_id = $m AND account_id = ";
+	my $key = "UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE merchant_id = $m AND account_id = ";
 	$stack->psql("$key$b");
 	is $broken->(), '', 'the key of a member whose texts are erased is destroyed: the ledger is sound';
 	is $holds->($receipt_of->($a, $root_id), $root), 't ', 'and receipts hold';
@@ -260,7 +260,7 @@ my ($merchant, $account) = split /\|/, $stack->psql(qq{
 	SELECT loyalty.create_merchant('Grande') AS m \\gset
 	SELECT program_id AS p FROM loyalty.create_wallet(:m, 'Monedero') \\gset
 	CREATE TABLE crowd AS SELECT loyalty.open_account(:m, :p) AS id FROM generate_series(1, $accounts);
-	ANALYZE loyalty.account;
+	ANALYZE loyalty_internal.account;
 	SELECT count(*) FROM generate_series(1, $rounds) r, LATERAL loyalty.post_batch(:m, (SELECT array_agg(id) FROM crowd), '{deposit}',
 		array_fill(r::text::loyalty.points, '{$accounts}'), array_fill('referencia ' || r || repeat('.', 100), '{$accounts}')) \\g /dev/null
 	ANALYZE loyalty.entry;

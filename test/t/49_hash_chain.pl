@@ -224,21 +224,21 @@ for my $account (@accounts)
 	my $entry = $newest{$account};
 	my $previous = literal($entry->{previous_id});
 	$rows .= qq{
-		INSERT INTO loyalty.account (merchant_id, account_id, program_id, text_key, balance, entry_no, newest_id, previous_id, posted_at, hash, earned, expired, held, pending)
+		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, text_key, balance, entry_no, newest_id, previous_id, posted_at, hash, earned, expired, held, pending)
 		VALUES (1, $account, 3, '$key{$account}', '$entry->{balance}', $entry->{entry_no}, $entry->{entry_id}, $previous, '$entry->{posted_at}', '\\x$entry->{hash}',
 			'0', '0', '0', '0');
-		UPDATE loyalty.account SET $sums{$account} WHERE account_id = $account;};
+		UPDATE loyalty_internal.account SET $sums{$account} WHERE account_id = $account;};
 }
 my $nodes = join '', map { $_->{hash} } @leaves;
 my $account_ids = join ',', @accounts;
 my $entry_ids = join ',', map { $newest{$_}{entry_id} } @accounts;
 $stack->psql(qq{
-	INSERT INTO loyalty.merchant (merchant_id, name, base_url) VALUES (1, 'Café', 'https://cafe.example');
-	INSERT INTO loyalty.program (merchant_id, program_id, name, managed) VALUES (1, 3, 'Monedero', true);
+	INSERT INTO loyalty_internal.merchant (merchant_id, name, base_url) VALUES (1, 'Café', 'https://cafe.example');
+	INSERT INTO loyalty_internal.program (merchant_id, program_id, name, managed) VALUES (1, 3, 'Monedero', true);
 	$rows
-	INSERT INTO loyalty.aside (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining) VALUES (1, $hold->{entry_id}, 8, $hold->{entry_no}, 6, '60', '10');
-	INSERT INTO loyalty.root (merchant_id, root_id, made_at, accounts, root) VALUES (1, $root->{root_id}, '$root->{made_at}', 3, '\\x$root->{hash}');
-	INSERT INTO loyalty.root_page (merchant_id, root_id, level, first_account, page, account_ids, entry_ids, nodes)
+	INSERT INTO loyalty_internal.reservation (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining) VALUES (1, $hold->{entry_id}, 8, $hold->{entry_no}, 6, '60', '10');
+	INSERT INTO loyalty_internal.root (merchant_id, root_id, made_at, accounts, root) VALUES (1, $root->{root_id}, '$root->{made_at}', 3, '\\x$root->{hash}');
+	INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, account_ids, entry_ids, nodes)
 	VALUES (1, $root->{root_id}, 0, $accounts[0], 0, '{$account_ids}', '{$entry_ids}', '\\x$nodes')});
 
 sub verify { return $stack->psql("$_[0] SELECT invariant, broken_account_id, broken_entry_id FROM loyalty.verify()") }
@@ -308,11 +308,11 @@ like verify("BEGIN; UPDATE loyalty.entry SET entry_id = entry_id + 1 WHERE entry
 	qr/^\Q$wrong_hash|8|@{[$first->{entry_id} + 1]}\E$/m, 'another entry_id is noticed';
 is verify("BEGIN; UPDATE loyalty.entry SET previous_id = previous_id + 1 WHERE entry_id = $second->{entry_id};"),
 	"an entry names the one before it|8|$second->{entry_id}", 'another previous_id is, without the hash';
-like verify("BEGIN; UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = 8;"),
+like verify("BEGIN; UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE account_id = 8;"),
 	qr/^\Q$wrong_hash|8|$second->{entry_id}\E$/m, 'another key is';
 my ($shared) = grep { defined $_->{member_id} && defined $_->{reference} } @entries;
 my ($own) = grep { defined $_->{reference} } @{$chain{9}};
-is verify("BEGIN; UPDATE loyalty.account SET text_key = gen_random_uuid() WHERE account_id = 9;"),
+is verify("BEGIN; UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE account_id = 9;"),
 	"$wrong_hash|8|$shared->{entry_id}\n$wrong_hash|9|$own->{entry_id}", 'and that of the member who acted, in both accounts';
 is $stack->psql("SELECT count(*) FROM loyalty.verify_root(1, $root->{root_id}, set_byte('\\x$root->{hash}'::bytea, 0, 0))"), 1,
 	'and another root';

@@ -74,10 +74,10 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT loyalty.reverse(:m, :owner, :sale, 'D1', money => 300) \g /dev/null
 	SELECT loyalty.open_account(:m, :p3) AS late \gset
 	SELECT entry_id AS expired FROM loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '2 seconds') \gset
-	SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty.account WHERE merchant_id = :m AND account_id = :late \g /dev/null
+	SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty_internal.account WHERE merchant_id = :m AND account_id = :late \g /dev/null
 	SELECT loyalty.reverse(:m, :late, :expired, 'D3', 2) \g /dev/null
 	SELECT root_id FROM loyalty.make_root(:m) \gset
-	INSERT INTO loyalty.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
+	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
 	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
 	SELECT loyalty.blacklist_phone(:m, '4771234511', 'no paga') \g /dev/null
 	SELECT loyalty.set_quota(:m, 'redemptions', 777) \g /dev/null
@@ -103,7 +103,7 @@ my @tables = split /\n/, $stack->psql($tables);
 sub contents
 {
 	my %where = @_;
-	my $row = sub { $_[0] eq 'loyalty.program' ? "(to_jsonb(t) - 'revision')" : 't' };
+	my $row = sub { $_[0] eq 'loyalty_internal.program' ? "(to_jsonb(t) - 'revision')" : 't' };
 	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(x, E'\\n' ORDER BY x)), '') FROM (SELECT @{[$row->($_)]}::text FROM $_ t) y (x)", %where) } @tables};
 }
 
@@ -115,7 +115,7 @@ sub answers
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.members x;
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.entries x;
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.balances x;
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.account a, loyalty.lots_of(a.merchant_id, a.account_id) x;
+		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty_internal.account a, loyalty.lots_of(a.merchant_id, a.account_id) x;
 		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.limits x;
 		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.allowances x;
 		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.area_codes x;
@@ -135,16 +135,16 @@ sub rights
 	};
 	return $stack->psql(qq{
 		SELECT p.oid::regprocedure, p.proowner::regrole, @{[$granted->(qw(proacl f proowner))]}
-		FROM pg_proc p WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) ORDER BY p.oid::regprocedure::text;
+		FROM pg_proc p WHERE p.pronamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace, 'loyalty_api'::regnamespace) ORDER BY p.oid::regprocedure::text;
 		SELECT c.oid::regclass, c.relowner::regrole, @{[$granted->(qw(relacl r relowner))]}
-		FROM pg_class c WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind IN ('r', 'v') ORDER BY c.relname;
+		FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND c.relkind IN ('r', 'v') ORDER BY c.oid::regclass::text;
 		SELECT n.nspname, @{[$granted->(qw(nspacl n nspowner))]} FROM pg_namespace n WHERE n.nspname LIKE 'loyalty%' ORDER BY 1},
 		%where);
 }
 
 $stack->psql(q{
 	SELECT loyalty.customer_read(loyalty.load_sandbox(), 'individual_request', 'Api_KASU_Sandbox', 'CAMC880526HMCBNR04', 'Mail');
-	SELECT loyalty.register_payment(merchant_id, sale_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty.sale LIMIT 1});
+	SELECT loyalty.register_payment(merchant_id, sale_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.sale LIMIT 1});
 my $dumped = contents();
 my $dumped_answers = answers();
 my $dumped_rights = rights();
@@ -181,7 +181,7 @@ sub check_restored
 		"222|Puebla|t\n477|...|f\n999|Mérida, corregida|t", "$name: edited area codes are in effect, shipped ones too";
 	is $stack->psql("SELECT loyalty.is_fixed_line('3336140000'), loyalty.is_fixed_line('2222115999'), loyalty.is_fixed_line('2222116000')", %where), 't|t|f',
 		"$name: fixed lines too";
-	is $stack->psql("SELECT loyalty.check_receipt(loyalty.receipt($merchant, $owner, $root, $sale), root) FROM loyalty.root", %where), 't', "$name: a receipt, with entries and their texts, fits the root of before";
+	is $stack->psql("SELECT loyalty.check_receipt(loyalty.receipt($merchant, $owner, $root, $sale), root) FROM loyalty_internal.root", %where), 't', "$name: a receipt, with entries and their texts, fits the root of before";
 	goes_on($name, %where);
 	club_goes_on($name, %where);
 	is $stack->psql("SELECT count(*) FROM loyalty.verify()", %where), '0', "$name: the ledger is sound after all that";
@@ -196,7 +196,7 @@ sub goes_on
 	my $before = $stack->psql("SELECT balance FROM loyalty.members WHERE phone::text = '4771234530'", %where);
 	is $stack->psql("SELECT loyalty.set_quota($merchant, 'messages', NULL); " . $sale->('4771234530', 'NULL'), %where) =~ s/^\n//r, $before + 12.346,
 		"$name: a sale adds to the restored balance";
-	my $first = $stack->psql("SELECT answer FROM loyalty.request WHERE idempotency_key = 'sale-31'", %where);
+	my $first = $stack->psql("SELECT answer FROM loyalty_internal.idempotency_key WHERE idempotency_key = 'sale-31'", %where);
 	is $stack->psql("SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234531', 0, 31 * 1.01, NULL, 1, E'tab\\t\"31', 'sale-31')", %where), $first,
 		"$name: a retry from before the dump gets its first answer";
 	is $stack->psql_error($sale->('4771234530', "'sale-31'"), %where)->{sqlstate}, 'LY422', "$name: its key is still taken";

@@ -123,7 +123,7 @@ for my $query ("SELECT contact_name, contact_balance FROM loyalty.wallet_contact
 	"SELECT loyalty.member_get($merchant, 'P', 'EVA')", "SELECT loyalty.member_list($merchant, 'P')",
 	"SELECT client_id, balance, rank FROM loyalty.members WHERE loyalty.fold(email) = 'eva\@imagen.mx'",
 	'SELECT s.* FROM loyalty.members m, loyalty.statement(m.merchant_id, m.account_id) s ORDER BY m.account_id, s.entry_no',
-	'SELECT * FROM loyalty.fixed_line_range', 'SELECT * FROM loyalty.limits', 'SELECT * FROM loyalty.rules')
+	'SELECT * FROM loyalty_internal.fixed_line_range', 'SELECT * FROM loyalty.limits', 'SELECT * FROM loyalty.rules')
 {
 	my $answer = $subscriber->psql($query);
 	isnt $answer, '', "answers: $query";

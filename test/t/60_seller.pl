@@ -95,8 +95,8 @@ sub answers
 # What is created, by table; changes when anything is.
 sub contents
 {
-	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM loyalty.$_ t" }
-		qw(merchant program account entry aside reversal member member_address request message));
+	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
+		'loyalty.entry', map { "loyalty_internal.$_" } qw(merchant program account reservation reversal member member_address idempotency_key message));
 }
 
 my $time = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
@@ -201,7 +201,7 @@ subtest 'programs' => sub {
 	my $list = get('/program');
 	like shown($list), qr/^200 \[.*\}\]$/, 'the list is an array';
 	like shown($list), qr/,$expected\]/, 'of the same objects, oldest first';
-	is_deeply [map { $_->{clientId} } @{$list->{json}}], [split /\n/, $stack->psql("SELECT client_id FROM loyalty.program WHERE merchant_id = $merchant ORDER BY created_at, program_id")],
+	is_deeply [map { $_->{clientId} } @{$list->{json}}], [split /\n/, $stack->psql("SELECT client_id FROM loyalty_internal.program WHERE merchant_id = $merchant ORDER BY created_at, program_id")],
 		'all of the merchant, none of another';
 	$stack->psql("SELECT loyalty.configure_program($merchant, 'P1', active => false, currency_active => false, unit_active => false)");
 	my $program = get('/program/P1')->{json};
@@ -349,7 +349,7 @@ subtest 'listing members' => sub {
 	{
 		is $ids->($case->[0]), $case->[1], "?$case->[0]";
 	}
-	$stack->psql("UPDATE loyalty.member SET active = false WHERE client_id IN ('L1', 'L3000')");
+	$stack->psql("UPDATE loyalty_internal.member SET active = false WHERE client_id IN ('L1', 'L3000')");
 	is $ids->('limit=1'), 'L2', 'who is not active is not listed';
 	answers(get('/program/L/member/L1'), $refusals{member}, 'nor found');
 	answers(get('/program/L/member/L1/balance'), $refusals{member}, 'and has no balance');
@@ -358,7 +358,7 @@ subtest 'listing members' => sub {
 	is ask('POST', '/program/L/member', {email => 'l1@correo.example', firstName => 'De', firstLastName => 'Vuelta'})->{json}{clientId}, 'L1', 'but is who has the email, and comes back';
 	is $ids->('limit=1'), 'L1', 'to where they were';
 	is ask('POST', '/deposit', {programId => 'L', amount => 3, comments => 'x', member => {email => 'l3000@correo.example', firstName => 'x', firstLastName => 'x'}})->{json}[0]{memberId}, 'L3000', 'also by a deposit';
-	$stack->psql("UPDATE loyalty.member SET active = false WHERE client_id IN ('L1', 'L3000')");
+	$stack->psql("UPDATE loyalty_internal.member SET active = false WHERE client_id IN ('L1', 'L3000')");
 };
 
 # --- who may ask for what -----------------------------------------------------------------------

@@ -36,7 +36,7 @@ sub create_members
 	my ($program, $first, $count, $points) = @_;
 	$stack->psql("SELECT count(loyalty.member_create($merchant, '$program', '$first' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '$first' || i)) FROM generate_series(1, $count) i");
 	$stack->psql("SELECT count(*) FROM loyalty.members m, loyalty.post($merchant, m.account_id, 'deposit', '$points') WHERE m.client_id ~ '^$first\\d+\$'") if $points;
-	return map { split /\|/ } split /\n/, $stack->psql("SELECT client_id, member_id FROM loyalty.member WHERE merchant_id = $merchant AND client_id ~ '^$first\\d+\$'");
+	return map { split /\|/ } split /\n/, $stack->psql("SELECT client_id, member_id FROM loyalty_internal.member WHERE merchant_id = $merchant AND client_id ~ '^$first\\d+\$'");
 }
 
 # A body is sent as it is if it is text; the answer's {json} is decoded.
@@ -286,10 +286,10 @@ subtest 'a member within a deposit' => sub {
 		'is found by email or created; what cannot be fails alone';
 	is_deeply [map { $_->{memberId} } @{$answer->{json}}[0, 1, 2, 13]], [qw(A5 NUEVA NUEVA A7)], 'the answer tells its id';
 	like $answer->{json}[15]{memberId}, qr/^CM\d{13}$/, 'a generated one too';
-	is $stack->psql("SELECT string_agg(email, ' ' ORDER BY email) FROM loyalty.member WHERE first_name = 'Nueva'"), 'generada@correo.example nueva@correo.example', 'those that failed have left no member';
-	is $stack->psql("SELECT street FROM loyalty.member_address WHERE merchant_id = $merchant"), 'Juárez', 'nor an address';
+	is $stack->psql("SELECT string_agg(email, ' ' ORDER BY email) FROM loyalty_internal.member WHERE first_name = 'Nueva'"), 'generada@correo.example nueva@correo.example', 'those that failed have left no member';
+	is $stack->psql("SELECT street FROM loyalty_internal.member_address WHERE merchant_id = $merchant"), 'Juárez', 'nor an address';
 	is_deeply outcomes(post('accumulation', [{%deposit, amount => 100, member => {%person, email => 'acumula@correo.example'}}])), ['success 10'], 'an accumulation takes one too';
-	$stack->psql("UPDATE loyalty.member SET active = false WHERE client_id = 'NUEVA'");
+	$stack->psql("UPDATE loyalty_internal.member SET active = false WHERE client_id = 'NUEVA'");
 	is_deeply outcomes(post('deposit', [{%deposit, memberId => 'NUEVA'}, {%deposit, member => {%person, email => 'otra@correo.example', clientId => 'NUEVA'}}])), [$says{member}, $says{exists}], 'one who is not active is not found, and keeps the id';
 	my $again = {%deposit, member => {%person, email => 'NUEVA@correo.example', clientId => 'NUEVA2'}};
 	is_deeply outcomes(post('deposit', [$again, {%deposit, memberId => 'NUEVA'}, $again])), ['success 15', $says{member}, 'success 20'], 'but comes back by the email, under the id that is sent';

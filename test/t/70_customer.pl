@@ -264,7 +264,7 @@ sub pay { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticio
 
 # --- the traces that a request leaves ---------------------------------------------
 
-my @tables = split /\n/, $stack->psql(q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' AND t <> 'loyalty.access'::regclass});
+my @tables = split /\n/, $stack->psql(q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' AND t <> 'loyalty_internal.access'::regclass});
 sub contents
 {
 	return $stack->psql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t)" } @tables);
@@ -334,7 +334,7 @@ subtest '400: something required is missing' => sub {
 	my $opened = open_account({}, curp => $curp);
 	is $opened->{status}, 201, 'all of an account';
 	is $stack->psql("SELECT concat_ws('|', a ->> 'nombre_de_usuario', a ->> 'mail', a ->> 'telefono', a ->> 'numero_pagos', a ->> 'tipo_servicio', a ->> 'aviso', a #>> '{direccion,municipio}')
-		FROM (SELECT application AS a FROM loyalty.sale WHERE sale_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
+		FROM (SELECT application AS a FROM loyalty_internal.sale WHERE sale_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
 	is open_account({telefono => $_}, curp => $curp)->{status}, 412, "telefono $_ is understood" for '(55) 1234-5678', '55.1234.5678', '+52 1 55 1234 5678', '+52 (55) 1234 5678', '52-55-1234-5678', "55\xa01234\xa05678",
 		"+52\x{2011}55\x{2011}1234\x{2011}5678", '(044) 55/1234/5678', '"55 1234 5678"', 'NUMBER 5512345678', 'NUMBER 525512345678';
 	refuses("telefono $_ is none", 400, undef, sub { open_account({telefono => $_}, curp => $curp) })
@@ -436,7 +436,7 @@ subtest '406: product and age' => sub {
 	is $viability->('Agotado')->()->{json}{data}{viable}, JSON::PP::false, 'one that is not, because there is none left';
 	my ($unborn, $born) = (curp('GOPL900115HDFBZTA'), fresh_customer());
 	grant_consent($born, 'Banco_Uno');
-	$stack->psql("UPDATE loyalty.customer SET curp = '$unborn' WHERE merchant_id = $merchant AND member_id = $member{$born}");
+	$stack->psql("UPDATE loyalty_internal.customer SET curp = '$unborn' WHERE merchant_id = $merchant AND member_id = $member{$born}");
 	$member{$unborn} = $member{$born};
 	refuses('viability before birth', 406, row('Banco_Uno', $member{$unborn}, 'request_block', 'producto_cliente', 406), sub { read_block('producto_cliente', curp => $unborn, fields => {producto => 'Vida'}) });
 	refuses('account before birth', 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({producto => 'Vida'}, curp => $unborn) });
@@ -462,7 +462,7 @@ subtest '409: consent and acceptance' => sub {
 	is $read->(clave_aceptacion => $acceptance)->()->{status}, 202, 'consent with its key';
 	refuses('consent with another key', 409, $row, $read->(clave_aceptacion => $ana_key));
 	refuses('consent with no key at all', 409, $row, $read->(clave_aceptacion => 'x'));
-	refuses('consent with the hash of its key', 409, $row, $read->(clave_aceptacion => $stack->psql("SELECT encode(acceptance_hash, 'hex') FROM loyalty.consent WHERE consent_id = $consent")));
+	refuses('consent with the hash of its key', 409, $row, $read->(clave_aceptacion => $stack->psql("SELECT encode(acceptance_hash, 'hex') FROM loyalty_internal.consent WHERE consent_id = $consent")));
 	$stack->psql("SELECT loyalty.revoke_consent($merchant, $consent)");
 	refuses('consent revoked between two requests', 409, $row, $read->());
 	refuses('revoked, with its key', 409, $row, $read->(clave_aceptacion => $acceptance));
@@ -489,7 +489,7 @@ subtest '412: what cannot be asked for' => sub {
 	refuses('has the product already', 412, row('Banco_Uno', $member{$curp}, 'new_service', '', 412), sub { open_account({}, curp => $curp) });
 	refuses('there is none left', 412, row('Banco_Uno', $member{$curp}, 'new_service', '', 412), sub { open_account({producto => 'Agotado'}, curp => $curp) });
 	is read_datum('Status', curp => $curp, fields => {poliza_en_uso => $policy})->{status}, 202, 'a sale by its policy';
-	my $sandboxes = $stack->psql(q{SELECT min(policy_number) FROM loyalty.sales s JOIN loyalty.merchant m USING (merchant_id) WHERE m.sandbox});
+	my $sandboxes = $stack->psql(q{SELECT min(policy_number) FROM loyalty.sales s JOIN loyalty_internal.merchant m USING (merchant_id) WHERE m.sandbox});
 	for my $no_policy ('P0', lc $policy, $sandboxes)
 	{
 		refuses("a sale of policy $no_policy", 412, row('Banco_Uno', $member{$curp}, 'individual_request', 'Status', 412), sub { read_datum('Status', curp => $curp, fields => {poliza_en_uso => $no_policy}) });
@@ -533,7 +533,7 @@ subtest '412: what cannot be asked for' => sub {
 subtest '417: CURP of nobody alive' => sub {
 	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x', curp('GOPR990101MNEMRSA'), curp('GOPR981231HDFMRSZ');
 	my $curp = fresh_customer();
-	$stack->psql("UPDATE loyalty.customer SET deceased = true WHERE merchant_id = $merchant AND member_id = $member{$curp}");
+	$stack->psql("UPDATE loyalty_internal.customer SET deceased = true WHERE merchant_id = $merchant AND member_id = $member{$curp}");
 	refuses('account of a deceased person', 417, undef, sub { open_account({}, curp => $curp) });
 };
 
@@ -565,15 +565,15 @@ subtest 'what nginx answers has the same form' => sub {
 # --- the log -----------------------------------------------------------------------
 
 subtest 'the access log is not the application\'s' => sub {
-	for my $table (qw(access access_log consent app_user customer sale payment product))
+	for my $table ('loyalty.access_log', map { "loyalty_internal.$_" } qw(access consent app_user customer sale payment product))
 	{
-		for my $statement ("SELECT count(*) FROM loyalty.$table", "DELETE FROM loyalty.$table", "UPDATE loyalty.$table SET merchant_id = 1", "TRUNCATE loyalty.$table", "INSERT INTO loyalty.$table DEFAULT VALUES")
+		for my $statement ("SELECT count(*) FROM $table", "DELETE FROM $table", "UPDATE $table SET merchant_id = 1", "TRUNCATE $table", "INSERT INTO $table DEFAULT VALUES")
 		{
 			my $error = $stack->psql_error("SET ROLE web_anon; $statement");
 			is $error && $error->{sqlstate}, '42501', "web_anon: $statement";
 		}
 	}
-	for my $statement ('DELETE FROM loyalty.access', 'UPDATE loyalty.access SET status = 200', 'TRUNCATE loyalty.access')
+	for my $statement ('DELETE FROM loyalty_internal.access', 'UPDATE loyalty_internal.access SET status = 200', 'TRUNCATE loyalty_internal.access')
 	{
 		my $error = $stack->psql_error("SET ROLE loyalty_engine; $statement");
 		is $error && $error->{sqlstate}, '42501', "loyalty_engine: $statement";
@@ -599,7 +599,7 @@ subtest 'the sandbox and production do not meet' => sub {
 	is_deeply [map { $_->{nombre} } @{ask('/api/Customer_sbx', {tipo_peticion => 'request_block', request => 'catalogo_productos'}, %sandbox)->{json}{data}}], [qw(Funerario Universitario)], 'products of the sandbox';
 	is_deeply [map { $_->{nombre} } @{read_block('catalogo_productos')->{json}{data}}], [qw(Agotado Mayores Menores Segundo Vida)], 'products of production';
 	refuses('a customer of the sandbox only', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => $eva) });
-	is $stack->psql("SELECT loyalty.load_sandbox() = merchant_id FROM loyalty.merchant WHERE sandbox"), 't', 'there is one sandbox, however often it is loaded';
+	is $stack->psql("SELECT loyalty.load_sandbox() = merchant_id FROM loyalty_internal.merchant WHERE sandbox"), 't', 'there is one sandbox, however often it is loaded';
 };
 
 # --- at the same time -----------------------------------------------------------------
@@ -629,14 +629,14 @@ subtest 'payments and sales at the same time' => sub {
 	my @over = side_by_side($payment->('500', 'uno'), $payment->('500', 'dos'));
 	is $over[0], '420.1', 'two that are too much together: the first is booked';
 	like $over[1], qr/LK412/, 'the second is not';
-	is $stack->psql("SELECT count(*), sum(amount::numeric) FROM loyalty.payment WHERE sale_id = $sale"), '2|600', 'two payments are booked';
+	is $stack->psql("SELECT count(*), sum(amount::numeric) FROM loyalty_internal.payment WHERE sale_id = $sale"), '2|600', 'two payments are booked';
 
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Último', '10', 1)");
 	my @buyer = (fresh_customer(), fresh_customer());
 	my @sold = side_by_side(map { "SELECT loyalty.open_sale($merchant, '$_', 'Último') > 0" } @buyer);
 	is $sold[0], 't', 'the last one is sold';
 	like $sold[1], qr/LK412/, 'once';
-	is $stack->psql("SELECT stock FROM loyalty.product WHERE merchant_id = $merchant AND name = 'Último'"), 0, 'and the stock is 0';
+	is $stack->psql("SELECT stock FROM loyalty_internal.product WHERE merchant_id = $merchant AND name = 'Último'"), 0, 'and the stock is 0';
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Doble', '10', 9)");
 	@sold = side_by_side(("SELECT loyalty.open_sale($merchant, '$buyer[0]', 'Doble') > 0") x 2);
 	like $sold[1], qr/LK412/, 'one customer does not get a product twice';
@@ -655,9 +655,9 @@ subtest 'payments and sales at the same time' => sub {
 	my $failed = 0;
 	for (@children) { waitpid $_, 0; $failed++ if $? }
 	is $failed, 0, 'eight requests with one reference have one answer';
-	is $stack->psql("SELECT count(*) FROM loyalty.payment WHERE merchant_id = $merchant AND reference = 'racimo'"), 1, 'and one payment';
-	is $stack->psql(q{SELECT count(*) FROM loyalty.sale s WHERE s.cost::numeric <> (SELECT sum(amount::numeric) FROM loyalty.instalment i WHERE i.sale_id = s.sale_id)
-		OR s.cost::numeric < (SELECT sum(amount::numeric) FROM loyalty.payment y WHERE y.sale_id = s.sale_id)}), 0, 'every sale adds up';
+	is $stack->psql("SELECT count(*) FROM loyalty_internal.payment WHERE merchant_id = $merchant AND reference = 'racimo'"), 1, 'and one payment';
+	is $stack->psql(q{SELECT count(*) FROM loyalty_internal.sale s WHERE s.cost::numeric <> (SELECT sum(amount::numeric) FROM loyalty_internal.instalment i WHERE i.sale_id = s.sale_id)
+		OR s.cost::numeric < (SELECT sum(amount::numeric) FROM loyalty_internal.payment y WHERE y.sale_id = s.sale_id)}), 0, 'every sale adds up';
 };
 
 # --- secrets ---------------------------------------------------------------------------
@@ -690,7 +690,7 @@ subtest 'secrets stay secret' => sub {
 	}
 
 	my @views = split /\n/, $stack->psql(q{CREATE ROLE lector; SELECT loyalty.grant_reporting('lector') \g /dev/null
-		SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'v', 'm') AND has_table_privilege('lector', c.oid, 'SELECT')});
+		SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'v', 'm') AND has_table_privilege('lector', c.oid, 'SELECT')});
 	cmp_ok scalar @views, '>', 10, 'there are views to look through';
 	my $seen = $stack->psql('SET ROLE lector; ' . join ' ', map { "SELECT x::text FROM $_ x;" } @views);
 	like $seen, qr/Banco_Uno/, 'the views show the app users';
@@ -698,7 +698,7 @@ subtest 'secrets stay secret' => sub {
 	unlike $seen, qr/SCRAM-SHA-256\$|\\x[0-9a-f]{64}/, 'no password secret and no hash either';
 	for my $table (qw(app_user consent access))
 	{
-		my $error = $stack->psql_error("SET ROLE lector; SELECT * FROM loyalty.$table");
+		my $error = $stack->psql_error("SET ROLE lector; SELECT * FROM loyalty_internal.$table");
 		is $error && $error->{sqlstate}, '42501', "the reporting role does not read $table";
 	}
 };
@@ -719,7 +719,7 @@ subtest 'secrets are not in pg_stat_statements' => sub {
 	my $consent = $stack->psql("SELECT loyalty.create_app_user($merchant, 'Banco_Tres', '$typed') \\g /dev/null\nSELECT acceptance_key FROM loyalty.grant_consent($merchant, '$ana', 'Banco_Tres', 'crédito', '2')");
 	push @secrets, ['a key that was typed', $typed], ['an acceptance key', $consent], ['the signature', $signature];
 	my $statements = $stack->psql('SELECT query FROM pg_stat_statements');
-	like $statements, qr/loyalty\.app_user/, 'the statements inside are seen';
+	like $statements, qr/loyalty_internal\.app_user/, 'the statements inside are seen';
 	like $statements, qr/gateway/, 'those of the API too';
 	finds_no_secret($statements, 'in any statement');
 	unlike $statements, qr/SCRAM-SHA-256\$/, 'no password secret either';

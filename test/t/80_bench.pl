@@ -45,7 +45,7 @@ sub left_behind
 {
 	my $found = $stack->psql(q{
 		SELECT datname FROM pg_database WHERE datname LIKE 'bench%'
-		UNION ALL SELECT name FROM loyalty.merchant WHERE name LIKE 'bench%'
+		UNION ALL SELECT name FROM loyalty_internal.merchant WHERE name LIKE 'bench%'
 		UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'floor'
 		UNION ALL SELECT proname FROM pg_proc WHERE proname = 'floor_sale'});
 	return join ' ', $found || (), map { basename $_ } glob "$left/*";

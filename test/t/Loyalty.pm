@@ -176,11 +176,11 @@ sub name_entries
 	$self->psql(q{
 		CREATE SCHEMA test;
 		CREATE FUNCTION test.entry(account bigint, place bigint) RETURNS bigint LANGUAGE sql AS $$
-			SELECT coalesce((SELECT e.entry_id FROM loyalty.account a JOIN loyalty.entry e USING (merchant_id, account_id)
+			SELECT coalesce((SELECT e.entry_id FROM loyalty_internal.account a JOIN loyalty.entry e USING (merchant_id, account_id)
 				WHERE a.account_id = account AND e.entry_no = place), place)
 		$$;
 		CREATE FUNCTION test.entry_no(account bigint, entry bigint) RETURNS bigint LANGUAGE sql AS $$
-			SELECT e.entry_no FROM loyalty.account a JOIN loyalty.entry e USING (merchant_id, account_id)
+			SELECT e.entry_no FROM loyalty_internal.account a JOIN loyalty.entry e USING (merchant_id, account_id)
 			WHERE a.account_id = account AND e.entry_id = entry
 		$$});
 	return;

@@ -177,7 +177,7 @@ sub do_step
 	$self->{touched} = {};
 	my $sql = ModelSteps::statement($self, $step) // return '';
 	# nobody else does: autovacuum waits for a clock that goes on
-	$self->{reader}->query('ANALYZE ' . join ', ', map { "loyalty.$_" } qw(entry account aside reversal lapse)) if $step->{n} % 50 == 12;
+	$self->{reader}->query('ANALYZE ' . join ', ', 'loyalty.entry', map { "loyalty_internal.$_" } qw(account reservation reversal expired_lot)) if $step->{n} % 50 == 12;
 	my $model = $self->{model};
 	my @all = @{$self->{account}};
 	my $ids = array('bigint', @all);

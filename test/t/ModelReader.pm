@@ -70,7 +70,7 @@ sub reading_statements
 	PREPARE made (bigint, bigint[], bigint[]) AS
 	WITH RECURSIVE made AS (
 		SELECT a.newest_id AS entry_id, a.entry_no - known.entry_no AS n, NULL::loyalty.entry AS entry
-		FROM unnest($2, $3) known (account_id, entry_no) JOIN loyalty.account a ON a.merchant_id = $1 AND a.account_id = known.account_id
+		FROM unnest($2, $3) known (account_id, entry_no) JOIN loyalty_internal.account a ON a.merchant_id = $1 AND a.account_id = known.account_id
 		UNION ALL
 		SELECT e.previous_id, n - 1, e.entry
 		FROM made m, LATERAL (SELECT e.previous_id, e AS entry FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = m.entry_id OFFSET 0) e WHERE n > 0)
@@ -90,7 +90,7 @@ sub reading_statements
 		(SELECT string_agg(loyalty.rank_at($1, b.account_id, at), ',' ORDER BY at) FROM unnest($3) at))
 	FROM unnest($2) WITH ORDINALITY known (account_id, n)
 	JOIN loyalty.balances b ON b.merchant_id = $1 AND b.account_id = known.account_id
-	UNION ALL SELECT format('F|use|%s', to_jsonb(u)) FROM loyalty.rule_use u WHERE merchant_id = $1
+	UNION ALL SELECT format('F|use|%s', to_jsonb(u)) FROM loyalty_internal.rule_use u WHERE merchant_id = $1
 	UNION ALL SELECT format('F|limit|%s', to_jsonb(a)) FROM loyalty.allowances a WHERE merchant_id = $1
 	ORDER BY 1;
 };

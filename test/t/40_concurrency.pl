@@ -294,8 +294,8 @@ cmp_ok $other_cashier, '>', $stack->psql("SELECT max(staff_id) FROM loyalty_inte
 sub contents
 {
 	my $id = shift;
-	return $stack->psql(join ';', map { "SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM loyalty.$_ t WHERE merchant_id = $id" }
-		qw(merchant api_key program branch staff staff_program account entry member blacklisted_phone quota message request));
+	return $stack->psql(join ';', map { "SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t WHERE merchant_id = $id" }
+		'loyalty.entry', map { "loyalty_internal.$_" } qw(merchant api_key program branch staff staff_program account member blacklisted_phone quota message idempotency_key));
 }
 
 my ($ours, $theirs) = (contents($merchant), contents($other));

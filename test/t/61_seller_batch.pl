@@ -66,8 +66,8 @@ sub sound { my $name = shift; return is $stack->psql('SELECT * FROM loyalty.veri
 
 sub contents
 {
-	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM loyalty.$_ t" }
-		qw(merchant program account entry aside reversal member member_address request message));
+	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
+		'loyalty.entry', map { "loyalty_internal.$_" } qw(merchant program account reservation reversal member member_address idempotency_key message));
 }
 
 my %says = (

@@ -1,4 +1,4 @@
--- Accounts: one narrow row each, what is set aside of it, and what has expired.
+-- Accounts: one narrow row each, what is reserved of it, and what has expired.
 --
 -- Neither loyalty_internal.account nor loyalty.entry has a foreign key, to or from it,
 -- or a CHECK: the first put a trigger on the posting path, the second is parsed
@@ -10,25 +10,25 @@
 -- not be.
 
 CREATE TABLE loyalty_internal.account (
-	merchant_id	bigint			NOT NULL,
-	account_id	bigint			NOT NULL,
-	program_id	bigint			NOT NULL,
-	text_key	uuid			NOT NULL DEFAULT gen_random_uuid(),
-	balance		loyalty.points	NOT NULL DEFAULT '0',
-	entry_no	bigint			NOT NULL DEFAULT 0,
-	newest_id	bigint,
-	previous_id	bigint,
-	posted_at	timestamptz		NOT NULL DEFAULT now(),
-	hash		bytea			NOT NULL DEFAULT '',
-	earned		loyalty.points,
-	expired		loyalty.points,
-	held		loyalty.points,
-	pending		loyalty.points,
-	due_at		timestamptz,
-	lots		loyalty.lots,
-	qualifying	loyalty.lots,
-	moved_to	bigint,
-	ranked_at	timestamptz,
+	merchant_id			bigint			NOT NULL,
+	account_id			bigint			NOT NULL,
+	program_id			bigint			NOT NULL,
+	text_key			uuid			NOT NULL DEFAULT gen_random_uuid(),
+	balance				loyalty.points	NOT NULL DEFAULT '0',
+	entry_no			bigint			NOT NULL DEFAULT 0,
+	newest_entry_id		bigint,
+	previous_entry_id	bigint,
+	posted_at			timestamptz		NOT NULL DEFAULT now(),
+	hash				bytea			NOT NULL DEFAULT '',
+	earned				loyalty.points,
+	expired				loyalty.points,
+	held				loyalty.points,
+	pending				loyalty.points,
+	due_at				timestamptz,
+	lots				loyalty.lots,
+	qualifying			loyalty.lots,
+	moved_to			bigint,
+	ranked_at			timestamptz,
 	PRIMARY KEY (merchant_id, account_id)
 ) WITH (fillfactor = 60);	-- room to update rows in their page, without touching the index
 ALTER TABLE loyalty_internal.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
@@ -37,10 +37,10 @@ COMMENT ON TABLE loyalty_internal.account IS 'What a member has: the newest entr
 COMMENT ON COLUMN loyalty_internal.account.text_key IS 'A random key, of which the salts are made of the texts of the entries whose member has the number of this account, and of those of the account that name no member: once another is in its place, nobody can try what an erased text was.';
 COMMENT ON COLUMN loyalty_internal.account.balance IS 'Points that can be spent, once what is due has been booked. Held and pending ones are not among them.';
 COMMENT ON COLUMN loyalty_internal.account.entry_no IS 'The newest entry''s place in the account; entries of an account count 1, 2, 3 …';
-COMMENT ON COLUMN loyalty_internal.account.newest_id IS 'The newest entry; NULL: there is none yet.';
-COMMENT ON COLUMN loyalty_internal.account.previous_id IS 'The entry before that.';
+COMMENT ON COLUMN loyalty_internal.account.newest_entry_id IS 'The newest entry; NULL: there is none yet.';
+COMMENT ON COLUMN loyalty_internal.account.previous_entry_id IS 'The entry before that.';
 COMMENT ON COLUMN loyalty_internal.account.hash IS 'The newest entry''s hash.';
-COMMENT ON COLUMN loyalty_internal.account.earned IS 'Points ever accrued and deposited, less those of sales that were undone. NULL: the account is not managed, and this and what follows is not kept.';
+COMMENT ON COLUMN loyalty_internal.account.earned IS 'Points ever accrued and deposited, less those of sales that were reversed. NULL: the account does not track lots, and this and what follows is not kept.';
 COMMENT ON COLUMN loyalty_internal.account.expired IS 'Points that expired and were booked.';
 COMMENT ON COLUMN loyalty_internal.account.held IS 'Points of open holds.';
 COMMENT ON COLUMN loyalty_internal.account.pending IS 'Points that are not available yet.';
@@ -56,8 +56,8 @@ CREATE TYPE loyalty_internal.account_change AS (
 	may_owe		boolean,
 	balance		loyalty.points,
 	entry_no	bigint,
-	newest_id	bigint,
-	previous_id	bigint,
+	newest_entry_id	bigint,
+	previous_entry_id	bigint,
 	posted_at	timestamptz,
 	hash		bytea,
 	earned		loyalty.points,
@@ -84,10 +84,10 @@ CREATE TABLE loyalty_internal.reservation (
 	PRIMARY KEY (merchant_id, entry_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_open ON loyalty_internal.reservation (merchant_id, account_id, due_at) WHERE remaining OPERATOR(loyalty.>) '0'::loyalty.points;
-COMMENT ON TABLE loyalty_internal.reservation IS 'Points set aside: holds, and points that are not available yet, by the entry that set them aside.';
+COMMENT ON TABLE loyalty_internal.reservation IS 'Reservations: holds, and points that are not available yet, by the entry that reserved them.';
 COMMENT ON COLUMN loyalty_internal.reservation.entry_no IS 'That entry''s place in the account.';
 COMMENT ON COLUMN loyalty_internal.reservation.kind IS 'The kind of that entry: a hold, or an accrual or deposit that is pending.';
-COMMENT ON COLUMN loyalty_internal.reservation.remaining IS 'What is still set aside.';
+COMMENT ON COLUMN loyalty_internal.reservation.remaining IS 'What is still reserved.';
 COMMENT ON COLUMN loyalty_internal.reservation.lots IS 'What of that expires, and when.';
 COMMENT ON COLUMN loyalty_internal.reservation.due_at IS 'When it comes into the balance by itself: a hold times out, points become available. NULL: never.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.reservation TO loyalty_engine;
@@ -118,7 +118,7 @@ COMMENT ON FUNCTION loyalty_internal.account_state(bigint, bigint, timestamptz) 
 CREATE VIEW loyalty.balances AS
 SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance) AS balance,
 	   coalesce(s.held, a.held, '0') AS held, coalesce(s.pending, a.pending, '0') AS pending,
-	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.entry_no, a.newest_id, a.posted_at
+	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.entry_no, a.newest_entry_id, a.posted_at
 FROM loyalty_internal.account a
 LEFT JOIN LATERAL (SELECT d.* FROM loyalty_internal.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now() OFFSET 0) s ON true;
 COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: sums of points are made here, and not of loyalty.members. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
@@ -135,7 +135,7 @@ BEGIN
 	END IF;
 	INSERT INTO loyalty_internal.account AS a (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)
 	SELECT p.merchant_id, loyalty_internal.new_id(), p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at
-	FROM loyalty_internal.program p, LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)
+	FROM loyalty_internal.program p, LATERAL (SELECT CASE WHEN p.tracks_lots THEN '0'::loyalty.points END) n (nothing)
 	WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id
 	FOR SHARE OF p
 	RETURNING a.account_id INTO id;
@@ -149,9 +149,9 @@ COMMENT ON FUNCTION loyalty.open_account(bigint, bigint) IS
 CREATE FUNCTION loyalty_internal.track_lots(merchant_id bigint, program_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	-- This waits for those who are just opening accounts as unmanaged ones.
-	UPDATE loyalty_internal.program p SET managed = true
-	WHERE p.merchant_id = track_lots.merchant_id AND p.program_id = track_lots.program_id AND NOT p.managed;
+	-- This waits for those who are just opening accounts that do not track lots.
+	UPDATE loyalty_internal.program p SET tracks_lots = true
+	WHERE p.merchant_id = track_lots.merchant_id AND p.program_id = track_lots.program_id AND NOT p.tracks_lots;
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
@@ -168,4 +168,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.track_lots(bigint, bigint) IS
-'Makes the accounts of a program managed ones, which keep what expiry, ranks, rules and limits need. The functions that set these up call it; there is no way back, and none is needed.';
+'Lets the accounts of a program track lots, and keep what else expiry, ranks, rules and limits need. The functions that set these up call it; there is no way back, and none is needed.';

@@ -1,48 +1,48 @@
--- Entries: the ledger, which is only ever added to, and what was undone of it.
+-- Entries: the ledger, which is only ever added to, and what was reversed of it.
 
 -- The key grows with time, so entries are added where the last ones were, in the
 -- table and in its index, however many accounts and entries there are.  What an
 -- account had comes by way of the entry before each; only every sixteenth is in
 -- an index by account, for whoever asks for a moment long ago.
 CREATE TABLE loyalty.entry (
-	merchant_id	bigint			NOT NULL,
-	entry_id	bigint			NOT NULL,
-	account_id	bigint			NOT NULL,
-	entry_no	bigint			NOT NULL,
-	previous_id	bigint,
-	amount		loyalty.points	NOT NULL,
-	balance		loyalty.points	NOT NULL,
-	posted_at	timestamptz		NOT NULL,
-	staff_id	bigint,
-	money		loyalty.points,
-	aside		loyalty.points,
-	origin		bigint,
-	peer_id		bigint,
-	member_id	bigint,
-	happened_at	timestamptz,
-	request_id	bigint,
-	rules		integer,
-	actor_id	integer,
-	kind		smallint		NOT NULL,
-	reference	text			COLLATE "C",
-	detail		json,
-	text_digest	bytea,
-	lots		loyalty.lots,
-	hash		bytea			NOT NULL,
+	merchant_id			bigint			NOT NULL,
+	entry_id			bigint			NOT NULL,
+	account_id			bigint			NOT NULL,
+	entry_no			bigint			NOT NULL,
+	previous_entry_id	bigint,
+	amount				loyalty.points	NOT NULL,
+	balance				loyalty.points	NOT NULL,
+	posted_at			timestamptz		NOT NULL,
+	staff_id			bigint,
+	money				loyalty.points,
+	reserved			loyalty.points,
+	origin_entry_id		bigint,
+	peer_account_id		bigint,
+	member_id			bigint,
+	happened_at			timestamptz,
+	request_id			bigint,
+	rules				integer,
+	actor_id			integer,
+	kind				smallint		NOT NULL,
+	reference			text			COLLATE "C",
+	detail				json,
+	text_digest			bytea,
+	lots				loyalty.lots,
+	hash				bytea			NOT NULL,
 	PRIMARY KEY (merchant_id, entry_id)
 );
 ALTER TABLE loyalty.entry ALTER hash SET STORAGE MAIN, ALTER text_digest SET STORAGE MAIN;
 CREATE INDEX entry_sixteenth ON loyalty.entry (merchant_id, account_id, posted_at, entry_no) WHERE entry_no % 16 = 0;
-COMMENT ON TABLE loyalty.entry IS 'The append-only ledger: one row for each change of a balance, or of what is set aside.';
+COMMENT ON TABLE loyalty.entry IS 'The append-only ledger: one row for each change of a balance, or of what is reserved.';
 COMMENT ON COLUMN loyalty.entry.entry_id IS 'Its name within the merchant. It grows with time, but not in step with posted_at: the order of an account''s entries is that of entry_no.';
 COMMENT ON COLUMN loyalty.entry.entry_no IS 'Its place in the account: 1, 2, 3 … without gaps.';
-COMMENT ON COLUMN loyalty.entry.previous_id IS 'The entry of the account before this one; NULL: it is the first.';
+COMMENT ON COLUMN loyalty.entry.previous_entry_id IS 'The entry of the account before this one; NULL: it is the first.';
 COMMENT ON COLUMN loyalty.entry.amount IS 'Change of the balance: positive adds, negative takes away.';
 COMMENT ON COLUMN loyalty.entry.balance IS 'Balance of the account after this entry.';
 COMMENT ON COLUMN loyalty.entry.money IS 'Amount of the sale the entry belongs to, in the merchant''s currency.';
-COMMENT ON COLUMN loyalty.entry.aside IS 'Change of what is held, or pending; NULL: none.';
-COMMENT ON COLUMN loyalty.entry.origin IS 'The entry of the account that this one goes on with: the hold that is captured or released, what becomes available, what is undone. Both sides of a transfer that goes back name the entry of its sender.';
-COMMENT ON COLUMN loyalty.entry.peer_id IS 'The other account of a transfer.';
+COMMENT ON COLUMN loyalty.entry.reserved IS 'Change of what is held, or pending; NULL: none.';
+COMMENT ON COLUMN loyalty.entry.origin_entry_id IS 'The entry of the account that this one goes on with: the hold that is captured or released, what becomes available, what is reversed. Both sides of a transfer that goes back name the entry of its sender.';
+COMMENT ON COLUMN loyalty.entry.peer_account_id IS 'The other account of a transfer.';
 COMMENT ON COLUMN loyalty.entry.member_id IS 'Who acted, where several members share the account.';
 COMMENT ON COLUMN loyalty.entry.rules IS 'The version of the earning rules under which the points were earned.';
 COMMENT ON COLUMN loyalty.entry.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
@@ -70,25 +70,25 @@ CREATE TABLE loyalty_internal.reversal (
 	expired		loyalty.points,
 	PRIMARY KEY (merchant_id, entry_id, reference)
 );
-COMMENT ON TABLE loyalty_internal.reversal IS 'What was undone of which entry, once for each reference.';
-COMMENT ON COLUMN loyalty_internal.reversal.entry_id IS 'The entry that was undone.';
+COMMENT ON TABLE loyalty_internal.reversal IS 'What was reversed of which entry, once for each reference.';
+COMMENT ON COLUMN loyalty_internal.reversal.entry_id IS 'The entry that was reversed.';
 COMMENT ON COLUMN loyalty_internal.reversal.reference IS 'What the merchant knows the refund by.';
-COMMENT ON COLUMN loyalty_internal.reversal.reversed_by IS 'The entry that undid it.';
-COMMENT ON COLUMN loyalty_internal.reversal.amount IS 'How many points of the entry were undone; the parts never come to more than the entry.';
+COMMENT ON COLUMN loyalty_internal.reversal.reversed_by IS 'The entry that reversed it.';
+COMMENT ON COLUMN loyalty_internal.reversal.amount IS 'How many points of the entry were reversed; the parts never come to more than the entry.';
 COMMENT ON COLUMN loyalty_internal.reversal.money IS 'How much of its money, if that was said.';
 COMMENT ON COLUMN loyalty_internal.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
-COMMENT ON COLUMN loyalty_internal.reversal.lots IS 'Those of the entry''s lots that were undone; the rest of the points never expires.';
+COMMENT ON COLUMN loyalty_internal.reversal.lots IS 'Those of the entry''s lots that were reversed; the rest of the points never expires.';
 COMMENT ON COLUMN loyalty_internal.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
 GRANT SELECT, INSERT ON loyalty_internal.reversal TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
 COMMENT ON FUNCTION loyalty.entry_kind(smallint) IS
-'Name of a kind of entry: accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected, either way), expire (past its date), hold (set aside, to be spent), capture (spent of a hold), release (given back of a hold), mature (was pending, is available), reverse (undone), transfer (from one account to another). NULL for an unknown number.';
+'Name of a kind of entry: accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected, either way), expire (past its date), hold (reserved, to be spent), capture (spent of a hold), release (given back of a hold), mature (was pending, is available), reverse (taken back, in whole or in part), transfer (from one account to another). NULL for an unknown number.';
 
 CREATE VIEW loyalty.entries AS
 SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,
-	   posted_at, happened_at, aside, origin, peer_id, member_id, rules, lots, actor_id, request_id, previous_id, text_digest, hash
+	   posted_at, happened_at, reserved, origin_entry_id, peer_account_id, member_id, rules, lots, actor_id, request_id, previous_entry_id, text_digest, hash
 FROM loyalty.entry;
 COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 
@@ -100,24 +100,24 @@ COMMENT ON FUNCTION loyalty_internal.chain_next(bytea, bigint, loyalty.points, t
 'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any.';
 
 CREATE VIEW loyalty_internal.entry_earned AS
-SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_id,
+SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_entry_id,
 	   CASE WHEN e.kind IN (1, 2, 9) THEN e.amount
-			WHEN e.kind = 10 AND e.amount OPERATOR(loyalty.<=) '0'::loyalty.points AND e.aside IS NULL THEN (
+			WHEN e.kind = 10 AND e.amount OPERATOR(loyalty.<=) '0'::loyalty.points AND e.reserved IS NULL THEN (
 				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty_internal.reversal r
-				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) END AS points
+				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin_entry_id AND r.reversed_by = e.entry_id) END AS points
 FROM loyalty.entry e;
-COMMENT ON VIEW loyalty_internal.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was undone (10) of points that were available. NULL: nothing.';
+COMMENT ON VIEW loyalty_internal.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was reversed (10) of points that were available. NULL: nothing.';
 
 CREATE FUNCTION loyalty_internal.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE history AS (
-		SELECT a.newest_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points FROM loyalty_internal.account a
+		SELECT a.newest_entry_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points FROM loyalty_internal.account a
 		WHERE a.merchant_id = earned_by_entries.merchant_id AND a.account_id = earned_by_entries.account_id
 		UNION ALL
-		SELECT b.previous_id, b.entry_no, b.points FROM history h, LATERAL (
-			SELECT e.previous_id, e.entry_no, e.points FROM loyalty_internal.entry_earned e
+		SELECT b.previous_entry_id, b.entry_no, b.points FROM history h, LATERAL (
+			SELECT e.previous_entry_id, e.entry_no, e.points FROM loyalty_internal.entry_earned e
 			WHERE e.merchant_id = earned_by_entries.merchant_id AND e.entry_id = h.entry_id AND e.entry_no < h.before_no OFFSET 0) b)
 	SELECT coalesce(loyalty.sum(h.points), '0') FROM history h
 $$;
 COMMENT ON FUNCTION loyalty_internal.earned_by_entries(bigint, bigint) IS
-'What an account has earned, by its entries: what account.earned starts with when the account begins to be managed.';
+'What an account has earned, by its entries: what account.earned starts with when the account begins to track lots.';

@@ -70,7 +70,7 @@ CREATE TABLE loyalty_internal.rule_use (
 	points_ever		loyalty.points	NOT NULL,
 	PRIMARY KEY (merchant_id, account_id, rule)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE loyalty_internal.rule_use IS 'What rules with a cap beyond a ticket have given to an account, less what was undone.';
+COMMENT ON TABLE loyalty_internal.rule_use IS 'What rules with a cap beyond a ticket have given to an account, less what was reversed.';
 COMMENT ON COLUMN loyalty_internal.rule_use.rule IS 'The name of the rule, whatever set it is in.';
 COMMENT ON COLUMN loyalty_internal.rule_use.day IS 'The day, in the program''s time zone, that points_day is of; points_week, points_month and points_year are of its week, from Monday on, its month and its year.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rule_use TO loyalty_engine;

@@ -47,13 +47,13 @@ CREATE TABLE loyalty_internal.rank_held (
 	since		timestamptz		NOT NULL,
 	until		timestamptz		NOT NULL,
 	from_points	loyalty.points	NOT NULL,
-	undone_at	timestamptz,
+	reversed_at	timestamptz,
 	PRIMARY KEY (merchant_id, account_id, rank, since)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE loyalty_internal.rank_held IS 'The ranks that accounts have earned. A higher one does not end a lower one; the highest counts.';
 COMMENT ON COLUMN loyalty_internal.rank_held.until IS 'When the rank ends if nothing more is earned, grace included; infinity: points count for ever.';
 COMMENT ON COLUMN loyalty_internal.rank_held.from_points IS 'The points that the rank was held from.';
-COMMENT ON COLUMN loyalty_internal.rank_held.undone_at IS 'Since when it is as if the rank had never been reached, for the points are undone; NULL: it was. Told of accounts whose member was granted a rank only.';
+COMMENT ON COLUMN loyalty_internal.rank_held.reversed_at IS 'Since when it is as if the rank had never been reached, for the points are reversed; NULL: it was. Told of accounts whose member was granted a rank only.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_held TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.rank_base (

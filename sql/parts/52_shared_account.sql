@@ -45,7 +45,7 @@ BEGIN
 	IF amount IS NULL AND (coalesce(state.held, '0') OPERATOR(loyalty.>) '0'::loyalty.points
 						   OR coalesce(state.pending, '0') OPERATOR(loyalty.>) '0'::loyalty.points
 						   OR state.balance OPERATOR(loyalty.<) '0'::loyalty.points) THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'The member has held or pending points, or owes some: first settle these.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'The member has held or pending points, or owes some: first end these.');
 	END IF;
 	IF coalesce(amount, state.balance) OPERATOR(loyalty.>) '0'::loyalty.points THEN
 		-- who acts is told of a shared account only
@@ -57,7 +57,7 @@ COMMENT ON FUNCTION loyalty_internal.pool_move(bigint, bigint, bigint, bigint, l
 'Part of loyalty.share_account() and loyalty.leave_account(): transfers amount points, or all (NULL), which counts as the member''s spending. Errors: LY005 invalid_argument, and those of loyalty.transfer().';
 
 -- Whoever has looked the member up and waits for the account must not post
--- to it; only managed accounts are asked.
+-- to it; only accounts that track lots are asked.
 CREATE FUNCTION loyalty_internal.move_account(merchant_id bigint, member_id bigint, from_account bigint, to_account bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -105,7 +105,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.share_account(bigint, bigint, bigint) IS
-'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. The account that the member had is left as it is: nothing can be posted to it or undone in it (LY014 account_moved; a refund that was made before is answered as it was) until the member has it back. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LI005 program_inactive when there are points to move, LY003 balance_out_of_range, LY008 limit_exceeded.';
+'Lets a member spend from, and earn for, the account of another member of the program, and returns that account. The points the member has go there, with their dates. Entries say which of the members acted; loyalty.set_limit() with scope member limits each of them. The account that the member had is left as it is: nothing can be posted to it or reversed in it (LY014 account_moved; a refund that was made before is answered as it was) until the member has it back. Errors: LY006 unknown_object, LY013 different_programs, LY005 invalid_argument when the member has held or pending points or a debt, or an account that others share, LI005 program_inactive when there are points to move, LY003 balance_out_of_range, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty_internal.lock_sharers(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -15,7 +15,7 @@ CREATE TABLE loyalty_internal.message (
 ) WITH (fillfactor = 70);	-- a claim changes the row in its page
 COMMENT ON TABLE loyalty_internal.message IS 'The outbox. A row is written in the transaction of the operation it tells about.';
 COMMENT ON COLUMN loyalty_internal.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
-COMMENT ON COLUMN loyalty_internal.message.claimed_until IS 'When the current claim lapses and another sender may take the message.';
+COMMENT ON COLUMN loyalty_internal.message.claimed_until IS 'When the current claim ends and another sender may take the message.';
 CREATE INDEX message_pending ON loyalty_internal.message (merchant_id, message_id) WHERE sent_at IS NULL;
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.message TO loyalty_engine;
 

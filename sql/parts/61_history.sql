@@ -19,13 +19,13 @@ BEGIN
 	IF statement.max_entries IS NULL OR statement.max_entries NOT BETWEEN 1 AND 10000 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'max_entries is 1 to 10,000.');
 	END IF;
-	SELECT a.newest_id INTO newest FROM loyalty_internal.account a
+	SELECT a.newest_entry_id INTO newest FROM loyalty_internal.account a
 	WHERE a.merchant_id = statement.merchant_id AND a.account_id = statement.account_id;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_account', NULL);
 	END IF;
 	IF statement.before_entry IS NOT NULL THEN
-		SELECT e.previous_id INTO newest FROM loyalty.entry e
+		SELECT e.previous_entry_id INTO newest FROM loyalty.entry e
 		WHERE e.merchant_id = statement.merchant_id AND e.entry_id = statement.before_entry AND e.account_id = statement.account_id;
 		IF NOT FOUND THEN
 			PERFORM loyalty_internal.fail('unknown_entry', NULL);
@@ -39,7 +39,7 @@ BEGIN
 			UNION ALL
 			SELECT b.entry, p.n + 1 FROM page p, LATERAL (
 				SELECT e AS entry FROM loyalty.entries e
-				WHERE e.merchant_id = statement.merchant_id AND e.entry_id = (p.entry).previous_id OFFSET 0) b
+				WHERE e.merchant_id = statement.merchant_id AND e.entry_id = (p.entry).previous_entry_id OFFSET 0) b
 			WHERE p.n < statement.max_entries)
 		SELECT (p.entry).* FROM page p ORDER BY p.n;
 END

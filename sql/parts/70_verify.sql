@@ -27,11 +27,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	UNION ALL
 	SELECT 'what one account sends another receives', t.merchant_id, t.first, NULL,
 		   format('accounts %s and %s: %s points too many', t.first, t.second, t.difference)
-	FROM (SELECT e.merchant_id, least(e.account_id, e.peer_id) AS first, greatest(e.account_id, e.peer_id) AS second,
+	FROM (SELECT e.merchant_id, least(e.account_id, e.peer_account_id) AS first, greatest(e.account_id, e.peer_account_id) AS second,
 				 sum(e.amount::numeric) AS difference
 		  FROM loyalty.entry e
 		  WHERE (verify.merchant_id IS NULL OR e.merchant_id = verify.merchant_id) AND loyalty.entry_kind(e.kind) = 'transfer'
-		  GROUP BY 1, 2, 3, e.origin IS NULL) t
+		  GROUP BY 1, 2, 3, e.origin_entry_id IS NULL) t
 	WHERE t.difference <> 0
 	UNION ALL
 	SELECT 'a refund spares what expired, and no more than that', s.merchant_id, s.account_id, NULL,
@@ -40,7 +40,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		  FROM (SELECT l.merchant_id, l.account_id, l.refunded::numeric, 0, l.points::numeric, l.refunded OPERATOR(loyalty.>=) '0'::loyalty.points AND l.refunded OPERATOR(loyalty.<=) l.points
 				FROM loyalty_internal.expired_lot l WHERE verify.merchant_id IS NULL OR l.merchant_id = verify.merchant_id
 				UNION ALL
-				SELECT r.merchant_id, coalesce(o.peer_id, o.account_id), 0, r.expired::numeric, 0, true
+				SELECT r.merchant_id, coalesce(o.peer_account_id, o.account_id), 0, r.expired::numeric, 0, true
 				FROM loyalty_internal.reversal r
 				JOIN loyalty.entry o ON o.merchant_id = r.merchant_id AND o.entry_id = r.entry_id
 				WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.expired IS NOT NULL)
@@ -57,7 +57,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	  AND a.ranked_at IS NOT DISTINCT FROM p.ranked_at AND w.problem IS NOT NULL
 	UNION ALL
 	-- what of the periods of its day a use has counted, less what was given in these
-	SELECT 'caps count what rules gave, less what was undone', c.merchant_id, c.account_id, NULL,
+	SELECT 'caps count what rules gave, less what was reversed', c.merchant_id, c.account_id, NULL,
 		   format('rule %s: %s points more of its day, %s of its week, %s of its month, %s of its year, %s in all', c.rule, c.of_day, c.of_week, c.of_month, c.of_year, c.ever)
 	FROM (SELECT x.merchant_id, x.account_id, x.rule, sum(x.ever) AS ever, sum(x.of_day) FILTER (WHERE x.day = x.newest) AS of_day,
 				 sum(x.of_week) FILTER (WHERE date_trunc('week', x.day) = date_trunc('week', x.newest)) AS of_week,
@@ -76,16 +76,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		  GROUP BY x.merchant_id, x.account_id, x.rule) c
 	WHERE c.ever <> 0 OR (c.of_day, c.of_week, c.of_month, c.of_year) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 	UNION ALL
-	SELECT 'caps get back what of a sale was undone', f.merchant_id, f.account_id, f.entry_id,
+	SELECT 'caps get back what of a sale was reversed', f.merchant_id, f.account_id, f.entry_id,
 		   CASE WHEN n.whole IS NULL THEN format('rule %s: the account has no such sale', f.rule)
-				ELSE format('rule %s: %s of %s points, %s of %s are undone', f.rule, f.returned, f.points, n.undone, n.whole) END
+				ELSE format('rule %s: %s of %s points, %s of %s are reversed', f.rule, f.returned, f.points, n.reversed, n.whole) END
 	FROM loyalty_internal.rule_award f LEFT JOIN LATERAL (
-		SELECT coalesce(e.aside, e.amount)::numeric AS whole, coalesce((
+		SELECT coalesce(e.reserved, e.amount)::numeric AS whole, coalesce((
 			SELECT sum(r.amount::numeric) FROM loyalty_internal.reversal r
-			WHERE r.merchant_id = f.merchant_id AND r.entry_id = f.entry_id), 0) AS undone
+			WHERE r.merchant_id = f.merchant_id AND r.entry_id = f.entry_id), 0) AS reversed
 		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.entry_id = f.entry_id AND e.account_id = f.account_id) n ON true
 	WHERE (verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
-	  AND (n.whole IS NULL OR CASE n.undone WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
+	  AND (n.whole IS NULL OR CASE n.reversed WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
 		  ELSE f.returned OPERATOR(loyalty.<) '0' OR f.returned OPERATOR(loyalty.>) f.points END)
 	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
@@ -97,14 +97,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM loyalty_internal.account a LEFT JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND p.program_id IS NULL
 	UNION ALL
-	SELECT 'a request with an idempotency key has its answer', r.merchant_id, NULL, NULL,
+	SELECT 'an idempotency key has its answer', r.merchant_id, NULL, NULL,
 		   format('key %s has none', r.idempotency_key)
 	FROM loyalty_internal.idempotency_key r
 	WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.answer IS NULL
 	UNION ALL
 	SELECT 'what belongs to a merchant belongs to one that exists', x.merchant_id, NULL, NULL, x.what
 	FROM (SELECT merchant_id, 'api_key' AS what FROM loyalty_internal.api_key
-		  UNION SELECT merchant_id, 'request' FROM loyalty_internal.idempotency_key
+		  UNION SELECT merchant_id, 'idempotency_key' FROM loyalty_internal.idempotency_key
 		  UNION SELECT merchant_id, 'message' FROM loyalty_internal.message) x
 	WHERE (verify.merchant_id IS NULL OR x.merchant_id = verify.merchant_id)
 	  AND NOT EXISTS (SELECT FROM loyalty_internal.merchant m WHERE m.merchant_id = x.merchant_id)

@@ -15,7 +15,7 @@ typedef struct HeldRank
 	TimestampTz since;
 	TimestampTz until;
 	Points		from_points;
-	TimestampTz undone_at;		/* since when it is as if it had not been reached; DT_NOEND: it was */
+	TimestampTz reversed_at;	/* since when it is as if it had not been reached; DT_NOEND: it was */
 	bool		changed;
 } HeldRank;
 
@@ -37,8 +37,8 @@ typedef struct Account
 	bool		exists;
 	ItemPointerData tid;			/* where the locked row is */
 	int64		entry_no;		/* of the newest entry; 0: there is none */
-	int64		newest_id;		/* that entry, 0: none */
-	int64		previous_id;	/* the one before it */
+	int64		newest_entry_id;	/* that entry, 0: none */
+	int64		previous_entry_id;	/* the one before it */
 	pg_uuid_t	text_key;		/* salts the texts of its member */
 	Points		balance;
 	TimestampTz posted_at;
@@ -46,8 +46,8 @@ typedef struct Account
 	bool		changed;
 	bool		may_owe;		/* its balance may be negative */
 
-	/* only if it is managed */
-	bool		managed;
+	/* what follows is kept only if it tracks lots */
+	bool		tracks_lots;
 	bool		moved;			/* its member shares another one */
 	Points		earned;
 	Points		expired;

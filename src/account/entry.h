@@ -50,16 +50,16 @@ typedef struct Entry
 	int64		entry_id;		/* its name within the merchant */
 	int64		account_id;
 	int64		entry_no;		/* its place in the account: 1, 2, 3 … */
-	int64		previous_id;	/* the entry before it; 0: it is the first */
+	int64		previous_entry_id;	/* the entry before it; 0: it is the first */
 	int64		kind;
 	Points		amount;
 	Points		balance;
 	TimestampTz posted_at;
 	int64		staff_id;		/* 0: none, as in the following */
 	Points		money;
-	Points		aside;
-	int64		origin;
-	int64		peer_id;
+	Points		reserved;
+	int64		origin_entry_id;
+	int64		peer_account_id;
 	int64		member_id;
 	int64		rules;
 	TimestampTz happened_at;
@@ -100,8 +100,8 @@ typedef struct EntryColumn
  * hash has if they are there stand together, in the hash's order.
  */
 #define ENTRY_COLUMNS \
-	"merchant_id, entry_id, account_id, entry_no, previous_id, kind, amount, balance, posted_at, staff_id, money, aside," \
-	" origin, peer_id, member_id, rules, happened_at, actor_id, request_id, lots, reference, detail, text_digest, hash"
+	"merchant_id, entry_id, account_id, entry_no, previous_entry_id, kind, amount, balance, posted_at, staff_id, money, reserved," \
+	" origin_entry_id, peer_account_id, member_id, rules, happened_at, actor_id, request_id, lots, reference, detail, text_digest, hash"
 #define NUMBER_OF_ENTRY_COLUMNS 24
 #define ENTRY_MONEY 10
 #define FIRST_OPTIONAL_COLUMN 9	/* of those that are hashed */

@@ -13,14 +13,14 @@
 
 /* limits were on the hold, of what was captured; OFFSET 0: one by one, by the key, whatever the planner knows of the table */
 static Statement entries_find_sql = {
-	.sql = "SELECT e.account_id, e.entry_id, e.kind, e.amount, e.aside, e.money, e.posted_at, e.origin, e.peer_id, e.lots,"
+	.sql = "SELECT e.account_id, e.entry_id, e.kind, e.amount, e.reserved, e.money, e.posted_at, e.origin_entry_id, e.peer_account_id, e.lots,"
 	" e.rules, coalesce(h.posted_at, e.posted_at) AS limited_at, CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.staff_id ELSE e.staff_id END AS staff_id,"
 	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.member_id ELSE e.member_id END AS member_id"
 	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
 	" JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) e"
 	" ON e.account_id = u.account_id"
 	" LEFT JOIN LATERAL (SELECT n.posted_at, n.staff_id, n.member_id FROM loyalty.entry n"
-	" WHERE n.merchant_id = $1 AND n.entry_id = e.origin OFFSET 0) h ON e.kind = " KIND_SQL(CAPTURE),
+	" WHERE n.merchant_id = $1 AND n.entry_id = e.origin_entry_id OFFSET 0) h ON e.kind = " KIND_SQL(CAPTURE),
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
@@ -40,12 +40,12 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 
 		original->kind = row_int64(row, "kind");
 		original->amount = row_int64(row, "amount");
-		original->aside = row_int64_or(row, "aside", 0);
+		original->reserved = row_int64_or(row, "reserved", 0);
 		original->money = row_int64_or(row, "money", 0);
 		original->has_money = row_has(row, "money");
 		original->posted_at = row_int64(row, "posted_at");
-		original->origin = row_int64_or(row, "origin", 0);
-		original->peer_id = row_int64_or(row, "peer_id", 0);
+		original->origin_entry_id = row_int64_or(row, "origin_entry_id", 0);
+		original->peer_account_id = row_int64_or(row, "peer_account_id", 0);
 		row_lots(row, "lots", &original->lots);
 		original->rules = row_int64_or(row, "rules", 0);
 		original->limited_at = row_int64(row, "limited_at");
@@ -80,7 +80,7 @@ originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *key
 		Reversal   *part = palloc0(sizeof(Reversal));
 
 		if (original == NULL)
-			elog(ERROR, "what was undone is no entry");
+			elog(ERROR, "what was reversed is no entry");
 		part->reference = row_text(row, "reference");
 		part->reversed_by = row_int64(row, "reversed_by");
 		part->amount = row_int64(row, "amount");

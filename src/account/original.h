@@ -17,7 +17,7 @@ typedef struct Reversal
 	Points		money;
 	bool		has_money;
 	Points		balance;
-	Lots		lots;			/* those of the entry that it undid */
+	Lots		lots;			/* those of the entry that it reversed */
 	Points		expired;		/* had expired already, so nothing was taken for them */
 	bool		is_new;
 	struct Reversal *next;
@@ -29,12 +29,12 @@ typedef struct Original
 	EntryKey	key;
 	EntryKind	kind;
 	Points		amount;
-	Points		aside;
+	Points		reserved;
 	Points		money;
 	bool		has_money;
 	TimestampTz posted_at;
-	int64		origin;
-	int64		peer_id;
+	int64		origin_entry_id;
+	int64		peer_account_id;
 	Lots		lots;
 	int			rules;
 	TimestampTz limited_at;		/* when limits counted it, and of whom; 0: of nobody in particular */

@@ -2,9 +2,9 @@
  * rows.c
  *		Accounts and entries, as the engine reads and writes their rows.
  *
- * Everything is one statement for a whole batch.  A single account that is not
- * managed is written by a statement that knows of nothing else, and so is a
- * single entry that has no more than such accounts' entries have.
+ * Everything is one statement for a whole batch.  A single account that does
+ * not track lots is written by a statement that knows of nothing else, and so is
+ * a single entry that has no more than such accounts' entries have.
  */
 #include "postgres.h"
 
@@ -80,12 +80,12 @@ read_account(uint64 row, Account *account)
 	account->program_id = row_int64(row, "program_id");
 	account->hash = DatumGetByteaPCopy(row_datum(row, "hash", &isnull));
 	account->may_owe = account->balance < 0;
-	account->managed = row_has(row, "earned");
+	account->tracks_lots = row_has(row, "earned");
 	account->tid = *(ItemPointer) DatumGetPointer(row_datum(row, "ctid", &isnull));
-	account->newest_id = row_int64_or(row, "newest_id", 0);
-	account->previous_id = row_int64_or(row, "previous_id", 0);
+	account->newest_entry_id = row_int64_or(row, "newest_entry_id", 0);
+	account->previous_entry_id = row_int64_or(row, "previous_entry_id", 0);
 	account->text_key = *DatumGetUUIDP(row_datum(row, "text_key", &isnull));
-	if (!account->managed)
+	if (!account->tracks_lots)
 		return;
 	account->earned = row_int64(row, "earned");
 	account->expired = row_int64_or(row, "expired", 0);
@@ -194,7 +194,7 @@ accounts_adopt(int64 merchant_id, Account *accounts, int n)
  * ------------------------------------------------------------------------ */
 
 /* The columns of an account that postings change, and where its row is; one that tracks no lots has fewer. */
-static const char *const change_columns[] = {"at", "may_owe", "balance", "entry_no", "newest_id", "previous_id", "posted_at", "hash",
+static const char *const change_columns[] = {"at", "may_owe", "balance", "entry_no", "newest_entry_id", "previous_entry_id", "posted_at", "hash",
 "earned", "expired", "held", "pending", "due_at", "lots", "qualifying"};
 
 #define CHANGE_COLUMNS ((int) lengthof(change_columns))
@@ -204,18 +204,18 @@ static void
 change_row(const Account *account, Datum *values, bool *nulls)
 {
 	memset(nulls, 0, CHANGE_COLUMNS_PLAIN * sizeof(bool));
-	memset(nulls + CHANGE_COLUMNS_PLAIN, !account->managed, (CHANGE_COLUMNS - CHANGE_COLUMNS_PLAIN) * sizeof(bool));
+	memset(nulls + CHANGE_COLUMNS_PLAIN, !account->tracks_lots, (CHANGE_COLUMNS - CHANGE_COLUMNS_PLAIN) * sizeof(bool));
 	values[0] = PointerGetDatum(&account->tid);
 	values[1] = BoolGetDatum(account->may_owe);
 	values[2] = PointsGetDatum(account->balance);
 	values[3] = Int64GetDatum(account->entry_no);
-	values[4] = Int64GetDatum(account->newest_id);
-	nulls[4] = account->newest_id == 0;
-	values[5] = Int64GetDatum(account->previous_id);
-	nulls[5] = account->previous_id == 0;
+	values[4] = Int64GetDatum(account->newest_entry_id);
+	nulls[4] = account->newest_entry_id == 0;
+	values[5] = Int64GetDatum(account->previous_entry_id);
+	nulls[5] = account->previous_entry_id == 0;
 	values[6] = TimestampTzGetDatum(account->posted_at);
 	values[7] = PointerGetDatum(account->hash);
-	if (!account->managed)
+	if (!account->tracks_lots)
 		return;
 	values[8] = PointsGetDatum(account->earned);
 	values[9] = PointsGetDatum(account->expired);
@@ -229,8 +229,8 @@ change_row(const Account *account, Datum *values, bool *nulls)
 	values[14] = nulls[14] ? (Datum) 0 : lots_pack(&account->qualifying);
 }
 
-static Statement account_update_managed_sql = {
-	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9,"
+static Statement account_update_tracking_sql = {
+	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_entry_id = $6, previous_entry_id = $7, posted_at = $8, hash = $9,"
 	" earned = $10, expired = $11, held = $12, pending = $13, due_at = $14, lots = $15, qualifying = $16"
 	" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')"
 	" AND $12 OPERATOR(loyalty.>=) '0' AND $13 OPERATOR(loyalty.>=) '0'",
@@ -239,7 +239,7 @@ static Statement account_update_managed_sql = {
 };
 
 static Statement account_update_sql = {
-	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_id = $6, previous_id = $7, posted_at = $8, hash = $9"
+	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_entry_id = $6, previous_entry_id = $7, posted_at = $8, hash = $9"
 	" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')",
 	.params = {INT8OID, TIDOID, BOOLOID, POINTSOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID}
 };
@@ -256,13 +256,13 @@ update_account(int64 merchant_id, const Account *account)
 	change_row(account, values + 1, isnull);
 	for (int i = 0; i < CHANGE_COLUMNS; i++)
 		nulls[1 + i] = isnull[i] ? 'n' : ' ';
-	return db_write(account->managed ? &account_update_managed_sql : &account_update_sql, values, nulls);
+	return db_write(account->tracks_lots ? &account_update_tracking_sql : &account_update_sql, values, nulls);
 }
 
 /* the other columns of accounts that track no lots are NULL, and stay so */
 static Statement accounts_update_sql = {
-	.sql = "UPDATE loyalty_internal.account a SET balance = u.balance, entry_no = u.entry_no, newest_id = u.newest_id,"
-	" previous_id = u.previous_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, expired = u.expired,"
+	.sql = "UPDATE loyalty_internal.account a SET balance = u.balance, entry_no = u.entry_no, newest_entry_id = u.newest_entry_id,"
+	" previous_entry_id = u.previous_entry_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, expired = u.expired,"
 	" held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots, qualifying = u.qualifying"
 	" FROM unnest((SELECT $2)) u"
 	" WHERE a.merchant_id = $1 AND a.ctid = u.at AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"

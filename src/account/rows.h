@@ -18,7 +18,7 @@ typedef struct EntryKey
 /* The columns that account_read() and accounts_lock() read. */
 #define ACCOUNT_COLUMNS \
 	"account_id, balance, entry_no, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
-	" moved_to IS NOT NULL AS moved, ctid, ranked_at, newest_id, previous_id, text_key"
+	" moved_to IS NOT NULL AS moved, ctid, ranked_at, newest_entry_id, previous_entry_id, text_key"
 
 /*
  * The entries of an account from the newest on, each found by the one after it:
@@ -26,10 +26,10 @@ typedef struct EntryKey
  * circle.
  */
 #define HISTORY_OF(account) \
-	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty_internal.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_id" \
+	"(WITH RECURSIVE history AS (SELECT n.* FROM loyalty_internal.account a JOIN loyalty.entry n ON n.merchant_id = $1 AND n.entry_id = a.newest_entry_id" \
 	" WHERE a.merchant_id = $1 AND a.account_id = " account \
 	" UNION ALL SELECT p.* FROM history h, LATERAL (SELECT b.* FROM loyalty.entry b" \
-	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
+	" WHERE b.merchant_id = $1 AND b.entry_id = h.previous_entry_id AND b.entry_no < h.entry_no OFFSET 0) p) SELECT * FROM history)"
 
 /* A column of lots of the newest result. */
 #define row_lots(row, name, lots)	db_row_lots(row, "" name, lots)

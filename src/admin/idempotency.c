@@ -76,7 +76,7 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 	if (db_write(&idempotency_claim_sql, values, NULL) == 1)
 		return true;
 
-	/* Between the two statements forget_requests() may have removed it. */
+	/* Between the two statements forget_idempotency_keys() may have removed it. */
 	if (db_write(&idempotency_read_sql, values, NULL) == 0)
 		raise_error(ERR_UNAVAILABLE);
 	if (!row_bool(0, "same"))

@@ -44,7 +44,7 @@ member_acting(const Member *member)
 static Statement account_open_sql = {
 	.sql = "INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, earned, expired, held, pending, ranked_at)"
 	" SELECT $1, $2, p.program_id, n.nothing, n.nothing, n.nothing, n.nothing, p.ranked_at FROM loyalty_internal.program p,"
-	" LATERAL (SELECT CASE WHEN p.managed THEN '0'::loyalty.points END) n (nothing)"
+	" LATERAL (SELECT CASE WHEN p.tracks_lots THEN '0'::loyalty.points END) n (nothing)"
 	" WHERE p.merchant_id = $1 AND p.program_id = $3 FOR SHARE OF p",
 	.params = {INT8OID, INT8OID, INT8OID}
 };

@@ -227,7 +227,7 @@ price_earning(SellerItem *item, SellerOperation operation, Points amount)
 	const char *currency = item_currency(item, operation);
 	Posting    *posting = &item->posting;
 
-	posting->program = program->managed ? program : NULL;
+	posting->program = program->tracks_lots ? program : NULL;
 	if (currency == NULL)
 	{
 		posting->kind = ENTRY_DEPOSIT;
@@ -255,7 +255,7 @@ price_redemption(SellerItem *item, Points amount)
 	const char *currency = item->fields[CURRENCY];
 	Posting    *posting = &item->posting;
 
-	posting->program = program->managed ? program : NULL;
+	posting->program = program->tracks_lots ? program : NULL;
 	posting->kind = ENTRY_REDEEM;
 	posting->amount = -amount;
 	posting->has_money = true;

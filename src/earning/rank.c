@@ -85,11 +85,11 @@ read_account(Account *account, uint64 *row, uint64 rows)
 	ranks->held = palloc(Max(ranks->n, 1) * sizeof(HeldRank));
 	for (int i = 0; i < ranks->n; i++)
 		ranks->held[i] = (HeldRank) {row_text(from + i, "rank"), row_int64(from + i, "since"), row_int64(from + i, "until"),
-			row_int64(from + i, "from_points"), row_int64_or(from + i, "undone_at", DT_NOEND), false};
+			row_int64(from + i, "from_points"), row_int64_or(from + i, "reversed_at", DT_NOEND), false};
 }
 
 /* The columns of a held rank. */
-#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, undone_at FROM loyalty_internal.rank_held"
+#define RANK_HELD_SELECT "SELECT account_id, rank, since, until, from_points, reversed_at FROM loyalty_internal.rank_held"
 
 static Statement rank_held_sql = {
 	.sql = RANK_HELD_SELECT " WHERE merchant_id = $1 AND account_id = $2 ORDER BY since",
@@ -197,7 +197,7 @@ rank_was_exceeded(const Account *account, const Program *program, const char *na
 	{
 		const HeldRank *held = &account->ranks.held[i];
 
-		if (held->since <= at && held->undone_at > at &&
+		if (held->since <= at && held->reversed_at > at &&
 			held->from_points > rank_from_points(program, name, held->since))
 			return true;
 	}
@@ -318,12 +318,12 @@ end_of_reached(const Account *account, const Program *program, Points from_point
  * ended it; what is new is marked to be written.
  */
 void
-rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at)
+rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz reversed_at)
 {
-	held->changed |= held->until != until || held->from_points != from_points || held->undone_at != undone_at;
+	held->changed |= held->until != until || held->from_points != from_points || held->reversed_at != reversed_at;
 	held->until = until;
 	held->from_points = from_points;
-	held->undone_at = undone_at;
+	held->reversed_at = reversed_at;
 }
 
 /* The holding of a rank that lasts at a moment, or ended just then; NULL: none. */
@@ -371,7 +371,7 @@ update_rank(Account *account, const Program *program, const Rank *rank, Timestam
 		/* from how many points it was held stays true of the time until now */
 		if (held != NULL && held->since < at && held->from_points != rank->from_points)
 		{
-			rank_set_held(held, at, held->from_points, held->undone_at);
+			rank_set_held(held, at, held->from_points, held->reversed_at);
 			held = NULL;
 		}
 		if (held == NULL)
@@ -387,7 +387,7 @@ update_rank(Account *account, const Program *program, const Rank *rank, Timestam
 		end = end_of_reached(account, program, held->from_points);
 	else
 		end = account->earned >= held->from_points ? held->until : at;
-	rank_set_held(held, Min(held->until, Max(end, at)), held->from_points, held->undone_at);
+	rank_set_held(held, Min(held->until, Max(end, at)), held->from_points, held->reversed_at);
 }
 
 static bool
@@ -412,7 +412,7 @@ ranks_update(Account *account, const Program *program, TimestampTz at, RankCause
 		HeldRank   *held = &account->ranks.held[i];
 
 		if (held->until > at && !is_rank(ranks, held->name))
-			rank_set_held(held, Max(held->since, at), held->from_points, held->undone_at);
+			rank_set_held(held, Max(held->since, at), held->from_points, held->reversed_at);
 	}
 	for (int r = 0; r < ranks->n && ranks->rank[r].from_points > 0; r++)
 		update_rank(account, program, &ranks->rank[r], at, cause);
@@ -426,17 +426,17 @@ ranks_update(Account *account, const Program *program, TimestampTz at, RankCause
 
 #define RANK_HELD_UPSERT \
 	" ON CONFLICT (merchant_id, account_id, rank, since)" \
-	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, undone_at = excluded.undone_at"
+	" DO UPDATE SET until = excluded.until, from_points = excluded.from_points, reversed_at = excluded.reversed_at"
 
 static Statement ranks_write_sql = {
-	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, reversed_at)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7) u" RANK_HELD_UPSERT,
 	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAYOID,
 		TIMESTAMPTZARRAYOID}
 };
 
 static Statement rank_write_sql = {
-	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, undone_at)"
+	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, reversed_at)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7)" RANK_HELD_UPSERT,
 	.params = {INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, POINTSOID, TIMESTAMPTZOID}
 };
@@ -462,14 +462,14 @@ ranks_write(int64 merchant_id, const Account *accounts, int n)
 		for (int h = 0; h < accounts[i].ranks.n; h++)
 		{
 			const HeldRank *held = &accounts[i].ranks.held[h];
-			bool		nulls[RANK_COLUMNS] = {[5] = held->undone_at == DT_NOEND};
+			bool		nulls[RANK_COLUMNS] = {[5] = held->reversed_at == DT_NOEND};
 			Datum		row[RANK_COLUMNS] = {
 				Int64GetDatum(accounts[i].account_id),
 				CStringGetTextDatum(held->name),
 				TimestampTzGetDatum(held->since),
 				TimestampTzGetDatum(held->until),
 				PointsGetDatum(held->from_points),
-				TimestampTzGetDatum(held->undone_at),
+				TimestampTzGetDatum(held->reversed_at),
 			};
 
 			if (held->changed)

@@ -83,7 +83,7 @@ extern Statement rank_granted_sql;
 extern const Ranks *ranks_with_past(const Program *program);
 extern TimestampTz rank_last_reached(const Counted *counted, Points from_points);
 extern TimestampTz rank_end(const Counted *counted, int n, const char *name);
-extern void rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz undone_at);
+extern void rank_set_held(HeldRank *held, TimestampTz until, Points from_points, TimestampTz reversed_at);
 extern bool rank_is_recent(const Program *program, TimestampTz at);
 
 extern const Ranks *ranks_of(const Program *program);

@@ -298,8 +298,8 @@ read_uses(Rules *rules)
 /* A sale of which something is left; of one that earned nothing, money (see is_reversed()). */
 #define REVERSED_OF_SALE "FROM loyalty_internal.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
 #define IS_PURCHASE \
-	"e.kind = " KIND_SQL(ACCRUE) " AND CASE WHEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) '0'" \
-	" THEN coalesce(e.aside, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " REVERSED_OF_SALE "), '0')" \
+	"e.kind = " KIND_SQL(ACCRUE) " AND CASE WHEN coalesce(e.reserved, e.amount) OPERATOR(loyalty.>) '0'" \
+	" THEN coalesce(e.reserved, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " REVERSED_OF_SALE "), '0')" \
 	" ELSE NOT EXISTS (SELECT " REVERSED_OF_SALE " HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END"
 
 static Statement has_bought_sql = {

@@ -19,7 +19,7 @@ batch_entry(const Posting *posting, EntryKind kind)
 		.has_money = posting->has_money,
 		.staff_id = posting->staff_id,
 		.member_id = posting->member_id,
-		.origin = posting->origin,
+		.origin_entry_id = posting->origin_entry_id,
 		.reference = posting->reference,
 		.detail = posting->detail,
 	};
@@ -64,7 +64,7 @@ batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 	bool		found;
 
 	if (batch->expired_lots == NULL)
-		batch->expired_lots = hash_create("lapses of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		batch->expired_lots = hash_create("expired lots of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	lot = hash_search(batch->expired_lots, &key, HASH_ENTER, &found);
 	if (!found)
 		*lot = (ExpiredLot) {.key = key};
@@ -94,9 +94,9 @@ static void
 chain_entry(Batch *batch, Account *account, Entry *added)
 {
 	added->entry_id = new_id();
-	added->previous_id = account->newest_id;
-	account->previous_id = account->newest_id;
-	account->newest_id = added->entry_id;
+	added->previous_entry_id = account->newest_entry_id;
+	account->previous_entry_id = account->newest_entry_id;
+	account->newest_entry_id = added->entry_id;
 	if (entry_has_text(added))
 		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
 	added->hash = account->hash = chain_next(added, account->hash);

@@ -72,8 +72,8 @@ book_reservation(Batch *batch, Account *account, Reservation *reservation)
 	Entry		entry = {
 		.kind = held ? ENTRY_RELEASE : ENTRY_MATURE,
 		.amount = reservation->remaining,
-		.aside = -reservation->remaining,
-		.origin = reservation->key.entry_id,
+		.reserved = -reservation->remaining,
+		.origin_entry_id = reservation->key.entry_id,
 	};
 
 	date_returned(batch, account, &reservation->lots, at, &dated);
@@ -111,7 +111,7 @@ take_reservation(void *context, Reservation *reservation)
 }
 
 /*
- * Settle the accounts of the batch that have something due.  Their reservations come
+ * Book what is due in the accounts of the batch.  Their reservations come
  * by account and time, whatever else the batch knows of them.
  */
 void
@@ -124,7 +124,7 @@ book_due(Batch *batch)
 	{
 		Account    *account = &batch->accounts[i];
 
-		if (!account->managed || account->due_at > batch->now)
+		if (!account->tracks_lots || account->due_at > batch->now)
 			continue;
 		if (due == NULL)
 			due = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);

@@ -3,8 +3,8 @@
  *		A single posting, whose account is locked, checked and written by one
  *		UPDATE.
  *
- * That does for accounts that are not managed, and for managed ones of which
- * nothing expires, is due or counts for a rank, if the program's terms are
+ * That does for accounts that do not track lots, and for those that do but have
+ * nothing that expires, is due or counts for a rank, if the program's terms are
  * known.  What else such a program may have is limits, which come after the
  * account, as always; so what they refuse is taken back from it, to what its
  * newest entry says.
@@ -34,15 +34,15 @@ fast_path_suits(const Posting *posting)
 }
 
 /*
- * The bound is one of the balance before, and of a managed account's other sums
- * too: apply_posting() has the same or, of these sums, a wider one.
+ * The bound is one of the balance before, and of the other sums of an account
+ * that tracks lots too: apply_posting() has the same or, of these sums, a wider one.
  */
 static Points
-bound(Points amount, bool managed)
+bound(Points amount, bool tracks_lots)
 {
 	if (amount < 0)
 		return -amount;
-	return managed ? (PG_INT64_MAX - amount) / 5 : PG_INT64_MAX - amount;
+	return tracks_lots ? (PG_INT64_MAX - amount) / 5 : PG_INT64_MAX - amount;
 }
 
 /* The points of a posting that count as earned, for a rank that the program may have one day. */
@@ -54,15 +54,15 @@ earned(const Posting *posting)
 
 #define ACCOUNT_POST \
 	"UPDATE loyalty_internal.account SET balance = balance OPERATOR(loyalty.+) $3, entry_no = entry_no + 1," \
-	" newest_id = $8, previous_id = newest_id, posted_at = greatest(posted_at, $4)," \
+	" newest_entry_id = $8, previous_entry_id = newest_entry_id, posted_at = greatest(posted_at, $4)," \
 	" hash = loyalty_internal.chain_next(hash, entry_no, balance, posted_at, $3, $4, $6, text_key, $7, $8)"
-/* managed, but with nothing that a posting could touch besides the balance */
+/* tracks lots, but has nothing that a posting could touch besides the balance */
 #define ACCOUNT_SIMPLE \
 	" WHERE merchant_id = $1 AND account_id = $2 AND program_id = $9 AND entry_no > 0 AND earned IS NOT NULL" \
 	" AND due_at IS NULL AND lots IS NULL AND qualifying IS NULL AND moved_to IS NULL"
-#define ACCOUNT_POSTED " RETURNING entry_no, previous_id, balance, posted_at, hash"
+#define ACCOUNT_POSTED " RETURNING entry_no, previous_entry_id, balance, posted_at, hash"
 
-static Statement account_add_managed_sql = {
+static Statement account_add_tracking_sql = {
 	.sql = ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $10" ACCOUNT_SIMPLE
 	" AND greatest(balance, earned, expired, held, pending) OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
 	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID, POINTSOID}
@@ -76,7 +76,7 @@ static Statement account_add_sql = {
 	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID}
 };
 
-static Statement account_take_managed_sql = {
+static Statement account_take_tracking_sql = {
 	.sql = ACCOUNT_POST ACCOUNT_SIMPLE " AND balance OPERATOR(loyalty.>=) $5" ACCOUNT_POSTED,
 	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID}
 };
@@ -90,28 +90,28 @@ static bool
 update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 {
 	const Program *program = posting->program;
-	bool		managed = program != NULL;
+	bool		tracks_lots = program != NULL;
 	Points		amount = posting->amount;
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
 		Int64GetDatum(posting->account_id),
 		PointsGetDatum(amount),
 		TimestampTzGetDatum(GetCurrentTimestamp()),
-		PointsGetDatum(bound(amount, managed)),
+		PointsGetDatum(bound(amount, tracks_lots)),
 		PointerGetDatum(chain_content(entry)),
 		PointerGetDatum(chain_text(entry)),
 		Int64GetDatum(entry->entry_id),
-		Int64GetDatum(managed ? program->program_id : 0),
+		Int64GetDatum(tracks_lots ? program->program_id : 0),
 		PointsGetDatum(earned(posting)),
 	};
-	Statement  *add = managed ? &account_add_managed_sql : &account_add_sql;
-	Statement  *take = managed ? &account_take_managed_sql : &account_take_sql;
+	Statement  *add = tracks_lots ? &account_add_tracking_sql : &account_add_sql;
+	Statement  *take = tracks_lots ? &account_take_tracking_sql : &account_take_sql;
 	bool		isnull;
 
 	if (db_post(amount < 0 ? take : add, values, NULL) == 0)
 		return false;
 	entry->entry_no = row_int64(0, "entry_no");
-	entry->previous_id = row_int64_or(0, "previous_id", 0);
+	entry->previous_entry_id = row_int64_or(0, "previous_entry_id", 0);
 	entry->balance = row_int64(0, "balance");
 	entry->posted_at = row_int64(0, "posted_at");
 	entry->hash = DatumGetByteaPCopy(row_datum(0, "hash", &isnull));
@@ -121,8 +121,8 @@ update_account(int64 merchant_id, const Posting *posting, Entry *entry)
 /* its newest entry says what an account was before an UPDATE that has no entry yet */
 static Statement account_restore_sql = {
 	.sql = "UPDATE loyalty_internal.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
-	" entry_no = entry_no - 1, newest_id = previous_id, (previous_id, posted_at, hash) ="
-	" (SELECT e.previous_id, e.posted_at, e.hash FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = a.previous_id)"
+	" entry_no = entry_no - 1, newest_entry_id = previous_entry_id, (previous_entry_id, posted_at, hash) ="
+	" (SELECT e.previous_entry_id, e.posted_at, e.hash FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = a.previous_entry_id)"
 	" WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID, POINTSOID, POINTSOID}
 };

@@ -41,7 +41,7 @@ damaged(int64 entry_id)
 }
 
 static Statement entry_at_sql = {
-	.sql = "SELECT posted_at, balance, kind, lots, previous_id, entry_no FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2",
+	.sql = "SELECT posted_at, balance, kind, lots, previous_entry_id, entry_no FROM loyalty.entry WHERE merchant_id = $1 AND entry_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -63,11 +63,11 @@ static Statement entry_after_sql = {
 
 /* An entry that is soon after the instant. */
 static int64
-entry_after(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
+entry_after(int64 merchant_id, int64 account_id, int64 newest_entry_id, TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), TimestampTzGetDatum(at)};
 
-	return db_read(&entry_after_sql, values, NULL) == 1 ? row_int64(0, "entry_id") : newest_id;
+	return db_read(&entry_after_sql, values, NULL) == 1 ? row_int64(0, "entry_id") : newest_entry_id;
 }
 
 /*
@@ -75,9 +75,9 @@ entry_after(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at
  * was past its date by then and is booked by the next.
  */
 static Points
-balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz at)
+balance_before(int64 merchant_id, int64 account_id, int64 newest_entry_id, TimestampTz at)
 {
-	int64		entry_id = entry_after(merchant_id, account_id, newest_id, at);
+	int64		entry_id = entry_after(merchant_id, account_id, newest_entry_id, at);
 	int64		after = PG_INT64_MAX;
 	Points		expired = 0;
 
@@ -92,13 +92,13 @@ balance_before(int64 merchant_id, int64 account_id, int64 newest_id, TimestampTz
 			return row_int64(0, "balance") - expired;
 		expired = expired_by(at);
 		after = row_int64(0, "entry_no");
-		entry_id = row_int64_or(0, "previous_id", 0);
+		entry_id = row_int64_or(0, "previous_entry_id", 0);
 	}
 	return 0;
 }
 
 static Statement account_newest_sql = {
-	.sql = "SELECT newest_id, posted_at FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
+	.sql = "SELECT newest_entry_id, posted_at FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -111,7 +111,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	int64		account_id = PG_GETARG_INT64(1);
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
-	int64		newest_id;
+	int64		newest_entry_id;
 	AccountState state;
 	Points		balance = 0;
 
@@ -120,10 +120,10 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	db_begin();
 	if (db_read(&account_newest_sql, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
-	newest_id = row_int64_or(0, "newest_id", 0);
-	if (newest_id != 0 && at < row_int64(0, "posted_at"))
-		balance = balance_before(merchant_id, account_id, newest_id, at);
-	else if (newest_id != 0 && ledger_state(merchant_id, account_id, at, &state))
+	newest_entry_id = row_int64_or(0, "newest_entry_id", 0);
+	if (newest_entry_id != 0 && at < row_int64(0, "posted_at"))
+		balance = balance_before(merchant_id, account_id, newest_entry_id, at);
+	else if (newest_entry_id != 0 && ledger_state(merchant_id, account_id, at, &state))
 		balance = state.balance;
 	db_end();
 	PG_RETURN_POINTS(balance);

@@ -32,7 +32,7 @@ reserve(Batch *batch, Account *account, const Entry *entry, const Lots *lots, Ti
 
 	reservation->entry_no = entry->entry_no;
 	reservation->kind = entry->kind;
-	reservation->amount = reservation->remaining = entry->aside;
+	reservation->amount = reservation->remaining = entry->reserved;
 	reservation->lots = *lots;
 	reservation->due_at = due_at;
 	reservation->changed = true;
@@ -77,7 +77,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		const Account *account = batch_account(batch, postings[i].account_id);
 		Movement	movement;
 
-		if (!account->exists || !account->managed ||
+		if (!account->exists || !account->tracks_lots ||
 			!(posting_moves(&postings[i], account->program_id, &movement) ||
 			  reversal_gives(batch, &postings[i], account, &movement)))
 			continue;
@@ -129,7 +129,7 @@ dates_of(Batch *batch, const Posting *posting, const Account *account, Timestamp
 {
 	*available_at = batch->now;
 	*expires_at = DT_NOEND;
-	if (!account->managed)
+	if (!account->tracks_lots)
 		return true;
 	if (posting->available_at != 0)
 		*available_at = Max(posting->available_at, batch->now);
@@ -185,7 +185,7 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *
 	entry->lots = lots_pack_some(dated);
 	if (later)
 	{
-		entry->aside = posting->amount;
+		entry->reserved = posting->amount;
 		account->pending += posting->amount;
 		added = batch_add_entry(batch, account, entry, batch->now);
 		posted(posting, added);
@@ -194,7 +194,7 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *
 	}
 	entry->amount = posting->amount;
 	account_add(account, posting->amount, dated, batch->now);
-	if (account->managed && posting->kind != ENTRY_ADJUST)
+	if (account->tracks_lots && posting->kind != ENTRY_ADJUST)
 		count_earned(batch, account, posting->amount, batch->now);
 	posted(posting, batch_add_entry(batch, account, entry, batch->now));
 }
@@ -281,7 +281,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	if (!within_limits(batch, posting, account, posting->amount))
 		return ERR_LIMIT_EXCEEDED;
 	entry.amount = -posting->amount;
-	entry.aside = posting->amount;
+	entry.reserved = posting->amount;
 	account_take(account, posting->amount, &taken);
 	account->held += posting->amount;
 	entry.lots = lots_pack_some(&taken);
@@ -295,7 +295,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 check_hold(const Batch *batch, const Posting *posting, const Account *account, Reservation **hold, Points *amount)
 {
-	*hold = batch_reservation(batch, account->account_id, posting->origin);
+	*hold = batch_reservation(batch, account->account_id, posting->origin_entry_id);
 	if (*hold == NULL || (*hold)->kind != ENTRY_HOLD || (*hold)->remaining == 0)
 		return ERR_UNKNOWN_HOLD;
 	if (posting->amount < 0)
@@ -319,7 +319,7 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 	hold->remaining -= amount;
 	hold->changed = true;
 	account->held -= amount;
-	entry.aside = -amount;
+	entry.reserved = -amount;
 	entry.lots = lots_pack_some(&taken);
 	return posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 }
@@ -344,7 +344,7 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	account->held -= amount;
 	account_add(account, amount, &dated, batch->now);
 	entry.amount = amount;
-	entry.aside = -amount;
+	entry.reserved = -amount;
 	entry.lots = lots_pack_some(&dated);
 	posted(posting, batch_add_entry(batch, account, &entry, batch->now));
 	book_expired(batch, account, batch->now);
@@ -359,7 +359,7 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 apply_transfer(Batch *batch, Posting *posting, Account *account)
 {
-	Account    *peer = posting->peer_id != 0 ? batch_account(batch, posting->peer_id) : NULL;
+	Account    *peer = posting->peer_account_id != 0 ? batch_account(batch, posting->peer_account_id) : NULL;
 	Entry		out = batch_entry(posting, posting->kind);
 	Entry		in = batch_entry(posting, posting->kind);
 	Entry	   *received;
@@ -380,12 +380,12 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 		return ERR_LIMIT_EXCEEDED;
 	account_take(account, amount, &taken);
 	out.amount = -amount;
-	out.peer_id = peer->account_id;
+	out.peer_account_id = peer->account_id;
 	out.lots = lots_pack_some(&taken);
 	posted(posting, batch_add_entry(batch, account, &out, batch->now));
 	account_add(peer, amount, &taken, batch->now);
 	in.amount = amount;
-	in.peer_id = account->account_id;
+	in.peer_account_id = account->account_id;
 	in.lots = out.lots;
 	received = batch_add_entry(batch, peer, &in, batch->now);
 	posting->peer_entry_id = received->entry_id;
@@ -414,10 +414,10 @@ apply_posting(Batch *batch, Posting *posting, Account *account)
 		return ERR_UNKNOWN_ACCOUNT;
 	if (posting->kind == ENTRY_REVERSE && reversal_repeats(batch, posting, &error))
 		return error;
-	if (account->moved || (posting->peer_id != 0 && batch_account(batch, posting->peer_id)->moved))
+	if (account->moved || (posting->peer_account_id != 0 && batch_account(batch, posting->peer_account_id)->moved))
 		return ERR_ACCOUNT_MOVED;
-	/* accounts of a program that is not active are managed */
-	if (account->managed && needs_active(posting->kind) && !batch_terms(batch, account, batch->now)->program->active)
+	/* accounts of a program that is not active track lots */
+	if (account->tracks_lots && needs_active(posting->kind) && !batch_terms(batch, account, batch->now)->program->active)
 		return ERR_PROGRAM_INACTIVE;
 	switch (posting->kind)
 	{

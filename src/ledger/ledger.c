@@ -67,7 +67,7 @@ named_entries(const Posting *postings, int n, bool (*names) (const Posting *), i
 			continue;
 		if (keys == NULL)
 			keys = palloc_extended(n * sizeof(EntryKey), MCXT_ALLOC_HUGE);
-		keys[(*nkeys)++] = (EntryKey) {postings[i].account_id, postings[i].origin};
+		keys[(*nkeys)++] = (EntryKey) {postings[i].account_id, postings[i].origin_entry_id};
 	}
 	return keys;
 }
@@ -87,20 +87,20 @@ read_originals(Batch *batch, Posting *postings, int n)
 	originals_read(batch->merchant_id, batch_table(&batch->originals, sizeof(Original)), keys, nkeys);
 	for (int i = 0; i < n; i++)
 	{
-		EntryKey	key = {postings[i].account_id, postings[i].origin};
+		EntryKey	key = {postings[i].account_id, postings[i].origin_entry_id};
 		Original   *original;
 
 		if (!names_original(&postings[i]))
 			continue;
 		original = hash_search(batch->originals, &key, HASH_FIND, NULL);
 		if (original != NULL)
-			postings[i].peer_id = original->peer_id;
+			postings[i].peer_account_id = original->peer_account_id;
 	}
 }
 
 /*
  * Read what has expired of the points that are to be reversed.  This is before
- * anything is settled, which adds to it.
+ * anything due is booked, which adds to it.
  */
 static void
 read_expired_lots(Batch *batch)
@@ -111,7 +111,7 @@ read_expired_lots(Batch *batch)
 	hash_seq_init(&all, batch->originals);
 	while ((original = hash_seq_search(&all)) != NULL)
 	{
-		int64		holder = original->kind == ENTRY_TRANSFER ? original->peer_id : original->key.account_id;
+		int64		holder = original->kind == ENTRY_TRANSFER ? original->peer_account_id : original->key.account_id;
 
 		if (original->kind == ENTRY_REDEEM || original->kind == ENTRY_CAPTURE)
 			continue;
@@ -145,8 +145,8 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 	for (int i = 0; i < n; i++)
 	{
 		ids[named++] = postings[i].account_id;
-		if (postings[i].peer_id != 0)
-			ids[named++] = postings[i].peer_id;
+		if (postings[i].peer_account_id != 0)
+			ids[named++] = postings[i].peer_account_id;
 		/* for the key of the text, which must not be replaced meanwhile */
 		if (postings[i].member_id != 0 && (postings[i].reference != NULL || postings[i].detail != NULL))
 			ids[named++] = postings[i].member_id;
@@ -166,7 +166,7 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 
 /* Whether a posting needs accounts that track lots. */
 static bool
-needs_managed(const Batch *batch, const Posting *posting)
+needs_lots(const Batch *batch, const Posting *posting)
 {
 	switch (posting->kind)
 	{
@@ -174,8 +174,8 @@ needs_managed(const Batch *batch, const Posting *posting)
 			return true;
 		case ENTRY_TRANSFER:
 		case ENTRY_REVERSE:
-			return posting->peer_id != 0 && (batch_account(batch, posting->account_id)->managed ||
-											 batch_account(batch, posting->peer_id)->managed);
+			return posting->peer_account_id != 0 && (batch_account(batch, posting->account_id)->tracks_lots ||
+											 batch_account(batch, posting->peer_account_id)->tracks_lots);
 		default:
 			return posting->available_at != 0 || posting->expires_at != 0;
 	}
@@ -190,19 +190,19 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		int64		ids[] = {postings[i].account_id, postings[i].peer_id};
+		int64		ids[] = {postings[i].account_id, postings[i].peer_account_id};
 
-		if (!needs_managed(batch, &postings[i]))
+		if (!needs_lots(batch, &postings[i]))
 			continue;
 		for (int j = 0; j < (int) lengthof(ids); j++)
 		{
 			Account    *account = ids[j] != 0 ? batch_account(batch, ids[j]) : NULL;
 
-			if (account == NULL || account->managed || !account->exists)
+			if (account == NULL || account->tracks_lots || !account->exists)
 				continue;
 			if (adopted == NULL)
 				adopted = palloc_extended(batch->naccounts * sizeof(Account), MCXT_ALLOC_HUGE);
-			account->managed = true;
+			account->tracks_lots = true;
 			account->due_at = DT_NOEND;
 			adopted[count++] = *account;
 		}
@@ -229,7 +229,7 @@ read_rules(Batch *batch, const Posting *postings, int n)
 		if (!postings[i].earns)
 			continue;
 		account = batch_account(batch, postings[i].account_id);
-		if (!account->exists || !account->managed)
+		if (!account->exists || !account->tracks_lots)
 			continue;
 		terms = batch_terms(batch, account, batch->now);
 		if (terms->program->rules == 0 && !ranks_of(terms->program)->multiply)
@@ -302,9 +302,9 @@ batch_write(Batch *batch)
  */
 typedef struct Newest
 {
-	bool		managed;
+	bool		tracks_lots;
 	int64		merchant_id;
-	int64		program_id;		/* of a managed account that has nothing but its balance; else 0 */
+	int64		program_id;		/* of an account that tracks lots and has nothing but its balance; else 0 */
 } Newest;
 
 static Newest newest = {0};
@@ -313,10 +313,10 @@ static void
 note_newest(const Batch *batch)
 {
 	const Account *account = &batch->accounts[0];
-	bool		simple = account->managed && account->lots.n == 0 && account->qualifying.n == 0 &&
+	bool		simple = account->tracks_lots && account->lots.n == 0 && account->qualifying.n == 0 &&
 		account->due_at == DT_NOEND;
 
-	newest = (Newest) {account->managed, batch->merchant_id, simple ? account->program_id : 0};
+	newest = (Newest) {account->tracks_lots, batch->merchant_id, simple ? account->program_id : 0};
 }
 
 static bool
@@ -326,7 +326,7 @@ try_fast_path(int64 merchant_id, Posting *posting)
 		return false;
 	if (posting->program == NULL && newest.program_id != 0 && newest.merchant_id == merchant_id)
 		posting->program = program_find(merchant_id, newest.program_id);
-	return (posting->program != NULL || !newest.managed) && fast_path_post(merchant_id, posting);
+	return (posting->program != NULL || !newest.tracks_lots) && fast_path_post(merchant_id, posting);
 }
 
 /* Post; each posting says what came of it, and one that fails does not touch the others. */

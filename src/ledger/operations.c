@@ -59,8 +59,8 @@ typedef struct Signature
 	int			member_id;
 	int			available_at;
 	int			expires_at;
-	int			origin;
-	int			peer_id;
+	int			origin_entry_id;
+	int			peer_account_id;
 } Signature;
 
 static bool
@@ -102,10 +102,10 @@ posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *
 	required(fcinfo, 1);
 	if (signature->kind_at != 0)
 		required(fcinfo, signature->kind_at);
-	if (signature->origin != 0)
-		required(fcinfo, signature->origin);
-	if (signature->peer_id != 0)
-		required(fcinfo, signature->peer_id);
+	if (signature->origin_entry_id != 0)
+		required(fcinfo, signature->origin_entry_id);
+	if (signature->peer_account_id != 0)
+		required(fcinfo, signature->peer_account_id);
 	if (signature->amount_required)
 		required(fcinfo, signature->amount);
 
@@ -120,8 +120,8 @@ posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *
 	posting->member_id = int64_argument(fcinfo, signature->member_id);
 	posting->available_at = moment_argument(fcinfo, signature->available_at);
 	posting->expires_at = moment_argument(fcinfo, signature->expires_at);
-	posting->origin = int64_argument(fcinfo, signature->origin);
-	posting->peer_id = int64_argument(fcinfo, signature->peer_id);
+	posting->origin_entry_id = int64_argument(fcinfo, signature->origin_entry_id);
+	posting->peer_account_id = int64_argument(fcinfo, signature->peer_account_id);
 
 	/* there is a function for each of the other kinds */
 	if (signature->kind_at != 0 && posting->kind > ENTRY_ADJUST)
@@ -129,7 +129,7 @@ posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *
 	/* all that is left is NULL here, and 0 to the engine, which refuses negative amounts in their turn */
 	if (posting->amount == 0 && given(fcinfo, signature->amount) && posting->kind > ENTRY_ADJUST)
 		posting->amount = -1;
-	if (posting->peer_id == 0 && signature->peer_id != 0)
+	if (posting->peer_account_id == 0 && signature->peer_account_id != 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
 }
 
@@ -153,8 +153,8 @@ posting_fingerprint(StringInfo fingerprint, const char *name, const Posting *pos
 	add_number(fingerprint, "member_id", posting->member_id);
 	add_number(fingerprint, "available_at", posting->available_at);
 	add_number(fingerprint, "expires_at", posting->expires_at);
-	add_number(fingerprint, "origin", posting->origin);
-	add_number(fingerprint, "peer_id", posting->peer_id);
+	add_number(fingerprint, "origin_entry_id", posting->origin_entry_id);
+	add_number(fingerprint, "peer_account_id", posting->peer_account_id);
 }
 
 /* The answer kept for a retry: entry and balance, and those of the other account. */
@@ -246,7 +246,7 @@ post_by(FunctionCallInfo fcinfo, const Signature *signature)
 	values[1] = PointsGetDatum(posting.balance);
 	values[2] = Int64GetDatum(posting.peer_entry_id);
 	values[3] = PointsGetDatum(posting.peer_balance);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(answer_type(signature->peer_id != 0), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(answer_type(signature->peer_account_id != 0), values, nulls)));
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post);
@@ -281,7 +281,7 @@ Datum
 loyalty_capture(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "capture",.kind = ENTRY_CAPTURE,.origin = 2,.amount = 3,.reference = 4,.staff_id = 5,.money = 6,
+		.name = "capture",.kind = ENTRY_CAPTURE,.origin_entry_id = 2,.amount = 3,.reference = 4,.staff_id = 5,.money = 6,
 		.idempotency_key = 7
 	};
 
@@ -294,7 +294,7 @@ Datum
 loyalty_release(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "release",.kind = ENTRY_RELEASE,.origin = 2,.amount = 3,.reference = 4,.staff_id = 5,
+		.name = "release",.kind = ENTRY_RELEASE,.origin_entry_id = 2,.amount = 3,.reference = 4,.staff_id = 5,
 		.idempotency_key = 6
 	};
 
@@ -307,7 +307,7 @@ Datum
 loyalty_reverse(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "reverse",.kind = ENTRY_REVERSE,.origin = 2,.reference = 3,.amount = 4,.money = 5,.staff_id = 6,
+		.name = "reverse",.kind = ENTRY_REVERSE,.origin_entry_id = 2,.reference = 3,.amount = 4,.money = 5,.staff_id = 6,
 		.idempotency_key = 7
 	};
 
@@ -320,7 +320,7 @@ Datum
 loyalty_transfer(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "transfer",.kind = ENTRY_TRANSFER,.peer_id = 2,.amount = 3,.reference = 4,
+		.name = "transfer",.kind = ENTRY_TRANSFER,.peer_account_id = 2,.amount = 3,.reference = 4,
 		.staff_id = 5,.member_id = 6,.idempotency_key = 7
 	};
 
@@ -421,9 +421,9 @@ batch_options(FunctionCallInfo fcinfo, Posting *postings, int n)
 			posting->available_at = moment_of(DatumGetTimestampTz(available.values[i]));
 		if (has_element(origins, i) && (posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE ||
 										posting->kind == ENTRY_REVERSE))
-			posting->origin = DatumGetInt64(origins.values[i]);
+			posting->origin_entry_id = DatumGetInt64(origins.values[i]);
 		if (has_element(peers, i) && posting->kind == ENTRY_TRANSFER)
-			posting->peer_id = DatumGetInt64(peers.values[i]);
+			posting->peer_account_id = DatumGetInt64(peers.values[i]);
 	}
 }
 

@@ -22,14 +22,14 @@ whole_of(const Original *original)
 	{
 		case ENTRY_ACCRUE:
 		case ENTRY_DEPOSIT:
-			return original->amount + original->aside;
+			return original->amount + original->reserved;
 		case ENTRY_REDEEM:
 			return -original->amount;
 		case ENTRY_CAPTURE:
-			return -original->aside;
+			return -original->reserved;
 		case ENTRY_TRANSFER:
 			/* by the entry of the sender, and not that of a transfer that was itself reversed */
-			return original->amount < 0 && original->origin == 0 ? -original->amount : -1;
+			return original->amount < 0 && original->origin_entry_id == 0 ? -original->amount : -1;
 		default:
 			return -1;
 	}

@@ -23,13 +23,13 @@ typedef struct Posting
 	text	   *items;			/* of the sale, JSON, NULL: not known */
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* 0: whose the account is */
-	int64		origin;			/* the hold, or what is reversed; else 0 */
-	int64		peer_id;		/* where a transfer goes; else 0 */
+	int64		origin_entry_id;	/* the hold, or what is reversed; else 0 */
+	int64		peer_account_id;	/* where a transfer goes; else 0 */
 	TimestampTz available_at;	/* 0: as the program says */
 	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
 	text	   *reference;		/* NULL: none */
 	text	   *detail;			/* JSON, NULL: none */
-	const Program *program;	/* if the caller has just read it and its accounts are managed; else NULL */
+	const Program *program;	/* if the caller has just read it and its accounts track lots; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */
 	int64		entry_id;

@@ -224,7 +224,7 @@ recount(ReturnSetInfo *rsinfo, Batch *batch)
 
 	for (int i = 0; i < batch->naccounts; i++)
 	{
-		if (batch->accounts[i].exists && batch->accounts[i].managed)
+		if (batch->accounts[i].exists && batch->accounts[i].tracks_lots)
 			accounts[n++] = &batch->accounts[i];
 	}
 	if (n > 0)
@@ -328,7 +328,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 
 	db_begin();
 	if (is_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
-		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.managed)
+		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.tracks_lots)
 	{
 		batch_read_ranks(&batch);
 		lots_add_all(&before, &account.qualifying);

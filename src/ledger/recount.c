@@ -40,13 +40,13 @@ static Statement counted_sql = {
 	.sql = "SELECT u.account_id, d.day, d.points FROM unnest($2) u (account_id), LATERAL ("
 	"SELECT (c.at AT TIME ZONE $3)::date, loyalty.sum(c.points) FROM " HISTORY_OF("u.account_id") " e, LATERAL ("
 	"SELECT coalesce(CASE WHEN e.kind = " KIND_SQL(MATURE) " THEN (SELECT s.due_at FROM loyalty_internal.reservation s"
-	" WHERE s.merchant_id = $1 AND s.entry_id = e.origin) END, e.posted_at), e.amount"
+	" WHERE s.merchant_id = $1 AND s.entry_id = e.origin_entry_id) END, e.posted_at), e.amount"
 	" WHERE e.kind IN (" KIND_SQL(ACCRUE) ", " KIND_SQL(DEPOSIT) ", " KIND_SQL(MATURE) ") AND e.amount OPERATOR(loyalty.>) '0'"
 	" UNION ALL"
 	" SELECT coalesce((SELECT s.due_at FROM loyalty_internal.reservation s WHERE s.merchant_id = $1 AND s.entry_id = e.entry_id), e.posted_at),"
 	" OPERATOR(loyalty.-) r.amount FROM loyalty_internal.reversal r"
 	" WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id AND e.kind IN (" KIND_SQL(ACCRUE) ", " KIND_SQL(DEPOSIT) ")"
-	" AND (SELECT b.aside IS NULL FROM loyalty.entry b WHERE b.merchant_id = $1 AND b.entry_id = r.reversed_by)"
+	" AND (SELECT b.reserved IS NULL FROM loyalty.entry b WHERE b.merchant_id = $1 AND b.entry_id = r.reversed_by)"
 	" OFFSET 0) c (at, points)"
 	" WHERE c.at <= $4 GROUP BY 1 HAVING loyalty.sum(c.points) OPERATOR(loyalty.>) '0') d (day, points) ORDER BY 1, 2",
 	.params = {INT8OID, INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID}
@@ -171,7 +171,7 @@ batch_read_ranks(Batch *batch)
 	{
 		Account    *account = &batch->accounts[i];
 
-		if (account->exists && account->managed &&
+		if (account->exists && account->tracks_lots &&
 			(!batch->writes || batch_terms(batch, account, batch->now)->program->range_group[0] != '\0' || is_stale(batch, account)))
 			accounts[n++] = account;
 	}
@@ -341,10 +341,10 @@ update_reversed(Batch *batch, Account *account)
 		HeldRank   *held = &account->ranks.held[i];
 
 		held->changed = false;
-		if (granted && held->undone_at == DT_NOEND && held->since <= batch->now && !was_reached(held, counted, n))
+		if (granted && held->reversed_at == DT_NOEND && held->since <= batch->now && !was_reached(held, counted, n))
 			rank_set_held(held, held->until, held->from_points, batch->now);
 		if (recent && held->since <= batch->now && held->until > batch->now)
-			rank_set_held(held, Min(held->until, Max(rank_end(counted, n, held->name), batch->now)), held->from_points, held->undone_at);
+			rank_set_held(held, Min(held->until, Max(rank_end(counted, n, held->name), batch->now)), held->from_points, held->reversed_at);
 	}
 	ranks_write(batch->merchant_id, account, 1);
 }

@@ -121,7 +121,7 @@ reverse_pending(Batch *batch, Posting *posting, Account *account, Reservation *r
 	reservation->remaining -= part->amount;
 	reservation->changed = true;
 	account->pending -= part->amount;
-	entry.aside = -part->amount;
+	entry.reserved = -part->amount;
 	entry.lots = lots_pack_some(&part->lots);
 	return batch_add_entry(batch, account, &entry, batch->now);
 }
@@ -194,7 +194,7 @@ reverse_accrual(Batch *batch, Posting *posting, Account *account, const Original
 		return error;
 	entry.lots = take_back(batch, account, part, take);
 	entry.amount = -take;
-	if (account->managed)
+	if (account->tracks_lots)
 		count_reversed(batch, account, part->amount, counted_from(original, reservation));
 	*added = batch_add_entry(batch, account, &entry, batch->now);
 	return ERR_NONE;
@@ -241,7 +241,7 @@ reverse_redemption(Batch *batch, Posting *posting, Account *account, const Origi
 static ErrorId
 reverse_transfer(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
-	Account    *peer = batch_account(batch, original->peer_id);
+	Account    *peer = batch_account(batch, original->peer_account_id);
 	Entry		back = batch_entry(posting, ENTRY_TRANSFER);
 	Entry		received = back;
 	const Entry *taken_back;
@@ -259,11 +259,11 @@ reverse_transfer(Batch *batch, Posting *posting, Account *account, const Origina
 	part_spent(part, true, take - part->points_there, &returned);
 	back.lots = take_back(batch, peer, part, take);
 	back.amount = -take;
-	back.peer_id = account->account_id;
+	back.peer_account_id = account->account_id;
 	taken_back = batch_add_entry(batch, peer, &back, batch->now);
 	posting->peer_entry_id = taken_back->entry_id;
 	posting->peer_balance = taken_back->balance;
-	received.peer_id = peer->account_id;
+	received.peer_account_id = peer->account_id;
 	give_back(batch, account, take, &returned, &received, added);
 	return ERR_NONE;
 }
@@ -364,7 +364,7 @@ note_reversal(const Posting *posting, const Entry *added, Original *original, co
 bool
 reversal_gives(Batch *batch, const Posting *posting, const Account *account, Movement *movement)
 {
-	EntryKey	key = {posting->account_id, posting->origin};
+	EntryKey	key = {posting->account_id, posting->origin_entry_id};
 	const Original *original;
 	const Program *program;
 
@@ -390,7 +390,7 @@ give_back_caps(Batch *batch, const Posting *posting, const Account *account, con
 {
 	Movement	movement;
 
-	if (batch->limits != NULL && account->managed && reversal_gives(batch, posting, account, &movement))
+	if (batch->limits != NULL && account->tracks_lots && reversal_gives(batch, posting, account, &movement))
 		limits_give(batch->limits, &movement, terms_local_date(movement.program, original->limited_at), part->amount,
 					is_reversed(original) ? 1 : 0);
 	if (original->rules != 0)
@@ -399,7 +399,7 @@ give_back_caps(Batch *batch, const Posting *posting, const Account *account, con
 }
 
 static ErrorId
-undo(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
+reverse_part(Batch *batch, Posting *posting, Account *account, const Original *original, Part *part, const Entry **added)
 {
 	switch (original->kind)
 	{
@@ -417,7 +417,7 @@ undo(Batch *batch, Posting *posting, Account *account, const Original *original,
 static Original *
 named_original(const Batch *batch, const Posting *posting, const char **reference)
 {
-	EntryKey	key = {posting->account_id, posting->origin};
+	EntryKey	key = {posting->account_id, posting->origin_entry_id};
 
 	*reference = posting->reference ? text_to_cstring(posting->reference) : "";
 	return hash_search(batch->originals, &key, HASH_FIND, NULL);
@@ -452,7 +452,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 		return ERR_INVALID_ARGUMENT;
 	error = amount_to_reverse(batch, posting, account, original, &part.amount);
 	if (error == ERR_NONE)
-		error = undo(batch, posting, account, original, &part, &added);
+		error = reverse_part(batch, posting, account, original, &part, &added);
 	if (error != ERR_NONE)
 		return error;
 	posting->entry_id = added->entry_id;

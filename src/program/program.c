@@ -108,7 +108,7 @@ read_program(int64 merchant_id)
 	program->revision = row_int64(0, "revision");
 	program->name = row_text(0, "name");
 	program->active = row_bool(0, "active");
-	program->managed = row_bool(0, "managed");
+	program->tracks_lots = row_bool(0, "tracks_lots");
 	program->requires_ticket = row_bool(0, "requires_ticket");
 	program->requires_birth_date = row_bool(0, "requires_birth_date");
 	program->channel = row_text(0, "channel");
@@ -165,7 +165,7 @@ cached_program(int64 program_id)
 }
 
 static Statement program_sql = {
-	.sql = "SELECT program_id, revision, name, active AND unit_active AS active, managed, requires_ticket, requires_birth_date,"
+	.sql = "SELECT program_id, revision, name, active AND unit_active AS active, tracks_lots, requires_ticket, requires_birth_date,"
 	" channel, messages, decimals, rounding, accumulation_points, accumulation_money, redemption_points, redemption_money,"
 	" currency_iso, currency_change, currency_active, unit_base, earn_on_points, time_zone, expiry, duration_value,"
 	" duration_unit, expiry_date, pending_days, reinstatement_days, shortfall, range_group, rank_window_value,"

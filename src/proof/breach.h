@@ -52,7 +52,7 @@ typedef struct Replay
 	uint64		entries;
 	int64		entry_id;		/* of the newest entry so far, as the following; 0: there was none */
 	int64		entry_no;
-	int64		previous_id;
+	int64		previous_entry_id;
 	Points		balance;
 	TimestampTz posted_at;
 	bytea	   *hash;			/* as stored */

@@ -142,7 +142,7 @@ entries_back(const Root *root, int64 account_id, int64 from, int64 newest, int *
 		read_stored(&entries, root, account_id, entry_id, &entry);
 		*--first = entry_id;
 		found = entry_id == from;
-		entry_id = entry.previous_id;
+		entry_id = entry.previous_entry_id;
 		stream_close(&entries);
 	}
 	*--first = entry_id;

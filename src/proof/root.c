@@ -173,8 +173,8 @@ tree_end(Tree *tree)
  * ------------------------------------------------------------------------ */
 
 static Statement root_heads_sql = {
-	.sql = "SELECT account_id, newest_id, balance, posted_at, hash FROM loyalty_internal.account"
-	" WHERE merchant_id = $1 AND newest_id IS NOT NULL ORDER BY account_id",
+	.sql = "SELECT account_id, newest_entry_id, balance, posted_at, hash FROM loyalty_internal.account"
+	" WHERE merchant_id = $1 AND newest_entry_id IS NOT NULL ORDER BY account_id",
 	.params = {INT8OID}
 };
 
@@ -193,7 +193,7 @@ make_tree(Root *root)
 		Head		head = {
 			.merchant_id = root->merchant_id,
 			.account_id = stream_int64(&heads, "account_id", 0),
-			.entry_id = stream_int64(&heads, "newest_id", 0),
+			.entry_id = stream_int64(&heads, "newest_entry_id", 0),
 			.balance = stream_int64(&heads, "balance", 0),
 			.posted_at = stream_int64(&heads, "posted_at", 0),
 			.hash = hash_of((bytea *) stream_varlena(&heads, "hash")),

@@ -48,7 +48,7 @@ check_newest(Verification *v)
 			   ", entries say %s at " INT64_FORMAT,
 			   points_text(balance), entry_no, points_text(replay->balance), replay->entry_no);
 	else if (replay->sound &&
-			 (stream_int64(&v->accounts, "newest_id", 0) != newest || stream_int64(&v->accounts, "previous_id", 0) != replay->previous_id))
+			 (stream_int64(&v->accounts, "newest_entry_id", 0) != newest || stream_int64(&v->accounts, "previous_entry_id", 0) != replay->previous_entry_id))
 		breach(v, INVARIANT_NEWEST, newest, "account names other entries as the newest and the one before");
 	else if (replay->sound && !bytes_equal(hash, replay->hash))
 		breach(v, INVARIANT_NEWEST, newest, "account has another hash than its newest entry");
@@ -66,7 +66,7 @@ check_sum(Verification *v, const char *what, Points stored, int128 sum)
 		breach(v, INVARIANT_SUMS, NO_ENTRY, "%s %s, entries say %s", what, points_text(stored), sum_text(sum));
 }
 
-/* Whether the row has any of the columns of managed accounts. */
+/* Whether the row has any of the columns of accounts that track lots. */
 static bool
 has_sums(const Stream *account)
 {
@@ -78,14 +78,14 @@ static void
 check_sums(Verification *v)
 {
 	const Replay *replay = &v->replay;
-	bool		managed = stream_has(&v->accounts, "earned");
+	bool		tracks_lots = stream_has(&v->accounts, "earned");
 
-	if (!managed && has_sums(&v->accounts))
+	if (!tracks_lots && has_sums(&v->accounts))
 	{
 		breach(v, INVARIANT_SUMS, NO_ENTRY, "keeps some sums, but not that of points earned");
 		return;
 	}
-	if (managed && replay->refunds_known)
+	if (tracks_lots && replay->refunds_known)
 		check_sum(v, "earned", stream_int64(&v->accounts, "earned", 0), replay->earned);
 	check_sum(v, "expired", stream_int64(&v->accounts, "expired", 0), replay->expired);
 	check_sum(v, "held", stream_int64(&v->accounts, "held", 0), replay->held);
@@ -215,15 +215,15 @@ static Statement verify_reservations_sql = {
 
 static Statement verify_reversals_sql = {
 	.sql = "SELECT r.account_id, r.entry_id, r.reversed_by, r.amount, r.money, r.balance,"
-	" o.kind AS original_kind, o.amount AS original_amount, o.aside AS original_reserved, o.money AS original_money,"
-	" o.origin AS original_origin, o.peer_id AS original_peer_id, o.lots AS original_lots,"
-	" e.kind AS entry_kind, e.amount AS entry_amount, e.aside AS entry_reserved, e.money AS entry_money, e.balance AS entry_balance,"
-	" e.origin AS entry_origin, e.peer_id AS entry_peer_id, e.reference = r.reference OR e.text_digest IS NOT NULL AS same_reference,"
+	" o.kind AS original_kind, o.amount AS original_amount, o.reserved AS original_reserved, o.money AS original_money,"
+	" o.origin_entry_id AS original_origin_entry_id, o.peer_account_id AS original_peer_account_id, o.lots AS original_lots,"
+	" e.kind AS entry_kind, e.amount AS entry_amount, e.reserved AS entry_reserved, e.money AS entry_money, e.balance AS entry_balance,"
+	" e.origin_entry_id AS entry_origin_entry_id, e.peer_account_id AS entry_peer_account_id, e.reference = r.reference OR e.text_digest IS NOT NULL AS same_reference,"
 	" n.balance AS next_balance, r.lots, r.expired, o.entry_no < e.entry_no AS comes_after"
 	" FROM loyalty_internal.reversal r"
 	" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.entry_id = r.entry_id AND o.account_id = r.account_id"
 	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by AND e.account_id = r.account_id"
-	" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.previous_id = r.reversed_by AND n.account_id = r.account_id AND n.kind = " KIND_SQL(EXPIRE)
+	" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.previous_entry_id = r.reversed_by AND n.account_id = r.account_id AND n.kind = " KIND_SQL(EXPIRE)
 	" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.entry_id, r.reference",
 	.params = {INT8OID}
 };

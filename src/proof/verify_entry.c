@@ -78,10 +78,10 @@ check_hash(Verification *v, const Entry *entry, bool as_written, bytea **compute
 static bool
 check_previous(Verification *v, const Entry *entry)
 {
-	if (!v->replay.sound || entry->previous_id == v->replay.entry_id)
+	if (!v->replay.sound || entry->previous_entry_id == v->replay.entry_id)
 		return true;
 	breach(v, INVARIANT_PREVIOUS, entry->entry_id, "it names entry " INT64_FORMAT ", the one before is " INT64_FORMAT,
-		   entry->previous_id, v->replay.entry_id);
+		   entry->previous_entry_id, v->replay.entry_id);
 	return false;
 }
 
@@ -116,7 +116,7 @@ static bool
 points_suit_kind(const Entry *entry)
 {
 	Points		amount = entry->amount;
-	Points		reserved = entry->aside;
+	Points		reserved = entry->reserved;
 
 	/* the lowest number has no opposite */
 	if (amount == PG_INT64_MIN || reserved == PG_INT64_MIN)
@@ -142,7 +142,7 @@ points_suit_kind(const Entry *entry)
 		case ENTRY_REVERSE:
 			return reserved == 0 || (amount == 0 && reserved < 0);
 		case ENTRY_TRANSFER:
-			return reserved == 0 && (amount != 0 || entry->origin != 0);
+			return reserved == 0 && (amount != 0 || entry->origin_entry_id != 0);
 	}
 	return false;
 }
@@ -151,7 +151,7 @@ points_suit_kind(const Entry *entry)
 static bool
 names_suit_kind(const Entry *entry)
 {
-	bool		has_peer = entry->peer_id != 0 && entry->peer_id != entry->account_id;
+	bool		has_peer = entry->peer_account_id != 0 && entry->peer_account_id != entry->account_id;
 
 	switch (entry->kind)
 	{
@@ -159,12 +159,12 @@ names_suit_kind(const Entry *entry)
 		case ENTRY_RELEASE:
 		case ENTRY_MATURE:
 		case ENTRY_REVERSE:
-			return entry->origin != 0 && entry->origin != entry->entry_id && entry->peer_id == 0;
+			return entry->origin_entry_id != 0 && entry->origin_entry_id != entry->entry_id && entry->peer_account_id == 0;
 		case ENTRY_TRANSFER:
 			/* of one that goes back, the receiver's side names an entry of the other account */
-			return has_peer && entry->origin != entry->entry_id;
+			return has_peer && entry->origin_entry_id != entry->entry_id;
 		default:
-			return entry->origin == 0 && entry->peer_id == 0;
+			return entry->origin_entry_id == 0 && entry->peer_account_id == 0;
 	}
 }
 
@@ -173,9 +173,9 @@ check_kind(Verification *v, const Entry *entry)
 {
 	if (points_suit_kind(entry) && names_suit_kind(entry))
 		return true;
-	breach(v, INVARIANT_KIND, entry->entry_id, "%s of %s points, %s aside, origin " INT64_FORMAT ", peer " INT64_FORMAT,
-		   kind_text(entry->kind), points_text(entry->amount), points_text(entry->aside),
-		   entry->origin, entry->peer_id);
+	breach(v, INVARIANT_KIND, entry->entry_id, "%s of %s points, %s reserved, origin " INT64_FORMAT ", peer " INT64_FORMAT,
+		   kind_text(entry->kind), points_text(entry->amount), points_text(entry->reserved),
+		   entry->origin_entry_id, entry->peer_account_id);
 	return false;
 }
 
@@ -184,7 +184,7 @@ static bool
 check_negative(Verification *v, const Entry *entry)
 {
 	bool		taken_back = entry->amount < 0 &&
-		(entry->kind == ENTRY_REVERSE || (entry->kind == ENTRY_TRANSFER && entry->origin != 0));
+		(entry->kind == ENTRY_REVERSE || (entry->kind == ENTRY_TRANSFER && entry->origin_entry_id != 0));
 
 	if (entry->balance >= 0 || taken_back || (entry->amount >= 0 && (v->replay.balance < 0 || !v->replay.sound)))
 		return true;
@@ -242,7 +242,7 @@ add_lots(Verification *v, const Entry *entry, const Lots *lots)
 {
 	Points		total;
 
-	if (lots_total(lots) > Max(entry->amount, entry->aside))
+	if (lots_total(lots) > Max(entry->amount, entry->reserved))
 		return wrong_lots(v, entry, "its lots have more");
 	if (entry->amount == 0)
 		return true;
@@ -258,8 +258,8 @@ replay_lots(Verification *v, const Entry *entry, const Lots *lots)
 	if (entry->kind == ENTRY_EXPIRE)
 		return take_expired(v, entry, lots);
 	if (entry->amount >= 0)
-		return entry->aside < 0 || add_lots(v, entry, lots);
-	if (entry->origin != 0)
+		return entry->reserved < 0 || add_lots(v, entry, lots);
+	if (entry->origin_entry_id != 0)
 		return take_reversed(v, entry, lots);
 	return take_as_spending(v, entry, lots);
 }
@@ -287,16 +287,16 @@ replay_points(Verification *v, const Entry *entry)
 
 	if (!readable_lots(v, entry->entry_id, (struct varlena *) DatumGetPointer(entry->lots), "the entry", &lots))
 		return false;
-	if (entry->aside < 0 && !reservation_take(v, entry, &lots))
+	if (entry->reserved < 0 && !reservation_take(v, entry, &lots))
 		return false;
-	if (entry->aside < 0 && entry->amount > 0)
+	if (entry->reserved < 0 && entry->amount > 0)
 	{
 		if (!add_lots(v, entry, &lots))
 			return false;
 	}
 	else if (!replay_lots(v, entry, &lots))
 		return false;
-	if (entry->aside > 0)
+	if (entry->reserved > 0)
 		reservation_open(v, entry, &lots);
 	if (entry->kind == ENTRY_EXPIRE)
 		expired_lots_add(v, &lots);
@@ -312,7 +312,7 @@ add_sums(Replay *replay, const Entry *entry)
 		case ENTRY_DEPOSIT:
 		case ENTRY_MATURE:
 			replay->earned += entry->amount;
-			replay->pending += entry->aside;
+			replay->pending += entry->reserved;
 			break;
 		case ENTRY_EXPIRE:
 			replay->expired -= entry->amount;
@@ -320,14 +320,14 @@ add_sums(Replay *replay, const Entry *entry)
 		case ENTRY_HOLD:
 		case ENTRY_CAPTURE:
 		case ENTRY_RELEASE:
-			replay->held += entry->aside;
+			replay->held += entry->reserved;
 			break;
 		case ENTRY_REVERSE:
-			replay->pending += entry->aside;
+			replay->pending += entry->reserved;
 			replay->reversals++;
 			break;
 		case ENTRY_TRANSFER:
-			replay->reversals += entry->origin != 0 && entry->amount > 0;
+			replay->reversals += entry->origin_entry_id != 0 && entry->amount > 0;
 			break;
 		default:
 			break;
@@ -371,7 +371,7 @@ verify_entry(Verification *v, Entry *entry, bool as_written)
 		add_sums(replay, entry);
 	replay->entries++;
 	/* only the entry after it says which entry an unsound one is */
-	replay->previous_id = replay->sound ? replay->entry_id : entry->previous_id;
+	replay->previous_entry_id = replay->sound ? replay->entry_id : entry->previous_entry_id;
 	replay->entry_id = entry->entry_id;
 	replay->entry_no = entry->entry_no;
 	replay->balance = entry->balance;

@@ -38,7 +38,7 @@ static void
 pass_orphan(Verification *v)
 {
 	if (v->replay.whole)
-		breach(v, INVARIANT_RESERVED_ROW, stream_int64(&v->reservations, "entry_id", 0), "no entry of this number set anything aside");
+		breach(v, INVARIANT_RESERVED_ROW, stream_int64(&v->reservations, "entry_id", 0), "no entry of this number reserved anything");
 	stream_next(&v->reservations);
 }
 
@@ -66,20 +66,20 @@ read_reservation_row(Verification *v, const Entry *entry, ReservationState *row)
 		pass_orphan(v);
 	if (!at_account(v, rows) || stream_int64(rows, "entry_id", 0) != entry->entry_id || stream_int64(rows, "entry_no", 0) != entry->entry_no)
 	{
-		breach(v, INVARIANT_RESERVED_ROW, entry->entry_id, "there is no row of what it set aside");
+		breach(v, INVARIANT_RESERVED_ROW, entry->entry_id, "there is no row of what it reserved");
 		return false;
 	}
 	row->kind = stream_int64(rows, "kind", 0);
 	row->amount = stream_int64(rows, "amount", 0);
 	row->remaining = stream_int64(rows, "remaining", 0);
 	row->due_at = stream_int64(rows, "due_at", DT_NOEND);
-	readable = readable_lots(v, entry->entry_id, stream_varlena(rows, "lots"), "what is set aside", &lots);
+	readable = readable_lots(v, entry->entry_id, stream_varlena(rows, "lots"), "what is reserved", &lots);
 	copy_lots(v, &lots, &row->lots);
 	stream_next(rows);
-	if (row->kind != entry->kind || row->amount != entry->aside)
+	if (row->kind != entry->kind || row->amount != entry->reserved)
 	{
-		breach(v, INVARIANT_RESERVED_ROW, entry->entry_id, "it set aside %s points, its row says %s, or another kind",
-			   points_text(entry->aside), points_text(row->amount));
+		breach(v, INVARIANT_RESERVED_ROW, entry->entry_id, "it reserved %s points, its row says %s, or another kind",
+			   points_text(entry->reserved), points_text(row->amount));
 		return false;
 	}
 	return readable;
@@ -111,7 +111,7 @@ reservation_open(Verification *v, const Entry *entry, const Lots *lots)
 		v->replay.reservations = hash_create("open reservations", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	open = hash_search(v->replay.reservations, &entry->entry_id, HASH_ENTER, NULL);
 	open->replayed.kind = entry->kind;
-	open->replayed.amount = open->replayed.remaining = entry->aside;
+	open->replayed.amount = open->replayed.remaining = entry->reserved;
 	copy_lots(v, lots, &open->replayed.lots);
 	memset(&open->stored, 0, sizeof(ReservationState));
 	open->is_stored = read_reservation_row(v, entry, &open->stored);
@@ -152,7 +152,7 @@ lots_are_first(const Entry *entry, const Lots *lots, ReservationState *row)
 {
 	Lots		taken = {0};
 
-	lots_take_first(&row->lots, -entry->aside, &taken);
+	lots_take_first(&row->lots, -entry->reserved, &taken);
 	return lots_equal(&taken, lots);
 }
 
@@ -177,12 +177,12 @@ reservation_take(Verification *v, const Entry *entry, const Lots *lots)
 	bool		as_spending = entry->kind == ENTRY_CAPTURE || entry->kind == ENTRY_REVERSE;
 
 	if (v->replay.reservations != NULL)
-		open = hash_search(v->replay.reservations, &entry->origin, HASH_FIND, NULL);
-	if (open == NULL || !is_of_kind(entry, &open->replayed) || -entry->aside > open->replayed.remaining ||
-		(entry->kind == ENTRY_MATURE && -entry->aside != open->replayed.remaining))
+		open = hash_search(v->replay.reservations, &entry->origin_entry_id, HASH_FIND, NULL);
+	if (open == NULL || !is_of_kind(entry, &open->replayed) || -entry->reserved > open->replayed.remaining ||
+		(entry->kind == ENTRY_MATURE && -entry->reserved != open->replayed.remaining))
 	{
 		breach(v, INVARIANT_RESERVED, entry->entry_id, "%s of %s points of entry " INT64_FORMAT ", which has %s left",
-			   entry_kind_name(entry->kind), points_text(-entry->aside), entry->origin,
+			   entry_kind_name(entry->kind), points_text(-entry->reserved), entry->origin_entry_id,
 			   open != NULL ? points_text(open->replayed.remaining) : "none");
 		return false;
 	}
@@ -190,10 +190,10 @@ reservation_take(Verification *v, const Entry *entry, const Lots *lots)
 	if (as_spending ? !lots_are_first(entry, lots, row) : !lots_come_back(entry, lots, row))
 	{
 		breach(v, INVARIANT_LOTS, entry->entry_id, "%s of %s points has other lots than entry " INT64_FORMAT " leaves",
-			   entry_kind_name(entry->kind), points_text(-entry->aside), entry->origin);
+			   entry_kind_name(entry->kind), points_text(-entry->reserved), entry->origin_entry_id);
 		return false;
 	}
-	row->remaining += entry->aside;
+	row->remaining += entry->reserved;
 	if (row->remaining == 0)
 		close_reservation(v, open);
 	return true;

@@ -27,7 +27,7 @@ reversible_points(const Stream *row)
 		case ENTRY_CAPTURE:
 			return -reserved;
 		case ENTRY_TRANSFER:
-			return stream_has(row, "original_origin") ? -1 : -amount;
+			return stream_has(row, "original_origin_entry_id") ? -1 : -amount;
 		default:
 			return -1;
 	}
@@ -40,8 +40,8 @@ is_by_entry(const Stream *row)
 	bool		transfer = stream_int64(row, "original_kind", 0) == ENTRY_TRANSFER;
 
 	return stream_int64(row, "entry_kind", 0) == (transfer ? ENTRY_TRANSFER : ENTRY_REVERSE) &&
-		stream_int64(row, "entry_origin", 0) == stream_int64(row, "entry_id", 0) &&
-		stream_int64(row, "entry_peer_id", 0) == stream_int64(row, "original_peer_id", 0) &&
+		stream_int64(row, "entry_origin_entry_id", 0) == stream_int64(row, "entry_id", 0) &&
+		stream_int64(row, "entry_peer_account_id", 0) == stream_int64(row, "original_peer_account_id", 0) &&
 		stream_int64(row, "same_reference", false) && stream_int64(row, "comes_after", false) &&
 		stream_has(row, "entry_money") == stream_has(row, "money") &&
 		stream_int64(row, "entry_money", 0) == stream_int64(row, "money", 0);
@@ -106,9 +106,9 @@ problem_of(const Stream *row)
 	if (!stream_has(row, "original_kind"))
 		return "there is no such entry";
 	if (reversible_points(row) < 0)
-		return "entries of its kind cannot be undone";
+		return "entries of its kind cannot be reversed";
 	if (!stream_has(row, "entry_kind"))
-		return "there is no entry that undid it";
+		return "there is no entry that reversed it";
 	if (!is_by_entry(row))
 		return "that entry did something else";
 	if (stream_int64(row, "amount", 0) < 0 || !moved_points(row) || !has_lots(row))
@@ -135,7 +135,7 @@ lots_were_left(Verification *v, const Stream *row, Parts *parts)
 {
 	Lots		lots;
 
-	if (!readable_lots(v, parts->entry_id, stream_varlena(row, "lots"), "what was undone", &lots) ||
+	if (!readable_lots(v, parts->entry_id, stream_varlena(row, "lots"), "what was reversed", &lots) ||
 		!lots_take_all(&parts->left, &lots))
 		return false;
 	parts->dated += lots_total(&lots);
@@ -172,7 +172,7 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 	if (parts->reported || parts_fit(v, row, parts))
 		return;
 	parts->reported = true;
-	breach(v, INVARIANT_REVERSAL_PARTS, entry_id, "%s points for %s of money are undone, of %s for %s, or other lots",
+	breach(v, INVARIANT_REVERSAL_PARTS, entry_id, "%s points for %s of money are reversed, of %s for %s, or other lots",
 		   sum_text(parts->points), sum_text(parts->money), sum_text(reversible_points(row)),
 		   points_text(stream_int64(row, "original_money", 0)));
 }
@@ -188,9 +188,9 @@ add_unearned(Replay *replay, const Stream *row)
 
 static Statement verify_unnoted_sql = {
 	.sql = "SELECT (SELECT e.entry_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2"
-	" AND (e.kind = " KIND_SQL(REVERSE) " OR e.kind = " KIND_SQL(TRANSFER) " AND e.origin IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
+	" AND (e.kind = " KIND_SQL(REVERSE) " OR e.kind = " KIND_SQL(TRANSFER) " AND e.origin_entry_id IS NOT NULL AND e.amount OPERATOR(loyalty.>) '0')"
 	" AND NOT EXISTS (SELECT FROM loyalty_internal.reversal r WHERE r.merchant_id = $1 AND r.account_id = $2"
-	" AND r.entry_id = e.origin AND r.reversed_by = e.entry_id) ORDER BY e.entry_no LIMIT 1) AS entry_id",
+	" AND r.entry_id = e.origin_entry_id AND r.reversed_by = e.entry_id) ORDER BY e.entry_no LIMIT 1) AS entry_id",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -204,7 +204,7 @@ report_unnoted(Verification *v)
 
 	db_read(&verify_unnoted_sql, values, NULL);
 	entry_id = DatumGetInt64(row_datum(0, "entry_id", &isnull));
-	breach(v, INVARIANT_REVERSAL_ROW, isnull ? NO_ENTRY : entry_id, "what it undid is not noted");
+	breach(v, INVARIANT_REVERSAL_ROW, isnull ? NO_ENTRY : entry_id, "what it reversed is not noted");
 }
 
 /* Compare the rows of reversals with the entries of the account, once these are replayed. */

@@ -252,7 +252,7 @@ columns_written() {
 	sql <<-END
 		SELECT string_agg(key, ' ' ORDER BY key)
 		FROM (SELECT * FROM $1 WHERE $2 > 0 ORDER BY posted_at DESC, $2 DESC LIMIT 1) newest, json_object_keys(json_strip_nulls(row_to_json(newest))) key
-		WHERE key NOT IN ('$2', 'entry_id', 'newest_id', 'previous_id', 'text_key')
+		WHERE key NOT IN ('$2', 'entry_id', 'newest_entry_id', 'previous_entry_id', 'text_key')
 	END
 }
 

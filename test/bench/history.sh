@@ -20,14 +20,14 @@ load() {
 		SET maintenance_work_mem = '512MB';
 		ALTER TABLE loyalty.entry DROP CONSTRAINT entry_pkey;
 		DROP INDEX loyalty.entry_sixteenth;
-		INSERT INTO loyalty.entry (merchant_id, entry_id, account_id, entry_no, previous_id, amount, balance, posted_at, kind, hash)
+		INSERT INTO loyalty.entry (merchant_id, entry_id, account_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, hash)
 		SELECT 1, v * 1000000::bigint + a, a, v, CASE WHEN v > 1 THEN (v - 1) * 1000000::bigint + a END, one.point, v::loyalty.points,
 			now() - (1000 - v) * interval '1 minute', 2, '$some_hash'
 		FROM (SELECT '1'::loyalty.points AS point) one, generate_series(1, 1000) v, generate_series(1, $2) a;
 		ALTER TABLE loyalty.entry ADD PRIMARY KEY (merchant_id, entry_id);
 		CREATE INDEX entry_sixteenth ON loyalty.entry (merchant_id, account_id, posted_at, entry_no) WHERE entry_no % 16 = 0;
-		UPDATE loyalty_internal.account SET balance = '1000', entry_no = 1000, newest_id = 1000000000 + account_id,
-			previous_id = 999000000 + account_id, posted_at = now(), hash = '$some_hash' WHERE account_id <= $2;
+		UPDATE loyalty_internal.account SET balance = '1000', entry_no = 1000, newest_entry_id = 1000000000 + account_id,
+			previous_entry_id = 999000000 + account_id, posted_at = now(), hash = '$some_hash' WHERE account_id <= $2;
 		VACUUM FULL loyalty_internal.account;
 		VACUUM ANALYZE loyalty_internal.account, loyalty.entry;
 		CREATE EXTENSION pg_prewarm;

@@ -28,7 +28,7 @@ sql <<-END >"$work/made"
 	FROM loyalty_internal.program WHERE merchant_id = ${merchant[rules]};
 	SELECT count(loyalty.wallet_sale(${merchant[rules]}, 'bench-rules', (5510000000 + i)::text, 0, 100, NULL, 1, 'T1')) FROM generate_series(1, $accounts) i;
 	SELECT count(c) FROM generate_series(1, $accounts) i, LATERAL loyalty.hold(${merchant[holds]}, i, '1', now() + interval '1 day') h, LATERAL loyalty.capture(${merchant[holds]}, i, h.entry_id) c;
-	CREATE TABLE refunded AS SELECT account_id, newest_id FROM loyalty_internal.account WHERE merchant_id = ${merchant[refunds]};
+	CREATE TABLE refunded AS SELECT account_id, newest_entry_id FROM loyalty_internal.account WHERE merchant_id = ${merchant[refunds]};
 	CREATE INDEX ON refunded (account_id);
 	SELECT format('ALTER TABLE %s SET (autovacuum_enabled = false)', c.oid::regclass)
 	FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND c.relkind = 'r' \gexec
@@ -65,7 +65,7 @@ script hold <<-END
 	SELECT loyalty.capture(${merchant[holds]}, :account, :hold);
 END
 script reverse <<-END
-	SELECT newest_id AS entry FROM refunded WHERE account_id = :account \gset
+	SELECT newest_entry_id AS entry FROM refunded WHERE account_id = :account \gset
 	SELECT loyalty.reverse(${merchant[refunds]}, :account, :entry, 'R-' || $unique, '0.01');
 END
 script rules <<-END

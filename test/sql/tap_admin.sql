@@ -235,7 +235,7 @@ SELECT is_empty(format('SELECT * FROM loyalty.claim_messages(%s)', :other), 'ano
 SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, attempt) FROM claimed ORDER BY message_id', :merchant), 'VALUES (true), (true), (true)', 'three are acknowledged');
 SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, attempt) FROM claimed ORDER BY message_id', :merchant), 'VALUES (false), (false), (false)', 'once');
 UPDATE loyalty_internal.message SET claimed_until = now() - interval '1 hour' WHERE merchant_id = :merchant AND sent_at IS NULL;
-SELECT results_eq(format('SELECT attempt FROM loyalty.claim_messages(%s, 10000, ''1 second'')', :merchant), 'VALUES (2), (2)', 'claims that lapsed are claimed again');
+SELECT results_eq(format('SELECT attempt FROM loyalty.claim_messages(%s, 10000, ''1 second'')', :merchant), 'VALUES (2), (2)', 'claims that ended are claimed again');
 SELECT results_eq(format('SELECT loyalty.acknowledge_message(%s, message_id, a) FROM loyalty.outbox, unnest(''{0,1,3,NULL}''::integer[]) a WHERE merchant_id = %1$s AND sent_at IS NULL ORDER BY 1', :merchant),
 	'SELECT false FROM generate_series(1, 8)', 'only the newest claim acknowledges');
 SELECT is(loyalty.acknowledge_message(:merchant, 0, 1), false, 'what does not exist is not acknowledged');
@@ -251,15 +251,15 @@ SELECT pg_temp.refuses(format('SELECT loyalty.forget_messages(%s, %s)', :merchan
 -- --- idempotency keys ----------------------------------------------------------------------------------
 
 SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1') AS first_answer \gset
-SELECT is(loyalty.forget_requests(:merchant), 0::bigint, 'a key just used is remembered');
-SELECT is(loyalty.forget_requests(:merchant, '0'), 0::bigint, 'even without any delay, in its own transaction');
+SELECT is(loyalty.forget_idempotency_keys(:merchant), 0::bigint, 'a key just used is remembered');
+SELECT is(loyalty.forget_idempotency_keys(:merchant, '0'), 0::bigint, 'even without any delay, in its own transaction');
 UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = :merchant;
-SELECT is(loyalty.forget_requests(:merchant, '32 days'), 0::bigint, 'it is 31 days old');
-SELECT is(loyalty.forget_requests(:other), 0::bigint, 'another merchant forgets none of ours');
+SELECT is(loyalty.forget_idempotency_keys(:merchant, '32 days'), 0::bigint, 'it is 31 days old');
+SELECT is(loyalty.forget_idempotency_keys(:other), 0::bigint, 'another merchant forgets none of ours');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry gets the answer');
-SELECT is(loyalty.forget_requests(:merchant), 1::bigint, 'it is forgotten');
+SELECT is(loyalty.forget_idempotency_keys(:merchant), 1::bigint, 'it is forgotten');
 SELECT isnt(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry so late posts again');
-SELECT pg_temp.refuses(format('SELECT loyalty.forget_requests(%s, %s)', :merchant, age), 'invalid_argument', 'forget_requests: ' || age) FROM unnest(ARRAY['NULL', '''-1 day''']) age;
+SELECT pg_temp.refuses(format('SELECT loyalty.forget_idempotency_keys(%s, %s)', :merchant, age), 'invalid_argument', 'forget_idempotency_keys: ' || age) FROM unnest(ARRAY['NULL', '''-1 day''']) age;
 
 -- --- members ------------------------------------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ SELECT is(pg_temp.post(:merchant, :s, 'adjust', '-1'), '1044', 'a correction dow
 SELECT is(pg_temp.left_of(:merchant, :s), '2092-01-01 14, 2093-01-01 30, 1000', 'does the same');
 SELECT entry_id AS hold, balance FROM loyalty.hold(:merchant, :s, '54') \gset
 SELECT is(:'balance'::text, '990', 'a hold');
-SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=30}', 'sets aside those that expire first');
+SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=30}', 'reserves those that expire first');
 SELECT is(pg_temp.left_of(:merchant, :s), '990', 'what never expires comes last');
 SELECT loyalty.capture(:merchant, :s, :hold, '20') \g /dev/null
 SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=6}', 'a part of it is captured: those that expire first');
@@ -235,7 +235,7 @@ SELECT is_empty(format($$SELECT d.expires_at FROM promised d WHERE (SELECT sum(p
 	< (SELECT coalesce(sum(l.points::numeric), 0) FROM loyalty.lots_of(%s, %s) l WHERE l.expires_at <= d.expires_at)$$, :merchant, :many), 'no point expires earlier than promised');
 SELECT is(pg_temp.post(:merchant, :many, 'redeem', (-sum(points))::text), '0', 'all can be spent') FROM promised;
 
--- --- accounts that begin to be managed -----------------------------------------------------------
+-- --- accounts that begin to track lots ------------------------------------------------------------
 
 SELECT pg_temp.program(:merchant, 'E', 'day', 0) AS program \gset
 SELECT loyalty.open_account(:merchant, :program) AS id, what INTO TEMP adopted FROM unnest('{promotion,hold,pending,transfer,terms,empty}'::text[]) what;
@@ -288,7 +288,7 @@ COPY (SELECT 3601) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":150.01,"amountCurrency":150.01,"comments":"x"}') -> 0 ->> 'description', 'El miembro no tiene puntos suficientes', 'what is past its date cannot be redeemed');
 SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":30,"amountCurrency":30,"comments":"x"}') -> 0 ->> 'totalPoints', '120', 'the rest can');
 SELECT is(pg_temp.history(:b), 'deposit 100, accrue 50, deposit 70, expire -70, redeem -30', 'the expiry is booked before it');
-SELECT is((SELECT concat_ws(' ', staff_id, reference, money, detail, origin, peer_id, member_id, aside) FROM loyalty.entries WHERE account_id = :b AND kind = 'expire'), '', 'by an entry of nobody');
+SELECT is((SELECT concat_ws(' ', staff_id, reference, money, detail, origin_entry_id, peer_account_id, member_id, reserved) FROM loyalty.entries WHERE account_id = :b AND kind = 'expire'), '', 'by an entry of nobody');
 SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
 SELECT is(loyalty.member_get(:merchant, 'B', 'B') ->> key, expected, 'member_get: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
 SELECT is((SELECT m ->> 'balance' FROM loyalty.member_list(:merchant, 'B') m), '120', 'member_list');

@@ -52,15 +52,15 @@ SELECT cmp_ok(count(*) FILTER (WHERE fast LIKE 'LY%'), '>', 30::bigint, 'some ar
 SELECT cmp_ok(count(*) FILTER (WHERE fast NOT LIKE 'LY%'), '>', 40::bigint, 'and some are not') FROM answer;
 
 PREPARE entries(boolean) AS
-SELECT p.name, e.entry_no, e.kind, e.amount, e.balance, e.staff_id, e.money, e.aside, e.origin, e.peer_id, e.member_id, e.rules,
+SELECT p.name, e.entry_no, e.kind, e.amount, e.balance, e.staff_id, e.money, e.reserved, e.origin_entry_id, e.peer_account_id, e.member_id, e.rules,
 	   e.reference, e.detail::text, e.lots::text, length(e.hash), b.entry_no AS before
 FROM program p JOIN loyalty.entry e ON e.account_id = CASE WHEN $1 THEN p.fast ELSE p.general END
-LEFT JOIN loyalty.entry b ON b.merchant_id = e.merchant_id AND b.entry_id = e.previous_id
+LEFT JOIN loyalty.entry b ON b.merchant_id = e.merchant_id AND b.entry_id = e.previous_entry_id
 ORDER BY p.name, e.entry_no;
 SELECT results_eq('EXECUTE entries(true)', 'EXECUTE entries(false)', 'the entries are the same');
 PREPARE accounts(boolean) AS
 SELECT p.name, a.balance, a.entry_no, a.earned, a.expired, a.held, a.pending, a.lots::text, a.qualifying::text, a.due_at IS NULL,
-	   a.newest_id = (SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = a.account_id AND e.entry_no = a.entry_no)
+	   a.newest_entry_id = (SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = a.account_id AND e.entry_no = a.entry_no)
 FROM program p JOIN loyalty_internal.account a ON a.account_id = CASE WHEN $1 THEN p.fast ELSE p.general END ORDER BY p.name;
 SELECT results_eq('EXECUTE accounts(true)', 'EXECUTE accounts(false)', 'and the accounts');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'which verify() finds sound');

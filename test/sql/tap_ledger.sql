@@ -235,12 +235,12 @@ CREATE CAST (bytea AS loyalty.lots) WITHOUT FUNCTION;
 CREATE FUNCTION pg_temp.sized(b bytea) RETURNS bytea LANGUAGE sql AS 'SELECT coalesce(int4send(length(b)) || b, '''')';
 CREATE FUNCTION pg_temp.content(e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$
 	SELECT int8send(e.merchant_id) || int8send(e.account_id) || int8send(e.entry_id) || loyalty_internal.points_send(e.amount) || int2send(e.kind)
-		|| int2send((SELECT sum(n::integer << bit) FROM (VALUES (e.staff_id IS NOT NULL, 0), (e.money IS NOT NULL, 1), (e.aside IS NOT NULL, 2),
-			(e.origin IS NOT NULL, 3), (e.peer_id IS NOT NULL, 4), (e.member_id IS NOT NULL, 5), (e.rules IS NOT NULL, 6), (e.happened_at IS NOT NULL, 7),
+		|| int2send((SELECT sum(n::integer << bit) FROM (VALUES (e.staff_id IS NOT NULL, 0), (e.money IS NOT NULL, 1), (e.reserved IS NOT NULL, 2),
+			(e.origin_entry_id IS NOT NULL, 3), (e.peer_account_id IS NOT NULL, 4), (e.member_id IS NOT NULL, 5), (e.rules IS NOT NULL, 6), (e.happened_at IS NOT NULL, 7),
 			(e.actor_id IS NOT NULL, 8), (e.request_id IS NOT NULL, 9), (e.lots IS NOT NULL, 10),
 			(coalesce(e.reference, e.detail::text, e.text_digest::text) IS NOT NULL, 11)) v (n, bit))::smallint)
-		|| coalesce(int8send(e.staff_id), '') || coalesce(loyalty_internal.points_send(e.money), '') || coalesce(loyalty_internal.points_send(e.aside), '')
-		|| coalesce(int8send(e.origin), '') || coalesce(int8send(e.peer_id), '') || coalesce(int8send(e.member_id), '')
+		|| coalesce(int8send(e.staff_id), '') || coalesce(loyalty_internal.points_send(e.money), '') || coalesce(loyalty_internal.points_send(e.reserved), '')
+		|| coalesce(int8send(e.origin_entry_id), '') || coalesce(int8send(e.peer_account_id), '') || coalesce(int8send(e.member_id), '')
 		|| coalesce(int8send(e.rules::bigint), '') || coalesce(timestamptz_send(e.happened_at), '') || coalesce(int8send(e.actor_id::bigint), '')
 		|| coalesce(int8send(e.request_id), '') || pg_temp.sized(e.lots::bytea)
 $$;
@@ -268,7 +268,7 @@ BEGIN
 	UPDATE loyalty_internal.account SET hash = coalesce(h, '') WHERE account_id = rehash.account;
 END
 $$;
--- An account with a rank, and a sale of which half is undone, by a rule with a cap.
+-- An account with a rank, and a sale of which half is reversed, by a rule with a cap.
 SELECT loyalty.set_rank_ranges(:merchant, 'niveles', '{Plata,Oro}', '{0,50}') \g /dev/null
 SELECT program_id AS ranked_program, program_client_id AS ranked FROM loyalty.create_program(:merchant, 'Con rangos') \gset
 SELECT loyalty.configure_program(:merchant, :'ranked', range_group => 'niveles', rank_window_value => 12) \g /dev/null
@@ -283,7 +283,7 @@ SELECT results_eq('SELECT account_id, entry_id, hash FROM hashes ORDER BY 1, 2',
 	'entries have the hashes that their description says');
 SELECT is_empty('SELECT entry_id FROM loyalty.entry WHERE loyalty_internal.lots_send(lots) <> lots::bytea', 'lots are hashed as lots_send() writes them');
 
--- What verify() says of a merchant after a statement that is then undone:
+-- What verify() says of a merchant after a statement that is then reversed:
 -- "invariant / account / entry_no", with the names of the accounts above; of an
 -- entry that is gone its place is the one it had.  Of these accounts
 -- the hashes are made right again before verify() looks, if so told.
@@ -316,22 +316,22 @@ $$;
 \set readable 'lots can be read'
 \set lots 'an entry has the lots that it moved'
 \set part 'lots are part of the balance'
-\set aside 'what is taken of points set aside was there'
-\set left_aside 'what is still set aside is what entries left of it'
-\set undone 'what is said to be undone was undone by an entry'
-\set parts 'no more of an entry is undone than there was'
-\set lapsed 'what is said to have expired is what entries say'
+\set reserved 'what is taken of a reservation was there'
+\set left_reserved 'a reservation has what entries left of it'
+\set reversed 'what is said to be reversed was reversed by an entry'
+\set parts 'no more of an entry is reversed than there was'
+\set expired_lot 'an expired lot has what entries say'
 \set spared 'a refund spares what expired, and no more than that'
 \set sums 'an account has the sums of its entries'
 \set account_lots 'an account has the lots that its entries left'
 \set due 'nothing is due before the account says'
 \set ranks_held 'a rank is held by the points that count'
-\set caps 'caps count what rules gave, less what was undone'
-\set caps_back 'caps get back what of a sale was undone'
+\set caps 'caps count what rules gave, less what was reversed'
+\set caps_back 'caps get back what of a sale was reversed'
 \set transfers 'what one account sends another receives'
 \set member_account 'a member''s account exists and is of the member''s program'
 \set program_exists 'an account''s program exists'
-\set answers 'a request with an idempotency key has its answer'
+\set answers 'an idempotency key has its answer'
 \set owners 'what belongs to a merchant belongs to one that exists'
 
 -- OF x is short for its rows, and x#2 for its second entry.
@@ -360,20 +360,20 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a first amount is wrong', 'x', 'UPDATE ENTRY n amount = ''101'' OF x AND entry_no = 1', ARRAY[:'balances' || ' / x / 1']),
 	('a balance is wrong', 'x', 'UPDATE ENTRY n balance = ''71'' OF x AND entry_no = 2', ARRAY[:'balances' || ' / x / 2', :'balances' || ' / x / 3']),
 	('amounts come to more than fits', 'x', 'UPDATE ENTRY n amount = ''922337203685477.5807'', kind = 2 OF x AND entry_no = 2', ARRAY[:'balances' || ' / x / 2']),
-	('the newest amount and balance are wrong', 'x', 'UPDATE ENTRY n amount = ''31'', balance = ''106'' OF x AND entry_no = 4', ARRAY[:'undone' || ' / x / 2', :'newest' || ' / x / 4']),
+	('the newest amount and balance are wrong', 'x', 'UPDATE ENTRY n amount = ''31'', balance = ''106'' OF x AND entry_no = 4', ARRAY[:'reversed' || ' / x / 2', :'newest' || ' / x / 4']),
 	('an entry is deleted', '', 'DELETE FROM loyalty.entry OF x AND entry_no = 2', ARRAY[:'numbers' || ' / x / 3']),
 	('the first entry is deleted', '', 'DELETE FROM loyalty.entry OF x AND entry_no = 1', ARRAY[:'numbers' || ' / x / 2']),
 	('the newest entry is deleted', '', 'DELETE FROM loyalty.entry OF x AND entry_no = 4', ARRAY[:'newest' || ' / x / 3']),
 	('all entries are deleted', '', 'DELETE FROM loyalty.entry OF x', ARRAY[:'newest' || ' / x']),
-	('an entry is added', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, hash)
+	('an entry is added', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, hash)
 		SELECT merchant_id, account_id, 42, 5, x#4, ''5'', ''110'', clock_timestamp(), kind, hash FROM loyalty.entry OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 5', :'newest' || ' / x / 5']),
-	('an entry is added, with its hash', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, hash)
+	('an entry is added, with its hash', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, hash)
 		SELECT merchant_id, account_id, 42, 5, x#4, ''5'', ''110'', clock_timestamp(), kind, hash FROM loyalty.entry OF x AND entry_no = 1', ARRAY[:'newest' || ' / x / 5']),
-	('an entry is added with a gap', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, hash)
+	('an entry is added with a gap', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, hash)
 		SELECT merchant_id, account_id, 42, 6, x#4, ''5'', ''110'', clock_timestamp(), kind, hash FROM loyalty.entry OF x AND entry_no = 1', ARRAY[:'numbers' || ' / x / 6', :'newest' || ' / x / 6']),
-	('an entry is of number 0', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, hash)
+	('an entry is of number 0', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, hash)
 		SELECT merchant_id, account_id, 42, 0, NULL, ''0'', ''0'', posted_at, kind, '''' FROM loyalty.entry OF x AND entry_no = 1', ARRAY[:'numbers' || ' / x / 0']),
-	('entries are of the ends of the range', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, aside, origin, hash)
+	('entries are of the ends of the range', '', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, reserved, origin_entry_id, hash)
 		SELECT merchant_id, account_id, v, v, NULL, ''-922337203685477.5808'', ''-922337203685477.5808'', posted_at, 11, ''-922337203685477.5808'', v, ''''
 		FROM loyalty.entry, unnest(''{-9223372036854775808,9223372036854775807}''::bigint[]) v OF x AND entry_no = 1',
 		ARRAY[:'numbers' || ' / x / -9223372036854775808', :'numbers' || ' / x / 1', :'numbers' || ' / x / 9223372036854775807', :'newest' || ' / x / 9223372036854775807', :'transfers' || ' / x']),
@@ -384,11 +384,11 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a redemption becomes a deposit', 'x', 'UPDATE ENTRY n kind = 2 OF x AND entry_no = 2', ARRAY[:'kinds' || ' / x / 2']),
 	('a deposit becomes a redemption', 'x', 'UPDATE ENTRY n kind = 3 OF x AND entry_no = 1', ARRAY[:'kinds' || ' / x / 1']),
 	('a kind that there is not', 'x', 'UPDATE ENTRY n kind = 99 OF x AND entry_no = 3', ARRAY[:'kinds' || ' / x / 3']),
-	('a deposit goes on with something', 'x', 'UPDATE ENTRY n origin = x#2 OF x AND entry_no = 3', ARRAY[:'kinds' || ' / x / 3']),
-	('a redemption sets something aside', 'x', 'UPDATE ENTRY n aside = ''30'' OF x AND entry_no = 2', ARRAY[:'kinds' || ' / x / 2']),
-	('a hold goes to somebody', 'y', 'UPDATE ENTRY n peer_id = 42 OF y AND entry_no = 5', ARRAY[:'kinds' || ' / y / 5']),
-	('a capture is of a later hold', 'y', 'UPDATE ENTRY n origin = y#6 OF y AND entry_no = 6', ARRAY[:'kinds' || ' / y / 6']),
-	('a transfer goes nowhere', 'y', 'UPDATE ENTRY n peer_id = NULL OF y AND entry_no = 10', ARRAY[:'kinds' || ' / y / 10', :'transfers' || ' / y', :'transfers' || ' / y']),
+	('a deposit goes on with something', 'x', 'UPDATE ENTRY n origin_entry_id = x#2 OF x AND entry_no = 3', ARRAY[:'kinds' || ' / x / 3']),
+	('a redemption reserves something', 'x', 'UPDATE ENTRY n reserved = ''30'' OF x AND entry_no = 2', ARRAY[:'kinds' || ' / x / 2']),
+	('a hold goes to somebody', 'y', 'UPDATE ENTRY n peer_account_id = 42 OF y AND entry_no = 5', ARRAY[:'kinds' || ' / y / 5']),
+	('a capture is of a later hold', 'y', 'UPDATE ENTRY n origin_entry_id = y#6 OF y AND entry_no = 6', ARRAY[:'kinds' || ' / y / 6']),
+	('a transfer goes nowhere', 'y', 'UPDATE ENTRY n peer_account_id = NULL OF y AND entry_no = 10', ARRAY[:'kinds' || ' / y / 10', :'transfers' || ' / y', :'transfers' || ' / y']),
 	('a history below zero', 'x', 'WITH e AS (UPDATE ENTRY n amount = CASE entry_no WHEN 1 THEN ''10'' ELSE amount::text END::loyalty.points, balance = (balance::numeric - 90)::loyalty.points OF x)
 		UPDATE loyalty_internal.account SET balance = ''15'' OF x', ARRAY[:'negative' || ' / x / 2']),
 	('a balance out of nowhere', '', 'UPDATE loyalty_internal.account SET balance = ''1000'' OF x', ARRAY[:'newest' || ' / x / 4']),
@@ -405,7 +405,7 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('lots of an entry are damaged, with its hash', 'y', 'UPDATE ENTRY n lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 4', ARRAY[:'readable' || ' / y / 4']),
 	('lots of an account are cut off', '', 'UPDATE loyalty_internal.account SET lots = substr(lots::bytea, 1, 7)::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
 	('points that count for a rank are damaged', '', 'UPDATE loyalty_internal.account SET qualifying = ''\xff''::bytea::loyalty.lots OF y', ARRAY[:'readable' || ' / y']),
-	('lots of points set aside are damaged', '', 'UPDATE loyalty_internal.reservation SET lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 8', ARRAY[:'readable' || ' / y / 8']),
+	('lots of reserved points are damaged', '', 'UPDATE loyalty_internal.reservation SET lots = ''\xff''::bytea::loyalty.lots OF y AND entry_no = 8', ARRAY[:'readable' || ' / y / 8']),
 	('points are spent that expire later', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=30}'' OF y AND entry_no = 4', ARRAY[:'lots' || ' / y / 4']),
 	('points are spent that there are not', 'y', 'UPDATE ENTRY n lots = ''{2099-01-01T00:00:00Z=31}'' OF y AND entry_no = 4', ARRAY[:'lots' || ' / y / 4']),
 	('points are spent without lots', 'y', 'UPDATE ENTRY n lots = NULL OF y AND entry_no = 4', ARRAY[:'lots' || ' / y / 4']),
@@ -415,53 +415,53 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('fewer points of a hold come back', 'y', 'UPDATE ENTRY n lots = NULL OF y AND entry_no = 7', ARRAY[:'lots' || ' / y / 7']),
 	('points are taken back from other lots', 'y', 'UPDATE ENTRY n lots = ''{2099-01-01T00:00:00Z=20}'' OF y AND entry_no = 9', ARRAY[:'lots' || ' / y / 9']),
 	('points are taken back and their lots stay', 'y', 'UPDATE ENTRY n lots = ''{2099-02-01T00:00:00Z=1}'' OF y AND entry_no = 9', ARRAY[:'part' || ' / y / 9']),
-	('more is captured than is held', 'y', 'UPDATE ENTRY n aside = ''-81'' OF y AND entry_no = 6', ARRAY[:'aside' || ' / y / 6']),
-	('a deposit is captured', 'y', 'UPDATE ENTRY n origin = y#1 OF y AND entry_no = 6', ARRAY[:'aside' || ' / y / 6']),
-	('pending points are captured', 'y', 'UPDATE ENTRY n origin = y#8 OF y AND entry_no = 14', ARRAY[:'aside' || ' / y / 14']),
-	('less is left of a hold', '', 'UPDATE loyalty_internal.reservation SET remaining = ''1'' OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('more is left pending', '', 'UPDATE loyalty_internal.reservation SET remaining = ''25.0001'' OF y AND entry_no = 8', ARRAY[:'left_aside' || ' / y / 8']),
-	('other points are left pending', '', 'UPDATE loyalty_internal.reservation SET lots = NULL OF y AND entry_no = 8', ARRAY[:'left_aside' || ' / y / 8']),
-	('a hold is larger', '', 'UPDATE loyalty_internal.reservation SET amount = ''81'' OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('a hold is not one', '', 'UPDATE loyalty_internal.reservation SET kind = 2 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
-	('a hold is gone', '', 'DELETE FROM loyalty_internal.reservation OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5']),
+	('more is captured than is held', 'y', 'UPDATE ENTRY n reserved = ''-81'' OF y AND entry_no = 6', ARRAY[:'reserved' || ' / y / 6']),
+	('a deposit is captured', 'y', 'UPDATE ENTRY n origin_entry_id = y#1 OF y AND entry_no = 6', ARRAY[:'reserved' || ' / y / 6']),
+	('pending points are captured', 'y', 'UPDATE ENTRY n origin_entry_id = y#8 OF y AND entry_no = 14', ARRAY[:'reserved' || ' / y / 14']),
+	('less is left of a hold', '', 'UPDATE loyalty_internal.reservation SET remaining = ''1'' OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5']),
+	('more is left pending', '', 'UPDATE loyalty_internal.reservation SET remaining = ''25.0001'' OF y AND entry_no = 8', ARRAY[:'left_reserved' || ' / y / 8']),
+	('other points are left pending', '', 'UPDATE loyalty_internal.reservation SET lots = NULL OF y AND entry_no = 8', ARRAY[:'left_reserved' || ' / y / 8']),
+	('a hold is larger', '', 'UPDATE loyalty_internal.reservation SET amount = ''81'' OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5']),
+	('a hold is not one', '', 'UPDATE loyalty_internal.reservation SET kind = 2 OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5']),
+	('a hold is gone', '', 'DELETE FROM loyalty_internal.reservation OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5']),
 	('a hold is of no entry', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, n, 6, ''1'', ''1'' FROM loyalty_internal.account, (VALUES (42, 0), (y#7, 7), (43, 99)) v (id, n) OF y',
-		ARRAY[:'left_aside' || ' / y / 42', :'left_aside' || ' / y / 7', :'left_aside' || ' / y / 43']),
-	('a refund is not noted', '', 'DELETE FROM loyalty_internal.reversal OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 9']),
-	('the refund of a transfer is not noted', '', 'DELETE FROM loyalty_internal.reversal OF y AND entry_id = y#10', ARRAY[:'undone' || ' / y / 13']),
-	('a refund is of another entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = y#11 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is of no entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = 9223372036854775807 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('what was refunded is no entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = 99 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 99']),
-	('a refund has another reference', '', 'UPDATE loyalty_internal.reversal SET reference = ''otra'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is of money too', '', 'UPDATE loyalty_internal.reversal SET money = ''200'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('more is refunded than was taken back', '', 'UPDATE loyalty_internal.reversal SET amount = ''21'' OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('more is refunded than was given back', '', 'UPDATE loyalty_internal.reversal SET amount = ''11'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
-	('less is refunded than came back', '', 'UPDATE loyalty_internal.reversal SET amount = ''1'' OF y AND entry_id = y#10', ARRAY[:'undone' || ' / y / 10']),
-	('a refund is negative', '', 'UPDATE loyalty_internal.reversal SET amount = ''-10'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
-	('a refund is answered otherwise', '', 'UPDATE loyalty_internal.reversal SET balance = ''1'' OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 4']),
-	('a deposit is refunded and was a correction', 'x', 'UPDATE ENTRY n kind = 4 OF x AND entry_no = 2', ARRAY[:'undone' || ' / x / 2']),
-	('more is refunded than was spent', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_id, amount, balance, posted_at, kind, origin, reference, hash)
-			SELECT merchant_id, account_id, 42, 5, x#4, amount, ''135'', posted_at, kind, origin, ''más'', hash FROM loyalty.entry OF x AND entry_no = 4;
+		ARRAY[:'left_reserved' || ' / y / 42', :'left_reserved' || ' / y / 7', :'left_reserved' || ' / y / 43']),
+	('a refund is not noted', '', 'DELETE FROM loyalty_internal.reversal OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 9']),
+	('the refund of a transfer is not noted', '', 'DELETE FROM loyalty_internal.reversal OF y AND entry_id = y#10', ARRAY[:'reversed' || ' / y / 13']),
+	('a refund is of another entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = y#11 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('a refund is of no entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = 9223372036854775807 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('what was refunded is no entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = 99 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 99']),
+	('a refund has another reference', '', 'UPDATE loyalty_internal.reversal SET reference = ''otra'' OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('a refund is of money too', '', 'UPDATE loyalty_internal.reversal SET money = ''200'' OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('more is refunded than was taken back', '', 'UPDATE loyalty_internal.reversal SET amount = ''21'' OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('more is refunded than was given back', '', 'UPDATE loyalty_internal.reversal SET amount = ''11'' OF y AND entry_id = y#4', ARRAY[:'reversed' || ' / y / 4']),
+	('less is refunded than came back', '', 'UPDATE loyalty_internal.reversal SET amount = ''1'' OF y AND entry_id = y#10', ARRAY[:'reversed' || ' / y / 10']),
+	('a refund is negative', '', 'UPDATE loyalty_internal.reversal SET amount = ''-10'' OF y AND entry_id = y#4', ARRAY[:'reversed' || ' / y / 4']),
+	('a refund is answered otherwise', '', 'UPDATE loyalty_internal.reversal SET balance = ''1'' OF y AND entry_id = y#4', ARRAY[:'reversed' || ' / y / 4']),
+	('a deposit is refunded and was a correction', 'x', 'UPDATE ENTRY n kind = 4 OF x AND entry_no = 2', ARRAY[:'reversed' || ' / x / 2']),
+	('more is refunded than was spent', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, origin_entry_id, reference, hash)
+			SELECT merchant_id, account_id, 42, 5, x#4, amount, ''135'', posted_at, kind, origin_entry_id, ''más'', hash FROM loyalty.entry OF x AND entry_no = 4;
 		INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance)
 			SELECT merchant_id, account_id, x#2, ''más'', 42, ''30'', ''135'' FROM loyalty.entry OF x AND entry_no = 4;
-		UPDATE loyalty_internal.account SET entry_no = 5, newest_id = 42, previous_id = x#4, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
-	('what expired is not noted', '', 'DELETE FROM loyalty_internal.expired_lot OF late', ARRAY[:'lapsed' || ' / late']),
-	('more expired than entries say', '', 'UPDATE loyalty_internal.expired_lot SET points = ''70.0001'' OF late', ARRAY[:'lapsed' || ' / late']),
-	('less expired', '', 'UPDATE loyalty_internal.expired_lot SET points = ''69.9999'' OF late', ARRAY[:'lapsed' || ' / late']),
-	('it expired at another date', '', 'UPDATE loyalty_internal.expired_lot SET expires_at = expires_at + interval ''1 second'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
-	('it expired at no date', '', 'UPDATE loyalty_internal.expired_lot SET expires_at = ''infinity'' OF late', ARRAY[:'lapsed' || ' / late', :'lapsed' || ' / late']),
-	('something expired of an account of which nothing did', '', 'INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) SELECT merchant_id, account_id, now(), ''0'', ''0'' FROM loyalty_internal.account OF x', ARRAY[:'lapsed' || ' / x']),
-	('something expired of no account', '', format('INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) VALUES (%s, 42, now(), ''1'', ''0'')', :merchant), ARRAY[:'lapsed' || ' / 42']),
+		UPDATE loyalty_internal.account SET entry_no = 5, newest_entry_id = 42, previous_entry_id = x#4, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
+	('what expired is not noted', '', 'DELETE FROM loyalty_internal.expired_lot OF late', ARRAY[:'expired_lot' || ' / late']),
+	('more expired than entries say', '', 'UPDATE loyalty_internal.expired_lot SET points = ''70.0001'' OF late', ARRAY[:'expired_lot' || ' / late']),
+	('less expired', '', 'UPDATE loyalty_internal.expired_lot SET points = ''69.9999'' OF late', ARRAY[:'expired_lot' || ' / late']),
+	('it expired at another date', '', 'UPDATE loyalty_internal.expired_lot SET expires_at = expires_at + interval ''1 second'' OF late', ARRAY[:'expired_lot' || ' / late', :'expired_lot' || ' / late']),
+	('it expired at no date', '', 'UPDATE loyalty_internal.expired_lot SET expires_at = ''infinity'' OF late', ARRAY[:'expired_lot' || ' / late', :'expired_lot' || ' / late']),
+	('something expired of an account of which nothing did', '', 'INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) SELECT merchant_id, account_id, now(), ''0'', ''0'' FROM loyalty_internal.account OF x', ARRAY[:'expired_lot' || ' / x']),
+	('something expired of no account', '', format('INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) VALUES (%s, 42, now(), ''1'', ''0'')', :merchant), ARRAY[:'expired_lot' || ' / 42']),
 	('more is refunded than expired', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''70.0001'' OF late', ARRAY[:'spared' || ' / late']),
 	('less than nothing is', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''-0.0001'' OF late', ARRAY[:'spared' || ' / late']),
 	('another refund may count what one has', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''39.9999'' OF late', ARRAY[:'spared' || ' / late']),
 	('no refund counted what is counted', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''40.0001'' OF late', ARRAY[:'spared' || ' / late']),
-	('nothing is taken for what has not expired', 'late', 'UPDATE ENTRY n origin = late#2 OF late AND entry_no = 5; UPDATE loyalty_internal.reversal SET entry_id = late#2 OF late', ARRAY[:'undone' || ' / late / 2']),
+	('nothing is taken for what has not expired', 'late', 'UPDATE ENTRY n origin_entry_id = late#2 OF late AND entry_no = 5; UPDATE loyalty_internal.reversal SET entry_id = late#2 OF late', ARRAY[:'reversed' || ' / late / 2']),
 	('an account earned more than its entries', '', 'UPDATE loyalty_internal.account SET earned = ''140.0001'' OF y', ARRAY[:'sums' || ' / y']),
 	('an account expired', '', 'UPDATE loyalty_internal.account SET expired = ''1'' OF y', ARRAY[:'sums' || ' / y']),
 	('more is held', '', 'UPDATE loyalty_internal.account SET held = ''0.0001'' OF y', ARRAY[:'sums' || ' / y']),
 	('less is pending', '', 'UPDATE loyalty_internal.account SET pending = ''24'' OF y', ARRAY[:'sums' || ' / y']),
-	('an account that is not managed has a sum', '', 'UPDATE loyalty_internal.account SET held = ''0'' OF x', ARRAY[:'sums' || ' / x']),
-	('an account is managed no more', '', 'UPDATE loyalty_internal.account SET earned = NULL OF y', ARRAY[:'sums' || ' / y']),
+	('an account that does not track lots has a sum', '', 'UPDATE loyalty_internal.account SET held = ''0'' OF x', ARRAY[:'sums' || ' / x']),
+	('an account tracks lots no more', '', 'UPDATE loyalty_internal.account SET earned = NULL OF y', ARRAY[:'sums' || ' / y']),
 	('an accrual becomes a correction', 'y', 'UPDATE ENTRY n kind = 4 OF y AND entry_no = 3', ARRAY[:'sums' || ' / y']),
 	('an account has no lots', '', 'UPDATE loyalty_internal.account SET lots = NULL OF y', ARRAY[:'account_lots' || ' / y']),
 	('points of an account expire later', '', 'UPDATE loyalty_internal.account SET lots = ''{2099-01-01T00:00:00Z=7,2099-02-02T00:00:00Z=30}'' OF y', ARRAY[:'account_lots' || ' / y']),
@@ -478,7 +478,7 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a cap counts what no rule gave', '', 'DELETE FROM loyalty_internal.rule_award OF ranks', ARRAY[:'caps' || ' / ranks']),
 	('a cap got back more than there was', '', 'UPDATE loyalty_internal.rule_award SET returned = ''10.0001'' OF ranks; UPDATE loyalty_internal.rule_use SET points_ever = ''-0.0001'', points_day = ''-0.0001'', points_week = ''-0.0001'', points_month = ''-0.0001'', points_year = ''-0.0001'' OF ranks', ARRAY[:'caps_back' || ' / ranks / 1']),
 	('a transfer never came', '', 'DELETE FROM loyalty.entry OF z;
-		UPDATE loyalty_internal.account SET entry_no = 0, newest_id = NULL, previous_id = NULL, balance = ''0'', earned = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
+		UPDATE loyalty_internal.account SET entry_no = 0, newest_entry_id = NULL, previous_entry_id = NULL, balance = ''0'', earned = ''0'', hash = '''', lots = NULL, due_at = NULL OF z', ARRAY[:'transfers' || ' / y', :'transfers' || ' / y']),
 	-- names, and what is named
 	('two entries are of one number', '', 'INSERT INTO loyalty.entry SELECT (e).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object(''entry_id'', 42)) AS e FROM loyalty.entry e OF x AND entry_no = 2) d', ARRAY[:'hash' || ' / x / 2', :'numbers' || ' / x / 2']),
 	('two entries are of one number, with their hashes', 'x', 'INSERT INTO loyalty.entry SELECT (e).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object(''entry_id'', 42)) AS e FROM loyalty.entry e OF x AND entry_no = 2) d', ARRAY[:'numbers' || ' / x / 2']),
@@ -486,56 +486,56 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('an entry takes the number of another, with its hash', 'x', 'UPDATE ENTRY n entry_no = 2 OF x AND entry_no = 3', ARRAY[:'numbers' || ' / x / 2', :'numbers' || ' / x / 4']),
 	('entries change places', '', 'UPDATE ENTRY n entry_no = 5 - entry_no OF x AND entry_no IN (2, 3)', ARRAY[:'hash' || ' / x / 2', :'hash' || ' / x / 3', :'hash' || ' / x / 4']),
 	('entries change places, with their hashes', 'x', 'UPDATE ENTRY n entry_no = 5 - entry_no OF x AND entry_no IN (2, 3)', ARRAY[:'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4', :'newest' || ' / x / 4']),
-	('an entry names none before it', '', 'UPDATE ENTRY n previous_id = NULL OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names none before it, with its hash', 'x', 'UPDATE ENTRY n previous_id = NULL OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('the newest entry names none before it', '', 'UPDATE ENTRY n previous_id = NULL OF x AND entry_no = 4', ARRAY[:'previous' || ' / x / 4']),
-	('the newest entry names none before it, with its hash', 'x', 'UPDATE ENTRY n previous_id = NULL OF x AND entry_no = 4', ARRAY[:'previous' || ' / x / 4']),
-	('an entry names an earlier one', '', 'UPDATE ENTRY n previous_id = x#1 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names an earlier one, with its hash', 'x', 'UPDATE ENTRY n previous_id = x#1 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names a later one', '', 'UPDATE ENTRY n previous_id = x#4 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names a later one, with its hash', 'x', 'UPDATE ENTRY n previous_id = x#4 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names itself', '', 'UPDATE ENTRY n previous_id = entry_id OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names itself, with its hash', 'x', 'UPDATE ENTRY n previous_id = entry_id OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names one of another account', '', 'UPDATE ENTRY n previous_id = y#2 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names one of another account, with its hash', 'x', 'UPDATE ENTRY n previous_id = y#2 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names one that there is not', '', 'UPDATE ENTRY n previous_id = 42 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names one that there is not, with its hash', 'x', 'UPDATE ENTRY n previous_id = 42 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
-	('an entry names number 0', '', 'UPDATE ENTRY n previous_id = 0 OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
-	('an entry names number 0, with its hash', 'x', 'UPDATE ENTRY n previous_id = 0 OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
-	('the first entry names one before it', '', 'UPDATE ENTRY n previous_id = x#4 OF x AND entry_no = 1', ARRAY[:'previous' || ' / x / 1']),
-	('the first entry names one before it, with its hash', 'x', 'UPDATE ENTRY n previous_id = x#4 OF x AND entry_no = 1', ARRAY[:'previous' || ' / x / 1']),
-	('all entries name the one after them', '', 'UPDATE ENTRY n previous_id = (SELECT o.entry_id FROM loyalty.entry o WHERE o.account_id = entry.account_id AND o.entry_no = entry.entry_no + 1) OF x', ARRAY[:'previous' || ' / x / 1', :'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4']),
-	('all entries name the one after them, with its hash', 'x', 'UPDATE ENTRY n previous_id = (SELECT o.entry_id FROM loyalty.entry o WHERE o.account_id = entry.account_id AND o.entry_no = entry.entry_no + 1) OF x', ARRAY[:'previous' || ' / x / 1', :'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4']),
-	('an account names none as its newest entry', '', 'UPDATE loyalty_internal.account SET newest_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names an older entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_id = x#3 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names another''s entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_id = y#14 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names what is no entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_id = 42 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names none before the newest entry', '', 'UPDATE loyalty_internal.account SET previous_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names an older entry before the newest', '', 'UPDATE loyalty_internal.account SET previous_id = x#2 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names the newest entry before itself', '', 'UPDATE loyalty_internal.account SET previous_id = newest_id OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names another''s entry before the newest', '', 'UPDATE loyalty_internal.account SET previous_id = y#13 OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account names its newest entries the other way round', '', 'UPDATE loyalty_internal.account SET newest_id = previous_id, previous_id = newest_id OF x', ARRAY[:'newest' || ' / x / 4']),
-	('an account without entries names one', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, newest_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
-	('an account without entries names one before', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, previous_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an entry names none before it', '', 'UPDATE ENTRY n previous_entry_id = NULL OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names none before it, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = NULL OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('the newest entry names none before it', '', 'UPDATE ENTRY n previous_entry_id = NULL OF x AND entry_no = 4', ARRAY[:'previous' || ' / x / 4']),
+	('the newest entry names none before it, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = NULL OF x AND entry_no = 4', ARRAY[:'previous' || ' / x / 4']),
+	('an entry names an earlier one', '', 'UPDATE ENTRY n previous_entry_id = x#1 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names an earlier one, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = x#1 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names a later one', '', 'UPDATE ENTRY n previous_entry_id = x#4 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names a later one, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = x#4 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names itself', '', 'UPDATE ENTRY n previous_entry_id = entry_id OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names itself, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = entry_id OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names one of another account', '', 'UPDATE ENTRY n previous_entry_id = y#2 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names one of another account, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = y#2 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names one that there is not', '', 'UPDATE ENTRY n previous_entry_id = 42 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names one that there is not, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = 42 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 3']),
+	('an entry names number 0', '', 'UPDATE ENTRY n previous_entry_id = 0 OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
+	('an entry names number 0, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = 0 OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
+	('the first entry names one before it', '', 'UPDATE ENTRY n previous_entry_id = x#4 OF x AND entry_no = 1', ARRAY[:'previous' || ' / x / 1']),
+	('the first entry names one before it, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = x#4 OF x AND entry_no = 1', ARRAY[:'previous' || ' / x / 1']),
+	('all entries name the one after them', '', 'UPDATE ENTRY n previous_entry_id = (SELECT o.entry_id FROM loyalty.entry o WHERE o.account_id = entry.account_id AND o.entry_no = entry.entry_no + 1) OF x', ARRAY[:'previous' || ' / x / 1', :'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4']),
+	('all entries name the one after them, with its hash', 'x', 'UPDATE ENTRY n previous_entry_id = (SELECT o.entry_id FROM loyalty.entry o WHERE o.account_id = entry.account_id AND o.entry_no = entry.entry_no + 1) OF x', ARRAY[:'previous' || ' / x / 1', :'previous' || ' / x / 2', :'previous' || ' / x / 3', :'previous' || ' / x / 4']),
+	('an account names none as its newest entry', '', 'UPDATE loyalty_internal.account SET newest_entry_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names an older entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_entry_id = x#3 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names another''s entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_entry_id = y#14 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names what is no entry as the newest', '', 'UPDATE loyalty_internal.account SET newest_entry_id = 42 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names none before the newest entry', '', 'UPDATE loyalty_internal.account SET previous_entry_id = NULL OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names an older entry before the newest', '', 'UPDATE loyalty_internal.account SET previous_entry_id = x#2 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names the newest entry before itself', '', 'UPDATE loyalty_internal.account SET previous_entry_id = newest_entry_id OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names another''s entry before the newest', '', 'UPDATE loyalty_internal.account SET previous_entry_id = y#13 OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account names its newest entries the other way round', '', 'UPDATE loyalty_internal.account SET newest_entry_id = previous_entry_id, previous_entry_id = newest_entry_id OF x', ARRAY[:'newest' || ' / x / 4']),
+	('an account without entries names one', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, newest_entry_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
+	('an account without entries names one before', '', format('INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, previous_entry_id) VALUES (%s, 42, %s, x#4)', :merchant, :program), ARRAY[:'newest' || ' / 42']),
 	('an entry gets another name', '', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),
 	('an entry gets another name, with its hash', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 4', :'newest' || ' / x / 4']),
 	('the newest entry gets another name', '', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 4', ARRAY[:'hash' || ' / x / 4']),
-	('the newest entry gets another name, with its hash', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 4', ARRAY[:'undone' || ' / x / 2', :'newest' || ' / x / 4']),
+	('the newest entry gets another name, with its hash', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 4', ARRAY[:'reversed' || ' / x / 2', :'newest' || ' / x / 4']),
 	('the name of an entry is 0', 'x', 'UPDATE ENTRY n entry_id = 0 OF x AND entry_no = 3', ARRAY[:'previous' || ' / x / 4', :'newest' || ' / x / 4']),
-	('an entry that was undone gets another name, and the one after it says so', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 2; UPDATE ENTRY n previous_id = 42 OF x AND entry_no = 3', ARRAY[:'undone' || ' / x / 2']),
+	('an entry that was reversed gets another name, and the one after it says so', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 2; UPDATE ENTRY n previous_entry_id = 42 OF x AND entry_no = 3', ARRAY[:'reversed' || ' / x / 2']),
 	('entries change names', 'x', 'UPDATE ENTRY n entry_id = 42 OF x AND entry_no = 2; UPDATE ENTRY n entry_id = x#2 OF x AND entry_no = 3; UPDATE ENTRY n entry_id = x#3 OF x AND entry_no = 2', ARRAY[:'previous' || ' / x / 3', :'previous' || ' / x / 4', :'newest' || ' / x / 4']),
-	('a capture is of another account''s hold', 'x', 'UPDATE ENTRY n kind = 7, amount = ''0'', aside = ''-30'', balance = ''100'', origin = y#5 OF x AND entry_no = 2', ARRAY[:'aside' || ' / x / 2', :'balances' || ' / x / 3']),
-	('a hold is another account''s', '', 'UPDATE loyalty_internal.reservation SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / z / 5']),
-	('an account has a hold of another''s entry', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, y#4, 1, 6, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'left_aside' || ' / x / 4']),
-	('a hold is at another''s number', '', 'UPDATE loyalty_internal.reservation SET entry_no = 4 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 5']),
-	('a hold is at a later number', '', 'UPDATE loyalty_internal.reservation SET entry_no = 6 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 5']),
-	('two holds are at one number', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, 5, 6, ''1'', ''1'' FROM loyalty_internal.account, unnest(''{42,9223372036854775807}''::bigint[]) id OF y', ARRAY[:'left_aside' || ' / y / 42', :'left_aside' || ' / y / 9223372036854775807']),
-	('a hold is of another entry', '', 'UPDATE loyalty_internal.reservation SET entry_id = y#4 OF y AND entry_no = 5', ARRAY[:'left_aside' || ' / y / 5', :'left_aside' || ' / y / 4']),
-	('a refund is another account''s', '', 'UPDATE loyalty_internal.reversal SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 9', :'undone' || ' / z / 2']),
-	('an account has a refund of another''s entry', '', 'INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance) SELECT merchant_id, account_id, y#2, ''otro'', y#9, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'undone' || ' / x / 2']),
-	('a refund is by another account''s entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = x#4 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is of another account''s entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = x#2 OF y AND entry_id = y#4', ARRAY[:'undone' || ' / y / 2']),
-	('a refund is by the entry before', 'y', 'UPDATE ENTRY n origin = y#11 OF y AND entry_no = 9; UPDATE loyalty_internal.reversal SET entry_id = y#11 OF y AND entry_id = y#2', ARRAY[:'undone' || ' / y / 11']),
+	('a capture is of another account''s hold', 'x', 'UPDATE ENTRY n kind = 7, amount = ''0'', reserved = ''-30'', balance = ''100'', origin_entry_id = y#5 OF x AND entry_no = 2', ARRAY[:'reserved' || ' / x / 2', :'balances' || ' / x / 3']),
+	('a hold is another account''s', '', 'UPDATE loyalty_internal.reservation SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5', :'left_reserved' || ' / z / 5']),
+	('an account has a hold of another''s entry', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, y#4, 1, 6, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'left_reserved' || ' / x / 4']),
+	('a hold is at another''s number', '', 'UPDATE loyalty_internal.reservation SET entry_no = 4 OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5', :'left_reserved' || ' / y / 5']),
+	('a hold is at a later number', '', 'UPDATE loyalty_internal.reservation SET entry_no = 6 OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5', :'left_reserved' || ' / y / 5']),
+	('two holds are at one number', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, 5, 6, ''1'', ''1'' FROM loyalty_internal.account, unnest(''{42,9223372036854775807}''::bigint[]) id OF y', ARRAY[:'left_reserved' || ' / y / 42', :'left_reserved' || ' / y / 9223372036854775807']),
+	('a hold is of another entry', '', 'UPDATE loyalty_internal.reservation SET entry_id = y#4 OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5', :'left_reserved' || ' / y / 4']),
+	('a refund is another account''s', '', 'UPDATE loyalty_internal.reversal SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 9', :'reversed' || ' / z / 2']),
+	('an account has a refund of another''s entry', '', 'INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance) SELECT merchant_id, account_id, y#2, ''otro'', y#9, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'reversed' || ' / x / 2']),
+	('a refund is by another account''s entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = x#4 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('a refund is of another account''s entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = x#2 OF y AND entry_id = y#4', ARRAY[:'reversed' || ' / y / 2']),
+	('a refund is by the entry before', 'y', 'UPDATE ENTRY n origin_entry_id = y#11 OF y AND entry_no = 9; UPDATE loyalty_internal.reversal SET entry_id = y#11 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 11']),
 	('a cap counts a sale of another account', '', 'UPDATE loyalty_internal.rule_award SET entry_id = x#3 OF ranks', ARRAY[:'caps_back' || ' / ranks / 3']),
 	('a cap counts what is no sale', '', 'UPDATE loyalty_internal.rule_award SET entry_id = 42 OF ranks', ARRAY[:'caps_back' || ' / ranks / 42']),
 	('a text is changed', '', 'UPDATE ENTRY n reference = ''n'' OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
@@ -587,7 +587,7 @@ SELECT is_empty(format('SELECT pg_temp.found(%L, %L)', pg_temp.spelt_out(change)
 	('another key, with the hashes', 'x', 'UPDATE loyalty_internal.account SET text_key = gen_random_uuid() OF x'),
 	('when it happened, who did it and by which request', 'x', 'UPDATE ENTRY n happened_at = posted_at - interval ''1 day'', actor_id = -7, request_id = 9223372036854775807 OF x AND entry_no = 2'),
 	('the widest of numbers', 'w', 'UPDATE ENTRY n happened_at = ''-infinity'', actor_id = 2147483647, request_id = -9223372036854775808 OF w AND entry_no = 1')) v (what, hashed, change);
-SELECT is_empty('SELECT * FROM loyalty.verify()', 'all changes are undone');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'all changes are reversed');
 
 -- --- many at once ---------------------------------------------------------------------------
 

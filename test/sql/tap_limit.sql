@@ -240,7 +240,7 @@ SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '200/4', 'a transfer spend
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :e), NULL, 'of the sender');
 SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R1'')', :m, :d, :transfer), 'a transfer back');
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d) || coalesce(pg_temp.left_of(:p, 'member', 'spend', :e), ' none'), '500/5 none', 'gives back what it took to its day, and takes nothing from the other');
-SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R2'', 700)', :m, :d, :deposit), 'nor does a deposit that is undone');
+SELECT lives_ok(format('SELECT loyalty.reverse(%s, %s, %s, ''R2'', 700)', :m, :d, :deposit), 'nor does a deposit that is reversed');
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :d), '500/5', 'however large');
 SELECT is((SELECT error FROM loyalty.post_batch(:m, ARRAY[:d], '{redeem}', '{-1}') LIMIT 1), NULL, 'a redemption is one operation more');
 SELECT loyalty.post(:m, :d, 'redeem', '-9', member_id => :e) \g /dev/null

@@ -76,7 +76,7 @@ SELECT is(pg_temp.pools(:m), 'A+B 240, C 7, D 0, X 5', 'which has the points of 
 SELECT is(pg_temp.lots(:m, :a), '2190-01-01 30, 2200-01-01 20, 2210-01-01 40, 150', 'with the dates that they had');
 SELECT is(pg_temp.acted(:b), 'deposit 30 -, deposit 40 -, deposit 50 -, deposit 60 -, expire -60 -, transfer -120 -', 'the account that was left keeps its entries');
 SELECT is(pg_temp.acted(:a), 'deposit 100 -, deposit 20 -, transfer 120 -', 'the other has one more');
-SELECT is((SELECT peer_id FROM loyalty.entry WHERE account_id = :a AND entry_no = 3), :b::bigint, 'which says where from');
+SELECT is((SELECT peer_account_id FROM loyalty.entry WHERE account_id = :a AND entry_no = 3), :b::bigint, 'which says where from');
 SELECT is(loyalty.share_account(:m, :b, :a), :a::bigint, 'joining again');
 SELECT is(loyalty.share_account(:m, :a, :b), :a::bigint, 'or the other way round');
 SELECT is(loyalty.share_account(:m, :a, :a), :a::bigint, 'or oneself');
@@ -223,7 +223,7 @@ SELECT entry_id FROM loyalty.hold(:m, :e, 100) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s, 67)', :m, :d), 'insufficient_points', 'held points cannot be taken along');
 SELECT lives_ok(format('SELECT loyalty.leave_account(%s, %s, 66)', :m, :d), 'the others can');
 
--- A hold that timed out is settled before anybody joins.
+-- A hold that timed out is booked before anybody joins.
 SELECT pg_temp.member(:m, 'P', 'F', '10') AS f \gset
 SELECT entry_id FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '1 hour') \g /dev/null
 COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty_internal.account WHERE account_id = :f) TO PROGRAM '../advance_clock';

@@ -113,12 +113,12 @@ SELECT set_eq($$
 SELECT is_empty($$
 	SELECT t, p FROM unnest('{loyalty.entry,loyalty_internal.reversal,loyalty_internal.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
 	WHERE has_table_privilege('loyalty_engine', t, p) OR (p IN ('UPDATE', 'REFERENCES') AND has_any_column_privilege('loyalty_engine', t, p))$$,
-	'it may read entries, what was undone and roots, and add some, nothing else');
+	'it may read entries, what was reversed and roots, and add some, nothing else');
 SET LOCAL ROLE loyalty_engine;
 SELECT throws_ok('UPDATE loyalty.entry SET amount = amount', '42501', NULL, 'an entry cannot be changed');
 SELECT throws_ok('UPDATE loyalty.entry SET reference = NULL', '42501', NULL, 'not even its reference');
 SELECT throws_ok('DELETE FROM loyalty.entry', '42501', NULL, 'nor be deleted');
-SELECT throws_ok('UPDATE loyalty_internal.reversal SET amount = amount', '42501', NULL, 'nor can what was undone be changed');
+SELECT throws_ok('UPDATE loyalty_internal.reversal SET amount = amount', '42501', NULL, 'nor can what was reversed be changed');
 SELECT throws_ok('DELETE FROM loyalty_internal.reversal', '42501', NULL, 'or forgotten');
 SELECT throws_ok('DELETE FROM loyalty_internal.reservation', '42501', NULL, 'nor can a hold be');
 SELECT throws_ok('DELETE FROM loyalty_internal.expired_lot', '42501', NULL, 'nor what has expired');

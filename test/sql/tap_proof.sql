@@ -83,8 +83,8 @@ CREATE TEMP TABLE changes AS SELECT * FROM (VALUES
 	('posted_at', 'posted_at + interval ''1 microsecond'''), ('posted_at', '''infinity'''),
 	('staff_id', 'coalesce(staff_id, 0) + 1'), ('staff_id', '0'), ('staff_id', 'CASE WHEN staff_id IS NULL THEN 1 END'),
 	('money', '(coalesce(money::numeric, 0) + 0.0001)::loyalty.points'), ('money', 'CASE WHEN money IS NULL THEN ''0''::loyalty.points END'),
-	('aside', '(coalesce(aside::numeric, 0) + 0.0001)::loyalty.points'), ('aside', '''0'''),
-	('origin', 'coalesce(origin, 0) + 1'), ('origin', '0'), ('peer_id', 'coalesce(peer_id, 0) + 1'), ('peer_id', '0'),
+	('reserved', '(coalesce(reserved::numeric, 0) + 0.0001)::loyalty.points'), ('reserved', '''0'''),
+	('origin_entry_id', 'coalesce(origin_entry_id, 0) + 1'), ('origin_entry_id', '0'), ('peer_account_id', 'coalesce(peer_account_id, 0) + 1'), ('peer_account_id', '0'),
 	('member_id', 'coalesce(member_id, 0) - 1'), ('member_id', '0'), ('rules', 'coalesce(rules, 0) + 1'), ('rules', '0'),
 	('kind', 'kind % 11 + 1'), ('reference', 'coalesce(reference, '''') || '' '''), ('reference', 'CASE WHEN reference IS NULL THEN '''' END'),
 	('detail', '''{}'''), ('lots', '''{2099-01-01T00:00:01Z=100}'''), ('lots', 'CASE WHEN lots IS NULL THEN ''{}''::loyalty.lots END'),
@@ -96,15 +96,15 @@ SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_i
 	:'hash' || ' / ' || n, format('%s of entry %s becomes %s', name, n, becomes))
 FROM changes, generate_series(1, 6) n
 -- a transfer is noticed twice: the other account has its side of it
-WHERE NOT (n = 4 AND name IN ('amount', 'kind', 'peer_id', 'origin') OR n = 5 AND name = 'kind');
+WHERE NOT (n = 4 AND name IN ('amount', 'kind', 'peer_account_id', 'origin_entry_id') OR n = 5 AND name = 'kind');
 SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET %I = %s WHERE account_id = %s AND entry_no = 4', name, becomes, :x), format('loyalty.verify(%s)', :m)), ';', 1),
 	:'hash' || ' / 4', format('%s of a transfer becomes %s', name, becomes))
-FROM changes WHERE name IN ('amount', 'kind', 'peer_id', 'origin') AND becomes <> '0';
-SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET previous_id = %s WHERE account_id = %s AND entry_no = %s', becomes, :x, n), format('loyalty.verify(%s)', :m)),
-	'an entry names the one before it / ' || n, format('previous_id of entry %s becomes %s', n, becomes))
-FROM unnest(ARRAY['entry_id', 'coalesce(previous_id, 0) + 1', format('(SELECT newest_id FROM loyalty_internal.account WHERE account_id = %s)', :y)]) becomes, generate_series(1, 6) n;
+FROM changes WHERE name IN ('amount', 'kind', 'peer_account_id', 'origin_entry_id') AND becomes <> '0';
+SELECT is(pg_temp.found(format('UPDATE loyalty.entry SET previous_entry_id = %s WHERE account_id = %s AND entry_no = %s', becomes, :x, n), format('loyalty.verify(%s)', :m)),
+	'an entry names the one before it / ' || n, format('previous_entry_id of entry %s becomes %s', n, becomes))
+FROM unnest(ARRAY['entry_id', 'coalesce(previous_entry_id, 0) + 1', format('(SELECT newest_entry_id FROM loyalty_internal.account WHERE account_id = %s)', :y)]) becomes, generate_series(1, 6) n;
 SELECT set_eq('SELECT name FROM changes', $$SELECT attname::text FROM pg_attribute WHERE attrelid = 'loyalty.entry'::regclass AND attnum > 0 AND NOT attisdropped
-	AND attname NOT IN ('merchant_id', 'account_id', 'entry_no', 'previous_id')$$, 'and each other column but the numbers has been changed');
+	AND attname NOT IN ('merchant_id', 'account_id', 'entry_no', 'previous_entry_id')$$, 'and each other column but the numbers has been changed');
 
 SELECT is(pg_temp.found(format(breach, :x), format('loyalty.verify(%s)', :m)), finds, what) FROM (VALUES
 	('DELETE FROM loyalty.entry WHERE account_id = %s AND entry_no = 3', 'entries of an account count 1, 2, 3 … without gaps / 4', 'an entry is deleted'),
@@ -115,7 +115,7 @@ SELECT is(split_part(pg_temp.found(format('UPDATE loyalty.entry SET account_id =
 	format('loyalty.verify(%s)', :m)), ';', 1), :'hash' || ' / 1', 'an account gets another number');
 SELECT is(split_part(pg_temp.found(format('UPDATE %s SET merchant_id = -merchant_id WHERE account_id = %s', 'loyalty.entry', :x), format('loyalty.verify(%s)', -:m)), ';', 1),
 	:'hash' || ' / 1', 'or another merchant');
-SELECT is_empty('SELECT * FROM loyalty.verify()', 'all that is undone');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'all that is reversed');
 
 -- --- roots --------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ END
 $$;
 CREATE FUNCTION pg_temp.root_of(merchant bigint) RETURNS bytea LANGUAGE sql AS $$
 	SELECT sha256('\x02'::bytea || int8send(r.merchant_id) || int8send(r.root_id) || timestamptz_send(r.made_at) || int8send(r.accounts)
-		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.newest_id) || loyalty_internal.points_send(a.balance)
+		|| pg_temp.tree((SELECT array_agg(int8send(a.merchant_id) || int8send(a.account_id) || int8send(a.newest_entry_id) || loyalty_internal.points_send(a.balance)
 				|| timestamptz_send(a.posted_at) || a.hash ORDER BY a.account_id)
 			FROM loyalty_internal.account a WHERE a.merchant_id = merchant AND a.entry_no > 0)))
 	FROM loyalty_internal.root r WHERE r.merchant_id = merchant
@@ -177,10 +177,10 @@ $$;
 SELECT is((SELECT jsonb_agg(e - 'posted_at') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 1)::text, 'entry_no', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001', 'salt', pg_temp.salt(:x, 1),
 		'lots', '{"2099-01-01T00:00:00Z": "100"}'::jsonb),
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 2)::text, 'entry_no', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'aside', '30', 'staff_id', '8', 'reference', 'mesa 3', 'salt', pg_temp.salt(:x, 2), 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 3)::text, 'entry_no', 3, 'kind', 'capture', 'amount', '0', 'balance', '70', 'aside', '-10', 'money', '99.5', 'origin', pg_temp.entry(:x, 2)::text, 'lots', '{"2099-01-01T00:00:00Z": "10"}'::jsonb),
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 4)::text, 'entry_no', 4, 'kind', 'transfer', 'amount', '-5', 'balance', '65', 'peer_id', :y::text, 'lots', '{"2099-01-01T00:00:00Z": "5"}'::jsonb),
-	jsonb_build_object('entry_id', pg_temp.entry(:x, 5)::text, 'entry_no', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin', pg_temp.entry(:x, 1)::text, 'reference', 'devuelto', 'salt', pg_temp.salt(:x, 5), 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 2)::text, 'entry_no', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'reserved', '30', 'staff_id', '8', 'reference', 'mesa 3', 'salt', pg_temp.salt(:x, 2), 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 3)::text, 'entry_no', 3, 'kind', 'capture', 'amount', '0', 'balance', '70', 'reserved', '-10', 'money', '99.5', 'origin_entry_id', pg_temp.entry(:x, 2)::text, 'lots', '{"2099-01-01T00:00:00Z": "10"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 4)::text, 'entry_no', 4, 'kind', 'transfer', 'amount', '-5', 'balance', '65', 'peer_account_id', :y::text, 'lots', '{"2099-01-01T00:00:00Z": "5"}'::jsonb),
+	jsonb_build_object('entry_id', pg_temp.entry(:x, 5)::text, 'entry_no', 5, 'kind', 'reverse', 'amount', '-1', 'balance', '64', 'origin_entry_id', pg_temp.entry(:x, 1)::text, 'reference', 'devuelto', 'salt', pg_temp.salt(:x, 5), 'lots', '{"2099-01-01T00:00:00Z": "1"}'::jsonb),
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 6)::text, 'entry_no', 6, 'kind', 'deposit', 'amount', '2.5', 'balance', '66.5')), 'which say all there is');
 SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('from entry %s on', v)) FROM generate_series(1, 6) v;
 SELECT is(json_array_length(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)) -> 'entries'), 7 - v, format('so many from entry %s on', v)) FROM generate_series(1, 6) v;
@@ -247,7 +247,7 @@ SAVEPOINT before;
 UPDATE loyalty.entry SET reference = NULL, text_digest = sha256(decode(pg_temp.salt(:x, 5), 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea) WHERE account_id = :x AND entry_no = 5;
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'a text is erased: the ledger is sound');
 SELECT loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5)) AS erased \gset
-SELECT is((:'erased'::jsonb #> '{entries,0}') - '{kind,amount,balance,posted_at,origin,lots,entry_id,entry_no}'::text[],
+SELECT is((:'erased'::jsonb #> '{entries,0}') - '{kind,amount,balance,posted_at,origin_entry_id,lots,entry_id,entry_no}'::text[],
 	jsonb_build_object('text_digest', encode(sha256(decode(pg_temp.salt(:x, 5), 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea), 'hex')), 'a receipt has its digest and nothing else of it');
 SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('it holds from entry %s on', v)) FROM generate_series(1, 6) v;
 SELECT is(loyalty.check_receipt(forged::json, :'published'), false, 'it does not ' || how) FROM (VALUES
@@ -293,7 +293,7 @@ SELECT ok(NOT loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published2'),
 
 \set rooted 'what a root has of an account is in the ledger'
 \set root_tree 'a root is that of the tree below it'
-\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND entry_no = 6; UPDATE loyalty_internal.account a SET entry_no = 5, newest_id = e.entry_id, previous_id = e.previous_id, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.entry_no = 5'
+\set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND entry_no = 6; UPDATE loyalty_internal.account a SET entry_no = 5, newest_entry_id = e.entry_id, previous_entry_id = e.previous_entry_id, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.entry_no = 5'
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify(%s)', :m)), NULL, 'an account and its newest entry are taken back: the ledger is sound');
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify_root(%s, %s)', :m, :r)), :'rooted' || ' / 6', 'but not what was published');
 SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS broken_entry_id)', :'receipt', :'published')), 'true / 0',

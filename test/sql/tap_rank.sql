@@ -98,7 +98,7 @@ SELECT is((SELECT rank FROM loyalty.members WHERE client_id = 'd'), 'Base', 'a c
 SELECT loyalty.post_batch(:merchant, ARRAY[pg_temp.member('e1'), pg_temp.member('e2'), pg_temp.member('e3')], '{deposit}', '{499.9999,500,1000}') \g /dev/null
 SELECT is(string_agg(rank, ' ' ORDER BY client_id), 'Base Plata Oro', 'a batch') FROM loyalty.members WHERE client_id ~ '^e\d';
 
--- --- undone -------------------------------------------------------------------------
+-- --- reversed -------------------------------------------------------------------------
 
 SELECT pg_temp.member('u') AS u \gset
 SELECT loyalty.post(:merchant, :u, 'accrue', '1200', money => '12000') \g /dev/null
@@ -110,9 +110,9 @@ SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :u, h.since), ' ' ORDER 
 	loyalty.rank_at(:merchant, :u, min(h.until)) || ' ' || loyalty.rank_at(:merchant, :u, min(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Oro Oro Base Plata Oro', 'to the microsecond');
 SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 10) \g /dev/null
 SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R3', '500') \g /dev/null
-SELECT is(pg_temp.rank(:u), 'Base', 'there is no grace for what was undone: it is as if it had not been');
+SELECT is(pg_temp.rank(:u), 'Base', 'there is no grace for what was reversed: it is as if it had not been');
 SELECT is(pg_temp.at(:u, '-1 microsecond') || pg_temp.at(:u, '9 days 23 hours'), 'BaseBase', 'nor later');
-SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Plata', 'before it was undone it was held');
+SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Plata', 'before it was reversed it was held');
 SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,501,1000}', '{1,1.25,2}') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Plata', 'out of reach by a change of terms, it stays with grace');
@@ -152,7 +152,7 @@ SELECT loyalty.post(:merchant, :w, 'deposit', '499') \g /dev/null
 SELECT is(pg_temp.rank(:w), 'Oro', 'enough does, at once');
 SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :w AND rank = 'Oro'), 2::bigint, 'as a new time of holding it');
 SELECT loyalty.reverse(:merchant, :w, pg_temp.entry(:w, 5), 'R') \g /dev/null
-SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Plata Plata Plata', 'undone, it ends at once');
+SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Plata Plata Plata', 'reversed, it ends at once');
 
 -- In the grace, less than enough changes nothing.
 SELECT pg_temp.member('g') AS g \gset

@@ -1,5 +1,5 @@
 -- Whatever changes of a program, whoever changes it, has its effect on the next
--- operation of a session that remembers the program; and a change that is undone
+-- operation of a session that remembers the program; and a change that is reversed
 -- has none.
 \set QUIET 1
 \pset format unaligned

@@ -151,8 +151,8 @@ RESET ROLE;
 
 -- What a session knows of rules is forgotten with the transaction that published them, and bounded.
 SELECT pg_temp.account() AS k \gset
-SAVEPOINT undone;
-SELECT pg_temp.publish('[{"name":"r","points":1}]') AS undone \gset
+SAVEPOINT reversed;
+SELECT pg_temp.publish('[{"name":"r","points":1}]') AS reversed \gset
 SELECT is(pg_temp.sim(:k, '10'), '1 r=1', 'rules that are published');
 SAVEPOINT inner_one;
 SELECT pg_temp.publish('[{"name":"r","points":2}]') AS inner_one \gset
@@ -305,12 +305,12 @@ SELECT loyalty.post(:merchant, :f, 'redeem', '-5') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'the first purchase');
 SELECT is(pg_temp.sells(:f, '100'), '10', 'the second');
 SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 3), 'devolución') \g /dev/null
-SELECT is(pg_temp.sells(:f, '100'), '10', 'there is another one when it is undone');
+SELECT is(pg_temp.sells(:f, '100'), '10', 'there is another one when it is reversed');
 SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 4), 'devolución', money => 100) \g /dev/null
 SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), 'devolución', '9.9999') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '10', 'while something is left of one');
 SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), 'resto'), loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 9), 'devolución') \g /dev/null
-SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are undone, the next is the first');
+SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are reversed, the next is the first');
 SELECT is(pg_temp.by('[{"name":"r","first_purchase":false,"points":50}]', '100'), '10 r=50', 'false asks for nothing');
 
 -- --- caps --------------------------------------------------------------------------------
@@ -375,7 +375,7 @@ UPDATE loyalty_internal.rule_set SET published_at = '-infinity' WHERE version = 
 SELECT is((SELECT expires_at FROM loyalty.simulate(:merchant, :e, '100', at => '2024-03-01T05:30Z') WHERE rule = 'c'), '2025-03-01T06:00Z', 'a leap day''s year ends with 28 February');
 SELECT loyalty.configure_program(:merchant, 'P', pending_days => 5) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'pending points are earned too');
-SELECT results_eq(format('SELECT e.amount::text, e.aside::text, l.expires_at, l.points::text FROM loyalty.entry e, loyalty.unnest_lots(e.lots) l WHERE e.account_id = %s AND e.entry_no = 2', :e),
+SELECT results_eq(format('SELECT e.amount::text, e.reserved::text, l.expires_at, l.points::text FROM loyalty.entry e, loyalty.unnest_lots(e.lots) l WHERE e.account_id = %s AND e.entry_no = 2', :e),
 	$$VALUES ('0', '22', pg_temp.day_end('10 days', now() + interval '120 hours'), '4'), ('0', '22', pg_temp.day_end('3 months', now() + interval '120 hours'), '13'), ('0', '22', pg_temp.day_end('1 year', now() + interval '120 hours'), '5')$$, 'their lives begin when they are available');
 SELECT loyalty.configure_program(:merchant, 'P', pending_days => 0, duration_value => 0) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'in a program whose points do not expire');

@@ -33,9 +33,9 @@ $$;
 -- What is in the entries, with their places for their names; hashes are checked by verify().
 CREATE FUNCTION pg_temp.entries(accounts bigint[]) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT concat_ws('|', array_position(accounts, e.account_id), e.entry_no, p.entry_no, e.kind, e.amount, e.balance, e.money, e.reference,
-		e.staff_id, e.aside, o.entry_no, array_position(accounts, e.peer_id), array_position(accounts, e.member_id), loyalty.total(e.lots),
+		e.staff_id, e.reserved, o.entry_no, array_position(accounts, e.peer_account_id), array_position(accounts, e.member_id), loyalty.total(e.lots),
 		length(e.hash), e.posted_at >= now(), e.text_digest IS NULL AND e.happened_at IS NULL AND e.actor_id IS NULL AND e.request_id IS NULL)
-	FROM loyalty.entry e LEFT JOIN loyalty.entry p ON p.entry_id = e.previous_id LEFT JOIN loyalty.entry o ON o.entry_id = e.origin
+	FROM loyalty.entry e LEFT JOIN loyalty.entry p ON p.entry_id = e.previous_entry_id LEFT JOIN loyalty.entry o ON o.entry_id = e.origin_entry_id
 	WHERE e.account_id = ANY (accounts) ORDER BY array_position(accounts, e.account_id), e.entry_no
 $$;
 
@@ -111,9 +111,9 @@ SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :merchant), 'nothing 
 -- Entries that go round in a circle, which only damage makes.
 SELECT entry_id AS first FROM loyalty.entry WHERE account_id = :a AND entry_no = 1 \gset
 SELECT entry_id AS second FROM loyalty.entry WHERE account_id = :a AND entry_no = 2 \gset
-UPDATE loyalty.entry SET previous_id = :second WHERE entry_id = :first;
+UPDATE loyalty.entry SET previous_entry_id = :second WHERE entry_id = :first;
 SELECT throws_ok(format('SELECT loyalty.balance_at(%s, %s, now() - interval ''1 day'')', :merchant, :a), 'XX001', NULL, 'a circle is reported');
-UPDATE loyalty.entry SET previous_id = 1 WHERE entry_id = :first;
+UPDATE loyalty.entry SET previous_entry_id = 1 WHERE entry_id = :first;
 SELECT throws_ok(format('SELECT loyalty.balance_at(%s, %s, now() - interval ''1 day'')', :merchant, :a), 'XX001', NULL, 'and so is an entry that is missing');
 SELECT cmp_ok(loyalty_internal.earned_by_entries(:merchant, :a), '>', '0'::loyalty.points, 'what does not need it ends');
 

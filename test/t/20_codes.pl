@@ -486,7 +486,7 @@ for my $way ('http', 'sql')
 {
 	my $got = race($way, $way eq 'http' ? '4774000003' : '4774000004', 'ROLLBACK');
 	like $got, $way eq 'http' ? qr/"contact_add_01"/ : qr/^\d+$/, "$way: if the first one gives up, the second is registered";
-	$stack->psql("SELECT loyalty.forget_requests($merchant, '0')");
+	$stack->psql("SELECT loyalty.forget_idempotency_keys($merchant, '0')");
 }
 $stack->psql(quota(messages => 'NULL') . ';' . quota(customers => 'NULL'));
 

@@ -267,7 +267,7 @@ set_quota($_, 'NULL') for qw(redemptions messages customers);
 
 	my $message = $ids[0];
 	$stack->psql("UPDATE loyalty_internal.message SET claimed_until = clock_timestamp() - interval '1 second' WHERE message_id = $message");
-	is $stack->psql("SELECT message_id, attempt FROM loyalty.claim_messages($merchant)"), "$message|2", 'a lease that lapsed can be claimed again';
+	is $stack->psql("SELECT message_id, attempt FROM loyalty.claim_messages($merchant)"), "$message|2", 'a lease that ended can be claimed again';
 	is $stack->psql("SELECT loyalty.acknowledge_message($merchant, $message, 1)"), 'f', 'the first claimer cannot acknowledge it any more';
 	is $stack->psql("SELECT loyalty.acknowledge_message($merchant + 1, $message, 2)"), 'f', 'another merchant cannot';
 	is tally(at_once(map { sub { $stack->psql("SELECT loyalty.acknowledge_message($merchant, $message, 2)") } } 1 .. 4)), '3 x f, 1 x t',

@@ -258,9 +258,9 @@ subtest 'a family' => sub {
 	sound('a family');
 };
 
-# --- 3 and 4: the rank, and what is undone ---------------------------------------------------
+# --- 3 and 4: the rank, and what is reversed ---------------------------------------------------
 
-subtest 'undone sales count for no rank' => sub {
+subtest 'reversed sales count for no rank' => sub {
 	begin('2040-02-01 12:00', duration_unit => 'month', duration_value => 1, range_group => 'niveles', shortfall => 'partial');
 	my ($a, $b) = (account(), account());
 	post($_, 'accrue', 600) for $a, $b;
@@ -269,8 +269,8 @@ subtest 'undone sales count for no rank' => sub {
 	at('2040-04-01 12:00');
 	undo($a, 1);
 	is rank($a) . ' ' . has($a), 'Plata 0 expired 600 earned 0', 'or had expired';
-	is rank($a, '2040-03-31 12:00'), 'Oro', 'before they were undone they did';
-	sound('undone');
+	is rank($a, '2040-03-31 12:00'), 'Oro', 'before they were reversed they did';
+	sound('reversed');
 	begin('2041-06-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 1, rank_grace_days => 10);
 	$a = account();
 	post($a, 'accrue', 200);
@@ -280,7 +280,7 @@ subtest 'undone sales count for no rank' => sub {
 	at('2041-10-05 12:00');
 	is rank($a), 'Oro', 'in the grace';
 	undo($a, 2);
-	is rank($a), 'Plata', 'there is none for what is undone';
+	is rank($a), 'Plata', 'there is none for what is reversed';
 	is rank($a, '2041-10-05 11:59'), 'Oro', 'before, there was';
 	sound('windows');
 };
@@ -298,7 +298,7 @@ subtest 'points that became available' => sub {
 	is sale($a, 100), 15, 'and does';
 	is rank($a, '2041-02-06 12:01') . ' ' . rank($a, '2041-02-06 11:59'), 'Oro Plata', 'since then';
 	undo($a, 1);
-	is rank($a) . ' ' . has($a), 'Plata 0 expired 0 earned 0', 'undone, it counted from that day';
+	is rank($a) . ' ' . has($a), 'Plata 0 expired 0 earned 0', 'reversed, it counted from that day';
 	sound('pending');
 };
 
@@ -308,7 +308,7 @@ subtest 'a rank that was granted' => sub {
 	post($_, 'accrue', 1000) for $a, $b;
 	is join(' ', map { rank($_) } $a, $b), 'Platino Platino', 'until a higher one is earned';
 	undo($b, 1, "'1'");
-	is rank($b), 'Oro', 'it is back if that is undone';
+	is rank($b), 'Oro', 'it is back if that is reversed';
 	at('2042-10-01 12:00');
 	is join(' ', map { rank($_) } $a, $b), 'Plata Oro', 'but not if the higher one is over';
 	is join(' ', sale($a, 100), sale($b, 100)), '10 15', 'and earns by that';
@@ -384,7 +384,7 @@ subtest 'undoing, soon after a change of terms' => sub {
 		is rank($a, '2042-02-15 11:59') . ' ' . rank($a, '2042-02-15 12:01'), 'Oro Plata', 'what is out of the new window has the grace that begins with it';
 		at('2042-02-12 12:00');
 		undo($a, $entry);
-		is rank($a), $entry == 1 ? 'Plata' : 'Oro', $entry == 1 ? 'what is undone has none' : 'also if other points are undone meanwhile';
+		is rank($a), $entry == 1 ? 'Plata' : 'Oro', $entry == 1 ? 'what is reversed has none' : 'also if other points are reversed meanwhile';
 		is rank($a, '2042-02-15 12:01'), 'Plata', 'and not longer';
 		sound("entry $entry");
 	}
@@ -398,7 +398,7 @@ subtest 'undoing, soon after a change of terms' => sub {
 	configure(rank_window_value => 12);
 	is rank($a), 'Oro', 'some do again in a wider window';
 	undo($a, 2);
-	is rank($a), 'Plata', 'until they are undone: those that had ceased before it count for nothing';
+	is rank($a), 'Plata', 'until they are reversed: those that had ceased before it count for nothing';
 	sound('a wider window');
 
 	begin('2042-02-01 12:00', range_group => 'niveles');
@@ -467,7 +467,7 @@ subtest 'calendar years' => sub {
 	post($a, 'deposit', 100);
 	is join(' ', rank($a), rank($a, '2043-01-01 05:59'), rank($a, '2043-01-01 06:00')), 'Oro Oro Plata', 'all of its points end with it';
 	undo($a, 3);
-	is rank($a), 'Plata', 'what is undone counts for no year';
+	is rank($a), 'Plata', 'what is reversed counts for no year';
 	sound('a year');
 	configure(rank_window_value => 2, rank_grace_days => 10);
 	is join(' ', rank($a), rank($a, '2043-01-11 05:59'), rank($a, '2043-01-11 06:00')), 'Oro Oro Plata', 'two years, and a grace';
@@ -497,7 +497,7 @@ subtest 'caps and limits' => sub {
 	is sale($a, 90), 106, '9, 90 by one rule, 7 by another';
 	is $used->() . ' ' . $left->(), '90/90 894/4', 'are counted';
 	undo($a, 1, "'53'");
-	is $used->() . ' ' . $left->(), '45/45 947/4', 'a half that is undone is not';
+	is $used->() . ' ' . $left->(), '45/45 947/4', 'a half that is reversed is not';
 	undo($a, 1);
 	is $used->() . ' ' . $left->(), '0/0 1000/5', 'nor is the rest, and no operation';
 	is sale($a, 90), 106, 'it was no first purchase either';
@@ -515,7 +515,7 @@ subtest 'caps and limits' => sub {
 	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, test.entry($b, 4))");
 	is $spend->(), '10/2', 'spent';
 	undo($b, $_) for 2, 3;
-	is $spend->(), '60/4', 'a redemption and a transfer are undone';
+	is $spend->(), '60/4', 'a redemption and a transfer are reversed';
 	undo($b, 5, "'15'");
 	is $spend->(), '75/4', 'and a part of what was captured, of the day of its hold';
 	sound('limits');
@@ -552,7 +552,7 @@ subtest 'caps by week, month and year' => sub {
 	is join(' ', sale($a, 0), sale($a, 0)), '30 25', 'the same week in another month and year';
 	is $used->(), '20/20/20/20/55 15/25/15/15/50 20/20/20/20/75', 'is counted on by its rule only';
 	undo($a, 9);
-	is $used->(), '20/20/20/20/55 15/15/15/15/40 20/20/20/20/75', 'what is undone comes back to the week that it was of';
+	is $used->(), '20/20/20/20/55 15/15/15/15/40 20/20/20/20/75', 'what is reversed comes back to the week that it was of';
 	is sale($a, 0), 30, 'where it can be had again';
 	undo($a, 1);
 	is $used->(), '30/30/30/30/55 25/25/25/25/40 30/30/30/30/75', 'and what was of other periods to none of these';
@@ -570,7 +570,7 @@ subtest 'caps by week, month and year' => sub {
 	at('2042-02-01 06:00');
 	is sale($a, 0), 20, 'another month';
 	undo($a, sql("SELECT entry_no FROM loyalty_internal.account WHERE account_id = $a"));
-	is sale($a, 0), 20, 'a sale that is undone';
+	is sale($a, 0), 20, 'a sale that is reversed';
 	at('2043-01-01 05:59');
 	is sale($a, 0), 20, 'the last minute of the year';
 	at('2043-01-01 06:00');
@@ -587,7 +587,7 @@ subtest 'a sale that earned nothing' => sub {
 	my ($whole, $by_money, $mixed, $free, $paid) = map { account() } 1 .. 5;
 	is sale($_, 4.99), 0, 'a small sale' for $whole, $by_money, $mixed;
 	is $state->($whole), '0 expired 0 earned 0 4', 'is an operation of the day';
-	is $reference->($whole, 1, 'dev'), '2 0', 'is undone as a whole';
+	is $reference->($whole, 1, 'dev'), '2 0', 'is reversed as a whole';
 	is $reference->($whole, 1, 'dev'), '2 0', 'once for its reference';
 	is $reference->($whole, 1, 'dev', "money => '4.99'"), '2 0', 'also if it names all of the money';
 	is $reference->($whole, 1, 'dev', $_), 'LY012', "which is of no other refund: $_" for "money => '4.98'", "money => '5'", "amount => '1'";
@@ -605,16 +605,16 @@ subtest 'a sale that earned nothing' => sub {
 
 	is sale($free, 0), 0, 'a sale of no money';
 	is undo($free, 1, "money => '0.01'"), 'LY011', 'has none to give back';
-	is undo($free, 1), 0, 'but is undone';
+	is undo($free, 1), 0, 'but is reversed';
 	is undo($free, 1), 'LY011', 'once';
 	is sale($free, 10), 8, 'and was none';
 	is post($free, 'accrue', 0), 8, 'an accrual of nothing, of which no money is known';
 	is undo($free, 4, "money => '1'"), 'LY004', 'has none';
-	is join(' ', undo($free, 4), undo($free, 4)), '8 LY011', 'and is undone once';
+	is join(' ', undo($free, 4), undo($free, 4)), '8 LY011', 'and is reversed once';
 
 	post($paid, 'deposit', 100);
 	is outcome("SELECT test.entry_no($paid, entry_id) || ' ' || earned FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
-	is join(' ', undo($paid, 3), undo($paid, 2), undo($paid, 3), undo($paid, 2)), '0 100 LY011 LY011', 'is undone by both of its entries';
+	is join(' ', undo($paid, 3), undo($paid, 2), undo($paid, 3), undo($paid, 2)), '0 100 LY011 LY011', 'is reversed by both of its entries';
 	is sale($paid, 10), 8, 'and was no first purchase';
 	post($paid, 'redeem', -$_) for 100;
 	is sale($paid, 4), 0, 'with little left';
@@ -622,7 +622,7 @@ subtest 'a sale that earned nothing' => sub {
 	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}',
 		'{0,0,0}', '{v,lote,lote2}', NULL, ARRAY[NULL, test.entry($paid, 8), test.entry($paid, 8)], moneys => '{3,NULL,NULL}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
 	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{reverse}',
-		'{0,0,0}', '{lote,lote,lote2}', NULL, array_fill(test.entry($paid, 10), '{3}'))) x"), '11 11 exceeds_original', 'where it is undone once, and repeated';
+		'{0,0,0}', '{lote,lote,lote2}', NULL, array_fill(test.entry($paid, 10), '{3}'))) x"), '11 11 exceeds_original', 'where it is reversed once, and repeated';
 	sound('nothing');
 };
 
@@ -676,7 +676,7 @@ subtest 'repeats' => sub {
 	is outcome($call), '3 40', 'a transfer comes back in part';
 	sql("SELECT loyalty.share_account($m, $b, $c)");
 	is outcome($call), '3 40', 'after the peer has moved';
-	is undo($a, 2, "'1'"), 'LY014', 'nothing more can be undone then';
+	is undo($a, 2, "'1'"), 'LY014', 'nothing more can be reversed then';
 	sql("SELECT loyalty.share_account($m, $a, $c)");
 	is outcome($call), '3 40', 'after the account has';
 	is outcome($call =~ s/'40'/'41'/r), 'LY012', 'another refund under its name is another';

@@ -83,12 +83,12 @@ sub has
 sub balance_at { my ($merchant, $account, $moment) = @_; return outcome("SELECT loyalty.balance_at($merchant, $account, '$moment')") }
 sub lots { my ($merchant, $account) = @_; return sql("SELECT string_agg(coalesce(to_char(expires_at, 'YYYY-MM-DD HH24:MI') || ' ', '') || points, ', ') FROM loyalty.lots_of($merchant, $account)") }
 
-# "kind amount", in order, with the set aside points and the moments if asked
+# "kind amount", in order, with the reserved points and the moments if asked
 sub history
 {
 	my ($merchant, $account, $with_time) = @_;
 	my $time = $with_time ? q{' at ' || to_char(posted_at, 'MM-DD HH24:MI:SS')} : 'NULL';
-	return sql("SELECT string_agg(concat(kind, ' ', amount, ' aside ' || aside, $time), ', ' ORDER BY entry_no) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account");
+	return sql("SELECT string_agg(concat(kind, ' ', amount, ' reserved ' || reserved, $time), ', ' ORDER BY entry_no) FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account");
 }
 
 # Run each piece of code in a process of its own, all released at one moment;
@@ -365,7 +365,7 @@ for my $case (
 	is sql("SELECT earned FROM loyalty.balances WHERE account_id = $a"), '27', 'and earned';
 	is lots($m, $a), '2024-03-16 04:00 20, 7', 'for ten days from that one';
 	is post($m, $a, 'redeem', '-1'), '4 26', 'and can be spent, although no job ran';
-	is history($m, $a), 'deposit 7, deposit 0 aside 20, mature 20 aside -20, redeem -1', 'which books them first';
+	is history($m, $a), 'deposit 7, deposit 0 reserved 20, mature 20 reserved -20, redeem -1', 'which books them first';
 	is sql("SELECT posted_at = '2024-03-05 09:30:00.5+00' FROM loyalty.entries WHERE account_id = $a AND kind = 'mature'"), 't', 'at their moment';
 
 	# what is due in between is booked in the order of time
@@ -375,7 +375,7 @@ for my $case (
 	at('2024-03-10 12:00');
 	is has($m, $a), '34 expired 7', 'days later';
 	is sql("SELECT loyalty.expire_due($m)"), '1', 'a job books it';
-	is history($m, $a, 1) =~ s/.*deposit 8[^,]*, //r, 'expire -1 at 03-07 00:00:00, mature 4 aside -4 at 03-07 00:00:00, mature 2 aside -2 at 03-08 00:00:00, expire -6 at 03-10 12:00:00', 'in the order of time';
+	is history($m, $a, 1) =~ s/.*deposit 8[^,]*, //r, 'expire -1 at 03-07 00:00:00, mature 4 reserved -4 at 03-07 00:00:00, mature 2 reserved -2 at 03-08 00:00:00, expire -6 at 03-10 12:00:00', 'in the order of time';
 
 	# sales of a program that makes them wait
 	at('2024-03-08 12:00');
@@ -415,14 +415,14 @@ for my $case (
 	is has($m, $a), '55 held 30', 'then it is back, although no job ran';
 	is call($_, $m, $a, '2'), 'LY009', "there is nothing to $_ any more" for qw(capture release);
 	is post($m, $a, 'redeem', '-55'), '6 0', 'and all of it can be spent';
-	is history($m, $a), 'deposit 100, hold -60 aside 60, hold -30 aside 30, capture 0 aside -15, release 45 aside -45, redeem -55', 'the release is booked first';
-	is sql("SELECT posted_at = '2024-07-02 08:00:00.25+00' AND origin = test.entry($a, 2) FROM loyalty.entries WHERE account_id = $a AND kind = 'release'"), 't', 'at its moment';
+	is history($m, $a), 'deposit 100, hold -60 reserved 60, hold -30 reserved 30, capture 0 reserved -15, release 45 reserved -45, redeem -55', 'the release is booked first';
+	is sql("SELECT posted_at = '2024-07-02 08:00:00.25+00' AND origin_entry_id = test.entry($a, 2) FROM loyalty.entries WHERE account_id = $a AND kind = 'release'"), 't', 'at its moment';
 	at('2025-07-02 08:00');
 	is has($m, $a), '0 held 30', 'the other is held for ever';
 	is call('capture', $m, $a, '3', '10'), '7 0', 'and can be captured after the date of its points';
 	is call('release', $m, $a, '3'), '8 0', 'what is released is past its date';
 	is has($m, $a), '0 expired 20', 'and expires';
-	is history($m, $a) =~ s/.*redeem -55, //r, 'capture 0 aside -10, release 20 aside -20, expire -20', 'at once';
+	is history($m, $a) =~ s/.*redeem -55, //r, 'capture 0 reserved -10, release 20 reserved -20, expire -20', 'at once';
 
 	at('2024-07-01 12:00');
 	post($m, $b, 'deposit', '10', {expires_at => '2024-07-03 00:00+00'});
@@ -431,7 +431,7 @@ for my $case (
 	at('2024-07-04 00:00', 1);
 	is has($m, $b), '10 expired 10', 'a hold that times out gives back what is not past its date';
 	is sql("SELECT loyalty.expire_due($m)"), '1', 'a job books it';
-	is history($m, $b, 1) =~ s/.*hold[^,]*, //r, 'release 15 aside -15 at 07-04 00:00:00, expire -10 at 07-04 00:00:01', 'the rest expires';
+	is history($m, $b, 1) =~ s/.*hold[^,]*, //r, 'release 15 reserved -15 at 07-04 00:00:00, expire -10 at 07-04 00:00:01', 'the rest expires';
 	is balance_at($m, $b, $_->[0]), $_->[1], "at $_->[0] there were $_->[1]" for ['2024-07-03 23:59:59', 5], ['2024-07-04 00:00:00', 10], ['2024-07-04 00:00:00.5', 10], ['2024-07-04 00:00:01.5', 10], ['2024-07-05 00:00', 0];
 }
 

@@ -243,7 +243,7 @@ sub replay_one
 		}
 		else
 		{
-			$deed->settle($id);
+			$deed->book_due($id);
 			return "nothing is due\n  " . entry_text($entry) . "\n" unless $deed->made($id);
 		}
 		return same_entries($run, $deed);

@@ -142,7 +142,7 @@ at('2024-01-10 12:00');
 	post($a, 'deposit', '3');
 	check(reverse_entry($a, 1, 'devolución 1'), '3 3', 'a sale is refunded');
 	check(sql("SELECT balance || ' ' || earned FROM loyalty.balances WHERE account_id = $a"), '3 3', 'its points are neither there nor earned');
-	check(sql("SELECT concat_ws(' ', kind, amount, test.entry_no($a, origin), reference, money) FROM loyalty.entries WHERE account_id = $a AND entry_no = 3"), 'reverse -10 1 devolución 1', 'the ledger says which sale');
+	check(sql("SELECT concat_ws(' ', kind, amount, test.entry_no($a, origin_entry_id), reference, money) FROM loyalty.entries WHERE account_id = $a AND entry_no = 3"), 'reverse -10 1 devolución 1', 'the ledger says which sale');
 }
 {
 	my $a = account(program(duration_value => 30, duration_unit => 'day', decimals => 4));
@@ -362,7 +362,7 @@ for my $booked (1, 0)
 	reverse_entry($a, 1, 'antes', undef, '400');
 	$pass->('2024-01-21 00:00');
 	check((split / /, reverse_entry($a, 1, "parte $_", undef, '200'))[1], '500', "$when: part $_ of what was not refunded before it expired") for 1 .. 3;
-	check(sql("SELECT sum(amount::numeric) || ' ' || sum(money::numeric) FROM loyalty_internal.reversal WHERE account_id = $a"), '100 1000', "$when: all of it is undone");
+	check(sql("SELECT sum(amount::numeric) || ' ' || sum(money::numeric) FROM loyalty_internal.reversal WHERE account_id = $a"), '100 1000', "$when: all of it is reversed");
 	check(reverse_entry($a, 1, 'más'), 'LY011', "$when: and there is no more");
 
 	$a = $begin->({pending_days => 5}, $sale, $never);
@@ -621,7 +621,7 @@ $bug = 'holds are not counted as spent';
 	check(post($a, 'redeem', '-20'), '6 0', 'which can be spent');
 	check(call('capture', $a, 2), '7 0', 'the rest is captured');
 	check(has($a), '0 held 30', 'and spent once');
-	check(sql("SELECT sum(amount::numeric + coalesce(aside::numeric, 0)) FROM loyalty.entries WHERE account_id = $a"), '30', 'in the ledger');
+	check(sql("SELECT sum(amount::numeric + coalesce(reserved::numeric, 0)) FROM loyalty.entries WHERE account_id = $a"), '30', 'in the ledger');
 
 	my $c = account($program);
 	post($c, 'deposit', '100');
@@ -702,8 +702,8 @@ $bug = 'retries post twice';
 # At once, and while the first may still fail.
 {
 	my $a = account(program(duration_value => 30, duration_unit => 'day'));
-	my ($unmanaged) = account(program());
-	for my $account ($a, $unmanaged)
+	my ($untracked) = account(program());
+	for my $account ($a, $untracked)
 	{
 		post($account, 'deposit', '100');
 		check(tally(at_once((call_sql('post', $account, 'redeem', '-10', {idempotency_key => "juntos $account" =~ s/ /-/r})) x 10)), '10 x 2 90', 'ten sessions with one key are answered alike');

@@ -82,8 +82,8 @@ sub text_digest
 sub entry_hash
 {
 	my ($receipt, $entry, $before) = @_;
-	my @ids = map { my $id = $entry->{$_}; defined $id ? int8($id) : undef } qw(origin peer_id member_id rules);
-	my @parts = (defined $entry->{staff_id} ? int8($entry->{staff_id}) : undef, map({ defined $entry->{$_} ? points($entry->{$_}) : undef } qw(money aside)), @ids,
+	my @ids = map { my $id = $entry->{$_}; defined $id ? int8($id) : undef } qw(origin_entry_id peer_account_id member_id rules);
+	my @parts = (defined $entry->{staff_id} ? int8($entry->{staff_id}) : undef, map({ defined $entry->{$_} ? points($entry->{$_}) : undef } qw(money reserved)), @ids,
 		defined $entry->{happened_at} ? moment($entry->{happened_at}) : undef, map({ defined $entry->{$_} ? int8($entry->{$_}) : undef } qw(actor_id request_id)),
 		$entry->{lots} ? after_length(lots($entry->{lots})) : undef, text_digest($entry));
 	my $mask = 0;
@@ -171,7 +171,7 @@ subtest 'a stranger checks receipts' => sub {
 	my @entries = map { @$_ } @entries{$a, $c};
 	is_deeply [sort keys %{{map { $_->{kind} => 1 } @entries}}], [sort grep { $_ ne 'expire' } keys %kind], 'they are of every kind but one';
 	my %has = map { $_ => 1 } map { keys %$_ } @entries;
-	is_deeply [grep { !$has{$_} } qw(staff_id money aside origin peer_id member_id rules reference detail salt lots)], [], 'and have everything that entries have today';
+	is_deeply [grep { !$has{$_} } qw(staff_id money reserved origin_entry_id peer_account_id member_id rules reference detail salt lots)], [], 'and have everything that entries have today';
 	ok scalar(grep { m{/} } map { keys %{$_->{lots} // {}} } @entries), 'also lots that came back with another date';
 	is join(' ', map { scalar @{$entries{$_}} } $a, $c), $stack->psql("SELECT string_agg(entry_no::text, ' ' ORDER BY account_id = $c) FROM loyalty_internal.account WHERE merchant_id = $m AND account_id IN ($a, $c)"), 'none is missing';
 

@@ -53,8 +53,8 @@ my %tree = map { ($_->{title} => $_) } grep { $_->{title} !~ /, entry / } @vecto
 # --- what it says, in Perl --------------------------------------------------------
 
 my @kinds = qw(none accrue deposit redeem adjust expire hold capture release mature reverse transfer);
-my @optional = qw(staff_id money aside origin peer_id member_id rules happened_at actor_id request_id lots text);
-my %is_points = map { $_ => 1 } qw(balance amount money aside);
+my @optional = qw(staff_id money reserved origin_entry_id peer_account_id member_id rules happened_at actor_id request_id lots text);
+my %is_points = map { $_ => 1 } qw(balance amount money reserved);
 my %is_time = map { $_ => 1 } qw(posted_at happened_at made_at);
 
 sub points
@@ -155,7 +155,7 @@ for my $entry (@entries)
 {
 	my $account = $entry->{account_id};
 	my @parts = entry_parts($entry, defined $newest{$account} ? pack('H*', $newest{$account}{hash}) : "\0" x 32);
-	$entry->{previous_id} = $newest{$account}{entry_id};
+	$entry->{previous_entry_id} = $newest{$account}{entry_id};
 	like $entry->{title}, qr/^Account $account, entry $entry->{entry_no}: /, $entry->{title};
 	is_deeply as_written($entry->{text}), as_hex(text_parts($entry)), '… its text';
 	is_deeply as_written($entry->{part}), as_hex(@parts), '… its parts';
@@ -204,7 +204,7 @@ my $stack = Loyalty->start(level => 'database');
 sub literal { return defined $_[0] ? "'" . $_[0] =~ s/'/''/gr . "'" : 'NULL' }
 
 # Only who may do anything can do this.
-my @columns = (qw(merchant_id entry_id account_id entry_no previous_id amount balance posted_at kind), @optional[0 .. 10], qw(reference detail hash));
+my @columns = (qw(merchant_id entry_id account_id entry_no previous_entry_id amount balance posted_at kind), @optional[0 .. 10], qw(reference detail hash));
 sub insert_entry
 {
 	my ($entry) = @_;
@@ -222,9 +222,9 @@ my $rows = join "\n", map { insert_entry($_) } @entries;
 for my $account (@accounts)
 {
 	my $entry = $newest{$account};
-	my $previous = literal($entry->{previous_id});
+	my $previous = literal($entry->{previous_entry_id});
 	$rows .= qq{
-		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, text_key, balance, entry_no, newest_id, previous_id, posted_at, hash, earned, expired, held, pending)
+		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, text_key, balance, entry_no, newest_entry_id, previous_entry_id, posted_at, hash, earned, expired, held, pending)
 		VALUES (1, $account, 3, '$key{$account}', '$entry->{balance}', $entry->{entry_no}, $entry->{entry_id}, $previous, '$entry->{posted_at}', '\\x$entry->{hash}',
 			'0', '0', '0', '0');
 		UPDATE loyalty_internal.account SET $sums{$account} WHERE account_id = $account;};
@@ -234,7 +234,7 @@ my $account_ids = join ',', @accounts;
 my $entry_ids = join ',', map { $newest{$_}{entry_id} } @accounts;
 $stack->psql(qq{
 	INSERT INTO loyalty_internal.merchant (merchant_id, name, base_url) VALUES (1, 'Café', 'https://cafe.example');
-	INSERT INTO loyalty_internal.program (merchant_id, program_id, name, managed) VALUES (1, 3, 'Monedero', true);
+	INSERT INTO loyalty_internal.program (merchant_id, program_id, name, tracks_lots) VALUES (1, 3, 'Monedero', true);
 	$rows
 	INSERT INTO loyalty_internal.reservation (merchant_id, entry_id, account_id, entry_no, kind, amount, remaining) VALUES (1, $hold->{entry_id}, 8, $hold->{entry_no}, 6, '60', '10');
 	INSERT INTO loyalty_internal.root (merchant_id, root_id, made_at, accounts, root) VALUES (1, $root->{root_id}, '$root->{made_at}', 3, '\\x$root->{hash}');
@@ -268,8 +268,8 @@ for my $entry (grep { $_->{title} =~ /was erased/ } @entries)
 
 # Values that are others than what is there, NULL or not; as SQL of the column.
 my %change = (
-	(map { $_ => "coalesce($_, 0) + 1" } qw(staff_id origin peer_id member_id rules actor_id request_id)),
-	(map { $_ => "coalesce($_, '0') OPERATOR(loyalty.+) '0.0001'::loyalty.points" } qw(money aside)),
+	(map { $_ => "coalesce($_, 0) + 1" } qw(staff_id origin_entry_id peer_account_id member_id rules actor_id request_id)),
+	(map { $_ => "coalesce($_, '0') OPERATOR(loyalty.+) '0.0001'::loyalty.points" } qw(money reserved)),
 	happened_at => "coalesce(happened_at, '2026-03-01') + interval '1 microsecond'",
 	posted_at => "posted_at + interval '1 microsecond'",
 	balance => "balance OPERATOR(loyalty.+) '0.0001'::loyalty.points",
@@ -306,8 +306,8 @@ my $first = $chain{8}[0];
 my $second = $chain{8}[1];
 like verify("BEGIN; UPDATE loyalty.entry SET entry_id = entry_id + 1 WHERE entry_id = $first->{entry_id};"),
 	qr/^\Q$wrong_hash|8|@{[$first->{entry_id} + 1]}\E$/m, 'another entry_id is noticed';
-is verify("BEGIN; UPDATE loyalty.entry SET previous_id = previous_id + 1 WHERE entry_id = $second->{entry_id};"),
-	"an entry names the one before it|8|$second->{entry_id}", 'another previous_id is, without the hash';
+is verify("BEGIN; UPDATE loyalty.entry SET previous_entry_id = previous_entry_id + 1 WHERE entry_id = $second->{entry_id};"),
+	"an entry names the one before it|8|$second->{entry_id}", 'another previous_entry_id is, without the hash';
 like verify("BEGIN; UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE account_id = 8;"),
 	qr/^\Q$wrong_hash|8|$second->{entry_id}\E$/m, 'another key is';
 my ($shared) = grep { defined $_->{member_id} && defined $_->{reference} } @entries;

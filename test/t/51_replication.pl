@@ -104,7 +104,7 @@ customers: SELECT loyalty.load_sandbox(); SELECT loyalty.create_customer(%1$s, '
 
 roots: SELECT loyalty.make_root(%1$s); SELECT loyalty.make_root(%1$s); SELECT loyalty.forget_roots(%1$s, (SELECT max(made_at) FROM loyalty.roots))
 
-idempotency keys: SELECT loyalty.forget_requests(%1$s, '0')
+idempotency keys: SELECT loyalty.forget_idempotency_keys(%1$s, '0')
 
 numbering: SELECT loyalty.set_area_code('570', false); INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red) VALUES ('33', '1000', '0', '9', 'x'), ('33', '1000', '0', '9', 'x'); UPDATE loyalty.numbering_plan SET tipo_red = 'FIJO'; DELETE FROM loyalty.numbering_plan WHERE ctid = '(0,1)'; SELECT loyalty.apply_numbering_plan()
 END

@@ -16,7 +16,7 @@
 # What a deed changes are copies of the accounts until it is committed.
 #
 # Two functions carry the laws.  left_of() tells what is left of an entry that
-# can be undone, by lot, now: everything that undoes asks it.  counted() tells
+# can be reversed, by lot, now: everything that undoes asks it.  counted() tells
 # what an account had earned until a moment: ranks and sums follow from it.
 #
 # Lots are hashes of "date:posted" to points: the date at which the points
@@ -39,7 +39,7 @@ sub new { my ($class) = @_; return bless {account => {}, used => {}, times => {}
 sub open
 {
 	my ($self, $id, $program, $at, %more) = @_;
-	my $state = {entry_no => 0, debt => 0, expired => 0, lots => {}, asides => {}, lapsed => {}, claimed => {}, originals => {}, uses => {}};
+	my $state = {entry_no => 0, debt => 0, expired => 0, lots => {}, reservations => {}, expired_lots => {}, claimed => {}, originals => {}, uses => {}};
 	$self->{account}{$id} = {program => $program, state => $state, history => [[$at, $state]], entries => [undef], opened => $at, %more};
 	return;
 }
@@ -162,10 +162,10 @@ sub copy_of
 {
 	my ($id, $account) = @_;
 	my $state = $account->{state};
-	my %asides = map { my $aside = $state->{asides}{$_}; $_ => {%$aside, lots => {%{$aside->{lots}}}} } keys %{$state->{asides}};
+	my %reservations = map { my $reservation = $state->{reservations}{$_}; $_ => {%$reservation, lots => {%{$reservation->{lots}}}} } keys %{$state->{reservations}};
 	return {
 		id => $id, of => $account, new => [], map({ $_ => $account->{$_} } qw(program moved_to granted grants opened member)),
-		state => {%$state, asides => \%asides, map { $_ => {%{$state->{$_}}} } qw(lots lapsed claimed originals uses)},
+		state => {%$state, reservations => \%reservations, map { $_ => {%{$state->{$_}}} } qw(lots expired_lots claimed originals uses)},
 	};
 }
 
@@ -175,7 +175,7 @@ sub enter
 {
 	my ($account, $at, $kind, $amount, %more) = @_;
 	my $state = $account->{state};
-	my $entry = {entry_no => ++$state->{entry_no}, kind => $kind, amount => $amount, balance => balance_of($state), at => $at, aside => 0, %more};
+	my $entry = {entry_no => ++$state->{entry_no}, kind => $kind, amount => $amount, balance => balance_of($state), at => $at, reserved => 0, %more};
 	push @{$account->{new}}, $entry;
 	return $entry;
 }
@@ -208,7 +208,7 @@ sub book_expiry
 	my $taken = take($state->{lots}, MOST, @keys);
 	my $points = total($taken) or return;
 	$state->{expired} += $points;
-	$state->{lapsed}{posted_of($_)} += $taken->{$_} for @keys;
+	$state->{expired_lots}{posted_of($_)} += $taken->{$_} for @keys;
 	return enter($account, $at, 'expire', -$points, lots => $taken);
 }
 
@@ -239,36 +239,36 @@ sub come_back_now
 
 # What became due until now, in order of time, each by the terms of its moment;
 # what has expired since the last hold or maturity is booked now.
-sub settle
+sub book_due
 {
-	my ($account, $now, $only_asides) = @_;
-	my $asides = $account->{state}{asides};
+	my ($account, $now, $only_reservations) = @_;
+	my $reservations = $account->{state}{reservations};
 	while (1)
 	{
-		my ($entry_no) = sort { $asides->{$a}{due} <=> $asides->{$b}{due} || $a <=> $b } grep { $asides->{$_}{due} <= $now } keys %$asides;
+		my ($entry_no) = sort { $reservations->{$a}{due} <=> $reservations->{$b}{due} || $a <=> $b } grep { $reservations->{$_}{due} <= $now } keys %$reservations;
 		last unless defined $entry_no;
-		my ($kind, $at, $lots) = @{delete $asides->{$entry_no}}{qw(kind due lots)};
+		my ($kind, $at, $lots) = @{delete $reservations->{$entry_no}}{qw(kind due lots)};
 		book_expiry($account, $at, $at);
-		my %more = (aside => -total($lots), origin => $entry_no);
+		my %more = (reserved => -total($lots), origin => $entry_no);
 		come_back($account, $at, $kind eq 'hold' ? 'release' : 'mature', $lots, %more);
 	}
-	book_expiry($account, $now, $now) unless $only_asides;
+	book_expiry($account, $now, $now) unless $only_reservations;
 	return;
 }
 
-# When something is next to be settled; undef: never.
+# When something is next to be booked; undef: never.
 sub next_due
 {
 	my $state = shift;
-	my ($first) = sort { $a <=> $b } map({ date_of($_) } keys %{$state->{lots}}), map { $_->{due} } values %{$state->{asides}};
+	my ($first) = sort { $a <=> $b } map({ date_of($_) } keys %{$state->{lots}}), map { $_->{due} } values %{$state->{reservations}};
 	return defined $first && $first < NEVER ? $first : undef;
 }
 
-sub set_aside
+sub reserved
 {
 	my ($state, $kind) = @_;
 	my $sum = 0;
-	$sum += total($_->{lots}) for grep { $_->{kind} eq $kind } values %{$state->{asides}};
+	$sum += total($_->{lots}) for grep { $_->{kind} eq $kind } values %{$state->{reservations}};
 	return $sum;
 }
 
@@ -277,13 +277,13 @@ sub seen
 {
 	my ($self, $id, $at) = @_;
 	my $account = copy_of($id, $self->{account}{$id});
-	settle($account, $at);
+	book_due($account, $at);
 	my $state = $account->{state};
 	my %dates;
 	$dates{date_of($_)} += $state->{lots}{$_} for keys %{$state->{lots}};
 	return {
-		entry_no => $self->{account}{$id}{state}{entry_no}, balance => balance_of($state), held => set_aside($state, 'hold'),
-		pending => set_aside($state, 'pending'), expired => $state->{expired}, earned => ModelEarning::earned($account, $at), lots => \%dates,
+		entry_no => $self->{account}{$id}{state}{entry_no}, balance => balance_of($state), held => reserved($state, 'hold'),
+		pending => reserved($state, 'pending'), expired => $state->{expired}, earned => ModelEarning::earned($account, $at), lots => \%dates,
 	};
 }
 
@@ -294,25 +294,25 @@ sub balance_at
 	my ($was) = grep { $_->[0] <= $at } reverse @{$self->{account}{$id}{history}};
 	return 0 unless $was;
 	my $account = copy_of($id, {%{$self->{account}{$id}}, state => $was->[1]});
-	settle($account, $at);
+	book_due($account, $at);
 	return balance_of($account->{state});
 }
 
 # --- what is left of an original -----------------------------------------------------
 
-# An entry that can be undone is remembered with what is left of it: %more has
+# An entry that can be reversed is remembered with what is left of it: %more has
 # its lots, and what belongs to its kind.
 sub remember
 {
 	my ($account, $entry, $lots, %more) = @_;
 	return $account->{state}{originals}{$entry->{entry_no}} = {
-		entry_no => $entry->{entry_no}, at => $entry->{at}, whole => total($lots), left => {%$lots}, undone => [], money => $entry->{money},
+		entry_no => $entry->{entry_no}, at => $entry->{at}, whole => total($lots), left => {%$lots}, reversed => [], money => $entry->{money},
 		by_money => 0, by_points => 0, parts => {}, %more,
 	};
 }
 
 # What is left of this original, by lot, now: parcels in the order in which they
-# are undone.  State is that of the account where the points are.  Of each date
+# are reversed.  State is that of the account where the points are.  Of each date
 # there are those that expired there, as far as no other refund has counted them,
 # those that are there, and those that were spent.
 sub left_of
@@ -325,7 +325,7 @@ sub left_of
 	for my $key (@keys)
 	{
 		my $posted = posted_of($key);
-		$expired{$posted} //= ($state->{lapsed}{$posted} // 0) - ($state->{claimed}{$posted} // 0);
+		$expired{$posted} //= ($state->{expired_lots}{$posted} // 0) - ($state->{claimed}{$posted} // 0);
 		my $parcel = parcel('expired', $key, \%left, \$expired{$posted});
 		push @expired, $parcel if $parcel;
 	}
@@ -377,9 +377,9 @@ sub share
 	return ModelEarning::rounded($program, Math::BigInt->new($points)->bmul($part), Math::BigInt->new($whole), $points);
 }
 
-# Is nothing left of an original?  A sale that earned nothing is undone as a
+# Is nothing left of an original?  A sale that earned nothing is reversed as a
 # whole, or when all of its money is.
-sub is_undone
+sub is_reversed
 {
 	my $original = shift;
 	return !%{$original->{left}} if $original->{whole};
@@ -393,7 +393,7 @@ sub size_of_part
 {
 	my ($program, $original, $amount, $money) = @_;
 	my $left = total($original->{left});
-	refuse('LY011') if is_undone($original) || defined $amount && $amount > $left;
+	refuse('LY011') if is_reversed($original) || defined $amount && $amount > $left;
 	return $amount // $left unless defined $money;
 	my ($whole, $all, $by_money) = @{$original}{qw(whole money by_money)};
 	my $money_left = $all - $by_money;
@@ -438,13 +438,13 @@ use ModelDays;
 
 BEGIN { *refuse = \&Model::refuse }
 
-# The account, settled.
+# The account, with what is due booked.
 sub account
 {
 	my ($self, $id) = @_;
 	return $self->{account}{$id} if $self->{account}{$id};
 	my $account = Model::copy_of($id, $self->{model}{account}{$id} // refuse('LY002'));
-	Model::settle($account, $self->{now});
+	Model::book_due($account, $self->{now});
 	return $self->{account}{$id} = $account;
 }
 
@@ -458,12 +458,12 @@ sub open_account
 }
 
 # Only what settling makes, as one entry after the other is read of a ledger.
-sub settle
+sub book_due
 {
 	my ($self, $id) = @_;
 	my $account = $self->{account}{$id} = Model::copy_of($id, $self->{model}{account}{$id});
-	Model::settle($account, $self->{now}, 1);
-	Model::settle($account, $self->{now}) unless @{$account->{new}};
+	Model::book_due($account, $self->{now}, 1);
+	Model::book_due($account, $self->{now}) unless @{$account->{new}};
 	return;
 }
 
@@ -523,8 +523,8 @@ sub give
 	my $pending = $available_at > $now && $amount > 0;
 	$lots = Model::join_lots($state->{lots}, $lots, $now) unless $pending;
 	Model::come_in($state, $lots, $now) unless $pending;
-	my $entry = Model::enter($account, $now, $kind, $pending ? 0 : $amount, $pending ? (aside => $amount) : (), %more);
-	$state->{asides}{$entry->{entry_no}} = {kind => 'pending', lots => {%$lots}, due => $available_at} if $pending;
+	my $entry = Model::enter($account, $now, $kind, $pending ? 0 : $amount, $pending ? (reserved => $amount) : (), %more);
+	$state->{reservations}{$entry->{entry_no}} = {kind => 'pending', lots => {%$lots}, due => $available_at} if $pending;
 	Model::remember($account, $entry, $lots, class => 'earned', kind => $kind, available_at => $available_at, counted => $counted, uses => $o{uses} // {})
 		if $kind ne 'adjust';
 	return answer($account, $entry);
@@ -575,8 +575,8 @@ sub hold
 	refuse('LY001') if Model::balance_of($state) < $amount;
 	my $counted = ModelEarning::count($self, $account, 0, $amount, %o);
 	my $taken = Model::go_out($state, $amount);
-	my $entry = Model::enter($account, $self->{now}, 'hold', -$amount, aside => $amount, reference => $o{reference});
-	$state->{asides}{$entry->{entry_no}} = {kind => 'hold', lots => $taken, due => $expires_at // NEVER, counted => $counted};
+	my $entry = Model::enter($account, $self->{now}, 'hold', -$amount, reserved => $amount, reference => $o{reference});
+	$state->{reservations}{$entry->{entry_no}} = {kind => 'hold', lots => $taken, due => $expires_at // NEVER, counted => $counted};
 	return answer($account, $entry);
 }
 
@@ -584,24 +584,24 @@ sub hold
 sub part_of_hold
 {
 	my ($self, $account, $hold, $amount) = @_;
-	my $aside = $account->{state}{asides}{$hold};
-	refuse('LY009') unless $aside && $aside->{kind} eq 'hold';
-	my $there = Model::total($aside->{lots});
+	my $reservation = $account->{state}{reservations}{$hold};
+	refuse('LY009') unless $reservation && $reservation->{kind} eq 'hold';
+	my $there = Model::total($reservation->{lots});
 	$amount //= $there;
 	refuse('LY004') if $amount <= 0;
 	refuse('LY011') if $amount > $there;
-	delete $account->{state}{asides}{$hold} if $amount == $there;
-	return ($aside, $amount);
+	delete $account->{state}{reservations}{$hold} if $amount == $there;
+	return ($reservation, $amount);
 }
 
 sub capture
 {
 	my ($self, $id, $hold, $amount, %o) = @_;
 	my $account = $self->open_account($id);
-	my ($aside, $points) = $self->part_of_hold($account, $hold, $amount);
-	my $spent = Model::take($aside->{lots}, $points, Model::soonest_first($aside->{lots}));
-	my $entry = Model::enter($account, $self->{now}, 'capture', 0, aside => -$points, origin => $hold, map { $_ => $o{$_} } qw(money reference));
-	Model::remember($account, $entry, $spent, class => 'spent', counted => $aside->{counted});
+	my ($reservation, $points) = $self->part_of_hold($account, $hold, $amount);
+	my $spent = Model::take($reservation->{lots}, $points, Model::soonest_first($reservation->{lots}));
+	my $entry = Model::enter($account, $self->{now}, 'capture', 0, reserved => -$points, origin => $hold, map { $_ => $o{$_} } qw(money reference));
+	Model::remember($account, $entry, $spent, class => 'spent', counted => $reservation->{counted});
 	return answer($account, $entry);
 }
 
@@ -609,9 +609,9 @@ sub release
 {
 	my ($self, $id, $hold, $amount, %o) = @_;
 	my $account = $self->open_account($id);
-	my ($aside, $points) = $self->part_of_hold($account, $hold, $amount);
-	my $returned = Model::take($aside->{lots}, $points, Model::latest_first($aside->{lots}));
-	return answer($account, Model::come_back_now($account, $self->{now}, 'release', $returned, aside => -$points, origin => $hold, reference => $o{reference}));
+	my ($reservation, $points) = $self->part_of_hold($account, $hold, $amount);
+	my $returned = Model::take($reservation->{lots}, $points, Model::latest_first($reservation->{lots}));
+	return answer($account, Model::come_back_now($account, $self->{now}, 'release', $returned, reserved => -$points, origin => $hold, reference => $o{reference}));
 }
 
 sub transfer
@@ -642,7 +642,7 @@ sub share_account
 	my ($from, $to) = ($self->account($id), $self->account($with_id));
 	refuse('LY013') unless $from->{program} == $to->{program};
 	my $state = $from->{state};
-	refuse('LY005') if $id eq $with_id || defined $from->{moved_to} || defined $to->{moved_to} || %{$state->{asides}} || $state->{debt}
+	refuse('LY005') if $id eq $with_id || defined $from->{moved_to} || defined $to->{moved_to} || %{$state->{reservations}} || $state->{debt}
 		|| grep { defined $_->{moved_to} && $_->{moved_to} eq $id } values %{$self->{model}{account}};
 	my @moved = Model::balance_of($state) > 0 ? $self->transfer($id, $with_id, undef, member_id => $member, moving => 1) : ();
 	$from->{moved_to} = $with_id;
@@ -667,10 +667,10 @@ sub original
 {
 	my ($account, $entry_no) = @_;
 	my $old = $account->{state}{originals}{$entry_no} // refuse('LY010');
-	return $account->{state}{originals}{$entry_no} = {%$old, left => {%{$old->{left}}}, parts => {%{$old->{parts}}}, undone => [@{$old->{undone}}]};
+	return $account->{state}{originals}{$entry_no} = {%$old, left => {%{$old->{left}}}, parts => {%{$old->{parts}}}, reversed => [@{$old->{reversed}}]};
 }
 
-# What a refund is of: all of the money is all there is, if nothing was undone before.
+# What a refund is of: all of the money is all there is, if nothing was reversed before.
 sub asked
 {
 	my ($original, $amount, $money) = @_;
@@ -698,7 +698,7 @@ sub reverse
 	my $asked = asked($original, $amount, $money);
 	my $entry = $self->undo($account, $original, $points, origin => $entry_no, reference => $reference, money => $money);
 	$original->{defined $money ? 'by_money' : 'by_points'} += $money // $points;
-	push @{$original->{undone}}, [$self->{now}, $points];
+	push @{$original->{reversed}}, [$self->{now}, $points];
 	$original->{parts}{$reference} = {asked => $asked, money => $money, entry_no => $entry->{entry_no}, balance => Model::balance_of($account->{state})};
 	$self->give_back_counts($account, $original, $points);
 	return answer($account, $entry);
@@ -717,7 +717,7 @@ sub give_back_counts
 		$back{$name} = [$now - $then, $day];
 	}
 	$self->use_rules($account, \%back, -1);
-	ModelEarning::give_back($self, $account, $original->{counted}, $points, Model::is_undone($original));
+	ModelEarning::give_back($self, $account, $original->{counted}, $points, Model::is_reversed($original));
 	return;
 }
 
@@ -758,22 +758,22 @@ sub undo
 {
 	my ($self, $account, $original, $points, %more) = @_;
 	my ($state, $now, $entry_no) = ($account->{state}, $self->{now}, $original->{entry_no});
-	my $aside = $original->{class} eq 'earned' ? $state->{asides}{$entry_no} : undef;
-	my $where = $original->{class} eq 'transfer' ? $self->account($original->{peer}) : $original->{class} eq 'earned' && !$aside ? $account : undef;
+	my $reservation = $original->{class} eq 'earned' ? $state->{reservations}{$entry_no} : undef;
+	my $where = $original->{class} eq 'transfer' ? $self->account($original->{peer}) : $original->{class} eq 'earned' && !$reservation ? $account : undef;
 	my @parcels = Model::cut($points, Model::left_of($original, $where && $where->{state}));
 	my ($lots, $gone) = $where ? take_parcels($where, @parcels) : ();
-	$self->{model}{times}{"undone $original->{class}: " . ($aside ? 'pending' : $_->{class})}++ for @parcels;
-	$self->{model}{times}{"undone $original->{class}: changed dates"}++ for grep { ($_->{is} // $_->{from}) !~ /^(\d+):\1$/ } @parcels;
-	$self->{model}{times}{"undone $original->{class}: a later part"}++ if @{$original->{undone}};
+	$self->{model}{times}{"reversed $original->{class}: " . ($reservation ? 'pending' : $_->{class})}++ for @parcels;
+	$self->{model}{times}{"reversed $original->{class}: changed dates"}++ for grep { ($_->{is} // $_->{from}) !~ /^(\d+):\1$/ } @parcels;
+	$self->{model}{times}{"reversed $original->{class}: a later part"}++ if @{$original->{reversed}};
 	for my $parcel (@parcels)
 	{
 		delete $original->{left}{$parcel->{from}} if ($original->{left}{$parcel->{from}} -= $parcel->{points}) == 0;
 	}
-	if ($aside)
+	if ($reservation)
 	{
-		Model::take($aside->{lots}, $_->{points}, $_->{from}) for @parcels;
-		delete $state->{asides}{$entry_no} unless %{$aside->{lots}};
-		return Model::enter($account, $now, 'reverse', 0, aside => -$points, %more);
+		Model::take($reservation->{lots}, $_->{points}, $_->{from}) for @parcels;
+		delete $state->{reservations}{$entry_no} unless %{$reservation->{lots}};
+		return Model::enter($account, $now, 'reverse', 0, reserved => -$points, %more);
 	}
 	if (!$where)
 	{

@@ -26,7 +26,7 @@ sub rounded
 # --- what counted ------------------------------------------------------------------
 
 # What an account had earned until a moment: [when it became available, points],
-# without what was undone until then.
+# without what was reversed until then.
 sub counted
 {
 	my ($account, $until) = @_;
@@ -34,7 +34,7 @@ sub counted
 	for my $original (grep { $_->{class} eq 'earned' && $_->{at} <= $until && $_->{available_at} <= $until } values %{$account->{state}{originals}})
 	{
 		my $points = $original->{whole};
-		$points -= $_->[1] for grep { $_->[0] <= $until } @{$original->{undone}};
+		$points -= $_->[1] for grep { $_->[0] <= $until } @{$original->{reversed}};
 		push @counted, [$original->{available_at}, $points] if $points > 0;
 	}
 	return @counted;
@@ -144,7 +144,7 @@ sub applies
 sub has_bought
 {
 	my $account = shift;
-	return scalar grep { ($_->{kind} // '') eq 'accrue' && !Model::is_undone($_) } values %{$account->{state}{originals}};
+	return scalar grep { ($_->{kind} // '') eq 'accrue' && !Model::is_reversed($_) } values %{$account->{state}{originals}};
 }
 
 # {points, lots, uses} of a sale of so much money, of which so much was paid with it.

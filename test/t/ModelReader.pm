@@ -58,7 +58,7 @@ sub close
 sub reading_statements
 {
 	my $balances = q{SELECT format('A|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', b.account_id,
-		CASE coalesce(test.entry_no(b.account_id, b.newest_id), 0) WHEN b.entry_no THEN b.entry_no END, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
+		CASE coalesce(test.entry_no(b.account_id, b.newest_entry_id), 0) WHEN b.entry_no THEN b.entry_no END, b.balance, b.held, b.pending, b.expired, b.earned, pg_temp.us(now()),
 		loyalty.rank_at($1, b.account_id, now()),
 		(SELECT string_agg(format('%s=%s', coalesce(pg_temp.us(l.expires_at)::text, 'never'), l.points), ',')
 		 FROM loyalty.lots_of($1, b.account_id) l))
@@ -69,13 +69,13 @@ sub reading_statements
 	CREATE FUNCTION pg_temp.us(at timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$SELECT (extract(epoch FROM at) * 1000000)::bigint$$;
 	PREPARE made (bigint, bigint[], bigint[]) AS
 	WITH RECURSIVE made AS (
-		SELECT a.newest_id AS entry_id, a.entry_no - known.entry_no AS n, NULL::loyalty.entry AS entry
+		SELECT a.newest_entry_id AS entry_id, a.entry_no - known.entry_no AS n, NULL::loyalty.entry AS entry
 		FROM unnest($2, $3) known (account_id, entry_no) JOIN loyalty_internal.account a ON a.merchant_id = $1 AND a.account_id = known.account_id
 		UNION ALL
-		SELECT e.previous_id, n - 1, e.entry
-		FROM made m, LATERAL (SELECT e.previous_id, e AS entry FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = m.entry_id OFFSET 0) e WHERE n > 0)
-	SELECT format('E|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', e.account_id, e.entry_no, loyalty.entry_kind(e.kind), e.amount, e.balance, e.aside,
-		coalesce(test.entry_no(e.account_id, e.origin), test.entry_no(e.peer_id, e.origin), e.origin), e.peer_id, e.money, e.reference, pg_temp.us(e.posted_at), e.lots)
+		SELECT e.previous_entry_id, n - 1, e.entry
+		FROM made m, LATERAL (SELECT e.previous_entry_id, e AS entry FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = m.entry_id OFFSET 0) e WHERE n > 0)
+	SELECT format('E|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s', e.account_id, e.entry_no, loyalty.entry_kind(e.kind), e.amount, e.balance, e.reserved,
+		coalesce(test.entry_no(e.account_id, e.origin_entry_id), test.entry_no(e.peer_account_id, e.origin_entry_id), e.origin_entry_id), e.peer_account_id, e.money, e.reference, pg_temp.us(e.posted_at), e.lots)
 	FROM made, LATERAL (SELECT (entry).* OFFSET 0) e WHERE entry IS DISTINCT FROM NULL
 	ORDER BY e.account_id, e.entry_no;
 	PREPARE seen (bigint, bigint[]) AS
@@ -192,8 +192,8 @@ sub parse
 		elsif ($what eq 'E')
 		{
 			my %entry;
-			@entry{qw(entry_no kind amount balance aside origin peer money reference at lots)} = @fields[1 .. 11];
-			$_ = $_ eq '' ? 0 : ticks($_) for @entry{qw(amount balance aside)};
+			@entry{qw(entry_no kind amount balance reserved origin peer money reference at lots)} = @fields[1 .. 11];
+			$_ = $_ eq '' ? 0 : ticks($_) for @entry{qw(amount balance reserved)};
 			$entry{money} = ticks($entry{money}) if $entry{money} ne '';
 			$entry{lots} = lots_of_text($entry{lots});
 			push @{$answer->{made}{$fields[0]}}, \%entry;
@@ -233,7 +233,7 @@ sub differs
 sub entry_text
 {
 	my $entry = shift;
-	return join ' ', map { $_ // '-' } @{$entry}{qw(entry_no kind amount)}, "balance $entry->{balance} aside $entry->{aside}",
+	return join ' ', map { $_ // '-' } @{$entry}{qw(entry_no kind amount)}, "balance $entry->{balance} reserved $entry->{reserved}",
 		map({ "$_ " . ($entry->{$_} // '') } qw(origin peer money reference at)), $entry->{kind} eq 'expire' ? ('lots', lots_text($entry->{lots})) : ();
 }
 

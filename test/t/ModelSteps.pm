@@ -140,7 +140,7 @@ sub moments_to_come
 	for my $id (@{$game->{account}}[0 .. 4])
 	{
 		my $state = $game->{model}->state($id);
-		push @moments, map({ Model::date_of($_) } keys %{$state->{lots}}), map { $_->{due} } values %{$state->{asides}};
+		push @moments, map({ Model::date_of($_) } keys %{$state->{lots}}), map { $_->{due} } values %{$state->{reservations}};
 		next unless $game->{program}{ranks};
 		my $account = Model::copy_of($id, $game->{model}->account($id));
 		push @moments, map { ($_->[1], ModelEarning::grace_end($_->[3], $_->[1])) } ModelEarning::ranks_reached($account, $game->{t});
@@ -171,7 +171,7 @@ sub next_moment
 
 # --- choosing -------------------------------------------------------------------------------
 
-# Entries that can be undone: [label, account, original], newest last.
+# Entries that can be reversed: [label, account, original], newest last.
 sub originals
 {
 	my $game = shift;
@@ -192,8 +192,8 @@ sub some_hold
 	for my $label (sort { $a <=> $b || $a cmp $b } keys %{$game->{label}})
 	{
 		my ($i, $entry_no) = @{$game->{label}{$label}};
-		my $aside = $game->{model}->state($game->{account}[$i])->{asides}{$entry_no};
-		push @open, [$label, $aside] if $aside && $aside->{kind} eq 'hold' && $aside->{due} > $game->{t};
+		my $reservation = $game->{model}->state($game->{account}[$i])->{reservations}{$entry_no};
+		push @open, [$label, $reservation] if $reservation && $reservation->{kind} eq 'hold' && $reservation->{due} > $game->{t};
 	}
 	return @open ? @{one_of(@open)} : ();
 }
@@ -257,8 +257,8 @@ sub hold_step
 sub of_hold_step
 {
 	my $game = shift;
-	my ($label, $aside) = some_hold($game) or return hold_step($game);
-	my $left = Model::total($aside->{lots});
+	my ($label, $reservation) = some_hold($game) or return hold_step($game);
+	my $left = Model::total($reservation->{lots});
 	my $op = one_of(qw(capture capture release));
 	return {op => $op, hold => $label, amount => chance(35) ? 0 : up_to($game, $left), money => $op eq 'capture' && chance(50) ? some_money() : undef};
 }
@@ -277,9 +277,9 @@ sub reverse_step
 	my $game = shift;
 	my @originals = originals($game);
 	@originals = grep { $_->[2]{class} eq 'transfer' } @originals if chance(20);
-	my @left = grep { !Model::is_undone($_->[2]) } @originals;
+	my @left = grep { !Model::is_reversed($_->[2]) } @originals;
 	@originals = @left if @left && chance(95);
-	my @begun = grep { @{$_->[2]{undone}} } @originals;
+	my @begun = grep { @{$_->[2]{reversed}} } @originals;
 	@originals = @begun if @begun && chance(30);
 	my @changed = grep { has_changed_dates($game, $_->[1], $_->[2]) } @originals;
 	@originals = @changed if @changed && chance(50);
@@ -331,9 +331,9 @@ sub pool_step
 sub has_late_hold
 {
 	my $game = shift;
-	for my $aside (map { values %{$game->{model}->state($_)->{asides}} } @{$game->{account}})
+	for my $reservation (map { values %{$game->{model}->state($_)->{reservations}} } @{$game->{account}})
 	{
-		return 1 if $aside->{kind} eq 'hold' && $aside->{due} <= $game->{t} && grep { Model::date_of($_) <= $aside->{due} } keys %{$aside->{lots}};
+		return 1 if $reservation->{kind} eq 'hold' && $reservation->{due} <= $game->{t} && grep { Model::date_of($_) <= $reservation->{due} } keys %{$reservation->{lots}};
 	}
 	return;
 }

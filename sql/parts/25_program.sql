@@ -91,7 +91,7 @@ GRANT SELECT, INSERT, UPDATE ON loyalty_internal.program TO loyalty_engine;
 CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	NEW.revision := greatest(loyalty_internal.new_id(), OLD.revision + 1);
+	NEW.revision := loyalty_internal.new_id();
 	RETURN NEW;
 END
 $$;

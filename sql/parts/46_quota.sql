@@ -3,7 +3,7 @@
 -- A quota is spread over stripes, so that two cashiers of one merchant take
 -- from different rows and neither waits for the other.  Each stripe holds its
 -- part and cannot go below zero, so the whole is never oversold; when the
--- stripes in reach are empty, the last taker locks all of them and looks again.
+-- stripes in reach are empty, a taker waits for those who are taking the last ones.
 
 -- No foreign key and no CHECK, as on all tables that a posting writes.
 CREATE TABLE loyalty_internal.quota (

@@ -2,10 +2,9 @@
  * rule_set.c
  *		Published sets of earning rules, as a session knows them.
  *
- * A set never changes once it is published, so a session reads each that it
- * meets once and keeps it.  Its version alone does not tell it: a transaction
- * that published it may have failed, and another has used the number since.
- * The moment of publication does.
+ * The current set of a program is kept with it, which has another revision
+ * whenever rules are published.  An older set, which only simulate() asks for,
+ * is read each time.
  */
 #include "postgres.h"
 

@@ -18,7 +18,7 @@
  * timed out, points that are pending no more, is booked before anything else
  * touches an account.  So balances are exact although no job runs.
  *
- * A batch of one is by far the most common.  ledger_once.c locks, checks and
+ * A batch of one is by far the most common.  fast_path.c locks, checks and
  * writes its account by one UPDATE, if there is nothing else to it; if that finds
  * the posting impossible, the posting takes the general way, which knows why.
  *

@@ -2,11 +2,9 @@
  * limit_set.c
  *		The limits that a program sets, as a session knows them.
  *
- * A program's revision of limits is another one, never used before, whenever
- * one of them is set.  So a session reads all limits of a program once and
- * keeps them until it meets another revision; also when a transaction that set
- * one has failed, whose revision nobody meets again.  A program with very many
- * limits is asked anew each time, for those that matter.
+ * A session reads all limits of a program once and keeps them with the program,
+ * which has another revision whenever one of them is set.  Where a program has
+ * very many limits, those that matter are read each time.
  */
 #include "postgres.h"
 

@@ -4,9 +4,9 @@
  *
  * A quota is spread over QUOTA_STRIPES rows.  A session starts with a stripe
  * of its own choosing and goes on to any other that nobody holds, so cashiers
- * do not wait for each other.  Only when nothing is in reach does it lock all
- * stripes, in ascending order, and wait for those who hold them: one of them
- * may roll back, and "nothing left" must not be said before that is known.
+ * do not wait for each other.  Only when nothing is in reach does it wait for
+ * who is taking the last ones, stripe by stripe: one of them may roll back, and
+ * "nothing left" must not be said before that is known.
  */
 #include "postgres.h"
 
@@ -37,9 +37,9 @@ static Statement quota_wait_sql = {
 
 /*
  * Take one from whichever stripe has one, if need be after whoever is taking
- * the last.  Nobody is waited for where nothing is left: a stripe that was
- * found empty when it had been locked stays locked, and two who wait for each
- * other's would never end.
+ * the last.  A stripe that turned out to be empty when it had been locked stays
+ * locked: so where nothing is left nobody is waited for.  Who saw an older
+ * state of such a stripe may still wait for it, and two such be ended by 40P01.
  */
 static bool
 take_any(Datum *values)

@@ -87,39 +87,6 @@ COMMENT ON COLUMN loyalty_internal.program.rounding IS 'How a conversion is brou
 COMMENT ON COLUMN loyalty_internal.program.messages IS 'Which operations send the member a message.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.program TO loyalty_engine;
 
--- Whoever changes a program, a superuser's UPDATE too, gives it another revision.
-CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	NEW.revision := loyalty_internal.new_id();
-	RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision.';
-
-CREATE TRIGGER revise BEFORE UPDATE ON loyalty_internal.program
-FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program();
-
-CREATE FUNCTION loyalty_internal.revise_program_of_row() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF TG_OP = 'TRUNCATE' THEN
-		UPDATE loyalty_internal.program p SET revision = p.revision;
-		RETURN NULL;
-	END IF;
-	IF TG_OP <> 'INSERT' THEN
-		UPDATE loyalty_internal.program p SET revision = p.revision
-		WHERE p.merchant_id = OLD.merchant_id AND p.program_id = OLD.program_id;
-	END IF;
-	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.program_id) <> (OLD.merchant_id, OLD.program_id) THEN
-		UPDATE loyalty_internal.program p SET revision = p.revision
-		WHERE p.merchant_id = NEW.merchant_id AND p.program_id = NEW.program_id;
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION loyalty_internal.revise_program_of_row() IS 'Part of loyalty_internal.program, a trigger of tables that say more of it: it gets another revision.';
-
 CREATE FUNCTION loyalty.create_program(
 	merchant_id bigint, name text, client_id text DEFAULT NULL,
 	OUT program_id bigint, OUT program_client_id text, OUT wallet_key text)

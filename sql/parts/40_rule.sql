@@ -52,11 +52,6 @@ COMMENT ON COLUMN loyalty_internal.rule.name IS 'What simulate() calls the rule,
 COMMENT ON COLUMN loyalty_internal.rule.skus IS 'In byte order, as are categories and ranks: they are searched.';
 GRANT SELECT, INSERT ON loyalty_internal.rule TO loyalty_engine;
 
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.rule
-FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.rule
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
-
 -- Written under the lock of the account.
 CREATE TABLE loyalty_internal.rule_use (
 	merchant_id		bigint			NOT NULL,

@@ -14,31 +14,6 @@ COMMENT ON COLUMN loyalty_internal.rank_range.from_points IS 'Points earned, spe
 COMMENT ON COLUMN loyalty_internal.rank_range.multiplier IS 'What the base points of a sale are multiplied by for who holds the rank.';
 GRANT SELECT, INSERT, DELETE ON loyalty_internal.rank_range TO loyalty_engine;
 
-CREATE FUNCTION loyalty_internal.revise_programs_of_ranks() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF TG_OP = 'TRUNCATE' THEN
-		UPDATE loyalty_internal.program p SET revision = p.revision;
-		RETURN NULL;
-	END IF;
-	IF TG_OP <> 'INSERT' THEN
-		UPDATE loyalty_internal.program p SET revision = p.revision
-		WHERE p.merchant_id = OLD.merchant_id AND p.range_group = OLD.range_group;
-	END IF;
-	IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND (NEW.merchant_id, NEW.range_group) <> (OLD.merchant_id, OLD.range_group) THEN
-		UPDATE loyalty_internal.program p SET revision = p.revision
-		WHERE p.merchant_id = NEW.merchant_id AND p.range_group = NEW.range_group;
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION loyalty_internal.revise_programs_of_ranks() IS 'Part of loyalty_internal.rank_range, a trigger: the programs that have these ranks get another revision.';
-
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.rank_range
-FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_programs_of_ranks();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.rank_range
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs_of_ranks();
-
 -- A rank from 0 points on is everybody's, and not here.
 CREATE TABLE loyalty_internal.rank_held (
 	merchant_id	bigint			NOT NULL,
@@ -80,11 +55,6 @@ CREATE TABLE loyalty_internal.rank_past (
 );
 COMMENT ON TABLE loyalty_internal.rank_past IS 'The ranks that a program has had since when, all of them at each change of its terms, with those by which points count for them; a single one without a name: it had none.';
 GRANT SELECT, INSERT ON loyalty_internal.rank_past TO loyalty_engine;
-
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.rank_past
-FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.rank_past
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
 
 CREATE TABLE loyalty_internal.rank_grant (
 	merchant_id	bigint		NOT NULL,

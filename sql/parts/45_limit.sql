@@ -22,11 +22,6 @@ COMMENT ON COLUMN loyalty_internal.posting_limit.subject_id IS 'The staff, branc
 COMMENT ON COLUMN loyalty_internal.posting_limit.adds IS 'Whether it limits what adds points, or what spends them.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.posting_limit TO loyalty_engine;
 
-CREATE TRIGGER revise AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.posting_limit
-FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
-CREATE TRIGGER revise_all AFTER TRUNCATE ON loyalty_internal.posting_limit
-FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_program_of_row();
-
 -- No foreign key and no CHECK, as on all tables that a posting writes.
 CREATE TABLE loyalty_internal.allowance (
 	merchant_id			bigint			NOT NULL,

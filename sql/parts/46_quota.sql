@@ -2,8 +2,8 @@
 --
 -- A quota is spread over stripes, so that two cashiers of one merchant take
 -- from different rows and neither waits for the other.  Each stripe holds its
--- part and cannot go below zero, so the whole is never oversold; when the
--- stripes in reach are empty, a taker waits for those who are taking the last ones.
+-- part and cannot go below zero, so the whole is never oversold; when nothing is in
+-- reach, a taker waits for those who are taking the last ones, one after the other.
 
 -- No foreign key and no CHECK, as on all tables that a posting writes.
 CREATE TABLE loyalty_internal.quota (
@@ -30,7 +30,7 @@ BEGIN
 	IF set_quota.remaining NOT BETWEEN 0 AND 1000000000000 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000, or NULL for no limit.');
 	END IF;
-	-- In the order in which takers lock, so that nobody waits in a circle.
+	-- In order, so that two who change it do not wait in a circle; takers hold one stripe.
 	PERFORM FROM loyalty_internal.quota q
 	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
 	IF set_quota.remaining IS NULL THEN

@@ -5,9 +5,11 @@
  *
  * That does for accounts that do not track lots, and for those that do but have
  * nothing that expires, is due or counts for a rank, if the program's terms are
- * known.  What else such a program may have is limits, which come after the
- * account, as always; so what they refuse is taken back from it, to what its
- * newest entry says.
+ * remembered.  Whether they still are what they were is asked when the account
+ * is locked: who changes them so that it matters to accounts locks those too.
+ * What else such a program may have is limits, which come after the account, as
+ * always.  If either turns out otherwise, the UPDATE is taken back, to what the
+ * account's newest entry says.
  *
  * False means that nothing was done, for whatever reason: the general way knows
  * which.
@@ -141,6 +143,18 @@ restore_account(int64 merchant_id, const Posting *posting)
 		elog(ERROR, "account " INT64_FORMAT " that was locked is gone", posting->account_id);
 }
 
+/* Whether the program is what it was before the account was locked. */
+static bool
+program_holds(int64 merchant_id, const Program *program)
+{
+	const Program *now;
+
+	if (program == NULL)
+		return true;
+	now = program_find(merchant_id, program->program_id);
+	return now != NULL && now->revision == program->revision;
+}
+
 static bool
 within_limits(int64 merchant_id, const Posting *posting)
 {
@@ -174,6 +188,11 @@ fast_path_post(int64 merchant_id, Posting *posting)
 	entry.amount = posting->amount;
 	if (!update_account(merchant_id, posting, &entry))
 		return false;
+	if (!program_holds(merchant_id, posting->program))
+	{
+		restore_account(merchant_id, posting);
+		return false;
+	}
 	if (!within_limits(merchant_id, posting))
 	{
 		restore_account(merchant_id, posting);

@@ -325,7 +325,7 @@ try_fast_path(int64 merchant_id, Posting *posting)
 	if (!fast_path_suits(posting))
 		return false;
 	if (posting->program == NULL && newest.program_id != 0 && newest.merchant_id == merchant_id)
-		posting->program = program_find(merchant_id, newest.program_id);
+		posting->program = program_remembered(merchant_id, newest.program_id);
 	return (posting->program != NULL || !newest.tracks_lots) && fast_path_post(merchant_id, posting);
 }
 

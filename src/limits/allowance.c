@@ -14,13 +14,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "db/attempt.h"
 #include "db/columns.h"
 #include "db/statement.h"
 #include "limits/allowance.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 
 #define KEY_VALUES(merchant_id, counter) \
 	Int64GetDatum(merchant_id), \
@@ -59,45 +58,32 @@ allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 r
 	return (operations < 0 ? db_write(&allowance_take_sql, values, NULL) : db_post(&allowance_take_sql, values, NULL)) > 0;
 }
 
-/*
- * The same in a subtransaction that is reversed if there is not enough.  An
- * UPDATE that had to wait and then finds that a row does not suit it any more
- * keeps the row locked; and who has the row of a cashier locked must not wait
- * for that of the branch.
- */
+/* What allowance_take() is asked for. */
+typedef struct Taking
+{
+	int64		merchant_id;
+	const Counter *counter;
+	DateADT		today;
+	int64		revision;
+	Points		points;
+	int64		operations;
+} Taking;
+
+static bool
+take_asked(void *argument)
+{
+	const Taking *taking = argument;
+
+	return allowance_take(taking->merchant_id, taking->counter, taking->today, taking->revision, taking->points, taking->operations);
+}
+
+/* The same, but with the row locked only if there is enough: who has that of a cashier must not wait for that of the branch. */
 bool
 allowance_try(int64 merchant_id, const Counter *counter, DateADT today, int64 revision, Points points, int64 operations)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool taken = false;
+	Taking		taking = {merchant_id, counter, today, revision, points, operations};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		taken = allowance_take(merchant_id, counter, today, revision, points, operations);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	if (taken)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return taken;
+	return db_attempt(take_asked, &taking);
 }
 
 /* Read a row of a counter. */

@@ -2,21 +2,31 @@
  * quota.c
  *		What a merchant's plan allows, taken one at a time and never oversold.
  *
- * A quota is spread over QUOTA_STRIPES rows.  A session starts with a stripe
- * of its own choosing and goes on to any other that nobody holds, so cashiers
- * do not wait for each other.  Only when nothing is in reach does it wait for
- * who is taking the last ones, stripe by stripe: one of them may roll back, and
- * "nothing left" must not be said before that is known.
+ * A quota is spread over QUOTA_STRIPES rows.  A session takes from a stripe of
+ * its own, while that has plenty, so cashiers do not wait for each other; and
+ * then from any other that nobody holds.  Only when nothing is in reach does it
+ * wait for who is taking the last ones, of one stripe after the other: one of
+ * them may roll back, and "nothing left" must not be said before that is known.
+ *
+ * Who waits for a stripe holds no other of the resource, unless by an earlier
+ * operation of the same transaction.  So two who take one each never wait for
+ * each other, nor for who changes the quota, which locks all stripes in order.
  */
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "db/attempt.h"
 #include "db/statement.h"
 #include "fmgr.h"
 #include "limits/quota.h"
 #include "utils/builtins.h"
 
 #define QUOTA_STRIPES 16
+/*
+ * A stripe has plenty if there are so many in it: then it is not empty by the
+ * time it is locked, whoever takes from it meanwhile.
+ */
+#define QUOTA_PLENTY "32"
 
 static Statement quota_set_sql = {
 	.sql = "UPDATE loyalty_internal.quota SET remaining = $4 WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND $4 >= 0",
@@ -29,28 +39,59 @@ static Statement quota_any_sql = {
 	.params = {INT8OID, TEXTOID}
 };
 
-static Statement quota_wait_sql = {
+static Statement quota_stripe_sql = {
 	.sql = "SELECT stripe, remaining FROM loyalty_internal.quota"
-	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 ORDER BY stripe LIMIT 1 FOR NO KEY UPDATE",
+	" WHERE merchant_id = $1 AND resource = $2 AND stripe = $3 AND remaining > 0 FOR NO KEY UPDATE",
+	.params = {INT8OID, TEXTOID, INT2OID}
+};
+
+static Statement quota_left_sql = {
+	.sql = "SELECT stripe FROM loyalty_internal.quota WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 ORDER BY stripe LIMIT 1",
 	.params = {INT8OID, TEXTOID}
 };
 
-/*
- * Take one from whichever stripe has one, if need be after whoever is taking
- * the last.  A stripe that turned out to be empty when it had been locked stays
- * locked: so where nothing is left nobody is waited for.  Who saw an older
- * state of such a stripe may still wait for it, and two such be ended by 40P01.
- */
-static bool
-take_any(Datum *values)
+/* A stripe to be locked by a statement, and taken from if it is not empty. */
+typedef struct Taking
 {
+	Statement  *lock;
+	Datum	   *values;
+} Taking;
+
+static bool
+take_locked(void *argument)
+{
+	Taking	   *taking = argument;
+	Datum	   *values = taking->values;
 	bool		isnull;
 
-	if (db_write(&quota_any_sql, values, NULL) == 0 && db_write(&quota_wait_sql, values, NULL) == 0)
+	if (db_write(taking->lock, values, NULL) == 0)
 		return false;
 	values[2] = row_datum(0, "stripe", &isnull);
 	values[3] = Int64GetDatum(row_int64(0, "remaining") - 1);
 	db_write(&quota_set_sql, values, NULL);
+	return true;
+}
+
+/*
+ * Take one from whichever stripe has one, if need be after whoever is taking the
+ * last.  A stripe that was emptied before it could be locked is let go of, and
+ * what is left is looked for again.
+ */
+static bool
+take_any(Datum *values)
+{
+	Taking		any = {&quota_any_sql, values};
+	Taking		last = {&quota_stripe_sql, values};
+	bool		isnull;
+
+	while (!db_attempt(take_locked, &any))
+	{
+		if (db_write(&quota_left_sql, values, NULL) == 0)
+			return false;
+		values[2] = row_datum(0, "stripe", &isnull);
+		if (db_attempt(take_locked, &last))
+			break;
+	}
 	return true;
 }
 
@@ -63,7 +104,7 @@ static bool expect_quota = false;
 static Statement quota_take_sql = {
 	.sql = "UPDATE loyalty_internal.quota SET remaining = remaining - 1"
 	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 AND stripe = (SELECT q.stripe FROM loyalty_internal.quota q"
-	" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > 0 FOR NO KEY UPDATE SKIP LOCKED)",
+	" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > " QUOTA_PLENTY " FOR NO KEY UPDATE SKIP LOCKED)",
 	.params = {INT8OID, TEXTOID, INT2OID}
 };
 
@@ -81,17 +122,18 @@ quota_take(int64 merchant_id, const char *resource)
 		CStringGetTextDatum(resource),
 		Int16GetDatum(MyProcNumber % QUOTA_STRIPES),
 	};
+	bool		expected = expect_quota;
 
-	if (expect_quota && db_write(&quota_take_sql, values, NULL) > 0)
+	if (expected && db_write(&quota_take_sql, values, NULL) > 0)
 		return true;
 	expect_quota = db_read(&quota_read_sql, values, NULL) > 0;
-	return !expect_quota || db_write(&quota_take_sql, values, NULL) > 0 || take_any(values);
+	return !expect_quota || (!expected && db_write(&quota_take_sql, values, NULL) > 0) || take_any(values);
 }
 
 static Statement quotas_take_sql = {
 	.sql = "UPDATE loyalty_internal.quota SET remaining = remaining - 1"
 	" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty_internal.quota q"
-	" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > 0"
+	" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > " QUOTA_PLENTY
 	" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING resource",
 	.params = {INT8OID, TEXTOID, INT2OID, TEXTOID}
 };

@@ -201,6 +201,15 @@ static Statement by_id_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
+/* What the session remembers of a program, which may be another by now; NULL: nothing. */
+const Program *
+program_remembered(int64 merchant_id, int64 program_id)
+{
+	const CachedProgram *known = programs == NULL ? NULL : hash_search(programs, &program_id, HASH_FIND, NULL);
+
+	return known != NULL && known->program != NULL && known->program->merchant_id == merchant_id ? known->program : NULL;
+}
+
 /* As it is now, whatever the operation's snapshot shows: the engine posts on the newest balance too. */
 const Program *
 program_find(int64 merchant_id, int64 program_id)

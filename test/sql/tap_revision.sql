@@ -53,6 +53,15 @@ END
 $$;
 SELECT is(pg_temp.changed(statement, :m, :a), expected, statement) FROM change ORDER BY ordinal;
 
+-- However many rows a statement changes, the program gets one revision, and has one more version.
+SELECT pg_stat_get_xact_tuples_updated('loyalty_internal.program'::regclass) AS updated \gset
+INSERT INTO loyalty_internal.posting_limit (merchant_id, program_id, scope, subject_id, adds, max_operations)
+SELECT :m, :p, 'member', n, true, 1000 FROM generate_series(1, 500) n;
+SELECT is(pg_stat_get_xact_tuples_updated('loyalty_internal.program'::regclass) - :updated, 1::bigint, 'of 500 limits one revision');
+UPDATE loyalty_internal.posting_limit SET max_operations = 2000;
+DELETE FROM loyalty_internal.posting_limit;
+SELECT is(pg_stat_get_xact_tuples_updated('loyalty_internal.program'::regclass) - :updated, 3::bigint, 'and of their change and removal');
+
 -- A change that fails, after an operation that has seen it.
 SELECT pg_temp.revision() AS revision \gset
 SAVEPOINT before;

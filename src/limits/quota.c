@@ -101,10 +101,13 @@ take_any(Datum *values)
  */
 static bool expect_quota = false;
 
+#define LOCK_PLENTY(resource) \
+	"SELECT q.resource FROM loyalty_internal.quota q WHERE q.merchant_id = $1 AND q.resource = " resource \
+	" AND q.stripe = $3 AND q.remaining > " QUOTA_PLENTY
+
 static Statement quota_take_sql = {
 	.sql = "UPDATE loyalty_internal.quota SET remaining = remaining - 1"
-	" WHERE merchant_id = $1 AND resource = $2 AND remaining > 0 AND stripe = (SELECT q.stripe FROM loyalty_internal.quota q"
-	" WHERE q.merchant_id = $1 AND q.resource = $2 AND q.stripe = $3 AND q.remaining > " QUOTA_PLENTY " FOR NO KEY UPDATE SKIP LOCKED)",
+	" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = (" LOCK_PLENTY("$2") " FOR NO KEY UPDATE SKIP LOCKED)",
 	.params = {INT8OID, TEXTOID, INT2OID}
 };
 
@@ -130,11 +133,12 @@ quota_take(int64 merchant_id, const char *resource)
 	return !expect_quota || (!expected && db_write(&quota_take_sql, values, NULL) > 0) || take_any(values);
 }
 
+/* nobody holds a stripe of the second resource who may have to wait for one of the first */
 static Statement quotas_take_sql = {
-	.sql = "UPDATE loyalty_internal.quota SET remaining = remaining - 1"
-	" WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0 AND resource = ANY (ARRAY(SELECT q.resource FROM loyalty_internal.quota q"
-	" WHERE q.merchant_id = $1 AND q.resource IN ($2, $4) AND q.stripe = $3 AND q.remaining > " QUOTA_PLENTY
-	" FOR NO KEY UPDATE SKIP LOCKED)) RETURNING resource",
+	.sql = "WITH first AS (" LOCK_PLENTY("$2") " FOR NO KEY UPDATE SKIP LOCKED),"
+	" second AS (" LOCK_PLENTY("$4") " AND EXISTS (SELECT FROM first) FOR NO KEY UPDATE SKIP LOCKED)"
+	" UPDATE loyalty_internal.quota SET remaining = remaining - 1 WHERE merchant_id = $1 AND stripe = $3 AND remaining > 0"
+	" AND resource = ANY (ARRAY[(SELECT resource FROM first), (SELECT resource FROM second)]) RETURNING resource",
 	.params = {INT8OID, TEXTOID, INT2OID, TEXTOID}
 };
 

@@ -67,6 +67,29 @@ find_types(void)
 	}
 }
 
+/* Of the operation that no other one is part of; NULL: there is none. */
+static MemoryContext operation_context = NULL;
+
+static void
+operation_ended(void *argument pg_attribute_unused())
+{
+	operation_context = NULL;
+}
+
+/* What is allocated in it is there until the operation ends, and all that it calls. */
+MemoryContext
+db_operation_context(void)
+{
+	static MemoryContextCallback ended = {.func = operation_ended};
+
+	if (operation_context == NULL)
+	{
+		MemoryContextRegisterResetCallback(CurrentMemoryContext, &ended);
+		operation_context = CurrentMemoryContext;
+	}
+	return operation_context;
+}
+
 /*
  * Connect, and see what this transaction has done so far: an operation may be
  * called several times in one statement, whose own snapshot would not show it
@@ -79,6 +102,7 @@ db_begin(void)
 	Oid			schema = get_namespace_oid("loyalty", false);
 
 	SPI_connect();
+	(void) db_operation_context();
 	if (schema != schema_oid)
 	{
 		forget_plans();

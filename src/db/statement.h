@@ -65,6 +65,7 @@ typedef struct Statement
 } Statement;
 
 extern void db_begin(void);
+extern MemoryContext db_operation_context(void);
 extern void db_end(void);
 extern uint64 db_read(Statement *statement, Datum *values, const char *nulls);
 extern uint64 db_write(Statement *statement, Datum *values, const char *nulls);

@@ -124,12 +124,12 @@ read_program(int64 merchant_id)
  * Remembering
  * ------------------------------------------------------------------------ */
 
-/* Whoever has it still may use it until the transaction ends. */
+/* Whoever has it still may use it until the operation ends. */
 static void
 forget(CachedProgram *known)
 {
 	if (known->program != NULL)
-		MemoryContextSetParent(known->program->parts->context, TopTransactionContext);
+		MemoryContextSetParent(known->program->parts->context, db_operation_context());
 	known->program = NULL;
 }
 

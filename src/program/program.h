@@ -82,7 +82,7 @@ typedef struct Program
 	bool		has_limits;
 } Program;
 
-/* NULL: there is none.  What they return lasts until the transaction ends. */
+/* NULL: there is none.  What they return lasts until the operation ends. */
 extern const Program *program_remembered(int64 merchant_id, int64 program_id);
 extern const Program *program_find(int64 merchant_id, int64 program_id);
 extern const Program *program_of_wallet_key(int64 merchant_id, const char *wallet_key);

@@ -80,10 +80,11 @@ operation_ended(void *argument pg_attribute_unused())
 MemoryContext
 db_operation_context(void)
 {
-	static MemoryContextCallback ended = {.func = operation_ended};
+	static MemoryContextCallback ended;
 
 	if (operation_context == NULL)
 	{
+		ended.func = operation_ended;
 		MemoryContextRegisterResetCallback(CurrentMemoryContext, &ended);
 		operation_context = CurrentMemoryContext;
 	}

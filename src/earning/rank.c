@@ -54,8 +54,10 @@ read_ranks(const Program *program)
 	ranks->rank = palloc(Max(n, 1) * sizeof(Rank));
 	for (int i = 0; i < n; i++)
 	{
-		ranks->rank[i] = (Rank) {row_text(i, "rank"), row_int64(i, "from_points"), row_int64(i, "multiplier")};
-		ranks->multiply |= ranks->rank[i].multiplier != POINTS_ONE;
+		Rank		rank = {row_text(i, "rank"), row_int64(i, "from_points"), row_int64(i, "multiplier")};
+
+		ranks->rank[i] = rank;
+		ranks->multiply |= rank.multiplier != POINTS_ONE;
 	}
 	qsort(ranks->rank, n, sizeof(Rank), compare_ranks);
 	MemoryContextSwitchTo(caller);
@@ -79,13 +81,17 @@ read_account(Account *account, uint64 *row, uint64 rows)
 	uint64		from = *row;
 
 	while (*row < rows && row_int64(*row, "account_id") == account->account_id)
-		++*row;
+		(*row)++;
 	ranks->is_read = true;
 	ranks->n = ranks->allocated = (int) (*row - from);
 	ranks->held = palloc(Max(ranks->n, 1) * sizeof(HeldRank));
 	for (int i = 0; i < ranks->n; i++)
-		ranks->held[i] = (HeldRank) {row_text(from + i, "rank"), row_int64(from + i, "since"), row_int64(from + i, "until"),
-			row_int64(from + i, "from_points"), row_int64_or(from + i, "reversed_at", DT_NOEND), false};
+	{
+		HeldRank	held = {row_text(from + i, "rank"), row_int64(from + i, "since"), row_int64(from + i, "until"),
+		row_int64(from + i, "from_points"), row_int64_or(from + i, "reversed_at", DT_NOEND), false};
+
+		ranks->held[i] = held;
+	}
 }
 
 /* The columns of a held rank. */
@@ -156,7 +162,7 @@ ranks_with_past(const Program *program)
 	past = palloc(Max(n, 1) * sizeof(PastRank));
 	for (int i = 0; i < n; i++)
 	{
-		past[i] = (PastRank) {
+		PastRank	rank = {
 			.since = row_int64(i, "since"),
 			.name = row_text(i, "rank"),
 			.from_points = row_int64(i, "from_points"),
@@ -165,6 +171,8 @@ ranks_with_past(const Program *program)
 			.grace_days = (int) row_int64(i, "grace_days"),
 			.time_zone = row_text(i, "time_zone"),
 		};
+
+		past[i] = rank;
 	}
 	MemoryContextSwitchTo(caller);
 	ranks->npast = n;
@@ -343,12 +351,14 @@ find_held(const HeldRanks *ranks, const char *name, TimestampTz at)
 static HeldRank *
 add_held(HeldRanks *ranks, const char *name, TimestampTz since)
 {
+	HeldRank	held = {.name = pstrdup(name),.since = since,.changed = true};
+
 	if (ranks->n == ranks->allocated)
 	{
 		ranks->allocated = Max(8, 2 * ranks->allocated);
 		ranks->held = repalloc(ranks->held, ranks->allocated * sizeof(HeldRank));
 	}
-	ranks->held[ranks->n] = (HeldRank) {.name = pstrdup(name),.since = since,.changed = true};
+	ranks->held[ranks->n] = held;
 	return &ranks->held[ranks->n++];
 }
 

@@ -369,12 +369,12 @@ read_persons(const Rules *rules, int *n)
 	persons = palloc_extended(Max(*n, 1) * sizeof(Person), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < *n; i++)
 	{
-		Datum		birth_date;
 		bool		isnull;
+		Datum		birth_date = row_datum(i, "birth_date", &isnull);
+		Person		person = {row_int64(i, "member_id"), row_text(i, "granted_rank"), row_bool(i, "asks_further"),
+		row_int64(i, "account_id"), isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
 
-		birth_date = row_datum(i, "birth_date", &isnull);
-		persons[i] = (Person) {row_int64(i, "member_id"), row_text(i, "granted_rank"), row_bool(i, "asks_further"), row_int64(i, "account_id"),
-			isnull ? 0 : DatumGetDateADT(birth_date), !isnull};
+		persons[i] = person;
 	}
 	qsort(persons, *n, sizeof(Person), compare_persons);
 	return persons;
@@ -641,7 +641,11 @@ earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const
 		return false;
 	points = cap_points(rule, customer, points, &use);
 	if (points > 0)
-		earning->bonuses[earning->nbonuses++] = (Bonus) {rule->name, points, life_end(rule, customer), use};
+	{
+		Bonus		bonus = {rule->name, points, life_end(rule, customer), use};
+
+		earning->bonuses[earning->nbonuses++] = bonus;
+	}
 	return points_add(earning->total, points, &earning->total);
 }
 

@@ -114,11 +114,15 @@ awards_return(int64 merchant_id, const Program *program, int64 account_id, int64
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
 	uint64		n = whole > 0 ? db_write(&awards_find_sql, values, NULL) : 0;
 	Award	   *awards = palloc(Max(n, 1) * sizeof(Award));
-	bool		isnull;
 
 	for (uint64 row = 0; row < n; row++)
-		awards[row] = (Award) {account_id, entry_id, row_text(row, "rule"), DatumGetDateADT(row_datum(row, "day", &isnull)),
-			row_int64(row, "points"), row_int64(row, "returned")};
+	{
+		bool		isnull;
+		Award		award = {account_id, entry_id, row_text(row, "rule"), DatumGetDateADT(row_datum(row, "day", &isnull)),
+		row_int64(row, "points"), row_int64(row, "returned")};
+
+		awards[row] = award;
+	}
 	for (uint64 i = 0; i < n; i++)
 	{
 		Points		back = share_of(program, awards[i].points, reversed, whole) - awards[i].returned;

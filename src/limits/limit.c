@@ -127,12 +127,14 @@ distinct_counters(Counter *counters, int n)
 static Counter
 counter_of(const Movement *movement, Scope scope)
 {
-	return (Counter) {
+	Counter		counter = {
 		.program_id = movement->program_id,
 		.scope = scope,
 		.adds = movement->adds,
 		.subject_id = scope == SCOPE_STAFF ? movement->staff_id : scope == SCOPE_MEMBER ? movement->member_id : 0,
 	};
+
+	return counter;
 }
 
 /*
@@ -411,8 +413,10 @@ fits(const Counter *counter, Points points)
 static void
 refresh(Counter *counter, DateADT day, int64 revision)
 {
+	const Amount nothing = {0, 0};
+
 	if (counter->day < day)
-		counter->used = (Amount) {0, 0};
+		counter->used = nothing;
 	counter->day = day;
 	counter->revision = revision;
 	counter->drawn_from = 0;
@@ -657,11 +661,10 @@ draw_share(Counter *counter)
 {
 	Counter    *pool = counter->pool;
 	Amount		share = {pool->left.points / SHARES, pool->left.operations / SHARES};
+	bool		plenty = share.points / PLENTY >= pool->largest && share.operations >= PLENTY;
 
-	if (share.points / PLENTY < pool->largest || share.operations < PLENTY)
-		share = (Amount) {0, 0};
-	counter->left.points = Min(counter->left.points, share.points);
-	counter->left.operations = Min(counter->left.operations, share.operations);
+	counter->left.points = plenty ? Min(counter->left.points, share.points) : 0;
+	counter->left.operations = plenty ? Min(counter->left.operations, share.operations) : 0;
 	counter->drawn_from = pool->subject_id;
 	pool->left.points -= counter->left.points;
 	pool->left.operations -= counter->left.operations;

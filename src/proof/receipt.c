@@ -292,8 +292,9 @@ static bool
 read_objects(Members *receipt, const char *name, size_t most, Objects *objects)
 {
 	const char *text = read_member(receipt, name, JSON_IS_ARRAY);
+	const Objects empty = {.most = most,.sound = true};
 
-	*objects = (Objects) {.most = most,.sound = true};
+	*objects = empty;
 	return text != NULL && json_read_items(text, strlen(text), collect_object, collect_member, objects) && objects->sound;
 }
 

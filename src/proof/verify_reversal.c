@@ -162,7 +162,8 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 		struct varlena *packed = stream_varlena(row, "original_lots");
 		MemoryContext caller = MemoryContextSwitchTo(v->account_context);
 
-		*parts = (Parts) {.entry_id = entry_id};
+		memset(parts, 0, sizeof(Parts));
+		parts->entry_id = entry_id;
 		if (packed != NULL && !lots_read_if_sound(PointerGetDatum(packed), &parts->left))
 			parts->reported = true;
 		MemoryContextSwitchTo(caller);

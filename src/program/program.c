@@ -196,10 +196,36 @@ program_of_revision(int64 merchant_id)
  * Finding
  * ------------------------------------------------------------------------ */
 
+#define PROGRAM_BY(column) "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND " column " = "
+
 static Statement by_id_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND program_id = $2",
+	.sql = PROGRAM_BY("program_id") "$2",
 	.params = {INT8OID, INT8OID}
 };
+
+static Statement by_wallet_key_sql = {
+	.sql = PROGRAM_BY("wallet_key") "$2",
+	.params = {INT8OID, TEXTOID}
+};
+
+static Statement by_client_id_sql = {
+	.sql = PROGRAM_BY("client_id") "$2",
+	.params = {INT8OID, TEXTOID}
+};
+
+static Statement by_account_sql = {
+	.sql = PROGRAM_BY("program_id")
+	"(SELECT a.program_id FROM loyalty_internal.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
+	.params = {INT8OID, INT8OID}
+};
+
+static const Program *
+find(uint64 (*run) (Statement *statement, Datum *values, const char *nulls), Statement *statement, int64 merchant_id, Datum key)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), key};
+
+	return run(statement, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+}
 
 /* What the session remembers of a program, which may be another by now; NULL: nothing. */
 const Program *
@@ -214,52 +240,28 @@ program_remembered(int64 merchant_id, int64 program_id)
 const Program *
 program_find(int64 merchant_id, int64 program_id)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
-
-	return db_write(&by_id_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+	return find(db_write, &by_id_sql, merchant_id, Int64GetDatum(program_id));
 }
-
-static Statement by_wallet_key_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND wallet_key = $2",
-	.params = {INT8OID, TEXTOID}
-};
 
 /* The program that the wallet API knows by this key. */
 const Program *
 program_of_wallet_key(int64 merchant_id, const char *wallet_key)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), CStringGetTextDatum(wallet_key)};
-
-	return db_read(&by_wallet_key_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+	return find(db_read, &by_wallet_key_sql, merchant_id, CStringGetTextDatum(wallet_key));
 }
-
-static Statement by_client_id_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND client_id = $2",
-	.params = {INT8OID, TEXTOID}
-};
 
 /* The program that the seller API knows by this id. */
 const Program *
 program_of_client_id(int64 merchant_id, const char *client_id)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), CStringGetTextDatum(client_id)};
-
-	return db_read(&by_client_id_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+	return find(db_read, &by_client_id_sql, merchant_id, CStringGetTextDatum(client_id));
 }
-
-static Statement by_account_sql = {
-	.sql = "SELECT program_id, revision FROM loyalty_internal.program WHERE merchant_id = $1 AND program_id ="
-	" (SELECT a.program_id FROM loyalty_internal.account a WHERE a.merchant_id = $1 AND a.account_id = $2)",
-	.params = {INT8OID, INT8OID}
-};
 
 /* The program that an account is of. */
 const Program *
 program_of_account(int64 merchant_id, int64 account_id)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
-
-	return db_read(&by_account_sql, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
+	return find(db_read, &by_account_sql, merchant_id, Int64GetDatum(account_id));
 }
 
 /* ------------------------------------------------------------------------

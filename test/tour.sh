@@ -234,7 +234,7 @@ SELECT merchant_id AS merchant, account_id AS account, balance
 END
 
 sql '(1 row)' "A rule: coffee gives a point for 5 pesos, good for 30 days. Each publication is a new version" <<'END'
-SELECT loyalty.publish_rules(:merchant, '@PROGRAM', '[{"name": "café en grano",
+SELECT loyalty.publish_rules(:merchant, loyalty.find_program(:merchant, '@PROGRAM'), '[{"name": "café en grano",
   "skus": ["CAFE-1"], "points_per": 1, "money_per": 5,
   "expires_unit": "day", "expires_value": 30}]') AS version;
 END
@@ -271,14 +271,14 @@ sql $'captured|164.5\nreleased|194.5' "A part is delivered: twenty are spent, an
 SELECT 'captured' AS what, balance
   FROM loyalty.capture(:merchant, :account, :hold, 20, 'pedido-7');
 SELECT 'released' AS what, balance
-  FROM loyalty.release(:merchant, :account, :hold);
+  FROM loyalty.release(:merchant, :account, :hold, in_full => true);
 END
 
 sql $'first|174.5\nagain|174.5' "A quarter of the sale's money is refunded; sent twice, it is one refund" <<'END'
 SELECT 'first' AS sent, balance
-  FROM loyalty.reverse(:merchant, :account, :sale, 'devolucion-1', money => 100);
+  FROM loyalty.reverse(:merchant, :account, :sale, reference => 'devolucion-1', money => 100);
 SELECT 'again' AS sent, balance
-  FROM loyalty.reverse(:merchant, :account, :sale, 'devolucion-1', money => 100);
+  FROM loyalty.reverse(:merchant, :account, :sale, reference => 'devolucion-1', money => 100);
 END
 
 sql $'reverse|-20|174.5|100|devolucion-1\nrelease|30|194.5\naccrue|80|214.5|400|B-1\naccrue|100|100|1000|A-1\n(9 rows)' \
@@ -292,12 +292,12 @@ BEGIN;
 SELECT entry_id AS present FROM loyalty.statement(:merchant, :account) WHERE entry_no = 3 \gset
 UPDATE loyalty.entry SET amount = '5000'
   WHERE merchant_id = :merchant AND entry_id = :present;
-SELECT broken_entry_id = :present AS found, invariant FROM loyalty.verify();
+SELECT entry_id = :present AS found, invariant FROM loyalty.verify();
 ROLLBACK;
 END
 
 sql '(0 rows)' "That was rolled back. No rows: every entry of every account is as it was written" <<'END'
-SELECT broken_entry_id, invariant FROM loyalty.verify();
+SELECT entry_id, invariant FROM loyalty.verify();
 END
 
 sql 't|f' "A receipt proves her balance to whoever has the published root; one that says more does not" <<'END'

@@ -9,8 +9,7 @@ make_database lots
 make_accounts 2
 
 refused=$(sql <<-END
-	SELECT count(error) FROM loyalty.post_batch(1, array_fill(1::bigint, ARRAY[$lots]), '{deposit}', array_fill('100'::loyalty.points, ARRAY[$lots]),
-		expires_ats => ARRAY(SELECT now() + interval '1 year' + i * interval '1 hour' FROM generate_series(1, $lots) i));
+	SELECT count(error) FROM loyalty.post_batch(1, array_fill(1::bigint, ARRAY[$lots]), '{deposit}', array_fill('100'::loyalty.points, ARRAY[$lots]), expires_at => ARRAY(SELECT now() + interval '1 year' + i * interval '1 hour' FROM generate_series(1, $lots) i));
 	SELECT 0 FROM loyalty.post(1, 2, 'deposit', '$((lots * 100))', expires_at => now() + interval '1 year');
 END
 )
@@ -18,11 +17,11 @@ END
 settle
 
 for account in 1 2; do
-	echo "SELECT loyalty.post(1, $account, 'redeem', '-1.5');" >"$work/redeem$account.sql"
+	echo "SELECT loyalty.post(1, $account, 'redeem', '1.5');" >"$work/redeem$account.sql"
 	# Rolled back, so that there is as much for the next.
 	cat >"$work/most$account.sql" <<-END
 		BEGIN;
-		SELECT loyalty.post(1, $account, 'redeem', '-$((lots * 80))');
+		SELECT loyalty.post(1, $account, 'redeem', '$((lots * 80))');
 		ROLLBACK;
 	END
 done

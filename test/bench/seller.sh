@@ -26,7 +26,7 @@ settle
 
 # by_sql N MEMBERS
 by_sql() {
-	posts_per_second "$1" "SELECT $1 FROM floor.files, loyalty.deposit($merchant, items) answer
+	posts_per_second "$1" "SELECT $1 FROM floor.files, loyalty.seller_deposit($merchant, items) answer
 		WHERE name = '$1-$2' AND strpos(answer::text, '\"status\":\"error\"') = 0"
 }
 

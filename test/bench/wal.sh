@@ -19,15 +19,14 @@ api_key=$(sql -c "SELECT api_key FROM loyalty.create_api_key(${merchant[wallet]}
 # The first rule or hold of an account, which adds rows of its own, is not what is measured.
 sql <<-END >"$work/made"
 	SELECT loyalty.set_quota(${merchant[wallet]}, kind, 100000000) FROM unnest('{redemptions,messages}'::text[]) kind;
-	SELECT loyalty.set_limit(merchant_id, client_id, scope, 'spend', '100000000', 100000000)
+	SELECT loyalty.set_limit(merchant_id, loyalty.find_program(merchant_id, client_id), scope, 'spend', '100000000', 100000000)
 	FROM loyalty_internal.program, unnest('{staff,branch}'::text[]) scope WHERE merchant_id = ${merchant[wallet]};
-	SELECT loyalty.configure_program(merchant_id, client_id, duration_unit => 'month', duration_value => 12) FROM loyalty_internal.program WHERE merchant_id = ${merchant[lots]};
-	SELECT count(*) FROM generate_series(1, 3) i, LATERAL loyalty.post_batch(${merchant[lots]}, ARRAY(SELECT generate_series(1, $accounts)), '{deposit}',
-		array_fill('1000'::loyalty.points, ARRAY[$accounts]), expires_ats => array_fill(date_trunc('day', now()) + i * interval '90 days', ARRAY[$accounts]));
-	SELECT loyalty.publish_rules(merchant_id, client_id, '[{"name": "café", "points_per": 1, "money_per": 5, "max_day": 1000000}]')
+	SELECT loyalty.configure_program(merchant_id, loyalty.find_program(merchant_id, client_id), json_build_object('duration_unit', 'month', 'duration_value', 12)) FROM loyalty_internal.program WHERE merchant_id = ${merchant[lots]};
+	SELECT count(*) FROM generate_series(1, 3) i, LATERAL loyalty.post_batch(${merchant[lots]}, ARRAY(SELECT generate_series(1, $accounts)), '{deposit}', array_fill('1000'::loyalty.points, ARRAY[$accounts]), expires_at => array_fill(date_trunc('day', now()) + i * interval '90 days', ARRAY[$accounts]));
+	SELECT loyalty.publish_rules(merchant_id, loyalty.find_program(merchant_id, client_id), '[{"name": "café", "points_per": 1, "money_per": 5, "max_day": 1000000}]')
 	FROM loyalty_internal.program WHERE merchant_id = ${merchant[rules]};
 	SELECT count(loyalty.wallet_sale(${merchant[rules]}, 'bench-rules', (5510000000 + i)::text, 0, 100, NULL, 1, 'T1')) FROM generate_series(1, $accounts) i;
-	SELECT count(c) FROM generate_series(1, $accounts) i, LATERAL loyalty.hold(${merchant[holds]}, i, '1', now() + interval '1 day') h, LATERAL loyalty.capture(${merchant[holds]}, i, h.entry_id) c;
+	SELECT count(c) FROM generate_series(1, $accounts) i, LATERAL loyalty.hold(${merchant[holds]}, i, '1', release_at => now() + interval '1 day') h, LATERAL loyalty.capture(${merchant[holds]}, i, h.entry_id, in_full => true) c;
 	CREATE TABLE refunded AS SELECT account_id, newest_entry_id FROM loyalty_internal.account WHERE merchant_id = ${merchant[refunds]};
 	CREATE INDEX ON refunded (account_id);
 	SELECT format('ALTER TABLE %s SET (autovacuum_enabled = false)', c.oid::regclass)
@@ -58,15 +57,15 @@ script outbox <<-END
 	SELECT 1 / loyalty.acknowledge_message(${merchant[wallet]}, :message, :attempt)::integer;
 END
 script lots <<-END
-	SELECT loyalty.post(${merchant[lots]}, :account, 'redeem', '-1');
+	SELECT loyalty.post(${merchant[lots]}, :account, 'redeem', '1');
 END
 script hold <<-END
-	SELECT entry_id AS hold FROM loyalty.hold(${merchant[holds]}, :account, '1', now() + interval '1 day') \gset
-	SELECT loyalty.capture(${merchant[holds]}, :account, :hold);
+	SELECT entry_id AS hold FROM loyalty.hold(${merchant[holds]}, :account, '1', release_at => now() + interval '1 day') \gset
+	SELECT loyalty.capture(${merchant[holds]}, :account, :hold, in_full => true);
 END
 script reverse <<-END
 	SELECT newest_entry_id AS entry FROM refunded WHERE account_id = :account \gset
-	SELECT loyalty.reverse(${merchant[refunds]}, :account, :entry, 'R-' || $unique, '0.01');
+	SELECT loyalty.reverse(${merchant[refunds]}, :account, :entry, '0.01', 'R-' || $unique);
 END
 script rules <<-END
 	SELECT loyalty.wallet_sale(${merchant[rules]}, 'bench-rules', (5510000000 + :account)::text, 0, 100, NULL, :client_id + 1, 'T1');

@@ -48,14 +48,14 @@ FROM (VALUES (:'third_key', 'an expired key'), ('', 'an empty key'), (NULL, 'no 
 SELECT pg_temp.refuses('SELECT loyalty.create_api_key(1)', 'unknown_object', 'a key for nobody');
 SELECT pg_temp.refuses('SELECT loyalty.create_api_key(NULL)', 'unknown_object', 'or NULL');
 
-SELECT lives_ok(format('SELECT loyalty.revoke_api_key(%s, %s)', :merchant, :first_id), 'a key is revoked');
+SELECT lives_ok(format('SELECT loyalty.disable_api_key(%s, %s)', :merchant, :first_id), 'a key is revoked');
 SELECT pg_temp.refuses(format('SELECT loyalty.authenticate(%L)', :'first_key'), 'auth_01', 'it finds nobody any more');
 SELECT is(loyalty.authenticate(:'second_key'), :merchant::bigint, 'the other key still does');
 SELECT revoked_at AS first_revoked FROM loyalty.api_keys WHERE key_id = :first_id \gset
-SELECT lives_ok(format('SELECT loyalty.revoke_api_key(%s, %s)', :merchant, :first_id), 'revoking again is no error');
+SELECT lives_ok(format('SELECT loyalty.disable_api_key(%s, %s)', :merchant, :first_id), 'revoking again is no error');
 SELECT is((SELECT revoked_at FROM loyalty.api_keys WHERE key_id = :first_id), :'first_revoked'::timestamptz, 'and changes nothing');
-SELECT pg_temp.refuses(format('SELECT loyalty.revoke_api_key(%s, %s)', :other, :second_id), 'unknown_object', 'a key of another merchant is not revoked');
-SELECT pg_temp.refuses(format('SELECT loyalty.revoke_api_key(%s, NULL)', :other), 'unknown_object', 'nor NULL');
+SELECT pg_temp.refuses(format('SELECT loyalty.disable_api_key(%s, %s)', :other, :second_id), 'unknown_object', 'a key of another merchant is not revoked');
+SELECT pg_temp.refuses(format('SELECT loyalty.disable_api_key(%s, NULL)', :other), 'unknown_object', 'nor NULL');
 SELECT results_eq(format('SELECT label, active FROM loyalty.api_keys WHERE merchant_id = %s ORDER BY key_id', :merchant),
 	$$VALUES ('caja 1', false), ('caja 2', true), ('', false)$$, 'loyalty.api_keys tells which are active');
 
@@ -81,7 +81,7 @@ FROM (VALUES (:'second_key', 'the key'), (substr(:'second_key', 4), 'what follow
 -- --- wallets --------------------------------------------------------------------
 
 SELECT program_id, wallet_key FROM loyalty.create_wallet(:merchant, 'Monedero') \gset
-SELECT wallet_key AS second_wallet, program_id AS second_program FROM loyalty.create_wallet(:merchant, 'Monedero', 0, 0, 'down', true, true, 'whatsapp', '{}') \gset
+SELECT wallet_key AS second_wallet, program_id AS second_program FROM loyalty.create_wallet(:merchant, 'Monedero', 0, settings => json_build_object('decimals', 0, 'rounding', 'down', 'requires_ticket', true, 'requires_birth_date', true, 'channel', 'whatsapp', 'messages', '{}'::text[])) \gset
 SELECT wallet_key AS other_wallet FROM loyalty.create_wallet(:other, 'Monedero') \gset
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'wallet_key'),
 	$$VALUES ('Monedero', 10::numeric, 2, 'half_up', false, false, 'sms', '{welcome,redeem,adjust}'::text[])$$, 'a wallet has sensible terms unless told');
@@ -110,14 +110,14 @@ SELECT pg_temp.refuses('SELECT loyalty.create_wallet(1, ''X'')', 'unknown_object
 SELECT pg_temp.refuses('SELECT loyalty.create_wallet(NULL, ''X'')', 'unknown_object', 'create_wallet: no merchant');
 SELECT is((SELECT count(*) FROM loyalty.wallets WHERE merchant_id = :merchant), 2::bigint, 'what was refused has made no wallet');
 
-SELECT lives_ok(format('SELECT loyalty.configure_wallet(%s, %L, percentage => 1000, decimals => 4)', :merchant, :'second_wallet'), 'terms are changed');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object(''accumulation_points'', 1000, ''accumulation_money'', 100, ''decimals'', 4))', :merchant, :'second_wallet'), 'terms are changed');
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
 	$$VALUES ('Monedero', 1000::numeric, 4, 'down', true, true, 'whatsapp', '{}'::text[])$$, 'those that were named, no others');
-SELECT lives_ok(format('SELECT loyalty.configure_wallet(%s, %L)', :merchant, :'second_wallet'), 'nothing is changed');
-SELECT lives_ok(format('SELECT loyalty.configure_wallet(%s, %L, %L, 5, 0, ''up'', false, false, ''sms'', ''{accrue}'')', :merchant, :'second_wallet', 'Otro'), 'all is changed');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object())', :merchant, :'second_wallet'), 'nothing is changed');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object(''name'', %L, ''accumulation_points'', 5, ''accumulation_money'', 100, ''decimals'', 0, ''rounding'', ''up'', ''requires_ticket'', false, ''requires_birth_date'', false, ''channel'', ''sms'', ''messages'', ''{accrue}''))', :merchant, :'second_wallet', 'Otro'), 'all is changed');
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
 	$$VALUES ('Otro', 5::numeric, 0, 'up', false, false, 'sms', '{accrue}'::text[])$$, 'to what was said');
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_wallet(%s, %L, %L)', :merchant, key, 'X'), 'unknown_object', 'configure_wallet: ' || what)
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object(''name'', %L))', :merchant, key, 'X'), 'unknown_object', 'configure_wallet: ' || what)
 FROM (VALUES (:'other_wallet', 'a wallet of another merchant'), ('', 'an empty key'), (NULL, 'no key')) v (key, what);
 
 -- --- staff and their wallets --------------------------------------------------------
@@ -203,7 +203,7 @@ FROM unnest(ARRAY['SELECT loyalty.set_quota(%s, ''customers'', -1)', 'SELECT loy
 SELECT is(pg_temp.left_of(:merchant, 'customers'), 1000000000000, 'what was refused has changed nothing');
 SELECT pg_temp.refuses('SELECT loyalty.set_quota(1, ''customers'', 1)', 'unknown_object', 'a quota for nobody');
 SELECT pg_temp.refuses(format('SELECT loyalty.add_quota(%s, ''messages'', 1)', :merchant), 'unknown_object', 'nothing is added to no limit');
-SELECT lives_ok(format('SELECT loyalty.set_quota(%s, ''customers'', NULL)', :merchant), 'the limit is lifted');
+SELECT lives_ok(format('SELECT loyalty.remove_quota(%s, ''customers'')', :merchant), 'the limit is lifted');
 SELECT is(pg_temp.left_of(:merchant, 'customers'), NULL, 'there is none');
 SELECT lives_ok(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512340003'', ''Cliente'', %s)', :merchant, :'wallet_key', :manager), 'registrations go on');
 

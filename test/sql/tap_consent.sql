@@ -64,14 +64,14 @@ END
 $$;
 SELECT is(pg_temp.hmac('Jefe', 'what do ya want for nothing?'), '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843', 'the HMAC of RFC 4231');
 SELECT pg_temp.hmac(:'key', :'curp') AS signature \gset
-SELECT loyalty.request_token('Banco', :'curp', :'signature')::text AS token \gset
+SELECT loyalty.customer_token('Banco', :'curp', :'signature')::text AS token \gset
 SELECT is(:'token'::json ->> 'token', pg_temp.hmac(:'signature', format('{"timestamp":%s,"expires_in":600}', :'token'::json -> 'token_data' ->> 'timestamp')), 'a token is signed with the signature');
 SELECT ok(abs(extract(epoch FROM clock_timestamp()) - (:'token'::json -> 'token_data' ->> 'timestamp')::bigint) < 60, 'it is of now');
-SELECT pg_temp.refuses(format('SELECT loyalty.request_token(%L, %L, %L)', name, curp, signature), code, 'request_token: ' || what)
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(%L, %L, %L)', name, curp, signature), code, 'request_token: ' || what)
 FROM (VALUES ('Banco', :'second', :'signature', 'kasu_401', 'another CURP'), ('Tienda', :'curp', :'signature', 'kasu_401', 'another user'), ('Nadie', :'curp', :'signature', 'kasu_401', 'unknown user'),
 	('Banco', :'curp', upper(:'signature'), 'kasu_401', 'capitals'), ('Banco', :'curp', '', 'kasu_400', 'empty'), ('Banco', NULL, :'signature', 'kasu_400', 'NULL')) v (name, curp, signature, code, what);
 SELECT loyalty.disable_app_user(:merchant, 'Banco') \g /dev/null
-SELECT pg_temp.refuses(format('SELECT loyalty.request_token(''Banco'', %L, %L)', :'curp', :'signature'), 'kasu_401', 'a disabled user gets no token');
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(''Banco'', %L, %L)', :'curp', :'signature'), 'kasu_401', 'a disabled user gets no token');
 SELECT isnt(disabled_at, NULL, 'it is disabled') FROM loyalty.app_users WHERE name = 'Banco';
 SELECT lives_ok(format('SELECT loyalty.disable_app_user(%s, ''Banco'')', :merchant), 'once more');
 SELECT pg_temp.refuses(format('SELECT loyalty.disable_app_user(%s, %L)', m, name), 'unknown_object', 'disable_app_user: no such')
@@ -79,11 +79,10 @@ FROM (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, 
 
 -- --- customers -----------------------------------------------------------------------
 
-SELECT loyalty.create_customer(:merchant, :'program', :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', 'xq.particular@correo.example', '4771234567',
-	'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
-SELECT loyalty.create_customer(:merchant, :'program', :'second', 'Otro', 'Cliente') AS second_member \gset
-SELECT lives_ok(format('SELECT loyalty.create_customer(%s, %L, %L, ''Suyo'', ''Cliente'')', :other, :'other_program', :'curp'), 'another merchant may have a customer of the same CURP');
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %s)', m, arguments), code, 'create_customer: ' || arguments)
+SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', 'xq.particular@correo.example', '4771234567', 'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
+SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'second', 'Otro', 'Cliente') AS second_member \gset
+SELECT lives_ok(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''Suyo'', ''Cliente'')', :other, :'other_program', :'curp'), 'another merchant may have a customer of the same CURP');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %s))', m, arguments), code, 'create_customer: ' || arguments)
 FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'already_exists'), (:merchant, format('%L, %L, ''A'', ''B'', email => ''XQ.Particular@correo.example''', :'program', :'third'), 'already_exists'),
 	(:merchant, format('%L, %L, ''A'', ''B'', phone => ''4771234567''', :'program', :'third'), 'already_exists'), (:merchant, format('''nada'', %L, ''A'', ''B''', :'third'), 'unknown_object'),
 	(:merchant, format('%L, %L, NULL, ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, NULL, ''A'', ''B''', :'program'), 'invalid_argument'),
@@ -91,9 +90,9 @@ FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'a
 	(:merchant, format('%L, %L, '''', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', ''B'', repeat(''x'', 1025)', :'program', :'third'), 'invalid_argument'),
 	(:merchant, format('%L, %L, ''A'', NULL', :'program', :'third'), 'invalid_argument'), (:other, format('%L, %L, ''A'', ''B''', :'program', :'third'), 'unknown_object')) v (m, arguments, code);
 SELECT is((SELECT birth_date FROM loyalty_internal.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', unborn), 'kasu_417', 'create_customer: not born yet: ' || unborn)
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''A'', ''B'')', :merchant, :'program', unborn), 'kasu_417', 'create_customer: not born yet: ' || unborn)
 FROM (VALUES ('GOPR990101MNEMRSA8'), ('goñr990101mneñrsa0'), ('GOPR981231HDFMRSA2')) v (unborn);
-SELECT throws_ok(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR05'', ''A'', ''B'')', :merchant, :'program'), '22P02', NULL, 'no CURP');
+SELECT throws_ok(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''CAMC880526HMCBNR05'', ''A'', ''B'')', :merchant, :'program'), '22P02', NULL, 'no CURP');
 
 -- --- consents ------------------------------------------------------------------------
 
@@ -176,9 +175,9 @@ FROM (VALUES ('DELETE FROM loyalty_internal.access'), ('UPDATE loyalty_internal.
 SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 0, 500, NULL, :staff, 'consumo') \g /dev/null
 SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 1, NULL, 10, :staff, 'canje') \g /dev/null
 SELECT loyalty.create_product(:merchant, 'Vida', '100', 10, max_payments => 12) \g /dev/null
-SELECT loyalty.open_sale(:merchant, :'curp', 'Vida', 12) AS sale \gset
-UPDATE loyalty_internal.sale SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND sale_id = :sale;
-SELECT loyalty.register_payment(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g /dev/null
+SELECT loyalty.open_policy(:merchant, :'curp', 'Vida', 12) AS sale \gset
+UPDATE loyalty_internal.policy SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND policy_id = :sale;
+SELECT loyalty.pay_policy(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g /dev/null
 SELECT loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') \g /dev/null
 -- An answer is kept under the card that they had then.
 SELECT loyalty.identify_member(:merchant, :member, client_id => 'TARJETA-1') \g /dev/null
@@ -188,7 +187,7 @@ CREATE TEMP TABLE person (what text);
 INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'), ('xq.particular'), ('4771234567'), ('Callejón del Beso'), ('4 Bis'), ('Jardines'), ('xochi88'), ('1988-05-26'), ('segunda@'), ('"TARJETA-1"');
 -- What the other merchant knows of the CURP is not ours to forget.
 DELETE FROM person WHERE what IN (:'curp', '1988-05-26');
-SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty_internal.customer', 'loyalty_internal.member', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.sale'], 'where the person is');
+SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty_internal.customer', 'loyalty_internal.member', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.policy'], 'where the person is');
 
 SELECT array_agg(e::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
 SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty_internal.consent c WHERE c.member_id = :member \gset
@@ -198,10 +197,10 @@ SELECT loyalty.block_customer(:merchant, :'curp') \g /dev/null
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK412', 'a blocked customer''s data are not read');
 SELECT is(pg_temp.reading(:merchant, :'second', 'Propia'), 'Otro', 'those of others are');
 SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%s, %L, ''Tienda'', ''x'', ''1'')', :merchant, :'curp'), 'unknown_object', 'a blocked customer consents to nothing');
-SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Vida'')', :merchant, :'curp'), 'kasu_404', 'and buys nothing');
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Vida'')', :merchant, :'curp'), 'kasu_404', 'and buys nothing');
 SELECT ok(NOT active, 'the member is inactive') FROM loyalty_internal.member WHERE member_id = :member;
 SELECT is(blocked_at, NULL, 'the other merchant''s customer is not blocked') FROM loyalty_internal.customer WHERE merchant_id = :other;
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, %L, ''A'', ''B'')', :merchant, :'program', :'curp'), 'already_exists', 'a blocked customer is still there');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''A'', ''B'')', :merchant, :'program', :'curp'), 'already_exists', 'a blocked customer is still there');
 
 SELECT pg_temp.refuses(format('SELECT loyalty.delete_blocked_customers(%s, %L)', :merchant, span), 'invalid_argument', 'delete_blocked_customers: ' || coalesce(span, 'NULL')) FROM (VALUES ('-1 day'), (NULL)) v (span);
 SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'nobody has been blocked for 30 days');
@@ -216,7 +215,7 @@ SELECT results_eq(format('SELECT rank, reason FROM loyalty.rank_grants WHERE mem
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s%s)', f, :merchant, :member, arguments), 'unknown_object', format('%s: nobody any more', f)) FROM (VALUES
 	('correct_member', ', name => ''Xochiquetzal'''), ('correct_member', ', birth_date => ''1988-05-26'''), ('identify_member', ', phone => ''4771234567'''), ('identify_member', ', email => ''a@x.mx'''),
 	('identify_member', ', client_id => ''X'''), ('free_phone', ''), ('free_email', ''), ('disable_member', ''), ('set_member_address', ', 1, ''Hidalgo'''), ('set_rank', ', NULL, reason => ''x''')) v (f, arguments);
-SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, ''nueva@x.mx'', ''Cancelado'', ''x'', client_id => %L)', :merchant, :'program', client_id), 'member_exists', 'by the id that is left') FROM loyalty.members WHERE member_id = :member;
+SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_create(%s, %L, ''nueva@x.mx'', ''Cancelado'', ''x'', client_id => %L)', :merchant, :'program', client_id), 'member_exists', 'by the id that is left') FROM loyalty.members WHERE member_id = :member;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
 SELECT is_empty(format('SELECT * FROM loyalty_internal.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
 SELECT results_eq(format('SELECT idempotency_key FROM loyalty_internal.idempotency_key WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra' COLLATE "C")$$, 'answers of others are kept');
@@ -226,11 +225,11 @@ SELECT is(array_agg(e::text ORDER BY e.entry_no)::text, :'entries', 'the ledger 
 SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN loyalty_internal.member USING (merchant_id, account_id) WHERE member.member_id = :member;
 SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty_internal.consent c WHERE c.member_id = :member;
 SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty_internal.access a WHERE a.member_id = :member;
-SELECT is(loyalty.sale_status(:merchant, :sale) ->> 'saldo', '90', 'and the sale with its payment');
+SELECT is(loyalty.policy_status(:merchant, :sale) ->> 'saldo', '90', 'and the sale with its payment');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK404', 'the customer is unknown');
 SELECT is(first_name, 'Suyo', 'the other merchant''s customer of this CURP is there') FROM loyalty_internal.customer JOIN loyalty_internal.member USING (merchant_id, member_id) WHERE merchant_id = :other;
 SELECT is(loyalty.delete_blocked_customers(:merchant, '0'), 0, 'there is nothing more to delete');
-SELECT loyalty.create_customer(:merchant, :'program', :'curp', 'De', 'Vuelta', email => 'xq.particular@correo.example', phone => '4771234567') AS again \gset
+SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'De', 'Vuelta', email => 'xq.particular@correo.example', phone => '4771234567') AS again \gset
 SELECT isnt(:again, :member, 'who comes back is a new customer');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK409', 'and old consents are not theirs');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');

@@ -30,7 +30,7 @@ SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 
 CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integer, zone text DEFAULT 'UTC') RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM loyalty.create_program(merchant, 'Programa ' || id, id);
-	PERFORM loyalty.configure_program(merchant, id, duration_unit => unit, duration_value => value, time_zone => zone);
+	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, id), json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone));
 	RETURN (SELECT program_id FROM loyalty_internal.program p WHERE p.merchant_id = merchant AND p.client_id = id);
 END
 $$;
@@ -67,7 +67,7 @@ FROM unnest(ARRAY['expiry => ''fixed'', expiry_date => ''2000-01-01''', 'expiry 
 	'reinstatement_days => 3650', 'shortfall => ''negative''', 'shortfall => ''partial''']) arguments;
 SELECT results_eq($$SELECT expiry, expiry_date, duration_value, pending_days, shortfall, reinstatement_days FROM loyalty.programs WHERE client_id = 'T'$$,
 	$$VALUES ('fixed', '9999-12-31'::date, 1200, 3650, 'partial', 3650)$$, 'they are kept');
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, ''T'', expiry => ''month_end'')', :other), 'unknown_object', 'nobody sets the terms of another merchant');
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, ''T''), json_build_object(''expiry'', ''month_end''))', :other), 'unknown_object', 'nobody sets the terms of another merchant');
 
 -- --- when points expire --------------------------------------------------------------
 
@@ -91,7 +91,7 @@ DECLARE
 	id text := concat_ws(' ', expiry, unit, value, zone);
 	account bigint := loyalty.open_account(merchant, pg_temp.program(merchant, id, unit, value, zone));
 BEGIN
-	PERFORM loyalty.configure_program(merchant, id, expiry => expiry);
+	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, id), json_build_object('expiry', expiry));
 	PERFORM loyalty.post(merchant, account, 'deposit', '1.5');
 	RETURN (SELECT array_agg(ROW(l.expires_at, l.points::text)) = ARRAY[ROW(pg_temp.end_of(expiry, unit, value, zone, e.posted_at), '1.5'::text)]
 			FROM loyalty.lots_of(merchant, account) l, loyalty.entry e WHERE e.account_id = account GROUP BY e.posted_at);
@@ -108,7 +108,7 @@ DECLARE
 	id text := concat_ws(' ', 'fixed', day, zone);
 	account bigint := loyalty.open_account(merchant, pg_temp.program(merchant, id, 'day', 5, zone));
 BEGIN
-	PERFORM loyalty.configure_program(merchant, id, expiry => 'fixed', expiry_date => day);
+	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, id), json_build_object('expiry', 'fixed', 'expiry_date', day));
 	PERFORM loyalty.post(merchant, account, 'deposit', '1');
 	RETURN (SELECT coalesce((l.expires_at - (day + 1)::timestamp AT TIME ZONE zone)::text, 'never') FROM loyalty.lots_of(merchant, account) l);
 END
@@ -120,7 +120,7 @@ FROM unnest('{-1000,-1,0,1,1000}'::integer[]) days, unnest('{UTC,America/Mexico_
 SELECT pg_temp.program(:merchant, 'P1', 'day', 10) AS first \gset
 SELECT pg_temp.program(:merchant, 'P2', 'day', 20) AS second \gset
 SELECT loyalty.open_account(:merchant, :first) AS a, loyalty.open_account(:merchant, :second) AS b \gset
-SELECT loyalty.post_batch(:merchant, ARRAY[:a, :b, :a, :b]::bigint[], '{deposit,accrue,deposit,accrue}', '{1,2,4,8}', available_ats => ARRAY[NULL, NULL, now() + interval '5 days', NULL]) \g /dev/null
+SELECT loyalty.post_batch(:merchant, ARRAY[:a, :b, :a, :b]::bigint[], '{deposit,accrue,deposit,accrue}', '{1,2,4,8}', available_at => ARRAY[NULL, NULL, now() + interval '5 days', NULL]) \g /dev/null
 SELECT is(pg_temp.left_of(:merchant, account), to_char(now() + days * interval '1 day', 'YYYY-MM-DD ') || points, 'one batch, program of ' || days - 1 || ' days')
 FROM (VALUES (:a, 11, '1'), (:b, 21, '10')) v (account, days, points);
 SELECT is((SELECT e.lots::text FROM loyalty.entries e WHERE e.account_id = :a AND e.entry_no = 2), to_char(now() + interval '16 days', '"{"YYYY-MM-DD"T00:00:00Z=4}"'), 'pending points last from the day they become available');
@@ -163,23 +163,22 @@ SELECT loyalty.capture(:merchant, :s, :hold, '20') \g /dev/null
 SELECT is(pg_temp.lots_of_entry(:s), '{2092-01-01T00:00:00Z=14,2093-01-01T00:00:00Z=6}', 'a part of it is captured: those that expire first');
 SELECT loyalty.release(:merchant, :s, :hold, '11') \g /dev/null
 SELECT is(pg_temp.left_of(:merchant, :s), '2093-01-01 1, 1000', 'a part is released: those that expire last');
-SELECT loyalty.release(:merchant, :s, :hold) \g /dev/null
+SELECT loyalty.release(:merchant, :s, :hold, in_full => true) \g /dev/null
 SELECT is(pg_temp.left_of(:merchant, :s), '2093-01-01 24, 1000', 'and then the rest');
-SELECT is(balance || ' ' || to_balance, '1000 24', 'a transfer of 24') FROM loyalty.transfer(:merchant, :s, :s2, '24');
+SELECT is(balance || ' ' || peer_balance, '1000 24', 'a transfer of 24') FROM loyalty.transfer(:merchant, :s, :s2, '24');
 SELECT is(pg_temp.left_of(:merchant, :s) || ' and ' || pg_temp.left_of(:merchant, :s2), '1000 and 2093-01-01 24', 'takes those that expire, with their date');
 SELECT is(pg_temp.post(:merchant, :s, 'redeem', '-1000'), '0', 'all is spent');
 SELECT is(pg_temp.lots_of_entry(:s), NULL::text, 'of no date');
 SELECT is(pg_temp.left_of(:merchant, :s), NULL::text, 'nothing is left');
-SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''-24.0001'')', :merchant, :s2), 'insufficient_points', 'no more can be spent than there is');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''24.0001'')', :merchant, :s2), 'insufficient_points', 'no more can be spent than there is');
 
 SELECT loyalty.open_account(:merchant, :program) AS batched \gset
-SELECT results_eq(format($$SELECT b.error, b.balance::text FROM loyalty.post_batch(%s, array_fill(%s::bigint, '{5}'), '{deposit,deposit,redeem,redeem,redeem}', '{10,5,-7,-8.0001,-8}',
-	expires_ats => '{2092-01-01 00:00+00,2091-01-01 00:00+00,NULL,NULL,NULL}') b$$, :merchant, :batched), $$VALUES (NULL, '10'), (NULL, '15'), (NULL, '8'), ('insufficient_points', NULL), (NULL, '0')$$, 'a batch');
+SELECT results_eq(format($$SELECT b.error, b.balance::text FROM loyalty.post_batch(%s, array_fill(%s::bigint, '{5}'), '{deposit,deposit,redeem,redeem,redeem}', '{10,5,7,8.0001,8}', expires_at => '{2092-01-01 00:00+00,2091-01-01 00:00+00,NULL,NULL,NULL}') b$$, :merchant, :batched), $$VALUES (NULL, '10'), (NULL, '15'), (NULL, '8'), ('insufficient_points', NULL), (NULL, '0')$$, 'a batch');
 SELECT results_eq(format('SELECT lots::text FROM loyalty.entry WHERE account_id = %s ORDER BY entry_no', :batched),
 	$$VALUES ('{2092-01-01T00:00:00Z=10}'), ('{2091-01-01T00:00:00Z=5}'), ('{2091-01-01T00:00:00Z=5,2092-01-01T00:00:00Z=2}'), ('{2092-01-01T00:00:00Z=8}')$$, 'spends in the same order');
 
 -- A sale that earned nothing has no date.
-SELECT loyalty.configure_program(:merchant, 'S', duration_value => 10) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'S'), json_build_object('duration_value', 10)) \g /dev/null
 SELECT loyalty.open_account(:merchant, :program) AS nothing \gset
 SELECT is(pg_temp.post(:merchant, :nothing, 'accrue', '0'), '0', 'a sale that earns nothing');
 SELECT is((SELECT coalesce(lots::text, 'none') || ' ' || coalesce(due_at::text, 'nothing due') FROM loyalty_internal.account WHERE account_id = :nothing), 'none nothing due', 'leaves nothing that expires');
@@ -191,23 +190,23 @@ SELECT loyalty.open_account(:merchant, :program) AS d \gset
 CREATE FUNCTION pg_temp.in_days(merchant bigint, account bigint) RETURNS text LANGUAGE sql AS
 'SELECT string_agg(coalesce(l.expires_at::date - now()::date || '': '', ''never: '') || l.points, '', '') FROM loyalty.lots_of(merchant, account) l';
 SELECT pg_temp.post(:merchant, :d, 'deposit', '100') \g /dev/null
-SELECT loyalty.configure_program(:merchant, 'D', duration_value => 10) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'D'), json_build_object('duration_value', 10)) \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '61: 100', 'a shorter duration leaves what was issued');
 SELECT pg_temp.post(:merchant, :d, 'deposit', '20') \g /dev/null
-SELECT loyalty.configure_program(:merchant, 'D', duration_value => 90) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'D'), json_build_object('duration_value', 90)) \g /dev/null
 SELECT pg_temp.post(:merchant, :d, 'deposit', '7') \g /dev/null
-SELECT loyalty.configure_program(:merchant, 'D', expiry => 'fixed', expiry_date => now()::date + 200) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'D'), json_build_object('expiry', 'fixed', 'expiry_date', now()::date + 200)) \g /dev/null
 SELECT pg_temp.post(:merchant, :d, 'deposit', '2') \g /dev/null
-SELECT loyalty.configure_program(:merchant, 'D', expiry => 'rolling', duration_value => 0) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'D'), json_build_object('expiry', 'rolling', 'duration_value', 0)) \g /dev/null
 SELECT pg_temp.post(:merchant, :d, 'deposit', '3') \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'points keep the date of the terms they were issued under');
-SELECT loyalty.configure_program(:merchant, 'D', duration_value => 1, time_zone => 'Pacific/Kiritimati') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'D'), json_build_object('duration_value', 1, 'time_zone', 'Pacific/Kiritimati')) \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'another time zone changes none');
 SELECT entry_id AS hold FROM loyalty.hold(:merchant, :d, '25') \gset
-SELECT loyalty.release(:merchant, :d, :hold) \g /dev/null
+SELECT loyalty.release(:merchant, :d, :hold, in_full => true) \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'what was held comes back with its dates');
-SELECT entry_id AS redeemed FROM loyalty.post(:merchant, :d, 'redeem', '-130') \gset
-SELECT loyalty.reverse(:merchant, :d, :redeemed, 'devolución') \g /dev/null
+SELECT entry_id AS redeemed FROM loyalty.post(:merchant, :d, 'redeem', '130') \gset
+SELECT loyalty.reverse(:merchant, :d, :redeemed, reference => 'devolución', in_full => true) \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :d), '11: 20, 61: 100, 91: 7, 201: 2, never: 3', 'what was spent and given back too');
 
 -- --- very many dates --------------------------------------------------------------------------
@@ -219,7 +218,7 @@ SELECT is(pg_temp.left_of(:merchant, :g), to_char((now()::date + interval '1 yea
 
 SELECT loyalty.open_account(:merchant, :program) AS many \gset
 CREATE TEMP TABLE promised AS SELECT '2091-01-01 00:00+00'::timestamptz + i * interval '1 hour' AS expires_at, i AS points FROM generate_series(1, 512) i;
-SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{512}'), '{deposit}', (SELECT array_agg(points::loyalty.points ORDER BY expires_at) FROM promised), expires_ats => (SELECT array_agg(expires_at ORDER BY expires_at) FROM promised)) \g /dev/null
+SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{512}'), '{deposit}', (SELECT array_agg(points::loyalty.points ORDER BY expires_at) FROM promised), expires_at => (SELECT array_agg(expires_at ORDER BY expires_at) FROM promised)) \g /dev/null
 SELECT is((SELECT count(*) FROM loyalty.lots_of(:merchant, :many)), 512::bigint, '512 dates');
 SELECT pg_temp.post(:merchant, :many, 'deposit', '1000', '2091-01-01 10:30+00') \g /dev/null
 SELECT results_eq(format('SELECT points::text FROM loyalty.lots_of(%s, %s) WHERE expires_at BETWEEN ''2091-01-01 10:00+00'' AND ''2091-01-01 12:00+00''', :merchant, :many), $$VALUES ('10'), ('1011'), ('12')$$, 'a further one joins the next later one');
@@ -228,8 +227,7 @@ SELECT results_eq(format('SELECT expires_at, points::text FROM loyalty.lots_of(%
 	$$VALUES ('2095-01-01 00:00+00'::timestamptz, '2512'), ('2091-01-22 07:00+00', '511')$$, 'later than all others it takes the last along');
 INSERT INTO promised VALUES ('2091-01-01 10:30+00', 1000), ('2095-01-01 00:00+00', 2000);
 INSERT INTO promised SELECT '2090-12-01 00:00+00'::timestamptz + (i * 7919 % 10007) * interval '17 minutes', i FROM generate_series(1, 1500) i;
-SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{1500}'), '{deposit}', (SELECT array_agg(i::loyalty.points ORDER BY i) FROM generate_series(1, 1500) i),
-	expires_ats => (SELECT array_agg('2090-12-01 00:00+00'::timestamptz + (i * 7919 % 10007) * interval '17 minutes' ORDER BY i) FROM generate_series(1, 1500) i)) \g /dev/null
+SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{1500}'), '{deposit}', (SELECT array_agg(i::loyalty.points ORDER BY i) FROM generate_series(1, 1500) i), expires_at => (SELECT array_agg('2090-12-01 00:00+00'::timestamptz + (i * 7919 % 10007) * interval '17 minutes' ORDER BY i) FROM generate_series(1, 1500) i)) \g /dev/null
 SELECT is((SELECT count(*) || ' of ' || sum(points::numeric) FROM loyalty.lots_of(:merchant, :many)), '512 of ' || sum(points), '1,500 further dates fit in') FROM promised;
 SELECT is_empty(format($$SELECT d.expires_at FROM promised d WHERE (SELECT sum(p.points) FROM promised p WHERE p.expires_at <= d.expires_at)
 	< (SELECT coalesce(sum(l.points::numeric), 0) FROM loyalty.lots_of(%s, %s) l WHERE l.expires_at <= d.expires_at)$$, :merchant, :many), 'no point expires earlier than promised');
@@ -245,8 +243,8 @@ SELECT id AS pending FROM adopted WHERE what = 'pending' \gset
 SELECT id AS transfer FROM adopted WHERE what = 'transfer' \gset
 SELECT id AS terms FROM adopted WHERE what = 'terms' \gset
 SELECT id AS empty FROM adopted WHERE what = 'empty' \gset
-SELECT loyalty.post_batch(:merchant, array_fill(id, '{5}'), '{deposit,accrue,redeem,adjust,accrue}', '{100,10,-20,3,5}') FROM adopted WHERE what <> 'empty' \g /dev/null
-SELECT loyalty.reverse(:merchant, id, e.entry_id, 'devolución') FROM adopted JOIN loyalty.entry e ON e.account_id = id AND e.entry_no = 5 \g /dev/null
+SELECT loyalty.post_batch(:merchant, array_fill(id, '{5}'), '{deposit,accrue,redeem,adjust,accrue}', '{100,10,20,3,5}') FROM adopted WHERE what <> 'empty' \g /dev/null
+SELECT loyalty.reverse(:merchant, id, e.entry_id, reference => 'devolución', in_full => true) FROM adopted JOIN loyalty.entry e ON e.account_id = id AND e.entry_no = 5 \g /dev/null
 CREATE FUNCTION pg_temp.sums(account bigint) RETURNS text LANGUAGE sql AS
 'SELECT concat_ws('' '', a.balance, coalesce(a.earned::text, ''-''), coalesce(a.expired::text, ''-''), coalesce(a.held::text, ''-''), coalesce(a.pending::text, ''-'')) FROM loyalty_internal.account a WHERE a.account_id = account';
 SELECT is(pg_temp.sums(id), CASE what WHEN 'empty' THEN '0 - - - -' ELSE '93 - - - -' END, 'without terms an account keeps no sums: ' || what) FROM adopted;
@@ -262,7 +260,7 @@ SELECT is(pg_temp.sums(:promotion) || ', ' || pg_temp.sums(:transfer), '83 160 0
 SELECT is(pg_temp.left_of(:merchant, :transfer), '2091-01-01 50, 103', 'which it keeps');
 SELECT is(pg_temp.sums(:terms), '93 - - - -', 'the others still do not');
 SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, ''93.0001'')', :merchant, :terms), 'insufficient_points', 'a hold that is refused');
-SELECT loyalty.configure_program(:merchant, 'E', duration_value => 5) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'E'), json_build_object('duration_value', 5)) \g /dev/null
 SELECT is(pg_temp.sums(:terms), '93 110 0 0 0', 'until the program has terms');
 SELECT is(pg_temp.sums(:empty), '0 0 0 0 0', 'an empty one too');
 SELECT is(pg_temp.sums(:hold), '3 110 0 90 0', 'what was kept already stays');
@@ -270,30 +268,30 @@ SELECT is(pg_temp.left_of(:merchant, :terms), '93', 'points that were there do n
 SELECT is(pg_temp.post(:merchant, :terms, 'deposit', '50'), '143', 'new ones');
 SELECT is(pg_temp.in_days(:merchant, :terms), '6: 50, never: 93', 'do');
 SELECT is(pg_temp.sums(loyalty.open_account(:merchant, :program)), '0 0 0 0 0', 'accounts that are opened now keep sums');
-SELECT loyalty.configure_program(:merchant, 'E', duration_value => 0) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'E'), json_build_object('duration_value', 0)) \g /dev/null
 SELECT is(pg_temp.in_days(:merchant, :terms), '6: 50, never: 93', 'points keep their date when the program no longer expires any');
 
 -- --- the seller API --------------------------------------------------------------------------------
 
 SELECT pg_temp.program(:merchant, 'B', 'day', 30) AS program \gset
 SELECT wallet_key AS wallet FROM loyalty_internal.program WHERE program_id = :program \gset
-SELECT loyalty.member_create(:merchant, 'B', 'b@correo.example', 'B', 'B', client_id => 'B', phone => '5512340001') ->> 'id' AS b \gset
-SELECT is(loyalty.deposit(:merchant, '{"programId":"B","memberId":"B","amount":100,"comments":"x"}') -> 0 ->> 'totalPoints', '100', '100 points by the seller API');
+SELECT loyalty.seller_member_create(:merchant, 'B', 'b@correo.example', 'B', 'B', client_id => 'B', phone => '5512340001') ->> 'id' AS b \gset
+SELECT is(loyalty.seller_deposit(:merchant, '{"programId":"B","memberId":"B","amount":100,"comments":"x"}') -> 0 ->> 'totalPoints', '100', '100 points by the seller API');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet', '5512340001', 0, 500, NULL, :staff)::text, '150', '50 by the wallet API');
 SELECT is(pg_temp.in_days(:merchant, :b), '31: 150', 'expire alike');
 -- an hour that is not over when it is posted, and is at the next look
 SELECT pg_temp.post(:merchant, :b, 'deposit', '70', clock_timestamp() + interval '1 hour') \g /dev/null
-SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '220'), ('expiredAmount', '0')) v (key, expected);
+SELECT is(loyalty.seller_member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '220'), ('expiredAmount', '0')) v (key, expected);
 COPY (SELECT 3601) TO PROGRAM '../advance_clock';
-SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":150.01,"amountCurrency":150.01,"comments":"x"}') -> 0 ->> 'description', 'El miembro no tiene puntos suficientes', 'what is past its date cannot be redeemed');
-SELECT is(loyalty.redemption(:merchant, '{"programId":"B","memberId":"B","amount":30,"amountCurrency":30,"comments":"x"}') -> 0 ->> 'totalPoints', '120', 'the rest can');
+SELECT is(loyalty.seller_redemption(:merchant, '{"programId":"B","memberId":"B","amount":150.01,"amountCurrency":150.01,"comments":"x"}') -> 0 ->> 'description', 'El miembro no tiene puntos suficientes', 'what is past its date cannot be redeemed');
+SELECT is(loyalty.seller_redemption(:merchant, '{"programId":"B","memberId":"B","amount":30,"amountCurrency":30,"comments":"x"}') -> 0 ->> 'totalPoints', '120', 'the rest can');
 SELECT is(pg_temp.history(:b), 'deposit 100, accrue 50, deposit 70, expire -70, redeem -30', 'the expiry is booked before it');
 SELECT is((SELECT concat_ws(' ', staff_id, reference, money, detail, origin_entry_id, peer_account_id, member_id, reserved) FROM loyalty.entries WHERE account_id = :b AND kind = 'expire'), '', 'by an entry of nobody');
-SELECT is(loyalty.member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
-SELECT is(loyalty.member_get(:merchant, 'B', 'B') ->> key, expected, 'member_get: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
-SELECT is((SELECT m ->> 'balance' FROM loyalty.member_list(:merchant, 'B') m), '120', 'member_list');
+SELECT is(loyalty.seller_member_balance(:merchant, 'B', 'B') ->> key, expected, 'member_balance: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
+SELECT is(loyalty.seller_member_get(:merchant, 'B', 'B') ->> key, expected, 'member_get: ' || key) FROM (VALUES ('balance', '120'), ('expiredAmount', '70')) v (key, expected);
+SELECT is((SELECT m ->> 'balance' FROM loyalty.seller_member_list(:merchant, 'B') m), '120', 'member_list');
 SELECT is((SELECT balance || ' ' || expired || ' ' || earned FROM loyalty.members WHERE client_id = 'B'), '120 70 220', 'loyalty.members');
-SELECT results_eq(format($$SELECT x ->> 'totalPoints', pg_temp.entry_no((x ->> 'transactionid')::bigint) FROM json_array_elements(loyalty.deposit(%s,
+SELECT results_eq(format($$SELECT x ->> 'totalPoints', pg_temp.entry_no((x ->> 'transactionid')::bigint) FROM json_array_elements(loyalty.seller_deposit(%s,
 	'[{"programId":"B","memberId":"B","amount":1,"comments":"x"},{"programId":"B","memberId":"B","amount":2,"comments":"x"}]')) x$$, :merchant),
 	$$VALUES ('121', 6::bigint), ('123', 7)$$, 'it is not booked twice');
 

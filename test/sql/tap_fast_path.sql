@@ -16,14 +16,14 @@ CREATE TEMP TABLE program (name text PRIMARY KEY, program_id bigint, fast bigint
 INSERT INTO program (name, program_id)
 SELECT name, (loyalty.create_program(:merchant, name, name)).program_id
 FROM unnest('{plain,expiring,pending,ranked,limited,inactive}'::text[]) name;
-SELECT loyalty.configure_program(:merchant, 'expiring', duration_value => 1, duration_unit => 'year');
-SELECT loyalty.configure_program(:merchant, 'pending', pending_days => 3);
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'expiring'), json_build_object('duration_value', 1, 'duration_unit', 'year'));
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'pending'), json_build_object('pending_days', 3));
 SELECT loyalty.set_rank_ranges(:merchant, 'g', '{Plata,Oro}', '{0,60}');
-SELECT loyalty.configure_program(:merchant, 'ranked', range_group => 'g');
-SELECT loyalty.set_limit(:merchant, 'limited', 'member', direction, '200', 12) FROM unnest('{add,spend}'::text[]) direction;
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'ranked'), json_build_object('range_group', 'g'));
+SELECT loyalty.set_limit(:merchant, loyalty.find_program(:merchant, 'limited'), 'member', direction, '200', 12) FROM unnest('{add,spend}'::text[]) direction;
 UPDATE program SET fast = loyalty.open_account(:merchant, program_id), general = loyalty.open_account(:merchant, program_id);
 SELECT loyalty.post(:merchant, unnest(ARRAY[fast, general]), 'deposit', '50') FROM program WHERE name = 'inactive';
-SELECT loyalty.configure_program(:merchant, 'inactive', active => false);
+SELECT loyalty.disable_program(:merchant, loyalty.find_program(:merchant, 'inactive'));
 
 CREATE TEMP TABLE operation (ordinal serial, kind text, amount loyalty.points, reference text, money loyalty.points);
 INSERT INTO operation (kind, amount, reference, money) VALUES

@@ -39,34 +39,34 @@ SELECT throws_ok(format('SELECT loyalty.employee_add(%s, %L, %L, %L, %L, %L)', :
 SELECT loyalty.employee_add(:m, 'cajero', 'Cajero ' || n, branch, '477100001' || n, 'clave ' || n)
 FROM (VALUES (1, 'sucursal ñandú'), (2, ' SUCURSAL  ÑANDÚ'), (3, E'Sucursal N\u0303andu\u0301'), (4, 'Sucursal Nandu')) v (n, branch) \g /dev/null
 SELECT is(count(*), 2::bigint, 'three spellings are one branch, another name is another') FROM loyalty_internal.branch WHERE merchant_id = :m;
-SELECT loyalty.set_limit(:m, 'P', 'branch', 'add', '10', NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'branch', 'add', '10', NULL) \g /dev/null
 SELECT loyalty.wallet_contact_add(:m, :'w', '5512340001', 'Ana', :s) AS ana \gset
 SELECT loyalty.wallet_balance_update(:m, :'w', '5512340001', 0, 6, 2) \g /dev/null
 SELECT throws_ok(format('SELECT loyalty.wallet_balance_update(%s, %L, ''5512340001'', 0, 6, 3)', :m, :'w'), 'LY008', NULL, 'and has one limit');
 
 -- E-mails.
-SELECT loyalty.member_create(:m, 'P', email => E' Info@Ñandú.MX\u00a0', first_name => 'Iris', first_last_name => 'Ibarra', client_id => 'I') \g /dev/null
+SELECT loyalty.seller_member_create(:m, 'P', email => E' Info@Ñandú.MX\u00a0', first_name => 'Iris', first_last_name => 'Ibarra', client_id => 'I') \g /dev/null
 SELECT is(email, 'Info@Ñandú.MX', 'an e-mail is kept as it was written') FROM loyalty.members WHERE client_id = 'I';
-SELECT throws_ok(format('SELECT loyalty.member_create(%s, ''P'', %L, ''X'', ''Y'')', :m, email), 'LI008', NULL, 'has a member: ' || email)
+SELECT throws_ok(format('SELECT loyalty.seller_member_create(%s, ''P'', %L, ''X'', ''Y'')', :m, email), 'LI008', NULL, 'has a member: ' || email)
 FROM (VALUES ('info@ñandú.mx'), ('INFO@ÑANDÚ.MX'), (E'\tinfo@n\u0303andu\u0301.mx')) v (email);
 SELECT throws_ok(format('SELECT loyalty.identify_member(%s, %s, email => %L)', :m, :ana, email), code, NULL, 'cannot be another''s, or nothing')
 FROM (VALUES ('INFO@ñandú.mx ', 'LY007'), (E' \u00a0', 'LY005')) v (email, code);
-SELECT throws_ok(format('SELECT loyalty.create_customer(%s, ''P'', ''CAMC880526HMCBNR04'', ''X'', ''Y'', email => %L)', :m, 'info@ÑANDÚ.mx'), 'LY007', NULL, 'nor a customer''s');
+SELECT throws_ok(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, ''P''), ''CAMC880526HMCBNR04'', ''X'', ''Y'', email => %L)', :m, 'info@ÑANDÚ.mx'), 'LY007', NULL, 'nor a customer''s');
 SELECT loyalty.identify_member(:m, :ana, email => ' Ana@IMAGEN.mx ') \g /dev/null
 SELECT is(email, 'Ana@IMAGEN.mx', 'one that is added later is trimmed too') FROM loyalty.members WHERE member_id = :ana;
 SELECT is(string_agg(i ->> 'memberId', ' '), 'I I I I', 'items find the member by each spelling')
-FROM json_array_elements(loyalty.deposit(:m, (SELECT json_agg(json_build_object('programId', 'P', 'amount', 1, 'comments', 'x', 'member',
+FROM json_array_elements(loyalty.seller_deposit(:m, (SELECT json_agg(json_build_object('programId', 'P', 'amount', 1, 'comments', 'x', 'member',
 	json_build_object('email', email, 'firstName', 'Z', 'firstLastName', 'Z'))) FROM (VALUES ('info@ñandú.mx'), ('INFO@ÑANDÚ.MX'), (' info@Ñandú.mx'),
 	(E'Info@N\u0303andu\u0301.MX')) v (email)))) i;
 SELECT is(count(DISTINCT i ->> 'memberId'), 1::bigint, 'and those that make it make one')
-FROM json_array_elements(loyalty.deposit(:m, (SELECT json_agg(json_build_object('programId', 'P', 'amount', 1, 'comments', 'x', 'member',
+FROM json_array_elements(loyalty.seller_deposit(:m, (SELECT json_agg(json_build_object('programId', 'P', 'amount', 1, 'comments', 'x', 'member',
 	json_build_object('email', email, 'firstName', 'Z', 'firstLastName', 'Z'))) FROM (VALUES ('i@x.mx'), ('I@X.MX'), (' i@X.mx ')) v (email)))) i;
 SELECT is(loyalty.fold(email), loyalty.fold('i@x.mx'), 'a report finds it') FROM loyalty.members WHERE loyalty.fold(email) = 'i@x.mx';
 
 -- All other keys are bytes.
-SELECT loyalty.member_create(:m, 'P', email => client_id || '@x.mx', first_name => 'X', first_last_name => 'Y', client_id => client_id)
+SELECT loyalty.seller_member_create(:m, 'P', email => client_id || '@x.mx', first_name => 'X', first_last_name => 'Y', client_id => client_id)
 FROM (VALUES ('clave'), ('ÁRBOL ')) v (client_id) \g /dev/null
-SELECT throws_ok(format('SELECT loyalty.member_get(%s, ''P'', %L)', :m, client_id), 'LI011', NULL, 'is another: ' || client_id)
+SELECT throws_ok(format('SELECT loyalty.seller_member_get(%s, ''P'', %L)', :m, client_id), 'LI011', NULL, 'is another: ' || client_id)
 FROM (VALUES ('CLAVE'), ('clave '), ('árbol '), (E'A\u0301RBOL ')) v (client_id);
 
 -- Their indexes serve what the statements of the engine ask for, and what people do.
@@ -106,15 +106,15 @@ SELECT matches(pg_temp.index_of(format(query, :m, :p)), 'by it', 'by its index: 
 CREATE TEMP TABLE theirs AS SELECT 'P' COLLATE "POSIX" AS program, :'w' COLLATE "POSIX" AS wallet, 'x' COLLATE "POSIX" AS x, 'staff' COLLATE "POSIX" AS scope,
 	'redemptions' COLLATE "POSIX" AS resource, '477' COLLATE "POSIX" AS code;
 SELECT lives_ok(format(call, :m), call) FROM (VALUES
-	('SELECT loyalty.configure_program(%s, program, x, range_group => '''', time_zone => ''UTC'' COLLATE "POSIX") FROM theirs'),
-	('SELECT loyalty.configure_wallet(%s, wallet, x) FROM theirs'), ('SELECT loyalty.set_staff_wallets(%s, 1, ARRAY[wallet]) FROM theirs'),
-	('SELECT loyalty.set_rank_ranges(%s, x, ARRAY[x], ''{1}'') FROM theirs'), ('SELECT loyalty.configure_program(%s, program, range_group => x) FROM theirs'),
-	('SELECT loyalty.set_limit(%s, program, scope, ''add'' COLLATE "POSIX", ''5'', 5) FROM theirs'), ('SELECT loyalty.set_limit(%s, program, scope, ''add'', NULL, NULL) FROM theirs'),
-	('SELECT loyalty.publish_rules(%s, program, ''[{"name":"a","points":1,"ranks":["x"]}]'') FROM theirs'), ('SELECT loyalty.rules_at(%s, program, now()) FROM theirs'),
-	('SELECT loyalty.recount_ranks(%s, program) FROM theirs'), ('SELECT loyalty.set_quota(%s, resource, 5), loyalty.add_quota(%1$s, resource, 5) FROM theirs'),
+	('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, program), json_build_object(''name'', x, ''range_group'', '''', ''time_zone'', ''UTC'' COLLATE "POSIX")) FROM theirs'),
+	('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => wallet), json_build_object(''name'', x)) FROM theirs'), ('SELECT loyalty.set_staff_wallets(%s, 1, ARRAY[wallet]) FROM theirs'),
+	('SELECT loyalty.set_rank_ranges(%s, x, ARRAY[x], ''{1}'') FROM theirs'), ('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, program), json_build_object(''range_group'', x)) FROM theirs'),
+	('SELECT loyalty.set_limit(%s, loyalty.find_program(%1$s, program), scope, ''add'' COLLATE "POSIX", ''5'', 5) FROM theirs'), ('SELECT loyalty.remove_limit(%s, loyalty.find_program(%1$s, program), scope, ''add'') FROM theirs'),
+	('SELECT loyalty.publish_rules(%s, loyalty.find_program(%1$s, program), ''[{"name":"a","points":1,"ranks":["x"]}]'') FROM theirs'), ('SELECT loyalty.rules_at(%s, loyalty.find_program(%1$s, program), now()) FROM theirs'),
+	('SELECT loyalty.recount_ranks(%s, loyalty.find_program(%1$s, program)) FROM theirs'), ('SELECT loyalty.set_quota(%s, resource, 5), loyalty.add_quota(%1$s, resource, 5) FROM theirs'),
 	('SELECT loyalty.set_area_code(code, true, x) FROM theirs'), ('SELECT loyalty.wallet_sale(%s, wallet, ''5512340001'', 0, 1, NULL, 1, x, x) FROM theirs'),
 	('SELECT loyalty.create_app_user(%s, x), loyalty.disable_app_user(%1$s, x) FROM theirs'),
-	('SELECT loyalty.create_product(%s, x, ''10'', 5), loyalty.open_sale(%1$s, ''CAMC880526HMCBNR04'', x) FROM theirs, LATERAL (SELECT loyalty.create_customer(%1$s, program, ''CAMC880526HMCBNR04'', x, x, email => x)) c'),
+	('SELECT loyalty.create_product(%s, x, ''10'', 5), loyalty.open_policy(%1$s, ''CAMC880526HMCBNR04'', x) FROM theirs, LATERAL (SELECT loyalty.create_customer(%1$s, loyalty.find_program(%1$s, program), ''CAMC880526HMCBNR04'', x, x, email => x)) c'),
 	('SELECT loyalty.disable_member(%s, wallet, ''5512340001'') FROM theirs')) v (call);
 
 SELECT * FROM finish();

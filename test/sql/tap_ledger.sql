@@ -68,7 +68,7 @@ SELECT is(pg_temp.post(:merchant, :a, 'redeem', '-100'), '8 0', 'all of it can b
 SELECT loyalty.open_account(:merchant, :program) AS numbers \gset
 SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', %s)', :merchant, :numbers, amount), 'an amount is ' || amount)
 FROM unnest(ARRAY['12.5', '12.50000', '12', '12::bigint', '''12.5''', '12.5::loyalty.points', '1.25 * 10', '2 * ''6.25''::loyalty.points']) amount;
-PREPARE number (bigint, bigint, numeric, integer) AS SELECT v1.balance, v2.balance FROM loyalty.post($1, $2, 'deposit', $3) v1, loyalty.post($1, $2, 'redeem', -$4, money => $3) v2;
+PREPARE number (bigint, bigint, numeric, integer) AS SELECT v1.balance, v2.balance FROM loyalty.post($1, $2, 'deposit', $3) v1, loyalty.post($1, $2, 'redeem', $4, money => $3) v2;
 SELECT results_eq(format('EXECUTE number(%s, %s, 0.5, 1)', :merchant, :numbers), $$VALUES ('99.5'::loyalty.points, '98.5'::loyalty.points)$$, 'as parameters too');
 SELECT throws_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', %s)', :merchant, :numbers, amount), state, NULL, 'no amount is ' || amount)
 FROM (VALUES ('12.55555', '22003'), ('''12.55555''', '22P02'), ('1e30', '22003'), ('''NaN''::numeric', '22003'), ('12.5::text', '42883'), ('12.5::float8', '42883')) v (amount, state);
@@ -91,8 +91,8 @@ FROM unnest('{redeem,adjust}'::text[]) kind;
 
 -- --- points that expire ---------------------------------------------------------
 
-SELECT program_client_id AS expiring, program_id AS expiring_program FROM loyalty.create_program(:merchant, 'Vence') \gset
-SELECT loyalty.configure_program(:merchant, :'expiring', duration_unit => 'day', duration_value => 10, shortfall => 'negative') \g /dev/null
+SELECT client_id AS expiring, program_id AS expiring_program FROM loyalty.create_program(:merchant, 'Vence') \gset
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, :'expiring'), json_build_object('duration_unit', 'day', 'duration_value', 10, 'shortfall', 'negative')) \g /dev/null
 SELECT loyalty.open_account(:merchant, :expiring_program) AS late \gset
 SELECT loyalty.post(:merchant, :late, 'deposit', '70', expires_at => clock_timestamp() + interval '1 hour') \g /dev/null
 SELECT pg_temp.post(:merchant, :late, 'accrue', '50') \g /dev/null
@@ -102,7 +102,7 @@ SELECT results_eq(format('SELECT balance::text, expired::text FROM loyalty_inter
 SELECT is(pg_temp.post(:merchant, :late, 'redeem', '-1'), '4 49', 'it is booked before anything else');
 SELECT results_eq(format('SELECT kind, amount::text, balance::text, reference IS NULL FROM loyalty.entries WHERE account_id = %s AND entry_no = 3', :late), $$VALUES ('expire', '-70', '50', true)$$, 'by an entry');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''expire'', ''-1'')', :merchant, :late), 'invalid_argument', 'that nobody can ask for');
-SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.reverse(%s, %s, %s, ''tarde'', ''40'')', :merchant, :late, pg_temp.entry(:late, 1)), $$VALUES (5::bigint, '49')$$, 'a refund takes nothing for it');
+SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.reverse(%s, %s, %s, ''40'', ''tarde'')', :merchant, :late, pg_temp.entry(:late, 1)), $$VALUES (5::bigint, '49')$$, 'a refund takes nothing for it');
 SELECT results_eq(format('SELECT points::text, refunded::text FROM loyalty_internal.expired_lot WHERE account_id = %s', :late), $$VALUES ('70', '40')$$, 'and says how much that was');
 
 -- --- what an entry says ------------------------------------------------------------
@@ -130,17 +130,17 @@ SELECT results_eq(format('WITH x AS (SELECT * FROM loyalty.post_batch(%1$s, ARRA
 
 -- --- idempotency keys --------------------------------------------------------------------
 
-SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.post(%s, %s, ''deposit'', ''10'', ''r'', 3, ''2'', ''k1'')', :merchant, :b), $$VALUES (10::bigint, '10')$$, 'a key is used');
+SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.post(%s, %s, ''deposit'', ''10'', ''r'', 3, ''2'', idempotency_key => ''k1'')', :merchant, :b), $$VALUES (10::bigint, '10')$$, 'a key is used');
 SELECT is(pg_temp.post(:merchant, :b, 'redeem', '-1'), '11 9', 'something else happens');
-SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.post(%s, %s, ''deposit'', ''10.0'', ''r'', 3, ''2.00'', ''k1'')', :merchant, :b), $$VALUES (10::bigint, '10')$$, 'the same again gets the first answer');
+SELECT results_eq(format('SELECT pg_temp.entry_no(entry_id), balance::text FROM loyalty.post(%s, %s, ''deposit'', ''10.0'', ''r'', 3, ''2.00'', idempotency_key => ''k1'')', :merchant, :b), $$VALUES (10::bigint, '10')$$, 'the same again gets the first answer');
 SELECT is(pg_temp.state_of(:b), '11 9', 'and posts nothing');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %s, ''k1'')', :merchant, :b, arguments), 'idempotency_key_reused', 'the key with ' || arguments)
 FROM unnest(ARRAY['''deposit'', ''11'', ''r'', 3, ''2''', '''accrue'', ''10'', ''r'', 3, ''2''', '''deposit'', ''10'', ''s'', 3, ''2''', '''deposit'', ''10'', NULL, 3, ''2''',
 	'''deposit'', ''10'', ''r'', 4, ''2''', '''deposit'', ''10'', ''r'', NULL, ''2''', '''deposit'', ''10'', ''r'', 3, ''3''', '''deposit'', ''10'', ''r'', 3, NULL']) arguments;
-SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', ''10'', ''r'', 3, ''2'', ''k1'')', :merchant, :a), 'idempotency_key_reused', 'or another account');
-SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', ''10'', ''r'', 3, ''2'', ''k1'')', :other, :theirs), 'another merchant may use the key');
-SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''-1000'', idempotency_key => ''k2'')', :merchant, :b), 'insufficient_points', 'a post that fails');
-SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''redeem'', ''-1'', idempotency_key => ''k2'')', :merchant, :b), 'leaves its key free');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', ''10'', ''r'', 3, ''2'', idempotency_key => ''k1'')', :merchant, :a), 'idempotency_key_reused', 'or another account');
+SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', ''10'', ''r'', 3, ''2'', idempotency_key => ''k1'')', :other, :theirs), 'another merchant may use the key');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''1000'', idempotency_key => ''k2'')', :merchant, :b), 'insufficient_points', 'a post that fails');
+SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''redeem'', ''1'', idempotency_key => ''k2'')', :merchant, :b), 'leaves its key free');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', ''1'', idempotency_key => %L)', :merchant, :b, key), 'invalid_idempotency_key', 'no key: ' || what)
 FROM (VALUES ('', 'empty'), ('a b', 'a blank'), ('ñ', 'outside ASCII'), (E'a\n', 'a line break'), (repeat('x', 201), '201 characters')) v (key, what);
 SELECT lives_ok(format('SELECT loyalty.post(%s, %s, ''deposit'', ''1'', idempotency_key => %L)', :merchant, :b, key), 'a key: ' || left(key, 5))
@@ -168,7 +168,7 @@ SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%s], '{redeem}', '{-92
 SELECT results_eq(format($$SELECT pg_temp.batch(%s, ARRAY[%s, 1, %s], '{redeem}', '{-1,-1,1}')$$, :merchant, :c, :c),
 	$$VALUES ('1: insufficient_points'), ('2: unknown_account'), ('3: invalid_amount')$$, 'a batch in which all fail');
 SELECT is_empty(format($$SELECT pg_temp.batch(%s, '{}', %L, '{}')$$, :merchant, kinds), 'an empty batch, with kinds ' || kinds) FROM unnest(ARRAY['{}', '{deposit}']) kinds;
-SELECT lives_ok(format($$SELECT loyalty.post_batch(%s, ARRAY[%2$s, %2$s, %2$s], '{deposit}', '{1,2,3}', '{uno,NULL,""}', 9)$$, :merchant, :d), 'references and staff');
+SELECT lives_ok(format($$SELECT loyalty.post_batch(%s, ARRAY[%2$s, %2$s, %2$s], '{deposit}', '{1,2,3}', reference => '{uno,NULL,""}', staff_id => ARRAY[9])$$, :merchant, :d), 'references and staff');
 SELECT results_eq(format('SELECT reference, staff_id FROM loyalty.entries WHERE account_id = %s AND entry_no > 2 ORDER BY entry_no', :d),
 	$$VALUES ('uno' COLLATE "C", 9::bigint), (NULL, 9), ('', 9)$$, 'are in the entries');
 
@@ -198,29 +198,29 @@ SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 
 SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001', 'Cliente', :staff) AS member \gset
 SELECT account_id AS x FROM loyalty_internal.member WHERE member_id = :member \gset
 SELECT loyalty.post(:merchant, :x, 'deposit', '100', 'ñ', :staff) \g /dev/null
-SELECT loyalty.post(:merchant, :x, 'redeem', '-30', 'v', :staff, '15.01') \g /dev/null
+SELECT loyalty.post(:merchant, :x, 'redeem', '30', 'v', :staff, '15.01') \g /dev/null
 SELECT loyalty.post(:merchant, :x, 'accrue', '5') \g /dev/null
-SELECT loyalty.reverse(:merchant, :x, pg_temp.entry(:x, 2), 'todo') \g /dev/null
+SELECT loyalty.reverse(:merchant, :x, pg_temp.entry(:x, 2), reference => 'todo', in_full => true) \g /dev/null
 SELECT loyalty.open_account(:merchant, :expiring_program) AS y \gset
 SELECT loyalty.open_account(:merchant, :expiring_program) AS z \gset
 SELECT loyalty.post(:merchant, :y, 'deposit', '100', expires_at => '2099-01-01Z') \g /dev/null
 SELECT loyalty.post(:merchant, :y, 'accrue', '50', money => '500', expires_at => '2099-02-01Z') \g /dev/null
 SELECT loyalty.post(:merchant, :y, 'deposit', '10', expires_at => 'infinity') \g /dev/null
-SELECT loyalty.post(:merchant, :y, 'redeem', '-30') \g /dev/null
-SELECT loyalty.hold(:merchant, :y, '80', expires_at => '2098-01-01Z') \g /dev/null
+SELECT loyalty.post(:merchant, :y, 'redeem', '30') \g /dev/null
+SELECT loyalty.hold(:merchant, :y, '80', release_at => '2098-01-01Z') \g /dev/null
 SELECT loyalty.capture(:merchant, :y, pg_temp.entry(:y, 5), '20') \g /dev/null
 SELECT loyalty.release(:merchant, :y, pg_temp.entry(:y, 5), '10') \g /dev/null
 SELECT loyalty.post(:merchant, :y, 'accrue', '40', available_at => '2098-06-01Z', expires_at => '2099-03-01Z') \g /dev/null
-SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 2), 'parte', '20') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 2), '20', 'parte') \g /dev/null
 SELECT loyalty.transfer(:merchant, :y, :z, '5') \g /dev/null
-SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 4), 'parte', '10') \g /dev/null
-SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 8), 'parte', '15') \g /dev/null
-SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 10), 'vuelve', '2') \g /dev/null
-SELECT loyalty.capture(:merchant, :y, pg_temp.entry(:y, 5)) \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 4), '10', 'parte') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 8), '15', 'parte') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, 10), '2', 'vuelve') \g /dev/null
+SELECT loyalty.capture(:merchant, :y, pg_temp.entry(:y, 5), in_full => true) \g /dev/null
 SELECT is(pg_temp.state_of(:y), '14 47', 'an account with a history');
 -- w is a member's, with more than a reference to say, and acts in the account z too.
-SELECT loyalty.member_create(:merchant, :'expiring', 'w@correo.example', 'W', 'W', client_id => 'W') \g /dev/null
-SELECT loyalty.deposit(:merchant, json_build_array(
+SELECT loyalty.seller_member_create(:merchant, :'expiring', 'w@correo.example', 'W', 'W', client_id => 'W') \g /dev/null
+SELECT loyalty.seller_deposit(:merchant, json_build_array(
 	json_build_object('programId', :'expiring', 'memberId', 'W', 'amount', 1, 'comments', 'solo'),
 	json_build_object('programId', :'expiring', 'memberId', 'W', 'amount', 2, 'comments', 'ñ', 'reference', 't'))) \g /dev/null
 SELECT account_id AS w FROM loyalty_internal.member WHERE client_id = 'W' \gset
@@ -270,12 +270,12 @@ END
 $$;
 -- An account with a rank, and a sale of which half is reversed, by a rule with a cap.
 SELECT loyalty.set_rank_ranges(:merchant, 'niveles', '{Plata,Oro}', '{0,50}') \g /dev/null
-SELECT program_id AS ranked_program, program_client_id AS ranked FROM loyalty.create_program(:merchant, 'Con rangos') \gset
-SELECT loyalty.configure_program(:merchant, :'ranked', range_group => 'niveles', rank_window_value => 12) \g /dev/null
-SELECT loyalty.publish_rules(:merchant, :'ranked', '[{"name":"promo","points":10,"max_day":100}]') \g /dev/null
+SELECT program_id AS ranked_program, client_id AS ranked FROM loyalty.create_program(:merchant, 'Con rangos') \gset
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, :'ranked'), json_build_object('range_group', 'niveles', 'rank_window_value', 12)) \g /dev/null
+SELECT loyalty.publish_rules(:merchant, loyalty.find_program(:merchant, :'ranked'), '[{"name":"promo","points":10,"max_day":100}]') \g /dev/null
 SELECT loyalty.open_account(:merchant, :ranked_program) AS ranks \gset
 SELECT loyalty.sale(:merchant, :ranks, '1000') \g /dev/null
-SELECT loyalty.reverse(:merchant, :ranks, pg_temp.entry(:ranks, 1), 'mitad', '55') \g /dev/null
+SELECT loyalty.reverse(:merchant, :ranks, pg_temp.entry(:ranks, 1), '55', 'mitad') \g /dev/null
 CREATE TEMP TABLE hashes AS SELECT account_id, entry_id, entry_no, hash FROM loyalty.entry WHERE account_id IN (:x, :y, :z, :w, :late, :ranks);
 SELECT pg_temp.rehash(account_id) FROM (SELECT DISTINCT account_id FROM hashes) a \g /dev/null
 SELECT results_eq('SELECT account_id, entry_id, hash FROM hashes ORDER BY 1, 2',
@@ -295,9 +295,9 @@ BEGIN
 	BEGIN
 		EXECUTE breach;
 		PERFORM pg_temp.rehash(id) FROM names WHERE name = hashed;
-		SELECT array_agg(concat_ws(' / ', v.invariant, coalesce(n.name, v.broken_account_id::text), coalesce(e.entry_no, h.entry_no, v.broken_entry_id)))
-		INTO rows FROM loyalty.verify(only_merchant) v LEFT JOIN names n ON n.id = v.broken_account_id
-		LEFT JOIN loyalty.entry e ON e.entry_id = v.broken_entry_id LEFT JOIN hashes h ON h.entry_id = v.broken_entry_id;
+		SELECT array_agg(concat_ws(' / ', v.invariant, coalesce(n.name, v.account_id::text), coalesce(e.entry_no, h.entry_no, v.entry_id)))
+		INTO rows FROM loyalty.verify(only_merchant) v LEFT JOIN names n ON n.id = v.account_id
+		LEFT JOIN loyalty.entry e ON e.entry_id = v.entry_id LEFT JOIN hashes h ON h.entry_id = v.entry_id;
 		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
 	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
 		RETURN QUERY SELECT unnest(rows);

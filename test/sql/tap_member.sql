@@ -23,8 +23,8 @@ $$;
 
 SELECT loyalty.create_merchant('Uno') AS m \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
-SELECT program_id AS p, wallet_key FROM loyalty.create_wallet(:m, 'Monedero', messages => '{}') \gset
-SELECT loyalty.configure_wallet(:m, :'wallet_key', name => 'Monedero') \g /dev/null
+SELECT program_id AS p, wallet_key FROM loyalty.create_wallet(:m, 'Monedero', settings => json_build_object('messages', '{}'::text[])) \gset
+SELECT loyalty.configure_program(:m, loyalty.find_program(:m, wallet_key => :'wallet_key'), json_build_object('name', 'Monedero')) \g /dev/null
 SELECT client_id AS program FROM loyalty.programs WHERE program_id = :p \gset
 SELECT loyalty.employee_add(:m, 'cajero', 'Caja', 'Centro', '4771000001', 'secreto') AS staff \gset
 
@@ -51,7 +51,7 @@ DECLARE
 	now_ text[] := string_to_array(registered, '|');
 	result text;
 BEGIN
-	SELECT * INTO program FROM loyalty.create_wallet(merchant, 'Una', messages => '{}');
+	SELECT * INTO program FROM loyalty.create_wallet(merchant, 'Una', settings => json_build_object('messages', '{}'::text[]));
 	id := loyalty.wallet_contact_add(merchant, program.wallet_key, '5512340001', left_[1], 1, left_[2]);
 	IF left_[3] <> '' THEN
 		PERFORM loyalty.identify_member(merchant, id, email => left_[3]);
@@ -59,7 +59,7 @@ BEGIN
 	PERFORM loyalty.post(merchant, id, 'deposit', '100');
 	PERFORM loyalty.disable_member(merchant, program.wallet_key, '5512340001');
 	IF by_seller THEN
-		PERFORM loyalty.member_create(merchant, program.client_id, now_[3], split_part(now_[1], ' ', 1), split_part(now_[1], ' ', 2), birth_date => now_[2], phone => '5512340001');
+		PERFORM loyalty.seller_member_create(merchant, program.client_id, now_[3], split_part(now_[1], ' ', 1), split_part(now_[1], ' ', 2), birth_date => now_[2], phone => '5512340001');
 	ELSE
 		PERFORM loyalty.wallet_contact_add(merchant, program.wallet_key, '5512340001', now_[1], 1, now_[2]);
 	END IF;
@@ -89,61 +89,61 @@ SELECT is(pg_temp.again(was, now, true), becomes, format('seller: %s, then %s', 
 	('Ana Ruiz|1970-01-01|', 'Beto Otro||beto@x.mx', 'same Ana Ruiz 100 1970-01-01 left, new Beto Otro 0 beto@x.mx 5512340001')) v (was, now, becomes);
 
 -- Both APIs say one name: parts that are of another are gone.
-SELECT (loyalty.member_create(:m, :'program', 'zoe@x.mx', 'Zoé', 'Paz', 'Gil', birth_date => '1970-01-01', client_id => 'ZOE', phone => '5512349001') ->> 'id')::bigint AS zoe \gset
+SELECT (loyalty.seller_member_create(:m, :'program', 'zoe@x.mx', 'Zoé', 'Paz', 'Gil', birth_date => '1970-01-01', client_id => 'ZOE', phone => '5512349001') ->> 'id')::bigint AS zoe \gset
 SELECT loyalty.disable_member(:m, :zoe) \g /dev/null
 SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512349001', 'zoe paz gil', :staff), :zoe::bigint, 'the name as the wallet has it');
 SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name, client_id, email FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Paz Gil', 'Zoé', 'Paz', 'Gil', 'ZOE' COLLATE "C", 'zoe@x.mx' COLLATE "C")$$, 'leaves its parts');
 SELECT loyalty.disable_member(:m, :zoe) \g /dev/null
 SELECT is(loyalty.wallet_contact_add(:m, :'wallet_key', '5512349001', 'Zoé Gil de Paz', :staff, '1970-01-01'), :zoe::bigint, 'another name, by the birth date');
 SELECT results_eq(format('SELECT name, first_name, first_last_name, second_last_name FROM loyalty.members WHERE member_id = %s', :zoe), $$VALUES ('Zoé Gil de Paz', '', '', '')$$, 'has no parts');
-SELECT is(loyalty.member_get(:m, :'program', 'ZOE') ->> 'firstName', 'Zoé Gil de Paz', 'in the seller API either');
+SELECT is(loyalty.seller_member_get(:m, :'program', 'ZOE') ->> 'firstName', 'Zoé Gil de Paz', 'in the seller API either');
 
 -- --- by what else the seller registers --------------------------------------------------------------
 
-SELECT (loyalty.member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', client_id => 'EVA', phone => '5512349002', address => '[{"street":"Uno"},{"street":"Dos"}]') ->> 'id')::bigint AS eva \gset
-SELECT (loyalty.member_create(:m, :'program', 'leo@x.mx', 'Leo', 'Mar', client_id => 'LEO', phone => '5512349003') ->> 'id')::bigint AS leo \gset
+SELECT (loyalty.seller_member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', client_id => 'EVA', phone => '5512349002', address => '[{"street":"Uno"},{"street":"Dos"}]') ->> 'id')::bigint AS eva \gset
+SELECT (loyalty.seller_member_create(:m, :'program', 'leo@x.mx', 'Leo', 'Mar', client_id => 'LEO', phone => '5512349003') ->> 'id')::bigint AS leo \gset
 SELECT loyalty.post(:m, id, 'deposit', 10) FROM unnest(ARRAY[:eva, :leo]::bigint[]) id \g /dev/null
 SELECT loyalty.disable_member(:m, :eva) \g /dev/null
-SELECT pg_temp.refuses(format('SELECT loyalty.member_get(%s, %L, ''EVA'')', :m, :'program'), 'member_not_found', 'who left is not found');
-SELECT is(loyalty.deposit(:m, format('[{"programId":"%s","memberId":"EVA","amount":1,"comments":"x"}]', :'program')::json) -> 0 ->> 'description', 'El miembro no existe en el programa', 'nor given points');
-SELECT pg_temp.refuses(format('SELECT loyalty.member_create(%s, %L, %L, ''Eva'', ''Sol'', client_id => %L, phone => %L)', :m, :'program', email, client_id, phone), 'member_exists', what) FROM (VALUES
+SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_get(%s, %L, ''EVA'')', :m, :'program'), 'member_not_found', 'who left is not found');
+SELECT is(loyalty.seller_deposit(:m, format('[{"programId":"%s","memberId":"EVA","amount":1,"comments":"x"}]', :'program')::json) -> 0 ->> 'description', 'El miembro no existe en el programa', 'nor given points');
+SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_create(%s, %L, %L, ''Eva'', ''Sol'', client_id => %L, phone => %L)', :m, :'program', email, client_id, phone), 'member_exists', what) FROM (VALUES
 	('eva@x.mx', NULL, '5512349003', 'with the phone of one who is here'), ('eva@x.mx', 'LEO', NULL, 'with the id of one who is here'), ('leo@x.mx', NULL, '5512349002', 'with the mail of one who is here'),
 	('otra@x.mx', 'EVA', NULL, 'with the id of one who left, who has another mail')) v (email, client_id, phone, what);
 SELECT results_eq(format('SELECT active, phone::text, client_id FROM loyalty.members WHERE member_id = %s', :eva), $$VALUES (false, '5512349002', 'EVA' COLLATE "C")$$, 'what was refused has changed nothing');
-SELECT is((loyalty.member_create(:m, :'program', 'EVA@x.mx', 'Eva', 'Sol', client_id => 'EVA2', phone => '5512349004', address => '[{"street":"Tres"}]') ->> 'id')::bigint, :eva::bigint, 'by mail, with a new id, phone and address');
-SELECT is(loyalty.member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"eva@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
+SELECT is((loyalty.seller_member_create(:m, :'program', 'EVA@x.mx', 'Eva', 'Sol', client_id => 'EVA2', phone => '5512349004', address => '[{"street":"Tres"}]') ->> 'id')::bigint, :eva::bigint, 'by mail, with a new id, phone and address');
+SELECT is(loyalty.seller_member_get(:m, :'program', 'EVA2')::jsonb - 'id' - 'subscriptionDate' - 'address', '{"clientId":"EVA2","firstName":"Eva","firstLastName":"Sol","secondLastName":"","email":"eva@x.mx","birthDate":"","rank":{"name":""},"balance":10,"expiredAmount":0}', 'they have their points');
 SELECT is((SELECT string_agg(street, ' ') FROM loyalty_internal.member_address WHERE member_id = :eva), 'Tres', 'and the new address');
 SELECT loyalty.disable_member(:m, :leo) \g /dev/null
 SELECT loyalty.disable_member(:m, :eva) \g /dev/null
-SELECT is((loyalty.member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', phone => '5512349003') ->> 'id')::bigint, :eva::bigint, 'two who left are in the way: who has the mail is it');
+SELECT is((loyalty.seller_member_create(:m, :'program', 'eva@x.mx', 'Eva', 'Sol', phone => '5512349003') ->> 'id')::bigint, :eva::bigint, 'two who left are in the way: who has the mail is it');
 SELECT results_eq(format('SELECT client_id, phone::text, email, active, balance::text FROM loyalty.members WHERE member_id = %s', :leo), $$VALUES ('LEO' COLLATE "C", NULL, 'leo@x.mx' COLLATE "C", false, '10')$$, 'the other has everything but the phone');
-SELECT is(loyalty.deposit(:m, format('[{"programId":"%1$s","amount":5,"comments":"x","member":%2$s},{"programId":"%1$s","amount":6,"comments":"x","member":%2$s},{"programId":"%1$s","amount":7,"comments":"x","memberId":"LEO"}]', :'program',
+SELECT is(loyalty.seller_deposit(:m, format('[{"programId":"%1$s","amount":5,"comments":"x","member":%2$s},{"programId":"%1$s","amount":6,"comments":"x","member":%2$s},{"programId":"%1$s","amount":7,"comments":"x","memberId":"LEO"}]', :'program',
 	'{"email":"leo@x.mx","firstName":"Leo","firstLastName":"Mar","phone":"5512349009"}')::json)::jsonb #- '{0,transactionid}' #- '{1,transactionid}', format('[{"status":"success","description":"","programId":"%1$s","memberId":"LEO","totalPoints":15},{"status":"success","description":"","programId":"%1$s","memberId":"LEO","totalPoints":21},
 	{"transactionid":"","status":"error","description":"El miembro no existe en el programa","programId":"%1$s","memberId":"LEO","totalPoints":0}]', :'program')::jsonb, 'a deposit with the member brings them back; who names them by id had none');
 SELECT results_eq(format('SELECT phone::text, active FROM loyalty.members WHERE member_id = %s', :leo), $$VALUES ('5512349009', true)$$, 'with the phone that came along');
-SELECT is((loyalty.accumulation(:m, format('[{"programId":"%s","amount":5,"comments":"x","member":{"email":"b@x.mx","firstName":"Beto","firstLastName":"Otro","phone":"5512349002"}}]', :'program')::json) -> 0) ->> 'totalPoints', '0.5', 'a free number is anybody''s');
+SELECT is((loyalty.seller_accumulation(:m, format('[{"programId":"%s","amount":5,"comments":"x","member":{"email":"b@x.mx","firstName":"Beto","firstLastName":"Otro","phone":"5512349002"}}]', :'program')::json) -> 0) ->> 'totalPoints', '0.5', 'a free number is anybody''s');
 
 -- --- customers --------------------------------------------------------------------------------------
 
-SELECT loyalty.create_customer(:m, :'program', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes', 'carlos@x.mx', '5512348001', 'Hidalgo', user_name => 'carlos') AS carlos \gset
+SELECT loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes', 'carlos@x.mx', '5512348001', 'Hidalgo', user_name => 'carlos') AS carlos \gset
 SELECT loyalty.post(:m, :carlos, 'deposit', 30) \g /dev/null
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''CAMC880526HMCBNR04'', ''Carlos'', ''Cabrera'')', :m, :'program'), 'already_exists', 'a customer is one');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''CAMC880526HMCBNR04'', ''Carlos'', ''Cabrera'')', :m, :'program'), 'already_exists', 'a customer is one');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
-SELECT is(loyalty.create_customer(:m, :'program', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes'), :carlos::bigint, 'and comes back by the CURP');
+SELECT is(loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes'), :carlos::bigint, 'and comes back by the CURP');
 SELECT results_eq(format('SELECT m.active, m.phone::text, m.email, m.balance::text, c.user_name, a.street FROM loyalty.members m JOIN loyalty_internal.customer c USING (member_id) JOIN loyalty_internal.member_address a USING (member_id) WHERE m.member_id = %s', :carlos),
 	$$VALUES (true, '5512348001', 'carlos@x.mx' COLLATE "C", '30', 'carlos', 'Hidalgo')$$, 'with all that is not said anew');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
-SELECT isnt(loyalty.create_customer(:m, :'program', 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', 'Montes', phone => '5512348001'), :carlos::bigint, 'another CURP is another person, of whatever name');
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %L, ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');
+SELECT isnt(loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', 'Montes', phone => '5512348001'), :carlos::bigint, 'another CURP is another person, of whatever name');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');
 SELECT results_eq(format('SELECT m.phone::text, m.balance::text, c.curp::text FROM loyalty.members m JOIN loyalty_internal.customer c USING (member_id) WHERE m.member_id = %s', :carlos), $$VALUES (NULL, '30', 'CAMC880526HMCBNR04')$$, 'so do points and CURP');
 SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Eva Reyes', :staff) AS contact \gset
 SELECT loyalty.disable_member(:m, :contact) \g /dev/null
-SELECT is(loyalty.create_customer(:m, :'program', 'REAE060617MMCYLVA4', 'EVA', 'REYES', phone => '5512348002'), :contact::bigint, 'a contact who left comes back as a customer');
+SELECT is(loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'REAE060617MMCYLVA4', 'EVA', 'REYES', phone => '5512348002'), :contact::bigint, 'a contact who left comes back as a customer');
 SELECT loyalty.block_customer(:m, 'REAE060617MMCYLVA4') \g /dev/null
 SELECT pg_temp.refuses(statement, code, 'who is cancelled does not come back: ' || code) FROM (VALUES
 	(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512348002'', ''Eva Reyes'', %s)', :m, :'wallet_key', :staff), 'wallet_manager_12'),
-	(format('SELECT loyalty.member_create(%s, %L, ''nueva@x.mx'', ''Eva'', ''Reyes'', phone => ''5512348002'')', :m, :'program'), 'member_exists'),
-	(format('SELECT loyalty.create_customer(%s, %L, ''REAE060617MMCYLVA4'', ''Eva'', ''Reyes'')', :m, :'program'), 'already_exists')) v (statement, code);
+	(format('SELECT loyalty.seller_member_create(%s, %L, ''nueva@x.mx'', ''Eva'', ''Reyes'', phone => ''5512348002'')', :m, :'program'), 'member_exists'),
+	(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''REAE060617MMCYLVA4'', ''Eva'', ''Reyes'')', :m, :'program'), 'already_exists')) v (statement, code);
 SELECT isnt(loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Otra', :staff), :contact::bigint, 'but the number is free for others');
 SELECT is(loyalty.delete_blocked_customers(:m, '0'), 1, 'they are deleted');
 SELECT is_empty(format('SELECT FROM loyalty.member_changes WHERE member_id = %s', :contact), 'and with them what they were');
@@ -173,7 +173,7 @@ SELECT results_eq(format('SELECT member_id, balance::text, account_id = %s FROM 
 SELECT loyalty.disable_member(:m, :f3) \g /dev/null
 SELECT is((SELECT balance::text FROM loyalty.members WHERE member_id = :f3), '1000', 'the last one keeps what is there');
 SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512347003', 'Familia 3', :staff) \g /dev/null
-SELECT loyalty.create_customer(:m, :'program', 'REAE060617MMCYLVA4', 'Eva', 'Alva') AS customer \gset
+SELECT loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'REAE060617MMCYLVA4', 'Eva', 'Alva') AS customer \gset
 SELECT loyalty.share_account(:m, :customer, :f3) \g /dev/null
 SELECT loyalty.block_customer(:m, 'REAE060617MMCYLVA4') \g /dev/null
 SELECT results_eq(format('SELECT active, balance::text FROM loyalty.members WHERE member_id = %s', :customer), $$VALUES (false, '0')$$, 'a cancellation ends it too');
@@ -218,7 +218,7 @@ $$;
 SELECT loyalty.identify_member(:m, :luz, email => ' Luz@x.mx ') \g /dev/null
 SELECT is(pg_temp.luz(), 'Luz Vega|Luz@x.mx', 'another spelling is taken from who identifies the member');
 SELECT loyalty.disable_member(:m, :luz) \g /dev/null
-SELECT loyalty.member_create(:m, :'program', 'LUZ@X.MX', 'Luz', 'Vega') \g /dev/null
+SELECT loyalty.seller_member_create(:m, :'program', 'LUZ@X.MX', 'Luz', 'Vega') \g /dev/null
 SELECT is(pg_temp.luz(), 'Luz Vega|Luz@x.mx', 'not from who registers them again');
 SELECT is(loyalty.free_email(:m, :luz), true, 'an email is taken off');
 SELECT is(loyalty.free_email(:m, :luz), false, 'once');
@@ -230,9 +230,9 @@ SELECT loyalty.identify_member(:m, :luz, email => 'luz@x.mx') \g /dev/null
 
 -- Names are kept without the blanks around them, whoever writes them.
 SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346010', E'\t BETO  diaz \u00a0', :staff) AS beto \gset
-SELECT (loyalty.member_create(:m, :'program', 'b1@x.mx', ' Ana ', E'\u3000Ruiz\n', ' Paz ') ->> 'id')::bigint AS ana \gset
-SELECT loyalty.deposit(:m, format('[{"programId":"%s","amount":5,"comments":"x","member":{"email":"b2@x.mx","firstName":" Eva","firstLastName":"Gil ","secondLastName":" "}}]', :'program')::json) \g /dev/null
-SELECT loyalty.create_customer(:m, :'program', 'GOPR900101HMNMRS08', ' Raúl ', ' Gómez', '  ') AS raul \gset
+SELECT (loyalty.seller_member_create(:m, :'program', 'b1@x.mx', ' Ana ', E'\u3000Ruiz\n', ' Paz ') ->> 'id')::bigint AS ana \gset
+SELECT loyalty.seller_deposit(:m, format('[{"programId":"%s","amount":5,"comments":"x","member":{"email":"b2@x.mx","firstName":" Eva","firstLastName":"Gil ","secondLastName":" "}}]', :'program')::json) \g /dev/null
+SELECT loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'GOPR900101HMNMRS08', ' Raúl ', ' Gómez', '  ') AS raul \gset
 SELECT is(concat_ws('|', name, first_name, first_last_name, second_last_name), found, 'a name without blanks: ' || found) FROM loyalty.members JOIN (VALUES
 	(:beto, NULL, 'BETO  diaz|||'), (:ana, NULL, 'Ana Ruiz Paz|Ana|Ruiz|Paz'), (:raul, NULL, 'Raúl Gómez|Raúl|Gómez|'), (NULL, 'b2@x.mx', 'Eva Gil|Eva|Gil|')) v (id, mail, found) ON member_id = id OR email = mail;
 SELECT loyalty.correct_member(:m, :beto, name => ' Beto Díaz ') \g /dev/null
@@ -251,7 +251,7 @@ RESET timezone;
 
 SELECT lives_ok(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'who has no phone can be taken out');
 SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'unknown_object', 'once');
-SELECT is((loyalty.member_create(:m, :'program', 'luz@x.mx', 'Luz', 'Vega') ->> 'id')::bigint, :luz::bigint, 'and be registered again');
+SELECT is((loyalty.seller_member_create(:m, :'program', 'luz@x.mx', 'Luz', 'Vega') ->> 'id')::bigint, :luz::bigint, 'and be registered again');
 
 -- A number is given to somebody who is here already.
 SELECT loyalty.identify_member(:m, :luz, phone => '5512346002') \g /dev/null
@@ -274,7 +274,7 @@ SELECT is((SELECT count(*) FROM loyalty_internal.branch), 2::bigint, 'what was r
 
 -- Many enough that an index is the faster way whatever is cached.
 SELECT loyalty.create_merchant('Muchos') AS many \gset
-SELECT program_id AS many_program, program_client_id AS many_client, wallet_key AS many_key FROM loyalty.create_program(:many, 'P', 'P') \gset
+SELECT program_id AS many_program, client_id AS many_client, wallet_key AS many_key FROM loyalty.create_program(:many, 'P', 'P') \gset
 INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT :many, i, :many_program FROM generate_series(1, 20000) i;
 INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name)
 SELECT :many, i, :many_program, i, 'C' || i, (5500000000 + i)::text::loyalty.phone, 'm' || i || '@x.mx', 'Nombre ' || i FROM generate_series(1, 20000) i;
@@ -290,14 +290,14 @@ $$;
 SELECT is(pg_temp.scans(format('SELECT * FROM loyalty.members WHERE merchant_id = %s AND phone OPERATOR(loyalty.=) ''5500000777''%s', :many, also)), 'Index Scan', 'by phone, ' || what) FROM (VALUES
 	('', 'in any program'), (format(' AND program_id = %s', :many_program), 'in a program')) v (also, what);
 SELECT is(pg_temp.scans(format('SELECT * FROM loyalty.members WHERE merchant_id = %s AND phone::text = ''5500000777''', :many)) ~ 'Seq Scan', true, 'which a text is not');
-SELECT is((SELECT string_agg(m ->> 'clientId', ' ') FROM loyalty.member_list(:many, 'P', n, o, after, email, phone) m), found, format('member_list(%s)', concat_ws(', ', n, o, after, email, phone))) FROM (VALUES
+SELECT is((SELECT string_agg(m ->> 'clientId', ' ') FROM loyalty.seller_member_list(:many, 'P', n, o, after, email, phone) m), found, format('member_list(%s)', concat_ws(', ', n, o, after, email, phone))) FROM (VALUES
 	(2, 19998, NULL, NULL, NULL, 'C19999 C20000'), (2, NULL, 'C19998', NULL, NULL, 'C19999 C20000'), (1, 1, 'C19998', NULL, NULL, 'C20000'), (NULL, NULL, 'C20000', NULL, NULL, NULL),
 	(NULL, NULL, NULL, 'M777@X.mx', NULL, 'C777'), (NULL, NULL, NULL, NULL, '55 0000 0777', 'C777'), (NULL, NULL, NULL, 'm777@x.mx', '5500000777', 'C777'), (NULL, NULL, NULL, 'm778@x.mx', '5500000777', NULL),
 	(NULL, NULL, NULL, 'nadie@x.mx', NULL, NULL), (NULL, 1, NULL, 'm777@x.mx', NULL, NULL), (0, NULL, NULL, NULL, '5500000777', NULL), (NULL, NULL, 'C776', NULL, '5500000777', 'C777'), (NULL, NULL, 'C777', 'm777@x.mx', NULL, NULL)) v (n, o, after, email, phone, found);
 SELECT loyalty.disable_member(:many, 777) \g /dev/null
-SELECT is_empty(format('SELECT FROM loyalty.member_list(%s, ''P'', %s)', :many, arguments), 'who left is not found: ' || arguments) FROM unnest('{email => ''m777@x.mx'',phone => ''5500000777''}'::text[]) arguments;
-SELECT is((SELECT m ->> 'clientId' FROM loyalty.member_list(:many, 'P', 1, after => 'C777') m), 'C778', 'but others come after them');
-SELECT pg_temp.refuses(format('SELECT loyalty.member_list(%s, ''P'', %s)', :many, arguments), code, 'member_list: ' || arguments) FROM (VALUES
+SELECT is_empty(format('SELECT FROM loyalty.seller_member_list(%s, ''P'', %s)', :many, arguments), 'who left is not found: ' || arguments) FROM unnest('{email => ''m777@x.mx'',phone => ''5500000777''}'::text[]) arguments;
+SELECT is((SELECT m ->> 'clientId' FROM loyalty.seller_member_list(:many, 'P', 1, after => 'C777') m), 'C778', 'but others come after them');
+SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_list(%s, ''P'', %s)', :many, arguments), code, 'member_list: ' || arguments) FROM (VALUES
 	('after => ''C0''', 'member_not_found'), ('phone => ''123''', 'invalid_field')) v (arguments, code);
 
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');

@@ -26,7 +26,7 @@ $$;
 SELECT loyalty.create_merchant('Uno') AS m \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
 SELECT program_id AS p, wallet_key FROM loyalty.create_program(:m, 'Programa', 'P') \gset
-SELECT loyalty.configure_program(:m, 'P', accumulation_points => 10, accumulation_money => 100, shortfall => 'negative') \g /dev/null
+SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'P'), json_build_object('accumulation_points', 10, 'accumulation_money', 100, 'shortfall', 'negative')) \g /dev/null
 SELECT program_id AS q FROM loyalty.create_program(:m, 'Otro', 'Q') \gset
 SELECT program_id AS r FROM loyalty.create_program(:other, 'De otro', 'P') \gset
 SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
@@ -34,7 +34,7 @@ SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'secret
 -- A member with so many points that never expire; their number.
 CREATE FUNCTION pg_temp.member(merchant bigint, program text, name text, points text DEFAULT '0', phone text DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-	id CONSTANT bigint := loyalty.member_create(merchant, program, name || '@correo.example', name, name, client_id => name, phone => phone) ->> 'id';
+	id CONSTANT bigint := loyalty.seller_member_create(merchant, program, name || '@correo.example', name, name, client_id => name, phone => phone) ->> 'id';
 BEGIN
 	IF points::numeric > 0 THEN
 		PERFORM loyalty.post(merchant, id, 'deposit', points::loyalty.points);
@@ -86,7 +86,7 @@ SELECT is(pg_temp.pools(:m), 'A+B+D 240, C 7, X 5', 'three share it');
 SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :a), 3::bigint, 'no points, no entry');
 
 -- Every way to ask has the same answer.
-SELECT results_eq(format('SELECT loyalty.member_balance(%s, ''P'', id) ->> ''balance'' FROM unnest(ARRAY[''A'', ''B'', ''D'']) id', :m), $$VALUES ('240'), ('240'), ('240')$$, 'the seller API''s');
+SELECT results_eq(format('SELECT loyalty.seller_member_balance(%s, ''P'', id) ->> ''balance'' FROM unnest(ARRAY[''A'', ''B'', ''D'']) id', :m), $$VALUES ('240'), ('240'), ('240')$$, 'the seller API''s');
 SELECT results_eq(format('SELECT contact_phone::text, contact_balance::text FROM loyalty.wallet_contact_get(%s, %L) ORDER BY 1', :m, :'wallet_key'), $$VALUES ('5512340001', '240'), ('5512340002', '240'), ('5512340003', '7')$$, 'the wallet''s');
 
 -- --- who acted --------------------------------------------------------------------------------
@@ -95,15 +95,15 @@ SELECT loyalty.wallet_sale(:m, :'wallet_key', phone, type, 50, 2, :staff, 'ticke
 SELECT is(pg_temp.acted(:a, 4), 'accrue 5 -, accrue 5 B, redeem -2 -, redeem -2 B', 'sales of the wallet name the guest, and not the owner of the account');
 SELECT loyalty.wallet_balance_update(:m, :'wallet_key', '5512340002', type, 3, :staff) FROM unnest(ARRAY[0, 1]) type \g /dev/null
 SELECT is(pg_temp.acted(:a, 8), 'adjust 3 B, adjust -3 B', 'corrections too');
-SELECT loyalty.deposit(:m, '[{"programId":"P","memberId":"B","amount":1,"comments":"x"},{"programId":"P","memberId":"A","amount":1,"comments":"x"},{"programId":"P","memberId":"D","amount":1,"comments":"x"}]') \g /dev/null
+SELECT loyalty.seller_deposit(:m, '[{"programId":"P","memberId":"B","amount":1,"comments":"x"},{"programId":"P","memberId":"A","amount":1,"comments":"x"},{"programId":"P","memberId":"D","amount":1,"comments":"x"}]') \g /dev/null
 SELECT is(pg_temp.acted(:a, 10), 'deposit 1 B, deposit 1 -, deposit 1 D', 'a batch of the seller API');
-SELECT loyalty.redemption(:m, '[{"programId":"P","memberId":"D","amount":1,"amountCurrency":1,"comments":"x"}]') \g /dev/null
-SELECT loyalty.accumulation(:m, '[{"programId":"P","memberId":"B","amount":10,"comments":"x"}]') \g /dev/null
+SELECT loyalty.seller_redemption(:m, '[{"programId":"P","memberId":"D","amount":1,"amountCurrency":1,"comments":"x"}]') \g /dev/null
+SELECT loyalty.seller_accumulation(:m, '[{"programId":"P","memberId":"B","amount":10,"comments":"x"}]') \g /dev/null
 SELECT is(pg_temp.acted(:a, 13), 'redeem -1 D, accrue 1 B', 'its redemptions and sales');
-SELECT entry_id FROM loyalty.post(:m, :a, 'redeem', -1, 'de D', member_id => :d) \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :a, 'redeem', 1, 'de D', member_id => :d) \g /dev/null
 SELECT entry_id AS hold FROM loyalty.hold(:m, :a, 4, reference => 'de B', member_id => :b) \gset
 SELECT entry_id FROM loyalty.capture(:m, :a, :hold, 1, 'de nadie') \g /dev/null
-SELECT entry_id FROM loyalty.release(:m, :a, :hold, reference => 'de nadie') \g /dev/null
+SELECT entry_id FROM loyalty.release(:m, :a, :hold, reference => 'de nadie', in_full => true) \g /dev/null
 SELECT entry_id FROM loyalty.transfer(:m, :a, :c, 1, 'de B', member_id => :b) \g /dev/null
 SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
 SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
@@ -115,7 +115,7 @@ BEGIN
 	BEGIN
 		UPDATE loyalty_internal.account SET text_key = gen_random_uuid() WHERE account_id = who;
 		SELECT array_agg(coalesce(m.client_id, '-') ORDER BY e.entry_no) INTO broken FROM loyalty.verify(merchant) v
-		JOIN loyalty.entry e ON e.entry_id = v.broken_entry_id LEFT JOIN loyalty_internal.member m USING (member_id)
+		JOIN loyalty.entry e ON e.entry_id = v.entry_id LEFT JOIN loyalty_internal.member m USING (member_id)
 		WHERE v.invariant = 'an entry has the hash of what it says and of the entry before';
 		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
 	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
@@ -153,11 +153,11 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN code;
 END
 $$;
-SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 20, NULL) \g /dev/null
+SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend', 20, NULL) \g /dev/null
 SELECT is(pg_temp.spends(:m, :'wallet_key', phone, points, :staff), expected, format('%s spends %s: %s', who, points, expected))
 FROM (VALUES ('A', '5512340001', '15', '231'), ('A', '5512340001', '6', 'limit_exceeded'), ('B', '5512340002', '20', '211'), ('B', '5512340002', '1', 'limit_exceeded'), ('A', '5512340001', '5', '206'), ('A', '5512340001', '1', 'limit_exceeded'),
 	('C', '5512340003', '8', '0')) v (who, phone, points, expected);
-SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', 50, NULL, :b) \g /dev/null
+SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend', 50, NULL, :b) \g /dev/null
 SELECT is(pg_temp.spends(:m, :'wallet_key', phone, points, :staff), expected, format('with a limit for B, %s spends %s: %s', who, points, expected))
 FROM (VALUES ('A', '5512340001', '1', 'limit_exceeded'), ('B', '5512340002', '30', '176'), ('B', '5512340002', '1', 'limit_exceeded')) v (who, phone, points, expected);
 SELECT is((SELECT string_agg(concat_ws(' ', m.client_id, a.points_used, a.points_left), ', ' ORDER BY m.client_id) FROM loyalty.allowances a JOIN loyalty_internal.member m ON m.member_id = a.subject_id), 'A 20 0, B 50 0, C 8 12', 'each has used their own');
@@ -169,7 +169,7 @@ SELECT pg_temp.member(:m, 'P', 'E', '21') AS e \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'limit_exceeded', 'a limit on what goes out holds who joins');
 SELECT loyalty.leave_account(:m, :d, 20) AS d_account \gset
 SELECT is((SELECT concat_ws(' ', a.points_used, a.points_left) FROM loyalty.allowances a WHERE a.subject_id = :d), '20 0', 'it is counted for who leaves');
-SELECT loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL), loyalty.set_limit(:m, 'P', 'member', 'spend', NULL, NULL, :b) \g /dev/null
+SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend'), loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend', :b) \g /dev/null
 
 -- --- leaving -------------------------------------------------------------------------------------
 
@@ -208,12 +208,12 @@ SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, wh
 -- What is open would be lost sight of.
 SELECT entry_id AS hold FROM loyalty.hold(:m, :e, 21) \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'held points');
-SELECT entry_id FROM loyalty.release(:m, :e, :hold) \g /dev/null
+SELECT entry_id FROM loyalty.release(:m, :e, :hold, in_full => true) \g /dev/null
 SELECT entry_id AS pending FROM loyalty.post(:m, :e, 'deposit', 3, available_at => now() + interval '1 day') \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'pending points');
-SELECT entry_id FROM loyalty.reverse(:m, :e, :pending, 'R1') \g /dev/null
-SELECT entry_id FROM loyalty.post(:m, :e, 'redeem', -20) \g /dev/null
-SELECT entry_id FROM loyalty.reverse(:m, :e, pg_temp.entry(:e, 1), 'R2') \g /dev/null
+SELECT entry_id FROM loyalty.reverse(:m, :e, :pending, reference => 'R1', in_full => true) \g /dev/null
+SELECT entry_id FROM loyalty.post(:m, :e, 'redeem', 20) \g /dev/null
+SELECT entry_id FROM loyalty.reverse(:m, :e, pg_temp.entry(:e, 1), reference => 'R2', in_full => true) \g /dev/null
 SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E -20, X 5', 'a refund of what was spent leaves a debt');
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, :e, :a), 'invalid_argument', 'a debt');
 SELECT is(pg_temp.pools(:m), 'A+B 0, C 0, D 186, E -20, X 5', 'nothing came of all these');
@@ -225,7 +225,7 @@ SELECT lives_ok(format('SELECT loyalty.leave_account(%s, %s, 66)', :m, :d), 'the
 
 -- A hold that timed out is booked before anybody joins.
 SELECT pg_temp.member(:m, 'P', 'F', '10') AS f \gset
-SELECT entry_id FROM loyalty.hold(:m, :f, 10, clock_timestamp() + interval '1 hour') \g /dev/null
+SELECT entry_id FROM loyalty.hold(:m, :f, 10, release_at => clock_timestamp() + interval '1 hour') \g /dev/null
 COPY (SELECT extract(epoch FROM due_at - clock_timestamp()) FROM loyalty_internal.account WHERE account_id = :f) TO PROGRAM '../advance_clock';
 SELECT is(loyalty.share_account(:m, :f, :a), :d_account::bigint, 'points of a hold that timed out are no longer held');
 SELECT is(pg_temp.pools(:m), 'A+B+F 10, C 0, D 66, E 0, X 5', 'and go along');
@@ -242,13 +242,13 @@ SELECT loyalty.disable_member(:m, :g) \g /dev/null
 SELECT entry_id AS hold FROM loyalty.hold(:m, :g, 1, member_id => :h) \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s, %s)', :m, :h), 'invalid_argument', 'who is left alone does not leave held points behind');
 SELECT is(pg_temp.has(:m, 'H'), concat_ws(' ', :g, 14), 'and stays there, with what is not held');
-SELECT entry_id FROM loyalty.release(:m, :g, :hold) \g /dev/null
+SELECT entry_id FROM loyalty.release(:m, :g, :hold, in_full => true) \g /dev/null
 SELECT is(loyalty.leave_account(:m, :h), :h::bigint, 'then they have the old account back');
 SELECT is(pg_temp.has(:m, 'H'), concat_ws(' ', :h, 15), 'with all that was there');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', 1)', :m, :g), 'account_moved', 'nothing is lost in the one that was left');
-SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :h, :old, 'H1')), '5', 'what was bought before is refunded');
+SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :h, :old, reference => 'H1', in_full => true)), '5', 'what was bought before is refunded');
 SELECT is(loyalty.leave_account(:m, :h), :g::bigint, 'and they can go back');
-SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :g, :bought, 'H2')), '0', 'to refund what was bought there');
+SELECT is((SELECT balance::text FROM loyalty.reverse(:m, :g, :bought, reference => 'H2', in_full => true)), '0', 'to refund what was bought there');
 SELECT entry_id FROM loyalty.post(:m, :g, 'deposit', 3) \g /dev/null
 SELECT is(loyalty.share_account(:m, :h, :i), :i::bigint, 'from there they may join a third');
 SELECT is(concat_ws(' ', loyalty.leave_account(:m, :h, 2), loyalty.leave_account(:m, :h), pg_temp.has(:m, 'H')), concat_ws(' ', :g, :h, :h, 2), 'and still have each of theirs back');

@@ -51,10 +51,10 @@ SELECT loyalty.open_account(:m, :p) AS x \gset
 SELECT loyalty.open_account(:m, :p) AS y \gset
 SELECT loyalty.open_account(:m, :p) AS idle \gset
 SELECT loyalty.post(:m, :x, 'accrue', '100', E'ñ "\\\u0001', 7, '1000', member_id => 5, expires_at => '2099-01-01Z') \g /dev/null
-SELECT loyalty.hold(:m, :x, '30', '2098-01-01Z', 'mesa 3', 8) \g /dev/null
+SELECT loyalty.hold(:m, :x, '30', 'mesa 3', release_at => '2098-01-01Z', staff_id => 8) \g /dev/null
 SELECT loyalty.capture(:m, :x, pg_temp.entry(:x, 2), '10', NULL, NULL, '99.5') \g /dev/null
 SELECT loyalty.transfer(:m, :x, :y, '5') \g /dev/null
-SELECT loyalty.reverse(:m, :x, pg_temp.entry(:x, 1), 'devuelto', '1') \g /dev/null
+SELECT loyalty.reverse(:m, :x, pg_temp.entry(:x, 1), '1', 'devuelto') \g /dev/null
 SELECT loyalty.post(:m, :x, 'deposit', '2.5', expires_at => 'infinity') \g /dev/null
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
@@ -67,8 +67,8 @@ DECLARE
 BEGIN
 	BEGIN
 		EXECUTE breach;
-		EXECUTE format('SELECT string_agg(concat_ws('' / '', v.invariant, coalesce((SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = v.broken_entry_id),
-			(SELECT p.no FROM place p WHERE p.id = v.broken_entry_id), v.broken_entry_id)), ''; '') FROM %s v', looks) INTO said;
+		EXECUTE format('SELECT string_agg(concat_ws('' / '', v.invariant, coalesce((SELECT e.entry_no FROM loyalty.entry e WHERE e.entry_id = v.entry_id),
+			(SELECT p.no FROM place p WHERE p.id = v.entry_id), v.entry_id)), ''; '') FROM %s v', looks) INTO said;
 		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
 	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
 		RETURN said;
@@ -296,7 +296,7 @@ SELECT ok(NOT loyalty.check_receipt(loyalty.receipt(:m, :y, :r), :'published2'),
 \set back 'DELETE FROM loyalty.entry WHERE account_id = %1$s AND entry_no = 6; UPDATE loyalty_internal.account a SET entry_no = 5, newest_entry_id = e.entry_id, previous_entry_id = e.previous_entry_id, balance = e.balance, hash = e.hash, posted_at = e.posted_at, earned = ''99'' FROM loyalty.entry e WHERE a.account_id = %1$s AND e.account_id = %1$s AND e.entry_no = 5'
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify(%s)', :m)), NULL, 'an account and its newest entry are taken back: the ledger is sound');
 SELECT is(pg_temp.found(format(:'back', :x), format('loyalty.verify_root(%s, %s)', :m, :r)), :'rooted' || ' / 6', 'but not what was published');
-SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS broken_entry_id)', :'receipt', :'published')), 'true / 0',
+SELECT is(pg_temp.found(format(:'back', :x), format('(SELECT loyalty.check_receipt(%L, %L)::text AS invariant, 0 AS entry_id)', :'receipt', :'published')), 'true / 0',
 	'and the receipt of the entry still holds');
 SAVEPOINT before;
 DELETE FROM loyalty.entry WHERE account_id = :x AND entry_no = 6;
@@ -306,7 +306,7 @@ ROLLBACK TO before;
 \set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(decode(''01'' || repeat(''00'', 32), ''hex'') || int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(entry_id) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty_internal.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify(%s)', :m)), NULL, 'an account is written again from its first entry on: the ledger is sound');
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 1', 'but not what was published');
-SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS broken_entry_id)', :m, :'published2')), 'false / 0',
+SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS entry_id)', :m, :'published2')), 'false / 0',
 	'and its new receipt does not hold');
 SELECT is(pg_temp.found(format('UPDATE loyalty_internal.root_page SET nodes = set_byte(nodes, 32, get_byte(nodes, 32) # 1) WHERE root_id = %s AND page = 0 AND level = 0', :r2), format('loyalty.verify_root(%s)', :m)),
 	:'rooted' || ' / 1; ' || :'root_tree', 'a leaf of the tree is changed');

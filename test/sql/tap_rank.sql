@@ -26,7 +26,7 @@ $$;
 CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
 'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
 CREATE FUNCTION pg_temp.member(name text, rank text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS
-'SELECT (loyalty.member_create(m.merchant_id, ''P'', member.name || ''@correo.example'', member.name, member.name, client_id => member.name, rank => member.rank) ->> ''id'')::bigint FROM loyalty_internal.merchant m WHERE m.name = ''Uno''';
+'SELECT (loyalty.seller_member_create(m.merchant_id, ''P'', member.name || ''@correo.example'', member.name, member.name, client_id => member.name, rank => member.rank) ->> ''id'')::bigint FROM loyalty_internal.merchant m WHERE m.name = ''Uno''';
 CREATE FUNCTION pg_temp.rank(account bigint) RETURNS text LANGUAGE sql AS 'SELECT rank FROM loyalty.members WHERE account_id = account';
 -- The rank at a moment that is so far from now.
 CREATE FUNCTION pg_temp.at(account bigint, away interval) RETURNS text LANGUAGE sql AS 'SELECT loyalty.rank_at(a.merchant_id, account, clock_timestamp() + away) FROM loyalty_internal.account a WHERE a.account_id = account';
@@ -54,7 +54,7 @@ SELECT results_eq('SELECT rank, from_points::text, multiplier::text FROM loyalty
 SELECT pg_temp.member('antes') AS before \gset
 SELECT loyalty.post(:merchant, :before, 'deposit', '600') \g /dev/null
 SELECT is(pg_temp.rank(:before), '', 'a program without ranks');
-SELECT loyalty.configure_program(:merchant, 'P', range_group => 'G') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('range_group', 'G')) \g /dev/null
 SELECT is(pg_temp.rank(:before), 'Plata', 'those who are there already are ranked');
 SELECT is(pg_temp.at(:before, '-1 hour'), '', 'but were not before');
 SELECT is(loyalty.rank_at(:merchant, :before, '2999-01-01'), 'Plata', 'points that count for ever');
@@ -71,7 +71,7 @@ DECLARE
 	got text;
 BEGIN
 	SELECT loyalty.sum(s.points)::text INTO simulated FROM loyalty_internal.account a, loyalty.simulate(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
-	SELECT s.earned || ' ' || before INTO got FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
+	SELECT s.points || ' ' || before INTO got FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points) s WHERE a.account_id = account;
 	SELECT got || CASE WHEN split_part(got, ' ', 1) = simulated THEN '' ELSE ' simulated ' || simulated END || ' then ' || pg_temp.rank(account) INTO got;
 	RETURN got;
 END
@@ -80,9 +80,9 @@ SELECT is(pg_temp.sells(:a, money), expected, format('a sale of %s: %s', money, 
 	('99.96', '12.5 Plata then Plata'), ('0.05', '0.01 Plata then Plata'), ('3800', '475 Plata then Oro'), ('100', '20 Oro then Oro')) v (money, expected);
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :a || ')', $$VALUES ('Plata', 'infinity'::timestamptz), ('Oro', 'infinity')$$, 'a higher rank does not end a lower one');
 SELECT is((SELECT count(*) FROM loyalty.entry WHERE account_id = :a AND rules IS NULL), 7::bigint, 'without rules no entry has their version');
-SELECT loyalty.post(:merchant, :a, 'redeem', '-1000') \g /dev/null
+SELECT loyalty.post(:merchant, :a, 'redeem', '1000') \g /dev/null
 SELECT is(pg_temp.rank(:a), 'Oro', 'spending changes nothing');
-SELECT loyalty.publish_rules(:merchant, 'P', '[{"name":"oro","ranks":["Oro"],"points":5},{"name":"no oro","ranks":["Base","Plata"],"points":3},{"name":"doble","multiplier":2}]') \g /dev/null
+SELECT loyalty.publish_rules(:merchant, loyalty.find_program(:merchant, 'P'), '[{"name":"oro","ranks":["Oro"],"points":5},{"name":"no oro","ranks":["Base","Plata"],"points":3},{"name":"doble","multiplier":2}]') \g /dev/null
 SELECT pg_temp.member('b') AS b \gset
 SELECT is(pg_temp.sells(:a, '100'), '35 Oro then Oro', 'rules for a rank; multiplied is the base');
 SELECT is(pg_temp.sells(:b, '100'), '23 Base then Base', 'and for others');
@@ -102,14 +102,14 @@ SELECT is(string_agg(rank, ' ' ORDER BY client_id), 'Base Plata Oro', 'a batch')
 
 SELECT pg_temp.member('u') AS u \gset
 SELECT loyalty.post(:merchant, :u, 'accrue', '1200', money => '12000') \g /dev/null
-SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R1', '200') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), '200', 'R1') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Oro', 'there are points enough left');
-SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R2', '100') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), '100', 'R2') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Plata', 'there are not; without grace the rank ends at once');
 SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :u, h.since), ' ' ORDER BY h.from_points) || ' ' || loyalty.rank_at(:merchant, :u, max(h.since) - interval '1 microsecond') || ' ' ||
 	loyalty.rank_at(:merchant, :u, min(h.until)) || ' ' || loyalty.rank_at(:merchant, :u, min(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Oro Oro Base Plata Oro', 'to the microsecond');
-SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 10) \g /dev/null
-SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R3', '500') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('rank_grace_days', 10)) \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), '500', 'R3') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Base', 'there is no grace for what was reversed: it is as if it had not been');
 SELECT is(pg_temp.at(:u, '-1 microsecond') || pg_temp.at(:u, '9 days 23 hours'), 'BaseBase', 'nor later');
 SELECT is((SELECT loyalty.rank_at(:merchant, :u, max(h.until) - interval '1 microsecond') FROM loyalty_internal.rank_held h WHERE account_id = :u), 'Plata', 'before it was reversed it was held');
@@ -119,7 +119,7 @@ SELECT is(pg_temp.rank(:u), 'Plata', 'out of reach by a change of terms, it stay
 SELECT is(pg_temp.at(:u, '9 days 23 hours'), 'Plata', 'until the grace is over');
 SELECT is(pg_temp.at(:u, '10 days 1 hour'), 'Base', 'and then not');
 SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,1000}', '{1,1.25,2}') \g /dev/null
-SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), 'R4', '100') \g /dev/null
+SELECT loyalty.reverse(:merchant, :u, pg_temp.entry(:u, 1), '100', 'R4') \g /dev/null
 SELECT is(pg_temp.rank(:u), 'Base', 'once more');
 SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :u || ')', $$VALUES ('Plata', 'infinity'::timestamptz)$$, 'enough again, it is held as before');
@@ -127,7 +127,7 @@ SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :u
 
 -- --- a window ------------------------------------------------------------------------
 
-SELECT loyalty.configure_program(:merchant, 'P', rank_window_unit => 'month', rank_window_value => 2, rank_grace_days => 10) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('rank_window_unit', 'month', 'rank_window_value', 2, 'rank_grace_days', 10)) \g /dev/null
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :a || ')', $$VALUES ('Plata', pg_temp.day_end('2 months') + interval '10 days'), ('Oro', pg_temp.day_end('2 months') + interval '10 days')$$, 'what is held gets an end');
 SELECT pg_temp.member('w') AS w \gset
 SELECT loyalty.post(:merchant, :w, 'deposit', '600') \g /dev/null
@@ -151,7 +151,7 @@ SELECT is(pg_temp.rank(:w), 'Plata', 'a little does not bring it back');
 SELECT loyalty.post(:merchant, :w, 'deposit', '499') \g /dev/null
 SELECT is(pg_temp.rank(:w), 'Oro', 'enough does, at once');
 SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :w AND rank = 'Oro'), 2::bigint, 'as a new time of holding it');
-SELECT loyalty.reverse(:merchant, :w, pg_temp.entry(:w, 5), 'R') \g /dev/null
+SELECT loyalty.reverse(:merchant, :w, pg_temp.entry(:w, 5), reference => 'R', in_full => true) \g /dev/null
 SELECT is(pg_temp.rank(:w) || ' ' || pg_temp.at(:w, '9 days 23 hours') || ' ' || pg_temp.at(:w, '10 days 1 hour'), 'Plata Plata Plata', 'reversed, it ends at once');
 
 -- In the grace, less than enough changes nothing.
@@ -170,10 +170,10 @@ SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :g
 SELECT pg_temp.member('h') AS h \gset
 SELECT loyalty.post_batch(:merchant, array_fill(:h::bigint, ARRAY[4]), '{deposit}', '{400,300,200,250}') \g /dev/null
 UPDATE loyalty.entry SET posted_at = posted_at - (ARRAY['100 days', '70 days', '40 days', '10 days']::interval[])[entry_no::integer] WHERE account_id = :h;
-SELECT loyalty.reverse(:merchant, :h, pg_temp.entry(:h, 2), 'R', '50') \g /dev/null
+SELECT loyalty.reverse(:merchant, :h, pg_temp.entry(:h, 2), '50', 'R') \g /dev/null
 CREATE FUNCTION pg_temp.window(merchant bigint, account bigint, unit text, value integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM loyalty.configure_program(merchant, 'P', rank_window_unit => unit, rank_window_value => value, rank_grace_days => 0);
+	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, 'P'), json_build_object('rank_window_unit', unit, 'rank_window_value', value, 'rank_grace_days', 0));
 	RETURN (SELECT coalesce(loyalty.total(a.qualifying)::text, 'all') || ' ' || pg_temp.rank(account) FROM loyalty_internal.account a WHERE a.account_id = account);
 END
 $$;
@@ -182,19 +182,19 @@ SELECT is(pg_temp.window(:merchant, :h, unit, value), expected, format('%s %s: %
 SELECT is(pg_temp.window(:merchant, :h, 'day', 90), '700 Plata', 'a window of 90 days');
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :h || ')', $$VALUES ('Plata', pg_temp.day_end('20 days'))$$, 'ends when the oldest points stop counting');
 SELECT results_eq('SELECT l.expires_at, l.points::text FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :h, $$VALUES (pg_temp.day_end('20 days'), '250'), (pg_temp.day_end('50 days'), '200'), (pg_temp.day_end('80 days'), '250')$$, 'each counts from its day');
-SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'Asia/Tokyo') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('time_zone', 'Asia/Tokyo')) \g /dev/null
 SELECT is((SELECT string_agg(extract(hour FROM l.expires_at)::text, ' ') FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :h), '0 0 0', 'days are those of the program');
-SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'America/Mexico_City') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('time_zone', 'America/Mexico_City')) \g /dev/null
 
 -- More days than an account tells apart of points that expire.
 SELECT pg_temp.member('many') AS many \gset
 SELECT loyalty.post_batch(:merchant, array_fill(:many::bigint, ARRAY[700]), '{deposit}', (SELECT array_agg(i::loyalty.points) FROM generate_series(1, 700) i)) \g /dev/null
 UPDATE loyalty.entry SET posted_at = posted_at - (700 - entry_no) * interval '1 day' WHERE account_id = :many;
-SELECT loyalty.configure_program(:merchant, 'P', rank_window_unit => 'day', rank_window_value => 1000) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('rank_window_unit', 'day', 'rank_window_value', 1000)) \g /dev/null
 SELECT results_eq('SELECT count(*), loyalty.sum(l.points)::text, max(l.expires_at) FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = ' || :many, $$VALUES (700::bigint, '245350', pg_temp.day_end('1000 days'))$$, '700 days are 700 lots');
 SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.account_id = :many AND (SELECT loyalty.sum(l.points) FROM loyalty_internal.account a, loyalty.unnest_lots(a.qualifying) l WHERE a.account_id = :many AND l.expires_at >= e.posted_at + interval '1000 days')::numeric
 	< (SELECT sum(x.amount::numeric) FROM loyalty.entry x WHERE x.account_id = :many AND x.entry_no >= e.entry_no)), 0::bigint, 'none of them stops counting early');
-SELECT loyalty.configure_program(:merchant, 'P', rank_window_value => 0) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('rank_window_value', 0)) \g /dev/null
 SELECT is((SELECT count(*) FROM loyalty_internal.account WHERE program_id = :program AND qualifying IS NOT NULL AND loyalty.total(qualifying)::numeric > 0), 0::bigint, 'without a window nothing is kept');
 
 -- --- other ranges -----------------------------------------------------------------------
@@ -214,17 +214,17 @@ SELECT is(pg_temp.ranges(:merchant, :r, ranks, from_points), expected, format('%
 	('{Base,Plata,Oro}', '{0,500,1001}', 'Oro → Plata Plata'), ('{Base,Oro}', '{0,500}', 'Plata → Oro Oro'), ('{Inicio,Bronce}', '{0,2000}', 'Oro → Inicio Inicio'), ('{Inicial,Bronce}', '{0,2000}', 'Inicio → Inicial Inicial'),
 	('{Bronce}', '{2000}', 'Inicial →  '), ('{Bronce}', '{1000}', ' → Bronce Bronce'), ('{Base,Plata,Oro}', '{0,500,1000}', 'Bronce → Oro Oro')) v (ranks, from_points, expected);
 SELECT is((SELECT string_agg(loyalty.rank_at(:merchant, :r, b.since), ' ' ORDER BY b.since) FROM loyalty_internal.rank_base b WHERE b.program_id = :program AND b.since > (SELECT min(since) FROM loyalty_internal.rank_held WHERE account_id = :r)), 'Inicio Inicial  Oro', 'the past stays what it was');
-SELECT loyalty.configure_program(:merchant, 'P', rank_grace_days => 30) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('rank_grace_days', 30)) \g /dev/null
 SELECT is(pg_temp.ranges(:merchant, :r, '{Base,Plata,Oro}', '{0,500,1001}'), 'Oro → Oro Oro', 'a range that is no longer reached ends after the grace');
 SELECT is(pg_temp.at(:r, '29 days') || ' ' || pg_temp.at(:r, '31 days'), 'Oro Plata', 'of 30 days');
-SELECT loyalty.configure_program(:merchant, 'P', range_group => '') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('range_group', '')) \g /dev/null
 SELECT is(pg_temp.rank(:r) || loyalty.rank_at(:merchant, :r, clock_timestamp()), '', 'without a group there are none, and no grace');
-SELECT loyalty.configure_program(:merchant, 'P', range_group => 'G') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('range_group', 'G')) \g /dev/null
 SELECT is(pg_temp.rank(:r), 'Plata', 'with it there are');
 
 -- --- pending points ------------------------------------------------------------------------
 
-SELECT loyalty.configure_program(:merchant, 'P', pending_days => 1) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('pending_days', 1)) \g /dev/null
 SELECT pg_temp.member('p') AS p \gset
 SELECT loyalty.sale(:merchant, :p, '10000') \g /dev/null
 SELECT is(pg_temp.rank(:p), 'Base', 'pending points do not count');

@@ -13,16 +13,16 @@ SELECT no_plan();
 SELECT loyalty.create_merchant('m') AS m \gset
 SELECT loyalty.set_rank_ranges(:m, 'g', '{Base,Oro}', '{0,1000}', '{1,2}');
 SELECT program_id AS p FROM loyalty.create_program(:m, 'P', 'P') \gset
-SELECT loyalty.configure_program(:m, 'P', range_group => 'g', rank_window_unit => 'year', rank_window_value => 1);
-SELECT loyalty.publish_rules(:m, 'P', '[{"name": "cinco", "points": 5}]') IS NOT NULL;
-SELECT loyalty.set_limit(:m, 'P', 'member', 'add', '1000', NULL);
+SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'P'), json_build_object('range_group', 'g', 'rank_window_unit', 'year', 'rank_window_value', 1));
+SELECT loyalty.publish_rules(:m, loyalty.find_program(:m, 'P'), '[{"name": "cinco", "points": 5}]') IS NOT NULL;
+SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'add', '1000', NULL);
 SELECT loyalty.open_account(:m, :p) AS a \gset
 
 CREATE FUNCTION pg_temp.revision() RETURNS bigint LANGUAGE sql AS 'SELECT revision FROM loyalty_internal.program WHERE client_id = ''P''';
 -- What a sale of 100 earns, or why it is refused.
 CREATE FUNCTION pg_temp.sale(merchant bigint, account bigint) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN (loyalty.sale(merchant, account, '100')).earned;
+	RETURN (loyalty.sale(merchant, account, '100')).points;
 EXCEPTION WHEN SQLSTATE 'LY008' THEN
 	RETURN sqlstate;
 END

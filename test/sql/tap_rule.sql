@@ -29,7 +29,7 @@ $$;
 CREATE FUNCTION pg_temp.account() RETURNS bigint LANGUAGE sql AS
 'SELECT loyalty.open_account(p.merchant_id, p.program_id) FROM loyalty_internal.program p JOIN loyalty_internal.merchant m USING (merchant_id) WHERE p.client_id = ''P'' AND m.name = ''Uno''';
 CREATE FUNCTION pg_temp.publish(rules json) RETURNS integer LANGUAGE sql AS
-'SELECT p.version FROM loyalty_internal.merchant, loyalty.publish_rules(merchant_id, ''P'', rules) p WHERE name = ''Uno''';
+'SELECT p.version FROM loyalty_internal.merchant, loyalty.publish_rules(merchant_id, loyalty.find_program(merchant_id, ''P''), rules) p WHERE name = ''Uno''';
 -- Entries are named by their place in the account here.
 CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
 'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';
@@ -62,7 +62,7 @@ DECLARE
 	got loyalty.points;
 BEGIN
 	SELECT loyalty.sum(s.points) INTO simulated FROM loyalty_internal.account a, loyalty.simulate(a.merchant_id, account, money::loyalty.points, items) s WHERE a.account_id = account;
-	SELECT s.earned INTO got FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points, items => items) s WHERE a.account_id = account;
+	SELECT s.points INTO got FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, account, money::loyalty.points, items => items) s WHERE a.account_id = account;
 	RETURN CASE WHEN got::numeric = simulated::numeric THEN got::text ELSE format('%s instead of %s', got, simulated) END;
 END
 $$;
@@ -123,7 +123,7 @@ SELECT is(pg_temp.complaint((SELECT json_agg(json_build_object('name', i::text, 
 SELECT is(pg_temp.complaint(json_build_array(json_build_object('name', 'a', 'points', 1, 'skus', (SELECT json_agg(i::text) FROM generate_series(1, 1001) i)))::text), 'LY005 invalid_argument Rule 1 (a): skus has 1 to 1,000 elements, none empty.', '1,001 skus');
 SELECT is_empty('SELECT * FROM loyalty_internal.rule_set', 'nothing was published');
 SELECT is((SELECT rules FROM loyalty.programs WHERE program_id = :program), 0, 'the program has no rules');
-SELECT is(loyalty.rules_at(:merchant, 'P', now()), 0, 'and never had any');
+SELECT is(loyalty.rules_at(:merchant, loyalty.find_program(:merchant, 'P'), now()), 0, 'and never had any');
 
 -- --- versions ------------------------------------------------------------------
 
@@ -136,9 +136,9 @@ SELECT results_eq(format('SELECT version, current, row_to_json(x)::jsonb - ARRAY
 	$$VALUES (2, false, '{"ordinal":1,"name":"toda","skus":["a","b"],"categories":["c"],"valid_from":"2025-01-01T15:00:00+09:00","valid_until":"2026-01-01T19:30:00+09:00","days":[1,7],"from_time":"22:00:00","until_time":"02:00:30","min_amount":10.5,
 	"birthday_days":3,"first_purchase":true,"ranks":null,"points_per":1,"money_per":2.5,"multiplier":null,"points":null,"expires_unit":"month","expires_value":2,"max_ticket":5,"max_day":6,"max_week":7,"max_month":8.5,"max_year":9,"max_member":100}'::jsonb)$$, 'a rule is kept as it was published');
 SELECT results_eq('SELECT version, published_at = (SELECT max(o.published_at) FROM loyalty_internal.rule_set o WHERE o.version <= s.version) FROM loyalty_internal.rule_set s ORDER BY 1', 'VALUES (1, true), (2, true), (3, true)', 'versions are in the order of time');
-SELECT results_eq('SELECT loyalty.rules_at(' || :merchant || ', ''P'', s.published_at), loyalty.rules_at(' || :merchant || ', ''P'', s.published_at - interval ''1 microsecond'') FROM loyalty_internal.rule_set s ORDER BY s.version', 'VALUES (1, 0), (2, 1), (3, 2)',
+SELECT results_eq('SELECT loyalty.rules_at(' || :merchant || ', loyalty.find_program(' || :merchant || ', ''P''), s.published_at), loyalty.rules_at(' || :merchant || ', loyalty.find_program(' || :merchant || ', ''P''), s.published_at - interval ''1 microsecond'') FROM loyalty_internal.rule_set s ORDER BY s.version', 'VALUES (1, 0), (2, 1), (3, 2)',
 	'the rules at a moment');
-SELECT pg_temp.refuses(format('SELECT loyalty.rules_at(%s, %L, now())', m, c), 'unknown_object', 'rules_at of no program') FROM (VALUES (:other, 'P'), (:merchant, 'Q')) v (m, c);
+SELECT pg_temp.refuses(format('SELECT loyalty.rules_at(%s, loyalty.find_program(%1$s, %L), now())', m, c), 'unknown_object', 'rules_at of no program') FROM (VALUES (:other, 'P'), (:merchant, 'Q')) v (m, c);
 SELECT pg_temp.account() AS v \gset
 SELECT is(pg_temp.sells(:v, '10'), '1', 'version 3 gives the base');
 SELECT pg_temp.publish('[{"name":"r","points":2}]') \g /dev/null
@@ -161,10 +161,10 @@ ROLLBACK TO SAVEPOINT inner_one;
 SELECT is(pg_temp.sim(:k, '10'), '1 r=1', 'that are taken back');
 SELECT is(pg_temp.publish('[{"name":"r","points":3}]'), :inner_one, 'under the number of which');
 SELECT is(pg_temp.sells(:k, '10'), '4', 'there are others');
-SELECT loyalty.publish_rules(:merchant, c.program_client_id, json_build_array(json_build_object('name', 'r', 'points', i))) FROM generate_series(1, 150) i, loyalty.create_program(:merchant, 'Muchos', 'N' || i) c \g /dev/null
+SELECT loyalty.publish_rules(:merchant, loyalty.find_program(:merchant, c.client_id), json_build_array(json_build_object('name', 'r', 'points', i))) FROM generate_series(1, 150) i, loyalty.create_program(:merchant, 'Muchos', 'N' || i) c \g /dev/null
 CREATE TEMP TABLE many AS SELECT program_id, loyalty.open_account(merchant_id, program_id) AS account, substr(client_id, 2)::bigint AS i FROM loyalty_internal.program WHERE client_id ~ '^N\d';
 SELECT is((SELECT count(*) FROM many, generate_series(1, 2) WHERE pg_temp.sim(account, '10') <> '1 r=' || i), 0::bigint, 'each of 150 programs has its own');
-SELECT is((SELECT string_agg(i ->> 'status', ' ') || ' ' || loyalty.sum((i ->> 'totalPoints')::loyalty.points) FROM json_array_elements(loyalty.accumulation(:merchant, (SELECT json_agg(json_build_object('programId', 'N' || i, 'amount', 10, 'comments', 'x',
+SELECT is((SELECT string_agg(i ->> 'status', ' ') || ' ' || loyalty.sum((i ->> 'totalPoints')::loyalty.points) FROM json_array_elements(loyalty.seller_accumulation(:merchant, (SELECT json_agg(json_build_object('programId', 'N' || i, 'amount', 10, 'comments', 'x',
 	'member', json_build_object('email', i || '@correo.example', 'firstName', 'N', 'firstLastName', 'N')) ORDER BY i) FROM many))) i), repeat('success ', 150) || (150 * 151 / 2 + 150), 'in one batch too');
 
 -- --- effects ---------------------------------------------------------------------
@@ -246,7 +246,7 @@ DECLARE
 	got numeric[];
 	expected numeric[];
 BEGIN
-	PERFORM loyalty.configure_program(m.merchant_id, 'P', decimals => decimals, rounding => rounding) FROM loyalty_internal.merchant m WHERE m.name = 'Uno';
+	PERFORM loyalty.configure_program(m.merchant_id, loyalty.find_program(m.merchant_id, 'P'), json_build_object('decimals', decimals, 'rounding', rounding)) FROM loyalty_internal.merchant m WHERE m.name = 'Uno';
 	PERFORM pg_temp.publish(json_build_array(json_build_object('name', 'per', 'skus', '{A}'::text[], 'points_per', per, 'money_per', 7), json_build_object('name', 'times', 'skus', '{A}'::text[], 'multiplier', factor)));
 	SELECT array_agg(s.points::numeric ORDER BY s.n) INTO got FROM loyalty_internal.merchant m,
 		LATERAL ROWS FROM (loyalty.simulate(m.merchant_id, pg_temp.account(), money::loyalty.points,
@@ -259,14 +259,14 @@ END
 $$;
 SELECT setseed(0.5) \g /dev/null
 SELECT is_empty('SELECT pg_temp.differs(i) FROM generate_series(1, 400) i', '400 sales are exact');
-SELECT loyalty.configure_program(:merchant, 'P', decimals => 0, rounding => 'up') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('decimals', 0, 'rounding', 'up')) \g /dev/null
 SELECT is(pg_temp.by('[{"name":"r","points_per":1,"money_per":30}]', '1'), '1 r=1', 'the program rounds up');
 SELECT is(pg_temp.by('[{"name":"r","points":9.5,"max_ticket":7.9}]', '1'), '1 r=7', 'but a cap is never exceeded');
-SELECT loyalty.configure_program(:merchant, 'P', decimals => 2, rounding => 'half_up') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('decimals', 2, 'rounding', 'half_up')) \g /dev/null
 
 -- --- times --------------------------------------------------------------------------
 
-SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'Europe/Madrid') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('time_zone', 'Europe/Madrid')) \g /dev/null
 SELECT is(pg_temp.holds(conditions::jsonb, at::timestamptz), expected, format('%s at %s: %s', conditions, at, expected)) FROM (VALUES
 	('{"from":"2025-03-30"}', '2025-03-29T22:59:59.999999Z', false), ('{"from":"2025-03-30"}', '2025-03-29T23:00Z', true), ('{"until":"2025-03-31"}', '2025-03-30T21:59:59.999999Z', true), ('{"until":"2025-03-31"}', '2025-03-30T22:00Z', false),
 	('{"from":"2025-03-30T03:00:00-06:00"}', '2025-03-30T08:59Z', false), ('{"from":"2025-03-30T03:00:00-06:00"}', '2025-03-30T09:00Z', true), ('{"from":"2025-03-30 12:00","until":"2025-03-30T12:00:01"}', '2025-03-30T10:00Z', true),
@@ -284,7 +284,7 @@ SELECT is(pg_temp.holds(conditions::jsonb, at::timestamptz), expected, format('%
 	('{"from_time":"22:00","until_time":"02:00"}', '2025-07-04T12:00Z', false)) v (conditions, at, expected);
 
 CREATE FUNCTION pg_temp.born(date text) RETURNS bigint LANGUAGE sql AS
-'SELECT (loyalty.member_create(merchant_id, ''P'', date || ''@correo.example'', ''B'', ''B'', birth_date => date) ->> ''id'')::bigint FROM loyalty_internal.merchant WHERE name = ''Uno''';
+'SELECT (loyalty.seller_member_create(merchant_id, ''P'', date || ''@correo.example'', ''B'', ''B'', birth_date => date) ->> ''id'')::bigint FROM loyalty_internal.merchant WHERE name = ''Uno''';
 CREATE TEMP TABLE born AS SELECT d AS date, pg_temp.born(d) AS account FROM unnest('{2000-02-29,1990-01-01,1985-12-31,1999-07-15}'::text[]) d;
 SELECT is(pg_temp.holds(format('{"birthday_days":%s}', days)::jsonb, (at || ' Europe/Madrid')::timestamptz, account), expected, format('born %s, %s days, at %s: %s', date, days, at, expected)) FROM (VALUES
 	('1999-07-15', 0, '2025-07-14 23:59:59', false), ('1999-07-15', 0, '2025-07-15 00:00', true), ('1999-07-15', 0, '2025-07-15 23:59:59', true), ('1999-07-15', 0, '2025-07-16 00:00', false),
@@ -294,22 +294,22 @@ SELECT is(pg_temp.holds(format('{"birthday_days":%s}', days)::jsonb, (at || ' Eu
 	('1990-01-01', 2, '2024-12-30 12:00', true), ('1990-01-01', 2, '2024-12-29 12:00', false), ('1990-01-01', 2, '2025-01-03 12:00', true), ('1990-01-01', 2, '2025-01-04 12:00', false),
 	('1985-12-31', 2, '2025-01-02 12:00', true), ('1985-12-31', 2, '2025-01-03 12:00', false), ('1985-12-31', 180, '2025-06-29 12:00', true), ('1985-12-31', 180, '2025-07-02 12:00', false)) v (birth, days, at, expected) JOIN born ON date = birth;
 SELECT is(pg_temp.holds('{"birthday_days":180}', now()), false, 'an account without a member has no birthday');
-SELECT loyalty.configure_program(:merchant, 'P', time_zone => 'America/Mexico_City') \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('time_zone', 'America/Mexico_City')) \g /dev/null
 
 -- --- first purchase -------------------------------------------------------------------
 
 SELECT pg_temp.publish('[{"name":"r","first_purchase":true,"points":50}]') \g /dev/null
 SELECT pg_temp.account() AS f \gset
 SELECT loyalty.post(:merchant, :f, 'deposit', '20') \g /dev/null
-SELECT loyalty.post(:merchant, :f, 'redeem', '-5') \g /dev/null
+SELECT loyalty.post(:merchant, :f, 'redeem', '5') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'the first purchase');
 SELECT is(pg_temp.sells(:f, '100'), '10', 'the second');
-SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 3), 'devolución') \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 3), reference => 'devolución', in_full => true) \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '10', 'there is another one when it is reversed');
-SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 4), 'devolución', money => 100) \g /dev/null
-SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), 'devolución', '9.9999') \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 4), reference => 'devolución', money => 100) \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), '9.9999', 'devolución') \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '10', 'while something is left of one');
-SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), 'resto'), loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 9), 'devolución') \g /dev/null
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), reference => 'resto', in_full => true), loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 9), reference => 'devolución', in_full => true) \g /dev/null
 SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are reversed, the next is the first');
 SELECT is(pg_temp.by('[{"name":"r","first_purchase":false,"points":50}]', '100'), '10 r=50', 'false asks for nothing');
 
@@ -338,29 +338,29 @@ SELECT is((SELECT points_ever::text FROM loyalty_internal.rule_use WHERE account
 
 -- In one batch, each sale sees what those before it have got.
 SELECT pg_temp.publish('[{"name":"f","points":50,"first_purchase":true},{"name":"d","points":4,"max_day":10},{"name":"a","skus":["A"],"points_per":1,"money_per":1}]') \g /dev/null
-SELECT loyalty.member_create(:merchant, 'P', m || '@correo.example', 'M', 'M', client_id => m, phone => '551234000' || i) FROM (VALUES ('M1', 1), ('M2', 2)) v (m, i) \g /dev/null
-SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"M1","amount":100,"comments":"x"},
+SELECT loyalty.seller_member_create(:merchant, 'P', m || '@correo.example', 'M', 'M', client_id => m, phone => '551234000' || i) FROM (VALUES ('M1', 1), ('M2', 2)) v (m, i) \g /dev/null
+SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.seller_accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"M1","amount":100,"comments":"x"},
 	{"programId":"P","memberId":"M2","amount":100,"comments":"x","items":[{"sku":"A","quantity":2,"unitPrice":10.5}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"},{"programId":"P","memberId":"M1","amount":1e15,"comments":"x"},
 	{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A","unitPrice":"x"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x","items":[{"sku":"A"}]},{"programId":"P","memberId":"M1","amount":100,"comments":"x"}]')) i$$,
 	$$VALUES ('success', '64'), ('success', '164'), ('success', '78'), ('error', '0'), ('error', '0'), ('success', '90'), ('success', '100')$$, 'a batch of sales');
 SELECT results_eq($$SELECT m.client_id, u.rule, u.points_day::text, u.points_ever::text FROM loyalty_internal.rule_use u JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.client_id ~ '^M' ORDER BY 1, 2$$, $$VALUES ('M1' COLLATE "C", 'd' COLLATE "C", '10', '10'), ('M2', 'd', '4', '4')$$, 'is counted as the same sales one by one');
-SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_elements(loyalty.deposit(:merchant, '[{"programId":"P","memberId":"M1","amount":100,"currency":"MXN","comments":"x"}]')) i;
+SELECT is(i ->> 'totalPoints', '110', 'a deposit is no sale') FROM json_array_elements(loyalty.seller_deposit(:merchant, '[{"programId":"P","memberId":"M1","amount":100,"currency":"MXN","comments":"x"}]')) i;
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 100, NULL, :staff)::text, '178', 'a sale of the wallet earns by rules');
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, 100, 9, :staff)::text, '169', 'using points does not');
 
 -- Members who share an account: the birthday is the buyer's, the caps and the first purchase the account's.
-SELECT loyalty.member_create(:merchant, 'P', 'h@correo.example', 'H', 'H', client_id => 'H', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years')::date::text) ->> 'id' AS host,
-	loyalty.member_create(:merchant, 'P', 'i@correo.example', 'I', 'I', client_id => 'I', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years 90 days')::date::text) ->> 'id' AS guest \gset
+SELECT loyalty.seller_member_create(:merchant, 'P', 'h@correo.example', 'H', 'H', client_id => 'H', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years')::date::text) ->> 'id' AS host,
+	loyalty.seller_member_create(:merchant, 'P', 'i@correo.example', 'I', 'I', client_id => 'I', birth_date => (timezone('America/Mexico_City', now())::date - interval '30 years 90 days')::date::text) ->> 'id' AS guest \gset
 SELECT loyalty.share_account(:merchant, :guest, :host) \g /dev/null
 SELECT pg_temp.publish('[{"name":"b","points":5,"birthday_days":1},{"name":"d","points":4,"max_day":6},{"name":"f","points":10,"first_purchase":true}]') \g /dev/null
-SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"I","amount":10,"comments":"x"},{"programId":"P","memberId":"H","amount":10,"comments":"x"},
+SELECT results_eq($$SELECT i ->> 'status', i ->> 'totalPoints' FROM json_array_elements(loyalty.seller_accumulation($$ || :merchant || $$, '[{"programId":"P","memberId":"I","amount":10,"comments":"x"},{"programId":"P","memberId":"H","amount":10,"comments":"x"},
 	{"programId":"P","memberId":"I","amount":10,"comments":"x"}]')) i$$, $$VALUES ('success', '15'), ('success', '23'), ('success', '24')$$, 'a batch of sales to an account that two share');
 SELECT is((SELECT string_agg(points_day::text, ' ') FROM loyalty_internal.rule_use WHERE account_id = :host), '6', 'which is counted once');
-SELECT is((SELECT earned::text FROM loyalty.sale(:merchant, :host, '10', member_id => :guest)) || ' ' || (SELECT earned::text FROM loyalty.sale(:merchant, :host, '10')), '1 6', 'who buys can be said, and is the owner unless told');
+SELECT is((SELECT points::text FROM loyalty.sale(:merchant, :host, '10', member_id => :guest)) || ' ' || (SELECT points::text FROM loyalty.sale(:merchant, :host, '10')), '1 6', 'who buys can be said, and is the owner unless told');
 
 -- --- expiry -----------------------------------------------------------------------------------
 
-SELECT loyalty.configure_program(:merchant, 'P', duration_unit => 'month', duration_value => 3) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('duration_unit', 'month', 'duration_value', 3)) \g /dev/null
 SELECT pg_temp.publish('[{"name":"a","points":3},{"name":"b","points":4,"expires_unit":"day","expires_value":10},{"name":"c","points":5,"expires_unit":"year","expires_value":1}]') \g /dev/null
 SELECT pg_temp.account() AS e \gset
 CREATE FUNCTION pg_temp.day_end(span text, base timestamptz DEFAULT now()) RETURNS timestamptz LANGUAGE sql AS
@@ -373,17 +373,17 @@ SELECT results_eq(format('SELECT l.expires_at, l.points::text FROM loyalty.entry
 SELECT is(pg_temp.sim(:e, '100', NULL, '2024-01-31T12:00Z'), '10', 'rules of today are not those of another day');
 UPDATE loyalty_internal.rule_set SET published_at = '-infinity' WHERE version = (SELECT max(version) FROM loyalty_internal.rule_set);
 SELECT is((SELECT expires_at FROM loyalty.simulate(:merchant, :e, '100', at => '2024-03-01T05:30Z') WHERE rule = 'c'), '2025-03-01T06:00Z', 'a leap day''s year ends with 28 February');
-SELECT loyalty.configure_program(:merchant, 'P', pending_days => 5) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('pending_days', 5)) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'pending points are earned too');
 SELECT results_eq(format('SELECT e.amount::text, e.reserved::text, l.expires_at, l.points::text FROM loyalty.entry e, loyalty.unnest_lots(e.lots) l WHERE e.account_id = %s AND e.entry_no = 2', :e),
 	$$VALUES ('0', '22', pg_temp.day_end('10 days', now() + interval '120 hours'), '4'), ('0', '22', pg_temp.day_end('3 months', now() + interval '120 hours'), '13'), ('0', '22', pg_temp.day_end('1 year', now() + interval '120 hours'), '5')$$, 'their lives begin when they are available');
-SELECT loyalty.configure_program(:merchant, 'P', pending_days => 0, duration_value => 0) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('pending_days', 0, 'duration_value', 0)) \g /dev/null
 SELECT is(pg_temp.sells(:e, '100'), '22', 'in a program whose points do not expire');
 SELECT is((SELECT loyalty.total(lots)::text FROM loyalty.entry WHERE account_id = :e AND entry_no = 3), '9', 'those of the rules do');
 
 -- --- sales ---------------------------------------------------------------------------------------
 
-SELECT loyalty.configure_program(:merchant, 'P', redemption_points => 10, redemption_money => 3) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('redemption_points', 10, 'redemption_money', 3)) \g /dev/null
 SELECT pg_temp.publish('[{"name":"r","points_per":1,"money_per":1,"skus":["A"]},{"name":"f","points":2,"min_amount":94}]') \g /dev/null
 SELECT pg_temp.account() AS s \gset
 SELECT loyalty.post(:merchant, :s, 'deposit', '1000') \g /dev/null
@@ -414,7 +414,7 @@ CREATE FUNCTION pg_temp.sale(account bigint, arguments text) RETURNS text LANGUA
 DECLARE
 	result text;
 BEGIN
-	EXECUTE format('SELECT concat_ws('' '', pg_temp.entry_no(s.entry_id), s.balance, s.earned) FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, %s, %s) s WHERE a.account_id = %1$s', account, arguments) INTO result;
+	EXECUTE format('SELECT concat_ws('' '', pg_temp.entry_no(s.entry_id), s.balance, s.points) FROM loyalty_internal.account a, loyalty.sale(a.merchant_id, %s, %s) s WHERE a.account_id = %1$s', account, arguments) INTO result;
 	RETURN result;
 END
 $$;
@@ -423,22 +423,22 @@ SELECT is(pg_temp.sale(:s, arguments), expected, format('%s: %s', arguments, exp
 	('''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]''', '12 945.29 42.5')) v (arguments, expected);
 SELECT results_eq(format('SELECT entry_no, kind, amount::text, money::text, reference, rules IS NOT NULL FROM loyalty.entries WHERE account_id = %s AND entry_no IN (5, 6) ORDER BY entry_no', :s),
 	$$VALUES (5::bigint, 'redeem', '-20.01', '6.003', 'T-1' COLLATE "C", false), (6, 'accrue', '9.4', '100', 'T-1', true)$$, 'both entries say what they are of');
-SELECT loyalty.configure_program(:merchant, 'P', earn_on_points => true) \g /dev/null
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('earn_on_points', true)) \g /dev/null
 SELECT is(pg_temp.sale(:s, '''100'', ''50'', ''[{"sku":"A","unitPrice":40},{"sku":"B","unitPrice":60}]'''), '14 947.29 52', 'a program that earns on points too');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'under a key');
 SELECT is(pg_temp.sale(:s, '''100'', ''10'', idempotency_key => ''k'''), '16 949.29 12', 'once');
 SELECT is((SELECT entry_no FROM loyalty_internal.account WHERE account_id = :s), 16::bigint, 'only');
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, %s, idempotency_key => ''k'')', :merchant, :s, other), 'idempotency_key_reused', 'another sale under the key: ' || other)
 FROM (VALUES ('''101'', ''10'''), ('''100'', ''11'''), ('''100'', ''10'', ''[]'''), ('''100'', ''10'', reference => ''x'''), (format('''100'', ''10'', staff_id => %s', :staff)), ('''100'', ''10'', member_id => 1')) v (other);
-SELECT loyalty.configure_program(:merchant, 'P', active => false) \g /dev/null
+SELECT loyalty.disable_program(:merchant, loyalty.find_program(:merchant, 'P')) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, ''1'')', :merchant, :s), 'program_inactive', 'a program that is not active');
-SELECT loyalty.configure_program(:merchant, 'P', active => true) \g /dev/null
+SELECT loyalty.enable_program(:merchant, loyalty.find_program(:merchant, 'P')) \g /dev/null
 
 -- --- whose version is replaced, and what that drops -------------------------------------------------------------
 
 SELECT loyalty.create_program(:merchant, 'Versiones', 'V') \g /dev/null
 CREATE FUNCTION pg_temp.replaced(merchant bigint, names text[], expected integer) RETURNS text LANGUAGE sql AS
-'SELECT p.version || '': '' || array_to_string(p.dropped, '', '') FROM loyalty.publish_rules(merchant, ''V'', (SELECT coalesce(json_agg(json_build_object(''name'', n, ''points'', 1)), ''[]'') FROM unnest(names) n), expected) p';
+'SELECT p.version || '': '' || array_to_string(p.dropped, '', '') FROM loyalty.publish_rules(merchant, loyalty.find_program(merchant, ''V''), (SELECT coalesce(json_agg(json_build_object(''name'', n, ''points'', 1)), ''[]'') FROM unnest(names) n), expected) p';
 SELECT is(pg_temp.replaced(:merchant, names::text[], expected), answer, format('%s instead of %s: %s', names, expected, answer)) FROM (VALUES
 	(1, '{b,a}', 0, '1: '), (2, '{c,a,b}', 1, '2: '), (3, '{a}', NULL, '3: c, b'), (4, '{"A "}', 3, '4: a'), (5, '{}', 4, '5: A '), (6, '{}', 5, '6: '), (7, '{a}', 6, '7: ')) v (n, names, expected, answer) ORDER BY n;
 SELECT pg_temp.refuses(format('SELECT loyalty.publish_rules(%s, ''V'', %s)', :merchant, arguments), code, 'publish_rules: ' || arguments) FROM (VALUES

@@ -29,15 +29,15 @@ $$;
 
 SELECT loyalty.create_merchant('Uno') AS merchant \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
-SELECT program_client_id AS program FROM loyalty.create_program(:merchant, 'Clientes') \gset
-SELECT program_client_id AS other_program FROM loyalty.create_program(:other, 'Clientes') \gset
+SELECT client_id AS program FROM loyalty.create_program(:merchant, 'Clientes') \gset
+SELECT client_id AS other_program FROM loyalty.create_program(:other, 'Clientes') \gset
 \set curp CAMC880526HMCBNR04
 \set second CAPC200504HMCBXRA2
 \set third REAE060617MMCYLVA4
 SELECT is(pg_temp.curp(left(c, 17))::text, c, 'the check digit of ' || c) FROM unnest(ARRAY[:'curp', :'second', :'third']) c;
-SELECT loyalty.create_customer(:merchant, :'program', :'curp', 'Carlos', 'Cabrera') AS member \gset
-SELECT loyalty.create_customer(:merchant, :'program', :'second', 'César', 'Cabrera') AS second_member \gset
-SELECT loyalty.create_customer(:other, :'other_program', :'curp', 'Carlos', 'Suyo') AS other_member \gset
+SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'Carlos', 'Cabrera') AS member \gset
+SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'second', 'César', 'Cabrera') AS second_member \gset
+SELECT loyalty.create_customer(:other, loyalty.find_program(:other, :'other_program'), :'curp', 'Carlos', 'Suyo') AS other_member \gset
 
 -- --- products --------------------------------------------------------------------
 
@@ -61,14 +61,14 @@ FROM (VALUES ('1000', '12', 1, '1000'), ('1000', '12', 2, '1010'), ('1000', '12'
 
 -- --- a sale -----------------------------------------------------------------------------
 
-SELECT loyalty.open_sale(:merchant, :'curp', 'Vida', 12, 15, '2026-03-14') AS sale \gset
-SELECT results_eq(format('SELECT member_id, product, cost::text, payments, status, signature_id FROM loyalty.sales WHERE sale_id = %s', :sale),
+SELECT loyalty.open_policy(:merchant, :'curp', 'Vida', 12, 15, '2026-03-14') AS sale \gset
+SELECT results_eq(format('SELECT member_id, product, cost::text, payments, status, signature_id FROM loyalty.policies WHERE policy_id = %s', :sale),
 	format($$VALUES (%s::bigint, 'Vida' COLLATE "C", '1110', 12::smallint, 'PREVENTA', '')$$, :member), 'a sale');
-SELECT matches(policy_number, '^P[0-9A-F]{16}$', 'has a policy') FROM loyalty.sales WHERE sale_id = :sale;
+SELECT matches(policy_number, '^P[0-9A-F]{16}$', 'has a policy') FROM loyalty.policies WHERE policy_id = :sale;
 SELECT is(stock, 99, 'and takes one of the stock') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Vida';
 SELECT is(stock, 1, 'of its merchant') FROM loyalty.products WHERE merchant_id = :other;
 
-SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%L, %L, %s)', m, curp, arguments), code, 'open_sale: ' || concat_ws(' ', curp, arguments))
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%L, %L, %s)', m, curp, arguments), code, 'open_sale: ' || concat_ws(' ', curp, arguments))
 FROM (VALUES (:merchant, :'curp', '''Nada''', 'kasu_406'), (:merchant, :'curp', 'NULL', 'kasu_406'), (:merchant, :'curp', '''vida''', 'kasu_406'), (:merchant, :'third', '''Vida''', 'kasu_404'), (:merchant, NULL, '''Vida''', 'kasu_404'),
 	(1, :'curp', '''Vida''', 'kasu_404'), (NULL, :'curp', '''Vida''', 'kasu_404'), (:other, :'second', '''Vida''', 'kasu_404'), (:merchant, :'second', '''Vida''', 'kasu_406'), (:merchant, :'curp', '''Vida'', 12, 1', 'kasu_412'),
 	(:merchant, :'curp', '''Vida'', 0', 'kasu_400'), (:merchant, :'curp', '''Vida'', 13', 'kasu_400'), (:merchant, :'curp', '''Vida'', -1', 'kasu_400'), (:merchant, :'curp', '''Vida'', NULL', 'kasu_400'),
@@ -77,31 +77,31 @@ FROM (VALUES (:merchant, :'curp', '''Nada''', 'kasu_406'), (:merchant, :'curp', 
 
 -- The age counts on the day of the sale.
 SELECT loyalty.create_product(:merchant, 'Adulto', '10', 5, min_age => 18, max_age => 18) \g /dev/null
-SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Adulto'', on_date => %L)', :merchant, :'second', day), 'kasu_406', 'not 18 on ' || day) FROM (VALUES ('2038-05-03'), ('2039-05-04')) v (day);
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Adulto'', on_date => %L)', :merchant, :'second', day), 'kasu_406', 'not 18 on ' || day) FROM (VALUES ('2038-05-03'), ('2039-05-04')) v (day);
 SAVEPOINT before;
-SELECT lives_ok(format('SELECT loyalty.open_sale(%s, %L, ''Adulto'', on_date => ''2038-05-04'')', :merchant, :'second'), '18 on the birthday');
+SELECT lives_ok(format('SELECT loyalty.open_policy(%s, %L, ''Adulto'', on_date => ''2038-05-04'')', :merchant, :'second'), '18 on the birthday');
 ROLLBACK TO before;
-SELECT lives_ok(format('SELECT loyalty.open_sale(%s, %L, ''Adulto'', on_date => ''2039-05-03'')', :merchant, :'second'), '18 on the day before the next');
+SELECT lives_ok(format('SELECT loyalty.open_policy(%s, %L, ''Adulto'', on_date => ''2039-05-03'')', :merchant, :'second'), '18 on the day before the next');
 
 -- None is left, and none is taken for a sale that is refused.
 SELECT loyalty.create_product(:merchant, 'Último', '10', 1) \g /dev/null
-SELECT loyalty.open_sale(:merchant, :'curp', 'Último') AS last_sale \gset
-SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_412', 'there is none left');
+SELECT loyalty.open_policy(:merchant, :'curp', 'Último') AS last_sale \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_412', 'there is none left');
 SELECT is(stock, 0, 'and the stock is 0') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Último';
 SELECT throws_ok(format('UPDATE loyalty_internal.product SET stock = -1 WHERE merchant_id = %s AND name = ''Último''', :merchant), '23514', NULL, 'the table itself refuses less than that');
 SELECT is(stock, 4, 'refused sales have taken nothing') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Adulto';
-UPDATE loyalty_internal.sale SET status = 'CANCELADO' WHERE merchant_id = :merchant AND sale_id = :last_sale;
+UPDATE loyalty_internal.policy SET status = 'CANCELADO' WHERE merchant_id = :merchant AND policy_id = :last_sale;
 UPDATE loyalty_internal.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
-SELECT lives_ok(format('SELECT loyalty.open_sale(%s, %L, ''Último'')', :merchant, :'curp'), 'after a sale was cancelled the customer may have another');
-SELECT pg_temp.refuses(format('SELECT loyalty.register_payment(%s, %s, ''1'', ''SPEI'', ''x'', ''app'')', :merchant, :last_sale), 'kasu_412', 'a cancelled sale is not paid');
+SELECT lives_ok(format('SELECT loyalty.open_policy(%s, %L, ''Último'')', :merchant, :'curp'), 'after a sale was cancelled the customer may have another');
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, ''1'', ''SPEI'', ''x'', ''app'')', :merchant, :last_sale), 'kasu_412', 'a cancelled sale is not paid');
 UPDATE loyalty_internal.customer SET deceased = true WHERE merchant_id = :merchant AND member_id = :second_member;
 UPDATE loyalty_internal.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
-SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_404', 'nothing is sold to the deceased');
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_404', 'nothing is sold to the deceased');
 
 -- What is too little to divide.
 SELECT loyalty.create_product(:merchant, 'Centavos', '0.35', 100, max_payments => 36) \g /dev/null
 SELECT loyalty.create_product(:merchant, 'Milésima', '0.004', 100) \g /dev/null
-SELECT pg_temp.refuses(format('SELECT loyalty.open_sale(%s, %L, %L, %s)', :merchant, :'curp', product, payments), 'kasu_400', product || ' does not divide') FROM (VALUES ('Centavos', 36), ('Milésima', 1)) v (product, payments);
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, %L, %s)', :merchant, :'curp', product, payments), 'kasu_400', product || ' does not divide') FROM (VALUES ('Centavos', 36), ('Milésima', 1)) v (product, payments);
 
 -- --- instalments -------------------------------------------------------------------------
 
@@ -110,23 +110,23 @@ CREATE TEMP TABLE offered AS
 SELECT price, row_number() OVER (ORDER BY price::numeric) AS ordinal, loyalty.create_product(:merchant, price, price::loyalty.points, 100, max_payments => 36, annual_rate => '17.77') AS product_id
 FROM unnest(ARRAY['0.36', '1', '99.99', '1000.01', '7777777.77', '20000']) price;
 CREATE TEMP TABLE buyer AS
-SELECT price, n AS payments, curp, loyalty.create_customer(:merchant, :'program', curp, 'A', 'B') AS member_id
+SELECT price, n AS payments, curp, loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), curp, 'A', 'B') AS member_id
 FROM (SELECT price, n, pg_temp.curp(format('GOPL%s0115HDFBZT%s', 55 + n, ordinal)) AS curp FROM offered, generate_series(1, 36) n OFFSET 0) c;
 CREATE TEMP TABLE sold AS
-SELECT price, payments, pay_day, day, loyalty.open_sale(:merchant, curp, price, payments, pay_day, day) AS sale_id
+SELECT price, payments, pay_day, day, loyalty.open_policy(:merchant, curp, price, payments, pay_day, day) AS policy_id
 FROM (SELECT price, payments, curp, CASE WHEN payments % 2 = 0 THEN 1 ELSE 15 END AS pay_day, '2027-12-31'::date - payments * 11 AS day FROM buyer OFFSET 0) b;
 SELECT is(count(*), 216::bigint, 'sales to look at') FROM sold;
 CREATE TEMP VIEW parts AS
-SELECT s.sale_id, o.price, o.payments, o.pay_day, o.day, s.cost::numeric AS cost, i.ordinal, i.due_on, i.amount::numeric AS amount
-FROM sold o JOIN loyalty_internal.sale s USING (sale_id) JOIN loyalty_internal.instalment i USING (merchant_id, sale_id);
-SELECT is_empty('SELECT price, payments, cost, sum(amount) FROM parts GROUP BY sale_id, price, payments, cost HAVING sum(amount) <> cost', 'instalments sum to the cost, exactly');
-SELECT is_empty('SELECT price, payments FROM parts GROUP BY sale_id, price, payments HAVING count(*) <> payments OR max(ordinal) <> payments OR min(ordinal) <> 1', 'there are as many as agreed');
-SELECT is_empty('SELECT price, payments FROM parts GROUP BY sale_id, price, payments HAVING max(amount) - min(amount) > 0.01', 'they differ by a cent at most');
-SELECT is_empty('SELECT * FROM (SELECT amount, lag(amount) OVER (PARTITION BY sale_id ORDER BY ordinal) AS previous FROM parts) p WHERE amount > previous', 'the first are the larger ones');
+SELECT s.policy_id, o.price, o.payments, o.pay_day, o.day, s.cost::numeric AS cost, i.ordinal, i.due_on, i.amount::numeric AS amount
+FROM sold o JOIN loyalty_internal.policy s USING (policy_id) JOIN loyalty_internal.instalment i USING (merchant_id, policy_id);
+SELECT is_empty('SELECT price, payments, cost, sum(amount) FROM parts GROUP BY policy_id, price, payments, cost HAVING sum(amount) <> cost', 'instalments sum to the cost, exactly');
+SELECT is_empty('SELECT price, payments FROM parts GROUP BY policy_id, price, payments HAVING count(*) <> payments OR max(ordinal) <> payments OR min(ordinal) <> 1', 'there are as many as agreed');
+SELECT is_empty('SELECT price, payments FROM parts GROUP BY policy_id, price, payments HAVING max(amount) - min(amount) > 0.01', 'they differ by a cent at most');
+SELECT is_empty('SELECT * FROM (SELECT amount, lag(amount) OVER (PARTITION BY policy_id ORDER BY ordinal) AS previous FROM parts) p WHERE amount > previous', 'the first are the larger ones');
 SELECT is_empty('SELECT price, payments, amount FROM parts WHERE amount <> round(amount, 2) OR amount <= 0', 'they are cents, and not none');
 SELECT is_empty('SELECT price, payments, cost FROM parts WHERE cost <> round(price::numeric * (1 + 0.1777 * (payments - 1) / 12), 2)', 'the cost is the price and simple interest');
 SELECT is_empty('SELECT pay_day, due_on FROM parts WHERE extract(day FROM due_on) <> pay_day', 'they are due on the day of payment');
-SELECT is_empty($$SELECT * FROM (SELECT due_on, lag(due_on) OVER (PARTITION BY sale_id ORDER BY ordinal) AS previous FROM parts) p WHERE due_on <> previous + interval '1 month'$$, 'a month apart');
+SELECT is_empty($$SELECT * FROM (SELECT due_on, lag(due_on) OVER (PARTITION BY policy_id ORDER BY ordinal) AS previous FROM parts) p WHERE due_on <> previous + interval '1 month'$$, 'a month apart');
 SELECT is_empty($$SELECT day, due_on FROM parts WHERE ordinal = 1 AND (due_on <= day OR due_on > day + interval '1 month')$$, 'the first within a month, and not on the day itself');
 
 -- The first due day, by day of the sale.
@@ -135,9 +135,9 @@ DECLARE
 	opened bigint;
 	days text;
 BEGIN
-	opened := loyalty.open_sale(merchant, curp::loyalty.curp, 'Adeudo', 3, pay_day, day);
-	SELECT string_agg(i.due_on::text, ' ' ORDER BY i.ordinal) INTO days FROM loyalty_internal.instalment i WHERE i.sale_id = opened;
-	UPDATE loyalty_internal.sale SET status = 'CANCELADO' WHERE sale_id = opened;
+	opened := loyalty.open_policy(merchant, curp::loyalty.curp, 'Adeudo', 3, pay_day, day);
+	SELECT string_agg(i.due_on::text, ' ' ORDER BY i.ordinal) INTO days FROM loyalty_internal.instalment i WHERE i.policy_id = opened;
+	UPDATE loyalty_internal.policy SET status = 'CANCELADO' WHERE policy_id = opened;
 	RETURN days;
 END
 $$;
@@ -146,21 +146,21 @@ SELECT is(pg_temp.due_days(:merchant, :'curp', pay_day, day::date), days, format
 FROM (VALUES ('2027-01-31', 1, '2027-02-01 2027-03-01 2027-04-01'), ('2027-01-31', 15, '2027-02-15 2027-03-15 2027-04-15'), ('2027-02-01', 1, '2027-03-01 2027-04-01 2027-05-01'),
 	('2027-02-01', 15, '2027-02-15 2027-03-15 2027-04-15'), ('2027-02-14', 15, '2027-02-15 2027-03-15 2027-04-15'), ('2027-02-15', 15, '2027-03-15 2027-04-15 2027-05-15'), ('2028-02-29', 1, '2028-03-01 2028-04-01 2028-05-01'),
 	('2027-12-31', 1, '2028-01-01 2028-02-01 2028-03-01'), ('2027-11-30', 15, '2027-12-15 2028-01-15 2028-02-15'), ('2027-12-15', 15, '2028-01-15 2028-02-15 2028-03-15')) v (day, pay_day, days);
-SELECT loyalty.open_sale(:merchant, :'curp', 'Adeudo') AS of_today \gset
-SELECT is(due_on, (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + interval '1 month')::date, 'today is that of Mexico City') FROM loyalty_internal.instalment WHERE sale_id = :of_today;
-UPDATE loyalty_internal.sale SET status = 'CANCELADO' WHERE merchant_id = :merchant AND member_id = :member AND cost::numeric = 100;
+SELECT loyalty.open_policy(:merchant, :'curp', 'Adeudo') AS of_today \gset
+SELECT is(due_on, (date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + interval '1 month')::date, 'today is that of Mexico City') FROM loyalty_internal.instalment WHERE policy_id = :of_today;
+UPDATE loyalty_internal.policy SET status = 'CANCELADO' WHERE merchant_id = :merchant AND member_id = :member AND cost::numeric = 100;
 
 -- --- payments ------------------------------------------------------------------------------
 
 -- 33.34, 33.33 and 33.33, due on 2027-02-15, 03-15 and 04-15.
-SELECT loyalty.open_sale(:merchant, :'curp', 'Adeudo', 3, 15, '2027-02-01') AS debt \gset
+SELECT loyalty.open_policy(:merchant, :'curp', 'Adeudo', 3, 15, '2027-02-01') AS debt \gset
 CREATE FUNCTION pg_temp.stands(merchant bigint, sale bigint, day date) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s: %s of %s, now %s, late %s, pending %s, commission %s', s ->> 'status', s ->> 'saldo', s ->> 'costo', s ->> 'pago_periodo', s ->> 'atrasos',
 		(SELECT coalesce(string_agg((p ->> 'numero') || '=' || (p ->> 'cantidad'), ' '), 'none') FROM json_array_elements(s -> 'pagos_pendientes') p), s ->> 'comision')
-	FROM loyalty.sale_status(merchant, sale, day) s
+	FROM loyalty.policy_status(merchant, sale, day) s
 $$;
 CREATE FUNCTION pg_temp.pay(merchant bigint, sale bigint, amount text, reference text) RETURNS text LANGUAGE sql AS $$
-	SELECT loyalty.register_payment(merchant, sale, amount::loyalty.points, 'SPEI', reference, 'app') ->> 'saldo'
+	SELECT loyalty.pay_policy(merchant, sale, amount::loyalty.points, 'SPEI', reference, 'app') ->> 'saldo'
 $$;
 SELECT is(pg_temp.stands(:merchant, :debt, day::date), expected, 'nothing is paid on ' || day)
 FROM (VALUES ('2027-02-15', 'PREVENTA: 100 of 100, now 33.34, late 0, pending 1=33.34 2=33.33 3=33.33, commission 0'), ('2027-02-16', 'PREVENTA: 100 of 100, now 33.33, late 33.34, pending 1=33.34 2=33.33 3=33.33, commission 0'),
@@ -170,7 +170,7 @@ SELECT is(pg_temp.stands(:merchant, :debt, day::date), expected, 'arrears come f
 FROM (VALUES ('2027-02-15', 'ACTIVO: 66.65 of 100, now 0, late 0, pending 2=33.32 3=33.33, commission 0.83'), ('2027-03-16', 'ACTIVO: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83')) v (day, expected);
 SELECT is(pg_temp.pay(:merchant, :debt, '33.35', 'a'), '66.65', 'the same again books nothing');
 SELECT is(pg_temp.pay(:merchant, :debt, '33.3500', 'a'), '66.65', 'nor does it when spelled otherwise');
-SELECT pg_temp.refuses(format('SELECT loyalty.register_payment(%L, %L, %s)', m, sale, arguments), code, 'register_payment: ' || arguments)
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%L, %L, %s)', m, sale, arguments), code, 'register_payment: ' || arguments)
 FROM (VALUES (:merchant, :debt, '''33.36'', ''SPEI'', ''a'', ''app''', 'kasu_412'), (:merchant, :debt, '''33.35'', ''OXXO'', ''a'', ''app''', 'kasu_412'), (:merchant, :sale, '''33.35'', ''SPEI'', ''a'', ''app''', 'kasu_412'),
 	(:merchant, :debt, '''66.66'', ''SPEI'', ''b'', ''app''', 'kasu_412'), (:merchant, :debt, '''0.001'', ''SPEI'', ''b'', ''app''', 'kasu_412'), (:merchant, :debt, '''922337203685477'', ''SPEI'', ''b'', ''app''', 'kasu_412'),
 	(:merchant, :debt, '''0'', ''SPEI'', ''b'', ''app''', 'kasu_400'), (:merchant, :debt, '''-1'', ''SPEI'', ''b'', ''app''', 'kasu_400'), (:merchant, :debt, 'NULL, ''SPEI'', ''b'', ''app''', 'kasu_400'),
@@ -180,18 +180,18 @@ FROM (VALUES (:merchant, :debt, '''33.36'', ''SPEI'', ''a'', ''app''', 'kasu_412
 SELECT is(pg_temp.stands(:merchant, :debt, '2027-03-16'), 'ACTIVO: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83', 'what was refused has changed nothing');
 SELECT is(pg_temp.pay(:merchant, :debt, '66.65', 'b'), '0', 'all the rest');
 SELECT is(pg_temp.stands(:merchant, :debt, '2027-04-16'), 'PAGADO: 0 of 100, now 0, late 0, pending none, commission 2.5', 'it is paid');
-SELECT pg_temp.refuses(format('SELECT loyalty.register_payment(%s, %s, ''0.01'', ''SPEI'', ''c'', ''app'')', :merchant, :debt), 'kasu_412', 'and takes no more');
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, ''0.01'', ''SPEI'', ''c'', ''app'')', :merchant, :debt), 'kasu_412', 'and takes no more');
 SELECT is(pg_temp.pay(:merchant, :debt, '66.65', 'b'), '0', 'but the last one again is still the last one');
-SELECT set_eq(format($$SELECT y ->> 'referencia' AS reference, y ->> 'cantidad' AS amount, y ->> 'metodo' AS method FROM json_array_elements(loyalty.sale_status(%s, %s) -> 'pagos_realizados') y$$, :merchant, :debt),
+SELECT set_eq(format($$SELECT y ->> 'referencia' AS reference, y ->> 'cantidad' AS amount, y ->> 'metodo' AS method FROM json_array_elements(loyalty.policy_status(%s, %s) -> 'pagos_realizados') y$$, :merchant, :debt),
 	$$VALUES ('a', '33.35', 'SPEI'), ('b', '66.65', 'SPEI')$$, 'both payments are there');
-SELECT loyalty.open_sale(:other, :'curp', 'Vida') AS other_sale \gset
+SELECT loyalty.open_policy(:other, :'curp', 'Vida') AS other_sale \gset
 SELECT is(pg_temp.pay(:other, :other_sale, '1', 'a'), '0', 'a reference is the merchant''s own');
-SELECT is(loyalty.sale_status(:other, :debt)::text, NULL, 'the status of another merchant''s sale is none');
+SELECT is(loyalty.policy_status(:other, :debt)::text, NULL, 'the status of another merchant''s sale is none');
 
 -- Balance and what is paid are the cost, after every payment.
 CREATE FUNCTION pg_temp.pay_off(merchant bigint, sale bigint, step numeric) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
-	status json := loyalty.sale_status(merchant, sale);
+	status json := loyalty.policy_status(merchant, sale);
 	cost numeric := (status ->> 'costo')::numeric;
 	paid numeric := 0;
 	pending numeric;
@@ -199,7 +199,7 @@ DECLARE
 BEGIN
 	WHILE (status ->> 'saldo')::numeric > 0 LOOP
 		n := n + 1;
-		status := loyalty.register_payment(merchant, sale, least(step, (status ->> 'saldo')::numeric)::loyalty.points, 'OXXO', format('%s-%s', sale, n), 'app');
+		status := loyalty.pay_policy(merchant, sale, least(step, (status ->> 'saldo')::numeric)::loyalty.points, 'OXXO', format('%s-%s', sale, n), 'app');
 		SELECT sum((y ->> 'cantidad')::numeric) INTO paid FROM json_array_elements(status -> 'pagos_realizados') y;
 		SELECT coalesce(sum((y ->> 'cantidad')::numeric), 0) INTO pending FROM json_array_elements(status -> 'pagos_pendientes') y;
 		IF (status ->> 'saldo')::numeric + paid <> cost OR pending <> (status ->> 'saldo')::numeric OR (status ->> 'status' = 'PAGADO') <> (paid = cost) THEN
@@ -211,9 +211,9 @@ BEGIN
 	END IF;
 END
 $$;
-SELECT is_empty(format('SELECT pg_temp.pay_off(%s, %s, %s)', :merchant, sale_id, round(cost::numeric / 7.3, 2)), format('%s in %s payments is paid off, and adds up all the way', price, o.payments))
-FROM sold o JOIN loyalty_internal.sale s USING (sale_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY price, o.payments;
-SELECT is_empty('SELECT sale_id FROM loyalty_internal.sale s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id)', 'nothing is overpaid');
+SELECT is_empty(format('SELECT pg_temp.pay_off(%s, %s, %s)', :merchant, policy_id, round(cost::numeric / 7.3, 2)), format('%s in %s payments is paid off, and adds up all the way', price, o.payments))
+FROM sold o JOIN loyalty_internal.policy s USING (policy_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY price, o.payments;
+SELECT is_empty('SELECT policy_id FROM loyalty_internal.policy s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id)', 'nothing is overpaid');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 SELECT * FROM finish();

@@ -18,14 +18,13 @@ DECLARE
 	held bigint;
 BEGIN
 	PERFORM loyalty.post(merchant, a, 'deposit', '100', 'ticket ñ', 7, '20.50');
-	spent := (loyalty.post(merchant, a, 'redeem', '-30')).entry_id;
+	spent := (loyalty.post(merchant, a, 'redeem', '30')).entry_id;
 	held := (loyalty.hold(merchant, a, '10', reference => 'reserva')).entry_id;
 	PERFORM loyalty.capture(merchant, a, held, '4');
-	PERFORM loyalty.release(merchant, a, held);
-	PERFORM loyalty.reverse(merchant, a, spent, 'devuelto', '12');
+	PERFORM loyalty.release(merchant, a, held, in_full => true);
+	PERFORM loyalty.reverse(merchant, a, spent, '12', 'devuelto');
 	PERFORM loyalty.transfer(merchant, a, b, '5', 'regalo', member_id => b);
-	PERFORM loyalty.post_batch(merchant, ARRAY[a, b, a, b], ARRAY['accrue', 'redeem', 'adjust', 'redeem'], ARRAY['1', '-2', '-3', '-1000']::loyalty.points[],
-		item_references => ARRAY['uno', NULL, 'tres', 'cuatro'], moneys => ARRAY['10', NULL, NULL, NULL]::loyalty.points[]);
+	PERFORM loyalty.post_batch(merchant, ARRAY[a, b, a, b], ARRAY['accrue', 'redeem', 'adjust', 'redeem'], ARRAY['1', '2', '-3', '1000']::loyalty.points[], reference => ARRAY['uno', NULL, 'tres', 'cuatro'], money => ARRAY['10', NULL, NULL, NULL]::loyalty.points[]);
 	RETURN ARRAY[a, b];
 END
 $$;
@@ -41,7 +40,7 @@ $$;
 
 SELECT loyalty.create_merchant('almacén') AS merchant \gset
 SELECT program_id AS program FROM loyalty.create_program(:merchant, 'club', 'club') \gset
-SELECT loyalty.configure_program(:merchant, 'club', duration_value => 1, duration_unit => 'year');
+SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'club'), json_build_object('duration_value', 1, 'duration_unit', 'year'));
 
 SELECT pg_temp.play(:merchant, :program) AS direct \gset
 SELECT cmp_ok((SELECT count(*) FROM pg_temp.entries(:'direct')), '=', 11::bigint, 'entries of every kind are stored');

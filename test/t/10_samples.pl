@@ -332,7 +332,7 @@ answers post('/wallet/contact/get', 'text/plain', "wallet_key=$wallet"), 415,
 
 # --- JSON ----------------------------------------------------------------------
 
-my $fine_wallet = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'Fino', decimals => 4)");
+my $fine_wallet = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'Fino', settings => json_build_object('decimals', 4))");
 
 # The balance after adding each of the amounts, JSON texts, to a new contact.
 sub adding
@@ -405,7 +405,7 @@ subtest 'contacts as a list and one by one' => sub {
 };
 
 subtest 'a wallet of many contacts' => sub {
-	my ($many, $n) = ($stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'Grande', decimals => 4)"), 3000);
+	my ($many, $n) = ($stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'Grande', settings => json_build_object('decimals', 4))"), 3000);
 	# Everybody shares a name with somebody: then the phone decides.
 	$stack->psql("SELECT count(loyalty.wallet_contact_add($merchant, '$many', (5520000000 + i)::text,"
 		. " 'Cliente ' || lpad((i * 1237 % 1500)::text, 4, '0'), $cashier)) FROM generate_series(0, $n - 1) i");
@@ -444,7 +444,7 @@ for my $case (
 	my @got;
 	for my $rounding (@roundings)
 	{
-		my $key = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'R', $percentage, $decimals, '$rounding')");
+		my $key = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'R', $percentage, settings => json_build_object('decimals', $decimals, 'rounding', '$rounding'))");
 		my $answer = $stack->form('/wallet/sale', {wallet_key => $key, phone => add_contact($key, 'R'), transaction_type => 0,
 			transaction_amount => $amount, usertool_id => $cashier});
 		push @got, decode('UTF-8', $answer->{body});

@@ -36,7 +36,7 @@ my %bad_key = (
 	expired => $stack->psql("SELECT api_key FROM loyalty.create_api_key($merchant, 'old', now() - interval '1 second')"),
 );
 (my $key_id, $bad_key{revoked}) = split /\|/, $stack->psql("SELECT key_id, api_key FROM loyalty.create_api_key($merchant, 'lost')");
-$stack->psql("SELECT loyalty.revoke_api_key($merchant, $key_id)");
+$stack->psql("SELECT loyalty.disable_api_key($merchant, $key_id)");
 
 sub create_wallet
 {

@@ -351,11 +351,11 @@ is_deeply [map { $_->{wallet_key} } @{$stack->form('/wallet/get', {}, $they)->{j
 my ($account) = $stack->psql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $merchant LIMIT 1");
 for my $case (
 	["SELECT * FROM loyalty.post($other, $account, 'deposit', '1')", 'unknown_account'],
-	["SELECT loyalty.configure_wallet($other, '$wallet', name => 'Robado')", 'unknown_object'],
+	["SELECT loyalty.configure_program($other, loyalty.find_program($other, wallet_key => '$wallet'), json_build_object('name', 'Robado'))", 'unknown_object'],
 	["SELECT loyalty.set_staff_wallets($other, 1, ARRAY['$wallet'])", 'unknown_object'],
 	["SELECT loyalty.set_staff_wallets($merchant, $other_cashier, NULL)", 'unknown_object'],
 	["SELECT loyalty.disable_member($other, '$wallet', '4771234501')", 'unknown_object'],
-	["SELECT loyalty.revoke_api_key($other, (SELECT key_id FROM loyalty.api_keys WHERE merchant_id = $merchant))", 'unknown_object'],
+	["SELECT loyalty.disable_api_key($other, (SELECT key_id FROM loyalty.api_keys WHERE merchant_id = $merchant))", 'unknown_object'],
 	["SELECT loyalty.open_account($other, (SELECT program_id FROM loyalty_internal.program WHERE merchant_id = $merchant))", 'unknown_object'])
 {
 	my ($statement, $expected) = @$case;

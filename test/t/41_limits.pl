@@ -46,7 +46,7 @@ $_->query(q{
 		END IF;
 		RETURN (SELECT string_agg(format('%s x %s', times, answer), ', ') FROM (
 			SELECT coalesce(b.error, 'posted') AS answer, count(*) AS times
-			FROM loyalty.post_batch(merchant, chosen, '{deposit}', array_fill(amount, ARRAY[items]), staff_id => who) b GROUP BY 1) x);
+			FROM loyalty.post_batch(merchant, chosen, '{deposit}', array_fill(amount, ARRAY[items]), staff_id => ARRAY[who]) b GROUP BY 1) x);
 	EXCEPTION WHEN OTHERS THEN
 		GET STACKED DIAGNOSTICS code = PG_EXCEPTION_DETAIL;
 		RETURN '1 x ' || CASE WHEN SQLSTATE LIKE 'L%' THEN code ELSE SQLSTATE || ' ' || SQLERRM END;
@@ -57,7 +57,7 @@ sub set_limit
 {
 	my ($scope, $points, $operations) = @_;
 	$_ //= 'NULL' for $points, $operations;
-	$stack->psql("SELECT loyalty.set_limit($merchant, 'P', '$scope', 'add', $points, $operations)");
+	$stack->psql("SELECT loyalty.set_limit($merchant, loyalty.find_program($merchant, 'P'), '$scope', 'add', $points, $operations)");
 	return;
 }
 

@@ -45,20 +45,20 @@ sub begin
 }
 sub configure { my %terms = @_; sql("SELECT loyalty.configure_program($m, 'P'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')'); return }
 sub account { return sql("SELECT loyalty.open_account($m, $p)") }
-sub member { my ($id, $rank) = @_; sql("SELECT loyalty.member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND client_id = '$id'") }
+sub member { my ($id, $rank) = @_; sql("SELECT loyalty.seller_member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND client_id = '$id'") }
 
 # Each returns the balance, or why it was refused.  Entries are told by their places.
 my $references = 0;
 sub post { my ($account, $kind, $amount, $more) = @_; return outcome("SELECT balance FROM loyalty.post($m, $account, '$kind', '$amount'" . ($more ? ", $more)" : ')')) }
-sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, test.entry($account, $entry), 'R$references'" . ($more ? ", $more)" : ')')) }
-sub sale { my ($account, $money) = @_; return outcome("SELECT earned FROM loyalty.sale($m, $account, '$money')") }
+sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, test.entry($account, $entry), reference => 'R$references'" . ($more ? ", $more)" : ')', in_full => true)) }
+sub sale { my ($account, $money) = @_; return outcome("SELECT points FROM loyalty.sale($m, $account, '$money')") }
 sub rank { my ($account, $moment) = @_; return sql("SELECT loyalty.rank_at($m, $account, " . ($moment ? "'$moment Z')" : 'clock_timestamp())')) }
 sub has { return sql("SELECT balance || ' expired ' || expired || ' earned ' || coalesce(earned::text, '-') FROM loyalty.balances WHERE merchant_id = $m AND account_id = $_[0]") }
 sub lots { return sql("SELECT string_agg(coalesce(to_char(expires_at, 'MM-DD'), 'never') || '=' || points, ' ' ORDER BY expires_at) FROM loyalty.lots_of($m, $_[0])") }
 sub sound
 {
 	is sql("SELECT * FROM loyalty.verify($m)"), '', "$_[0]: the ledger is sound";
-	is sql("SELECT changes FROM loyalty.recount_ranks($m, 'P')"), '[]', "$_[0]: counting ranks anew changes nothing";
+	is sql("SELECT changes FROM loyalty.recount_ranks($m, loyalty.find_program($m, 'P'))"), '[]', "$_[0]: counting ranks anew changes nothing";
 	return;
 }
 
@@ -66,7 +66,7 @@ sub sound
 
 subtest 'a sale whose promotional points expired, in halves' => sub {
 	begin('2042-02-01 12:00', duration_unit => 'month', duration_value => 2, range_group => 'niveles');
-	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"promo","points":20,"expires_unit":"day","expires_value":5}]')});
+	sql(qq{SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{"name":"promo","points":20,"expires_unit":"day","expires_value":5}]')});
 	my ($a, $b) = (account(), account());
 	sale($_, 800) for $a, $a, $b;
 	undo($b, 1, "'20'");
@@ -81,7 +81,7 @@ subtest 'a sale whose promotional points expired, in halves' => sub {
 
 subtest 'any split is the whole' => sub {
 	begin('2042-02-01 12:00', duration_unit => 'month', duration_value => 2, shortfall => 'negative', range_group => 'niveles', rank_window_value => 3);
-	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"promo","points":30,"expires_unit":"day","expires_value":5,"max_day":100}]')});
+	sql(qq{SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{"name":"promo","points":30,"expires_unit":"day","expires_value":5,"max_day":100}]')});
 	my %split = (one => [undef], two => [50, undef], many => [1, 19.5, 60, 0.25, undef], points => [20, 80, 50, 30]);
 	my %of = map { $_ => account() } keys %split;
 	for my $a (values %of)
@@ -138,7 +138,7 @@ subtest 'points and money' => sub {
 	post($a, 'accrue', 0, "money => '30'");
 	my $b = account();
 	post($b, 'accrue', $_ / 10, "money => '$_'") for 100, 200;
-	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT test.entry_no($b, entry_id) || ' ' || balance FROM loyalty.reverse($m, $b, test.entry($b, $entry), '$name'" . ($more ? ", $more)" : ')')) };
+	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT test.entry_no($b, entry_id) || ' ' || balance FROM loyalty.reverse($m, $b, test.entry($b, $entry), reference => '$name'" . ($more ? ", $more)" : ')', in_full => true)) };
 	is join(' / ', map { $once->(@$_) } [1, 'A'], [1, 'A', "money => '100'"], [1, 'A', "amount => '10'"], [1, 'A', "money => '99'"]), '3 20 / 3 20 / 3 20 / LY012', 'all of an entry is all of its money';
 	is join(' / ', map { $once->(@$_) } [2, 'B', "money => '200'"], [2, 'B'], [2, 'B', "amount => '20'"], [2, 'B', "money => '100'"]), '4 0 / 4 0 / LY012 / LY012', 'and the other way round';
 	sound('money');
@@ -166,7 +166,7 @@ subtest 'points that came back with another date' => sub {
 		begin('2042-02-01 12:00', duration_unit => 'day', duration_value => 10, reinstatement_days => 3);
 		my $a = account();
 		post($a, 'accrue', 100, "money => '1000'");
-		$by eq 'hold' ? sql("SELECT loyalty.hold($m, $a, '100', '2042-03-01 12:00Z')") : post($a, 'redeem', -100);
+		$by eq 'hold' ? sql("SELECT loyalty.hold($m, $a, '100', release_at => '2042-03-01 12:00Z')") : post($a, 'redeem', -100);
 		at('2042-03-01 12:00');
 		undo($a, 2) if $by eq 'reversal';
 		is has($a), '100 expired 0 earned 100', "$by: they can be spent for three days";
@@ -181,7 +181,7 @@ subtest 'points that came back with another date' => sub {
 subtest 'points of a 513th date' => sub {
 	begin('2042-02-01 12:00');
 	my $a = account();
-	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{deposit}', array_fill('1'::loyalty.points, '{512}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 512) i))");
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{deposit}', array_fill('1'::loyalty.points, '{512}'), expires_at => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 512) i))");
 	post($a, 'accrue', 100, "expires_at => '2042-03-01 03:00Z'");
 	is sql("SELECT points FROM loyalty.lots_of($m, $a) WHERE expires_at = '2042-03-01 04:00Z'"), 101, 'they join those of the next date';
 	at('2042-03-01 04:00');
@@ -193,7 +193,7 @@ subtest 'points of a 513th date' => sub {
 
 	begin('2042-02-01 12:00');
 	$a = account();
-	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{2000}'), '{deposit}', array_fill('1'::loyalty.points, '{2000}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 2000) i))");
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{2000}'), '{deposit}', array_fill('1'::loyalty.points, '{2000}'), expires_at => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 2000) i))");
 	is sql("SELECT cardinality(string_to_array(lots::text, ',')) FROM loyalty_internal.account WHERE merchant_id = $m AND account_id = $a"), 512, 'later than all: an account has no more lots than dates';
 	is undo($a, 1500), 1999, 'one of those that share the last date is refunded';
 	at('2042-04-15 12:00');
@@ -206,8 +206,8 @@ subtest 'points of a 513th date' => sub {
 
 	begin('2042-02-01 12:00');
 	$a = account();
-	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{deposit}', array_fill('1'::loyalty.points, '{512}'), expires_ats => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 512) i))");
-	sql("SELECT loyalty.hold($m, $a, '10', '2042-03-01 12:30Z')");
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{deposit}', array_fill('1'::loyalty.points, '{512}'), expires_at => ARRAY(SELECT '2042-03-01 00:00Z'::timestamptz + i * interval '2 hours' FROM generate_series(1, 512) i))");
+	sql("SELECT loyalty.hold($m, $a, '10', release_at => '2042-03-01 12:30Z')");
 	post($a, 'deposit', 1, "expires_at => '2042-05-0$_ 12:00Z'") for 1 .. 6;
 	at('2042-03-01 13:00');
 	post($a, 'redeem', -1);
@@ -293,7 +293,7 @@ subtest 'points that became available' => sub {
 	at('2041-02-10 12:00');
 	is rank($a), 'Oro', 'is there, though nobody has looked';
 	is sql("SELECT rank FROM loyalty.members WHERE merchant_id = $m"), 'Oro', 'for all';
-	is sql("SELECT loyalty.member_get($m, 'P', 'A') -> 'rank' ->> 'name'"), 'Oro', 'the seller too';
+	is sql("SELECT loyalty.seller_member_get($m, 'P', 'A') -> 'rank' ->> 'name'"), 'Oro', 'the seller too';
 	is sql("SELECT points FROM loyalty.simulate($m, $a, '100')"), 15, 'a sale would earn by it';
 	is sale($a, 100), 15, 'and does';
 	is rank($a, '2041-02-06 12:01') . ' ' . rank($a, '2041-02-06 11:59'), 'Oro Plata', 'since then';
@@ -325,7 +325,7 @@ subtest 'the owner of a shared account leaves' => sub {
 		begin('2042-07-01 12:00', range_group => 'niveles');
 		my ($a, $b, $c) = (member('A'), member('B'), member('C'));
 		my $ranks = sub { join ' ', map { rank($_, @_) } $a, $b, $c };
-		my $sold = sub { my $who = shift; return sql("SELECT earned FROM loyalty.sale($m, $a, '100', member_id => $who)") };
+		my $sold = sub { my $who = shift; return sql("SELECT points FROM loyalty.sale($m, $a, '100', member_id => $who)") };
 		my $own = sub { sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND member_id = $a") };
 		sql("SELECT loyalty.share_account($m, $_, $a)") for $c, $b;
 		sql("SELECT loyalty.set_rank($m, $a, 'Oro')");
@@ -335,7 +335,7 @@ subtest 'the owner of a shared account leaves' => sub {
 		my $new = $own->();
 		is $ranks->() . ' ' . rank($new), 'Plata Plata Plata Oro', 'it goes with the owner';
 		is join(' ', map { $sold->($_) } $b, $c), '10 10', 'sales of those who stay are without it';
-		is sql("SELECT earned FROM loyalty.sale($m, $a, '100')") . ' ' . sql("SELECT earned FROM loyalty.sale($m, $new, '100')"), '10 15', 'and those that name nobody';
+		is sql("SELECT points FROM loyalty.sale($m, $a, '100')") . ' ' . sql("SELECT points FROM loyalty.sale($m, $new, '100')"), '10 15', 'and those that name nobody';
 		is $ranks->('2042-07-15 12:00'), 'Oro Plata Plata', 'the past stays what it was';
 		at('2042-08-02 12:00');
 		sql("SELECT loyalty.set_rank($m, $c, 'Platino')");
@@ -358,7 +358,7 @@ subtest 'the owner of a shared account leaves' => sub {
 	}
 	begin('2042-07-01 12:00');
 	my ($a, $b) = (member('A'), member('B'));
-	sql("SELECT loyalty.publish_rules($m, 'P', '[{\"name\":\"cumple\",\"birthday_days\":0,\"points\":7}]')");
+	sql("SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{\"name\":\"cumple\",\"birthday_days\":0,\"points\":7}]')");
 	sql("SELECT loyalty.correct_member($m, $a, birth_date => '1990-07-01')");
 	sql("SELECT loyalty.correct_member($m, $b, birth_date => '1990-07-02')");
 	sql("SELECT loyalty.share_account($m, $b, $a)");
@@ -445,10 +445,10 @@ subtest 'a rank that is given to a member' => sub {
 	}
 	sql("SELECT loyalty.share_account($m, $b, $a)");
 	is sale($b, 100), 'LY014', 'who shares an account';
-	is outcome("SELECT earned FROM loyalty.sale($m, $a, 100, member_id => $b)"), 20, 'has the rank of the one whose it is';
+	is outcome("SELECT points FROM loyalty.sale($m, $a, 100, member_id => $b)"), 20, 'has the rank of the one whose it is';
 	is $set->($b, 'Oro'), 't', 'a rank of the guest';
 	is $set->($a, undef), 't', 'and none of the host';
-	is outcome("SELECT earned FROM loyalty.sale($m, $a, 100, member_id => $b)"), 10, 'is not of this account';
+	is outcome("SELECT points FROM loyalty.sale($m, $a, 100, member_id => $b)"), 10, 'is not of this account';
 	is rank($b), 'Oro', 'but of the guest\'s own';
 	sound('given');
 };
@@ -478,7 +478,7 @@ subtest 'calendar years' => sub {
 subtest 'more than 512 days' => sub {
 	begin('2040-01-01 12:00', range_group => 'niveles', rank_window_unit => 'month', rank_window_value => 24);
 	my $a = account();
-	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{accrue}', array_fill('0.5'::loyalty.points, '{512}'), available_ats => ARRAY(SELECT '2040-01-02 12:00Z'::timestamptz + n * interval '1 day' FROM generate_series(0, 511) n))");
+	sql("SELECT count(*) FROM loyalty.post_batch($m, array_fill($a, '{512}'), '{accrue}', array_fill('0.5'::loyalty.points, '{512}'), available_at => ARRAY(SELECT '2040-01-02 12:00Z'::timestamptz + n * interval '1 day' FROM generate_series(0, 511) n))");
 	post($a, 'accrue', $_->[0], "available_at => '$_->[1] 12:00Z'") for [600, '2041-05-28'], [1, '2041-07-28'];
 	at('2041-07-29 12:00');
 	is join(' ', map { rank($a, "$_ 12:00") } qw(2043-05-28 2043-05-29 2043-07-28)), 'Oro Plata Plata', 'each counts as long as it says';
@@ -489,8 +489,8 @@ subtest 'more than 512 days' => sub {
 
 subtest 'caps and limits' => sub {
 	begin('2042-02-01 12:00', decimals => 2);
-	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"tope","points_per":1,"money_per":1,"max_day":90,"max_member":100}, {"name":"bienvenida","first_purchase":true,"points":7}]')});
-	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 1000, 5)");
+	sql(qq{SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{"name":"tope","points_per":1,"money_per":1,"max_day":90,"max_member":100}, {"name":"bienvenida","first_purchase":true,"points":7}]')});
+	sql("SELECT loyalty.set_limit($m, loyalty.find_program($m, 'P'), 'member', 'add', 1000, 5)");
 	my $a = account();
 	my $left = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a") };
 	my $used = sub { return sql("SELECT points_day || '/' || points_ever FROM loyalty_internal.rule_use WHERE account_id = $a") };
@@ -508,11 +508,11 @@ subtest 'caps and limits' => sub {
 	is $left->(), '988/4', 'and nothing to the limit';
 	sound('caps');
 	my ($b, $c) = (account(), account());
-	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'spend', 100, 5)");
+	sql("SELECT loyalty.set_limit($m, loyalty.find_program($m, 'P'), 'member', 'spend', 100, 5)");
 	post($b, 'deposit', 200);
 	$a = $b;
 	my $spend = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $b AND direction = 'spend'") };
-	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, test.entry($b, 4))");
+	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, test.entry($b, 4), in_full => true)");
 	is $spend->(), '10/2', 'spent';
 	undo($b, $_) for 2, 3;
 	is $spend->(), '60/4', 'a redemption and a transfer are reversed';
@@ -527,7 +527,7 @@ subtest 'caps and limits' => sub {
 	at('2042-02-04 02:00');
 	is post($a, 'redeem', -90), 85, 'shortly after midnight';
 	configure(time_zone => 'America/Mexico_City');
-	is sql("SELECT string_agg(coalesce(error, 'posted'), ' ') FROM loyalty.post_batch($m, '{$a,$d}', '{redeem}', '{-1,-20}')"), 'posted limit_exceeded', 'who has not begun the next day counts for this one, in a batch too';
+	is sql("SELECT string_agg(coalesce(error, 'posted'), ' ') FROM loyalty.post_batch($m, '{$a,$d}', '{redeem}', '{1,20}')"), 'posted limit_exceeded', 'who has not begun the next day counts for this one, in a batch too';
 	is post($a, 'redeem', -20), 'LY008', 'it is the day before again, by another time zone: what was spent still counts';
 	at('2042-02-05 05:59');
 	is post($a, 'redeem', -20), 'LY008', 'until the day that had begun is over';
@@ -539,7 +539,7 @@ subtest 'caps and limits' => sub {
 subtest 'caps by week, month and year' => sub {
 	begin('2041-12-28 12:00');
 	my @rules = map { my ($name, $most) = @$_; qq({"name":"$name","points":10,"max_$name":$most}) } [week => 25], [month => 35], [year => 55];
-	sql("SELECT loyalty.publish_rules($m, 'P', '[" . join(',', @rules) . "]')");
+	sql("SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[" . join(', ', @rules) . "]')");
 	my $a = account();
 	my $used = sub { return sql("SELECT string_agg(concat_ws('/', points_day, points_week, points_month, points_year, points_ever), ' ' ORDER BY rule) FROM loyalty_internal.rule_use WHERE account_id = $a") };
 	is join(' ', map { sale($a, 0) } 1 .. 7), '30 30 25 15 10 5 0', 'a Saturday of December';
@@ -580,10 +580,10 @@ subtest 'caps by week, month and year' => sub {
 
 subtest 'a sale that earned nothing' => sub {
 	begin('2042-02-01 12:00', decimals => 0, shortfall => 'refuse', range_group => 'niveles');
-	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"bienvenida","first_purchase":true,"min_amount":10,"points":7}]')});
-	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 1000, 5)");
+	sql(qq{SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{"name":"bienvenida","first_purchase":true,"min_amount":10,"points":7}]')});
+	sql("SELECT loyalty.set_limit($m, loyalty.find_program($m, 'P'), 'member', 'add', 1000, 5)");
 	my $state = sub { my $a = shift; return has($a) . ' ' . (sql("SELECT operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a AND direction = 'add'")) };
-	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, $entry), '$name'" . ($more ? ", $more)" : ')')) };
+	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, $entry), reference => '$name'" . ($more ? ", $more)" : ')', in_full => true)) };
 	my ($whole, $by_money, $mixed, $free, $paid) = map { account() } 1 .. 5;
 	is sale($_, 4.99), 0, 'a small sale' for $whole, $by_money, $mixed;
 	is $state->($whole), '0 expired 0 earned 0 4', 'is an operation of the day';
@@ -613,16 +613,14 @@ subtest 'a sale that earned nothing' => sub {
 	is join(' ', undo($free, 4), undo($free, 4)), '8 LY011', 'and is reversed once';
 
 	post($paid, 'deposit', 100);
-	is outcome("SELECT test.entry_no($paid, entry_id) || ' ' || earned FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
+	is outcome("SELECT test.entry_no($paid, entry_id) || ' ' || points FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
 	is join(' ', undo($paid, 3), undo($paid, 2), undo($paid, 3), undo($paid, 2)), '0 100 LY011 LY011', 'is reversed by both of its entries';
 	is sale($paid, 10), 8, 'and was no first purchase';
 	post($paid, 'redeem', -$_) for 100;
 	is sale($paid, 4), 0, 'with little left';
 	is undo($paid, 8), 8, 'there is nothing that could be missing';
-	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}',
-		'{0,0,0}', '{v,lote,lote2}', NULL, ARRAY[NULL, test.entry($paid, 8), test.entry($paid, 8)], moneys => '{3,NULL,NULL}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
-	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{reverse}',
-		'{0,0,0}', '{lote,lote,lote2}', NULL, array_fill(test.entry($paid, 10), '{3}'))) x"), '11 11 exceeds_original', 'where it is reversed once, and repeated';
+	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}', '{0,NULL,NULL}', reference => '{v,lote,lote2}', entry_id => ARRAY[NULL, test.entry($paid, 8), test.entry($paid, 8)], money => '{3,NULL,NULL}', in_full => '{false,true,true}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
+	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{reverse}', '{NULL,NULL,NULL}', reference => '{lote,lote,lote2}', entry_id => array_fill(test.entry($paid, 10), '{3}'), in_full => '{true,true,true}')) x"), '11 11 exceeds_original', 'where it is reversed once, and repeated';
 	sound('nothing');
 };
 
@@ -634,7 +632,7 @@ subtest 'terms that change' => sub {
 		begin('2042-06-01 12:00', duration_unit => 'day', duration_value => 3, reinstatement_days => $days->[0]);
 		my $a = account();
 		post($a, 'deposit', 100);
-		sql("SELECT loyalty.hold($m, $a, '100', '2042-06-20 12:00Z')");
+		sql("SELECT loyalty.hold($m, $a, '100', release_at => '2042-06-20 12:00Z')");
 		at('2042-06-21 12:00');
 		is has($a), "$days->[2] earned 100", 'a hold that has timed out';
 		configure(reinstatement_days => $days->[1]);
@@ -655,11 +653,11 @@ subtest 'terms that change' => sub {
 
 subtest 'batches' => sub {
 	begin('2042-02-01 12:00', range_group => 'niveles');
-	sql(qq{SELECT loyalty.publish_rules($m, 'P', '[{"name":"oro","ranks":["Oro"],"points":5},{"name":"bienvenida","first_purchase":true,"points":3},{"name":"tope","points":4,"max_day":7}]')});
-	sql("SELECT loyalty.set_limit($m, 'P', 'member', 'add', 800, NULL)");
+	sql(qq{SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{"name":"oro","ranks":["Oro"],"points":5},{"name":"bienvenida","first_purchase":true,"points":3},{"name":"tope","points":4,"max_day":7}]')});
+	sql("SELECT loyalty.set_limit($m, loyalty.find_program($m, 'P'), 'member', 'add', 800, NULL)");
 	member($_) for qw(A B);
 	my @items = map { qq({"programId":"P","memberId":"ID","amount":$_,"comments":"x"}) } 5000, 1000, 1000, 10;
-	my $totals = sub { my $items = shift; return sql(qq{SELECT string_agg("totalPoints", ' ') FROM json_to_recordset(loyalty.accumulation($m, '[$items]')) AS i ("totalPoints" text)}) };
+	my $totals = sub { my $items = shift; return sql(qq{SELECT string_agg("totalPoints", ' ') FROM json_to_recordset(loyalty.seller_accumulation($m, '[$items]')) AS i ("totalPoints" text)}) };
 	my $batch = $totals->(join(',', @items) =~ s/ID/A/gr);
 	is $batch, '507 665 0 671.5', 'the rank, the cap, the limit and the first purchase that one reaches count for the next';
 	is join(' ', map { $totals->(s/ID/B/r) } @items), $batch, 'as one by one';
@@ -672,7 +670,7 @@ subtest 'repeats' => sub {
 	begin('2042-02-01 12:00');
 	my ($a, $b, $c) = (member('A'), member('B'), member('C'));
 	post($a, 'deposit', 100); sql("SELECT loyalty.transfer($m, $a, $b, '100')");
-	my $call = "SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, 2), 'dev', '40')";
+	my $call = "SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, 2), '40', 'dev')";
 	is outcome($call), '3 40', 'a transfer comes back in part';
 	sql("SELECT loyalty.share_account($m, $b, $c)");
 	is outcome($call), '3 40', 'after the peer has moved';
@@ -696,9 +694,9 @@ subtest 'inactive' => sub {
 		is post($a, $_, 10), 'LI005', $_ for qw(accrue deposit);
 		is outcome("SELECT loyalty.hold($m, $a, '10')"), 'LI005', 'a hold';
 		is outcome("SELECT loyalty.transfer($m, $a, $b, '10')"), 'LI005', 'a transfer';
-		is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$a, $a, $a], '{deposit,redeem,adjust}', '{1,-1,2}')"), 'program_inactive 89 91', 'in a batch';
+		is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$a, $a, $a], '{deposit,redeem,adjust}', '{1,1,2}')"), 'program_inactive 89 91', 'in a batch';
 		is outcome("SELECT balance FROM loyalty.capture($m, $a, test.entry($a, 2), '5')"), 91, 'a capture';
-		is outcome("SELECT balance FROM loyalty.release($m, $a, test.entry($a, 2))"), 96, 'a release';
+		is outcome("SELECT balance FROM loyalty.release($m, $a, test.entry($a, 2), in_full => true)"), 96, 'a release';
 		is undo($a, 1, "'10'"), 86, 'a refund';
 		is post($a, 'redeem', -1), 85, 'a redemption';
 		is post($a, 'adjust', $_->[0]), $_->[1], 'a correction' for [-1, 84], [2, 86];

@@ -200,7 +200,7 @@ for my $case (
 	my $program = program($m, duration_value => 30, duration_unit => 'day');
 	my ($wallet, $id) = split /\|/, sql("SELECT wallet_key, client_id FROM loyalty_internal.program WHERE program_id = $program");
 	my $staff = sql("SELECT loyalty.employee_add($m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto')");
-	my ($b, $c) = map { sql("SELECT loyalty.member_create($m, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_', phone => '55123400$_') ->> 'id'") } 10, 11;
+	my ($b, $c) = map { sql("SELECT loyalty.seller_member_create($m, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_', phone => '55123400$_') ->> 'id'") } 10, 11;
 	my $other = account($m, $program);
 	post($m, $_, 'deposit', '100') for $b, $c;
 	at('2024-05-11 18:00');
@@ -218,14 +218,14 @@ for my $case (
 	);
 	is sql($shown{$_}), '50 70 150', "$_ shows 50 points" for sort keys %shown;
 	is sql("SELECT x ->> 'balance' || ' ' || (x ->> 'expiredAmount') FROM loyalty.$_($m, '$id', '10') x"), '50 70', "$_ does" for qw(member_balance member_get);
-	is sql("SELECT string_agg(x ->> 'balance', ' ') FROM loyalty.member_list($m, '$id') x"), '50 50', 'member_list does';
+	is sql("SELECT string_agg(x ->> 'balance', ' ') FROM loyalty.seller_member_list($m, '$id') x"), '50 50', 'member_list does';
 	is sql("SELECT contact_balance FROM loyalty.wallet_contact_get($m, '$wallet', '5512340010')"), '50', 'wallet_contact_get does';
 	is sql("SELECT string_agg(contact_balance::text, ' ') FROM loyalty.wallet_contact_get($m, '$wallet')"), '50 50', 'of all contacts too';
 	is sql("SELECT loyalty.balance_at($m, $b, now())"), '50', 'balance_at does';
 	is lots($m, $b), '2024-06-11 06:00 50', 'lots_of does';
 
 	my %spent = (
-		'loyalty.post' => [LY001 => "SELECT loyalty.post($m, $b, 'redeem', '-50.0001')"],
+		'loyalty.post' => [LY001 => "SELECT loyalty.post($m, $b, 'redeem', '50.0001')"],
 		'a correction' => [LY001 => "SELECT loyalty.post($m, $b, 'adjust', '-50.0001')"],
 		'loyalty.hold' => [LY001 => "SELECT loyalty.hold($m, $b, '50.0001')"],
 		'loyalty.transfer' => [LY001 => "SELECT loyalty.transfer($m, $b, $other, '50.0001')"],
@@ -234,9 +234,9 @@ for my $case (
 	);
 	is outcome($spent{$_}[1]), $spent{$_}[0], "$_ cannot have more" for sort keys %spent;
 	is sql("SELECT entry_no || ' ' || balance FROM loyalty_internal.account WHERE account_id = $b"), '3 120', 'although nothing was booked';
-	is sql("SELECT loyalty.redemption($m, '{\"programId\":\"$id\",\"memberId\":\"10\",\"amount\":51,\"amountCurrency\":51,\"comments\":\"x\"}') -> 0 ->> 'description'"),
+	is sql("SELECT loyalty.seller_redemption($m, '{\"programId\":\"$id\",\"memberId\":\"10\",\"amount\":51,\"amountCurrency\":51,\"comments\":\"x\"}') -> 0 ->> 'description'"),
 		'El miembro no tiene puntos suficientes', 'redemption cannot';
-	is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$c, $c, $c, $c], '{redeem,hold,transfer,redeem}', '{-51,51,51,-1}', peer_ids => ARRAY[NULL, NULL, $other, NULL])"),
+	is sql("SELECT string_agg(coalesce(error, balance::text), ' ') FROM loyalty.post_batch($m, ARRAY[$c, $c, $c, $c], '{redeem,hold,transfer,redeem}', '{51,51,51,1}', to_account_id => ARRAY[NULL, NULL, $other, NULL])"),
 		'insufficient_points insufficient_points insufficient_points 49', 'nor a batch';
 	is history($m, $c), 'deposit 100, accrue 50, redeem -30, expire -70, redeem -1', 'which books it first, once';
 
@@ -248,7 +248,7 @@ for my $case (
 	is has($m, $b), '0 expired 70.5', 'the rest expires';
 	is post($m, $b, 'deposit', '5'), '7 5', 'a deposit finds an empty account';
 	is history($m, $b), 'deposit 100, accrue 50, redeem -30, expire -70, redeem -49.5, expire -0.5, deposit 5', 'and books that';
-	is sql("SELECT loyalty.deposit($m, '[{\"programId\":\"$id\",\"memberId\":\"11\",\"amount\":1,\"comments\":\"x\"},{\"programId\":\"$id\",\"memberId\":\"11\",\"amount\":2,\"comments\":\"x\"}]') #>> '{1,totalPoints}'"),
+	is sql("SELECT loyalty.seller_deposit($m, '[{\"programId\":\"$id\",\"memberId\":\"11\",\"amount\":1,\"comments\":\"x\"},{\"programId\":\"$id\",\"memberId\":\"11\",\"amount\":2,\"comments\":\"x\"}]') #>> '{1,totalPoints}'"),
 		'3', 'deposits of a batch see the balance without it';
 	is has($m, $c), '3 expired 119', 'booked once for both';
 }
@@ -329,7 +329,7 @@ for my $case (
 		{
 			my ($one, $two) = @accounts[$i * $step % 300, ($i * $step + 17) % 300];
 			my $answer = $connection->query($i % 3 ? "SELECT loyalty.post($m, $one, 'deposit', '1', expires_at => 'infinity')"
-				: "SELECT count(error) FROM loyalty.post_batch($m, ARRAY[$two, $one], '{deposit}', '{1,1}', expires_ats => '{infinity,infinity}')");
+				: "SELECT count(error) FROM loyalty.post_batch($m, ARRAY[$two, $one], '{deposit}', '{1,1}', expires_at => '{infinity,infinity}')");
 			push @errors, $answer if $answer =~ /ERROR/ || !($i % 3) && $answer ne '0';
 		}
 		$connection->close;

@@ -271,8 +271,7 @@ sub start_run
 		rounding => 'half_up', %$terms);
 	my ($merchant, $program) = split /\|/, $reader->query("SELECT loyalty.create_merchant('$name') AS m \\gset
 		SELECT :m, program_id FROM loyalty.create_program(:m, 'P', 'P')");
-	$reader->query("SELECT loyalty.configure_program($merchant, 'P', duration_unit => 'day', duration_value => $program{value}, time_zone => '$program{zone}',
-		shortfall => '$program{shortfall}', reinstatement_days => $program{reinstatement})");
+	$reader->query("SELECT loyalty.configure_program($merchant, loyalty.find_program($merchant, 'P'), json_build_object('duration_unit', 'day', 'duration_value', $program{value}, 'time_zone', '$program{zone}', 'shortfall', '$program{shortfall}', 'reinstatement_days', $program{reinstatement}))");
 	my $run = {merchant => $merchant, model => Model->new, begun => $stack->clock_us};
 	for (1 .. ACCOUNTS)
 	{

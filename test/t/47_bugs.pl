@@ -302,8 +302,7 @@ $bug = 'refunds take the points twice';
 	my $a = account(program(duration_value => 30, duration_unit => 'day'));
 	post($a, 'accrue', '100', 'ticket 1', undef, '1000');
 	post($a, 'accrue', '900');
-	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{5}'), '{reverse}', '{30,30,31,60,71}',
-		'{a,a,a,b,c}', origins => array_fill(test.entry($a, 1), '{5}'))"), '3 970, 3 970, reference_reused, 4 910, exceeds_original', 'a batch with the same refund twice');
+	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{5}'), '{reverse}', '{30,30,31,60,71}', reference => '{a,a,a,b,c}', entry_id => array_fill(test.entry($a, 1), '{5}'))"), '3 970, 3 970, reference_reused, 4 910, exceeds_original', 'a batch with the same refund twice');
 	check(has($a), '910', 'takes it once');
 
 	my $b = account(program(duration_value => 30, duration_unit => 'day'));
@@ -355,8 +354,7 @@ for my $booked (1, 0)
 	check(reverse_entry($a, 2, 'dos'), '7 430', "$when: that of the other not again");
 	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '-70']);
 	$pass->('2024-01-21 00:00');
-	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{reverse}', '{0,0,40,60}',
-		'{uno,uno,dos,tres}', origins => ARRAY[test.entry($a, 2), test.entry($a, 2), test.entry($a, 1), test.entry($a, 1)])"), '6 500, 6 500, 7 490, 8 430', "$when: in one batch neither");
+	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{reverse}', '{NULL,NULL,40,60}', reference => '{uno,uno,dos,tres}', entry_id => ARRAY[test.entry($a, 2), test.entry($a, 2), test.entry($a, 1), test.entry($a, 1)], in_full => '{true,true,false,false}')"), '6 500, 6 500, 7 490, 8 430', "$when: in one batch neither");
 
 	$a = $begin->({}, $sale, $never);
 	reverse_entry($a, 1, 'antes', undef, '400');
@@ -381,8 +379,7 @@ for my $booked (1, 0)
 		$pass->('2024-01-21 00:00');
 		check(reverse_entry($a, 1, 'devolución'), {refuse => 'LY001', partial => '5 0', negative => '5 -50'}->{$policy}, "$when, $policy: 40 of 100 points have expired, and 10 others are there");
 		next if $policy ne 'refuse';
-		check(sql("SELECT string_agg(coalesce(error, balance::text), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{2}'), '{reverse}', '{100,40}',
-			'{todo,parte}', origins => array_fill(test.entry($a, 1), '{2}'))"), 'insufficient_points, 10', "$when, $policy: what was refused has counted nothing");
+		check(sql("SELECT string_agg(coalesce(error, balance::text), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{2}'), '{reverse}', '{100,40}', reference => '{todo,parte}', entry_id => array_fill(test.entry($a, 1), '{2}'))"), 'insufficient_points, 10', "$when, $policy: what was refused has counted nothing");
 		check(reverse_entry($a, 1, 'resto'), 'LY001', "$when, $policy: what was spent is still missing");
 		post($a, 'deposit', '50');
 		check((split / /, reverse_entry($a, 1, 'resto'))[1], '0', "$when, $policy: until it is there");
@@ -546,7 +543,7 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('hold', $a, '60')) x 6)), '5 x LY001, 1 x done', "$name: six sessions hold 60 of 100");
 	$a = $fresh->(100);
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once(call_sql('post', $a, 'redeem', '-60'), call_sql('hold', $a, '60'), call_sql('transfer', $a, $b, '60'), call_sql('post', $a, 'adjust', '-60'),
-		"SELECT coalesce(replace(error, 'insufficient_points', 'LY001'), test.entry_no($a, entry_id) || ' ' || balance) FROM loyalty.post_batch($merchant, ARRAY[$a], '{redeem}', '{-60}')")), '4 x LY001, 1 x done', "$name: redemption, hold, transfer, correction and batch: one gets them");
+		"SELECT coalesce(replace(error, 'insufficient_points', 'LY001'), test.entry_no($a, entry_id) || ' ' || balance) FROM loyalty.post_batch($merchant, ARRAY[$a], '{redeem}', '{60}')")), '4 x LY001, 1 x done', "$name: redemption, hold, transfer, correction and batch: one gets them");
 	check(sql("SELECT balance::numeric FROM loyalty.balances WHERE account_id = $a"), '40', "$name: 40 are left");
 
 	# while the first may still take it back
@@ -597,7 +594,7 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('capture', $b, 4)) x 4, (call_sql('release', $b, 4)) x 4)), '7 x LY009, 1 x done', 'of eight who capture or release one hold, one does');
 	check(has($b) =~ /^(?:0|40)$/ ? 1 : 0, 1, 'the points are spent, or they are back');
 	call('hold', $a, '25');
-	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{capture,capture,release,redeem}', '{0,0,0,-1}', origins => array_fill(test.entry($a, 7), '{4}'))"),
+	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{capture,capture,release,redeem}', '{NULL,NULL,NULL,1}', entry_id => array_fill(test.entry($a, 7), '{4}'), in_full => '{true,true,true,false}')"),
 		'0 unknown_hold unknown_hold insufficient_points', 'nor twice in one batch');
 }
 
@@ -615,7 +612,7 @@ $bug = 'holds are not counted as spent';
 	check(call('hold', $a, '40.0001'), 'LY001', 'nor held again');
 	check(call('transfer', $a, $b, '40.0001'), 'LY001', 'nor transferred');
 	check(reverse_entry($a, 1, 'devolución'), 'LY001', 'nor refunded');
-	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{3}'), '{hold,redeem,redeem}', '{30,-11,-10}')"), '10 insufficient_points 0', 'nor in a batch');
+	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{3}'), '{hold,redeem,redeem}', '{30,11,10}')"), '10 insufficient_points 0', 'nor in a batch');
 	check(call('transfer', $a, $b), 'LY001', 'all that there is to transfer is nothing');
 	check(call('release', $a, 2, '20'), '5 20', 'a part is released');
 	check(post($a, 'redeem', '-20'), '6 0', 'which can be spent');
@@ -731,7 +728,7 @@ $bug = 'retries post twice';
 {
 	my $program = program(duration_value => 30, duration_unit => 'day');
 	my $id = sql("SELECT client_id FROM loyalty_internal.program WHERE program_id = $program");
-	my %member = map { $_ => sql("SELECT loyalty.member_create($merchant, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_') ->> 'id'") } qw(uno dos);
+	my %member = map { $_ => sql("SELECT loyalty.seller_member_create($merchant, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_') ->> 'id'") } qw(uno dos);
 	my $items = sub { return JSON::PP->new->canonical->encode([map { my ($member, $amount) = @$_; {programId => $id, memberId => $member, amount => $amount, comments => 'x', @{$_} > 2 ? (amountCurrency => $amount) : ()} } @_]) };
 	my $batch = sub { my ($function, $key, $json) = @_; return outcome("SELECT loyalty.$function($merchant, '$json', '$key')") };
 	my $deposits = $items->(['uno', 100], ['dos', 50], ['nadie', 1], ['uno', 7]);
@@ -747,7 +744,7 @@ $bug = 'retries post twice';
 	check(join(' ', map { has($member{$_}) } qw(uno dos)), '1007 1050', 'and nothing of it is done');
 	check($batch->('deposit', 'lote-1', $items->(['uno', 100])), 'LY422', 'its key is not for another batch');
 	check($batch->('accumulation', 'lote-1', $deposits), 'LY422', 'nor another operation');
-	check(scalar(keys %{{map { $_ => 1 } at_once(("SELECT loyalty.deposit($merchant, '$deposits', 'lote-4')") x 6)}}), 1, 'six sessions with one batch and key are answered alike');
+	check(scalar(keys %{{map { $_ => 1 } at_once(("SELECT loyalty.seller_deposit($merchant, '$deposits', 'lote-4')") x 6)}}), 1, 'six sessions with one batch and key are answered alike');
 	check(join(' ', map { has($member{$_}) } qw(uno dos)), '1114 1100', 'and one has posted');
 }
 

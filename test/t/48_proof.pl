@@ -116,29 +116,29 @@ subtest 'a stranger checks receipts' => sub {
 	my ($m, $a, $b, $c) = split /\|/, $stack->psql(q{
 		SELECT loyalty.create_merchant('Recibos') AS m \gset
 		SELECT program_id AS p FROM loyalty.create_program(:m, 'P', 'P') \gset
-		SELECT loyalty.configure_program(:m, 'P', duration_unit => 'day', duration_value => 10, reinstatement_days => 3) \g /dev/null
-		SELECT loyalty.publish_rules(:m, 'P', '[{"name":"promo","points":2,"expires_unit":"day","expires_value":5}]') \g /dev/null
-		SELECT loyalty.member_create(:m, 'P', id || '@correo.example', id, 'Ruiz', client_id => id) FROM unnest('{A,B,C}'::text[]) id \g /dev/null
+		SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'P'), json_build_object('duration_unit', 'day', 'duration_value', 10, 'reinstatement_days', 3)) \g /dev/null
+		SELECT loyalty.publish_rules(:m, loyalty.find_program(:m, 'P'), '[{"name":"promo","points":2,"expires_unit":"day","expires_value":5}]') \g /dev/null
+		SELECT loyalty.seller_member_create(:m, 'P', id || '@correo.example', id, 'Ruiz', client_id => id) FROM unnest('{A,B,C}'::text[]) id \g /dev/null
 		SELECT member_id AS a FROM loyalty_internal.member WHERE merchant_id = :m AND client_id = 'A' \gset
 		SELECT member_id AS b FROM loyalty_internal.member WHERE merchant_id = :m AND client_id = 'B' \gset
 		SELECT member_id AS c FROM loyalty_internal.member WHERE merchant_id = :m AND client_id = 'C' \gset
 		SELECT loyalty.share_account(:m, :b, :a) \g /dev/null
 		SELECT loyalty.post(:m, :a, 'deposit', '9', 'caduca', expires_at => clock_timestamp() + interval '1 second') \g /dev/null
-		SELECT entry_id AS spent FROM loyalty.post(:m, :a, 'redeem', '-9') \gset
+		SELECT entry_id AS spent FROM loyalty.post(:m, :a, 'redeem', '9') \gset
 		SELECT loyalty.post(:m, :a, 'adjust', '1.0001') \g /dev/null
 		SELECT loyalty.sale(:m, :a, '350.5', reference => E'ticket "ñ" \\ 😀', staff_id => 7) \g /dev/null
 		SELECT loyalty.sale(:m, :a, '100', reference => 'del invitado', member_id => :b) \g /dev/null
 		SELECT loyalty.sale(:m, :a, '100', reference => 'del invitado', member_id => :b) \g /dev/null
-		SELECT loyalty.deposit(:m, '[{"programId":"P","memberId":"B","amount":5,"comments":"niño \"x\"","concept":"Regalo"}]') \g /dev/null
-		SELECT loyalty.deposit(:m, '[{"programId":"P","memberId":"A","amount":6,"comments":"dos","reference":"R-2"}]') \g /dev/null
+		SELECT loyalty.seller_deposit(:m, '[{"programId":"P","memberId":"B","amount":5,"comments":"niño \"x\"","concept":"Regalo"}]') \g /dev/null
+		SELECT loyalty.seller_deposit(:m, '[{"programId":"P","memberId":"A","amount":6,"comments":"dos","reference":"R-2"}]') \g /dev/null
 		SELECT loyalty.post(:m, :a, 'deposit', '3', available_at => clock_timestamp() + interval '0.5 seconds') \g /dev/null
 		SELECT entry_id AS hold FROM loyalty.hold(:m, :a, '12', reference => 'pedido') \gset
 		SELECT loyalty.capture(:m, :a, :hold, '4', money => '40') \g /dev/null
-		SELECT loyalty.release(:m, :a, :hold) \g /dev/null
+		SELECT loyalty.release(:m, :a, :hold, in_full => true) \g /dev/null
 		SELECT loyalty.transfer(:m, :a, :c, '2.5', 'para C', 7) \g /dev/null
 		SELECT pg_sleep(extract(epoch FROM e.lots::text::timestamptz - clock_timestamp()) + 0.01)
 			FROM (SELECT substring(lots::text, '\{(.*?)=') AS lots FROM loyalty.entry WHERE merchant_id = :m AND account_id = :a AND entry_no = 1) e \g /dev/null
-		SELECT loyalty.reverse(:m, :a, :spent, 'vuelve') \g /dev/null
+		SELECT loyalty.reverse(:m, :a, :spent, reference => 'vuelve', in_full => true) \g /dev/null
 		SELECT loyalty.post(:m, :c, 'deposit', '1', 'último de C', expires_at => 'infinity') \g /dev/null
 		SELECT concat_ws('|', :m, :a, :b, :c)});
 	my $make_root = sub { return split /\|/, $stack->psql("SELECT root_id, encode(root, 'hex') FROM loyalty.make_root($m)") };
@@ -159,7 +159,7 @@ subtest 'a stranger checks receipts' => sub {
 	};
 	my $set = sub { my ($account, $place, $what) = @_; return $stack->psql("UPDATE loyalty.entry SET $what WHERE merchant_id = $m AND entry_id = test.entry($account, $place)") };
 	my $broken = sub {
-		return $stack->psql("SELECT v.invariant, v.broken_account_id, test.entry_no(v.broken_account_id, v.broken_entry_id) FROM loyalty.verify($m) v");
+		return $stack->psql("SELECT v.invariant, v.account_id, test.entry_no(v.account_id, v.entry_id) FROM loyalty.verify($m) v");
 	};
 	my $hash_breach = sub { return "an entry has the hash of what it says and of the entry before|$_[0]|$_[1]" };
 
@@ -261,14 +261,12 @@ my ($merchant, $account) = split /\|/, $stack->psql(qq{
 	SELECT program_id AS p FROM loyalty.create_wallet(:m, 'Monedero') \\gset
 	CREATE TABLE crowd AS SELECT loyalty.open_account(:m, :p) AS id FROM generate_series(1, $accounts);
 	ANALYZE loyalty_internal.account;
-	SELECT count(*) FROM generate_series(1, $rounds) r, LATERAL loyalty.post_batch(:m, (SELECT array_agg(id) FROM crowd), '{deposit}',
-		array_fill(r::text::loyalty.points, '{$accounts}'), array_fill('referencia ' || r || repeat('.', 100), '{$accounts}')) \\g /dev/null
+	SELECT count(*) FROM generate_series(1, $rounds) r, LATERAL loyalty.post_batch(:m, (SELECT array_agg(id) FROM crowd), '{deposit}', array_fill(r::text::loyalty.points, '{$accounts}'), reference => array_fill('referencia ' || r || repeat('.', 100), '{$accounts}')) \\g /dev/null
 	ANALYZE loyalty.entry;
 	SELECT concat_ws('|', :m, (SELECT id FROM crowd ORDER BY id OFFSET $accounts / 2 LIMIT 1))});
 
 # One account has most of the entries: it is not in memory as a whole either.
-$stack->psql("SELECT count(*) FROM loyalty.post_batch($merchant, array_fill($account, '{50000}'), '{deposit}',
-	array_fill('1'::loyalty.points, '{50000}'), array_fill('uno' || repeat('.', 100), '{50000}'))");
+$stack->psql("SELECT count(*) FROM loyalty.post_batch($merchant, array_fill($account, '{50000}'), '{deposit}', array_fill('1'::loyalty.points, '{50000}'), reference => array_fill('uno' || repeat('.', 100), '{50000}'))");
 my $entries = $accounts * $rounds + 50000;
 is $stack->psql("SELECT count(*) FROM loyalty.entry WHERE merchant_id = $merchant"), $entries, 'there are many entries';
 
@@ -304,7 +302,7 @@ SKIP:
 # Only who may do anything can do this.
 my $changed = $stack->psql("SELECT test.entry($account, 25000)");
 $stack->psql("UPDATE loyalty.entry SET reference = reference || ' ' WHERE merchant_id = $merchant AND entry_id = $changed");
-is $stack->psql('SELECT invariant, broken_account_id, broken_entry_id FROM loyalty.verify()'),
+is $stack->psql('SELECT invariant, account_id, entry_id FROM loyalty.verify()'),
 	"an entry has the hash of what it says and of the entry before|$account|$changed", 'the one that was changed is found';
 $stack->psql("UPDATE loyalty.entry SET reference = rtrim(reference) WHERE merchant_id = $merchant AND entry_id = $changed");
 is $stack->psql('SELECT * FROM loyalty.verify()'), '', 'and is right again';
@@ -318,7 +316,7 @@ if (!$poster)
 {
 	my $post = "SELECT loyalty.post($merchant, id, 'deposit', '1') FROM (SELECT id FROM crowd ORDER BY id LIMIT 3) c \\g /dev/null\n";
 	my $transfer = "SELECT loyalty.transfer($merchant, min(id), max(id), '1') FROM crowd \\g /dev/null\n";
-	my $hold = "SELECT loyalty.capture($merchant, id, entry_id) FROM (SELECT id, (loyalty.hold($merchant, id, '1')).entry_id FROM crowd ORDER BY id DESC LIMIT 1) h \\g /dev/null\n";
+	my $hold = "SELECT loyalty.capture($merchant, id, entry_id, in_full => true) FROM (SELECT id, (loyalty.hold($merchant, id, '1')).entry_id FROM crowd ORDER BY id DESC LIMIT 1) h \\g /dev/null\n";
 	my $all = $post . $transfer . $hold;
 	close $looked;
 	POSIX::_exit(eval { do { $stack->psql($all x 300) } while !IO::Select->new($looking)->can_read(0); 1 } ? 0 : 1);

@@ -241,7 +241,7 @@ $stack->psql(qq{
 	INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, account_ids, entry_ids, nodes)
 	VALUES (1, $root->{root_id}, 0, $accounts[0], 0, '{$account_ids}', '{$entry_ids}', '\\x$nodes')});
 
-sub verify { return $stack->psql("$_[0] SELECT invariant, broken_account_id, broken_entry_id FROM loyalty.verify()") }
+sub verify { return $stack->psql("$_[0] SELECT invariant, account_id, entry_id FROM loyalty.verify()") }
 my $wrong_hash = 'an entry has the hash of what it says and of the entry before';
 
 is verify(''), '', 'a ledger of these entries is sound';

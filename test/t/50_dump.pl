@@ -40,11 +40,11 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT loyalty.create_merchant('Café "La Ñ", \N; ''x''', 'https://ñ.example') AS m \gset
 	SELECT api_key FROM loyalty.create_api_key(:m, 'caja|1') \gset
 	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
-	SELECT loyalty.revoke_api_key(:m, :key_id) \g /dev/null
-	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 12.3456, 3, 'half_even') \gset
-	SELECT wallet_key AS w2, client_id FROM loyalty.create_wallet(:m, 'Otro', 1, 0, 'down', true, true, 'whatsapp', '{}') \gset
+	SELECT loyalty.disable_api_key(:m, :key_id) \g /dev/null
+	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 12.3456, settings => json_build_object('decimals', 3, 'rounding', 'half_even')) \gset
+	SELECT wallet_key AS w2, client_id FROM loyalty.create_wallet(:m, 'Otro', 1, settings => json_build_object('decimals', 0, 'rounding', 'down', 'requires_ticket', true, 'requires_birth_date', true, 'channel', 'whatsapp', 'messages', '{}'::text[])) \gset
 	SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,5}') \g /dev/null
-	SELECT loyalty.configure_program(:m, :'client_id', duration_unit => 'year', duration_value => 100, range_group => 'niveles') \g /dev/null
+	SELECT loyalty.configure_program(:m, loyalty.find_program(:m, :'client_id'), json_build_object('duration_unit', 'year', 'duration_value', 100, 'range_group', 'niveles')) \g /dev/null
 	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'uno') \g /dev/null
 	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'dos') \g /dev/null
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'tres') \g /dev/null
@@ -59,23 +59,23 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 1, NULL, 4, 1, 'lote') \g /dev/null
 	SELECT loyalty.set_rank(:m, :member, rank, until, E'por "ñ"') FROM (VALUES ('Plata', now() + interval '100 years'), ('Oro', NULL)) v (rank, until) \g /dev/null
 	SELECT program_id AS p3 FROM loyalty.create_program(:m, 'Club', 'club') \gset
-	SELECT loyalty.configure_program(:m, 'club', accumulation_points => 1, accumulation_money => 10, expiry => 'year_end', duration_unit => 'year', duration_value => 50) \g /dev/null
-	SELECT loyalty.publish_rules(:m, 'club', '[{"name":"bono \"ñ\"","points":5,"max_member":8,"categories":["café"]},{"name":"bono","points":5,"max_member":8,"max_day":100,"days":[1,2,3,4,5,6,7]}]') \g /dev/null
-	SELECT loyalty.set_limit(:m, 'club', 'member', 'spend', 100, 5) \g /dev/null
-	SELECT loyalty.member_create(:m, 'club', 'f1@correo.example', 'Fa', 'Uno', client_id => 'F1') ->> 'id' AS owner, loyalty.member_create(:m, 'club', 'f2@correo.example', 'Fa', 'Dos', client_id => 'F2') ->> 'id' AS guest \gset
+	SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'club'), json_build_object('accumulation_points', 1, 'accumulation_money', 10, 'expiry', 'year_end', 'duration_unit', 'year', 'duration_value', 50)) \g /dev/null
+	SELECT loyalty.publish_rules(:m, loyalty.find_program(:m, 'club'), '[{"name":"bono \"ñ\"","points":5,"max_member":8,"categories":["café"]},{"name":"bono","points":5,"max_member":8,"max_day":100,"days":[1,2,3,4,5,6,7]}]') \g /dev/null
+	SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'club'), 'member', 'spend', 100, 5) \g /dev/null
+	SELECT loyalty.seller_member_create(:m, 'club', 'f1@correo.example', 'Fa', 'Uno', client_id => 'F1') ->> 'id' AS owner, loyalty.seller_member_create(:m, 'club', 'f2@correo.example', 'Fa', 'Dos', client_id => 'F2') ->> 'id' AS guest \gset
 	SELECT entry_id AS sale FROM loyalty.sale(:m, :owner, 1000, reference => 'T1', staff_id => 1) \gset
 	SELECT loyalty.sale(:m, :guest, 500) \g /dev/null
 	SELECT loyalty.share_account(:m, :guest, :owner) \g /dev/null
-	SELECT loyalty.member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres', client_id => 'F3') ->> 'id' AS leaves, loyalty.member_create(:m, 'club', 'f4@correo.example', 'Fa', 'Cuatro', client_id => 'F4') ->> 'id' AS stays \gset
+	SELECT loyalty.seller_member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres', client_id => 'F3') ->> 'id' AS leaves, loyalty.seller_member_create(:m, 'club', 'f4@correo.example', 'Fa', 'Cuatro', client_id => 'F4') ->> 'id' AS stays \gset
 	SELECT loyalty.share_account(:m, :stays, :leaves), loyalty.leave_account(:m, :leaves) \g /dev/null
-	SELECT entry_id AS hold FROM loyalty.hold(:m, :owner, 40, now() + interval '100 years', 'H', member_id => :guest) \gset
+	SELECT entry_id AS hold FROM loyalty.hold(:m, :owner, 40, 'H', release_at => now() + interval '100 years', member_id => :guest) \gset
 	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
 	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
-	SELECT loyalty.reverse(:m, :owner, :sale, 'D1', money => 300) \g /dev/null
+	SELECT loyalty.reverse(:m, :owner, :sale, reference => 'D1', money => 300) \g /dev/null
 	SELECT loyalty.open_account(:m, :p3) AS late \gset
 	SELECT entry_id AS expired FROM loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '2 seconds') \gset
 	SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty_internal.account WHERE merchant_id = :m AND account_id = :late \g /dev/null
-	SELECT loyalty.reverse(:m, :late, :expired, 'D3', 2) \g /dev/null
+	SELECT loyalty.reverse(:m, :late, :expired, 2, 'D3') \g /dev/null
 	SELECT root_id FROM loyalty.make_root(:m) \gset
 	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
 	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
@@ -144,7 +144,7 @@ sub rights
 
 $stack->psql(q{
 	SELECT loyalty.customer_read(loyalty.load_sandbox(), 'individual_request', 'Api_KASU_Sandbox', 'CAMC880526HMCBNR04', 'Mail');
-	SELECT loyalty.register_payment(merchant_id, sale_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.sale LIMIT 1});
+	SELECT loyalty.pay_policy(merchant_id, policy_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.policy LIMIT 1});
 my $dumped = contents();
 my $dumped_answers = answers();
 my $dumped_rights = rights();
@@ -194,7 +194,7 @@ sub goes_on
 	my ($name, %where) = @_;
 	my $sale = sub { my ($phone, $key) = @_; "SELECT loyalty.wallet_sale($merchant, '$wallet', '$phone', 0, 100, NULL, 1, NULL, $key)" };
 	my $before = $stack->psql("SELECT balance FROM loyalty.members WHERE phone::text = '4771234530'", %where);
-	is $stack->psql("SELECT loyalty.set_quota($merchant, 'messages', NULL); " . $sale->('4771234530', 'NULL'), %where) =~ s/^\n//r, $before + 12.346,
+	is $stack->psql("SELECT loyalty.remove_quota($merchant, 'messages'); " . $sale->('4771234530', 'NULL'), %where) =~ s/^\n//r, $before + 12.346,
 		"$name: a sale adds to the restored balance";
 	my $first = $stack->psql("SELECT answer FROM loyalty_internal.idempotency_key WHERE idempotency_key = 'sale-31'", %where);
 	is $stack->psql("SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234531', 0, 31 * 1.01, NULL, 1, E'tab\\t\"31', 'sale-31')", %where), $first,
@@ -238,8 +238,8 @@ sub club_goes_on
 	cmp_ok $deposit, '>', $expired, "$name: new entries have higher numbers than those of before";
 	is $balance->("reverse($merchant, $late, $expired, 'D4')"), '5', "$name: a refund does not take again what has expired";
 	is $balance->("reverse($merchant, $late, $deposit, 'D5', 4)"), '1', "$name: but what has not";
-	is $stack->psql("SELECT earned FROM loyalty.sale($merchant, $owner, 100)", %where), '15', "$name: a rule gives what its cap has left, and got back";
-	is $stack->psql("SELECT version FROM loyalty.publish_rules($merchant, 'club', '[]')", %where), '2', "$name: rules get the next version";
+	is $stack->psql("SELECT points FROM loyalty.sale($merchant, $owner, 100)", %where), '15', "$name: a rule gives what its cap has left, and got back";
+	is $stack->psql("SELECT version FROM loyalty.publish_rules($merchant, loyalty.find_program($merchant, 'club'), '[]')", %where), '2', "$name: rules get the next version";
 	is $balance->("balance_at($merchant, $owner, now() + interval '100 years 1 day') AS balance"), '7', "$name: pending points come after a hundred years, when the others are gone";
 	return;
 }

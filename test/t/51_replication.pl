@@ -64,7 +64,7 @@ is $subscriber->psql(q{SELECT string_agg(code || ' ' || region, ',' ORDER BY cod
 
 # Everything that writes, changes or deletes.  %1$s is the merchant, %2$s the wallet.
 my @steps = map { [/^\s*(\w[^:]*): (.*)$/s] } split /\n\n/, <<'END';
-members: SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345601', 'Nueva', 1), loyalty.member_create(%1$s, 'P', 'Eva@Imagen.MX', 'Eva', 'Ríos', client_id => 'EVA')
+members: SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345601', 'Nueva', 1), loyalty.seller_member_create(%1$s, 'P', 'Eva@Imagen.MX', 'Eva', 'Ríos', client_id => 'EVA')
 
 identity: SELECT loyalty.identify_member(%1$s, member_id, email => 'x@y.mx', client_id => 'X') FROM loyalty.members WHERE phone::text = '5512345601'
 
@@ -76,17 +76,17 @@ sales: SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234501', 0, 10.5, NULL, 1, 
 
 corrections: SELECT loyalty.wallet_balance_update(%1$s, '%2$s', '4771234501', 0, 5, 1), loyalty.wallet_balance_update(%1$s, '%2$s', '4771234501', 1, 1, 1)
 
-terms: SELECT loyalty.set_rank_ranges(%1$s, 'niveles', '{Oro}', '{5}'); SELECT loyalty.set_rank_ranges(%1$s, 'niveles', '{Plata,Oro}', '{5,100}'); SELECT loyalty.configure_program(%1$s, 'P', duration_unit => 'month', duration_value => 1, range_group => 'niveles'); SELECT loyalty.configure_program(%1$s, 'P', rank_window_value => 12)
+terms: SELECT loyalty.set_rank_ranges(%1$s, 'niveles', '{Oro}', '{5}'); SELECT loyalty.set_rank_ranges(%1$s, 'niveles', '{Plata,Oro}', '{5,100}'); SELECT loyalty.configure_program(%1$s, loyalty.find_program(%1$s, 'P'), json_build_object('duration_unit', 'month', 'duration_value', 1, 'range_group', 'niveles')); SELECT loyalty.configure_program(%1$s, loyalty.find_program(%1$s, 'P'), json_build_object('rank_window_value', 12))
 
-rules: SELECT loyalty.publish_rules(%1$s, 'P', '[{"name":"doble","multiplier":2,"max_day":10}]'); SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234502', 0, 100, NULL, 1)
+rules: SELECT loyalty.publish_rules(%1$s, loyalty.find_program(%1$s, 'P'), '[{"name":"doble","multiplier":2,"max_day":10}]'); SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234502', 0, 100, NULL, 1)
 
-limits: SELECT loyalty.set_limit(%1$s, 'P', 'branch', 'add', '1000', 50), loyalty.set_limit(%1$s, 'P', 'member', 'spend', '1000', NULL); SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234502', 0, 100, NULL, 1); SELECT loyalty.set_limit(%1$s, 'P', 'member', 'spend', NULL, NULL)
+limits: SELECT loyalty.set_limit(%1$s, loyalty.find_program(%1$s, 'P'), 'branch', 'add', '1000', 50), loyalty.set_limit(%1$s, loyalty.find_program(%1$s, 'P'), 'member', 'spend', '1000', NULL); SELECT loyalty.wallet_sale(%1$s, '%2$s', '4771234502', 0, 100, NULL, 1); SELECT loyalty.remove_limit(%1$s, loyalty.find_program(%1$s, 'P'), 'member', 'spend')
 
 a batch: SELECT count(*) FROM loyalty.post_batch(%1$s, (SELECT array_agg(account_id ORDER BY account_id) FROM loyalty.members), '{deposit}', (SELECT array_agg('7'::loyalty.points) FROM loyalty.members))
 
-a batch with new members: SELECT loyalty.deposit(%1$s, '[{"programId":"P","amount":5,"comments":"x","member":{"email":"n@x.mx","firstName":"N","firstLastName":"N"}}]')
+a batch with new members: SELECT loyalty.seller_deposit(%1$s, '[{"programId":"P","amount":5,"comments":"x","member":{"email":"n@x.mx","firstName":"N","firstLastName":"N"}}]')
 
-holds and refunds: SELECT loyalty.hold(%1$s, account_id, '3', now() + interval '1 hour'), loyalty.hold(%1$s, account_id, '2', now() + interval '1 hour') FROM loyalty.members WHERE phone::text = '4771234502'; SELECT loyalty.capture(%1$s, account_id, entry_id, '1') FROM loyalty.entries WHERE kind = 'hold' ORDER BY entry_no LIMIT 1; SELECT loyalty.release(%1$s, account_id, entry_id) FROM loyalty.entries WHERE kind = 'hold' ORDER BY entry_no DESC LIMIT 1; SELECT loyalty.reverse(%1$s, account_id, entry_id, 'R1') FROM loyalty.entries WHERE kind = 'accrue' ORDER BY account_id LIMIT 1
+holds and refunds: SELECT loyalty.hold(%1$s, account_id, '3', release_at => now() + interval '1 hour'), loyalty.hold(%1$s, account_id, '2', release_at => now() + interval '1 hour') FROM loyalty.members WHERE phone::text = '4771234502'; SELECT loyalty.capture(%1$s, account_id, entry_id, '1') FROM loyalty.entries WHERE kind = 'hold' ORDER BY entry_no LIMIT 1; SELECT loyalty.release(%1$s, account_id, entry_id, in_full => true) FROM loyalty.entries WHERE kind = 'hold' ORDER BY entry_no DESC LIMIT 1; SELECT loyalty.reverse(%1$s, account_id, entry_id, reference => 'R1', in_full => true) FROM loyalty.entries WHERE kind = 'accrue' ORDER BY account_id LIMIT 1
 
 sharing: SELECT loyalty.share_account(%1$s, (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234503'), (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234504')); SELECT loyalty.leave_account(%1$s, (SELECT member_id FROM loyalty.members WHERE phone::text = '4771234503'), '1')
 
@@ -94,13 +94,13 @@ expiry: SELECT loyalty.post(%1$s, account_id, 'deposit', '5', expires_at => cloc
 
 staff: SELECT loyalty.employee_add(%1$s, 'cajero', 'Beto', 'CENTRO ', '4771000002', 'dos'); SELECT loyalty.set_staff_wallets(%1$s, 2, ARRAY['%2$s']); SELECT loyalty.set_staff_wallets(%1$s, 2, NULL); SELECT loyalty.employee_disable(%1$s, '4771000002')
 
-keys: SELECT loyalty.revoke_api_key(%1$s, (loyalty.create_api_key(%1$s)).key_id)
+keys: SELECT loyalty.disable_api_key(%1$s, (loyalty.create_api_key(%1$s)).key_id)
 
-quotas: SELECT loyalty.set_quota(%1$s, 'customers', 100); SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345602', 'Otra', 1); SELECT loyalty.add_quota(%1$s, 'customers', 10); SELECT loyalty.set_quota(%1$s, 'customers', NULL)
+quotas: SELECT loyalty.set_quota(%1$s, 'customers', 100); SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345602', 'Otra', 1); SELECT loyalty.add_quota(%1$s, 'customers', 10); SELECT loyalty.remove_quota(%1$s, 'customers')
 
 messages: SELECT loyalty.acknowledge_message(%1$s, message_id, attempt) FROM loyalty.claim_messages(%1$s, 5); SELECT loyalty.forget_messages(%1$s, '0')
 
-customers: SELECT loyalty.load_sandbox(); SELECT loyalty.create_customer(%1$s, 'P', 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera'); SELECT loyalty.block_customer(%1$s, 'CAMC880526HMCBNR04'); SELECT loyalty.delete_blocked_customers(%1$s, '0')
+customers: SELECT loyalty.load_sandbox(); SELECT loyalty.create_customer(%1$s, loyalty.find_program(%1$s, 'P'), 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera'); SELECT loyalty.block_customer(%1$s, 'CAMC880526HMCBNR04'); SELECT loyalty.delete_blocked_customers(%1$s, '0')
 
 roots: SELECT loyalty.make_root(%1$s); SELECT loyalty.make_root(%1$s); SELECT loyalty.forget_roots(%1$s, (SELECT max(made_at) FROM loyalty.roots))
 
@@ -120,7 +120,7 @@ is_same('it has every row that is there now');
 
 # The subscriber reads.
 for my $query ("SELECT contact_name, contact_balance FROM loyalty.wallet_contact_get($merchant, '$wallet')",
-	"SELECT loyalty.member_get($merchant, 'P', 'EVA')", "SELECT loyalty.member_list($merchant, 'P')",
+	"SELECT loyalty.seller_member_get($merchant, 'P', 'EVA')", "SELECT loyalty.seller_member_list($merchant, 'P')",
 	"SELECT client_id, balance, rank FROM loyalty.members WHERE loyalty.fold(email) = 'eva\@imagen.mx'",
 	'SELECT s.* FROM loyalty.members m, loyalty.statement(m.merchant_id, m.account_id) s ORDER BY m.account_id, s.entry_no',
 	'SELECT * FROM loyalty_internal.fixed_line_range', 'SELECT * FROM loyalty.limits', 'SELECT * FROM loyalty.rules')

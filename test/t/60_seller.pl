@@ -43,7 +43,7 @@ sub create_program
 sub create_member
 {
 	my ($program, $client_id, $email) = @_;
-	return $stack->psql("SELECT loyalty.member_create($merchant, '$program', " . quote($email // "$client_id\@correo.example") . ", 'Ana', 'Ruiz', client_id => " . quote($client_id) . ") ->> 'id'");
+	return $stack->psql("SELECT loyalty.seller_member_create($merchant, '$program', " . quote($email // "$client_id\@correo.example") . ", 'Ana', 'Ruiz', client_id => " . quote($client_id) . ") ->> 'id'");
 }
 
 # --- asking and comparing ---------------------------------------------------------
@@ -203,7 +203,7 @@ subtest 'programs' => sub {
 	like shown($list), qr/,$expected\]/, 'of the same objects, oldest first';
 	is_deeply [map { $_->{clientId} } @{$list->{json}}], [split /\n/, $stack->psql("SELECT client_id FROM loyalty_internal.program WHERE merchant_id = $merchant ORDER BY created_at, program_id")],
 		'all of the merchant, none of another';
-	$stack->psql("SELECT loyalty.configure_program($merchant, 'P1', active => false, currency_active => false, unit_active => false)");
+	$stack->psql("SELECT loyalty.configure_program($merchant, loyalty.find_program($merchant, 'P1'), json_build_object('currency_active', false, 'unit_active', false))");
 	my $program = get('/program/P1')->{json};
 	is_deeply [$program->{status}, map { $program->{$_}{status} ? 'on' : 'off' } qw(currency unit)], ['inactive', 'off', 'off'], 'an inactive program is shown as such';
 	answers(get('/program/P2'), $refusals{program}, 'a program that does not exist');
@@ -330,7 +330,7 @@ subtest 'creating members' => sub {
 subtest 'listing members' => sub {
 	create_program('L');
 	answers(get('/program/L/member'), '200 []', 'a program without members');
-	$stack->psql("SELECT count(loyalty.member_create($merchant, 'L', 'l' || i || '\@correo.example', 'Nombre ' || i, 'Apellido', client_id => 'L' || i)) FROM generate_series(1, 3000) i");
+	$stack->psql("SELECT count(loyalty.seller_member_create($merchant, 'L', 'l' || i || '\@correo.example', 'Nombre ' || i, 'Apellido', client_id => 'L' || i)) FROM generate_series(1, 3000) i");
 	my $list = get('/program/L/member')->{json};
 	is_deeply [map { $_->{clientId} } @$list], [map { "L$_" } 1 .. 3000], 'all 3,000, in the order in which they were created';
 	$stack->psql("SELECT loyalty.identify_member($merchant, member_id, phone => '5512340009') FROM loyalty.members WHERE client_id = 'L9' AND merchant_id = $merchant");
@@ -369,7 +369,7 @@ my @requests = (
 
 subtest 'keys' => sub {
 	my $revoked = $stack->psql("SELECT api_key FROM loyalty.create_api_key($merchant, 'revocada')");
-	$stack->psql("SELECT loyalty.revoke_api_key($merchant, key_id) FROM loyalty.api_keys WHERE label = 'revocada'");
+	$stack->psql("SELECT loyalty.disable_api_key($merchant, key_id) FROM loyalty.api_keys WHERE label = 'revocada'");
 	my $before = contents();
 	for my $request (@requests)
 	{
@@ -389,8 +389,8 @@ subtest 'keys' => sub {
 
 subtest 'what is another merchant\'s does not exist' => sub {
 	$stack->psql("SELECT loyalty.create_program($other, 'Suyo', 'SUYO'); SELECT loyalty.create_program($other, 'L', 'L')");
-	$stack->psql("SELECT loyalty.member_create($other, '$_', 'suyo\@correo.example', 'S', 'S', client_id => 'SUYO')") for qw(SUYO L);
-	$stack->psql("SELECT loyalty.deposit($other, '{\"programId\":\"SUYO\",\"memberId\":\"SUYO\",\"amount\":1000,\"comments\":\"x\"}')");
+	$stack->psql("SELECT loyalty.seller_member_create($other, '$_', 'suyo\@correo.example', 'S', 'S', client_id => 'SUYO')") for qw(SUYO L);
+	$stack->psql("SELECT loyalty.seller_deposit($other, '{\"programId\":\"SUYO\",\"memberId\":\"SUYO\",\"amount\":1000,\"comments\":\"x\"}')");
 	for my $case (
 		['GET', '/program/SUYO', 'NADIE'], ['GET', '/program/SUYO/member', 'NADIE'], ['GET', '/program/SUYO/member/SUYO', 'NADIE'], ['GET', '/program/SUYO/member/SUYO/balance', 'NADIE'],
 		['POST', '/program/SUYO/member', 'NADIE'], ['GET', '/program/L/member/SUYO', 'NADIE'], ['GET', '/program/L/member/SUYO/balance', 'NADIE'])
@@ -511,11 +511,11 @@ subtest 'functions in SQL' => sub {
 	is '200 [' . join(',', split /\n/, $sql->("program_list($merchant)")) . ']', shown(get('/program')), 'program_list is a row for each';
 	is '200 ' . $sql->("program_get($merchant, 'P1')"), shown(get('/program/P1')), 'program_get';
 	is '200 [' . join(',', split /\n/, $sql->("member_list($merchant, 'L', 2, 5)")) . ']', shown(get('/program/L/member?limit=2&offset=5')), 'member_list';
-	is $stack->psql("SELECT count(*) FROM loyalty.member_list($merchant, 'L')"), '2999', 'all of them';
+	is $stack->psql("SELECT count(*) FROM loyalty.seller_member_list($merchant, 'L')"), '2999', 'all of them';
 	is '200 ' . $sql->("member_get($merchant, 'L', 'L2')"), shown(get('/program/L/member/L2')), 'member_get';
 	is '200 ' . $sql->("member_balance($merchant, 'L', 'L2')"), shown(get('/program/L/member/L2/balance')), 'member_balance';
-	is $stack->psql(qq{SELECT loyalty.member_create($merchant, 'L', 'sql\@correo.example', 'Ese', 'Cu', address => '[{"street":"Hidalgo"}]', idempotency_key => 'k-sql') -> 'address' -> 0 ->> 'street'}), 'Hidalgo', 'member_create';
-	is $stack->psql(qq{SELECT loyalty.deposit($merchant, '[{"programId":"L","memberId":"L2","amount":5,"comments":"x"}]') -> 0 ->> 'totalPoints'}), '5', 'deposit';
+	is $stack->psql(qq{SELECT loyalty.seller_member_create($merchant, 'L', 'sql\@correo.example', 'Ese', 'Cu', address => '[{"street":"Hidalgo"}]', idempotency_key => 'k-sql') -> 'address' -> 0 ->> 'street'}), 'Hidalgo', 'member_create';
+	is $stack->psql(qq{SELECT loyalty.seller_deposit($merchant, '[{"programId":"L","memberId":"L2","amount":5,"comments":"x"}]') -> 0 ->> 'totalPoints'}), '5', 'deposit';
 	for my $case (
 		["program_get($merchant, NULL)", 'LI001', 'missing_field', 'Falta un campo obligatorio: programId'],
 		["member_create($merchant, 'L', NULL, 'x', 'x')", 'LI001', 'missing_field', 'Falta un campo obligatorio: email'],
@@ -573,10 +573,10 @@ subtest 'one balance for both APIs' => sub {
 	is get("/program/$program/member/ROCIO")->{json}{email}, 'rocio@correo.example', 'a contact can be given an email and an id';
 	is ask('POST', '/deposit', {programId => $program, amount => 1, comments => 'x', member => {email => 'ROCIO@correo.example'}})->{json}[0]{memberId}, 'ROCIO', 'and is found by it';
 
-	$stack->psql("SELECT loyalty.configure_program($merchant, '$program', active => false)");
+	$stack->psql("SELECT loyalty.disable_program($merchant, loyalty.find_program($merchant, '$program'))");
 	isnt $sale->('5544332211', 100)->{success}, JSON::PP::true, 'an inactive program serves neither';
 	answers(ask('POST', "/program/$program/member", {email => 'cuatro@correo.example', firstName => 'x', firstLastName => 'x'}), $refusals{inactive}, 'no member is created');
-	$stack->psql("SELECT loyalty.configure_program($merchant, '$program', active => true)");
+	$stack->psql("SELECT loyalty.enable_program($merchant, loyalty.find_program($merchant, '$program'))");
 };
 
 is $stack->psql('SELECT * FROM loyalty.verify()'), '', 'the ledger is sound';

@@ -34,7 +34,7 @@ sub create_program
 sub create_members
 {
 	my ($program, $first, $count, $points) = @_;
-	$stack->psql("SELECT count(loyalty.member_create($merchant, '$program', '$first' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '$first' || i)) FROM generate_series(1, $count) i");
+	$stack->psql("SELECT count(loyalty.seller_member_create($merchant, '$program', '$first' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '$first' || i)) FROM generate_series(1, $count) i");
 	$stack->psql("SELECT count(*) FROM loyalty.members m, loyalty.post($merchant, m.account_id, 'deposit', '$points') WHERE m.client_id ~ '^$first\\d+\$'") if $points;
 	return map { split /\|/ } split /\n/, $stack->psql("SELECT client_id, member_id FROM loyalty_internal.member WHERE merchant_id = $merchant AND client_id ~ '^$first\\d+\$'");
 }
@@ -177,7 +177,7 @@ subtest 'numbers as texts' => sub {
 	is_deeply outcomes(post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":"U1","amount":1,"comments":"x","reference":$_,"branchId":$_,"vendorId":$_}) } @numbers) . ']')), [map { 'success ' . ($points + $_) } 1 .. @numbers], 'are all taken';
 	is $stack->psql("SELECT string_agg(reference, ' ' ORDER BY entry_no) || '|' || string_agg(detail ->> 'branchId', ' ' ORDER BY entry_no) || '|' || string_agg(detail ->> 'vendorId', ' ' ORDER BY entry_no)
 		FROM (SELECT e.* FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.client_id = 'U1' ORDER BY e.entry_no DESC LIMIT @{[scalar @numbers]}) e"), join('|', ("@numbers") x 3), 'as they were written';
-	$stack->psql("SELECT loyalty.member_create($merchant, 'P', 'largo' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '1234567890123456789' || i) FROM generate_series(0, 1) i");
+	$stack->psql("SELECT loyalty.seller_member_create($merchant, 'P', 'largo' || i || '\@correo.example', 'Ana', 'Ruiz', client_id => '1234567890123456789' || i) FROM generate_series(0, 1) i");
 	is_deeply [map { $_->{memberId} . ' ' . $_->{totalPoints} } @{post('deposit', '[' . join(',', map { qq({"programId":"P","memberId":$_,"amount":1,"comments":"x"}) } qw(12345678901234567890 12345678901234567891 1234567890123456789e1)) . ']')->{json}}],
 		['12345678901234567890 1', '12345678901234567891 1', '1234567890123456789e1 0'], 'members with numbers of twenty digits are told apart';
 	$points = balance('U1');
@@ -428,7 +428,7 @@ subtest 'a request that fails leaves no trace' => sub {
 	refused(post('deposit', \@items, 'Idempotency-Key' => 'k-boom'), 500, 'an unexpected failure; nothing was written', 'an unexpected failure');
 	is contents(), $before, 'nothing is written, no member, no key';
 	like $stack->server_log, qr/deposit failed: boom/, 'the log has the cause';
-	my $error = $stack->psql_error("SELECT loyalty.deposit($merchant, '" . $json->encode(\@items) . "')");
+	my $error = $stack->psql_error("SELECT loyalty.seller_deposit($merchant, '" . $json->encode(\@items) . "')");
 	is "$error->{sqlstate} $error->{message}", 'P0001 boom', 'in SQL it passes as it is';
 	$stack->psql('DROP TRIGGER boom ON loyalty.entry; DROP FUNCTION public.boom()');
 	is_deeply [map { $_->{status} } @{post('deposit', \@items, 'Idempotency-Key' => 'k-boom')->{json}}], [('success') x 3], 'the key is free for the next attempt';
@@ -479,8 +479,8 @@ subtest 'two batches in opposite order' => sub {
 	for my $round (1 .. 20)
 	{
 		my @members = map { {programId => 'P', amount => 1, comments => 'x', member => {%person, email => "ronda$round.$_\@correo.example"}} } 1 .. 100;
-		$sessions[0]->send("SELECT count(*) FILTER (WHERE x ->> 'status' = 'success') FROM json_array_elements(loyalty.deposit($merchant, '" . $json->encode(\@members) . "')) x");
-		$sessions[1]->send("SELECT count(*) FILTER (WHERE x ->> 'status' = 'success') FROM json_array_elements(loyalty.deposit($merchant, '" . $json->encode([reverse @members]) . "')) x");
+		$sessions[0]->send("SELECT count(*) FILTER (WHERE x ->> 'status' = 'success') FROM json_array_elements(loyalty.seller_deposit($merchant, '" . $json->encode(\@members) . "')) x");
+		$sessions[1]->send("SELECT count(*) FILTER (WHERE x ->> 'status' = 'success') FROM json_array_elements(loyalty.seller_deposit($merchant, '" . $json->encode([reverse @members]) . "')) x");
 	}
 	is_deeply [map { my $session = $_; map { $session->receive } 1 .. 20 } @sessions], [(100) x 40], 'two batches that enroll the same people in opposite order';
 	$_->close for @sessions;
@@ -547,7 +547,7 @@ subtest 'garbage' => sub {
 		SELECT string_agg(DISTINCT status, ' ' ORDER BY status) FROM answer;});
 	is $outcome, '200 201 400 409', '3,000 bodies are answered';
 	is $stack->psql("SELECT count(*) FROM loyalty.entries WHERE detail IS NOT NULL AND detail::jsonb IS NULL"), '0', 'what was kept of them is JSON';
-	is $stack->psql("SELECT count(*) = (SELECT count(*) FROM loyalty.members WHERE merchant_id = $merchant AND active) FROM loyalty.programs p, loyalty.member_list(p.merchant_id, p.client_id) WHERE p.merchant_id = $merchant"), 't', 'every member can be read';
+	is $stack->psql("SELECT count(*) = (SELECT count(*) FROM loyalty.members WHERE merchant_id = $merchant AND active) FROM loyalty.programs p, loyalty.seller_member_list(p.merchant_id, p.client_id) WHERE p.merchant_id = $merchant"), 't', 'every member can be read';
 	sound('garbage');
 };
 

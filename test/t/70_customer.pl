@@ -205,7 +205,7 @@ subtest 'the document, from token to payment' => sub {
 # Another merchant, with a customer of the same CURP as the sandbox.
 my ($merchant, $program) = split /\|/, $stack->psql(q{
 	SELECT loyalty.create_merchant('Productivo') AS m \gset
-	SELECT program_client_id AS p FROM loyalty.create_program(:m, 'Clientes') \gset
+	SELECT client_id AS p FROM loyalty.create_program(:m, 'Clientes') \gset
 	SELECT count(loyalty.create_product(:m, name, price::loyalty.points, stock, 'Producto ' || name, low, high, 12, '12', '5'))
 	FROM (VALUES ('Vida', '1000.10', 50, 18, 60), ('Menores', '10', 50, 0, 10), ('Mayores', '10', 50, 90, 120), ('Agotado', '10', 0, 0, 120)) v (name, price, stock, low, high) \g /dev/null
 	SELECT concat_ws('|', :m, :'p')});
@@ -218,7 +218,7 @@ my %member;
 sub create_customer
 {
 	my ($curp, $name) = @_;
-	$member{$curp} = $stack->psql("SELECT loyalty.create_customer($merchant, '$program', '$curp', '$name', 'Prueba', '', '\L$name\E\@correo.example', NULL, 'Calle 1', '2', user_name => 'usuario_$name')");
+	$member{$curp} = $stack->psql("SELECT loyalty.create_customer($merchant, loyalty.find_program($merchant, '$program'), '$curp', '$name', 'Prueba', '', '\L$name\E\@correo.example', NULL, 'Calle 1', '2', user_name => 'usuario_$name')");
 	return $curp;
 }
 
@@ -334,7 +334,7 @@ subtest '400: something required is missing' => sub {
 	my $opened = open_account({}, curp => $curp);
 	is $opened->{status}, 201, 'all of an account';
 	is $stack->psql("SELECT concat_ws('|', a ->> 'nombre_de_usuario', a ->> 'mail', a ->> 'telefono', a ->> 'numero_pagos', a ->> 'tipo_servicio', a ->> 'aviso', a #>> '{direccion,municipio}')
-		FROM (SELECT application AS a FROM loyalty_internal.sale WHERE sale_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
+		FROM (SELECT application AS a FROM loyalty_internal.policy WHERE policy_id = $opened->{json}{datos_compra}{id_venta}) s"), 'Banco_Uno|x@correo.example|5512345678|12|Seguro|true|León', 'is kept with the sale';
 	is open_account({telefono => $_}, curp => $curp)->{status}, 412, "telefono $_ is understood" for '(55) 1234-5678', '55.1234.5678', '+52 1 55 1234 5678', '+52 (55) 1234 5678', '52-55-1234-5678', "55\xa01234\xa05678",
 		"+52\x{2011}55\x{2011}1234\x{2011}5678", '(044) 55/1234/5678', '"55 1234 5678"', 'NUMBER 5512345678', 'NUMBER 525512345678';
 	refuses("telefono $_ is none", 400, undef, sub { open_account({telefono => $_}, curp => $curp) })
@@ -489,7 +489,7 @@ subtest '412: what cannot be asked for' => sub {
 	refuses('has the product already', 412, row('Banco_Uno', $member{$curp}, 'new_service', '', 412), sub { open_account({}, curp => $curp) });
 	refuses('there is none left', 412, row('Banco_Uno', $member{$curp}, 'new_service', '', 412), sub { open_account({producto => 'Agotado'}, curp => $curp) });
 	is read_datum('Status', curp => $curp, fields => {poliza_en_uso => $policy})->{status}, 202, 'a sale by its policy';
-	my $sandboxes = $stack->psql(q{SELECT min(policy_number) FROM loyalty.sales s JOIN loyalty_internal.merchant m USING (merchant_id) WHERE m.sandbox});
+	my $sandboxes = $stack->psql(q{SELECT min(policy_number) FROM loyalty.policies s JOIN loyalty_internal.merchant m USING (merchant_id) WHERE m.sandbox});
 	for my $no_policy ('P0', lc $policy, $sandboxes)
 	{
 		refuses("a sale of policy $no_policy", 412, row('Banco_Uno', $member{$curp}, 'individual_request', 'Status', 412), sub { read_datum('Status', curp => $curp, fields => {poliza_en_uso => $no_policy}) });
@@ -623,22 +623,22 @@ sub side_by_side
 
 subtest 'payments and sales at the same time' => sub {
 	my $curp = fresh_customer();
-	my $sale = $stack->psql("SELECT loyalty.open_sale($merchant, '$curp', 'Vida', 3)");
-	my $payment = sub { my ($amount, $reference) = @_; return "SELECT loyalty.register_payment($merchant, $sale, '$amount', 'SPEI', '$reference', 'Banco_Uno') ->> 'saldo'" };
+	my $sale = $stack->psql("SELECT loyalty.open_policy($merchant, '$curp', 'Vida', 3)");
+	my $payment = sub { my ($amount, $reference) = @_; return "SELECT loyalty.pay_policy($merchant, $sale, '$amount', 'SPEI', '$reference', 'Banco_Uno') ->> 'saldo'" };
 	is_deeply [side_by_side($payment->('100', 'par'), $payment->('100', 'par'))], ['920.1', '920.1'], 'the same reference twice is booked once';
 	my @over = side_by_side($payment->('500', 'uno'), $payment->('500', 'dos'));
 	is $over[0], '420.1', 'two that are too much together: the first is booked';
 	like $over[1], qr/LK412/, 'the second is not';
-	is $stack->psql("SELECT count(*), sum(amount::numeric) FROM loyalty_internal.payment WHERE sale_id = $sale"), '2|600', 'two payments are booked';
+	is $stack->psql("SELECT count(*), sum(amount::numeric) FROM loyalty_internal.payment WHERE policy_id = $sale"), '2|600', 'two payments are booked';
 
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Último', '10', 1)");
 	my @buyer = (fresh_customer(), fresh_customer());
-	my @sold = side_by_side(map { "SELECT loyalty.open_sale($merchant, '$_', 'Último') > 0" } @buyer);
+	my @sold = side_by_side(map { "SELECT loyalty.open_policy($merchant, '$_', 'Último') > 0" } @buyer);
 	is $sold[0], 't', 'the last one is sold';
 	like $sold[1], qr/LK412/, 'once';
 	is $stack->psql("SELECT stock FROM loyalty_internal.product WHERE merchant_id = $merchant AND name = 'Último'"), 0, 'and the stock is 0';
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Doble', '10', 9)");
-	@sold = side_by_side(("SELECT loyalty.open_sale($merchant, '$buyer[0]', 'Doble') > 0") x 2);
+	@sold = side_by_side(("SELECT loyalty.open_policy($merchant, '$buyer[0]', 'Doble') > 0") x 2);
 	like $sold[1], qr/LK412/, 'one customer does not get a product twice';
 
 	my @children;
@@ -656,8 +656,8 @@ subtest 'payments and sales at the same time' => sub {
 	for (@children) { waitpid $_, 0; $failed++ if $? }
 	is $failed, 0, 'eight requests with one reference have one answer';
 	is $stack->psql("SELECT count(*) FROM loyalty_internal.payment WHERE merchant_id = $merchant AND reference = 'racimo'"), 1, 'and one payment';
-	is $stack->psql(q{SELECT count(*) FROM loyalty_internal.sale s WHERE s.cost::numeric <> (SELECT sum(amount::numeric) FROM loyalty_internal.instalment i WHERE i.sale_id = s.sale_id)
-		OR s.cost::numeric < (SELECT sum(amount::numeric) FROM loyalty_internal.payment y WHERE y.sale_id = s.sale_id)}), 0, 'every sale adds up';
+	is $stack->psql(q{SELECT count(*) FROM loyalty_internal.policy s WHERE s.cost::numeric <> (SELECT sum(amount::numeric) FROM loyalty_internal.instalment i WHERE i.policy_id = s.policy_id)
+		OR s.cost::numeric < (SELECT sum(amount::numeric) FROM loyalty_internal.payment y WHERE y.policy_id = s.policy_id)}), 0, 'every sale adds up';
 };
 
 # --- secrets ---------------------------------------------------------------------------

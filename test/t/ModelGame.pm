@@ -54,7 +54,7 @@ sub set_up_statements
 	for my $i (0 .. MEMBERS - 1)
 	{
 		my $rank = defined $terms->{granted} && $i == 1 ? ", rank => '$terms->{ranks}[$terms->{granted}][0]'" : '';
-		push @sql, "SELECT loyalty.member_create(:m, 'P', 'm$i\@example.com', 'Ana', 'Ruiz', client_id => 'CM$i'$rank) IS NULL";
+		push @sql, "SELECT loyalty.seller_member_create(:m, 'P', 'm$i\@example.com', 'Ana', 'Ruiz', client_id => 'CM$i'$rank) IS NULL";
 		push @sql, "SELECT account_id AS a$i, member_id AS m$i FROM loyalty.members WHERE merchant_id = :m AND client_id = 'CM$i' \\gset";
 	}
 	push @sql, map { my ($i, $of) = @$_; "SELECT loyalty.open_account(:m, :$of) AS a$i \\gset" } [ACCOUNTS - 1, 'p'], [STRANGER, 'q'];

@@ -97,8 +97,7 @@ sub limit_statement
 {
 	my $limit = shift;
 	my $points = defined $limit->{points} ? number($limit->{points}) : undef;
-	return "SELECT loyalty.set_limit(:m, 'P', '$limit->{scope}', '" . ($limit->{adds} ? 'add' : 'spend') . "', " . quoted($points) . ', ' . ($limit->{operations} // 'NULL') . ')';
-}
+	return "SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), '$limit->{scope}', '" . ($limit->{adds} ? 'add' : 'spend') . "', " . quoted($points) . ', ' . ($limit->{operations} // 'NULL') . ')';)
 
 sub rules_statement
 {
@@ -114,7 +113,7 @@ sub rules_statement
 		} sort keys %$rule;
 		push @json, '{' . join(',', @keys) . '}';
 	}
-	return "SELECT loyalty.publish_rules(:m, 'P', '[" . join(',', @json) . "]')";
+	return "SELECT loyalty.publish_rules(:m, loyalty.find_program(:m, 'P'), '[" . join(', ', @json) . "]')";
 }
 
 # --- chance ------------------------------------------------------------------------------
@@ -578,7 +577,7 @@ sub accumulate_statement
 {
 	my $step = shift;
 	my @json = map { my ($i, $money) = @$_; "{\"programId\":\"P\",\"memberId\":\"CM$i\",\"amount\":" . number($money) . ',"comments":"x"}' } @{$step->{items}};
-	return "SELECT format('R|%s|%s', status, \"totalPoints\") FROM json_to_recordset(loyalty.accumulation(:m, '[" . join(',', @json) . "]')) AS i (status text, \"totalPoints\" text)";
+	return "SELECT format('R|%s|%s', status, \"totalPoints\") FROM json_to_recordset(loyalty.seller_accumulation(:m, '[" . join(',', @json) . "]')) AS i (status text, \"totalPoints\" text)";
 }
 
 sub question
@@ -596,7 +595,7 @@ sub law_statement
 	my @ways;
 	if ($step->{law} eq 'recount')
 	{
-		@ways = ("SELECT 'F|changes|'", "SELECT format('F|changes|%s', nullif(changes::text, '[]')) FROM loyalty.recount_ranks(:m, 'P')");
+		@ways = ("SELECT 'F|changes|'", "SELECT format('F|changes|%s', nullif(changes::text, '[]')) FROM loyalty.recount_ranks(:m, loyalty.find_program(:m, 'P'))");
 	}
 	elsif ($step->{law} eq 'batch')
 	{

@@ -247,7 +247,7 @@ BEGIN
 		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
 		UPDATE loyalty_internal.rank_grant g SET reason = ''
 		WHERE g.merchant_id = delete_blocked_customers.merchant_id AND g.member_id = gone.member_id;
-		UPDATE loyalty_internal.sale s SET application = NULL, signature_id = ''
+		UPDATE loyalty_internal.policy s SET application = NULL, signature_id = ''
 		WHERE s.merchant_id = delete_blocked_customers.merchant_id AND s.member_id = gone.member_id;
 		UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
 			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
@@ -285,7 +285,7 @@ LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'M
 COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) IS
 'Reads a customer''s data for an app user, as the customer API does but without a token: merchant_id and app_user say who reads. operation: request, individual_request or request_block; request: the key, or the block. Reading is written to loyalty.access_log; a refusal raises, so only HTTP ones are. KASU, API_CUSTOMER. Errors: LK400 kasu_400, LK404 kasu_404, LK412 kasu_412, LK409 kasu_409, LK406 kasu_406.';
 
-CREATE FUNCTION loyalty.request_token(app_user text, curp text, signature text) RETURNS json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_request_token';
-COMMENT ON FUNCTION loyalty.request_token(text, text, text) IS
+CREATE FUNCTION loyalty.customer_token(app_user text, curp text, signature text) RETURNS json
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_token';
+COMMENT ON FUNCTION loyalty.customer_token(text, text, text) IS
 'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';

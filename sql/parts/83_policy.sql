@@ -1,5 +1,5 @@
--- What merchants sell to customers: products, the sales of them, and what is
--- paid of these in instalments.
+-- What merchants sell to customers: products, the policies under which they are
+-- sold, and what is paid of these in instalments.
 
 CREATE TABLE loyalty_internal.product (
 	merchant_id		bigint			NOT NULL REFERENCES loyalty_internal.merchant,
@@ -23,9 +23,9 @@ COMMENT ON COLUMN loyalty_internal.product.annual_rate IS 'Percent a year that p
 COMMENT ON COLUMN loyalty_internal.product.commission IS 'Percent of each payment that the app users who take payments earn.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.product TO loyalty_engine;
 
-CREATE TABLE loyalty_internal.sale (
+CREATE TABLE loyalty_internal.policy (
 	merchant_id		bigint			NOT NULL,
-	sale_id			bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
+	policy_id		bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	member_id		bigint			NOT NULL,
 	product_id		bigint			NOT NULL,
 	policy_number	text			COLLATE "C" NOT NULL CHECK (policy_number <> ''),
@@ -35,42 +35,42 @@ CREATE TABLE loyalty_internal.sale (
 	status			text			NOT NULL CHECK (status IN ('PREVENTA', 'ACTIVO', 'PAGADO', 'CANCELADO')),
 	registered_at	timestamptz		NOT NULL DEFAULT now(),
 	application		json,
-	PRIMARY KEY (merchant_id, sale_id),
+	PRIMARY KEY (merchant_id, policy_id),
 	UNIQUE (merchant_id, policy_number),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member,
 	FOREIGN KEY (merchant_id, product_id) REFERENCES loyalty_internal.product
 );
-COMMENT ON TABLE loyalty_internal.sale IS 'Products sold to customers, under a policy number each.';
-COMMENT ON COLUMN loyalty_internal.sale.cost IS 'Money, all payments together.';
-COMMENT ON COLUMN loyalty_internal.sale.application IS 'What the customer gave and accepted with the order, as it was sent.';
-CREATE INDEX sale_member ON loyalty_internal.sale (merchant_id, member_id);
-GRANT SELECT, INSERT, UPDATE ON loyalty_internal.sale TO loyalty_engine;
+COMMENT ON TABLE loyalty_internal.policy IS 'Products sold to customers, under a policy number each.';
+COMMENT ON COLUMN loyalty_internal.policy.cost IS 'Money, all payments together.';
+COMMENT ON COLUMN loyalty_internal.policy.application IS 'What the customer gave and accepted with the order, as it was sent.';
+CREATE INDEX policy_member ON loyalty_internal.policy (merchant_id, member_id);
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.policy TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.instalment (
 	merchant_id	bigint			NOT NULL,
-	sale_id		bigint			NOT NULL,
+	policy_id	bigint			NOT NULL,
 	ordinal		smallint		NOT NULL CHECK (ordinal > 0),
 	due_on		date			NOT NULL,
 	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
-	PRIMARY KEY (merchant_id, sale_id, ordinal),
-	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty_internal.sale
+	PRIMARY KEY (merchant_id, policy_id, ordinal),
+	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
 );
-COMMENT ON TABLE loyalty_internal.instalment IS 'When which part of a sale''s cost is due. The parts add up to the cost.';
+COMMENT ON TABLE loyalty_internal.instalment IS 'When which part of a policy''s cost is due. The parts add up to the cost.';
 GRANT SELECT, INSERT ON loyalty_internal.instalment TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.payment (
 	merchant_id	bigint			NOT NULL,
 	reference	text			COLLATE "C" NOT NULL CHECK (reference <> ''),
-	sale_id		bigint			NOT NULL,
+	policy_id	bigint			NOT NULL,
 	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
 	method		text			NOT NULL CHECK (method <> ''),
 	app_user	text			COLLATE "C" NOT NULL,
 	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (merchant_id, reference),
-	FOREIGN KEY (merchant_id, sale_id) REFERENCES loyalty_internal.sale
+	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
 );
-COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their sales; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
-CREATE INDEX payment_sale ON loyalty_internal.payment (merchant_id, sale_id);
+COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their policies; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
+CREATE INDEX payment_policy ON loyalty_internal.payment (merchant_id, policy_id);
 GRANT SELECT, INSERT ON loyalty_internal.payment TO loyalty_engine;
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
@@ -90,7 +90,7 @@ DECLARE
 	id bigint;
 BEGIN
 	PERFORM loyalty_internal.require_merchant(create_product.merchant_id);
-	-- Refuse here, and not at a sale, what comes to more than money can be.
+	-- Refuse here, and not when it is sold, what comes to more than money can be.
 	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
 	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
 	VALUES (create_product.merchant_id, create_product.name, create_product.description, create_product.price,
@@ -108,14 +108,14 @@ $$;
 COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) IS
 'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
-CREATE FUNCTION loyalty.open_sale(
+CREATE FUNCTION loyalty.open_policy(
 	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
 	on_date date DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	today CONSTANT date := coalesce(open_sale.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date);
+	today CONSTANT date := coalesce(open_policy.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date);
 	member bigint;
 	sold loyalty_internal.product;
 	cost loyalty.points;
@@ -123,74 +123,74 @@ DECLARE
 	id bigint;
 	first_due date;
 BEGIN
-	-- The customer's row keeps two sales of one product to one customer apart.
+	-- The customer's row keeps two policies of one product and one customer apart.
 	SELECT c.member_id INTO member FROM loyalty_internal.customer c
-	WHERE c.merchant_id = open_sale.merchant_id AND c.curp OPERATOR(loyalty.=) open_sale.curp
+	WHERE c.merchant_id = open_policy.merchant_id AND c.curp OPERATOR(loyalty.=) open_policy.curp
 	  AND NOT c.deceased AND c.blocked_at IS NULL FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('kasu_404');
 	END IF;
-	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_sale.merchant_id AND p.name = open_sale.product COLLATE "C";
+	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_policy.merchant_id AND p.name = open_policy.product COLLATE "C";
 	IF NOT isfinite(today) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'on_date must be a day.');
 	END IF;
-	IF sold.product_id IS NULL OR loyalty.birth_date(open_sale.curp) > today THEN
+	IF sold.product_id IS NULL OR loyalty.birth_date(open_policy.curp) > today THEN
 		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
-	IF loyalty.age(open_sale.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
+	IF loyalty.age(open_policy.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
 		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
-	IF coalesce(open_sale.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_sale.pay_day, 0) NOT IN (1, 15) THEN
+	IF coalesce(open_policy.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_policy.pay_day, 0) NOT IN (1, 15) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'numero_pagos is 1 to the product''s, dia_pago is 1 or 15.');
 	END IF;
-	IF EXISTS (SELECT FROM loyalty_internal.sale s WHERE s.merchant_id = open_sale.merchant_id AND s.member_id = member
+	IF EXISTS (SELECT FROM loyalty_internal.policy s WHERE s.merchant_id = open_policy.merchant_id AND s.member_id = member
 			   AND s.product_id = sold.product_id AND s.status <> 'CANCELADO') THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product.');
 	END IF;
 	UPDATE loyalty_internal.product p SET stock = p.stock - 1
-	WHERE p.merchant_id = open_sale.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
+	WHERE p.merchant_id = open_policy.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
-	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_sale.payments);
+	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_policy.payments);
 	cents := (cost::numeric * 100)::bigint;
-	IF cents < open_sale.payments THEN
+	IF cents < open_policy.payments THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
 	END IF;
-	INSERT INTO loyalty_internal.sale AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
-	VALUES (open_sale.merchant_id, member, sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_sale.payments, 'PREVENTA')
-	RETURNING s.sale_id INTO id;
+	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
+	VALUES (open_policy.merchant_id, member, sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_policy.payments, 'PREVENTA')
+	RETURNING s.policy_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
 	-- divide go to the first instalments.
-	first_due := date_trunc('month', today)::date + open_sale.pay_day - 1;
+	first_due := date_trunc('month', today)::date + open_policy.pay_day - 1;
 	IF first_due <= today THEN
 		first_due := (first_due + interval '1 month')::date;
 	END IF;
-	INSERT INTO loyalty_internal.instalment (merchant_id, sale_id, ordinal, due_on, amount)
-	SELECT open_sale.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
-		   ((cents / open_sale.payments + (n <= cents % open_sale.payments)::integer)::numeric / 100)::loyalty.points
-	FROM generate_series(1, open_sale.payments) n;
+	INSERT INTO loyalty_internal.instalment (merchant_id, policy_id, ordinal, due_on, amount)
+	SELECT open_policy.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
+		   ((cents / open_policy.payments + (n <= cents % open_policy.payments)::integer)::numeric / 100)::loyalty.points
+	FROM generate_series(1, open_policy.payments) n;
 	RETURN id;
 END
 $$;
-COMMENT ON FUNCTION loyalty.open_sale(bigint, loyalty.curp, text, integer, integer, date) IS
-'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns its sale_id; the sale is in PREVENTA until something is paid. on_date: day of the sale, today unless given. Errors: LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
+COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date) IS
+'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today unless given. Errors: LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
 
-CREATE FUNCTION loyalty.sale_status(merchant_id bigint, sale_id bigint, on_date date DEFAULT NULL) RETURNS json
+CREATE FUNCTION loyalty.policy_status(merchant_id bigint, policy_id bigint, on_date date DEFAULT NULL) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	WITH sale AS (
+	WITH policy AS (
 		SELECT s.*, p.name AS product, p.commission,
 			   coalesce((SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y
-						 WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), 0) AS paid,
-			   coalesce(sale_status.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date) AS today
-		FROM loyalty_internal.sale s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
-		WHERE s.merchant_id = sale_status.merchant_id AND s.sale_id = sale_status.sale_id
+						 WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id), 0) AS paid,
+			   coalesce(policy_status.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date) AS today
+		FROM loyalty_internal.policy s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
+		WHERE s.merchant_id = policy_status.merchant_id AND s.policy_id = policy_status.policy_id
 	), due AS (
 		SELECT i.ordinal, i.due_on,
 			   greatest(least(sum(i.amount::numeric) OVER (ORDER BY i.ordinal) - s.paid, i.amount::numeric), 0) AS unpaid
-		FROM sale s JOIN loyalty_internal.instalment i ON i.merchant_id = s.merchant_id AND i.sale_id = s.sale_id
+		FROM policy s JOIN loyalty_internal.instalment i ON i.merchant_id = s.merchant_id AND i.policy_id = s.policy_id
 	)
 	SELECT json_build_object(
 		'poliza', s.policy_number, 'producto', s.product, 'status', s.status, 'costo', s.cost,
@@ -200,53 +200,53 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'pagos_realizados', coalesce((SELECT json_agg(json_build_object('referencia', y.reference, 'cantidad', y.amount,
 				'metodo', y.method, 'fecha', to_char(y.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
 				ORDER BY y.paid_at, y.reference)
-			FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.sale_id = s.sale_id), '[]'),
+			FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id), '[]'),
 		'pagos_pendientes', coalesce((SELECT json_agg(json_build_object('numero', d.ordinal, 'fecha', d.due_on,
 				'cantidad', trim_scale(d.unpaid)) ORDER BY d.ordinal)
 			FROM due d WHERE d.unpaid > 0), '[]'),
 		'comision', trim_scale(round(s.paid * s.commission::numeric / 100, 2)))
-	FROM sale s
+	FROM policy s
 $$;
-COMMENT ON FUNCTION loyalty.sale_status(bigint, bigint, date) IS
-'How a sale stands, as JSON: balance (saldo), payment of the period, arrears (atrasos), payments made and pending, commission earned so far. on_date: today unless given. NULL if there is no such sale.';
+COMMENT ON FUNCTION loyalty.policy_status(bigint, bigint, date) IS
+'How a policy stands, as JSON: balance (saldo), payment of the period, arrears (atrasos), payments made and pending, commission earned so far. on_date: today unless given. NULL if there is no such policy.';
 
-CREATE FUNCTION loyalty.register_payment(
-	merchant_id bigint, sale_id bigint, amount loyalty.points, method text, reference text, app_user text)
+CREATE FUNCTION loyalty.pay_policy(
+	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
 RETURNS json
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	sold loyalty_internal.sale;
+	sold loyalty_internal.policy;
 	earlier loyalty_internal.payment;
 	paid numeric;
 BEGIN
-	-- The sale's row lock: what is still to be paid must not change meanwhile.
-	SELECT * INTO sold FROM loyalty_internal.sale s
-	WHERE s.merchant_id = register_payment.merchant_id AND s.sale_id = register_payment.sale_id FOR NO KEY UPDATE;
+	-- The policy's row lock: what is still to be paid must not change meanwhile.
+	SELECT * INTO sold FROM loyalty_internal.policy s
+	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id FOR NO KEY UPDATE;
 	IF NOT FOUND OR sold.status = 'CANCELADO' THEN
 		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty_internal.payment y
-	WHERE y.merchant_id = register_payment.merchant_id AND y.reference = register_payment.reference COLLATE "C";
+	WHERE y.merchant_id = pay_policy.merchant_id AND y.reference = pay_policy.reference COLLATE "C";
 	IF FOUND THEN
-		IF earlier.sale_id <> register_payment.sale_id OR earlier.amount::numeric <> register_payment.amount::numeric
-			OR earlier.method <> register_payment.method COLLATE "C" THEN
+		IF earlier.policy_id <> pay_policy.policy_id OR earlier.amount::numeric <> pay_policy.amount::numeric
+			OR earlier.method <> pay_policy.method COLLATE "C" THEN
 			PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
 		END IF;
-		RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);
+		RETURN loyalty.policy_status(pay_policy.merchant_id, pay_policy.policy_id);
 	END IF;
 	SELECT coalesce(sum(y.amount::numeric), 0) INTO paid FROM loyalty_internal.payment y
-	WHERE y.merchant_id = register_payment.merchant_id AND y.sale_id = register_payment.sale_id;
-	IF paid + register_payment.amount::numeric > sold.cost::numeric OR scale(trim_scale(register_payment.amount::numeric)) > 2 THEN
+	WHERE y.merchant_id = pay_policy.merchant_id AND y.policy_id = pay_policy.policy_id;
+	IF paid + pay_policy.amount::numeric > sold.cost::numeric OR scale(trim_scale(pay_policy.amount::numeric)) > 2 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
-	INSERT INTO loyalty_internal.payment (merchant_id, reference, sale_id, amount, method, app_user)
-	VALUES (register_payment.merchant_id, register_payment.reference, register_payment.sale_id, register_payment.amount,
-			register_payment.method, register_payment.app_user);
-	UPDATE loyalty_internal.sale s
-	SET status = CASE WHEN paid + register_payment.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END
-	WHERE s.merchant_id = register_payment.merchant_id AND s.sale_id = register_payment.sale_id;
-	RETURN loyalty.sale_status(register_payment.merchant_id, register_payment.sale_id);
+	INSERT INTO loyalty_internal.payment (merchant_id, reference, policy_id, amount, method, app_user)
+	VALUES (pay_policy.merchant_id, pay_policy.reference, pay_policy.policy_id, pay_policy.amount,
+			pay_policy.method, pay_policy.app_user);
+	UPDATE loyalty_internal.policy s
+	SET status = CASE WHEN paid + pay_policy.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END
+	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id;
+	RETURN loyalty.policy_status(pay_policy.merchant_id, pay_policy.policy_id);
 EXCEPTION
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
@@ -254,14 +254,14 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('kasu_400');
 END
 $$;
-COMMENT ON FUNCTION loyalty.register_payment(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a sale and returns how the sale stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such sale, more than is still to be paid, or the reference was used for another payment).';
+COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.products AS
 SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission FROM loyalty_internal.product;
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 
-CREATE VIEW loyalty.sales AS
-SELECT s.merchant_id, s.sale_id, s.member_id, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
-FROM loyalty_internal.sale s JOIN loyalty_internal.product p USING (merchant_id, product_id);
-COMMENT ON VIEW loyalty.sales IS 'The sales of the merchants.';
+CREATE VIEW loyalty.policies AS
+SELECT s.merchant_id, s.policy_id, s.member_id, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
+FROM loyalty_internal.policy s JOIN loyalty_internal.product p USING (merchant_id, product_id);
+COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each.';

@@ -31,8 +31,8 @@ BEGIN
 			customer.second_last_name, customer.email, customer.phone::loyalty.phone, customer.street, customer.number,
 			'Centro', 'Toluca', '50000', 'Estado de México', loyalty.fold(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
-		id := loyalty.open_sale(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
-		UPDATE loyalty_internal.sale s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.sale_id = id;
+		id := loyalty.open_policy(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
+		UPDATE loyalty_internal.policy s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.policy_id = id;
 	END LOOP;
 	RETURN sandbox_id;
 END

@@ -24,8 +24,8 @@ BEGIN
 	EXECUTE format('GRANT SELECT ON
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
-		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants, loyalty.roots,
-		loyalty.rules, loyalty.sales, loyalty.staff_members, loyalty.wallets TO %I', role);
+		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants,
+		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets TO %I', role);
 	-- What computes, and can touch no table.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.points(smallint), loyalty.points(integer), loyalty.points(bigint), loyalty.points(numeric),
@@ -71,11 +71,11 @@ BEGIN
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,
 		loyalty.employee_add, loyalty.employee_disable, loyalty.toolusers_get,
-		loyalty.program_list, loyalty.program_get, loyalty.member_list, loyalty.member_get, loyalty.member_balance, loyalty.member_create,
-		loyalty.deposit, loyalty.redemption, loyalty.accumulation,
-		loyalty.request_token, loyalty.customer_read, loyalty.create_app_user, loyalty.disable_app_user, loyalty.create_customer,
+		loyalty.seller_program_list, loyalty.seller_program_get, loyalty.seller_member_list, loyalty.seller_member_get,
+		loyalty.seller_member_balance, loyalty.seller_member_create, loyalty.seller_deposit, loyalty.seller_redemption, loyalty.seller_accumulation,
+		loyalty.customer_token, loyalty.customer_read, loyalty.create_app_user, loyalty.disable_app_user, loyalty.create_customer,
 		loyalty.grant_consent, loyalty.revoke_consent, loyalty.block_customer, loyalty.delete_blocked_customers,
-		loyalty.create_product, loyalty.open_sale, loyalty.sale_status, loyalty.register_payment TO %I', role);
+		loyalty.create_product, loyalty.open_policy, loyalty.policy_status, loyalty.pay_policy TO %I', role);
 	EXECUTE format('GRANT INSERT ON loyalty.numbering_plan TO %I', role);
 END
 $$;

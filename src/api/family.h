@@ -56,11 +56,12 @@ extern void headers_read(const Header *headers, void *target);
 extern Datum exchange_serve(Exchange *exchange);
 extern Datum endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS);
 
-/* The two SQL functions of an endpoint: loyalty.name() raises, loyalty_api.name() answers. */
-#define ENDPOINT_FUNCTIONS(family, name) \
-	PG_FUNCTION_INFO_V1(loyalty_##name); \
-	Datum loyalty_##name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
+/* The two SQL functions of an endpoint: loyalty.sql_name() raises, loyalty_api.name() answers. */
+#define ENDPOINT_FUNCTIONS_AS(family, name, sql_name) \
+	PG_FUNCTION_INFO_V1(loyalty_##sql_name); \
+	Datum loyalty_##sql_name(PG_FUNCTION_ARGS) { return endpoint_sql(&name, fcinfo); } \
 	PG_FUNCTION_INFO_V1(loyalty_api_##name); \
 	Datum loyalty_api_##name(PG_FUNCTION_ARGS) { return endpoint_named(&family, &name, fcinfo); }
+#define ENDPOINT_FUNCTIONS(family, name) ENDPOINT_FUNCTIONS_AS(family, name, name)
 
 #endif

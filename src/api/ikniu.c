@@ -57,7 +57,7 @@ program_list_run(Call *call)
 }
 
 static const Endpoint program_list = {
-	.name = "program_list",
+	.name = "seller_program_list",
 	.result = RESULT_ROWS,
 	.run = program_list_run,
 };
@@ -77,7 +77,7 @@ program_get_run(Call *call)
 }
 
 static const Endpoint program_get = {
-	.name = "program_get",
+	.name = "seller_program_get",
 	.fields = {REQUIRED_TEXT("programId")},
 	.result = RESULT_ROWS,
 	.run = program_get_run,
@@ -175,7 +175,7 @@ member_list_run(Call *call)
 }
 
 static const Endpoint member_list = {
-	.name = "member_list",
+	.name = "seller_member_list",
 	.fields = {
 		[LIST_PROGRAM] = REQUIRED_TEXT("programId"),
 		[LIST_LIMIT] = OPTIONAL_FIELD("limit", FIELD_COUNT),
@@ -214,7 +214,7 @@ member_get_run(Call *call)
 }
 
 static const Endpoint member_get = {
-	.name = "member_get",
+	.name = "seller_member_get",
 	.fields = {REQUIRED_TEXT("programId"), REQUIRED_TEXT("memberId")},
 	.result = RESULT_ROWS,
 	.run = member_get_run,
@@ -235,7 +235,7 @@ member_balance_run(Call *call)
 }
 
 static const Endpoint member_balance = {
-	.name = "member_balance",
+	.name = "seller_member_balance",
 	.fields = {REQUIRED_TEXT("programId"), REQUIRED_TEXT("memberId")},
 	.result = RESULT_ROWS,
 	.run = member_balance_run,
@@ -267,7 +267,7 @@ member_create_run(Call *call)
 }
 
 static const Endpoint member_create = {
-	.name = "member_create",
+	.name = "seller_member_create",
 	.fields = {MEMBER_FIELDS(REQUIRED)},
 	.result = RESULT_JSON,
 	.writes = true,
@@ -286,7 +286,7 @@ endpoint##_run(Call *call) \
 	seller_batch_run(call, operation); \
 } \
 static const Endpoint endpoint = { \
-	.name = #endpoint, \
+	.name = "seller_" #endpoint, \
 	.result = RESULT_JSON, \
 	.writes = true, \
 	.takes_items = true, \
@@ -326,12 +326,12 @@ ikniu_error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), 
 
 const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, false, ikniu_error_body, NULL};
 
-ENDPOINT_FUNCTIONS(ikniu_family, program_list)
-ENDPOINT_FUNCTIONS(ikniu_family, program_get)
-ENDPOINT_FUNCTIONS(ikniu_family, member_list)
-ENDPOINT_FUNCTIONS(ikniu_family, member_get)
-ENDPOINT_FUNCTIONS(ikniu_family, member_create)
-ENDPOINT_FUNCTIONS(ikniu_family, member_balance)
-ENDPOINT_FUNCTIONS(ikniu_family, deposit)
-ENDPOINT_FUNCTIONS(ikniu_family, redemption)
-ENDPOINT_FUNCTIONS(ikniu_family, accumulation)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, program_list, seller_program_list)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, program_get, seller_program_get)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, member_list, seller_member_list)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, member_get, seller_member_get)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, member_create, seller_member_create)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, member_balance, seller_member_balance)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, deposit, seller_deposit)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, redemption, seller_redemption)
+ENDPOINT_FUNCTIONS_AS(ikniu_family, accumulation, seller_accumulation)

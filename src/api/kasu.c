@@ -28,7 +28,7 @@ static const struct
 {
 	const char *key;
 	const char *description;
-	bool		of_sale;
+	bool		of_policy;
 }			keys[] = {
 	{"Mail", "Correo electrónico del cliente", false},
 	{"Telefono", "Teléfono del cliente", false},
@@ -96,19 +96,19 @@ static Statement customer_datum_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 
-#define SALE_JSON \
+#define POLICY_JSON \
 	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
 	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
 	" 'Poliza', s.policy_number)"
 
-static Statement sale_datum_sql = {
-	.sql = "SELECT " SALE_JSON " -> $3 AS datum FROM loyalty.sales s WHERE s.merchant_id = $1 AND s.member_id = $2"
-	" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.registered_at DESC, s.sale_id DESC LIMIT 1",
+static Statement policy_datum_sql = {
+	.sql = "SELECT " POLICY_JSON " -> $3 AS datum FROM loyalty.policies s WHERE s.merchant_id = $1 AND s.member_id = $2"
+	" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.registered_at DESC, s.policy_id DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
 static char *
-datum(const Call *call, bool of_sale)
+datum(const Call *call, bool of_policy)
 {
 	const char *policy = call->values[ASK_POLICY].text;
 	Datum		values[] = {
@@ -119,9 +119,9 @@ datum(const Call *call, bool of_sale)
 	};
 	const char	nulls[] = {' ', ' ', ' ', policy ? ' ' : 'n'};
 
-	if (!of_sale)
+	if (!of_policy)
 		db_read(&customer_datum_sql, values, NULL);
-	else if (db_read(&sale_datum_sql, values, nulls) == 0)
+	else if (db_read(&policy_datum_sql, values, nulls) == 0)
 		raise_error(ERR_KASU_412);
 	return row_text(0, "datum");
 }
@@ -137,7 +137,7 @@ individual_request(Call *call)
 			continue;
 		kasu_find_customer(call, &curp);
 		kasu_check_consent(call, call->values[ASK_ACCEPTANCE].text);
-		return datum(call, keys[i].of_sale);
+		return datum(call, keys[i].of_policy);
 	}
 	raise_error(ERR_KASU_404);
 }
@@ -174,7 +174,7 @@ static Statement product_list_sql = {
 static Statement customer_block_sql = {
 	.sql = "SELECT json_build_object('cliente', " CUSTOMER_JSON ","
 	" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences),"
-	" 'ventas', coalesce((SELECT json_agg(" SALE_JSON " ORDER BY s.registered_at, s.sale_id) FROM loyalty.sales s"
+	" 'ventas', coalesce((SELECT json_agg(" POLICY_JSON " ORDER BY s.registered_at, s.policy_id) FROM loyalty.policies s"
 	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id), '[]')) AS block" CUSTOMER_TABLES,
 	.params = {INT8OID, INT8OID}
 };

@@ -74,33 +74,33 @@ application(const Call *call)
 	return CStringGetTextDatum(json.data);
 }
 
-static Statement sale_open_sql = {
-	.sql = "SELECT loyalty.open_sale($1, $2, $3, $4::integer, $5::integer) AS sale_id",
+static Statement policy_open_sql = {
+	.sql = "SELECT loyalty.open_policy($1, $2, $3, $4::integer, $5::integer) AS policy_id",
 	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID}
 };
 
-static Statement sale_application_sql = {
-	.sql = "UPDATE loyalty_internal.sale SET application = $3 WHERE merchant_id = $1 AND sale_id = $2",
+static Statement policy_application_sql = {
+	.sql = "UPDATE loyalty_internal.policy SET application = $3 WHERE merchant_id = $1 AND policy_id = $2",
 	.params = {INT8OID, INT8OID, JSONOID}
 };
 
-static Statement sale_receipt_sql = {
-	.sql = "SELECT json_build_object('id_venta', s.sale_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
+static Statement policy_receipt_sql = {
+	.sql = "SELECT json_build_object('id_venta', s.policy_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
 	" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
 	" 'pago_link', t.base_url || '/pago/' || s.policy_number) AS receipt"
-	" FROM loyalty_internal.sale s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+	" FROM loyalty_internal.policy s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
 	" JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
 	" JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
 	" JOIN loyalty_internal.merchant t ON t.merchant_id = s.merchant_id"
-	" WHERE s.merchant_id = $1 AND s.sale_id = $2",
+	" WHERE s.merchant_id = $1 AND s.policy_id = $2",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 
 static char *
-open_sale(const Call *call, Curp *curp)
+open_policy(const Call *call, Curp *curp)
 {
 	const Value *values = call->values;
-	Datum		sale[] = {
+	Datum		policy[] = {
 		Int64GetDatum(call->merchant_id),
 		CurpPGetDatum(curp),
 		CStringGetTextDatum(values[NEW_PRODUCT].text),
@@ -110,10 +110,10 @@ open_sale(const Call *call, Curp *curp)
 	Datum		kept[] = {Int64GetDatum(call->merchant_id), 0, application(call)};
 	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text)};
 
-	db_write(&sale_open_sql, sale, NULL);
-	receipt[1] = kept[1] = Int64GetDatum(row_int64(0, "sale_id"));
-	db_write(&sale_application_sql, kept, NULL);
-	db_write(&sale_receipt_sql, receipt, NULL);
+	db_write(&policy_open_sql, policy, NULL);
+	receipt[1] = kept[1] = Int64GetDatum(row_int64(0, "policy_id"));
+	db_write(&policy_application_sql, kept, NULL);
+	db_write(&policy_receipt_sql, receipt, NULL);
 	return row_text(0, "receipt");
 }
 
@@ -132,7 +132,7 @@ accounts_run(Call *call)
 	kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
-	receipt = open_sale(call, &curp);
+	receipt = open_policy(call, &curp);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 
 	initStringInfo(&json);
@@ -164,9 +164,9 @@ const Endpoint kasu_accounts = {
  * /api/Payments
  * ------------------------------------------------------------------------ */
 
-static Statement sale_find_sql = {
-	.sql = "SELECT sale_id FROM loyalty_internal.sale WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
-	" ORDER BY registered_at DESC, sale_id DESC LIMIT 1",
+static Statement policy_find_sql = {
+	.sql = "SELECT policy_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+	" ORDER BY registered_at DESC, policy_id DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 
@@ -175,9 +175,9 @@ enum
 	PAY_POLICY = KASU_FIELDS, PAY_AMOUNT, PAY_METHOD, PAY_REFERENCE, PAY_ACCEPTANCE
 };
 
-/* The sale of the policy that is named, or else the customer's newest. */
+/* The policy that is named, or else the customer's newest. */
 static int64
-find_sale(const Call *call)
+find_policy(const Call *call)
 {
 	const char *policy = call->values[PAY_POLICY].text;
 	Datum		values[] = {
@@ -187,20 +187,20 @@ find_sale(const Call *call)
 	};
 	const char	nulls[] = {' ', ' ', policy ? ' ' : 'n'};
 
-	if (db_read(&sale_find_sql, values, nulls) == 0)
+	if (db_read(&policy_find_sql, values, nulls) == 0)
 		raise_error(ERR_KASU_412);
-	return row_int64(0, "sale_id");
+	return row_int64(0, "policy_id");
 }
 
 static Statement payment_find_sql = {
-	.sql = "SELECT s.sale_id FROM loyalty_internal.payment y JOIN loyalty_internal.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+	.sql = "SELECT s.policy_id FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
 	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3",
 	.params = {INT8OID, TEXTOID, INT8OID}
 };
 
-/* The sale that a payment is for; a retry is for the sale of the first try. */
+/* The policy that a payment is for; a retry is for the policy of the first try. */
 static int64
-find_paid_sale(const Call *call)
+find_paid_policy(const Call *call)
 {
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
@@ -209,12 +209,12 @@ find_paid_sale(const Call *call)
 	};
 
 	if (call->values[PAY_POLICY].text == NULL && db_read(&payment_find_sql, values, NULL) > 0)
-		return row_int64(0, "sale_id");
-	return find_sale(call);
+		return row_int64(0, "policy_id");
+	return find_policy(call);
 }
 
-static Statement sale_status_sql = {
-	.sql = "SELECT loyalty.sale_status($1, $2) AS status",
+static Statement policy_status_sql = {
+	.sql = "SELECT loyalty.policy_status($1, $2) AS status",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -224,13 +224,13 @@ account_status(Call *call)
 	Datum		values[] = {Int64GetDatum(call->merchant_id), 0};
 
 	kasu_check_consent(call, call->values[PAY_ACCEPTANCE].text);
-	values[1] = Int64GetDatum(find_sale(call));
-	db_read(&sale_status_sql, values, NULL);
+	values[1] = Int64GetDatum(find_policy(call));
+	db_read(&policy_status_sql, values, NULL);
 	return row_text(0, "status");
 }
 
-static Statement payment_register_sql = {
-	.sql = "SELECT loyalty.register_payment($1, $2, $3, $4, $5, $6) AS payment_id",
+static Statement policy_pay_sql = {
+	.sql = "SELECT loyalty.pay_policy($1, $2, $3, $4, $5, $6) AS status",
 	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
@@ -238,14 +238,14 @@ static Statement payment_register_sql = {
 static Statement payment_receipt_sql = {
 	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
 	" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty_internal.payment o"
-	" WHERE o.merchant_id = $1 AND o.sale_id = y.sale_id AND o.paid_at <= y.paid_at))) AS receipt"
-	" FROM loyalty_internal.payment y JOIN loyalty_internal.sale s ON s.merchant_id = y.merchant_id AND s.sale_id = y.sale_id"
+	" WHERE o.merchant_id = $1 AND o.policy_id = y.policy_id AND o.paid_at <= y.paid_at))) AS receipt"
+	" FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
 	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
 	.params = {INT8OID, TEXTOID}
 };
 
 static char *
-register_payment(Call *call)
+pay_policy(Call *call)
 {
 	const Value *values = call->values;
 	Datum		payment[6];
@@ -254,12 +254,12 @@ register_payment(Call *call)
 	if (values[PAY_AMOUNT].text == NULL || values[PAY_METHOD].text == NULL || values[PAY_REFERENCE].text == NULL)
 		raise_error(ERR_KASU_400);
 	payment[0] = Int64GetDatum(call->merchant_id);
-	payment[1] = Int64GetDatum(find_paid_sale(call));
+	payment[1] = Int64GetDatum(find_paid_policy(call));
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);
 	payment[3] = CStringGetTextDatum(values[PAY_METHOD].text);
 	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
-	db_write(&payment_register_sql, payment, NULL);
+	db_write(&policy_pay_sql, payment, NULL);
 
 	receipt[0] = payment[0];
 	receipt[1] = payment[4];
@@ -280,7 +280,7 @@ payments_run(Call *call)
 	if (!pays && strcmp(operation, "account_status") != 0)
 		raise_error(ERR_KASU_404);
 	kasu_find_customer(call, &curp);
-	data = pays ? register_payment(call) : account_status(call);
+	data = pays ? pay_policy(call) : account_status(call);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 
 	initStringInfo(&json);

@@ -127,11 +127,11 @@ const Endpoint kasu_token_full = {
 	.run = token_full_run,
 };
 
-PG_FUNCTION_INFO_V1(loyalty_request_token);
+PG_FUNCTION_INFO_V1(loyalty_customer_token);
 
-/* loyalty.request_token(): it has no merchant_id, since the app user has a merchant. */
+/* loyalty.customer_token(): it has no merchant_id, since the app user has a merchant. */
 Datum
-loyalty_request_token(PG_FUNCTION_ARGS)
+loyalty_customer_token(PG_FUNCTION_ARGS)
 {
 	Call		call;
 	StringInfoData json;

@@ -67,7 +67,7 @@ SELECT pg_temp.hmac(:'key', :'curp') AS signature \gset
 SELECT loyalty.customer_token('Banco', :'curp', :'signature')::text AS token \gset
 SELECT is(:'token'::json ->> 'token', pg_temp.hmac(:'signature', format('{"timestamp":%s,"expires_in":600}', :'token'::json -> 'token_data' ->> 'timestamp')), 'a token is signed with the signature');
 SELECT ok(abs(extract(epoch FROM clock_timestamp()) - (:'token'::json -> 'token_data' ->> 'timestamp')::bigint) < 60, 'it is of now');
-SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(%L, %L, %L)', name, curp, signature), code, 'request_token: ' || what)
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(%L, %L, %L)', name, curp, signature), code, 'customer_token: ' || what)
 FROM (VALUES ('Banco', :'second', :'signature', 'kasu_401', 'another CURP'), ('Tienda', :'curp', :'signature', 'kasu_401', 'another user'), ('Nadie', :'curp', :'signature', 'kasu_401', 'unknown user'),
 	('Banco', :'curp', upper(:'signature'), 'kasu_401', 'capitals'), ('Banco', :'curp', '', 'kasu_400', 'empty'), ('Banco', NULL, :'signature', 'kasu_400', 'NULL')) v (name, curp, signature, code, what);
 SELECT loyalty.disable_app_user(:merchant, 'Banco') \g /dev/null

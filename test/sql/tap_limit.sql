@@ -370,7 +370,7 @@ CREATE FUNCTION pg_temp.seller(operation text, merchant bigint, client text, amo
 DECLARE
 	answer json;
 BEGIN
-	EXECUTE format('SELECT loyalty.%I($1, $2)', operation) INTO answer USING merchant, json_build_array(json_build_object(
+	EXECUTE format('SELECT loyalty.%I($1, $2)', 'seller_' || operation) INTO answer USING merchant, json_build_array(json_build_object(
 		'programId', client, 'memberId', 'CM2', 'amount', amount, 'amountCurrency', amount, 'comments', 'x', 'clientId', 'x'));
 	RETURN concat_ws(' ', answer->0->>'status', nullif(answer->0->>'description', ''), answer->0->>'totalPoints');
 END

@@ -33,7 +33,7 @@ DECLARE
 	answer json;
 	amount_posted text;
 BEGIN
-	EXECUTE format('SELECT loyalty.%I($1, $2) -> 0', operation) INTO answer
+	EXECUTE format('SELECT loyalty.%I($1, $2) -> 0', 'seller_' || operation) INTO answer
 	USING merchant, (jsonb_build_object('programId', program, 'memberId', member, 'amount', amount, 'comments', 'x') || more::jsonb)::json;
 	IF answer ->> 'status' = 'error' THEN
 		RETURN answer ->> 'description';

@@ -68,7 +68,7 @@ SELECT matches(policy_number, '^P[0-9A-F]{16}$', 'has a policy') FROM loyalty.po
 SELECT is(stock, 99, 'and takes one of the stock') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'Vida';
 SELECT is(stock, 1, 'of its merchant') FROM loyalty.products WHERE merchant_id = :other;
 
-SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%L, %L, %s)', m, curp, arguments), code, 'open_sale: ' || concat_ws(' ', curp, arguments))
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%L, %L, %s)', m, curp, arguments), code, 'open_policy: ' || concat_ws(' ', curp, arguments))
 FROM (VALUES (:merchant, :'curp', '''Nada''', 'kasu_406'), (:merchant, :'curp', 'NULL', 'kasu_406'), (:merchant, :'curp', '''vida''', 'kasu_406'), (:merchant, :'third', '''Vida''', 'kasu_404'), (:merchant, NULL, '''Vida''', 'kasu_404'),
 	(1, :'curp', '''Vida''', 'kasu_404'), (NULL, :'curp', '''Vida''', 'kasu_404'), (:other, :'second', '''Vida''', 'kasu_404'), (:merchant, :'second', '''Vida''', 'kasu_406'), (:merchant, :'curp', '''Vida'', 12, 1', 'kasu_412'),
 	(:merchant, :'curp', '''Vida'', 0', 'kasu_400'), (:merchant, :'curp', '''Vida'', 13', 'kasu_400'), (:merchant, :'curp', '''Vida'', -1', 'kasu_400'), (:merchant, :'curp', '''Vida'', NULL', 'kasu_400'),
@@ -170,7 +170,7 @@ SELECT is(pg_temp.stands(:merchant, :debt, day::date), expected, 'arrears come f
 FROM (VALUES ('2027-02-15', 'ACTIVO: 66.65 of 100, now 0, late 0, pending 2=33.32 3=33.33, commission 0.83'), ('2027-03-16', 'ACTIVO: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83')) v (day, expected);
 SELECT is(pg_temp.pay(:merchant, :debt, '33.35', 'a'), '66.65', 'the same again books nothing');
 SELECT is(pg_temp.pay(:merchant, :debt, '33.3500', 'a'), '66.65', 'nor does it when spelled otherwise');
-SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%L, %L, %s)', m, sale, arguments), code, 'register_payment: ' || arguments)
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%L, %L, %s)', m, sale, arguments), code, 'pay_policy: ' || arguments)
 FROM (VALUES (:merchant, :debt, '''33.36'', ''SPEI'', ''a'', ''app''', 'kasu_412'), (:merchant, :debt, '''33.35'', ''OXXO'', ''a'', ''app''', 'kasu_412'), (:merchant, :sale, '''33.35'', ''SPEI'', ''a'', ''app''', 'kasu_412'),
 	(:merchant, :debt, '''66.66'', ''SPEI'', ''b'', ''app''', 'kasu_412'), (:merchant, :debt, '''0.001'', ''SPEI'', ''b'', ''app''', 'kasu_412'), (:merchant, :debt, '''922337203685477'', ''SPEI'', ''b'', ''app''', 'kasu_412'),
 	(:merchant, :debt, '''0'', ''SPEI'', ''b'', ''app''', 'kasu_400'), (:merchant, :debt, '''-1'', ''SPEI'', ''b'', ''app''', 'kasu_400'), (:merchant, :debt, 'NULL, ''SPEI'', ''b'', ''app''', 'kasu_400'),

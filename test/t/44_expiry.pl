@@ -217,7 +217,7 @@ for my $case (
 		'account_state' => "SELECT balance || ' ' || expired || ' ' || earned FROM loyalty_internal.account_state($m, $b, now())",
 	);
 	is sql($shown{$_}), '50 70 150', "$_ shows 50 points" for sort keys %shown;
-	is sql("SELECT x ->> 'balance' || ' ' || (x ->> 'expiredAmount') FROM loyalty.$_($m, '$id', '10') x"), '50 70', "$_ does" for qw(member_balance member_get);
+	is sql("SELECT x ->> 'balance' || ' ' || (x ->> 'expiredAmount') FROM loyalty.$_($m, '$id', '10') x"), '50 70', "$_ does" for qw(seller_member_balance seller_member_get);
 	is sql("SELECT string_agg(x ->> 'balance', ' ') FROM loyalty.seller_member_list($m, '$id') x"), '50 50', 'member_list does';
 	is sql("SELECT contact_balance FROM loyalty.wallet_contact_get($m, '$wallet', '5512340010')"), '50', 'wallet_contact_get does';
 	is sql("SELECT string_agg(contact_balance::text, ' ') FROM loyalty.wallet_contact_get($m, '$wallet')"), '50 50', 'of all contacts too';

@@ -730,7 +730,7 @@ $bug = 'retries post twice';
 	my $id = sql("SELECT client_id FROM loyalty_internal.program WHERE program_id = $program");
 	my %member = map { $_ => sql("SELECT loyalty.seller_member_create($merchant, '$id', '$_\@correo.example', 'B', 'B', client_id => '$_') ->> 'id'") } qw(uno dos);
 	my $items = sub { return JSON::PP->new->canonical->encode([map { my ($member, $amount) = @$_; {programId => $id, memberId => $member, amount => $amount, comments => 'x', @{$_} > 2 ? (amountCurrency => $amount) : ()} } @_]) };
-	my $batch = sub { my ($function, $key, $json) = @_; return outcome("SELECT loyalty.$function($merchant, '$json', '$key')") };
+	my $batch = sub { my ($function, $key, $json) = @_; return outcome("SELECT loyalty.seller_$function($merchant, '$json', '$key')") };
 	my $deposits = $items->(['uno', 100], ['dos', 50], ['nadie', 1], ['uno', 7]);
 	my $first = $batch->('deposit', 'lote-1', $deposits);
 	check(join(' ', map { has($member{$_}) } qw(uno dos)), '107 50', 'a batch');

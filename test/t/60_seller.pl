@@ -507,7 +507,7 @@ subtest 'functions with named parameters' => sub {
 # --- SQL ------------------------------------------------------------------------------------------------------
 
 subtest 'functions in SQL' => sub {
-	my $sql = sub { my $text = $stack->psql("SELECT * FROM loyalty.$_[0]"); return plain(encode('UTF-8', $text)) };
+	my $sql = sub { my $text = $stack->psql("SELECT * FROM loyalty.seller_$_[0]"); return plain(encode('UTF-8', $text)) };
 	is '200 [' . join(',', split /\n/, $sql->("program_list($merchant)")) . ']', shown(get('/program')), 'program_list is a row for each';
 	is '200 ' . $sql->("program_get($merchant, 'P1')"), shown(get('/program/P1')), 'program_get';
 	is '200 [' . join(',', split /\n/, $sql->("member_list($merchant, 'L', 2, 5)")) . ']', shown(get('/program/L/member?limit=2&offset=5')), 'member_list';
@@ -540,7 +540,7 @@ subtest 'functions in SQL' => sub {
 		["deposit(NULL, '[]')", 'LA001', 'auth_01', 'Usuario no autorizado'])
 	{
 		my ($call, $sqlstate, $detail, $message) = @$case;
-		my $error = $stack->psql_error("SELECT loyalty.$call") // {};
+		my $error = $stack->psql_error("SELECT loyalty.seller_$call") // {};
 		is_deeply [@$error{qw(sqlstate detail message)}], [$sqlstate, $detail, $message], $call;
 	}
 };

@@ -462,7 +462,7 @@ subtest 'two batches in opposite order' => sub {
 	my ($first, $second) = map { $stack->connect_async } 1 .. 2;
 	$first->query("CREATE TEMP TABLE b AS SELECT \$b\$$up\$b\$::json AS items");
 	$second->query("CREATE TEMP TABLE b AS SELECT \$b\$$down\$b\$::json AS items");
-	my $count = sub { return "SELECT count(*) FILTER (WHERE x ->> 'status' = 'success') FROM json_array_elements((SELECT loyalty.$_[0]($merchant, items) FROM b)) x" };
+	my $count = sub { return "SELECT count(*) FILTER (WHERE x ->> 'status' = 'success') FROM json_array_elements((SELECT loyalty.seller_$_[0]($merchant, items) FROM b)) x" };
 	for (1 .. 100)
 	{
 		$first->send($count->('deposit'));

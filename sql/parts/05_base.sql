@@ -28,6 +28,23 @@ LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_fail';
 COMMENT ON FUNCTION loyalty_internal.fail(text, text) IS
 'Raises the error of loyalty.error_codes that has this code, with another hint if one is given. Errors: that one; 22023 if there is none.';
 
+CREATE FUNCTION loyalty_internal.forgotten_before(older_than interval) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	moment timestamptz;
+BEGIN
+	moment := now() - forgotten_before.older_than;
+	IF moment IS NULL OR moment > now() THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'older_than is neither NULL nor negative.');
+	END IF;
+	RETURN moment;
+EXCEPTION WHEN datetime_field_overflow THEN
+	PERFORM loyalty_internal.fail('invalid_argument', 'older_than is too long.');
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.forgotten_before(interval) IS
+'Part of the functions that delete what is older_than so much: the moment before which that is. Errors: LY005 invalid_argument (NULL, negative or too long).';
+
 -- When two texts are the same to whoever reads them, in whatever locale the
 -- database is: e-mails, names of staff and of branches are compared so.  All
 -- other keys are compared byte by byte, and their columns are under "C".

@@ -22,7 +22,7 @@ CREATE TABLE loyalty_internal.api_key (
 	label		text		NOT NULL DEFAULT '',
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	expires_at	timestamptz,
-	revoked_at	timestamptz,
+	disabled_at	timestamptz,
 	UNIQUE (merchant_id, key_id)
 );
 COMMENT ON TABLE loyalty_internal.api_key IS 'API keys, as SHA-256 of 256 random bits: the key itself is shown once and kept nowhere.';
@@ -72,26 +72,49 @@ $$;
 COMMENT ON FUNCTION loyalty.create_api_key(bigint, text, timestamptz) IS
 'Creates one more API key of a merchant and returns it with its key_id. This is the only time the key is shown. expires_at NULL: never. Errors: LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.revoke_api_key(merchant_id bigint, key_id bigint) RETURNS void
+CREATE FUNCTION loyalty.enable_api_key(merchant_id bigint, key_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty_internal.api_key k SET revoked_at = coalesce(k.revoked_at, now())
-	WHERE k.merchant_id = revoke_api_key.merchant_id AND k.key_id = revoke_api_key.key_id;
-	IF NOT FOUND THEN
+	UPDATE loyalty_internal.api_key k SET disabled_at = NULL
+	WHERE k.merchant_id = enable_api_key.merchant_id AND k.key_id = enable_api_key.key_id AND k.disabled_at IS NOT NULL;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.api_key k
+				   WHERE k.merchant_id = enable_api_key.merchant_id AND k.key_id = enable_api_key.key_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no API key with this key_id.');
 	END IF;
+	RETURN false;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revoke_api_key(bigint, bigint) IS
-'Revokes an API key; requests that start afterwards are refused. Doing it again changes nothing. Errors: LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.enable_api_key(bigint, bigint) IS
+'Accepts an API key again that was disabled, until it expires; returns whether it was. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.disable_api_key(merchant_id bigint, key_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.api_key k SET disabled_at = now()
+	WHERE k.merchant_id = disable_api_key.merchant_id AND k.key_id = disable_api_key.key_id AND k.disabled_at IS NULL;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.api_key k
+				   WHERE k.merchant_id = disable_api_key.merchant_id AND k.key_id = disable_api_key.key_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no API key with this key_id.');
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.disable_api_key(bigint, bigint) IS
+'Disables an API key: requests that start afterwards are refused. Returns whether it was enabled. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.authenticate(api_key text) RETURNS bigint
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_authenticate';
 COMMENT ON FUNCTION loyalty.authenticate(text) IS
-'The merchant_id an API key belongs to. Errors: LA001 auth_01, the same for an absent, unknown, revoked and expired key.';
+'The merchant_id an API key belongs to. Errors: LA001 auth_01, the same for an absent, unknown, disabled and expired key.';
 
 CREATE VIEW loyalty.api_keys AS
-SELECT merchant_id, key_id, label, created_at, expires_at, revoked_at,
-	   revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
+SELECT merchant_id, key_id, label, created_at, expires_at, disabled_at,
+	   disabled_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
 FROM loyalty_internal.api_key;
 COMMENT ON VIEW loyalty.api_keys IS 'The API keys of the merchants, without anything that could be used as one.';

@@ -27,24 +27,36 @@ DECLARE
 	n CONSTANT integer := loyalty_internal.quota_stripes();
 BEGIN
 	PERFORM loyalty_internal.require_merchant(set_quota.merchant_id);
-	IF set_quota.remaining NOT BETWEEN 0 AND 1000000000000 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000, or NULL for no limit.');
+	IF coalesce(set_quota.remaining, -1) NOT BETWEEN 0 AND 1000000000000 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000.');
 	END IF;
 	-- In order, so that two who change it do not wait in a circle; takers hold one stripe.
 	PERFORM FROM loyalty_internal.quota q
 	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
-	IF set_quota.remaining IS NULL THEN
-		DELETE FROM loyalty_internal.quota q WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C";
-	ELSE
-		INSERT INTO loyalty_internal.quota AS q (merchant_id, resource, stripe, remaining)
-		SELECT set_quota.merchant_id, set_quota.resource, s, set_quota.remaining / n + (s < set_quota.remaining % n)::integer
-		FROM generate_series(0, n - 1) s
-		ON CONFLICT (merchant_id, resource, stripe) DO UPDATE SET remaining = excluded.remaining;
-	END IF;
+	INSERT INTO loyalty_internal.quota AS q (merchant_id, resource, stripe, remaining)
+	SELECT set_quota.merchant_id, set_quota.resource, s, set_quota.remaining / n + (s < set_quota.remaining % n)::integer
+	FROM generate_series(0, n - 1) s
+	ON CONFLICT (merchant_id, resource, stripe) DO UPDATE SET remaining = excluded.remaining;
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_quota(bigint, text, bigint) IS
-'Sets how many customers (registrations), redemptions or messages (prepaid credit, one each) a merchant has left, at most 1,000,000,000,000; NULL: no limit, which is what a merchant starts with. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Sets how many customers (registrations), redemptions or messages (prepaid credit, one each) a merchant has left, at most 1,000,000,000,000. A merchant starts without limits. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.remove_quota(merchant_id bigint, resource text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.require_merchant(remove_quota.merchant_id);
+	IF coalesce(remove_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'resource is customers, redemptions or messages.');
+	END IF;
+	PERFORM FROM loyalty_internal.quota q
+	WHERE q.merchant_id = remove_quota.merchant_id AND q.resource = remove_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
+	DELETE FROM loyalty_internal.quota q WHERE q.merchant_id = remove_quota.merchant_id AND q.resource = remove_quota.resource COLLATE "C";
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION loyalty.remove_quota(bigint, text) IS
+'Lifts the limit that loyalty.set_quota() has set: the merchant may have as many customers, redemptions or messages as it wants. Returns whether there was one. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.add_quota(merchant_id bigint, resource text, amount bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

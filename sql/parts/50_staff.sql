@@ -8,7 +8,7 @@ CREATE TABLE loyalty_internal.branch (
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, branch_id)
 );
-COMMENT ON TABLE loyalty_internal.branch IS 'Where staff work. A branch comes into being with the first of its staff.';
+COMMENT ON TABLE loyalty_internal.branch IS 'Where staff work. A branch comes into being by loyalty.create_branch(), or with the first of its staff.';
 COMMENT ON COLUMN loyalty_internal.branch.name IS 'As it was first written; loyalty.fold() says which other names are the same branch.';
 CREATE UNIQUE INDEX branch_name ON loyalty_internal.branch (merchant_id, loyalty.fold(name));
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.branch TO loyalty_engine;
@@ -30,7 +30,7 @@ CREATE TABLE loyalty_internal.staff (
 COMMENT ON TABLE loyalty_internal.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
 COMMENT ON COLUMN loyalty_internal.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
 COMMENT ON COLUMN loyalty_internal.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
-COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the wallets of loyalty_internal.staff_program are the only ones this person may operate.';
+COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the programs of loyalty_internal.staff_program are the only ones this person may operate.';
 CREATE UNIQUE INDEX staff_active_name ON loyalty_internal.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_number ON loyalty_internal.staff (merchant_id, number) WHERE archived_at IS NULL;
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff TO loyalty_engine;
@@ -43,44 +43,86 @@ CREATE TABLE loyalty_internal.staff_program (
 	FOREIGN KEY (merchant_id, staff_id) REFERENCES loyalty_internal.staff,
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program
 );
-COMMENT ON TABLE loyalty_internal.staff_program IS 'The wallets that restricted staff may operate.';
+COMMENT ON TABLE loyalty_internal.staff_program IS 'The programs that restricted staff may operate.';
 GRANT SELECT, INSERT, DELETE ON loyalty_internal.staff_program TO loyalty_engine;
 
-CREATE FUNCTION loyalty.set_staff_wallets(merchant_id bigint, staff_id bigint, wallet_keys text[]) RETURNS void
+CREATE FUNCTION loyalty.set_staff_programs(
+	merchant_id bigint, staff_id bigint, program_ids bigint[] DEFAULT NULL, every_program boolean DEFAULT false)
+RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	wallet text;
 BEGIN
-	UPDATE loyalty_internal.staff s SET restricted = set_staff_wallets.wallet_keys IS NOT NULL
-	WHERE s.merchant_id = set_staff_wallets.merchant_id AND s.staff_id = set_staff_wallets.staff_id;
+	IF (set_staff_programs.program_ids IS NULL) IS DISTINCT FROM set_staff_programs.every_program THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'Either program_ids says which, or every_program is true.');
+	END IF;
+	UPDATE loyalty_internal.staff s SET restricted = NOT set_staff_programs.every_program
+	WHERE s.merchant_id = set_staff_programs.merchant_id AND s.staff_id = set_staff_programs.staff_id;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
 	END IF;
-
+	IF EXISTS (SELECT FROM unnest(set_staff_programs.program_ids) i (program_id) WHERE NOT EXISTS (
+			   SELECT FROM loyalty_internal.program p
+			   WHERE p.merchant_id = set_staff_programs.merchant_id AND p.program_id = i.program_id)) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with one of these program_ids.');
+	END IF;
 	DELETE FROM loyalty_internal.staff_program sp
-	WHERE sp.merchant_id = set_staff_wallets.merchant_id AND sp.staff_id = set_staff_wallets.staff_id;
-
-	FOREACH wallet IN ARRAY coalesce(set_staff_wallets.wallet_keys, '{}') LOOP
-		INSERT INTO loyalty_internal.staff_program (merchant_id, staff_id, program_id)
-		SELECT p.merchant_id, set_staff_wallets.staff_id, p.program_id
-		FROM loyalty_internal.program p
-		WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet COLLATE "C"
-		ON CONFLICT DO NOTHING;
-		IF NOT EXISTS (SELECT FROM loyalty_internal.program p
-					   WHERE p.merchant_id = set_staff_wallets.merchant_id AND p.wallet_key = wallet COLLATE "C") THEN
-			PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
-		END IF;
-	END LOOP;
+	WHERE sp.merchant_id = set_staff_programs.merchant_id AND sp.staff_id = set_staff_programs.staff_id;
+	INSERT INTO loyalty_internal.staff_program (merchant_id, staff_id, program_id)
+	SELECT DISTINCT set_staff_programs.merchant_id, set_staff_programs.staff_id, i.program_id
+	FROM unnest(set_staff_programs.program_ids) i (program_id);
 END
 $$;
-COMMENT ON FUNCTION loyalty.set_staff_wallets(bigint, bigint, text[]) IS
-'Says which wallets a staff member may operate: exactly these wallet keys ({} for none), or NULL for every wallet of the merchant, also future ones, which is what new staff start with. Errors: LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.set_staff_programs(bigint, bigint, bigint[], boolean) IS
+'Says which programs a staff member may operate: exactly these ({} for none), or every_program of the merchant, also future ones, which is what new staff start with. Errors: LY005 invalid_argument (both, or neither), LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch text) RETURNS void
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_set_staff_branch';
-COMMENT ON FUNCTION loyalty.set_staff_branch(bigint, bigint, text) IS
-'Says where a cashier or manager works, archived ones too; a branch that is new comes into being. Who has drawn from a limit of the branch before goes on doing so until the day ends. Errors: LY005 invalid_argument, LY006 unknown_object.';
+CREATE FUNCTION loyalty.create_branch(merchant_id bigint, name text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	id bigint;
+BEGIN
+	-- loyalty.employee_add() makes branches under this lock.
+	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = create_branch.merchant_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'There is no merchant with this merchant_id.');
+	END IF;
+	IF octet_length(create_branch.name) > 1024 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'name has at most 1,024 bytes.');
+	END IF;
+	INSERT INTO loyalty_internal.branch AS b (merchant_id, name)
+	VALUES (create_branch.merchant_id, loyalty_internal.trimmed(create_branch.name))
+	RETURNING b.branch_id INTO id;
+	RETURN id;
+EXCEPTION
+	WHEN check_violation OR not_null_violation THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A branch has a name.');
+	WHEN unique_violation THEN
+		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a branch of this name.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.create_branch(bigint, text) IS
+'Creates a branch and returns its branch_id. Names are the same as loyalty.fold() says, without the blanks around, and have at most 1,024 bytes. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+
+CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM loyalty_internal.branch b
+				   WHERE b.merchant_id = set_staff_branch.merchant_id AND b.branch_id = set_staff_branch.branch_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no branch with this branch_id.');
+	END IF;
+	UPDATE loyalty_internal.staff s SET branch_id = set_staff_branch.branch_id
+	WHERE s.merchant_id = set_staff_branch.merchant_id AND s.staff_id = set_staff_branch.staff_id
+	  AND s.branch_id <> set_staff_branch.branch_id;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.staff s
+				   WHERE s.merchant_id = set_staff_branch.merchant_id AND s.staff_id = set_staff_branch.staff_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_staff_branch(bigint, bigint, bigint) IS
+'Says where a cashier or manager works, archived ones too; returns whether it was elsewhere before. Who has drawn from a limit of the branch before goes on doing so until the day ends. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.verify_staff_password(merchant_id bigint, staff_id bigint, password text) RETURNS boolean
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_verify_staff_password';
@@ -88,6 +130,6 @@ COMMENT ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) IS
 'Whether this is the password of this active staff member; takes some milliseconds on purpose. False, not an error, for unknown or archived staff.';
 
 CREATE VIEW loyalty.staff_members AS
-SELECT s.merchant_id, s.staff_id, s.name, s.number, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at
+SELECT s.merchant_id, s.staff_id, s.name, s.number, s.branch_id, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at
 FROM loyalty_internal.staff s JOIN loyalty_internal.branch b USING (merchant_id, branch_id);
 COMMENT ON VIEW loyalty.staff_members IS 'Cashiers and managers with their branch, archived ones too, without their passwords.';

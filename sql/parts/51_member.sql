@@ -339,7 +339,28 @@ $$;
 COMMENT ON FUNCTION loyalty.correct_member(bigint, bigint, text, text, text, text, date) IS
 'Corrects what is not NULL of a member: the whole name, or parts of it, of which the whole is made, each without the blanks around it and of at most 1,024 bytes; the birth date, until today in the TimeZone of the session. What it was is in loyalty.member_changes. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS void
+CREATE FUNCTION loyalty.enable_member(merchant_id bigint, member_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was CONSTANT loyalty_internal.member := loyalty_internal.lock_member(enable_member.merchant_id, enable_member.member_id);
+	becomes loyalty_internal.member := was;
+BEGIN
+	IF was.active THEN
+		RETURN false;
+	END IF;
+	IF EXISTS (SELECT FROM loyalty_internal.customer c
+			   WHERE c.merchant_id = was.merchant_id AND c.member_id = was.member_id AND c.blocked_at IS NOT NULL) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The member is a customer who is being cancelled, since loyalty.block_customer().');
+	END IF;
+	becomes.active := true;
+	PERFORM loyalty_internal.change_member(was, becomes);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION loyalty.enable_member(bigint, bigint) IS
+'Takes a member who left back into the program, as they are: with their account, points, and what they were found by. Returns whether they had left. Errors: LY006 unknown_object (no such member, or one who has been cancelled or blocked).';
+
+CREATE FUNCTION loyalty.disable_member(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	shares CONSTANT boolean := loyalty_internal.lock_sharers(disable_member.merchant_id, disable_member.member_id);
@@ -347,9 +368,12 @@ DECLARE
 	becomes loyalty_internal.member;
 BEGIN
 	SELECT m.* INTO was FROM loyalty_internal.member m
-	WHERE m.merchant_id = disable_member.merchant_id AND m.member_id = disable_member.member_id;
-	IF was.active IS NOT TRUE THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no active member with this member_id.');
+	WHERE m.merchant_id = disable_member.merchant_id AND m.member_id = disable_member.member_id AND m.cancelled_at IS NULL;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id, or the member has been cancelled.');
+	END IF;
+	IF NOT was.active THEN
+		RETURN false;
 	END IF;
 	IF shares THEN
 		PERFORM loyalty.leave_account(disable_member.merchant_id, disable_member.member_id);
@@ -357,25 +381,11 @@ BEGIN
 	becomes := was;
 	becomes.active := false;
 	PERFORM loyalty_internal.change_member(was, becomes);
+	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION loyalty.disable_member(bigint, bigint) IS
-'Takes a member out of a program: no API finds them until they are registered again. Account, points and entries stay theirs; a shared account and its points stay with the others, as after loyalty.leave_account(), which can give them some before. Errors: LY006 unknown_object.';
-
-CREATE FUNCTION loyalty.disable_member(merchant_id bigint, wallet_key text, phone loyalty.phone) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
-	FROM loyalty_internal.program p JOIN loyalty_internal.member m ON m.merchant_id = p.merchant_id AND m.program_id = p.program_id
-	WHERE p.merchant_id = disable_member.merchant_id AND p.wallet_key = disable_member.wallet_key COLLATE "C"
-	  AND m.phone OPERATOR(loyalty.=) disable_member.phone AND m.active;
-	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The wallet has no active contact with this phone.');
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION loyalty.disable_member(bigint, text, loyalty.phone) IS
-'The same of a contact of a wallet, by phone. Errors: LY006 unknown_object.';
+'Takes a member out of a program: no API finds them until they are registered again, or enabled. Account, points and entries stay theirs; a shared account and its points stay with the others, as after loyalty.leave_account(), which can give them some before. Returns whether they were in. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.set_member_address(
 	merchant_id bigint, member_id bigint, ordinal integer, street text, number_inside text DEFAULT '', number_outside text DEFAULT '',
@@ -405,9 +415,8 @@ $$;
 COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
 'Sets the address number ordinal (1, 2 …) of a member. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone, reason text DEFAULT '') RETURNS void
+CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone, reason text DEFAULT '') RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 BEGIN
 	PERFORM loyalty_internal.require_merchant(blacklist_phone.merchant_id);
 	IF blacklist_phone.phone IS NULL THEN
@@ -415,11 +424,17 @@ BEGIN
 	END IF;
 	INSERT INTO loyalty_internal.blacklisted_phone (merchant_id, phone, reason)
 	VALUES (blacklist_phone.merchant_id, blacklist_phone.phone, coalesce(blacklist_phone.reason, ''))
-	ON CONFLICT (merchant_id, phone) DO UPDATE SET reason = excluded.reason;
+	ON CONFLICT DO NOTHING;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	UPDATE loyalty_internal.blacklisted_phone b SET reason = coalesce(blacklist_phone.reason, '')
+	WHERE b.merchant_id = blacklist_phone.merchant_id AND b.phone OPERATOR(loyalty.=) blacklist_phone.phone;
+	RETURN false;
 END
 $$;
 COMMENT ON FUNCTION loyalty.blacklist_phone(bigint, loyalty.phone, text) IS
-'Refuses sales, redemptions and corrections for this phone in every wallet of the merchant. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Refuses sales, redemptions and corrections for this phone in every wallet of the merchant; returns whether it was not on the blacklist yet. The reason is the newest one. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.unblacklist_phone(merchant_id bigint, phone loyalty.phone) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -61,13 +61,11 @@ COMMENT ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) IS
 CREATE FUNCTION loyalty.forget_messages(merchant_id bigint, older_than interval DEFAULT '90 days') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_messages.older_than);
 	n bigint;
 BEGIN
-	IF forget_messages.older_than IS NULL OR forget_messages.older_than < '0' THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'older_than must not be negative.');
-	END IF;
 	DELETE FROM loyalty_internal.message m
-	WHERE m.merchant_id = forget_messages.merchant_id AND m.sent_at < now() - forget_messages.older_than;
+	WHERE m.merchant_id = forget_messages.merchant_id AND m.sent_at < moment;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;
 END

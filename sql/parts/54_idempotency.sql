@@ -16,13 +16,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_key TO loya
 CREATE FUNCTION loyalty.forget_idempotency_keys(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_idempotency_keys.older_than);
 	n bigint;
 BEGIN
-	IF forget_idempotency_keys.older_than IS NULL OR forget_idempotency_keys.older_than < '0' THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'older_than must not be negative.');
-	END IF;
 	DELETE FROM loyalty_internal.idempotency_key r
-	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.created_at < now() - forget_idempotency_keys.older_than;
+	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.created_at < moment;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;
 END

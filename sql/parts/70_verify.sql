@@ -1,5 +1,14 @@
 -- Proof: what must be true after every commit, checked over the whole ledger.
 
+CREATE TYPE loyalty.breach AS (
+	invariant	text,
+	merchant_id	bigint,
+	account_id	bigint,
+	entry_id	bigint,
+	detail		text
+);
+COMMENT ON TYPE loyalty.breach IS 'An invariant that does not hold: which, where (NULL: not of an account, or not of an entry), and what was found.';
+
 CREATE FUNCTION loyalty_internal.invariants(OUT invariant text) RETURNS SETOF text
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_invariants';
 COMMENT ON FUNCTION loyalty_internal.invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
@@ -7,30 +16,24 @@ COMMENT ON FUNCTION loyalty_internal.invariants() IS 'What loyalty.verify() chec
 -- The ledger is read from end to end and sorted by account, on disk if it does
 -- not fit into work_mem.  A plan that was made when the tables were small must
 -- not be kept.
-CREATE FUNCTION loyalty_internal.verify_ledger(
-	merchant_id bigint DEFAULT NULL,
-	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
-RETURNS SETOF record
+CREATE FUNCTION loyalty_internal.verify_ledger(merchant_id bigint) RETURNS SETOF loyalty.breach
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan
 AS 'MODULE_PATHNAME', 'loyalty_verify_ledger';
 COMMENT ON FUNCTION loyalty_internal.verify_ledger(bigint) IS
-'The part of loyalty.verify() that plays the entries of each account again: the first broken one of an account comes first. Needs memory for one account and for a sort of work_mem, and room on disk to sort the ledger in.';
+'Part of loyalty.verify(), for one merchant or all (NULL): plays the entries of each account again. The first broken one of an account comes first. Needs memory for one account and for a sort of work_mem, and room on disk to sort the ledger in.';
 
-CREATE FUNCTION loyalty.verify(
-	merchant_id bigint DEFAULT NULL,
-	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
-RETURNS SETOF record
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT l.invariant, l.broken_merchant_id, l.broken_account_id, l.broken_entry_id, l.detail
-	FROM loyalty_internal.verify_ledger(verify.merchant_id) l
+CREATE FUNCTION loyalty_internal.breaches(merchant_id bigint) RETURNS SETOF loyalty.breach
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT l.invariant, l.merchant_id, l.account_id, l.entry_id, l.detail
+	FROM loyalty_internal.verify_ledger(breaches.merchant_id) l
 	UNION ALL
 	SELECT 'what one account sends another receives', t.merchant_id, t.first, NULL,
 		   format('accounts %s and %s: %s points too many', t.first, t.second, t.difference)
 	FROM (SELECT e.merchant_id, least(e.account_id, e.peer_account_id) AS first, greatest(e.account_id, e.peer_account_id) AS second,
 				 sum(e.amount::numeric) AS difference
 		  FROM loyalty.entry e
-		  WHERE (verify.merchant_id IS NULL OR e.merchant_id = verify.merchant_id) AND loyalty.entry_kind(e.kind) = 'transfer'
+		  WHERE (breaches.merchant_id IS NULL OR e.merchant_id = breaches.merchant_id) AND loyalty.entry_kind(e.kind) = 'transfer'
 		  GROUP BY 1, 2, 3, e.origin_entry_id IS NULL) t
 	WHERE t.difference <> 0
 	UNION ALL
@@ -38,12 +41,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		   format('%s points more than refunds say', s.difference)
 	FROM (SELECT c.merchant_id, c.account_id, sum(c.counted - c.noted) AS difference, sum(c.points) AS expired, bool_and(c.in_range) AS in_range
 		  FROM (SELECT l.merchant_id, l.account_id, l.refunded::numeric, 0, l.points::numeric, l.refunded OPERATOR(loyalty.>=) '0'::loyalty.points AND l.refunded OPERATOR(loyalty.<=) l.points
-				FROM loyalty_internal.expired_lot l WHERE verify.merchant_id IS NULL OR l.merchant_id = verify.merchant_id
+				FROM loyalty_internal.expired_lot l WHERE breaches.merchant_id IS NULL OR l.merchant_id = breaches.merchant_id
 				UNION ALL
 				SELECT r.merchant_id, coalesce(o.peer_account_id, o.account_id), 0, r.expired::numeric, 0, true
 				FROM loyalty_internal.reversal r
 				JOIN loyalty.entry o ON o.merchant_id = r.merchant_id AND o.entry_id = r.entry_id
-				WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.expired IS NOT NULL)
+				WHERE (breaches.merchant_id IS NULL OR r.merchant_id = breaches.merchant_id) AND r.expired IS NOT NULL)
 			   c (merchant_id, account_id, counted, noted, points, in_range)
 		  GROUP BY c.merchant_id, c.account_id) s
 	JOIN loyalty_internal.account a ON a.merchant_id = s.merchant_id AND a.account_id = s.account_id AND s.in_range AND a.expired::numeric = s.expired
@@ -53,7 +56,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'a rank is held by the points that count', a.merchant_id, a.account_id, NULL, w.problem
 	FROM loyalty_internal.account a JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id,
 	LATERAL loyalty_internal.recount_would_change(a.merchant_id, a.account_id, greatest(a.posted_at, a.ranked_at)) w (problem)
-	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND a.earned IS NOT NULL AND p.range_group <> ''
+	WHERE (breaches.merchant_id IS NULL OR a.merchant_id = breaches.merchant_id) AND a.earned IS NOT NULL AND p.range_group <> ''
 	  AND a.ranked_at IS NOT DISTINCT FROM p.ranked_at AND w.problem IS NOT NULL
 	UNION ALL
 	-- what of the periods of its day a use has counted, less what was given in these
@@ -67,11 +70,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 				FROM (SELECT u.merchant_id, u.account_id, u.rule, u.day::timestamp, u.points_ever::numeric, u.points_day::numeric, u.points_week::numeric,
 							 u.points_month::numeric, u.points_year::numeric, true
 					  FROM loyalty_internal.rule_use u
-					  WHERE verify.merchant_id IS NULL OR u.merchant_id = verify.merchant_id
+					  WHERE breaches.merchant_id IS NULL OR u.merchant_id = breaches.merchant_id
 					  UNION ALL
 					  SELECT f.merchant_id, f.account_id, f.rule, f.day, n.less, n.less, n.less, n.less, n.less, false
 					  FROM loyalty_internal.rule_award f, LATERAL (SELECT f.returned::numeric - f.points::numeric) n (less)
-					  WHERE verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
+					  WHERE breaches.merchant_id IS NULL OR f.merchant_id = breaches.merchant_id)
 					 g (merchant_id, account_id, rule, day, ever, of_day, of_week, of_month, of_year, is_use)) x
 		  GROUP BY x.merchant_id, x.account_id, x.rule) c
 	WHERE c.ever <> 0 OR (c.of_day, c.of_week, c.of_month, c.of_year) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
@@ -84,30 +87,47 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			SELECT sum(r.amount::numeric) FROM loyalty_internal.reversal r
 			WHERE r.merchant_id = f.merchant_id AND r.entry_id = f.entry_id), 0) AS reversed
 		FROM loyalty.entry e WHERE e.merchant_id = f.merchant_id AND e.entry_id = f.entry_id AND e.account_id = f.account_id) n ON true
-	WHERE (verify.merchant_id IS NULL OR f.merchant_id = verify.merchant_id)
+	WHERE (breaches.merchant_id IS NULL OR f.merchant_id = breaches.merchant_id)
 	  AND (n.whole IS NULL OR CASE n.reversed WHEN 0 THEN f.returned OPERATOR(loyalty.<>) '0' WHEN n.whole THEN f.returned OPERATOR(loyalty.<>) f.points
 		  ELSE f.returned OPERATOR(loyalty.<) '0' OR f.returned OPERATOR(loyalty.>) f.points END)
 	UNION ALL
 	SELECT 'a member''s account exists and is of the member''s program', m.merchant_id, m.account_id, NULL,
 		   format('member %s of program %s: account of program %s', m.member_id, m.program_id, coalesce(a.program_id::text, 'none'))
 	FROM loyalty_internal.member m LEFT JOIN loyalty_internal.account a ON a.merchant_id = m.merchant_id AND a.account_id = m.account_id
-	WHERE (verify.merchant_id IS NULL OR m.merchant_id = verify.merchant_id) AND a.program_id IS DISTINCT FROM m.program_id
+	WHERE (breaches.merchant_id IS NULL OR m.merchant_id = breaches.merchant_id) AND a.program_id IS DISTINCT FROM m.program_id
 	UNION ALL
 	SELECT 'an account''s program exists', a.merchant_id, a.account_id, NULL, format('program %s', a.program_id)
 	FROM loyalty_internal.account a LEFT JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
-	WHERE (verify.merchant_id IS NULL OR a.merchant_id = verify.merchant_id) AND p.program_id IS NULL
+	WHERE (breaches.merchant_id IS NULL OR a.merchant_id = breaches.merchant_id) AND p.program_id IS NULL
 	UNION ALL
 	SELECT 'an idempotency key has its answer', r.merchant_id, NULL, NULL,
 		   format('key %s has none', r.idempotency_key)
 	FROM loyalty_internal.idempotency_key r
-	WHERE (verify.merchant_id IS NULL OR r.merchant_id = verify.merchant_id) AND r.answer IS NULL
+	WHERE (breaches.merchant_id IS NULL OR r.merchant_id = breaches.merchant_id) AND r.answer IS NULL
 	UNION ALL
 	SELECT 'what belongs to a merchant belongs to one that exists', x.merchant_id, NULL, NULL, x.what
 	FROM (SELECT merchant_id, 'api_key' AS what FROM loyalty_internal.api_key
 		  UNION SELECT merchant_id, 'idempotency_key' FROM loyalty_internal.idempotency_key
 		  UNION SELECT merchant_id, 'message' FROM loyalty_internal.message) x
-	WHERE (verify.merchant_id IS NULL OR x.merchant_id = verify.merchant_id)
+	WHERE (breaches.merchant_id IS NULL OR x.merchant_id = breaches.merchant_id)
 	  AND NOT EXISTS (SELECT FROM loyalty_internal.merchant m WHERE m.merchant_id = x.merchant_id)
 $$;
+COMMENT ON FUNCTION loyalty_internal.breaches(bigint) IS 'Part of loyalty.verify(): the breaches of one merchant, or of all (NULL).';
+
+CREATE FUNCTION loyalty.verify(merchant_id bigint) RETURNS SETOF loyalty.breach
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF verify.merchant_id IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'loyalty.verify() without an argument is for all merchants.');
+	END IF;
+	RETURN QUERY SELECT * FROM loyalty_internal.breaches(verify.merchant_id);
+END
+$$;
 COMMENT ON FUNCTION loyalty.verify(bigint) IS
-'Checks the invariants of the engine over one merchant, or all for NULL, and returns a row for each breach: which invariant, where, and what was found. Of each account the first entry that is broken comes first; what depends on it is not reported. No rows: all is well. What verify() cannot notice, because accounts and their newest entries were taken back together, loyalty.verify_root() does.';
+'Checks the invariants of the engine over one merchant, and returns a row for each breach: which invariant, where, and what was found. Of each account the first entry that is broken comes first; what depends on it is not reported. No rows: all is well. What verify() cannot notice, because accounts and their newest entries were taken back together, loyalty.verify_root() does. Errors: LY005 invalid_argument.';
+
+CREATE FUNCTION loyalty.verify() RETURNS SETOF loyalty.breach
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$SELECT * FROM loyalty_internal.breaches(NULL)$$;
+COMMENT ON FUNCTION loyalty.verify() IS
+'Checks the invariants of the engine over all merchants, as loyalty.verify(merchant_id) does over one.';

@@ -53,17 +53,23 @@ AS 'MODULE_PATHNAME', 'loyalty_make_root';
 COMMENT ON FUNCTION loyalty.make_root(bigint) IS
 'Makes a root over the newest entries of all accounts of a merchant, as they are at this moment, and returns its number and its 32 bytes. Publish them where they cannot be taken back. Errors: LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.forget_roots(merchant_id bigint, older_than timestamptz) RETURNS integer
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION loyalty.forget_roots(merchant_id bigint, older_than interval DEFAULT '90 days') RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_roots.older_than);
+	n bigint;
+BEGIN
 	WITH forgotten AS (
 		DELETE FROM loyalty_internal.root_page p USING loyalty_internal.root r
 		WHERE p.merchant_id = forget_roots.merchant_id AND r.merchant_id = forget_roots.merchant_id AND r.root_id = p.root_id
-		  AND r.made_at < forget_roots.older_than
+		  AND r.made_at < moment
 		RETURNING p.root_id)
-	SELECT count(DISTINCT f.root_id)::integer FROM forgotten f
+	SELECT count(DISTINCT f.root_id) INTO n FROM forgotten f;
+	RETURN n;
+END
 $$;
-COMMENT ON FUNCTION loyalty.forget_roots(bigint, timestamptz) IS
-'Deletes what receipts need of a merchant''s roots that were made before a moment, about 60 bytes for each account, and returns of how many. The roots themselves stay, and receipts that were given can still be checked.';
+COMMENT ON FUNCTION loyalty.forget_roots(bigint, interval) IS
+'Deletes what receipts need of a merchant''s roots that were made longer ago than this, about 60 bytes for each account, and returns of how many. The roots themselves stay, and receipts that were given can still be checked. Errors: LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.receipt(merchant_id bigint, account_id bigint, root_id bigint DEFAULT NULL, entry_id bigint DEFAULT NULL) RETURNS json
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_receipt';
@@ -77,10 +83,8 @@ $$Whether everything that a receipt says is in the root. Needs no tables: it wor
 Integers are 8 bytes, high byte first; amounts count ten-thousandths, times microseconds since 2000-01-01 UTC. The hash at the start of the path is that of the byte 0, merchant_id, account_id, entry_id, balance, posted_at and hash. Each step is that of the byte 1 and two hashes, one of them the hash so far, the other on the side that the step names. At the end comes that of the byte 2, merchant_id, root_id, made_at, accounts and the hash so far: it is the root.
 An entry's hash is that of a byte 1 (the number of this format), the hash of the entry before (previous; 32 bytes 0 for the first), its entry_no, balance and posted_at, and its content: merchant_id, account_id, entry_id, amount, 2 bytes of kind (accrue 1, deposit 2, redeem 3, adjust 4, expire 5, hold 6, capture 7, release 8, mature 9, reverse 10, transfer 11), 2 bytes whose bits say what follows, from the lowest on: staff_id, money, reserved, origin_entry_id, peer_account_id, member_id, rules, happened_at, actor_id, request_id, all integers, lots, in the binary form of loyalty.lots, after the 4 bytes of its length, and the text_digest. That is the hash of the salt and of the text: a byte whose bits say what follows, reference (1) and detail (2), each after the 4 bytes of its length.$$;
 
-CREATE FUNCTION loyalty.verify_root(
-	merchant_id bigint, root_id bigint DEFAULT NULL, root bytea DEFAULT NULL,
-	OUT invariant text, OUT broken_merchant_id bigint, OUT broken_account_id bigint, OUT broken_entry_id bigint, OUT detail text)
-RETURNS SETOF record
+CREATE FUNCTION loyalty.verify_root(merchant_id bigint, root_id bigint DEFAULT NULL, root bytea DEFAULT NULL)
+RETURNS SETOF loyalty.breach
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_sort = off
 AS 'MODULE_PATHNAME', 'loyalty_verify_root';
 COMMENT ON FUNCTION loyalty.verify_root(bigint, bigint, bytea) IS

@@ -80,24 +80,47 @@ EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty, and private_key has at least 32 characters.');
 	WHEN unique_violation THEN
-		PERFORM loyalty_internal.fail('already_exists', 'Another app user has this name.');
+		PERFORM loyalty_internal.fail('already_exists', 'Names of app users are unique on the server, and one has this name, perhaps another merchant''s.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
-'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. name: unique on the server, since it is what finds the merchant. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
-CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS void
+CREATE FUNCTION loyalty.enable_app_user(merchant_id bigint, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty_internal.app_user u SET disabled_at = coalesce(u.disabled_at, now())
-	WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name COLLATE "C";
-	IF NOT FOUND THEN
+	UPDATE loyalty_internal.app_user u SET disabled_at = NULL
+	WHERE u.merchant_id = enable_app_user.merchant_id AND u.name = enable_app_user.name COLLATE "C" AND u.disabled_at IS NOT NULL;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.app_user u
+				   WHERE u.merchant_id = enable_app_user.merchant_id AND u.name = enable_app_user.name COLLATE "C") THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no app user of this name.');
 	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.enable_app_user(bigint, text) IS
+'Lets an app user in again who was shut out, with the same key; returns whether it was. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.app_user u SET disabled_at = now()
+	WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name COLLATE "C" AND u.disabled_at IS NULL;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.app_user u
+				   WHERE u.merchant_id = disable_app_user.merchant_id AND u.name = disable_app_user.name COLLATE "C") THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no app user of this name.');
+	END IF;
+	RETURN false;
 END
 $$;
 COMMENT ON FUNCTION loyalty.disable_app_user(bigint, text) IS
-'Shuts an app user out: its signatures and tokens are refused from the next request on. Errors: LY006 unknown_object.';
+'Shuts an app user out: its signatures and tokens are refused from the next request on. Returns whether it was not yet. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.create_customer(
 	merchant_id bigint, program_client_id text, curp loyalty.curp, first_name text, first_last_name text,
@@ -188,48 +211,57 @@ $$;
 COMMENT ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) IS
 'Writes down that a customer allows an app user to read the customer''s data: for which purpose, under which version of the privacy notice, from when (now unless given) until when (NULL: until revoked). Returns the consent and its acceptance key, shown only now: a request may carry it as clave_aceptacion, and then it must be right. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.revoke_consent(merchant_id bigint, consent_id bigint) RETURNS void
+CREATE FUNCTION loyalty.revoke_consent(merchant_id bigint, consent_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty_internal.consent c SET revoked_at = coalesce(c.revoked_at, clock_timestamp())
-	WHERE c.merchant_id = revoke_consent.merchant_id AND c.consent_id = revoke_consent.consent_id;
-	IF NOT FOUND THEN
+	UPDATE loyalty_internal.consent c SET revoked_at = clock_timestamp()
+	WHERE c.merchant_id = revoke_consent.merchant_id AND c.consent_id = revoke_consent.consent_id AND c.revoked_at IS NULL;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.consent c
+				   WHERE c.merchant_id = revoke_consent.merchant_id AND c.consent_id = revoke_consent.consent_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no consent with this consent_id.');
 	END IF;
+	RETURN false;
 END
 $$;
 COMMENT ON FUNCTION loyalty.revoke_consent(bigint, bigint) IS
-'Revokes a consent; the next statement that wants to read under it is refused. Errors: LY006 unknown_object.';
+'Revokes a consent; the next statement that wants to read under it is refused. Returns whether it was not revoked yet. Errors: LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.block_customer(merchant_id bigint, curp loyalty.curp) RETURNS void
+CREATE FUNCTION loyalty.block_customer(merchant_id bigint, curp loyalty.curp) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	member bigint;
 BEGIN
-	UPDATE loyalty_internal.customer c SET blocked_at = coalesce(c.blocked_at, now())
-	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp;
-	IF NOT FOUND THEN
+	UPDATE loyalty_internal.customer c SET blocked_at = now()
+	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp AND c.blocked_at IS NULL
+	RETURNING c.member_id INTO member;
+	IF FOUND THEN
+		PERFORM loyalty.disable_member(block_customer.merchant_id, member);
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.customer c
+				   WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no customer with this CURP.');
 	END IF;
-	PERFORM loyalty.disable_member(m.merchant_id, m.member_id)
-	FROM loyalty_internal.customer c JOIN loyalty_internal.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id
-	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp AND m.active;
+	RETURN false;
 END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
-'First step of a cancellation: nobody reads the customer''s data any more, and the member is taken out, as by loyalty.disable_member(). loyalty.delete_blocked_customers() is the second. Errors: LY006 unknown_object.';
+'First step of a cancellation: nobody reads the customer''s data any more, and the member is taken out, as by loyalty.disable_member(). loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, blocked_for interval DEFAULT '30 days') RETURNS integer
+CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(delete_blocked_customers.older_than);
 	gone record;
-	n integer := 0;
+	n bigint := 0;
 BEGIN
-	IF delete_blocked_customers.blocked_for IS NULL OR delete_blocked_customers.blocked_for < '0' THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'blocked_for must not be negative.');
-	END IF;
 	FOR gone IN
 		DELETE FROM loyalty_internal.customer c
 		WHERE c.merchant_id = delete_blocked_customers.merchant_id
-		  AND c.blocked_at <= now() - delete_blocked_customers.blocked_for
+		  AND c.blocked_at <= moment
 		RETURNING c.member_id
 	LOOP
 		DELETE FROM loyalty_internal.member_address a
@@ -256,12 +288,10 @@ BEGIN
 		n := n + 1;
 	END LOOP;
 	RETURN n;
-EXCEPTION WHEN datetime_field_overflow THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'blocked_for is too long.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
-'Second step of a cancellation: what is personal of customers that have been blocked for so long is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more, and to which nothing is added. Returns how many. Errors: LY005 invalid_argument.';
+'Second step of a cancellation: what is personal of customers that were blocked that long ago or longer is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more, and to which nothing is added. Returns how many. Errors: LY005 invalid_argument.';
 
 CREATE VIEW loyalty.consents AS
 SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at,

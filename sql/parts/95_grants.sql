@@ -20,7 +20,7 @@ CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
-	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots TO %I', role);
+	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.breach TO %I', role);
 	EXECUTE format('GRANT SELECT ON
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
@@ -56,24 +56,24 @@ BEGIN
 		loyalty.open_account, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
 		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.create_merchant, loyalty.create_api_key, loyalty.revoke_api_key, loyalty.authenticate,
+		loyalty.create_merchant, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
 		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.configure_wallet,
 		loyalty.publish_rules, loyalty.set_rank, loyalty.set_rank_ranges, loyalty.recount_ranks,
-		loyalty.set_limit, loyalty.set_quota, loyalty.add_quota,
-		loyalty.set_staff_branch, loyalty.set_staff_wallets, loyalty.verify_staff_password,
+		loyalty.set_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota,
+		loyalty.create_branch, loyalty.set_staff_branch, loyalty.set_staff_programs, loyalty.verify_staff_password,
 		loyalty.identify_member, loyalty.correct_member, loyalty.set_member_address, loyalty.free_phone, loyalty.free_email,
-		loyalty.disable_member(bigint, bigint), loyalty.disable_member(bigint, text, loyalty.phone),
+		loyalty.enable_member, loyalty.disable_member,
 		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
 		loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.load_sandbox TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.verify, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
+		loyalty.verify(), loyalty.verify(bigint), loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
 	-- The documented APIs.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,
 		loyalty.employee_add, loyalty.employee_disable, loyalty.toolusers_get,
 		loyalty.seller_program_list, loyalty.seller_program_get, loyalty.seller_member_list, loyalty.seller_member_get,
 		loyalty.seller_member_balance, loyalty.seller_member_create, loyalty.seller_deposit, loyalty.seller_redemption, loyalty.seller_accumulation,
-		loyalty.customer_token, loyalty.customer_read, loyalty.create_app_user, loyalty.disable_app_user, loyalty.create_customer,
+		loyalty.customer_token, loyalty.customer_read, loyalty.create_app_user, loyalty.enable_app_user, loyalty.disable_app_user, loyalty.create_customer,
 		loyalty.grant_consent, loyalty.revoke_consent, loyalty.block_customer, loyalty.delete_blocked_customers,
 		loyalty.create_product, loyalty.open_policy, loyalty.policy_status, loyalty.pay_policy TO %I', role);
 	EXECUTE format('GRANT INSERT ON loyalty.numbering_plan TO %I', role);

@@ -13,7 +13,7 @@
 
 static Statement api_key_sql = {
 	.sql = "SELECT merchant_id FROM loyalty_internal.api_key WHERE key_hash = $1"
-	" AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+	" AND disabled_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
 	.params = {BYTEAOID}
 };
 

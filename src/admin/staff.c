@@ -11,9 +11,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-/* As long as a field of a request may be. */
-#define BRANCH_MAX_LENGTH 1024
-
 static Statement staff_find_sql = {
 	.sql = "SELECT restricted FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
 	.params = {INT8OID, INT8OID}
@@ -177,35 +174,4 @@ loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 		password_matches(password, row_text(0, "password_secret"));
 	db_end();
 	PG_RETURN_BOOL(matches);
-}
-
-static Statement staff_exists_sql = {
-	.sql = "SELECT 1 FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2",
-	.params = {INT8OID, INT8OID}
-};
-
-static Statement staff_branch_sql = {
-	.sql = "UPDATE loyalty_internal.staff SET branch_id = $3 WHERE merchant_id = $1 AND staff_id = $2",
-	.params = {INT8OID, INT8OID, INT8OID}
-};
-
-PG_FUNCTION_INFO_V1(loyalty_set_staff_branch);
-
-/* loyalty.set_staff_branch(): creates the branch where there is none, under the same lock as staff_hire(). */
-Datum
-loyalty_set_staff_branch(PG_FUNCTION_ARGS)
-{
-	int64		merchant_id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
-	char	   *branch = PG_ARGISNULL(2) ? pstrdup("") : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)), 0};
-
-	if (branch[strspn(branch, " \t\r\n")] == '\0' || strlen(branch) > BRANCH_MAX_LENGTH)
-		raise_error(ERR_INVALID_ARGUMENT);
-	db_begin();
-	if (db_write(&merchant_lock_sql, values, NULL) == 0 || db_write(&staff_exists_sql, values, NULL) == 0)
-		raise_error(ERR_UNKNOWN_OBJECT);
-	values[2] = Int64GetDatum(branch_named(merchant_id, branch));
-	db_write(&staff_branch_sql, values, NULL);
-	db_end();
-	PG_RETURN_VOID();
 }

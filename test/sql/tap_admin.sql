@@ -48,16 +48,24 @@ FROM (VALUES (:'third_key', 'an expired key'), ('', 'an empty key'), (NULL, 'no 
 SELECT pg_temp.refuses('SELECT loyalty.create_api_key(1)', 'unknown_object', 'a key for nobody');
 SELECT pg_temp.refuses('SELECT loyalty.create_api_key(NULL)', 'unknown_object', 'or NULL');
 
-SELECT lives_ok(format('SELECT loyalty.disable_api_key(%s, %s)', :merchant, :first_id), 'a key is revoked');
+SELECT is(loyalty.disable_api_key(merchant_id => :merchant, key_id => :first_id), true, 'a key is disabled');
 SELECT pg_temp.refuses(format('SELECT loyalty.authenticate(%L)', :'first_key'), 'auth_01', 'it finds nobody any more');
 SELECT is(loyalty.authenticate(:'second_key'), :merchant::bigint, 'the other key still does');
-SELECT revoked_at AS first_revoked FROM loyalty.api_keys WHERE key_id = :first_id \gset
-SELECT lives_ok(format('SELECT loyalty.disable_api_key(%s, %s)', :merchant, :first_id), 'revoking again is no error');
-SELECT is((SELECT revoked_at FROM loyalty.api_keys WHERE key_id = :first_id), :'first_revoked'::timestamptz, 'and changes nothing');
-SELECT pg_temp.refuses(format('SELECT loyalty.disable_api_key(%s, %s)', :other, :second_id), 'unknown_object', 'a key of another merchant is not revoked');
-SELECT pg_temp.refuses(format('SELECT loyalty.disable_api_key(%s, NULL)', :other), 'unknown_object', 'nor NULL');
+UPDATE loyalty_internal.api_key SET disabled_at = disabled_at - interval '1 hour' WHERE key_id = :first_id;
+SELECT disabled_at AS first_disabled FROM loyalty.api_keys WHERE key_id = :first_id \gset
+SELECT is(loyalty.disable_api_key(:merchant, :first_id), false, 'disabling again is no error');
+SELECT is((SELECT disabled_at FROM loyalty.api_keys WHERE key_id = :first_id), :'first_disabled'::timestamptz, 'and changes nothing');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s)', f, m, id), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{enable_api_key,disable_api_key}'::text[]) f,
+	(VALUES (:other, :'second_id', 'a key of another merchant'), (:other, 'NULL', 'NULL'), (1, :'second_id', 'a key of nobody'), (:merchant, '1', 'no such key')) v (m, id, what);
 SELECT results_eq(format('SELECT label, active FROM loyalty.api_keys WHERE merchant_id = %s ORDER BY key_id', :merchant),
 	$$VALUES ('caja 1', false), ('caja 2', true), ('', false)$$, 'loyalty.api_keys tells which are active');
+SELECT is(loyalty.enable_api_key(merchant_id => :merchant, key_id => :first_id), true, 'the first is enabled');
+SELECT is(loyalty.authenticate(:'first_key'), :merchant::bigint, 'and finds its merchant again');
+SELECT is(loyalty.enable_api_key(:merchant, :first_id), false, 'enabling again is no error');
+SELECT is(loyalty.enable_api_key(:merchant, :third_id), false, 'nor is enabling an expired one');
+SELECT pg_temp.refuses(format('SELECT loyalty.authenticate(%L)', :'third_key'), 'auth_01', 'which finds nobody');
+SELECT is(loyalty.disable_api_key(:merchant, :first_id), true, 'the first is disabled again');
+SELECT is(loyalty.authenticate(:'second_key'), :merchant::bigint, 'which the second never was');
 
 -- Only hashes: of keys in the table, of passwords everywhere.
 SELECT is((SELECT key_hash FROM loyalty_internal.api_key WHERE key_id = :second_id), sha256(:'second_key'), 'of a key its SHA-256 is kept');
@@ -76,13 +84,13 @@ BEGIN
 END
 $$;
 SELECT is_empty(format('SELECT pg_temp.where_is(%L)', key), 'no table and no view shows ' || what)
-FROM (VALUES (:'second_key', 'the key'), (substr(:'second_key', 4), 'what follows its prefix'), (:'first_key', 'a key that was revoked')) v (key, what);
+FROM (VALUES (:'second_key', 'the key'), (substr(:'second_key', 4), 'what follows its prefix'), (:'first_key', 'a key that was disabled')) v (key, what);
 
 -- --- wallets --------------------------------------------------------------------
 
 SELECT program_id, wallet_key FROM loyalty.create_wallet(:merchant, 'Monedero') \gset
 SELECT wallet_key AS second_wallet, program_id AS second_program FROM loyalty.create_wallet(:merchant, 'Monedero', 0, settings => json_build_object('decimals', 0, 'rounding', 'down', 'requires_ticket', true, 'requires_birth_date', true, 'channel', 'whatsapp', 'messages', '{}'::text[])) \gset
-SELECT wallet_key AS other_wallet FROM loyalty.create_wallet(:other, 'Monedero') \gset
+SELECT wallet_key AS other_wallet, program_id AS other_program FROM loyalty.create_wallet(:other, 'Monedero') \gset
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'wallet_key'),
 	$$VALUES ('Monedero', 10::numeric, 2, 'half_up', false, false, 'sms', '{welcome,redeem,adjust}'::text[])$$, 'a wallet has sensible terms unless told');
 SELECT results_eq(format('SELECT app_client, app_redeem FROM loyalty.wallets WHERE wallet_key = %L', :'wallet_key'),
@@ -140,21 +148,24 @@ EXCEPTION WHEN SQLSTATE 'LR016' THEN
 END
 $$;
 SELECT loyalty.wallet_contact_add(:merchant, w, '5512340001', 'Cliente', :manager) FROM unnest(ARRAY[:'wallet_key', :'second_wallet']) w \g /dev/null
-SELECT lives_ok(format('SELECT loyalty.set_staff_wallets(%s, %s, %L)', :merchant, :cashier, ARRAY[:'wallet_key', :'wallet_key']), 'a cashier gets one wallet, named twice');
+SELECT lives_ok(format('SELECT loyalty.set_staff_programs(merchant_id => %s, staff_id => %s, program_ids => %L)', :merchant, :cashier, ARRAY[:program_id, :program_id]::bigint[]), 'a cashier gets one wallet, named twice');
 SELECT results_eq(format('SELECT pg_temp.may_sell(%1$s, %2$s, %3$L), pg_temp.may_sell(%1$s, %2$s, %4$L)', :merchant, :cashier, :'wallet_key', :'second_wallet'),
 	'VALUES (true, false)', 'and sells with that one only');
-SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_wallets(%s, %s, %L)', :merchant, :cashier, wallets), 'unknown_object', what)
-FROM (VALUES (ARRAY[:'second_wallet', :'other_wallet'], 'a wallet of another merchant'), ('{x}', 'a wallet that does not exist'),
-	('{NULL}', 'a wallet that is NULL')) v (wallets, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_programs(%s, %s, %L)', :merchant, :cashier, programs), 'unknown_object', what)
+FROM (VALUES (ARRAY[:second_program, :other_program]::bigint[], 'a wallet of another merchant'), ('{1}', 'a wallet that does not exist'),
+	('{NULL}', 'a wallet that is NULL')) v (programs, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_programs(%s, %s%s)', :merchant, :cashier, arguments), 'invalid_argument', what)
+FROM (VALUES ('', 'neither these nor all'), (', NULL', 'no programs'), (', NULL, false', 'nor all'), (', ''{}'', true', 'none and all'), (format(', ARRAY[%s], true', :second_program), 'one and all'),
+	(', ''{}'', NULL', 'none, or all'), (', every_program => NULL', 'or all')) v (arguments, what);
 SELECT results_eq(format('SELECT pg_temp.may_sell(%1$s, %2$s, %3$L), pg_temp.may_sell(%1$s, %2$s, %4$L)', :merchant, :cashier, :'wallet_key', :'second_wallet'),
 	'VALUES (true, false)', 'what was refused has changed nothing');
-SELECT lives_ok(format('SELECT loyalty.set_staff_wallets(%s, %s, ''{}'')', :merchant, :cashier), 'the cashier gets no wallet');
+SELECT lives_ok(format('SELECT loyalty.set_staff_programs(%s, %s, ''{}'')', :merchant, :cashier), 'the cashier gets no wallet');
 SELECT is(pg_temp.may_sell(:merchant, :cashier, :'wallet_key'), false, 'and sells with none');
-SELECT lives_ok(format('SELECT loyalty.set_staff_wallets(%s, %s, NULL)', :merchant, :cashier), 'the cashier gets all');
+SELECT lives_ok(format('SELECT loyalty.set_staff_programs(%s, %s, every_program => true)', :merchant, :cashier), 'the cashier gets all');
 SELECT results_eq(format('SELECT pg_temp.may_sell(%1$s, %2$s, %3$L), pg_temp.may_sell(%1$s, %2$s, %4$L)', :merchant, :cashier, :'wallet_key', :'second_wallet'),
 	'VALUES (true, true)', 'and sells with both');
-SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_wallets(%s, %s, NULL)', m, s), 'unknown_object', what)
-FROM (VALUES (:merchant, 99, 'unknown staff'), (:other, :cashier, 'staff of another merchant'), (1, 1, 'staff of nobody')) v (m, s, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_programs(%L, %L, %s)', m, s, which), 'unknown_object', what || ': ' || which)
+FROM (VALUES (:merchant, 99, 'unknown staff'), (:other, :cashier, 'staff of another merchant'), (1, 1, 'staff of nobody'), (:merchant, NULL, 'NULL')) v (m, s, what), unnest(ARRAY['every_program => true', '''{}''']) which;
 
 SELECT results_eq(format($$SELECT i, loyalty.verify_staff_password(%s, i, p) FROM (VALUES (1, 'contraseña ñ'), (1, 'secreto'), (1, ''), (2, 'secreto'), (2, 'Secreto'),
 		(2, 'secreto '), (3, 'secreto')) v (i, p)$$, :merchant),
@@ -166,13 +177,13 @@ SELECT is(loyalty.employee_add(:merchant, 'cajero', 'Beto', 'Centro', '477100000
 
 -- --- the blacklist ---------------------------------------------------------------------
 
-SELECT lives_ok(format('SELECT loyalty.blacklist_phone(%s, ''5512340001'', ''fraude'')', :merchant), 'a phone is blacklisted');
+SELECT is(loyalty.blacklist_phone(merchant_id => :merchant, phone => '5512340001', reason => 'fraude'), true, 'a phone is blacklisted');
 SELECT pg_temp.refuses(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340001'', 0, 1, NULL, %s)', :merchant, w, :manager), 'wallet_redeem_14', 'no sale in either wallet')
 FROM unnest(ARRAY[:'wallet_key', :'second_wallet']) w;
-SELECT lives_ok(format('SELECT loyalty.blacklist_phone(%s, ''5512340001'', NULL)', :merchant), 'again, without a reason');
+SELECT is(loyalty.blacklist_phone(:merchant, '5512340001', NULL), false, 'again, without a reason');
 SELECT results_eq(format('SELECT phone::text, reason FROM loyalty_internal.blacklisted_phone WHERE merchant_id = %s', :merchant), $$VALUES ('5512340001', '')$$, 'it is there once, with the newest reason');
 SELECT is(loyalty.unblacklist_phone(:other, '5512340001'), false, 'another merchant does not take it off');
-SELECT is(loyalty.unblacklist_phone(:merchant, '5512340001'), true, 'it is taken off');
+SELECT is(loyalty.unblacklist_phone(merchant_id => :merchant, phone => '5512340001'), true, 'it is taken off');
 SELECT is(loyalty.unblacklist_phone(:merchant, '5512340001'), false, 'it was on it once');
 SELECT is(pg_temp.may_sell(:merchant, :manager, :'wallet_key'), true, 'sales go on');
 SELECT pg_temp.refuses(format('SELECT loyalty.blacklist_phone(%s, NULL)', :merchant), 'invalid_argument', 'NULL is no phone');
@@ -196,14 +207,17 @@ SELECT is(pg_temp.left_of(:merchant, 'customers'), 54::bigint, 'and costs nothin
 SELECT is(pg_temp.left_of(:other, 'customers'), NULL, 'another merchant has no limit');
 SELECT lives_ok(format('SELECT loyalty.set_quota(%s, ''customers'', 1000000000000)', :merchant), 'the largest quota');
 SELECT pg_temp.refuses(format(statement, :merchant), 'invalid_argument', statement)
-FROM unnest(ARRAY['SELECT loyalty.set_quota(%s, ''customers'', -1)', 'SELECT loyalty.set_quota(%s, ''customers'', 1000000000001)', 'SELECT loyalty.set_quota(%s, ''points'', 1)',
+FROM unnest(ARRAY['SELECT loyalty.set_quota(%s, ''customers'', -1)', 'SELECT loyalty.set_quota(%s, ''customers'', NULL)', 'SELECT loyalty.remove_quota(%s, ''points'')', 'SELECT loyalty.remove_quota(%s, NULL)', 'SELECT loyalty.set_quota(%s, ''customers'', 1000000000001)', 'SELECT loyalty.set_quota(%s, ''points'', 1)',
 	'SELECT loyalty.set_quota(%s, '''', 1)', 'SELECT loyalty.set_quota(%s, NULL, 1)', 'SELECT loyalty.add_quota(%s, ''customers'', 0)',
 	'SELECT loyalty.add_quota(%s, ''customers'', -1)', 'SELECT loyalty.add_quota(%s, ''customers'', NULL)', 'SELECT loyalty.add_quota(%s, ''customers'', 1)',
 	'SELECT loyalty.add_quota(%s, ''customers'', 9223372036854775807)']) statement;
 SELECT is(pg_temp.left_of(:merchant, 'customers'), 1000000000000, 'what was refused has changed nothing');
 SELECT pg_temp.refuses('SELECT loyalty.set_quota(1, ''customers'', 1)', 'unknown_object', 'a quota for nobody');
 SELECT pg_temp.refuses(format('SELECT loyalty.add_quota(%s, ''messages'', 1)', :merchant), 'unknown_object', 'nothing is added to no limit');
-SELECT lives_ok(format('SELECT loyalty.remove_quota(%s, ''customers'')', :merchant), 'the limit is lifted');
+SELECT pg_temp.refuses(format('SELECT loyalty.remove_quota(%L, ''customers'')', m), 'unknown_object', 'nor lifted') FROM (VALUES (1), (NULL)) v (m);
+SELECT is(loyalty.remove_quota(:other, 'customers'), false, 'another merchant has none to lift');
+SELECT is(loyalty.remove_quota(merchant_id => :merchant, resource => 'customers'), true, 'the limit is lifted');
+SELECT is(loyalty.remove_quota(:merchant, 'customers'), false, 'once');
 SELECT is(pg_temp.left_of(:merchant, 'customers'), NULL, 'there is none');
 SELECT lives_ok(format('SELECT loyalty.wallet_contact_add(%s, %L, ''5512340003'', ''Cliente'', %s)', :merchant, :'wallet_key', :manager), 'registrations go on');
 
@@ -246,7 +260,6 @@ UPDATE loyalty_internal.message SET sent_at = sent_at - interval '91 days' WHERE
 SELECT is(loyalty.forget_messages(:other), 0::bigint, 'another merchant forgets none of ours');
 SELECT is(loyalty.forget_messages(:merchant), 1::bigint, 'an old one is forgotten');
 SELECT is((SELECT count(*) FROM loyalty.outbox WHERE merchant_id = :merchant), 4::bigint, 'the others stay, unsent ones too');
-SELECT pg_temp.refuses(format('SELECT loyalty.forget_messages(%s, %s)', :merchant, age), 'invalid_argument', 'forget_messages: ' || age) FROM unnest(ARRAY['NULL', '''-1 day''']) age;
 
 -- --- idempotency keys ----------------------------------------------------------------------------------
 
@@ -259,19 +272,21 @@ SELECT is(loyalty.forget_idempotency_keys(:other), 0::bigint, 'another merchant 
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry gets the answer');
 SELECT is(loyalty.forget_idempotency_keys(:merchant), 1::bigint, 'it is forgotten');
 SELECT isnt(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, NULL, :manager, NULL, 'key-1')::text, :'first_answer', 'a retry so late posts again');
-SELECT pg_temp.refuses(format('SELECT loyalty.forget_idempotency_keys(%s, %s)', :merchant, age), 'invalid_argument', 'forget_idempotency_keys: ' || age) FROM unnest(ARRAY['NULL', '''-1 day''']) age;
+
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(merchant_id => %s, older_than => %L)', f, :merchant, age), 'invalid_argument', format('%s: %s', f, coalesce(age, 'NULL')))
+FROM unnest('{forget_messages,forget_idempotency_keys,forget_roots,delete_blocked_customers}'::text[]) f, (VALUES (NULL), ('-1 day'), ('-1 microsecond'), ('300000 years')) v (age);
 
 -- --- members ------------------------------------------------------------------------------------------------
 
 SELECT member_id AS member, account_id AS account, balance AS balance FROM loyalty.members WHERE phone::text = '5512340002' \gset
-SELECT lives_ok(format('SELECT loyalty.disable_member(%s, %L, ''5512340002'')', :merchant, :'wallet_key'), 'a contact is taken out');
+SELECT is(loyalty.disable_member(:merchant, :member), true, 'a contact is taken out');
 SELECT pg_temp.refuses(format('SELECT loyalty.wallet_sale(%s, %L, ''5512340002'', 0, 50, NULL, %s)', :merchant, :'wallet_key', :manager), 'new_sale_12', 'nobody sells to it');
 SELECT pg_temp.refuses(format('SELECT * FROM loyalty.wallet_contact_get(%s, %L, ''5512340002'')', :merchant, :'wallet_key'), 'balance_get_04', 'it is not found');
 SELECT is_empty(format('SELECT FROM loyalty.wallet_contact_get(%s, %L) WHERE contact_phone = ''5512340002''', :merchant, :'wallet_key'), 'nor listed');
 SELECT results_eq(format('SELECT active, balance::text FROM loyalty.members WHERE member_id = %s', :member), format('SELECT false, %L::text', :'balance'), 'its points stay');
-SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %L, %L)', m, w, p), 'unknown_object', 'disable_member: ' || what)
-FROM (VALUES (:merchant, :'wallet_key', '5512340002', 'twice'), (:merchant, :'second_wallet', '5512340003', 'of another wallet'), (:other, :'wallet_key', '5512340003', 'of another merchant'),
-	(:merchant, :'wallet_key', '5500000000', 'of an unknown phone'), (:merchant, :'wallet_key', NULL, 'of NULL')) v (m, w, p, what);
+SELECT is(loyalty.disable_member(:merchant, :member), false, 'once');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s)', f, m, id), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{enable_member,disable_member}'::text[]) f,
+	(VALUES (:other, :member, 'of another merchant'), (:merchant, 1, 'no such member')) v (m, id, what);
 SELECT is(loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340002', 'CLIENTE', :manager, '1990-01-31'), :member::bigint, 'it registers again, and is who it was');
 SELECT results_eq(format('SELECT account_id, active, balance::text, name, birth_date FROM loyalty.members WHERE member_id = %s', :member),
 	format('SELECT %s::bigint, true, %L::text, ''CLIENTE'', ''1990-01-31''::date', :account, :'balance'), 'with its points, under its name as it is written now');

@@ -37,6 +37,7 @@ SELECT is(loyalty.create_app_user(:merchant, 'Propia', repeat('k', 32)), repeat(
 SELECT pg_temp.refuses(format('SELECT loyalty.create_app_user(%L, %s)', m, arguments), code, 'create_app_user: ' || arguments)
 FROM (VALUES (:merchant, '''Banco''', 'already_exists'), (:other, '''Banco''', 'already_exists'), (:merchant, '''''', 'invalid_argument'), (:merchant, 'NULL', 'invalid_argument'),
 	(:merchant, '''Otra'', repeat(''k'', 31)', 'invalid_argument'), (:merchant, '''Otra'', ''''', 'invalid_argument'), (1, '''Otra''', 'unknown_object'), (NULL, '''Otra''', 'unknown_object')) v (m, arguments, code);
+SELECT throws_ok(format('SELECT loyalty.create_app_user(%s, ''Banco'')', :other), 'LY007', 'there already is an object of this name', 'which does not say whose the name is');
 SELECT set_eq(format('SELECT name, token_ttl_s, disabled_at IS NULL FROM loyalty.app_users WHERE merchant_id = %s', :merchant),
 	$$VALUES ('Banco', 600, true), ('Tienda', 600, true), ('Propia', 600, true)$$, 'the view of them has no keys');
 SELECT columns_are('loyalty', 'app_users', ARRAY['merchant_id', 'name', 'token_ttl_s', 'created_at', 'disabled_at'], 'nor a column for them');
@@ -70,12 +71,16 @@ SELECT ok(abs(extract(epoch FROM clock_timestamp()) - (:'token'::json -> 'token_
 SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(%L, %L, %L)', name, curp, signature), code, 'customer_token: ' || what)
 FROM (VALUES ('Banco', :'second', :'signature', 'kasu_401', 'another CURP'), ('Tienda', :'curp', :'signature', 'kasu_401', 'another user'), ('Nadie', :'curp', :'signature', 'kasu_401', 'unknown user'),
 	('Banco', :'curp', upper(:'signature'), 'kasu_401', 'capitals'), ('Banco', :'curp', '', 'kasu_400', 'empty'), ('Banco', NULL, :'signature', 'kasu_400', 'NULL')) v (name, curp, signature, code, what);
-SELECT loyalty.disable_app_user(:merchant, 'Banco') \g /dev/null
+SELECT is(loyalty.disable_app_user(merchant_id => :merchant, name => 'Banco'), true, 'a user is disabled');
 SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(''Banco'', %L, %L)', :'curp', :'signature'), 'kasu_401', 'a disabled user gets no token');
 SELECT isnt(disabled_at, NULL, 'it is disabled') FROM loyalty.app_users WHERE name = 'Banco';
-SELECT lives_ok(format('SELECT loyalty.disable_app_user(%s, ''Banco'')', :merchant), 'once more');
-SELECT pg_temp.refuses(format('SELECT loyalty.disable_app_user(%s, %L)', m, name), 'unknown_object', 'disable_app_user: no such')
-FROM (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, name);
+SELECT is(loyalty.disable_app_user(:merchant, 'Banco'), false, 'once');
+SELECT is(loyalty.enable_app_user(merchant_id => :merchant, name => 'Banco'), true, 'the user is enabled again');
+SELECT is(loyalty.enable_app_user(:merchant, 'Banco'), false, 'once');
+SELECT is(loyalty.customer_token(app_user => 'Banco', curp => :'curp', signature => :'signature') ->> 'nombre', 'Banco', 'and gets a token, by the same key');
+SELECT is(loyalty.disable_app_user(:merchant, 'Banco'), true, 'until disabled');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %L)', f, m, name), 'unknown_object', f || ': no such')
+FROM unnest('{enable_app_user,disable_app_user}'::text[]) f, (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, name);
 
 -- --- customers -----------------------------------------------------------------------
 
@@ -145,13 +150,13 @@ FROM (VALUES (:merchant, format('%L, ''Nadie'', ''x'', ''1''', :'curp'), 'unknow
 	(:merchant, format('%L, ''Tienda'', ''x'', ''1'', now() - interval ''1 day''', :'curp'), 'invalid_argument'), (:merchant, format('%L, ''Tienda'', ''x'', ''1'', now(), now()', :'curp'), 'invalid_argument')) v (m, arguments, code);
 
 SELECT consent_id AS newer FROM loyalty.grant_consent(:merchant, :'curp', 'Tienda', 'otro', '1.1') \gset
-SELECT loyalty.revoke_consent(:merchant, :consent) \g /dev/null
+SELECT is(loyalty.revoke_consent(merchant_id => :merchant, consent_id => :consent), true, 'a consent is revoked');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK409', 'the key of a revoked consent');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'Xochiquetzal', 'another consent is still there');
 SELECT loyalty.revoke_consent(:merchant, :newer) \g /dev/null
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK409', 'until that is revoked too');
 SELECT revoked_at AS revoked FROM loyalty.consents WHERE consent_id = :consent \gset
-SELECT loyalty.revoke_consent(:merchant, :consent) \g /dev/null
+SELECT is(loyalty.revoke_consent(:merchant, :consent), false, 'which it was once');
 SELECT is(revoked_at, :'revoked', 'revoking again changes nothing') FROM loyalty.consents WHERE consent_id = :consent;
 SELECT pg_temp.refuses(format('SELECT loyalty.revoke_consent(%s, %L)', m, id), 'unknown_object', 'revoke_consent: no such')
 FROM (VALUES (:merchant, '1'), (:other, :'consent'), (:merchant, NULL)) v (m, id);
@@ -193,28 +198,31 @@ SELECT array_agg(e::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entr
 SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty_internal.consent c WHERE c.member_id = :member \gset
 SELECT array_agg(a::text ORDER BY a.access_id)::text AS accesses FROM loyalty_internal.access a WHERE a.member_id = :member \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.block_customer(%s, %L)', m, curp), 'unknown_object', 'block_customer: no such') FROM (VALUES (:merchant, :'third'), (1, :'curp'), (:merchant, NULL)) v (m, curp);
-SELECT loyalty.block_customer(:merchant, :'curp') \g /dev/null
+SELECT is(loyalty.block_customer(merchant_id => :merchant, curp => :'curp'), true, 'a customer is blocked');
+SELECT is(loyalty.block_customer(:merchant, :'curp'), false, 'once');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK412', 'a blocked customer''s data are not read');
 SELECT is(pg_temp.reading(:merchant, :'second', 'Propia'), 'Otro', 'those of others are');
 SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%s, %L, ''Tienda'', ''x'', ''1'')', :merchant, :'curp'), 'unknown_object', 'a blocked customer consents to nothing');
 SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Vida'')', :merchant, :'curp'), 'kasu_404', 'and buys nothing');
 SELECT ok(NOT active, 'the member is inactive') FROM loyalty_internal.member WHERE member_id = :member;
+SELECT pg_temp.refuses(format('SELECT loyalty.enable_member(%s, %s)', :merchant, :member), 'unknown_object', 'and stays so');
+SELECT is(loyalty.disable_member(:merchant, :member), false, 'without being taken out');
 SELECT is(blocked_at, NULL, 'the other merchant''s customer is not blocked') FROM loyalty_internal.customer WHERE merchant_id = :other;
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''A'', ''B'')', :merchant, :'program', :'curp'), 'already_exists', 'a blocked customer is still there');
 
 SELECT pg_temp.refuses(format('SELECT loyalty.delete_blocked_customers(%s, %L)', :merchant, span), 'invalid_argument', 'delete_blocked_customers: ' || coalesce(span, 'NULL')) FROM (VALUES ('-1 day'), (NULL)) v (span);
-SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'nobody has been blocked for 30 days');
-SELECT is(loyalty.delete_blocked_customers(:other, '0'), 0, 'nobody is blocked at the other merchant');
+SELECT is(loyalty.delete_blocked_customers(:merchant), 0::bigint, 'nobody has been blocked for 30 days');
+SELECT is(loyalty.delete_blocked_customers(:other, '0'), 0::bigint, 'nobody is blocked at the other merchant');
 UPDATE loyalty_internal.customer SET blocked_at = now() - interval '30 days' + interval '1 second' WHERE merchant_id = :merchant AND member_id = :member;
-SELECT is(loyalty.delete_blocked_customers(:merchant), 0, 'a second is still to go');
+SELECT is(loyalty.delete_blocked_customers(:merchant), 0::bigint, 'a second is still to go');
 SELECT isnt_empty($$SELECT pg_temp.tables_with('Xochiquetzal')$$, 'so far all is there');
 UPDATE loyalty_internal.customer SET blocked_at = now() - interval '30 days' WHERE merchant_id = :merchant AND member_id = :member;
 SELECT loyalty.set_rank(:merchant, :member, NULL, reason => 'hermana de Xochiquetzal') \g /dev/null
-SELECT is(loyalty.delete_blocked_customers(:merchant), 1, 'after 30 days one is deleted');
+SELECT is(loyalty.delete_blocked_customers(:merchant), 1::bigint, 'after 30 days one is deleted');
 SELECT results_eq(format('SELECT rank, reason FROM loyalty.rank_grants WHERE member_id = %s', :member), $$VALUES (NULL::text COLLATE "C", '')$$, 'why a rank was given is not told any more');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s%s)', f, :merchant, :member, arguments), 'unknown_object', format('%s: nobody any more', f)) FROM (VALUES
 	('correct_member', ', name => ''Xochiquetzal'''), ('correct_member', ', birth_date => ''1988-05-26'''), ('identify_member', ', phone => ''4771234567'''), ('identify_member', ', email => ''a@x.mx'''),
-	('identify_member', ', client_id => ''X'''), ('free_phone', ''), ('free_email', ''), ('disable_member', ''), ('set_member_address', ', 1, ''Hidalgo'''), ('set_rank', ', NULL, reason => ''x''')) v (f, arguments);
+	('identify_member', ', client_id => ''X'''), ('free_phone', ''), ('free_email', ''), ('enable_member', ''), ('disable_member', ''), ('set_member_address', ', 1, ''Hidalgo'''), ('set_rank', ', NULL, reason => ''x''')) v (f, arguments);
 SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_create(%s, %L, ''nueva@x.mx'', ''Cancelado'', ''x'', client_id => %L)', :merchant, :'program', client_id), 'member_exists', 'by the id that is left') FROM loyalty.members WHERE member_id = :member;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
 SELECT is_empty(format('SELECT * FROM loyalty_internal.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
@@ -228,7 +236,7 @@ SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the a
 SELECT is(loyalty.policy_status(:merchant, :sale) ->> 'saldo', '90', 'and the sale with its payment');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK404', 'the customer is unknown');
 SELECT is(first_name, 'Suyo', 'the other merchant''s customer of this CURP is there') FROM loyalty_internal.customer JOIN loyalty_internal.member USING (merchant_id, member_id) WHERE merchant_id = :other;
-SELECT is(loyalty.delete_blocked_customers(:merchant, '0'), 0, 'there is nothing more to delete');
+SELECT is(loyalty.delete_blocked_customers(:merchant, older_than => '0'), 0::bigint, 'there is nothing more to delete');
 SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'De', 'Vuelta', email => 'xq.particular@correo.example', phone => '4771234567') AS again \gset
 SELECT isnt(:again, :member, 'who comes back is a new customer');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', :'acceptance'), 'LK409', 'and old consents are not theirs');

@@ -107,15 +107,14 @@ CREATE TEMP TABLE theirs AS SELECT 'P' COLLATE "POSIX" AS program, :'w' COLLATE 
 	'redemptions' COLLATE "POSIX" AS resource, '477' COLLATE "POSIX" AS code;
 SELECT lives_ok(format(call, :m), call) FROM (VALUES
 	('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, program), json_build_object(''name'', x, ''range_group'', '''', ''time_zone'', ''UTC'' COLLATE "POSIX")) FROM theirs'),
-	('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => wallet), json_build_object(''name'', x)) FROM theirs'), ('SELECT loyalty.set_staff_wallets(%s, 1, ARRAY[wallet]) FROM theirs'),
+	('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => wallet), json_build_object(''name'', x)) FROM theirs'), ('SELECT loyalty.create_branch(%s, x) FROM theirs'),
 	('SELECT loyalty.set_rank_ranges(%s, x, ARRAY[x], ''{1}'') FROM theirs'), ('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, program), json_build_object(''range_group'', x)) FROM theirs'),
 	('SELECT loyalty.set_limit(%s, loyalty.find_program(%1$s, program), scope, ''add'' COLLATE "POSIX", ''5'', 5) FROM theirs'), ('SELECT loyalty.remove_limit(%s, loyalty.find_program(%1$s, program), scope, ''add'') FROM theirs'),
 	('SELECT loyalty.publish_rules(%s, loyalty.find_program(%1$s, program), ''[{"name":"a","points":1,"ranks":["x"]}]'') FROM theirs'), ('SELECT loyalty.rules_at(%s, loyalty.find_program(%1$s, program), now()) FROM theirs'),
-	('SELECT loyalty.recount_ranks(%s, loyalty.find_program(%1$s, program)) FROM theirs'), ('SELECT loyalty.set_quota(%s, resource, 5), loyalty.add_quota(%1$s, resource, 5) FROM theirs'),
+	('SELECT loyalty.recount_ranks(%s, loyalty.find_program(%1$s, program)) FROM theirs'), ('SELECT loyalty.set_quota(%s, resource, 5), loyalty.add_quota(%1$s, resource, 5), loyalty.remove_quota(%1$s, resource) FROM theirs'),
 	('SELECT loyalty.set_area_code(code, true, x) FROM theirs'), ('SELECT loyalty.wallet_sale(%s, wallet, ''5512340001'', 0, 1, NULL, 1, x, x) FROM theirs'),
-	('SELECT loyalty.create_app_user(%s, x), loyalty.disable_app_user(%1$s, x) FROM theirs'),
-	('SELECT loyalty.create_product(%s, x, ''10'', 5), loyalty.open_policy(%1$s, ''CAMC880526HMCBNR04'', x) FROM theirs, LATERAL (SELECT loyalty.create_customer(%1$s, loyalty.find_program(%1$s, program), ''CAMC880526HMCBNR04'', x, x, email => x)) c'),
-	('SELECT loyalty.disable_member(%s, wallet, ''5512340001'') FROM theirs')) v (call);
+	('SELECT loyalty.create_app_user(%s, x), loyalty.disable_app_user(%1$s, x), loyalty.enable_app_user(%1$s, x) FROM theirs'),
+	('SELECT loyalty.create_product(%s, x, ''10'', 5), loyalty.open_policy(%1$s, ''CAMC880526HMCBNR04'', x) FROM theirs, LATERAL (SELECT loyalty.create_customer(%1$s, loyalty.find_program(%1$s, program), ''CAMC880526HMCBNR04'', x, x, email => x)) c')) v (call);
 
 SELECT * FROM finish();
 ROLLBACK;

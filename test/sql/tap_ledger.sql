@@ -296,7 +296,7 @@ BEGIN
 		EXECUTE breach;
 		PERFORM pg_temp.rehash(id) FROM names WHERE name = hashed;
 		SELECT array_agg(concat_ws(' / ', v.invariant, coalesce(n.name, v.account_id::text), coalesce(e.entry_no, h.entry_no, v.entry_id)))
-		INTO rows FROM loyalty.verify(only_merchant) v LEFT JOIN names n ON n.id = v.account_id
+		INTO rows FROM (SELECT * FROM loyalty.verify() WHERE only_merchant IS NULL UNION ALL SELECT * FROM loyalty.verify(only_merchant) WHERE only_merchant IS NOT NULL) v LEFT JOIN names n ON n.id = v.account_id
 		LEFT JOIN loyalty.entry e ON e.entry_id = v.entry_id LEFT JOIN hashes h ON h.entry_id = v.entry_id;
 		RAISE EXCEPTION USING ERRCODE = 'LYZZZ';
 	EXCEPTION WHEN SQLSTATE 'LYZZZ' THEN
@@ -574,7 +574,7 @@ SELECT bag_eq(format('SELECT pg_temp.found(%L, %L, %s)', breach, hashed, :mercha
 SELECT is_empty(format('SELECT pg_temp.found(%L, %L, %s)', breach, hashed, :other), 'not of another merchant: ' || what) FROM breaches;
 SELECT set_eq($$SELECT split_part(f, ' / ', 1) FROM breaches, unnest(finds) f$$,
 	$$SELECT invariant FROM loyalty_internal.invariants() UNION
-	  SELECT replace(m[1], '''''', '''') FROM pg_proc, regexp_matches(prosrc, '^\s*SELECT ''((?:[^'']|'''')+)'',\s', 'gn') m WHERE oid = 'loyalty.verify(bigint)'::regprocedure$$,
+	  SELECT replace(m[1], '''''', '''') FROM pg_proc, regexp_matches(prosrc, '^\s*SELECT ''((?:[^'']|'''')+)'',\s', 'gn') m WHERE oid = 'loyalty_internal.breaches(bigint)'::regprocedure$$,
 	'each invariant has been broken');
 -- What may be so, though nobody posted it so.
 SELECT is_empty(format('SELECT pg_temp.found(%L, %L)', pg_temp.spelt_out(change), hashed), 'verify() finds nothing: ' || what) FROM (VALUES
@@ -588,6 +588,10 @@ SELECT is_empty(format('SELECT pg_temp.found(%L, %L)', pg_temp.spelt_out(change)
 	('when it happened, who did it and by which request', 'x', 'UPDATE ENTRY n happened_at = posted_at - interval ''1 day'', actor_id = -7, request_id = 9223372036854775807 OF x AND entry_no = 2'),
 	('the widest of numbers', 'w', 'UPDATE ENTRY n happened_at = ''-infinity'', actor_id = 2147483647, request_id = -9223372036854775808 OF w AND entry_no = 1')) v (what, hashed, change);
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'all changes are reversed');
+SELECT is_empty(format('SELECT * FROM loyalty.verify(merchant_id => %s)', :merchant), 'of the merchant too');
+SELECT pg_temp.refuses('SELECT * FROM loyalty.verify(NULL)', 'invalid_argument', 'no merchant is not all');
+SELECT results_eq($$SELECT proname::text, prorettype::regtype::text, proretset FROM pg_proc WHERE pronamespace = 'loyalty'::regnamespace AND proname IN ('verify', 'verify_root') ORDER BY 1$$,
+	$$VALUES ('verify', 'loyalty.breach', true), ('verify', 'loyalty.breach', true), ('verify_root', 'loyalty.breach', true)$$, 'a breach is a breach, whoever finds it');
 
 -- --- many at once ---------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ BEGIN
 		PERFORM loyalty.identify_member(merchant, id, email => left_[3]);
 	END IF;
 	PERFORM loyalty.post(merchant, id, 'deposit', '100');
-	PERFORM loyalty.disable_member(merchant, program.wallet_key, '5512340001');
+	PERFORM loyalty.disable_member(merchant, id);
 	IF by_seller THEN
 		PERFORM loyalty.seller_member_create(merchant, program.client_id, now_[3], split_part(now_[1], ' ', 1), split_part(now_[1], ' ', 2), birth_date => now_[2], phone => '5512340001');
 	ELSE
@@ -145,7 +145,7 @@ SELECT pg_temp.refuses(statement, code, 'who is cancelled does not come back: ' 
 	(format('SELECT loyalty.seller_member_create(%s, %L, ''nueva@x.mx'', ''Eva'', ''Reyes'', phone => ''5512348002'')', :m, :'program'), 'member_exists'),
 	(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''REAE060617MMCYLVA4'', ''Eva'', ''Reyes'')', :m, :'program'), 'already_exists')) v (statement, code);
 SELECT isnt(loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Otra', :staff), :contact::bigint, 'but the number is free for others');
-SELECT is(loyalty.delete_blocked_customers(:m, '0'), 1, 'they are deleted');
+SELECT is(loyalty.delete_blocked_customers(:m, '0'), 1::bigint, 'they are deleted');
 SELECT is_empty(format('SELECT FROM loyalty.member_changes WHERE member_id = %s', :contact), 'and with them what they were');
 
 -- --- shared accounts ---------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ CREATE FUNCTION pg_temp.family() RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', right(name, 1), balance, CASE WHEN NOT active THEN 'left' END), ', ' ORDER BY name) FROM loyalty.members WHERE name LIKE 'Familia _'
 $$;
 SELECT is(pg_temp.family(), '1 1000, 2 1000, 3 1000', 'three share');
-SELECT loyalty.disable_member(:m, :'wallet_key', '5512347002') \g /dev/null
+SELECT loyalty.disable_member(:m, :f2) \g /dev/null
 SELECT is(pg_temp.family(), '1 1000, 2 0 left, 3 1000', 'one is taken out, of what they shared too');
 SELECT isnt(loyalty.wallet_contact_add(:m, :'wallet_key', '5512347002', 'Extraño', :staff), :f2::bigint, 'a stranger has the number');
 SELECT results_eq(format('SELECT contact_name, contact_balance::text FROM loyalty.wallet_contact_get(%s, %L, ''5512347002'')', :m, :'wallet_key'), $$VALUES ('Extraño', '0')$$, 'and nothing else');
@@ -177,15 +177,14 @@ SELECT loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'REAE06
 SELECT loyalty.share_account(:m, :customer, :f3) \g /dev/null
 SELECT loyalty.block_customer(:m, 'REAE060617MMCYLVA4') \g /dev/null
 SELECT results_eq(format('SELECT active, balance::text FROM loyalty.members WHERE member_id = %s', :customer), $$VALUES (false, '0')$$, 'a cancellation ends it too');
-SELECT lives_ok(format('SELECT loyalty.block_customer(%s, ''REAE060617MMCYLVA4'')', :m), 'twice is once');
+SELECT is(loyalty.block_customer(:m, 'REAE060617MMCYLVA4'), false, 'twice is once');
 
 -- --- corrections ---------------------------------------------------------------------------------------
 
 SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346001', 'Lus Vega', :staff) AS luz \gset
-SELECT is(loyalty.free_phone(:m, :luz), true, 'a phone is taken off');
+SELECT is(loyalty.free_phone(merchant_id => :m, member_id => :luz), true, 'a phone is taken off');
 SELECT is(loyalty.free_phone(:m, :luz), false, 'once');
 SELECT pg_temp.refuses(format('SELECT * FROM loyalty.wallet_contact_get(%s, %L, ''5512346001'')', :m, :'wallet_key'), 'balance_get_04', 'nobody has it');
-SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %L, NULL)', :m, :'wallet_key'), 'unknown_object', 'nor is nobody''s phone that of who has none');
 SELECT loyalty.identify_member(:m, :luz, email => 'luz@x.mx', client_id => 'CARD-1') \g /dev/null
 SELECT loyalty.identify_member(:m, :luz, client_id => 'CARD-2') \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s, birth_date => ''1899-12-31'')', :m, :luz), 'invalid_argument', 'nobody who lives was born before 1900');
@@ -207,7 +206,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s)', who, argu
 	(format('%s, %s', :m, :luz), 'birth_date => current_date + 1', 'invalid_argument'),
 	(format('%s, NULL', :m), 'name => ''A''', 'unknown_object'), (format('NULL, %s', :luz), 'name => ''A''', 'unknown_object'), (format('%s, %s', :m, :contact), 'second_last_name => ''A''', 'invalid_argument')) v (who, arguments, code);
 SELECT lives_ok(format('SELECT loyalty.correct_member(%s, %s, birth_date => ''1988-05-26'')', :m, :carlos), 'the birth date of the CURP is right');
-SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s)', f, arguments), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{free_phone,free_email,disable_member}'::text[]) f,
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s)', f, arguments), 'unknown_object', format('%s: %s', f, what)) FROM unnest('{free_phone,free_email,enable_member,disable_member}'::text[]) f,
 	(VALUES (format('%s, %s', :other, :luz), 'of another merchant'), (format('%s, 1', :m), 'nobody'), (format('%s, NULL::bigint', :m), 'NULL')) v (arguments, what);
 SELECT pg_temp.refuses(format('SELECT loyalty.identify_member(%s, %s, %s => repeat(''x'', 1025))', :m, :luz, what), 'invalid_argument', 'identify_member: too long: ' || what) FROM unnest('{email,client_id}'::text[]) what;
 
@@ -249,8 +248,8 @@ SET timezone = 'Etc/GMT+12';
 SELECT pg_temp.refuses(format('SELECT loyalty.correct_member(%s, %s, birth_date => CURRENT_DATE + 1)', :m, :beto), 'invalid_argument', 'and where it is so last');
 RESET timezone;
 
-SELECT lives_ok(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'who has no phone can be taken out');
-SELECT pg_temp.refuses(format('SELECT loyalty.disable_member(%s, %s)', :m, :luz), 'unknown_object', 'once');
+SELECT is(loyalty.disable_member(merchant_id => :m, member_id => :luz), true, 'who has no phone can be taken out');
+SELECT is(loyalty.disable_member(:m, :luz), false, 'once');
 SELECT is((loyalty.seller_member_create(:m, :'program', 'luz@x.mx', 'Luz', 'Vega') ->> 'id')::bigint, :luz::bigint, 'and be registered again');
 
 -- A number is given to somebody who is here already.
@@ -261,14 +260,67 @@ SELECT lives_ok(format('SELECT loyalty.identify_member(%s, %s, phone => ''551234
 SELECT results_eq(format('SELECT member_id, phone::text FROM loyalty.members WHERE member_id IN (%s, %s) ORDER BY phone', :leo, :luz), format($$VALUES (%s::bigint, '5512346002'), (%s, NULL)$$, :leo, :luz), 'is not theirs any more');
 SELECT pg_temp.refuses(format('SELECT loyalty.identify_member(%s, %s, client_id => ''CARD-2'')', :m, :leo), 'already_exists', 'but the card is');
 
--- Where staff work.
-SELECT lives_ok(format('SELECT loyalty.set_staff_branch(%s, %s, %L)', :m, :staff, branch), 'to ' || branch) FROM unnest('{Norte,Norte,Centro,Norte}'::text[]) branch;
-SELECT results_eq(format('SELECT branch FROM loyalty.staff_members WHERE merchant_id = %s AND staff_id = %s', :m, :staff), $$VALUES ('Norte' COLLATE "C")$$, 'a cashier works elsewhere');
-SELECT is((SELECT count(*) FROM loyalty_internal.branch WHERE merchant_id = :m), 2::bigint, 'branches are made once');
-SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_branch(%s)', arguments), code, format('set_staff_branch: %s', arguments)) FROM (VALUES
-	(format('%s, %s, ''Norte''', :other, :staff), 'unknown_object'), (format('%s, 99, ''Norte''', :m), 'unknown_object'), (format('%s, NULL, ''Norte''', :m), 'unknown_object'), ('NULL, 1, ''Norte''', 'unknown_object'),
-	(format('%s, %s, NULL', :m, :staff), 'invalid_argument'), (format('%s, %s, '' ''', :m, :staff), 'invalid_argument'), (format('%s, %s, repeat(''x'', 1025)', :m, :staff), 'invalid_argument')) v (arguments, code);
-SELECT is((SELECT count(*) FROM loyalty_internal.branch), 2::bigint, 'what was refused has made none');
+-- Who left is taken back as they are; nobody has to say who they are.
+CREATE FUNCTION pg_temp.member(id bigint) RETURNS text LANGUAGE sql AS $$SELECT (m.phone, m.email, m.client_id, m.name, m.birth_date, m.account_id, m.balance, m.enrolled_by, m.subscribed_at)::text FROM loyalty.members m WHERE m.member_id = id$$;
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346020', 'Paz Ríos', :staff, '1980-01-31') AS paz \gset
+SELECT loyalty.identify_member(:m, :paz, email => 'paz@x.mx') \g /dev/null
+SELECT loyalty.post(:m, :paz, 'deposit', 7) \g /dev/null
+SELECT pg_temp.member(:paz) AS was \gset
+SELECT is(loyalty.enable_member(:m, :paz), false, 'who is here need not come back');
+SELECT is(loyalty.disable_member(:m, :paz), true, 'they leave');
+SELECT is(loyalty.enable_member(merchant_id => :m, member_id => :paz), true, 'and are taken back');
+SELECT is(loyalty.enable_member(:m, :paz), false, 'once');
+SELECT is(pg_temp.member(:paz), :'was', 'as they were');
+SELECT results_eq(format('SELECT contact_name, contact_balance::text FROM loyalty.wallet_contact_get(%s, %L, ''5512346020'')', :m, :'wallet_key'), $$VALUES ('Paz Ríos', '7')$$, 'the wallet finds them');
+SELECT is((SELECT string_agg(was, ' ' ORDER BY change_id) FROM loyalty.member_changes WHERE member_id = :paz AND attribute = 'active'), 'true false', 'and what they were is known');
+-- Their number may be somebody else's by then.
+SELECT loyalty.disable_member(:m, :paz) \g /dev/null
+SELECT isnt(loyalty.wallet_contact_add(:m, :'wallet_key', '5512346020', 'Otro Dueño', :staff), :paz::bigint, 'somebody has their number');
+SELECT is(loyalty.enable_member(:m, :paz), true, 'they come back without it');
+SELECT results_eq(format('SELECT phone::text, email, balance::text, active FROM loyalty.members WHERE member_id = %s', :paz), $$VALUES (NULL, 'paz@x.mx' COLLATE "C", '7', true)$$, 'and with all else');
+-- What they shared is not theirs.
+SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512346021', 'Sol Ríos', :staff) AS sol \gset
+SELECT loyalty.share_account(:m, :sol, :paz) \g /dev/null
+SELECT loyalty.disable_member(:m, :sol) \g /dev/null
+SELECT is(loyalty.enable_member(:m, :sol), true, 'who shared an account is taken back');
+SELECT results_eq(format('SELECT balance::text, account_id = %s FROM loyalty.members WHERE member_id = %1$s', :sol), $$VALUES ('0', true)$$, 'into an account of their own');
+
+-- The seller API's functions know programs and members by what its paths have.
+SELECT is((loyalty.seller_member_create(merchant_id => :m, program_client_id => :'program', email => 'ines@x.mx', first_name => 'Inés', first_last_name => 'Paz', second_last_name => 'Gil', birth_date => '1980-01-31',
+	member_client_id => 'INES', rank => NULL, subscription_date => '2020-01-31T12:00:00Z', country => 'México', phone => '5512346030', address => '[]', idempotency_key => 'ines'))::jsonb - '{id,address}'::text[],
+	'{"clientId":"INES","firstName":"Inés","firstLastName":"Paz","secondLastName":"Gil","email":"ines@x.mx","birthDate":"1980-01-31","subscriptionDate":"2020-01-31T12:00:00.000Z","rank":{"name":""},"balance":0,"expiredAmount":0}', 'one is created by them');
+SELECT is(m ->> 'email', 'ines@x.mx', 'and read') FROM loyalty.seller_member_get(merchant_id => :m, program_client_id => :'program', member_client_id => 'INES') m;
+SELECT is(m::jsonb, jsonb_build_object('programId', :'program', 'memberId', 'INES', 'balance', 0, 'expiredAmount', 0), 'with a balance') FROM loyalty.seller_member_balance(merchant_id => :m, program_client_id => :'program', member_client_id => 'INES') m;
+SELECT is(m ->> 'clientId', 'INES', 'and listed') FROM loyalty.seller_member_list(merchant_id => :m, program_client_id => :'program', row_limit => 1, row_offset => 0, email => 'ines@x.mx', phone => '5512346030') m;
+SELECT is(p ->> 'clientId', :'program', 'as their program is') FROM loyalty.seller_program_get(merchant_id => :m, program_client_id => :'program') p;
+SELECT is(count(*), 1::bigint, 'which is the only one') FROM loyalty.seller_program_list(merchant_id => :m);
+SELECT is((loyalty.seller_deposit(merchant_id => :m, items => format('{"programId":"%s","memberId":"INES","amount":5,"comments":"x"}', :'program')::json, idempotency_key => 'd')) -> 0 ->> 'totalPoints', '5', 'deposits are by name too');
+SELECT is((loyalty.seller_redemption(merchant_id => :m, items => format('{"programId":"%s","memberId":"INES","amount":2,"amountCurrency":2,"comments":"x"}', :'program')::json, idempotency_key => 'r')) -> 0 ->> 'totalPoints', '3', 'and redemptions');
+SELECT is((loyalty.seller_accumulation(merchant_id => :m, items => format('{"programId":"%s","memberId":"INES","amount":10,"comments":"x"}', :'program')::json, idempotency_key => 'a')) -> 0 ->> 'totalPoints', '4', 'and accumulations');
+
+-- --- where staff work ---------------------------------------------------------------------------------
+
+SELECT loyalty.create_branch(merchant_id => :m, name => E'\u00a0Norte ') AS north \gset
+SELECT loyalty.create_branch(:other, 'norte') AS others_north \gset
+SELECT branch_id AS centre FROM loyalty.staff_members WHERE merchant_id = :m AND staff_id = :staff \gset
+SELECT results_eq(format('SELECT branch_id, name FROM loyalty_internal.branch WHERE merchant_id = %s ORDER BY name', :m), format($$VALUES (%s::bigint, 'Centro' COLLATE "C"), (%s, 'Norte')$$, :centre, :north), 'a branch is made, without the blanks around its name');
+SELECT is(loyalty.set_staff_branch(merchant_id => :m, staff_id => :staff, branch_id => branch), changes, format('the %s. move: %s', n, changes))
+FROM (VALUES (1, :north, true), (2, :north, false), (3, :centre, true), (4, :north, true)) v (n, branch, changes) ORDER BY n;
+SELECT results_eq(format('SELECT branch_id, branch FROM loyalty.staff_members WHERE merchant_id = %s AND staff_id = %s', :m, :staff), format($$VALUES (%s::bigint, 'Norte' COLLATE "C")$$, :north), 'a cashier works elsewhere');
+SELECT loyalty.employee_add(:m, 'cajero', 'Nora', 'NORTE', '4771000009', 'otra clave') AS nora \gset
+SELECT is(branch_id, :north::bigint, 'who is hired for a branch by name works in the same') FROM loyalty.staff_members WHERE merchant_id = :m AND staff_id = :nora;
+SELECT loyalty.employee_disable(:m, '4771000009') \g /dev/null
+SELECT is(loyalty.set_staff_branch(:m, :nora, :centre), true, 'archived staff too is moved');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_staff_branch(%s)', arguments), 'unknown_object', format('set_staff_branch: %s', what)) FROM (VALUES
+	(format('%s, %s, %s', :other, :staff, :north), 'another merchant'), (format('%s, %s, %s', :other, 99, :others_north), 'staff of another merchant'), (format('%s, 99, %s', :m, :north), 'no such staff'),
+	(format('%s, NULL, %s', :m, :north), 'no staff'), (format('NULL, 1, %s', :north), 'no merchant'), (format('%s, %s, NULL', :m, :staff), 'no branch'), (format('%s, %s, 1', :m, :staff), 'no such branch'),
+	(format('%s, %s, %s', :m, :staff, :others_north), 'a branch of another merchant')) v (arguments, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.create_branch(%L, %s)', m, name), code, format('create_branch: %s', what)) FROM (VALUES
+	(:m, 'NULL', 'invalid_argument', 'no name'), (:m, '''''', 'invalid_argument', 'an empty name'), (:m, 'E'' \u3000\n''', 'invalid_argument', 'a blank name'), (:m, 'repeat(''x'', 1025)', 'invalid_argument', 'a long name'),
+	(:m, '''NORTE''', 'already_exists', 'there is one'), (:m, 'E''  centro\u00a0''', 'already_exists', 'there is one of staff'), (1, '''Sur''', 'unknown_object', 'no such merchant'), (NULL, '''Sur''', 'unknown_object', 'no merchant')) v (m, name, code, what);
+SELECT is((SELECT count(*) FROM loyalty_internal.branch WHERE merchant_id = :m), 2::bigint, 'what was refused has made none');
+SELECT lives_ok(format('SELECT loyalty.create_branch(%s, repeat(''ñ'', 512))', :m), 'the longest name is made');
+SELECT is((SELECT max(octet_length(name)) FROM loyalty_internal.branch WHERE merchant_id = :m), 1024, 'as it is');
 
 -- --- finding people ---------------------------------------------------------------------------------------
 

@@ -202,7 +202,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.leave_account(%s)', arguments), co
 	(format('%s, 1', :m), 'unknown_object', 'no such member'), (format('%s, %s', :other, :a), 'unknown_object', 'of another merchant'), (format('%s, NULL', :m), 'unknown_object', 'nobody'), (format('NULL, %s', :a), 'unknown_object', 'of no merchant'),
 	(format('%s, %s', :m, :e), 'invalid_argument', 'the account is shared with nobody'), (format('%s, %s, -1', :m, :a), 'invalid_argument', 'a negative amount'), (format('%s, %s, NULL', :m, :a), 'invalid_argument', 'no amount'),
 	(format('%s, %s, ''0.0001''', :m, :a), 'insufficient_points', 'more than there is')) v (arguments, code, what);
-SELECT loyalty.disable_member(:m, :'wallet_key', '5512340003') \g /dev/null
+SELECT loyalty.disable_member(:m, member_id) FROM loyalty.members WHERE merchant_id = :m AND phone OPERATOR(loyalty.=) '5512340003' \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.share_account(%s, %s, %s)', :m, who, whom), 'unknown_object', 'who was taken out neither joins nor is joined') FROM (VALUES (:c, :e), (:e, :c)) v (who, whom);
 
 -- What is open would be lost sight of.

@@ -322,10 +322,14 @@ SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s)', arguments
 
 -- --- old roots ------------------------------------------------------------------------------------
 
-SELECT is(loyalty.forget_roots(:m, made_at), 1, 'receipts of older roots are forgotten') FROM loyalty_internal.root WHERE root_id = :r2;
+SELECT made_at AS made_at FROM loyalty_internal.root WHERE root_id = :r \gset
+UPDATE loyalty_internal.root SET made_at = now() - interval '90 days' WHERE root_id = :r;
+SELECT is(loyalty.forget_roots(:m), 0::bigint, 'receipts of roots of 90 days are kept');
+SELECT is(loyalty.forget_roots(merchant_id => :m, older_than => interval '90 days' - interval '1 microsecond'), 1::bigint, 'receipts of older roots are forgotten');
+UPDATE loyalty_internal.root SET made_at = :'made_at' WHERE root_id = :r;
 SELECT results_eq(format('SELECT root_id, receipts, root FROM loyalty.roots WHERE merchant_id = %s ORDER BY made_at', :m),
 	format('VALUES (%s, false, %L::bytea), (%s, true, %L)', :r, :'published', :r2, :'published2'), 'the roots themselves are not');
-SELECT is(loyalty.forget_roots(:m, made_at), 0, 'once') FROM loyalty_internal.root WHERE root_id = :r2;
+SELECT is(loyalty.forget_roots(:m, '0'), 0::bigint, 'once');
 SELECT is((SELECT count(DISTINCT merchant_id) FROM loyalty_internal.root_page), 12::bigint, 'others'' are not');
 SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_object', 'there are no more receipts of the old root');
 SELECT pg_temp.refuses(format('SELECT * FROM loyalty.verify_root(%s, %s)', :m, :r), 'unknown_object', 'nor can it be compared');

@@ -61,7 +61,7 @@ FROM (VALUES ('1000', '12', 1, '1000'), ('1000', '12', 2, '1010'), ('1000', '12'
 
 -- --- a sale -----------------------------------------------------------------------------
 
-SELECT loyalty.open_policy(:merchant, :'curp', 'Vida', 12, 15, '2026-03-14') AS sale \gset
+SELECT loyalty.open_policy(merchant_id => :merchant, curp => :'curp', product => 'Vida', payments => 12, pay_day => 15, on_date => '2026-03-14') AS sale \gset
 SELECT results_eq(format('SELECT member_id, product, cost::text, payments, status, signature_id FROM loyalty.policies WHERE policy_id = %s', :sale),
 	format($$VALUES (%s::bigint, 'Vida' COLLATE "C", '1110', 12::smallint, 'PREVENTA', '')$$, :member), 'a sale');
 SELECT matches(policy_number, '^P[0-9A-F]{16}$', 'has a policy') FROM loyalty.policies WHERE policy_id = :sale;
@@ -157,10 +157,10 @@ SELECT loyalty.open_policy(:merchant, :'curp', 'Adeudo', 3, 15, '2027-02-01') AS
 CREATE FUNCTION pg_temp.stands(merchant bigint, sale bigint, day date) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s: %s of %s, now %s, late %s, pending %s, commission %s', s ->> 'status', s ->> 'saldo', s ->> 'costo', s ->> 'pago_periodo', s ->> 'atrasos',
 		(SELECT coalesce(string_agg((p ->> 'numero') || '=' || (p ->> 'cantidad'), ' '), 'none') FROM json_array_elements(s -> 'pagos_pendientes') p), s ->> 'comision')
-	FROM loyalty.policy_status(merchant, sale, day) s
+	FROM loyalty.policy_status(merchant_id => merchant, policy_id => sale, on_date => day) s
 $$;
 CREATE FUNCTION pg_temp.pay(merchant bigint, sale bigint, amount text, reference text) RETURNS text LANGUAGE sql AS $$
-	SELECT loyalty.pay_policy(merchant, sale, amount::loyalty.points, 'SPEI', reference, 'app') ->> 'saldo'
+	SELECT loyalty.pay_policy(merchant_id => merchant, policy_id => sale, amount => amount::loyalty.points, method => 'SPEI', reference => reference, app_user => 'app') ->> 'saldo'
 $$;
 SELECT is(pg_temp.stands(:merchant, :debt, day::date), expected, 'nothing is paid on ' || day)
 FROM (VALUES ('2027-02-15', 'PREVENTA: 100 of 100, now 33.34, late 0, pending 1=33.34 2=33.33 3=33.33, commission 0'), ('2027-02-16', 'PREVENTA: 100 of 100, now 33.33, late 33.34, pending 1=33.34 2=33.33 3=33.33, commission 0'),

@@ -115,17 +115,18 @@ subtest 'phones with a country code' => sub {
 subtest 'who may operate a wallet' => sub {
 	my $user = sub { my $name = shift; my ($found) = grep { $_->{name} eq $name } @{assistant('/wallet/get', {})->{json}{wallets}}; return $found->{usertool_id} // join ' ', sort keys %$found };
 	my $second = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($merchant, 'Segundo', 5)");
+	my $program = $stack->psql("SELECT program_id FROM loyalty.wallets WHERE wallet_key = '$wallet'");
 	is $user->('Segundo'), $manager, 'a manager before a cashier';
-	$stack->psql("SELECT loyalty.set_staff_wallets($merchant, $manager, ARRAY['$wallet'])");
+	$stack->psql("SELECT loyalty.set_staff_programs($merchant, $manager, ARRAY[$program])");
 	is $user->('Segundo'), $cashier, 'not one who is restricted to another';
 	is $user->('Monedero La Parroquia'), $manager, 'who still operates that one';
 	my $late = $stack->psql("SELECT loyalty.employee_add($merchant, 'gerente', 'Otra', 'Centro', '4771000009', 'una clave larga')");
 	is $user->('Segundo'), $late, 'a manager who came later';
 	$stack->psql("SELECT loyalty.employee_disable($merchant, '4771000009')");
 	is $user->('Segundo'), $cashier, 'not one who is archived';
-	$stack->psql("SELECT loyalty.set_staff_wallets($merchant, $cashier, ARRAY['$wallet'])");
+	$stack->psql("SELECT loyalty.set_staff_programs($merchant, $cashier, ARRAY[$program])");
 	is $user->('Segundo'), 'key name', 'nobody: the key is absent';
-	$stack->psql("SELECT loyalty.set_staff_wallets($merchant, $_, NULL)") for $manager, $cashier;
+	$stack->psql("SELECT loyalty.set_staff_programs($merchant, $_, every_program => true)") for $manager, $cashier;
 	my $other = $stack->psql('SELECT loyalty.create_merchant(\'Sin nadie\')');
 	my $key = $stack->psql("SELECT api_key FROM loyalty.create_api_key($other, 'x')");
 	is shown(assistant('/wallet/get', {}, apikey => $key)), '200 {"success":true,"result":[],"status":200,"code":"wallets_get_01","wallets":[]}', 'a merchant without wallets';

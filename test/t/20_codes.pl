@@ -63,8 +63,8 @@ my $nowhere = hire($merchant, 4, 'Sin caja');
 my ($foreign) = (map { hire($neighbour, $_, "Vecina $_") } 1 .. 6)[-1];
 my $nobody = 999;
 $stack->psql("SELECT loyalty.employee_disable($merchant, '4773000002')");
-$stack->psql("SELECT loyalty.set_staff_wallets($merchant, $elsewhere, ARRAY['$rich_wallet'])");
-$stack->psql("SELECT loyalty.set_staff_wallets($merchant, $nowhere, '{}')");
+$stack->psql("SELECT loyalty.set_staff_programs($merchant, $elsewhere, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = '$rich_wallet'))");
+$stack->psql("SELECT loyalty.set_staff_programs($merchant, $nowhere, '{}')");
 
 # Phones.  The last two are contacts from before their numbers were refused.
 my $free = '4779990000';
@@ -78,13 +78,20 @@ my $fixed_and_far = '9985551234';
 my $known_fixed = '5510000001';
 my $known_far = '9981000001';
 
+sub take_out
+{
+	my ($key, $phone) = @_;
+	return 'SELECT loyalty.disable_member(merchant_id, member_id) FROM loyalty.members JOIN loyalty.wallets USING (merchant_id, program_id)'
+		. " WHERE wallet_key = '$key' AND phone::text = '$phone'";
+}
+
 for my $phone ($known, $blacklisted, $gone, $known_fixed, $known_far)
 {
 	for my $key ($wallet, $ticket_wallet, $birthday_wallet, $rich_wallet)
 	{
 		$stack->psql("SELECT loyalty.wallet_contact_add($merchant, '$key', '$phone', 'Contacto', $cashier, '2000-01-01')");
 		$stack->psql("SELECT loyalty.wallet_balance_update($merchant, '$key', '$phone', 0, 1000, $cashier)");
-		$stack->psql("SELECT loyalty.disable_member($merchant, '$key', '$phone')") if $phone eq $gone;
+		$stack->psql(take_out($key, $phone)) if $phone eq $gone;
 	}
 }
 $stack->psql("SELECT loyalty.wallet_contact_add($neighbour, '$foreign_wallet', '$foreign_phone', 'Ajena', $foreign)");
@@ -114,6 +121,7 @@ my %operation = (
 );
 
 sub quota { my ($resource, $n) = @_; return "SELECT loyalty.set_quota($merchant, '$resource', $n)" }
+sub no_quota { my ($resource) = @_; return "SELECT loyalty.remove_quota($merchant, '$resource')" }
 
 my $cause = 'the disk is made of cheese';
 $stack->psql("CREATE FUNCTION public.injected_shortage() RETURNS trigger LANGUAGE plpgsql AS"
@@ -131,9 +139,9 @@ sub fault
 
 # What brings each about, and what ends it.
 my %circumstance = (
-	'no customers left' => [quota(customers => 0), quota(customers => 'NULL')],
-	'no redemptions left' => [quota(redemptions => 0), quota(redemptions => 'NULL')],
-	'no messages left' => [quota(messages => 0), quota(messages => 'NULL')],
+	'no customers left' => [quota(customers => 0), no_quota('customers')],
+	'no redemptions left' => [quota(redemptions => 0), no_quota('redemptions')],
+	'no messages left' => [quota(messages => 0), no_quota('messages')],
 	'members cannot be inserted' => fault(INSERT => 'loyalty_internal.member'),
 	'members cannot be updated' => fault(UPDATE => 'loyalty_internal.member'),
 	'accounts cannot be inserted' => fault(INSERT => 'loyalty_internal.account'),
@@ -381,7 +389,7 @@ for my $operation (sort keys %operation)
 	my $answer = ask_http($operation, {});
 	is $answer->{status}, 200, "$operation: nothing is wrong with the request itself" or diag $answer->{body};
 	isnt fingerprint(), $before, "$operation: success is seen" unless $operation =~ /^(staff|wallets|get)$/;
-	$stack->psql("SELECT loyalty.disable_member($merchant, '$wallet', '$free')") if $operation eq 'add';
+	$stack->psql(take_out($wallet, $free)) if $operation eq 'add';
 }
 
 # --- auth_01 ---------------------------------------------------------------------------
@@ -470,7 +478,7 @@ for my $way ('http', 'sql')
 	my $phone = $way eq 'http' ? '4774000001' : '4774000002';
 	for my $kind ('new', 'returning')
 	{
-		$stack->psql("SELECT loyalty.disable_member($merchant, '$wallet', '$phone')") if $kind eq 'returning';
+		$stack->psql(take_out($wallet, $phone)) if $kind eq 'returning';
 		my @before = split /\|/, counts();
 		my $got = race($way, $phone, 'COMMIT');
 		my @after = split /\|/, counts();
@@ -488,7 +496,7 @@ for my $way ('http', 'sql')
 	like $got, $way eq 'http' ? qr/"contact_add_01"/ : qr/^\d+$/, "$way: if the first one gives up, the second is registered";
 	$stack->psql("SELECT loyalty.forget_idempotency_keys($merchant, '0')");
 }
-$stack->psql(quota(messages => 'NULL') . ';' . quota(customers => 'NULL'));
+$stack->psql(no_quota('messages') . ';' . no_quota('customers'));
 
 # --- what the document has no code for --------------------------------------------------
 

@@ -188,6 +188,7 @@ sub eighty
 
 sub quota { my $resource = shift; return $stack->psql("SELECT remaining FROM loyalty.quotas WHERE merchant_id = $merchant AND resource = '$resource'") }
 sub set_quota { my ($resource, $n) = @_; $stack->psql("SELECT loyalty.set_quota($merchant, '$resource', $n)"); return }
+sub remove_quota { my ($resource) = @_; $stack->psql("SELECT loyalty.remove_quota($merchant, '$resource')"); return }
 
 register("551112000$_", 1000) for 1 .. 8;
 set_quota('redemptions', 50);
@@ -195,21 +196,21 @@ is eighty(sub { redemption_sql("551112000$_[0]", 1) }), '50 x done, 30 x wallet_
 is quota('redemptions'), '0', 'none is left';
 is $stack->psql("SELECT loyalty.sum(balance) FROM loyalty.members WHERE phone::text LIKE '551112000%'"), 8000 - 50, '50 points are gone';
 is request('/wallet/sale', redemption('5511120001', 1)), '402 wallet_redeem_18', 'a request gets none either';
-set_quota('redemptions', 'NULL');
+remove_quota('redemptions');
 
 set_quota('customers', 50);
 is eighty(sub { sprintf "SELECT loyalty.wallet_contact_add($merchant, '$wallet', '55222%05d', 'Cliente', $cashier)", $_[0] * 100 + $_[1] }),
 	'50 x done, 30 x wallet_manager_18', '80 attempts at 50 customers';
 is quota('customers'), '0', 'none is left';
 is $stack->psql("SELECT count(*) FROM loyalty_internal.member WHERE phone::text LIKE '55222%'"), '50', '50 are registered';
-set_quota('customers', 'NULL');
+remove_quota('customers');
 
 set_quota('messages', 50);
 my $messages = $stack->psql('SELECT count(*) FROM loyalty_internal.message');
 is eighty(sub { redemption_sql("551112000$_[0]", 1) }), '50 x done, 30 x wallet_redeem_13', '80 attempts at 50 messages';
 is quota('messages'), '0', 'none is left';
 is $stack->psql('SELECT count(*) FROM loyalty_internal.message') - $messages, 50, '50 are in the outbox';
-set_quota('messages', 'NULL');
+remove_quota('messages');
 sound('quotas');
 
 # Nobody waits for a colleague of the same merchant.
@@ -247,7 +248,7 @@ set_quota('redemptions', 1);
 	$_->close for $first, $second;
 }
 is quota('redemptions'), '0', 'now it is taken';
-set_quota($_, 'NULL') for qw(redemptions messages customers);
+remove_quota($_) for qw(redemptions messages customers);
 
 # --- the outbox ------------------------------------------------------------------------------------
 
@@ -352,9 +353,9 @@ my ($account) = $stack->psql("SELECT account_id FROM loyalty_internal.member WHE
 for my $case (
 	["SELECT * FROM loyalty.post($other, $account, 'deposit', '1')", 'unknown_account'],
 	["SELECT loyalty.configure_program($other, loyalty.find_program($other, wallet_key => '$wallet'), json_build_object('name', 'Robado'))", 'unknown_object'],
-	["SELECT loyalty.set_staff_wallets($other, 1, ARRAY['$wallet'])", 'unknown_object'],
-	["SELECT loyalty.set_staff_wallets($merchant, $other_cashier, NULL)", 'unknown_object'],
-	["SELECT loyalty.disable_member($other, '$wallet', '4771234501')", 'unknown_object'],
+	["SELECT loyalty.set_staff_programs($other, 1, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = '$wallet'))", 'unknown_object'],
+	["SELECT loyalty.set_staff_programs($merchant, $other_cashier, every_program => true)", 'unknown_object'],
+	["SELECT loyalty.disable_member($other, member_id) FROM loyalty.members WHERE merchant_id = $merchant AND phone::text = '4771234501'", 'unknown_object'],
 	["SELECT loyalty.disable_api_key($other, (SELECT key_id FROM loyalty.api_keys WHERE merchant_id = $merchant))", 'unknown_object'],
 	["SELECT loyalty.open_account($other, (SELECT program_id FROM loyalty_internal.program WHERE merchant_id = $merchant))", 'unknown_object'])
 {

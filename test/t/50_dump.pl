@@ -49,7 +49,7 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'dos') \g /dev/null
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'tres') \g /dev/null
 	SELECT loyalty.employee_disable(:m, '4771000003') \g /dev/null
-	SELECT loyalty.set_staff_wallets(:m, 2, ARRAY[:'w']) \g /dev/null
+	SELECT loyalty.set_staff_programs(:m, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = :'w')) \g /dev/null
 	SELECT loyalty.wallet_contact_add(:m, :'w', '47712345' || i, 'Contacto ' || i, 1, CASE WHEN i % 2 = 0 THEN '1988-02-29' END)
 		FROM generate_series(10, 59) i \g /dev/null
 	SELECT loyalty.wallet_sale(:m, :'w', '47712345' || i, 0, i * 1.01, NULL, 1, E'tab\t"' || i, 'sale-' || i) FROM generate_series(10, 59) i \g /dev/null
@@ -78,7 +78,7 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT loyalty.reverse(:m, :late, :expired, 2, 'D3') \g /dev/null
 	SELECT root_id FROM loyalty.make_root(:m) \gset
 	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
-	SELECT loyalty.disable_member(:m, :'w', '4771234510') \g /dev/null
+	SELECT loyalty.disable_member(merchant_id, member_id) FROM loyalty.members WHERE merchant_id = :m AND phone::text = '4771234510' \g /dev/null
 	SELECT loyalty.blacklist_phone(:m, '4771234511', 'no paga') \g /dev/null
 	SELECT loyalty.set_quota(:m, 'redemptions', 777) \g /dev/null
 	SELECT loyalty.set_quota(:m, 'messages', 5) \g /dev/null
@@ -194,7 +194,7 @@ sub goes_on
 	my ($name, %where) = @_;
 	my $sale = sub { my ($phone, $key) = @_; "SELECT loyalty.wallet_sale($merchant, '$wallet', '$phone', 0, 100, NULL, 1, NULL, $key)" };
 	my $before = $stack->psql("SELECT balance FROM loyalty.members WHERE phone::text = '4771234530'", %where);
-	is $stack->psql("SELECT loyalty.remove_quota($merchant, 'messages'); " . $sale->('4771234530', 'NULL'), %where) =~ s/^\n//r, $before + 12.346,
+	is $stack->psql("SELECT loyalty.remove_quota($merchant, 'messages'); " . $sale->('4771234530', 'NULL'), %where) =~ s/^t\n//r, $before + 12.346,
 		"$name: a sale adds to the restored balance";
 	my $first = $stack->psql("SELECT answer FROM loyalty_internal.idempotency_key WHERE idempotency_key = 'sale-31'", %where);
 	is $stack->psql("SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234531', 0, 31 * 1.01, NULL, 1, E'tab\\t\"31', 'sale-31')", %where), $first,

@@ -68,7 +68,7 @@ members: SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345601', 'Nueva', 
 
 identity: SELECT loyalty.identify_member(%1$s, member_id, email => 'x@y.mx', client_id => 'X') FROM loyalty.members WHERE phone::text = '5512345601'
 
-taking out: SELECT loyalty.disable_member(%1$s, '%2$s', '4771234509'); SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '4771234509', 'Contacto 9', 1)
+taking out: SELECT loyalty.disable_member(%1$s, member_id) FROM loyalty.members WHERE phone::text = '4771234509'; SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '4771234509', 'Contacto 9', 1)
 
 blacklist: SELECT loyalty.blacklist_phone(%1$s, '4771234508', 'a'); SELECT loyalty.blacklist_phone(%1$s, '4771234508', 'b'); SELECT loyalty.unblacklist_phone(%1$s, '4771234508')
 
@@ -92,9 +92,9 @@ sharing: SELECT loyalty.share_account(%1$s, (SELECT member_id FROM loyalty.membe
 
 expiry: SELECT loyalty.post(%1$s, account_id, 'deposit', '5', expires_at => clock_timestamp() + interval '0.2 s') FROM loyalty.members WHERE phone::text = '4771234505'; SELECT pg_sleep(0.3); SELECT loyalty.expire_due(%1$s)
 
-staff: SELECT loyalty.employee_add(%1$s, 'cajero', 'Beto', 'CENTRO ', '4771000002', 'dos'); SELECT loyalty.set_staff_wallets(%1$s, 2, ARRAY['%2$s']); SELECT loyalty.set_staff_wallets(%1$s, 2, NULL); SELECT loyalty.employee_disable(%1$s, '4771000002')
+staff: SELECT loyalty.create_branch(%1$s, 'Sur'); SELECT loyalty.set_staff_branch(%1$s, 1, branch_id) FROM loyalty_internal.branch WHERE name = 'Sur'; SELECT loyalty.employee_add(%1$s, 'cajero', 'Beto', 'CENTRO ', '4771000002', 'dos'); SELECT loyalty.set_staff_programs(%1$s, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = '%2$s')); SELECT loyalty.set_staff_programs(%1$s, 2, every_program => true); SELECT loyalty.employee_disable(%1$s, '4771000002')
 
-keys: SELECT loyalty.disable_api_key(%1$s, (loyalty.create_api_key(%1$s)).key_id)
+keys: SELECT loyalty.disable_api_key(%1$s, (loyalty.create_api_key(%1$s)).key_id); SELECT loyalty.enable_api_key(%1$s, max(key_id)) FROM loyalty.api_keys
 
 quotas: SELECT loyalty.set_quota(%1$s, 'customers', 100); SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345602', 'Otra', 1); SELECT loyalty.add_quota(%1$s, 'customers', 10); SELECT loyalty.remove_quota(%1$s, 'customers')
 
@@ -102,7 +102,7 @@ messages: SELECT loyalty.acknowledge_message(%1$s, message_id, attempt) FROM loy
 
 customers: SELECT loyalty.load_sandbox(); SELECT loyalty.create_customer(%1$s, loyalty.find_program(%1$s, 'P'), 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera'); SELECT loyalty.block_customer(%1$s, 'CAMC880526HMCBNR04'); SELECT loyalty.delete_blocked_customers(%1$s, '0')
 
-roots: SELECT loyalty.make_root(%1$s); SELECT loyalty.make_root(%1$s); SELECT loyalty.forget_roots(%1$s, (SELECT max(made_at) FROM loyalty.roots))
+roots: SELECT loyalty.make_root(%1$s); SELECT loyalty.make_root(%1$s); SELECT loyalty.forget_roots(%1$s, (SELECT now() - max(made_at) FROM loyalty.roots))
 
 idempotency keys: SELECT loyalty.forget_idempotency_keys(%1$s, '0')
 

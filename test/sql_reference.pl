@@ -68,12 +68,12 @@ ORDER BY p.proname COLLATE "C", a.arguments COLLATE "C";
 
 # Name, kind, columns, comment.
 my $relations = q{
-SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END,
+SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'c' THEN 'row type' ELSE 'table' END,
 	(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, NULL), ', ' ORDER BY a.attnum) FROM pg_attribute a
 	 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-	NULL, obj_description(c.oid, 'pg_class')
+	NULL, CASE c.relkind WHEN 'c' THEN obj_description(c.reltype, 'pg_type') ELSE obj_description(c.oid, 'pg_class') END
 FROM pg_class c
-WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind IN ('v', 'r')
+WHERE c.relnamespace = 'loyalty'::regnamespace AND c.relkind IN ('v', 'r', 'c')
 ORDER BY c.relname COLLATE "C";
 };
 
@@ -125,7 +125,7 @@ sub entry
 		$text .= "\nCasts: `$second`\n" if $second ne '';
 		return $text;
 	}
-	if ($kind =~ /^(view|table)$/)
+	if ($kind =~ /^(view|table|row type)$/)
 	{
 		return ucfirst($kind) . '. ' . prose($comment) . "\n\n" . fenced(listed("loyalty.$name (", $first, ')'));
 	}

@@ -228,13 +228,13 @@ set -a; . @ENV; set +a; psql
 END
 
 sql '134.5' "The balance that the calls left; \\gset keeps what a statement returns, as :merchant …" <<'END'
-SELECT merchant_id AS merchant, account_id AS account, balance
+SELECT merchant_id AS merchant, program_id AS program, account_id AS account, balance
   FROM loyalty.members WHERE phone OPERATOR(loyalty.=) '@PHONE' \gset
 \echo balance :balance
 END
 
 sql '(1 row)' "A rule: coffee gives a point for 5 pesos, good for 30 days. Each publication is a new version" <<'END'
-SELECT loyalty.publish_rules(:merchant, loyalty.find_program(:merchant, '@PROGRAM'), '[{"name": "café en grano",
+SELECT loyalty.publish_rules(:merchant, :program, '[{"name": "café en grano",
   "skus": ["CAFE-1"], "points_per": 1, "money_per": 5,
   "expires_unit": "day", "expires_value": 30}]') AS version;
 END

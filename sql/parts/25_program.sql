@@ -87,16 +87,202 @@ COMMENT ON COLUMN loyalty_internal.program.rounding IS 'How a conversion is brou
 COMMENT ON COLUMN loyalty_internal.program.messages IS 'Which operations send the member a message.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.program TO loyalty_engine;
 
-CREATE FUNCTION loyalty.create_program(
-	merchant_id bigint, name text, client_id text DEFAULT NULL,
-	OUT program_id bigint, OUT program_client_id text, OUT wallet_key text)
-RETURNS record
+CREATE FUNCTION loyalty.find_program(merchant_id bigint, client_id text DEFAULT NULL, wallet_key text DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	id bigint;
+BEGIN
+	IF num_nonnulls(find_program.client_id, find_program.wallet_key) > 1 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A program is found by its client_id or by its wallet_key.');
+	END IF;
+	SELECT p.program_id INTO id FROM loyalty_internal.program p
+	WHERE p.merchant_id = find_program.merchant_id
+	  AND (p.client_id = find_program.client_id COLLATE "C" OR p.wallet_key = find_program.wallet_key COLLATE "C");
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', format('The merchant has no program with this %s.',
+			CASE WHEN find_program.wallet_key IS NULL THEN 'client_id' ELSE 'wallet_key' END));
+	END IF;
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION loyalty.find_program(bigint, text, text) IS
+'The program_id of the program with this client_id (the documented programId), or of the wallet with this wallet_key. Errors: LY005 invalid_argument (both are given), LY006 unknown_object.';
+
+CREATE FUNCTION loyalty_internal.settings_of(program loyalty_internal.program) RETURNS json
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT json_build_object(
+		'name', program.name, 'managed_by', program.managed_by,
+		'accumulation_points', program.accumulation_points, 'accumulation_money', program.accumulation_money,
+		'redemption_points', program.redemption_points, 'redemption_money', program.redemption_money,
+		'decimals', program.decimals, 'rounding', program.rounding,
+		'currency_iso', program.currency_iso, 'currency_name', program.currency_name,
+		'currency_change', program.currency_change, 'currency_active', program.currency_active,
+		'unit_name', program.unit_name, 'unit_base', program.unit_base, 'unit_active', program.unit_active,
+		'duration_name', program.duration_name, 'duration_unit', program.duration_unit, 'duration_value', program.duration_value,
+		'expiry', program.expiry, 'expiry_date', program.expiry_date, 'pending_days', program.pending_days,
+		'shortfall', program.shortfall, 'reinstatement_days', program.reinstatement_days, 'time_zone', program.time_zone,
+		'range_group', program.range_group, 'rank_window_unit', program.rank_window_unit,
+		'rank_window_value', program.rank_window_value, 'rank_grace_days', program.rank_grace_days,
+		'earn_on_points', program.earn_on_points, 'requires_ticket', program.requires_ticket,
+		'requires_birth_date', program.requires_birth_date, 'channel', program.channel, 'messages', program.messages)
+$$;
+COMMENT ON FUNCTION loyalty_internal.settings_of(loyalty_internal.program) IS 'The settings of a program, as loyalty.configure_program() takes them.';
+
+-- What values there may be, the table says.
+CREATE FUNCTION loyalty_internal.settings_problem(settings jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kinds CONSTANT jsonb := '{"name": "string", "managed_by": "string", "accumulation_points": "number", "accumulation_money": "number",
+		"redemption_points": "number", "redemption_money": "number", "decimals": "number", "rounding": "string", "currency_iso": "string",
+		"currency_name": "string", "currency_change": "number", "currency_active": "boolean", "unit_name": "string", "unit_base": "boolean",
+		"unit_active": "boolean", "duration_name": "string", "duration_unit": "string", "duration_value": "number", "expiry": "string",
+		"expiry_date": "string", "pending_days": "number", "shortfall": "string", "reinstatement_days": "number", "time_zone": "string",
+		"range_group": "string", "rank_window_unit": "string", "rank_window_value": "number", "rank_grace_days": "number",
+		"earn_on_points": "boolean", "requires_ticket": "boolean", "requires_birth_date": "boolean", "channel": "string", "messages": "array"}';
+	problem text;
+BEGIN
+	IF jsonb_typeof(settings) IS DISTINCT FROM 'object' THEN
+		RETURN 'settings is a JSON object.';
+	END IF;
+	SELECT CASE WHEN NOT kinds ? s.key THEN format('There is no setting "%s".', s.key)
+				ELSE format('%s must be a JSON %s, or null for the default.', s.key, kinds ->> s.key) END
+	INTO problem FROM jsonb_each(settings) s
+	WHERE NOT kinds ? s.key OR jsonb_typeof(s.value) NOT IN ('null', kinds ->> s.key) ORDER BY s.key COLLATE "C" LIMIT 1;
+	IF FOUND THEN
+		RETURN problem;
+	ELSIF settings ->> 'expiry_date' !~ '^\d{4}-\d\d-\d\d$' THEN
+		RETURN 'expiry_date is a date, YYYY-MM-DD.';
+	ELSIF jsonb_path_exists(settings -> 'messages', 'strict $[*] ? (@.type() != "string")', silent => true) THEN
+		RETURN 'messages is a list of strings.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.settings_problem(jsonb) IS 'What is wrong with the keys of settings for loyalty.configure_program(), and with the JSON types of their values, NULL: nothing.';
+
+CREATE FUNCTION loyalty.configure_program(merchant_id bigint, program_id bigint, settings json) RETURNS json
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	given jsonb;
+	problem text;
+	changes text[];
+	before loyalty_internal.program;
+	program loyalty_internal.program;
+BEGIN
+	given := configure_program.settings;
+	problem := loyalty_internal.settings_problem(given);
+	IF problem IS NOT NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', problem);
+	END IF;
+	-- 2.0 decimals are 2.
+	SELECT coalesce(jsonb_object_agg(s.key, CASE jsonb_typeof(s.value) WHEN 'number' THEN to_jsonb(trim_scale(s.value::numeric)) ELSE s.value END), '{}')
+	INTO given FROM jsonb_each(given) s;
+	PERFORM now() AT TIME ZONE (given ->> 'time_zone');
+	IF given ->> 'range_group' <> '' AND NOT EXISTS (
+		SELECT FROM loyalty_internal.rank_range r
+		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = given ->> 'range_group' COLLATE "C") THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
+	END IF;
+
+	SELECT p.* INTO before FROM loyalty_internal.program p
+	WHERE p.merchant_id = configure_program.merchant_id AND p.program_id = configure_program.program_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
+	END IF;
+	changes := ARRAY(SELECT s.key FROM jsonb_each(given) s WHERE s.value IS DISTINCT FROM to_jsonb(before) -> s.key);
+	IF changes = '{}' THEN
+		RETURN loyalty_internal.settings_of(before);
+	END IF;
+	IF changes && '{time_zone,reinstatement_days}'
+		OR (before.range_group <> '' OR given ->> 'range_group' <> '')
+			AND changes && '{range_group,rank_window_unit,rank_window_value,rank_grace_days}' THEN
+		PERFORM loyalty_internal.book_due_program(before.merchant_id, before.program_id);
+	END IF;
+	EXECUTE (
+		SELECT format('UPDATE loyalty_internal.program p SET %s, updated_at = now()
+			FROM jsonb_populate_record(NULL::loyalty_internal.program, $3) s WHERE p.merchant_id = $1 AND p.program_id = $2 RETURNING p.*',
+			string_agg(format(CASE WHEN given -> c.key = 'null' THEN '%1$I = DEFAULT' ELSE '%1$I = s.%1$I' END, c.key), ', '))
+		FROM unnest(changes) c (key))
+	INTO program USING before.merchant_id, before.program_id, given;
+
+	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''
+	   OR NOT program.unit_active THEN
+		PERFORM loyalty_internal.track_lots(program.merchant_id, program.program_id);
+	END IF;
+	IF (before.range_group <> '' OR program.range_group <> '')
+		AND (program.range_group, program.rank_window_unit, program.rank_window_value, program.rank_grace_days, program.time_zone)
+			<> (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone) THEN
+		PERFORM loyalty_internal.rank_accounts(program.merchant_id, program.program_id);
+	END IF;
+	RETURN loyalty_internal.settings_of(program);
+EXCEPTION
+	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range OR invalid_text_representation OR invalid_parameter_value
+		OR datetime_field_overflow THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A name is not empty, a base of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200, channel sms or whatsapp, messages a subset of welcome, accrue, redeem, adjust.');
+	WHEN untranslatable_character THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.configure_program(bigint, bigint, json) IS
+'Changes settings of a program and returns all that are in force then, as loyalty.programs shows them. settings: a JSON object; what it does not name stays as it is, null is the default again. Texts and dates are JSON strings, points, money and other numbers are JSON numbers, the rest is true or false, and messages an array of strings. What is due is booked by the terms before.
+name, managed_by (who looks after it). accumulation_points are earned for accumulation_money (5 % is 5 for 100); redemption_points are worth redemption_money; decimals (0 to 4) and rounding (half_up, half_even, down, up) bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active (false: as if the program were disabled).
+duration_name, and expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date (YYYY-MM-DD), and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what reversing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all.
+range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (day, month, year; calendar_year: to the end of that many calendar years, of which the one that they are of is the first; 0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points.
+requires_ticket, requires_birth_date: what a wallet''s sale, its registration must carry. channel: sms or whatsapp. messages: a list, which of welcome, accrue, redeem, adjust send one.
+Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.enable_program(merchant_id bigint, program_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.program p SET active = true, updated_at = now()
+	WHERE p.merchant_id = enable_program.merchant_id AND p.program_id = enable_program.program_id AND NOT p.active;
+	IF FOUND THEN
+		RETURN true;
+	ELSIF NOT EXISTS (SELECT FROM loyalty_internal.program p
+					  WHERE p.merchant_id = enable_program.merchant_id AND p.program_id = enable_program.program_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.enable_program(bigint, bigint) IS
+'Lets a program give and move points again. Returns whether it was disabled. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.disable_program(merchant_id bigint, program_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.program p SET active = false, updated_at = now()
+	WHERE p.merchant_id = disable_program.merchant_id AND p.program_id = disable_program.program_id AND p.active;
+	IF FOUND THEN
+		PERFORM loyalty_internal.track_lots(disable_program.merchant_id, disable_program.program_id);
+		RETURN true;
+	ELSIF NOT EXISTS (SELECT FROM loyalty_internal.program p
+					  WHERE p.merchant_id = disable_program.merchant_id AND p.program_id = disable_program.program_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.disable_program(bigint, bigint) IS
+'Refuses, from now on, a program''s sales, accruals, deposits, holds and transfers; redemptions, corrections, refunds, captures and releases go through, so that customers get what is theirs. Returns whether it was enabled. Errors: LY006 unknown_object.';
+
+CREATE TYPE loyalty.program_keys AS (program_id bigint, client_id text, wallet_key text);
+COMMENT ON TYPE loyalty.program_keys IS 'What a program, which is a wallet too, is known by: program_id in SQL, client_id in the seller API, wallet_key in the wallet API.';
+
+CREATE FUNCTION loyalty.create_program(merchant_id bigint, name text, client_id text DEFAULT NULL, settings json DEFAULT NULL)
+RETURNS loyalty.program_keys
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	keys loyalty.program_keys;
 BEGIN
 	PERFORM loyalty_internal.require_merchant(create_program.merchant_id);
 	INSERT INTO loyalty_internal.program AS p (merchant_id, name, client_id)
 	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty_internal.new_client_id('')))
-	RETURNING p.program_id, p.client_id, p.wallet_key INTO program_id, program_client_id, wallet_key;
+	RETURNING p.program_id, p.client_id, p.wallet_key INTO keys;
+	IF create_program.settings IS NOT NULL THEN
+		PERFORM loyalty.configure_program(create_program.merchant_id, keys.program_id, create_program.settings);
+	END IF;
+	RETURN keys;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'name and client_id must not be empty.');
@@ -104,157 +290,32 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'Another program of the merchant has this client_id.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_program(bigint, text, text) IS
-'Creates a program that earns 10 points for 100, redeems 1 point as 1, and whose points never expire; loyalty.configure_program() changes that. client_id: the documented programId, 13 digits unless given. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_program(bigint, text, text, json) IS
+'Creates a program and returns its program_id, client_id and wallet_key. client_id: the documented programId, 13 digits unless given. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments; without, it earns 10 points for 100, redeems 1 point as 1, and its points never expire. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
-CREATE FUNCTION loyalty.create_wallet(
-	merchant_id bigint, name text, percentage numeric DEFAULT 10, decimals integer DEFAULT 2,
-	rounding text DEFAULT 'half_up', requires_ticket boolean DEFAULT false, requires_birth_date boolean DEFAULT false,
-	channel text DEFAULT 'sms', messages text[] DEFAULT '{welcome,redeem,adjust}',
-	OUT program_id bigint, OUT wallet_key text, OUT client_id text)
-RETURNS record
+CREATE FUNCTION loyalty.create_wallet(merchant_id bigint, name text, percentage numeric DEFAULT 10, settings json DEFAULT NULL)
+RETURNS loyalty.program_keys
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	keys loyalty.program_keys;
 BEGIN
 	PERFORM loyalty_internal.require_merchant(create_wallet.merchant_id);
 	IF create_wallet.percentage > 1000 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'percentage is at most 1000.');
 	END IF;
-	INSERT INTO loyalty_internal.program AS p (merchant_id, name, accumulation_points, decimals, rounding,
-		requires_ticket, requires_birth_date, channel, messages)
-	VALUES (create_wallet.merchant_id, create_wallet.name, create_wallet.percentage,
-		create_wallet.decimals, create_wallet.rounding, create_wallet.requires_ticket,
-		create_wallet.requires_birth_date, create_wallet.channel, create_wallet.messages)
-	RETURNING p.program_id, p.wallet_key, p.client_id INTO program_id, wallet_key, client_id;
+	INSERT INTO loyalty_internal.program AS p (merchant_id, name, accumulation_points, accumulation_money)
+	VALUES (create_wallet.merchant_id, create_wallet.name, create_wallet.percentage, '100')
+	RETURNING p.program_id, p.client_id, p.wallet_key INTO keys;
+	IF create_wallet.settings IS NOT NULL THEN
+		PERFORM loyalty.configure_program(create_wallet.merchant_id, keys.program_id, create_wallet.settings);
+	END IF;
+	RETURN keys;
 EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'percentage is not negative and has at most 4 decimals, decimals 0 to 4, rounding one of half_up, half_even, down, up, channel sms or whatsapp, messages a subset of {welcome,accrue,redeem,adjust}.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty; percentage is not negative and has at most 4 decimals.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, integer, text, boolean, boolean, text, text[]) IS
-'Creates a wallet (monedero) and returns its program_id, wallet_key and client_id. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals). decimals (0 to 4) and rounding (half_up, half_even, down, up) bring the result to the wallet''s points. requires_ticket, requires_birth_date: what a sale, a registration must carry. channel: sms or whatsapp. messages: which of welcome, accrue, redeem, adjust send one. loyalty.configure_program() sets the rest. Errors: LY005 invalid_argument, LY006 unknown_object.';
-
-CREATE FUNCTION loyalty.configure_program(
-	merchant_id bigint, client_id text, name text DEFAULT NULL, managed_by text DEFAULT NULL, active boolean DEFAULT NULL,
-	accumulation_points loyalty.points DEFAULT NULL, accumulation_money loyalty.points DEFAULT NULL,
-	redemption_points loyalty.points DEFAULT NULL, redemption_money loyalty.points DEFAULT NULL,
-	decimals integer DEFAULT NULL, rounding text DEFAULT NULL, currency_iso text DEFAULT NULL,
-	currency_name text DEFAULT NULL, currency_change loyalty.points DEFAULT NULL, currency_active boolean DEFAULT NULL,
-	unit_name text DEFAULT NULL, unit_base boolean DEFAULT NULL, unit_active boolean DEFAULT NULL,
-	duration_name text DEFAULT NULL, duration_unit text DEFAULT NULL, duration_value integer DEFAULT NULL,
-	time_zone text DEFAULT NULL, range_group text DEFAULT NULL,
-	expiry text DEFAULT NULL, expiry_date date DEFAULT NULL, pending_days integer DEFAULT NULL, shortfall text DEFAULT NULL,
-	reinstatement_days integer DEFAULT NULL, rank_window_unit text DEFAULT NULL, rank_window_value integer DEFAULT NULL,
-	rank_grace_days integer DEFAULT NULL, earn_on_points boolean DEFAULT NULL)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	before loyalty_internal.program;
-	program loyalty_internal.program;
-	ranks_change boolean;
-BEGIN
-	IF configure_program.time_zone IS NOT NULL THEN
-		PERFORM now() AT TIME ZONE configure_program.time_zone;
-	END IF;
-	IF configure_program.range_group <> '' AND NOT EXISTS (
-		SELECT FROM loyalty_internal.rank_range r
-		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = configure_program.range_group COLLATE "C") THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
-	END IF;
-
-	SELECT * INTO before FROM loyalty_internal.program p
-	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C" FOR NO KEY UPDATE;
-	ranks_change := (coalesce(configure_program.range_group COLLATE "C", before.range_group),
-			coalesce(configure_program.rank_window_unit, before.rank_window_unit),
-			coalesce(configure_program.rank_window_value, before.rank_window_value),
-			coalesce(configure_program.rank_grace_days, before.rank_grace_days),
-			coalesce(configure_program.time_zone, before.time_zone))
-		IS DISTINCT FROM (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone)
-		AND (before.range_group <> '' OR configure_program.range_group <> '');
-	IF ranks_change OR configure_program.time_zone <> before.time_zone OR configure_program.reinstatement_days <> before.reinstatement_days THEN
-		PERFORM loyalty_internal.book_due_program(before.merchant_id, before.program_id);
-	END IF;
-	UPDATE loyalty_internal.program p SET
-		name = coalesce(configure_program.name, p.name),
-		managed_by = coalesce(configure_program.managed_by, p.managed_by),
-		active = coalesce(configure_program.active, p.active),
-		accumulation_points = coalesce(configure_program.accumulation_points, p.accumulation_points),
-		accumulation_money = coalesce(configure_program.accumulation_money, p.accumulation_money),
-		redemption_points = coalesce(configure_program.redemption_points, p.redemption_points),
-		redemption_money = coalesce(configure_program.redemption_money, p.redemption_money),
-		decimals = coalesce(configure_program.decimals, p.decimals),
-		rounding = coalesce(configure_program.rounding, p.rounding),
-		currency_iso = coalesce(configure_program.currency_iso, p.currency_iso),
-		currency_name = coalesce(configure_program.currency_name, p.currency_name),
-		currency_change = coalesce(configure_program.currency_change, p.currency_change),
-		currency_active = coalesce(configure_program.currency_active, p.currency_active),
-		unit_name = coalesce(configure_program.unit_name, p.unit_name),
-		unit_base = coalesce(configure_program.unit_base, p.unit_base),
-		unit_active = coalesce(configure_program.unit_active, p.unit_active),
-		duration_name = coalesce(configure_program.duration_name, p.duration_name),
-		duration_unit = coalesce(configure_program.duration_unit, p.duration_unit),
-		duration_value = coalesce(configure_program.duration_value, p.duration_value),
-		time_zone = coalesce(configure_program.time_zone, p.time_zone),
-		range_group = coalesce(configure_program.range_group, p.range_group),
-		expiry = coalesce(configure_program.expiry, p.expiry),
-		expiry_date = coalesce(configure_program.expiry_date, p.expiry_date),
-		pending_days = coalesce(configure_program.pending_days, p.pending_days),
-		shortfall = coalesce(configure_program.shortfall, p.shortfall),
-		reinstatement_days = coalesce(configure_program.reinstatement_days, p.reinstatement_days),
-		rank_window_unit = coalesce(configure_program.rank_window_unit, p.rank_window_unit),
-		rank_window_value = coalesce(configure_program.rank_window_value, p.rank_window_value),
-		rank_grace_days = coalesce(configure_program.rank_grace_days, p.rank_grace_days),
-		earn_on_points = coalesce(configure_program.earn_on_points, p.earn_on_points),
-		updated_at = now()
-	WHERE p.merchant_id = configure_program.merchant_id AND p.client_id = configure_program.client_id COLLATE "C"
-	RETURNING * INTO program;
-	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
-	END IF;
-
-	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''
-	   OR NOT program.active OR NOT program.unit_active THEN
-		PERFORM loyalty_internal.track_lots(program.merchant_id, program.program_id);
-	END IF;
-	IF ranks_change THEN
-		PERFORM loyalty_internal.rank_accounts(program.merchant_id, program.program_id);
-	END IF;
-EXCEPTION WHEN check_violation OR numeric_value_out_of_range OR invalid_parameter_value THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'A base is of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200.');
-END
-$$;
-COMMENT ON FUNCTION loyalty.configure_program(bigint, text, text, text, boolean, loyalty.points, loyalty.points, loyalty.points, loyalty.points, integer, text, text, text, loyalty.points, boolean, text, boolean, boolean, text, text, integer, text, text, text, date, integer, text, integer, text, integer, integer, boolean) IS
-'Changes those terms of a program that are not NULL; what is due is booked by the terms before. active: false refuses sales, accruals, deposits, holds and transfers; redemptions, corrections, refunds, captures and releases go through, so that customers get what is theirs. accumulation_points are earned for accumulation_money; redemption_points are worth redemption_money; decimals and rounding bring conversions to the program''s points. currency_iso, currency_name, currency_change (worth of one unit in the money of the bases), currency_active. unit_name, unit_base (points may be deposited as such), unit_active. expiry: rolling points expire at the end of the day that is duration_value duration_units (day, month, year; 0: never) after they became available; month_end, quarter_end, year_end: at the end of the month, quarter, year of that day; fixed: at the end of expiry_date, and not at all if they come later; all in time_zone. Points already earned keep their date. pending_days: so many times 24 hours after a sale its points become available. shortfall: what reversing a sale does when its points were spent, refuse, take what is there (partial) or leave a debt (negative). reinstatement_days: for so many days points that are given back past their date can be spent; 0: not at all. range_group: ranks of loyalty.set_rank_ranges(), empty for none; points count for them for rank_window_value rank_window_units (day, month, year; calendar_year: to the end of that many calendar years, of which the one that they are of is the first; 0: for ever), and a rank is held for rank_grace_days longer. earn_on_points: whether the part of a sale that is paid with points earns points. Errors: LY005 invalid_argument, LY006 unknown_object.';
-
-CREATE FUNCTION loyalty.configure_wallet(
-	merchant_id bigint, wallet_key text, name text DEFAULT NULL, percentage numeric DEFAULT NULL,
-	decimals integer DEFAULT NULL, rounding text DEFAULT NULL, requires_ticket boolean DEFAULT NULL,
-	requires_birth_date boolean DEFAULT NULL, channel text DEFAULT NULL, messages text[] DEFAULT NULL)
-RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF configure_wallet.percentage > 1000 THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'percentage is at most 1000.');
-	END IF;
-	UPDATE loyalty_internal.program p SET
-		name = coalesce(configure_wallet.name, p.name),
-		accumulation_points = coalesce(configure_wallet.percentage::loyalty.points, p.accumulation_points),
-		accumulation_money = CASE WHEN configure_wallet.percentage IS NULL THEN p.accumulation_money ELSE '100' END,
-		decimals = coalesce(configure_wallet.decimals, p.decimals),
-		rounding = coalesce(configure_wallet.rounding, p.rounding),
-		requires_ticket = coalesce(configure_wallet.requires_ticket, p.requires_ticket),
-		requires_birth_date = coalesce(configure_wallet.requires_birth_date, p.requires_birth_date),
-		channel = coalesce(configure_wallet.channel, p.channel),
-		messages = coalesce(configure_wallet.messages, p.messages),
-		updated_at = now()
-	WHERE p.merchant_id = configure_wallet.merchant_id AND p.wallet_key = configure_wallet.wallet_key COLLATE "C";
-	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no wallet with this wallet_key.');
-	END IF;
-EXCEPTION WHEN check_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'The arguments are those of loyalty.create_wallet().');
-END
-$$;
-COMMENT ON FUNCTION loyalty.configure_wallet(bigint, text, text, numeric, integer, text, boolean, boolean, text, text[]) IS
-'Changes the arguments that are not NULL; they mean what they mean in loyalty.create_wallet(). Entries already posted stay as they are. Errors: LY005 invalid_argument, LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, json) IS
+'Creates a program by the terms of a wallet (monedero) and returns its program_id, client_id and wallet_key. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals): accumulation_points of it for accumulation_money 100. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE VIEW loyalty.wallets AS
 SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,
@@ -270,6 +331,6 @@ SELECT merchant_id, program_id, client_id, name, managed_by, active, accumulatio
 	   redemption_points, redemption_money, decimals, rounding, currency_iso, currency_name, currency_change,
 	   currency_active, unit_name, unit_base, unit_active, duration_name, duration_unit, duration_value, expiry, expiry_date,
 	   pending_days, shortfall, reinstatement_days, time_zone, range_group, rank_window_unit, rank_window_value, rank_grace_days,
-	   earn_on_points, rules, created_at, updated_at
-FROM loyalty_internal.program;
-COMMENT ON VIEW loyalty.programs IS 'The programs of the merchants with their terms; the columns mean what the arguments of loyalty.configure_program() do.';
+	   earn_on_points, rules, created_at, updated_at, loyalty_internal.settings_of(p) AS settings
+FROM loyalty_internal.program p;
+COMMENT ON VIEW loyalty.programs IS 'The programs of the merchants with their terms; the columns mean what the settings of loyalty.configure_program() do, and settings is them all, as it takes them.';

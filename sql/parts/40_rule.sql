@@ -180,7 +180,7 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.rule_problem(jsonb, text) IS 'What is wrong with one rule for loyalty.publish_rules(), NULL: nothing.';
 
 CREATE FUNCTION loyalty.publish_rules(
-	merchant_id bigint, client_id text, rules json, expected_version integer DEFAULT NULL, OUT version integer, OUT dropped text[])
+	merchant_id bigint, program_id bigint, rules json, expected_version integer DEFAULT NULL, OUT version integer, OUT dropped text[])
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -191,9 +191,9 @@ BEGIN
 	given := publish_rules.rules;
 	-- The lock: two publications do not get the same number.
 	SELECT p.* INTO program FROM loyalty_internal.program p
-	WHERE p.merchant_id = publish_rules.merchant_id AND p.client_id = publish_rules.client_id COLLATE "C" FOR NO KEY UPDATE;
+	WHERE p.merchant_id = publish_rules.merchant_id AND p.program_id = publish_rules.program_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
 	ELSIF expected_version <> program.rules THEN
 		PERFORM loyalty_internal.fail('version_conflict', format('The rules of the program are version %s; loyalty.rules shows them.', program.rules));
 	ELSIF jsonb_typeof(given) IS DISTINCT FROM 'array' THEN
@@ -259,7 +259,7 @@ EXCEPTION WHEN untranslatable_character THEN
 	PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.publish_rules(bigint, text, json, integer) IS
+COMMENT ON FUNCTION loyalty.publish_rules(bigint, bigint, json, integer) IS
 'Replaces the earning rules of a program by a new set. Returns its version (1, 2, 3 …) and, in dropped, the names of the rules before that it does not have; those still are in loyalty.rules, under their version. rules: an array of at most 100 objects, [] for none. expected_version: the version that is to be replaced, 0 for none; if another is current, nothing is published. NULL: whichever is. A sale earns the base of the program, times the multiplier of the rank held, and what each rule gives whose conditions all hold.
 Keys of a rule: name (obligatory, unique in the set).
 Conditions: skus, categories (lists: goods of the ticket whose sku, category is in them; with both, goods that are in both; without, the whole ticket), from, until (ISO 8601, in the program''s time zone unless they say their own; until is outside), days (list of 1, Monday, to 7), from_time, until_time (HH:MM, in the program''s time zone; if until_time is the earlier one, the night that begins on the day), min_amount (money of the ticket, or of the goods), birthday_days (that many days before or after the birthday; 29 February is 28 February in other years), first_purchase (true: the account has no accrual of which something is left), ranks (list: the rank held before the sale).
@@ -268,7 +268,7 @@ Expiry: expires_unit (day, month, year) with expires_value; without, as other po
 Caps, in points: max_ticket, max_day, max_week (from Monday on), max_month, max_year (all in the program''s time zone), max_member (for life); counted under the rule''s name, in whatever set it is; a refund gives back in proportion, to the day, week, month and year of the sale while they last.
 Goods are quantity (1 unless told) times unitPrice, both with up to 18 digits before and 6 after the point; without unitPrice they have no money. Lines may be negative: discounts, and what was brought back. Goods count for their share of all lines, of the money of the sale, and never for more than that; goods that were brought back do not count, and if the lines come to nothing no rule for goods applies. Errors: LY006 unknown_object, LY015 version_conflict, LY005 invalid_argument.';
 
-CREATE FUNCTION loyalty.rules_at(merchant_id bigint, client_id text, at timestamptz) RETURNS integer
+CREATE FUNCTION loyalty.rules_at(merchant_id bigint, program_id bigint, at timestamptz) RETURNS integer
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	version integer;
@@ -277,14 +277,14 @@ BEGIN
 					 WHERE s.merchant_id = p.merchant_id AND s.program_id = p.program_id AND s.published_at <= rules_at.at
 					 ORDER BY s.version DESC LIMIT 1), 0)
 	INTO version FROM loyalty_internal.program p
-	WHERE p.merchant_id = rules_at.merchant_id AND p.client_id = rules_at.client_id COLLATE "C";
+	WHERE p.merchant_id = rules_at.merchant_id AND p.program_id = rules_at.program_id;
 	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
 	END IF;
 	RETURN version;
 END
 $$;
-COMMENT ON FUNCTION loyalty.rules_at(bigint, text, timestamptz) IS
+COMMENT ON FUNCTION loyalty.rules_at(bigint, bigint, timestamptz) IS
 'The version of the earning rules that a program had at a moment; 0: it had had none yet. What an entry was earned under is in the entry. Errors: LY006 unknown_object.';
 
 CREATE VIEW loyalty.rules AS

@@ -71,7 +71,7 @@ COMMENT ON COLUMN loyalty_internal.rank_grant.until IS 'infinity: it does not en
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_grant TO loyalty_engine;
 
 CREATE VIEW loyalty.rank_grants AS
-SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS until, reason FROM loyalty_internal.rank_grant;
+SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS ends_at, reason FROM loyalty_internal.rank_grant;
 COMMENT ON VIEW loyalty.rank_grants IS 'Which rank loyalty.set_rank() has given to whom, when and why; a rank of NULL: what was given before was ended.';
 
 -- The two below are for administration only: nobody is granted them.
@@ -89,34 +89,32 @@ COMMENT ON FUNCTION loyalty_internal.recount_would_change(bigint, bigint, timest
 'What an account says of its rank and what its entries do, if these differ; else NULL. Changes nothing.';
 
 CREATE FUNCTION loyalty.recount_ranks(
-	merchant_id bigint, client_id text, after_account bigint DEFAULT NULL, max_accounts integer DEFAULT 1000,
-	OUT accounts integer, OUT last_account bigint, OUT changes json)
+	merchant_id bigint, program_id bigint, after_account_id bigint DEFAULT NULL, max_accounts integer DEFAULT 1000,
+	OUT accounts integer, OUT last_account_id bigint, OUT changes json)
 RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	program bigint;
 	ids bigint[];
 BEGIN
-	SELECT p.program_id INTO program FROM loyalty_internal.program p
-	WHERE p.merchant_id = recount_ranks.merchant_id AND p.client_id = recount_ranks.client_id COLLATE "C";
-	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
+	IF NOT EXISTS (SELECT FROM loyalty_internal.program p
+				   WHERE p.merchant_id = recount_ranks.merchant_id AND p.program_id = recount_ranks.program_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
 	ELSIF max_accounts IS NULL OR max_accounts NOT BETWEEN 1 AND 100000 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'max_accounts is 1 to 100,000.');
 	END IF;
 	ids := ARRAY(SELECT a.account_id FROM loyalty_internal.account a
-				 WHERE a.merchant_id = recount_ranks.merchant_id AND a.program_id = program
-				   AND a.account_id > coalesce(after_account, -9223372036854775808)
+				 WHERE a.merchant_id = recount_ranks.merchant_id AND a.program_id = recount_ranks.program_id
+				   AND a.account_id > coalesce(after_account_id, -9223372036854775808)
 				 ORDER BY a.account_id LIMIT max_accounts);
 	accounts := cardinality(ids);
-	last_account := ids[accounts];
+	last_account_id := ids[accounts];
 	SELECT coalesce(json_agg(row_to_json(c) ORDER BY c.account_id), '[]') INTO changes
 	FROM (SELECT r.account_id, r.rank_before, r.rank_now, r.points_before, r.points_now
 		  FROM loyalty_internal.recount_accounts(recount_ranks.merchant_id, ids) r) c;
 END
 $$;
-COMMENT ON FUNCTION loyalty.recount_ranks(bigint, text, bigint, integer) IS
-'Counts anew, from the entries, which points count for the ranks of a program''s accounts: a piece of at most max_accounts (1 to 100,000), those after after_account (NULL: from the first on). Returns how many accounts it counted (0: there are no more), the last of them, for the next piece, and what has changed: a list of objects with account_id, rank_before and rank_now (earned; empty: none), points_before and points_now (that count until some day). A piece locks its accounts until the transaction ends. Ranks are right without it: an account that was not counted since the terms changed is counted when somebody asks for its rank or posts to it. Errors: LY005 invalid_argument, LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.recount_ranks(bigint, bigint, bigint, integer) IS
+'Counts anew, from the entries, which points count for the ranks of a program''s accounts: a piece of at most max_accounts (1 to 100,000), those after after_account_id (NULL: from the first on). Returns how many accounts it counted (0: there are no more), the last of them, for the next piece, and what has changed: a list of objects with account_id, rank_before and rank_now (earned; empty: none), points_before and points_now (that count until some day). A piece locks its accounts until the transaction ends. Ranks are right without it: an account that was not counted since the terms changed is counted when somebody asks for its rank or posts to it. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 -- Of the accounts of a large program, all but the first are counted when they are asked for.
 CREATE FUNCTION loyalty_internal.rank_accounts(merchant_id bigint, program_id bigint) RETURNS void
@@ -196,7 +194,7 @@ COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
 'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. Errors: LY002 unknown_account.';
 
 CREATE FUNCTION loyalty.set_rank(
-	merchant_id bigint, member_id bigint, rank text, until timestamptz DEFAULT NULL, reason text DEFAULT '', OUT since timestamptz)
+	merchant_id bigint, member_id bigint, rank text, ends_at timestamptz DEFAULT NULL, reason text DEFAULT '', OUT since timestamptz)
 RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -213,15 +211,15 @@ BEGIN
 		SELECT FROM loyalty_internal.rank_range r
 		WHERE r.merchant_id = program.merchant_id AND r.range_group = program.range_group AND r.rank = given) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The member''s program has no such rank.');
-	ELSIF set_rank.until <= clock_timestamp() OR (given = '' AND set_rank.until IS NOT NULL) OR set_rank.reason IS NULL THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'until is to come, and of a rank only; reason is a text.');
+	ELSIF set_rank.ends_at <= clock_timestamp() OR (given = '' AND set_rank.ends_at IS NOT NULL) OR set_rank.reason IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'ends_at is to come, and of a rank only; reason is a text.');
 	END IF;
 	INSERT INTO loyalty_internal.rank_grant AS g (merchant_id, member_id, since, rank, until, reason)
 	SELECT set_rank.merchant_id, set_rank.member_id, greatest(clock_timestamp(), max(o.since) + interval '1 microsecond'),
-		   given, coalesce(set_rank.until, 'infinity'), set_rank.reason
+		   given, coalesce(set_rank.ends_at, 'infinity'), set_rank.reason
 	FROM loyalty_internal.rank_grant o WHERE o.merchant_id = set_rank.merchant_id AND o.member_id = set_rank.member_id
 	RETURNING g.since INTO set_rank.since;
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) IS
-'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or until. rank: one of the program''s; NULL or empty: none is given any more. until: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that the member owns: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';
+'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or ends_at. rank: one of the program''s; NULL or empty: none is given any more. ends_at: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that the member owns: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';

@@ -48,24 +48,23 @@ COMMENT ON COLUMN loyalty_internal.allowance.points_left IS 'What may still be m
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.allowance TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_limit(
-	merchant_id bigint, client_id text, scope text, direction text, max_points loyalty.points, max_operations bigint,
-	subject_id bigint DEFAULT NULL)
+	merchant_id bigint, program_id bigint, scope text, direction text, max_points loyalty.points DEFAULT NULL,
+	max_operations bigint DEFAULT NULL, subject_id bigint DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
-DECLARE
-	program bigint;
-	limits_adding CONSTANT boolean := set_limit.direction = 'add';
 BEGIN
 	-- Two who set limits of one program do it one after the other.
-	SELECT p.program_id INTO program FROM loyalty_internal.program p
-	WHERE p.merchant_id = set_limit.merchant_id AND p.client_id = set_limit.client_id COLLATE "C" FOR NO KEY UPDATE;
+	PERFORM FROM loyalty_internal.program p
+	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = set_limit.program_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
 	END IF;
 	IF coalesce(set_limit.scope, '') NOT IN ('staff', 'branch', 'member') OR coalesce(set_limit.direction, '') NOT IN ('add', 'spend')
 	   OR set_limit.max_points OPERATOR(loyalty.<) '0'::loyalty.points OR set_limit.max_operations < 0 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'scope is staff, branch or member; direction is add or spend; max_points and max_operations are not negative.');
+	ELSIF num_nonnulls(set_limit.max_points, set_limit.max_operations) = 0 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A limit has max_points, max_operations or both; loyalty.remove_limit() removes one.');
 	END IF;
 	IF set_limit.subject_id IS NOT NULL AND NOT EXISTS (
 		SELECT FROM loyalty_internal.staff s
@@ -76,33 +75,52 @@ BEGIN
 		UNION ALL
 		SELECT FROM loyalty_internal.account a
 		WHERE set_limit.scope = 'member' AND a.merchant_id = set_limit.merchant_id AND a.account_id = set_limit.subject_id
-		  AND a.program_id = program
+		  AND a.program_id = set_limit.program_id
 		UNION ALL
 		SELECT FROM loyalty_internal.member m
 		WHERE set_limit.scope = 'member' AND m.merchant_id = set_limit.merchant_id AND m.member_id = set_limit.subject_id
-		  AND m.program_id = program) THEN
+		  AND m.program_id = set_limit.program_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such staff or branch, or the program no such member.');
 	END IF;
 
-	IF set_limit.max_points IS NULL AND set_limit.max_operations IS NULL THEN
-		DELETE FROM loyalty_internal.posting_limit l
-		WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program
-		  AND l.scope = set_limit.scope COLLATE "C" AND l.adds = limits_adding AND l.subject_id = coalesce(set_limit.subject_id, 0);
-	ELSE
-		INSERT INTO loyalty_internal.posting_limit AS l (merchant_id, program_id, scope, subject_id, adds, max_points, max_operations)
-		VALUES (set_limit.merchant_id, program, set_limit.scope, coalesce(set_limit.subject_id, 0), limits_adding,
-			set_limit.max_points, set_limit.max_operations)
-		ON CONFLICT (merchant_id, program_id, subject_id, scope, adds) DO UPDATE
-		SET max_points = excluded.max_points, max_operations = excluded.max_operations, set_at = excluded.set_at;
-		PERFORM loyalty_internal.track_lots(set_limit.merchant_id, program);
-	END IF;
-	UPDATE loyalty_internal.program p SET has_limits = EXISTS (
-		SELECT FROM loyalty_internal.posting_limit l WHERE l.merchant_id = set_limit.merchant_id AND l.program_id = program)
-	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = program;
+	INSERT INTO loyalty_internal.posting_limit AS l (merchant_id, program_id, scope, subject_id, adds, max_points, max_operations)
+	VALUES (set_limit.merchant_id, set_limit.program_id, set_limit.scope, coalesce(set_limit.subject_id, 0), set_limit.direction = 'add',
+		set_limit.max_points, set_limit.max_operations)
+	ON CONFLICT (merchant_id, program_id, subject_id, scope, adds) DO UPDATE
+	SET max_points = excluded.max_points, max_operations = excluded.max_operations, set_at = excluded.set_at;
+	PERFORM loyalty_internal.track_lots(set_limit.merchant_id, set_limit.program_id);
+	UPDATE loyalty_internal.program p SET has_limits = true
+	WHERE p.merchant_id = set_limit.merchant_id AND p.program_id = set_limit.program_id;
 END
 $$;
-COMMENT ON FUNCTION loyalty.set_limit(bigint, text, text, text, loyalty.points, bigint, bigint) IS
-'Limits what each cashier (scope staff), branch or member may post in a day, by the program''s time zone. direction: add (accruals, deposits, adjustments up) or spend (redemptions, holds, transfers to others, adjustments down); captures, releases, refunds and expiry are not limited. What is reversed on its local day (of what was captured, the day of the hold) is given back: its points in proportion, its operation when nothing of it is left; releases and expiry give nothing back. max_points, max_operations: both are kept; NULL: no limit of that sort; both NULL: removes the limit. subject_id: the staff_id, branch_id or member_id (or account_id, of an account without a member) that the limit is for, instead of the one of each of them. What was counted today still counts when a limit is changed, and until the day that had begun is over when the time zone is. Errors: LY005 invalid_argument, LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.set_limit(bigint, bigint, text, text, loyalty.points, bigint, bigint) IS
+'Limits what each cashier (scope staff), branch or member may post in a day, by the program''s time zone. direction: add (accruals, deposits, adjustments up) or spend (redemptions, holds, transfers to others, adjustments down); captures, releases, refunds and expiry are not limited. What is reversed on its local day (of what was captured, the day of the hold) is given back: its points in proportion, its operation when nothing of it is left; releases and expiry give nothing back. max_points, max_operations: both are kept; NULL: no limit of that sort, and one of them is needed; loyalty.remove_limit() removes a limit. subject_id: the staff_id, branch_id or member_id (or account_id, of an account without a member) that the limit is for, instead of the one of each of them; NULL: each that has none of its own. What was counted today still counts when a limit is changed, and until the day that had begun is over when the time zone is. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.remove_limit(merchant_id bigint, program_id bigint, scope text, direction text, subject_id bigint DEFAULT NULL)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM loyalty_internal.program p
+	WHERE p.merchant_id = remove_limit.merchant_id AND p.program_id = remove_limit.program_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
+	ELSIF coalesce(remove_limit.scope, '') NOT IN ('staff', 'branch', 'member') OR coalesce(remove_limit.direction, '') NOT IN ('add', 'spend') THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'scope is staff, branch or member; direction is add or spend.');
+	END IF;
+	DELETE FROM loyalty_internal.posting_limit l
+	WHERE l.merchant_id = remove_limit.merchant_id AND l.program_id = remove_limit.program_id AND l.scope = remove_limit.scope COLLATE "C"
+	  AND l.adds = (remove_limit.direction = 'add') AND nullif(l.subject_id, 0) IS NOT DISTINCT FROM remove_limit.subject_id;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	UPDATE loyalty_internal.program p SET has_limits = EXISTS (
+		SELECT FROM loyalty_internal.posting_limit l WHERE l.merchant_id = p.merchant_id AND l.program_id = p.program_id)
+	WHERE p.merchant_id = remove_limit.merchant_id AND p.program_id = remove_limit.program_id;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION loyalty.remove_limit(bigint, bigint, text, text, bigint) IS
+'Removes a limit of loyalty.set_limit(): that of subject_id, to whom then the one of each of them applies; NULL: the one of each. Returns whether there was one. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE VIEW loyalty.limits AS
 SELECT p.merchant_id, p.program_id, p.client_id, l.scope, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction,

@@ -123,7 +123,7 @@ COMMENT ON FUNCTION loyalty.disable_app_user(bigint, text) IS
 'Shuts an app user out: its signatures and tokens are refused from the next request on. Returns whether it was not yet. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.create_customer(
-	merchant_id bigint, program_client_id text, curp loyalty.curp, first_name text, first_last_name text,
+	merchant_id bigint, program_id bigint, curp loyalty.curp, first_name text, first_last_name text,
 	second_last_name text DEFAULT '', email text DEFAULT NULL, phone loyalty.phone DEFAULT NULL,
 	street text DEFAULT '', number text DEFAULT '', neighborhood text DEFAULT '', municipality text DEFAULT '',
 	postcode text DEFAULT '', state text DEFAULT '', user_name text DEFAULT '', kind text DEFAULT 'Cliente')
@@ -132,16 +132,14 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
 	id bigint;
-	program bigint;
 	outcome text;
 BEGIN
 	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
 		PERFORM loyalty_internal.fail('kasu_417', 'The person of the CURP is not born yet.');
 	END IF;
-	SELECT p.program_id INTO program FROM loyalty_internal.program p
-	WHERE p.merchant_id = create_customer.merchant_id AND p.client_id = create_customer.program_client_id COLLATE "C";
-	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this client_id.');
+	IF NOT EXISTS (SELECT FROM loyalty_internal.program p
+				   WHERE p.merchant_id = create_customer.merchant_id AND p.program_id = create_customer.program_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
 	END IF;
 	create_customer.first_name := loyalty_internal.trimmed(create_customer.first_name);
 	create_customer.first_last_name := loyalty_internal.trimmed(create_customer.first_last_name);
@@ -152,14 +150,14 @@ BEGIN
 		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a first name and a first last name, and each name at most 1,024 bytes.');
 	END IF;
 	SELECT r.outcome, r.member_id INTO outcome, id FROM loyalty_internal.register_again(
-		create_customer.merchant_id, program, create_customer.phone, create_customer.email, curp => create_customer.curp,
+		create_customer.merchant_id, create_customer.program_id, create_customer.phone, create_customer.email, curp => create_customer.curp,
 		first_name => create_customer.first_name, first_last_name => create_customer.first_last_name,
 		second_last_name => create_customer.second_last_name, birth_date => loyalty.birth_date(create_customer.curp)) r;
 	IF outcome <> 'returned' THEN
-		id := loyalty.open_account(create_customer.merchant_id, program);
+		id := loyalty.open_account(create_customer.merchant_id, create_customer.program_id);
 		INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
 			first_last_name, second_last_name, birth_date)
-		VALUES (create_customer.merchant_id, id, program, id, create_customer.phone, loyalty_internal.trimmed(create_customer.email),
+		VALUES (create_customer.merchant_id, id, create_customer.program_id, id, create_customer.phone, loyalty_internal.trimmed(create_customer.email),
 			concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
 			create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
 			loyalty.birth_date(create_customer.curp));
@@ -183,7 +181,7 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_customer(bigint, text, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
+COMMENT ON FUNCTION loyalty.create_customer(bigint, bigint, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
 'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
 
 CREATE FUNCTION loyalty.grant_consent(

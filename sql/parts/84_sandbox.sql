@@ -5,7 +5,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	app CONSTANT text := 'Api_KASU_Sandbox';
 	sandbox_id bigint;
-	program text;
+	program bigint;
 	customer record;
 	id bigint;
 BEGIN
@@ -16,7 +16,7 @@ BEGIN
 	sandbox_id := loyalty.create_merchant('KASU Sandbox');
 	UPDATE loyalty_internal.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
 	PERFORM loyalty.create_app_user(sandbox_id, app, 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0');
-	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_client_id;
+	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_id;
 	PERFORM loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12', '5');
 	PERFORM loyalty.create_product(sandbox_id, 'Universitario', '20000', 100, 'Ahorro para la universidad', 0, 20, 36, '10', '2.5');
 

@@ -20,7 +20,7 @@ CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
-	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.breach TO %I', role);
+	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.breach, loyalty.program_keys TO %I', role);
 	EXECUTE format('GRANT SELECT ON
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
@@ -35,18 +35,18 @@ BEGIN
 		loyalty.fold, loyalty.entry_kind, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
 	-- What shows more of an account, or of a phone, than a view can.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt,
+		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,
 		loyalty.area_code_supported, loyalty.is_fixed_line TO %I', role);
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty_internal.account_state, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed TO %I', role);
+		loyalty_internal.account_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed TO %I', role);
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_');
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, and phones with area_code_supported and is_fixed_line. Run it again after an upgrade.';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs with find_program, and read phones with area_code_supported and is_fixed_line. Run it again after an upgrade.';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -57,9 +57,9 @@ BEGIN
 		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.create_merchant, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
-		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.configure_wallet,
+		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.enable_program, loyalty.disable_program,
 		loyalty.publish_rules, loyalty.set_rank, loyalty.set_rank_ranges, loyalty.recount_ranks,
-		loyalty.set_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota,
+		loyalty.set_limit, loyalty.remove_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota,
 		loyalty.create_branch, loyalty.set_staff_branch, loyalty.set_staff_programs, loyalty.verify_staff_password,
 		loyalty.identify_member, loyalty.correct_member, loyalty.set_member_address, loyalty.free_phone, loyalty.free_email,
 		loyalty.enable_member, loyalty.disable_member,

@@ -48,7 +48,7 @@ for name in without quotas limits; do
 		sql -c "SELECT loyalty.set_quota($merchant, kind, 100000000) FROM unnest('{redemptions,messages}'::text[]) kind" >/dev/null
 	fi
 	if [ "$name" = limits ]; then
-		sql -c "SELECT loyalty.set_limit(merchant_id, loyalty.find_program(merchant_id, client_id), scope, direction, '100000000', 100000000)
+		sql -c "SELECT loyalty.set_limit(merchant_id, program_id, scope, direction, '100000000', 100000000)
 			FROM loyalty_internal.program, unnest('{staff,branch}'::text[]) scope, unnest('{add,spend}'::text[]) direction WHERE merchant_id = $merchant" >/dev/null
 	fi
 done

@@ -98,34 +98,37 @@ SELECT results_eq(format('SELECT app_client, app_redeem FROM loyalty.wallets WHE
 	'its links start with the base URL');
 SELECT matches(:'wallet_key'::text, '^[0-9a-f]{32}$', 'its key is random');
 
-CREATE TEMP TABLE refused_terms (arguments text, what text);
+SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, ''X'', %s)', :merchant, percentage), 'invalid_argument', 'create_wallet: ' || what)
+FROM (VALUES ('-1', 'a negative percentage'), ('-0.0001', 'a slightly negative percentage'), ('1.00001', 'a percentage of five decimals'), ('1000.0001', 'a percentage above 1000'),
+	('''NaN''', 'no percentage at all'), ('''Infinity''', 'an infinite percentage'), ('NULL', 'percentage is NULL')) v (percentage, what);
+CREATE TEMP TABLE refused_terms (settings text, what text);
 INSERT INTO refused_terms VALUES
-	('name => ''''', 'an empty name'), ('percentage => -1', 'a negative percentage'), ('percentage => -0.0001', 'a slightly negative percentage'),
-	('percentage => 1.00001', 'a percentage of five decimals'), ('percentage => ''NaN''', 'no percentage at all'),
-	('percentage => ''Infinity''', 'an infinite percentage'), ('decimals => -1', 'negative decimals'), ('decimals => 5', 'five decimals'),
-	('decimals => 70000', 'decimals beyond a smallint'), ('rounding => ''''', 'an empty rounding'), ('rounding => ''HALF_UP''', 'a rounding in capitals'),
-	('rounding => ''ceiling''', 'an unknown rounding'), ('channel => ''email''', 'an unknown channel'), ('channel => ''''', 'an empty channel'),
-	('messages => ''{birthday}''', 'an unknown message'), ('messages => ''{welcome,birthday}''', 'a known and an unknown message'),
-	('messages => ''{NULL}''', 'a message that is NULL');
-SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, %s%s)', :merchant, CASE WHEN arguments LIKE 'name%' THEN '' ELSE 'name => ''X'', ' END, arguments),
-	'invalid_argument', 'create_wallet: ' || what) FROM refused_terms;
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_wallet(%s, %L, %s)', :merchant, :'wallet_key', arguments), 'invalid_argument', 'configure_wallet: ' || what)
+	('{"name": ""}', 'an empty name'), ('{"name": null}', 'name is null'), ('{"accumulation_points": -1}', 'negative points'), ('{"accumulation_points": -0.0001}', 'slightly negative points'),
+	('{"accumulation_points": 1.00001}', 'points of five decimals'), ('{"accumulation_points": "NaN"}', 'no number of points'),
+	('{"accumulation_points": 1e300}', 'nearly infinite points'), ('{"decimals": -1}', 'negative decimals'), ('{"decimals": 5}', 'five decimals'),
+	('{"decimals": 70000}', 'decimals beyond a smallint'), ('{"rounding": ""}', 'an empty rounding'), ('{"rounding": "HALF_UP"}', 'a rounding in capitals'),
+	('{"rounding": "ceiling"}', 'an unknown rounding'), ('{"channel": "email"}', 'an unknown channel'), ('{"channel": ""}', 'an empty channel'),
+	('{"messages": ["birthday"]}', 'an unknown message'), ('{"messages": ["welcome", "birthday"]}', 'a known and an unknown message'),
+	('{"messages": [null]}', 'a message that is null'), ('{"messages": [["welcome"]]}', 'messages in a list in the list');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s', format(call, :merchant, settings)), 'invalid_argument', call || ': ' || what)
+FROM refused_terms, (VALUES ('create_wallet(%s, ''X'', settings => %L)'), ('create_program(%s, ''X'', settings => %L)')) f (call);
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :program_id, settings), 'invalid_argument', 'configure_program: ' || what)
 FROM refused_terms;
-SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, name => %L, %s => NULL)', :merchant, 'X', a), 'invalid_argument', 'create_wallet: ' || a || ' is NULL')
-FROM unnest('{percentage,decimals,rounding,requires_ticket,requires_birth_date,channel,messages}'::text[]) a;
 SELECT pg_temp.refuses(format('SELECT loyalty.create_wallet(%s, NULL)', :merchant), 'invalid_argument', 'create_wallet: name is NULL');
 SELECT pg_temp.refuses('SELECT loyalty.create_wallet(1, ''X'')', 'unknown_object', 'create_wallet: no such merchant');
 SELECT pg_temp.refuses('SELECT loyalty.create_wallet(NULL, ''X'')', 'unknown_object', 'create_wallet: no merchant');
 SELECT is((SELECT count(*) FROM loyalty.wallets WHERE merchant_id = :merchant), 2::bigint, 'what was refused has made no wallet');
+SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'wallet_key'),
+	$$VALUES ('Monedero', 10::numeric, 2, 'half_up', false, false, 'sms', '{welcome,redeem,adjust}'::text[])$$, 'and changed none');
 
-SELECT lives_ok(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object(''accumulation_points'', 1000, ''accumulation_money'', 100, ''decimals'', 4))', :merchant, :'second_wallet'), 'terms are changed');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, %s, ''{"accumulation_points": 1000, "accumulation_money": 100, "decimals": 4}'')', :merchant, :second_program), 'terms are changed');
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
 	$$VALUES ('Monedero', 1000::numeric, 4, 'down', true, true, 'whatsapp', '{}'::text[])$$, 'those that were named, no others');
-SELECT lives_ok(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object())', :merchant, :'second_wallet'), 'nothing is changed');
-SELECT lives_ok(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object(''name'', %L, ''accumulation_points'', 5, ''accumulation_money'', 100, ''decimals'', 0, ''rounding'', ''up'', ''requires_ticket'', false, ''requires_birth_date'', false, ''channel'', ''sms'', ''messages'', ''{accrue}''))', :merchant, :'second_wallet', 'Otro'), 'all is changed');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, %s, ''{}'')', :merchant, :second_program), 'nothing is changed');
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :second_program, '{"name": "Otro", "accumulation_points": 5, "decimals": 0, "rounding": "up", "requires_ticket": false, "requires_birth_date": false, "channel": "sms", "messages": ["accrue"]}'), 'all is changed');
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
 	$$VALUES ('Otro', 5::numeric, 0, 'up', false, false, 'sms', '{accrue}'::text[])$$, 'to what was said');
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, wallet_key => %L), json_build_object(''name'', %L))', :merchant, key, 'X'), 'unknown_object', 'configure_wallet: ' || what)
+SELECT pg_temp.refuses(format('SELECT loyalty.find_program(%s, wallet_key => %L)', :merchant, key), 'unknown_object', 'find_program: ' || what)
 FROM (VALUES (:'other_wallet', 'a wallet of another merchant'), ('', 'an empty key'), (NULL, 'no key')) v (key, what);
 
 -- --- staff and their wallets --------------------------------------------------------

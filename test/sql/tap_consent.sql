@@ -21,7 +21,7 @@ $$;
 
 SELECT loyalty.create_merchant('Uno') AS merchant \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
-SELECT client_id AS program, wallet_key FROM loyalty.create_wallet(:merchant, 'Clientes', 10) \gset
+SELECT program_id AS number, client_id AS program, wallet_key FROM loyalty.create_wallet(:merchant, 'Clientes', 10) \gset
 SELECT client_id AS other_program FROM loyalty.create_wallet(:other, 'Clientes', 10) \gset
 SELECT loyalty.employee_add(:merchant, 'cajero', 'Cajero', 'Centro', '4771000001', 'secreto') AS staff \gset
 \set curp CAMC880526HMCBNR04
@@ -87,13 +87,14 @@ FROM unnest('{enable_app_user,disable_app_user}'::text[]) f, (VALUES (:merchant,
 SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', 'xq.particular@correo.example', '4771234567', 'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
 SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'second', 'Otro', 'Cliente') AS second_member \gset
 SELECT lives_ok(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''Suyo'', ''Cliente'')', :other, :'other_program', :'curp'), 'another merchant may have a customer of the same CURP');
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %s))', m, arguments), code, 'create_customer: ' || arguments)
-FROM (VALUES (:merchant, format('%L, %L, ''A'', ''B''', :'program', :'curp'), 'already_exists'), (:merchant, format('%L, %L, ''A'', ''B'', email => ''XQ.Particular@correo.example''', :'program', :'third'), 'already_exists'),
-	(:merchant, format('%L, %L, ''A'', ''B'', phone => ''4771234567''', :'program', :'third'), 'already_exists'), (:merchant, format('''nada'', %L, ''A'', ''B''', :'third'), 'unknown_object'),
-	(:merchant, format('%L, %L, NULL, ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, NULL, ''A'', ''B''', :'program'), 'invalid_argument'),
-	(:merchant, format('%L, %L, '' '', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', E''\u00a0\t''', :'program', :'third'), 'invalid_argument'),
-	(:merchant, format('%L, %L, '''', ''B''', :'program', :'third'), 'invalid_argument'), (:merchant, format('%L, %L, ''A'', ''B'', repeat(''x'', 1025)', :'program', :'third'), 'invalid_argument'),
-	(:merchant, format('%L, %L, ''A'', NULL', :'program', :'third'), 'invalid_argument'), (:other, format('%L, %L, ''A'', ''B''', :'program', :'third'), 'unknown_object')) v (m, arguments, code);
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %s)', m, arguments), code, 'create_customer: ' || arguments)
+FROM (VALUES (:merchant, format('%s, %L, ''A'', ''B''', :number, :'curp'), 'already_exists'), (:merchant, format('%s, %L, ''A'', ''B'', email => ''XQ.Particular@correo.example''', :number, :'third'), 'already_exists'),
+	(:merchant, format('%s, %L, ''A'', ''B'', phone => ''4771234567''', :number, :'third'), 'already_exists'), (:merchant, format('1, %L, ''A'', ''B''', :'third'), 'unknown_object'),
+	(:merchant, format('%s, %L, NULL, ''B''', :number, :'third'), 'invalid_argument'), (:merchant, format('%s, NULL, ''A'', ''B''', :number), 'invalid_argument'),
+	(:merchant, format('%s, %L, '' '', ''B''', :number, :'third'), 'invalid_argument'), (:merchant, format('%s, %L, ''A'', E''\u00a0\t''', :number, :'third'), 'invalid_argument'),
+	(:merchant, format('%s, %L, '''', ''B''', :number, :'third'), 'invalid_argument'), (:merchant, format('%s, %L, ''A'', ''B'', repeat(''x'', 1025)', :number, :'third'), 'invalid_argument'),
+	(:merchant, format('%s, %L, ''A'', NULL', :number, :'third'), 'invalid_argument'), (:other, format('%s, %L, ''A'', ''B''', :number, :'third'), 'unknown_object'),
+	(:merchant, format('NULL, %L, ''A'', ''B''', :'third'), 'unknown_object')) v (m, arguments, code);
 SELECT is((SELECT birth_date FROM loyalty_internal.member WHERE member_id = :member), '1988-05-26'::date, 'the date of birth is that of the CURP');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''A'', ''B'')', :merchant, :'program', unborn), 'kasu_417', 'create_customer: not born yet: ' || unborn)
 FROM (VALUES ('GOPR990101MNEMRSA8'), ('goñr990101mneñrsa0'), ('GOPR981231HDFMRSA2')) v (unborn);

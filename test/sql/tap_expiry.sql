@@ -29,9 +29,7 @@ SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 
 
 CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integer, zone text DEFAULT 'UTC') RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM loyalty.create_program(merchant, 'Programa ' || id, id);
-	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, id), json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone));
-	RETURN (SELECT program_id FROM loyalty_internal.program p WHERE p.merchant_id = merchant AND p.client_id = id);
+	RETURN (loyalty.create_program(merchant, 'Programa ' || id, id, json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone))).program_id;
 END
 $$;
 CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text, expires_at timestamptz DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -56,18 +54,18 @@ CREATE FUNCTION pg_temp.lots_of_entry(account bigint, no bigint DEFAULT NULL) RE
 SELECT pg_temp.program(:merchant, 'T', 'month', 0) AS program \gset
 SELECT results_eq($$SELECT expiry, expiry_date IS NULL, duration_unit, duration_value, pending_days, shortfall, reinstatement_days FROM loyalty.programs WHERE client_id = 'T'$$,
 	$$VALUES ('rolling', true, 'month', 0, 0, 'refuse', 0)$$, 'points of a new program do not expire');
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, ''T'', %s)', :merchant, arguments), 'invalid_argument', 'no terms: ' || arguments)
-FROM unnest(ARRAY['expiry => ''fixed''', 'expiry => ''weekly''', 'expiry => ''''', 'expiry_date => ''1999-12-31''', 'expiry => ''fixed'', expiry_date => ''infinity''', 'duration_unit => ''week''',
-	'duration_value => -1', 'duration_value => 1201', 'pending_days => -1', 'pending_days => 3651', 'reinstatement_days => -1', 'reinstatement_days => 3651', 'shortfall => ''forgive''',
-	'shortfall => ''''', 'time_zone => ''America/Atlantis''', 'time_zone => ''''']) arguments;
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :program, settings), 'invalid_argument', 'no terms: ' || settings)
+FROM unnest(ARRAY['{"expiry": "fixed"}', '{"expiry": "weekly"}', '{"expiry": ""}', '{"expiry_date": "1999-12-31"}', '{"expiry": "fixed", "expiry_date": "infinity"}', '{"duration_unit": "week"}',
+	'{"duration_value": -1}', '{"duration_value": 1201}', '{"pending_days": -1}', '{"pending_days": 3651}', '{"reinstatement_days": -1}', '{"reinstatement_days": 3651}', '{"shortfall": "forgive"}',
+	'{"shortfall": ""}', '{"time_zone": "America/Atlantis"}', '{"time_zone": ""}']) settings;
 SELECT results_eq($$SELECT expiry, expiry_date IS NULL, duration_unit, duration_value, pending_days, shortfall, reinstatement_days, time_zone FROM loyalty.programs WHERE client_id = 'T'$$,
 	$$VALUES ('rolling', true, 'month', 0, 0, 'refuse', 0, 'UTC')$$, 'what was refused has changed nothing');
-SELECT lives_ok(format('SELECT loyalty.configure_program(%s, ''T'', %s)', :merchant, arguments), 'terms: ' || arguments)
-FROM unnest(ARRAY['expiry => ''fixed'', expiry_date => ''2000-01-01''', 'expiry => ''year_end''', 'expiry => ''fixed''', 'expiry_date => ''9999-12-31''', 'duration_value => 1200', 'pending_days => 3650',
-	'reinstatement_days => 3650', 'shortfall => ''negative''', 'shortfall => ''partial''']) arguments;
+SELECT lives_ok(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :program, settings), 'terms: ' || settings)
+FROM unnest(ARRAY['{"expiry": "fixed", "expiry_date": "2000-01-01"}', '{"expiry": "year_end"}', '{"expiry": "fixed"}', '{"expiry_date": "9999-12-31"}', '{"duration_value": 1200}', '{"pending_days": 3650}',
+	'{"reinstatement_days": 3650}', '{"shortfall": "negative"}', '{"shortfall": "partial"}']) settings;
 SELECT results_eq($$SELECT expiry, expiry_date, duration_value, pending_days, shortfall, reinstatement_days FROM loyalty.programs WHERE client_id = 'T'$$,
 	$$VALUES ('fixed', '9999-12-31'::date, 1200, 3650, 'partial', 3650)$$, 'they are kept');
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, ''T''), json_build_object(''expiry'', ''month_end''))', :other), 'unknown_object', 'nobody sets the terms of another merchant');
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, ''{"expiry": "month_end"}'')', :other, :program), 'unknown_object', 'nobody sets the terms of another merchant');
 
 -- --- when points expire --------------------------------------------------------------
 

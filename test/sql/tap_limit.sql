@@ -56,14 +56,26 @@ SELECT entry_id FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{dep
 
 -- --- what can be set ------------------------------------------------------------------
 
-SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, %s)', :m, arguments), code, 'set_limit: ' || arguments)
-FROM (VALUES ('''X'', ''staff'', ''add'', 1, 1', 'unknown_object'), ('NULL, ''staff'', ''add'', 1, 1', 'unknown_object'), ('''P'', ''staff'', ''add'', 1, 1, 99', 'unknown_object'), ('''P'', ''staff'', ''add'', 1, 1, 0', 'unknown_object'),
-	('''P'', ''branch'', ''add'', 1, 1, 1', 'unknown_object'), (format('''P'', ''member'', ''add'', 1, 1, %s', :other_program), 'unknown_object'), ('''P'', ''everybody'', ''add'', 1, 1', 'invalid_argument'), ('''P'', NULL, ''add'', 1, 1', 'invalid_argument'),
-	('''P'', ''staff'', ''take'', 1, 1', 'invalid_argument'), ('''P'', ''staff'', NULL, 1, 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', ''-0.0001'', 1', 'invalid_argument'), ('''P'', ''staff'', ''add'', 1, -1', 'invalid_argument')) v (arguments, code);
-SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, loyalty.find_program(%1$s, ''P''), ''staff'', ''add'', 1, 1)', :other), 'unknown_object', 'of another merchant''s program');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, %L, %s)', :m, program, arguments), code, format('set_limit: %s, %s', program, arguments))
+FROM (VALUES (1, '''staff'', ''add'', 1, 1', 'unknown_object'), (NULL, '''staff'', ''add'', 1, 1', 'unknown_object'), (:p, '''staff'', ''add'', 1, 1, 99', 'unknown_object'), (:p, '''staff'', ''add'', 1, 1, 0', 'unknown_object'),
+	(:p, '''branch'', ''add'', 1, 1, 1', 'unknown_object'), (:p, format('''member'', ''add'', 1, 1, %s', :other_program), 'unknown_object'), (:p, '''everybody'', ''add'', 1, 1', 'invalid_argument'), (:p, 'NULL, ''add'', 1, 1', 'invalid_argument'),
+	(:p, '''staff'', ''take'', 1, 1', 'invalid_argument'), (:p, '''staff'', NULL, 1, 1', 'invalid_argument'), (:p, '''staff'', ''add'', ''-0.0001'', 1', 'invalid_argument'), (:p, '''staff'', ''add'', 1, -1', 'invalid_argument'),
+	(:p, '''staff'', ''add'', NULL, NULL', 'invalid_argument'), (:p, '''staff'', ''add''', 'invalid_argument'), (:p, '''staff'', ''add'', subject_id => 1', 'invalid_argument')) v (program, arguments, code);
+SELECT pg_temp.refuses(format('SELECT loyalty.set_limit(%s, %s, ''staff'', ''add'', 1, 1)', :other, :p), 'unknown_object', 'of another merchant''s program');
 SELECT is_empty('SELECT * FROM loyalty.limits', 'nothing was set');
 SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), false, 'the program has no limits');
-SELECT lives_ok(format('SELECT loyalty.remove_limit(%s, loyalty.find_program(%1$s, ''P''), ''staff'', ''add'')', :m), 'removing a limit that is not there');
+SELECT is(loyalty.remove_limit(:m, :p, 'staff', 'add'), false, 'removing a limit that is not there');
+SELECT pg_temp.refuses(format('SELECT loyalty.remove_limit(%L, %L, %s)', m, program, arguments), code, format('remove_limit: %s, %s, %s', m, program, arguments))
+FROM (VALUES (:m, 1, '''staff'', ''add''', 'unknown_object'), (:m, NULL, '''staff'', ''add''', 'unknown_object'), (:other, :p, '''staff'', ''add''', 'unknown_object'), (NULL, :p, '''staff'', ''add''', 'unknown_object'),
+	(:m, :p, '''everybody'', ''add''', 'invalid_argument'), (:m, :p, 'NULL, ''add''', 'invalid_argument'), (:m, :p, '''staff'', ''take''', 'invalid_argument'), (:m, :p, '''staff'', NULL', 'invalid_argument')) v (m, program, arguments, code);
+SELECT loyalty.set_limit(merchant_id => :m, program_id => :p, scope => 'staff', direction => 'add', max_operations => 5), loyalty.set_limit(:m, :p, 'staff', 'add', 1, subject_id => :ana), loyalty.set_limit(:m, :q, 'staff', 'add', 1) \g /dev/null
+SELECT results_eq(format('SELECT loyalty.remove_limit(%s, %s, ''staff'', ''add'', 0)', :m, :p), 'VALUES (false)', 'nobody has the number 0');
+SELECT is(loyalty.remove_limit(merchant_id => :m, program_id => :p, scope => 'staff', direction => 'add', subject_id => :ana), true, 'one''s own limit goes');
+SELECT is(loyalty.remove_limit(:m, :p, 'staff', 'add', :ana), false, 'and is gone');
+SELECT results_eq('SELECT client_id, subject_id IS NULL, max_points, max_operations FROM loyalty.limits ORDER BY 1', $$VALUES ('P' COLLATE "C", true, NULL::loyalty.points, 5::bigint), ('Q', true, '1', NULL)$$, 'those of each and of other programs stay');
+SELECT is(loyalty.remove_limit(:m, :p, 'staff', 'add'), true, 'that of each goes');
+SELECT results_eq('SELECT client_id, has_limits FROM loyalty_internal.program ORDER BY 1', $$VALUES ('P' COLLATE "C", false), ('Q', true)$$, 'a program whose last limit is removed has none');
+SELECT loyalty.remove_limit(:m, :q, 'staff', 'add') \g /dev/null
 SELECT is((SELECT has_limits FROM loyalty_internal.program WHERE program_id = :p), false, 'makes none');
 
 -- --- operations -------------------------------------------------------------------------

@@ -52,25 +52,113 @@ FROM (VALUES (format('%s, ''''', :merchant), 'invalid_argument'), (format('%s, N
 SELECT lives_ok(format('SELECT loyalty.create_program(%s, ''Suyo'', ''P'')', :other), 'another merchant may use the id');
 SELECT matches(client_id, '^\d{13}$', 'a generated id has 13 digits') FROM loyalty.create_program(:merchant, 'Sin id');
 
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, ''P'', %s)', :merchant, argument), code, argument)
-FROM (VALUES ('name => ''''', 'invalid_argument'), ('accumulation_points => ''-1''', 'invalid_argument'), ('accumulation_money => ''0''', 'invalid_argument'), ('accumulation_money => ''-1''', 'invalid_argument'),
-	('redemption_points => ''0''', 'invalid_argument'), ('redemption_money => ''0''', 'invalid_argument'), ('currency_change => ''0''', 'invalid_argument'), ('decimals => -1', 'invalid_argument'),
-	('decimals => 5', 'invalid_argument'), ('decimals => 100000', 'invalid_argument'), ('rounding => ''near''', 'invalid_argument'), ('currency_iso => ''mxn''', 'invalid_argument'), ('currency_iso => ''MX''', 'invalid_argument'),
-	('currency_iso => ''MXNN''', 'invalid_argument'), ('duration_unit => ''week''', 'invalid_argument'), ('duration_value => -1', 'invalid_argument'), ('duration_value => 1201', 'invalid_argument'),
-	('time_zone => ''Luna/Mar''', 'invalid_argument'), ('time_zone => ''''', 'invalid_argument'), ('range_group => ''nada''', 'unknown_object')) v (argument, code);
-SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, loyalty.find_program(%1$s, %L), json_build_object(''name'', ''x''))', m, id), 'unknown_object', 'no such program: ' || coalesce(id, 'NULL'))
-FROM (VALUES (:merchant, 'Q'), (:merchant, NULL), (1, 'P')) v (m, id);
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :program, settings), code, settings)
+FROM (VALUES ('{"name": ""}', 'invalid_argument'), ('{"accumulation_points": -1}', 'invalid_argument'), ('{"accumulation_money": 0}', 'invalid_argument'), ('{"accumulation_money": -1}', 'invalid_argument'),
+	('{"redemption_points": 0}', 'invalid_argument'), ('{"redemption_money": 0}', 'invalid_argument'), ('{"currency_change": 0}', 'invalid_argument'), ('{"decimals": -1}', 'invalid_argument'),
+	('{"decimals": 5}', 'invalid_argument'), ('{"decimals": 100000}', 'invalid_argument'), ('{"rounding": "near"}', 'invalid_argument'), ('{"currency_iso": "mxn"}', 'invalid_argument'), ('{"currency_iso": "MX"}', 'invalid_argument'),
+	('{"currency_iso": "MXNN"}', 'invalid_argument'), ('{"duration_unit": "week"}', 'invalid_argument'), ('{"duration_value": -1}', 'invalid_argument'), ('{"duration_value": 1201}', 'invalid_argument'),
+	('{"time_zone": "Luna/Mar"}', 'invalid_argument'), ('{"time_zone": ""}', 'invalid_argument'), ('{"range_group": "nada"}', 'unknown_object')) v (settings, code);
+SELECT pg_temp.refuses(format('SELECT loyalty.%s', format(call, m, id)), 'unknown_object', format('no such program: %s, %s: %s', m, id, call))
+FROM (VALUES ('configure_program(%L, %L, ''{"name": "x"}'')'), ('enable_program(%L, %L)'), ('disable_program(%L, %L)'), ('recount_ranks(%L, %L)')) f (call),
+	(VALUES (:merchant, 1), (:merchant, NULL), (1, :program), (:other, :program), (NULL, :program)) v (m, id);
 SELECT is((SELECT name FROM loyalty.programs WHERE merchant_id = :other), 'Suyo', 'a program of another merchant is not changed');
 
-SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object()) \g /dev/null
+SELECT loyalty.configure_program(:merchant, :program, '{"name": "Nombre", "managed_by": "ana", "accumulation_points": 3, "accumulation_money": 40, "redemption_points": 5, "redemption_money": 2, "decimals": 1, "rounding": "up",
+	"currency_iso": "EUR", "currency_name": "Euro", "currency_change": 20.5, "currency_active": true, "unit_name": "Granos", "unit_base": true, "unit_active": true, "duration_name": "Un día", "duration_unit": "day", "duration_value": 0,
+	"time_zone": "America/Tijuana", "range_group": ""}') \g /dev/null
 CREATE FUNCTION pg_temp.terms(program bigint) RETURNS text LANGUAGE sql AS
 'SELECT row_to_json(x)::text FROM (SELECT name, managed_by, active, accumulation_points, accumulation_money, redemption_points, redemption_money, decimals, rounding, currency_iso, currency_name, currency_change,
 	currency_active, unit_name, unit_base, unit_active, duration_name, duration_unit, duration_value, time_zone, range_group FROM loyalty.programs WHERE program_id = program) x';
 SELECT pg_temp.terms(:program) AS terms \gset
 SELECT is(:'terms'::text, '{"name":"Nombre","managed_by":"ana","active":true,"accumulation_points":3,"accumulation_money":40,"redemption_points":5,"redemption_money":2,"decimals":1,"rounding":"up","currency_iso":"EUR","currency_name":"Euro","currency_change":20.5,"currency_active":true,"unit_name":"Granos","unit_base":true,"unit_active":true,"duration_name":"Un día","duration_unit":"day","duration_value":0,"time_zone":"America/Tijuana","range_group":""}',
 	'every term can be set');
-SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object()) \g /dev/null
-SELECT is(pg_temp.terms(:program), :'terms', 'NULL leaves a term as it is');
+SELECT loyalty.configure_program(:merchant, :program, '{}') \g /dev/null
+SELECT is(pg_temp.terms(:program), :'terms', 'what is not named stays as it is');
+
+-- --- settings, as JSON --------------------------------------------------------------
+
+SELECT results_eq('SELECT DISTINCT json_object_keys(settings) COLLATE "C" FROM loyalty.programs ORDER BY 1', $$SELECT attname::text COLLATE "C" FROM pg_attribute WHERE attrelid = 'loyalty_internal.program'::regclass AND attnum > 0 AND NOT attisdropped
+	AND attname <> ALL ('{merchant_id,program_id,client_id,wallet_key,active,rules,rules_published_at,has_limits,revision,tracks_lots,ranked_at,created_at,updated_at}') ORDER BY 1$$, 'every column that says how points are given is a setting');
+
+-- What the table gives a row that does not say otherwise.
+CREATE FUNCTION pg_temp.default_of(setting text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	value jsonb;
+BEGIN
+	EXECUTE (SELECT 'SELECT to_jsonb(' || coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL::text') || ')' FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+			 WHERE a.attrelid = 'loyalty_internal.program'::regclass AND a.attname = setting) INTO STRICT value;
+	RETURN coalesce(value, 'null');
+END
+$$;
+CREATE FUNCTION pg_temp.row_of(program bigint) RETURNS jsonb LANGUAGE sql AS
+'SELECT to_jsonb(p) FROM loyalty_internal.program p WHERE p.program_id = row_of.program';
+SELECT loyalty.set_rank_ranges(:merchant, 'Escala', '{Uno}', '{1}') \g /dev/null
+\set others '{"name": "Otra", "managed_by": "eva", "accumulation_points": 7.5, "accumulation_money": 99.0001, "redemption_points": 12, "redemption_money": 0.5, "decimals": 3, "rounding": "half_even", "currency_iso": "USD", "currency_name": "Dólar \\"US\\"", "currency_change": 18.25, "currency_active": false, "unit_name": "Estrellas", "unit_base": false, "unit_active": false, "duration_name": "Tres", "duration_unit": "year", "duration_value": 3, "expiry": "quarter_end", "expiry_date": "2040-02-29", "pending_days": 4, "shortfall": "partial", "reinstatement_days": 5, "time_zone": "UTC", "range_group": "Escala", "rank_window_unit": "calendar_year", "rank_window_value": 2, "rank_grace_days": 6, "earn_on_points": true, "requires_ticket": true, "requires_birth_date": true, "channel": "whatsapp", "messages": ["accrue", "welcome"]}'
+SELECT program_id AS fresh FROM loyalty.create_program(:merchant, 'Nuevo') \gset
+SELECT is(s.value, pg_temp.default_of(s.key), 'a new program has the default: ' || s.key) FROM loyalty.programs p, jsonb_each(p.settings::jsonb - 'name') s WHERE p.program_id = :fresh;
+SELECT program_id AS another FROM loyalty.create_program(merchant_id => :merchant, name => 'Otro', client_id => 'otra', settings => :'others') \gset
+SELECT is(settings::jsonb, :'others'::jsonb, 'all settings can be given to a new program, and win over its name') FROM loyalty.programs WHERE program_id = :another;
+SELECT pg_temp.row_of(program) AS before, loyalty.configure_program(:merchant, program, (SELECT settings FROM loyalty.programs WHERE program_id = program))::jsonb AS answer, program INTO TEMP again FROM unnest(ARRAY[:fresh, :another]) program;
+SELECT is(pg_temp.row_of(program), before, 'settings that are put in again change nothing, not even the revision') FROM again;
+SELECT is(answer, (SELECT settings::jsonb FROM loyalty.programs WHERE program_id = program), 'and are what is answered') FROM again;
+SELECT is(loyalty.configure_program(merchant_id => :merchant, program_id => :fresh, settings => '{"decimals": 1.0, "accumulation_points": 12.50000}')::jsonb, settings::jsonb || '{"decimals": 1, "accumulation_points": 12.5}', 'zeros after the point do not count')
+FROM loyalty.programs WHERE program_id = :fresh;
+SELECT is(loyalty.configure_program(:merchant, :fresh, '{"decimals": 3, "decimals": 0}') ->> 'decimals', '0', 'of a key that is there twice, the last one counts');
+
+CREATE FUNCTION pg_temp.becomes_default(merchant bigint, program bigint, others jsonb) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	key text;
+BEGIN
+	FOR key IN SELECT jsonb_object_keys(others - 'name')
+	LOOP
+		PERFORM loyalty.configure_program(merchant, program, others::json);
+		RETURN NEXT public.isnt(others -> key, pg_temp.default_of(key), 'not the default: ' || key);
+		RETURN NEXT public.is(loyalty.configure_program(merchant, program, json_build_object(key, NULL))::jsonb, others || jsonb_build_object(key, pg_temp.default_of(key)), 'null is the default: ' || key);
+	END LOOP;
+END
+$$;
+SELECT pg_temp.becomes_default(:merchant, :another, :'others');
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, ''{"name": null}'')', :merchant, :another), 'invalid_argument', 'a name has no default');
+
+-- What the hint of a refusal says.
+CREATE FUNCTION pg_temp.hint(merchant bigint, program bigint, settings json) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	PERFORM loyalty.configure_program(merchant, program, settings);
+	RETURN 'none: it is accepted';
+EXCEPTION WHEN SQLSTATE 'LY005' THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN hint;
+END
+$$;
+SELECT is(pg_temp.hint(:merchant, :fresh, json_build_object(s.key, w.value)), format('%s must be a JSON %s, or null for the default.', s.key, jsonb_typeof(s.value)), format('%s: not %s', s.key, w.value))
+FROM jsonb_each(:'others') s, (VALUES ('{}'::json), ('[]'), ('1'), ('"1"'), ('true')) w (value) WHERE json_typeof(w.value) <> jsonb_typeof(s.value);
+SELECT is(pg_temp.hint(:merchant, :fresh, json_build_object('name', 'x', key, value)), format('There is no setting "%s".', key), 'no setting: ' || key)
+FROM (VALUES ('active', 'false'::json), ('percentage', '5'), ('client_id', '"x"'), ('program_id', '1'), ('revision', '1'), ('tracks_lots', 'true'), ('Decimals', '1'), ('', '1'), ('decimals ', 'null')) v (key, value);
+SELECT is(pg_temp.hint(:merchant, :fresh, settings), 'settings is a JSON object.', 'not settings: ' || coalesce(settings::text, 'NULL')) FROM (VALUES ('[]'::json), ('null'), ('1'), ('"name"'), (NULL)) v (settings);
+SELECT is(pg_temp.hint(:merchant, :fresh, settings), hint, settings::text) FROM (VALUES ('{"expiry_date": "tomorrow"}'::json, 'expiry_date is a date, YYYY-MM-DD.'), ('{"expiry_date": "01/02/2040"}', 'expiry_date is a date, YYYY-MM-DD.'),
+	('{"messages": ["welcome", 1]}', 'messages is a list of strings.'), ('{"messages": [["welcome"]]}', 'messages is a list of strings.'), ('{"name": "a\u0000b"}', 'Texts must not have the character \u0000.')) v (settings, hint);
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :fresh, settings), 'invalid_argument', settings)
+FROM (VALUES ('{"expiry_date": "2041-02-29"}'), ('{"decimals": 2.5}'), ('{"decimals": 1e99}'), ('{"accumulation_money": 1e99}'), ('{"accumulation_money": 0.00001}'), ('{"rank_window_value": 1201}'), ('{"rank_grace_days": -1}'), ('{"rank_window_unit": "week"}')) v (settings);
+SELECT is((SELECT settings::jsonb FROM loyalty.programs WHERE program_id = :fresh), (SELECT answer || '{"decimals": 0, "accumulation_points": 12.5}' FROM again WHERE program = :fresh), 'what was refused has changed nothing');
+
+-- --- by which a program is found, and whether it is enabled ----------------------------
+
+SELECT is(loyalty.find_program(:merchant, 'P'), :program::bigint, 'by its client_id');
+SELECT is(loyalty.find_program(merchant_id => :merchant, wallet_key => :'wallet_key'), :program::bigint, 'by its wallet_key');
+SELECT isnt(loyalty.find_program(:other, 'P'), :program::bigint, 'each merchant has their own');
+SELECT pg_temp.refuses(format('SELECT loyalty.find_program(%s)', arguments), code, format('find_program: %s', arguments))
+FROM (VALUES (format('%s, ''Q''', :merchant), 'unknown_object'), (format('%s, ''''', :merchant), 'unknown_object'), (format('%s', :merchant), 'unknown_object'), (format('%s, NULL, NULL', :merchant), 'unknown_object'), ('1, ''P''', 'unknown_object'),
+	('NULL, ''P''', 'unknown_object'), (format('%s, wallet_key => ''P''', :merchant), 'unknown_object'), (format('%s, wallet_key => %L', :other, :'wallet_key'), 'unknown_object'),
+	(format('%s, ''P'', %L', :merchant, :'wallet_key'), 'invalid_argument'), (format('%s, client_id => ''Q'', wallet_key => ''Q''', :merchant), 'invalid_argument')) v (arguments, code);
+SELECT is(loyalty.enable_program(:merchant, :program), false, 'a program is enabled as it is created');
+SELECT is(loyalty.disable_program(merchant_id => :merchant, program_id => :program), true, 'it can be disabled');
+SELECT is(pg_temp.row_of(:program) -> 'active', 'false', 'then it is inactive');
+SELECT is(loyalty.disable_program(:merchant, :program), false, 'once');
+SELECT is(loyalty.enable_program(merchant_id => :merchant, program_id => :program), true, 'it can be enabled');
+SELECT is(loyalty.enable_program(:merchant, :program), false, 'once');
+SELECT is(pg_temp.row_of(:program) -> 'active', 'true', 'and is active again');
 
 -- --- money into points --------------------------------------------------------------
 
@@ -151,7 +239,7 @@ SELECT loyalty.disable_program(:merchant, loyalty.find_program(:merchant, 'P')) 
 SELECT pg_temp.inactive(:merchant, :'wallet_key', :staff, 'inactive');
 SELECT is(loyalty.seller_program_get(:merchant, 'P') ->> 'status', 'inactive', 'the program says so');
 SELECT is((loyalty.seller_member_balance(:merchant, 'P', 'A') ->> 'balance')::numeric, :'balance'::numeric - 10, 'balances can be read');
-SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('unit_active', false)) \g /dev/null
+SELECT loyalty.enable_program(:merchant, :program), loyalty.configure_program(:merchant, :program, '{"unit_active": false}') \g /dev/null
 SELECT pg_temp.inactive(:merchant, :'wallet_key', :staff, 'unit inactive');
 SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('unit_active', true)) \g /dev/null
 SELECT is((SELECT count(*) FROM loyalty.entries WHERE account_id = :a AND entry_no > :entry_no AND kind NOT IN ('redeem', 'adjust')), 0::bigint, 'nothing else was posted');

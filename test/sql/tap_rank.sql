@@ -233,5 +233,30 @@ UPDATE loyalty_internal.account SET due_at = now() WHERE account_id = :p;
 SELECT loyalty.expire_due(:merchant) \g /dev/null
 SELECT is(pg_temp.rank(:p), 'Oro', 'until they are available');
 
+-- --- counting anew, and what is given --------------------------------------------------------
+
+SELECT pg_temp.refuses(format('SELECT loyalty.recount_ranks(%s, %s, max_accounts => %L)', :merchant, :program, n), 'invalid_argument', 'recount_ranks: at most ' || coalesce(n::text, 'NULL')) FROM unnest('{0,-1,100001,NULL}'::integer[]) n;
+CREATE FUNCTION pg_temp.pieces(merchant bigint, program bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	piece record;
+	last bigint;
+	counted bigint := 0;
+BEGIN
+	LOOP
+		SELECT * INTO piece FROM loyalty.recount_ranks(merchant_id => merchant, program_id => program, after_account_id => last, max_accounts => 2);
+		EXIT WHEN piece.accounts = 0;
+		counted := counted + piece.accounts;
+		last := piece.last_account_id;
+	END LOOP;
+	RETURN counted || CASE WHEN piece.last_account_id IS NULL THEN ', then none' END;
+END
+$$;
+SELECT is(pg_temp.pieces(:merchant, :program), count(*) || ', then none', 'pieces of two accounts are all accounts') FROM loyalty_internal.account WHERE program_id = :program;
+SELECT ok(loyalty.set_rank(merchant_id => :merchant, member_id => :p, rank => 'Plata', ends_at => '2999-01-01', reason => 'feria') IS NOT NULL, 'a rank is given');
+SELECT ok(loyalty.set_rank(:merchant, :p, 'Oro') > (SELECT since FROM loyalty.rank_grants WHERE rank = 'Plata'), 'and another one after it');
+SELECT results_eq('SELECT rank, ends_at, reason FROM loyalty.rank_grants WHERE member_id = ' || :p || ' ORDER BY since', $$VALUES ('Plata' COLLATE "C", '2999-01-01'::timestamptz, 'feria'), ('Oro', NULL, '')$$, 'what was given says when it ends');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_rank(%s, %s, %s)', :merchant, :p, arguments), 'invalid_argument', 'set_rank: ' || arguments)
+FROM (VALUES ('''Oro'', now()'), ('''Oro'', ends_at => ''2000-01-01'''), ('NULL, ''2999-01-01'''), ('''Oro'', reason => NULL')) v (arguments);
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -70,8 +70,9 @@ $$;
 -- --- what cannot be published --------------------------------------------------
 
 SELECT pg_temp.refuses(format('SELECT loyalty.publish_rules(%s)', arguments), code, 'publish_rules: ' || arguments)
-FROM (VALUES ('1, ''P'', ''[]''', 'unknown_object'), (format('%s, ''Q'', ''[]''', :merchant), 'unknown_object'), (format('%s, ''P'', ''[]''', :other), 'unknown_object'), (format('%s, ''P'', NULL', :merchant), 'invalid_argument'),
-	(format('%s, ''P'', ''{}''', :merchant), 'invalid_argument'), (format('%s, ''P'', ''null''', :merchant), 'invalid_argument'), (format('%s, ''P'', ''"x"''', :merchant), 'invalid_argument')) v (arguments, code);
+FROM (VALUES (format('1, %s, ''[]''', :program), 'unknown_object'), (format('%s, 1, ''[]''', :merchant), 'unknown_object'), (format('%s, NULL, ''[]''', :merchant), 'unknown_object'), (format('%s, %s, ''[]''', :other, :program), 'unknown_object'),
+	(format('%s, %s, NULL', :merchant, :program), 'invalid_argument'), (format('%s, %s, ''{}''', :merchant, :program), 'invalid_argument'), (format('%s, %s, ''null''', :merchant, :program), 'invalid_argument'),
+	(format('%s, %s, ''"x"''', :merchant, :program), 'invalid_argument')) v (arguments, code);
 CREATE FUNCTION pg_temp.complaint(rules text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	code text;
@@ -138,7 +139,7 @@ SELECT results_eq(format('SELECT version, current, row_to_json(x)::jsonb - ARRAY
 SELECT results_eq('SELECT version, published_at = (SELECT max(o.published_at) FROM loyalty_internal.rule_set o WHERE o.version <= s.version) FROM loyalty_internal.rule_set s ORDER BY 1', 'VALUES (1, true), (2, true), (3, true)', 'versions are in the order of time');
 SELECT results_eq('SELECT loyalty.rules_at(' || :merchant || ', loyalty.find_program(' || :merchant || ', ''P''), s.published_at), loyalty.rules_at(' || :merchant || ', loyalty.find_program(' || :merchant || ', ''P''), s.published_at - interval ''1 microsecond'') FROM loyalty_internal.rule_set s ORDER BY s.version', 'VALUES (1, 0), (2, 1), (3, 2)',
 	'the rules at a moment');
-SELECT pg_temp.refuses(format('SELECT loyalty.rules_at(%s, loyalty.find_program(%1$s, %L), now())', m, c), 'unknown_object', 'rules_at of no program') FROM (VALUES (:other, 'P'), (:merchant, 'Q')) v (m, c);
+SELECT pg_temp.refuses(format('SELECT loyalty.rules_at(%s, %L, now())', m, program), 'unknown_object', 'rules_at of no program') FROM (VALUES (:other, :program), (:merchant, 1), (:merchant, NULL)) v (m, program);
 SELECT pg_temp.account() AS v \gset
 SELECT is(pg_temp.sells(:v, '10'), '1', 'version 3 gives the base');
 SELECT pg_temp.publish('[{"name":"r","points":2}]') \g /dev/null
@@ -161,7 +162,7 @@ ROLLBACK TO SAVEPOINT inner_one;
 SELECT is(pg_temp.sim(:k, '10'), '1 r=1', 'that are taken back');
 SELECT is(pg_temp.publish('[{"name":"r","points":3}]'), :inner_one, 'under the number of which');
 SELECT is(pg_temp.sells(:k, '10'), '4', 'there are others');
-SELECT loyalty.publish_rules(:merchant, loyalty.find_program(:merchant, c.client_id), json_build_array(json_build_object('name', 'r', 'points', i))) FROM generate_series(1, 150) i, loyalty.create_program(:merchant, 'Muchos', 'N' || i) c \g /dev/null
+SELECT loyalty.publish_rules(:merchant, c.program_id, json_build_array(json_build_object('name', 'r', 'points', i))) FROM generate_series(1, 150) i, loyalty.create_program(:merchant, 'Muchos', 'N' || i) c \g /dev/null
 CREATE TEMP TABLE many AS SELECT program_id, loyalty.open_account(merchant_id, program_id) AS account, substr(client_id, 2)::bigint AS i FROM loyalty_internal.program WHERE client_id ~ '^N\d';
 SELECT is((SELECT count(*) FROM many, generate_series(1, 2) WHERE pg_temp.sim(account, '10') <> '1 r=' || i), 0::bigint, 'each of 150 programs has its own');
 SELECT is((SELECT string_agg(i ->> 'status', ' ') || ' ' || loyalty.sum((i ->> 'totalPoints')::loyalty.points) FROM json_array_elements(loyalty.seller_accumulation(:merchant, (SELECT json_agg(json_build_object('programId', 'N' || i, 'amount', 10, 'comments', 'x',
@@ -441,7 +442,7 @@ CREATE FUNCTION pg_temp.replaced(merchant bigint, names text[], expected integer
 'SELECT p.version || '': '' || array_to_string(p.dropped, '', '') FROM loyalty.publish_rules(merchant, loyalty.find_program(merchant, ''V''), (SELECT coalesce(json_agg(json_build_object(''name'', n, ''points'', 1)), ''[]'') FROM unnest(names) n), expected) p';
 SELECT is(pg_temp.replaced(:merchant, names::text[], expected), answer, format('%s instead of %s: %s', names, expected, answer)) FROM (VALUES
 	(1, '{b,a}', 0, '1: '), (2, '{c,a,b}', 1, '2: '), (3, '{a}', NULL, '3: c, b'), (4, '{"A "}', 3, '4: a'), (5, '{}', 4, '5: A '), (6, '{}', 5, '6: '), (7, '{a}', 6, '7: ')) v (n, names, expected, answer) ORDER BY n;
-SELECT pg_temp.refuses(format('SELECT loyalty.publish_rules(%s, ''V'', %s)', :merchant, arguments), code, 'publish_rules: ' || arguments) FROM (VALUES
+SELECT pg_temp.refuses(format('SELECT loyalty.publish_rules(%s, loyalty.find_program(%1$s, ''V''), %s)', :merchant, arguments), code, 'publish_rules: ' || arguments) FROM (VALUES
 	('''[]'', 6', 'version_conflict'), ('''[]'', 8', 'version_conflict'), ('''[]'', 0', 'version_conflict'), ('''[]'', -1', 'version_conflict'), ('''{}'', 6', 'version_conflict'), ('''{}'', 7', 'invalid_argument')) v (arguments, code);
 SELECT is((SELECT rules FROM loyalty.programs WHERE client_id = 'V' AND merchant_id = :merchant), 7, 'nothing was published by these');
 SELECT is(pg_temp.replaced(:merchant, '{b}', 7), '8: a', 'and the next one can be');

@@ -40,15 +40,15 @@ $stack->psql("SELECT loyalty.disable_api_key($merchant, $key_id)");
 
 sub create_wallet
 {
-	my ($owner, $name, $arguments) = @_;
-	return $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($owner, '$name', messages => '{welcome,accrue,redeem,adjust}'$arguments)");
+	my ($owner, $name, $percentage, $settings) = @_;
+	return $stack->psql(qq{SELECT wallet_key FROM loyalty.create_wallet($owner, '$name', $percentage, '{"messages": ["welcome", "accrue", "redeem", "adjust"]$settings}')});
 }
 
-my $wallet = create_wallet($merchant, 'Normal', '');
-my $ticket_wallet = create_wallet($merchant, 'Con ticket', ', requires_ticket => true');
-my $birthday_wallet = create_wallet($merchant, 'Cumpleaños', ', requires_birth_date => true');
-my $rich_wallet = create_wallet($merchant, 'Rico', ', percentage => 1000');
-my $foreign_wallet = create_wallet($neighbour, 'Ajeno', '');
+my $wallet = create_wallet($merchant, 'Normal', 10, '');
+my $ticket_wallet = create_wallet($merchant, 'Con ticket', 10, ', "requires_ticket": true');
+my $birthday_wallet = create_wallet($merchant, 'Cumpleaños', 10, ', "requires_birth_date": true');
+my $rich_wallet = create_wallet($merchant, 'Rico', 1000, '');
+my $foreign_wallet = create_wallet($neighbour, 'Ajeno', 10, '');
 
 sub hire
 {

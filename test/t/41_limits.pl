@@ -56,8 +56,9 @@ $_->query(q{
 sub set_limit
 {
 	my ($scope, $points, $operations) = @_;
+	my $remove = !defined $points && !defined $operations;
 	$_ //= 'NULL' for $points, $operations;
-	$stack->psql("SELECT loyalty.set_limit($merchant, loyalty.find_program($merchant, 'P'), '$scope', 'add', $points, $operations)");
+	$stack->psql($remove ? "SELECT loyalty.remove_limit($merchant, $program, '$scope', 'add')" : "SELECT loyalty.set_limit($merchant, $program, '$scope', 'add', $points, $operations)");
 	return;
 }
 

@@ -43,7 +43,7 @@ sub begin
 	configure(time_zone => 'UTC', %terms);
 	return;
 }
-sub configure { my %terms = @_; sql("SELECT loyalty.configure_program($m, 'P'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')'); return }
+sub configure { sql(Loyalty::configure($m, $p, @_)); return }
 sub account { return sql("SELECT loyalty.open_account($m, $p)") }
 sub member { my ($id, $rank) = @_; sql("SELECT loyalty.seller_member_create($m, 'P', '$id\@correo.example', '$id', 'Ruiz', client_id => '$id'" . ($rank ? ", rank => '$rank')" : ')')); return sql("SELECT account_id FROM loyalty_internal.member WHERE merchant_id = $m AND client_id = '$id'") }
 
@@ -434,7 +434,7 @@ subtest 'a rank that is given to a member' => sub {
 	is $was->($a, '02-02 12:01', '02-14 00:00', '02-20 11:59', '02-20 12:01'), 'Oro Oro Oro Plata', 'from then on';
 	is $set->($b, ''), 't', 'what was given when created, too';
 	is rank($b), 'Plata', 'is given no more';
-	is sql("SELECT string_agg(concat_ws(' ', to_char(since, 'MM-DD'), coalesce(rank, '-'), to_char(until, 'MM-DD'), reason), ', ' ORDER BY since) FROM loyalty.rank_grants WHERE merchant_id = $m AND member_id = $a"),
+	is sql("SELECT string_agg(concat_ws(' ', to_char(since, 'MM-DD'), coalesce(rank, '-'), to_char(ends_at, 'MM-DD'), reason), ', ' ORDER BY since) FROM loyalty.rank_grants WHERE merchant_id = $m AND member_id = $a"),
 		'02-02 Oro 02-05 cortesía, 02-03 Oro VIP, 02-20 - baja', 'all of it can be looked up';
 	is join(' ', $set->($a, 'Oro'), $set->($a, 'Platino'), rank($a)), 't t Platino', 'of two at one moment the later counts';
 	for my $wrong ([$a, 'Bronce', 'LY006'], [$a, 'oro', 'LY006'], [1, 'Oro', 'LY006'], [$a, 'Oro', '2042-02-20 12:00Z', 'LY005'], [$a, 'Oro', '2042-01-01', 'LY005'], [$a, '', '2042-03-01', 'LY005'], [$a, 'Oro', undef, undef, 'LY005'])
@@ -539,7 +539,7 @@ subtest 'caps and limits' => sub {
 subtest 'caps by week, month and year' => sub {
 	begin('2041-12-28 12:00');
 	my @rules = map { my ($name, $most) = @$_; qq({"name":"$name","points":10,"max_$name":$most}) } [week => 25], [month => 35], [year => 55];
-	sql("SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[" . join(', ', @rules) . "]')");
+	sql("SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[" . join(',', @rules) . "]')");
 	my $a = account();
 	my $used = sub { return sql("SELECT string_agg(concat_ws('/', points_day, points_week, points_month, points_year, points_ever), ' ' ORDER BY rule) FROM loyalty_internal.rule_use WHERE account_id = $a") };
 	is join(' ', map { sale($a, 0) } 1 .. 7), '30 30 25 15 10 5 0', 'a Saturday of December';
@@ -684,7 +684,7 @@ subtest 'repeats' => sub {
 # --- programs that are not active ------------------------------------------------------------------------
 
 subtest 'inactive' => sub {
-	for my $terms ([active => 'false'], [unit_active => 'false'])
+	for my $terms ([active => 0], [unit_active => 0])
 	{
 		begin('2042-02-01 12:00');
 		my ($a, $b) = (account(), account());
@@ -700,7 +700,7 @@ subtest 'inactive' => sub {
 		is undo($a, 1, "'10'"), 86, 'a refund';
 		is post($a, 'redeem', -1), 85, 'a redemption';
 		is post($a, 'adjust', $_->[0]), $_->[1], 'a correction' for [-1, 84], [2, 86];
-		configure(active => 'true', unit_active => 'true');
+		configure(active => 1, unit_active => 1);
 		is post($a, 'deposit', 1), 87, 'active again';
 		sound("@$terms");
 	}

@@ -47,9 +47,9 @@ sub program
 {
 	my %terms = (time_zone => 'UTC', @_);
 	my $id = 'P' . ++$programs;
-	sql("SELECT loyalty.create_program($merchant, '$id', '$id')");
-	sql("SELECT loyalty.configure_program($merchant, '$id'" . join('', map { ", $_ => '$terms{$_}'" } sort keys %terms) . ')');
-	return sql("SELECT program_id FROM loyalty_internal.program WHERE merchant_id = $merchant AND client_id = '$id'");
+	my $program = sql("SELECT program_id FROM loyalty.create_program($merchant, '$id', '$id')");
+	sql(Loyalty::configure($merchant, $program, %terms)) if %terms;
+	return $program;
 }
 sub account { my $program = shift; return sql("SELECT loyalty.open_account($merchant, $program)") }
 

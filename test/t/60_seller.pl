@@ -34,8 +34,8 @@ sub quote { my $text = shift; return 'NULL' unless defined $text; $text =~ s/'/'
 sub create_program
 {
 	my ($client_id, %terms) = @_;
-	$stack->psql("SELECT loyalty.create_program($merchant, 'Programa $client_id', '$client_id')");
-	$stack->psql("SELECT loyalty.configure_program($merchant, '$client_id', " . join(', ', map { "$_ => $terms{$_}" } sort keys %terms) . ')') if %terms;
+	my $program = $stack->psql("SELECT program_id FROM loyalty.create_program($merchant, 'Programa $client_id', '$client_id')");
+	$stack->psql(Loyalty::configure($merchant, $program, %terms)) if %terms;
 	return $client_id;
 }
 
@@ -105,7 +105,7 @@ my $time = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
 
 subtest 'the document\'s samples, as printed' => sub {
 	create_program('1510730993239');
-	create_program('10730993221', accumulation_points => "'1'", accumulation_money => "'30'");
+	create_program('10730993221', accumulation_points => 1, accumulation_money => 30);
 	my $deposit_account = create_member('1510730993239', 'CM1521587084121');
 	my $accumulation_account = create_member('10730993221', 'CM157084120011');
 
@@ -191,10 +191,10 @@ END
 
 subtest 'programs' => sub {
 	$stack->psql("SELECT loyalty.set_rank_ranges($merchant, 'Metales', '{Bronce,Plata}', '{0,1000}')");
-	create_program('P1', name => "'Café Ñandú'", managed_by => "'ana'", accumulation_points => "'1'", accumulation_money => "'30'",
-		redemption_points => "'10'", redemption_money => "'0.5'", decimals => 0, rounding => "'down'", currency_iso => "'USD'",
-		currency_name => "'Dólar'", currency_change => "'18.5'", unit_name => "'Granos'", unit_base => 'false',
-		duration_name => "'Un año'", duration_unit => "'year'", duration_value => 1, range_group => "'Metales'");
+	create_program('P1', name => 'Café Ñandú', managed_by => 'ana', accumulation_points => 1, accumulation_money => 30,
+		redemption_points => 10, redemption_money => 0.5, decimals => 0, rounding => 'down', currency_iso => 'USD',
+		currency_name => 'Dólar', currency_change => 18.5, unit_name => 'Granos', unit_base => 0,
+		duration_name => 'Un año', duration_unit => 'year', duration_value => 1, range_group => 'Metales');
 	my $id = $stack->psql("SELECT program_id FROM loyalty.programs WHERE client_id = 'P1' AND merchant_id = $merchant");
 	my $expected = qr/\{"seller":"$merchant","user":"ana","rangeGroup":"Metales","currency":\{"iso":"USD","name":"Dólar","change":18\.5,"status":true\},"unit":\{"name":"Granos","base":false,"status":true\},"redemptionBase":\{"value":0\.5,"balance":"10"\},"accumulationBase":\{"balance":"1","value":30\},"durationPointsUnitTime":\{"name":"Un año","unitType":"year","value":1\},"name":"Café Ñandú","clientId":"P1","status":"active","createdAt":"$time","updatedAt":"$time","id":"$id"\}/;
 	like shown(get('/program/P1')), qr/^200 $expected$/, 'every attribute, as it was set';
@@ -203,7 +203,7 @@ subtest 'programs' => sub {
 	like shown($list), qr/,$expected\]/, 'of the same objects, oldest first';
 	is_deeply [map { $_->{clientId} } @{$list->{json}}], [split /\n/, $stack->psql("SELECT client_id FROM loyalty_internal.program WHERE merchant_id = $merchant ORDER BY created_at, program_id")],
 		'all of the merchant, none of another';
-	$stack->psql("SELECT loyalty.configure_program($merchant, loyalty.find_program($merchant, 'P1'), json_build_object('currency_active', false, 'unit_active', false))");
+	$stack->psql(Loyalty::configure($merchant, "loyalty.find_program($merchant, 'P1')", active => 0, currency_active => 0, unit_active => 0));
 	my $program = get('/program/P1')->{json};
 	is_deeply [$program->{status}, map { $program->{$_}{status} ? 'on' : 'off' } qw(currency unit)], ['inactive', 'off', 'off'], 'an inactive program is shown as such';
 	answers(get('/program/P2'), $refusals{program}, 'a program that does not exist');
@@ -217,7 +217,7 @@ subtest 'programs' => sub {
 
 subtest 'creating members' => sub {
 	$stack->psql("SELECT loyalty.set_rank_ranges($merchant, 'Niveles', '{Base,Oro}', '{0,1000}')");
-	create_program('M', range_group => "'Niveles'");
+	create_program('M', range_group => 'Niveles');
 	create_program('N');
 	my $number = 0;
 	my $create = sub {

@@ -25,8 +25,8 @@ my $json = JSON::PP->new->utf8->canonical->allow_nonref->max_depth(5000);
 sub create_program
 {
 	my ($client_id, %terms) = @_;
-	$stack->psql("SELECT loyalty.create_program($merchant, 'Programa $client_id', '$client_id')");
-	$stack->psql("SELECT loyalty.configure_program($merchant, '$client_id', " . join(', ', map { "$_ => $terms{$_}" } sort keys %terms) . ')') if %terms;
+	my $program = $stack->psql("SELECT program_id FROM loyalty.create_program($merchant, 'Programa $client_id', '$client_id')");
+	$stack->psql(Loyalty::configure($merchant, $program, %terms)) if %terms;
 	return;
 }
 
@@ -81,7 +81,7 @@ sub invalid { return "Un campo no tiene el tipo o el formato esperado: $_[0]" }
 sub currency { return "El programa no acepta esta moneda: $_[0]" }
 
 create_program('P');
-create_program('FINE', decimals => 4, accumulation_points => "'1'", accumulation_money => "'1'");
+create_program('FINE', decimals => 4, accumulation_points => 1, accumulation_money => 1);
 create_members('P', 'A', 10, 100);
 create_members('FINE', 'F', 1, 0);
 my %item = (programId => 'P', memberId => 'A1', amount => 1, comments => 'x');
@@ -230,9 +230,9 @@ subtest 'amounts' => sub {
 };
 
 subtest 'worth of points' => sub {
-	create_program('TEN', redemption_points => "'10'", redemption_money => "'1'");
-	create_program('THIRD', redemption_points => "'3'", redemption_money => "'1'");
-	create_program('DOLLAR', redemption_points => "'1'", redemption_money => "'1'", currency_iso => "'USD'", currency_change => "'18.5'", accumulation_points => "'1'", accumulation_money => "'10'");
+	create_program('TEN', redemption_points => 10, redemption_money => 1);
+	create_program('THIRD', redemption_points => 3, redemption_money => 1);
+	create_program('DOLLAR', redemption_points => 1, redemption_money => 1, currency_iso => 'USD', currency_change => 18.5, accumulation_points => 1, accumulation_money => 10);
 	create_members($_->[0], $_->[1], 1, 100000) for ['TEN', 'T'], ['THIRD', 'H'], ['DOLLAR', 'D'];
 	for my $case (
 		# program, member, points, amounts that are accepted, those that are not
@@ -301,18 +301,18 @@ subtest 'programs that refuse' => sub {
 	create_members('OFF', 'O', 1, 100);
 	my %off = (programId => 'OFF', memberId => 'O1', amount => 1, comments => 'x', amountCurrency => 1);
 	my $all = sub { return [map { @{outcomes(post($_, [{%off, $_ eq 'accumulation' ? (amountCurrency => 'MXN') : ()}, {%item, memberId => 'A9'}]))}[0] =~ s/^success .*/success/r } qw(deposit redemption accumulation)] };
-	my $set = sub { $stack->psql("SELECT loyalty.configure_program($merchant, 'OFF', $_[0])") };
+	my $set = sub { $stack->psql(Loyalty::configure($merchant, "loyalty.find_program($merchant, 'OFF')", @_)) };
 	is_deeply $all->(), [('success') x 3], 'as it is created';
-	$set->('active => false');
+	$set->(active => 0);
 	is_deeply $all->(), [$says{inactive}, 'success', $says{inactive}], 'inactive: points can only be used';
 	is_deeply outcomes(post('deposit', [{programId => 'OFF', amount => 1, comments => 'x', member => {email => 'off@correo.example', firstName => 'x', firstLastName => 'x'}}])), [$says{inactive}], 'nobody is enrolled by a deposit';
-	$set->('active => true, unit_active => false');
+	$set->(active => 1, unit_active => 0);
 	is_deeply $all->(), [$says{inactive}, 'success', $says{inactive}], 'its unit is inactive';
-	$set->('unit_active => true, currency_active => false');
+	$set->(unit_active => 1, currency_active => 0);
 	is_deeply $all->(), ['success', currency('MXN'), currency('MXN')], 'its currency is: points can still be given';
-	$set->('currency_active => true, unit_base => false');
+	$set->(currency_active => 1, unit_base => 0);
 	is_deeply $all->(), [$says{required}, 'success', 'success'], 'its unit is not a base';
-	$set->('unit_base => true');
+	$set->(unit_base => 1);
 	is_deeply $all->(), [('success') x 3], 'and all again';
 };
 

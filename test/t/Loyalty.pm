@@ -186,6 +186,25 @@ sub name_entries
 	return;
 }
 
+# The statement that gives a program these terms, which are settings but for
+# active.  The program is an expression in SQL.
+sub configure
+{
+	my ($merchant, $program, %terms) = @_;
+	my $active = delete $terms{active};
+	my $settings = join ', ', map { qq{"$_": } . in_json($_, $terms{$_}) } grep { defined $terms{$_} } sort keys %terms;
+	my @calls = $settings ? "loyalty.configure_program($merchant, $program, '{$settings}')" : ();
+	push @calls, 'loyalty.' . ($active ? 'enable' : 'disable') . "_program($merchant, $program)" if defined $active;
+	return 'SELECT ' . join ', ', @calls;
+}
+
+sub in_json
+{
+	my ($name, $value) = @_;
+	return $value ? 'true' : 'false' if $name =~ /^(?:currency_active|unit_base|unit_active|earn_on_points)$/;
+	return $value =~ /^-?\d+(?:\.\d+)?$/ ? $value : qq{"$value"};
+}
+
 # A text of the seller API with "entry 3 of 17" for the entry_id of its transactions:
 # their places, and their accounts.
 sub tell_entries

@@ -12,6 +12,7 @@ package ModelGame;
 use strict;
 use warnings;
 
+use Loyalty;
 use Model;
 use ModelDays;
 use ModelEarning;
@@ -34,12 +35,6 @@ sub new
 
 # --- the beginning -----------------------------------------------------------------
 
-sub arguments
-{
-	my %named = @_;
-	return join ', ', map { "$_ => " . ModelSteps::quoted($named{$_}) } grep { defined $named{$_} } sort keys %named;
-}
-
 # What makes merchant, programs and accounts; :m, :p, :a0 … are their numbers.
 sub set_up_statements
 {
@@ -49,7 +44,7 @@ sub set_up_statements
 	for my $name (qw(P Q))
 	{
 		push @sql, "SELECT program_id AS \L$name\E FROM loyalty.create_program(:m, '$name', '$name') \\gset";
-		push @sql, "SELECT loyalty.configure_program(:m, '$name', " . arguments(ModelSteps::terms_arguments($terms)) . ')';
+		push @sql, Loyalty::configure(':m', ":\L$name\E", ModelSteps::terms_arguments($terms));
 	}
 	for my $i (0 .. MEMBERS - 1)
 	{

@@ -5,6 +5,7 @@ package ModelSteps;
 use strict;
 use warnings;
 
+use Loyalty;
 use Model;
 use ModelDays;
 use ModelEarning;
@@ -97,7 +98,8 @@ sub limit_statement
 {
 	my $limit = shift;
 	my $points = defined $limit->{points} ? number($limit->{points}) : undef;
-	return "SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), '$limit->{scope}', '" . ($limit->{adds} ? 'add' : 'spend') . "', " . quoted($points) . ', ' . ($limit->{operations} // 'NULL') . ')';)
+	return "SELECT loyalty.set_limit(:m, :p, '$limit->{scope}', '" . ($limit->{adds} ? 'add' : 'spend') . "', " . quoted($points) . ', ' . ($limit->{operations} // 'NULL') . ')';
+}
 
 sub rules_statement
 {
@@ -113,7 +115,7 @@ sub rules_statement
 		} sort keys %$rule;
 		push @json, '{' . join(',', @keys) . '}';
 	}
-	return "SELECT loyalty.publish_rules(:m, loyalty.find_program(:m, 'P'), '[" . join(', ', @json) . "]')";
+	return "SELECT loyalty.publish_rules(:m, :p, '[" . join(',', @json) . "]')";
 }
 
 # --- chance ------------------------------------------------------------------------------
@@ -513,7 +515,7 @@ sub statement
 		transfer => sub { call($step, 'transfer', $a, ":a$step->{to}", points_of($step->{amount}), {member_id => $member}) },
 		share => sub { "SELECT loyalty.share_account(:m, :m$step->{a}, :m$step->{with})" },
 		leave => sub { "SELECT loyalty.leave_account(:m, :m$step->{a}, " . points_of($step->{amount}) . ')' },
-		configure => sub { "SELECT loyalty.configure_program(:m, 'P', " . ModelGame::arguments(map { $argument{$_} => $step->{changes}{$_} } keys %{$step->{changes}}) . ')' },
+		configure => sub { Loyalty::configure(':m', ':p', map { $argument{$_} => $step->{changes}{$_} } keys %{$step->{changes}}) },
 		ranges => sub { ranges_statement($step->{ranks}) },
 		rules => sub { rules_statement($step->{rules}) },
 		grant => sub { "SELECT loyalty.set_rank(:m, :m$step->{a}, " . quoted($step->{number} < 0 ? undef : $game->{program}{ranks}[$step->{number}][0]) . ', ' . quoted(maybe(\&moment, $step->{until})) . ", 'juego') IS NULL" },
@@ -595,7 +597,7 @@ sub law_statement
 	my @ways;
 	if ($step->{law} eq 'recount')
 	{
-		@ways = ("SELECT 'F|changes|'", "SELECT format('F|changes|%s', nullif(changes::text, '[]')) FROM loyalty.recount_ranks(:m, loyalty.find_program(:m, 'P'))");
+		@ways = ("SELECT 'F|changes|'", "SELECT format('F|changes|%s', nullif(changes::text, '[]')) FROM loyalty.recount_ranks(:m, :p)");
 	}
 	elsif ($step->{law} eq 'batch')
 	{

@@ -68,6 +68,8 @@ CREATE TABLE loyalty_internal.reversal (
 	balance		loyalty.points	NOT NULL,
 	lots		loyalty.lots,
 	expired		loyalty.points,
+	peer_entry_id	bigint,
+	peer_balance	loyalty.points,
 	PRIMARY KEY (merchant_id, entry_id, reference)
 );
 COMMENT ON TABLE loyalty_internal.reversal IS 'What was reversed of which entry, once for each reference.';
@@ -79,12 +81,27 @@ COMMENT ON COLUMN loyalty_internal.reversal.money IS 'How much of its money, if 
 COMMENT ON COLUMN loyalty_internal.reversal.balance IS 'The balance after it, which is the answer to a repetition.';
 COMMENT ON COLUMN loyalty_internal.reversal.lots IS 'Those of the entry''s lots that were reversed; the rest of the points never expires.';
 COMMENT ON COLUMN loyalty_internal.reversal.expired IS 'How many of the points had expired already, so that nothing was taken for them; NULL: none.';
+COMMENT ON COLUMN loyalty_internal.reversal.peer_entry_id IS 'Of a transfer, the entry that took the points back from the other account; peer_balance: the balance after it.';
 GRANT SELECT, INSERT ON loyalty_internal.reversal TO loyalty_engine;
 
 CREATE FUNCTION loyalty.entry_kind(kind smallint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_entry_kind';
 COMMENT ON FUNCTION loyalty.entry_kind(smallint) IS
 'Name of a kind of entry: accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected, either way), expire (past its date), hold (reserved, to be spent), capture (spent of a hold), release (given back of a hold), mature (was pending, is available), reverse (taken back, in whole or in part), transfer (from one account to another). NULL for an unknown number.';
+
+CREATE TYPE loyalty.posting AS (
+	entry_id		bigint,
+	points			loyalty.points,
+	balance			loyalty.points,
+	peer_entry_id	bigint,
+	peer_balance	loyalty.points
+);
+COMMENT ON TYPE loyalty.posting IS 'What an operation of the engine answers.';
+COMMENT ON COLUMN loyalty.posting.entry_id IS 'The entry that was added to the account; of a sale, the accrual.';
+COMMENT ON COLUMN loyalty.posting.points IS 'How many points that moved: positive, but of adjust, which says which way. It is what in_full came to; of a sale, what it earned, pending or not; of a reversal, how many points of the entry were reversed, even if fewer could be taken back.';
+COMMENT ON COLUMN loyalty.posting.balance IS 'The balance of the account after it: what can still be spent.';
+COMMENT ON COLUMN loyalty.posting.peer_entry_id IS 'Of a transfer, or one that is reversed: the entry of the other account; else NULL.';
+COMMENT ON COLUMN loyalty.posting.peer_balance IS 'The balance of the other account after that.';
 
 CREATE VIEW loyalty.entries AS
 SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,

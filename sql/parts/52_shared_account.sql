@@ -49,7 +49,7 @@ BEGIN
 	END IF;
 	IF coalesce(amount, state.balance) OPERATOR(loyalty.>) '0'::loyalty.points THEN
 		-- who acts is told of a shared account only
-		PERFORM loyalty.transfer(merchant_id, from_account, to_account, amount, member_id => nullif(pool_move.member_id, from_account));
+		PERFORM loyalty.transfer(merchant_id, from_account, to_account, amount, member_id => nullif(pool_move.member_id, from_account), in_full => amount IS NULL);
 	END IF;
 END
 $$;

@@ -2,79 +2,72 @@
 
 CREATE FUNCTION loyalty.post(
 	merchant_id bigint, account_id bigint, kind text, amount loyalty.points, reference text DEFAULT NULL,
-	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	member_id bigint DEFAULT NULL, available_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points)
-RETURNS record
+	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, member_id bigint DEFAULT NULL,
+	available_at timestamptz DEFAULT NULL, expires_at timestamptz DEFAULT NULL, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post';
-COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, text, bigint, timestamptz, timestamptz) IS
-'Posts one entry and returns its entry_id and the balance after it. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive adds, negative takes away, with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, bigint, timestamptz, timestamptz, text) IS
+'Posts one entry. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive, but of adjust, where a negative one takes away; with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty.sale(
 	merchant_id bigint, account_id bigint, money loyalty.points, points_used loyalty.points DEFAULT '0', items json DEFAULT NULL,
-	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points, OUT earned loyalty.points)
-RETURNS record
+	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
 COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
-'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the entry_id of the accrual, the balance after it, and what was earned, pending or not. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the accrual: its entry_id, what was earned, pending or not, and the balance after it. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 
 CREATE FUNCTION loyalty.hold(
-	merchant_id bigint, account_id bigint, amount loyalty.points, expires_at timestamptz DEFAULT NULL,
-	reference text DEFAULT NULL, staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL,
-	idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points)
-RETURNS record
+	merchant_id bigint, account_id bigint, amount loyalty.points, reference text DEFAULT NULL, staff_id bigint DEFAULT NULL,
+	member_id bigint DEFAULT NULL, release_at timestamptz DEFAULT NULL, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_hold';
-COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, timestamptz, text, bigint, bigint, text) IS
-'Reserves points, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the entry_id of the hold, and what can still be spent. amount: points, positive. expires_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
+COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, text, bigint, bigint, timestamptz, text) IS
+'Reserves points, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the entry_id of the hold, and what can still be spent. amount: points, positive. member_id: who acts, if several share the account. release_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty.capture(
-	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
-	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points)
-RETURNS record
+	merchant_id bigint, account_id bigint, entry_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, in_full boolean DEFAULT false, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_capture';
-COMMENT ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, text) IS
-'Spends points of an open hold, those that expire first. hold: its entry_id. amount: points, NULL for all that is left of it; what is not captured stays held. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+COMMENT ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, boolean, text) IS
+'Spends points of an open hold, those that expire first. entry_id: of the hold. amount: points, positive, or in_full: all that is left of it, one of the two; what is not captured stays held. Returns the entry_id of the capture. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
 
 CREATE FUNCTION loyalty.release(
-	merchant_id bigint, account_id bigint, hold bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
-	staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points)
-RETURNS record
+	merchant_id bigint, account_id bigint, entry_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, in_full boolean DEFAULT false, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_release';
-COMMENT ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, text) IS
-'Gives back points of an open hold, to the lots they came from. hold: its entry_id. amount: points, NULL for all that is left of it; of a part, those that expire last come back first. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+COMMENT ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, boolean, text) IS
+'Gives back points of an open hold, to the lots they came from. entry_id: of the hold. amount: points, positive, or in_full: all that is left of it, one of the two; of a part, those that expire last come back first. Returns the entry_id of the release. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
 
 CREATE FUNCTION loyalty.reverse(
-	merchant_id bigint, account_id bigint, entry bigint, reference text, amount loyalty.points DEFAULT NULL,
-	money loyalty.points DEFAULT NULL, staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points)
-RETURNS record
+	merchant_id bigint, account_id bigint, entry_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
+	staff_id bigint DEFAULT NULL, money loyalty.points DEFAULT NULL, in_full boolean DEFAULT false, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_reverse';
-COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, text, loyalty.points, loyalty.points, bigint, text) IS
-'Reverses an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry: its entry_id. reference: what the refund is known by, at most 1024 bytes; a repetition of the same posts nothing and returns the first answer. amount: points, or money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole; both NULL: all that is left. An accrual of 0 points is reversed as a whole, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
+COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, boolean, text) IS
+'Reverses an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry_id: of what is reversed. How much is exactly one of amount: points, positive, money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole, and in_full: all that is left. reference: what the refund is known by, at most 1024 bytes, required; a repetition of the same posts nothing and returns the first answer. An accrual of 0 points is reversed in full, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. Returns the entry_id of the reversal, and how many points of the entry it reversed. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
 
 CREATE FUNCTION loyalty.transfer(
 	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
-	staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL,
-	OUT entry_id bigint, OUT balance loyalty.points, OUT to_entry_id bigint, OUT to_balance loyalty.points)
-RETURNS record
+	staff_id bigint DEFAULT NULL, member_id bigint DEFAULT NULL, in_full boolean DEFAULT false, idempotency_key text DEFAULT NULL)
+RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
-COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, text) IS
-'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive; NULL: all there are. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, boolean, text) IS
+'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive, or in_full: all there are, one of the two. member_id: who acts, if several share the account. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty.post_batch(
-	merchant_id bigint, account_ids bigint[], kinds text[], amounts loyalty.points[], item_references text[] DEFAULT NULL,
-	staff_id bigint DEFAULT NULL, origins bigint[] DEFAULT NULL, peer_ids bigint[] DEFAULT NULL,
-	moneys loyalty.points[] DEFAULT NULL, expires_ats timestamptz[] DEFAULT NULL,
-	available_ats timestamptz[] DEFAULT NULL,
-	OUT item integer, OUT error text, OUT entry_id bigint, OUT balance loyalty.points)
+	merchant_id bigint, account_id bigint[], kind text[], amount loyalty.points[], reference text[] DEFAULT NULL,
+	staff_id bigint[] DEFAULT NULL, money loyalty.points[] DEFAULT NULL, member_id bigint[] DEFAULT NULL,
+	available_at timestamptz[] DEFAULT NULL, expires_at timestamptz[] DEFAULT NULL, release_at timestamptz[] DEFAULT NULL,
+	entry_id bigint[] DEFAULT NULL, to_account_id bigint[] DEFAULT NULL, in_full boolean[] DEFAULT NULL,
+	OUT item integer, OUT error text, OUT entry_id bigint, OUT points loyalty.points, OUT balance loyalty.points,
+	OUT peer_entry_id bigint, OUT peer_balance loyalty.points)
 RETURNS SETOF record
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post_batch';
-COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint, bigint[], bigint[], loyalty.points[], timestamptz[], timestamptz[]) IS
-'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes) and the others go through. kinds has one element for each item, or a single one for all: accrue, deposit, redeem and adjust with amounts as in loyalty.post(), hold, capture, release, reverse and transfer with positive ones, 0 for all there is, or all that is left of what origins names: the hold, or the entry that is reversed. peer_ids: where transfers go. item_references, moneys, expires_ats, available_ats: as in the functions of these names; the elements may be NULL. What an item names was posted before the batch. Errors of the whole: LY005 invalid_argument when the arrays do not match or hold NULL where they must not.';
+COMMENT ON FUNCTION loyalty.post_batch(bigint, bigint[], text[], loyalty.points[], text[], bigint[], loyalty.points[], bigint[], timestamptz[], timestamptz[], timestamptz[], bigint[], bigint[], boolean[]) IS
+'Posts many entries of one merchant in one pass, in order: an item sees the balance its predecessors left. Each succeeds or fails alone; a failed one has its code in error (of loyalty.error_codes), and the others go through. kind: accrue, deposit, redeem, adjust, hold, capture, release, reverse or transfer. An argument is an array of what has its name in loyalty.post() or the function of the kind, and an item has the same answer: each has one element for each item; kind, staff_id and in_full may have a single one for all. Elements may be NULL where the function''s argument may, amount where in_full is true or a reversal has money. An item with an element that its kind does not have, or without one that it needs, is invalid_argument. What an item names was posted before the batch. Errors of the whole: LY005 invalid_argument when the arrays do not match, account_id or kind is NULL somewhere, or a kind is none.';
 
 CREATE FUNCTION loyalty.simulate(
 	merchant_id bigint, account_id bigint, money loyalty.points, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp(),

@@ -10,7 +10,7 @@ LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp 
 COMMENT ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) IS
 'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Exact, whether what was due had been booked or not; at most seventeen entries are looked at, however long the history is. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
 
-CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_entry bigint DEFAULT NULL, max_entries integer DEFAULT 50)
+CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_entry_id bigint DEFAULT NULL, max_entries integer DEFAULT 50)
 RETURNS SETOF loyalty.entries
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -24,9 +24,9 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_account', NULL);
 	END IF;
-	IF statement.before_entry IS NOT NULL THEN
+	IF statement.before_entry_id IS NOT NULL THEN
 		SELECT e.previous_entry_id INTO newest FROM loyalty.entry e
-		WHERE e.merchant_id = statement.merchant_id AND e.entry_id = statement.before_entry AND e.account_id = statement.account_id;
+		WHERE e.merchant_id = statement.merchant_id AND e.entry_id = statement.before_entry_id AND e.account_id = statement.account_id;
 		IF NOT FOUND THEN
 			PERFORM loyalty_internal.fail('unknown_entry', NULL);
 		END IF;
@@ -45,4 +45,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.statement(bigint, bigint, bigint, integer) IS
-'A page of an account''s entries, newest first: those before before_entry, an entry_id (NULL: from the newest on), at most max_entries (1 to 10,000). The next page is before the last entry of this one, and costs the same however far back it is. Errors: LY005 invalid_argument, LY002 unknown_account, LY010 unknown_entry (the account has no entry before_entry).';
+'A page of an account''s entries, newest first: those before before_entry_id (NULL: from the newest on), at most max_entries (1 to 10,000). The next page is before the last entry of this one, and costs the same however far back it is. Errors: LY005 invalid_argument, LY002 unknown_account, LY010 unknown_entry (the account has no entry before_entry_id).';

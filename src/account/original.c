@@ -57,6 +57,7 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 
 static Statement reversals_find_sql = {
 	.sql = "SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
+	" r.peer_entry_id, r.peer_balance,"
 	" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by) AS reversed_no"
 	" FROM (SELECT DISTINCT * FROM unnest((SELECT $2), (SELECT $3))) u (account_id, entry_id)"
 	" JOIN LATERAL (SELECT n.* FROM loyalty_internal.reversal n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) r"
@@ -89,13 +90,15 @@ originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *key
 		part->balance = row_int64(row, "balance");
 		row_lots(row, "lots", &part->lots);
 		part->expired = row_int64_or(row, "expired", 0);
+		part->peer_entry_id = row_int64_or(row, "peer_entry_id", 0);
+		part->peer_balance = row_int64_or(row, "peer_balance", 0);
 		part->reversed_no = row_int64(row, "reversed_no");
 		part->next = original->reversals;
 		original->reversals = part;
 	}
 }
 
-#define REVERSAL_COLUMNS 9
+#define REVERSAL_COLUMNS 11
 
 static void
 reversal_row(const Original *original, const Reversal *part, Datum *row, bool *nulls)
@@ -113,19 +116,26 @@ reversal_row(const Original *original, const Reversal *part, Datum *row, bool *n
 	nulls[7] = part->lots.n == 0;
 	row[8] = PointsGetDatum(part->expired);
 	nulls[8] = part->expired == 0;
+	row[9] = Int64GetDatum(part->peer_entry_id);
+	row[10] = PointsGetDatum(part->peer_balance);
+	nulls[9] = nulls[10] = part->peer_entry_id == 0;
 }
 
+#define REVERSAL_COLUMN_NAMES \
+	"merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired, peer_entry_id, peer_balance"
+
 static Statement reversals_insert_sql = {
-	.sql = "INSERT INTO loyalty_internal.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
-	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) u",
+	.sql = "INSERT INTO loyalty_internal.reversal (" REVERSAL_COLUMN_NAMES ")"
+	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
-		POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID}
+		POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID}
 };
 
 static Statement reversal_insert_sql = {
-	.sql = "INSERT INTO loyalty_internal.reversal (merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID}
+	.sql = "INSERT INTO loyalty_internal.reversal (" REVERSAL_COLUMN_NAMES ")"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID, INT8OID,
+		POINTSOID}
 };
 
 /* Write the parts that are new, all by one statement. */

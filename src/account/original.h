@@ -17,6 +17,8 @@ typedef struct Reversal
 	Points		money;
 	bool		has_money;
 	Points		balance;
+	int64		peer_entry_id;	/* of a transfer that was reversed; else 0 */
+	Points		peer_balance;
 	Lots		lots;			/* those of the entry that it reversed */
 	Points		expired;		/* had expired already, so nothing was taken for them */
 	bool		is_new;

@@ -29,6 +29,7 @@ static const struct
 	[LOTSOID] = {"loyalty", "lots"},
 	[ACCOUNTCHANGEOID] = {"loyalty_internal", "account_change"},
 	[ENTRYOID] = {"loyalty", "entry"},
+	[POSTINGOID] = {"loyalty", "posting"},
 };
 
 static Oid	schema_oid = InvalidOid;

@@ -291,17 +291,18 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	return ERR_NONE;
 }
 
-/* Find the open hold that a posting names, and the amount of it that is meant. */
+/* Find the open hold that a posting names; all that is left of it is an amount from then on. */
 static ErrorId
-check_hold(const Batch *batch, const Posting *posting, const Account *account, Reservation **hold, Points *amount)
+check_hold(const Batch *batch, Posting *posting, const Account *account, Reservation **hold)
 {
 	*hold = batch_reservation(batch, account->account_id, posting->origin_entry_id);
 	if (*hold == NULL || (*hold)->kind != ENTRY_HOLD || (*hold)->remaining == 0)
 		return ERR_UNKNOWN_HOLD;
-	if (posting->amount < 0)
+	if (posting->in_full)
+		posting->amount = (*hold)->remaining;
+	if (posting->amount <= 0)
 		return ERR_INVALID_AMOUNT;
-	*amount = posting->amount != 0 ? posting->amount : (*hold)->remaining;
-	return *amount > (*hold)->remaining ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
+	return posting->amount > (*hold)->remaining ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
 }
 
 static ErrorId
@@ -310,8 +311,8 @@ apply_capture(Batch *batch, Posting *posting, Account *account)
 	Entry		entry = batch_entry(posting, posting->kind);
 	Lots		taken = {0};
 	Reservation *hold;
-	Points		amount;
-	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
+	ErrorId		error = check_hold(batch, posting, account, &hold);
+	Points		amount = posting->amount;
 
 	if (error != ERR_NONE)
 		return error;
@@ -332,8 +333,8 @@ apply_release(Batch *batch, Posting *posting, Account *account)
 	Lots		taken = {0};
 	Lots		dated = {0};
 	Reservation *hold;
-	Points		amount;
-	ErrorId		error = check_hold(batch, posting, account, &hold, &amount);
+	ErrorId		error = check_hold(batch, posting, account, &hold);
+	Points		amount = posting->amount;
 
 	if (error != ERR_NONE)
 		return error;
@@ -363,14 +364,14 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	Entry		out = batch_entry(posting, posting->kind);
 	Entry		in = batch_entry(posting, posting->kind);
 	Entry	   *received;
-	Points		amount = posting->amount != 0 ? posting->amount : Max(account->balance, 0);
+	Points		amount = posting->in_full ? Max(account->balance, 0) : posting->amount;
 	Lots		taken = {0};
 
 	if (peer == NULL || !peer->exists)
 		return ERR_UNKNOWN_ACCOUNT;
 	if (peer == account || peer->program_id != account->program_id)
 		return ERR_DIFFERENT_PROGRAMS;
-	if (posting->amount < 0)
+	if (amount < 0 || (amount == 0 && !posting->in_full))
 		return ERR_INVALID_AMOUNT;
 	if (!account_has_room(peer, amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
@@ -388,6 +389,7 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 	in.peer_account_id = account->account_id;
 	in.lots = out.lots;
 	received = batch_add_entry(batch, peer, &in, batch->now);
+	posting->amount = amount;
 	posting->peer_entry_id = received->entry_id;
 	posting->peer_balance = received->balance;
 	return ERR_NONE;

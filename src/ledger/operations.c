@@ -10,12 +10,13 @@
 #include "db/statement.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "ledger/answer.h"
 #include "ledger/ledger.h"
 #include "miscadmin.h"
 #include "types/lots.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(loyalty_entry_kind);
@@ -41,7 +42,125 @@ kind_argument(text *name)
 }
 
 /* ------------------------------------------------------------------------
- * One posting
+ * What is asked for
+ * ------------------------------------------------------------------------ */
+
+/* The arguments of an operation besides its account and kind, in the order in which loyalty.post_batch() has them. */
+typedef enum Argument
+{
+	AMOUNT,
+	REFERENCE,
+	STAFF_ID,
+	MONEY,
+	MEMBER_ID,
+	AVAILABLE_AT,
+	EXPIRES_AT,
+	RELEASE_AT,
+	ENTRY_ID,
+	TO_ACCOUNT_ID,
+	IN_FULL,
+	ARGUMENTS
+} Argument;
+
+#define BIT(argument) (1 << (argument))
+
+/* The arguments that a kind has. */
+static int
+arguments_of(EntryKind kind)
+{
+	int			all = BIT(AMOUNT) | BIT(REFERENCE) | BIT(STAFF_ID);
+
+	switch (kind)
+	{
+		case ENTRY_HOLD:
+			return all | BIT(MEMBER_ID) | BIT(RELEASE_AT);
+		case ENTRY_CAPTURE:
+		case ENTRY_REVERSE:
+			return all | BIT(ENTRY_ID) | BIT(MONEY) | BIT(IN_FULL);
+		case ENTRY_RELEASE:
+			return all | BIT(ENTRY_ID) | BIT(IN_FULL);
+		case ENTRY_TRANSFER:
+			return all | BIT(TO_ACCOUNT_ID) | BIT(MEMBER_ID) | BIT(IN_FULL);
+		default:
+			return all | BIT(MONEY) | BIT(MEMBER_ID) | BIT(AVAILABLE_AT) | BIT(EXPIRES_AT);
+	}
+}
+
+/* Whether these are arguments for a kind: such as it has, what it is about, and one that says how much. */
+static bool
+arguments_suit(EntryKind kind, int given)
+{
+	int			has = arguments_of(kind);
+	int			needs = has & (BIT(ENTRY_ID) | BIT(TO_ACCOUNT_ID));
+	int			how_much = given & (BIT(AMOUNT) | BIT(IN_FULL) | (kind == ENTRY_REVERSE ? BIT(MONEY) : 0));
+
+	return (given & ~has) == 0 && (needs & ~given) == 0 && how_much != 0 && (how_much & (how_much - 1)) == 0;
+}
+
+/* A moment of an argument.  0 stands for none, so the moment 0 is taken for the next one. */
+static TimestampTz
+moment_of(Datum value)
+{
+	TimestampTz at = DatumGetTimestampTz(value);
+
+	return at == 0 ? 1 : at;
+}
+
+/* Take an argument that is not NULL into a posting; returns its bit. */
+static int
+take_argument(Posting *posting, Argument argument, Datum value)
+{
+	switch (argument)
+	{
+		case AMOUNT:
+			posting->amount = DatumGetPoints(value);
+			break;
+		case REFERENCE:
+			posting->reference = DatumGetTextPP(value);
+			break;
+		case STAFF_ID:
+			posting->staff_id = DatumGetInt64(value);
+			break;
+		case MONEY:
+			posting->money = DatumGetPoints(value);
+			posting->has_money = true;
+			break;
+		case MEMBER_ID:
+			posting->member_id = DatumGetInt64(value);
+			break;
+		case AVAILABLE_AT:
+			posting->available_at = moment_of(value);
+			break;
+		case EXPIRES_AT:
+		case RELEASE_AT:
+			posting->expires_at = moment_of(value);
+			break;
+		case ENTRY_ID:
+			posting->origin_entry_id = DatumGetInt64(value);
+			break;
+		case TO_ACCOUNT_ID:
+			posting->peer_account_id = DatumGetInt64(value);
+			break;
+		case IN_FULL:
+			posting->in_full = DatumGetBool(value);
+			/* in_full => false says nothing */
+			return posting->in_full ? BIT(IN_FULL) : 0;
+		case ARGUMENTS:
+			break;
+	}
+	return BIT(argument);
+}
+
+/* What is redeemed is positive in SQL, and negative to the engine.  What has no opposite is refused, as all that is negative. */
+static void
+sign_amount(Posting *posting)
+{
+	if (posting->kind == ENTRY_REDEEM)
+		posting->amount = -Max(posting->amount, -PG_INT64_MAX);
+}
+
+/* ------------------------------------------------------------------------
+ * One operation
  * ------------------------------------------------------------------------ */
 
 /* The numbers of a function's arguments; 0: it has no such argument. */
@@ -49,88 +168,31 @@ typedef struct Signature
 {
 	const char *name;
 	EntryKind	kind;			/* unless the caller says */
-	bool		amount_required;
 	int			kind_at;
-	int			amount;
-	int			reference;
-	int			staff_id;
-	int			money;
+	int			at[ARGUMENTS];
 	int			idempotency_key;
-	int			member_id;
-	int			available_at;
-	int			expires_at;
-	int			origin_entry_id;
-	int			peer_account_id;
 } Signature;
-
-static bool
-given(FunctionCallInfo fcinfo, int argument)
-{
-	return argument != 0 && !PG_ARGISNULL(argument);
-}
-
-static int64
-int64_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return given(fcinfo, argument) ? PG_GETARG_INT64(argument) : 0;
-}
-
-/* A moment of an argument.  0 stands for none, so the moment 0 is taken for the next one. */
-static TimestampTz
-moment_of(TimestampTz at)
-{
-	return at == 0 ? 1 : at;
-}
-
-static TimestampTz
-moment_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return given(fcinfo, argument) ? moment_of(PG_GETARG_TIMESTAMPTZ(argument)) : 0;
-}
-
-static void
-required(FunctionCallInfo fcinfo, int argument)
-{
-	if (PG_ARGISNULL(argument))
-		raise_error(ERR_INVALID_ARGUMENT);
-}
 
 static void
 posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *posting)
 {
-	required(fcinfo, 0);
-	required(fcinfo, 1);
-	if (signature->kind_at != 0)
-		required(fcinfo, signature->kind_at);
-	if (signature->origin_entry_id != 0)
-		required(fcinfo, signature->origin_entry_id);
-	if (signature->peer_account_id != 0)
-		required(fcinfo, signature->peer_account_id);
-	if (signature->amount_required)
-		required(fcinfo, signature->amount);
+	int			given = 0;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || (signature->kind_at != 0 && PG_ARGISNULL(signature->kind_at)))
+		raise_error(ERR_INVALID_ARGUMENT);
 	memset(posting, 0, sizeof(Posting));
 	posting->account_id = PG_GETARG_INT64(1);
 	posting->kind = signature->kind_at != 0 ? kind_argument(PG_GETARG_TEXT_PP(signature->kind_at)) : signature->kind;
-	posting->amount = int64_argument(fcinfo, signature->amount);
-	posting->reference = given(fcinfo, signature->reference) ? PG_GETARG_TEXT_PP(signature->reference) : NULL;
-	posting->staff_id = int64_argument(fcinfo, signature->staff_id);
-	posting->has_money = given(fcinfo, signature->money);
-	posting->money = int64_argument(fcinfo, signature->money);
-	posting->member_id = int64_argument(fcinfo, signature->member_id);
-	posting->available_at = moment_argument(fcinfo, signature->available_at);
-	posting->expires_at = moment_argument(fcinfo, signature->expires_at);
-	posting->origin_entry_id = int64_argument(fcinfo, signature->origin_entry_id);
-	posting->peer_account_id = int64_argument(fcinfo, signature->peer_account_id);
+	for (int i = 0; i < ARGUMENTS; i++)
+	{
+		int			at = signature->at[i];
 
-	/* there is a function for each of the other kinds */
-	if (signature->kind_at != 0 && posting->kind > ENTRY_ADJUST)
+		if (at != 0 && !PG_ARGISNULL(at))
+			given |= take_argument(posting, i, PG_GETARG_DATUM(at));
+	}
+	/* there is a function for each of the kinds that post() does not do */
+	if ((signature->kind_at != 0 && posting->kind > ENTRY_ADJUST) || !arguments_suit(posting->kind, given))
 		raise_error(ERR_INVALID_ARGUMENT);
-	/* all that is left is NULL here, and 0 to the engine, which refuses negative amounts in their turn */
-	if (posting->amount == 0 && given(fcinfo, signature->amount) && posting->kind > ENTRY_ADJUST)
-		posting->amount = -1;
-	if (posting->peer_account_id == 0 && signature->peer_account_id != 0)
-		raise_error(ERR_UNKNOWN_ACCOUNT);
 }
 
 static void
@@ -140,6 +202,7 @@ add_number(StringInfo fingerprint, const char *name, int64 value)
 		fingerprint_add(fingerprint, name, psprintf(INT64_FORMAT, value));
 }
 
+/* The amount is the one that was asked for. */
 static void
 posting_fingerprint(StringInfo fingerprint, const char *name, const Posting *posting)
 {
@@ -155,27 +218,7 @@ posting_fingerprint(StringInfo fingerprint, const char *name, const Posting *pos
 	add_number(fingerprint, "expires_at", posting->expires_at);
 	add_number(fingerprint, "origin_entry_id", posting->origin_entry_id);
 	add_number(fingerprint, "peer_account_id", posting->peer_account_id);
-}
-
-/* The answer kept for a retry: entry and balance, and those of the other account. */
-static char *
-answer_text(const Posting *posting)
-{
-	return psprintf(INT64_FORMAT " %s " INT64_FORMAT " %s", posting->entry_id, points_text(posting->balance),
-					posting->peer_entry_id, points_text(posting->peer_balance));
-}
-
-static void
-answer_parse(const char *answer, Posting *posting)
-{
-	char		balance[POINTS_MAX_TEXT];
-	char		peer_balance[POINTS_MAX_TEXT];
-
-	if (sscanf(answer, INT64_FORMAT " %23s " INT64_FORMAT " %23s", &posting->entry_id, balance,
-			   &posting->peer_entry_id, peer_balance) != 4 ||
-		points_parse(balance, &posting->balance) != POINTS_OK ||
-		points_parse(peer_balance, &posting->peer_balance) != POINTS_OK)
-		elog(ERROR, "answer \"%s\" is not one of a posting", answer);
+	add_number(fingerprint, "in_full", posting->in_full);
 }
 
 static void
@@ -192,6 +235,7 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 		return;
 	}
 
+	sign_amount(posting);
 	ledger_post(merchant_id, posting, 1);
 	if (posting->error != ERR_NONE)
 		raise_error(posting->error);
@@ -199,54 +243,18 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 		idempotency_answer(merchant_id, key, answer_text(posting));
 }
 
-/*
- * The row type of the answer, made once per session: asking the catalogs for it
- * at each call costs as much as half a statement.
- */
-static TupleDesc
-answer_type(bool with_peer)
-{
-	static TupleDesc results[2] = {NULL, NULL};
-	static Oid	made_for[2] = {InvalidOid, InvalidOid};
-
-	if (made_for[with_peer] != db_type(POINTSOID))
-	{
-		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
-		TupleDesc	result = CreateTemplateTupleDesc(with_peer ? 4 : 2);
-
-		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
-		TupleDescInitEntry(result, 2, "balance", db_type(POINTSOID), -1, 0);
-		if (with_peer)
-		{
-			TupleDescInitEntry(result, 3, "to_entry_id", INT8OID, -1, 0);
-			TupleDescInitEntry(result, 4, "to_balance", db_type(POINTSOID), -1, 0);
-		}
-		results[with_peer] = BlessTupleDesc(result);
-		MemoryContextSwitchTo(context);
-		made_for[with_peer] = db_type(POINTSOID);
-	}
-	return results[with_peer];
-}
-
 static Datum
 post_by(FunctionCallInfo fcinfo, const Signature *signature)
 {
 	Posting		posting;
-	bool		nulls[4] = {false};
-	Datum		values[4];
+	int			key = signature->idempotency_key;
 
 	posting_arguments(fcinfo, signature, &posting);
 	db_begin();
 	post_once(PG_GETARG_INT64(0), signature->name, &posting,
-			  given(fcinfo, signature->idempotency_key) ?
-			  text_to_cstring(PG_GETARG_TEXT_PP(signature->idempotency_key)) : NULL);
+			  PG_ARGISNULL(key) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(key)));
 	db_end();
-
-	values[0] = Int64GetDatum(posting.entry_id);
-	values[1] = PointsGetDatum(posting.balance);
-	values[2] = Int64GetDatum(posting.peer_entry_id);
-	values[3] = PointsGetDatum(posting.peer_balance);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(answer_type(signature->peer_account_id != 0), values, nulls)));
+	return answer_row(&posting);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post);
@@ -255,8 +263,9 @@ Datum
 loyalty_post(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "post",.kind_at = 2,.amount = 3,.amount_required = true,.reference = 4,.staff_id = 5,.money = 6,
-		.idempotency_key = 7,.member_id = 8,.available_at = 9,.expires_at = 10
+		.name = "post",.kind_at = 2,
+		.at = {[AMOUNT] = 3,[REFERENCE] = 4,[STAFF_ID] = 5,[MONEY] = 6,[MEMBER_ID] = 7,[AVAILABLE_AT] = 8,[EXPIRES_AT] = 9},
+		.idempotency_key = 10
 	};
 
 	return post_by(fcinfo, &signature);
@@ -268,8 +277,9 @@ Datum
 loyalty_hold(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "hold",.kind = ENTRY_HOLD,.amount = 2,.amount_required = true,.expires_at = 3,.reference = 4,
-		.staff_id = 5,.member_id = 6,.idempotency_key = 7
+		.name = "hold",.kind = ENTRY_HOLD,
+		.at = {[AMOUNT] = 2,[REFERENCE] = 3,[STAFF_ID] = 4,[MEMBER_ID] = 5,[RELEASE_AT] = 6},
+		.idempotency_key = 7
 	};
 
 	return post_by(fcinfo, &signature);
@@ -281,8 +291,9 @@ Datum
 loyalty_capture(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "capture",.kind = ENTRY_CAPTURE,.origin_entry_id = 2,.amount = 3,.reference = 4,.staff_id = 5,.money = 6,
-		.idempotency_key = 7
+		.name = "capture",.kind = ENTRY_CAPTURE,
+		.at = {[ENTRY_ID] = 2,[AMOUNT] = 3,[REFERENCE] = 4,[STAFF_ID] = 5,[MONEY] = 6,[IN_FULL] = 7},
+		.idempotency_key = 8
 	};
 
 	return post_by(fcinfo, &signature);
@@ -294,8 +305,9 @@ Datum
 loyalty_release(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "release",.kind = ENTRY_RELEASE,.origin_entry_id = 2,.amount = 3,.reference = 4,.staff_id = 5,
-		.idempotency_key = 6
+		.name = "release",.kind = ENTRY_RELEASE,
+		.at = {[ENTRY_ID] = 2,[AMOUNT] = 3,[REFERENCE] = 4,[STAFF_ID] = 5,[IN_FULL] = 6},
+		.idempotency_key = 7
 	};
 
 	return post_by(fcinfo, &signature);
@@ -307,8 +319,9 @@ Datum
 loyalty_reverse(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "reverse",.kind = ENTRY_REVERSE,.origin_entry_id = 2,.reference = 3,.amount = 4,.money = 5,.staff_id = 6,
-		.idempotency_key = 7
+		.name = "reverse",.kind = ENTRY_REVERSE,
+		.at = {[ENTRY_ID] = 2,[AMOUNT] = 3,[REFERENCE] = 4,[STAFF_ID] = 5,[MONEY] = 6,[IN_FULL] = 7},
+		.idempotency_key = 8
 	};
 
 	return post_by(fcinfo, &signature);
@@ -320,8 +333,9 @@ Datum
 loyalty_transfer(PG_FUNCTION_ARGS)
 {
 	static const Signature signature = {
-		.name = "transfer",.kind = ENTRY_TRANSFER,.peer_account_id = 2,.amount = 3,.reference = 4,
-		.staff_id = 5,.member_id = 6,.idempotency_key = 7
+		.name = "transfer",.kind = ENTRY_TRANSFER,
+		.at = {[TO_ACCOUNT_ID] = 2,[AMOUNT] = 3,[REFERENCE] = 4,[STAFF_ID] = 5,[MEMBER_ID] = 6,[IN_FULL] = 7},
+		.idempotency_key = 8
 	};
 
 	return post_by(fcinfo, &signature);
@@ -331,100 +345,148 @@ loyalty_transfer(PG_FUNCTION_ARGS)
  * A batch
  * ------------------------------------------------------------------------ */
 
-/* The elements of an array argument that must be one-dimensional. */
-static int
-array_argument(FunctionCallInfo fcinfo, int argument, Oid type, bool nulls_allowed, Datum **values, bool **nulls)
+/* An argument of post_batch(): an element for each item, or one for all. */
+typedef struct Elements
 {
-	ArrayType  *array;
+	Argument	argument;
+	Datum	   *values;			/* NULL: it is not given */
+	bool	   *nulls;
 	int			n;
-	bool		byval = type != TEXTOID;
+} Elements;
+
+/* Take an array apart that must be one-dimensional. */
+static Elements
+array_argument(FunctionCallInfo fcinfo, int argument, Oid type)
+{
+	Elements	elements = {0};
+	ArrayType  *array;
+	int16		length;
+	bool		byval;
+	char		align;
 
 	if (PG_ARGISNULL(argument))
-		raise_error(ERR_INVALID_ARGUMENT);
+		return elements;
 	array = PG_GETARG_ARRAYTYPE_P(argument);
-	if (ARR_NDIM(array) > 1 || (!nulls_allowed && array_contains_nulls(array)))
+	if (ARR_NDIM(array) > 1)
 		raise_error(ERR_INVALID_ARGUMENT);
-	deconstruct_array(array, type, byval ? 8 : -1, byval, byval ? TYPALIGN_DOUBLE : TYPALIGN_INT, values, nulls, &n);
-	return n;
+	get_typlenbyvalalign(type, &length, &byval, &align);
+	deconstruct_array(array, type, length, byval, align, &elements.values, &elements.nulls, &elements.n);
+	return elements;
 }
 
-/* A column of the batch that may be absent, and whose elements may be. */
-typedef struct Optional
+static Elements
+required_array(FunctionCallInfo fcinfo, int argument, Oid type)
 {
-	Datum	   *values;
-	bool	   *nulls;
-} Optional;
+	Elements	elements = array_argument(fcinfo, argument, type);
 
-static Optional
-optional_array(FunctionCallInfo fcinfo, int argument, Oid type, int n)
-{
-	Optional	column = {NULL, NULL};
-
-	if (!PG_ARGISNULL(argument) && array_argument(fcinfo, argument, type, true, &column.values, &column.nulls) != n)
+	if (elements.values == NULL)
 		raise_error(ERR_INVALID_ARGUMENT);
-	return column;
-}
-
-static bool
-has_element(Optional column, int i)
-{
-	return column.values != NULL && !column.nulls[i];
-}
-
-static Posting *
-batch_arguments(FunctionCallInfo fcinfo, int *n)
-{
-	Posting    *postings;
-	Datum	   *accounts;
-	Datum	   *kinds;
-	Datum	   *amounts;
-	bool	   *nulls;
-	int			nkinds;
-
-	*n = array_argument(fcinfo, 1, INT8OID, false, &accounts, &nulls);
-	nkinds = array_argument(fcinfo, 2, TEXTOID, false, &kinds, &nulls);
-	if ((nkinds != *n && nkinds != 1) ||
-		array_argument(fcinfo, 3, db_type(POINTSOID), false, &amounts, &nulls) != *n)
-		raise_error(ERR_INVALID_ARGUMENT);
-
-	postings = palloc_extended(Max(*n, 1) * sizeof(Posting), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (int i = 0; i < *n; i++)
+	for (int i = 0; i < elements.n; i++)
 	{
-		postings[i].account_id = DatumGetInt64(accounts[i]);
-		postings[i].kind = i < nkinds ? kind_argument(DatumGetTextPP(kinds[i])) : postings[0].kind;
-		postings[i].amount = DatumGetPoints(amounts[i]);
-		postings[i].staff_id = int64_argument(fcinfo, 5);
+		if (elements.nulls[i])
+			raise_error(ERR_INVALID_ARGUMENT);
 	}
+	return elements;
+}
+
+typedef struct Items
+{
+	int			n;
+	Elements	accounts;
+	Elements	kinds;
+	Elements	given[ARGUMENTS];
+	int			ngiven;
+} Items;
+
+static void
+read_items(FunctionCallInfo fcinfo, Items *items)
+{
+	static const Oid types[ARGUMENTS] = {
+		[AMOUNT] = POINTSOID,[REFERENCE] = TEXTOID,[STAFF_ID] = INT8OID,[MONEY] = POINTSOID,[MEMBER_ID] = INT8OID,
+		[AVAILABLE_AT] = TIMESTAMPTZOID,[EXPIRES_AT] = TIMESTAMPTZOID,[RELEASE_AT] = TIMESTAMPTZOID,
+		[ENTRY_ID] = INT8OID,[TO_ACCOUNT_ID] = INT8OID,[IN_FULL] = BOOLOID
+	};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(3))
+		raise_error(ERR_INVALID_ARGUMENT);
+	items->accounts = required_array(fcinfo, 1, INT8OID);
+	items->kinds = required_array(fcinfo, 2, TEXTOID);
+	items->n = items->accounts.n;
+	if (items->kinds.n != items->n && items->kinds.n != 1)
+		raise_error(ERR_INVALID_ARGUMENT);
+	items->ngiven = 0;
+	for (int i = 0; i < ARGUMENTS; i++)
+	{
+		Elements	elements = array_argument(fcinfo, 3 + i, db_type(types[i]));
+		bool		one_for_all = i == STAFF_ID || i == IN_FULL;
+
+		if (elements.values == NULL)
+			continue;
+		if (elements.n != items->n && !(one_for_all && elements.n == 1))
+			raise_error(ERR_INVALID_ARGUMENT);
+		elements.argument = i;
+		items->given[items->ngiven++] = elements;
+	}
+}
+
+/* The posting of an item of a kind, in memory that is 0; false: it cannot be asked for so. */
+static bool
+read_item(const Items *items, int i, EntryKind kind, Posting *posting)
+{
+	int			given = 0;
+
+	posting->account_id = DatumGetInt64(items->accounts.values[i]);
+	posting->kind = kind;
+	for (int j = 0; j < items->ngiven; j++)
+	{
+		const Elements *elements = &items->given[j];
+		int			element = elements->n == 1 ? 0 : i;
+
+		if (!elements->nulls[element])
+			given |= take_argument(posting, elements->argument, elements->values[element]);
+	}
+	sign_amount(posting);
+	return arguments_suit(kind, given);
+}
+
+/* Post those items that can be asked for so; *refused says which cannot, and the postings are those of the others. */
+static Posting *
+post_items(int64 merchant_id, const Items *items, bool **refused)
+{
+	Posting    *postings = palloc_extended(Max(items->n, 1) * sizeof(Posting), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	EntryKind	kind = ENTRY_ACCRUE;
+	int			n = 0;
+
+	*refused = palloc_extended(Max(items->n, 1) * sizeof(bool), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < items->n; i++)
+	{
+		if (i < items->kinds.n)
+			kind = kind_argument(DatumGetTextPP(items->kinds.values[i]));
+		(*refused)[i] = !read_item(items, i, kind, &postings[n]);
+		if ((*refused)[i])
+			memset(&postings[n], 0, sizeof(Posting));
+		else
+			n++;
+	}
+	ledger_post(merchant_id, postings, n);
 	return postings;
 }
 
 static void
-batch_options(FunctionCallInfo fcinfo, Posting *postings, int n)
+put_item(ReturnSetInfo *rsinfo, int item, ErrorId error, const Posting *posting)
 {
-	Optional	references = optional_array(fcinfo, 4, TEXTOID, n);
-	Optional	origins = optional_array(fcinfo, 6, INT8OID, n);
-	Optional	peers = optional_array(fcinfo, 7, INT8OID, n);
-	Optional	moneys = optional_array(fcinfo, 8, db_type(POINTSOID), n);
-	Optional	expires = optional_array(fcinfo, 9, TIMESTAMPTZOID, n);
-	Optional	available = optional_array(fcinfo, 10, TIMESTAMPTZOID, n);
+	Datum		values[2 + ANSWER_COLUMNS];
+	bool		nulls[2 + ANSWER_COLUMNS];
 
-	for (int i = 0; i < n; i++)
-	{
-		Posting    *posting = &postings[i];
-
-		posting->reference = has_element(references, i) ? DatumGetTextPP(references.values[i]) : NULL;
-		posting->has_money = has_element(moneys, i);
-		posting->money = posting->has_money ? DatumGetPoints(moneys.values[i]) : 0;
-		if (has_element(expires, i))
-			posting->expires_at = moment_of(DatumGetTimestampTz(expires.values[i]));
-		if (has_element(available, i))
-			posting->available_at = moment_of(DatumGetTimestampTz(available.values[i]));
-		if (has_element(origins, i) && (posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE ||
-										posting->kind == ENTRY_REVERSE))
-			posting->origin_entry_id = DatumGetInt64(origins.values[i]);
-		if (has_element(peers, i) && posting->kind == ENTRY_TRANSFER)
-			posting->peer_account_id = DatumGetInt64(peers.values[i]);
-	}
+	memset(nulls, error != ERR_NONE, sizeof(nulls));
+	values[0] = Int32GetDatum(item);
+	nulls[0] = false;
+	nulls[1] = error == ERR_NONE;
+	if (error != ERR_NONE)
+		values[1] = CStringGetTextDatum(error_info(error)->code);
+	else
+		answer_columns(posting, values + 2, nulls + 2);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post_batch);
@@ -433,28 +495,24 @@ Datum
 loyalty_post_batch(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Posting    *postings;
-	int			n;
+	Items		items;
+	const Posting *posting;
+	bool	   *refused;
 
-	if (PG_ARGISNULL(0))
-		raise_error(ERR_INVALID_ARGUMENT);
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	db_begin();
-	postings = batch_arguments(fcinfo, &n);
-	batch_options(fcinfo, postings, n);
-	ledger_post(PG_GETARG_INT64(0), postings, n);
-	for (int i = 0; i < n; i++)
+	read_items(fcinfo, &items);
+	posting = post_items(PG_GETARG_INT64(0), &items, &refused);
+	for (int i = 0; i < items.n; i++)
 	{
-		bool		failed = postings[i].error != ERR_NONE;
-		Datum		values[4];
-		bool		nulls[4] = {false, !failed, failed, failed};
-
-		values[0] = Int32GetDatum(i + 1);
-		values[1] = failed ? CStringGetTextDatum(error_info(postings[i].error)->code) : (Datum) 0;
-		values[2] = Int64GetDatum(postings[i].entry_id);
-		values[3] = PointsGetDatum(postings[i].balance);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		if (refused[i])
+			put_item(rsinfo, i + 1, ERR_INVALID_ARGUMENT, NULL);
+		else
+		{
+			put_item(rsinfo, i + 1, posting->error, posting);
+			posting++;
+		}
 	}
 	db_end();
 	return (Datum) 0;

@@ -15,7 +15,8 @@ typedef struct Posting
 {
 	int64		account_id;
 	EntryKind	kind;
-	Points		amount;			/* accrue to adjust: signed; else positive, 0 for all there is */
+	Points		amount;			/* accrue to adjust: signed; else positive; when posted, what was moved */
+	bool		in_full;		/* all there is, or all that is left of what is named; then there is no amount */
 	Points		money;			/* of the sale, if has_money */
 	bool		has_money;
 	bool		earns;			/* the program's rules and ranks add to the amount, which is then all */
@@ -35,7 +36,7 @@ typedef struct Posting
 	int64		entry_id;
 	Points		balance;
 	TimestampTz posted_at;
-	int64		peer_entry_id;	/* of a transfer */
+	int64		peer_entry_id;	/* of a transfer, or of one that is reversed; else 0 */
 	Points		peer_balance;
 } Posting;
 

@@ -99,11 +99,11 @@ amount_to_reverse(Batch *batch, const Posting *posting, const Account *account, 
 {
 	Points		left = left_of(original).points;
 
-	if (posting->amount < 0 || (posting->amount > 0 && posting->has_money))
-		return ERR_INVALID_AMOUNT;
 	if (posting->has_money)
 		return points_for_money(batch_terms(batch, account, batch->now)->program, original, left, posting->money, amount);
-	*amount = posting->amount != 0 ? posting->amount : left;
+	if (!posting->in_full && posting->amount <= 0)
+		return ERR_INVALID_AMOUNT;
+	*amount = posting->in_full ? left : posting->amount;
 	return *amount > left || is_reversed(original) ? ERR_EXCEEDS_ORIGINAL : ERR_NONE;
 }
 
@@ -315,15 +315,14 @@ took_all(const Original *original, const Reversal *first)
 static bool
 is_same_part(const Posting *posting, const Original *original, const Reversal *first)
 {
-	if (posting->has_money && posting->amount != 0)
-		return false;
 	if (posting->has_money && first->has_money)
 		return posting->money == first->money;
 	if (posting->has_money)
 		return posting->money == original->money && took_all(original, first);
 	if (first->has_money)
-		return posting->amount == 0 && took_all(original, first);
-	return posting->amount != 0 ? posting->amount == first->amount : took_the_rest(original, first);
+		return posting->in_full && took_all(original, first);
+	/* what earned nothing is reversed in full, and by no amount */
+	return posting->in_full ? took_the_rest(original, first) : posting->amount > 0 && posting->amount == first->amount;
 }
 
 /* Answer a repeated reversal as the first one, if it asks for the same. */
@@ -333,7 +332,10 @@ answer_again(Posting *posting, const Original *original, const Reversal *first)
 	if (!is_same_part(posting, original, first))
 		return ERR_REFERENCE_REUSED;
 	posting->entry_id = first->reversed_by;
+	posting->amount = first->amount;
 	posting->balance = first->balance;
+	posting->peer_entry_id = first->peer_entry_id;
+	posting->peer_balance = first->peer_balance;
 	return ERR_NONE;
 }
 
@@ -351,6 +353,8 @@ note_reversal(const Posting *posting, const Entry *added, Original *original, co
 	part->money = posting->has_money ? posting->money : 0;
 	part->has_money = posting->has_money;
 	part->balance = posting->balance;
+	part->peer_entry_id = posting->peer_entry_id;
+	part->peer_balance = posting->peer_balance;
 	part->is_new = true;
 	part->next = original->reversals;
 	original->reversals = part;
@@ -456,6 +460,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	if (error != ERR_NONE)
 		return error;
 	posting->entry_id = added->entry_id;
+	posting->amount = part.amount;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
 	note_reversal(posting, added, original, reference, &part);

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "admin/idempotency.h"
 #include "catalog/pg_type.h"
 #include "db/statement.h"
@@ -13,13 +12,13 @@
 #include "earning/rule.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "ledger/answer.h"
 #include "ledger/ledger.h"
 #include "ledger/rank_at.h"
 #include "miscadmin.h"
 #include "program/program.h"
 #include "program/terms.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 static const Program *
@@ -139,53 +138,23 @@ post_sale(SaleCall *sale)
 	sale->accrual = postings[1];
 }
 
-/* The answer kept for a retry is "entry_id balance earned". */
 static void
 sale_once(SaleCall *sale, const char *key)
 {
-	Posting    *accrual = &sale->accrual;
 	StringInfoData fingerprint;
 	char	   *answer;
-	char	   *balance;
-	char	   *earned;
 
 	if (key != NULL)
 		sale_fingerprint(&fingerprint, sale);
-	if (idempotency_claim(sale->merchant_id, key, &fingerprint, &answer))
+	if (!idempotency_claim(sale->merchant_id, key, &fingerprint, &answer))
 	{
-		price_sale(sale);
-		post_sale(sale);
-		idempotency_answer(sale->merchant_id, key, psprintf(INT64_FORMAT " %s %s", accrual->entry_id,
-														points_text(accrual->balance), points_text(accrual->amount)));
+		answer_parse(answer, &sale->accrual);
 		return;
 	}
-	accrual->entry_id = strtoll(answer, &balance, 10);
-	earned = strchr(++balance, ' ');
-	*earned++ = '\0';
-	if (points_parse(balance, &accrual->balance) != POINTS_OK || points_parse(earned, &accrual->amount) != POINTS_OK)
-		elog(ERROR, "answer \"%s\" is not one of loyalty.sale()", answer);
-}
-
-/* The descriptor of the result, made once per session, as operations.c does for loyalty.post(). */
-static TupleDesc
-sale_result(void)
-{
-	static TupleDesc result = NULL;
-	static Oid	made_for = InvalidOid;
-
-	if (made_for != db_type(POINTSOID))
-	{
-		MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
-
-		result = CreateTemplateTupleDesc(3);
-		TupleDescInitEntry(result, 1, "entry_id", INT8OID, -1, 0);
-		TupleDescInitEntry(result, 2, "balance", db_type(POINTSOID), -1, 0);
-		TupleDescInitEntry(result, 3, "earned", db_type(POINTSOID), -1, 0);
-		BlessTupleDesc(result);
-		MemoryContextSwitchTo(context);
-		made_for = db_type(POINTSOID);
-	}
-	return result;
+	price_sale(sale);
+	post_sale(sale);
+	if (key != NULL)
+		idempotency_answer(sale->merchant_id, key, answer_text(&sale->accrual));
 }
 
 PG_FUNCTION_INFO_V1(loyalty_sale);
@@ -194,18 +163,12 @@ Datum
 loyalty_sale(PG_FUNCTION_ARGS)
 {
 	SaleCall	sale;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
 
 	read_sale(fcinfo, &sale);
 	db_begin();
 	sale_once(&sale, PG_ARGISNULL(8) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(8)));
 	db_end();
-
-	values[0] = Int64GetDatum(sale.accrual.entry_id);
-	values[1] = PointsGetDatum(sale.accrual.balance);
-	values[2] = PointsGetDatum(sale.accrual.amount);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(sale_result(), values, nulls)));
+	return answer_row(&sale.accrual);
 }
 
 /* ------------------------------------------------------------------------

@@ -135,7 +135,7 @@ SELECT is(pg_temp.has(:a), '163 0', 'all can be spent');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, %s)', :merchant, :a, arguments), 'invalid_argument', 'no date: ' || arguments)
 FROM unnest(ARRAY['''deposit'', ''1'', expires_at => now() - interval ''1 second''', '''deposit'', ''1'', expires_at => now() - interval ''1 day''', '''accrue'', ''1'', expires_at => ''-infinity''', '''adjust'', ''1'', expires_at => ''2000-01-01''',
 	'''deposit'', ''1'', available_at => ''2090-01-02'', expires_at => ''2090-01-01''', '''deposit'', ''1'', available_at => ''2090-01-02'', expires_at => ''2090-01-02''', '''deposit'', ''1'', available_at => ''infinity''',
-	'''adjust'', ''1'', available_at => ''2090-01-01''', '''redeem'', ''-1'', expires_at => ''2090-01-01''', '''adjust'', ''-1'', expires_at => ''2090-01-01''', '''redeem'', ''-1'', available_at => ''2090-01-01''']) arguments;
+	'''adjust'', ''1'', available_at => ''2090-01-01''', '''redeem'', ''1'', expires_at => ''2090-01-01''', '''adjust'', ''-1'', expires_at => ''2090-01-01''', '''redeem'', ''1'', available_at => ''2090-01-01''']) arguments;
 SELECT is(pg_temp.has(:a), '163 0', 'what was refused changes nothing');
 
 SELECT loyalty.open_account(:merchant, :program) AS r \gset
@@ -148,7 +148,7 @@ SELECT pg_temp.program(:merchant, 'S', 'day', 0) AS program \gset
 SELECT loyalty.open_account(:merchant, :program) AS s, loyalty.open_account(:merchant, :program) AS s2 \gset
 SELECT pg_temp.post(:merchant, :s, 'deposit', amount, expires_at) FROM (VALUES ('1000', NULL), ('30', '2093-01-01'::timestamptz), ('10', '2091-01-01'), ('20', '2092-01-01')) v (amount, expires_at) \g /dev/null
 SELECT is(pg_temp.left_of(:merchant, :s), '2091-01-01 10, 2092-01-01 20, 2093-01-01 30, 1000', 'four kinds of points, whatever their order');
-SELECT is(pg_temp.post(:merchant, :s, 'redeem', '-15'), '1045', '15 are spent');
+SELECT is(pg_temp.post(:merchant, :s, 'redeem', '15'), '1045', '15 are spent');
 SELECT is(pg_temp.lots_of_entry(:s), '{2091-01-01T00:00:00Z=10,2092-01-01T00:00:00Z=5}', 'those that expire first');
 SELECT is(pg_temp.left_of(:merchant, :s), '2092-01-01 15, 2093-01-01 30, 1000', 'and they are gone');
 SELECT is(pg_temp.post(:merchant, :s, 'adjust', '-1'), '1044', 'a correction down');
@@ -165,7 +165,7 @@ SELECT loyalty.release(:merchant, :s, :hold, in_full => true) \g /dev/null
 SELECT is(pg_temp.left_of(:merchant, :s), '2093-01-01 24, 1000', 'and then the rest');
 SELECT is(balance || ' ' || peer_balance, '1000 24', 'a transfer of 24') FROM loyalty.transfer(:merchant, :s, :s2, '24');
 SELECT is(pg_temp.left_of(:merchant, :s) || ' and ' || pg_temp.left_of(:merchant, :s2), '1000 and 2093-01-01 24', 'takes those that expire, with their date');
-SELECT is(pg_temp.post(:merchant, :s, 'redeem', '-1000'), '0', 'all is spent');
+SELECT is(pg_temp.post(:merchant, :s, 'redeem', '1000'), '0', 'all is spent');
 SELECT is(pg_temp.lots_of_entry(:s), NULL::text, 'of no date');
 SELECT is(pg_temp.left_of(:merchant, :s), NULL::text, 'nothing is left');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''redeem'', ''24.0001'')', :merchant, :s2), 'insufficient_points', 'no more can be spent than there is');
@@ -229,7 +229,7 @@ SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:many::bigint, '{1
 SELECT is((SELECT count(*) || ' of ' || sum(points::numeric) FROM loyalty.lots_of(:merchant, :many)), '512 of ' || sum(points), '1,500 further dates fit in') FROM promised;
 SELECT is_empty(format($$SELECT d.expires_at FROM promised d WHERE (SELECT sum(p.points) FROM promised p WHERE p.expires_at <= d.expires_at)
 	< (SELECT coalesce(sum(l.points::numeric), 0) FROM loyalty.lots_of(%s, %s) l WHERE l.expires_at <= d.expires_at)$$, :merchant, :many), 'no point expires earlier than promised');
-SELECT is(pg_temp.post(:merchant, :many, 'redeem', (-sum(points))::text), '0', 'all can be spent') FROM promised;
+SELECT is(pg_temp.post(:merchant, :many, 'redeem', sum(points)::text), '0', 'all can be spent') FROM promised;
 
 -- --- accounts that begin to track lots ------------------------------------------------------------
 
@@ -306,7 +306,7 @@ FROM (VALUES (format('%s, 1', :merchant), 'no account'), (format('%s, %s', :othe
 -- --- at the end of the range ----------------------------------------------------------------------------
 
 SELECT loyalty.open_account(:merchant, :program) AS full \gset
-SELECT pg_temp.post(:merchant, :full, kind, amount) FROM (VALUES ('deposit', '922337203685477'), ('redeem', '-922337203685000')) v (kind, amount) \g /dev/null
+SELECT pg_temp.post(:merchant, :full, kind, amount) FROM (VALUES ('deposit', '922337203685477'), ('redeem', '922337203685000')) v (kind, amount) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''deposit'', ''0.5808'')', :merchant, :full), 'balance_out_of_range', 'all that was ever earned has a range too');
 SELECT is(pg_temp.post(:merchant, :full, 'deposit', '0.5807'), '477.5807', 'within which it is exact');
 

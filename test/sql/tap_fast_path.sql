@@ -27,11 +27,12 @@ SELECT loyalty.disable_program(:merchant, loyalty.find_program(:merchant, 'inact
 
 CREATE TEMP TABLE operation (ordinal serial, kind text, amount loyalty.points, reference text, money loyalty.points);
 INSERT INTO operation (kind, amount, reference, money) VALUES
-	('redeem', '-1', NULL, NULL), ('deposit', '100', NULL, NULL), ('deposit', '0', NULL, NULL), ('deposit', '-1', NULL, NULL),
-	('accrue', '0', 'nada', '5'), ('accrue', '10', 'T-1', '100'), ('accrue', '10.5', NULL, NULL), ('redeem', '-40', 'T-2', '40'),
-	('redeem', '40', NULL, NULL), ('redeem', '-1000', NULL, NULL), ('adjust', '-5', 'corrección', NULL), ('adjust', '7', NULL, NULL),
-	('adjust', '0', NULL, NULL), ('adjust', '-100000', NULL, NULL), ('deposit', '90', NULL, NULL), ('redeem', '-60', NULL, NULL),
-	('deposit', '922337203685477.5807', NULL, NULL), ('redeem', '-922337203685477.5808', NULL, NULL),
+	('redeem', '1', NULL, NULL), ('deposit', '100', NULL, NULL), ('deposit', '0', NULL, NULL), ('deposit', '-1', NULL, NULL),
+	('accrue', '0', 'nada', '5'), ('accrue', '10', 'T-1', '100'), ('accrue', '10.5', NULL, NULL), ('redeem', '40', 'T-2', '40'),
+	('redeem', '-40', NULL, NULL), ('redeem', '1000', NULL, NULL), ('adjust', '-5', 'corrección', NULL), ('adjust', '7', NULL, NULL),
+	('adjust', '0', NULL, NULL), ('adjust', '-100000', NULL, NULL), ('deposit', '90', NULL, NULL), ('redeem', '60', NULL, NULL),
+	('deposit', '922337203685477.5807', NULL, NULL), ('redeem', '922337203685477.5807', NULL, NULL),
+	('redeem', '-922337203685477.5808', NULL, NULL),
 	('accrue', '184467440737095.5', NULL, NULL), ('deposit', '1', 'último', NULL);
 
 -- The balance that a posting answers, or why it is refused.

@@ -90,7 +90,7 @@ SELECT is(pg_temp.posts(:m, :b, 'accrue', '0', :ana), 'done', 'a sale that earns
 SELECT is(pg_temp.posts(:m, :b, 'deposit', '0.0001', :ana), 'limit_exceeded', 'the fourth is too many');
 SELECT is(pg_temp.posts(:m, :b, 'adjust', '1', :ana), 'limit_exceeded', 'whatever adds');
 SELECT is(pg_temp.posts(:m, :b, 'adjust', '-1', :ana), 'done', 'what spends is not limited');
-SELECT is(pg_temp.posts(:m, :b, 'redeem', '-1', :ana), 'done', 'neither is');
+SELECT is(pg_temp.posts(:m, :b, 'redeem', '1', :ana), 'done', 'neither is');
 SELECT is(pg_temp.posts(:m, :b, 'deposit', '1', :beto), 'done', 'nor is a colleague');
 SELECT is(pg_temp.posts(:m, :b, 'deposit', '1'), 'done', 'nor nobody in particular');
 SELECT is(pg_temp.posts(:m, :other_program, 'deposit', '1', :ana), 'done', 'nor the other program');
@@ -102,8 +102,8 @@ SELECT is((SELECT count(*) FROM loyalty.entries WHERE account_id IN (:a, :b) AND
 
 SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'staff', 'spend', 100, NULL) \g /dev/null
 SELECT is(pg_temp.posts(:m, :a, kind, amount, :ana), expected, format('of 100: %s of %s', kind, amount))
-FROM (VALUES (1, 'redeem', '-60', 'done'), (2, 'redeem', '-40.0001', 'limit_exceeded'), (3, 'redeem', '-1000000', 'insufficient_points'), (4, 'adjust', '-39.9999', 'done'), (5, 'redeem', '-0.0002', 'limit_exceeded'), (6, 'redeem', '-0.0001', 'done'),
-	(7, 'redeem', '-0.0001', 'limit_exceeded'), (8, 'redeem', '0', 'invalid_amount')) v (n, kind, amount, expected) ORDER BY n;
+FROM (VALUES (1, 'redeem', '60', 'done'), (2, 'redeem', '40.0001', 'limit_exceeded'), (3, 'redeem', '1000000', 'insufficient_points'), (4, 'adjust', '-39.9999', 'done'), (5, 'redeem', '0.0002', 'limit_exceeded'), (6, 'redeem', '0.0001', 'done'),
+	(7, 'redeem', '0.0001', 'limit_exceeded'), (8, 'redeem', '0', 'invalid_amount')) v (n, kind, amount, expected) ORDER BY n;
 SELECT is(pg_temp.left_of(:p, 'staff', 'spend', :ana), '0/-', 'all is spent');
 SELECT is((SELECT points_used::text || ' in ' || operations_used FROM loyalty.allowances WHERE direction = 'spend' AND subject_id = :ana), '100 in 3', 'and counted');
 
@@ -111,29 +111,29 @@ SELECT is((SELECT points_used::text || ' in ' || operations_used FROM loyalty.al
 
 SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'staff', 'spend') \g /dev/null
 SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'branch', 'spend', 50, NULL) \g /dev/null
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-30', :ana), 'done', 'a branch has 50, Ana spends 30');
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-21', :beto), 'limit_exceeded', 'her colleague cannot spend 21');
-SELECT is(pg_temp.posts(:m, :b, 'redeem', '-20', :beto), 'done', 'but 20');
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-50', :cleo), 'done', 'another branch has its own');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '30', :ana), 'done', 'a branch has 50, Ana spends 30');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '21', :beto), 'limit_exceeded', 'her colleague cannot spend 21');
+SELECT is(pg_temp.posts(:m, :b, 'redeem', '20', :beto), 'done', 'but 20');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '50', :cleo), 'done', 'another branch has its own');
 SELECT is(pg_temp.left_of(:p, 'branch', 'spend', :centro), '0/-', 'nothing is left');
 SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'branch', 'spend') \g /dev/null
 
 SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend', 10, 4) \g /dev/null
 SELECT is(pg_temp.posts(:m, account, 'redeem', amount, staff), expected, format('of 10 in 4: %s', n))
-FROM (VALUES (1, :a, '-8', :ana, 'done'), (2, :a, '-2.0001', :cleo, 'limit_exceeded'), (3, :b, '-2.0001', :cleo, 'done'), (4, :a, '-1', NULL, 'done'), (5, :a, '-0.5', :ana, 'done'), (6, :a, '-0.25', :beto, 'done'), (7, :a, '-0.25', :beto, 'limit_exceeded'))
+FROM (VALUES (1, :a, '8', :ana, 'done'), (2, :a, '2.0001', :cleo, 'limit_exceeded'), (3, :b, '2.0001', :cleo, 'done'), (4, :a, '1', NULL, 'done'), (5, :a, '0.5', :ana, 'done'), (6, :a, '0.25', :beto, 'done'), (7, :a, '0.25', :beto, 'limit_exceeded'))
 	v (n, account, amount, staff, expected) ORDER BY n;
 SELECT is(pg_temp.left_of(:p, 'member', 'spend', :a) || ' ' || pg_temp.left_of(:p, 'member', 'spend', :b), '0.25/0 7.9999/3', 'each member has his own');
 
 -- --- one's own limit ---------------------------------------------------------------------
 
 SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend', NULL, 5, :a) \g /dev/null
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-100', :ana), 'done', 'a limit of one''s own goes first, with what was counted');
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-1', :ana), 'limit_exceeded', 'the fifth was the last');
-SELECT is(pg_temp.posts(:m, :b, 'redeem', '-8', :ana), 'limit_exceeded', 'others have the one of each');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '100', :ana), 'done', 'a limit of one''s own goes first, with what was counted');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '1', :ana), 'limit_exceeded', 'the fifth was the last');
+SELECT is(pg_temp.posts(:m, :b, 'redeem', '8', :ana), 'limit_exceeded', 'others have the one of each');
 SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend', :a) \g /dev/null
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-0.1', :ana), 'limit_exceeded', 'without it the one of each counts again');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '0.1', :ana), 'limit_exceeded', 'without it the one of each counts again');
 SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'spend') \g /dev/null
-SELECT is(pg_temp.posts(:m, :a, 'redeem', '-1000', :ana), 'done', 'without that there is none');
+SELECT is(pg_temp.posts(:m, :a, 'redeem', '1000', :ana), 'done', 'without that there is none');
 
 -- --- changed in the middle of the day -------------------------------------------------------
 
@@ -233,7 +233,7 @@ SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'P'), 'member', 'add', 7, 
 SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'staff', 'add') \g /dev/null
 SELECT loyalty.remove_limit(:m, loyalty.find_program(:m, 'P'), 'branch', 'add') \g /dev/null
 SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b, :a, :b, :other_program], '{deposit}', '{4,7,4,1,3,50}', :ana), 'done done limit_exceeded limit_exceeded done done', 'members in a batch');
-SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b], '{deposit,redeem,redeem}', '{4,-7,-4}', :ana), 'limit_exceeded done done', 'both ways in a batch');
+SELECT is(pg_temp.batch(:m, ARRAY[:b, :a, :b], '{deposit,redeem,redeem}', '{4,7,4}', :ana), 'limit_exceeded done done', 'both ways in a batch');
 
 -- --- what is limited, and what is not -------------------------------------------------
 

@@ -185,8 +185,8 @@ SELECT is(loyalty.wallet_sale(:m, :'wallet_key', '5512340002', 0, 100, NULL, :st
 SELECT is(loyalty.share_account(:m, :b, :d), :d_account::bigint, 'who left may join another');
 SELECT is(pg_temp.acted(:b_account, 7), 'accrue 10 -, transfer -10 -', 'with what there is by then');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s', call), 'account_moved', call || ': not while another account is shared') FROM (VALUES
-	(format('post(%s, %s, ''deposit'', 1)', :m, :b_account)), (format('post(%s, %s, ''redeem'', -1)', :m, :b_account)), (format('hold(%s, %s, 1)', :m, :b_account)),
-	(format('reverse(%s, %s, %s, ''r'')', :m, :b_account, pg_temp.entry(:b_account, 1))), (format('transfer(%s, %s, %s, 1)', :m, :b_account, :d_account)), (format('transfer(%s, %s, %s, 1)', :m, :d_account, :b_account))) v (call);
+	(format('post(%s, %s, ''deposit'', 1)', :m, :b_account)), (format('post(%s, %s, ''redeem'', 1)', :m, :b_account)), (format('hold(%s, %s, 1)', :m, :b_account)),
+	(format('reverse(%s, %s, %s, reference => ''r'', in_full => true)', :m, :b_account, pg_temp.entry(:b_account, 1))), (format('transfer(%s, %s, %s, 1)', :m, :b_account, :d_account)), (format('transfer(%s, %s, %s, 1)', :m, :d_account, :b_account))) v (call);
 SELECT is(loyalty.share_account(:m, :a, :d), :d_account::bigint, 'so may who was left alone');
 SELECT is(pg_temp.pools(:m), 'A+B+D 186, C 0, E 21, X 5', 'with all that remained');
 SELECT is(loyalty.leave_account(:m, :d, 186) IN (:a, :b, :b_account, :d, :d_account), false, 'the owner may leave too, with everything');

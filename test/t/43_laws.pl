@@ -50,7 +50,7 @@ sub member { my ($id, $rank) = @_; sql("SELECT loyalty.seller_member_create($m, 
 # Each returns the balance, or why it was refused.  Entries are told by their places.
 my $references = 0;
 sub post { my ($account, $kind, $amount, $more) = @_; return outcome("SELECT balance FROM loyalty.post($m, $account, '$kind', '$amount'" . ($more ? ", $more)" : ')')) }
-sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, test.entry($account, $entry), reference => 'R$references'" . ($more ? ", $more)" : ')', in_full => true)) }
+sub undo { my ($account, $entry, $more) = @_; ++$references; return outcome("SELECT balance FROM loyalty.reverse($m, $account, test.entry($account, $entry), " . ($more || 'in_full => true') . ", reference => 'R$references')") }
 sub sale { my ($account, $money) = @_; return outcome("SELECT points FROM loyalty.sale($m, $account, '$money')") }
 sub rank { my ($account, $moment) = @_; return sql("SELECT loyalty.rank_at($m, $account, " . ($moment ? "'$moment Z')" : 'clock_timestamp())')) }
 sub has { return sql("SELECT balance || ' expired ' || expired || ' earned ' || coalesce(earned::text, '-') FROM loyalty.balances WHERE merchant_id = $m AND account_id = $_[0]") }
@@ -89,7 +89,7 @@ subtest 'any split is the whole' => sub {
 		sale($a, 1500);
 		post($a, 'deposit', 40, "expires_at => '2042-02-20'");
 		post($a, 'deposit', 25, q{expires_at => 'infinity'});
-		post($a, 'redeem', -45);
+		post($a, 'redeem', 45);
 	}
 	at('2042-02-10 12:00');
 	for my $name (sort keys %split)
@@ -106,14 +106,14 @@ subtest 'any split is the whole' => sub {
 subtest 'a pending sale that paid a debt' => sub {
 	begin('2042-02-01 12:00', duration_unit => 'month', duration_value => 1, shortfall => 'negative');
 	my $a = account();
-	post($a, 'accrue', 30); post($a, 'redeem', -30); undo($a, 1);
+	post($a, 'accrue', 30); post($a, 'redeem', 30); undo($a, 1);
 	post($a, 'accrue', 100, "available_at => '2042-02-03 12:00Z'");
 	at('2042-02-05 12:00');
 	is has($a), '70 expired 0 earned 100', 'it paid 30';
 	is join(' ', map { undo($a, 4, "'50'") } 1, 2), '20 -30', 'and is refunded in two parts';
 	begin('2043-06-01 12:00', duration_unit => 'month', duration_value => 1, shortfall => 'negative');
 	$a = account();
-	post($a, 'accrue', 100); post($a, 'redeem', -100); undo($a, 1); post($a, 'accrue', 100);
+	post($a, 'accrue', 100); post($a, 'redeem', 100); undo($a, 1); post($a, 'accrue', 100);
 	post($a, 'deposit', 50, q{expires_at => 'infinity'}); post($a, 'deposit', 50, q{expires_at => '2043-06-10'});
 	is undo($a, 4, "'50'"), 50, 'points that paid a debt were spent, and had their date';
 	is lots($a), 'never=50', 'so others are taken as spending takes them';
@@ -128,7 +128,7 @@ subtest 'points and money' => sub {
 	is undo($a, 1, "money => '300'"), 45, '300 of 1,000 are 45 points';
 	is undo($a, 1, "money => '300.0001'"), 'LY011', '60 points stood for 400';
 	is undo($a, 1, "money => '300'"), 0, 'so 300 are left, for all that is left';
-	is undo($a, 1, $_), 'LY011', "then nothing is: $_" for "money => '1'", "'1'", 'NULL';
+	is undo($a, 1, $_), 'LY011', "then nothing is: $_" for "money => '1'", "'1'", 'in_full => true';
 	post($a, 'accrue', 100, "money => '1000'"); undo($a, 5);
 	is undo($a, 5, "money => '1000'"), 'LY011', 'a whole that was refunded';
 	post($a, 'accrue', 150, "money => '1000'"); undo($a, 7, "money => '600'"); undo($a, 7, "'60'");
@@ -138,7 +138,7 @@ subtest 'points and money' => sub {
 	post($a, 'accrue', 0, "money => '30'");
 	my $b = account();
 	post($b, 'accrue', $_ / 10, "money => '$_'") for 100, 200;
-	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT test.entry_no($b, entry_id) || ' ' || balance FROM loyalty.reverse($m, $b, test.entry($b, $entry), reference => '$name'" . ($more ? ", $more)" : ')', in_full => true)) };
+	my $once = sub { my ($entry, $name, $more) = @_; return outcome("SELECT test.entry_no($b, entry_id) || ' ' || balance FROM loyalty.reverse($m, $b, test.entry($b, $entry), " . ($more || 'in_full => true') . ", reference => '$name')") };
 	is join(' / ', map { $once->(@$_) } [1, 'A'], [1, 'A', "money => '100'"], [1, 'A', "amount => '10'"], [1, 'A', "money => '99'"]), '3 20 / 3 20 / 3 20 / LY012', 'all of an entry is all of its money';
 	is join(' / ', map { $once->(@$_) } [2, 'B', "money => '200'"], [2, 'B'], [2, 'B', "amount => '20'"], [2, 'B', "money => '100'"]), '4 0 / 4 0 / LY012 / LY012', 'and the other way round';
 	sound('money');
@@ -166,7 +166,7 @@ subtest 'points that came back with another date' => sub {
 		begin('2042-02-01 12:00', duration_unit => 'day', duration_value => 10, reinstatement_days => 3);
 		my $a = account();
 		post($a, 'accrue', 100, "money => '1000'");
-		$by eq 'hold' ? sql("SELECT loyalty.hold($m, $a, '100', release_at => '2042-03-01 12:00Z')") : post($a, 'redeem', -100);
+		$by eq 'hold' ? sql("SELECT loyalty.hold($m, $a, '100', release_at => '2042-03-01 12:00Z')") : post($a, 'redeem', 100);
 		at('2042-03-01 12:00');
 		undo($a, 2) if $by eq 'reversal';
 		is has($a), '100 expired 0 earned 100', "$by: they can be spent for three days";
@@ -210,7 +210,7 @@ subtest 'points of a 513th date' => sub {
 	sql("SELECT loyalty.hold($m, $a, '10', release_at => '2042-03-01 12:30Z')");
 	post($a, 'deposit', 1, "expires_at => '2042-05-0$_ 12:00Z'") for 1 .. 6;
 	at('2042-03-01 13:00');
-	post($a, 'redeem', -1);
+	post($a, 'redeem', 1);
 	is sql("SELECT count(*) FROM loyalty.lots_of($m, $a)"), 511, 'of points that come back, those past their date take no place from those that live';
 	is has($a), '511 expired 6 earned 518', 'and expire at once';
 	sound('512 dates again');
@@ -264,7 +264,7 @@ subtest 'reversed sales count for no rank' => sub {
 	begin('2040-02-01 12:00', duration_unit => 'month', duration_value => 1, range_group => 'niveles', shortfall => 'partial');
 	my ($a, $b) = (account(), account());
 	post($_, 'accrue', 600) for $a, $b;
-	post($b, 'redeem', -570); undo($b, 1);
+	post($b, 'redeem', 570); undo($b, 1);
 	is rank($b) . ' ' . has($b), 'Plata 0 expired 0 earned 0', 'though their points were spent';
 	at('2040-04-01 12:00');
 	undo($a, 1);
@@ -512,7 +512,7 @@ subtest 'caps and limits' => sub {
 	post($b, 'deposit', 200);
 	$a = $b;
 	my $spend = sub { return sql("SELECT points_left || '/' || operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $b AND direction = 'spend'") };
-	post($b, 'redeem', -30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, test.entry($b, 4), in_full => true)");
+	post($b, 'redeem', 30); sql("SELECT loyalty.transfer($m, $b, $c, '20')"); sql("SELECT loyalty.hold($m, $b, '40')"); sql("SELECT loyalty.capture($m, $b, test.entry($b, 4), in_full => true)");
 	is $spend->(), '10/2', 'spent';
 	undo($b, $_) for 2, 3;
 	is $spend->(), '60/4', 'a redemption and a transfer are reversed';
@@ -523,16 +523,16 @@ subtest 'caps and limits' => sub {
 	my $d = account();
 	at('2042-02-03 23:00');
 	post($d, 'deposit', 200);
-	post($d, 'redeem', -90);
+	post($d, 'redeem', 90);
 	at('2042-02-04 02:00');
-	is post($a, 'redeem', -90), 85, 'shortly after midnight';
+	is post($a, 'redeem', 90), 85, 'shortly after midnight';
 	configure(time_zone => 'America/Mexico_City');
 	is sql("SELECT string_agg(coalesce(error, 'posted'), ' ') FROM loyalty.post_batch($m, '{$a,$d}', '{redeem}', '{1,20}')"), 'posted limit_exceeded', 'who has not begun the next day counts for this one, in a batch too';
-	is post($a, 'redeem', -20), 'LY008', 'it is the day before again, by another time zone: what was spent still counts';
+	is post($a, 'redeem', 20), 'LY008', 'it is the day before again, by another time zone: what was spent still counts';
 	at('2042-02-05 05:59');
-	is post($a, 'redeem', -20), 'LY008', 'until the day that had begun is over';
+	is post($a, 'redeem', 20), 'LY008', 'until the day that had begun is over';
 	at('2042-02-05 06:00');
-	is post($a, 'redeem', -20), 64, 'and not longer';
+	is post($a, 'redeem', 20), 64, 'and not longer';
 	sound('a day that goes back');
 };
 
@@ -583,7 +583,7 @@ subtest 'a sale that earned nothing' => sub {
 	sql(qq{SELECT loyalty.publish_rules($m, loyalty.find_program($m, 'P'), '[{"name":"bienvenida","first_purchase":true,"min_amount":10,"points":7}]')});
 	sql("SELECT loyalty.set_limit($m, loyalty.find_program($m, 'P'), 'member', 'add', 1000, 5)");
 	my $state = sub { my $a = shift; return has($a) . ' ' . (sql("SELECT operations_left FROM loyalty.allowances WHERE merchant_id = $m AND subject_id = $a AND direction = 'add'")) };
-	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, $entry), reference => '$name'" . ($more ? ", $more)" : ')', in_full => true)) };
+	my $reference = sub { my ($a, $entry, $name, $more) = @_; return outcome("SELECT test.entry_no($a, entry_id) || ' ' || balance FROM loyalty.reverse($m, $a, test.entry($a, $entry), " . ($more || 'in_full => true') . ", reference => '$name')") };
 	my ($whole, $by_money, $mixed, $free, $paid) = map { account() } 1 .. 5;
 	is sale($_, 4.99), 0, 'a small sale' for $whole, $by_money, $mixed;
 	is $state->($whole), '0 expired 0 earned 0 4', 'is an operation of the day';
@@ -616,7 +616,7 @@ subtest 'a sale that earned nothing' => sub {
 	is outcome("SELECT test.entry_no($paid, entry_id) || ' ' || points FROM loyalty.sale($m, $paid, 100, points_used => 100)"), '3 0', 'a sale that is paid with points';
 	is join(' ', undo($paid, 3), undo($paid, 2), undo($paid, 3), undo($paid, 2)), '0 100 LY011 LY011', 'is reversed by both of its entries';
 	is sale($paid, 10), 8, 'and was no first purchase';
-	post($paid, 'redeem', -$_) for 100;
+	post($paid, 'redeem', $_) for 100;
 	is sale($paid, 4), 0, 'with little left';
 	is undo($paid, 8), 8, 'there is nothing that could be missing';
 	is sql("SELECT string_agg(x.error, ' ' ORDER BY x.item) FROM (SELECT item, coalesce(error, test.entry_no($paid, entry_id)::text) AS error FROM loyalty.post_batch($m, ARRAY[$paid, $paid, $paid], '{accrue,reverse,reverse}', '{0,NULL,NULL}', reference => '{v,lote,lote2}', entry_id => ARRAY[NULL, test.entry($paid, 8), test.entry($paid, 8)], money => '{3,NULL,NULL}', in_full => '{false,true,true}')) x"), '10 exceeds_original exceeds_original', 'in a batch too';
@@ -698,7 +698,7 @@ subtest 'inactive' => sub {
 		is outcome("SELECT balance FROM loyalty.capture($m, $a, test.entry($a, 2), '5')"), 91, 'a capture';
 		is outcome("SELECT balance FROM loyalty.release($m, $a, test.entry($a, 2), in_full => true)"), 96, 'a release';
 		is undo($a, 1, "'10'"), 86, 'a refund';
-		is post($a, 'redeem', -1), 85, 'a redemption';
+		is post($a, 'redeem', 1), 85, 'a redemption';
 		is post($a, 'adjust', $_->[0]), $_->[1], 'a correction' for [-1, 84], [2, 86];
 		configure(active => 1, unit_active => 1);
 		is post($a, 'deposit', 1), 87, 'active again';

@@ -54,13 +54,16 @@ sub program
 sub merchant { return sql("SELECT loyalty.create_merchant('Uno')") }
 sub account { my ($merchant, $program) = @_; return sql("SELECT loyalty.open_account($merchant, $program)") }
 
-# Arguments as they are in SQL; the first of these functions' is an entry, told by its place.
+# Arguments as they are in SQL.  Those of these functions have names here, where an entry is told by its place, and all of it is meant unless told.
+my %names = (reverse => [qw(entry_id reference amount money)], capture => [qw(entry_id amount)], release => [qw(entry_id amount)], transfer => [qw(to_account_id amount)]);
 sub arguments_of
 {
 	my ($function, $account, @arguments) = @_;
 	my @sql = map { defined ? "'$_'" : 'NULL' } @arguments;
-	$sql[0] = "test.entry($account, $arguments[0])" if $function =~ /^(reverse|capture|release)$/;
-	return join '', map { ", $_" } @sql;
+	my @names = @{$names{$function} // []} or return join '', map { ", $_" } @sql;
+	my @given = grep { defined $arguments[$_] } 0 .. $#arguments;
+	$sql[0] = "test.entry($account, $arguments[0])" if $names[0] eq 'entry_id';
+	return join '', (map { ", $names[$_] => $sql[$_]" } @given), (grep { $names[$_] =~ /^(amount|money)$/ } @given) ? () : ', in_full => true';
 }
 
 # "place balance", or why not
@@ -206,7 +209,7 @@ for my $case (
 	at('2024-05-11 18:00');
 	post($m, $_, 'accrue', '50') for $b, $c;
 	at('2024-05-21 18:00');
-	post($m, $_, 'redeem', '-30') for $b, $c;
+	post($m, $_, 'redeem', '30') for $b, $c;
 	at('2024-06-01 06:00', -15);
 	is has($m, $b), '120', 'the last evening of 100 points, of which 30 were spent';
 	at('2024-06-01 06:00');
@@ -266,7 +269,7 @@ for my $case (
 	post($m, $accounts[$_], 'deposit', $_ + 1) for 0 .. 6;
 	post($n, $theirs, 'deposit', '9');
 	post($m, $spent, 'deposit', '3');
-	post($m, $spent, 'redeem', '-3');
+	post($m, $spent, 'redeem', '3');
 	post($m, $later, 'deposit', '4', {expires_at => '2024-02-01 00:00+00'});
 	at('2024-01-12 00:00', -15);
 	is sql("SELECT loyalty.expire_due($m)"), '0', 'before midnight nothing is due';
@@ -354,17 +357,17 @@ for my $case (
 	post($m, $a, 'deposit', '7', {expires_at => 'infinity'});
 	is post($m, $a, 'deposit', '20', {available_at => '2024-03-05 09:30:00.5+00'}), '2 7', 'points for a later day';
 	is has($m, $a), '7 pending 20', 'are pending';
-	is post($m, $a, 'redeem', '-7.0001'), 'LY001', 'and cannot be spent';
+	is post($m, $a, 'redeem', '7.0001'), 'LY001', 'and cannot be spent';
 	is call('hold', $m, $a, '7.0001'), 'LY001', 'nor held';
 	is balance_at($m, $a, $_->[0]), $_->[1], "foreseen for $_->[0]" for ['2024-03-05 09:30:00.499999+00', 7], ['2024-03-05 09:30:00.5+00', 27], ['2024-03-16 04:00+00', 7];
 	at('2024-03-05 09:30', -15);
 	is has($m, $a), '7 pending 20', 'until that day';
-	is post($m, $a, 'redeem', '-7.0001'), 'LY001', 'they still cannot be spent';
+	is post($m, $a, 'redeem', '7.0001'), 'LY001', 'they still cannot be spent';
 	at('2024-03-05 09:30', 1);
 	is has($m, $a), '27', 'then they are there';
 	is sql("SELECT earned FROM loyalty.balances WHERE account_id = $a"), '27', 'and earned';
 	is lots($m, $a), '2024-03-16 04:00 20, 7', 'for ten days from that one';
-	is post($m, $a, 'redeem', '-1'), '4 26', 'and can be spent, although no job ran';
+	is post($m, $a, 'redeem', '1'), '4 26', 'and can be spent, although no job ran';
 	is history($m, $a), 'deposit 7, deposit 0 reserved 20, mature 20 reserved -20, redeem -1', 'which books them first';
 	is sql("SELECT posted_at = '2024-03-05 09:30:00.5+00' FROM loyalty.entries WHERE account_id = $a AND kind = 'mature'"), 't', 'at their moment';
 
@@ -405,16 +408,16 @@ for my $case (
 	my $program = program($m, duration_value => 10, duration_unit => 'day', time_zone => 'UTC');
 	my ($a, $b) = map { account($m, $program) } 1 .. 2;
 	post($m, $a, 'deposit', '100');
-	is call('hold', $m, $a, '60', {expires_at => '2024-07-02 08:00:00.25+00'}), '2 40', 'a hold for a day';
+	is call('hold', $m, $a, '60', {release_at => '2024-07-02 08:00:00.25+00'}), '2 40', 'a hold for a day';
 	is call('hold', $m, $a, '30'), '3 10', 'and one without an end';
 	is call('capture', $m, $a, '2', '15'), '4 10', 'a part is captured';
 	at('2024-07-02 08:00', -15);
 	is has($m, $a), '10 held 75', 'until its end the rest is held';
-	is post($m, $a, 'redeem', '-10.0001'), 'LY001', 'and cannot be spent';
+	is post($m, $a, 'redeem', '10.0001'), 'LY001', 'and cannot be spent';
 	at('2024-07-02 08:00', 1);
 	is has($m, $a), '55 held 30', 'then it is back, although no job ran';
 	is call($_, $m, $a, '2'), 'LY009', "there is nothing to $_ any more" for qw(capture release);
-	is post($m, $a, 'redeem', '-55'), '6 0', 'and all of it can be spent';
+	is post($m, $a, 'redeem', '55'), '6 0', 'and all of it can be spent';
 	is history($m, $a), 'deposit 100, hold -60 reserved 60, hold -30 reserved 30, capture 0 reserved -15, release 45 reserved -45, redeem -55', 'the release is booked first';
 	is sql("SELECT posted_at = '2024-07-02 08:00:00.25+00' AND origin_entry_id = test.entry($a, 2) FROM loyalty.entries WHERE account_id = $a AND kind = 'release'"), 't', 'at its moment';
 	at('2025-07-02 08:00');
@@ -427,7 +430,7 @@ for my $case (
 	at('2024-07-01 12:00');
 	post($m, $b, 'deposit', '10', {expires_at => '2024-07-03 00:00+00'});
 	post($m, $b, 'deposit', '10', {expires_at => '2024-07-05 00:00+00'});
-	call('hold', $m, $b, '15', {expires_at => '2024-07-04 00:00+00'});
+	call('hold', $m, $b, '15', {release_at => '2024-07-04 00:00+00'});
 	at('2024-07-04 00:00', 1);
 	is has($m, $b), '10 expired 10', 'a hold that times out gives back what is not past its date';
 	is sql("SELECT loyalty.expire_due($m)"), '1', 'a job books it';
@@ -446,7 +449,7 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	post($m, $a, 'deposit', '50');
 	post($m, $a, 'deposit', '30', {expires_at => '2024-08-05 06:00+00'});
 	post($m, $a, 'deposit', '20', {expires_at => 'infinity'});
-	my ($sale) = split / /, post($m, $a, 'redeem', '-90');
+	my ($sale) = split / /, post($m, $a, 'redeem', '90');
 	my ($hold) = split / /, call('hold', $m, $a, '10');
 	at('2024-08-05 04:00');
 	is has($m, $a), '0 held 10', "$days days: all is spent";
@@ -460,10 +463,10 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	is has($m, $a), ($days ? '60 held 10 expired 30' : '10 held 10 expired 80'), "$days days: what has a date keeps it, whatever the window";
 	next unless $days;
 	at($until, -15);
-	is post($m, $a, 'redeem', '-1'), '9 59', "$days days: until the end of the last day they can be spent";
+	is post($m, $a, 'redeem', '1'), '9 59', "$days days: until the end of the last day they can be spent";
 	at($until);
 	is has($m, $a), '10 held 10 expired 79', "$days days: then they are gone";
-	is post($m, $a, 'redeem', '-10.0001'), 'LY001', "$days days: for good";
+	is post($m, $a, 'redeem', '10.0001'), 'LY001', "$days days: for good";
 }
 
 # --- what there was at any instant -------------------------------------------------------------------
@@ -493,8 +496,8 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	my %deeds = (
 		'2024-01-02' => sub { $both->('post', 'deposit', '100') },
 		'2024-01-03' => sub { $both->('post', 'deposit', '40', {available_at => '2024-01-06 07:00+00'}) },
-		'2024-01-04' => sub { $both->('hold', '30', {expires_at => '2024-01-14 16:00+00'}) },
-		'2024-01-05' => sub { $sale{a} = $both->('post', 'redeem', '-25') },
+		'2024-01-04' => sub { $both->('hold', '30', {release_at => '2024-01-14 16:00+00'}) },
+		'2024-01-05' => sub { $sale{a} = $both->('post', 'redeem', '25') },
 		'2024-01-08' => sub { $both->('post', 'deposit', '7', {expires_at => '2024-01-09 01:00+00'}) },
 		'2024-01-11' => sub { $both->('post', 'deposit', '60', {expires_at => '2024-01-14 09:00+00'}) },
 		'2024-01-16' => sub { $both->('reverse', $sale{a}, 'parte', '10') },
@@ -549,7 +552,7 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	is_deeply $all->(), \@expected, 'foreseen to the microsecond';
 	at('2024-01-05 12:00');
 	is_deeply $all->(), \@expected, 'seen afterwards';
-	is post($m, $a, 'redeem', '-3'), '6 5', 'a late posting books it';
+	is post($m, $a, 'redeem', '3'), '6 5', 'a late posting books it';
 	is history($m, $a) =~ s/.*deposit 8, //r, 'expire -7, redeem -3', 'all in one entry';
 	is_deeply $all->(), \@expected, 'which says when each was due';
 	my $booked = sql("SELECT posted_at FROM loyalty.entries WHERE account_id = $a AND entry_no = 6");
@@ -571,7 +574,7 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	my $page = sub { my ($before, @most) = @_; return outcome("SELECT string_agg(entry_no::text, ' ') FROM loyalty.statement($m, $a" . join('', map { ", $_" } defined $before ? "test.entry($a, $before)" : (), @most) . ')') };
 	is $page->(), join(' ', reverse 1 .. 22), 'a statement is newest first';
 	is $page->('NULL', 8), '22 21 20 19 18 17 16 15', 'its first page';
-	post($m, $a, 'redeem', '-1');
+	post($m, $a, 'redeem', '1');
 	is $page->(15, 8), '14 13 12 11 10 9 8 7', 'the second, although something was posted meanwhile';
 	is $page->(7, 8), '6 5 4 3 2 1', 'the third';
 	is $page->(1, 8), '', 'and no more';

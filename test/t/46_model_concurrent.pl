@@ -59,20 +59,26 @@ sub entry_of { my $o = shift; my $entry_no = $o->{hold} // $o->{entry_no}; retur
 sub asked { my $operation = shift; return join ';', map { "$_=$operation->{$_}" } grep { defined $operation->{$_} } sort keys %$operation }
 sub asked_for { my ($text) = split /#/, shift; return {map { split /=/, $_, 2 } split /;/, $text} }
 
+# In SQL what is redeemed is positive, and all there is has a name.
+sub amount_of { my $o = shift; return defined $o->{kind} && $o->{kind} eq 'redeem' ? -$o->{amount} : $o->{amount} }
+sub in_full { my $o = shift; return $o->{f} =~ /^(capture|release|reverse)$/ && !defined $o->{amount} && !defined $o->{money} }
+
 sub statement_of
 {
 	my ($run, $o, $reference, $key) = @_;
 	my $of = $o->{f};
 	my %named = (reference => $reference, idempotency_key => $key, map { $_ => $o->{$_} }
 			$of eq 'reverse' ? qw(amount money) : $of =~ /capture|release/ ? qw(amount) : $of eq 'post' ? qw(money available_at expires_at) : ());
+	$named{release_at} = $o->{expires_at} if $of eq 'hold';
+	$named{in_full} = 'true' if in_full($o);
 	for my $name (grep { defined $named{$_} } keys %named)
 	{
 		$named{$name} = number($named{$name}) if $name =~ /amount|money/;
 		$named{$name} = moment($named{$name}) if $name =~ /_at$/;
 	}
 	my @arguments = ($run->{merchant}, $o->{id},
-		  $of eq 'post' ? ("'$o->{kind}'", "'" . number($o->{amount}) . "'")
-		: $of eq 'hold' ? ("'" . number($o->{amount}) . "'", "'" . moment($o->{expires_at}) . "'")
+		  $of eq 'post' ? ("'$o->{kind}'", "'" . number(amount_of($o)) . "'")
+		: $of eq 'hold' ? ("'" . number($o->{amount}) . "'")
 		: $of eq 'transfer' ? ($o->{to}, "'" . number($o->{amount}) . "'")
 		: entry_of($o));
 	return "SELECT format('R|%s|%s', coalesce(test.entry_no($o->{id}, entry_id), 0), balance) FROM loyalty.$of(" . join(', ', @arguments, map { "$_ => '$named{$_}'" }
@@ -85,10 +91,12 @@ sub batch_of
 	my ($run, @items) = @_;
 	my @of = map { my $o = $_->[0]; +{%$o, kind => $o->{kind} // $o->{f}, reference => $_->[1]} } @items;
 	return "SELECT format('B|%s|%s|%s', error, entry_id, balance) FROM loyalty.post_batch(" . join(', ', $run->{merchant},
-		array('bigint', map { $_->{id} } @of), array('text', map { $_->{kind} } @of), array('loyalty.points', map { number($_->{amount} // 0) } @of), array('text', map { $_->{reference} } @of), 'NULL',
-		'ARRAY[' . join(', ', map { entry_of($_) // 'NULL' } @of) . ']::bigint[]', array('bigint', map { $_->{to} } @of),
-		array('loyalty.points', map { defined $_->{money} ? number($_->{money}) : undef } @of),
-		map { my $date = $_; array('timestamptz', map { defined $_->{$date} ? moment($_->{$date}) : undef } @of) } qw(expires_at available_at)) . ') ORDER BY item';
+		array('bigint', map { $_->{id} } @of), array('text', map { $_->{kind} } @of), array('loyalty.points', map { defined $_->{amount} ? number(amount_of($_)) : undef } @of),
+		'reference => ' . array('text', map { $_->{reference} } @of), 'money => ' . array('loyalty.points', map { defined $_->{money} ? number($_->{money}) : undef } @of),
+		(map { my $date = $_; "$date => " . array('timestamptz', map { defined $_->{$date} && $_->{f} eq 'post' ? moment($_->{$date}) : undef } @of) } qw(available_at expires_at)),
+		'release_at => ' . array('timestamptz', map { $_->{f} eq 'hold' ? moment($_->{expires_at}) : undef } @of),
+		'entry_id => ARRAY[' . join(', ', map { entry_of($_) // 'NULL' } @of) . ']::bigint[]', 'to_account_id => ' . array('bigint', map { $_->{to} } @of),
+		'in_full => ' . array('boolean', map { in_full($_) ? 'true' : 'false' } @of)) . ') ORDER BY item';
 }
 
 # Lines of what was answered: account, entry_no, balance, SQLSTATE, key.

@@ -53,13 +53,16 @@ sub program
 }
 sub account { my $program = shift; return sql("SELECT loyalty.open_account($merchant, $program)") }
 
-# Arguments as they are in SQL; the first of these functions' is an entry, told by its place.
+# Arguments as they are in SQL.  Those of these functions have names here, where an entry is told by its place, and all of it is meant unless told.
+my %names = (reverse => [qw(entry_id reference amount money)], capture => [qw(entry_id amount)], release => [qw(entry_id amount)], transfer => [qw(to_account_id amount)]);
 sub arguments_of
 {
 	my ($function, $account, @arguments) = @_;
 	my @sql = map { defined ? "'$_'" : 'NULL' } @arguments;
-	$sql[0] = "test.entry($account, $arguments[0])" if $function =~ /^(reverse|capture|release)$/;
-	return join '', map { ", $_" } @sql;
+	my @names = @{$names{$function} // []} or return join '', map { ", $_" } @sql;
+	my @given = grep { defined $arguments[$_] } 0 .. $#arguments;
+	$sql[0] = "test.entry($account, $arguments[0])" if $names[0] eq 'entry_id';
+	return join '', (map { ", $names[$_] => $sql[$_]" } @given), (grep { $names[$_] =~ /^(amount|money)$/ } @given) ? () : ', in_full => true';
 }
 
 sub call_sql
@@ -186,7 +189,7 @@ for my $policy (qw(refuse partial negative))
 {
 	my $a = account(program(duration_value => 30, duration_unit => 'day', shortfall => $policy));
 	post($a, 'accrue', '100', 'ticket 1', undef, '1000');
-	post($a, 'redeem', '-70');
+	post($a, 'redeem', '70');
 	my %answer = (refuse => 'LY001', partial => '3 0', negative => '3 -70');
 	check(reverse_entry($a, 1, 'devolución'), $answer{$policy}, "$policy: a refund after 70 of 100 points were spent");
 	check(has($a), {refuse => '30', partial => '0', negative => '-70'}->{$policy}, "$policy: what is left");
@@ -199,7 +202,7 @@ for my $policy (qw(refuse partial negative))
 		next;
 	}
 	check(reverse_entry($a, 1, 'otra'), 'LY011', "$policy: the sale is refunded");
-	check(post($a, 'redeem', '-0.0001'), 'LY001', "$policy: nothing can be spent");
+	check(post($a, 'redeem', '0.0001'), 'LY001', "$policy: nothing can be spent");
 	check(call('hold', $a, '0.0001'), 'LY001', "$policy: nor held");
 	check((split / /, post($a, 'accrue', '50', 'ticket 2', undef, '500'))[1], ($policy eq 'negative' ? '-20' : '50'), "$policy: the next sale");
 	next if $policy eq 'partial';
@@ -226,7 +229,7 @@ for my $case (['refuse', 'LY001', '20 held 80'], ['partial', '4 0', '0 held 80']
 	my $b = account(sql("SELECT program_id FROM loyalty_internal.account WHERE account_id = $a"));
 	post($a, 'deposit', '100');
 	call('transfer', $a, $b, '100');
-	post($b, 'redeem', '-100');
+	post($b, 'redeem', '100');
 	check(reverse_entry($a, 2, 'de vuelta', '60'), '3 60', 'a transfer goes back');
 	check(has($b), '-60', 'from one who has spent it');
 	check(has($a), '60', 'to who had sent it');
@@ -240,7 +243,7 @@ $bug = 'refunds take the points twice';
 	post($a, 'accrue', '100', 'ticket 1', undef, '1000');
 	post($a, 'accrue', '500');
 	check(reverse_entry($a, 1, 'devolución', '40'), '3 560', 'a refund');
-	post($a, 'redeem', '-1');
+	post($a, 'redeem', '1');
 	check(reverse_entry($a, 1, 'devolución', '40'), '3 560', 'the same again is answered as before');
 	check(reverse_entry($a, 1, 'devolución', '40', {staff_id => 7}), '3 560', 'by another cashier too');
 	check(has($a), '559', 'and takes nothing');
@@ -271,7 +274,7 @@ $bug = 'refunds take the points twice';
 {
 	my $a = account(program(duration_value => 30, duration_unit => 'day'));
 	post($a, 'deposit', '100');
-	post($a, 'redeem', '-100');
+	post($a, 'redeem', '100');
 	check(reverse_entry($a, 2, 'devolución', '40'), '3 40', 'a redemption is refunded');
 	check(reverse_entry($a, 2, 'devolución', '40'), '3 40', 'once');
 	check(reverse_entry($a, 2, 'otra', '60.0001'), 'LY011', 'never more than was spent');
@@ -340,19 +343,19 @@ for my $booked (1, 0)
 	check(reverse_entry($a, 1, 'devolución'), '4 500', "$when: the same again");
 	check(reverse_entry($a, 1, 'otra'), 'LY011', "$when: and then it is refunded");
 
-	$a = $begin->({}, $sale, $never, ['redeem', '-60']);
+	$a = $begin->({}, $sale, $never, ['redeem', '60']);
 	$pass->('2024-01-21 00:00');
 	check(reverse_entry($a, 1, 'todo'), '5 440', "$when: a sale was spent in part, then the rest expired: its refund takes what was spent");
-	$a = $begin->({}, $sale, $never, ['redeem', '-60']);
+	$a = $begin->({}, $sale, $never, ['redeem', '60']);
 	$pass->('2024-01-21 00:00');
 	check((split / /, reverse_entry($a, 1, @$_[0, 1]))[1], $_->[2], "$when: in parts, $_->[0]") for ['uno', '30', '500'], ['dos', '30', '480'], ['tres', '40', '440'];
 
-	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '-70']);
+	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '70']);
 	$pass->('2024-01-21 00:00');
 	check(has($a), '500 expired 80', "$when: of two sales of one date 70 points were spent");
 	check(reverse_entry($a, 1, 'uno'), '6 480', "$when: the refund of one counts what expired");
 	check(reverse_entry($a, 2, 'dos'), '7 430', "$when: that of the other not again");
-	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '-70']);
+	$a = $begin->({}, $sale, ['accrue', '50'], $never, ['redeem', '70']);
 	$pass->('2024-01-21 00:00');
 	check(sql("SELECT string_agg(coalesce(error, test.entry_no($a, entry_id) || ' ' || balance), ', ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{4}'), '{reverse}', '{NULL,NULL,40,60}', reference => '{uno,uno,dos,tres}', entry_id => ARRAY[test.entry($a, 2), test.entry($a, 2), test.entry($a, 1), test.entry($a, 1)], in_full => '{true,true,false,false}')"), '6 500, 6 500, 7 490, 8 430', "$when: in one batch neither");
 
@@ -375,7 +378,7 @@ for my $booked (1, 0)
 		$pass->('2024-01-21 00:00');
 		check(reverse_entry($a, 1, 'devolución'), '3 0', "$when, $policy: nothing is there, and nothing is missing");
 
-		$a = $begin->({shortfall => $policy}, $sale, ['deposit', '10', {expires_at => 'infinity'}], ['redeem', '-60']);
+		$a = $begin->({shortfall => $policy}, $sale, ['deposit', '10', {expires_at => 'infinity'}], ['redeem', '60']);
 		$pass->('2024-01-21 00:00');
 		check(reverse_entry($a, 1, 'devolución'), {refuse => 'LY001', partial => '5 0', negative => '5 -50'}->{$policy}, "$when, $policy: 40 of 100 points have expired, and 10 others are there");
 		next if $policy ne 'refuse';
@@ -386,19 +389,19 @@ for my $booked (1, 0)
 	}
 
 	# others that expired, or did so later
-	$a = $begin->({}, ['accrue', '100', {expires_at => '2024-01-15 00:00+00'}], $sale, $never, ['redeem', '-150']);
+	$a = $begin->({}, ['accrue', '100', {expires_at => '2024-01-15 00:00+00'}], $sale, $never, ['redeem', '150']);
 	$pass->('2024-01-21 00:00');
 	check(has($a), '500 expired 50', "$when: the first of two sales was spent and half of the second");
 	check((split / /, reverse_entry($a, 1, 'primera'))[1], '400', "$when: what expired was none of the first");
 	check((split / /, reverse_entry($a, 2, 'segunda'))[1], '350', "$when: but half of the second");
-	$a = $begin->({shortfall => 'negative'}, ['deposit', '100'], ['redeem', '-100']);
+	$a = $begin->({shortfall => 'negative'}, ['deposit', '100'], ['redeem', '100']);
 	reverse_entry($a, 1, 'deuda');
 	post($a, @$_) for ['accrue', '150'], $sale, $never;
 	$pass->('2024-01-21 00:00');
 	check(has($a), '500 expired 150', "$when: a sale paid a debt of 100, and the rest of it expired, like another");
 	check((split / /, reverse_entry($a, 4, 'la que pagó'))[1], '500', "$when: what paid has its date too, and the first refund counts what expired of that");
 	check((split / /, reverse_entry($a, 5, 'otra'))[1], '400', "$when: and nothing for the other");
-	$a = $begin->({}, $sale, ['redeem', '-100'], $never);
+	$a = $begin->({}, $sale, ['redeem', '100'], $never);
 	$pass->('2024-01-21 00:00');
 	reverse_entry($a, 2, 'canje', '80');
 	check(has($a), '500 expired 80', "$when: what is given back past its date expires at once");
@@ -409,7 +412,7 @@ for my $booked (1, 0)
 	my $a = account(program(duration_value => 10, duration_unit => 'day'));
 	post($a, 'accrue', '100') for 1 .. 2;
 	post($a, 'deposit', '500', {expires_at => 'infinity'});
-	post($a, 'redeem', '-100');
+	post($a, 'redeem', '100');
 	at('2024-01-21 00:00');
 	check(tally(map { s/^\d+ .*/done/r } at_once(map { call_sql('reverse', $a, 1 + $_ % 2, "parte $_", '30') } 0 .. 7)), '2 x LY011, 6 x done', 'eight sessions refund parts of two sales of which half has expired');
 	check(has($a), '420 expired 100', 'and count each expired point once');
@@ -424,7 +427,7 @@ $bug = 'expiry forgets which points were spent';
 	post($a, 'deposit', '100');
 	at('2024-01-12 12:00');
 	post($a, 'deposit', '50');
-	post($a, 'redeem', '-120');
+	post($a, 'redeem', '120');
 	at('2024-01-21 00:00');
 	check(has($a), '30', '120 of 150 points are spent; on the date of the first 100 nothing expires');
 	at('2024-01-23 00:00');
@@ -439,7 +442,7 @@ $bug = 'expiry forgets which points were spent';
 	check(lots($b), '01-15 10, 02-10 100, 10', 'what expires first is spent first, also if it came last');
 	at('2024-01-15 00:00');
 	check(has($b), '110 expired 10', 'only the rest expires');
-	post($b, 'redeem', '-95');
+	post($b, 'redeem', '95');
 	at('2024-03-01 00:00');
 	check(has($b), '10 expired 15', 'and what never does stays to the end');
 	sql("SELECT loyalty.expire_due($merchant)");
@@ -451,7 +454,7 @@ $bug = 'expiry forgets which points were spent';
 	at('2024-01-10 12:00');
 	my $a = account(program());
 	post($a, 'deposit', $_->[0], {expires_at => $_->[1]}) for ['10', '2024-01-20 00:00+00'], ['20', '2024-01-25 00:00+00'], ['40', 'infinity'];
-	post($a, 'redeem', '-60');
+	post($a, 'redeem', '60');
 	check(lots($a), '10', 'three kinds of points are spent');
 	reverse_entry($a, 4, 'uno', '35');
 	check(lots($a), '01-25 5, 40', 'a refund gives back what was taken last');
@@ -471,7 +474,7 @@ for my $case ([0, '20 expired 60', '20'], [3, '70 expired 10', '02-05 50, 20'])
 	at('2024-01-10 12:00');
 	my $a = account(program(reinstatement_days => $days));
 	post($a, 'deposit', $_->[0], {expires_at => $_->[1]}) for ['60', '2024-01-20 00:00+00'], ['20', 'infinity'];
-	post($a, 'redeem', '-70');
+	post($a, 'redeem', '70');
 	post($a, 'deposit', '10', {expires_at => '2024-01-21 00:00+00'});
 	at('2024-02-01 12:00');
 	reverse_entry($a, 3, 'diez', '10');
@@ -493,7 +496,7 @@ for my $case ([0, '20 expired 60', '20'], [3, '70 expired 10', '02-05 50, 20'])
 	check(lots($a), '01-20 10, 01-25 5, 40', 'a refund of a sale takes the points of that sale');
 	reverse_entry($a, 3, 'tercera', '39');
 	check(lots($a), '01-20 10, 01-25 5, 1', 'also those that never expire');
-	post($a, 'redeem', '-12');
+	post($a, 'redeem', '12');
 	check(lots($a), '01-25 3, 1', 'some are spent');
 	check(reverse_entry($a, 2, 'resto', '4'), '7 0', 'a further part');
 	check(lots($a), '', 'and when they were spent, what there is');
@@ -508,7 +511,7 @@ for my $case ([0, '20 expired 60', '20'], [3, '70 expired 10', '02-05 50, 20'])
 	my ($a, $b) = map { account($program) } 1 .. 2;
 	post($a, 'deposit', $_->[0], {expires_at => $_->[1]}) for ['10', '2024-01-20 00:00+00'], ['20', '2024-01-25 00:00+00'], ['40', 'infinity'];
 	call('hold', $a, '25');
-	post($a, 'redeem', '-10');
+	post($a, 'redeem', '10');
 	call('capture', $a, 4, '5');
 	call('release', $a, 4, '12');
 	check(lots($a), '01-25 12, 35', 'a hold keeps its points apart, with their dates');
@@ -534,15 +537,15 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	my $fresh = sub { my $points = shift; my $account = account($program); post($account, 'deposit', $points); return $account };
 
 	$a = $fresh->(100);
-	check(tally(at_once((call_sql('post', $a, 'redeem', '-100')) x 12)), '1 x 2 0, 11 x LY001', "$name: twelve sessions redeem the same 100 points");
+	check(tally(at_once((call_sql('post', $a, 'redeem', '100')) x 12)), '1 x 2 0, 11 x LY001', "$name: twelve sessions redeem the same 100 points");
 	check(history($a), 'deposit 100, redeem -100', "$name: one gets them");
 	$a = $fresh->(100);
-	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('post', $a, 'redeem', '-7')) x 16)), '2 x LY001, 14 x done', "$name: sixteen sessions redeem 7 of 100");
+	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('post', $a, 'redeem', '7')) x 16)), '2 x LY001, 14 x done', "$name: sixteen sessions redeem 7 of 100");
 	check(has($a), '2', "$name: fourteen fit in");
 	$a = $fresh->(100);
 	check(tally(map { /^\d+ / ? 'done' : $_ } at_once((call_sql('hold', $a, '60')) x 6)), '5 x LY001, 1 x done', "$name: six sessions hold 60 of 100");
 	$a = $fresh->(100);
-	check(tally(map { /^\d+ / ? 'done' : $_ } at_once(call_sql('post', $a, 'redeem', '-60'), call_sql('hold', $a, '60'), call_sql('transfer', $a, $b, '60'), call_sql('post', $a, 'adjust', '-60'),
+	check(tally(map { /^\d+ / ? 'done' : $_ } at_once(call_sql('post', $a, 'redeem', '60'), call_sql('hold', $a, '60'), call_sql('transfer', $a, $b, '60'), call_sql('post', $a, 'adjust', '-60'),
 		"SELECT coalesce(replace(error, 'insufficient_points', 'LY001'), test.entry_no($a, entry_id) || ' ' || balance) FROM loyalty.post_batch($merchant, ARRAY[$a], '{redeem}', '{60}')")), '4 x LY001, 1 x done', "$name: redemption, hold, transfer, correction and batch: one gets them");
 	check(sql("SELECT balance::numeric FROM loyalty.balances WHERE account_id = $a"), '40', "$name: 40 are left");
 
@@ -552,8 +555,8 @@ for my $kind (['without terms'], ['of points that expire', duration_value => 30,
 	{
 		my ($first, $second) = map { $stack->connect_async } 1 .. 2;
 		$first->query('BEGIN');
-		$first->query(call_sql('post', $a, 'redeem', '-80'));
-		$second->send(call_sql('post', $a, 'redeem', '-70', {reference => "segundo $a $end"}));
+		$first->query(call_sql('post', $a, 'redeem', '80'));
+		$second->send(call_sql('post', $a, 'redeem', '70', {reference => "segundo $a $end"}));
 		check(waits_for_lock("segundo $a $end"), 1, "$name: a second session waits for the first");
 		$first->query($end);
 		check(outcome_of($second->receive), ($end eq 'COMMIT' ? 'LY001' : '2 30'), "$name: after its $end");
@@ -607,7 +610,7 @@ $bug = 'holds are not counted as spent';
 	post($a, 'deposit', '100');
 	check(call('hold', $a, '60'), '2 40', 'a hold');
 	check(has($a), '40 held 60', 'is not in the balance');
-	check(post($a, 'redeem', '-40.0001'), 'LY001', 'what is held is not redeemed');
+	check(post($a, 'redeem', '40.0001'), 'LY001', 'what is held is not redeemed');
 	check(post($a, 'adjust', '-40.0001'), 'LY001', 'nor corrected away');
 	check(call('hold', $a, '40.0001'), 'LY001', 'nor held again');
 	check(call('transfer', $a, $b, '40.0001'), 'LY001', 'nor transferred');
@@ -615,7 +618,7 @@ $bug = 'holds are not counted as spent';
 	check(sql("SELECT string_agg(coalesce(error, balance::text), ' ' ORDER BY item) FROM loyalty.post_batch($merchant, array_fill($a\::bigint, '{3}'), '{hold,redeem,redeem}', '{30,11,10}')"), '10 insufficient_points 0', 'nor in a batch');
 	check(call('transfer', $a, $b), 'LY001', 'all that there is to transfer is nothing');
 	check(call('release', $a, 2, '20'), '5 20', 'a part is released');
-	check(post($a, 'redeem', '-20'), '6 0', 'which can be spent');
+	check(post($a, 'redeem', '20'), '6 0', 'which can be spent');
 	check(call('capture', $a, 2), '7 0', 'the rest is captured');
 	check(has($a), '0 held 30', 'and spent once');
 	check(sql("SELECT sum(amount::numeric + coalesce(reserved::numeric, 0)) FROM loyalty.entries WHERE account_id = $a"), '30', 'in the ledger');
@@ -623,14 +626,14 @@ $bug = 'holds are not counted as spent';
 	my $c = account($program);
 	post($c, 'deposit', '100');
 	call('hold', $c, '100');
-	check(tally(at_once((call_sql('post', $c, 'redeem', '-100')) x 3, (call_sql('capture', $c, 2)) x 3)), '1 x 3 0, 3 x LY001, 2 x LY009', 'redeemed and captured at once: only by who held it');
+	check(tally(at_once((call_sql('post', $c, 'redeem', '100')) x 3, (call_sql('capture', $c, 2)) x 3)), '1 x 3 0, 3 x LY001, 2 x LY009', 'redeemed and captured at once: only by who held it');
 	check(has($c), '0', 'once');
 }
 {
 	at('2024-01-10 12:00');
 	my $a = account(program(duration_value => 5, duration_unit => 'day', time_zone => 'UTC'));
 	post($a, 'deposit', '100');
-	call('hold', $a, '60', {expires_at => '2024-02-01 00:00+00'});
+	call('hold', $a, '60', {release_at => '2024-02-01 00:00+00'});
 	at('2024-01-16 00:00');
 	check(has($a), '0 held 60 expired 40', 'what is held does not expire');
 	check(sql("SELECT loyalty.expire_due($merchant)") >= 1, 1, 'when it is booked neither');
@@ -641,9 +644,9 @@ $bug = 'holds are not counted as spent';
 	at('2024-01-10 12:00');
 	my $b = account(program());
 	post($b, 'deposit', '100');
-	call('hold', $b, '60', {expires_at => '2024-01-11 00:00+00'});
+	call('hold', $b, '60', {release_at => '2024-01-11 00:00+00'});
 	at('2024-01-11 00:00');
-	check(post($b, 'redeem', '-100'), '4 0', 'a hold that has timed out is no hold, although no job ran');
+	check(post($b, 'redeem', '100'), '4 0', 'a hold that has timed out is no hold, although no job ran');
 	check(call('release', $b, 2), 'LY009', 'and is not released twice');
 	check(has($b), '0', 'no point too many');
 }
@@ -657,10 +660,10 @@ $bug = 'retries post twice';
 	my ($a, $b) = map { account($program) } 1 .. 2;
 	my @calls = (
 		['post', $a, 'accrue', '100', 'ticket 1', 7, '1000'],
-		['hold', $a, '60', {expires_at => '2024-01-11 00:00+00', reference => 'r'}],
+		['hold', $a, '60', {release_at => '2024-01-11 00:00+00', reference => 'r'}],
 		['capture', $a, 2, '20'],
 		['release', $a, 2, '10'],
-		['post', $a, 'redeem', '-5'],
+		['post', $a, 'redeem', '5'],
 		['reverse', $a, 5, 'devolución', '2'],
 		['transfer', $a, $b, '30'],
 		['post', $a, 'deposit', '9', {available_at => '2024-01-15 00:00+00', expires_at => '2024-02-15 00:00+00'}],
@@ -676,24 +679,24 @@ $bug = 'retries post twice';
 		check(outcome($calls[$i]), $first{$i}, "$function again, with its key, is answered as before");
 	}
 	check(entries($a), '8', 'and not posted again');
-	post($a, 'redeem', '-1');
+	post($a, 'redeem', '1');
 	at('2024-02-20 12:00');
 	check(outcome($calls[$_]), $first{$_}, 'nor later, when all is different: ' . ($calls[$_] =~ /loyalty\.(\w+)/)[0]) for 0 .. $#calls;
 	check(entries($a), '9', 'and nothing is booked by that');
 	at('2024-01-10 12:00');
 
 	my $c = account($program);
-	my $retry = call_sql('post', $c, 'redeem', '-10', {idempotency_key => 'después'}) =~ s/después/despues/r;
+	my $retry = call_sql('post', $c, 'redeem', '10', {idempotency_key => 'después'}) =~ s/después/despues/r;
 	check(outcome($retry), 'LY001', 'a request that fails');
 	check(outcome($retry), 'LY001', 'fails again');
 	post($c, 'deposit', '50');
 	check(outcome($retry), '2 40', 'until it can be done');
 	check(outcome($retry), '2 40', 'then it is done, once');
-	check(call('post', $c, 'redeem', '-11', {idempotency_key => 'despues'}), 'LY422', 'the key is not for another amount');
-	check(call('post', $b, 'redeem', '-10', {idempotency_key => 'despues'}), 'LY422', 'nor another account');
+	check(call('post', $c, 'redeem', '11', {idempotency_key => 'despues'}), 'LY422', 'the key is not for another amount');
+	check(call('post', $b, 'redeem', '10', {idempotency_key => 'despues'}), 'LY422', 'nor another account');
 	check(call('hold', $c, '10', {idempotency_key => 'despues'}), 'LY422', 'nor another function');
 	check(has($c), '40', 'which post nothing');
-	check(post($c, 'redeem', '-10'), '3 30', 'without a key the same is another request');
+	check(post($c, 'redeem', '10'), '3 30', 'without a key the same is another request');
 }
 
 # At once, and while the first may still fail.
@@ -703,7 +706,7 @@ $bug = 'retries post twice';
 	for my $account ($a, $untracked)
 	{
 		post($account, 'deposit', '100');
-		check(tally(at_once((call_sql('post', $account, 'redeem', '-10', {idempotency_key => "juntos $account" =~ s/ /-/r})) x 10)), '10 x 2 90', 'ten sessions with one key are answered alike');
+		check(tally(at_once((call_sql('post', $account, 'redeem', '10', {idempotency_key => "juntos $account" =~ s/ /-/r})) x 10)), '10 x 2 90', 'ten sessions with one key are answered alike');
 		check(history($account), 'deposit 100, redeem -10', 'and one has posted');
 	}
 	check(tally(at_once((call_sql('hold', $a, '10', {idempotency_key => 'apartar'})) x 6)), '6 x 3 80', 'six who hold');
@@ -712,7 +715,7 @@ $bug = 'retries post twice';
 	for my $end (qw(ROLLBACK COMMIT))
 	{
 		my ($first, $second) = map { $stack->connect_async } 1 .. 2;
-		my $request = call_sql('post', $a, 'redeem', '-1', {idempotency_key => "fin-$end"});
+		my $request = call_sql('post', $a, 'redeem', '1', {idempotency_key => "fin-$end"});
 		$first->query('BEGIN');
 		my $answer = $first->query($request);
 		$second->send($request);

@@ -493,13 +493,16 @@ sub call
 	my $named = ref $arguments[-1] ? pop @arguments : {};
 	$named->{idempotency_key} = $step->{key};
 	my @out = ("test.entry_no($arguments[0], entry_id)", 'balance',
-		$function eq 'transfer' ? ("test.entry_no($arguments[1], to_entry_id)", 'to_balance') : $function eq 'sale' ? 'earned' : ());
+		$function eq 'transfer' ? ("test.entry_no($arguments[1], peer_entry_id)", 'peer_balance') : $function eq 'sale' ? 'points' : ());
 	return 'SELECT format(\'R' . ('|%s' x @out) . '\', ' . join(', ', @out) . ") FROM loyalty.$function(" . join(', ', ':m', @arguments,
 		map { "$_ => " . quoted_or_name($named->{$_}) } grep { defined $named->{$_} } sort keys %$named) . ')';
 }
 
 sub quoted_or_name { my $value = shift; return $value =~ /^:/ ? $value : quoted($value) }
 sub points_of { my $ticks = shift; return quoted(number($ticks)) }
+# In SQL what is redeemed is positive, and all there is has a name.
+sub amount_of { my $step = shift; return defined $step->{kind} && $step->{kind} eq 'redeem' ? -$step->{amount} : $step->{amount} }
+sub in_full { my $step = shift; return $step->{op} =~ /^(capture|release|reverse|transfer)$/ && !$step->{amount} && !($step->{op} eq 'reverse' && defined $step->{money}) }
 sub maybe { my ($function, $value) = @_; return defined $value ? $function->($value) : undef }
 
 sub statement
@@ -508,10 +511,10 @@ sub statement
 	my $member = defined $step->{member} ? ":m$step->{member}" : undef;
 	my $a = defined $step->{a} ? ":a$step->{a}" : undef;
 	my %of = (
-		post => sub { call($step, 'post', $a, quoted($step->{kind}), points_of($step->{amount}),
+		post => sub { call($step, 'post', $a, quoted($step->{kind}), points_of(amount_of($step)),
 			{money => maybe(\&number, $step->{money}), member_id => $member, map { $_ => maybe(\&moment, $step->{$_}) } qw(available_at expires_at)}) },
 		sale => sub { call($step, 'sale', $a, points_of($step->{money}), {points_used => $step->{used} ? number($step->{used}) : undef, member_id => $member}) },
-		hold => sub { call($step, 'hold', $a, points_of($step->{amount}), {expires_at => maybe(\&moment, $step->{expires_at})}) },
+		hold => sub { call($step, 'hold', $a, points_of($step->{amount}), {release_at => maybe(\&moment, $step->{expires_at})}) },
 		transfer => sub { call($step, 'transfer', $a, ":a$step->{to}", points_of($step->{amount}), {member_id => $member}) },
 		share => sub { "SELECT loyalty.share_account(:m, :m$step->{a}, :m$step->{with})" },
 		leave => sub { "SELECT loyalty.leave_account(:m, :m$step->{a}, " . points_of($step->{amount}) . ')' },
@@ -538,8 +541,9 @@ sub of_entry
 	my ($i, $entry_no) = place($game, $step->{hold} // $step->{entry}) or return;
 	my %named = map { $_ => maybe(\&number, $step->{$_}) } qw(amount money);
 	delete $named{amount} unless $step->{amount};
+	$named{in_full} = 'true' if in_full($step);
+	$named{reference} = $step->{reference} if $step->{op} eq 'reverse';
 	my $entry = "test.entry(:a$i, $entry_no)";
-	return call($step, 'reverse', ":a$i", $entry, quoted($step->{reference}), \%named) if $step->{op} eq 'reverse';
 	return call($step, $step->{op}, ":a$i", $entry, \%named);
 }
 
@@ -566,13 +570,18 @@ sub batch_statement
 	my $as_is = sub { return $_[0] };
 	my $account = sub { return ":a$_[0]" };
 	my $at = sub { return quoted(moment($_[0])) };
-	$_->{amount} //= 0 for @items;
+	for my $item (@items)
+	{
+		$item->{in_full} = in_full($item) ? 'true' : 'false';
+		$item->{asked} = amount_of($item) if defined $item->{amount} && !in_full($item);
+		$item->{release_at} = delete $item->{expires_at} if $item->{op} eq 'hold';
+	}
 	$_->{origin_id} = "test.entry(:a$_->{a}, $_->{origin})" for grep { defined $_->{origin} } @items;
 	my $accounts = $list->('bigint', $account, 'a');
 	return "SELECT format('R|%s|%s|%s', coalesce((SELECT c.sqlstate FROM loyalty.error_codes c WHERE c.code = b.error), ''), test.entry_no(($accounts)[b.item], b.entry_id), b.balance)\n  FROM loyalty.post_batch(:m, "
-		. join(', ', $accounts, $list->('text', \&quoted, 'kind'), $list->('loyalty.points', \&points_of, 'amount'), $list->('text', \&quoted, 'reference'), 'NULL',
-			$list->('bigint', $as_is, 'origin_id'), $list->('bigint', $account, 'peer'), $list->('loyalty.points', \&points_of, 'money'),
-			$list->('timestamptz', $at, 'expires_at'), $list->('timestamptz', $at, 'available_at')) . ') b ORDER BY b.item';
+		. join(', ', $accounts, $list->('text', \&quoted, 'kind'), $list->('loyalty.points', \&points_of, 'asked'), 'reference => ' . $list->('text', \&quoted, 'reference'),
+			'money => ' . $list->('loyalty.points', \&points_of, 'money'), (map { "$_ => " . $list->('timestamptz', $at, $_) } qw(available_at expires_at release_at)),
+			'entry_id => ' . $list->('bigint', $as_is, 'origin_id'), 'to_account_id => ' . $list->('bigint', $account, 'peer'), 'in_full => ' . $list->('boolean', $as_is, 'in_full')) . ') b ORDER BY b.item';
 }
 
 sub accumulate_statement
@@ -608,7 +617,7 @@ sub law_statement
 	else
 	{
 		my ($i, $entry_no) = place($game, $step->{entry}) or return;
-		my $part = sub { my ($n, $amount) = @_; return "SELECT entry_id FROM loyalty.reverse(:m, :a$i, test.entry(:a$i, $entry_no), 'ley$n', " . (defined $amount ? points_of($amount) : 'NULL') . ')' };
+		my $part = sub { my ($n, $amount) = @_; return "SELECT entry_id FROM loyalty.reverse(:m, :a$i, test.entry(:a$i, $entry_no), " . (defined $amount ? 'amount => ' . points_of($amount) : 'in_full => true') . ", reference => 'ley$n')" };
 		@ways = ($part->(0), join ";\n", map { $part->($_, $step->{parts}[$_ - 1]) } 1 .. @{$step->{parts}});
 	}
 	my $verify = "SELECT format('V|%s', v) FROM loyalty.verify(:m) v";

@@ -244,11 +244,11 @@ SELECT rule, points, expires_at FROM loyalty.simulate(:merchant, :account, 400,
   '[{"sku": "CAFE-1", "quantity": 2, "unitPrice": 100}, {"sku": "PAN-1", "unitPrice": 200}]');
 END
 
-sql 'earned 80, balance 214.5' "The sale earns just that" <<'END'
-SELECT entry_id AS sale, earned, balance
+sql 'points 80, balance 214.5' "The sale earns just that" <<'END'
+SELECT entry_id AS sale, points, balance
   FROM loyalty.sale(:merchant, :account, 400, reference => 'B-1', items =>
   '[{"sku": "CAFE-1", "quantity": 2, "unitPrice": 100}, {"sku": "PAN-1", "unitPrice": 200}]') \gset
-\echo entry :sale, earned :earned, balance :balance
+\echo entry :sale, points :points, balance :balance
 END
 
 sql $'40|20\n174.5|\n(2 rows)' "Her lots: what expires first is spent first" <<'END'

@@ -472,21 +472,31 @@ post_items(int64 merchant_id, const Items *items, bool **refused)
 	return postings;
 }
 
+/* What came of the items, one row for each. */
 static void
-put_item(ReturnSetInfo *rsinfo, int item, ErrorId error, const Posting *posting)
+put_items(ReturnSetInfo *rsinfo, const Items *items, const bool *refused, const Posting *posting)
 {
 	Datum		values[2 + ANSWER_COLUMNS];
 	bool		nulls[2 + ANSWER_COLUMNS];
 
-	memset(nulls, error != ERR_NONE, sizeof(nulls));
-	values[0] = Int32GetDatum(item);
 	nulls[0] = false;
-	nulls[1] = error == ERR_NONE;
-	if (error != ERR_NONE)
-		values[1] = CStringGetTextDatum(error_info(error)->code);
-	else
-		answer_columns(posting, values + 2, nulls + 2);
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	for (int i = 0; i < items->n; i++)
+	{
+		ErrorId		error = refused[i] ? ERR_INVALID_ARGUMENT : posting->error;
+
+		values[0] = Int32GetDatum(i + 1);
+		nulls[1] = error == ERR_NONE;
+		if (error == ERR_NONE)
+			answer_columns(posting, values + 2, nulls + 2);
+		else
+		{
+			values[1] = CStringGetTextDatum(error_info(error)->code);
+			memset(nulls + 2, true, ANSWER_COLUMNS * sizeof(bool));
+		}
+		if (!refused[i])
+			posting++;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post_batch);
@@ -496,24 +506,15 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Items		items;
-	const Posting *posting;
+	const Posting *postings;
 	bool	   *refused;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	db_begin();
 	read_items(fcinfo, &items);
-	posting = post_items(PG_GETARG_INT64(0), &items, &refused);
-	for (int i = 0; i < items.n; i++)
-	{
-		if (refused[i])
-			put_item(rsinfo, i + 1, ERR_INVALID_ARGUMENT, NULL);
-		else
-		{
-			put_item(rsinfo, i + 1, posting->error, posting);
-			posting++;
-		}
-	}
+	postings = post_items(PG_GETARG_INT64(0), &items, &refused);
+	put_items(rsinfo, &items, refused, postings);
 	db_end();
 	return (Datum) 0;
 }

@@ -22,8 +22,8 @@ bytes_per_entry() {
 all() { printf 'array_fill(%s, ARRAY[%d])' "$1" "$accounts"; }
 
 deposit=$(bytes_per_entry "'{deposit}', $(all "'1'::loyalty.points")")
-sale=$(bytes_per_entry "'{accrue}', $(all "'1'::loyalty.points"), item_references => $(all "'T-00012345'::text"),
-	staff_id => 7, moneys => $(all "'100'::loyalty.points")")
+sale=$(bytes_per_entry "'{accrue}', $(all "'1'::loyalty.points"), reference => $(all "'T-00012345'::text"),
+	staff_id => '{7}', money => $(all "'100'::loyalty.points")")
 
 row 'an entry with its index: a deposit' '≤ 210 bytes' – – 1 "$deposit bytes"
 row 'an entry with its index: a sale with money, cashier and ticket' '≤ 210 bytes' – – 1 "$sale bytes"

@@ -9,7 +9,8 @@ make_database lots
 make_accounts 2
 
 refused=$(sql <<-END
-	SELECT count(error) FROM loyalty.post_batch(1, array_fill(1::bigint, ARRAY[$lots]), '{deposit}', array_fill('100'::loyalty.points, ARRAY[$lots]), expires_at => ARRAY(SELECT now() + interval '1 year' + i * interval '1 hour' FROM generate_series(1, $lots) i));
+	SELECT count(error) FROM loyalty.post_batch(1, array_fill(1::bigint, ARRAY[$lots]), '{deposit}', array_fill('100'::loyalty.points, ARRAY[$lots]),
+		expires_at => ARRAY(SELECT now() + interval '1 year' + i * interval '1 hour' FROM generate_series(1, $lots) i));
 	SELECT 0 FROM loyalty.post(1, 2, 'deposit', '$((lots * 100))', expires_at => now() + interval '1 year');
 END
 )

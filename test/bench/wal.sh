@@ -22,7 +22,8 @@ sql <<-END >"$work/made"
 	SELECT loyalty.set_limit(merchant_id, program_id, scope, 'spend', '100000000', 100000000)
 	FROM loyalty_internal.program, unnest('{staff,branch}'::text[]) scope WHERE merchant_id = ${merchant[wallet]};
 	SELECT loyalty.configure_program(merchant_id, program_id, json_build_object('duration_unit', 'month', 'duration_value', 12)) FROM loyalty_internal.program WHERE merchant_id = ${merchant[lots]};
-	SELECT count(*) FROM generate_series(1, 3) i, LATERAL loyalty.post_batch(${merchant[lots]}, ARRAY(SELECT generate_series(1, $accounts)), '{deposit}', array_fill('1000'::loyalty.points, ARRAY[$accounts]), expires_at => array_fill(date_trunc('day', now()) + i * interval '90 days', ARRAY[$accounts]));
+	SELECT count(*) FROM generate_series(1, 3) i, LATERAL loyalty.post_batch(${merchant[lots]}, ARRAY(SELECT generate_series(1, $accounts)), '{deposit}',
+		array_fill('1000'::loyalty.points, ARRAY[$accounts]), expires_at => array_fill(date_trunc('day', now()) + i * interval '90 days', ARRAY[$accounts]));
 	SELECT loyalty.publish_rules(merchant_id, program_id, '[{"name": "café", "points_per": 1, "money_per": 5, "max_day": 1000000}]')
 	FROM loyalty_internal.program WHERE merchant_id = ${merchant[rules]};
 	SELECT count(loyalty.wallet_sale(${merchant[rules]}, 'bench-rules', (5510000000 + i)::text, 0, 100, NULL, 1, 'T1')) FROM generate_series(1, $accounts) i;

@@ -53,7 +53,7 @@ SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'lo
 	'two tables are for users, the others are internal');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty\_internal.%'), '>', 40::bigint, 'the walk meets these');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
 	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api')$$, 'no function is anywhere else');
 
@@ -179,7 +179,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name
 	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
 	'grant_reporting: no operation');
-SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
+SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.posting: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
 	'grant_reporting: creates nothing');
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
@@ -190,7 +190,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
 	'grant_operation: all functions of schema loyalty but those of its owner alone, and what computes');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_operation') INTERSECT SELECT name FROM functions WHERE schema = 'loyalty_internal' AND (prosecdef AND provolatile <> 's' OR provolatile = 'v')$$,
 	'grant_operation: nothing internal that could write');
-SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
+SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.posting: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
 	'grant_operation: creates nothing');
 SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_operation}'::name[]) role
 	WHERE f.hands_out AND has_function_privilege(role, f.oid, 'EXECUTE')$$, 'none of them hands out rights');

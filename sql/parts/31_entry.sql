@@ -96,12 +96,8 @@ CREATE TYPE loyalty.posting AS (
 	peer_entry_id	bigint,
 	peer_balance	loyalty.points
 );
-COMMENT ON TYPE loyalty.posting IS 'What an operation of the engine answers.';
-COMMENT ON COLUMN loyalty.posting.entry_id IS 'The entry that was added to the account; of a sale, the accrual.';
-COMMENT ON COLUMN loyalty.posting.points IS 'How many points that moved: positive, but of adjust, which says which way. It is what in_full came to; of a sale, what it earned, pending or not; of a reversal, how many points of the entry were reversed, even if fewer could be taken back.';
-COMMENT ON COLUMN loyalty.posting.balance IS 'The balance of the account after it: what can still be spent.';
-COMMENT ON COLUMN loyalty.posting.peer_entry_id IS 'Of a transfer, or one that is reversed: the entry of the other account; else NULL.';
-COMMENT ON COLUMN loyalty.posting.peer_balance IS 'The balance of the other account after that.';
+COMMENT ON TYPE loyalty.posting IS
+'What an operation of the engine answers. entry_id: the entry that it added to the account; of a sale, the accrual. points: how many points it moved, positive, but of adjust, which says which way; it is what in_full came to, what a sale earned, pending or not, and how many points of an entry were reversed, even if fewer could be taken back. balance: what can be spent of the account after it. peer_entry_id, peer_balance: those of the other account, of a transfer or one that is reversed; else NULL.';
 
 CREATE VIEW loyalty.entries AS
 SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,

@@ -65,7 +65,7 @@ typedef enum Argument
 #define BIT(argument) (1 << (argument))
 
 /* The arguments that a kind has. */
-static int
+static inline int
 arguments_of(EntryKind kind)
 {
 	int			all = BIT(AMOUNT) | BIT(REFERENCE) | BIT(STAFF_ID);
@@ -87,7 +87,7 @@ arguments_of(EntryKind kind)
 }
 
 /* Whether these are arguments for a kind: such as it has, what it is about, and one that says how much. */
-static bool
+static inline bool
 arguments_suit(EntryKind kind, int given)
 {
 	int			has = arguments_of(kind);
@@ -107,7 +107,7 @@ moment_of(Datum value)
 }
 
 /* Take an argument that is not NULL into a posting; returns its bit. */
-static int
+static inline int
 take_argument(Posting *posting, Argument argument, Datum value)
 {
 	switch (argument)

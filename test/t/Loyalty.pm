@@ -169,7 +169,8 @@ sub wait_until
 
 # Tests name entries by their place in the account: in SQL, from now on,
 # test.entry(account_id, entry_no) is the entry_id, and test.entry_no(account_id,
-# entry_id) the place.  Where no entry is, the place itself is no entry's id.
+# entry_id) the place, and test.peer_no(merchant_id, entry_id) that of an entry of
+# whatever account.  Where no entry is, the place itself is no entry's id.
 sub name_entries
 {
 	my $self = shift;
@@ -182,6 +183,9 @@ sub name_entries
 		CREATE FUNCTION test.entry_no(account bigint, entry bigint) RETURNS bigint LANGUAGE sql AS $$
 			SELECT e.entry_no FROM loyalty_internal.account a JOIN loyalty.entry e USING (merchant_id, account_id)
 			WHERE a.account_id = account AND e.entry_id = entry
+		$$;
+		CREATE FUNCTION test.peer_no(merchant bigint, entry bigint) RETURNS bigint LANGUAGE sql STRICT AS $$
+			SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = merchant AND e.entry_id = entry
 		$$});
 	return;
 }

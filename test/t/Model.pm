@@ -474,7 +474,14 @@ sub leave_unbooked { my ($self, $id) = @_; $self->{account}{$id}{new} = [] if $s
 sub made { my ($self, $id) = @_; return $self->{account}{$id} ? @{$self->{account}{$id}{new}} : () }
 
 # The number of an entry, and what can be spent after it.
-sub answer { my ($account, $entry) = @_; return ($entry->{entry_no}, Model::balance_of($account->{state})) }
+# Place, points, balance.  The points are what the entry moved, unless told; only of a correction with their sign.
+sub answer
+{
+	my ($account, $entry, $points) = @_;
+	my ($moved, $reserved) = map { abs } @{$entry}{qw(amount reserved)};
+	$points //= $entry->{kind} eq 'adjust' ? $entry->{amount} : $moved > $reserved ? $moved : $reserved;
+	return ($entry->{entry_no}, $points, Model::balance_of($account->{state}));
+}
 
 sub refuse_if_still
 {
@@ -546,7 +553,7 @@ sub sale
 	my $available_at = $self->{now} + $account->{program}{pending} * DAY;
 	my @answer = $self->give($account, 'accrue', $available_at, $earned->{lots}, %o, money => $money, uses => $earned->{uses});
 	$self->use_rules($account, $earned->{uses}, 1);
-	return (@answer, $earned->{points});
+	return ($answer[0], $earned->{points}, $answer[2]);
 }
 
 # What rules have given goes up, or down again.
@@ -632,7 +639,7 @@ sub transfer
 	Model::remember($from, $sent, $taken, class => 'transfer', peer => $to_id, counted => $counted);
 	Model::come_in($to->{state}, $taken, $self->{now});
 	my $got = Model::enter($to, $self->{now}, 'transfer', $amount, peer => $id, reference => $o{reference});
-	return (answer($from, $sent), answer($to, $got));
+	return (answer($from, $sent), (answer($to, $got))[0, 2]);
 }
 
 # A member's points go into another's account, which both use from now on.
@@ -689,19 +696,20 @@ sub reverse
 	if (my $part = $original->{parts}{$reference})
 	{
 		refuse('LY012') unless $part->{asked} eq asked($original, $amount, $money) || !defined $amount && !defined $money && $part->{asked} eq 'all';
-		return ($part->{entry_no}, $part->{balance});
+		return @{$part->{answer}};
 	}
 	refuse('LY014') if defined $account->{moved_to};
 	$self->open_account($original->{peer}) if $original->{peer};
 	refuse('LY004') if defined $amount && $amount <= 0 || defined $money && ($money <= 0 || defined $amount || !defined $original->{money});
 	my $points = Model::size_of_part($account->{program}, $original, $amount, $money);
 	my $asked = asked($original, $amount, $money);
-	my $entry = $self->undo($account, $original, $points, origin => $entry_no, reference => $reference, money => $money);
+	my ($entry, @peer) = $self->undo($account, $original, $points, origin => $entry_no, reference => $reference, money => $money);
 	$original->{defined $money ? 'by_money' : 'by_points'} += $money // $points;
 	push @{$original->{reversed}}, [$self->{now}, $points];
-	$original->{parts}{$reference} = {asked => $asked, money => $money, entry_no => $entry->{entry_no}, balance => Model::balance_of($account->{state})};
+	my @answer = (answer($account, $entry, $points), @peer);
+	$original->{parts}{$reference} = {asked => $asked, money => $money, answer => \@answer};
 	$self->give_back_counts($account, $original, $points);
-	return answer($account, $entry);
+	return @answer;
 }
 
 # What rules and limits counted is given back in proportion.
@@ -783,8 +791,8 @@ sub undo
 	}
 	my $moved = Model::total($lots);
 	return Model::enter($account, $now, 'reverse', -$moved, gone => $gone, %more) if $original->{class} eq 'earned';
-	Model::enter($where, $now, 'transfer', -$moved, %more, peer => $account->{id}, gone => $gone);
-	return Model::come_back_now($account, $now, 'transfer', $lots, %more, peer => $original->{peer});
+	my $taken = Model::enter($where, $now, 'transfer', -$moved, %more, peer => $account->{id}, gone => $gone);
+	return (Model::come_back_now($account, $now, 'transfer', $lots, %more, peer => $original->{peer}), $taken->{entry_no}, $taken->{balance});
 }
 
 # --- many at once ----------------------------------------------------------------------
@@ -804,7 +812,7 @@ sub expire_due
 	return $n;
 }
 
-# One item after the other; [entry_no, balance] or the SQLSTATE of each.
+# One item after the other; the answer or the SQLSTATE of each.
 sub batch
 {
 	my ($self, @items) = @_;
@@ -819,7 +827,7 @@ sub batch
 	{
 		my ($id, $kind, $amount) = @{$item}{qw(account kind amount)};
 		undef $amount if $amount == 0 && $kind =~ /^(capture|release|reverse|transfer)$/;
-		my %more = (reference => $item->{reference}, money => $item->{money});
+		my %more = map { $_ => $item->{$_} } qw(reference money member_id);
 		my @result = eval {
 			  $kind eq 'hold' ? $self->hold($id, $amount, $item->{expires_at}, %more)
 			: $kind eq 'capture' ? $self->capture($id, $item->{origin}, $amount, %more)
@@ -836,7 +844,7 @@ sub batch
 		}
 		else
 		{
-			push @results, [@result[0, 1]];
+			push @results, \@result;
 		}
 	}
 	return @results;

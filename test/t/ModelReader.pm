@@ -175,7 +175,7 @@ sub parse
 		elsif ($what eq 'R')
 		{
 			push @{$answer->{results}}, \@fields;
-			push @{$answer->{ways}[-1]{answers}}, $fields[0] =~ /^L/ ? $fields[0] : join '|', (grep { $_ ne '' } @fields)[0, 1] if $answer->{ways};
+			push @{$answer->{ways}[-1]{answers}}, $fields[0] =~ /^L/ ? $fields[0] : join '|', grep { $_ ne '' } @fields if $answer->{ways};
 		}
 		elsif ($what eq 'W')
 		{

@@ -377,7 +377,7 @@ sub batch_step
 	{
 		local $game->{n} = "$game->{n}.$i";
 		my $item = one_of(\&post_step, \&post_step, \&hold_step, \&of_hold_step, \&reverse_step, \&transfer_step)->($game);
-		delete @{$item}{qw(member key)};
+		delete $item->{key};
 		push @items, $item if $item->{op} =~ /post|hold|capture|release|reverse|transfer/;
 	}
 	return {op => 'batch', items => \@items};
@@ -492,12 +492,13 @@ sub call
 	my ($step, $function, @arguments) = @_;
 	my $named = ref $arguments[-1] ? pop @arguments : {};
 	$named->{idempotency_key} = $step->{key};
-	my @out = ("test.entry_no($arguments[0], entry_id)", 'balance',
-		$function eq 'transfer' ? ("test.entry_no($arguments[1], peer_entry_id)", 'peer_balance') : $function eq 'sale' ? 'points' : ());
+	my @out = answered("test.entry_no($arguments[0], entry_id)");
 	return 'SELECT format(\'R' . ('|%s' x @out) . '\', ' . join(', ', @out) . ") FROM loyalty.$function(" . join(', ', ':m', @arguments,
 		map { "$_ => " . quoted_or_name($named->{$_}) } grep { defined $named->{$_} } sort keys %$named) . ')';
 }
 
+# What is answered, given the place: points, the balance, and place and balance of the other account.
+sub answered { my $place = shift; return ($place, qw(points balance), 'test.peer_no(:m, peer_entry_id)', 'peer_balance') }
 sub quoted_or_name { my $value = shift; return $value =~ /^:/ ? $value : quoted($value) }
 sub points_of { my $ticks = shift; return quoted(number($ticks)) }
 # In SQL what is redeemed is positive, and all there is has a name.
@@ -578,9 +579,10 @@ sub batch_statement
 	}
 	$_->{origin_id} = "test.entry(:a$_->{a}, $_->{origin})" for grep { defined $_->{origin} } @items;
 	my $accounts = $list->('bigint', $account, 'a');
-	return "SELECT format('R|%s|%s|%s', coalesce((SELECT c.sqlstate FROM loyalty.error_codes c WHERE c.code = b.error), ''), test.entry_no(($accounts)[b.item], b.entry_id), b.balance)\n  FROM loyalty.post_batch(:m, "
+	my @out = answered("test.entry_no(($accounts)[b.item], b.entry_id)");
+	return "SELECT format('R|%s" . ('|%s' x @out) . "', coalesce((SELECT c.sqlstate FROM loyalty.error_codes c WHERE c.code = b.error), ''), " . join(', ', @out) . ")\n  FROM loyalty.post_batch(:m, "
 		. join(', ', $accounts, $list->('text', \&quoted, 'kind'), $list->('loyalty.points', \&points_of, 'asked'), 'reference => ' . $list->('text', \&quoted, 'reference'),
-			'money => ' . $list->('loyalty.points', \&points_of, 'money'), (map { "$_ => " . $list->('timestamptz', $at, $_) } qw(available_at expires_at release_at)),
+			'money => ' . $list->('loyalty.points', \&points_of, 'money'), 'member_id => ' . $list->('bigint', sub { return ":m$_[0]" }, 'member'), (map { "$_ => " . $list->('timestamptz', $at, $_) } qw(available_at expires_at release_at)),
 			'entry_id => ' . $list->('bigint', $as_is, 'origin_id'), 'to_account_id => ' . $list->('bigint', $account, 'peer'), 'in_full => ' . $list->('boolean', $as_is, 'in_full')) . ') b ORDER BY b.item';
 }
 
@@ -644,8 +646,8 @@ sub answer_text
 	return join ' ', @text;
 }
 
-# Places and points by turns; what a sale earned is points too.
-sub places_and_points { my @fields = @_; return map { $_ == 0 || $_ == 2 && @fields == 4 ? $fields[$_] : ticks($fields[$_]) } 0 .. $#fields }
+# Place, points, balance, and place and balance of the other account, if there is one.
+sub places_and_points { my @fields = @_; return map { $_ == 0 || $_ == 3 || $fields[$_] eq '' ? $fields[$_] : ticks($fields[$_]) } 0 .. $#fields }
 sub ask_text
 {
 	my ($what, $value) = @_;
@@ -684,7 +686,8 @@ sub deed
 sub batch_deed
 {
 	my ($game, $step, $deed) = @_;
-	my @items = map { +{%$_, account => $game->{account}[$_->{a}], peer => defined $_->{peer} ? $game->{account}[$_->{peer}] : undef, amount => $_->{amount} // 0} } items_of($game, @{$step->{items}});
+	my @items = map { +{%$_, account => $game->{account}[$_->{a}], peer => defined $_->{peer} ? $game->{account}[$_->{peer}] : undef, amount => $_->{amount} // 0,
+		member_id => defined $_->{member} ? $game->{member}[$_->{member}] : undef} } items_of($game, @{$step->{items}});
 	return $deed->batch(@items);
 }
 
@@ -699,7 +702,7 @@ sub accumulate_deed
 		my $id = $game->{model}->account($game->{account}[$i])->{moved_to} // $game->{account}[$i];
 		my @result = eval { $deed->sale($id, $money, 0, member_id => $game->{member}[$i], reference => '') };
 		die $@ if $@ && $@ !~ /^L[YI]\d{3}$/;
-		push @results, $@ ? 'error' : $result[1];
+		push @results, $@ ? 'error' : $result[2];
 	}
 	return @results;
 }

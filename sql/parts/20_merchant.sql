@@ -12,6 +12,12 @@ COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sand
 COMMENT ON COLUMN loyalty_internal.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
 
+CREATE VIEW loyalty.merchants AS
+SELECT merchant_id, name, base_url, sandbox, created_at FROM loyalty_internal.merchant;
+COMMENT ON VIEW loyalty.merchants IS 'The merchants. base_url: what links to the members'' pages start with; sandbox: whether the people are made up, which only the sandbox paths of the customer API see.';
+COMMENT ON COLUMN loyalty.merchants.base_url IS 'What links to the members'' pages start with.';
+COMMENT ON COLUMN loyalty.merchants.sandbox IS 'Whether the people are made up: only the sandbox paths of the customer API see them.';
+
 -- The only table whose key does not start with the merchant: it is what finds
 -- the merchant, by a value that is unique without coordination.  It refers to
 -- no other table, so that it can be copied to every node of a cluster.

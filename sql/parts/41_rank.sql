@@ -31,6 +31,19 @@ COMMENT ON COLUMN loyalty_internal.rank_held.from_points IS 'The points that the
 COMMENT ON COLUMN loyalty_internal.rank_held.reversed_at IS 'Since when it is as if the rank had never been reached, for the points are reversed; NULL: it was. Told of accounts whose member was granted a rank only.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_held TO loyalty_engine;
 
+CREATE VIEW loyalty.rank_ranges AS
+SELECT merchant_id, range_group, rank, from_points, multiplier FROM loyalty_internal.rank_range;
+COMMENT ON VIEW loyalty.rank_ranges IS 'The ranks as loyalty.set_rank_ranges() wants them, by the range_group that programs name. from_points: points earned, spent ones included, from which on the rank is held; multiplier: what the base points of sales are multiplied by.';
+COMMENT ON COLUMN loyalty.rank_ranges.range_group IS 'The group: a program has the ranks of the one that it names.';
+COMMENT ON COLUMN loyalty.rank_ranges.from_points IS 'Points earned, spent ones included, from which on the rank is held.';
+COMMENT ON COLUMN loyalty.rank_ranges.multiplier IS 'What the base points of sales are multiplied by for who holds the rank.';
+
+CREATE VIEW loyalty.ranks_held AS
+SELECT merchant_id, account_id, rank, since, nullif(until, 'infinity') AS ends_at, from_points FROM loyalty_internal.rank_held WHERE reversed_at IS NULL;
+COMMENT ON VIEW loyalty.ranks_held IS 'Which ranks accounts have earned, and when they held them, past ones too, as far as has been booked: a higher rank does not end a lower one, the highest counts. ends_at: when the rank ends if nothing more is earned, grace included; NULL: never. from_points: the points that it was held from. A rank from 0 points on is everybody''s and not here, one that was given is in loyalty.rank_grants; which rank counts is what loyalty.rank_at() says.';
+COMMENT ON COLUMN loyalty.ranks_held.ends_at IS 'When the rank ends if nothing more is earned, grace included; NULL: never.';
+COMMENT ON COLUMN loyalty.ranks_held.from_points IS 'The points that the rank was held from.';
+
 CREATE TABLE loyalty_internal.rank_base (
 	merchant_id	bigint		NOT NULL,
 	program_id	bigint		NOT NULL,

@@ -13,6 +13,10 @@ COMMENT ON COLUMN loyalty_internal.branch.name IS 'As it was first written; loya
 CREATE UNIQUE INDEX branch_name ON loyalty_internal.branch (merchant_id, loyalty.fold(name));
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.branch TO loyalty_engine;
 
+CREATE VIEW loyalty.branches AS
+SELECT merchant_id, branch_id, name, created_at FROM loyalty_internal.branch;
+COMMENT ON VIEW loyalty.branches IS 'The branches of the merchants, those too where nobody works any more. branch_id is the subject_id of a limit of scope branch.';
+
 CREATE TABLE loyalty_internal.staff (
 	merchant_id		bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	staff_id		bigint			NOT NULL CHECK (staff_id > 0),

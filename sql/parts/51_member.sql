@@ -72,6 +72,11 @@ CREATE TABLE loyalty_internal.blacklisted_phone (
 COMMENT ON TABLE loyalty_internal.blacklisted_phone IS 'Phones whose points the wallet API refuses to move.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.blacklisted_phone TO loyalty_engine;
 
+CREATE VIEW loyalty.blacklisted_phones AS
+SELECT merchant_id, phone, reason, created_at FROM loyalty_internal.blacklisted_phone;
+COMMENT ON VIEW loyalty.blacklisted_phones IS 'The phones that loyalty.blacklist_phone() has put on a merchant''s blacklist, and why. created_at: since when.';
+COMMENT ON COLUMN loyalty.blacklisted_phones.created_at IS 'Since when.';
+
 -- Who a member was before.
 CREATE TABLE loyalty_internal.member_change (
 	merchant_id	bigint		NOT NULL,

@@ -112,3 +112,16 @@ END
 $$;
 COMMENT ON FUNCTION loyalty_internal.book_due_program(bigint, bigint) IS
 'Books the holds of a program''s accounts that have timed out, and the points that are pending no more. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';
+
+-- Whether a hold has timed out is a matter of the time, not of its having been booked.
+CREATE VIEW loyalty.holds AS
+SELECT r.merchant_id, r.account_id, r.entry_id, r.amount, r.remaining, r.due_at AS release_at, e.posted_at, e.reference, e.staff_id, e.member_id
+FROM loyalty_internal.reservation r JOIN loyalty.entry e ON e.merchant_id = r.merchant_id AND e.entry_id = r.entry_id
+WHERE loyalty.entry_kind(r.kind) = 'hold' AND r.remaining OPERATOR(loyalty.>) '0'::loyalty.points AND (r.due_at IS NULL OR r.due_at > now());
+COMMENT ON VIEW loyalty.holds IS 'The open holds, by the entry_id that loyalty.capture() and loyalty.release() want; of an account, what remains of them is held in loyalty.balances. amount: points reserved at first; remaining: points that are neither captured nor released; release_at: when what remains is given back by itself, NULL if it is not. A hold past that is not open, whether that has been booked or not.';
+COMMENT ON COLUMN loyalty.holds.entry_id IS 'The hold.';
+COMMENT ON COLUMN loyalty.holds.amount IS 'Points that were reserved.';
+COMMENT ON COLUMN loyalty.holds.remaining IS 'Those that are neither captured nor released.';
+COMMENT ON COLUMN loyalty.holds.release_at IS 'When what remains is given back by itself; NULL: never.';
+COMMENT ON COLUMN loyalty.holds.staff_id IS 'Who made it.';
+COMMENT ON COLUMN loyalty.holds.member_id IS 'For whom, where several members share the account.';

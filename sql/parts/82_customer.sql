@@ -70,6 +70,13 @@ COMMENT ON COLUMN loyalty_internal.customer.preferences IS 'Preferences of the c
 COMMENT ON COLUMN loyalty_internal.customer.blocked_at IS 'Since when nobody may read the data: the first step of a cancellation.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.customer TO loyalty_engine;
 
+CREATE VIEW loyalty.customers AS
+SELECT merchant_id, member_id, curp, user_name, kind, preferences, deceased, blocked_at FROM loyalty_internal.customer;
+COMMENT ON VIEW loyalty.customers IS 'The customers: members with a CURP; names, phone and email are in loyalty.members. user_name: what the customer signs in as; preferences: those of the customer''s account; blocked_at: since when nobody may read the data, the first step of a cancellation. After the second the row is gone.';
+COMMENT ON COLUMN loyalty.customers.user_name IS 'What the customer signs in as.';
+COMMENT ON COLUMN loyalty.customers.preferences IS 'Preferences of the customer''s account.';
+COMMENT ON COLUMN loyalty.customers.blocked_at IS 'Since when nobody may read the data; NULL: who has the customer''s consent may.';
+
 CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

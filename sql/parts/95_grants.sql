@@ -22,6 +22,8 @@ BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
 	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.posting, loyalty.breach, loyalty.program_keys TO %I', role);
 	EXECUTE format('GRANT SELECT ON
+		loyalty.merchants, loyalty.branches, loyalty.holds, loyalty.ranks_held, loyalty.rank_ranges, loyalty.blacklisted_phones,
+		loyalty.customers, loyalty.instalments, loyalty.payments,
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
 		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants,

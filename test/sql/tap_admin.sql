@@ -296,5 +296,18 @@ SELECT results_eq(format('SELECT account_id, active, balance::text, name, birth_
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 1, NULL, 0.01, :manager)::numeric, :'balance'::numeric - 0.01, 'and spends them');
 
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+-- --- what is there, for reports ------------------------------------------------------------------------------
+
+SELECT results_eq(format('SELECT name, base_url, sandbox, created_at = now() FROM loyalty.merchants WHERE merchant_id IN (%s, %s) ORDER BY base_url', :merchant, :other),
+	$$VALUES ('Café La Parroquia', 'https://laparroquia.example', false, true), ('Café La Parroquia', 'https://localhost', false, true)$$, 'merchants');
+SELECT results_eq(format('SELECT name, created_at = now() FROM loyalty.branches WHERE merchant_id = %s AND branch_id = (SELECT s.branch_id FROM loyalty_internal.staff s WHERE s.merchant_id = %1$s AND s.staff_id = %s)', :merchant, :manager),
+	format($$SELECT branch, true FROM loyalty.staff_members WHERE merchant_id = %s AND staff_id = %s$$, :merchant, :manager), 'the branch that somebody works in, by its number');
+SELECT is_empty(format('SELECT FROM loyalty.branches WHERE merchant_id NOT IN (%s, %s)', :merchant, :other), 'no branch is of nobody');
+SELECT loyalty.blacklist_phone(:merchant, '5512340009', 'fraude') \g /dev/null
+SELECT results_eq('SELECT merchant_id, phone::text, reason, created_at = now() FROM loyalty.blacklisted_phones', format($$VALUES (%s::bigint, '5512340009', 'fraude', true)$$, :merchant), 'what is on the blacklist');
+SELECT loyalty.unblacklist_phone(:merchant, '5512340009') \g /dev/null
+SELECT is_empty('SELECT FROM loyalty.blacklisted_phones', 'and is not any more');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -628,5 +628,50 @@ SELECT pg_temp.refuses(format('SELECT loyalty.%s', call), code, 'no ' || call) F
 	(format('capture(%s, %s, %s, 1)', :merchant, :z, pg_temp.entry(:y, 5)), 'unknown_hold'), (format('release(%s, %s, %s, in_full => true)', :merchant, :z, pg_temp.entry(:y, 5)), 'unknown_hold'),
 	(format('capture(%s, %s, 5, in_full => true)', :merchant, :y), 'unknown_hold')) v (call, code);
 
+-- --- open holds, for reports --------------------------------------------------
+
+-- "amount remaining release_at", and what of them the balance says is held.
+CREATE FUNCTION pg_temp.holds(account bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT coalesce((SELECT string_agg(concat_ws(' ', h.amount, h.remaining, h.release_at - now()), ', ' ORDER BY h.amount::numeric) FROM loyalty.holds h WHERE h.account_id = account), 'none')
+		|| '; ' || (SELECT b.held FROM loyalty.balances b WHERE b.account_id = account)
+$$;
+SELECT loyalty.open_account(:merchant, :program) AS h \gset
+SELECT loyalty.post(:merchant, :h, 'deposit', 100) \g /dev/null
+SELECT is(pg_temp.holds(:h), 'none; 0', 'nothing is held');
+SELECT entry_id AS first FROM loyalty.hold(:merchant, :h, 10, reference => 'mesa 1') \gset
+SELECT entry_id AS second FROM loyalty.hold(:merchant, :h, 20) \gset
+SELECT results_eq(format('SELECT merchant_id, account_id, entry_id, amount::text, remaining::text, release_at, posted_at >= now(), reference, staff_id, member_id FROM loyalty.holds WHERE merchant_id = %s AND account_id = %s AND entry_id = %s', :merchant, :h, :first),
+	format($$VALUES (%s::bigint, %s::bigint, %s::bigint, '10', '10', NULL::timestamptz, true, 'mesa 1' COLLATE "C", NULL::bigint, NULL::bigint)$$, :merchant, :h, :first), 'a hold with all that is known of it');
+SELECT loyalty.capture(:merchant, :h, :second, 5) \g /dev/null
+SELECT is(pg_temp.holds(:h), '10 10, 20 15; 25', 'what was captured of it does not remain');
+SELECT loyalty.release(:merchant, :h, :second, 1) \g /dev/null
+SELECT is(pg_temp.holds(:h), '10 10, 20 14; 24', 'nor what was released');
+SAVEPOINT timed;
+UPDATE loyalty_internal.reservation SET due_at = now() + interval '1 hour' WHERE merchant_id = :merchant AND entry_id = :second;
+UPDATE loyalty_internal.account SET due_at = now() + interval '1 hour' WHERE merchant_id = :merchant AND account_id = :h;
+SELECT is(pg_temp.holds(:h), '10 10, 20 14 01:00:00; 24', 'a hold that times out is open until then');
+UPDATE loyalty_internal.reservation SET due_at = now() WHERE merchant_id = :merchant AND entry_id = :second;
+UPDATE loyalty_internal.account SET due_at = now(), posted_at = now() WHERE merchant_id = :merchant AND account_id = :h;
+SELECT is(pg_temp.holds(:h), '10 10; 10', 'and not from then on, though nothing was booked');
+SELECT loyalty.expire_due(:merchant) \g /dev/null
+SELECT is(pg_temp.holds(:h), '10 10; 10', 'nor once it was');
+ROLLBACK TO timed;
+SELECT loyalty.capture(:merchant, :h, :second, 14) \g /dev/null
+SELECT is(pg_temp.holds(:h), '10 10; 10', 'one that is used up is not open');
+SELECT loyalty.post(:merchant, :h, 'deposit', 1, available_at => '2098-01-01Z') \g /dev/null
+SELECT is(pg_temp.holds(:h), '10 10; 10', 'pending points are no hold');
+-- Many enough that an index is the faster way whatever is cached.
+INSERT INTO loyalty_internal.reservation SELECT :merchant, i, i, 1, 6, '1', '1' FROM generate_series(1, 20000) i;
+ANALYZE loyalty_internal.reservation;
+CREATE FUNCTION pg_temp.scans(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN (SELECT string_agg(scan[1], ', ' ORDER BY scan[1]) FROM regexp_matches(plan::text, '"(?:Index Name|Node Type)": "(Seq Scan|[^" ]*_[^" ]*)"', 'g') scan);
+END
+$$;
+SELECT is(pg_temp.scans(format('SELECT * FROM loyalty.holds WHERE merchant_id = %s AND account_id = %s', :merchant, :h)), 'entry_pkey, reservation_open', 'those of an account are found by an index');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -58,6 +58,10 @@ SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P')
 SELECT is(pg_temp.rank(:before), 'Plata', 'those who are there already are ranked');
 SELECT is(pg_temp.at(:before, '-1 hour'), '', 'but were not before');
 SELECT is(loyalty.rank_at(:merchant, :before, '2999-01-01'), 'Plata', 'points that count for ever');
+SELECT results_eq(format('SELECT rank, ends_at, from_points::text, since >= now() FROM loyalty.ranks_held WHERE merchant_id = %s AND account_id = %s', :merchant, :before),
+	$$VALUES ('Plata' COLLATE "C", NULL::timestamptz, '500', true)$$, 'reports show it, since when and until when');
+SELECT results_eq(format('SELECT range_group, rank, from_points::text, multiplier::text FROM loyalty.rank_ranges WHERE merchant_id = %s ORDER BY rank_ranges.from_points', :merchant),
+	$$VALUES ('G' COLLATE "C", 'Base' COLLATE "C", '0', '1'), ('G', 'Plata', '500', '1.25'), ('G', 'Oro', '1000', '2')$$, 'and the ranks that there are');
 SELECT pg_temp.refuses(format('SELECT loyalty.rank_at(%s, %s, now())', m, a), 'unknown_account', 'rank_at of no account') FROM (VALUES (:merchant, 1), (1, :before)) v (m, a);
 
 -- --- promotion, and what it multiplies --------------------------------------------
@@ -124,6 +128,12 @@ SELECT is(pg_temp.rank(:u), 'Base', 'once more');
 SELECT loyalty.post(:merchant, :u, 'deposit', '100') \g /dev/null
 SELECT results_eq('SELECT * FROM pg_temp.held(' || :u || ')', $$VALUES ('Plata', 'infinity'::timestamptz)$$, 'enough again, it is held as before');
 SELECT is((SELECT count(*) FROM loyalty_internal.rank_held WHERE account_id = :u AND rank = 'Plata'), 3::bigint, 'each time anew');
+SELECT pg_temp.member('dado', 'Base') AS given \gset
+SELECT loyalty.post(:merchant, :given, 'deposit', '1200') \g /dev/null
+SELECT set_eq(format('SELECT rank FROM loyalty.ranks_held WHERE account_id = %s', :given), ARRAY['Plata', 'Oro'], 'reports show all ranks that were reached');
+SELECT loyalty.reverse(:merchant, :given, pg_temp.entry(:given, 1), reference => 'R', amount => '300') \g /dev/null
+SELECT set_eq(format('SELECT rank, reversed_at IS NULL FROM loyalty_internal.rank_held WHERE account_id = %s', :given), $$VALUES ('Plata' COLLATE "C", true), ('Oro', false)$$, 'one of them was never reached, as it is now');
+SELECT set_eq(format('SELECT rank FROM loyalty.ranks_held WHERE account_id = %s', :given), ARRAY['Plata'], 'and is not shown any more');
 
 -- --- a window ------------------------------------------------------------------------
 

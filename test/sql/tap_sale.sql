@@ -216,5 +216,13 @@ FROM sold o JOIN loyalty_internal.policy s USING (policy_id) WHERE o.payments IN
 SELECT is_empty('SELECT policy_id FROM loyalty_internal.policy s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id)', 'nothing is overpaid');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
+-- --- for reports ----------------------------------------------------------------------------
+
+SELECT results_eq(format('SELECT ordinal, due_on, amount::text FROM loyalty.instalments WHERE merchant_id = %s AND policy_id = %s ORDER BY ordinal', :merchant, :debt),
+	$$VALUES (1::smallint, '2027-02-15'::date, '33.34'), (2::smallint, '2027-03-15', '33.33'), (3::smallint, '2027-04-15', '33.33')$$, 'what is due when');
+SELECT results_eq(format('SELECT reference, amount::text, method, app_user, paid_at >= now() FROM loyalty.payments WHERE merchant_id = %s AND policy_id = %s ORDER BY paid_at', :merchant, :debt),
+	$$VALUES ('a' COLLATE "C", '33.35', 'SPEI', 'app' COLLATE "C", true), ('b', '66.65', 'SPEI', 'app', true)$$, 'what was paid of it');
+SELECT results_eq(format('SELECT policy_id, reference, amount::text FROM loyalty.payments WHERE merchant_id = %s', :other), format($$VALUES (%s::bigint, 'a' COLLATE "C", '1')$$, :other_sale), 'of each merchant its own');
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -236,6 +236,89 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) IS
 'Part of the operations that register somebody, when a member of the program has what is unique already. outcome: returned, if it is one who had left and is the same person, and is a member again; free, if those who have the phone had left and are somebody else, and no longer have it; blocked, if the same person has been cancelled; else taken. The same person has the same CURP, mail or birth date; or the same name regardless of case and accents, and none of these is another.';
 
+CREATE FUNCTION loyalty_internal.register_member(
+	merchant_id bigint, program_id bigint, name text, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
+	curp loyalty.curp DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL, second_last_name text DEFAULT NULL,
+	birth_date date DEFAULT NULL, enrolled_by bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	known record;
+	id bigint;
+BEGIN
+	SELECT r.outcome, r.member_id INTO known FROM loyalty_internal.register_again(
+		register_member.merchant_id, register_member.program_id, register_member.phone, register_member.email, register_member.client_id,
+		register_member.curp, register_member.name, register_member.first_name, register_member.first_last_name,
+		register_member.second_last_name, register_member.birth_date, enrolled_by => register_member.enrolled_by) r;
+	IF known.outcome = 'returned' THEN
+		RETURN known.member_id;
+	ELSIF known.outcome <> 'free' THEN
+		RAISE unique_violation;
+	END IF;
+	id := loyalty.open_account(register_member.merchant_id, register_member.program_id);
+	INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, client_id, phone, email, name, first_name,
+		first_last_name, second_last_name, birth_date, enrolled_by)
+	VALUES (register_member.merchant_id, id, register_member.program_id, id,
+		coalesce(register_member.client_id, loyalty_internal.new_client_id('CM')), register_member.phone,
+		loyalty_internal.trimmed(register_member.email), register_member.name, coalesce(register_member.first_name, ''),
+		coalesce(register_member.first_last_name, ''), coalesce(register_member.second_last_name, ''), register_member.birth_date,
+		register_member.enrolled_by);
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.register_member(bigint, bigint, text, loyalty.phone, text, text, loyalty.curp, text, text, text, date, bigint) IS
+'Part of the functions that create a member: registers somebody, or brings back who had left and is the same person, and returns the member_id. name: the whole one; names without blanks around them. Errors: LY006 unknown_object (no such program), and those of the constraints: unique_violation, too, where somebody is in the way.';
+
+CREATE FUNCTION loyalty.create_member(
+	merchant_id bigint, program_id bigint, name text, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
+	birth_date date DEFAULT NULL, staff_id bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	create_member.name := loyalty_internal.trimmed(create_member.name);
+	IF create_member.merchant_id IS NULL OR create_member.program_id IS NULL OR coalesce(create_member.name, '') = '' THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'merchant_id and program_id must not be NULL, and a member has a name.');
+	ELSIF greatest(octet_length(create_member.name), octet_length(create_member.email), octet_length(create_member.client_id)) > 1024 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'name, email and client_id have at most 1,024 bytes.');
+	ELSIF create_member.birth_date NOT BETWEEN '1900-01-01' AND CURRENT_DATE THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A birth date is in the past, not before 1900.');
+	ELSIF create_member.staff_id IS NOT NULL AND NOT EXISTS (
+		SELECT FROM loyalty_internal.staff s WHERE s.merchant_id = create_member.merchant_id AND s.staff_id = create_member.staff_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+	END IF;
+	RETURN loyalty_internal.register_member(create_member.merchant_id, create_member.program_id, create_member.name, create_member.phone,
+		create_member.email, create_member.client_id, birth_date => create_member.birth_date, enrolled_by => create_member.staff_id);
+EXCEPTION
+	WHEN check_violation THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'email and client_id must not be empty.');
+	WHEN unique_violation THEN
+		PERFORM loyalty_internal.fail('already_exists', 'The program has a member with this phone, email or client_id.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.create_member(bigint, bigint, text, loyalty.phone, text, text, date, bigint) IS
+'Registers somebody in a program and returns the member_id, which is also the account_id of a new member. Who had left and is the same person comes back, with their points; who had left and is somebody else loses the phone. The wallet API finds members by phone, the seller API by client_id and email; client_id: CM and a number unless given. name, email and client_id have at most 1,024 bytes. birth_date: until today in the TimeZone of the session. staff_id: who registers them. No quota is used up, and no message sent. Errors: LY005 invalid_argument, LY006 unknown_object (program_id, staff_id), LY007 already_exists.';
+
+CREATE FUNCTION loyalty.find_member(
+	merchant_id bigint, program_id bigint, client_id text DEFAULT NULL, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL,
+	OUT member_id bigint, OUT account_id bigint)
+RETURNS record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF num_nonnulls(find_member.client_id, find_member.phone, find_member.email) > 1 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A member is found by one of client_id, phone and email.');
+	END IF;
+	SELECT m.member_id, m.account_id INTO find_member.member_id, find_member.account_id FROM loyalty_internal.member m
+	WHERE m.merchant_id = find_member.merchant_id AND m.program_id = find_member.program_id AND m.cancelled_at IS NULL
+	  AND (m.client_id = find_member.client_id COLLATE "C" OR m.phone OPERATOR(loyalty.=) find_member.phone
+		   OR loyalty.fold(m.email) = loyalty.fold(find_member.email COLLATE "C"));
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The program has no member with this client_id, phone or email.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty.find_member(bigint, bigint, text, loyalty.phone, text) IS
+'The member of a program who has this client_id, phone or email, in any spelling of it, and the account that holds their points. Who has left is found too, who has been cancelled is not. Errors: LY005 invalid_argument (more than one of the three), LY006 unknown_object.';
+
 CREATE FUNCTION loyalty.identify_member(
 	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)
 RETURNS void

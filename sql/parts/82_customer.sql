@@ -139,7 +139,6 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
 	id bigint;
-	outcome text;
 BEGIN
 	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
 		PERFORM loyalty_internal.fail('kasu_417', 'The person of the CURP is not born yet.');
@@ -151,24 +150,15 @@ BEGIN
 	create_customer.first_name := loyalty_internal.trimmed(create_customer.first_name);
 	create_customer.first_last_name := loyalty_internal.trimmed(create_customer.first_last_name);
 	create_customer.second_last_name := loyalty_internal.trimmed(create_customer.second_last_name);
-	IF create_customer.first_name = '' OR create_customer.first_last_name = ''
+	IF coalesce(create_customer.first_name, '') = '' OR coalesce(create_customer.first_last_name, '') = ''
 		OR greatest(octet_length(create_customer.first_name), octet_length(create_customer.first_last_name),
 			octet_length(create_customer.second_last_name)) > 1024 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a first name and a first last name, and each name at most 1,024 bytes.');
 	END IF;
-	SELECT r.outcome, r.member_id INTO outcome, id FROM loyalty_internal.register_again(
-		create_customer.merchant_id, create_customer.program_id, create_customer.phone, create_customer.email, curp => create_customer.curp,
-		first_name => create_customer.first_name, first_last_name => create_customer.first_last_name,
-		second_last_name => create_customer.second_last_name, birth_date => loyalty.birth_date(create_customer.curp)) r;
-	IF outcome <> 'returned' THEN
-		id := loyalty.open_account(create_customer.merchant_id, create_customer.program_id);
-		INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, email, name, first_name,
-			first_last_name, second_last_name, birth_date)
-		VALUES (create_customer.merchant_id, id, create_customer.program_id, id, create_customer.phone, loyalty_internal.trimmed(create_customer.email),
-			concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
-			create_customer.first_name, create_customer.first_last_name, coalesce(create_customer.second_last_name, ''),
-			loyalty.birth_date(create_customer.curp));
-	END IF;
+	id := loyalty_internal.register_member(create_customer.merchant_id, create_customer.program_id,
+		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
+		create_customer.phone, create_customer.email, NULL, create_customer.curp, create_customer.first_name,
+		create_customer.first_last_name, create_customer.second_last_name, loyalty.birth_date(create_customer.curp));
 	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, number_outside, neighborhood, city, postcode, state, country)
 	VALUES (create_customer.merchant_id, id, 1, create_customer.street, create_customer.number, create_customer.neighborhood,
 		create_customer.municipality, create_customer.postcode, create_customer.state, 'México')

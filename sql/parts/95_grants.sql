@@ -38,7 +38,7 @@ BEGIN
 	-- What shows more of an account, or of a phone, than a view can.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,
-		loyalty.area_code_supported, loyalty.is_fixed_line TO %I', role);
+		loyalty.find_member, loyalty.area_code_supported, loyalty.is_fixed_line TO %I', role);
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty_internal.account_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed TO %I', role);
@@ -48,14 +48,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs with find_program, and read phones with area_code_supported and is_fixed_line. Run it again after an upgrade.';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Run it again after an upgrade.';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty.grant_reporting(role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.open_account, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
+		loyalty.open_account, loyalty.create_member, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
 		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.create_merchant, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,

@@ -206,6 +206,8 @@ SELECT is(pg_temp.reading(:merchant, :'second', 'Propia'), 'Otro', 'those of oth
 SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%s, %L, ''Tienda'', ''x'', ''1'')', :merchant, :'curp'), 'unknown_object', 'a blocked customer consents to nothing');
 SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Vida'')', :merchant, :'curp'), 'kasu_404', 'and buys nothing');
 SELECT ok(NOT active, 'the member is inactive') FROM loyalty_internal.member WHERE member_id = :member;
+SELECT pg_temp.refuses(format('SELECT loyalty.enable_member(%s, %s)', :merchant, :member), 'unknown_object', 'and stays so');
+SELECT is(loyalty.disable_member(:merchant, :member), false, 'without being taken out');
 SELECT results_eq(format('SELECT curp::text, user_name, kind, preferences::text, deceased, blocked_at = now() FROM loyalty.customers WHERE merchant_id = %s AND member_id IN (%s, %s) ORDER BY user_name', :merchant, :member, :second_member),
 	format($$VALUES (%L, '', 'Cliente', '{}', false, NULL::boolean), (%L, 'xochi88', 'Cliente', '{}', false, true)$$, :'second', :'curp'), 'reports show who is blocked');
 SELECT is(blocked_at, NULL, 'the other merchant''s customer is not blocked') FROM loyalty_internal.customer WHERE merchant_id = :other;

@@ -353,5 +353,76 @@ SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_list(%s, ''P'', %s)'
 	('after => ''C0''', 'member_not_found'), ('phone => ''123''', 'invalid_field')) v (arguments, code);
 
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
+-- --- who is found, and created, without an API ----------------------------------------------------------------
+
+SELECT program_id AS native, wallet_key AS native_key FROM loyalty.create_wallet(:m, 'Nativa') \gset
+SELECT program_id AS elsewhere FROM loyalty.create_wallet(:m, 'Otra') \gset
+SELECT loyalty.create_member(:m, :native, E' Ana Núñez \u00a0', '55 1234 9101', ' Ana@x.mx ', 'ANA-1', '1980-02-29', :staff) AS ana \gset
+SELECT results_eq(format('SELECT program_id, account_id, name, first_name, phone::text, email, client_id, birth_date, enrolled_by, active, balance::text FROM loyalty.members WHERE merchant_id = %s AND member_id = %s', :m, :ana),
+	format($$VALUES (%s::bigint, %s::bigint, 'Ana Núñez', '', '5512349101', 'Ana@x.mx' COLLATE "C", 'ANA-1' COLLATE "C", '1980-02-29'::date, %s::bigint, true, '0')$$, :native, :ana, :staff), 'a member with everything, on an account of the same number');
+SELECT loyalty.create_member(:m, :native, 'Sin Nada') AS bare \gset
+SELECT results_eq(format('SELECT phone, email, birth_date, enrolled_by FROM loyalty.members WHERE member_id = %s', :bare), 'VALUES (NULL::loyalty.phone, NULL COLLATE "C", NULL::date, NULL::bigint)', 'a name is enough');
+SELECT matches(client_id, '^CM\d{13}$', 'the client_id is made up then') FROM loyalty.members WHERE member_id = :bare;
+SELECT isnt(loyalty.create_member(:m, :native, 'Sin Nada'), :bare::bigint, 'and a name is no key');
+SELECT is(loyalty.create_member(merchant_id => :m, program_id => :elsewhere, name => 'Ana Núñez', phone => '5512349101', email => 'ana@x.mx', client_id => 'ANA-1', birth_date => NULL, staff_id => NULL) <> :ana, true, 'each program has its own members');
+SELECT results_eq(format('SELECT contact_name FROM loyalty.wallet_contact_get(%s, %L, ''5512349101'')', :m, :'native_key'), $$VALUES ('Ana Núñez')$$, 'the wallet API has the contact');
+SELECT is_empty(format('SELECT FROM loyalty.outbox WHERE merchant_id = %s AND member_id = %s', :m, :ana), 'no message was sent');
+
+-- "member account" of who is found.
+CREATE FUNCTION pg_temp.found(merchant bigint, arguments text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	found text;
+BEGIN
+	EXECUTE format('SELECT member_id || '' '' || account_id FROM loyalty.find_member(%s, %s)', coalesce(merchant::text, 'NULL'), arguments) INTO STRICT found;
+	RETURN found;
+END
+$$;
+SELECT is(pg_temp.found(:m, :native || ', ' || key), concat_ws(' ', :ana, :ana), 'found by ' || key) FROM unnest('{"''ANA-1''","client_id => ''ANA-1''","phone => ''5512349101''","phone => ''+52 1 55 1234 9101''","email => ''Ana@x.mx''","email => '' ANA@X.MX''",
+	"''ANA-1'', NULL, NULL","NULL, ''5512349101'', NULL","NULL, NULL, ''ana@x.mx''"}'::text[]) key;
+SELECT pg_temp.refuses(format('SELECT loyalty.find_member(%L, %s)', merchant, arguments), code, 'find_member: ' || arguments) FROM (VALUES
+	(:m, format('%s, ''ANA-1'', ''5512349101''', :native), 'invalid_argument'), (:m, format('%s, ''ANA-1'', email => ''ana@x.mx''', :native), 'invalid_argument'), (:m, format('%s, NULL, ''5512349101'', ''ana@x.mx''', :native), 'invalid_argument'),
+	(:m, format('%s, ''ANA-1'', ''5512349101'', ''ana@x.mx''', :native), 'invalid_argument'), (:m, :native::text, 'unknown_object'), (:m, format('%s, NULL, NULL, NULL', :native), 'unknown_object'),
+	(:m, format('%s, ''ana-1''', :native), 'unknown_object'), (:m, format('%s, ''''', :native), 'unknown_object'), (:m, format('%s, phone => ''5512349199''', :native), 'unknown_object'), (:m, format('%s, email => ''''', :native), 'unknown_object'),
+	(:m, 'NULL, ''ANA-1''', 'unknown_object'), (:m, '1, ''ANA-1''', 'unknown_object'), (:other, format('%s, ''ANA-1''', :native), 'unknown_object'), (NULL, format('%s, ''ANA-1''', :native), 'unknown_object')) v (merchant, arguments, code);
+SELECT is(pg_temp.scans(format('SELECT * FROM loyalty_internal.member m WHERE m.merchant_id = %s AND m.program_id = %s AND m.cancelled_at IS NULL AND (m.client_id = ''C777'' COLLATE "C" OR m.phone OPERATOR(loyalty.=) NULL OR loyalty.fold(m.email) = loyalty.fold(NULL COLLATE "C"))',
+	:many, :many_program)), 'Index Scan', 'as the function asks, by an index');
+
+SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%L, %s)', merchant, arguments), code, 'create_member: ' || arguments) FROM (VALUES
+	(NULL, format('%s, ''X''', :native), 'invalid_argument'), (:m, 'NULL, ''X''', 'invalid_argument'), (:m, format('%s, NULL', :native), 'invalid_argument'), (:m, format('%s, E'' \u00a0''', :native), 'invalid_argument'),
+	(:m, format('%s, repeat(''ñ'', 513)', :native), 'invalid_argument'), (:m, format('%s, ''X'', email => repeat(''x'', 1025)', :native), 'invalid_argument'), (:m, format('%s, ''X'', client_id => repeat(''x'', 1025)', :native), 'invalid_argument'),
+	(:m, format('%s, ''X'', email => '' ''', :native), 'invalid_argument'), (:m, format('%s, ''X'', client_id => ''''', :native), 'invalid_argument'), (:m, format('%s, ''X'', birth_date => ''1899-12-31''', :native), 'invalid_argument'),
+	(:m, format('%s, ''X'', birth_date => CURRENT_DATE + 1', :native), 'invalid_argument'), (:m, format('%s, ''X'', birth_date => ''infinity''', :native), 'invalid_argument'), (:m, format('%s, ''X'', staff_id => 99', :native), 'unknown_object'),
+	(:m, '1, ''X''', 'unknown_object'), (:other, format('%s, ''X''', :native), 'unknown_object'), (1, format('%s, ''X''', :native), 'unknown_object'),
+	(:m, format('%s, ''X'', ''5512349101''', :native), 'already_exists'), (:m, format('%s, ''Ana Núñez'', email => ''ANA@x.mx''', :native), 'already_exists'), (:m, format('%s, ''X'', client_id => ''ANA-1''', :native), 'already_exists')) v (merchant, arguments, code);
+SELECT results_eq(format('SELECT count(*), (SELECT count(*) FROM loyalty_internal.account WHERE program_id = %s) FROM loyalty.members WHERE program_id = %1$s', :native), 'VALUES (3::bigint, 3::bigint)', 'what was refused has created nobody, and no account');
+
+-- Who has left.
+SELECT loyalty.post(:m, :ana, 'deposit', 100) \g /dev/null
+SELECT loyalty.disable_member(:m, :ana) \g /dev/null
+SELECT is(pg_temp.found(:m, format('%s, phone => ''5512349101''', :native)), concat_ws(' ', :ana, :ana), 'who has left is found');
+SELECT is(loyalty.create_member(:m, :native, 'ANA NUNEZ', '5512349101'), :ana::bigint, 'who is the same person comes back');
+SELECT results_eq(format('SELECT active, name, client_id, balance::text FROM loyalty.members WHERE member_id = %s', :ana), $$VALUES (true, 'ANA NUNEZ', 'ANA-1' COLLATE "C", '100')$$, 'with their points and all that they had');
+SELECT is(string_agg(attribute || ' ' || was, ', ' ORDER BY change_id), 'active true, name Ana Núñez, active false', 'what they were is known') FROM loyalty.member_changes WHERE merchant_id = :m AND member_id = :ana;
+SELECT loyalty.disable_member(:m, :ana) \g /dev/null
+SELECT is(loyalty.create_member(:m, :native, 'Ana de López', email => 'ana@x.mx', client_id => 'ANA-2'), :ana::bigint, 'by the mail, with another card');
+SELECT loyalty.disable_member(:m, :ana) \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''Beto'', client_id => ''ANA-2'', birth_date => ''1990-01-31'')', :m, :native), 'already_exists', 'a card stays theirs');
+SELECT isnt(loyalty.create_member(:m, :native, 'Beto', '5512349101', birth_date => '1990-01-31'), :ana::bigint, 'their phone goes to somebody else');
+SELECT results_eq(format('SELECT active, phone::text, balance::text FROM loyalty.members WHERE member_id = %s', :ana), $$VALUES (false, NULL, '100')$$, 'and not their points');
+SELECT is(member_id || ' ' || (SELECT account_id FROM loyalty.members WHERE member_id = :bare), :bare || ' ' || account_id, 'who shares an account is found with it')
+FROM (SELECT loyalty.share_account(:m, :bare, loyalty.create_member(:m, :native, 'Titular'))) s, LATERAL loyalty.find_member(:m, :native, (SELECT client_id FROM loyalty.members WHERE member_id = :bare));
+
+-- Who has been cancelled.
+INSERT INTO loyalty_internal.customer (merchant_id, member_id, curp) VALUES (:m, :ana, 'PEPM800229MDFRRN05');
+SELECT loyalty.block_customer(:m, 'PEPM800229MDFRRN05') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''Ana'', email => ''ana@x.mx'')', :m, :native), 'already_exists', 'who is blocked does not come back');
+SELECT loyalty.delete_blocked_customers(:m, '0') \g /dev/null
+SELECT client_id AS nobody FROM loyalty.members WHERE member_id = :ana \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.find_member(%s, %s, %L)', :m, :native, :'nobody'), 'unknown_object', 'nor is found once cancelled');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''cancelado'', client_id => %L)', :m, :native, :'nobody'), 'already_exists', 'by whatever is left');
+SELECT isnt(loyalty.create_member(:m, :native, 'Ana', email => 'ana@x.mx'), :ana::bigint, 'and is somebody new');
+
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is still sound');
 SELECT * FROM finish();
 ROLLBACK;

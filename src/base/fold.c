@@ -48,7 +48,7 @@ small_letter(pg_wchar c)
 
 /* Blanks of every width, none included, and what ends a line. */
 static bool
-is_blank(pg_wchar c)
+is_wide_blank(pg_wchar c)
 {
 	return (c >= '\t' && c <= '\r') || c == ' ' || c == 0x0085 || c == 0x00A0 || c == 0x1680 ||
 		(c >= 0x2000 && c <= 0x200B) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
@@ -93,11 +93,11 @@ text_trimmed(const char *text)
 	pg_wchar   *characters = characters_of(text, false);
 	int			count = 0;
 
-	while (is_blank(*characters))
+	while (is_wide_blank(*characters))
 		characters++;
 	for (int i = 0; characters[i] != 0; i++)
 	{
-		if (!is_blank(characters[i]))
+		if (!is_wide_blank(characters[i]))
 			count = i + 1;
 	}
 	return text_of(characters, count);
@@ -120,7 +120,7 @@ text_folded(const char *text)
 
 	for (const pg_wchar *c = characters; *c != 0; c++)
 	{
-		if (!is_blank(*c))
+		if (!is_wide_blank(*c))
 			characters[count++] = small_letter(*c);
 		else if (count > 0 && characters[count - 1] != ' ')
 			characters[count++] = ' ';

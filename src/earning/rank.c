@@ -75,7 +75,7 @@ ranks_of(const Program *program)
 
 /* Read the rows of one account, which start with this row. */
 static void
-read_account(Account *account, uint64 *row, uint64 rows)
+read_held_ranks(Account *account, uint64 *row, uint64 rows)
 {
 	HeldRanks  *ranks = &account->ranks;
 	uint64		from = *row;
@@ -122,7 +122,7 @@ ranks_read(int64 merchant_id, Account **accounts, int n, bool newest)
 	values[1] = n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n);
 	rows = newest ? db_write(plan, values, NULL) : db_read(plan, values, NULL);
 	for (int i = 0; i < n; i++)
-		read_account(accounts[i], &row, rows);
+		read_held_ranks(accounts[i], &row, rows);
 }
 
 /* Whether the account holds a rank of this name at a moment. */

@@ -452,7 +452,7 @@ read_owners(Rules *rules)
 }
 
 static void
-read_members(Rules *rules)
+know_persons(Rules *rules)
 {
 	int			npersons;
 	Person	   *persons = read_persons(rules, &npersons);
@@ -489,7 +489,7 @@ read_customers(Rules *rules)
 	}
 	read_uses(rules);
 	read_first(rules);
-	read_members(rules);
+	know_persons(rules);
 }
 
 /* Read all that the sales of these buyers depend on; a buyer may be there twice. */

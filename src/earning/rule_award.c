@@ -85,7 +85,7 @@ static Statement award_return_sql = {
 };
 
 static void
-give_back(int64 merchant_id, const Award *award, Points points)
+return_award(int64 merchant_id, const Award *award, Points points)
 {
 	Datum		rule = CStringGetTextDatum(award->rule);
 	Datum		use[] = {
@@ -128,6 +128,6 @@ awards_return(int64 merchant_id, const Program *program, int64 account_id, int64
 		Points		back = share_of(program, awards[i].points, reversed, whole) - awards[i].returned;
 
 		if (back > 0)
-			give_back(merchant_id, &awards[i], back);
+			return_award(merchant_id, &awards[i], back);
 	}
 }

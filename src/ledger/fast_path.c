@@ -89,7 +89,7 @@ static Statement account_take_sql = {
 };
 
 static bool
-update_account(int64 merchant_id, const Posting *posting, Entry *entry)
+update_single(int64 merchant_id, const Posting *posting, Entry *entry)
 {
 	const Program *program = posting->program;
 	bool		tracks_lots = program != NULL;
@@ -156,7 +156,7 @@ program_holds(int64 merchant_id, const Program *program)
 }
 
 static bool
-within_limits(int64 merchant_id, const Posting *posting)
+limits_allow(int64 merchant_id, const Posting *posting)
 {
 	Movement	movement;
 	Limits	   *limits;
@@ -186,14 +186,14 @@ fast_path_post(int64 merchant_id, Posting *posting)
 	entry.merchant_id = merchant_id;
 	entry.entry_id = new_id();
 	entry.amount = posting->amount;
-	if (!update_account(merchant_id, posting, &entry))
+	if (!update_single(merchant_id, posting, &entry))
 		return false;
 	if (!program_holds(merchant_id, posting->program))
 	{
 		restore_account(merchant_id, posting);
 		return false;
 	}
-	if (!within_limits(merchant_id, posting))
+	if (!limits_allow(merchant_id, posting))
 	{
 		restore_account(merchant_id, posting);
 		posting->error = ERR_LIMIT_EXCEEDED;

@@ -295,7 +295,7 @@ is_sound(Datum packed, bool isnull)
 
 /* Whether an account's lots can be read; damaged ones are another finding of verify(). */
 static bool
-is_readable(int64 merchant_id, int64 account_id)
+lots_are_readable(int64 merchant_id, int64 account_id)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
 	Datum		packed[2];
@@ -327,7 +327,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 	Said		said;
 
 	db_begin();
-	if (is_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
+	if (lots_are_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
 		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.tracks_lots)
 	{
 		batch_read_ranks(&batch);

@@ -255,7 +255,7 @@ find_branches(Limits *limits, Counter *counters, int n, DateADT today)
 
 /* The program's limits, all or as far as they concern these counters. */
 static LimitSet
-find_rules(const Limits *limits, const Program *program, const Counter *counters, int n)
+find_limits(const Limits *limits, const Program *program, const Counter *counters, int n)
 {
 	const LimitSet *known = limit_set_of(program);
 	Datum	   *subjects;
@@ -368,7 +368,7 @@ lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
 			if (counters[from].scope == SCOPE_STAFF)
 				find_branches(limits, &counters[from], to - from, today);
 		}
-		rules = find_rules(limits, program, counters, n);
+		rules = find_limits(limits, program, counters, n);
 		set_rules(limits, counters, n, &rules);
 		for (int i = first; i < limits->npools; i++)
 			allowances_lock(limits->merchant_id, &limits->pools[i], 1);
@@ -392,7 +392,7 @@ amount_add(Amount *sum, Amount more)
 
 /* What is left of a maximum after what was used. */
 static int64
-left_of(int64 max, int64 used)
+unused_of(int64 max, int64 used)
 {
 	return Max(max - used, 0);
 }
@@ -420,8 +420,8 @@ refresh(Counter *counter, DateADT day, int64 revision)
 	counter->day = day;
 	counter->revision = revision;
 	counter->drawn_from = 0;
-	counter->left.points = left_of(counter->max.points, counter->used.points);
-	counter->left.operations = left_of(counter->max.operations, counter->used.operations);
+	counter->left.points = unused_of(counter->max.points, counter->used.points);
+	counter->left.operations = unused_of(counter->max.operations, counter->used.operations);
 }
 
 /* What a cashier has drawn from a branch and not used, if it is of the same day and branch. */
@@ -514,8 +514,8 @@ count_one(Counter *counter, Amount amount)
 	/* what is given back may have been used before there was a limit */
 	counter->used.points = Max(counter->used.points, 0);
 	counter->used.operations = Max(counter->used.operations, 0);
-	counter->left.points = left_of(counter->max.points, counter->used.points);
-	counter->left.operations = left_of(counter->max.operations, counter->used.operations);
+	counter->left.points = unused_of(counter->max.points, counter->used.points);
+	counter->left.operations = unused_of(counter->max.operations, counter->used.operations);
 	counter->largest = Max(counter->largest, amount.points);
 	counter->changed = true;
 }

@@ -57,7 +57,7 @@ compare_limit_rules(const void *a, const void *b)
 
 /* Read the newest result as limits, into a memory context. */
 static LimitSet
-read_rules(uint64 found, MemoryContext context)
+read_limits(uint64 found, MemoryContext context)
 {
 	LimitSet	set = {.n = (int) found};
 
@@ -94,7 +94,7 @@ limit_set_read(int64 merchant_id, int64 program_id, Datum *subjects, int n)
 	memcpy(ids, subjects, n * sizeof(Datum));
 	ids[n] = Int64GetDatum(0);
 	values[2] = array_datum(ids, n + 1, INT8OID);
-	set = read_rules(db_write(&limits_find_sql, values, NULL), CurrentMemoryContext);
+	set = read_limits(db_write(&limits_find_sql, values, NULL), CurrentMemoryContext);
 	set.is_whole = true;
 	return set;
 }
@@ -125,7 +125,7 @@ limit_set_of(const Program *program)
 		return parts->limits;
 	found = db_write(&limits_all_sql, values, NULL);
 	set = MemoryContextAlloc(parts->context, sizeof(LimitSet));
-	*set = read_rules(found <= MAX_KEPT_RULES ? found : 0, parts->context);
+	*set = read_limits(found <= MAX_KEPT_RULES ? found : 0, parts->context);
 	set->is_whole = found <= MAX_KEPT_RULES;
 	parts->limits = set;
 	return set;

@@ -220,7 +220,7 @@ static Statement by_account_sql = {
 };
 
 static const Program *
-find(uint64 (*run) (Statement *statement, Datum *values, const char *nulls), Statement *statement, int64 merchant_id, Datum key)
+lookup(uint64 (*run) (Statement *statement, Datum *values, const char *nulls), Statement *statement, int64 merchant_id, Datum key)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), key};
 
@@ -240,28 +240,28 @@ program_remembered(int64 merchant_id, int64 program_id)
 const Program *
 program_find(int64 merchant_id, int64 program_id)
 {
-	return find(db_write, &by_id_sql, merchant_id, Int64GetDatum(program_id));
+	return lookup(db_write, &by_id_sql, merchant_id, Int64GetDatum(program_id));
 }
 
 /* The program that the wallet API knows by this key. */
 const Program *
 program_of_wallet_key(int64 merchant_id, const char *wallet_key)
 {
-	return find(db_read, &by_wallet_key_sql, merchant_id, CStringGetTextDatum(wallet_key));
+	return lookup(db_read, &by_wallet_key_sql, merchant_id, CStringGetTextDatum(wallet_key));
 }
 
 /* The program that the seller API knows by this id. */
 const Program *
 program_of_client_id(int64 merchant_id, const char *client_id)
 {
-	return find(db_read, &by_client_id_sql, merchant_id, CStringGetTextDatum(client_id));
+	return lookup(db_read, &by_client_id_sql, merchant_id, CStringGetTextDatum(client_id));
 }
 
 /* The program that an account is of. */
 const Program *
 program_of_account(int64 merchant_id, int64 account_id)
 {
-	return find(db_read, &by_account_sql, merchant_id, Int64GetDatum(account_id));
+	return lookup(db_read, &by_account_sql, merchant_id, Int64GetDatum(account_id));
 }
 
 /* ------------------------------------------------------------------------

@@ -41,7 +41,7 @@ CREATE TABLE loyalty_internal.allowance (
 CREATE INDEX allowance_drawn ON loyalty_internal.allowance (merchant_id, program_id, drawn_from);
 COMMENT ON TABLE loyalty_internal.allowance IS 'What each subject of a limit may still move in a day: counters that a posting locks after its account.';
 COMMENT ON COLUMN loyalty_internal.allowance.day IS 'The local day of the program that the row counts for.';
-COMMENT ON COLUMN loyalty_internal.allowance.revision IS 'The program''s limits, of which the row was given its part.';
+COMMENT ON COLUMN loyalty_internal.allowance.revision IS 'The revision of the program whose limits gave the row its part; under another one it is given its part anew.';
 COMMENT ON COLUMN loyalty_internal.allowance.drawn_from IS 'The branch out of whose row what is left was drawn; NULL: none, it is all that the subject''s own limit leaves.';
 COMMENT ON COLUMN loyalty_internal.allowance.points_given IS 'What the row was given that day: a cashier or member has used what is not left of it, a branch has handed it out.';
 COMMENT ON COLUMN loyalty_internal.allowance.points_left IS 'What may still be moved, or handed out, without asking.';

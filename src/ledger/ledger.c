@@ -19,8 +19,9 @@
  * touches an account.  So balances are exact although no job runs.
  *
  * A batch of one is by far the most common.  fast_path.c locks, checks and
- * writes its account by one UPDATE, if there is nothing else to it; if that finds
- * the posting impossible, the posting takes the general way, which knows why.
+ * writes its account by one UPDATE, if there is nothing else to it but limits;
+ * where that finds no account that suits, the posting takes the general way,
+ * which knows why.
  *
  * All memory is the caller's SPI context, gone with db_end().
  */

@@ -308,7 +308,7 @@ call_from_arguments(Call *call, FunctionCallInfo fcinfo)
 		/* objects, as tokens are, have no place in SQL */
 		if (call->endpoint->fields[i].kind == FIELD_OBJECT)
 			continue;
-		if (argument >= PG_NARGS())
+		if (argument >= PG_NARGS() - (call->endpoint->writes ? 1 : 0))
 			elog(ERROR, "the function of %s has no argument for \"%s\"", call->endpoint->name, call->endpoint->fields[i].name);
 		fields_set(call, i, JSON_IS_STRING, argument_text(fcinfo, argument, call->endpoint->fields[i].kind));
 		argument++;

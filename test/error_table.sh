@@ -75,6 +75,11 @@ check() {
 	diff <(shown_table "$1") - <<<"$table" || differs=1
 }
 
+# Fails if a translation lacks something.
+try() {
+	print_table "${@:2}" >/dev/null
+}
+
 write() {
 	local new
 	new=$(print_table "${@:2}" | page_with_table "$1")
@@ -85,7 +90,10 @@ differs=0
 case ${1:-} in
 	"") print_table ;;
 	--check) each_page check ;;
-	--write) each_page write ;;
+	--write)
+		# all of them, before one is written
+		each_page try
+		each_page write ;;
 	*) die "usage: error_table.sh [--check | --write]" ;;
 esac
 exit $differs

@@ -207,8 +207,9 @@ sub spanish
 		print "$name: ", scalar @here, " blocks, and ", scalar @there, " in $english\n" if @here != @there;
 		for my $i (0 .. ($#here < $#there ? $#here : $#there))
 		{
-			next if $here[$i]{language} eq $there[$i]{language} && code($here[$i]{text}) eq code($there[$i]{text});
-			print "$name:$here[$i]{line}: another block than $english:$there[$i]{line}\n";
+			print "$name:$here[$i]{line}: another block than $english:$there[$i]{line}\n"
+				if $here[$i]{language} ne $there[$i]{language} || code($here[$i]{text}) ne code($there[$i]{text});
+			print "$name:$here[$i]{line}: is not run, or is, unlike $english:$there[$i]{line}\n" if !$here[$i]{skip} ne !$there[$i]{skip};
 		}
 	}
 	return;

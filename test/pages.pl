@@ -5,7 +5,7 @@
 #     test/pages.pl blocks     each block is run, or says why not
 #     test/pages.pl links      relative links, and their anchors, lead somewhere
 #     test/pages.pl codes      the APIs' pages have all their codes, in the order of the functions' COMMENTs
-#     test/pages.pl names      the functions in C that CONTRIBUTING.md names are there
+#     test/pages.pl names      the functions in C that CONTRIBUTING.md names are where it says
 #     test/pages.pl words      the glossaries in English and Spanish agree
 #     test/pages.pl spanish    pages in Spanish have the sections and the blocks of the English ones
 use strict;
@@ -167,13 +167,29 @@ sub codes
 
 # --- names ----------------------------------------------------------------------
 
-# The last cell of each row.
+# Which folders of src/ define a function, one for each time.
+sub folders_of
+{
+	my $function = shift;
+	return map { my $text = slurp($_); (basename dirname $_) x (() = $text =~ /^$function\(/mg) } glob "$Page::root/src/*/*.c";
+}
+
+# Each function of the last cell is defined once, in a folder of the cell before it.
 sub names
 {
-	my $c = join '', map { slurp($_) } glob "$Page::root/src/*.c $Page::root/src/*/*.c";
-	my @named = map { /`(\w+)\(\)`/g } slurp("$Page::root/CONTRIBUTING.md") =~ /^\|.*\| ([^|]*) \|$/mg;
-	print "CONTRIBUTING.md names no function\n" if !@named;
-	print map { "CONTRIBUTING.md: $_() is not there\n" } grep { $c !~ /^$_\(/m } once(@named);
+	my $named = 0;
+	for my $row (slurp("$Page::root/CONTRIBUTING.md") =~ /^(\|.*\|)$/mg)
+	{
+		my (undef, undef, $folders, $functions) = split / *\| */, $row;
+		for my $function (($functions // '') =~ /`(\w+)\(\)`/g)
+		{
+			$named++;
+			my @found = folders_of($function);
+			print "CONTRIBUTING.md: $function() is in ", (@found ? "@found" : 'no file'), ", and not once in $folders\n"
+				if @found != 1 || !grep { $_ eq $found[0] } split /, /, $folders;
+		}
+	}
+	print "CONTRIBUTING.md names no function\n" if !$named;
 	return;
 }
 

@@ -146,6 +146,23 @@ locale_letters() {
 		grep -v 'COLLATE "C"' || [ $? -lt 2 ]
 }
 
+# Views are for users: the engine reads tables, but where it needs what a view
+# computes.
+views_in_statements() {
+	local views use
+	views=$(sed -n 's/^CREATE VIEW loyalty\.\(\w*\).*/\1/p' sql/parts/*.sql | paste -sd'|')
+	grep -oE "(FROM|JOIN) loyalty\.($views)\>" src/*/*.c sql/parts/*.sql | sed -E 's/:.*\./ /' | sort -u | while read -r use; do
+		case $use in
+			"src/api/ikniu.c balances" | "src/api/monedero.c balances" | "sql/parts/51_member.sql balances") ;;
+			"src/api/kasu.c policies" | "src/api/monedero.c staff_members") ;;
+			"src/api/monedero.c wallets" | "src/program/program.c wallets") ;;
+			"sql/parts/55_numbering.sql area_codes" | "sql/parts/55_numbering.sql numbering_plan_ranges") ;;
+			"sql/parts/61_history.sql entries") ;;
+			*) echo "$use" ;;
+		esac
+	done
+}
+
 # --- pages ------------------------------------------------------------------
 
 long_readme() {
@@ -286,6 +303,7 @@ fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
 fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
+fact "views of loyalty are for users" views_in_statements
 fact "README has at most 250 lines" long_readme
 fact "pages have the errors of src/base/errcodes.txt" test/error_table.sh --check
 fact "commands of pages are run, or say why not" test/pages.pl blocks

@@ -258,13 +258,13 @@ COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, tex
 'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.instalments AS
-SELECT merchant_id, sale_id AS policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;
+SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;
 COMMENT ON VIEW loyalty.instalments IS 'What is due of a policy when; all instalments of a policy come to its cost. amount: money. Payments fill them from the first on, and are in loyalty.payments.';
 COMMENT ON COLUMN loyalty.instalments.ordinal IS 'Its number among those of the policy: 1, 2, 3 …';
 COMMENT ON COLUMN loyalty.instalments.amount IS 'Money.';
 
 CREATE VIEW loyalty.payments AS
-SELECT merchant_id, sale_id AS policy_id, reference, amount, method, app_user, paid_at FROM loyalty_internal.payment;
+SELECT merchant_id, policy_id, reference, amount, method, app_user, paid_at FROM loyalty_internal.payment;
 COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies. amount: money; reference: what the payment is known by, once within the merchant; app_user: who took it.';
 COMMENT ON COLUMN loyalty.payments.amount IS 'Money.';
 COMMENT ON COLUMN loyalty.payments.app_user IS 'Who took it.';

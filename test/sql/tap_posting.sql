@@ -85,13 +85,13 @@ FROM operation, LATERAL unnest(ARRAY[replace(call, 'amount => 30', 'amount => 31
 	regexp_replace(call, '(release.*7\), )in_full => true', '\1 50')]) changed WHERE changed <> call;
 
 -- What a refund reversed, and not what it could take back.
-SELECT loyalty.configure_program(:m, 'P', shortfall => 'partial') \g /dev/null
+SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'P'), json_build_object('shortfall', 'partial')) \g /dev/null
 SELECT loyalty.open_account(:m, :program) AS c \gset
 SELECT pg_temp.answer(format('post(%s, %s, ''accrue'', 50)', :m, :c)) \g /dev/null
 SELECT pg_temp.answer(format('post(%s, %s, ''redeem'', 30)', :m, :c)) \g /dev/null
 SELECT is(pg_temp.answer(format('reverse(%s, %s, %s, reference => ''r'', in_full => true)', :m, :c, pg_temp.entry(:c, 1))), '3 50 0', 'all 50 points of a sale are reversed, of which 20 are there');
 SELECT is(pg_temp.answer(format('sale(%s, %s, 100)', :m, :c)), '4 10 10', 'a sale says what it earned');
-SELECT loyalty.configure_program(:m, 'P', pending_days => 3) \g /dev/null
+SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'P'), json_build_object('pending_days', 3)) \g /dev/null
 SELECT is(pg_temp.answer(format('sale(%s, %s, 100)', :m, :c)), '5 10 10', 'pending or not');
 SELECT is(pg_temp.answer(format('reverse(%s, %s, %s, 4, ''r'')', :m, :c, pg_temp.entry(:c, 5))), '6 4 10', 'of pending points too');
 
@@ -139,7 +139,7 @@ BEGIN
 	RETURN answers;
 END
 $$;
-SELECT loyalty.configure_program(:m, 'P', pending_days => 0) \g /dev/null
+SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'P'), json_build_object('pending_days', 0)) \g /dev/null
 SELECT loyalty.open_account(:m, :program) AS e, loyalty.open_account(:m, :program) AS f \gset
 SELECT is(pg_temp.batch(format($$merchant_id => %1$s, account_id => ARRAY[%2$s, %2$s, %2$s, %2$s, %2$s, %2$s, %2$s], kind => '{deposit,redeem,adjust,accrue,hold,transfer,transfer}', amount => '{1000,10,-40,0,100,50,NULL}',
 	reference => '{a,b,c,d,e,f,g}', staff_id => '{7,8,9,NULL,7,7,7}', money => '{5,6,NULL,NULL,NULL,NULL,NULL}', member_id => ARRAY[%2$s, NULL, NULL, %2$s, %2$s, NULL, %2$s],

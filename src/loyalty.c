@@ -8,7 +8,7 @@
 #include "ledger/fast_path.h"
 #include "utils/guc.h"
 
-PG_MODULE_MAGIC_EXT(.name = "loyalty", .version = LOYALTY_VERSION);
+PG_MODULE_MAGIC_EXT(.name = "loyalty",.version = LOYALTY_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 

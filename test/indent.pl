@@ -52,6 +52,8 @@ for my $file (@files)
 {
 	my $before = slurp($file);
 	(my $source = $before) =~ s/\btext(?=\s+\*+\w|\s+\*+\)|\s+\*$)/texT/mg;
+	# it reads bytes, and some of them as white space
+	$source =~ s/\xE2\x80\xA6/@@@/g;
 	spit("$dir/file", $source);
 	my $after = qx(pg_bsd_indent @options -U$dir/types <$dir/file 2>$dir/errors);
 	my $errors = slurp("$dir/errors");
@@ -60,6 +62,7 @@ for my $file (@files)
 	# a function's type is no declaration; "text" is the name of a type and of variables
 	$after =~ s/^([A-Za-z_]\S*)[ \t]+\*$/$1 */mg;
 	$after =~ s/\btexT\b/text/g;
+	$after =~ s/@@@/\xE2\x80\xA6/g;
 	next if $after eq $before;
 
 	$differ = 1;

@@ -26,8 +26,8 @@ typedef struct HeldRanks
 	int			n;
 	int			allocated;
 	bool		is_read;
-	bool		recounted;			/* counted anew by the batch */
-	bool		reversed;			/* the batch has reversed points that counted */
+	bool		recounted;		/* counted anew by the batch */
+	bool		reversed;		/* the batch has reversed points that counted */
 } HeldRanks;
 
 typedef struct Account
@@ -35,7 +35,7 @@ typedef struct Account
 	int64		account_id;
 	int64		program_id;
 	bool		exists;
-	ItemPointerData tid;			/* where the locked row is */
+	ItemPointerData tid;		/* where the locked row is */
 	int64		entry_no;		/* of the newest entry; 0: there is none */
 	int64		newest_entry_id;	/* that entry, 0: none */
 	int64		previous_entry_id;	/* the one before it */

@@ -30,17 +30,17 @@
 
 typedef enum EntryKind
 {
-	ENTRY_ACCRUE = KIND_ACCRUE,			/* earned by a sale */
-	ENTRY_DEPOSIT = KIND_DEPOSIT,		/* given */
-	ENTRY_REDEEM = KIND_REDEEM,			/* spent */
-	ENTRY_ADJUST = KIND_ADJUST,			/* corrected, either way */
-	ENTRY_EXPIRE = KIND_EXPIRE,			/* past its date; the engine's own */
-	ENTRY_HOLD = KIND_HOLD,				/* reserved, to be spent */
-	ENTRY_CAPTURE = KIND_CAPTURE,		/* spent of a hold */
-	ENTRY_RELEASE = KIND_RELEASE,		/* given back of a hold */
-	ENTRY_MATURE = KIND_MATURE,			/* was pending, is available; the engine's own */
-	ENTRY_REVERSE = KIND_REVERSE,		/* reversed */
-	ENTRY_TRANSFER = KIND_TRANSFER		/* from one account to another */
+	ENTRY_ACCRUE = KIND_ACCRUE, /* earned by a sale */
+	ENTRY_DEPOSIT = KIND_DEPOSIT,	/* given */
+	ENTRY_REDEEM = KIND_REDEEM, /* spent */
+	ENTRY_ADJUST = KIND_ADJUST, /* corrected, either way */
+	ENTRY_EXPIRE = KIND_EXPIRE, /* past its date; the engine's own */
+	ENTRY_HOLD = KIND_HOLD,		/* reserved, to be spent */
+	ENTRY_CAPTURE = KIND_CAPTURE,	/* spent of a hold */
+	ENTRY_RELEASE = KIND_RELEASE,	/* given back of a hold */
+	ENTRY_MATURE = KIND_MATURE, /* was pending, is available; the engine's own */
+	ENTRY_REVERSE = KIND_REVERSE,	/* reversed */
+	ENTRY_TRANSFER = KIND_TRANSFER	/* from one account to another */
 } EntryKind;
 
 /* Its columns come first, in the order of entry_columns, each as large as a Datum. */
@@ -104,7 +104,7 @@ typedef struct EntryColumn
 	" origin_entry_id, peer_account_id, member_id, rules, happened_at, actor_id, request_id, lots, reference, detail, text_digest, hash"
 #define NUMBER_OF_ENTRY_COLUMNS 24
 #define ENTRY_MONEY 10
-#define FIRST_OPTIONAL_COLUMN 9	/* of those that are hashed */
+#define FIRST_OPTIONAL_COLUMN 9 /* of those that are hashed */
 #define LAST_OPTIONAL_COLUMN 19
 
 extern const EntryColumn entry_columns[NUMBER_OF_ENTRY_COLUMNS];

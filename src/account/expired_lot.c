@@ -42,7 +42,7 @@ expired_lots_read(int64 merchant_id, HTAB *expired_lots)
 	found = db_write(&expired_lots_find_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 	{
-		ExpiredLotKey	key = {row_int64(row, "account_id"), row_int64(row, "expires_at")};
+		ExpiredLotKey key = {row_int64(row, "account_id"), row_int64(row, "expires_at")};
 
 		lot = hash_search(expired_lots, &key, HASH_FIND, NULL);
 		lot->points = row_int64(row, "points");

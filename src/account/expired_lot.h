@@ -17,7 +17,7 @@ typedef struct ExpiredLotKey
 /* Points of a date that expired, and what of them refunds have spared. */
 typedef struct ExpiredLot
 {
-	ExpiredLotKey	key;
+	ExpiredLotKey key;
 	Points		points;			/* with what the batch adds, as the following */
 	Points		refunded;
 	Points		new_points;		/* what the batch adds */

@@ -128,14 +128,14 @@ static Statement reversals_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.reversal (" REVERSAL_COLUMN_NAMES ")"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
-		POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID}
+	POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID}
 };
 
 static Statement reversal_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.reversal (" REVERSAL_COLUMN_NAMES ")"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID, INT8OID,
-		POINTSOID}
+	POINTSOID}
 };
 
 /* Write the parts that are new, all by one statement. */

@@ -69,7 +69,7 @@ static Statement reservations_due_sql = {
  */
 void
 reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now, bool locked,
-			  void (*take) (void *context, Reservation *reservation), void *context)
+					  void (*take) (void *context, Reservation *reservation), void *context)
 {
 	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n), TimestampTzGetDatum(now)};
 	uint64		found = locked ? db_write(&reservations_due_sql, values, NULL) : db_read(&reservations_due_sql, values, NULL);
@@ -89,7 +89,7 @@ static Statement reservations_write_sql = {
 	" ON CONFLICT (merchant_id, entry_id) DO UPDATE SET remaining = excluded.remaining, lots = excluded.lots"
 	" WHERE excluded.remaining OPERATOR(loyalty.>=) '0'",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT2ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
-		TIMESTAMPTZARRAYOID, LOTSARRAYOID}
+	TIMESTAMPTZARRAYOID, LOTSARRAYOID}
 };
 
 static Statement reservation_write_sql = {

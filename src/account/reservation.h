@@ -22,7 +22,7 @@ typedef struct Reservation
 
 extern void reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, int n);
 extern void reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now,
-						  bool locked, void (*take) (void *context, Reservation *reservation), void *context);
+								  bool locked, void (*take) (void *context, Reservation *reservation), void *context);
 extern void reservations_write(int64 merchant_id, HTAB *reservations);
 
 #endif

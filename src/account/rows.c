@@ -235,7 +235,7 @@ static Statement account_update_tracking_sql = {
 	" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')"
 	" AND $12 OPERATOR(loyalty.>=) '0' AND $13 OPERATOR(loyalty.>=) '0'",
 	.params = {INT8OID, TIDOID, BOOLOID, POINTSOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, POINTSOID,
-		POINTSOID, POINTSOID, POINTSOID, TIMESTAMPTZOID, LOTSOID, LOTSOID}
+	POINTSOID, POINTSOID, POINTSOID, TIMESTAMPTZOID, LOTSOID, LOTSOID}
 };
 
 static Statement account_update_sql = {
@@ -328,7 +328,7 @@ static Statement entry_insert_sql = {
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
 	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT2OID, POINTSOID, POINTSOID, TIMESTAMPTZOID, INT8OID,
 		POINTSOID, POINTSOID, INT8OID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, INT4OID, INT8OID, LOTSOID, TEXTOID,
-		JSONOID, BYTEAOID, BYTEAOID}
+	JSONOID, BYTEAOID, BYTEAOID}
 };
 
 /* one array of rows: arrays of columns would be put side by side row by row */

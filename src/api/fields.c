@@ -281,8 +281,8 @@ static const Refusal *
 check_field(const Field *field, bool assistant, Value *value, int64 switched)
 {
 	bool		required = field->need == REQUIRED ||
-		(field->need == REQUIRED_IF_0 && switched == 0) ||
-		(field->need == REQUIRED_IF_1 && switched == 1);
+	(field->need == REQUIRED_IF_0 && switched == 0) ||
+	(field->need == REQUIRED_IF_1 && switched == 1);
 
 	if (field->need == REQUIRED_IF_1 && switched != 1)
 		value->text = NULL;

@@ -196,7 +196,7 @@ take_good_field(void *context, const char *name, JsonKind kind, const char *valu
 
 static void *
 start_item_good(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(),
-		   bool is_object)
+				bool is_object)
 {
 	if (!is_object)
 		fail_field(context, ERR_INVALID_FIELD, GOODS);

@@ -52,7 +52,7 @@ static Statement member_create_sql = {
 	" concat_ws(' ', $7, $8, nullif($9, '')), $7, $8, coalesce($9, ''), $10, coalesce($11, ''), coalesce($12, now()),"
 	" coalesce($13, '')) ON CONFLICT DO NOTHING RETURNING client_id",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
-		TIMESTAMPTZOID, TEXTOID}
+	TIMESTAMPTZOID, TEXTOID}
 };
 
 static Statement member_register_again_sql = {
@@ -60,7 +60,7 @@ static Statement member_register_again_sql = {
 	"(merchant_id => $1, program_id => $3, client_id => $4, phone => $5, email => $6, first_name => $7,"
 	" first_last_name => $8, second_last_name => $9, birth_date => $10, country => $13)",
 	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, PHONEOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, DATEOID, TEXTOID,
-		TIMESTAMPTZOID, TEXTOID}
+	TIMESTAMPTZOID, TEXTOID}
 };
 
 static Registration

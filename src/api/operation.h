@@ -108,10 +108,8 @@ typedef struct Endpoint
 	ErrorId		unexpected;		/* answers an error that has no code; else INTERNAL_ERROR does */
 	const char *code;			/* of success */
 	const char *message;
-	const char *answer[6];		/* keys of the answer, in order; success,
-								 * message, code and status are the envelope's,
-								 * another one holds the result; without keys
-								 * the answer is the result */
+	const char *answer[6];		/* keys of the answer, in order; success, message, code and status are the envelope's,
+								 * another one holds the result; without keys the answer is the result */
 	int			status;			/* of success, if not 200 */
 	void		(*run) (struct Call *call);
 } Endpoint;
@@ -133,7 +131,7 @@ typedef struct Call
 	/* the result, by the endpoint's kind */
 	int64		id;
 	Points		points;
-	Statement *rows;
+	Statement  *rows;
 	Datum		row_params[7];	/* the first is the merchant */
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */

@@ -60,7 +60,7 @@ static inline void
 freeJsonLexContext(JsonLexContext *lex)
 {
 	if (lex->strval != NULL)
-		{
+	{
 		pfree(lex->strval->data);
 		pfree(lex->strval);
 	}

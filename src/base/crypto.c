@@ -20,7 +20,7 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#define ID_LOW_BITS			22		/* below the milliseconds */
+#define ID_LOW_BITS			22	/* below the milliseconds */
 #define ID_EPOCH			INT64CONST(631152000000000) /* 2020-01-01, µs since 2000 */
 #define RANDOM_KEY_MIN		8
 #define RANDOM_KEY_MAX		64

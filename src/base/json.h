@@ -16,10 +16,8 @@ typedef enum JsonKind
 	JSON_IS_NULL,				/* value is NULL */
 	JSON_IS_ARRAY,				/* value is the array, as it was written */
 	JSON_IS_OBJECT,				/* value is the object, as it was written */
-	JSON_IS_UNREADABLE			/* value is NULL: SQL has none for what was written,
-								 * such as an escaped NUL, half a surrogate pair
-								 * or, in an array or object, 1e999999, or too
-								 * deep a nesting */
+	JSON_IS_UNREADABLE			/* value is NULL: SQL has none for what was written, such as an escaped NUL, half a
+								 * surrogate pair or, in an array or object, 1e999999, or too deep a nesting */
 } JsonKind;
 
 /*

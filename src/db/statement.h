@@ -63,7 +63,7 @@ typedef struct Statement
 	const char **columns;		/* of the result: the names by which they were read; NULL: not yet */
 	int			ncolumns;
 	int			next;			/* the column after the one that was read last */
-	struct Statement *prepared;	/* the one that was prepared before this one */
+	struct Statement *prepared; /* the one that was prepared before this one */
 } Statement;
 
 extern void db_begin(void);

@@ -22,7 +22,7 @@
  * Reading
  * ------------------------------------------------------------------------ */
 
-Statement rank_granted_sql = {
+Statement	rank_granted_sql = {
 	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty_internal.member m" RANK_GRANT_OF("m")
 	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
@@ -442,7 +442,7 @@ static Statement ranks_write_sql = {
 	.sql = "INSERT INTO loyalty_internal.rank_held (merchant_id, account_id, rank, since, until, from_points, reversed_at)"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7) u" RANK_HELD_UPSERT,
 	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, POINTSARRAYOID,
-		TIMESTAMPTZARRAYOID}
+	TIMESTAMPTZARRAYOID}
 };
 
 static Statement rank_write_sql = {

@@ -57,7 +57,7 @@ typedef enum RankCause
  */
 typedef struct Counted
 {
-	Program program;		/* with these terms */
+	Program		program;		/* with these terms */
 	TimestampTz from;
 	TimestampTz to;				/* DT_NOEND: they are those of now */
 	Points		total;

@@ -738,7 +738,7 @@ static Statement rule_use_write_sql = {
 static Statement rule_uses_write_sql = {
 	.sql = "INSERT INTO loyalty_internal.rule_use (merchant_id, " RULE_USE_COLUMNS ") SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) u" RULE_USE_UPSERT,
 	.params = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, DATEARRAYOID, POINTSARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
-		POINTSARRAYOID, POINTSARRAYOID}
+	POINTSARRAYOID, POINTSARRAYOID}
 };
 
 #define USE_COLUMNS	(3 + CAP_PERIODS)

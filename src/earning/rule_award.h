@@ -22,6 +22,6 @@ typedef struct Award
 
 extern void awards_write(int64 merchant_id, const Award *awards, int n);
 extern void awards_return(int64 merchant_id, const Program *program, int64 account_id, int64 entry_id,
-						 Points whole, Points reversed);
+						  Points whole, Points reversed);
 
 #endif

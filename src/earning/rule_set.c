@@ -129,6 +129,7 @@ static RuleSet *
 read_set(const Program *program, int version, MemoryContext context)
 {
 	Datum		values[] = {Int64GetDatum(program->merchant_id), Int64GetDatum(program->program_id), Int32GetDatum(version)};
+
 	/* SPI leaves its own context behind, so the switch comes after it */
 	int			n = (int) db_write(&rules_sql, values, NULL);
 	MemoryContext caller = MemoryContextSwitchTo(context);

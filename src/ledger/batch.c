@@ -12,7 +12,7 @@
 Entry
 batch_entry(const Posting *posting, EntryKind kind)
 {
-	return (Entry) {
+	Entry		entry = {
 		.account_id = posting->account_id,
 		.kind = kind,
 		.money = posting->money,
@@ -23,6 +23,8 @@ batch_entry(const Posting *posting, EntryKind kind)
 		.reference = posting->reference,
 		.detail = posting->detail,
 	};
+
+	return entry;
 }
 
 /* The account of the batch that has this id; it must be one of those. */
@@ -59,7 +61,7 @@ ExpiredLot *
 batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 {
 	HASHCTL		control = {.keysize = sizeof(ExpiredLotKey),.entrysize = sizeof(ExpiredLot),.hcxt = CurrentMemoryContext};
-	ExpiredLotKey	key = {account_id, posted};
+	ExpiredLotKey key = {account_id, posted};
 	ExpiredLot *lot;
 	bool		found;
 
@@ -67,7 +69,10 @@ batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 		batch->expired_lots = hash_create("expired lots of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	lot = hash_search(batch->expired_lots, &key, HASH_ENTER, &found);
 	if (!found)
-		*lot = (ExpiredLot) {.key = key};
+	{
+		memset(lot, 0, sizeof(ExpiredLot));
+		lot->key = key;
+	}
 	return lot;
 }
 

@@ -21,9 +21,9 @@ typedef struct Batch
 	TimestampTz now;
 	Account    *accounts;		/* ascending */
 	int			naccounts;
-	HTAB	   *reservations;			/* Reservation by EntryKey; NULL: none was met */
+	HTAB	   *reservations;	/* Reservation by EntryKey; NULL: none was met */
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is reversed */
-	HTAB	   *expired_lots;			/* ExpiredLot by ExpiredLotKey; NULL: none was met */
+	HTAB	   *expired_lots;	/* ExpiredLot by ExpiredLotKey; NULL: none was met */
 	Terms	   *terms;			/* those that were asked for */
 	bool		writes;			/* else it is only looked at */
 	Limits	   *limits;			/* NULL: no posting is limited */

@@ -135,7 +135,7 @@ book_due(Batch *batch)
 	if (ndue == 0)
 		return;
 	reservations_read_due(batch->merchant_id, batch_table(&batch->reservations, sizeof(Reservation)), due, ndue, batch->now,
-				  batch->writes, take_reservation, batch);
+						  batch->writes, take_reservation, batch);
 	for (int i = 0; i < ndue; i++)
 	{
 		Account    *account = batch_account(batch, due[i]);

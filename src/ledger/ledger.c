@@ -64,11 +64,13 @@ named_entries(const Posting *postings, int n, bool (*names) (const Posting *), i
 	*nkeys = 0;
 	for (int i = 0; i < n; i++)
 	{
+		EntryKey	key = {postings[i].account_id, postings[i].origin_entry_id};
+
 		if (!names(&postings[i]))
 			continue;
 		if (keys == NULL)
 			keys = palloc_extended(n * sizeof(EntryKey), MCXT_ALLOC_HUGE);
-		keys[(*nkeys)++] = (EntryKey) {postings[i].account_id, postings[i].origin_entry_id};
+		keys[(*nkeys)++] = key;
 	}
 	return keys;
 }
@@ -176,7 +178,7 @@ needs_lots(const Batch *batch, const Posting *posting)
 		case ENTRY_TRANSFER:
 		case ENTRY_REVERSE:
 			return posting->peer_account_id != 0 && (batch_account(batch, posting->account_id)->tracks_lots ||
-											 batch_account(batch, posting->peer_account_id)->tracks_lots);
+													 batch_account(batch, posting->peer_account_id)->tracks_lots);
 		default:
 			return posting->available_at != 0 || posting->expires_at != 0;
 	}
@@ -215,6 +217,15 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
 }
 
+static Buyer
+buyer_of(const Account *account, const Posting *posting, const Terms *terms)
+{
+	Buyer		buyer = {account->account_id, posting->member_id, account, terms->program, terms->program->rules,
+	terms->sale_available_at};
+
+	return buyer;
+}
+
 /* Read the earning rules, and the buyers they are asked for, if a posting earns by any. */
 static void
 read_rules(Batch *batch, const Posting *postings, int n)
@@ -237,8 +248,7 @@ read_rules(Batch *batch, const Posting *postings, int n)
 			continue;
 		if (buyers == NULL)
 			buyers = palloc_extended(n * sizeof(Buyer), MCXT_ALLOC_HUGE);
-		buyers[nbuyers++] = (Buyer) {account->account_id, postings[i].member_id, account, terms->program,
-			terms->program->rules, terms->sale_available_at};
+		buyers[nbuyers++] = buyer_of(account, &postings[i], terms);
 	}
 	if (nbuyers == 0)
 		return;
@@ -315,9 +325,11 @@ note_newest(const Batch *batch)
 {
 	const Account *account = &batch->accounts[0];
 	bool		simple = account->tracks_lots && account->lots.n == 0 && account->qualifying.n == 0 &&
-		account->due_at == DT_NOEND;
+	account->due_at == DT_NOEND;
 
-	newest = (Newest) {account->tracks_lots, batch->merchant_id, simple ? account->program_id : 0};
+	newest.tracks_lots = account->tracks_lots;
+	newest.merchant_id = batch->merchant_id;
+	newest.program_id = simple ? account->program_id : 0;
 }
 
 static bool
@@ -367,7 +379,9 @@ ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 bool
 batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
 {
-	*batch = (Batch) {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
+	const Batch start = {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
+
+	*batch = start;
 	if (!account_read(merchant_id, account))
 		return false;
 	batch->entries = palloc(batch->allocated * sizeof(Entry *));

@@ -30,7 +30,7 @@ typedef struct Posting
 	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
 	text	   *reference;		/* NULL: none */
 	text	   *detail;			/* JSON, NULL: none */
-	const Program *program;	/* if the caller has just read it and its accounts track lots; else NULL */
+	const Program *program;		/* if the caller has just read it and its accounts track lots; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */
 	int64		entry_id;

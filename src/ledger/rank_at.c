@@ -46,8 +46,10 @@ typedef struct Highest
 static void
 consider(Highest *highest, const char *name, Points from_points)
 {
-	if (from_points > highest->from_points)
-		*highest = (Highest) {name, from_points};
+	if (from_points <= highest->from_points)
+		return;
+	highest->name = name;
+	highest->from_points = from_points;
 }
 
 static void
@@ -135,11 +137,14 @@ said_of(const Account *account, TimestampTz at)
 {
 	Highest		highest = {"", -1};
 	Lots		counting = {0};
+	Said		said;
 
 	consider_earned(&highest, account, at);
 	lots_add_all(&counting, &account->qualifying);
 	lots_take_due(&counting, at, NULL);
-	return (Said) {lots_total(&counting), pstrdup(highest.name)};
+	said.counting = lots_total(&counting);
+	said.rank = pstrdup(highest.name);
+	return said;
 }
 
 static bool

@@ -67,8 +67,10 @@ counted_day(const Program *program, uint64 row)
 static void
 count_days(Account *account, const Program *program, TimestampTz after, uint64 *row, uint64 rows)
 {
-	account->qualifying = (Lots) {0};
-	for (; *row < rows && row_int64(*row, "account_id") == account->account_id; ++*row)
+	const Lots	none = {0};
+
+	account->qualifying = none;
+	for (; *row < rows && row_int64(*row, "account_id") == account->account_id; (*row)++)
 	{
 		Lot			day = counted_day(program, *row);
 
@@ -83,7 +85,7 @@ count_accounts(Batch *batch, Account **accounts, int n, const Program *program, 
 {
 	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), 0, CStringGetTextDatum(program->time_zone),
-		TimestampTzGetDatum(DT_NOEND)};
+	TimestampTzGetDatum(DT_NOEND)};
 	uint64		row = 0;
 	uint64		rows;
 
@@ -200,7 +202,9 @@ counts(Batch *batch, const Account *account)
 static Lot
 day_of(const Terms *terms, Points amount)
 {
-	return (Lot) {terms->qualifies_until, terms->qualifies_as, amount};
+	Lot			day = {terms->qualifies_until, terms->qualifies_as, amount};
+
+	return day;
 }
 
 /* Count points that were earned at a moment. */
@@ -258,7 +262,7 @@ read_counted(const Batch *batch, const Account *account, Counted *counted)
 	const Program *program = &counted->program;
 	int64		id = account->account_id;
 	Datum		values[] = {Int64GetDatum(batch->merchant_id), ids_datum(&id, 1), CStringGetTextDatum(program->time_zone),
-		TimestampTzGetDatum(counted->to)};
+	TimestampTzGetDatum(counted->to)};
 	uint64		rows = db_write(&counted_sql, values, NULL);
 
 	for (uint64 row = 0; row < rows; row++)
@@ -287,7 +291,9 @@ read_all_counted(const Batch *batch, const Account *account, const Program *prog
 
 		if (i > 0 && ranks->past[i - 1].since == past->since)
 			continue;
-		*span = (Counted) {.program = *program,.from = past->since,.to = to};
+		span->program = *program;
+		span->from = past->since;
+		span->to = to;
 		span->program.rank_window_value = past->window_value;
 		span->program.rank_window_unit = past->window_unit;
 		span->program.rank_grace_days = past->grace_days;

@@ -32,7 +32,7 @@ typedef struct Reversed
 static Reversed
 reversed_so_far(const Original *original)
 {
-	Reversed		reversed = {0, 0};
+	Reversed	reversed = {0, 0};
 
 	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
 	{
@@ -77,7 +77,7 @@ money_left(const Original *original, const Reversed *reversed)
 static ErrorId
 points_for_money(const Program *program, const Original *original, Points left, Points money, Points *amount)
 {
-	Reversed		reversed = reversed_so_far(original);
+	Reversed	reversed = reversed_so_far(original);
 	Points		before;
 
 	if (!original->has_money || money <= 0)
@@ -378,13 +378,11 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 	if (original == NULL || whole_of(original) < 0)
 		return false;
 	program = batch_terms(batch, account, batch->now)->program;
-	*movement = (Movement) {
-		.program_id = account->program_id,
-		.program = program,
-		.staff_id = original->staff_id,
-		.member_id = original->member_id != 0 ? original->member_id : account->account_id,
-		.adds = original->kind == ENTRY_ACCRUE || original->kind == ENTRY_DEPOSIT,
-	};
+	movement->program_id = account->program_id;
+	movement->program = program;
+	movement->staff_id = original->staff_id;
+	movement->member_id = original->member_id != 0 ? original->member_id : account->account_id;
+	movement->adds = original->kind == ENTRY_ACCRUE || original->kind == ENTRY_DEPOSIT;
 	return program->has_limits && terms_local_date(program, original->limited_at) == terms_local_date(program, batch->now);
 }
 
@@ -399,7 +397,7 @@ give_back_caps(Batch *batch, const Posting *posting, const Account *account, con
 					is_reversed(original) ? 1 : 0);
 	if (original->rules != 0)
 		awards_return(batch->merchant_id, batch_terms(batch, account, batch->now)->program, account->account_id,
-					 original->key.entry_id, whole_of(original), whole_of(original) - left_of(original).points);
+					  original->key.entry_id, whole_of(original), whole_of(original) - left_of(original).points);
 }
 
 static ErrorId

@@ -204,7 +204,7 @@ static Statement allowances_write_sql = {
 	" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.adds = u.adds AND a.scope = u.scope"
 	" AND a.subject_id = u.subject_id",
 	.params = {INT8OID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, INT8ARRAYOID, DATEARRAYOID, INT8ARRAYOID,
-		INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID}
+	INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID}
 };
 
 static Statement allowance_write_sql = {
@@ -212,7 +212,7 @@ static Statement allowance_write_sql = {
 	" points_left = $11, operations_left = $12"
 	" WHERE " ALLOWANCE_SUBJECT,
 	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID, POINTSOID, INT8OID,
-		POINTSOID, INT8OID}
+	POINTSOID, INT8OID}
 };
 
 /* Write the counters that have changed, all by one statement. */

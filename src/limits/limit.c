@@ -635,6 +635,7 @@ void
 limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations)
 {
 	const Amount given = {-points, -operations};
+
 	if (!limits->prepared)
 	{
 		find_counters(limits);

@@ -17,7 +17,7 @@ typedef struct Limits Limits;
 typedef struct Movement
 {
 	int64		program_id;
-	const Program *program;	/* of what is expected; else not looked at */
+	const Program *program;		/* of what is expected; else not looked at */
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* or the account's id, if it has no member */
 	bool		adds;			/* else it spends */

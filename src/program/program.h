@@ -40,7 +40,7 @@ typedef struct Program
 	ProgramParts *parts;
 	char	   *name;
 	bool		active;			/* points can be earned and sent */
-	bool		tracks_lots;		/* its accounts track lots from the start */
+	bool		tracks_lots;	/* its accounts track lots from the start */
 
 	/* conversion */
 	int			decimals;

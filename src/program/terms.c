@@ -86,7 +86,7 @@ static TimestampTz
 first_moment(const Program *program, Timestamp midnight)
 {
 	static CachedDay known[CACHED_DAYS];
-	CachedDay   *day = &known[(uint64) (midnight / USECS_PER_DAY) % CACHED_DAYS];
+	CachedDay  *day = &known[(uint64) (midnight / USECS_PER_DAY) % CACHED_DAYS];
 	TimestampTz at;
 
 	if (day->midnight == midnight && strcmp(day->time_zone, program->time_zone) == 0)

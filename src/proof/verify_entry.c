@@ -184,7 +184,7 @@ static bool
 check_negative(Verification *v, const Entry *entry)
 {
 	bool		taken_back = entry->amount < 0 &&
-		(entry->kind == ENTRY_REVERSE || (entry->kind == ENTRY_TRANSFER && entry->origin_entry_id != 0));
+	(entry->kind == ENTRY_REVERSE || (entry->kind == ENTRY_TRANSFER && entry->origin_entry_id != 0));
 
 	if (entry->balance >= 0 || taken_back || (entry->amount >= 0 && (v->replay.balance < 0 || !v->replay.sound)))
 		return true;

@@ -62,7 +62,7 @@ read_reservation_row(Verification *v, const Entry *entry, ReservationState *row)
 	bool		readable;
 
 	while (at_account(v, rows) && (stream_int64(rows, "entry_no", 0) < entry->entry_no ||
-							   (stream_int64(rows, "entry_no", 0) == entry->entry_no && stream_int64(rows, "entry_id", 0) < entry->entry_id)))
+								   (stream_int64(rows, "entry_no", 0) == entry->entry_no && stream_int64(rows, "entry_id", 0) < entry->entry_id)))
 		pass_orphan(v);
 	if (!at_account(v, rows) || stream_int64(rows, "entry_id", 0) != entry->entry_id || stream_int64(rows, "entry_no", 0) != entry->entry_no)
 	{

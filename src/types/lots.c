@@ -276,7 +276,11 @@ lots_keep_all(Lots *lots, const Lots *added, TimestampTz at)
 
 		if (lot.expires_at > at && is_full(lots, at))
 			lot.expires_at = moment_to_join(lots, lot.expires_at);
-		/* only points that came back are so many: a row has to end somewhere, beyond that they forget what they were posted with */
+
+		/*
+		 * only points that came back are so many: a row has to end somewhere, beyond that they forget what they were
+		 * posted with
+		 */
 		if (lots->n >= MAX_LOTS / 8)
 			lot.posted = lot.expires_at;
 		lots_add_lot(lots, &lot);

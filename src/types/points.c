@@ -559,6 +559,7 @@ Datum
 points_sum_final(PG_FUNCTION_ARGS)
 {
 	Numeric		units;
+
 	LOCAL_FCINFO(call, 1);
 	Datum		sum;
 

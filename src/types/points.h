@@ -45,7 +45,7 @@ typedef enum Rounding
 
 extern PointsParse points_parse(const char *str, Points *result);
 extern void points_print(Points value, char *buf);	/* buf[POINTS_MAX_TEXT] */
-extern char *points_text(Points value);	/* the same, palloc'd */
+extern char *points_text(Points value); /* the same, palloc'd */
 extern int	points_decimals_used(Points value);
 extern bool points_add(Points a, Points b, Points *result);
 extern bool points_convert(Points amount, int128 times, int128 per, int decimals,

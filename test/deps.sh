@@ -116,6 +116,7 @@ missing() {
 	have prove && have_perl HTTP::Tiny JSON::PP Digest::SHA TAP::Harness Time::HiRes || echo "perl Perl and its modules"
 	have_perl IPC::Run || echo "libipc-run-perl IPC::Run for Perl"
 	have_perl TAP::Parser::SourceHandler::pgTAP || echo "libtap-parser-sourcehandler-pgtap-perl the harness for pgTAP"
+	have pg_bsd_indent || ! is_packaged pg-bsd-indent || echo "pg-bsd-indent what lays out C"
 	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
 	nginx_starts || echo "nginx-light an nginx that starts"
 	if [ -n "$(lacks "$pg_config")" ]; then

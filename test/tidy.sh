@@ -298,6 +298,12 @@ fact "C functions have at most 70 lines" long_functions
 fact "errors have an errcode" error_without_code
 fact "includes of src/ go down only" test/includes.pl
 fact "files say what they are" file_without_head
+# not every Debian has it
+if command -v pg_bsd_indent >/dev/null; then
+	fact "C is laid out as pg_bsd_indent does it" test/indent.pl --check
+else
+	skip "C is laid out as pg_bsd_indent does it" "there is no pg_bsd_indent"
+fi
 fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run

@@ -736,7 +736,7 @@ sub label
 	{
 		my $i = $op eq 'share' ? $step->{a} : undef;
 		return unless @results;
-		my $entry = $game->{model}->account($game->{account}[$step->{a}])->{entries}[$results[$op eq 'share' ? 0 : 2]];
+		my $entry = $game->{model}->account($game->{account}[$step->{a}])->{entries}[$results[$op eq 'share' ? 0 : 3]];
 		($i) = grep { $game->{account}[$_] eq $entry->{peer} } 0 .. 4 unless defined $i;
 		$game->{label}{$n} = [$i, $results[0]];
 	}

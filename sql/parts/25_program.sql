@@ -9,9 +9,9 @@ COMMENT ON FUNCTION loyalty_internal.new_client_id(text) IS
 CREATE TABLE loyalty_internal.program (
 	merchant_id			bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	program_id			bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
-	client_id			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.new_client_id('') CHECK (client_id <> ''),
+	client_id			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.new_client_id('') CHECK (octet_length(client_id) BETWEEN 1 AND 255),
 	wallet_key			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (wallet_key <> ''),
-	name				text			NOT NULL CHECK (name <> ''),
+	name				text			NOT NULL CHECK (octet_length(name) <= 1024 AND name ~ '[^[:space:]]'),
 	managed_by			text			NOT NULL DEFAULT '',
 	active				boolean			NOT NULL DEFAULT true,
 	accumulation_points	loyalty.points	NOT NULL DEFAULT '10' CHECK (accumulation_points OPERATOR(loyalty.>=) '0'::loyalty.points),
@@ -166,6 +166,8 @@ DECLARE
 	given jsonb;
 	problem text;
 	changes text[];
+	moment timestamptz;
+	ranks_may_change boolean;
 	before loyalty_internal.program;
 	program loyalty_internal.program;
 BEGIN
@@ -177,11 +179,14 @@ BEGIN
 	-- 2.0 decimals are 2.
 	SELECT coalesce(jsonb_object_agg(s.key, CASE jsonb_typeof(s.value) WHEN 'number' THEN to_jsonb(trim_scale(s.value::numeric)) ELSE s.value END), '{}')
 	INTO given FROM jsonb_each(given) s;
-	PERFORM now() AT TIME ZONE (given ->> 'time_zone');
-	IF given ->> 'range_group' <> '' AND NOT EXISTS (
-		SELECT FROM loyalty_internal.rank_range r
-		WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = given ->> 'range_group' COLLATE "C") THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
+	IF given ->> 'range_group' <> '' THEN
+		-- Its ranks are not changed meanwhile.
+		PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = configure_program.merchant_id FOR SHARE;
+		IF NOT EXISTS (
+			SELECT FROM loyalty_internal.rank_range r
+			WHERE r.merchant_id = configure_program.merchant_id AND r.range_group = given ->> 'range_group' COLLATE "C") THEN
+			PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no such range_group; loyalty.set_rank_ranges() makes one.');
+		END IF;
 	END IF;
 
 	SELECT p.* INTO before FROM loyalty_internal.program p
@@ -193,10 +198,19 @@ BEGIN
 	IF changes = '{}' THEN
 		RETURN loyalty_internal.settings_of(before);
 	END IF;
-	IF changes && '{time_zone,reinstatement_days}'
-		OR (before.range_group <> '' OR given ->> 'range_group' <> '')
-			AND changes && '{range_group,rank_window_unit,rank_window_value,rank_grace_days}' THEN
-		PERFORM loyalty_internal.book_due_program(before.merchant_id, before.program_id);
+	-- What an abbreviation means is a setting of each session.
+	IF 'time_zone' = ANY (changes) AND given ->> 'time_zone' <> 'UTC' AND NOT EXISTS (
+		SELECT FROM pg_timezone_names z WHERE z.name = given ->> 'time_zone' COLLATE "C" AND z.name LIKE '%/%') THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'time_zone is a name such as America/Mexico_City, as pg_timezone_names has it, or UTC.');
+	END IF;
+	moment := clock_timestamp();
+	ranks_may_change := (before.range_group <> '' OR given ->> 'range_group' <> '')
+		AND changes && '{range_group,rank_window_unit,rank_window_value,rank_grace_days,time_zone}';
+	IF ranks_may_change THEN
+		PERFORM loyalty_internal.lock_accounts(before.merchant_id, ARRAY[before.program_id], moment);
+	END IF;
+	IF ranks_may_change OR changes && '{time_zone,reinstatement_days}' THEN
+		PERFORM loyalty_internal.book_due_program(before.merchant_id, before.program_id, moment);
 	END IF;
 	EXECUTE (
 		SELECT format('UPDATE loyalty_internal.program p SET %s, updated_at = now()
@@ -209,8 +223,8 @@ BEGIN
 	   OR NOT program.unit_active THEN
 		PERFORM loyalty_internal.track_lots(program.merchant_id, program.program_id);
 	END IF;
-	IF (before.range_group <> '' OR program.range_group <> '')
-		AND (program.range_group, program.rank_window_unit, program.rank_window_value, program.rank_grace_days, program.time_zone)
+	IF ranks_may_change AND
+		(program.range_group, program.rank_window_unit, program.rank_window_value, program.rank_grace_days, program.time_zone)
 			<> (before.range_group, before.rank_window_unit, before.rank_window_value, before.rank_grace_days, before.time_zone) THEN
 		PERFORM loyalty_internal.rank_accounts(program.merchant_id, program.program_id);
 	END IF;
@@ -218,7 +232,7 @@ BEGIN
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range OR invalid_text_representation OR invalid_parameter_value
 		OR datetime_field_overflow THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'A name is not empty, a base of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200, channel sms or whatsapp, messages a subset of welcome, accrue, redeem, adjust.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A name is not blank and has at most 1,024 bytes, a base of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200, channel sms or whatsapp, messages a subset of welcome, accrue, redeem, adjust.');
 	WHEN untranslatable_character THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
 END
@@ -285,7 +299,7 @@ BEGIN
 	RETURN keys;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'name and client_id must not be empty.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name has 1 to 1,024 bytes and is not blank, client_id 1 to 255.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'Another program of the merchant has this client_id.');
 END
@@ -311,7 +325,7 @@ BEGIN
 	END IF;
 	RETURN keys;
 EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty; percentage is not negative and has at most 4 decimals.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'name is not blank and has at most 1,024 bytes; percentage is not negative and has at most 4 decimals.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, json) IS

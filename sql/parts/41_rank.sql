@@ -2,8 +2,8 @@
 
 CREATE TABLE loyalty_internal.rank_range (
 	merchant_id	bigint			NOT NULL REFERENCES loyalty_internal.merchant,
-	range_group	text			COLLATE "C" NOT NULL CHECK (range_group <> ''),
-	rank		text			COLLATE "C" NOT NULL CHECK (rank <> ''),
+	range_group	text			COLLATE "C" NOT NULL CHECK (octet_length(range_group) BETWEEN 1 AND 255),
+	rank		text			COLLATE "C" NOT NULL CHECK (octet_length(rank) BETWEEN 1 AND 255),
 	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
 	multiplier	loyalty.points	NOT NULL DEFAULT '1' CHECK (multiplier OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, range_group, rank),
@@ -162,26 +162,55 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.rank_accounts(bigint, bigint) IS
 'Gives the accounts of a program, from now on, the ranks that its terms, ranges and window, say: at once those that are reached; those that are not end after the grace, and those that are no more, at once. What is due has been booked.';
 
+-- A posting of several accounts locks them in ascending order, so what works through all of a
+-- program's does, too: before it books what is due of some, and recounts others.
+CREATE FUNCTION loyalty_internal.lock_accounts(merchant_id bigint, program_ids bigint[], moment timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM loyalty_internal.account a
+	WHERE a.merchant_id = lock_accounts.merchant_id AND a.account_id IN (
+		SELECT f.account_id FROM unnest(lock_accounts.program_ids) p (program_id)
+		CROSS JOIN LATERAL (SELECT o.account_id FROM loyalty_internal.account o
+							WHERE o.merchant_id = lock_accounts.merchant_id AND o.program_id = p.program_id
+							ORDER BY o.account_id LIMIT 1000) f
+		UNION ALL
+		SELECT d.account_id FROM loyalty_internal.account d
+		WHERE d.merchant_id = lock_accounts.merchant_id AND d.program_id = ANY (lock_accounts.program_ids) AND d.due_at <= lock_accounts.moment
+		  AND EXISTS (SELECT FROM loyalty_internal.reservation s
+					  WHERE s.merchant_id = lock_accounts.merchant_id AND s.account_id = d.account_id
+						AND s.remaining OPERATOR(loyalty.>) '0'::loyalty.points AND s.due_at <= lock_accounts.moment))
+	ORDER BY a.account_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_accounts(bigint, bigint[], timestamptz) IS
+'Locks, in ascending order, the accounts that loyalty_internal.book_due_program() and loyalty_internal.rank_accounts() touch of these programs.';
+
 CREATE FUNCTION loyalty.set_rank_ranges(
 	merchant_id bigint, range_group text, ranks text[], from_points loyalty.points[], multipliers loyalty.points[] DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	moment timestamptz;
 	programs bigint[];
 	program bigint;
 BEGIN
-	PERFORM loyalty_internal.require_merchant(set_rank_ranges.merchant_id);
-	IF cardinality(ranks) IS DISTINCT FROM cardinality(from_points)
-		OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
+	IF set_rank_ranges.range_group IS NULL OR ranks IS NULL OR from_points IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'range_group, ranks and from_points are required; ranks ''{}'' leaves the group without any.');
+	END IF;
+	IF cardinality(ranks) <> cardinality(from_points) OR cardinality(ranks) <> coalesce(cardinality(multipliers), cardinality(ranks)) THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'ranks, from_points and multipliers must have the same number of elements.');
 	END IF;
-	FOR program IN
-		SELECT p.program_id FROM loyalty_internal.program p
-		WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group COLLATE "C"
-		ORDER BY p.program_id FOR NO KEY UPDATE
+	-- Of two who change ranks, or give a program others, one does it after the other.
+	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = set_rank_ranges.merchant_id FOR NO KEY UPDATE;
+	PERFORM loyalty_internal.require_merchant(set_rank_ranges.merchant_id);
+	programs := ARRAY(SELECT p.program_id FROM loyalty_internal.program p
+					  WHERE p.merchant_id = set_rank_ranges.merchant_id AND p.range_group = set_rank_ranges.range_group COLLATE "C"
+					  ORDER BY p.program_id FOR NO KEY UPDATE);
+	moment := clock_timestamp();
+	PERFORM loyalty_internal.lock_accounts(set_rank_ranges.merchant_id, programs, moment);
+	FOREACH program IN ARRAY programs
 	LOOP
-		programs := programs || program;
-		PERFORM loyalty_internal.book_due_program(set_rank_ranges.merchant_id, program);
+		PERFORM loyalty_internal.book_due_program(set_rank_ranges.merchant_id, program, moment);
 	END LOOP;
 	DELETE FROM loyalty_internal.rank_range r
 	WHERE r.merchant_id = set_rank_ranges.merchant_id AND r.range_group = set_rank_ranges.range_group COLLATE "C";
@@ -190,12 +219,12 @@ BEGIN
 		   CASE WHEN set_rank_ranges.multipliers IS NULL THEN '1' ELSE r.multiplier END
 	FROM unnest(set_rank_ranges.ranks, set_rank_ranges.from_points, set_rank_ranges.multipliers) r (rank, from_points, multiplier);
 
-	FOREACH program IN ARRAY coalesce(programs, '{}')
+	FOREACH program IN ARRAY programs
 	LOOP
 		PERFORM loyalty_internal.rank_accounts(set_rank_ranges.merchant_id, program);
 	END LOOP;
 EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0. Names have 1 to 255 bytes.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS
@@ -204,7 +233,7 @@ COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';
 COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
-'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. Errors: LY002 unknown_account.';
+'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. at: before the year 10000. Errors: LY002 unknown_account, LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.set_rank(
 	merchant_id bigint, member_id bigint, rank text, ends_at timestamptz DEFAULT NULL, reason text DEFAULT '', OUT since timestamptz)
@@ -224,8 +253,8 @@ BEGIN
 		SELECT FROM loyalty_internal.rank_range r
 		WHERE r.merchant_id = program.merchant_id AND r.range_group = program.range_group AND r.rank = given) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The member''s program has no such rank.');
-	ELSIF set_rank.ends_at <= clock_timestamp() OR (given = '' AND set_rank.ends_at IS NOT NULL) OR set_rank.reason IS NULL THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'ends_at is to come, and of a rank only; reason is a text.');
+	ELSIF set_rank.rank IS NULL OR set_rank.ends_at <= clock_timestamp() OR (given = '' AND set_rank.ends_at IS NOT NULL) OR set_rank.reason IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'rank is one of the program''s, or empty for none; ends_at is to come, and of a rank only; reason is a text.');
 	END IF;
 	INSERT INTO loyalty_internal.rank_grant AS g (merchant_id, member_id, since, rank, until, reason)
 	SELECT set_rank.merchant_id, set_rank.member_id, greatest(clock_timestamp(), max(o.since) + interval '1 microsecond'),
@@ -235,4 +264,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank(bigint, bigint, text, timestamptz, text) IS
-'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or ends_at. rank: one of the program''s; NULL or empty: none is given any more. ends_at: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that the member owns: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';
+'Gives a member a rank from now on, whatever has been earned: the highest of what is given and what is earned counts. It takes the place of the rank given before, by this function or at registration, and stays until another call does, or ends_at. rank: one of the program''s; empty: none is given any more. ends_at: when it ends; NULL: not by itself. reason: kept with it in loyalty.rank_grants. It is of the account that the member owns: those who share that one share it, and it does not go along into another''s. Returns since when it is given; what loyalty.rank_at() says of moments before does not change. Errors: LY006 unknown_object, LY005 invalid_argument.';

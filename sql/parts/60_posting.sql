@@ -7,7 +7,7 @@ CREATE FUNCTION loyalty.post(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_post';
 COMMENT ON FUNCTION loyalty.post(bigint, bigint, text, loyalty.points, text, bigint, loyalty.points, bigint, timestamptz, timestamptz, text) IS
-'Posts one entry. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive, but of adjust, where a negative one takes away; with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+'Posts one entry. kind: accrue and deposit add, redeem takes away, adjust does either. amount: points, positive, but of adjust, where a negative one takes away; with up to 4 decimals, however many the program shows: what it rounds are conversions. member_id: who acts, if several share the account. available_at: until then what is accrued or deposited is pending. expires_at: when the points added expire, instead of when the program says; in whole seconds, rounded up; infinity: never. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY014 account_moved, LI005 program_inactive (accrue, deposit), LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty.sale(
 	merchant_id bigint, account_id bigint, money loyalty.points, points_used loyalty.points DEFAULT '0', items json DEFAULT NULL,
@@ -15,7 +15,7 @@ CREATE FUNCTION loyalty.sale(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_sale';
 COMMENT ON FUNCTION loyalty.sale(bigint, bigint, loyalty.points, loyalty.points, json, text, bigint, bigint, text) IS
-'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the accrual: its entry_id, what was earned, pending or not, and the balance after it. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Posts a sale: takes points_used away, if they are more than 0, and adds what the sale earns by the base, ranks and rules of the program; both or neither. Points are earned for money less what points_used are worth at the redemption base, unless the program earns on points too. items: a JSON array of the goods, objects with sku, category, quantity (1 unless told) and unitPrice, numbers as such or as texts, with up to 18 digits before and 6 after the point, negative for discounts and what was brought back; goods without unitPrice have no money. member_id: who bought, where several members share the account. Returns the accrual: its entry_id, what was earned, pending or not, and the balance after it. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LI005 program_inactive, LY001 insufficient_points, LY002 unknown_account, LY014 account_moved, LY003 balance_out_of_range, LY004 invalid_amount (negative, more decimals than the program has, or points worth more than the sale), LY005 invalid_argument, LY008 limit_exceeded, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 
 CREATE FUNCTION loyalty.hold(
 	merchant_id bigint, account_id bigint, amount loyalty.points, reference text DEFAULT NULL, staff_id bigint DEFAULT NULL,
@@ -23,7 +23,7 @@ CREATE FUNCTION loyalty.hold(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_hold';
 COMMENT ON FUNCTION loyalty.hold(bigint, bigint, loyalty.points, text, bigint, bigint, timestamptz, text) IS
-'Reserves points, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the entry_id of the hold, and what can still be spent. amount: points, positive. member_id: who acts, if several share the account. release_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
+'Reserves points, to be spent later by loyalty.capture(): from now on nobody else can have them. Returns the entry_id of the hold, and what can still be spent. amount: points, positive. member_id: who acts, if several share the account. release_at: when the hold times out and gives back what was not captured; NULL: only loyalty.release() does. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY014 account_moved, LI005 program_inactive, LY004 invalid_amount, LY001 insufficient_points, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty.capture(
 	merchant_id bigint, account_id bigint, entry_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -31,7 +31,7 @@ CREATE FUNCTION loyalty.capture(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_capture';
 COMMENT ON FUNCTION loyalty.capture(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, boolean, text) IS
-'Spends points of an open hold, those that expire first. entry_id: of the hold. amount: points, positive, or in_full: all that is left of it, one of the two; what is not captured stays held. Returns the entry_id of the capture. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+'Spends points of an open hold, those that expire first. entry_id: of the hold. amount: points, positive, or in_full: all that is left of it, one of the two; what is not captured stays held. Returns the entry_id of the capture. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY014 account_moved, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
 
 CREATE FUNCTION loyalty.release(
 	merchant_id bigint, account_id bigint, entry_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -39,7 +39,7 @@ CREATE FUNCTION loyalty.release(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_release';
 COMMENT ON FUNCTION loyalty.release(bigint, bigint, bigint, loyalty.points, text, bigint, boolean, text) IS
-'Gives back points of an open hold, to the lots they came from. entry_id: of the hold. amount: points, positive, or in_full: all that is left of it, one of the two; of a part, those that expire last come back first. Returns the entry_id of the release. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
+'Gives back points of an open hold, to the lots they came from. entry_id: of the hold. amount: points, positive, or in_full: all that is left of it, one of the two; of a part, those that expire last come back first. Returns the entry_id of the release. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY014 account_moved, LY009 unknown_hold, LY004 invalid_amount, LY011 exceeds_original.';
 
 CREATE FUNCTION loyalty.reverse(
 	merchant_id bigint, account_id bigint, entry_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -47,7 +47,7 @@ CREATE FUNCTION loyalty.reverse(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_reverse';
 COMMENT ON FUNCTION loyalty.reverse(bigint, bigint, bigint, loyalty.points, text, bigint, loyalty.points, boolean, text) IS
-'Reverses an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry_id: of what is reversed. How much is exactly one of amount: points, positive, money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole, and in_full: all that is left. reference: what the refund is known by, at most 1024 bytes, required; a repetition of the same posts nothing and returns the first answer. An accrual of 0 points is reversed in full, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. Returns the entry_id of the reversal, and how many points of the entry it reversed. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
+'Reverses an accrue, deposit, redeem, capture or, by the sender''s entry, transfer, or a part of it. entry_id: of what is reversed. How much is exactly one of amount: points, positive, money: the part of the entry''s money that is refunded, whose points are so rounded that all parts sum exactly to the whole, and in_full: all that is left. reference: what the refund is known by, at most 1024 bytes, required; a repetition of the same posts nothing and returns the first answer. An accrual of 0 points is reversed in full, once, or by its money until none is left. Points spent go back to the lots they came from; past their date they can be spent for the program''s reinstatement_days. Points earned are taken back; if they were spent, the program''s shortfall says what happens. Those of them that expired unspent are gone already, and nothing is taken for them. Returns the entry_id of the reversal, and how many points of the entry it reversed. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY014 account_moved, LY010 unknown_entry, LY012 reference_reused, LY004 invalid_amount, LY011 exceeds_original, LY003 balance_out_of_range, LY001 insufficient_points.';
 
 CREATE FUNCTION loyalty.transfer(
 	merchant_id bigint, account_id bigint, to_account_id bigint, amount loyalty.points DEFAULT NULL, reference text DEFAULT NULL,
@@ -55,7 +55,7 @@ CREATE FUNCTION loyalty.transfer(
 RETURNS loyalty.posting
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_transfer';
 COMMENT ON FUNCTION loyalty.transfer(bigint, bigint, bigint, loyalty.points, text, bigint, bigint, boolean, text) IS
-'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive, or in_full: all there are, one of the two. member_id: who acts, if several share the account. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LI005 program_inactive, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
+'Moves points to another account of the program, those that expire first, with their dates. amount: points, positive, or in_full: all there are, one of the two. member_id: who acts, if several share the account. Returns the entries and balances of both accounts. idempotency_key: the same call again returns the first answer and posts nothing. Errors: LY005 invalid_argument, LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY002 unknown_account, LY014 account_moved, LI005 program_inactive, LY013 different_programs, LY004 invalid_amount, LY003 balance_out_of_range, LY001 insufficient_points, LY008 limit_exceeded.';
 
 CREATE FUNCTION loyalty.post_batch(
 	merchant_id bigint, account_id bigint[], kind text[], amount loyalty.points[], reference text[] DEFAULT NULL,
@@ -89,10 +89,9 @@ COMMENT ON FUNCTION loyalty_internal.book_due_accounts(bigint, bigint[]) IS
 'Books what is due in these accounts, and waits for those who are posting to them.';
 
 -- What fell due goes by the terms of its moment: so it is booked before they change.
-CREATE FUNCTION loyalty_internal.book_due_program(merchant_id bigint, program_id bigint) RETURNS void
+CREATE FUNCTION loyalty_internal.book_due_program(merchant_id bigint, program_id bigint, moment timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	moment CONSTANT timestamptz := clock_timestamp();
 	last bigint := -9223372036854775808;
 	ids bigint[];
 BEGIN
@@ -110,8 +109,8 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.book_due_program(bigint, bigint) IS
-'Books the holds of a program''s accounts that have timed out, and the points that are pending no more. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';
+COMMENT ON FUNCTION loyalty_internal.book_due_program(bigint, bigint, timestamptz) IS
+'Books the holds of a program''s accounts that have timed out by a moment, and the points that are pending no more then. loyalty.configure_program() and loyalty.set_rank_ranges() do it before they change the terms by which that goes.';
 
 -- Whether a hold has timed out is a matter of the time, not of its having been booked.
 CREATE VIEW loyalty.holds AS

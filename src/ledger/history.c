@@ -115,7 +115,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	AccountState state;
 	Points		balance = 0;
 
-	if (TIMESTAMP_NOT_FINITE(at))
+	if (!terms_moment_suits(at))
 		raise_error(ERR_INVALID_ARGUMENT);
 	db_begin();
 	if (db_read(&account_newest_sql, values, NULL) == 0)

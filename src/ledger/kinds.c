@@ -127,19 +127,23 @@ amount_suits_kind(EntryKind kind, Points amount)
 static bool
 dates_of(Batch *batch, const Posting *posting, const Account *account, TimestampTz *available_at, TimestampTz *expires_at)
 {
+	bool		never = posting->expires_at == 0 || posting->expires_at == DT_NOEND;
+
 	*available_at = batch->now;
 	*expires_at = DT_NOEND;
 	if (!account->tracks_lots)
 		return true;
+	if (!terms_moment_suits(posting->available_at) || !(never || terms_moment_suits(posting->expires_at)))
+		return false;
 	if (posting->available_at != 0)
 		*available_at = Max(posting->available_at, batch->now);
 	else if (posting->kind == ENTRY_ACCRUE && posting->has_money)
 		*available_at = batch_terms(batch, account, batch->now)->sale_available_at;
 	if (posting->expires_at == 0)
 		*expires_at = batch_terms(batch, account, *available_at)->expires_at;
-	else if (!TIMESTAMP_NOT_FINITE(posting->expires_at))
+	else if (!never)
 		*expires_at = lots_moment(posting->expires_at);
-	return *expires_at > *available_at && !TIMESTAMP_NOT_FINITE(*available_at) && posting->expires_at != DT_NOBEGIN;
+	return *expires_at > *available_at;
 }
 
 /* Raise the amount of a sale from the base to what rules and ranks make of it. */
@@ -272,7 +276,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	Lots		taken = {0};
 	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
 
-	if (due_at <= batch->now)
+	if (due_at <= batch->now || !(due_at == DT_NOEND || terms_moment_suits(due_at)))
 		return ERR_INVALID_ARGUMENT;
 	if (posting->amount <= 0)
 		return ERR_INVALID_AMOUNT;

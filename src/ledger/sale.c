@@ -237,7 +237,7 @@ loyalty_simulate(PG_FUNCTION_ARGS)
 	Sale		sale = {0};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(4) ||
-		TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(4)))
+		!terms_moment_suits(PG_GETARG_TIMESTAMPTZ(4)))
 		raise_error(ERR_INVALID_ARGUMENT);
 	sale.account_id = PG_GETARG_INT64(1);
 	sale.money = PG_GETARG_POINTS(2);

@@ -236,6 +236,13 @@ terms_are_simple(const Program *program)
 		program->rank_window_value == 0 && program->range_group[0] == '\0' && program->rules == 0;
 }
 
+/* Whether terms can be applied to a moment: what they add to one of the year 9999 is a timestamp still. */
+bool
+terms_moment_suits(TimestampTz at)
+{
+	return !TIMESTAMP_NOT_FINITE(at) && at < (date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
 /* What the program says at a moment, computed once for each moment that is met. */
 const Terms *
 terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)

@@ -23,6 +23,7 @@ typedef struct Terms
 	struct Terms *next;
 } Terms;
 
+extern bool terms_moment_suits(TimestampTz at);
 extern Timestamp terms_local(const Program *program, TimestampTz at);
 extern TimestampTz terms_from_local(const Program *program, Timestamp local);
 extern DateADT terms_local_date(const Program *program, TimestampTz at);

@@ -220,7 +220,7 @@ UPDATE loyalty_internal.customer SET blocked_at = now() - interval '30 days' + i
 SELECT is(loyalty.delete_blocked_customers(:merchant), 0::bigint, 'a second is still to go');
 SELECT isnt_empty($$SELECT pg_temp.tables_with('Xochiquetzal')$$, 'so far all is there');
 UPDATE loyalty_internal.customer SET blocked_at = now() - interval '30 days' WHERE merchant_id = :merchant AND member_id = :member;
-SELECT loyalty.set_rank(:merchant, :member, NULL, reason => 'hermana de Xochiquetzal') \g /dev/null
+SELECT loyalty.set_rank(:merchant, :member, '', reason => 'hermana de Xochiquetzal') \g /dev/null
 SELECT is(loyalty.delete_blocked_customers(:merchant), 1::bigint, 'after 30 days one is deleted');
 SELECT results_eq(format('SELECT rank, reason FROM loyalty.rank_grants WHERE member_id = %s', :member), $$VALUES (NULL::text COLLATE "C", '')$$, 'why a rank was given is not told any more');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s%s)', f, :merchant, :member, arguments), 'unknown_object', format('%s: nobody any more', f)) FROM (VALUES

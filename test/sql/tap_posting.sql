@@ -195,5 +195,20 @@ FROM unnest(ARRAY['''{deposit}'', ''{1,1,1}'', staff_id => ''{7,7}''', '''{depos
 SELECT results_eq(format('SELECT entry_no FROM loyalty.statement(merchant_id => %s, account_id => %s, before_entry_id => %s, max_entries => 2)', :m, :e, pg_temp.entry(:e, 5)), 'VALUES (4::bigint), (3)', 'a page of a statement is before an entry');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
+-- Moments so far away that nothing can be added to them.
+CREATE TEMP TABLE far (moment text);
+INSERT INTO far VALUES ('10000-01-01 00:00 UTC'), ('294276-12-31 23:59:59.9 UTC'), ('-infinity');
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''accrue'', 1, expires_at => %L)', :m, :a, moment), 'invalid_argument', 'expires_at ' || moment) FROM far;
+SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''accrue'', 1, available_at => %L)', :m, :a, moment), 'invalid_argument', 'available_at ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
+SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, 1, release_at => %L)', :m, :a, moment), 'invalid_argument', 'release_at ' || moment) FROM far;
+SELECT pg_temp.refuses(format('SELECT loyalty.rank_at(%s, %s, %L)', :m, :a, moment), 'invalid_argument', 'rank_at ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
+SELECT pg_temp.refuses(format('SELECT loyalty.balance_at(%s, %s, %L)', :m, :a, moment), 'invalid_argument', 'balance_at ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
+SELECT pg_temp.refuses(format('SELECT loyalty.simulate(%s, %s, 1, at => %L)', :m, :a, moment), 'invalid_argument', 'simulate ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
+SELECT loyalty.configure_program(:m, :program, '{"duration_value": 1200, "duration_unit": "year"}') \g /dev/null
+SELECT is((loyalty.post(:m, :a, 'accrue', 1, expires_at => '9999-12-31 23:59 UTC')).points, '1', 'points expire within the year 9999');
+SELECT is((loyalty.post(:m, :a, 'accrue', 1, available_at => '9999-12-31 23:59 UTC')).points, '1', 'or are pending until then, and expire 1,200 years later');
+SELECT results_eq(format('SELECT item, error FROM loyalty.post_batch(%s, ARRAY[%s, %2$s], ARRAY[''accrue''], ARRAY[''1'', ''1'']::loyalty.points[], expires_at => ARRAY[NULL, ''294276-12-31 23:59:59.9 UTC'']::timestamptz[])', :m, :a),
+	$$VALUES (1, NULL), (2, 'invalid_argument')$$, 'one of a batch fails alone');
+
 SELECT * FROM finish();
 ROLLBACK;

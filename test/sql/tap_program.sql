@@ -315,5 +315,12 @@ SELECT loyalty.post(:merchant, :large, 'redeem', '922337203685477') \g /dev/null
 SELECT loyalty.post(:merchant, :large, 'deposit', '1000') \g /dev/null
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
+-- What a session's timezone_abbreviations decide is no time zone of a program.
+SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :program, json_build_object('time_zone', zone)), 'invalid_argument', 'time zone ' || zone)
+FROM unnest('{SAT,IST,EST,PDT,+3,FOO8,america/mexico_city,Luna/Mar}'::text[]) zone;
+SELECT is(loyalty.configure_program(:merchant, :program, json_build_object('time_zone', zone)) ->> 'time_zone', zone, 'time zone ' || zone) FROM unnest('{UTC,America/Tijuana,Etc/GMT+6}'::text[]) zone;
+SELECT pg_temp.refuses(format('SELECT loyalty.create_program(%s, ''x'', %L)', :merchant, repeat('9', 256)), 'invalid_argument', 'a client_id of 256 bytes');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_program(%s, %L)', :merchant, name), 'invalid_argument', 'a name of ' || octet_length(name) || ' bytes') FROM (VALUES (repeat('x', 1025)), (E' \t'), ('')) v (name);
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -268,5 +268,11 @@ SELECT results_eq('SELECT rank, ends_at, reason FROM loyalty.rank_grants WHERE m
 SELECT pg_temp.refuses(format('SELECT loyalty.set_rank(%s, %s, %s)', :merchant, :p, arguments), 'invalid_argument', 'set_rank: ' || arguments)
 FROM (VALUES ('''Oro'', now()'), ('''Oro'', ends_at => ''2000-01-01'''), ('NULL, ''2999-01-01'''), ('''Oro'', reason => NULL')) v (arguments);
 
+-- What is left out does not mean that all go.
+SELECT pg_temp.refuses(format(call, :merchant), 'invalid_argument', call) FROM (VALUES
+	('SELECT loyalty.set_rank_ranges(%s, NULL, ''{a}'', ''{1}'')'), ('SELECT loyalty.set_rank_ranges(%s, ''g'', NULL, NULL)'), ('SELECT loyalty.set_rank_ranges(%s, ''g'', ''{}'', NULL)'),
+	('SELECT loyalty.set_rank_ranges(%s, repeat(''g'', 256), ''{a}'', ''{1}'')'), ('SELECT loyalty.set_rank_ranges(%s, ''g'', ARRAY[repeat(''g'', 256)], ''{1}'')'),
+	('SELECT loyalty.set_rank(%1$s, (SELECT min(member_id) FROM loyalty.members WHERE merchant_id = %1$s), NULL)')) v (call);
+
 SELECT * FROM finish();
 ROLLBACK;

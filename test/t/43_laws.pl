@@ -416,7 +416,7 @@ subtest 'undoing, soon after a change of terms' => sub {
 subtest 'a rank that is given to a member' => sub {
 	begin('2042-02-01 12:00', range_group => 'niveles', rank_window_unit => 'day', rank_window_value => 10);
 	my ($a, $b) = (member('G'), member('H', 'Oro'));
-	my $set = sub { my ($account, $rank, @more) = @_; return outcome("SELECT loyalty.set_rank($m, $account, " . join(', ', map { defined $_ ? "'$_'" : 'NULL' } $rank, @more) . ') IS NOT NULL') };
+	my $set = sub { my ($account, $rank, @more) = @_; return outcome("SELECT loyalty.set_rank($m, $account, " . join(', ', map { defined $_ ? "'$_'" : 'NULL' } $rank // '', @more) . ') IS NOT NULL') };
 	my $was = sub { my ($account, @moments) = @_; return join ' ', map { rank($account, "2042-$_") } @moments };
 	at('2042-02-02 12:00');
 	is $set->($a, 'Oro', '2042-02-05 12:00Z', 'cortesía'), 't', 'until a moment';

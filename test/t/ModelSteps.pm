@@ -522,7 +522,7 @@ sub statement
 		configure => sub { Loyalty::configure(':m', ':p', map { $argument{$_} => $step->{changes}{$_} } keys %{$step->{changes}}) },
 		ranges => sub { ranges_statement($step->{ranks}) },
 		rules => sub { rules_statement($step->{rules}) },
-		grant => sub { "SELECT loyalty.set_rank(:m, :m$step->{a}, " . quoted($step->{number} < 0 ? undef : $game->{program}{ranks}[$step->{number}][0]) . ', ' . quoted(maybe(\&moment, $step->{until})) . ", 'juego') IS NULL" },
+		grant => sub { "SELECT loyalty.set_rank(:m, :m$step->{a}, " . quoted($step->{number} < 0 ? '' : $game->{program}{ranks}[$step->{number}][0]) . ', ' . quoted(maybe(\&moment, $step->{until})) . ", 'juego') IS NULL" },
 		batch => sub { batch_statement($game, @{$step->{items}}) },
 		accumulate => sub { accumulate_statement($step) },
 		expire_due => sub { 'SELECT loyalty.expire_due(:m)' },

@@ -195,10 +195,12 @@ sub names
 
 # --- spanish --------------------------------------------------------------------
 
-# Comments, and the titles that psql's results have none of, may be in Spanish.
+# Comments, and the titles that psql's results have none of, may be in Spanish; so
+# may what a picture says, whose lines and functions are the same.
 sub code
 {
 	my $text = shift;
+	return join ' ', $text =~ /([\w.]+\([^)]*\)|\n|[\x{2500}-\x{25FF}])\g{-1}*/g if $text =~ /\x{2500}/;
 	$text =~ s/(^|[ \t])(--|#) .*$/$1/mg;
 	$text =~ s/[ \t]+$//mg;
 	return $text;

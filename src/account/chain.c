@@ -56,6 +56,10 @@ add_varlena(StringInfo content, struct varlena *value)
 	appendBinaryStringInfoNT(content, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
 }
 
+/* What the fixed part of a state, and of a content, takes at most. */
+#define STATE_BYTES (1 + PG_SHA256_DIGEST_LENGTH + 3 * sizeof(int64))
+#define CONTENT_BYTES ((4 + LAST_OPTIONAL_COLUMN - FIRST_OPTIONAL_COLUMN + 1) * sizeof(int64) + 2 * sizeof(int16))
+
 /* The mask is known when all columns have been looked at, and stands before them. */
 static void
 add_content(StringInfo content, const Entry *entry)
@@ -63,20 +67,21 @@ add_content(StringInfo content, const Entry *entry)
 	uint16		mask = entry_has_text(entry) || entry->text_digest != NULL ? HAS_TEXT : 0;
 	int			at;
 
-	pq_sendint64(content, entry->merchant_id);
-	pq_sendint64(content, entry->account_id);
-	pq_sendint64(content, entry->entry_id);
-	pq_sendint64(content, entry->amount);
-	pq_sendint16(content, entry->kind);
+	enlargeStringInfo(content, CONTENT_BYTES);
+	pq_writeint64(content, entry->merchant_id);
+	pq_writeint64(content, entry->account_id);
+	pq_writeint64(content, entry->entry_id);
+	pq_writeint64(content, entry->amount);
+	pq_writeint16(content, entry->kind);
 	at = content->len;
-	pq_sendint16(content, 0);
+	pq_writeint16(content, 0);
 	for (int i = FIRST_OPTIONAL_COLUMN; i <= LAST_OPTIONAL_COLUMN; i++)
 	{
 		if (!entry_has(entry, i))
 			continue;
 		mask |= 1 << (i - FIRST_OPTIONAL_COLUMN);
 		if (entry_columns[i].form != FORM_LOTS)
-			pq_sendint64(content, DatumGetInt64(*entry_field(entry, i)));
+			pq_writeint64(content, DatumGetInt64(*entry_field(entry, i)));
 	}
 	add_varlena(content, (struct varlena *) DatumGetPointer(entry->lots));
 	mask = pg_hton16(mask);
@@ -122,11 +127,16 @@ chain_content(const Entry *entry)
 bytea *
 chain_text(const Entry *entry)
 {
+	static struct varlena none;
 	StringInfoData text;
 
+	if (!entry_has_text(entry))
+	{
+		SET_VARSIZE(&none, VARHDRSZ);
+		return &none;
+	}
 	start_bytea(&text);
-	if (entry_has_text(entry))
-		add_text(&text, entry);
+	add_text(&text, entry);
 	return end_bytea(&text);
 }
 
@@ -136,14 +146,15 @@ add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balanc
 {
 	static const char nothing[PG_SHA256_DIGEST_LENGTH] = {0};
 
-	pq_sendbyte(bytes, FORMAT);
+	enlargeStringInfo(bytes, STATE_BYTES);
+	pq_writeint8(bytes, FORMAT);
 	if (VARSIZE_ANY_EXHDR(previous) == 0)
 		appendBinaryStringInfoNT(bytes, nothing, sizeof(nothing));
 	else
 		appendBinaryStringInfoNT(bytes, VARDATA_ANY(previous), VARSIZE_ANY_EXHDR(previous));
-	pq_sendint64(bytes, entry_no);
-	pq_sendint64(bytes, balance);
-	pq_sendint64(bytes, posted_at);
+	pq_writeint64(bytes, entry_no);
+	pq_writeint64(bytes, balance);
+	pq_writeint64(bytes, posted_at);
 }
 
 /* The salt of an entry's text: SHA-256 of the key of its member and of its id. */

@@ -28,7 +28,7 @@ BEGIN
 		SELECT e.previous_entry_id INTO newest FROM loyalty.entry e
 		WHERE e.merchant_id = statement.merchant_id AND e.entry_id = statement.before_entry_id AND e.account_id = statement.account_id;
 		IF NOT FOUND THEN
-			PERFORM loyalty_internal.fail('unknown_entry', NULL);
+			PERFORM loyalty_internal.fail('unknown_entry', 'The account has no entry before_entry_id.');
 		END IF;
 	END IF;
 	-- each entry is found by the one after it

@@ -35,6 +35,9 @@ typedef struct Share
 	Numeric		whole;			/* NULL: the part is all there is */
 } Share;
 
+/* What items_valid() asks for. */
+#define ITEMS_HINT "items is a JSON array of objects with sku, category, quantity and unitPrice."
+
 extern bool good_number_valid(const char *text);
 extern bool items_valid(const text *items);
 extern bool basket_read(const text *items, Basket *basket);

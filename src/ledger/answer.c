@@ -83,3 +83,14 @@ answer_row(const Posting *posting)
 	answer_columns(posting, values, nulls);
 	return HeapTupleGetDatum(heap_form_tuple(answer_type(), values, nulls));
 }
+
+/* Raise the error of a posting, if it has one. */
+void
+raise_refusal(const Posting *posting)
+{
+	if (posting->error == ERR_NONE)
+		return;
+	if (posting->hint != NULL)
+		raise_error_hint(posting->error, posting->hint);
+	raise_error(posting->error);
+}

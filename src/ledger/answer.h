@@ -14,5 +14,6 @@ extern char *answer_text(const Posting *posting);
 extern void answer_parse(const char *answer, Posting *posting);
 extern void answer_columns(const Posting *posting, Datum *values, bool *nulls);
 extern Datum answer_row(const Posting *posting);
+extern void raise_refusal(const Posting *posting);
 
 #endif

@@ -214,9 +214,11 @@ add_points(Batch *batch, Posting *posting, Account *account)
 	TimestampTz expires_at;
 	bool		by_rules = posting->earns && batch->rules != NULL;
 
-	if (!dates_of(batch, posting, account, &available_at, &expires_at) ||
-		(posting->kind == ENTRY_ADJUST && available_at > batch->now))
-		return ERR_INVALID_ARGUMENT;
+	if (!dates_of(batch, posting, account, &available_at, &expires_at))
+		return posting_refused(posting, ERR_INVALID_ARGUMENT,
+							   "expires_at is in the future and after available_at, which is not infinity.");
+	if (posting->kind == ENTRY_ADJUST && available_at > batch->now)
+		return posting_refused(posting, ERR_INVALID_ARGUMENT, "What an adjustment adds is available at once: it has no available_at.");
 	earning.nbonuses = 0;
 	if (by_rules)
 	{
@@ -256,9 +258,8 @@ take_points(Batch *batch, Posting *posting, Account *account)
 static ErrorId
 apply_plain(Batch *batch, Posting *posting, Account *account)
 {
-	/* only points that are added have dates */
 	if (posting->amount < 0 && (posting->available_at != 0 || posting->expires_at != 0))
-		return ERR_INVALID_ARGUMENT;
+		return posting_refused(posting, ERR_INVALID_ARGUMENT, "Only points that are added have an available_at or expires_at.");
 	if (!amount_suits_kind(posting->kind, posting->amount))
 		return ERR_INVALID_AMOUNT;
 	return posting->amount < 0 ? take_points(batch, posting, account) : add_points(batch, posting, account);
@@ -277,7 +278,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
 
 	if (due_at <= batch->now || !(due_at == DT_NOEND || terms_moment_suits(due_at)))
-		return ERR_INVALID_ARGUMENT;
+		return posting_refused(posting, ERR_INVALID_ARGUMENT, "release_at is in the future, before the year 10000.");
 	if (posting->amount <= 0)
 		return ERR_INVALID_AMOUNT;
 	if (posting->amount > account->balance)
@@ -373,13 +374,17 @@ apply_transfer(Batch *batch, Posting *posting, Account *account)
 
 	if (peer == NULL || !peer->exists)
 		return ERR_UNKNOWN_ACCOUNT;
-	if (peer == account || peer->program_id != account->program_id)
+	if (peer == account)
+		return posting_refused(posting, ERR_DIFFERENT_PROGRAMS, "account_id and to_account_id are the same account.");
+	if (peer->program_id != account->program_id)
 		return ERR_DIFFERENT_PROGRAMS;
 	if (amount < 0 || (amount == 0 && !posting->in_full))
 		return ERR_INVALID_AMOUNT;
 	if (!account_has_room(peer, amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
-	if (amount == 0 || amount > account->balance)
+	if (amount == 0)
+		return posting_refused(posting, ERR_INSUFFICIENT_POINTS, "The account has no points.");
+	if (amount > account->balance)
 		return ERR_INSUFFICIENT_POINTS;
 	if (!within_limits(batch, posting, account, amount))
 		return ERR_LIMIT_EXCEEDED;

@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "admin/idempotency.h"
+#include "base/arguments.h"
 #include "catalog/pg_type.h"
 #include "db/statement.h"
 #include "fmgr.h"
@@ -31,13 +32,16 @@ loyalty_entry_kind(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
+/* The kind of this name: of all that can be asked for, or of those that have no function of their own. */
 static EntryKind
-kind_argument(text *name)
+kind_argument(text *name, bool all)
 {
 	EntryKind	kind;
 
-	if (!entry_kind_parse(text_to_cstring(name), &kind))
-		raise_error(ERR_INVALID_ARGUMENT);
+	if (!entry_kind_parse(text_to_cstring(name), &kind) || (kind > ENTRY_ADJUST && !all))
+		raise_error_hint(ERR_INVALID_ARGUMENT, all ?
+						 "kind is accrue, deposit, redeem, adjust, hold, capture, release, reverse or transfer." :
+						 "kind is accrue, deposit, redeem or adjust; the others have a function each, as loyalty.hold() is.");
 	return kind;
 }
 
@@ -95,6 +99,23 @@ arguments_suit(EntryKind kind, int given)
 	int			how_much = given & (BIT(AMOUNT) | BIT(IN_FULL) | (kind == ENTRY_REVERSE ? BIT(MONEY) : 0));
 
 	return (given & ~has) == 0 && (needs & ~given) == 0 && how_much != 0 && (how_much & (how_much - 1)) == 0;
+}
+
+/* Refuse arguments of a function that do not suit its kind: it has no others, so one that is needed is not there. */
+pg_noreturn static void
+refuse_arguments(EntryKind kind, int given)
+{
+	int			missing = arguments_of(kind) & ~given;
+
+	if (missing & BIT(ENTRY_ID))
+		raise_error_hint(ERR_INVALID_ARGUMENT, "entry_id is required.");
+	if (missing & BIT(TO_ACCOUNT_ID))
+		raise_error_hint(ERR_INVALID_ARGUMENT, "to_account_id is required.");
+	if (kind == ENTRY_REVERSE)
+		raise_error_hint(ERR_INVALID_ARGUMENT, "Give exactly one of amount, money and in_full => true.");
+	if (arguments_of(kind) & BIT(IN_FULL))
+		raise_error_hint(ERR_INVALID_ARGUMENT, "Give exactly one of amount and in_full => true.");
+	raise_error_hint(ERR_INVALID_ARGUMENT, "amount is required.");
 }
 
 /* A moment of an argument.  0 stands for none, so the moment 0 is taken for the next one. */
@@ -178,11 +199,13 @@ posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *
 {
 	int			given = 0;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || (signature->kind_at != 0 && PG_ARGISNULL(signature->kind_at)))
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_argument(fcinfo, 0);
+	require_argument(fcinfo, 1);
+	if (signature->kind_at != 0)
+		require_argument(fcinfo, signature->kind_at);
 	memset(posting, 0, sizeof(Posting));
 	posting->account_id = PG_GETARG_INT64(1);
-	posting->kind = signature->kind_at != 0 ? kind_argument(PG_GETARG_TEXT_PP(signature->kind_at)) : signature->kind;
+	posting->kind = signature->kind_at != 0 ? kind_argument(PG_GETARG_TEXT_PP(signature->kind_at), false) : signature->kind;
 	for (int i = 0; i < ARGUMENTS; i++)
 	{
 		int			at = signature->at[i];
@@ -190,9 +213,8 @@ posting_arguments(FunctionCallInfo fcinfo, const Signature *signature, Posting *
 		if (at != 0 && !PG_ARGISNULL(at))
 			given |= take_argument(posting, i, PG_GETARG_DATUM(at));
 	}
-	/* there is a function for each of the kinds that post() does not do */
-	if ((signature->kind_at != 0 && posting->kind > ENTRY_ADJUST) || !arguments_suit(posting->kind, given))
-		raise_error(ERR_INVALID_ARGUMENT);
+	if (!arguments_suit(posting->kind, given))
+		refuse_arguments(posting->kind, given);
 }
 
 static void
@@ -237,8 +259,7 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 
 	sign_amount(posting);
 	ledger_post(merchant_id, posting, 1);
-	if (posting->error != ERR_NONE)
-		raise_error(posting->error);
+	raise_refusal(posting);
 	if (key != NULL)
 		idempotency_answer(merchant_id, key, answer_text(posting));
 }
@@ -368,7 +389,7 @@ array_argument(FunctionCallInfo fcinfo, int argument, Oid type)
 		return elements;
 	array = PG_GETARG_ARRAYTYPE_P(argument);
 	if (ARR_NDIM(array) > 1)
-		raise_error(ERR_INVALID_ARGUMENT);
+		raise_error_hint(ERR_INVALID_ARGUMENT, psprintf("%s has one dimension.", argument_name(fcinfo, argument)));
 	get_typlenbyvalalign(type, &length, &byval, &align);
 	deconstruct_array(array, type, length, byval, align, &elements.values, &elements.nulls, &elements.n);
 	return elements;
@@ -377,14 +398,14 @@ array_argument(FunctionCallInfo fcinfo, int argument, Oid type)
 static Elements
 required_array(FunctionCallInfo fcinfo, int argument, Oid type)
 {
-	Elements	elements = array_argument(fcinfo, argument, type);
+	Elements	elements;
 
-	if (elements.values == NULL)
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_argument(fcinfo, argument);
+	elements = array_argument(fcinfo, argument, type);
 	for (int i = 0; i < elements.n; i++)
 	{
 		if (elements.nulls[i])
-			raise_error(ERR_INVALID_ARGUMENT);
+			raise_error_hint(ERR_INVALID_ARGUMENT, psprintf("%s is required for each item.", argument_name(fcinfo, argument)));
 	}
 	return elements;
 }
@@ -398,6 +419,16 @@ typedef struct Items
 	int			ngiven;
 } Items;
 
+/* Refuse an array that has not an element for each item. */
+static void
+require_elements(FunctionCallInfo fcinfo, int argument, const Elements *elements, const Elements *items, bool one_for_all)
+{
+	if (elements->n != items->n && !(one_for_all && elements->n == 1))
+		raise_error_hint(ERR_INVALID_ARGUMENT, psprintf("%s must have as many elements as account_id%s: %d, not %d.",
+														argument_name(fcinfo, argument), one_for_all ? ", or one" : "",
+														items->n, elements->n));
+}
+
 static void
 read_items(FunctionCallInfo fcinfo, Items *items)
 {
@@ -407,23 +438,20 @@ read_items(FunctionCallInfo fcinfo, Items *items)
 		[ENTRY_ID] = INT8OID,[TO_ACCOUNT_ID] = INT8OID,[IN_FULL] = BOOLOID
 	};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(3))
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_argument(fcinfo, 0);
+	require_argument(fcinfo, 3);
 	items->accounts = required_array(fcinfo, 1, INT8OID);
 	items->kinds = required_array(fcinfo, 2, TEXTOID);
 	items->n = items->accounts.n;
-	if (items->kinds.n != items->n && items->kinds.n != 1)
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_elements(fcinfo, 2, &items->kinds, &items->accounts, true);
 	items->ngiven = 0;
 	for (int i = 0; i < ARGUMENTS; i++)
 	{
 		Elements	elements = array_argument(fcinfo, 3 + i, db_type(types[i]));
-		bool		one_for_all = i == STAFF_ID || i == IN_FULL;
 
 		if (elements.values == NULL)
 			continue;
-		if (elements.n != items->n && !(one_for_all && elements.n == 1))
-			raise_error(ERR_INVALID_ARGUMENT);
+		require_elements(fcinfo, 3 + i, &elements, &items->accounts, i == STAFF_ID || i == IN_FULL);
 		elements.argument = i;
 		items->given[items->ngiven++] = elements;
 	}
@@ -461,7 +489,7 @@ post_items(int64 merchant_id, const Items *items, bool **refused)
 	for (int i = 0; i < items->n; i++)
 	{
 		if (i < items->kinds.n)
-			kind = kind_argument(DatumGetTextPP(items->kinds.values[i]));
+			kind = kind_argument(DatumGetTextPP(items->kinds.values[i]), true);
 		(*refused)[i] = !read_item(items, i, kind, &postings[n]);
 		if ((*refused)[i])
 			memset(&postings[n], 0, sizeof(Posting));
@@ -535,8 +563,9 @@ loyalty_expire_due(PG_FUNCTION_ARGS)
 	int64	   *account_ids;
 	uint64		n;
 
-	if (PG_ARGISNULL(0) || max_accounts < 1 || max_accounts > 100000)
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_argument(fcinfo, 0);
+	if (max_accounts < 1 || max_accounts > 100000)
+		raise_error_hint(ERR_INVALID_ARGUMENT, "max_accounts is 1 to 100,000.");
 	values[0] = PG_GETARG_DATUM(0);
 	values[1] = Int64GetDatum(max_accounts);
 

@@ -33,11 +33,20 @@ typedef struct Posting
 	const Program *program;		/* if the caller has just read it and its accounts track lots; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */
+	const char *hint;			/* what is wrong, where the error alone does not say; else NULL */
 	int64		entry_id;
 	Points		balance;
 	TimestampTz posted_at;
 	int64		peer_entry_id;	/* of a transfer, or of one that is reversed; else 0 */
 	Points		peer_balance;
 } Posting;
+
+/* The error of a posting that says what is wrong. */
+static inline ErrorId
+posting_refused(Posting *posting, ErrorId error, const char *hint)
+{
+	posting->hint = hint;
+	return error;
+}
 
 #endif

@@ -131,7 +131,7 @@ reverse_pending(Batch *batch, Posting *posting, Account *account, Reservation *r
  * others, by what the program says of that.
  */
 static ErrorId
-takeable(Batch *batch, Account *account, const Part *part, Points *taken)
+takeable(Batch *batch, Posting *posting, Account *account, const Part *part, Points *taken)
 {
 	Points		there = Max(account->balance, 0);
 
@@ -141,7 +141,8 @@ takeable(Batch *batch, Account *account, const Part *part, Points *taken)
 	switch (batch_terms(batch, account, batch->now)->program->shortfall)
 	{
 		case SHORTFALL_REFUSE:
-			return ERR_INSUFFICIENT_POINTS;
+			return posting_refused(posting, ERR_INSUFFICIENT_POINTS,
+								   "Points to be taken back were spent; the program's setting shortfall says what a refund does then.");
 		case SHORTFALL_PARTIAL:
 			*taken = there;
 			return ERR_NONE;
@@ -189,7 +190,7 @@ reverse_accrual(Batch *batch, Posting *posting, Account *account, const Original
 		return ERR_NONE;
 	}
 	part_of(batch, original, account, false, part->amount, part);
-	error = takeable(batch, account, part, &take);
+	error = takeable(batch, posting, account, part, &take);
 	if (error != ERR_NONE)
 		return error;
 	entry.lots = take_back(batch, account, part, take);
@@ -252,7 +253,7 @@ reverse_transfer(Batch *batch, Posting *posting, Account *account, const Origina
 	if (!account_has_room(account, part->amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
 	part_of(batch, original, peer, true, part->amount, part);
-	error = takeable(batch, peer, part, &take);
+	error = takeable(batch, posting, peer, part, &take);
 	if (error != ERR_NONE)
 		return error;
 	lots_add_all(&returned, &part->there);
@@ -450,8 +451,10 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 
 	if (original == NULL || whole_of(original) < 0)
 		return ERR_UNKNOWN_ENTRY;
-	if (reference[0] == '\0' || strlen(reference) > REFERENCE_MAX)
-		return ERR_INVALID_ARGUMENT;
+	if (reference[0] == '\0')
+		return posting_refused(posting, ERR_INVALID_ARGUMENT, "reference is required: a refund is known by it.");
+	if (strlen(reference) > REFERENCE_MAX)
+		return posting_refused(posting, ERR_INVALID_ARGUMENT, "reference has at most 1,024 bytes.");
 	error = amount_to_reverse(batch, posting, account, original, &part.amount);
 	if (error == ERR_NONE)
 		error = reverse_part(batch, posting, account, original, &part, &added);

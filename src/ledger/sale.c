@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "admin/idempotency.h"
+#include "base/arguments.h"
 #include "catalog/pg_type.h"
 #include "db/statement.h"
 #include "earning/goods.h"
@@ -75,10 +76,7 @@ read_sale(FunctionCallInfo fcinfo, SaleCall *sale)
 	Posting    *accrual = &sale->accrual;
 
 	for (int i = 0; i < 4; i++)
-	{
-		if (PG_ARGISNULL(i))
-			raise_error(ERR_INVALID_ARGUMENT);
-	}
+		require_argument(fcinfo, i);
 	memset(sale, 0, sizeof(SaleCall));
 	sale->merchant_id = PG_GETARG_INT64(0);
 	sale->money = PG_GETARG_POINTS(2);
@@ -92,9 +90,9 @@ read_sale(FunctionCallInfo fcinfo, SaleCall *sale)
 	accrual->staff_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6);
 	accrual->member_id = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT64(7);
 	if (sale->money < 0 || PG_GETARG_POINTS(3) < 0)
-		raise_error(ERR_INVALID_AMOUNT);
+		raise_error_hint(ERR_INVALID_AMOUNT, "money and points_used are not negative.");
 	if (accrual->items != NULL && !items_valid(accrual->items))
-		raise_error(ERR_INVALID_ARGUMENT);
+		raise_error_hint(ERR_INVALID_ARGUMENT, ITEMS_HINT);
 
 	sale->use = *accrual;
 	sale->use.kind = ENTRY_REDEEM;
@@ -112,7 +110,7 @@ price_sale(SaleCall *sale)
 	if (!program->active)
 		raise_error(ERR_PROGRAM_INACTIVE);
 	if (points_decimals_used(sale->use.amount) > program->decimals)
-		raise_error(ERR_INVALID_AMOUNT);
+		raise_error_hint(ERR_INVALID_AMOUNT, psprintf("points_used has more decimals than the program's %d.", program->decimals));
 	if (!program_worth(program, -sale->use.amount, &sale->use.money))
 		raise_error(ERR_BALANCE_OUT_OF_RANGE);
 	if (sale->use.money > sale->money)
@@ -131,10 +129,7 @@ post_sale(SaleCall *sale)
 
 	ledger_post(sale->merchant_id, uses ? postings : postings + 1, uses ? 2 : 1);
 	for (int i = uses ? 0 : 1; i < 2; i++)
-	{
-		if (postings[i].error != ERR_NONE)
-			raise_error(postings[i].error);
-	}
+		raise_refusal(&postings[i]);
 	sale->accrual = postings[1];
 }
 
@@ -236,16 +231,20 @@ loyalty_simulate(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Sale		sale = {0};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(4) ||
-		!terms_moment_suits(PG_GETARG_TIMESTAMPTZ(4)))
-		raise_error(ERR_INVALID_ARGUMENT);
+	for (int i = 0; i < 5; i++)
+	{
+		if (i != 3)
+			require_argument(fcinfo, i);
+	}
+	if (!terms_moment_suits(PG_GETARG_TIMESTAMPTZ(4)))
+		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment before the year 10000.");
 	sale.account_id = PG_GETARG_INT64(1);
 	sale.money = PG_GETARG_POINTS(2);
 	sale.items = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
 	if (sale.money < 0)
-		raise_error(ERR_INVALID_AMOUNT);
+		raise_error_hint(ERR_INVALID_AMOUNT, "money is not negative.");
 	if (sale.items != NULL && !items_valid(sale.items))
-		raise_error(ERR_INVALID_ARGUMENT);
+		raise_error_hint(ERR_INVALID_ARGUMENT, ITEMS_HINT);
 	InitMaterializedSRF(fcinfo, 0);
 
 	db_begin();

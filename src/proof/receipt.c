@@ -12,6 +12,7 @@
 
 #include "account/chain.h"
 #include "account/rows.h"
+#include "base/arguments.h"
 #include "db/stream.h"
 #include "fmgr.h"
 #include "proof/receipt_json.h"
@@ -232,8 +233,8 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 	int64		newest_no;
 	int			leaf;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_argument(fcinfo, 0);
+	require_argument(fcinfo, 1);
 	account_id = PG_GETARG_INT64(1);
 	initStringInfo(&json);
 	db_begin();
@@ -250,7 +251,7 @@ loyalty_receipt(PG_FUNCTION_ARGS)
 		if (before < 0)
 			raise_error(ERR_UNKNOWN_ENTRY);
 		if (before > RECEIPT_ENTRIES)
-			raise_error(ERR_INVALID_ARGUMENT);
+			raise_error_hint(ERR_INVALID_ARGUMENT, psprintf("entry_id is more than %d entries before the newest one of the root.", RECEIPT_ENTRIES));
 		write_entries(&json, &stored.root, account_id, PG_GETARG_INT64(3), newest);
 	}
 	appendStringInfoChar(&json, '}');

@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "account/entry.h"
+#include "base/arguments.h"
 #include "base/crypto.h"
 #include "base/errors.h"
 #include "catalog/pg_type.h"
@@ -451,8 +452,9 @@ loyalty_verify_root(PG_FUNCTION_ARGS)
 	StoredRoot	stored;
 	Digest		published;
 
-	if (PG_ARGISNULL(0) || (!PG_ARGISNULL(2) && !root_digest((struct varlena *) PG_GETARG_BYTEA_PP(2), &published)))
-		raise_error(ERR_INVALID_ARGUMENT);
+	require_argument(fcinfo, 0);
+	if (!PG_ARGISNULL(2) && !root_digest((struct varlena *) PG_GETARG_BYTEA_PP(2), &published))
+		raise_error_hint(ERR_INVALID_ARGUMENT, "root is 32 bytes.");
 	InitMaterializedSRF(fcinfo, 0);
 	db_begin();
 	if (!root_find(PG_GETARG_INT64(0), PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1), &stored))

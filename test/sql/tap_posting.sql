@@ -126,6 +126,51 @@ SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s)', arguments), code, 'sale
 	(format('NULL, %s, 1', :d), 'invalid_argument', 'no merchant'), (format('%s, NULL, 1', :m), 'invalid_argument', 'no account'), (format('%s, %s, NULL', :m, :d), 'invalid_argument', 'no money'),
 	(format('%s, %s, 1, NULL', :m, :d), 'invalid_argument', 'NULL points used'), (format('%s, %s, -1', :m, :d), 'invalid_amount', 'less than nothing'),
 	(format('%s, %s, 1, -1', :m, :d), 'invalid_amount', 'points that come back')) v (arguments, code, what);
+-- What the hint of a refusal says.
+CREATE FUNCTION pg_temp.hint(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'none: it is done';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(' ', SQLSTATE, hint);
+END
+$$;
+SELECT loyalty.open_account(:m, :program) AS empty \gset
+SELECT loyalty.configure_program(:m, :program, '{"shortfall": "refuse"}') \g /dev/null
+SELECT is(pg_temp.hint(format('SELECT * FROM loyalty.' || call, :m, :d, :deposit, :hold, :empty)), hint, call) FROM (VALUES
+	('post(NULL, %2$s, ''deposit'', 1)', 'LY005 merchant_id is required.'), ('post(%1$s, NULL, ''deposit'', 1)', 'LY005 account_id is required.'), ('post(%1$s, %2$s, NULL, 1)', 'LY005 kind is required.'),
+	('post(%1$s, %2$s, ''deposit'', NULL)', 'LY005 amount is required.'), ('hold(%1$s, %2$s, NULL)', 'LY005 amount is required.'),
+	('post(%1$s, %2$s, ''hold'', 1)', 'LY005 kind is accrue, deposit, redeem or adjust; the others have a function each, as loyalty.hold() is.'),
+	('post(%1$s, %2$s, ''ACCRUE'', 1)', 'LY005 kind is accrue, deposit, redeem or adjust; the others have a function each, as loyalty.hold() is.'),
+	('post(%1$s, %2$s, ''deposit'', 1, expires_at => now() - interval ''1 s'')', 'LY005 expires_at is in the future and after available_at, which is not infinity.'),
+	('post(%1$s, %2$s, ''deposit'', 1, available_at => ''infinity'')', 'LY005 expires_at is in the future and after available_at, which is not infinity.'),
+	('post(%1$s, %2$s, ''adjust'', 1, available_at => now() + interval ''1 d'')', 'LY005 What an adjustment adds is available at once: it has no available_at.'),
+	('post(%1$s, %2$s, ''redeem'', 1, expires_at => ''infinity'')', 'LY005 Only points that are added have an available_at or expires_at.'),
+	('hold(%1$s, %2$s, 1, release_at => now() - interval ''1 s'')', 'LY005 release_at is in the future.'),
+	('capture(%1$s, %2$s, NULL, 1)', 'LY005 entry_id is required.'), ('transfer(%1$s, %2$s, NULL, 1)', 'LY005 to_account_id is required.'),
+	('capture(%1$s, %2$s, %4$s)', 'LY005 Give exactly one of amount and in_full => true.'), ('release(%1$s, %2$s, %4$s, 1, in_full => true)', 'LY005 Give exactly one of amount and in_full => true.'),
+	('transfer(%1$s, %2$s, %5$s, in_full => false)', 'LY005 Give exactly one of amount and in_full => true.'),
+	('transfer(%1$s, %2$s, %2$s, 1)', 'LY013 account_id and to_account_id are the same account.'), ('transfer(%1$s, %5$s, %2$s, in_full => true)', 'LY001 The account has no points.'),
+	('reverse(%1$s, %2$s, %3$s, reference => ''x'')', 'LY005 Give exactly one of amount, money and in_full => true.'), ('reverse(%1$s, %2$s, %3$s, 1, ''x'', money => 1)', 'LY005 Give exactly one of amount, money and in_full => true.'),
+	('reverse(%1$s, %2$s, %3$s, 1)', 'LY005 reference is required: a refund is known by it.'), ('reverse(%1$s, %2$s, %3$s, 1, repeat(''x'', 1025))', 'LY005 reference has at most 1,024 bytes.'),
+	('reverse(%1$s, %2$s, %3$s, 600, ''x'')', 'LY001 Points to be taken back were spent; the program''s setting shortfall says what a refund does then.'),
+	('sale(%1$s, NULL, 1)', 'LY005 account_id is required.'), ('sale(%1$s, %2$s, NULL)', 'LY005 money is required.'), ('sale(%1$s, %2$s, 1, NULL)', 'LY005 points_used is required.'),
+	('sale(%1$s, %2$s, -1)', 'LY004 money and points_used are not negative.'), ('sale(%1$s, %2$s, 1, 0.123)', 'LY004 points_used has more decimals than the program''s 2.'),
+	('sale(%1$s, %2$s, 1, items => ''[1]'')', 'LY005 items is a JSON array of objects with sku, category, quantity and unitPrice.'),
+	('simulate(%1$s, %2$s, NULL)', 'LY005 money is required.'), ('simulate(%1$s, %2$s, 1, at => ''infinity'')', 'LY005 at is a moment, not infinity.'), ('simulate(%1$s, %2$s, -1)', 'LY004 money is not negative.'),
+	('simulate(%1$s, %2$s, 1, ''[1]'')', 'LY005 items is a JSON array of objects with sku, category, quantity and unitPrice.'), ('balance_at(%1$s, %2$s, ''-infinity'')', 'LY005 at is a moment, not infinity.'),
+	('expire_due(NULL)', 'LY005 merchant_id is required.'), ('expire_due(%1$s, 0)', 'LY005 max_accounts is 1 to 100,000.'), ('statement(%1$s, %2$s, 5)', 'LY010 The account has no entry before_entry_id.'),
+	('receipt(%1$s, NULL)', 'LY005 account_id is required.'), ('verify_root(%1$s, root => ''x'')', 'LY005 root is 32 bytes.'),
+	('post_batch(NULL, ARRAY[%2$s], ''{deposit}'', ''{1}'')', 'LY005 merchant_id is required.'), ('post_batch(%1$s, ARRAY[%2$s], ''{deposit}'', NULL)', 'LY005 amount is required.'),
+	('post_batch(%1$s, ''{NULL}'', ''{deposit}'', ''{1}'')', 'LY005 account_id is required for each item.'), ('post_batch(%1$s, ARRAY[%2$s], ''{{deposit}}'', ''{1}'')', 'LY005 kind has one dimension.'),
+	('post_batch(%1$s, ARRAY[%2$s], ''{sale}'', ''{1}'')', 'LY005 kind is accrue, deposit, redeem, adjust, hold, capture, release, reverse or transfer.'),
+	('post_batch(%1$s, ARRAY[%2$s, %2$s], ''{deposit}'', ''{1}'')', 'LY005 amount must have as many elements as account_id: 2, not 1.'),
+	('post_batch(%1$s, ARRAY[%2$s], ''{deposit,deposit}'', ''{1}'')', 'LY005 kind must have as many elements as account_id, or one: 1, not 2.'),
+	('post_batch(%1$s, ARRAY[%2$s], ''{deposit}'', ''{1}'', staff_id => ''{7,7}'')', 'LY005 staff_id must have as many elements as account_id, or one: 1, not 2.')) v (call, hint);
+SELECT loyalty.configure_program(:m, :program, '{"shortfall": "partial"}') \g /dev/null
 SELECT is((SELECT balance || ' ' || entry_no FROM loyalty.balances WHERE account_id = :d), :'before' || ' 2', 'what was refused has posted nothing');
 
 -- --- batches -------------------------------------------------------------------------

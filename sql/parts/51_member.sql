@@ -298,26 +298,26 @@ COMMENT ON FUNCTION loyalty.create_member(bigint, bigint, text, loyalty.phone, t
 'Registers somebody in a program and returns the member_id, which is also the account_id of a new member. Who had left and is the same person comes back, with their points; who had left and is somebody else loses the phone. The wallet API finds members by phone, the seller API by client_id and email; client_id: CM and a number unless given. name, email and client_id have at most 1,024 bytes. birth_date: until today in the TimeZone of the session. staff_id: who registers them. No quota is used up, and no message sent. Errors: LY005 invalid_argument, LY006 unknown_object (program_id, staff_id), LY007 already_exists.';
 
 CREATE FUNCTION loyalty.find_member(
-	merchant_id bigint, program_id bigint, client_id text DEFAULT NULL, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL,
+	merchant_id bigint, program_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
 	OUT member_id bigint, OUT account_id bigint)
 RETURNS record
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	IF num_nonnulls(find_member.client_id, find_member.phone, find_member.email) > 1 THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'A member is found by one of client_id, phone and email.');
+	IF num_nonnulls(find_member.phone, find_member.email, find_member.client_id) <> 1 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'Give exactly one of phone, email and client_id.');
 	END IF;
 	SELECT m.member_id, m.account_id INTO find_member.member_id, find_member.account_id FROM loyalty_internal.member m
 	WHERE m.merchant_id = find_member.merchant_id AND m.program_id = find_member.program_id AND m.cancelled_at IS NULL
 	  AND (m.client_id = find_member.client_id COLLATE "C" OR m.phone OPERATOR(loyalty.=) find_member.phone
 		   OR loyalty.fold(m.email) = loyalty.fold(find_member.email COLLATE "C"));
 	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('unknown_object', 'The program has no member with this client_id, phone or email.');
+		PERFORM loyalty_internal.fail('unknown_object', 'The program has no member with this phone, email or client_id.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION loyalty.find_member(bigint, bigint, text, loyalty.phone, text) IS
-'The member of a program who has this client_id, phone or email, in any spelling of it, and the account that holds their points. Who has left is found too, who has been cancelled is not. Errors: LY005 invalid_argument (more than one of the three), LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.find_member(bigint, bigint, loyalty.phone, text, text) IS
+'The member of a program who has this phone, email, in any spelling of it, or client_id, and the account that holds their points. Who has left is found too, who has been cancelled is not. Errors: LY005 invalid_argument (none of the three is given, or more than one), LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.identify_member(
 	merchant_id bigint, member_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL)

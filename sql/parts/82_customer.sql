@@ -131,7 +131,7 @@ COMMENT ON FUNCTION loyalty.disable_app_user(bigint, text) IS
 
 CREATE FUNCTION loyalty.create_customer(
 	merchant_id bigint, program_id bigint, curp loyalty.curp, first_name text, first_last_name text,
-	second_last_name text DEFAULT '', email text DEFAULT NULL, phone loyalty.phone DEFAULT NULL,
+	second_last_name text DEFAULT '', phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL,
 	street text DEFAULT '', number text DEFAULT '', neighborhood text DEFAULT '', municipality text DEFAULT '',
 	postcode text DEFAULT '', state text DEFAULT '', user_name text DEFAULT '', kind text DEFAULT 'Cliente')
 RETURNS bigint
@@ -178,12 +178,12 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_customer(bigint, bigint, loyalty.curp, text, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text) IS
+COMMENT ON FUNCTION loyalty.create_customer(bigint, bigint, loyalty.curp, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text, text) IS
 'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
 
 CREATE FUNCTION loyalty.grant_consent(
 	merchant_id bigint, curp loyalty.curp, app_user text, purpose text, notice_version text,
-	valid_until timestamptz DEFAULT NULL, valid_from timestamptz DEFAULT NULL, OUT consent_id bigint, OUT acceptance_key text)
+	valid_from timestamptz DEFAULT NULL, valid_until timestamptz DEFAULT NULL, OUT consent_id bigint, OUT acceptance_key text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	member bigint;

@@ -28,7 +28,7 @@ BEGIN
 			c (curp, first_name, first_last_name, second_last_name, email, phone, street, number)
 	LOOP
 		PERFORM loyalty.create_customer(sandbox_id, program, customer.curp::loyalty.curp, customer.first_name, customer.first_last_name,
-			customer.second_last_name, customer.email, customer.phone::loyalty.phone, customer.street, customer.number,
+			customer.second_last_name, customer.phone::loyalty.phone, customer.email, customer.street, customer.number,
 			'Centro', 'Toluca', '50000', 'Estado de México', loyalty.fold(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
 		id := loyalty.open_policy(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);

@@ -84,7 +84,7 @@ FROM unnest('{enable_app_user,disable_app_user}'::text[]) f, (VALUES (:merchant,
 
 -- --- customers -----------------------------------------------------------------------
 
-SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', 'xq.particular@correo.example', '4771234567', 'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
+SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', '4771234567', 'xq.particular@correo.example', 'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
 SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'second', 'Otro', 'Cliente') AS second_member \gset
 SELECT lives_ok(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), %L, ''Suyo'', ''Cliente'')', :other, :'other_program', :'curp'), 'another merchant may have a customer of the same CURP');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, %s)', m, arguments), code, 'create_customer: ' || arguments)
@@ -143,12 +143,12 @@ SELECT is(pg_temp.reading(:merchant, :'second', 'Propia', g.acceptance_key), out
 FROM (VALUES (now() - interval '2 days', now() - interval '1 second', 'LK409', 'a consent that is over'),
 	(now() + interval '1 hour', NULL, 'LK409', 'a consent that is still to come'),
 	(now() - interval '1 day', now() + interval '1 hour', 'Otro', 'a consent for a time')) v (valid_from, valid_until, outcome, what),
-	LATERAL loyalty.grant_consent(:merchant, :'second', 'Propia', 'x', '1', v.valid_until, v.valid_from) g;
+	LATERAL loyalty.grant_consent(:merchant, :'second', 'Propia', 'x', '1', v.valid_from, v.valid_until) g;
 SELECT bag_eq(format('SELECT valid FROM loyalty.consents WHERE member_id = %s', :second_member), $$VALUES (false), (false), (true)$$, 'the view says which are valid');
 SELECT pg_temp.refuses(format('SELECT loyalty.grant_consent(%L, %s)', m, arguments), code, 'grant_consent: ' || arguments)
 FROM (VALUES (:merchant, format('%L, ''Nadie'', ''x'', ''1''', :'curp'), 'unknown_object'), (:merchant, format('%L, ''Tienda'', ''x'', ''1''', :'third'), 'unknown_object'), (:other, format('%L, ''Tienda'', ''x'', ''1''', :'curp'), 'unknown_object'),
 	(:merchant, format('%L, ''Tienda'', '''', ''1''', :'curp'), 'invalid_argument'), (:merchant, format('%L, ''Tienda'', ''x'', NULL', :'curp'), 'invalid_argument'), (:merchant, 'NULL, ''Tienda'', ''x'', ''1''', 'unknown_object'),
-	(:merchant, format('%L, ''Tienda'', ''x'', ''1'', now() - interval ''1 day''', :'curp'), 'invalid_argument'), (:merchant, format('%L, ''Tienda'', ''x'', ''1'', now(), now()', :'curp'), 'invalid_argument')) v (m, arguments, code);
+	(:merchant, format('%L, ''Tienda'', ''x'', ''1'', valid_until => now() - interval ''1 day''', :'curp'), 'invalid_argument'), (:merchant, format('%L, ''Tienda'', ''x'', ''1'', now(), now()', :'curp'), 'invalid_argument')) v (m, arguments, code);
 
 SELECT consent_id AS newer FROM loyalty.grant_consent(:merchant, :'curp', 'Tienda', 'otro', '1.1') \gset
 SELECT is(loyalty.revoke_consent(merchant_id => :merchant, consent_id => :consent), true, 'a consent is revoked');

@@ -155,6 +155,12 @@ SELECT signature AS offender FROM (
 	FROM arguments a WHERE a.optional AND (a.oid IN (SELECT oid FROM engine) OR a.function = 'post_batch')) o
 GROUP BY oid, signature HAVING array_agg(rank ORDER BY place) IS DISTINCT FROM array_agg(rank ORDER BY rank) OR bool_or(rank IS NULL);
 SELECT is_empty('TABLE out_of_order', 'what may be left out is in one order in all operations');
+CREATE TEMP VIEW both_orders AS
+SELECT DISTINCT format('%s before %s in %s, and after it in %s', a.name, b.name, a.signature, d.signature) AS offender
+FROM arguments a JOIN arguments b ON b.oid = a.oid AND b.place > a.place
+JOIN arguments c ON c.name = b.name AND NOT c.documented JOIN arguments d ON d.oid = c.oid AND d.place > c.place AND d.name = a.name
+WHERE a.optional AND b.optional AND c.optional AND d.optional AND NOT a.documented AND a.name < b.name;
+SELECT is_empty('TABLE both_orders', 'and two that several functions have are in one order in all of them');
 
 CREATE TEMP VIEW amount_left_out AS
 SELECT a.signature AS offender FROM arguments a
@@ -287,6 +293,7 @@ CREATE FUNCTION loyalty.planted_in_full(merchant_id bigint, account_id bigint, i
 CREATE FUNCTION loyalty.hold(planted boolean, staff_id bigint DEFAULT NULL, reference text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
 CREATE FUNCTION loyalty.release(planted boolean, other text DEFAULT NULL) RETURNS SETOF loyalty.entry LANGUAGE sql AS 'SELECT * FROM loyalty.entry';
 CREATE FUNCTION loyalty.post_batch(merchant_id bigint, planted bigint[]) RETURNS SETOF integer LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION loyalty.planted_order(merchant_id bigint, until date, name text DEFAULT NULL, email text DEFAULT NULL, phone loyalty.phone DEFAULT NULL) RETURNS integer LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION loyalty.enable_planted(merchant_id bigint, planted text) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION loyalty.disable_planted(merchant_id bigint, other text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION loyalty.forget_planted(merchant_id bigint, older_than timestamptz) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
@@ -314,6 +321,7 @@ SELECT pg_temp.finds(fact, what) FROM (VALUES
 	('amount_left_out', ARRAY['loyalty.planted_amount(bigint,text,loyalty.points)']),
 	('in_full_not_false', ARRAY['loyalty.planted_in_full(bigint,bigint,boolean)']),
 	('out_of_order', ARRAY['loyalty.hold(boolean,bigint,text)', 'loyalty.release(boolean,text)']),
+	('both_orders', ARRAY['email before phone in loyalty.planted_order(bigint,date,text,text,loyalty.phone), and after it in loyalty.create_member(bigint,bigint,text,loyalty.phone,text,text,date,bigint)']),
 	('no_posting', ARRAY['loyalty.hold(boolean,bigint,text)', 'loyalty.release(boolean,text)']),
 	('batch_of_others', ARRAY['loyalty.post_batch(bigint,bigint[])', 'planted of loyalty.post_batch(bigint,bigint[])']),
 	('without_counterpart', ARRAY['loyalty.enable_planted(bigint,text)', 'loyalty.disable_planted(bigint,text)']),

@@ -125,7 +125,7 @@ SELECT is((loyalty.seller_accumulation(:m, format('[{"programId":"%s","amount":5
 
 -- --- customers --------------------------------------------------------------------------------------
 
-SELECT loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes', 'carlos@x.mx', '5512348001', 'Hidalgo', user_name => 'carlos') AS carlos \gset
+SELECT loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera', 'Montes', '5512348001', 'carlos@x.mx', 'Hidalgo', user_name => 'carlos') AS carlos \gset
 SELECT loyalty.post(:m, :carlos, 'deposit', 30) \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''CAMC880526HMCBNR04'', ''Carlos'', ''Cabrera'')', :m, :'program'), 'already_exists', 'a customer is one');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
@@ -134,7 +134,7 @@ SELECT results_eq(format('SELECT m.active, m.phone::text, m.email, m.balance::te
 	$$VALUES (true, '5512348001', 'carlos@x.mx' COLLATE "C", '30', 'carlos', 'Hidalgo')$$, 'with all that is not said anew');
 SELECT loyalty.disable_member(:m, :carlos) \g /dev/null
 SELECT isnt(loyalty.create_customer(:m, loyalty.find_program(:m, :'program'), 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', 'Montes', phone => '5512348001'), :carlos::bigint, 'another CURP is another person, of whatever name');
-SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');
+SELECT pg_temp.refuses(format('SELECT loyalty.create_customer(%s, loyalty.find_program(%1$s, %L), ''REAE060617MMCYLVA4'', ''Carlos'', ''Cabrera'', ''Montes'', email => ''carlos@x.mx'')', :m, :'program'), 'already_exists', 'the mail stays who had it');
 SELECT results_eq(format('SELECT m.phone::text, m.balance::text, c.curp::text FROM loyalty.members m JOIN loyalty_internal.customer c USING (member_id) WHERE m.member_id = %s', :carlos), $$VALUES (NULL, '30', 'CAMC880526HMCBNR04')$$, 'so do points and CURP');
 SELECT loyalty.wallet_contact_add(:m, :'wallet_key', '5512348002', 'Eva Reyes', :staff) AS contact \gset
 SELECT loyalty.disable_member(:m, :contact) \g /dev/null
@@ -378,13 +378,13 @@ BEGIN
 	RETURN found;
 END
 $$;
-SELECT is(pg_temp.found(:m, :native || ', ' || key), concat_ws(' ', :ana, :ana), 'found by ' || key) FROM unnest('{"''ANA-1''","client_id => ''ANA-1''","phone => ''5512349101''","phone => ''+52 1 55 1234 9101''","email => ''Ana@x.mx''","email => '' ANA@X.MX''",
-	"''ANA-1'', NULL, NULL","NULL, ''5512349101'', NULL","NULL, NULL, ''ana@x.mx''"}'::text[]) key;
+SELECT is(pg_temp.found(:m, :native || ', ' || key), concat_ws(' ', :ana, :ana), 'found by ' || key) FROM unnest('{"''5512349101''","client_id => ''ANA-1''","phone => ''5512349101''","phone => ''+52 1 55 1234 9101''","email => ''Ana@x.mx''","email => '' ANA@X.MX''",
+	"''5512349101'', NULL, NULL","NULL, ''ana@x.mx'', NULL","NULL, NULL, ''ANA-1''"}'::text[]) key;
 SELECT pg_temp.refuses(format('SELECT loyalty.find_member(%L, %s)', merchant, arguments), code, 'find_member: ' || arguments) FROM (VALUES
-	(:m, format('%s, ''ANA-1'', ''5512349101''', :native), 'invalid_argument'), (:m, format('%s, ''ANA-1'', email => ''ana@x.mx''', :native), 'invalid_argument'), (:m, format('%s, NULL, ''5512349101'', ''ana@x.mx''', :native), 'invalid_argument'),
-	(:m, format('%s, ''ANA-1'', ''5512349101'', ''ana@x.mx''', :native), 'invalid_argument'), (:m, :native::text, 'unknown_object'), (:m, format('%s, NULL, NULL, NULL', :native), 'unknown_object'),
-	(:m, format('%s, ''ana-1''', :native), 'unknown_object'), (:m, format('%s, ''''', :native), 'unknown_object'), (:m, format('%s, phone => ''5512349199''', :native), 'unknown_object'), (:m, format('%s, email => ''''', :native), 'unknown_object'),
-	(:m, 'NULL, ''ANA-1''', 'unknown_object'), (:m, '1, ''ANA-1''', 'unknown_object'), (:other, format('%s, ''ANA-1''', :native), 'unknown_object'), (NULL, format('%s, ''ANA-1''', :native), 'unknown_object')) v (merchant, arguments, code);
+	(:m, format('%s, ''5512349101'', ''ana@x.mx''', :native), 'invalid_argument'), (:m, format('%s, ''5512349101'', client_id => ''ANA-1''', :native), 'invalid_argument'), (:m, format('%s, NULL, ''ana@x.mx'', ''ANA-1''', :native), 'invalid_argument'),
+	(:m, format('%s, ''5512349101'', ''ana@x.mx'', ''ANA-1''', :native), 'invalid_argument'), (:m, :native::text, 'invalid_argument'), (:m, format('%s, NULL, NULL, NULL', :native), 'invalid_argument'),
+	(:m, format('%s, client_id => ''ana-1''', :native), 'unknown_object'), (:m, format('%s, client_id => ''''', :native), 'unknown_object'), (:m, format('%s, phone => ''5512349199''', :native), 'unknown_object'), (:m, format('%s, email => ''''', :native), 'unknown_object'),
+	(:m, 'NULL, ''5512349101''', 'unknown_object'), (:m, '1, ''5512349101''', 'unknown_object'), (:other, format('%s, ''5512349101''', :native), 'unknown_object'), (NULL, format('%s, ''5512349101''', :native), 'unknown_object')) v (merchant, arguments, code);
 SELECT is(pg_temp.scans(format('SELECT * FROM loyalty_internal.member m WHERE m.merchant_id = %s AND m.program_id = %s AND m.cancelled_at IS NULL AND (m.client_id = ''C777'' COLLATE "C" OR m.phone OPERATOR(loyalty.=) NULL OR loyalty.fold(m.email) = loyalty.fold(NULL COLLATE "C"))',
 	:many, :many_program)), 'Index Scan', 'as the function asks, by an index');
 
@@ -411,7 +411,7 @@ SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''Beto'', cl
 SELECT isnt(loyalty.create_member(:m, :native, 'Beto', '5512349101', birth_date => '1990-01-31'), :ana::bigint, 'their phone goes to somebody else');
 SELECT results_eq(format('SELECT active, phone::text, balance::text FROM loyalty.members WHERE member_id = %s', :ana), $$VALUES (false, NULL, '100')$$, 'and not their points');
 SELECT is(member_id || ' ' || (SELECT account_id FROM loyalty.members WHERE member_id = :bare), :bare || ' ' || account_id, 'who shares an account is found with it')
-FROM (SELECT loyalty.share_account(:m, :bare, loyalty.create_member(:m, :native, 'Titular'))) s, LATERAL loyalty.find_member(:m, :native, (SELECT client_id FROM loyalty.members WHERE member_id = :bare));
+FROM (SELECT loyalty.share_account(:m, :bare, loyalty.create_member(:m, :native, 'Titular'))) s, LATERAL loyalty.find_member(:m, :native, client_id => (SELECT client_id FROM loyalty.members WHERE member_id = :bare));
 
 -- Who has been cancelled.
 INSERT INTO loyalty_internal.customer (merchant_id, member_id, curp) VALUES (:m, :ana, 'PEPM800229MDFRRN05');
@@ -419,7 +419,7 @@ SELECT loyalty.block_customer(:m, 'PEPM800229MDFRRN05') \g /dev/null
 SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''Ana'', email => ''ana@x.mx'')', :m, :native), 'already_exists', 'who is blocked does not come back');
 SELECT loyalty.delete_blocked_customers(:m, '0') \g /dev/null
 SELECT client_id AS nobody FROM loyalty.members WHERE member_id = :ana \gset
-SELECT pg_temp.refuses(format('SELECT loyalty.find_member(%s, %s, %L)', :m, :native, :'nobody'), 'unknown_object', 'nor is found once cancelled');
+SELECT pg_temp.refuses(format('SELECT loyalty.find_member(%s, %s, client_id => %L)', :m, :native, :'nobody'), 'unknown_object', 'nor is found once cancelled');
 SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''cancelado'', client_id => %L)', :m, :native, :'nobody'), 'already_exists', 'by whatever is left');
 SELECT isnt(loyalty.create_member(:m, :native, 'Ana', email => 'ana@x.mx'), :ana::bigint, 'and is somebody new');
 

@@ -218,7 +218,7 @@ my %member;
 sub create_customer
 {
 	my ($curp, $name) = @_;
-	$member{$curp} = $stack->psql("SELECT loyalty.create_customer($merchant, loyalty.find_program($merchant, '$program'), '$curp', '$name', 'Prueba', '', '\L$name\E\@correo.example', NULL, 'Calle 1', '2', user_name => 'usuario_$name')");
+	$member{$curp} = $stack->psql("SELECT loyalty.create_customer($merchant, loyalty.find_program($merchant, '$program'), '$curp', '$name', 'Prueba', '', NULL, '\L$name\E\@correo.example', 'Calle 1', '2', user_name => 'usuario_$name')");
 	return $curp;
 }
 
@@ -452,12 +452,12 @@ subtest '409: consent and acceptance' => sub {
 	refuses('nor to an account status', 409, row('Banco_Uno', $member{$curp}, 'account_status', '', 409), sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status'}, curp => $curp) });
 	grant_consent($curp, 'Banco_Dos');
 	refuses('consent to another', 409, $row, $read->());
-	grant_consent($curp, 'Banco_Uno', q{now() - interval '1 second', now() - interval '1 hour'});
+	grant_consent($curp, 'Banco_Uno', q{now() - interval '1 hour', now() - interval '1 second'});
 	refuses('consent that is over', 409, $row, $read->());
-	grant_consent($curp, 'Banco_Uno', q{NULL, now() + interval '1 hour'});
+	grant_consent($curp, 'Banco_Uno', q{now() + interval '1 hour'});
 	refuses('consent that is still to come', 409, $row, $read->());
 
-	my ($consent, $acceptance) = grant_consent($curp, 'Banco_Uno', q{now() + interval '1 hour'});
+	my ($consent, $acceptance) = grant_consent($curp, 'Banco_Uno', q{NULL, now() + interval '1 hour'});
 	is $read->()->()->{status}, 202, 'consent without its key';
 	is $read->(clave_aceptacion => $acceptance)->()->{status}, 202, 'consent with its key';
 	refuses('consent with another key', 409, $row, $read->(clave_aceptacion => $ana_key));

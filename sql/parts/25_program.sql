@@ -56,7 +56,7 @@ CREATE TABLE loyalty_internal.program (
 	PRIMARY KEY (merchant_id, program_id),
 	UNIQUE (merchant_id, wallet_key),
 	UNIQUE (merchant_id, client_id),
-	CHECK (expiry <> 'fixed' OR expiry_date IS NOT NULL)
+	CONSTRAINT program_expiry_date_check1 CHECK (expiry <> 'fixed' OR expiry_date IS NOT NULL)
 );
 COMMENT ON TABLE loyalty_internal.program IS 'Points schemes, known as programs by their client_id and as wallets (monederos) by their wallet_key.';
 COMMENT ON COLUMN loyalty_internal.program.client_id IS 'The documented programId.';
@@ -92,8 +92,8 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	id bigint;
 BEGIN
-	IF num_nonnulls(find_program.client_id, find_program.wallet_key) > 1 THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'A program is found by its client_id or by its wallet_key.');
+	IF num_nonnulls(find_program.client_id, find_program.wallet_key) <> 1 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'Give exactly one of client_id and wallet_key.');
 	END IF;
 	SELECT p.program_id INTO id FROM loyalty_internal.program p
 	WHERE p.merchant_id = find_program.merchant_id
@@ -106,7 +106,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.find_program(bigint, text, text) IS
-'The program_id of the program with this client_id (the documented programId), or of the wallet with this wallet_key. Errors: LY005 invalid_argument (both are given), LY006 unknown_object.';
+'The program_id of the program with this client_id (the documented programId), or of the wallet with this wallet_key. Errors: LY005 invalid_argument (both are given, or neither), LY006 unknown_object.';
 
 CREATE FUNCTION loyalty_internal.settings_of(program loyalty_internal.program) RETURNS json
 LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -128,7 +128,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION loyalty_internal.settings_of(loyalty_internal.program) IS 'The settings of a program, as loyalty.configure_program() takes them.';
 
--- What values there may be, the table says.
+-- Which values there may be is in the CHECKs of the table.
 CREATE FUNCTION loyalty_internal.settings_problem(settings jsonb) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -160,11 +160,36 @@ END
 $$;
 COMMENT ON FUNCTION loyalty_internal.settings_problem(jsonb) IS 'What is wrong with the keys of settings for loyalty.configure_program(), and with the JSON types of their values, NULL: nothing.';
 
+CREATE FUNCTION loyalty_internal.setting_range(setting text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT setting || CASE
+		WHEN setting = 'name' THEN ' has 1 to 1,024 bytes and is not blank'
+		WHEN setting = 'accumulation_points' THEN ' is not negative, less than 922,337,203,685,478, with at most 4 decimals'
+		WHEN setting IN ('accumulation_money', 'redemption_points', 'redemption_money', 'currency_change') THEN ' is more than 0, less than 922,337,203,685,478, with at most 4 decimals'
+		WHEN setting = 'decimals' THEN ' is 0 to 4'
+		WHEN setting = 'rounding' THEN ' is half_up, half_even, down or up'
+		WHEN setting = 'currency_iso' THEN ' is three capital letters'
+		WHEN setting = 'duration_unit' THEN ' is day, month or year'
+		WHEN setting IN ('duration_value', 'rank_window_value') THEN ' is 0 to 1200'
+		WHEN setting = 'expiry' THEN ' is rolling, month_end, quarter_end, year_end or fixed'
+		WHEN setting = 'expiry_date' THEN ' is a date from 2000-01-01 to 9999-12-31, and required where expiry is fixed'
+		WHEN setting IN ('pending_days', 'reinstatement_days', 'rank_grace_days') THEN ' is 0 to 3650'
+		WHEN setting = 'shortfall' THEN ' is refuse, partial or negative'
+		WHEN setting = 'time_zone' THEN ' is a name such as America/Mexico_City, as pg_timezone_names has it, or UTC'
+		WHEN setting = 'rank_window_unit' THEN ' is day, month, year or calendar_year'
+		WHEN setting = 'channel' THEN ' is sms or whatsapp'
+		WHEN setting = 'messages' THEN ' is a subset of welcome, accrue, redeem, adjust'
+	END || '.'
+$$;
+COMMENT ON FUNCTION loyalty_internal.setting_range(text) IS 'Which values a setting of loyalty.configure_program() may have, as the hint of a refusal; NULL: any of its type.';
+
 CREATE FUNCTION loyalty.configure_program(merchant_id bigint, program_id bigint, settings json) RETURNS json
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	given jsonb;
 	problem text;
+	setting text;
+	refused text;
 	changes text[];
 	moment timestamptz;
 	ranks_may_change boolean;
@@ -179,6 +204,11 @@ BEGIN
 	-- 2.0 decimals are 2.
 	SELECT coalesce(jsonb_object_agg(s.key, CASE jsonb_typeof(s.value) WHEN 'number' THEN to_jsonb(trim_scale(s.value::numeric)) ELSE s.value END), '{}')
 	INTO given FROM jsonb_each(given) s;
+	-- One by one, so that a value that its type does not have is known by its setting.
+	FOR setting IN SELECT s.key FROM jsonb_each(given) s LOOP
+		PERFORM jsonb_populate_record(NULL::loyalty_internal.program, jsonb_build_object(setting, given -> setting));
+	END LOOP;
+	setting := NULL;
 	IF given ->> 'range_group' <> '' THEN
 		-- Its ranks are not changed meanwhile.
 		PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = configure_program.merchant_id FOR SHARE;
@@ -201,7 +231,7 @@ BEGIN
 	-- What an abbreviation means is a setting of each session.
 	IF 'time_zone' = ANY (changes) AND given ->> 'time_zone' <> 'UTC' AND NOT EXISTS (
 		SELECT FROM pg_timezone_names z WHERE z.name = given ->> 'time_zone' COLLATE "C" AND z.name LIKE '%/%') THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'time_zone is a name such as America/Mexico_City, as pg_timezone_names has it, or UTC.');
+		PERFORM loyalty_internal.fail('invalid_argument', loyalty_internal.setting_range('time_zone'));
 	END IF;
 	moment := clock_timestamp();
 	ranks_may_change := (before.range_group <> '' OR given ->> 'range_group' <> '')
@@ -232,7 +262,9 @@ BEGIN
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range OR invalid_text_representation OR invalid_parameter_value
 		OR datetime_field_overflow THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'A name is not blank and has at most 1,024 bytes, a base of positive points and money, decimals 0 to 4, rounding one of half_up, half_even, down, up, currency_iso three capital letters, duration_unit day, month or year, duration_value 0 to 1200, time_zone one that the server knows, expiry one of rolling, month_end, quarter_end, year_end, fixed (with an expiry_date), pending_days, reinstatement_days and rank_grace_days 0 to 3650, shortfall one of refuse, partial, negative, rank_window_unit day, month, year or calendar_year, rank_window_value 0 to 1200, channel sms or whatsapp, messages a subset of welcome, accrue, redeem, adjust.');
+		GET STACKED DIAGNOSTICS problem = CONSTRAINT_NAME, refused = COLUMN_NAME;
+		setting := coalesce(setting, nullif(refused, ''), substring(problem FROM '^program_(.*)_check1?$'));
+		PERFORM loyalty_internal.fail('invalid_argument', loyalty_internal.setting_range(setting));
 	WHEN untranslatable_character THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
 END

@@ -216,7 +216,7 @@ add_points(Batch *batch, Posting *posting, Account *account)
 
 	if (!dates_of(batch, posting, account, &available_at, &expires_at))
 		return posting_refused(posting, ERR_INVALID_ARGUMENT,
-							   "expires_at is in the future and after available_at, which is not infinity.");
+							   "expires_at is in the future and after available_at, and both are before the year 10000.");
 	if (posting->kind == ENTRY_ADJUST && available_at > batch->now)
 		return posting_refused(posting, ERR_INVALID_ARGUMENT, "What an adjustment adds is available at once: it has no available_at.");
 	earning.nbonuses = 0;

@@ -128,8 +128,8 @@ SELECT lives_ok(format('SELECT loyalty.configure_program(%s, %s, ''{}'')', :merc
 SELECT lives_ok(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :second_program, '{"name": "Otro", "accumulation_points": 5, "decimals": 0, "rounding": "up", "requires_ticket": false, "requires_birth_date": false, "channel": "sms", "messages": ["accrue"]}'), 'all is changed');
 SELECT results_eq(format('SELECT name, percentage, decimals::integer, rounding, requires_ticket, requires_birth_date, channel, messages FROM loyalty.wallets WHERE wallet_key = %L', :'second_wallet'),
 	$$VALUES ('Otro', 5::numeric, 0, 'up', false, false, 'sms', '{accrue}'::text[])$$, 'to what was said');
-SELECT pg_temp.refuses(format('SELECT loyalty.find_program(%s, wallet_key => %L)', :merchant, key), 'unknown_object', 'find_program: ' || what)
-FROM (VALUES (:'other_wallet', 'a wallet of another merchant'), ('', 'an empty key'), (NULL, 'no key')) v (key, what);
+SELECT pg_temp.refuses(format('SELECT loyalty.find_program(%s, wallet_key => %L)', :merchant, key), code, 'find_program: ' || what)
+FROM (VALUES (:'other_wallet', 'unknown_object', 'a wallet of another merchant'), ('', 'unknown_object', 'an empty key'), (NULL, 'invalid_argument', 'no key')) v (key, code, what);
 
 -- --- staff and their wallets --------------------------------------------------------
 

@@ -139,6 +139,16 @@ FROM (VALUES ('active', 'false'::json), ('percentage', '5'), ('client_id', '"x"'
 SELECT is(pg_temp.hint(:merchant, :fresh, settings), 'settings is a JSON object.', 'not settings: ' || coalesce(settings::text, 'NULL')) FROM (VALUES ('[]'::json), ('null'), ('1'), ('"name"'), (NULL)) v (settings);
 SELECT is(pg_temp.hint(:merchant, :fresh, settings), hint, settings::text) FROM (VALUES ('{"expiry_date": "tomorrow"}'::json, 'expiry_date is a date, YYYY-MM-DD.'), ('{"expiry_date": "01/02/2040"}', 'expiry_date is a date, YYYY-MM-DD.'),
 	('{"messages": ["welcome", 1]}', 'messages is a list of strings.'), ('{"messages": [["welcome"]]}', 'messages is a list of strings.'), ('{"name": "a\u0000b"}', 'Texts must not have the character \u0000.')) v (settings, hint);
+SELECT is(pg_temp.hint(:merchant, :fresh, format('{"managed_by": "x", "%s": %s, "unit_name": "x"}', setting, value)::json), setting || range, format('%s: %s', setting, value)) FROM (VALUES
+	('name', '""', ' is not empty.'), ('name', 'null', ' is not empty.'), ('accumulation_points', '-1', ' is not negative, less than 922,337,203,685,478, with at most 4 decimals.'),
+	('accumulation_money', '0', ' is more than 0, less than 922,337,203,685,478, with at most 4 decimals.'), ('redemption_points', '0.00001', ' is more than 0, less than 922,337,203,685,478, with at most 4 decimals.'),
+	('redemption_money', '1e99', ' is more than 0, less than 922,337,203,685,478, with at most 4 decimals.'), ('currency_change', '0', ' is more than 0, less than 922,337,203,685,478, with at most 4 decimals.'),
+	('decimals', '9', ' is 0 to 4.'), ('decimals', '1e99', ' is 0 to 4.'), ('decimals', '2.5', ' is 0 to 4.'), ('rounding', '"round"', ' is half_up, half_even, down or up.'), ('currency_iso', '"mxn"', ' is three capital letters.'),
+	('duration_unit', '"week"', ' is day, month or year.'), ('duration_value', '1201', ' is 0 to 1200.'), ('expiry', '"weekly"', ' is rolling, month_end, quarter_end, year_end or fixed.'),
+	('expiry', '"fixed"', '_date is a date from 2000-01-01 to 9999-12-31, and required where expiry is fixed.'), ('expiry_date', '"1999-12-31"', ' is a date from 2000-01-01 to 9999-12-31, and required where expiry is fixed.'),
+	('expiry_date', '"2041-02-29"', ' is a date from 2000-01-01 to 9999-12-31, and required where expiry is fixed.'), ('pending_days', '-1', ' is 0 to 3650.'), ('shortfall', '"x"', ' is refuse, partial or negative.'),
+	('reinstatement_days', '3651', ' is 0 to 3650.'), ('time_zone', '"America/Leon"', ' is one that the server knows.'), ('rank_window_unit', '"week"', ' is day, month, year or calendar_year.'), ('rank_window_value', '1201', ' is 0 to 1200.'),
+	('rank_grace_days', '3651', ' is 0 to 3650.'), ('channel', '"mail"', ' is sms or whatsapp.'), ('messages', '["birthday"]', ' is a subset of welcome, accrue, redeem, adjust.')) v (setting, value, range);
 SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :fresh, settings), 'invalid_argument', settings)
 FROM (VALUES ('{"expiry_date": "2041-02-29"}'), ('{"decimals": 2.5}'), ('{"decimals": 1e99}'), ('{"accumulation_money": 1e99}'), ('{"accumulation_money": 0.00001}'), ('{"rank_window_value": 1201}'), ('{"rank_grace_days": -1}'), ('{"rank_window_unit": "week"}')) v (settings);
 SELECT is((SELECT settings::jsonb FROM loyalty.programs WHERE program_id = :fresh), (SELECT answer || '{"decimals": 0, "accumulation_points": 12.5}' FROM again WHERE program = :fresh), 'what was refused has changed nothing');
@@ -148,6 +158,7 @@ SELECT is((SELECT settings::jsonb FROM loyalty.programs WHERE program_id = :fres
 SELECT is(loyalty.find_program(:merchant, 'P'), :program::bigint, 'by its client_id');
 SELECT is(loyalty.find_program(merchant_id => :merchant, wallet_key => :'wallet_key'), :program::bigint, 'by its wallet_key');
 SELECT isnt(loyalty.find_program(:other, 'P'), :program::bigint, 'each merchant has their own');
+SELECT pg_temp.refuses(format('SELECT loyalty.find_program(%s%s)', :merchant, arguments), 'invalid_argument', 'find_program by neither, or both: ' || arguments) FROM unnest(ARRAY['', ', NULL', ', wallet_key => NULL', ', ''P'', ''x''']) arguments;
 SELECT pg_temp.refuses(format('SELECT loyalty.find_program(%s)', arguments), code, format('find_program: %s', arguments))
 FROM (VALUES (format('%s, ''Q''', :merchant), 'unknown_object'), (format('%s, ''''', :merchant), 'unknown_object'), (format('%s', :merchant), 'unknown_object'), (format('%s, NULL, NULL', :merchant), 'unknown_object'), ('1, ''P''', 'unknown_object'),
 	('NULL, ''P''', 'unknown_object'), (format('%s, wallet_key => ''P''', :merchant), 'unknown_object'), (format('%s, wallet_key => %L', :other, :'wallet_key'), 'unknown_object'),

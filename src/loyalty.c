@@ -18,7 +18,7 @@ _PG_init(void)
 {
 	DefineCustomBoolVariable("loyalty.enable_fast_path",
 							 "Lets single postings be made by one UPDATE where that does.",
-							 "Off, every posting takes the general way; both leave the same rows. It is for tests.",
+							 "Off, every posting takes the general path; both leave the same rows. It is for tests.",
 							 &fast_path_enabled, true, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("loyalty");
 }

@@ -83,7 +83,7 @@ CREATE TABLE loyalty_internal.rule_award (
 COMMENT ON TABLE loyalty_internal.rule_award IS 'What of a sale rules with a cap beyond a ticket gave: a refund gives it back to the caps in proportion.';
 COMMENT ON COLUMN loyalty_internal.rule_award.entry_id IS 'The entry of the sale.';
 COMMENT ON COLUMN loyalty_internal.rule_award.day IS 'The day, in the program''s time zone, for which the caps counted it.';
-COMMENT ON COLUMN loyalty_internal.rule_award.returned IS 'What of the points refunds have given back to the caps.';
+COMMENT ON COLUMN loyalty_internal.rule_award.returned IS 'Points that refunds have returned to the caps.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rule_award TO loyalty_engine;
 
 -- The three below are for publish_rules() only: nobody is granted them.

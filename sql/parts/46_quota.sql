@@ -30,7 +30,7 @@ BEGIN
 	IF coalesce(set_quota.remaining, -1) NOT BETWEEN 0 AND 1000000000000 OR coalesce(set_quota.resource, '') NOT IN ('customers', 'redemptions', 'messages') THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'resource is customers, redemptions or messages; remaining is 0 to 1,000,000,000,000.');
 	END IF;
-	-- In order, so that two who change it do not wait in a circle; takers hold one stripe.
+	-- In order, so that two who change it do not deadlock; takers hold one stripe.
 	PERFORM FROM loyalty_internal.quota q
 	WHERE q.merchant_id = set_quota.merchant_id AND q.resource = set_quota.resource COLLATE "C" ORDER BY q.stripe FOR UPDATE;
 	INSERT INTO loyalty_internal.quota AS q (merchant_id, resource, stripe, remaining)

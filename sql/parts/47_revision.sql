@@ -28,7 +28,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.revise_programs() IS 'Part of loyalty_internal.program, a trigger of the tables that say more of it: the programs with the same value in the column that is the argument as a changed row get another revision.';
+COMMENT ON FUNCTION loyalty_internal.revise_programs() IS 'Part of loyalty_internal.program, a trigger of tables that a program''s terms depend on: gives another revision to the programs whose column TG_ARGV[0] has the value that it has in a changed row.';
 
 DO $$
 DECLARE

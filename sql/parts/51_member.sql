@@ -35,7 +35,7 @@ CREATE INDEX member_own_account ON loyalty_internal.member (merchant_id, own_acc
 COMMENT ON TABLE loyalty_internal.member IS 'People enrolled in a program. A wallet''s contact is a member with a phone; the seller API knows members by client_id and email.';
 COMMENT ON COLUMN loyalty_internal.member.client_id IS 'The documented memberId.';
 COMMENT ON COLUMN loyalty_internal.member.name IS 'The whole name.';
-COMMENT ON COLUMN loyalty_internal.member.rank_given IS 'Whether loyalty.rank_grants has something of the member.';
+COMMENT ON COLUMN loyalty_internal.member.rank_given IS 'Whether the member has a row in loyalty_internal.rank_grant.';
 COMMENT ON COLUMN loyalty_internal.member.granted_rank IS 'The rank given at registration, held until a higher one is earned in the account that the member had then; it does not go along into an account that the member shares.';
 COMMENT ON COLUMN loyalty_internal.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty_internal.member.own_account_id IS 'The account that loyalty.leave_account() gives back: the one that the member had before sharing another member''s, or was left alone in.';

@@ -13,9 +13,9 @@ CREATE FUNCTION loyalty_internal.invariants(OUT invariant text) RETURNS SETOF te
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_invariants';
 COMMENT ON FUNCTION loyalty_internal.invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
 
--- The ledger is read from end to end and sorted by account, on disk if it does
--- not fit into work_mem.  A plan that was made when the tables were small must
--- not be kept.
+-- A plan that was made when the tables were small must not be kept: the ledger
+-- is read from end to end and sorted by account, on disk if it does not fit into
+-- work_mem.
 CREATE FUNCTION loyalty_internal.verify_ledger(merchant_id bigint) RETURNS SETOF loyalty.breach
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_custom_plan

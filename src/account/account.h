@@ -15,7 +15,7 @@ typedef struct HeldRank
 	TimestampTz since;
 	TimestampTz until;
 	Points		from_points;
-	TimestampTz reversed_at;	/* since when it is as if it had not been reached; DT_NOEND: it was */
+	TimestampTz reversed_at;	/* when reversals undid it, as if it had never been reached; DT_NOEND: they did not */
 	bool		changed;
 } HeldRank;
 
@@ -39,7 +39,7 @@ typedef struct Account
 	int64		entry_no;		/* of the newest entry; 0: there is none */
 	int64		newest_entry_id;	/* that entry, 0: none */
 	int64		previous_entry_id;	/* the one before it */
-	pg_uuid_t	text_key;		/* salts the texts of its member */
+	pg_uuid_t	text_key;		/* the key that salts the text digests of its member */
 	Points		balance;
 	TimestampTz posted_at;
 	bytea	   *hash;

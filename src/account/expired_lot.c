@@ -1,6 +1,6 @@
 /*
  * expired_lot.c
- *		What expired of the points of a date, and what reversals have spared of it.
+ *		What expired of the points of a date, and how much of it was refunded.
  */
 #include "postgres.h"
 

@@ -1,6 +1,6 @@
 /*
  * expired_lot.h
- *		What expired of the points of a date, and what reversals have spared of it.
+ *		What expired of the points of a date, and how much of it was refunded.
  */
 #ifndef LOYALTY_EXPIRED_LOT_H
 #define LOYALTY_EXPIRED_LOT_H
@@ -14,7 +14,7 @@ typedef struct ExpiredLotKey
 	TimestampTz expires_at;
 } ExpiredLotKey;
 
-/* Points of a date that expired, and what of them refunds have spared. */
+/* Points of a date that expired, and how many of them were refunded: a refund takes no others for them. */
 typedef struct ExpiredLot
 {
 	ExpiredLotKey key;

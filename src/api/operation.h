@@ -26,7 +26,7 @@
 typedef enum Origin
 {
 	FROM_REQUEST,				/* HTTP: the code of the request */
-	FROM_SQL					/* SQL: the code of the operation */
+	FROM_SQL					/* SQL: the code that the operation raises */
 } Origin;
 
 /* The code of a condition, by the origin of the call. */

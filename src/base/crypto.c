@@ -109,13 +109,13 @@ secrets_equal(const char *a, const char *b)
 }
 
 /*
- * Milliseconds since 2020, a count that starts anywhere, and the number of the
- * session among those that there can be.  So ids grow with time, and rows made
- * together lie together; no two sessions that live at the same time make the
- * same, however many they make in a millisecond: those that are too many for it
- * are of the next ones.  If the clock steps back, or on another server, a
- * session may have the number of an earlier one: then the start of the count
- * keeps them apart, and the primary key would refuse the rest.
+ * Make an id (a snowflake): milliseconds since 2020, a sequence with a random
+ * start, and the backend's number.  Ids grow with time, so rows made together
+ * lie together.  Two sessions that live at the same time never make the same
+ * one; a session that runs out of ids for a millisecond takes those of the next.
+ * After the clock was set back, or on another server, a session may have the
+ * number of an earlier one: then the random start keeps their ids apart, and
+ * the primary key refuses what it does not.
  */
 int64
 new_id(void)

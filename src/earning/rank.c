@@ -230,7 +230,7 @@ rank_held_at(const Program *program, const Account *account, const char *granted
 }
 
 /* ------------------------------------------------------------------------
- * Settling
+ * When ranks begin and end
  * ------------------------------------------------------------------------ */
 
 /* The end of the grace of a rank that is not reached from a moment on. */

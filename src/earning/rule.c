@@ -382,7 +382,7 @@ read_persons(const Rules *rules, int *n)
 
 /* Note what is known of a customer: a member who now uses another account has left this one. */
 static void
-know_person(Customer *customer, const Person *person)
+note_person(Customer *customer, const Person *person)
 {
 	bool		is_here = person != NULL && person->account_id == customer->buyer.account_id;
 
@@ -397,7 +397,7 @@ know_person(Customer *customer, const Person *person)
 
 /* Note the owner of an account, whose rank counts, and who buys if nobody is named. */
 static void
-know_owner(Customer *customer, uint64 row)
+note_owner(Customer *customer, uint64 row)
 {
 	bool		isnull;
 	Datum		birth_date = row_datum(row, "birth_date", &isnull);
@@ -446,13 +446,13 @@ read_owners(Rules *rules)
 		for (; customer < rules->customers + rules->ncustomers && customer->buyer.account_id == row_int64(row, "account_id"); customer++)
 		{
 			if (customer->ask_owner)
-				know_owner(customer, row);
+				note_owner(customer, row);
 		}
 	}
 }
 
 static void
-know_persons(Rules *rules)
+note_persons(Rules *rules)
 {
 	int			npersons;
 	Person	   *persons = read_persons(rules, &npersons);
@@ -463,7 +463,7 @@ know_persons(Rules *rules)
 		Person		key = {.member_id = member_or_namesake(&customer->buyer)};
 
 		if (asks_member(customer))
-			know_person(customer, bsearch(&key, persons, npersons, sizeof(Person), compare_persons));
+			note_person(customer, bsearch(&key, persons, npersons, sizeof(Person), compare_persons));
 	}
 	read_owners(rules);
 }
@@ -489,7 +489,7 @@ read_customers(Rules *rules)
 	}
 	read_uses(rules);
 	read_first(rules);
-	know_persons(rules);
+	note_persons(rules);
 }
 
 /* Read all that the sales of these buyers depend on; a buyer may be there twice. */

@@ -12,7 +12,7 @@
 
 #define NO_CAP PG_INT64_MAX
 
-/* For how long what a rule has given counts for a cap of it. */
+/* The period of a cap. */
 typedef enum CapPeriod
 {
 	CAP_DAY,

@@ -1,6 +1,7 @@
 /*
  * batch.h
- *		What a batch of postings has in memory.
+ *		A batch of postings while it is applied: its accounts, what they name,
+ *		and the entries to be written.
  */
 #ifndef LOYALTY_BATCH_H
 #define LOYALTY_BATCH_H
@@ -24,7 +25,7 @@ typedef struct Batch
 	HTAB	   *reservations;	/* Reservation by EntryKey; NULL: none was met */
 	HTAB	   *originals;		/* Original by EntryKey; NULL: nothing is reversed */
 	HTAB	   *expired_lots;	/* ExpiredLot by ExpiredLotKey; NULL: none was met */
-	Terms	   *terms;			/* those that were asked for */
+	Terms	   *terms;			/* cache of terms_at() */
 	bool		writes;			/* else it is only looked at */
 	Limits	   *limits;			/* NULL: no posting is limited */
 	Rules	   *rules;			/* NULL: no posting earns by rules or ranks */

@@ -3,16 +3,16 @@
  *		A single posting, whose account is locked, checked and written by one
  *		UPDATE.
  *
- * That does for accounts that do not track lots, and for those that do but have
- * nothing that expires, is due or counts for a rank, if the program's terms are
- * remembered.  Whether they still are what they were is asked when the account
- * is locked: who changes them so that it matters to accounts locks those too.
- * What else such a program may have is limits, which come after the account, as
- * always.  If either turns out otherwise, the UPDATE is taken back, to what the
- * account's newest entry says.
+ * It serves accounts that do not track lots, and those that do but have nothing
+ * that expires, is due or counts for a rank, if the session has the program in
+ * its cache.  Whether the program is still the same is checked when the account
+ * is locked: who changes terms that matter to accounts locks those too.  Such a
+ * program may have limits, which come after the account, as always.  If the
+ * program has changed, or a limit is exceeded, the account is put back to what
+ * its newest entry says.
  *
- * False means that nothing was done, for whatever reason: the general way knows
- * which.
+ * False means that nothing was done, for whatever reason: the general path
+ * knows which.
  */
 #include "postgres.h"
 
@@ -173,7 +173,7 @@ limits_allow(int64 merchant_id, const Posting *posting)
 	return within;
 }
 
-/* Post by one UPDATE and the entry; false: nothing was done, and the general way is to be taken. */
+/* Post by one UPDATE and the entry; false: nothing was done, and the general path is to be taken. */
 bool
 fast_path_post(int64 merchant_id, Posting *posting)
 {

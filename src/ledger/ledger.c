@@ -8,8 +8,8 @@
  * A posting that cannot be made says so in its error and does not touch the
  * others.
  *
- * Two batches over the same accounts cannot wait for each other in a circle:
- * whichever locks the lowest common account first gets all the others too.
+ * Two batches over the same accounts do not deadlock: whichever locks the
+ * lowest common account first gets all the others too.
  * The order holds across the statements of one batch; a transaction that runs
  * several batches may still meet another in a deadlock, which PostgreSQL
  * breaks with 40P01 as always.
@@ -20,7 +20,7 @@
  *
  * A batch of one is by far the most common.  fast_path.c locks, checks and
  * writes its account by one UPDATE, if there is nothing else to it but limits;
- * where that finds no account that suits, the posting takes the general way,
+ * where that finds no account that suits, the posting takes the general path,
  * which knows why.
  *
  * All memory is the caller's SPI context, gone with db_end().

@@ -3,12 +3,11 @@
  *		What is left of an entry that can be reversed, and what a part of it is
  *		made of.
  *
- * This is the one answer, and all that reverses asks for it.  The points of an
- * entry are known by the moment with which they were posted.  Of what earlier
- * parts have left, some have expired in the account where they are, some are
- * still there, and the rest was spent; a part takes them in this order.  So a
- * split is the whole, cut into pieces: at one moment all parts together do
- * what one refund of all would do, and no point is met twice.
+ * Of what earlier parts have left, a part takes first the points that have
+ * expired, then those that are still in the account, then those that were spent.
+ * They are recognized by the date with which they were posted.  So all parts
+ * together do, at one moment, what a reversal of the whole would do, and no
+ * point is counted twice.  All that reverses asks here.
  */
 #include "postgres.h"
 

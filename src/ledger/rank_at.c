@@ -316,8 +316,8 @@ lots_are_readable(int64 merchant_id, int64 account_id)
 }
 
 /*
- * Whether counting an account anew, as of its last entry, would change anything,
- * which it must not; what it says, and what it would say.  Days that have ceased
+ * For verify(): count an account anew, as of its last entry, and return what it
+ * says and what it should say if they differ; else NULL.  Days that have ceased
  * to count since then may be gone: whatever was booked later takes them away.
  */
 PG_FUNCTION_INFO_V1(loyalty_recount_would_change);

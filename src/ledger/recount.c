@@ -198,7 +198,7 @@ counts(Batch *batch, const Account *account)
 	return batch_terms(batch, account, batch->now)->program->range_group[0] != '\0';
 }
 
-/* A lot of points that count as the points of the terms' day do. */
+/* Points as a lot of those that count until the terms' qualifies_until. */
 static Lot
 day_of(const Terms *terms, Points amount)
 {

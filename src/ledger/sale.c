@@ -199,7 +199,7 @@ find_rules(int64 merchant_id, Buyer *buyer, TimestampTz at)
 static void
 simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 {
-	Terms	   *known = NULL;
+	Terms	   *cache = NULL;
 	const Terms *terms;
 	const Program *program = require_program(merchant_id, sale->account_id);
 	Buyer		buyer = {.account_id = sale->account_id};
@@ -207,12 +207,12 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 	ErrorId		error;
 
 	sale->base = base_points(program, sale->money);
-	terms = terms_at(&known, merchant_id, program->program_id, at);
+	terms = terms_at(&cache, merchant_id, program->program_id, at);
 	buyer.program = terms->program;
 	buyer.account = rank_account_at(merchant_id, sale->account_id, at);
 	find_rules(merchant_id, &buyer, at);
 	buyer.available_at = terms->sale_available_at;
-	terms = terms_at(&known, merchant_id, program->program_id, terms->sale_available_at);
+	terms = terms_at(&cache, merchant_id, program->program_id, terms->sale_available_at);
 	error = rules_earn(rules_start(merchant_id, at, &buyer, 1), sale, &earning);
 	if (error != ERR_NONE)
 		raise_error(error);

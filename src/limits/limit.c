@@ -312,7 +312,7 @@ set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
 		counters[i].pool = pool_of(limits, &counters[i]);
 }
 
-/* Whether a counter has a row: a cashier without limits has one too, so that the next posting finds that at once. */
+/* Whether a counter has a row.  Cashiers without a limit get one too: it caches that they have none. */
 static bool
 is_counted(const Counter *counter)
 {

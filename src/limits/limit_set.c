@@ -14,7 +14,7 @@
 #include "limits/limit_set.h"
 #include "utils/builtins.h"
 
-/* So many limits of a program a session remembers. */
+/* How many limits of a program a session caches. */
 #define MAX_KEPT_RULES 1000
 
 static const char *const scope_names[SCOPES] = {"staff", "branch", "member"};

@@ -1,10 +1,10 @@
 /*
  * program.c
- *		Programs: their terms, as a session remembers them.
+ *		Programs: their terms, as a session caches them.
  *
  * Every change of a program, of its ranks, rules or limits gives it another
  * revision, whoever makes the change: triggers see to that.  A session that
- * meets the revision which it remembers needs nothing else of the program.  A
+ * meets the revision that it has cached needs nothing else of the program.  A
  * revision is never used again: so what a transaction has read of its own
  * changes is not taken for what others see, if it fails.
  */
@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* So many a session remembers; with one more it forgets all. */
+/* How many programs a session caches; one more empties the cache. */
 #define MAX_PROGRAMS 256
 
 typedef struct CachedProgram
@@ -124,24 +124,24 @@ read_program(int64 merchant_id)
  * Remembering
  * ------------------------------------------------------------------------ */
 
-/* Whoever has it still may use it until the operation ends. */
+/* Drop a program from the cache; who has it already may use it until the operation ends. */
 static void
-forget(CachedProgram *known)
+forget(CachedProgram *cached)
 {
-	if (known->program != NULL)
-		MemoryContextSetParent(known->program->parts->context, db_operation_context());
-	known->program = NULL;
+	if (cached->program != NULL)
+		MemoryContextSetParent(cached->program->parts->context, db_operation_context());
+	cached->program = NULL;
 }
 
 static void
 forget_all(void)
 {
 	HASH_SEQ_STATUS all;
-	CachedProgram *known;
+	CachedProgram *cached;
 
 	hash_seq_init(&all, programs);
-	while ((known = hash_seq_search(&all)) != NULL)
-		forget(known);
+	while ((cached = hash_seq_search(&all)) != NULL)
+		forget(cached);
 	hash_destroy(programs);
 	programs = NULL;
 }
@@ -150,7 +150,7 @@ static CachedProgram *
 cached_program(int64 program_id)
 {
 	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(CachedProgram),.hcxt = CacheMemoryContext};
-	CachedProgram *known;
+	CachedProgram *cached;
 	bool		found;
 
 	if (programs != NULL && hash_get_num_entries(programs) >= MAX_PROGRAMS &&
@@ -158,10 +158,10 @@ cached_program(int64 program_id)
 		forget_all();
 	if (programs == NULL)
 		programs = hash_create("loyalty programs", MAX_PROGRAMS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	known = hash_search(programs, &program_id, HASH_ENTER, &found);
+	cached = hash_search(programs, &program_id, HASH_ENTER, &found);
 	if (!found)
-		known->program = NULL;
-	return known;
+		cached->program = NULL;
+	return cached;
 }
 
 static Statement program_sql = {
@@ -180,16 +180,16 @@ program_of_revision(int64 merchant_id)
 {
 	int64		program_id = row_int64(0, "program_id");
 	int64		revision = row_int64(0, "revision");
-	CachedProgram *known = cached_program(program_id);
+	CachedProgram *cached = cached_program(program_id);
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
 
-	if (known->program != NULL && known->program->revision == revision && known->program->merchant_id == merchant_id)
-		return known->program;
-	forget(known);
+	if (cached->program != NULL && cached->program->revision == revision && cached->program->merchant_id == merchant_id)
+		return cached->program;
+	forget(cached);
 	if (db_write(&program_sql, values, NULL) == 0)
 		return NULL;
-	known->program = read_program(merchant_id);
-	return known->program;
+	cached->program = read_program(merchant_id);
+	return cached->program;
 }
 
 /* ------------------------------------------------------------------------
@@ -231,9 +231,9 @@ lookup(uint64 (*run) (Statement *statement, Datum *values, const char *nulls), S
 const Program *
 program_remembered(int64 merchant_id, int64 program_id)
 {
-	const CachedProgram *known = programs == NULL ? NULL : hash_search(programs, &program_id, HASH_FIND, NULL);
+	const CachedProgram *cached = programs == NULL ? NULL : hash_search(programs, &program_id, HASH_FIND, NULL);
 
-	return known != NULL && known->program != NULL && known->program->merchant_id == merchant_id ? known->program : NULL;
+	return cached != NULL && cached->program != NULL && cached->program->merchant_id == merchant_id ? cached->program : NULL;
 }
 
 /* As it is now, whatever the operation's snapshot shows: the engine posts on the newest balance too. */

@@ -72,7 +72,7 @@ find_first_moment(const Program *program, Timestamp midnight)
 	return before < midnight ? at : at - (before + 1 - midnight);
 }
 
-/* So many of them a session remembers: most points of a day have the same few dates. */
+/* How many of them a session caches: most points of a day have the same few dates. */
 #define CACHED_DAYS 16
 
 typedef struct CachedDay
@@ -85,8 +85,8 @@ typedef struct CachedDay
 static TimestampTz
 first_moment(const Program *program, Timestamp midnight)
 {
-	static CachedDay known[CACHED_DAYS];
-	CachedDay  *day = &known[(uint64) (midnight / USECS_PER_DAY) % CACHED_DAYS];
+	static CachedDay cached[CACHED_DAYS];
+	CachedDay  *day = &cached[(uint64) (midnight / USECS_PER_DAY) % CACHED_DAYS];
 	TimestampTz at;
 
 	if (day->midnight == midnight && strcmp(day->time_zone, program->time_zone) == 0)
@@ -245,12 +245,12 @@ terms_moment_suits(TimestampTz at)
 
 /* What the program says at a moment, computed once for each moment that is met. */
 const Terms *
-terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
+terms_at(Terms **cache, int64 merchant_id, int64 program_id, TimestampTz at)
 {
 	const Program *program = NULL;
 	Terms	   *terms;
 
-	for (terms = *known; terms != NULL; terms = terms->next)
+	for (terms = *cache; terms != NULL; terms = terms->next)
 	{
 		if (terms->program->program_id != program_id)
 			continue;
@@ -271,7 +271,7 @@ terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at)
 	terms->qualifies_until = program->rank_window_value == 0 || TIMESTAMP_NOT_FINITE(at) ? DT_NOEND :
 		terms_window_end(program, terms_local_date(program, at), &terms->qualifies_as);
 	terms->sale_available_at = at + program->pending_days * USECS_PER_DAY;
-	terms->next = *known;
-	*known = terms;
+	terms->next = *cache;
+	*cache = terms;
 	return terms;
 }

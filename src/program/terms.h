@@ -16,7 +16,8 @@ typedef struct Terms
 	const Program *program;
 	TimestampTz at;
 	TimestampTz expires_at;		/* of points that are added then; DT_NOEND: never */
-	TimestampTz reinstated_until;	/* of points given back then, past their date; DT_NOBEGIN: they stay so */
+	TimestampTz reinstated_until;	/* until when points given back past their date can be spent; DT_NOBEGIN: not at
+									 * all */
 	TimestampTz qualifies_until;	/* for the rank; DT_NOEND: for ever */
 	TimestampTz qualifies_as;	/* which of the days from which points count so long */
 	TimestampTz sale_available_at;	/* of what a sale earns then */
@@ -32,6 +33,6 @@ extern TimestampTz terms_window_end(const Program *program, DateADT day, Timesta
 extern DateADT terms_window_start(const Program *program, TimestampTz until, TimestampTz as);
 extern TimestampTz terms_day_end(const Program *program, TimestampTz at, const Interval *span);
 extern bool terms_are_simple(const Program *program);
-extern const Terms *terms_at(Terms **known, int64 merchant_id, int64 program_id, TimestampTz at);
+extern const Terms *terms_at(Terms **cache, int64 merchant_id, int64 program_id, TimestampTz at);
 
 #endif

@@ -272,7 +272,7 @@ static Statement verify_merchant_sql = {
 	.params = {INT8OID}
 };
 
-/* The next merchant with rows in the ledger, also if loyalty_internal.merchant has none of it; false: there is none. */
+/* The next merchant with rows in the ledger, even one that is not in loyalty_internal.merchant; false: there is none. */
 static bool
 find_merchant(int64 from, int64 *merchant_id)
 {

@@ -3,8 +3,8 @@
  *		Expired lots, against the entries.
  *
  * What the entries of an account expired is summed by the dates of the lots,
- * which are all in memory.  The rows of loyalty_internal.expired_lot have the same sums, and
- * how much of each refunds have spared.
+ * which are all in memory.  The rows of loyalty_internal.expired_lot have the
+ * same sums, and how much of each was refunded.
  */
 #include "postgres.h"
 
@@ -41,7 +41,7 @@ expired_lots_add(Verification *v, const Lots *expired)
 	}
 }
 
-/* The row of a date has the points that entries expired of it, and no more of them are spared. */
+/* The row of a date has the points that expired by the entries, and no more of them are refunded. */
 static void
 check_row(Verification *v)
 {

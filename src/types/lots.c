@@ -211,7 +211,7 @@ lots_add_all(Lots *lots, const Lots *added)
 		lots_add_lot(lots, &added->lot[i]);
 }
 
-/* Whether there are as many moments after this one as an account tells apart. */
+/* Whether there are as many dates after this moment as an account may have. */
 static bool
 is_full(const Lots *lots, TimestampTz at)
 {
@@ -252,7 +252,7 @@ lots_join(const Lots *lots, Lots *added, TimestampTz at)
 	*added = joined;
 }
 
-/* The moment under which points are kept by an account that has as many as it can. */
+/* The date that further points are merged into, of an account that has as many dates as it can. */
 static TimestampTz
 moment_to_join(Lots *lots, TimestampTz expires_at)
 {
@@ -404,15 +404,15 @@ lots_take_due(Lots *lots, TimestampTz now, Lots *taken)
 
 /* --- stored -------------------------------------------------------------- */
 
-/* Seconds with a sign as a number without: 0, -1, 1, -2, ... */
+/* Zigzag encoding of a signed number: 0, -1, 1, -2, ... are 0, 1, 2, 3, ... */
 static inline uint64
-fold_sign(int64 value)
+zigzag(int64 value)
 {
 	return ((uint64) value << 1) ^ (value < 0 ? PG_UINT64_MAX : 0);
 }
 
 static inline int64
-unfold_sign(uint64 value)
+unzigzag(uint64 value)
 {
 	return (int64) ((value >> 1) ^ (value & 1 ? PG_UINT64_MAX : 0));
 }
@@ -435,7 +435,7 @@ write_varint(uint8 *p, uint64 value)
 	return p;
 }
 
-/* Whether there is one, in 64 bits and its only form. */
+/* Read a varint; false: it is cut off, has more than 64 bits, or is not the shortest form. */
 static bool
 read_varint(const uint8 **p, const uint8 *end, uint64 *value)
 {
@@ -464,7 +464,7 @@ stored_moment(const Lots *lots, int i)
 	int64		second = lots->lot[i].expires_at / USECS_PER_SEC;
 
 	if (i == 0)
-		return fold_sign(second);
+		return zigzag(second);
 	return second - lots->lot[i - 1].expires_at / USECS_PER_SEC;
 }
 
@@ -528,7 +528,7 @@ read_lot(const uint8 **p, const uint8 *end, bool first, int64 *second, Lot *lot)
 	if (!read_varint(p, end, &value))
 		return false;
 	if (first)
-		*second = unfold_sign(value);
+		*second = unzigzag(value);
 	else if (value > (uint64) (LAST_SECOND - *second))
 		return false;
 	else

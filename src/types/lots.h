@@ -17,9 +17,9 @@
 #include "datatype/timestamp.h"
 #include "types/points.h"
 
-/* So many moments at which its points expire an account tells apart: a row that fits into a page. */
+/* How many dates the lots of an account may have: its row has to fit into a page. */
 #define MAX_MOMENTS 512
-/* And so many lots a value has at most: those of points that count for a rank are of many days. */
+/* How many lots a value may have: those of points that count for a rank are of many days. */
 #define MAX_LOTS 65536
 
 /*

@@ -34,7 +34,7 @@ typedef enum PointsParse
 	POINTS_RANGE				/* does not fit */
 } PointsParse;
 
-/* How a conversion disposes of what its program's decimals cannot show. */
+/* The rounding mode of conversions to points of so many decimals. */
 typedef enum Rounding
 {
 	ROUNDING_HALF_UP,			/* ties away from zero */

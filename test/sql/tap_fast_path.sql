@@ -1,4 +1,4 @@
--- A single posting that is made by one UPDATE leaves what the general way leaves,
+-- A single posting that is made by one UPDATE leaves what the general path leaves,
 -- and is refused alike.
 \set QUIET 1
 \pset format unaligned
@@ -66,7 +66,7 @@ FROM program p JOIN loyalty_internal.account a ON a.account_id = CASE WHEN $1 TH
 SELECT results_eq('EXECUTE accounts(true)', 'EXECUTE accounts(false)', 'and the accounts');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'which verify() finds sound');
 
--- A limit comes after the one UPDATE, and takes it back; the general way knows before it writes.
+-- A limit comes after the one UPDATE, and takes it back; the general path knows before it writes.
 -- A posting before it tells the session what the next one probably is to.
 CREATE FUNCTION pg_temp.updates(merchant bigint, program bigint, fast boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

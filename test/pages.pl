@@ -4,7 +4,7 @@
 #     test/pages.pl sql        the SQL of each page prints what is shown; says how much was run
 #     test/pages.pl blocks     each block is run, or says why not
 #     test/pages.pl links      relative links, and their anchors, lead somewhere
-#     test/pages.pl codes      the APIs' pages have all their codes, in the order of the functions' COMMENTs
+#     test/pages.pl codes      the APIs' pages have all their codes, in the order of the functions' COMMENTs; the engine's are in a page and in a test
 #     test/pages.pl names      the functions in C that CONTRIBUTING.md names are where it says
 #     test/pages.pl words      the glossaries in English and Spanish agree
 #     test/pages.pl spanish    pages in Spanish have the sections and the blocks of the English ones
@@ -162,31 +162,36 @@ sub codes
 			print "$name: $function raises @raised, and not @codes\n" if "@{[once(@codes)]}" ne "@raised";
 		}
 	}
+	# those of no document are described where a function raises them
+	my $pages = join '', map { slurp("$Page::root/$_") } grep { $_ ne 'docs/errors.md' } Page::names();
+	my $tests = join '', map { slurp($_) } map { glob "$Page::root/test/$_" } qw(sql/*.sql specs/*.spec t/*.p[lm]);
+	print map { "$_: no page has it but docs/errors.md\n" } grep { $pages !~ /\b$_\b/ } @{$family{engine}};
+	print map { "$_: no test has it\n" } grep { $tests !~ /\b$_\b/ } @{$family{engine}};
 	return;
 }
 
 # --- names ----------------------------------------------------------------------
 
-# Which folders of src/ define a function, one for each time.
-sub folders_of
+# Which files of src/ define a function, one for each time.
+sub files_of
 {
 	my $function = shift;
-	return map { my $text = slurp($_); (basename dirname $_) x (() = $text =~ /^$function\(/mg) } glob "$Page::root/src/*/*.c";
+	return map { my $text = slurp($_); (s{^\Q$Page::root\E/src/}{}r) x (() = $text =~ /^$function\(/mg) } glob "$Page::root/src/*/*.c";
 }
 
-# Each function of the last cell is defined once, in a folder of the cell before it.
+# Each function of the last cell is defined once, in a file of the cell before it.
 sub names
 {
 	my $named = 0;
 	for my $row (slurp("$Page::root/CONTRIBUTING.md") =~ /^(\|.*\|)$/mg)
 	{
-		my (undef, undef, $folders, $functions) = split / *\| */, $row;
+		my (undef, undef, $files, $functions) = split / *\| */, $row;
 		for my $function (($functions // '') =~ /`(\w+)\(\)`/g)
 		{
 			$named++;
-			my @found = folders_of($function);
-			print "CONTRIBUTING.md: $function() is in ", (@found ? "@found" : 'no file'), ", and not once in $folders\n"
-				if @found != 1 || !grep { $_ eq $found[0] } split /, /, $folders;
+			my @found = files_of($function);
+			print "CONTRIBUTING.md: $function() is in ", (@found ? "@found" : 'no file'), ", and not once in $files\n"
+				if @found != 1 || !grep { $_ eq $found[0] } $files =~ /`([^`]+)`/g;
 		}
 	}
 	print "CONTRIBUTING.md names no function\n" if !$named;

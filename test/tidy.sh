@@ -314,7 +314,7 @@ fact "README has at most 250 lines" long_readme
 fact "pages have the errors of src/base/errcodes.txt" test/error_table.sh --check
 fact "commands of pages are run, or say why not" test/pages.pl blocks
 fact "links of pages lead somewhere" test/pages.pl links
-fact "pages of the APIs have all codes, in their order" test/pages.pl codes
+fact "pages have all codes, those of the APIs in their order, and tests those of the engine" test/pages.pl codes
 fact "functions that CONTRIBUTING.md names are there" test/pages.pl names
 fact "the glossaries agree" test/pages.pl words
 fact "pages in Spanish have the blocks of the English ones" test/pages.pl spanish

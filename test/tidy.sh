@@ -203,6 +203,16 @@ objects_without_comment() {
 		ORDER BY 1"
 }
 
+# What reports are made of says what it is: a tool shows no more of a column.
+columns_without_comment() {
+	query "
+		SELECT a.attrelid::regclass || '.' || a.attname
+		FROM pg_catalog.pg_attribute a
+		WHERE a.attrelid IN ('loyalty.entry'::regclass, 'loyalty.entries'::regclass, 'loyalty.balances'::regclass, 'loyalty.members'::regclass)
+		  AND a.attnum > 0 AND NOT a.attisdropped AND pg_catalog.col_description(a.attrelid, a.attnum) IS NULL
+		ORDER BY 1"
+}
+
 # What a type cannot do without its users: input and output, operators, casts
 # and aggregates of the SQL types.
 public_functions() {
@@ -321,6 +331,7 @@ fact "pages in Spanish have the blocks of the English ones" test/pages.pl spanis
 if [ -n "${PGDATABASE:-}" ]; then
 	fact "the extension is there" extension_is_there
 	fact "objects have comments" objects_without_comment
+	fact "columns of the ledger, balances and members have comments" columns_without_comment
 	fact "docs/sql-reference.md has them" test/sql_reference.pl --check
 	fact "no function that does something is PUBLIC's" public_functions
 	fact "no table is PUBLIC's" public_tables

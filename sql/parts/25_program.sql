@@ -81,7 +81,7 @@ COMMENT ON COLUMN loyalty_internal.program.has_limits IS 'Whether postings have 
 COMMENT ON COLUMN loyalty_internal.program.revision IS 'Another number, never used before, each time anything of the program, its ranks, rules or limits changes: a session that has read them keeps them until it changes.';
 COMMENT ON COLUMN loyalty_internal.program.tracks_lots IS 'Whether accounts track lots from the start: their program expires points, or has ranks, rules or limits.';
 COMMENT ON COLUMN loyalty_internal.program.ranked_at IS 'When the terms by which ranks are held have changed last; NULL: they never did.';
-COMMENT ON COLUMN loyalty_internal.program.range_group IS 'The group of loyalty_internal.rank_range that gives members their rank; empty: none.';
+COMMENT ON COLUMN loyalty_internal.program.range_group IS 'The group of loyalty.rank_ranges that gives members their rank; empty: none.';
 COMMENT ON COLUMN loyalty_internal.program.decimals IS 'How many decimals the points of this program have, 0 to 4.';
 COMMENT ON COLUMN loyalty_internal.program.rounding IS 'How a conversion is brought to those decimals.';
 COMMENT ON COLUMN loyalty_internal.program.messages IS 'Which operations send the member a message.';

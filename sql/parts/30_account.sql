@@ -40,7 +40,7 @@ COMMENT ON COLUMN loyalty_internal.account.entry_no IS 'The newest entry''s plac
 COMMENT ON COLUMN loyalty_internal.account.newest_entry_id IS 'The newest entry; NULL: there is none yet.';
 COMMENT ON COLUMN loyalty_internal.account.previous_entry_id IS 'The entry before that.';
 COMMENT ON COLUMN loyalty_internal.account.hash IS 'The newest entry''s hash.';
-COMMENT ON COLUMN loyalty_internal.account.earned IS 'Points ever accrued and deposited, less those of sales that were reversed. NULL: the account does not track lots, and this and what follows is not kept.';
+COMMENT ON COLUMN loyalty_internal.account.earned IS 'Points ever accrued and deposited, less those of sales that were reversed. NULL: the account does not track lots, and neither this nor expired, held, pending, due_at, lots and qualifying are kept.';
 COMMENT ON COLUMN loyalty_internal.account.expired IS 'Points that expired and were booked.';
 COMMENT ON COLUMN loyalty_internal.account.held IS 'Points of open holds.';
 COMMENT ON COLUMN loyalty_internal.account.pending IS 'Points that are not available yet.';
@@ -121,7 +121,18 @@ SELECT a.merchant_id, a.account_id, a.program_id, coalesce(s.balance, a.balance)
 	   coalesce(s.expired, a.expired, '0') AS expired, coalesce(s.earned, a.earned) AS earned, a.entry_no, a.newest_entry_id, a.posted_at
 FROM loyalty_internal.account a
 LEFT JOIN LATERAL (SELECT d.* FROM loyalty_internal.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now() OFFSET 0) s ON true;
-COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: sums of points are made here, and not of loyalty.members. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not.';
+COMMENT ON VIEW loyalty.balances IS 'What accounts have now, one row for each: sums of points are made here, and not of loyalty.members. balance can be spent; held and pending points are not in it. Points past their date are in expired, whether that has been booked or not. earned is NULL for accounts that do not keep it, so no sums are made of it.';
+COMMENT ON COLUMN loyalty.balances.merchant_id IS 'The merchant.';
+COMMENT ON COLUMN loyalty.balances.account_id IS 'The account; the one that was opened for a member has the number of the member.';
+COMMENT ON COLUMN loyalty.balances.program_id IS 'The program whose points they are.';
+COMMENT ON COLUMN loyalty.balances.balance IS 'Points that can be spent now; negative: a debt, where the program allows one.';
+COMMENT ON COLUMN loyalty.balances.held IS 'Points of open holds; not in the balance.';
+COMMENT ON COLUMN loyalty.balances.pending IS 'Points that are not available yet; not in the balance.';
+COMMENT ON COLUMN loyalty.balances.expired IS 'Points that have expired so far, whether that has been booked or not.';
+COMMENT ON COLUMN loyalty.balances.earned IS 'Points accrued and deposited so far that have become available, less those that were reversed. NULL: not kept, because the account does not track lots; accounts do if their program expires points or has ranks, rules or limits, and otherwise from their first hold, or points with a date, on. A sum leaves the others out.';
+COMMENT ON COLUMN loyalty.balances.entry_no IS 'The newest entry''s place in the account, which is how many entries it has; 0: none.';
+COMMENT ON COLUMN loyalty.balances.newest_entry_id IS 'The newest entry; NULL: there is none.';
+COMMENT ON COLUMN loyalty.balances.posted_at IS 'The newest entry''s posted_at; without one, when the account was opened.';
 
 CREATE FUNCTION loyalty.open_account(merchant_id bigint, program_id bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -34,26 +34,29 @@ CREATE TABLE loyalty.entry (
 ALTER TABLE loyalty.entry ALTER hash SET STORAGE MAIN, ALTER text_digest SET STORAGE MAIN;
 CREATE INDEX entry_sixteenth ON loyalty.entry (merchant_id, account_id, posted_at, entry_no) WHERE entry_no % 16 = 0;
 COMMENT ON TABLE loyalty.entry IS 'The append-only ledger: one row for each change of a balance, or of what is reserved.';
-COMMENT ON COLUMN loyalty.entry.entry_id IS 'Its name within the merchant. It grows with time, but not in step with posted_at: the order of an account''s entries is that of entry_no.';
+COMMENT ON COLUMN loyalty.entry.merchant_id IS 'The merchant.';
+COMMENT ON COLUMN loyalty.entry.account_id IS 'The account.';
+COMMENT ON COLUMN loyalty.entry.entry_id IS 'Its number within the merchant. It grows with time, but not in step with posted_at: the order of an account''s entries is that of entry_no.';
 COMMENT ON COLUMN loyalty.entry.entry_no IS 'Its place in the account: 1, 2, 3 … without gaps.';
 COMMENT ON COLUMN loyalty.entry.previous_entry_id IS 'The entry of the account before this one; NULL: it is the first.';
 COMMENT ON COLUMN loyalty.entry.amount IS 'Change of the balance: positive adds, negative takes away.';
 COMMENT ON COLUMN loyalty.entry.balance IS 'Balance of the account after this entry.';
-COMMENT ON COLUMN loyalty.entry.money IS 'Amount of the sale the entry belongs to, in the merchant''s currency.';
+COMMENT ON COLUMN loyalty.entry.money IS 'Money that was told with it, without a sign: of an accrual that of the sale; of a redemption what the points paid, or by the wallet API the whole ticket; of a reversal the part of the sale that was refunded, NULL if that was told in points or in full. So its sum over all kinds is not what was sold.';
 COMMENT ON COLUMN loyalty.entry.reserved IS 'Change of what is held, or pending; NULL: none.';
 COMMENT ON COLUMN loyalty.entry.origin_entry_id IS 'The entry of the account that this one goes on with: the hold that is captured or released, what becomes available, what is reversed. Both sides of a transfer that goes back name the entry of its sender.';
 COMMENT ON COLUMN loyalty.entry.peer_account_id IS 'The other account of a transfer.';
-COMMENT ON COLUMN loyalty.entry.member_id IS 'Who acted, where several members share the account.';
+COMMENT ON COLUMN loyalty.entry.staff_id IS 'The member of staff who did it. The functions of the engine keep what they are given, and do not look it up. NULL: none was named.';
+COMMENT ON COLUMN loyalty.entry.member_id IS 'Who acted, where several members share the account; kept as staff_id is. NULL: none was named.';
 COMMENT ON COLUMN loyalty.entry.rules IS 'The version of the earning rules under which the points were earned.';
 COMMENT ON COLUMN loyalty.entry.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merchant knows the operation by.';
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
-COMMENT ON COLUMN loyalty.entry.posted_at IS 'When it was booked.';
-COMMENT ON COLUMN loyalty.entry.happened_at IS 'When what it is about happened, if that was told; NULL: when it was booked.';
-COMMENT ON COLUMN loyalty.entry.actor_id IS 'The number of who posted it: an API key, a member of staff, an SQL role or a job. NULL: not kept.';
-COMMENT ON COLUMN loyalty.entry.request_id IS 'The number of the request by which it was posted. NULL: not kept.';
+COMMENT ON COLUMN loyalty.entry.posted_at IS 'When it counts, never before the entry before it. Of what fell due by itself, a hold that timed out (release) and points that became available (mature), that is when it did, though it may be booked later: entries of a time that is over can still be added. Of an expire it is not before the points expired: its lots say when each did.';
+COMMENT ON COLUMN loyalty.entry.happened_at IS 'For when what it is about happened, where that is not posted_at. This version writes none: always NULL.';
+COMMENT ON COLUMN loyalty.entry.actor_id IS 'For the number of who posted it: an API key, a member of staff, an SQL role or a job. This version writes none: always NULL.';
+COMMENT ON COLUMN loyalty.entry.request_id IS 'For the number of the request by which it was posted. This version writes none: always NULL.';
 COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the reference and the detail, if these were erased; else NULL, and they say it.';
-COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do; a debt of the account is paid with the first of them.';
+COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do. Where they pay a debt of the account, the first of them do.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 
@@ -97,13 +100,14 @@ CREATE TYPE loyalty.posting AS (
 	peer_balance	loyalty.points
 );
 COMMENT ON TYPE loyalty.posting IS
-'What an operation of the engine answers. entry_id: the entry that it added to the account; of a sale, the accrual. points: how many points it moved, positive, but of adjust, which says which way; it is what in_full came to, what a sale earned, pending or not, and how many points of an entry were reversed, even if fewer could be taken back. balance: what can be spent of the account after it. peer_entry_id, peer_balance: those of the other account, of a transfer or one that is reversed; else NULL.';
+'What an operation of the engine answers. entry_id: the entry that it added to the account; of a sale, the accrual. points: how many points it moved, as a positive number; of an adjust, with its sign; of a sale, what it earned, pending or not; of a reverse, how many points of the entry were reversed, even if fewer could be taken back; with in_full, what all came to. balance: what can be spent of the account after it. peer_entry_id, peer_balance: those of the other account, of a transfer or one that is reversed; else NULL.';
 
 CREATE VIEW loyalty.entries AS
 SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,
 	   posted_at, happened_at, reserved, origin_entry_id, peer_account_id, member_id, rules, lots, actor_id, request_id, previous_entry_id, text_digest, hash
 FROM loyalty.entry;
-COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
+COMMENT ON COLUMN loyalty.entries.kind IS 'Kind of entry, as loyalty.entry_kind() names it.';
+COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name; its columns have those of loyalty.entry. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 
 CREATE FUNCTION loyalty_internal.chain_next(
 	previous bytea, entry_no bigint, balance loyalty.points, posted_at timestamptz, amount loyalty.points, now timestamptz, content bytea,

@@ -86,6 +86,7 @@ GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_grant TO loyalty_engine;
 CREATE VIEW loyalty.rank_grants AS
 SELECT merchant_id, member_id, since, nullif(rank, '') AS rank, nullif(until, 'infinity') AS ends_at, reason FROM loyalty_internal.rank_grant;
 COMMENT ON VIEW loyalty.rank_grants IS 'Which rank loyalty.set_rank() has given to whom, when and why; a rank of NULL: what was given before was ended.';
+COMMENT ON COLUMN loyalty.rank_grants.rank IS 'The rank that was given; NULL: what was given before ended.';
 
 -- The two below are for administration only: nobody is granted them.
 CREATE FUNCTION loyalty_internal.recount_accounts(

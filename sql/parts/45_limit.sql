@@ -127,6 +127,7 @@ SELECT p.merchant_id, p.program_id, p.client_id, l.scope, CASE WHEN l.adds THEN 
 	   nullif(l.subject_id, 0) AS subject_id, l.max_points, l.max_operations, l.set_at
 FROM loyalty_internal.posting_limit l JOIN loyalty_internal.program p USING (merchant_id, program_id);
 COMMENT ON VIEW loyalty.limits IS 'The limits of the programs as loyalty.set_limit() has set them; subject_id is NULL in those for each of them.';
+COMMENT ON COLUMN loyalty.limits.subject_id IS 'The staff, branch or member it is for; NULL: each that has none of its own.';
 
 -- What a branch has used is what it handed out, less what its cashiers still have of that.
 CREATE VIEW loyalty.allowances AS
@@ -154,3 +155,5 @@ CROSS JOIN LATERAL (
 	ORDER BY x.subject_id DESC LIMIT 1
 ) l;
 COMMENT ON VIEW loyalty.allowances IS 'What those who have posted today have used of their limits, and have left; NULL: no limit of that sort. Who is not listed has everything left.';
+COMMENT ON COLUMN loyalty.allowances.subject_id IS 'The staff, branch or member that has moved the points.';
+COMMENT ON COLUMN loyalty.allowances.points_left IS 'Points that may still be moved that day; NULL: as many as there are.';

@@ -34,7 +34,7 @@ CREATE TABLE loyalty_internal.staff (
 COMMENT ON TABLE loyalty_internal.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
 COMMENT ON COLUMN loyalty_internal.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
 COMMENT ON COLUMN loyalty_internal.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
-COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the programs of loyalty_internal.staff_program are the only ones this person may operate.';
+COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the programs that loyalty.set_staff_programs() has named are the only ones this person may operate.';
 CREATE UNIQUE INDEX staff_active_name ON loyalty_internal.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_number ON loyalty_internal.staff (merchant_id, number) WHERE archived_at IS NULL;
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff TO loyalty_engine;

@@ -97,6 +97,7 @@ GRANT SELECT, INSERT, DELETE ON loyalty_internal.member_change TO loyalty_engine
 CREATE VIEW loyalty.member_changes AS
 SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty_internal.member_change;
 COMMENT ON VIEW loyalty.member_changes IS 'What members were called, reached and known by before that was changed: phone, email, client_id, name, birth_date, active.';
+COMMENT ON COLUMN loyalty.member_changes.attribute IS 'What was changed: phone, email, client_id, name, birth_date or active.';
 
 CREATE FUNCTION loyalty_internal.lock_member(merchant_id bigint, member_id bigint) RETURNS loyalty_internal.member
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -541,4 +542,26 @@ SELECT m.merchant_id, m.member_id, m.program_id, m.account_id, m.client_id, m.ph
 	   loyalty.rank_at(m.merchant_id, m.account_id, clock_timestamp()) AS rank,
 	   b.balance, b.expired, b.earned, b.posted_at AS last_posted_at
 FROM loyalty_internal.member m JOIN loyalty.balances b ON b.merchant_id = m.merchant_id AND b.account_id = m.account_id;
-COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now: those who share an account have the same points, once each, so sums are made of loyalty.balances.';
+COMMENT ON VIEW loyalty.members IS 'The members with their rank, and what their account has now: those who share an account have the same points, once each, so sums are made of loyalty.balances. earned is NULL for accounts that do not keep it.';
+COMMENT ON COLUMN loyalty.members.merchant_id IS 'The merchant.';
+COMMENT ON COLUMN loyalty.members.member_id IS 'The number of the member.';
+COMMENT ON COLUMN loyalty.members.program_id IS 'The program that the member is enrolled in.';
+COMMENT ON COLUMN loyalty.members.account_id IS 'The account that holds the member''s points: the one with the number of the member, unless they share another''s.';
+COMMENT ON COLUMN loyalty.members.client_id IS 'The documented memberId of the seller API, unique in the program.';
+COMMENT ON COLUMN loyalty.members.phone IS 'The phone by which the wallet API knows the member; NULL: none.';
+COMMENT ON COLUMN loyalty.members.email IS 'Unique in the program, in any spelling; NULL: none.';
+COMMENT ON COLUMN loyalty.members.name IS 'The whole name.';
+COMMENT ON COLUMN loyalty.members.first_name IS 'First name; empty: only the whole name was told, as with the other parts of it.';
+COMMENT ON COLUMN loyalty.members.first_last_name IS 'First last name.';
+COMMENT ON COLUMN loyalty.members.second_last_name IS 'Second last name.';
+COMMENT ON COLUMN loyalty.members.birth_date IS 'Date of birth; NULL: not told.';
+COMMENT ON COLUMN loyalty.members.country IS 'The country that was told; empty: none.';
+COMMENT ON COLUMN loyalty.members.active IS 'false: they have left; they keep account and entries, and are not found by the APIs until they are registered again.';
+COMMENT ON COLUMN loyalty.members.enrolled_by IS 'The staff_id of who registered the member; NULL: not told.';
+COMMENT ON COLUMN loyalty.members.subscribed_at IS 'Since when they are a member, as it was told; else when they were registered.';
+COMMENT ON COLUMN loyalty.members.created_at IS 'When they were registered first.';
+COMMENT ON COLUMN loyalty.members.rank IS 'The rank that they have now; NULL: none.';
+COMMENT ON COLUMN loyalty.members.balance IS 'Points of the account that can be spent now.';
+COMMENT ON COLUMN loyalty.members.expired IS 'Points of the account that have expired so far.';
+COMMENT ON COLUMN loyalty.members.earned IS 'Points of the account that were earned so far; NULL: not kept, as in loyalty.balances.';
+COMMENT ON COLUMN loyalty.members.last_posted_at IS 'When something was last posted to the account; without an entry, when it was opened.';

@@ -122,5 +122,6 @@ COMMENT ON COLUMN loyalty.holds.entry_id IS 'The hold.';
 COMMENT ON COLUMN loyalty.holds.amount IS 'Points that were reserved.';
 COMMENT ON COLUMN loyalty.holds.remaining IS 'Those that are neither captured nor released.';
 COMMENT ON COLUMN loyalty.holds.release_at IS 'When what remains is given back by itself; NULL: never.';
+COMMENT ON COLUMN loyalty.holds.posted_at IS 'When it was made.';
 COMMENT ON COLUMN loyalty.holds.staff_id IS 'Who made it.';
 COMMENT ON COLUMN loyalty.holds.member_id IS 'For whom, where several members share the account.';

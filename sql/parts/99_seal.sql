@@ -1,4 +1,5 @@
--- Owners, rights and dump marks: what is the same for all objects is said once.
+-- Owners, rights, dump marks, and what columns of views are: what is the same for
+-- all objects is said once.
 -- Which rights loyalty_engine has on a table is granted beside the table.
 
 CREATE FUNCTION loyalty_internal.seal() RETURNS void
@@ -46,12 +47,21 @@ BEGIN
 		UNION ALL
 		SELECT format('SELECT pg_extension_config_dump(%L, %L)', o.name, '')
 		FROM object o WHERE o.has_rows AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND o.id = ANY (e.extconfig))
+		UNION ALL
+		SELECT format('COMMENT ON COLUMN %s.%I IS %L', o.name, a.attname, min(c.description))
+		FROM object o JOIN pg_attribute a ON a.attrelid = o.id AND a.attnum > 0
+		JOIN pg_rewrite r ON r.ev_class = o.id
+		JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+		JOIN pg_attribute shown ON shown.attrelid = d.refobjid AND shown.attnum = d.refobjsubid AND shown.attname = a.attname
+		CROSS JOIN LATERAL col_description(shown.attrelid, shown.attnum) c (description)
+		WHERE o.kind = 'TABLE' AND o.of_engine AND shown.attrelid <> o.id AND col_description(o.id, a.attnum) IS NULL
+		GROUP BY o.name, a.attname HAVING count(DISTINCT (shown.attrelid, shown.attnum)) = 1 AND min(c.description) IS NOT NULL
 	LOOP
 		EXECUTE command;
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS
-'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights; takes everything from PUBLIC, and has all tables dumped. The last statement of the install script and of every upgrade script.';
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights; takes everything from PUBLIC, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
 
 SELECT loyalty_internal.seal();

@@ -121,7 +121,7 @@ read_program(int64 merchant_id)
 }
 
 /* ------------------------------------------------------------------------
- * Remembering
+ * The cache
  * ------------------------------------------------------------------------ */
 
 /* Drop a program from the cache; who has it already may use it until the operation ends. */
@@ -227,7 +227,7 @@ lookup(uint64 (*run) (Statement *statement, Datum *values, const char *nulls), S
 	return run(statement, values, NULL) > 0 ? program_of_revision(merchant_id) : NULL;
 }
 
-/* What the session remembers of a program, which may be another by now; NULL: nothing. */
+/* The program as the session has it in its cache, which may be out of date; NULL: it has not. */
 const Program *
 program_remembered(int64 merchant_id, int64 program_id)
 {

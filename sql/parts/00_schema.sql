@@ -15,7 +15,8 @@ The documented wallet API as functions for PostgREST. They answer the documented
 
 -- Roles belong to the server, not to the database, so the role may be there
 -- already, or be made by CREATE EXTENSION in another database at this moment.
--- One that could log in or outrank its caller is not ours to use.
+-- One that could log in or outrank its caller, that somebody can act as, or that
+-- can act as somebody, is not ours to use.
 DO $$
 BEGIN
 	BEGIN
@@ -31,6 +32,15 @@ BEGIN
 			ERRCODE = 'duplicate_object',
 			MESSAGE = 'role "loyalty_engine" exists with more rights than the extension allows',
 			HINT = 'It must be NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_catalog.pg_auth_members
+			   WHERE 'loyalty_engine'::pg_catalog.regrole IN (roleid, member)) THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'duplicate_object',
+			MESSAGE = 'role "loyalty_engine" exists with members, or is a member of other roles',
+			DETAIL = (SELECT pg_catalog.string_agg(pg_catalog.format('%s is a member of %s.', member::pg_catalog.regrole, roleid::pg_catalog.regrole), ' ' ORDER BY member, roleid)
+					  FROM pg_catalog.pg_auth_members WHERE 'loyalty_engine'::pg_catalog.regrole IN (roleid, member)),
+			HINT = 'What is its own is everybody''s who is a member of it: see who made it, then REVOKE each of these memberships.';
 	END IF;
 END
 $$;

@@ -150,7 +150,7 @@ BEGIN
 	WHERE NOT kinds ? s.key OR jsonb_typeof(s.value) NOT IN ('null', kinds ->> s.key) ORDER BY s.key COLLATE "C" LIMIT 1;
 	IF FOUND THEN
 		RETURN problem;
-	ELSIF settings ->> 'expiry_date' !~ '^\d{4}-\d\d-\d\d$' THEN
+	ELSIF settings ->> 'expiry_date' !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN
 		RETURN 'expiry_date is a date, YYYY-MM-DD.';
 	ELSIF jsonb_path_exists(settings -> 'messages', 'strict $[*] ? (@.type() != "string")', silent => true) THEN
 		RETURN 'messages is a list of strings.';
@@ -266,7 +266,7 @@ EXCEPTION
 		setting := coalesce(setting, nullif(refused, ''), substring(problem FROM '^program_(.*)_check1?$'));
 		PERFORM loyalty_internal.fail('invalid_argument', loyalty_internal.setting_range(setting));
 	WHEN untranslatable_character THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character U+0000.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.configure_program(bigint, bigint, json) IS

@@ -90,9 +90,9 @@ GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rule_award TO loyalty_engine;
 CREATE FUNCTION loyalty_internal.rule_instant(value text, time_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF value !~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
+	IF value !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$' THEN
 		RAISE datetime_field_overflow;
-	ELSIF value ~ ':.*(Z|[+-]\d\d(:?\d\d)?)$' THEN
+	ELSIF value ~ ':.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' THEN
 		RETURN value::timestamptz;
 	END IF;
 	RETURN value::timestamp AT TIME ZONE rule_instant.time_zone;
@@ -127,7 +127,7 @@ BEGIN
 	INTO problem FROM jsonb_each(rule) m WHERE jsonb_typeof(m.value) IS DISTINCT FROM kinds ->> m.key ORDER BY m.key COLLATE "C" LIMIT 1;
 	IF FOUND THEN
 		RETURN problem;
-	ELSIF coalesce(rule ->> 'name', '') !~ '\S' OR length(rule ->> 'name') > 100 THEN
+	ELSIF coalesce(rule ->> 'name', '') !~ '[^[:space:]]' OR length(rule ->> 'name') > 100 THEN
 		RETURN 'name has 1 to 100 characters';
 	END IF;
 
@@ -160,7 +160,7 @@ BEGIN
 		RETURN 'it gives exactly one of points_per with money_per, multiplier, points';
 	ELSIF rule ? 'expires_unit' <> rule ? 'expires_value' OR rule ->> 'expires_unit' NOT IN ('day', 'month', 'year') THEN
 		RETURN 'expires_unit is day, month or year and goes with expires_value';
-	ELSIF rule ->> 'from_time' !~ '^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$' OR rule ->> 'until_time' !~ '^(([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?|24:00(:00)?)$' THEN
+	ELSIF rule ->> 'from_time' !~ '^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$' OR rule ->> 'until_time' !~ '^(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|24:00(:00)?)$' THEN
 		RETURN 'from_time and until_time are times, HH:MM or HH:MM:SS';
 	ELSIF coalesce((rule ->> 'from_time')::time, '00:00') = coalesce((rule ->> 'until_time')::time, '24:00') THEN
 		RETURN 'from_time and until_time are different times';
@@ -256,7 +256,7 @@ BEGIN
 		PERFORM loyalty_internal.track_lots(program.merchant_id, program.program_id);
 	END IF;
 EXCEPTION WHEN untranslatable_character THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character \u0000.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'Texts must not have the character U+0000.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.publish_rules(bigint, bigint, json, integer) IS

@@ -109,7 +109,7 @@ PG_FUNCTION_INFO_V1(loyalty_fail);
 Datum
 loyalty_fail(PG_FUNCTION_ARGS)
 {
-	char	   *code = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *code = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	for (int id = ERR_NONE + 1; id < ERR_COUNT; id++)
 	{

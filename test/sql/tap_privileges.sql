@@ -144,6 +144,8 @@ SELECT lives_ok(format($$SELECT loyalty.%I('regress; Odd "role')$$, f), f || ' t
 FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
 SELECT throws_ok(format($$SELECT loyalty.%I('regress_absent')$$, f), '42704', NULL, f || ' to a role that does not exist')
 FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
+SELECT throws_ok(format('SELECT loyalty.%I(%L)', f, r), 'LY005', NULL, format('%s to %s: refused', f, coalesce(r, 'NULL')))
+FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,loyalty_engine,NULL}'::text[]) r;
 
 -- What a role may do, as rows that can be compared.
 CREATE FUNCTION pg_temp.may_execute(role name) RETURNS SETOF text LANGUAGE sql AS
@@ -236,6 +238,23 @@ SELECT lives_ok('INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inic
 SELECT is(loyalty.apply_numbering_plan(), 1::bigint, 'and applies it');
 SELECT throws_ok('SELECT loyalty.grant_operation(''regress_operation'')', '42501', NULL, 'regress_operation hands out no rights');
 RESET ROLE;
+
+-- --- settings of the session that are not the usual ones ---------------------------------
+
+SELECT is_empty($$SELECT f.name FROM functions f JOIN pg_proc p USING (oid) WHERE strpos(p.prosrc, chr(92)) > 0$$,
+	'no function has a backslash, which standard_conforming_strings gives another meaning');
+SET LOCAL standard_conforming_strings = off;
+SET LOCAL escape_string_warning = off;
+SELECT loyalty.create_merchant('Ajustes') AS merchant \gset
+SELECT program_id AS program FROM loyalty.create_wallet(:merchant, 'Monedero') \gset
+SELECT lives_ok(format($$SELECT loyalty.publish_rules(%s, %s, '[{"name": "Mañanas", "points": 1, "from_time": "08:30", "until_time": "24:00", "from": "2027-01-01", "until": "2027-12-31T10:00:00.5-06:00"}]')$$, :merchant, :program),
+	'publish_rules, where standard_conforming_strings is off');
+SELECT throws_ok(format($$SELECT loyalty.publish_rules(%s, %s, '[{"name": "Mañanas", "points": 1, %s}]')$$, :merchant, :program, wrong), 'LY005', NULL, 'and still refuses ' || wrong)
+FROM unnest(ARRAY['"from_time": "8:30"', '"until_time": "24:01"', '"from": "dddd-dd-dd"', '"from": "2027-01-01Tdd:dd"']) wrong;
+SELECT lives_ok(format($$SELECT loyalty.configure_program(%s, %s, '{"expiry": "fixed", "expiry_date": "2027-12-31"}')$$, :merchant, :program), 'configure_program');
+SELECT throws_ok(format($$SELECT loyalty.configure_program(%s, %s, '{"expiry": "fixed", "expiry_date": "dddd-dd-dd"}')$$, :merchant, :program), 'LY005', NULL, 'and still refuses a wrong date');
+RESET standard_conforming_strings;
+RESET escape_string_warning;
 
 -- --- what would get lost, and what nobody would understand ------------------------------
 

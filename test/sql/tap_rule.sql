@@ -119,7 +119,7 @@ SELECT is(pg_temp.complaint(rules), 'LY005 invalid_argument ' || hint, left(rule
 	('[{"name":"a","points":1,"until":"2025-01-01T25:00"}]', 'Rule 1 (a): from and until are ISO 8601 dates or times.'), ('[{"name":"a","points":1,"from":"now"}]', 'Rule 1 (a): from and until are ISO 8601 dates or times.'),
 	('[{"name":"a","points":1,"from":"2025-01-02","until":"2025-01-02"}]', 'Rule 1 (a): from is before until.'), ('[{"name":"a","points":1,"from":"2025-01-02T00:00Z","until":"2025-01-02T06:00+06:00"}]', 'Rule 1 (a): from is before until.'),
 	('[{"name":"a","points":1},{"name":"b","points":1},{"name":"a","multiplier":2}]', 'Two rules have the name a.'), ('[{"name":"a","points":1,"ranks":["Oro"]}]', 'Rule a: the program has no rank Oro.'),
-	('[{"name":"a\u0000","points":1}]', 'Texts must not have the character \u0000.')) v (rules, hint);
+	('[{"name":"a\u0000","points":1}]', 'Texts must not have the character U+0000.')) v (rules, hint);
 SELECT is(pg_temp.complaint((SELECT json_agg(json_build_object('name', i::text, 'points', 1)) FROM generate_series(1, 101) i)::text), 'LY005 invalid_argument A set has at most 100 rules.', '101 rules');
 SELECT is(pg_temp.complaint(json_build_array(json_build_object('name', 'a', 'points', 1, 'skus', (SELECT json_agg(i::text) FROM generate_series(1, 1001) i)))::text), 'LY005 invalid_argument Rule 1 (a): skus has 1 to 1,000 elements, none empty.', '1,001 skus');
 SELECT is_empty('SELECT * FROM loyalty_internal.rule_set', 'nothing was published');

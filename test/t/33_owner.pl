@@ -1,0 +1,107 @@
+# What CREATE EXTENSION, which a superuser runs, must not give away: whoever owns
+# the database, or may make roles, could have prepared something for it.  The
+# schema public, with operators of theirs, is not looked into; a role
+# loyalty_engine that somebody can act as is refused.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use Loyalty;
+use Test::More;
+
+my $stack = Loyalty->start(level => 'cluster');
+
+sub message_of
+{
+	my ($sql, $database) = @_;
+	my $error = $stack->psql_error($sql, dbname => $database) // return 'no error';
+	return "$error->{sqlstate} $error->{message}";
+}
+
+# --- a database whose owner has prepared it ---------------------------------------
+
+# These fit better than PostgreSQL's own what the script calls with such types,
+# and whoever runs them as superuser makes their owner one.
+$stack->psql(q{CREATE ROLE mallory LOGIN PASSWORD 'mallory'; CREATE DATABASE hostile OWNER mallory});
+$stack->psql(q{
+	CREATE FUNCTION public.take() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+			ALTER ROLE mallory SUPERUSER;
+		END IF;
+	END $$;
+	CREATE FUNCTION public.format(a text, b text, c text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN PERFORM public.take(); RETURN pg_catalog.format(a, b, c); END $$;
+	CREATE FUNCTION public.format(a text, b text, c name) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN PERFORM public.take(); RETURN pg_catalog.format(a, b, c); END $$;
+	CREATE FUNCTION public.rem(a bigint, b integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
+	BEGIN PERFORM public.take(); RETURN pg_catalog.mod(a, b::bigint); END $$;
+	CREATE OPERATOR public.% (FUNCTION = public.rem, LEFTARG = bigint, RIGHTARG = integer);
+	CREATE FUNCTION public.same(a name, b text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+	BEGIN PERFORM public.take(); RETURN a::text OPERATOR(pg_catalog.=) b; END $$;
+	CREATE OPERATOR public.= (FUNCTION = public.same, LEFTARG = name, RIGHTARG = text);
+	CREATE FUNCTION public.concat(a text, b text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+	BEGIN PERFORM public.take(); RETURN pg_catalog.concat(a, b); END $$;
+	CREATE FUNCTION public.coalesce_all(a text, b integer) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+	BEGIN PERFORM public.take(); RETURN pg_catalog.concat(a, b); END $$;
+	CREATE OPERATOR public.|| (FUNCTION = public.coalesce_all, LEFTARG = text, RIGHTARG = integer)},
+	dbname => 'hostile', user => 'mallory', password => 'mallory');
+my $is_superuser = q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'};
+is $stack->psql($is_superuser), 'f', 'the owner of a database is no superuser';
+$stack->psql(q{SELECT public.format('%s', 'a', 'b'); ALTER ROLE mallory NOSUPERUSER}, dbname => 'hostile');
+$stack->psql('SET client_min_messages = warning; CREATE EXTENSION loyalty', dbname => 'hostile');
+is $stack->psql($is_superuser), 'f', 'CREATE EXTENSION, by a superuser, does not make them one';
+is $stack->psql(q{
+	SELECT pg_describe_object(d.classid, d.objid, d.objsubid) || ' uses ' || pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid)
+	FROM pg_depend d LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+		LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+	WHERE coalesce(o.oprnamespace, p.pronamespace) = 'public'::regnamespace
+	  AND NOT EXISTS (SELECT FROM pg_operator x WHERE d.classid = 'pg_operator'::regclass AND x.oid = d.objid AND x.oprnamespace = 'public'::regnamespace)},
+	dbname => 'hostile'), '', 'and no object of the extension uses anything in public';
+$stack->psql(q{
+	SELECT loyalty.create_merchant('La Ñ') AS merchant \gset
+	SELECT loyalty.create_wallet(:merchant, 'Monedero', 5);
+	SELECT count(*) FROM loyalty.members; SELECT count(*) FROM loyalty.limits; SELECT * FROM loyalty.verify();
+	VACUUM ANALYZE; REINDEX DATABASE hostile}, dbname => 'hostile');
+is $stack->psql($is_superuser), 'f', 'nor does what a superuser does afterwards';
+is $stack->psql(q{SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'loyalty'}, dbname => 'hostile'), 'pg_catalog',
+	'the extension looks into PostgreSQL\'s own schema only';
+is message_of('ALTER EXTENSION loyalty SET SCHEMA public', 'hostile'), '0A000 extension "loyalty" does not support SET SCHEMA', 'it stays there';
+$stack->psql('DROP EXTENSION loyalty; DROP SCHEMA public CASCADE', dbname => 'hostile');
+is message_of('CREATE EXTENSION loyalty SCHEMA information_schema', 'hostile'), '0A000 extension "loyalty" must be installed in schema "pg_catalog"', 'and goes nowhere else';
+$stack->psql('CREATE EXTENSION loyalty', dbname => 'hostile');
+is $stack->psql('SELECT count(*) FROM loyalty.verify()', dbname => 'hostile'), '0', 'without a schema public it is there, and works';
+$stack->psql('DROP EXTENSION loyalty', dbname => 'hostile');
+is $stack->psql(q{SELECT count(*) FROM pg_namespace WHERE nspname ~ '^loyalty'}, dbname => 'hostile'), '0', 'DROP EXTENSION leaves no schema';
+
+# --- a role of the name that was there before ----------------------------------------
+
+is $stack->psql(q{SELECT count(*) FROM pg_roles WHERE rolname = 'loyalty_engine'}), '1', 'and leaves the role, which belongs to the server';
+$stack->psql('CREATE DATABASE plain');
+my $create = 'CREATE EXTENSION loyalty';
+is message_of("$create; DROP EXTENSION loyalty", 'plain'), 'no error', 'a role that a former extension left is used';
+
+my $rights = '42710 role "loyalty_engine" exists with more rights than the extension allows';
+for my $attribute (qw(LOGIN SUPERUSER CREATEROLE CREATEDB REPLICATION BYPASSRLS))
+{
+	$stack->psql("ALTER ROLE loyalty_engine $attribute");
+	is message_of($create, 'plain'), $rights, "one that is $attribute is not";
+	$stack->psql("ALTER ROLE loyalty_engine NO$attribute");
+}
+my $members = '42710 role "loyalty_engine" exists with members, or is a member of other roles';
+for my $membership ('loyalty_engine TO mallory', 'loyalty_engine TO mallory WITH ADMIN OPTION', 'mallory TO loyalty_engine', 'pg_read_server_files TO loyalty_engine')
+{
+	$stack->psql("GRANT $membership");
+	is message_of($create, 'plain'), $members, "nor one after GRANT $membership";
+	$stack->psql('REVOKE ' . $membership =~ s/ TO / FROM /r =~ s/ WITH.*//r);
+}
+$stack->psql('GRANT loyalty_engine TO mallory');
+my $error = $stack->psql_error($create, dbname => 'plain');
+is $error->{detail}, 'mallory is a member of loyalty_engine.', 'the error says who';
+is $stack->psql(q{SELECT count(*) FROM pg_namespace WHERE nspname ~ '^loyalty'}, dbname => 'plain'), '0', 'nothing is left of what was refused';
+$stack->psql('DROP ROLE loyalty_engine; CREATE ROLE loyalty_engine');
+is message_of($create, 'plain'), 'no error', 'a plain role of the name is used';
+$stack->psql('DROP EXTENSION loyalty', dbname => 'plain');
+
+done_testing;

@@ -53,18 +53,18 @@ CREATE FUNCTION loyalty.seller_deposit(
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_deposit';
 COMMENT ON FUNCTION loyalty.seller_deposit(bigint, json, text) IS
-'Deposits points, or money where an item names a currency. items: an array of objects as the document has them, or one; the answer has the same length and order, and each item succeeds or fails alone, its description says why. IKNIU, Abono de puntos. Errors of the whole: LI013 invalid_items, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Deposits points, or money where an item names a currency. items: an array of objects as the document has them, or one; the answer has the same length and order, and each item succeeds or fails alone, its description says why. IKNIU, Abono de puntos. Errors of the whole: LA001 auth_01 (no such merchant), LI013 invalid_items, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 
 CREATE FUNCTION loyalty.seller_redemption(
 	merchant_id bigint, items json, idempotency_key text DEFAULT NULL)
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_redemption';
 COMMENT ON FUNCTION loyalty.seller_redemption(bigint, json, text) IS
-'Redeems points; amountCurrency must be their worth within a cent. items: an array of objects as the document has them, or one; the answer has the same length and order, and each item succeeds or fails alone, its description says why. IKNIU, Redención de puntos. Errors of the whole: LI013 invalid_items, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Redeems points; amountCurrency must be their worth within a cent. items: an array of objects as the document has them, or one; the answer has the same length and order, and each item succeeds or fails alone, its description says why. IKNIU, Redención de puntos. Errors of the whole: LA001 auth_01 (no such merchant), LI013 invalid_items, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
 
 CREATE FUNCTION loyalty.seller_accumulation(
 	merchant_id bigint, items json, idempotency_key text DEFAULT NULL)
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_accumulation';
 COMMENT ON FUNCTION loyalty.seller_accumulation(bigint, json, text) IS
-'Turns money into points at the program''s accumulation base. items: an array of objects as the document has them, or one; the answer has the same length and order, and each item succeeds or fails alone, its description says why. IKNIU, Acumulación. Errors of the whole: LI013 invalid_items, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';
+'Turns money into points at the program''s accumulation base. items: an array of objects as the document has them, or one; the answer has the same length and order, and each item succeeds or fails alone, its description says why. IKNIU, Acumulación. Errors of the whole: LA001 auth_01 (no such merchant), LI013 invalid_items, LY422 idempotency_key_reused, LY423 invalid_idempotency_key.';

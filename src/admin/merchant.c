@@ -39,6 +39,20 @@ merchant_of_api_key(const char *api_key)
 	return merchant_id;
 }
 
+static Statement merchant_exists_sql = {
+	.sql = "SELECT 1 FROM loyalty_internal.merchant WHERE merchant_id = $1",
+	.params = {INT8OID}
+};
+
+/* Between db_begin() and db_end(). */
+bool
+merchant_exists(int64 merchant_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id)};
+
+	return db_read(&merchant_exists_sql, values, NULL) > 0;
+}
+
 PG_FUNCTION_INFO_V1(loyalty_authenticate);
 
 /* loyalty.authenticate(): the merchant of an API key. */

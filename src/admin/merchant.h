@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+extern bool merchant_exists(int64 merchant_id);
 extern int64 merchant_of_api_key(const char *api_key);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "access/tupdesc.h"
 #include "admin/idempotency.h"
+#include "admin/merchant.h"
 #include "api/dispatch.h"
 #include "api/fields.h"
 #include "base/json.h"
@@ -394,6 +395,9 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		db_begin();
+		/* refused items are an answer, which would be kept for a merchant that is none */
+		if (endpoint->takes_items && !merchant_exists(call.merchant_id))
+			raise_error(ERR_AUTH_01);
 		call_run(&call);
 		if (endpoint->result == RESULT_ROWS)
 			call_rows(&call, tuplestore_row, ((ReturnSetInfo *) fcinfo->resultinfo)->setResult);

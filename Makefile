@@ -8,6 +8,8 @@
 #   make bench                  the benchmarks, on a private durable server
 #   make soak SEEDS=60 MINUTES=30
 #                               the engine against the model, longer than a test
+#   make fuzz CALLS=20000 MINUTES=30 SEED=1
+#                               every function in C, on a server with sanitizers
 #
 # All but the first line work on a machine that has nothing but git and make:
 # test/deps.sh installs what is missing.
@@ -31,7 +33,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench check check-all demo deps down soak tidy up
+OUR_TARGETS = bench check check-all demo deps down fuzz soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -69,6 +71,15 @@ SEEDS ?= 60
 MINUTES ?= 30
 soak:
 	@T=tap F=45_model LIMIT=$$(($(MINUTES) + 30)) LOYALTY_MODEL_SEEDS=$(SEEDS) LOYALTY_MODEL_MINUTES=$(MINUTES) exec test/check.sh
+
+# A seed is another search.  What a sanitizer finds ends the process.
+CALLS ?= 20000
+SEED ?= 1
+fuzz: export ASAN_OPTIONS = detect_leaks=0:abort_on_error=1:disable_coredump=1
+fuzz: export UBSAN_OPTIONS = abort_on_error=1:print_stacktrace=1
+fuzz:
+	@PG_CONFIG=$$(test/sanitized.sh) && export PG_CONFIG && T=tap F=34_calls LIMIT=$$(($(MINUTES) + 30)) LOYALTY_FUZZ_CALLS=$(CALLS) LOYALTY_FUZZ_BINARY=2000 \
+		LOYALTY_FUZZ_SEED=$(SEED) LOYALTY_FUZZ_MINUTES=$(MINUTES) exec test/check.sh
 
 demo:
 	@: $(info $(ABOUT_DEMO))

@@ -20,13 +20,6 @@ shift
 cache=${LOYALTY_CACHE:-/var/cache/loyalty}
 base=$cache/$suite
 
-# Where this machine's packages come from: of both formats of apt's lists.
-mirror() {
-	{ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } |
-		awk '!found && /^URIs:/ { print found = $2 }
-			!found && /^deb / { for (i = NF; i > 1; i--) if ($i ~ /^[a-z+]+:/) found = $i; print found }'
-}
-
 get_debootstrap() {
 	command -v debootstrap >/dev/null && return
 	say "loyalty: installing debootstrap"

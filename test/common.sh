@@ -43,6 +43,13 @@ build() {
 	(umask 022 && make -s -j "$(nproc)" -C "$root" all)
 }
 
+# Where this machine's packages come from: of both formats of apt's lists.
+mirror() {
+	{ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } |
+		awk '!found && /^URIs:/ { print found = $2 }
+			!found && /^deb / { for (i = NF; i > 1; i--) if ($i ~ /^[a-z+]+:/) found = $i; print found }'
+}
+
 # --- folders ------------------------------------------------------------------
 
 # What is put behind a folder's name until a socket has one, at most, in the

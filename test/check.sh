@@ -248,7 +248,7 @@ job_tap() {
 	run_tap '' "test/t/$1.pl"
 }
 
-# A server that crashed is a failure, whatever the tests said.
+# A server that crashed, or whose log has an API key, is a failure, whatever the tests said.
 check_logs() {
 	local settings log
 	for settings in "$LOYALTY_TMP"/*.up; do
@@ -257,6 +257,9 @@ check_logs() {
 		if grep -nE 'PANIC|TRAP:|terminated by signal' "$log"; then
 			say "this server crashed:"
 			tail -n 40 "$log"
+			count 0 1
+		elif grep -nE 'lk_[0-9a-f]{64}' "$log"; then
+			say "this server's log has an API key"
 			count 0 1
 		else
 			count 1 0

@@ -77,12 +77,12 @@ COMMENT ON COLUMN loyalty.customers.user_name IS 'What the customer signs in as.
 COMMENT ON COLUMN loyalty.customers.preferences IS 'Preferences of the customer''s account.';
 COMMENT ON COLUMN loyalty.customers.blocked_at IS 'Since when nobody may read the data; NULL: who has the customer''s consent may.';
 
-CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION loyalty_internal.add_app_user(merchant_id bigint, name text, private_key text, OUT key text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.require_merchant(create_app_user.merchant_id);
-	key := coalesce(create_app_user.private_key, loyalty_internal.random_key('', 32));
-	INSERT INTO loyalty_internal.app_user (name, merchant_id, private_key) VALUES (create_app_user.name, create_app_user.merchant_id, key);
+	PERFORM loyalty_internal.require_merchant(add_app_user.merchant_id);
+	key := coalesce(add_app_user.private_key, loyalty_internal.random_key('', 32));
+	INSERT INTO loyalty_internal.app_user (name, merchant_id, private_key) VALUES (add_app_user.name, add_app_user.merchant_id, key);
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty, and private_key has at least 32 characters.');
@@ -90,6 +90,10 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'Names of app users are unique on the server, and one has this name, perhaps another merchant''s.');
 END
 $$;
+COMMENT ON FUNCTION loyalty_internal.add_app_user(bigint, text, text) IS 'Part of loyalty.create_app_user().';
+
+CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_create_app_user';
 COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
 'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. name: unique on the server, since it is what finds the merchant. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 

@@ -2,22 +2,37 @@
 -- nobody's until it stands in one.  These functions run as their caller, who
 -- must be allowed to grant: the superuser who created the extension.
 
-CREATE FUNCTION loyalty_internal.require_grantee(role name) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION loyalty_internal.prepare_role(role name) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	login name;
 BEGIN
 	-- In a GRANT "public" is everybody, in quotes too.
 	IF role IS NULL OR role = 'public' OR starts_with(role::text, 'pg_') OR role = 'loyalty_engine' THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'Rights are for roles of yours: not for PUBLIC, a predefined role, or loyalty_engine.');
 	END IF;
+	-- What clients send as parameters has their keys and passwords.  Settings
+	-- are those of the role that logged in, which PostgREST's is not.
+	FOR login IN
+		WITH RECURSIVE acting (id) AS (
+			SELECT r.oid FROM pg_roles r WHERE r.rolname = role
+			UNION
+			SELECT m.member FROM acting a JOIN pg_auth_members m ON m.roleid = a.id
+		)
+		SELECT r.rolname FROM acting a JOIN pg_roles r ON r.oid = a.id WHERE r.rolname = role OR r.rolcanlogin AND NOT r.rolsuper
+	LOOP
+		EXECUTE format('ALTER ROLE %I SET log_parameter_max_length = 0', login);
+		EXECUTE format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', login);
+	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.require_grantee(name) IS
-'Part of the functions that hand out rights. Errors: LY005 invalid_argument (NULL, public, a predefined role, or loyalty_engine).';
+COMMENT ON FUNCTION loyalty_internal.prepare_role(name) IS
+'Part of the functions that hand out rights: what this role, and who logs in to act as it, sends as parameters stays out of the server''s log. Errors: LY005 invalid_argument (NULL, public, a predefined role, or loyalty_engine).';
 
 CREATE FUNCTION loyalty.grant_api(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.require_grantee(role);
+	PERFORM loyalty_internal.prepare_role(role);
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty_api TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty_api.wallet_get, loyalty_api.wallet_contact_get, loyalty_api.wallet_contact_add, loyalty_api.wallet_sale,
@@ -27,12 +42,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
-'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Run it again after an upgrade. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
+'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
 
 CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.require_grantee(role);
+	PERFORM loyalty_internal.prepare_role(role);
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
 	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.posting, loyalty.breach, loyalty.program_keys TO %I', role);
 	EXECUTE format('GRANT SELECT ON
@@ -62,7 +77,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Run it again after an upgrade. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -96,7 +111,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_operation(name) IS
-'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Run it again after an upgrade. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
+'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
 
 -- PostgREST reads its schema cache again when this commits.
 NOTIFY pgrst, 'reload schema';

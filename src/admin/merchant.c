@@ -59,5 +59,11 @@ PG_FUNCTION_INFO_V1(loyalty_authenticate);
 Datum
 loyalty_authenticate(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(merchant_of_api_key(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	ErrorContextCallback secret;
+	int64		merchant_id;
+
+	secret_begin(&secret);
+	merchant_id = merchant_of_api_key(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	secret_end(&secret);
+	PG_RETURN_INT64(merchant_id);
 }

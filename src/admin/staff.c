@@ -168,10 +168,13 @@ loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	char	   *password = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	bool		matches;
+	ErrorContextCallback secret;
 
+	secret_begin(&secret);
 	db_begin();
 	matches = db_read(&staff_secret_sql, values, NULL) > 0 &&
 		password_matches(password, row_text(0, "password_secret"));
 	db_end();
+	secret_end(&secret);
 	PG_RETURN_BOOL(matches);
 }

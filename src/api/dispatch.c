@@ -379,6 +379,17 @@ json_datum(MemoryContext context, const char *json)
 	return datum;
 }
 
+static bool
+has_secret(const Endpoint *endpoint)
+{
+	for (int i = 0; i < MAX_FIELDS && endpoint->fields[i].name; i++)
+	{
+		if (endpoint->fields[i].secret)
+			return true;
+	}
+	return false;
+}
+
 /* The function loyalty.name() of an endpoint: returns its result, and raises its errors. */
 Datum
 endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
@@ -386,7 +397,11 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	volatile Datum result = 0;
 	Call		call;
+	ErrorContextCallback secret;
 
+	secret_begin(&secret);
+	if (!has_secret(endpoint))
+		secret_end(&secret);
 	call_start(&call, endpoint, FROM_SQL);
 	call_from_arguments(&call, fcinfo);
 	if (endpoint->result == RESULT_ROWS)
@@ -411,6 +426,8 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 
+	if (has_secret(endpoint))
+		secret_end(&secret);
 	if (endpoint->result == RESULT_ROWS)
 		return (Datum) 0;
 	if (endpoint->result == RESULT_JSON)

@@ -237,7 +237,7 @@ static const Endpoint customer_read = {
 		[ASK_REQUEST] = KASU_REQUIRED("request", FIELD_TEXT),
 		[ASK_PRODUCT] = KASU_OPTIONAL("producto", FIELD_TEXT),
 		[ASK_POLICY] = KASU_OPTIONAL("poliza_en_uso", FIELD_TEXT),
-		[ASK_ACCEPTANCE] = KASU_OPTIONAL("clave_aceptacion", FIELD_TEXT),
+		[ASK_ACCEPTANCE] = KASU_SECRET("clave_aceptacion"),
 	},
 	.result = RESULT_JSON,
 	.status = 202,

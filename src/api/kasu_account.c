@@ -296,7 +296,7 @@ const Endpoint kasu_payments = {
 		[PAY_AMOUNT] = KASU_OPTIONAL("cantidad", FIELD_POINTS),
 		[PAY_METHOD] = KASU_OPTIONAL("metodo", FIELD_TEXT),
 		[PAY_REFERENCE] = KASU_OPTIONAL("referencia", FIELD_TEXT),
-		[PAY_ACCEPTANCE] = KASU_OPTIONAL("clave_aceptacion", FIELD_TEXT),
+		[PAY_ACCEPTANCE] = KASU_SECRET("clave_aceptacion"),
 	},
 	.result = RESULT_JSON,
 	.status = 202,

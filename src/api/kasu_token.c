@@ -135,7 +135,9 @@ loyalty_customer_token(PG_FUNCTION_ARGS)
 {
 	Call		call;
 	StringInfoData json;
+	ErrorContextCallback secret;
 
+	secret_begin(&secret);
 	call_start(&call, &kasu_token_full, FROM_SQL);
 	call.values[REGISTER_OPERATION].text = kasu_token_full.name;
 	for (int i = REGISTER_USER; i <= REGISTER_SIGNATURE; i++)
@@ -143,7 +145,42 @@ loyalty_customer_token(PG_FUNCTION_ARGS)
 				   text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER)));
 	initStringInfo(&json);
 	call_answer(&call, &json);
+	secret_end(&secret);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+static Statement add_app_user_sql = {
+	.sql = "SELECT loyalty_internal.add_app_user($1, $2, $3) AS key",
+	.params = {INT8OID, TEXTOID, TEXTOID}
+};
+
+PG_FUNCTION_INFO_V1(loyalty_create_app_user);
+
+/* loyalty.create_app_user(): in C, so that the log does not get the key that it is given. */
+Datum
+loyalty_create_app_user(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[3];
+	char		nulls[3];
+	char	   *key;
+	text	   *result;
+	ErrorContextCallback secret;
+
+	secret_begin(&secret);
+	for (int i = 0; i < 3; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i);
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+	}
+	db_begin();
+	db_write(&add_app_user_sql, values, nulls);
+	key = row_text(0, "key");
+	MemoryContextSwitchTo(caller);
+	result = cstring_to_text(key);
+	db_end();
+	secret_end(&secret);
+	PG_RETURN_TEXT_P(result);
 }
 
 /* ------------------------------------------------------------------------

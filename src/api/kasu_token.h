@@ -11,6 +11,7 @@
 #define KASU_MISSING {ERR_KASU_400, ERR_KASU_400}
 #define KASU_REQUIRED(name, kind) {name, kind, REQUIRED,.absent = KASU_MISSING,.malformed = KASU_MISSING}
 #define KASU_OPTIONAL(name, kind) {name, kind, OPTIONAL,.malformed = KASU_MISSING}
+#define KASU_SECRET(name) {name, FIELD_TEXT, OPTIONAL,.malformed = KASU_MISSING,.secret = true}
 
 /* The fields of every request under a token. */
 enum

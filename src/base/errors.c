@@ -78,6 +78,33 @@ raise_field_error(ErrorId id, const char *field)
 			 errhint("%s", info->hint)));
 }
 
+static void
+hide_statement(void *arg pg_attribute_unused())
+{
+	errhidestmt(true);
+	errhidecontext(true);
+}
+
+/*
+ * From here to secret_end() the server's log has of an error neither the
+ * statement nor the context: the first may have the secret that the function
+ * was called with, the second quotes the statements of callers.
+ */
+void
+secret_begin(ErrorContextCallback *callback)
+{
+	callback->callback = hide_statement;
+	callback->arg = NULL;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+void
+secret_end(ErrorContextCallback *callback)
+{
+	error_context_stack = callback->previous;
+}
+
 PG_FUNCTION_INFO_V1(loyalty_error_codes);
 
 Datum

@@ -33,5 +33,7 @@ extern ErrorId error_from_sqlerrcode(int sqlerrcode);
 pg_noreturn extern void raise_error(ErrorId id);
 pg_noreturn extern void raise_error_hint(ErrorId id, const char *hint);
 pg_noreturn extern void raise_field_error(ErrorId id, const char *field);
+extern void secret_begin(ErrorContextCallback *callback);
+extern void secret_end(ErrorContextCallback *callback);
 
 #endif

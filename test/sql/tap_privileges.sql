@@ -19,7 +19,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'loyalty' AND d.de
 CREATE TEMP VIEW functions AS
 SELECT p.oid, p.oid::regprocedure::text AS name, p.pronamespace::regnamespace::text AS schema, p.proowner, p.prosecdef, p.provolatile, p.proconfig,
 	   p.prorettype, l.lanname, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl,
-	   p.oid::regprocedure::text ~ '^loyalty(_internal\.seal|\.grant_(api|reporting|operation))\(' AS hands_out
+	   p.oid::regprocedure::text ~ '^loyalty(_internal\.(seal|prepare_role)|\.grant_(api|reporting|operation))\(' AS hands_out
 FROM members m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang WHERE m.classid = 'pg_proc'::regclass;
 
 CREATE TEMP VIEW relations AS
@@ -76,7 +76,7 @@ SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::r
 	$$SELECT name FROM functions WHERE hands_out OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
-	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.seal()'],
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.seal()'],
 	'it executes every function but those that hand out rights');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,

@@ -10,13 +10,14 @@
 #     is $answer->{status}, 200;
 #
 # test/stack.sh starts and stops it; it ends with the test.  A test whose server
-# crashed fails, unless it said expect_crash.
+# crashed fails, unless it said expect_crash, and so does one after which a log
+# has a secret that was used.
 package Loyalty;
 
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
+use File::Basename qw(basename dirname);
 use File::Spec;
 use File::Temp qw(tempdir);
 use HTTP::Tiny;
@@ -235,6 +236,7 @@ sub http
 {
 	my ($self, $method, $path, $headers, $body) = @_;
 	my $url = $path =~ m{^http://} ? $path : $self->url . $path;
+	$self->know_secrets($path, $headers, $body);
 	my %request = (headers => {%{$headers // {}}});
 	if (defined $body)
 	{
@@ -289,6 +291,7 @@ sub form
 sub raw
 {
 	my ($self, $bytes) = @_;
+	$self->know_secrets($bytes =~ /^\S+ (\S+)/ ? $1 : '', {$bytes =~ /^(apikey|Authorization): *(\S.*?)\r?$/mig}, undef);
 	my ($address) = $self->url =~ m{^http://(.*)$};
 	my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => HANG_S) or die "connect: $@\n";
 	my ($answer, $readable) = ('', '');
@@ -331,6 +334,39 @@ sub pg_ctl
 		'<', '/dev/null', '>', $self->work_dir . '/pg_ctl.log', '2>&1');
 	die "pg_ctl @arguments failed\n" unless $fine;
 	return;
+}
+
+# --- secrets: nothing that proves who one is gets into a log ------------------------
+
+# The secrets of a request: keys in headers and paths, and what the documents
+# have for them in bodies.  Short ones may stand in a log by chance.
+sub know_secrets
+{
+	my ($self, $path, $headers, $body) = @_;
+	my %header = map { lc $_ => $headers->{$_} } grep { defined $headers->{$_} && !ref $headers->{$_} } keys %{$headers // {}};
+	my @secrets = grep { defined } $header{apikey}, ($header{authorization} // '') =~ /(\S+)$/, $path =~ m{/v1/seller/([^/?]+)};
+	push @secrets, $body =~ /"(?:firma_KEY|token|clave_aceptacion|password)"\s*:\s*"([^"\\]+)"/g, $body =~ /(?:^|&)password=([^&]+)/g if defined $body && length $body < 100_000;
+	$self->{secrets}{$_} = 1 for grep { length >= 12 && length() < 200 && !/[^!-~]/ } @secrets;
+	return;
+}
+
+# Lines of the logs of all servers that have one, or what looks like an API key.
+sub lines_with_secrets
+{
+	my $self = shift;
+	my ($fine, $keys) = $self->try_psql('SELECT private_key FROM loyalty_internal.app_user');
+	my @known = (keys %{$self->{secrets} // {}}, $fine ? split /\n/, $keys : ());
+	my $secret = join '|', 'lk_[0-9a-f]{64}', map { quotemeta } @known;
+	my @lines;
+	for my $log (grep { -f } $self->env('LOYALTY_LOG'), glob($self->work_dir . '/{postgrest.log,nginx.log,nginx/*.log,nginx/logs/*}'))
+	{
+		open my $in, '<:raw', $log or die "$log: $!\n";
+		while (my $line = <$in>)
+		{
+			push @lines, basename($log) . ": $line" if $line =~ /$secret/;
+		}
+	}
+	return @lines;
 }
 
 # --- the clock: test/clock.c, in PostgreSQL only ----------------------------------
@@ -412,16 +448,22 @@ sub stop
 {
 	my $self = shift;
 	return 1 if $self->{stopped}++;
-	my $crashed = 0;
+	my $failed = 0;
 	if (!$self->{crash_expected} && $self->{env} && -e $self->env('LOYALTY_LOG'))
 	{
 		$self->{log_offset} = 0;
 		my @lines = grep { /PANIC|TRAP:|terminated by signal/ } split /\n/, $self->server_log;
 		Test::More::diag("the server crashed: $_") for @lines;
-		$crashed = @lines > 0;
+		$failed = @lines > 0;
+	}
+	if ($self->{env} && -e $self->env('LOYALTY_LOG'))
+	{
+		my @lines = $self->lines_with_secrets;
+		Test::More::diag("a log has a secret: " . substr $_, 0, 500) for @lines[0 .. ($#lines < 9 ? $#lines : 9)];
+		$failed ||= @lines > 0;
 	}
 	system($script, 'down', $self->{run});
-	return !$crashed;
+	return !$failed;
 }
 
 END

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "admin/staff.h"
 #include "base/compat.h"
 #include "ledger/fast_path.h"
 #include "utils/guc.h"
@@ -20,5 +21,11 @@ _PG_init(void)
 							 "Lets single postings be made by one UPDATE where that does.",
 							 "Off, every posting takes the general path; both leave the same rows. It is for tests.",
 							 &fast_path_enabled, true, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomIntVariable("loyalty.password_cost",
+							"Iterations of the hash that the passwords of new staff are kept as.",
+							NULL, &password_cost, 8192, 4096, 1000000, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("loyalty.password_min_length",
+							"Characters that the passwords of new staff have at least.",
+							NULL, &password_min_length, 6, 1, 64, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("loyalty");
 }

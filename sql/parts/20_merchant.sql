@@ -5,10 +5,12 @@ CREATE TABLE loyalty_internal.merchant (
 	name		text		NOT NULL CHECK (name <> ''),
 	base_url	text		NOT NULL CHECK (base_url ~ '^https?://[^[:space:]]+[^/[:space:]]$'),
 	sandbox		boolean		NOT NULL DEFAULT false,
-	created_at	timestamptz	NOT NULL DEFAULT now()
+	created_at	timestamptz	NOT NULL DEFAULT now(),
+	password_salt	text	NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (length(password_salt) >= 32)
 );
 COMMENT ON TABLE loyalty_internal.merchant IS 'The tenants. Every other row belongs to exactly one.';
 COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
+COMMENT ON COLUMN loyalty_internal.merchant.password_salt IS 'Of the passwords of the staff: random, and never changed.';
 COMMENT ON COLUMN loyalty_internal.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
 

@@ -24,20 +24,32 @@ CREATE TABLE loyalty_internal.staff (
 	role			text			NOT NULL CHECK (role IN ('cajero', 'gerente')),
 	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
 	number			loyalty.phone	NOT NULL,
-	password_secret	text			NOT NULL CHECK (password_secret LIKE 'SCRAM-SHA-256$%'),
+	password_digest	text			COLLATE "C" CHECK (length(password_digest) = 64),
+	password_cost	integer			NOT NULL,
 	restricted		boolean			NOT NULL DEFAULT false,
 	archived_at		timestamptz,
 	created_at		timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, staff_id),
-	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty_internal.branch
+	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty_internal.branch,
+	CHECK ((password_digest IS NULL) = (archived_at IS NOT NULL))
 );
 COMMENT ON TABLE loyalty_internal.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
 COMMENT ON COLUMN loyalty_internal.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
-COMMENT ON COLUMN loyalty_internal.staff.password_secret IS 'SCRAM-SHA-256 secret: salted, slow, not reversible.';
+COMMENT ON COLUMN loyalty_internal.staff.password_digest IS 'PBKDF2 with HMAC-SHA-256 under the salt of the merchant, in hexadecimal: slow, not reversible, and the same for the same password, so that an index can refuse a second one. Archiving deletes it.';
+COMMENT ON COLUMN loyalty_internal.staff.password_cost IS 'How many iterations it is made of: loyalty.password_cost of then.';
 COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the programs that loyalty.set_staff_programs() has named are the only ones this person may operate.';
 CREATE UNIQUE INDEX staff_active_name ON loyalty_internal.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_number ON loyalty_internal.staff (merchant_id, number) WHERE archived_at IS NULL;
+CREATE UNIQUE INDEX staff_active_password ON loyalty_internal.staff (merchant_id, password_digest) WHERE archived_at IS NULL;
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff TO loyalty_engine;
+
+-- Who is refused because of a password has found out that a colleague has it.
+CREATE TABLE loyalty_internal.staff_refusal (
+	merchant_id	bigint			PRIMARY KEY REFERENCES loyalty_internal.merchant,
+	refused_at	timestamptz[]	NOT NULL
+);
+COMMENT ON TABLE loyalty_internal.staff_refusal IS 'When requests for new staff were refused because of a name or a password that active staff has: the newest ten of each merchant. While all ten are of the last hour, no new staff is looked at.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff_refusal TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.staff_program (
 	merchant_id	bigint	NOT NULL,
@@ -131,7 +143,7 @@ COMMENT ON FUNCTION loyalty.set_staff_branch(bigint, bigint, bigint) IS
 CREATE FUNCTION loyalty.verify_staff_password(merchant_id bigint, staff_id bigint, password text) RETURNS boolean
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_verify_staff_password';
 COMMENT ON FUNCTION loyalty.verify_staff_password(bigint, bigint, text) IS
-'Whether this is the password of this active staff member; takes some milliseconds on purpose. False, not an error, for unknown or archived staff.';
+'Whether this is the password of this active staff member; takes as long as loyalty.password_cost says, on purpose. False, not an error, for unknown or archived staff.';
 
 CREATE VIEW loyalty.staff_members AS
 SELECT s.merchant_id, s.staff_id, s.name, s.number, s.branch_id, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at

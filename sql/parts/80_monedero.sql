@@ -55,7 +55,7 @@ CREATE FUNCTION loyalty.employee_add(
 RETURNS bigint
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_employee_add';
 COMMENT ON FUNCTION loyalty.employee_add(bigint, text, text, text, text, text, text) IS
-'Registers staff and returns the staff_id (usertool_id). type: cajero or gerente; number: mobile phone; business_name: the branch, created if new. The password is kept only as a SCRAM-SHA-256 secret. Monedero, Registrar colaborador. Errors: LE002 err_toolusers_02 (absent or malformed), LE003 err_toolusers_03 (an active colleague has this name or password), LE004 err_toolusers_04 (an active colleague has this number), LE001 err_toolusers_01 (unexpected).';
+'Registers staff and returns the staff_id (usertool_id). type: cajero or gerente; number: mobile phone; business_name: the branch, created if new. The password, of loyalty.password_min_length characters or more, is kept only as a slow salted hash, of loyalty.password_cost iterations. Monedero, Registrar colaborador. Errors, in this order: LE002 err_toolusers_02 (absent or malformed), LY429 too_many_requests (LE003 was answered ten times over HTTP within an hour), LE003 err_toolusers_03 (an active colleague has this name), LE004 err_toolusers_04 (this number), LE003 (this password), LE001 err_toolusers_01 (unexpected).';
 
 CREATE FUNCTION loyalty.employee_disable(
 	merchant_id bigint, number text, idempotency_key text DEFAULT NULL)

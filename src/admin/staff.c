@@ -6,10 +6,17 @@
 
 #include "admin/staff.h"
 #include "base/crypto.h"
+#include "catalog/pg_type.h"
+#include "db/columns.h"
 #include "db/statement.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+
+/* The settings loyalty.password_cost and loyalty.password_min_length. */
+int			password_cost;
+int			password_min_length;
 
 static Statement staff_find_sql = {
 	.sql = "SELECT restricted FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
@@ -55,44 +62,90 @@ branch_named(int64 merchant_id, const char *name)
 	return row_int64(0, "branch_id");
 }
 
-static Statement staff_active_sql = {
-	.sql = "SELECT loyalty.fold(name) = loyalty.fold($2) AS same_name, number OPERATOR(loyalty.=) $3 AS same_number, password_secret FROM loyalty_internal.staff"
-	" WHERE merchant_id = $1 AND archived_at IS NULL",
-	.params = {INT8OID, TEXTOID, PHONEOID}
+static Statement merchant_salt_sql = {
+	.sql = "SELECT password_salt FROM loyalty_internal.merchant WHERE merchant_id = $1",
+	.params = {INT8OID}
+};
+
+static Statement staff_costs_sql = {
+	.sql = "SELECT DISTINCT password_cost FROM loyalty_internal.staff WHERE merchant_id = $1 AND archived_at IS NULL AND password_cost <> $2",
+	.params = {INT8OID, INT4OID}
 };
 
 /*
- * Check that no active staff has the name, the password or the number.  Hashed
- * passwords cannot be compared, so the new one is tried against each of them.
- * The order is that of the document's codes.
+ * The digests that a password has, or has had, in this merchant: the first is
+ * the one to keep.  There is one, and one more for each cost that active staff
+ * have from before loyalty.password_cost was changed.
+ */
+static Datum
+digests_of(int64 merchant_id, const char *password, char **digest)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int32GetDatum(password_cost)};
+	Datum	   *digests;
+	int		   *costs;
+	char	   *salt;
+	int			n = 1;
+
+	if (db_read(&merchant_salt_sql, values, NULL) == 0)
+		raise_error(ERR_AUTH_01);
+	salt = row_text(0, "password_salt");
+	n += db_read(&staff_costs_sql, values, NULL);
+	costs = palloc(n * sizeof(int));
+	digests = palloc(n * sizeof(Datum));
+	costs[0] = password_cost;
+	for (int i = 1; i < n; i++)
+		costs[i] = row_int64(i - 1, "password_cost");
+	for (int i = 0; i < n; i++)
+	{
+		char	   *hash = password_digest(password, salt, costs[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		digests[i] = CStringGetTextDatum(hash);
+		if (i == 0)
+			*digest = hash;
+	}
+	return array_datum(digests, n, TEXTOID);
+}
+
+#define ACTIVE_STAFF(condition) \
+	"EXISTS (SELECT FROM loyalty_internal.staff WHERE merchant_id = $1 AND archived_at IS NULL AND " condition ")"
+
+static Statement staff_taken_sql = {
+	.sql = "SELECT " ACTIVE_STAFF("loyalty.fold(name) = loyalty.fold($2)") " AS same_name,"
+	" " ACTIVE_STAFF("number OPERATOR(loyalty.=) $3") " AS same_number,"
+	" " ACTIVE_STAFF("password_digest = ANY ($4)") " AS same_password",
+	.params = {INT8OID, TEXTOID, PHONEOID, TEXTARRAYOID}
+};
+
+/*
+ * Check that no active staff has the name, the number or, if there are digests
+ * of it yet, the password.  The number comes before the password, or whoever
+ * names a taken one could try passwords and leave no trace.
  */
 static ErrorId
-check_distinct(int64 merchant_id, const Hiring *hiring)
+check_distinct(int64 merchant_id, const Hiring *hiring, Datum digests)
 {
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
 		CStringGetTextDatum(hiring->name),
 		PhoneGetDatum(hiring->number),
+		digests,
 	};
-	uint64		active = db_write(&staff_active_sql, values, NULL);
+	const char	nulls[] = {' ', ' ', ' ', digests != 0 ? ' ' : 'n'};
+	bool		same_name;
+	bool		same_number;
 
-	for (uint64 row = 0; row < active; row++)
-	{
-		if (row_bool(row, "same_name"))
-			return ERR_ERR_TOOLUSERS_03;
-	}
-	for (uint64 row = 0; row < active; row++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (password_matches(hiring->password, row_text(row, "password_secret")))
-			return ERR_ERR_TOOLUSERS_03;
-	}
-	for (uint64 row = 0; row < active; row++)
-	{
-		if (row_bool(row, "same_number"))
-			return ERR_ERR_TOOLUSERS_04;
-	}
-	return ERR_NONE;
+	db_write(&staff_taken_sql, values, nulls);
+	same_name = row_bool(0, "same_name");
+	same_number = row_bool(0, "same_number");
+	if (!same_name && same_number)
+		return ERR_ERR_TOOLUSERS_04;
+	if (!same_name && !row_bool(0, "same_password"))
+		return ERR_NONE;
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("merchant " INT64_FORMAT ": new staff was refused, whose %s active staff has", merchant_id,
+					same_name ? "name" : "password")));
+	return ERR_ERR_TOOLUSERS_03;
 }
 
 static Statement merchant_lock_sql = {
@@ -101,28 +154,42 @@ static Statement merchant_lock_sql = {
 };
 
 static Statement staff_insert_sql = {
-	.sql = "INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)"
-	" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, loyalty_internal.trimmed($4), $5, $6 FROM loyalty_internal.staff WHERE merchant_id = $1"
-	" RETURNING staff_id",
-	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, TEXTOID}
+	.sql = "INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_digest, password_cost)"
+	" SELECT $1, coalesce(max(staff_id), 0) + 1, $2, $3, loyalty_internal.trimmed($4), $5, $6, $7"
+	" FROM loyalty_internal.staff WHERE merchant_id = $1 RETURNING staff_id",
+	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, TEXTOID, INT4OID}
+};
+
+static Statement refusals_spent_sql = {
+	.sql = "SELECT 1 FROM loyalty_internal.staff_refusal WHERE merchant_id = $1 AND refused_at[10] > clock_timestamp() - interval '1 hour'",
+	.params = {INT8OID}
 };
 
 /*
- * Create staff.  The lock of the merchant's row lets one in at a time: two could
- * otherwise take the same password, which no index can refuse.
+ * Create staff.  What takes long, the hash, is made before anything is locked;
+ * the lock of the merchant's row then lets one in at a time, who get the next
+ * number and make the branch.  Once too many have been refused, nothing is
+ * looked at any more, or whether this is refused would tell as much.
  */
 ErrorId
 staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id)
 {
-	Datum		values[6] = {Int64GetDatum(merchant_id)};
-	char	   *secret = password_secret(hiring->password);
+	Datum		values[7] = {Int64GetDatum(merchant_id)};
+	char	   *digest;
+	Datum		digests;
 	ErrorId		error;
 
-	if (secret == NULL)
+	if (pg_mbstrlen(hiring->password) < password_min_length)
 		return ERR_ERR_TOOLUSERS_02;
+	if (db_write(&refusals_spent_sql, values, NULL) > 0)
+		return ERR_TOO_MANY_REQUESTS;
+	error = check_distinct(merchant_id, hiring, 0);
+	if (error != ERR_NONE)
+		return error;
+	digests = digests_of(merchant_id, hiring->password, &digest);
 	if (db_write(&merchant_lock_sql, values, NULL) == 0)
 		return ERR_AUTH_01;
-	error = check_distinct(merchant_id, hiring);
+	error = check_distinct(merchant_id, hiring, digests);
 	if (error != ERR_NONE)
 		return error;
 
@@ -130,14 +197,31 @@ staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id)
 	values[2] = CStringGetTextDatum(hiring->role);
 	values[3] = CStringGetTextDatum(hiring->name);
 	values[4] = PhoneGetDatum(hiring->number);
-	values[5] = CStringGetTextDatum(secret);
+	values[5] = CStringGetTextDatum(digest);
+	values[6] = Int32GetDatum(password_cost);
 	db_write(&staff_insert_sql, values, NULL);
 	*staff_id = row_int64(0, "staff_id");
 	return ERR_NONE;
 }
 
+static Statement staff_refuse_sql = {
+	.sql = "INSERT INTO loyalty_internal.staff_refusal AS r (merchant_id, refused_at) VALUES ($1, ARRAY[clock_timestamp()])"
+	" ON CONFLICT (merchant_id) DO UPDATE SET refused_at = (clock_timestamp() || r.refused_at)[1:10]"
+	" WHERE r.refused_at[10] > clock_timestamp() - interval '1 hour' IS NOT TRUE",
+	.params = {INT8OID}
+};
+
+/* Count a refusal by ERR_ERR_TOOLUSERS_03; false: there have been too many, and it must not be told. */
+bool
+staff_refused(int64 merchant_id)
+{
+	Datum		value = Int64GetDatum(merchant_id);
+
+	return db_write(&staff_refuse_sql, &value, NULL) > 0;
+}
+
 static Statement staff_archive_sql = {
-	.sql = "UPDATE loyalty_internal.staff SET archived_at = now()"
+	.sql = "UPDATE loyalty_internal.staff SET archived_at = now(), password_digest = NULL"
 	" WHERE merchant_id = $1 AND number OPERATOR(loyalty.=) $2 AND archived_at IS NULL RETURNING staff_id",
 	.params = {INT8OID, PHONEOID}
 };
@@ -154,8 +238,10 @@ staff_archive(int64 merchant_id, Phone number, int64 *staff_id)
 	return true;
 }
 
-static Statement staff_secret_sql = {
-	.sql = "SELECT password_secret FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
+static Statement staff_password_sql = {
+	.sql = "SELECT s.password_digest, s.password_cost, m.password_salt FROM loyalty_internal.staff s"
+	" JOIN loyalty_internal.merchant m ON m.merchant_id = s.merchant_id"
+	" WHERE s.merchant_id = $1 AND m.merchant_id = $1 AND s.staff_id = $2 AND s.archived_at IS NULL",
 	.params = {INT8OID, INT8OID}
 };
 
@@ -167,13 +253,18 @@ loyalty_verify_staff_password(PG_FUNCTION_ARGS)
 {
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	char	   *password = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	bool		matches;
+	bool		matches = false;
 	ErrorContextCallback secret;
 
 	secret_begin(&secret);
 	db_begin();
-	matches = db_read(&staff_secret_sql, values, NULL) > 0 &&
-		password_matches(password, row_text(0, "password_secret"));
+	if (db_read(&staff_password_sql, values, NULL) > 0)
+	{
+		const char *digest = row_text(0, "password_digest");
+		const char *salt = row_text(0, "password_salt");
+
+		matches = secrets_equal(digest, password_digest(password, salt, row_int64(0, "password_cost")));
+	}
 	db_end();
 	secret_end(&secret);
 	PG_RETURN_BOOL(matches);

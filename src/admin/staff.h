@@ -26,8 +26,12 @@ typedef struct Hiring
 	const char *password;
 } Hiring;
 
+extern int	password_cost;
+extern int	password_min_length;
+
 extern StaffRight staff_right(int64 merchant_id, int64 staff_id, int64 program_id);
 extern ErrorId staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id);
+extern bool staff_refused(int64 merchant_id);
 extern bool staff_archive(int64 merchant_id, Phone number, int64 *staff_id);
 
 #endif

@@ -71,7 +71,12 @@ serve(Exchange *exchange)
 static void
 record_refusal(Exchange *exchange)
 {
-	exchange->family->refused(&exchange->call, error_info(exchange->error));
+	ErrorId		error = exchange->family->refused(&exchange->call, exchange->error);
+
+	if (error == exchange->error)
+		return;
+	exchange->error = error;
+	exchange->message = error_info(error)->message;
 }
 
 /* Do some work in a subtransaction; if it fails, the exchange says why. */

@@ -29,7 +29,7 @@ typedef struct Family
 	bool		json;			/* whatever the type says, a body is JSON */
 	bool		own_keys;		/* its handlers authenticate, not the API key */
 	void		(*error_body) (StringInfo json, const ErrorInfo *error, const char *message);
-	void		(*refused) (const Call *call, const ErrorInfo *error);	/* or NULL */
+	ErrorId		(*refused) (const Call *call, ErrorId error);	/* or NULL; returns what is answered */
 } Family;
 
 /* A request that PostgREST has handed on, and its answer. */

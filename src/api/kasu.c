@@ -278,20 +278,21 @@ kasu_error_body(StringInfo json, const ErrorInfo *error, const char *message)
  * Log a refusal with the merchant of the app user that the request names, also
  * if nothing proves that it comes from that user.
  */
-static void
-log_refusal(const Call *call, const ErrorInfo *error)
+static ErrorId
+log_refusal(const Call *call, ErrorId error)
 {
 	const Value *values = call->values;
 	int64		merchant_id = call->merchant_id;
 
 	if (call->endpoint == NULL || values[KASU_USER].text == NULL)
-		return;
+		return error;
 	db_begin();
 	if (merchant_id == 0)
 		merchant_id = kasu_merchant_of(values[KASU_USER].text);
 	if (merchant_id != 0)
-		kasu_record_access(call, merchant_id, call->endpoint == &customer_read ? &values[ASK_REQUEST] : NULL, error->http_status);
+		kasu_record_access(call, merchant_id, call->endpoint == &customer_read ? &values[ASK_REQUEST] : NULL, error_info(error)->http_status);
 	db_end();
+	return error;
 }
 
 const Family kasu_family = {"/api/", routes, lengthof(routes), true, true, kasu_error_body, log_refusal};

@@ -604,7 +604,21 @@ monedero_error_body(StringInfo json, const ErrorInfo *error, const char *message
 	appendStringInfo(json, ",\"status\":%d}", error->http_status);
 }
 
-const Family monedero_family = {"/", routes, lengthof(routes), false, false, monedero_error_body, NULL};
+/* Somebody's name or password was found out so: not too often. */
+static ErrorId
+count_refusal(const Call *call, ErrorId error)
+{
+	bool		counted;
+
+	if (error != ERR_ERR_TOOLUSERS_03)
+		return error;
+	db_begin();
+	counted = staff_refused(call->merchant_id);
+	db_end();
+	return counted ? error : ERR_TOO_MANY_REQUESTS;
+}
+
+const Family monedero_family = {"/", routes, lengthof(routes), false, false, monedero_error_body, count_refusal};
 
 ENDPOINT_FUNCTIONS(monedero_family, toolusers_get)
 ENDPOINT_FUNCTIONS(monedero_family, wallet_get)

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "common/jsonapi.h"
+#include "common/scram-common.h"
 #include "fmgr.h"
 
 #if PG_VERSION_NUM < 150000
@@ -40,6 +41,10 @@
 #define SOFT_ERROR_OCCURRED(context)	((void) (context), false)
 
 #define i64abs(value)	((int64) llabs(value))
+
+/* Before PostgreSQL 16 it is SHA-256 always. */
+#define scram_SaltedPassword(password, hash_type, key_length, salt, ...) \
+	scram_SaltedPassword(password, salt, __VA_ARGS__)
 
 #endif
 

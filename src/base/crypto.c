@@ -9,10 +9,10 @@
 #include "common/cryptohash.h"
 #include "common/hmac.h"
 #include "common/pg_prng.h"
+#include "common/saslprep.h"
 #include "common/sha2.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "libpq/crypt.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/builtins.h"
@@ -133,25 +133,26 @@ new_id(void)
 }
 
 /*
- * A salted SCRAM-SHA-256 secret: slow to try, impossible to reverse.  NULL for
- * a text that is itself a secret: encrypt_password() would take it as it is,
- * and whoever sent it would have set a secret instead of a password.
+ * What a password is kept as: PBKDF2 with HMAC-SHA-256 of so many iterations, in
+ * hexadecimal.  One of another Unicode form is the same password, as it is to
+ * PostgreSQL.
  */
 char *
-password_secret(const char *password)
+password_digest(const char *password, const char *salt, int iterations)
 {
-	if (get_password_type(password) != PASSWORD_TYPE_PLAINTEXT)
-		return NULL;
-	return encrypt_password(PASSWORD_TYPE_SCRAM_SHA_256, "", password);
-}
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *hex = palloc(2 * PG_SHA256_DIGEST_LENGTH + 1);
+	const char *why = NULL;
+	char	   *prepared;
 
-/* Whether a password is the one that a stored secret was made of. */
-bool
-password_matches(const char *password, const char *secret)
-{
-	const char *logdetail = NULL;
-
-	return plain_crypt_verify("", secret, password, &logdetail) == STATUS_OK;
+	if (pg_saslprep(password, &prepared) != SASLPREP_SUCCESS)
+		prepared = pstrdup(password);
+	if (scram_SaltedPassword(prepared, PG_SHA256, PG_SHA256_DIGEST_LENGTH, (const void *) salt, strlen(salt),
+							 iterations, digest, &why) < 0)
+		raise_error(ERR_INTERNAL_ERROR);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[2 * PG_SHA256_DIGEST_LENGTH] = '\0';
+	return hex;
 }
 
 PG_FUNCTION_INFO_V1(loyalty_new_id);

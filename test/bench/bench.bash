@@ -183,8 +183,8 @@ make_merchant() {
 		SELECT program_id AS program FROM loyalty.create_wallet(:merchant, 'bench', 10) \gset
 		UPDATE loyalty_internal.program SET wallet_key = 'bench-$1' WHERE merchant_id = :merchant;
 		INSERT INTO loyalty_internal.branch (merchant_id, name) VALUES (:merchant, 'Centro') RETURNING branch_id AS branch \gset
-		INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
-		SELECT :merchant, i, :branch, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, 'SCRAM-SHA-256\$none' FROM generate_series(1, 16) i;
+		INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_digest, password_cost)
+		SELECT :merchant, i, :branch, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, lpad(to_hex(i), 64, '0'), 4096 FROM generate_series(1, 16) i;
 		INSERT INTO loyalty_internal.member (merchant_id, member_id, program_id, account_id, phone, client_id, name)
 		SELECT :merchant, i, :program, i, (5510000000 + i)::text::loyalty.phone, 'CM' || i, 'contacto' FROM generate_series(1, $2) i;
 		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id) SELECT :merchant, i, :program FROM generate_series(1, $2) i;

@@ -12,8 +12,8 @@ sql <<-END >/dev/null
 	SELECT loyalty.create_merchant('bench other ' || i) FROM generate_series(1, $((500 / scale))) i;
 	SELECT loyalty.set_quota(merchant_id, kind, 1000) FROM loyalty_internal.merchant, unnest('{redemptions,messages}'::text[]) kind WHERE name LIKE 'bench other %';
 	INSERT INTO loyalty_internal.branch (merchant_id, name) SELECT merchant_id, 'Norte' FROM loyalty_internal.merchant WHERE name LIKE 'bench other %';
-	INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
-	SELECT merchant_id, i, branch_id, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, 'SCRAM-SHA-256\$none'
+	INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_digest, password_cost)
+	SELECT merchant_id, i, branch_id, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, lpad(to_hex(i), 64, '0'), 4096
 	FROM loyalty_internal.branch, generate_series(101, 116) i WHERE name = 'Norte';
 	INSERT INTO loyalty_internal.allowance (merchant_id, program_id, adds, scope, subject_id)
 	SELECT merchant_id, 1, adds, 'staff', staff_id FROM loyalty_internal.staff, unnest('{true,false}'::boolean[]) adds WHERE staff_id > 100;

@@ -140,7 +140,7 @@ SELECT results_eq(format('SELECT staff_id, name, branch, role, restricted FROM l
 	$$VALUES (1::bigint, 'Ana' COLLATE "C", 'Centro' COLLATE "C", 'gerente', false), (2, 'Beto', 'Centro', 'cajero', false)$$, 'new staff count 1, 2 and may use every wallet');
 SELECT is(:other_cashier::bigint, 1::bigint, 'those of another merchant count by themselves');
 SELECT is_empty(format('SELECT pg_temp.where_is(%L)', password), 'no table and no view shows the password ' || password) FROM unnest('{contraseña ñ,secreto}'::text[]) password;
-SELECT is((SELECT count(DISTINCT password_secret) FROM loyalty_internal.staff WHERE name = 'Ana'), 2::bigint, 'one password of two people has two secrets');
+SELECT is((SELECT count(DISTINCT password_digest) FROM loyalty_internal.staff WHERE name = 'Ana'), 2::bigint, 'one password of two people has two digests');
 
 CREATE FUNCTION pg_temp.may_sell(merchant bigint, staff bigint, wallet text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

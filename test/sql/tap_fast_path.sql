@@ -10,7 +10,7 @@ BEGIN;
 SELECT no_plan();
 
 SELECT loyalty.create_merchant('m') AS merchant \gset
-SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'uno') AS staff \gset
+SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'clave uno') AS staff \gset
 
 CREATE TEMP TABLE program (name text PRIMARY KEY, program_id bigint, fast bigint, general bigint);
 INSERT INTO program (name, program_id)

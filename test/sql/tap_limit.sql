@@ -47,9 +47,9 @@ SELECT loyalty.create_merchant('Uno') AS m \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
 SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \gset
 SELECT program_id AS q FROM loyalty.create_program(:m, 'Otro', 'Q') \gset
-SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'uno') AS ana \gset
-SELECT loyalty.employee_add(:m, 'cajero', 'Beto', 'Centro', '4771000002', 'dos') AS beto \gset
-SELECT loyalty.employee_add(:m, 'cajero', 'Cleo', 'Norte', '4771000003', 'tres') AS cleo \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'clave uno') AS ana \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Beto', 'Centro', '4771000002', 'clave dos') AS beto \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Cleo', 'Norte', '4771000003', 'clave tres') AS cleo \gset
 SELECT branch_id AS centro FROM loyalty_internal.branch WHERE merchant_id = :m AND name = 'Centro' \gset
 SELECT loyalty.open_account(:m, :p) AS a, loyalty.open_account(:m, :p) AS b, loyalty.open_account(:m, :q) AS other_program \gset
 SELECT entry_id FROM loyalty.post_batch(:m, ARRAY[:a, :b, :other_program], '{deposit}', '{100000,100000,100000}') \g /dev/null

@@ -601,7 +601,7 @@ subtest 'keys of two merchants' => sub {
 	my $other = $stack->psql("SELECT loyalty.create_merchant('Vecino', 'https://vecino.example')");
 	my $other_apikey = $stack->psql("SELECT api_key FROM loyalty.create_api_key($other)");
 	my $other_wallet = $stack->psql("SELECT wallet_key FROM loyalty.create_wallet($other, 'Vecino', 5)");
-	my $other_staff = $stack->psql("SELECT loyalty.employee_add($other, 'cajero', 'Vecina', 'Centro', '4771000002', 'v')");
+	my $other_staff = $stack->psql("SELECT loyalty.employee_add($other, 'cajero', 'Vecina', 'Centro', '4771000002', 'clave v')");
 	my $phone = add_contact($wallet, 'Compartida');
 	$stack->psql("SELECT loyalty.wallet_contact_add($other, '$other_wallet', '$phone', 'Compartida', $other_staff)");
 	answers keyed('venta-1000', '/wallet/sale', %sale, phone => $phone), 200, sale_answer(100), 'one merchant';

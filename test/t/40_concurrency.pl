@@ -284,9 +284,9 @@ my ($other, $other_key, $other_wallet, $other_cashier) = split /\|/, $stack->psq
 	SELECT loyalty.create_merchant('Café La Parroquia', 'https://laparroquia.example') AS m \gset
 	SELECT api_key FROM loyalty.create_api_key(:m, 'demo') \gset
 	SELECT wallet_key FROM loyalty.create_wallet(:m, 'Monedero La Parroquia') \gset
-	SELECT loyalty.employee_add(:m, 'gerente', 'María Peña', 'Centro', '4771000001', 'one') \gset g_
-	SELECT loyalty.employee_add(:m, 'cajero', 'José Núñez', 'Centro', '4771000002', 'two') \gset g_
-	SELECT loyalty.employee_add(:m, 'cajero', 'Persona ' || i, 'Centro', '47710003' || i, 'three' || i) FROM generate_series(10, 29) i \g /dev/null
+	SELECT loyalty.employee_add(:m, 'gerente', 'María Peña', 'Centro', '4771000001', 'clave one') \gset g_
+	SELECT loyalty.employee_add(:m, 'cajero', 'José Núñez', 'Centro', '4771000002', 'clave two') \gset g_
+	SELECT loyalty.employee_add(:m, 'cajero', 'Persona ' || i, 'Centro', '47710003' || i, 'clave three' || i) FROM generate_series(10, 29) i \g /dev/null
 	SELECT loyalty.wallet_contact_add(:m, :'wallet_key', phone, 'Sofía', 2) FROM (VALUES ('4771234501'), ('5599990001')) v (phone) \g /dev/null
 	SELECT concat_ws('|', :m, :'api_key', :'wallet_key', (SELECT max(staff_id) FROM loyalty_internal.staff WHERE merchant_id = :m))});
 cmp_ok $other_cashier, '>', $stack->psql("SELECT max(staff_id) FROM loyalty_internal.staff WHERE merchant_id = $merchant"), 'the other merchant has a staff id that we lack';

@@ -45,10 +45,11 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT wallet_key AS w2, client_id FROM loyalty.create_wallet(:m, 'Otro', 1, settings => json_build_object('decimals', 0, 'rounding', 'down', 'requires_ticket', true, 'requires_birth_date', true, 'channel', 'whatsapp', 'messages', '{}'::text[])) \gset
 	SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,5}') \g /dev/null
 	SELECT loyalty.configure_program(:m, loyalty.find_program(:m, :'client_id'), json_build_object('duration_unit', 'year', 'duration_value', 100, 'range_group', 'niveles')) \g /dev/null
-	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'uno') \g /dev/null
-	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'dos') \g /dev/null
-	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'tres') \g /dev/null
+	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'clave uno') \g /dev/null
+	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'clave dos') \g /dev/null
+	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'clave tres') \g /dev/null
 	SELECT loyalty.employee_disable(:m, '4771000003') \g /dev/null
+	INSERT INTO loyalty_internal.staff_refusal (merchant_id, refused_at) VALUES (:m, ARRAY[now()]);
 	SELECT loyalty.set_staff_programs(:m, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = :'w')) \g /dev/null
 	SELECT loyalty.wallet_contact_add(:m, :'w', '47712345' || i, 'Contacto ' || i, 1, CASE WHEN i % 2 = 0 THEN '1988-02-29' END)
 		FROM generate_series(10, 59) i \g /dev/null
@@ -175,7 +176,7 @@ sub check_restored
 	is rights(%where), $dumped_rights, "$name: owners and rights are the same";
 	is $stack->psql('SELECT count(*) FROM loyalty.verify()', %where), '0', "$name: the ledger is sound";
 	is $stack->psql("SELECT loyalty.authenticate('$key')", %where), $merchant, "$name: the API key still works";
-	is $stack->psql("SELECT string_agg(loyalty.verify_staff_password($merchant, i, p)::text, ' ') FROM (VALUES (1, 'uno'), (2, 'dos'), (3, 'tres'), (1, 'dos')) v (i, p)", %where),
+	is $stack->psql("SELECT string_agg(loyalty.verify_staff_password($merchant, i, p)::text, ' ') FROM (VALUES (1, 'clave uno'), (2, 'clave dos'), (3, 'clave tres'), (1, 'clave dos')) v (i, p)", %where),
 		'true true false false', "$name: passwords do";
 	is $stack->psql(q{SELECT code, region, supported FROM loyalty.area_codes WHERE code IN ('477', '999', '222') ORDER BY 1}, %where) =~ s/(477\|)[^|]*/$1.../r,
 		"222|Puebla|t\n477|...|f\n999|Mérida, corregida|t", "$name: edited area codes are in effect, shipped ones too";
@@ -212,8 +213,8 @@ sub goes_on
 		"$name: not from an area that was closed";
 	is $stack->psql_error("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '3336140001', 'Nueva', 1)", %where)->{sqlstate}, 'LM014',
 		"$name: and no fixed line";
-	is $stack->psql("SELECT loyalty.employee_add($merchant, 'cajero', 'Nueva', 'Centro', '4771000009', 'cuatro')", %where), '4', "$name: new staff gets the next id";
-	is $stack->psql_error("SELECT loyalty.employee_add($merchant, 'cajero', 'Otra', 'Centro', '4771000010', 'dos')", %where)->{sqlstate}, 'LE003',
+	is $stack->psql("SELECT loyalty.employee_add($merchant, 'cajero', 'Nueva', 'Centro', '4771000009', 'clave cuatro')", %where), '4', "$name: new staff gets the next id";
+	is $stack->psql_error("SELECT loyalty.employee_add($merchant, 'cajero', 'Otra', 'Centro', '4771000010', 'clave dos')", %where)->{sqlstate}, 'LE003',
 		"$name: a password from before the dump is taken";
 	return;
 }

@@ -25,7 +25,7 @@ my ($merchant, $wallet) = split /\|/, $publisher->psql(q{
 	INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
 	VALUES ('222', '100', '0000', '0999', 'FIJO'), ('222', '101', '0000', '0999', 'Fijo');
 	SELECT loyalty.apply_numbering_plan() \g /dev/null
-	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'uno') \g /dev/null
+	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'clave uno') \g /dev/null
 	SELECT loyalty.wallet_contact_add(:m, :'w', '477123450' || i, 'Contacto ' || i, 1) FROM generate_series(0, 9) i \g /dev/null
 	SELECT loyalty.wallet_sale(:m, :'w', '477123450' || i, 0, 100, NULL, 1, 'T' || i, 'key-' || i) FROM generate_series(0, 9) i \g /dev/null
 	SELECT concat_ws('|', :m, :'w')});
@@ -92,7 +92,7 @@ sharing: SELECT loyalty.share_account(%1$s, (SELECT member_id FROM loyalty.membe
 
 expiry: SELECT loyalty.post(%1$s, account_id, 'deposit', '5', expires_at => clock_timestamp() + interval '0.2 s') FROM loyalty.members WHERE phone::text = '4771234505'; SELECT pg_sleep(0.3); SELECT loyalty.expire_due(%1$s)
 
-staff: SELECT loyalty.create_branch(%1$s, 'Sur'); SELECT loyalty.set_staff_branch(%1$s, 1, branch_id) FROM loyalty_internal.branch WHERE name = 'Sur'; SELECT loyalty.employee_add(%1$s, 'cajero', 'Beto', 'CENTRO ', '4771000002', 'dos'); SELECT loyalty.set_staff_programs(%1$s, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = '%2$s')); SELECT loyalty.set_staff_programs(%1$s, 2, every_program => true); SELECT loyalty.employee_disable(%1$s, '4771000002')
+staff: SELECT loyalty.create_branch(%1$s, 'Sur'); SELECT loyalty.set_staff_branch(%1$s, 1, branch_id) FROM loyalty_internal.branch WHERE name = 'Sur'; SELECT loyalty.employee_add(%1$s, 'cajero', 'Beto', 'CENTRO ', '4771000002', 'clave dos'); SELECT loyalty.set_staff_programs(%1$s, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = '%2$s')); SELECT loyalty.set_staff_programs(%1$s, 2, every_program => true); SELECT loyalty.employee_disable(%1$s, '4771000002')
 
 keys: SELECT loyalty.disable_api_key(%1$s, (loyalty.create_api_key(%1$s)).key_id); SELECT loyalty.enable_api_key(%1$s, max(key_id)) FROM loyalty.api_keys
 

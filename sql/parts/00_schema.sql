@@ -18,31 +18,37 @@ The documented wallet API as functions for PostgREST. They answer the documented
 -- One that could log in or outrank its caller, that somebody can act as, or that
 -- can act as somebody, is not ours to use.
 DO $$
+DECLARE
+	ours record;
 BEGIN
-	BEGIN
-		CREATE ROLE loyalty_engine NOLOGIN NOINHERIT;
-		COMMENT ON ROLE loyalty_engine IS 'Owns the functions of the extension loyalty; nobody logs in as it.';
-	EXCEPTION
-		WHEN duplicate_object OR unique_violation THEN NULL;
-	END;
-	IF EXISTS (SELECT FROM pg_catalog.pg_roles
-			   WHERE rolname = 'loyalty_engine'
-				 AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)) THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'duplicate_object',
-			MESSAGE = 'role "loyalty_engine" exists with more rights than the extension allows',
-			HINT = 'It must be NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS.';
-	END IF;
-	IF EXISTS (SELECT FROM pg_catalog.pg_auth_members
-			   WHERE 'loyalty_engine'::pg_catalog.regrole IN (roleid, member)) THEN
-		RAISE EXCEPTION USING
-			ERRCODE = 'duplicate_object',
-			MESSAGE = 'role "loyalty_engine" exists with members, or is a member of other roles',
-			DETAIL = (SELECT pg_catalog.string_agg(pg_catalog.format('%s is a member of %s.', member::pg_catalog.regrole, roleid::pg_catalog.regrole), ' ' ORDER BY member, roleid)
-					  FROM pg_catalog.pg_auth_members WHERE 'loyalty_engine'::pg_catalog.regrole IN (roleid, member)),
-			HINT = 'What is its own is everybody''s who is a member of it: see who made it, then REVOKE each of these memberships.';
-	END IF;
+	FOR ours IN VALUES ('loyalty_engine', 'Owns the functions of the extension loyalty; nobody logs in as it.'),
+					   ('loyalty_auditor', 'Forgets what is old in the access log of the extension loyalty; nobody logs in as it.') LOOP
+		BEGIN
+			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOINHERIT', ours.column1);
+			EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', ours.column1, ours.column2);
+		EXCEPTION
+			WHEN duplicate_object OR unique_violation THEN NULL;
+		END;
+		IF EXISTS (SELECT FROM pg_catalog.pg_roles
+				   WHERE rolname = ours.column1
+					 AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)) THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'duplicate_object',
+				MESSAGE = pg_catalog.format('role "%s" exists with more rights than the extension allows', ours.column1),
+				HINT = 'It must be NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS.';
+		END IF;
+		IF EXISTS (SELECT FROM pg_catalog.pg_auth_members
+				   WHERE ours.column1::pg_catalog.regrole IN (roleid, member)) THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'duplicate_object',
+				MESSAGE = pg_catalog.format('role "%s" exists with members, or is a member of other roles', ours.column1),
+				DETAIL = (SELECT pg_catalog.string_agg(pg_catalog.format('%s is a member of %s.', member::pg_catalog.regrole, roleid::pg_catalog.regrole), ' ' ORDER BY member, roleid)
+						  FROM pg_catalog.pg_auth_members WHERE ours.column1::pg_catalog.regrole IN (roleid, member)),
+				HINT = 'What is its own is everybody''s who is a member of it: see who made it, then REVOKE each of these memberships.';
+		END IF;
+	END LOOP;
 END
 $$;
 
 GRANT USAGE ON SCHEMA loyalty, loyalty_internal TO loyalty_engine;
+GRANT USAGE ON SCHEMA loyalty_internal TO loyalty_auditor;

@@ -28,11 +28,14 @@ LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_fail';
 COMMENT ON FUNCTION loyalty_internal.fail(text, text) IS
 'Raises the error of loyalty.error_codes that has this code, with another hint if one is given. Errors: that one; 22023 if there is none.';
 
-CREATE FUNCTION loyalty_internal.forgotten_before(older_than interval) RETURNS timestamptz
+CREATE FUNCTION loyalty_internal.forgotten_before(older_than interval, max_rows integer DEFAULT 1) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	moment timestamptz;
 BEGIN
+	IF coalesce(forgotten_before.max_rows, 0) NOT BETWEEN 1 AND 1000000 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'max_rows is 1 to 1,000,000.');
+	END IF;
 	moment := now() - forgotten_before.older_than;
 	IF moment IS NULL OR moment > now() THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'older_than is neither NULL nor negative.');
@@ -42,8 +45,8 @@ EXCEPTION WHEN datetime_field_overflow THEN
 	PERFORM loyalty_internal.fail('invalid_argument', 'older_than is too long.');
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.forgotten_before(interval) IS
-'Part of the functions that delete what is older_than so much: the moment before which that is. Errors: LY005 invalid_argument (NULL, negative or too long).';
+COMMENT ON FUNCTION loyalty_internal.forgotten_before(interval, integer) IS
+'Part of the functions that delete what is older_than so much, max_rows at a time: the moment before which that is. Errors: LY005 invalid_argument (NULL, negative or too long; no number of rows, or too many).';
 
 -- When two texts are the same to whoever reads them, in whatever locale the
 -- database is: e-mails, names of staff and of branches are compared so.  All
@@ -52,6 +55,11 @@ CREATE FUNCTION loyalty_internal.trimmed(text) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_trimmed';
 COMMENT ON FUNCTION loyalty_internal.trimmed(text) IS
 'The text as it was written, without the blanks around it, those of Unicode too.';
+
+CREATE FUNCTION loyalty_internal.is_name(text) RETURNS boolean
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_is_name';
+COMMENT ON FUNCTION loyalty_internal.is_name(text) IS
+'Whether a person or a branch may be called so: without control characters, ends of lines and changes of direction, but for those around it, which are trimmed.';
 
 CREATE FUNCTION loyalty.fold(text) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_fold';

@@ -4,7 +4,7 @@
 CREATE TABLE loyalty_internal.branch (
 	merchant_id	bigint		NOT NULL REFERENCES loyalty_internal.merchant,
 	branch_id	bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
-	name		text		COLLATE "C" NOT NULL CHECK (name <> ''),
+	name		text		COLLATE "C" NOT NULL CHECK (name <> '' AND loyalty_internal.is_name(name)),
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, branch_id)
 );
@@ -22,7 +22,7 @@ CREATE TABLE loyalty_internal.staff (
 	staff_id		bigint			NOT NULL CHECK (staff_id > 0),
 	branch_id		bigint			NOT NULL,
 	role			text			NOT NULL CHECK (role IN ('cajero', 'gerente')),
-	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
+	name			text			COLLATE "C" NOT NULL CHECK (name <> '' AND loyalty_internal.is_name(name)),
 	number			loyalty.phone	NOT NULL,
 	password_digest	text			COLLATE "C" CHECK (length(password_digest) = 64),
 	password_cost	integer			NOT NULL,
@@ -109,13 +109,13 @@ BEGIN
 	RETURN id;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'A branch has a name.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A branch has a name, without control characters.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a branch of this name.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_branch(bigint, text) IS
-'Creates a branch and returns its branch_id. Names are the same as loyalty.fold() says, without the blanks around, and have at most 1,024 bytes. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Creates a branch and returns its branch_id. Names are the same as loyalty.fold() says, without the blanks around, have at most 1,024 bytes, and no control characters. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
 CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -9,10 +9,10 @@ CREATE TABLE loyalty_internal.member (
 	client_id		text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.new_client_id('CM') CHECK (client_id <> ''),
 	phone			loyalty.phone,
 	email			text			COLLATE "C" CHECK (email <> ''),
-	name			text			NOT NULL CHECK (name <> ''),
-	first_name		text			NOT NULL DEFAULT '',
-	first_last_name	text			NOT NULL DEFAULT '',
-	second_last_name text			NOT NULL DEFAULT '',
+	name			text			NOT NULL CHECK (name <> '' AND loyalty_internal.is_name(name)),
+	first_name		text			NOT NULL DEFAULT '' CHECK (loyalty_internal.is_name(first_name)),
+	first_last_name	text			NOT NULL DEFAULT '' CHECK (loyalty_internal.is_name(first_last_name)),
+	second_last_name text			NOT NULL DEFAULT '' CHECK (loyalty_internal.is_name(second_last_name)),
 	birth_date		date			CHECK (birth_date >= '1900-01-01'),
 	country			text			NOT NULL DEFAULT '',
 	granted_rank	text			COLLATE "C" NOT NULL DEFAULT '',
@@ -57,7 +57,9 @@ CREATE TABLE loyalty_internal.member_address (
 	neighborhood	text		NOT NULL DEFAULT '',
 	postcode		text		NOT NULL DEFAULT '',
 	PRIMARY KEY (merchant_id, member_id, ordinal),
-	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member
+	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member,
+	CHECK (greatest(octet_length(street), octet_length(number_inside), octet_length(number_outside), octet_length(country), octet_length(state),
+		octet_length(city), octet_length(neighborhood), octet_length(postcode)) <= 1024)
 );
 COMMENT ON TABLE loyalty_internal.member_address IS 'Addresses of members, in the order in which they are listed.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.member_address TO loyalty_engine;
@@ -290,7 +292,7 @@ BEGIN
 		create_member.email, create_member.client_id, birth_date => create_member.birth_date, enrolled_by => create_member.staff_id);
 EXCEPTION
 	WHEN check_violation THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'email and client_id must not be empty.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'email and client_id must not be empty, and a name has no control characters.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'The program has a member with this phone, email or client_id.');
 END
@@ -400,6 +402,9 @@ BEGIN
 		octet_length(correct_member.first_last_name), octet_length(correct_member.second_last_name)) > 1024 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'A name, or a part of it, has at most 1,024 bytes.');
 	END IF;
+	IF NOT loyalty_internal.is_name(concat(correct_member.name, correct_member.first_name, correct_member.first_last_name, correct_member.second_last_name)) THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A name has no control characters.');
+	END IF;
 	IF correct_member.name IS NOT NULL THEN
 		becomes.name := correct_member.name;
 		becomes.first_name := '';
@@ -498,11 +503,11 @@ BEGIN
 		country = excluded.country, state = excluded.state, city = excluded.city;
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'ordinal counts from 1, and nothing may be NULL, or longer than 1,024 bytes.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_member_address(bigint, bigint, integer, text, text, text, text, text, text) IS
-'Sets the address number ordinal (1, 2 …) of a member. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Sets the address number ordinal (1, 2 …) of a member; each part has at most 1,024 bytes. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone, reason text DEFAULT '') RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -17,6 +17,7 @@ COMMENT ON TABLE loyalty_internal.message IS 'The outbox. A row is written in th
 COMMENT ON COLUMN loyalty_internal.message.attempts IS 'How often a sender has claimed the message; acknowledging needs this number, so a sender that lost its claim cannot.';
 COMMENT ON COLUMN loyalty_internal.message.claimed_until IS 'When the current claim ends and another sender may take the message.';
 CREATE INDEX message_pending ON loyalty_internal.message (merchant_id, message_id) WHERE sent_at IS NULL;
+CREATE INDEX message_sent ON loyalty_internal.message (merchant_id, sent_at) WHERE sent_at IS NOT NULL;	-- to forget them
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.message TO loyalty_engine;
 
 CREATE FUNCTION loyalty.claim_messages(
@@ -58,20 +59,24 @@ $$;
 COMMENT ON FUNCTION loyalty.acknowledge_message(bigint, bigint, integer) IS
 'Says that a claimed message has been sent; attempt is what loyalty.claim_messages() returned with it. False when the claim is no longer the newest or the message was acknowledged before.';
 
-CREATE FUNCTION loyalty.forget_messages(merchant_id bigint, older_than interval DEFAULT '90 days') RETURNS bigint
+CREATE FUNCTION loyalty.forget_messages(merchant_id bigint, older_than interval DEFAULT '90 days', max_rows integer DEFAULT 10000)
+RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_messages.older_than);
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_messages.older_than, forget_messages.max_rows);
 	n bigint;
 BEGIN
-	DELETE FROM loyalty_internal.message m
-	WHERE m.merchant_id = forget_messages.merchant_id AND m.sent_at < moment;
+	DELETE FROM loyalty_internal.message m USING (
+		SELECT o.message_id FROM loyalty_internal.message o
+		WHERE o.merchant_id = forget_messages.merchant_id AND o.sent_at < moment
+		ORDER BY o.sent_at LIMIT forget_messages.max_rows FOR UPDATE SKIP LOCKED) old
+	WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = old.message_id;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION loyalty.forget_messages(bigint, interval) IS
-'Deletes messages that were sent longer ago than this and returns how many. Errors: LY005 invalid_argument.';
+COMMENT ON FUNCTION loyalty.forget_messages(bigint, interval, integer) IS
+'Deletes messages that were sent longer ago than this, the oldest max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. Errors: LY005 invalid_argument.';
 
 CREATE VIEW loyalty.outbox AS
 SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty_internal.message;

@@ -11,19 +11,57 @@ CREATE TABLE loyalty_internal.idempotency_key (
 COMMENT ON TABLE loyalty_internal.idempotency_key IS 'Keys under which a call succeeded. A failed one leaves no row, so it can be tried again.';
 COMMENT ON COLUMN loyalty_internal.idempotency_key.fingerprint IS 'SHA-256 of the operation and its arguments, secrets left out.';
 COMMENT ON COLUMN loyalty_internal.idempotency_key.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
+CREATE INDEX idempotency_key_age ON loyalty_internal.idempotency_key (merchant_id, created_at);	-- to forget them
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_key TO loyalty_engine;
 
-CREATE FUNCTION loyalty.forget_idempotency_keys(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
+-- In stripes, one for each of some sessions, so that none waits for another's
+-- batch; and a session takes some of it in advance.
+CREATE TABLE loyalty_internal.idempotency_space (
+	merchant_id	bigint		NOT NULL,
+	stripe		integer		NOT NULL,
+	kilobytes	bigint		NOT NULL,
+	counted_at	timestamptz,
+	PRIMARY KEY (merchant_id, stripe)
+);
+COMMENT ON TABLE loyalty_internal.idempotency_space IS 'How much the idempotency keys of a merchant and their answers take, or a little less than this: one for each key, and one for each kilobyte of an answer.';
+COMMENT ON COLUMN loyalty_internal.idempotency_space.counted_at IS 'Of stripe 0: when the keys themselves were counted. Since then what was taken has been added.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_space TO loyalty_engine;
+
+CREATE FUNCTION loyalty_internal.recount_idempotency_keys(merchant_id bigint) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM loyalty_internal.idempotency_space s WHERE s.merchant_id = recount_idempotency_keys.merchant_id;
+	INSERT INTO loyalty_internal.idempotency_space AS s (merchant_id, stripe, kilobytes, counted_at)
+	SELECT recount_idempotency_keys.merchant_id, 0, coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024), 0), clock_timestamp()
+	FROM loyalty_internal.idempotency_key r WHERE r.merchant_id = recount_idempotency_keys.merchant_id
+	ON CONFLICT (merchant_id, stripe) DO UPDATE SET kilobytes = s.kilobytes + excluded.kilobytes, counted_at = excluded.counted_at
+$$;
+COMMENT ON FUNCTION loyalty_internal.recount_idempotency_keys(bigint) IS
+'Part of what keeps idempotency keys within loyalty.idempotency_space: counts those that there are.';
+
+CREATE FUNCTION loyalty.forget_idempotency_keys(merchant_id bigint, older_than interval DEFAULT '30 days', max_rows integer DEFAULT 10000)
+RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_idempotency_keys.older_than);
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_idempotency_keys.older_than, forget_idempotency_keys.max_rows);
 	n bigint;
 BEGIN
-	DELETE FROM loyalty_internal.idempotency_key r
-	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.created_at < moment;
+	DELETE FROM loyalty_internal.idempotency_key r USING (
+		SELECT o.idempotency_key FROM loyalty_internal.idempotency_key o
+		WHERE o.merchant_id = forget_idempotency_keys.merchant_id AND o.created_at < moment
+		ORDER BY o.created_at LIMIT forget_idempotency_keys.max_rows FOR UPDATE SKIP LOCKED) old
+	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.idempotency_key = old.idempotency_key;
 	GET DIAGNOSTICS n = ROW_COUNT;
+	-- The rest is counted once an hour at most, and when there is no more to forget.
+	IF n < forget_idempotency_keys.max_rows AND NOT EXISTS (
+		SELECT FROM loyalty_internal.idempotency_space s
+		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.counted_at > clock_timestamp() - interval '1 hour') THEN
+		PERFORM loyalty_internal.recount_idempotency_keys(forget_idempotency_keys.merchant_id);
+	ELSIF n > 0 THEN
+		UPDATE loyalty_internal.idempotency_space s SET kilobytes = s.kilobytes - n
+		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.stripe = 0;
+	END IF;
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION loyalty.forget_idempotency_keys(bigint, interval) IS
-'Forgets idempotency keys older than this and returns how many; a retry that comes later than that posts again. Errors: LY005 invalid_argument.';
+COMMENT ON FUNCTION loyalty.forget_idempotency_keys(bigint, interval, integer) IS
+'Forgets idempotency keys older than this, the oldest max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. A retry that comes later than that posts again. Errors: LY005 invalid_argument.';

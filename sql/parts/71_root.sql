@@ -53,23 +53,33 @@ AS 'MODULE_PATHNAME', 'loyalty_make_root';
 COMMENT ON FUNCTION loyalty.make_root(bigint) IS
 'Makes a root over the newest entries of all accounts of a merchant, as they are at this moment, and returns its number and its 32 bytes. Publish them where they cannot be taken back. Errors: LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.forget_roots(merchant_id bigint, older_than interval DEFAULT '90 days') RETURNS bigint
+CREATE FUNCTION loyalty.forget_roots(merchant_id bigint, older_than interval DEFAULT '90 days', max_rows integer DEFAULT 10000)
+RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_roots.older_than);
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_roots.older_than, forget_roots.max_rows);
 	n bigint;
 BEGIN
-	WITH forgotten AS (
-		DELETE FROM loyalty_internal.root_page p USING loyalty_internal.root r
-		WHERE p.merchant_id = forget_roots.merchant_id AND r.merchant_id = forget_roots.merchant_id AND r.root_id = p.root_id
-		  AND r.made_at < moment
+	-- All of a root goes at once: with some of its pages it would look complete.
+	WITH page AS (
+		SELECT p.root_id, p.level, p.first_account,
+			   count(*) OVER (ORDER BY p.root_id RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS so_far,
+			   dense_rank() OVER (ORDER BY p.root_id) AS nth
+		FROM (SELECT p.root_id, p.level, p.first_account FROM loyalty_internal.root r
+			  JOIN loyalty_internal.root_page p ON p.merchant_id = r.merchant_id AND p.root_id = r.root_id
+			  WHERE r.merchant_id = forget_roots.merchant_id AND p.merchant_id = forget_roots.merchant_id AND r.made_at < moment
+			  ORDER BY p.root_id LIMIT forget_roots.max_rows + 1) p
+	), forgotten AS (
+		DELETE FROM loyalty_internal.root_page p USING (
+			SELECT DISTINCT o.root_id FROM page o WHERE o.so_far <= forget_roots.max_rows OR o.nth = 1) old
+		WHERE p.merchant_id = forget_roots.merchant_id AND p.root_id = old.root_id
 		RETURNING p.root_id)
 	SELECT count(DISTINCT f.root_id) INTO n FROM forgotten f;
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION loyalty.forget_roots(bigint, interval) IS
-'Deletes what receipts need of a merchant''s roots that were made longer ago than this, about 60 bytes for each account, and returns of how many. The roots themselves stay, and receipts that were given can still be checked. Errors: LY005 invalid_argument.';
+COMMENT ON FUNCTION loyalty.forget_roots(bigint, interval, integer) IS
+'Deletes what receipts need of a merchant''s roots that were made longer ago than this, about 60 bytes for each account, and returns of how many roots. max_rows (1 to 1,000,000): how many pages of 256 accounts at most, but those of the oldest root always; until it returns 0 there may be more. The roots themselves stay, and receipts that were given can still be checked. Errors: LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.receipt(merchant_id bigint, account_id bigint, root_id bigint DEFAULT NULL, entry_id bigint DEFAULT NULL) RETURNS json
 LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_receipt';

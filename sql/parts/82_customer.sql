@@ -44,11 +44,23 @@ CREATE TABLE loyalty_internal.access (
 	operation	text		NOT NULL,
 	request		text		NOT NULL,
 	status		integer		NOT NULL,
+	address		text		COLLATE "C" NOT NULL DEFAULT '',
+	minute		timestamptz,
+	curp_hash	integer		NOT NULL DEFAULT 0,
+	times		integer		NOT NULL DEFAULT 1,
+	last_at		timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (merchant_id, access_id)
 );
-COMMENT ON TABLE loyalty_internal.access IS 'Every reading of a customer''s data and every refusal. Only ever added to.';
+COMMENT ON TABLE loyalty_internal.access IS 'Every reading of a customer''s data and every refusal. Only ever added to, and refusals are counted: those of one app user, CURP, status and address are one row a minute.';
 COMMENT ON COLUMN loyalty_internal.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
-GRANT SELECT, INSERT ON loyalty_internal.access TO loyalty_engine;
+COMMENT ON COLUMN loyalty_internal.access.operation IS 'Of the first, if they are several.';
+COMMENT ON COLUMN loyalty_internal.access.minute IS 'In which minute it was refused; NULL if it was not.';
+COMMENT ON COLUMN loyalty_internal.access.curp_hash IS 'Four bytes of the SHA-256 of the CURP of a refusal: enough to tell those of a minute apart, and too few to tell whose it is.';
+COMMENT ON COLUMN loyalty_internal.access.times IS 'How often, from at until last_at.';
+CREATE UNIQUE INDEX access_refusal ON loyalty_internal.access (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL;
+CREATE INDEX access_age ON loyalty_internal.access (merchant_id, at);	-- to forget them
+GRANT SELECT, INSERT, UPDATE (times, last_at) ON loyalty_internal.access TO loyalty_engine;
+GRANT SELECT, DELETE ON loyalty_internal.access TO loyalty_auditor;
 
 -- A customer is a member with a CURP.
 CREATE TABLE loyalty_internal.customer (
@@ -177,7 +189,7 @@ BEGIN
 	RETURN id;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a CURP, a first name and a first last name; nothing given is NULL.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a CURP, a first name and a first last name; nothing given is NULL, names have no control characters, and a part of the address at most 1,024 bytes.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
 END
@@ -299,8 +311,34 @@ FROM loyalty_internal.consent;
 COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.';
 
 CREATE VIEW loyalty.access_log AS
-SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status FROM loyalty_internal.access;
-COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, and what was answered.';
+SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status, address, times, last_at FROM loyalty_internal.access;
+COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, from which address, and what was answered. Refusals of one app user, CURP, status and address within a minute are one row: how many times, the first at, the last last_at. Beyond sixty such rows of an app user in a minute, the others of each status are one more, without address and member.';
+COMMENT ON COLUMN loyalty.access_log.last_at IS 'The same as at, unless it was several times.';
+
+-- Owned by a role of its own: what runs as loyalty_engine cannot delete a row.
+CREATE FUNCTION loyalty.forget_access_log(merchant_id bigint, older_than interval DEFAULT '2 years', max_rows integer DEFAULT 10000)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_access_log.older_than, forget_access_log.max_rows);
+	n bigint;
+BEGIN
+	IF moment > now() - interval '1 year' THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'older_than is a year or more.');
+	END IF;
+	DELETE FROM loyalty_internal.access a USING (
+		SELECT o.access_id FROM loyalty_internal.access o
+		WHERE o.merchant_id = forget_access_log.merchant_id AND o.at < moment
+		ORDER BY o.at LIMIT forget_access_log.max_rows) old
+	WHERE a.merchant_id = forget_access_log.merchant_id AND a.access_id = old.access_id;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION loyalty.forget_access_log(bigint, interval, integer) IS
+'Forgets accesses of longer ago than this, a year at least, the oldest max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. Errors: LY005 invalid_argument.';
+ALTER FUNCTION loyalty.forget_access_log(bigint, interval, integer) OWNER TO loyalty_auditor;
+GRANT EXECUTE ON FUNCTION loyalty_internal.forgotten_before(interval, integer), loyalty_internal.fail(text, text) TO loyalty_auditor;
 
 CREATE VIEW loyalty.app_users AS
 SELECT merchant_id, name, token_ttl_s, created_at, disabled_at FROM loyalty_internal.app_user;

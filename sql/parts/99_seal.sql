@@ -6,8 +6,8 @@ CREATE FUNCTION loyalty_internal.seal() RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	engine CONSTANT oid := 'loyalty_engine'::regrole;
-	-- These run as whoever calls them, and the engine never does.
-	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,prepare_role,seal}';
+	-- These run as whoever calls them, or as a role of their own, and the engine never does.
+	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,prepare_role,seal,forget_access_log}';
 	command text;
 BEGIN
 	-- Only what is lacking is done: a right that is granted or revoked here is
@@ -62,6 +62,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS
-'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights; takes everything from PUBLIC, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights or forget accesses; takes everything from PUBLIC, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
 
 SELECT loyalty_internal.seal();

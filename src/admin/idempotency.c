@@ -6,16 +6,42 @@
  * second claim waits there for the first: if that commits, the second gets its
  * answer; if it rolls back, its row is gone and the second goes ahead.  So what
  * failed never blocks its key.
+ *
+ * What is kept must not grow without end: the keys and answers of a merchant
+ * have so much space.  To count it with each key would cost as much as the key,
+ * so a session takes some in advance, from a row of few sessions.
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "admin/idempotency.h"
 #include "base/crypto.h"
 #include "base/errors.h"
 #include "db/statement.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
 
 #define KEY_MAX_LENGTH 200
+#define ANSWER_MAX_LENGTH (4 * 1024 * 1024)
+#define SPACE_STRIPES 64
+#define ADVANCE_KB 32
+#define ADVANCE_AGE_MS (60 * 60 * 1000)
+
+/* The setting loyalty.idempotency_space, for each merchant. */
+int			idempotency_space_kb;
+
+/* What the session has taken in advance, for the merchants that it serves. */
+typedef struct Advance
+{
+	int64		merchant_id;
+	int			left_kb;
+	TransactionId taken_in;
+	TimestampTz taken_at;
+} Advance;
+
 
 /* Start a fingerprint with the name of the operation. */
 void
@@ -49,6 +75,74 @@ check_key(const char *key)
 	}
 }
 
+static Statement space_take_sql = {
+	.sql = "INSERT INTO loyalty_internal.idempotency_space AS s (merchant_id, stripe, kilobytes) SELECT $1, $2, $3"
+	" WHERE (SELECT coalesce(sum(o.kilobytes), 0) FROM loyalty_internal.idempotency_space o WHERE o.merchant_id = $1) < $4"
+	" ON CONFLICT (merchant_id, stripe) DO UPDATE SET kilobytes = s.kilobytes + $3",
+	.params = {INT8OID, INT4OID, INT8OID, INT8OID}
+};
+
+static Statement space_free_sql = {
+	.sql = "SELECT loyalty.forget_idempotency_keys($1) AS forgotten",
+	.params = {INT8OID}
+};
+
+/*
+ * The merchant's advance.  One is good if what took it was committed; an old
+ * one is not, since nobody may know any more whether it was.
+ */
+static Advance *
+advance_of(int64 merchant_id)
+{
+	static HTAB *advances = NULL;
+	Advance    *advance;
+	bool		found;
+
+	if (advances == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(Advance)};
+
+		advances = hash_create("loyalty advances", 16, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	advance = hash_search(advances, &merchant_id, HASH_ENTER, &found);
+	if (!found || !TransactionIdIsValid(advance->taken_in) ||
+		TimestampDifferenceExceeds(advance->taken_at, GetCurrentTimestamp(), ADVANCE_AGE_MS) ||
+		!(TransactionIdIsCurrentTransactionId(advance->taken_in) || TransactionIdDidCommit(advance->taken_in)))
+	{
+		memset(advance, 0, sizeof(Advance));
+		advance->merchant_id = merchant_id;
+	}
+	return advance;
+}
+
+/* Take so much of the merchant's space, or raise; when there is none, old keys are forgotten. */
+static void
+take_space(int64 merchant_id, int kilobytes)
+{
+	Advance    *advance = advance_of(merchant_id);
+	int			more = Max(kilobytes, ADVANCE_KB);
+	Datum		values[] = {
+		Int64GetDatum(merchant_id),
+		Int32GetDatum(MyProcNumber % SPACE_STRIPES),
+		Int64GetDatum(more),
+		Int64GetDatum(idempotency_space_kb),
+	};
+
+	if (advance->left_kb < kilobytes)
+	{
+		if (db_write(&space_take_sql, values, NULL) == 0)
+		{
+			db_write(&space_free_sql, values, NULL);
+			if (db_write(&space_take_sql, values, NULL) == 0)
+				raise_error(ERR_IDEMPOTENCY_KEYS_FULL);
+		}
+		advance->left_kb += more;
+		advance->taken_in = GetCurrentTransactionId();
+		advance->taken_at = GetCurrentTimestamp();
+	}
+	advance->left_kb -= kilobytes;
+}
+
 static Statement idempotency_claim_sql = {
 	.sql = "INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint)"
 	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
@@ -74,7 +168,10 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 	values[1] = CStringGetTextDatum(key);
 	values[2] = PointerGetDatum(sha256_digest(fingerprint->data, fingerprint->len));
 	if (db_write(&idempotency_claim_sql, values, NULL) == 1)
+	{
+		take_space(merchant_id, 1);
 		return true;
+	}
 
 	/* Between the two statements forget_idempotency_keys() may have removed it. */
 	if (db_write(&idempotency_read_sql, values, NULL) == 0)
@@ -96,8 +193,15 @@ idempotency_answer(int64 merchant_id, const char *key, const char *answer)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
 
+	size_t		length;
+
 	if (key == NULL)
 		return;
+	length = strlen(answer);
+	if (length > ANSWER_MAX_LENGTH)
+		raise_error(ERR_ANSWER_TOO_LONG);
+	if (length >= 1024)
+		take_space(merchant_id, length / 1024);
 	values[1] = CStringGetTextDatum(key);
 	values[2] = CStringGetTextDatum(answer);
 	db_write(&idempotency_answer_sql, values, NULL);

@@ -8,6 +8,8 @@
 #include "postgres.h"
 #include "lib/stringinfo.h"
 
+extern int	idempotency_space_kb;
+
 /* A fingerprint: an operation and its arguments as text.  A key stands for one fingerprint. */
 extern void fingerprint_start(StringInfo fingerprint, const char *operation);
 extern void fingerprint_add(StringInfo fingerprint, const char *name, const char *value);

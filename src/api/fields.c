@@ -11,6 +11,7 @@
 #include "api/fields.h"
 #include "base/fold.h"
 #include "base/json.h"
+#include "base/name.h"
 #include "datatype/timestamp.h"
 #include "utils/datetime.h"
 
@@ -175,18 +176,30 @@ check_element(void *context, size_t index pg_attribute_unused(), size_t count, b
 	return context;
 }
 
+/* A JsonMember of an object within a field: it is no longer than a field of its own. */
 static void
-ignore_member(void *context pg_attribute_unused(), const char *name pg_attribute_unused(),
-			  JsonKind kind pg_attribute_unused(), const char *value pg_attribute_unused())
+check_length(void *context, const char *name pg_attribute_unused(), JsonKind kind pg_attribute_unused(), const char *value)
 {
+	if (value != NULL && strlen(value) > FIELD_MAX_LENGTH)
+		*(bool *) context = false;
 }
 
 static bool
 parse_json_array(const char *text)
 {
-	bool		good = text[strspn(text, " \t\r\n")] == '[';
+	size_t		length = strlen(text);
+	bool		good = text[strspn(text, " \t\r\n")] == '[' && length <= ARRAY_MAX_LENGTH;
 
-	return good && json_read_items(text, strlen(text), check_element, ignore_member, &good) && good;
+	return good && json_read_items(text, length, check_element, check_length, &good) && good;
+}
+
+static bool
+parse_json_object(const char *text)
+{
+	size_t		length = strlen(text);
+	bool		good = length <= OBJECT_MAX_LENGTH;
+
+	return good && json_read_object(text, length, check_length, &good) && good;
 }
 
 /* Whether JSON may have this in a field's place. */
@@ -247,9 +260,12 @@ parse_value(FieldKind kind, bool assistant, Value *value)
 	switch (kind)
 	{
 		case FIELD_TEXT:
-		case FIELD_OBJECT:
 		case FIELD_ACCEPTANCE:
 			return true;
+		case FIELD_NAME:
+			return text_is_name(value->text);
+		case FIELD_OBJECT:
+			return parse_json_object(value->text);
 		case FIELD_PHONE:
 			return phone_parse(value->text, &value->phone);
 		case FIELD_TYPED_PHONE:

@@ -150,7 +150,7 @@ take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
 
 	item->fields[i] = NULL;
 	item->malformed[i] = kind != JSON_IS_NULL &&
-		(!item_accepts(field, kind) || (!nested && strlen(value) > FIELD_MAX_LENGTH));
+		(!item_accepts(field, kind) || strlen(value) > (nested ? ARRAY_MAX_LENGTH : FIELD_MAX_LENGTH));
 	if (kind == JSON_IS_NULL || item->malformed[i] || text_is_blank(value))
 		return;
 	item->fields[i] = kind == JSON_IS_NUMBER && field == ITEM_AMOUNT ? json_plain_number(value) : value;

@@ -11,6 +11,7 @@
 #define MISSING	{ERR_MISSING_FIELD, ERR_MISSING_FIELD}
 #define INVALID	{ERR_INVALID_FIELD, ERR_INVALID_FIELD}
 #define REQUIRED_TEXT(name)		{name, FIELD_TEXT, REQUIRED,.absent = MISSING,.malformed = INVALID}
+#define REQUIRED_NAME(name)		{name, FIELD_NAME, REQUIRED,.absent = MISSING,.malformed = INVALID}
 #define OPTIONAL_FIELD(name, kind)	{name, kind, OPTIONAL,.malformed = INVALID}
 
 /* The fields of a member; some have two names in the document. */
@@ -25,9 +26,9 @@ enum
 #define MEMBER_FIELDS(program_need) \
 	[MEMBER_PROGRAM] = {"programId", FIELD_TEXT, program_need,.absent = MISSING,.malformed = INVALID}, \
 	[MEMBER_EMAIL] = REQUIRED_TEXT("email"), \
-	[MEMBER_FIRST_NAME] = REQUIRED_TEXT("firstName"), \
-	[MEMBER_FIRST_LAST_NAME] = REQUIRED_TEXT("firstLastName"), \
-	[MEMBER_SECOND_LAST_NAME] = OPTIONAL_FIELD("secondLastName", FIELD_TEXT), \
+	[MEMBER_FIRST_NAME] = REQUIRED_NAME("firstName"), \
+	[MEMBER_FIRST_LAST_NAME] = REQUIRED_NAME("firstLastName"), \
+	[MEMBER_SECOND_LAST_NAME] = OPTIONAL_FIELD("secondLastName", FIELD_NAME), \
 	[MEMBER_BIRTHDATE] = OPTIONAL_FIELD("birthdate", FIELD_BIRTH_DATE), \
 	[MEMBER_BIRTH_DATE] = OPTIONAL_FIELD("birthDate", FIELD_BIRTH_DATE), \
 	[MEMBER_CLIENT_ID] = OPTIONAL_FIELD("clientId", FIELD_TEXT), \

@@ -17,9 +17,11 @@
 #include "api/kasu_token.h"
 #include "base/crypto.h"
 #include "base/json.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #define CLOCK_TOLERANCE_S 60
+#define LOGGED_MAX_LENGTH 64
 
 static Statement app_user_sql = {
 	.sql = "SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty_internal.app_user WHERE name = $1 AND disabled_at IS NULL",
@@ -304,9 +306,41 @@ is_text(const Value *value)
 }
 
 static Statement access_insert_sql = {
-	.sql = "INSERT INTO loyalty_internal.access (merchant_id, app_user, member_id, operation, request, status) VALUES ($1, $2, $3, $4, $5, $6)",
-	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID}
+	.sql = "INSERT INTO loyalty_internal.access (merchant_id, app_user, member_id, operation, request, status, address)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
+
+/* more than sixty rows of a minute, and they are one: whoever knows a name could go on for ever */
+static Statement refusal_insert_sql = {
+	.sql = "INSERT INTO loyalty_internal.access AS a (merchant_id, app_user, member_id, operation, request, status, address, minute, curp_hash)"
+	" SELECT $1, $2, CASE WHEN n.few THEN $3 END, $4, $5, $6, CASE WHEN n.few THEN $7 ELSE '' END, n.minute, CASE WHEN n.few THEN $8 ELSE 0 END"
+	" FROM (SELECT m.minute, (SELECT count(*) FROM loyalty_internal.access o"
+	" WHERE o.merchant_id = $1 AND o.app_user = $2 AND o.minute = m.minute) < 60 AS few"
+	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m) n"
+	" ON CONFLICT (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL"
+	" DO UPDATE SET times = a.times + 1, last_at = clock_timestamp()",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INT4OID}
+};
+
+/* The start of a text; empty for NULL. */
+static Datum
+logged(const char *text)
+{
+	if (text == NULL)
+		text = "";
+	return PointerGetDatum(cstring_to_text_with_len(text, pg_mbcliplen(text, strlen(text), LOGGED_MAX_LENGTH)));
+}
+
+static int32
+short_hash(const char *text)
+{
+	int32		hash = 0;
+
+	if (text != NULL)
+		memcpy(&hash, VARDATA(sha256_digest(text, strlen(text))), sizeof(hash));
+	return hash;
+}
 
 /* Write to the access log what was asked for, and nothing else of the request: that may be personal. */
 void
@@ -314,15 +348,18 @@ kasu_record_access(const Call *call, int64 merchant_id, const Value *request, in
 {
 	const Value *user = &call->values[KASU_USER];
 	const Value *operation = &call->values[KASU_OPERATION];
+	bool		refused = status >= 400;
 	Datum		params[] = {
 		Int64GetDatum(merchant_id),
 		CStringGetTextDatum(user->text ? user->text : ""),
 		Int64GetDatum(call->id),
-		CStringGetTextDatum(is_text(operation) ? operation->text : ""),
-		CStringGetTextDatum(request && is_text(request) ? request->text : ""),
+		logged(is_text(operation) ? operation->text : NULL),
+		logged(request && is_text(request) ? request->text : NULL),
 		Int32GetDatum(status),
+		logged(call->address),
+		Int32GetDatum(refused ? short_hash(call->values[KASU_CURP].text) : 0),
 	};
-	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' '};
+	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' ', ' ', ' '};
 
-	db_write(&access_insert_sql, params, nulls);
+	db_write(refused ? &refusal_insert_sql : &access_insert_sql, params, nulls);
 }

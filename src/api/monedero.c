@@ -17,7 +17,9 @@
 #include "admin/staff.h"
 #include "api/monedero.h"
 #include "base/compat.h"
+#include "base/fold.h"
 #include "base/json.h"
+#include "base/name.h"
 #include "ledger/ledger.h"
 #include "limits/quota.h"
 #include "program/program.h"
@@ -228,10 +230,12 @@ enroll(Call *call, const Enrollment *enrollment)
 	return member.member_id;
 }
 
+/* Who types a link for a name gets no message sent that carries it. */
 static void
 wallet_contact_add_run(Call *call)
 {
 	const Value *values = call->values;
+	const char *name;
 	const Program *wallet = program_of_wallet_key(call->merchant_id, values[ADD_WALLET].text);
 	Enrollment	enrollment = {
 		.phone = values[ADD_PHONE].phone,
@@ -251,8 +255,10 @@ wallet_contact_add_run(Call *call)
 		return;
 	if (!quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_MANAGER_11);
+	name = text_trimmed(enrollment.name);
 	message_queue(call->merchant_id, call->id, wallet, enrollment.phone,
-				  psprintf("%s, te damos la bienvenida a %s. Consulta tu saldo en %s", enrollment.name,
+				  psprintf("%s la bienvenida a %s. Consulta tu saldo en %s",
+						   text_has_link(name) ? "Te damos" : psprintf("%s, te damos", name),
 						   wallet->name, wallet_link(wallet)));
 }
 
@@ -262,7 +268,7 @@ static const Endpoint wallet_contact_add = {
 		[ADD_WALLET] = {"wallet_key", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_02, WALLET_MANAGER_03)},
 		[ADD_PHONE] = {"phone", FIELD_PHONE, REQUIRED,.absent = EITHER(CONTACT_ADD_03, WALLET_MANAGER_04),
 		.malformed = BOTH(CONTACT_ADD_04)},
-		[ADD_NAME] = {"customer_name", FIELD_TEXT, REQUIRED,.absent = EITHER(CONTACT_ADD_05, WALLET_MANAGER_05)},
+		[ADD_NAME] = {"customer_name", FIELD_NAME, REQUIRED, REFUSED_BY(EITHER(CONTACT_ADD_05, WALLET_MANAGER_05))},
 		[ADD_STAFF] = {"usertool_id", FIELD_STAFF, REQUIRED, REFUSED_BY(EITHER(CONTACT_ADD_06, WALLET_MANAGER_06))},
 		[ADD_BIRTH_DATE] = {"customer_birthdate", FIELD_BIRTH_DATE, OPTIONAL,.malformed = BOTH(WALLET_MANAGER_09)},
 	},
@@ -545,8 +551,8 @@ static const Endpoint employee_add = {
 	.name = "employee_add",
 	.fields = {
 		[HIRE_TYPE] = EMPLOYEE_REQUIRED("type", FIELD_TEXT),
-		[HIRE_NAME] = EMPLOYEE_REQUIRED("employee_name", FIELD_TEXT),
-		[HIRE_BRANCH] = EMPLOYEE_REQUIRED("business_name", FIELD_TEXT),
+		[HIRE_NAME] = EMPLOYEE_REQUIRED("employee_name", FIELD_NAME),
+		[HIRE_BRANCH] = EMPLOYEE_REQUIRED("business_name", FIELD_NAME),
 		[HIRE_NUMBER] = EMPLOYEE_REQUIRED("number", FIELD_PHONE),
 		[HIRE_PASSWORD] = {"password", FIELD_TEXT, REQUIRED, REFUSED_BY(BOTH(ERR_TOOLUSERS_02)),.secret = true},
 	},

@@ -20,7 +20,9 @@
 #include "utils/date.h"
 
 #define MAX_FIELDS	16
-#define FIELD_MAX_LENGTH 1024
+#define FIELD_MAX_LENGTH 1024	/* of a text, and of what is within an object */
+#define OBJECT_MAX_LENGTH 8192
+#define ARRAY_MAX_LENGTH 65536
 
 /* Where a call comes from.  The Monedero document lists two codes for many conditions. */
 typedef enum Origin
@@ -39,6 +41,7 @@ typedef struct Refusal
 typedef enum FieldKind
 {
 	FIELD_TEXT,
+	FIELD_NAME,					/* a text without control characters */
 	FIELD_PHONE,
 	FIELD_TYPED_PHONE,			/* with whatever punctuation */
 	FIELD_POINTS,				/* positive; points or money */
@@ -48,8 +51,8 @@ typedef enum FieldKind
 	FIELD_BIRTH_DATE,			/* from 1900 until today; a time may follow and is left out */
 	FIELD_TIME,					/* ISO 8601 */
 	FIELD_COUNT,				/* 0, 1, 2 … */
-	FIELD_JSON,					/* an array of objects, as JSON */
-	FIELD_OBJECT,				/* an object, as JSON */
+	FIELD_JSON,					/* an array of objects of short values, as JSON */
+	FIELD_OBJECT,				/* an object of short values, as JSON */
 	FIELD_ACCEPTANCE			/* a text or a boolean */
 } FieldKind;
 
@@ -122,6 +125,7 @@ typedef struct Call
 	bool		sandbox;		/* came by a sandbox path */
 	bool		assistant;		/* comes from the provider's client for assistants */
 	const char *bearer;
+	const char *address;		/* of the client, as the web server says */
 	const char *idempotency_key;
 	Value		values[MAX_FIELDS];
 	const char *body;			/* if the endpoint takes items */

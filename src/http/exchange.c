@@ -21,6 +21,7 @@ typedef struct Request
 	const char *content_type;
 	const char *api_key;
 	const char *bearer;
+	const char *address;
 	const char *idempotency_key;
 	const char *body;
 	size_t		length;
@@ -32,6 +33,7 @@ static const Header gateway_headers[] = {
 	{"x-loyalty-type", offsetof(Request, content_type)},
 	{"x-loyalty-key", offsetof(Request, api_key)},
 	{"x-loyalty-bearer", offsetof(Request, bearer)},
+	{"x-loyalty-ip", offsetof(Request, address)},
 	{"x-loyalty-idempotency-key", offsetof(Request, idempotency_key)},
 	{NULL, 0}
 };
@@ -167,6 +169,7 @@ read_request(Exchange *exchange)
 
 	call->sandbox = route->sandbox;
 	call->bearer = request->bearer;
+	call->address = request->address;
 	call->idempotency_key = request->idempotency_key;
 
 	/* a body is read after its sender is known */

@@ -278,6 +278,8 @@ SELECT isnt(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340002', 0, 50, N
 
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(merchant_id => %s, older_than => %L)', f, :merchant, age), 'invalid_argument', format('%s: %s', f, coalesce(age, 'NULL')))
 FROM unnest('{forget_messages,forget_idempotency_keys,forget_roots,delete_blocked_customers}'::text[]) f, (VALUES (NULL), ('-1 day'), ('-1 microsecond'), ('300000 years')) v (age);
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, max_rows => %L)', f, :merchant, n), 'invalid_argument', format('%s: %s rows', f, coalesce(n, 'NULL')))
+FROM unnest('{forget_messages,forget_idempotency_keys,forget_roots,forget_access_log}'::text[]) f, (VALUES (NULL), ('0'), ('-1'), ('1000001')) v (n);
 
 -- --- members ------------------------------------------------------------------------------------------------
 

@@ -206,8 +206,10 @@ SELECT is_empty('TABLE says_not_whether', 'who takes something away, or brings i
 CREATE TEMP VIEW forgets_otherwise AS
 SELECT signature AS offender FROM functions WHERE name ~ '^(forget|delete)_' AND prorettype <> 'bigint'::regtype
 UNION SELECT signature FROM arguments WHERE name = 'older_than' AND NOT (type = 'interval'::regtype AND optional)
-UNION SELECT f.signature FROM functions f WHERE f.name ~ '^(forget|delete)_' AND NOT EXISTS (SELECT FROM arguments a WHERE a.oid = f.oid AND a.name = 'older_than');
-SELECT is_empty('TABLE forgets_otherwise', 'what deletes says how many, of those that are older than an interval');
+UNION SELECT f.signature FROM functions f WHERE f.name ~ '^(forget|delete)_' AND NOT EXISTS (SELECT FROM arguments a WHERE a.oid = f.oid AND a.name = 'older_than')
+UNION SELECT f.signature FROM functions f WHERE f.name ~ '^forget_' AND NOT EXISTS (
+	SELECT FROM arguments a WHERE a.oid = f.oid AND a.name = 'max_rows' AND a.type = 'integer'::regtype AND a.place = 3 AND a.place = f.pronargs AND a.optional);
+SELECT is_empty('TABLE forgets_otherwise', 'what deletes says how many, of those that are older than an interval; what forgets, at most so many');
 CREATE TEMP VIEW creates_otherwise AS
 SELECT f.signature AS offender FROM functions f LEFT JOIN results r ON r.oid = f.oid AND r.place = 1
 WHERE f.name ~ '^create_' AND NOT (f.prorettype = 'bigint'::regtype OR coalesce(r.name ~ '_id$' AND r.type = 'bigint'::regtype, false) OR f.name = 'create_app_user' AND f.prorettype = 'text'::regtype);
@@ -297,6 +299,7 @@ CREATE FUNCTION loyalty.planted_order(merchant_id bigint, until date, name text 
 CREATE FUNCTION loyalty.enable_planted(merchant_id bigint, planted text) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION loyalty.disable_planted(merchant_id bigint, other text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION loyalty.forget_planted(merchant_id bigint, older_than timestamptz) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
+CREATE FUNCTION loyalty.forget_planted_at_once(merchant_id bigint, older_than interval DEFAULT '1 day') RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
 CREATE FUNCTION loyalty.forget_planted_all(merchant_id bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint';
 CREATE FUNCTION loyalty.create_planted(merchant_id bigint, OUT name text, OUT planted_id bigint) LANGUAGE sql AS 'SELECT NULL, 1::bigint';
 CREATE FUNCTION loyalty.planted_lookup(merchant_id bigint, client_id text) RETURNS integer LANGUAGE sql AS 'SELECT 1';
@@ -326,7 +329,7 @@ SELECT pg_temp.finds(fact, what) FROM (VALUES
 	('batch_of_others', ARRAY['loyalty.post_batch(bigint,bigint[])', 'planted of loyalty.post_batch(bigint,bigint[])']),
 	('without_counterpart', ARRAY['loyalty.enable_planted(bigint,text)', 'loyalty.disable_planted(bigint,text)']),
 	('says_not_whether', ARRAY['loyalty.enable_planted(bigint,text)']),
-	('forgets_otherwise', ARRAY['loyalty.forget_planted(bigint,timestamp with time zone)', 'loyalty.forget_planted_all(bigint)']),
+	('forgets_otherwise', ARRAY['loyalty.forget_planted(bigint,timestamp with time zone)', 'loyalty.forget_planted_all(bigint)', 'loyalty.forget_planted_at_once(bigint,interval)']),
 	('creates_otherwise', ARRAY['loyalty.create_planted(bigint)']),
 	('not_found_by_number', ARRAY['client_id of loyalty.planted_lookup(bigint,text)']),
 	('writes', ARRAY['loyalty.planted_write(bigint)'])) v (fact, what);

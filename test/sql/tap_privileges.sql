@@ -67,17 +67,17 @@ SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members W
 SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relowner = 'loyalty_engine'::regrole AND relkind NOT IN ('v', 'c')$$,
 	'it owns no table, no index and no sequence');
 SELECT is_empty($$SELECT nspname FROM pg_namespace WHERE nspowner = 'loyalty_engine'::regrole$$, 'nor a schema');
-SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND proowner <> 'loyalty_engine'::regrole$$,
-	'every SECURITY DEFINER function belongs to loyalty_engine, none to a superuser');
+SELECT results_eq($$SELECT name, proowner::regrole FROM functions WHERE prosecdef AND proowner <> 'loyalty_engine'::regrole$$,
+	$$VALUES ('loyalty.forget_access_log(bigint,interval,integer)', 'loyalty_auditor'::regrole)$$, 'every SECURITY DEFINER function but one belongs to loyalty_engine, none to a superuser');
 SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)$$,
 	'every SECURITY DEFINER function pins its search_path, temporary objects last');
 SELECT is_empty($$SELECT name FROM relations WHERE relkind = 'v' AND relowner <> 'loyalty_engine'::regrole$$, 'views read as loyalty_engine');
 SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::regrole$$,
-	$$SELECT name FROM functions WHERE hands_out OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
+	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty.forget_access_log' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
-	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.seal()'],
-	'it executes every function but those that hand out rights');
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
+	'it executes every function but those that hand out rights, and the one that forgets accesses');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,
 	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE'], 'it looks into two schemas, and creates nothing anywhere');
@@ -90,11 +90,18 @@ SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NO
 
 SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.acl) a WHERE a.grantee = 0', kind), 'PUBLIC has nothing on any of the ' || kind)
 FROM unnest('{functions,relations,types,schemas}'::text[]) kind;
-SELECT is_empty($$SELECT a.attrelid::regclass, a.attname, x.grantee::regrole FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
-	'nobody has rights on single columns');
-SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole)$$,
-	'nobody but loyalty_engine has rights on tables and views');
-SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole)$$,
+SELECT set_eq($$SELECT format('%s.%s: %s of %s', r.name, a.attname, x.privilege_type, x.grantee::regrole) FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
+	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine'], 'nobody has rights on single columns, but the engine on those by which it counts refusals');
+SELECT set_eq($$SELECT format('%s: %s', r.name, a.privilege_type) FROM relations r, aclexplode(r.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole$$,
+	ARRAY['loyalty_internal.access: SELECT', 'loyalty_internal.access: DELETE'], 'loyalty_auditor deletes accesses');
+SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole AND a.grantee <> o.owner AND o.name !~ '\.access$'$$,
+	ARRAY['loyalty_internal: USAGE', 'loyalty_internal.fail(text,text): EXECUTE', 'loyalty_internal.forgotten_before(interval,integer): EXECUTE'], 'with what that takes');
+SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_auditor'$$,
+	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
+SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_auditor'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');
+SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole)$$,
+	'nobody but these two has rights on tables and views');
+SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole)$$,
 	'nor on functions, types and schemas');
 SELECT is_empty($$SELECT o.name FROM objects o
 	WHERE ARRAY(SELECT a::text FROM aclexplode(o.acl) a ORDER BY 1) <> ARRAY(SELECT a::text FROM aclexplode(o.own_acl) a ORDER BY 1)$$,
@@ -108,7 +115,7 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page'],
+	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
 	SELECT t, p FROM unnest('{loyalty.entry,loyalty_internal.reversal,loyalty_internal.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p

@@ -1,0 +1,206 @@
+# What is stored has an end: values within values, the access log, the answers
+# that are kept for retries, and names.  What grows is forgotten so many rows at
+# a time, by an index.
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use JSON::PP ();
+use Loyalty;
+use Test::More;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(level => 'http', clock => 1, rate => '100000r/s', isolation => 'read committed');
+my ($merchant, $key, $program, $program_name, $wallet, $staff) = split /\|/, $stack->psql(q{
+	SELECT loyalty.create_merchant('Uno') AS m \gset
+	SELECT api_key AS key FROM loyalty.create_api_key(:m) \gset
+	SELECT program_id AS p, wallet_key AS w FROM loyalty.create_program(:m, 'Monedero', 'P') \gset
+	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
+	SELECT loyalty.create_app_user(:m, 'Banco', repeat('k', 32)) \g /dev/null
+	SELECT concat_ws('|', :m, :'key', :p, 'P', :'w', :staff)});
+
+sub sql { return $stack->psql($_[0]) }
+sub outcome { my $error = $stack->psql_error($_[0]); return $error ? $error->{sqlstate} : 'done' }
+sub seller { my ($path, $body) = @_; return $stack->http_json('POST', "/v1/seller/$key/$path", {'Content-Type' => 'application/json'}, JSON::PP->new->utf8->encode($body)) }
+
+# --- values within values ---------------------------------------------------------
+
+my $mails = 0;
+sub member { return {email => 'm' . ++$mails . '@x.mx', firstName => 'Ana', firstLastName => 'Gil', @_} }
+sub created { my $answer = seller('program/P/member', member(@_)); return "$answer->{status} " . ($answer->{json}{description} // '') }
+my $INVALID = '400 Un campo no tiene el tipo o el formato esperado:';
+my %address = (street => 'x' x 1024, numberInside => '1', numberOutside => '2', postcode => {country => {name => 'México'}, state => {name => 'GTO'}, city => {name => 'León'}});
+
+is created(address => [\%address]), '201 ', 'a street of 1,024 bytes';
+is created(address => [{%address, street => 'x' x 1025}]), "$INVALID address", 'one of 1,025 is refused';
+is created(address => [{%address, street => ['x' x 1024]}]), "$INVALID address", 'in an array too';
+is created(address => [{%address, postcode => {country => {name => 'x' x 1024}}}]), "$INVALID address", 'and a country';
+is created(address => [{map { ("key$_" => 'x' x 1000) } 1 .. 66}]), "$INVALID address", 'so is an address of 66 kB';
+is created(address => [map { \%address } 1 .. 50]), '201 ', 'fifty addresses are not';
+is sql('SELECT max(octet_length(street)), max(octet_length(country)) FROM loyalty_internal.member_address'), '1024|7', 'nothing longer is stored';
+
+my $client = sql("SELECT client_id FROM loyalty.members WHERE merchant_id = $merchant LIMIT 1");
+sub item { return {programId => 'P', memberId => $client, amount => 10, currency => 'MXN', comments => 'x', @_} }
+sub outcomes { my ($operation, @items) = @_; return join ', ', map { "$_->{status} $_->{description}" } @{seller($operation, \@items)->{json}} }
+my $ITEM_INVALID = 'error Un campo no tiene el tipo o el formato esperado:';
+my @goods = map { {sku => "s$_", name => 'x' x 40, quantity => 1, unitPrice => 1} } 1 .. 600;
+is outcomes('accumulation', item(items => [@goods[0 .. 599]]), item(items => [@goods, @goods]), item()), "success , $ITEM_INVALID items, success ", 'goods of 64 kB are kept, of more refused';
+is outcomes('deposit', item(memberId => undef, member => member(address => [{street => 'x' x 1025}])), item()), "$ITEM_INVALID member.address, success ", 'a member within has the same addresses';
+cmp_ok sql('SELECT max(octet_length(detail::text)) FROM loyalty.entry'), '<', 65536 + 1024, 'no detail is longer';
+
+for my $call ("loyalty.set_member_address($merchant, m.member_id, 1, repeat('x', 1025))", "loyalty.set_member_address($merchant, m.member_id, 1, 'x', city => repeat('x', 1025))",
+	"loyalty.create_customer($merchant, $program, 'CAMC880526HMCBNR04', 'A', 'B', street => repeat('x', 1025))")
+{
+	is outcome("SELECT $call FROM loyalty.members m WHERE m.merchant_id = $merchant LIMIT 1"), 'LY005', "in SQL: $call";
+}
+
+# --- names ------------------------------------------------------------------------
+
+my $phone = 4779000000;
+sub contact
+{
+	my ($name) = @_;
+	my $answer = $stack->form('/wallet/contact/add', {wallet_key => $wallet, phone => ++$phone, usertool_id => $staff, customer_name => $name}, {apikey => $key});
+	return "$answer->{status} $answer->{json}{code}";
+}
+sub hired
+{
+	my (%field) = @_;
+	my $answer = $stack->form('/employee/add', {type => 'cajero', employee_name => 'Nuevo', business_name => 'Centro', number => ++$phone, password => 'otro secreto', %field}, {apikey => $key});
+	return "$answer->{status} $answer->{json}{code}";
+}
+
+my @control = map { ["So${_}fía", sprintf 'U+%04X', ord] } "\x01", "\t", "\n", "\x1b", "\x7f", "\x{85}", "\x{9f}", "\x{2028}", "\x{202e}", "\x{2066}";
+is contact($_->[0]), '400 contact_add_05', "$_->[1] in the name of a contact" for @control;
+is hired(employee_name => $_->[0]), '400 err_toolusers_02', "$_->[1] in the name of staff" for @control[0, 2];
+is hired(business_name => $_->[0]), '400 err_toolusers_02', "$_->[1] in that of a branch" for @control[0, 2];
+is created(firstName => "So\nfía"), "$INVALID firstName", 'in the name of a member';
+is created(firstLastName => "So\nfía"), "$INVALID firstLastName", 'in the last one';
+is created(secondLastName => "So\nfía"), "$INVALID secondLastName", 'in the second';
+is outcomes('deposit', item(memberId => undef, member => member(firstName => "So\nfía"))), "$ITEM_INVALID member.firstName", 'in that of one within an item';
+is outcome("SELECT loyalty.$_"), 'LY005', "in SQL: $_" for "create_member($merchant, $program, E'So\\nfía')", "create_branch($merchant, E'Cen\\ntro')",
+	"correct_member($merchant, (SELECT min(member_id) FROM loyalty.members WHERE merchant_id = $merchant), E'So\\nfía')", "create_customer($merchant, $program, 'CAMC880526HMCBNR04', E'So\\nfía', 'B')";
+is outcome("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '4779999999', E'So\\nfía', $staff)"), 'LM005', 'and with the code of the operation';
+
+is contact($_), '200 contact_add_01', "'$_' is a name" for "\t Sofía Ñuñez \n", "O'Brien-Gómez, Ma. del Carmen", '李小龍', "zero\x{200d}width", 'Gana en bit.ly/x', 'https://x';
+is sql("SELECT count(*) FROM loyalty.members WHERE name IN ('Sofía Ñuñez', 'Gana en bit.ly/x', 'https://x')"), '3', 'stored as it is';
+is sql("SELECT string_agg(split_part(body, ' la bienvenida', 1), '; ' ORDER BY phone::text) FROM loyalty_internal.message"),
+	"Sofía Ñuñez, te damos; O'Brien-Gómez, Ma. del Carmen, te damos; 李小龍, te damos; zero\x{200d}width, te damos; Te damos; Te damos", 'messages have the names that are no links';
+sub greeted { contact($_[0]); return sql('SELECT split_part(body, $$ la bienvenida$$, 1) FROM loyalty_internal.message ORDER BY message_id DESC LIMIT 1') }
+is greeted($_), 'Te damos', "'$_' looks like a link" for 'www.x.mx', 'banco。mx', '10.0.0.1', 'ejemplo.com';
+is greeted($_), "$_, te damos", "'$_' does not" for 'J. R. Pérez', 'Juan Jr.', 'S.A. de C.V.', 'a/b: c';
+
+# --- the access log -----------------------------------------------------------------
+
+$stack->noon;
+$stack->stop_clock($stack->clock_us);
+my ($ana, $beto, $carlos) = qw(CAMC880526HMCBNR04 CAPC200504HMCBXRA2 REAE060617MMCYLVA4);
+
+# A stranger knows the name of an app user, and nothing else.
+sub stranger
+{
+	my (%field) = @_;
+	return $stack->http_json('POST', '/api/Registro_V1', {'Content-Type' => 'application/json'},
+		JSON::PP->new->utf8->encode({tipo_peticion => 'token_full', nombre_de_usuario => 'Banco', curp_en_uso => $ana, firma_KEY => '0' x 64, %field}))->{status};
+}
+sub access_log { return sql("SELECT app_user, operation, status, address, times FROM loyalty.access_log WHERE merchant_id = $merchant ORDER BY status, times DESC") }
+
+is stranger(), 401, 'a stranger is refused' for 1 .. 5;
+is access_log(), 'Banco|token_full|401|127.0.0.1|5', 'five times, which is one row';
+is stranger(curp_en_uso => $beto), 401, 'for another CURP';
+is stranger(tipo_peticion => 'x' x 1000), 404, 'with another status';
+is stranger(tipo_peticion => 'y' x 1000), 404, 'whatever else is sent';
+is access_log(), join("\n", 'Banco|token_full|401|127.0.0.1|5', 'Banco|token_full|401|127.0.0.1|1', 'Banco|' . 'x' x 64 . '|404|127.0.0.1|2'), 'is another row';
+$stack->stop_clock($stack->clock_us + 59_000_000 - $stack->clock_us % 60_000_000);
+is stranger(), 401, 'at the end of the minute';
+is sql("SELECT times, round(extract(epoch FROM last_at - at)) BETWEEN 0 AND 60 FROM loyalty.access_log ORDER BY times DESC LIMIT 1"), '6|t', 'is still counted, with its time';
+$stack->stop_clock($stack->clock_us + 2_000_000);
+is stranger(), 401, 'in the next one';
+is sql('SELECT count(*) FROM loyalty.access_log'), '4', 'is another row';
+stranger(curp_en_uso => "CURP $_") for 1 .. 100;
+is sql('SELECT count(*), sum(times), max(times) FROM loyalty.access_log'), '64|110|41', 'a hundred CURPs within a minute are sixty rows and one, and all counted';
+is sql("SELECT pg_column_size(a.*) < 300, address, member_id IS NULL FROM loyalty_internal.access a WHERE times = 41"), 't||t', 'a small one, of many addresses';
+is sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'loyalty.access_log'::regclass AND attname ~ 'curp'"), '0', 'nobody reads whose CURP it was';
+sql("SELECT loyalty.create_customer($merchant, $program, '$ana', 'Ana', 'Gil') \\g /dev/null
+	SELECT loyalty.grant_consent($merchant, '$ana', 'Banco', 'x', '1') \\g /dev/null
+	SELECT loyalty.customer_read($merchant, 'individual_request', 'Banco', '$ana', 'Nombre') FROM generate_series(1, 2)");
+is sql('SELECT count(*) FROM loyalty.access_log WHERE status = 202 AND times = 1 AND at = last_at OR status = 202 AND times = 1 AND last_at - at < interval $$1 s$$'), '2', 'what is answered has a row each';
+
+# --- what is forgotten -----------------------------------------------------------------
+
+is outcome("SET ROLE loyalty_engine; $_"), '42501', "loyalty_engine: $_"
+	for 'DELETE FROM loyalty_internal.access', "UPDATE loyalty_internal.access SET status = 202", "UPDATE loyalty_internal.access SET at = now()", "SELECT loyalty.forget_access_log($merchant)";
+is sql("SELECT proowner::regrole, rolcanlogin, rolsuper, pg_has_role('loyalty_engine', oid, 'MEMBER') FROM (SELECT proowner FROM pg_proc WHERE proname = 'forget_access_log') p JOIN pg_roles r ON r.oid = proowner"),
+	'loyalty_auditor|f|f|f', 'who forgets accesses is a role of its own';
+is sql("SELECT string_agg(format('%s %s', c.oid::regclass, p), ', ') FROM pg_class c, unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) p
+	WHERE c.relnamespace::regnamespace::text ~ '^loyalty' AND c.relkind = 'r' AND has_table_privilege('loyalty_auditor', c.oid, p)"), 'loyalty_internal.access SELECT, loyalty_internal.access DELETE', 'which has nothing else';
+is outcome("SELECT loyalty.forget_access_log($merchant, '364 days')"), 'LY005', 'not before a year';
+is sql("SELECT loyalty.forget_access_log($merchant)"), '0', 'nothing is that old';
+
+sql(qq{
+	UPDATE loyalty_internal.access SET at = now() - interval '3 years' WHERE access_id IN (SELECT access_id FROM loyalty_internal.access ORDER BY access_id LIMIT 25);
+	INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint, created_at) SELECT $merchant, 'old' || i, sha256('x'), now() - interval '3 years' FROM generate_series(1, 25) i;
+	INSERT INTO loyalty_internal.message (merchant_id, member_id, channel, phone, body, sent_at) SELECT $merchant, 1, 'sms', '4771234567', 'x', now() - interval '3 years' FROM generate_series(1, 25) i;
+	INSERT INTO loyalty_internal.root (merchant_id, root_id, made_at, accounts, root) SELECT $merchant, i, now() - interval '3 years', 300, sha256('x') FROM generate_series(1, 5) i;
+	INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, nodes) SELECT $merchant, i, 0, p, p, '' FROM generate_series(1, 5) i, generate_series(1, 5) p});
+is sql("SELECT string_agg(loyalty.$_->[0]($merchant, '2 years', 10)::text, ' ') FROM generate_series(1, 4)"), $_->[1], "$_->[0]: ten at a time"
+	for ['forget_access_log', '10 10 5 0'], ['forget_idempotency_keys', '10 10 5 0'], ['forget_messages', '10 10 5 0'], ['forget_roots', '2 2 1 0'];
+sql("INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, nodes) SELECT $merchant, i, 0, p, p, '' FROM generate_series(1, 2) i, generate_series(1, 20) p");
+is sql("SELECT string_agg(loyalty.forget_roots($merchant, '2 years', 10)::text, ' ') FROM generate_series(1, 3)"), '1 1 0', 'a root goes as a whole';
+for my $by (['access', 'access_id', 'at', 'access_age'], ['idempotency_key', 'idempotency_key', 'created_at', 'idempotency_key_age'], ['message', 'message_id', 'sent_at', 'message_sent'])
+{
+	my ($table, $row, $time, $index) = @$by;
+	like sql("SET enable_sort = off; SET enable_seqscan = off; EXPLAIN SELECT $row FROM loyalty_internal.$table WHERE merchant_id = $merchant AND $time < now() ORDER BY $time LIMIT 10"),
+		qr/Index Scan using $index\b(?!.*Sort)/s, "the oldest of $table are found by an index";
+}
+is outcome("CREATE ROLE operator; SELECT loyalty.grant_operation('operator'); SET ROLE operator; SELECT loyalty.forget_access_log($merchant)"), 'done', 'an operator may';
+
+# --- answers and keys --------------------------------------------------------------------
+
+# Items that are refused, with a long answer each: 4 MB and a little more, or less.
+sub deposit
+{
+	my ($items, $idempotency) = @_;
+	return "SELECT length(loyalty.seller_deposit($merchant, (SELECT json_agg(json_build_object('programId', repeat('p', 1000), 'memberId', 'x', 'amount', 1, 'comments', 'x')) FROM generate_series(1, $items)), $idempotency)::text) > 3000000";
+}
+is sql(deposit(3500, "'long'")), 't', 'an answer of less than 4 MB is kept';
+is sql(deposit(3500, "'long'")), 't', 'for the retry';
+is outcome(deposit(4500, "'longer'")), 'LY425', 'one of more is not';
+is sql(deposit(4500, 'NULL')), 't', 'and without a key need not be';
+is sql("SELECT string_agg(idempotency_key, ' ') FROM loyalty_internal.idempotency_key WHERE merchant_id = $merchant AND idempotency_key ~ 'long'"), 'long', 'its key is free';
+cmp_ok sql("SELECT sum(kilobytes) FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant"), '>', 3000, 'what it takes is counted';
+
+my ($other, $account) = split /\|/, sql(q{SELECT loyalty.create_merchant('Dos') AS m \gset
+	SELECT program_id AS p FROM loyalty.create_program(:m, 'P', 'P') \gset
+	SELECT :m, loyalty.open_account(:m, :p)});
+sub posts { my ($n, $prefix) = @_; return "SELECT count(loyalty.post($other, $account, 'deposit', 1, idempotency_key => '$prefix' || i)) FROM generate_series(1, $n) i" }
+my $SMALL = q{SELECT loyalty.fold('') \g /dev/null
+	SET loyalty.idempotency_space = 100;};
+my @sessions = map { $stack->connect_async } 1 .. 3;
+$_->query(qq{SELECT loyalty.fold(''); SET loyalty.idempotency_space = 100}) for @sessions;
+is $sessions[0]->query(posts(40, 'a')), '40', 'forty keys in one session';
+like $sessions[0]->query(qq{BEGIN; @{[posts(60, 'b')]}; ROLLBACK}), qr/60/, 'sixty that are rolled back';
+is $sessions[1]->query(posts(10, 'c')), '10', 'ten in another';
+my $answers = join ' ', map { $_->query(posts(100, "d$_")) } @sessions;
+is scalar(() = $answers =~ /ERROR: .*kept for retries/g), 3, 'a hundred more are too many';
+my $kept = sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE merchant_id = $other");
+is $kept, '50', 'of which none is kept';
+my $n = 0;
+$n++ until $n > 200 || outcome($SMALL . posts(1, "e$n")) ne 'done';
+cmp_ok $n, '<', 60, 'one by one, too';
+is outcome($SMALL . posts(1, 'f')), 'LY424', 'with a code';
+is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1)"), 'done', 'without a key it goes on';
+is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1, idempotency_key => 'a1')"), 'done', 'so does a retry';
+is outcome(posts(1, 'g')), 'done', 'and what has more space';
+sql('UPDATE loyalty_internal.idempotency_space SET counted_at = counted_at - interval $$1 hour$$');
+sql("UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = $other AND idempotency_key ~ '^a'");
+is outcome($SMALL . posts(1, 'h')), 'done', 'an hour later keys of 31 days ago make room';
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE merchant_id = $other AND idempotency_key ~ '^a'"), '0', 'and are gone';
+is outcome("SELECT loyalty.fold(''); SET ROLE operator; SET loyalty.idempotency_space = '2GB'"), '42501', 'how much there is, a superuser says';
+is sql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
+
+$stack->stop;
+done_testing;

@@ -332,7 +332,8 @@ subtest '400: something required is missing' => sub {
 	refuses("account without $_", 400, undef, sub { open_account({}, curp => $curp, without => [$_]) })
 		for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data mail telefono producto numero_pagos dia_pago tipo_servicio direccion);
 	refuses("account with @$_", 400, undef, sub { open_account({@$_}, curp => $curp) })
-		for [telefono => '123'], [numero_pagos => 0], [numero_pagos => 13], [numero_pagos => -1], [numero_pagos => 'dos'], [dia_pago => 2], [dia_pago => 0], [direccion => 'Calle 1'];
+		for [telefono => '123'], [numero_pagos => 0], [numero_pagos => 13], [numero_pagos => -1], [numero_pagos => 'dos'], [dia_pago => 2], [dia_pago => 0], [direccion => 'Calle 1'],
+			[direccion => {calle => 'x' x 1025}], [direccion => {calle => ['x' x 1025]}], [direccion => {map { ("calle $_" => 'x' x 1000) } 1 .. 9}];
 	my $opened = open_account({}, curp => $curp);
 	is $opened->{status}, 201, 'all of an account';
 	is $stack->psql("SELECT concat_ws('|', a ->> 'nombre_de_usuario', a ->> 'mail', a ->> 'telefono', a ->> 'numero_pagos', a ->> 'tipo_servicio', a ->> 'aviso', a #>> '{direccion,municipio}')

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "base/sort.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -59,7 +60,7 @@ read_ranks(const Program *program)
 		ranks->rank[i] = rank;
 		ranks->multiply |= rank.multiplier != POINTS_ONE;
 	}
-	qsort(ranks->rank, n, sizeof(Rank), compare_ranks);
+	merge_sort(ranks->rank, n, sizeof(Rank), compare_ranks);
 	MemoryContextSwitchTo(caller);
 	return ranks;
 }

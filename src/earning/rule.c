@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "account/rows.h"
+#include "base/sort.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -376,7 +377,7 @@ read_persons(const Rules *rules, int *n)
 
 		persons[i] = person;
 	}
-	qsort(persons, *n, sizeof(Person), compare_persons);
+	merge_sort(persons, *n, sizeof(Person), compare_persons);
 	return persons;
 }
 
@@ -507,7 +508,7 @@ rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
 		rules->customers[i].buyer = buyers[i];
 		rules->customers[i].set = buyers[i].version == 0 ? NULL : rule_set_of(buyers[i].program, buyers[i].version);
 	}
-	qsort(rules->customers, n, sizeof(Customer), compare_customers);
+	merge_sort(rules->customers, n, sizeof(Customer), compare_customers);
 	for (int i = 0; i < n; i++)
 	{
 		if (i == 0 || compare_customers(&rules->customers[i], &rules->customers[distinct - 1]) != 0)

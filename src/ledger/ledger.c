@@ -29,6 +29,7 @@
 
 #include "account/chain.h"
 #include "base/crypto.h"
+#include "base/sort.h"
 #include "db/statement.h"
 #include "earning/rank.h"
 #include "ledger/due.h"
@@ -36,6 +37,7 @@
 #include "ledger/kinds.h"
 #include "ledger/ledger.h"
 #include "ledger/recount.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -154,7 +156,7 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 		if (postings[i].member_id != 0 && (postings[i].reference != NULL || postings[i].detail != NULL))
 			ids[named++] = postings[i].member_id;
 	}
-	qsort(ids, named, sizeof(int64), compare_ids);
+	merge_sort(ids, named, sizeof(int64), compare_ids);
 	for (int i = 0; i < named; i++)
 	{
 		if (distinct == 0 || ids[i] != ids[distinct - 1])
@@ -353,7 +355,10 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 	batch_start(&batch, merchant_id, postings, n);
 	apply_expected(&batch, postings, n);
 	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		postings[i].error = apply_posting(&batch, &postings[i], batch_account(&batch, postings[i].account_id));
+	}
 	batch_write(&batch);
 	if (n == 1)
 		note_newest(&batch);

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "base/sort.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -137,7 +138,7 @@ compare_by_program(const void *a, const void *b)
 void
 recount_accounts(Batch *batch, Account **accounts, int n)
 {
-	qsort(accounts, n, sizeof(Account *), compare_by_program);
+	merge_sort(accounts, n, sizeof(Account *), compare_by_program);
 	for (int from = 0, to; from < n; from = to)
 	{
 		for (to = from + 1; to < n && accounts[to]->program_id == accounts[from]->program_id;)

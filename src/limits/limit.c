@@ -32,6 +32,7 @@
  */
 #include "postgres.h"
 
+#include "base/sort.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -115,7 +116,7 @@ distinct_counters(Counter *counters, int n)
 {
 	int			distinct = 0;
 
-	qsort(counters, n, sizeof(Counter), compare_counters);
+	merge_sort(counters, n, sizeof(Counter), compare_counters);
 	for (int i = 0; i < n; i++)
 	{
 		if (distinct == 0 || compare_counters(&counters[i], &counters[distinct - 1]) != 0)
@@ -170,7 +171,7 @@ find_counters(Limits *limits)
 	const LimitSet *known = NULL;
 	int64		program_id = 0;
 
-	qsort(limits->movements, limits->nmovements, sizeof(Movement), compare_programs);
+	merge_sort(limits->movements, limits->nmovements, sizeof(Movement), compare_programs);
 	limits->counters = palloc_extended(limits->nmovements * lengthof(scopes) * sizeof(Counter), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < limits->nmovements; i++)
 	{

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "base/sort.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -70,7 +71,7 @@ read_limits(uint64 found, MemoryContext context)
 		set.rules[row].max.points = row_int64_or(row, "max_points", PG_INT64_MAX);
 		set.rules[row].max.operations = row_int64_or(row, "max_operations", PG_INT64_MAX);
 	}
-	qsort(set.rules, set.n, sizeof(LimitRule), compare_limit_rules);
+	merge_sort(set.rules, set.n, sizeof(LimitRule), compare_limit_rules);
 	return set;
 }
 

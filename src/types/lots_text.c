@@ -8,6 +8,7 @@
  */
 #include "base/compat.h"
 
+#include "base/sort.h"
 #include "lib/stringinfo.h"
 #include "types/lots.h"
 #include "utils/builtins.h"
@@ -181,7 +182,7 @@ arrange(Lots *lots)
 {
 	Points		total = 0;
 
-	qsort(lots->lot, lots->n, sizeof(Lot), compare_moments);
+	merge_sort(lots->lot, lots->n, sizeof(Lot), compare_moments);
 	for (int i = 0; i < lots->n; i++)
 	{
 		if (i > 0 && compare_moments(&lots->lot[i - 1], &lots->lot[i]) == 0)

@@ -87,6 +87,11 @@ error_without_code() {
 		}' src/*/*.c
 }
 
+# It takes quadratic time for an order that was made for it, and cannot be interrupted.
+qsort_of_the_server() {
+	search -w 'qsort\|qsort_arg\|list_sort' src/*/*.c | grep -v ':[0-9]*: \*' || [ $? -lt 2 ]
+}
+
 file_without_head() {
 	local file
 	for file in src/*.[ch] src/*/*.[ch]; do
@@ -307,6 +312,7 @@ fact "C files have at most 800 lines" long_files
 fact "C functions have at most 70 lines" long_functions
 fact "errors have an errcode" error_without_code
 fact "includes of src/ go down only" test/includes.pl
+fact "arrays are sorted by base/sort.c" qsort_of_the_server
 fact "files say what they are" file_without_head
 # not every Debian has it
 if command -v pg_bsd_indent >/dev/null; then

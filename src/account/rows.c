@@ -131,6 +131,21 @@ accounts_lock(int64 merchant_id, Account *accounts, int n)
 	}
 }
 
+static Statement accounts_hold_sql = {
+	.sql = "SELECT count(*) FROM (SELECT FROM loyalty_internal.account"
+	" WHERE merchant_id = $1 AND account_id = ANY ($2) ORDER BY account_id FOR NO KEY UPDATE) held",
+	.params = {INT8OID, INT8ARRAYOID}
+};
+
+/* Lock accounts without reading them: for several batches of one transaction, before the first. */
+void
+accounts_hold(int64 merchant_id, const int64 *account_ids, int n)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n)};
+
+	db_write(&accounts_hold_sql, values, NULL);
+}
+
 static Statement account_read_sql = {
 	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty_internal.account WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID}

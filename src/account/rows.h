@@ -35,6 +35,7 @@ typedef struct EntryKey
 #define row_lots(row, name, lots)	db_row_lots(row, "" name, lots)
 
 extern int	compare_accounts(const void *a, const void *b);
+extern void accounts_hold(int64 merchant_id, const int64 *account_ids, int n);
 extern void accounts_lock(int64 merchant_id, Account *accounts, int n);
 extern bool account_read(int64 merchant_id, Account *account);
 extern bool account_text_key(const Entry *entry, pg_uuid_t *key);

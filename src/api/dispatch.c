@@ -64,7 +64,12 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 	if (call->assistant)
 		fingerprint_add(fingerprint, "source", "mcp");
 	if (call->endpoint->takes_items)
-		fingerprint_add(fingerprint, "items", pnstrdup(call->body, call->body_length));
+	{
+		char	   *items = pnstrdup(call->body, call->body_length);
+
+		fingerprint_add(fingerprint, "items", items);
+		pfree(items);
+	}
 }
 
 /* Run the call, or take the answer that its idempotency key has. */
@@ -86,6 +91,7 @@ call_run(Call *call)
 		result_from_text(call, answer);
 		return;
 	}
+	pfree(fingerprint.data);
 	call->endpoint->run(call);
 	idempotency_answer(call->merchant_id, call->idempotency_key, result_text(call));
 }

@@ -33,6 +33,19 @@ typedef struct HeaderTarget
 	char	   *target;
 } HeaderTarget;
 
+static bool
+is_header(void *context, const char *name)
+{
+	HeaderTarget *reader = context;
+
+	for (const Header *header = reader->headers; header->name; header++)
+	{
+		if (strcmp(name, header->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 take_header(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -53,7 +66,7 @@ headers_read(const Header *headers, void *target)
 	HeaderTarget reader = {headers, target};
 
 	if (json != NULL && *json != '\0')
-		json_read_object(json, strlen(json), take_header, &reader);
+		json_read_object(json, strlen(json), is_header, take_header, &reader);
 }
 
 /* ------------------------------------------------------------------------
@@ -141,6 +154,8 @@ set_error_response(const Exchange *exchange)
 Datum
 exchange_serve(Exchange *exchange)
 {
+	text	   *answer;
+
 	initStringInfo(&exchange->json);
 	guarded(exchange, serve);
 	if (exchange->error != ERR_NONE && exchange->family->refused != NULL)
@@ -153,7 +168,9 @@ exchange_serve(Exchange *exchange)
 	}
 	else if (exchange->call.endpoint->status != 0)
 		set_response("response.status", psprintf("%d", exchange->call.endpoint->status));
-	return PointerGetDatum(cstring_to_text_with_len(exchange->json.data, exchange->json.len));
+	answer = cstring_to_text_with_len(exchange->json.data, exchange->json.len);
+	pfree(exchange->json.data);
+	return PointerGetDatum(answer);
 }
 
 /* ------------------------------------------------------------------------

@@ -167,11 +167,11 @@ parse_staff_id(const char *text)
 	return id;
 }
 
-/* A JsonElement; its context is whether all elements so far were objects, and not too many. */
+/* A JsonElement; its context is whether all elements so far were objects. */
 static void *
-check_element(void *context, size_t index pg_attribute_unused(), size_t count, bool is_object)
+check_element(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(), bool is_object)
 {
-	if (!is_object || count > JSON_MAX_ELEMENTS)
+	if (!is_object)
 		*(bool *) context = false;
 	return context;
 }
@@ -190,7 +190,7 @@ parse_json_array(const char *text)
 	size_t		length = strlen(text);
 	bool		good = text[strspn(text, " \t\r\n")] == '[' && length <= ARRAY_MAX_LENGTH;
 
-	return good && json_read_items(text, length, check_element, check_length, &good) && good;
+	return good && json_read_items(text, length, JSON_MAX_ELEMENTS, check_element, NULL, check_length, &good) && good;
 }
 
 static bool
@@ -199,7 +199,7 @@ parse_json_object(const char *text)
 	size_t		length = strlen(text);
 	bool		good = length <= OBJECT_MAX_LENGTH;
 
-	return good && json_read_object(text, length, check_length, &good) && good;
+	return good && json_read_object(text, length, NULL, check_length, &good) && good;
 }
 
 /* Whether JSON may have this in a field's place. */
@@ -340,6 +340,22 @@ fields_decode(Call *call)
 	if (refusal->request == ERR_MISSING_FIELD || refusal->request == ERR_INVALID_FIELD)
 		raise_field_error(refusal->request, field->name);
 	call_refuse(call, *refusal);
+}
+
+/* Whether a call has a field of this name, which may be set: a JsonWanted. */
+bool
+call_has_field(void *context, const char *name)
+{
+	const Call *call = context;
+
+	if (call->endpoint->knows_assistants && strcmp(name, "source") == 0)
+		return true;
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+	{
+		if (strcmp(call->endpoint->fields[i].name, name) == 0)
+			return !call->values[i].fixed;
+	}
+	return false;
 }
 
 /*

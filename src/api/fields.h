@@ -7,6 +7,7 @@
 
 #include "api/operation.h"
 
+extern bool call_has_field(void *context, const char *name);
 extern void call_set_field(Call *call, const char *name, JsonKind kind, const char *value);
 extern void call_fix_field(Call *call, const char *name, const char *value);
 extern void fields_set(Call *call, int i, JsonKind kind, const char *value);

@@ -271,6 +271,7 @@ static const Endpoint member_create = {
 	.fields = {MEMBER_FIELDS(REQUIRED)},
 	.result = RESULT_JSON,
 	.writes = true,
+	.body_max_length = MEMBER_BODY_MAX_LENGTH,
 	.status = 201,
 	.run = member_create_run,
 };
@@ -290,6 +291,7 @@ static const Endpoint endpoint = { \
 	.result = RESULT_JSON, \
 	.writes = true, \
 	.takes_items = true, \
+	.body_max_length = BATCH_BODY_MAX_LENGTH, \
 	.run = endpoint##_run, \
 }
 

@@ -5,322 +5,34 @@
  * An array of items goes in, an array of the same length and order comes out,
  * and each item succeeds or fails alone.  No subtransaction is needed for that:
  * the items are checked, their programs and members are looked up (members of a
- * program all at once), and those that have not failed are one batch for the
- * engine.  Then the answers are written.
+ * program all at once), and those that have not failed are posted.  Then the
+ * answers are written.
+ *
+ * Memory is what a large batch would hurt others by.  Items keep what they need
+ * until they are answered; what is needed for a lookup or a posting is made for
+ * RUN_LENGTH items at a time, and gone with the db_end() of that run.  A batch
+ * of several runs locks its accounts before the first of them, and its items are
+ * posted in the order of their programs, as the engine locks limits: so several
+ * runs deadlock with nobody with whom one would not.
  */
 #include "postgres.h"
 
+#include "account/rows.h"
 #include "api/fields.h"
 #include "api/ikniu_batch.h"
+#include "api/ikniu_item.h"
 #include "api/ikniu_member.h"
 #include "base/fold.h"
 #include "base/json.h"
+#include "base/sort.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
-#include "earning/goods.h"
 #include "ledger/ledger.h"
-#include "program/program.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
-#define MAX_ITEMS 100000
-
-typedef enum ItemKind
-{
-	ITEM_ID,					/* a string, or a number, taken as it is written */
-	ITEM_TEXT,					/* a string */
-	ITEM_AMOUNT,				/* a number, or a string, which may be one */
-	ITEM_GOODS,					/* an array of objects */
-	ITEM_MEMBER					/* an object, or a member's id */
-} ItemKind;
-
-enum
-{
-	PROGRAM_ID, MEMBER_CLIENT, AMOUNT, COMMENTS, AMOUNT_CURRENCY, CURRENCY, REFERENCE, CONCEPT, BRANCH, VENDOR,
-	GOODS, INLINE_MEMBER, ITEM_FIELDS
-};
-
-static const struct
-{
-	const char *name;
-	ItemKind	kind;
-}			item_fields[ITEM_FIELDS] = {
-	[PROGRAM_ID] = {"programId", ITEM_ID},
-	[MEMBER_CLIENT] = {"memberId", ITEM_ID},
-	[AMOUNT] = {"amount", ITEM_AMOUNT},
-	[COMMENTS] = {"comments", ITEM_TEXT},
-	[AMOUNT_CURRENCY] = {"amountCurrency", ITEM_AMOUNT},
-	[CURRENCY] = {"currency", ITEM_TEXT},
-	[REFERENCE] = {"reference", ITEM_ID},
-	[CONCEPT] = {"concept", ITEM_TEXT},
-	[BRANCH] = {"branchId", ITEM_ID},
-	[VENDOR] = {"vendorId", ITEM_ID},
-	[GOODS] = {"items", ITEM_GOODS},
-	[INLINE_MEMBER] = {"member", ITEM_MEMBER},
-};
-
-/* A program that items name, looked up once. */
-typedef struct ItemProgram
-{
-	const Program *program;		/* NULL: there is none */
-	struct ItemProgram *next;
-} ItemProgram;
-
-typedef struct SellerItem
-{
-	const char *fields[ITEM_FIELDS];	/* NULL: absent or empty */
-	bool		malformed[ITEM_FIELDS]; /* of a wrong kind, or too long */
-	const char *named_member;	/* the member, where that is an id */
-	ErrorId		error;
-	const char *field;			/* that the error is about, or NULL */
-	ItemProgram *program;
-	const char *email;			/* of the member within, folded, or "" */
-	Posting		posting;
-} SellerItem;
-
-typedef struct ItemBatch
-{
-	int64		merchant_id;
-	SellerOperation operation;
-	SellerItem *items;
-	size_t		count;
-	ItemProgram *programs;
-} ItemBatch;
-
-static void
-fail(SellerItem *item, ErrorId error, const char *field)
-{
-	if (item->error == ERR_NONE)
-	{
-		item->error = error;
-		item->field = field;
-	}
-}
-
-static void
-fail_field(SellerItem *item, ErrorId error, int field)
-{
-	fail(item, error, item_fields[field].name);
-}
-
-/* ------------------------------------------------------------------------
- * Reading
- * ------------------------------------------------------------------------ */
-
-static bool
-item_accepts(ItemKind kind, JsonKind value)
-{
-	switch (kind)
-	{
-		case ITEM_ID:
-		case ITEM_AMOUNT:
-			return value == JSON_IS_STRING || value == JSON_IS_NUMBER;
-		case ITEM_TEXT:
-			return value == JSON_IS_STRING;
-		case ITEM_GOODS:
-			return value == JSON_IS_ARRAY;
-		case ITEM_MEMBER:
-			return value == JSON_IS_OBJECT || value == JSON_IS_STRING;
-	}
-	return false;
-}
-
-static void *
-start_item(void *context, size_t index, size_t count, bool is_object)
-{
-	ItemBatch  *batch = context;
-
-	if (count > MAX_ITEMS)
-		raise_error(ERR_INVALID_ITEMS);
-	if (index == 0)
-	{
-		batch->items = palloc_extended(count * sizeof(SellerItem), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-		batch->count = count;
-	}
-	if (!is_object)
-		fail(&batch->items[index], ERR_INVALID_ITEMS, NULL);
-	return &batch->items[index];
-}
-
-/* Set a field of an item.  Of several values the last one counts, also if it is malformed or null. */
-static void
-take_item_value(SellerItem *item, int i, JsonKind kind, const char *value)
-{
-	ItemKind	field = item_fields[i].kind;
-	bool		nested = kind == JSON_IS_ARRAY || kind == JSON_IS_OBJECT;
-
-	item->fields[i] = NULL;
-	item->malformed[i] = kind != JSON_IS_NULL &&
-		(!item_accepts(field, kind) || strlen(value) > (nested ? ARRAY_MAX_LENGTH : FIELD_MAX_LENGTH));
-	if (kind == JSON_IS_NULL || item->malformed[i] || text_is_blank(value))
-		return;
-	item->fields[i] = kind == JSON_IS_NUMBER && field == ITEM_AMOUNT ? json_plain_number(value) : value;
-}
-
-static void
-take_item_field(void *context, const char *name, JsonKind kind, const char *value)
-{
-	SellerItem *item = context;
-
-	for (int i = 0; i < ITEM_FIELDS; i++)
-	{
-		if (strcmp(item_fields[i].name, name) != 0)
-			continue;
-		take_item_value(item, i, kind, value);
-		if (kind == JSON_IS_UNREADABLE)
-			fail_field(item, ERR_INVALID_FIELD, i);
-		if (i != INLINE_MEMBER)
-			continue;
-		/* accumulations know a member's id by this name too */
-		item->named_member = kind == JSON_IS_STRING ? item->fields[i] : NULL;
-		if (kind == JSON_IS_STRING)
-			item->fields[i] = NULL;
-	}
-	if (kind == JSON_IS_UNREADABLE)
-		fail(item, ERR_INVALID_FIELD, NULL);
-}
-
-/* Check a field of one of the goods of an item. */
-static void
-take_good_field(void *context, const char *name, JsonKind kind, const char *value)
-{
-	bool		text = strcmp(name, "sku") == 0 || strcmp(name, "name") == 0;
-	bool		number = strcmp(name, "quantity") == 0 || strcmp(name, "unitPrice") == 0;
-
-	if (kind == JSON_IS_NUMBER)
-		value = json_plain_number(value);
-	if ((text && kind != JSON_IS_STRING && kind != JSON_IS_NUMBER) ||
-		(number && kind != JSON_IS_NUMBER && kind != JSON_IS_STRING) ||
-		(number && !good_number_valid(value)))
-		fail_field(context, ERR_INVALID_FIELD, GOODS);
-}
-
-static void *
-start_item_good(void *context, size_t index pg_attribute_unused(), size_t count pg_attribute_unused(),
-				bool is_object)
-{
-	if (!is_object)
-		fail_field(context, ERR_INVALID_FIELD, GOODS);
-	return context;
-}
-
-/* ------------------------------------------------------------------------
- * Checking
- * ------------------------------------------------------------------------ */
-
-/* The currency of the amount of an item; NULL: it is in points. */
-static const char *
-item_currency(const SellerItem *item, SellerOperation operation)
-{
-	if (item->fields[CURRENCY] != NULL || operation != SELLER_ACCUMULATION)
-		return item->fields[CURRENCY];
-	/* the document's own sample of an accumulation names the currency here */
-	if (item->fields[AMOUNT_CURRENCY] != NULL)
-		return item->fields[AMOUNT_CURRENCY];
-	return item->program->program->currency_iso;
-}
-
-/* Compute the points of a deposit or an accumulation. */
-static void
-price_earning(SellerItem *item, SellerOperation operation, Points amount)
-{
-	const Program *program = item->program->program;
-	const char *currency = item_currency(item, operation);
-	Posting    *posting = &item->posting;
-
-	posting->program = program->tracks_lots ? program : NULL;
-	if (currency == NULL)
-	{
-		posting->kind = ENTRY_DEPOSIT;
-		posting->amount = amount;
-		if (!program->unit_base)
-			fail(item, ERR_CURRENCY_REQUIRED, NULL);
-		else if (points_decimals_used(amount) > program->decimals)
-			fail_field(item, ERR_INVALID_FIELD, AMOUNT);
-		return;
-	}
-	posting->kind = ENTRY_ACCRUE;
-	posting->money = amount;
-	posting->has_money = true;
-	if (strcmp(currency, program->currency_iso) != 0 || !program->currency_active)
-		fail(item, ERR_CURRENCY_NOT_ACCEPTED, currency);
-	else if (!program_accumulate(program, amount, &posting->amount))
-		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
-}
-
-/* Check that the points of a redemption are worth its money. */
-static void
-price_redemption(SellerItem *item, Points amount)
-{
-	const Program *program = item->program->program;
-	const char *currency = item->fields[CURRENCY];
-	Posting    *posting = &item->posting;
-
-	posting->program = program->tracks_lots ? program : NULL;
-	posting->kind = ENTRY_REDEEM;
-	posting->amount = -amount;
-	posting->has_money = true;
-	if (points_decimals_used(amount) > program->decimals)
-		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
-	else if (!parse_amount(item->fields[AMOUNT_CURRENCY], &posting->money))
-		fail_field(item, ERR_INVALID_FIELD, AMOUNT_CURRENCY);
-	else if (!program->currency_active || (currency != NULL && strcmp(currency, program->currency_iso) != 0))
-		fail(item, ERR_CURRENCY_NOT_ACCEPTED, currency ? currency : program->currency_iso);
-	else if (!program_redeems_for(program, amount, posting->money))
-		fail(item, ERR_AMOUNT_MISMATCH, NULL);
-}
-
-static void
-check_present(SellerItem *item, SellerOperation operation)
-{
-	if (item->fields[PROGRAM_ID] == NULL)
-		fail_field(item, ERR_MISSING_FIELD, PROGRAM_ID);
-	else if (item->fields[MEMBER_CLIENT] == NULL &&
-			 (item->fields[INLINE_MEMBER] == NULL || operation == SELLER_REDEMPTION))
-		fail_field(item, ERR_MISSING_FIELD, MEMBER_CLIENT);
-	else if (item->fields[AMOUNT] == NULL)
-		fail_field(item, ERR_MISSING_FIELD, AMOUNT);
-	else if (item->fields[COMMENTS] == NULL)
-		fail_field(item, ERR_MISSING_FIELD, COMMENTS);
-	else if (operation == SELLER_REDEMPTION && item->fields[AMOUNT_CURRENCY] == NULL)
-		fail_field(item, ERR_MISSING_FIELD, AMOUNT_CURRENCY);
-}
-
-/* Check what an item says by itself. */
-static void
-check_fields(SellerItem *item, SellerOperation operation)
-{
-	const char *goods = item->fields[GOODS];
-
-	for (int i = 0; i < ITEM_FIELDS; i++)
-	{
-		if (item->malformed[i])
-			fail_field(item, ERR_INVALID_FIELD, i);
-	}
-	if (item->fields[MEMBER_CLIENT] == NULL)
-		item->fields[MEMBER_CLIENT] = item->named_member;
-	if (item->error == ERR_NONE)
-		check_present(item, operation);
-	if (item->error == ERR_NONE && goods != NULL)
-		json_read_items(goods, strlen(goods), start_item_good, take_good_field, item);
-}
-
-/* Check an item by its program, and compute its points. */
-static void
-check_program(const ItemBatch *batch, SellerItem *item)
-{
-	Points		amount;
-
-	if (item->program->program == NULL)
-		fail(item, ERR_PROGRAM_NOT_FOUND, NULL);
-	else if (!item->program->program->active && batch->operation != SELLER_REDEMPTION)
-		fail(item, ERR_PROGRAM_INACTIVE, NULL);
-	else if (!parse_amount(item->fields[AMOUNT], &amount))
-		fail_field(item, ERR_INVALID_FIELD, AMOUNT);
-	else if (batch->operation == SELLER_REDEMPTION)
-		price_redemption(item, amount);
-	else
-		price_earning(item, batch->operation, amount);
-}
+#define RUN_LENGTH 10000
 
 /* ------------------------------------------------------------------------
  * Programs and members
@@ -332,39 +44,81 @@ compare_program_ids(const void *a, const void *b)
 	return strcmp((*(SellerItem *const *) a)->fields[PROGRAM_ID], (*(SellerItem *const *) b)->fields[PROGRAM_ID]);
 }
 
+/* The items that have not failed, and for which something is still to be done. */
+static SellerItem **
+items_left(const ItemBatch *batch, bool (*is_left) (const SellerItem *item), size_t *count)
+{
+	SellerItem **items = MemoryContextAllocExtended(batch->context, batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
+
+	*count = 0;
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		if (batch->items[i].error == ERR_NONE && is_left(&batch->items[i]))
+			items[(*count)++] = &batch->items[i];
+	}
+	return items;
+}
+
+static bool
+is_any(const SellerItem *item pg_attribute_unused())
+{
+	return true;
+}
+
 /* Look up each program that items name, once. */
 static void
 find_programs(ItemBatch *batch)
 {
-	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
-	size_t		count = 0;
+	size_t		count;
+	SellerItem **items = items_left(batch, is_any, &count);
 
-	for (size_t i = 0; i < batch->count; i++)
-	{
-		if (batch->items[i].error == ERR_NONE)
-			items[count++] = &batch->items[i];
-	}
-	qsort(items, count, sizeof(SellerItem *), compare_program_ids);
+	merge_sort(items, count, sizeof(SellerItem *), compare_program_ids);
 	for (size_t i = 0; i < count; i++)
 	{
-		ItemProgram *program;
-
+		CHECK_FOR_INTERRUPTS();
 		if (i > 0 && compare_program_ids(&items[i - 1], &items[i]) == 0)
 		{
 			items[i]->program = items[i - 1]->program;
 			continue;
 		}
-		program = items[i]->program = palloc0(sizeof(ItemProgram));
-		program->program = program_of_client_id(batch->merchant_id, items[i]->fields[PROGRAM_ID]);
-		program->next = batch->programs;
-		batch->programs = program;
+		items[i]->program = program_of_client_id(batch->merchant_id, items[i]->fields[PROGRAM_ID]);
 	}
+	pfree(items);
+}
+
+/* By program; items of one stay in their order. */
+static int
+compare_programs(const void *a, const void *b)
+{
+	int64		left = (*(SellerItem *const *) a)->program->program_id;
+	int64		right = (*(SellerItem *const *) b)->program->program_id;
+
+	return (left > right) - (left < right);
+}
+
+/* How many items from here on are of one program, and are looked up together. */
+static size_t
+run_of_program(SellerItem **items, size_t count)
+{
+	size_t		n = 1;
+
+	while (n < Min(count, RUN_LENGTH) && items[n]->program == items[0]->program)
+		n++;
+	return n;
+}
+
+static bool
+names_member(const SellerItem *item)
+{
+	return item->fields[MEMBER_CLIENT] != NULL;
 }
 
 static int
 compare_member_ids(const void *a, const void *b)
 {
-	return strcmp((*(SellerItem *const *) a)->fields[MEMBER_CLIENT], (*(SellerItem *const *) b)->fields[MEMBER_CLIENT]);
+	int			order = compare_programs(a, b);
+
+	return order != 0 ? order : strcmp((*(SellerItem *const *) a)->fields[MEMBER_CLIENT], (*(SellerItem *const *) b)->fields[MEMBER_CLIENT]);
 }
 
 /* Set the member of an item and its account; acting is what member_acting() says. */
@@ -372,8 +126,8 @@ static void
 set_account(SellerItem *item, const char *client_id, int64 account_id, int64 acting)
 {
 	item->fields[MEMBER_CLIENT] = client_id;
-	item->posting.account_id = account_id;
-	item->posting.member_id = acting;
+	item->account_id = account_id;
+	item->member_id = acting;
 }
 
 /* Set the account of the items of one member; the items are sorted by member. */
@@ -407,25 +161,15 @@ static Statement members_find_sql = {
 
 /* Look up the members of one program that items name, all in one statement. */
 static void
-find_members(ItemBatch *batch, ItemProgram *program)
+find_run_members(const ItemBatch *batch, SellerItem **items, size_t count)
 {
-	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
-	Datum	   *ids = palloc_extended(batch->count * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program->program_id)};
-	size_t		count = 0;
+	Datum	   *ids;
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(items[0]->program->program_id)};
 	int			distinct = 0;
 	uint64		found;
 
-	for (size_t i = 0; i < batch->count; i++)
-	{
-		SellerItem *item = &batch->items[i];
-
-		if (item->error == ERR_NONE && item->program == program && item->fields[MEMBER_CLIENT] != NULL)
-			items[count++] = item;
-	}
-	if (count == 0)
-		return;
-	qsort(items, count, sizeof(SellerItem *), compare_member_ids);
+	db_begin();
+	ids = palloc(count * sizeof(Datum));
 	for (size_t i = 0; i < count; i++)
 	{
 		if (i == 0 || compare_member_ids(&items[i - 1], &items[i]) != 0)
@@ -435,6 +179,22 @@ find_members(ItemBatch *batch, ItemProgram *program)
 	found = db_read(&members_find_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
 		give_account(items, count, row_text(row, "client_id"), row_int64(row, "account_id"), row_int64(row, "acting_id"));
+	db_end();
+}
+
+static void
+find_members(const ItemBatch *batch)
+{
+	size_t		count;
+	SellerItem **items = items_left(batch, names_member, &count);
+
+	merge_sort(items, count, sizeof(SellerItem *), compare_member_ids);
+	for (size_t from = 0, n; from < count; from += n)
+	{
+		n = run_of_program(&items[from], count - from);
+		find_run_members(batch, &items[from], n);
+	}
+	pfree(items);
 }
 
 static void
@@ -461,13 +221,14 @@ find_by_email(const ItemBatch *batch, SellerItem *item)
 {
 	Datum		values[] = {
 		Int64GetDatum(batch->merchant_id),
-		Int64GetDatum(item->program->program->program_id),
+		Int64GetDatum(item->program->program_id),
 		CStringGetTextDatum(item->email),
 	};
 
 	if (db_write(&member_by_email_sql, values, NULL) == 0 || !row_bool(0, "active"))
 		return false;
-	set_account(item, row_text(0, "client_id"), row_int64(0, "account_id"), row_int64(0, "acting_id"));
+	set_account(item, MemoryContextStrdup(batch->context, row_text(0, "client_id")), row_int64(0, "account_id"),
+				row_int64(0, "acting_id"));
 	return true;
 }
 
@@ -482,30 +243,35 @@ create_member(const ItemBatch *batch, SellerItem *item)
 	Call		call;
 	ErrorId		error;
 
+	db_begin();
 	call_start(&call, &seller_member, FROM_REQUEST);
-	json_read_object(json, strlen(json), take_member_field, &call);
+	json_read_object(json, strlen(json), call_has_field, take_member_field, &call);
 	refusal = fields_check(&call, &field);
 	if (refusal != NULL)
-	{
-		fail(item, refusal->request, psprintf("member.%s", field->name));
-		return;
-	}
-	error = seller_member_create(batch->merchant_id, item->program->program->program_id, call.values, &member);
-	if (error == ERR_MEMBER_EXISTS && find_by_email(batch, item))
-		return;
-	if (error != ERR_NONE)
-		fail(item, error, NULL);
+		item_fail(item, refusal->request, MemoryContextStrdup(batch->context, psprintf("member.%s", field->name)));
 	else
-		set_account(item, member.client_id, member.account_id, member_acting(&member));
+	{
+		error = seller_member_create(batch->merchant_id, item->program->program_id, call.values, &member);
+		if (error == ERR_NONE)
+			set_account(item, MemoryContextStrdup(batch->context, member.client_id), member.account_id, member_acting(&member));
+		else if (error != ERR_MEMBER_EXISTS || !find_by_email(batch, item))
+			item_fail(item, error, NULL);
+	}
+	db_end();
+}
+
+static bool
+is_email(void *context pg_attribute_unused(), const char *name)
+{
+	return strcmp(name, "email") == 0;
 }
 
 static void
-take_email(void *context, const char *name, JsonKind kind, const char *value)
+take_email(void *context, const char *name pg_attribute_unused(), JsonKind kind, const char *value)
 {
 	SellerItem *item = context;
 
-	if (strcmp(name, "email") == 0)
-		item->email = kind == JSON_IS_STRING ? text_folded(value) : "";
+	item->email = kind == JSON_IS_STRING ? text_folded(value) : "";
 }
 
 /* By email, then program; items that agree in both stay in their order. */
@@ -516,9 +282,7 @@ compare_emails(const void *a, const void *b)
 	const SellerItem *right = *(SellerItem *const *) b;
 	int			order = strcmp(left->email, right->email);
 
-	if (order == 0)
-		order = strcmp(left->fields[PROGRAM_ID], right->fields[PROGRAM_ID]);
-	return order != 0 ? order : (left > right) - (left < right);
+	return order != 0 ? order : strcmp(left->fields[PROGRAM_ID], right->fields[PROGRAM_ID]);
 }
 
 /* Whether the second item is of the member that the first has. */
@@ -538,28 +302,37 @@ static Statement members_by_email_sql = {
 
 /* Look up, in one statement, which emails the members of a program have. */
 static void
-find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **items, size_t count)
+find_run_emails(const ItemBatch *batch, SellerItem **items, size_t count)
 {
-	SellerItem **asked = palloc_extended(count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
-	Datum	   *emails = palloc_extended(count * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(program->program->program_id)};
+	SellerItem **asked;
+	Datum	   *emails;
+	Datum		values[3] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(items[0]->program->program_id)};
 	int			nasked = 0;
-	uint64		found;
+	uint64		found = 0;
 
+	db_begin();
+	asked = palloc(count * sizeof(SellerItem *));
+	emails = palloc(count * sizeof(Datum));
 	for (size_t i = 0; i < count; i++)
 	{
-		if (items[i]->program != program || *items[i]->email == '\0')
+		if (*items[i]->email == '\0')
 			continue;
 		emails[nasked] = CStringGetTextDatum(items[i]->email);
 		asked[nasked++] = items[i];
 	}
-	if (nasked == 0)
-		return;
 	values[2] = array_datum(emails, nasked, TEXTOID);
-	found = db_read(&members_by_email_sql, values, NULL);
+	if (nasked > 0)
+		found = db_read(&members_by_email_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)
-		set_account(asked[row_int64(row, "ordinal") - 1], row_text(row, "client_id"), row_int64(row, "account_id"),
-					row_int64(row, "acting_id"));
+		set_account(asked[row_int64(row, "ordinal") - 1], MemoryContextStrdup(batch->context, row_text(row, "client_id")),
+					row_int64(row, "account_id"), row_int64(row, "acting_id"));
+	db_end();
+}
+
+static bool
+lacks_member(const SellerItem *item)
+{
+	return item->fields[MEMBER_CLIENT] == NULL;
 }
 
 /*
@@ -570,54 +343,47 @@ find_emails(const ItemBatch *batch, const ItemProgram *program, SellerItem **ite
 static void
 find_inline_members(ItemBatch *batch)
 {
-	SellerItem **items = palloc_extended(batch->count * sizeof(SellerItem *), MCXT_ALLOC_HUGE);
-	size_t		count = 0;
+	size_t		count;
+	SellerItem **items = items_left(batch, lacks_member, &count);
 
-	for (size_t i = 0; i < batch->count; i++)
+	merge_sort(items, count, sizeof(SellerItem *), compare_programs);
+	for (size_t i = 0; i < count; i++)
 	{
-		SellerItem *item = &batch->items[i];
-		const char *json = item->fields[INLINE_MEMBER];
+		const char *json = items[i]->fields[INLINE_MEMBER];
+		MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-		if (item->error != ERR_NONE || item->fields[MEMBER_CLIENT] != NULL)
-			continue;
-		item->email = "";
-		json_read_object(json, strlen(json), take_email, item);
-		items[count++] = item;
+		items[i]->email = "";
+		json_read_object(json, strlen(json), is_email, take_email, items[i]);
+		MemoryContextSwitchTo(old);
 	}
-	if (count == 0)
-		return;
-	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
+	for (size_t from = 0, n; from < count; from += n)
 	{
-		if (program->program != NULL)
-			find_emails(batch, program, items, count);
+		n = run_of_program(&items[from], count - from);
+		find_run_emails(batch, &items[from], n);
 	}
-	qsort(items, count, sizeof(SellerItem *), compare_emails);
+	merge_sort(items, count, sizeof(SellerItem *), compare_emails);
 	for (size_t i = 0; i < count; i++)
 	{
 		/* an item before may have created the member */
 		if (i > 0 && same_member(items[i - 1], items[i]))
-			set_account(items[i], items[i - 1]->fields[MEMBER_CLIENT], items[i - 1]->posting.account_id,
-						items[i - 1]->posting.member_id);
+			set_account(items[i], items[i - 1]->fields[MEMBER_CLIENT], items[i - 1]->account_id, items[i - 1]->member_id);
 		if (items[i]->fields[MEMBER_CLIENT] == NULL)
 			create_member(batch, items[i]);
 	}
+	pfree(items);
 }
 
 static void
 find_accounts(ItemBatch *batch)
 {
-	for (ItemProgram *program = batch->programs; program != NULL; program = program->next)
-	{
-		if (program->program != NULL)
-			find_members(batch, program);
-	}
+	find_members(batch);
 	find_inline_members(batch);
 	for (size_t i = 0; i < batch->count; i++)
 	{
 		SellerItem *item = &batch->items[i];
 
-		if (item->error == ERR_NONE && item->posting.account_id == 0)
-			fail(item, ERR_MEMBER_NOT_FOUND, NULL);
+		if (item->error == ERR_NONE && item->account_id == 0)
+			item_fail(item, ERR_MEMBER_NOT_FOUND, NULL);
 	}
 }
 
@@ -631,18 +397,21 @@ item_detail(const SellerItem *item)
 {
 	static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
 	StringInfoData json;
+	text	   *detail;
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
 	for (int i = 0; i < (int) lengthof(kept); i++)
 	{
 		if (item->fields[kept[i]] != NULL)
-			body_text(&json, item_fields[kept[i]].name, item->fields[kept[i]]);
+			body_text(&json, item_field_name(kept[i]), item->fields[kept[i]]);
 	}
 	if (item->fields[GOODS] != NULL)
-		body_json(&json, item_fields[GOODS].name, item->fields[GOODS]);
+		body_json(&json, item_field_name(GOODS), item->fields[GOODS]);
 	appendStringInfoChar(&json, '}');
-	return cstring_to_text_with_len(json.data, json.len);
+	detail = cstring_to_text_with_len(json.data, json.len);
+	pfree(json.data);
+	return detail;
 }
 
 /* The seller API's error for one of the engine. */
@@ -667,48 +436,98 @@ posting_error(ErrorId error)
 	}
 }
 
-/* An accumulation is a sale, which the program's rules and ranks apply to. */
-static void
-make_sale(SellerItem *item)
+/* What an item asks of the engine; an accumulation is a sale, which the program's rules and ranks apply to. */
+static Posting
+posting_of(const SellerItem *item, SellerOperation operation)
 {
+	const Program *program = item->program;
 	const char *goods = item->fields[GOODS];
+	Posting		posting = {
+		.account_id = item->account_id,
+		.member_id = item->member_id,
+		.kind = item->kind,
+		.amount = item->amount,
+		.money = item->money,
+		.has_money = item->has_money,
+		.program = program->tracks_lots ? program : NULL,
+		.detail = item_detail(item),
+	};
 
-	item->posting.earns = true;
-	item->posting.earning_money = item->posting.money;
-	item->posting.items = goods != NULL ? cstring_to_text(goods) : NULL;
+	if (item->fields[REFERENCE] != NULL)
+		posting.reference = cstring_to_text(item->fields[REFERENCE]);
+	if (operation == SELLER_ACCUMULATION)
+	{
+		posting.earns = true;
+		posting.earning_money = item->money;
+		posting.items = goods != NULL ? cstring_to_text(goods) : NULL;
+	}
+	return posting;
+}
+
+static void
+post_run(const ItemBatch *batch, SellerItem **items, size_t count)
+{
+	Posting    *postings;
+
+	db_begin();
+	postings = palloc(count * sizeof(Posting));
+	for (size_t i = 0; i < count; i++)
+		postings[i] = posting_of(items[i], batch->operation);
+	ledger_post(batch->merchant_id, postings, count);
+	for (size_t i = 0; i < count; i++)
+	{
+		items[i]->entry_id = postings[i].entry_id;
+		items[i]->balance = postings[i].balance;
+		if (postings[i].error != ERR_NONE)
+			item_fail(items[i], posting_error(postings[i].error), NULL);
+	}
+	db_end();
+}
+
+/* Lock the accounts of all items, and those of the members who act. */
+static void
+lock_items(const ItemBatch *batch, SellerItem **items, size_t count)
+{
+	int64	   *ids;
+	int			n = 0;
+
+	db_begin();
+	ids = palloc(2 * count * sizeof(int64));
+	for (size_t i = 0; i < count; i++)
+	{
+		ids[n++] = items[i]->account_id;
+		if (items[i]->member_id != 0)
+			ids[n++] = items[i]->member_id;
+	}
+	accounts_hold(batch->merchant_id, ids, n);
+	db_end();
+}
+
+/* By program, then account, so that few accounts are in two runs; items of one stay in their order. */
+static int
+compare_by_account(const void *a, const void *b)
+{
+	int64		left = (*(SellerItem *const *) a)->account_id;
+	int64		right = (*(SellerItem *const *) b)->account_id;
+	int			order = compare_programs(a, b);
+
+	return order != 0 ? order : (left > right) - (left < right);
 }
 
 static void
 post_items(ItemBatch *batch)
 {
-	Posting    *postings = palloc_extended(batch->count * sizeof(Posting), MCXT_ALLOC_HUGE);
-	size_t		n = 0;
+	size_t		count;
+	SellerItem **items = items_left(batch, is_any, &count);
 
-	for (size_t i = 0; i < batch->count; i++)
+	if (count > RUN_LENGTH)
 	{
-		SellerItem *item = &batch->items[i];
-
-		if (item->error != ERR_NONE)
-			continue;
-		if (item->fields[REFERENCE] != NULL)
-			item->posting.reference = cstring_to_text(item->fields[REFERENCE]);
-		item->posting.detail = item_detail(item);
-		if (batch->operation == SELLER_ACCUMULATION)
-			make_sale(item);
-		postings[n++] = item->posting;
+		lock_items(batch, items, count);
+		merge_sort(items, count, sizeof(SellerItem *), compare_by_account);
 	}
-	ledger_post(batch->merchant_id, postings, n);
-	n = 0;
-	for (size_t i = 0; i < batch->count; i++)
-	{
-		SellerItem *item = &batch->items[i];
-
-		if (item->error != ERR_NONE)
-			continue;
-		item->posting = postings[n++];
-		if (item->posting.error != ERR_NONE)
-			fail(item, posting_error(item->posting.error), NULL);
-	}
+	for (size_t from = 0; from < count; from += RUN_LENGTH)
+		post_run(batch, &items[from], Min(count - from, RUN_LENGTH));
+	pfree(items);
 }
 
 static void
@@ -716,47 +535,61 @@ answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
 {
 	bool		failed = item->error != ERR_NONE;
 	const char *message = failed ? error_info(item->error)->message : "";
+	char	   *description = item->field ? psprintf("%s: %s", message, item->field) : NULL;
+	char	   *balance = points_text(failed ? 0 : item->balance);
+	char		entry[MAXINT8LEN + 1] = "";
 
+	if (!failed)
+		pg_lltoa(item->entry_id, entry);
 	appendStringInfoChar(json, '{');
 	/* the document spells it in two ways */
-	body_text(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid",
-			  failed ? "" : psprintf(INT64_FORMAT, item->posting.entry_id));
+	body_text(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid", entry);
 	body_text(json, "status", failed ? "error" : "success");
-	body_text(json, "description", item->field ? psprintf("%s: %s", message, item->field) : message);
+	body_text(json, "description", description ? description : message);
 	body_text(json, "programId", item->fields[PROGRAM_ID] ? item->fields[PROGRAM_ID] : "");
 	body_text(json, "memberId", item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
-	body_json(json, "totalPoints", points_text(failed ? 0 : item->posting.balance));
+	body_json(json, "totalPoints", balance);
 	appendStringInfoChar(json, '}');
+	pfree(balance);
+	if (description != NULL)
+		pfree(description);
 }
 
-/* Run a batch: read its items, check them, find their members, post, and answer each item. */
+/* Read the items of a batch, check them, find their members, and post. */
+static void
+run_items(const Call *call, ItemBatch *batch)
+{
+	items_read(batch, call);
+	find_programs(batch);
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		if (batch->items[i].error == ERR_NONE)
+			item_check_program(&batch->items[i], batch->operation);
+	}
+	find_accounts(batch);
+	post_items(batch);
+}
+
+/* Run a batch, and answer each item. */
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {
 	ItemBatch	batch = {.merchant_id = call->merchant_id,.operation = operation};
 	StringInfoData json;
 
-	if (!json_read_items(call->body, call->body_length, start_item, take_item_field, &batch))
-		raise_error(ERR_INVALID_ITEMS);
-	for (size_t i = 0; i < batch.count; i++)
-		check_fields(&batch.items[i], operation);
-	find_programs(&batch);
-	for (size_t i = 0; i < batch.count; i++)
-	{
-		if (batch.items[i].error == ERR_NONE)
-			check_program(&batch, &batch.items[i]);
-	}
-	find_accounts(&batch);
-	post_items(&batch);
+	batch.context = AllocSetContextCreate(CurrentMemoryContext, "loyalty items", ALLOCSET_DEFAULT_SIZES);
+	run_items(call, &batch);
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '[');
 	for (size_t i = 0; i < batch.count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (i > 0)
 			appendStringInfoChar(&json, ',');
 		answer_item(&batch, &batch.items[i], &json);
 	}
 	appendStringInfoChar(&json, ']');
+	MemoryContextDelete(batch.context);
 	call->json = json.data;
 }

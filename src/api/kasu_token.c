@@ -195,6 +195,12 @@ typedef struct TokenTimes
 	const char *expires_in;
 } TokenTimes;
 
+static bool
+is_token_time(void *context pg_attribute_unused(), const char *name)
+{
+	return strcmp(name, "timestamp") == 0 || strcmp(name, "expires_in") == 0;
+}
+
 static void
 take_token_time(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -237,7 +243,7 @@ kasu_check_token(Call *call)
 
 	if (json == NULL)
 		raise_error(ERR_KASU_400);
-	json_read_object(json, strlen(json), take_token_time, &times);
+	json_read_object(json, strlen(json), is_token_time, take_token_time, &times);
 	if (times.timestamp == NULL || times.expires_in == NULL)
 		raise_error(ERR_KASU_400);
 	find_app_user(call, values[KASU_USER].text, &user);

@@ -16,12 +16,21 @@ call_start(Call *call, const Endpoint *endpoint, Origin origin)
 	call->unexpected = endpoint->unexpected != ERR_NONE ? endpoint->unexpected : ERR_INTERNAL_ERROR;
 }
 
+/* Set the body of a call; in a request it may be as long as the endpoint takes. */
+void
+call_set_body(Call *call, const char *body, size_t length)
+{
+	if (call->origin == FROM_REQUEST && length > Max(call->endpoint->body_max_length, BODY_MAX_LENGTH))
+		raise_error(ERR_BODY_TOO_LARGE);
+	call->body = body;
+	call->body_length = length;
+}
+
 /* Set the items of a call that takes items, from a JSON argument of an SQL function. */
 void
 call_set_items(Call *call, text *items)
 {
-	call->body = items ? VARDATA_ANY(items) : "";
-	call->body_length = items ? VARSIZE_ANY_EXHDR(items) : 0;
+	call_set_body(call, items ? VARDATA_ANY(items) : "", items ? VARSIZE_ANY_EXHDR(items) : 0);
 }
 
 /* Raise the code that a condition has, by where the call comes from. */

@@ -24,6 +24,11 @@
 #define OBJECT_MAX_LENGTH 8192
 #define ARRAY_MAX_LENGTH 65536
 
+/* Bytes of a body, as in http/nginx.conf: all fields, escaped; lists of addresses; batches. */
+#define BODY_MAX_LENGTH (64 * 1024)
+#define MEMBER_BODY_MAX_LENGTH (1024 * 1024)
+#define BATCH_BODY_MAX_LENGTH (8 * 1024 * 1024)
+
 /* Where a call comes from.  The Monedero document lists two codes for many conditions. */
 typedef enum Origin
 {
@@ -107,6 +112,7 @@ typedef struct Endpoint
 	ResultKind	result;
 	bool		writes;			/* takes an idempotency key */
 	bool		takes_items;	/* instead of fields: a JSON array */
+	size_t		body_max_length;	/* if it may be longer than BODY_MAX_LENGTH */
 	bool		knows_assistants;	/* those say "source": "mcp" */
 	ErrorId		unexpected;		/* answers an error that has no code; else INTERNAL_ERROR does */
 	const char *code;			/* of success */
@@ -146,6 +152,7 @@ typedef struct Call
 
 extern void call_start(Call *call, const Endpoint *endpoint, Origin origin);
 pg_noreturn extern void call_refuse(const Call *call, Refusal refusal);
+extern void call_set_body(Call *call, const char *body, size_t length);
 extern void call_set_items(Call *call, text *items);
 
 extern void body_text(StringInfo json, const char *key, const char *text);

@@ -4,8 +4,9 @@
  *
  * A text is gone through twice.  The first pass makes sure that all of it is
  * JSON, so that nothing is handed out of what is not; the second hands out the
- * members, one after the other.  No tree is built, and a number is never
- * computed with: it stays the characters that it was written in.
+ * members, one after the other.  No tree is built, a member that nobody wants
+ * is gone past, and a number is never computed with: it stays the characters
+ * that it was written in.  What is interrupted is so at any token.
  *
  * The server's parser would give up at the first string that no text can hold,
  * such as one with an escaped NUL.  Whoever reads a batch wants to refuse one
@@ -17,6 +18,7 @@
 #include "base/compat.h"
 #include "base/json.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
@@ -45,13 +47,8 @@ start(const char *json, size_t length)
 static bool
 advance(JsonLexContext *lex)
 {
+	CHECK_FOR_INTERRUPTS();
 	return json_lex(lex) == JSON_SUCCESS;
-}
-
-static char *
-token_text(const JsonLexContext *lex)
-{
-	return pnstrdup(lex->token_start, lex->token_terminator - lex->token_start);
 }
 
 /* The text of the present token, a string; NULL if no text can hold it. */
@@ -142,12 +139,12 @@ check_comma(JsonLexContext *lex, char end, bool *readable)
 }
 
 /*
- * An array or object, up to the token after it; how many elements it has.  The
- * tokens that will end what is open are kept in a string, not on the stack: JSON
- * may be nested as deeply as it is long.
+ * An array or object, up to the token after it; how many elements it has, of at
+ * most so many.  The tokens that will end what is open are kept in a string, not
+ * on the stack: JSON may be nested as deeply as it is long.
  */
 static bool
-check_elements(JsonLexContext *lex, bool *readable, size_t *count)
+check_elements(JsonLexContext *lex, size_t max, bool *readable, size_t *count)
 {
 	StringInfoData ends;
 
@@ -183,7 +180,7 @@ check_elements(JsonLexContext *lex, bool *readable, size_t *count)
 			if (!advance(lex))
 				return false;
 		}
-		if (ends.len > 0 && !check_comma(lex, ends.data[ends.len - 1], readable))
+		if (*count > max || (ends.len > 0 && !check_comma(lex, ends.data[ends.len - 1], readable)))
 			return false;
 	} while (ends.len > 0);
 	pfree(ends.data);
@@ -194,32 +191,32 @@ check_elements(JsonLexContext *lex, bool *readable, size_t *count)
  * The second pass
  * ------------------------------------------------------------------------ */
 
-/* An array or object as it was written, NULL if something in it is unreadable. */
-static char *
-take_nested(JsonLexContext *lex)
+/* Go past an array or object; false: something in it is unreadable.  *end is where it ends. */
+static bool
+skip_nested(JsonLexContext *lex, const char **end)
 {
-	const char *from = lex->token_start;
 	bool		readable = true;
-	const char *to;
+	int			depth = 0;
 
-	for (int depth = 0;;)
+	do
 	{
 		if (lex->token_type == JSON_TOKEN_ARRAY_START || lex->token_type == JSON_TOKEN_OBJECT_START)
 			depth++;
 		else if (lex->token_type == JSON_TOKEN_ARRAY_END || lex->token_type == JSON_TOKEN_OBJECT_END)
 			depth--;
 		readable = readable && depth < MAX_DEPTH && is_readable(lex);
-		to = lex->token_terminator;
+		*end = lex->token_terminator;
 		advance(lex);
-		if (depth == 0)
-			return readable ? pnstrdup(from, to - from) : NULL;
-	}
+	} while (depth > 0);
+	return readable;
 }
 
-/* The present value, and go past it. */
+/* Go past the present value; its text, if it is wanted and has one. */
 static char *
-take_value(JsonLexContext *lex, JsonKind *kind)
+take_value(JsonLexContext *lex, bool wanted, JsonKind *kind)
 {
+	const char *from = lex->token_start;
+	const char *end = lex->token_terminator;
 	char	   *value = NULL;
 
 	switch (lex->token_type)
@@ -227,19 +224,22 @@ take_value(JsonLexContext *lex, JsonKind *kind)
 		case JSON_TOKEN_ARRAY_START:
 		case JSON_TOKEN_OBJECT_START:
 			*kind = lex->token_type == JSON_TOKEN_ARRAY_START ? JSON_IS_ARRAY : JSON_IS_OBJECT;
-			value = take_nested(lex);
-			if (value == NULL)
+			if (!skip_nested(lex, &end))
 				*kind = JSON_IS_UNREADABLE;
+			else if (wanted)
+				value = pnstrdup(from, end - from);
 			return value;
 		case JSON_TOKEN_STRING:
-			value = string_text(lex);
-			*kind = value ? JSON_IS_STRING : JSON_IS_UNREADABLE;
+			if (wanted)
+				value = string_text(lex);
+			*kind = value != NULL || (!wanted && is_readable(lex)) ? JSON_IS_STRING : JSON_IS_UNREADABLE;
 			break;
 		case JSON_TOKEN_NULL:
 			*kind = JSON_IS_NULL;
 			break;
 		default:
-			value = token_text(lex);
+			if (wanted)
+				value = pnstrdup(from, end - from);
 			*kind = lex->token_type == JSON_TOKEN_NUMBER ? JSON_IS_NUMBER : JSON_IS_BOOLEAN;
 			break;
 	}
@@ -247,29 +247,57 @@ take_value(JsonLexContext *lex, JsonKind *kind)
 	return value;
 }
 
+/* The text of the present token, a name; false if no text can hold it. */
+static bool
+take_name(JsonLexContext *lex, StringInfo name)
+{
+	const char *quoted = lex->token_start;
+	size_t		length = lex->token_terminator - quoted;
+	char	   *text;
+
+	resetStringInfo(name);
+	if (memchr(quoted, '\\', length) == NULL)
+	{
+		appendBinaryStringInfo(name, quoted + 1, length - 2);
+		return true;
+	}
+	text = string_text(lex);
+	if (text == NULL)
+		return false;
+	appendStringInfoString(name, text);
+	pfree(text);
+	return true;
+}
+
 /* The members of the present object, and go past it. */
 static void
-read_members(JsonLexContext *lex, JsonMember member, void *context)
+read_members(JsonLexContext *lex, JsonWanted wanted, JsonMember member, void *context)
 {
+	StringInfoData name;
+
+	initStringInfo(&name);
 	do
 	{
-		char	   *name;
+		bool		is_named;
+		bool		is_wanted;
 		char	   *value;
 		JsonKind	kind;
 
 		advance(lex);
 		if (lex->token_type == JSON_TOKEN_OBJECT_END)
 			break;				/* it is empty */
-		name = string_text(lex);
+		is_named = take_name(lex, &name);
+		is_wanted = is_named && (wanted == NULL || wanted(context, name.data));
 		advance(lex);
 		advance(lex);
-		value = take_value(lex, &kind);
-		if (name == NULL)
+		value = take_value(lex, is_wanted, &kind);
+		if (!is_named)
 			member(context, "", JSON_IS_UNREADABLE, NULL);
-		else
-			member(context, name, kind, value);
+		else if (is_wanted || kind == JSON_IS_UNREADABLE)
+			member(context, name.data, kind, value);
 	} while (lex->token_type == JSON_TOKEN_COMMA);
 	advance(lex);
+	pfree(name.data);
 }
 
 /* Whether all of body is one JSON object, with nothing in it that cannot be read. */
@@ -281,60 +309,61 @@ is_readable_object(const char *body, size_t length)
 	size_t		count;
 
 	return pg_verify_mbstr(PG_UTF8, body, length, true) &&
-		advance(lex) && lex->token_type == JSON_TOKEN_OBJECT_START && check_elements(lex, &readable, &count) &&
+		advance(lex) && lex->token_type == JSON_TOKEN_OBJECT_START && check_elements(lex, length, &readable, &count) &&
 		lex->token_type == JSON_TOKEN_END && readable;
 }
 
 static void
-read_object(const char *body, size_t length, JsonMember member, void *context)
+read_object(const char *body, size_t length, JsonWanted wanted, JsonMember member, void *context)
 {
 	JsonLexContext *lex = start(body, length);
 
 	advance(lex);
-	read_members(lex, member, context);
+	read_members(lex, wanted, member, context);
 }
 
 /* False, and nothing called, unless all of body is one JSON object, readable to the end. */
 bool
-json_read_object(const char *body, size_t length, JsonMember member, void *context)
+json_read_object(const char *body, size_t length, JsonWanted wanted, JsonMember member, void *context)
 {
 	if (!is_readable_object(body, length))
 		return false;
-	read_object(body, length, member, context);
+	read_object(body, length, wanted, member, context);
 	return true;
 }
 
-/* The number of elements if all of body is one JSON array, else -1. */
+/* The number of elements if all of body is one JSON array of at most so many, else -1. */
 static int64
-count_elements(const char *body, size_t length)
+count_elements(const char *body, size_t length, size_t max)
 {
 	JsonLexContext *lex = start(body, length);
 	bool		readable = true;
 	size_t		count;
 
 	if (!pg_verify_mbstr(PG_UTF8, body, length, true) || !advance(lex) || lex->token_type != JSON_TOKEN_ARRAY_START ||
-		!check_elements(lex, &readable, &count) || lex->token_type != JSON_TOKEN_END)
+		!check_elements(lex, max, &readable, &count) || lex->token_type != JSON_TOKEN_END)
 		return -1;
 	return count;
 }
 
 /*
- * False, and nothing called, unless all of body is one JSON array, or an
- * object, which is taken as an array of one.  An element that is no object
- * has no members.  A text that cannot be read is the element's affair in an
+ * False, and nothing called, unless all of body is one JSON array of at most so
+ * many elements, or an object, which is taken as an array of one.  An array of
+ * more is read no further.  An element that is no object has no members.  A text that cannot be read is the element's affair in an
  * array, and the body's in an object.
  */
 bool
-json_read_items(const char *body, size_t length, JsonElement element, JsonMember member, void *context)
+json_read_items(const char *body, size_t length, size_t max, JsonElement element, JsonWanted wanted, JsonMember member,
+				void *context)
 {
-	int64		count = count_elements(body, length);
+	int64		count = count_elements(body, length, max);
 	JsonLexContext *lex = start(body, length);
 
 	if (count < 0)
 	{
 		if (!is_readable_object(body, length))
 			return false;
-		read_object(body, length, member, element(context, 0, 1, true));
+		read_object(body, length, wanted, member, element(context, 0, 1, true));
 		return true;
 	}
 	advance(lex);
@@ -348,9 +377,9 @@ json_read_items(const char *body, size_t length, JsonElement element, JsonMember
 		is_object = lex->token_type == JSON_TOKEN_OBJECT_START;
 		item = element(context, i, count, is_object);
 		if (is_object)
-			read_members(lex, member, item);
+			read_members(lex, wanted, member, item);
 		else
-			take_value(lex, &kind);
+			take_value(lex, false, &kind);
 	}
 	return true;
 }

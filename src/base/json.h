@@ -21,8 +21,14 @@ typedef enum JsonKind
 } JsonKind;
 
 /*
- * Called for each member of an object, again for a name that is given again;
- * value lives as long as the context.
+ * Whether a member of this name is wanted.  One that is not is gone past: its
+ * value is not made, and it is handed out only if it is unreadable.
+ */
+typedef bool (*JsonWanted) (void *context, const char *name);
+
+/*
+ * Called for each member of an object that is wanted, again for a name that is
+ * given again; value lives as long as the context, name until this returns.
  */
 typedef void (*JsonMember) (void *context, const char *name, JsonKind kind, const char *value);
 
@@ -32,9 +38,11 @@ typedef void (*JsonMember) (void *context, const char *name, JsonKind kind, cons
  */
 typedef void *(*JsonElement) (void *context, size_t index, size_t count, bool is_object);
 
-extern bool json_read_object(const char *body, size_t length, JsonMember member, void *context);
+/* A wanted of NULL wants all members. */
+extern bool json_read_object(const char *body, size_t length, JsonWanted wanted, JsonMember member, void *context);
 
-extern bool json_read_items(const char *body, size_t length, JsonElement element, JsonMember member, void *context);
+extern bool json_read_items(const char *body, size_t length, size_t max, JsonElement element, JsonWanted wanted,
+							JsonMember member, void *context);
 
 extern const char *json_plain_number(const char *number);
 

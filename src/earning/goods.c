@@ -52,6 +52,13 @@ start_good(void *context, size_t index, size_t count, bool is_object)
 	return context;
 }
 
+static bool
+is_good_member(void *context pg_attribute_unused(), const char *name)
+{
+	return strcmp(name, "sku") == 0 || strcmp(name, "category") == 0 || strcmp(name, "quantity") == 0 ||
+		strcmp(name, "unitPrice") == 0;
+}
+
 static void
 take_good_member(void *context, const char *name, JsonKind kind, const char *value)
 {
@@ -88,7 +95,7 @@ read_goods(const text *items, Basket *basket)
 	Basket	   *context = basket;
 
 	memset(basket, 0, sizeof(Basket));
-	return json_read_items(VARDATA_ANY(items), VARSIZE_ANY_EXHDR(items), start_good, take_good_member, &context) &&
+	return json_read_items(VARDATA_ANY(items), VARSIZE_ANY_EXHDR(items), MAX_GOODS, start_good, is_good_member, take_good_member, &context) &&
 		!basket->malformed;
 }
 

@@ -9,6 +9,8 @@
 #include "earning/rule_set.h"
 #include "utils/numeric.h"
 
+#define MAX_GOODS 10000			/* of a sale */
+
 typedef struct Good
 {
 	const char *sku;			/* NULL: none, as with category */

@@ -7,12 +7,18 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "admin/merchant.h"
 #include "api/families.h"
 #include "api/fields.h"
 #include "base/json.h"
 #include "http/form.h"
 #include "http/route.h"
+
+#define LARGE_BLOCK (256 * 1024)
 
 typedef struct Request
 {
@@ -83,18 +89,17 @@ read_body(Request *request, const Family *family, Call *call)
 	bool		is_json = media_type_is(type, "application/json") || family->json;
 	bool		decoded;
 
+	skip_byte_order_mark(request);
+	call_set_body(call, request->body, request->length);
 	if (*type != '\0' && !media_type_is(type, "application/json") &&
 		!media_type_is(type, "application/x-www-form-urlencoded"))
 		raise_error(ERR_UNSUPPORTED_MEDIA_TYPE);
-	skip_byte_order_mark(request);
-	call->body = request->body;
-	call->body_length = request->length;
 	if (request->length == 0 || call->endpoint->takes_items)
 		return;
 	if (is_json)
-		decoded = json_read_object(request->body, request->length, take_json_member, call);
+		decoded = json_read_object(request->body, request->length, call_has_field, take_json_member, call);
 	else
-		decoded = form_read(request->body, request->length, take_form_field, call);
+		decoded = form_read(request->body, request->length, call_has_field, take_form_field, call);
 	if (!decoded)
 		raise_error(ERR_MALFORMED_REQUEST);
 }
@@ -104,7 +109,7 @@ read_query(const char *uri, Call *call)
 {
 	const char *query = strchr(uri, '?');
 
-	if (query != NULL && !form_read(query + 1, strcspn(query + 1, "#"), take_form_field, call))
+	if (query != NULL && !form_read(query + 1, strcspn(query + 1, "#"), call_has_field, take_form_field, call))
 		raise_error(ERR_MALFORMED_REQUEST);
 }
 
@@ -181,6 +186,26 @@ read_request(Exchange *exchange)
 		read_body(request, exchange->family, call);
 }
 
+/*
+ * A large body leaves a session with memory that was freed and that the C
+ * library keeps: it does so the more, the larger the blocks are that it has seen
+ * freed, unless it is told from what size on they are the system's.
+ */
+static void
+give_back_large_blocks(void)
+{
+#ifdef __GLIBC__
+	static bool told = false;
+
+	if (!told)
+	{
+		mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+		mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
+	}
+	told = true;
+#endif
+}
+
 PG_FUNCTION_INFO_V1(loyalty_api_gateway);
 
 /* loyalty_api.gateway(): serve a request from its raw body, and headers. */
@@ -194,6 +219,8 @@ loyalty_api_gateway(PG_FUNCTION_ARGS)
 	};
 	Exchange	exchange = {.family = family_of(""),.read = read_request,.request = &request};
 
+	if (request.length > BODY_MAX_LENGTH)
+		give_back_large_blocks();
 	exchange.call.unexpected = ERR_INTERNAL_ERROR;
 	return exchange_serve(&exchange);
 }

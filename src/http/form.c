@@ -11,6 +11,7 @@
 
 #include "http/form.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 static int
 hex_digit(char c)
@@ -64,7 +65,7 @@ form_decode_segment(const char *text, size_t length)
 
 /* Read a form, field by field; false if any part of it cannot be decoded. */
 bool
-form_read(const char *body, size_t length, FormField field, void *context)
+form_read(const char *body, size_t length, FormWanted wanted, FormField field, void *context)
 {
 	const char *end = body + length;
 
@@ -75,6 +76,7 @@ form_read(const char *body, size_t length, FormField field, void *context)
 		char	   *name;
 		char	   *value;
 
+		CHECK_FOR_INTERRUPTS();
 		if (pair_end == NULL)
 			pair_end = end;
 		equals = memchr(body, '=', pair_end - body);
@@ -85,7 +87,11 @@ form_read(const char *body, size_t length, FormField field, void *context)
 		value = decode(Min(equals + 1, pair_end), pair_end, true);
 		if (name == NULL || value == NULL)
 			return false;
-		field(context, name, value);
+		if (wanted(context, name))
+			field(context, name, value);
+		else
+			pfree(value);
+		pfree(name);
 		body = pair_end + 1;
 	}
 	return true;

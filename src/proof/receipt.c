@@ -296,7 +296,7 @@ read_objects(Members *receipt, const char *name, size_t most, Objects *objects)
 	const Objects empty = {.most = most,.sound = true};
 
 	*objects = empty;
-	return text != NULL && json_read_items(text, strlen(text), collect_object, collect_member, objects) && objects->sound;
+	return text != NULL && json_read_items(text, strlen(text), objects->most, collect_object, NULL, collect_member, objects) && objects->sound;
 }
 
 /* Climb one level of the tree, by the hash of the node on the other side. */
@@ -401,7 +401,7 @@ loyalty_check_receipt(PG_FUNCTION_ARGS)
 	bytea	   *hash;
 
 	if (!root_digest((struct varlena *) root, &published) ||
-		!json_read_object(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json), collect_member, &receipt) ||
+		!json_read_object(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json), NULL, collect_member, &receipt) ||
 		!read_id(&receipt, "merchant_id", &head.merchant_id) ||
 		!read_id(&receipt, "account_id", &head.account_id) ||
 		!read_id(&receipt, "entry_id", &head.entry_id) ||

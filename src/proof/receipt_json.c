@@ -360,7 +360,7 @@ read_lots(Members *members, const char *name, int64 *packed)
 	const char *text = read_member(members, name, JSON_IS_OBJECT);
 	LotsRead	read = {.sound = true};
 
-	if (text == NULL || !json_read_object(text, strlen(text), collect_lot, &read) || !read.sound)
+	if (text == NULL || !json_read_object(text, strlen(text), NULL, collect_lot, &read) || !read.sound)
 		return false;
 	*packed = (int64) lots_pack(&read.lots);
 	return true;

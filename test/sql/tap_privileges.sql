@@ -53,7 +53,7 @@ SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'lo
 	'two tables are for users, the others are internal');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty\_internal.%'), '>', 40::bigint, 'the walk meets these');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys', 'loyalty_api."application/json"'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
 	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api')$$, 'no function is anywhere else');
 
@@ -83,7 +83,7 @@ SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::
 	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE'], 'it looks into two schemas, and creates nothing anywhere');
 SELECT is_empty($$SELECT o.name FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_engine'::regrole AND a.is_grantable AND o.owner <> a.grantee$$,
 	'it hands on nothing');
-SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NOT (prosecdef AND provolatile = 'v' AND prorettype = 'json'::regtype)$$,
+SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NOT (prosecdef AND provolatile = 'v' AND prorettype IN ('json'::regtype, 'loyalty_api."application/json"'::regtype))$$,
 	'every function of loyalty_api is a volatile SECURITY DEFINER that returns json');
 
 -- --- PUBLIC -------------------------------------------------------------------

@@ -1,0 +1,153 @@
+# Large bodies, and orders that were made to hurt: whoever sends them pays with
+# an answer, not the others with memory and time.
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use List::Util qw(max min shuffle);
+use Loyalty;
+use Test::More;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(rate => '100000r/s');
+my $key = $stack->env('LOYALTY_APIKEY');
+my $seller = "/v1/seller/$key";
+my $program = $stack->env('LOYALTY_PROGRAM_ID');
+my $json = 'application/json';
+my $MB = 1 << 20;
+
+# --- how much each path takes, in nginx and past it ---------------------------
+
+my %longest = (
+	(map { $_ => 64 << 10 } qw(/toolusers/get /wallet/get /wallet/contact/add /wallet/contact/get /wallet/sale /wallet/balance/update
+		/employee/add /employee/disable), map { ("/api/${_}_V1", "/api/${_}_sbx") } qw(Registro Customer Accounts Payments)),
+	"$seller/program/$program/member" => $MB,
+	map { ("$seller/$_" => 8 * $MB) } qw(deposit redemption accumulation),
+);
+for my $path (sort keys %longest)
+{
+	my $shown = $path =~ s/\Q$key\E/KEY/r;
+	my $body = '{' . ' ' x ($longest{$path} - 1);
+	my $ways = {
+		nginx => sub { $stack->http('POST', $path, {apikey => $key, 'Content-Type' => $json}, $_[0])->{status} },
+		PostgREST => sub {
+			$stack->http('POST', $stack->env('POSTGREST_URL') . '/rpc/gateway', {'Content-Type' => 'application/octet-stream', 'X-Loyalty-Method' => 'POST',
+					'X-Loyalty-Uri' => $path, 'X-Loyalty-Key' => $key, 'X-Loyalty-Type' => $json}, $_[0])->{status};
+		},
+	};
+	is join(' ', map { $ways->{$_}->($body), $ways->{$_}->("$body ") } qw(nginx PostgREST)), '400 413 400 413', "$shown: $longest{$path} bytes, and one more";
+}
+
+# --- memory ---------------------------------------------------------------------
+
+# Each body is made by a session of its own, and sent by another.
+$stack->psql('CREATE TABLE public.body (name text PRIMARY KEY, body bytea); ALTER TABLE public.body ALTER body SET STORAGE EXTERNAL');
+sub body
+{
+	my ($name, $sql) = @_;
+	$stack->psql("INSERT INTO public.body SELECT '$name', convert_to($sql, 'UTF8')");
+	return;
+}
+
+# What the kernel says of a process: kB, and seconds.
+sub usage
+{
+	my $pid = shift;
+	open my $in, '<', "/proc/$pid/status" or die "/proc/$pid/status: $!\n";
+	my %usage = map { /^(VmHWM|VmRSS|RssAnon|RssFile|RssShmem):\s+(\d+) kB/ ? ($1 => $2) : () } <$in>;
+	open $in, '<', "/proc/$pid/stat" or die "/proc/$pid/stat: $!\n";
+	my @times = split ' ', <$in> =~ s/^.*\)//r;
+	$usage{cpu} = ($times[11] + $times[12]) / 100;
+	return \%usage;
+}
+
+# Send a body to a path in a new session: the answer's start, and what it took,
+# in MB above what the session had.  The server's shared memory does not count.
+sub serve
+{
+	my ($name, $path, %option) = @_;
+	my $session = $stack->connect_async;
+	my $pid = $session->query('SELECT pg_backend_pid()');
+	my $headers = JSON::PP->new->canonical->encode({'x-loyalty-method' => 'POST', 'x-loyalty-uri' => $path, 'x-loyalty-type' => $json, 'x-loyalty-key' => $option{key} // $key});
+	$session->query("SELECT set_config('request.headers', '$headers', false)");
+	$session->query("SELECT loyalty_api.gateway('{}')") for 1 .. 3;
+	$session->query("SET statement_timeout = '$option{timeout}'") if $option{timeout};
+	my $before = usage($pid);
+	my $answer = $session->query("SELECT length(a) || ' ' || left(a, 300) FROM (SELECT loyalty_api.gateway(body)::text AS a FROM public.body WHERE name = '$name') s");
+	my $after = usage($pid);
+	$session->close;
+	my $shared = $after->{RssFile} + $after->{RssShmem} - $before->{RssFile} - $before->{RssShmem};
+	return {
+		answer => $answer =~ s/^(\d+) //r, length => $1 // 0, cpu => $after->{cpu} - $before->{cpu},
+		peak => ($after->{VmHWM} - $before->{VmRSS} - max($shared, 0)) / 1024, kept => ($after->{RssAnon} - $before->{RssAnon}) / 1024,
+	};
+}
+
+# At most so many times the body at once; what is left afterwards is within 10 MB.
+sub takes
+{
+	my ($name, $path, $times, $expected, %option) = @_;
+	my $took = serve($name, $path, %option);
+	my $size = $stack->psql("SELECT length(body) FROM public.body WHERE name = '$name'") / $MB;
+	like $took->{answer}, $expected, $name;
+	cmp_ok $took->{peak}, '<=', $times * $size + 1, sprintf '%s: %.1f MB of body take %.1f MB', $name, $size, $took->{peak};
+	cmp_ok $took->{kept}, '<=', 10, sprintf '%s: %.1f MB are kept', $name, $took->{kept};
+	return $took;
+}
+
+body('objects without credentials', q{'{' || repeat('"":{},', 1390000) || '"":1}'});
+takes('objects without credentials', '/api/Customer_V1', 1.5, qr/"status":413/);
+body('separators', q{repeat('&', 4000000)});
+takes('separators', '/wallet/sale', 1.5, qr/body_too_large/);
+body('items without a key', q{'[' || repeat('{},', 2400000) || '{}]'});
+takes('items without a key', '/v1/seller/nobody/deposit', 1.5, qr/"status":"error","description":"Usuario no autorizado"/);
+body('too many items', q{'[' || repeat('{},', 2400000) || '{}]'});
+takes('too many items', "$seller/deposit", 1.5, qr/^\Q{"status":"error","description":"Se espera un objeto JSON o un arreglo de objetos"}/);
+body('members that nobody wants', q{'[{' || repeat('"x":{"y":"\n"},', 450000) || '"x":1}]'});
+takes('members that nobody wants', "$seller/deposit", 1.5, qr/programId/);
+body('a new member with members that nobody wants', q{'{' || repeat('"x":{"y":"\n"},', 65000) || '"x":1}'});
+takes('a new member with members that nobody wants', "$seller/program/$program/member", 1.5, qr/: email"/);
+
+my $member = $stack->env('LOYALTY_MEMBER_ID');
+my $item = qq({"programId":$program,"memberId":"$member","amount":1,"comments":"c"});
+body('100,000 items', "'[' || repeat('$item,', 99999) || '$item]'");
+my $valid = takes('100,000 items', "$seller/deposit", 10, qr/^\[\{"transactionid":"\d+","status":"success"/);
+is $stack->psql("SELECT balance >= 100000 FROM loyalty.members WHERE client_id = '$member'"), 't', '100,000 items: they are posted';
+
+# --- orders that were made for qsort() ---------------------------------------------
+
+my $n = 50_000;
+my ($libpgport) = grep { -e } map { "$_/libpgport.a" } $stack->bindir . '/../lib', map { chomp; $_ } map { `pg_config --$_` } qw(pkglibdir libdir);
+SKIP:
+{
+	skip 'there is no libpgport.a', 2 unless $libpgport;
+	my $program_file = $stack->work_dir . '/antiqsort';
+	system($ENV{CC} // 'cc', '-O2', "$FindBin::Bin/../antiqsort.c", '-o', $program_file, $libpgport, '-lm') == 0 or die "antiqsort.c cannot be compiled\n";
+	chomp(my @crafted = `$program_file $n`);
+	is scalar @crafted, $n, 'there is an order that qsort() takes quadratic time for';
+	my %order = (crafted => \@crafted, shuffled => [shuffle(@crafted)]);
+	my %cpu;
+	for my $name (sort keys %order)
+	{
+		body($name, "(SELECT '[' || string_agg(format('{\"programId\":\"$program\",\"memberId\":\"M%s\",\"amount\":1,\"comments\":\"c\"}', to_char(n, 'FM000000')), ',' ORDER BY place) || ']'
+			FROM unnest('{@{[join ',', @{$order{$name}}]}}'::integer[]) WITH ORDINALITY u (n, place))");
+		my $took = serve($name, "$seller/deposit");
+		like $took->{answer}, qr/"status":"error"/, "$name: $took->{length} bytes are answered";
+		$cpu{$name} = $took->{cpu};
+	}
+	cmp_ok $cpu{crafted}, '<', 3 * $cpu{shuffled} + 0.2, "a crafted order takes $cpu{crafted} s, any other one $cpu{shuffled} s";
+}
+
+# --- what takes long can be interrupted ------------------------------------------------
+
+my $whole = serve('members that nobody wants', "$seller/deposit")->{cpu};
+my $cut = serve('members that nobody wants', "$seller/deposit", timeout => '10ms');
+like $cut->{answer}, qr/the operation was interrupted|canceling statement/, 'reading a body ends at statement_timeout';
+cmp_ok $cut->{cpu}, '<', $whole / 2 + 0.02, "after $cut->{cpu} s instead of $whole s";
+
+is $stack->psql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
+
+done_testing;

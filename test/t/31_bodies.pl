@@ -6,7 +6,7 @@ use utf8;
 
 use FindBin;
 use lib $FindBin::Bin;
-use List::Util qw(max min shuffle);
+use List::Util qw(max shuffle);
 use Loyalty;
 use Test::More;
 
@@ -45,6 +45,7 @@ for my $path (sort keys %longest)
 
 # Each body is made by a session of its own, and sent by another.
 $stack->psql('CREATE TABLE public.body (name text PRIMARY KEY, body bytea); ALTER TABLE public.body ALTER body SET STORAGE EXTERNAL');
+
 sub body
 {
 	my ($name, $sql) = @_;
@@ -64,19 +65,21 @@ sub usage
 	return \%usage;
 }
 
-# Send a body to a path in a new session: the answer's start, and what it took,
-# in MB above what the session had.  The server's shared memory does not count.
+# Send a body to a path in a new session, perhaps several times: the answer's
+# start, and what it took, in MB above what the session had.  The server's shared
+# memory does not count.
 sub serve
 {
 	my ($name, $path, %option) = @_;
 	my $session = $stack->connect_async;
 	my $pid = $session->query('SELECT pg_backend_pid()');
-	my $headers = JSON::PP->new->canonical->encode({'x-loyalty-method' => 'POST', 'x-loyalty-uri' => $path, 'x-loyalty-type' => $json, 'x-loyalty-key' => $option{key} // $key});
+	my $headers = JSON::PP->new->canonical->encode({'x-loyalty-method' => 'POST', 'x-loyalty-uri' => $path, 'x-loyalty-type' => $option{type} // $json, 'x-loyalty-key' => $key});
 	$session->query("SELECT set_config('request.headers', '$headers', false)");
 	$session->query("SELECT loyalty_api.gateway('{}')") for 1 .. 3;
 	$session->query("SET statement_timeout = '$option{timeout}'") if $option{timeout};
 	my $before = usage($pid);
-	my $answer = $session->query("SELECT length(a) || ' ' || left(a, 300) FROM (SELECT loyalty_api.gateway(body)::text AS a FROM public.body WHERE name = '$name') s");
+	my $answer;
+	$answer = $session->query("SELECT length(a) || ' ' || left(a, 300) FROM (SELECT loyalty_api.gateway(body)::text AS a FROM public.body WHERE name = '$name') s") for 1 .. $option{times} // 1;
 	my $after = usage($pid);
 	$session->close;
 	my $shared = $after->{RssFile} + $after->{RssShmem} - $before->{RssFile} - $before->{RssShmem};
@@ -86,7 +89,7 @@ sub serve
 	};
 }
 
-# At most so many times the body at once; what is left afterwards is within 10 MB.
+# At most so many times the body at once, and hardly anything afterwards.
 sub takes
 {
 	my ($name, $path, $times, $expected, %option) = @_;
@@ -94,14 +97,14 @@ sub takes
 	my $size = $stack->psql("SELECT length(body) FROM public.body WHERE name = '$name'") / $MB;
 	like $took->{answer}, $expected, $name;
 	cmp_ok $took->{peak}, '<=', $times * $size + 1, sprintf '%s: %.1f MB of body take %.1f MB', $name, $size, $took->{peak};
-	cmp_ok $took->{kept}, '<=', 10, sprintf '%s: %.1f MB are kept', $name, $took->{kept};
+	cmp_ok $took->{kept}, '<=', 5, sprintf '%s: %.1f MB are kept', $name, $took->{kept};
 	return $took;
 }
 
 body('objects without credentials', q{'{' || repeat('"":{},', 1390000) || '"":1}'});
 takes('objects without credentials', '/api/Customer_V1', 1.5, qr/"status":413/);
 body('separators', q{repeat('&', 4000000)});
-takes('separators', '/wallet/sale', 1.5, qr/body_too_large/);
+takes('separators', '/wallet/sale', 1.5, qr/body_too_large/, type => 'application/x-www-form-urlencoded');
 body('items without a key', q{'[' || repeat('{},', 2400000) || '{}]'});
 takes('items without a key', '/v1/seller/nobody/deposit', 1.5, qr/"status":"error","description":"Usuario no autorizado"/);
 body('too many items', q{'[' || repeat('{},', 2400000) || '{}]'});
@@ -114,8 +117,9 @@ takes('a new member with members that nobody wants', "$seller/program/$program/m
 my $member = $stack->env('LOYALTY_MEMBER_ID');
 my $item = qq({"programId":$program,"memberId":"$member","amount":1,"comments":"c"});
 body('100,000 items', "'[' || repeat('$item,', 99999) || '$item]'");
-my $valid = takes('100,000 items', "$seller/deposit", 10, qr/^\[\{"transactionid":"\d+","status":"success"/);
-is $stack->psql("SELECT balance >= 100000 FROM loyalty.members WHERE client_id = '$member'"), 't', '100,000 items: they are posted';
+# what a block that was freed has taught the C library is seen the second time
+takes('100,000 items', "$seller/deposit", 10, qr/^\[\{"transactionid":"\d+","status":"success"/, times => 2);
+is $stack->psql("SELECT balance >= 200000 FROM loyalty.members WHERE client_id = '$member'"), 't', '100,000 items: they are posted';
 
 # --- orders that were made for qsort() ---------------------------------------------
 
@@ -144,9 +148,10 @@ SKIP:
 # --- what takes long can be interrupted ------------------------------------------------
 
 my $whole = serve('members that nobody wants', "$seller/deposit")->{cpu};
-my $cut = serve('members that nobody wants', "$seller/deposit", timeout => '10ms');
+my $limit_ms = max(int($whole * 1000 / 3), 10);
+my $cut = serve('members that nobody wants', "$seller/deposit", timeout => "${limit_ms}ms");
 like $cut->{answer}, qr/the operation was interrupted|canceling statement/, 'reading a body ends at statement_timeout';
-cmp_ok $cut->{cpu}, '<', $whole / 2 + 0.02, "after $cut->{cpu} s instead of $whole s";
+cmp_ok $cut->{cpu}, '<=', $whole * 2 / 3, "after $cut->{cpu} s instead of $whole s";
 
 is $stack->psql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
 

@@ -121,6 +121,18 @@ body('100,000 items', "'[' || repeat('$item,', 99999) || '$item]'");
 takes('100,000 items', "$seller/deposit", 10, qr/^\[\{"transactionid":"\d+","status":"success"/, times => 2);
 is $stack->psql("SELECT balance >= 200000 FROM loyalty.members WHERE client_id = '$member'"), 't', '100,000 items: they are posted';
 
+# A batch that is posted in several runs answers as one that is posted at once.
+{
+	my @members = ('R1', 'R2', 'R3');
+	$stack->psql("SELECT loyalty.create_member(merchant_id, program_id, 'Run', client_id => '$_') FROM loyalty_internal.program WHERE client_id = '$program'") for @members;
+	my @items = map { {programId => $program, memberId => $members[$_ * $_ % 7 % 3], amount => 1, comments => 'c'} } 1 .. 25_000;
+	$items[$_]{amount} = 0 for 9_999, 10_000, 20_000;
+	my %balance;
+	my @expected = map { $_->{amount} ? "$_->{memberId} success " . ++$balance{$_->{memberId}} : "$_->{memberId} error 0" } @items;
+	my $answer = $stack->http_json('POST', "$seller/deposit", {'Content-Type' => $json}, JSON::PP->new->encode(\@items));
+	is_deeply [map { "$_->{memberId} $_->{status} $_->{totalPoints}" } @{$answer->{json}}], \@expected, '25,000 items: each is answered in its place, by the balance that those before it left';
+}
+
 # --- orders that were made for qsort() ---------------------------------------------
 
 my $n = 50_000;

@@ -275,11 +275,11 @@ runs() {
 	[ -s "$1" ] && servers_in "$work" | grep -xF "$(head -n 1 "$1")" >/dev/null
 }
 
+# start_postgrest SERVER NAME [POOL]: sets port.  Its files are NAME.log and NAME.pid.
 start_postgrest() {
-	local tries postgrest
-	postgrest=${LOYALTY_POSTGREST:-}
-	if [ -z "$postgrest" ]; then
-		postgrest=$work/postgrest
+	local tries postgrest pool=${3:+PGRST_DB_POOL=$3}
+	postgrest=${LOYALTY_POSTGREST:-$work/postgrest}
+	if [ ! -e "$postgrest" ]; then
 		cp "$("$root/test/postgrest.sh" find)" "$postgrest"
 		chmod 755 "$postgrest"
 		give "$postgrest"
@@ -287,22 +287,31 @@ start_postgrest() {
 	cp "$root/http/postgrest.conf" "$work/postgrest.conf"
 	give "$work/postgrest.conf"
 	for tries in 1 2 3; do
-		choose_port POSTGREST
-		rm -f "$work/postgrest.pid"
+		choose_port "$1"
+		rm -f "$work/$2.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
 			PGRST_SERVER_PORT=$port PGRST_DB_POOL_ACQUISITION_TIMEOUT=${limit_s:-10} \
-			"${as_owner[@]}" sh -c 'echo $$ >postgrest.pid; exec setsid "$@"' sh \
-			"$postgrest" postgrest.conf >"$work/postgrest.log" 2>&1 </dev/null &
+			"${as_owner[@]}" env $pool sh -c 'echo $$ >"$0.pid"; exec setsid "$@"' "$2" \
+			"$postgrest" postgrest.conf >"$work/$2.log" 2>&1 </dev/null &
 		disown
-		if wait_for "$work/postgrest.pid" "http://127.0.0.1:$port/" '^200$'; then
-			keep_port POSTGREST
-			rest_port=$port
-			setting POSTGREST_URL "http://127.0.0.1:$port"
+		if wait_for "$work/$2.pid" "http://127.0.0.1:$port/" '^200$'; then
+			keep_port "$1"
 			return
 		fi
-		grep -q 'Address already in use\|resource busy' "$work/postgrest.log" || return 1
+		grep -q 'Address already in use\|resource busy' "$work/$2.log" || return 1
 	done
 	return 1
+}
+
+# The one for tills, which named functions are asked of too, and the one for
+# what takes long.
+start_postgrests() {
+	start_postgrest POSTGREST postgrest
+	tills_port=$port
+	setting POSTGREST_URL "http://127.0.0.1:$port"
+	start_postgrest BATCHES batches 8
+	batches_port=$port
+	setting LOYALTY_BATCHES_URL "http://127.0.0.1:$port"
 }
 
 start_nginx() {
@@ -311,7 +320,7 @@ start_nginx() {
 	mkdir -p "$work/nginx"
 	for tries in 1 2 3; do
 		choose_port HTTP
-		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$rest_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
+		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$tills_port/" -e "s/127\.0\.0\.1:3001/127.0.0.1:$batches_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
 			${limit_s:+-e "s/^\(\t*\(proxy\|client\|send\)_[a-z_]*timeout\) .*;/\1 ${limit_s}s;/"} \
 			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
 		give "$work/nginx"
@@ -395,8 +404,8 @@ up() {
 	case $level in
 		cluster) start_postgres ;;
 		database) start_postgres; make_database ;;
-		http) start_postgres; make_database; start_postgrest; start_nginx ;;
-		demo) start_postgres; make_database; load_demo; start_postgrest; start_nginx ;;
+		http) start_postgres; make_database; start_postgrests; start_nginx ;;
+		demo) start_postgres; make_database; load_demo; start_postgrests; start_nginx ;;
 		*) die "no level \"$level\"" ;;
 	esac
 	trap - EXIT

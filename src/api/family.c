@@ -131,6 +131,21 @@ set_response(const char *setting, const char *value)
 }
 
 /*
+ * The status of an error.  PostgREST takes a 503, and no other status, for a
+ * lost database, whoever set it: it drops its connections and reads the schema
+ * again, while everybody waits.  So the gateway says 504, of which the web
+ * server in front makes the 503 that the body tells of.  Who calls a named
+ * function has no web server there, and gets the 503 itself.
+ */
+static int
+error_status(const Exchange *exchange)
+{
+	int			status = error_info(exchange->error)->http_status;
+
+	return exchange->gateway && status == 503 ? 504 : status;
+}
+
+/*
  * PostgREST has errors of its own, which describe the database.  The web
  * server lets out only those that carry their body in this header too.
  */
@@ -146,7 +161,7 @@ set_error_response(const Exchange *exchange)
 		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow);
 	appendStringInfoString(&headers, "}]");
 
-	set_response("response.status", psprintf("%d", error_info(exchange->error)->http_status));
+	set_response("response.status", psprintf("%d", error_status(exchange)));
 	set_response("response.headers", headers.data);
 }
 

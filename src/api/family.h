@@ -38,6 +38,7 @@ typedef struct Exchange
 	const Family *family;
 	void		(*read) (struct Exchange *exchange);	/* the request, into the call; may raise */
 	void	   *request;		/* for that */
+	bool		gateway;		/* a documented path, which the web server is in front of */
 	Call		call;
 	StringInfoData json;		/* the body of the answer */
 	ErrorId		error;

@@ -217,7 +217,7 @@ loyalty_api_gateway(PG_FUNCTION_ARGS)
 		.body = body ? VARDATA_ANY(body) : NULL,
 		.length = body ? VARSIZE_ANY_EXHDR(body) : 0,
 	};
-	Exchange	exchange = {.family = family_of(""),.read = read_request,.request = &request};
+	Exchange	exchange = {.family = family_of(""),.read = read_request,.request = &request,.gateway = true};
 
 	if (request.length > BODY_MAX_LENGTH)
 		give_back_large_blocks();

@@ -1,0 +1,243 @@
+# What one merchant can do to the others through nginx and PostgREST: as many
+# requests in progress as its limits allow, and no more; no other way to write
+# its key; and no answer that makes PostgREST drop what it has.
+use strict;
+use warnings;
+use utf8;
+
+use FindBin;
+use lib $FindBin::Bin;
+use IO::Socket::INET;
+use IPC::Run ();
+use List::Util qw(max uniq);
+use Loyalty;
+use Test::More;
+use Time::HiRes ();
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(rate => '100000r/s', isolation => 'read committed');
+my $form_type = 'application/x-www-form-urlencoded';
+my %ours = (wallet => $stack->env('LOYALTY_WALLET_KEY'), phone => '4771234501', cashier => $stack->env('LOYALTY_USERTOOL_ID'), key => $stack->env('LOYALTY_APIKEY'),
+	program => $stack->env('LOYALTY_PROGRAM_ID'));
+my $merchant = $stack->psql("SELECT merchant_id FROM loyalty_internal.program WHERE wallet_key = '$ours{wallet}'");
+my $second_key = $stack->psql("SELECT api_key FROM loyalty.create_api_key($merchant, 'second')");
+my ($account, $member) = split /\|/, $stack->psql("SELECT account_id, client_id FROM loyalty_internal.member WHERE merchant_id = $merchant AND phone::text = '$ours{phone}'");
+
+# The other merchant, with an address of its own.
+my %other = (phone => '5510000001');
+@other{qw(key wallet cashier program)} = split /\|/, $stack->psql(q{
+	SELECT loyalty.create_merchant('Otra') AS m \gset
+	SELECT wallet_key AS w, client_id AS c FROM loyalty.create_wallet(:m, 'Otra', 10) \gset
+	SELECT loyalty.employee_add(:m, 'cajero', 'Persona', 'Centro', '4771000011', 'secreta') AS s \gset
+	SELECT loyalty.wallet_contact_add(:m, :'w', '5510000001', 'Persona', :s) AS member \g /dev/null
+	SELECT concat_ws('|', api_key, :'w', :s, :'c') FROM loyalty.create_api_key(:m, 'till')});
+$other{member} = $stack->psql("SELECT client_id FROM loyalty_internal.member WHERE phone::text = '5510000001'");
+my ($our_address, $other_address) = ('127.0.2.1', '127.0.2.2');
+
+# --- requests whose answers are read later ------------------------------------------
+
+our $url = $stack->url;
+
+sub ask
+{
+	my ($from, $method, $path, $headers, $body) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => $url =~ s{^http://}{}r, LocalAddr => $from, Timeout => Loyalty::HANG_S) or die "connect: $@\n";
+	my @headers = ('Host: localhost', 'Connection: close', @$headers);
+	push @headers, 'Content-Length: ' . length $body if defined $body && !grep { /^Transfer-Encoding/ } @headers;
+	print $socket join("\r\n", "$method $path HTTP/1.1", @headers, '', $body // '');
+	return $socket;
+}
+
+sub has_answered
+{
+	my ($readable, $ready) = ('');
+	vec($readable, fileno $_[0], 1) = 1;
+	return select $ready = $readable, undef, undef, 0;
+}
+
+sub answer_of
+{
+	my $socket = shift;
+	local $/;
+	my $bytes = <$socket>;
+	my ($status, $head, $body) = $bytes =~ m{\AHTTP/1\.1 (\d{3})[^\r\n]*\r\n(.*?\r\n)\r\n(.*)\z}s or return {status => 'none', body => $bytes};
+	return {status => $status, body => $body, map { /^([^:]+): *(.*)$/ ? (lc $1 => $2) : () } split /\r\n/, $head};
+}
+
+sub sale
+{
+	my ($who, $from, $key) = @_;
+	return ask($from, 'POST', '/wallet/sale', ['apikey: ' . ($key // $who->{key}), "Content-Type: $form_type"],
+		Loyalty::form_encode(wallet_key => $who->{wallet}, phone => $who->{phone}, transaction_type => 0, transaction_amount => 10, usertool_id => $who->{cashier}));
+}
+
+sub batch
+{
+	my ($who, $from, $chunked) = @_;
+	my $body = sprintf '[{"programId":"%s","memberId":"%s","amount":"1","comments":"%s"}]', $who->{program}, $who->{member}, 'x' x 100;
+	my @headers = ('Content-Type: application/json');
+	if ($chunked)
+	{
+		push @headers, 'Transfer-Encoding: chunked';
+		$body = sprintf "%x\r\n%s\r\n0\r\n\r\n", length $body, $body;
+	}
+	else { $body .= ' ' x 10_000 }
+	return ask($from, 'POST', "/v1/seller/$who->{key}/deposit", \@headers, $body);
+}
+
+sub statuses { my %times; $times{$_->{status}}++ for @_; return join ', ', map { "$times{$_} x $_" } sort keys %times }
+
+# --- nobody takes all the connections to the database -------------------------------
+
+my $blocker = $stack->connect_async;
+my $waiting = q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND wait_event_type = 'Lock'};
+
+# Requests that wait for a lock, until as many as expected do and all others are
+# answered: how many there are of each, and what else is served meanwhile.
+sub in_progress
+{
+	my ($name, $lock, $expected, $requests, @others) = @_;
+	$blocker->query("BEGIN; $lock");
+	my @sockets = map { $_->() } @$requests;
+	my ($waits, $answered, $end) = (0, 0, time + 60);
+	until ($waits + $answered == @sockets || time > $end)
+	{
+		Time::HiRes::sleep(0.05);
+		($waits, $answered) = ($stack->psql($waiting), scalar grep { has_answered($_) } @sockets);
+	}
+	is "$waits and $answered", "$expected and " . (@sockets - $expected), "$name: so many are in progress, and so many answered";
+	while (my ($what, $socket) = splice @others, 0, 2)
+	{
+		# Where nothing was limited nobody else would be answered.
+		is $waits == $expected && answer_of($socket->())->{status}, 200, "meanwhile: $what";
+	}
+	$blocker->query('ROLLBACK');
+	return map { answer_of($_) } @sockets;
+}
+
+my $lock = "SELECT FROM loyalty_internal.account WHERE merchant_id = $merchant AND account_id = $account FOR UPDATE";
+my %member_of_ours = (%ours, member => $member);
+my @answers = in_progress('30 sales of one key', $lock, 20, [map { sub { sale(\%ours, $our_address) } } 1 .. 30],
+	'a sale of another' => sub { sale(\%other, $other_address) },
+	'one of another, from that address' => sub { sale(\%other, $our_address) },
+	'a batch of another' => sub { batch(\%other, $other_address) });
+is statuses(@answers), '20 x 200, 10 x 429', 'each is served, or told to try again';
+my ($refused) = grep { $_->{status} eq '429' } @answers;
+is_deeply [@$refused{qw(body retry-after content-type)}],
+	['{"success": false, "message": "too many requests, try again in a moment", "code": "too_many_requests", "status": 429}', 1, 'application/json; charset=utf-8'],
+	'in the words of the document';
+
+@answers = in_progress('30 sales of two keys from one address', $lock, 24, [map { my $key = $_ % 2 ? $ours{key} : $second_key; sub { sale(\%ours, $our_address, $key) } } 1 .. 30],
+	'a sale of another' => sub { sale(\%other, $other_address) });
+is statuses(@answers), '24 x 200, 6 x 429', 'an address is limited too';
+
+for my $chunked (0, 1)
+{
+	my $what = $chunked ? 'batches of a length that is not told' : 'large batches';
+	@answers = in_progress("10 $what", $lock, 3, [map { sub { batch(\%member_of_ours, $our_address, $chunked) } } 1 .. 10],
+		'a batch of another' => sub { batch(\%other, $other_address, $chunked) },
+		'a sale of another' => sub { sale(\%other, $other_address) });
+	is statuses(@answers), '3 x 200, 7 x 429', 'for batches the limit is lower';
+	($refused) = grep { $_->{status} eq '429' } @answers;
+	is $refused->{body}, '{"status": "error", "description": "too many requests, try again in a moment"}', 'in the words of the seller API';
+}
+
+my @lists = (
+	sub { ask($our_address, 'POST', '/wallet/contact/get', ["apikey: $ours{key}", "Content-Type: $form_type"], "wallet_key=$ours{wallet}") },
+	sub { ask($our_address, 'GET', "/v1/seller/$ours{key}/program/$ours{program}/member?limit=1", []) });
+@answers = in_progress('10 lists', 'LOCK TABLE loyalty_internal.member', 3, [map { $lists[$_ % 2] } 1 .. 10]);
+is statuses(@answers), '3 x 200, 7 x 429', 'for lists too';
+
+# What nginx lets in from one is less than PostgREST has connections for.
+{
+	my ($nginx, $postgrest) = map { my $file = "$FindBin::Bin/../../http/$_"; open my $in, '<', $file or die "$file: $!\n"; local $/; <$in> } qw(nginx.conf postgrest.conf);
+	my ($pool) = $postgrest =~ /^db-pool = (\d+)$/m;
+	my ($batches) = $postgrest =~ /PGRST_DB_POOL=(\d+)/;
+	my %limit = $nginx =~ /^\t*limit_conn (\w+) (\d+);/mg;
+	is join(' ', sort keys %limit), 'long_by_address long_by_key open_by_address open_by_key', 'the limits of http/nginx.conf';
+	cmp_ok max(@limit{qw(open_by_key open_by_address)}), '<', $pool, 'leave connections for tills';
+	cmp_ok max(@limit{qw(long_by_key long_by_address)}), '<', $batches, 'and for batches';
+	is $stack->psql("SELECT $pool + $batches < current_setting('max_connections')::integer"), 't', 'the database has as many';
+}
+
+# --- a key is counted, however it is written ---------------------------------------------
+
+# A web server beside that of the stack, with another configuration; its address.
+my @servers;
+
+sub start_nginx
+{
+	my $edit = shift;
+	my $folder = $stack->work_dir . '/nginx';
+	my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
+	open my $in, '<', "$folder/nginx.conf" or die "$folder/nginx.conf: $!\n";
+	my $conf = do { local $/; <$in> };
+	$conf =~ s/listen 127\.0\.0\.1:\d+/listen 127.0.0.1:$port/;
+	$conf =~ s/^pid .*$/pid second.pid;/m;
+	$conf =~ s/(client_body|proxy|unused);$/second_$1;/mg;
+	$edit->() for $conf;
+	open my $out, '>', "$folder/second.conf" or die "$folder/second.conf: $!\n";
+	print $out $conf;
+	close $out;
+	my @command = (Loyalty::as_owner(), 'nginx', '-p', "$folder/", '-c', "$folder/second.conf", '-e', "$folder/second.log", '-g', 'daemon off;');
+	local $ENV{PATH} = "$ENV{PATH}:/usr/sbin";
+	push @servers, IPC::Run::start(\@command, '<', '/dev/null', '>', '/dev/null', '2>', \my $said);
+	$stack->wait_until(sub { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") || !$servers[-1]->pumpable }) or die "nginx does not start: $said\n";
+	return "http://127.0.0.1:$port";
+}
+
+END { local $?; $_->signal('TERM'), $_->finish for @servers }
+
+{
+	# Four requests of a key at once, and one more each minute.
+	local $url = start_nginx(sub { s{zone=by_key:10m rate=\d+r/s}{zone=by_key:10m rate=1r/m}; s/zone=by_key burst=\d+ delay=\d+/zone=by_key burst=3 nodelay/ });
+	my $program = sub { answer_of(ask($our_address, 'GET', "/v1/seller/$_[0]/program", []))->{status} };
+	is join(' ', map { $program->($ours{key}) } 1 .. 5), '200 200 200 200 429', 'the rate of a key';
+	is $program->($other{key}), '200', 'is that of this key';
+	my @escaped = map { my $key = $ours{key}; substr($key, $_, 1) = sprintf '%%%02x', ord substr $key, $_, 1; $key } 0 .. 7;
+	is scalar(uniq @escaped), 8, 'eight other ways to write it';
+	is join(' ', map { $program->($_) } @escaped), '200 200 200 200 429 429 429 429', 'have one rate together';
+	my $header = sub { answer_of(ask($our_address, 'POST', '/wallet/get', ["apikey: $_[0]"], ''))->{status} };
+	is join(' ', map { $header->($second_key) } 1 .. 5), '200 200 200 200 429', 'a key in the header has one too';
+}
+
+# --- answers that PostgREST acts on --------------------------------------------------------
+
+# How often PostgREST dropped its connections and read the schema again.
+sub loads
+{
+	my $log = $stack->work_dir . '/postgrest.log';
+	open my $in, '<', $log or die "$log: $!\n";
+	return scalar grep { /Attempting to connect to the database/ } <$in>;
+}
+
+sub rpc { my ($function, $body, %headers) = @_; return $stack->http_json('POST', $stack->env('POSTGREST_URL') . "/rpc/$function", \%headers, $body) }
+
+$stack->psql(q{CREATE FUNCTION loyalty_api.probe(status integer) RETURNS text LANGUAGE sql AS $$ SELECT set_config('response.status', status::text, true) $$;
+	NOTIFY pgrst, 'reload schema'});
+$stack->wait_until(sub { rpc('probe', 'status=200', 'Content-Type' => $form_type)->{status} == 200 });
+
+my $before = loads();
+my @statuses = split /\n/, $stack->psql('SELECT DISTINCT http_status FROM loyalty.error_codes WHERE http_status <> 503 UNION SELECT unnest(ARRAY[200, 201, 202, 504]) ORDER BY 1');
+is join(' ', map { rpc('probe', "status=$_", 'Content-Type' => $form_type)->{status} } @statuses), "@statuses", 'all statuses that functions answer';
+Time::HiRes::sleep(1);
+is loads(), $before, 'PostgREST does nothing at';
+
+$stack->psql("ALTER FUNCTION loyalty_api.$_ SET lock_timeout = '50ms'") for 'gateway', 'wallet_sale';
+$blocker->query("BEGIN; $lock");
+my $answer = answer_of(sale(\%ours, $our_address));
+is_deeply [@$answer{qw(status retry-after body)}],
+	[503, 5, '{"success":false,"message":"the operation was interrupted; nothing was written","code":"unavailable","status":503}'], 'nginx answers 503';
+my $form = Loyalty::form_encode(wallet_key => $ours{wallet}, phone => $ours{phone}, transaction_type => 0, transaction_amount => 10, usertool_id => $ours{cashier});
+$answer = rpc('gateway', $form, 'X-Loyalty-Method' => 'POST', 'X-Loyalty-Uri' => '/wallet/sale', 'X-Loyalty-Type' => $form_type, 'X-Loyalty-Key' => $ours{key},
+	'Content-Type' => 'application/octet-stream');
+is "$answer->{status} $answer->{json}{status} $answer->{json}{code}", '504 503 unavailable', 'of the 504 of the gateway';
+Time::HiRes::sleep(1);
+is loads(), $before, 'at which PostgREST does nothing';
+$answer = rpc('wallet_sale', $form, apikey => $ours{key}, 'Content-Type' => $form_type);
+is "$answer->{status} $answer->{json}{status}", '503 503', 'a named function answers 503 itself';
+is $stack->wait_until(sub { loads() > $before }), 1, 'at which PostgREST reads the schema again: the log would have told';
+$blocker->query('ROLLBACK');
+
+done_testing;

@@ -52,6 +52,7 @@ remove_merchants() {
 		SET client_min_messages = warning;
 		DROP SCHEMA IF EXISTS floor CASCADE;
 		DROP FUNCTION IF EXISTS loyalty_api.floor_sale(bigint, bigint);
+		ALTER FUNCTION loyalty_api.gateway(bytea) RESET lock_timeout;
 		SET session_replication_role = replica;
 		SELECT coalesce(array_agg(merchant_id), '{}') AS ours FROM loyalty_internal.merchant WHERE name LIKE 'bench %' \gset
 		SELECT format('DELETE FROM %s WHERE merchant_id = ANY (%L)', c.oid::regclass, :'ours')
@@ -65,6 +66,8 @@ finish() {
 	local status=$? name
 	trap - EXIT
 	trap '' INT TERM
+	# shellcheck disable=SC2046
+	[ -z "$(jobs -pr)" ] || { kill $(jobs -pr) || true; wait; }
 	for name in "${databases[@]}"; do
 		sql -d postgres -c "DROP DATABASE IF EXISTS $name WITH (FORCE)" || status=1
 	done

@@ -154,7 +154,8 @@ sub run_calls
 {
 	my @lines = @_;
 	my ($out, $err) = ('', '');
-	my $script = join '', map { "$_;\n" } "SET statement_timeout = '${limit_s}s'", 'SET client_min_messages = error', @lines;
+	# without statements in the log, which would have the keys that are literals here
+	my $script = join '', map { "$_;\n" } "SET statement_timeout = '${limit_s}s'", 'SET client_min_messages = error; SET log_min_error_statement = panic', @lines;
 	utf8::encode($script);
 	my $fine = $stack->with_env(sub { IPC::Run::run(['psql', '-Xq', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-o', '/dev/null', '-f', '-'], '<', \$script, '>', \$out, '2>', \$err) });
 	my %failed;

@@ -168,7 +168,7 @@ sub deposit
 }
 is sql(deposit(3500, "'long'")), 't', 'an answer of less than 4 MB is kept';
 is sql(deposit(3500, "'long'")), 't', 'for the retry';
-is outcome(deposit(4500, "'longer'")), 'LY425', 'one of more is not';
+is outcome(deposit(4500, "'longer'")), 'LY425', 'one of more is not: answer_too_long';
 is sql(deposit(4500, 'NULL')), 't', 'and without a key need not be';
 is sql("SELECT string_agg(idempotency_key, ' ') FROM loyalty_internal.idempotency_key WHERE merchant_id = $merchant AND idempotency_key ~ 'long'"), 'long', 'its key is free';
 cmp_ok sql("SELECT sum(kilobytes) FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant"), '>', 3000, 'what it takes is counted';
@@ -191,7 +191,7 @@ is $kept, '50', 'of which none is kept';
 my $n = 0;
 $n++ until $n > 200 || outcome($SMALL . posts(1, "e$n")) ne 'done';
 cmp_ok $n, '<', 60, 'one by one, too';
-is outcome($SMALL . posts(1, 'f')), 'LY424', 'with a code';
+is outcome($SMALL . posts(1, 'f')), 'LY424', 'with a code: idempotency_keys_full';
 is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1)"), 'done', 'without a key it goes on';
 is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1, idempotency_key => 'a1')"), 'done', 'so does a retry';
 is outcome(posts(1, 'g')), 'done', 'and what has more space';

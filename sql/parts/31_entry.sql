@@ -20,9 +20,9 @@ CREATE TABLE loyalty.entry (
 	peer_account_id		bigint,
 	member_id			bigint,
 	happened_at			timestamptz,
+	actor_id			bigint,
 	request_id			bigint,
 	rules				integer,
-	actor_id			integer,
 	kind				smallint		NOT NULL,
 	reference			text			COLLATE "C",
 	detail				json,
@@ -53,7 +53,7 @@ COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merch
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
 COMMENT ON COLUMN loyalty.entry.posted_at IS 'When it counts, never before the entry before it. Of what fell due by itself, a hold that timed out (release) and points that became available (mature), that is when it did, though it may be booked later: entries of a time that is over can still be added. Of an expire it is not before the points expired: its lots say when each did.';
 COMMENT ON COLUMN loyalty.entry.happened_at IS 'For when what it is about happened, where that is not posted_at. This version writes none: always NULL.';
-COMMENT ON COLUMN loyalty.entry.actor_id IS 'For the number of who posted it: an API key, a member of staff, an SQL role or a job. This version writes none: always NULL.';
+COMMENT ON COLUMN loyalty.entry.actor_id IS 'The key_id of the API key that it came with, whose limits counted it. NULL: with none, it was posted in SQL.';
 COMMENT ON COLUMN loyalty.entry.request_id IS 'For the number of the request by which it was posted. This version writes none: always NULL.';
 COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the reference and the detail, if these were erased; else NULL, and they say it.';
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do. Where they pay a debt of the account, the first of them do.';

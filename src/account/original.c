@@ -15,11 +15,12 @@
 static Statement entries_find_sql = {
 	.sql = "SELECT e.account_id, e.entry_id, e.kind, e.amount, e.reserved, e.money, e.posted_at, e.origin_entry_id, e.peer_account_id, e.lots,"
 	" e.rules, coalesce(h.posted_at, e.posted_at) AS limited_at, CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.staff_id ELSE e.staff_id END AS staff_id,"
-	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.member_id ELSE e.member_id END AS member_id"
+	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.member_id ELSE e.member_id END AS member_id,"
+	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.actor_id ELSE e.actor_id END AS key_id"
 	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
 	" JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) e"
 	" ON e.account_id = u.account_id"
-	" LEFT JOIN LATERAL (SELECT n.posted_at, n.staff_id, n.member_id FROM loyalty.entry n"
+	" LEFT JOIN LATERAL (SELECT n.posted_at, n.staff_id, n.member_id, n.actor_id FROM loyalty.entry n"
 	" WHERE n.merchant_id = $1 AND n.entry_id = e.origin_entry_id OFFSET 0) h ON e.kind = " KIND_SQL(CAPTURE),
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
@@ -51,6 +52,7 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 		original->limited_at = row_int64(row, "limited_at");
 		original->staff_id = row_int64_or(row, "staff_id", 0);
 		original->member_id = row_int64_or(row, "member_id", 0);
+		original->key_id = row_int64_or(row, "key_id", 0);
 		original->reversals = NULL;
 	}
 }

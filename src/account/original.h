@@ -42,6 +42,7 @@ typedef struct Original
 	TimestampTz limited_at;		/* when limits counted it, and of whom; 0: of nobody in particular */
 	int64		staff_id;
 	int64		member_id;
+	int64		key_id;
 	Reversal   *reversals;
 } Original;
 

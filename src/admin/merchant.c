@@ -12,18 +12,18 @@
 #include "utils/builtins.h"
 
 static Statement api_key_sql = {
-	.sql = "SELECT merchant_id FROM loyalty_internal.api_key WHERE key_hash = $1"
+	.sql = "SELECT merchant_id, key_id FROM loyalty_internal.api_key WHERE key_hash = $1"
 	" AND disabled_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
 	.params = {BYTEAOID}
 };
 
 /*
- * The merchant of an API key; raises auth_01, whatever is wrong with the key.
+ * The merchant of an API key, and its key_id; raises auth_01, whatever is wrong with the key.
  * The time that it takes tells nothing about valid keys, since it is their
  * hashes that are compared.
  */
 int64
-merchant_of_api_key(const char *api_key)
+merchant_of_api_key(const char *api_key, int64 *key_id)
 {
 	Datum		values[1];
 	int64		merchant_id;
@@ -35,6 +35,7 @@ merchant_of_api_key(const char *api_key)
 	if (db_read(&api_key_sql, values, NULL) == 0)
 		raise_error(ERR_AUTH_01);
 	merchant_id = row_int64(0, "merchant_id");
+	*key_id = row_int64(0, "key_id");
 	db_end();
 	return merchant_id;
 }
@@ -61,9 +62,10 @@ loyalty_authenticate(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback secret;
 	int64		merchant_id;
+	int64		key_id;
 
 	secret_begin(&secret);
-	merchant_id = merchant_of_api_key(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	merchant_id = merchant_of_api_key(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), &key_id);
 	secret_end(&secret);
 	PG_RETURN_INT64(merchant_id);
 }

@@ -212,7 +212,7 @@ read_arguments(Exchange *exchange)
 	NamedHeaders headers = {0};
 
 	headers_read(named_headers, &headers);
-	call->merchant_id = merchant_of_api_key(headers.api_key);
+	call->merchant_id = merchant_of_api_key(headers.api_key, &call->key_id);
 	call->idempotency_key = headers.idempotency_key;
 	if (call->endpoint->takes_items)
 	{

@@ -438,13 +438,14 @@ posting_error(ErrorId error)
 
 /* What an item asks of the engine; an accumulation is a sale, which the program's rules and ranks apply to. */
 static Posting
-posting_of(const SellerItem *item, SellerOperation operation)
+posting_of(const ItemBatch *batch, const SellerItem *item)
 {
 	const Program *program = item->program;
 	const char *goods = item->fields[GOODS];
 	Posting		posting = {
 		.account_id = item->account_id,
 		.member_id = item->member_id,
+		.key_id = batch->key_id,
 		.kind = item->kind,
 		.amount = item->amount,
 		.money = item->money,
@@ -455,7 +456,7 @@ posting_of(const SellerItem *item, SellerOperation operation)
 
 	if (item->fields[REFERENCE] != NULL)
 		posting.reference = cstring_to_text(item->fields[REFERENCE]);
-	if (operation == SELLER_ACCUMULATION)
+	if (batch->operation == SELLER_ACCUMULATION)
 	{
 		posting.earns = true;
 		posting.earning_money = item->money;
@@ -472,7 +473,7 @@ post_run(const ItemBatch *batch, SellerItem **items, size_t count)
 	db_begin();
 	postings = palloc(count * sizeof(Posting));
 	for (size_t i = 0; i < count; i++)
-		postings[i] = posting_of(items[i], batch->operation);
+		postings[i] = posting_of(batch, items[i]);
 	ledger_post(batch->merchant_id, postings, count);
 	for (size_t i = 0; i < count; i++)
 	{
@@ -574,7 +575,7 @@ run_items(const Call *call, ItemBatch *batch)
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {
-	ItemBatch	batch = {.merchant_id = call->merchant_id,.operation = operation};
+	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key_id,.operation = operation};
 	StringInfoData json;
 
 	batch.context = AllocSetContextCreate(CurrentMemoryContext, "loyalty items", ALLOCSET_DEFAULT_SIZES);

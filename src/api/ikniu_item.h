@@ -44,6 +44,7 @@ typedef struct SellerItem
 typedef struct ItemBatch
 {
 	int64		merchant_id;
+	int64		key_id;
 	SellerOperation operation;
 	MemoryContext context;		/* of the items */
 	SellerItem *items;

@@ -81,6 +81,7 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	posting->account_id = transaction->member.account_id;
 	posting->member_id = member_acting(&transaction->member);
 	posting->staff_id = transaction->staff_id;
+	posting->key_id = call->key_id;
 	posting->program = transaction->wallet->tracks_lots ? transaction->wallet : NULL;
 	ledger_post(call->merchant_id, posting, 1);
 	if (posting->error == ERR_INSUFFICIENT_POINTS)

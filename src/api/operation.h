@@ -128,6 +128,7 @@ typedef struct Call
 	const Endpoint *endpoint;
 	Origin		origin;
 	int64		merchant_id;
+	int64		key_id;			/* of the API key; 0: it came without one */
 	bool		sandbox;		/* came by a sandbox path */
 	bool		assistant;		/* comes from the provider's client for assistants */
 	const char *bearer;

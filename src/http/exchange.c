@@ -179,7 +179,7 @@ read_request(Exchange *exchange)
 
 	/* a body is read after its sender is known */
 	if (!exchange->family->own_keys)
-		call->merchant_id = merchant_of_api_key(request->api_key);
+		call->merchant_id = merchant_of_api_key(request->api_key, &call->key_id);
 	if (strcmp(request->method, "GET") == 0)
 		read_query(request->uri, call);
 	else

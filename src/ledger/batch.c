@@ -19,6 +19,7 @@ batch_entry(const Posting *posting, EntryKind kind)
 		.has_money = posting->has_money,
 		.staff_id = posting->staff_id,
 		.member_id = posting->member_id,
+		.actor_id = posting->key_id,
 		.origin_entry_id = posting->origin_entry_id,
 		.reference = posting->reference,
 		.detail = posting->detail,

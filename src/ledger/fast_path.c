@@ -166,6 +166,7 @@ limits_allow(int64 merchant_id, const Posting *posting)
 		!posting_moves(posting, posting->program->program_id, &movement))
 		return true;
 	movement.program = posting->program;
+	movement.most = i64abs(posting->amount);
 	limits = limits_start(merchant_id, GetCurrentTimestamp());
 	limits_expect(limits, &movement);
 	within = limits_take(limits, &movement, i64abs(posting->amount));

@@ -49,6 +49,8 @@ posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 {
 	movement->program_id = program_id;
 	movement->program = NULL;
+	movement->gives = false;
+	movement->key_id = posting->key_id;
 	movement->staff_id = posting->staff_id;
 	movement->member_id = posting->member_id != 0 ? posting->member_id : posting->account_id;
 	switch (posting->kind)
@@ -68,6 +70,15 @@ posting_moves(const Posting *posting, int64 program_id, Movement *movement)
 	}
 }
 
+/* How many points a posting moves at most; PG_INT64_MAX: that is not known before. */
+static Points
+most_of(const Batch *batch, const Posting *posting)
+{
+	if (posting->in_full || (posting->earns && batch->rules != NULL) || posting->amount == PG_INT64_MIN)
+		return PG_INT64_MAX;
+	return i64abs(posting->amount);
+}
+
 /* Tell the limits all that the batch may take, before it takes anything: they are locked in their order. */
 void
 apply_expected(Batch *batch, const Posting *postings, int n)
@@ -84,6 +95,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		movement.program = batch_terms(batch, account, batch->now)->program;
 		if (!movement.program->has_limits)
 			continue;
+		movement.most = movement.gives ? 0 : most_of(batch, &postings[i]);
 		if (batch->limits == NULL)
 			batch->limits = limits_start(batch->merchant_id, batch->now);
 		limits_expect(batch->limits, &movement);

@@ -381,6 +381,8 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 	program = batch_terms(batch, account, batch->now)->program;
 	movement->program_id = account->program_id;
 	movement->program = program;
+	movement->gives = true;
+	movement->key_id = original->key_id;
 	movement->staff_id = original->staff_id;
 	movement->member_id = original->member_id != 0 ? original->member_id : account->account_id;
 	movement->adds = original->kind == ENTRY_ACCRUE || original->kind == ENTRY_DEPOSIT;

@@ -8,6 +8,8 @@
  * not been handed out to the rows of its cashiers, who then need not ask for
  * each operation.  Who has the branch's row locked hands out and takes back;
  * taking back waits for the cashiers who have posted and not committed yet.
+ * What a program or an API key may still move is handed out the same way, to
+ * stripes, of which a session has its own.
  *
  * What a row was given changes only when the whole is computed anew; what is
  * left of it is all that a posting changes.
@@ -25,17 +27,18 @@
 	Int64GetDatum(merchant_id), \
 	Int64GetDatum((counter)->program_id), \
 	BoolGetDatum((counter)->adds), \
-	CStringGetTextDatum(scope_name((counter)->scope))
+	CStringGetTextDatum(scope_name((counter)->scope)), \
+	Int16GetDatum((counter)->stripe)
 
-/* One subject of a limit, several of a kind, and the cashiers who have drawn from a branch on a day. */
-#define ALLOWANCE_KIND	"merchant_id = $1 AND program_id = $2 AND adds = $3"
-#define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = $5"
+/* Those of a kind, and one subject of a limit. */
+#define ALLOWANCE_KIND	"merchant_id = $1 AND program_id = $2 AND adds = $3 AND scope = $4"
+#define ALLOWANCE_SUBJECT ALLOWANCE_KIND " AND stripe = $5 AND subject_id = $6"
 
 static Statement allowance_take_sql = {
-	.sql = "UPDATE loyalty_internal.allowance SET points_left = points_left OPERATOR(loyalty.-) $8, operations_left = operations_left - $9"
+	.sql = "UPDATE loyalty_internal.allowance SET points_left = points_left OPERATOR(loyalty.-) $9, operations_left = operations_left - $10"
 	" WHERE " ALLOWANCE_SUBJECT
-	" AND day >= $6 AND revision = $7 AND points_left OPERATOR(loyalty.>=) $8 AND operations_left >= $9",
-	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, POINTSOID, INT8OID}
+	" AND day >= $7 AND revision = $8 AND points_left OPERATOR(loyalty.>=) $9 AND operations_left >= $10",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT2OID, INT8OID, DATEOID, INT8OID, POINTSOID, INT8OID}
 };
 
 /*
@@ -55,35 +58,44 @@ allowance_take(int64 merchant_id, const Counter *counter, DateADT today, int64 r
 	};
 
 	/* what is given back was taken since the statement began */
-	return (operations < 0 ? db_write(&allowance_take_sql, values, NULL) : db_post(&allowance_take_sql, values, NULL)) > 0;
+	return (points < 0 || operations < 0 ? db_write(&allowance_take_sql, values, NULL) : db_post(&allowance_take_sql, values, NULL)) > 0;
 }
 
 /* What allowance_take() is asked for. */
 typedef struct Taking
 {
 	int64		merchant_id;
-	const Counter *counter;
+	const Counter *counters;
+	int			n;
 	DateADT		today;
 	int64		revision;
-	Points		points;
-	int64		operations;
 } Taking;
 
 static bool
-take_asked(void *argument)
+take_needed(void *argument)
 {
 	const Taking *taking = argument;
 
-	return allowance_take(taking->merchant_id, taking->counter, taking->today, taking->revision, taking->points, taking->operations);
+	for (int i = 0; i < taking->n; i++)
+	{
+		const Counter *counter = &taking->counters[i];
+
+		if (!allowance_take(taking->merchant_id, counter, taking->today, taking->revision, counter->need.points, counter->need.operations))
+			return false;
+	}
+	return true;
 }
 
-/* The same, but with the row locked only if there is enough: who has that of a cashier must not wait for that of the branch. */
+/*
+ * Take from counters what they need, or from none: their rows are locked only if there is enough, for who has
+ * that of a cashier or a stripe must not wait for that of the branch, key or program.
+ */
 bool
-allowance_try(int64 merchant_id, const Counter *counter, DateADT today, int64 revision, Points points, int64 operations)
+allowances_try(int64 merchant_id, const Counter *counters, int n, DateADT today, int64 revision)
 {
-	Taking		taking = {merchant_id, counter, today, revision, points, operations};
+	Taking		taking = {merchant_id, counters, n, today, revision};
 
-	return db_attempt(take_asked, &taking);
+	return db_attempt(take_needed, &taking);
 }
 
 /* Read a row of a counter. */
@@ -108,39 +120,39 @@ read_row(uint64 row, Counter *counter)
 
 static Statement allowance_lock_sql = {
 	.sql = ALLOWANCE_SELECT ALLOWANCE_SUBJECT " FOR NO KEY UPDATE",
-	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID}
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT2OID, INT8OID}
 };
 
 static Statement allowances_lock_sql = {
-	.sql = ALLOWANCE_SELECT ALLOWANCE_KIND " AND scope = $4 AND subject_id = ANY ($5) ORDER BY subject_id FOR NO KEY UPDATE",
-	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
+	.sql = ALLOWANCE_SELECT ALLOWANCE_KIND " AND stripe = $5 AND subject_id = ANY ($6) ORDER BY subject_id FOR NO KEY UPDATE",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT2OID, INT8ARRAYOID}
 };
 
 static Statement allowances_create_sql = {
-	.sql = "INSERT INTO loyalty_internal.allowance (merchant_id, program_id, adds, scope, subject_id)"
-	" SELECT $1, $2, $3, $4, u.subject_id FROM unnest($5) u (subject_id) ORDER BY u.subject_id"
-	" ON CONFLICT (merchant_id, program_id, adds, scope, subject_id) DO NOTHING",
-	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8ARRAYOID}
+	.sql = "INSERT INTO loyalty_internal.allowance (merchant_id, program_id, adds, scope, stripe, subject_id)"
+	" SELECT $1, $2, $3, $4, $5, u.subject_id FROM unnest($6) u (subject_id) ORDER BY u.subject_id"
+	" ON CONFLICT (merchant_id, program_id, adds, scope, subject_id, stripe) DO NOTHING",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT2OID, INT8ARRAYOID}
 };
 
-/* Lock the rows of counters of one program, scope and way, in ascending order; missing ones are created, of no day. */
+/* Lock the rows of counters of one program, scope, stripe and way, in ascending order; missing ones are created, of no day. */
 void
 allowances_lock(int64 merchant_id, Counter *counters, int n)
 {
 	int64	   *ids = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
 	Datum		values[] = {KEY_VALUES(merchant_id, counters), Int64GetDatum(counters->subject_id)};
-	Datum		one = values[4];
+	Datum		one = values[5];
 
 	for (int i = 0; i < n; i++)
 		ids[i] = counters[i].subject_id;
 	if (n > 1)
-		values[4] = ids_datum(ids, n);
+		values[5] = ids_datum(ids, n);
 	while (db_write(n == 1 ? &allowance_lock_sql : &allowances_lock_sql, values, NULL) < (uint64) n)
 	{
-		values[4] = ids_datum(ids, n);
+		values[5] = ids_datum(ids, n);
 		db_write(&allowances_create_sql, values, NULL);
 		if (n == 1)
-			values[4] = one;
+			values[5] = one;
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -151,32 +163,33 @@ allowances_lock(int64 merchant_id, Counter *counters, int n)
 }
 
 #define ALLOWANCE_DRAWN \
-	ALLOWANCE_KIND " AND drawn_from = $4 AND day = $5 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
+	ALLOWANCE_KIND " AND drawn_from = $5 AND day = $6 AND (operations_left > 0 OR points_left OPERATOR(loyalty.>) '0')"
 
 static Statement allowances_drawn_sql = {
 	.sql = "SELECT subject_id, points_left, operations_left FROM loyalty_internal.allowance WHERE " ALLOWANCE_DRAWN
-	" ORDER BY subject_id FOR NO KEY UPDATE",
-	.params = {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
+	" ORDER BY subject_id, stripe FOR NO KEY UPDATE",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID}
 };
 
 static Statement allowances_gather_sql = {
 	.sql = "UPDATE loyalty_internal.allowance SET points_given = points_given OPERATOR(loyalty.-) points_left, points_left = '0',"
 	" operations_given = operations_given - operations_left, operations_left = 0"
 	" WHERE " ALLOWANCE_DRAWN,
-	.params = {INT8OID, INT8OID, BOOLOID, INT8OID, DATEOID}
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID}
 };
 
 /*
- * Take back what is left of what was handed out of a branch's row, which is
- * locked: so nobody hands out anything meanwhile.
+ * Take back what is left of what was handed out of a pool's row, to those of
+ * a scope.  It is locked: so nobody hands out anything meanwhile.
  */
 Amount
-allowance_gather(int64 merchant_id, const Counter *pool)
+allowance_gather(int64 merchant_id, const Counter *pool, Scope drawers)
 {
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
 		Int64GetDatum(pool->program_id),
 		BoolGetDatum(pool->adds),
+		CStringGetTextDatum(scope_name(drawers)),
 		Int64GetDatum(pool->subject_id),
 		DateADTGetDatum(pool->day),
 	};
@@ -193,25 +206,25 @@ allowance_gather(int64 merchant_id, const Counter *pool)
 	return sum;
 }
 
-#define ALLOWANCE_COLUMNS 11
+#define ALLOWANCE_COLUMNS 12
 
 static Statement allowances_write_sql = {
 	.sql = "UPDATE loyalty_internal.allowance a SET day = u.day, revision = u.revision, drawn_from = u.drawn_from,"
 	" points_given = u.points_given, operations_given = u.operations_given,"
 	" points_left = u.points_left, operations_left = u.operations_left"
-	" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u (program_id, adds, scope, subject_id, day, revision,"
+	" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) u (program_id, adds, scope, stripe, subject_id, day, revision,"
 	" drawn_from, points_given, operations_given, points_left, operations_left)"
 	" WHERE a.merchant_id = $1 AND a.program_id = u.program_id AND a.adds = u.adds AND a.scope = u.scope"
-	" AND a.subject_id = u.subject_id",
-	.params = {INT8OID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, INT8ARRAYOID, DATEARRAYOID, INT8ARRAYOID,
+	" AND a.subject_id = u.subject_id AND a.stripe = u.stripe",
+	.params = {INT8OID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, INT2ARRAYOID, INT8ARRAYOID, DATEARRAYOID, INT8ARRAYOID,
 	INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID, INT8ARRAYOID}
 };
 
 static Statement allowance_write_sql = {
-	.sql = "UPDATE loyalty_internal.allowance SET day = $6, revision = $7, drawn_from = $8, points_given = $9, operations_given = $10,"
-	" points_left = $11, operations_left = $12"
+	.sql = "UPDATE loyalty_internal.allowance SET day = $7, revision = $8, drawn_from = $9, points_given = $10, operations_given = $11,"
+	" points_left = $12, operations_left = $13"
 	" WHERE " ALLOWANCE_SUBJECT,
-	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT8OID, DATEOID, INT8OID, INT8OID, POINTSOID, INT8OID,
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID, INT2OID, INT8OID, DATEOID, INT8OID, INT8OID, POINTSOID, INT8OID,
 	POINTSOID, INT8OID}
 };
 
@@ -231,11 +244,12 @@ allowances_write(int64 merchant_id, const Counter *counters, int n)
 	for (int i = 0; i < n; i++)
 	{
 		const Counter *counter = &counters[i];
-		bool		nulls[ALLOWANCE_COLUMNS] = {[6] = counter->drawn_from == 0};
+		bool		nulls[ALLOWANCE_COLUMNS] = {[7] = counter->drawn_from == 0};
 		Datum		row[ALLOWANCE_COLUMNS] = {
 			Int64GetDatum(counter->program_id),
 			BoolGetDatum(counter->adds),
 			CStringGetTextDatum(scope_name(counter->scope)),
+			Int16GetDatum(counter->stripe),
 			Int64GetDatum(counter->subject_id),
 			DateADTGetDatum(counter->day),
 			Int64GetDatum(counter->revision),

@@ -2,27 +2,36 @@
  * limit.c
  *		What a program's limits allow in a day, taken and never oversold.
  *
- * A limit is on what the postings of one subject, a cashier, a branch or a
- * member, add or spend in a local day of the program, in points and in
- * operations.  What a subject may still move is in its row of
+ * A limit is on what the postings of one subject, the program, an API key, a
+ * branch, a cashier or a member, add or spend in a local day of the program, in
+ * points and in operations.  What a subject may still move is in its row of
  * loyalty_internal.allowance; a posting that is refused by one of its limits counts in
  * none.
  *
- * A single posting takes from its cashier's row and from its member's by one
- * UPDATE each, if there is enough and the row is of today and of the limits as
- * they are now.  Otherwise, and always in a batch, rows are locked and computed
- * in memory.  A cashier whose branch has a limit then draws from the branch's
- * row what the posting needs, and while there is plenty a share for later ones;
- * so colleagues do not wait for each other.  When the branch's row has not
- * enough, what its cashiers have drawn and not used is taken back first, which
- * waits for those who have posted and not committed yet: they may roll back, and
- * "exceeded" must not be said before that is known.
+ * A program, a key and a branch are pools: a posting takes from a row of less
+ * traffic that has drawn from the pool's.  Of a branch that is its cashier's row;
+ * of a program and of a key the row of the session's stripe.  So those who post
+ * at one time do not wait for each other.
  *
- * Locks are taken after those of the accounts: by program, branches before
- * cashiers before members, in ascending order.  Who waits for a branch has no
- * cashier's row locked, unless by an earlier posting of the same transaction:
- * then PostgreSQL may have to end one of two with 40P01, as it does with
- * transactions that post several times in different orders.
+ * A single posting takes from its stripes, its cashier's row and its member's by
+ * one UPDATE each, if there is enough and the row is of today and of the limits
+ * as they are now.  So does a batch from stripes, and from its cashier's row if
+ * it has only one, if it is known before what it needs at most: what is left in
+ * the end goes back.  Otherwise rows are locked and computed in memory.  What
+ * the postings need is then drawn from the pool's row, and while there is plenty
+ * a share for later ones.  When the pool's row has not enough, what was drawn
+ * and not used is taken back first, which waits for those who have posted and
+ * not committed yet: they may roll back, and "exceeded" must not be said before
+ * that is known.  What is reversed goes back with the pool's row locked, for
+ * nobody has more back than the pool has counted.
+ *
+ * Locks are taken after those of the accounts: by program, that of all of it
+ * before keys before branches before members, in ascending order; the rows of
+ * pools before those that have drawn from them, all of which are had before the
+ * next scope is begun with.  Who waits for a pool has no row locked that has
+ * drawn from one of its scope, unless by an earlier posting of the same
+ * transaction: then PostgreSQL may have to end one of two with 40P01, as it does
+ * with transactions that post several times in different orders.
  *
  * A day never goes back: a posting that began before midnight, and had to wait
  * for one that began after it, counts for the new day.  Nothing happens to rows
@@ -40,7 +49,7 @@
 #include "limits/limit.h"
 #include "limits/limit_set.h"
 
-/* A cashier draws this part of what the branch has left, for later. */
+/* A cashier or stripe draws this part of what the pool has left, for later. */
 #define SHARES	16
 /* And draws nothing for later, unless that part is so many times what was needed now. */
 #define PLENTY	8
@@ -53,9 +62,9 @@ struct Limits
 	int			nmovements;
 	int			allocated;
 	bool		prepared;
-	Counter    *counters;		/* of cashiers and members, in the order of locks */
+	Counter    *counters;		/* of stripes, cashiers and members, in the order of locks */
 	int			ncounters;
-	Counter    *pools;			/* of branches, in the order of locks */
+	Counter    *pools;			/* of programs, keys and branches, in the order of locks */
 	int			npools;
 };
 
@@ -89,53 +98,32 @@ limits_expect(Limits *limits, const Movement *movement)
  * Whose limits may apply
  * ------------------------------------------------------------------------ */
 
-static int
-compare_int64(int64 left, int64 right)
+/* The scopes that a movement counts in by a row that is taken from; a branch is the cashier's pool. */
+static const Scope counted_scopes[] = {SCOPE_PROGRAM, SCOPE_KEY, SCOPE_STAFF, SCOPE_MEMBER};
+
+static int64
+subject_of(const Movement *movement, Scope scope)
 {
-	return (left > right) - (left < right);
-}
-
-/* The order in which counters are locked. */
-static int
-compare_counters(const void *a, const void *b)
-{
-	const Counter *left = a;
-	const Counter *right = b;
-
-	if (left->program_id != right->program_id)
-		return compare_int64(left->program_id, right->program_id);
-	if (left->scope != right->scope)
-		return (int) left->scope - (int) right->scope;
-	if (left->adds != right->adds)
-		return (int) left->adds - (int) right->adds;
-	return compare_int64(left->subject_id, right->subject_id);
-}
-
-static int
-distinct_counters(Counter *counters, int n)
-{
-	int			distinct = 0;
-
-	merge_sort(counters, n, sizeof(Counter), compare_counters);
-	for (int i = 0; i < n; i++)
+	switch (scope)
 	{
-		if (distinct == 0 || compare_counters(&counters[i], &counters[distinct - 1]) != 0)
-			counters[distinct++] = counters[i];
+		case SCOPE_PROGRAM:
+			return movement->program_id;
+		case SCOPE_KEY:
+			return movement->key_id;
+		case SCOPE_STAFF:
+			return movement->staff_id;
+		case SCOPE_MEMBER:
+			return movement->member_id;
+		case SCOPE_BRANCH:
+			break;
 	}
-	return distinct;
+	return 0;
 }
 
 static Counter
-counter_of(const Movement *movement, Scope scope)
+counter_for(const Movement *movement, Scope scope)
 {
-	Counter		counter = {
-		.program_id = movement->program_id,
-		.scope = scope,
-		.adds = movement->adds,
-		.subject_id = scope == SCOPE_STAFF ? movement->staff_id : scope == SCOPE_MEMBER ? movement->member_id : 0,
-	};
-
-	return counter;
+	return counter_of(movement->program_id, scope, movement->adds, subject_of(movement, scope));
 }
 
 /*
@@ -154,25 +142,28 @@ may_be_limited(const LimitSet *known, const Counter *counter)
 static bool
 same_movement(const Movement *a, const Movement *b)
 {
-	return a->program_id == b->program_id && a->staff_id == b->staff_id && a->member_id == b->member_id && a->adds == b->adds;
+	return a->program_id == b->program_id && a->key_id == b->key_id && a->staff_id == b->staff_id &&
+		a->member_id == b->member_id && a->adds == b->adds;
 }
 
 static int
 compare_programs(const void *a, const void *b)
 {
-	return compare_int64(((const Movement *) a)->program_id, ((const Movement *) b)->program_id);
+	int64		left = ((const Movement *) a)->program_id;
+	int64		right = ((const Movement *) b)->program_id;
+
+	return (left > right) - (left < right);
 }
 
 /* Find the counters of all movements that were announced. */
 static void
 find_counters(Limits *limits)
 {
-	const Scope scopes[] = {SCOPE_STAFF, SCOPE_MEMBER};
 	const LimitSet *known = NULL;
 	int64		program_id = 0;
 
 	merge_sort(limits->movements, limits->nmovements, sizeof(Movement), compare_programs);
-	limits->counters = palloc_extended(limits->nmovements * lengthof(scopes) * sizeof(Counter), MCXT_ALLOC_HUGE);
+	limits->counters = palloc_extended(limits->nmovements * lengthof(counted_scopes) * sizeof(Counter), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < limits->nmovements; i++)
 	{
 		const Movement *movement = &limits->movements[i];
@@ -180,10 +171,13 @@ find_counters(Limits *limits)
 		if (movement->program_id != program_id)
 			known = limit_set_of(movement->program);
 		program_id = movement->program_id;
-		for (int s = 0; s < (int) lengthof(scopes); s++)
+		for (int s = 0; s < (int) lengthof(counted_scopes); s++)
 		{
-			Counter		counter = counter_of(movement, scopes[s]);
+			Counter		counter = counter_for(movement, counted_scopes[s]);
 
+			counter.need.points = movement->most;
+			counter.need.operations = movement->gives ? 0 : 1;
+			counter.gives = movement->gives;
 			if (may_be_limited(known, &counter))
 				limits->counters[limits->ncounters++] = counter;
 		}
@@ -204,13 +198,13 @@ program_of(const Limits *limits, int64 program_id)
  * Locking the counters of a program, with the limits as they are now
  * ------------------------------------------------------------------------ */
 
-/* The number of counters from here on that are of one scope and way, and can be asked for together. */
+/* The number of counters from here on, of one scope, that are of one way too, and can be asked for together. */
 static int
 run_of(const Counter *counters, int n)
 {
 	int			length = 1;
 
-	while (length < n && counters[length].scope == counters->scope && counters[length].adds == counters->adds)
+	while (length < n && counters[length].adds == counters->adds)
 		length++;
 	return length;
 }
@@ -241,7 +235,7 @@ find_branches(Limits *limits, Counter *counters, int n, DateADT today)
 	for (int i = 0; i < n; i++)
 	{
 		ids[i] = Int64GetDatum(counters[i].subject_id);
-		counters[i].branch_id = counters[i].drawn_from = 0;
+		counters[i].pool_id = counters[i].drawn_from = 0;
 	}
 	values[4] = array_datum(ids, n, INT8OID);
 	found = db_write(&limit_branches_sql, values, NULL);
@@ -249,7 +243,7 @@ find_branches(Limits *limits, Counter *counters, int n, DateADT today)
 	{
 		while (counters[next].subject_id != row_int64(row, "staff_id"))
 			next++;
-		counters[next].branch_id = row_int64(row, "branch_id");
+		counters[next].pool_id = row_int64(row, "branch_id");
 		counters[next].drawn_from = row_int64(row, "drawn_from");
 	}
 }
@@ -267,7 +261,7 @@ find_limits(const Limits *limits, const Program *program, const Counter *counter
 	for (int i = 0; i < n; i++)
 	{
 		subjects[2 * i] = Int64GetDatum(counters[i].subject_id);
-		subjects[2 * i + 1] = Int64GetDatum(counters[i].branch_id);
+		subjects[2 * i + 1] = Int64GetDatum(counters[i].pool_id);
 	}
 	return limit_set_read(limits->merchant_id, program->program_id, subjects, 2 * n);
 }
@@ -277,18 +271,18 @@ static const Amount no_limit = {PG_INT64_MAX, PG_INT64_MAX};
 static void
 set_rule(Counter *counter, const LimitSet *rules)
 {
-	const LimitRule *rule = limit_rule_for(rules, counter->scope, counter->adds, counter->subject_id);
+	const LimitRule *rule = counter->stripe != 0 ? NULL :
+	limit_rule_for(rules, counter->scope, counter->adds, counter->subject_id);
 
 	counter->limited = rule != NULL;
 	counter->max = rule != NULL ? rule->max : no_limit;
 }
 
-/* The branch that a cashier draws from; NULL: it has no limit, and had none today that the cashier drew from. */
+/* The pool that a counter draws from; NULL: it has no limit, and had none today that a cashier drew from. */
 static Counter *
 pool_of(const Limits *limits, const Counter *counter)
 {
-	Counter		key = {.program_id = counter->program_id,.scope = SCOPE_BRANCH,.adds = counter->adds,
-	.subject_id = counter->branch_id};
+	Counter		key = counter_pool(counter);
 
 	return limits->npools == 0 ? NULL : bsearch(&key, limits->pools, limits->npools, sizeof(Counter), compare_counters);
 }
@@ -300,11 +294,11 @@ set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
 
 	for (int i = 0; i < n; i++)
 	{
-		Counter		pool = {.program_id = counters[i].program_id,.scope = SCOPE_BRANCH,.adds = counters[i].adds,
-		.subject_id = counters[i].branch_id};
+		Counter		pool = counter_pool(&counters[i]);
 
 		set_rule(&counters[i], rules);
 		set_rule(&pool, rules);
+		pool.need = counters[i].need;
 		if (pool.subject_id != 0 && (pool.limited || counters[i].drawn_from == pool.subject_id))
 			limits->pools[limits->npools++] = pool;
 	}
@@ -317,7 +311,7 @@ set_rules(Limits *limits, Counter *counters, int n, const LimitSet *rules)
 static bool
 is_counted(const Counter *counter)
 {
-	return counter->limited || counter->scope == SCOPE_STAFF;
+	return counter->taken || counter->limited || counter->pool != NULL || counter->scope == SCOPE_STAFF;
 }
 
 /* Lock the rows of counters, those of one scope and way together. */
@@ -348,7 +342,7 @@ newest_program(const Limits *limits, int64 program_id)
 }
 
 /*
- * Lock the rows of counters of one program under its limits as they are now:
+ * Lock the rows of counters of one program and scope under its limits as they are now:
  * they may have changed since it was read, and while we waited.
  */
 static int64
@@ -363,11 +357,10 @@ lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
 
 		program = newest_program(limits, counters->program_id);
 		limits->npools = first;
-		for (int from = 0, to; from < n; from = to)
+		for (int from = 0, to; from < n && counters->scope == SCOPE_STAFF; from = to)
 		{
 			to = from + run_of(&counters[from], n - from);
-			if (counters[from].scope == SCOPE_STAFF)
-				find_branches(limits, &counters[from], to - from, today);
+			find_branches(limits, &counters[from], to - from, today);
 		}
 		rules = find_limits(limits, program, counters, n);
 		set_rules(limits, counters, n, &rules);
@@ -382,15 +375,6 @@ lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
  * What is left
  * ------------------------------------------------------------------------ */
 
-/* Add an amount, up to the largest: unlimited amounts may add up to more than can be counted. */
-static void
-amount_add(Amount *sum, Amount more)
-{
-	if (!points_add(sum->points, more.points, &sum->points))
-		sum->points = PG_INT64_MAX;
-	sum->operations += more.operations;
-}
-
 /* What is left of a maximum after what was used. */
 static int64
 unused_of(int64 max, int64 used)
@@ -399,15 +383,18 @@ unused_of(int64 max, int64 used)
 }
 
 static bool
-suffices(const Counter *counter, Points points)
+suffices(const Counter *counter, Amount left, Amount need)
 {
-	return (counter->max.points == PG_INT64_MAX || counter->left.points >= points) && counter->left.operations >= 1;
+	return (counter->max.points == PG_INT64_MAX || left.points >= need.points) && left.operations >= need.operations;
 }
 
 static bool
 fits(const Counter *counter, Points points)
 {
-	return suffices(counter, points) && (counter->pool == NULL || suffices(counter->pool, points));
+	const Amount need = {points, 1};
+	const Counter *pool = counter->pool;
+
+	return suffices(counter, counter->left, need) && (pool == NULL || suffices(pool, pool->left, need));
 }
 
 /* Renew a counter for a day and a revision, without what it has drawn. */
@@ -425,7 +412,7 @@ refresh(Counter *counter, DateADT day, int64 revision)
 	counter->left.operations = unused_of(counter->max.operations, counter->used.operations);
 }
 
-/* What a cashier has drawn from a branch and not used, if it is of the same day and branch. */
+/* What a counter has drawn from a pool and not used, if it is of the same day and pool. */
 static Amount
 drawn(const Counter *counter, const Counter *pool)
 {
@@ -436,12 +423,12 @@ drawn(const Counter *counter, const Counter *pool)
 }
 
 /*
- * Bring a branch up to date, and give it back what these counters have drawn;
- * what all its cashiers have, if that is not enough for so many points or the
- * limit was changed.
+ * Bring a pool up to date, and give it back what these counters have drawn;
+ * what all have that draw from it, if that is not enough for what is needed or
+ * the limit was changed.
  */
 static void
-refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, DateADT day, int64 revision, Points points)
+refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, DateADT day, int64 revision)
 {
 	Amount		back = {0, 0};
 
@@ -457,16 +444,16 @@ refresh_pool(const Limits *limits, Counter *pool, Counter *counters, int n, Date
 		Amount		there = pool->left;
 
 		amount_add(&there, back);
-		if (pool->revision != revision || there.points < points || there.operations < 1)
-			back = allowance_gather(limits->merchant_id, pool);
+		if (pool->revision != revision || !suffices(pool, there, pool->need))
+			back = allowance_gather(limits->merchant_id, pool, counters->scope);
 		pool->used.points -= back.points;
 		pool->used.operations -= back.operations;
 	}
 	refresh(pool, day, revision);
-	pool->changed = true;
+	pool->changed |= back.points > 0 || back.operations > 0;
 }
 
-/* The day that a branch and its cashiers count for: the latest of theirs. */
+/* The day that a pool and what draws from it count for: the latest of theirs. */
 static DateADT
 day_of_pool(const Counter *pool, const Counter *counters, int n, DateADT today)
 {
@@ -480,9 +467,9 @@ day_of_pool(const Counter *pool, const Counter *counters, int n, DateADT today)
 	return day;
 }
 
-/* Lock counters of one program, and compute what is left, of which so many points are needed. */
+/* Lock counters of one program and scope, and compute what is left. */
 static void
-prepare(Limits *limits, Counter *counters, int n, Points points)
+prepare(Limits *limits, Counter *counters, int n)
 {
 	const Program *program = program_of(limits, counters->program_id);
 	DateADT		today = terms_local_date(program, limits->now);
@@ -493,7 +480,7 @@ prepare(Limits *limits, Counter *counters, int n, Points points)
 	{
 		Counter    *pool = &limits->pools[i];
 
-		refresh_pool(limits, pool, counters, n, day_of_pool(pool, counters, n, today), revision, points);
+		refresh_pool(limits, pool, counters, n, day_of_pool(pool, counters, n, today), revision);
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -524,32 +511,63 @@ count_one(Counter *counter, Amount amount)
 static void
 count_all(Counter *counter, Amount amount)
 {
+	if (counter->taken)
+	{
+		counter->left.points -= amount.points;
+		counter->left.operations -= amount.operations;
+		return;
+	}
 	count_one(counter, amount);
 	if (counter->pool != NULL)
 		count_one(counter->pool, amount);
 }
 
-/* Take from one counter by a single statement; negative amounts are given back. */
+/*
+ * Take what counters of one program and scope need, by one statement each, if
+ * it is known and they have it; then it is theirs, and what is left of it goes
+ * back when all is written.
+ */
 static bool
-take_at_once(const Limits *limits, const Counter *counter, Points points, int64 operations)
+take_at_once(const Limits *limits, Counter *counters, int n)
 {
-	const Program *program = limits->movements->program;
+	const Program *program = program_of(limits, counters->program_id);
 	DateADT		today = terms_local_date(program, limits->now);
 
 	/* a member's row is not locked but by who has the account locked */
-	return counter->scope == SCOPE_STAFF ?
-		allowance_try(limits->merchant_id, counter, today, program->revision, points, operations) :
-		allowance_take(limits->merchant_id, counter, today, program->revision, points, operations);
+	if (counters->scope == SCOPE_MEMBER)
+	{
+		if (n > 1 || !allowance_take(limits->merchant_id, counters, today, program->revision, counters->need.points, counters->need.operations))
+			return false;
+	}
+	else if (!allowances_try(limits->merchant_id, counters, n, today, program->revision))
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		counters[i].taken = true;
+		counters[i].left = counters[i].need;
+	}
+	return true;
 }
 
-/* Take from one counter for a single posting; false: it has not enough. */
+/* Give back what is left of what was taken at once. */
+static void
+return_taken(const Limits *limits, const Counter *counter)
+{
+	const Program *program = program_of(limits, counter->program_id);
+
+	if (counter->left.points > 0 || counter->left.operations > 0)
+		allowance_take(limits->merchant_id, counter, terms_local_date(program, limits->now), program->revision,
+					   -counter->left.points, -counter->left.operations);
+}
+
+/* Get a counter ready for a single posting; false: it has not enough. */
 static bool
 take_one(Limits *limits, Counter *counter, Points points)
 {
-	counter->taken = take_at_once(limits, counter, points, 1);
-	if (counter->taken)
+	counter->need.points = points;
+	if (take_at_once(limits, counter, 1))
 		return true;
-	prepare(limits, counter, 1, points);
+	prepare(limits, counter, 1);
 	return !is_counted(counter) || fits(counter, points);
 }
 
@@ -563,11 +581,9 @@ take_single(Limits *limits, Points points)
 
 	while (fitting < limits->ncounters && take_one(limits, &counters[fitting], points))
 		fitting++;
-	for (int i = 0; i < fitting; i++)
+	for (int i = 0; i < fitting && fitting == limits->ncounters; i++)
 	{
-		if (counters[i].taken && fitting < limits->ncounters)
-			take_at_once(limits, &counters[i], -points, -1);
-		else if (!counters[i].taken && fitting == limits->ncounters && is_counted(&counters[i]))
+		if (is_counted(&counters[i]))
 			count_all(&counters[i], one);
 	}
 	return fitting == limits->ncounters;
@@ -576,13 +592,13 @@ take_single(Limits *limits, Points points)
 static bool
 take_counted(Limits *limits, const Movement *movement, Points points)
 {
-	Counter    *met[SCOPES];
+	Counter    *met[lengthof(counted_scopes)];
 	const Amount one = {points, 1};
 	int			nmet = 0;
 
-	for (int scope = 0; scope < SCOPES; scope++)
+	for (int s = 0; s < (int) lengthof(counted_scopes); s++)
 	{
-		Counter		key = counter_of(movement, scope);
+		Counter		key = counter_for(movement, counted_scopes[s]);
 		Counter    *counter = bsearch(&key, limits->counters, limits->ncounters, sizeof(Counter), compare_counters);
 
 		if (counter == NULL || !is_counted(counter))
@@ -596,17 +612,38 @@ take_counted(Limits *limits, const Movement *movement, Points points)
 	return true;
 }
 
-/* Lock all counters of the batch before it does anything. */
-static void
-prepare_all(Limits *limits, Points points)
+/*
+ * Whether counters of one program and scope may be taken from at once, in a
+ * batch: what they need is known, nothing is given back to them, and there is
+ * one for each way.  Of several cashiers one might be waited for by who has the
+ * branch's row and takes back what they have drawn.
+ */
+static bool
+may_take_at_once(const Counter *counters, int n)
 {
-	Counter    *counters = limits->counters;
+	if (counters->scope == SCOPE_MEMBER)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		if (counters[i].gives || counters[i].need.points == PG_INT64_MAX || (i > 0 && counters[i].adds == counters[i - 1].adds))
+			return false;
+	}
+	return true;
+}
 
+/* Lock all counters before the batch does anything, one scope of a program after the other. */
+static void
+prepare_all(Limits *limits)
+{
 	for (int from = 0, to; from < limits->ncounters; from = to)
 	{
-		for (to = from + 1; to < limits->ncounters && counters[to].program_id == counters[from].program_id;)
+		Counter    *counters = &limits->counters[from];
+
+		for (to = from + 1; to < limits->ncounters && limits->counters[to].program_id == counters->program_id &&
+			 limits->counters[to].scope == counters->scope;)
 			to++;
-		prepare(limits, &counters[from], to - from, points);
+		if (!may_take_at_once(counters, to - from) || !take_at_once(limits, counters, to - from))
+			prepare(limits, counters, to - from);
 	}
 }
 
@@ -625,7 +662,7 @@ limits_take(Limits *limits, const Movement *movement, Points points)
 	{
 		find_counters(limits);
 		if (!single)
-			prepare_all(limits, PG_INT64_MAX);
+			prepare_all(limits);
 		limits->prepared = true;
 	}
 	return single ? take_single(limits, points) : take_counted(limits, movement, points);
@@ -640,12 +677,12 @@ limits_give(Limits *limits, const Movement *movement, DateADT day, Points points
 	if (!limits->prepared)
 	{
 		find_counters(limits);
-		prepare_all(limits, limits->nmovements == 1 ? 0 : PG_INT64_MAX);
+		prepare_all(limits);
 		limits->prepared = true;
 	}
-	for (int scope = 0; scope < SCOPES; scope++)
+	for (int s = 0; s < (int) lengthof(counted_scopes); s++)
 	{
-		Counter		key = counter_of(movement, scope);
+		Counter		key = counter_for(movement, counted_scopes[s]);
 		Counter    *counter = bsearch(&key, limits->counters, limits->ncounters, sizeof(Counter), compare_counters);
 
 		if (counter != NULL && is_counted(counter) && counter->day == day)
@@ -657,7 +694,7 @@ limits_give(Limits *limits, const Movement *movement, DateADT day, Points points
  * Writing
  * ------------------------------------------------------------------------ */
 
-/* Let a cashier draw a share for later, while the branch has plenty. */
+/* Let a cashier or stripe draw a share for later, while the pool has plenty. */
 static void
 draw_share(Counter *counter)
 {
@@ -673,7 +710,7 @@ draw_share(Counter *counter)
 	amount_add(&pool->used, counter->left);
 }
 
-/* Write what was taken, unless it was written at once. */
+/* Write what was taken, and of what was taken at once what is left. */
 void
 limits_write(Limits *limits)
 {
@@ -681,7 +718,9 @@ limits_write(Limits *limits)
 	{
 		Counter    *counter = &limits->counters[i];
 
-		if (counter->changed && counter->pool != NULL && counter->pool->limited)
+		if (counter->taken)
+			return_taken(limits, counter);
+		else if (counter->changed && counter->pool != NULL && counter->pool->limited)
 			draw_share(counter);
 	}
 	allowances_write(limits->merchant_id, limits->pools, limits->npools);

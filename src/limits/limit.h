@@ -1,6 +1,7 @@
 /*
  * limit.h
- *		How much a cashier, a branch or a member may move in a day.
+ *		How much a program, an API key, a branch, a cashier or a member may move
+ *		in a day.
  */
 #ifndef LOYALTY_LIMIT_H
 #define LOYALTY_LIMIT_H
@@ -18,9 +19,12 @@ typedef struct Movement
 {
 	int64		program_id;
 	const Program *program;		/* of what is expected; else not looked at */
+	int64		key_id;			/* 0: none, it is called in SQL */
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* or the account's id, if it has no member */
 	bool		adds;			/* else it spends */
+	bool		gives;			/* back, of what is expected; else not looked at */
+	Points		most;			/* of what is expected; PG_INT64_MAX: not known; else not looked at */
 } Movement;
 
 extern Limits *limits_start(int64 merchant_id, TimestampTz now);

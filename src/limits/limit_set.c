@@ -18,7 +18,7 @@
 /* How many limits of a program a session caches. */
 #define MAX_KEPT_RULES 1000
 
-static const char *const scope_names[SCOPES] = {"staff", "branch", "member"};
+static const char *const scope_names[SCOPES] = {"program", "key", "branch", "staff", "member"};
 
 /* What SQL calls a scope. */
 const char *

@@ -9,14 +9,17 @@
 #include "program/terms.h"
 #include "types/points.h"
 
+/* In the order in which their rows are locked. */
 typedef enum Scope
 {
-	SCOPE_STAFF,
+	SCOPE_PROGRAM,
+	SCOPE_KEY,
 	SCOPE_BRANCH,
+	SCOPE_STAFF,
 	SCOPE_MEMBER
 } Scope;
 
-#define SCOPES 3
+#define SCOPES 5
 
 /* Points and operations are always counted, whichever of them is limited. */
 typedef struct Amount
@@ -29,7 +32,7 @@ typedef struct LimitRule
 {
 	Scope		scope;
 	bool		adds;
-	int64		subject_id;		/* 0: each of them */
+	int64		subject_id;		/* 0: each of them, or the program */
 	Amount		max;			/* PG_INT64_MAX: as much as one likes */
 } LimitRule;
 

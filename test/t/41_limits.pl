@@ -146,23 +146,49 @@ set_limit('member', 100, undef);
 	is counted(), '100 200 0, 100 200 0', 'all are counted';
 }
 
+# All of a program, whoever posts, in batches and not, with limits of branches
+# and cashiers at once: each is exact, and nobody waits in a circle.
+new_day();
+set_limit('member');
+set_limit('program', undef, 500);
+is_deeply all_together(staff => \@staff, amounts => [1], times => 50), {posted => 500, limit_exceeded => 300}, '800 postings of a program that has 500';
+is counted(), '500 500 0', 'all are counted';
+new_day();
+set_limit('program', 1500, 900);
+set_limit('branch', undef, 700);
+set_limit('staff', undef, 110);
+$before = entries();
+{
+	my $times = all_together(staff => \@staff, amounts => [1, 3], times => 24, items => [1, 7, 1, 3]);
+	is_deeply [sort keys %$times], ['limit_exceeded', 'posted'], 'limits of the program, its branches and cashiers: no deadlock, no other error';
+	is $times->{posted} + $times->{limit_exceeded}, 24 * (8 * 1 + 4 * 7 + 4 * 3), 'each is posted or refused';
+	is entries() - $before, $times->{posted}, 'one entry for each that was posted';
+	is $stack->psql("SELECT string_agg(DISTINCT points || ' ' || operations, ', ') FROM (SELECT loyalty.sum(points_used) AS points, sum(operations_used) AS operations FROM loyalty.allowances WHERE merchant_id = $merchant GROUP BY scope) x"),
+		$stack->psql("SELECT concat_ws(' ', loyalty.sum(amount), count(*)) FROM (SELECT amount FROM loyalty.entry WHERE merchant_id = $merchant ORDER BY entry_id DESC LIMIT $times->{posted}) e"), 'each counts once in each scope';
+	cmp_ok $stack->psql("SELECT points_used::numeric FROM loyalty.allowances WHERE merchant_id = $merchant AND scope = 'program'"), '<=', 1500, 'the program has no more than it may';
+	set_limit('branch');
+	set_limit('staff');
+	all_together(staff => \@staff, amounts => [1], times => 100, items => [1, 5]);
+	like counted(), qr/^(?:1500 \d+ 0 \d+|\d+ 900 \d+ 0)$/, 'but all of it';
+}
+
 # While a branch has plenty, nobody waits for a colleague who has not committed;
 # only who draws from the branch waits for who has just drawn.
 new_day();
-set_limit('member');
+set_limit('program', 100000, 100000);
 set_limit('branch', 100000, 100000);
 {
-	$stack->psql("SELECT loyalty.post($merchant, $accounts[199], 'deposit', 1, staff_id => $_)") for @centro;
+	$sessions[$_]->query("SELECT balance FROM loyalty.post($merchant, $accounts[199], 'deposit', 1, staff_id => $centro[$_])") for 0 .. $#centro;
 	my @waited;
 	for my $i (0 .. $#centro)
 	{
 		$sessions[$i]->query("SET lock_timeout = '2s'; BEGIN");
 		push @waited, $i if $sessions[$i]->query("SELECT entry_id FROM loyalty.post($merchant, $accounts[$i], 'deposit', 1, staff_id => $centro[$i])") !~ /^\d+$/;
 	}
-	is_deeply \@waited, [], 'open transactions of seven cashiers of a branch: none waits for another';
+	is_deeply \@waited, [], 'open transactions of seven cashiers of a branch and a program: none waits for another';
 	$_->query('ROLLBACK') for @sessions[0 .. 2];
 	$_->query('COMMIT') for @sessions[3 .. 6];
-	is counted(), '11 11 99989 99989', 'what was rolled back is not counted';
+	is counted(), '11 11 99989 99989, 11 11 99989 99989', 'what was rolled back is not counted';
 }
 
 $_->close for @sessions;

@@ -203,11 +203,12 @@ sub counter
 	return $counter;
 }
 
-# Count what an account's member adds or spends today; when, and where.
+# Count what an account's member adds or spends today, and with it all of the
+# program; when, and where.
 sub count
 {
 	my ($deed, $account, $adds, $points, %o) = @_;
-	my %subject = (member => $o{member_id} // $account->{member} // $account->{id}, staff => $o{staff_id});
+	my %subject = (member => $o{member_id} // $account->{member} // $account->{id}, staff => $o{staff_id}, program => '');
 	my %counters;
 	for my $limit (grep { $_->{adds} == $adds && defined $subject{$_->{scope}} } @{$account->{program}{limits} // []})
 	{

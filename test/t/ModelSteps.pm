@@ -51,6 +51,7 @@ sub some_terms
 	$terms{date} = substr moment($terms{begin} + 30 * DAY), 0, 10 if $expiry eq 'fixed';
 	$terms{rules} = some_rules(\%terms) if $seed % 3 != 1;
 	$terms{limits} = [{scope => 'member', adds => 1, points => 12_000_000}, {scope => 'member', adds => 0, points => 5_000_000, operations => 6}] if $seed % 5 < 2;
+	push @{$terms{limits}}, {scope => 'program', adds => 1, points => 25_000_000, operations => 30}, {scope => 'program', adds => 0, points => 9_000_000, operations => 9} if $seed % 5 == 1 || $seed % 5 == 4;
 	$terms{many_dates} = $seed % 10 == 7;
 	$terms{name} = join ', ', $zone, $expiry, $terms{shortfall}, map({ $terms{$_} ? $_ : () } qw(reinstatement pending ranks window grace granted rules limits many_dates));
 	return \%terms;

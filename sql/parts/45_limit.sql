@@ -16,7 +16,8 @@ CREATE TABLE loyalty_internal.posting_limit (
 	set_at			timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, program_id, subject_id, scope, adds),
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program,
-	CHECK (max_points IS NOT NULL OR max_operations IS NOT NULL)
+	CHECK (max_points IS NOT NULL OR max_operations IS NOT NULL),
+	CHECK (scope <> 'program' OR subject_id = 0)
 );
 COMMENT ON TABLE loyalty_internal.posting_limit IS 'What may be posted in a day: the limits that loyalty.set_limit() has set.';
 COMMENT ON COLUMN loyalty_internal.posting_limit.subject_id IS 'The API key, branch, staff or member it is for; 0: each that has none of its own, or the program.';

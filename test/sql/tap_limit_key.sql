@@ -61,7 +61,7 @@ SELECT program_id AS q, client_id AS qc FROM loyalty_internal.program WHERE merc
 SELECT key_id AS k1, api_key AS key1 FROM loyalty.create_api_key(:m, 'till') \gset
 SELECT key_id AS k2, api_key AS key2 FROM loyalty.create_api_key(:m, 'shop') \gset
 SELECT key_id AS foreign_key FROM loyalty.create_api_key(:other) \gset
-SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'uno') AS ana, loyalty.employee_add(:m, 'cajero', 'Beto', 'Norte', '4771000002', 'dos') AS beto \gset
+SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'contraseña uno') AS ana, loyalty.employee_add(:m, 'cajero', 'Beto', 'Norte', '4771000002', 'contraseña dos') AS beto \gset
 SELECT loyalty.open_account(:m, :p) AS a, loyalty.open_account(:m, :p) AS b \gset
 
 -- --- what can be set ------------------------------------------------------------------
@@ -93,7 +93,7 @@ SELECT is((SELECT points_used::text || ' in ' || operations_used FROM loyalty.al
 SELECT is((SELECT string_agg(coalesce(error, 'done'), ' ' ORDER BY item) FROM loyalty.post_batch(:m, ARRAY[:a, :b, :a, :b], '{redeem}', '{7,6,4,2}')), 'done limit_exceeded done limit_exceeded', 'a batch, item by item');
 SELECT is(pg_temp.left_of(:p, 'program', 'spend'), '1/3', 'what is refused is not counted');
 SELECT is((SELECT string_agg(coalesce(error, 'done'), ' ' ORDER BY item) FROM loyalty.post_batch(:m, ARRAY[:a], '{redeem}', '{1}')), 'done', 'the last point');
-SELECT is(pg_temp.does(format('SELECT loyalty.post(%s, %s, ''redeem'', ''0.0001'', staff_id => %s)', :m, :a, loyalty.employee_add(:m, 'cajero', 'Cleo', 'Sur', '4771000003', 'tres'))), 'limit_exceeded', 'a new employee has nothing either');
+SELECT is(pg_temp.does(format('SELECT loyalty.post(%s, %s, ''redeem'', ''0.0001'', staff_id => %s)', :m, :a, loyalty.employee_add(:m, 'cajero', 'Cleo', 'Sur', '4771000003', 'contraseña tres'))), 'limit_exceeded', 'a new employee has nothing either');
 SELECT (loyalty.reverse(:m, :b, entry_id, 10, 'R1')).points FROM loyalty.entries WHERE account_id = :b AND kind = 'redeem' AND amount = '-30' \g /dev/null
 SELECT is(pg_temp.left_of(:p, 'program', 'spend'), '10/2', 'a part that is reversed the same day is given back');
 SELECT (loyalty.reverse(:m, :b, entry_id, reference => 'R2', in_full => true)).points FROM loyalty.entries WHERE account_id = :b AND kind = 'redeem' AND amount = '-30' \g /dev/null

@@ -483,7 +483,7 @@ sub check_functions
 		200, sale_answer('49.75'), 'wallet_sale, type 1';
 	answers $call->('wallet_balance_update', %field, phone => $phone, transaction_type => '1', transaction_amount => '49.75'),
 		200, update_answer(0), 'wallet_balance_update';
-	answers $call->('employee_add', type => 'gerente', number => "$number", employee_name => "Íñigo $type", business_name => 'Centro', password => $type),
+	answers $call->('employee_add', type => 'gerente', number => "$number", employee_name => "Íñigo $type", business_name => 'Centro', password => "clave $type"),
 		200, employee_answer(++$last_staff), 'employee_add';
 	answers $call->('employee_disable', number => "$number"), 200, $archive_answer, 'employee_disable';
 	answers $call->('employee_disable', number => "$number"), 400, error_answer(400, 'err_toolusers_04', 'Error al archivar el usuario.'), 'a refusal';

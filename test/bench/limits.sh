@@ -36,8 +36,8 @@ limit() {
 
 for name in unlimited branch program key; do
 	merchant=$(make_merchant "$name" "$contacts")
-	sql -c "INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_secret)
-		SELECT merchant_id, i, branch_id, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, 'SCRAM-SHA-256\$none'
+	sql -c "INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_digest, password_cost)
+		SELECT merchant_id, i, branch_id, 'cajero', 'Cajero ' || i, (4771000000 + i)::text::loyalty.phone, lpad(i::text, 64, '0'), 4096
 		FROM loyalty_internal.branch, generate_series(17, $clients) i WHERE merchant_id = $merchant"
 	make_script "$name" "$merchant"
 	case $name in

@@ -4,15 +4,47 @@
  */
 #include "postgres.h"
 
+#ifndef WIN32
+#include <sys/resource.h>
+#endif
+
 #include "admin/idempotency.h"
 #include "admin/staff.h"
 #include "base/compat.h"
 #include "ledger/fast_path.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC_EXT(.name = "loyalty",.version = LOYALTY_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
+
+static int	niceness = 0;
+
+/*
+ * Sessions for long work, such as batches, leave the processor to those for
+ * tills.  A process cannot take its niceness back, so it is one of the whole
+ * session; and a server that is nicer than this remains so.  Linux may share
+ * the processor out among groups first, and each backend is one: then it is the
+ * niceness of the group that counts.
+ */
+static void
+assign_niceness(int newval, void *extra pg_attribute_unused())
+{
+#ifndef WIN32
+	if (newval > 0 && IsUnderPostmaster)
+	{
+		FILE	   *group = fopen("/proc/self/autogroup", "w");
+
+		(void) setpriority(PRIO_PROCESS, 0, newval);
+		if (group != NULL)
+		{
+			fprintf(group, "%d", newval);
+			fclose(group);
+		}
+	}
+#endif
+}
 
 /* Called when the module is loaded: defines the settings. */
 void
@@ -32,5 +64,9 @@ _PG_init(void)
 							"How much the idempotency keys of a merchant and their answers may take.",
 							"A key counts as 1 kB, and its answer as it is long.",
 							&idempotency_space_kb, 1024 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("loyalty.nice",
+							"How much the process of the session yields the processor to others.",
+							"Given when the session connects, as options=-c loyalty.nice=10, to those for batches.",
+							&niceness, 0, 0, 19, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, assign_niceness, NULL);
 	MarkGUCPrefixReserved("loyalty");
 }

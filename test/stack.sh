@@ -275,7 +275,7 @@ runs() {
 	[ -s "$1" ] && servers_in "$work" | grep -xF "$(head -n 1 "$1")" >/dev/null
 }
 
-# start_postgrest SERVER NAME [POOL]: sets port.  Its files are NAME.log and NAME.pid.
+# start_postgrest SERVER NAME [POOL NICENESS]: sets port.  Its files are NAME.log and NAME.pid.
 start_postgrest() {
 	local tries postgrest pool=${3:+PGRST_DB_POOL=$3}
 	postgrest=${LOYALTY_POSTGREST:-$work/postgrest}
@@ -289,9 +289,9 @@ start_postgrest() {
 	for tries in 1 2 3; do
 		choose_port "$1"
 		rm -f "$work/$2.pid"
-		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty" \
+		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty${4:+?options=-c%20loyalty.nice%3D$4}" \
 			PGRST_SERVER_PORT=$port PGRST_DB_POOL_ACQUISITION_TIMEOUT=${limit_s:-10} \
-			"${as_owner[@]}" env $pool sh -c 'echo $$ >"$0.pid"; exec setsid "$@"' "$2" \
+			"${as_owner[@]}" env $pool nice -n "${4:-0}" sh -c 'echo $$ >"$0.pid"; exec setsid "$@"' "$2" \
 			"$postgrest" postgrest.conf >"$work/$2.log" 2>&1 </dev/null &
 		disown
 		if wait_for "$work/$2.pid" "http://127.0.0.1:$port/" '^200$'; then
@@ -309,7 +309,7 @@ start_postgrests() {
 	start_postgrest POSTGREST postgrest
 	tills_port=$port
 	setting POSTGREST_URL "http://127.0.0.1:$port"
-	start_postgrest BATCHES batches 8
+	start_postgrest BATCHES batches 8 10
 	batches_port=$port
 	setting LOYALTY_BATCHES_URL "http://127.0.0.1:$port"
 }

@@ -149,6 +149,19 @@ my @lists = (
 @answers = in_progress('10 lists', 'LOCK TABLE loyalty_internal.member', 3, [map { $lists[$_ % 2] } 1 .. 10]);
 is statuses(@answers), '3 x 200, 7 x 429', 'for lists too';
 
+# Sessions for these yield the processor; those for tills do not.
+{
+	my %niceness;
+	for my $pid (split /\n/, $stack->psql(q{SELECT pid FROM pg_stat_activity WHERE usename = 'authenticator'}))
+	{
+		open my $in, '<', "/proc/$pid/stat" or next;	# it ended
+		$niceness{(split / /, <$in> =~ s/^.*\) //r)[16]}++;
+	}
+	my $base = getpriority 0, 0;
+	is join(' ', sort { $a <=> $b } keys %niceness), join(' ', uniq($base, max($base, 10))), 'sessions for batches and lists yield the processor';
+	is $stack->psql_error(q{SELECT loyalty.fold(''); SET loyalty.nice = 5})->{sqlstate}, '55P02', 'which is said when a session connects, and not later';
+}
+
 # What nginx lets in from one is less than PostgREST has connections for.
 {
 	my ($nginx, $postgrest) = map { my $file = "$FindBin::Bin/../../http/$_"; open my $in, '<', $file or die "$file: $!\n"; local $/; <$in> } qw(nginx.conf postgrest.conf);

@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 static const ErrorInfo catalogue[ERR_COUNT] = {
@@ -153,5 +154,5 @@ loyalty_fail(PG_FUNCTION_ARGS)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown error code \"%s\"", code)));
+			 errmsg("unknown error code \"%.*s\"", pg_mbcliplen(code, strlen(code), 30), code)));
 }

@@ -6,6 +6,7 @@
 
 #include "account/chain.h"
 #include "base/crypto.h"
+#include "base/table.h"
 #include "ledger/batch.h"
 
 /* An entry with what it takes over from its posting. */
@@ -50,10 +51,8 @@ batch_terms(Batch *batch, const Account *account, TimestampTz at)
 HTAB *
 batch_table(HTAB **table, Size entry_size)
 {
-	HASHCTL		control = {.keysize = sizeof(EntryKey),.entrysize = entry_size,.hcxt = CurrentMemoryContext};
-
 	if (*table == NULL)
-		*table = hash_create("entries of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		*table = table_create("entries of a batch", 64, sizeof(EntryKey), entry_size, CurrentMemoryContext);
 	return *table;
 }
 
@@ -61,13 +60,12 @@ batch_table(HTAB **table, Size entry_size)
 ExpiredLot *
 batch_expired_lot(Batch *batch, int64 account_id, TimestampTz posted)
 {
-	HASHCTL		control = {.keysize = sizeof(ExpiredLotKey),.entrysize = sizeof(ExpiredLot),.hcxt = CurrentMemoryContext};
 	ExpiredLotKey key = {account_id, posted};
 	ExpiredLot *lot;
 	bool		found;
 
 	if (batch->expired_lots == NULL)
-		batch->expired_lots = hash_create("expired lots of a batch", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		batch->expired_lots = table_create("expired lots of a batch", 64, sizeof(ExpiredLotKey), sizeof(ExpiredLot), CurrentMemoryContext);
 	lot = hash_search(batch->expired_lots, &key, HASH_ENTER, &found);
 	if (!found)
 	{

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "base/table.h"
 #include "proof/verify_expired.h"
 #include "utils/memutils.h"
 
@@ -23,10 +24,8 @@ typedef struct ExpiredLot
 void
 expired_lots_add(Verification *v, const Lots *expired)
 {
-	HASHCTL		control = {.keysize = sizeof(TimestampTz),.entrysize = sizeof(ExpiredLot),.hcxt = v->account_context};
-
 	if (v->replay.expired_lots == NULL)
-		v->replay.expired_lots = hash_create("expired lots", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		v->replay.expired_lots = table_create("expired lots", 64, sizeof(TimestampTz), sizeof(ExpiredLot), v->account_context);
 	for (int i = 0; i < expired->n; i++)
 	{
 		bool		found;

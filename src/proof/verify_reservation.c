@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "base/table.h"
 #include "proof/verify_reservation.h"
 #include "utils/memutils.h"
 
@@ -104,11 +105,10 @@ compare_row(Verification *v, const OpenReservation *open)
 void
 reservation_open(Verification *v, const Entry *entry, const Lots *lots)
 {
-	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(OpenReservation),.hcxt = v->account_context};
 	OpenReservation *open;
 
 	if (v->replay.reservations == NULL)
-		v->replay.reservations = hash_create("open reservations", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		v->replay.reservations = table_create("open reservations", 64, sizeof(int64), sizeof(OpenReservation), v->account_context);
 	open = hash_search(v->replay.reservations, &entry->entry_id, HASH_ENTER, NULL);
 	open->replayed.kind = entry->kind;
 	open->replayed.amount = open->replayed.remaining = entry->reserved;

@@ -315,12 +315,15 @@ COMMENT ON FUNCTION loyalty.disable_program(bigint, bigint) IS
 CREATE TYPE loyalty.program_keys AS (program_id bigint, client_id text, wallet_key text);
 COMMENT ON TYPE loyalty.program_keys IS 'What a program, which is a wallet too, is known by: program_id in SQL, client_id in the seller API, wallet_key in the wallet API.';
 
-CREATE FUNCTION loyalty.create_program(merchant_id bigint, name text, client_id text DEFAULT NULL, settings json DEFAULT NULL)
+CREATE FUNCTION loyalty.create_program(merchant_id bigint, name text, client_id text DEFAULT NULL, settings json DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS loyalty.program_keys
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	keys loyalty.program_keys;
+	keys loyalty.program_keys := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_program', ARRAY[name, client_id, settings::text])::loyalty.program_keys;
 BEGIN
+	IF keys IS NOT NULL THEN
+		RETURN keys;
+	END IF;
 	PERFORM loyalty_internal.require_merchant(create_program.merchant_id);
 	INSERT INTO loyalty_internal.program AS p (merchant_id, name, client_id)
 	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty_internal.new_client_id('')))
@@ -328,7 +331,7 @@ BEGIN
 	IF create_program.settings IS NOT NULL THEN
 		PERFORM loyalty.configure_program(create_program.merchant_id, keys.program_id, create_program.settings);
 	END IF;
-	RETURN keys;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, keys::text)::loyalty.program_keys;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'name has 1 to 1,024 bytes and is not blank, client_id 1 to 255.');
@@ -336,15 +339,18 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'Another program of the merchant has this client_id.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_program(bigint, text, text, json) IS
-'Creates a program and returns its program_id, client_id and wallet_key. client_id: the documented programId, 13 digits unless given. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments; without, it earns 10 points for 100, redeems 1 point as 1, and its points never expire. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_program(bigint, text, text, json, text) IS
+'Creates a program and returns its program_id, client_id and wallet_key. client_id: the documented programId, 13 digits unless given. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments; without, it earns 10 points for 100, redeems 1 point as 1, and its points never expire. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
-CREATE FUNCTION loyalty.create_wallet(merchant_id bigint, name text, percentage numeric DEFAULT 10, settings json DEFAULT NULL)
+CREATE FUNCTION loyalty.create_wallet(merchant_id bigint, name text, percentage numeric DEFAULT 10, settings json DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS loyalty.program_keys
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	keys loyalty.program_keys;
+	keys loyalty.program_keys := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_wallet', ARRAY[name, percentage::text, settings::text])::loyalty.program_keys;
 BEGIN
+	IF keys IS NOT NULL THEN
+		RETURN keys;
+	END IF;
 	PERFORM loyalty_internal.require_merchant(create_wallet.merchant_id);
 	IF create_wallet.percentage > 1000 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'percentage is at most 1000.');
@@ -355,13 +361,13 @@ BEGIN
 	IF create_wallet.settings IS NOT NULL THEN
 		PERFORM loyalty.configure_program(create_wallet.merchant_id, keys.program_id, create_wallet.settings);
 	END IF;
-	RETURN keys;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, keys::text)::loyalty.program_keys;
 EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
 	PERFORM loyalty_internal.fail('invalid_argument', 'name is not blank and has at most 1,024 bytes; percentage is not negative and has at most 4 decimals.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, json) IS
-'Creates a program by the terms of a wallet (monedero) and returns its program_id, client_id and wallet_key. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals): accumulation_points of it for accumulation_money 100. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments. Errors: LY005 invalid_argument, LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, json, text) IS
+'Creates a program by the terms of a wallet (monedero) and returns its program_id, client_id and wallet_key. percentage: percent of a sale earned as points (0 to 1000, at most 4 decimals): accumulation_points of it for accumulation_money 100. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE VIEW loyalty.wallets AS
 SELECT p.merchant_id, p.program_id, p.wallet_key, p.client_id, p.name,

@@ -134,12 +134,15 @@ COMMENT ON COLUMN loyalty.balances.entry_no IS 'The newest entry''s place in the
 COMMENT ON COLUMN loyalty.balances.newest_entry_id IS 'The newest entry; NULL: there is none.';
 COMMENT ON COLUMN loyalty.balances.posted_at IS 'The newest entry''s posted_at; without one, when the account was opened.';
 
-CREATE FUNCTION loyalty.open_account(merchant_id bigint, program_id bigint) RETURNS bigint
+CREATE FUNCTION loyalty.open_account(merchant_id bigint, program_id bigint, idempotency_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	id bigint;
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_account', ARRAY[program_id::text]);
 BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
 	IF NOT EXISTS (SELECT FROM loyalty_internal.program p
 				   WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
@@ -150,11 +153,11 @@ BEGIN
 	WHERE p.merchant_id = open_account.merchant_id AND p.program_id = open_account.program_id
 	FOR SHARE OF p
 	RETURNING a.account_id INTO id;
-	RETURN id;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 END
 $$;
-COMMENT ON FUNCTION loyalty.open_account(bigint, bigint) IS
-'Opens an account with no points in a program and returns its account_id. Registering a contact opens one by itself. Errors: LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.open_account(bigint, bigint, text) IS
+'Opens an account with no points in a program and returns its account_id. Registering a contact opens one by itself. idempotency_key: the same call again returns the first answer and opens none. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY006 unknown_object.';
 
 -- From then on the accounts of the program keep what they did not need so far.
 CREATE FUNCTION loyalty_internal.track_lots(merchant_id bigint, program_id bigint) RETURNS void

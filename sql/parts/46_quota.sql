@@ -58,11 +58,14 @@ $$;
 COMMENT ON FUNCTION loyalty.remove_quota(bigint, text) IS
 'Lifts the limit that loyalty.set_quota() has set: the merchant may have as many customers, redemptions or messages as it wants. Returns whether there was one. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.add_quota(merchant_id bigint, resource text, amount bigint) RETURNS void
+CREATE FUNCTION loyalty.add_quota(merchant_id bigint, resource text, amount bigint, idempotency_key text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	n CONSTANT integer := loyalty_internal.quota_stripes();
 BEGIN
+	IF loyalty_internal.claim_key(merchant_id, idempotency_key, 'add_quota', ARRAY[resource, amount::text]) IS NOT NULL THEN
+		RETURN;
+	END IF;
 	IF coalesce(add_quota.amount, 0) <= 0 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'amount must be positive.');
 	END IF;
@@ -77,10 +80,11 @@ BEGIN
 	END IF;
 	UPDATE loyalty_internal.quota q SET remaining = q.remaining + add_quota.amount / n + (q.stripe < add_quota.amount % n)::integer
 	WHERE q.merchant_id = add_quota.merchant_id AND q.resource = add_quota.resource COLLATE "C";
+	PERFORM loyalty_internal.keep_answer(add_quota.merchant_id, add_quota.idempotency_key, '');
 END
 $$;
-COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint) IS
-'Adds to a quota that loyalty.set_quota() has set. amount: customers, redemptions or messages. Errors: LY005 invalid_argument, LY006 unknown_object when there is no limit to add to.';
+COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint, text) IS
+'Adds to a quota that loyalty.set_quota() has set. amount: customers, redemptions or messages. idempotency_key: the same call again adds nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object when there is no limit to add to.';
 
 CREATE VIEW loyalty.quotas AS
 SELECT merchant_id, resource, sum(remaining)::bigint AS remaining FROM loyalty_internal.quota GROUP BY merchant_id, resource;

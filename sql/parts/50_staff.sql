@@ -90,11 +90,14 @@ $$;
 COMMENT ON FUNCTION loyalty.set_staff_programs(bigint, bigint, bigint[], boolean) IS
 'Says which programs a staff member may operate: exactly these ({} for none), or every_program of the merchant, also future ones, which is what new staff start with. Errors: LY005 invalid_argument (both, or neither), LY006 unknown_object.';
 
-CREATE FUNCTION loyalty.create_branch(merchant_id bigint, name text) RETURNS bigint
+CREATE FUNCTION loyalty.create_branch(merchant_id bigint, name text, idempotency_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	id bigint;
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_branch', ARRAY[name]);
 BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
 	-- loyalty.employee_add() makes branches under this lock.
 	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = create_branch.merchant_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
@@ -106,7 +109,7 @@ BEGIN
 	INSERT INTO loyalty_internal.branch AS b (merchant_id, name)
 	VALUES (create_branch.merchant_id, loyalty_internal.trimmed(create_branch.name))
 	RETURNING b.branch_id INTO id;
-	RETURN id;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'A branch has a name, without control characters.');
@@ -114,8 +117,8 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a branch of this name.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_branch(bigint, text) IS
-'Creates a branch and returns its branch_id. Names are the same as loyalty.fold() says, without the blanks around, have at most 1,024 bytes, and no control characters. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_branch(bigint, text, text) IS
+'Creates a branch and returns its branch_id. Names are the same as loyalty.fold() says, without the blanks around, have at most 1,024 bytes, and no control characters. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
 CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

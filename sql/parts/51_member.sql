@@ -273,10 +273,16 @@ COMMENT ON FUNCTION loyalty_internal.register_member(bigint, bigint, text, loyal
 
 CREATE FUNCTION loyalty.create_member(
 	merchant_id bigint, program_id bigint, name text, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
-	birth_date date DEFAULT NULL, staff_id bigint DEFAULT NULL) RETURNS bigint
+	birth_date date DEFAULT NULL, staff_id bigint DEFAULT NULL, idempotency_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_member', ARRAY[program_id::text, name, phone::text, email, client_id,
+		birth_date::text, staff_id::text]);
 BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
 	create_member.name := loyalty_internal.trimmed(create_member.name);
 	IF create_member.merchant_id IS NULL OR create_member.program_id IS NULL OR coalesce(create_member.name, '') = '' THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'merchant_id and program_id must not be NULL, and a member has a name.');
@@ -288,8 +294,9 @@ BEGIN
 		SELECT FROM loyalty_internal.staff s WHERE s.merchant_id = create_member.merchant_id AND s.staff_id = create_member.staff_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
 	END IF;
-	RETURN loyalty_internal.register_member(create_member.merchant_id, create_member.program_id, create_member.name, create_member.phone,
+	id := loyalty_internal.register_member(create_member.merchant_id, create_member.program_id, create_member.name, create_member.phone,
 		create_member.email, create_member.client_id, birth_date => create_member.birth_date, enrolled_by => create_member.staff_id);
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 EXCEPTION
 	WHEN check_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'email and client_id must not be empty, and a name has no control characters.');
@@ -297,8 +304,8 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The program has a member with this phone, email or client_id.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_member(bigint, bigint, text, loyalty.phone, text, text, date, bigint) IS
-'Registers somebody in a program and returns the member_id, which is also the account_id of a new member. Who had left and is the same person comes back, with their points; who had left and is somebody else loses the phone. The wallet API finds members by phone, the seller API by client_id and email; client_id: CM and a number unless given. name, email and client_id have at most 1,024 bytes. birth_date: until today in the TimeZone of the session. staff_id: who registers them. No quota is used up, and no message sent. Errors: LY005 invalid_argument, LY006 unknown_object (program_id, staff_id), LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_member(bigint, bigint, text, loyalty.phone, text, text, date, bigint, text) IS
+'Registers somebody in a program and returns the member_id, which is also the account_id of a new member. Who had left and is the same person comes back, with their points; who had left and is somebody else loses the phone. The wallet API finds members by phone, the seller API by client_id and email; client_id: CM and a number unless given. name, email and client_id have at most 1,024 bytes. birth_date: until today in the TimeZone of the session. staff_id: who registers them. No quota is used up, and no message sent. idempotency_key: the same call again returns the first answer and registers nobody. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object (program_id, staff_id), LY007 already_exists.';
 
 CREATE FUNCTION loyalty.find_member(
 	merchant_id bigint, program_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,

@@ -130,15 +130,19 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.lock_sharers(bigint, bigint) IS
 'Part of loyalty.leave_account() and loyalty.disable_member(): locks a member and all who share the member''s account, and returns whether others do.';
 
-CREATE FUNCTION loyalty.leave_account(merchant_id bigint, member_id bigint, amount loyalty.points DEFAULT '0') RETURNS bigint
+CREATE FUNCTION loyalty.leave_account(merchant_id bigint, member_id bigint, amount loyalty.points DEFAULT '0', idempotency_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	shares CONSTANT boolean := loyalty_internal.lock_sharers(leave_account.merchant_id, leave_account.member_id);
+	shares boolean;
 	leaving loyalty_internal.member;
-	own bigint;
+	own bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'leave_account', ARRAY[member_id::text, amount::text]);
 	heir bigint;
 	moment timestamptz;
 BEGIN
+	IF own IS NOT NULL THEN
+		RETURN own;
+	END IF;
+	shares := loyalty_internal.lock_sharers(leave_account.merchant_id, leave_account.member_id);
 	SELECT m.* INTO leaving FROM loyalty_internal.member m
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	IF leaving.member_id IS NULL THEN
@@ -175,8 +179,8 @@ BEGIN
 		  AND a.account_id IN (SELECT leaving.member_id UNION ALL SELECT o.account_id FROM loyalty_internal.account_owner o
 			WHERE o.merchant_id = leave_account.merchant_id AND o.member_id = leaving.member_id))
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
-	RETURN own;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, own::text);
 END
 $$;
-COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points) IS
-'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. If the others have left, the last one goes back too, with all that is there, and can return by the same call. The account of an owner who leaves is owned by the one of those who stay who has the lowest member_id. Errors: LY006 unknown_object, LY005 invalid_argument, also when the last has held or pending points or a debt there, LI005 program_inactive when points go along, LY001 insufficient_points, LY008 limit_exceeded.';
+COMMENT ON FUNCTION loyalty.leave_account(bigint, bigint, loyalty.points, text) IS
+'Gives a member who shares an account the one back that they had, or a new one, and returns it. amount: points that they take along, those that expire first. If the others have left, the last one goes back too, with all that is there, and can return by the same call. The account of an owner who leaves is owned by the one of those who stay who has the lowest member_id. idempotency_key: the same call again returns the first answer and does nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY006 unknown_object, LY005 invalid_argument, also when the last has held or pending points or a debt there, LI005 program_inactive when points go along, LY001 insufficient_points, LY008 limit_exceeded.';

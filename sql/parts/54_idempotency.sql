@@ -27,12 +27,25 @@ COMMENT ON TABLE loyalty_internal.idempotency_space IS 'How much the idempotency
 COMMENT ON COLUMN loyalty_internal.idempotency_space.counted_at IS 'Of stripe 0: when the keys themselves were counted. Since then what was taken has been added.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_space TO loyalty_engine;
 
+-- For functions in SQL: the key is claimed before anything is looked up, and the
+-- answer is what they return.
+CREATE FUNCTION loyalty_internal.claim_key(merchant_id bigint, idempotency_key text, operation text, arguments text[]) RETURNS text
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_claim_key';
+COMMENT ON FUNCTION loyalty_internal.claim_key(bigint, text, text, text[]) IS
+'Part of the functions that take an idempotency_key: the answer that was given under it, or NULL: there is none, or no key, and the function goes on. Errors: LY006 unknown_object (no such merchant), LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY424 idempotency_keys_full.';
+
+CREATE FUNCTION loyalty_internal.keep_answer(merchant_id bigint, idempotency_key text, answer text) RETURNS text
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_keep_answer';
+COMMENT ON FUNCTION loyalty_internal.keep_answer(bigint, text, text) IS
+'Part of the functions that take an idempotency_key: keeps the answer for a retry, if there is a key, and returns it. Errors: LY425 answer_too_long.';
+
 CREATE FUNCTION loyalty_internal.recount_idempotency_keys(merchant_id bigint) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM loyalty_internal.idempotency_space s WHERE s.merchant_id = recount_idempotency_keys.merchant_id;
 	INSERT INTO loyalty_internal.idempotency_space AS s (merchant_id, stripe, kilobytes, counted_at)
-	SELECT recount_idempotency_keys.merchant_id, 0, coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024), 0), clock_timestamp()
-	FROM loyalty_internal.idempotency_key r WHERE r.merchant_id = recount_idempotency_keys.merchant_id
+	SELECT m.merchant_id, 0, coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024) FILTER (WHERE r.idempotency_key IS NOT NULL), 0), clock_timestamp()
+	FROM loyalty_internal.merchant m LEFT JOIN loyalty_internal.idempotency_key r ON r.merchant_id = recount_idempotency_keys.merchant_id
+	WHERE m.merchant_id = recount_idempotency_keys.merchant_id GROUP BY m.merchant_id
 	ON CONFLICT (merchant_id, stripe) DO UPDATE SET kilobytes = s.kilobytes + excluded.kilobytes, counted_at = excluded.counted_at
 $$;
 COMMENT ON FUNCTION loyalty_internal.recount_idempotency_keys(bigint) IS

@@ -149,13 +149,18 @@ CREATE FUNCTION loyalty.create_customer(
 	merchant_id bigint, program_id bigint, curp loyalty.curp, first_name text, first_last_name text,
 	second_last_name text DEFAULT '', phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL,
 	street text DEFAULT '', number text DEFAULT '', neighborhood text DEFAULT '', municipality text DEFAULT '',
-	postcode text DEFAULT '', state text DEFAULT '', user_name text DEFAULT '', kind text DEFAULT 'Cliente')
+	postcode text DEFAULT '', state text DEFAULT '', user_name text DEFAULT '', kind text DEFAULT 'Cliente',
+	idempotency_key text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	id bigint;
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_customer', ARRAY[program_id::text, curp::text, first_name, first_last_name,
+		second_last_name, phone::text, email, street, number, neighborhood, municipality, postcode, state, user_name, kind]);
 BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
 	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
 		PERFORM loyalty_internal.fail('kasu_417', 'The person of the CURP is not born yet.');
 	END IF;
@@ -186,7 +191,7 @@ BEGIN
 	VALUES (create_customer.merchant_id, id, create_customer.curp, create_customer.user_name, create_customer.kind)
 	ON CONFLICT (merchant_id, member_id) DO UPDATE
 	SET user_name = coalesce(nullif(excluded.user_name, ''), c.user_name), kind = excluded.kind;
-	RETURN id;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a CURP, a first name and a first last name; nothing given is NULL, names have no control characters, and a part of the address at most 1,024 bytes.');
@@ -194,8 +199,8 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a customer with this CURP, or the program a member with this email or phone.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_customer(bigint, bigint, loyalty.curp, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text, text) IS
-'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
+COMMENT ON FUNCTION loyalty.create_customer(bigint, bigint, loyalty.curp, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text, text, text) IS
+'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. idempotency_key: the same call again returns the first answer and creates nobody. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
 
 CREATE FUNCTION loyalty.grant_consent(
 	merchant_id bigint, curp loyalty.curp, app_user text, purpose text, notice_version text,
@@ -273,7 +278,7 @@ BEGIN
 		DELETE FROM loyalty_internal.customer c
 		WHERE c.merchant_id = delete_blocked_customers.merchant_id
 		  AND c.blocked_at <= moment
-		RETURNING c.member_id
+		RETURNING c.member_id, c.curp
 	LOOP
 		DELETE FROM loyalty_internal.member_address a
 		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
@@ -281,6 +286,7 @@ BEGIN
 		DELETE FROM loyalty_internal.idempotency_key r USING (
 			SELECT m.client_id FROM loyalty_internal.member m
 			WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
+			UNION VALUES (gone.member_id::text), (gone.curp::text)
 			UNION SELECT h.was FROM loyalty_internal.member_change h
 			WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id AND h.attribute = 'client_id') k
 		WHERE r.merchant_id = delete_blocked_customers.merchant_id AND strpos(r.answer, '"' || k.client_id || '"') > 0;

@@ -83,12 +83,16 @@ COMMENT ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, inte
 CREATE FUNCTION loyalty.create_product(
 	merchant_id bigint, name text, price loyalty.points, stock integer, description text DEFAULT '',
 	min_age integer DEFAULT 0, max_age integer DEFAULT 150, max_payments integer DEFAULT 1, annual_rate loyalty.points DEFAULT '0',
-	commission loyalty.points DEFAULT '0')
+	commission loyalty.points DEFAULT '0', idempotency_key text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	id bigint;
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_product', ARRAY[name, price::text, stock::text, description, min_age::text,
+		max_age::text, max_payments::text, annual_rate::text, commission::text]);
 BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
 	PERFORM loyalty_internal.require_merchant(create_product.merchant_id);
 	-- Refuse here, and not when it is sold, what comes to more than money can be.
 	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
@@ -97,7 +101,7 @@ BEGIN
 		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate,
 		create_product.commission)
 	RETURNING p.product_id INTO id;
-	RETURN id;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
@@ -105,12 +109,12 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a product of this name.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points) IS
-'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text) IS
+'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
 CREATE FUNCTION loyalty.open_policy(
 	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
-	on_date date DEFAULT NULL)
+	on_date date DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -120,9 +124,12 @@ DECLARE
 	sold loyalty_internal.product;
 	cost loyalty.points;
 	cents bigint;
-	id bigint;
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, on_date::text]);
 	first_due date;
 BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
 	-- The customer's row keeps two policies of one product and one customer apart.
 	SELECT c.member_id INTO member FROM loyalty_internal.customer c
 	WHERE c.merchant_id = open_policy.merchant_id AND c.curp OPERATOR(loyalty.=) open_policy.curp
@@ -172,11 +179,11 @@ BEGIN
 	SELECT open_policy.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
 		   ((cents / open_policy.payments + (n <= cents % open_policy.payments)::integer)::numeric / 100)::loyalty.points
 	FROM generate_series(1, open_policy.payments) n;
-	RETURN id;
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 END
 $$;
-COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date) IS
-'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today unless given. Errors: LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
+COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date, text) IS
+'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today unless given. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
 
 CREATE FUNCTION loyalty.policy_status(merchant_id bigint, policy_id bigint, on_date date DEFAULT NULL) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -58,7 +58,16 @@ fingerprint_add(StringInfo fingerprint, const char *name, const char *value)
 	if (value == NULL)
 		appendStringInfo(fingerprint, "%s\n", name);
 	else
-		appendStringInfo(fingerprint, "%s %zu:%s\n", name, strlen(value), value);
+		fingerprint_add_bytes(fingerprint, name, value, strlen(value));
+}
+
+/* Add an argument that may have any bytes, a NUL too. */
+void
+fingerprint_add_bytes(StringInfo fingerprint, const char *name, const char *value, size_t length)
+{
+	appendStringInfo(fingerprint, "%s %zu:", name, length);
+	appendBinaryStringInfo(fingerprint, value, length);
+	appendStringInfoChar(fingerprint, '\n');
 }
 
 static void

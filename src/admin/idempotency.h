@@ -13,6 +13,7 @@ extern int	idempotency_space_kb;
 /* A fingerprint: an operation and its arguments as text.  A key stands for one fingerprint. */
 extern void fingerprint_start(StringInfo fingerprint, const char *operation);
 extern void fingerprint_add(StringInfo fingerprint, const char *name, const char *value);
+extern void fingerprint_add_bytes(StringInfo fingerprint, const char *name, const char *value, size_t length);
 
 extern bool idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer);
 extern void idempotency_answer(int64 merchant_id, const char *key, const char *answer);

@@ -64,36 +64,48 @@ call_fingerprint(const Call *call, StringInfo fingerprint)
 	if (call->assistant)
 		fingerprint_add(fingerprint, "source", "mcp");
 	if (call->endpoint->takes_items)
-	{
-		char	   *items = pnstrdup(call->body, call->body_length);
+		fingerprint_add_bytes(fingerprint, "items", call->body, call->body_length);
+}
 
-		fingerprint_add(fingerprint, "items", items);
-		pfree(items);
+/* Claim the idempotency key of a call, if it has one; false: the call has the answer that was given under it. */
+bool
+call_claim(Call *call)
+{
+	StringInfoData fingerprint;
+	char	   *answer;
+
+	if (call->idempotency_key == NULL)
+		return true;
+	call_fingerprint(call, &fingerprint);
+	if (!idempotency_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
+	{
+		result_from_text(call, answer);
+		return false;
 	}
+	pfree(fingerprint.data);
+	return true;
+}
+
+/* Keep the answer of a call for a retry, if it has a key. */
+void
+call_keep_answer(const Call *call)
+{
+	if (call->idempotency_key != NULL)
+		idempotency_answer(call->merchant_id, call->idempotency_key, result_text(call));
 }
 
 /* Run the call, or take the answer that its idempotency key has. */
 static void
 call_run(Call *call)
 {
-	StringInfoData fingerprint;
-	char	   *answer;
-
 	fields_decode(call);
-	if (call->idempotency_key == NULL || !call->endpoint->writes)
+	if (!call->endpoint->writes)
+		call->endpoint->run(call);
+	else if (call_claim(call))
 	{
 		call->endpoint->run(call);
-		return;
+		call_keep_answer(call);
 	}
-	call_fingerprint(call, &fingerprint);
-	if (!idempotency_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
-	{
-		result_from_text(call, answer);
-		return;
-	}
-	pfree(fingerprint.data);
-	call->endpoint->run(call);
-	idempotency_answer(call->merchant_id, call->idempotency_key, result_text(call));
 }
 
 /* ------------------------------------------------------------------------

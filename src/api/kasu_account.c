@@ -132,12 +132,15 @@ accounts_run(Call *call)
 	kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
-	receipt = open_policy(call, &curp);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
+	if (!call_claim(call))
+		return;
+	receipt = open_policy(call, &curp);
 
 	initStringInfo(&json);
 	body_text(&json, "mensaje", "Servicio registrado correctamente.");
 	call->json = kasu_answer(&json, "datos_compra", receipt);
+	call_keep_answer(call);
 }
 
 const Endpoint kasu_accounts = {
@@ -280,12 +283,16 @@ payments_run(Call *call)
 	if (!pays && strcmp(operation, "account_status") != 0)
 		raise_error(ERR_KASU_404);
 	kasu_find_customer(call, &curp);
-	data = pays ? pay_policy(call) : account_status(call);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
+	if (pays && !call_claim(call))
+		return;
+	data = pays ? pay_policy(call) : account_status(call);
 
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
 	call->json = kasu_answer(&json, "data", data);
+	if (pays)
+		call_keep_answer(call);
 }
 
 const Endpoint kasu_payments = {

@@ -12,6 +12,8 @@
 #define KASU_REQUIRED(name, kind) {name, kind, REQUIRED,.absent = KASU_MISSING,.malformed = KASU_MISSING}
 #define KASU_OPTIONAL(name, kind) {name, kind, OPTIONAL,.malformed = KASU_MISSING}
 #define KASU_SECRET(name) {name, FIELD_TEXT, OPTIONAL,.malformed = KASU_MISSING,.secret = true}
+/* A retry may have another. */
+#define KASU_OPTIONAL_TOKEN(name) {name, FIELD_OBJECT, OPTIONAL,.malformed = KASU_MISSING,.secret = true}
 
 /* The fields of every request under a token. */
 enum
@@ -23,7 +25,7 @@ enum
 	[KASU_OPERATION] = KASU_REQUIRED("tipo_peticion", FIELD_TEXT), \
 	[KASU_USER] = KASU_REQUIRED("nombre_de_usuario", FIELD_TEXT), \
 	[KASU_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT), \
-	[KASU_TOKEN] = KASU_OPTIONAL("token_data", FIELD_OBJECT)
+	[KASU_TOKEN] = KASU_OPTIONAL_TOKEN("token_data")
 
 extern const Endpoint kasu_token_full;
 

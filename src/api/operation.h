@@ -110,7 +110,7 @@ typedef struct Endpoint
 	const char *name;
 	Field		fields[MAX_FIELDS]; /* ends with a NULL name */
 	ResultKind	result;
-	bool		writes;			/* takes an idempotency key */
+	bool		writes;			/* takes an idempotency key; unset where the handler claims it, once it knows who asks */
 	bool		takes_items;	/* instead of fields: a JSON array */
 	size_t		body_max_length;	/* if it may be longer than BODY_MAX_LENGTH */
 	bool		knows_assistants;	/* those say "source": "mcp" */

@@ -4,9 +4,12 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include "access/htup_details.h"
 #include "admin/idempotency.h"
+#include "admin/merchant.h"
 #include "base/arguments.h"
+#include "base/crypto.h"
 #include "catalog/pg_type.h"
 #include "db/statement.h"
 #include "fmgr.h"
@@ -67,6 +70,7 @@ typedef enum Argument
 } Argument;
 
 #define BIT(argument) (1 << (argument))
+#define TOO_LONG BIT(ARGUMENTS) /* no kind has that */
 
 /* The arguments that a kind has. */
 static inline int
@@ -107,6 +111,8 @@ refuse_arguments(EntryKind kind, int given)
 {
 	int			missing = arguments_of(kind) & ~given;
 
+	if (given & TOO_LONG)
+		raise_error_hint(ERR_INVALID_ARGUMENT, "reference has at most 1,024 bytes.");
 	if (missing & BIT(ENTRY_ID))
 		raise_error_hint(ERR_INVALID_ARGUMENT, "entry_id is required.");
 	if (missing & BIT(TO_ACCOUNT_ID))
@@ -138,6 +144,8 @@ take_argument(Posting *posting, Argument argument, Datum value)
 			break;
 		case REFERENCE:
 			posting->reference = DatumGetTextPP(value);
+			if (VARSIZE_ANY_EXHDR(posting->reference) > REFERENCE_MAX_LENGTH)
+				return TOO_LONG;
 			break;
 		case STAFF_ID:
 			posting->staff_id = DatumGetInt64(value);
@@ -366,6 +374,25 @@ loyalty_transfer(PG_FUNCTION_ARGS)
  * A batch
  * ------------------------------------------------------------------------ */
 
+/* The arguments of an item, by their names in SQL. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			item_arguments[ARGUMENTS] = {
+	[AMOUNT] = {"amount", POINTSOID},
+	[REFERENCE] = {"reference", TEXTOID},
+	[STAFF_ID] = {"staff_id", INT8OID},
+	[MONEY] = {"money", POINTSOID},
+	[MEMBER_ID] = {"member_id", INT8OID},
+	[AVAILABLE_AT] = {"available_at", TIMESTAMPTZOID},
+	[EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID},
+	[RELEASE_AT] = {"release_at", TIMESTAMPTZOID},
+	[ENTRY_ID] = {"entry_id", INT8OID},
+	[TO_ACCOUNT_ID] = {"to_account_id", INT8OID},
+	[IN_FULL] = {"in_full", BOOLOID},
+};
+
 /* An argument of post_batch(): an element for each item, or one for all. */
 typedef struct Elements
 {
@@ -415,9 +442,12 @@ typedef struct Items
 	int			n;
 	Elements	accounts;
 	Elements	kinds;
+	EntryKind  *kind;			/* for each of kinds */
 	Elements	given[ARGUMENTS];
 	int			ngiven;
 } Items;
+
+#define BATCH_KEY (3 + ARGUMENTS)	/* its idempotency_key */
 
 /* Refuse an array that has not an element for each item. */
 static void
@@ -432,22 +462,19 @@ require_elements(FunctionCallInfo fcinfo, int argument, const Elements *elements
 static void
 read_items(FunctionCallInfo fcinfo, Items *items)
 {
-	static const Oid types[ARGUMENTS] = {
-		[AMOUNT] = POINTSOID,[REFERENCE] = TEXTOID,[STAFF_ID] = INT8OID,[MONEY] = POINTSOID,[MEMBER_ID] = INT8OID,
-		[AVAILABLE_AT] = TIMESTAMPTZOID,[EXPIRES_AT] = TIMESTAMPTZOID,[RELEASE_AT] = TIMESTAMPTZOID,
-		[ENTRY_ID] = INT8OID,[TO_ACCOUNT_ID] = INT8OID,[IN_FULL] = BOOLOID
-	};
-
 	require_argument(fcinfo, 0);
 	require_argument(fcinfo, 3);
 	items->accounts = required_array(fcinfo, 1, INT8OID);
 	items->kinds = required_array(fcinfo, 2, TEXTOID);
 	items->n = items->accounts.n;
 	require_elements(fcinfo, 2, &items->kinds, &items->accounts, true);
+	items->kind = palloc_extended(Max(items->kinds.n, 1) * sizeof(EntryKind), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < items->kinds.n; i++)
+		items->kind[i] = kind_argument(DatumGetTextPP(items->kinds.values[i]), true);
 	items->ngiven = 0;
 	for (int i = 0; i < ARGUMENTS; i++)
 	{
-		Elements	elements = array_argument(fcinfo, 3 + i, db_type(types[i]));
+		Elements	elements = array_argument(fcinfo, 3 + i, db_type(item_arguments[i].type));
 
 		if (elements.values == NULL)
 			continue;
@@ -457,14 +484,20 @@ read_items(FunctionCallInfo fcinfo, Items *items)
 	}
 }
 
-/* The posting of an item of a kind, in memory that is 0; false: it cannot be asked for so. */
+static EntryKind
+kind_of_item(const Items *items, int i)
+{
+	return items->kind[items->kinds.n == 1 ? 0 : i];
+}
+
+/* The posting of an item, in memory that is 0; false: it cannot be asked for so. */
 static bool
-read_item(const Items *items, int i, EntryKind kind, Posting *posting)
+read_item(const Items *items, int i, Posting *posting)
 {
 	int			given = 0;
 
 	posting->account_id = DatumGetInt64(items->accounts.values[i]);
-	posting->kind = kind;
+	posting->kind = kind_of_item(items, i);
 	for (int j = 0; j < items->ngiven; j++)
 	{
 		const Elements *elements = &items->given[j];
@@ -474,7 +507,7 @@ read_item(const Items *items, int i, EntryKind kind, Posting *posting)
 			given |= take_argument(posting, elements->argument, elements->values[element]);
 	}
 	sign_amount(posting);
-	return arguments_suit(kind, given);
+	return arguments_suit(posting->kind, given);
 }
 
 /* Post those items that can be asked for so; *refused says which cannot, and the postings are those of the others. */
@@ -482,15 +515,12 @@ static Posting *
 post_items(int64 merchant_id, const Items *items, bool **refused)
 {
 	Posting    *postings = palloc_extended(Max(items->n, 1) * sizeof(Posting), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	EntryKind	kind = ENTRY_ACCRUE;
 	int			n = 0;
 
 	*refused = palloc_extended(Max(items->n, 1) * sizeof(bool), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < items->n; i++)
 	{
-		if (i < items->kinds.n)
-			kind = kind_argument(DatumGetTextPP(items->kinds.values[i]), true);
-		(*refused)[i] = !read_item(items, i, kind, &postings[n]);
+		(*refused)[i] = !read_item(items, i, &postings[n]);
 		if ((*refused)[i])
 			memset(&postings[n], 0, sizeof(Posting));
 		else
@@ -500,31 +530,122 @@ post_items(int64 merchant_id, const Items *items, bool **refused)
 	return postings;
 }
 
-/* What came of the items, one row for each. */
+/* What came of an item: an error, or a posting. */
 static void
-put_items(ReturnSetInfo *rsinfo, const Items *items, const bool *refused, const Posting *posting)
+put_item(ReturnSetInfo *rsinfo, int i, const char *error, const Posting *posting)
 {
-	Datum		values[2 + ANSWER_COLUMNS];
-	bool		nulls[2 + ANSWER_COLUMNS];
+	Datum		values[2 + ANSWER_COLUMNS] = {Int32GetDatum(i + 1)};
+	bool		nulls[2 + ANSWER_COLUMNS] = {false, error == NULL};
 
-	nulls[0] = false;
+	if (error == NULL)
+		answer_columns(posting, values + 2, nulls + 2);
+	else
+	{
+		values[1] = CStringGetTextDatum(error);
+		memset(nulls + 2, true, ANSWER_COLUMNS * sizeof(bool));
+	}
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* What came of the items, one row for each; and one line for each into kept, unless that is NULL. */
+static void
+put_items(ReturnSetInfo *rsinfo, const Items *items, const bool *refused, const Posting *posting, StringInfo kept)
+{
 	for (int i = 0; i < items->n; i++)
 	{
-		ErrorId		error = refused[i] ? ERR_INVALID_ARGUMENT : posting->error;
+		ErrorId		id = refused[i] ? ERR_INVALID_ARGUMENT : posting->error;
+		const char *error = id == ERR_NONE ? NULL : error_info(id)->code;
 
-		values[0] = Int32GetDatum(i + 1);
-		nulls[1] = error == ERR_NONE;
-		if (error == ERR_NONE)
-			answer_columns(posting, values + 2, nulls + 2);
-		else
-		{
-			values[1] = CStringGetTextDatum(error_info(error)->code);
-			memset(nulls + 2, true, ANSWER_COLUMNS * sizeof(bool));
-		}
+		put_item(rsinfo, i, error, posting);
+		if (kept != NULL)
+			appendStringInfo(kept, "%s\n", error != NULL ? error : answer_text(posting));
 		if (!refused[i])
 			posting++;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+}
+
+/* The rows of the first call, by the lines that were kept of it. */
+static void
+put_kept_items(ReturnSetInfo *rsinfo, const Items *items, char *line)
+{
+	for (int i = 0; i < items->n; i++)
+	{
+		Posting		posting = {.kind = kind_of_item(items, i)};
+		char	   *end = strchr(line, '\n');
+		bool		posted = isdigit((unsigned char) *line);
+
+		if (end == NULL)
+			elog(ERROR, "the answer that was kept has %d items of %d", i, items->n);
+		*end = '\0';
+		if (posted)
+			answer_parse(line, &posting);
+		put_item(rsinfo, i, posted ? NULL : line, &posting);
+		line = end + 1;
+	}
+}
+
+/* An array as one digest, so that a fingerprint is short however many items there are. */
+static void
+add_elements(StringInfo fingerprint, const char *name, Oid type, const Elements *elements)
+{
+	StringInfoData bytes;
+
+	initStringInfo(&bytes);
+	for (int i = 0; i < elements->n; i++)
+	{
+		appendStringInfoChar(&bytes, elements->nulls[i] ? 'n' : 'v');
+		if (elements->nulls[i])
+			continue;
+		if (type == TEXTOID)
+		{
+			text	   *value = DatumGetTextPP(elements->values[i]);
+
+			appendStringInfo(&bytes, "%zu:", (size_t) VARSIZE_ANY_EXHDR(value));
+			appendBinaryStringInfo(&bytes, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+		}
+		else
+			appendBinaryStringInfo(&bytes, (char *) &elements->values[i], sizeof(Datum));
+	}
+	fingerprint_add_bytes(fingerprint, name, VARDATA(sha256_digest(bytes.data, bytes.len)), PG_SHA256_DIGEST_LENGTH);
+	pfree(bytes.data);
+}
+
+static void
+batch_fingerprint(StringInfo fingerprint, const Items *items)
+{
+	fingerprint_start(fingerprint, "post_batch");
+	add_elements(fingerprint, "account_id", INT8OID, &items->accounts);
+	add_elements(fingerprint, "kind", TEXTOID, &items->kinds);
+	for (int i = 0; i < items->ngiven; i++)
+	{
+		Argument	argument = items->given[i].argument;
+
+		add_elements(fingerprint, item_arguments[argument].name, item_arguments[argument].type, &items->given[i]);
+	}
+}
+
+static void
+batch_once(ReturnSetInfo *rsinfo, int64 merchant_id, const Items *items, const char *key)
+{
+	StringInfoData fingerprint;
+	StringInfoData kept;
+	const Posting *postings;
+	bool	   *refused;
+	char	   *answer;
+
+	/* refused items are an answer, which would be kept for a merchant that is none */
+	if (!merchant_exists(merchant_id))
+		raise_error(ERR_UNKNOWN_OBJECT);
+	batch_fingerprint(&fingerprint, items);
+	if (!idempotency_claim(merchant_id, key, &fingerprint, &answer))
+	{
+		put_kept_items(rsinfo, items, answer);
+		return;
+	}
+	postings = post_items(merchant_id, items, &refused);
+	initStringInfo(&kept);
+	put_items(rsinfo, items, refused, postings, &kept);
+	idempotency_answer(merchant_id, key, kept.data);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post_batch);
@@ -534,15 +655,20 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Items		items;
-	const Posting *postings;
-	bool	   *refused;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	db_begin();
 	read_items(fcinfo, &items);
-	postings = post_items(PG_GETARG_INT64(0), &items, &refused);
-	put_items(rsinfo, &items, refused, postings);
+	if (!PG_ARGISNULL(BATCH_KEY))
+		batch_once(rsinfo, PG_GETARG_INT64(0), &items, text_to_cstring(PG_GETARG_TEXT_PP(BATCH_KEY)));
+	else
+	{
+		bool	   *refused;
+		const Posting *postings = post_items(PG_GETARG_INT64(0), &items, &refused);
+
+		put_items(rsinfo, &items, refused, postings, NULL);
+	}
 	db_end();
 	return (Datum) 0;
 }

@@ -10,6 +10,8 @@
 #include "base/errors.h"
 #include "program/program.h"
 
+#define REFERENCE_MAX_LENGTH 1024	/* bytes, as of the fields of the APIs */
+
 /* One operation that is asked for, and what came of it. */
 typedef struct Posting
 {

@@ -104,15 +104,24 @@ SELECT a.signature AS offender FROM arguments a JOIN functions f ON f.oid = a.oi
 WHERE a.name = 'idempotency_key' AND NOT coalesce(a.place = f.pronargs AND a.type = 'text'::regtype AND a.preset = 'NULL::text', false);
 SELECT is_empty('TABLE key_not_last', 'idempotency_key is a text, the last argument, and may be left out');
 SELECT set_eq($$SELECT DISTINCT function FROM arguments WHERE name = 'idempotency_key'$$, ARRAY[
-	'post', 'sale', 'hold', 'capture', 'release', 'reverse', 'transfer',
+	'post', 'post_batch', 'sale', 'hold', 'capture', 'release', 'reverse', 'transfer', 'leave_account', 'add_quota',
+	'open_account', 'open_policy', 'create_branch', 'create_customer', 'create_member', 'create_product', 'create_program', 'create_wallet',
 	'wallet_contact_add', 'wallet_sale', 'wallet_balance_update', 'employee_add', 'employee_disable',
-	'seller_member_create', 'seller_deposit', 'seller_redemption', 'seller_accumulation'], 'what posts or registers has one');
+	'seller_member_create', 'seller_deposit', 'seller_redemption', 'seller_accumulation'], 'what posts, creates or registers has one');
+CREATE TEMP TABLE without_key AS SELECT unnest(ARRAY[
+	'create_merchant',	-- for whom it would be kept
+	'create_api_key', 'create_app_user']) AS name;	-- show a secret, which is kept nowhere
+CREATE TEMP VIEW key_missing AS
+SELECT f.signature AS offender FROM functions f
+WHERE f.name ~ '^(create|open|add)_' AND f.name NOT IN (SELECT name FROM without_key) AND NOT EXISTS (SELECT FROM arguments a WHERE a.oid = f.oid AND a.name = 'idempotency_key');
+SELECT is_empty('TABLE key_missing', 'what creates or adds something has one');
+SELECT is_empty($$SELECT * FROM without_key w WHERE w.name NOT IN (SELECT name FROM functions)$$, 'but for three');
 
 -- --- one name, one type --------------------------------------------------------------------
 
 CREATE TEMP TABLE of_another_type AS SELECT * FROM (VALUES
 	('kind', 'loyalty.entry'), ('kind', 'loyalty.entry_kind(smallint)'),	-- its number
-	('amount', 'loyalty.add_quota(bigint,text,bigint)')) v (name, place);	-- not of points
+	('amount', 'loyalty.add_quota(bigint,text,bigint,text)')) v (name, place);	-- not of points
 CREATE TEMP VIEW typed AS
 SELECT w.name, w.type, w.place FROM words w
 WHERE NOT w.documented AND (w.name, w.place) NOT IN (SELECT name, place FROM of_another_type)
@@ -186,9 +195,9 @@ WHERE f.name = 'post_batch' AND NOT (f.proretset AND
 	(SELECT array_agg(format('%s %s', r.name, r.type::regtype) ORDER BY r.place) FROM results r WHERE r.oid = f.oid)
 	IS NOT DISTINCT FROM '{item integer,error text}' || (SELECT array_agg(format('%s %s', c.name, c.type::regtype) ORDER BY c.place) FROM columns c WHERE c.object = 'loyalty.posting'))
 UNION ALL SELECT format('%s of %s', a.name, a.signature) FROM arguments a
-WHERE a.function = 'post_batch' AND a.place > 1 AND NOT EXISTS (
+WHERE a.function = 'post_batch' AND a.place > 1 AND a.name <> 'idempotency_key' AND NOT EXISTS (
 	SELECT FROM arguments e JOIN pg_type t ON t.oid = e.type WHERE e.oid IN (SELECT oid FROM engine) AND e.name = a.name AND t.typarray = a.type);
-SELECT is_empty('TABLE batch_of_others', 'a batch has their arguments, as arrays, and their rows');
+SELECT is_empty('TABLE batch_of_others', 'a batch has their arguments, as arrays, and their rows; and one key');
 
 -- --- verbs ------------------------------------------------------------------------------------
 
@@ -317,6 +326,7 @@ SELECT pg_temp.finds(fact, what) FROM (VALUES
 	('not_of_merchant', ARRAY['loyalty.planted_first(bigint,bigint)', 'loyalty.planted_type(integer)']),
 	('of_merchant_after_all', ARRAY['planted']),
 	('key_not_last', ARRAY['loyalty.planted_key(bigint,text,text)', 'loyalty.planted_key_wanted(bigint,text)']),
+	('key_missing', ARRAY['loyalty.create_planted(bigint)']),
 	('of_two_types', ARRAY['planted_id: integer in loyalty.planted_view; bigint in loyalty.create_planted(bigint), loyalty.planted_table']),
 	('called_otherwise', ARRAY['entry of loyalty.planted_name(bigint,bigint)', 'until of loyalty.planted_name(bigint,bigint)']),
 	('moments', ARRAY['planted_moment of loyalty.planted_view', 'older_than of loyalty.forget_planted(bigint,timestamp with time zone)']),
@@ -324,7 +334,7 @@ SELECT pg_temp.finds(fact, what) FROM (VALUES
 	('amount_left_out', ARRAY['loyalty.planted_amount(bigint,text,loyalty.points)']),
 	('in_full_not_false', ARRAY['loyalty.planted_in_full(bigint,bigint,boolean)']),
 	('out_of_order', ARRAY['loyalty.hold(boolean,bigint,text)', 'loyalty.release(boolean,text)']),
-	('both_orders', ARRAY['email before phone in loyalty.planted_order(bigint,date,text,text,loyalty.phone), and after it in loyalty.create_member(bigint,bigint,text,loyalty.phone,text,text,date,bigint)']),
+	('both_orders', ARRAY['email before phone in loyalty.planted_order(bigint,date,text,text,loyalty.phone), and after it in loyalty.create_member(bigint,bigint,text,loyalty.phone,text,text,date,bigint,text)']),
 	('no_posting', ARRAY['loyalty.hold(boolean,bigint,text)', 'loyalty.release(boolean,text)']),
 	('batch_of_others', ARRAY['loyalty.post_batch(bigint,bigint[])', 'planted of loyalty.post_batch(bigint,bigint[])']),
 	('without_counterpart', ARRAY['loyalty.enable_planted(bigint,text)', 'loyalty.disable_planted(bigint,text)']),

@@ -1,0 +1,156 @@
+# A request whose answer got lost is sent again, with its Idempotency-Key: it does
+# nothing more and gets the first answer, one after the other and two at once, at
+# all paths that write.  The same key with another content is refused, whatever
+# byte is another.
+use strict;
+use warnings;
+use utf8;
+
+use Digest::SHA qw(hmac_sha256_hex);
+use FindBin;
+use lib $FindBin::Bin;
+use IO::Socket::INET;
+use JSON::PP ();
+use Loyalty;
+use Test::More;
+
+binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
+
+my $stack = Loyalty->start(level => 'http', rate => '100000r/s', isolation => 'read committed');
+my ($carlos, $eva) = qw(CAMC880526HMCBNR04 REAE060617MMCYLVA4);
+my $private_key = 'k' x 32;
+my ($merchant, $key, $wallet, $staff) = split /\|/, $stack->psql(qq{
+	SELECT loyalty.create_merchant('Uno') AS m \\gset
+	SELECT api_key AS key FROM loyalty.create_api_key(:m) \\gset
+	SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \\gset
+	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \\gset
+	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'la clave de Ana') AS staff \\gset
+	SELECT loyalty.create_app_user(:m, 'Banco', '$private_key') \\g /dev/null
+	SELECT loyalty.create_member(:m, :p, 'Socia', client_id => 'S') \\g /dev/null
+	SELECT loyalty.create_customer(:m, :p, c, 'Persona', 'Gil'), loyalty.grant_consent(:m, c, 'Banco', 'x', '1') FROM unnest('{$carlos,$eva}'::loyalty.curp[]) c \\g /dev/null
+	SELECT loyalty.create_product(:m, p, 100, 5, max_payments => 3) FROM unnest('{Vida,Hogar,Auto}'::text[]) p \\g /dev/null
+	SELECT concat_ws('|', :m, :'key', :'w', :staff)});
+sub sql { return $stack->psql($_[0]) }
+my $n = 0;
+
+# All there is, but for keys and accesses.
+sub everything
+{
+	return sql(q{SELECT md5(string_agg(query_to_xml('SELECT t::text FROM ' || c.oid::regclass || ' t ORDER BY 1', true, false, '')::text, '' ORDER BY c.relname))
+		FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace::regnamespace::text ~ '^loyalty' AND c.relname !~ '^(idempotency_|access$)' AND c.relname <> 'area_code_of_mexico'});
+}
+
+# --- requests: [path, headers, body] ------------------------------------------------
+
+sub form_request { my ($path, @fields) = @_; return [$path, {apikey => $key, 'Content-Type' => 'application/x-www-form-urlencoded'}, Loyalty::form_encode(@fields)] }
+sub seller_request { my ($path, $body) = @_; return ["/v1/seller/$key/$path", {'Content-Type' => 'application/json'}, ref $body ? JSON::PP->new->utf8->canonical->encode($body) : $body] }
+
+# Under a token that is so many seconds old.
+sub customer_request
+{
+	my ($path, $curp, $age, %fields) = @_;
+	my $timestamp = time - $age;
+	my $token = hmac_sha256_hex(qq({"timestamp":$timestamp,"expires_in":600}), hmac_sha256_hex($curp, $private_key));
+	return [$path, {'Content-Type' => 'application/json', Authorization => "Bearer $token"},
+		JSON::PP->new->utf8->canonical->encode({nombre_de_usuario => 'Banco', curp_en_uso => $curp, token_data => {timestamp => $timestamp, expires_in => 600}, %fields})];
+}
+
+my %service = (tipo_peticion => 'new_service', mail => 'x@correo.example', telefono => '5512345678', numero_pagos => 1, dia_pago => 1, tipo_servicio => 'Seguro',
+	terminos => 'acepto', aviso => 'acepto', fideicomiso => 'acepto', direccion => {calle => 'Uno'});
+sub service { my ($product, $age, %other) = @_; return customer_request('/api/Accounts_V1', $carlos, $age // 0, %service, producto => $product, %other) }
+sub payment { my ($amount, $age, %other) = @_; return customer_request('/api/Payments_V1', $carlos, $age // 0, tipo_peticion => 'pagos_psd2', cantidad => $amount, metodo => 'SPEI', referencia => "R$amount", %other) }
+sub newcomer { return seller_request('program/P/member', {email => "$_[0]\@x.mx", firstName => 'Ana', firstLastName => 'Gil'}) }
+my %item = (programId => 'P', memberId => 'S', amount => 1, currency => 'MXN', comments => 'c');
+
+sub headers_of { my ($request, $idempotency) = @_; return {%{$request->[1]}, defined $idempotency ? ('Idempotency-Key' => $idempotency) : ()} }
+sub sent { my ($request, $idempotency) = @_; my $answer = $stack->http('POST', $request->[0], headers_of($request, $idempotency), $request->[2]); return "$answer->{status} $answer->{body}" }
+
+# Two at once: both are written before either answer is read.
+sub sent_twice
+{
+	my ($request, $idempotency) = @_;
+	my $headers = headers_of($request, $idempotency);
+	my @sockets = map { IO::Socket::INET->new(PeerAddr => $stack->url =~ s{^http://}{}r, Timeout => Loyalty::HANG_S) // die "connect: $@\n" } 1 .. 2;
+	print $_ join("\r\n", "POST $request->[0] HTTP/1.0", 'Host: localhost', 'Connection: close', (map { "$_: $headers->{$_}" } sort keys %$headers),
+		'Content-Length: ' . length $request->[2], '', $request->[2]) for @sockets;
+	local $/;
+	return map { my $bytes = <$_>; $bytes =~ m{\AHTTP/1\.1 (\d{3}).*?\r\n\r\n(.*)\z}s ? "$1 $2" : $bytes } @sockets;
+}
+
+# --- each path ------------------------------------------------------------------------
+
+# What is sent, sent again, and sent with another content; and another one for two at once.
+my @tries = (
+	['/wallet/contact/add', (map { form_request('/wallet/contact/add', wallet_key => $wallet, phone => "551234000$_", customer_name => 'Beto', usertool_id => $staff) } 1, 1, 2, 3)],
+	['/wallet/sale', (map { form_request('/wallet/sale', wallet_key => $wallet, phone => '5512340001', transaction_type => 0, transaction_amount => $_, usertool_id => $staff) } 10, 10, 11, 10)],
+	['/wallet/balance/update', (map { form_request('/wallet/balance/update', wallet_key => $wallet, phone => '5512340001', transaction_type => 0, transaction_amount => $_, usertool_id => $staff) } 10, 10, 11, 10)],
+	['/employee/add', (map { form_request('/employee/add', type => 'cajero', employee_name => $_, business_name => 'Centro', number => "477100010" . length, password => "la clave de $_") } 'Beto', 'Beto', 'Carla', 'Esteban')],
+	['/employee/disable', (map { form_request('/employee/disable', number => "477100010$_") } 4, 4, 7, 7)],
+	['member', newcomer('uno'), newcomer('uno'), newcomer('dos'), newcomer('tres')],
+	['deposit', (map { seller_request('deposit', [{%item, amount => $_}, {}]) } 1, 1, 2, 1)],
+	['redemption', (map { seller_request('redemption', [{%item, amount => 0.1, amountCurrency => 0.1, comments => $_}]) } 'a', 'a', 'b', 'a')],
+	['accumulation', (map { seller_request('accumulation', [{%item, amount => $_}]) } 1, 1, 2, 1)],
+	['new_service', service('Vida', 100), service('Vida', 0), service('Auto'), service('Hogar')],
+	['pagos_psd2', payment(10, 100), payment(10, 0), payment(11), payment(12)]);
+for my $try (@tries)
+{
+	my ($name, $request, $again, $another, $twice) = @$try;
+	my $idempotency = 'key-' . ++$n;
+	my $first = sent($request, $idempotency);
+	like $first, qr/^2\d\d (?!.*"success": ?false)/, "$name: done";
+	my $state = everything();
+	is sent($again, $idempotency), $first, "$name: sent again, it is answered as at first";
+	like sent($another, $idempotency), qr/^422 /, "$name: another content under the key is refused";
+	is everything(), $state, "$name: and nothing more is done";
+	my @answers = sent_twice($twice, "twice-$n");
+	like $answers[0], qr/^2\d\d /, "$name: two at once";
+	is $answers[1], $answers[0], "$name: have one answer";
+	$state = everything();
+	is sent($twice, "twice-$n"), $answers[0], "$name: so has a third";
+	is everything(), $state, "$name: which finds it done";
+}
+is sql("SELECT count(*) FROM loyalty.policies WHERE merchant_id = $merchant"), '2', 'two policies were sold';
+is sql("SELECT string_agg(amount::text, ' ' ORDER BY paid_at) FROM loyalty.payments WHERE merchant_id = $merchant"), '10 12', 'two payments booked';
+
+# --- the customer API: who may see an answer again ------------------------------------
+
+like sent(service('Vida')), qr/^412 /, 'without a key a service that the customer has is refused';
+like sent(service('Vida'), 'other'), qr/^412 /, 'with another key too';
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE idempotency_key = 'other'"), '0', 'which stays free';
+like sent(service('Auto', 601), 'key-10'), qr/^418 /, 'an old token gets no answer again';
+my $with_other = customer_request('/api/Accounts_V1', $eva, 0, %service, producto => 'Vida');
+like sent($with_other, 'key-10'), qr/^422 /, 'another customer is another content';
+is sent([$with_other->[0], {%{$with_other->[1]}, Authorization => 'Bearer ' . 'f' x 64}, $with_other->[2]], 'key-10') =~ s/ .*//sr, '401', 'and without a token nobody is told so';
+my $status = customer_request('/api/Payments_V1', $carlos, 0, tipo_peticion => 'account_status');
+my $balance = sent($status, 'status');
+like $balance, qr/^202 .*"saldo" ?: ?\d/, 'what only reads takes no notice of a key';
+like sent(payment(20), 'key-20'), qr/^202 /, 'after a payment';
+isnt sent($status, 'status'), $balance, 'it reads anew';
+like sent(service('Auto'), 'a b'), qr/^400 /, 'a key that is none is refused';
+my $accesses = sql("SELECT count(*) FROM loyalty.access_log WHERE operation = 'new_service' AND status = 201");
+is $accesses, '5', 'an answer that is given again is an access, too';
+sql("SELECT loyalty.block_customer($merchant, '$carlos')");
+like sent(service('Vida'), 'key-10'), qr/^412 /, 'nobody gets again what is of a customer who is blocked';
+is sql("SELECT count(*) > 1 FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), 't', 'the answers are kept';
+sql("SELECT loyalty.delete_blocked_customers($merchant, '0')");
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos' OR answer ~ 'x\@correo'"), '0', 'until the customer is nobody';
+
+# --- every byte counts ------------------------------------------------------------------
+
+my $body = JSON::PP->new->utf8->canonical->encode([\%item]);
+my $first = sent(seller_request('deposit', $body), 'bytes');
+like $first, qr/^200 .*success/, 'a deposit';
+like sent(seller_request('deposit', "$body\0"), 'bytes'), qr/^422 /, 'with a NUL after it is another';
+like sent(seller_request('deposit', "$body "), 'bytes'), qr/^422 /, 'so is one with a blank';
+is sent(seller_request('deposit', $body), 'bytes'), $first, 'and the first is the first';
+my ($one, $two) = map { $body =~ s/"comments":"c"/"comments":"c\\u0000$_"/r } 1, 2;
+$first = sent(seller_request('deposit', $one), 'escaped');
+like $first, qr/^200 .*"status":"error"/, 'an item with an escaped NUL is refused';
+like sent(seller_request('deposit', $two), 'escaped'), qr/^422 /, 'and one that differs only after it is another';
+$first = sent(seller_request('program/P/member', qq({"email":"n\@x.mx","firstName":"A","firstLastName":"B"})), 'member');
+like $first, qr/^201 /, 'a member';
+like sent(seller_request('program/P/member', qq({"email":"n\@x.mx","firstName":"A","firstLastName":"B","phone":"\\u0000"})), 'member'), qr/^4\d\d /, 'a NUL in a field is not as good as none';
+
+is sql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
+$stack->stop;
+done_testing;

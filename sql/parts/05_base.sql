@@ -6,6 +6,12 @@ LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_new_id';
 COMMENT ON FUNCTION loyalty_internal.new_id() IS
 'A new 63-bit id: milliseconds since 2020 and 21 random bits, ascending within a session. Needs no sequence, so nodes need not coordinate.';
 
+CREATE FUNCTION loyalty_internal.first_id(moment timestamptz) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (greatest(floor(extract(epoch FROM moment)) - 1577836800, 0) * 1000)::bigint << 22;
+COMMENT ON FUNCTION loyalty_internal.first_id(timestamptz) IS
+'The least id that loyalty_internal.new_id() makes at a moment, to the second; 0 before 2020.';
+
 CREATE FUNCTION loyalty_internal.random_key(prefix text, bytes integer DEFAULT 24) RETURNS text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_random_key';
 COMMENT ON FUNCTION loyalty_internal.random_key(text, integer) IS
@@ -27,6 +33,17 @@ CREATE FUNCTION loyalty_internal.fail(code text, hint text DEFAULT NULL) RETURNS
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_fail';
 COMMENT ON FUNCTION loyalty_internal.fail(text, text) IS
 'Raises the error of loyalty.error_codes that has this code, with another hint if one is given. Errors: that one; 22023 if there is none.';
+
+CREATE FUNCTION loyalty_internal.require_short(VARIADIC texts text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF (SELECT max(octet_length(t)) FROM unnest(texts) t) > 1024 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'A text has at most 1,024 bytes.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.require_short(text[]) IS
+'Part of the functions that keep texts: they have at most as many bytes as fields of the documented APIs. Errors: LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty_internal.forgotten_before(older_than interval, max_rows integer DEFAULT 1) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

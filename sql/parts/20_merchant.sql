@@ -52,6 +52,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	id bigint;
 BEGIN
+	PERFORM loyalty_internal.require_short(create_merchant.name, create_merchant.base_url);
 	INSERT INTO loyalty_internal.merchant (name, base_url)
 	VALUES (create_merchant.name, rtrim(create_merchant.base_url, '/'))
 	RETURNING merchant_id INTO id;
@@ -70,6 +71,7 @@ RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty_internal.require_merchant(create_api_key.merchant_id);
+	PERFORM loyalty_internal.require_short(create_api_key.label);
 	api_key := loyalty_internal.random_key('lk_', 32);
 	INSERT INTO loyalty_internal.api_key AS k (key_hash, merchant_id, label, expires_at)
 	VALUES (sha256(convert_to(api_key, 'UTF8')), create_api_key.merchant_id,
@@ -78,7 +80,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_api_key(bigint, text, timestamptz) IS
-'Creates one more API key of a merchant and returns it with its key_id. This is the only time the key is shown. expires_at NULL: never. Errors: LY006 unknown_object.';
+'Creates one more API key of a merchant and returns it with its key_id. This is the only time the key is shown. label: at most 1,024 bytes. expires_at NULL: never. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.enable_api_key(merchant_id bigint, key_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

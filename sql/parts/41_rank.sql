@@ -244,6 +244,7 @@ DECLARE
 	program loyalty_internal.program;
 	given CONSTANT text := coalesce(set_rank.rank, '');
 BEGIN
+	PERFORM loyalty_internal.require_short(set_rank.reason);
 	-- The lock, too: of two who give a rank at once, one is the later.
 	UPDATE loyalty_internal.member m SET rank_given = true WHERE m.merchant_id = set_rank.merchant_id AND m.member_id = set_rank.member_id;
 	SELECT p.* INTO program FROM loyalty_internal.member m JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id

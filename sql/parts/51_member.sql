@@ -520,6 +520,7 @@ CREATE FUNCTION loyalty.blacklist_phone(merchant_id bigint, phone loyalty.phone,
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty_internal.require_merchant(blacklist_phone.merchant_id);
+	PERFORM loyalty_internal.require_short(blacklist_phone.reason);
 	IF blacklist_phone.phone IS NULL THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'phone must not be NULL.');
 	END IF;

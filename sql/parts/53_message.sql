@@ -27,8 +27,8 @@ RETURNS SETOF record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF coalesce(claim_messages.max_messages, 0) NOT BETWEEN 1 AND 10000
-		OR coalesce(claim_messages.lease, '0') <= '0' THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'max_messages is 1 to 10000, lease is positive.');
+		OR coalesce(claim_messages.lease, '0') <= '0' OR claim_messages.lease > '30 days' THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'max_messages is 1 to 10000, lease is positive and at most 30 days.');
 	END IF;
 	RETURN QUERY
 	WITH due AS MATERIALIZED (
@@ -45,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.claim_messages(bigint, integer, interval) IS
-'Takes up to max_messages unsent messages of a merchant for lease; senders that ask at the same time get different ones. What is not acknowledged by then can be claimed again. Errors: LY005 invalid_argument.';
+'Takes up to max_messages unsent messages of a merchant for lease, at most 30 days; senders that ask at the same time get different ones. What is not acknowledged by then can be claimed again. Errors: LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.acknowledge_message(merchant_id bigint, message_id bigint, attempt integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -65,6 +65,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_messages.older_than, forget_messages.max_rows);
 	n bigint;
+	unsent bigint;
 BEGIN
 	DELETE FROM loyalty_internal.message m USING (
 		SELECT o.message_id FROM loyalty_internal.message o
@@ -72,11 +73,23 @@ BEGIN
 		ORDER BY o.sent_at LIMIT forget_messages.max_rows FOR UPDATE SKIP LOCKED) old
 	WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = old.message_id;
 	GET DIAGNOSTICS n = ROW_COUNT;
-	RETURN n;
+	IF n = forget_messages.max_rows THEN
+		RETURN n;
+	END IF;
+	-- Who gets what was to be said so long ago is only puzzled by it.  Numbers
+	-- of messages are made of the time, so those that are old are the first.
+	DELETE FROM loyalty_internal.message m USING (
+		SELECT o.message_id FROM loyalty_internal.message o
+		WHERE o.merchant_id = forget_messages.merchant_id AND o.sent_at IS NULL AND o.created_at < moment
+		  AND o.message_id < loyalty_internal.first_id(moment) AND (o.claimed_until IS NULL OR o.claimed_until <= clock_timestamp())
+		ORDER BY o.message_id LIMIT forget_messages.max_rows - n FOR UPDATE SKIP LOCKED) old
+	WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = old.message_id;
+	GET DIAGNOSTICS unsent = ROW_COUNT;
+	RETURN n + unsent;
 END
 $$;
 COMMENT ON FUNCTION loyalty.forget_messages(bigint, interval, integer) IS
-'Deletes messages that were sent longer ago than this, the oldest max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. Errors: LY005 invalid_argument.';
+'Deletes messages that were sent longer ago than this, and those that were queued longer ago and never sent, unless a sender has claimed them, the oldest max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. Errors: LY005 invalid_argument.';
 
 CREATE VIEW loyalty.outbox AS
 SELECT merchant_id, message_id, member_id, channel, created_at, attempts, claimed_until, sent_at FROM loyalty_internal.message;

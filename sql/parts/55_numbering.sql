@@ -458,6 +458,7 @@ CREATE FUNCTION loyalty.set_area_code(code text, supported boolean, region text 
 	AS $$
 #variable_conflict use_column
 BEGIN
+	PERFORM loyalty_internal.require_short(set_area_code.region);
 	-- A code that no phone number can have would silently change nothing.
 	IF set_area_code.code IS NULL OR set_area_code.code !~ '^[0-9]{2,3}$'
 		OR loyalty.area_code(rpad(set_area_code.code, 10, '0')::loyalty.phone) <> set_area_code.code THEN
@@ -481,7 +482,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_area_code(text, boolean, text) IS
-	'Adds an area code or overrides the shipped one; without a region it keeps the one it had. Errors: 22023 if the code is not 33, 55, 56, 81 or three other digits; 22004 if supported is NULL.';
+	'Adds an area code or overrides the shipped one; without a region it keeps the one it had. Errors: LY005 invalid_argument (a region of more than 1,024 bytes), 22023 if the code is not 33, 55, 56, 81 or three other digits; 22004 if supported is NULL.';
 
 CREATE FUNCTION loyalty.area_code_supported(phone loyalty.phone)
 	RETURNS boolean

@@ -93,6 +93,7 @@ CREATE FUNCTION loyalty_internal.add_app_user(merchant_id bigint, name text, pri
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty_internal.require_merchant(add_app_user.merchant_id);
+	PERFORM loyalty_internal.require_short(add_app_user.name, add_app_user.private_key);
 	key := coalesce(add_app_user.private_key, loyalty_internal.random_key('', 32));
 	INSERT INTO loyalty_internal.app_user (name, merchant_id, private_key) VALUES (add_app_user.name, add_app_user.merchant_id, key);
 EXCEPTION
@@ -161,6 +162,7 @@ BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;
 	END IF;
+	PERFORM loyalty_internal.require_short(create_customer.email, create_customer.user_name, create_customer.kind);
 	IF loyalty.birth_date(create_customer.curp) > CURRENT_DATE THEN
 		PERFORM loyalty_internal.fail('kasu_417', 'The person of the CURP is not born yet.');
 	END IF;
@@ -209,6 +211,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	member bigint;
 BEGIN
+	PERFORM loyalty_internal.require_short(grant_consent.purpose, grant_consent.notice_version);
 	SELECT c.member_id INTO member FROM loyalty_internal.customer c
 	WHERE c.merchant_id = grant_consent.merchant_id AND c.curp OPERATOR(loyalty.=) grant_consent.curp AND c.blocked_at IS NULL;
 	IF NOT FOUND OR NOT EXISTS (SELECT FROM loyalty_internal.app_user u

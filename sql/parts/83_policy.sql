@@ -94,6 +94,7 @@ BEGIN
 		RETURN id;
 	END IF;
 	PERFORM loyalty_internal.require_merchant(create_product.merchant_id);
+	PERFORM loyalty_internal.require_short(create_product.name, create_product.description);
 	-- Refuse here, and not when it is sold, what comes to more than money can be.
 	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
 	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
@@ -227,6 +228,7 @@ DECLARE
 	earlier loyalty_internal.payment;
 	paid numeric;
 BEGIN
+	PERFORM loyalty_internal.require_short(pay_policy.method, pay_policy.reference, pay_policy.app_user);
 	-- The policy's row lock: what is still to be paid must not change meanwhile.
 	SELECT * INTO sold FROM loyalty_internal.policy s
 	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id FOR NO KEY UPDATE;
@@ -262,7 +264,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. Errors: LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, or the reference was used for another payment).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;

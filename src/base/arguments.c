@@ -30,6 +30,17 @@ argument_name(FunctionCallInfo fcinfo, int argument)
 	return names[argument];
 }
 
+/* A text that may be left out, then NULL, and has at most so many bytes. */
+text *
+text_argument(FunctionCallInfo fcinfo, int argument, int max_length)
+{
+	text	   *value = PG_ARGISNULL(argument) ? NULL : PG_GETARG_TEXT_PP(argument);
+
+	if (value != NULL && (int) VARSIZE_ANY_EXHDR(value) > max_length)
+		raise_error_hint(ERR_INVALID_ARGUMENT, psprintf("%s has at most %d bytes.", argument_name(fcinfo, argument), max_length));
+	return value;
+}
+
 /* Refuse NULL where the function is not STRICT and needs a value. */
 void
 require_argument(FunctionCallInfo fcinfo, int argument)

@@ -9,6 +9,7 @@
 #include "fmgr.h"
 
 extern const char *argument_name(FunctionCallInfo fcinfo, int argument);
+extern text *text_argument(FunctionCallInfo fcinfo, int argument, int max_length);
 extern void require_argument(FunctionCallInfo fcinfo, int argument);
 
 #endif

@@ -89,13 +89,25 @@ take_good_member(void *context, const char *name, JsonKind kind, const char *val
 		basket->malformed = true;
 }
 
+/* Whether JSON is an array: a single object is none. */
+static bool
+is_array(const text *json)
+{
+	const char *start = VARDATA_ANY(json);
+	const char *end = start + VARSIZE_ANY_EXHDR(json);
+
+	while (start < end && strchr(" \t\r\n", *start) != NULL)
+		start++;
+	return start < end && *start == '[';
+}
+
 static bool
 read_goods(const text *items, Basket *basket)
 {
 	Basket	   *context = basket;
 
 	memset(basket, 0, sizeof(Basket));
-	return json_read_items(VARDATA_ANY(items), VARSIZE_ANY_EXHDR(items), MAX_GOODS, start_good, is_good_member, take_good_member, &context) &&
+	return is_array(items) && json_read_items(VARDATA_ANY(items), VARSIZE_ANY_EXHDR(items), MAX_GOODS, start_good, is_good_member, take_good_member, &context) &&
 		!basket->malformed;
 }
 

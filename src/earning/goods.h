@@ -10,6 +10,7 @@
 #include "utils/numeric.h"
 
 #define MAX_GOODS 10000			/* of a sale */
+#define ITEMS_MAX_LENGTH 65536	/* bytes, as over HTTP */
 
 typedef struct Good
 {

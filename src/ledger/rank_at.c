@@ -109,7 +109,7 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
 	text	   *answer;
 
 	if (!terms_moment_suits(at))
-		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment before the year 10000.");
+		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999.");
 	db_begin();
 	account = rank_account_at(merchant_id, PG_GETARG_INT64(1), at);
 	if (account == NULL)

@@ -85,8 +85,8 @@ read_sale(FunctionCallInfo fcinfo, SaleCall *sale)
 	accrual->money = sale->money;
 	accrual->has_money = true;
 	accrual->earns = true;
-	accrual->items = PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4);
-	accrual->reference = PG_ARGISNULL(5) ? NULL : PG_GETARG_TEXT_PP(5);
+	accrual->items = text_argument(fcinfo, 4, ITEMS_MAX_LENGTH);
+	accrual->reference = text_argument(fcinfo, 5, REFERENCE_MAX_LENGTH);
 	accrual->staff_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6);
 	accrual->member_id = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT64(7);
 	if (sale->money < 0 || PG_GETARG_POINTS(3) < 0)
@@ -237,10 +237,10 @@ loyalty_simulate(PG_FUNCTION_ARGS)
 			require_argument(fcinfo, i);
 	}
 	if (!terms_moment_suits(PG_GETARG_TIMESTAMPTZ(4)))
-		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment before the year 10000.");
+		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999.");
 	sale.account_id = PG_GETARG_INT64(1);
 	sale.money = PG_GETARG_POINTS(2);
-	sale.items = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3);
+	sale.items = text_argument(fcinfo, 3, ITEMS_MAX_LENGTH);
 	if (sale.money < 0)
 		raise_error_hint(ERR_INVALID_AMOUNT, "money is not negative.");
 	if (sale.items != NULL && !items_valid(sale.items))

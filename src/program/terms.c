@@ -240,7 +240,7 @@ terms_are_simple(const Program *program)
 bool
 terms_moment_suits(TimestampTz at)
 {
-	return !TIMESTAMP_NOT_FINITE(at) && at < (date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	return at >= (date2j(1, 1, 2) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY && at < (date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
 /* What the program says at a moment, computed once for each moment that is met. */

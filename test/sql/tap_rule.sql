@@ -196,13 +196,12 @@ SELECT is(pg_temp.by(json_build_array('{"name":"r"}'::jsonb || rule::jsonb), mon
 	('{"min_amount":10,"skus":["A"],"points":1}', '50', '5 r=1'), ('{"min_amount":10.0001,"skus":["A"],"points":1}', '50', '5'), ('{"min_amount":0.0001,"skus":["C"],"points":1}', '100', '10')) v (rule, money, expected);
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', NULL), '10', 'a sale without goods has none of them');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', '[]'), '10', 'nor one with an empty list');
-SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points":1}]', '100', '{"sku":"A"}'), '10 r=1', 'one object is a list of one');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '99999999999.9', '[{"sku":"A","quantity":99999999999.9,"unitPrice":1}]'), '9999999999.99 r=99999999999.9', 'numbers are exact');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '0.3', '[{"sku":"A","quantity":0.0001,"unitPrice":0.0003},{"sku":"B","quantity":0.0002,"unitPrice":"0.0003"}]'), '0.03 r=0.1', 'the smallest goods count for what they come to');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":1}]', '0.3', '[{"sku":"A","quantity":1e-4,"unitPrice":3.0e-4},{"sku":"B","quantity":0.0002,"unitPrice":"0.0003"}]'), '0.03 r=0.1', 'however they are written');
 SELECT is(pg_temp.by('[{"name":"r","skus":["A"],"points_per":1,"money_per":0.0001}]', '0.3', '[{"sku":"A","quantity":"0.1","unitPrice":0.1},{"sku":"B","quantity":2,"unitPrice":"0.1"},{"sku":"A","quantity":0.001,"unitPrice":0.001}]'), '0.03 r=142.87', 'to the last digit');
-SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s, ''100'', items => %L)', f, :merchant, :v, items), 'invalid_argument', f || ' of ' || items)
-FROM (VALUES ('5'), ('"x"'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.0000001}]'), ('[{"unitPrice":"1.1234567"}]'), ('[{"quantity":"-"}]'), ('[{"quantity":"--1"}]'), ('[{"quantity":"1."}]'), ('[{"quantity":".5"}]'), ('[{"quantity":"+1"}]'), ('[{"quantity":""}]'),
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s, ''100'', items => %L)', f, :merchant, :v, items), 'invalid_argument', f || ' of ' || left(items, 40))
+FROM (VALUES ('5'), ('"x"'), ('{}'), ('{"a":1}'), (' {"sku":"A"}'), ('[' || repeat(' ', 65535) || ']'), ('[5]'), ('[null]'), ('[[]]'), ('[{"sku":[]}]'), ('[{"sku":true}]'), ('[{"unitPrice":"x"}]'), ('[{"unitPrice":0.0000001}]'), ('[{"unitPrice":"1.1234567"}]'), ('[{"quantity":"-"}]'), ('[{"quantity":"--1"}]'), ('[{"quantity":"1."}]'), ('[{"quantity":".5"}]'), ('[{"quantity":"+1"}]'), ('[{"quantity":""}]'),
 	('[{"quantity":" 1"}]'), ('[{"quantity":"1e2"}]'), ('[{"quantity":"NaN"}]'), ('[{"unitPrice":"Infinity"}]'), ('[{"unitPrice":"1234567890123456789"}]'), ('[{"unitPrice":[1]}]'), ('[{"quantity":1e-7}]'), ('[{"quantity":true}]')) v (items), unnest('{sale,simulate}'::text[]) f;
 
 -- What an invoice may have: six decimals, a weight, discounts, something brought back.  The sale earns on its money, and a rule on its share of that.

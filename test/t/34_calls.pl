@@ -82,6 +82,7 @@ my %hard = (
 	'loyalty.phone' => [map { literal($_) } '4771234501', '0000000000', '9999999999'],
 	'loyalty.curp' => [map { literal($_) } 'PEGJ800115HDFRRN07', 'XXXX010203MNEXXX05', 'BCDF200504XMCQWYK6', 'RAXR991231HOCMXSA0'],
 	'loyalty.lots' => [map { literal($_) } '{}', '{2027-01-01T06:00:00Z=30,2027-02-01T06:00:00Z=12.5}', '{1900-01-01T00:00:00Z=922337203685477.5806,1900-01-02T00:00:00Z=0.0001}', '{-4713-11-24T00:00:00Z=1,294276-12-31T23:59:59Z=1}'],
+	interval => [map { literal($_) } '0', '1 day', '-1 day', '2000 years', '178000000 years', '-178000000 years', '2147483647 months', '2147483647 days', '9223372036854775807 microseconds'],
 	json => [(map { literal($_) } '{}', '[]', 'null', '1', '""', '[null]', '[[]]', '[{}]', '{"a":{"b":[1,2,{"c":null}]}}', '[1e400]', '{"a":1,"a":2}', '["\\ud800"]', '["\\u0000"]', "[$item,1,null,{}]", '[{"programId":1,"memberId":[],"points":{}}]'),
 		"('[' || repeat('[', 1000) || repeat(']', 1000) || ']')", "('[' || repeat('{},', 20000) || '1]')", "('[\"' || repeat('x', 1000000) || '\"]')"],
 );
@@ -200,6 +201,106 @@ cmp_ok $calls, '>=', $wanted_calls, "$wanted_calls calls" unless is_over();
 cmp_ok $ended{answered}, '>', $calls / 10, "$ended{answered} were answered";
 note "ended with: ", join ', ', map { "$_ $ended{$_}" } sort { $ended{$b} <=> $ended{$a} } keys %ended;
 
+# --- one argument at its extreme --------------------------------------------------------
+
+# In calls that are right but for one argument whatever is wrong with it has a
+# code: of ours, or one that the function's COMMENT names.  What computes, and is
+# IMMUTABLE, refuses as PostgreSQL's own arithmetic does.
+my %thing;
+@thing{qw(merchant_id program_id wallet_key program_client_id usertool_id account_id to_account_id entry_id hold member_id with_member_id policy_id consent_id branch_id key_id api_key message_id third)} =
+	split /\|/, $stack->psql(q{
+	SELECT loyalty.create_merchant('Extremos') AS m \gset
+	SELECT program_id AS p, wallet_key AS w, client_id AS c FROM loyalty.create_wallet(:m, 'Extremos', 10) \gset
+	SELECT loyalty.employee_add(:m, 'cajero', 'Extrema', 'Centro', '4771000099', 'una clave extrema') AS s \gset
+	SELECT loyalty.open_account(:m, :p) AS a \gset
+	SELECT loyalty.open_account(:m, :p) AS b \gset
+	SELECT entry_id AS e FROM loyalty.post(:m, :a, 'deposit', 1000) \gset
+	SELECT entry_id AS h FROM loyalty.hold(:m, :a, 100) \gset
+	SELECT loyalty.create_member(:m, :p, 'Una', '5512340001', 'una@x.mx', 'UNA') AS one \gset
+	SELECT loyalty.create_member(:m, :p, 'Otra') AS other \gset
+	SELECT loyalty.create_customer(:m, :p, 'CAMC880526HMCBNR04', 'Carlos', 'Cabrera') \g /dev/null
+	SELECT loyalty.create_product(:m, 'Plan', 100, 5) \g /dev/null
+	SELECT loyalty.open_policy(:m, 'CAMC880526HMCBNR04', 'Plan') AS y \gset
+	SELECT loyalty.create_product(:m, 'Otro', 100, 5) \g /dev/null
+	SELECT loyalty.create_app_user(:m, 'Extremo', repeat('k', 32)) \g /dev/null
+	SELECT consent_id AS t FROM loyalty.grant_consent(:m, 'CAMC880526HMCBNR04', 'Extremo', 'x', '1') \gset
+	SELECT loyalty.create_branch(:m, 'Norte') AS r \gset
+	SELECT key_id AS k, api_key AS l FROM loyalty.create_api_key(:m) \gset
+	SELECT loyalty.set_quota(:m, 'messages', 10), loyalty.set_rank_ranges(:m, 'g', '{Plata,Oro}', '{0,10}') \g /dev/null
+	SELECT loyalty.configure_program(:m, :p, '{"range_group": "g", "messages": ["redeem"]}') \g /dev/null
+	SELECT loyalty.wallet_balance_update(:m, :'w', '5512340001', 0, 100, :s) \g /dev/null
+	SELECT loyalty.wallet_sale(:m, :'w', '5512340001', 1, NULL, 5, :s) \g /dev/null
+	SELECT message_id AS g FROM loyalty.claim_messages(:m) \gset
+	SELECT loyalty.create_member(:m, :p, 'Tercera') AS third \gset
+	SELECT loyalty.share_account(:m, :third, :other) \g /dev/null
+	SELECT root_id AS o FROM loyalty.make_root(:m) \gset
+	SELECT concat_ws('|', :m, :p, :'w', :'c', :s, :a, :b, :e, :h, :one, :other, :y, :t, :r, :k, :'l', :g, :third)});
+my %fine = (
+	(map { $_ => $thing{$_} } grep { /_id$/ && !/client/ } keys %thing), staff_id => $thing{usertool_id}, (map { $_ => literal($thing{$_}) } qw(wallet_key program_client_id api_key)), attempt => 1, amount => 1, app_user => "'Extremo'",
+	at => 'now()', business_name => "'Centro'", code => "'477'", curp => "'CAMC880526HMCBNR04'", customer_name => "'Nueva'", direction => "'add'", email => "'nueva\@x.mx'", employee_name => "'Nueva'", first_last_name => "'Gil'", first_name => "'Ana'",
+	from_points => "'{0,5}'", items => "'[]'", kind => "'deposit'", member_client_id => "'UNA'", method => "'SPEI'", money => 100, name => "'Nombre'", notice_version => "'1'", number => "'4771000098'", operation => "'individual_request'", ordinal => 1,
+	password => "'otra clave extrema'", phone => "'5512340001'", price => 100, product => "'Otro'", purpose => "'x'", range_group => "'g'", rank => "'Oro'", ranks => "'{Plata,Oro}'", reference => "'R'", remaining => 5, request => "'Nombre'", resource => "'messages'",
+	rules => "'[]'", scope => "'member'", settings => "'{}'", signature => "'x'", stock => 1, street => "'Uno'", supported => 'true', transaction_amount => 10, transaction_type => 0, type => "'cajero'", in_full => 'true', max_points => 100, multipliers => "'{1,2}'");
+# What is right only there.
+my %fine_in = (
+	capture => {entry_id => $thing{hold}, amount => 1}, release => {entry_id => $thing{hold}, amount => 1}, reverse => {amount => 1, reference => "'R'"}, post_batch => {account_id => "ARRAY[$thing{account_id}]", kind => "'{deposit}'", amount => "'{1}'"},
+	wallet_contact_add => {phone => "'5512340009'"}, create_customer => {curp => "'CAPC200504HMCBXRA2'"}, create_product => {name => "'Nuevo'"}, create_branch => {name => "'Nueva'"}, enable_app_user => {name => "'Extremo'"}, disable_app_user => {name => "'Extremo'"},
+	create_app_user => {name => "'Nuevo'"}, find_member => {client_id => "'UNA'"}, find_program => {client_id => literal($thing{program_client_id})}, transfer => {amount => 1}, set_limit => {max_points => 100}, set_staff_programs => {every_program => 'true'},
+	wallet_sale => {transaction_amount => 10, usertool_id => $thing{usertool_id}}, leave_account => {member_id => $thing{third}}, employee_disable => {number => "'4771000099'"}, seller_member_create => {email => "'nueva\@x.mx'"});
+my %extreme = (
+	bigint => [@{$hard{bigint}}], integer => $hard{integer}, smallint => $hard{smallint}, numeric => $hard{numeric}, interval => $hard{interval}, date => $hard{date}, 'timestamp with time zone' => $hard{'timestamp with time zone'},
+	'loyalty.points' => $hard{'loyalty.points'}, json => [map { literal($_) } '1', '"a"', 'null', 'true', '[]', '{}', '{"a":1}', '[1]', '[[]]', '[null]', '[{}]', '[{"a":1}]'],
+	text => [q{''}, q{' '}, "repeat('x', 1025)", "repeat('x', 100000)", q{E'\x01'}]);
+my %type_of_array = map { ("${_}[]" => $_) } qw(bigint text boolean loyalty.points), 'timestamp with time zone';
+for my $type (keys %type_of_array)
+{
+	my $one = $type_of_array{$type};
+	$extreme{$type} = [q{'{}'}, q{'{NULL}'}, q{'{NULL,NULL,NULL}'}, "ARRAY[ARRAY[NULL::$one]]", map { "ARRAY[$_\::$one]" } @{$extreme{$one} // []}];
+}
+
+my @candidates = map { my ($name, $comment, @arguments) = split /\x{1f}/; {name => $name, comment => $comment, arguments => [map { my ($argument, $type, $optional) = split /:/; {name => $argument, type => $type, optional => $optional eq 't'} } @arguments]} } split /\x{1e}\n?/, $stack->psql(q{
+	SELECT concat_ws(E'\x1f', p.proname, obj_description(p.oid, 'pg_proc'), (SELECT string_agg(concat_ws(':', p.proargnames[i], t::regtype, i > p.pronargs - p.pronargdefaults), E'\x1f' ORDER BY i) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY a (t, i))) || E'\x1e'
+	FROM pg_proc p WHERE p.pronamespace = 'loyalty'::regnamespace AND p.prokind = 'f' AND p.provolatile <> 'i' AND p.proname !~ '^(grant_(api|reporting|operation)|load_sandbox|verify)$' ORDER BY p.oid::regprocedure::text});
+
+my (@lines, @of);
+for my $function (@candidates)
+{
+	my $own = $fine_in{$function->{name}} // {};
+	for my $argument (undef, @{$function->{arguments}})
+	{
+		my @given = map { my $name = $_->{name}; ($argument && $argument == $_) || $_->{optional} && !exists $own->{$name} ? () : "$name => " . ($own->{$name} // $fine{$name} // die "nothing fine for $name of $function->{name}\n") } @{$function->{arguments}};
+		for my $value ($argument ? map { "$argument->{name} => $_\::$argument->{type}" } @{$extreme{$argument->{type}} // []} : '')
+		{
+			push @lines, "BEGIN; SELECT count(*) FROM loyalty.$function->{name}(" . join(', ', @given, $value || ()) . '); ROLLBACK;';
+			push @of, {%$function, extreme => $value};
+		}
+	}
+}
+{
+	my ($out, $err) = ('', '');
+	my $script = join '', map { "$_\n" } @lines;
+	$stack->with_env(sub { IPC::Run::run(['psql', '-Xq', '-v', 'VERBOSITY=verbose', '-v', 'SHOW_CONTEXT=never', '-o', '/dev/null', '-f', '-'], '<', \$script, '>', \$out, '2>', \$err) });
+	my (%code_of, @uncoded);
+	while ($err =~ /^psql:<stdin>:(\d+): (?:ERROR|FATAL|PANIC):  (\w{5}): (.*)$/mg)
+	{
+		my ($line, $sqlstate, $message) = ($1 - 1, $2, $3);
+		$code_of{$line} = $sqlstate;
+		next if $sqlstate =~ /^L/ || $of[$line]{comment} =~ /\b$sqlstate\b/;
+		push @uncoded, "$sqlstate $message: $lines[$line]";
+	}
+	is join("\n", map { "$code_of{$_}: $lines[$_]" } grep { $code_of{$_} && $of[$_]{extreme} eq '' && $of[$_]{name} !~ /^(?:apply_numbering_plan|customer_token)$/ } 0 .. $#lines), '', 'calls with what is right are answered';
+	is join("\n", @uncoded), '', scalar(@lines) . ' calls with one extreme: what is refused has a code';
+	# What only looks for a text needs no bound.
+	is join("\n", map { $lines[$_] } grep { !$code_of{$_} && $of[$_]{extreme} =~ /repeat.*::text$/ && $of[$_]{name} !~ /^(?:find_|disable_|enable_|verify_|rules_at)/ } 0 .. $#lines), '', 'no text of more than 1,024 bytes is taken';
+	is join("\n", map { $lines[$_] } grep { !$code_of{$_} && $of[$_]{extreme} =~ /^(?:items|rules) => '(?!\[)|^settings => '(?!\{)/ && $of[$_]{name} !~ /^seller_/ } 0 .. $#lines), '', 'nor JSON of another shape';
+	cmp_ok scalar(grep { !$code_of{$_} } 0 .. $#lines), '>', 500, 'enough were taken to prove that';
+}
+
+# Nothing is written for a merchant that is none.
+is $stack->psql(q{SELECT string_agg(format('%s: %s', c.oid::regclass, n), ', ') FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid,
+	LATERAL (SELECT (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s WHERE merchant_id NOT IN (SELECT merchant_id FROM loyalty_internal.merchant)', c.oid::regclass), false, true, '')))[1]::text::bigint AS n) x
+	WHERE a.attname = 'merchant_id' AND c.relkind = 'r' AND c.relnamespace::regnamespace::text ~ '^loyalty' AND n > 0}), '', 'no table has a row of a merchant that does not exist';
+
 # --- binary values ---------------------------------------------------------------------------
 
 my %column = (points => [qw(0 1 -1 0.0001 922337203685477.5807 -922337203685477.5808)], phone => [qw(4771234501 0000000001 9999999999)], curp => [qw(PEGJ800115HDFRRN07 XXXX010203MNEXXX05)],
@@ -274,6 +375,8 @@ for my $sum ('sum(v)', 'avg(v)', 'sum(v) OVER (ORDER BY v ROWS 1 PRECEDING)', 'a
 }
 is join("\n", @unlike), '', "$values mutated binary values, of which $taken were taken: each reads as the text that it writes";
 cmp_ok $taken, '>', 10, 'enough were taken to prove that';
+# claim_key() by itself leaves a key without an answer.
+$stack->psql('DELETE FROM loyalty_internal.idempotency_key WHERE answer IS NULL');
 is $stack->psql(q{SELECT * FROM loyalty.verify()}), '', 'the ledger is sound after all that';
 
 done_testing;

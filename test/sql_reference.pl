@@ -185,6 +185,8 @@ All functions, views, tables and types of schema `loyalty`, as their COMMENTs de
 `merchant_id` says who acts. Functions raise errors of their own [SQLSTATEs](errors.md), with the code in DETAIL. What they are for is told in [the engine](engine.md) and
 [operate](operate.md), and who may call them in [roles](operate.md#roles). `DEFAULT` marks what may be left out; pass it by name: `idempotency_key => 'till-1/3'`.
 
+Call functions that return a row in `FROM`: `SELECT * FROM loyalty.post(…)`. `SELECT (loyalty.post(…)).*` posts once for each column: PostgreSQL makes so many calls of it.
+
 END
 }
 

@@ -27,6 +27,7 @@ CREATE TABLE loyalty_internal.policy (
 	merchant_id		bigint			NOT NULL,
 	policy_id		bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	member_id		bigint			NOT NULL,
+	sale_no			integer			NOT NULL CHECK (sale_no > 0),
 	product_id		bigint			NOT NULL,
 	policy_number	text			COLLATE "C" NOT NULL CHECK (policy_number <> ''),
 	signature_id	text			NOT NULL DEFAULT '',
@@ -37,13 +38,14 @@ CREATE TABLE loyalty_internal.policy (
 	application		json,
 	PRIMARY KEY (merchant_id, policy_id),
 	UNIQUE (merchant_id, policy_number),
+	UNIQUE (merchant_id, member_id, sale_no),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member,
 	FOREIGN KEY (merchant_id, product_id) REFERENCES loyalty_internal.product
 );
 COMMENT ON TABLE loyalty_internal.policy IS 'Products sold to customers, under a policy number each.';
+COMMENT ON COLUMN loyalty_internal.policy.sale_no IS 'Its place among those of the customer, 1, 2, 3 …, in the order in which they were sold; registered_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.policy.cost IS 'Money, all payments together.';
 COMMENT ON COLUMN loyalty_internal.policy.application IS 'What the customer gave and accepted with the order, as it was sent.';
-CREATE INDEX policy_member ON loyalty_internal.policy (merchant_id, member_id);
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.policy TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.instalment (
@@ -66,11 +68,15 @@ CREATE TABLE loyalty_internal.payment (
 	method		text			NOT NULL CHECK (method <> ''),
 	app_user	text			COLLATE "C" NOT NULL,
 	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
+	payment_no	integer			NOT NULL CHECK (payment_no > 0),
+	balance		loyalty.points	NOT NULL CHECK (balance OPERATOR(loyalty.>=) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, reference),
+	UNIQUE (merchant_id, policy_id, payment_no),
 	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
 );
 COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their policies; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
-CREATE INDEX payment_policy ON loyalty_internal.payment (merchant_id, policy_id);
+COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those of the policy, 1, 2, 3 …, in the order in which they were booked; paid_at goes by the clock.';
+COMMENT ON COLUMN loyalty_internal.payment.balance IS 'What was still to be paid after it, which is the answer to a repetition.';
 GRANT SELECT, INSERT ON loyalty_internal.payment TO loyalty_engine;
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
@@ -131,7 +137,7 @@ BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;
 	END IF;
-	-- The customer's row keeps two policies of one product and one customer apart.
+	-- The customer's row keeps two policies of one product and one customer apart, and numbers them.
 	SELECT c.member_id INTO member FROM loyalty_internal.customer c
 	WHERE c.merchant_id = open_policy.merchant_id AND c.curp OPERATOR(loyalty.=) open_policy.curp
 	  AND NOT c.deceased AND c.blocked_at IS NULL FOR NO KEY UPDATE;
@@ -166,8 +172,10 @@ BEGIN
 	IF cents < open_policy.payments THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
 	END IF;
-	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, product_id, policy_number, cost, payments, status)
-	VALUES (open_policy.merchant_id, member, sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_policy.payments, 'PREVENTA')
+	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, cost, payments, status)
+	VALUES (open_policy.merchant_id, member,
+		(SELECT coalesce(max(o.sale_no), 0) + 1 FROM loyalty_internal.policy o WHERE o.merchant_id = open_policy.merchant_id AND o.member_id = member),
+		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_policy.payments, 'PREVENTA')
 	RETURNING s.policy_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
@@ -207,7 +215,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'atrasos', trim_scale(coalesce((SELECT sum(d.unpaid) FROM due d WHERE d.due_on < s.today), 0)),
 		'pagos_realizados', coalesce((SELECT json_agg(json_build_object('referencia', y.reference, 'cantidad', y.amount,
 				'metodo', y.method, 'fecha', to_char(y.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-				ORDER BY y.paid_at, y.reference)
+				ORDER BY y.payment_no)
 			FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id), '[]'),
 		'pagos_pendientes', coalesce((SELECT json_agg(json_build_object('numero', d.ordinal, 'fecha', d.due_on,
 				'cantidad', trim_scale(d.unpaid)) ORDER BY d.ordinal)
@@ -227,9 +235,10 @@ DECLARE
 	sold loyalty_internal.policy;
 	earlier loyalty_internal.payment;
 	paid numeric;
+	booked integer;
 BEGIN
 	PERFORM loyalty_internal.require_short(pay_policy.method, pay_policy.reference, pay_policy.app_user);
-	-- The policy's row lock: what is still to be paid must not change meanwhile.
+	-- The policy's row lock: what is still to be paid must not change meanwhile, and payments are numbered.
 	SELECT * INTO sold FROM loyalty_internal.policy s
 	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id FOR NO KEY UPDATE;
 	IF NOT FOUND OR sold.status = 'CANCELADO' THEN
@@ -244,14 +253,14 @@ BEGIN
 		END IF;
 		RETURN loyalty.policy_status(pay_policy.merchant_id, pay_policy.policy_id);
 	END IF;
-	SELECT coalesce(sum(y.amount::numeric), 0) INTO paid FROM loyalty_internal.payment y
+	SELECT coalesce(sum(y.amount::numeric), 0), count(*) INTO paid, booked FROM loyalty_internal.payment y
 	WHERE y.merchant_id = pay_policy.merchant_id AND y.policy_id = pay_policy.policy_id;
 	IF paid + pay_policy.amount::numeric > sold.cost::numeric OR scale(trim_scale(pay_policy.amount::numeric)) > 2 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
-	INSERT INTO loyalty_internal.payment (merchant_id, reference, policy_id, amount, method, app_user)
+	INSERT INTO loyalty_internal.payment (merchant_id, reference, policy_id, amount, method, app_user, payment_no, balance)
 	VALUES (pay_policy.merchant_id, pay_policy.reference, pay_policy.policy_id, pay_policy.amount,
-			pay_policy.method, pay_policy.app_user);
+			pay_policy.method, pay_policy.app_user, booked + 1, (sold.cost::numeric - paid - pay_policy.amount::numeric)::loyalty.points);
 	UPDATE loyalty_internal.policy s
 	SET status = CASE WHEN paid + pay_policy.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END
 	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id;
@@ -273,8 +282,8 @@ COMMENT ON COLUMN loyalty.instalments.ordinal IS 'Its number among those of the 
 COMMENT ON COLUMN loyalty.instalments.amount IS 'Money.';
 
 CREATE VIEW loyalty.payments AS
-SELECT merchant_id, policy_id, reference, amount, method, app_user, paid_at FROM loyalty_internal.payment;
-COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies. amount: money; reference: what the payment is known by, once within the merchant; app_user: who took it.';
+SELECT merchant_id, policy_id, payment_no, reference, amount, method, app_user, paid_at, balance FROM loyalty_internal.payment;
+COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies, in the order of payment_no. amount: money; reference: what the payment is known by, once within the merchant; app_user: who took it; balance: what was still to be paid after it.';
 COMMENT ON COLUMN loyalty.payments.amount IS 'Money.';
 COMMENT ON COLUMN loyalty.payments.app_user IS 'Who took it.';
 
@@ -283,6 +292,6 @@ SELECT merchant_id, product_id, name, description, price, stock, min_age, max_ag
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 
 CREATE VIEW loyalty.policies AS
-SELECT s.merchant_id, s.policy_id, s.member_id, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
+SELECT s.merchant_id, s.policy_id, s.member_id, s.sale_no, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
 FROM loyalty_internal.policy s JOIN loyalty_internal.product p USING (merchant_id, product_id);
 COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each.';

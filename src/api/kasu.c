@@ -103,7 +103,7 @@ static Statement customer_datum_sql = {
 
 static Statement policy_datum_sql = {
 	.sql = "SELECT " POLICY_JSON " -> $3 AS datum FROM loyalty.policies s WHERE s.merchant_id = $1 AND s.member_id = $2"
-	" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.registered_at DESC, s.policy_id DESC LIMIT 1",
+	" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.sale_no DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
@@ -174,7 +174,7 @@ static Statement product_list_sql = {
 static Statement customer_block_sql = {
 	.sql = "SELECT json_build_object('cliente', " CUSTOMER_JSON ","
 	" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences),"
-	" 'ventas', coalesce((SELECT json_agg(" POLICY_JSON " ORDER BY s.registered_at, s.policy_id) FROM loyalty.policies s"
+	" 'ventas', coalesce((SELECT json_agg(" POLICY_JSON " ORDER BY s.sale_no) FROM loyalty.policies s"
 	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id), '[]')) AS block" CUSTOMER_TABLES,
 	.params = {INT8OID, INT8OID}
 };

@@ -169,7 +169,7 @@ const Endpoint kasu_accounts = {
 
 static Statement policy_find_sql = {
 	.sql = "SELECT policy_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
-	" ORDER BY registered_at DESC, policy_id DESC LIMIT 1",
+	" ORDER BY sale_no DESC LIMIT 1",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 
@@ -237,11 +237,10 @@ static Statement policy_pay_sql = {
 	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* the balance as it was after the payment: a retry gets the same answer */
+/* the balance as it was after the payment is kept with it: a retry gets the same answer */
 static Statement payment_receipt_sql = {
 	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
-	" 'saldo', trim_scale(s.cost::numeric - (SELECT sum(o.amount::numeric) FROM loyalty_internal.payment o"
-	" WHERE o.merchant_id = $1 AND o.policy_id = y.policy_id AND o.paid_at <= y.paid_at))) AS receipt"
+	" 'saldo', y.balance) AS receipt"
 	" FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
 	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
 	.params = {INT8OID, TEXTOID}

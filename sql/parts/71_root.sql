@@ -16,6 +16,8 @@ CREATE TABLE loyalty_internal.root (
 	PRIMARY KEY (merchant_id, root_id)
 );
 COMMENT ON TABLE loyalty_internal.root IS 'The roots that were made. They are kept for ever; publish them, so that others keep them too.';
+COMMENT ON COLUMN loyalty_internal.root.root_id IS 'Later ones have higher numbers.';
+COMMENT ON COLUMN loyalty_internal.root.made_at IS 'When it was made, never before the root before it.';
 COMMENT ON COLUMN loyalty_internal.root.accounts IS 'How many accounts are in it: those that had an entry.';
 COMMENT ON COLUMN loyalty_internal.root.root IS 'SHA-256 over the byte 2, the merchant, the root_id, the time, the number of accounts and the top of the tree.';
 GRANT SELECT, INSERT ON loyalty_internal.root TO loyalty_engine;

@@ -132,6 +132,15 @@ new_id(void)
 	return id;
 }
 
+/* An id above one that there is, also while the clock is behind the moment of that; of two sessions that make one at once, each has its own. */
+int64
+new_id_after(int64 last)
+{
+	int64		id = new_id();
+
+	return id > last ? id : last + 1 + (id & ((INT64CONST(1) << ID_LOW_BITS) - 1));
+}
+
 /*
  * What a password is kept as: PBKDF2 with HMAC-SHA-256 of so many iterations, in
  * hexadecimal.  One of another Unicode form is the same password, as it is to

@@ -12,6 +12,7 @@ extern bytea *sha256_digest(const char *data, size_t length);
 extern char *hmac_sha256_hex(const char *key, const char *message);
 extern bool secrets_equal(const char *a, const char *b);
 extern int64 new_id(void);
+extern int64 new_id_after(int64 last);
 extern char *password_digest(const char *password, const char *salt, int iterations);
 
 #endif

@@ -230,13 +230,35 @@ write_root(const Root *root, const Digest *published)
 		raise_error(ERR_UNKNOWN_OBJECT);
 }
 
+static Statement root_newest_sql = {
+	.sql = "SELECT root_id, made_at FROM loyalty_internal.root WHERE merchant_id = $1 ORDER BY root_id DESC LIMIT 1",
+	.params = {INT8OID}
+};
+
+/* A root after all that the merchant has: the newest has the highest number, whatever the clock says. */
+static Root
+next_root(int64 merchant_id)
+{
+	Root		root = {.merchant_id = merchant_id,.made_at = GetCurrentTimestamp()};
+	Datum		value = Int64GetDatum(merchant_id);
+	int64		newest = 0;
+
+	if (db_write(&root_newest_sql, &value, NULL) > 0)
+	{
+		newest = row_int64(0, "root_id");
+		root.made_at = Max(root.made_at, row_int64(0, "made_at"));
+	}
+	root.root_id = new_id_after(newest);
+	return root;
+}
+
 PG_FUNCTION_INFO_V1(loyalty_make_root);
 
 /* loyalty.make_root(): make a root of the ledger of now. */
 Datum
 loyalty_make_root(PG_FUNCTION_ARGS)
 {
-	Root		root = {.merchant_id = PG_GETARG_INT64(0),.root_id = new_id(),.made_at = GetCurrentTimestamp()};
+	Root		root;
 	Digest		published;
 	TupleDesc	type;
 	Datum		values[2];
@@ -245,6 +267,7 @@ loyalty_make_root(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &type) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "loyalty.make_root() returns a row");
 	db_begin();
+	root = next_root(PG_GETARG_INT64(0));
 	published = make_tree(&root);
 	write_root(&root, &published);
 	db_end();

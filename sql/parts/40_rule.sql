@@ -273,8 +273,10 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	version integer;
 BEGIN
+	-- What was published has been, also if the clock was ahead then.
 	SELECT coalesce((SELECT s.version FROM loyalty_internal.rule_set s
-					 WHERE s.merchant_id = p.merchant_id AND s.program_id = p.program_id AND s.published_at <= rules_at.at
+					 WHERE s.merchant_id = p.merchant_id AND s.program_id = p.program_id
+					   AND (s.published_at <= rules_at.at OR rules_at.at >= now() AND s.published_at > clock_timestamp())
 					 ORDER BY s.version DESC LIMIT 1), 0)
 	INTO version FROM loyalty_internal.program p
 	WHERE p.merchant_id = rules_at.merchant_id AND p.program_id = rules_at.program_id;

@@ -74,11 +74,12 @@ CREATE TABLE loyalty_internal.rank_grant (
 	member_id	bigint		NOT NULL,
 	since		timestamptz	NOT NULL,
 	rank		text		COLLATE "C" NOT NULL,
-	until		timestamptz	NOT NULL CHECK (until > since),
+	until		timestamptz	NOT NULL,
 	reason		text		NOT NULL,
 	PRIMARY KEY (merchant_id, member_id, since)
 );
 COMMENT ON TABLE loyalty_internal.rank_grant IS 'The ranks that members were given after registration: each stands until the next one, or its end. Only ever added to, but the reason is emptied when the member is cancelled.';
+COMMENT ON COLUMN loyalty_internal.rank_grant.since IS 'When it was given, and after the one before: they count in this order. It may be after until if the clock has stepped back between the two.';
 COMMENT ON COLUMN loyalty_internal.rank_grant.rank IS 'Empty: what was given before ended.';
 COMMENT ON COLUMN loyalty_internal.rank_grant.until IS 'infinity: it does not end by itself.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rank_grant TO loyalty_engine;
@@ -135,10 +136,11 @@ CREATE FUNCTION loyalty_internal.rank_accounts(merchant_id bigint, program_id bi
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	moment CONSTANT timestamptz := clock_timestamp();
+	moment timestamptz;
 BEGIN
-	UPDATE loyalty_internal.program p SET ranked_at = moment
-	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id;
+	UPDATE loyalty_internal.program p SET ranked_at = greatest(clock_timestamp(), p.ranked_at + interval '1 microsecond')
+	WHERE p.merchant_id = rank_accounts.merchant_id AND p.program_id = rank_accounts.program_id
+	RETURNING p.ranked_at INTO moment;
 	INSERT INTO loyalty_internal.rank_base (merchant_id, program_id, since, rank)
 	SELECT rank_accounts.merchant_id, rank_accounts.program_id, moment, n.rank
 	FROM (SELECT coalesce((SELECT r.rank FROM loyalty_internal.program p

@@ -8,8 +8,51 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "account/account.h"
 #include "utils/timestamp.h"
+
+/* A moment is over when it was so as the transaction began. */
+Moment
+moment_at(TimestampTz at)
+{
+	TimestampTz clock = GetCurrentTimestamp();
+	Moment		moment = {at, at >= Min(clock, GetCurrentTransactionStartTimestamp()) ? clock : DT_NOEND};
+
+	return moment;
+}
+
+bool
+has_begun(const Moment *moment, TimestampTz since)
+{
+	return since <= moment->at || since > moment->ahead;
+}
+
+/* The moment, or a later one at which something has begun. */
+TimestampTz
+moment_raised(const Moment *moment, TimestampTz since)
+{
+	return has_begun(moment, since) ? Max(moment->at, since) : moment->at;
+}
+
+/*
+ * When something counts that is posted to an account at a moment by the clock:
+ * not before its newest entry, for the clock may have stepped back since.  Days,
+ * for limits, caps and ranks, are those of this moment, which the entry has; what
+ * falls due does so by the clock.
+ */
+TimestampTz
+account_moment(const Account *account, TimestampTz at)
+{
+	return Max(at, account->posted_at);
+}
+
+/* The same for its ranks, which are not older than the terms by which they were counted. */
+TimestampTz
+account_rank_moment(const Account *account, TimestampTz at)
+{
+	return Max(account_moment(account, at), account->ranked_at);
+}
 
 /*
  * Whether so many points more stay in range, in all the sums they can get into.

@@ -30,6 +30,16 @@ typedef struct HeldRanks
 	bool		reversed;		/* the batch has reversed points that counted */
 } HeldRanks;
 
+/*
+ * A moment that is asked for.  What began by then has begun, and what is later
+ * than ahead: the clock was ahead when that was posted, and has stepped back.
+ */
+typedef struct Moment
+{
+	TimestampTz at;
+	TimestampTz ahead;			/* what the clock shows; DT_NOEND: the moment is over */
+} Moment;
+
 typedef struct Account
 {
 	int64		account_id;
@@ -60,6 +70,11 @@ typedef struct Account
 	HeldRanks	ranks;			/* if they were asked for */
 } Account;
 
+extern Moment moment_at(TimestampTz at);
+extern bool has_begun(const Moment *moment, TimestampTz since);
+extern TimestampTz moment_raised(const Moment *moment, TimestampTz since);
+extern TimestampTz account_moment(const Account *account, TimestampTz at);
+extern TimestampTz account_rank_moment(const Account *account, TimestampTz at);
 extern bool account_has_room(const Account *account, Points amount);
 extern void account_keep(Lots *lots, Points balance, Points amount, const Lots *dated, TimestampTz at);
 extern void account_add(Account *account, Points amount, const Lots *dated, TimestampTz at);

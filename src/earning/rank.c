@@ -26,7 +26,7 @@
 Statement	rank_granted_sql = {
 	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty_internal.member m" RANK_GRANT_OF("m")
 	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static int

@@ -55,8 +55,9 @@ typedef struct Customer
 	const char *granted;		/* the rank that was; empty: none, or nobody asks */
 	bool		granted_lasts;	/* whatever is earned */
 	int			from_birthday;	/* days; PG_INT32_MAX: not known, or nobody asks */
-	DateADT		today;			/* of the time zone, as is the time of day */
+	DateADT		today;			/* by the clock of the time zone, as is the time of day */
 	TimeADT		time;
+	DateADT		counted_on;		/* the day of the caps */
 	bool		ask_owner;		/* for the rank, or who buys */
 } Customer;
 
@@ -64,6 +65,7 @@ struct Rules
 {
 	int64		merchant_id;
 	TimestampTz now;
+	TimestampTz ahead;			/* see Moment */
 	Customer   *customers;		/* ascending by account, then member */
 	int			ncustomers;
 	Award	   *awards;
@@ -130,7 +132,7 @@ days_from_birthday(DateADT birth_date, DateADT today)
 	return nearest;
 }
 
-/* Read the local day and time of a customer's program. */
+/* Read the local day and time of a customer's program, and the day for which caps count. */
 static void
 read_clock(Customer *customer, TimestampTz now)
 {
@@ -141,6 +143,8 @@ read_clock(Customer *customer, TimestampTz now)
 		days--;
 	customer->today = (DateADT) days;
 	customer->time = local - days * USECS_PER_DAY;
+	customer->counted_on = customer->buyer.posted_at > now ?
+		terms_local_date(customer->buyer.program, customer->buyer.posted_at) : customer->today;
 }
 
 static bool
@@ -206,7 +210,7 @@ static uint64
 read_about(Statement *one, Statement *many, const Rules *rules, const int64 *ids, int n)
 {
 	Datum		values[] = {Int64GetDatum(rules->merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n),
-	TimestampTzGetDatum(rules->now)};
+	TimestampTzGetDatum(rules->now), TimestampTzGetDatum(rules->ahead)};
 
 	return db_write(n == 1 ? one : many, values, NULL);
 }
@@ -279,7 +283,7 @@ read_uses(Rules *rules)
 	{
 		Purse	   *purse = find_account(rules, row_int64(row, "account_id"))->purse;
 		DateADT		day = row_int64(row, "day");
-		Use		   *use = add_use(purse, row_text(row, "rule"), Max(day, purse->opened_by->today));
+		Use		   *use = add_use(purse, row_text(row, "rule"), Max(day, purse->opened_by->counted_on));
 		const Points counted[CAP_PERIODS] = {
 			[CAP_DAY] = row_int64(row, "points_day"),
 			[CAP_WEEK] = row_int64(row, "points_week"),
@@ -419,12 +423,12 @@ note_owner(Customer *customer, uint64 row)
 
 static Statement owner_sql = {
 	.sql = OWNER_SELECT("ARRAY[$2]"),
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static Statement owners_sql = {
 	.sql = OWNER_SELECT("$2"),
-	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 /* Read the owners of accounts; an account without one has no granted rank. */
@@ -493,15 +497,16 @@ read_customers(Rules *rules)
 	note_persons(rules);
 }
 
-/* Read all that the sales of these buyers depend on; a buyer may be there twice. */
+/* Read all that the sales of these buyers depend on, as it is now or was at another moment; a buyer may be there twice. */
 Rules *
-rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n)
+rules_start(int64 merchant_id, Moment moment, const Buyer *buyers, int n)
 {
 	Rules	   *rules = palloc0(sizeof(Rules));
 	int			distinct = 0;
 
 	rules->merchant_id = merchant_id;
-	rules->now = now;
+	rules->now = moment.at;
+	rules->ahead = moment.ahead;
 	rules->customers = palloc_extended(n * sizeof(Customer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n; i++)
 	{
@@ -591,7 +596,7 @@ find_use(Purse *purse, const Rule *rule)
 		if (strcmp(use->rule, rule->name) == 0)
 			return use;
 	}
-	return add_use(purse, rule->name, purse->opened_by->today);
+	return add_use(purse, rule->name, purse->opened_by->counted_on);
 }
 
 /* What the caps leave, in points that the program has. */
@@ -667,7 +672,8 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 		return ERR_INVALID_ARGUMENT;
 	/* sales of the batch before this one may have reached another */
 	if (asks_rank(customer))
-		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, customer->granted_lasts, rules->now);
+		rank = rank_held_at(customer->buyer.program, customer->buyer.account, customer->granted, customer->granted_lasts,
+							customer->buyer.ranked_at);
 	if (rank != NULL && rank->multiplier != POINTS_ONE &&
 		!points_convert(sale->base, rank->multiplier, POINTS_ONE, customer->buyer.program->decimals, customer->buyer.program->rounding, &earning->base))
 		return ERR_BALANCE_OUT_OF_RANGE;

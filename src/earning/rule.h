@@ -6,8 +6,8 @@
 #define LOYALTY_RULE_H
 
 #include "postgres.h"
+#include "account/account.h"
 #include "base/errors.h"
-#include "datatype/timestamp.h"
 #include "program/terms.h"
 #include "types/points.h"
 
@@ -18,9 +18,11 @@ typedef struct Buyer
 {
 	int64		account_id;
 	int64		member_id;
-	const struct Account *account;	/* whose ranks have been read, and change with its sales */
+	const Account *account;		/* whose ranks have been read, and change with its sales */
 	const Program *program;
 	int			version;		/* of the rules, 0: none */
+	TimestampTz posted_at;		/* of what they buy: caps count it for that day */
+	TimestampTz ranked_at;		/* the moment whose ranks count */
 	TimestampTz available_at;	/* of what is earned: rules' durations start then */
 } Buyer;
 
@@ -53,7 +55,7 @@ typedef struct Earning
 
 typedef struct Rules Rules;
 
-extern Rules *rules_start(int64 merchant_id, TimestampTz now, const Buyer *buyers, int n);
+extern Rules *rules_start(int64 merchant_id, Moment moment, const Buyer *buyers, int n);
 extern ErrorId rules_earn(const Rules *rules, const Sale *sale, Earning *earning);
 extern void rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, const Earning *earning);
 extern void rules_write(const Rules *rules);

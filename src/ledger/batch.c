@@ -113,7 +113,7 @@ batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz 
 	Entry	   *added = palloc(sizeof(Entry));
 
 	/* The clock may step back; the entries of an account do not. */
-	account->posted_at = Max(account->posted_at, at);
+	account->posted_at = account_moment(account, at);
 	account->entry_no++;
 	account->changed = true;
 

@@ -20,6 +20,7 @@ typedef struct Batch
 {
 	int64		merchant_id;
 	TimestampTz now;
+	TimestampTz ahead;			/* now, but for a moment that is over: see Moment */
 	Account    *accounts;		/* ascending */
 	int			naccounts;
 	HTAB	   *reservations;	/* Reservation by EntryKey; NULL: none was met */

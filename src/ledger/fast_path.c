@@ -156,7 +156,7 @@ program_holds(int64 merchant_id, const Program *program)
 }
 
 static bool
-limits_allow(int64 merchant_id, const Posting *posting)
+limits_allow(int64 merchant_id, const Posting *posting, TimestampTz posted_at)
 {
 	Movement	movement;
 	Limits	   *limits;
@@ -167,7 +167,7 @@ limits_allow(int64 merchant_id, const Posting *posting)
 		return true;
 	movement.program = posting->program;
 	movement.most = i64abs(posting->amount);
-	limits = limits_start(merchant_id, GetCurrentTimestamp());
+	limits = limits_start(merchant_id, posted_at);
 	limits_expect(limits, &movement);
 	within = limits_take(limits, &movement, i64abs(posting->amount));
 	limits_write(limits);
@@ -194,7 +194,7 @@ fast_path_post(int64 merchant_id, Posting *posting)
 		restore_account(merchant_id, posting);
 		return false;
 	}
-	if (!limits_allow(merchant_id, posting))
+	if (!limits_allow(merchant_id, posting, entry.posted_at))
 	{
 		restore_account(merchant_id, posting);
 		posting->error = ERR_LIMIT_EXCEEDED;

@@ -112,6 +112,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id)};
 	int64		newest_entry_id;
+	Moment		moment = moment_at(at);
 	AccountState state;
 	Points		balance = 0;
 
@@ -121,7 +122,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	if (db_read(&account_newest_sql, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
 	newest_entry_id = row_int64_or(0, "newest_entry_id", 0);
-	if (newest_entry_id != 0 && at < row_int64(0, "posted_at"))
+	if (newest_entry_id != 0 && !has_begun(&moment, row_int64(0, "posted_at")))
 		balance = balance_before(merchant_id, account_id, newest_entry_id, at);
 	else if (newest_entry_id != 0 && ledger_state(merchant_id, account_id, at, &state))
 		balance = state.balance;

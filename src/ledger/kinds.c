@@ -98,6 +98,7 @@ apply_expected(Batch *batch, const Posting *postings, int n)
 		movement.most = movement.gives ? 0 : most_of(batch, &postings[i]);
 		if (batch->limits == NULL)
 			batch->limits = limits_start(batch->merchant_id, batch->now);
+		limits_advance(batch->limits, account->posted_at);
 		limits_expect(batch->limits, &movement);
 	}
 }
@@ -211,7 +212,7 @@ add_dated(Batch *batch, Posting *posting, Account *account, Entry *entry, Lots *
 	entry->amount = posting->amount;
 	account_add(account, posting->amount, dated, batch->now);
 	if (account->tracks_lots && posting->kind != ENTRY_ADJUST)
-		count_earned(batch, account, posting->amount, batch->now);
+		count_earned(batch, account, posting->amount, account_moment(account, batch->now));
 	posted(posting, batch_add_entry(batch, account, entry, batch->now));
 }
 

@@ -122,7 +122,7 @@ read_expired_lots(Batch *batch)
 			continue;
 		for (int i = 0; i < original->lots.n; i++)
 		{
-			if (original->lots.lot[i].posted <= batch->now)
+			if (original->lots.lot[i].posted <= account_moment(batch_account(batch, holder), batch->now))
 				batch_expired_lot(batch, holder, original->lots.lot[i].posted);
 		}
 	}
@@ -222,8 +222,16 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 static Buyer
 buyer_of(const Account *account, const Posting *posting, const Terms *terms)
 {
-	Buyer		buyer = {account->account_id, posting->member_id, account, terms->program, terms->program->rules,
-	terms->sale_available_at};
+	Buyer		buyer = {
+		.account_id = account->account_id,
+		.member_id = posting->member_id,
+		.account = account,
+		.program = terms->program,
+		.version = terms->program->rules,
+		.posted_at = account_moment(account, terms->at),
+		.ranked_at = account_rank_moment(account, terms->at),
+		.available_at = terms->sale_available_at,
+	};
 
 	return buyer;
 }
@@ -232,6 +240,7 @@ buyer_of(const Account *account, const Posting *posting, const Terms *terms)
 static void
 read_rules(Batch *batch, const Posting *postings, int n)
 {
+	const Moment moment = {batch->now, batch->ahead};
 	Buyer	   *buyers = NULL;
 	int			nbuyers = 0;
 
@@ -255,7 +264,7 @@ read_rules(Batch *batch, const Posting *postings, int n)
 	if (nbuyers == 0)
 		return;
 	batch_read_ranks(batch);
-	batch->rules = rules_start(batch->merchant_id, batch->now, buyers, nbuyers);
+	batch->rules = rules_start(batch->merchant_id, moment, buyers, nbuyers);
 }
 
 void
@@ -273,7 +282,7 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	read_originals(batch, postings, n);
 	lock_accounts(batch, postings, n);
 	/* Read after the locks: whoever held them has posted before this moment. */
-	batch->now = GetCurrentTimestamp();
+	batch->now = batch->ahead = GetCurrentTimestamp();
 	adopt_accounts(batch, postings, n);
 
 	keys = named_entries(postings, n, names_original, &nkeys);
@@ -378,19 +387,20 @@ ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 }
 
 /*
- * An account as it is, or will be, at a moment, to be looked at only: if that
- * is not before its newest entry, with all that is due by then.
+ * An account as it is, or will be, at a moment, to be looked at only: if its
+ * newest entry has begun by then, with all that is due.
  */
 bool
 batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
 {
-	const Batch start = {.merchant_id = merchant_id,.now = at,.accounts = account,.naccounts = 1,.allocated = 8};
+	const Moment moment = moment_at(at);
+	const Batch start = {.merchant_id = merchant_id,.now = at,.ahead = moment.ahead,.accounts = account,.naccounts = 1,.allocated = 8};
 
 	*batch = start;
 	if (!account_read(merchant_id, account))
 		return false;
 	batch->entries = palloc(batch->allocated * sizeof(Entry *));
-	if (at >= account->posted_at)
+	if (has_begun(&moment, account->posted_at))
 		book_due(batch);
 	return true;
 }

@@ -88,7 +88,7 @@ expired_of(const Choice *choice, const Lot *lot)
 {
 	const ExpiredLot *expired;
 
-	if (lot->posted > choice->batch->now)
+	if (lot->posted > account_moment(choice->holder, choice->batch->now))
 		return 0;
 	expired = batch_expired_lot(choice->batch, choice->holder->account_id, lot->posted);
 	return expired->points - expired->refunded - lots_posted(&choice->part->expired, lot->posted);

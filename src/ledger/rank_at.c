@@ -64,33 +64,42 @@ consider_earned(Highest *highest, const Account *account, TimestampTz at)
 	}
 }
 
-static void
-consider_granted(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
+/* The moment whose ranks an account holds at one that is asked for. */
+TimestampTz
+rank_moment(const Account *account, const Moment *moment)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
+	return Max(moment_raised(moment, account->posted_at), moment_raised(moment, account->ranked_at));
+}
+
+static void
+consider_granted(Highest *highest, int64 merchant_id, const Account *account, const Moment *moment)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(moment->at),
+	TimestampTzGetDatum(moment->ahead)};
 	const Program *program;
 	const char *name;
 	bool		registered;
 
-	if (db_read(&rank_granted_sql, values, NULL) == 0 || row_int64(0, "created_at") > at)
+	if (db_read(&rank_granted_sql, values, NULL) == 0 || !has_begun(moment, row_int64(0, "created_at")))
 		return;
 	registered = !row_has(0, "rank");
 	name = registered ? row_text(0, "granted_rank") : row_text(0, "rank");
 	program = program_find(merchant_id, account->program_id);
-	if (*name != '\0' && !(registered && rank_was_exceeded(account, program, name, at)))
-		consider(highest, name, rank_from_points(program, name, at));
+	if (*name != '\0' && !(registered && rank_was_exceeded(account, program, name, rank_moment(account, moment))))
+		consider(highest, name, rank_from_points(program, name, moment_raised(moment, program->ranked_at)));
 }
 
 static Statement rank_base_sql = {
-	.sql = "SELECT rank FROM loyalty_internal.rank_base WHERE merchant_id = $1 AND program_id = $2 AND since <= $3 ORDER BY since DESC LIMIT 1",
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+	.sql = "SELECT rank FROM loyalty_internal.rank_base WHERE merchant_id = $1 AND program_id = $2 AND " HAS_BEGUN("since") " ORDER BY since DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
-/* Consider the rank that every member of the program had at a moment. */
+/* Consider the rank that every member of the program had by a moment. */
 static void
-consider_base(Highest *highest, int64 merchant_id, const Account *account, TimestampTz at)
+consider_base(Highest *highest, int64 merchant_id, const Account *account, const Moment *moment)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->program_id), TimestampTzGetDatum(at)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account->program_id), TimestampTzGetDatum(moment->at),
+	TimestampTzGetDatum(moment->ahead)};
 
 	if (db_read(&rank_base_sql, values, NULL) > 0 && row_text(0, "rank")[0] != '\0')
 		consider(highest, row_text(0, "rank"), 0);
@@ -103,6 +112,7 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
 {
 	int64		merchant_id = PG_GETARG_INT64(0);
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
+	Moment		moment = moment_at(at);
 	MemoryContext caller = CurrentMemoryContext;
 	Highest		highest = {"", -2};
 	const Account *account;
@@ -114,9 +124,9 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
 	account = rank_account_at(merchant_id, PG_GETARG_INT64(1), at);
 	if (account == NULL)
 		raise_error(ERR_UNKNOWN_ACCOUNT);
-	consider_earned(&highest, account, at);
-	consider_granted(&highest, merchant_id, account, at);
-	consider_base(&highest, merchant_id, account, at);
+	consider_earned(&highest, account, rank_moment(account, &moment));
+	consider_granted(&highest, merchant_id, account, &moment);
+	consider_base(&highest, merchant_id, account, &moment);
 	MemoryContextSwitchTo(caller);
 	answer = cstring_to_text(highest.name);
 	db_end();
@@ -237,12 +247,12 @@ recount(ReturnSetInfo *rsinfo, Batch *batch)
 	if (n > 0)
 		ranks_read(batch->merchant_id, accounts, n, true);
 	for (int i = 0; i < n; i++)
-		said[accounts[i] - batch->accounts] = said_of(accounts[i], batch->now);
+		said[accounts[i] - batch->accounts] = said_of(accounts[i], account_rank_moment(accounts[i], batch->now));
 	recount_accounts(batch, accounts, n);
 	for (int i = 0; i < n; i++)
 	{
 		const Said *before = &said[accounts[i] - batch->accounts];
-		Said		now = said_of(accounts[i], batch->now);
+		Said		now = said_of(accounts[i], account_rank_moment(accounts[i], batch->now));
 
 		if (before->counting != now.counting || strcmp(before->rank, now.rank) != 0)
 			put_change(rsinfo, accounts[i]->account_id, before, &now);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "account/account.h"
 
+extern TimestampTz rank_moment(const Account *account, const Moment *moment);
 extern const Account *rank_account_at(int64 merchant_id, int64 account_id, TimestampTz at);
 
 #endif

@@ -110,10 +110,11 @@ count_program(Batch *batch, Account **accounts, int n)
 	{
 		Account    *account = accounts[i];
 		bool		stale = account->ranked_at != program->ranked_at;
+		TimestampTz moment = stale ? Max(program->ranked_at, account->posted_at) : account_rank_moment(account, batch->now);
 
 		if (program->rank_window_value == 0 || program->range_group[0] == '\0')
 			account->qualifying.n = 0;
-		ranks_update(account, program, stale ? Max(program->ranked_at, account->posted_at) : batch->now, RANK_RECOUNTED);
+		ranks_update(account, program, moment, RANK_RECOUNTED);
 		account->ranks.recounted = account->changed = true;
 		account->ranked_at = program->ranked_at;
 	}
@@ -152,7 +153,7 @@ is_stale(Batch *batch, const Account *account)
 {
 	const Program *program = batch_terms(batch, account, batch->now)->program;
 
-	return account->ranked_at != program->ranked_at && program->ranked_at <= batch->now;
+	return account->ranked_at != program->ranked_at && (program->ranked_at <= batch->now || program->ranked_at > batch->ahead);
 }
 
 /*
@@ -227,7 +228,7 @@ count_earned(Batch *batch, Account *account, Points amount, TimestampTz at)
 	day = day_of(terms, amount);
 	if (terms->qualifies_until != DT_NOEND)
 		lots_add_lot(&account->qualifying, &day);
-	ranks_update(account, terms->program, at, RANK_EARNED);
+	ranks_update(account, terms->program, account_rank_moment(account, at), RANK_EARNED);
 }
 
 /* Count points no more that were reversed, and had counted from a moment on. */
@@ -248,7 +249,7 @@ count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from)
 	day = day_of(terms, amount);
 	if (terms->qualifies_until != DT_NOEND)
 		lots_take_lot(&account->qualifying, &day, NULL);
-	ranks_update(account, terms->program, batch->now, RANK_REVERSED);
+	ranks_update(account, terms->program, account_rank_moment(account, batch->now), RANK_REVERSED);
 	account->ranks.reversed = true;
 }
 
@@ -330,9 +331,11 @@ was_reached(const HeldRank *held, const Counted *counted, int n)
 static void
 update_reversed(Batch *batch, Account *account)
 {
-	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now)};
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now),
+	TimestampTzGetDatum(batch->ahead)};
 	const Program *program = batch_terms(batch, account, batch->now)->program;
-	bool		recent = rank_is_recent(program, batch->now);
+	TimestampTz moment = account_rank_moment(account, batch->now);
+	bool		recent = rank_is_recent(program, moment);
 	bool		granted;
 	Counted    *counted;
 	int			n;
@@ -348,10 +351,10 @@ update_reversed(Batch *batch, Account *account)
 		HeldRank   *held = &account->ranks.held[i];
 
 		held->changed = false;
-		if (granted && held->reversed_at == DT_NOEND && held->since <= batch->now && !was_reached(held, counted, n))
-			rank_set_held(held, held->until, held->from_points, batch->now);
-		if (recent && held->since <= batch->now && held->until > batch->now)
-			rank_set_held(held, Min(held->until, Max(rank_end(counted, n, held->name), batch->now)), held->from_points, held->reversed_at);
+		if (granted && held->reversed_at == DT_NOEND && held->since <= moment && !was_reached(held, counted, n))
+			rank_set_held(held, held->until, held->from_points, moment);
+		if (recent && held->since <= moment && held->until > moment)
+			rank_set_held(held, Min(held->until, Max(rank_end(counted, n, held->name), moment)), held->from_points, held->reversed_at);
 	}
 	ranks_write(batch->merchant_id, account, 1);
 }

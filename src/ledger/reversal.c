@@ -386,7 +386,8 @@ reversal_gives(Batch *batch, const Posting *posting, const Account *account, Mov
 	movement->staff_id = original->staff_id;
 	movement->member_id = original->member_id != 0 ? original->member_id : account->account_id;
 	movement->adds = original->kind == ENTRY_ACCRUE || original->kind == ENTRY_DEPOSIT;
-	return program->has_limits && terms_local_date(program, original->limited_at) == terms_local_date(program, batch->now);
+	return program->has_limits &&
+		terms_local_date(program, original->limited_at) == terms_local_date(program, account_moment(account, batch->now));
 }
 
 /* Give back to limits: points in proportion, the operation when nothing is left of the entry. */

@@ -181,19 +181,18 @@ put_row(ReturnSetInfo *rsinfo, const char *rule, Points points, TimestampTz expi
 
 static Statement rules_at_sql = {
 	.sql = "SELECT version FROM loyalty_internal.rule_set"
-	" WHERE merchant_id = $1 AND program_id = $2 AND published_at <= $3 ORDER BY version DESC LIMIT 1",
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+	" WHERE merchant_id = $1 AND program_id = $2 AND " HAS_BEGUN("published_at") " ORDER BY version DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
-/* The rules in force at a moment. */
-static void
-find_rules(int64 merchant_id, Buyer *buyer, TimestampTz at)
+/* The version of the rules in force at a moment; 0: none. */
+static int
+rules_at(int64 merchant_id, const Program *program, const Moment *moment)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(buyer->program->program_id), TimestampTzGetDatum(at)};
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program->program_id), TimestampTzGetDatum(moment->at),
+	TimestampTzGetDatum(moment->ahead)};
 
-	if (db_write(&rules_at_sql, values, NULL) == 0)
-		return;
-	buyer->version = (int) row_int64(0, "version");
+	return db_write(&rules_at_sql, values, NULL) > 0 ? (int) row_int64(0, "version") : 0;
 }
 
 static void
@@ -203,6 +202,7 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 	const Terms *terms;
 	const Program *program = require_program(merchant_id, sale->account_id);
 	Buyer		buyer = {.account_id = sale->account_id};
+	Moment		moment = moment_at(at);
 	Earning		earning;
 	ErrorId		error;
 
@@ -210,10 +210,12 @@ simulate(ReturnSetInfo *rsinfo, int64 merchant_id, Sale *sale, TimestampTz at)
 	terms = terms_at(&cache, merchant_id, program->program_id, at);
 	buyer.program = terms->program;
 	buyer.account = rank_account_at(merchant_id, sale->account_id, at);
-	find_rules(merchant_id, &buyer, at);
+	buyer.version = rules_at(merchant_id, buyer.program, &moment);
+	buyer.posted_at = moment_raised(&moment, buyer.account->posted_at);
+	buyer.ranked_at = rank_moment(buyer.account, &moment);
 	buyer.available_at = terms->sale_available_at;
 	terms = terms_at(&cache, merchant_id, program->program_id, terms->sale_available_at);
-	error = rules_earn(rules_start(merchant_id, at, &buyer, 1), sale, &earning);
+	error = rules_earn(rules_start(merchant_id, moment, &buyer, 1), sale, &earning);
 	if (error != ERR_NONE)
 		raise_error(error);
 

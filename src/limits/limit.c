@@ -81,6 +81,17 @@ limits_start(int64 merchant_id, TimestampTz now)
 	return limits;
 }
 
+/*
+ * Nothing counts for a day before that of the newest entry of an account that it
+ * moves points of: entries have the later of that moment and of what the clock says.
+ */
+void
+limits_advance(Limits *limits, TimestampTz posted_at)
+{
+	Assert(!limits->prepared);
+	limits->now = Max(limits->now, posted_at);
+}
+
 /* Announce a movement that may be taken: all are announced before any is taken. */
 void
 limits_expect(Limits *limits, const Movement *movement)

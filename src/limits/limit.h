@@ -28,6 +28,7 @@ typedef struct Movement
 } Movement;
 
 extern Limits *limits_start(int64 merchant_id, TimestampTz now);
+extern void limits_advance(Limits *limits, TimestampTz posted_at);
 extern void limits_expect(Limits *limits, const Movement *movement);
 extern bool limits_take(Limits *limits, const Movement *movement, Points points);
 extern void limits_give(Limits *limits, const Movement *movement, DateADT day, Points points, int64 operations);

@@ -172,12 +172,15 @@ BEGIN
 			PERFORM loyalty_internal.own_account(leave_account.merchant_id, heir, leaving.account_id, moment);
 		END IF;
 	END IF;
-	-- Whoever was alone in an account can go back to it, to refund what was bought there.
+	-- Whoever was alone in an account can go back to it, the last one, to refund what was bought there.
 	UPDATE loyalty_internal.member m SET account_id = own, own_account_id = (
-		SELECT max(a.account_id) FROM loyalty_internal.account a
-		WHERE a.merchant_id = leave_account.merchant_id AND a.moved_to = own
-		  AND a.account_id IN (SELECT leaving.member_id UNION ALL SELECT o.account_id FROM loyalty_internal.account_owner o
-			WHERE o.merchant_id = leave_account.merchant_id AND o.member_id = leaving.member_id))
+		SELECT l.account_id
+		FROM (SELECT leaving.member_id AS account_id, '-infinity'::timestamptz AS since
+			  UNION ALL
+			  SELECT o.account_id, o.since FROM loyalty_internal.account_owner o
+			  WHERE o.merchant_id = leave_account.merchant_id AND o.member_id = leaving.member_id) l
+		JOIN loyalty_internal.account a ON a.merchant_id = leave_account.merchant_id AND a.account_id = l.account_id AND a.moved_to = own
+		ORDER BY l.since DESC LIMIT 1)
 	WHERE m.merchant_id = leave_account.merchant_id AND m.member_id = leave_account.member_id;
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, own::text);
 END

@@ -67,7 +67,7 @@ BEGIN
 	-- The rest is counted once an hour at most, and when there is no more to forget.
 	IF n < forget_idempotency_keys.max_rows AND NOT EXISTS (
 		SELECT FROM loyalty_internal.idempotency_space s
-		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.counted_at > clock_timestamp() - interval '1 hour') THEN
+		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.counted_at BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp()) THEN
 		PERFORM loyalty_internal.recount_idempotency_keys(forget_idempotency_keys.merchant_id);
 	ELSIF n > 0 THEN
 		UPDATE loyalty_internal.idempotency_space s SET kilobytes = s.kilobytes - n

@@ -98,7 +98,8 @@ static Statement space_free_sql = {
 
 /*
  * The merchant's advance.  One is good if what took it was committed; an old
- * one is not, since nobody may know any more whether it was.
+ * one is not, since nobody may know any more whether it was; nor is one of which
+ * the clock does not tell how old it is, for it has stepped back.
  */
 static Advance *
 advance_of(int64 merchant_id)
@@ -114,7 +115,7 @@ advance_of(int64 merchant_id)
 		advances = hash_create("loyalty advances", 16, &control, HASH_ELEM | HASH_BLOBS);
 	}
 	advance = hash_search(advances, &merchant_id, HASH_ENTER, &found);
-	if (!found || !TransactionIdIsValid(advance->taken_in) ||
+	if (!found || !TransactionIdIsValid(advance->taken_in) || advance->taken_at > GetCurrentTimestamp() ||
 		TimestampDifferenceExceeds(advance->taken_at, GetCurrentTimestamp(), ADVANCE_AGE_MS) ||
 		!(TransactionIdIsCurrentTransactionId(advance->taken_in) || TransactionIdDidCommit(advance->taken_in)))
 	{

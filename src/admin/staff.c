@@ -160,8 +160,11 @@ static Statement staff_insert_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, TEXTOID, INT4OID}
 };
 
+/* Within an hour by the clock, which may have stepped back since: a moment further ahead than that is not of this hour. */
+#define LAST_HOUR(moment) moment " BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp() + interval '1 hour'"
+
 static Statement refusals_spent_sql = {
-	.sql = "SELECT 1 FROM loyalty_internal.staff_refusal WHERE merchant_id = $1 AND refused_at[10] > clock_timestamp() - interval '1 hour'",
+	.sql = "SELECT 1 FROM loyalty_internal.staff_refusal WHERE merchant_id = $1 AND " LAST_HOUR("refused_at[10]"),
 	.params = {INT8OID}
 };
 
@@ -207,7 +210,7 @@ staff_hire(int64 merchant_id, const Hiring *hiring, int64 *staff_id)
 static Statement staff_refuse_sql = {
 	.sql = "INSERT INTO loyalty_internal.staff_refusal AS r (merchant_id, refused_at) VALUES ($1, ARRAY[clock_timestamp()])"
 	" ON CONFLICT (merchant_id) DO UPDATE SET refused_at = (clock_timestamp() || r.refused_at)[1:10]"
-	" WHERE r.refused_at[10] > clock_timestamp() - interval '1 hour' IS NOT TRUE",
+	" WHERE (" LAST_HOUR("r.refused_at[10]") ") IS NOT TRUE",
 	.params = {INT8OID}
 };
 

@@ -23,6 +23,8 @@
 #     LOYALTY_BIN             binaries of a copy made by install.sh, to use that one
 #     LOYALTY_POSTGREST       the PostgREST to run
 #     LOYALTY_DURABLE=1       commits reach the disk
+#     LOYALTY_STANDBY=1       a hot standby too, from LEVEL http on with PostgREST and
+#                             nginx of its own; settings LOYALTY_STANDBY_…
 #     LOYALTY_RATE=200r/s     how many requests nginx lets one key and address send
 #     LOYALTY_CLOCK=0         the server's clock can be moved, and starts by so many
 #                             seconds ahead; see clock.c
@@ -314,26 +316,54 @@ start_postgrests() {
 	setting LOYALTY_BATCHES_URL "http://127.0.0.1:$port"
 }
 
+# start_nginx [SERVER FOLDER CONFIGURATION SETTING]: before the two PostgRESTs; in
+# its setting is its address.
 start_nginx() {
-	local tries nginx rate=${LOYALTY_RATE:-}
+	local tries nginx server=${1:-HTTP} folder=$work/${2:-nginx} rate=${LOYALTY_RATE:-}
 	nginx=$(PATH=$PATH:/usr/sbin command -v nginx)
-	mkdir -p "$work/nginx"
+	mkdir -p "$folder"
 	for tries in 1 2 3; do
-		choose_port HTTP
+		choose_port "$server"
 		sed -e "s/127\.0\.0\.1:3000/127.0.0.1:$tills_port/" -e "s/127\.0\.0\.1:3001/127.0.0.1:$batches_port/" -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
 			${limit_s:+-e "s/^\(\t*\(proxy\|client\|send\)_[a-z_]*timeout\) .*;/\1 ${limit_s}s;/"} \
-			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/nginx.conf" >"$work/nginx/nginx.conf"
-		give "$work/nginx"
-		if "${as_owner[@]}" "$nginx" -p "$work/nginx/" -c "$work/nginx/nginx.conf" -e "$work/nginx/error.log" \
-			>"$work/nginx.log" 2>&1 </dev/null &&
-			wait_for "$work/nginx/nginx.pid" "http://127.0.0.1:$port/" '^[1-4]..$'; then
-			keep_port HTTP
-			setting LOYALTY_URL "http://127.0.0.1:$port"
+			${rate:+-e "s|rate=[0-9]*r/s|rate=$rate|"} "$root/http/${3:-nginx.conf}" >"$folder/nginx.conf"
+		give "$folder"
+		if "${as_owner[@]}" "$nginx" -p "$folder/" -c "$folder/nginx.conf" -e "$folder/error.log" \
+			>"$folder.log" 2>&1 </dev/null &&
+			wait_for "$folder/nginx.pid" "http://127.0.0.1:$port/" '^[1-4]..$'; then
+			keep_port "$server"
+			setting "${4:-LOYALTY_URL}" "http://127.0.0.1:$port"
 			return
 		fi
-		grep -q 'Address already in use' "$work/nginx.log" || return 1
+		grep -q 'Address already in use' "$folder.log" || return 1
 	done
 	return 1
+}
+
+# As docs/operate.md says: a copy that follows, and that is told of none of its
+# readers' rows being taken away.
+start_standby() {
+	local tries
+	"${as_owner[@]}" "$bin/pg_basebackup" -D "$work/standby" -R -X stream -c fast >"$work/pg_basebackup.log" 2>&1 </dev/null
+	for tries in 1 2 3; do
+		choose_port STANDBY
+		"${as_owner[@]}" tee -a "$work/standby/postgresql.conf" <<<"port = $port
+			hot_standby_feedback = on" >/dev/null
+		if "${as_owner[@]}" "${with_clock[@]}" "$bin/pg_ctl" -D "$work/standby" -l "$work/standby.log" -w -t 600 start \
+			>"$work/pg_ctl.log" 2>&1 </dev/null; then
+			break
+		fi
+		[ "$tries" != 3 ] && grep -q 'Address already in use' "$work/standby.log" || return 1
+		"${as_owner[@]}" rm "$work/standby.log"
+	done
+	setting LOYALTY_STANDBY_PORT "$port"
+	setting LOYALTY_STANDBY_LOG "$work/standby.log"
+	setting LOYALTY_STANDBY_PGDATA "$work/standby"
+	case $level in cluster | database) return ;; esac
+	PGPORT=$port PGRST_DB_CHANNEL_ENABLED=false start_postgrest STANDBY_POSTGREST standby-postgrest
+	setting LOYALTY_STANDBY_POSTGREST_URL "http://127.0.0.1:$port"
+	tills_port=$port batches_port=$port
+	start_nginx STANDBY_HTTP standby-nginx nginx-standby.conf LOYALTY_STANDBY_URL
 }
 
 # The file prints NAME=value lines, which become settings.
@@ -408,6 +438,7 @@ up() {
 		demo) start_postgres; make_database; load_demo; start_postgrests; start_nginx ;;
 		*) die "no level \"$level\"" ;;
 	esac
+	[ "${LOYALTY_STANDBY:-0}" != 1 ] || start_standby
 	trap - EXIT
 	if [ $is_demo = yes ]; then
 		say "loyalty: it runs at http://127.0.0.1:$port; addresses and keys are in .run/env; make down ends it"

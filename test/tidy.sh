@@ -328,6 +328,7 @@ fact "capital and small letters are told apart by a rule of our own" locale_lett
 fact "views of loyalty are for users" views_in_statements
 fact "README has at most 250 lines" long_readme
 fact "pages have the errors of src/base/errcodes.txt" test/error_table.sh --check
+fact "nginx before a standby is configured as before the primary" test/nginx_standby.sh --check
 fact "commands of pages are run, or say why not" test/pages.pl blocks
 fact "links of pages lead somewhere" test/pages.pl links
 fact "pages have all codes, those of the APIs in their order, and tests those of the engine" test/pages.pl codes

@@ -119,7 +119,7 @@ COMMENT ON FUNCTION loyalty.disable_api_key(bigint, bigint) IS
 'Disables an API key: requests that start afterwards are refused. Returns whether it was enabled. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.authenticate(api_key text) RETURNS bigint
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_authenticate';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_authenticate';
 COMMENT ON FUNCTION loyalty.authenticate(text) IS
 'The merchant_id an API key belongs to. Errors: LA001 auth_01, the same for an absent, unknown, disabled and expired key.';
 

@@ -73,7 +73,7 @@ CREATE FUNCTION loyalty.simulate(
 	merchant_id bigint, account_id bigint, money loyalty.points, items json DEFAULT NULL, at timestamptz DEFAULT clock_timestamp(),
 	OUT rule text, OUT points loyalty.points, OUT expires_at timestamptz)
 RETURNS SETOF record
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_simulate';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_simulate';
 COMMENT ON FUNCTION loyalty.simulate(bigint, bigint, loyalty.points, json, timestamptz) IS
 'What a sale would earn the account, and posts nothing: first a row with an empty rule for the base with the multiplier of the rank, then one for each rule that gives something, with when its points expire (NULL: never). money and items: as for loyalty.sale(). at: the moment whose rules, times, birthday and rank apply; what the account has bought and got from rules with caps is what it is now. Errors: LY002 unknown_account, LY003 balance_out_of_range, LY004 invalid_amount, LY005 invalid_argument.';
 

@@ -5,7 +5,7 @@ CREATE FUNCTION loyalty.toolusers_get(
 	merchant_id bigint,
 	OUT usertool_id bigint, OUT usertool_name text, OUT usertool_number text, OUT usertool_branch text, OUT usertool_type text, OUT usertool_status text)
 RETURNS SETOF record
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_toolusers_get';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_toolusers_get';
 COMMENT ON FUNCTION loyalty.toolusers_get(bigint) IS
 'All staff of a merchant, archived ones too: usertool_status is activo or archivado. Monedero, Obtener usuarios. Errors: none but those of the server.';
 
@@ -13,7 +13,7 @@ CREATE FUNCTION loyalty.wallet_get(
 	merchant_id bigint,
 	OUT wallet_name text, OUT wallet_key text, OUT wallet_app_client text, OUT wallet_app_redeem text)
 RETURNS SETOF record
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_wallet_get';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_wallet_get';
 COMMENT ON FUNCTION loyalty.wallet_get(bigint) IS
 'The wallets of a merchant, by name. Monedero, Obtener monederos. Errors: none but those of the server.';
 
@@ -29,7 +29,7 @@ CREATE FUNCTION loyalty.wallet_contact_get(
 	merchant_id bigint, wallet_key text, phone text DEFAULT NULL,
 	OUT contact_name text, OUT contact_phone text, OUT contact_birthdate date, OUT contact_balance loyalty.points)
 RETURNS SETOF record
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_wallet_contact_get';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_wallet_contact_get';
 COMMENT ON FUNCTION loyalty.wallet_contact_get(bigint, text, text) IS
 'The contacts of a wallet by name, or the one with this phone. contact_balance: points. Monedero, Obtener contactos. Errors: LW002 wallet_balance_get_02 (also for an unknown wallet), LG003 balance_get_03, LG004 balance_get_04.';
 

@@ -5,14 +5,14 @@
 CREATE FUNCTION loyalty.seller_program_list(
 	merchant_id bigint)
 RETURNS SETOF json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_program_list';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_program_list';
 COMMENT ON FUNCTION loyalty.seller_program_list(bigint) IS
 'The programs of a merchant, as the seller API prints them. IKNIU, Programas. Errors: none but those of the server.';
 
 CREATE FUNCTION loyalty.seller_program_get(
 	merchant_id bigint, program_client_id text)
 RETURNS SETOF json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_program_get';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_program_get';
 COMMENT ON FUNCTION loyalty.seller_program_get(bigint, text) IS
 'One program by its client id. IKNIU, Programas. Errors: LI001 missing_field, LI010 program_not_found.';
 
@@ -20,21 +20,21 @@ CREATE FUNCTION loyalty.seller_member_list(
 	merchant_id bigint, program_client_id text, row_limit bigint DEFAULT NULL, row_offset bigint DEFAULT NULL, after text DEFAULT NULL,
 	email text DEFAULT NULL, phone text DEFAULT NULL)
 RETURNS SETOF json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_member_list';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_member_list';
 COMMENT ON FUNCTION loyalty.seller_member_list(bigint, text, bigint, bigint, text, text, text) IS
 'The members of a program, in the order in which they were created. row_limit: so many; row_offset: without the first so many; after: those after this memberId, which costs the same on every page; email, phone: who has it. IKNIU, Obtener todos los miembros. Errors: LI001 missing_field, LI002 invalid_field, LI010 program_not_found, LI011 member_not_found.';
 
 CREATE FUNCTION loyalty.seller_member_get(
 	merchant_id bigint, program_client_id text, member_client_id text)
 RETURNS SETOF json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_member_get';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_member_get';
 COMMENT ON FUNCTION loyalty.seller_member_get(bigint, text, text) IS
 'One member by client ids. IKNIU, Obtener miembro en especifico. Errors: LI001 missing_field, LI010 program_not_found, LI011 member_not_found.';
 
 CREATE FUNCTION loyalty.seller_member_balance(
 	merchant_id bigint, program_client_id text, member_client_id text)
 RETURNS SETOF json
-LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_member_balance';
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_seller_member_balance';
 COMMENT ON FUNCTION loyalty.seller_member_balance(bigint, text, text) IS
 'programId, memberId, balance and expiredAmount (points) of one member. IKNIU, Obtener balance del cliente. Errors: LI001 missing_field, LI010 program_not_found, LI011 member_not_found.';
 

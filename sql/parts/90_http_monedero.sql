@@ -1,6 +1,7 @@
 -- What PostgREST exposes.  Every function answers JSON with its HTTP status in
--- response.status and never raises.  gateway serves the documented paths; the
--- others are the same operations with named parameters, and show up in OpenAPI.
+-- response.status and never raises.  gateway serves the documented paths,
+-- gateway_read those of them that only read; the others are the same operations
+-- with named parameters, and show up in OpenAPI.
 
 -- PostgREST sends what is of this type as it is.  Any other JSON it aggregates,
 -- which parses it and copies it twice more.
@@ -12,6 +13,14 @@ LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'M
 COMMENT ON FUNCTION loyalty_api.gateway(bytea) IS
 $$The documented paths
 Takes the raw body of a request that the web server in front has rewritten; the method, URI, content type and keys of the original come in headers X-Loyalty-*. Not meant to be called otherwise.$$;
+
+-- PostgREST opens a transaction that only reads for what is STABLE, as it must on
+-- a standby.
+CREATE FUNCTION loyalty_api.gateway_read(bytea) RETURNS loyalty_api."application/json"
+LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_api_gateway_read';
+COMMENT ON FUNCTION loyalty_api.gateway_read(bytea) IS
+$$The documented paths that only read
+The same for the web server in front of a standby: serves what reads of the wallet and the seller API, and answers everything else 503, read_only. Not meant to be called otherwise.$$;
 
 CREATE FUNCTION loyalty_api.toolusers_get() RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_api_toolusers_get';

@@ -38,7 +38,7 @@ BEGIN
 		loyalty_api.wallet_get, loyalty_api.wallet_contact_get, loyalty_api.wallet_contact_add, loyalty_api.wallet_sale,
 		loyalty_api.wallet_balance_update, loyalty_api.employee_add, loyalty_api.employee_disable, loyalty_api.toolusers_get,
 		loyalty_api.program_list, loyalty_api.program_get, loyalty_api.member_list, loyalty_api.member_get, loyalty_api.member_balance,
-		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway TO %I', role);
+		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway, loyalty_api.gateway_read TO %I', role);
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS

@@ -98,6 +98,8 @@ call_keep_answer(const Call *call)
 static void
 call_run(Call *call)
 {
+	if (call->only_reads && (call->endpoint->writes || call->endpoint->logs))
+		raise_error(ERR_READ_ONLY);
 	fields_decode(call);
 	if (!call->endpoint->writes)
 		call->endpoint->run(call);

@@ -240,6 +240,7 @@ static const Endpoint customer_read = {
 		[ASK_ACCEPTANCE] = KASU_SECRET("clave_aceptacion"),
 	},
 	.result = RESULT_JSON,
+	.logs = true,
 	.status = 202,
 	.run = customer_read_run,
 };
@@ -286,6 +287,8 @@ log_refusal(const Call *call, ErrorId error)
 
 	if (call->endpoint == NULL || values[KASU_USER].text == NULL)
 		return error;
+	if (call->only_reads)
+		return ERR_READ_ONLY;
 	db_begin();
 	if (merchant_id == 0)
 		merchant_id = kasu_merchant_of(values[KASU_USER].text);

@@ -159,6 +159,7 @@ const Endpoint kasu_accounts = {
 		[NEW_ADDRESS] = KASU_REQUIRED("direccion", FIELD_OBJECT),
 	},
 	.result = RESULT_JSON,
+	.logs = true,
 	.status = 201,
 	.run = accounts_run,
 };
@@ -305,6 +306,7 @@ const Endpoint kasu_payments = {
 		[PAY_ACCEPTANCE] = KASU_SECRET("clave_aceptacion"),
 	},
 	.result = RESULT_JSON,
+	.logs = true,
 	.status = 202,
 	.run = payments_run,
 };

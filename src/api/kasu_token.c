@@ -126,6 +126,7 @@ const Endpoint kasu_token_full = {
 		[REGISTER_SIGNATURE] = KASU_REQUIRED("firma_KEY", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
+	.logs = true,
 	.run = token_full_run,
 };
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "api/operation.h"
 
 /* Start a call of an endpoint, without values. */
@@ -13,6 +14,7 @@ call_start(Call *call, const Endpoint *endpoint, Origin origin)
 	memset(call, 0, sizeof(Call));
 	call->endpoint = endpoint;
 	call->origin = origin;
+	call->only_reads = XactReadOnly;
 	call->unexpected = endpoint->unexpected != ERR_NONE ? endpoint->unexpected : ERR_INTERNAL_ERROR;
 }
 

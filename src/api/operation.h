@@ -111,6 +111,7 @@ typedef struct Endpoint
 	Field		fields[MAX_FIELDS]; /* ends with a NULL name */
 	ResultKind	result;
 	bool		writes;			/* takes an idempotency key; unset where the handler claims it, once it knows who asks */
+	bool		logs;			/* what it tells, and refuses to, is written down */
 	bool		takes_items;	/* instead of fields: a JSON array */
 	size_t		body_max_length;	/* if it may be longer than BODY_MAX_LENGTH */
 	bool		knows_assistants;	/* those say "source": "mcp" */
@@ -131,6 +132,7 @@ typedef struct Call
 	int64		key_id;			/* of the API key; 0: it came without one */
 	bool		sandbox;		/* came by a sandbox path */
 	bool		assistant;		/* comes from the provider's client for assistants */
+	bool		only_reads;		/* nothing may be written, or can be: a standby */
 	const char *bearer;
 	const char *address;		/* of the client, as the web server says */
 	const char *idempotency_key;

@@ -31,6 +31,7 @@ typedef struct Request
 	const char *idempotency_key;
 	const char *body;
 	size_t		length;
+	bool		only_reads;		/* it came to a server that does not write */
 } Request;
 
 static const Header gateway_headers[] = {
@@ -170,6 +171,7 @@ read_request(Exchange *exchange)
 	exchange->family = family_of(request->uri);
 	route = find_route(exchange, request);
 	call_start(call, route->endpoint, FROM_REQUEST);
+	call->only_reads |= request->only_reads;
 	route_matches(route->path, request->uri, take_path_field, &reader);
 
 	call->sandbox = route->sandbox;
@@ -206,16 +208,15 @@ give_back_large_blocks(void)
 #endif
 }
 
-PG_FUNCTION_INFO_V1(loyalty_api_gateway);
-
-/* loyalty_api.gateway(): serve a request from its raw body, and headers. */
-Datum
-loyalty_api_gateway(PG_FUNCTION_ARGS)
+/* Serve a request from its raw body, and headers. */
+static Datum
+serve_request(FunctionCallInfo fcinfo, bool only_reads)
 {
 	bytea	   *body = PG_ARGISNULL(0) ? NULL : PG_GETARG_BYTEA_PP(0);
 	Request		request = {
 		.body = body ? VARDATA_ANY(body) : NULL,
 		.length = body ? VARSIZE_ANY_EXHDR(body) : 0,
+		.only_reads = only_reads,
 	};
 	Exchange	exchange = {.family = family_of(""),.read = read_request,.request = &request,.gateway = true};
 
@@ -223,4 +224,22 @@ loyalty_api_gateway(PG_FUNCTION_ARGS)
 		give_back_large_blocks();
 	exchange.call.unexpected = ERR_INTERNAL_ERROR;
 	return exchange_serve(&exchange);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_api_gateway);
+
+/* loyalty_api.gateway(): the documented paths. */
+Datum
+loyalty_api_gateway(PG_FUNCTION_ARGS)
+{
+	return serve_request(fcinfo, false);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_api_gateway_read);
+
+/* loyalty_api.gateway_read(): those that only read. */
+Datum
+loyalty_api_gateway_read(PG_FUNCTION_ARGS)
+{
+	return serve_request(fcinfo, true);
 }

@@ -39,6 +39,7 @@ sub as_owner { return @as_owner }
 
 # Levels: cluster, database, http, demo (what you get unless told; it has the
 # rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s',
+# standby => 1 for a hot standby too, whose port is in LOYALTY_STANDBY_PORT;
 # clock => 1 for one that advance_clock() moves; isolation => 'read committed'
 # for sessions that wait for each other, where the server's default may be
 # another level.
@@ -52,6 +53,7 @@ sub start
 		isolation => $option{isolation},
 	}, $class;
 	local $ENV{LOYALTY_DURABLE} = $option{durable} ? 1 : 0;
+	local $ENV{LOYALTY_STANDBY} = $option{standby} ? 1 : 0;
 	local $ENV{LOYALTY_RATE} = $option{rate} // '';
 	local $ENV{LOYALTY_CLOCK} = $option{clock} ? 0 : '';
 	local $ENV{LOYALTY_CLOCK_RATE} = 100;
@@ -358,7 +360,7 @@ sub lines_with_secrets
 	my @known = (keys %{$self->{secrets} // {}}, $fine ? split /\n/, $keys : ());
 	my $secret = join '|', 'lk_[0-9a-f]{64}', map { quotemeta } @known;
 	my @lines;
-	for my $log (grep { -f } $self->env('LOYALTY_LOG'), glob($self->work_dir . '/{postgrest.log,nginx.log,nginx/*.log,nginx/logs/*}'))
+	for my $log (grep { -f } $self->env('LOYALTY_LOG'), glob($self->work_dir . '/{postgrest,nginx,standby*}.log'), glob($self->work_dir . '/{nginx,standby-nginx}/{*.log,logs/*}'))
 	{
 		open my $in, '<:raw', $log or die "$log: $!\n";
 		while (my $line = <$in>)

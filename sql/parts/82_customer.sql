@@ -26,14 +26,19 @@ CREATE TABLE loyalty_internal.consent (
 	valid_from		timestamptz	NOT NULL DEFAULT now(),
 	valid_until		timestamptz,
 	revoked_at		timestamptz,
+	recorded_at		timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (merchant_id, consent_id),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member,
 	CHECK (valid_until > valid_from)
 );
 COMMENT ON TABLE loyalty_internal.consent IS 'A customer''s consent to an app user reading the customer''s data. Revoked ones stay, as proof.';
 COMMENT ON COLUMN loyalty_internal.consent.acceptance_hash IS 'SHA-256 of the acceptance key, which is shown once.';
+COMMENT ON COLUMN loyalty_internal.consent.valid_from IS 'Since when the customer allows it, as whoever wrote it down says.';
+COMMENT ON COLUMN loyalty_internal.consent.recorded_at IS 'When it was written down, by the clock of the server: nothing was read under it before, whatever valid_from says.';
 CREATE INDEX consent_member ON loyalty_internal.consent (merchant_id, member_id, app_user);
-GRANT SELECT, INSERT, UPDATE ON loyalty_internal.consent TO loyalty_engine;
+-- When it was recorded is nobody's to say.
+GRANT SELECT, INSERT (merchant_id, member_id, app_user, purpose, notice_version, acceptance_hash, valid_from, valid_until), UPDATE (revoked_at)
+	ON loyalty_internal.consent TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.access (
 	merchant_id	bigint		NOT NULL,
@@ -228,7 +233,7 @@ EXCEPTION WHEN check_violation OR not_null_violation THEN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_consent(bigint, loyalty.curp, text, text, text, timestamptz, timestamptz) IS
-'Writes down that a customer allows an app user to read the customer''s data: for which purpose, under which version of the privacy notice, from when (now unless given) until when (NULL: until revoked). Returns the consent and its acceptance key, shown only now: a request may carry it as clave_aceptacion, and then it must be right. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Writes down that a customer allows an app user to read the customer''s data: for which purpose, under which version of the privacy notice, from when (now unless given) until when (NULL: until revoked). valid_from may be in the past, when it is written down later than it was given; loyalty.consents has both, and nothing is read under it before it is written down. Returns the consent and its acceptance key, shown only now: a request may carry it as clave_aceptacion, and then it must be right. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.revoke_consent(merchant_id bigint, consent_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -314,10 +319,11 @@ COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
 'Second step of a cancellation: what is personal of customers that were blocked that long ago or longer is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more, and to which nothing is added. Returns how many. Errors: LY005 invalid_argument.';
 
 CREATE VIEW loyalty.consents AS
-SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at,
-	   revoked_at IS NULL AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now()) AS valid
+SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at, recorded_at,
+	   revoked_at IS NULL AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()
+	   AND (valid_until IS NULL OR valid_until > clock_timestamp()) AS valid
 FROM loyalty_internal.consent;
-COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.';
+COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too. valid_from: since when the customer allows it, as was said; recorded_at: when that was written down, by the clock of the server. Data were read lawfully after both only. valid: whether data can be read under it at this moment.';
 
 CREATE VIEW loyalty.access_log AS
 SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status, address, times, last_at FROM loyalty_internal.access;
@@ -359,9 +365,9 @@ CREATE FUNCTION loyalty.customer_read(
 RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_read';
 COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, text, text) IS
-'Reads a customer''s data for an app user, as the customer API does but without a token: merchant_id and app_user say who reads. operation: request, individual_request or request_block; request: the key, or the block. Reading is written to loyalty.access_log; a refusal raises, so only HTTP ones are. KASU, API_CUSTOMER. Errors: LK400 kasu_400, LK404 kasu_404, LK412 kasu_412, LK409 kasu_409, LK406 kasu_406.';
+'Reads a customer''s data for an app user, as the customer API does but without a token: merchant_id and app_user say who reads. operation: request, individual_request or request_block; request: the key, or the block. Reading is written to loyalty.access_log, and what is told of a customer at once to the server''s log too, which no ROLLBACK undoes; a refusal raises, so only HTTP ones are in the first. KASU, API_CUSTOMER. Errors: LY504 read_only (the transaction, or the server, only reads), LK400 kasu_400, LK404 kasu_404, LK412 kasu_412, LK409 kasu_409, LK406 kasu_406.';
 
 CREATE FUNCTION loyalty.customer_token(app_user text, curp text, signature text) RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_token';
 COMMENT ON FUNCTION loyalty.customer_token(text, text, text) IS
-'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';
+'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LY504 read_only, LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';

@@ -127,7 +127,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
 	today CONSTANT date := coalesce(open_policy.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date);
-	member bigint;
+	buyer loyalty_internal.customer;
 	sold loyalty_internal.product;
 	cost loyalty.points;
 	cents bigint;
@@ -137,13 +137,7 @@ BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;
 	END IF;
-	-- The customer's row keeps two policies of one product and one customer apart, and numbers them.
-	SELECT c.member_id INTO member FROM loyalty_internal.customer c
-	WHERE c.merchant_id = open_policy.merchant_id AND c.curp OPERATOR(loyalty.=) open_policy.curp
-	  AND NOT c.deceased AND c.blocked_at IS NULL FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('kasu_404');
-	END IF;
+	-- What can be said of the CURP alone comes first: it does not tell who is a customer.
 	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_policy.merchant_id AND p.name = open_policy.product COLLATE "C";
 	IF NOT isfinite(today) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'on_date must be a day.');
@@ -157,7 +151,22 @@ BEGIN
 	IF coalesce(open_policy.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_policy.pay_day, 0) NOT IN (1, 15) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'numero_pagos is 1 to the product''s, dia_pago is 1 or 15.');
 	END IF;
-	IF EXISTS (SELECT FROM loyalty_internal.policy s WHERE s.merchant_id = open_policy.merchant_id AND s.member_id = member
+	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_policy.payments);
+	cents := (cost::numeric * 100)::bigint;
+	IF cents < open_policy.payments THEN
+		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
+	END IF;
+
+	-- The customer's row keeps two policies of one product and one customer apart, and numbers them.
+	SELECT * INTO buyer FROM loyalty_internal.customer c
+	WHERE c.merchant_id = open_policy.merchant_id AND c.curp OPERATOR(loyalty.=) open_policy.curp
+	  AND c.blocked_at IS NULL FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('kasu_404');
+	ELSIF buyer.deceased THEN
+		PERFORM loyalty_internal.fail('kasu_417');
+	END IF;
+	IF EXISTS (SELECT FROM loyalty_internal.policy s WHERE s.merchant_id = open_policy.merchant_id AND s.member_id = buyer.member_id
 			   AND s.product_id = sold.product_id AND s.status <> 'CANCELADO') THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product.');
 	END IF;
@@ -167,14 +176,10 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
-	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_policy.payments);
-	cents := (cost::numeric * 100)::bigint;
-	IF cents < open_policy.payments THEN
-		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
-	END IF;
 	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, cost, payments, status)
-	VALUES (open_policy.merchant_id, member,
-		(SELECT coalesce(max(o.sale_no), 0) + 1 FROM loyalty_internal.policy o WHERE o.merchant_id = open_policy.merchant_id AND o.member_id = member),
+	VALUES (open_policy.merchant_id, buyer.member_id,
+		(SELECT coalesce(max(o.sale_no), 0) + 1 FROM loyalty_internal.policy o
+		 WHERE o.merchant_id = open_policy.merchant_id AND o.member_id = buyer.member_id),
 		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_policy.payments, 'PREVENTA')
 	RETURNING s.policy_id INTO id;
 
@@ -192,7 +197,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date, text) IS
-'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today unless given. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK404 kasu_404 (no such customer), LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK412 kasu_412 (has it already, or none left).';
+'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today unless given. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (has it already, or none left).';
 
 CREATE FUNCTION loyalty.policy_status(merchant_id bigint, policy_id bigint, on_date date DEFAULT NULL) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -135,8 +135,7 @@ individual_request(Call *call)
 	{
 		if (strcmp(keys[i].key, call->values[ASK_REQUEST].text) != 0)
 			continue;
-		kasu_find_customer(call, &curp);
-		kasu_check_consent(call, call->values[ASK_ACCEPTANCE].text);
+		kasu_check_reading(call, call->values[ASK_ACCEPTANCE].text, &curp);
 		return datum(call, keys[i].of_policy);
 	}
 	raise_error(ERR_KASU_404);
@@ -195,8 +194,7 @@ request_block(Call *call)
 		raise_error(ERR_KASU_404);
 	if (strcmp(request, "producto_cliente") == 0 && call->values[ASK_PRODUCT].text == NULL)
 		raise_error(ERR_KASU_400);
-	kasu_find_customer(call, &curp);
-	kasu_check_consent(call, call->values[ASK_ACCEPTANCE].text);
+	kasu_check_reading(call, call->values[ASK_ACCEPTANCE].text, &curp);
 	if (strcmp(request, "producto_cliente") == 0)
 		return product_for_customer(call, &curp);
 	values[1] = Int64GetDatum(call->id);

@@ -36,21 +36,12 @@ accepted(const Value *value)
 	return false;
 }
 
-static Statement customer_deceased_sql = {
-	.sql = "SELECT 1 FROM loyalty_internal.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
-	.params = {INT8OID, CURPOID}
-};
-
 static void
-check_living(const Call *call, Curp *curp)
+check_born(const Call *call, Curp *curp)
 {
 	const char *why;
-	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
 
 	if (!curp_parse(call->values[KASU_CURP].text, curp, &why) || curp_birth_date(curp) > GetSQLCurrentDate())
-		raise_error(ERR_KASU_417);
-	values[1] = CurpPGetDatum(curp);
-	if (db_read(&customer_deceased_sql, values, NULL) > 0)
 		raise_error(ERR_KASU_417);
 }
 
@@ -117,25 +108,29 @@ open_policy(const Call *call, Curp *curp)
 	return row_text(0, "receipt");
 }
 
+/* What says that somebody is a customer comes last: open_policy() looks at the product before. */
 static void
 accounts_run(Call *call)
 {
 	const Value *values = call->values;
 	Curp		curp;
 	StringInfoData json;
-	char	   *receipt;
+	char	   *receipt = NULL;
+	bool		fresh;
 
 	kasu_check_token(call);
 	if (strcmp(values[KASU_OPERATION].text, "new_service") != 0)
 		raise_error(ERR_KASU_404);
-	check_living(call, &curp);
-	kasu_find_customer(call, &curp);
+	check_born(call, &curp);
+	(void) kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
+	fresh = call_claim(call);
+	if (fresh)
+		receipt = open_policy(call, &curp);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
-	if (!call_claim(call))
+	if (!fresh)
 		return;
-	receipt = open_policy(call, &curp);
 
 	initStringInfo(&json);
 	body_text(&json, "mensaje", "Servicio registrado correctamente.");
@@ -179,7 +174,7 @@ enum
 	PAY_POLICY = KASU_FIELDS, PAY_AMOUNT, PAY_METHOD, PAY_REFERENCE, PAY_ACCEPTANCE
 };
 
-/* The policy that is named, or else the customer's newest. */
+/* The policy that is named, or else the customer's newest; 0: there is none. */
 static int64
 find_policy(const Call *call)
 {
@@ -191,30 +186,35 @@ find_policy(const Call *call)
 	};
 	const char	nulls[] = {' ', ' ', policy ? ' ' : 'n'};
 
-	if (db_read(&policy_find_sql, values, nulls) == 0)
-		raise_error(ERR_KASU_412);
-	return row_int64(0, "policy_id");
+	return db_read(&policy_find_sql, values, nulls) > 0 ? row_int64(0, "policy_id") : 0;
 }
 
 static Statement payment_find_sql = {
 	.sql = "SELECT s.policy_id FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
-	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3",
-	.params = {INT8OID, TEXTOID, INT8OID}
+	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3 AND y.app_user = $4",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID}
 };
 
-/* The policy that a payment is for; a retry is for the policy of the first try. */
+/*
+ * The policy that a payment is for; a retry is for the policy of the first try.
+ * Who names none would learn whether the customer has one, and needs the consent.
+ */
 static int64
 find_paid_policy(const Call *call)
 {
+	const Value *fields = call->values;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
-		CStringGetTextDatum(call->values[PAY_REFERENCE].text),
+		CStringGetTextDatum(fields[PAY_REFERENCE].text),
 		Int64GetDatum(call->id),
+		CStringGetTextDatum(fields[KASU_USER].text),
 	};
 
-	if (call->values[PAY_POLICY].text == NULL && db_read(&payment_find_sql, values, NULL) > 0)
+	if (fields[PAY_POLICY].text != NULL)
+		return find_policy(call);
+	if (db_read(&payment_find_sql, values, NULL) > 0)
 		return row_int64(0, "policy_id");
-	return find_policy(call);
+	return kasu_has_consent(call, fields[PAY_ACCEPTANCE].text) ? find_policy(call) : 0;
 }
 
 static Statement policy_status_sql = {
@@ -226,9 +226,14 @@ static char *
 account_status(Call *call)
 {
 	Datum		values[] = {Int64GetDatum(call->merchant_id), 0};
+	int64		policy_id;
+	Curp		curp;
 
-	kasu_check_consent(call, call->values[PAY_ACCEPTANCE].text);
-	values[1] = Int64GetDatum(find_policy(call));
+	kasu_check_reading(call, call->values[PAY_ACCEPTANCE].text, &curp);
+	policy_id = find_policy(call);
+	if (policy_id == 0)
+		raise_error(ERR_KASU_412);
+	values[1] = Int64GetDatum(policy_id);
 	db_read(&policy_status_sql, values, NULL);
 	return row_text(0, "status");
 }
@@ -247,17 +252,25 @@ static Statement payment_receipt_sql = {
 	.params = {INT8OID, TEXTOID}
 };
 
+/* Nobody, one who is being cancelled and one who has no such policy are answered alike. */
 static char *
 pay_policy(Call *call)
 {
 	const Value *values = call->values;
 	Datum		payment[6];
 	Datum		receipt[2];
+	int64		policy_id;
+	bool		found;
+	Curp		curp;
 
 	if (values[PAY_AMOUNT].text == NULL || values[PAY_METHOD].text == NULL || values[PAY_REFERENCE].text == NULL)
 		raise_error(ERR_KASU_400);
+	found = kasu_find_customer(call, &curp);
+	policy_id = find_paid_policy(call);
+	if (!found || policy_id == 0)
+		raise_error(ERR_KASU_404);
 	payment[0] = Int64GetDatum(call->merchant_id);
-	payment[1] = Int64GetDatum(find_paid_policy(call));
+	payment[1] = Int64GetDatum(policy_id);
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);
 	payment[3] = CStringGetTextDatum(values[PAY_METHOD].text);
 	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
@@ -275,18 +288,22 @@ payments_run(Call *call)
 {
 	const char *operation = call->values[KASU_OPERATION].text;
 	bool		pays = strcmp(operation, "pagos_psd2") == 0;
+	bool		fresh;
 	Curp		curp;
-	char	   *data;
+	char	   *data = NULL;
 	StringInfoData json;
 
 	kasu_check_token(call);
 	if (!pays && strcmp(operation, "account_status") != 0)
 		raise_error(ERR_KASU_404);
-	kasu_find_customer(call, &curp);
+	fresh = !pays || call_claim(call);
+	if (!fresh)
+		(void) kasu_find_customer(call, &curp);
+	else
+		data = pays ? pay_policy(call) : account_status(call);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
-	if (pays && !call_claim(call))
+	if (!fresh)
 		return;
-	data = pays ? pay_policy(call) : account_status(call);
 
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);

@@ -266,33 +266,37 @@ static Statement customer_find_sql = {
 	.params = {INT8OID, CURPOID}
 };
 
-/* Find the customer of the CURP, into call->id; one who is being cancelled is refused. */
-void
+/*
+ * Find the customer of the CURP, into call->id, which stays 0 if there is none.
+ * False too for one who is being cancelled.  It refuses nobody: whoever asks and
+ * has no consent must not learn from the answer who is a customer.
+ */
+bool
 kasu_find_customer(Call *call, Curp *curp)
 {
 	const char *why;
 	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
 
 	if (!curp_parse(call->values[KASU_CURP].text, curp, &why))
-		raise_error(ERR_KASU_404);
+		return false;
 	values[1] = CurpPGetDatum(curp);
 	if (db_read(&customer_find_sql, values, NULL) == 0)
-		raise_error(ERR_KASU_404);
+		return false;
 	call->id = row_int64(0, "member_id");
-	if (row_bool(0, "blocked"))
-		raise_error(ERR_KASU_412);
+	return !row_bool(0, "blocked");
 }
 
+/* written down before it is read under, whatever it says of the past */
 static Statement consent_find_sql = {
 	.sql = "SELECT 1 FROM loyalty_internal.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
-	" AND valid_from <= clock_timestamp() AND (valid_until IS NULL OR valid_until > clock_timestamp())"
-	" AND ($4 IS NULL OR acceptance_hash = $4)",
+	" AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()"
+	" AND (valid_until IS NULL OR valid_until > clock_timestamp()) AND ($4 IS NULL OR acceptance_hash = $4)",
 	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID}
 };
 
-/* Refuse unless the customer has consented to this app user, with this acceptance key if one is given. */
-void
-kasu_check_consent(const Call *call, const char *acceptance)
+/* Whether the customer has consented to this app user, with this acceptance key if one is given. */
+bool
+kasu_has_consent(const Call *call, const char *acceptance)
 {
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
@@ -302,8 +306,26 @@ kasu_check_consent(const Call *call, const char *acceptance)
 	};
 	const char	nulls[] = {' ', ' ', ' ', acceptance ? ' ' : 'n'};
 
-	if (db_write(&consent_find_sql, values, nulls) == 0)
+	return db_write(&consent_find_sql, values, nulls) > 0;
+}
+
+/*
+ * Find the customer, or refuse to read.  A consent is looked for also where
+ * there is no customer, which takes as long, and only who has one is told that
+ * the customer is being cancelled.
+ */
+void
+kasu_check_reading(Call *call, const char *acceptance, Curp *curp)
+{
+	bool		found = kasu_find_customer(call, curp);
+	bool		consented = kasu_has_consent(call, acceptance);
+
+	if (call->id == 0)
+		raise_error(ERR_KASU_404);
+	if (!consented)
 		raise_error(ERR_KASU_409);
+	if (!found)
+		raise_error(ERR_KASU_412);
 }
 
 static bool
@@ -349,6 +371,20 @@ short_hash(const char *text)
 	return hash;
 }
 
+/*
+ * Who reads can roll back the row of the access log, and not what they have
+ * read.  So what was told of a customer stands in the server's log too, at once:
+ * who it was told to, and under which number the customer is known.
+ */
+static void
+log_telling(const Call *call, int64 merchant_id, const char *operation, const char *request)
+{
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("data of member " INT64_FORMAT " of merchant " INT64_FORMAT " told to app user \"%s\": %s%s%s",
+					call->id, merchant_id, call->values[KASU_USER].text, operation, *request ? ", " : "", request),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
 /* Write to the access log what was asked for, and nothing else of the request: that may be personal. */
 void
 kasu_record_access(const Call *call, int64 merchant_id, const Value *request, int status)
@@ -369,4 +405,6 @@ kasu_record_access(const Call *call, int64 merchant_id, const Value *request, in
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' ', ' ', ' '};
 
 	db_write(refused ? &refusal_insert_sql : &access_insert_sql, params, nulls);
+	if (!refused && call->id != 0)
+		log_telling(call, merchant_id, TextDatumGetCString(params[3]), TextDatumGetCString(params[4]));
 }

@@ -31,8 +31,9 @@ extern const Endpoint kasu_token_full;
 
 extern char *kasu_answer(StringInfo members, const char *key, const char *value);
 extern void kasu_check_token(Call *call);
-extern void kasu_find_customer(Call *call, Curp *curp);
-extern void kasu_check_consent(const Call *call, const char *acceptance);
+extern bool kasu_find_customer(Call *call, Curp *curp);
+extern bool kasu_has_consent(const Call *call, const char *acceptance);
+extern void kasu_check_reading(Call *call, const char *acceptance, Curp *curp);
 extern int64 kasu_merchant_of(const char *app_user);
 extern void kasu_record_access(const Call *call, int64 merchant_id, const Value *request, int status);
 

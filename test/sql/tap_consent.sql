@@ -41,7 +41,7 @@ SELECT throws_ok(format('SELECT loyalty.create_app_user(%s, ''Banco'')', :other)
 SELECT set_eq(format('SELECT name, token_ttl_s, disabled_at IS NULL FROM loyalty.app_users WHERE merchant_id = %s', :merchant),
 	$$VALUES ('Banco', 600, true), ('Tienda', 600, true), ('Propia', 600, true)$$, 'the view of them has no keys');
 SELECT columns_are('loyalty', 'app_users', ARRAY['merchant_id', 'name', 'token_ttl_s', 'created_at', 'disabled_at'], 'nor a column for them');
-SELECT columns_are('loyalty', 'consents', ARRAY['merchant_id', 'consent_id', 'member_id', 'app_user', 'purpose', 'notice_version', 'valid_from', 'valid_until', 'revoked_at', 'valid'], 'the view of consents has no hash');
+SELECT columns_are('loyalty', 'consents', ARRAY['merchant_id', 'consent_id', 'member_id', 'app_user', 'purpose', 'notice_version', 'valid_from', 'valid_until', 'revoked_at', 'recorded_at', 'valid'], 'the view of consents has no hash');
 
 -- A token for a signature.
 CREATE FUNCTION pg_temp.hmac(key text, message text) RETURNS text LANGUAGE plpgsql AS $$

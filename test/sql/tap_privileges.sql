@@ -91,7 +91,9 @@ SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NO
 SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.acl) a WHERE a.grantee = 0', kind), 'PUBLIC has nothing on any of the ' || kind)
 FROM unnest('{functions,relations,types,schemas}'::text[]) kind;
 SELECT set_eq($$SELECT format('%s.%s: %s of %s', r.name, a.attname, x.privilege_type, x.grantee::regrole) FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
-	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine'], 'nobody has rights on single columns, but the engine on those by which it counts refusals');
+	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
+		|| (SELECT array_agg(format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c)) FROM unnest('{merchant_id,member_id,app_user,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c),
+	'nobody has rights on single columns, but the engine on those by which it counts refusals, and those of a consent that are said and not found');
 SELECT set_eq($$SELECT format('%s: %s', r.name, a.privilege_type) FROM relations r, aclexplode(r.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole$$,
 	ARRAY['loyalty_internal.access: SELECT', 'loyalty_internal.access: DELETE'], 'loyalty_auditor deletes accesses');
 SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole AND a.grantee <> o.owner AND o.name !~ '\.access$'$$,

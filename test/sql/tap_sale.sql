@@ -70,7 +70,7 @@ SELECT is(stock, 1, 'of its merchant') FROM loyalty.products WHERE merchant_id =
 
 SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%L, %L, %s)', m, curp, arguments), code, 'open_policy: ' || concat_ws(' ', curp, arguments))
 FROM (VALUES (:merchant, :'curp', '''Nada''', 'kasu_406'), (:merchant, :'curp', 'NULL', 'kasu_406'), (:merchant, :'curp', '''vida''', 'kasu_406'), (:merchant, :'third', '''Vida''', 'kasu_404'), (:merchant, NULL, '''Vida''', 'kasu_404'),
-	(1, :'curp', '''Vida''', 'kasu_404'), (NULL, :'curp', '''Vida''', 'kasu_404'), (:other, :'second', '''Vida''', 'kasu_404'), (:merchant, :'second', '''Vida''', 'kasu_406'), (:merchant, :'curp', '''Vida'', 12, 1', 'kasu_412'),
+	(1, :'curp', '''Vida''', 'kasu_406'), (NULL, :'curp', '''Vida''', 'kasu_406'), (:other, :'second', '''Vida''', 'kasu_404'), (:merchant, :'second', '''Vida''', 'kasu_406'), (:merchant, :'curp', '''Vida'', 12, 1', 'kasu_412'),
 	(:merchant, :'curp', '''Vida'', 0', 'kasu_400'), (:merchant, :'curp', '''Vida'', 13', 'kasu_400'), (:merchant, :'curp', '''Vida'', -1', 'kasu_400'), (:merchant, :'curp', '''Vida'', NULL', 'kasu_400'),
 	(:merchant, :'curp', '''Vida'', 1, 2', 'kasu_400'), (:merchant, :'curp', '''Vida'', 1, 0', 'kasu_400'), (:merchant, :'curp', '''Vida'', 1, 16', 'kasu_400'), (:merchant, :'curp', '''Vida'', 1, NULL', 'kasu_400'),
 	(:merchant, :'curp', '''Vida'', 1, 1, ''1988-05-25''', 'kasu_406'), (:merchant, :'curp', '''Vida'', 1, 1, ''1988-05-26''', 'kasu_406')) v (m, curp, arguments, code);
@@ -96,7 +96,10 @@ SELECT lives_ok(format('SELECT loyalty.open_policy(%s, %L, ''Último'')', :merch
 SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, ''1'', ''SPEI'', ''x'', ''app'')', :merchant, :last_sale), 'kasu_412', 'a cancelled sale is not paid');
 UPDATE loyalty_internal.customer SET deceased = true WHERE merchant_id = :merchant AND member_id = :second_member;
 UPDATE loyalty_internal.product SET stock = 1 WHERE merchant_id = :merchant AND name = 'Último';
-SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_404', 'nothing is sold to the deceased');
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Último'')', :merchant, :'second'), 'kasu_417', 'nothing is sold to the deceased');
+-- Who is a customer is told last.
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, %s)', :merchant, :'third', arguments), code, 'open_policy of nobody: ' || arguments)
+FROM (VALUES ('''Nada''', 'kasu_406'), ('''Vida'', 13', 'kasu_400'), ('''Vida'', 1, 2', 'kasu_400'), ('''Vida'', 12', 'kasu_404')) v (arguments, code);
 
 -- What is too little to divide.
 SELECT loyalty.create_product(:merchant, 'Centavos', '0.35', 100, max_payments => 36) \g /dev/null

@@ -344,7 +344,7 @@ subtest '400: something required is missing' => sub {
 		for '(55) 1234-567', '55 1234 5678 x', 'casa 5512345678', '5512345678 ext. 1', '+5512345678', '1 55 1234 5678', '0052 55 1234 5678', '()', '５５１２３４５６７８', '+', '55 1234 5678' x 100;
 	refuses("payment without $_", 400, undef, sub { pay({}, curp => $curp, without => [$_]) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data cantidad metodo referencia);
 	refuses("payment of $_", 400, row('Banco_Uno', '', 'pagos_psd2', '', 400), sub { pay({cantidad => $_}, curp => $curp) }) for 0, -1, 'diez', '1e3', ' 5';
-	is pay({}, curp => $curp)->{status}, 202, 'all of a payment';
+	is pay({poliza_en_uso => $opened->{json}{datos_compra}{poliza}}, curp => $curp)->{status}, 202, 'all of a payment';
 
 	refuses("a body " . substr($_, 0, 40), 400, '', sub { post('/api/Customer_V1', $_) }) for '', '{', '[]', 'null', 'tipo_peticion=request', '{"tipo_peticion":"\u0000"}';
 };
@@ -396,11 +396,14 @@ subtest 'the first thing wrong is answered' => sub {
 	my $curp = fresh_customer();
 	refuses('consent before the sale', 409, undef, sub { read_datum('Status', curp => $curp) });
 	refuses('consent before the product', 409, undef, sub { read_block('producto_cliente', curp => $curp, fields => {producto => 'Nada'}) });
-	refuses('the customer before what must be accepted', 404, undef, sub { open_account({terminos => 'no'}, curp => $strange) });
 	refuses('what must be accepted before the product', 409, undef, sub { open_account({terminos => 'no', producto => 'Nada'}, curp => $curp) });
+	refuses('what must be accepted before the customer', 409, undef, sub { open_account({terminos => 'no'}, curp => $strange) });
+	refuses('the product before the customer', 406, undef, sub { open_account({producto => 'Nada'}, curp => $strange) });
+	refuses('the number of payments before the customer', 400, undef, sub { open_account({numero_pagos => 99}, curp => $strange) });
 	refuses('the product before the number of payments', 406, undef, sub { open_account({producto => 'Nada', numero_pagos => 99}, curp => $curp) });
 	refuses('the number of payments before the stock', 400, undef, sub { open_account({producto => 'Agotado', numero_pagos => 99}, curp => $curp) });
 	refuses('fields of a payment before its sale', 400, undef, sub { pay({}, curp => $curp, without => ['metodo']) });
+	refuses('and before the customer', 400, undef, sub { pay({}, curp => $strange, without => ['metodo']) });
 };
 
 subtest '404: unknown' => sub {
@@ -485,7 +488,7 @@ subtest '412: what cannot be asked for' => sub {
 	grant_consent($curp, 'Banco_Uno');
 	my $status = sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status', @_}, curp => $curp) };
 	refuses('an account status of one who has none', 412, row('Banco_Uno', $member{$curp}, 'account_status', '', 412), sub { $status->() });
-	refuses('a payment of one who has none', 412, row('Banco_Uno', $member{$curp}, 'pagos_psd2', '', 412), sub { pay({}, curp => $curp) });
+	refuses('a payment of one who has none', 404, row('Banco_Uno', $member{$curp}, 'pagos_psd2', '', 404), sub { pay({}, curp => $curp) });
 	new_log();
 	my $policy = open_account({}, curp => $curp)->{json}{datos_compra}{poliza};
 	is new_log(), row('Banco_Uno', $member{$curp}, 'new_service', '', 201), 'an account is logged';
@@ -497,9 +500,9 @@ subtest '412: what cannot be asked for' => sub {
 	{
 		refuses("a sale of policy $no_policy", 412, row('Banco_Uno', $member{$curp}, 'individual_request', 'Status', 412), sub { read_datum('Status', curp => $curp, fields => {poliza_en_uso => $no_policy}) });
 		refuses("an account of policy $no_policy", 412, undef, sub { $status->(poliza_en_uso => $no_policy) });
-		refuses("a payment of policy $no_policy", 412, undef, sub { pay({poliza_en_uso => $no_policy}, curp => $curp) });
+		refuses("a payment of policy $no_policy", 404, undef, sub { pay({poliza_en_uso => $no_policy}, curp => $curp) });
 	}
-	refuses('a payment of another\'s policy', 412, undef, sub { pay({poliza_en_uso => $policy}) });
+	refuses('a payment of another\'s policy', 404, undef, sub { pay({poliza_en_uso => $policy}) });
 
 	is pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp)->{status}, 202, 'a payment';
 	my $again = pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp);
@@ -529,8 +532,8 @@ subtest '412: what cannot be asked for' => sub {
 	$stack->psql("SELECT loyalty.block_customer($merchant, '$blocked')");
 	refuses('a blocked customer', 412, row('Banco_Uno', $member{$blocked}, 'individual_request', 'Mail', 412), sub { read_datum('Mail', curp => $blocked) });
 	refuses('the block of a blocked customer', 412, undef, sub { read_block('cliente', curp => $blocked) });
-	refuses('an account of a blocked customer', 412, undef, sub { open_account({}, curp => $blocked) });
-	refuses('a payment of a blocked customer', 412, undef, sub { pay({}, curp => $blocked) });
+	refuses('an account of a blocked customer', 404, undef, sub { open_account({}, curp => $blocked) });
+	refuses('a payment of a blocked customer', 404, undef, sub { pay({}, curp => $blocked) });
 };
 
 subtest '417: CURP of nobody alive' => sub {
@@ -627,6 +630,7 @@ sub side_by_side
 subtest 'payments and sales at the same time' => sub {
 	my $curp = fresh_customer();
 	my $sale = $stack->psql("SELECT loyalty.open_policy($merchant, '$curp', 'Vida', 3)");
+	my $policy = $stack->psql("SELECT policy_number FROM loyalty.policies WHERE policy_id = $sale");
 	my $payment = sub { my ($amount, $reference) = @_; return "SELECT loyalty.pay_policy($merchant, $sale, '$amount', 'SPEI', '$reference', 'Banco_Uno') ->> 'saldo'" };
 	is_deeply [side_by_side($payment->('100', 'par'), $payment->('100', 'par'))], ['920.1', '920.1'], 'the same reference twice is booked once';
 	my @over = side_by_side($payment->('500', 'uno'), $payment->('500', 'dos'));
@@ -650,7 +654,7 @@ subtest 'payments and sales at the same time' => sub {
 		my $pid = fork // die "fork: $!\n";
 		if ($pid == 0)
 		{
-			my $answer = eval { pay({referencia => 'racimo', cantidad => 20}, curp => $curp) };
+			my $answer = eval { pay({referencia => 'racimo', cantidad => 20, poliza_en_uso => $policy}, curp => $curp) };
 			POSIX::_exit($answer && $answer->{status} == 202 && $answer->{json}{data}{saldo} == 400.1 ? 0 : 1);
 		}
 		push @children, $pid;

@@ -135,14 +135,15 @@ set_response(const char *setting, const char *value)
  * lost database, whoever set it: it drops its connections and reads the schema
  * again, while everybody waits.  So the gateway says 504, of which the web
  * server in front makes the 503 that the body tells of.  Who calls a named
- * function has no web server there, and gets the 503 itself.
+ * function has no web server there, and gets the 503 itself; but not for a GET
+ * of one that writes, for which PostgREST opens a transaction that only reads.
  */
 static int
 error_status(const Exchange *exchange)
 {
 	int			status = error_info(exchange->error)->http_status;
 
-	return exchange->gateway && status == 503 ? 504 : status;
+	return status == 503 && (exchange->gateway || exchange->error == ERR_READ_ONLY) ? 504 : status;
 }
 
 /*

@@ -266,6 +266,14 @@ like gateway('gateway', '/wallet/sale', $sale, 'BEGIN READ WRITE'), qr/"new_sale
 is $stack->psql_error("BEGIN READ ONLY; SELECT loyalty.$_")->{detail}, 'read_only', 'in SQL: ' . s/\(.*//sr for "wallet_sale($id{merchant_id}, '$wallet', '4771234501', 0, 10, NULL, 2)",
 	"customer_read($id{sandbox}, 'individual_request', '$id{app_user}', '$id{curp}', 'Mail')", "customer_token('$id{app_user}', '$id{curp}', '$signature')";
 
+# PostgREST opens such a transaction for a GET.
+my $loads = sub { open my $in, '<', $stack->work_dir . '/postgrest.log' or die "$!\n"; return scalar grep { /Attempting to connect/ } <$in> };
+$before = $loads->();
+my $rpc = $stack->http('GET', $stack->env('POSTGREST_URL') . '/rpc/employee_disable?number=4771000002', {apikey => $key});
+is "$rpc->{status} $rpc->{body}", '504 {"success":false,"message":"nothing can be written here","code":"read_only","status":503}', 'a GET of a named function that writes';
+is $stack->http('GET', $stack->env('POSTGREST_URL') . '/rpc/wallet_get', {apikey => $key})->{status}, 200, 'of one that reads';
+is $loads->(), $before, 'and PostgREST keeps its connections';
+
 # --- what is left when the primary is gone ----------------------------------------------------
 
 follow();

@@ -6,13 +6,20 @@ CREATE TABLE loyalty_internal.merchant (
 	base_url	text		NOT NULL CHECK (base_url ~ '^https?://[^[:space:]]+[^/[:space:]]$'),
 	sandbox		boolean		NOT NULL DEFAULT false,
 	created_at	timestamptz	NOT NULL DEFAULT now(),
-	password_salt	text	NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (length(password_salt) >= 32)
+	password_salt	text	NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (length(password_salt) >= 32),
+	digest_key	text		NOT NULL DEFAULT loyalty_internal.random_key('', 32) CHECK (octet_length(digest_key) = 64)
 );
 COMMENT ON TABLE loyalty_internal.merchant IS 'The tenants. Every other row belongs to exactly one.';
 COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
 COMMENT ON COLUMN loyalty_internal.merchant.password_salt IS 'Of the passwords of the staff: random, and never changed.';
 COMMENT ON COLUMN loyalty_internal.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
+COMMENT ON COLUMN loyalty_internal.merchant.digest_key IS 'Of what is kept of texts by which a request is recognised, as loyalty_internal.merchant_digest(): random, and never changed. Sessions remember it.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
+
+CREATE FUNCTION loyalty_internal.merchant_digest(merchant_id bigint, value text) RETURNS bytea
+LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_merchant_digest';
+COMMENT ON FUNCTION loyalty_internal.merchant_digest(bigint, text) IS
+'What is kept of a text by which a request is recognised, and which may name somebody: idempotency keys, references of refunds and of payments. Its HMAC-SHA-256 under the digest_key of the merchant, which no view shows. So a late repeat is recognised, although the text has been erased.';
 
 CREATE VIEW loyalty.merchants AS
 SELECT merchant_id, name, base_url, sandbox, created_at FROM loyalty_internal.merchant;

@@ -64,7 +64,7 @@ CREATE TABLE loyalty_internal.reversal (
 	merchant_id	bigint			NOT NULL,
 	entry_id	bigint			NOT NULL,
 	account_id	bigint			NOT NULL,
-	reference	text			COLLATE "C" NOT NULL,
+	reference_digest bytea		NOT NULL,
 	reversed_by	bigint			NOT NULL,
 	amount		loyalty.points	NOT NULL,
 	money		loyalty.points,
@@ -73,11 +73,11 @@ CREATE TABLE loyalty_internal.reversal (
 	expired		loyalty.points,
 	peer_entry_id	bigint,
 	peer_balance	loyalty.points,
-	PRIMARY KEY (merchant_id, entry_id, reference)
+	PRIMARY KEY (merchant_id, entry_id, reference_digest)
 );
 COMMENT ON TABLE loyalty_internal.reversal IS 'What was reversed of which entry, once for each reference.';
 COMMENT ON COLUMN loyalty_internal.reversal.entry_id IS 'The entry that was reversed.';
-COMMENT ON COLUMN loyalty_internal.reversal.reference IS 'What the merchant knows the refund by.';
+COMMENT ON COLUMN loyalty_internal.reversal.reference_digest IS 'What the merchant knows the refund by, as loyalty_internal.merchant_digest(): the entry has the text, unless it was erased.';
 COMMENT ON COLUMN loyalty_internal.reversal.reversed_by IS 'The entry that reversed it.';
 COMMENT ON COLUMN loyalty_internal.reversal.amount IS 'How many points of the entry were reversed; the parts never come to more than the entry.';
 COMMENT ON COLUMN loyalty_internal.reversal.money IS 'How much of its money, if that was said.';

@@ -2,14 +2,15 @@
 
 CREATE TABLE loyalty_internal.idempotency_key (
 	merchant_id		bigint		NOT NULL,
-	idempotency_key	text		COLLATE "C" NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 200),
-	fingerprint		bytea		NOT NULL CHECK (length(fingerprint) = 32),
+	key_digest		bytea		NOT NULL,
+	fingerprint		bytea		NOT NULL,
 	answer			text,
 	created_at		timestamptz	NOT NULL DEFAULT now(),
-	PRIMARY KEY (merchant_id, idempotency_key)
+	PRIMARY KEY (merchant_id, key_digest)	-- no CHECK: it would be parsed anew for every key
 ) WITH (fillfactor = 90);	-- so that no key goes into the little that is free in old pages
 COMMENT ON TABLE loyalty_internal.idempotency_key IS 'Keys under which a call succeeded. A failed one leaves no row, so it can be tried again.';
-COMMENT ON COLUMN loyalty_internal.idempotency_key.fingerprint IS 'SHA-256 of the operation and its arguments, secrets left out.';
+COMMENT ON COLUMN loyalty_internal.idempotency_key.key_digest IS 'The key, which may name somebody, as loyalty_internal.merchant_digest().';
+COMMENT ON COLUMN loyalty_internal.idempotency_key.fingerprint IS 'The operation and its arguments, secrets left out, as loyalty_internal.merchant_digest().';
 COMMENT ON COLUMN loyalty_internal.idempotency_key.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
 CREATE INDEX idempotency_key_age ON loyalty_internal.idempotency_key (merchant_id, created_at);	-- to forget them
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_key TO loyalty_engine;
@@ -59,10 +60,10 @@ DECLARE
 	n bigint;
 BEGIN
 	DELETE FROM loyalty_internal.idempotency_key r USING (
-		SELECT o.idempotency_key FROM loyalty_internal.idempotency_key o
+		SELECT o.key_digest FROM loyalty_internal.idempotency_key o
 		WHERE o.merchant_id = forget_idempotency_keys.merchant_id AND o.created_at < moment
 		ORDER BY o.created_at LIMIT forget_idempotency_keys.max_rows FOR UPDATE SKIP LOCKED) old
-	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.idempotency_key = old.idempotency_key;
+	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.key_digest = old.key_digest;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	-- The rest is counted once an hour at most, and when there is no more to forget.
 	IF n < forget_idempotency_keys.max_rows AND NOT EXISTS (

@@ -101,7 +101,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE (breaches.merchant_id IS NULL OR a.merchant_id = breaches.merchant_id) AND p.program_id IS NULL
 	UNION ALL
 	SELECT 'an idempotency key has its answer', r.merchant_id, NULL, NULL,
-		   format('key %s has none', r.idempotency_key)
+		   format('the key with the digest %s has none', encode(r.key_digest, 'hex'))
 	FROM loyalty_internal.idempotency_key r
 	WHERE (breaches.merchant_id IS NULL OR r.merchant_id = breaches.merchant_id) AND r.answer IS NULL
 	UNION ALL

@@ -62,7 +62,8 @@ GRANT SELECT, INSERT ON loyalty_internal.instalment TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.payment (
 	merchant_id	bigint			NOT NULL,
-	reference	text			COLLATE "C" NOT NULL CHECK (reference <> ''),
+	reference_digest bytea		NOT NULL CHECK (length(reference_digest) = 32),
+	reference	text			COLLATE "C" CHECK (reference <> ''),
 	policy_id	bigint			NOT NULL,
 	amount		loyalty.points	NOT NULL CHECK (amount OPERATOR(loyalty.>) '0'::loyalty.points),
 	method		text			NOT NULL CHECK (method <> ''),
@@ -70,11 +71,13 @@ CREATE TABLE loyalty_internal.payment (
 	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
 	payment_no	integer			NOT NULL CHECK (payment_no > 0),
 	balance		loyalty.points	NOT NULL CHECK (balance OPERATOR(loyalty.>=) '0'::loyalty.points),
-	PRIMARY KEY (merchant_id, reference),
+	PRIMARY KEY (merchant_id, reference_digest),
 	UNIQUE (merchant_id, policy_id, payment_no),
 	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
 );
 COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their policies; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
+COMMENT ON COLUMN loyalty_internal.payment.reference_digest IS 'The reference as loyalty_internal.merchant_digest(), by which a repeat is recognised.';
+COMMENT ON COLUMN loyalty_internal.payment.reference IS 'The reference, as it is shown; NULL: it was erased.';
 COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those of the policy, 1, 2, 3 …, in the order in which they were booked; paid_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.payment.balance IS 'What was still to be paid after it, which is the answer to a repetition.';
 GRANT SELECT, INSERT ON loyalty_internal.payment TO loyalty_engine;
@@ -238,6 +241,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
 	sold loyalty_internal.policy;
+	digest CONSTANT bytea := loyalty_internal.merchant_digest(pay_policy.merchant_id, pay_policy.reference);
 	earlier loyalty_internal.payment;
 	paid numeric;
 	booked integer;
@@ -250,7 +254,7 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty_internal.payment y
-	WHERE y.merchant_id = pay_policy.merchant_id AND y.reference = pay_policy.reference COLLATE "C";
+	WHERE y.merchant_id = pay_policy.merchant_id AND y.reference_digest = digest;
 	IF FOUND THEN
 		IF earlier.policy_id <> pay_policy.policy_id OR earlier.amount::numeric <> pay_policy.amount::numeric
 			OR earlier.method <> pay_policy.method COLLATE "C" THEN
@@ -263,8 +267,8 @@ BEGIN
 	IF paid + pay_policy.amount::numeric > sold.cost::numeric OR scale(trim_scale(pay_policy.amount::numeric)) > 2 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
-	INSERT INTO loyalty_internal.payment (merchant_id, reference, policy_id, amount, method, app_user, payment_no, balance)
-	VALUES (pay_policy.merchant_id, pay_policy.reference, pay_policy.policy_id, pay_policy.amount,
+	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance)
+	VALUES (pay_policy.merchant_id, digest, pay_policy.reference, pay_policy.policy_id, pay_policy.amount,
 			pay_policy.method, pay_policy.app_user, booked + 1, (sold.cost::numeric - paid - pay_policy.amount::numeric)::loyalty.points);
 	UPDATE loyalty_internal.policy s
 	SET status = CASE WHEN paid + pay_policy.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END

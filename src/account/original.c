@@ -58,7 +58,7 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 }
 
 static Statement reversals_find_sql = {
-	.sql = "SELECT r.account_id, r.entry_id, r.reference, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
+	.sql = "SELECT r.account_id, r.entry_id, r.reference_digest, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
 	" r.peer_entry_id, r.peer_balance,"
 	" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by) AS reversed_no"
 	" FROM (SELECT DISTINCT * FROM unnest((SELECT $2), (SELECT $3))) u (account_id, entry_id)"
@@ -81,10 +81,11 @@ originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *key
 		EntryKey	key = {row_int64(row, "account_id"), row_int64(row, "entry_id")};
 		Original   *original = hash_search(originals, &key, HASH_FIND, NULL);
 		Reversal   *part = palloc0(sizeof(Reversal));
+		bool		isnull;
 
 		if (original == NULL)
 			elog(ERROR, "what was reversed is no entry");
-		part->reference = row_text(row, "reference");
+		part->reference_digest = DatumGetByteaPCopy(row_datum(row, "reference_digest", &isnull));
 		part->reversed_by = row_int64(row, "reversed_by");
 		part->amount = row_int64(row, "amount");
 		part->money = row_int64_or(row, "money", 0);
@@ -108,7 +109,7 @@ reversal_row(const Original *original, const Reversal *part, Datum *row, bool *n
 	memset(nulls, 0, REVERSAL_COLUMNS * sizeof(bool));
 	row[0] = Int64GetDatum(original->key.entry_id);
 	row[1] = Int64GetDatum(original->key.account_id);
-	row[2] = CStringGetTextDatum(part->reference);
+	row[2] = PointerGetDatum(part->reference_digest);
 	row[3] = Int64GetDatum(part->reversed_by);
 	row[4] = PointsGetDatum(part->amount);
 	row[5] = PointsGetDatum(part->money);
@@ -124,19 +125,19 @@ reversal_row(const Original *original, const Reversal *part, Datum *row, bool *n
 }
 
 #define REVERSAL_COLUMN_NAMES \
-	"merchant_id, entry_id, account_id, reference, reversed_by, amount, money, balance, lots, expired, peer_entry_id, peer_balance"
+	"merchant_id, entry_id, account_id, reference_digest, reversed_by, amount, money, balance, lots, expired, peer_entry_id, peer_balance"
 
 static Statement reversals_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.reversal (" REVERSAL_COLUMN_NAMES ")"
 	" SELECT $1, u.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) u",
-	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
+	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, INT8ARRAYOID, POINTSARRAYOID, POINTSARRAYOID,
 	POINTSARRAYOID, LOTSARRAYOID, POINTSARRAYOID, INT8ARRAYOID, POINTSARRAYOID}
 };
 
 static Statement reversal_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.reversal (" REVERSAL_COLUMN_NAMES ")"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-	.params = {INT8OID, INT8OID, INT8OID, TEXTOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID, INT8OID,
+	.params = {INT8OID, INT8OID, INT8OID, BYTEAOID, INT8OID, POINTSOID, POINTSOID, POINTSOID, LOTSOID, POINTSOID, INT8OID,
 	POINTSOID}
 };
 

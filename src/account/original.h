@@ -10,7 +10,7 @@
 /* One part of an entry that has been reversed. */
 typedef struct Reversal
 {
-	char	   *reference;
+	bytea	   *reference_digest;	/* of what the part is known by */
 	int64		reversed_by;
 	int64		reversed_no;	/* its place in the account */
 	Points		amount;

@@ -7,6 +7,10 @@
  * answer; if it rolls back, its row is gone and the second goes ahead.  So what
  * failed never blocks its key.
  *
+ * A key may name somebody, and what is done under it does.  So only digests of
+ * both are kept, under a key of the merchant: they are still recognised when
+ * whoever they name has been erased, and tell nobody who it was.
+ *
  * What is kept must not grow without end: the keys and answers of a merchant
  * have so much space.  To count it with each key would cost as much as the key,
  * so a session takes some in advance, from a row of few sessions.
@@ -16,7 +20,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "admin/idempotency.h"
-#include "base/crypto.h"
+#include "admin/merchant.h"
 #include "base/errors.h"
 #include "db/statement.h"
 #include "miscadmin.h"
@@ -154,15 +158,15 @@ take_space(int64 merchant_id, int kilobytes)
 }
 
 static Statement idempotency_claim_sql = {
-	.sql = "INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint)"
-	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, idempotency_key) DO NOTHING",
-	.params = {INT8OID, TEXTOID, BYTEAOID}
+	.sql = "INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint)"
+	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, key_digest) DO NOTHING",
+	.params = {INT8OID, BYTEAOID, BYTEAOID}
 };
 
 static Statement idempotency_read_sql = {
 	.sql = "SELECT fingerprint = $3 AS same, answer FROM loyalty_internal.idempotency_key"
-	" WHERE merchant_id = $1 AND idempotency_key = $2 FOR SHARE",
-	.params = {INT8OID, TEXTOID, BYTEAOID}
+	" WHERE merchant_id = $1 AND key_digest = $2 FOR SHARE",
+	.params = {INT8OID, BYTEAOID, BYTEAOID}
 };
 
 /* Claim a key; false: *answer is what was answered under it.  Without a key, true. */
@@ -175,8 +179,8 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 		return true;
 	check_key(key);
 
-	values[1] = CStringGetTextDatum(key);
-	values[2] = PointerGetDatum(sha256_digest(fingerprint->data, fingerprint->len));
+	values[1] = PointerGetDatum(merchant_digest(merchant_id, key, strlen(key)));
+	values[2] = PointerGetDatum(merchant_digest(merchant_id, fingerprint->data, fingerprint->len));
 	if (db_write(&idempotency_claim_sql, values, NULL) == 1)
 	{
 		take_space(merchant_id, 1);
@@ -193,8 +197,8 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 }
 
 static Statement idempotency_answer_sql = {
-	.sql = "UPDATE loyalty_internal.idempotency_key SET answer = $3 WHERE merchant_id = $1 AND idempotency_key = $2",
-	.params = {INT8OID, TEXTOID, TEXTOID}
+	.sql = "UPDATE loyalty_internal.idempotency_key SET answer = $3 WHERE merchant_id = $1 AND key_digest = $2",
+	.params = {INT8OID, BYTEAOID, TEXTOID}
 };
 
 /* Keep the answer that a retry under the key gets. */
@@ -212,7 +216,7 @@ idempotency_answer(int64 merchant_id, const char *key, const char *answer)
 		raise_error(ERR_ANSWER_TOO_LONG);
 	if (length >= 1024)
 		take_space(merchant_id, length / 1024);
-	values[1] = CStringGetTextDatum(key);
+	values[1] = PointerGetDatum(merchant_digest(merchant_id, key, strlen(key)));
 	values[2] = CStringGetTextDatum(answer);
 	db_write(&idempotency_answer_sql, values, NULL);
 }

@@ -191,7 +191,7 @@ find_policy(const Call *call)
 
 static Statement payment_find_sql = {
 	.sql = "SELECT s.policy_id FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
-	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2 AND s.member_id = $3 AND y.app_user = $4",
+	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference_digest = loyalty_internal.merchant_digest($1, $2) AND s.member_id = $3 AND y.app_user = $4",
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID}
 };
 
@@ -248,7 +248,7 @@ static Statement payment_receipt_sql = {
 	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
 	" 'saldo', y.balance) AS receipt"
 	" FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
-	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference = $2",
+	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference_digest = loyalty_internal.merchant_digest($1, $2)",
 	.params = {INT8OID, TEXTOID}
 };
 

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "admin/merchant.h"
+#include "common/sha2.h"
 #include "earning/rule_award.h"
 #include "ledger/due.h"
 #include "ledger/part.h"
@@ -16,7 +18,7 @@
 #include "ledger/reversal.h"
 #include "utils/builtins.h"
 
-#define REFERENCE_MAX 1024		/* bytes; it is part of a key */
+#define REFERENCE_MAX 1024		/* bytes */
 
 /* ------------------------------------------------------------------------
  * How much
@@ -273,12 +275,19 @@ reverse_transfer(Batch *batch, Posting *posting, Account *account, const Origina
  * Once for each reference
  * ------------------------------------------------------------------------ */
 
+/* What is kept of the reference of a part: it may name somebody who is erased, and is recognised later. */
+static bytea *
+reference_digest(const Batch *batch, const Posting *posting)
+{
+	return merchant_digest(batch->merchant_id, VARDATA_ANY(posting->reference), VARSIZE_ANY_EXHDR(posting->reference));
+}
+
 static const Reversal *
-find_reversal(const Original *original, const char *reference)
+find_reversal(const Original *original, const bytea *digest)
 {
 	for (const Reversal *part = original->reversals; part != NULL; part = part->next)
 	{
-		if (strcmp(part->reference, reference) == 0)
+		if (memcmp(VARDATA_ANY(part->reference_digest), VARDATA_ANY(digest), PG_SHA256_DIGEST_LENGTH) == 0)
 			return part;
 	}
 	return NULL;
@@ -341,11 +350,11 @@ answer_again(Posting *posting, const Original *original, const Reversal *first)
 }
 
 static void
-note_reversal(const Posting *posting, const Entry *added, Original *original, const char *reference, const Part *reversed)
+note_reversal(const Posting *posting, const Entry *added, Original *original, bytea *digest, const Part *reversed)
 {
 	Reversal   *part = palloc0(sizeof(Reversal));
 
-	part->reference = pstrdup(reference);
+	part->reference_digest = digest;
 	part->reversed_by = added->entry_id;
 	part->reversed_no = added->entry_no;
 	part->amount = reversed->amount;
@@ -419,13 +428,12 @@ reverse_part(Batch *batch, Posting *posting, Account *account, const Original *o
 	}
 }
 
-/* The entry that a posting is to reverse, and the reference of the part; NULL: there is no such entry. */
+/* The entry that a posting is to reverse; NULL: there is no such entry. */
 static Original *
-named_original(const Batch *batch, const Posting *posting, const char **reference)
+named_original(const Batch *batch, const Posting *posting)
 {
 	EntryKey	key = {posting->account_id, posting->origin_entry_id};
 
-	*reference = posting->reference ? text_to_cstring(posting->reference) : "";
 	return hash_search(batch->originals, &key, HASH_FIND, NULL);
 }
 
@@ -433,10 +441,12 @@ named_original(const Batch *batch, const Posting *posting, const char **referenc
 bool
 reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
 {
-	const char *reference;
-	const Original *original = named_original(batch, posting, &reference);
-	const Reversal *first = original != NULL ? find_reversal(original, reference) : NULL;
+	const Original *original = named_original(batch, posting);
+	const Reversal *first;
 
+	if (original == NULL || original->reversals == NULL || posting->reference == NULL)
+		return false;
+	first = find_reversal(original, reference_digest(batch, posting));
 	if (first != NULL)
 		*error = answer_again(posting, original, first);
 	return first != NULL;
@@ -446,17 +456,17 @@ reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
 ErrorId
 apply_reversal(Batch *batch, Posting *posting, Account *account)
 {
-	const char *reference;
-	Original   *original = named_original(batch, posting, &reference);
+	Original   *original = named_original(batch, posting);
+	Size		length = posting->reference != NULL ? VARSIZE_ANY_EXHDR(posting->reference) : 0;
 	const Entry *added = NULL;
 	Part		part = {0};
 	ErrorId		error;
 
 	if (original == NULL || whole_of(original) < 0)
 		return ERR_UNKNOWN_ENTRY;
-	if (reference[0] == '\0')
+	if (length == 0)
 		return posting_refused(posting, ERR_INVALID_ARGUMENT, "reference is required: a refund is known by it.");
-	if (strlen(reference) > REFERENCE_MAX)
+	if (length > REFERENCE_MAX)
 		return posting_refused(posting, ERR_INVALID_ARGUMENT, "reference has at most 1,024 bytes.");
 	error = amount_to_reverse(batch, posting, account, original, &part.amount);
 	if (error == ERR_NONE)
@@ -467,7 +477,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	posting->amount = part.amount;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
-	note_reversal(posting, added, original, reference, &part);
+	note_reversal(posting, added, original, reference_digest(batch, posting), &part);
 	give_back_caps(batch, posting, account, original, &part);
 	return ERR_NONE;
 }

@@ -218,13 +218,13 @@ static Statement verify_reversals_sql = {
 	" o.kind AS original_kind, o.amount AS original_amount, o.reserved AS original_reserved, o.money AS original_money,"
 	" o.origin_entry_id AS original_origin_entry_id, o.peer_account_id AS original_peer_account_id, o.lots AS original_lots,"
 	" e.kind AS entry_kind, e.amount AS entry_amount, e.reserved AS entry_reserved, e.money AS entry_money, e.balance AS entry_balance,"
-	" e.origin_entry_id AS entry_origin_entry_id, e.peer_account_id AS entry_peer_account_id, e.reference = r.reference OR e.text_digest IS NOT NULL AS same_reference,"
+	" e.origin_entry_id AS entry_origin_entry_id, e.peer_account_id AS entry_peer_account_id, r.reference_digest = loyalty_internal.merchant_digest($1, e.reference) OR e.text_digest IS NOT NULL AS same_reference,"
 	" n.balance AS next_balance, r.lots, r.expired, o.entry_no < e.entry_no AS comes_after"
 	" FROM loyalty_internal.reversal r"
 	" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.entry_id = r.entry_id AND o.account_id = r.account_id"
 	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by AND e.account_id = r.account_id"
 	" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.previous_entry_id = r.reversed_by AND n.account_id = r.account_id AND n.kind = " KIND_SQL(EXPIRE)
-	" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.entry_id, r.reference",
+	" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.entry_id, r.reference_digest",
 	.params = {INT8OID}
 };
 

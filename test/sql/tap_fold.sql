@@ -83,7 +83,7 @@ DECLARE
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		found := found || coalesce(substring(line FROM '(?:using|on) (\w+_(?:key|pkey|email|name|number))\M') || ' ', '')
-			|| CASE WHEN line ~ 'Index Cond: .*(client_id|wallet_key|idempotency_key|fold|reference|name)' THEN 'by it' ELSE '' END;
+			|| CASE WHEN line ~ 'Index Cond: .*(client_id|wallet_key|key_digest|fold|reference_digest|name)' THEN 'by it' ELSE '' END;
 	END LOOP;
 	RETURN found;
 END
@@ -92,9 +92,9 @@ PREPARE by_client (bigint, bigint, text) AS SELECT 1 FROM loyalty_internal.membe
 PREPARE by_clients (bigint, bigint, text[]) AS SELECT 1 FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = ANY ($3);
 PREPARE by_email (bigint, bigint, text) AS SELECT 1 FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND loyalty.fold(email) = $3;
 PREPARE by_wallet (bigint, text) AS SELECT 1 FROM loyalty_internal.program WHERE merchant_id = $1 AND wallet_key = $2;
-PREPARE by_key (bigint, text) AS SELECT 1 FROM loyalty_internal.idempotency_key WHERE merchant_id = $1 AND idempotency_key = $2;
+PREPARE by_key (bigint, bytea) AS SELECT 1 FROM loyalty_internal.idempotency_key WHERE merchant_id = $1 AND key_digest = $2;
 PREPARE by_branch (bigint, text) AS SELECT 1 FROM loyalty_internal.branch WHERE merchant_id = $1 AND loyalty.fold(name) = loyalty.fold($2);
-PREPARE by_reference (bigint, bigint, text) AS SELECT 1 FROM loyalty_internal.reversal WHERE merchant_id = $1 AND entry_id = $2 AND reference = $3;
+PREPARE by_reference (bigint, bigint, bytea) AS SELECT 1 FROM loyalty_internal.reversal WHERE merchant_id = $1 AND entry_id = $2 AND reference_digest = $3;
 SET LOCAL plan_cache_mode = force_generic_plan;
 SELECT matches(pg_temp.index_of(format(query, :m, :p)), 'by it', 'by its index: ' || query) FROM (VALUES
 	('EXECUTE by_client (1, 2, ''x'')'), ('EXECUTE by_clients (1, 2, ''{x}'')'), ('EXECUTE by_email (1, 2, ''x'')'),

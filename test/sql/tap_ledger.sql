@@ -430,7 +430,7 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a refund is of another entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = y#11 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
 	('a refund is of no entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = 9223372036854775807 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
 	('what was refunded is no entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = 99 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 99']),
-	('a refund has another reference', '', 'UPDATE loyalty_internal.reversal SET reference = ''otra'' OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
+	('a refund has another reference', '', 'UPDATE loyalty_internal.reversal SET reference_digest = loyalty_internal.merchant_digest(merchant_id, ''otra'') OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
 	('a refund is of money too', '', 'UPDATE loyalty_internal.reversal SET money = ''200'' OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
 	('more is refunded than was taken back', '', 'UPDATE loyalty_internal.reversal SET amount = ''21'' OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
 	('more is refunded than was given back', '', 'UPDATE loyalty_internal.reversal SET amount = ''11'' OF y AND entry_id = y#4', ARRAY[:'reversed' || ' / y / 4']),
@@ -440,8 +440,8 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a deposit is refunded and was a correction', 'x', 'UPDATE ENTRY n kind = 4 OF x AND entry_no = 2', ARRAY[:'reversed' || ' / x / 2']),
 	('more is refunded than was spent', 'x', 'INSERT INTO loyalty.entry (merchant_id, account_id, entry_id, entry_no, previous_entry_id, amount, balance, posted_at, kind, origin_entry_id, reference, hash)
 			SELECT merchant_id, account_id, 42, 5, x#4, amount, ''135'', posted_at, kind, origin_entry_id, ''más'', hash FROM loyalty.entry OF x AND entry_no = 4;
-		INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance)
-			SELECT merchant_id, account_id, x#2, ''más'', 42, ''30'', ''135'' FROM loyalty.entry OF x AND entry_no = 4;
+		INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference_digest, reversed_by, amount, balance)
+			SELECT merchant_id, account_id, x#2, loyalty_internal.merchant_digest(merchant_id, ''más''), 42, ''30'', ''135'' FROM loyalty.entry OF x AND entry_no = 4;
 		UPDATE loyalty_internal.account SET entry_no = 5, newest_entry_id = 42, previous_entry_id = x#4, balance = ''135'' OF x', ARRAY[:'parts' || ' / x / 2']),
 	('what expired is not noted', '', 'DELETE FROM loyalty_internal.expired_lot OF late', ARRAY[:'expired_lot' || ' / late']),
 	('more expired than entries say', '', 'UPDATE loyalty_internal.expired_lot SET points = ''70.0001'' OF late', ARRAY[:'expired_lot' || ' / late']),
@@ -531,7 +531,7 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('two holds are at one number', '', 'INSERT INTO loyalty_internal.reservation (merchant_id, account_id, entry_id, entry_no, kind, amount, remaining) SELECT merchant_id, account_id, id, 5, 6, ''1'', ''1'' FROM loyalty_internal.account, unnest(''{42,9223372036854775807}''::bigint[]) id OF y', ARRAY[:'left_reserved' || ' / y / 42', :'left_reserved' || ' / y / 9223372036854775807']),
 	('a hold is of another entry', '', 'UPDATE loyalty_internal.reservation SET entry_id = y#4 OF y AND entry_no = 5', ARRAY[:'left_reserved' || ' / y / 5', :'left_reserved' || ' / y / 4']),
 	('a refund is another account''s', '', 'UPDATE loyalty_internal.reversal SET account_id = (SELECT id FROM names WHERE name = ''z'') OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 9', :'reversed' || ' / z / 2']),
-	('an account has a refund of another''s entry', '', 'INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference, reversed_by, amount, balance) SELECT merchant_id, account_id, y#2, ''otro'', y#9, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'reversed' || ' / x / 2']),
+	('an account has a refund of another''s entry', '', 'INSERT INTO loyalty_internal.reversal (merchant_id, account_id, entry_id, reference_digest, reversed_by, amount, balance) SELECT merchant_id, account_id, y#2, loyalty_internal.merchant_digest(merchant_id, ''otro''), y#9, ''1'', ''1'' FROM loyalty_internal.account OF x', ARRAY[:'reversed' || ' / x / 2']),
 	('a refund is by another account''s entry', '', 'UPDATE loyalty_internal.reversal SET reversed_by = x#4 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 2']),
 	('a refund is of another account''s entry', '', 'UPDATE loyalty_internal.reversal SET entry_id = x#2 OF y AND entry_id = y#4', ARRAY[:'reversed' || ' / y / 2']),
 	('a refund is by the entry before', 'y', 'UPDATE ENTRY n origin_entry_id = y#11 OF y AND entry_no = 9; UPDATE loyalty_internal.reversal SET entry_id = y#11 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 11']),
@@ -562,9 +562,9 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('request_id is put in', '', 'UPDATE ENTRY n request_id = 7 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
 	('actor_id is 0', 'x', 'UPDATE ENTRY n actor_id = 0 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
 	('request_id is 0', 'x', 'UPDATE ENTRY n request_id = 0 OF x AND entry_no = 2', ARRAY[:'hash' || ' / x / 2']),
-	('an idempotency key without answer', '', 'UPDATE loyalty_internal.idempotency_key SET answer = NULL WHERE idempotency_key = ''k2''', ARRAY[:'answers']),
+	('an idempotency key without answer', '', 'UPDATE loyalty_internal.idempotency_key SET answer = NULL WHERE key_digest = loyalty_internal.merchant_digest(merchant_id, ''k2'')', ARRAY[:'answers']),
 	('a key of nobody', '', 'INSERT INTO loyalty_internal.api_key (key_hash, merchant_id) VALUES (sha256(''''), 42)', ARRAY[:'owners']),
-	('a request of nobody', '', 'INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint, answer) VALUES (42, ''k'', sha256(''''), ''1'')', ARRAY[:'owners']),
+	('a request of nobody', '', 'INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint, answer) VALUES (42, sha256(''k''), sha256(''''), ''1'')', ARRAY[:'owners']),
 	('a message of nobody', '', 'UPDATE loyalty_internal.message SET merchant_id = 42', ARRAY[:'owners'])
 ) v (what, hashed, breach, finds);
 

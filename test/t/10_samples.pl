@@ -576,7 +576,7 @@ subtest 'a failed request can be tried again under its key' => sub {
 	my $key = 'intento';
 	answers keyed($key, '/wallet/sale', %mine), 404,
 		error_answer(404, 'new_sale_12', 'El contacto no se encuentra registrado en el monedero.'), 'nobody has the phone';
-	is $stack->psql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE idempotency_key = '$key'"), 0, 'the key is free';
+	is $stack->psql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE key_digest = loyalty_internal.merchant_digest(merchant_id, '$key')"), 0, 'the key is free';
 	$stack->psql("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '$phone', 'Tardía', $cashier)");
 	retried($key, sale_answer(100), '/wallet/sale', %mine);
 	is entries_of($phone), 1, 'one entry';

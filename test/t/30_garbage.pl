@@ -503,8 +503,8 @@ sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty_internal.accoun
 	block();
 	my $answer = sale_in_background('Idempotency-Key' => 'deadlock');
 	ok wait_until($waiting, '1'), 'a sale with an idempotency key waits for a lock';
-	$blocker->send("INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint)
-		SELECT merchant_id, 'deadlock', sha256('') FROM loyalty_internal.merchant WHERE NOT sandbox");
+	$blocker->send("INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint)
+		SELECT merchant_id, loyalty_internal.merchant_digest(merchant_id, 'deadlock'), sha256('') FROM loyalty_internal.merchant WHERE NOT sandbox");
 	is $answer->(), '503 unavailable', 'a deadlock';
 	is $blocker->receive, '', 'which lets the other go on';
 	$blocker->query('ROLLBACK');

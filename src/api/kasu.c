@@ -62,6 +62,27 @@ static const struct
 	{"producto_cliente", "Si un producto es viable para la edad del cliente, a qué costo y en cuántos pagos; requiere producto"},
 };
 
+/* What is logged of what was asked for: a word of the document, or that it was none. */
+static const char *
+known_request(const Call *call)
+{
+	const char *request = call->values[ASK_REQUEST].text;
+
+	if (request == NULL)
+		return NULL;
+	for (int i = 0; i < (int) lengthof(keys); i++)
+	{
+		if (strcmp(keys[i].key, request) == 0)
+			return keys[i].key;
+	}
+	for (int i = 0; i < (int) lengthof(blocks); i++)
+	{
+		if (strcmp(blocks[i].key, request) == 0)
+			return blocks[i].key;
+	}
+	return strcmp(request, "individual_request") == 0 || strcmp(request, "request_block") == 0 ? request : KASU_UNKNOWN;
+}
+
 static char *
 list_keys(const char *request)
 {
@@ -220,7 +241,7 @@ customer_read_run(Call *call)
 		data = request_block(call);
 	else
 		raise_error(ERR_KASU_404);
-	kasu_record_access(call, call->merchant_id, &values[ASK_REQUEST], call->endpoint->status);
+	kasu_record_access(call, call->merchant_id, known_request(call), call->endpoint->status);
 
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", values[KASU_CURP].text);
@@ -291,7 +312,7 @@ log_refusal(const Call *call, ErrorId error)
 	if (merchant_id == 0)
 		merchant_id = kasu_merchant_of(values[KASU_USER].text);
 	if (merchant_id != 0)
-		kasu_record_access(call, merchant_id, call->endpoint == &customer_read ? &values[ASK_REQUEST] : NULL, error_info(error)->http_status);
+		kasu_record_access(call, merchant_id, call->endpoint == &customer_read ? known_request(call) : NULL, error_info(error)->http_status);
 	db_end();
 	return error;
 }

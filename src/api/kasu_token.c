@@ -385,9 +385,31 @@ log_telling(const Call *call, int64 merchant_id, const char *operation, const ch
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* Write to the access log what was asked for, and nothing else of the request: that may be personal. */
+/* What the APIs can be asked for; any other text is logged as one of no such name. */
+static const char *
+known_operation(const Value *operation)
+{
+	static const char *const operations[] = {
+		"token_full", "request", "individual_request", "request_block", "new_service", "account_status", "pagos_psd2"
+	};
+
+	if (!is_text(operation))
+		return NULL;
+	for (int i = 0; i < (int) lengthof(operations); i++)
+	{
+		if (strcmp(operations[i], operation->text) == 0)
+			return operations[i];
+	}
+	return KASU_UNKNOWN;
+}
+
+/*
+ * Write to the access log what was asked for, in words of the document, and
+ * nothing else of the request: that may be personal, and nobody could find it
+ * here to erase it.
+ */
 void
-kasu_record_access(const Call *call, int64 merchant_id, const Value *request, int status)
+kasu_record_access(const Call *call, int64 merchant_id, const char *request, int status)
 {
 	const Value *user = &call->values[KASU_USER];
 	const Value *operation = &call->values[KASU_OPERATION];
@@ -396,8 +418,8 @@ kasu_record_access(const Call *call, int64 merchant_id, const Value *request, in
 		Int64GetDatum(merchant_id),
 		CStringGetTextDatum(user->text ? user->text : ""),
 		Int64GetDatum(call->id),
-		logged(is_text(operation) ? operation->text : NULL),
-		logged(request && is_text(request) ? request->text : NULL),
+		logged(known_operation(operation)),
+		logged(request),
 		Int32GetDatum(status),
 		logged(call->address),
 		Int32GetDatum(refused ? short_hash(call->values[KASU_CURP].text) : 0),

@@ -27,6 +27,9 @@ enum
 	[KASU_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT), \
 	[KASU_TOKEN] = KASU_OPTIONAL_TOKEN("token_data")
 
+/* What is logged of a text that is no word of the document. */
+#define KASU_UNKNOWN "?"
+
 extern const Endpoint kasu_token_full;
 
 extern char *kasu_answer(StringInfo members, const char *key, const char *value);
@@ -35,6 +38,6 @@ extern bool kasu_find_customer(Call *call, Curp *curp);
 extern bool kasu_has_consent(const Call *call, const char *acceptance);
 extern void kasu_check_reading(Call *call, const char *acceptance, Curp *curp);
 extern int64 kasu_merchant_of(const char *app_user);
-extern void kasu_record_access(const Call *call, int64 merchant_id, const Value *request, int status);
+extern void kasu_record_access(const Call *call, int64 merchant_id, const char *request, int status);
 
 #endif

@@ -22,7 +22,8 @@ DECLARE
 	ours record;
 BEGIN
 	FOR ours IN VALUES ('loyalty_engine', 'Owns the functions of the extension loyalty; nobody logs in as it.'),
-					   ('loyalty_auditor', 'Forgets what is old in the access log of the extension loyalty; nobody logs in as it.') LOOP
+					   ('loyalty_auditor', 'Forgets what is old in the access log of the extension loyalty; nobody logs in as it.'),
+					   ('loyalty_eraser', 'Erases the texts of entries of the extension loyalty; nobody logs in as it.') LOOP
 		BEGIN
 			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOINHERIT', ours.column1);
 			EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', ours.column1, ours.column2);
@@ -52,3 +53,4 @@ $$;
 
 GRANT USAGE ON SCHEMA loyalty, loyalty_internal TO loyalty_engine;
 GRANT USAGE ON SCHEMA loyalty_internal TO loyalty_auditor;
+GRANT USAGE ON SCHEMA loyalty, loyalty_internal TO loyalty_eraser;

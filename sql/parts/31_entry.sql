@@ -59,6 +59,18 @@ COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the refe
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do. Where they pay a debt of the account, the first of them do.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
+GRANT SELECT (merchant_id, entry_id, account_id, peer_account_id, member_id, posted_at, reference, detail),
+	UPDATE (reference, detail, text_digest) ON loyalty.entry TO loyalty_eraser;
+
+CREATE TABLE loyalty_internal.entry_remainder (
+	merchant_id	bigint	NOT NULL,
+	entry_id	bigint	NOT NULL,
+	detail		json	NOT NULL,
+	PRIMARY KEY (merchant_id, entry_id)
+);
+COMMENT ON TABLE loyalty_internal.entry_remainder IS 'What names nobody of the details of entries that were erased, so that sums by branch stay what they were. No hash covers it.';
+GRANT SELECT ON loyalty_internal.entry_remainder TO loyalty_engine;
+GRANT SELECT, INSERT ON loyalty_internal.entry_remainder TO loyalty_eraser;
 
 CREATE TABLE loyalty_internal.reversal (
 	merchant_id	bigint			NOT NULL,
@@ -103,9 +115,13 @@ COMMENT ON TYPE loyalty.posting IS
 'What an operation of the engine answers. entry_id: the entry that it added to the account; of a sale, the accrual. points: how many points it moved, as a positive number; of an adjust, with its sign; of a sale, what it earned, pending or not; of a reverse, how many points of the entry were reversed, even if fewer could be taken back; with in_full, what all came to. balance: what can be spent of the account after it. peer_entry_id, peer_balance: those of the other account, of a transfer or one that is reversed; else NULL.';
 
 CREATE VIEW loyalty.entries AS
-SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id, detail,
+SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS kind, amount, balance, money, reference, staff_id,
+	   CASE WHEN text_digest IS NULL THEN detail ELSE (
+			SELECT r.detail FROM loyalty_internal.entry_remainder r
+			WHERE r.merchant_id = entry.merchant_id AND r.entry_id = entry.entry_id) END AS detail,
 	   posted_at, happened_at, reserved, origin_entry_id, peer_account_id, member_id, rules, lots, actor_id, request_id, previous_entry_id, text_digest, hash
 FROM loyalty.entry;
+COMMENT ON COLUMN loyalty.entries.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items. Of an entry whose text was erased, what of that names nobody: branchId, currency, amountCurrency, and of items sku, category, quantity and unitPrice; the hash covers text_digest, and not this.';
 COMMENT ON COLUMN loyalty.entries.kind IS 'Kind of entry, as loyalty.entry_kind() names it.';
 COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name; its columns have those of loyalty.entry. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 

@@ -23,7 +23,7 @@ CREATE TABLE loyalty_internal.staff (
 	branch_id		bigint			NOT NULL,
 	role			text			NOT NULL CHECK (role IN ('cajero', 'gerente')),
 	name			text			COLLATE "C" NOT NULL CHECK (name <> '' AND loyalty_internal.is_name(name)),
-	number			loyalty.phone	NOT NULL,
+	number			loyalty.phone,
 	password_digest	text			COLLATE "C" CHECK (length(password_digest) = 64),
 	password_cost	integer			NOT NULL,
 	restricted		boolean			NOT NULL DEFAULT false,
@@ -31,10 +31,12 @@ CREATE TABLE loyalty_internal.staff (
 	created_at		timestamptz		NOT NULL DEFAULT now(),
 	PRIMARY KEY (merchant_id, staff_id),
 	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty_internal.branch,
-	CHECK ((password_digest IS NULL) = (archived_at IS NOT NULL))
+	CHECK ((password_digest IS NULL) = (archived_at IS NOT NULL)),
+	CHECK (number IS NOT NULL OR archived_at IS NOT NULL)
 );
 COMMENT ON TABLE loyalty_internal.staff IS 'Cashiers and managers. Archived staff stay in the list and can do nothing.';
 COMMENT ON COLUMN loyalty_internal.staff.staff_id IS 'The documented usertool_id: counts 1, 2, 3 … within the merchant.';
+COMMENT ON COLUMN loyalty_internal.staff.number IS 'The mobile phone; NULL: who it was has been erased, by loyalty.erase_staff().';
 COMMENT ON COLUMN loyalty_internal.staff.password_digest IS 'PBKDF2 with HMAC-SHA-256 under the salt of the merchant, in hexadecimal: slow, not reversible, and the same for the same password, so that an index can refuse a second one. Archiving deletes it.';
 COMMENT ON COLUMN loyalty_internal.staff.password_cost IS 'How many iterations it is made of: loyalty.password_cost of then.';
 COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the programs that loyalty.set_staff_programs() has named are the only ones this person may operate.';

@@ -40,7 +40,7 @@ COMMENT ON COLUMN loyalty_internal.member.granted_rank IS 'The rank given at reg
 COMMENT ON COLUMN loyalty_internal.member.account_id IS 'The account that holds the member''s points.';
 COMMENT ON COLUMN loyalty_internal.member.own_account_id IS 'The account that loyalty.leave_account() gives back: the one that the member had before sharing another member''s, or was left alone in.';
 COMMENT ON COLUMN loyalty_internal.member.active IS 'Who is inactive has left: they keep account and entries, share nobody''s account, and are not found by the APIs until registered again.';
-COMMENT ON COLUMN loyalty_internal.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
+COMMENT ON COLUMN loyalty_internal.member.cancelled_at IS 'Since when the member is nobody any more: loyalty.erase_member() or loyalty.delete_blocked_customers() has deleted what was personal, and nothing is added again.';
 COMMENT ON COLUMN loyalty_internal.member.enrolled_by IS 'staff_id of who registered the member.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.member TO loyalty_engine;
 

@@ -35,6 +35,9 @@ BEGIN
 		SELECT m.message_id FROM loyalty_internal.message m
 		WHERE m.merchant_id = claim_messages.merchant_id AND m.sent_at IS NULL
 		  AND (m.claimed_until IS NULL OR m.claimed_until <= clock_timestamp())
+		  -- one that was queued while the customer was blocked
+		  AND NOT EXISTS (SELECT FROM loyalty_internal.customer c
+			WHERE c.merchant_id = m.merchant_id AND c.member_id = m.member_id AND c.blocked_at IS NOT NULL)
 		ORDER BY m.message_id LIMIT claim_messages.max_messages
 		FOR UPDATE SKIP LOCKED
 	)

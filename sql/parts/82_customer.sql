@@ -263,6 +263,8 @@ BEGIN
 	RETURNING c.member_id INTO member;
 	IF FOUND THEN
 		PERFORM loyalty.disable_member(block_customer.merchant_id, member);
+		DELETE FROM loyalty_internal.message g
+		WHERE g.merchant_id = block_customer.merchant_id AND g.member_id = member AND g.sent_at IS NULL;
 		RETURN true;
 	END IF;
 	IF NOT EXISTS (SELECT FROM loyalty_internal.customer c
@@ -273,50 +275,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
-'First step of a cancellation: nobody reads the customer''s data any more, and the member is taken out, as by loyalty.disable_member(). loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
-
-CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, older_than interval DEFAULT '30 days') RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(delete_blocked_customers.older_than);
-	gone record;
-	n bigint := 0;
-BEGIN
-	FOR gone IN
-		DELETE FROM loyalty_internal.customer c
-		WHERE c.merchant_id = delete_blocked_customers.merchant_id
-		  AND c.blocked_at <= moment
-		RETURNING c.member_id, c.curp
-	LOOP
-		DELETE FROM loyalty_internal.member_address a
-		WHERE a.merchant_id = delete_blocked_customers.merchant_id AND a.member_id = gone.member_id;
-		-- Answers that are kept for retries may print the member, under any id they had.
-		DELETE FROM loyalty_internal.idempotency_key r USING (
-			SELECT m.client_id FROM loyalty_internal.member m
-			WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id
-			UNION VALUES (gone.member_id::text), (gone.curp::text)
-			UNION SELECT h.was FROM loyalty_internal.member_change h
-			WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id AND h.attribute = 'client_id') k
-		WHERE r.merchant_id = delete_blocked_customers.merchant_id AND strpos(r.answer, '"' || k.client_id || '"') > 0;
-		DELETE FROM loyalty_internal.member_change h
-		WHERE h.merchant_id = delete_blocked_customers.merchant_id AND h.member_id = gone.member_id;
-		DELETE FROM loyalty_internal.message m
-		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
-		UPDATE loyalty_internal.rank_grant g SET reason = ''
-		WHERE g.merchant_id = delete_blocked_customers.merchant_id AND g.member_id = gone.member_id;
-		UPDATE loyalty_internal.policy s SET application = NULL, signature_id = ''
-		WHERE s.merchant_id = delete_blocked_customers.merchant_id AND s.member_id = gone.member_id;
-		UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
-			second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
-			cancelled_at = now()
-		WHERE m.merchant_id = delete_blocked_customers.merchant_id AND m.member_id = gone.member_id;
-		n := n + 1;
-	END LOOP;
-	RETURN n;
-END
-$$;
-COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval) IS
-'Second step of a cancellation: what is personal of customers that were blocked that long ago or longer is deleted. Their ledger entries, consents and the access log stay, under a member that is nobody any more, and to which nothing is added. Returns how many. Errors: LY005 invalid_argument.';
+'First step of a cancellation: nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
 CREATE VIEW loyalty.consents AS
 SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at, recorded_at,

@@ -80,7 +80,7 @@ COMMENT ON COLUMN loyalty_internal.payment.reference_digest IS 'The reference as
 COMMENT ON COLUMN loyalty_internal.payment.reference IS 'The reference, as it is shown; NULL: it was erased.';
 COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those of the policy, 1, 2, 3 …, in the order in which they were booked; paid_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.payment.balance IS 'What was still to be paid after it, which is the answer to a repetition.';
-GRANT SELECT, INSERT ON loyalty_internal.payment TO loyalty_engine;
+GRANT SELECT, INSERT, UPDATE (reference) ON loyalty_internal.payment TO loyalty_engine;
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -7,7 +7,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	engine CONSTANT oid := 'loyalty_engine'::regrole;
 	-- These run as whoever calls them, or as a role of their own, and the engine never does.
-	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,prepare_role,seal,forget_access_log}';
+	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,prepare_role,seal,forget_access_log,erase_entries}';
 	command text;
 BEGIN
 	-- Only what is lacking is done: a right that is granted or revoked here is

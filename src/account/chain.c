@@ -176,6 +176,29 @@ add_digest(StringInfo bytes, const uint8 *salt, const char *text, size_t length)
 	appendBinaryStringInfoNT(bytes, (const char *) digest, sizeof(digest));
 }
 
+PG_FUNCTION_INFO_V1(loyalty_text_digest);
+
+/* loyalty_internal.text_digest(): what the hash of an entry covers of its text; NULL: it has none. */
+Datum
+loyalty_text_digest(PG_FUNCTION_ARGS)
+{
+	Entry		entry = {
+		.reference = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2),
+		.detail = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3),
+	};
+	StringInfoData text;
+	StringInfoData digest;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !entry_has_text(&entry))
+		PG_RETURN_NULL();
+	chain_salt(PG_GETARG_UUID_P(0), PG_GETARG_INT64(1), entry.salt);
+	initStringInfo(&text);
+	add_text(&text, &entry);
+	start_bytea(&digest);
+	add_digest(&digest, entry.salt, text.data, text.len);
+	PG_RETURN_BYTEA_P(end_bytea(&digest));
+}
+
 /* The hash of an entry that comes after one with this hash. */
 bytea *
 chain_next(const Entry *entry, const bytea *previous)

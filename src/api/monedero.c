@@ -110,7 +110,7 @@ notify_member(const Call *call, const Transaction *transaction, const char *what
  * ------------------------------------------------------------------------ */
 
 static Statement staff_list_sql = {
-	.sql = "SELECT staff_id AS usertool_id, name AS usertool_name, number::text AS usertool_number,"
+	.sql = "SELECT staff_id AS usertool_id, name AS usertool_name, coalesce(number::text, '') AS usertool_number,"
 	" branch AS usertool_branch, role AS usertool_type,"
 	" CASE WHEN archived_at IS NULL THEN 'activo' ELSE 'archivado' END AS usertool_status"
 	" FROM loyalty.staff_members WHERE merchant_id = $1 ORDER BY staff_id",

@@ -187,7 +187,7 @@ SELECT loyalty.pay_policy(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g 
 SELECT loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') \g /dev/null
 -- An answer is kept under the card that they had then.
 SELECT loyalty.identify_member(:merchant, :member, client_id => 'TARJETA-1') \g /dev/null
-INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint, answer) VALUES (:merchant, 'k-tarjeta', sha256('a'), '{"clientId":"TARJETA-1","firstLastName":"Ñuñez"}'), (:merchant, 'k-otra', sha256('b'), '{"clientId":"TARJETA-11"}');
+INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint, answer) VALUES (:merchant, sha256('k-tarjeta'), sha256('a'), format('{"id":"%s","clientId":"TARJETA-1","firstLastName":"Ñuñez"}', :member)), (:merchant, sha256('k-otra'), sha256('b'), '{"id":"1","clientId":"TARJETA-11"}');
 SELECT loyalty.identify_member(:merchant, :member, email => 'segunda@correo.example', client_id => 'TARJETA-2') \g /dev/null
 CREATE TEMP TABLE person (what text);
 INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'), ('xq.particular'), ('4771234567'), ('Callejón del Beso'), ('4 Bis'), ('Jardines'), ('xochi88'), ('1988-05-26'), ('segunda@'), ('"TARJETA-1"');
@@ -195,7 +195,7 @@ INSERT INTO person VALUES (:'curp'), ('Xochiquetzal'), ('Ñuñez'), ('Quetzalli'
 DELETE FROM person WHERE what IN (:'curp', '1988-05-26');
 SELECT set_eq($$SELECT DISTINCT t FROM person, LATERAL pg_temp.tables_with(what) t$$, ARRAY['loyalty_internal.customer', 'loyalty_internal.member', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.policy'], 'where the person is');
 
-SELECT array_agg(e::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
+SELECT array_agg((e.entry_no, e.amount, e.balance, e.posted_at, e.hash, e.reference IS NOT NULL)::text ORDER BY e.entry_no)::text AS entries FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member \gset
 SELECT array_agg(c::text ORDER BY c.consent_id)::text AS consents FROM loyalty_internal.consent c WHERE c.member_id = :member \gset
 SELECT array_agg(a::text ORDER BY a.access_id)::text AS accesses FROM loyalty_internal.access a WHERE a.member_id = :member \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.block_customer(%s, %L)', m, curp), 'unknown_object', 'block_customer: no such') FROM (VALUES (:merchant, :'third'), (1, :'curp'), (:merchant, NULL)) v (m, curp);
@@ -229,10 +229,10 @@ SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s%s)', f, :merchant, :memb
 SELECT pg_temp.refuses(format('SELECT loyalty.seller_member_create(%s, %L, ''nueva@x.mx'', ''Cancelado'', ''x'', client_id => %L)', :merchant, :'program', client_id), 'member_exists', 'by the id that is left') FROM loyalty.members WHERE member_id = :member;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', what), 'no table has ' || what) FROM person;
 SELECT is_empty(format('SELECT * FROM loyalty_internal.customer WHERE merchant_id = %s AND curp::text = %L', :merchant, :'curp'), 'nor the CURP');
-SELECT results_eq(format('SELECT idempotency_key FROM loyalty_internal.idempotency_key WHERE merchant_id = %s AND idempotency_key LIKE ''k-%%''', :merchant), $$VALUES ('k-otra' COLLATE "C")$$, 'answers of others are kept');
+SELECT results_eq(format('SELECT answer FROM loyalty_internal.idempotency_key WHERE merchant_id = %s AND key_digest IN (sha256(''k-tarjeta''), sha256(''k-otra'')) ORDER BY answer', :merchant), format($$VALUES ('{"id":"%s","clientId":"","firstLastName":""}'), ('{"id":"1","clientId":"TARJETA-11"}') ORDER BY 1$$, :member), 'answers are kept without them, and those of others as they are');
 SELECT results_eq(format('SELECT name, birth_date, phone IS NULL, email IS NULL, first_name || first_last_name || second_last_name FROM loyalty_internal.member WHERE member_id = %s', :member),
 	$$VALUES ('cancelado', NULL::date, true, true, '')$$, 'the member is nobody');
-SELECT is(array_agg(e::text ORDER BY e.entry_no)::text, :'entries', 'the ledger is as it was') FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
+SELECT is(array_agg((e.entry_no, e.amount, e.balance, e.posted_at, e.hash, e.reference IS NULL AND e.detail IS NULL AND e.text_digest IS NOT NULL)::text ORDER BY e.entry_no)::text, :'entries', 'the ledger proves what it proved, without texts') FROM loyalty.entry e JOIN loyalty_internal.member m USING (merchant_id, account_id) WHERE m.member_id = :member;
 SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN loyalty_internal.member USING (merchant_id, account_id) WHERE member.member_id = :member;
 SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty_internal.consent c WHERE c.member_id = :member;
 SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty_internal.access a WHERE a.member_id = :member;

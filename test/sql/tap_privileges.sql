@@ -67,13 +67,13 @@ SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members W
 SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relowner = 'loyalty_engine'::regrole AND relkind NOT IN ('v', 'c')$$,
 	'it owns no table, no index and no sequence');
 SELECT is_empty($$SELECT nspname FROM pg_namespace WHERE nspowner = 'loyalty_engine'::regrole$$, 'nor a schema');
-SELECT results_eq($$SELECT name, proowner::regrole FROM functions WHERE prosecdef AND proowner <> 'loyalty_engine'::regrole$$,
-	$$VALUES ('loyalty.forget_access_log(bigint,interval,integer)', 'loyalty_auditor'::regrole)$$, 'every SECURITY DEFINER function but one belongs to loyalty_engine, none to a superuser');
+SELECT results_eq($$SELECT name, proowner::regrole FROM functions WHERE prosecdef AND proowner <> 'loyalty_engine'::regrole ORDER BY name$$,
+	$$VALUES ('loyalty.forget_access_log(bigint,interval,integer)', 'loyalty_auditor'::regrole), ('loyalty_internal.erase_entries(bigint,bigint[])', 'loyalty_eraser')$$, 'every SECURITY DEFINER function but two belongs to loyalty_engine, none to a superuser');
 SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)$$,
 	'every SECURITY DEFINER function pins its search_path, temporary objects last');
 SELECT is_empty($$SELECT name FROM relations WHERE relkind = 'v' AND relowner <> 'loyalty_engine'::regrole$$, 'views read as loyalty_engine');
 SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::regrole$$,
-	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty.forget_access_log' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
+	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty(.forget_access_log|_internal.erase_entries)' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
 	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
@@ -91,9 +91,18 @@ SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NO
 SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.acl) a WHERE a.grantee = 0', kind), 'PUBLIC has nothing on any of the ' || kind)
 FROM unnest('{functions,relations,types,schemas}'::text[]) kind;
 SELECT set_eq($$SELECT format('%s.%s: %s of %s', r.name, a.attname, x.privilege_type, x.grantee::regrole) FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
-	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
-		|| (SELECT array_agg(format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c)) FROM unnest('{merchant_id,member_id,app_user,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c),
-	'nobody has rights on single columns, but the engine on those by which it counts refusals, and those of a consent that are said and not found');
+	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.payment.reference: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
+		|| ARRAY(SELECT format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c) FROM unnest('{merchant_id,member_id,app_user,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c)
+		|| ARRAY(SELECT format('loyalty.entry.%s: UPDATE of loyalty_eraser', c) FROM unnest('{reference,detail,text_digest}'::text[]) c)
+		|| ARRAY(SELECT format('loyalty.entry.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,entry_id,account_id,peer_account_id,member_id,posted_at,reference,detail}'::text[]) c)
+		|| ARRAY(SELECT format('loyalty_internal.account.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,account_id,text_key}'::text[]) c),
+	'nobody has rights on single columns, but the engine on those by which it counts refusals and erases references, those of a consent that are said and not found, and the eraser on the texts of entries');
+SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_eraser'::regrole AND a.grantee <> o.owner$$,
+	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE', 'loyalty_internal.entry_remainder: SELECT', 'loyalty_internal.entry_remainder: INSERT', 'loyalty_internal.text_digest(uuid,bigint,text,json): EXECUTE',
+		'loyalty_internal.impersonal_detail(json): EXECUTE', 'loyalty_internal.accounts_of_members(bigint,bigint[]): EXECUTE'], 'loyalty_eraser may nothing else');
+SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_eraser'$$,
+	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
+SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_eraser'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');
 SELECT set_eq($$SELECT format('%s: %s', r.name, a.privilege_type) FROM relations r, aclexplode(r.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole$$,
 	ARRAY['loyalty_internal.access: SELECT', 'loyalty_internal.access: DELETE'], 'loyalty_auditor deletes accesses');
 SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole AND a.grantee <> o.owner AND o.name !~ '\.access$'$$,
@@ -101,9 +110,9 @@ SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o
 SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_auditor'$$,
 	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
 SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_auditor'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');
-SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole)$$,
-	'nobody but these two has rights on tables and views');
-SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole)$$,
+SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole, 'loyalty_eraser'::regrole)$$,
+	'nobody but these three has rights on tables and views');
+SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole, 'loyalty_eraser'::regrole)$$,
 	'nor on functions, types and schemas');
 SELECT is_empty($$SELECT o.name FROM objects o
 	WHERE ARRAY(SELECT a::text FROM aclexplode(o.acl) a ORDER BY 1) <> ARRAY(SELECT a::text FROM aclexplode(o.own_acl) a ORDER BY 1)$$,

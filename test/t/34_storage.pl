@@ -113,7 +113,7 @@ is access_log(), 'Banco|token_full|401|127.0.0.1|5', 'five times, which is one r
 is stranger(curp_en_uso => $beto), 401, 'for another CURP';
 is stranger(tipo_peticion => 'x' x 1000), 404, 'with another status';
 is stranger(tipo_peticion => 'y' x 1000), 404, 'whatever else is sent';
-is access_log(), join("\n", 'Banco|token_full|401|127.0.0.1|5', 'Banco|token_full|401|127.0.0.1|1', 'Banco|' . 'x' x 64 . '|404|127.0.0.1|2'), 'is another row';
+is access_log(), join("\n", 'Banco|token_full|401|127.0.0.1|5', 'Banco|token_full|401|127.0.0.1|1', 'Banco|?|404|127.0.0.1|2'), 'is another row';
 $stack->stop_clock($stack->clock_us + 59_000_000 - $stack->clock_us % 60_000_000);
 is stranger(), 401, 'at the end of the minute';
 is sql("SELECT times, round(extract(epoch FROM last_at - at)) BETWEEN 0 AND 60 FROM loyalty.access_log ORDER BY times DESC LIMIT 1"), '6|t', 'is still counted, with its time';
@@ -142,7 +142,7 @@ is sql("SELECT loyalty.forget_access_log($merchant)"), '0', 'nothing is that old
 
 sql(qq{
 	UPDATE loyalty_internal.access SET at = now() - interval '3 years' WHERE access_id IN (SELECT access_id FROM loyalty_internal.access ORDER BY access_id LIMIT 25);
-	INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint, created_at) SELECT $merchant, 'old' || i, sha256('x'), now() - interval '3 years' FROM generate_series(1, 25) i;
+	INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint, created_at) SELECT $merchant, sha256(('old' || i)::bytea), sha256('x'), now() - interval '3 years' FROM generate_series(1, 25) i;
 	INSERT INTO loyalty_internal.message (merchant_id, member_id, channel, phone, body, sent_at) SELECT $merchant, 1, 'sms', '4771234567', 'x', now() - interval '3 years' FROM generate_series(1, 25) i;
 	INSERT INTO loyalty_internal.root (merchant_id, root_id, made_at, accounts, root) SELECT $merchant, i, now() - interval '3 years', 300, sha256('x') FROM generate_series(1, 5) i;
 	INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, nodes) SELECT $merchant, i, 0, p, p, '' FROM generate_series(1, 5) i, generate_series(1, 5) p});
@@ -150,7 +150,7 @@ is sql("SELECT string_agg(loyalty.$_->[0]($merchant, '2 years', 10)::text, ' ') 
 	for ['forget_access_log', '10 10 5 0'], ['forget_idempotency_keys', '10 10 5 0'], ['forget_messages', '10 10 5 0'], ['forget_roots', '2 2 1 0'];
 sql("INSERT INTO loyalty_internal.root_page (merchant_id, root_id, level, first_account, page, nodes) SELECT $merchant, i, 0, p, p, '' FROM generate_series(1, 2) i, generate_series(1, 20) p");
 is sql("SELECT string_agg(loyalty.forget_roots($merchant, '2 years', 10)::text, ' ') FROM generate_series(1, 3)"), '1 1 0', 'a root goes as a whole';
-for my $by (['access', 'access_id', 'at', 'access_age'], ['idempotency_key', 'idempotency_key', 'created_at', 'idempotency_key_age'], ['message', 'message_id', 'sent_at', 'message_sent'])
+for my $by (['access', 'access_id', 'at', 'access_age'], ['idempotency_key', 'key_digest', 'created_at', 'idempotency_key_age'], ['message', 'message_id', 'sent_at', 'message_sent'])
 {
 	my ($table, $row, $time, $index) = @$by;
 	like sql("SET enable_sort = off; SET enable_seqscan = off; EXPLAIN SELECT $row FROM loyalty_internal.$table WHERE merchant_id = $merchant AND $time < now() ORDER BY $time LIMIT 10"),
@@ -170,7 +170,7 @@ is sql(deposit(3500, "'long'")), 't', 'an answer of less than 4 MB is kept';
 is sql(deposit(3500, "'long'")), 't', 'for the retry';
 is outcome(deposit(4500, "'longer'")), 'LY425', 'one of more is not: answer_too_long';
 is sql(deposit(4500, 'NULL')), 't', 'and without a key need not be';
-is sql("SELECT string_agg(idempotency_key, ' ') FROM loyalty_internal.idempotency_key WHERE merchant_id = $merchant AND idempotency_key ~ 'long'"), 'long', 'its key is free';
+is sql("SELECT string_agg(k, ' ') FROM loyalty_internal.idempotency_key, (VALUES ('long'), ('longer')) v (k) WHERE merchant_id = $merchant AND key_digest = loyalty_internal.merchant_digest($merchant, k)"), 'long', 'its key is free';
 cmp_ok sql("SELECT sum(kilobytes) FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant"), '>', 3000, 'what it takes is counted';
 
 my ($other, $account) = split /\|/, sql(q{SELECT loyalty.create_merchant('Dos') AS m \gset
@@ -196,9 +196,9 @@ is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1)"), 'don
 is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1, idempotency_key => 'a1')"), 'done', 'so does a retry';
 is outcome(posts(1, 'g')), 'done', 'and what has more space';
 sql('UPDATE loyalty_internal.idempotency_space SET counted_at = counted_at - interval $$1 hour$$');
-sql("UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = $other AND idempotency_key ~ '^a'");
+sql("UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = $other AND key_digest IN (SELECT loyalty_internal.merchant_digest($other, 'a' || i) FROM generate_series(1, 40) i)");
 is outcome($SMALL . posts(1, 'h')), 'done', 'an hour later keys of 31 days ago make room';
-is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE merchant_id = $other AND idempotency_key ~ '^a'"), '0', 'and are gone';
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE merchant_id = $other AND key_digest IN (SELECT loyalty_internal.merchant_digest($other, 'a' || i) FROM generate_series(1, 40) i)"), '0', 'and are gone';
 is outcome("SELECT loyalty.fold(''); SET ROLE operator; SET loyalty.idempotency_space = '2GB'"), '42501', 'how much there is, a superuser says';
 is sql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
 

@@ -69,6 +69,9 @@ my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $roo
 	SELECT loyalty.share_account(:m, :guest, :owner) \g /dev/null
 	SELECT loyalty.seller_member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres', client_id => 'F3') ->> 'id' AS leaves, loyalty.seller_member_create(:m, 'club', 'f4@correo.example', 'Fa', 'Cuatro', client_id => 'F4') ->> 'id' AS stays \gset
 	SELECT loyalty.share_account(:m, :stays, :leaves), loyalty.leave_account(:m, :leaves) \g /dev/null
+	SELECT loyalty.seller_member_create(:m, 'club', 'f5@correo.example', 'Fa', 'Cinco', client_id => 'F5') ->> 'id' AS erased \gset
+	SELECT loyalty.seller_deposit(:m, '[{"programId":"club","memberId":"F5","amount":5,"comments":"de Fa Cinco","branchId":"Norte"}]') \g /dev/null
+	SELECT loyalty.erase_member(:m, :erased) \g /dev/null
 	SELECT entry_id AS hold FROM loyalty.hold(:m, :owner, 40, 'H', release_at => now() + interval '100 years', member_id => :guest) \gset
 	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
 	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
@@ -197,7 +200,7 @@ sub goes_on
 	my $before = $stack->psql("SELECT balance FROM loyalty.members WHERE phone::text = '4771234530'", %where);
 	is $stack->psql("SELECT loyalty.remove_quota($merchant, 'messages'); " . $sale->('4771234530', 'NULL'), %where) =~ s/^t\n//r, $before + 12.346,
 		"$name: a sale adds to the restored balance";
-	my $first = $stack->psql("SELECT answer FROM loyalty_internal.idempotency_key WHERE idempotency_key = 'sale-31'", %where);
+	my $first = $stack->psql("SELECT answer FROM loyalty_internal.idempotency_key WHERE key_digest = loyalty_internal.merchant_digest(merchant_id, 'sale-31')", %where);
 	is $stack->psql("SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234531', 0, 31 * 1.01, NULL, 1, E'tab\\t\"31', 'sale-31')", %where), $first,
 		"$name: a retry from before the dump gets its first answer";
 	is $stack->psql_error($sale->('4771234530', "'sale-31'"), %where)->{sqlstate}, 'LY422', "$name: its key is still taken";

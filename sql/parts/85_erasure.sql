@@ -1,0 +1,368 @@
+-- Erasure: what is personal of members and of staff is deleted, what the ledger
+-- has to prove stays; and what is kept about a person, for that person.
+
+CREATE FUNCTION loyalty_internal.text_digest(text_key uuid, entry_id bigint, reference text, detail json) RETURNS bytea
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_text_digest';
+COMMENT ON FUNCTION loyalty_internal.text_digest(uuid, bigint, text, json) IS
+'Part of loyalty_internal.erase_entries(): what the hash of an entry covers of its reference and detail. NULL: it has neither, or no key.';
+
+-- By name, whatever else comes to be kept of an operation.
+CREATE FUNCTION loyalty_internal.impersonal_detail(detail json) RETURNS json
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT json_object_agg(d.key, d.value ORDER BY d.n)
+	FROM (
+		SELECT f.n, f.key, CASE WHEN f.key <> 'items' THEN f.value ELSE (
+			SELECT coalesce(json_agg((
+				SELECT coalesce(json_object_agg(g.key, g.value ORDER BY g.n), '{}')
+				FROM json_each(CASE WHEN json_typeof(i.item) = 'object' THEN i.item ELSE '{}' END) WITH ORDINALITY g (key, value, n)
+				WHERE g.key IN ('sku', 'category', 'quantity', 'unitPrice') AND json_typeof(g.value) IN ('string', 'number')) ORDER BY i.n), '[]')
+			FROM json_array_elements(CASE WHEN json_typeof(f.value) = 'array' THEN f.value ELSE '[]' END) WITH ORDINALITY i (item, n)) END AS value
+		FROM json_each(CASE WHEN json_typeof(impersonal_detail.detail) = 'object' THEN impersonal_detail.detail ELSE '{}' END) WITH ORDINALITY f (key, value, n)
+		WHERE f.key = 'items' OR f.key IN ('branchId', 'currency', 'amountCurrency') AND json_typeof(f.value) IN ('string', 'number')) d
+	HAVING count(*) > 0;
+END;
+COMMENT ON FUNCTION loyalty_internal.impersonal_detail(json) IS
+'What names nobody of the detail of an entry: branchId, currency, amountCurrency, and of items sku, category, quantity and unitPrice; NULL: nothing.';
+
+CREATE FUNCTION loyalty_internal.accounts_of_members(
+	merchant_id bigint, member_ids bigint[], OUT account_id bigint, OUT since timestamptz, OUT until timestamptz)
+RETURNS SETOF record
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT o.account_id, o.since, coalesce(lead(o.since) OVER (PARTITION BY o.member_id ORDER BY o.since), 'infinity')
+	FROM (
+		SELECT m.member_id, m.member_id AS account_id, '-infinity'::timestamptz AS since FROM unnest(accounts_of_members.member_ids) m (member_id)
+		UNION ALL
+		SELECT w.member_id, w.account_id, w.since FROM loyalty_internal.account_owner w
+		WHERE w.merchant_id = accounts_of_members.merchant_id AND w.member_id = ANY (accounts_of_members.member_ids)) o;
+END;
+COMMENT ON FUNCTION loyalty_internal.accounts_of_members(bigint, bigint[]) IS
+'Which accounts members have owned, from when until when: what is posted to one and names no member is its owner''s.';
+
+-- The only thing that changes an entry, and so owned by a role of its own, which
+-- has rights on these three columns.  One look at the merchant's entries finds
+-- those of however many members: no index has who acted.
+CREATE FUNCTION loyalty_internal.erase_entries(merchant_id bigint, member_ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	erased bigint[];
+	kept_keys bigint[];
+BEGIN
+	WITH owned AS MATERIALIZED (
+		SELECT o.account_id, o.since, o.until FROM loyalty_internal.accounts_of_members(erase_entries.merchant_id, erase_entries.member_ids) o
+	), accounts AS MATERIALIZED (
+		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
+	), texts AS MATERIALIZED (
+		SELECT e.entry_id, e.account_id, e.peer_account_id, e.member_id, e.posted_at,
+			   e.member_id IS NOT NULL AND EXISTS (
+				   SELECT FROM loyalty_internal.account k WHERE k.merchant_id = erase_entries.merchant_id AND k.account_id = e.member_id) AS named
+		FROM loyalty.entry e
+		WHERE e.merchant_id = erase_entries.merchant_id AND (e.reference IS NOT NULL OR e.detail IS NOT NULL)
+		  AND (e.member_id = ANY (erase_entries.member_ids) OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
+			   OR e.peer_account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]))
+	), judged AS (
+		SELECT t.entry_id, CASE WHEN t.named THEN t.member_id ELSE t.account_id END AS key_of,
+			   coalesce(t.member_id = ANY (erase_entries.member_ids), false) OR NOT t.named AND EXISTS (
+				   SELECT FROM owned o WHERE o.account_id IN (t.account_id, t.peer_account_id)
+				   AND t.posted_at >= o.since AND t.posted_at < o.until) AS theirs
+		FROM texts t
+	)
+	SELECT array_agg(j.entry_id) FILTER (WHERE j.theirs), array_agg(DISTINCT j.key_of) FILTER (WHERE NOT j.theirs)
+	INTO erased, kept_keys FROM judged j;
+
+	INSERT INTO loyalty_internal.entry_remainder (merchant_id, entry_id, detail)
+	SELECT e.merchant_id, e.entry_id, loyalty_internal.impersonal_detail(e.detail) FROM loyalty.entry e
+	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased)
+	  AND loyalty_internal.impersonal_detail(e.detail) IS NOT NULL
+	ON CONFLICT DO NOTHING;
+	UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = loyalty_internal.text_digest(coalesce(
+			(SELECT k.text_key FROM loyalty_internal.account k WHERE k.merchant_id = e.merchant_id AND k.account_id = e.member_id),
+			(SELECT k.text_key FROM loyalty_internal.account k WHERE k.merchant_id = e.merchant_id AND k.account_id = e.account_id)),
+		e.entry_id, e.reference, e.detail)
+	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased) AND (e.reference IS NOT NULL OR e.detail IS NOT NULL);
+	RETURN coalesce(kept_keys, '{}');
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) IS
+'Erases the texts, reference and detail, of what members did and of what was posted to accounts while they were theirs, on both sides of transfers; their digests stay, so the chain proves what it proved, and in loyalty_internal.entry_remainder what names nobody. The accounts are locked by the caller. Returns those whose text_key other texts still need.';
+ALTER FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) OWNER TO loyalty_eraser;
+GRANT EXECUTE ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) TO loyalty_engine;
+GRANT EXECUTE ON FUNCTION loyalty_internal.text_digest(uuid, bigint, text, json), loyalty_internal.impersonal_detail(json),
+	loyalty_internal.accounts_of_members(bigint, bigint[]) TO loyalty_eraser;
+GRANT SELECT (merchant_id, account_id, text_key) ON loyalty_internal.account TO loyalty_eraser;
+
+-- Whose an object of an answer is, it says by one of these.
+CREATE FUNCTION loyalty_internal.answer_without(answer json, people jsonb, theirs boolean DEFAULT false) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	said jsonb;
+BEGIN
+	CASE json_typeof(answer)
+		WHEN 'array' THEN
+			RETURN '[' || coalesce((SELECT string_agg(loyalty_internal.answer_without(e.value, people, theirs), ',' ORDER BY e.n)
+				FROM json_array_elements(answer) WITH ORDINALITY e (value, n)), '') || ']';
+		WHEN 'object' THEN
+			theirs := theirs OR people ? concat('id ', answer ->> 'id') OR people ? concat('id ', answer ->> 'id_contacto')
+				OR people ? concat('curp ', answer ->> 'curp_en_uso') OR people ? concat('curp ', coalesce(answer ->> 'CURP', answer ->> 'curp'))
+				OR people ? concat('member ', answer ->> 'programId', ' ', answer ->> 'memberId');
+			RETURN '{' || coalesce((SELECT string_agg(to_json(f.key)::text || ':' || CASE
+					WHEN theirs AND f.key IN ('id', 'id_venta', 'id_contacto', 'programId', 'transactionid', 'transactionId', 'status', 'description',
+						'poliza', 'producto', 'mensaje', 'error', 'plan') THEN f.value::text
+					ELSE loyalty_internal.answer_without(f.value, people, theirs) END, ',' ORDER BY f.n)
+				FROM json_each(answer) WITH ORDINALITY f (key, value, n)), '') || '}';
+		WHEN 'string' THEN
+			RETURN CASE WHEN theirs THEN '""' ELSE answer::text END;
+		ELSE
+			RETURN answer::text;
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.answer_without(json, jsonb, boolean) IS
+'An answer of a documented API without what it says of some people: in the objects that are theirs, by one of the keys of people, texts are empty but for those that name nobody.';
+
+CREATE FUNCTION loyalty_internal.erase_answers(merchant_id bigint, member_ids bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	people jsonb;
+	printed text[];
+BEGIN
+	-- What an answer says who they are by, under all ids that they have had.
+	WITH named AS (
+		SELECT m.member_id, p.client_id AS program, m.client_id AS client FROM loyalty_internal.member m
+		JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+		WHERE m.merchant_id = erase_answers.merchant_id AND m.member_id = ANY (erase_answers.member_ids)
+		UNION ALL
+		SELECT m.member_id, p.client_id, h.was FROM loyalty_internal.member_change h
+		JOIN loyalty_internal.member m ON m.merchant_id = h.merchant_id AND m.member_id = h.member_id
+		JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+		WHERE h.merchant_id = erase_answers.merchant_id AND h.member_id = ANY (erase_answers.member_ids) AND h.attribute = 'client_id'
+	), said (key, value) AS (
+		SELECT 'id ' || n.member_id, n.member_id::text FROM named n
+		UNION SELECT concat('member ', p.program, ' ', n.client), n.client FROM named n, LATERAL (VALUES (n.program), ('')) p (program)
+		UNION SELECT 'curp ' || c.curp, c.curp::text FROM loyalty_internal.customer c
+		WHERE c.merchant_id = erase_answers.merchant_id AND c.member_id = ANY (erase_answers.member_ids)
+	)
+	SELECT jsonb_object_agg(s.key, true), array_agg(DISTINCT to_json(s.value)::text) INTO people, printed FROM said s;
+	UPDATE loyalty_internal.idempotency_key r SET answer = loyalty_internal.answer_without(r.answer::json, people)
+	WHERE r.merchant_id = erase_answers.merchant_id AND left(r.answer, 1) IN ('[', '{')
+	  AND EXISTS (SELECT FROM unnest(printed) p (value) WHERE strpos(r.answer, p.value) > 0);
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.erase_answers(bigint, bigint[]) IS
+'Takes members out of the answers that are kept for idempotency keys: a late repeat gets the first answer without what it said of them.';
+
+CREATE FUNCTION loyalty_internal.erase_phones(merchant_id bigint, phones loyalty.phone[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM loyalty_internal.blacklisted_phone b
+	WHERE b.merchant_id = erase_phones.merchant_id AND b.phone OPERATOR(loyalty.=) ANY (phones)
+	  AND NOT EXISTS (SELECT FROM loyalty_internal.member m WHERE m.merchant_id = b.merchant_id AND m.phone OPERATOR(loyalty.=) b.phone)
+	  AND NOT EXISTS (SELECT FROM loyalty_internal.staff s WHERE s.merchant_id = b.merchant_id AND s.number OPERATOR(loyalty.=) b.phone);
+	UPDATE loyalty_internal.blacklisted_phone b SET reason = ''
+	WHERE b.merchant_id = erase_phones.merchant_id AND b.phone OPERATOR(loyalty.=) ANY (phones);
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.erase_phones(bigint, loyalty.phone[]) IS
+'Takes phones off the blacklist that nobody has any more; of others, which somebody else has by now, the reason.';
+
+-- Members before accounts, each in ascending order, as everywhere.
+CREATE FUNCTION loyalty_internal.erase_members(merchant_id bigint, member_ids bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	phones loyalty.phone[];
+	kept_keys bigint[];
+BEGIN
+	PERFORM FROM loyalty_internal.member m
+	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) ORDER BY m.member_id FOR UPDATE;
+	-- Who posts a text to one of them, or as one of them, waits here: it is found, or has another key.
+	PERFORM FROM loyalty_internal.account a
+	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
+	ORDER BY a.account_id FOR UPDATE;
+	kept_keys := loyalty_internal.erase_entries(erase_members.merchant_id, erase_members.member_ids);
+	UPDATE loyalty_internal.account a SET text_key = gen_random_uuid()
+	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
+	  AND a.account_id <> ALL (kept_keys)
+	  AND NOT EXISTS (SELECT FROM loyalty_internal.member m
+		WHERE m.merchant_id = a.merchant_id AND m.member_id = a.account_id AND m.member_id <> ALL (erase_members.member_ids));
+
+	PERFORM loyalty_internal.erase_answers(erase_members.merchant_id, erase_members.member_ids);
+	phones := ARRAY(
+		SELECT m.phone FROM loyalty_internal.member m
+		WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) AND m.phone IS NOT NULL
+		UNION SELECT h.was::loyalty.phone FROM loyalty_internal.member_change h
+		WHERE h.merchant_id = erase_members.merchant_id AND h.member_id = ANY (erase_members.member_ids) AND h.attribute = 'phone'
+		UNION SELECT g.phone FROM loyalty_internal.message g
+		WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids));
+	DELETE FROM loyalty_internal.customer c WHERE c.merchant_id = erase_members.merchant_id AND c.member_id = ANY (erase_members.member_ids);
+	DELETE FROM loyalty_internal.member_address d WHERE d.merchant_id = erase_members.merchant_id AND d.member_id = ANY (erase_members.member_ids);
+	DELETE FROM loyalty_internal.member_change h WHERE h.merchant_id = erase_members.merchant_id AND h.member_id = ANY (erase_members.member_ids);
+	DELETE FROM loyalty_internal.message g WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids);
+	UPDATE loyalty_internal.rank_grant g SET reason = ''
+	WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids) AND g.reason <> '';
+	UPDATE loyalty_internal.payment y SET reference = NULL FROM loyalty_internal.policy s
+	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids)
+	  AND y.merchant_id = erase_members.merchant_id AND y.policy_id = s.policy_id;
+	UPDATE loyalty_internal.policy s SET application = NULL, signature_id = ''
+	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids);
+	UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
+		second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
+		cancelled_at = now()
+	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids);
+	PERFORM loyalty_internal.erase_phones(erase_members.merchant_id, phones);
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.erase_members(bigint, bigint[]) IS
+'Part of loyalty.erase_member() and loyalty.delete_blocked_customers(): makes members who have left nobody.';
+
+CREATE FUNCTION loyalty.erase_member(merchant_id bigint, member_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	cancelled timestamptz;
+BEGIN
+	PERFORM FROM loyalty_internal.customer c
+	WHERE c.merchant_id = erase_member.merchant_id AND c.member_id = erase_member.member_id FOR UPDATE;
+	SELECT m.cancelled_at INTO cancelled FROM loyalty_internal.member m
+	WHERE m.merchant_id = erase_member.merchant_id AND m.member_id = erase_member.member_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
+	ELSIF cancelled IS NOT NULL THEN
+		RETURN false;
+	END IF;
+	PERFORM loyalty.disable_member(erase_member.merchant_id, erase_member.member_id);
+	PERFORM loyalty_internal.erase_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION loyalty.erase_member(bigint, bigint) IS
+'Erases what is personal of a member, with a CURP or without, at once and for good: names, birth date, phone, email, ids, CURP, addresses, messages, what they were before, the texts of what they did, references of their payments, reasons, and what kept answers say of them. Who has not left is taken out first, as by loyalty.disable_member(). Entries, payments, consents and the access log stay under their number, whose name is then cancelado, and loyalty.verify(), receipts, and late repeats of requests are what they were. Returns whether they had not been erased yet. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.erase_staff(merchant_id bigint, staff_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	had loyalty.phone;
+BEGIN
+	SELECT s.number INTO had FROM loyalty_internal.staff s
+	WHERE s.merchant_id = erase_staff.merchant_id AND s.staff_id = erase_staff.staff_id FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+	ELSIF had IS NULL THEN
+		RETURN false;
+	END IF;
+	UPDATE loyalty_internal.staff s SET name = 'cancelado', number = NULL, password_digest = NULL, archived_at = coalesce(s.archived_at, now())
+	WHERE s.merchant_id = erase_staff.merchant_id AND s.staff_id = erase_staff.staff_id;
+	PERFORM loyalty_internal.erase_phones(erase_staff.merchant_id, ARRAY[had]);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION loyalty.erase_staff(bigint, bigint) IS
+'Erases what is personal of a cashier or manager, at once and for good: name, number and password. Who is active is archived by it. Their staff_id stays in the list and in entries, with branch and type, under the name cancelado. Who is a member too is erased as one by loyalty.erase_member(). Returns whether they had not been erased yet. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, older_than interval DEFAULT '30 days', max_rows integer DEFAULT 10000)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(delete_blocked_customers.older_than, delete_blocked_customers.max_rows);
+	gone bigint[];
+BEGIN
+	gone := ARRAY(
+		SELECT c.member_id FROM loyalty_internal.customer c
+		WHERE c.merchant_id = delete_blocked_customers.merchant_id AND c.blocked_at <= moment
+		ORDER BY c.blocked_at, c.member_id LIMIT delete_blocked_customers.max_rows FOR UPDATE SKIP LOCKED);
+	IF cardinality(gone) > 0 THEN
+		PERFORM loyalty_internal.erase_members(delete_blocked_customers.merchant_id, gone);
+	END IF;
+	RETURN cardinality(gone);
+END
+$$;
+COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval, integer) IS
+'Second step of a cancellation: erases customers that were blocked that long ago or longer, as loyalty.erase_member() does, the first max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. It looks once at all entries of the merchant, however many there are to erase. Errors: LY005 invalid_argument.';
+
+CREATE FUNCTION loyalty.export_member(merchant_id bigint, member_id bigint) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	merchant CONSTANT bigint := export_member.merchant_id;
+	id CONSTANT bigint := export_member.member_id;
+	export json;
+BEGIN
+	PERFORM FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
+	END IF;
+	WITH owned AS MATERIALIZED (
+		SELECT o.account_id, o.since, o.until FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
+	), accounts AS MATERIALIZED (
+		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
+	), entries AS MATERIALIZED (
+		SELECT e.* FROM loyalty.entries e
+		WHERE e.merchant_id = merchant AND (e.member_id = id OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
+			AND (e.member_id IS NULL OR NOT EXISTS (
+				SELECT FROM loyalty_internal.account k WHERE k.merchant_id = merchant AND k.account_id = e.member_id))
+			AND EXISTS (SELECT FROM owned o WHERE o.account_id = e.account_id AND e.posted_at >= o.since AND e.posted_at < o.until))
+	)
+	SELECT json_build_object(
+		'exported_at', now(),
+		'merchant', (SELECT t.name FROM loyalty_internal.merchant t WHERE t.merchant_id = merchant),
+		'member', (SELECT row_to_json(r) FROM (
+			SELECT m.member_id, p.name AS program, m.client_id, m.phone, m.email, m.name, m.first_name, m.first_last_name, m.second_last_name,
+				   m.birth_date, m.country, m.active, m.subscribed_at, m.created_at, m.cancelled_at, m.enrolled_by, m.granted_rank,
+				   loyalty.rank_at(merchant, m.account_id, now()) AS rank, m.account_id, m.own_account_id
+			FROM loyalty_internal.member m JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+			WHERE m.merchant_id = merchant AND m.member_id = id) r),
+		'customer', (SELECT row_to_json(r) FROM (
+			SELECT c.curp, c.user_name, c.kind, c.preferences, c.deceased, c.blocked_at FROM loyalty_internal.customer c
+			WHERE c.merchant_id = merchant AND c.member_id = id) r),
+		'addresses', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT d.ordinal, d.street, d.number_inside, d.number_outside, d.neighborhood, d.city, d.postcode, d.state, d.country
+			FROM loyalty_internal.member_address d WHERE d.merchant_id = merchant AND d.member_id = id ORDER BY d.ordinal) r), '[]'),
+		'changes', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT h.changed_at, h.attribute, h.was
+			FROM loyalty_internal.member_change h WHERE h.merchant_id = merchant AND h.member_id = id ORDER BY h.change_id) r), '[]'),
+		'balances', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT b.account_id, b.balance, b.held, b.pending, b.earned, b.expired
+			FROM loyalty.balances b WHERE b.merchant_id = merchant
+			AND (b.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]) OR b.account_id = (
+				SELECT m.account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id))
+			ORDER BY b.account_id) r), '[]'),
+		'accounts_owned', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT w.account_id, w.since
+			FROM loyalty_internal.account_owner w WHERE w.merchant_id = merchant AND w.member_id = id ORDER BY w.since) r), '[]'),
+		'entries', coalesce((SELECT json_agg(json_strip_nulls(row_to_json(r))) FROM (
+			SELECT e.posted_at, e.kind, e.amount, e.balance, e.reserved, e.money, e.reference, e.detail, e.staff_id, e.member_id, e.lots,
+				   e.account_id, e.entry_no, e.entry_id, e.origin_entry_id, e.peer_account_id
+			FROM entries e ORDER BY e.posted_at, e.account_id, e.entry_no) r), '[]'),
+		'ranks_given', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT g.since, nullif(g.rank, '') AS rank, nullif(g.until, 'infinity') AS ends_at, g.reason
+			FROM loyalty_internal.rank_grant g WHERE g.merchant_id = merchant AND g.member_id = id ORDER BY g.since) r), '[]'),
+		'messages', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT g.created_at, g.sent_at, g.channel, g.phone, g.body
+			FROM loyalty_internal.message g WHERE g.merchant_id = merchant AND g.member_id = id ORDER BY g.message_id) r), '[]'),
+		'blacklisted', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT b.phone, b.reason, b.created_at FROM loyalty_internal.blacklisted_phone b
+			JOIN loyalty_internal.member m ON m.merchant_id = b.merchant_id AND m.phone OPERATOR(loyalty.=) b.phone
+			WHERE b.merchant_id = merchant AND m.member_id = id) r), '[]'),
+		'consents', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT c.consent_id, c.app_user, c.purpose, c.notice_version, c.valid_from, c.valid_until, c.revoked_at
+			FROM loyalty_internal.consent c WHERE c.merchant_id = merchant AND c.member_id = id ORDER BY c.consent_id) r), '[]'),
+		'accesses', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT a.at, a.app_user, a.operation, a.request, a.status, a.address, a.times, a.last_at
+			FROM loyalty_internal.access a WHERE a.merchant_id = merchant AND a.member_id = id ORDER BY a.at, a.access_id) r), '[]'),
+		'policies', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT s.policy_id, s.policy_number, d.name AS product, s.signature_id, s.cost, s.payments AS number_of_payments, s.status,
+				   s.registered_at, s.application,
+				   (SELECT json_agg(json_build_object('ordinal', i.ordinal, 'due_on', i.due_on, 'amount', i.amount) ORDER BY i.ordinal)
+					FROM loyalty_internal.instalment i WHERE i.merchant_id = merchant AND i.policy_id = s.policy_id) AS instalments,
+				   coalesce((SELECT json_agg(json_build_object('paid_at', y.paid_at, 'amount', y.amount, 'method', y.method, 'reference', y.reference,
+						'app_user', y.app_user) ORDER BY y.paid_at)
+					FROM loyalty_internal.payment y WHERE y.merchant_id = merchant AND y.policy_id = s.policy_id), '[]') AS payments
+			FROM loyalty_internal.policy s JOIN loyalty_internal.product d ON d.merchant_id = s.merchant_id AND d.product_id = s.product_id
+			WHERE s.merchant_id = merchant AND s.member_id = id ORDER BY s.registered_at, s.policy_id) r), '[]'))
+	INTO export;
+	RETURN export;
+END
+$$;
+COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs), ranks_given, messages, blacklisted, consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';

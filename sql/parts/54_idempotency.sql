@@ -44,7 +44,7 @@ CREATE FUNCTION loyalty_internal.recount_idempotency_keys(merchant_id bigint) RE
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM loyalty_internal.idempotency_space s WHERE s.merchant_id = recount_idempotency_keys.merchant_id;
 	INSERT INTO loyalty_internal.idempotency_space AS s (merchant_id, stripe, kilobytes, counted_at)
-	SELECT m.merchant_id, 0, coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024) FILTER (WHERE r.idempotency_key IS NOT NULL), 0), clock_timestamp()
+	SELECT m.merchant_id, 0, coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024) FILTER (WHERE r.key_digest IS NOT NULL), 0), clock_timestamp()
 	FROM loyalty_internal.merchant m LEFT JOIN loyalty_internal.idempotency_key r ON r.merchant_id = recount_idempotency_keys.merchant_id
 	WHERE m.merchant_id = recount_idempotency_keys.merchant_id GROUP BY m.merchant_id
 	ON CONFLICT (merchant_id, stripe) DO UPDATE SET kilobytes = s.kilobytes + excluded.kilobytes, counted_at = excluded.counted_at

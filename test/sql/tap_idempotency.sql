@@ -123,7 +123,7 @@ SELECT is((SELECT count(*) FROM loyalty.post_batch(:m, '[7:8]={1,2}'::bigint[], 
 SELECT is((SELECT string_agg(error, ' ') FROM loyalty.post_batch(:m, '{1,2}'::bigint[], '{deposit}', '{1,1}', idempotency_key => 'bounds')), 'unknown_account unknown_account', 'and failed items are a part of the answer');
 SELECT is((SELECT count(*) FROM loyalty.post_batch(:m, '{}', '{deposit}', '{}', idempotency_key => 'empty')), 0::bigint, 'a batch of nothing') FROM generate_series(1, 2);
 SELECT is((SELECT count(*) FROM loyalty.post_batch(:m, array_fill(:a::bigint, '{20000}'), '{deposit}', array_fill('1'::loyalty.points, '{20000}'), idempotency_key => 'large') WHERE error IS NULL), 20000::bigint, 'of 20,000 items') FROM generate_series(1, 2);
-SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.entry_id = (SELECT split_part(split_part(k.answer, E'\n', 7), ' ', 1)::bigint FROM loyalty_internal.idempotency_key k WHERE k.idempotency_key = 'large')), 1::bigint, 'whose answer names entries');
+SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.entry_id = (SELECT split_part(split_part(k.answer, E'\n', 7), ' ', 1)::bigint FROM loyalty_internal.idempotency_key k WHERE k.key_digest = loyalty_internal.merchant_digest(:m, 'large'))), 1::bigint, 'whose answer names entries');
 
 -- --- looked at before anything is written ---------------------------------------------
 

@@ -163,10 +163,15 @@ const Endpoint kasu_accounts = {
  * /api/Payments
  * ------------------------------------------------------------------------ */
 
-static Statement policy_find_sql = {
-	.sql = "SELECT policy_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND member_id = $2 AND ($3 IS NULL OR policy_number = $3)"
+static Statement policy_named_sql = {
+	.sql = "SELECT policy_id, member_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND policy_number = $2",
+	.params = {INT8OID, TEXTOID}
+};
+
+static Statement policy_newest_sql = {
+	.sql = "SELECT policy_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND member_id = $2"
 	" ORDER BY sale_no DESC LIMIT 1",
-	.params = {INT8OID, INT8OID, TEXTOID}
+	.params = {INT8OID, INT8OID}
 };
 
 enum
@@ -174,19 +179,26 @@ enum
 	PAY_POLICY = KASU_FIELDS, PAY_AMOUNT, PAY_METHOD, PAY_REFERENCE, PAY_ACCEPTANCE
 };
 
-/* The policy that is named, or else the customer's newest; 0: there is none. */
+/*
+ * The policy that is named, or else the customer's newest; 0: there is none.  One
+ * that is named is found by its number, whoever's it is: that takes as long for
+ * nobody.
+ */
 static int64
 find_policy(const Call *call)
 {
 	const char *policy = call->values[PAY_POLICY].text;
-	Datum		values[] = {
-		Int64GetDatum(call->merchant_id),
-		Int64GetDatum(call->id),
-		policy ? CStringGetTextDatum(policy) : (Datum) 0,
-	};
-	const char	nulls[] = {' ', ' ', policy ? ' ' : 'n'};
+	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
 
-	return db_read(&policy_find_sql, values, nulls) > 0 ? row_int64(0, "policy_id") : 0;
+	if (policy == NULL)
+	{
+		values[1] = Int64GetDatum(call->id);
+		return db_read(&policy_newest_sql, values, NULL) > 0 ? row_int64(0, "policy_id") : 0;
+	}
+	values[1] = CStringGetTextDatum(policy);
+	if (db_read(&policy_named_sql, values, NULL) == 0 || row_int64(0, "member_id") != call->id)
+		return 0;
+	return row_int64(0, "policy_id");
 }
 
 static Statement payment_find_sql = {

@@ -92,6 +92,11 @@ qsort_of_the_server() {
 	search -w 'qsort\|qsort_arg\|list_sort' src/*/*.c | grep -v ':[0-9]*: \*' || [ $? -lt 2 ]
 }
 
+# Its hash is known, so that whoever chooses keys can choose such as have one.  Programs and merchants number themselves.
+hash_of_the_server() {
+	search -w 'hash_create' src/*/*.c | grep -v '^src/base/table\.c:\|"loyalty programs"\|"loyalty advances"' || [ $? -lt 2 ]
+}
+
 file_without_head() {
 	local file
 	for file in src/*.[ch] src/*/*.[ch]; do
@@ -132,6 +137,11 @@ test_names() {
 		name=${name%_[0-9]}
 		[ -e "test/sql/$name.sql" ] || [ -e "test/specs/$name.spec" ] || echo "$file belongs to no test"
 	done
+}
+
+# Tests are named by their numbers.
+numbers_of_two() {
+	ls test/t | sed -n 's/^\([0-9]*\)_.*/\1/p' | sort | uniq -d
 }
 
 # What is in these folders and would not be run.
@@ -313,6 +323,7 @@ fact "C functions have at most 70 lines" long_functions
 fact "errors have an errcode" error_without_code
 fact "includes of src/ go down only" test/includes.pl
 fact "arrays are sorted by base/sort.c" qsort_of_the_server
+fact "keys that clients choose are hashed by base/table.c" hash_of_the_server
 fact "files say what they are" file_without_head
 # not every Debian has it
 if command -v pg_bsd_indent >/dev/null; then
@@ -323,6 +334,7 @@ fi
 fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run
+fact "each test has a number of its own" numbers_of_two
 fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
 fact "views of loyalty are for users" views_in_statements

@@ -61,19 +61,30 @@ static Statement reversals_find_sql = {
 	.sql = "SELECT r.account_id, r.entry_id, r.reference_digest, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
 	" r.peer_entry_id, r.peer_balance,"
 	" (SELECT e.entry_no FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = r.reversed_by) AS reversed_no"
-	" FROM (SELECT DISTINCT * FROM unnest((SELECT $2), (SELECT $3))) u (account_id, entry_id)"
+	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
 	" JOIN LATERAL (SELECT n.* FROM loyalty_internal.reversal n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) r"
 	" ON r.account_id = u.account_id",
 	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 };
 
-/* Read what has been reversed of each of them already. */
+/*
+ * Read what has been reversed of each of them already.  Only what is an entry is
+ * asked for, once: the server would hash the keys that somebody chose as it
+ * hashes them everywhere.
+ */
 void
-originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
+originals_read_reversals(int64 merchant_id, HTAB *originals)
 {
 	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	EntryKey   *keys = palloc_extended((hash_get_num_entries(originals) + 1) * sizeof(EntryKey), MCXT_ALLOC_HUGE);
+	int			n = 0;
+	HASH_SEQ_STATUS all;
+	const Original *known;
 	uint64		found;
 
+	hash_seq_init(&all, originals);
+	while ((known = hash_seq_search(&all)) != NULL)
+		keys[n++] = known->key;
 	entry_key_arrays(keys, n, values + 1);
 	found = db_write(&reversals_find_sql, values, NULL);
 	for (uint64 row = 0; row < found; row++)

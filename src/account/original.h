@@ -47,7 +47,7 @@ typedef struct Original
 } Original;
 
 extern void originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
-extern void originals_read_reversals(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern void originals_read_reversals(int64 merchant_id, HTAB *originals);
 extern void originals_write_reversals(int64 merchant_id, HTAB *originals);
 
 #endif

@@ -285,10 +285,9 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	batch->now = batch->ahead = GetCurrentTimestamp();
 	adopt_accounts(batch, postings, n);
 
-	keys = named_entries(postings, n, names_original, &nkeys);
-	if (keys != NULL)
+	if (batch->originals != NULL)
 	{
-		originals_read_reversals(merchant_id, batch->originals, keys, nkeys);
+		originals_read_reversals(merchant_id, batch->originals);
 		read_expired_lots(batch);
 	}
 	keys = named_entries(postings, n, names_reservation, &nkeys);

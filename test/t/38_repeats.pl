@@ -65,17 +65,18 @@ my %item = (programId => 'P', memberId => 'S', amount => 1, currency => 'MXN', c
 sub headers_of { my ($request, $idempotency) = @_; return {%{$request->[1]}, defined $idempotency ? ('Idempotency-Key' => $idempotency) : ()} }
 sub sent { my ($request, $idempotency) = @_; my $answer = $stack->http('POST', $request->[0], headers_of($request, $idempotency), $request->[2]); return "$answer->{status} $answer->{body}" }
 
-# Two at once: both are written before either answer is read.
-sub sent_twice
+# A request whose answer is read later.
+sub ask
 {
 	my ($request, $idempotency) = @_;
 	my $headers = headers_of($request, $idempotency);
-	my @sockets = map { IO::Socket::INET->new(PeerAddr => $stack->url =~ s{^http://}{}r, Timeout => Loyalty::HANG_S) // die "connect: $@\n" } 1 .. 2;
-	print $_ join("\r\n", "POST $request->[0] HTTP/1.0", 'Host: localhost', 'Connection: close', (map { "$_: $headers->{$_}" } sort keys %$headers),
-		'Content-Length: ' . length $request->[2], '', $request->[2]) for @sockets;
-	local $/;
-	return map { my $bytes = <$_>; $bytes =~ m{\AHTTP/1\.1 (\d{3}).*?\r\n\r\n(.*)\z}s ? "$1 $2" : $bytes } @sockets;
+	my $socket = IO::Socket::INET->new(PeerAddr => $stack->url =~ s{^http://}{}r, Timeout => Loyalty::HANG_S) // die "connect: $@\n";
+	print $socket join("\r\n", "POST $request->[0] HTTP/1.0", 'Host: localhost', 'Connection: close', (map { "$_: $headers->{$_}" } sort keys %$headers),
+		'Content-Length: ' . length $request->[2], '', $request->[2]);
+	return $socket;
 }
+sub answer_of { my $socket = shift; local $/; my $bytes = <$socket>; return $bytes =~ m{\AHTTP/1\.1 (\d{3}).*?\r\n\r\n(.*)\z}s ? "$1 $2" : $bytes }
+sub sent_twice { my @request = @_; return map { answer_of($_) } map { ask(@request) } 1 .. 2 }
 
 # --- each path ------------------------------------------------------------------------
 
@@ -112,6 +113,29 @@ for my $try (@tries)
 is sql("SELECT count(*) FROM loyalty.policies WHERE merchant_id = $merchant"), '2', 'two policies were sold';
 is sql("SELECT string_agg(amount::text, ' ' ORDER BY paid_at) FROM loyalty.payments WHERE merchant_id = $merchant"), '10 12', 'two payments booked';
 
+# --- the server goes away while it is done ----------------------------------------------
+
+my $blocker = $stack->connect_async;
+for my $try (['new_service', service('Auto'), "FROM loyalty_internal.customer WHERE merchant_id = $merchant", qr/^201 /], ['deposit', seller_request('deposit', [{%item, amount => 7}]), "FROM loyalty_internal.account WHERE merchant_id = $merchant", qr/^200 .*success/])
+{
+	my ($name, $request, $rows, $done) = @$try;
+	my $state = everything();
+	$blocker->query("BEGIN; SELECT count(*) FROM (SELECT $rows FOR UPDATE) s");
+	my $socket = ask($request, "cut-$name");
+	my $pid = $stack->wait_until(sub { sql("SELECT pid FROM pg_stat_activity WHERE usename = 'authenticator' AND wait_event_type = 'Lock'") });
+	sql("SELECT pg_terminate_backend($pid)");
+	unlike answer_of($socket), $done, "$name: cut off";
+	$blocker->query('ROLLBACK');
+	is everything(), $state, "$name: nothing is done";
+	my $first;
+	$stack->wait_until(sub { ($first = sent($request, "cut-$name")) =~ $done });
+	like $first, $done, "$name: sent again, it is";
+	$state = everything();
+	is sent($request, "cut-$name"), $first, "$name: and again, it is answered so";
+	is everything(), $state, "$name: and was done once";
+}
+$blocker->close;
+
 # --- the customer API: who may see an answer again ------------------------------------
 
 like sent(service('Vida')), qr/^412 /, 'without a key a service that the customer has is refused';
@@ -128,7 +152,7 @@ like sent(payment(20), 'key-20'), qr/^202 /, 'after a payment';
 isnt sent($status, 'status'), $balance, 'it reads anew';
 like sent(service('Auto'), 'a b'), qr/^400 /, 'a key that is none is refused';
 my $accesses = sql("SELECT count(*) FROM loyalty.access_log WHERE operation = 'new_service' AND status = 201");
-is $accesses, '5', 'an answer that is given again is an access, too';
+is $accesses, '7', 'an answer that is given again is an access, too';
 sql("SELECT loyalty.block_customer($merchant, '$carlos')");
 like sent(service('Vida'), 'key-10'), qr/^412 /, 'nobody gets again what is of a customer who is blocked';
 is sql("SELECT count(*) > 1 FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), 't', 'the answers are kept';

@@ -8,6 +8,8 @@
 #   make bench                  the benchmarks, on a private durable server
 #   make soak SEEDS=60 MINUTES=30
 #                               the engine against the model, longer than a test
+#   make clocks ROUNDS=20 MINUTES=30
+#                               the clock back and forth under load of all APIs
 #   make fuzz CALLS=20000 MINUTES=30 SEED=1
 #                               every function in C, on a server with sanitizers
 #
@@ -33,7 +35,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench check check-all demo deps down fuzz soak tidy up
+OUR_TARGETS = bench check check-all clocks demo deps down fuzz soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -71,6 +73,10 @@ SEEDS ?= 60
 MINUTES ?= 30
 soak:
 	@T=tap F=45_model LIMIT=$$(($(MINUTES) + 30)) LOYALTY_MODEL_SEEDS=$(SEEDS) LOYALTY_MODEL_MINUTES=$(MINUTES) exec test/check.sh
+
+ROUNDS ?= 20
+clocks:
+	@T=tap F=52_clock_load LIMIT=$$(($(MINUTES) + 30)) LOYALTY_CLOCK_ROUNDS=$(ROUNDS) LOYALTY_CLOCK_MINUTES=$(MINUTES) exec test/check.sh
 
 # A seed is another search.  What a sanitizer finds ends the process.
 CALLS ?= 20000

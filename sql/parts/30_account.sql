@@ -112,7 +112,7 @@ CREATE FUNCTION loyalty_internal.account_state(
 RETURNS record
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_account_state';
 COMMENT ON FUNCTION loyalty_internal.account_state(bigint, bigint, timestamptz) IS
-'What an account has, or will have if nothing is posted, at a moment that is not before its newest entry: everything due by then is taken into account, whether it has been booked or not. All NULL if there is no such account.';
+'What an account has, or will have if nothing is posted, at a moment that is not before its newest entry, or not over: everything due by then is taken into account, whether it has been booked or not. All NULL if there is no such account.';
 
 -- OFFSET 0 keeps the planner from asking for the state of accounts that have nothing due.
 CREATE VIEW loyalty.balances AS

@@ -287,7 +287,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.rules_at(bigint, bigint, timestamptz) IS
-'The version of the earning rules that a program had at a moment; 0: it had had none yet. What an entry was earned under is in the entry. Errors: LY006 unknown_object.';
+'The version of the earning rules that a program had at a moment; 0: it had had none yet. Of now, and later, it is the last one that was published, also if the clock was ahead then. What an entry was earned under is in the entry. Errors: LY006 unknown_object.';
 
 CREATE VIEW loyalty.rules AS
 SELECT r.merchant_id, r.program_id, p.client_id, r.version, s.published_at, r.version = p.rules AS current, r.ordinal, r.name, r.skus,

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION loyalty.lots_of(bigint, bigint) IS
 CREATE FUNCTION loyalty.balance_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS loyalty.points
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_balance_at';
 COMMENT ON FUNCTION loyalty.balance_at(bigint, bigint, timestamptz) IS
-'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Exact, whether what was due had been booked or not; at most seventeen entries are looked at, however long the history is. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
+'The points that could be spent at an instant, which may be in the future: then what will be left if nothing is posted. Of now, and later, everything that was posted counts, also if the clock was ahead then. Exact, whether what was due had been booked or not; at most seventeen entries are looked at, however long the history is. Errors: LY005 invalid_argument for infinity, LY002 unknown_account.';
 
 CREATE FUNCTION loyalty.statement(merchant_id bigint, account_id bigint, before_entry_id bigint DEFAULT NULL, max_entries integer DEFAULT 50)
 RETURNS SETOF loyalty.entries

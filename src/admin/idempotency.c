@@ -109,6 +109,7 @@ static Advance *
 advance_of(int64 merchant_id)
 {
 	static HTAB *advances = NULL;
+	TimestampTz now = GetCurrentTimestamp();
 	Advance    *advance;
 	bool		found;
 
@@ -119,8 +120,8 @@ advance_of(int64 merchant_id)
 		advances = hash_create("loyalty advances", 16, &control, HASH_ELEM | HASH_BLOBS);
 	}
 	advance = hash_search(advances, &merchant_id, HASH_ENTER, &found);
-	if (!found || !TransactionIdIsValid(advance->taken_in) || advance->taken_at > GetCurrentTimestamp() ||
-		TimestampDifferenceExceeds(advance->taken_at, GetCurrentTimestamp(), ADVANCE_AGE_MS) ||
+	if (!found || !TransactionIdIsValid(advance->taken_in) || advance->taken_at > now ||
+		TimestampDifferenceExceeds(advance->taken_at, now, ADVANCE_AGE_MS) ||
 		!(TransactionIdIsCurrentTransactionId(advance->taken_in) || TransactionIdDidCommit(advance->taken_in)))
 	{
 		memset(advance, 0, sizeof(Advance));

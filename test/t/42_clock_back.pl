@@ -200,8 +200,10 @@ subtest 'a cap of a day' => sub {
 # --- limits ----------------------------------------------------------------------------
 
 subtest 'limits of a day' => sub {
-	for my $scope (qw(member program))
+	for my $case (map { my $scope = $_; map { [$scope, $_] } qw(on off) } qw(member program))
 	{
+		my ($scope, $fast_path) = @$case;
+		sql("SET loyalty.enable_fast_path = $fast_path");
 		clock_shows(-$HOUR);
 		my $program = program();
 		my $account = account($program);
@@ -211,7 +213,7 @@ subtest 'limits of a day' => sub {
 		post($account, 'deposit', 1);
 		my $spend = "SELECT loyalty.post($merchant, $account, 'redeem', '60')";
 		clock_shows(-$DAY);
-		is outcome($spend), 'done', "$scope: a day before, 60 of 100 are spent";
+		is outcome($spend), 'done', "$scope, fast path $fast_path: a day before, 60 of 100 are spent";
 		is outcome($spend), 'limit_exceeded', 'and no 60 more';
 		clock_shows(60);
 		is outcome($spend), 'limit_exceeded', 'nor today: the account had been posted to today';
@@ -226,6 +228,7 @@ subtest 'limits of a day' => sub {
 		clock_shows(0);
 		is outcome($spend), 'limit_exceeded', 'and is over for the days before';
 	}
+	sql('RESET loyalty.enable_fast_path');
 };
 
 # --- ranks ---------------------------------------------------------------------------

@@ -40,9 +40,9 @@ sub as_owner { return @as_owner }
 # Levels: cluster, database, http, demo (what you get unless told; it has the
 # rows of test/demo.sql).  Other options: durable => 1, rate => '500r/s',
 # standby => 1 for a hot standby too, whose port is in LOYALTY_STANDBY_PORT;
-# clock => 1 for one that advance_clock() moves; isolation => 'read committed'
-# for sessions that wait for each other, where the server's default may be
-# another level.
+# clock => 1 for one that advance_clock() moves, of which a second takes
+# clock_rate => 100 of them; isolation => 'read committed' for sessions that wait
+# for each other, where the server's default may be another level.
 sub start
 {
 	my ($class, %option) = @_;
@@ -56,7 +56,7 @@ sub start
 	local $ENV{LOYALTY_STANDBY} = $option{standby} ? 1 : 0;
 	local $ENV{LOYALTY_RATE} = $option{rate} // '';
 	local $ENV{LOYALTY_CLOCK} = $option{clock} ? 0 : '';
-	local $ENV{LOYALTY_CLOCK_RATE} = 100;
+	local $ENV{LOYALTY_CLOCK_RATE} = $option{clock_rate} // 100;
 	push @running, $self;
 	system($script, 'up', $self->{run}, $self->{level}) == 0
 		or die "the servers did not start\n";

@@ -6,8 +6,8 @@
 -- Instead, the statements that write a balance have its bounds in their WHERE,
 -- accounts are opened in a program that was just looked up, entries are written
 -- under the row lock of their account, and nobody has been granted DELETE on
--- either table, nor UPDATE on entries.  loyalty.verify() looks for what should
--- not be.
+-- either table, nor UPDATE on entries, but on their texts who erases them.
+-- loyalty.verify() looks for what should not be.
 
 CREATE TABLE loyalty_internal.account (
 	merchant_id			bigint			NOT NULL,

@@ -35,9 +35,11 @@ BEGIN
 		SELECT m.message_id FROM loyalty_internal.message m
 		WHERE m.merchant_id = claim_messages.merchant_id AND m.sent_at IS NULL
 		  AND (m.claimed_until IS NULL OR m.claimed_until <= clock_timestamp())
-		  -- one that was queued while the customer was blocked
+		  -- what was queued while the customer was being blocked, or the member erased
 		  AND NOT EXISTS (SELECT FROM loyalty_internal.customer c
 			WHERE c.merchant_id = m.merchant_id AND c.member_id = m.member_id AND c.blocked_at IS NOT NULL)
+		  AND NOT EXISTS (SELECT FROM loyalty_internal.member o
+			WHERE o.merchant_id = m.merchant_id AND o.member_id = m.member_id AND o.cancelled_at IS NOT NULL)
 		ORDER BY m.message_id LIMIT claim_messages.max_messages
 		FOR UPDATE SKIP LOCKED
 	)
@@ -48,7 +50,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.claim_messages(bigint, integer, interval) IS
-'Takes up to max_messages unsent messages of a merchant for lease, at most 30 days; senders that ask at the same time get different ones. What is not acknowledged by then can be claimed again. Errors: LY005 invalid_argument.';
+'Takes up to max_messages unsent messages of a merchant for lease, at most 30 days; senders that ask at the same time get different ones. Those to customers who are blocked, and to members who were erased, nobody gets. What is not acknowledged by then can be claimed again. Errors: LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.acknowledge_message(merchant_id bigint, message_id bigint, attempt integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -297,7 +297,8 @@ BEGIN
 	), accounts AS MATERIALIZED (
 		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
 	), entries AS MATERIALIZED (
-		SELECT e.* FROM loyalty.entries e
+		SELECT e.*, r.detail AS remainder FROM loyalty.entry e
+		LEFT JOIN loyalty_internal.entry_remainder r ON r.merchant_id = e.merchant_id AND r.entry_id = e.entry_id
 		WHERE e.merchant_id = merchant AND (e.member_id = id OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
 			AND (e.member_id IS NULL OR NOT EXISTS (
 				SELECT FROM loyalty_internal.account k WHERE k.merchant_id = merchant AND k.account_id = e.member_id))
@@ -322,16 +323,17 @@ BEGIN
 			SELECT h.changed_at, h.attribute, h.was
 			FROM loyalty_internal.member_change h WHERE h.merchant_id = merchant AND h.member_id = id ORDER BY h.change_id) r), '[]'),
 		'balances', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT b.account_id, b.balance, b.held, b.pending, b.earned, b.expired
-			FROM loyalty.balances b WHERE b.merchant_id = merchant
-			AND (b.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]) OR b.account_id = (
+			SELECT b.account_id, s.balance, s.held, s.pending, s.earned, s.expired
+			FROM loyalty_internal.account b, LATERAL loyalty_internal.account_state(merchant, b.account_id, clock_timestamp()) s
+			WHERE b.merchant_id = merchant AND (b.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]) OR b.account_id = (
 				SELECT m.account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id))
 			ORDER BY b.account_id) r), '[]'),
 		'accounts_owned', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT w.account_id, w.since
 			FROM loyalty_internal.account_owner w WHERE w.merchant_id = merchant AND w.member_id = id ORDER BY w.since) r), '[]'),
 		'entries', coalesce((SELECT json_agg(json_strip_nulls(row_to_json(r))) FROM (
-			SELECT e.posted_at, e.kind, e.amount, e.balance, e.reserved, e.money, e.reference, e.detail, e.staff_id, e.member_id, e.lots,
+			SELECT e.posted_at, loyalty.entry_kind(e.kind) AS kind, e.amount, e.balance, e.reserved, e.money, e.reference,
+				   coalesce(e.detail, e.remainder) AS detail, e.staff_id, e.member_id, e.lots,
 				   e.account_id, e.entry_no, e.entry_id, e.origin_entry_id, e.peer_account_id
 			FROM entries e ORDER BY e.posted_at, e.account_id, e.entry_no) r), '[]'),
 		'ranks_given', coalesce((SELECT json_agg(row_to_json(r)) FROM (

@@ -62,6 +62,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS
-'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights or forget accesses; takes everything from PUBLIC, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; takes everything from PUBLIC, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
 
 SELECT loyalty_internal.seal();

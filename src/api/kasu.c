@@ -68,7 +68,7 @@ known_request(const Call *call)
 {
 	const char *request = call->values[ASK_REQUEST].text;
 
-	if (request == NULL)
+	if (!kasu_is_text(&call->values[ASK_REQUEST]))
 		return NULL;
 	for (int i = 0; i < (int) lengthof(keys); i++)
 	{

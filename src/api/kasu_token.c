@@ -328,8 +328,9 @@ kasu_check_reading(Call *call, const char *acceptance, Curp *curp)
 		raise_error(ERR_KASU_412);
 }
 
-static bool
-is_text(const Value *value)
+/* Whether a field is there, and no list or object. */
+bool
+kasu_is_text(const Value *value)
 {
 	return value->text != NULL && (value->kind == JSON_IS_STRING || value->kind == JSON_IS_NUMBER);
 }
@@ -393,7 +394,7 @@ known_operation(const Value *operation)
 		"token_full", "request", "individual_request", "request_block", "new_service", "account_status", "pagos_psd2"
 	};
 
-	if (!is_text(operation))
+	if (!kasu_is_text(operation))
 		return NULL;
 	for (int i = 0; i < (int) lengthof(operations); i++)
 	{

@@ -38,6 +38,7 @@ extern bool kasu_find_customer(Call *call, Curp *curp);
 extern bool kasu_has_consent(const Call *call, const char *acceptance);
 extern void kasu_check_reading(Call *call, const char *acceptance, Curp *curp);
 extern int64 kasu_merchant_of(const char *app_user);
+extern bool kasu_is_text(const Value *value);
 extern void kasu_record_access(const Call *call, int64 merchant_id, const char *request, int status);
 
 #endif

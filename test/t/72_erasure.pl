@@ -9,7 +9,7 @@ use strict;
 use warnings;
 use utf8;
 
-use Digest::SHA qw(hmac_sha256_hex);
+use Digest::SHA qw(hmac_sha256 hmac_sha256_hex);
 use Encode qw(encode);
 use FindBin;
 use IPC::Run ();
@@ -170,6 +170,10 @@ is_deeply [grep { !$places{$_} } qw(loyalty.entry.reference loyalty.entry.detail
 is_deeply dumped(@hers, @childs, @cashiers), [@hers, @childs, @cashiers], 'and in a dump';
 is_deeply where(@never), {}, 'keys, passwords and free words of requests are in none';
 is_deeply dumped(@never), [], 'nor in the dump';
+my $key = sql("SELECT digest_key FROM loyalty_internal.merchant WHERE merchant_id = $merchant");
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE key_digest = '\\x" . unpack('H*', hmac_sha256('clave-XOCHI-1', $key)) . "'"), 1, 'a key is kept as its HMAC-SHA-256 under the key of the merchant';
+is sql("SELECT count(*) FROM loyalty_internal.reversal WHERE reference_digest = '\\x" . unpack('H*', hmac_sha256(encode('UTF-8', 'devolución Xochi 9'), $key)) . "'"), 1, 'so is the reference of a refund';
+is sql('SELECT count(DISTINCT digest_key) = count(*) FROM loyalty_internal.merchant'), 't', 'which no two have';
 
 # --- what is kept about her ---------------------------------------------------------
 

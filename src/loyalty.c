@@ -11,6 +11,7 @@
 #include "admin/idempotency.h"
 #include "admin/staff.h"
 #include "base/compat.h"
+#include "db/planning.h"
 #include "ledger/fast_path.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -69,4 +70,5 @@ _PG_init(void)
 							"Given when the session connects, as options=-c loyalty.nice=10, to those for batches.",
 							&niceness, 0, 0, 19, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, assign_niceness, NULL);
 	MarkGUCPrefixReserved("loyalty");
+	planning_init();
 }

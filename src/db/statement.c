@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "db/planning.h"
 #include "db/statement.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -144,7 +145,8 @@ prepared(Statement *statement)
 	for (; n < MAX_PARAMS && OidIsValid(statement->params[n]); n++)
 		types[n] = db_type(statement->params[n]);
 	/* no cursor goes back: the last pass of a sort is then made while its rows are read */
-	plan = SPI_prepare_cursor(statement->sql, n, types, CURSOR_OPT_NO_SCROLL);
+	plan = SPI_prepare_cursor(statement->sql, n, types, statement->reads_all ? CURSOR_OPT_NO_SCROLL :
+							  CURSOR_OPT_NO_SCROLL | CURSOR_OPT_GENERIC_PLAN | CURSOR_OPT_FOR_LARGE_TABLES);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", statement->sql, SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);

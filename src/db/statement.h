@@ -57,6 +57,7 @@ typedef struct Statement
 {
 	const char *sql;
 	Oid			params[MAX_PARAMS];
+	bool		reads_all;		/* of what a merchant has: planned by what is known of the tables, as others are not */
 
 	/* What the session keeps of it. */
 	SPIPlanPtr	plan;

@@ -176,7 +176,8 @@ tree_end(Tree *tree)
 static Statement root_heads_sql = {
 	.sql = "SELECT account_id, newest_entry_id, balance, posted_at, hash FROM loyalty_internal.account"
 	" WHERE merchant_id = $1 AND newest_entry_id IS NOT NULL ORDER BY account_id",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.reads_all = true
 };
 
 static Digest
@@ -430,7 +431,8 @@ check_page(ReturnSetInfo *result, Tree *tree, const TreePage *page)
 static Statement root_leaves_sql = {
 	.sql = "SELECT account_ids, entry_ids, nodes FROM loyalty_internal.root_page"
 	" WHERE merchant_id = $1 AND root_id = $2 AND level = 0 ORDER BY first_account",
-	.params = {INT8OID, INT8OID}
+	.params = {INT8OID, INT8OID},
+	.reads_all = true
 };
 
 static void

@@ -199,18 +199,21 @@ next_account(const Verification *v, int64 *account_id)
 
 static Statement verify_accounts_sql = {
 	.sql = "SELECT " ACCOUNT_COLUMNS " FROM loyalty_internal.account WHERE merchant_id = $1 ORDER BY account_id",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.reads_all = true
 };
 
 static Statement verify_entries_sql = {
 	.sql = "SELECT " ENTRY_COLUMNS " FROM loyalty.entry WHERE merchant_id = $1 ORDER BY account_id, entry_no, entry_id",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.reads_all = true
 };
 
 static Statement verify_reservations_sql = {
 	.sql = "SELECT account_id, entry_id, entry_no, kind, amount, remaining, due_at, lots FROM loyalty_internal.reservation"
 	" WHERE merchant_id = $1 ORDER BY account_id, entry_no, entry_id",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.reads_all = true
 };
 
 static Statement verify_reversals_sql = {
@@ -225,13 +228,15 @@ static Statement verify_reversals_sql = {
 	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = r.reversed_by AND e.account_id = r.account_id"
 	" LEFT JOIN loyalty.entry n ON n.merchant_id = $1 AND n.previous_entry_id = r.reversed_by AND n.account_id = r.account_id AND n.kind = " KIND_SQL(EXPIRE)
 	" WHERE r.merchant_id = $1 ORDER BY r.account_id, r.entry_id, r.reference_digest",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.reads_all = true
 };
 
 static Statement verify_expired_lots_sql = {
 	.sql = "SELECT account_id, expires_at, points, refunded FROM loyalty_internal.expired_lot"
 	" WHERE merchant_id = $1 ORDER BY account_id, expires_at",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.reads_all = true
 };
 
 static void

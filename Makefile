@@ -12,6 +12,8 @@
 #                               the clock back and forth under load of all APIs
 #   make fuzz CALLS=20000 MINUTES=30 SEED=1
 #                               every function in C, on a server with sanitizers
+#   make plans ROWS=100000      what each statement reads of tables so full
+#   make caches SECONDS=60      sessions post so long while settings change
 #
 # All but the first line work on a machine that has nothing but git and make:
 # test/deps.sh installs what is missing.
@@ -35,7 +37,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench check check-all clocks demo deps down fuzz soak tidy up
+OUR_TARGETS = bench caches check check-all clocks demo deps down fuzz plans soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -86,6 +88,16 @@ fuzz: export UBSAN_OPTIONS = abort_on_error=1:print_stacktrace=1
 fuzz:
 	@PG_CONFIG=$$(test/sanitized.sh) && export PG_CONFIG && T=tap F=34_calls LIMIT=$$(($(MINUTES) + 30)) LOYALTY_FUZZ_CALLS=$(CALLS) LOYALTY_FUZZ_BINARY=2000 \
 		LOYALTY_FUZZ_SEED=$(SEED) LOYALTY_FUZZ_MINUTES=$(MINUTES) exec test/check.sh
+
+# The table has what each statement reads: of empty tables, of full ones by the
+# same plans, and by those made after ANALYZE.
+ROWS ?= 100000
+plans:
+	@T=tap F=53_plans LIMIT=120 LOYALTY_PLANS_ROWS=$(ROWS) LOYALTY_PLANS_TABLE=$(TABLE) exec test/check.sh
+
+SECONDS ?= 60
+caches:
+	@T=tap F=52_caches LIMIT=$$(($(SECONDS) / 60 + 30)) LOYALTY_CACHES_SECONDS=$(SECONDS) exec test/check.sh
 
 demo:
 	@: $(info $(ABOUT_DEMO))

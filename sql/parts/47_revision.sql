@@ -1,6 +1,7 @@
 -- What gives a program another revision: whatever changes of it, its ranks, rules or
 -- limits, whoever changes it, a superuser too.  A session that remembers the
--- program looks at nothing else.
+-- program looks at nothing else.  What can have no revision tells all sessions to
+-- read everything anew.
 
 CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -18,7 +19,7 @@ FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program();
 CREATE FUNCTION loyalty_internal.revise_programs() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	EXECUTE format('UPDATE loyalty_internal.program p SET revision = p.revision FROM (' ||
+	EXECUTE format('UPDATE loyalty_internal.program p SET revision = loyalty_internal.new_id() FROM (' ||
 		CASE TG_OP
 			WHEN 'INSERT' THEN 'SELECT merchant_id, %1$I FROM after'
 			WHEN 'UPDATE' THEN 'SELECT merchant_id, %1$I FROM before UNION SELECT merchant_id, %1$I FROM after'
@@ -30,11 +31,22 @@ END
 $$;
 COMMENT ON FUNCTION loyalty_internal.revise_programs() IS 'Part of loyalty_internal.program, a trigger of tables that a program''s terms depend on: gives another revision to the programs whose column TG_ARGV[0] has the value that it has in a changed row.';
 
+CREATE FUNCTION loyalty_internal.forget_programs() RETURNS trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'loyalty_forget_programs';
+COMMENT ON FUNCTION loyalty_internal.forget_programs() IS 'Part of loyalty_internal.program, a trigger of it and of tables that its terms depend on: every session forgets the programs that it remembers. It fires where the triggers that give another revision do not: for rows that a subscription applies, which have the publisher''s revision, or that are changed under session_replication_role = replica, and when programs are deleted.';
+
+CREATE TRIGGER forget_deleted AFTER DELETE ON loyalty_internal.program
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.forget_programs();
+
 DO $$
 DECLARE
 	part record;
 BEGIN
-	FOR part IN VALUES ('rule', 'program_id'), ('rank_range', 'range_group'), ('rank_past', 'program_id'), ('posting_limit', 'program_id') LOOP
+	FOR part IN VALUES ('program', NULL), ('rule', 'program_id'), ('rank_range', 'range_group'), ('rank_past', 'program_id'), ('posting_limit', 'program_id') LOOP
+		EXECUTE format('CREATE TRIGGER forget_applied AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.%1$I
+			FOR EACH ROW EXECUTE FUNCTION loyalty_internal.forget_programs();
+			ALTER TABLE loyalty_internal.%1$I ENABLE REPLICA TRIGGER forget_applied', part.column1);
+		CONTINUE WHEN part.column2 IS NULL;
 		EXECUTE format('CREATE TRIGGER revise_insert AFTER INSERT ON loyalty_internal.%1$I REFERENCING NEW TABLE AS after
 			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L);
 			CREATE TRIGGER revise_update AFTER UPDATE ON loyalty_internal.%1$I REFERENCING OLD TABLE AS before NEW TABLE AS after
@@ -42,7 +54,9 @@ BEGIN
 			CREATE TRIGGER revise_delete AFTER DELETE ON loyalty_internal.%1$I REFERENCING OLD TABLE AS before
 			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L);
 			CREATE TRIGGER revise_truncate AFTER TRUNCATE ON loyalty_internal.%1$I
-			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L)', part.column1, part.column2);
+			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L);
+			ALTER TABLE loyalty_internal.%1$I ENABLE ALWAYS TRIGGER revise_insert, ENABLE ALWAYS TRIGGER revise_update,
+			ENABLE ALWAYS TRIGGER revise_delete, ENABLE ALWAYS TRIGGER revise_truncate', part.column1, part.column2);
 	END LOOP;
 END
 $$;

@@ -17,22 +17,19 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "access/xact.h"
 #include "admin/idempotency.h"
 #include "admin/merchant.h"
 #include "base/errors.h"
+#include "db/outcome.h"
 #include "db/statement.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/timestamp.h"
 
 #define KEY_MAX_LENGTH 200
 #define ANSWER_MAX_LENGTH (4 * 1024 * 1024)
 #define SPACE_STRIPES 64
 #define ADVANCE_KB 32
-#define ADVANCE_AGE_MS (60 * 60 * 1000)
 
 /* The setting loyalty.idempotency_space, for each merchant. */
 int			idempotency_space_kb;
@@ -42,10 +39,8 @@ typedef struct Advance
 {
 	int64		merchant_id;
 	int			left_kb;
-	TransactionId taken_in;
-	TimestampTz taken_at;
+	FullTransactionId taken_in;
 } Advance;
-
 
 /* Start a fingerprint with the name of the operation. */
 void
@@ -100,11 +95,7 @@ static Statement space_free_sql = {
 	.params = {INT8OID}
 };
 
-/*
- * The merchant's advance.  One is good if what took it was committed; an old
- * one is not, since nobody may know any more whether it was; nor is one of which
- * the clock does not tell how old it is, for it has stepped back.
- */
+/* The merchant's advance, which is good if what took it was committed. */
 static Advance *
 advance_of(int64 merchant_id)
 {
@@ -120,9 +111,7 @@ advance_of(int64 merchant_id)
 		advances = hash_create("loyalty advances", 16, &control, HASH_ELEM | HASH_BLOBS);
 	}
 	advance = hash_search(advances, &merchant_id, HASH_ENTER, &found);
-	if (!found || !TransactionIdIsValid(advance->taken_in) || advance->taken_at > now ||
-		TimestampDifferenceExceeds(advance->taken_at, now, ADVANCE_AGE_MS) ||
-		!(TransactionIdIsCurrentTransactionId(advance->taken_in) || TransactionIdDidCommit(advance->taken_in)))
+	if (!found || !outcome_is_good(&advance->taken_in))
 	{
 		memset(advance, 0, sizeof(Advance));
 		advance->merchant_id = merchant_id;
@@ -152,8 +141,7 @@ take_space(int64 merchant_id, int kilobytes)
 				raise_error(ERR_IDEMPOTENCY_KEYS_FULL);
 		}
 		advance->left_kb += more;
-		advance->taken_in = GetCurrentTransactionId();
-		advance->taken_at = GetCurrentTimestamp();
+		advance->taken_in = outcome_open();
 	}
 	advance->left_kb -= kilobytes;
 }

@@ -70,7 +70,10 @@ const Ranks *
 ranks_of(const Program *program)
 {
 	if (program->parts->ranks == NULL)
+	{
 		program->parts->ranks = read_ranks(program);
+		program_part_read(program);
+	}
 	return program->parts->ranks;
 }
 
@@ -178,6 +181,7 @@ ranks_with_past(const Program *program)
 	MemoryContextSwitchTo(caller);
 	ranks->npast = n;
 	ranks->past = past;
+	program_part_read(program);
 	return ranks;
 }
 

@@ -165,6 +165,9 @@ rule_set_of(const Program *program, int version)
 	if (version != program->rules)
 		return read_set(program, version, CurrentMemoryContext);
 	if (parts->rules == NULL)
+	{
 		parts->rules = read_set(program, version, parts->context);
+		program_part_read(program);
+	}
 	return parts->rules;
 }

@@ -143,16 +143,11 @@ restore_account(int64 merchant_id, const Posting *posting)
 		elog(ERROR, "account " INT64_FORMAT " that was locked is gone", posting->account_id);
 }
 
-/* Whether the program is what it was before the account was locked. */
+/* Whether the program, with all that was read of it, is what it was before the account was locked. */
 static bool
 program_holds(int64 merchant_id, const Program *program)
 {
-	const Program *now;
-
-	if (program == NULL)
-		return true;
-	now = program_find(merchant_id, program->program_id);
-	return now != NULL && now->revision == program->revision;
+	return program == NULL || program_find(merchant_id, program->program_id) == program;
 }
 
 static bool

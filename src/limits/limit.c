@@ -378,7 +378,7 @@ lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
 		for (int i = first; i < limits->npools; i++)
 			allowances_lock(limits->merchant_id, &limits->pools[i], 1);
 		lock_rows(limits, counters, n);
-	} while (newest_program(limits, counters->program_id)->revision != program->revision);
+	} while (newest_program(limits, counters->program_id) != program);
 	return program->revision;
 }
 

@@ -129,6 +129,7 @@ limit_set_of(const Program *program)
 	*set = read_limits(found <= MAX_KEPT_RULES ? found : 0, parts->context);
 	set->is_whole = found <= MAX_KEPT_RULES;
 	parts->limits = set;
+	program_part_read(program);
 	return set;
 }
 

@@ -7,14 +7,27 @@
  * meets the revision that it has cached needs nothing else of the program.  A
  * revision is never used again: so what a transaction has read of its own
  * changes is not taken for what others see, if it fails.
+ *
+ * There are changes that come before their revision, or have none.  Triggers give
+ * a revision when a statement has ended: what the same statement has read of its
+ * ranks, rules or limits is kept only if its transaction commits.  And changes
+ * that go past these triggers, because a subscriber applies them or whoever
+ * makes them has switched the triggers off, tell each session to read everything
+ * anew, by way of PostgreSQL's own messages that a table has changed.
  */
 #include "postgres.h"
 
+#include "base/compat.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "db/outcome.h"
 #include "db/statement.h"
 #include "program/program.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -28,6 +41,13 @@ typedef struct CachedProgram
 } CachedProgram;
 
 static HTAB *programs = NULL;
+
+/* The tables that what is cached was read from. */
+static const char *const table_names[] = {"program", "rank_range", "rank_past", "rule", "posting_limit"};
+static Oid	tables[lengthof(table_names)];
+
+/* Whether one of them has changed in a way that has no revision. */
+static bool is_outdated = false;
 
 /* ------------------------------------------------------------------------
  * Reading
@@ -146,6 +166,46 @@ forget_all(void)
 	programs = NULL;
 }
 
+/* Called by PostgreSQL whenever a table was changed in its definition or storage, or is said to have been; 0: perhaps any was. */
+static void
+table_changed(Datum argument pg_attribute_unused(), Oid table)
+{
+	for (int i = 0; i < (int) lengthof(tables); i++)
+		is_outdated |= table == InvalidOid || table == tables[i];
+}
+
+static void
+watch_tables(void)
+{
+	static bool watches = false;
+	Oid			schema = get_namespace_oid("loyalty_internal", false);
+
+	for (int i = 0; i < (int) lengthof(tables); i++)
+		tables[i] = get_relname_relid(table_names[i], schema);
+	if (!watches)
+		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
+	watches = true;
+	is_outdated = false;
+}
+
+static void
+forget_outdated(void)
+{
+	if (is_outdated && programs != NULL)
+		forget_all();
+	is_outdated = false;
+}
+
+/* Note that a part of a program was read, as far as it is to be remembered with it. */
+void
+program_part_read(const Program *program)
+{
+	FullTransactionId transaction = outcome_open();
+
+	if (FullTransactionIdIsValid(transaction))
+		program->parts->read_in = transaction;
+}
+
 static CachedProgram *
 cached_program(int64 program_id)
 {
@@ -157,11 +217,19 @@ cached_program(int64 program_id)
 		hash_search(programs, &program_id, HASH_FIND, NULL) == NULL)
 		forget_all();
 	if (programs == NULL)
+		watch_tables();
+	if (programs == NULL)
 		programs = hash_create("loyalty programs", MAX_PROGRAMS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	cached = hash_search(programs, &program_id, HASH_ENTER, &found);
 	if (!found)
 		cached->program = NULL;
 	return cached;
+}
+
+static bool
+is_good(CachedProgram *cached, int64 merchant_id)
+{
+	return cached->program != NULL && cached->program->merchant_id == merchant_id && outcome_is_good(&cached->program->parts->read_in);
 }
 
 static Statement program_sql = {
@@ -180,10 +248,12 @@ program_of_revision(int64 merchant_id)
 {
 	int64		program_id = row_int64(0, "program_id");
 	int64		revision = row_int64(0, "revision");
-	CachedProgram *cached = cached_program(program_id);
+	CachedProgram *cached;
 	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(program_id)};
 
-	if (cached->program != NULL && cached->program->revision == revision && cached->program->merchant_id == merchant_id)
+	forget_outdated();
+	cached = cached_program(program_id);
+	if (is_good(cached, merchant_id) && cached->program->revision == revision)
 		return cached->program;
 	forget(cached);
 	if (db_write(&program_sql, values, NULL) == 0)
@@ -231,9 +301,11 @@ lookup(uint64 (*run) (Statement *statement, Datum *values, const char *nulls), S
 const Program *
 program_remembered(int64 merchant_id, int64 program_id)
 {
-	const CachedProgram *cached = programs == NULL ? NULL : hash_search(programs, &program_id, HASH_FIND, NULL);
+	CachedProgram *cached;
 
-	return cached != NULL && cached->program != NULL && cached->program->merchant_id == merchant_id ? cached->program : NULL;
+	forget_outdated();
+	cached = programs == NULL ? NULL : hash_search(programs, &program_id, HASH_FIND, NULL);
+	return cached != NULL && is_good(cached, merchant_id) ? cached->program : NULL;
 }
 
 /* As it is now, whatever the operation's snapshot shows: the engine posts on the newest balance too. */
@@ -334,4 +406,22 @@ wallet_link(const Program *wallet)
 	if (db_read(&wallet_link_sql, values, NULL) == 0)
 		elog(ERROR, "wallet " INT64_FORMAT " is gone", wallet->program_id);
 	return row_text(0, "app_client");
+}
+
+/* ------------------------------------------------------------------------
+ * Changes that have no revision
+ * ------------------------------------------------------------------------ */
+
+PG_FUNCTION_INFO_V1(loyalty_forget_programs);
+
+/* Triggers of what is cached: each session that has cached anything reads it anew when the transaction is committed, this one at once. */
+Datum
+loyalty_forget_programs(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("forget_programs is a trigger")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_POINTER(NULL);
 }

@@ -6,6 +6,7 @@
 #define LOYALTY_PROGRAM_H
 
 #include "postgres.h"
+#include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "types/points.h"
 #include "utils/date.h"
@@ -27,6 +28,7 @@ typedef enum Shortfall
 typedef struct ProgramParts
 {
 	MemoryContext context;
+	FullTransactionId read_in;	/* what the newest of them depends on: see db/outcome.c */
 	struct Ranks *ranks;
 	struct RuleSet *rules;
 	struct LimitSet *limits;
@@ -81,6 +83,8 @@ typedef struct Program
 	int			rules;			/* version of the earning rules, 0: none */
 	bool		has_limits;
 } Program;
+
+extern void program_part_read(const Program *program);
 
 /* NULL: there is none.  What they return lasts until the operation ends. */
 extern const Program *program_remembered(int64 merchant_id, int64 program_id);

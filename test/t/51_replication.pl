@@ -62,6 +62,24 @@ is_same('it has every row that was there');
 is $subscriber->psql(q{SELECT string_agg(code || ' ' || region, ',' ORDER BY code) FROM loyalty.area_codes WHERE code IN ('222', '477', '570')}),
 	'222 Puebla,477 León,570 Pruebas', 'area codes, its own and those of the publisher';
 
+# A session of the subscriber remembers the program, and yet says what is valid now, whoever has changed it there or here, and however.
+my $reader = $subscriber->connect_async;
+my $simulate = "SELECT rule, points FROM loyalty.simulate($merchant, (SELECT min(account_id) FROM loyalty.members), '100') ORDER BY points";
+sub is_read { my ($expected, $what) = @_; is $reader->query($simulate) =~ s/\n/, /r, $expected, $what; return }
+is_read('|10', 'a program without rules');
+$publisher->psql(qq{SELECT loyalty.publish_rules($merchant, loyalty.find_program($merchant, 'P'), '[{"name": "cinco", "points": 5}]')});
+follow();
+is_read('cinco|5, |10', 'with a rule that was published');
+$publisher->psql("SET session_replication_role = replica; UPDATE loyalty_internal.rule SET points = '7'");
+follow();
+is_read('cinco|7, |10', 'that was changed past all triggers of the publisher');
+$subscriber->psql("SET session_replication_role = replica; UPDATE loyalty_internal.rule SET points = '8'");
+is_read('cinco|8, |10', 'and of the subscriber');
+$publisher->psql("UPDATE loyalty_internal.rule SET points = '9'; SELECT loyalty.publish_rules($merchant, loyalty.find_program($merchant, 'P'), '[]')");
+follow();
+is_read('|10', 'and that is gone');
+$reader->close;
+
 # Everything that writes, changes or deletes.  %1$s is the merchant, %2$s the wallet.
 my @steps = map { [/^\s*(\w[^:]*): (.*)$/s] } split /\n\n/, <<'END';
 members: SELECT loyalty.wallet_contact_add(%1$s, '%2$s', '5512345601', 'Nueva', 1), loyalty.seller_member_create(%1$s, 'P', 'Eva@Imagen.MX', 'Eva', 'Ríos', client_id => 'EVA')

@@ -100,7 +100,6 @@ static Advance *
 advance_of(int64 merchant_id)
 {
 	static HTAB *advances = NULL;
-	TimestampTz now = GetCurrentTimestamp();
 	Advance    *advance;
 	bool		found;
 

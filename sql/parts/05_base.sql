@@ -17,6 +17,16 @@ LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_random_k
 COMMENT ON FUNCTION loyalty_internal.random_key(text, integer) IS
 'prefix followed by cryptographically random bytes (8 to 64) in hexadecimal. Errors: LY005 invalid_argument, LY500 internal_error.';
 
+CREATE FUNCTION loyalty_internal.hmac(key text, message bytea) RETURNS bytea
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_hmac';
+COMMENT ON FUNCTION loyalty_internal.hmac(text, bytea) IS
+'HMAC-SHA-256 under a key of 64 bytes; without one, or with one of another length, under zeros. NULL: there is no message.';
+
+CREATE FUNCTION loyalty_internal.hmac(key text, message text) RETURNS bytea
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_hmac';
+COMMENT ON FUNCTION loyalty_internal.hmac(text, text) IS
+'HMAC-SHA-256 of the bytes of a text, as of bytes.';
+
 -- The catalogue of errors is read from the C code that raises them.
 CREATE FUNCTION loyalty_internal.error_codes(
 	OUT sqlstate text, OUT code text, OUT family text, OUT http_status integer, OUT message text, OUT hint text)

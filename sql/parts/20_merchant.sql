@@ -13,11 +13,14 @@ COMMENT ON TABLE loyalty_internal.merchant IS 'The tenants. Every other row belo
 COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
 COMMENT ON COLUMN loyalty_internal.merchant.password_salt IS 'Of the passwords of the staff: random, and never changed.';
 COMMENT ON COLUMN loyalty_internal.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
-COMMENT ON COLUMN loyalty_internal.merchant.digest_key IS 'Of what is kept of texts by which a request is recognised, as loyalty_internal.merchant_digest(): random, and never changed. Sessions remember it.';
+COMMENT ON COLUMN loyalty_internal.merchant.digest_key IS 'Of what is kept of texts by which a request is recognised, as loyalty_internal.merchant_digest(): random, and never changed.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
 
 CREATE FUNCTION loyalty_internal.merchant_digest(merchant_id bigint, value text) RETURNS bytea
-LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_merchant_digest';
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT loyalty_internal.hmac((SELECT m.digest_key FROM loyalty_internal.merchant m WHERE m.merchant_id = merchant_digest.merchant_id), merchant_digest.value);
+END;
 COMMENT ON FUNCTION loyalty_internal.merchant_digest(bigint, text) IS
 'What is kept of a text by which a request is recognised, and which may name somebody: idempotency keys, references of refunds and of payments. Its HMAC-SHA-256 under the digest_key of the merchant, which no view shows. So a late repeat is recognised, although the text has been erased.';
 

@@ -30,7 +30,10 @@ CREATE FUNCTION loyalty_internal.accounts_of_members(
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT o.account_id, o.since, coalesce(lead(o.since) OVER (PARTITION BY o.member_id ORDER BY o.since), 'infinity')
+	-- an account that nobody had before is theirs from its first entry on, which brings the points there
+	SELECT o.account_id, CASE WHEN EXISTS (SELECT FROM loyalty_internal.member b
+			WHERE b.merchant_id = accounts_of_members.merchant_id AND b.member_id = o.account_id) THEN o.since ELSE '-infinity' END,
+		   coalesce(lead(o.since) OVER (PARTITION BY o.member_id ORDER BY o.since), 'infinity')
 	FROM (
 		SELECT m.member_id, m.member_id AS account_id, '-infinity'::timestamptz AS since FROM unnest(accounts_of_members.member_ids) m (member_id)
 		UNION ALL

@@ -16,7 +16,8 @@ static Statement entries_find_sql = {
 	.sql = "SELECT e.account_id, e.entry_id, e.kind, e.amount, e.reserved, e.money, e.posted_at, e.origin_entry_id, e.peer_account_id, e.lots,"
 	" e.rules, coalesce(h.posted_at, e.posted_at) AS limited_at, CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.staff_id ELSE e.staff_id END AS staff_id,"
 	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.member_id ELSE e.member_id END AS member_id,"
-	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.actor_id ELSE e.actor_id END AS key_id"
+	" CASE WHEN e.kind = " KIND_SQL(CAPTURE) " THEN h.actor_id ELSE e.actor_id END AS key_id,"
+	" (SELECT m.digest_key FROM loyalty_internal.merchant m WHERE m.merchant_id = $1) AS digest_key"
 	" FROM unnest((SELECT $2), (SELECT $3)) u (account_id, entry_id)"
 	" JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) e"
 	" ON e.account_id = u.account_id"
@@ -54,6 +55,7 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 		original->member_id = row_int64_or(row, "member_id", 0);
 		original->key_id = row_int64_or(row, "key_id", 0);
 		original->reversals = NULL;
+		original->digest_key = row_has(row, "digest_key") ? cstring_to_text(row_text(row, "digest_key")) : NULL;
 	}
 }
 

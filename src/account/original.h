@@ -44,6 +44,7 @@ typedef struct Original
 	int64		member_id;
 	int64		key_id;
 	Reversal   *reversals;
+	text	   *digest_key;		/* of the merchant; NULL: there is none */
 } Original;
 
 extern void originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);

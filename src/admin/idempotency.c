@@ -18,7 +18,6 @@
 #include "postgres.h"
 
 #include "admin/idempotency.h"
-#include "admin/merchant.h"
 #include "base/errors.h"
 #include "db/outcome.h"
 #include "db/statement.h"
@@ -145,16 +144,20 @@ take_space(int64 merchant_id, int kilobytes)
 	advance->left_kb -= kilobytes;
 }
 
+/* What is kept of a key, or a fingerprint: the merchant's digest key is read by the statement that needs it. */
+#define DIGEST_KEY "(SELECT m.digest_key FROM loyalty_internal.merchant m WHERE m.merchant_id = $1)"
+
 static Statement idempotency_claim_sql = {
 	.sql = "INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint)"
-	" VALUES ($1, $2, $3) ON CONFLICT (merchant_id, key_digest) DO NOTHING",
-	.params = {INT8OID, BYTEAOID, BYTEAOID}
+	" SELECT $1, loyalty_internal.hmac(k.key, $2), loyalty_internal.hmac(k.key, $3) FROM (SELECT " DIGEST_KEY " OFFSET 0) k (key)"
+	" ON CONFLICT (merchant_id, key_digest) DO NOTHING",
+	.params = {INT8OID, TEXTOID, BYTEAOID}
 };
 
 static Statement idempotency_read_sql = {
-	.sql = "SELECT fingerprint = $3 AS same, answer FROM loyalty_internal.idempotency_key"
-	" WHERE merchant_id = $1 AND key_digest = $2 FOR SHARE",
-	.params = {INT8OID, BYTEAOID, BYTEAOID}
+	.sql = "SELECT fingerprint = (SELECT loyalty_internal.hmac(" DIGEST_KEY ", $3)) AS same, answer FROM loyalty_internal.idempotency_key"
+	" WHERE merchant_id = $1 AND key_digest = (SELECT loyalty_internal.hmac(" DIGEST_KEY ", $2)) FOR SHARE",
+	.params = {INT8OID, TEXTOID, BYTEAOID}
 };
 
 /* Claim a key; false: *answer is what was answered under it.  Without a key, true. */
@@ -167,8 +170,8 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 		return true;
 	check_key(key);
 
-	values[1] = PointerGetDatum(merchant_digest(merchant_id, key, strlen(key)));
-	values[2] = PointerGetDatum(merchant_digest(merchant_id, fingerprint->data, fingerprint->len));
+	values[1] = CStringGetTextDatum(key);
+	values[2] = PointerGetDatum(cstring_to_text_with_len(fingerprint->data, fingerprint->len));
 	if (db_write(&idempotency_claim_sql, values, NULL) == 1)
 	{
 		take_space(merchant_id, 1);
@@ -185,8 +188,8 @@ idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, ch
 }
 
 static Statement idempotency_answer_sql = {
-	.sql = "UPDATE loyalty_internal.idempotency_key SET answer = $3 WHERE merchant_id = $1 AND key_digest = $2",
-	.params = {INT8OID, BYTEAOID, TEXTOID}
+	.sql = "UPDATE loyalty_internal.idempotency_key SET answer = $3 WHERE merchant_id = $1 AND key_digest = (SELECT loyalty_internal.hmac(" DIGEST_KEY ", $2))",
+	.params = {INT8OID, TEXTOID, TEXTOID}
 };
 
 /* Keep the answer that a retry under the key gets. */
@@ -204,7 +207,7 @@ idempotency_answer(int64 merchant_id, const char *key, const char *answer)
 		raise_error(ERR_ANSWER_TOO_LONG);
 	if (length >= 1024)
 		take_space(merchant_id, length / 1024);
-	values[1] = PointerGetDatum(merchant_digest(merchant_id, key, strlen(key)));
+	values[1] = CStringGetTextDatum(key);
 	values[2] = CStringGetTextDatum(answer);
 	db_write(&idempotency_answer_sql, values, NULL);
 }

@@ -4,15 +4,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "admin/merchant.h"
 #include "base/crypto.h"
 #include "base/errors.h"
-#include "common/sha2.h"
 #include "db/statement.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 
 static Statement api_key_sql = {
 	.sql = "SELECT merchant_id, key_id FROM loyalty_internal.api_key WHERE key_hash = $1"
@@ -56,101 +53,6 @@ merchant_exists(int64 merchant_id)
 
 	return db_read(&merchant_exists_sql, values, NULL) > 0;
 }
-
-/* ------------------------------------------------------------------------
- * Digests
- * ------------------------------------------------------------------------ */
-
-/* How many merchants' digest keys a session caches; one more empties the cache. */
-#define MAX_DIGEST_KEYS 256
-
-typedef struct DigestKey
-{
-	int64		merchant_id;	/* hash key */
-	char		key[HMAC_KEY_LENGTH];
-} DigestKey;
-
-static HTAB *digest_keys = NULL;
-
-static Statement digest_key_sql = {
-	.sql = "SELECT digest_key, xmin FROM loyalty_internal.merchant WHERE merchant_id = $1",
-	.params = {INT8OID}
-};
-
-/*
- * Read the digest key of a merchant; false: there is no such merchant.  It
- * never changes, so it is cached, but for a row that this transaction has
- * written: that may never have been.
- */
-static bool
-read_digest_key(int64 merchant_id, char *key, bool *lasts)
-{
-	Datum		values[] = {Int64GetDatum(merchant_id)};
-	bool		isnull;
-
-	if (db_write(&digest_key_sql, values, NULL) == 0)
-		return false;
-	memcpy(key, row_text(0, "digest_key"), HMAC_KEY_LENGTH);
-	*lasts = !TransactionIdIsCurrentTransactionId(DatumGetTransactionId(row_datum(0, "xmin", &isnull)));
-	return true;
-}
-
-static void
-cache_digest_key(int64 merchant_id, const char *key)
-{
-	HASHCTL		control = {.keysize = sizeof(int64),.entrysize = sizeof(DigestKey)};
-	DigestKey  *cached;
-
-	if (digest_keys != NULL && hash_get_num_entries(digest_keys) >= MAX_DIGEST_KEYS)
-	{
-		hash_destroy(digest_keys);
-		digest_keys = NULL;
-	}
-	if (digest_keys == NULL)
-		digest_keys = hash_create("loyalty digest keys", 16, &control, HASH_ELEM | HASH_BLOBS);
-	cached = hash_search(digest_keys, &merchant_id, HASH_ENTER, NULL);
-	memcpy(cached->key, key, HMAC_KEY_LENGTH);
-}
-
-/*
- * What is kept of a text by which a merchant's request is to be recognised: its
- * HMAC-SHA-256 under the digest key of the merchant.  It outlasts the erasure
- * of whoever the text names.  Without such a merchant the key is zeros.
- */
-bytea *
-merchant_digest(int64 merchant_id, const char *value, size_t length)
-{
-	bytea	   *digest = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	const DigestKey *cached = digest_keys == NULL ? NULL : hash_search(digest_keys, &merchant_id, HASH_FIND, NULL);
-	char		read[HMAC_KEY_LENGTH] = {0};
-	bool		lasts;
-
-	if (cached == NULL && read_digest_key(merchant_id, read, &lasts) && lasts)
-		cache_digest_key(merchant_id, read);
-	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	hmac_sha256(cached != NULL ? cached->key : read, value, length, (uint8 *) VARDATA(digest));
-	return digest;
-}
-
-PG_FUNCTION_INFO_V1(loyalty_merchant_digest);
-
-/* loyalty_internal.merchant_digest(): the digest that is kept of a text. */
-Datum
-loyalty_merchant_digest(PG_FUNCTION_ARGS)
-{
-	text	   *value = PG_GETARG_TEXT_PP(1);
-	bytea	   *result = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-
-	db_begin();
-	memcpy(result, merchant_digest(PG_GETARG_INT64(0), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)),
-		   VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	db_end();
-	PG_RETURN_BYTEA_P(result);
-}
-
-/* ------------------------------------------------------------------------
- * API keys
- * ------------------------------------------------------------------------ */
 
 PG_FUNCTION_INFO_V1(loyalty_authenticate);
 

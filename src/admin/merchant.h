@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 extern bool merchant_exists(int64 merchant_id);
-extern bytea *merchant_digest(int64 merchant_id, const char *value, size_t length);
 extern int64 merchant_of_api_key(const char *api_key, int64 *key_id);
 
 #endif

@@ -22,6 +22,7 @@
 
 #define ID_LOW_BITS			22	/* below the milliseconds */
 #define ID_EPOCH			INT64CONST(631152000000000) /* 2020-01-01, µs since 2000 */
+#define HMAC_KEY_LENGTH		64
 #define RANDOM_KEY_MIN		8
 #define RANDOM_KEY_MAX		64
 
@@ -73,11 +74,11 @@ sha256_digest(const char *data, size_t length)
 }
 
 /*
- * HMAC-SHA-256 under a key of HMAC_KEY_LENGTH bytes, by its definition, so that
+ * HMAC-SHA-256 under a key as long as a block of the hash, by its definition, so that
  * it is done by the hash of the session: PostgreSQL's makes a context for each,
  * which takes ten times as long.
  */
-void
+static void
 hmac_sha256(const void *key, const void *message, size_t length, uint8 *digest)
 {
 	uint8		inner[HMAC_KEY_LENGTH];
@@ -90,6 +91,33 @@ hmac_sha256(const void *key, const void *message, size_t length, uint8 *digest)
 	}
 	sha256(inner, sizeof(inner), message, length, digest);
 	sha256(outer, sizeof(outer), digest, PG_SHA256_DIGEST_LENGTH, digest);
+}
+
+/* The same as a bytea.  A key of NULL, or one of another length, is zeros. */
+bytea *
+hmac_digest(const text *key, const void *message, size_t length)
+{
+	static const uint8 none[HMAC_KEY_LENGTH] = {0};
+	bytea	   *digest = (bytea *) palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	bool		is_key = key != NULL && VARSIZE_ANY_EXHDR(key) == HMAC_KEY_LENGTH;
+
+	SET_VARSIZE(digest, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	hmac_sha256(is_key ? (const void *) VARDATA_ANY(key) : none, message, length, (uint8 *) VARDATA(digest));
+	return digest;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_hmac);
+
+/* loyalty_internal.hmac(): of a text, or of bytes. */
+Datum
+loyalty_hmac(PG_FUNCTION_ARGS)
+{
+	bytea	   *message;
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	message = PG_GETARG_BYTEA_PP(1);
+	PG_RETURN_BYTEA_P(hmac_digest(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message)));
 }
 
 /* In hexadecimal, lower case. */

@@ -7,12 +7,9 @@
 
 #include "postgres.h"
 
-/* The length of a key of hmac_sha256(): a block of SHA-256. */
-#define HMAC_KEY_LENGTH 64
-
 extern void sha256(const void *first, size_t first_length, const void *second, size_t second_length, uint8 *digest);
 extern bytea *sha256_digest(const char *data, size_t length);
-extern void hmac_sha256(const void *key, const void *message, size_t length, uint8 *digest);
+extern bytea *hmac_digest(const text *key, const void *message, size_t length);
 extern char *hmac_sha256_hex(const char *key, const char *message);
 extern bool secrets_equal(const char *a, const char *b);
 extern int64 new_id(void);

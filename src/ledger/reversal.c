@@ -9,7 +9,7 @@
  */
 #include "postgres.h"
 
-#include "admin/merchant.h"
+#include "base/crypto.h"
 #include "common/sha2.h"
 #include "earning/rule_award.h"
 #include "ledger/due.h"
@@ -277,9 +277,9 @@ reverse_transfer(Batch *batch, Posting *posting, Account *account, const Origina
 
 /* What is kept of the reference of a part: it may name somebody who is erased, and is recognised later. */
 static bytea *
-reference_digest(const Batch *batch, const Posting *posting)
+reference_digest(const Original *original, const Posting *posting)
 {
-	return merchant_digest(batch->merchant_id, VARDATA_ANY(posting->reference), VARSIZE_ANY_EXHDR(posting->reference));
+	return hmac_digest(original->digest_key, VARDATA_ANY(posting->reference), VARSIZE_ANY_EXHDR(posting->reference));
 }
 
 static const Reversal *
@@ -446,7 +446,7 @@ reversal_repeats(const Batch *batch, Posting *posting, ErrorId *error)
 
 	if (original == NULL || original->reversals == NULL || posting->reference == NULL)
 		return false;
-	first = find_reversal(original, reference_digest(batch, posting));
+	first = find_reversal(original, reference_digest(original, posting));
 	if (first != NULL)
 		*error = answer_again(posting, original, first);
 	return first != NULL;
@@ -477,7 +477,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	posting->amount = part.amount;
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
-	note_reversal(posting, added, original, reference_digest(batch, posting), &part);
+	note_reversal(posting, added, original, reference_digest(original, posting), &part);
 	give_back_caps(batch, posting, account, original, &part);
 	return ERR_NONE;
 }

@@ -78,7 +78,7 @@ soak:
 
 ROUNDS ?= 20
 clocks:
-	@T=tap F=52_clock_load LIMIT=$$(($(MINUTES) + 30)) LOYALTY_CLOCK_ROUNDS=$(ROUNDS) LOYALTY_CLOCK_MINUTES=$(MINUTES) exec test/check.sh
+	@T=tap F=54_clock_load LIMIT=$$(($(MINUTES) + 30)) LOYALTY_CLOCK_ROUNDS=$(ROUNDS) LOYALTY_CLOCK_MINUTES=$(MINUTES) exec test/check.sh
 
 # A seed is another search.  What a sanitizer finds ends the process.
 CALLS ?= 20000

@@ -3,7 +3,7 @@
 # answered again; and nobody gets a day's limits twice.
 #
 # The clock stands where it was put, so nothing here depends on how fast the
-# machine is.  Under load and over HTTP it is 52_clock_load.pl.
+# machine is.  Under load and over HTTP it is 54_clock_load.pl.
 use strict;
 use warnings;
 use utf8;

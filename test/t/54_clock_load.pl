@@ -1,4 +1,4 @@
-# 52_clock_load.pl - the clock goes back and forth, by seconds to a day, while
+# 54_clock_load.pl - the clock goes back and forth, by seconds to a day, while
 # clients of all three APIs post.  Then every request is sent again: it is answered
 # as it was, nothing has been posted twice, no cap, limit or quota was exceeded, and
 # loyalty.verify() finds nothing.

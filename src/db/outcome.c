@@ -41,7 +41,7 @@ was_committed(FullTransactionId transaction)
 
 /* Whether what depends on a transaction is good: it goes on, or was committed, and then need not be asked for again. */
 bool
-outcome_is_good(FullTransactionId * transaction)
+outcome_is_good(FullTransactionId *transaction)
 {
 	if (!FullTransactionIdIsValid(*transaction) || TransactionIdIsCurrentTransactionId(XidFromFullTransactionId(*transaction)))
 		return true;

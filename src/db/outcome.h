@@ -9,6 +9,6 @@
 #include "access/transam.h"
 
 extern FullTransactionId outcome_open(void);
-extern bool outcome_is_good(FullTransactionId * transaction);
+extern bool outcome_is_good(FullTransactionId *transaction);
 
 #endif

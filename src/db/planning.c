@@ -58,7 +58,7 @@ static get_index_stats_hook_type next_index_stats;
 static bool for_large = false;
 
 static PlannedStmt *
-plan_any(Query * query, const char *text, int options, ParamListInfo params)
+plan_any(Query *query, const char *text, int options, ParamListInfo params)
 {
 	return next_planner != NULL ? next_planner(query, text, options, params) : standard_planner(query, text, options, params);
 }
@@ -73,7 +73,7 @@ is_kept_by_engine(int options)
 
 /* What the planner evaluates meanwhile may plan statements of its own. */
 static PlannedStmt *
-plan(Query * query, const char *text, int options, ParamListInfo params)
+plan(Query *query, const char *text, int options, ParamListInfo params)
 {
 	bool		outer = for_large;
 	PlannedStmt *planned;
@@ -95,7 +95,7 @@ plan(Query * query, const char *text, int options, ParamListInfo params)
 }
 
 static void
-relation_info(PlannerInfo * root, Oid relation, bool inherits, RelOptInfo * info)
+relation_info(PlannerInfo *root, Oid relation, bool inherits, RelOptInfo *info)
 {
 	ListCell   *lc;
 
@@ -146,7 +146,7 @@ statistics_of(const char *column)
 
 /* Of booleans the planner knows enough. */
 static bool
-relation_stats(PlannerInfo * root, RangeTblEntry * entry, AttrNumber attribute, VariableStatData * stats)
+relation_stats(PlannerInfo *root, RangeTblEntry *entry, AttrNumber attribute, VariableStatData *stats)
 {
 	if (!for_large || entry->rtekind != RTE_RELATION)
 		return next_relation_stats != NULL && next_relation_stats(root, entry, attribute, stats);
@@ -158,7 +158,7 @@ relation_stats(PlannerInfo * root, RangeTblEntry * entry, AttrNumber attribute, 
 
 /* Of an expression that is indexed. */
 static bool
-index_stats(PlannerInfo * root, Oid index, AttrNumber attribute, VariableStatData * stats)
+index_stats(PlannerInfo *root, Oid index, AttrNumber attribute, VariableStatData *stats)
 {
 	if (!for_large)
 		return next_index_stats != NULL && next_index_stats(root, index, attribute, stats);

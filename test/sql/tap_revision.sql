@@ -71,6 +71,28 @@ ROLLBACK TO before;
 SELECT is(:'during'::text, '31', 'an operation sees a change of its own transaction');
 SELECT is(pg_temp.revision(), :revision, 'which leaves no revision if it fails');
 SELECT is(pg_temp.sale(:m, :a), '21', 'and has no effect then');
+
+-- One that fails with the statement that has posted by it: the program has no other revision yet, and nothing had been read of it.
+UPDATE loyalty_internal.program SET updated_at = now();
+SAVEPOINT before;
+WITH x AS (
+	INSERT INTO loyalty_internal.posting_limit (merchant_id, program_id, scope, subject_id, adds, max_operations)
+	VALUES (:m, :p, 'member', 0, true, 0) RETURNING 1), y AS MATERIALIZED (SELECT count(*) AS n FROM x)
+SELECT pg_temp.sale(:m, :a) AS during FROM y WHERE n > 0 \gset
+ROLLBACK TO before;
+SELECT is(:'during'::text, 'LY008', 'an operation sees a change of its own statement');
+SELECT is(pg_temp.sale(:m, :a), '21', 'which has no effect either if it fails');
+
+-- Rows that are changed as a subscription would change them.
+SET LOCAL session_replication_role = replica;
+INSERT INTO loyalty_internal.posting_limit (merchant_id, program_id, scope, subject_id, adds, max_operations) VALUES (:m, :p, 'member', 0, true, 0);
+SET LOCAL session_replication_role = origin;
+SELECT is(pg_temp.sale(:m, :a), 'LY008', 'limits that are set past the triggers of others');
+SET LOCAL session_replication_role = replica;
+DELETE FROM loyalty_internal.posting_limit;
+UPDATE loyalty_internal.program SET accumulation_points = '40';
+SET LOCAL session_replication_role = origin;
+SELECT is(pg_temp.sale(:m, :a), '41', 'and terms');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 SELECT finish();

@@ -93,11 +93,11 @@ fuzz:
 # same plans, and by those made after ANALYZE.
 ROWS ?= 100000
 plans:
-	@T=tap F=53_plans LIMIT=120 LOYALTY_PLANS_ROWS=$(ROWS) LOYALTY_PLANS_TABLE=$(TABLE) exec test/check.sh
+	@T=tap F=57_plans LIMIT=120 LOYALTY_PLANS_ROWS=$(ROWS) LOYALTY_PLANS_TABLE=$(TABLE) exec test/check.sh
 
 SECONDS ?= 60
 caches:
-	@T=tap F=52_caches LIMIT=$$(($(SECONDS) / 60 + 30)) LOYALTY_CACHES_SECONDS=$(SECONDS) exec test/check.sh
+	@T=tap F=56_caches LIMIT=$$(($(SECONDS) / 60 + 30)) LOYALTY_CACHES_SECONDS=$(SECONDS) exec test/check.sh
 
 demo:
 	@: $(info $(ABOUT_DEMO))

@@ -1,4 +1,4 @@
-# 52_caches.pl - what a session remembers is never used when it is not valid any
+# 56_caches.pl - what a session remembers is never used when it is not valid any
 # more.  Eight sessions post, by turns, while whatever a posting depends on is
 # changed by every way that there is: by each function that sets something, by
 # who may do everything, past all triggers, with tables rewritten and restored,

@@ -1,4 +1,4 @@
-# 53_plans.pl - what a call reads does not depend on what PostgreSQL knows of the
+# 57_plans.pl - what a call reads does not depend on what PostgreSQL knows of the
 # tables: a session that planned its statements when all tables were empty reads,
 # when they are full, as many blocks as one that plans them after ANALYZE, and
 # more than at first only by the height of the indexes.

@@ -348,7 +348,8 @@ start_standby() {
 	for tries in 1 2 3; do
 		choose_port STANDBY
 		"${as_owner[@]}" tee -a "$work/standby/postgresql.conf" <<<"port = $port
-			hot_standby_feedback = on" >/dev/null
+			hot_standby_feedback = on
+			default_transaction_isolation = 'read committed'" >/dev/null
 		if "${as_owner[@]}" "${with_clock[@]}" "$bin/pg_ctl" -D "$work/standby" -l "$work/standby.log" -w -t 600 start \
 			>"$work/pg_ctl.log" 2>&1 </dev/null; then
 			break

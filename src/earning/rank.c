@@ -23,10 +23,18 @@
  * Reading
  * ------------------------------------------------------------------------ */
 
+#define RANK_GRANTED_SELECT(has_begun) \
+	"SELECT m.granted_rank, m.created_at, g.rank FROM loyalty_internal.member m" RANK_GRANT_OF("m", has_begun) \
+	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2", has_begun) " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)"
+
 Statement	rank_granted_sql = {
-	.sql = "SELECT m.granted_rank, m.created_at, g.rank FROM loyalty_internal.member m" RANK_GRANT_OF("m")
-	" WHERE m.merchant_id = $1 AND m.member_id = " OWNER_OF("$2") " AND (m.granted_rank <> '' OR g.rank IS NOT NULL)",
+	.sql = RANK_GRANTED_SELECT(HAS_BEGUN),
 	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+Statement	rank_granted_now_sql = {
+	.sql = RANK_GRANTED_SELECT(BEGUN_BY_NOW),
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
 static int

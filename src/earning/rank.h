@@ -64,24 +64,29 @@ typedef struct Counted
 	Lots		days;			/* if not for ever: by until when they count, and as which day's */
 } Counted;
 
-/* Whether something has begun by a Moment, of which $3 is at and $4 ahead. */
+/*
+ * Whether something has begun by a Moment, of which $3 is at and $4 ahead.  By
+ * now, which postings ask for, all has that there is: that costs nothing.
+ */
 #define HAS_BEGUN(since) "(" since " <= $3 OR " since " > $4)"
+#define BEGUN_BY_NOW(since) "true"
 
-/* The rank that a member was given last by then, if that was after registration; empty: it has ended. */
-#define RANK_GRANT_OF(member) \
+/* The rank that a member was given last by then, if that was after registration; empty: it has ended by $3. */
+#define RANK_GRANT_OF(member, has_begun) \
 	" LEFT JOIN LATERAL (SELECT CASE WHEN r.until > $3 THEN r.rank ELSE '' END FROM loyalty_internal.rank_grant r" \
-	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND " HAS_BEGUN("r.since") " ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
+	" WHERE r.merchant_id = $1 AND r.member_id = " member ".member_id AND " has_begun("r.since") " ORDER BY r.since DESC LIMIT 1) g (rank) ON true"
 
 /* Who owned an account by then, at most one: each member owns one, that of their number until there is another. */
-#define OWNER_OF(account) \
+#define OWNER_OF(account, has_begun) \
 	"(SELECT n.member_id FROM loyalty_internal.member n WHERE n.merchant_id = $1 AND n.member_id = " account \
-	" AND NOT EXISTS (SELECT FROM loyalty_internal.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND " HAS_BEGUN("l.since") ")" \
+	" AND NOT EXISTS (SELECT FROM loyalty_internal.account_owner l WHERE l.merchant_id = $1 AND l.member_id = n.member_id AND " has_begun("l.since") ")" \
 	" UNION ALL SELECT o.member_id FROM loyalty_internal.account_owner o" \
-	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND " HAS_BEGUN("o.since") " AND NOT EXISTS (SELECT FROM loyalty_internal.account_owner l" \
-	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND " HAS_BEGUN("l.since") ") LIMIT 1)"
+	" WHERE o.merchant_id = $1 AND o.account_id = " account " AND " has_begun("o.since") " AND NOT EXISTS (SELECT FROM loyalty_internal.account_owner l" \
+	" WHERE l.merchant_id = $1 AND l.member_id = o.member_id AND l.since > o.since AND " has_begun("l.since") ") LIMIT 1)"
 
 /* The rank that the owner of an account was given: granted_rank at registration, at created_at, and rank since then. */
 extern Statement rank_granted_sql;
+extern Statement rank_granted_now_sql;
 
 extern const Ranks *ranks_with_past(const Program *program);
 extern TimestampTz rank_last_reached(const Counted *counted, Points from_points);

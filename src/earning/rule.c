@@ -64,8 +64,7 @@ typedef struct Customer
 struct Rules
 {
 	int64		merchant_id;
-	TimestampTz now;
-	TimestampTz ahead;			/* see Moment */
+	Moment		moment;			/* when it is bought */
 	Customer   *customers;		/* ascending by account, then member */
 	int			ncustomers;
 	Award	   *awards;
@@ -210,7 +209,7 @@ static uint64
 read_about(Statement *one, Statement *many, const Rules *rules, const int64 *ids, int n)
 {
 	Datum		values[] = {Int64GetDatum(rules->merchant_id), n == 1 ? Int64GetDatum(ids[0]) : ids_datum(ids, n),
-	TimestampTzGetDatum(rules->now), TimestampTzGetDatum(rules->ahead)};
+	TimestampTzGetDatum(rules->moment.at), TimestampTzGetDatum(rules->moment.ahead)};
 
 	return db_write(n == 1 ? one : many, values, NULL);
 }
@@ -416,19 +415,24 @@ note_owner(Customer *customer, uint64 row)
 		customer->from_birthday = days_from_birthday(DatumGetDateADT(birth_date), customer->today);
 }
 
-/* Of those who share an account, the rank granted to its owner counts. */
-#define OWNER_SELECT(accounts) \
+/* Of those who share an account, the rank granted to its owner counts: by now, but for what is simulated, of one account. */
+#define OWNER_SELECT(accounts, has_begun) \
 	"SELECT u.account_id, coalesce(g.rank, m.granted_rank) AS rank, g.rank IS NOT NULL AS granted, m.birth_date FROM unnest(" accounts ") u (account_id)" \
-	" JOIN loyalty_internal.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id") RANK_GRANT_OF("m")
+	" JOIN loyalty_internal.member m ON m.merchant_id = $1 AND m.member_id = " OWNER_OF("u.account_id", has_begun) RANK_GRANT_OF("m", has_begun)
 
 static Statement owner_sql = {
-	.sql = OWNER_SELECT("ARRAY[$2]"),
-	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	.sql = OWNER_SELECT("ARRAY[$2]", BEGUN_BY_NOW),
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
 static Statement owners_sql = {
-	.sql = OWNER_SELECT("$2"),
-	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	.sql = OWNER_SELECT("$2", BEGUN_BY_NOW),
+	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+static Statement owner_at_sql = {
+	.sql = OWNER_SELECT("ARRAY[$2]", HAS_BEGUN),
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 /* Read the owners of accounts; an account without one has no granted rank. */
@@ -437,7 +441,7 @@ read_owners(Rules *rules)
 {
 	int			n;
 	int64	   *accounts = asked_ids(rules, asks_owner, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(&owner_sql, &owners_sql, rules, accounts, n);
+	uint64		rows = n == 0 ? 0 : read_about(rules->moment.ahead == rules->moment.at ? &owner_sql : &owner_at_sql, &owners_sql, rules, accounts, n);
 
 	for (int i = 0; i < rules->ncustomers; i++)
 	{
@@ -481,7 +485,7 @@ read_customers(Rules *rules)
 	{
 		Customer   *customer = &rules->customers[i];
 
-		read_clock(customer, rules->now);
+		read_clock(customer, rules->moment.at);
 		customer->granted = "";
 		customer->from_birthday = PG_INT32_MAX;
 		if (i > 0 && customer[-1].buyer.account_id == customer->buyer.account_id)
@@ -505,8 +509,7 @@ rules_start(int64 merchant_id, Moment moment, const Buyer *buyers, int n)
 	int			distinct = 0;
 
 	rules->merchant_id = merchant_id;
-	rules->now = moment.at;
-	rules->ahead = moment.ahead;
+	rules->moment = moment;
 	rules->customers = palloc_extended(n * sizeof(Customer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < n; i++)
 	{
@@ -683,7 +686,7 @@ rules_earn(const Rules *rules, const Sale *sale, Earning *earning)
 	{
 		const Rule *rule = &customer->set->rules[i];
 
-		if (suits_customer(rule, customer, rank, rules->now) && !earn_by_rule(rule, customer, sale, &basket, earning))
+		if (suits_customer(rule, customer, rank, rules->moment.at) && !earn_by_rule(rule, customer, sale, &basket, earning))
 			return ERR_BALANCE_OUT_OF_RANGE;
 	}
 	return ERR_NONE;

@@ -331,8 +331,7 @@ was_reached(const HeldRank *held, const Counted *counted, int n)
 static void
 update_reversed(Batch *batch, Account *account)
 {
-	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now),
-	TimestampTzGetDatum(batch->ahead)};
+	Datum		values[] = {Int64GetDatum(batch->merchant_id), Int64GetDatum(account->account_id), TimestampTzGetDatum(batch->now)};
 	const Program *program = batch_terms(batch, account, batch->now)->program;
 	TimestampTz moment = account_rank_moment(account, batch->now);
 	bool		recent = rank_is_recent(program, moment);
@@ -342,7 +341,7 @@ update_reversed(Batch *batch, Account *account)
 
 	if (account->ranks.n == 0)
 		return;
-	granted = db_write(&rank_granted_sql, values, NULL) > 0 && *row_text(0, "granted_rank") != '\0';
+	granted = db_write(&rank_granted_now_sql, values, NULL) > 0 && *row_text(0, "granted_rank") != '\0';
 	if (!granted && !recent)
 		return;
 	n = read_all_counted(batch, account, program, &counted);

@@ -263,6 +263,8 @@ subtest 'ranks' => sub {
 	clock_shows(-$DAY);
 	is rank($given), 'oro oro', 'and is there, whatever the clock says';
 	is sale($given, 100), 30, 'a sale earns by it';
+	is sql("SELECT points FROM loyalty.simulate($merchant, $given, '100', at => now() + interval '1 second')"), 30, 'and would in a second';
+	is sql("SELECT points FROM loyalty.simulate($merchant, $given, '100', at => now() - interval '1 second')"), 10, 'but would not have, a second ago';
 	sql("SELECT loyalty.set_rank($merchant, $given, 'plata', ends_at => now() + interval '1 hour')");
 	is rank($given), 'plata plata', 'the one that is given later counts';
 	clock_shows(-$DAY + 2 * $HOUR);

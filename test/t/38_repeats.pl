@@ -76,6 +76,7 @@ sub ask
 	return $socket;
 }
 sub answer_of { my $socket = shift; local $/; my $bytes = <$socket>; return $bytes =~ m{\AHTTP/1\.1 (\d{3}).*?\r\n\r\n(.*)\z}s ? "$1 $2" : $bytes }
+sub has_answered { my ($readable, $ready) = (''); vec($readable, fileno $_[0], 1) = 1; return select $ready = $readable, undef, undef, 0 }
 sub sent_twice { my @request = @_; return map { answer_of($_) } map { ask(@request) } 1 .. 2 }
 
 # --- each path ------------------------------------------------------------------------
@@ -122,13 +123,14 @@ for my $try (['new_service', service('Auto'), "FROM loyalty_internal.customer WH
 	my $state = everything();
 	$blocker->query("BEGIN; SELECT count(*) FROM (SELECT $rows FOR UPDATE) s");
 	my $socket = ask($request, "cut-$name");
-	my $pid = $stack->wait_until(sub { sql("SELECT pid FROM pg_stat_activity WHERE usename = 'authenticator' AND wait_event_type = 'Lock'") });
-	sql("SELECT pg_terminate_backend($pid)");
+	my $pid = $stack->wait_until(sub { has_answered($socket) ? 'none' : sql("SELECT pid FROM pg_stat_activity WHERE usename = 'authenticator' AND wait_event_type = 'Lock'") });
+	sql("SELECT pg_terminate_backend($pid)") if $pid ne 'none';
 	unlike answer_of($socket), $done, "$name: cut off";
 	$blocker->query('ROLLBACK');
 	is everything(), $state, "$name: nothing is done";
 	my $first;
-	$stack->wait_until(sub { ($first = sent($request, "cut-$name")) =~ $done });
+	# PostgREST may have more than one connection that has ended.
+	$stack->wait_until(sub { ($first = sent($request, "cut-$name")) !~ /^5/ });
 	like $first, $done, "$name: sent again, it is";
 	$state = everything();
 	is sent($request, "cut-$name"), $first, "$name: and again, it is answered so";

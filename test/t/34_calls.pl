@@ -2,7 +2,8 @@
 # huge texts, empty, nested and very long arrays, as four roles; and values in the
 # binary format of COPY, mutated.  Whatever it is, it is answered or refused: no
 # call ends the server, runs on, or meets what its author took for impossible
-# (an internal error, XX000).
+# (an internal error, XX000).  And every function for users with what is right but
+# for one argument: what is wrong with that is refused with a code of ours.
 #
 # The seed is fixed.  `make fuzz` runs this for longer, on a server that finds what
 # does not end one (test/sanitized.sh); it sets LOYALTY_FUZZ_CALLS, how many calls

@@ -88,7 +88,7 @@ COMMENT ON COLUMN loyalty_internal.program.messages IS 'Which operations send th
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.program TO loyalty_engine;
 
 CREATE FUNCTION loyalty.find_program(merchant_id bigint, client_id text DEFAULT NULL, wallet_key text DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint;
 BEGIN

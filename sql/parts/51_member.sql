@@ -155,7 +155,7 @@ CREATE FUNCTION loyalty_internal.register_again(
 	curp loyalty.curp DEFAULT NULL, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
 	second_last_name text DEFAULT NULL, birth_date date DEFAULT NULL, country text DEFAULT NULL, enrolled_by bigint DEFAULT NULL,
 	OUT outcome text, OUT member_id bigint, OUT account_id bigint, OUT known_as text)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	whole_name CONSTANT text := coalesce(register_again.name,
@@ -311,7 +311,7 @@ CREATE FUNCTION loyalty.find_member(
 	merchant_id bigint, program_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
 	OUT member_id bigint, OUT account_id bigint)
 RETURNS record
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	IF num_nonnulls(find_member.phone, find_member.email, find_member.client_id) <> 1 THEN

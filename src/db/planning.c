@@ -63,7 +63,7 @@ plan_any(Query *query, const char *text, int options, ParamListInfo params)
 	return next_planner != NULL ? next_planner(query, text, options, params) : standard_planner(query, text, options, params);
 }
 
-/* Those of the C code say so; a function in SQL says SET plan_cache_mode = force_generic_plan. */
+/* Those of the C code say so; of functions in SQL sql/parts/97_planning.sql says which. */
 static bool
 is_kept_by_engine(int options)
 {
@@ -76,14 +76,17 @@ static PlannedStmt *
 plan(Query *query, const char *text, int options, ParamListInfo params)
 {
 	bool		outer = for_large;
+	bool		inner = params == NULL && is_kept_by_engine(options);
 	PlannedStmt *planned;
 
-	for_large = params == NULL && is_kept_by_engine(options);
+	if (!inner && !outer)
+		return plan_any(query, text, options, params);
+	for_large = inner;
 	PG_TRY();
 	{
 		planned = plan_any(query, text, options, params);
 		/* its costs are those of tables that are not there: they do not say that it is worth compiling */
-		if (for_large)
+		if (inner)
 			planned->jitFlags = PGJIT_NONE;
 	}
 	PG_FINALLY();

@@ -234,46 +234,54 @@ $$;
 COMMENT ON FUNCTION loyalty.policy_status(bigint, bigint, date) IS
 'How a policy stands, as JSON: balance (saldo), payment of the period, arrears (atrasos), payments made and pending, commission earned so far. on_date: today unless given. NULL if there is no such policy.';
 
-CREATE FUNCTION loyalty.pay_policy(
+-- Works the same however many payments there have been: what has been paid is
+-- what the last of them left.  How many there are is bounded, since whoever asks
+-- how the policy stands gets them all.
+CREATE FUNCTION loyalty_internal.book_payment(
 	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
-RETURNS json
+RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+	max_payments CONSTANT integer := 1000;
 	sold loyalty_internal.policy;
-	digest CONSTANT bytea := loyalty_internal.merchant_digest(pay_policy.merchant_id, pay_policy.reference);
+	digest CONSTANT bytea := loyalty_internal.merchant_digest(book_payment.merchant_id, book_payment.reference);
 	earlier loyalty_internal.payment;
-	paid numeric;
 	booked integer;
+	unpaid numeric;
 BEGIN
-	PERFORM loyalty_internal.require_short(pay_policy.method, pay_policy.reference, pay_policy.app_user);
+	PERFORM loyalty_internal.require_short(book_payment.method, book_payment.reference, book_payment.app_user);
 	-- The policy's row lock: what is still to be paid must not change meanwhile, and payments are numbered.
 	SELECT * INTO sold FROM loyalty_internal.policy s
-	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id FOR NO KEY UPDATE;
+	WHERE s.merchant_id = book_payment.merchant_id AND s.policy_id = book_payment.policy_id FOR NO KEY UPDATE;
 	IF NOT FOUND OR sold.status = 'CANCELADO' THEN
 		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty_internal.payment y
-	WHERE y.merchant_id = pay_policy.merchant_id AND y.reference_digest = digest;
+	WHERE y.merchant_id = book_payment.merchant_id AND y.reference_digest = digest;
 	IF FOUND THEN
-		IF earlier.policy_id <> pay_policy.policy_id OR earlier.amount::numeric <> pay_policy.amount::numeric
-			OR earlier.method <> pay_policy.method COLLATE "C" THEN
+		IF earlier.policy_id <> book_payment.policy_id OR earlier.amount::numeric <> book_payment.amount::numeric
+			OR earlier.method <> book_payment.method COLLATE "C" THEN
 			PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
 		END IF;
-		RETURN loyalty.policy_status(pay_policy.merchant_id, pay_policy.policy_id);
+		RETURN;
 	END IF;
-	SELECT coalesce(sum(y.amount::numeric), 0), count(*) INTO paid, booked FROM loyalty_internal.payment y
-	WHERE y.merchant_id = pay_policy.merchant_id AND y.policy_id = pay_policy.policy_id;
-	IF paid + pay_policy.amount::numeric > sold.cost::numeric OR scale(trim_scale(pay_policy.amount::numeric)) > 2 THEN
+	SELECT y.payment_no, y.balance::numeric INTO booked, unpaid FROM loyalty_internal.payment y
+	WHERE y.merchant_id = book_payment.merchant_id AND y.policy_id = book_payment.policy_id
+	ORDER BY y.payment_no DESC LIMIT 1;
+	booked := coalesce(booked, 0);
+	unpaid := coalesce(unpaid, sold.cost::numeric) - book_payment.amount::numeric;
+	IF unpaid < 0 OR scale(trim_scale(book_payment.amount::numeric)) > 2 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
+	IF booked >= max_payments AND unpaid > 0 THEN
+		PERFORM loyalty_internal.fail('kasu_412', 'The policy has been paid in 1,000 payments; one more has to be all that is still to be paid.');
+	END IF;
 	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance)
-	VALUES (pay_policy.merchant_id, digest, pay_policy.reference, pay_policy.policy_id, pay_policy.amount,
-			pay_policy.method, pay_policy.app_user, booked + 1, (sold.cost::numeric - paid - pay_policy.amount::numeric)::loyalty.points);
-	UPDATE loyalty_internal.policy s
-	SET status = CASE WHEN paid + pay_policy.amount::numeric = sold.cost::numeric THEN 'PAGADO' ELSE 'ACTIVO' END
-	WHERE s.merchant_id = pay_policy.merchant_id AND s.policy_id = pay_policy.policy_id;
-	RETURN loyalty.policy_status(pay_policy.merchant_id, pay_policy.policy_id);
+	VALUES (book_payment.merchant_id, digest, book_payment.reference, book_payment.policy_id, book_payment.amount,
+			book_payment.method, book_payment.app_user, booked + 1, unpaid::loyalty.points);
+	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid = 0 THEN 'PAGADO' ELSE 'ACTIVO' END
+	WHERE s.merchant_id = book_payment.merchant_id AND s.policy_id = book_payment.policy_id;
 EXCEPTION
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
@@ -281,8 +289,20 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('kasu_400');
 END
 $$;
+COMMENT ON FUNCTION loyalty_internal.book_payment(bigint, bigint, loyalty.points, text, text, text) IS
+'Books a payment as pay_policy() does, and returns nothing.';
+
+CREATE FUNCTION loyalty.pay_policy(
+	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
+RETURNS json
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.book_payment(merchant_id, policy_id, amount, method, reference, app_user);
+	RETURN loyalty.policy_status(merchant_id, policy_id);
+END
+$$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, or the reference was used for another payment).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. A policy takes 1,000 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;

@@ -250,8 +250,8 @@ account_status(Call *call)
 	return row_text(0, "status");
 }
 
-static Statement policy_pay_sql = {
-	.sql = "SELECT loyalty.pay_policy($1, $2, $3, $4, $5, $6) AS status",
+static Statement payment_book_sql = {
+	.sql = "SELECT loyalty_internal.book_payment($1, $2, $3, $4, $5, $6)",
 	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
@@ -287,7 +287,7 @@ pay_policy(Call *call)
 	payment[3] = CStringGetTextDatum(values[PAY_METHOD].text);
 	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
-	db_write(&policy_pay_sql, payment, NULL);
+	db_write(&payment_book_sql, payment, NULL);
 
 	receipt[0] = payment[0];
 	receipt[1] = payment[4];

@@ -191,6 +191,23 @@ SELECT loyalty.open_policy(:other, :'curp', 'Vida') AS other_sale \gset
 SELECT is(pg_temp.pay(:other, :other_sale, '1', 'a'), '0', 'a reference is the merchant''s own');
 SELECT is(loyalty.policy_status(:other, :debt)::text, NULL, 'the status of another merchant''s sale is none');
 
+-- A payment takes the same work however many there were, and there is an end of them.
+SELECT lives_ok(format('SELECT loyalty.create_product(%s, ''A céntimos'', ''100'', 5)', :merchant), 'a product that is paid in cents');
+SELECT loyalty.open_policy(:merchant, :'curp', 'A céntimos') AS cents \gset
+CREATE FUNCTION pg_temp.payments_read(merchant bigint, sale bigint, reference text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := pg_stat_get_xact_tuples_returned('loyalty_internal.payment'::regclass) + pg_stat_get_xact_tuples_fetched('loyalty_internal.payment'::regclass);
+BEGIN
+	PERFORM loyalty_internal.book_payment(merchant, sale, '0.01', 'SPEI', reference, 'app');
+	RETURN pg_stat_get_xact_tuples_returned('loyalty_internal.payment'::regclass) + pg_stat_get_xact_tuples_fetched('loyalty_internal.payment'::regclass) - before;
+END
+$$;
+SELECT cmp_ok(max(pg_temp.payments_read(:merchant, :cents, 'cent-' || n)), '<', 10::bigint, 'each of 1,000 payments of a cent reads few of those before') FROM generate_series(1, 1000) n;
+SELECT is(loyalty.policy_status(:merchant, :cents) ->> 'saldo', '90', 'what is still to be paid is told');
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, %L, ''SPEI'', ''one more'', ''app'')', :merchant, :cents, amount), 'kasu_412', 'one more is refused: ' || amount) FROM (VALUES ('0.01'), ('89.99')) v (amount);
+SELECT is(pg_temp.pay(:merchant, :cents, '0.01', 'cent-1'), '90', 'the first one again is still the first one');
+SELECT is(pg_temp.pay(:merchant, :cents, '90', 'one more'), '0', 'all that is still to be paid is taken');
+
 -- Balance and what is paid are the cost, after every payment.
 CREATE FUNCTION pg_temp.pay_off(merchant bigint, sale bigint, step numeric) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE

@@ -10,6 +10,7 @@
 
 #include "admin/idempotency.h"
 #include "admin/staff.h"
+#include "admin/turn.h"
 #include "base/compat.h"
 #include "db/planning.h"
 #include "ledger/fast_path.h"
@@ -69,6 +70,10 @@ _PG_init(void)
 							"How much the process of the session yields the processor to others.",
 							"Given when the session connects, as options=-c loyalty.nice=10, to those for batches.",
 							&niceness, 0, 0, 19, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, assign_niceness, NULL);
+	DefineCustomIntVariable("loyalty.merchant_requests",
+							"How many requests of one merchant are in progress at a time, over the documented paths; 0: any number.",
+							"Sessions with the same number share it. Given when the session connects, as options=-c loyalty.merchant_requests=5, to those for batches.",
+							&merchant_requests, 24, 0, MAX_TURNS, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("loyalty");
 	planning_init();
 }

@@ -18,8 +18,7 @@ print_standby() {
 		NR == 1 {
 			print "# nginx in front of PostgREST on a hot standby: serves what of the documented paths"
 			print "# only reads.  It is nginx.conf, with another function, which test/nginx_standby.sh"
-			print "# puts into it.  PostgREST is told PGRST_DB_CHANNEL_ENABLED=false there: a standby"
-			print "# has no LISTEN."
+			print "# puts into it."
 			print "#"
 			head = 1
 		}

@@ -291,7 +291,7 @@ start_postgrest() {
 	for tries in 1 2 3; do
 		choose_port "$1"
 		rm -f "$work/$2.pid"
-		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty${4:+?options=-c%20loyalty.nice%3D$4}" \
+		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty${4:+?options=-c%20loyalty.nice%3D$4%20-c%20loyalty.merchant_requests%3D5}" \
 			PGRST_SERVER_PORT=$port PGRST_DB_POOL_ACQUISITION_TIMEOUT=${limit_s:-10} \
 			"${as_owner[@]}" env $pool nice -n "${4:-0}" sh -c 'echo $$ >"$0.pid"; exec setsid "$@"' "$2" \
 			"$postgrest" postgrest.conf >"$work/$2.log" 2>&1 </dev/null &
@@ -361,7 +361,7 @@ start_standby() {
 	setting LOYALTY_STANDBY_LOG "$work/standby.log"
 	setting LOYALTY_STANDBY_PGDATA "$work/standby"
 	case $level in cluster | database) return ;; esac
-	PGPORT=$port PGRST_DB_CHANNEL_ENABLED=false start_postgrest STANDBY_POSTGREST standby-postgrest
+	PGPORT=$port start_postgrest STANDBY_POSTGREST standby-postgrest
 	setting LOYALTY_STANDBY_POSTGREST_URL "http://127.0.0.1:$port"
 	tills_port=$port batches_port=$port
 	start_nginx STANDBY_HTTP standby-nginx nginx-standby.conf LOYALTY_STANDBY_URL

@@ -146,6 +146,13 @@ error_status(const Exchange *exchange)
 	return status == 503 && (exchange->gateway || exchange->error == ERR_READ_ONLY) ? 504 : status;
 }
 
+/* Seconds after which a request that was one of too many may do; the hour of staff_refused() is over then. */
+static int
+retry_after_s(ErrorId error)
+{
+	return error == ERR_TOO_MANY_IN_PROGRESS ? 1 : 3600;
+}
+
 /*
  * PostgREST has errors of its own, which describe the database.  The web
  * server lets out only those that carry their body in this header too.
@@ -160,6 +167,8 @@ set_error_response(const Exchange *exchange)
 	json_text(&headers, exchange->json.data);
 	if (exchange->error == ERR_METHOD_NOT_ALLOWED)
 		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow);
+	if (error_info(exchange->error)->http_status == 429)
+		appendStringInfo(&headers, "},{\"Retry-After\":\"%d\"", retry_after_s(exchange->error));
 	appendStringInfoString(&headers, "}]");
 
 	set_response("response.status", psprintf("%d", error_status(exchange)));

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include <time.h>
+#include "admin/turn.h"
 #include "api/fields.h"
 #include "api/kasu_token.h"
 #include "base/crypto.h"
@@ -259,6 +260,7 @@ kasu_check_token(Call *call)
 		raise_error(ERR_KASU_401);
 	if (now - timestamp > expires_in)
 		raise_error(ERR_KASU_418);
+	turn_take(call->merchant_id);
 }
 
 static Statement customer_find_sql = {

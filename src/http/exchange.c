@@ -12,6 +12,7 @@
 #endif
 
 #include "admin/merchant.h"
+#include "admin/turn.h"
 #include "api/families.h"
 #include "api/fields.h"
 #include "base/json.h"
@@ -181,7 +182,10 @@ read_request(Exchange *exchange)
 
 	/* a body is read after its sender is known */
 	if (!exchange->family->own_keys)
+	{
 		call->merchant_id = merchant_of_api_key(request->api_key, &call->key_id);
+		turn_take(call->merchant_id);
+	}
 	if (strcmp(request->method, "GET") == 0)
 		read_query(request->uri, call);
 	else

@@ -19,8 +19,8 @@ sql <<-END
 		RETURN json_build_object('success', true, 'newBalance', posted.balance);
 	END \$\$;
 	GRANT EXECUTE ON FUNCTION loyalty_api.floor_sale(bigint, bigint) TO web_anon;
-	NOTIFY pgrst, 'reload schema';
 END
+kill -USR1 "$(cat "$(dirname "$LOYALTY_PGDATA")/postgrest.pid")"
 
 for i in $(seq $members); do
 	post_request /wallet/sale application/x-www-form-urlencoded \

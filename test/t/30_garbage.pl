@@ -448,7 +448,8 @@ my $probes = 0;
 sub reload_schema
 {
 	my $probe = 'probe_' . ++$probes;
-	$stack->psql("CREATE FUNCTION loyalty_api.$probe() RETURNS integer LANGUAGE sql AS 'SELECT 1'; NOTIFY pgrst, 'reload schema'");
+	$stack->psql("CREATE FUNCTION loyalty_api.$probe() RETURNS integer LANGUAGE sql AS 'SELECT 1'");
+	$stack->reload_postgrest;
 	$stack->wait_until(sub { ask_probe($probe)->{status} == 200 }) or die "PostgREST does not know $probe()\n";
 	$stack->psql("DROP FUNCTION loyalty_api.$probe()");
 	return;
@@ -479,7 +480,8 @@ sub block { $blocker->query("BEGIN; SELECT entry_no FROM loyalty_internal.accoun
 	# PostgREST sets it, and tells when it knows a new one.
 	my $limit = sub {
 		my $value = shift;
-		$stack->psql("ALTER ROLE web_anon SET statement_timeout = '$value'; NOTIFY pgrst, 'reload config'");
+		$stack->psql("ALTER ROLE web_anon SET statement_timeout = '$value'");
+		$stack->reload_postgrest('USR2');
 		return $stack->wait_until(sub { ask_probe('statement_limit')->{body} =~ /"$value"/ }) || die "the limit is not $value\n";
 	};
 	$stack->psql("CREATE FUNCTION loyalty_api.statement_limit() RETURNS text LANGUAGE sql AS \$\$ SELECT current_setting('statement_timeout') \$\$");

@@ -7,8 +7,10 @@ use utf8;
 
 use FindBin;
 use lib $FindBin::Bin;
+use Digest::SHA qw(hmac_sha256_hex);
 use IO::Socket::INET;
 use IPC::Run ();
+use JSON::PP ();
 use List::Util qw(max uniq);
 use Loyalty;
 use Test::More;
@@ -145,9 +147,52 @@ for my $chunked (0, 1)
 
 my @lists = (
 	sub { ask($our_address, 'POST', '/wallet/contact/get', ["apikey: $ours{key}", "Content-Type: $form_type"], "wallet_key=$ours{wallet}") },
-	sub { ask($our_address, 'GET', "/v1/seller/$ours{key}/program/$ours{program}/member?limit=1", []) });
-@answers = in_progress('10 lists', 'LOCK TABLE loyalty_internal.member', 3, [map { $lists[$_ % 2] } 1 .. 10]);
+	sub { ask($our_address, 'GET', "/v1/seller/$ours{key}/program/$ours{program}/member?limit=1", []) },
+	sub { ask($our_address, 'POST', '/toolusers/get', ["apikey: $ours{key}"], '') });
+@answers = in_progress('10 lists', 'LOCK TABLE loyalty_internal.member, loyalty_internal.staff', 3, [map { $lists[$_ % 3] } 1 .. 10]);
 is statuses(@answers), '3 x 200, 7 x 429', 'for lists too';
+
+# Whatever a merchant's keys and addresses, it leaves connections to others: to
+# those of tills, and to those of what takes long.
+my $too_many = 'too many requests, try again in a moment';
+my $third_address = '127.0.2.3';
+@answers = in_progress('40 sales of two keys from two addresses', $lock, 24,
+	[(map { sub { sale(\%ours, $our_address) } } 1 .. 20), map { sub { sale(\%ours, $third_address, $second_key) } } 1 .. 20],
+	'a sale of another' => sub { sale(\%other, $other_address) });
+is statuses(@answers), '24 x 200, 16 x 429', 'each is served, or told to try again';
+($refused) = grep { $_->{status} eq '429' } @answers;
+is_deeply [@$refused{qw(body retry-after)}], [qq({"success":false,"message":"$too_many","code":"too_many_requests","status":429}), 1], 'by the function';
+my %by_second = (%member_of_ours, key => $second_key);
+@answers = in_progress('6 large batches of two keys from two addresses', $lock, 5,
+	[(map { sub { batch(\%member_of_ours, $our_address) } } 1 .. 3), map { sub { batch(\%by_second, $third_address) } } 1 .. 3],
+	'a batch of another' => sub { batch(\%other, $other_address) },
+	'a sale of ours' => sub { ask($our_address, 'POST', '/wallet/get', ["apikey: $ours{key}"], '') });
+is statuses(@answers), '5 x 200, 1 x 429', 'for batches they are fewer';
+is +(grep { $_->{status} eq '429' } @answers)[0]{body}, qq({"status":"error","description":"$too_many"}), 'in the form of the seller API';
+
+# Payments of one policy wait for one another, and whoever asks how it stands gets all of them.
+{
+	my ($user, $key, $curp) = ('Api_KASU_Sandbox', 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0', 'CAMC880526HMCBNR04');
+	my $api = sub {
+		my ($from, $path, $fields, @headers) = @_;
+		return ask($from, 'POST', "/api/${path}_sbx", ['Content-Type: application/json', @headers],
+			JSON::PP::encode_json({nombre_de_usuario => $user, curp_en_uso => $curp, %$fields}));
+	};
+	my $given = $stack->http_json('POST', '/api/Registro_sbx', {'Content-Type' => 'application/json'},
+		JSON::PP::encode_json({tipo_peticion => 'token_full', nombre_de_usuario => $user, curp_en_uso => $curp, firma_KEY => hmac_sha256_hex($curp, $key)}))->{json};
+	my $payment = sub {
+		my ($from, $reference) = @_;
+		return $api->($from, 'Payments', {token_data => $given->{token_data}, tipo_peticion => 'pagos_psd2', cantidad => 0.01, metodo => 'm', referencia => $reference},
+			"Authorization: Bearer $given->{token}");
+	};
+	my $policies = q{SELECT FROM loyalty_internal.policy FOR UPDATE};
+	@answers = in_progress('10 payments from two addresses', $policies, 5,
+		[map { my $n = $_; sub { $payment->($n % 2 ? $our_address : $third_address, "r$n") } } 1 .. 10],
+		'a sale of another' => sub { sale(\%other, $other_address) },
+		'a batch of another' => sub { batch(\%other, $other_address) });
+	is statuses(@answers), '5 x 202, 5 x 429', 'of a partner as well';
+	is +(grep { $_->{status} eq '429' } @answers)[0]{body}, qq({"ok":false,"status":429,"mensaje":"$too_many"}), 'in the form of the customer API';
+}
 
 # Sessions for these yield the processor; those for tills do not.
 {
@@ -173,8 +218,6 @@ is statuses(@answers), '3 x 200, 7 x 429', 'for lists too';
 	cmp_ok max(@limit{qw(long_by_key long_by_address)}), '<', $batches, 'and for batches';
 	is $stack->psql("SELECT $pool + $batches < current_setting('max_connections')::integer"), 't', 'the database has as many';
 }
-
-# --- a key is counted, however it is written ---------------------------------------------
 
 # A web server beside that of the stack, with another configuration; its address.
 my @servers;
@@ -202,6 +245,45 @@ sub start_nginx
 
 END { local $?; $_->signal('TERM'), $_->finish for @servers }
 
+# --- what takes long does not go to the tills' PostgREST -----------------------------------
+
+{
+	# In their places are servers that answer with their names.
+	my %port = map { $_ => IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) } qw(tills batches);
+	$_ = $_->sockport for values %port;
+	local $url = start_nginx(
+		sub {
+			s/(upstream (\w+) \{\s+server 127\.0\.0\.1:)\d+/$1$port{$2}/g;
+			s/(limit_conn|limit_req) .*;//g;
+			my $servers = join '', map { "server { listen 127.0.0.1:$port{$_}; client_max_body_size 0; location / { return 200 $_; } }\n" } sort keys %port;
+			s/(\tserver \{\n\t\tlisten)/$servers$1/;
+		});
+	my $taken_by = sub {
+		my ($request, $body, $chunked) = @_;
+		my ($method, $path) = split / /, $request;
+		return answer_of(ask($our_address, $method, $path, $chunked ? ['Transfer-Encoding: chunked'] : [], $chunked ? sprintf "%x\r\n%s\r\n0\r\n\r\n", length $body, $body : $body))->{body};
+	};
+	my $seller = '/v1/seller/key';
+	my @cases = (
+		[tills => 'POST /wallet/sale', 3999], [batches => 'POST /wallet/sale', 4000], [batches => 'POST /wallet/sale', 10, 'chunked'],
+		[tills => "POST $seller/deposit", 999], [batches => "POST $seller/deposit", 1000], [batches => "POST $seller/deposit", 9901], [batches => "POST $seller/accumulation", 10_000],
+		(map { [batches => $_, 10, 'chunked'], [batches => $_, 20_000, 'chunked'], [batches => $_, 20_000] } "POST $seller/deposit", "GET $seller/deposit", "PUT $seller/redemption", 'POST /v1/%73eller/key/deposit',
+			'POST /./v1/seller/key/deposit', 'POST /x/../v1/seller/key/accumulation', "POST $seller/deposit?x", "POST $seller/deposit%0a", "PUT $seller/program/p/member", "POST $seller/program/p/member"),
+		[tills => "POST $seller/program/p/member", 500], [batches => "POST $seller/program/p/member", 1000],
+		(map { [batches => $_, 0] } "GET $seller/program/p/member", "GET $seller/program/p/member?limit=1", "GET $seller/program/p%2fq/member", "GET $seller/program/p%0a/member", 'POST /toolusers/get', 'POST /toolusers/get?x',
+			'POST /wallet/contact/get', 'POST /api/Payments_V1', 'POST /api/Payments_sbx', 'POST /employee/add'),
+		[batches => 'POST /employee/add', 10, 'chunked'],
+		(map { [tills => $_, 0] } "GET $seller/program", "GET $seller/program/p/member/m", "GET $seller/program/p/member/m/balance", 'POST /wallet/get', 'POST /wallet/contact/add', 'POST /wallet/balance/update',
+			'POST /employee/disable', 'POST /api/Customer_V1', 'POST /api/Registro_V1'));
+	for my $case (@cases)
+	{
+		my ($expected, $request, $length, $chunked) = @$case;
+		is $taken_by->($request, 'x' x $length, $chunked), $expected, "$request of $length bytes" . ($chunked ? ', in chunks' : '');
+	}
+}
+
+# --- a key is counted, however it is written ---------------------------------------------
+
 {
 	# Four requests of a key at once, and one more each minute.
 	local $url = start_nginx(sub { s{zone=by_key:10m rate=\d+r/s}{zone=by_key:10m rate=1r/m}; s/zone=by_key burst=\d+ delay=\d+/zone=by_key burst=3 nodelay/ });
@@ -213,6 +295,19 @@ END { local $?; $_->signal('TERM'), $_->finish for @servers }
 	is join(' ', map { $program->($_) } @escaped), '200 200 200 200 429 429 429 429', 'have one rate together';
 	my $header = sub { answer_of(ask($our_address, 'POST', '/wallet/get', ["apikey: $_[0]"], ''))->{status} };
 	is join(' ', map { $header->($second_key) } 1 .. 5), '200 200 200 200 429', 'a key in the header has one too';
+}
+
+# New staff, and batches, are few in a second.
+{
+	local $url = start_nginx(sub { s{zone=batches_by_key:10m rate=\d+r/s}{zone=batches_by_key:10m rate=1r/m}; s/zone=batches_by_key burst=\d+ delay=\d+/zone=batches_by_key burst=2 nodelay/ });
+	my $hire = sub {
+		my $n = shift;
+		return answer_of(ask($our_address, 'POST', '/employee/add', ["apikey: $ours{key}", "Content-Type: $form_type"],
+			Loyalty::form_encode(type => 'cajero', employee_name => "Nueva $n", business_name => 'Centro', number => "477123900$n", password => "contraseña $n")))->{status};
+	};
+	is join(' ', map { $hire->($_) } 1 .. 5), '200 200 200 429 429', 'new staff have the rate of batches';
+	is answer_of($_->())->{status}, 200, 'a list has not' for @lists;
+	is answer_of(sale(\%ours, $our_address))->{status}, 200, 'nor has a sale';
 }
 
 # --- answers that PostgREST acts on --------------------------------------------------------
@@ -227,8 +322,11 @@ sub loads
 
 sub rpc { my ($function, $body, %headers) = @_; return $stack->http_json('POST', $stack->env('POSTGREST_URL') . "/rpc/$function", \%headers, $body) }
 
-$stack->psql(q{CREATE FUNCTION loyalty_api.probe(status integer) RETURNS text LANGUAGE sql AS $$ SELECT set_config('response.status', status::text, true) $$;
-	NOTIFY pgrst, 'reload schema'});
+# Who can connect could have it read the schema again by NOTIFY.
+is $stack->psql(q{SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%'}), 0, 'PostgREST listens to nobody';
+
+$stack->psql(q{CREATE FUNCTION loyalty_api.probe(status integer) RETURNS text LANGUAGE sql AS $$ SELECT set_config('response.status', status::text, true) $$});
+$stack->reload_postgrest;
 $stack->wait_until(sub { rpc('probe', 'status=200', 'Content-Type' => $form_type)->{status} == 200 });
 
 my $before = loads();

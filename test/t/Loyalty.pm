@@ -157,6 +157,20 @@ sub psql_error
 	return {sqlstate => $sqlstate, message => $message // $err, detail => $detail, hint => $hint};
 }
 
+# Both PostgREST read the schema again, or what signals of theirs are for, soon.
+sub reload_postgrest
+{
+	my ($self, @signals) = @_;
+	for my $name (qw(postgrest batches))
+	{
+		my $file = $self->work_dir . "/$name.pid";
+		open my $in, '<', $file or die "$file: $!\n";
+		chomp(my $pid = <$in>);
+		kill $_, $pid or die "kill $pid: $!\n" for @signals ? @signals : 'USR1';
+	}
+	return;
+}
+
 # Ask until the answer is true, and return it; what a hang ends with is not.
 sub wait_until
 {

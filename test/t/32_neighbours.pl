@@ -88,6 +88,7 @@ sub batch
 	return ask($from, 'POST', "/v1/seller/$who->{key}/deposit", \@headers, $body);
 }
 
+sub refusal { my ($one) = grep { $_->{status} eq '429' } @_; return $one // {} }
 sub statuses { my %times; $times{$_->{status}}++ for @_; return join ', ', map { "$times{$_} x $_" } sort keys %times }
 
 # --- nobody takes all the connections to the database -------------------------------
@@ -125,7 +126,7 @@ my @answers = in_progress('30 sales of one key', $lock, 20, [map { sub { sale(\%
 	'one of another, from that address' => sub { sale(\%other, $our_address) },
 	'a batch of another' => sub { batch(\%other, $other_address) });
 is statuses(@answers), '20 x 200, 10 x 429', 'each is served, or told to try again';
-my ($refused) = grep { $_->{status} eq '429' } @answers;
+my $refused = refusal(@answers);
 is_deeply [@$refused{qw(body retry-after content-type)}],
 	['{"success": false, "message": "too many requests, try again in a moment", "code": "too_many_requests", "status": 429}', 1, 'application/json; charset=utf-8'],
 	'in the words of the document';
@@ -141,7 +142,7 @@ for my $chunked (0, 1)
 		'a batch of another' => sub { batch(\%other, $other_address, $chunked) },
 		'a sale of another' => sub { sale(\%other, $other_address) });
 	is statuses(@answers), '3 x 200, 7 x 429', 'for batches the limit is lower';
-	($refused) = grep { $_->{status} eq '429' } @answers;
+	$refused = refusal(@answers);
 	is $refused->{body}, '{"status": "error", "description": "too many requests, try again in a moment"}', 'in the words of the seller API';
 }
 
@@ -160,7 +161,7 @@ my $third_address = '127.0.2.3';
 	[(map { sub { sale(\%ours, $our_address) } } 1 .. 20), map { sub { sale(\%ours, $third_address, $second_key) } } 1 .. 20],
 	'a sale of another' => sub { sale(\%other, $other_address) });
 is statuses(@answers), '24 x 200, 16 x 429', 'each is served, or told to try again';
-($refused) = grep { $_->{status} eq '429' } @answers;
+$refused = refusal(@answers);
 is_deeply [@$refused{qw(body retry-after)}], [qq({"success":false,"message":"$too_many","code":"too_many_requests","status":429}), 1], 'by the function';
 my %by_second = (%member_of_ours, key => $second_key);
 @answers = in_progress('6 large batches of two keys from two addresses', $lock, 5,
@@ -168,7 +169,7 @@ my %by_second = (%member_of_ours, key => $second_key);
 	'a batch of another' => sub { batch(\%other, $other_address) },
 	'a sale of ours' => sub { ask($our_address, 'POST', '/wallet/get', ["apikey: $ours{key}"], '') });
 is statuses(@answers), '5 x 200, 1 x 429', 'for batches they are fewer';
-is +(grep { $_->{status} eq '429' } @answers)[0]{body}, qq({"status":"error","description":"$too_many"}), 'in the form of the seller API';
+is refusal(@answers)->{body}, qq({"status":"error","description":"$too_many"}), 'in the form of the seller API';
 
 # Payments of one policy wait for one another, and whoever asks how it stands gets all of them.
 {
@@ -191,7 +192,7 @@ is +(grep { $_->{status} eq '429' } @answers)[0]{body}, qq({"status":"error","de
 		'a sale of another' => sub { sale(\%other, $other_address) },
 		'a batch of another' => sub { batch(\%other, $other_address) });
 	is statuses(@answers), '5 x 202, 5 x 429', 'of a partner as well';
-	is +(grep { $_->{status} eq '429' } @answers)[0]{body}, qq({"ok":false,"status":429,"mensaje":"$too_many"}), 'in the form of the customer API';
+	is refusal(@answers)->{body}, qq({"ok":false,"status":429,"mensaje":"$too_many"}), 'in the form of the customer API';
 }
 
 # Sessions for these yield the processor; those for tills do not.

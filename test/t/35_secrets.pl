@@ -37,7 +37,10 @@ is $stack->psql_error(q{SET ROLE helper; SELECT loyalty_internal.prepare_role('c
 # All that the server can log, of everybody who has not been told otherwise.
 $stack->psql($_) for map { "ALTER SYSTEM SET $_" } q{log_min_duration_statement = 0}, q{log_statement = 'all'}, q{log_error_verbosity = verbose}, q{log_parameter_max_length_on_error = -1};
 $stack->psql('SELECT pg_reload_conf(); SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = \'authenticator\'');
-$stack->wait_until(sub { $stack->form('/wallet/get')->{status} == 200 });
+for my $path ('/wallet/get', '/toolusers/get')	# of the one PostgREST, and of the other
+{
+	$stack->wait_until(sub { $stack->form($path)->{status} == 200 });
+}
 
 sub requests
 {

@@ -32,8 +32,8 @@ name_or_null(const Value *value, char *null)
 }
 
 static Statement rank_find_sql = {
-	.sql = "SELECT 1 FROM loyalty_internal.program p JOIN loyalty_internal.rank_range r ON r.merchant_id = p.merchant_id AND r.range_group = p.range_group"
-	" WHERE p.merchant_id = $1 AND r.merchant_id = $1 AND p.program_id = $2 AND r.rank = $3",
+	.sql = "SELECT 1 FROM loyalty_internal.rank_range WHERE merchant_id = $1 AND range_group ="
+	" (SELECT p.range_group FROM loyalty_internal.program p WHERE p.merchant_id = $1 AND p.program_id = $2) AND rank = $3",
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 

@@ -399,8 +399,9 @@ json_datum(MemoryContext context, const char *json)
 	return datum;
 }
 
-static bool
-has_secret(const Endpoint *endpoint)
+/* Whether a field of it must not be in a log. */
+bool
+endpoint_has_secret(const Endpoint *endpoint)
 {
 	for (int i = 0; i < MAX_FIELDS && endpoint->fields[i].name; i++)
 	{
@@ -420,7 +421,7 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 	ErrorContextCallback secret;
 
 	secret_begin(&secret);
-	if (!has_secret(endpoint))
+	if (!endpoint_has_secret(endpoint))
 		secret_end(&secret);
 	call_start(&call, endpoint, FROM_SQL);
 	call_from_arguments(&call, fcinfo);
@@ -446,7 +447,7 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 
-	if (has_secret(endpoint))
+	if (endpoint_has_secret(endpoint))
 		secret_end(&secret);
 	if (endpoint->result == RESULT_ROWS)
 		return (Datum) 0;

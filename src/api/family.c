@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "admin/merchant.h"
+#include "api/dispatch.h"
 #include "api/family.h"
 #include "api/fields.h"
 #include "base/json.h"
@@ -238,7 +239,14 @@ Datum
 endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS)
 {
 	Exchange	exchange = {.family = family,.read = read_arguments,.request = fcinfo};
+	ErrorContextCallback secret;
+	Datum		answer;
 
+	if (endpoint_has_secret(endpoint))
+		secret_begin(&secret);
 	call_start(&exchange.call, endpoint, FROM_REQUEST);
-	return exchange_serve(&exchange);
+	answer = exchange_serve(&exchange);
+	if (endpoint_has_secret(endpoint))
+		secret_end(&secret);
+	return answer;
 }

@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 static const ErrorInfo catalogue[ERR_COUNT] = {
@@ -100,9 +101,14 @@ secret_begin(ErrorContextCallback *callback)
 	error_context_stack = callback;
 }
 
+/*
+ * What came while nobody looked, such as a cancel while a password was hashed,
+ * is told before that: whoever looks next would log the statement.
+ */
 void
 secret_end(ErrorContextCallback *callback)
 {
+	CHECK_FOR_INTERRUPTS();
 	error_context_stack = callback->previous;
 }
 

@@ -94,6 +94,8 @@ my %call = (
 	authenticate => "'$secret'", verify_staff_password => "$merchant, 1, '$secret'", employee_add => "$merchant, 'cajero', 'Ana', 'Centro', '4771000077', '$secret'",
 	create_app_user => "$merchant, 'taken', '$secret'", customer_token => "'$app_user', '$curp', '$secret'",
 	customer_read => "$merchant, 'individual_request', '$app_user', '$curp', 'Mail', acceptance_key => '$secret'");
+is $stack->psql(q{SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc WHERE pronamespace = 'loyalty'::regnamespace
+	AND EXISTS (SELECT FROM unnest(proargnames[1:pronargs]) n WHERE n ~ 'password|private|signature|token|_key$' AND n NOT IN ('idempotency_key', 'wallet_key'))}), join(' ', sort keys %call), 'the functions that take a secret are these';
 my $lock = $stack->connect_async;
 for my $name (sort keys %call)
 {
@@ -101,12 +103,30 @@ for my $name (sort keys %call)
 	my @errors = map { $stack->psql_error($_, %till) } "SELECT $sql", "DO \$\$ BEGIN PERFORM $sql; END \$\$";
 	$lock->query("BEGIN; LOCK TABLE loyalty_internal.$table{$name}");
 	my $locked = $stack->psql_error("SET lock_timeout = '50ms'; SELECT $sql", %till);
+	my $cancelled = $stack->psql_error("SELECT loyalty.fold(''); SET statement_timeout = '300ms'; SELECT $sql", %till);
 	$lock->query('ROLLBACK');
 	is $locked->{sqlstate}, '55P03', "$name fails where its table is locked";
-	is join('', grep { defined && /\Q$secret\E/ } map { $_ ? values %$_ : () } @errors, $locked), '', "$name does not repeat its argument in an error";
+	is $cancelled->{sqlstate}, '57014', 'and is cancelled where it waits too long';
+	is join('', grep { defined && /\Q$secret\E/ } map { $_ ? values %$_ : () } @errors, $locked, $cancelled), '', "$name does not repeat its argument in an error";
 	is join('', $stack->lines_with_secrets), '', "nor is it in the log";
 }
 $lock->close;
+
+# A cancel that comes while a password is hashed is told when that is done.
+$stack->psql("UPDATE loyalty_internal.staff SET password_cost = 300000 WHERE merchant_id = $merchant; ALTER ROLE till SET loyalty.password_cost = 300000");
+my $colleague = $stack->psql("SELECT min(staff_id) FROM loyalty_internal.staff WHERE merchant_id = $merchant AND archived_at IS NULL");
+my %hashing = (verify_staff_password => "loyalty.verify_staff_password($merchant, $colleague, '$secret')", employee_add => "loyalty.employee_add($merchant, 'cajero', 'Otra', 'Centro', '4771000078', '$secret')",
+	'loyalty_api.employee_add' => "loyalty_api.employee_add('cajero', 'Otra', 'Centro', '4771000078', '$secret')");
+$stack->psql("SELECT loyalty.grant_api('till')");
+for my $name (sort keys %hashing)
+{
+	my $headers = $name =~ /api/ ? "SET request.headers = '{\"apikey\": \"$key\"}'; " : '';
+	my $sql = "SELECT loyalty.fold(''); ${headers}SET statement_timeout = '300ms'; SELECT $hashing{$name}";
+	my $error = $stack->psql_error($sql, %till);
+	is $error->{sqlstate}, '57014', "$name is cancelled while it hashes" if !$headers;
+	is join('', grep { /\Q$secret\E/ } $stack->lines_with_secrets), '', "$name, cancelled while it hashes: the password is not in the log";
+}
+$stack->psql("UPDATE loyalty_internal.staff SET password_cost = 8192 WHERE merchant_id = $merchant; ALTER ROLE till RESET loyalty.password_cost");
 like $stack->server_log, qr/Invalid|inv[aá]lid|auth|apikey|API/i, 'the errors are in the log';
 is $stack->psql_error("SELECT loyalty.receipt($merchant, 1, 1)", %till)->{sqlstate} =~ s/^L.*/L/r, 'L', 'a call without a secret fails';
 like $stack->server_log, qr/STATEMENT:.*loyalty\.receipt/, 'and the log has its statement';

@@ -7,9 +7,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	login name;
 BEGIN
-	-- In a GRANT "public" is everybody, in quotes too.
-	IF role IS NULL OR role = 'public' OR starts_with(role::text, 'pg_') OR role = 'loyalty_engine' THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'Rights are for roles of yours: not for PUBLIC, a predefined role, or loyalty_engine.');
+	-- In a GRANT "public" is everybody, in quotes too.  Roles that functions run
+	-- as have what these need, and nothing else.
+	IF role IS NULL OR role = 'public' OR starts_with(role::text, 'pg_') OR role IN ('loyalty_engine', 'loyalty_auditor', 'loyalty_eraser') THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'Rights are for roles of yours: not for PUBLIC, a predefined role, or one of the extension.');
 	END IF;
 	-- What clients send as parameters has their keys and passwords.  Settings
 	-- are those of the role that logged in, which PostgREST's is not.
@@ -27,7 +28,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.prepare_role(name) IS
-'Part of the functions that hand out rights: what this role, and who logs in to act as it, sends as parameters stays out of the server''s log. Errors: LY005 invalid_argument (NULL, public, a predefined role, or loyalty_engine).';
+'Part of the functions that hand out rights: what this role, and who logs in to act as it, sends as parameters stays out of the server''s log. Errors: LY005 invalid_argument (NULL, public, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_api(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -42,7 +43,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
-'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
+'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -77,7 +78,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -111,7 +112,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_operation(name) IS
-'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or loyalty_engine).';
+'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 -- PostgREST reads its schema cache again when this commits.
 NOTIFY pgrst, 'reload schema';

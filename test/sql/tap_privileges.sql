@@ -163,7 +163,11 @@ FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
 SELECT throws_ok(format($$SELECT loyalty.%I('regress_absent')$$, f), '42704', NULL, f || ' to a role that does not exist')
 FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
 SELECT throws_ok(format('SELECT loyalty.%I(%L)', f, r), 'LY005', NULL, format('%s to %s: refused', f, coalesce(r, 'NULL')))
-FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,loyalty_engine,NULL}'::text[]) r;
+FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,NULL}'::text[]
+	-- whoever the functions run as
+	|| ARRAY(SELECT DISTINCT r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.pronamespace::regnamespace::text ~ '^loyalty' ORDER BY 1)) r;
+SELECT set_eq($$SELECT r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.pronamespace::regnamespace::text ~ '^loyalty'$$,
+	'{loyalty_engine,loyalty_auditor,loyalty_eraser}'::text[], 'functions run as roles of the extension');
 
 -- What a role may do, as rows that can be compared.
 CREATE FUNCTION pg_temp.may_execute(role name) RETURNS SETOF text LANGUAGE sql AS

@@ -73,7 +73,7 @@ sub hired
 	return "$answer->{status} $answer->{json}{code}";
 }
 
-my @control = map { ["So${_}fía", sprintf 'U+%04X', ord] } "\x01", "\t", "\n", "\x1b", "\x7f", "\x{85}", "\x{9f}", "\x{2028}", "\x{202e}", "\x{2066}";
+my @control = map { ["So${_}fía", sprintf 'U+%04X', ord] } "\x01", "\t", "\n", "\x1b", "\x7f", "\x{85}", "\x{9f}", "\x{2028}", "\x{202e}", "\x{2066}", "\x{200e}", "\x{200f}", "\x{61c}", "\x{206a}";
 is contact($_->[0]), '400 contact_add_05', "$_->[1] in the name of a contact" for @control;
 is hired(employee_name => $_->[0]), '400 err_toolusers_02', "$_->[1] in the name of staff" for @control[0, 2];
 is hired(business_name => $_->[0]), '400 err_toolusers_02', "$_->[1] in that of a branch" for @control[0, 2];
@@ -90,8 +90,12 @@ is sql("SELECT count(*) FROM loyalty.members WHERE name IN ('Sofía Ñuñez', 'G
 is sql("SELECT string_agg(split_part(body, ' la bienvenida', 1), '; ' ORDER BY phone::text) FROM loyalty_internal.message"),
 	"Sofía Ñuñez, te damos; O'Brien-Gómez, Ma. del Carmen, te damos; 李小龍, te damos; zero\x{200d}width, te damos; Te damos; Te damos", 'messages have the names that are no links';
 sub greeted { contact($_[0]); return sql("SELECT split_part(body, ' la bienvenida', 1) FROM loyalty_internal.message WHERE phone::text = '$phone'") }
-is greeted($_), 'Te damos', "'$_' looks like a link" for 'www.x.mx', 'banco。mx', '10.0.0.1', 'ejemplo.com';
-is greeted($_), "$_, te damos", "'$_' does not" for 'J. R. Pérez', 'Juan Jr.', 'S.A. de C.V.', 'a/b: c';
+is greeted($_), 'Te damos', "'$_' looks like a link" for 'www.x.mx', 'banco。mx', '10.0.0.1', 'ejemplo.com',
+	# dots, letters and digits that are read as those of ASCII, and what is not seen
+	"evil\x{2024}com", "evil\x{fe52}com", "evil\x{ff0e}com", "evil.\x{ff43}\x{ff4f}\x{ff4d}", "\x{ff11}\x{ff10}\x{ff0e}\x{ff10}\x{ff0e}0.1", "evil\x{200d}.com", "evil.\x{ad}c\x{2060}om", "http\x{ff1a}\x{ff0f}\x{ff0f}x",
+	# what is called or written to
+	'tel:+525512345678', 'sms:x', 'mailto:a', 'ana@banco', 'Llame ya al 5512345678', 'Llame al 55 12-34 (56) 78', 'Envie SI al 77 177', "Llame al 55\x{2013}12\x{2013}34", "Llame \x{ff15}\x{ff15}\x{ff11}\x{ff12}\x{ff13}";
+is greeted($_), "$_, te damos", "'$_' does not" for 'J. R. Pérez', 'Juan Jr.', 'S.A. de C.V.', 'a/b: c', 'evil.x', 'Generación 2026', 'Ana 12 de 2026', "zero\x{200d}width b";
 
 # --- the access log -----------------------------------------------------------------
 

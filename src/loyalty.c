@@ -14,6 +14,7 @@
 #include "base/compat.h"
 #include "db/planning.h"
 #include "ledger/fast_path.h"
+#include "limits/entry_space.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 
@@ -66,6 +67,10 @@ _PG_init(void)
 							"How much the idempotency keys of a merchant and their answers may take.",
 							"A key counts as 1 kB, and its answer as it is long.",
 							&idempotency_space_kb, 1024 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("loyalty.entry_space",
+							"How much the seller API's items of a merchant may add to the ledger in a day.",
+							"An item counts as 200 bytes, and what is kept with its entry as it is long. Days are those of UTC.",
+							&entry_space_kb, 1024 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("loyalty.nice",
 							"How much the process of the session yields the processor to others.",
 							"Given when the session connects, as options=-c loyalty.nice=10, to those for batches.",

@@ -89,3 +89,15 @@ COMMENT ON FUNCTION loyalty.add_quota(bigint, text, bigint, text) IS
 CREATE VIEW loyalty.quotas AS
 SELECT merchant_id, resource, sum(remaining)::bigint AS remaining FROM loyalty_internal.quota GROUP BY merchant_id, resource;
 COMMENT ON VIEW loyalty.quotas IS 'What the merchants have left of each limited resource.';
+
+-- What the ledger may grow by in a day: in stripes, one for each of some sessions,
+-- and a session takes some of it in advance.
+CREATE TABLE loyalty_internal.entry_space (
+	merchant_id	bigint		NOT NULL,
+	stripe		integer		NOT NULL,
+	day			date		NOT NULL,
+	kilobytes	bigint		NOT NULL,
+	PRIMARY KEY (merchant_id, stripe)
+);
+COMMENT ON TABLE loyalty_internal.entry_space IS 'How much the items of the seller API have added to the ledger on a day of UTC, or a little less than this, for each merchant: what loyalty.entry_space limits.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.entry_space TO loyalty_engine;

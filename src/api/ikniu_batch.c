@@ -28,11 +28,13 @@
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "ledger/ledger.h"
+#include "limits/entry_space.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define RUN_LENGTH 10000
+#define ENTRY_BYTES 200			/* of an entry, with its index */
 
 /* ------------------------------------------------------------------------
  * Programs and members
@@ -391,11 +393,13 @@ find_accounts(ItemBatch *batch)
  * Posting
  * ------------------------------------------------------------------------ */
 
-/* The fields that the engine does not know, which are kept with the entry, as JSON. */
+/* The fields that the engine does not know, which are kept with the entry. */
+static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
+
+/* The same as JSON, with the goods. */
 static text *
 item_detail(const SellerItem *item)
 {
-	static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
 	StringInfoData json;
 	text	   *detail;
 
@@ -515,12 +519,38 @@ compare_by_account(const void *a, const void *b)
 	return order != 0 ? order : (left > right) - (left < right);
 }
 
+/* What items take in the ledger for ever: an entry each, and what is kept with it. */
+static int64
+space_of(SellerItem **items, size_t count)
+{
+	int64		bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		const char *const *fields = items[i]->fields;
+
+		bytes += ENTRY_BYTES;
+		for (int k = 0; k < (int) lengthof(kept); k++)
+			bytes += fields[kept[k]] != NULL ? strlen(fields[kept[k]]) : 0;
+		bytes += fields[REFERENCE] != NULL ? strlen(fields[REFERENCE]) : 0;
+		bytes += fields[GOODS] != NULL ? strlen(fields[GOODS]) : 0;
+	}
+	return bytes;
+}
+
+/* Post what has not failed.  Before an account is locked there has to be space for it, or none is posted. */
 static void
 post_items(ItemBatch *batch)
 {
 	size_t		count;
 	SellerItem **items = items_left(batch, is_any, &count);
 
+	if (count > 0 && !entry_space_take(batch->merchant_id, space_of(items, count)))
+	{
+		for (size_t i = 0; i < count; i++)
+			item_fail(items[i], ERR_PROGRAM_LIMIT_EXCEEDED, NULL);
+		count = 0;
+	}
 	if (count > RUN_LENGTH)
 	{
 		lock_items(batch, items, count);

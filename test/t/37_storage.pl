@@ -57,6 +57,34 @@ for my $call ("loyalty.set_member_address($merchant, m.member_id, 1, repeat('x',
 	is outcome("SELECT $call FROM loyalty.members m WHERE m.merchant_id = $merchant LIMIT 1"), 'LY005', "in SQL: $call";
 }
 
+# --- what is kept for ever --------------------------------------------------------
+
+# Accumulations of one item each, with so many bytes of comments, where there are 200 kB a day.
+sub accumulated
+{
+	my ($n, $each, %option) = @_;
+	return sql(($option{space} // "SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = 200;") . ($option{before} // '') . qq{
+		SELECT string_agg(DISTINCT concat_ws(' ', i ->> 'status', i ->> 'description'), ', ') FROM json_array_elements(loyalty.seller_accumulation($merchant,
+			(SELECT json_agg(json_build_object('programId', 'P', 'memberId', '$client', 'amount', 1, 'currency', 'MXN', 'comments', repeat('x', $each))) FROM generate_series(1, $n)))) i;} . ($option{after} // ''));
+}
+sub entry_bytes { return sql("SELECT coalesce(sum(octet_length(detail::text)), 0) FROM loyalty.entry WHERE merchant_id = $merchant") }
+my $FULL = 'error Se excede un límite del programa';
+sql('DELETE FROM loyalty_internal.entry_space');
+my $bytes = entry_bytes();
+is accumulated(150, 1000, before => 'BEGIN;', after => 'ROLLBACK'), 'success ', 'what is rolled back' for 1 .. 3;
+is accumulated(150, 1000), 'success ', 'takes nothing of a day' for 1 .. 2;
+is accumulated($_, 1000), $FULL, "when 200 kB are over, a batch of $_ adds nothing" for 150, 1;
+cmp_ok entry_bytes() - $bytes, '<', 2 * 1024 * (200 + 64), 'to what is kept for ever';
+is sql("SELECT sum(kilobytes) BETWEEN 300 AND 400 FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"), 't', 'what was taken is counted';
+is accumulated(1, 1, space => ''), 'success ', 'with more space it goes on';
+sql('UPDATE loyalty_internal.entry_space SET day = day - 1');
+is accumulated(1, 1), 'success ', 'so it does the next day';
+sql('DELETE FROM loyalty_internal.entry_space');
+my $singly = "SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = 200;\n" . join "\n", map { qq{SELECT loyalty.seller_accumulation($merchant, '[{"programId":"P","memberId":"$client","amount":1,"currency":"MXN","comments":"x"}]') ->0->>'status';} } 1 .. 100;
+is sql($singly), join("\n", ('success') x 100), 'a hundred one by one';
+is sql("SELECT kilobytes FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"), '64', 'take space once, in advance';
+is outcome("SELECT loyalty.fold(''); CREATE ROLE shop; SET ROLE shop; SET loyalty.entry_space = '2GB'"), '42501', 'how much there is, a superuser says';
+
 # --- names ------------------------------------------------------------------------
 
 my $phone = 4779000000;

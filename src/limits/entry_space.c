@@ -1,0 +1,94 @@
+/*
+ * entry_space.c
+ *		How much a merchant's clients may add to the ledger in a day.
+ *
+ * Entries are kept for ever, with what a batch says of each, so whoever has a
+ * key could fill the disk.  They have so much space a day, in UTC.  As with
+ * idempotency keys, a session takes some in advance, from a row of few sessions;
+ * two that take the last of it at once both get theirs.
+ */
+#include "base/compat.h"
+
+#include "base/table.h"
+#include "catalog/pg_type.h"
+#include "db/outcome.h"
+#include "db/statement.h"
+#include "limits/entry_space.h"
+#include "miscadmin.h"
+#include "utils/date.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define SPACE_STRIPES 64
+#define ADVANCE_KB 64
+
+/* The setting loyalty.entry_space, for each merchant. */
+int			entry_space_kb;
+
+/* What the session has taken in advance, for the merchants that it serves. */
+typedef struct Advance
+{
+	int64		merchant_id;
+	DateADT		day;
+	int64		left;			/* bytes */
+	FullTransactionId taken_in;
+} Advance;
+
+/* The merchant's advance, which is good on its day if what took it was committed. */
+static Advance *
+advance_of(int64 merchant_id, DateADT day)
+{
+	static HTAB *advances = NULL;
+	Advance    *advance;
+	bool		found;
+
+	if (advances == NULL)
+		advances = table_create("loyalty entry space", 16, sizeof(int64), sizeof(Advance), TopMemoryContext);
+	advance = hash_search(advances, &merchant_id, HASH_ENTER, &found);
+	if (!found || advance->day != day || !outcome_is_good(&advance->taken_in))
+	{
+		memset(advance, 0, sizeof(Advance));
+		advance->merchant_id = merchant_id;
+		advance->day = day;
+	}
+	return advance;
+}
+
+static Statement space_take_sql = {
+	.sql = "INSERT INTO loyalty_internal.entry_space AS s (merchant_id, stripe, day, kilobytes) SELECT $1, $2, $3, $4"
+	" WHERE (SELECT coalesce(sum(o.kilobytes), 0) FROM loyalty_internal.entry_space o WHERE o.merchant_id = $1 AND o.day = $3) < $5"
+	" ON CONFLICT (merchant_id, stripe) DO UPDATE SET day = excluded.day,"
+	" kilobytes = excluded.kilobytes + CASE WHEN s.day = excluded.day THEN s.kilobytes ELSE 0 END",
+	.params = {INT8OID, INT4OID, DATEOID, INT8OID, INT8OID}
+};
+
+/* Take so many bytes of the merchant's day; false: there are none left. */
+bool
+entry_space_take(int64 merchant_id, int64 bytes)
+{
+	DateADT		day = GetCurrentTimestamp() / USECS_PER_DAY;
+	Advance    *advance = advance_of(merchant_id, day);
+	int64		more = Max(bytes / 1024 + 1, ADVANCE_KB);
+	Datum		values[] = {
+		Int64GetDatum(merchant_id),
+		Int32GetDatum(MyProcNumber % SPACE_STRIPES),
+		DateADTGetDatum(day),
+		Int64GetDatum(more),
+		Int64GetDatum(entry_space_kb),
+	};
+
+	if (advance->left < bytes)
+	{
+		uint64		taken;
+
+		db_begin();
+		taken = db_write(&space_take_sql, values, NULL);
+		db_end();
+		if (taken == 0)
+			return false;
+		advance->left += more * 1024;
+		advance->taken_in = outcome_open();
+	}
+	advance->left -= bytes;
+	return true;
+}

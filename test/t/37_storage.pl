@@ -237,7 +237,7 @@ is outcome($SMALL . posts(1, 'f')), 'LY424', 'with a code: idempotency_keys_full
 is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1)"), 'done', 'without a key it goes on';
 is outcome($SMALL . "SELECT loyalty.post($other, $account, 'deposit', 1, idempotency_key => 'a1')"), 'done', 'so does a retry';
 is outcome(posts(1, 'g')), 'done', 'and what has more space';
-sql('UPDATE loyalty_internal.idempotency_space SET counted_at = counted_at - interval $$1 hour$$');
+sql('UPDATE loyalty_internal.idempotency_space SET counted_at = counted_at - interval $$61 minutes$$');
 sql("UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = $other AND key_digest IN (SELECT loyalty_internal.merchant_digest($other, 'a' || i) FROM generate_series(1, 40) i)");
 is outcome($SMALL . posts(1, 'h')), 'done', 'an hour later keys of 31 days ago make room';
 is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE merchant_id = $other AND key_digest IN (SELECT loyalty_internal.merchant_digest($other, 'a' || i) FROM generate_series(1, 40) i)"), '0', 'and are gone';

@@ -243,7 +243,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	max_payments CONSTANT integer := 1000;
+	max_payments CONSTANT integer := 200;
 	sold loyalty_internal.policy;
 	digest CONSTANT bytea := loyalty_internal.merchant_digest(book_payment.merchant_id, book_payment.reference);
 	earlier loyalty_internal.payment;
@@ -275,7 +275,7 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
 	IF booked >= max_payments AND unpaid > 0 THEN
-		PERFORM loyalty_internal.fail('kasu_412', 'The policy has been paid in 1,000 payments; one more has to be all that is still to be paid.');
+		PERFORM loyalty_internal.fail('kasu_412', 'The policy has been paid in 200 payments; one more has to be all that is still to be paid.');
 	END IF;
 	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance)
 	VALUES (book_payment.merchant_id, digest, book_payment.reference, book_payment.policy_id, book_payment.amount,
@@ -302,7 +302,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. A policy takes 1,000 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;

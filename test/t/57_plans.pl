@@ -66,6 +66,7 @@ sql(qq{SELECT loyalty.create_customer($m, $p, '$curp', 'Carlos', 'Cabrera', 'Mon
 sql(qq{SELECT loyalty.grant_consent($m, '$curp', 'Banco', 'pruebas', '1')});
 sql(qq{SELECT loyalty.create_product($m, 'Vida', '900000', 1000000, 'Seguro', 2, 69, 12, '12', '5')});
 my $policy = sql(qq{SELECT loyalty.open_policy($m, '$curp', 'Vida', 12, 1)});
+my $policy_number = sql(qq{SELECT policy_number FROM loyalty.policies WHERE merchant_id = $m AND policy_id = $policy});
 
 # A request to the gateway, whose headers are set first.
 sub request
@@ -163,6 +164,7 @@ my @calls = (
 	['a policy that there is' => customer('/api/Accounts_V1', tipo_peticion => 'new_service', mail => 'x@correo.example', telefono => '5512345678', producto => 'Vida', numero_pagos => 12, dia_pago => 15, tipo_servicio => 'Seguro',
 		terminos => JSON::PP::true, aviso => JSON::PP::true, fideicomiso => JSON::PP::true, direccion => {calle => 'Calle 1', numero => '2', colonia => 'Centro', municipio => 'Leon', codigo_postal => '37000', estado => 'Guanajuato'})],
 	['a payment' => customer('/api/Payments_V1', tipo_peticion => 'pagos_psd2', cantidad => 1, metodo => 'OXXO', referencia => 'ref-%n')],
+	['a payment of a policy that is named' => customer('/api/Payments_V1', tipo_peticion => 'pagos_psd2', cantidad => 1, metodo => 'OXXO', referencia => 'named-%n', poliza_en_uso => $policy_number)],
 	['claim a message' => "SELECT count(*) FROM loyalty.claim_messages($m, 2)"],
 );
 
@@ -298,11 +300,11 @@ my %differ = (
 	'loyalty_internal.quota' => 'resource', 'loyalty_internal.branch' => 'branch_id name', 'loyalty_internal.staff' => 'staff_id name number password_digest', 'loyalty_internal.staff_program' => 'staff_id',
 	'loyalty_internal.staff_refusal' => 'merchant_id', 'loyalty_internal.merchant' => 'merchant_id', 'loyalty_internal.api_key' => 'key_hash key_id', 'loyalty_internal.program' => 'program_id client_id wallet_key',
 	'loyalty_internal.member' => 'member_id account_id phone client_id email', 'loyalty_internal.member_address' => 'member_id', 'loyalty_internal.blacklisted_phone' => 'phone', 'loyalty_internal.member_change' => 'change_id',
-	'loyalty_internal.account_owner' => 'member_id account_id', 'loyalty_internal.message' => 'message_id sent_at', 'loyalty_internal.idempotency_key' => 'idempotency_key',
+	'loyalty_internal.account_owner' => 'member_id account_id', 'loyalty_internal.message' => 'message_id sent_at', 'loyalty_internal.idempotency_key' => 'key_digest',
 	'loyalty_internal.app_user' => 'name', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
-	'loyalty_internal.product' => 'product_id name', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference policy_id',
+	'loyalty_internal.product' => 'product_id name', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
-	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
+	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '',
 );
 my %value = (

@@ -108,7 +108,10 @@ open_policy(const Call *call, Curp *curp)
 	return row_text(0, "receipt");
 }
 
-/* What says that somebody is a customer comes last: open_policy() looks at the product before. */
+/*
+ * What says that somebody is a customer comes last: open_policy() looks at the
+ * product before.  Nobody, and who is being cancelled, has no answer to get again.
+ */
 static void
 accounts_run(Call *call)
 {
@@ -116,16 +119,17 @@ accounts_run(Call *call)
 	Curp		curp;
 	StringInfoData json;
 	char	   *receipt = NULL;
+	bool		found;
 	bool		fresh;
 
 	kasu_check_token(call);
 	if (strcmp(values[KASU_OPERATION].text, "new_service") != 0)
 		raise_error(ERR_KASU_404);
 	check_born(call, &curp);
-	(void) kasu_find_customer(call, &curp);
+	found = kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
-	fresh = call_claim(call);
+	fresh = !found || call_claim(call);
 	if (fresh)
 		receipt = open_policy(call, &curp);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
@@ -135,7 +139,8 @@ accounts_run(Call *call)
 	initStringInfo(&json);
 	body_text(&json, "mensaje", "Servicio registrado correctamente.");
 	call->json = kasu_answer(&json, "datos_compra", receipt);
-	call_keep_answer(call);
+	if (found)
+		call_keep_answer(call);
 }
 
 const Endpoint kasu_accounts = {
@@ -266,18 +271,15 @@ static Statement payment_receipt_sql = {
 
 /* Nobody, one who is being cancelled and one who has no such policy are answered alike. */
 static char *
-pay_policy(Call *call)
+pay_policy(const Call *call, bool found)
 {
 	const Value *values = call->values;
 	Datum		payment[6];
 	Datum		receipt[2];
 	int64		policy_id;
-	bool		found;
-	Curp		curp;
 
 	if (values[PAY_AMOUNT].text == NULL || values[PAY_METHOD].text == NULL || values[PAY_REFERENCE].text == NULL)
 		raise_error(ERR_KASU_400);
-	found = kasu_find_customer(call, &curp);
 	policy_id = find_paid_policy(call);
 	if (!found || policy_id == 0)
 		raise_error(ERR_KASU_404);
@@ -300,6 +302,7 @@ payments_run(Call *call)
 {
 	const char *operation = call->values[KASU_OPERATION].text;
 	bool		pays = strcmp(operation, "pagos_psd2") == 0;
+	bool		found;
 	bool		fresh;
 	Curp		curp;
 	char	   *data = NULL;
@@ -308,11 +311,10 @@ payments_run(Call *call)
 	kasu_check_token(call);
 	if (!pays && strcmp(operation, "account_status") != 0)
 		raise_error(ERR_KASU_404);
-	fresh = !pays || call_claim(call);
-	if (!fresh)
-		(void) kasu_find_customer(call, &curp);
-	else
-		data = pays ? pay_policy(call) : account_status(call);
+	found = pays && kasu_find_customer(call, &curp);
+	fresh = !found || call_claim(call);
+	if (fresh)
+		data = pays ? pay_policy(call, found) : account_status(call);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 	if (!fresh)
 		return;
@@ -320,7 +322,7 @@ payments_run(Call *call)
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
 	call->json = kasu_answer(&json, "data", data);
-	if (pays)
+	if (found)
 		call_keep_answer(call);
 }
 

@@ -131,7 +131,8 @@ sub call
 
 my @functions = map { my ($name, $volatility, @arguments) = split /\|/; {name => $name, volatility => $volatility, call => scalar call($name, @arguments)} } split /\n/, $stack->psql(q{
 	SELECT concat_ws('|', p.pronamespace::regnamespace || '.' || p.proname, p.provolatile, (
-		SELECT string_agg(concat_ws(':', coalesce(p.proargnames[i], ''), t::regtype, CASE WHEN i > p.pronargs - p.pronargdefaults THEN 'default' END), '|' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY a (t, i)))
+		SELECT string_agg(concat_ws(':', CASE WHEN p.provariadic = 0 OR i < p.pronargs THEN coalesce(p.proargnames[i], '') ELSE '' END,
+			CASE WHEN p.provariadic = 0 OR i < p.pronargs THEN t ELSE p.provariadic END::regtype, CASE WHEN i > p.pronargs - p.pronargdefaults THEN 'default' END), '|' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY a (t, i)))
 	FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'loyalty'
 	WHERE p.prokind = 'f' AND 'internal'::regtype <> ALL (p.proargtypes::oid[]) AND 'cstring'::regtype <> ALL (p.proargtypes::oid[]) AND p.prorettype <> ALL ('{cstring,trigger}'::regtype[])
 	ORDER BY p.oid::regprocedure::text});
@@ -157,6 +158,7 @@ for my $function (grep { $_->{volatility} ne 'v' } @functions)
 	my $expected = $function->{call} ? outcome('primary', $function->{call}) : '';
 	$outcome =~ /^\w{5} / && $outcome !~ /^\d/ ? $refused++ : $answered++;
 	$expected = $outcome if $function->{name} eq 'loyalty_internal.forgotten_before';    # by the clock
+	s/"exported_at" : "[^"]*"// for $outcome, $expected;
 	push @unlike, ($function->{call} // $function->{name}) . ": $outcome, and not $expected" if $outcome ne $expected || $outcome =~ $impossible;
 }
 is join("\n", @unlike), '', 'every function that the catalog says is STABLE or IMMUTABLE answers as on the primary';

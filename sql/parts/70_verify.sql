@@ -13,6 +13,27 @@ CREATE FUNCTION loyalty_internal.invariants(OUT invariant text) RETURNS SETOF te
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_invariants';
 COMMENT ON FUNCTION loyalty_internal.invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
 
+-- The work of every long function: it stands here, for verify() alone has its end in SQL.
+CREATE FUNCTION loyalty_internal.progress(
+	OUT pid integer, OUT work text, OUT merchant_id bigint, OUT accounts_done bigint, OUT accounts_total bigint, OUT started_at timestamptz)
+RETURNS SETOF record
+LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'loyalty_progress';
+COMMENT ON FUNCTION loyalty_internal.progress() IS 'What loyalty.progress shows: the long work of the sessions of this database, from their slots in shared memory.';
+
+CREATE VIEW loyalty.progress AS
+SELECT p.pid, p.work, p.merchant_id, p.accounts_done, p.accounts_total, p.started_at FROM loyalty_internal.progress() p;
+COMMENT ON VIEW loyalty.progress IS 'How far long work is that runs now in sessions of this database. It is empty where track_activities is off.';
+COMMENT ON COLUMN loyalty.progress.pid IS 'The session, as in pg_stat_activity.';
+COMMENT ON COLUMN loyalty.progress.work IS 'The function: verify, make_root, verify_root, expire_due, or recount_ranks, which changes of ranks call too.';
+COMMENT ON COLUMN loyalty.progress.merchant_id IS 'Whose accounts are gone through at the moment; NULL: verify() is through with accounts, and checks what belongs to none.';
+COMMENT ON COLUMN loyalty.progress.accounts_done IS 'How many of them are done. verify(merchant_id) has more to check when all are.';
+COMMENT ON COLUMN loyalty.progress.accounts_total IS 'How many there were when it began; NULL: that is not counted.';
+COMMENT ON COLUMN loyalty.progress.started_at IS 'When it began with this merchant.';
+
+CREATE FUNCTION loyalty_internal.end_work() RETURNS void
+LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'loyalty_end_work';
+COMMENT ON FUNCTION loyalty_internal.end_work() IS 'Part of loyalty.verify(): it is in loyalty.progress no more.';
+
 -- A plan that was made when the tables were small must not be kept: the ledger
 -- is read from end to end and sorted by account, on disk if it does not fit into
 -- work_mem.
@@ -114,20 +135,71 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION loyalty_internal.breaches(bigint) IS 'Part of loyalty.verify(): the breaches of one merchant, or of all (NULL).';
 
+-- Each server has its own rows: a copy that is fed by replication can be checked,
+-- and what it notes meets nothing of what it is sent.
+CREATE TABLE loyalty_internal.verification (
+	merchant_id	bigint		NOT NULL,
+	server		bigint		NOT NULL,
+	verified_at	timestamptz	NOT NULL,
+	clean_at	timestamptz,
+	PRIMARY KEY (merchant_id, server)
+);
+COMMENT ON TABLE loyalty_internal.verification IS 'When loyalty.verify() last went through, of each merchant.';
+COMMENT ON COLUMN loyalty_internal.verification.server IS 'The system identifier of the database cluster that was checked.';
+COMMENT ON COLUMN loyalty_internal.verification.verified_at IS 'When the transaction of the newest one started.';
+COMMENT ON COLUMN loyalty_internal.verification.clean_at IS 'When that of the newest one started that found nothing.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.verification TO loyalty_engine;
+
+CREATE FUNCTION loyalty_internal.note_verification(merchant_id bigint, broken bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.end_work();
+	-- What can only be read can be checked, too.
+	IF current_setting('transaction_read_only') = 'on' THEN
+		RETURN;
+	END IF;
+	INSERT INTO loyalty_internal.verification AS v (merchant_id, server, verified_at, clean_at)
+	SELECT m.merchant_id, s.system_identifier, now(), CASE WHEN m.merchant_id <> ALL (broken) THEN now() END
+	FROM loyalty_internal.merchant m, pg_control_system() s
+	WHERE note_verification.merchant_id IS NULL OR m.merchant_id = note_verification.merchant_id
+	ORDER BY m.merchant_id
+	ON CONFLICT ON CONSTRAINT verification_pkey DO UPDATE SET verified_at = excluded.verified_at, clean_at = coalesce(excluded.clean_at, v.clean_at)
+	WHERE v.verified_at <= excluded.verified_at;
+EXCEPTION WHEN serialization_failure THEN
+	-- another one has just been noted, which this transaction cannot see
+	RETURN;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.note_verification(bigint, bigint[]) IS
+'Part of loyalty.verify(), of one merchant or of all (NULL): notes when it went through, for loyalty.metrics and loyalty.health(), unless the transaction is read only. broken: the merchants of which it found something.';
+
 CREATE FUNCTION loyalty.verify(merchant_id bigint) RETURNS SETOF loyalty.breach
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF verify.merchant_id IS NULL THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'loyalty.verify() without an argument is for all merchants.');
 	END IF;
 	RETURN QUERY SELECT * FROM loyalty_internal.breaches(verify.merchant_id);
+	PERFORM loyalty_internal.note_verification(verify.merchant_id, CASE WHEN FOUND THEN ARRAY[verify.merchant_id] ELSE '{}' END);
 END
 $$;
 COMMENT ON FUNCTION loyalty.verify(bigint) IS
-'Checks the invariants of the engine over one merchant, and returns a row for each breach: which invariant, where, and what was found. Of each account the first entry that is broken comes first; what depends on it is not reported. No rows: all is well. What verify() cannot notice, because accounts and their newest entries were taken back together, loyalty.verify_root() does. Errors: LY005 invalid_argument.';
+'Checks the invariants of the engine over one merchant, and returns a row for each breach: which invariant, where, and what was found. Of each account the first entry that is broken comes first; what depends on it is not reported. No rows: all is well, which loyalty.metrics and loyalty.health() then know, unless the transaction is read only. How far it is, others see in loyalty.progress. What verify() cannot notice, because accounts and their newest entries were taken back together, loyalty.verify_root() does. Errors: LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.verify() RETURNS SETOF loyalty.breach
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$SELECT * FROM loyalty_internal.breaches(NULL)$$;
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	breach loyalty.breach;
+	broken bigint[] := '{}';
+BEGIN
+	FOR breach IN SELECT * FROM loyalty_internal.breaches(NULL) LOOP
+		IF breach.merchant_id <> ALL (broken) THEN
+			broken := broken || breach.merchant_id;
+		END IF;
+		RETURN NEXT breach;
+	END LOOP;
+	PERFORM loyalty_internal.note_verification(NULL, broken);
+END
+$$;
 COMMENT ON FUNCTION loyalty.verify() IS
 'Checks the invariants of the engine over all merchants, as loyalty.verify(merchant_id) does over one.';

@@ -39,7 +39,7 @@ BEGIN
 		loyalty_api.wallet_get, loyalty_api.wallet_contact_get, loyalty_api.wallet_contact_add, loyalty_api.wallet_sale,
 		loyalty_api.wallet_balance_update, loyalty_api.employee_add, loyalty_api.employee_disable, loyalty_api.toolusers_get,
 		loyalty_api.program_list, loyalty_api.program_get, loyalty_api.member_list, loyalty_api.member_get, loyalty_api.member_balance,
-		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway, loyalty_api.gateway_read TO %I', role);
+		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway, loyalty_api.gateway_read, loyalty_api.ready TO %I', role);
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
@@ -57,7 +57,7 @@ BEGIN
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
 		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants,
-		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets TO %I', role);
+		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress TO %I', role);
 	-- What computes, and can touch no table.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.points(smallint), loyalty.points(integer), loyalty.points(bigint), loyalty.points(numeric),
@@ -68,10 +68,11 @@ BEGIN
 	-- What shows more of an account, or of a phone, than a view can.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,
-		loyalty.find_member, loyalty.area_code_supported, loyalty.is_fixed_line TO %I', role);
+		loyalty.find_member, loyalty.area_code_supported, loyalty.is_fixed_line, loyalty.health TO %I', role);
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty_internal.account_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed TO %I', role);
+		loyalty_internal.account_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed,
+		loyalty_internal.metrics, loyalty_internal.progress TO %I', role);
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_');

@@ -8,6 +8,8 @@ DECLARE
 	engine CONSTANT oid := 'loyalty_engine'::regrole;
 	-- These run as whoever calls them, or as a role of their own, and the engine never does.
 	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,prepare_role,seal,forget_access_log,erase_entries}';
+	-- Figures, and nothing of anybody, for the role that PostgreSQL has for monitoring.
+	of_monitor CONSTANT name[] := '{loyalty,loyalty.metrics,loyalty.progress,loyalty.health(),loyalty_internal.metrics(),loyalty_internal.progress()}';
 	command text;
 BEGIN
 	-- Only what is lacking is done: a right that is granted or revoked here is
@@ -45,6 +47,10 @@ BEGIN
 		FROM object o WHERE o.for_engine IS NOT NULL AND NOT o.of_engine
 		AND NOT EXISTS (SELECT FROM aclexplode(o.rights) r WHERE r.grantee = engine)
 		UNION ALL
+		SELECT format('GRANT %s ON %s %s TO pg_monitor', CASE o.kind WHEN 'SCHEMA' THEN 'USAGE' WHEN 'ROUTINE' THEN 'EXECUTE' ELSE 'SELECT' END, o.kind, o.name)
+		FROM object o WHERE o.name = ANY (of_monitor)
+		AND NOT EXISTS (SELECT FROM aclexplode(o.rights) r WHERE r.grantee = 'pg_monitor'::regrole)
+		UNION ALL
 		SELECT format('SELECT pg_extension_config_dump(%L, %L)', o.name, '')
 		FROM object o WHERE o.has_rows AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND o.id = ANY (e.extconfig))
 		UNION ALL
@@ -62,6 +68,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS
-'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; takes everything from PUBLIC, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; takes everything from PUBLIC, lets pg_monitor read what monitoring asks, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
 
 SELECT loyalty_internal.seal();

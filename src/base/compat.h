@@ -56,6 +56,10 @@
 #define MyProcNumber	MyBackendId
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(i)	pgstat_fetch_stat_local_beentry(i)
+#endif
+
 /* Before PostgreSQL 17 a lexer is always allocated, and its input not const. */
 #if PG_VERSION_NUM < 170000
 #define makeJsonLexContextCstringLen(lex, json, length, encoding, escapes) \

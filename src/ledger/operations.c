@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "admin/idempotency.h"
 #include "admin/merchant.h"
+#include "base/activity.h"
 #include "base/arguments.h"
 #include "base/crypto.h"
 #include "catalog/pg_type.h"
@@ -673,6 +674,9 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Accounts are booked so many at a time, which shows others how far it is. */
+#define ACCOUNTS_AT_ONCE 1000
+
 static Statement accounts_due_sql = {
 	.sql = "SELECT account_id FROM loyalty_internal.account WHERE merchant_id = $1 AND due_at <= now()"
 	" ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
@@ -700,8 +704,13 @@ loyalty_expire_due(PG_FUNCTION_ARGS)
 	account_ids = palloc(Max(n, 1) * sizeof(int64));
 	for (uint64 row = 0; row < n; row++)
 		account_ids[row] = row_int64(row, "account_id");
-	if (n > 0)
-		ledger_expire(PG_GETARG_INT64(0), account_ids, n);
+	work_begin(WORK_EXPIRE_DUE, PG_GETARG_INT64(0), n);
+	for (uint64 done = 0; done < n; done += ACCOUNTS_AT_ONCE)
+	{
+		work_done(done);
+		ledger_expire(PG_GETARG_INT64(0), account_ids + done, Min(n - done, ACCOUNTS_AT_ONCE));
+	}
+	work_end();
 	db_end();
 	PG_RETURN_INT32((int32) n);
 }

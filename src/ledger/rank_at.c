@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "base/activity.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
@@ -260,6 +261,9 @@ recount(ReturnSetInfo *rsinfo, Batch *batch)
 	batch->ranks_read = true;
 }
 
+/* So many are recounted at a time, in ascending order, which shows others how far it is. */
+#define ACCOUNTS_AT_ONCE 1000
+
 PG_FUNCTION_INFO_V1(loyalty_recount_accounts);
 
 Datum
@@ -267,17 +271,22 @@ loyalty_recount_accounts(PG_FUNCTION_ARGS)
 {
 	int			n;
 	int64	   *ids = ids_argument(PG_GETARG_ARRAYTYPE_P(1), &n);
-	Batch		batch;
 
 	InitMaterializedSRF(fcinfo, 0);
 	db_begin();
-	if (n > 0)
+	work_begin(WORK_RECOUNT_RANKS, PG_GETARG_INT64(0), n);
+	for (int done = 0; done < n; done += ACCOUNTS_AT_ONCE)
 	{
-		ledger_expire(PG_GETARG_INT64(0), ids, n);
-		start_batch(&batch, PG_GETARG_INT64(0), ids, n);
+		int			some = Min(n - done, ACCOUNTS_AT_ONCE);
+		Batch		batch;
+
+		work_done(done);
+		ledger_expire(PG_GETARG_INT64(0), ids + done, some);
+		start_batch(&batch, PG_GETARG_INT64(0), ids + done, some);
 		recount((ReturnSetInfo *) fcinfo->resultinfo, &batch);
 		batch_write(&batch);
 	}
+	work_end();
 	db_end();
 	return (Datum) 0;
 }

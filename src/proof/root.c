@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "account/entry.h"
+#include "base/activity.h"
 #include "base/arguments.h"
 #include "base/crypto.h"
 #include "base/errors.h"
@@ -144,7 +145,7 @@ static void
 tree_add(Tree *tree, const Digest *leaf, int64 account_id, int64 entry_id)
 {
 	add_node(tree, 0, leaf, account_id, entry_id);
-	tree->root.accounts++;
+	work_done(++tree->root.accounts);
 }
 
 /* Finish the last pages of all levels, up to the top; returns the hash to publish. */
@@ -180,6 +181,19 @@ static Statement root_heads_sql = {
 	.reads_all = true
 };
 
+static Statement count_heads_sql = {
+	.sql = "SELECT count(*) AS accounts FROM loyalty_internal.account WHERE merchant_id = $1 AND newest_entry_id IS NOT NULL",
+	.params = {INT8OID}
+};
+
+/* To be seen by others; beside what hashing costs, counting costs little. */
+static int64
+count_heads(Datum *merchant)
+{
+	db_read(&count_heads_sql, merchant, NULL);
+	return row_int64(0, "accounts");
+}
+
 static Digest
 make_tree(Root *root)
 {
@@ -189,6 +203,7 @@ make_tree(Root *root)
 	Digest		published;
 
 	tree_begin(&tree, root, true);
+	work_begin(WORK_MAKE_ROOT, root->merchant_id, count_heads(values));
 	stream_open(&heads, &root_heads_sql, values);
 	while (stream_next(&heads))
 	{
@@ -272,6 +287,7 @@ loyalty_make_root(PG_FUNCTION_ARGS)
 	published = make_tree(&root);
 	write_root(&root, &published);
 	db_end();
+	work_end();
 	values[0] = Int64GetDatum(root.root_id);
 	values[1] = PointerGetDatum(bytes_of(&published, sizeof(Digest)));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(type), values, nulls)));
@@ -446,6 +462,7 @@ check_leaves(ReturnSetInfo *result, const StoredRoot *stored, const Digest *publ
 	Digest		computed;
 
 	root.accounts = 0;
+	work_begin(WORK_VERIFY_ROOT, root.merchant_id, stored->root.accounts);
 	tree_begin(&tree, &root, false);
 	stream_open(&pages, &root_leaves_sql, values);
 	while (stream_next(&pages))
@@ -486,5 +503,6 @@ loyalty_verify_root(PG_FUNCTION_ARGS)
 		raise_error(ERR_UNKNOWN_OBJECT);
 	check_leaves(result, &stored, PG_ARGISNULL(2) ? &stored.published : &published);
 	db_end();
+	work_end();
 	return (Datum) 0;
 }

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "account/rows.h"
+#include "base/activity.h"
 #include "base/compat.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -241,6 +242,19 @@ static Statement verify_expired_lots_sql = {
 	.reads_all = true
 };
 
+static Statement count_accounts_sql = {
+	.sql = "SELECT count(*) AS accounts FROM loyalty_internal.account WHERE merchant_id = $1",
+	.params = {INT8OID}
+};
+
+/* To be seen by others; beside what reading the ledger costs, counting costs nothing. */
+static int64
+count_accounts(Datum *merchant)
+{
+	db_read(&count_accounts_sql, merchant, NULL);
+	return row_int64(0, "accounts");
+}
+
 static void
 verify_merchant(Verification *v, int64 merchant_id)
 {
@@ -257,15 +271,20 @@ verify_merchant(Verification *v, int64 merchant_id)
 		{&verify_expired_lots_sql, &v->expired_lots},
 	};
 	int64		account_id = 0;
+	int64		done = 0;
 
 	v->merchant_id = merchant_id;
+	work_begin(WORK_VERIFY, merchant_id, count_accounts(values));
 	for (int i = 0; i < (int) lengthof(streams); i++)
 	{
 		stream_open(streams[i].stream, streams[i].statement, values);
 		stream_next(streams[i].stream);
 	}
 	while (next_account(v, &account_id))
+	{
 		verify_account(v, account_id);
+		work_done(++done);
+	}
 	for (int i = 0; i < (int) lengthof(streams); i++)
 		stream_close(streams[i].stream);
 }
@@ -304,6 +323,8 @@ verify_all(Verification *v)
 			break;
 		from = merchant_id + 1;
 	}
+	/* what is checked after this is of all */
+	work_begin(WORK_VERIFY, ALL_MERCHANTS, ACCOUNTS_UNKNOWN);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_verify_ledger);

@@ -110,9 +110,12 @@ SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o
 SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_auditor'$$,
 	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
 SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_auditor'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');
-SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole, 'loyalty_eraser'::regrole)$$,
-	'nobody but these three has rights on tables and views');
-SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole, 'loyalty_eraser'::regrole)$$,
+SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'pg_monitor'::regrole$$,
+	ARRAY['loyalty: USAGE', 'loyalty.metrics: SELECT', 'loyalty.progress: SELECT', 'loyalty.health(): EXECUTE', 'loyalty_internal.metrics(): EXECUTE', 'loyalty_internal.progress(): EXECUTE'],
+	'pg_monitor reads figures, and nothing else');
+SELECT is_empty($$SELECT r.name, a.grantee::regrole FROM relations r, aclexplode(r.acl) a WHERE a.grantee NOT IN (r.relowner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole, 'loyalty_eraser'::regrole, 'pg_monitor'::regrole)$$,
+	'nobody but these four has rights on tables and views');
+SELECT is_empty($$SELECT o.name, a.grantee::regrole FROM objects o, aclexplode(o.acl) a WHERE a.grantee NOT IN (o.owner, 'loyalty_engine'::regrole, 'loyalty_auditor'::regrole, 'loyalty_eraser'::regrole, 'pg_monitor'::regrole)$$,
 	'nor on functions, types and schemas');
 SELECT is_empty($$SELECT o.name FROM objects o
 	WHERE ARRAY(SELECT a::text FROM aclexplode(o.acl) a ORDER BY 1) <> ARRAY(SELECT a::text FROM aclexplode(o.own_acl) a ORDER BY 1)$$,
@@ -200,7 +203,8 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name
 		('loyalty.rank_at(bigint,bigint,timestamp with time zone)'), ('loyalty.rules_at(bigint,bigint,timestamp with time zone)'), ('loyalty.find_program(bigint,text,text)'), ('loyalty.receipt(bigint,bigint,bigint,bigint)'),
 		('loyalty.find_member(bigint,bigint,loyalty.phone,text,text)'),
 		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),
-		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)')$$,
+		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)'),
+		('loyalty.health()'), ('loyalty_internal.metrics()'), ('loyalty_internal.progress()')$$,
 	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
 	'grant_reporting: no operation');

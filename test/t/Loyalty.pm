@@ -374,7 +374,7 @@ sub lines_with_secrets
 	my @known = (keys %{$self->{secrets} // {}}, $fine ? split /\n/, $keys : ());
 	my $secret = join '|', 'lk_[0-9a-f]{64}', map { quotemeta } @known;
 	my @lines;
-	for my $log (grep { -f } $self->env('LOYALTY_LOG'), glob($self->work_dir . '/{postgrest,nginx,standby*}.log'), glob($self->work_dir . '/{nginx,standby-nginx}/{*.log,logs/*}'))
+	for my $log (grep { -f } $self->env('LOYALTY_LOG'), glob($self->work_dir . '/{postgrest,batches,nginx,standby*}.log'), glob($self->work_dir . '/{nginx,standby-nginx}/{*.log,logs/*}'))
 	{
 		open my $in, '<:raw', $log or die "$log: $!\n";
 		while (my $line = <$in>)

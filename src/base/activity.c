@@ -1,0 +1,161 @@
+/*
+ * activity.c
+ *		What other sessions, and the server's log, see of what this one does.
+ *
+ * Each session has a slot in shared memory for what it does, which others read
+ * without a lock and which writing costs a few stores.  PostgreSQL's own long
+ * commands count their progress there.  Ours is counted in the same numbers,
+ * under a command of our own, so that no view of PostgreSQL's takes it for one of
+ * its commands.  An error takes it away, whatever rolls back.
+ */
+#include "postgres.h"
+
+#include "base/activity.h"
+#include "base/compat.h"
+#include "commands/progress.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_progress.h"
+#include "utils/backend_status.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#define REQUEST_ID_MAX_LENGTH (NAMEDATALEN - 1) /* of an application_name */
+
+/* ------------------------------------------------------------------------
+ * Requests
+ * ------------------------------------------------------------------------ */
+
+static bool
+is_request_id(const char *text)
+{
+	size_t		length = strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-");
+
+	return length > 0 && length <= REQUEST_ID_MAX_LENGTH && text[length] == '\0';
+}
+
+/*
+ * Until the transaction ends, or what of it is rolled back, the session does what
+ * a request has asked for.  Its id is the application_name, which log_line_prefix
+ * can show; and it stands before the statement, which is what the postmaster can
+ * tell of a session that died without a word.  What is no id is ignored.
+ */
+void
+activity_of_request(const char *request_id)
+{
+	char	   *statement;
+
+	if (request_id == NULL || !is_request_id(request_id))
+		return;
+	(void) set_config_option("application_name", request_id, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	statement = psprintf("/* request %s */ %s", request_id, debug_query_string ? debug_query_string : "");
+	pgstat_report_activity(STATE_RUNNING, statement);
+	pfree(statement);
+}
+
+/* ------------------------------------------------------------------------
+ * Long work
+ * ------------------------------------------------------------------------ */
+
+#define COMMAND_OF_LOYALTY ((ProgressCommandType) 0x4C4F5941)
+
+/* Its parameters. */
+enum
+{
+	PROGRESS_WORK,
+	PROGRESS_MERCHANT,
+	PROGRESS_STARTED_AT,
+	PROGRESS_ACCOUNTS_TOTAL,
+	PROGRESS_ACCOUNTS_DONE,
+	PROGRESS_PARAMETERS
+};
+
+static const char *const work_names[] = {
+	[WORK_VERIFY] = "verify",
+	[WORK_MAKE_ROOT] = "make_root",
+	[WORK_VERIFY_ROOT] = "verify_root",
+	[WORK_EXPIRE_DUE] = "expire_due",
+	[WORK_RECOUNT_RANKS] = "recount_ranks",
+};
+
+/* Long work begins, on so many accounts of a merchant. */
+void
+work_begin(Work work, int64 merchant_id, int64 accounts)
+{
+	const int	parameters[PROGRESS_PARAMETERS] = {
+		PROGRESS_WORK, PROGRESS_MERCHANT, PROGRESS_STARTED_AT, PROGRESS_ACCOUNTS_TOTAL, PROGRESS_ACCOUNTS_DONE,
+	};
+	const int64 values[PROGRESS_PARAMETERS] = {work, merchant_id, GetCurrentTimestamp(), accounts, 0};
+
+	pgstat_progress_start_command(COMMAND_OF_LOYALTY, InvalidOid);
+	pgstat_progress_update_multi_param(PROGRESS_PARAMETERS, parameters, values);
+}
+
+/* So many of them are done. */
+void
+work_done(int64 accounts)
+{
+	pgstat_progress_update_param(PROGRESS_ACCOUNTS_DONE, accounts);
+}
+
+void
+work_end(void)
+{
+	pgstat_progress_end_command();
+}
+
+static void
+put_work(ReturnSetInfo *result, const PgBackendStatus *session)
+{
+	const int64 *parameter = session->st_progress_param;
+	Datum		values[] = {
+		Int32GetDatum(session->st_procpid),
+		(Datum) 0,
+		Int64GetDatum(parameter[PROGRESS_MERCHANT]),
+		Int64GetDatum(parameter[PROGRESS_ACCOUNTS_DONE]),
+		Int64GetDatum(parameter[PROGRESS_ACCOUNTS_TOTAL]),
+		TimestampTzGetDatum(parameter[PROGRESS_STARTED_AT]),
+	};
+	bool		nulls[lengthof(values)] = {
+		[2] = parameter[PROGRESS_MERCHANT] == ALL_MERCHANTS,
+		[4] = parameter[PROGRESS_ACCOUNTS_TOTAL] == ACCOUNTS_UNKNOWN,
+	};
+	int64		work = parameter[PROGRESS_WORK];
+
+	/* between the beginning of its work and its parameters */
+	if (work <= 0 || work >= (int64) lengthof(work_names))
+		return;
+	values[1] = CStringGetTextDatum(work_names[work]);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_progress);
+
+/* loyalty_internal.progress(): the long work of the sessions of this database. */
+Datum
+loyalty_progress(PG_FUNCTION_ARGS)
+{
+	int			sessions = pgstat_fetch_stat_numbackends();
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 1; i <= sessions; i++)
+	{
+		const PgBackendStatus *session = &pgstat_get_local_beentry_by_index(i)->backendStatus;
+
+		if (session->st_progress_command == COMMAND_OF_LOYALTY && session->st_databaseid == MyDatabaseId)
+			put_work((ReturnSetInfo *) fcinfo->resultinfo, session);
+	}
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_end_work);
+
+/* loyalty_internal.end_work(): for work whose end is in SQL. */
+Datum
+loyalty_end_work(PG_FUNCTION_ARGS)
+{
+	work_end();
+	PG_RETURN_VOID();
+}

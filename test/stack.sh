@@ -43,10 +43,10 @@ run=${2:-$root/.run}
 level=${3:-demo}
 ports=$root/.run.ports
 is_demo=no
-limit_s=600 statement_limit=10min
+limit_s=600 statement_limit=10min lock_limit=10min
 if [ $# -lt 2 ]; then
 	is_demo=yes
-	limit_s='' statement_limit=30s
+	limit_s='' statement_limit=30s lock_limit=5s
 fi
 
 # The folder is named from where we were called, and names the servers' folders.
@@ -190,7 +190,7 @@ start_postgres() {
 		listen_addresses = '127.0.0.1'
 		unix_socket_directories = '"$work"'
 		log_min_messages = warning
-		log_line_prefix = '%m [%p] '
+		log_line_prefix = '%m [%p] %a '
 		max_connections = 200
 	END
 	if [ "${LOYALTY_DEFAULTS:-}" = foreign ]; then
@@ -246,6 +246,7 @@ make_database() {
 		CREATE ROLE web_anon NOLOGIN;
 		GRANT web_anon TO authenticator;
 		ALTER ROLE web_anon SET statement_timeout = '$statement_limit';
+		ALTER ROLE web_anon SET lock_timeout = '$lock_limit';
 	END
 	# Tests look for secrets in the log, where all that PostgREST asks is to be.
 	if [ -n "$limit_s" ] && [ "${LOYALTY_DURABLE:-0}" != 1 ]; then

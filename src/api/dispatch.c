@@ -80,6 +80,7 @@ call_claim(Call *call)
 	if (!idempotency_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
 	{
 		result_from_text(call, answer);
+		call->replayed = true;
 		return false;
 	}
 	pfree(fingerprint.data);

@@ -18,6 +18,7 @@
 #include "api/dispatch.h"
 #include "api/family.h"
 #include "api/fields.h"
+#include "base/activity.h"
 #include "base/json.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -70,6 +71,14 @@ headers_read(const Header *headers, void *target)
 		json_read_object(json, strlen(json), is_header, take_header, &reader);
 }
 
+/* Tell the log which request is served from now on, also if it fails. */
+void
+exchange_identify(Exchange *exchange, const char *request_id)
+{
+	exchange->request_id = request_id;
+	activity_of_request(request_id);
+}
+
 /* ------------------------------------------------------------------------
  * Serving
  * ------------------------------------------------------------------------ */
@@ -115,6 +124,7 @@ guarded(Exchange *exchange, void (*work) (Exchange *exchange))
 		edata = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		activity_of_request(exchange->request_id);
 		exchange->error = call_failure(&exchange->call, edata);
 		/* the message of an error of ours may say more than the catalogue */
 		exchange->message = error_from_sqlerrcode(edata->sqlerrcode) == exchange->error ?
@@ -132,19 +142,35 @@ set_response(const char *setting, const char *value)
 }
 
 /*
- * The status of an error.  PostgREST takes a 503, and no other status, for a
- * lost database, whoever set it: it drops its connections and reads the schema
- * again, while everybody waits.  So the gateway says 504, of which the web
- * server in front makes the 503 that the body tells of.  Who calls a named
- * function has no web server there, and gets the 503 itself; but not for a GET
- * of one that writes, for which PostgREST opens a transaction that only reads.
+ * The status of an error, of which the web server in front of the gateway makes
+ * the one that the body tells of.  PostgREST takes a 503, and no other status,
+ * for a lost database, whoever set it: it drops its connections and reads the
+ * schema again, while everybody waits.  And the web server closes a client's
+ * connection after a 400, 413 or 500, since after one of its own it cannot know
+ * where the next request begins.  Who calls a named function has no web server
+ * there, and gets the status itself; but not in a transaction that only reads,
+ * where PostgREST would connect anew each time.
  */
 static int
 error_status(const Exchange *exchange)
 {
 	int			status = error_info(exchange->error)->http_status;
 
-	return status == 503 && (exchange->gateway || exchange->error == ERR_READ_ONLY) ? 504 : status;
+	if (!exchange->gateway)
+		return status == 503 && exchange->error == ERR_READ_ONLY ? 504 : status;
+	switch (status)
+	{
+		case 400:
+			return 460;
+		case 413:
+			return 473;
+		case 500:
+			return 560;
+		case 503:
+			return 504;
+		default:
+			return status;
+	}
 }
 
 /* Seconds after which a request that was one of too many may do; the hour of staff_refused() is over then. */
@@ -192,8 +218,13 @@ exchange_serve(Exchange *exchange)
 		exchange->family->error_body(&exchange->json, error_info(exchange->error), exchange->message);
 		set_error_response(exchange);
 	}
-	else if (exchange->call.endpoint->status != 0)
-		set_response("response.status", psprintf("%d", exchange->call.endpoint->status));
+	else
+	{
+		if (exchange->call.endpoint->status != 0)
+			set_response("response.status", psprintf("%d", exchange->call.endpoint->status));
+		if (exchange->call.replayed)
+			set_response("response.headers", "[{\"Idempotent-Replayed\":\"true\"}]");
+	}
 	answer = cstring_to_text_with_len(exchange->json.data, exchange->json.len);
 	pfree(exchange->json.data);
 	return PointerGetDatum(answer);
@@ -207,13 +238,28 @@ typedef struct NamedHeaders
 {
 	const char *api_key;
 	const char *idempotency_key;
+	const char *request_id;
 } NamedHeaders;
 
 static const Header named_headers[] = {
 	{"apikey", offsetof(NamedHeaders, api_key)},
 	{"idempotency-key", offsetof(NamedHeaders, idempotency_key)},
+	{"x-request-id", offsetof(NamedHeaders, request_id)},
 	{NULL, 0}
 };
+
+/* PostgREST has a function called by GET, too, in a transaction that cannot write. */
+static void
+check_method(Exchange *exchange)
+{
+	const char *method = GetConfigOption("request.method", true, false);
+
+	if (!exchange->call.endpoint->writes || method == NULL)
+		return;
+	exchange->allow = "POST";
+	if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		raise_error(ERR_METHOD_NOT_ALLOWED);
+}
 
 static void
 read_arguments(Exchange *exchange)
@@ -223,6 +269,8 @@ read_arguments(Exchange *exchange)
 	NamedHeaders headers = {0};
 
 	headers_read(named_headers, &headers);
+	exchange_identify(exchange, headers.request_id);
+	check_method(exchange);
 	call->merchant_id = merchant_of_api_key(headers.api_key, &call->key_id);
 	call->idempotency_key = headers.idempotency_key;
 	if (call->endpoint->takes_items)

@@ -43,6 +43,7 @@ typedef struct Exchange
 	StringInfoData json;		/* the body of the answer */
 	ErrorId		error;
 	const char *message;		/* of the error */
+	const char *request_id;		/* by which the logs know it, or NULL */
 	const char *allow;			/* the methods that a path has, when it lacks the one of the request */
 } Exchange;
 
@@ -54,6 +55,7 @@ typedef struct Header
 } Header;
 
 extern void headers_read(const Header *headers, void *target);
+extern void exchange_identify(Exchange *exchange, const char *request_id);
 extern Datum exchange_serve(Exchange *exchange);
 extern Datum endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS);
 

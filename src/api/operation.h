@@ -140,6 +140,7 @@ typedef struct Call
 	const char *body;			/* if the endpoint takes items */
 	size_t		body_length;
 	ErrorId		unexpected;
+	bool		replayed;		/* answered what its idempotency key has */
 
 	/* the result, by the endpoint's kind */
 	int64		id;

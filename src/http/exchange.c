@@ -30,6 +30,7 @@ typedef struct Request
 	const char *bearer;
 	const char *address;
 	const char *idempotency_key;
+	const char *request_id;
 	const char *body;
 	size_t		length;
 	bool		only_reads;		/* it came to a server that does not write */
@@ -43,6 +44,7 @@ static const Header gateway_headers[] = {
 	{"x-loyalty-bearer", offsetof(Request, bearer)},
 	{"x-loyalty-ip", offsetof(Request, address)},
 	{"x-loyalty-idempotency-key", offsetof(Request, idempotency_key)},
+	{"x-loyalty-request-id", offsetof(Request, request_id)},
 	{NULL, 0}
 };
 
@@ -167,6 +169,7 @@ read_request(Exchange *exchange)
 	const Route *route;
 
 	headers_read(gateway_headers, request);
+	exchange_identify(exchange, request->request_id);
 	if (request->uri == NULL)
 		raise_error(ERR_UNKNOWN_PATH);
 	exchange->family = family_of(request->uri);

@@ -296,7 +296,7 @@ for my $path ('/', '/wallet', '/wallet/', '/wallet/sale/', '//wallet/sale', '/wa
 	'/wallet/s%61le', '/%77allet/sale', '/Wallet/Sale', '/WALLET/SALE', '/wallet/sale%20', '/wallet/sale%0d%0aX-Loyalty-Key:x',
 	'/wallet/sale;x', '/wallet/sale.json', '/wallet\\sale', '/wallet/sale%3fx=1', '/wallet/sale%23', '/rpc/gateway', '/rpc/wallet_sale', '/rpc/',
 	'/rpc/employee_add', '/merchant', '/entry?select=*', '/_error', '/_error/nginx', '/_error?x=1', '/.env', '/v2/seller', '/v2/seller/x/program',
-	'/loyalty_api', '/index.html', '/live', '/ready', '/wallet/sale/' . 'x' x 1500)
+	'/loyalty_api', '/index.html', '/live', '/ready/', '/health/', '/wallet/sale/' . 'x' x 1500)
 {
 	refused(raw("POST $path HTTP/1.1", ["apikey: $key", "Content-Type: $form_type"], field(%sale)), '404 unknown_path',
 		'path ' . (length $path > 60 ? substr($path, 0, 20) . '...' : $path));
@@ -387,6 +387,9 @@ sub direct
 	my $answer = $stack->http('POST', $stack->env('POSTGREST_URL') . "/rpc/$function", $headers, $body);
 	return {} unless $answer->{body} eq (delete $answer->{headers}{'x-loyalty-error'} // '');
 	delete $answer->{headers}{$_} for 'content-range', 'content-location';
+	# what nginx makes of a status of the gateway's own
+	my %made = (460 => 400, 473 => 413, 504 => 503, 560 => 500);
+	$answer->{status} = $made{$answer->{status}} // $answer->{status} if $function eq 'gateway';
 	return $answer;
 }
 

@@ -113,6 +113,7 @@ missing() {
 	compiles stdlib.h || echo "libc6-dev the C library's headers"
 	have make || echo "make make"
 	have curl && curl --version >/dev/null 2>&1 || echo "curl curl"
+	have openssl || echo "openssl certificates for a test over TLS"
 	have prove && have_perl HTTP::Tiny JSON::PP Digest::SHA TAP::Harness Time::HiRes || echo "perl Perl and its modules"
 	have_perl IPC::Run || echo "libipc-run-perl IPC::Run for Perl"
 	have_perl TAP::Parser::SourceHandler::pgTAP || echo "libtap-parser-sourcehandler-pgtap-perl the harness for pgTAP"

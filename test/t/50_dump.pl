@@ -148,7 +148,8 @@ sub rights
 
 $stack->psql(q{
 	SELECT loyalty.customer_read(loyalty.load_sandbox(), 'individual_request', 'Api_KASU_Sandbox', 'CAMC880526HMCBNR04', 'Mail');
-	SELECT loyalty.pay_policy(merchant_id, policy_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.policy LIMIT 1});
+	SELECT loyalty.pay_policy(merchant_id, policy_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.policy LIMIT 1;
+	SELECT FROM loyalty.verify()});
 my $dumped = contents();
 my $dumped_answers = answers();
 my $dumped_rights = rights();

@@ -80,6 +80,12 @@ is_seen('verify', 'loyalty.verify()', $accounts);
 is_seen('make_root', "loyalty.make_root($merchant)", $accounts);
 is_seen('verify_root', "loyalty.verify_root($merchant)", $accounts);
 
+# Two that verify at once note it in one row.
+$blocker->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM loyalty.metrics');
+$stack->psql('SELECT FROM loyalty.verify()');
+is $blocker->query('SELECT count(*) FROM loyalty.verify()'), '0', 'who cannot see what another one has noted verifies all the same';
+is $blocker->query('COMMIT'), '', 'and goes on';
+
 # --- what an exporter asks -------------------------------------------------------------
 
 subtest 'examples/loyalty.collector.yml' => sub {

@@ -6,7 +6,8 @@
 #     test/nginx_standby.sh --write    write the file
 #
 # In front of a standby the same limits, headers and errors hold: only the
-# function that is called is another, and what the file says of itself.  Needs no
+# function that is called is another, what is ready, and what the file says of
+# itself.  Needs no
 # server.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -25,11 +26,11 @@ print_standby() {
 		/^# To deploy/ { head = 0 }
 		head { next }
 		{
-			replaced += gsub("/rpc/gateway;", "/rpc/gateway_read;")
+			replaced += gsub("/rpc/gateway;", "/rpc/gateway_read;") + gsub("/rpc/ready;", "/rpc/ready?writes=false;")
 			gsub("/etc/loyalty/nginx[.]conf", "/etc/loyalty/nginx-standby.conf")
 			print
 		}
-		END { exit replaced != 1 }' "$root/http/nginx.conf"
+		END { exit replaced != 2 }' "$root/http/nginx.conf"
 }
 
 case ${1:-} in

@@ -217,6 +217,8 @@ my %told = ($key => 'KEY', $wallet => 'WALLET', $client => 'PROGRAM', $member_id
 sub named { return join(' ', map { $_ // '' } @_[0 .. 2]) =~ s/(\Q$key\E|$wallet|$client|$member_id)/$told{$1}/gr }
 is answer('standby', @$_), answer('primary', @$_), named(@$_) for @reading;
 
+is answer($_, 'GET', '/ready'), '200  {"status": "ready"}', "$_ is ready" for 'standby', 'primary';
+
 # A session there remembers no more of a program than one of the primary.
 $stack->psql("SELECT loyalty.disable_program($id{merchant_id}, $id{program_id})");
 follow();

@@ -1,5 +1,20 @@
 -- The three schemas and the role that everything in them runs as.
 
+-- Names of people and places are in UTF8 only.  This comes before all else, and
+-- the control file names no encoding: with one, the server would fail to convert
+-- this script, in words that help nobody.
+DO $$
+BEGIN
+	IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'feature_not_supported',
+			MESSAGE = 'the extension loyalty needs a database whose encoding is UTF8',
+			DETAIL = pg_catalog.format('The encoding of database "%s" is %s.', pg_catalog.current_database(), pg_catalog.current_setting('server_encoding')),
+			HINT = 'Make another one, on a server of any locale: CREATE DATABASE loyalty ENCODING ''UTF8'' LOCALE ''C.UTF-8'' TEMPLATE template0';
+	END IF;
+END
+$$;
+
 CREATE SCHEMA loyalty;
 COMMENT ON SCHEMA loyalty IS
 'Loyalty programs: typed functions that raise SQLSTATEs of class L, views for reporting, and the ledger, loyalty.entry. All of it is for users.';

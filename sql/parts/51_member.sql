@@ -144,7 +144,7 @@ COMMENT ON FUNCTION loyalty_internal.change_member(loyalty_internal.member, loya
 -- Marks are taken off after letters and marks have been taken apart.
 CREATE FUNCTION loyalty_internal.fold_name(name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), E'[\u0300-\u036f]', '', 'g'));
+RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g'));
 COMMENT ON FUNCTION loyalty_internal.fold_name(text) IS
 'A person''s name without what people write in different ways: case and accents of Latin letters, and blanks. The same in every database.';
 

@@ -10,6 +10,10 @@
 #                               the engine against the model, longer than a test
 #   make clocks ROUNDS=20 MINUTES=30
 #                               the clock back and forth under load of all APIs
+#   make deb                    the Debian packages, for this Debian, in dist/
+#   make dist                   the archive of PGXN, in dist/
+#   make check-packages SUITES="bookworm trixie sid"
+#                               the packages, built and installed in bare Debians
 #   make fuzz CALLS=20000 MINUTES=30 SEED=1
 #                               every function in C, on a server with sanitizers
 #   make plans ROWS=100000      what each statement reads of tables so full
@@ -37,7 +41,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench caches check check-all clocks demo deps down fuzz plans soak tidy up
+OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz plans soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -66,6 +70,15 @@ check:
 
 check-all:
 	@exec test/check_all.sh
+
+check-packages:
+	@exec test/packages.sh
+
+deb:
+	@exec test/deb.sh
+
+dist:
+	@exec test/dist.sh
 
 bench:
 	@T=bench exec test/check.sh

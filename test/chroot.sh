@@ -9,7 +9,8 @@
 # in LOYALTY_CACHE (/var/cache/loyalty unless given), with this machine's
 # settings of apt, and keeps the packages that commands install; no service ever
 # starts in it.  Processes and mounts of the command end with it, and so does
-# the copy of the project.  There, these are set:
+# the copy of the project.  With LOYALTY_BARE=1 the Debian is a copy that ends with
+# the command too, of one that has nothing but itself.  There, these are set:
 #     POSTGREST       this machine's
 #     LOYALTY_SHARE   a folder that is LOYALTY_SHARE here, where that is set
 set -euo pipefail
@@ -18,7 +19,8 @@ set -euo pipefail
 suite=${1:?usage: chroot.sh SUITE [COMMAND...]}
 shift
 cache=${LOYALTY_CACHE:-/var/cache/loyalty}
-base=$cache/$suite
+bare=${LOYALTY_BARE:-}
+base=$cache/$suite${bare:+.bare}
 
 get_debootstrap() {
 	command -v debootstrap >/dev/null && return
@@ -49,10 +51,19 @@ make_base() {
 	[ -n "$mirror" ] || die "apt has no source of packages here"
 	say "loyalty: making a Debian $suite in $base, in about a minute"
 	rm -rf --one-file-system "$base.new"
-	debootstrap --variant=minbase --include=ca-certificates,make "$suite" "$base.new" "$mirror" >"$cache/$suite.log" 2>&1 ||
-		{ tail -n 5 "$cache/$suite.log" >&2; die "debootstrap failed for $suite"; }
+	debootstrap --variant=minbase --include="ca-certificates$([ -n "$bare" ] || echo ,make)" "$suite" "$base.new" "$mirror" >"$base.log" 2>&1 ||
+		{ tail -n 5 "$base.log" >&2; die "debootstrap failed for $suite"; }
 	copy_settings
 	mv "$base.new" "$base"
+}
+
+# Whoever comes next waits for the copy, not for its end.
+copy_base() {
+	local pristine=$base
+	copied=$(mktemp -d "$pristine.XXXXXX")
+	cp -a "$pristine/." "$copied/"
+	base=$copied
+	flock -u 9
 }
 
 # In namespaces of its own, so that its mounts and processes end with it.
@@ -62,7 +73,7 @@ enter() {
 	cp "$("$root/test/postgrest.sh" find)" "$base/usr/local/bin/postgrest"
 	chmod 755 "$base/usr/local/bin/postgrest"
 	[ -z "$share" ] || mkdir -p "$base$share"
-	unshare --mount --pid --fork --kill-child sh -c '
+	exec unshare --mount --pid --fork --kill-child sh -c '
 		base=$1 project=$2 share=$3
 		shift 3
 		mount --bind "$base" "$base"
@@ -76,16 +87,24 @@ enter() {
 [ "$(id -u)" = 0 ] || die "only root can run a command in another Debian"
 umask 022
 mkdir -p "$cache"
-exec 9>"$cache/$suite.lock"
+exec 9>"$base.lock"
 flock 9
 [ -d "$base" ] || make_base
 [ $# -gt 0 ] || exit 0
 "$root/test/postgrest.sh" find >/dev/null || "$root/test/postgrest.sh" fetch
+copied=
+copy=
+trap 'rm -rf "$copy"; [ -z "$copied" ] || rm -rf --one-file-system "$copied"' EXIT
+entered=
+trap '[ -z "$entered" ] || kill -KILL "$entered"; exit 130' INT
+trap '[ -z "$entered" ] || kill -KILL "$entered"; exit 143' TERM
+[ -z "$bare" ] || copy_base
 copy=$(mktemp -d "$base/var/tmp/loyalty.XXXXXX")
-trap 'rm -rf "$copy"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 chmod 755 "$copy"
 project=${copy#"$base"}
 tar -C "$root" --exclude=./.git --exclude=./.run --exclude=./.deps --exclude=./results --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$copy" -xf -
-enter "$@"
+# In the background, as a shell listens to no signal while it waits for another;
+# unshare itself ends by none but this.
+enter "$@" <&0 &
+entered=$!
+wait "$entered"

@@ -32,7 +32,7 @@ skip() {
 }
 
 # The project's own files, without what is built or fetched.
-mapfile -t sources < <(find . \( -name .git -o -name .deps -o -name .run -o -name results \) -prune -o -type f \
+mapfile -t sources < <(find . \( -name .git -o -name .deps -o -name .run -o -name results -o -path ./dist \) -prune -o -type f \
 	! -name '*.o' ! -name '*.so' ! -name '*.bc' ! -path './sql/loyalty--*' -print | sort)
 
 # grep, but finding nothing is no failure.
@@ -109,7 +109,7 @@ file_without_head() {
 
 scripts_parse() {
 	local file
-	for file in test/*.sh test/bench/*.*sh; do
+	for file in test/*.sh test/bench/*.*sh test/systemctl debian/gateway/{postgrest,maintenance} debian/*.{postinst,postrm}; do
 		[ ! -e "$file" ] || bash -n "$file"
 	done
 }
@@ -339,6 +339,8 @@ fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
 fact "views of loyalty are for users" views_in_statements
 fact "README has at most 250 lines" long_readme
+fact "META.json is as PGXN asks, and has the version that there is" test/meta.pl check
+fact "packages have what their files name" test/debian.pl
 fact "pages have the errors of src/base/errcodes.txt" test/error_table.sh --check
 fact "nginx before a standby is configured as before the primary" test/nginx_standby.sh --check
 fact "commands of pages are run, or say why not" test/pages.pl blocks

@@ -162,11 +162,11 @@ sub compare_sql
 	return $self->compare($block, $printed, $printed =~ /^(?:psql:\S+ )?(?:ERROR|FATAL|PANIC|error):|^invalid command|^\\gset/m);
 }
 
-# The same for its shell, in the current folder.
+# The same for its shell, in the current folder: of all its commands, or of these.
 sub run_sh
 {
-	my $self = shift;
-	my @blocks = $self->commands('sh');
+	my ($self, @blocks) = @_;
+	@blocks = $self->commands('sh') if !@blocks;
 	my $script = "exec 2>&1\n";
 	for my $block (@blocks)
 	{

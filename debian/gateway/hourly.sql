@@ -1,0 +1,16 @@
+-- Each hour: books what is due in accounts that nobody posts to.  A transaction
+-- for each 10,000 accounts, so that none is locked for long, and an end, though
+-- some are posted to again and again.
+DO $$
+DECLARE
+	merchant record;
+BEGIN
+	FOR merchant IN SELECT merchant_id FROM loyalty.merchants LOOP
+		FOR round IN 1 .. 1000 LOOP
+			EXIT WHEN loyalty.expire_due(merchant.merchant_id, 10000) = 0;
+			COMMIT;
+		END LOOP;
+		COMMIT;
+	END LOOP;
+END
+$$;

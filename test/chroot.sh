@@ -57,12 +57,14 @@ make_base() {
 	mv "$base.new" "$base"
 }
 
-# Whoever comes next waits for the copy, not for its end.
+# Whoever comes next waits for the copy, not for its end.  It need not survive
+# a power cut.
 copy_base() {
 	local pristine=$base
 	copied=$(mktemp -d "$pristine.XXXXXX")
 	cp -a "$pristine/." "$copied/"
 	base=$copied
+	echo force-unsafe-io >"$base/etc/dpkg/dpkg.cfg.d/unsafe-io"
 	flock -u 9
 }
 

@@ -3,8 +3,7 @@
 #
 # Called by `make dist`.  META.json has to be as PGXN asks (test/meta.pl).  The
 # script of the extension is built, unless it is one that is committed, as the
-# archive has to have what META.json names.  What is built from the archive then
-# is compared with it.
+# archive has to have what META.json names.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 

@@ -96,7 +96,7 @@ flock 9
 "$root/test/postgrest.sh" find >/dev/null || "$root/test/postgrest.sh" fetch
 copied=
 copy=
-trap 'rm -rf "$copy"; [ -z "$copied" ] || rm -rf --one-file-system "$copied"' EXIT
+trap 'trap "" INT TERM; rm -rf "$copy"; [ -z "$copied" ] || rm -rf --one-file-system "$copied"' EXIT
 entered=
 trap '[ -z "$entered" ] || kill -KILL "$entered"; exit 130' INT
 trap '[ -z "$entered" ] || kill -KILL "$entered"; exit 143' TERM

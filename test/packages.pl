@@ -41,13 +41,13 @@ sub psql { my ($sql, $database) = @_; return Page::run($sql, 'su', 'postgres', '
 sub pid_of { my $name = shift; return sh("cat $services/$name.pid") =~ s/\s//gr }
 sub nice_of { my $pid = shift; return sh("ps -o ni= -p $pid") =~ s/\s//gr }
 
-# Until the gateway answers, and the two PostgRESTs do.
+# Until the gateway answers, and the function does through both PostgRESTs.
 sub wait_for_gateway
 {
+	my $ask = q(curl -sS -k -m 60 -o /dev/null -w '%{http_code} ' -d '');
 	for (1 .. 300)
 	{
-		my @answers = map { sh(qq(curl -sS -k -m 5 -o /dev/null -w '%{http_code}' $_)) } 'https://127.0.0.1/wallet/get -d ""', map { "http://127.0.0.1:$_/" } 3000, 3001;
-		return 1 if "@answers" eq '401 200 200';
+		return 1 if sh("$ask https://127.0.0.1/wallet/get; for port in 3000 3001; do $ask -H 'Content-Type: application/octet-stream' http://127.0.0.1:\$port/rpc/gateway; done") eq '401 404 404 ';
 		select undef, undef, undef, 0.1;
 	}
 	return 0;

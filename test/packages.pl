@@ -108,11 +108,12 @@ is sh("setpriv --reuid=www-data --regid=www-data --clear-groups cat /etc/loyalty
 	"cat: /etc/loyalty/postgrest.env: Permission denied\ncat: /etc/loyalty/tls/key.pem: Permission denied\n", 'which others do not read';
 is sh('ps -o user= -p ' . pid_of('loyalty-tills')) =~ s/\s//gr, 'nobody', 'PostgREST is nobody';
 is sh('ps -o user= --ppid ' . pid_of('loyalty-nginx') . ' | sort -u') =~ s/\s//gr, 'www-data', 'who answers in nginx is www-data';
-is nice_of(pid_of('loyalty-batches')), 10, 'the PostgREST for batches is nice';
+my $base = getpriority(0, 0);
+is nice_of(pid_of('loyalty-batches')) - nice_of(pid_of('loyalty-tills')), $base > 9 ? 19 - $base : 10, 'the PostgREST for batches is nice';
 sh(q(. ./till.env; curl -sS -k https://127.0.0.1/wallet/contact/get -H "apikey: $apikey" -d "wallet_key=$wallet"));
 my %nice = map { my ($client, $pid) = split /\|/; (nice_of($pid) => 1) }
 	split /\n/, psql(q{SELECT application_name, pid FROM pg_stat_activity WHERE usename = 'authenticator' AND query NOT LIKE 'LISTEN%'});
-is_deeply [sort keys %nice], [0, 10], 'so are its sessions';
+is_deeply [sort { $a <=> $b } keys %nice], [$base < 10 ? ($base, 10) : $base], 'so are its sessions';
 
 # --- jobs --------------------------------------------------------------------------
 
@@ -125,10 +126,11 @@ follow(qr/maintenance\.env/, 'the jobs are configured');
 is_deeply [as_cron($_)], ['', 0], "$_ says nothing" for @jobs;
 is psql('SELECT count(*) FROM loyalty.roots'), 1, 'and does it';
 
-sh(q(apt-get install --no-install-recommends logrotate postgresql-*-cron));
-my ($version) = glob('postgresql-*-loyalty_*.deb') =~ /postgresql-(\d+)/;
-sh("cd / && su postgres -c 'psql -qc \"ALTER SYSTEM SET shared_preload_libraries = pg_cron\" -c \"ALTER SYSTEM SET cron.database_name = loyalty\"' ; pg_ctlcluster $version main restart");
-psql('CREATE EXTENSION pg_cron');
+my ($version) = (glob 'postgresql-*-loyalty_*.deb')[0] =~ /postgresql-(\d+)/;
+is +(sh("apt-get install --no-install-recommends logrotate postgresql-$version-cron"))[1], 0, 'pg_cron is installed';
+my $settings = "/etc/postgresql/$version/main/conf.d/pg_cron.conf";
+sh("printf 'shared_preload_libraries = pg_cron\ncron.database_name = loyalty\n' >$settings; chmod 644 $settings; systemctl restart postgresql\@$version-main");
+is psql('SET client_min_messages = warning; CREATE EXTENSION pg_cron'), '', 'pg_cron is there';
 is psql(Page::run('', 'cat', '/usr/share/loyalty-gateway/pg_cron.sql') x 2), "1\n2\n3\n4\n1\n2\n3\n4", 'pg_cron takes the jobs, and takes them again';
 is psql('SELECT schedule, jobname FROM cron.job ORDER BY jobid'), "7 * * * *|loyalty hourly\n20 4 * * *|loyalty daily\n20 3 * * *|loyalty nightly\n40 4 * * 0|loyalty weekly", 'when cron does';
 is psql("SELECT command FROM cron.job ORDER BY jobid \\gexec\n"), '', 'and they run';
@@ -175,7 +177,7 @@ sub fresh_database
 
 psql(q{ALTER ROLE postgres PASSWORD 'for the pages'}, 'postgres');
 sh('grep -q loyalty.example /etc/hosts || echo "127.0.0.1 loyalty.example" >>/etc/hosts');
-sh('systemctl disable --now cron; su postgres -c "psql -c \"ALTER SYSTEM RESET ALL\""; pg_ctlcluster ' . "$version main restart");
+sh("systemctl disable --now cron; rm $settings; systemctl restart postgresql\@$version-main");
 local @ENV{qw(CURL_CA_BUNDLE PGHOST PGUSER PGPASSWORD PGDATABASE)} = ('/etc/loyalty/tls/certificate.pem', '127.0.0.1', 'postgres', 'for the pages', 'loyalty');
 for my $names (['docs/api-monedero.md'], ['docs/api-ikniu.md'], ['docs/api-kasu.md'], ['docs/api.md'], ['README.md', 'docs/getting-started.md'])
 {

@@ -179,7 +179,7 @@ psql(q{ALTER ROLE postgres PASSWORD 'for the pages'}, 'postgres');
 sh('grep -q loyalty.example /etc/hosts || echo "127.0.0.1 loyalty.example" >>/etc/hosts');
 sh("systemctl disable --now cron; rm $settings; systemctl restart postgresql\@$version-main");
 local @ENV{qw(CURL_CA_BUNDLE PGHOST PGUSER PGPASSWORD PGDATABASE)} = ('/etc/loyalty/tls/certificate.pem', '127.0.0.1', 'postgres', 'for the pages', 'loyalty');
-for my $names (['docs/api-monedero.md'], ['docs/api-ikniu.md'], ['docs/api-kasu.md'], ['docs/api.md'], ['README.md', 'docs/getting-started.md'])
+for my $names (['docs/api-monedero.md'], ['docs/api-ikniu.md'], ['docs/api-kasu.md'], ['README.md', 'docs/getting-started.md'])
 {
 	my @pages = map { Page->new($_) } @$names;
 	my @commands = map { $_->commands('sh') } @pages;
@@ -194,7 +194,7 @@ follow(qr/apt-get purge/, 'the package is purged');
 is_deeply \@blocks, [], 'the page is at its end';
 is sh('pgrep -a postgrest; pgrep -af "/etc/loyalty|loyalty-gateway"'), '', 'nothing of it runs';
 is sh('getent passwd _loyalty; getent group _loyalty'), '', 'its user is gone';
-is sh(q(find / -xdev \( -path /proc -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/tmp -o -path /run/services -o -path /usr/share/locale \) -prune -o \( -name '*loyalty-*' -o -name 'loyalty' -o -name '_loyalty*' \) -print) . ' | grep -v /postgresql'), '', 'so are its files';
+is sh(q{find / -xdev \( -path /proc -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/tmp -o -path /run/services -o -path /usr/share/locale \) -prune -o \( -name '*loyalty-*' -o -name 'loyalty' -o -name '_loyalty*' \) -print | grep -v /postgresql}), '', 'so are its files';
 is +(sh(q(apt-get purge 'postgresql-*-loyalty')))[1], 0, 'the extension is purged';
 is sh(q(find /usr /etc -name '*loyalty*')), '', 'and leaves nothing';
 

@@ -194,7 +194,7 @@ follow(qr/apt-get purge/, 'the package is purged');
 is_deeply \@blocks, [], 'the page is at its end';
 is sh('pgrep -a postgrest; pgrep -af "/etc/loyalty|loyalty-gateway"'), '', 'nothing of it runs';
 is sh('getent passwd _loyalty; getent group _loyalty'), '', 'its user is gone';
-is sh(q{find / -xdev \( -path /proc -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/tmp -o -path /run/services -o -path /usr/share/locale \) -prune -o \( -name '*loyalty-*' -o -name 'loyalty' -o -name '_loyalty*' \) -print | grep -v /postgresql}), '', 'so are its files';
+is sh(qq{find / -xdev \\( -path /proc -o -path $packages -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/tmp -o -path /run/services -o -path /usr/share/locale \\) -prune -o \\( -name '*loyalty-*' -o -name 'loyalty' -o -name '_loyalty*' \\) -print | grep -v /postgresql}), '', 'so are its files';
 is +(sh(q(apt-get purge 'postgresql-*-loyalty')))[1], 0, 'the extension is purged';
 is sh(q(find /usr /etc -name '*loyalty*')), '', 'and leaves nothing';
 

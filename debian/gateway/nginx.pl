@@ -19,6 +19,7 @@ my @changes = (
 	[qr/^error_log error\.log crit;[^\n]*/m, 'error_log /var/log/loyalty/error.log crit;      # of the processes'],
 	[qr/^\t# EDIT, as above\.  What/m, "\t# What"],
 	[qr/^\terror_log error\.log emerg;/m, "\terror_log /var/log/loyalty/error.log emerg;"],
+	[qr/^\taccess_log access\.log /m, "\taccess_log /var/log/loyalty/access.log "],
 	[qr/^\t\tlisten 127\.0\.0\.1:8080;[^\n]*/m, "\t\tinclude /etc/loyalty/tls.conf;"],
 );
 

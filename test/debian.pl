@@ -52,7 +52,7 @@ for my $file (glob 'debian/gateway/*')
 }
 
 # A path of ours that a file names is installed, or made by nginx.
-my %made = map { $_ => 1 } qw(/var/log/loyalty /var/log/loyalty/error.log /var/lib/loyalty-gateway /run/loyalty-nginx.pid /etc/loyalty/tls/certificate.pem /etc/loyalty/tls/key.pem
+my %made = map { $_ => 1 } qw(/var/log/loyalty /var/log/loyalty/error.log /var/log/loyalty/access.log /var/lib/loyalty-gateway /run/loyalty-nginx.pid /etc/loyalty/tls/certificate.pem /etc/loyalty/tls/key.pem
 	/etc/loyalty /etc/cron.d/loyalty-gateway);
 for my $file (glob('debian/loyalty-gateway.*'), glob('debian/gateway/*'), 'docs/install.md', 'docs/es/install.md', 'Containerfile')
 {

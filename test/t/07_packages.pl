@@ -69,7 +69,7 @@ my $program = $stack->psql(qq{SELECT program_id FROM loyalty.create_program($mer
 $stack->psql(Loyalty::configure($merchant, $program, duration_unit => 'day', duration_value => 1));
 my $account = $stack->psql(qq{SELECT loyalty.open_account($merchant, $program)});
 $stack->psql(qq{SELECT loyalty.post($merchant, $account, 'accrue', 100)});
-$stack->psql(qq{INSERT INTO loyalty_internal.idempotency_key (merchant_id, idempotency_key, fingerprint) SELECT $merchant, i, sha256('') FROM generate_series(1, 25000) i});
+$stack->psql(qq{INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint) SELECT $merchant, sha256(i::text::bytea), sha256('') FROM generate_series(1, 25000) i});
 $stack->advance_clock(40 * 86400);
 
 # As the role of the jobs: what one says.

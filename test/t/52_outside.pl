@@ -185,12 +185,12 @@ subtest 'the logs have the id' => sub {
 # What fails, and its line in PostgreSQL's log, which is found by the id in the answer.
 sub finds_cause
 {
-	my ($answer, $status, $cause, $name) = @_;
+	my ($answer, $status, $cause, $name, $server) = @_;
 	is $answer->{status}, $status, "$name answers $status";
 	my $id = id_of($answer);
 	like $id, qr/^[0-9a-f]{32}$/, 'with an id';
 	like join("\n", grep { /\Q$id\E/ } split /\n/, $stack->server_log), $cause, 'which the line with the cause has';
-	like nginx_line($id), qr/ $id $status \d+ wallet tills /, "and so has nginx's";
+	like nginx_line($id), qr/ $id $status \d+ wallet @{[$server \/\/ 'tills']} /, "and so has nginx's";
 	return;
 }
 
@@ -199,7 +199,7 @@ subtest 'an unexpected failure' => sub {
 	$stack->psql('REVOKE SELECT ON loyalty_internal.staff FROM loyalty_engine');
 	my $answer = $stack->form('/toolusers/get');
 	$stack->psql('GRANT SELECT ON loyalty_internal.staff TO loyalty_engine');
-	finds_cause($answer, 500, qr/LOG:  toolusers_get failed: permission denied for table staff/, 'what must not fail');
+	finds_cause($answer, 500, qr/LOG:  toolusers_get failed: permission denied for table staff/, 'what must not fail', 'batches');
 };
 
 # The file of a table that has no rows yet is on a device that is always full.
@@ -258,10 +258,12 @@ subtest 'a sale behind a lock, with a lock_timeout as the recipe' => sub {
 	is $recipe, 5, 'has 5 seconds';
 	my $limit = sub {
 		my $value = shift;
-		$stack->psql("ALTER ROLE web_anon SET lock_timeout = '$value'; NOTIFY pgrst, 'reload config'");
+		$stack->psql("ALTER ROLE web_anon SET lock_timeout = '$value'");
+		$stack->reload_postgrest('USR2');
 		return $stack->wait_until(sub { $stack->http('POST', "$rest/rpc/lock_limit", {'Content-Type' => 'application/json'}, '{}')->{body} =~ /"$value"/ }) || die "the limit is not $value\n";
 	};
-	$stack->psql("CREATE FUNCTION loyalty_api.lock_limit() RETURNS text LANGUAGE sql AS \$\$ SELECT current_setting('lock_timeout') \$\$; NOTIFY pgrst, 'reload schema'");
+	$stack->psql("CREATE FUNCTION loyalty_api.lock_limit() RETURNS text LANGUAGE sql AS \$\$ SELECT current_setting('lock_timeout') \$\$");
+	$stack->reload_postgrest;
 	$limit->('1s');
 	block();
 	my $answer = sale_in_background()->();

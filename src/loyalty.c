@@ -13,6 +13,7 @@
 #include "admin/turn.h"
 #include "base/compat.h"
 #include "db/planning.h"
+#include "db/version.h"
 #include "ledger/fast_path.h"
 #include "limits/entry_space.h"
 #include "miscadmin.h"
@@ -81,4 +82,5 @@ _PG_init(void)
 							&merchant_requests, 24, 0, MAX_TURNS, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("loyalty");
 	planning_init();
+	version_init();
 }

@@ -75,6 +75,23 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.forgotten_before(interval, integer) IS
 'Part of the functions that delete what is older_than so much, max_rows at a time: the moment before which that is. Errors: LY005 invalid_argument (NULL, negative or too long; no number of rows, or too many).';
 
+-- Of which version the library is, and the script, this one.
+CREATE FUNCTION loyalty.version(OUT library text, OUT script text, OUT fits boolean) RETURNS record
+LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_version';
+COMMENT ON FUNCTION loyalty.version() IS
+'The version of the library that the session has loaded, that of the script that made the schema, and whether they fit. If they do not, what reads or writes tables fails with LY016 version_mismatch: connect again where the library is older, run ALTER EXTENSION loyalty UPDATE where the script is.';
+
+CREATE FUNCTION loyalty_internal.oldest_library() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '0.2.0';
+COMMENT ON FUNCTION loyalty_internal.oldest_library() IS
+'The version of the oldest library that works on with this script, in sessions that were open when the extension was updated; those of older ones have to connect again.';
+
+CREATE FUNCTION loyalty_internal.announce_version() RETURNS void
+LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'loyalty_announce_version';
+COMMENT ON FUNCTION loyalty_internal.announce_version() IS
+'Part of seal(): has all sessions look at the version of the script again.';
+
 -- When two texts are the same to whoever reads them, in whatever locale the
 -- database is: e-mails, names of staff and of branches are compared so.  All
 -- other keys are compared byte by byte, and their columns are under "C".

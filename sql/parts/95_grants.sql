@@ -64,7 +64,7 @@ BEGIN
 		loyalty.abs, loyalty.sum, loyalty.avg, loyalty.min, loyalty.max, loyalty.percent_of, loyalty.area_code,
 		loyalty.birth_date, loyalty.sex, loyalty.state, loyalty.age,
 		loyalty.total, loyalty.total_due, loyalty.falls_below, loyalty.unnest_lots,
-		loyalty.fold, loyalty.entry_kind, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
+		loyalty.version, loyalty.fold, loyalty.entry_kind, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
 	-- What shows more of an account, or of a phone, than a view can.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,

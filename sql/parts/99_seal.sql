@@ -65,6 +65,7 @@ BEGIN
 	LOOP
 		EXECUTE command;
 	END LOOP;
+	PERFORM loyalty_internal.announce_version();
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS

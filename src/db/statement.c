@@ -2,9 +2,9 @@
  * statement.c
  *		The SQL that the C code runs: how it is prepared, kept and read.
  *
- * The plans live until the session ends or the extension is dropped and
- * created again: its schema then has another OID, and everything is prepared
- * anew.
+ * The plans live until the session ends or the extension is updated, or dropped
+ * and created again: its schema then has another OID.  Then everything is
+ * prepared anew, but not in the middle of an operation.
  */
 #include "postgres.h"
 
@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "db/planning.h"
 #include "db/statement.h"
+#include "db/version.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -103,10 +104,11 @@ void
 db_begin(void)
 {
 	Oid			schema = get_namespace_oid("loyalty", false);
+	bool		is_another = unlikely(!version_is_checked) && operation_context == NULL && version_check();
 
 	SPI_connect();
 	(void) db_operation_context();
-	if (schema != schema_oid)
+	if (schema != schema_oid || is_another)
 	{
 		forget_plans();
 		find_types();

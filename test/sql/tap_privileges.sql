@@ -201,7 +201,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name
 	UNION ALL SELECT name FROM functions WHERE provolatile = 'i' AND name ~ '^loyalty_internal\.(points|phone|curp|lots)_'
 	UNION ALL VALUES ('loyalty.balance_at(bigint,bigint,timestamp with time zone)'), ('loyalty.lots_of(bigint,bigint)'), ('loyalty.statement(bigint,bigint,bigint,integer)'),
 		('loyalty.rank_at(bigint,bigint,timestamp with time zone)'), ('loyalty.rules_at(bigint,bigint,timestamp with time zone)'), ('loyalty.find_program(bigint,text,text)'), ('loyalty.receipt(bigint,bigint,bigint,bigint)'),
-		('loyalty.find_member(bigint,bigint,loyalty.phone,text,text)'),
+		('loyalty.find_member(bigint,bigint,loyalty.phone,text,text)'), ('loyalty.version()'),
 		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),
 		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)'),
 		('loyalty.health()'), ('loyalty_internal.metrics()'), ('loyalty_internal.progress()')$$,

@@ -11,6 +11,7 @@ use utf8;
 use File::Basename qw(basename);
 use FindBin;
 use lib $FindBin::Bin;
+use Filled;
 use IPC::Run ();
 use Loyalty;
 use Test::More;
@@ -34,98 +35,11 @@ sub use_old_server
 	return;
 }
 
-# Something in every table, written by the extension's own functions where
-# there is one.  Prints the keys that are shown once.
-my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $root, $late, $expired) = split /\|/, $stack->psql(q{
-	SELECT loyalty.create_merchant('Café "La Ñ", \N; ''x''', 'https://ñ.example') AS m \gset
-	SELECT api_key FROM loyalty.create_api_key(:m, 'caja|1') \gset
-	SELECT key_id FROM loyalty.create_api_key(:m, 'vieja', now()) \gset
-	SELECT loyalty.disable_api_key(:m, :key_id) \g /dev/null
-	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 12.3456, settings => json_build_object('decimals', 3, 'rounding', 'half_even')) \gset
-	SELECT wallet_key AS w2, client_id FROM loyalty.create_wallet(:m, 'Otro', 1, settings => json_build_object('decimals', 0, 'rounding', 'down', 'requires_ticket', true, 'requires_birth_date', true, 'channel', 'whatsapp', 'messages', '{}'::text[])) \gset
-	SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,5}') \g /dev/null
-	SELECT loyalty.configure_program(:m, loyalty.find_program(:m, :'client_id'), json_build_object('duration_unit', 'year', 'duration_value', 100, 'range_group', 'niveles')) \g /dev/null
-	SELECT loyalty.employee_add(:m, 'gerente', 'Ana Peña', 'Centro', '4771000001', 'clave uno') \g /dev/null
-	SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'clave dos') \g /dev/null
-	SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'clave tres') \g /dev/null
-	SELECT loyalty.employee_disable(:m, '4771000003') \g /dev/null
-	INSERT INTO loyalty_internal.staff_refusal (merchant_id, refused_at) VALUES (:m, ARRAY[now()]);
-	SELECT loyalty.set_staff_programs(:m, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = :'w')) \g /dev/null
-	SELECT loyalty.wallet_contact_add(:m, :'w', '47712345' || i, 'Contacto ' || i, 1, CASE WHEN i % 2 = 0 THEN '1988-02-29' END)
-		FROM generate_series(10, 59) i \g /dev/null
-	SELECT loyalty.wallet_sale(:m, :'w', '47712345' || i, 0, i * 1.01, NULL, 1, E'tab\t"' || i, 'sale-' || i) FROM generate_series(10, 59) i \g /dev/null
-	SELECT loyalty.wallet_balance_update(:m, :'w', '47712345' || i, 1, 0.125, 2) FROM generate_series(10, 59) i \g /dev/null
-	SELECT loyalty.wallet_contact_add(:m, :'w2', '5588880001', 'Con lotes', 1, '1970-12-31') AS member \gset
-	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 0, 300 * i, NULL, 1, 'lote') FROM generate_series(1, 3) i \g /dev/null
-	SELECT loyalty.wallet_sale(:m, :'w2', '5588880001', 1, NULL, 4, 1, 'lote') \g /dev/null
-	SELECT loyalty.set_rank(:m, :member, rank, until, E'por "ñ"') FROM (VALUES ('Plata', now() + interval '100 years'), ('Oro', NULL)) v (rank, until) \g /dev/null
-	SELECT program_id AS p3 FROM loyalty.create_program(:m, 'Club', 'club') \gset
-	SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'club'), json_build_object('accumulation_points', 1, 'accumulation_money', 10, 'expiry', 'year_end', 'duration_unit', 'year', 'duration_value', 50)) \g /dev/null
-	SELECT loyalty.publish_rules(:m, loyalty.find_program(:m, 'club'), '[{"name":"bono \"ñ\"","points":5,"max_member":8,"categories":["café"]},{"name":"bono","points":5,"max_member":8,"max_day":100,"days":[1,2,3,4,5,6,7]}]') \g /dev/null
-	SELECT loyalty.set_limit(:m, loyalty.find_program(:m, 'club'), 'member', 'spend', 100, 5) \g /dev/null
-	SELECT loyalty.seller_member_create(:m, 'club', 'f1@correo.example', 'Fa', 'Uno', client_id => 'F1') ->> 'id' AS owner, loyalty.seller_member_create(:m, 'club', 'f2@correo.example', 'Fa', 'Dos', client_id => 'F2') ->> 'id' AS guest \gset
-	SELECT entry_id AS sale FROM loyalty.sale(:m, :owner, 1000, reference => 'T1', staff_id => 1) \gset
-	SELECT loyalty.sale(:m, :guest, 500) \g /dev/null
-	SELECT loyalty.share_account(:m, :guest, :owner) \g /dev/null
-	SELECT loyalty.seller_member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres', client_id => 'F3') ->> 'id' AS leaves, loyalty.seller_member_create(:m, 'club', 'f4@correo.example', 'Fa', 'Cuatro', client_id => 'F4') ->> 'id' AS stays \gset
-	SELECT loyalty.share_account(:m, :stays, :leaves), loyalty.leave_account(:m, :leaves) \g /dev/null
-	SELECT loyalty.seller_member_create(:m, 'club', 'f5@correo.example', 'Fa', 'Cinco', client_id => 'F5') ->> 'id' AS erased \gset
-	SELECT loyalty.seller_deposit(:m, '[{"programId":"club","memberId":"F5","amount":5,"comments":"de Fa Cinco","branchId":"Norte"}]') \g /dev/null
-	SELECT loyalty.erase_member(:m, :erased) \g /dev/null
-	SELECT entry_id AS hold FROM loyalty.hold(:m, :owner, 40, 'H', release_at => now() + interval '100 years', member_id => :guest) \gset
-	SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
-	SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null
-	SELECT loyalty.reverse(:m, :owner, :sale, reference => 'D1', money => 300) \g /dev/null
-	SELECT loyalty.open_account(:m, :p3) AS late \gset
-	SELECT entry_id AS expired FROM loyalty.post(:m, :late, 'deposit', 3, expires_at => clock_timestamp() + interval '2 seconds') \gset
-	SELECT pg_sleep(extract(epoch FROM due_at - clock_timestamp()) + 0.01) FROM loyalty_internal.account WHERE merchant_id = :m AND account_id = :late \g /dev/null
-	SELECT loyalty.reverse(:m, :late, :expired, 2, 'D3') \g /dev/null
-	SELECT root_id FROM loyalty.make_root(:m) \gset
-	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street, city) VALUES (:m, :member, 1, 'Río Ñandú', 'León');
-	SELECT loyalty.disable_member(merchant_id, member_id) FROM loyalty.members WHERE merchant_id = :m AND phone::text = '4771234510' \g /dev/null
-	SELECT loyalty.blacklist_phone(:m, '4771234511', 'no paga') \g /dev/null
-	SELECT loyalty.set_quota(:m, 'redemptions', 777) \g /dev/null
-	SELECT loyalty.set_quota(:m, 'messages', 5) \g /dev/null
-	SELECT count(*) FROM loyalty.claim_messages(:m, 3) c, LATERAL loyalty.acknowledge_message(:m, c.message_id, c.attempt) \g /dev/null
-	SELECT count(*) FROM loyalty.claim_messages(:m, 3) \g /dev/null
-	SELECT loyalty.set_area_code('477', false) \g /dev/null
-	SELECT loyalty.set_area_code('999', true, 'Mérida, corregida') \g /dev/null
-	INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
-		VALUES ('33', '3614', '0000', '9999', 'FIJO'), ('222', '211', '5000', '5999', 'FIJO');
-	SELECT loyalty.apply_numbering_plan() \g /dev/null
-	INSERT INTO loyalty.numbering_plan (nir, estado) VALUES ('81', 'por cargar');
-	SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :sale, :hold, :root_id, :late, :expired);
-	});
+my ($merchant, $key, $wallet, $second_wallet, $owner, $guest, $sale, $hold, $root, $late, $expired) = split /\|/, fill($stack);
 
 # --- comparing -----------------------------------------------------------------
 
-my $tables = q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' ORDER BY t::regclass::text};
-my @tables = split /\n/, $stack->psql($tables);
-
-# Number and digest of the rows of each table, by its name.  A program is another
-# revision once its rules and limits have been restored, too.
-sub contents
-{
-	my %where = @_;
-	my $row = sub { $_[0] eq 'loyalty_internal.program' ? "(to_jsonb(t) - 'revision')" : 't' };
-	return {map { $_ => $stack->psql("SELECT count(*) || ' rows, ' || coalesce(md5(string_agg(x, E'\\n' ORDER BY x)), '') FROM (SELECT @{[$row->($_)]}::text FROM $_ t) y (x)", %where) } @tables};
-}
-
-# What others see: the views, which compute.
-sub answers
-{
-	my %where = @_;
-	return $stack->psql(q{
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.members x;
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.entries x;
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.balances x;
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty_internal.account a, loyalty.lots_of(a.merchant_id, a.account_id) x;
-		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.limits x;
-		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.allowances x;
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.area_codes x;
-		SELECT md5(string_agg(x::text, ';' ORDER BY x::text)) FROM loyalty.wallets x;
-		SELECT string_agg(x::text, ';' ORDER BY x::text) FROM loyalty.quotas x}, %where);
-}
+my @tables = tables($stack);
 
 # Who owns what and who may do what, in the extension's schemas.  Rights that
 # nobody has touched are the usual ones; newer servers know of one more.
@@ -146,12 +60,8 @@ sub rights
 		%where);
 }
 
-$stack->psql(q{
-	SELECT loyalty.customer_read(loyalty.load_sandbox(), 'individual_request', 'Api_KASU_Sandbox', 'CAMC880526HMCBNR04', 'Mail');
-	SELECT loyalty.pay_policy(merchant_id, policy_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.policy LIMIT 1;
-	SELECT FROM loyalty.verify()});
-my $dumped = contents();
-my $dumped_answers = answers();
+my $dumped = contents($stack);
+my $dumped_answers = answers($stack);
 my $dumped_rights = rights();
 is $stack->psql(q{
 	SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid JOIN pg_class c ON c.oid = d.objid
@@ -161,22 +71,13 @@ unlike $dumped->{$_}, qr/^0 rows/, "$_ has something to lose" for @tables;
 
 # --- dumping and restoring ----------------------------------------------------------
 
-# Run a program of the server's; what it says on the standard error.
-sub run_program
-{
-	my ($where, @command) = @_;
-	my $err = '';
-	my $fine = $stack->with_env(sub { IPC::Run::run(\@command, '<', '/dev/null', '>', '/dev/null', '2>', \$err) }, %$where);
-	return $fine ? $err : "failed: $err";
-}
-
 # All that must be so in a restored database; changes it in the end.
 sub check_restored
 {
 	my ($name, %where) = @_;
-	my $restored = contents(%where);
+	my $restored = contents($stack, %where);
 	is $restored->{$_}, $dumped->{$_}, "$name: $_ is the same" for @tables;
-	is answers(%where), $dumped_answers, "$name: the views answer the same";
+	is answers($stack, %where), $dumped_answers, "$name: the views answer the same";
 	is rights(%where), $dumped_rights, "$name: owners and rights are the same";
 	is $stack->psql('SELECT count(*) FROM loyalty.verify()', %where), '0', "$name: the ledger is sound";
 	is $stack->psql("SELECT loyalty.authenticate('$key')", %where), $merchant, "$name: the API key still works";
@@ -250,16 +151,16 @@ sub club_goes_on
 }
 
 my $folder = $stack->work_dir;
-is run_program({}, 'pg_dump', '-Fc', '-f', "$folder/loyalty.dump"), '', 'pg_dump, custom format';
-is run_program({}, 'pg_dump', '-Fp', '-f', "$folder/loyalty.sql"), '', 'pg_dump, plain format';
-is run_program({}, 'pg_dumpall', '--roles-only', '-f', "$folder/roles.sql"), '', 'pg_dumpall of the roles';
-is run_program({}, 'createdb', '-T', 'template0', $_), '', "a database $_" for 'custom', 'plain';
-is run_program({}, 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'custom', "$folder/loyalty.dump"), '', 'pg_restore';
-is run_program({dbname => 'plain'}, 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$folder/loyalty.sql"), '', 'psql';
+is run_program($stack, {}, 'pg_dump', '-Fc', '-f', "$folder/loyalty.dump"), '', 'pg_dump, custom format';
+is run_program($stack, {}, 'pg_dump', '-Fp', '-f', "$folder/loyalty.sql"), '', 'pg_dump, plain format';
+is run_program($stack, {}, 'pg_dumpall', '--roles-only', '-f', "$folder/roles.sql"), '', 'pg_dumpall of the roles';
+is run_program($stack, {}, 'createdb', '-T', 'template0', $_), '', "a database $_" for 'custom', 'plain';
+is run_program($stack, {}, 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'custom', "$folder/loyalty.dump"), '', 'pg_restore';
+is run_program($stack, {dbname => 'plain'}, 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$folder/loyalty.sql"), '', 'psql';
 check_restored('custom', dbname => 'custom');
 check_restored('plain', dbname => 'plain');
 
-is_deeply contents(), $dumped, 'the database that was dumped is as it was';
+is_deeply contents($stack), $dumped, 'the database that was dumped is as it was';
 
 # --- another server, which has never heard of the extension ------------------------------
 
@@ -267,19 +168,19 @@ my $elsewhere = Loyalty->start(level => 'cluster');
 my %there = map { $_ => $elsewhere->env($_) } qw(PGPORT PGPASSWORD);
 my %other = (port => $there{PGPORT}, password => $there{PGPASSWORD}, dbname => 'postgres');
 is $stack->psql(q{SELECT count(*) FROM pg_roles WHERE rolname = 'loyalty_engine'}, %other), '0', 'another server has no role loyalty_engine';
-is run_program({%other}, 'createdb', 'loyalty'), '', 'it gets an empty database';
+is run_program($stack, {%other}, 'createdb', 'loyalty'), '', 'it gets an empty database';
 $other{dbname} = 'loyalty';
 # Whoever restores brings the roles that were given rights, but not ours.
 $stack->psql('CREATE ROLE authenticator LOGIN NOINHERIT; CREATE ROLE web_anon NOLOGIN; GRANT web_anon TO authenticator', %other);
-is run_program({%other}, 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'loyalty', "$folder/loyalty.dump"), '', 'pg_restore there';
+is run_program($stack, {%other}, 'pg_restore', '--exit-on-error', '--single-transaction', '-d', 'loyalty', "$folder/loyalty.dump"), '', 'pg_restore there';
 is $stack->psql(q{SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = 'loyalty_engine'}, %other), 'f|f|f|f|f',
 	'creates the role, which may do nothing by itself';
 check_restored('elsewhere', %other);
 
-is run_program({%other, dbname => 'postgres'}, 'createdb', 'again'), '', 'a second database there';
-is run_program({%other, dbname => 'postgres'}, 'pg_restore', '--exit-on-error', '-d', 'again', "$folder/loyalty.dump"), '',
+is run_program($stack, {%other, dbname => 'postgres'}, 'createdb', 'again'), '', 'a second database there';
+is run_program($stack, {%other, dbname => 'postgres'}, 'pg_restore', '--exit-on-error', '-d', 'again', "$folder/loyalty.dump"), '',
 	'pg_restore where the role exists by now';
-is_deeply contents(%other, dbname => 'again'), $dumped, 'restores every row too';
+is_deeply contents($stack, %other, dbname => 'again'), $dumped, 'restores every row too';
 $elsewhere->stop;
 
 # --- pg_upgrade, to a server of the version that is tested ---------------------------------

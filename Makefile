@@ -18,6 +18,8 @@
 #                               every function in C, on a server with sanitizers
 #   make plans ROWS=100000      what each statement reads of tables so full
 #   make caches SECONDS=60      sessions post so long while settings change
+#   make release                the version that is being made is released
+#   make next VERSION=1.2.3     the one that is made from now on
 #
 # All but the first line work on a machine that has nothing but git and make:
 # test/deps.sh installs what is missing.
@@ -41,7 +43,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz plans soak tidy up
+OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz next plans release soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -127,6 +129,12 @@ down:
 tidy:
 	@exec test/tidy.sh
 
+release:
+	@exec test/release.sh release
+
+next:
+	@exec test/release.sh next "$(VERSION)"
+
 $(OTHER_TARGETS):
 	@$(MAKE) --no-print-directory $@
 
@@ -137,8 +145,10 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" loyalty
 MODULE_big = loyalty
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SQL_PARTS = $(sort $(wildcard sql/parts/*.sql))
-DATA = $(wildcard sql/loyalty--*--*.sql)
-DATA_built = sql/loyalty--$(EXTVERSION).sql
+# What users have is installed as they have it; a version that is being made is built.
+RELEASED := $(addprefix sql/,$(shell sed -n 's/^[0-9a-f]\{64\}  //p' sql/released.sha256))
+DATA = $(sort $(wildcard sql/loyalty--*--*.sql) $(RELEASED))
+DATA_built = $(filter-out $(RELEASED),sql/loyalty--$(EXTVERSION).sql)
 # What is not for SQL is hidden.  Servers from 16 on say so themselves.
 PG_CFLAGS = -Wall -Wextra $(if $(CFLAGS_SL_MODULE),,-fvisibility=hidden)
 ifneq ($(findstring clang,$(CC)),)
@@ -173,12 +183,17 @@ FORCE:
 .PHONY: FORCE
 
 $(OBJS): $(wildcard src/*.h src/*/*.h) src/base/errcodes.txt src/.built-for Makefile
-src/loyalty.o: loyalty.control
+src/loyalty.o src/db/version.o: loyalty.control
+
+# The script of a version, of its parts.
+script:
+	@printf '%s\n' '\echo Use "CREATE EXTENSION loyalty" to load this file. \quit'
+	@for part in $(SQL_PARTS); do echo; cat "$$part" || exit 1; done
+.PHONY: script
 
 # The folder itself is named too, so that a part that was removed counts.
-sql/loyalty--$(EXTVERSION).sql: $(SQL_PARTS) sql/parts Makefile loyalty.control
-	{ printf '%s\n' '\echo Use "CREATE EXTENSION loyalty" to load this file. \quit'; \
-	  for part in $(SQL_PARTS); do echo; cat "$$part" || exit 1; done; } > $@.new
+$(DATA_built): $(SQL_PARTS) sql/parts Makefile loyalty.control
+	@$(MAKE) -s --no-print-directory script > $@.new
 	mv -f $@.new $@
 
 endif

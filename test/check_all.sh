@@ -5,7 +5,8 @@
 # Called by `make check-all`.  The environment says:
 #     SERVERS     versions to run on; "15 17 18" unless given
 #     PG_CONFIGS  pg_configs of further servers
-#     T           suites, as for `make check`, or upgrade, which is among them
+#     F           tests, as for `make check`
+#     T           suites, as there too, or upgrade, which is among them
 #                 unless given
 #
 # A version that this machine has is tested here, others in the Debian that has
@@ -69,7 +70,7 @@ check_version() {
 		failed=$((failed + 1))
 		return
 	fi
-	check "$name" in_version "$1" make check T="$suites"
+	check "$name" in_version "$1" make check T="$suites" F="${F:-}"
 }
 
 # The oldest server's data directories go to each of the others.

@@ -338,6 +338,7 @@ fact "each test has a number of its own" numbers_of_two
 fact "no transcript expects an accident" expected_accidents
 fact "capital and small letters are told apart by a rule of our own" locale_letters
 fact "views of loyalty are for users" views_in_statements
+fact "versions agree, and what users have is as they have it" test/release.sh check
 fact "README has at most 250 lines" long_readme
 fact "META.json is as PGXN asks, and has the version that there is" test/meta.pl check
 fact "packages have what their files name" test/debian.pl

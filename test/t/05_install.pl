@@ -61,7 +61,8 @@ like $granted, qr/^GRANT SELECT ON TABLE loyalty.entries TO analyst;$/m, 'a dump
 unlike $granted, qr/ TO (?!analyst;)/, 'and nothing that the extension gives by itself';
 
 my $folder = $stack->with_env(sub { qx(pg_config --sharedir) }) =~ s/\n//r . '/extension';
-my $script = "$folder/loyalty--0.2.0dev--0.2.0dev+seal.sql";
+my $version = $stack->psql(q{SELECT extversion FROM pg_extension WHERE extname = 'loyalty'}, dbname => 'first');
+my $script = "$folder/loyalty--$version--$version+seal.sql";
 END { unlink $script if defined $script }
 open my $out, '>', $script or die "$script: $!\n";
 print $out <<'SQL';
@@ -77,8 +78,8 @@ CREATE FUNCTION loyalty.added_one() RETURNS integer LANGUAGE sql IMMUTABLE AS 'S
 SELECT loyalty_internal.seal();
 SQL
 close $out or die "$script: $!\n";
-is $stack->psql(q{ALTER EXTENSION loyalty UPDATE TO '0.2.0dev+seal'; SELECT extversion FROM pg_extension WHERE extname = 'loyalty'}, dbname => 'first') =~ s/^\s+//r,
-	'0.2.0dev+seal', 'a script that adds objects is run';
+is $stack->psql(qq{ALTER EXTENSION loyalty UPDATE TO '$version+seal'; SELECT extversion FROM pg_extension WHERE extname = 'loyalty'}, dbname => 'first') =~ s/^\s+//r,
+	"$version+seal", 'a script that adds objects is run';
 is $stack->psql(q{SELECT p.oid::regproc, p.proowner = 'loyalty_engine'::regrole, has_function_privilege('analyst', p.oid, 'EXECUTE'), has_function_privilege('loyalty_engine', p.oid, 'EXECUTE')
 	FROM pg_proc p WHERE p.proname ~ '^added' ORDER BY 1}, dbname => 'first'),
 	"loyalty.added_count|t|f|t\nloyalty.added_one|f|f|t", 'its functions are owned and executed by loyalty_engine, and by nobody else';

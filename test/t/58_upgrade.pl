@@ -67,7 +67,7 @@ my $oldest = qr/(FUNCTION loyalty_internal\.oldest_library\(\)[^;]*RETURN )'[^']
 like $script, qr/\Q$sentence\E/, 'there is a comment to change';
 like $script, $oldest, 'there is a function to change';
 my $never = '0.2.0never';
-my $old_script = $script =~ s/\Q$sentence\E/Folds:/r =~ s/$oldest/$1'0.1.99';/r =~ s/(?=\nSELECT loyalty_internal\.seal\(\);)/\nGRANT TRUNCATE ON loyalty.entry TO loyalty_engine;/r;
+my $old_script = $script =~ s/\Q$sentence\E/Folds:/r =~ s/$oldest/$1'0.1.9';/r =~ s/(?=\nSELECT loyalty_internal\.seal\(\);)/\nGRANT TRUNCATE ON loyalty.entry TO loyalty_engine;/r;
 my ($comment) = $script =~ /(COMMENT ON FUNCTION loyalty\.fold\(text\) IS\n'[^']*';)/;
 my ($function) = $script =~ /(FUNCTION loyalty_internal\.oldest_library\(\)[^;]*;)/;
 my $seal = 'SELECT loyalty_internal.seal();';
@@ -219,19 +219,12 @@ unlike $half, qr/^. routine loyalty.fold/m, 'but none that it has not';
 # --- sessions that have the library of before --------------------------------------
 
 # The library of before is today's that says it is of an older version.
-my $older = older_than($today);
+my $older = $today =~ tr/0-9/0/r;
 my $new_library = "$installation/loyalty.so.new";
 make_older_library();
 spew("$folder/loyalty--$older.sql", $script);
 spew("$folder/loyalty--$older--$today.sql", "$seal\n");
-spew("$folder/loyalty--$older--$today+on.sql", "ALTER TABLE loyalty.entry ADD planted integer;\nCREATE OR REPLACE " . $function =~ s/RETURN '[^']*'/RETURN '0.0.1'/r . "\n$seal\n");
-
-sub older_than
-{
-	my ($major, $minor, $patch, $rest) = $_[0] =~ /^(\d+)\.(\d)\.(\d)(.*)$/ or die "$_[0] is no version\n";
-	my $number = "$major$minor$patch" - 1;
-	return join('.', sprintf('%03d', $number) =~ /^(\d+)(\d)(\d)$/) . $rest;
-}
+spew("$folder/loyalty--$older--$today+on.sql", "ALTER TABLE loyalty.entry ADD planted integer;\nCREATE OR REPLACE " . $function =~ s/RETURN '[^']*'/RETURN '0.0.0'/r . "\n$seal\n");
 
 # Put a file in the place of another, as make install does: whoever has that open keeps it.
 sub replace_library

@@ -225,16 +225,40 @@ sub run_in_folder
 # a later version does not know, and does not get over.
 sub forget_column_options
 {
-	my $bin = shift;
+	my ($bin, @databases) = @_;
 	return if system('grep', '-q', 'pg_attver', "$bin/postgres") == 0;
 	$stack->psql("SET allow_system_table_mods = on; UPDATE pg_attribute SET attoptions = NULL WHERE attoptions::text LIKE '{pg_attver=%}'", dbname => $_)
-		for qw(loyalty postgres template1);
+		for @databases;
+	return;
+}
+
+# Databases of released versions go along, and are updated there.
+my @released = map { {version => $_->[0], file => $_->[1], database => 'of_' . $_->[0] =~ s/\W/_/gr} } releases();
+for my $of (@released)
+{
+	my %where = (dbname => $of->{database});
+	$stack->psql("CREATE DATABASE $of->{database}");
+	$stack->psql("SET client_min_messages = warning; CREATE EXTENSION loyalty VERSION '$of->{version}'", %where);
+	fill($stack, file => $of->{file}, %where);
+	@$of{qw(contents answers)} = (contents($stack, %where), answers($stack, %where));
+}
+
+sub check_released
+{
+	my $of = shift;
+	my %where = (dbname => $of->{database});
+	is $stack->psql('SELECT script FROM loyalty.version()', %where), $of->{version}, "$of->{version}: is as it was";
+	is_deeply contents($stack, %where), $of->{contents}, "$of->{version}: every row is";
+	$stack->psql('SET client_min_messages = warning; ALTER EXTENSION loyalty UPDATE', %where);
+	is $stack->psql(q{SELECT script = e.default_version AND fits FROM loyalty.version(), pg_available_extensions e WHERE e.name = 'loyalty'}, %where), 't', "$of->{version}: is updated";
+	is answers($stack, %where), $of->{answers}, "$of->{version}: the views answer the same";
+	is $stack->psql('SELECT count(*) FROM loyalty.verify()', %where), '0', "$of->{version}: the ledger is sound, chains included";
 	return;
 }
 
 $stack->psql("DROP DATABASE $_") for qw(custom plain);
 my $new_bin = $ENV{LOYALTY_BIN} // $stack->bindir;
-forget_column_options($new_bin);
+forget_column_options($new_bin, qw(loyalty postgres template1), map { $_->{database} } @released);
 my $has_checksums = $stack->psql('SHOW data_checksums') eq 'on';
 my ($formats, @locale) = (formats(), locale_options());
 $stack->stop_postgres;
@@ -245,6 +269,7 @@ run_in_folder("$new_bin/pg_upgrade", '-b', $stack->bindir, '-B', $new_bin, '-d',
 	'-U', 'postgres', '-p', $port, '-P', $port, '-s', $folder);
 run_in_folder("$new_bin/pg_ctl", '-D', $new_data, '-o', "-p $port", '-w', '-t', '600', '-l', "$folder/upgraded.log", 'start');
 check_restored('upgraded');
+check_released($_) for @released;
 run_in_folder("$new_bin/pg_ctl", '-D', $new_data, '-w', '-t', '600', '-m', 'fast', 'stop');
 
 done_testing;

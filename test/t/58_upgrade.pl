@@ -78,7 +78,7 @@ my $changes = "$comment\nCREATE OR REPLACE $function\nREVOKE TRUNCATE ON loyalty
 spew("$folder/loyalty--$never.sql", $old_script);
 spew("$folder/loyalty--$never--$today.sql", "$changes$seal\n");
 
-my @releases = ([$never => 'fill.sql'], map { /^[0-9a-f]{64}  loyalty--((?:(?!--).)+)\.sql$/ ? [$1 => "fill/$1.sql"] : () } split /\n/, Filled::slurp("$FindBin::Bin/../../sql/released.sha256"));
+my @releases = ([$never => 'fill.sql'], releases());
 make_database('fresh');
 my $fresh = facts($stack, dbname => 'fresh');
 make_database('filled');

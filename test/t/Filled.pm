@@ -16,7 +16,7 @@ use Exporter qw(import);
 use FindBin;
 use IPC::Run ();
 
-our @EXPORT = qw(answers contents differences facts fill run_program tables);
+our @EXPORT = qw(answers contents differences facts fill releases run_program tables);
 
 sub slurp
 {
@@ -31,6 +31,12 @@ sub fill
 	my ($stack, %option) = @_;
 	my $file = delete $option{file} // 'fill.sql';
 	return $stack->psql(slurp("$FindBin::Bin/../$file"), %option);
+}
+
+# [version, what fills a database of it] of what was released, the oldest first.
+sub releases
+{
+	return map { /^[0-9a-f]{64}  loyalty--((?:(?!--).)+)\.sql$/ ? [$1 => "fill/$1.sql"] : () } split /\n/, slurp("$FindBin::Bin/../../sql/released.sha256");
 }
 
 # The tables that dumps have the rows of.

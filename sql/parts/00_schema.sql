@@ -30,8 +30,9 @@ The documented wallet API as functions for PostgREST. They answer the documented
 
 -- Roles belong to the server, not to the database, so the role may be there
 -- already, or be made by CREATE EXTENSION in another database at this moment.
--- One that could log in or outrank its caller, that somebody can act as, or that
--- can act as somebody, is not ours to use.
+-- One that could log in or outrank its caller, that somebody can act as, that can
+-- act as somebody, or that has something here, such as a function which runs as
+-- it, is not ours to use.
 DO $$
 DECLARE
 	ours record;
@@ -61,6 +62,14 @@ BEGIN
 				DETAIL = (SELECT pg_catalog.string_agg(pg_catalog.format('%s is a member of %s.', member::pg_catalog.regrole, roleid::pg_catalog.regrole), ' ' ORDER BY member, roleid)
 						  FROM pg_catalog.pg_auth_members WHERE ours.column1::pg_catalog.regrole IN (roleid, member)),
 				HINT = 'What is its own is everybody''s who is a member of it: see who made it, then REVOKE each of these memberships.';
+		END IF;
+		IF EXISTS (SELECT FROM pg_catalog.pg_shdepend d
+				   WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = ours.column1::pg_catalog.regrole AND d.deptype = 'o'
+					 AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) THEN
+			RAISE EXCEPTION USING
+				ERRCODE = 'duplicate_object',
+				MESSAGE = pg_catalog.format('role "%s" exists and owns something in this database', ours.column1),
+				HINT = 'A function that it owns runs with its rights: see who made it, then DROP OWNED or REASSIGN OWNED.';
 		END IF;
 	END LOOP;
 END

@@ -136,6 +136,20 @@ is_deeply [@$refused{qw(body retry-after content-type)}],
 	'a sale of another' => sub { sale(\%other, $other_address) });
 is statuses(@answers), '24 x 200, 6 x 429', 'an address is limited too';
 
+# Who hangs up keeps the place, as long as the request is worked on.
+{
+	$blocker->query("BEGIN; $lock");
+	my @sockets = map { sale(\%ours, $our_address) } 1 .. 20;
+	ok $stack->wait_until(sub { $stack->psql($waiting) == 20 }), '20 sales wait';
+	close $_ for splice @sockets;
+	my $one_more = sale(\%ours, $our_address);
+	ok $stack->wait_until(sub { has_answered($one_more) }), 'after their clients have hung up one more is answered';
+	is $stack->psql($waiting), 20, 'and does not wait with them';
+	$blocker->query('ROLLBACK');
+	is answer_of($one_more)->{status}, 429, 'it is one too many';
+	ok $stack->wait_until(sub { $stack->psql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle'}) == 0 }), 'then the others are carried out';
+}
+
 for my $chunked (0, 1)
 {
 	my $what = $chunked ? 'batches of a length that is not told' : 'large batches';

@@ -100,6 +100,17 @@ $stack->psql('GRANT loyalty_engine TO mallory');
 my $error = $stack->psql_error($create, dbname => 'plain');
 is $error->{detail}, 'mallory is a member of loyalty_engine.', 'the error says who';
 is $stack->psql(q{SELECT count(*) FROM pg_namespace WHERE nspname ~ '^loyalty'}, dbname => 'plain'), '0', 'nothing is left of what was refused';
+$stack->psql('REVOKE loyalty_engine FROM mallory');
+for my $role (qw(loyalty_engine loyalty_auditor loyalty_eraser))
+{
+	for my $made ('CREATE FUNCTION public.door(q text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE q; END $$; ALTER FUNCTION public.door(text) OWNER TO %s',
+		'CREATE SCHEMA its AUTHORIZATION %s', 'ALTER DEFAULT PRIVILEGES FOR ROLE %s GRANT EXECUTE ON FUNCTIONS TO mallory')
+	{
+		$stack->psql(sprintf($made, $role), dbname => 'plain');
+		is message_of($create, 'plain'), qq(42710 role "$role" exists and owns something in this database), "nor $role after " . substr $made, 0, 30;
+		$stack->psql("DROP OWNED BY $role", dbname => 'plain');
+	}
+}
 $stack->psql('DROP ROLE loyalty_engine; CREATE ROLE loyalty_engine');
 is message_of($create, 'plain'), 'no error', 'a plain role of the name is used';
 $stack->psql('DROP EXTENSION loyalty', dbname => 'plain');

@@ -305,7 +305,7 @@ my %differ = (
 	'loyalty_internal.product' => 'product_id name', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
 	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
-	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '',
+	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '',
 );
 my %value = (
 	bigint => '(700000000000000000 + n * 7919 % 1000003 * 100000000 + n)::text', text => q{'lleno ' || n}, bytea => q{'\x' || encode(sha256(n::text::bytea), 'hex')}, 'staff.password_digest' => q{encode(sha256(n::text::bytea), 'hex')}, 'loyalty.phone' => q{(5500000000 + n)::text},
@@ -411,6 +411,8 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty.open_policy', 'UPDATE loyalty_internal.policy SET application', q{SELECT json_build_object('id_venta'},
 	# lists of all that a merchant has
 	q{SELECT json_build_object('seller', merchant_id::text, ... ORDER BY created_at}, 'SELECT m.name AS contact_name, ... FROM loyalty_internal.member', 'SELECT name AS wallet_name', 'SELECT staff_id AS usertool_id',
+	# how much long work has to do
+	'SELECT count(*) AS accounts FROM loyalty_internal.account',
 	# proofs
 	'SELECT merchant_id, entry_id, account_id, entry_no, previous_entry_id, kind', 'SELECT account_ids, entry_ids, nodes', 'SELECT u.account_id, u.entry_id, e.balance', 'SELECT page, account_ids', 'SELECT root_id, made_at',
 	'INSERT INTO loyalty_internal.root', 'SELECT account_id, newest_entry_id, balance, posted_at, hash', 'SELECT least((SELECT min(merchant_id)', 'SELECT account_id, expires_at, points, refunded FROM',

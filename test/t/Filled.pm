@@ -51,9 +51,9 @@ sub tables
 sub contents
 {
 	my ($stack, %where) = @_;
-	my $row = sub { $_[0] eq 'loyalty_internal.program' ? "(to_jsonb(t) - 'revision')" : 't' };
+	my %row = ('loyalty_internal.program' => q{(to_jsonb(t) - 'revision')}, 'loyalty_internal.verification' => q{(to_jsonb(t) - '{verified_at,clean_at}'::text[])});
 	my $sql = join ' UNION ALL ', map {
-		"SELECT '$_', count(*) || ' rows, ' || coalesce(md5(string_agg(x, E'\\n' ORDER BY x)), '') FROM (SELECT @{[$row->($_)]}::text FROM $_ t) y (x)"
+		"SELECT '$_', count(*) || ' rows, ' || coalesce(md5(string_agg(x, E'\\n' ORDER BY x)), '') FROM (SELECT @{[$row{$_} // 't']}::text FROM $_ t) y (x)"
 	} tables($stack, %where);
 	return {map { split /\|/ } split /\n/, $stack->psql($sql, %where)};
 }

@@ -47,7 +47,8 @@ sub tables
 }
 
 # Number and digest of the rows of each table, by its name.  A program is another
-# revision once its rules and limits have been restored, too.
+# revision once its rules and limits have been restored, too, and verify() may have
+# been called since.
 sub contents
 {
 	my ($stack, %where) = @_;

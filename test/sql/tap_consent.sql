@@ -1,23 +1,6 @@
 -- Who may read a customer's data: app users, consents and their keys, the log,
 -- and cancellation. What of it goes over HTTP is in t/70_customer.pl.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
-
--- A statement is refused with this code of loyalty.error_codes.
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS merchant \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset

@@ -1,26 +1,6 @@
 -- Erasure and export: what test/t/72_erasure.pl does not come to, since it takes
 -- odd details, odd answers, accounts that changed hands.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
-
-CREATE FUNCTION pg_temp.refuses(statement text, code text, name text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	raised text := 'nothing';
-BEGIN
-	BEGIN
-		EXECUTE statement;
-	EXCEPTION WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS raised = PG_EXCEPTION_DETAIL;
-	END;
-	RETURN is(raised, code, name);
-END
-$$;
+\ir ../tap.sql
 
 -- --- what of a detail names nobody ------------------------------------------------------
 

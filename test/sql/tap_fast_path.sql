@@ -1,13 +1,6 @@
 -- A single posting that is made by one UPDATE leaves what the general path leaves,
 -- and is refused alike.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('m') AS merchant \gset
 SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'clave uno') AS staff \gset

@@ -1,14 +1,8 @@
 -- What is the same text, whatever the locale of the database, of whoever asks,
 -- and of the operating system.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP true
-BEGIN;
+\ir ../tap.sql
 SET client_min_messages = warning;
 SET client_encoding = 'UTF8';
-SELECT no_plan();
 
 -- The rule.
 SELECT is(loyalty.fold(given), expected, format('%L is %L', given, expected)) FROM (VALUES

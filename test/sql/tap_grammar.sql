@@ -2,14 +2,7 @@
 -- arguments, results and columns are called, in which order, and of which type.
 -- A fact is a view of what offends against it, so that what is planted at the
 -- end shows that it would be found.  Exceptions are lists here.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 -- --- what there is ----------------------------------------------------------
 

@@ -1,13 +1,6 @@
 -- What monitoring reads: the figures of loyalty.metrics, what loyalty.health()
 -- makes of them, who may read both, and what they cost where much is stored.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 SELECT results_eq('SELECT * FROM loyalty.health()', $$VALUES ('outbox', true, 0::bigint, NULL::text), ('due', true, 0, NULL), ('quotas', true, 0, NULL), ('roots', true, 0, NULL), ('ledger', true, 0, NULL)$$,
 	'without merchants all is well');

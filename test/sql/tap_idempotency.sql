@@ -1,14 +1,7 @@
 -- Everything in SQL that takes an idempotency key does what it does once: the
 -- same call again gets the first answer and changes nothing, and the same key
 -- with anything else is refused.  The functions are those of the catalog.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS m \gset
 SELECT program_id AS p, client_id AS c, wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \gset

@@ -1,26 +1,9 @@
 -- Limits of scope program and key: what a cashier's limit leaves open, another
 -- usertool_id, a new employee, the other API, is counted all the same.  Many at
 -- once are in iso_limit_program.spec and 41_limits.pl.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
 -- It is noon in Mexico City, so that no day ends meanwhile.
 COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
-BEGIN;
-SELECT no_plan();
-
--- A statement is refused with this code of loyalty.error_codes.
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
+\ir ../tap.sql
 
 -- What comes of a statement: "done", or the code.
 CREATE FUNCTION pg_temp.does(statement text) RETURNS text LANGUAGE plpgsql AS $$

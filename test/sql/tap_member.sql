@@ -1,25 +1,8 @@
 -- People who leave, come back, get the number of somebody else, and are
 -- corrected.  Two at once are in iso_registration.spec and
 -- iso_archive_member.spec, over HTTP it is in 60_seller.pl.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
 SET datestyle = 'ISO';
-BEGIN;
-SELECT no_plan();
-
--- A statement is refused with this code of loyalty.error_codes.
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS m \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset

@@ -1,27 +1,10 @@
 -- Accounts that members share: whose points they are, who is said to have
 -- acted, how much each may spend, and who may join and leave.  Two at once are
 -- in iso_archive_member.spec, rules in tap_rule.sql.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
 SET datestyle = 'ISO';
 -- It is noon in Mexico City, so that no day ends meanwhile.
 COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
-BEGIN;
-SELECT no_plan();
-
--- A statement is refused with this code of loyalty.error_codes.
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS m \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset

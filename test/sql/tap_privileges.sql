@@ -1,13 +1,6 @@
 -- Who may do what: walks every object of the extension, so that a new one is
 -- checked without being named here.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 -- --- what there is ----------------------------------------------------------
 

@@ -1,27 +1,12 @@
 -- Ranks: held at once, until the points that count are too few, and longer by
 -- the grace; what they multiply; and who held which when.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
 SET timezone = 'Asia/Tokyo';	-- of nobody here: nothing may depend on it
 -- It is noon in Mexico City, so that no day ends meanwhile.
 COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS merchant \gset
 SELECT program_id AS program FROM loyalty.create_program(:merchant, 'Programa', 'P') \gset
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
 -- Entries are named by their place in the account here.
 CREATE FUNCTION pg_temp.entry(account bigint, no bigint) RETURNS bigint LANGUAGE sql AS
 'SELECT e.entry_id FROM loyalty.entry e WHERE e.account_id = account AND e.entry_no = no';

@@ -1,14 +1,7 @@
 -- Whatever changes of a program, whoever changes it, has its effect on the next
 -- operation of a session that remembers the program; and a change that is reversed
 -- has none.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('m') AS m \gset
 SELECT loyalty.set_rank_ranges(:m, 'g', '{Base,Oro}', '{0,1000}', '{1,2}');

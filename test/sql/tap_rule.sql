@@ -1,31 +1,16 @@
 -- Earning rules: what each condition, effect and cap gives, exactly, and what
 -- is refused.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
 SET timezone = 'Asia/Tokyo';	-- of nobody here: nothing may depend on it
 SET datestyle = 'ISO';
 -- It is noon in Mexico City, so that no day ends meanwhile.
 COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS merchant \gset
 SELECT loyalty.create_merchant('Dos') AS other \gset
 SELECT program_id AS program, wallet_key FROM loyalty.create_program(:merchant, 'Programa', 'P') \gset
 SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
 
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
 CREATE FUNCTION pg_temp.account() RETURNS bigint LANGUAGE sql AS
 'SELECT loyalty.open_account(p.merchant_id, p.program_id) FROM loyalty_internal.program p JOIN loyalty_internal.merchant m USING (merchant_id) WHERE p.client_id = ''P'' AND m.name = ''Uno''';
 CREATE FUNCTION pg_temp.publish(rules json) RETURNS integer LANGUAGE sql AS

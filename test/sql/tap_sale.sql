@@ -1,26 +1,9 @@
 -- Products, sales in instalments and payments: what they come to, to the cent,
 -- and what is refused. Two at the same time are in t/70_customer.pl.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
 SET datestyle = 'ISO';
 -- It is noon in Mexico City, so that no day ends meanwhile.
 COPY (SELECT (18 * 3600 - extract(epoch FROM clock_timestamp()) % 86400 + 86400) % 86400) TO PROGRAM '../advance_clock';
-BEGIN;
-SELECT no_plan();
-
--- A statement is refused with this code of loyalty.error_codes.
-CREATE FUNCTION pg_temp.refuses(statement text, code text, description text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	state text;
-BEGIN
-	SELECT min(sqlstate) INTO STRICT state FROM loyalty.error_codes e WHERE e.code = refuses.code;
-	RETURN public.throws_ok(statement, state::char(5), NULL, description);
-END
-$$;
+\ir ../tap.sql
 
 -- A CURP of its first 17 characters.
 CREATE FUNCTION pg_temp.curp(start text) RETURNS loyalty.curp LANGUAGE sql AS $$

@@ -1,13 +1,6 @@
 -- Entries are stored without a statement where nothing tells that from one, and
 -- by a statement everywhere else: both leave the same rows.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-\set ON_ERROR_ROLLBACK 1
-\set ON_ERROR_STOP 1
-BEGIN;
-SELECT no_plan();
+\ir ../tap.sql
 
 -- Everything that adds entries, in two accounts of a program of which points expire.
 CREATE FUNCTION pg_temp.play(merchant bigint, program bigint) RETURNS bigint[] LANGUAGE plpgsql AS $$

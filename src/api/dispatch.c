@@ -421,9 +421,8 @@ endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS)
 	Call		call;
 	ErrorContextCallback secret;
 
-	secret_begin(&secret);
-	if (!endpoint_has_secret(endpoint))
-		secret_end(&secret);
+	if (endpoint_has_secret(endpoint))
+		secret_begin(&secret);
 	call_start(&call, endpoint, FROM_SQL);
 	call_from_arguments(&call, fcinfo);
 	if (endpoint->result == RESULT_ROWS)

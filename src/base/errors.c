@@ -9,6 +9,8 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 
 static const ErrorInfo catalogue[ERR_COUNT] = {
@@ -81,21 +83,24 @@ raise_field_error(ErrorId id, const char *field)
 }
 
 static void
-hide_statement(void *arg pg_attribute_unused())
+hide_context(void *arg pg_attribute_unused())
 {
-	errhidestmt(true);
 	errhidecontext(true);
 }
 
 /*
- * From here to secret_end() the server's log has of an error neither the
- * statement nor the context: the first may have the secret that the function
- * was called with, the second quotes the statements of callers.
+ * From here on the statement, which may have the secret that the function was
+ * called with, is not shown: to its end others see this of it, in
+ * pg_stat_activity and where the log tells of a deadlock with it, of a crash, or
+ * of an error of its own.  The context, which quotes the statements of callers,
+ * is hidden up to secret_end().
  */
 void
 secret_begin(ErrorContextCallback *callback)
 {
-	callback->callback = hide_statement;
+	debug_query_string = "/* a statement that has a secret */";
+	pgstat_report_activity(STATE_RUNNING, debug_query_string);
+	callback->callback = hide_context;
 	callback->arg = NULL;
 	callback->previous = error_context_stack;
 	error_context_stack = callback;
@@ -103,7 +108,7 @@ secret_begin(ErrorContextCallback *callback)
 
 /*
  * What came while nobody looked, such as a cancel while a password was hashed,
- * is told before that: whoever looks next would log the statement.
+ * is told before that: whoever looks next would log the context.
  */
 void
 secret_end(ErrorContextCallback *callback)

@@ -1,7 +1,7 @@
 # What proves who one is, API keys, passwords, PRIVATE_KEYs, tokens, signatures and
 # acceptance keys, is in no log: of PostgreSQL, though it logs every statement of
 # PostgREST and the parameters of errors; of nginx, though it cannot put a body on
-# disk; and of an error in SQL that has one as a literal.
+# disk; and of SQL that has one as a literal, when it fails, waits, or is waited for.
 use strict;
 use warnings;
 use utf8;
@@ -110,7 +110,55 @@ for my $name (sort keys %call)
 	is join('', grep { defined && /\Q$secret\E/ } map { $_ ? values %$_ : () } @errors, $locked, $cancelled), '', "$name does not repeat its argument in an error";
 	is join('', $stack->lines_with_secrets), '', "nor is it in the log";
 }
-$lock->close;
+
+# While one waits, others see that it does, and not the secret that it has.
+my @session = map { $stack->connect_async } 1, 2;
+$_->query("SET deadlock_timeout = '100ms'; SET log_lock_waits = on; SET client_min_messages = error") for @session;
+my @pid = map { $_->query('SELECT pg_backend_pid()') } @session;
+sub seen
+{
+	my $n = shift;
+	$stack->wait_until(sub { $stack->psql("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid[$n]") eq 't' });
+	return $stack->psql("SELECT query FROM pg_stat_activity WHERE pid = $pid[$n]");
+}
+my $hidden_statement = '/* a statement that has a secret */';
+for my $name (sort keys %call)
+{
+	$lock->query("BEGIN; LOCK TABLE loyalty_internal.$table{$name}");
+	$session[0]->send("SELECT loyalty.$name($call{$name})");
+	is seen(0), $hidden_statement, "$name is seen to wait";
+	$lock->query('ROLLBACK');
+	$session[0]->receive;
+}
+$session[0]->query(qq{SET request.headers = '{"apikey": "$key", "x-request-id": "of-a-secret"}'});
+$lock->query('BEGIN; LOCK TABLE loyalty_internal.staff');
+$session[0]->send("SELECT loyalty_api.employee_add('cajero', 'Ana', 'Centro', '4771000077', '$secret')");
+is seen(0), "/* request of-a-secret */ $hidden_statement", 'one of a request too';
+$stack->wait_until(sub { $stack->server_log =~ /still waiting for/ });
+$lock->query('ROLLBACK');
+$session[0]->receive;
+is join('', $stack->lines_with_secrets), '', 'the log has who waits, and not with which secret';
+
+# Two who hire at two merchants in the opposite order; PostgreSQL logs the statements of both.
+my $rival = $stack->psql(q{SELECT loyalty.create_merchant('Otro')});
+my $hires = 0;
+sub hire { my $of = shift; $hires++; return "SELECT loyalty.employee_add($of, 'cajero', 'Persona $hires', 'Centro', '477200000$hires', '$secret-$hires')" }
+$_->query('BEGIN') for @session;
+like $session[0]->query(hire($merchant)), qr/^\d+$/, 'one hires here';
+like $session[1]->query(hire($rival)), qr/^\d+$/, 'another there';
+$session[0]->send(hire($rival));
+seen(0);
+$session[1]->send(hire($merchant));
+like join("\n", map { $_->receive } @session), qr/40P01/, 'then each at the other: a deadlock';
+$_->query('ROLLBACK') for @session;
+like $stack->server_log, qr/Process $pid[0]: \Q$hidden_statement\E\s+Process $pid[1]: \Q$hidden_statement\E|Process $pid[1]: \Q$hidden_statement\E\s+Process $pid[0]: \Q$hidden_statement\E/, 'which the log tells of';
+is join('', $stack->lines_with_secrets), '', 'without the secret of either';
+
+# What is after it in the same statement.
+is $stack->psql_error("SELECT loyalty.verify_staff_password($merchant, 1, '$secret'), 1 / (random() * 0)::integer")->{sqlstate}, '22012', 'a statement fails after it asked for a password';
+like $stack->server_log, qr/division by zero/, 'the log has why';
+is join('', $stack->lines_with_secrets), '', 'and not the password';
+$_->close for $lock, @session;
 
 # A cancel that comes while a password is hashed is told when that is done.
 $stack->psql("UPDATE loyalty_internal.staff SET password_cost = 300000 WHERE merchant_id = $merchant; ALTER ROLE till SET loyalty.password_cost = 300000");

@@ -91,7 +91,7 @@ my $slow = $stack->connect_async;
 $slow->query('SET loyalty.password_cost = 200000');
 my $pid = $slow->query('SELECT pg_backend_pid()');
 $slow->send(hire_sql());
-ok $stack->wait_until(sub { $stack->psql("SELECT 1 FROM pg_stat_activity WHERE pid = $pid AND state = 'active' AND query ~ 'employee_add'") }), 'somebody is being hired';
+ok $stack->wait_until(sub { $stack->psql("SELECT 1 FROM pg_stat_activity WHERE pid = $pid AND state = 'active' AND query ~ 'has a secret'") }), 'somebody is being hired';
 is outcome("SELECT 1 FROM loyalty_internal.merchant WHERE merchant_id = $merchant FOR NO KEY UPDATE NOWAIT"), 'done', 'the merchant is not locked';
 ok !$slow->is_ready, 'while the hash is made';
 like $slow->receive, qr/^\d+$/, 'which is done in the end';

@@ -71,6 +71,22 @@ $stack->psql('ALTER TABLE loyalty_internal.api_key_away RENAME TO api_key');
 like $stack->server_log, qr/request failed|api_key" does not exist/, 'a failure has its cause in the log';
 is join('', $stack->lines_with_secrets), '', 'and not the key of who met it';
 
+# PostgREST has PostgreSQL read the JSON of a named function, and what cannot be read is quoted in the context.
+sub reconnect
+{
+	$stack->psql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'authenticator'});
+	$stack->wait_until(sub { $stack->form('/wallet/get')->{status} == 200 });
+	return;
+}
+$stack->{secrets}{'la-clave-de-Eva-80'} = 1;
+$stack->psql('ALTER ROLE authenticator SET log_error_verbosity = terse');
+reconnect();
+is $stack->http_json('POST', $stack->env('POSTGREST_URL') . '/rpc/employee_add', {apikey => $key, 'Content-Type' => 'application/json'}, '{"password":"la-clave-de-Eva-80\u0000"}')->{status}, 400, 'a password that is no text';
+like $stack->server_log, qr/unsupported Unicode escape/, 'has its error in the log';
+is join('', $stack->lines_with_secrets), '', 'and is not quoted, where the role says so';
+$stack->psql('ALTER ROLE authenticator RESET log_error_verbosity');
+reconnect();
+
 # --- nginx -------------------------------------------------------------------------------
 
 my $bodies = $stack->work_dir . '/nginx/client_body';

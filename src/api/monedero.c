@@ -259,7 +259,7 @@ wallet_contact_add_run(Call *call)
 	name = text_trimmed(enrollment.name);
 	message_queue(call->merchant_id, call->id, wallet, enrollment.phone,
 				  psprintf("%s la bienvenida a %s. Consulta tu saldo en %s",
-						   text_has_link(name) ? "Te damos" : psprintf("%s, te damos", name),
+						   text_is_plain_name(name) ? psprintf("%s, te damos", name) : "Te damos",
 						   wallet->name, wallet_link(wallet)));
 }
 

@@ -4,18 +4,19 @@
  *
  * A name is written into messages, lists and logs.  So it has one line, and
  * nothing that turns around what is before or behind it.  A link is a name like
- * any other, but no message of the merchant's carries it to a phone.
+ * any other, but no message of the merchant's carries it to a phone: messages
+ * repeat what is nothing but a name.
  */
 #include "postgres.h"
 
-#include <ctype.h>
 #include "base/compat.h"
 #include "base/fold.h"
 #include "base/name.h"
-#include "common/unicode_norm.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+
+#define PLAIN_NAME_MAX_LENGTH	64	/* characters */
 
 static pg_wchar *
 wide(const char *text)
@@ -47,107 +48,48 @@ text_is_name(const char *text)
 	return true;
 }
 
-static bool
-is_digit(pg_wchar c)
-{
-	return c < 0x80 && isdigit((unsigned char) c);
-}
+/*
+ * The letters of Latin, Greek, Cyrillic, Hebrew, Arabic, and of Chinese, Japanese
+ * and Korean, and the accents of the first three.  Not whatever Unicode says is a
+ * letter, nor what a locale does: some of those look like a dot, or are digits.
+ */
+static const pg_wchar letters[][2] = {
+	{'A', 'Z'}, {'a', 'z'}, {0x00C0, 0x00D6}, {0x00D8, 0x00F6}, {0x00F8, 0x01BF}, {0x01C4, 0x024F},
+	{0x0300, 0x036F}, {0x0386, 0x0386}, {0x0388, 0x038A}, {0x038C, 0x038C}, {0x038E, 0x03A1}, {0x03A3, 0x03F5},
+	{0x03F7, 0x0481}, {0x048A, 0x052F}, {0x05D0, 0x05EA}, {0x0620, 0x064A}, {0x0671, 0x06D3}, {0x1E00, 0x1EFF},
+	{0x3041, 0x3096}, {0x30A1, 0x30FA}, {0x30FC, 0x30FC}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3},
+};
 
-/* A letter of whatever alphabet, as far as domains are concerned. */
 static bool
 is_letter(pg_wchar c)
 {
-	return c >= 0x80 || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-/* What is not seen, and whoever resolves a domain leaves out. */
-static bool
-is_invisible(pg_wchar c)
-{
-	return c == 0x00AD || c == 0x034F || (c >= 0x180B && c <= 0x180F) || (c >= 0x200B && c <= 0x200F) ||
-		(c >= 0x2060 && c <= 0x206F) || (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF || (c >= 0xE0000 && c <= 0xE0FFF);
-}
-
-/*
- * The characters of a text as names of domains are read (UTS 46): letters,
- * digits and dots of every width are those of ASCII, and what is not seen is
- * not there.
- */
-static pg_wchar *
-wide_of_domain(const char *text)
-{
-	pg_wchar   *characters = wide(text);
-	int			count = 0;
-
-	if (GetDatabaseEncoding() == PG_UTF8)
-		characters = unicode_normalize(UNICODE_NFKC, characters);
-	for (const pg_wchar *c = characters; *c != 0; c++)
+	for (int i = 0; i < (int) lengthof(letters); i++)
 	{
-		if (!is_invisible(*c))
-			characters[count++] = *c;
-	}
-	characters[count] = 0;
-	return characters;
-}
-
-/* The dot of East Asian writing is one of a domain, too. */
-static bool
-is_dot(pg_wchar c)
-{
-	return c == '.' || c == 0x3002;
-}
-
-/* What ends a number to call: no sign, and no blank or dash of whatever width. */
-static bool
-ends_number(pg_wchar c)
-{
-	return is_letter(c) && c != 0x00B7 && !(c >= 0x2010 && c <= 0x2E7F);
-}
-
-/* Whether a text has a number to call: five digits, the shortest there is to text to, without a letter between them. */
-static bool
-has_phone(const pg_wchar *c)
-{
-	int			digits = 0;
-
-	for (; *c != 0; c++)
-	{
-		if (is_digit(*c))
-			digits++;
-		else if (ends_number(*c))
-			digits = 0;
-		if (digits == 5)
+		if (c >= letters[i][0] && c <= letters[i][1])
 			return true;
 	}
 	return false;
 }
 
 /*
- * Whether a phone might make a link of something in a text: "://", "tel:+52",
- * "ana@banco", "bit.ly", "10.0.0.1", "55 1234 5678".  No top-level domain has
- * one letter, but initials have.
+ * Whether a name is one that a message repeats, since no phone makes a link or a
+ * number to call of it: letters, and between them blanks, apostrophes, hyphens,
+ * and full stops and commas where a word ends: "O'Brien-Gómez, Ma. del Carmen".
  */
 bool
-text_has_link(const char *text)
+text_is_plain_name(const char *text)
 {
-	const pg_wchar *c = wide_of_domain(text);
+	const pg_wchar *c = wide(text);
 
-	for (int i = 1; c[0] != 0 && c[i] != 0; i++)
+	for (int i = 0; c[i] != 0; i++)
 	{
-		bool		follows_word = is_letter(c[i - 1]) || is_digit(c[i - 1]);
+		bool		ends_word = (c[i] == '.' || c[i] == ',') && (c[i + 1] == ' ' || c[i + 1] == 0);
 
-		if (follows_word && (c[i] == ':' || c[i] == '@') && c[i + 1] != 0 && c[i + 1] != ' ')
-			return true;
-		if (c[i - 1] == ':' && c[i] == '/' && c[i + 1] == '/')
-			return true;
-		if (!is_dot(c[i]))
-			continue;
-		if (is_digit(c[i - 1]) && is_digit(c[i + 1]))
-			return true;
-		if (follows_word && is_letter(c[i + 1]) && is_letter(c[i + 2]))
-			return true;
+		if (i == PLAIN_NAME_MAX_LENGTH ||
+			(!is_letter(c[i]) && c[i] != ' ' && c[i] != '\'' && c[i] != 0x2019 && c[i] != '-' && !ends_word))
+			return false;
 	}
-	return has_phone(c);
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(loyalty_is_name);

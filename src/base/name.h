@@ -6,6 +6,6 @@
 #define LOYALTY_NAME_H
 
 extern bool text_is_name(const char *text);
-extern bool text_has_link(const char *text);
+extern bool text_is_plain_name(const char *text);
 
 #endif

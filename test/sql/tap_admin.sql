@@ -224,7 +224,7 @@ SELECT throws_ok('SELECT loyalty.set_area_code(''477'', NULL)', '22004', NULL, '
 -- --- the outbox ------------------------------------------------------------------------------------
 
 DELETE FROM loyalty_internal.message WHERE merchant_id = :merchant;
-SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '55998800' || i, 'Iñaki ' || i, :manager) FROM generate_series(10, 14) i \g /dev/null
+SELECT loyalty.wallet_contact_add(:merchant, :'wallet_key', '55998800' || i, 'Iñaki ' || chr(55 + i), :manager) FROM generate_series(10, 14) i \g /dev/null
 SELECT is((SELECT count(*) FROM loyalty.outbox WHERE merchant_id = :merchant AND sent_at IS NULL AND attempts = 0 AND claimed_until IS NULL), 5::bigint, 'five welcome messages wait');
 CREATE TEMP TABLE claimed AS SELECT * FROM loyalty.claim_messages(:merchant, 3);
 SELECT results_eq('SELECT phone::text FROM claimed ORDER BY message_id', $$VALUES ('5599880010'), ('5599880011'), ('5599880012')$$, 'the oldest three are claimed');

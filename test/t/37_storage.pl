@@ -63,6 +63,7 @@ for my $call ("loyalty.set_member_address($merchant, m.member_id, 1, repeat('x',
 sub accumulated
 {
 	my ($n, $each, %option) = @_;
+	$stack->advance_clock(1);	# which is slow: ids of two sessions in one millisecond may be the same
 	return sql(($option{space} // "SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = 200;") . ($option{before} // '') . qq{
 		SELECT string_agg(DISTINCT concat_ws(' ', i ->> 'status', i ->> 'description'), ', ') FROM json_array_elements(loyalty.seller_accumulation($merchant,
 			(SELECT json_agg(json_build_object('programId', 'P', 'memberId', '$client', 'amount', 1, 'currency', 'MXN', 'comments', repeat('x', $each))) FROM generate_series(1, $n)))) i;} . ($option{after} // ''));

@@ -148,8 +148,9 @@ RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '',
 COMMENT ON FUNCTION loyalty_internal.fold_name(text) IS
 'A person''s name without what people write in different ways: case and accents of Latin letters, and blanks. The same in every database.';
 
--- Somebody is registered with what a member has already.  Who is locked, is so
--- in ascending order, as everywhere.
+-- Somebody is registered with what a member has already.  Who is in the way and
+-- active is not locked, and costs no subtransaction: a batch may name very many
+-- of them.  Who is locked, is so in ascending order, as everywhere.
 CREATE FUNCTION loyalty_internal.register_again(
 	merchant_id bigint, program_id bigint, phone loyalty.phone DEFAULT NULL, email text DEFAULT NULL, client_id text DEFAULT NULL,
 	curp loyalty.curp DEFAULT NULL, name text DEFAULT NULL, first_name text DEFAULT NULL, first_last_name text DEFAULT NULL,
@@ -160,12 +161,24 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	whole_name CONSTANT text := coalesce(register_again.name,
 		concat_ws(' ', register_again.first_name, register_again.first_last_name, nullif(register_again.second_last_name, '')));
+	in_the_way bigint[];
+	taken boolean;
 	likeness integer := 0;
 	blocked boolean := false;
 	known record;
 	was loyalty_internal.member;
 	becomes loyalty_internal.member;
 BEGIN
+	SELECT array_agg(m.member_id), bool_or(m.active) INTO in_the_way, taken FROM loyalty_internal.member m
+	WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
+	  AND (m.phone OPERATOR(loyalty.=) register_again.phone OR loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C")
+		   OR m.client_id = register_again.client_id COLLATE "C"
+		   OR m.member_id = (SELECT k.member_id FROM loyalty_internal.customer k
+				WHERE k.merchant_id = register_again.merchant_id AND k.curp OPERATOR(loyalty.=) register_again.curp));
+	IF taken THEN
+		outcome := 'taken';
+		RETURN;
+	END IF;
 	FOR known IN
 		SELECT m AS member, m.active, c.blocked_at, c.curp, CASE
 			WHEN m.cancelled_at IS NOT NULL THEN 0
@@ -178,11 +191,7 @@ BEGIN
 			ELSE 0 END AS likeness
 		FROM loyalty_internal.member m
 		LEFT JOIN loyalty_internal.customer c ON c.merchant_id = m.merchant_id AND c.member_id = m.member_id
-		WHERE m.merchant_id = register_again.merchant_id AND m.program_id = register_again.program_id
-		  AND (m.phone OPERATOR(loyalty.=) register_again.phone OR loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C")
-			   OR m.client_id = register_again.client_id COLLATE "C"
-			   OR m.member_id = (SELECT k.member_id FROM loyalty_internal.customer k
-					WHERE k.merchant_id = register_again.merchant_id AND k.curp OPERATOR(loyalty.=) register_again.curp))
+		WHERE m.merchant_id = register_again.merchant_id AND m.member_id = ANY (in_the_way)
 		ORDER BY m.member_id FOR UPDATE OF m
 	LOOP
 		IF known.active THEN
@@ -198,6 +207,12 @@ BEGIN
 	END LOOP;
 	IF blocked THEN
 		outcome := 'blocked';
+		RETURN;
+	ELSIF was.member_id IS NOT NULL AND EXISTS (
+		SELECT FROM loyalty_internal.member m
+		WHERE m.merchant_id = register_again.merchant_id AND m.member_id = ANY (in_the_way) AND m.member_id <> was.member_id
+		  AND (loyalty.fold(m.email) = loyalty.fold(register_again.email COLLATE "C") OR m.client_id = register_again.client_id COLLATE "C")) THEN
+		outcome := 'taken';
 		RETURN;
 	END IF;
 
@@ -227,13 +242,17 @@ BEGIN
 		becomes.first_last_name := coalesce(register_again.first_last_name, '');
 		becomes.second_last_name := coalesce(register_again.second_last_name, '');
 	END IF;
-	PERFORM loyalty_internal.change_member(was, becomes);
+	-- Somebody else may have registered with it just now.
+	BEGIN
+		PERFORM loyalty_internal.change_member(was, becomes);
+	EXCEPTION WHEN unique_violation THEN
+		outcome := 'taken';
+		RETURN;
+	END;
 	outcome := 'returned';
 	member_id := was.member_id;
 	account_id := was.account_id;
 	known_as := becomes.client_id;
-EXCEPTION WHEN unique_violation THEN
-	outcome := 'taken';
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.register_again(bigint, bigint, loyalty.phone, text, text, loyalty.curp, text, text, text, text, date, text, bigint) IS

@@ -100,6 +100,17 @@ subtest 'many new members at once' => sub {
 
 # --- single items -----------------------------------------------------------------------
 
+# Each item names a member who is there by the client id, and somebody else by the email.
+subtest 'very many who are members already' => sub {
+	$stack->psql("SELECT loyalty.create_member($merchant, (SELECT program_id FROM loyalty.programs WHERE merchant_id = $merchant AND client_id = 'P'), 'Alguien', client_id => 'AHI' || i) FROM generate_series(1, 500) i");
+	my @items = map { {programId => 'P', amount => 1, comments => 'x', member => {email => "ahi$_\@correo.example", firstName => 'A', firstLastName => 'B', clientId => "AHI$_"}} } 1 .. 500;
+	my $first = $stack->psql('SELECT pg_current_xact_id()');
+	my $answer = post('deposit', \@items);
+	my $next = $stack->psql('SELECT pg_current_xact_id()');
+	is_deeply [map { $_->{description} } @{$answer->{json}}], [($says{exists}) x 500], 'are told so';
+	cmp_ok $next - $first, '<', 50, 'and take no transaction id each';
+};
+
 subtest 'the fields of an item' => sub {
 	my %wrong = (object => {x => 1}, array => ['x'], true => JSON::PP::true, number => 5, text => 'x');
 	my %takes = ((map { $_ => 'text number' } qw(programId memberId reference branchId vendorId)), amount => 'number', (map { $_ => 'text' } qw(comments concept currency)), items => '', member => 'text object');

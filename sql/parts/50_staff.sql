@@ -43,6 +43,8 @@ COMMENT ON COLUMN loyalty_internal.staff.restricted IS 'Whether the programs tha
 CREATE UNIQUE INDEX staff_active_name ON loyalty_internal.staff (merchant_id, loyalty.fold(name)) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_number ON loyalty_internal.staff (merchant_id, number) WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX staff_active_password ON loyalty_internal.staff (merchant_id, password_digest) WHERE archived_at IS NULL;
+CREATE INDEX staff_first ON loyalty_internal.staff (merchant_id, (role <> 'gerente'), staff_id) WHERE archived_at IS NULL AND NOT restricted;	-- the first who may operate any program
+CREATE INDEX staff_cost ON loyalty_internal.staff (merchant_id, password_cost) WHERE archived_at IS NULL;	-- which costs there are
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff TO loyalty_engine;
 
 -- Who is refused because of a password has found out that a colleague has it.
@@ -62,6 +64,7 @@ CREATE TABLE loyalty_internal.staff_program (
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program
 );
 COMMENT ON TABLE loyalty_internal.staff_program IS 'The programs that restricted staff may operate.';
+CREATE INDEX staff_program_program ON loyalty_internal.staff_program (merchant_id, program_id, staff_id);	-- the first who may operate it
 GRANT SELECT, INSERT, DELETE ON loyalty_internal.staff_program TO loyalty_engine;
 
 CREATE FUNCTION loyalty.set_staff_programs(

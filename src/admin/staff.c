@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 
 /* The settings loyalty.password_cost and loyalty.password_min_length. */
@@ -67,10 +68,26 @@ static Statement merchant_salt_sql = {
 	.params = {INT8OID}
 };
 
-static Statement staff_costs_sql = {
-	.sql = "SELECT DISTINCT password_cost FROM loyalty_internal.staff WHERE merchant_id = $1 AND archived_at IS NULL AND password_cost <> $2",
+static Statement staff_cost_sql = {
+	.sql = "SELECT password_cost FROM loyalty_internal.staff WHERE merchant_id = $1 AND archived_at IS NULL AND password_cost > $2"
+	" ORDER BY password_cost LIMIT 1",
 	.params = {INT8OID, INT4OID}
 };
+
+/* The costs that digests of active staff have; they are few, however many staff there are. */
+static List *
+costs_of(int64 merchant_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int32GetDatum(0)};
+	List	   *costs = NIL;
+
+	while (db_read(&staff_cost_sql, values, NULL) > 0)
+	{
+		costs = lappend_int(costs, row_int64(0, "password_cost"));
+		values[1] = Int32GetDatum(llast_int(costs));
+	}
+	return costs;
+}
 
 /*
  * The digests that a password has, or has had, in this merchant: the first is
@@ -80,30 +97,24 @@ static Statement staff_costs_sql = {
 static Datum
 digests_of(int64 merchant_id, const char *password, char **digest)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), Int32GetDatum(password_cost)};
+	Datum		value = Int64GetDatum(merchant_id);
+	List	   *costs;
 	Datum	   *digests;
-	int		   *costs;
 	char	   *salt;
-	int			n = 1;
+	int			n = 0;
+	ListCell   *cost;
 
-	if (db_read(&merchant_salt_sql, values, NULL) == 0)
+	if (db_read(&merchant_salt_sql, &value, NULL) == 0)
 		raise_error(ERR_AUTH_01);
 	salt = row_text(0, "password_salt");
-	n += db_read(&staff_costs_sql, values, NULL);
-	costs = palloc(n * sizeof(int));
-	digests = palloc(n * sizeof(Datum));
-	costs[0] = password_cost;
-	for (int i = 1; i < n; i++)
-		costs[i] = row_int64(i - 1, "password_cost");
-	for (int i = 0; i < n; i++)
+	costs = lcons_int(password_cost, list_delete_int(costs_of(merchant_id), password_cost));
+	digests = palloc(list_length(costs) * sizeof(Datum));
+	foreach(cost, costs)
 	{
-		char	   *hash = password_digest(password, salt, costs[i]);
-
 		CHECK_FOR_INTERRUPTS();
-		digests[i] = CStringGetTextDatum(hash);
-		if (i == 0)
-			*digest = hash;
+		digests[n++] = CStringGetTextDatum(password_digest(password, salt, lfirst_int(cost)));
 	}
+	*digest = TextDatumGetCString(digests[0]);
 	return array_datum(digests, n, TEXTOID);
 }
 

@@ -153,12 +153,17 @@ static Statement wallet_list_sql = {
 	.params = {INT8OID}
 };
 
+/* Who may operate a wallet: of all staff, and of those who may operate some programs only. */
+#define FIRST_STAFF(tables, condition) \
+	"(SELECT s.staff_id, s.role <> 'gerente' AS serves FROM " tables " WHERE s.merchant_id = $1 AND s.archived_at IS NULL" \
+	" AND " condition " ORDER BY s.role <> 'gerente', s.staff_id LIMIT 1)"
+
 static Statement assistant_wallets_sql = {
-	.sql = "SELECT " WALLET_COLUMNS ", wallet_key AS key, name, ("
-	"SELECT s.staff_id FROM loyalty_internal.staff s WHERE s.merchant_id = $1 AND s.archived_at IS NULL AND (NOT s.restricted"
-	" OR EXISTS (SELECT FROM loyalty_internal.staff_program p"
-	" WHERE p.merchant_id = $1 AND p.staff_id = s.staff_id AND p.program_id = w.program_id))"
-	" ORDER BY s.role <> 'gerente', s.staff_id LIMIT 1) AS usertool_id"
+	.sql = "SELECT " WALLET_COLUMNS ", wallet_key AS key, name, (SELECT f.staff_id FROM ("
+	FIRST_STAFF("loyalty_internal.staff s", "NOT s.restricted") " UNION ALL "
+	FIRST_STAFF("loyalty_internal.staff_program p JOIN loyalty_internal.staff s ON s.merchant_id = p.merchant_id AND s.staff_id = p.staff_id",
+				"s.restricted AND p.merchant_id = $1 AND p.program_id = w.program_id")
+	") f ORDER BY f.serves, f.staff_id LIMIT 1) AS usertool_id"
 	" FROM loyalty.wallets w WHERE merchant_id = $1 ORDER BY w.name, program_id",
 	.params = {INT8OID}
 };

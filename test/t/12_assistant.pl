@@ -127,6 +127,17 @@ subtest 'who may operate a wallet' => sub {
 	$stack->psql("SELECT loyalty.set_staff_programs($merchant, $cashier, ARRAY[$program])");
 	is $user->('Segundo'), 'key name', 'nobody: the key is absent';
 	$stack->psql("SELECT loyalty.set_staff_programs($merchant, $_, every_program => true)") for $manager, $cashier;
+	$stack->psql("INSERT INTO loyalty_internal.staff (merchant_id, staff_id, branch_id, role, name, number, password_digest, password_cost, restricted) SELECT $merchant, 1000 + i,
+		(SELECT min(branch_id) FROM loyalty_internal.branch WHERE merchant_id = $merchant), 'cajero', 'Nadie ' || i, (5521000000 + i)::text::loyalty.phone, encode(sha256(i::text::bytea), 'hex'), 8192, i % 2 = 0
+		FROM generate_series(1, 2000) i");
+	my $read = $stack->psql(qq{SELECT set_config('request.headers', json_build_object('x-loyalty-method', 'POST', 'x-loyalty-uri', '/wallet/get', 'x-loyalty-type', 'application/json',
+			'x-loyalty-key', (SELECT api_key FROM loyalty.create_api_key($merchant)))::text, false) \\g /dev/null
+		BEGIN;
+		SELECT loyalty_api.gateway('{"source":"mcp"}'::bytea) ->> 'code';
+		SELECT sum(pg_stat_get_xact_tuples_returned(r) + pg_stat_get_xact_tuples_fetched(r))
+		FROM (SELECT indrelid FROM pg_index UNION SELECT indexrelid FROM pg_index) i (r) WHERE pg_relation_filenode(r) IS NOT NULL AND r::regclass::text ~ 'loyalty_internal.staff';
+		COMMIT;});
+	like $read, qr/\Awallets_get_01\n\d{1,2}\z/, 'of very many staff some few are looked at';
 	my $other = $stack->psql('SELECT loyalty.create_merchant(\'Sin nadie\')');
 	my $key = $stack->psql("SELECT api_key FROM loyalty.create_api_key($other, 'x')");
 	is shown(assistant('/wallet/get', {}, apikey => $key)), '200 {"success":true,"result":[],"status":200,"code":"wallets_get_01","wallets":[]}', 'a merchant without wallets';

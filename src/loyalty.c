@@ -65,7 +65,7 @@ _PG_init(void)
 							"Characters that the passwords of new staff have at least.",
 							NULL, &password_min_length, 6, 1, 64, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("loyalty.idempotency_space",
-							"How much the idempotency keys of a merchant and their answers may take.",
+							"How much the idempotency keys of a merchant, or of an app user, and their answers may take.",
 							"A key counts as 1 kB, and its answer as it is long.",
 							&idempotency_space_kb, 1024 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("loyalty.entry_space",

@@ -6,12 +6,14 @@ CREATE TABLE loyalty_internal.idempotency_key (
 	fingerprint		bytea		NOT NULL,
 	answer			text,
 	created_at		timestamptz	NOT NULL DEFAULT now(),
+	app_user		text		COLLATE "C",
 	PRIMARY KEY (merchant_id, key_digest)	-- no CHECK: it would be parsed anew for every key
 ) WITH (fillfactor = 90);	-- so that no key goes into the little that is free in old pages
 COMMENT ON TABLE loyalty_internal.idempotency_key IS 'Keys under which a call succeeded. A failed one leaves no row, so it can be tried again.';
-COMMENT ON COLUMN loyalty_internal.idempotency_key.key_digest IS 'The key, which may name somebody, as loyalty_internal.merchant_digest().';
+COMMENT ON COLUMN loyalty_internal.idempotency_key.key_digest IS 'The key, which may name somebody, as loyalty_internal.merchant_digest(); that of an app user after its name and a blank, which no key has.';
 COMMENT ON COLUMN loyalty_internal.idempotency_key.fingerprint IS 'The operation and its arguments, secrets left out, as loyalty_internal.merchant_digest().';
 COMMENT ON COLUMN loyalty_internal.idempotency_key.answer IS 'The result that a retry gets again; set in the transaction that inserts the row.';
+COMMENT ON COLUMN loyalty_internal.idempotency_key.app_user IS 'Whose the key is, and in whose space; NULL: the merchant''s.';
 CREATE INDEX idempotency_key_age ON loyalty_internal.idempotency_key (merchant_id, created_at);	-- to forget them
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_key TO loyalty_engine;
 
@@ -19,12 +21,14 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_key TO loya
 -- batch; and a session takes some of it in advance.
 CREATE TABLE loyalty_internal.idempotency_space (
 	merchant_id	bigint		NOT NULL,
+	app_user	text		COLLATE "C" NOT NULL,
 	stripe		integer		NOT NULL,
 	kilobytes	bigint		NOT NULL,
 	counted_at	timestamptz,
-	PRIMARY KEY (merchant_id, stripe)
+	PRIMARY KEY (merchant_id, app_user, stripe)
 );
-COMMENT ON TABLE loyalty_internal.idempotency_space IS 'How much the idempotency keys of a merchant and their answers take, or a little less than this: one for each key, and one for each kilobyte of an answer.';
+COMMENT ON TABLE loyalty_internal.idempotency_space IS 'How much the idempotency keys of a merchant, or of an app user, and their answers take, or a little less than this: one for each key, and one for each kilobyte of an answer.';
+COMMENT ON COLUMN loyalty_internal.idempotency_space.app_user IS 'Whose keys; empty: the merchant''s own.';
 COMMENT ON COLUMN loyalty_internal.idempotency_space.counted_at IS 'Of stripe 0: when the keys themselves were counted. Since then what was taken has been added.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.idempotency_space TO loyalty_engine;
 
@@ -43,11 +47,12 @@ COMMENT ON FUNCTION loyalty_internal.keep_answer(bigint, text, text) IS
 CREATE FUNCTION loyalty_internal.recount_idempotency_keys(merchant_id bigint) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM loyalty_internal.idempotency_space s WHERE s.merchant_id = recount_idempotency_keys.merchant_id;
-	INSERT INTO loyalty_internal.idempotency_space AS s (merchant_id, stripe, kilobytes, counted_at)
-	SELECT m.merchant_id, 0, coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024) FILTER (WHERE r.key_digest IS NOT NULL), 0), clock_timestamp()
+	INSERT INTO loyalty_internal.idempotency_space AS s (merchant_id, app_user, stripe, kilobytes, counted_at)
+	SELECT m.merchant_id, coalesce(r.app_user, ''), 0,
+		   coalesce(sum(1 + coalesce(octet_length(r.answer), 0) / 1024) FILTER (WHERE r.key_digest IS NOT NULL), 0), clock_timestamp()
 	FROM loyalty_internal.merchant m LEFT JOIN loyalty_internal.idempotency_key r ON r.merchant_id = recount_idempotency_keys.merchant_id
-	WHERE m.merchant_id = recount_idempotency_keys.merchant_id GROUP BY m.merchant_id
-	ON CONFLICT (merchant_id, stripe) DO UPDATE SET kilobytes = s.kilobytes + excluded.kilobytes, counted_at = excluded.counted_at
+	WHERE m.merchant_id = recount_idempotency_keys.merchant_id GROUP BY m.merchant_id, coalesce(r.app_user, '')
+	ON CONFLICT (merchant_id, app_user, stripe) DO UPDATE SET kilobytes = s.kilobytes + excluded.kilobytes, counted_at = excluded.counted_at
 $$;
 COMMENT ON FUNCTION loyalty_internal.recount_idempotency_keys(bigint) IS
 'Part of what keeps idempotency keys within loyalty.idempotency_space: counts those that there are.';
@@ -59,20 +64,25 @@ DECLARE
 	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(forget_idempotency_keys.older_than, forget_idempotency_keys.max_rows);
 	n bigint;
 BEGIN
-	DELETE FROM loyalty_internal.idempotency_key r USING (
-		SELECT o.key_digest FROM loyalty_internal.idempotency_key o
-		WHERE o.merchant_id = forget_idempotency_keys.merchant_id AND o.created_at < moment
-		ORDER BY o.created_at LIMIT forget_idempotency_keys.max_rows FOR UPDATE SKIP LOCKED) old
-	WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.key_digest = old.key_digest;
-	GET DIAGNOSTICS n = ROW_COUNT;
+	WITH gone AS (
+		DELETE FROM loyalty_internal.idempotency_key r USING (
+			SELECT o.key_digest FROM loyalty_internal.idempotency_key o
+			WHERE o.merchant_id = forget_idempotency_keys.merchant_id AND o.created_at < moment
+			ORDER BY o.created_at LIMIT forget_idempotency_keys.max_rows FOR UPDATE SKIP LOCKED) old
+		WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.key_digest = old.key_digest
+		RETURNING coalesce(r.app_user, '') AS app_user
+	), freed AS (
+		SELECT g.app_user, count(*) AS keys FROM gone g GROUP BY g.app_user
+	), spaces AS (
+		UPDATE loyalty_internal.idempotency_space s SET kilobytes = s.kilobytes - f.keys FROM freed f
+		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.app_user = f.app_user AND s.stripe = 0
+	)
+	SELECT coalesce(sum(f.keys), 0) INTO n FROM freed f;
 	-- The rest is counted once an hour at most, and when there is no more to forget.
 	IF n < forget_idempotency_keys.max_rows AND NOT EXISTS (
 		SELECT FROM loyalty_internal.idempotency_space s
 		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.counted_at BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp()) THEN
 		PERFORM loyalty_internal.recount_idempotency_keys(forget_idempotency_keys.merchant_id);
-	ELSIF n > 0 THEN
-		UPDATE loyalty_internal.idempotency_space s SET kilobytes = s.kilobytes - n
-		WHERE s.merchant_id = forget_idempotency_keys.merchant_id AND s.stripe = 0;
 	END IF;
 	RETURN n;
 END

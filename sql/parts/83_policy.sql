@@ -239,7 +239,7 @@ COMMENT ON FUNCTION loyalty.policy_status(bigint, bigint, date) IS
 -- how the policy stands gets them all.
 CREATE FUNCTION loyalty_internal.book_payment(
 	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -264,7 +264,7 @@ BEGIN
 			OR earlier.method <> book_payment.method COLLATE "C" THEN
 			PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
 		END IF;
-		RETURN;
+		RETURN false;
 	END IF;
 	SELECT y.payment_no, y.balance::numeric INTO booked, unpaid FROM loyalty_internal.payment y
 	WHERE y.merchant_id = book_payment.merchant_id AND y.policy_id = book_payment.policy_id
@@ -282,6 +282,7 @@ BEGIN
 			book_payment.method, book_payment.app_user, booked + 1, unpaid::loyalty.points);
 	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid = 0 THEN 'PAGADO' ELSE 'ACTIVO' END
 	WHERE s.merchant_id = book_payment.merchant_id AND s.policy_id = book_payment.policy_id;
+	RETURN true;
 EXCEPTION
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
@@ -290,7 +291,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.book_payment(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment as pay_policy() does, and returns nothing.';
+'Books a payment as pay_policy() does, and returns whether it had not been booked yet.';
 
 CREATE FUNCTION loyalty.pay_policy(
 	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)

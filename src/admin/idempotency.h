@@ -15,7 +15,9 @@ extern void fingerprint_start(StringInfo fingerprint, const char *operation);
 extern void fingerprint_add(StringInfo fingerprint, const char *name, const char *value);
 extern void fingerprint_add_bytes(StringInfo fingerprint, const char *name, const char *value, size_t length);
 
-extern bool idempotency_claim(int64 merchant_id, const char *key, StringInfo fingerprint, char **answer);
-extern void idempotency_answer(int64 merchant_id, const char *key, const char *answer);
+/* app_user: whose the key is; NULL: the merchant's. */
+extern bool idempotency_claim(int64 merchant_id, const char *app_user, const char *key, StringInfo fingerprint, char **answer);
+extern void idempotency_answer(int64 merchant_id, const char *app_user, const char *key, const char *answer);
+extern void idempotency_unclaim(int64 merchant_id, const char *app_user, const char *key);
 
 #endif

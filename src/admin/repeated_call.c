@@ -52,7 +52,7 @@ loyalty_claim_key(PG_FUNCTION_ARGS)
 		raise_error(ERR_UNKNOWN_OBJECT);
 	fingerprint_start(&fingerprint, text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	add_arguments(&fingerprint, PG_GETARG_ARRAYTYPE_P(3));
-	if (!idempotency_claim(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), &fingerprint, &answer))
+	if (!idempotency_claim(PG_GETARG_INT64(0), NULL, text_to_cstring(PG_GETARG_TEXT_PP(1)), &fingerprint, &answer))
 	{
 		MemoryContextSwitchTo(caller);
 		kept = cstring_to_text(answer);
@@ -75,7 +75,7 @@ loyalty_keep_answer(PG_FUNCTION_ARGS)
 	{
 		require_argument(fcinfo, 0);
 		db_begin();
-		idempotency_answer(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), text_to_cstring(PG_GETARG_TEXT_PP(2)));
+		idempotency_answer(PG_GETARG_INT64(0), NULL, text_to_cstring(PG_GETARG_TEXT_PP(1)), text_to_cstring(PG_GETARG_TEXT_PP(2)));
 		db_end();
 	}
 	PG_RETURN_DATUM(PG_GETARG_DATUM(2));

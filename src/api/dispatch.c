@@ -77,7 +77,7 @@ call_claim(Call *call)
 	if (call->idempotency_key == NULL)
 		return true;
 	call_fingerprint(call, &fingerprint);
-	if (!idempotency_claim(call->merchant_id, call->idempotency_key, &fingerprint, &answer))
+	if (!idempotency_claim(call->merchant_id, call->app_user, call->idempotency_key, &fingerprint, &answer))
 	{
 		result_from_text(call, answer);
 		call->replayed = true;
@@ -92,7 +92,15 @@ void
 call_keep_answer(const Call *call)
 {
 	if (call->idempotency_key != NULL)
-		idempotency_answer(call->merchant_id, call->idempotency_key, result_text(call));
+		idempotency_answer(call->merchant_id, call->app_user, call->idempotency_key, result_text(call));
+}
+
+/* Nothing was done under the key of a call: let it go. */
+void
+call_unclaim(const Call *call)
+{
+	if (call->idempotency_key != NULL)
+		idempotency_unclaim(call->merchant_id, call->app_user, call->idempotency_key);
 }
 
 /* Run the call, or take the answer that its idempotency key has. */

@@ -13,6 +13,7 @@
 extern void call_answer(Call *call, StringInfo json);
 extern bool call_claim(Call *call);
 extern void call_keep_answer(const Call *call);
+extern void call_unclaim(const Call *call);
 extern ErrorId call_failure(const Call *call, const ErrorData *edata);
 extern bool endpoint_has_secret(const Endpoint *endpoint);
 extern Datum endpoint_sql(const Endpoint *endpoint, PG_FUNCTION_ARGS);

@@ -256,7 +256,7 @@ account_status(Call *call)
 }
 
 static Statement payment_book_sql = {
-	.sql = "SELECT loyalty_internal.book_payment($1, $2, $3, $4, $5, $6)",
+	.sql = "SELECT loyalty_internal.book_payment($1, $2, $3, $4, $5, $6) AS booked",
 	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
@@ -269,9 +269,12 @@ static Statement payment_receipt_sql = {
 	.params = {INT8OID, TEXTOID}
 };
 
-/* Nobody, one who is being cancelled and one who has no such policy are answered alike. */
+/*
+ * Nobody, one who is being cancelled and one who has no such policy are answered
+ * alike.  *booked: not if the payment was made before.
+ */
 static char *
-pay_policy(const Call *call, bool found)
+pay_policy(const Call *call, bool found, bool *booked)
 {
 	const Value *values = call->values;
 	Datum		payment[6];
@@ -290,6 +293,7 @@ pay_policy(const Call *call, bool found)
 	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
 	db_write(&payment_book_sql, payment, NULL);
+	*booked = row_bool(0, "booked");
 
 	receipt[0] = payment[0];
 	receipt[1] = payment[4];
@@ -304,6 +308,7 @@ payments_run(Call *call)
 	bool		pays = strcmp(operation, "pagos_psd2") == 0;
 	bool		found;
 	bool		fresh;
+	bool		booked = false;
 	Curp		curp;
 	char	   *data = NULL;
 	StringInfoData json;
@@ -314,7 +319,7 @@ payments_run(Call *call)
 	found = pays && kasu_find_customer(call, &curp);
 	fresh = !found || call_claim(call);
 	if (fresh)
-		data = pays ? pay_policy(call, found) : account_status(call);
+		data = pays ? pay_policy(call, found, &booked) : account_status(call);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 	if (!fresh)
 		return;
@@ -322,8 +327,11 @@ payments_run(Call *call)
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
 	call->json = kasu_answer(&json, "data", data);
-	if (found)
+	/* a payment that was made before is known by its reference, under whatever keys */
+	if (booked)
 		call_keep_answer(call);
+	else if (found)
+		call_unclaim(call);
 }
 
 const Endpoint kasu_payments = {

@@ -260,6 +260,7 @@ kasu_check_token(Call *call)
 		raise_error(ERR_KASU_401);
 	if (now - timestamp > expires_in)
 		raise_error(ERR_KASU_418);
+	call->app_user = values[KASU_USER].text;
 	turn_take(call->merchant_id);
 }
 

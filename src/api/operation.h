@@ -130,6 +130,7 @@ typedef struct Call
 	Origin		origin;
 	int64		merchant_id;
 	int64		key_id;			/* of the API key; 0: it came without one */
+	const char *app_user;		/* who acts for the merchant, once its token is good; NULL: the merchant */
 	bool		sandbox;		/* came by a sandbox path */
 	bool		assistant;		/* comes from the provider's client for assistants */
 	bool		only_reads;		/* nothing may be written, or can be: a standby */

@@ -260,7 +260,7 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 
 	if (key != NULL)
 		posting_fingerprint(&fingerprint, name, posting);
-	if (!idempotency_claim(merchant_id, key, &fingerprint, &answer))
+	if (!idempotency_claim(merchant_id, NULL, key, &fingerprint, &answer))
 	{
 		answer_parse(answer, posting);
 		return;
@@ -270,7 +270,7 @@ post_once(int64 merchant_id, const char *name, Posting *posting, const char *key
 	ledger_post(merchant_id, posting, 1);
 	raise_refusal(posting);
 	if (key != NULL)
-		idempotency_answer(merchant_id, key, answer_text(posting));
+		idempotency_answer(merchant_id, NULL, key, answer_text(posting));
 }
 
 static Datum
@@ -638,7 +638,7 @@ batch_once(ReturnSetInfo *rsinfo, int64 merchant_id, const Items *items, const c
 	if (!merchant_exists(merchant_id))
 		raise_error(ERR_UNKNOWN_OBJECT);
 	batch_fingerprint(&fingerprint, items);
-	if (!idempotency_claim(merchant_id, key, &fingerprint, &answer))
+	if (!idempotency_claim(merchant_id, NULL, key, &fingerprint, &answer))
 	{
 		put_kept_items(rsinfo, items, answer);
 		return;
@@ -646,7 +646,7 @@ batch_once(ReturnSetInfo *rsinfo, int64 merchant_id, const Items *items, const c
 	postings = post_items(merchant_id, items, &refused);
 	initStringInfo(&kept);
 	put_items(rsinfo, items, refused, postings, &kept);
-	idempotency_answer(merchant_id, key, kept.data);
+	idempotency_answer(merchant_id, NULL, key, kept.data);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_post_batch);

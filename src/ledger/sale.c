@@ -141,7 +141,7 @@ sale_once(SaleCall *sale, const char *key)
 
 	if (key != NULL)
 		sale_fingerprint(&fingerprint, sale);
-	if (!idempotency_claim(sale->merchant_id, key, &fingerprint, &answer))
+	if (!idempotency_claim(sale->merchant_id, NULL, key, &fingerprint, &answer))
 	{
 		answer_parse(answer, &sale->accrual);
 		return;
@@ -149,7 +149,7 @@ sale_once(SaleCall *sale, const char *key)
 	price_sale(sale);
 	post_sale(sale);
 	if (key != NULL)
-		idempotency_answer(sale->merchant_id, key, answer_text(&sale->accrual));
+		idempotency_answer(sale->merchant_id, NULL, key, answer_text(&sale->accrual));
 }
 
 PG_FUNCTION_INFO_V1(loyalty_sale);

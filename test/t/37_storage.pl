@@ -247,6 +247,17 @@ sql('UPDATE loyalty_internal.idempotency_space SET counted_at = counted_at - int
 sql("UPDATE loyalty_internal.idempotency_key SET created_at = now() - interval '31 days' WHERE merchant_id = $other AND key_digest IN (SELECT loyalty_internal.merchant_digest($other, 'a' || i) FROM generate_series(1, 40) i)");
 is outcome($SMALL . posts(1, 'h')), 'done', 'an hour later keys of 31 days ago make room';
 is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE merchant_id = $other AND key_digest IN (SELECT loyalty_internal.merchant_digest($other, 'a' || i) FROM generate_series(1, 40) i)"), '0', 'and are gone';
+# Whoever is refused undoes what was counted for them: a session counts once an hour, however often it is refused.
+sql("INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_digest, fingerprint, answer) SELECT $other, sha256(('many' || i)::bytea), sha256('x'), '' FROM generate_series(1, 5000) i; UPDATE loyalty_internal.idempotency_space SET counted_at = NULL, kilobytes = 5000 WHERE merchant_id = $other");
+my $counts = $stack->connect_async;
+$counts->query(q{SELECT loyalty.fold(''); SET loyalty.idempotency_space = 100});
+$counts->query('BEGIN');
+my @read = map { $counts->query('SAVEPOINT s'); like $counts->query(posts(1, "f$_")), qr/kept for retries/, 'with very many keys a session is refused'; $counts->query('ROLLBACK TO s');
+	$counts->query(q{SELECT sum(pg_stat_get_xact_tuples_returned(c.oid)) FROM pg_class c WHERE c.oid = 'loyalty_internal.idempotency_key'::regclass OR c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'loyalty_internal.idempotency_key'::regclass)}) } 1 .. 3;
+cmp_ok $read[0], '>', 5000, 'a session that is refused for the first time has counted all keys';
+cmp_ok $read[2] - $read[0], '<', 20, 'and does not again';
+$counts->close;
+sql("DELETE FROM loyalty_internal.idempotency_key WHERE merchant_id = $other AND answer = ''; SELECT loyalty_internal.recount_idempotency_keys($other)");
 is outcome("SELECT loyalty.fold(''); SET ROLE operator; SET loyalty.idempotency_space = '2GB'"), '42501', 'how much there is, a superuser says';
 is sql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
 

@@ -25,9 +25,9 @@ my ($merchant, $key, $wallet, $staff) = split /\|/, $stack->psql(qq{
 	SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \\gset
 	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \\gset
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'la clave de Ana') AS staff \\gset
-	SELECT loyalty.create_app_user(:m, 'Banco', '$private_key') \\g /dev/null
+	SELECT loyalty.create_app_user(:m, u, '$private_key') FROM unnest('{Banco,Agente}'::text[]) u \\g /dev/null
 	SELECT loyalty.create_member(:m, :p, 'Socia', client_id => 'S') \\g /dev/null
-	SELECT loyalty.create_customer(:m, :p, c, 'Persona', 'Gil'), loyalty.grant_consent(:m, c, 'Banco', 'x', '1') FROM unnest('{$carlos,$eva}'::loyalty.curp[]) c \\g /dev/null
+	SELECT loyalty.create_customer(:m, :p, c, 'Persona', 'Gil'), loyalty.grant_consent(:m, c, 'Banco', 'x', '1'), loyalty.grant_consent(:m, c, 'Agente', 'x', '1') FROM unnest('{$carlos,$eva}'::loyalty.curp[]) c \\g /dev/null
 	SELECT loyalty.create_product(:m, p, 100, 5, max_payments => 3) FROM unnest('{Vida,Hogar,Auto}'::text[]) p \\g /dev/null
 	SELECT concat_ws('|', :m, :'key', :'w', :staff)});
 sub sql { return $stack->psql($_[0]) }
@@ -142,7 +142,7 @@ $blocker->close;
 
 like sent(service('Vida')), qr/^412 /, 'without a key a service that the customer has is refused';
 like sent(service('Vida'), 'other'), qr/^412 /, 'with another key too';
-is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE key_digest = loyalty_internal.merchant_digest(merchant_id, 'other')"), '0', 'which stays free';
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE key_digest = loyalty_internal.merchant_digest(merchant_id, 'Banco other')"), '0', 'which stays free';
 like sent(service('Auto', 601), 'key-10'), qr/^418 /, 'an old token gets no answer again';
 my $with_other = customer_request('/api/Accounts_V1', $eva, 0, %service, producto => 'Vida');
 like sent($with_other, 'key-10'), qr/^422 /, 'another customer is another content';
@@ -155,6 +155,51 @@ isnt sent($status, 'status'), $balance, 'it reads anew';
 like sent(service('Auto'), 'a b'), qr/^400 /, 'a key that is none is refused';
 my $accesses = sql("SELECT count(*) FROM loyalty.access_log WHERE operation = 'new_service' AND status = 201");
 is $accesses, '7', 'an answer that is given again is an access, too';
+
+# --- whose keys they are ----------------------------------------------------------------
+
+sub kept { return sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(app_user, 'merchant') || ' ' || count(*) AS n FROM loyalty_internal.idempotency_key WHERE merchant_id = $merchant GROUP BY app_user) k") }
+my %sale = (wallet_key => $wallet, phone => '5512340001', transaction_type => 0, transaction_amount => 10, usertool_id => $staff);
+my $sale = form_request('/wallet/sale', %sale);
+like sent(payment('0.01'), 'caja-1/4'), qr/^202 /, 'an app user books a payment under the key of a till that counts';
+my $sold = sent($sale, 'caja-1/4');
+like $sold, qr/^200 /, 'whose sale is made all the same';
+is sent($sale, 'caja-1/4'), $sold, 'once';
+like sent(form_request('/wallet/sale', %sale, transaction_amount => 11), 'caja-1/4'), qr/^422 /, 'and the key is that of this sale';
+like sent($sale, 'caja-1/5'), qr/^200 /, 'another sale';
+like sent(payment('0.02'), "caja-1/$_"), qr/^202 /, 'whether a till has sold, an app user does not learn by its key' for 5 .. 6;
+like sent(payment('0.03'), 'caja-1/5'), qr/^422 /, 'which is its own from then on';
+my $agent = payment('0.03', 0, nombre_de_usuario => 'Agente');
+like sent($agent, 'caja-1/5'), qr/^202 /, 'and not of another app user';
+is sent(payment('0.03', 100, nombre_de_usuario => 'Agente'), 'caja-1/5'), sent($agent, 'caja-1/5'), 'who gets the answer again';
+
+my ($before, $payment) = (kept(), sent(payment('0.02')));
+is sent(payment('0.02'), "again-$_"), $payment, 'a payment that was made before is answered as at first, under whatever key' for 1 .. 3;
+is kept(), $before, 'and keeps none';
+like sent(payment('0.04'), 'again-1'), qr/^202 /, 'so that the key is free';
+like sent(payment('0.05'), 'again-1'), qr/^422 /, 'until it is used';
+
+my $FULL = 'INSERT INTO loyalty_internal.idempotency_space VALUES (%1$s, %2$s, 99, 1048576, clock_timestamp()) ON CONFLICT (merchant_id, app_user, stripe) DO UPDATE SET kilobytes = excluded.kilobytes';
+sql(sprintf $FULL, $merchant, "'Banco'");
+like sent(payment('0.05'), 'full-1'), qr/^429 /, 'when the space of an app user is full it has no more keys';
+like sent(payment('0.05')), qr/^202 /, 'without one it goes on';
+like sent($agent, 'caja-1/5'), qr/^202 /, 'the other one has its own';
+like sent(payment('0.06', 0, nombre_de_usuario => 'Agente'), 'full-1'), qr/^202 /, 'where there is space';
+like sent($sale, 'full-1'), qr/^200 /, 'and so have the tills';
+sql(sprintf($FULL, $merchant, "''") . '; UPDATE loyalty_internal.idempotency_space SET counted_at = NULL');
+is join(' ', grep { !/^200 / } map { sent($sale, "counted-$_") } 1 .. 40), '', 'who have what is theirs counted, whatever an app user was refused';
+sql("DELETE FROM loyalty_internal.idempotency_space WHERE app_user = 'Banco'; " . sprintf $FULL, $merchant, "''");
+my $tries = 1;
+# sessions have taken some in advance
+$tries++ until $tries > 2000 || sent($sale, "full-$tries") =~ /^429 /;
+cmp_ok $tries, '<', 2000, 'when theirs is full they have no more keys';
+like sent(payment('0.07'), 'full-1'), qr/^202 /, 'app users go on';
+sql("DELETE FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant AND stripe = 99; SELECT loyalty.forget_idempotency_keys($merchant)");
+sql("SELECT loyalty_internal.recount_idempotency_keys($merchant)");
+is sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(nullif(app_user, ''), 'merchant') || ' ' || kilobytes AS n FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant) s"), kept(), 'what there is of whom is counted';
+
+# --- who is nobody any more -------------------------------------------------------------
+
 sql("SELECT loyalty.block_customer($merchant, '$carlos')");
 like sent(service('Vida'), 'key-10'), qr/^404 /, 'nobody gets again what is of a customer who is blocked';
 is sql("SELECT count(*) > 1 FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), 't', 'the answers are kept';

@@ -11,6 +11,7 @@
 #include "admin/idempotency.h"
 #include "admin/staff.h"
 #include "admin/turn.h"
+#include "api/dispatch.h"
 #include "base/compat.h"
 #include "db/planning.h"
 #include "db/version.h"
@@ -69,9 +70,13 @@ _PG_init(void)
 							"A key counts as 1 kB, and its answer as it is long.",
 							&idempotency_space_kb, 1024 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("loyalty.entry_space",
-							"How much the seller API's items of a merchant may add to the ledger in a day.",
-							"An item counts as 200 bytes, and what is kept with its entry as it is long. Days are those of UTC.",
+							"How much is kept of what a merchant's clients send in a day: items of batches, members, staff, long tickets.",
+							"An item counts as 200 bytes and a member as 1,000, and what is kept with them as long as it is. Days are those of UTC.",
 							&entry_space_kb, 1024 * 1024, 64, INT_MAX, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("loyalty.answer_size",
+							"How long a list may be that is answered over HTTP.",
+							"One that is longer ends while it is read. The functions in SQL have no such bound.",
+							&answer_size_kb, 32 * 1024, 64, 512 * 1024, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("loyalty.nice",
 							"How much the process of the session yields the processor to others.",
 							"Given when the session connects, as options=-c loyalty.nice=10, to those for batches.",

@@ -99,5 +99,5 @@ CREATE TABLE loyalty_internal.entry_space (
 	kilobytes	bigint		NOT NULL,
 	PRIMARY KEY (merchant_id, stripe)
 );
-COMMENT ON TABLE loyalty_internal.entry_space IS 'How much the items of the seller API have added to the ledger on a day of UTC, or a little less than this, for each merchant: what loyalty.entry_space limits.';
+COMMENT ON TABLE loyalty_internal.entry_space IS 'How much of what a merchant''s clients sent on a day of UTC is kept, or a little less than this: what loyalty.entry_space limits.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.entry_space TO loyalty_engine;

@@ -4,7 +4,7 @@
  *
  * Every call decodes its fields, claims its idempotency key, runs, and keeps
  * its answer for a retry.  call_answer() returns the result as JSON,
- * endpoint_sql() as a Datum.  Rows are passed on as they come from a cursor, so
+ * endpoint_sql() as a Datum.  Rows are passed on as the executor makes them, so
  * that a wallet with very many contacts takes no more memory than its answer.
  */
 #include "postgres.h"
@@ -17,13 +17,17 @@
 #include "base/json.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "executor/tuptable.h"
 #include "funcapi.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
 
-#define ROWS_PER_FETCH 1000
+/* The setting loyalty.answer_size: a list that is longer is not answered over HTTP. */
+int			answer_size_kb;
 
 /* ------------------------------------------------------------------------
  * Running
@@ -123,34 +127,53 @@ call_run(Call *call)
  * Rows
  * ------------------------------------------------------------------------ */
 
-typedef void (*RowSink) (void *context, HeapTuple row, TupleDesc columns);
-
-/* Pass the rows of the result to a sink; memory that it allocates is freed with the rows. */
-static void
-call_rows(Call *call, RowSink sink, void *context)
+/* Where the rows of a result go, one by one as the executor makes them. */
+typedef struct RowSink
 {
+	DestReceiver receiver;		/* first: the executor knows no more of it */
+	void		(*take) (void *context, TupleTableSlot *row);
+	void	   *context;
+	MemoryContext row;			/* what is allocated for a row is freed with it */
+} RowSink;
+
+static void
+sink_start(struct _DestReceiver *self pg_attribute_unused(), int operation pg_attribute_unused(),
+		   TupleDesc columns pg_attribute_unused())
+{
+}
+
+static bool
+sink_receive(TupleTableSlot *row, struct _DestReceiver *self)
+{
+	RowSink    *sink = (RowSink *) self;
+	MemoryContext executor = MemoryContextSwitchTo(sink->row);
+
+	slot_getallattrs(row);
+	sink->take(sink->context, row);
+	MemoryContextSwitchTo(executor);
+	MemoryContextReset(sink->row);
+	return true;
+}
+
+static void
+sink_end(struct _DestReceiver *self pg_attribute_unused())
+{
+}
+
+/* Pass the rows of the result on; memory that is allocated for one is freed with it. */
+static void
+call_rows(Call *call, void (*take) (void *context, TupleTableSlot *row), void *context)
+{
+	RowSink		sink = {.receiver = {sink_receive, sink_start, sink_end, sink_end, DestNone},.take = take,.context = context};
 	Portal		portal;
-	MemoryContext outer = CurrentMemoryContext;
-	MemoryContext rows = AllocSetContextCreate(outer, "loyalty rows", ALLOCSET_DEFAULT_SIZES);
-	uint64		total = 0;
+	uint64		total;
 
 	call->row_params[0] = Int64GetDatum(call->merchant_id);
+	sink.row = AllocSetContextCreate(CurrentMemoryContext, "loyalty row", ALLOCSET_DEFAULT_SIZES);
 	portal = db_cursor(call->rows, call->row_params);
-	for (;;)
-	{
-		SPI_cursor_fetch(portal, true, ROWS_PER_FETCH);
-		MemoryContextSwitchTo(rows);
-		for (uint64 i = 0; i < SPI_processed; i++)
-			sink(context, SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-		MemoryContextSwitchTo(outer);
-		MemoryContextReset(rows);
-		total += SPI_processed;
-		if (SPI_processed < ROWS_PER_FETCH)
-			break;
-		SPI_freetuptable(SPI_tuptable);
-	}
+	total = PortalRunFetch(portal, FETCH_FORWARD, FETCH_ALL, &sink.receiver);
 	SPI_cursor_close(portal);
-	MemoryContextDelete(rows);
+	MemoryContextDelete(sink.row);
 	if (call->single_row && total == 0)
 		raise_error(call->no_row);
 }
@@ -178,22 +201,23 @@ json_column(StringInfo json, Form_pg_attribute column, Datum value)
  * that.  In the second array NULL columns are left out.
  */
 static void
-json_columns(StringInfo json, HeapTuple row, TupleDesc columns, int from, int to)
+json_columns(StringInfo json, TupleTableSlot *row, int from, int to)
 {
+	TupleDesc	columns = row->tts_tupleDescriptor;
+
 	if (json->len > 0 && json->data[json->len - 1] == '}')
 		appendStringInfoChar(json, ',');
 	if (TupleDescAttr(columns, 0)->atttypid == JSONOID)
 	{
-		bool		isnull;
+		text	   *object = DatumGetTextPP(row->tts_values[0]);
 
-		appendStringInfoString(json, TextDatumGetCString(SPI_getbinval(row, columns, 1, &isnull)));
+		appendBinaryStringInfo(json, VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object));
 		return;
 	}
 	appendStringInfoChar(json, '{');
 	for (int i = from; i < to; i++)
 	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(row, columns, i + 1, &isnull);
+		bool		isnull = row->tts_isnull[i];
 
 		if (isnull && from > 0)
 			continue;
@@ -201,15 +225,15 @@ json_columns(StringInfo json, HeapTuple row, TupleDesc columns, int from, int to
 		if (isnull)
 			json_text(json, NULL);
 		else
-			json_column(json, TupleDescAttr(columns, i), value);
+			json_column(json, TupleDescAttr(columns, i), row->tts_values[i]);
 	}
 	appendStringInfoChar(json, '}');
 }
 
 static void
-tuplestore_row(void *context, HeapTuple row, TupleDesc columns pg_attribute_unused())
+tuplestore_row(void *context, TupleTableSlot *row)
 {
-	tuplestore_puttuple(context, row);
+	tuplestore_puttupleslot(context, row);
 }
 
 /* ------------------------------------------------------------------------
@@ -224,14 +248,20 @@ typedef struct JsonRows
 	int			more_from;
 } JsonRows;
 
+/* One that takes the answer beyond what it may be ends the call, before there is memory for more. */
 static void
-json_row(void *context, HeapTuple row, TupleDesc columns)
+json_row(void *context, TupleTableSlot *row)
 {
 	JsonRows   *rows = context;
+	int			natts = row->tts_tupleDescriptor->natts;
+	int64		length;
 
-	json_columns(rows->json, row, columns, 0, rows->more ? rows->more_from : columns->natts);
+	json_columns(rows->json, row, 0, rows->more ? rows->more_from : natts);
 	if (rows->more != NULL)
-		json_columns(rows->more, row, columns, rows->more_from, columns->natts);
+		json_columns(rows->more, row, rows->more_from, natts);
+	length = (int64) rows->json->len + (rows->more ? rows->more->len : 0);
+	if (length > (int64) answer_size_kb * 1024)
+		raise_error(ERR_ANSWER_TOO_LARGE);
 }
 
 static void

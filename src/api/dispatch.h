@@ -10,6 +10,8 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 
+extern int	answer_size_kb;
+
 extern void call_answer(Call *call, StringInfo json);
 extern bool call_claim(Call *call);
 extern void call_keep_answer(const Call *call);

@@ -191,7 +191,7 @@ set_error_response(const Exchange *exchange)
 
 	initStringInfo(&headers);
 	appendStringInfoString(&headers, "[{\"X-Loyalty-Error\":");
-	json_text(&headers, exchange->json.data);
+	json_text(&headers, exchange->json.data + VARHDRSZ);
 	if (exchange->error == ERR_METHOD_NOT_ALLOWED)
 		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow);
 	if (error_info(exchange->error)->http_status == 429)
@@ -202,20 +202,32 @@ set_error_response(const Exchange *exchange)
 	set_response("response.headers", headers.data);
 }
 
+/* Begin the body of an answer, which lies where it is returned from: the length goes before it. */
+static void
+body_start(StringInfo json)
+{
+	resetStringInfo(json);
+	appendStringInfoSpaces(json, VARHDRSZ);
+}
+
 /* Read a request, run its endpoint and return the body of the answer, which may be that of an error. */
 Datum
 exchange_serve(Exchange *exchange)
 {
-	text	   *answer;
+	StringInfo	json = &exchange->json;
 
-	initStringInfo(&exchange->json);
+	initStringInfo(json);
+	body_start(json);
 	guarded(exchange, serve);
 	if (exchange->error != ERR_NONE && exchange->family->refused != NULL)
 		guarded(exchange, record_refusal);
 	if (exchange->error != ERR_NONE)
 	{
-		resetStringInfo(&exchange->json);
-		exchange->family->error_body(&exchange->json, error_info(exchange->error), exchange->message);
+		/* what was there may be large */
+		pfree(json->data);
+		initStringInfo(json);
+		body_start(json);
+		exchange->family->error_body(json, error_info(exchange->error), exchange->message);
 		set_error_response(exchange);
 	}
 	else
@@ -225,9 +237,8 @@ exchange_serve(Exchange *exchange)
 		if (exchange->call.replayed)
 			set_response("response.headers", "[{\"Idempotent-Replayed\":\"true\"}]");
 	}
-	answer = cstring_to_text_with_len(exchange->json.data, exchange->json.len);
-	pfree(exchange->json.data);
-	return PointerGetDatum(answer);
+	SET_VARSIZE(json->data, json->len);
+	return PointerGetDatum(json->data);
 }
 
 /* ------------------------------------------------------------------------

@@ -12,6 +12,8 @@
 #include "api/ikniu_batch.h"
 #include "api/ikniu_member.h"
 #include "base/json.h"
+#include "earning/rank.h"
+#include "limits/entry_space.h"
 #include "program/program.h"
 #include "utils/builtins.h"
 
@@ -113,11 +115,12 @@ member_number(int64 merchant_id, int64 program_id, const char *client_id)
 	"json_build_object('street', " street ", 'numberInside', " inside ", 'numberOutside', " outside ", 'postcode'," \
 	" json_build_object('country', json_build_object('name', " country "), 'state', json_build_object('name', " state ")," \
 	" 'city', json_build_object('name', " city ")))"
-#define MEMBER_JSON(start) \
+#define RANK "loyalty.rank_at($1, m.account_id, clock_timestamp())"
+#define MEMBER_JSON(start, rank) \
 	"json_build_object('id', m.member_id::text, " start "," \
 	" 'firstLastName', m.first_last_name, 'secondLastName', m.second_last_name, 'email', coalesce(m.email, '')," \
 	" 'birthDate', coalesce(to_char(m.birth_date, 'YYYY-MM-DD'), ''), 'subscriptionDate', " ISO_TIME("m.subscribed_at") "," \
-	" 'rank', json_build_object('name', loyalty.rank_at($1, m.account_id, clock_timestamp()))," \
+	" 'rank', json_build_object('name', " rank ")," \
 	" 'balance', b.balance, 'expiredAmount', b.expired, 'address'," \
 	" coalesce((SELECT json_agg(" ADDRESS_JSON("d.street", "d.number_inside", "d.number_outside", "d.country", "d.state", "d.city") \
 	" ORDER BY d.ordinal) FROM loyalty_internal.member_address d WHERE d.merchant_id = $1 AND d.member_id = m.member_id)," \
@@ -132,24 +135,24 @@ member_number(int64 merchant_id, int64 program_id, const char *client_id)
 	" LATERAL (SELECT balance, expired FROM loyalty.balances WHERE merchant_id = $1 AND account_id = m.account_id OFFSET 0) b"
 /* A page of the active members of a program, chosen before anything is computed for them. */
 #define MEMBER_PAGE(condition) \
-	"SELECT " MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id") " AS json" \
+	"SELECT " MEMBER_JSON(FIRST_NAME ", 'clientId', m.client_id", "CASE WHEN $8 THEN " RANK " ELSE '' END") " AS json" \
 	" FROM (SELECT member_id FROM loyalty_internal.member" \
 	" WHERE merchant_id = $1 AND program_id = $2 AND active AND member_id > $5" condition \
 	" ORDER BY member_id LIMIT $3 OFFSET $4) page, " MEMBER_WITH_BALANCE("member_id = page.member_id") \
 	" ORDER BY page.member_id"
 static Statement member_list_sql = {
 	.sql = MEMBER_PAGE(""),
-	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, BOOLOID}
 };
 
 static Statement member_list_by_email_sql = {
 	.sql = MEMBER_PAGE(" AND loyalty.fold(email) = loyalty.fold($7)"),
-	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID}
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, BOOLOID}
 };
 
 static Statement member_list_by_phone_sql = {
 	.sql = MEMBER_PAGE(" AND phone OPERATOR(loyalty.=) $6 AND ($7 = '' OR loyalty.fold(email) = loyalty.fold($7))"),
-	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID}
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, PHONEOID, TEXTOID, BOOLOID}
 };
 
 static void
@@ -172,6 +175,7 @@ member_list_run(Call *call)
 	call->row_params[4] = Int64GetDatum(after);
 	call->row_params[5] = PhoneGetDatum(values[LIST_PHONE].phone);
 	call->row_params[6] = CStringGetTextDatum(values[LIST_EMAIL].text ? values[LIST_EMAIL].text : "");
+	call->row_params[7] = BoolGetDatum(ranks_ever(program));
 }
 
 static const Endpoint member_list = {
@@ -202,7 +206,7 @@ one_member(Call *call, Statement *plan)
 }
 
 static Statement member_get_sql = {
-	.sql = "SELECT " MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME) " AS json"
+	.sql = "SELECT " MEMBER_JSON("'clientId', m.client_id, " FIRST_NAME, RANK) " AS json"
 	" FROM " MEMBER_WITH_BALANCE("program_id = $2 AND active AND client_id = $3"),
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
@@ -245,6 +249,17 @@ static const Endpoint member_balance = {
  * Creating a member
  * ------------------------------------------------------------------------ */
 
+/* What a member takes who is made of the fields of a call. */
+static int64
+fields_space(const Call *call)
+{
+	int64		bytes = MEMBER_BYTES;
+
+	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
+		bytes += call->values[i].text ? member_space(call->values[i].text) - MEMBER_BYTES : 0;
+	return bytes;
+}
+
 static void
 member_create_run(Call *call)
 {
@@ -255,6 +270,8 @@ member_create_run(Call *call)
 
 	if (!program->active)
 		raise_error(ERR_PROGRAM_INACTIVE);
+	if (!entry_space_take(call->merchant_id, fields_space(call)))
+		raise_error(ERR_PROGRAM_LIMIT_EXCEEDED);
 	error = seller_member_create(call->merchant_id, program->program_id, call->values, &member);
 	if (error != ERR_NONE)
 		raise_error(error);

@@ -34,7 +34,6 @@
 #include "utils/memutils.h"
 
 #define RUN_LENGTH 10000
-#define ENTRY_BYTES 200			/* of an entry, with its index */
 
 /* ------------------------------------------------------------------------
  * Programs and members
@@ -234,24 +233,42 @@ find_by_email(const ItemBatch *batch, SellerItem *item)
 	return true;
 }
 
-/* Create the member within an item, or find the one that somebody else has just created. */
-static void
-create_member(const ItemBatch *batch, SellerItem *item)
+/* Read the member within an item; false: the item fails, because of a field of it. */
+static bool
+read_member(const ItemBatch *batch, SellerItem *item, Call *call)
 {
 	const char *json = item->fields[INLINE_MEMBER];
 	const Field *field;
 	const Refusal *refusal;
+
+	call_start(call, &seller_member, FROM_REQUEST);
+	json_read_object(json, strlen(json), call_has_field, take_member_field, call);
+	refusal = fields_check(call, &field);
+	if (refusal != NULL)
+		item_fail(item, refusal->request, MemoryContextStrdup(batch->context, psprintf("member.%s", field->name)));
+	return refusal == NULL;
+}
+
+static void
+check_member(const ItemBatch *batch, SellerItem *item)
+{
+	Call		call;
+
+	db_begin();
+	(void) read_member(batch, item, &call);
+	db_end();
+}
+
+/* Create the member within an item, or find the one that somebody else has just created. */
+static void
+create_member(const ItemBatch *batch, SellerItem *item)
+{
 	Member		member;
 	Call		call;
 	ErrorId		error;
 
 	db_begin();
-	call_start(&call, &seller_member, FROM_REQUEST);
-	json_read_object(json, strlen(json), call_has_field, take_member_field, &call);
-	refusal = fields_check(&call, &field);
-	if (refusal != NULL)
-		item_fail(item, refusal->request, MemoryContextStrdup(batch->context, psprintf("member.%s", field->name)));
-	else
+	if (read_member(batch, item, &call))
 	{
 		error = seller_member_create(batch->merchant_id, item->program->program_id, call.values, &member);
 		if (error == ERR_NONE)
@@ -287,12 +304,11 @@ compare_emails(const void *a, const void *b)
 	return order != 0 ? order : strcmp(left->fields[PROGRAM_ID], right->fields[PROGRAM_ID]);
 }
 
-/* Whether the second item is of the member that the first has. */
+/* Whether the members within two items are one. */
 static bool
 same_member(const SellerItem *first, const SellerItem *item)
 {
-	return first->fields[MEMBER_CLIENT] != NULL && first->program == item->program &&
-		strcmp(first->email, item->email) == 0;
+	return first->program == item->program && strcmp(first->email, item->email) == 0;
 }
 
 static Statement members_by_email_sql = {
@@ -337,11 +353,7 @@ lacks_member(const SellerItem *item)
 	return item->fields[MEMBER_CLIENT] == NULL;
 }
 
-/*
- * Find or create the members within items.  They are created in the order of
- * their emails, whatever the order of the items, so that two batches that
- * create the same members cannot deadlock.
- */
+/* Find the members within items, by their emails, and check those that are still to be created. */
 static void
 find_inline_members(ItemBatch *batch)
 {
@@ -366,11 +378,9 @@ find_inline_members(ItemBatch *batch)
 	merge_sort(items, count, sizeof(SellerItem *), compare_emails);
 	for (size_t i = 0; i < count; i++)
 	{
-		/* an item before may have created the member */
-		if (i > 0 && same_member(items[i - 1], items[i]))
-			set_account(items[i], items[i - 1]->fields[MEMBER_CLIENT], items[i - 1]->account_id, items[i - 1]->member_id);
-		if (items[i]->fields[MEMBER_CLIENT] == NULL)
-			create_member(batch, items[i]);
+		/* who is made by an item before is found by the email */
+		if (lacks_member(items[i]) && !(i > 0 && items[i - 1]->error == ERR_NONE && same_member(items[i - 1], items[i])))
+			check_member(batch, items[i]);
 	}
 	pfree(items);
 }
@@ -379,14 +389,37 @@ static void
 find_accounts(ItemBatch *batch)
 {
 	find_members(batch);
-	find_inline_members(batch);
 	for (size_t i = 0; i < batch->count; i++)
 	{
 		SellerItem *item = &batch->items[i];
 
-		if (item->error == ERR_NONE && item->account_id == 0)
+		if (item->error == ERR_NONE && names_member(item) && item->account_id == 0)
 			item_fail(item, ERR_MEMBER_NOT_FOUND, NULL);
 	}
+	find_inline_members(batch);
+}
+
+/*
+ * Create the members within items.  They are created in the order of their
+ * emails, whatever the order of the items, so that two batches that create the
+ * same members cannot deadlock.
+ */
+static void
+create_members(ItemBatch *batch)
+{
+	size_t		count;
+	SellerItem **items = items_left(batch, lacks_member, &count);
+
+	merge_sort(items, count, sizeof(SellerItem *), compare_emails);
+	for (size_t i = 0; i < count; i++)
+	{
+		/* an item before may have created the member */
+		if (i > 0 && items[i - 1]->account_id != 0 && same_member(items[i - 1], items[i]))
+			set_account(items[i], items[i - 1]->fields[MEMBER_CLIENT], items[i - 1]->account_id, items[i - 1]->member_id);
+		else
+			create_member(batch, items[i]);
+	}
+	pfree(items);
 }
 
 /* ------------------------------------------------------------------------
@@ -519,7 +552,7 @@ compare_by_account(const void *a, const void *b)
 	return order != 0 ? order : (left > right) - (left < right);
 }
 
-/* What items take in the ledger for ever: an entry each, and what is kept with it. */
+/* What items take for ever: an entry each, with what is kept with it, and a member who is new. */
 static int64
 space_of(SellerItem **items, size_t count)
 {
@@ -531,16 +564,17 @@ space_of(SellerItem **items, size_t count)
 
 		bytes += ENTRY_BYTES;
 		for (int k = 0; k < (int) lengthof(kept); k++)
-			bytes += fields[kept[k]] != NULL ? strlen(fields[kept[k]]) : 0;
+			bytes += fields[kept[k]] != NULL ? json_text_length(fields[kept[k]]) : 0;
 		bytes += fields[REFERENCE] != NULL ? strlen(fields[REFERENCE]) : 0;
 		bytes += fields[GOODS] != NULL ? strlen(fields[GOODS]) : 0;
+		bytes += lacks_member(items[i]) ? member_space(fields[INLINE_MEMBER]) : 0;
 	}
 	return bytes;
 }
 
-/* Post what has not failed.  Before an account is locked there has to be space for it, or none is posted. */
+/* Before a member is created or an account locked there has to be space for all items, or all fail. */
 static void
-post_items(ItemBatch *batch)
+take_space(ItemBatch *batch)
 {
 	size_t		count;
 	SellerItem **items = items_left(batch, is_any, &count);
@@ -549,8 +583,17 @@ post_items(ItemBatch *batch)
 	{
 		for (size_t i = 0; i < count; i++)
 			item_fail(items[i], ERR_PROGRAM_LIMIT_EXCEEDED, NULL);
-		count = 0;
 	}
+	pfree(items);
+}
+
+/* Post what has not failed. */
+static void
+post_items(ItemBatch *batch)
+{
+	size_t		count;
+	SellerItem **items = items_left(batch, is_any, &count);
+
 	if (count > RUN_LENGTH)
 	{
 		lock_items(batch, items, count);
@@ -586,7 +629,7 @@ answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
 		pfree(description);
 }
 
-/* Read the items of a batch, check them, find their members, and post. */
+/* Read the items of a batch, check them, find or create their members, and post. */
 static void
 run_items(const Call *call, ItemBatch *batch)
 {
@@ -598,6 +641,8 @@ run_items(const Call *call, ItemBatch *batch)
 			item_check_program(&batch->items[i], batch->operation);
 	}
 	find_accounts(batch);
+	take_space(batch);
+	create_members(batch);
 	post_items(batch);
 }
 

@@ -21,9 +21,13 @@
 #include "base/json.h"
 #include "base/name.h"
 #include "ledger/ledger.h"
+#include "limits/entry_space.h"
 #include "limits/quota.h"
 #include "program/program.h"
 #include "utils/builtins.h"
+
+/* Bytes of a ticket; sales with one that is longer count as items of batches do. */
+#define LONG_TICKET 128
 
 #define BOTH(code)					{ERR_##code, ERR_##code}
 #define EITHER(request, operation)	{ERR_##request, ERR_##operation}
@@ -221,6 +225,7 @@ enroll(Call *call, const Enrollment *enrollment)
 		raise_error(ERR_WALLET_MANAGER_08);
 	if (!quota_take(call->merchant_id, QUOTA_CUSTOMERS))
 		raise_error(ERR_WALLET_MANAGER_18);
+	entry_space_need(call->merchant_id, member_space(enrollment->name));
 
 	call->unexpected = had_left ? ERR_WALLET_MANAGER_12 : ERR_WALLET_MANAGER_10;
 	switch (member_enroll(call->merchant_id, enrollment, &member))
@@ -421,6 +426,8 @@ wallet_sale_run(Call *call)
 	};
 
 	check_sale(call, &sale);
+	if (posting.reference != NULL && VARSIZE(posting.reference) > LONG_TICKET)
+		entry_space_need(call->merchant_id, ENTRY_BYTES + VARSIZE(posting.reference));
 	if (!redeems && !program_accumulate(sale.wallet, posting.money, &posting.amount))
 		REFUSE(call, NEW_SALE_07, WALLET_REDEEM_03);
 	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),
@@ -551,6 +558,7 @@ employee_add_run(Call *call)
 	error = staff_hire(call->merchant_id, &hiring, &call->id);
 	if (error != ERR_NONE)
 		raise_error(error);
+	entry_space_need(call->merchant_id, STAFF_BYTES + 2 * (strlen(hiring.name) + strlen(hiring.branch)));
 }
 
 static const Endpoint employee_add = {

@@ -147,7 +147,7 @@ typedef struct Call
 	int64		id;
 	Points		points;
 	Statement  *rows;
-	Datum		row_params[7];	/* the first is the merchant */
+	Datum		row_params[8];	/* the first is the merchant */
 	char	   *json;
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if there is no such row */

@@ -402,14 +402,26 @@ json_plain_number(const char *number)
 	return DatumGetCString(DirectFunctionCall1(numeric_out, DirectFunctionCall1(numeric_trim_scale, value)));
 }
 
-/* "key": with the comma before it if the object already has members. */
+/* "key": with the comma before it if the object already has members; a key has nothing to escape. */
 void
 json_key(StringInfo json, const char *key)
 {
 	if (json->len > 0 && json->data[json->len - 1] != '{' && json->data[json->len - 1] != '[')
 		appendStringInfoChar(json, ',');
-	escape_json(json, key);
-	appendStringInfoChar(json, ':');
+	appendStringInfoChar(json, '"');
+	appendStringInfoString(json, key);
+	appendStringInfoString(json, "\":");
+}
+
+/* How long a JSON string is at most, without its quotes. */
+size_t
+json_text_length(const char *value)
+{
+	size_t		length = 0;
+
+	for (const char *c = value; *c != '\0'; c++)
+		length += (unsigned char) *c < ' ' ? strlen("\\u0000") : *c == '"' || *c == '\\' ? 2 : 1;
+	return length;
 }
 
 /* Append a JSON string. */

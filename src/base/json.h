@@ -47,6 +47,7 @@ extern bool json_read_items(const char *body, size_t length, size_t max, JsonEle
 extern const char *json_plain_number(const char *number);
 
 extern void json_key(StringInfo json, const char *key);
+extern size_t json_text_length(const char *value);
 extern void json_text(StringInfo json, const char *value);
 
 #endif

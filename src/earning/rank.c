@@ -85,6 +85,13 @@ ranks_of(const Program *program)
 	return program->parts->ranks;
 }
 
+/* Whether a program has ranks, or may have had some; if not, no account has one. */
+bool
+ranks_ever(const Program *program)
+{
+	return ranks_of(program)->n > 0 || program->ranked_at != DT_NOBEGIN;
+}
+
 /* Read the rows of one account, which start with this row. */
 static void
 read_held_ranks(Account *account, uint64 *row, uint64 rows)

@@ -95,6 +95,7 @@ extern void rank_set_held(HeldRank *held, TimestampTz until, Points from_points,
 extern bool rank_is_recent(const Program *program, TimestampTz at);
 
 extern const Ranks *ranks_of(const Program *program);
+extern bool ranks_ever(const Program *program);
 extern void ranks_read(int64 merchant_id, Account **accounts, int n, bool newest);
 extern void ranks_update(Account *account, const Program *program, TimestampTz at, RankCause cause);
 extern void ranks_write(int64 merchant_id, const Account *accounts, int n);

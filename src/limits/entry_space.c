@@ -1,14 +1,16 @@
 /*
  * entry_space.c
- *		How much a merchant's clients may add to the ledger in a day.
+ *		How much is kept of what a merchant's clients send in a day.
  *
- * Entries are kept for ever, with what a batch says of each, so whoever has a
- * key could fill the disk.  They have so much space a day, in UTC.  As with
+ * Entries are kept for ever, with what a batch says of each, and so are members
+ * and staff: whoever has a key could fill the disk.  They have so much space a
+ * day, in UTC.  As with
  * idempotency keys, a session takes some in advance, from a row of few sessions;
  * two that take the last of it at once both get theirs.
  */
 #include "base/compat.h"
 
+#include "base/errors.h"
 #include "base/table.h"
 #include "catalog/pg_type.h"
 #include "db/outcome.h"
@@ -62,7 +64,7 @@ static Statement space_take_sql = {
 	.params = {INT8OID, INT4OID, DATEOID, INT8OID, INT8OID}
 };
 
-/* Take so many bytes of the merchant's day; false: there are none left. */
+/* Take so many bytes of the merchant's day, before a row of a member or an account is locked; false: there are none left. */
 bool
 entry_space_take(int64 merchant_id, int64 bytes)
 {
@@ -91,4 +93,26 @@ entry_space_take(int64 merchant_id, int64 bytes)
 	}
 	advance->left -= bytes;
 	return true;
+}
+
+/* The same, of who is refused as a whole if there are none left. */
+void
+entry_space_need(int64 merchant_id, int64 bytes)
+{
+	if (!entry_space_take(merchant_id, bytes))
+		raise_error(ERR_LIMIT_EXCEEDED);
+}
+
+/*
+ * What a member takes who is made of this JSON, or of a name.  What they are
+ * found and listed by is there twice.
+ */
+int64
+member_space(const char *json)
+{
+	int64		bytes = MEMBER_BYTES + 2 * (int64) strlen(json);
+
+	for (const char *c = json; (c = strchr(c, '{')) != NULL; c++)
+		bytes += OBJECT_BYTES;
+	return bytes;
 }

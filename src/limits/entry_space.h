@@ -1,14 +1,22 @@
 /*
  * entry_space.h
- *		How much a merchant's clients may add to the ledger in a day.
+ *		How much is kept of what a merchant's clients send in a day.
  */
 #ifndef LOYALTY_ENTRY_SPACE_H
 #define LOYALTY_ENTRY_SPACE_H
 
 #include "postgres.h"
 
+/* What rows take with their indexes, but for the texts in them. */
+#define ENTRY_BYTES 200
+#define MEMBER_BYTES 1000		/* with the account */
+#define STAFF_BYTES 1000		/* with the branch */
+#define OBJECT_BYTES 100		/* of an address or what is within it, however little it says */
+
 extern int	entry_space_kb;
 
 extern bool entry_space_take(int64 merchant_id, int64 bytes);
+extern void entry_space_need(int64 merchant_id, int64 bytes);
+extern int64 member_space(const char *json);
 
 #endif

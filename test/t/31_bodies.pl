@@ -135,6 +135,55 @@ is $stack->psql("SELECT balance >= 200000 FROM loyalty.members WHERE client_id =
 	ok $got eq $expected, '25,000 items: each is answered in its place, by the balance that those before it left' or diag substr $got, 0, 500;
 }
 
+# --- lists --------------------------------------------------------------------------
+
+# Members of a program of their own, with addresses of 64 kB each.
+$stack->psql(q{SELECT merchant_id AS m FROM loyalty_internal.program WHERE client_id = '} . $program . q{' \gset
+	SELECT program_id AS p FROM loyalty.create_program(:m, 'Lists', 'LISTS') \gset
+	SELECT count(loyalty.create_member(:m, :p, 'Persona ' || i, client_id => 'L' || i, phone => ('55' || lpad(i::text, 8, '0'))::loyalty.phone)) FROM generate_series(1, 500) i;
+	INSERT INTO loyalty_internal.member_address (merchant_id, member_id, ordinal, street)
+	SELECT merchant_id, member_id, o, repeat(md5(o::text), 31) FROM loyalty_internal.member, generate_series(1, 64) o WHERE program_id = :p});
+
+# What a session takes for a list, in MB: as with bodies.
+sub list
+{
+	my ($size, $query) = @_;
+	my $session = $stack->connect_async;
+	my $pid = $session->query('SELECT pg_backend_pid()');
+	my $ask = sub {
+		my $headers = JSON::PP->new->canonical->encode({'x-loyalty-method' => 'GET', 'x-loyalty-uri' => "$seller/program/LISTS/member$_[0]"});
+		$session->query("SELECT set_config('request.headers', '$headers', false)");
+		return $session->query("SELECT pg_column_size(loyalty_api.gateway(''))");
+	};
+	$session->query("SET loyalty.answer_size = '$size'");
+	$ask->('?limit=10') for 1 .. 3;
+	my $before = usage($pid);
+	my $length = $ask->($query);
+	my $after = usage($pid);
+	my $status = $session->query("SELECT coalesce(current_setting('response.status', true), '')");
+	$session->close;
+	my $shared = $after->{RssFile} + $after->{RssShmem} - $before->{RssFile} - $before->{RssShmem};
+	return ($length / $MB, ($after->{VmHWM} - $before->{VmRSS} - max($shared, 0)) / 1024, $status);
+}
+{
+	my ($length, $peak) = list('64MB', '');
+	cmp_ok $length, '>', 30, 'a list of more than 30 MB';
+	cmp_ok $peak, '<=', 1.5 * $length, sprintf 'the answer of %.1f MB takes %.1f MB', $length, $peak;
+	($length, $peak) = list('1MB', '');
+	cmp_ok $length, '<', 0.001, 'where 1 MB is answered it is refused';
+	cmp_ok $peak, '<=', 4, sprintf 'while it is read: it takes %.1f MB', $peak;
+	($length) = list('1MB', '?limit=10&offset=20');
+	cmp_ok $length, '>', 0.6, 'a part of it is answered';
+}
+my $too_large = sub { $stack->psql("SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.answer_size = '64kB'; SELECT set_config('request.headers', '{\"apikey\": \"$key\"}', false) \\g /dev/null\nSELECT loyalty_api.$_[0]") };
+my $wallet = $stack->psql("SELECT wallet_key FROM loyalty_internal.program WHERE client_id = 'LISTS'");
+like $too_large->("wallet_contact_get('$wallet')"), qr/"code":"balance_get_01"/, 'contacts of 64 kB';
+$stack->psql("UPDATE loyalty_internal.member SET name = repeat('x', 1000) WHERE client_id ~ '^L'");
+like $too_large->("wallet_contact_get('$wallet')"), qr/"code":"answer_too_large","status":413/, 'contacts of more are too many';
+is $stack->psql("SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.answer_size = '64kB'; SELECT count(*) FROM loyalty.seller_member_list((SELECT merchant_id FROM loyalty_internal.program WHERE client_id = 'LISTS'), 'LISTS')"), '500', 'SQL has them all';
+is $stack->http('GET', "$seller/program/LISTS/member", {}, '')->{status}, 413, 'at the path, more than 32 MB are too large';
+is $stack->http('GET', "$seller/program/LISTS/member?limit=2", {}, '')->{status}, 200, 'a page is not';
+
 # --- orders that were made for qsort() ---------------------------------------------
 
 # A program of these sources, built with a library of the server's; its lines.

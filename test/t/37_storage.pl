@@ -86,6 +86,37 @@ is sql($singly), join("\n", ('success') x 100), 'a hundred one by one';
 is sql("SELECT kilobytes FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"), '64', 'take space once, in advance';
 is outcome("SELECT loyalty.fold(''); CREATE ROLE shop; SET ROLE shop; SET loyalty.entry_space = '2GB'"), '42501', 'how much there is, a superuser says';
 
+# Members and staff are kept too.  What a member takes is at most what it counts as.
+sub kept_of_members { return sql("SELECT pg_relation_size('loyalty_internal.member') + pg_total_relation_size('loyalty_internal.member_address') + pg_total_relation_size('loyalty_internal.account')") }
+sub members { return sql("SELECT count(*) FROM loyalty.members WHERE merchant_id = $merchant") }
+sub deposited { return sql("SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = @{[shift]};" . q{SELECT string_agg(concat_ws(' ', i ->> 'status', i ->> 'description'), ', ') FROM json_array_elements(loyalty.seller_deposit(} . $merchant . q{, $json$} . JSON::PP->new->encode(\@_) . q{$json$)) i}) }
+for my $by (['large', map { {%address, numberInside => 'y' x 1000, numberOutside => "z$_" x 300} } 1 .. 15], ['empty', map { {} } 1 .. 100])
+{
+	my ($size, @addresses) = @$by;
+	sql('DELETE FROM loyalty_internal.entry_space');
+	my $before = kept_of_members();
+	is deposited(1_000_000, map { item(memberId => undef, member => member(address => \@addresses)) } 1 .. 20), join(', ', ('success ') x 20), "members with $size addresses";
+	my ($grown, $counted) = (kept_of_members() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));
+	cmp_ok $counted, '>=', $grown - 65536, "which take $grown bytes, count as $counted";
+}
+sql("UPDATE loyalty_internal.entry_space SET kilobytes = 1000");
+my $members = members();
+my $known = member();
+is deposited(1_000_000, item(memberId => undef, member => $known)), 'success ', 'one who is found by the email';
+is deposited(200, item(memberId => undef, member => member()), item(memberId => 'nobody'), item(memberId => undef, member => member(firstName => '')), item(memberId => undef, member => $known)),
+	"$FULL, error El miembro no existe en el programa, error Falta un campo obligatorio: member.firstName, $FULL", 'when the day is over, items fail, by what is wrong with them first';
+is members(), $members + 1, 'and make no member';
+sub refused { return outcome("SELECT loyalty.fold(''); SET loyalty.entry_space = 200; SELECT loyalty.$_[0]") }
+is refused("seller_member_create($merchant, 'P', 'new\@x.mx', 'Ana', 'Gil')"), 'LI014', 'no new member of the seller API';
+is refused("wallet_contact_add($merchant, '$wallet', '4775550001', 'Ana', $staff)"), 'LY008', 'no contact';
+is refused("employee_add($merchant, 'cajero', 'Eva', 'Centro', '4775550002', 'mas secreto')"), 'LY008', 'no staff';
+is refused("employee_add($merchant, 'cajero', 'Eva', 'Centro', '4771000001', 'mas secreto')"), 'LE004', 'a taken number is told first';
+is members(), $members + 1, 'nobody is registered';
+is outcome("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '4775550001', 'Ana', $staff)"), 'done', 'with more space there is a contact';
+is refused("wallet_contact_add($merchant, '$wallet', '4775550001', 'Ana', $staff)"), 'LM008', 'who is told first';
+is refused("wallet_sale($merchant, '$wallet', '4775550001', 0, 10, usertool_id => $staff, ticket => repeat('x', $_->[0]))"), $_->[1], "a ticket of $_->[0] bytes" for [125, 'LY008'], [124, 'done'];
+sql("DELETE FROM loyalty_internal.entry_space; DELETE FROM loyalty_internal.message WHERE merchant_id = $merchant");
+
 # --- names ------------------------------------------------------------------------
 
 my $phone = 4779000000;

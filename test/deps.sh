@@ -120,6 +120,7 @@ missing() {
 	have pg_bsd_indent || ! is_packaged pg-bsd-indent || echo "pg-bsd-indent what lays out C"
 	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
 	nginx_starts || echo "nginx-light an nginx that starts"
+	(PATH=$PATH:/usr/sbin; have pgbouncer) || echo "pgbouncer a pooler to test with"
 	if [ -n "$(lacks "$pg_config")" ]; then
 		[ -x "$prefix/bin/postgres" ] && [ -x "$prefix/bin/psql" ] || echo "postgresql-$major the PostgreSQL server"
 		echo "postgresql-server-dev-$major its headers (postgres.h), pgxs.mk and pg_regress"

@@ -8,6 +8,7 @@ use utf8;
 use FindBin;
 use lib $FindBin::Bin;
 use Loyalty;
+use Page;
 use Test::More;
 
 binmode $_, ':encoding(UTF-8)' for Test::More->builder->output, Test::More->builder->failure_output;
@@ -152,5 +153,25 @@ is $subscriber->psql("SELECT * FROM loyalty.verify_root($merchant)"), '', 'and a
 is $subscriber->psql('SELECT count(*) FROM pg_stat_subscription WHERE subname = \'everything\' AND pid IS NOT NULL'), '1', 'its worker runs';
 unlike $subscriber->server_log, qr/ERROR/, 'without an error';
 
-$subscriber->psql('DROP SUBSCRIPTION everything');
+# The publisher is lost: the subscriber goes on.
+$subscriber->psql('ALTER SUBSCRIPTION everything DISABLE; ALTER SUBSCRIPTION everything SET (slot_name = NONE); DROP SUBSCRIPTION everything');
+$publisher->psql(q{SELECT pg_drop_replication_slot('everything')});
+my $sell = "SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234501', 0, 100, NULL, 1, 'T', 'taken-over')";
+is $subscriber->psql("$sell; $sell") =~ s/^(.*)\n\1$/$1/r, $subscriber->psql(q{SELECT balance FROM loyalty.members WHERE phone::text = '4771234501'}), 'a sale is posted there, once';
+is $subscriber->psql('SELECT * FROM loyalty.verify()'), '', 'and nothing is broken';
+
+# Columns of the ledger, for a database that knows nothing of the extension: the
+# statements of docs/operate.md, but for the server.
+my ($publishing, $subscribing) = map { $_->{text} } grep { $_->{text} =~ /PUBLICATION ledger|SUBSCRIPTION ledger/ } @{Page->new('docs/operate.md')->{blocks}};
+$publisher->psql($publishing);
+$subscriber->psql('CREATE DATABASE warehouse');
+$subscriber->psql($subscribing =~ s/CONNECTION '.*?'/CONNECTION '$address'/r, dbname => 'warehouse');
+my $sums = q{SELECT merchant_id, account_id, count(*), sum(amount::text::numeric), sum(money::text::numeric), min(posted_at), max(kind), string_agg(reference, ',' ORDER BY reference COLLATE "C") FROM loyalty.entry GROUP BY 1, 2 ORDER BY 1, 2};
+ok $subscriber->wait_until(sub { $subscriber->psql($sums, dbname => 'warehouse') eq $publisher->psql($sums) }), 'a warehouse has the ledger, in numbers';
+$publisher->psql($sell);
+ok $subscriber->wait_until(sub { $subscriber->psql($sums, dbname => 'warehouse') eq $publisher->psql($sums) }), 'and what is added';
+is $publisher->psql("SELECT loyalty.erase_member($merchant, member_id) FROM loyalty.members WHERE phone::text = '4771234501'"), 't', 'who is erased';
+ok $subscriber->wait_until(sub { $subscriber->psql($sums, dbname => 'warehouse') eq $publisher->psql($sums) }), 'is erased there';
+$subscriber->psql('DROP SUBSCRIPTION ledger', dbname => 'warehouse');
+
 done_testing;

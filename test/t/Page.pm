@@ -163,6 +163,7 @@ sub compare_sql
 }
 
 # The same for its shell, in the current folder: of all its commands, or of these.
+# {shell} is who runs them, where that is another.
 sub run_sh
 {
 	my ($self, @blocks) = @_;
@@ -172,7 +173,7 @@ sub run_sh
 	{
 		$script .= "echo '<<<'\n" . ($block->{first} ? "$block->{first}\n" : '') . "echo ---\n$block->{text}\nprintf '\\n--- %d\\n' \$?\n";
 	}
-	my @answers = split /^<<<\n/m, run($script, 'bash');
+	my @answers = split /^<<<\n/m, run($script, @{$self->{shell} // ['bash']});
 	shift @answers;
 	return "$self->{name}: " . @answers . ' of ' . @blocks . ' blocks were run' if @answers != @blocks;
 	return map {

@@ -63,6 +63,7 @@ mkdir $folder;
 chdir $folder or die "$folder: $!\n";
 sh("cp $packages/*.deb . && cp /usr/local/bin/postgrest .; rm /usr/local/bin/postgrest");
 
+my ($version) = (glob 'postgresql-*-loyalty_*.deb')[0] =~ /postgresql-(\d+)/;
 my $page = Page->new('docs/install.md');
 my @blocks = grep { ($_->{skip} // '') =~ /^make check-packages runs it/ } @{$page->{blocks}};
 cmp_ok scalar(@blocks), '>', 8, 'docs/install.md has commands';
@@ -95,6 +96,17 @@ is_deeply [sh(q(printf '#!/bin/sh\necho PostgREST 11.2.2\n' >old && chmod 755 ol
 	["loyalty-gateway: $folder/old is not PostgREST 12 or newer, but 11: put the program postgrest, version 12 or newer, there, or name another place with POSTGREST= in /etc/loyalty/postgrest.env\n", 78],
 	'with an older one too';
 
+# What Debian itself asks of the packages, without PostgREST and with it: what one says, and not its clusters.
+sub autopkgtest
+{
+	my ($said, $status) = sh("$_[0] $root/debian/tests/$_[1]");
+	return [$said =~ s/^(?:Creating|Dropping) .*\n//mgr, $status];
+}
+is_deeply autopkgtest('', 'extension'), ["PostgreSQL $version: sells, and is sound\n", 0], 'the extension passes its test';
+is_deeply autopkgtest('', 'gateway'), ["/health answers 200\nloyalty-tills says that there is no PostgREST\nloyalty-batches says that there is no PostgREST\n/ready answers 503\n", 0], 'the gateway does';
+is_deeply autopkgtest("POSTGREST=$folder/postgrest", 'gateway'), ["/health answers 200\n/ready answers 200\n", 0], 'with PostgREST it is ready';
+is sh('pgrep -a postgrest; pgrep -af [/]etc/loyalty; pg_lsclusters -h | wc -l') . sh('ls -A /etc/loyalty/tls'), "1\n", 'and they leave nothing';
+
 follow(qr/CREATE EXTENSION/, 'the database is made');
 follow(qr/systemctl enable/, 'the gateway is configured, and started');
 ok wait_for_gateway(), 'it answers' or diag logs();
@@ -126,7 +138,6 @@ follow(qr/maintenance\.env/, 'the jobs are configured');
 is_deeply [as_cron($_)], ['', 0], "$_ says nothing" for @jobs;
 is psql('SELECT count(*) FROM loyalty.roots'), 1, 'and does it';
 
-my ($version) = (glob 'postgresql-*-loyalty_*.deb')[0] =~ /postgresql-(\d+)/;
 is +(sh("apt-get install --no-install-recommends logrotate postgresql-$version-cron"))[1], 0, 'pg_cron is installed';
 my $settings = "/etc/postgresql/$version/main/conf.d/pg_cron.conf";
 sh("printf 'shared_preload_libraries = pg_cron\ncron.database_name = loyalty\n' >$settings; chmod 644 $settings; systemctl restart postgresql\@$version-main");
@@ -142,8 +153,8 @@ my $asks = q(. ./till.env; curl -sS --cacert /etc/loyalty/tls/certificate.pem --
 my $answer = sh($asks);
 like $answer, qr/"wallets_get_01"/, 'a question';
 sh('echo line >>/var/log/loyalty/error.log');
-is_deeply [sh('logrotate -f /etc/logrotate.d/loyalty-gateway; ls /var/log/loyalty')], ["error.log\nerror.log.1\n", 0], 'the log is rotated';
-is sh('ls -l /proc/' . pid_of('loyalty-nginx') . '/fd /proc/$(pgrep -P ' . pid_of('loyalty-nginx') . q{ | head -n 1)/fd | grep -o '/var/log/[^ ]*' | sort -u}), "/var/log/loyalty/error.log\n", 'and nginx writes the new one';
+is_deeply [sh('logrotate -f /etc/logrotate.d/loyalty-gateway; ls /var/log/loyalty')], ["access.log\naccess.log.1\nerror.log\nerror.log.1\n", 0], 'the logs are rotated';
+is sh('ls -l /proc/' . pid_of('loyalty-nginx') . '/fd /proc/$(pgrep -P ' . pid_of('loyalty-nginx') . q{ | head -n 1)/fd | grep -o '/var/log/[^ ]*' | sort -u}), "/var/log/loyalty/access.log\n/var/log/loyalty/error.log\n", 'and nginx writes the new ones';
 is_deeply [sh('systemctl reload loyalty-nginx')], ['', 0], 'nginx reads its files again';
 is sh($asks), $answer, 'and answers';
 

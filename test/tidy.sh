@@ -109,7 +109,7 @@ file_without_head() {
 
 scripts_parse() {
 	local file
-	for file in test/*.sh test/bench/*.*sh test/systemctl debian/gateway/{postgrest,maintenance} debian/*.{postinst,postrm}; do
+	for file in test/*.sh test/bench/*.*sh test/systemctl debian/gateway/{postgrest,maintenance} debian/tests/{extension,gateway} debian/*.{postinst,postrm}; do
 		[ ! -e "$file" ] || bash -n "$file"
 	done
 }

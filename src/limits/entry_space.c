@@ -4,9 +4,8 @@
  *
  * Entries are kept for ever, with what a batch says of each, and so are members
  * and staff: whoever has a key could fill the disk.  They have so much space a
- * day, in UTC.  As with
- * idempotency keys, a session takes some in advance, from a row of few sessions;
- * two that take the last of it at once both get theirs.
+ * day, in UTC.  As with idempotency keys, a session takes some in advance, from
+ * a row of few sessions; two that take the last of it at once both get theirs.
  */
 #include "base/compat.h"
 

@@ -199,7 +199,7 @@ curl "$LOYALTY_URL/api/Accounts_sbx" -H "Authorization: Bearer $token" \
     "terminos": true, "aviso": true, "fideicomiso": true}'
 END
 
-call 202 '"cantidad":100,' "A payment" <<'END'
+call 201 '"cantidad":100,' "A payment" <<'END'
 curl "$LOYALTY_URL/api/Payments_sbx" -H "Authorization: Bearer $token" \
     -H "Content-Type: application/json" -d '{"nombre_de_usuario": "Api_KASU_Sandbox",
     "curp_en_uso": "CAPC200504HMCBXRA2", '"$token_data"',
@@ -207,7 +207,7 @@ curl "$LOYALTY_URL/api/Payments_sbx" -H "Authorization: Bearer $token" \
     "referencia": "caja-1/@TAG"}'
 END
 
-call 202 '"pagos_pendientes"' "What is still to be paid, and when" <<'END'
+call 200 '"pagos_pendientes"' "What is still to be paid, and when" <<'END'
 curl "$LOYALTY_URL/api/Payments_sbx" -H "Authorization: Bearer $token" \
     -H "Content-Type: application/json" -d '{"nombre_de_usuario": "Api_KASU_Sandbox",
     "curp_en_uso": "CAPC200504HMCBXRA2", '"$token_data"',

@@ -20,6 +20,7 @@ CREATE TABLE loyalty_internal.consent (
 	consent_id		bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
 	member_id		bigint		NOT NULL,
 	app_user		text		COLLATE "C" NOT NULL,
+	policy_id		bigint,
 	purpose			text		NOT NULL CHECK (purpose <> ''),
 	notice_version	text		NOT NULL CHECK (notice_version <> ''),
 	acceptance_hash	bytea		NOT NULL CHECK (length(acceptance_hash) = 32),
@@ -32,12 +33,13 @@ CREATE TABLE loyalty_internal.consent (
 	CHECK (valid_until > valid_from)
 );
 COMMENT ON TABLE loyalty_internal.consent IS 'A customer''s consent to an app user reading the customer''s data. Revoked ones stay, as proof.';
+COMMENT ON COLUMN loyalty_internal.consent.policy_id IS 'Of which policy the app user may read how it stands; NULL: of all data of the customer.';
 COMMENT ON COLUMN loyalty_internal.consent.acceptance_hash IS 'SHA-256 of the acceptance key, which is shown once.';
 COMMENT ON COLUMN loyalty_internal.consent.valid_from IS 'Since when the customer allows it, as whoever wrote it down says.';
 COMMENT ON COLUMN loyalty_internal.consent.recorded_at IS 'When it was written down, by the clock of the server: nothing was read under it before, whatever valid_from says.';
 CREATE INDEX consent_member ON loyalty_internal.consent (merchant_id, member_id, app_user);
 -- When it was recorded is nobody's to say.
-GRANT SELECT, INSERT (merchant_id, member_id, app_user, purpose, notice_version, acceptance_hash, valid_from, valid_until), UPDATE (revoked_at)
+GRANT SELECT, INSERT (merchant_id, member_id, app_user, policy_id, purpose, notice_version, acceptance_hash, valid_from, valid_until), UPDATE (revoked_at)
 	ON loyalty_internal.consent TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.access (
@@ -93,6 +95,43 @@ COMMENT ON VIEW loyalty.customers IS 'The customers: members with a CURP; names,
 COMMENT ON COLUMN loyalty.customers.user_name IS 'What the customer signs in as.';
 COMMENT ON COLUMN loyalty.customers.preferences IS 'Preferences of the customer''s account.';
 COMMENT ON COLUMN loyalty.customers.blocked_at IS 'Since when nobody may read the data; NULL: who has the customer''s consent may.';
+
+CREATE FUNCTION loyalty_internal.customer_zone(merchant_id bigint, member_id bigint DEFAULT NULL) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT p.time_zone FROM loyalty_internal.program p
+	WHERE p.merchant_id = customer_zone.merchant_id AND p.program_id = coalesce(
+		(SELECT m.program_id FROM loyalty_internal.member m WHERE m.merchant_id = customer_zone.merchant_id AND m.member_id = customer_zone.member_id),
+		(SELECT min(f.program_id) FROM loyalty_internal.program f WHERE f.merchant_id = customer_zone.merchant_id));
+END;
+COMMENT ON FUNCTION loyalty_internal.customer_zone(bigint, bigint) IS
+'The time_zone of the program of a customer, and of the merchant''s first program for who is none yet.';
+
+CREATE FUNCTION loyalty_internal.customer_today(merchant_id bigint, member_id bigint DEFAULT NULL) RETURNS date
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT (now() AT TIME ZONE loyalty_internal.customer_zone(customer_today.merchant_id, customer_today.member_id))::date;
+END;
+COMMENT ON FUNCTION loyalty_internal.customer_today(bigint, bigint) IS 'The day that it is for a customer, by loyalty_internal.customer_zone().';
+
+CREATE FUNCTION loyalty_internal.applicant(application json) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT concat_ws(' ', nullif(applicant.application ->> 'nombre', ''), nullif(applicant.application ->> 'paterno', ''),
+		nullif(applicant.application ->> 'materno', ''));
+END;
+COMMENT ON FUNCTION loyalty_internal.applicant(json) IS 'The name that came with an order.';
+
+-- All keys, with their types, of what may not be told.
+CREATE FUNCTION loyalty_internal.untold(answer json, told text[]) RETURNS json
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT json_object_agg(f.key, CASE WHEN f.key = ANY (untold.told) THEN f.value ELSE CASE json_typeof(f.value)
+		WHEN 'number' THEN '0' WHEN 'array' THEN '[]' ELSE '""' END::json END ORDER BY f.n)
+	FROM json_each(untold.answer) WITH ORDINALITY f (key, value, n);
+END;
+COMMENT ON FUNCTION loyalty_internal.untold(json, text[]) IS
+'An answer to who has no consent: all keys, and of those that are not told 0, [] or an empty text.';
 
 CREATE FUNCTION loyalty_internal.add_app_user(merchant_id bigint, name text, private_key text, OUT key text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -278,11 +317,11 @@ COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
 'First step of a cancellation: nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
 CREATE VIEW loyalty.consents AS
-SELECT merchant_id, consent_id, member_id, app_user, purpose, notice_version, valid_from, valid_until, revoked_at, recorded_at,
+SELECT merchant_id, consent_id, member_id, app_user, policy_id, purpose, notice_version, valid_from, valid_until, revoked_at, recorded_at,
 	   revoked_at IS NULL AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()
 	   AND (valid_until IS NULL OR valid_until > clock_timestamp()) AS valid
 FROM loyalty_internal.consent;
-COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too. valid_from: since when the customer allows it, as was said; recorded_at: when that was written down, by the clock of the server. Data were read lawfully after both only. valid: whether data can be read under it at this moment.';
+COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too. valid_from: since when the customer allows it, as was said; recorded_at: when that was written down, by the clock of the server. Data were read lawfully after both only. policy_id: of which policy only; NULL: of all data of the customer. valid: whether data can be read under it at this moment.';
 
 CREATE VIEW loyalty.access_log AS
 SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status, address, times, last_at FROM loyalty_internal.access;

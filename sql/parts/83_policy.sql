@@ -13,6 +13,7 @@ CREATE TABLE loyalty_internal.product (
 	max_payments	smallint		NOT NULL DEFAULT 1 CHECK (max_payments BETWEEN 1 AND 36),
 	annual_rate		loyalty.points	NOT NULL DEFAULT '0' CHECK (annual_rate OPERATOR(loyalty.>=) '0'::loyalty.points),
 	commission		loyalty.points	NOT NULL DEFAULT '0' CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
+	trust			text			NOT NULL DEFAULT '',
 	PRIMARY KEY (merchant_id, product_id),
 	UNIQUE (merchant_id, name),
 	CHECK (max_age >= min_age)
@@ -21,6 +22,7 @@ COMMENT ON TABLE loyalty_internal.product IS 'Products, with whom they can be so
 COMMENT ON COLUMN loyalty_internal.product.price IS 'Money, for one payment.';
 COMMENT ON COLUMN loyalty_internal.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
 COMMENT ON COLUMN loyalty_internal.product.commission IS 'Percent of each payment that the app users who take payments earn.';
+COMMENT ON COLUMN loyalty_internal.product.trust IS 'The trust fund that stands behind it.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.product TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.policy (
@@ -31,10 +33,16 @@ CREATE TABLE loyalty_internal.policy (
 	product_id		bigint			NOT NULL,
 	policy_number	text			COLLATE "C" NOT NULL CHECK (policy_number <> ''),
 	signature_id	text			NOT NULL DEFAULT '',
+	price			loyalty.points	NOT NULL CHECK (price OPERATOR(loyalty.>) '0'::loyalty.points),
 	cost			loyalty.points	NOT NULL CHECK (cost OPERATOR(loyalty.>) '0'::loyalty.points),
 	payments		smallint		NOT NULL CHECK (payments BETWEEN 1 AND 36),
-	status			text			NOT NULL CHECK (status IN ('PREVENTA', 'ACTIVO', 'PAGADO', 'CANCELADO')),
+	pay_day			smallint		NOT NULL CHECK (pay_day IN (0, 1, 15)),
+	commission		loyalty.points	NOT NULL CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
+	service			text			NOT NULL DEFAULT 'Ecologico',
+	sold_by			text			COLLATE "C",
+	status			text			NOT NULL CHECK (status IN ('PREVENTA', 'COBRANZA', 'ACTIVACION', 'CANCELADO')),
 	registered_at	timestamptz		NOT NULL DEFAULT now(),
+	paid_off_at		timestamptz,
 	application		json,
 	PRIMARY KEY (merchant_id, policy_id),
 	UNIQUE (merchant_id, policy_number),
@@ -44,7 +52,13 @@ CREATE TABLE loyalty_internal.policy (
 );
 COMMENT ON TABLE loyalty_internal.policy IS 'Products sold to customers, under a policy number each.';
 COMMENT ON COLUMN loyalty_internal.policy.sale_no IS 'Its place among those of the customer, 1, 2, 3 …, in the order in which they were sold; registered_at goes by the clock.';
+COMMENT ON COLUMN loyalty_internal.policy.price IS 'Money, for one payment: that of the product when it was sold.';
 COMMENT ON COLUMN loyalty_internal.policy.cost IS 'Money, all payments together.';
+COMMENT ON COLUMN loyalty_internal.policy.pay_day IS 'The day of the month on which payments are due; 0: there is one payment.';
+COMMENT ON COLUMN loyalty_internal.policy.commission IS 'Percent of each payment: that of the product when it was sold.';
+COMMENT ON COLUMN loyalty_internal.policy.sold_by IS 'The app user who sold it; NULL: none did.';
+COMMENT ON COLUMN loyalty_internal.policy.status IS 'What was done to it. One in ACTIVACION is in ACTIVO 30 days after it was paid off: loyalty_internal.policy_state() knows.';
+COMMENT ON COLUMN loyalty_internal.policy.paid_off_at IS 'When the last payment was booked.';
 COMMENT ON COLUMN loyalty_internal.policy.application IS 'What the customer gave and accepted with the order, as it was sent.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.policy TO loyalty_engine;
 
@@ -71,6 +85,8 @@ CREATE TABLE loyalty_internal.payment (
 	paid_at		timestamptz		NOT NULL DEFAULT clock_timestamp(),
 	payment_no	integer			NOT NULL CHECK (payment_no > 0),
 	balance		loyalty.points	NOT NULL CHECK (balance OPERATOR(loyalty.>=) '0'::loyalty.points),
+	payment_id	bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
+	commission	loyalty.points	NOT NULL CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, reference_digest),
 	UNIQUE (merchant_id, policy_id, payment_no),
 	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
@@ -80,6 +96,7 @@ COMMENT ON COLUMN loyalty_internal.payment.reference_digest IS 'The reference as
 COMMENT ON COLUMN loyalty_internal.payment.reference IS 'The reference, as it is shown; NULL: it was erased.';
 COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those of the policy, 1, 2, 3 …, in the order in which they were booked; paid_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.payment.balance IS 'What was still to be paid after it, which is the answer to a repetition.';
+COMMENT ON COLUMN loyalty_internal.payment.commission IS 'Money that the app user earns by it. Those of a policy add up to its percentage of what was paid, to the cent.';
 GRANT SELECT, INSERT, UPDATE (reference) ON loyalty_internal.payment TO loyalty_engine;
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
@@ -92,24 +109,24 @@ COMMENT ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, inte
 CREATE FUNCTION loyalty.create_product(
 	merchant_id bigint, name text, price loyalty.points, stock integer, description text DEFAULT '',
 	min_age integer DEFAULT 0, max_age integer DEFAULT 150, max_payments integer DEFAULT 1, annual_rate loyalty.points DEFAULT '0',
-	commission loyalty.points DEFAULT '0', idempotency_key text DEFAULT NULL)
+	commission loyalty.points DEFAULT '0', trust text DEFAULT '', idempotency_key text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_product', ARRAY[name, price::text, stock::text, description, min_age::text,
-		max_age::text, max_payments::text, annual_rate::text, commission::text]);
+		max_age::text, max_payments::text, annual_rate::text, commission::text, trust]);
 BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;
 	END IF;
 	PERFORM loyalty_internal.require_merchant(create_product.merchant_id);
-	PERFORM loyalty_internal.require_short(create_product.name, create_product.description);
+	PERFORM loyalty_internal.require_short(create_product.name, create_product.description, create_product.trust);
 	-- Refuse here, and not when it is sold, what comes to more than money can be.
 	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
-	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission)
+	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust)
 	VALUES (create_product.merchant_id, create_product.name, create_product.description, create_product.price,
 		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate,
-		create_product.commission)
+		create_product.commission, create_product.trust)
 	RETURNING p.product_id INTO id;
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 EXCEPTION
@@ -119,27 +136,48 @@ EXCEPTION
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a product of this name.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text) IS
-'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text, text) IS
+'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them; trust: the trust fund behind it. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+
+CREATE FUNCTION loyalty_internal.policy_state(status text, paid_off_at timestamptz, at timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE WHEN policy_state.status = 'ACTIVACION' AND policy_state.paid_off_at <= policy_state.at - interval '720 hours'
+		THEN 'ACTIVO' ELSE policy_state.status END;
+END;
+COMMENT ON FUNCTION loyalty_internal.policy_state(text, timestamptz, timestamptz) IS
+'The status of a policy at a moment: one that was paid off is in ACTIVACION, and 30 days of 24 hours later in ACTIVO, though nothing ran.';
+
+CREATE FUNCTION loyalty_internal.holds_product(merchant_id bigint, member_id bigint, product_id bigint, policy_id bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM loyalty_internal.policy s
+		WHERE s.merchant_id = holds_product.merchant_id AND s.member_id = holds_product.member_id
+		  AND s.product_id = holds_product.product_id AND s.status <> 'CANCELADO'
+		  AND s.policy_id IS DISTINCT FROM holds_product.policy_id);
+END;
+COMMENT ON FUNCTION loyalty_internal.holds_product(bigint, bigint, bigint, bigint) IS
+'Whether a customer has a product, by a policy that is not cancelled, and is not this one.';
 
 CREATE FUNCTION loyalty.open_policy(
 	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
-	on_date date DEFAULT NULL, idempotency_key text DEFAULT NULL)
+	on_date date DEFAULT NULL, service text DEFAULT 'Ecologico', app_user text DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	today CONSTANT date := coalesce(open_policy.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date);
+	today date := coalesce(open_policy.on_date, loyalty_internal.customer_today(open_policy.merchant_id));
 	buyer loyalty_internal.customer;
 	sold loyalty_internal.product;
 	cost loyalty.points;
 	cents bigint;
-	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, on_date::text]);
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, on_date::text, service, app_user]);
 	first_due date;
 BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;
 	END IF;
+	PERFORM loyalty_internal.require_short(open_policy.service, open_policy.app_user);
 	-- What can be said of the CURP alone comes first: it does not tell who is a customer.
 	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_policy.merchant_id AND p.name = open_policy.product COLLATE "C";
 	IF NOT isfinite(today) THEN
@@ -169,8 +207,7 @@ BEGIN
 	ELSIF buyer.deceased THEN
 		PERFORM loyalty_internal.fail('kasu_417');
 	END IF;
-	IF EXISTS (SELECT FROM loyalty_internal.policy s WHERE s.merchant_id = open_policy.merchant_id AND s.member_id = buyer.member_id
-			   AND s.product_id = sold.product_id AND s.status <> 'CANCELADO') THEN
+	IF loyalty_internal.holds_product(open_policy.merchant_id, buyer.member_id, sold.product_id, NULL) THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product.');
 	END IF;
 	UPDATE loyalty_internal.product p SET stock = p.stock - 1
@@ -179,15 +216,17 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
-	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, cost, payments, status)
+	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, price, cost, payments, pay_day, commission, service, sold_by, status)
 	VALUES (open_policy.merchant_id, buyer.member_id,
 		(SELECT coalesce(max(o.sale_no), 0) + 1 FROM loyalty_internal.policy o
 		 WHERE o.merchant_id = open_policy.merchant_id AND o.member_id = buyer.member_id),
-		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), cost, open_policy.payments, 'PREVENTA')
+		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), sold.price, cost, open_policy.payments,
+		CASE WHEN open_policy.payments > 1 THEN open_policy.pay_day ELSE 0 END, sold.commission, coalesce(open_policy.service, 'Ecologico'), open_policy.app_user, 'PREVENTA')
 	RETURNING s.policy_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
 	-- divide go to the first instalments.
+	today := coalesce(open_policy.on_date, loyalty_internal.customer_today(open_policy.merchant_id, buyer.member_id));
 	first_due := date_trunc('month', today)::date + open_policy.pay_day - 1;
 	IF first_due <= today THEN
 		first_due := (first_due + interval '1 month')::date;
@@ -199,47 +238,83 @@ BEGIN
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 END
 $$;
-COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date, text) IS
-'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today unless given. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (has it already, or none left).';
+COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date, text, text, text) IS
+'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today in the time_zone of the customer''s program unless given. service: what kind of service; app_user: who sells it. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (has it already, or none left).';
 
-CREATE FUNCTION loyalty.policy_status(merchant_id bigint, policy_id bigint, on_date date DEFAULT NULL) RETURNS json
+-- How a policy stands on a day, or stood after one of its payments: the answer to
+-- a repetition of that, whatever was paid since.
+CREATE FUNCTION loyalty_internal.policy_stands(
+	merchant_id bigint, policy_id bigint, on_date date, payment_no integer, named boolean) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WITH policy AS (
-		SELECT s.*, p.name AS product, p.commission,
-			   coalesce((SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y
-						 WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id), 0) AS paid,
-			   coalesce(policy_status.on_date, (now() AT TIME ZONE 'America/Mexico_City')::date) AS today
-		FROM loyalty_internal.policy s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
-		WHERE s.merchant_id = policy_status.merchant_id AND s.policy_id = policy_status.policy_id
+		SELECT s.*, p.name AS product, c.curp, c.zone, c.today, c.moment, m.name AS customer, t.base_url,
+			   s.cost::numeric - coalesce(y.balance::numeric, s.cost::numeric) AS paid, coalesce(y.payment_no, 0) AS last_payment,
+			   CASE WHEN policy_stands.payment_no IS NULL THEN s.status WHEN y.balance::numeric = 0 THEN 'ACTIVACION' ELSE 'COBRANZA' END AS state,
+			   CASE WHEN policy_stands.payment_no IS NULL THEN s.paid_off_at WHEN y.balance::numeric = 0 THEN y.paid_at END AS paid_off
+		FROM loyalty_internal.policy s
+		JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
+		JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
+		JOIN loyalty_internal.merchant t ON t.merchant_id = s.merchant_id
+		LEFT JOIN LATERAL (
+			SELECT l.* FROM loyalty_internal.payment l
+			WHERE l.merchant_id = s.merchant_id AND l.policy_id = s.policy_id
+			  AND (policy_stands.payment_no IS NULL OR l.payment_no = policy_stands.payment_no)
+			ORDER BY l.payment_no DESC LIMIT 1) y ON true
+		CROSS JOIN LATERAL (
+			SELECT z.zone, d.today, (SELECT c.curp::text FROM loyalty_internal.customer c
+					WHERE c.merchant_id = s.merchant_id AND c.member_id = s.member_id) AS curp,
+				   CASE WHEN policy_stands.on_date IS NULL THEN d.at ELSE (policy_stands.on_date + 1)::timestamp AT TIME ZONE z.zone END AS moment
+			FROM (SELECT loyalty_internal.customer_zone(s.merchant_id, s.member_id) AS zone) z,
+			LATERAL (SELECT v.at, coalesce(policy_stands.on_date, (v.at AT TIME ZONE z.zone)::date) AS today
+				FROM (SELECT CASE WHEN policy_stands.payment_no IS NULL THEN now() ELSE y.paid_at END AS at) v) d) c
+		WHERE s.merchant_id = policy_stands.merchant_id AND s.policy_id = policy_stands.policy_id
 	), due AS (
 		SELECT i.ordinal, i.due_on,
 			   greatest(least(sum(i.amount::numeric) OVER (ORDER BY i.ordinal) - s.paid, i.amount::numeric), 0) AS unpaid
 		FROM policy s JOIN loyalty_internal.instalment i ON i.merchant_id = s.merchant_id AND i.policy_id = s.policy_id
+	), arrears AS (
+		SELECT coalesce(sum(d.unpaid), 0) AS amount FROM due d, policy s WHERE d.due_on < s.today
+	), paid AS (
+		SELECT coalesce(sum(y.commission::numeric), 0) AS commission,
+			   coalesce(json_agg(json_build_object('referencia', coalesce(y.reference, ''), 'cantidad', y.amount, 'metodo', y.method,
+					'fecha', to_char(y.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) ORDER BY y.payment_no), '[]') AS list
+		FROM policy s JOIN loyalty_internal.payment y ON y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id AND y.payment_no <= s.last_payment
 	)
 	SELECT json_build_object(
-		'poliza', s.policy_number, 'producto', s.product, 'status', s.status, 'costo', s.cost,
-		'saldo', trim_scale(s.cost::numeric - s.paid),
+		'id_venta', s.policy_id::text, 'poliza', s.policy_number, 'curp', coalesce(s.curp, ''),
+		'cliente', CASE WHEN policy_stands.named THEN s.customer ELSE loyalty_internal.applicant(s.application) END,
+		'producto', s.product, 'tipo_servicio', s.service, 'status', loyalty_internal.policy_state(s.state, s.paid_off, s.moment),
+		'costo_venta', s.cost, 'subtotal', s.price,
+		'fecha_liquidacion', coalesce(to_char(s.paid_off AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), ''),
+		'numero_pagos', s.payments, 'dia_pago', s.pay_day,
 		'pago_periodo', trim_scale(coalesce((SELECT d.unpaid FROM due d WHERE d.due_on >= s.today ORDER BY d.ordinal LIMIT 1), 0)),
-		'atrasos', trim_scale(coalesce((SELECT sum(d.unpaid) FROM due d WHERE d.due_on < s.today), 0)),
-		'pagos_realizados', coalesce((SELECT json_agg(json_build_object('referencia', y.reference, 'cantidad', y.amount,
-				'metodo', y.method, 'fecha', to_char(y.paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-				ORDER BY y.payment_no)
-			FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id), '[]'),
-		'pagos_pendientes', coalesce((SELECT json_agg(json_build_object('numero', d.ordinal, 'fecha', d.due_on,
+		'pagos_realizados', trim_scale(s.paid), 'saldo', trim_scale(s.cost::numeric - s.paid),
+		'pagos_pendientes', (SELECT count(*) FROM due d WHERE d.unpaid > 0),
+		'estado_cobranza', CASE WHEN a.amount > 0 THEN 'MORA' ELSE 'CORRIENTE' END,
+		'comision_producto', s.commission, 'pago_link', s.base_url || '/pago/' || s.policy_number,
+		'costo', s.cost, 'atrasos', trim_scale(a.amount), 'comision', trim_scale(p.commission), 'pagos', p.list,
+		'calendario', coalesce((SELECT json_agg(json_build_object('numero', d.ordinal, 'fecha', d.due_on,
 				'cantidad', trim_scale(d.unpaid)) ORDER BY d.ordinal)
-			FROM due d WHERE d.unpaid > 0), '[]'),
-		'comision', trim_scale(round(s.paid * s.commission::numeric / 100, 2)))
-	FROM policy s
+			FROM due d WHERE d.unpaid > 0), '[]'))
+	FROM policy s, arrears a, paid p
 $$;
+COMMENT ON FUNCTION loyalty_internal.policy_stands(bigint, bigint, date, integer, boolean) IS
+'Part of loyalty.policy_status() and of the customer API. on_date: as on that day, today if NULL; payment_no: as after that payment, on the day of it; named: with the customer''s name, else with the one that came with the order.';
+
+CREATE FUNCTION loyalty.policy_status(merchant_id bigint, policy_id bigint, on_date date DEFAULT NULL) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT loyalty_internal.policy_stands(policy_status.merchant_id, policy_status.policy_id, policy_status.on_date, NULL, true);
+END;
 COMMENT ON FUNCTION loyalty.policy_status(bigint, bigint, date) IS
-'How a policy stands, as JSON: balance (saldo), payment of the period, arrears (atrasos), payments made and pending, commission earned so far. on_date: today unless given. NULL if there is no such policy.';
+'How a policy stands, as JSON, under the keys of account_status: status (PREVENTA, COBRANZA, ACTIVACION, 30 days after it was paid off ACTIVO; CANCELADO), balance (saldo), payment of the period, arrears (atrasos), whether there are any (estado_cobranza, MORA or CORRIENTE), what was paid and how many instalments are pending, commission earned so far, payments (pagos) and what is due when (calendario). on_date: today in the time_zone of the customer''s program unless given. NULL if there is no such policy.';
 
 -- Works the same however many payments there have been: what has been paid is
 -- what the last of them left.  How many there are is bounded, since whoever asks
 -- how the policy stands gets them all.
 CREATE FUNCTION loyalty_internal.book_payment(
-	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
-RETURNS boolean
+	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text, OUT payment_no integer, OUT booked boolean)
+RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -247,14 +322,15 @@ DECLARE
 	sold loyalty_internal.policy;
 	digest CONSTANT bytea := loyalty_internal.merchant_digest(book_payment.merchant_id, book_payment.reference);
 	earlier loyalty_internal.payment;
-	booked integer;
+	paid integer;
 	unpaid numeric;
+	due numeric;
 BEGIN
 	PERFORM loyalty_internal.require_short(book_payment.method, book_payment.reference, book_payment.app_user);
 	-- The policy's row lock: what is still to be paid must not change meanwhile, and payments are numbered.
 	SELECT * INTO sold FROM loyalty_internal.policy s
 	WHERE s.merchant_id = book_payment.merchant_id AND s.policy_id = book_payment.policy_id FOR NO KEY UPDATE;
-	IF NOT FOUND OR sold.status = 'CANCELADO' THEN
+	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty_internal.payment y
@@ -264,25 +340,40 @@ BEGIN
 			OR earlier.method <> book_payment.method COLLATE "C" THEN
 			PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
 		END IF;
-		RETURN false;
+		payment_no := earlier.payment_no;
+		booked := false;
+		RETURN;
 	END IF;
-	SELECT y.payment_no, y.balance::numeric INTO booked, unpaid FROM loyalty_internal.payment y
+	IF sold.status = 'CANCELADO' THEN
+		-- The customer's row, as where it is sold: nobody gets a product twice.
+		PERFORM FROM loyalty_internal.customer c
+		WHERE c.merchant_id = sold.merchant_id AND c.member_id = sold.member_id FOR NO KEY UPDATE;
+		IF loyalty_internal.holds_product(sold.merchant_id, sold.member_id, sold.product_id, sold.policy_id) THEN
+			PERFORM loyalty_internal.fail('kasu_412', 'The policy is cancelled, and the customer has another of the product.');
+		END IF;
+	END IF;
+	SELECT y.payment_no, y.balance::numeric INTO paid, unpaid FROM loyalty_internal.payment y
 	WHERE y.merchant_id = book_payment.merchant_id AND y.policy_id = book_payment.policy_id
 	ORDER BY y.payment_no DESC LIMIT 1;
-	booked := coalesce(booked, 0);
-	unpaid := coalesce(unpaid, sold.cost::numeric) - book_payment.amount::numeric;
+	paid := coalesce(paid, 0);
+	due := coalesce(unpaid, sold.cost::numeric);
+	unpaid := due - book_payment.amount::numeric;
 	IF unpaid < 0 OR scale(trim_scale(book_payment.amount::numeric)) > 2 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The amount is in cents and no more than what is still to be paid.');
 	END IF;
-	IF booked >= max_payments AND unpaid > 0 THEN
+	IF paid >= max_payments AND unpaid > 0 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The policy has been paid in 200 payments; one more has to be all that is still to be paid.');
 	END IF;
-	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance)
+	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance, commission)
 	VALUES (book_payment.merchant_id, digest, book_payment.reference, book_payment.policy_id, book_payment.amount,
-			book_payment.method, book_payment.app_user, booked + 1, unpaid::loyalty.points);
-	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid = 0 THEN 'PAGADO' ELSE 'ACTIVO' END
+			book_payment.method, book_payment.app_user, paid + 1, unpaid::loyalty.points,
+			(round((sold.cost::numeric - unpaid) * sold.commission::numeric / 100, 2)
+			 - round((sold.cost::numeric - due) * sold.commission::numeric / 100, 2))::loyalty.points);
+	payment_no := paid + 1;
+	booked := true;
+	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid = 0 THEN 'ACTIVACION' ELSE 'COBRANZA' END,
+		paid_off_at = CASE WHEN unpaid = 0 THEN clock_timestamp() END
 	WHERE s.merchant_id = book_payment.merchant_id AND s.policy_id = book_payment.policy_id;
-	RETURN true;
 EXCEPTION
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The reference was used for another payment.');
@@ -291,7 +382,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.book_payment(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment as pay_policy() does, and returns whether it had not been booked yet.';
+'Books a payment as pay_policy() does. payment_no: its number among those of the policy, also of one that was booked before; booked: whether it is booked now.';
 
 CREATE FUNCTION loyalty.pay_policy(
 	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
@@ -303,7 +394,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first. The same reference again books nothing. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference again books nothing. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;
@@ -312,16 +403,33 @@ COMMENT ON COLUMN loyalty.instalments.ordinal IS 'Its number among those of the 
 COMMENT ON COLUMN loyalty.instalments.amount IS 'Money.';
 
 CREATE VIEW loyalty.payments AS
-SELECT merchant_id, policy_id, payment_no, reference, amount, method, app_user, paid_at, balance FROM loyalty_internal.payment;
-COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies, in the order of payment_no. amount: money; reference: what the payment is known by, once within the merchant; app_user: who took it; balance: what was still to be paid after it.';
+SELECT merchant_id, policy_id, payment_no, reference, amount, method, app_user, paid_at, balance, commission, payment_id FROM loyalty_internal.payment;
+COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies, in the order of payment_no. amount: money; reference: what the payment is known by, once within the merchant; app_user: who took it; balance: what was still to be paid after it; commission: what app_user earns by it; payment_id: what the customer API calls it.';
 COMMENT ON COLUMN loyalty.payments.amount IS 'Money.';
 COMMENT ON COLUMN loyalty.payments.app_user IS 'Who took it.';
+COMMENT ON COLUMN loyalty.payments.commission IS 'Money that app_user earns by it.';
+
+CREATE VIEW loyalty.commissions AS
+SELECT y.merchant_id, y.app_user, d.period, count(*) AS payments, sum(y.amount::numeric)::loyalty.points AS amount,
+	   sum(y.commission::numeric)::loyalty.points AS commission
+FROM loyalty_internal.payment y
+JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id
+JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
+JOIN loyalty_internal.program g ON g.merchant_id = m.merchant_id AND g.program_id = m.program_id,
+LATERAL (SELECT date_trunc('month', y.paid_at AT TIME ZONE g.time_zone)::date AS period) d
+GROUP BY y.merchant_id, y.app_user, d.period;
+COMMENT ON VIEW loyalty.commissions IS 'What app users have earned by the payments that they took, by month. period: the first day of it, in the time_zone of the customers'' program; payments: how many; amount: money that was paid; commission: money that the app user earns.';
+COMMENT ON COLUMN loyalty.commissions.period IS 'The first day of the month.';
+COMMENT ON COLUMN loyalty.commissions.payments IS 'How many.';
+COMMENT ON COLUMN loyalty.commissions.amount IS 'Money that was paid.';
+COMMENT ON COLUMN loyalty.commissions.commission IS 'Money that the app user earns.';
 
 CREATE VIEW loyalty.products AS
-SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission FROM loyalty_internal.product;
+SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust FROM loyalty_internal.product;
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 
 CREATE VIEW loyalty.policies AS
-SELECT s.merchant_id, s.policy_id, s.member_id, s.sale_no, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments, s.status, s.registered_at
+SELECT s.merchant_id, s.policy_id, s.member_id, s.sale_no, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments,
+	   loyalty_internal.policy_state(s.status, s.paid_off_at, now()) AS status, s.registered_at, s.price, s.pay_day, s.commission, s.service, s.sold_by, s.paid_off_at
 FROM loyalty_internal.policy s JOIN loyalty_internal.product p USING (merchant_id, product_id);
-COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each.';
+COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each. price: money for one payment, cost: all payments together; pay_day: 1 or 15, 0 for one payment; commission: percent of each payment; sold_by: the app user; paid_off_at: when the last payment was booked, 30 days before it is ACTIVO.';

@@ -53,7 +53,7 @@ BEGIN
 	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.posting, loyalty.breach, loyalty.program_keys TO %I', role);
 	EXECUTE format('GRANT SELECT ON
 		loyalty.merchants, loyalty.branches, loyalty.holds, loyalty.ranks_held, loyalty.rank_ranges, loyalty.blacklisted_phones,
-		loyalty.customers, loyalty.instalments, loyalty.payments,
+		loyalty.customers, loyalty.instalments, loyalty.payments, loyalty.commissions,
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
 		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants,
@@ -71,7 +71,7 @@ BEGIN
 		loyalty.find_member, loyalty.area_code_supported, loyalty.is_fixed_line, loyalty.health TO %I', role);
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty_internal.account_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed,
+		loyalty_internal.account_state, loyalty_internal.policy_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed,
 		loyalty_internal.metrics, loyalty_internal.progress TO %I', role);
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p

@@ -174,10 +174,10 @@ error_status(const Exchange *exchange)
 }
 
 /* Seconds after which a request that was one of too many may do; the hour of staff_refused() is over then. */
-static int
-retry_after_s(ErrorId error)
+int
+retry_after_s(const ErrorInfo *error)
 {
-	return error == ERR_TOO_MANY_IN_PROGRESS ? 1 : 3600;
+	return error == error_info(ERR_TOO_MANY_IN_PROGRESS) ? 1 : 3600;
 }
 
 /*
@@ -195,7 +195,7 @@ set_error_response(const Exchange *exchange)
 	if (exchange->error == ERR_METHOD_NOT_ALLOWED)
 		appendStringInfo(&headers, "},{\"Allow\":\"%s\"", exchange->allow);
 	if (error_info(exchange->error)->http_status == 429)
-		appendStringInfo(&headers, "},{\"Retry-After\":\"%d\"", retry_after_s(exchange->error));
+		appendStringInfo(&headers, "},{\"Retry-After\":\"%d\"", retry_after_s(error_info(exchange->error)));
 	appendStringInfoString(&headers, "}]");
 
 	set_response("response.status", psprintf("%d", error_status(exchange)));
@@ -232,8 +232,10 @@ exchange_serve(Exchange *exchange)
 	}
 	else
 	{
-		if (exchange->call.endpoint->status != 0)
-			set_response("response.status", psprintf("%d", exchange->call.endpoint->status));
+		int			status = exchange->call.status ? exchange->call.status : exchange->call.endpoint->status;
+
+		if (status != 0)
+			set_response("response.status", psprintf("%d", status));
 		if (exchange->call.replayed)
 			set_response("response.headers", "[{\"Idempotent-Replayed\":\"true\"}]");
 	}

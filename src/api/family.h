@@ -56,6 +56,7 @@ typedef struct Header
 
 extern void headers_read(const Header *headers, void *target);
 extern void exchange_identify(Exchange *exchange, const char *request_id);
+extern int	retry_after_s(const ErrorInfo *error);
 extern Datum exchange_serve(Exchange *exchange);
 extern Datum endpoint_named(const Family *family, const Endpoint *endpoint, PG_FUNCTION_ARGS);
 

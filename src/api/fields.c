@@ -342,6 +342,19 @@ fields_decode(Call *call)
 	call_refuse(call, *refusal);
 }
 
+static bool
+field_is_called(const Field *field, const char *name)
+{
+	if (strcmp(field->name, name) == 0)
+		return true;
+	for (int i = 0; i < MAX_SPELLINGS && field->also[i]; i++)
+	{
+		if (strcmp(field->also[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Whether a call has a field of this name, which may be set: a JsonWanted. */
 bool
 call_has_field(void *context, const char *name)
@@ -352,7 +365,7 @@ call_has_field(void *context, const char *name)
 		return true;
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
-		if (strcmp(call->endpoint->fields[i].name, name) == 0)
+		if (field_is_called(&call->endpoint->fields[i], name))
 			return !call->values[i].fixed;
 	}
 	return false;
@@ -369,7 +382,7 @@ call_set_field(Call *call, const char *name, JsonKind kind, const char *value)
 		call->assistant = kind == JSON_IS_STRING && strcmp(value, "mcp") == 0;
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
-		if (strcmp(call->endpoint->fields[i].name, name) == 0 && !call->values[i].fixed)
+		if (field_is_called(&call->endpoint->fields[i], name) && !call->values[i].fixed)
 			fields_set(call, i, kind, value);
 	}
 }

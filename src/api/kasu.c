@@ -23,32 +23,50 @@ enum
 	ASK_REQUEST = KASU_FIELDS, ASK_PRODUCT, ASK_POLICY, ASK_ACCEPTANCE
 };
 
+/* The groups that the data of an individual request are listed in. */
+enum
+{
+	OF_CONTACT = 1, OF_USER = 2, OF_SALE = 4
+};
+
+static const struct
+{
+	int			group;
+	const char *name;
+}			groups[] = {
+	{OF_CONTACT, "Datos_Contacto"}, {OF_USER, "Datos_usuario"}, {OF_SALE, "Datos_ventas"}
+};
+
 /* The data that an individual request can ask for. */
 static const struct
 {
 	const char *key;
 	const char *description;
-	bool		of_policy;
+	int			groups;
 }			keys[] = {
-	{"Mail", "Correo electrónico del cliente", false},
-	{"Telefono", "Teléfono del cliente", false},
-	{"calle", "Calle del domicilio", false},
-	{"numero", "Número del domicilio", false},
-	{"colonia", "Colonia del domicilio", false},
-	{"municipio", "Municipio del domicilio", false},
-	{"codigo_postal", "Código postal del domicilio", false},
-	{"estado", "Estado del domicilio", false},
-	{"Usuario", "Nombre de usuario del cliente", false},
-	{"Tipo", "Tipo de cliente", false},
-	{"Nombre", "Nombre(s) del cliente", false},
-	{"Paterno", "Apellido paterno", false},
-	{"Materno", "Apellido materno", false},
-	{"Producto", "Producto de la venta", true},
-	{"CostoVenta", "Costo de la venta", true},
-	{"NumeroPagos", "Número de pagos de la venta", true},
-	{"IdFIrma", "Identificador de la firma de la venta", true},
-	{"Status", "Estatus de la venta", true},
-	{"FechaRegistro", "Fecha de registro de la venta", true},
+	{"Mail", "Correo electrónico del cliente", OF_CONTACT},
+	{"Telefono", "Teléfono del cliente", OF_CONTACT},
+	{"calle", "Calle del domicilio", OF_CONTACT},
+	{"numero", "Número del domicilio", OF_CONTACT},
+	{"colonia", "Colonia del domicilio", OF_CONTACT},
+	{"municipio", "Municipio del domicilio", OF_CONTACT},
+	{"codigo_postal", "Código postal del domicilio", OF_CONTACT},
+	{"estado", "Estado del domicilio", OF_CONTACT},
+	{"Usuario", "Nombre de usuario del cliente", OF_USER},
+	{"Tipo", "Tipo de cliente", OF_USER},
+	{"Nombre", "Nombre(s) del cliente", OF_USER},
+	{"Paterno", "Apellido paterno", OF_USER},
+	{"Materno", "Apellido materno", OF_USER},
+	{"Producto", "Producto de la venta", OF_CONTACT | OF_SALE},
+	{"CostoVenta", "Costo de la venta", OF_SALE},
+	{"Subtotal", "Costo de la venta en un solo pago", OF_SALE},
+	{"NumeroPagos", "Número de pagos de la venta", OF_SALE},
+	{"DiaPago", "Día de pago de la venta", OF_SALE},
+	{"IdFIrma", "Identificador de la firma de la venta", OF_SALE},
+	{"IdFirma", "Identificador de la firma de la venta", OF_SALE},
+	{"Status", "Estatus de la venta", OF_SALE},
+	{"FechaLiquidacion", "Fecha de liquidación de la venta", OF_SALE},
+	{"FechaRegistro", "Fecha de registro de la venta", OF_SALE},
 };
 
 /* The blocks that a block request can ask for. */
@@ -83,23 +101,53 @@ known_request(const Call *call)
 	return strcmp(request, "individual_request") == 0 || strcmp(request, "request_block") == 0 ? request : KASU_UNKNOWN;
 }
 
+/* The keys of some groups, each with its description. */
 static char *
-list_keys(const char *request)
+described_keys(int of_groups)
 {
-	bool		individual = strcmp(request, "individual_request") == 0;
 	StringInfoData json;
 
-	if (!individual && strcmp(request, "request_block") != 0)
-		raise_error(ERR_KASU_404);
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	for (int i = 0; i < (int) (individual ? lengthof(keys) : lengthof(blocks)); i++)
+	for (int i = 0; i < (int) lengthof(keys); i++)
 	{
-		body_text(&json, individual ? keys[i].key : blocks[i].key,
-				  individual ? keys[i].description : blocks[i].description);
+		if (keys[i].groups & of_groups)
+			body_text(&json, keys[i].key, keys[i].description);
 	}
 	appendStringInfoChar(&json, '}');
 	return json.data;
+}
+
+static char *
+described_blocks(void)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = 0; i < (int) lengthof(blocks); i++)
+		body_text(&json, blocks[i].key, blocks[i].description);
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+/* What can be asked for: in groups, and as data all of it. */
+static char *
+list_keys(StringInfo answer, const char *request)
+{
+	char	   *data;
+
+	if (strcmp(request, "request_block") == 0)
+	{
+		data = described_blocks();
+		body_json(answer, "request_block", data);
+		return data;
+	}
+	if (strcmp(request, "individual_request") != 0)
+		raise_error(ERR_KASU_404);
+	for (int i = 0; i < (int) lengthof(groups); i++)
+		body_json(answer, groups[i].name, described_keys(groups[i].group));
+	return described_keys(OF_CONTACT | OF_USER | OF_SALE);
 }
 
 #define CUSTOMER_JSON \
@@ -107,24 +155,28 @@ list_keys(const char *request)
 	" 'Materno', m.second_last_name, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, '')," \
 	" 'calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, '')," \
 	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, ''))"
-#define CUSTOMER_TABLES \
+#define CUSTOMER_FROM \
 	" FROM loyalty_internal.customer c JOIN loyalty_internal.member m ON m.merchant_id = c.merchant_id AND m.member_id = c.member_id" \
-	" LEFT JOIN loyalty_internal.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1" \
-	" WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
+	" LEFT JOIN loyalty_internal.member_address d ON d.merchant_id = c.merchant_id AND d.member_id = c.member_id AND d.ordinal = 1"
+#define CUSTOMER_WHERE " WHERE c.merchant_id = $1 AND m.merchant_id = $1 AND c.member_id = $2"
 
 static Statement customer_datum_sql = {
-	.sql = "SELECT " CUSTOMER_JSON " -> $3 AS datum" CUSTOMER_TABLES,
+	.sql = "SELECT " CUSTOMER_JSON " -> $3 AS datum" CUSTOMER_FROM CUSTOMER_WHERE,
 	.params = {INT8OID, INT8OID, TEXTOID}
 };
 
+#define UTC(moment) "coalesce(to_char(" moment " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '')"
 #define POLICY_JSON \
-	"json_build_object('Producto', s.product, 'CostoVenta', s.cost, 'NumeroPagos', s.payments, 'IdFIrma', s.signature_id," \
-	" 'Status', s.status, 'FechaRegistro', to_char(s.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')," \
-	" 'Poliza', s.policy_number)"
+	"json_build_object('Id', s.policy_id::text, 'Producto', s.product, 'CostoVenta', s.cost, 'Subtotal', s.price, 'NumeroPagos', s.payments," \
+	" 'DiaPago', s.pay_day, 'IdFIrma', s.signature_id, 'IdFirma', s.signature_id, 'Status', s.status, 'TipoServicio', s.service," \
+	" 'FechaRegistro', " UTC("s.registered_at") ", 'FechaLiquidacion', " UTC("s.paid_off_at") ", 'Poliza', s.policy_number)"
 
+/* of one policy the value itself, of several a list, the newest first */
 static Statement policy_datum_sql = {
-	.sql = "SELECT " POLICY_JSON " -> $3 AS datum FROM loyalty.policies s WHERE s.merchant_id = $1 AND s.member_id = $2"
-	" AND ($4 IS NULL OR s.policy_number = $4) ORDER BY s.sale_no DESC LIMIT 1",
+	.sql = "SELECT count(*) AS policies, CASE count(*) WHEN 1 THEN (array_agg(d.datum))[1] ELSE json_agg(json_build_object("
+	"'valor', d.datum, 'id_venta', d.policy_id::text, 'producto', d.product, 'poliza', d.policy_number) ORDER BY d.sale_no DESC) END AS datum"
+	" FROM (SELECT s.policy_id, s.product, s.policy_number, s.sale_no, " POLICY_JSON " -> $3 AS datum"
+	" FROM loyalty.policies s WHERE s.merchant_id = $1 AND s.member_id = $2 AND ($4 IS NULL OR s.policy_number = $4)) d",
 	.params = {INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
@@ -142,8 +194,12 @@ datum(const Call *call, bool of_policy)
 
 	if (!of_policy)
 		db_read(&customer_datum_sql, values, NULL);
-	else if (db_read(&policy_datum_sql, values, nulls) == 0)
-		raise_error(ERR_KASU_412);
+	else
+	{
+		db_read(&policy_datum_sql, values, nulls);
+		if (row_int64(0, "policies") == 0)
+			raise_error(policy ? ERR_KASU_404 : ERR_KASU_412);
+	}
 	return row_text(0, "datum");
 }
 
@@ -157,70 +213,104 @@ individual_request(Call *call)
 		if (strcmp(keys[i].key, call->values[ASK_REQUEST].text) != 0)
 			continue;
 		kasu_check_reading(call, call->values[ASK_ACCEPTANCE].text, &curp);
-		return datum(call, keys[i].of_policy);
+		return datum(call, keys[i].groups & OF_SALE);
 	}
-	raise_error(ERR_KASU_404);
+	raise_error(ERR_KASU_412);
 }
 
+#define PRODUCT_JSON \
+	"'producto', name, 'costo', price, 'comision', commission,"
+#define TERMS_JSON \
+	"'forma_pago', json_build_object('meses_max', max_payments, 'tasa_anual', annual_rate)"
+
 static Statement product_for_sql = {
-	.sql = "SELECT json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
+	.sql = "SELECT json_build_object(" PRODUCT_JSON TERMS_JSON ") AS today,"
+	" json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
 	" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) AS offer FROM loyalty_internal.product,"
-	" LATERAL (SELECT (now() AT TIME ZONE 'America/Mexico_City')::date AS today) t,"
+	" LATERAL (SELECT loyalty_internal.customer_today($1, $4) AS today) t,"
 	" LATERAL (SELECT CASE WHEN loyalty.birth_date($3) <= t.today THEN loyalty.age($3, t.today) END AS age) a"
 	" WHERE merchant_id = $1 AND name = $2 AND a.age BETWEEN min_age AND max_age",
-	.params = {INT8OID, TEXTOID, CURPOID}
+	.params = {INT8OID, TEXTOID, CURPOID, INT8OID}
 };
 
 static char *
-product_for_customer(const Call *call, const Curp *curp)
+product_for_customer(const Call *call, StringInfo answer, const Curp *curp)
 {
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		CStringGetTextDatum(call->values[ASK_PRODUCT].text),
 		CurpPGetDatum(curp),
+		Int64GetDatum(call->id),
 	};
 
 	if (db_read(&product_for_sql, values, NULL) == 0)
 		raise_error(ERR_KASU_406);
+	body_members(answer, row_text(0, "today"));
 	return row_text(0, "offer");
 }
 
 static Statement product_list_sql = {
-	.sql = "SELECT coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
+	.sql = "SELECT json_build_object('productos', coalesce(json_agg(json_build_object(" PRODUCT_JSON " 'fideicomiso', trust, " TERMS_JSON ","
+	" 'nombre', name, 'precio', price, 'descripcion', description, 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]')) AS today,"
+	" coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
 	" 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]') AS products FROM loyalty_internal.product WHERE merchant_id = $1",
 	.params = {INT8OID}
 };
 
+static char *
+product_list(const Call *call, StringInfo answer)
+{
+	Datum		value = Int64GetDatum(call->merchant_id);
+
+	db_read(&product_list_sql, &value, NULL);
+	body_members(answer, row_text(0, "today"));
+	return row_text(0, "products");
+}
+
+/* who sold is the app user of the newest policy, or else who has enrolled the customer */
 static Statement customer_block_sql = {
-	.sql = "SELECT json_build_object('cliente', " CUSTOMER_JSON ","
-	" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences),"
-	" 'ventas', coalesce((SELECT json_agg(" POLICY_JSON " ORDER BY s.sale_no) FROM loyalty.policies s"
-	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id), '[]')) AS block" CUSTOMER_TABLES,
+	.sql = "SELECT json_build_object('Ejecutivo', coalesce((SELECT s.sold_by FROM loyalty_internal.policy s"
+	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id ORDER BY s.sale_no DESC LIMIT 1),"
+	" (SELECT f.name FROM loyalty_internal.staff f WHERE f.merchant_id = $1 AND f.staff_id = m.enrolled_by), ''),"
+	" 'Nombre', m.name, 'Tipo', c.kind, 'Mail', coalesce(m.email, ''), 'Telefono', coalesce(m.phone::text, ''),"
+	" 'Producto', coalesce((SELECT s.product FROM loyalty.policies s"
+	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id ORDER BY s.sale_no DESC LIMIT 1), ''),"
+	" 'FechaRegistro', " UTC("m.created_at") ","
+	" 'Direccion', json_build_object('calle', coalesce(d.street, ''), 'numero', coalesce(d.number_outside, ''), 'colonia', coalesce(d.neighborhood, ''),"
+	" 'municipio', coalesce(d.city, ''), 'codigo_postal', coalesce(d.postcode, ''), 'estado', coalesce(d.state, '')),"
+	" 'ventas', v.sales) AS today,"
+	" json_build_object('cliente', " CUSTOMER_JSON ","
+	" 'usuario', json_build_object('nombre_de_usuario', c.user_name, 'preferencias', c.preferences), 'ventas', v.sales) AS block"
+	CUSTOMER_FROM ", LATERAL (SELECT coalesce(json_agg(" POLICY_JSON " ORDER BY s.sale_no), '[]') AS sales FROM loyalty.policies s"
+	" WHERE s.merchant_id = $1 AND s.member_id = c.member_id) v" CUSTOMER_WHERE,
 	.params = {INT8OID, INT8OID}
 };
 
 static char *
-request_block(Call *call)
+customer_block(const Call *call, StringInfo answer)
+{
+	Datum		values[] = {Int64GetDatum(call->merchant_id), Int64GetDatum(call->id)};
+
+	db_read(&customer_block_sql, values, NULL);
+	body_members(answer, row_text(0, "today"));
+	return row_text(0, "block");
+}
+
+static char *
+request_block(Call *call, StringInfo answer)
 {
 	const char *request = call->values[ASK_REQUEST].text;
-	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
+	bool		whole = strcmp(request, "cliente") == 0;
 	Curp		curp;
 
 	if (strcmp(request, "catalogo_productos") == 0)
-	{
-		db_read(&product_list_sql, values, NULL);
-		return row_text(0, "products");
-	}
-	if (strcmp(request, "cliente") != 0 && strcmp(request, "producto_cliente") != 0)
+		return product_list(call, answer);
+	if (!whole && strcmp(request, "producto_cliente") != 0)
 		raise_error(ERR_KASU_404);
-	if (strcmp(request, "producto_cliente") == 0 && call->values[ASK_PRODUCT].text == NULL)
+	if (!whole && call->values[ASK_PRODUCT].text == NULL)
 		raise_error(ERR_KASU_400);
 	kasu_check_reading(call, call->values[ASK_ACCEPTANCE].text, &curp);
-	if (strcmp(request, "producto_cliente") == 0)
-		return product_for_customer(call, &curp);
-	values[1] = Int64GetDatum(call->id);
-	db_read(&customer_block_sql, values, NULL);
-	return row_text(0, "block");
+	return whole ? customer_block(call, answer) : product_for_customer(call, answer, &curp);
 }
 
 static void
@@ -233,26 +323,25 @@ customer_read_run(Call *call)
 
 	if (call->origin == FROM_REQUEST)
 		kasu_check_token(call);
-	if (strcmp(operation, "request") == 0)
-		data = list_keys(values[ASK_REQUEST].text);
-	else if (strcmp(operation, "individual_request") == 0)
-		data = individual_request(call);
-	else if (strcmp(operation, "request_block") == 0)
-		data = request_block(call);
-	else
-		raise_error(ERR_KASU_404);
-	kasu_record_access(call, call->merchant_id, known_request(call), call->endpoint->status);
-
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", values[KASU_CURP].text);
 	body_text(&json, "request", values[ASK_REQUEST].text);
+	if (strcmp(operation, "request") == 0)
+		data = list_keys(&json, values[ASK_REQUEST].text);
+	else if (strcmp(operation, "individual_request") == 0)
+		data = individual_request(call);
+	else if (strcmp(operation, "request_block") == 0)
+		data = request_block(call, &json);
+	else
+		raise_error(ERR_KASU_404);
+	kasu_record_access(call, call->merchant_id, known_request(call), call->endpoint->status);
 	call->json = kasu_answer(&json, "data", data);
 }
 
 static const Endpoint customer_read = {
 	.name = "customer_read",
 	.fields = {
-		KASU_COMMON_FIELDS,
+		KASU_COMMON_FIELDS(KASU_CURP_FIELD),
 		[ASK_REQUEST] = KASU_REQUIRED("request", FIELD_TEXT),
 		[ASK_PRODUCT] = KASU_OPTIONAL("producto", FIELD_TEXT),
 		[ASK_POLICY] = KASU_OPTIONAL("poliza_en_uso", FIELD_TEXT),
@@ -271,6 +360,7 @@ static const Endpoint customer_read = {
 static const Route routes[] = {
 	{"POST", "/api/Registro_V1", &kasu_token_full, false},
 	{"POST", "/api/Registro_sbx", &kasu_token_full, true},
+	{"POST", "/api/Token_Full", &kasu_token_full, false},
 	{"POST", "/api/Customer_V1", &customer_read, false},
 	{"POST", "/api/Customer_sbx", &customer_read, true},
 	{"POST", "/api/Accounts_V1", &kasu_accounts, false},
@@ -290,7 +380,10 @@ kasu_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 	else if (error->http_status == 405)
 		message = error_info(ERR_KASU_405)->message;
 	appendStringInfo(json, "{\"ok\":false,\"status\":%d", error->http_status);
+	body_text(json, "error", message);
 	body_text(json, "mensaje", message);
+	if (error->http_status == 429)
+		body_json(json, "retry_after", psprintf("%d", retry_after_s(error)));
 	appendStringInfoChar(json, '}');
 }
 

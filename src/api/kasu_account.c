@@ -19,30 +19,28 @@
 
 enum
 {
-	NEW_MAIL = KASU_FIELDS, NEW_PHONE, NEW_PRODUCT, NEW_PAYMENTS, NEW_PAY_DAY, NEW_SERVICE, NEW_TERMS, NEW_NOTICE,
-	NEW_TRUST, NEW_ADDRESS
+	NEW_MAIL = KASU_FIELDS, NEW_PHONE, NEW_PRODUCT, NEW_PAYMENTS, NEW_TERMS, NEW_NOTICE, NEW_TRUST, NEW_PAY_DAY, NEW_SERVICE,
+	NEW_REFERENCE, NEW_OWN_REFERENCE, NEW_ADDRESS
 };
 
 static bool
 accepted(const Value *value)
 {
-	static const char *const words[] = {"true", "1", "si", "sí", "acepto", "aceptado"};
+	static const char *const words[] = {"true", "1", "on", "si", "sí", "acepto", "aceptado", "accept", "accepted", "checked"};
 
-	for (int i = 0; value->text != NULL && i < (int) lengthof(words); i++)
+	for (int i = 0; i < (int) lengthof(words); i++)
 	{
-		if (strcmp(text_folded(value->text), words[i]) == 0)
+		if (strcmp(text_folded(text_trimmed(value->text)), words[i]) == 0)
 			return true;
 	}
 	return false;
 }
 
-static void
-check_born(const Call *call, Curp *curp)
+/* The day of payment: 1 or 15, whatever else was sent. */
+static int
+pay_day(const Value *value)
 {
-	const char *why;
-
-	if (!curp_parse(call->values[KASU_CURP].text, curp, &why) || curp_birth_date(curp) > GetSQLCurrentDate())
-		raise_error(ERR_KASU_417);
+	return value->text != NULL && strcmp(text_trimmed(value->text), "15") == 0 ? 15 : 1;
 }
 
 /* What the customer gave and accepted, as JSON, under the names of the fields. */
@@ -56,7 +54,7 @@ application(const Call *call)
 	body_text(&json, "nombre_de_usuario", call->values[KASU_USER].text);
 	for (int i = KASU_FIELDS; call->endpoint->fields[i].name; i++)
 	{
-		if (i == NEW_ADDRESS)
+		if (i == NEW_ADDRESS && call->values[i].text != NULL)
 			body_json(&json, call->endpoint->fields[i].name, call->values[i].text);
 		else
 			body_text(&json, call->endpoint->fields[i].name, call->values[i].text);
@@ -66,8 +64,8 @@ application(const Call *call)
 }
 
 static Statement policy_open_sql = {
-	.sql = "SELECT loyalty.open_policy($1, $2, $3, $4::integer, $5::integer) AS policy_id",
-	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID}
+	.sql = "SELECT loyalty.open_policy($1, $2, $3, $4::integer, $5::integer, service => $6, app_user => $7) AS policy_id",
+	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID}
 };
 
 static Statement policy_application_sql = {
@@ -75,35 +73,43 @@ static Statement policy_application_sql = {
 	.params = {INT8OID, INT8OID, JSONOID}
 };
 
+/* The name is told to who has the consent to read it, and else as it came with the order. */
 static Statement policy_receipt_sql = {
-	.sql = "SELECT json_build_object('id_venta', s.policy_id::text, 'id_contacto', s.member_id::text, 'nombre', m.name, 'CURP', c.curp::text,"
-	" 'mail', $3, 'poliza', s.policy_number, 'status', s.status, 'subtotal', p.price, 'amount', s.cost,"
+	.sql = "SELECT json_build_object('id_venta', s.policy_id::text, 'id_contacto', s.member_id::text,"
+	" 'nombre', CASE WHEN $4 THEN m.name ELSE loyalty_internal.applicant(s.application) END, 'CURP', c.curp::text,"
+	" 'mail', $3, 'producto', p.name, 'poliza', s.policy_number, 'status', s.status, 'costo', s.cost, 'subtotal', s.price, 'amount', i.amount,"
+	" 'plan', CASE WHEN s.payments > 1 THEN 'MENSUAL' ELSE 'CONTADO' END, 'numero_pagos', s.payments, 'dia_pago', s.pay_day,"
 	" 'pago_link', t.base_url || '/pago/' || s.policy_number) AS receipt"
 	" FROM loyalty_internal.policy s JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id"
+	" JOIN loyalty_internal.instalment i ON i.merchant_id = s.merchant_id AND i.policy_id = s.policy_id AND i.ordinal = 1"
 	" JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id"
 	" JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
 	" JOIN loyalty_internal.merchant t ON t.merchant_id = s.merchant_id"
 	" WHERE s.merchant_id = $1 AND s.policy_id = $2",
-	.params = {INT8OID, INT8OID, TEXTOID}
+	.params = {INT8OID, INT8OID, TEXTOID, BOOLOID}
 };
 
 static char *
 open_policy(const Call *call, Curp *curp)
 {
 	const Value *values = call->values;
+	const char *service = values[NEW_SERVICE].text;
 	Datum		policy[] = {
 		Int64GetDatum(call->merchant_id),
 		CurpPGetDatum(curp),
 		CStringGetTextDatum(values[NEW_PRODUCT].text),
 		Int64GetDatum(values[NEW_PAYMENTS].integer),
-		Int64GetDatum(values[NEW_PAY_DAY].integer),
+		Int64GetDatum(pay_day(&values[NEW_PAY_DAY])),
+		CStringGetTextDatum(service ? service : "Ecologico"),
+		CStringGetTextDatum(values[KASU_USER].text),
 	};
 	Datum		kept[] = {Int64GetDatum(call->merchant_id), 0, application(call)};
-	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text)};
+	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text), 0};
 
 	db_write(&policy_open_sql, policy, NULL);
 	receipt[1] = kept[1] = Int64GetDatum(row_int64(0, "policy_id"));
 	db_write(&policy_application_sql, kept, NULL);
+	receipt[3] = BoolGetDatum(kasu_consent(call, NULL, NULL) == TOLD_ALL);
 	db_write(&policy_receipt_sql, receipt, NULL);
 	return row_text(0, "receipt");
 }
@@ -125,7 +131,7 @@ accounts_run(Call *call)
 	kasu_check_token(call);
 	if (strcmp(values[KASU_OPERATION].text, "new_service") != 0)
 		raise_error(ERR_KASU_404);
-	check_born(call, &curp);
+	kasu_check_alive(call, &curp);
 	found = kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
@@ -146,17 +152,19 @@ accounts_run(Call *call)
 const Endpoint kasu_accounts = {
 	.name = "accounts",
 	.fields = {
-		KASU_COMMON_FIELDS,
+		KASU_COMMON_FIELDS(KASU_CURP_FIELD),
 		[NEW_MAIL] = KASU_REQUIRED("mail", FIELD_TEXT),
 		[NEW_PHONE] = KASU_REQUIRED("telefono", FIELD_TYPED_PHONE),
 		[NEW_PRODUCT] = KASU_REQUIRED("producto", FIELD_TEXT),
 		[NEW_PAYMENTS] = KASU_REQUIRED("numero_pagos", FIELD_COUNT),
-		[NEW_PAY_DAY] = KASU_REQUIRED("dia_pago", FIELD_COUNT),
-		[NEW_SERVICE] = KASU_REQUIRED("tipo_servicio", FIELD_TEXT),
-		[NEW_TERMS] = KASU_OPTIONAL("terminos", FIELD_ACCEPTANCE),
-		[NEW_NOTICE] = KASU_OPTIONAL("aviso", FIELD_ACCEPTANCE),
-		[NEW_TRUST] = KASU_OPTIONAL("fideicomiso", FIELD_ACCEPTANCE),
-		[NEW_ADDRESS] = KASU_REQUIRED("direccion", FIELD_OBJECT),
+		[NEW_TERMS] = KASU_REQUIRED("terminos", FIELD_ACCEPTANCE),
+		[NEW_NOTICE] = KASU_REQUIRED("aviso", FIELD_ACCEPTANCE),
+		[NEW_TRUST] = KASU_REQUIRED("fideicomiso", FIELD_ACCEPTANCE),
+		[NEW_PAY_DAY] = {"dia_pago", FIELD_ACCEPTANCE, OPTIONAL,.malformed = KASU_MISSING,.also = {"DiaPago"}},
+		[NEW_SERVICE] = KASU_OPTIONAL("tipo_servicio", FIELD_TEXT),
+		[NEW_REFERENCE] = KASU_OPTIONAL("referencia", FIELD_TEXT),
+		[NEW_OWN_REFERENCE] = KASU_OPTIONAL("referencia_kasu", FIELD_TEXT),
+		[NEW_ADDRESS] = KASU_OPTIONAL("direccion", FIELD_OBJECT),
 	},
 	.result = RESULT_JSON,
 	.logs = true,
@@ -185,25 +193,29 @@ enum
 };
 
 /*
- * The policy that is named, or else the customer's newest; 0: there is none.  One
- * that is named is found by its number, whoever's it is: that takes as long for
- * nobody.
+ * The policy that is named, or else the newest that the app user may be told of;
+ * 0: there is none.  One that is named is found by its number, whoever's it is:
+ * that takes as long for nobody.
  */
 static int64
-find_policy(const Call *call)
+find_policy(const Call *call, Told *told)
 {
+	const char *acceptance = call->values[PAY_ACCEPTANCE].text;
 	const char *policy = call->values[PAY_POLICY].text;
 	Datum		values[2] = {Int64GetDatum(call->merchant_id)};
+	int64		policy_id = policy ? 0 : ANY_POLICY;
 
-	if (policy == NULL)
+	if (policy != NULL)
 	{
-		values[1] = Int64GetDatum(call->id);
-		return db_read(&policy_newest_sql, values, NULL) > 0 ? row_int64(0, "policy_id") : 0;
+		values[1] = CStringGetTextDatum(policy);
+		if (db_read(&policy_named_sql, values, NULL) > 0 && row_int64(0, "member_id") == call->id)
+			policy_id = row_int64(0, "policy_id");
 	}
-	values[1] = CStringGetTextDatum(policy);
-	if (db_read(&policy_named_sql, values, NULL) == 0 || row_int64(0, "member_id") != call->id)
-		return 0;
-	return row_int64(0, "policy_id");
+	*told = kasu_consent(call, acceptance, &policy_id);
+	if (policy_id != ANY_POLICY)
+		return policy_id;
+	values[1] = Int64GetDatum(call->id);
+	return *told == TOLD_ALL && db_read(&policy_newest_sql, values, NULL) > 0 ? row_int64(0, "policy_id") : 0;
 }
 
 static Statement payment_find_sql = {
@@ -222,66 +234,144 @@ find_paid_policy(const Call *call)
 	const Value *fields = call->values;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
-		CStringGetTextDatum(fields[PAY_REFERENCE].text),
+		(Datum) 0,
 		Int64GetDatum(call->id),
 		CStringGetTextDatum(fields[KASU_USER].text),
 	};
+	Told		told;
 
-	if (fields[PAY_POLICY].text != NULL)
-		return find_policy(call);
-	if (db_read(&payment_find_sql, values, NULL) > 0)
-		return row_int64(0, "policy_id");
-	return kasu_has_consent(call, fields[PAY_ACCEPTANCE].text) ? find_policy(call) : 0;
+	if (fields[PAY_POLICY].text == NULL && fields[PAY_REFERENCE].text != NULL)
+	{
+		values[1] = CStringGetTextDatum(fields[PAY_REFERENCE].text);
+		if (db_read(&payment_find_sql, values, NULL) > 0)
+			return row_int64(0, "policy_id");
+	}
+	return find_policy(call, &told);
+}
+
+static Statement policy_curp_sql = {
+	.sql = "SELECT c.curp::text AS curp FROM loyalty_internal.policy s JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id"
+	" WHERE s.merchant_id = $1 AND c.merchant_id = $1 AND s.policy_number = $2",
+	.params = {INT8OID, TEXTOID}
+};
+
+/* Take the CURP of a request that has none from its policy: the token must be for that. */
+static void
+take_curp_of_policy(Call *call)
+{
+	Datum		values[2];
+
+	if (call->values[PAY_POLICY].text == NULL)
+		raise_error(ERR_KASU_400);
+	values[0] = Int64GetDatum(kasu_merchant(call));
+	values[1] = CStringGetTextDatum(call->values[PAY_POLICY].text);
+	if (db_read(&policy_curp_sql, values, NULL) == 0)
+		raise_error(ERR_KASU_404);
+	call->values[KASU_CURP].text = row_text(0, "curp");
 }
 
 static Statement policy_status_sql = {
-	.sql = "SELECT loyalty.policy_status($1, $2) AS status",
-	.params = {INT8OID, INT8OID}
+	.sql = "SELECT loyalty_internal.policy_stands($1, $2, NULL, NULL, $3) AS status",
+	.params = {INT8OID, INT8OID, BOOLOID}
 };
 
+/* Nobody is answered as one who has not consented; who has, that the customer is being cancelled or has no such policy. */
 static char *
 account_status(Call *call)
 {
-	Datum		values[] = {Int64GetDatum(call->merchant_id), 0};
-	int64		policy_id;
+	const Value *fields = call->values;
 	Curp		curp;
+	bool		found = kasu_find_customer(call, &curp);
+	Told		told;
+	int64		policy_id = find_policy(call, &told);
+	Datum		values[] = {
+		Int64GetDatum(call->merchant_id),
+		Int64GetDatum(policy_id),
+		BoolGetDatum(told == TOLD_ALL),
+	};
 
-	kasu_check_reading(call, call->values[PAY_ACCEPTANCE].text, &curp);
-	policy_id = find_policy(call);
-	if (policy_id == 0)
-		raise_error(ERR_KASU_412);
-	values[1] = Int64GetDatum(policy_id);
+	if (told == TOLD_NOTHING)
+		raise_error(ERR_KASU_409);
+	if (!found || policy_id == 0)
+		raise_error(found && fields[PAY_POLICY].text != NULL ? ERR_KASU_404 : ERR_KASU_412);
 	db_read(&policy_status_sql, values, NULL);
 	return row_text(0, "status");
 }
 
 static Statement payment_book_sql = {
-	.sql = "SELECT loyalty_internal.book_payment($1, $2, $3, $4, $5, $6) AS booked",
+	.sql = "SELECT b.payment_no::bigint, b.booked"
+	" FROM loyalty_internal.book_payment($1, $2, $3, $4, coalesce($5, loyalty_internal.random_key('R', 8)), $6) b",
 	.params = {INT8OID, INT8OID, POINTSOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* the balance as it was after the payment is kept with it: a retry gets the same answer */
+/* as it stood after the payment, whatever was paid since: a retry gets the same answer */
 static Statement payment_receipt_sql = {
-	.sql = "SELECT json_build_object('poliza', s.policy_number, 'referencia', y.reference, 'cantidad', y.amount, 'metodo', y.method,"
-	" 'saldo', y.balance) AS receipt"
-	" FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
-	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference_digest = loyalty_internal.merchant_digest($1, $2)",
-	.params = {INT8OID, TEXTOID}
+	.sql = "SELECT y.payment_id, y.reference, y.method,"
+	" CASE WHEN $4 > 0 THEN d.stands ELSE loyalty_internal.untold(d.stands, $5) END AS stands"
+	" FROM loyalty_internal.payment y,"
+	" LATERAL (SELECT loyalty_internal.policy_stands($1, $2, NULL, y.payment_no, $4 > 1) AS stands) d"
+	" WHERE y.merchant_id = $1 AND y.policy_id = $2 AND y.payment_no = $3",
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID}
 };
+
+/* What the request said itself of the policy. */
+static Datum
+said(const Call *call, bool curp_sent)
+{
+	Datum		keys[2];
+	int			n = 0;
+
+	if (call->values[PAY_POLICY].text != NULL)
+		keys[n++] = CStringGetTextDatum("poliza");
+	if (curp_sent)
+		keys[n++] = CStringGetTextDatum("curp");
+	return PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* Complete the answer to a payment; who has no consent is told what they have said. */
+static char *
+payment_receipt(const Call *call, StringInfo answer, int64 policy_id, int64 payment_no, bool curp_sent)
+{
+	const Value *fields = call->values;
+	Told		told = kasu_consent(call, fields[PAY_ACCEPTANCE].text, &policy_id);
+	Datum		values[] = {
+		Int64GetDatum(call->merchant_id),
+		Int64GetDatum(policy_id),
+		Int64GetDatum(payment_no),
+		Int64GetDatum(told),
+		said(call, curp_sent),
+	};
+	StringInfoData data;
+
+	db_write(&payment_receipt_sql, values, NULL);
+	body_text(answer, "curp_en_uso", curp_sent || told != TOLD_NOTHING ? fields[KASU_CURP].text : "");
+	body_text(answer, "mensaje", "Pago registrado correctamente.");
+	body_json(answer, "payment_ids", psprintf("[\"" INT64_FORMAT "\"]", row_int64(0, "payment_id")));
+	initStringInfo(&data);
+	appendStringInfoChar(&data, '{');
+	body_members(&data, row_text(0, "stands"));
+	body_text(&data, "referencia", row_text(0, "reference"));
+	body_json(&data, "cantidad", points_text(fields[PAY_AMOUNT].points));
+	body_text(&data, "metodo", row_text(0, "method"));
+	appendStringInfoChar(&data, '}');
+	return data.data;
+}
 
 /*
  * Nobody, one who is being cancelled and one who has no such policy are answered
  * alike.  *booked: not if the payment was made before.
  */
 static char *
-pay_policy(const Call *call, bool found, bool *booked)
+pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool *booked)
 {
 	const Value *values = call->values;
+	const char *reference = values[PAY_REFERENCE].text;
+	const char *method = values[PAY_METHOD].text;
 	Datum		payment[6];
-	Datum		receipt[2];
+	const char	nulls[] = {' ', ' ', ' ', ' ', reference ? ' ' : 'n', ' '};
 	int64		policy_id;
 
-	if (values[PAY_AMOUNT].text == NULL || values[PAY_METHOD].text == NULL || values[PAY_REFERENCE].text == NULL)
+	if (values[PAY_AMOUNT].text == NULL)
 		raise_error(ERR_KASU_400);
 	policy_id = find_paid_policy(call);
 	if (!found || policy_id == 0)
@@ -289,16 +379,12 @@ pay_policy(const Call *call, bool found, bool *booked)
 	payment[0] = Int64GetDatum(call->merchant_id);
 	payment[1] = Int64GetDatum(policy_id);
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);
-	payment[3] = CStringGetTextDatum(values[PAY_METHOD].text);
-	payment[4] = CStringGetTextDatum(values[PAY_REFERENCE].text);
+	payment[3] = CStringGetTextDatum(method ? method : "PSD2");
+	payment[4] = reference ? CStringGetTextDatum(reference) : (Datum) 0;
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
-	db_write(&payment_book_sql, payment, NULL);
+	db_write(&payment_book_sql, payment, nulls);
 	*booked = row_bool(0, "booked");
-
-	receipt[0] = payment[0];
-	receipt[1] = payment[4];
-	db_write(&payment_receipt_sql, receipt, NULL);
-	return row_text(0, "receipt");
+	return payment_receipt(call, answer, policy_id, row_int64(0, "payment_no"), curp_sent);
 }
 
 static void
@@ -306,6 +392,7 @@ payments_run(Call *call)
 {
 	const char *operation = call->values[KASU_OPERATION].text;
 	bool		pays = strcmp(operation, "pagos_psd2") == 0;
+	bool		curp_sent = call->values[KASU_CURP].text != NULL;
 	bool		found;
 	bool		fresh;
 	bool		booked = false;
@@ -313,19 +400,26 @@ payments_run(Call *call)
 	char	   *data = NULL;
 	StringInfoData json;
 
+	if (!curp_sent)
+		take_curp_of_policy(call);
 	kasu_check_token(call);
 	if (!pays && strcmp(operation, "account_status") != 0)
 		raise_error(ERR_KASU_404);
+	call->status = pays ? 201 : 200;
+	initStringInfo(&json);
 	found = pays && kasu_find_customer(call, &curp);
 	fresh = !found || call_claim(call);
-	if (fresh)
-		data = pays ? pay_policy(call, found, &booked) : account_status(call);
-	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
+	if (fresh && pays)
+		data = pay_policy(call, &json, found, curp_sent, &booked);
+	else if (fresh)
+	{
+		data = account_status(call);
+		body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
+	}
+	kasu_record_access(call, call->merchant_id, NULL, call->status);
 	if (!fresh)
 		return;
 
-	initStringInfo(&json);
-	body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
 	call->json = kasu_answer(&json, "data", data);
 	/* a payment that was made before is known by its reference, under whatever keys */
 	if (booked)
@@ -337,15 +431,14 @@ payments_run(Call *call)
 const Endpoint kasu_payments = {
 	.name = "payments",
 	.fields = {
-		KASU_COMMON_FIELDS,
-		[PAY_POLICY] = KASU_OPTIONAL("poliza_en_uso", FIELD_TEXT),
-		[PAY_AMOUNT] = KASU_OPTIONAL("cantidad", FIELD_POINTS),
+		KASU_COMMON_FIELDS(KASU_OPTIONAL("curp_en_uso", FIELD_TEXT)),
+		[PAY_POLICY] = {"poliza_en_uso", FIELD_TEXT, OPTIONAL,.malformed = KASU_MISSING,.also = {"poliza", "id_firma"}},
+		[PAY_AMOUNT] = {"cantidad", FIELD_POINTS, OPTIONAL,.malformed = KASU_MISSING,.also = {"monto"}},
 		[PAY_METHOD] = KASU_OPTIONAL("metodo", FIELD_TEXT),
 		[PAY_REFERENCE] = KASU_OPTIONAL("referencia", FIELD_TEXT),
 		[PAY_ACCEPTANCE] = KASU_SECRET("clave_aceptacion"),
 	},
 	.result = RESULT_JSON,
 	.logs = true,
-	.status = 202,
 	.run = payments_run,
 };

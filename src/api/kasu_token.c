@@ -19,6 +19,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "mb/pg_wchar.h"
+#include "utils/date.h"
 #include "utils/builtins.h"
 
 #define CLOCK_TOLERANCE_S 60
@@ -76,6 +77,16 @@ find_app_user(const Call *call, const char *name, AppUser *user)
 		raise_error(ERR_KASU_401);
 }
 
+/* The merchant of the app user that a request names, or refuse: nothing proves yet that it comes from that user. */
+int64
+kasu_merchant(const Call *call)
+{
+	AppUser		user;
+
+	find_app_user(call, call->values[KASU_USER].text, &user);
+	return user.merchant_id;
+}
+
 /* Complete an answer: ok, the members that were written so far, and one more with JSON. */
 char *
 kasu_answer(StringInfo members, const char *key, const char *value)
@@ -90,40 +101,69 @@ token_data(int64 timestamp, int64 expires_in)
 	return psprintf("{\"timestamp\":" INT64_FORMAT ",\"expires_in\":" INT64_FORMAT "}", timestamp, expires_in);
 }
 
+/* In the places of the fields that all requests have. */
 enum
 {
-	REGISTER_OPERATION, REGISTER_USER, REGISTER_CURP, REGISTER_SIGNATURE
+	REGISTER_SIGNATURE = KASU_CURP + 1
 };
+
+static Statement customer_name_sql = {
+	.sql = "SELECT name FROM loyalty_internal.member WHERE merchant_id = $1 AND member_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+/*
+ * The name of the customer, for who has the consent to read it.  A consent is
+ * looked for also where there is no customer, which takes as long.
+ */
+static const char *
+customer_name(Call *call, bool found)
+{
+	Datum		values[] = {Int64GetDatum(call->merchant_id), Int64GetDatum(call->id)};
+
+	if (kasu_consent(call, NULL, NULL) != TOLD_ALL || !found || db_read(&customer_name_sql, values, NULL) == 0)
+		return "";
+	return row_text(0, "name");
+}
 
 static void
 token_full_run(Call *call)
 {
 	const Value *values = call->values;
 	AppUser		user;
+	Curp		curp;
+	bool		found;
 	char	   *data;
 	char	   *signature;
+	const char *name;
 	StringInfoData json;
 
-	if (strcmp(values[REGISTER_OPERATION].text, "token_full") != 0)
+	if (strcmp(values[KASU_OPERATION].text, "token_full") != 0)
 		raise_error(ERR_KASU_404);
-	find_app_user(call, values[REGISTER_USER].text, &user);
-	signature = hmac_sha256_hex(user.private_key, values[REGISTER_CURP].text);
+	find_app_user(call, values[KASU_USER].text, &user);
+	signature = hmac_sha256_hex(user.private_key, values[KASU_CURP].text);
 	if (!secrets_equal(signature, values[REGISTER_SIGNATURE].text))
 		raise_error(ERR_KASU_401);
+	call->merchant_id = user.merchant_id;
+	kasu_check_alive(call, &curp);
+	found = kasu_find_customer(call, &curp);
 
 	data = token_data(time(NULL), user.token_ttl_s);
 	initStringInfo(&json);
 	body_text(&json, "token", hmac_sha256_hex(signature, data));
-	body_text(&json, "nombre", values[REGISTER_USER].text);
+	name = customer_name(call, found);
+	if (*name)
+		kasu_record_access(call, call->merchant_id, NULL, 200);
+	body_text(&json, "nombre", name);
 	call->json = kasu_answer(&json, "token_data", data);
 }
 
 const Endpoint kasu_token_full = {
 	.name = "token_full",
 	.fields = {
-		[REGISTER_OPERATION] = KASU_REQUIRED("tipo_peticion", FIELD_TEXT),
-		[REGISTER_USER] = KASU_REQUIRED("nombre_de_usuario", FIELD_TEXT),
-		[REGISTER_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT),
+		[KASU_OPERATION] = KASU_REQUIRED("tipo_peticion", FIELD_TEXT),
+		[KASU_USER] = KASU_REQUIRED("nombre_de_usuario", FIELD_TEXT),
+		[KASU_CURP] = KASU_REQUIRED("curp_en_uso", FIELD_TEXT),
 		[REGISTER_SIGNATURE] = KASU_REQUIRED("firma_KEY", FIELD_TEXT),
 	},
 	.result = RESULT_JSON,
@@ -143,10 +183,10 @@ loyalty_customer_token(PG_FUNCTION_ARGS)
 
 	secret_begin(&secret);
 	call_start(&call, &kasu_token_full, FROM_SQL);
-	call.values[REGISTER_OPERATION].text = kasu_token_full.name;
-	for (int i = REGISTER_USER; i <= REGISTER_SIGNATURE; i++)
-		fields_set(&call, i, JSON_IS_STRING, PG_ARGISNULL(i - REGISTER_USER) ? NULL :
-				   text_to_cstring(PG_GETARG_TEXT_PP(i - REGISTER_USER)));
+	call.values[KASU_OPERATION].text = kasu_token_full.name;
+	for (int i = KASU_USER; i <= REGISTER_SIGNATURE; i++)
+		fields_set(&call, i, JSON_IS_STRING, PG_ARGISNULL(i - KASU_USER) ? NULL :
+				   text_to_cstring(PG_GETARG_TEXT_PP(i - KASU_USER)));
 	initStringInfo(&json);
 	call_answer(&call, &json);
 	secret_end(&secret);
@@ -218,6 +258,27 @@ take_token_time(void *context, const char *name, JsonKind kind, const char *valu
 		times->expires_in = value;
 }
 
+/* Copy JSON without the blanks between its parts: what a client signs, however it prints it. */
+static char *
+without_blanks(const char *json)
+{
+	StringInfoData compact;
+	bool		quoted = false;
+
+	initStringInfo(&compact);
+	for (const char *c = json; *c; c++)
+	{
+		if (quoted && *c == '\\' && c[1])
+			appendStringInfoChar(&compact, *c++);
+		else if (*c == '"')
+			quoted = !quoted;
+		else if (!quoted && strchr(" \t\r\n", *c))
+			continue;
+		appendStringInfoChar(&compact, *c);
+	}
+	return compact.data;
+}
+
 static bool
 parse_seconds(const char *text, int64 *seconds)
 {
@@ -225,6 +286,19 @@ parse_seconds(const char *text, int64 *seconds)
 		return false;
 	*seconds = strtoll(text, NULL, 10);
 	return true;
+}
+
+/*
+ * Whether the bearer is the token of this signature for these times, or for the
+ * token_data as it was sent: others sign more keys.
+ */
+static bool
+is_token(const Call *call, const char *signature, int64 timestamp, int64 expires_in)
+{
+	bool		ours = secrets_equal(hmac_sha256_hex(signature, token_data(timestamp, expires_in)), call->bearer);
+	bool		as_sent = secrets_equal(hmac_sha256_hex(signature, without_blanks(call->values[KASU_TOKEN].text)), call->bearer);
+
+	return ours || as_sent;
 }
 
 /*
@@ -241,7 +315,6 @@ kasu_check_token(Call *call)
 	int64		expires_in;
 	int64		now = time(NULL);
 	AppUser		user;
-	char	   *expected;
 
 	if (json == NULL)
 		raise_error(ERR_KASU_400);
@@ -254,9 +327,9 @@ kasu_check_token(Call *call)
 		!parse_seconds(times.timestamp, &timestamp) || !parse_seconds(times.expires_in, &expires_in))
 		raise_error(ERR_KASU_401);
 
-	expected = hmac_sha256_hex(hmac_sha256_hex(user.private_key, values[KASU_CURP].text), token_data(timestamp, expires_in));
 	/* a partner can sign anything with its own key, but not for longer */
-	if (!secrets_equal(expected, call->bearer) || expires_in != user.token_ttl_s || timestamp > now + CLOCK_TOLERANCE_S)
+	if (!is_token(call, hmac_sha256_hex(user.private_key, values[KASU_CURP].text), timestamp, expires_in) ||
+		expires_in != user.token_ttl_s || timestamp > now + CLOCK_TOLERANCE_S)
 		raise_error(ERR_KASU_401);
 	if (now - timestamp > expires_in)
 		raise_error(ERR_KASU_418);
@@ -289,43 +362,69 @@ kasu_find_customer(Call *call, Curp *curp)
 	return !row_bool(0, "blocked");
 }
 
-/* written down before it is read under, whatever it says of the past */
-static Statement consent_find_sql = {
-	.sql = "SELECT 1 FROM loyalty_internal.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3 AND revoked_at IS NULL"
-	" AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()"
-	" AND (valid_until IS NULL OR valid_until > clock_timestamp()) AND ($4 IS NULL OR acceptance_hash = $4)",
-	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID}
+static Statement deceased_sql = {
+	.sql = "SELECT 1 FROM loyalty_internal.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+	.params = {INT8OID, CURPOID}
 };
 
-/* Whether the customer has consented to this app user, with this acceptance key if one is given. */
-bool
-kasu_has_consent(const Call *call, const char *acceptance)
+/* Parse the CURP, or refuse one that is not valid, or of somebody who is not born yet or known to be dead. */
+void
+kasu_check_alive(const Call *call, Curp *curp)
+{
+	const char *why;
+	Datum		values[] = {Int64GetDatum(call->merchant_id), CurpPGetDatum(curp)};
+
+	if (!curp_parse(call->values[KASU_CURP].text, curp, &why) || curp_birth_date(curp) > GetSQLCurrentDate() ||
+		db_read(&deceased_sql, values, NULL) > 0)
+		raise_error(ERR_KASU_417);
+}
+
+/* written down before it is read under, whatever it says of the past */
+static Statement consent_find_sql = {
+	.sql = "SELECT policy_id FROM loyalty_internal.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3"
+	" AND revoked_at IS NULL AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()"
+	" AND (valid_until IS NULL OR valid_until > clock_timestamp()) AND ($4 IS NULL OR acceptance_hash = $4)"
+	" AND (policy_id IS NULL OR policy_id = $5 OR $5 = -1) ORDER BY policy_id IS NULL DESC, recorded_at DESC LIMIT 1",
+	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID, INT8OID}
+};
+
+/*
+ * What the customer allows this app user, with this acceptance key if one is
+ * given: all data, or how a policy stands, if it is this one.  Of ANY_POLICY it
+ * is set to the last that was allowed; NULL asks for none.
+ */
+Told
+kasu_consent(const Call *call, const char *acceptance, int64 *policy_id)
 {
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(call->id),
 		CStringGetTextDatum(call->values[KASU_USER].text),
 		acceptance ? PointerGetDatum(sha256_digest(acceptance, strlen(acceptance))) : (Datum) 0,
+		Int64GetDatum(policy_id ? *policy_id : 0),
 	};
-	const char	nulls[] = {' ', ' ', ' ', acceptance ? ' ' : 'n'};
+	const char	nulls[] = {' ', ' ', ' ', acceptance ? ' ' : 'n', ' '};
 
-	return db_write(&consent_find_sql, values, nulls) > 0;
+	if (db_write(&consent_find_sql, values, nulls) == 0)
+		return TOLD_NOTHING;
+	if (!row_has(0, "policy_id"))
+		return TOLD_ALL;
+	if (policy_id != NULL)
+		*policy_id = row_int64(0, "policy_id");
+	return TOLD_POLICY;
 }
 
 /*
  * Find the customer, or refuse to read.  A consent is looked for also where
- * there is no customer, which takes as long, and only who has one is told that
- * the customer is being cancelled.
+ * there is no customer, which takes as long and is answered alike, and only who
+ * has one is told that the customer is being cancelled.
  */
 void
 kasu_check_reading(Call *call, const char *acceptance, Curp *curp)
 {
 	bool		found = kasu_find_customer(call, curp);
-	bool		consented = kasu_has_consent(call, acceptance);
 
-	if (call->id == 0)
-		raise_error(ERR_KASU_404);
-	if (!consented)
+	if (kasu_consent(call, acceptance, NULL) != TOLD_ALL)
 		raise_error(ERR_KASU_409);
 	if (!found)
 		raise_error(ERR_KASU_412);

@@ -52,6 +52,22 @@ body_text(StringInfo json, const char *key, const char *text)
 	json_text(json, text);
 }
 
+/* Add the members of an object, which is JSON already. */
+void
+body_members(StringInfo json, const char *object)
+{
+	const char *first = strchr(object, '{') + 1;
+	const char *end = strrchr(object, '}');
+
+	while (*first == ' ')
+		first++;
+	while (end[-1] == ' ')
+		end--;
+	if (json->len > 0 && json->data[json->len - 1] != '{')
+		appendStringInfoChar(json, ',');
+	appendBinaryStringInfo(json, first, end - first);
+}
+
 /* Add a member whose value is JSON already. */
 void
 body_json(StringInfo json, const char *key, const char *value)

@@ -19,7 +19,8 @@
 #include "types/points.h"
 #include "utils/date.h"
 
-#define MAX_FIELDS	16
+#define MAX_FIELDS	24
+#define MAX_SPELLINGS 2
 #define FIELD_MAX_LENGTH 1024	/* of a text, and of what is within an object */
 #define OBJECT_MAX_LENGTH 8192
 #define ARRAY_MAX_LENGTH 65536
@@ -77,6 +78,7 @@ typedef struct Field
 	Refusal		absent;
 	Refusal		malformed;
 	bool		secret;			/* kept out of the fingerprint of the idempotency key */
+	const char *also[MAX_SPELLINGS];	/* other names of it, in a body */
 } Field;
 
 typedef struct Value
@@ -149,6 +151,7 @@ typedef struct Call
 	Statement  *rows;
 	Datum		row_params[8];	/* the first is the merchant */
 	char	   *json;
+	int			status;			/* of success, if not the endpoint's */
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if there is no such row */
 	const char *more_key;		/* of a second array in the answer, or NULL */
@@ -162,5 +165,6 @@ extern void call_set_items(Call *call, text *items);
 
 extern void body_text(StringInfo json, const char *key, const char *text);
 extern void body_json(StringInfo json, const char *key, const char *value);
+extern void body_members(StringInfo json, const char *object);
 
 #endif

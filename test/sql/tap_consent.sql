@@ -24,7 +24,7 @@ SELECT throws_ok(format('SELECT loyalty.create_app_user(%s, ''Banco'')', :other)
 SELECT set_eq(format('SELECT name, token_ttl_s, disabled_at IS NULL FROM loyalty.app_users WHERE merchant_id = %s', :merchant),
 	$$VALUES ('Banco', 600, true), ('Tienda', 600, true), ('Propia', 600, true)$$, 'the view of them has no keys');
 SELECT columns_are('loyalty', 'app_users', ARRAY['merchant_id', 'name', 'token_ttl_s', 'created_at', 'disabled_at'], 'nor a column for them');
-SELECT columns_are('loyalty', 'consents', ARRAY['merchant_id', 'consent_id', 'member_id', 'app_user', 'purpose', 'notice_version', 'valid_from', 'valid_until', 'revoked_at', 'recorded_at', 'valid'], 'the view of consents has no hash');
+SELECT columns_are('loyalty', 'consents', ARRAY['merchant_id', 'consent_id', 'member_id', 'app_user', 'policy_id', 'purpose', 'notice_version', 'valid_from', 'valid_until', 'revoked_at', 'recorded_at', 'valid'], 'the view of consents has no hash');
 
 -- A token for a signature.
 CREATE FUNCTION pg_temp.hmac(key text, message text) RETURNS text LANGUAGE plpgsql AS $$
@@ -60,7 +60,7 @@ SELECT isnt(disabled_at, NULL, 'it is disabled') FROM loyalty.app_users WHERE na
 SELECT is(loyalty.disable_app_user(:merchant, 'Banco'), false, 'once');
 SELECT is(loyalty.enable_app_user(merchant_id => :merchant, name => 'Banco'), true, 'the user is enabled again');
 SELECT is(loyalty.enable_app_user(:merchant, 'Banco'), false, 'once');
-SELECT is(loyalty.customer_token(app_user => 'Banco', curp => :'curp', signature => :'signature') ->> 'nombre', 'Banco', 'and gets a token, by the same key');
+SELECT is(loyalty.customer_token(app_user => 'Banco', curp => :'curp', signature => :'signature') ->> 'nombre', '', 'and gets a token, by the same key');
 SELECT is(loyalty.disable_app_user(:merchant, 'Banco'), true, 'until disabled');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %L)', f, m, name), 'unknown_object', f || ': no such')
 FROM unnest('{enable_app_user,disable_app_user}'::text[]) f, (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, name);
@@ -102,7 +102,7 @@ SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda', upper(:'acceptance') || 
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Propia'), 'LK409', 'consent is to one app user');
 SELECT is(pg_temp.reading(:merchant, :'second', 'Tienda'), 'LK409', 'of one customer');
 SELECT is(pg_temp.reading(:other, :'curp', 'Tienda'), 'LK409', 'of one merchant');
-SELECT is(pg_temp.reading(:merchant, :'third', 'Tienda'), 'LK404', 'no such customer');
+SELECT is(pg_temp.reading(:merchant, :'third', 'Tienda'), 'LK409', 'no such customer');
 
 -- The key itself is in no table.
 CREATE FUNCTION pg_temp.tables_with(what text) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -149,7 +149,7 @@ FROM (VALUES (:merchant, '1'), (:other, :'consent'), (:merchant, NULL)) v (m, id
 
 SELECT acceptance_key AS acceptance FROM loyalty.grant_consent(:merchant, :'curp', 'Tienda', 'otro', '1.2') \gset
 SELECT pg_temp.refuses(format('SELECT loyalty.customer_read(%s, %s)', :merchant, arguments), code, 'customer_read: ' || arguments)
-FROM (VALUES (format('''nada'', ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_404'), (format('''individual_request'', ''Tienda'', %L, ''mail''', :'curp'), 'kasu_404'), (format('''individual_request'', ''Tienda'', %L, NULL', :'curp'), 'kasu_400'),
+FROM (VALUES (format('''nada'', ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_404'), (format('''individual_request'', ''Tienda'', %L, ''mail''', :'curp'), 'kasu_412'), (format('''individual_request'', ''Tienda'', %L, NULL', :'curp'), 'kasu_400'),
 	(format('NULL, ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_400'), (format('''individual_request'', NULL, %L, ''Mail''', :'curp'), 'kasu_400'), ('''individual_request'', ''Tienda'', NULL, ''Mail''', 'kasu_400'),
 	(format('''individual_request'', ''Tienda'', %L, ''Status''', :'curp'), 'kasu_412'), (format('''request_block'', ''Tienda'', %L, ''producto_cliente''', :'curp'), 'kasu_400'),
 	(format('''request_block'', ''Tienda'', %L, ''producto_cliente'', ''Nada''', :'curp'), 'kasu_406'), (format('''individual_request'', ''Nadie'', %L, ''Mail''', :'curp'), 'kasu_409')) v (arguments, code);
@@ -220,7 +220,7 @@ SELECT is(count(*), 2::bigint, 'with both entries') FROM loyalty.entries JOIN lo
 SELECT is(array_agg(c::text ORDER BY c.consent_id)::text, :'consents', 'the consents too') FROM loyalty_internal.consent c WHERE c.member_id = :member;
 SELECT is(array_agg(a::text ORDER BY a.access_id)::text, :'accesses', 'and the access log') FROM loyalty_internal.access a WHERE a.member_id = :member;
 SELECT is(loyalty.policy_status(:merchant, :sale) ->> 'saldo', '90', 'and the sale with its payment');
-SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK404', 'the customer is unknown');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK409', 'the customer is unknown');
 SELECT is(first_name, 'Suyo', 'the other merchant''s customer of this CURP is there') FROM loyalty_internal.customer JOIN loyalty_internal.member USING (merchant_id, member_id) WHERE merchant_id = :other;
 SELECT is(loyalty.delete_blocked_customers(:merchant, older_than => '0'), 0::bigint, 'there is nothing more to delete');
 SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'De', 'Vuelta', email => 'xq.particular@correo.example', phone => '4771234567') AS again \gset

@@ -85,7 +85,7 @@ SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.
 FROM unnest('{functions,relations,types,schemas}'::text[]) kind;
 SELECT set_eq($$SELECT format('%s.%s: %s of %s', r.name, a.attname, x.privilege_type, x.grantee::regrole) FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
 	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.payment.reference: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
-		|| ARRAY(SELECT format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c) FROM unnest('{merchant_id,member_id,app_user,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c)
+		|| ARRAY(SELECT format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c) FROM unnest('{merchant_id,member_id,app_user,policy_id,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty.entry.%s: UPDATE of loyalty_eraser', c) FROM unnest('{reference,detail,text_digest}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty.entry.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,entry_id,account_id,peer_account_id,member_id,posted_at,reference,detail}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty_internal.account.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,account_id,text_key}'::text[]) c),
@@ -196,7 +196,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name
 		('loyalty.rank_at(bigint,bigint,timestamp with time zone)'), ('loyalty.rules_at(bigint,bigint,timestamp with time zone)'), ('loyalty.find_program(bigint,text,text)'), ('loyalty.receipt(bigint,bigint,bigint,bigint)'),
 		('loyalty.find_member(bigint,bigint,loyalty.phone,text,text)'), ('loyalty.version()'),
 		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),
-		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)'),
+		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)'),
 		('loyalty.health()'), ('loyalty_internal.metrics()'), ('loyalty_internal.progress()')$$,
 	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,

@@ -142,7 +142,7 @@ UPDATE loyalty_internal.policy SET status = 'CANCELADO' WHERE merchant_id = :mer
 SELECT loyalty.open_policy(:merchant, :'curp', 'Adeudo', 3, 15, '2027-02-01') AS debt \gset
 CREATE FUNCTION pg_temp.stands(merchant bigint, sale bigint, day date) RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s: %s of %s, now %s, late %s, pending %s, commission %s', s ->> 'status', s ->> 'saldo', s ->> 'costo', s ->> 'pago_periodo', s ->> 'atrasos',
-		(SELECT coalesce(string_agg((p ->> 'numero') || '=' || (p ->> 'cantidad'), ' '), 'none') FROM json_array_elements(s -> 'pagos_pendientes') p), s ->> 'comision')
+		(SELECT coalesce(string_agg((p ->> 'numero') || '=' || (p ->> 'cantidad'), ' '), 'none') FROM json_array_elements(s -> 'calendario') p), s ->> 'comision')
 	FROM loyalty.policy_status(merchant_id => merchant, policy_id => sale, on_date => day) s
 $$;
 CREATE FUNCTION pg_temp.pay(merchant bigint, sale bigint, amount text, reference text) RETURNS text LANGUAGE sql AS $$
@@ -153,7 +153,7 @@ FROM (VALUES ('2027-02-15', 'PREVENTA: 100 of 100, now 33.34, late 0, pending 1=
 	('2027-03-16', 'PREVENTA: 100 of 100, now 33.33, late 66.67, pending 1=33.34 2=33.33 3=33.33, commission 0'), ('2027-04-16', 'PREVENTA: 100 of 100, now 0, late 100, pending 1=33.34 2=33.33 3=33.33, commission 0')) v (day, expected);
 SELECT is(pg_temp.pay(:merchant, :debt, '33.35', 'a'), '66.65', 'a payment that is a cent more than the first instalment');
 SELECT is(pg_temp.stands(:merchant, :debt, day::date), expected, 'arrears come first, on ' || day)
-FROM (VALUES ('2027-02-15', 'ACTIVO: 66.65 of 100, now 0, late 0, pending 2=33.32 3=33.33, commission 0.83'), ('2027-03-16', 'ACTIVO: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83')) v (day, expected);
+FROM (VALUES ('2027-02-15', 'COBRANZA: 66.65 of 100, now 0, late 0, pending 2=33.32 3=33.33, commission 0.83'), ('2027-03-16', 'COBRANZA: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83')) v (day, expected);
 SELECT is(pg_temp.pay(:merchant, :debt, '33.35', 'a'), '66.65', 'the same again books nothing');
 SELECT is(pg_temp.pay(:merchant, :debt, '33.3500', 'a'), '66.65', 'nor does it when spelled otherwise');
 SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%L, %L, %s)', m, sale, arguments), code, 'pay_policy: ' || arguments)
@@ -163,12 +163,18 @@ FROM (VALUES (:merchant, :debt, '''33.36'', ''SPEI'', ''a'', ''app''', 'kasu_412
 	(:merchant, :debt, '''1'', NULL, ''b'', ''app''', 'kasu_400'), (:merchant, :debt, '''1'', '''', ''b'', ''app''', 'kasu_400'), (:merchant, :debt, '''1'', ''SPEI'', NULL, ''app''', 'kasu_400'), (:merchant, :debt, '''1'', ''SPEI'', '''', ''app''', 'kasu_400'),
 	(:merchant, :debt, '''1'', ''SPEI'', ''b'', NULL', 'kasu_400'), (:other, :debt, '''1'', ''SPEI'', ''b'', ''app''', 'kasu_412'), (:merchant, 1, '''1'', ''SPEI'', ''b'', ''app''', 'kasu_412'), (NULL, :debt, '''1'', ''SPEI'', ''b'', ''app''', 'kasu_412'),
 	(:merchant, NULL, '''1'', ''SPEI'', ''b'', ''app''', 'kasu_412')) v (m, sale, arguments, code);
-SELECT is(pg_temp.stands(:merchant, :debt, '2027-03-16'), 'ACTIVO: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83', 'what was refused has changed nothing');
+SELECT is(pg_temp.stands(:merchant, :debt, '2027-03-16'), 'COBRANZA: 66.65 of 100, now 33.33, late 33.32, pending 2=33.32 3=33.33, commission 0.83', 'what was refused has changed nothing');
 SELECT is(pg_temp.pay(:merchant, :debt, '66.65', 'b'), '0', 'all the rest');
-SELECT is(pg_temp.stands(:merchant, :debt, '2027-04-16'), 'PAGADO: 0 of 100, now 0, late 0, pending none, commission 2.5', 'it is paid');
+SELECT is(loyalty.policy_status(:merchant, :debt)::jsonb @> '{"status": "ACTIVACION", "saldo": 0, "pagos_pendientes": 0, "pagos_realizados": 100, "comision": 2.5, "estado_cobranza": "CORRIENTE"}', true, 'it is paid');
+SELECT is(loyalty.policy_status(:merchant, :debt, (now() AT TIME ZONE 'America/Mexico_City')::date + n) ->> 'status', expected, format('on day %s it is in %s', n, expected)) FROM (VALUES (0, 'ACTIVACION'), (28, 'ACTIVACION'), (30, 'ACTIVO'), (400, 'ACTIVO')) v (n, expected);
+SELECT is(loyalty_internal.policy_state(status, '2027-01-01 12:00:00.5Z', at::timestamptz), expected, format('%s at %s is %s', status, at, expected))
+FROM (VALUES ('ACTIVACION', '2027-01-31 12:00:00.4Z', 'ACTIVACION'), ('ACTIVACION', '2027-01-31 12:00:00.5Z', 'ACTIVO'), ('CANCELADO', '2027-03-01Z', 'CANCELADO'), ('COBRANZA', '2027-03-01Z', 'COBRANZA')) v (status, at, expected);
+SELECT is(status, 'ACTIVACION', 'so in the view') FROM loyalty.policies WHERE policy_id = :debt;
+UPDATE loyalty_internal.policy SET paid_off_at = now() - interval '720 hours' WHERE policy_id = :debt;
+SELECT is(status, 'ACTIVO', 'though nothing ran') FROM loyalty.policies WHERE policy_id = :debt;
 SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, ''0.01'', ''SPEI'', ''c'', ''app'')', :merchant, :debt), 'kasu_412', 'and takes no more');
 SELECT is(pg_temp.pay(:merchant, :debt, '66.65', 'b'), '0', 'but the last one again is still the last one');
-SELECT set_eq(format($$SELECT y ->> 'referencia' AS reference, y ->> 'cantidad' AS amount, y ->> 'metodo' AS method FROM json_array_elements(loyalty.policy_status(%s, %s) -> 'pagos_realizados') y$$, :merchant, :debt),
+SELECT set_eq(format($$SELECT y ->> 'referencia' AS reference, y ->> 'cantidad' AS amount, y ->> 'metodo' AS method FROM json_array_elements(loyalty.policy_status(%s, %s) -> 'pagos') y$$, :merchant, :debt),
 	$$VALUES ('a', '33.35', 'SPEI'), ('b', '66.65', 'SPEI')$$, 'both payments are there');
 SELECT loyalty.open_policy(:other, :'curp', 'Vida') AS other_sale \gset
 SELECT is(pg_temp.pay(:other, :other_sale, '1', 'a'), '0', 'a reference is the merchant''s own');
@@ -203,20 +209,61 @@ BEGIN
 	WHILE (status ->> 'saldo')::numeric > 0 LOOP
 		n := n + 1;
 		status := loyalty.pay_policy(merchant, sale, least(step, (status ->> 'saldo')::numeric)::loyalty.points, 'OXXO', format('%s-%s', sale, n), 'app');
-		SELECT sum((y ->> 'cantidad')::numeric) INTO paid FROM json_array_elements(status -> 'pagos_realizados') y;
-		SELECT coalesce(sum((y ->> 'cantidad')::numeric), 0) INTO pending FROM json_array_elements(status -> 'pagos_pendientes') y;
-		IF (status ->> 'saldo')::numeric + paid <> cost OR pending <> (status ->> 'saldo')::numeric OR (status ->> 'status' = 'PAGADO') <> (paid = cost) THEN
+		SELECT sum((y ->> 'cantidad')::numeric) INTO paid FROM json_array_elements(status -> 'pagos') y;
+		SELECT coalesce(sum((y ->> 'cantidad')::numeric), 0) INTO pending FROM json_array_elements(status -> 'calendario') y;
+		IF (status ->> 'saldo')::numeric + paid <> cost OR pending <> (status ->> 'saldo')::numeric OR (status ->> 'status' = 'ACTIVACION') <> (paid = cost) THEN
 			RETURN NEXT format('payment %s: %s', n, status);
 		END IF;
 	END LOOP;
-	IF n < 2 OR status ->> 'status' <> 'PAGADO' THEN
+	IF n < 2 OR status ->> 'status' <> 'ACTIVACION' THEN
 		RETURN NEXT format('%s payments, then %s', n, status);
 	END IF;
 END
 $$;
-SELECT is_empty(format('SELECT pg_temp.pay_off(%s, %s, %s)', :merchant, policy_id, round(cost::numeric / 7.3, 2)), format('%s in %s payments is paid off, and adds up all the way', price, o.payments))
-FROM sold o JOIN loyalty_internal.policy s USING (policy_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY price, o.payments;
+SELECT is_empty(format('SELECT pg_temp.pay_off(%s, %s, %s)', :merchant, policy_id, round(cost::numeric / 7.3, 2)), format('%s in %s payments is paid off, and adds up all the way', o.price, o.payments))
+FROM sold o JOIN loyalty_internal.policy s USING (policy_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY o.price, o.payments;
 SELECT is_empty('SELECT policy_id FROM loyalty_internal.policy s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id)', 'nothing is overpaid');
+
+-- A thousand schedules of all numbers of payments, paid by chance and looked at on
+-- some day, against a second way to compute each sum.
+SELECT setseed(0.19) \g /dev/null
+CREATE TEMP TABLE drawn AS
+SELECT g.k, n AS payments, loyalty.create_product(:merchant, 'Azar ' || g.k, g.price, 100, max_payments => 36, annual_rate => g.rate, commission => g.commission) IS NOT NULL AND n = 1 AS made
+FROM (SELECT k, round((50 + random() * 9000)::numeric, 2)::loyalty.points AS price, round((random() * 40)::numeric, 2)::loyalty.points AS rate, round((random() * 20)::numeric, 2)::loyalty.points AS commission FROM generate_series(1, 28) k) g, (VALUES (1)) v (n);
+CREATE TEMP TABLE chance AS
+SELECT b.payments, d.k, loyalty.open_policy(:merchant, b.curp, 'Azar ' || d.k, b.payments, CASE WHEN (d.k + b.payments) % 2 = 0 THEN 1 ELSE 15 END, '2025-01-31'::date + (d.k * 37 + b.payments * 11) % 300) AS policy_id,
+	'2025-02-01'::date + (random() * 1500)::integer AS day
+FROM buyer b, drawn d WHERE b.price = '1000.01';
+CREATE FUNCTION pg_temp.pay_by_chance(merchant bigint, sale bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	due numeric;
+	n integer := 0;
+BEGIN
+	WHILE n < 5 AND random() < 0.8 LOOP
+		SELECT coalesce(min(y.balance::numeric), min(s.cost::numeric)) INTO due FROM loyalty_internal.policy s LEFT JOIN loyalty_internal.payment y USING (merchant_id, policy_id) WHERE s.policy_id = sale;
+		EXIT WHEN due = 0;
+		n := n + 1;
+		PERFORM loyalty_internal.book_payment(merchant, sale, CASE WHEN random() < 0.2 THEN due ELSE greatest(round(due * random()::numeric, 2), 0.01) END::loyalty.points, 'SPEI', format('azar-%s-%s', sale, n), CASE n % 2 WHEN 0 THEN 'azar par' ELSE 'azar impar' END);
+	END LOOP;
+	RETURN n;
+END
+$$;
+SELECT cmp_ok(sum(pg_temp.pay_by_chance(:merchant, policy_id)), '>', 1500::bigint, 'payments by chance') FROM chance;
+CREATE TEMP TABLE computed AS
+SELECT c.policy_id, c.day, c.payments, s.cost::numeric AS cost, t.paid, round(t.paid * s.commission::numeric / 100, 2) AS commission,
+	greatest(coalesce((SELECT sum(i.amount::numeric) FROM loyalty_internal.instalment i WHERE i.policy_id = c.policy_id AND i.due_on < c.day), 0) - t.paid, 0) AS late,
+	(SELECT count(*) FROM loyalty_internal.instalment i WHERE i.policy_id = c.policy_id AND (SELECT sum(f.amount::numeric) FROM loyalty_internal.instalment f WHERE f.policy_id = i.policy_id AND f.ordinal <= i.ordinal) > t.paid) AS pending
+FROM chance c JOIN loyalty_internal.policy s USING (policy_id), LATERAL (SELECT coalesce(sum(y.amount::numeric), 0) AS paid FROM loyalty_internal.payment y WHERE y.policy_id = c.policy_id) t;
+SELECT is(count(*), 1008::bigint, 'schedules') FROM computed;
+SELECT is(array_agg(DISTINCT payments ORDER BY payments)::integer[], ARRAY(SELECT generate_series(1, 36)), 'of 1 to 36 payments') FROM computed;
+SELECT cmp_ok(count(*) FILTER (WHERE late > 0), '>', 200::bigint, 'many are late') FROM computed;
+SELECT is_empty(format($$SELECT c.* FROM computed c, LATERAL loyalty.policy_status(%s, c.policy_id, c.day) s
+	WHERE (s ->> 'pagos_realizados')::numeric <> c.paid OR (s ->> 'saldo')::numeric <> c.cost - c.paid OR (s ->> 'atrasos')::numeric <> c.late
+	OR (s ->> 'pagos_pendientes')::bigint <> c.pending OR (s ->> 'estado_cobranza' = 'MORA') <> (c.late > 0) OR (s ->> 'comision')::numeric <> c.commission
+	OR (SELECT coalesce(sum((p ->> 'cantidad')::numeric), 0) FROM json_array_elements(s -> 'calendario') p) <> c.cost - c.paid
+	OR (SELECT coalesce(sum((p ->> 'cantidad')::numeric), 0) FROM json_array_elements(s -> 'pagos') p) <> c.paid$$, :merchant), 'payments, balance, arrears, what is pending and the commission are the same by both, to the cent');
+SELECT is(sum(v.commission::numeric), (SELECT sum(commission) FROM computed), 'and the commissions of app users come to those of the policies') FROM loyalty.commissions v WHERE v.merchant_id = :merchant AND v.app_user LIKE 'azar%';
+SELECT results_eq(format('SELECT app_user, period FROM loyalty.commissions WHERE merchant_id = %s AND app_user LIKE ''azar%%'' ORDER BY 1', :merchant), $$VALUES ('azar impar' COLLATE "C", date_trunc('month', now() AT TIME ZONE 'America/Mexico_City')::date), ('azar par', date_trunc('month', now() AT TIME ZONE 'America/Mexico_City')::date)$$, 'by app user and month');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 -- --- for reports ----------------------------------------------------------------------------

@@ -206,8 +206,8 @@ is refusal(@answers)->{body}, qq({"status":"error","description":"$too_many"}), 
 		[map { my $n = $_; sub { $payment->($n % 2 ? $our_address : $third_address, "r$n") } } 1 .. 30],
 		'a sale of another' => sub { sale(\%other, $other_address) },
 		'a batch of another' => sub { batch(\%other, $other_address) });
-	is statuses(@answers), '24 x 202, 6 x 429', 'of a partner as well';
-	is refusal(@answers)->{body}, qq({"ok":false,"status":429,"mensaje":"$too_many"}), 'in the form of the customer API';
+	is statuses(@answers), '24 x 201, 6 x 429', 'of a partner as well';
+	is refusal(@answers)->{body}, qq({"ok":false,"status":429,"error":"$too_many","mensaje":"$too_many","retry_after":1}), 'in the form of the customer API';
 }
 
 # Sessions for these yield the processor; those for tills do not.

@@ -149,8 +149,8 @@ like sent($with_other, 'key-10'), qr/^422 /, 'another customer is another conten
 is sent([$with_other->[0], {%{$with_other->[1]}, Authorization => 'Bearer ' . 'f' x 64}, $with_other->[2]], 'key-10') =~ s/ .*//sr, '401', 'and without a token nobody is told so';
 my $status = customer_request('/api/Payments_V1', $carlos, 0, tipo_peticion => 'account_status');
 my $balance = sent($status, 'status');
-like $balance, qr/^202 .*"saldo" ?: ?\d/, 'what only reads takes no notice of a key';
-like sent(payment(20), 'key-20'), qr/^202 /, 'after a payment';
+like $balance, qr/^200 .*"saldo" ?: ?\d/, 'what only reads takes no notice of a key';
+like sent(payment(20), 'key-20'), qr/^201 /, 'after a payment';
 isnt sent($status, 'status'), $balance, 'it reads anew';
 like sent(service('Auto'), 'a b'), qr/^400 /, 'a key that is none is refused';
 my $accesses = sql("SELECT count(*) FROM loyalty.access_log WHERE operation = 'new_service' AND status = 201");
@@ -161,40 +161,41 @@ is $accesses, '7', 'an answer that is given again is an access, too';
 sub kept { return sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(app_user, 'merchant') || ' ' || count(*) AS n FROM loyalty_internal.idempotency_key WHERE merchant_id = $merchant GROUP BY app_user) k") }
 my %sale = (wallet_key => $wallet, phone => '5512340001', transaction_type => 0, transaction_amount => 10, usertool_id => $staff);
 my $sale = form_request('/wallet/sale', %sale);
-like sent(payment('0.01'), 'caja-1/4'), qr/^202 /, 'an app user books a payment under the key of a till that counts';
+like sent(payment('0.01'), 'caja-1/4'), qr/^201 /, 'an app user books a payment under the key of a till that counts';
 my $sold = sent($sale, 'caja-1/4');
 like $sold, qr/^200 /, 'whose sale is made all the same';
 is sent($sale, 'caja-1/4'), $sold, 'once';
 like sent(form_request('/wallet/sale', %sale, transaction_amount => 11), 'caja-1/4'), qr/^422 /, 'and the key is that of this sale';
 like sent($sale, 'caja-1/5'), qr/^200 /, 'another sale';
-like sent(payment('0.02'), "caja-1/$_"), qr/^202 /, 'whether a till has sold, an app user does not learn by its key' for 5 .. 6;
+like sent(payment('0.02'), "caja-1/$_"), qr/^201 /, 'whether a till has sold, an app user does not learn by its key' for 5 .. 6;
 like sent(payment('0.03'), 'caja-1/5'), qr/^422 /, 'which is its own from then on';
 my $agent = payment('0.03', 0, nombre_de_usuario => 'Agente');
-like sent($agent, 'caja-1/5'), qr/^202 /, 'and not of another app user';
+like sent($agent, 'caja-1/5'), qr/^201 /, 'and not of another app user';
 is sent(payment('0.03', 100, nombre_de_usuario => 'Agente'), 'caja-1/5'), sent($agent, 'caja-1/5'), 'who gets the answer again';
 
 my ($before, $payment) = (kept(), sent(payment('0.02')));
 is sent(payment('0.02'), "again-$_"), $payment, 'a payment that was made before is answered as at first, under whatever key' for 1 .. 3;
 is kept(), $before, 'and keeps none';
-like sent(payment('0.04'), 'again-1'), qr/^202 /, 'so that the key is free';
+like sent(payment('0.04'), 'again-1'), qr/^201 /, 'so that the key is free';
 like sent(payment('0.05'), 'again-1'), qr/^422 /, 'until it is used';
 
 my $FULL = 'INSERT INTO loyalty_internal.idempotency_space VALUES (%1$s, %2$s, 99, 1048576, clock_timestamp()) ON CONFLICT (merchant_id, app_user, stripe) DO UPDATE SET kilobytes = excluded.kilobytes';
 sql(sprintf $FULL, $merchant, "'Banco'");
 like sent(payment('0.05'), 'full-1'), qr/^429 /, 'when the space of an app user is full it has no more keys';
-like sent(payment('0.05')), qr/^202 /, 'without one it goes on';
-like sent($agent, 'caja-1/5'), qr/^202 /, 'the other one has its own';
-like sent(payment('0.06', 0, nombre_de_usuario => 'Agente'), 'full-1'), qr/^202 /, 'where there is space';
+like sent(payment('0.05')), qr/^201 /, 'without one it goes on';
+like sent($agent, 'caja-1/5'), qr/^201 /, 'the other one has its own';
+like sent(payment('0.06', 0, nombre_de_usuario => 'Agente'), 'full-1'), qr/^201 /, 'where there is space';
 like sent($sale, 'full-1'), qr/^200 /, 'and so have the tills';
 sql("DELETE FROM loyalty_internal.idempotency_space WHERE app_user = 'Banco'; " . sprintf $FULL, $merchant, "''");
 my $tries = 1;
 # sessions have taken some in advance
 $tries++ until $tries > 2000 || sent($sale, "full-$tries") =~ /^429 /;
 cmp_ok $tries, '<', 2000, 'when theirs is full they have no more keys';
-like sent(payment('0.07'), 'full-1'), qr/^202 /, 'app users go on';
+like sent(payment('0.07'), 'full-1'), qr/^201 /, 'app users go on';
 sql("DELETE FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant AND stripe = 99; SELECT loyalty.forget_idempotency_keys($merchant)");
 sql("SELECT loyalty_internal.recount_idempotency_keys($merchant)");
-is sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(nullif(app_user, ''), 'merchant') || ' ' || kilobytes AS n FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant) s"), kept(), 'what there is of whom is counted';
+is sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(nullif(app_user, ''), 'merchant') || ' ' || kilobytes AS n FROM loyalty_internal.idempotency_space WHERE merchant_id = $merchant) s"),
+	sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(app_user, 'merchant') || ' ' || sum(1 + coalesce(octet_length(answer), 0) / 1024) AS n FROM loyalty_internal.idempotency_key WHERE merchant_id = $merchant GROUP BY app_user) k"), 'what there is of whom is counted, and long answers by the kilobyte';
 
 # --- who is nobody any more -------------------------------------------------------------
 

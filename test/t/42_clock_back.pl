@@ -98,7 +98,7 @@ subtest 'payments' => sub {
 		is pay('R3', 25), $first{R3}, 'and the third';
 	}
 	is balance_of(), 'Vida 125', 'all are paid once';
-	is sql("SELECT string_agg(p ->> 'referencia', ' ') FROM json_array_elements(loyalty.policy_status($merchant, (SELECT policy_id FROM loyalty.policies WHERE merchant_id = $merchant)) -> 'pagos_realizados') p"),
+	is sql("SELECT string_agg(p ->> 'referencia', ' ') FROM json_array_elements(loyalty.policy_status($merchant, (SELECT policy_id FROM loyalty.policies WHERE merchant_id = $merchant)) -> 'pagos') p"),
 		'R1 R2 R3', 'in the order in which they were paid';
 	is sql("SELECT string_agg(reference || ' ' || payment_no || ' ' || balance, ', ' ORDER BY payment_no) FROM loyalty.payments WHERE merchant_id = $merchant"),
 		'R1 1 200, R2 2 150, R3 3 125', 'as the view shows them, with what was still to be paid then';
@@ -111,7 +111,7 @@ subtest 'the newest sale' => sub {
 	sql("SELECT loyalty.open_policy($merchant, '$cesar', 'Hogar')");
 	clock_shows(-$HOUR);
 	is balance_of(curp_en_uso => $cesar), 'Hogar 300', 'is the one that was sold last';
-	is kasu('/api/Customer_V1', curp_en_uso => $cesar, tipo_peticion => 'individual_request', request => 'Producto')->{json}{data}, 'Hogar', 'for who asks for its product, too';
+	is kasu('/api/Customer_V1', curp_en_uso => $cesar, tipo_peticion => 'individual_request', request => 'Producto')->{json}{data}[0]{valor}, 'Hogar', 'and the first for who asks for products';
 	like pay('R4', 300, curp_en_uso => $cesar), qr/"saldo" ?: ?0\b/, 'and for who pays without saying for which';
 	sql("SELECT loyalty.open_policy($merchant, '$cesar', 'Auto')");
 	is balance_of(curp_en_uso => $cesar), 'Auto 300', 'of three it is the third';

@@ -67,7 +67,7 @@ sub plain
 }
 
 sub shown { my $answer = shift; return "$answer->{status} " . plain($answer->{body}) }
-sub refusal { my $status = shift; return qq($status {"ok":false,"status":$status,"mensaje":"$message{$status}"}) }
+sub refusal { my $status = shift; return qq($status {"ok":false,"status":$status,"error":"$message{$status}","mensaje":"$message{$status}"}) }
 
 sub answers
 {
@@ -89,7 +89,7 @@ sub post
 	my ($path, $body, %headers) = @_;
 	$body = JSON::PP->new->utf8->canonical->encode($body) =~ s/"NUMBER ([^"]+)"/$1/gr if ref $body;
 	my $answer = $stack->http_json('POST', $path, {'Content-Type' => 'application/json', 'User-Agent' => 'YourApplicationName/1.0', %headers}, $body);
-	push @answers, $answer->{body} unless $path =~ /Registro/ && $answer->{status} < 300;
+	push @answers, $answer->{body} unless $path =~ /Registro|Token/ && $answer->{status} < 300;
 	return $answer;
 }
 
@@ -121,12 +121,13 @@ END
 subtest 'the document, from token to payment' => sub {
 	plan skip_all => 'there is no openssl' unless grep { -x "$_/openssl" } split /:/, $ENV{PATH};
 	my %token;
+	my %name = ($carlos => 'Carlos Cabrera Montes', $cesar => 'César Cabrera Peña');
 	my $sign_in = sub {
 		my $curp = shift;
 		my $signature = openssl($sandbox_key, $curp);
 		my $before = now;
 		my $answer = post('/api/Registro_sbx', {tipo_peticion => 'token_full', nombre_de_usuario => $sandbox_user, curp_en_uso => $curp, firma_KEY => $signature});
-		matches($answer, qr/200 \{"ok":true,"token":"[0-9a-f]{64}","nombre":"Api_KASU_Sandbox","token_data":\{"timestamp":\d+,"expires_in":600\}\}/, "$curp: a token");
+		matches($answer, qr/200 \{"ok":true,"token":"[0-9a-f]{64}","nombre":"$name{$curp}","token_data":\{"timestamp":\d+,"expires_in":600\}\}/, "$curp: a token");
 		%token = (bearer => $answer->{json}{token}, %{$answer->{json}{token_data}}, curp => $curp);
 		cmp_ok $token{timestamp}, '>=', $before - 1, 'it is of now';
 		cmp_ok $token{timestamp}, '<=', now + 1, 'and not of later';
@@ -145,23 +146,26 @@ subtest 'the document, from token to payment' => sub {
 		$body =~ s/\}\s*\z/, $more}/ if $more;
 		return post($path, $body, Authorization => "Bearer $token{bearer}");
 	};
-	my $found = sub { my ($request, $data, $curp) = @_; return sprintf '202 {"ok":true,"curp_en_uso":"%s","request":"%s","data":%s}', $curp // $carlos, $request, $data };
+	my $found = sub { my ($request, $data, $flat) = @_; return sprintf '202 {"ok":true,"curp_en_uso":"%s","request":"%s",%s"data":%s}', $carlos, $request, $flat ? "$flat," : '', $data };
 
 	$sign_in->($carlos);
 	my $keys = $ask->('/api/Customer_sbx', 'request', 'individual_request');
-	answers($keys, $found->('individual_request', '{"Mail":"Correo electrónico del cliente","Telefono":"Teléfono del cliente","calle":"Calle del domicilio",'
+	my $of_contact = '"Mail":"Correo electrónico del cliente","Telefono":"Teléfono del cliente","calle":"Calle del domicilio",'
 		. '"numero":"Número del domicilio","colonia":"Colonia del domicilio","municipio":"Municipio del domicilio","codigo_postal":"Código postal del domicilio",'
-		. '"estado":"Estado del domicilio","Usuario":"Nombre de usuario del cliente","Tipo":"Tipo de cliente","Nombre":"Nombre(s) del cliente",'
-		. '"Paterno":"Apellido paterno","Materno":"Apellido materno","Producto":"Producto de la venta","CostoVenta":"Costo de la venta",'
-		. '"NumeroPagos":"Número de pagos de la venta","IdFIrma":"Identificador de la firma de la venta","Status":"Estatus de la venta",'
-		. '"FechaRegistro":"Fecha de registro de la venta"}'), 'the keys of single data');
-	answers($ask->('/api/Customer_sbx', 'request', 'request_block'), $found->('request_block', '{"cliente":"Todos los datos de un cliente: personales, de su cuenta y de sus ventas",'
-		. '"catalogo_productos":"Los productos, con precio, descripción y existencias","producto_cliente":"Si un producto es viable para la edad del cliente, a qué costo y en cuántos pagos; requiere producto"}'),
-		'the keys of blocks');
+		. '"estado":"Estado del domicilio"';
+	my $of_user = '"Usuario":"Nombre de usuario del cliente","Tipo":"Tipo de cliente","Nombre":"Nombre(s) del cliente","Paterno":"Apellido paterno","Materno":"Apellido materno"';
+	my $of_sale = '"Producto":"Producto de la venta","CostoVenta":"Costo de la venta","Subtotal":"Costo de la venta en un solo pago","NumeroPagos":"Número de pagos de la venta",'
+		. '"DiaPago":"Día de pago de la venta","IdFIrma":"Identificador de la firma de la venta","IdFirma":"Identificador de la firma de la venta","Status":"Estatus de la venta",'
+		. '"FechaLiquidacion":"Fecha de liquidación de la venta","FechaRegistro":"Fecha de registro de la venta"';
+	answers($keys, $found->('individual_request', "{$of_contact,$of_user,$of_sale}",
+		qq("Datos_Contacto":{$of_contact,"Producto":"Producto de la venta"},"Datos_usuario":{$of_user},"Datos_ventas":{$of_sale})), 'the keys of single data');
+	my $blocks = '{"cliente":"Todos los datos de un cliente: personales, de su cuenta y de sus ventas",'
+		. '"catalogo_productos":"Los productos, con precio, descripción y existencias","producto_cliente":"Si un producto es viable para la edad del cliente, a qué costo y en cuántos pagos; requiere producto"}';
+	answers($ask->('/api/Customer_sbx', 'request', 'request_block'), $found->('request_block', $blocks, qq("request_block":$blocks)), 'the keys of blocks');
 
 	my %data = (Mail => '"carlos.cabrera@example.com"', Telefono => '"7221000001"', calle => '"Av. Hidalgo"', numero => '"12"', colonia => '"Centro"', municipio => '"Toluca"',
 		codigo_postal => '"50000"', estado => '"Estado de México"', Usuario => '"carlos.7221000001"', Tipo => '"Cliente"', Nombre => '"Carlos"', Paterno => '"Cabrera"', Materno => '"Montes"',
-		Producto => '"Funerario"', CostoVenta => '5550', NumeroPagos => '12', Status => '"PREVENTA"');
+		Producto => '"Funerario"', CostoVenta => '5550', Subtotal => '5000', DiaPago => '1', FechaLiquidacion => '""', NumeroPagos => '12', Status => '"PREVENTA"');
 	my $time = qr/"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"/;
 	for my $key (sort keys %{$keys->{json}{data}})
 	{
@@ -169,35 +173,42 @@ subtest 'the document, from token to payment' => sub {
 		if (exists $data{$key}) { answers($answer, $found->($key, $data{$key}), $key) }
 		else { matches($answer, quotemeta(substr $found->($key, '!'), 0, -2) . ($key eq 'FechaRegistro' ? $time : '"[^"]+"') . quotemeta '}', $key) }
 	}
+	my $sales = quotemeta('"ventas":[{"Id":"') . '\d+' . quotemeta('","Producto":"Funerario","CostoVenta":5550,"Subtotal":5000,"NumeroPagos":12,"DiaPago":1,"IdFIrma":"') . '(firma-\d+)'
+		. quotemeta('","IdFirma":"') . '\g{-1}' . quotemeta('","Status":"PREVENTA","TipoServicio":"Ecologico","FechaRegistro":') . $time . quotemeta(',"FechaLiquidacion":"","Poliza":"') . 'P[0-9A-F]{16}' . quotemeta('"}]');
 	matches($ask->('/api/Customer_sbx', 'request_block', 'cliente'),
-		quotemeta(substr $found->('cliente', ''), 0, -1) . quotemeta('{"cliente":{"Usuario":"carlos.7221000001","Tipo":"Cliente","Nombre":"Carlos","Paterno":"Cabrera","Materno":"Montes",'
+		quotemeta(qq(202 {"ok":true,"curp_en_uso":"$carlos","request":"cliente","Ejecutivo":"","Nombre":"Carlos Cabrera Montes","Tipo":"Cliente","Mail":"carlos.cabrera\@example.com","Telefono":"7221000001","Producto":"Funerario","FechaRegistro":))
+		. $time . quotemeta(',"Direccion":{"calle":"Av. Hidalgo","numero":"12","colonia":"Centro","municipio":"Toluca","codigo_postal":"50000","estado":"Estado de México"},') . $sales
+		. quotemeta(',"data":{"cliente":{"Usuario":"carlos.7221000001","Tipo":"Cliente","Nombre":"Carlos","Paterno":"Cabrera","Materno":"Montes",'
 		. '"Mail":"carlos.cabrera@example.com","Telefono":"7221000001","calle":"Av. Hidalgo","numero":"12","colonia":"Centro","municipio":"Toluca","codigo_postal":"50000","estado":"Estado de México"},'
-		. '"usuario":{"nombre_de_usuario":"carlos.7221000001","preferencias":{}},"ventas":[{"Producto":"Funerario","CostoVenta":5550,"NumeroPagos":12,"IdFIrma":"')
-		. '[^"]+' . quotemeta('","Status":"PREVENTA","FechaRegistro":') . $time . quotemeta(',"Poliza":"') . 'P[0-9A-F]{16}' . quotemeta('"}]}}'), 'the block of a customer');
+		. '"usuario":{"nombre_de_usuario":"carlos.7221000001","preferencias":{}},') . $sales . quotemeta('}}'), 'the block of a customer');
 	answers($ask->('/api/Customer_sbx', 'request_block', 'catalogo_productos'), $found->('catalogo_productos',
-		'[{"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},{"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]'),
+		'[{"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},{"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]',
+		'"productos":[{"producto":"Funerario","costo":5000,"comision":5,"fideicomiso":"","forma_pago":{"meses_max":12,"tasa_anual":12},"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},'
+		. '{"producto":"Universitario","costo":20000,"comision":2.5,"fideicomiso":"","forma_pago":{"meses_max":36,"tasa_anual":10},"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]'),
 		'the catalogue');
 	my $age = $stack->psql("SELECT loyalty.age('$carlos')");
 	answers($ask->('/api/Customer_sbx', 'request_block', 'producto_cliente', '"producto": "Funerario"'),
-		$found->('producto_cliente', qq({"producto":"Funerario","viable":true,"edad":$age,"costo":5000,"numero_pagos":12,"costo_a_pagos":5550})), 'whether a product is viable');
+		$found->('producto_cliente', qq({"producto":"Funerario","viable":true,"edad":$age,"costo":5000,"numero_pagos":12,"costo_a_pagos":5550}), '"producto":"Funerario","costo":5000,"comision":5,"forma_pago":{"meses_max":12,"tasa_anual":12}'), 'whether a product is viable');
 
 	$sign_in->($cesar);
 	my $opened = $ask->('/api/Accounts_sbx', 'new_service', undef, '"mail": "c@correo.example", "telefono": "7221000002", "producto": "Universitario", "numero_pagos": 3, "dia_pago": 1,'
 		. '"tipo_servicio": "Ahorro", "terminos": true, "aviso": true, "fideicomiso": true, "direccion": {"calle": "Av. Hidalgo", "numero": "12", "colonia": "Centro", "municipio": "Toluca", "codigo_postal": "50000", "estado": "México"}');
-	matches($opened, qr/201 \{"ok":true,"mensaje":"[^"]+","datos_compra":\{"id_venta":"\d+","id_contacto":"\d+","nombre":"César Cabrera Peña","CURP":"$cesar","mail":"c\@correo\.example","poliza":"P[0-9A-F]{16}",/
-		. qr/"status":"PREVENTA","subtotal":20000,"amount":20333\.33,"pago_link":"https:[^"]+"\}\}/, 'an account is opened');
+	matches($opened, qr/201 \{"ok":true,"mensaje":"[^"]+","datos_compra":\{"id_venta":"\d+","id_contacto":"\d+","nombre":"César Cabrera Peña","CURP":"$cesar","mail":"c\@correo\.example","producto":"Universitario","poliza":"P[0-9A-F]{16}",/
+		. qr/"status":"PREVENTA","costo":20333\.33,"subtotal":20000,"amount":6777\.78,"plan":"MENSUAL","numero_pagos":3,"dia_pago":1,"pago_link":"https:[^"]+"\}\}/, 'an account is opened');
 	my $policy = $opened->{json}{datos_compra}{poliza};
 
 	my @due = split /\n/, $stack->psql(q{SELECT to_char(date_trunc('month', now() AT TIME ZONE 'America/Mexico_City') + n * interval '1 month', 'YYYY-MM-DD') FROM generate_series(1, 3) n});
-	my $status = sub { return sprintf '202 {"ok":true,"curp_en_uso":"%s","data":{"poliza":"%s","producto":"Universitario","status":"%s","costo":20333.33,"saldo":%s,"pago_periodo":%s,"atrasos":0,"pagos_realizados":[%s],"pagos_pendientes":[%s],"comision":%s}}',
-		$cesar, $policy, @_ };
+	my ($sale, $link) = @{$opened->{json}{datos_compra}}{qw(id_venta pago_link)};
+	my $data = sub { return sprintf '{"id_venta":"%s","poliza":"%s","curp":"%s","cliente":"César Cabrera Peña","producto":"Universitario","tipo_servicio":"Ahorro","status":"%s","costo_venta":20333.33,"subtotal":20000,"fecha_liquidacion":"",'
+		. '"numero_pagos":3,"dia_pago":1,"pago_periodo":%s,"pagos_realizados":%s,"saldo":%s,"pagos_pendientes":%s,"estado_cobranza":"CORRIENTE","comision_producto":2.5,"pago_link":"%s","costo":20333.33,"atrasos":0,"comision":%s,"pagos":[%s],"calendario":[%s]',
+		$sale, $policy, $cesar, @_[0 .. 4], $link, @_[5 .. 7] };
 	my $pending = sub { my $n = 0; return join ',', grep { !/:0\}/ } map { $n++; qq({"numero":$n,"fecha":"$due[$n - 1]","cantidad":$_}) } @_ };
-	answers($ask->('/api/Payments_sbx', 'account_status'), $status->('PREVENTA', '20333.33', '6777.78', '', $pending->('6777.78', '6777.78', '6777.77'), 0), 'how the account stands');
-	answers($ask->('/api/Payments_sbx', 'pagos_psd2', undef, '"cantidad": 6778, "metodo": "SPEI", "referencia": "SPEI-0001"'),
-		qq(202 {"ok":true,"curp_en_uso":"$cesar","data":{"poliza":"$policy","referencia":"SPEI-0001","cantidad":6778,"metodo":"SPEI","saldo":13555.33}}), 'a payment');
-	my $after = $ask->('/api/Payments_sbx', 'account_status', undef, qq("poliza_en_uso": "$policy"));
-	my ($paid_at) = plain($after->{body}) =~ /"metodo":"SPEI","fecha":($time)/;
-	answers($after, $status->('ACTIVO', '13555.33', '0', qq({"referencia":"SPEI-0001","cantidad":6778,"metodo":"SPEI","fecha":$paid_at}), $pending->(0, '6777.56', '6777.77'), '169.45'), 'how it stands then');
+	answers($ask->('/api/Payments_sbx', 'account_status'), qq(200 {"ok":true,"curp_en_uso":"$cesar","data":) . $data->('PREVENTA', '6777.78', 0, '20333.33', 3, 0, '', $pending->('6777.78', '6777.78', '6777.77')) . '}}', 'how the account stands');
+	my $paid = $ask->('/api/Payments_sbx', 'pagos_psd2', undef, '"cantidad": 6778, "metodo": "SPEI", "referencia": "SPEI-0001"');
+	my ($paid_at) = plain($paid->{body}) =~ /"metodo":"SPEI","fecha":($time)/;
+	my $after = $data->('COBRANZA', 0, 6778, '13555.33', 2, '169.45', qq({"referencia":"SPEI-0001","cantidad":6778,"metodo":"SPEI","fecha":$paid_at}), $pending->(0, '6777.56', '6777.77'));
+	matches($paid, quotemeta(qq(201 {"ok":true,"curp_en_uso":"$cesar","mensaje":"Pago registrado correctamente.","payment_ids":[")) . '\d+' . quotemeta(qq("],"data":$after,"referencia":"SPEI-0001","cantidad":6778,"metodo":"SPEI"}})), 'a payment');
+	answers($ask->('/api/Payments_sbx', 'account_status', undef, qq("poliza_en_uso": "$policy")), qq(200 {"ok":true,"curp_en_uso":"$cesar","data":$after}}), 'how it stands then');
 };
 
 # --- production ----------------------------------------------------------------
@@ -245,12 +256,12 @@ sub ask
 	my %sent = (user => 'Banco_Uno', curp => $ana, timestamp => now, expires_in => 600, %option);
 	my %signed = (%sent, %{$option{signed} // {}});
 	my $signature = hmac_sha256_hex($signed{curp}, $signed{key} // $key{$signed{user}} // 'none');
-	my $token = hmac_sha256_hex(qq({"timestamp":$signed{timestamp},"expires_in":$signed{expires_in}}), $signature);
+	my $token = hmac_sha256_hex($option{token_data} // qq({"timestamp":$signed{timestamp},"expires_in":$signed{expires_in}}), $signature);
 	my %body = (nombre_de_usuario => $sent{user}, curp_en_uso => $sent{curp}, token_data => {map { $_ => $sent{$_} + 0 } qw(timestamp expires_in)}, %$fields);
 	delete @body{@{$option{without} // []}};
 	$token = $option{token}->($token) if $option{token};
 	push @secrets, ['a token', $token], ['a signature', $signature] if @secrets < 40;
-	return post($path, \%body, defined $token ? (Authorization => $option{authorization} // "Bearer $token") : ());
+	return post($path, \%body, defined $token ? (Authorization => $option{authorization} // "Bearer $token") : (), %{$option{headers} // {}});
 }
 
 sub read_datum { my ($request, %option) = @_; return ask('/api/Customer_V1', {tipo_peticion => 'individual_request', request => $request, %{$option{fields} // {}}}, %option) }
@@ -311,7 +322,17 @@ subtest '202: data found' => sub {
 	is read_block('catalogo_productos', curp => $strange)->{status}, 202, 'the catalogue needs no customer';
 	answers(read_datum('Materno'), qq(202 {"ok":true,"curp_en_uso":"$ana","request":"Materno","data":""}), 'what is not known is an empty text');
 	is read_datum('Mail', timestamp => "" . now, expires_in => '600')->{status}, 202, 'numbers of the token may be texts';
-	is_deeply [map { $_->{status} } post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => hmac_sha256_hex($ana, $key{Banco_Uno})})], [200], 'a token';
+	my $token = sub { my ($path, $user, $curp) = @_; return post($path, {tipo_peticion => 'token_full', nombre_de_usuario => $user, curp_en_uso => $curp, firma_KEY => hmac_sha256_hex($curp, $key{$user})}) };
+	new_log();
+	for my $path (qw(/api/Registro_V1 /api/Token_Full))
+	{
+		matches($token->($path, 'Banco_Uno', $ana), qr/200 \{"ok":true,"token":"[0-9a-f]{64}","nombre":"Ana Prueba","token_data":\{"timestamp":\d+,"expires_in":600\}\}/, "$path: a token, with the name of who has consented");
+		is new_log(), row('Banco_Uno', $member{$ana}, 'token_full', '', 200), 'which is logged';
+		is_deeply [map { $_->{json}{nombre} } $token->($path, 'Banco_Dos', $ana), $token->($path, 'Banco_Uno', $strange)], ['', ''], 'and without it of who has not, and of nobody';
+		is new_log(), '', 'which is not';
+	}
+	is read_datum('Mail', fields => {curp_en_uso => " \L$ana "}, signed => {curp => " \L$ana "})->{status}, 202, 'a CURP in small letters and with blanks, as it was signed';
+	refuses('as it was not', 401, undef, sub { read_datum('Mail', fields => {curp_en_uso => " \L$ana "}) });
 	new_log();
 };
 
@@ -330,9 +351,9 @@ subtest '400: something required is missing' => sub {
 
 	my $curp = fresh_customer();
 	refuses("account without $_", 400, undef, sub { open_account({}, curp => $curp, without => [$_]) })
-		for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data mail telefono producto numero_pagos dia_pago tipo_servicio direccion);
+		for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data mail telefono producto numero_pagos terminos aviso fideicomiso);
 	refuses("account with @$_", 400, undef, sub { open_account({@$_}, curp => $curp) })
-		for [telefono => '123'], [numero_pagos => 0], [numero_pagos => 13], [numero_pagos => -1], [numero_pagos => 'dos'], [dia_pago => 2], [dia_pago => 0], [direccion => 'Calle 1'],
+		for [telefono => '123'], [numero_pagos => 0], [numero_pagos => 13], [numero_pagos => -1], [numero_pagos => 'dos'], [dia_pago => [1]], [terminos => ''], [aviso => ' '], [fideicomiso => undef], [terminos => {}], [direccion => 'Calle 1'],
 			[direccion => {calle => 'x' x 1025}], [direccion => {calle => ['x' x 1025]}], [direccion => {map { ("calle $_" => 'x' x 1000) } 1 .. 9}];
 	my $opened = open_account({}, curp => $curp);
 	is $opened->{status}, 201, 'all of an account';
@@ -342,9 +363,9 @@ subtest '400: something required is missing' => sub {
 		"+52\x{2011}55\x{2011}1234\x{2011}5678", '(044) 55/1234/5678', '"55 1234 5678"', 'NUMBER 5512345678', 'NUMBER 525512345678';
 	refuses("telefono $_ is none", 400, undef, sub { open_account({telefono => $_}, curp => $curp) })
 		for '(55) 1234-567', '55 1234 5678 x', 'casa 5512345678', '5512345678 ext. 1', '+5512345678', '1 55 1234 5678', '0052 55 1234 5678', '()', '５５１２３４５６７８', '+', '55 1234 5678' x 100;
-	refuses("payment without $_", 400, undef, sub { pay({}, curp => $curp, without => [$_]) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data cantidad metodo referencia);
+	refuses("payment without $_", 400, undef, sub { pay({}, curp => $curp, without => [$_]) }) for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data cantidad);
 	refuses("payment of $_", 400, row('Banco_Uno', '', 'pagos_psd2', '', 400), sub { pay({cantidad => $_}, curp => $curp) }) for 0, -1, 'diez', '1e3', ' 5';
-	is pay({poliza_en_uso => $opened->{json}{datos_compra}{poliza}}, curp => $curp)->{status}, 202, 'all of a payment';
+	is pay({poliza_en_uso => $opened->{json}{datos_compra}{poliza}}, curp => $curp)->{status}, 201, 'all of a payment';
 
 	refuses("a body " . substr($_, 0, 40), 400, '', sub { post('/api/Customer_V1', $_) }) for '', '{', '[]', 'null', 'tipo_peticion=request', '{"tipo_peticion":"\u0000"}';
 };
@@ -391,7 +412,7 @@ subtest 'the first thing wrong is answered' => sub {
 	refuses('a field before the token', 400, row('Banco_Uno', '', 'individual_request', '', 400), sub { read_datum('Mail', without => ['request'], token => $wrong) });
 	refuses('the token before its time', 401, undef, sub { read_datum('Mail', timestamp => $old, token => $wrong) });
 	refuses('the time before tipo_peticion', 418, undef, sub { ask('/api/Customer_V1', {tipo_peticion => 'x', request => 'x'}, timestamp => $old) });
-	refuses('request before the customer', 404, undef, sub { read_datum('x', curp => $strange) });
+	refuses('request before the customer', 412, undef, sub { read_datum('x', curp => $strange) });
 	refuses('producto before the customer', 400, undef, sub { read_block('producto_cliente', curp => $strange) });
 	my $curp = fresh_customer();
 	refuses('consent before the sale', 409, undef, sub { read_datum('Status', curp => $curp) });
@@ -402,8 +423,8 @@ subtest 'the first thing wrong is answered' => sub {
 	refuses('the number of payments before the customer', 400, undef, sub { open_account({numero_pagos => 99}, curp => $strange) });
 	refuses('the product before the number of payments', 406, undef, sub { open_account({producto => 'Nada', numero_pagos => 99}, curp => $curp) });
 	refuses('the number of payments before the stock', 400, undef, sub { open_account({producto => 'Agotado', numero_pagos => 99}, curp => $curp) });
-	refuses('fields of a payment before its sale', 400, undef, sub { pay({}, curp => $curp, without => ['metodo']) });
-	refuses('and before the customer', 400, undef, sub { pay({}, curp => $strange, without => ['metodo']) });
+	refuses('fields of a payment before its sale', 400, undef, sub { pay({}, curp => $curp, without => ['cantidad']) });
+	refuses('and before the customer', 400, undef, sub { pay({}, curp => $strange, without => ['cantidad']) });
 };
 
 subtest '404: unknown' => sub {
@@ -413,18 +434,16 @@ subtest '404: unknown' => sub {
 	refuses('tipo_peticion of a token', 404, row('Banco_Uno', '', '?', '', 404), sub { post('/api/Registro_V1', {tipo_peticion => 'token', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $ana, firma_KEY => $good}) });
 	refuses("tipo_peticion $_", 404, row('Banco_Uno', '', $word->($_), 'Mail', 404), sub { ask('/api/Customer_V1', {tipo_peticion => $_, request => 'Mail'}) }) for qw(solicitud Request new_service);
 	refuses("request $_->[1] of $_->[0]", 404, row('Banco_Uno', '', map({ $word->($_) } @$_), 404), sub { ask('/api/Customer_V1', {tipo_peticion => $_->[0], request => $_->[1]}) })
-		for [qw(request Mail)], [qw(individual_request mail)], [qw(individual_request cliente)], [qw(individual_request private_key)], [qw(request_block Mail)], [qw(request_block clientes)], ['request_block', "x' OR 1=1"];
+		for [qw(request Mail)], [qw(request_block Mail)], [qw(request_block clientes)], ['request_block', "x' OR 1=1"];
 	refuses('account, tipo_peticion', 404, row('Banco_Uno', '', '?', '', 404), sub { open_account({tipo_peticion => 'service'}) });
 	refuses('payment, tipo_peticion', 404, row('Banco_Uno', '', '?', '', 404), sub { pay({tipo_peticion => 'pagos'}) });
-	refuses('unknown customer', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => $strange) });
-	refuses('no CURP', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => 'CAMC880526HMCBNR05') });
 	refuses('account of an unknown customer', 404, row('Banco_Uno', '', 'new_service', '', 404), sub { open_account({}, curp => $strange) });
 	refuses('payment of an unknown customer', 404, row('Banco_Uno', '', 'pagos_psd2', '', 404), sub { pay({}, curp => $strange) });
 	refuses("path $_", 404, '', sub { post($_, {}) }) for qw(/api/ /api/Customer /api/Customer_V2 /api/customer_v1 /api/Customer_V1/ /api/Registro_V1/x);
 };
 
 subtest '405: not POST' => sub {
-	for my $path (map { ("/api/${_}_V1", "/api/${_}_sbx") } qw(Registro Customer Accounts Payments))
+	for my $path ('/api/Token_Full', map { ("/api/${_}_V1", "/api/${_}_sbx") } qw(Registro Customer Accounts Payments))
 	{
 		for my $method (qw(GET PUT DELETE PATCH))
 		{
@@ -455,6 +474,10 @@ subtest '409: consent and acceptance' => sub {
 	my $row = row('Banco_Uno', $member{$curp}, 'individual_request', 'Mail', 409);
 	my $read = sub { my %fields = @_; return sub { read_datum('Mail', curp => $curp, fields => \%fields) } };
 	refuses('no consent', 409, $row, $read->());
+	refuses('unknown customer', 409, row('Banco_Uno', '', 'individual_request', 'Mail', 409), sub { read_datum('Mail', curp => $strange) });
+	refuses('no CURP', 409, row('Banco_Uno', '', 'individual_request', 'Mail', 409), sub { read_datum('Mail', curp => 'CAMC880526HMCBNR05') });
+	refuses('the block of an unknown customer', 409, row('Banco_Uno', '', 'request_block', 'cliente', 409), sub { read_block('cliente', curp => $strange) });
+	refuses('the account status of an unknown customer', 409, row('Banco_Uno', '', 'account_status', '', 409), sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status'}, curp => $strange) });
 	refuses('no consent to a block', 409, row('Banco_Uno', $member{$curp}, 'request_block', 'cliente', 409), sub { read_block('cliente', curp => $curp) });
 	refuses('nor to a viability', 409, row('Banco_Uno', $member{$curp}, 'request_block', 'producto_cliente', 409), sub { read_block('producto_cliente', curp => $curp, fields => {producto => 'Vida'}) });
 	refuses('nor to an account status', 409, row('Banco_Uno', $member{$curp}, 'account_status', '', 409), sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status'}, curp => $curp) });
@@ -478,14 +501,14 @@ subtest '409: consent and acceptance' => sub {
 	for my $field (qw(terminos aviso fideicomiso))
 	{
 		my $account = row('Banco_Uno', $member{$curp}, 'new_service', '', 409);
-		refuses("account without $field", 409, $account, sub { open_account({}, curp => $curp, without => [$field]) });
-		refuses("account with $field " . ($_ // 'null'), 409, $account, sub { open_account({$field => $_}, curp => $curp) }) for JSON::PP::false, 'no', 0, '', undef;
+		refuses("account with $field $_", 409, $account, sub { open_account({$field => $_}, curp => $curp) }) for JSON::PP::false, 'no', 0, 'acepta', 'NUMBER 10';
 	}
 };
 
 subtest '412: what cannot be asked for' => sub {
 	my $row = row('Banco_Uno', $member{$ana}, 'individual_request', 'Status', 412);
 	refuses('a sale of one who has none', 412, $row, sub { read_datum('Status') });
+	refuses("the datum $_", 412, row('Banco_Uno', '', 'individual_request', $_ eq 'cliente' ? $_ : '?', 412), sub { read_datum($_) }) for qw(mail cliente private_key), 'Mail ';
 	my $curp = fresh_customer();
 	grant_consent($curp, 'Banco_Uno');
 	my $status = sub { ask('/api/Payments_V1', {tipo_peticion => 'account_status', @_}, curp => $curp) };
@@ -500,15 +523,15 @@ subtest '412: what cannot be asked for' => sub {
 	my $sandboxes = $stack->psql(q{SELECT min(policy_number) FROM loyalty.policies s JOIN loyalty_internal.merchant m USING (merchant_id) WHERE m.sandbox});
 	for my $no_policy ('P0', lc $policy, $sandboxes)
 	{
-		refuses("a sale of policy $no_policy", 412, row('Banco_Uno', $member{$curp}, 'individual_request', 'Status', 412), sub { read_datum('Status', curp => $curp, fields => {poliza_en_uso => $no_policy}) });
-		refuses("an account of policy $no_policy", 412, undef, sub { $status->(poliza_en_uso => $no_policy) });
+		refuses("a sale of policy $no_policy", 404, row('Banco_Uno', $member{$curp}, 'individual_request', 'Status', 404), sub { read_datum('Status', curp => $curp, fields => {poliza_en_uso => $no_policy}) });
+		refuses("an account of policy $no_policy", 404, undef, sub { $status->(poliza_en_uso => $no_policy) });
 		refuses("a payment of policy $no_policy", 404, undef, sub { pay({poliza_en_uso => $no_policy}, curp => $curp) });
 	}
 	refuses('a payment of another\'s policy', 404, undef, sub { pay({poliza_en_uso => $policy}) });
 
-	is pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp)->{status}, 202, 'a payment';
+	is pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp)->{status}, 201, 'a payment';
 	my $again = pay({referencia => 'doce', cantidad => '100.11'}, curp => $curp);
-	is $again->{status}, 202, 'the same again';
+	is $again->{status}, 201, 'the same again';
 	is $again->{json}{data}{saldo}, 1010, 'is booked once';
 	refuses('the reference with another amount', 412, undef, sub { pay({referencia => 'doce', cantidad => '100.12'}, curp => $curp) });
 	refuses('the reference by another method', 412, undef, sub { pay({referencia => 'doce', cantidad => '100.11', metodo => 'SPEI'}, curp => $curp) });
@@ -516,7 +539,7 @@ subtest '412: what cannot be asked for' => sub {
 	refuses('parts of a cent', 412, undef, sub { pay({referencia => 'trece', cantidad => '1.001'}, curp => $curp) });
 	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{saldo}, 0, 'all that is still to be paid';
 	refuses('something after that', 412, undef, sub { pay({referencia => 'catorce', cantidad => '0.01'}, curp => $curp) });
-	is $status->()->{json}{data}{status}, 'PAGADO', 'the sale is paid';
+	is $status->()->{json}{data}{status}, 'ACTIVACION', 'the sale is paid';
 
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Segundo', '10', 5)");
 	is open_account({producto => 'Segundo', numero_pagos => 1}, curp => $curp)->{status}, 201, 'another product';
@@ -539,10 +562,13 @@ subtest '412: what cannot be asked for' => sub {
 };
 
 subtest '417: CURP of nobody alive' => sub {
+	refuses("a token for CURP $_", 417, row('Banco_Uno', '', 'token_full', '', 417), sub { post('/api/Token_Full', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $_, firma_KEY => hmac_sha256_hex($_, $key{Banco_Uno})}) })
+		for 'CAMC880526HMCBNR05', 'x', curp('GOPR990101MNEMRSA');
 	refuses("account of CURP $_", 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({}, curp => $_) }) for 'CAMC880526HMCBNR05', 'CAMC881326HMCBNR04', 'x', curp('GOPR990101MNEMRSA'), curp('GOPR981231HDFMRSZ');
 	my $curp = fresh_customer();
 	$stack->psql("UPDATE loyalty_internal.customer SET deceased = true WHERE merchant_id = $merchant AND member_id = $member{$curp}");
 	refuses('account of a deceased person', 417, undef, sub { open_account({}, curp => $curp) });
+	refuses('a token for them', 417, undef, sub { post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $curp, firma_KEY => hmac_sha256_hex($curp, $key{Banco_Uno})}) });
 };
 
 subtest '418: the token is too old' => sub {
@@ -564,7 +590,7 @@ subtest '418: the token is too old' => sub {
 subtest 'what nginx answers has the same form' => sub {
 	my $answer = post('/api/Customer_V1', ' ' x (9 * 1024 * 1024));
 	is $answer->{status}, 413, 'a body of 9 MB';
-	is_deeply [sort keys %{$answer->{json}}], [qw(mensaje ok status)], 'has three keys';
+	is_deeply [sort keys %{$answer->{json}}], [qw(error mensaje ok status)], 'has four keys';
 	is $answer->{json}{ok}, JSON::PP::false, 'is not ok';
 	is $answer->{json}{status}, 413, 'and has its status';
 	is post('/api/Customer_V1', {tipo_peticion => 'request', nombre_de_usuario => 'x' x 2000}, 'Content-Type' => 'text/plain')->{json}{status}, 415, 'text is no JSON';
@@ -588,7 +614,76 @@ subtest 'the access log is not the application\'s' => sub {
 	}
 	my $error = $stack->psql_error("SET ROLE web_anon; SELECT loyalty.customer_read($merchant, 'individual_request', 'Banco_Uno', '$ana', 'Mail')");
 	is $error && $error->{sqlstate}, '42501', 'web_anon has no way around the token';
-	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (201, 202, 400, 401, 404, 406, 409, 412, 417, 418)"), 0, 'the log has the statuses of the document';
+	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (200, 201, 202, 400, 401, 404, 406, 409, 412, 417, 418)"), 0, 'the log has the statuses of the document';
+};
+
+# --- other spellings ------------------------------------------------------------------
+
+subtest 'token_data with more keys' => sub {
+	my $now = now;
+	for my $signed (qq({"timestamp":$now,"expires_in":600,"ip":"10.0.0.1"}), qq({"ip":"10.0.0.1","timestamp":$now,"expires_in":"600","a":"\\"b \\\\"}))
+	{
+		my $spaced = $signed =~ s/([:,])(?=["\d])/$1 /gr;
+		my $send = sub { my $token_data = shift; return post('/api/Customer_V1', qq({"tipo_peticion":"individual_request","request":"Mail","nombre_de_usuario":"Banco_Uno","curp_en_uso":"$ana","token_data":$token_data}),
+			Authorization => 'Bearer ' . hmac_sha256_hex($signed, hmac_sha256_hex($ana, $key{Banco_Uno}))) };
+		is $send->($_)->{status}, 202, "as it was signed: $_" for $signed, $spaced;
+		is $send->($signed =~ s/10\.0\.0\.1/10.0.0.2/r)->{status}, 401, 'with another value';
+		is $send->($signed =~ s/"ip":"[^"]*",|,"ip":"[^"]*"//r)->{status}, 401, 'without one';
+	}
+	is read_datum('Mail', fields => {token_data => {timestamp => $now, expires_in => 600, ip => '10.0.0.1'}}, timestamp => $now)->{status}, 202, 'what was not signed may be there';
+};
+
+subtest 'orders' => sub {
+	my $sold = sub { my ($more, %option) = @_; my $curp = fresh_customer(); my $answer = open_account({numero_pagos => 3, %$more}, curp => $curp, %option); return $answer->{json}{datos_compra} // $answer->{status} };
+	for my $yes (qw(acepto accept accepted on true 1 si sí checked ACEPTO On Sí), ' acepto ', 1, JSON::PP::true)
+	{
+		my ($first, $second, $third) = ([qw(terminos aviso fideicomiso)], [qw(aviso)], [qw(fideicomiso)]);
+		refuses("accepted: $yes", 412, undef, sub { open_account({producto => 'Agotado', map { $_ => $yes } @$first}, curp => $ana) });
+	}
+	my $day = sub { my $more = shift; return $sold->($more, without => [exists $more->{dia_pago} ? () : 'dia_pago'])->{dia_pago} };
+	is_deeply [map { $day->($_) } {}, {dia_pago => 1}, {dia_pago => '15'}, {dia_pago => 2}, {dia_pago => 'quince'}, {DiaPago => 15}], [1, 1, 15, 1, 1, 15], 'a day of payment is 1 or 15';
+	my $once = $sold->({numero_pagos => 1, dia_pago => 15}, without => [qw(tipo_servicio direccion)]);
+	is_deeply [@$once{qw(plan dia_pago amount costo subtotal producto numero_pagos nombre)}], ['CONTADO', 0, 1000.1, 1000.1, 1000.1, 'Vida', 1, ''], 'one payment; the name is told to who has the consent';
+	is $stack->psql("SELECT service || '|' || sold_by FROM loyalty.policies WHERE policy_number = '$once->{poliza}'"), 'Ecologico|Banco_Uno', 'what is not said of the service';
+};
+
+my ($buyer, %policy) = (fresh_customer());
+subtest 'a sale is named in payments, and the CURP need not be' => sub {
+	my $poliza = open_account({numero_pagos => 3}, curp => $buyer)->{json}{datos_compra}{poliza};
+	$policy{poliza} = $poliza;
+	my $send = sub { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticion => 'account_status', %$more}, curp => $buyer, without => ['curp_en_uso'], %option) };
+	my $masked = qr/\Q201 {"ok":true,"curp_en_uso":"","mensaje":"Pago registrado correctamente.","payment_ids":["\E\d+\Q"],"data":{"id_venta":"","poliza":"$poliza","curp":"","cliente":"","producto":"","tipo_servicio":"","status":"","costo_venta":0,"subtotal":0,\E/
+		. qr/\Q"fecha_liquidacion":"","numero_pagos":0,"dia_pago":0,"pago_periodo":0,"pagos_realizados":0,"saldo":0,"pagos_pendientes":0,"estado_cobranza":"","comision_producto":0,"pago_link":"","costo":0,"atrasos":0,"comision":0,"pagos":[],"calendario":[],"referencia":"\E/;
+	my $pay = sub { return $send->({tipo_peticion => 'pagos_psd2', poliza => $poliza, @_}, user => 'Banco_Dos') };
+	matches($pay->(monto => '1.50', referencia => 'sin CURP', metodo => 'OXXO'), qr/$masked\Qsin CURP","cantidad":1.5,"metodo":"OXXO"}}\E/, 'who has no consent is told what they have said');
+	matches($pay->(monto => 1.5), qr/${masked}R[0-9a-f]{16}","cantidad":1\.5,"metodo":"PSD2"\}\}/, 'a payment without a reference has one of its own');
+	$pay->(monto => 1.5);
+	my %keyed = (tipo_peticion => 'pagos_psd2', poliza => $poliza, cantidad => 0.5);
+	my @same = map { my $answer = $send->({%keyed}, headers => {'Idempotency-Key' => 'llave-1'}); [$answer->{status}, $answer->{json}{payment_ids}[0]] } 1, 2;
+	is_deeply $same[0], $same[1], 'the same key gets the first answer';
+	grant_consent($buyer, 'Banco_Uno');
+	my $stands = $send->({poliza_en_uso => $poliza})->{json}{data};
+	is $stands->{pagos_realizados}, 5, 'it is booked once, and what has no key each time';
+	is_deeply [@$stands{qw(curp cliente poliza)}, scalar @{$stands->{pagos}}], [$buyer, $stands->{cliente}, $poliza, 4], 'who has the consent is told all';
+	like $stands->{cliente}, qr/^Fresco\d+ Prueba$/, 'with the name';
+	is $send->({$_ => $poliza})->{json}{data}{poliza}, $poliza, "named by $_" for qw(poliza_en_uso poliza id_firma);
+	refuses('a policy that is none', 404, undef, sub { $send->({poliza => 'P0'}) });
+	refuses('no policy and no CURP', 400, undef, sub { $send->({}) });
+	refuses('a token for another', 401, undef, sub { $send->({poliza => $poliza}, signed => {curp => $ana}) });
+	refuses('a token for another spelling', 401, undef, sub { $send->({poliza => $poliza}, signed => {curp => lc $buyer}) });
+	refuses('who has no consent', 409, undef, sub { $send->({poliza => $poliza}, user => 'Banco_Dos') });
+	refuses('a policy of another merchant', 404, undef, sub { $send->({poliza => $stack->psql(q{SELECT min(policy_number) FROM loyalty.policies s JOIN loyalty_internal.merchant m USING (merchant_id) WHERE m.sandbox})}) });
+};
+
+subtest 'a sale of several' => sub {
+	my $one = read_datum('CostoVenta', curp => $buyer)->{json}{data};
+	is $one, 1020.1, 'of one sale the value';
+	my ($merchant_sale) = open_account({producto => 'Segundo', numero_pagos => 1}, curp => $buyer)->{json}{datos_compra};
+	is_deeply read_datum($_, curp => $buyer)->{json}{data}[0], {valor => $merchant_sale->{id_venta} && ($_ eq 'Producto' ? 'Segundo' : 'PREVENTA'), id_venta => $merchant_sale->{id_venta}, producto => 'Segundo', poliza => $merchant_sale->{poliza}}, "of two a list: $_" for qw(Producto Status);
+	is_deeply [map { $_->{valor} } @{read_datum('CostoVenta', curp => $buyer)->{json}{data}}], [10, 1020.1], 'the newest first';
+	is read_datum('Status', curp => $buyer, fields => {poliza_en_uso => $policy{poliza}})->{json}{data}, 'COBRANZA', 'of the one that is named the value';
+	is read_datum('IdFirma', curp => $buyer, fields => {poliza_en_uso => $policy{poliza}})->{json}{data}, '', 'of both spellings';
+	is read_block('cliente', curp => $buyer)->{json}{Ejecutivo}, 'Banco_Uno', 'who has sold it';
 };
 
 # --- two worlds --------------------------------------------------------------------
@@ -606,7 +701,7 @@ subtest 'the sandbox and production do not meet' => sub {
 	refuses('token of production in the sandbox', 401, row('Banco_Uno', '', 'token_full', '', 401), sub { $register->('/api/Registro_sbx', 'Banco_Uno', $key{Banco_Uno}) });
 	is_deeply [map { $_->{nombre} } @{ask('/api/Customer_sbx', {tipo_peticion => 'request_block', request => 'catalogo_productos'}, %sandbox)->{json}{data}}], [qw(Funerario Universitario)], 'products of the sandbox';
 	is_deeply [map { $_->{nombre} } @{read_block('catalogo_productos')->{json}{data}}], [qw(Agotado Mayores Menores Segundo Vida)], 'products of production';
-	refuses('a customer of the sandbox only', 404, row('Banco_Uno', '', 'individual_request', 'Mail', 404), sub { read_datum('Mail', curp => $eva) });
+	refuses('a customer of the sandbox only', 409, row('Banco_Uno', '', 'individual_request', 'Mail', 409), sub { read_datum('Mail', curp => $eva) });
 	is $stack->psql("SELECT loyalty.load_sandbox() = merchant_id FROM loyalty_internal.merchant WHERE sandbox"), 't', 'there is one sandbox, however often it is loaded';
 };
 
@@ -633,6 +728,7 @@ subtest 'payments and sales at the same time' => sub {
 	my $curp = fresh_customer();
 	my $sale = $stack->psql("SELECT loyalty.open_policy($merchant, '$curp', 'Vida', 3)");
 	my $policy = $stack->psql("SELECT policy_number FROM loyalty.policies WHERE policy_id = $sale");
+	grant_consent($curp, 'Banco_Uno');
 	my $payment = sub { my ($amount, $reference) = @_; return "SELECT loyalty.pay_policy($merchant, $sale, '$amount', 'SPEI', '$reference', 'Banco_Uno') ->> 'saldo'" };
 	is_deeply [side_by_side($payment->('100', 'par'), $payment->('100', 'par'))], ['920.1', '920.1'], 'the same reference twice is booked once';
 	my @over = side_by_side($payment->('500', 'uno'), $payment->('500', 'dos'));
@@ -657,7 +753,7 @@ subtest 'payments and sales at the same time' => sub {
 		if ($pid == 0)
 		{
 			my $answer = eval { pay({referencia => 'racimo', cantidad => 20, poliza_en_uso => $policy}, curp => $curp) };
-			POSIX::_exit($answer && $answer->{status} == 202 && $answer->{json}{data}{saldo} == 400.1 ? 0 : 1);
+			POSIX::_exit($answer && $answer->{status} == 201 && $answer->{json}{data}{saldo} == 400.1 ? 0 : 1);
 		}
 		push @children, $pid;
 	}

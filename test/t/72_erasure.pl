@@ -273,8 +273,8 @@ is seller($sent[0][0], [{programId => $club, memberId => 'TARJETA-XO-1', amount 
 is sql($refund), $refunded, 'a refund is not done twice';
 is refused_as("SELECT loyalty.reverse($merchant, $her, $spent, 1, reference => 'devolución Xochi 9')"), 'LY012', 'and is known by its reference';
 my $after = sql_json("SELECT loyalty.pay_policy($merchant, $policy, 250, 'SPEI', 'SPEI-XOCHI-77', 'Banco')");
-is $after->{pagos_realizados}[0]{referencia}, undef, 'a payment has no reference any more';
-$_->{pagos_realizados}[0]{referencia} = '' for $status, $after;
+is_deeply [$after->{pagos}[0]{referencia}, @$after{qw(curp cliente)}], ['', '', 'cancelado'], 'a payment has no reference any more, and the policy nobody';
+$_->{pagos}[0]{referencia} = $_->{curp} = $_->{cliente} = '' for $status, $after;
 is_deeply $after, $status, 'and is not booked again';
 is refused_as("SELECT loyalty.pay_policy($merchant, $policy, 1, 'SPEI', 'SPEI-XOCHI-77', 'Banco')"), 'LK412', 'nor is another under its reference';
 like form('/toolusers/get')->{body}, qr/"usertool_id":$staff,"usertool_name":"cancelado","usertool_number":"","usertool_branch":"Centro","usertool_type":"cajero","usertool_status":"archivado"/, 'the list of staff has a number';

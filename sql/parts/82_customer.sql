@@ -304,6 +304,7 @@ BEGIN
 		PERFORM loyalty.disable_member(block_customer.merchant_id, member);
 		DELETE FROM loyalty_internal.message g
 		WHERE g.merchant_id = block_customer.merchant_id AND g.member_id = member AND g.sent_at IS NULL;
+		PERFORM loyalty_internal.erase_answers(block_customer.merchant_id, ARRAY[member]);
 		RETURN true;
 	END IF;
 	IF NOT EXISTS (SELECT FROM loyalty_internal.customer c
@@ -314,7 +315,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
-'First step of a cancellation: nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
+'First step of a cancellation: nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. Answers that are kept for late repeats say nothing of them from then on. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
 CREATE VIEW loyalty.consents AS
 SELECT merchant_id, consent_id, member_id, app_user, policy_id, purpose, notice_version, valid_from, valid_until, revoked_at, recorded_at,

@@ -178,7 +178,7 @@ BEGIN
 		RETURN id;
 	END IF;
 	PERFORM loyalty_internal.require_short(open_policy.service, open_policy.app_user);
-	-- What can be said of the CURP alone comes first: it does not tell who is a customer.
+	-- What can be said of the product and the CURP alone comes first: it does not tell who is a customer.
 	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_policy.merchant_id AND p.name = open_policy.product COLLATE "C";
 	IF NOT isfinite(today) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'on_date must be a day.');
@@ -196,6 +196,10 @@ BEGIN
 	cents := (cost::numeric * 100)::bigint;
 	IF cents < open_policy.payments THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
+	END IF;
+
+	IF sold.stock = 0 THEN
+		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
 	-- The customer's row keeps two policies of one product and one customer apart, and numbers them.
@@ -239,7 +243,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date, text, text, text) IS
-'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today in the time_zone of the customer''s program unless given. service: what kind of service; app_user: who sells it. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (has it already, or none left).';
+'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today in the time_zone of the customer''s program unless given. service: what kind of service; app_user: who sells it. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (none left, which is looked at before the customer, or has it already).';
 
 -- How a policy stands on a day, or stood after one of its payments: the answer to
 -- a repetition of that, whatever was paid since.

@@ -115,8 +115,8 @@ open_policy(const Call *call, Curp *curp)
 }
 
 /*
- * What says that somebody is a customer comes last: open_policy() looks at the
- * product before.  Nobody, and who is being cancelled, has no answer to get again.
+ * What says that somebody is a customer comes last: the key, which is the app
+ * user's, is claimed for anybody, and open_policy() looks at the product before.
  */
 static void
 accounts_run(Call *call)
@@ -125,17 +125,16 @@ accounts_run(Call *call)
 	Curp		curp;
 	StringInfoData json;
 	char	   *receipt = NULL;
-	bool		found;
 	bool		fresh;
 
 	kasu_check_token(call);
 	if (strcmp(values[KASU_OPERATION].text, "new_service") != 0)
 		raise_error(ERR_KASU_404);
 	kasu_check_alive(call, &curp);
-	found = kasu_find_customer(call, &curp);
+	kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
-	fresh = !found || call_claim(call);
+	fresh = call_claim(call);
 	if (fresh)
 		receipt = open_policy(call, &curp);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
@@ -145,8 +144,7 @@ accounts_run(Call *call)
 	initStringInfo(&json);
 	body_text(&json, "mensaje", "Servicio registrado correctamente.");
 	call->json = kasu_answer(&json, "datos_compra", receipt);
-	if (found)
-		call_keep_answer(call);
+	call_keep_answer(call);
 }
 
 const Endpoint kasu_accounts = {
@@ -218,35 +216,31 @@ find_policy(const Call *call, Told *told)
 	return *told == TOLD_ALL && db_read(&policy_newest_sql, values, NULL) > 0 ? row_int64(0, "policy_id") : 0;
 }
 
+/* of who was erased nothing says any more which CURP it was */
 static Statement payment_find_sql = {
 	.sql = "SELECT s.policy_id FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
-	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference_digest = loyalty_internal.merchant_digest($1, $2) AND s.member_id = $3 AND y.app_user = $4",
-	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID}
+	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference_digest = loyalty_internal.merchant_digest($1, $2) AND y.app_user = $4"
+	" AND ($5 IS NULL OR s.policy_number = $5) AND (s.member_id = $3 OR NOT EXISTS (SELECT FROM loyalty_internal.customer c"
+	" WHERE c.merchant_id = $1 AND c.member_id = s.member_id))",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID}
 };
 
-/*
- * The policy that a payment is for; a retry is for the policy of the first try.
- * Who names none would learn whether the customer has one, and needs the consent.
- */
+/* The policy of a payment that the app user has booked before, by its reference; 0: it has not. */
 static int64
-find_paid_policy(const Call *call)
+find_booked_policy(const Call *call)
 {
-	const Value *fields = call->values;
+	const char *reference = call->values[PAY_REFERENCE].text;
+	const char *policy = call->values[PAY_POLICY].text;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
-		(Datum) 0,
+		reference ? CStringGetTextDatum(reference) : (Datum) 0,
 		Int64GetDatum(call->id),
-		CStringGetTextDatum(fields[KASU_USER].text),
+		CStringGetTextDatum(call->values[KASU_USER].text),
+		policy ? CStringGetTextDatum(policy) : (Datum) 0,
 	};
-	Told		told;
+	const char	nulls[] = {' ', ' ', ' ', ' ', policy ? ' ' : 'n'};
 
-	if (fields[PAY_POLICY].text == NULL && fields[PAY_REFERENCE].text != NULL)
-	{
-		values[1] = CStringGetTextDatum(fields[PAY_REFERENCE].text);
-		if (db_read(&payment_find_sql, values, NULL) > 0)
-			return row_int64(0, "policy_id");
-	}
-	return find_policy(call, &told);
+	return reference != NULL && db_read(&payment_find_sql, values, nulls) > 0 ? row_int64(0, "policy_id") : 0;
 }
 
 static Statement policy_curp_sql = {
@@ -306,7 +300,7 @@ static Statement payment_book_sql = {
 
 /* as it stood after the payment, whatever was paid since: a retry gets the same answer */
 static Statement payment_receipt_sql = {
-	.sql = "SELECT y.payment_id, y.reference, y.method,"
+	.sql = "SELECT y.payment_id, coalesce(y.reference, '') AS reference, y.method,"
 	" CASE WHEN $4 > 0 THEN d.stands ELSE loyalty_internal.untold(d.stands, $5) END AS stands"
 	" FROM loyalty_internal.payment y,"
 	" LATERAL (SELECT loyalty_internal.policy_stands($1, $2, NULL, y.payment_no, $4 > 1) AS stands) d"
@@ -328,12 +322,12 @@ said(const Call *call, bool curp_sent)
 	return PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Complete the answer to a payment; who has no consent is told what they have said. */
+/* Complete the answer to a payment; who has no consent, or of nobody, is told what they have said. */
 static char *
-payment_receipt(const Call *call, StringInfo answer, int64 policy_id, int64 payment_no, bool curp_sent)
+payment_receipt(const Call *call, StringInfo answer, bool found, int64 policy_id, int64 payment_no, bool curp_sent)
 {
 	const Value *fields = call->values;
-	Told		told = kasu_consent(call, fields[PAY_ACCEPTANCE].text, &policy_id);
+	Told		told = found ? kasu_consent(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(policy_id),
@@ -359,7 +353,9 @@ payment_receipt(const Call *call, StringInfo answer, int64 policy_id, int64 paym
 
 /*
  * Nobody, one who is being cancelled and one who has no such policy are answered
- * alike.  *booked: not if the payment was made before.
+ * alike.  *booked: not if the payment was made before, which is for the policy of
+ * then, whoever is nobody since.  Who names none would learn whether the customer
+ * has one, and needs the consent.
  */
 static char *
 pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool *booked)
@@ -369,13 +365,18 @@ pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool
 	const char *method = values[PAY_METHOD].text;
 	Datum		payment[6];
 	const char	nulls[] = {' ', ' ', ' ', ' ', reference ? ' ' : 'n', ' '};
+	Told		told;
 	int64		policy_id;
 
 	if (values[PAY_AMOUNT].text == NULL)
 		raise_error(ERR_KASU_400);
-	policy_id = find_paid_policy(call);
-	if (!found || policy_id == 0)
-		raise_error(ERR_KASU_404);
+	policy_id = find_booked_policy(call);
+	if (policy_id == 0)
+	{
+		policy_id = find_policy(call, &told);
+		if (!found || policy_id == 0)
+			raise_error(ERR_KASU_404);
+	}
 	payment[0] = Int64GetDatum(call->merchant_id);
 	payment[1] = Int64GetDatum(policy_id);
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);
@@ -384,7 +385,7 @@ pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
 	db_write(&payment_book_sql, payment, nulls);
 	*booked = row_bool(0, "booked");
-	return payment_receipt(call, answer, policy_id, row_int64(0, "payment_no"), curp_sent);
+	return payment_receipt(call, answer, found, policy_id, row_int64(0, "payment_no"), curp_sent);
 }
 
 static void
@@ -408,7 +409,7 @@ payments_run(Call *call)
 	call->status = pays ? 201 : 200;
 	initStringInfo(&json);
 	found = pays && kasu_find_customer(call, &curp);
-	fresh = !found || call_claim(call);
+	fresh = !pays || call_claim(call);
 	if (fresh && pays)
 		data = pay_policy(call, &json, found, curp_sent, &booked);
 	else if (fresh)
@@ -424,7 +425,7 @@ payments_run(Call *call)
 	/* a payment that was made before is known by its reference, under whatever keys */
 	if (booked)
 		call_keep_answer(call);
-	else if (found)
+	else if (pays)
 		call_unclaim(call);
 }
 

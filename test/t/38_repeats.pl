@@ -186,7 +186,8 @@ like sent(payment('0.05')), qr/^201 /, 'without one it goes on';
 like sent($agent, 'caja-1/5'), qr/^201 /, 'the other one has its own';
 like sent(payment('0.06', 0, nombre_de_usuario => 'Agente'), 'full-1'), qr/^201 /, 'where there is space';
 like sent($sale, 'full-1'), qr/^200 /, 'and so have the tills';
-sql("DELETE FROM loyalty_internal.idempotency_space WHERE app_user = 'Banco'; " . sprintf $FULL, $merchant, "''");
+# counted, if no session has had to: within the hour it is not done again
+sql("SELECT loyalty.forget_idempotency_keys($merchant); DELETE FROM loyalty_internal.idempotency_space WHERE app_user = 'Banco'; " . sprintf $FULL, $merchant, "''");
 my $tries = 1;
 # sessions have taken some in advance
 $tries++ until $tries > 2000 || sent($sale, "full-$tries") =~ /^429 /;
@@ -199,11 +200,41 @@ is sql("SELECT string_agg(n, ' ' ORDER BY n) FROM (SELECT coalesce(nullif(app_us
 
 # --- who is nobody any more -------------------------------------------------------------
 
-sql("SELECT loyalty.block_customer($merchant, '$carlos')");
-like sent(service('Vida'), 'key-10'), qr/^404 /, 'nobody gets again what is of a customer who is blocked';
+# What was booked is known by its key, or by its reference, whoever the customer is since.
+my ($number) = sent(payment(10), 'key-11') =~ /"poliza" : "(P\w+)"/;
+my @repeats = (['a service, by its key', service('Vida'), 'key-10'], ['a payment, by its key', payment(10), 'key-11'], ['a payment, by its reference', payment(10)],
+	['a payment, by its reference and policy', payment(10, 0, poliza_en_uso => $number)], ['a payment by another app user, by its reference', payment('0.03', 0, nombre_de_usuario => 'Agente')]);
+my @unknown = (['another amount under the reference', 412, payment(10, 0, cantidad => 11)], ['another method', 412, payment(10, 0, metodo => 'efectivo')], ['another policy', 404, payment(10, 0, poliza_en_uso => 'P0')],
+	['a new reference', 404, payment(9)], ['a new reference and the policy', 404, payment(9, 0, poliza_en_uso => $number)], ['no reference', 404, payment(10, 0, referencia => undef)],
+	['the reference of another app user', 404, payment(10, 0, nombre_de_usuario => 'Agente')], ['a new service', 404, service('Hogar')]);
+my @first = map { sent(@$_[1, 2]) } @repeats;
+like $first[$_], qr/^201 .*"poliza" : "P.*Persona Gil|^201 .*Persona Gil.*"poliza" : "P/, "$repeats[$_][0]: tells of the customer" for 0 .. $#repeats;
 is sql("SELECT count(*) > 1 FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), 't', 'the answers are kept';
+
+sub told { my ($status, $body) = split / /, shift, 2; my $answer = JSON::PP->new->utf8->decode($body); return ($status, $answer->{mensaje}, join ' ', sort keys %$answer, keys %{$answer->{datos_compra} // $answer->{data}}) }
+sub nobody
+{
+	my $when = shift;
+	my $state = everything();
+	for my $i (0 .. $#repeats)
+	{
+		my $again = sent(@{$repeats[$i]}[1, 2]);
+		is_deeply [told($again)], [told($first[$i])], "$repeats[$i][0]: the first answer, $when";
+		unlike $again, qr/Persona|x\@correo/, 'which says nothing of the customer';
+	}
+	like sent($_->[2]), qr/^$_->[1] /, "$_->[0]: $_->[1], $when" for @unknown;
+	is everything(), $state, 'nothing is done';
+	is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE answer ~ 'Persona|x\@correo'"), '0', 'and no answer is kept that says something';
+}
+sql("SELECT loyalty.block_customer($merchant, '$carlos')");
+nobody('once the customer is blocked');
 sql("SELECT loyalty.delete_blocked_customers($merchant, '0')");
-is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos' OR answer ~ 'x\@correo'"), '0', 'until the customer is nobody';
+nobody('once the customer is erased');
+is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), '0', 'nor a CURP';
+like sent($with_other, 'key-10'), qr/^422 /, 'the key is that of the first request';
+like sent([$status->[0], $status->[1], $status->[2] =~ s/account_status/pagos_psd2/r]), qr/^400 /, 'a payment of nobody still has its fields looked at';
+sql("SELECT loyalty.create_customer($merchant, (SELECT program_id FROM loyalty.programs WHERE merchant_id = $merchant AND client_id = 'P'), '$carlos', 'Persona', 'Gil')");
+is_deeply [told(sent(@{$repeats[$_]}[1, 2]))], [told($first[$_])], "$repeats[$_][0]: who comes back does not change it" for 0 .. $#repeats;
 
 # --- every byte counts ------------------------------------------------------------------
 

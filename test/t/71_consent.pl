@@ -47,7 +47,7 @@ for my $who (qw(stranger blocked known dead elsewhere))
 	$member{$who} = $stack->psql("SELECT loyalty.create_customer($where[0], $where[1], '$curp{$who}', 'Nombre', 'Apellido', phone => '" . $phone++ . "', email => '$who\@correo.example')");
 }
 $stack->psql(qq{
-	SELECT loyalty.create_product($merchant, 'Vida', '1000', 50, max_payments => 12), loyalty.create_product($merchant, 'Niños', '10', 50, max_age => 10);
+	SELECT loyalty.create_product($merchant, 'Vida', '1000', 50, max_payments => 12), loyalty.create_product($merchant, 'Niños', '10', 50, max_age => 10), loyalty.create_product($merchant, 'Agotado', '10', 0);
 	SELECT loyalty.open_policy($merchant, curp, 'Vida', 12) FROM loyalty.customers WHERE merchant_id = $merchant;
 	SELECT acceptance_key FROM loyalty.grant_consent($merchant, '$curp{known}', 'Banco', 'crédito', '1');
 	SELECT loyalty.block_customer($merchant, '$curp{blocked}');
@@ -65,27 +65,27 @@ $session->query('SET client_min_messages = error');
 sub work
 {
 	return map { /^(\w+) (.*)$/ ? ($1 => [split / /, $2]) : () } split /\n/, $session->query(q{
-		SELECT concat_ws(' ', relname, seq_scan, seq_tup_read, coalesce(idx_scan, 0), CASE WHEN relname <> 'customer' THEN coalesce(idx_tup_fetch, 0) ELSE 0 END, n_tup_ins, n_tup_upd) FROM pg_stat_xact_user_tables WHERE relname <> 'access'});
+		SELECT concat_ws(' ', relname, seq_scan, seq_tup_read, coalesce(idx_scan, 0), CASE WHEN relname <> 'customer' THEN coalesce(idx_tup_fetch, 0) ELSE 0 END, n_tup_ins, n_tup_upd, n_tup_del) FROM pg_stat_xact_user_tables WHERE relname <> 'access'});
 }
 
 # The answer without what the request said itself, and, if wanted, the work that it took.
 sub ask
 {
-	my ($path, $curp, $body, $with_work) = @_;
+	my ($path, $curp, $body, $with_work, $idempotency, $end) = @_;
 	my $now = time;
 	my $signature = hmac_sha256_hex(encode('UTF-8', $curp), $key);
 	my $token = hmac_sha256_hex(qq({"timestamp":$now,"expires_in":600}), $signature);
 	my $text = sprintf '{%s,"nombre_de_usuario":"Banco","curp_en_uso":"%s",%s}', $body, $curp, $path =~ /Registro/ ? qq("firma_KEY":"$signature") : qq("token_data":{"timestamp":$now,"expires_in":600});
-	my $headers = qq({"x-loyalty-uri":"$path","x-loyalty-method":"POST","x-loyalty-type":"application/json","x-loyalty-bearer":"$token"});
+	my $headers = qq({"x-loyalty-uri":"$path","x-loyalty-method":"POST","x-loyalty-type":"application/json","x-loyalty-bearer":"$token") . (defined $idempotency ? qq(,"x-loyalty-idempotency-key":"$idempotency"}) : '}');
 	$session->query('BEGIN');
 	my %before = work();
 	$session->query('SET LOCAL request.headers = ' . literal($headers));
 	my $answer = $session->query('SELECT loyalty_api.gateway(convert_to(' . literal($text) . q{, 'UTF8')), current_setting('response.status', true)});
 	my %after = work();
-	$session->query('ROLLBACK');
+	$session->query($end // 'ROLLBACK');
 	for my $table ($with_work ? sort keys %after : ())
 	{
-		my @done = map { $after{$table}[$_] - ($before{$table}[$_] // 0) } 0 .. 5;
+		my @done = map { $after{$table}[$_] - ($before{$table}[$_] // 0) } 0 .. 6;
 		$answer .= " $table @done" if grep { $_ } @done;
 	}
 	return $answer =~ s/"token":"[0-9a-f]{64}"/"token":"…"/r =~ s/"timestamp":\d+/"timestamp":…/r =~ s/$curp/CURP/gr;
@@ -120,13 +120,25 @@ subtest 'who has no consent cannot tell a customer from nobody' => sub {
 		['a payment of the policy of another', $payments, qq($payment,"cantidad":1,"referencia":"r","poliza_en_uso":"$number")],
 		['a payment that names no policy', $payments, qq($payment,"cantidad":1,"referencia":"r")],
 		['a payment of too much that names no policy', $payments, qq($payment,"cantidad":99999999,"referencia":"r")],
+		['a payment under the reference of one', $payments, qq($payment,"cantidad":2,"referencia":"first")],
 	);
+	# under keys too: a new one, one that is none, and one that was used
+	like ask($payments, $curp{known}, qq($payment,"cantidad":2,"referencia":"first"), 0, 'used', 'COMMIT'), qr/\|201$/, 'a payment under a key';
+	for (['an order of no product', $accounts, qq($service,$accepted,"producto":"Nada"), 406], ['an order of what is sold out', $accounts, qq($service,$accepted,"producto":"Agotado"), 412],
+		['an order of what is sold out, in too many payments', $accounts, qq($service,$accepted,"producto":"Agotado") =~ s/"numero_pagos":1/"numero_pagos":2/r, 400],
+		['a payment without an amount', $payments, qq($payment,"referencia":"r"), 400],
+		['a payment of no policy', $payments, qq($payment,"cantidad":1,"referencia":"r","poliza_en_uso":"P0"), 404], ['a payment that names no policy', $payments, qq($payment,"cantidad":1,"referencia":"r"), 404])
+	{
+		my ($name, $path, $body, $status) = @$_;
+		push @same, [$name, $path, $body, undef, $status], ["$name, with a new key", $path, $body, 'new', $status], ["$name, with a key of 250 characters", $path, $body, 'k' x 250, 400], ["$name, with a key that was used", $path, $body, 'used', 422];
+	}
 	for my $case (@same)
 	{
-		my ($name, $path, $body) = @$case;
-		my $of_nobody = ask($path, $curp{nobody}, $body, 1);
+		my ($name, $path, $body, $idempotency, $status) = @$case;
+		my $of_nobody = ask($path, $curp{nobody}, $body, 1, $idempotency);
 		# whose death is known is told of with the token
-		is ask($path, $curp{$_}, $body, 1), $of_nobody, "$name: $_" for grep { $_ ne 'dead' || $path !~ /Registro|Accounts/ } qw(stranger blocked dead elsewhere);
+		is ask($path, $curp{$_}, $body, 1, $idempotency), $of_nobody, "$name: $_" for grep { $_ ne 'dead' || $path !~ /Registro|Accounts/ } qw(stranger blocked dead elsewhere);
+		like $of_nobody, qr/"status":$status,/, "$name: $status" if $status;
 		note "$name: $of_nobody";
 	}
 	my $reading = '"tipo_peticion":"individual_request","request":"Mail"';
@@ -149,7 +161,7 @@ subtest 'who has no consent cannot tell a customer from nobody' => sub {
 };
 
 subtest 'a payment by who does not name the policy' => sub {
-	like ask($payments, $curp{known}, qq($payment,"cantidad":1,"referencia":"r")), qr/"saldo" : 999/, 'with the consent of the customer: the newest';
+	like ask($payments, $curp{known}, qq($payment,"cantidad":1,"referencia":"r")), qr/"saldo" : 997/, 'with the consent of the customer: the newest';
 	my $number = $stack->psql("SELECT policy_number FROM loyalty.policies WHERE merchant_id = $merchant AND member_id = $member{stranger}");
 	like ask($payments, $curp{stranger}, qq($payment,"cantidad":1,"referencia":"r","poliza_en_uso":"$number")), qr/"poliza" : "$number",.*"saldo" : 0,/, 'without it: the one that is named, of which nothing is told';
 };

@@ -51,10 +51,11 @@ sub seller
 sub customer_api
 {
 	my ($path, %field) = @_;
+	my $key = delete $field{key};
 	my $signature = hmac_sha256_hex($curp, $banco);
 	my %who = (nombre_de_usuario => 'Banco', curp_en_uso => $curp);
 	my $token = $stack->http_json('POST', '/api/Registro_V1', {'Content-Type' => 'application/json'}, $json->encode({%who, tipo_peticion => 'token_full', firma_KEY => $signature}))->{json};
-	return $stack->http_json('POST', $path, {'Content-Type' => 'application/json', Authorization => "Bearer $token->{token}"}, $json->encode({%who, token_data => $token->{token_data}, %field}));
+	return $stack->http_json('POST', $path, {'Content-Type' => 'application/json', Authorization => "Bearer $token->{token}", $key ? ('Idempotency-Key' => $key) : ()}, $json->encode({%who, token_data => $token->{token_data}, %field}));
 }
 
 my $other = sql("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '4771234000', 'Otra Persona', $cashier)");
@@ -85,14 +86,18 @@ my $refund = "SELECT loyalty.reverse($merchant, $her, $spent, 2, reference => 'd
 my $refunded = sql($refund);
 sql("SELECT loyalty.post($merchant, $other, 'redeem', 1, 'canje de otra')");
 
-my $sale = {%{customer_api('/api/Accounts_V1', tipo_peticion => 'new_service', mail => 'xo.particular@correo.example', telefono => '4779998844', producto => 'Vida', numero_pagos => 4, dia_pago => 1,
-	tipo_servicio => 'Ecologico', terminos => 'acepto', aviso => 'acepto', fideicomiso => 'acepto', direccion => {calle => 'Privada Solferino'})->{json}{datos_compra} // {}}};
+my @order = ('/api/Accounts_V1', key => 'clave-XOCHI-6', tipo_peticion => 'new_service', mail => 'xo.particular@correo.example', telefono => '4779998844', producto => 'Vida', numero_pagos => 4, dia_pago => 1,
+	tipo_servicio => 'Ecologico', terminos => 'acepto', aviso => 'acepto', fideicomiso => 'acepto', direccion => {calle => 'Privada Solferino'});
+my $ordered = customer_api(@order);
+my $sale = {%{$ordered->{json}{datos_compra} // {}}};
 like $sale->{poliza}, qr/^P/, 'a policy';
 my $policy = sql("SELECT policy_id FROM loyalty.policies WHERE member_id = $her");
 my %payment = (tipo_peticion => 'pagos_psd2', poliza_en_uso => $sale->{poliza}, cantidad => 250, metodo => 'SPEI', referencia => 'SPEI-XOCHI-77');
 my $paid = customer_api('/api/Payments_V1', %payment);
 is $paid->{status}, customer_api('/api/Payments_V1', %payment)->{status}, 'a payment, twice';
 is sql("SELECT count(*) FROM loyalty.payments WHERE policy_id = $policy"), 1, 'which is one';
+my @under_key = ('/api/Payments_V1', %payment, cantidad => 1, referencia => 'SPEI-XOCHI-78', key => 'clave-XOCHI-7');
+my $paid_under_key = customer_api(@under_key);
 like customer_api('/api/Payments_V1', tipo_peticion => 'account_status', poliza_en_uso => $sale->{poliza})->{body}, qr/SPEI-XOCHI-77/, 'and its reference is told';
 like customer_api('/api/Customer_V1', tipo_peticion => 'request_block', request => 'cliente')->{body}, qr/xochi88/, 'her data are read';
 customer_api('/api/Customer_V1', tipo_peticion => 'individual_request', request => $_) for 'Mail', 'Xochitl la del Beso';
@@ -126,7 +131,7 @@ my @hers = ($curp, 'Xóchitl', 'Xochi', 'XOCHI', 'Zárate', 'Quiñonez', '477999
 my @childs = ('YOLO-7', 'Yólotl', 'Ixmatl', 'yolotl@', '4779990011', 'Cerrada Yolo', '1991-07-13', 'familia YOLO');
 my @cashiers = ('Xóchitl de la Caja', '4779998855', 'también debe');
 # Nothing ever keeps these.
-my @never = ('clave-XOCHI-1', 'clave-YOLO-1', 'la del Beso', 'la prima', 'la clave de');
+my @never = ('clave-XOCHI-1', 'clave-XOCHI-7', 'clave-YOLO-1', 'la del Beso', 'la prima', 'la clave de');
 
 my @columns = map { [split /\|/] } split /\n/, sql(q{
 	SELECT c.oid::regclass, quote_ident(a.attname), a.atttypid = 'bytea'::regtype
@@ -193,7 +198,7 @@ for my $who ($her, $child)
 my $export = sql("SELECT loyalty.export_member($merchant, $her)");
 is_deeply [grep { index($export, $_) < 0 } grep { !/^XOCHI$|-8844|Solferino/ } @hers], [], 'with all that she is known by';
 unlike $export, qr/Ixmatl|Otra Persona|canje de otra|hash|digest/, 'and nothing of others, nor hashes';
-is scalar(@{JSON::PP->new->decode($export)->{policies}[0]{payments}}), 1, 'payments are in their policy';
+is scalar(@{JSON::PP->new->decode($export)->{policies}[0]{payments}}), 2, 'payments are in their policy';
 is refused_as("SELECT loyalty.export_member($merchant, 1)"), 'LY006', 'nobody has no export';
 
 # --- what must not change -----------------------------------------------------------
@@ -274,9 +279,24 @@ is sql($refund), $refunded, 'a refund is not done twice';
 is refused_as("SELECT loyalty.reverse($merchant, $her, $spent, 1, reference => 'devolución Xochi 9')"), 'LY012', 'and is known by its reference';
 my $after = sql_json("SELECT loyalty.pay_policy($merchant, $policy, 250, 'SPEI', 'SPEI-XOCHI-77', 'Banco')");
 is_deeply [$after->{pagos}[0]{referencia}, @$after{qw(curp cliente)}], ['', '', 'cancelado'], 'a payment has no reference any more, and the policy nobody';
-$_->{pagos}[0]{referencia} = $_->{curp} = $_->{cliente} = '' for $status, $after;
+$_->{curp} = $_->{cliente} = '', map { $_->{referencia} = '' } @{$_->{pagos}} for $status, $after;
 is_deeply $after, $status, 'and is not booked again';
 is refused_as("SELECT loyalty.pay_policy($merchant, $policy, 1, 'SPEI', 'SPEI-XOCHI-77', 'Banco')"), 'LK412', 'nor is another under its reference';
+# the customer API: by the key, and by the reference
+my @late = ([$ordered, customer_api(@order)], [$paid_under_key, customer_api(@under_key)], [$paid, customer_api('/api/Payments_V1', %payment)]);
+for (@late)
+{
+	my ($then, $now) = @$_;
+	is_deeply [$now->{status}, $now->{json}{mensaje}, map { sort keys %$_ } $now->{json}, $now->{json}{datos_compra} // $now->{json}{data}],
+		[201, $then->{json}{mensaje}, map { sort keys %$_ } $then->{json}, $then->{json}{datos_compra} // $then->{json}{data}], "a late repeat over HTTP: $then->{json}{mensaje}";
+	is_deeply [grep { index($now->{body}, encode('UTF-8', $_)) >= 0 } grep { $_ ne $curp } @hers], [], 'which tells nothing of her';
+}
+is_deeply [map { $_->{json}{payment_ids} } $late[1][1], $late[2][1]], [map { $_->{json}{payment_ids} } $paid_under_key, $paid], 'payments have their numbers';
+is $late[0][1]{json}{datos_compra}{poliza}, $sale->{poliza}, 'and so has the policy';
+is customer_api('/api/Payments_V1', %payment, cantidad => 251)->{status}, 412, 'another payment under the reference is refused';
+is customer_api('/api/Payments_V1', %payment, referencia => 'SPEI-XOCHI-79')->{status}, 404, 'and a new one has nobody to be of';
+is sql("SELECT count(*) FROM loyalty.payments WHERE policy_id = $policy"), 2, 'nothing more was booked';
+is_deeply where(@hers, @never), {}, 'and nothing of her has come back';
 like form('/toolusers/get')->{body}, qr/"usertool_id":$staff,"usertool_name":"cancelado","usertool_number":"","usertool_branch":"Centro","usertool_type":"cajero","usertool_status":"archivado"/, 'the list of staff has a number';
 isnt sql("SELECT loyalty.create_customer($merchant, $program, '$curp', 'Xóchitl', 'Zárate', phone => '4779998877')"), $her, 'who comes back is new';
 

@@ -108,7 +108,8 @@ BEGIN
 		WHEN 'object' THEN
 			theirs := theirs OR people ? concat('id ', answer ->> 'id') OR people ? concat('id ', answer ->> 'id_contacto')
 				OR people ? concat('curp ', answer ->> 'curp_en_uso') OR people ? concat('curp ', coalesce(answer ->> 'CURP', answer ->> 'curp'))
-				OR people ? concat('member ', answer ->> 'programId', ' ', answer ->> 'memberId');
+				OR people ? concat('member ', answer ->> 'programId', ' ', answer ->> 'memberId')
+				OR people ? concat('poliza ', answer ->> 'poliza');
 			RETURN '{' || coalesce((SELECT string_agg(to_json(f.key)::text || ':' || CASE
 					WHEN theirs AND f.key IN ('id', 'id_venta', 'id_contacto', 'programId', 'transactionid', 'transactionId', 'status', 'description',
 						'poliza', 'producto', 'mensaje', 'error', 'plan', 'payment_ids') THEN f.value::text
@@ -145,6 +146,9 @@ BEGIN
 		UNION SELECT concat('member ', p.program, ' ', n.client), n.client FROM named n, LATERAL (VALUES (n.program), ('')) p (program)
 		UNION SELECT 'curp ' || c.curp, c.curp::text FROM loyalty_internal.customer c
 		WHERE c.merchant_id = erase_answers.merchant_id AND c.member_id = ANY (erase_answers.member_ids)
+		-- a payment that names the policy need not say whose it is
+		UNION SELECT 'poliza ' || s.policy_number, s.policy_number FROM loyalty_internal.policy s
+		WHERE s.merchant_id = erase_answers.merchant_id AND s.member_id = ANY (erase_answers.member_ids)
 	)
 	SELECT jsonb_object_agg(s.key, true), array_agg(DISTINCT to_json(s.value)::text) INTO people, printed FROM said s;
 	UPDATE loyalty_internal.idempotency_key r SET answer = loyalty_internal.answer_without(r.answer::json, people)

@@ -31,15 +31,16 @@ sub sql_json { return JSON::PP->new->decode(sql(shift)) }
 # --- somebody who did everything --------------------------------------------------
 
 my $curp = 'ZAQX870411MGTRXC04';
-my ($merchant, $apikey, $wallet, $program, $cashier, $banco, $club) = split /\|/, sql(q{
+my ($merchant, $apikey, $wallet, $program, $cashier, $banco, $club, $agente) = split /\|/, sql(q{
 	SELECT loyalty.create_merchant('La Ñ') AS m \gset
 	SELECT api_key FROM loyalty.create_api_key(:m) \gset
 	SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,500000}') \g /dev/null
 	SELECT wallet_key, program_id, client_id FROM loyalty.create_wallet(:m, 'Monedero', 5, json_build_object('range_group', 'niveles', 'messages', '{welcome,accrue,redeem,adjust}'::text[])) \gset
 	SELECT loyalty.employee_add(:m, 'gerente', 'Raúl Gil', 'Centro', '4771000001', 'clave de Raúl') AS cashier \gset
 	SELECT key FROM loyalty.create_app_user(:m, 'Banco') \gset
+	SELECT loyalty.create_app_user(:m, 'Agente') AS agent \gset
 	SELECT loyalty.create_product(:m, 'Vida', '1000', 10, max_payments => 4) \g /dev/null
-	SELECT concat_ws('|', :m, :'api_key', :'wallet_key', :program_id, :cashier, :'key', :'client_id')});
+	SELECT concat_ws('|', :m, :'api_key', :'wallet_key', :program_id, :cashier, :'key', :'client_id', :'agent')});
 is sql("SELECT '$curp'::loyalty.curp"), $curp, 'the CURP is one';
 
 sub form { my ($path, $fields, $key) = @_; return $stack->form($path, $fields, {apikey => $apikey, $key ? ('Idempotency-Key' => $key) : ()}) }
@@ -52,8 +53,9 @@ sub customer_api
 {
 	my ($path, %field) = @_;
 	my $key = delete $field{key};
-	my $signature = hmac_sha256_hex($curp, $banco);
 	my %who = (nombre_de_usuario => 'Banco', curp_en_uso => $curp);
+	$who{nombre_de_usuario} = 'Agente' if delete $field{agent};
+	my $signature = hmac_sha256_hex($curp, $who{nombre_de_usuario} eq 'Banco' ? $banco : $agente);
 	my $token = $stack->http_json('POST', '/api/Registro_V1', {'Content-Type' => 'application/json'}, $json->encode({%who, tipo_peticion => 'token_full', firma_KEY => $signature}))->{json};
 	return $stack->http_json('POST', $path, {'Content-Type' => 'application/json', Authorization => "Bearer $token->{token}", $key ? ('Idempotency-Key' => $key) : ()}, $json->encode({%who, token_data => $token->{token_data}, %field}));
 }
@@ -98,6 +100,9 @@ is $paid->{status}, customer_api('/api/Payments_V1', %payment)->{status}, 'a pay
 is sql("SELECT count(*) FROM loyalty.payments WHERE policy_id = $policy"), 1, 'which is one';
 my @under_key = ('/api/Payments_V1', %payment, cantidad => 1, referencia => 'SPEI-XOCHI-78', key => 'clave-XOCHI-7');
 my $paid_under_key = customer_api(@under_key);
+# who says no CURP and has no consent
+my $paid_unnamed = customer_api('/api/Payments_V1', %payment, curp_en_uso => undef, agent => 1, referencia => 'SPEI-XOCHI-80', key => 'clave-XOCHI-8');
+like $paid_unnamed->{body}, qr/"curp_en_uso":"",.*SPEI-XOCHI-80/, 'a payment by who is told nothing of her';
 like customer_api('/api/Payments_V1', tipo_peticion => 'account_status', poliza_en_uso => $sale->{poliza})->{body}, qr/SPEI-XOCHI-77/, 'and its reference is told';
 like customer_api('/api/Customer_V1', tipo_peticion => 'request_block', request => 'cliente')->{body}, qr/xochi88/, 'her data are read';
 customer_api('/api/Customer_V1', tipo_peticion => 'individual_request', request => $_) for 'Mail', 'Xochitl la del Beso';
@@ -198,7 +203,7 @@ for my $who ($her, $child)
 my $export = sql("SELECT loyalty.export_member($merchant, $her)");
 is_deeply [grep { index($export, $_) < 0 } grep { !/^XOCHI$|-8844|Solferino/ } @hers], [], 'with all that she is known by';
 unlike $export, qr/Ixmatl|Otra Persona|canje de otra|hash|digest/, 'and nothing of others, nor hashes';
-is scalar(@{JSON::PP->new->decode($export)->{policies}[0]{payments}}), 2, 'payments are in their policy';
+is scalar(@{JSON::PP->new->decode($export)->{policies}[0]{payments}}), 3, 'payments are in their policy';
 is refused_as("SELECT loyalty.export_member($merchant, 1)"), 'LY006', 'nobody has no export';
 
 # --- what must not change -----------------------------------------------------------
@@ -295,7 +300,7 @@ is_deeply [map { $_->{json}{payment_ids} } $late[1][1], $late[2][1]], [map { $_-
 is $late[0][1]{json}{datos_compra}{poliza}, $sale->{poliza}, 'and so has the policy';
 is customer_api('/api/Payments_V1', %payment, cantidad => 251)->{status}, 412, 'another payment under the reference is refused';
 is customer_api('/api/Payments_V1', %payment, referencia => 'SPEI-XOCHI-79')->{status}, 404, 'and a new one has nobody to be of';
-is sql("SELECT count(*) FROM loyalty.payments WHERE policy_id = $policy"), 2, 'nothing more was booked';
+is sql("SELECT count(*) FROM loyalty.payments WHERE policy_id = $policy"), 3, 'nothing more was booked';
 is_deeply where(@hers, @never), {}, 'and nothing of her has come back';
 like form('/toolusers/get')->{body}, qr/"usertool_id":$staff,"usertool_name":"cancelado","usertool_number":"","usertool_branch":"Centro","usertool_type":"cajero","usertool_status":"archivado"/, 'the list of staff has a number';
 isnt sql("SELECT loyalty.create_customer($merchant, $program, '$curp', 'Xóchitl', 'Zárate', phone => '4779998877')"), $her, 'who comes back is new';

@@ -251,25 +251,28 @@ CREATE FUNCTION loyalty_internal.policy_stands(
 	merchant_id bigint, policy_id bigint, on_date date, payment_no integer, named boolean) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WITH policy AS (
-		SELECT s.*, p.name AS product, c.curp, c.zone, c.today, c.moment, m.name AS customer, t.base_url,
+		SELECT s.*, m.customer, c.today, c.moment,
+			   (SELECT p.name FROM loyalty_internal.product p WHERE p.merchant_id = s.merchant_id AND p.product_id = s.product_id) AS product,
+			   (SELECT c.curp::text FROM loyalty_internal.customer c WHERE c.merchant_id = s.merchant_id AND c.member_id = s.member_id) AS curp,
+			   (SELECT t.base_url FROM loyalty_internal.merchant t WHERE t.merchant_id = s.merchant_id) AS base_url,
 			   s.cost::numeric - coalesce(y.balance::numeric, s.cost::numeric) AS paid, coalesce(y.payment_no, 0) AS last_payment,
 			   CASE WHEN policy_stands.payment_no IS NULL THEN s.status WHEN y.balance::numeric = 0 THEN 'ACTIVACION' ELSE 'COBRANZA' END AS state,
 			   CASE WHEN policy_stands.payment_no IS NULL THEN s.paid_off_at WHEN y.balance::numeric = 0 THEN y.paid_at END AS paid_off
 		FROM loyalty_internal.policy s
-		JOIN loyalty_internal.product p ON p.merchant_id = s.merchant_id AND p.product_id = s.product_id
-		JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
-		JOIN loyalty_internal.merchant t ON t.merchant_id = s.merchant_id
 		LEFT JOIN LATERAL (
 			SELECT l.* FROM loyalty_internal.payment l
 			WHERE l.merchant_id = s.merchant_id AND l.policy_id = s.policy_id
 			  AND (policy_stands.payment_no IS NULL OR l.payment_no = policy_stands.payment_no)
 			ORDER BY l.payment_no DESC LIMIT 1) y ON true
 		CROSS JOIN LATERAL (
-			SELECT z.zone, d.today, (SELECT c.curp::text FROM loyalty_internal.customer c
-					WHERE c.merchant_id = s.merchant_id AND c.member_id = s.member_id) AS curp,
-				   CASE WHEN policy_stands.on_date IS NULL THEN d.at ELSE (policy_stands.on_date + 1)::timestamp AT TIME ZONE z.zone END AS moment
-			FROM (SELECT loyalty_internal.customer_zone(s.merchant_id, s.member_id) AS zone) z,
-			LATERAL (SELECT v.at, coalesce(policy_stands.on_date, (v.at AT TIME ZONE z.zone)::date) AS today
+			SELECT m.name AS customer, (SELECT g.time_zone FROM loyalty_internal.program g
+					WHERE g.merchant_id = s.merchant_id AND g.program_id = m.program_id) AS zone
+			FROM loyalty_internal.member m
+			WHERE m.merchant_id = s.merchant_id AND m.member_id = s.member_id OFFSET 0) m
+		CROSS JOIN LATERAL (
+			SELECT d.today, CASE WHEN policy_stands.on_date IS NULL THEN d.at WHEN policy_stands.on_date >= '9999-12-31' THEN 'infinity'
+					ELSE (policy_stands.on_date + 1)::timestamp AT TIME ZONE m.zone END AS moment
+			FROM (SELECT v.at, coalesce(policy_stands.on_date, (v.at AT TIME ZONE m.zone)::date) AS today
 				FROM (SELECT CASE WHEN policy_stands.payment_no IS NULL THEN now() ELSE y.paid_at END AS at) v) d) c
 		WHERE s.merchant_id = policy_stands.merchant_id AND s.policy_id = policy_stands.policy_id
 	), due AS (

@@ -95,6 +95,11 @@ GRANT EXECUTE ON FUNCTION loyalty_internal.text_digest(uuid, bigint, text, json)
 	loyalty_internal.accounts_of_members(bigint, bigint[]) TO loyalty_eraser;
 GRANT SELECT (merchant_id, account_id, text_key) ON loyalty_internal.account TO loyalty_eraser;
 
+CREATE FUNCTION loyalty_internal.curp_of(text) RETURNS loyalty.curp
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'curp_of';
+COMMENT ON FUNCTION loyalty_internal.curp_of(text) IS
+'The CURP that a text is, however it is written, as in requests; NULL: it is none.';
+
 -- Whose an object of an answer is, it says by one of these.
 CREATE FUNCTION loyalty_internal.answer_without(answer json, people jsonb, theirs boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -107,7 +112,7 @@ BEGIN
 				FROM json_array_elements(answer) WITH ORDINALITY e (value, n)), '') || ']';
 		WHEN 'object' THEN
 			theirs := theirs OR people ? concat('id ', answer ->> 'id') OR people ? concat('id ', answer ->> 'id_contacto')
-				OR people ? concat('curp ', answer ->> 'curp_en_uso') OR people ? concat('curp ', coalesce(answer ->> 'CURP', answer ->> 'curp'))
+				OR people ? concat('curp ', loyalty_internal.curp_of(answer ->> 'curp_en_uso')) OR people ? concat('curp ', coalesce(answer ->> 'CURP', answer ->> 'curp'))
 				OR people ? concat('member ', answer ->> 'programId', ' ', answer ->> 'memberId')
 				OR people ? concat('poliza ', answer ->> 'poliza');
 			RETURN '{' || coalesce((SELECT string_agg(to_json(f.key)::text || ':' || CASE
@@ -153,11 +158,13 @@ BEGIN
 	SELECT jsonb_object_agg(s.key, true), array_agg(DISTINCT to_json(s.value)::text) INTO people, printed FROM said s;
 	UPDATE loyalty_internal.idempotency_key r SET answer = loyalty_internal.answer_without(r.answer::json, people)
 	WHERE r.merchant_id = erase_answers.merchant_id AND left(r.answer, 1) IN ('[', '{')
-	  AND EXISTS (SELECT FROM unnest(printed) p (value) WHERE strpos(r.answer, p.value) > 0);
+	  AND (EXISTS (SELECT FROM unnest(printed) p (value) WHERE strpos(r.answer, p.value) > 0)
+		   -- as it was typed
+		   OR people ? concat('curp ', loyalty_internal.curp_of(CASE WHEN r.answer LIKE '{"ok":true,"curp_en_uso":%' THEN r.answer::json ->> 'curp_en_uso' END)));
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.erase_answers(bigint, bigint[]) IS
-'Takes members out of the answers that are kept for idempotency keys: a late repeat gets the first answer without what it said of them.';
+'Takes members out of the answers that are kept for idempotency keys: a late repeat gets the first answer without what it said of them. Of the items of a batch only those are found here whose member was looked up: what an item says itself is not kept.';
 
 CREATE FUNCTION loyalty_internal.erase_phones(merchant_id bigint, phones loyalty.phone[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

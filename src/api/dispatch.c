@@ -45,7 +45,9 @@ result_text(const Call *call)
 static void
 result_from_text(Call *call, const char *text)
 {
-	if (call->endpoint->result == RESULT_JSON)
+	if (call->endpoint->complete != NULL)
+		call->json = call->endpoint->complete(call, text);
+	else if (call->endpoint->result == RESULT_JSON)
 		call->json = pstrdup(text);
 	else if (call->endpoint->result != RESULT_POINTS)
 		call->id = strtoll(text, NULL, 10);
@@ -96,7 +98,8 @@ void
 call_keep_answer(const Call *call)
 {
 	if (call->idempotency_key != NULL)
-		idempotency_answer(call->merchant_id, call->app_user, call->idempotency_key, result_text(call));
+		idempotency_answer(call->merchant_id, call->app_user, call->idempotency_key,
+						   call->kept != NULL ? call->kept : result_text(call));
 }
 
 /* Nothing was done under the key of a call: let it go. */

@@ -303,6 +303,11 @@ endpoint##_run(Call *call) \
 { \
 	seller_batch_run(call, operation); \
 } \
+static char * \
+endpoint##_complete(const Call *call, const char *kept) \
+{ \
+	return seller_batch_complete(call, operation, kept); \
+} \
 static const Endpoint endpoint = { \
 	.name = "seller_" #endpoint, \
 	.result = RESULT_JSON, \
@@ -310,6 +315,7 @@ static const Endpoint endpoint = { \
 	.takes_items = true, \
 	.body_max_length = BATCH_BODY_MAX_LENGTH, \
 	.run = endpoint##_run, \
+	.complete = endpoint##_complete, \
 }
 
 BATCH_ENDPOINT(deposit, SELLER_DEPOSIT);

@@ -604,26 +604,78 @@ post_items(ItemBatch *batch)
 	pfree(items);
 }
 
+/* ------------------------------------------------------------------------
+ * Answers
+ * ------------------------------------------------------------------------ */
+
+/* What an item is answered with; of a repetition, what was kept of it. */
+typedef struct Answer
+{
+	const SellerItem *item;
+	const char *entry;
+	const char *status;
+	const char *description;
+	const char *member;
+	const char *points;
+} Answer;
+
+/* Write the next answer of a list. */
 static void
-answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json)
+write_answer(StringInfo json, SellerOperation operation, const Answer *answer, const char *program_id)
+{
+	appendStringInfoString(json, json->len == 0 ? "[{" : ",{");
+	/* the document spells it in two ways */
+	body_text(json, operation == SELLER_REDEMPTION ? "transactionId" : "transactionid", answer->entry);
+	body_text(json, "status", answer->status);
+	body_text(json, "description", answer->description);
+	body_text(json, "programId", program_id ? program_id : "");
+	body_text(json, "memberId", answer->member ? answer->member : "");
+	body_json(json, "totalPoints", answer->points);
+	appendStringInfoChar(json, '}');
+}
+
+/* The currency that an item names, and is refused for: the one text of it that a description ends in. */
+static const char *
+refused_currency(const SellerItem *item, SellerOperation operation)
+{
+	if (item->fields[CURRENCY] == NULL && operation == SELLER_ACCUMULATION)
+		return item->fields[AMOUNT_CURRENCY];
+	return item->fields[CURRENCY];
+}
+
+/*
+ * Write the answer of an item, and what is kept of it for a repetition, which
+ * has nothing that the item says: a repetition says it again, and it may name
+ * somebody whom nobody knows by it, and who could not be erased here.  So a
+ * failed item is answered with the member that it says, and no other.
+ */
+static void
+answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json, StringInfo kept)
 {
 	bool		failed = item->error != ERR_NONE;
 	const char *message = failed ? error_info(item->error)->message : "";
 	char	   *description = item->field ? psprintf("%s: %s", message, item->field) : NULL;
 	char	   *balance = points_text(failed ? 0 : item->balance);
 	char		entry[MAXINT8LEN + 1] = "";
+	Answer		answer = {
+		.entry = entry,
+		.status = failed ? "error" : "success",
+		.description = description ? description : message,
+		.member = failed ? item->named_member : item->fields[MEMBER_CLIENT],
+		.points = balance,
+	};
 
 	if (!failed)
 		pg_lltoa(item->entry_id, entry);
-	appendStringInfoChar(json, '{');
-	/* the document spells it in two ways */
-	body_text(json, batch->operation == SELLER_REDEMPTION ? "transactionId" : "transactionid", entry);
-	body_text(json, "status", failed ? "error" : "success");
-	body_text(json, "description", description ? description : message);
-	body_text(json, "programId", item->fields[PROGRAM_ID] ? item->fields[PROGRAM_ID] : "");
-	body_text(json, "memberId", item->fields[MEMBER_CLIENT] ? item->fields[MEMBER_CLIENT] : "");
-	body_json(json, "totalPoints", balance);
-	appendStringInfoChar(json, '}');
+	write_answer(json, batch->operation, &answer, item->fields[PROGRAM_ID]);
+	if (kept != NULL)
+	{
+		if (description != NULL && item->field == refused_currency(item, batch->operation))
+			description[strlen(message) + 2] = '\0';
+		if (item->named_member != NULL)
+			answer.member = NULL;
+		write_answer(kept, batch->operation, &answer, answer.member ? item->fields[PROGRAM_ID] : NULL);
+	}
 	pfree(balance);
 	if (description != NULL)
 		pfree(description);
@@ -646,26 +698,110 @@ run_items(const Call *call, ItemBatch *batch)
 	post_items(batch);
 }
 
+/* The list that was written, which may have none. */
+static char *
+end_answers(StringInfo json)
+{
+	appendStringInfoString(json, json->len == 0 ? "[]" : "]");
+	return json->data;
+}
+
 /* Run a batch, and answer each item. */
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {
 	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key_id,.operation = operation};
-	StringInfoData json;
+	StringInfo	json = makeStringInfo();
+	StringInfo	kept = call->idempotency_key != NULL ? makeStringInfo() : NULL;
 
 	batch.context = AllocSetContextCreate(CurrentMemoryContext, "loyalty items", ALLOCSET_DEFAULT_SIZES);
 	run_items(call, &batch);
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '[');
 	for (size_t i = 0; i < batch.count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (i > 0)
-			appendStringInfoChar(&json, ',');
-		answer_item(&batch, &batch.items[i], &json);
+		answer_item(&batch, &batch.items[i], json, kept);
 	}
-	appendStringInfoChar(&json, ']');
 	MemoryContextDelete(batch.context);
-	call->json = json.data;
+	call->json = end_answers(json);
+	if (kept != NULL)
+		call->kept = end_answers(kept);
+}
+
+/* ------------------------------------------------------------------------
+ * Repetitions
+ * ------------------------------------------------------------------------ */
+
+typedef struct Repetition
+{
+	ItemBatch	batch;
+	Answer		answer;			/* to the item that is read */
+	StringInfoData json;
+} Repetition;
+
+static void
+end_answer(Repetition *repetition)
+{
+	Answer	   *answer = &repetition->answer;
+	SellerOperation operation = repetition->batch.operation;
+	size_t		length;
+
+	if (answer->item == NULL)
+		return;
+	length = strlen(answer->description);
+	if (length > 2 && strcmp(answer->description + length - 2, ": ") == 0)
+		answer->description = psprintf("%s%s", answer->description, refused_currency(answer->item, operation));
+	if (answer->item->named_member != NULL)
+		answer->member = answer->item->named_member;
+	write_answer(&repetition->json, operation, answer, answer->item->fields[PROGRAM_ID]);
+}
+
+static void *
+start_answer(void *context, size_t index, size_t count, bool is_object)
+{
+	Repetition *repetition = context;
+
+	if (!is_object || count != repetition->batch.count)
+		elog(ERROR, "the answer that was kept is not one to the batch");
+	end_answer(repetition);
+	repetition->answer = (Answer)
+	{
+		.item = &repetition->batch.items[index],.description = ""
+	};
+	return repetition;
+}
+
+static void
+take_answer(void *context, const char *name, JsonKind kind pg_attribute_unused(), const char *value)
+{
+	Answer	   *answer = &((Repetition *) context)->answer;
+
+	if (strcmp(name, "transactionid") == 0 || strcmp(name, "transactionId") == 0)
+		answer->entry = value;
+	else if (strcmp(name, "status") == 0)
+		answer->status = value;
+	else if (strcmp(name, "description") == 0)
+		answer->description = value;
+	else if (strcmp(name, "memberId") == 0)
+		answer->member = value;
+	else if (strcmp(name, "totalPoints") == 0)
+		answer->points = value;
+}
+
+/* The answer to a batch that was answered before: what was kept of that, and what the items say. */
+char *
+seller_batch_complete(const Call *call, SellerOperation operation, const char *kept)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(outer, "loyalty items", ALLOCSET_DEFAULT_SIZES);
+	Repetition	repetition = {.batch = {.merchant_id = call->merchant_id,.operation = operation,.context = context}};
+
+	initStringInfo(&repetition.json);
+	MemoryContextSwitchTo(context);
+	items_read(&repetition.batch, call);
+	if (repetition.batch.count > 0)
+		json_read_items(kept, strlen(kept), repetition.batch.count, start_answer, NULL, take_answer, &repetition);
+	end_answer(&repetition);
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+	return end_answers(&repetition.json);
 }

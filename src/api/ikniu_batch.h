@@ -8,5 +8,6 @@
 #include "api/ikniu_item.h"
 
 extern void seller_batch_run(Call *call, SellerOperation operation);
+extern char *seller_batch_complete(const Call *call, SellerOperation operation, const char *kept);
 
 #endif

@@ -279,6 +279,7 @@ check_fields(SellerItem *item, SellerOperation operation)
 	}
 	if (item->fields[MEMBER_CLIENT] == NULL)
 		item->fields[MEMBER_CLIENT] = item->named_member;
+	item->named_member = item->fields[MEMBER_CLIENT];
 	if (item->error == ERR_NONE)
 		check_present(item, operation);
 	if (item->error == ERR_NONE && goods != NULL &&

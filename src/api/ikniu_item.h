@@ -28,7 +28,7 @@ typedef struct SellerItem
 	uint32		malformed;		/* a bit for each field of a wrong kind, or too long */
 	ErrorId		error;
 	const char *field;			/* that the error is about, or NULL */
-	const char *named_member;	/* the member, where that is an id */
+	const char *named_member;	/* the id of the member, if the item says it */
 	const char *email;			/* of the member within, folded, or "" */
 	const Program *program;		/* NULL: there is none */
 	int64		account_id;		/* 0: not found */

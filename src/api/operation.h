@@ -124,6 +124,8 @@ typedef struct Endpoint
 								 * another one holds the result; without keys the answer is the result */
 	int			status;			/* of success, if not 200 */
 	void		(*run) (struct Call *call);
+	char	   *(*complete) (const struct Call *call, const char *kept);	/* the answer, of call->kept and a
+																			 * repetition */
 } Endpoint;
 
 typedef struct Call
@@ -152,6 +154,7 @@ typedef struct Call
 	Datum		row_params[8];	/* the first is the merchant */
 	char	   *json;
 	int			status;			/* of success, if not the endpoint's */
+	char	   *kept;			/* for a repetition, if that is not the result itself */
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if there is no such row */
 	const char *more_key;		/* of a second array in the answer, or NULL */

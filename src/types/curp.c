@@ -332,6 +332,20 @@ curp_in(PG_FUNCTION_ARGS)
 	PG_RETURN_CURP_P(result);
 }
 
+PG_FUNCTION_INFO_V1(curp_of);
+
+/* loyalty_internal.curp_of(): the CURP that a text is, however it is written, or NULL. */
+Datum
+curp_of(PG_FUNCTION_ARGS)
+{
+	Curp	   *result = palloc(sizeof(Curp));
+	const char *why;
+
+	if (!curp_parse(server_to_utf8(text_to_cstring(PG_GETARG_TEXT_PP(0))), result, &why))
+		PG_RETURN_NULL();
+	PG_RETURN_CURP_P(result);
+}
+
 PG_FUNCTION_INFO_V1(curp_out);
 Datum
 curp_out(PG_FUNCTION_ARGS)

@@ -62,7 +62,7 @@ COMMENT ON TABLE loyalty_internal.access IS 'Every reading of a customer''s data
 COMMENT ON COLUMN loyalty_internal.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
 COMMENT ON COLUMN loyalty_internal.access.operation IS 'Of the first, if they are several.';
 COMMENT ON COLUMN loyalty_internal.access.minute IS 'In which minute it was refused; NULL if it was not.';
-COMMENT ON COLUMN loyalty_internal.access.curp_hash IS 'Four bytes of the SHA-256 of the CURP of a refusal: enough to tell those of a minute apart, and too few to tell whose it is.';
+COMMENT ON COLUMN loyalty_internal.access.curp_hash IS 'What tells the refusals of a minute apart: a hash of member_id or, where there is none, four bytes of what the CURP and the minute are under the key of the merchant.';
 COMMENT ON COLUMN loyalty_internal.access.times IS 'How often, from at until last_at.';
 CREATE UNIQUE INDEX access_refusal ON loyalty_internal.access (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL;
 CREATE INDEX access_age ON loyalty_internal.access (merchant_id, at);	-- to forget them

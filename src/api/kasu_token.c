@@ -443,16 +443,22 @@ static Statement access_insert_sql = {
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 
-/* more than sixty rows of a minute, and they are one: whoever knows a name could go on for ever */
+/*
+ * More than sixty rows of a minute, and they are one: whoever knows a name could
+ * go on for ever.  A row tells whose data it was, or a little of a CURP of
+ * nobody's: not both, or it would prove whose CURP was erased.
+ */
 static Statement refusal_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.access AS a (merchant_id, app_user, member_id, operation, request, status, address, minute, curp_hash)"
-	" SELECT $1, $2, CASE WHEN n.few THEN $3 END, $4, $5, $6, CASE WHEN n.few THEN $7 ELSE '' END, n.minute, CASE WHEN n.few THEN $8 ELSE 0 END"
-	" FROM (SELECT m.minute, (SELECT count(*) FROM loyalty_internal.access o"
+	" SELECT $1, $2, CASE WHEN n.few THEN $3 END, $4, $5, $6, CASE WHEN n.few THEN $7 ELSE '' END, n.minute,"
+	" CASE WHEN NOT n.few THEN 0 WHEN $3 IS NULL THEN n.hash ELSE hashint8($3) END"
+	" FROM (SELECT m.minute, hashtext(encode(loyalty_internal.hmac(t.digest_key, concat(extract(epoch FROM m.minute), $8)), 'hex')) AS hash,"
+	" (SELECT count(*) FROM loyalty_internal.access o"
 	" WHERE o.merchant_id = $1 AND o.app_user = $2 AND o.minute = m.minute) < 60 AS few"
-	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m) n"
+	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m, loyalty_internal.merchant t WHERE t.merchant_id = $1 OFFSET 0) n"
 	" ON CONFLICT (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL"
 	" DO UPDATE SET times = a.times + 1, last_at = clock_timestamp()",
-	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INT4OID}
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID}
 };
 
 /* The start of a text; empty for NULL. */
@@ -462,16 +468,6 @@ logged(const char *text)
 	if (text == NULL)
 		text = "";
 	return PointerGetDatum(cstring_to_text_with_len(text, pg_mbcliplen(text, strlen(text), LOGGED_MAX_LENGTH)));
-}
-
-static int32
-short_hash(const char *text)
-{
-	int32		hash = 0;
-
-	if (text != NULL)
-		memcpy(&hash, VARDATA(sha256_digest(text, strlen(text))), sizeof(hash));
-	return hash;
 }
 
 /*
@@ -516,6 +512,7 @@ kasu_record_access(const Call *call, int64 merchant_id, const char *request, int
 {
 	const Value *user = &call->values[KASU_USER];
 	const Value *operation = &call->values[KASU_OPERATION];
+	const char *curp = call->values[KASU_CURP].text;
 	bool		refused = status >= 400;
 	Datum		params[] = {
 		Int64GetDatum(merchant_id),
@@ -525,7 +522,7 @@ kasu_record_access(const Call *call, int64 merchant_id, const char *request, int
 		logged(request),
 		Int32GetDatum(status),
 		logged(call->address),
-		Int32GetDatum(refused ? short_hash(call->values[KASU_CURP].text) : 0),
+		CStringGetTextDatum(curp ? curp : ""),
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' ', ' ', ' '};
 

@@ -81,6 +81,7 @@ FROM relations c JOIN pg_constraint k ON k.conrelid = c.oid, LATERAL (VALUES
 INSERT INTO fact SELECT 'relation ' || c.oid::regclass || ' index ' || i.indexrelid::regclass, w, v
 FROM relations c JOIN pg_index i ON i.indrelid = c.oid, LATERAL (VALUES
 	('definition', pg_get_indexdef(i.indexrelid)), ('state', concat_ws(' ', i.indisunique, i.indisprimary, i.indisexclusion, i.indimmediate, i.indisclustered, i.indisvalid, i.indisreplident)),
+	('statistics', (SELECT string_agg(a.attname || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget <> -1)),
 	('comment', pg_temp.comment('pg_class', i.indexrelid))) x (w, v);
 INSERT INTO fact SELECT 'relation ' || c.oid::regclass || ' trigger ' || t.tgname, w, v
 FROM relations c JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal, LATERAL (VALUES

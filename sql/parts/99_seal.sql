@@ -10,6 +10,8 @@ DECLARE
 	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,grant_operation,prepare_role,seal,forget_access_log,erase_entries}';
 	-- Figures, and nothing of anybody, for the role that PostgreSQL has for monitoring.
 	of_monitor CONSTANT name[] := '{loyalty,loyalty.metrics,loyalty.progress,loyalty.health(),loyalty_internal.metrics(),loyalty_internal.progress()}';
+	-- The types of columns that have statistics.
+	with_statistics CONSTANT regtype[] := '{boolean,smallint,integer,bigint,timestamptz,loyalty.points}';
 	command text;
 BEGIN
 	-- Only what is lacking is done: a right that is granted or revoked here is
@@ -54,6 +56,16 @@ BEGIN
 		SELECT format('SELECT pg_extension_config_dump(%L, %L)', o.name, '')
 		FROM object o WHERE o.has_rows AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND o.id = ANY (e.extconfig))
 		UNION ALL
+		-- Statistics are samples of the rows, and stay when these are erased: of
+		-- what is more than a number or a moment there are none.
+		SELECT format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', o.name, a.attname)
+		FROM object o JOIN pg_attribute a ON a.attrelid = o.id AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE o.kind = 'TABLE' AND NOT o.of_engine AND a.atttypid <> ALL (with_statistics) AND coalesce(a.attstattarget, -1) <> 0
+		UNION ALL
+		SELECT format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS 0', i.indexrelid::regclass, k.n)
+		FROM object o JOIN pg_index i ON i.indrelid = o.id, unnest(i.indkey::smallint[]) WITH ORDINALITY k (attnum, n), pg_attribute a
+		WHERE o.kind = 'TABLE' AND NOT o.of_engine AND k.attnum = 0 AND a.attrelid = i.indexrelid AND a.attnum = k.n AND coalesce(a.attstattarget, -1) <> 0
+		UNION ALL
 		SELECT format('COMMENT ON COLUMN %s.%I IS %L', o.name, a.attname, min(c.description))
 		FROM object o JOIN pg_attribute a ON a.attrelid = o.id AND a.attnum > 0
 		JOIN pg_rewrite r ON r.ev_class = o.id
@@ -69,6 +81,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS
-'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; takes everything from PUBLIC, lets pg_monitor read what monitoring asks, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; keeps statistics from having texts; takes everything from PUBLIC, lets pg_monitor read what monitoring asks, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
 
 SELECT loyalty_internal.seal();

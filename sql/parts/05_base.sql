@@ -105,6 +105,12 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_is_name
 COMMENT ON FUNCTION loyalty_internal.is_name(text) IS
 'Whether a person or a branch may be called so: without control characters, ends of lines and changes of direction, but for those around it, which are trimmed.';
 
+CREATE FUNCTION loyalty_internal.is_line(text) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN loyalty_internal.is_name('.' || $1 || '.');
+COMMENT ON FUNCTION loyalty_internal.is_line(text) IS
+'Whether a text that is kept as it is given stays within a line wherever it is logged or listed: loyalty_internal.is_name() of all of it.';
+
 CREATE FUNCTION loyalty.fold(text) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_fold';
 COMMENT ON FUNCTION loyalty.fold(text) IS

@@ -2,7 +2,7 @@
 
 CREATE TABLE loyalty_internal.merchant (
 	merchant_id	bigint		PRIMARY KEY DEFAULT loyalty_internal.new_id(),
-	name		text		NOT NULL CHECK (name <> ''),
+	name		text		NOT NULL CHECK (name <> '' AND loyalty_internal.is_line(name)),
 	base_url	text		NOT NULL CHECK (base_url ~ '^https?://[^[:space:]]+[^/[:space:]]$'),
 	sandbox		boolean		NOT NULL DEFAULT false,
 	created_at	timestamptz	NOT NULL DEFAULT now(),
@@ -37,7 +37,7 @@ CREATE TABLE loyalty_internal.api_key (
 	key_hash	bytea		PRIMARY KEY CHECK (length(key_hash) = 32),
 	merchant_id	bigint		NOT NULL,
 	key_id		bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
-	label		text		NOT NULL DEFAULT '',
+	label		text		NOT NULL DEFAULT '' CHECK (loyalty_internal.is_line(label)),
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	expires_at	timestamptz,
 	disabled_at	timestamptz,
@@ -68,7 +68,7 @@ BEGIN
 	RETURNING merchant_id INTO id;
 	RETURN id;
 EXCEPTION WHEN check_violation OR not_null_violation THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'A merchant has a name and a base_url that starts with http:// or https://.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'A merchant has a name, without control characters, and a base_url that starts with http:// or https://.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_merchant(text, text) IS
@@ -87,10 +87,12 @@ BEGIN
 	VALUES (sha256(convert_to(api_key, 'UTF8')), create_api_key.merchant_id,
 			coalesce(create_api_key.label, ''), create_api_key.expires_at)
 	RETURNING k.key_id INTO key_id;
+EXCEPTION WHEN check_violation THEN
+	PERFORM loyalty_internal.fail('invalid_argument', 'A label has no control characters.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_api_key(bigint, text, timestamptz) IS
-'Creates one more API key of a merchant and returns it with its key_id. This is the only time the key is shown. label: at most 1,024 bytes. expires_at NULL: never. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Creates one more API key of a merchant and returns it with its key_id. This is the only time the key is shown. label: at most 1,024 bytes, without control characters. expires_at NULL: never. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.enable_api_key(merchant_id bigint, key_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

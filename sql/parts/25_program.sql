@@ -11,7 +11,7 @@ CREATE TABLE loyalty_internal.program (
 	program_id			bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	client_id			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.new_client_id('') CHECK (octet_length(client_id) BETWEEN 1 AND 255),
 	wallet_key			text			COLLATE "C" NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (wallet_key <> ''),
-	name				text			NOT NULL CHECK (octet_length(name) <= 1024 AND name ~ '[^[:space:]]'),
+	name				text			NOT NULL CHECK (octet_length(name) <= 1024 AND name ~ '[^[:space:]]' AND loyalty_internal.is_line(name)),
 	managed_by			text			NOT NULL DEFAULT '',
 	active				boolean			NOT NULL DEFAULT true,
 	accumulation_points	loyalty.points	NOT NULL DEFAULT '10' CHECK (accumulation_points OPERATOR(loyalty.>=) '0'::loyalty.points),
@@ -163,7 +163,7 @@ COMMENT ON FUNCTION loyalty_internal.settings_problem(jsonb) IS 'What is wrong w
 CREATE FUNCTION loyalty_internal.setting_range(setting text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT setting || CASE
-		WHEN setting = 'name' THEN ' has 1 to 1,024 bytes and is not blank'
+		WHEN setting = 'name' THEN ' has 1 to 1,024 bytes, is not blank and has no control characters'
 		WHEN setting = 'accumulation_points' THEN ' is not negative, less than 922,337,203,685,478, with at most 4 decimals'
 		WHEN setting IN ('accumulation_money', 'redemption_points', 'redemption_money', 'currency_change') THEN ' is more than 0, less than 922,337,203,685,478, with at most 4 decimals'
 		WHEN setting = 'decimals' THEN ' is 0 to 4'
@@ -334,7 +334,7 @@ BEGIN
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, keys::text)::loyalty.program_keys;
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'name has 1 to 1,024 bytes and is not blank, client_id 1 to 255.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name has 1 to 1,024 bytes, is not blank and has no control characters, client_id has 1 to 255.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'Another program of the merchant has this client_id.');
 END
@@ -363,7 +363,7 @@ BEGIN
 	END IF;
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, keys::text)::loyalty.program_keys;
 EXCEPTION WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'name is not blank and has at most 1,024 bytes; percentage is not negative and has at most 4 decimals.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'name is not blank, has at most 1,024 bytes and no control characters; percentage is not negative and has at most 4 decimals.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_wallet(bigint, text, numeric, json, text) IS

@@ -129,6 +129,8 @@ BEGIN
 		RETURN problem;
 	ELSIF coalesce(rule ->> 'name', '') !~ '[^[:space:]]' OR length(rule ->> 'name') > 100 THEN
 		RETURN 'name has 1 to 100 characters';
+	ELSIF NOT loyalty_internal.is_line(rule ->> 'name') THEN
+		RETURN 'name has no control characters';
 	END IF;
 
 	SELECT format('%s has 1 to 1,000 elements, none empty', k.key) INTO problem

@@ -3,7 +3,7 @@
 CREATE TABLE loyalty_internal.rank_range (
 	merchant_id	bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	range_group	text			COLLATE "C" NOT NULL CHECK (octet_length(range_group) BETWEEN 1 AND 255),
-	rank		text			COLLATE "C" NOT NULL CHECK (octet_length(rank) BETWEEN 1 AND 255),
+	rank		text			COLLATE "C" NOT NULL CHECK (octet_length(rank) BETWEEN 1 AND 255 AND loyalty_internal.is_line(rank)),
 	from_points	loyalty.points	NOT NULL CHECK (from_points OPERATOR(loyalty.>=) '0'::loyalty.points),
 	multiplier	loyalty.points	NOT NULL DEFAULT '1' CHECK (multiplier OPERATOR(loyalty.>) '0'::loyalty.points),
 	PRIMARY KEY (merchant_id, range_group, rank),
@@ -227,7 +227,7 @@ BEGIN
 		PERFORM loyalty_internal.rank_accounts(set_rank_ranges.merchant_id, program);
 	END LOOP;
 EXCEPTION WHEN check_violation OR not_null_violation OR unique_violation THEN
-	PERFORM loyalty_internal.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0. Names have 1 to 255 bytes.');
+	PERFORM loyalty_internal.fail('invalid_argument', 'Ranks have different names and different points, none negative; multipliers are above 0. Names have 1 to 255 bytes and no control characters.');
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points[], loyalty.points[]) IS

@@ -3,7 +3,7 @@
 -- Like loyalty_internal.api_key, this finds the merchant by a name that is unique
 -- without coordination, and refers to no other table.
 CREATE TABLE loyalty_internal.app_user (
-	name		text		COLLATE "C" PRIMARY KEY CHECK (name <> ''),
+	name		text		COLLATE "C" PRIMARY KEY CHECK (name <> '' AND loyalty_internal.is_line(name)),
 	merchant_id	bigint		NOT NULL,
 	private_key	text		NOT NULL CHECK (length(private_key) >= 32),
 	token_ttl_s	integer		NOT NULL DEFAULT 600 CHECK (token_ttl_s BETWEEN 1 AND 86400),
@@ -142,7 +142,7 @@ BEGIN
 	INSERT INTO loyalty_internal.app_user (name, merchant_id, private_key) VALUES (add_app_user.name, add_app_user.merchant_id, key);
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty, and private_key has at least 32 characters.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty and has no control characters, and private_key has at least 32 characters.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'Names of app users are unique on the server, and one has this name, perhaps another merchant''s.');
 END
@@ -152,7 +152,7 @@ COMMENT ON FUNCTION loyalty_internal.add_app_user(bigint, text, text) IS 'Part o
 CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_key text DEFAULT NULL, OUT key text)
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_create_app_user';
 COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
-'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. name: unique on the server, since it is what finds the merchant. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. name: unique on the server, since it is what finds the merchant, at most 1,024 bytes, without control characters. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
 CREATE FUNCTION loyalty.enable_app_user(merchant_id bigint, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -4,7 +4,7 @@
 CREATE TABLE loyalty_internal.product (
 	merchant_id		bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	product_id		bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
-	name			text			COLLATE "C" NOT NULL CHECK (name <> ''),
+	name			text			COLLATE "C" NOT NULL CHECK (name <> '' AND loyalty_internal.is_line(name)),
 	description		text			NOT NULL DEFAULT '',
 	price			loyalty.points	NOT NULL CHECK (price OPERATOR(loyalty.>) '0'::loyalty.points),
 	stock			integer			NOT NULL CHECK (stock >= 0),
@@ -131,7 +131,7 @@ BEGIN
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name has no control characters, price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a product of this name.');
 END

@@ -14,6 +14,15 @@ FROM (VALUES ('', 'https://x.example', 'a merchant without a name'), (NULL, 'htt
 	('X', NULL, 'or NULL'), ('X', 'ftp://x.example', 'or of another scheme'), ('X', 'https://', 'or of no host'), ('X', 'https://x y', 'or with a blank'),
 	('X', E'https://x\ny', 'or with a line break'), ('X', 'javascript:alert(1)', 'or a script')) v (name, url, what);
 
+-- What is logged or listed stays within a line.
+SELECT pg_temp.refuses(format(call, quote_literal(name)), 'invalid_argument', regexp_replace(name, '[^ -~]', '?', 'g') || ': ' || call)
+FROM unnest(ARRAY[E'Banco\n\tLOG: x', E'Banco\n', E'\rBanco', E'Ban\x1b[2Jco', U&'Ban\202Eco', U&'Ban\0085co']) name, unnest(ARRAY['SELECT loyalty.create_merchant(%s)', format('SELECT loyalty.create_api_key(%s, %%s)', :merchant), format('SELECT loyalty.create_app_user(%s, %%s)', :merchant),
+	format('SELECT loyalty.create_program(%s, %%s)', :merchant), format('SELECT loyalty.create_wallet(%s, %%s)', :merchant), format('SELECT loyalty.create_product(%s, %%s, 1, 1)', :merchant),
+	format('SELECT loyalty.set_rank_ranges(%s, ''g'', ARRAY[%%s], ''{0}'')', :merchant)]) call;
+SELECT is_empty($$SELECT c.oid::regclass, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('name', 'label', 'first_name', 'first_last_name', 'second_last_name') AND NOT a.attisdropped
+	WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND c.relkind IN ('r', 'p') AND c.relname <> 'rule'	-- which rule_problem() looks at
+	AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND a.attnum = ANY (k.conkey) AND pg_get_constraintdef(k.oid) ~ 'is_(line|name)\(')$$, 'every name is looked at');
+
 -- --- API keys -----------------------------------------------------------------
 
 SELECT key_id AS first_id, api_key AS first_key FROM loyalty.create_api_key(:merchant, 'caja 1') \gset

@@ -395,13 +395,15 @@ CREATE FUNCTION loyalty.pay_policy(
 	merchant_id bigint, policy_id bigint, amount loyalty.points, method text, reference text, app_user text)
 RETURNS json
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	payment_no integer;
 BEGIN
-	PERFORM loyalty_internal.book_payment(merchant_id, policy_id, amount, method, reference, app_user);
-	RETURN loyalty.policy_status(merchant_id, policy_id);
+	payment_no := (loyalty_internal.book_payment(merchant_id, policy_id, amount, method, reference, app_user)).payment_no;
+	RETURN loyalty_internal.policy_stands(merchant_id, policy_id, NULL, payment_no, true);
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference again books nothing. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference again books nothing and gets the first answer, whatever has been booked since. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
 
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;

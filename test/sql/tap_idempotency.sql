@@ -118,6 +118,19 @@ SELECT is((SELECT count(*) FROM loyalty.post_batch(:m, '{}', '{deposit}', '{}', 
 SELECT is((SELECT count(*) FROM loyalty.post_batch(:m, array_fill(:a::bigint, '{20000}'), '{deposit}', array_fill('1'::loyalty.points, '{20000}'), idempotency_key => 'large') WHERE error IS NULL), 20000::bigint, 'of 20,000 items') FROM generate_series(1, 2);
 SELECT is((SELECT count(*) FROM loyalty.entry e WHERE e.entry_id = (SELECT split_part(split_part(k.answer, E'\n', 7), ' ', 1)::bigint FROM loyalty_internal.idempotency_key k WHERE k.key_digest = loyalty_internal.merchant_digest(:m, 'large'))), 1::bigint, 'whose answer names entries');
 
+-- --- what counts once for its reference -------------------------------------------------
+
+SELECT loyalty.open_policy(:m, 'CAMC880526HMCBNR04', 'Otro') AS policy \gset
+SELECT loyalty.pay_policy(:m, :policy, 30, 'SPEI', 'R1', 'Banco') AS paid \gset
+SELECT loyalty.pay_policy(:m, :policy, 70, 'SPEI', 'R2', 'Banco') AS paid_all \gset
+SELECT is((:'paid'::json ->> 'saldo') || ' ' || (:'paid'::json ->> 'status') || ', ' || (:'paid_all'::json ->> 'saldo') || ' ' || (:'paid_all'::json ->> 'status'), '70 COBRANZA, 0 ACTIVACION', 'two payments');
+UPDATE loyalty_internal.policy SET status = 'CANCELADO' WHERE policy_id = :policy;
+SELECT is(loyalty.pay_policy(:m, :policy, 30, 'SPEI', 'R1', 'Banco')::text, :'paid', 'a payment again is answered as at first, whatever has become of the policy');
+SELECT is(loyalty.pay_policy(:m, :policy, 70, 'SPEI', 'R2', 'Banco')::text, :'paid_all', 'and so is the other');
+SELECT is(pg_temp.outcome(format('loyalty.pay_policy(%s, %s, 31, ''SPEI'', ''R1'', %%s)', :m, :policy), 'Banco'), 'LK412', 'another under its reference is refused');
+SELECT is(pg_temp.outcome(format('loyalty.pay_policy(%s, %s, 1, ''SPEI'', ''R3'', %%s)', :m, :policy), 'Banco'), 'LK412', 'and more than is still to be paid');
+SELECT is(loyalty.policy_status(:m, :policy) ->> 'status', 'CANCELADO', 'how it stands now is another question');
+
 -- --- looked at before anything is written ---------------------------------------------
 
 SELECT is(pg_temp.outcome($$loyalty.post_batch(1, '{1}', '{deposit}', '{1}', idempotency_key => %s)$$, 'nobody'), 'LY006', 'a batch of no merchant, with a key');

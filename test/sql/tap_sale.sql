@@ -194,7 +194,7 @@ $$;
 SELECT cmp_ok(max(pg_temp.payments_read(:merchant, :cents, 'cent-' || n)), '<', 10::bigint, 'each of 200 payments of a cent reads few of those before') FROM generate_series(1, 200) n;
 SELECT is(loyalty.policy_status(:merchant, :cents) ->> 'saldo', '98', 'what is still to be paid is told');
 SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, %L, ''SPEI'', ''one more'', ''app'')', :merchant, :cents, amount), 'kasu_412', 'one more is refused: ' || amount) FROM (VALUES ('0.01'), ('97.99')) v (amount);
-SELECT is(pg_temp.pay(:merchant, :cents, '0.01', 'cent-1'), '98', 'the first one again is still the first one');
+SELECT is(pg_temp.pay(:merchant, :cents, '0.01', 'cent-1'), '99.99', 'the first one again is still the first one, and answered as it was');
 SELECT is(pg_temp.pay(:merchant, :cents, '98', 'one more'), '0', 'all that is still to be paid is taken');
 
 -- Balance and what is paid are the cost, after every payment.

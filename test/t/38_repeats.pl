@@ -252,6 +252,16 @@ $first = sent(seller_request('program/P/member', qq({"email":"n\@x.mx","firstNam
 like $first, qr/^201 /, 'a member';
 like sent(seller_request('program/P/member', qq({"email":"n\@x.mx","firstName":"A","firstLastName":"B","phone":"\\u0000"})), 'member'), qr/^4\d\d /, 'a NUL in a field is not as good as none';
 
+# --- two keys ------------------------------------------------------------------------------
+
+# As nginx joins them since 1.23, they are no key; before, it hands on the first.
+my $joins = `nginx -v 2>&1` =~ m{nginx/1\.(\d+)} ? $1 >= 23 : 0;
+my @deposit = @{seller_request('deposit', [\%item])};
+like answer_of(ask(\@deposit, "two-1\r\nIdempotency-Key: two-2")), $joins ? qr/^400 / : qr/^200 /, 'two keys are ' . ($joins ? 'refused' : 'the first');
+is sql("SELECT string_agg(k, ' ') FROM loyalty_internal.idempotency_key, (VALUES ('two-1'), ('two-2')) v (k) WHERE key_digest = loyalty_internal.merchant_digest(merchant_id, k)"), $joins ? '' : 'two-1', 'and never the second';
+like sent(\@deposit, 'two-1,two-2'), qr/^200 /, 'one with a comma is one';
+like sent(\@deposit, 'two-1, two-2'), qr/^400 /, 'unless a blank follows, as where they are joined';
+
 is sql('SELECT count(*) FROM loyalty.verify()'), '0', 'the ledger is sound';
 $stack->stop;
 done_testing;

@@ -83,7 +83,7 @@ COMMENT ON COLUMN loyalty.blacklisted_phones.created_at IS 'Since when.';
 CREATE TABLE loyalty_internal.member_change (
 	merchant_id	bigint		NOT NULL,
 	member_id	bigint		NOT NULL,
-	change_id	bigint		NOT NULL DEFAULT loyalty_internal.new_id(),
+	change_id	bigint		NOT NULL,
 	changed_at	timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	attribute	text		NOT NULL,
 	was			text		COLLATE "C" NOT NULL,
@@ -92,6 +92,7 @@ CREATE TABLE loyalty_internal.member_change (
 );
 CREATE INDEX member_change_was ON loyalty_internal.member_change (merchant_id, was);
 COMMENT ON TABLE loyalty_internal.member_change IS 'What members were called, reached and known by before that was changed. Only ever added to, until the member is cancelled.';
+COMMENT ON COLUMN loyalty_internal.member_change.change_id IS 'The greater, the later it was changed; changed_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.member_change.attribute IS 'The column of loyalty_internal.member.';
 COMMENT ON COLUMN loyalty_internal.member_change.was IS 'What it was until then.';
 GRANT SELECT, INSERT, DELETE ON loyalty_internal.member_change TO loyalty_engine;
@@ -129,12 +130,14 @@ BEGIN
 		first_name = becomes.first_name, first_last_name = becomes.first_last_name, second_last_name = becomes.second_last_name,
 		birth_date = becomes.birth_date, country = becomes.country, active = becomes.active, enrolled_by = becomes.enrolled_by
 	WHERE m.merchant_id = was.merchant_id AND m.member_id = was.member_id;
-	INSERT INTO loyalty_internal.member_change (merchant_id, member_id, attribute, was)
-	SELECT was.merchant_id, was.member_id, c.attribute, c.old
-	FROM (VALUES ('phone', was.phone::text, becomes.phone::text), ('email', was.email, becomes.email),
-		('client_id', was.client_id, becomes.client_id), ('name', was.name, becomes.name),
-		('birth_date', was.birth_date::text, becomes.birth_date::text),
-		('active', was.active::text, becomes.active::text)) c (attribute, old, new)
+	INSERT INTO loyalty_internal.member_change (merchant_id, member_id, change_id, attribute, was)
+	SELECT was.merchant_id, was.member_id, greatest(loyalty_internal.new_id(), c.n + (
+		SELECT max(h.change_id) FROM loyalty_internal.member_change h WHERE h.merchant_id = was.merchant_id AND h.member_id = was.member_id)),
+		c.attribute, c.old
+	FROM (VALUES (1, 'phone', was.phone::text, becomes.phone::text), (2, 'email', was.email, becomes.email),
+		(3, 'client_id', was.client_id, becomes.client_id), (4, 'name', was.name, becomes.name),
+		(5, 'birth_date', was.birth_date::text, becomes.birth_date::text),
+		(6, 'active', was.active::text, becomes.active::text)) c (n, attribute, old, new)
 	WHERE c.old IS NOT NULL AND c.old IS DISTINCT FROM c.new;
 END
 $$;

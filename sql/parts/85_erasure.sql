@@ -317,6 +317,8 @@ BEGIN
 			AND (e.member_id IS NULL OR NOT EXISTS (
 				SELECT FROM loyalty_internal.account k WHERE k.merchant_id = merchant AND k.account_id = e.member_id))
 			AND EXISTS (SELECT FROM owned o WHERE o.account_id = e.account_id AND e.posted_at >= o.since AND e.posted_at < o.until))
+	), subjects AS (
+		SELECT id UNION SELECT m.own_account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id
 	)
 	SELECT json_build_object(
 		'exported_at', now(),
@@ -358,10 +360,32 @@ BEGIN
 			FROM loyalty_internal.message g WHERE g.merchant_id = merchant AND g.member_id = id ORDER BY g.message_id) r), '[]'),
 		'blacklisted', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT b.phone, b.reason, b.created_at FROM loyalty_internal.blacklisted_phone b
-			JOIN loyalty_internal.member m ON m.merchant_id = b.merchant_id AND m.phone OPERATOR(loyalty.=) b.phone
-			WHERE b.merchant_id = merchant AND m.member_id = id) r), '[]'),
+			WHERE b.merchant_id = merchant AND b.phone::text IN (
+				SELECT m.phone::text FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id
+				UNION ALL SELECT h.was FROM loyalty_internal.member_change h WHERE h.merchant_id = merchant AND h.member_id = id AND h.attribute = 'phone'
+				UNION ALL SELECT g.phone::text FROM loyalty_internal.message g WHERE g.merchant_id = merchant AND g.member_id = id)
+			  -- what another has by now is not said of them
+			  AND NOT EXISTS (SELECT FROM loyalty_internal.member o
+				WHERE o.merchant_id = merchant AND o.phone OPERATOR(loyalty.=) b.phone AND o.member_id <> id)
+			ORDER BY b.phone) r), '[]'),
+		'limits', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction, l.max_points, l.max_operations, l.set_at
+			FROM loyalty_internal.posting_limit l
+			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT s.id FROM subjects s) ORDER BY l.adds) r), '[]'),
+		'limits_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT l.day, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction, l.points_given OPERATOR(loyalty.-) l.points_left AS points_used,
+				   l.operations_given - l.operations_left AS operations_used
+			FROM loyalty_internal.allowance l
+			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT s.id FROM subjects s) ORDER BY l.day, l.adds) r), '[]'),
+		'rules_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT u.rule, u.day, u.points_day, u.points_week, u.points_month, u.points_year, u.points_ever
+			FROM loyalty_internal.rule_use u WHERE u.merchant_id = merchant AND u.account_id IN (SELECT s.id FROM subjects s) ORDER BY u.rule) r), '[]'),
+		'rule_awards', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT w.entry_id, w.rule, w.day, w.points, w.returned
+			FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)
+			ORDER BY w.entry_id, w.rule) r), '[]'),
 		'consents', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT c.consent_id, c.app_user, c.purpose, c.notice_version, c.valid_from, c.valid_until, c.revoked_at
+			SELECT c.consent_id, c.app_user, c.purpose, c.notice_version, c.valid_from, c.recorded_at, c.valid_until, c.revoked_at
 			FROM loyalty_internal.consent c WHERE c.merchant_id = merchant AND c.member_id = id ORDER BY c.consent_id) r), '[]'),
 		'accesses', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT a.at, a.app_user, a.operation, a.request, a.status, a.address, a.times, a.last_at
@@ -372,13 +396,56 @@ BEGIN
 				   (SELECT json_agg(json_build_object('ordinal', i.ordinal, 'due_on', i.due_on, 'amount', i.amount) ORDER BY i.ordinal)
 					FROM loyalty_internal.instalment i WHERE i.merchant_id = merchant AND i.policy_id = s.policy_id) AS instalments,
 				   coalesce((SELECT json_agg(json_build_object('paid_at', y.paid_at, 'amount', y.amount, 'method', y.method, 'reference', y.reference,
-						'app_user', y.app_user) ORDER BY y.paid_at)
+						'app_user', y.app_user) ORDER BY y.payment_no)
 					FROM loyalty_internal.payment y WHERE y.merchant_id = merchant AND y.policy_id = s.policy_id), '[]') AS payments
 			FROM loyalty_internal.policy s JOIN loyalty_internal.product d ON d.merchant_id = s.merchant_id AND d.product_id = s.product_id
-			WHERE s.merchant_id = merchant AND s.member_id = id ORDER BY s.registered_at, s.policy_id) r), '[]'))
+			WHERE s.merchant_id = merchant AND s.member_id = id ORDER BY s.sale_no) r), '[]'))
 	INTO export;
 	RETURN export;
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
-'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs), ranks_given, messages, blacklisted, consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.export_staff(merchant_id bigint, staff_id bigint) RETURNS json
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	merchant CONSTANT bigint := export_staff.merchant_id;
+	id CONSTANT bigint := export_staff.staff_id;
+	export json;
+BEGIN
+	SELECT json_build_object(
+		'exported_at', now(),
+		'merchant', (SELECT t.name FROM loyalty_internal.merchant t WHERE t.merchant_id = merchant),
+		'staff', row_to_json(r),
+		'programs', coalesce((SELECT json_agg(p.name ORDER BY p.program_id) FROM loyalty_internal.staff_program w
+			JOIN loyalty_internal.program p ON p.merchant_id = w.merchant_id AND p.program_id = w.program_id
+			WHERE w.merchant_id = merchant AND w.staff_id = id), '[]'),
+		'blacklisted', coalesce((SELECT json_agg(json_build_object('phone', b.phone, 'reason', b.reason, 'created_at', b.created_at))
+			FROM loyalty_internal.blacklisted_phone b WHERE b.merchant_id = merchant AND b.phone OPERATOR(loyalty.=) r.number), '[]'),
+		'limits', coalesce((SELECT json_agg(json_build_object('program_id', l.program_id, 'direction', CASE WHEN l.adds THEN 'add' ELSE 'spend' END,
+				'max_points', l.max_points, 'max_operations', l.max_operations, 'set_at', l.set_at) ORDER BY l.program_id, l.adds)
+			FROM loyalty_internal.posting_limit l WHERE l.merchant_id = merchant AND l.scope = 'staff' AND l.subject_id = id), '[]'),
+		'limits_used', coalesce((SELECT json_agg(json_build_object('program_id', l.program_id, 'day', l.day, 'direction', CASE WHEN l.adds THEN 'add' ELSE 'spend' END,
+				'points_used', l.points_given OPERATOR(loyalty.-) l.points_left, 'operations_used', l.operations_given - l.operations_left)
+				ORDER BY l.program_id, l.adds)
+			FROM loyalty_internal.allowance l WHERE l.merchant_id = merchant AND l.scope = 'staff' AND l.subject_id = id), '[]'),
+		'enrolled', coalesce((SELECT json_agg(json_build_object('member_id', m.member_id, 'created_at', m.created_at) ORDER BY m.member_id)
+			FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.enrolled_by = id), '[]'),
+		'entries', coalesce((SELECT json_agg(json_build_object('posted_at', e.posted_at, 'kind', loyalty.entry_kind(e.kind), 'amount', e.amount,
+				'money', e.money, 'account_id', e.account_id, 'entry_no', e.entry_no, 'entry_id', e.entry_id)
+				ORDER BY e.posted_at, e.account_id, e.entry_no)
+			FROM loyalty.entry e WHERE e.merchant_id = merchant AND e.staff_id = id), '[]'))
+	INTO export
+	FROM (
+		SELECT s.staff_id, s.name, s.number, b.name AS branch, s.role, s.restricted, s.created_at, s.archived_at
+		FROM loyalty_internal.staff s JOIN loyalty_internal.branch b ON b.merchant_id = s.merchant_id AND b.branch_id = s.branch_id
+		WHERE s.merchant_id = merchant AND s.staff_id = id) r;
+	IF export IS NULL THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+	END IF;
+	RETURN export;
+END
+$$;
+COMMENT ON FUNCTION loyalty.export_staff(bigint, bigint) IS
+'Everything that is kept about a cashier or manager, as one JSON object for whoever asks for their data: staff, and lists of programs (of those who may not operate all), blacklisted (their phone), limits and limits_used, enrolled (members, by their number), and entries (what they posted, without the texts, which are the members'', who have loyalty.export_member()). The password is left out. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';

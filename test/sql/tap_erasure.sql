@@ -13,14 +13,15 @@ SELECT is(loyalty_internal.impersonal_detail('{"items":[{"unitPrice":5.10,"sku":
 
 -- --- what of an answer is of somebody ---------------------------------------------------
 
-SELECT is(loyalty_internal.answer_without(answer, '{"id 7":true,"member P C1":true,"member  C1":true,"curp CURP":true}'), without, 'answer_without: ' || answer)
+SELECT is(loyalty_internal.answer_without(answer, '{"id 7":true,"member P C1":true,"member  C1":true,"curp ZAQX870411MGTRXC04":true}'), without, 'answer_without: ' || answer)
 FROM (VALUES ('[]'::json, '[]'), ('{}', '{}'), ('[{"programId":"P","memberId":"C1","totalPoints":1.50,"status":"success"},{"programId":"P","memberId":"C2"}]',
 		'[{"programId":"P","memberId":"","totalPoints":1.50,"status":"success"},{"programId":"P","memberId":"C2"}]'),
 	('{"programId":"Q","memberId":"C1"}', '{"programId":"Q","memberId":"C1"}'), ('{"programId":"","memberId":"C1"}', '{"programId":"","memberId":""}'),
 	('{"id":"7","clientId":"C1","rank":{"name":"Oro"},"balance":12,"address":[{"street":"x"}],"ok":true,"n":null}', '{"id":"7","clientId":"","rank":{"name":""},"balance":12,"address":[{"street":""}],"ok":true,"n":null}'),
 	('{"id":"8","clientId":"C1"}', '{"id":"8","clientId":"C1"}'), ('{"id":7,"clientId":"x\"y"}', '{"id":7,"clientId":""}'),
 	('{"ok":true,"mensaje":"m","datos_compra":{"id_venta":"3","id_contacto":"7","nombre":"Ana","poliza":"P1"}}', '{"ok":true,"mensaje":"m","datos_compra":{"id_venta":"3","id_contacto":"7","nombre":"","poliza":"P1"}}'),
-	('{"curp_en_uso":"CURP","data":{"nombre":"Ana"}}', '{"curp_en_uso":"","data":{"nombre":""}}'), ('{"CURP":"OTRA","nombre":"Ana"}', '{"CURP":"OTRA","nombre":"Ana"}')) v (answer, without);
+	('{"curp_en_uso":"ZAQX870411MGTRXC04","data":{"nombre":"Ana"}}', '{"curp_en_uso":"","data":{"nombre":""}}'),
+	('{"curp_en_uso":" zaqx870411mgtrxc04 ","data":{"referencia":"R","cantidad":2}}', '{"curp_en_uso":"","data":{"referencia":"","cantidad":2}}'), ('{"curp_en_uso":"x","data":{"nombre":"Ana"}}', '{"curp_en_uso":"x","data":{"nombre":"Ana"}}'), ('{"CURP":"OTRA","nombre":"Ana"}', '{"CURP":"OTRA","nombre":"Ana"}')) v (answer, without);
 
 -- --- accounts that changed hands --------------------------------------------------------
 
@@ -70,6 +71,72 @@ SELECT results_eq(format('SELECT name, number::text, branch, role, archived_at I
 SELECT is(loyalty.verify_staff_password(:m, :dani, 'la clave de Dani'), false, 'without a password');
 SELECT is(count(*), 1::bigint, 'and is not on the blacklist') FROM loyalty.blacklisted_phones WHERE merchant_id = :m;
 SELECT is(loyalty.employee_add(:m, 'cajero', 'Dani', 'Centro', '4770000009', 'la clave de Dani') > :dani, true, 'name, number and password are free');
+
+-- --- answers that are kept ------------------------------------------------------------------
+
+-- What the items of a batch say is not kept, and a CURP is one however it is typed.
+SELECT loyalty.create_customer(:m, :p, 'ZAQX870411MGTRXC04', 'Xochi', 'Z', phone => '4779998866', email => 'xochi@correo.example') AS xochi \gset
+SELECT client_id AS card FROM loyalty.members WHERE merchant_id = :m AND member_id = :xochi \gset
+SELECT format('[{"programId":"P","memberId":"%1$s","amount":1,"comments":"c"},{"programId":"NOPE","memberId":"%1$s","amount":1,"comments":"c"},{"programId":"P","memberId":"xochi@correo.example","amount":1,"comments":"c"},'
+	'{"programId":"P","memberId":"4779998866","amount":1,"comments":"c"},{"programId":"de Xochi","memberId":"Xochi Z","amount":"x","comments":"c"},{"programId":"P","memberId":"%1$s","amount":1,"comments":"c","currency":"XOCHI"},'
+	'{"programId":"P","member":{"email":"XOCHI@correo.example"},"amount":1,"comments":"c"},{"programId":"P","member":{"email":"xochi@correo.example"},"amount":"x","comments":"c"},7,{}]', :'card') AS items \gset
+SELECT loyalty.seller_deposit(:m, :'items', 'kept') AS first \gset
+SELECT is((SELECT string_agg(i ->> 'status', ' ') FROM json_array_elements(:'first') i), 'success error error error error error success error error error', 'a batch of everything');
+SELECT is((SELECT i ->> 'memberId' FROM json_array_elements(:'first') WITH ORDINALITY i (i, n) WHERE n = 7), :'card', 'whose member is looked up');
+SELECT is((SELECT string_agg(s, ' ') FROM loyalty_internal.idempotency_key k, unnest(ARRAY[:'card', 'xochi', 'Xochi', 'XOCHI', '4779998866', 'NOPE']) s WHERE k.key_digest = loyalty_internal.merchant_digest(:m, 'kept') AND strpos(k.answer, s) > 0),
+	:'card', 'only that id is kept');
+SELECT is(loyalty.seller_deposit(:m, :'items', 'kept')::text, :'first', 'and all is answered again');
+SELECT loyalty.seller_deposit(:m, '[]', 'none') AS none \gset
+SELECT is(loyalty.seller_deposit(:m, '[]', 'none')::text, :'none', 'a batch of nothing, too');
+SELECT loyalty_internal.claim_key(:m, key, 'x', '{}'), loyalty_internal.keep_answer(:m, key, answer)
+FROM (VALUES ('typed', '{"ok":true,"curp_en_uso":"zaqx870411mgtrxc04 ","data":{"poliza" : "P1", "referencia" : "SPEI-XOCHI", "saldo" : 5}}'), ('other', '{"ok":true,"curp_en_uso":"camc880526hmcbnr04","data":{"referencia" : "SPEI-1"}}')) v (key, answer) \g /dev/null
+SELECT loyalty.erase_member(:m, :xochi) \g /dev/null
+SELECT results_eq(format('SELECT k.answer FROM loyalty_internal.idempotency_key k WHERE k.key_digest IN (loyalty_internal.merchant_digest(%s, ''typed''), loyalty_internal.merchant_digest(%1$s, ''other'')) ORDER BY 1', :m),
+	$$VALUES ('{"ok":true,"curp_en_uso":"","data":{"poliza":"P1","referencia":"","saldo":5}}'), ('{"ok":true,"curp_en_uso":"camc880526hmcbnr04","data":{"referencia" : "SPEI-1"}}')$$, 'a CURP that was typed in small letters is found');
+SELECT is_empty(format('SELECT FROM loyalty_internal.idempotency_key k WHERE strpos(k.answer, %L) > 0', :'card'), 'and the id that was looked up');
+SELECT is(replace(loyalty.seller_deposit(:m, :'items', 'kept')::text, '"memberId":""', '"memberId":"' || :'card' || '"'), replace(:'first', '"memberId":""', '"memberId":"' || :'card' || '"'), 'the rest is still answered');
+SELECT is(loyalty.seller_deposit(:m, format('[{"programId":"P","memberId":%s,"amount":1,"comments":"c"}]', to_json(:'card'::text))::json, 'after') ->> 0 ~ '"status":"error"', true, 'who comes later has no success');
+SELECT is_empty(format('SELECT FROM loyalty_internal.idempotency_key k WHERE strpos(k.answer, %L) > 0', :'card'), 'and brings nothing back');
+
+-- --- statistics -------------------------------------------------------------------------------
+
+CREATE TEMP VIEW sampled AS
+SELECT c.oid::regclass || '.' || a.attname AS place, format_type(a.atttypid, NULL) AS type
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_index i ON i.indexrelid = c.oid
+WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND (c.relkind IN ('r', 'p', 'm') OR c.relkind IN ('i', 'I') AND i.indkey[a.attnum - 1] = 0) AND coalesce(a.attstattarget, -1) <> 0;
+SELECT set_eq('SELECT DISTINCT type FROM sampled', $${boolean,smallint,integer,bigint,"timestamp with time zone",loyalty.points}$$::text[], 'statistics are kept of numbers and moments');
+SELECT is((SELECT count(*) FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND 0 = ANY (i.indkey)), 3::bigint, 'of expressions of indexes, of which there are some, too');
+SELECT loyalty.create_member(:m, :p, 'Persona ' || i, ('551234' || 1000 + i)::loyalty.phone, 'p' || i || '@correo.example') FROM generate_series(1, 60) i \g /dev/null
+ANALYZE loyalty_internal.member, loyalty_internal.customer, loyalty_internal.account, loyalty.entry;
+SELECT is((SELECT string_agg(DISTINCT tablename || '.' || attname, ' ') FROM pg_stats WHERE schemaname LIKE 'loyalty%' AND concat(most_common_vals::text, histogram_bounds::text) ~ '[a-z@]{3}'), NULL, 'ANALYZE samples no texts');
+SELECT is((SELECT count(*) > 0 FROM pg_stats WHERE schemaname LIKE 'loyalty%' AND tablename = 'member' AND attname = 'member_id'), true, 'but the rest');
+
+-- --- what is kept about somebody ----------------------------------------------------------------
+
+SELECT loyalty.create_customer(:m, :p, 'PEGJ800115HDFRRN07', 'Carlos', 'Cabrera', phone => '4770000021') AS carlos \gset
+SELECT loyalty.blacklist_phone(:m, '4770000021', 'debe'), loyalty.identify_member(:m, :carlos, phone => '4770000022'), loyalty.identify_member(:m, :carlos, phone => '4770000023'), loyalty.blacklist_phone(:m, '4770000022', 'debe aún'), loyalty.create_member(:m, :p, 'Con otro', '4770000022') \g /dev/null
+SELECT loyalty.create_app_user(:m, 'Banco tap'), loyalty.grant_consent(:m, 'PEGJ800115HDFRRN07', 'Banco tap', 'crédito', '1', valid_from => '2026-01-01') \g /dev/null
+SELECT loyalty.set_limit(:m, :p, 'member', 'add', 100, subject_id => :carlos), loyalty.publish_rules(:m, :p, '[{"name":"regalo","points":5,"max_day":9}]') \g /dev/null
+SELECT loyalty.employee_add(:m, 'cajero', 'Fede', 'Centro', '4770000031', 'la clave de Fede') AS fede \gset
+SELECT loyalty.set_limit(:m, :p, 'staff', 'add', 500), loyalty.set_staff_programs(:m, :fede, ARRAY[:p]), loyalty.blacklist_phone(:m, '4770000031', 'también debe') \g /dev/null
+SELECT loyalty.sale(:m, :carlos, 10, staff_id => :fede, reference => 'boleto de Carlos') \g /dev/null
+SELECT loyalty.export_member(:m, :carlos) AS export \gset
+SELECT is((SELECT string_agg(e ->> 'phone', ' ') FROM json_array_elements(:'export'::json -> 'blacklisted') e), '4770000021', 'a former phone on the blacklist is theirs, unless another has it');
+SELECT is((:'export'::json #>> '{consents,0,recorded_at}')::timestamptz > (:'export'::json #>> '{consents,0,valid_from}')::timestamptz, true, 'since when they allow it, and when that was written down');
+SELECT is((SELECT string_agg(key || ' ' || json_array_length(value), ', ') FROM json_each(:'export') WHERE key IN ('limits', 'limits_used', 'rules_used', 'rule_awards')), 'limits 1, limits_used 1, rules_used 1, rule_awards 1', 'limits and caps, and what of them is used');
+SELECT is((SELECT string_agg(e ->> 'was', ' ') FROM json_array_elements(:'export'::json -> 'changes') e WHERE e ->> 'attribute' = 'phone'), '4770000021 4770000022', 'what they were, in order');
+INSERT INTO loyalty_internal.member_change (merchant_id, member_id, change_id, attribute, was) VALUES (:m, :carlos, loyalty_internal.first_id(now() + interval '1 day'), 'name', 'a day ahead');
+SELECT loyalty.correct_member(:m, :carlos, first_name => 'Karl', first_last_name => 'Cabrera') \g /dev/null
+SELECT is((SELECT string_agg(e ->> 'was', ', ') FROM (SELECT e FROM json_array_elements(loyalty.export_member(:m, :carlos) -> 'changes') WITH ORDINALITY e (e, n) ORDER BY n DESC LIMIT 2) v), 'Carlos Cabrera, a day ahead', 'also when the clock was ahead before');
+SELECT loyalty.export_staff(:m, :fede) AS export \gset
+SELECT is((SELECT string_agg(key || ' ' || CASE json_typeof(value) WHEN 'array' THEN json_array_length(value)::text ELSE value ->> 'name' END, ', ') FROM json_each(:'export') WHERE key NOT IN ('exported_at', 'merchant')),
+	'staff Fede, programs 1, blacklisted 1, limits 0, limits_used 1, enrolled 0, entries 1', 'what is kept of a cashier');
+SELECT is(:'export' ~ 'Carlos|boleto|clave', false, 'has nothing of others, and no password');
+SELECT pg_temp.refuses(format('SELECT loyalty.export_staff(%s, %s)', m, id), 'unknown_object', format('export_staff(%s, %s)', m, id)) FROM (VALUES (:m, '999'), (1, :'fede'), (:m, 'NULL'), (NULL, :'fede')) v (m, id) WHERE m IS NOT NULL;
+SELECT is_empty($$SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'staff_id' AND NOT a.attisdropped WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND c.relkind IN ('r', 'p')
+	AND c.relname NOT IN ('staff', 'staff_program', 'entry')$$, 'every table that has a cashier''s number is looked at');
+
+SELECT loyalty.erase_member(:m, :carlos) \g /dev/null
 
 -- --- the second step of a cancellation ----------------------------------------------------
 

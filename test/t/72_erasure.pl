@@ -53,9 +53,10 @@ sub customer_api
 {
 	my ($path, %field) = @_;
 	my $key = delete $field{key};
-	my %who = (nombre_de_usuario => 'Banco', curp_en_uso => $curp);
-	$who{nombre_de_usuario} = 'Agente' if delete $field{agent};
-	my $signature = hmac_sha256_hex($curp, $who{nombre_de_usuario} eq 'Banco' ? $banco : $agente);
+	my ($user, $private) = delete $field{agent} ? ('Agente', $agent) : (delete $field{user} // 'Banco', delete $field{private_key} // $banco);
+	my $typed = defined $field{curp_en_uso} ? delete $field{curp_en_uso} : $curp;
+	my $signature = hmac_sha256_hex($typed, $private);
+	my %who = (nombre_de_usuario => $user, curp_en_uso => $typed);
 	my $token = $stack->http_json('POST', '/api/Registro_V1', {'Content-Type' => 'application/json'}, $json->encode({%who, tipo_peticion => 'token_full', firma_KEY => $signature}))->{json};
 	return $stack->http_json('POST', $path, {'Content-Type' => 'application/json', Authorization => "Bearer $token->{token}", $key ? ('Idempotency-Key' => $key) : ()}, $json->encode({%who, token_data => $token->{token_data}, %field}));
 }
@@ -69,6 +70,13 @@ sql("SELECT loyalty.identify_member($merchant, $her, client_id => 'TARJETA-XO-1'
 	"SELECT loyalty.grant_consent($merchant, '$curp', 'Banco', 'crédito', '1')");
 my @sent = (['/deposit', [map { {programId => $club, memberId => $_, amount => 40, reference => "vale-$_", branchId => 'B-1', comments => 'para la señora del rebozo'} } 'TARJETA-XO-1', 'NADIE-1'], 'clave-XOCHI-1']);
 my @first = (seller(@{$sent[0]}));
+my @refused = ('/deposit', [map { {programId => $club, amount => 40, comments => 'para la del rebozo', %$_} } {programId => 'NO-TARJETA-XO-1', memberId => 'TARJETA-XO-1'}, {memberId => '4779998866'}, {memberId => 'xochitl.z@correo.example'},
+	{memberId => 'Xóchitl Zárate'}, {memberId => 'TARJETA-XO-1', currency => 'XOCHI'}, {memberId => 'TARJETA-XO-1', amount => 'x'}, {member => {email => 'xochitl.z@correo.example'}, amount => -1}], 'clave-XOCHI-7');
+my $refused = seller(@refused);
+is_deeply [map { $_->{status} } @{$refused->{json}}], [('error') x 7], 'a batch of what is refused, which names her in every way';
+my @by_email = ('/deposit', [{programId => $club, member => {email => 'Xochitl.Z@correo.example'}, amount => 1, comments => 'por correo'}], 'clave-XOCHI-8');
+my $by_email = seller(@by_email);
+is $by_email->{json}[0]{memberId}, 'TARJETA-XO-1', 'and one that finds her by the email';
 is_deeply [map { $_->{status} } @{$first[0]{json}}], ['success', 'error'], 'a deposit, and one for nobody';
 sql("SELECT loyalty.identify_member($merchant, $her, phone => '4779998877', client_id => 'TARJETA-XO-2')");
 push @sent, ['/accumulation', [{programId => $club, memberId => 'TARJETA-XO-2', amount => 900, currency => 'MXN', branchId => 'B-1', vendorId => 'V-7', concept => 'boda de Xóchitl', comments => 'anillos',
@@ -103,6 +111,8 @@ my $paid_under_key = customer_api(@under_key);
 # who says no CURP and has no consent
 my $paid_unnamed = customer_api('/api/Payments_V1', %payment, curp_en_uso => undef, agent => 1, referencia => 'SPEI-XOCHI-80', key => 'clave-XOCHI-8');
 like $paid_unnamed->{body}, qr/"curp_en_uso":"",.*SPEI-XOCHI-80/, 'a payment by who is told nothing of her';
+my @typed = ('/api/Payments_V1', %payment, cantidad => 100, metodo => 'OXXO', referencia => 'OXXO-XOCHI-78', curp_en_uso => lc $curp, key => 'clave-XOCHI-6');
+is customer_api(@typed)->{body}, customer_api(@typed)->{body}, 'a payment with a key, and the CURP in small letters';
 like customer_api('/api/Payments_V1', tipo_peticion => 'account_status', poliza_en_uso => $sale->{poliza})->{body}, qr/SPEI-XOCHI-77/, 'and its reference is told';
 like customer_api('/api/Customer_V1', tipo_peticion => 'request_block', request => 'cliente')->{body}, qr/xochi88/, 'her data are read';
 customer_api('/api/Customer_V1', tipo_peticion => 'individual_request', request => $_) for 'Mail', 'Xochitl la del Beso';
@@ -206,6 +216,14 @@ unlike $export, qr/Ixmatl|Otra Persona|canje de otra|hash|digest/, 'and nothing 
 is scalar(@{JSON::PP->new->decode($export)->{policies}[0]{payments}}), 3, 'payments are in their policy';
 is refused_as("SELECT loyalty.export_member($merchant, 1)"), 'LY006', 'nobody has no export';
 
+# A refusal tells whose data it was by a number, or a little of a CURP that is nobody's, which is another every minute and for every merchant.
+my $fisgon = sql("SELECT key FROM loyalty.create_app_user($merchant, 'Fisgon')");
+my $nobody = 'CAPC200504HMCBXRA2';
+is customer_api('/api/Customer_V1', tipo_peticion => 'individual_request', request => 'Mail', user => 'Fisgon', private_key => $fisgon, curp_en_uso => $_->[0])->{status}, $_->[1], "refused: $_->[1]" for [$curp, 409], [$nobody, 404];
+is sql("SELECT string_agg(format('%s %s', status, curp_hash = hashint8(member_id)), ', ' ORDER BY status DESC) FROM loyalty_internal.access WHERE app_user = 'Fisgon'"), '409 t, 404 ', 'of her there is only the number';
+is sql("SELECT curp_hash = hashtext(encode(loyalty_internal.merchant_digest($merchant, concat(extract(epoch FROM minute), '$nobody')), 'hex')) FROM loyalty_internal.access WHERE app_user = 'Fisgon' AND status = 404"), 't', 'of nobody what the key of the merchant makes of it';
+is sql("SELECT count(*) FROM loyalty_internal.access a, unnest('{$curp,$nobody}'::text[]) c, sha256(c::bytea) d WHERE a.curp_hash = get_byte(d, 0) | get_byte(d, 1) << 8 | get_byte(d, 2) << 16 | get_byte(d, 3) << 24 OR a.curp_hash IN (hashtext(c), hashtext(encode(d, 'hex')))"), 0, 'and no plain digest';
+
 # --- what must not change -----------------------------------------------------------
 
 my $sums = q{SELECT coalesce(detail ->> 'branchId', '-'), coalesce(detail ->> 'currency', '-'), count(*), sum(amount::numeric), sum(money::numeric) FROM loyalty.entries
@@ -222,7 +240,7 @@ my $holds = sub { return sql('SELECT loyalty.check_receipt(' . quoted(shift) . "
 is $holds->($_), 't', 'a receipt checks' for @receipts;
 like $receipts[0], qr/boleto de Xochi/, 'with texts';
 my $consents = sql("SELECT c FROM loyalty_internal.consent c WHERE member_id = $her");
-my $status = sql_json("SELECT loyalty.policy_status($merchant, $policy)");
+my $status = sql_json("SELECT loyalty.pay_policy($merchant, $policy, 250, 'SPEI', 'SPEI-XOCHI-77', 'Banco')");
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 
 # --- nobody else may ------------------------------------------------------------------
@@ -236,7 +254,7 @@ is sql(q{SELECT rolcanlogin, rolsuper, (SELECT count(*) FROM pg_auth_members WHE
 sql('CREATE ROLE teller; CREATE ROLE reporter', q{SELECT loyalty.grant_api('teller'), loyalty.grant_reporting('reporter')});
 for my $role (qw(teller reporter))
 {
-	is refused_as("SET ROLE $role; SELECT loyalty.$_"), '42501', "$role: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "export_member($merchant, $her)", "delete_blocked_customers($merchant, '0')";
+	is refused_as("SET ROLE $role; SELECT loyalty.$_"), '42501', "$role: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "export_member($merchant, $her)", "export_staff($merchant, $staff)", "delete_blocked_customers($merchant, '0')";
 }
 
 # --- erased ---------------------------------------------------------------------------
@@ -249,8 +267,8 @@ is sql("SELECT loyalty.erase_staff($merchant, $staff)"), 't', 'and as a cashier'
 is sql("SELECT loyalty.erase_member($merchant, $child)"), 't', 'a member without a CURP is erased';
 is sql("SELECT loyalty.erase_member($merchant, $her), loyalty.erase_member($merchant, $child), loyalty.erase_staff($merchant, $staff)"), 'f|f|f', 'once';
 
-is_deeply where(@hers, @childs, @cashiers, @never), {}, 'no column has any of her texts';
-is_deeply dumped(@hers, @childs, @cashiers, @never), [], 'nor has a dump';
+is_deeply where(@hers, lc $curp, @childs, @cashiers, @never), {}, 'no column has any of her texts';
+is_deeply dumped(@hers, lc $curp, @childs, @cashiers, @never), [], 'nor has a dump';
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is as sound as it was';
 is sql($proven), $ledger, 'entries say of points and money what they said';
 is sql("SELECT count(*) FROM loyalty.entry WHERE merchant_id = $merchant AND account_id = $her AND (reference IS NOT NULL OR detail IS NOT NULL)"), 0, 'and nothing in words';
@@ -271,8 +289,9 @@ sub without
 	$text =~ s/"memberId":"\Q$_\E"/"memberId":""/ for @clients;
 	return $text;
 }
-is seller(@{$sent[$_]})->{body}, without($first[$_], 'TARJETA-XO-1', 'TARJETA-XO-2', 'YOLO-7'), "a late repeat of batch $_ gets the first answer, without her" for 0 .. $#sent;
-like $first[0]{body}, qr/NADIE-1/, 'and with others';
+is seller(@{$sent[$_]})->{body}, $first[$_]{body}, "a late repeat of batch $_ gets the first answer, and says itself who it is about" for 0 .. $#sent;
+is seller(@refused)->{body}, $refused->{body}, 'so does one of what was refused';
+is seller(@by_email)->{body}, without($by_email, 'TARJETA-XO-1'), 'but who was found by it is not told any more';
 is form(@{$forms[$_]})->{body}, $told[$_]{body}, "$forms[$_][0]: the first answer" for 0 .. $#forms;
 is form(@hired)->{body}, $hired->{body}, 'hired once';
 my $again = seller(@born);

@@ -34,7 +34,8 @@ SELECT loyalty.seller_member_create(:m, 'club', 'f3@correo.example', 'Fa', 'Tres
 SELECT loyalty.share_account(:m, :stays, :leaves), loyalty.leave_account(:m, :leaves) \g /dev/null
 SELECT loyalty.seller_member_create(:m, 'club', 'f5@correo.example', 'Fa', 'Cinco', client_id => 'F5') ->> 'id' AS erased \gset
 SELECT loyalty.seller_deposit(:m, '[{"programId":"club","memberId":"F5","amount":5,"comments":"de Fa Cinco","branchId":"Norte"}]') \g /dev/null
-SELECT loyalty.erase_member(:m, :erased) \g /dev/null
+SELECT loyalty.post(:m, :leaves, 'deposit', 2, 'de quien se queda') \g /dev/null
+SELECT loyalty.erase_member(:m, id) FROM unnest(ARRAY[:erased, :leaves]) id \g /dev/null
 SELECT entry_id AS hold FROM loyalty.hold(:m, :owner, 40, 'H', release_at => now() + interval '100 years', member_id => :guest) \gset
 SELECT loyalty.capture(:m, :owner, :hold, 15) \g /dev/null
 SELECT loyalty.post(:m, :owner, 'deposit', 7, available_at => now() + interval '100 years', expires_at => now() + interval '101 years') \g /dev/null

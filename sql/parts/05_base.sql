@@ -55,6 +55,17 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.require_short(text[]) IS
 'Part of the functions that keep texts: they have at most as many bytes as fields of the documented APIs. Errors: LY005 invalid_argument.';
 
+CREATE FUNCTION loyalty_internal.require_read_committed() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		PERFORM loyalty_internal.fail('isolation_level');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.require_read_committed() IS
+'Part of functions that have to see what was committed while they waited for it. Errors: LY017 isolation_level.';
+
 CREATE FUNCTION loyalty_internal.forgotten_before(older_than interval, max_rows integer DEFAULT 1) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

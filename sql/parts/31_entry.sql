@@ -59,7 +59,7 @@ COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the refe
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do. Where they pay a debt of the account, the first of them do.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
-GRANT SELECT (merchant_id, entry_id, account_id, peer_account_id, member_id, posted_at, reference, detail),
+GRANT SELECT (merchant_id, entry_id, account_id, entry_no, peer_account_id, member_id, reference, detail),
 	UPDATE (reference, detail, text_digest) ON loyalty.entry TO loyalty_eraser;
 
 CREATE TABLE loyalty_internal.entry_remainder (
@@ -71,6 +71,16 @@ CREATE TABLE loyalty_internal.entry_remainder (
 COMMENT ON TABLE loyalty_internal.entry_remainder IS 'What names nobody of the details of entries that were erased, so that sums by branch stay what they were. No hash covers it.';
 GRANT SELECT ON loyalty_internal.entry_remainder TO loyalty_engine;
 GRANT SELECT, INSERT ON loyalty_internal.entry_remainder TO loyalty_eraser;
+
+CREATE TABLE loyalty_internal.entry_salt (
+	merchant_id	bigint	NOT NULL,
+	entry_id	bigint	NOT NULL,
+	salt		bytea	NOT NULL,
+	PRIMARY KEY (merchant_id, entry_id)
+);
+COMMENT ON TABLE loyalty_internal.entry_salt IS 'The salts of texts that are kept although the key that they were made of was replaced, for the sake of others that were erased.';
+GRANT SELECT ON loyalty_internal.entry_salt TO loyalty_engine;
+GRANT SELECT, INSERT, DELETE ON loyalty_internal.entry_salt TO loyalty_eraser;
 
 CREATE TABLE loyalty_internal.reversal (
 	merchant_id	bigint			NOT NULL,
@@ -132,7 +142,7 @@ CREATE FUNCTION loyalty_internal.chain_next(
 	text_key uuid, text bytea, entry_id bigint) RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
 COMMENT ON FUNCTION loyalty_internal.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) IS
-'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any.';
+'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any. Empty: it has one, and of the account texts of somebody were erased.';
 
 CREATE VIEW loyalty_internal.entry_earned AS
 SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_entry_id,

@@ -6,10 +6,13 @@ CREATE TABLE loyalty_internal.account_owner (
 	member_id	bigint		NOT NULL,
 	since		timestamptz	NOT NULL,
 	account_id	bigint		NOT NULL,
+	entry_no	bigint		NOT NULL,
 	PRIMARY KEY (merchant_id, member_id, since)
 );
 CREATE INDEX account_owner_account ON loyalty_internal.account_owner (merchant_id, account_id);
 COMMENT ON TABLE loyalty_internal.account_owner IS 'Which account members have owned since when, where it is another than the one of their number: of those who share one its owner has left. Their rank counts there, and nowhere else. Never changed.';
+COMMENT ON COLUMN loyalty_internal.account_owner.since IS 'For ranks, by the clock; later than the one before, of the member and of the account.';
+COMMENT ON COLUMN loyalty_internal.account_owner.entry_no IS 'The last entry of the account that is not theirs yet.';
 GRANT SELECT, INSERT ON loyalty_internal.account_owner TO loyalty_engine;
 
 CREATE FUNCTION loyalty_internal.owned_account(merchant_id bigint, member_id bigint) RETURNS bigint
@@ -22,16 +25,16 @@ END;
 COMMENT ON FUNCTION loyalty_internal.owned_account(bigint, bigint) IS
 'Part of loyalty.leave_account(): the account that a member owns.';
 
-CREATE FUNCTION loyalty_internal.own_account(merchant_id bigint, member_id bigint, account_id bigint, since timestamptz) RETURNS void
+CREATE FUNCTION loyalty_internal.own_account(merchant_id bigint, member_id bigint, account_id bigint, since timestamptz, entry_no bigint) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	INSERT INTO loyalty_internal.account_owner (merchant_id, member_id, since, account_id)
+	INSERT INTO loyalty_internal.account_owner (merchant_id, member_id, since, account_id, entry_no)
 	SELECT own_account.merchant_id, own_account.member_id,
-		   greatest(own_account.since, max(o.since) + interval '1 microsecond'), own_account.account_id
-	FROM loyalty_internal.account_owner o WHERE o.merchant_id = own_account.merchant_id AND o.member_id = own_account.member_id;
+		   greatest(own_account.since, max(o.since) + interval '1 microsecond'), own_account.account_id, own_account.entry_no
+	FROM loyalty_internal.account_owner o WHERE o.merchant_id = own_account.merchant_id AND (o.member_id = own_account.member_id OR o.account_id = own_account.account_id);
 END;
-COMMENT ON FUNCTION loyalty_internal.own_account(bigint, bigint, bigint, timestamptz) IS
-'Part of loyalty.leave_account(): since then the member owns this account, and no other.';
+COMMENT ON FUNCTION loyalty_internal.own_account(bigint, bigint, bigint, timestamptz, bigint) IS
+'Part of loyalty.leave_account(): since then, and from the entry after entry_no on, the member owns this account, and no other.';
 
 -- The member's own points, after what is due, and nothing that is still open.
 CREATE FUNCTION loyalty_internal.pool_move(merchant_id bigint, member_id bigint, from_account bigint, to_account bigint, amount loyalty.points) RETURNS void
@@ -138,6 +141,8 @@ DECLARE
 	own bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'leave_account', ARRAY[member_id::text, amount::text]);
 	heir bigint;
 	moment timestamptz;
+	own_no bigint;
+	shared_no bigint;
 BEGIN
 	IF own IS NOT NULL THEN
 		RETURN own;
@@ -152,10 +157,10 @@ BEGIN
 		PERFORM loyalty_internal.fail('invalid_argument', 'amount is not negative, and the member shares the account, or has an account to go back to.');
 	END IF;
 	own := coalesce(leaving.own_account_id, loyalty.open_account(leave_account.merchant_id, leaving.program_id));
-	-- in the order of the engine, if points move
+	-- in the order of the engine, for points that move, and so that what is posted is either before or after
 	PERFORM FROM loyalty_internal.account a
-	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id IN (leaving.account_id, own)
-	  AND (NOT shares OR amount OPERATOR(loyalty.>) '0'::loyalty.points) ORDER BY a.account_id FOR NO KEY UPDATE;
+	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id IN (leaving.account_id, own) ORDER BY a.account_id FOR NO KEY UPDATE;
+	SELECT a.entry_no INTO own_no FROM loyalty_internal.account a WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = own;
 	UPDATE loyalty_internal.account a SET moved_to = NULL
 	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.own_account_id;
 	IF NOT shares THEN
@@ -165,11 +170,13 @@ BEGIN
 	END IF;
 	moment := clock_timestamp();
 	IF loyalty_internal.owned_account(leave_account.merchant_id, leaving.member_id) = leaving.account_id THEN
-		PERFORM loyalty_internal.own_account(leave_account.merchant_id, leaving.member_id, own, moment);
+		PERFORM loyalty_internal.own_account(leave_account.merchant_id, leaving.member_id, own, moment, own_no);
 		SELECT min(m.member_id) INTO heir FROM loyalty_internal.member m
 		WHERE m.merchant_id = leave_account.merchant_id AND m.account_id = leaving.account_id AND m.member_id <> leaving.member_id;
 		IF shares THEN
-			PERFORM loyalty_internal.own_account(leave_account.merchant_id, heir, leaving.account_id, moment);
+			SELECT a.entry_no INTO shared_no FROM loyalty_internal.account a
+			WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.account_id;
+			PERFORM loyalty_internal.own_account(leave_account.merchant_id, heir, leaving.account_id, moment, shared_no);
 		END IF;
 	END IF;
 	-- Whoever was alone in an account can go back to it, the last one, to refund what was bought there.

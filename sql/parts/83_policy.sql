@@ -371,8 +371,11 @@ BEGIN
 	IF paid >= max_payments AND unpaid > 0 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The policy has been paid in 200 payments; one more has to be all that is still to be paid.');
 	END IF;
+	-- The reference of one of somebody who has been erased is not kept.
 	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance, commission)
-	VALUES (book_payment.merchant_id, digest, book_payment.reference, book_payment.policy_id, book_payment.amount,
+	VALUES (book_payment.merchant_id, digest, (
+				SELECT book_payment.reference FROM loyalty_internal.member m
+				WHERE m.merchant_id = book_payment.merchant_id AND m.member_id = sold.member_id AND m.cancelled_at IS NULL), book_payment.policy_id, book_payment.amount,
 			book_payment.method, book_payment.app_user, paid + 1, unpaid::loyalty.points,
 			(round((sold.cost::numeric - unpaid) * sold.commission::numeric / 100, 2)
 			 - round((sold.cost::numeric - due) * sold.commission::numeric / 100, 2))::loyalty.points);

@@ -1,10 +1,23 @@
 -- Erasure: what is personal of members and of staff is deleted, what the ledger
 -- has to prove stays; and what is kept about a person, for that person.
 
-CREATE FUNCTION loyalty_internal.text_digest(text_key uuid, entry_id bigint, reference text, detail json) RETURNS bytea
+CREATE FUNCTION loyalty_internal.text_salt(merchant_id bigint, entry_id bigint, account_id bigint, member_id bigint) RETURNS bytea
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce(
+		(SELECT s.salt FROM loyalty_internal.entry_salt s WHERE s.merchant_id = text_salt.merchant_id AND s.entry_id = text_salt.entry_id),
+		(SELECT sha256(uuid_send(k.text_key) || int8send(text_salt.entry_id)) FROM loyalty_internal.account k
+		 WHERE k.merchant_id = text_salt.merchant_id AND k.account_id = text_salt.member_id),
+		(SELECT sha256(uuid_send(k.text_key) || int8send(text_salt.entry_id)) FROM loyalty_internal.account k
+		 WHERE k.merchant_id = text_salt.merchant_id AND k.account_id = text_salt.account_id));
+END;
+COMMENT ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint) IS
+'Part of loyalty_internal.erase_entries(): the salt of the text of an entry of the account, whose member_id this is.';
+
+CREATE FUNCTION loyalty_internal.text_digest(salt bytea, reference text, detail json) RETURNS bytea
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_text_digest';
-COMMENT ON FUNCTION loyalty_internal.text_digest(uuid, bigint, text, json) IS
-'Part of loyalty_internal.erase_entries(): what the hash of an entry covers of its reference and detail. NULL: it has neither, or no key.';
+COMMENT ON FUNCTION loyalty_internal.text_digest(bytea, text, json) IS
+'Part of loyalty_internal.erase_entries(): what the hash of an entry covers of its reference and detail. NULL: it has neither, or no salt.';
 
 -- By name, whatever else comes to be kept of an operation.
 CREATE FUNCTION loyalty_internal.impersonal_detail(detail json) RETURNS json
@@ -26,74 +39,95 @@ COMMENT ON FUNCTION loyalty_internal.impersonal_detail(json) IS
 'What names nobody of the detail of an entry: branchId, currency, amountCurrency, and of items sku, category, quantity and unitPrice; NULL: nothing.';
 
 CREATE FUNCTION loyalty_internal.accounts_of_members(
-	merchant_id bigint, member_ids bigint[], OUT account_id bigint, OUT since timestamptz, OUT until timestamptz)
+	merchant_id bigint, member_ids bigint[], OUT account_id bigint, OUT after_no bigint, OUT until_no bigint)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	-- an account that nobody had before is theirs from its first entry on, which brings the points there
-	SELECT o.account_id, CASE WHEN EXISTS (SELECT FROM loyalty_internal.member b
-			WHERE b.merchant_id = accounts_of_members.merchant_id AND b.member_id = o.account_id) THEN o.since ELSE '-infinity' END,
-		   coalesce(lead(o.since) OVER (PARTITION BY o.member_id ORDER BY o.since), 'infinity')
+	SELECT t.account_id, t.after_no, t.until_no
 	FROM (
-		SELECT m.member_id, m.member_id AS account_id, '-infinity'::timestamptz AS since FROM unnest(accounts_of_members.member_ids) m (member_id)
-		UNION ALL
-		SELECT w.member_id, w.account_id, w.since FROM loyalty_internal.account_owner w
-		WHERE w.merchant_id = accounts_of_members.merchant_id AND w.member_id = ANY (accounts_of_members.member_ids)) o;
+		SELECT o.member_id, o.account_id, o.entry_no AS after_no,
+			   lead(o.entry_no, 1, 9223372036854775807) OVER (PARTITION BY o.account_id ORDER BY o.since) AS until_no
+		FROM (
+			SELECT unnest(accounts_of_members.member_ids) AS account_id
+			UNION
+			SELECT w.account_id FROM loyalty_internal.account_owner w
+			WHERE w.merchant_id = accounts_of_members.merchant_id AND w.member_id = ANY (accounts_of_members.member_ids)) a,
+		LATERAL (
+			SELECT m.member_id, m.member_id AS account_id, 0::bigint AS entry_no, '-infinity'::timestamptz AS since FROM loyalty_internal.member m
+			WHERE m.merchant_id = accounts_of_members.merchant_id AND m.member_id = a.account_id
+			UNION ALL
+			SELECT w.member_id, w.account_id, w.entry_no, w.since FROM loyalty_internal.account_owner w
+			WHERE w.merchant_id = accounts_of_members.merchant_id AND w.account_id = a.account_id) o) t
+	WHERE t.member_id = ANY (accounts_of_members.member_ids);
 END;
 COMMENT ON FUNCTION loyalty_internal.accounts_of_members(bigint, bigint[]) IS
-'Which accounts members have owned, from when until when: what is posted to one and names no member is its owner''s.';
+'Which accounts members have owned, from the entry after after_no to until_no: what was posted then and names no member is its owner''s. By the place of entries, whatever the clock said.';
 
 -- The only thing that changes an entry, and so owned by a role of its own, which
 -- has rights on these three columns.  One look at the merchant's entries finds
--- those of however many members: no index has who acted.
-CREATE FUNCTION loyalty_internal.erase_entries(merchant_id bigint, member_ids bigint[]) RETURNS bigint[]
+-- those of however many members: no index has who acted.  Both sides of a
+-- transfer are one, known by how many transfers there were between the two.
+CREATE FUNCTION loyalty_internal.erase_entries(merchant_id bigint, member_ids bigint[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	accounts CONSTANT bigint[] := ARRAY(
+		SELECT DISTINCT o.account_id FROM loyalty_internal.accounts_of_members(erase_entries.merchant_id, erase_entries.member_ids) o);
 	erased bigint[];
-	kept_keys bigint[];
+	kept bigint[];
 BEGIN
-	WITH owned AS MATERIALIZED (
-		SELECT o.account_id, o.since, o.until FROM loyalty_internal.accounts_of_members(erase_entries.merchant_id, erase_entries.member_ids) o
-	), accounts AS MATERIALIZED (
-		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
-	), texts AS MATERIALIZED (
-		SELECT e.entry_id, e.account_id, e.peer_account_id, e.member_id, e.posted_at,
-			   e.member_id IS NOT NULL AND EXISTS (
-				   SELECT FROM loyalty_internal.account k WHERE k.merchant_id = erase_entries.merchant_id AND k.account_id = e.member_id) AS named
+	WITH touched AS (
+		SELECT e.entry_id, e.account_id, e.peer_account_id, e.member_id, e.reference IS NOT NULL OR e.detail IS NOT NULL AS has_text,
+			   o.account_id IS NOT NULL AS of_owner,
+			   row_number() OVER (PARTITION BY e.account_id, e.peer_account_id ORDER BY e.entry_no) AS nth
 		FROM loyalty.entry e
-		WHERE e.merchant_id = erase_entries.merchant_id AND (e.reference IS NOT NULL OR e.detail IS NOT NULL)
-		  AND (e.member_id = ANY (erase_entries.member_ids) OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
-			   OR e.peer_account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]))
+		LEFT JOIN loyalty_internal.accounts_of_members(erase_entries.merchant_id, erase_entries.member_ids) o
+			ON o.account_id = e.account_id AND e.entry_no > o.after_no AND e.entry_no <= o.until_no
+		WHERE e.merchant_id = erase_entries.merchant_id
+		  AND (e.member_id = ANY (erase_entries.member_ids) OR e.member_id = ANY (accounts) OR e.account_id = ANY (accounts) OR e.peer_account_id = ANY (accounts))
+	), sides AS (
+		SELECT t.entry_id, t.account_id, t.member_id, t.has_text, CASE WHEN t.peer_account_id IS NULL THEN t.of_owner ELSE bool_or(t.of_owner)
+			   OVER (PARTITION BY least(t.account_id, t.peer_account_id), greatest(t.account_id, t.peer_account_id), t.nth) END AS of_owner
+		FROM touched t
+	), texts AS (
+		SELECT s.entry_id, s.account_id, s.member_id, s.of_owner, s.member_id IS NOT NULL AND EXISTS (
+			SELECT FROM loyalty_internal.account k WHERE k.merchant_id = erase_entries.merchant_id AND k.account_id = s.member_id) AS named
+		FROM sides s WHERE s.has_text
 	), judged AS (
-		SELECT t.entry_id, CASE WHEN t.named THEN t.member_id ELSE t.account_id END AS key_of,
-			   coalesce(t.member_id = ANY (erase_entries.member_ids), false) OR NOT t.named AND EXISTS (
-				   SELECT FROM owned o WHERE o.account_id IN (t.account_id, t.peer_account_id)
-				   AND t.posted_at >= o.since AND t.posted_at < o.until) AS theirs
+		SELECT t.entry_id, CASE WHEN t.named THEN t.member_id ELSE t.account_id END AS key_of, CASE
+			WHEN t.member_id = ANY (erase_entries.member_ids) THEN true
+			-- who names an account of theirs means them
+			WHEN t.named THEN t.member_id = ANY (accounts) AND NOT EXISTS (
+				SELECT FROM loyalty_internal.member m WHERE m.merchant_id = erase_entries.merchant_id AND m.member_id = t.member_id)
+			ELSE t.of_owner END AS theirs
 		FROM texts t
 	)
-	SELECT array_agg(j.entry_id) FILTER (WHERE j.theirs), array_agg(DISTINCT j.key_of) FILTER (WHERE NOT j.theirs)
-	INTO erased, kept_keys FROM judged j;
+	SELECT array_agg(j.entry_id) FILTER (WHERE j.theirs), array_agg(j.entry_id) FILTER (WHERE NOT j.theirs AND j.key_of = ANY (accounts))
+	INTO erased, kept FROM judged j;
 
 	INSERT INTO loyalty_internal.entry_remainder (merchant_id, entry_id, detail)
 	SELECT e.merchant_id, e.entry_id, loyalty_internal.impersonal_detail(e.detail) FROM loyalty.entry e
 	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased)
 	  AND loyalty_internal.impersonal_detail(e.detail) IS NOT NULL
 	ON CONFLICT DO NOTHING;
-	UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = loyalty_internal.text_digest(coalesce(
-			(SELECT k.text_key FROM loyalty_internal.account k WHERE k.merchant_id = e.merchant_id AND k.account_id = e.member_id),
-			(SELECT k.text_key FROM loyalty_internal.account k WHERE k.merchant_id = e.merchant_id AND k.account_id = e.account_id)),
-		e.entry_id, e.reference, e.detail)
-	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased) AND (e.reference IS NOT NULL OR e.detail IS NOT NULL);
-	RETURN coalesce(kept_keys, '{}');
+	UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = loyalty_internal.text_digest(
+		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id), e.reference, e.detail)
+	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased);
+	DELETE FROM loyalty_internal.entry_salt s WHERE s.merchant_id = erase_entries.merchant_id AND s.entry_id = ANY (erased);
+	INSERT INTO loyalty_internal.entry_salt (merchant_id, entry_id, salt)
+	SELECT e.merchant_id, e.entry_id, loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id) FROM loyalty.entry e
+	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (kept)
+	ON CONFLICT DO NOTHING;
+	RETURN erased IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) IS
-'Erases the texts, reference and detail, of what members did and of what was posted to accounts while they were theirs, on both sides of transfers; their digests stay, so the chain proves what it proved, and in loyalty_internal.entry_remainder what names nobody. The accounts are locked by the caller. Returns those whose text_key other texts still need.';
+'Erases the texts, reference and detail, of what members did and of what was posted to accounts while they were theirs, on both sides of transfers; their digests stay, so the chain proves what it proved, and in loyalty_internal.entry_remainder what names nobody. Of texts that are kept the salts are put aside, so that the caller, who has locked the accounts, can replace their keys. Returns whether there were any to erase.';
 ALTER FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) OWNER TO loyalty_eraser;
 GRANT EXECUTE ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) TO loyalty_engine;
-GRANT EXECUTE ON FUNCTION loyalty_internal.text_digest(uuid, bigint, text, json), loyalty_internal.impersonal_detail(json),
-	loyalty_internal.accounts_of_members(bigint, bigint[]) TO loyalty_eraser;
+GRANT EXECUTE ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint), loyalty_internal.text_digest(bytea, text, json),
+	loyalty_internal.impersonal_detail(json), loyalty_internal.accounts_of_members(bigint, bigint[]) TO loyalty_eraser;
 GRANT SELECT (merchant_id, account_id, text_key) ON loyalty_internal.account TO loyalty_eraser;
+GRANT SELECT (merchant_id, member_id) ON loyalty_internal.member TO loyalty_eraser;
 
 CREATE FUNCTION loyalty_internal.curp_of(text) RETURNS loyalty.curp
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'curp_of';
@@ -168,11 +202,21 @@ COMMENT ON FUNCTION loyalty_internal.erase_answers(bigint, bigint[]) IS
 
 CREATE FUNCTION loyalty_internal.erase_phones(merchant_id bigint, phones loyalty.phone[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	added loyalty.phone[];
+	p loyalty.phone;
 BEGIN
+	-- Who is just putting one there is waited for.
+	FOREACH p IN ARRAY ARRAY(SELECT DISTINCT u.phone FROM unnest(phones) u (phone) ORDER BY u.phone USING OPERATOR(loyalty.<)) LOOP
+		INSERT INTO loyalty_internal.blacklisted_phone (merchant_id, phone) VALUES (erase_phones.merchant_id, p) ON CONFLICT DO NOTHING;
+		IF FOUND THEN
+			added := added || p;
+		END IF;
+	END LOOP;
 	DELETE FROM loyalty_internal.blacklisted_phone b
-	WHERE b.merchant_id = erase_phones.merchant_id AND b.phone OPERATOR(loyalty.=) ANY (phones)
-	  AND NOT EXISTS (SELECT FROM loyalty_internal.member m WHERE m.merchant_id = b.merchant_id AND m.phone OPERATOR(loyalty.=) b.phone)
-	  AND NOT EXISTS (SELECT FROM loyalty_internal.staff s WHERE s.merchant_id = b.merchant_id AND s.number OPERATOR(loyalty.=) b.phone);
+	WHERE b.merchant_id = erase_phones.merchant_id AND b.phone OPERATOR(loyalty.=) ANY (phones) AND (b.phone OPERATOR(loyalty.=) ANY (added)
+	   OR NOT EXISTS (SELECT FROM loyalty_internal.member m WHERE m.merchant_id = b.merchant_id AND m.phone OPERATOR(loyalty.=) b.phone)
+	  AND NOT EXISTS (SELECT FROM loyalty_internal.staff s WHERE s.merchant_id = b.merchant_id AND s.number OPERATOR(loyalty.=) b.phone));
 	UPDATE loyalty_internal.blacklisted_phone b SET reason = ''
 	WHERE b.merchant_id = erase_phones.merchant_id AND b.phone OPERATOR(loyalty.=) ANY (phones);
 END
@@ -180,27 +224,43 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.erase_phones(bigint, loyalty.phone[]) IS
 'Takes phones off the blacklist that nobody has any more; of others, which somebody else has by now, the reason.';
 
--- Members before accounts, each in ascending order, as everywhere.
-CREATE FUNCTION loyalty_internal.erase_members(merchant_id bigint, member_ids bigint[]) RETURNS void
+CREATE FUNCTION loyalty_internal.other_text_key(text_key uuid, of_member boolean, of_owner boolean) RETURNS uuid
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT encode(set_byte(uuid_send(gen_random_uuid()), 6, 128 | of_member::integer | of_owner::integer * 2
+		| CASE WHEN k.byte >> 4 = 8 THEN k.byte & 3 ELSE 0 END), 'hex')::uuid
+	FROM get_byte(uuid_send(text_key), 6) k (byte);
+END;
+COMMENT ON FUNCTION loyalty_internal.other_text_key(uuid, boolean, boolean) IS
+'Part of loyalty_internal.erase_members(): a random key that takes the place of this one, and says that texts of the member who has the account''s number, or of whoever owns the account, are not kept any more.';
+
+-- What is in flight is waited for, in one order: members, accounts, policies,
+-- each in ascending order, as everywhere.  Only then is anything read, by
+-- statements of their own, which see what those have committed.  Whoever posts
+-- later, or pays, sees under the same locks that it is of nobody.
+CREATE FUNCTION loyalty_internal.erase_members(merchant_id bigint, member_ids bigint[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	phones loyalty.phone[];
-	kept_keys bigint[];
+	erased boolean;
 BEGIN
 	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) ORDER BY m.member_id FOR UPDATE;
-	-- Who posts a text to one of them, or as one of them, waits here: it is found, or has another key.
 	PERFORM FROM loyalty_internal.account a
 	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
 		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
 	ORDER BY a.account_id FOR UPDATE;
-	kept_keys := loyalty_internal.erase_entries(erase_members.merchant_id, erase_members.member_ids);
-	UPDATE loyalty_internal.account a SET text_key = gen_random_uuid()
-	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
-		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
-	  AND a.account_id <> ALL (kept_keys)
-	  AND NOT EXISTS (SELECT FROM loyalty_internal.member m
-		WHERE m.merchant_id = a.merchant_id AND m.member_id = a.account_id AND m.member_id <> ALL (erase_members.member_ids));
+	PERFORM FROM loyalty_internal.policy s
+	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids) ORDER BY s.policy_id FOR UPDATE;
+
+	erased := loyalty_internal.erase_entries(erase_members.merchant_id, erase_members.member_ids);
+	UPDATE loyalty_internal.account a SET text_key = loyalty_internal.other_text_key(a.text_key,
+		a.account_id = ANY (erase_members.member_ids) OR NOT EXISTS (
+			SELECT FROM loyalty_internal.member m WHERE m.merchant_id = a.merchant_id AND m.member_id = a.account_id), o.owns)
+	FROM (
+		SELECT w.account_id, bool_or(w.until_no = 9223372036854775807) AS owns
+		FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) w GROUP BY w.account_id) o
+	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id = o.account_id;
 
 	PERFORM loyalty_internal.erase_answers(erase_members.merchant_id, erase_members.member_ids);
 	phones := ARRAY(
@@ -211,53 +271,62 @@ BEGIN
 		UNION SELECT g.phone FROM loyalty_internal.message g
 		WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids));
 	DELETE FROM loyalty_internal.customer c WHERE c.merchant_id = erase_members.merchant_id AND c.member_id = ANY (erase_members.member_ids);
+	erased := erased OR FOUND;
 	DELETE FROM loyalty_internal.member_address d WHERE d.merchant_id = erase_members.merchant_id AND d.member_id = ANY (erase_members.member_ids);
+	erased := erased OR FOUND;
 	DELETE FROM loyalty_internal.member_change h WHERE h.merchant_id = erase_members.merchant_id AND h.member_id = ANY (erase_members.member_ids);
+	erased := erased OR FOUND;
 	DELETE FROM loyalty_internal.message g WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids);
+	erased := erased OR FOUND;
 	UPDATE loyalty_internal.rank_grant g SET reason = ''
 	WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids) AND g.reason <> '';
+	erased := erased OR FOUND;
 	UPDATE loyalty_internal.payment y SET reference = NULL FROM loyalty_internal.policy s
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids)
-	  AND y.merchant_id = erase_members.merchant_id AND y.policy_id = s.policy_id;
+	  AND y.merchant_id = erase_members.merchant_id AND y.policy_id = s.policy_id AND y.reference IS NOT NULL;
+	erased := erased OR FOUND;
 	UPDATE loyalty_internal.policy s SET application = NULL, signature_id = ''
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids);
 	UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
 		second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
 		cancelled_at = now()
-	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids);
+	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) AND m.cancelled_at IS NULL;
+	erased := erased OR FOUND;
 	PERFORM loyalty_internal.erase_phones(erase_members.merchant_id, phones);
+	RETURN erased;
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.erase_members(bigint, bigint[]) IS
-'Part of loyalty.erase_member() and loyalty.delete_blocked_customers(): makes members who have left nobody.';
+'Part of loyalty.erase_member() and loyalty.delete_blocked_customers(): makes members who have left nobody, and returns whether there was anything to erase.';
 
 CREATE FUNCTION loyalty.erase_member(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	cancelled timestamptz;
 BEGIN
+	PERFORM loyalty_internal.require_read_committed();
 	PERFORM FROM loyalty_internal.customer c
 	WHERE c.merchant_id = erase_member.merchant_id AND c.member_id = erase_member.member_id FOR UPDATE;
+	PERFORM loyalty_internal.lock_sharers(erase_member.merchant_id, erase_member.member_id);
 	SELECT m.cancelled_at INTO cancelled FROM loyalty_internal.member m
 	WHERE m.merchant_id = erase_member.merchant_id AND m.member_id = erase_member.member_id;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
-	ELSIF cancelled IS NOT NULL THEN
-		RETURN false;
+	ELSIF cancelled IS NULL THEN
+		PERFORM loyalty.disable_member(erase_member.merchant_id, erase_member.member_id);
 	END IF;
-	PERFORM loyalty.disable_member(erase_member.merchant_id, erase_member.member_id);
-	PERFORM loyalty_internal.erase_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);
-	RETURN true;
+	RETURN loyalty_internal.erase_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);
 END
 $$;
 COMMENT ON FUNCTION loyalty.erase_member(bigint, bigint) IS
-'Erases what is personal of a member, with a CURP or without, at once and for good: names, birth date, phone, email, ids, CURP, addresses, messages, what they were before, the texts of what they did, references of their payments, reasons, and what kept answers say of them. Who has not left is taken out first, as by loyalty.disable_member(). Entries, payments, consents and the access log stay under their number, whose name is then cancelado, and loyalty.verify(), receipts, and late repeats of requests are what they were. Returns whether they had not been erased yet. Errors: LY006 unknown_object.';
+'Erases what is personal of a member, with a CURP or without, at once and for good: names, birth date, phone, email, ids, CURP, addresses, messages, what they were before, the texts of what they did, references of their payments, reasons, and what kept answers say of them. What others are just writing of them is waited for, and erased too. Who has not left is taken out first, as by loyalty.disable_member(). Entries, payments, consents and the access log stay under their number, whose name is then cancelado, and loyalty.verify(), receipts, and late repeats of requests are what they were. What is posted or paid under the number afterwards is kept without its texts. Called again, it erases what there is by then. Returns whether there was anything to erase: the first time, always. Errors: LY017 isolation_level (other than READ COMMITTED), LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.erase_staff(merchant_id bigint, staff_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	had loyalty.phone;
 BEGIN
+	PERFORM loyalty_internal.require_read_committed();
 	SELECT s.number INTO had FROM loyalty_internal.staff s
 	WHERE s.merchant_id = erase_staff.merchant_id AND s.staff_id = erase_staff.staff_id FOR UPDATE;
 	IF NOT FOUND THEN
@@ -272,7 +341,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.erase_staff(bigint, bigint) IS
-'Erases what is personal of a cashier or manager, at once and for good: name, number and password. Who is active is archived by it. Their staff_id stays in the list and in entries, with branch and type, under the name cancelado. Who is a member too is erased as one by loyalty.erase_member(). Returns whether they had not been erased yet. Errors: LY006 unknown_object.';
+'Erases what is personal of a cashier or manager, at once and for good: name, number and password. Who is active is archived by it. Their staff_id stays in the list and in entries, with branch and type, under the name cancelado. Who is a member too is erased as one by loyalty.erase_member(). Returns whether they had not been erased yet. Errors: LY017 isolation_level (other than READ COMMITTED), LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, older_than interval DEFAULT '30 days', max_rows integer DEFAULT 10000)
 RETURNS bigint
@@ -281,6 +350,7 @@ DECLARE
 	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(delete_blocked_customers.older_than, delete_blocked_customers.max_rows);
 	gone bigint[];
 BEGIN
+	PERFORM loyalty_internal.require_read_committed();
 	gone := ARRAY(
 		SELECT c.member_id FROM loyalty_internal.customer c
 		WHERE c.merchant_id = delete_blocked_customers.merchant_id AND c.blocked_at <= moment
@@ -292,7 +362,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.delete_blocked_customers(bigint, interval, integer) IS
-'Second step of a cancellation: erases customers that were blocked that long ago or longer, as loyalty.erase_member() does, the first max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. It looks once at all entries of the merchant, however many there are to erase. Errors: LY005 invalid_argument.';
+'Second step of a cancellation: erases customers that were blocked that long ago or longer, as loyalty.erase_member() does, the first max_rows (1 to 1,000,000) of them, and returns how many: as many as max_rows, and there may be more. It looks once at all entries of the merchant, however many there are to erase. Errors: LY005 invalid_argument, LY017 isolation_level (other than READ COMMITTED).';
 
 CREATE FUNCTION loyalty.export_member(merchant_id bigint, member_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -307,7 +377,7 @@ BEGIN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
 	WITH owned AS MATERIALIZED (
-		SELECT o.account_id, o.since, o.until FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
+		SELECT o.account_id, o.after_no, o.until_no FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
 	), accounts AS MATERIALIZED (
 		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
 	), entries AS MATERIALIZED (
@@ -316,7 +386,7 @@ BEGIN
 		WHERE e.merchant_id = merchant AND (e.member_id = id OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
 			AND (e.member_id IS NULL OR NOT EXISTS (
 				SELECT FROM loyalty_internal.account k WHERE k.merchant_id = merchant AND k.account_id = e.member_id))
-			AND EXISTS (SELECT FROM owned o WHERE o.account_id = e.account_id AND e.posted_at >= o.since AND e.posted_at < o.until))
+			AND EXISTS (SELECT FROM owned o WHERE o.account_id = e.account_id AND e.entry_no > o.after_no AND e.entry_no <= o.until_no))
 	), subjects AS (
 		SELECT id UNION SELECT m.own_account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id
 	)

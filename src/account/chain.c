@@ -183,15 +183,15 @@ Datum
 loyalty_text_digest(PG_FUNCTION_ARGS)
 {
 	Entry		entry = {
-		.reference = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2),
-		.detail = PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3),
+		.reference = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1),
+		.detail = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2),
 	};
 	StringInfoData text;
 	StringInfoData digest;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || !entry_has_text(&entry))
+	if (PG_ARGISNULL(0) || VARSIZE_ANY_EXHDR(PG_GETARG_BYTEA_PP(0)) != PG_SHA256_DIGEST_LENGTH || !entry_has_text(&entry))
 		PG_RETURN_NULL();
-	chain_salt(PG_GETARG_UUID_P(0), PG_GETARG_INT64(1), entry.salt);
+	memcpy(entry.salt, VARDATA_ANY(PG_GETARG_BYTEA_PP(0)), PG_SHA256_DIGEST_LENGTH);
 	initStringInfo(&text);
 	add_text(&text, &entry);
 	start_bytea(&digest);
@@ -226,7 +226,7 @@ chain_next(const Entry *entry, const bytea *previous)
 
 PG_FUNCTION_INFO_V1(loyalty_chain_next);
 
-/* chain_next() of the account before the entry, and what the entry adds to it. */
+/* chain_next() of the account before the entry, and what the entry adds to it.  Empty: the text is perhaps not to be kept. */
 Datum
 loyalty_chain_next(PG_FUNCTION_ARGS)
 {
@@ -235,6 +235,8 @@ loyalty_chain_next(PG_FUNCTION_ARGS)
 	uint8		salt[PG_SHA256_DIGEST_LENGTH];
 	StringInfoData bytes;
 
+	if (VARSIZE_ANY_EXHDR(text) > 0 && text_key_erased(PG_GETARG_UUID_P(7)) != 0)
+		PG_RETURN_BYTEA_P(cstring_to_text(""));
 	initStringInfo(&bytes);
 	add_state(&bytes, PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1, PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),
 			  Max(PG_GETARG_TIMESTAMPTZ(3), PG_GETARG_TIMESTAMPTZ(5)));

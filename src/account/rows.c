@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "account/chain.h"
 #include "account/rows.h"
 #include "catalog/pg_type.h"
 #include "db/columns.h"
@@ -186,6 +187,24 @@ account_text_key(const Entry *entry, pg_uuid_t *key)
 {
 	return read_text_key(entry->merchant_id, entry->member_id, key) ||
 		read_text_key(entry->merchant_id, entry->account_id, key);
+}
+
+static Statement entry_salt_sql = {
+	.sql = "SELECT salt FROM loyalty_internal.entry_salt WHERE merchant_id = $1 AND entry_id = $2",
+	.params = {INT8OID, INT8OID}
+};
+
+/* Salt the text of an entry by its key, or as it was by the one before. */
+void
+account_text_salt(const pg_uuid_t *key, Entry *entry)
+{
+	Datum		values[] = {Int64GetDatum(entry->merchant_id), Int64GetDatum(entry->entry_id)};
+	bool		isnull;
+
+	if (text_key_replaced(key) && db_read(&entry_salt_sql, values, NULL) > 0)
+		memcpy(entry->salt, VARDATA_ANY(DatumGetByteaPP(row_datum(0, "salt", &isnull))), PG_SHA256_DIGEST_LENGTH);
+	else
+		chain_salt(key, entry->entry_id, entry->salt);
 }
 
 static Statement accounts_earned_sql = {

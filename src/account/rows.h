@@ -39,6 +39,7 @@ extern void accounts_hold(int64 merchant_id, const int64 *account_ids, int n);
 extern void accounts_lock(int64 merchant_id, Account *accounts, int n);
 extern bool account_read(int64 merchant_id, Account *account);
 extern bool account_text_key(const Entry *entry, pg_uuid_t *key);
+extern void account_text_salt(const pg_uuid_t *key, Entry *entry);
 extern void accounts_adopt(int64 merchant_id, Account *accounts, int n);
 extern void accounts_update(int64 merchant_id, const Account *accounts, int n);
 extern void entries_insert(Entry *const *entries, int n);

@@ -464,7 +464,7 @@ posting_error(ErrorId error)
 		case ERR_UNKNOWN_ACCOUNT:
 			return ERR_MEMBER_NOT_FOUND;
 		case ERR_ACCOUNT_MOVED:
-			/* the member has begun to share another account just now */
+			/* the member has begun to share another account just now, or was erased */
 			return ERR_UNAVAILABLE;
 		case ERR_LIMIT_EXCEEDED:
 			return ERR_PROGRAM_LIMIT_EXCEEDED;
@@ -482,6 +482,7 @@ posting_of(const ItemBatch *batch, const SellerItem *item)
 	Posting		posting = {
 		.account_id = item->account_id,
 		.member_id = item->member_id,
+		.looked_up = true,
 		.key_id = batch->key_id,
 		.kind = item->kind,
 		.amount = item->amount,

@@ -86,13 +86,14 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	posting->member_id = member_acting(&transaction->member);
 	posting->staff_id = transaction->staff_id;
 	posting->key_id = call->key_id;
+	posting->looked_up = true;
 	posting->program = transaction->wallet->tracks_lots ? transaction->wallet : NULL;
 	ledger_post(call->merchant_id, posting, 1);
 	if (posting->error == ERR_INSUFFICIENT_POINTS)
 		call_refuse(call, insufficient);
 	if (posting->error == ERR_BALANCE_OUT_OF_RANGE)
 		call_refuse(call, out_of_range);
-	/* the member has begun to share another account just now */
+	/* the member has begun to share another account just now, or was erased */
 	if (posting->error == ERR_ACCOUNT_MOVED)
 		raise_error(ERR_UNAVAILABLE);
 	if (posting->error != ERR_NONE)

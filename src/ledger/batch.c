@@ -93,6 +93,19 @@ text_key(const Batch *batch, const Account *account, int64 member_id)
 	return own != NULL && own->exists ? &own->text_key : &account->text_key;
 }
 
+/* Whether the text of an entry is of somebody who has been erased: who acts, else whoever owns the account or its peer. */
+static bool
+text_is_erased(const Batch *batch, const Account *account, const Entry *entry)
+{
+	const Account *own = entry->member_id != 0 ? batch_account(batch, entry->member_id) : NULL;
+	const Account *peer = entry->peer_account_id != 0 ? batch_account(batch, entry->peer_account_id) : NULL;
+
+	if (own != NULL && own->exists)
+		return (text_key_erased(&own->text_key) & OF_MEMBER) != 0;
+	return (text_key_erased(&account->text_key) & OF_OWNER) != 0 ||
+		(peer != NULL && (text_key_erased(&peer->text_key) & OF_OWNER) != 0);
+}
+
 /* Give an entry its id and its hash.  Entries of a batch that is only looked at need neither. */
 static void
 chain_entry(Batch *batch, Account *account, Entry *added)
@@ -101,6 +114,8 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	added->previous_entry_id = account->newest_entry_id;
 	account->previous_entry_id = account->newest_entry_id;
 	account->newest_entry_id = added->entry_id;
+	if (entry_has_text(added) && text_is_erased(batch, account, added))
+		added->reference = added->detail = NULL;
 	if (entry_has_text(added))
 		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
 	added->hash = account->hash = chain_next(added, account->hash);

@@ -10,6 +10,8 @@
  * program may have limits, which come after the account, as always.  If the
  * program has changed, or a limit is exceeded, the account is put back to what
  * its newest entry says.
+ * So it is if the posting has a text and the account is of somebody who was
+ * erased: then there is no hash, and the general path leaves the text out.
  *
  * False means that nothing was done, for whatever reason: the general path
  * knows which.
@@ -120,11 +122,12 @@ update_single(int64 merchant_id, const Posting *posting, Entry *entry)
 	return true;
 }
 
-/* its newest entry says what an account was before an UPDATE that has no entry yet */
+/* its newest entry, if there is one, says what an account was before an UPDATE that has no entry yet */
 static Statement account_restore_sql = {
 	.sql = "UPDATE loyalty_internal.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
 	" entry_no = entry_no - 1, newest_entry_id = previous_entry_id, (previous_entry_id, posted_at, hash) ="
-	" (SELECT e.previous_entry_id, e.posted_at, e.hash FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.entry_id = a.previous_entry_id)"
+	" (SELECT e.previous_entry_id, coalesce(e.posted_at, a.posted_at), coalesce(e.hash, '') FROM (SELECT) one"
+	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = a.previous_entry_id)"
 	" WHERE merchant_id = $1 AND account_id = $2",
 	.params = {INT8OID, INT8OID, POINTSOID, POINTSOID}
 };
@@ -184,7 +187,7 @@ fast_path_post(int64 merchant_id, Posting *posting)
 	entry.amount = posting->amount;
 	if (!update_single(merchant_id, posting, &entry))
 		return false;
-	if (!program_holds(merchant_id, posting->program))
+	if (VARSIZE_ANY_EXHDR(entry.hash) == 0 || !program_holds(merchant_id, posting->program))
 	{
 		restore_account(merchant_id, posting);
 		return false;

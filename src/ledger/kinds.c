@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "account/chain.h"
 #include "ledger/due.h"
 #include "ledger/kinds.h"
 #include "ledger/recount.h"
@@ -428,6 +429,16 @@ needs_active(EntryKind kind)
 	return kind == ENTRY_ACCRUE || kind == ENTRY_DEPOSIT || kind == ENTRY_HOLD || kind == ENTRY_TRANSFER;
 }
 
+/* Whether who was looked up is the member of an account no more: they share another one, or have been erased. */
+static bool
+has_moved(const Batch *batch, const Posting *posting, const Account *account)
+{
+	const Account *own = posting->looked_up && posting->member_id != 0 ? batch_account(batch, posting->member_id) : account;
+
+	return account->moved || (posting->peer_account_id != 0 && batch_account(batch, posting->peer_account_id)->moved) ||
+		(posting->looked_up && own != NULL && (text_key_erased(&own->text_key) & OF_MEMBER) != 0);
+}
+
 /* Check a posting and do in memory what it says; what it returns is the first of its errors. */
 ErrorId
 apply_posting(Batch *batch, Posting *posting, Account *account)
@@ -438,7 +449,7 @@ apply_posting(Batch *batch, Posting *posting, Account *account)
 		return ERR_UNKNOWN_ACCOUNT;
 	if (posting->kind == ENTRY_REVERSE && reversal_repeats(batch, posting, &error))
 		return error;
-	if (account->moved || (posting->peer_account_id != 0 && batch_account(batch, posting->peer_account_id)->moved))
+	if (has_moved(batch, posting, account))
 		return ERR_ACCOUNT_MOVED;
 	/* accounts of a program that is not active track lots */
 	if (account->tracks_lots && needs_active(posting->kind) && !batch_terms(batch, account, batch->now)->program->active)

@@ -152,8 +152,8 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 		ids[named++] = postings[i].account_id;
 		if (postings[i].peer_account_id != 0)
 			ids[named++] = postings[i].peer_account_id;
-		/* for the key of the text, which must not be replaced meanwhile */
-		if (postings[i].member_id != 0 && (postings[i].reference != NULL || postings[i].detail != NULL))
+		/* for the key of the text, which must not be replaced meanwhile, and whether they have been erased */
+		if (postings[i].member_id != 0 && (postings[i].looked_up || postings[i].reference != NULL || postings[i].detail != NULL))
 			ids[named++] = postings[i].member_id;
 	}
 	merge_sort(ids, named, sizeof(int64), compare_ids);

@@ -33,6 +33,7 @@ typedef struct Posting
 	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
 	text	   *reference;		/* NULL: none */
 	text	   *detail;			/* JSON, NULL: none */
+	bool		looked_up;		/* by what is told of the member, who is refused if they have been erased since */
 	const Program *program;		/* if the caller has just read it and its accounts track lots; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */

@@ -117,7 +117,7 @@ read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id,
 		raise_error(ERR_UNKNOWN_ENTRY);
 	entry_of_stream(entries, entry);
 	if (entry_has_text(entry) && account_text_key(entry, &key))
-		chain_salt(&key, entry->entry_id, entry->salt);
+		account_text_salt(&key, entry);
 }
 
 /*

@@ -224,7 +224,7 @@ static Statement verify_reversals_sql = {
 	" e.kind AS entry_kind, e.amount AS entry_amount, e.reserved AS entry_reserved, e.money AS entry_money, e.balance AS entry_balance,"
 	" e.origin_entry_id AS entry_origin_entry_id, e.peer_account_id AS entry_peer_account_id,"
 	" r.reference_digest = loyalty_internal.hmac((SELECT m.digest_key FROM loyalty_internal.merchant m WHERE m.merchant_id = $1), e.reference)"
-	" OR e.text_digest IS NOT NULL AS same_reference,"
+	" OR e.reference IS NULL AS same_reference,"
 	" n.balance AS next_balance, r.lots, r.expired, o.entry_no < e.entry_no AS comes_after"
 	" FROM loyalty_internal.reversal r"
 	" LEFT JOIN loyalty.entry o ON o.merchant_id = $1 AND o.entry_id = r.entry_id AND o.account_id = r.account_id"

@@ -52,8 +52,8 @@ salt_texts(Verification *v, Entry *entry)
 		return;
 	if (v->replay.key_of != key_of && account_text_key(entry, &v->replay.text_key))
 		v->replay.key_of = key_of;
+	account_text_salt(&v->replay.text_key, entry);
 	MemoryContextSwitchTo(row_context);
-	chain_salt(&v->replay.text_key, entry->entry_id, entry->salt);
 }
 
 /*

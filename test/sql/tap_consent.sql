@@ -1,5 +1,7 @@
 -- Who may read a customer's data: app users, consents and their keys, the log,
 -- and cancellation. What of it goes over HTTP is in t/70_customer.pl.
+-- Erasing has to see what was committed meanwhile.
+SET default_transaction_isolation = 'read committed';
 \ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS merchant \gset

@@ -2,6 +2,8 @@
 -- corrected.  Two at once are in iso_registration.spec and
 -- iso_archive_member.spec, over HTTP it is in 60_seller.pl.
 SET datestyle = 'ISO';
+-- Erasing has to see what was committed meanwhile.
+SET default_transaction_isolation = 'read committed';
 \ir ../tap.sql
 
 SELECT loyalty.create_merchant('Uno') AS m \gset

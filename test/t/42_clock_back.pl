@@ -402,4 +402,72 @@ subtest 'an account to return to' => sub {
 	is breaches(), '', 'all is well';
 };
 
+subtest 'whose an entry is' => sub {
+	for my $case (['no step back', 10, 20, 30], ['she buys a day ahead', $DAY, 20, 30], ['she leaves a day ahead', 10, $DAY, 30], ['all is a day ahead but the heir', $DAY, $DAY + 10, 30])
+	{
+		my ($name, $buys, $leaves, $inherits) = @$case;
+		clock_shows(0);
+		my $program = program();
+		my ($her, $heir, $friend) = map { member($program) } 1 .. 3;
+		sql("SELECT loyalty.share_account($merchant, $heir, $her)");
+		clock_shows($buys);
+		post($her, 'deposit', 10, "reference => 'suyo'");
+		sql("SELECT loyalty.transfer($merchant, $her, $friend, 1, 'de ella')");
+		clock_shows($leaves);
+		sql("SELECT loyalty.leave_account($merchant, $her)");
+		clock_shows($inherits);
+		post($her, 'deposit', 1, "reference => 'del heredero'");
+		sql("SELECT loyalty.transfer($merchant, $her, $friend, 1, 'de él')");
+		my $texts = sub { return sql("SELECT string_agg(reference, ', ' ORDER BY reference COLLATE \"C\") FROM $_[0]") };
+		my $exported = sub { return $texts->("json_to_recordset(loyalty.export_member($merchant, $_[0]) -> 'entries') e (reference text)") };
+		is $exported->($her), 'de ella, suyo', "$name: what is hers";
+		is $exported->($heir), 'de él, del heredero', 'what is her heir\'s';
+		is sql("SELECT loyalty.erase_member($merchant, $her)"), 't', 'she is erased';
+		is $texts->("loyalty.entry WHERE account_id IN ($her, $friend)"), 'de él, de él, del heredero', 'and nobody else, on both sides of transfers';
+		is sql("SELECT loyalty.erase_member($merchant, $heir)"), 't', 'so is the heir';
+		is $texts->("loyalty.entry WHERE account_id IN ($her, $friend)"), '', 'and nothing is left';
+		is breaches(), '', 'all is well';
+	}
+};
+
+subtest 'an account that changes hands twice' => sub {
+	clock_shows($DAY);
+	my $program = program();
+	my ($a, $b, $c) = map { member($program) } 1 .. 3;
+	sql("SELECT loyalty.share_account($merchant, $_, $a)") for $b, $c;
+	post($a, 'deposit', 10, "reference => 'de A'");
+	sql("SELECT loyalty.leave_account($merchant, $a)");
+	clock_shows(0);
+	sql("SELECT loyalty.leave_account($merchant, $b)");
+	post($a, 'deposit', 1, "reference => 'de C'");
+	is sql("SELECT loyalty.erase_member($merchant, $b)"), 't', 'who had it while nothing was posted';
+	is sql("SELECT string_agg(reference, ', ' ORDER BY entry_no) FROM loyalty.entry WHERE account_id = $a"), 'de A, de C', 'has no text there';
+	is sql("SELECT loyalty.erase_member($merchant, $c)"), 't', 'the last one';
+	is sql("SELECT string_agg(reference, ', ' ORDER BY entry_no) FROM loyalty.entry WHERE account_id = $a"), 'de A', 'has those since';
+	is breaches(), '', 'all is well';
+};
+
+subtest 'space in the ledger' => sub {
+	sql("SET loyalty.entry_space = '256kB'");
+	clock_shows(10 * $DAY);
+	my $program = program();
+	my $client = sql("SELECT client_id FROM loyalty.members WHERE member_id = " . member($program));
+	my $batch = "SELECT loyalty.seller_deposit($merchant, json_build_array(" . join(', ', ("json_build_object('programId', (SELECT client_id FROM loyalty.programs WHERE program_id = $program), 'memberId', '$client', 'amount', 1, 'comments', repeat('z', 900))") x 60) . ")) -> 0 ->> 'status'";
+	my $fill = sub { my $n = 0; $n++ while $n < 12 && sql($batch) eq 'success'; return $n };
+	my $first = $fill->();
+	cmp_ok $first, '>', 3, 'a day has some';
+	cmp_ok $first, '<', 12, 'and no more';
+	clock_shows(11 * $DAY);
+	my $second = $fill->();
+	cmp_ok $second, '>', 3, 'so has the next one';
+	for my $day (10, 11, 10, 11)
+	{
+		clock_shows($day * $DAY + 60);
+		is $fill->(), 0, "day $day has none a second time";
+	}
+	clock_shows(12 * $DAY);
+	cmp_ok $fill->(), '>', 3, 'the day after has its own';
+	sql('RESET loyalty.entry_space');
+};
+
 done_testing;

@@ -261,6 +261,10 @@ for my $role (qw(teller reporter))
 
 is refused_as("SELECT loyalty.erase_member($merchant, 1)"), 'LY006', 'nobody is not erased';
 is refused_as("SELECT loyalty.erase_staff($merchant, 99)"), 'LY006', 'nor is no staff';
+for my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+	is refused_as("BEGIN ISOLATION LEVEL $level; SELECT loyalty.$_"), 'LY017', "isolation_level $level: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "delete_blocked_customers($merchant)";
+}
 is sql("SELECT loyalty.erase_member($merchant, $her)"), 't', 'she is erased';
 is_deeply where('4779998855'), {'4779998855' => ['loyalty_internal.blacklisted_phone.phone', 'loyalty_internal.staff.number']}, 'as a member';
 is sql("SELECT loyalty.erase_staff($merchant, $staff)"), 't', 'and as a cashier';

@@ -141,6 +141,7 @@ DECLARE
 	own bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'leave_account', ARRAY[member_id::text, amount::text]);
 	heir bigint;
 	moment timestamptz;
+	owns boolean;
 	own_no bigint;
 	shared_no bigint;
 BEGIN
@@ -157,9 +158,11 @@ BEGIN
 		PERFORM loyalty_internal.fail('invalid_argument', 'amount is not negative, and the member shares the account, or has an account to go back to.');
 	END IF;
 	own := coalesce(leaving.own_account_id, loyalty.open_account(leave_account.merchant_id, leaving.program_id));
-	-- in the order of the engine, for points that move, and so that what is posted is either before or after
+	owns := loyalty_internal.owned_account(leave_account.merchant_id, leaving.member_id) = leaving.account_id;
+	-- in the order of the engine, if points move, or if what is posted is either before or after it is another's
 	PERFORM FROM loyalty_internal.account a
-	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id IN (leaving.account_id, own) ORDER BY a.account_id FOR NO KEY UPDATE;
+	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id IN (leaving.account_id, own)
+	  AND (NOT shares OR owns OR amount OPERATOR(loyalty.>) '0'::loyalty.points) ORDER BY a.account_id FOR NO KEY UPDATE;
 	SELECT a.entry_no INTO own_no FROM loyalty_internal.account a WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = own;
 	UPDATE loyalty_internal.account a SET moved_to = NULL
 	WHERE a.merchant_id = leave_account.merchant_id AND a.account_id = leaving.own_account_id;
@@ -169,7 +172,7 @@ BEGIN
 		PERFORM loyalty_internal.pool_move(leave_account.merchant_id, leaving.member_id, leaving.account_id, own, leave_account.amount);
 	END IF;
 	moment := clock_timestamp();
-	IF loyalty_internal.owned_account(leave_account.merchant_id, leaving.member_id) = leaving.account_id THEN
+	IF owns THEN
 		PERFORM loyalty_internal.own_account(leave_account.merchant_id, leaving.member_id, own, moment, own_no);
 		SELECT min(m.member_id) INTO heir FROM loyalty_internal.member m
 		WHERE m.merchant_id = leave_account.merchant_id AND m.account_id = leaving.account_id AND m.member_id <> leaving.member_id;

@@ -2,7 +2,7 @@
 -- has to prove stays; and what is kept about a person, for that person.
 
 CREATE FUNCTION loyalty_internal.text_salt(merchant_id bigint, entry_id bigint, account_id bigint, member_id bigint) RETURNS bytea
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE
 BEGIN ATOMIC
 	SELECT coalesce(
 		(SELECT s.salt FROM loyalty_internal.entry_salt s WHERE s.merchant_id = text_salt.merchant_id AND s.entry_id = text_salt.entry_id),

@@ -69,6 +69,9 @@ SELECT is_empty('SELECT * FROM loyalty.verify()', 'texts with the keys of an acc
 SELECT is(loyalty.erase_member(:m, :fio), true, 'who owns it is erased');
 SELECT results_eq(format('SELECT reference FROM loyalty.entry WHERE merchant_id = %s AND reference ~ ''Fio|Gil'' ORDER BY 1', :m), $$VALUES ('de Gil' COLLATE "C"), ('de Gil, sin nombre')$$, 'with what names it');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'and the ledger is sound');
+SELECT root_id AS root FROM loyalty.make_root(:m) \gset
+SELECT is(loyalty.check_receipt(loyalty.receipt(:m, :fio, :root, e.entry_id), r.root), true, 'a receipt has the salt that is kept')
+FROM loyalty.entry e, loyalty.roots r WHERE e.merchant_id = :m AND e.reference = 'de Gil, sin nombre' AND r.root_id = :root;
 
 -- --- what is posted afterwards -------------------------------------------------------------
 

@@ -419,7 +419,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	# how much long work has to do
 	'SELECT count(*) AS accounts FROM loyalty_internal.account',
 	# proofs
-	'SELECT merchant_id, entry_id, account_id, entry_no, previous_entry_id, kind', 'SELECT account_ids, entry_ids, nodes', 'SELECT u.account_id, u.entry_id, e.balance', 'SELECT page, account_ids', 'SELECT root_id, made_at',
+	'SELECT salt FROM loyalty_internal.entry_salt', 'SELECT merchant_id, entry_id, account_id, entry_no, previous_entry_id, kind', 'SELECT account_ids, entry_ids, nodes', 'SELECT u.account_id, u.entry_id, e.balance', 'SELECT page, account_ids', 'SELECT root_id, made_at',
 	'INSERT INTO loyalty_internal.root', 'SELECT account_id, newest_entry_id, balance, posted_at, hash', 'SELECT least((SELECT min(merchant_id)', 'SELECT account_id, expires_at, points, refunded FROM',
 	'SELECT r.account_id, r.entry_id, r.reversed_by, r.amount, r.money', 'SELECT account_id, entry_id, entry_no, kind, amount, remaining, due_at, lots FROM loyalty_internal.reservation WHERE merchant_id = $1 ORDER BY',
 	'SELECT account_id, balance, entry_no, posted_at, ... WHERE merchant_id = $1 ORDER BY account_id', 'SELECT (SELECT e.entry_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2',

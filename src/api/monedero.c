@@ -87,6 +87,7 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	posting->staff_id = transaction->staff_id;
 	posting->key_id = call->key_id;
 	posting->looked_up = true;
+	posting->notifies = transaction->sends_message;
 	posting->program = transaction->wallet->tracks_lots ? transaction->wallet : NULL;
 	ledger_post(call->merchant_id, posting, 1);
 	if (posting->error == ERR_INSUFFICIENT_POINTS)

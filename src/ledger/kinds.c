@@ -429,14 +429,19 @@ needs_active(EntryKind kind)
 	return kind == ENTRY_ACCRUE || kind == ENTRY_DEPOSIT || kind == ENTRY_HOLD || kind == ENTRY_TRANSFER;
 }
 
-/* Whether who was looked up is the member of an account no more: they share another one, or have been erased. */
+/*
+ * Whether who was looked up has an account no more: they share another one, or
+ * have been erased.  Of who acts in another's account that is looked at only if
+ * something is written that names them: then theirs is locked too.
+ */
 static bool
 has_moved(const Batch *batch, const Posting *posting, const Account *account)
 {
-	const Account *own = posting->looked_up && posting->member_id != 0 ? batch_account(batch, posting->member_id) : account;
+	int64		member_id = posting->member_id != 0 ? posting->member_id : account->account_id;
+	const Account *own = posting->looked_up ? batch_account(batch, member_id) : NULL;
 
 	return account->moved || (posting->peer_account_id != 0 && batch_account(batch, posting->peer_account_id)->moved) ||
-		(posting->looked_up && own != NULL && (text_key_erased(&own->text_key) & OF_MEMBER) != 0);
+		(own != NULL && own->account_id == member_id && (text_key_erased(&own->text_key) & OF_MEMBER) != 0);
 }
 
 /* Check a posting and do in memory what it says; what it returns is the first of its errors. */

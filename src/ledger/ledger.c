@@ -153,7 +153,7 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 		if (postings[i].peer_account_id != 0)
 			ids[named++] = postings[i].peer_account_id;
 		/* for the key of the text, which must not be replaced meanwhile, and whether they have been erased */
-		if (postings[i].member_id != 0 && (postings[i].looked_up || postings[i].reference != NULL || postings[i].detail != NULL))
+		if (postings[i].member_id != 0 && (postings[i].notifies || postings[i].reference != NULL || postings[i].detail != NULL))
 			ids[named++] = postings[i].member_id;
 	}
 	merge_sort(ids, named, sizeof(int64), compare_ids);

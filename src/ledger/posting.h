@@ -33,7 +33,8 @@ typedef struct Posting
 	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
 	text	   *reference;		/* NULL: none */
 	text	   *detail;			/* JSON, NULL: none */
-	bool		looked_up;		/* by what is told of the member, who is refused if they have been erased since */
+	bool		looked_up;		/* who acts, or whose the account is, was looked up: has to be there still */
+	bool		notifies;		/* and is sent a message of it */
 	const Program *program;		/* if the caller has just read it and its accounts track lots; else NULL */
 
 	ErrorId		error;			/* ERR_NONE: posted */

@@ -28,49 +28,69 @@ COMMENT ON SCHEMA loyalty_api IS
 $$Loyalty API
 The documented wallet API as functions for PostgREST. They answer the documented JSON with its HTTP status, on failure too. The header apikey authenticates; a header Idempotency-Key makes a retry safe.$$;
 
--- Roles belong to the server, not to the database, so the role may be there
--- already, or be made by CREATE EXTENSION in another database at this moment.
+-- Roles belong to the server, not to the database, so they may be there already.
 -- One that could log in or outrank its caller, that somebody can act as, that can
 -- act as somebody, or that has something here, such as a function which runs as
--- it, is not ours to use.
+-- it, is not ours to use.  What cannot be seen is a session that became the role
+-- before, and a transaction that is open: a role that nothing depends on is made
+-- anew, and is nobody's then who has something of the old one.  One that another
+-- database needs is shared if it was made here before: such a setting is given to
+-- a role by superusers only.
 DO $$
 DECLARE
 	ours record;
+	made_here CONSTANT text := 'loyalty_role.made_by=CREATE EXTENSION loyalty';
+	there oid;
 BEGIN
+	-- Waits for whoever is changing roles, and nobody does until the end.
+	LOCK TABLE pg_catalog.pg_authid, pg_catalog.pg_auth_members IN SHARE ROW EXCLUSIVE MODE;
 	FOR ours IN VALUES ('loyalty_engine', 'Owns the functions of the extension loyalty; nobody logs in as it.'),
 					   ('loyalty_auditor', 'Forgets what is old in the access log of the extension loyalty; nobody logs in as it.'),
 					   ('loyalty_eraser', 'Erases the texts of entries of the extension loyalty; nobody logs in as it.') LOOP
-		BEGIN
-			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOINHERIT', ours.column1);
-			EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', ours.column1, ours.column2);
-		EXCEPTION
-			WHEN duplicate_object OR unique_violation THEN NULL;
-		END;
+		there := pg_catalog.to_regrole(ours.column1);
 		IF EXISTS (SELECT FROM pg_catalog.pg_roles
-				   WHERE rolname = ours.column1
+				   WHERE oid = there
 					 AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication)) THEN
 			RAISE EXCEPTION USING
 				ERRCODE = 'duplicate_object',
 				MESSAGE = pg_catalog.format('role "%s" exists with more rights than the extension allows', ours.column1),
 				HINT = 'It must be NOLOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS.';
 		END IF;
-		IF EXISTS (SELECT FROM pg_catalog.pg_auth_members
-				   WHERE ours.column1::pg_catalog.regrole IN (roleid, member)) THEN
+		IF EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE there IN (roleid, member)) THEN
 			RAISE EXCEPTION USING
 				ERRCODE = 'duplicate_object',
 				MESSAGE = pg_catalog.format('role "%s" exists with members, or is a member of other roles', ours.column1),
 				DETAIL = (SELECT pg_catalog.string_agg(pg_catalog.format('%s is a member of %s.', member::pg_catalog.regrole, roleid::pg_catalog.regrole), ' ' ORDER BY member, roleid)
-						  FROM pg_catalog.pg_auth_members WHERE ours.column1::pg_catalog.regrole IN (roleid, member)),
+						  FROM pg_catalog.pg_auth_members WHERE there IN (roleid, member)),
 				HINT = 'What is its own is everybody''s who is a member of it: see who made it, then REVOKE each of these memberships.';
 		END IF;
-		IF EXISTS (SELECT FROM pg_catalog.pg_shdepend d
-				   WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = ours.column1::pg_catalog.regrole AND d.deptype = 'o'
-					 AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) THEN
-			RAISE EXCEPTION USING
-				ERRCODE = 'duplicate_object',
-				MESSAGE = pg_catalog.format('role "%s" exists and owns something in this database', ours.column1),
-				HINT = 'A function that it owns runs with its rights: see who made it, then DROP OWNED or REASSIGN OWNED.';
-		END IF;
+		BEGIN
+			EXECUTE pg_catalog.format('DROP ROLE IF EXISTS %I', ours.column1);
+			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOINHERIT', ours.column1);
+			EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', ours.column1, ours.column2);
+			EXECUTE pg_catalog.format('ALTER ROLE %I SET %s = %L', ours.column1, pg_catalog.split_part(made_here, '=', 1), pg_catalog.split_part(made_here, '=', 2));
+		EXCEPTION
+			WHEN dependent_objects_still_exist THEN
+				IF EXISTS (SELECT FROM pg_catalog.pg_shdepend d
+						   WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = there AND d.deptype = 'o'
+							 AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) THEN
+					RAISE EXCEPTION USING
+						ERRCODE = 'duplicate_object',
+						MESSAGE = pg_catalog.format('role "%s" exists and owns something in this database', ours.column1),
+						HINT = 'A function that it owns runs with its rights: see who made it, then DROP OWNED or REASSIGN OWNED.';
+				END IF;
+				IF NOT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting
+							   WHERE setdatabase = 0 AND setrole = there AND made_here = ANY (setconfig)) THEN
+					RAISE EXCEPTION USING
+						ERRCODE = 'duplicate_object',
+						MESSAGE = pg_catalog.format('role "%s" exists, is in use, and was not made by CREATE EXTENSION', ours.column1),
+						DETAIL = pg_catalog.format('Something depends on it in: %s.', (
+							SELECT pg_catalog.string_agg(b.datname, ', ' ORDER BY b.datname) FROM pg_catalog.pg_database b
+							WHERE EXISTS (SELECT FROM pg_catalog.pg_shdepend d
+										  WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = there AND d.dbid = b.oid))),
+						HINT = 'Who made it may still be able to act as it: see who that was, then DROP OWNED in each of these databases.';
+				END IF;
+		END;
 	END LOOP;
 END
 $$;

@@ -1,7 +1,7 @@
 # What CREATE EXTENSION, which a superuser runs, must not give away: whoever owns
 # the database, or may make roles, could have prepared something for it.  The
 # schema public, with operators of theirs, is not looked into; a role
-# loyalty_engine that somebody can act as is refused.
+# loyalty_engine that somebody can act as, or is about to, is refused.
 use strict;
 use warnings;
 
@@ -114,5 +114,68 @@ for my $role (qw(loyalty_engine loyalty_auditor loyalty_eraser))
 $stack->psql('DROP ROLE loyalty_engine; CREATE ROLE loyalty_engine');
 is message_of($create, 'plain'), 'no error', 'a plain role of the name is used';
 $stack->psql('DROP EXTENSION loyalty', dbname => 'plain');
+
+# --- what the maker of a role still has of it ----------------------------------------
+
+# No catalog shows an open transaction, or a session that has become the role.
+my $make_roles = join ' ', map { "DROP ROLE IF EXISTS $_; CREATE ROLE $_;" } qw(loyalty_engine loyalty_auditor loyalty_eraser);
+my $waits = q{SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE EXTENSION%'};
+$stack->psql('CREATE DATABASE another');
+$stack->psql('CREATE FUNCTION public.door(q text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE q; END $$', dbname => $_) for qw(plain another);
+
+sub create_beside
+{
+	my ($statement, $end) = @_;
+	$stack->psql($make_roles);
+	my ($open, $super) = map { $stack->connect_async(dbname => 'plain') } 1, 2;
+	$open->query("BEGIN; $statement");
+	$super->send($create);
+	select undef, undef, undef, 0.05 until $super->is_ready || $stack->psql($waits) > 0;
+	is $super->is_ready, 0, "CREATE EXTENSION waits for an open $statement";
+	$open->query($end);
+	my $said = $super->receive;
+	$_->close for $open, $super;
+	return $said;
+}
+for my $case (
+	['GRANT loyalty_engine TO mallory', 'members', 'REVOKE loyalty_engine FROM mallory'],
+	['GRANT loyalty_auditor TO mallory', 'members', 'REVOKE loyalty_auditor FROM mallory'],
+	['GRANT mallory TO loyalty_eraser', 'members', 'REVOKE mallory FROM loyalty_eraser'],
+	["ALTER ROLE loyalty_engine LOGIN PASSWORD 'known'", 'more rights', 'ALTER ROLE loyalty_engine NOLOGIN'],
+	map { ["ALTER FUNCTION public.door(text) OWNER TO $_", 'owns something', 'ALTER FUNCTION public.door(text) OWNER TO postgres'] } qw(loyalty_engine loyalty_eraser))
+{
+	my ($statement, $refusal, $undo) = @$case;
+	like create_beside($statement, 'COMMIT'), qr/ERROR:  42710: role "loyalty_\w+" exists (and|with) $refusal/, 'and refuses what that has done';
+	$stack->psql($undo, dbname => 'plain');
+}
+is create_beside('GRANT loyalty_engine TO mallory', 'ROLLBACK'), '', 'or goes on when it has done nothing';
+$stack->psql('DROP EXTENSION loyalty', dbname => 'plain');
+
+$stack->psql("$make_roles GRANT loyalty_engine TO mallory");
+my $mallory = $stack->connect_async(dbname => 'plain', user => 'mallory', password => 'mallory');
+is $mallory->query('SET ROLE loyalty_engine; SELECT current_user'), 'loyalty_engine', 'a session that was the role when mallory could act as it';
+$stack->psql('REVOKE loyalty_engine FROM mallory');
+is message_of($create, 'plain'), 'no error', 'is not seen';
+like $mallory->query('SELECT * FROM loyalty_internal.app_user'), qr/permission denied/, 'and reads nothing of the extension\'s';
+like $mallory->query('ALTER FUNCTION loyalty.create_merchant(text, text) SECURITY INVOKER'), qr/permission denied|must be owner/, 'nor changes a function';
+$mallory->close;
+
+# Another database's extension needs the roles that are there.
+is message_of($create, 'another'), 'no error', 'what CREATE EXTENSION made is shared with another database';
+$stack->psql('DROP EXTENSION loyalty', dbname => $_) for qw(plain another);
+$stack->psql($make_roles);
+$stack->psql('ALTER FUNCTION public.door(text) OWNER TO loyalty_engine', dbname => 'another');
+$error = $stack->psql_error($create, dbname => 'plain');
+is $error->{message}, 'role "loyalty_engine" exists, is in use, and was not made by CREATE EXTENSION', 'what somebody else made is not, though it owns nothing here';
+is $error->{detail}, 'Something depends on it in: another.', 'the error says where it is used';
+$stack->psql('ALTER ROLE mallory CREATEROLE');
+$stack->psql('GRANT loyalty_engine TO mallory WITH ADMIN OPTION');
+for my $forged ("ALTER ROLE loyalty_engine SET loyalty_role.made_by = 'CREATE EXTENSION loyalty'",
+	"SET loyalty_role.made_by = 'CREATE EXTENSION loyalty'; ALTER ROLE loyalty_engine SET loyalty_role.made_by FROM CURRENT")
+{
+	$error = $stack->psql_error($forged, dbname => 'plain', user => 'mallory', password => 'mallory');
+	is "$error->{sqlstate} $error->{message}", '42501 permission denied to set parameter "loyalty_role.made_by"', 'that only a superuser says who made it';
+}
+$stack->psql('REVOKE loyalty_engine FROM mallory');
 
 done_testing;

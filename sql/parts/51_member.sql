@@ -144,10 +144,11 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.change_member(loyalty_internal.member, loyalty_internal.member) IS
 'Part of the functions that change a member: writes the row that it becomes, which is locked, and what it was into loyalty.member_changes. Errors: LY006 unknown_object (a member who has been cancelled), and those of the constraints.';
 
--- Marks are taken off after letters and marks have been taken apart.
+-- Marks are taken off after letters and marks have been taken apart, and before
+-- that put in order, which normalize() takes the square of their number for.
 CREATE FUNCTION loyalty_internal.fold_name(name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN loyalty.fold(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g'));
+RETURN loyalty.fold(regexp_replace(normalize(loyalty.fold(name), NFKD), '[\u0300-\u036f]', '', 'g'));
 COMMENT ON FUNCTION loyalty_internal.fold_name(text) IS
 'A person''s name without what people write in different ways: case and accents of Latin letters, and blanks. The same in every database.';
 

@@ -27,10 +27,11 @@ static bool
 accepted(const Value *value)
 {
 	static const char *const words[] = {"true", "1", "on", "si", "sí", "acepto", "aceptado", "accept", "accepted", "checked"};
+	const char *word = text_folded(value->text);
 
 	for (int i = 0; i < (int) lengthof(words); i++)
 	{
-		if (strcmp(text_folded(text_trimmed(value->text)), words[i]) == 0)
+		if (strcmp(word, words[i]) == 0)
 			return true;
 	}
 	return false;

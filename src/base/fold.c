@@ -10,10 +10,16 @@
 
 #include "base/compat.h"
 #include "base/fold.h"
+#include "base/sort.h"
 #include "common/unicode_norm.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+
+#define FIRST_MARK		0x0300	/* the first character that is a mark */
+#define HIGHEST_MARK	0x0345	/* the mark that none stands behind */
+#define MARKS_AT_ONCE	30		/* so many are enough for every language: UAX #15 */
 
 typedef struct Letters
 {
@@ -63,6 +69,79 @@ is_ascii_text(const char *text)
 	return *text == '\0';
 }
 
+/* Where the accents of a letter stand in Unicode's order of them: behind each other (> 0), or as they were. */
+static int
+mark_order(const void *a, const void *b)
+{
+	pg_wchar	both[] = {*(const pg_wchar *) a, *(const pg_wchar *) b, 0};
+
+	return unicode_is_normalized_quickcheck(UNICODE_NFC, both) == UNICODE_NORM_QC_NO ? 1 : 0;
+}
+
+/* The number of accents and other marks at the start of a text. */
+static int
+mark_count(const pg_wchar *characters)
+{
+	static const pg_wchar highest = HIGHEST_MARK;
+	int			count = 0;
+
+	while (characters[count] == highest || (characters[count] >= FIRST_MARK && mark_order(&highest, &characters[count]) > 0))
+		count++;
+	return count;
+}
+
+static bool
+has_many_marks(const pg_wchar *characters)
+{
+	for (; *characters != 0; characters++)
+	{
+		int			count = mark_count(characters);
+
+		if (count > MARKS_AT_ONCE)
+			return true;
+		characters += Max(count - 1, 0);
+	}
+	return false;
+}
+
+/*
+ * The same text with its marks taken off their letters, and in order.
+ * unicode_normalize() moves each mark over all that are to stand behind it, in a
+ * time that is the square of their number: it is given few, or what is in order.
+ */
+static pg_wchar *
+with_marks_in_order(const pg_wchar *characters)
+{
+	StringInfoData text;
+	pg_wchar   *ordered;
+	pg_wchar	few[MARKS_AT_ONCE + 1];
+
+	initStringInfo(&text);
+	while (*characters != 0)
+	{
+		int			count = 0;
+
+		while (count < MARKS_AT_ONCE && *characters != 0)
+			few[count++] = *characters++;
+		few[count] = 0;
+		for (const pg_wchar *c = unicode_normalize(UNICODE_NFD, few); *c != 0; c++)
+			appendBinaryStringInfo(&text, (const char *) c, sizeof(*c));
+	}
+	appendBinaryStringInfo(&text, (const char *) characters, sizeof(*characters));
+	ordered = (pg_wchar *) text.data;
+	for (pg_wchar *c = ordered; *c != 0; c++)
+	{
+		int			count = mark_count(c);
+
+		if (count > 0)
+		{
+			merge_sort(c, count, sizeof(*c), mark_order);
+			c += count - 1;
+		}
+	}
+	return ordered;
+}
+
 /* The characters of a text, with a 0 behind them; composed: accents are part of their letters. */
 static pg_wchar *
 characters_of(const char *text, bool composed)
@@ -72,7 +151,7 @@ characters_of(const char *text, bool composed)
 
 	characters[pg_mb2wchar_with_len(text, characters, length)] = 0;
 	if (composed && GetDatabaseEncoding() == PG_UTF8 && !is_ascii_text(text))
-		return unicode_normalize(UNICODE_NFC, characters);
+		return unicode_normalize(UNICODE_NFC, has_many_marks(characters) ? with_marks_in_order(characters) : characters);
 	return characters;
 }
 

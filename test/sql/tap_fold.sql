@@ -19,6 +19,22 @@ SELECT is(loyalty_internal.trimmed(given), expected, format('%L is stored as %L'
 	(E'\t Ana  María\u00a0', 'Ana  María'), (E'\u3000Peña\u2003', 'Peña'), (E'PEN\u0303A', E'PEN\u0303A'), (E'\u00a0', ''), ('', '')) v (given, expected);
 SELECT is(length(loyalty.fold(repeat('Ñ ', 100000))), 199999, 'a long one');
 
+-- Accents without end: as Unicode has it, in any order of those that do not meet,
+-- and in a time that grows as they do.  The square of it would be a minute.
+CREATE FUNCTION pg_temp.marks(n integer, seed integer) RETURNS text LANGUAGE sql AS $$
+	SELECT string_agg(c, '' ORDER BY i) FROM (SELECT i, (E'{\u0301,\u0316,\u0334,\u0345,\u0344,\u0340,\u0323,\u0f73,\u093c,\u3099,\u05b0,\u302e,\U0001d165,e\u0301,\u1ea5,\uac00,\ufb2c," ",A}'::text[])
+		[CASE WHEN i % 90 = 0 THEN 14 + hashint4(i # seed) & 5 ELSE 1 + (hashint4(i # seed) & 2147483647) % 13 END] c FROM generate_series(1, n) i) m
+$$;
+SELECT is_empty($$SELECT n, seed FROM generate_series(20, 200, 9) n, generate_series(1, 20) seed, pg_temp.marks(n, seed) m
+	WHERE loyalty.fold(m) <> loyalty_internal.trimmed(regexp_replace(translate(normalize(m), 'A', 'a'), ' +', ' ', 'g')) OR loyalty.fold(loyalty.fold(m)) <> loyalty.fold(m) OR loyalty.fold(normalize(m, NFD)) <> loyalty.fold(m)$$,
+	'any number of accents is in the order of Unicode');
+SET LOCAL statement_timeout = '10s';
+SELECT is(loyalty.fold('a' || string_agg(repeat(mark, 6000), '' ORDER BY n DESC)), loyalty.fold('a' || string_agg(repeat(mark, 6000), '' ORDER BY n)), 'soon')
+FROM unnest(E'{\u0334,\u0316,\u0301,\u0345}'::text[]) WITH ORDINALITY u (mark, n);
+SELECT is(loyalty_internal.fold_name('Á' || string_agg(repeat(mark, 6000), '' ORDER BY n DESC)), E'a', 'a name too')
+FROM unnest(E'{\u0301,\u0345}'::text[]) WITH ORDINALITY u (mark, n);
+RESET statement_timeout;
+
 SELECT loyalty.create_merchant('Locale') AS m \gset
 SELECT program_id AS p, wallet_key AS w FROM loyalty.create_program(:m, 'Programa', 'P') \gset
 

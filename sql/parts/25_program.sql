@@ -325,6 +325,10 @@ BEGIN
 		RETURN keys;
 	END IF;
 	PERFORM loyalty_internal.require_merchant(create_program.merchant_id);
+	-- It is a part of a path, where nobody may take it for more or for less than one.
+	IF create_program.client_id ~ '[/\\]' OR create_program.client_id IN ('.', '..') OR NOT loyalty_internal.is_line(create_program.client_id) THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'client_id has no slash, no backslash and no control characters, and is neither . nor ..');
+	END IF;
 	INSERT INTO loyalty_internal.program AS p (merchant_id, name, client_id)
 	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty_internal.new_client_id('')))
 	RETURNING p.program_id, p.client_id, p.wallet_key INTO keys;
@@ -340,7 +344,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty.create_program(bigint, text, text, json, text) IS
-'Creates a program and returns its program_id, client_id and wallet_key. client_id: the documented programId, 13 digits unless given. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments; without, it earns 10 points for 100, redeems 1 point as 1, and its points never expire. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+'Creates a program and returns its program_id, client_id and wallet_key. client_id: the documented programId, 13 digits unless given; 1 to 255 bytes without slashes, backslashes and control characters, and neither . nor .., since it is a part of paths. settings: as of loyalty.configure_program(), where they are not the defaults; they win over the other arguments; without, it earns 10 points for 100, redeems 1 point as 1, and its points never expire. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
 
 CREATE FUNCTION loyalty.create_wallet(merchant_id bigint, name text, percentage numeric DEFAULT 10, settings json DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS loyalty.program_keys

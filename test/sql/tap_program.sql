@@ -31,8 +31,12 @@ $$;
 
 SELECT pg_temp.refuses(format('SELECT loyalty.create_program(%s)', arguments), code, 'create_program: ' || arguments)
 FROM (VALUES (format('%s, ''''', :merchant), 'invalid_argument'), (format('%s, NULL', :merchant), 'invalid_argument'), (format('%s, ''Otro'', ''''', :merchant), 'invalid_argument'),
+	(format('%s, ''Otro'', ''../../../../x''', :merchant), 'invalid_argument'), (format('%s, ''Otro'', ''a/b''', :merchant), 'invalid_argument'),
+	(format('%s, ''Otro'', ''a\b''', :merchant), 'invalid_argument'), (format('%s, ''Otro'', E''a\nb''', :merchant), 'invalid_argument'), (format('%s, ''Otro'', E''a\u0085b''', :merchant), 'invalid_argument'),
+	(format('%s, ''Otro'', ''.''', :merchant), 'invalid_argument'), (format('%s, ''Otro'', ''..''', :merchant), 'invalid_argument'),
 	(format('%s, ''Otro'', ''P''', :merchant), 'already_exists'), ('1, ''Otro''', 'unknown_object'), ('NULL, ''Otro''', 'unknown_object')) v (arguments, code);
 SELECT lives_ok(format('SELECT loyalty.create_program(%s, ''Suyo'', ''P'')', :other), 'another merchant may use the id');
+SELECT is((loyalty.create_program(:merchant, 'Otro', given)).client_id, given, 'may be an id: ' || given) FROM (VALUES ('...'), ('..a'), ('Ñandú 7, 50 % & más? #1')) v (given);
 SELECT matches(client_id, '^\d{13}$', 'a generated id has 13 digits') FROM loyalty.create_program(:merchant, 'Sin id');
 
 SELECT pg_temp.refuses(format('SELECT loyalty.configure_program(%s, %s, %L)', :merchant, :program, settings), code, settings)

@@ -68,6 +68,8 @@ typedef struct Account
 	Lots		qualifying;		/* by until when they count, and as which day's */
 	TimestampTz ranked_at;		/* the change of terms by which it was counted last */
 	HeldRanks	ranks;			/* if they were asked for */
+	int			waiting;		/* its reservations for later: new ones, and all once counted */
+	bool		waiting_counted;
 } Account;
 
 extern Moment moment_at(TimestampTz at);

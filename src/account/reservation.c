@@ -81,6 +81,22 @@ reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *accoun
 		take(context, due[i]);
 }
 
+static Statement reservations_waiting_sql = {
+	.sql = "SELECT count(*) AS waiting FROM (SELECT FROM loyalty_internal.reservation WHERE merchant_id = $1 AND account_id = $2"
+	" AND remaining OPERATOR(loyalty.>) '0' AND due_at > $3 LIMIT " CppAsString2(MAX_WAITING) ") w",
+	.params = {INT8OID, INT8OID, TIMESTAMPTZOID}
+};
+
+/* How many reservations of an account fall due later, up to MAX_WAITING. */
+int
+reservations_waiting(int64 merchant_id, int64 account_id, TimestampTz now)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(account_id), TimestampTzGetDatum(now)};
+
+	db_write(&reservations_waiting_sql, values, NULL);
+	return (int) row_int64(0, "waiting");
+}
+
 #define RESERVATION_COLUMNS 8
 
 static Statement reservations_write_sql = {

@@ -7,6 +7,12 @@
 
 #include "account/rows.h"
 
+/*
+ * How many reservations of an account may fall due later: whoever looks at the
+ * account then, or posts to it, has all of them before anything else.
+ */
+#define MAX_WAITING 2000
+
 /* Points that an entry reserved. */
 typedef struct Reservation
 {
@@ -23,6 +29,7 @@ typedef struct Reservation
 extern void reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, int n);
 extern void reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now,
 								  bool locked, void (*take) (void *context, Reservation *reservation), void *context);
+extern int	reservations_waiting(int64 merchant_id, int64 account_id, TimestampTz now);
 extern void reservations_write(int64 merchant_id, HTAB *reservations);
 
 #endif

@@ -38,6 +38,30 @@ reserve(Batch *batch, Account *account, const Entry *entry, const Lots *lots, Ti
 	reservation->due_at = due_at;
 	reservation->changed = true;
 	account_due(account, due_at);
+	if (due_at != DT_NOEND)
+		account->waiting++;
+}
+
+/*
+ * Whether one more reservation of an account may fall due later.  An account of
+ * few entries has few of them; others are counted.
+ */
+static bool
+may_wait(const Batch *batch, Account *account)
+{
+	if (account->entry_no < MAX_WAITING)
+		return true;
+	if (!account->waiting_counted)
+		account->waiting += reservations_waiting(batch->merchant_id, account->account_id, batch->now);
+	account->waiting_counted = true;
+	return account->waiting < MAX_WAITING;
+}
+
+static ErrorId
+waits_refused(Posting *posting)
+{
+	return posting_refused(posting, ERR_LIMIT_EXCEEDED,
+						   "At most 2,000 pending entries and holds with a release_at wait in an account; one more can, once one of them has ended.");
 }
 
 /* ------------------------------------------------------------------------
@@ -243,6 +267,8 @@ add_points(Batch *batch, Posting *posting, Account *account)
 	}
 	if (!account_has_room(account, posting->amount))
 		return ERR_BALANCE_OUT_OF_RANGE;
+	if (posting->amount > 0 && available_at > batch->now && !may_wait(batch, account))
+		return waits_refused(posting);
 	if (!within_limits(batch, posting, account, posting->amount))
 		return ERR_LIMIT_EXCEEDED;
 	dated = date_points(posting, &earning, expires_at);
@@ -297,6 +323,8 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 		return ERR_INVALID_AMOUNT;
 	if (posting->amount > account->balance)
 		return ERR_INSUFFICIENT_POINTS;
+	if (due_at != DT_NOEND && !may_wait(batch, account))
+		return waits_refused(posting);
 	if (!within_limits(batch, posting, account, posting->amount))
 		return ERR_LIMIT_EXCEEDED;
 	entry.amount = -posting->amount;

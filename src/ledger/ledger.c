@@ -372,17 +372,21 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 		note_newest(&batch);
 }
 
-/* Book what is due in these accounts, and nothing else. */
-void
+/* Book what is due in these accounts, and nothing else; returns how many entries that were.  It leaves no memory behind. */
+int
 ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 {
-	Posting    *postings = palloc0(n * sizeof(Posting));
+	Posting    *postings;
 	Batch		batch;
 
+	db_begin();
+	postings = palloc0(n * sizeof(Posting));
 	for (int i = 0; i < n; i++)
 		postings[i].account_id = account_ids[i];
 	batch_start(&batch, merchant_id, postings, n);
 	batch_write(&batch);
+	db_end();
+	return batch.nentries;
 }
 
 /*

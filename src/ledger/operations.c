@@ -674,8 +674,10 @@ loyalty_post_batch(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Accounts are booked so many at a time, which shows others how far it is. */
-#define ACCOUNTS_AT_ONCE 1000
+/* Accounts are booked so many at a time, which shows others how far it is and bounds the memory. */
+#define ACCOUNTS_AT_ONCE 100
+/* After so many entries for each of those that were asked for, no others are booked: all are locked until the end. */
+#define ENTRIES_OF_ACCOUNT 10
 
 static Statement accounts_due_sql = {
 	.sql = "SELECT account_id FROM loyalty_internal.account WHERE merchant_id = $1 AND due_at <= now()"
@@ -692,6 +694,8 @@ loyalty_expire_due(PG_FUNCTION_ARGS)
 	Datum		values[2];
 	int64	   *account_ids;
 	uint64		n;
+	uint64		done = 0;
+	int64		entries = 0;
 
 	require_argument(fcinfo, 0);
 	if (max_accounts < 1 || max_accounts > 100000)
@@ -705,14 +709,17 @@ loyalty_expire_due(PG_FUNCTION_ARGS)
 	for (uint64 row = 0; row < n; row++)
 		account_ids[row] = row_int64(row, "account_id");
 	work_begin(WORK_EXPIRE_DUE, PG_GETARG_INT64(0), n);
-	for (uint64 done = 0; done < n; done += ACCOUNTS_AT_ONCE)
+	while (done < n && entries < (int64) max_accounts * ENTRIES_OF_ACCOUNT)
 	{
+		int			some = Min(n - done, ACCOUNTS_AT_ONCE);
+
 		work_done(done);
-		ledger_expire(PG_GETARG_INT64(0), account_ids + done, Min(n - done, ACCOUNTS_AT_ONCE));
+		entries += ledger_expire(PG_GETARG_INT64(0), account_ids + done, some);
+		done += some;
 	}
 	work_end();
 	db_end();
-	PG_RETURN_INT32((int32) n);
+	PG_RETURN_INT32((int32) done);
 }
 
 PG_FUNCTION_INFO_V1(loyalty_account_state);

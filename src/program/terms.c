@@ -243,20 +243,30 @@ terms_moment_suits(TimestampTz at)
 	return at >= (date2j(1, 1, 2) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY && at < (date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
-/* What the program says at a moment, computed once for each moment that is met. */
+/* How many moments of a program are remembered: those at which something was due are each met once. */
+#define RECENT_TERMS 8
+
+/* What the program says at a moment: computed once, unless many others were met since. */
 const Terms *
 terms_at(Terms **cache, int64 merchant_id, int64 program_id, TimestampTz at)
 {
 	const Program *program = NULL;
 	Terms	   *terms;
+	int			passed = 0;
 
-	for (terms = *cache; terms != NULL; terms = terms->next)
+	for (Terms **link = cache; (terms = *link) != NULL && passed < RECENT_TERMS; link = &terms->next)
 	{
 		if (terms->program->program_id != program_id)
 			continue;
 		if (terms->at == at)
+		{
+			*link = terms->next;
+			terms->next = *cache;
+			*cache = terms;
 			return terms;
+		}
 		program = terms->program;
+		passed++;
 	}
 	if (program == NULL)
 		program = program_find(merchant_id, program_id);

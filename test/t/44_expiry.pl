@@ -561,6 +561,97 @@ for my $case ([0, undef], [1, '2024-08-06 06:00'], [5, '2024-08-10 06:00'])
 	is sql("SELECT loyalty.balance_at($m, $a, '$booked'::timestamptz + interval '100 years')"), '5', 'for ever';
 }
 
+# --- how much falls due ------------------------------------------------------------------------------
+
+# However many sales an account has, 2,000 of them are pending at most, so that a look at it is one at a bounded number of rows.
+{
+	at('2024-01-01 12:00');
+	my $m = merchant();
+	my $a = account($m, program($m, pending_days => 1));
+	my $errors = sub {
+		my ($n, $kind, $more) = @_;
+		return sql("SELECT string_agg(n || ' ' || error, ', ' ORDER BY error DESC) FROM (SELECT coalesce(error, 'posted') AS error, count(*) AS n
+			FROM loyalty.post_batch($m, array_fill($a\::bigint, ARRAY[$n]), '{$kind}', array_fill('1'::loyalty.points, ARRAY[$n])$more) GROUP BY 1) x");
+	};
+	my $sales = sub { return $errors->($_[0], 'accrue', ", money => array_fill('10'::loyalty.points, ARRAY[$_[0]])") };
+	my $sale = sub { return call('post', $m, $a, 'accrue', '1', {money => 10}) };
+	is $sales->(1500), '1500 posted', 'sales that are pending';
+	is $sales->(1000), '500 posted, 500 limit_exceeded', 'are 2,000 of an account, and no more';
+	is $sale->(), 'LY008', 'one by one neither';
+	is post($m, $a, 'deposit', '1', {available_at => '2030-01-01'}), 'LY008', 'nor points that a call says are';
+	is $errors->(10, 'deposit', ''), '10 posted', 'what is available at once is posted';
+	is call('hold', $m, $a, '1', {release_at => '2024-01-02 12:00+00'}), 'LY008', 'a hold that times out waits as they do';
+	is call('hold', $m, $a, '1'), '2011 9', 'one that does not is none of them';
+	is sql("SELECT balance FROM loyalty.reverse($m, $a, test.entry($a, 1), reference => 'R', in_full => true)"), '9', 'a sale is refunded';
+	is $sale->() =~ s/^\d+ //r, '9', 'then there is room for another';
+	is $sale->(), 'LY008', 'but for one';
+	is has($m, $a), '9 held 1 pending 2000', 'what was refused has changed nothing';
+	at('2024-01-02 12:00', 60);
+	is has($m, $a), '2009 held 1', 'a day later all are available';
+	is $sale->() =~ s/^\d+ //r, '2009', 'and are booked with the next sale';
+	is $sales->(2500), '1999 posted, 501 limit_exceeded', 'after which there is room for as many';
+	is has($m, $a), '2009 held 1 pending 2000', 'which are pending';
+	is sql("SELECT count(*) FROM loyalty.entries WHERE account_id = $a AND kind = 'mature'"), '2000', 'each has its entry';
+}
+
+# What a statement answers, and how many ticks of processor the session takes for it.
+sub processor
+{
+	my $ticks = q{SELECT t[1]::integer + t[2]::integer FROM regexp_match(pg_read_file('/proc/self/stat'), '\) (?:\S+ ){11}(\d+) (\d+)') t};
+	my $before = sql($ticks);
+	return (sql(shift), sql($ticks) - $before);
+}
+
+# What is due at ever other moments is booked as fast as what is at one, where ranks ask what the program says at each.
+SKIP:
+{
+	skip 'only Linux says what a process has taken', 7 unless -r '/proc/self/stat';
+	my ($accounts, $each) = (120, 200);
+	my @taken;
+	for my $apart (0, 1)
+	{
+		at('2024-01-01 12:00');
+		my $m = merchant();
+		sql("SELECT loyalty.set_rank_ranges($m, 'g', '{bajo,alto}', '{0,100}')");
+		my $p = program($m, range_group => 'g', rank_window_value => 1, rank_window_unit => 'year');
+		sql("SELECT count(*) FROM (SELECT loyalty.open_account($m, $p) FROM generate_series(1, $accounts)) x");
+		sql("SELECT count(*) FROM loyalty.post_batch($m, ARRAY(SELECT account_id FROM loyalty.balances, generate_series(1, $each) WHERE merchant_id = $m ORDER BY 1), '{deposit}',
+			array_fill('1'::loyalty.points, ARRAY[$accounts * $each]), available_at => ARRAY(SELECT now() + interval '1 day' + $apart * i * interval '1 ms' FROM generate_series(1, $accounts * $each) i))");
+		at('2024-01-03 12:00');
+		my ($booked, $ticks) = processor("SELECT loyalty.expire_due($m, 1000)");
+		is $booked, 100, 'after ten entries for each account that was asked for, no more are booked at once';
+		push @taken, $ticks;
+		is sql("SELECT loyalty.expire_due($m, 1000) || ' ' || loyalty.expire_due($m, 1000)"), '20 0', 'the rest is with the next call';
+		is sql("SELECT loyalty.sum(balance) FROM loyalty.balances WHERE merchant_id = $m"), $accounts * $each, 'then all are available';
+	}
+	note "@taken ticks";
+	cmp_ok $taken[1], '<', 3 * $taken[0], 'at ever other moments as fast';
+}
+
+# Accounts are booked in steps, each of which leaves no memory behind.
+SKIP:
+{
+	skip 'only Linux says what a process has taken', 2 unless -r '/proc/self/status';
+	my @merchants;
+	at('2024-01-01 12:00');
+	for my $accounts (1, 1000)
+	{
+		my $m = merchant();
+		my $p = program($m);
+		sql("SELECT count(*) FROM (SELECT loyalty.open_account($m, $p) FROM generate_series(1, $accounts)) x");
+		sql("SELECT count(*) FROM loyalty.post_batch($m, ARRAY(SELECT account_id FROM loyalty.balances, generate_series(1, 10) WHERE merchant_id = $m), '{deposit}',
+			array_fill('1'::loyalty.points, ARRAY[10 * $accounts]), available_at => array_fill('2024-01-02Z'::timestamptz, ARRAY[10 * $accounts]))");
+		push @merchants, $m;
+	}
+	at('2024-01-03 12:00');
+	my $other = $stack->connect_async;
+	my @said = map { $other->query($_) } map { ("SELECT loyalty.expire_due($_, 10000)", q{SELECT (regexp_match(pg_read_file('/proc/self/status'), 'VmPeak:\s+(\d+)'))[1]}) } @merchants;
+	$other->close;
+	is "$said[0] $said[2]", '1 1000', 'what is due in 1,000 accounts';
+	note $said[3] - $said[1], ' kB';
+	cmp_ok $said[3] - $said[1], '<', 3072, 'is booked in little memory';
+}
+
 # --- statements by pages -----------------------------------------------------------------------------
 
 {

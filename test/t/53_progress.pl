@@ -33,12 +33,12 @@ sub progress { return $stack->psql(q{SELECT concat_ws(' ', pid, work, merchant_i
 
 is progress(), '', 'nobody works';
 
-# Behind a row of somebody else's, in the second thousand: holds that time out.
+# Behind a row of somebody else's, in the twelfth hundred: holds that time out.
 subtest 'expire_due' => sub {
 	$stack->advance_clock(7200);
 	$blocker->query("BEGIN; UPDATE loyalty_internal.reservation SET remaining = remaining WHERE merchant_id = $merchant AND account_id = 1200");
 	$worker->send("SELECT loyalty.expire_due($merchant, 5000)");
-	is $stack->wait_until(sub { my $seen = progress(); $seen =~ / 1000 / && $seen }), "$pid expire_due $merchant 1000 $accounts t", 'is seen after its first thousand';
+	is $stack->wait_until(sub { my $seen = progress(); $seen =~ / 1100 / && $seen }), "$pid expire_due $merchant 1100 $accounts t", 'is seen after its first eleven hundred';
 	is $stack->psql(q{SELECT p.work FROM loyalty.progress p JOIN pg_stat_activity a USING (pid) WHERE a.wait_event_type = 'Lock'}), 'expire_due', 'and what it waits for';
 	$blocker->query('ROLLBACK');
 	is $worker->receive, $accounts, 'all are booked';

@@ -21,6 +21,7 @@ CREATE TABLE loyalty_internal.account (
 	posted_at			timestamptz		NOT NULL DEFAULT now(),
 	hash				bytea			NOT NULL DEFAULT '',
 	earned				loyalty.points,
+	purchases			bigint,
 	expired				loyalty.points,
 	held				loyalty.points,
 	pending				loyalty.points,
@@ -40,7 +41,8 @@ COMMENT ON COLUMN loyalty_internal.account.entry_no IS 'The newest entry''s plac
 COMMENT ON COLUMN loyalty_internal.account.newest_entry_id IS 'The newest entry; NULL: there is none yet.';
 COMMENT ON COLUMN loyalty_internal.account.previous_entry_id IS 'The entry before that.';
 COMMENT ON COLUMN loyalty_internal.account.hash IS 'The newest entry''s hash.';
-COMMENT ON COLUMN loyalty_internal.account.earned IS 'Points ever accrued and deposited, less those of sales that were reversed. NULL: the account does not track lots, and neither this nor expired, held, pending, due_at, lots and qualifying are kept.';
+COMMENT ON COLUMN loyalty_internal.account.earned IS 'Points ever accrued and deposited, less those of sales that were reversed. NULL: the account does not track lots, and neither this nor purchases, expired, held, pending, due_at, lots and qualifying are kept.';
+COMMENT ON COLUMN loyalty_internal.account.purchases IS 'Sales of which something is left: by rules some points are for a first one. NULL: none, or not kept.';
 COMMENT ON COLUMN loyalty_internal.account.expired IS 'Points that expired and were booked.';
 COMMENT ON COLUMN loyalty_internal.account.held IS 'Points of open holds.';
 COMMENT ON COLUMN loyalty_internal.account.pending IS 'Points that are not available yet.';
@@ -61,6 +63,7 @@ CREATE TYPE loyalty_internal.account_change AS (
 	posted_at	timestamptz,
 	hash		bytea,
 	earned		loyalty.points,
+	purchases	bigint,
 	expired		loyalty.points,
 	held		loyalty.points,
 	pending		loyalty.points,
@@ -173,9 +176,9 @@ BEGIN
 	WHERE a.merchant_id = track_lots.merchant_id AND a.program_id = track_lots.program_id AND a.earned IS NULL
 	ORDER BY a.account_id FOR NO KEY UPDATE;
 	-- One pass over the ledger, instead of one over each account.
-	UPDATE loyalty_internal.account a SET earned = coalesce(h.points, '0'), expired = '0', held = '0', pending = '0'
+	UPDATE loyalty_internal.account a SET earned = coalesce(h.points, '0'), purchases = h.purchases, expired = '0', held = '0', pending = '0'
 	FROM loyalty_internal.account o LEFT JOIN (
-		SELECT e.account_id, loyalty.sum(e.points) AS points FROM loyalty_internal.entry_earned e
+		SELECT e.account_id, loyalty.sum(e.points) AS points, count(*) FILTER (WHERE e.is_purchase) AS purchases FROM loyalty_internal.entry_earned e
 		WHERE e.merchant_id = track_lots.merchant_id GROUP BY e.account_id) h ON h.account_id = o.account_id
 	WHERE a.merchant_id = track_lots.merchant_id AND a.program_id = track_lots.program_id AND a.earned IS NULL
 	  AND o.merchant_id = track_lots.merchant_id AND o.account_id = a.account_id;

@@ -149,20 +149,26 @@ SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_entry_id,
 	   CASE WHEN e.kind IN (1, 2, 9) THEN e.amount
 			WHEN e.kind = 10 AND e.amount OPERATOR(loyalty.<=) '0'::loyalty.points AND e.reserved IS NULL THEN (
 				SELECT OPERATOR(loyalty.-) r.amount FROM loyalty_internal.reversal r
-				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin_entry_id AND r.reversed_by = e.entry_id) END AS points
+				WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.origin_entry_id AND r.reversed_by = e.entry_id) END AS points,
+	   e.kind = 1 AND CASE WHEN coalesce(e.reserved, e.amount) OPERATOR(loyalty.>) '0'::loyalty.points
+			THEN coalesce(e.reserved, e.amount) OPERATOR(loyalty.>) coalesce((
+				SELECT loyalty.sum(r.amount) FROM loyalty_internal.reversal r WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.entry_id), '0')
+			ELSE NOT EXISTS (
+				SELECT FROM loyalty_internal.reversal r WHERE r.merchant_id = e.merchant_id AND r.entry_id = e.entry_id
+				HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END AS is_purchase
 FROM loyalty.entry e;
-COMMENT ON VIEW loyalty_internal.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was reversed (10) of points that were available. NULL: nothing.';
+COMMENT ON VIEW loyalty_internal.entry_earned IS 'What entries add to account.earned: what was accrued, deposited or has become available (kinds 1, 2, 9), less what was reversed (10) of points that were available. NULL: nothing. is_purchase: a sale of which something is left; of one that earned nothing, money.';
 
-CREATE FUNCTION loyalty_internal.earned_by_entries(merchant_id bigint, account_id bigint) RETURNS loyalty.points
+CREATE FUNCTION loyalty_internal.earned_by_entries(merchant_id bigint, account_id bigint, OUT earned loyalty.points, OUT purchases bigint) RETURNS record
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE history AS (
-		SELECT a.newest_entry_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points FROM loyalty_internal.account a
+		SELECT a.newest_entry_id AS entry_id, a.entry_no + 1 AS before_no, NULL::loyalty.points AS points, false AS is_purchase FROM loyalty_internal.account a
 		WHERE a.merchant_id = earned_by_entries.merchant_id AND a.account_id = earned_by_entries.account_id
 		UNION ALL
-		SELECT b.previous_entry_id, b.entry_no, b.points FROM history h, LATERAL (
-			SELECT e.previous_entry_id, e.entry_no, e.points FROM loyalty_internal.entry_earned e
+		SELECT b.previous_entry_id, b.entry_no, b.points, b.is_purchase FROM history h, LATERAL (
+			SELECT e.previous_entry_id, e.entry_no, e.points, e.is_purchase FROM loyalty_internal.entry_earned e
 			WHERE e.merchant_id = earned_by_entries.merchant_id AND e.entry_id = h.entry_id AND e.entry_no < h.before_no OFFSET 0) b)
-	SELECT coalesce(loyalty.sum(h.points), '0') FROM history h
+	SELECT coalesce(loyalty.sum(h.points), '0'), count(*) FILTER (WHERE h.is_purchase) FROM history h
 $$;
 COMMENT ON FUNCTION loyalty_internal.earned_by_entries(bigint, bigint) IS
-'What an account has earned, by its entries: what account.earned starts with when the account begins to track lots.';
+'What an account has earned and bought, by its entries: what account.earned and account.purchases start with when the account begins to track lots.';

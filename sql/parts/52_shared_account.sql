@@ -66,7 +66,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
 	PERFORM loyalty_internal.pool_move(move_account.merchant_id, move_account.member_id, from_account, to_account, NULL);
 	UPDATE loyalty_internal.account a SET moved_to = to_account,
-		earned = coalesce(a.earned, loyalty_internal.earned_by_entries(a.merchant_id, a.account_id)),
+		(earned, purchases) = (SELECT a.earned, a.purchases WHERE a.earned IS NOT NULL
+							   UNION ALL SELECT n.* FROM loyalty_internal.earned_by_entries(a.merchant_id, a.account_id) n WHERE a.earned IS NULL),
 		expired = coalesce(a.expired, '0'), held = coalesce(a.held, '0'), pending = coalesce(a.pending, '0')
 	WHERE a.merchant_id = move_account.merchant_id AND a.account_id = from_account;
 END

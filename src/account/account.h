@@ -60,6 +60,7 @@ typedef struct Account
 	bool		tracks_lots;
 	bool		moved;			/* its member shares another one */
 	Points		earned;
+	int64		purchases;		/* sales of which something is left */
 	Points		expired;
 	Points		held;
 	Points		pending;

@@ -89,6 +89,7 @@ read_account(uint64 row, Account *account)
 	if (!account->tracks_lots)
 		return;
 	account->earned = row_int64(row, "earned");
+	account->purchases = row_int64_or(row, "purchases", 0);
 	account->expired = row_int64_or(row, "expired", 0);
 	account->held = row_int64_or(row, "held", 0);
 	account->pending = row_int64_or(row, "pending", 0);
@@ -208,11 +209,11 @@ account_text_salt(const pg_uuid_t *key, Entry *entry)
 }
 
 static Statement accounts_earned_sql = {
-	.sql = "SELECT u.ordinality, loyalty_internal.earned_by_entries($1, u.account_id) AS earned FROM unnest($2) WITH ORDINALITY u (account_id)",
+	.sql = "SELECT u.ordinality, b.earned, b.purchases FROM unnest($2) WITH ORDINALITY u (account_id), loyalty_internal.earned_by_entries($1, u.account_id) b",
 	.params = {INT8OID, INT8ARRAYOID}
 };
 
-/* Sum what accounts have earned so far, which did not track it. */
+/* Sum what accounts have earned and bought so far, which did not track it. */
 void
 accounts_adopt(int64 merchant_id, Account *accounts, int n)
 {
@@ -220,7 +221,12 @@ accounts_adopt(int64 merchant_id, Account *accounts, int n)
 	uint64		found = db_write(&accounts_earned_sql, values, NULL);
 
 	for (uint64 row = 0; row < found; row++)
-		accounts[row_int64(row, "ordinality") - 1].earned = row_int64(row, "earned");
+	{
+		Account    *account = &accounts[row_int64(row, "ordinality") - 1];
+
+		account->earned = row_int64(row, "earned");
+		account->purchases = row_int64(row, "purchases");
+	}
 }
 
 /* ------------------------------------------------------------------------
@@ -229,7 +235,7 @@ accounts_adopt(int64 merchant_id, Account *accounts, int n)
 
 /* The columns of an account that postings change, and where its row is; one that tracks no lots has fewer. */
 static const char *const change_columns[] = {"at", "may_owe", "balance", "entry_no", "newest_entry_id", "previous_entry_id", "posted_at", "hash",
-"earned", "expired", "held", "pending", "due_at", "lots", "qualifying"};
+"earned", "purchases", "expired", "held", "pending", "due_at", "lots", "qualifying"};
 
 #define CHANGE_COLUMNS ((int) lengthof(change_columns))
 #define CHANGE_COLUMNS_PLAIN 8
@@ -252,24 +258,25 @@ change_row(const Account *account, Datum *values, bool *nulls)
 	if (!account->tracks_lots)
 		return;
 	values[8] = PointsGetDatum(account->earned);
-	values[9] = PointsGetDatum(account->expired);
-	values[10] = PointsGetDatum(account->held);
-	values[11] = PointsGetDatum(account->pending);
-	values[12] = TimestampTzGetDatum(account->due_at);
-	nulls[12] = TIMESTAMP_NOT_FINITE(account->due_at);
-	nulls[13] = account->lots.n == 0;
-	values[13] = nulls[13] ? (Datum) 0 : lots_pack(&account->lots);
-	nulls[14] = account->qualifying.n == 0;
-	values[14] = nulls[14] ? (Datum) 0 : lots_pack(&account->qualifying);
+	values[9] = Int64GetDatum(account->purchases);
+	values[10] = PointsGetDatum(account->expired);
+	values[11] = PointsGetDatum(account->held);
+	values[12] = PointsGetDatum(account->pending);
+	values[13] = TimestampTzGetDatum(account->due_at);
+	nulls[13] = TIMESTAMP_NOT_FINITE(account->due_at);
+	nulls[14] = account->lots.n == 0;
+	values[14] = nulls[14] ? (Datum) 0 : lots_pack(&account->lots);
+	nulls[15] = account->qualifying.n == 0;
+	values[15] = nulls[15] ? (Datum) 0 : lots_pack(&account->qualifying);
 }
 
 static Statement account_update_tracking_sql = {
 	.sql = "UPDATE loyalty_internal.account SET balance = $4, entry_no = $5, newest_entry_id = $6, previous_entry_id = $7, posted_at = $8, hash = $9,"
-	" earned = $10, expired = $11, held = $12, pending = $13, due_at = $14, lots = $15, qualifying = $16"
+	" earned = $10, purchases = $11, expired = $12, held = $13, pending = $14, due_at = $15, lots = $16, qualifying = $17"
 	" WHERE merchant_id = $1 AND ctid = $2 AND ($3 OR $4 OPERATOR(loyalty.>=) '0')"
-	" AND $12 OPERATOR(loyalty.>=) '0' AND $13 OPERATOR(loyalty.>=) '0'",
+	" AND $13 OPERATOR(loyalty.>=) '0' AND $14 OPERATOR(loyalty.>=) '0'",
 	.params = {INT8OID, TIDOID, BOOLOID, POINTSOID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, BYTEAOID, POINTSOID,
-	POINTSOID, POINTSOID, POINTSOID, TIMESTAMPTZOID, LOTSOID, LOTSOID}
+	INT8OID, POINTSOID, POINTSOID, POINTSOID, TIMESTAMPTZOID, LOTSOID, LOTSOID}
 };
 
 static Statement account_update_sql = {
@@ -296,7 +303,7 @@ update_account(int64 merchant_id, const Account *account)
 /* the other columns of accounts that track no lots are NULL, and stay so */
 static Statement accounts_update_sql = {
 	.sql = "UPDATE loyalty_internal.account a SET balance = u.balance, entry_no = u.entry_no, newest_entry_id = u.newest_entry_id,"
-	" previous_entry_id = u.previous_entry_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, expired = u.expired,"
+	" previous_entry_id = u.previous_entry_id, posted_at = u.posted_at, hash = u.hash, earned = u.earned, purchases = u.purchases, expired = u.expired,"
 	" held = u.held, pending = u.pending, due_at = u.due_at, lots = u.lots, qualifying = u.qualifying"
 	" FROM unnest((SELECT $2)) u"
 	" WHERE a.merchant_id = $1 AND a.ctid = u.at AND (u.may_owe OR u.balance OPERATOR(loyalty.>=) '0')"

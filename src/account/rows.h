@@ -17,7 +17,7 @@ typedef struct EntryKey
 
 /* The columns that account_read() and accounts_lock() read. */
 #define ACCOUNT_COLUMNS \
-	"account_id, balance, entry_no, posted_at, program_id, hash, earned, expired, held, pending, due_at, lots, qualifying," \
+	"account_id, balance, entry_no, posted_at, program_id, hash, earned, purchases, expired, held, pending, due_at, lots, qualifying," \
 	" moved_to IS NOT NULL AS moved, ctid, ranked_at, newest_entry_id, previous_entry_id, text_key"
 
 /*

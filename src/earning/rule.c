@@ -170,12 +170,6 @@ asks_use(const Customer *customer)
 	return customer->set != NULL && customer->set->has_caps;
 }
 
-static bool
-asks_first(const Customer *customer)
-{
-	return customer->set != NULL && customer->set->asks_first;
-}
-
 /* The member who buys; if nobody is named, the member with the account's number, who mostly owns it: else its owner is asked for. */
 static int64
 member_or_namesake(const Buyer *buyer)
@@ -297,35 +291,6 @@ read_uses(Rules *rules)
 				use->points[period] = counted[period];
 		}
 	}
-}
-
-/* A sale of which something is left; of one that earned nothing, money (see is_reversed()). */
-#define REVERSED_OF_SALE "FROM loyalty_internal.reversal r WHERE r.merchant_id = $1 AND r.entry_id = e.entry_id"
-#define IS_PURCHASE \
-	"e.kind = " KIND_SQL(ACCRUE) " AND CASE WHEN coalesce(e.reserved, e.amount) OPERATOR(loyalty.>) '0'" \
-	" THEN coalesce(e.reserved, e.amount) OPERATOR(loyalty.>) coalesce((SELECT loyalty.sum(r.amount) " REVERSED_OF_SALE "), '0')" \
-	" ELSE NOT EXISTS (SELECT " REVERSED_OF_SALE " HAVING bool_or(r.money IS NULL) OR loyalty.sum(r.money) OPERATOR(loyalty.=) e.money) END"
-
-static Statement has_bought_sql = {
-	.sql = "SELECT e.account_id FROM " HISTORY_OF("$2") " e WHERE " IS_PURCHASE " LIMIT 1",
-	.params = {INT8OID, INT8OID}
-};
-
-static Statement have_bought_sql = {
-	.sql = "SELECT u.account_id FROM unnest($2) u (account_id)"
-	" WHERE EXISTS (SELECT FROM " HISTORY_OF("u.account_id") " e WHERE " IS_PURCHASE ")",
-	.params = {INT8OID, INT8ARRAYOID}
-};
-
-static void
-read_first(Rules *rules)
-{
-	int			n;
-	int64	   *accounts = asked_ids(rules, asks_first, false, &n);
-	uint64		rows = n == 0 ? 0 : read_about(&has_bought_sql, &have_bought_sql, rules, accounts, n);
-
-	for (uint64 row = 0; row < rows; row++)
-		find_account(rules, row_int64(row, "account_id"))->purse->has_bought = true;
 }
 
 /* What rules ask about a member. */
@@ -495,9 +460,9 @@ read_customers(Rules *rules)
 		}
 		customer->purse = palloc0(sizeof(Purse));
 		customer->purse->opened_by = customer;
+		customer->purse->has_bought = customer->buyer.account->purchases > 0;
 	}
 	read_uses(rules);
-	read_first(rules);
 	note_persons(rules);
 }
 

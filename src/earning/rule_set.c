@@ -143,7 +143,6 @@ read_set(const Program *program, int version, MemoryContext context)
 		Rule	   *rule = &set->rules[i];
 
 		read_rule(i, rule);
-		set->asks_first |= rule->first_purchase;
 		set->asks_rank |= rule->ranks.words != NULL;
 		set->asks_birthday |= rule->birthday_days >= 0;
 		set->has_caps |= rule_is_capped(rule);

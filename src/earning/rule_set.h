@@ -60,7 +60,6 @@ typedef struct RuleSet
 	int			nrules;
 	Rule	   *rules;
 	bool		is_for_goods;	/* some rule is */
-	bool		asks_first;		/* some rule is for a first purchase */
 	bool		asks_rank;
 	bool		asks_birthday;
 	bool		has_caps;		/* beyond a ticket */

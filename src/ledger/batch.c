@@ -130,6 +130,7 @@ batch_add_entry(Batch *batch, Account *account, const Entry *entry, TimestampTz 
 	/* The clock may step back; the entries of an account do not. */
 	account->posted_at = account_moment(account, at);
 	account->entry_no++;
+	account->purchases += entry->kind == ENTRY_ACCRUE;
 	account->changed = true;
 
 	*added = *entry;

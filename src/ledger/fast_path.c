@@ -67,9 +67,9 @@ earned(const Posting *posting)
 #define ACCOUNT_POSTED " RETURNING entry_no, previous_entry_id, balance, posted_at, hash"
 
 static Statement account_add_tracking_sql = {
-	.sql = ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $10" ACCOUNT_SIMPLE
+	.sql = ACCOUNT_POST ", earned = earned OPERATOR(loyalty.+) $10, purchases = coalesce(purchases, 0) + $11" ACCOUNT_SIMPLE
 	" AND greatest(balance, earned, expired, held, pending) OPERATOR(loyalty.<=) $5" ACCOUNT_POSTED,
-	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID, POINTSOID}
+	.params = {INT8OID, INT8OID, POINTSOID, TIMESTAMPTZOID, POINTSOID, BYTEAOID, BYTEAOID, INT8OID, INT8OID, POINTSOID, INT8OID}
 };
 
 #define ACCOUNT_PLAIN \
@@ -107,6 +107,7 @@ update_single(int64 merchant_id, const Posting *posting, Entry *entry)
 		Int64GetDatum(entry->entry_id),
 		Int64GetDatum(tracks_lots ? program->program_id : 0),
 		PointsGetDatum(earned(posting)),
+		Int64GetDatum(posting->kind == ENTRY_ACCRUE),
 	};
 	Statement  *add = tracks_lots ? &account_add_tracking_sql : &account_add_sql;
 	Statement  *take = tracks_lots ? &account_take_tracking_sql : &account_take_sql;
@@ -124,12 +125,12 @@ update_single(int64 merchant_id, const Posting *posting, Entry *entry)
 
 /* its newest entry, if there is one, says what an account was before an UPDATE that has no entry yet */
 static Statement account_restore_sql = {
-	.sql = "UPDATE loyalty_internal.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4,"
+	.sql = "UPDATE loyalty_internal.account a SET balance = balance OPERATOR(loyalty.-) $3, earned = earned OPERATOR(loyalty.-) $4, purchases = purchases - $5,"
 	" entry_no = entry_no - 1, newest_entry_id = previous_entry_id, (previous_entry_id, posted_at, hash) ="
 	" (SELECT e.previous_entry_id, coalesce(e.posted_at, a.posted_at), coalesce(e.hash, '') FROM (SELECT) one"
 	" LEFT JOIN loyalty.entry e ON e.merchant_id = $1 AND e.entry_id = a.previous_entry_id)"
 	" WHERE merchant_id = $1 AND account_id = $2",
-	.params = {INT8OID, INT8OID, POINTSOID, POINTSOID}
+	.params = {INT8OID, INT8OID, POINTSOID, POINTSOID, INT8OID}
 };
 
 static void
@@ -140,6 +141,7 @@ restore_account(int64 merchant_id, const Posting *posting)
 		Int64GetDatum(posting->account_id),
 		PointsGetDatum(posting->amount),
 		PointsGetDatum(earned(posting)),
+		Int64GetDatum(posting->kind == ENTRY_ACCRUE),
 	};
 
 	if (db_write(&account_restore_sql, values, NULL) != 1)

@@ -216,7 +216,12 @@ adopt_accounts(Batch *batch, const Posting *postings, int n)
 		return;
 	accounts_adopt(batch->merchant_id, adopted, count);
 	for (int i = 0; i < count; i++)
-		batch_account(batch, adopted[i].account_id)->earned = adopted[i].earned;
+	{
+		Account    *account = batch_account(batch, adopted[i].account_id);
+
+		account->earned = adopted[i].earned;
+		account->purchases = adopted[i].purchases;
+	}
 }
 
 static Buyer

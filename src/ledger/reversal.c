@@ -478,6 +478,7 @@ apply_reversal(Batch *batch, Posting *posting, Account *account)
 	posting->balance = account->balance;
 	posting->posted_at = added->posted_at;
 	note_reversal(posting, added, original, reference_digest(original, posting), &part);
+	account->purchases -= original->kind == ENTRY_ACCRUE && is_reversed(original);
 	give_back_caps(batch, posting, account, original, &part);
 	return ERR_NONE;
 }

@@ -60,6 +60,7 @@ typedef struct Replay
 	bool		sound;
 	bool		whole;
 	int128		earned;
+	int64		purchases;		/* sales of which something is left */
 	int128		expired;
 	int128		held;
 	int128		pending;

@@ -72,7 +72,7 @@ static bool
 has_sums(const Stream *account)
 {
 	return stream_has(account, "expired") || stream_has(account, "held") || stream_has(account, "pending") ||
-		stream_has(account, "due_at") || stream_has(account, "lots") || stream_has(account, "qualifying");
+		stream_has(account, "due_at") || stream_has(account, "lots") || stream_has(account, "qualifying") || stream_has(account, "purchases");
 }
 
 static void
@@ -87,7 +87,13 @@ check_sums(Verification *v)
 		return;
 	}
 	if (tracks_lots && replay->refunds_known)
+	{
+		int64		purchases = stream_int64(&v->accounts, "purchases", 0);
+
 		check_sum(v, "earned", stream_int64(&v->accounts, "earned", 0), replay->earned);
+		if (purchases != replay->purchases)
+			breach(v, INVARIANT_SUMS, NO_ENTRY, "purchases " INT64_FORMAT ", entries say " INT64_FORMAT, purchases, replay->purchases);
+	}
 	check_sum(v, "expired", stream_int64(&v->accounts, "expired", 0), replay->expired);
 	check_sum(v, "held", stream_int64(&v->accounts, "held", 0), replay->held);
 	check_sum(v, "pending", stream_int64(&v->accounts, "pending", 0), replay->pending);

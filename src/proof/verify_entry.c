@@ -311,6 +311,7 @@ add_sums(Replay *replay, const Entry *entry)
 		case ENTRY_ACCRUE:
 		case ENTRY_DEPOSIT:
 		case ENTRY_MATURE:
+			replay->purchases += entry->kind == ENTRY_ACCRUE;
 			replay->earned += entry->amount;
 			replay->pending += entry->reserved;
 			break;

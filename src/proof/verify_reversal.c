@@ -126,6 +126,8 @@ typedef struct Parts
 	int128		money;
 	Lots		left;			/* of the lots of the entry */
 	Points		dated;			/* taken out of them */
+	bool		as_whole;		/* some row tells no money */
+	bool		all;			/* nothing is left of the entry */
 	bool		reported;
 } Parts;
 
@@ -176,6 +178,20 @@ add_part(Verification *v, const Stream *row, Parts *parts)
 	breach(v, INVARIANT_REVERSAL_PARTS, entry_id, "%s points for %s of money are reversed, of %s for %s, or other lots",
 		   sum_text(parts->points), sum_text(parts->money), sum_text(reversible_points(row)),
 		   points_text(stream_int64(row, "original_money", 0)));
+}
+
+/* A sale of which nothing is left is no purchase: one that earned nothing was reversed as a whole, or all of its money. */
+static void
+add_returned(Replay *replay, const Stream *row, Parts *parts)
+{
+	int128		points = reversible_points(row);
+
+	parts->as_whole |= !stream_has(row, "money");
+	if (parts->all || stream_int64(row, "original_kind", 0) != ENTRY_ACCRUE)
+		return;
+	parts->all = points > 0 ? parts->points >= points :
+		parts->as_whole || (parts->money > 0 && parts->money == stream_int64(row, "original_money", 0));
+	replay->purchases -= parts->all;
 }
 
 /* Points that were taken back do not count as earned. */
@@ -234,6 +250,7 @@ verify_reversals(Verification *v)
 		}
 		matching += stream_int64(rows, "entry_kind", 0) == ENTRY_REVERSE || stream_int64(rows, "entry_amount", 0) > 0;
 		add_part(v, rows, &parts);
+		add_returned(&v->replay, rows, &parts);
 		add_unearned(&v->replay, rows);
 	}
 	v->replay.refunds_known = !broken && matching == v->replay.reversals;

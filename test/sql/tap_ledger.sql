@@ -439,6 +439,7 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('no refund counted what is counted', '', 'UPDATE loyalty_internal.expired_lot SET refunded = ''40.0001'' OF late', ARRAY[:'spared' || ' / late']),
 	('nothing is taken for what has not expired', 'late', 'UPDATE ENTRY n origin_entry_id = late#2 OF late AND entry_no = 5; UPDATE loyalty_internal.reversal SET entry_id = late#2 OF late', ARRAY[:'reversed' || ' / late / 2']),
 	('an account earned more than its entries', '', 'UPDATE loyalty_internal.account SET earned = ''140.0001'' OF y', ARRAY[:'sums' || ' / y']),
+	('an account bought more than its entries', '', 'UPDATE loyalty_internal.account SET purchases = coalesce(purchases, 0) + 1 OF y', ARRAY[:'sums' || ' / y']),
 	('an account expired', '', 'UPDATE loyalty_internal.account SET expired = ''1'' OF y', ARRAY[:'sums' || ' / y']),
 	('more is held', '', 'UPDATE loyalty_internal.account SET held = ''0.0001'' OF y', ARRAY[:'sums' || ' / y']),
 	('less is pending', '', 'UPDATE loyalty_internal.account SET pending = ''24'' OF y', ARRAY[:'sums' || ' / y']),

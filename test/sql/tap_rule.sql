@@ -298,6 +298,38 @@ SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 6), reference => 'resto'
 SELECT is(pg_temp.sells(:f, '100'), '60', 'when all are reversed, the next is the first');
 SELECT is(pg_temp.by('[{"name":"r","first_purchase":false,"points":50}]', '100'), '10 r=50', 'false asks for nothing');
 
+-- Whether somebody has bought is not read off the entries, of which there may be many.
+CREATE FUNCTION pg_temp.entries_read(call text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := pg_stat_get_xact_tuples_fetched('loyalty.entry_pkey'::regclass);
+BEGIN
+	BEGIN
+		EXECUTE call;
+	EXCEPTION WHEN SQLSTATE 'LY003' THEN
+		NULL;
+	END;
+	RETURN pg_stat_get_xact_tuples_fetched('loyalty.entry_pkey'::regclass) - before;
+END
+$$;
+SELECT pg_temp.publish('[{"name":"r","first_purchase":true,"points":50}]') \g /dev/null
+SELECT pg_temp.account() AS f \gset
+SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:f::bigint, ARRAY[500]), '{deposit}', array_fill('1'::loyalty.points, ARRAY[500])) \g /dev/null
+SELECT loyalty.post(:merchant, :f, 'deposit', '922337203000000') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.sale(%s, %s, ''90000000000000'')', :merchant, :f), 'balance_out_of_range', 'a first purchase of too much');
+SELECT cmp_ok(pg_temp.entries_read(format('SELECT loyalty.sale(%s, %s, ''90000000000000'')', :merchant, :f)), '<', 10::bigint, 'is refused without a look at the entries');
+SELECT cmp_ok(pg_temp.entries_read(format('SELECT FROM loyalty.simulate(%s, %s, ''100'', NULL, clock_timestamp())', :merchant, :f)), '<', 10::bigint, 'and so is one simulated');
+SELECT is(pg_temp.sells(:f, '100'), '60', 'after many deposits there is a first purchase');
+SELECT loyalty.reverse(:merchant, :f, pg_temp.entry(:f, 502), reference => 'devolución', in_full => true) \g /dev/null
+SELECT cmp_ok(pg_temp.entries_read(format('SELECT loyalty.sale(%s, %s, ''100'')', :merchant, :f)), '<', 10::bigint, 'the next one after it was reversed');
+SELECT is((SELECT amount::text FROM loyalty.entry e WHERE e.account_id = :f AND entry_no = 504), '60', 'is the first');
+SELECT program_id AS plain FROM loyalty.create_wallet(:merchant, 'Sencillo', 10) \gset
+SELECT loyalty.open_account(:merchant, :plain) AS x, loyalty.open_account(:merchant, :plain) AS y, loyalty.open_account(:merchant, :plain) AS z \gset
+SELECT loyalty.sale(:merchant, :x, '100'), loyalty.sale(:merchant, :y, '100'), loyalty.sale(:merchant, :y, '0'), loyalty.post(:merchant, :z, 'deposit', '9') \g /dev/null
+SELECT loyalty.reverse(:merchant, :y, pg_temp.entry(:y, n), reference => 'devolución', in_full => true) FROM (VALUES (1), (2)) v (n) \g /dev/null
+SELECT loyalty.publish_rules(:merchant, :plain, '[{"name":"r","first_purchase":true,"points":50}]') \g /dev/null
+SELECT is((SELECT string_agg(s.points::text, ' ') FROM (VALUES (1, :x), (2, :y), (3, :z), (4, :z)) v (n, a), loyalty.sale(:merchant, a, '100') s), '10 60 60 10', 'purchases of before there were rules count');
+SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :merchant), 'the purchases that are left are those of the entries');
+
 -- --- caps --------------------------------------------------------------------------------
 
 SELECT pg_temp.publish('[{"name":"t","points_per":1,"money_per":10,"max_ticket":7.5},{"name":"d","points":4,"max_day":10},{"name":"m","points_per":1,"money_per":1,"max_member":120,"max_day":100}]') \g /dev/null

@@ -406,7 +406,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	'INSERT INTO loyalty_internal.expired_lot ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reversal ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reservation ... SELECT $1, u.*',
 	'INSERT INTO loyalty_internal.rank_held ... SELECT $1, u.*', 'INSERT INTO loyalty.entry ',
 	# the first time of an account, a merchant or a member
-	'SELECT u.ordinality, loyalty_internal.earned_by_entries', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'UPDATE loyalty_internal.account SET ranked_at',
+	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'UPDATE loyalty_internal.account SET ranked_at',
 	'SELECT member_id FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3', 'SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0)',
 	# found by the key, after what is measured has found the row itself
 	'SELECT text_key FROM loyalty_internal.account', 'SELECT lots, qualifying FROM loyalty_internal.account', 'SELECT count(*) FROM (SELECT FROM loyalty_internal.account', 'SELECT stripe FROM loyalty_internal.quota',

@@ -249,7 +249,7 @@ recount(ReturnSetInfo *rsinfo, Batch *batch)
 		ranks_read(batch->merchant_id, accounts, n, true);
 	for (int i = 0; i < n; i++)
 		said[accounts[i] - batch->accounts] = said_of(accounts[i], account_rank_moment(accounts[i], batch->now));
-	recount_accounts(batch, accounts, n);
+	recount_accounts(batch, accounts, n, true);
 	for (int i = 0; i < n; i++)
 	{
 		const Said *before = &said[accounts[i] - batch->accounts];
@@ -361,7 +361,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 		for (int i = 0; i < account.ranks.n; i++)
 			account.ranks.held[i].changed = false;
 		said = said_of(&account, batch.now);
-		recount_accounts(&batch, &one, 1);
+		recount_accounts(&batch, &one, 1, true);
 		if (changes(&account, &before, Max(batch.now, GetCurrentTimestamp())))
 		{
 			Said		now = said_of(&account, batch.now);

@@ -5,8 +5,9 @@
  * What counted until a moment decides, and nothing else: each thing that counts
  * is met at its own moment and in the order of these, whenever it is booked.
  * The days whose points count are kept with the account; after a change of
- * terms they are found anew from the entries, account by account, when one is
- * next asked for, and as of the change.
+ * terms ranks are found anew, account by account, when one is next asked for,
+ * and as of the change: from these days if they count as before, else from the
+ * entries.
  */
 #include "postgres.h"
 
@@ -98,14 +99,54 @@ count_accounts(Batch *batch, Account **accounts, int n, const Program *program, 
 		count_days(accounts[i], program, after, &row, rows);
 }
 
+/* Whether the days that an account has kept are those that count: by all terms since it was counted last. */
+static bool
+days_hold(const Account *account, const Program *program)
+{
+	const Ranks *ranks = ranks_with_past(program);
+	bool		known = false;
+
+	for (int i = ranks->npast - 1; i >= 0 && ranks->past[i].since >= account->ranked_at; i--)
+	{
+		const PastRank *past = &ranks->past[i];
+
+		/* without ranks nothing was counted, and by a shorter grace fewer days were kept */
+		if (past->name[0] == '\0' || past->window_value != program->rank_window_value ||
+			strcmp(past->window_unit, program->rank_window_unit) != 0 || strcmp(past->time_zone, program->time_zone) != 0 ||
+			past->grace_days < program->rank_grace_days)
+			return false;
+		known |= past->since == account->ranked_at;
+	}
+	return known;
+}
+
+/* Count the days of accounts of one program: from their entries if asked to, or if what is kept does not tell. */
+static void
+count_kept(Batch *batch, Account **accounts, int n, const Program *program, bool by_entries)
+{
+	Account   **uncounted = palloc_extended(n * sizeof(Account *), MCXT_ALLOC_HUGE);
+	TimestampTz after = oldest_needed(program, batch->now);
+	int			nuncounted = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (by_entries || !days_hold(accounts[i], program))
+			uncounted[nuncounted++] = accounts[i];
+		else
+			lots_take_due(&accounts[i]->qualifying, after, NULL);
+	}
+	if (nuncounted > 0)
+		count_accounts(batch, uncounted, nuncounted, program, after);
+}
+
 /* Recount accounts of one program. */
 static void
-count_program(Batch *batch, Account **accounts, int n)
+count_program(Batch *batch, Account **accounts, int n, bool by_entries)
 {
 	const Program *program = batch_terms(batch, accounts[0], batch->now)->program;
 
 	if (program->rank_window_value > 0 && program->range_group[0] != '\0')
-		count_accounts(batch, accounts, n, program, oldest_needed(program, batch->now));
+		count_kept(batch, accounts, n, program, by_entries);
 	for (int i = 0; i < n; i++)
 	{
 		Account    *account = accounts[i];
@@ -134,17 +175,17 @@ compare_by_program(const void *a, const void *b)
 /*
  * Count accounts anew, which puts them in the order of their programs, with the
  * terms as they are: as of the change after which they have not been yet, or as
- * of now.
+ * of now.  It is by their entries, or by the days they have kept if these hold.
  */
 void
-recount_accounts(Batch *batch, Account **accounts, int n)
+recount_accounts(Batch *batch, Account **accounts, int n, bool by_entries)
 {
 	merge_sort(accounts, n, sizeof(Account *), compare_by_program);
 	for (int from = 0, to; from < n; from = to)
 	{
 		for (to = from + 1; to < n && accounts[to]->program_id == accounts[from]->program_id;)
 			to++;
-		count_program(batch, &accounts[from], to - from);
+		count_program(batch, &accounts[from], to - from, by_entries);
 	}
 }
 
@@ -187,7 +228,7 @@ batch_read_ranks(Batch *batch)
 		if (is_stale(batch, accounts[i]))
 			accounts[stale++] = accounts[i];
 	}
-	recount_accounts(batch, accounts, stale);
+	recount_accounts(batch, accounts, stale, false);
 }
 
 /* ------------------------------------------------------------------------

@@ -8,7 +8,7 @@
 #include "postgres.h"
 #include "ledger/batch.h"
 
-extern void recount_accounts(Batch *batch, Account **accounts, int n);
+extern void recount_accounts(Batch *batch, Account **accounts, int n, bool by_entries);
 extern void batch_read_ranks(Batch *batch);
 extern void count_earned(Batch *batch, Account *account, Points amount, TimestampTz at);
 extern void count_reversed(Batch *batch, Account *account, Points amount, TimestampTz from);

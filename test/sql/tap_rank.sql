@@ -217,6 +217,44 @@ SELECT is(pg_temp.rank(:r) || loyalty.rank_at(:merchant, :r, clock_timestamp()),
 SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('range_group', 'G')) \g /dev/null
 SELECT is(pg_temp.rank(:r), 'Plata', 'with it there are');
 
+-- --- many accounts ----------------------------------------------------------------------
+
+-- All but the first are counted when they are asked for: from their entries only if what they have kept does not tell.
+SELECT program_id AS large FROM loyalty.create_program(:merchant, 'Grande', 'L') \gset
+SELECT loyalty.configure_program(:merchant, :large, '{"range_group": "G", "rank_window_unit": "day", "rank_window_value": 90, "rank_grace_days": 10}') \g /dev/null
+SELECT count(loyalty.open_account(:merchant, :large)) FROM generate_series(1, 1001) \g /dev/null
+SELECT max(account_id) AS l FROM loyalty_internal.account WHERE program_id = :large \gset
+SELECT count(*) FROM loyalty.post_batch(:merchant, array_fill(:l::bigint, ARRAY[600]), '{deposit}', array_fill('1'::loyalty.points, ARRAY[600])) \g /dev/null
+CREATE FUNCTION pg_temp.ranked(merchant bigint, account bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := pg_stat_get_xact_tuples_fetched('loyalty.entry_pkey'::regclass);
+	rank text := loyalty.rank_at(merchant, account, clock_timestamp());
+BEGIN
+	RETURN rank || CASE WHEN pg_stat_get_xact_tuples_fetched('loyalty.entry_pkey'::regclass) - before < 10 THEN ' as kept' ELSE ' by entries' END;
+END
+$$;
+SELECT is(pg_temp.ranked(:merchant, :l), 'Plata as kept', 'points of an account of a large program');
+SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,600}') \g /dev/null
+SELECT is(pg_temp.ranked(:merchant, :l), 'Oro as kept', 'count for other ranks as they are');
+SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,601}') \g /dev/null
+SELECT loyalty.configure_program(:merchant, :large, '{"rank_grace_days": 0}') \g /dev/null
+SELECT is(pg_temp.ranked(:merchant, :l), 'Plata as kept', 'and after a shorter grace');
+SELECT is(pg_temp.ranked(:merchant, :l), expected, changed || ' is another way to count') FROM (VALUES
+	('{"rank_grace_days": 11}', 'Plata by entries'), ('{"rank_window_value": 91}', 'Plata by entries'), ('{"rank_window_unit": "month"}', 'Plata by entries'), ('{"time_zone": "Asia/Tokyo"}', 'Plata by entries')) v (changed, expected),
+	LATERAL (SELECT loyalty.configure_program(:merchant, :large, changed::json) OFFSET 0) c;
+SELECT loyalty.post(:merchant, :l, 'deposit', '1') \g /dev/null
+SELECT is(pg_temp.ranked(:merchant, :l), 'Oro as kept', 'once it is posted to, that is kept');
+-- What comes while there are no ranks, nobody has counted.
+SELECT loyalty.configure_program(:merchant, :large, '{"range_group": ""}') \g /dev/null
+SELECT loyalty.post(:merchant, :l, 'deposit', '99') \g /dev/null
+SELECT loyalty.configure_program(:merchant, :large, '{"range_group": "G"}') \g /dev/null
+SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,700}') \g /dev/null
+SELECT is(pg_temp.ranked(:merchant, :l), 'Oro by entries', 'points that came while there were no ranks');
+SELECT loyalty.set_rank_ranges(:merchant, 'G', '{Base,Plata,Oro}', '{0,500,1000}') \g /dev/null
+SELECT loyalty.post(:merchant, :l, 'deposit', '300') \g /dev/null
+SELECT is(pg_temp.ranked(:merchant, :l), 'Oro as kept', 'a posting counts on from there');
+SELECT is((SELECT changes::text FROM loyalty.recount_ranks(:merchant, :large, max_accounts => 1001)), '[]', 'as the entries do');
+
 -- --- pending points ------------------------------------------------------------------------
 
 SELECT loyalty.configure_program(:merchant, loyalty.find_program(:merchant, 'P'), json_build_object('pending_days', 1)) \g /dev/null

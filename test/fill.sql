@@ -60,5 +60,6 @@ SELECT loyalty.apply_numbering_plan() \g /dev/null
 INSERT INTO loyalty.numbering_plan (nir, estado) VALUES ('81', 'por cargar');
 SELECT loyalty.customer_read(loyalty.load_sandbox(), 'individual_request', 'Api_KASU_Sandbox', 'CAMC880526HMCBNR04', 'Mail') \g /dev/null
 SELECT loyalty.pay_policy(merchant_id, policy_id, '10', 'SPEI', 'R1', 'Api_KASU_Sandbox') FROM loyalty_internal.policy LIMIT 1 \g /dev/null
+INSERT INTO loyalty.curp_record (merchant_id, curp, first_name, first_last_name) VALUES (:m, 'CAMC880526HMCBNR04', 'Carlos "ñ"', 'Cabrera');
 SELECT FROM loyalty.verify() \g /dev/null
 SELECT concat_ws('|', :m, :'api_key', :'w', :'w2', :owner, :guest, :sale, :hold, :root_id, :late, :expired);

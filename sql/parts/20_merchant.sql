@@ -7,13 +7,17 @@ CREATE TABLE loyalty_internal.merchant (
 	sandbox		boolean		NOT NULL DEFAULT false,
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	password_salt	text	NOT NULL DEFAULT loyalty_internal.random_key('', 16) CHECK (length(password_salt) >= 32),
-	digest_key	text		NOT NULL DEFAULT loyalty_internal.random_key('', 32) CHECK (octet_length(digest_key) = 64)
+	digest_key	text		NOT NULL DEFAULT loyalty_internal.random_key('', 32) CHECK (octet_length(digest_key) = 64),
+	customer_program_id	bigint,
+	notice_version	text	NOT NULL DEFAULT '1' CHECK (notice_version <> '')
 );
 COMMENT ON TABLE loyalty_internal.merchant IS 'The tenants. Every other row belongs to exactly one.';
 COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
 COMMENT ON COLUMN loyalty_internal.merchant.password_salt IS 'Of the passwords of the staff: random, and never changed.';
 COMMENT ON COLUMN loyalty_internal.merchant.base_url IS 'Where the members'' pages of the merchant live; links in answers and messages start with it.';
 COMMENT ON COLUMN loyalty_internal.merchant.digest_key IS 'Of what is kept of texts by which a request is recognised, as loyalty_internal.merchant_digest(): random, and never changed.';
+COMMENT ON COLUMN loyalty_internal.merchant.customer_program_id IS 'Where customers are enrolled whom the customer API creates; NULL: in the first program.';
+COMMENT ON COLUMN loyalty_internal.merchant.notice_version IS 'Of the privacy notice that customers accept with an order.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
 
 CREATE FUNCTION loyalty_internal.merchant_digest(merchant_id bigint, value text) RETURNS bytea
@@ -25,8 +29,8 @@ COMMENT ON FUNCTION loyalty_internal.merchant_digest(bigint, text) IS
 'What is kept of a text by which a request is recognised, and which may name somebody: idempotency keys, references of refunds and of payments. Its HMAC-SHA-256 under the digest_key of the merchant, which no view shows. So a late repeat is recognised, although the text has been erased.';
 
 CREATE VIEW loyalty.merchants AS
-SELECT merchant_id, name, base_url, sandbox, created_at FROM loyalty_internal.merchant;
-COMMENT ON VIEW loyalty.merchants IS 'The merchants. base_url: what links to the members'' pages start with; sandbox: whether the people are made up, which only the sandbox paths of the customer API see.';
+SELECT merchant_id, name, base_url, sandbox, created_at, customer_program_id, notice_version FROM loyalty_internal.merchant;
+COMMENT ON VIEW loyalty.merchants IS 'The merchants. base_url: what links to the members'' pages start with; sandbox: whether the people are made up, which only the sandbox paths of the customer API see; customer_program_id, notice_version: as loyalty.configure_customers() sets them.';
 COMMENT ON COLUMN loyalty.merchants.base_url IS 'What links to the members'' pages start with.';
 COMMENT ON COLUMN loyalty.merchants.sandbox IS 'Whether the people are made up: only the sandbox paths of the customer API see them.';
 

@@ -96,16 +96,71 @@ COMMENT ON COLUMN loyalty.customers.user_name IS 'What the customer signs in as.
 COMMENT ON COLUMN loyalty.customers.preferences IS 'Preferences of the customer''s account.';
 COMMENT ON COLUMN loyalty.customers.blocked_at IS 'Since when nobody may read the data; NULL: who has the customer''s consent may.';
 
+-- Filled by the merchant, from the population registry, which nothing here asks.
+CREATE TABLE loyalty.curp_record (
+	merchant_id			bigint			NOT NULL REFERENCES loyalty_internal.merchant,
+	curp				loyalty.curp	NOT NULL,
+	first_name			text			NOT NULL CHECK (first_name <> ''),
+	first_last_name		text			NOT NULL CHECK (first_last_name <> ''),
+	second_last_name	text			NOT NULL DEFAULT '',
+	status				text			NOT NULL DEFAULT 'AN',
+	deceased			boolean			NOT NULL DEFAULT false,
+	recorded_at			timestamptz		NOT NULL DEFAULT now(),
+	PRIMARY KEY (merchant_id, curp)
+);
+COMMENT ON TABLE loyalty.curp_record IS 'CURPs that were looked up in the population registry: the merchant fills it, and the customer API takes the names of new customers from it.';
+COMMENT ON COLUMN loyalty.curp_record.status IS 'As the registry says: AN, AH, CRA, RCN and RCC are of CURPs in use; to any other nothing is sold, and BD is of somebody who has died.';
+COMMENT ON COLUMN loyalty.curp_record.deceased IS 'Whether the person has died.';
+GRANT SELECT, DELETE ON loyalty.curp_record TO loyalty_engine;
+
+CREATE FUNCTION loyalty_internal.known_dead(merchant_id bigint, curp loyalty.curp) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT EXISTS (SELECT FROM loyalty_internal.customer c
+			WHERE c.merchant_id = known_dead.merchant_id AND c.curp OPERATOR(loyalty.=) known_dead.curp AND c.deceased)
+		OR EXISTS (SELECT FROM loyalty.curp_record r
+			WHERE r.merchant_id = known_dead.merchant_id AND r.curp OPERATOR(loyalty.=) known_dead.curp AND (r.deceased OR r.status = 'BD'));
+END;
+COMMENT ON FUNCTION loyalty_internal.known_dead(bigint, loyalty.curp) IS 'Whether the merchant knows that the person of a CURP has died, by the customer or by loyalty.curp_record.';
+
+CREATE FUNCTION loyalty_internal.customer_program(merchant_id bigint) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce(
+		(SELECT t.customer_program_id FROM loyalty_internal.merchant t WHERE t.merchant_id = customer_program.merchant_id),
+		(SELECT min(f.program_id) FROM loyalty_internal.program f WHERE f.merchant_id = customer_program.merchant_id));
+END;
+COMMENT ON FUNCTION loyalty_internal.customer_program(bigint) IS 'Where the customer API enrols new customers: as loyalty.configure_customers() says, or in the first program.';
+
+CREATE FUNCTION loyalty.configure_customers(merchant_id bigint, program_id bigint DEFAULT NULL, notice_version text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.require_merchant(configure_customers.merchant_id);
+	PERFORM loyalty_internal.require_short(configure_customers.notice_version);
+	IF configure_customers.program_id IS NOT NULL AND NOT EXISTS (SELECT FROM loyalty_internal.program p
+			WHERE p.merchant_id = configure_customers.merchant_id AND p.program_id = configure_customers.program_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
+	END IF;
+	UPDATE loyalty_internal.merchant t SET customer_program_id = coalesce(configure_customers.program_id, t.customer_program_id),
+		notice_version = coalesce(configure_customers.notice_version, t.notice_version)
+	WHERE t.merchant_id = configure_customers.merchant_id;
+EXCEPTION WHEN check_violation THEN
+	PERFORM loyalty_internal.fail('invalid_argument', 'notice_version must not be empty.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.configure_customers(bigint, bigint, text) IS
+'Says in which program the customer API enrols new customers, the first one until then, and which version of the privacy notice they accept with an order, 1 until then. What is NULL stays. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
 CREATE FUNCTION loyalty_internal.customer_zone(merchant_id bigint, member_id bigint DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT p.time_zone FROM loyalty_internal.program p
 	WHERE p.merchant_id = customer_zone.merchant_id AND p.program_id = coalesce(
 		(SELECT m.program_id FROM loyalty_internal.member m WHERE m.merchant_id = customer_zone.merchant_id AND m.member_id = customer_zone.member_id),
-		(SELECT min(f.program_id) FROM loyalty_internal.program f WHERE f.merchant_id = customer_zone.merchant_id));
+		loyalty_internal.customer_program(customer_zone.merchant_id));
 END;
 COMMENT ON FUNCTION loyalty_internal.customer_zone(bigint, bigint) IS
-'The time_zone of the program of a customer, and of the merchant''s first program for who is none yet.';
+'The time_zone of the program of a customer, and for who is none yet of loyalty_internal.customer_program().';
 
 CREATE FUNCTION loyalty_internal.customer_today(merchant_id bigint, member_id bigint DEFAULT NULL) RETURNS date
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -117,8 +172,8 @@ COMMENT ON FUNCTION loyalty_internal.customer_today(bigint, bigint) IS 'The day 
 CREATE FUNCTION loyalty_internal.applicant(application json) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT concat_ws(' ', nullif(applicant.application ->> 'nombre', ''), nullif(applicant.application ->> 'paterno', ''),
-		nullif(applicant.application ->> 'materno', ''));
+	SELECT concat_ws(' ', nullif(loyalty_internal.trimmed(applicant.application ->> 'nombre'), ''),
+		nullif(loyalty_internal.trimmed(applicant.application ->> 'paterno'), ''), nullif(loyalty_internal.trimmed(applicant.application ->> 'materno'), ''));
 END;
 COMMENT ON FUNCTION loyalty_internal.applicant(json) IS 'The name that came with an order.';
 
@@ -247,6 +302,65 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.create_customer(bigint, bigint, loyalty.curp, text, text, text, loyalty.phone, text, text, text, text, text, text, text, text, text, text) IS
 'Creates a customer, a member of the program with a CURP, and returns its member_id. Who had left and is the same person comes back, with their points. user_name: what the customer signs in as. idempotency_key: the same call again returns the first answer and creates nobody. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists, LK417 kasu_417 (a CURP of somebody who is not born yet).';
+
+-- Clients spell the parts of an address in several ways.
+CREATE FUNCTION loyalty_internal.address_part(address json, names text[]) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce((SELECT f.value FROM json_each_text(address_part.address) f (key, value)
+		WHERE replace(loyalty_internal.fold_name(f.key), '_', '') = ANY (address_part.names) LIMIT 1), '');
+END;
+COMMENT ON FUNCTION loyalty_internal.address_part(json, text[]) IS
+'A part of the direccion of an order, by whichever of its names it has, regardless of case, accents and underscores; empty: it has none.';
+
+CREATE FUNCTION loyalty_internal.enrol_applicant(merchant_id bigint, curp loyalty.curp, phone loyalty.phone, application json) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mail CONSTANT text := application ->> 'mail';
+	address CONSTANT json := coalesce(application -> 'direccion', '{}');
+	known CONSTANT boolean := EXISTS (SELECT FROM loyalty_internal.customer c
+		WHERE c.merchant_id = enrol_applicant.merchant_id AND c.curp OPERATOR(loyalty.=) enrol_applicant.curp);
+	program CONSTANT bigint := loyalty_internal.customer_program(enrol_applicant.merchant_id);
+	looked_up loyalty.curp_record;
+BEGIN
+	IF EXISTS (SELECT FROM loyalty_internal.member m
+			WHERE m.merchant_id = enrol_applicant.merchant_id AND m.phone OPERATOR(loyalty.=) enrol_applicant.phone
+			  AND (SELECT c.curp FROM loyalty_internal.customer c WHERE c.merchant_id = m.merchant_id AND c.member_id = m.member_id)
+				OPERATOR(loyalty.<>) enrol_applicant.curp)
+		OR EXISTS (SELECT FROM loyalty_internal.member m
+			WHERE m.merchant_id = enrol_applicant.merchant_id AND m.program_id = program AND loyalty.fold(m.email) = loyalty.fold(mail COLLATE "C")
+			  AND (SELECT c.curp FROM loyalty_internal.customer c WHERE c.merchant_id = m.merchant_id AND c.member_id = m.member_id)
+				OPERATOR(loyalty.<>) enrol_applicant.curp) THEN
+		PERFORM loyalty_internal.fail('kasu_409', 'Another customer has this mail or phone.');
+	END IF;
+	SELECT * INTO looked_up FROM loyalty.curp_record r
+	WHERE r.merchant_id = enrol_applicant.merchant_id AND r.curp OPERATOR(loyalty.=) enrol_applicant.curp;
+	IF looked_up.status NOT IN ('AN', 'AH', 'CRA', 'RCN', 'RCC') THEN
+		PERFORM loyalty_internal.fail('kasu_417', 'The status of the CURP in loyalty.curp_record is not that of one in use.');
+	ELSIF known THEN
+		RETURN;
+	ELSIF looked_up.curp IS NULL AND (application ->> 'nombre' IS NULL OR application ->> 'paterno' IS NULL) THEN
+		PERFORM loyalty_internal.fail('kasu_417', 'Nobody has looked up the CURP, and the order has no name.');
+	END IF;
+	PERFORM loyalty.create_customer(enrol_applicant.merchant_id, program, enrol_applicant.curp,
+		coalesce(looked_up.first_name, application ->> 'nombre'), coalesce(looked_up.first_last_name, application ->> 'paterno'),
+		coalesce(looked_up.second_last_name, application ->> 'materno', ''), enrol_applicant.phone, mail,
+		loyalty_internal.address_part(address, '{calle}'), loyalty_internal.address_part(address, '{numero,num,no,numeroexterior}'),
+		loyalty_internal.address_part(address, '{colonia,col}'), loyalty_internal.address_part(address, '{municipio,ciudad,delegacion,alcaldia}'),
+		loyalty_internal.address_part(address, '{codigopostal,cp}'), loyalty_internal.address_part(address, '{estado,entidad}'));
+EXCEPTION
+	WHEN SQLSTATE 'LY007' THEN
+		-- Two orders of one person at a time: the other one has created the customer.
+		IF NOT EXISTS (SELECT FROM loyalty_internal.customer c
+				WHERE c.merchant_id = enrol_applicant.merchant_id AND c.curp OPERATOR(loyalty.=) enrol_applicant.curp) THEN
+			PERFORM loyalty_internal.fail('kasu_409', 'Another member has this mail or phone.');
+		END IF;
+	WHEN SQLSTATE 'LY005' OR SQLSTATE 'LY006' THEN
+		PERFORM loyalty_internal.fail('kasu_400', 'A name has no control characters, and the merchant has a program.');
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.enrol_applicant(bigint, loyalty.curp, loyalty.phone, json) IS
+'Part of loyalty_internal.sell_policy(): creates the customer of an order, if there is none, with the names of loyalty.curp_record or those of the order. Errors: LK409 kasu_409 (mail or phone of another customer), LK417 kasu_417 (status of the CURP, or nobody knows the name), LK400 kasu_400.';
 
 CREATE FUNCTION loyalty.grant_consent(
 	merchant_id bigint, curp loyalty.curp, app_user text, purpose text, notice_version text,

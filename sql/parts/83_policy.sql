@@ -159,42 +159,39 @@ END;
 COMMENT ON FUNCTION loyalty_internal.holds_product(bigint, bigint, bigint, bigint) IS
 'Whether a customer has a product, by a policy that is not cancelled, and is not this one.';
 
-CREATE FUNCTION loyalty.open_policy(
-	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
-	on_date date DEFAULT NULL, service text DEFAULT 'Ecologico', app_user text DEFAULT NULL, idempotency_key text DEFAULT NULL)
+CREATE FUNCTION loyalty_internal.sell_policy(
+	merchant_id bigint, curp loyalty.curp, product text, payments integer, pay_day integer, on_date date, service text, app_user text,
+	phone loyalty.phone, application json)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	today date := coalesce(open_policy.on_date, loyalty_internal.customer_today(open_policy.merchant_id));
+	today date := coalesce(sell_policy.on_date, loyalty_internal.customer_today(sell_policy.merchant_id));
 	buyer loyalty_internal.customer;
 	sold loyalty_internal.product;
 	cost loyalty.points;
 	cents bigint;
-	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, on_date::text, service, app_user]);
+	id bigint;
 	first_due date;
 BEGIN
-	IF id IS NOT NULL THEN
-		RETURN id;
-	END IF;
-	PERFORM loyalty_internal.require_short(open_policy.service, open_policy.app_user);
+	PERFORM loyalty_internal.require_short(sell_policy.service, sell_policy.app_user);
 	-- What can be said of the product and the CURP alone comes first: it does not tell who is a customer.
-	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = open_policy.merchant_id AND p.name = open_policy.product COLLATE "C";
+	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = sell_policy.merchant_id AND p.name = sell_policy.product COLLATE "C";
 	IF NOT isfinite(today) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'on_date must be a day.');
 	END IF;
-	IF sold.product_id IS NULL OR loyalty.birth_date(open_policy.curp) > today THEN
+	IF sold.product_id IS NULL OR loyalty.birth_date(sell_policy.curp) > today THEN
 		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
-	IF loyalty.age(open_policy.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
+	IF loyalty.age(sell_policy.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
 		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
-	IF coalesce(open_policy.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(open_policy.pay_day, 0) NOT IN (1, 15) THEN
+	IF coalesce(sell_policy.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(sell_policy.pay_day, 0) NOT IN (1, 15) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'numero_pagos is 1 to the product''s, dia_pago is 1 or 15.');
 	END IF;
-	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, open_policy.payments);
+	cost := loyalty.instalment_cost(sold.price, sold.annual_rate, sell_policy.payments);
 	cents := (cost::numeric * 100)::bigint;
-	IF cents < open_policy.payments THEN
+	IF cents < sell_policy.payments THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'The cost does not divide into so many payments of a cent or more.');
 	END IF;
 
@@ -202,43 +199,72 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
+	IF sell_policy.application IS NOT NULL THEN
+		PERFORM loyalty_internal.enrol_applicant(sell_policy.merchant_id, sell_policy.curp, sell_policy.phone, sell_policy.application);
+	END IF;
 	-- The customer's row keeps two policies of one product and one customer apart, and numbers them.
 	SELECT * INTO buyer FROM loyalty_internal.customer c
-	WHERE c.merchant_id = open_policy.merchant_id AND c.curp OPERATOR(loyalty.=) open_policy.curp
+	WHERE c.merchant_id = sell_policy.merchant_id AND c.curp OPERATOR(loyalty.=) sell_policy.curp
 	  AND c.blocked_at IS NULL FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
-		PERFORM loyalty_internal.fail('kasu_404');
-	ELSIF buyer.deceased THEN
+		PERFORM loyalty_internal.fail(CASE WHEN sell_policy.application IS NULL THEN 'kasu_404' ELSE 'kasu_417' END);
+	ELSIF loyalty_internal.known_dead(sell_policy.merchant_id, sell_policy.curp) THEN
 		PERFORM loyalty_internal.fail('kasu_417');
 	END IF;
-	IF loyalty_internal.holds_product(open_policy.merchant_id, buyer.member_id, sold.product_id, NULL) THEN
+	IF loyalty_internal.holds_product(sell_policy.merchant_id, buyer.member_id, sold.product_id, NULL) THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product.');
 	END IF;
 	UPDATE loyalty_internal.product p SET stock = p.stock - 1
-	WHERE p.merchant_id = open_policy.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
+	WHERE p.merchant_id = sell_policy.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
-	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, price, cost, payments, pay_day, commission, service, sold_by, status)
-	VALUES (open_policy.merchant_id, buyer.member_id,
+	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, price, cost, payments, pay_day, commission, service, sold_by, status, application)
+	VALUES (sell_policy.merchant_id, buyer.member_id,
 		(SELECT coalesce(max(o.sale_no), 0) + 1 FROM loyalty_internal.policy o
-		 WHERE o.merchant_id = open_policy.merchant_id AND o.member_id = buyer.member_id),
-		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), sold.price, cost, open_policy.payments,
-		CASE WHEN open_policy.payments > 1 THEN open_policy.pay_day ELSE 0 END, sold.commission, coalesce(open_policy.service, 'Ecologico'), open_policy.app_user, 'PREVENTA')
+		 WHERE o.merchant_id = sell_policy.merchant_id AND o.member_id = buyer.member_id),
+		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), sold.price, cost, sell_policy.payments,
+		CASE WHEN sell_policy.payments > 1 THEN sell_policy.pay_day ELSE 0 END, sold.commission, coalesce(sell_policy.service, 'Ecologico'), sell_policy.app_user, 'PREVENTA', sell_policy.application)
 	RETURNING s.policy_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
 	-- divide go to the first instalments.
-	today := coalesce(open_policy.on_date, loyalty_internal.customer_today(open_policy.merchant_id, buyer.member_id));
-	first_due := date_trunc('month', today)::date + open_policy.pay_day - 1;
+	today := coalesce(sell_policy.on_date, loyalty_internal.customer_today(sell_policy.merchant_id, buyer.member_id));
+	first_due := date_trunc('month', today)::date + sell_policy.pay_day - 1;
 	IF first_due <= today THEN
 		first_due := (first_due + interval '1 month')::date;
 	END IF;
 	INSERT INTO loyalty_internal.instalment (merchant_id, policy_id, ordinal, due_on, amount)
-	SELECT open_policy.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
-		   ((cents / open_policy.payments + (n <= cents % open_policy.payments)::integer)::numeric / 100)::loyalty.points
-	FROM generate_series(1, open_policy.payments) n;
+	SELECT sell_policy.merchant_id, id, n, (first_due + (n - 1) * interval '1 month')::date,
+		   ((cents / sell_policy.payments + (n <= cents % sell_policy.payments)::integer)::numeric / 100)::loyalty.points
+	FROM generate_series(1, sell_policy.payments) n;
+	-- Who accepts the notice lets the app user follow what it has sold, and nothing else.
+	IF sell_policy.application IS NOT NULL THEN
+		INSERT INTO loyalty_internal.consent (merchant_id, member_id, app_user, policy_id, purpose, notice_version, acceptance_hash)
+		SELECT t.merchant_id, buyer.member_id, sell_policy.app_user, id, 'servicio contratado', t.notice_version,
+			   sha256(convert_to(loyalty_internal.random_key('', 16), 'UTF8'))
+		FROM loyalty_internal.merchant t WHERE t.merchant_id = sell_policy.merchant_id;
+	END IF;
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.sell_policy(bigint, loyalty.curp, text, integer, integer, date, text, text, loyalty.phone, json) IS
+'Sells a policy, as loyalty.open_policy() says. application: what came with an order of the customer API; then the customer is created, if there is none, and a consent to the app user is written for this policy.';
+
+CREATE FUNCTION loyalty.open_policy(
+	merchant_id bigint, curp loyalty.curp, product text, payments integer DEFAULT 1, pay_day integer DEFAULT 1,
+	on_date date DEFAULT NULL, service text DEFAULT 'Ecologico', app_user text DEFAULT NULL, idempotency_key text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, on_date::text, service, app_user]);
+BEGIN
+	IF id IS NOT NULL THEN
+		RETURN id;
+	END IF;
+	id := loyalty_internal.sell_policy(merchant_id, curp, product, payments, pay_day, on_date, service, app_user, NULL, NULL);
 	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
 END
 $$;

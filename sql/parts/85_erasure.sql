@@ -270,6 +270,9 @@ BEGIN
 		WHERE h.merchant_id = erase_members.merchant_id AND h.member_id = ANY (erase_members.member_ids) AND h.attribute = 'phone'
 		UNION SELECT g.phone FROM loyalty_internal.message g
 		WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids));
+	DELETE FROM loyalty.curp_record r USING loyalty_internal.customer c
+	WHERE c.merchant_id = erase_members.merchant_id AND c.member_id = ANY (erase_members.member_ids)
+	  AND r.merchant_id = c.merchant_id AND r.curp OPERATOR(loyalty.=) c.curp;
 	DELETE FROM loyalty_internal.customer c WHERE c.merchant_id = erase_members.merchant_id AND c.member_id = ANY (erase_members.member_ids);
 	erased := erased OR FOUND;
 	DELETE FROM loyalty_internal.member_address d WHERE d.merchant_id = erase_members.merchant_id AND d.member_id = ANY (erase_members.member_ids);
@@ -402,6 +405,10 @@ BEGIN
 		'customer', (SELECT row_to_json(r) FROM (
 			SELECT c.curp, c.user_name, c.kind, c.preferences, c.deceased, c.blocked_at FROM loyalty_internal.customer c
 			WHERE c.merchant_id = merchant AND c.member_id = id) r),
+		'curp_record', (SELECT row_to_json(r) FROM (
+			SELECT k.first_name, k.first_last_name, k.second_last_name, k.status, k.deceased, k.recorded_at
+			FROM loyalty_internal.customer c JOIN loyalty.curp_record k ON k.merchant_id = c.merchant_id AND k.curp OPERATOR(loyalty.=) c.curp
+			WHERE c.merchant_id = merchant AND c.member_id = id) r),
 		'addresses', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT d.ordinal, d.street, d.number_inside, d.number_outside, d.neighborhood, d.city, d.postcode, d.state, d.country
 			FROM loyalty_internal.member_address d WHERE d.merchant_id = merchant AND d.member_id = id ORDER BY d.ordinal) r), '[]'),
@@ -455,7 +462,7 @@ BEGIN
 			FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)
 			ORDER BY w.entry_id, w.rule) r), '[]'),
 		'consents', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT c.consent_id, c.app_user, c.purpose, c.notice_version, c.valid_from, c.recorded_at, c.valid_until, c.revoked_at
+			SELECT c.consent_id, c.app_user, c.policy_id, c.purpose, c.notice_version, c.valid_from, c.recorded_at, c.valid_until, c.revoked_at
 			FROM loyalty_internal.consent c WHERE c.merchant_id = merchant AND c.member_id = id ORDER BY c.consent_id) r), '[]'),
 		'accesses', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT a.at, a.app_user, a.operation, a.request, a.status, a.address, a.times, a.last_at
@@ -475,7 +482,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
-'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.export_staff(merchant_id bigint, staff_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -20,7 +20,7 @@
 enum
 {
 	NEW_MAIL = KASU_FIELDS, NEW_PHONE, NEW_PRODUCT, NEW_PAYMENTS, NEW_TERMS, NEW_NOTICE, NEW_TRUST, NEW_PAY_DAY, NEW_SERVICE,
-	NEW_REFERENCE, NEW_OWN_REFERENCE, NEW_ADDRESS
+	NEW_REFERENCE, NEW_OWN_REFERENCE, NEW_FIRST_NAME, NEW_LAST_NAME, NEW_SECOND_NAME, NEW_ADDRESS
 };
 
 static bool
@@ -64,14 +64,14 @@ application(const Call *call)
 	return CStringGetTextDatum(json.data);
 }
 
-static Statement policy_open_sql = {
-	.sql = "SELECT loyalty.open_policy($1, $2, $3, $4::integer, $5::integer, service => $6, app_user => $7) AS policy_id",
-	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID}
+static Statement policy_sell_sql = {
+	.sql = "SELECT loyalty_internal.sell_policy($1, $2, $3, $4::integer, $5::integer, NULL, $6, $7, $8, $9) AS policy_id",
+	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, JSONOID}
 };
 
-static Statement policy_application_sql = {
-	.sql = "UPDATE loyalty_internal.policy SET application = $3 WHERE merchant_id = $1 AND policy_id = $2",
-	.params = {INT8OID, INT8OID, JSONOID}
+static Statement policy_buyer_sql = {
+	.sql = "SELECT member_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND policy_id = $2",
+	.params = {INT8OID, INT8OID}
 };
 
 /* The name is told to who has the consent to read it, and else as it came with the order. */
@@ -91,7 +91,7 @@ static Statement policy_receipt_sql = {
 };
 
 static char *
-open_policy(const Call *call, Curp *curp)
+sell_policy(Call *call, Curp *curp)
 {
 	const Value *values = call->values;
 	const char *service = values[NEW_SERVICE].text;
@@ -103,21 +103,42 @@ open_policy(const Call *call, Curp *curp)
 		Int64GetDatum(pay_day(&values[NEW_PAY_DAY])),
 		CStringGetTextDatum(service ? service : "Ecologico"),
 		CStringGetTextDatum(values[KASU_USER].text),
+		PhoneGetDatum(values[NEW_PHONE].phone),
+		application(call),
 	};
-	Datum		kept[] = {Int64GetDatum(call->merchant_id), 0, application(call)};
 	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text), 0};
 
-	db_write(&policy_open_sql, policy, NULL);
-	receipt[1] = kept[1] = Int64GetDatum(row_int64(0, "policy_id"));
-	db_write(&policy_application_sql, kept, NULL);
+	db_write(&policy_sell_sql, policy, NULL);
+	receipt[1] = Int64GetDatum(row_int64(0, "policy_id"));
+	db_write(&policy_buyer_sql, receipt, NULL);
+	call->id = row_int64(0, "member_id");
 	receipt[3] = BoolGetDatum(kasu_consent(call, NULL, NULL) == TOLD_ALL);
 	db_write(&policy_receipt_sql, receipt, NULL);
 	return row_text(0, "receipt");
 }
 
+/* an app user that is refused so often in an hour looks for customers by their mail, phone or product */
+#define MAX_REFUSED 100
+
+static Statement refused_sql = {
+	.sql = "SELECT coalesce(sum(times), 0)::bigint AS refused FROM loyalty_internal.access WHERE merchant_id = $1 AND app_user = $2"
+	" AND minute > now() - interval '1 hour' AND status IN (409, 412) AND operation = 'new_service'",
+	.params = {INT8OID, TEXTOID}
+};
+
+static void
+check_not_searching(const Call *call)
+{
+	Datum		values[] = {Int64GetDatum(call->merchant_id), CStringGetTextDatum(call->values[KASU_USER].text)};
+
+	db_read(&refused_sql, values, NULL);
+	if (row_int64(0, "refused") >= MAX_REFUSED)
+		raise_error(ERR_TOO_MANY_REQUESTS);
+}
+
 /*
  * What says that somebody is a customer comes last: the key, which is the app
- * user's, is claimed for anybody, and open_policy() looks at the product before.
+ * user's, is claimed for anybody, and sell_policy() looks at the product before.
  */
 static void
 accounts_run(Call *call)
@@ -137,7 +158,10 @@ accounts_run(Call *call)
 		raise_error(ERR_KASU_409);
 	fresh = call_claim(call);
 	if (fresh)
-		receipt = open_policy(call, &curp);
+	{
+		check_not_searching(call);
+		receipt = sell_policy(call, &curp);
+	}
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 	if (!fresh)
 		return;
@@ -163,6 +187,9 @@ const Endpoint kasu_accounts = {
 		[NEW_SERVICE] = KASU_OPTIONAL("tipo_servicio", FIELD_TEXT),
 		[NEW_REFERENCE] = KASU_OPTIONAL("referencia", FIELD_TEXT),
 		[NEW_OWN_REFERENCE] = KASU_OPTIONAL("referencia_kasu", FIELD_TEXT),
+		[NEW_FIRST_NAME] = KASU_OPTIONAL("nombre", FIELD_NAME),
+		[NEW_LAST_NAME] = KASU_OPTIONAL("paterno", FIELD_NAME),
+		[NEW_SECOND_NAME] = KASU_OPTIONAL("materno", FIELD_NAME),
 		[NEW_ADDRESS] = KASU_OPTIONAL("direccion", FIELD_OBJECT),
 	},
 	.result = RESULT_JSON,

@@ -363,7 +363,7 @@ kasu_find_customer(Call *call, Curp *curp)
 }
 
 static Statement deceased_sql = {
-	.sql = "SELECT 1 FROM loyalty_internal.customer WHERE merchant_id = $1 AND curp OPERATOR(loyalty.=) $2 AND deceased",
+	.sql = "SELECT 1 WHERE loyalty_internal.known_dead($1, $2)",
 	.params = {INT8OID, CURPOID}
 };
 

@@ -42,8 +42,8 @@ GRANT SELECT ON members, functions, relations, types, schemas TO PUBLIC;
 
 SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_internal', 'loyalty_api'], 'the extension has three schemas');
 SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
-SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty.%'$$, ARRAY['loyalty.entry', 'loyalty.numbering_plan'],
-	'two tables are for users, the others are internal');
+SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty.%'$$, ARRAY['loyalty.curp_record', 'loyalty.entry', 'loyalty.numbering_plan'],
+	'three tables are for users, the others are internal');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty\_internal.%'), '>', 40::bigint, 'the walk meets these');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
 SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys', 'loyalty_api."application/json"'], 'and the types');
@@ -123,7 +123,7 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page'],
+	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty.curp_record', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
 	SELECT t, p FROM unnest('{loyalty.entry,loyalty_internal.reversal,loyalty_internal.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
@@ -206,8 +206,8 @@ SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('lo
 	'grant_reporting: creates nothing');
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
-	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT 'loyalty.numbering_plan: INSERT'$$,
-	'grant_operation: reads the same, fills the staging table, touches no other');
+	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT 'loyalty.numbering_plan: INSERT' UNION ALL SELECT 'loyalty.curp_record: ' || unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[])$$,
+	'grant_operation: reads the same, fills the staging table and the records of CURPs, touches no other');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
 	$$SELECT name FROM functions WHERE schema = 'loyalty' AND NOT hands_out UNION SELECT pg_temp.may_execute('regress_reporting')$$,
 	'grant_operation: all functions of schema loyalty but those of its owner alone, and what computes');
@@ -250,7 +250,7 @@ SELECT cmp_ok(loyalty.wallet_contact_add(:merchant, :'wallet_key', '5512340001',
 SELECT is(loyalty.wallet_sale(:merchant, :'wallet_key', '5512340001', 0, 100, NULL, :staff)::text, '10', 'regress_operation sells');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'regress_operation verifies');
 SELECT is((SELECT balance::text FROM loyalty.members WHERE merchant_id = :merchant), '10', 'regress_operation reads a balance');
-SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_operation does not read ' || name) FROM relations WHERE relkind = 'r' AND name <> 'loyalty.entry';
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_operation does not read ' || name) FROM relations WHERE relkind = 'r' AND name NOT IN ('loyalty.entry', 'loyalty.curp_record');
 SELECT throws_ok('UPDATE loyalty_internal.account SET balance = ''1000''', '42501', NULL, 'regress_operation does not write a balance');
 SELECT throws_ok('INSERT INTO loyalty_internal.api_key (key_hash, merchant_id) VALUES (sha256(''''), 1)', '42501', NULL, 'regress_operation writes no API key');
 SELECT lives_ok('INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)

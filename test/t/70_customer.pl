@@ -419,6 +419,7 @@ subtest 'the first thing wrong is answered' => sub {
 	refuses('consent before the product', 409, undef, sub { read_block('producto_cliente', curp => $curp, fields => {producto => 'Nada'}) });
 	refuses('what must be accepted before the product', 409, undef, sub { open_account({terminos => 'no', producto => 'Nada'}, curp => $curp) });
 	refuses('what must be accepted before the customer', 409, undef, sub { open_account({terminos => 'no'}, curp => $strange) });
+	refuses('the product before the customer of the mail', 406, undef, sub { open_account({producto => 'Nada', mail => 'ana\@correo.example'}, curp => $strange) });
 	refuses('the product before the customer', 406, undef, sub { open_account({producto => 'Nada'}, curp => $strange) });
 	refuses('the number of payments before the customer', 400, undef, sub { open_account({numero_pagos => 99}, curp => $strange) });
 	refuses('the product before the number of payments', 406, undef, sub { open_account({producto => 'Nada', numero_pagos => 99}, curp => $curp) });
@@ -437,7 +438,6 @@ subtest '404: unknown' => sub {
 		for [qw(request Mail)], [qw(request_block Mail)], [qw(request_block clientes)], ['request_block', "x' OR 1=1"];
 	refuses('account, tipo_peticion', 404, row('Banco_Uno', '', '?', '', 404), sub { open_account({tipo_peticion => 'service'}) });
 	refuses('payment, tipo_peticion', 404, row('Banco_Uno', '', '?', '', 404), sub { pay({tipo_peticion => 'pagos'}) });
-	refuses('account of an unknown customer', 404, row('Banco_Uno', '', 'new_service', '', 404), sub { open_account({}, curp => $strange) });
 	refuses('payment of an unknown customer', 404, row('Banco_Uno', '', 'pagos_psd2', '', 404), sub { pay({}, curp => $strange) });
 	refuses("path $_", 404, '', sub { post($_, {}) }) for qw(/api/ /api/Customer /api/Customer_V2 /api/customer_v1 /api/Customer_V1/ /api/Registro_V1/x);
 };
@@ -557,7 +557,8 @@ subtest '412: what cannot be asked for' => sub {
 	$stack->psql("SELECT loyalty.block_customer($merchant, '$blocked')");
 	refuses('a blocked customer', 412, row('Banco_Uno', $member{$blocked}, 'individual_request', 'Mail', 412), sub { read_datum('Mail', curp => $blocked) });
 	refuses('the block of a blocked customer', 412, undef, sub { read_block('cliente', curp => $blocked) });
-	refuses('an account of a blocked customer', 404, undef, sub { open_account({}, curp => $blocked) });
+	refuses('an account of a blocked customer', 417, undef, sub { open_account({}, curp => $blocked) });
+	refuses('also with a name', 417, undef, sub { open_account({nombre => 'A', paterno => 'B'}, curp => $blocked) });
 	refuses('a payment of a blocked customer', 404, undef, sub { pay({}, curp => $blocked) });
 };
 
@@ -614,7 +615,7 @@ subtest 'the access log is not the application\'s' => sub {
 	}
 	my $error = $stack->psql_error("SET ROLE web_anon; SELECT loyalty.customer_read($merchant, 'individual_request', 'Banco_Uno', '$ana', 'Mail')");
 	is $error && $error->{sqlstate}, '42501', 'web_anon has no way around the token';
-	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (200, 201, 202, 400, 401, 404, 406, 409, 412, 417, 418)"), 0, 'the log has the statuses of the document';
+	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (200, 201, 202, 400, 401, 404, 406, 409, 412, 417, 418, 429)"), 0, 'the log has the statuses of the document';
 };
 
 # --- other spellings ------------------------------------------------------------------
@@ -673,6 +674,76 @@ subtest 'a sale is named in payments, and the CURP need not be' => sub {
 	refuses('a token for another spelling', 401, undef, sub { $send->({poliza => $poliza}, signed => {curp => lc $buyer}) });
 	refuses('who has no consent', 409, undef, sub { $send->({poliza => $poliza}, user => 'Banco_Dos') });
 	refuses('a policy of another merchant', 404, undef, sub { $send->({poliza => $stack->psql(q{SELECT min(policy_number) FROM loyalty.policies s JOIN loyalty_internal.merchant m USING (merchant_id) WHERE m.sandbox})}) });
+};
+
+subtest 'an account for somebody new' => sub {
+	my $curp = curp('NUEX800101MDFVVX0');
+	my $other = curp('NUEX800101HDFVVX0');
+	my $record = sub { my ($curp, %more) = @_; my %row = (curp => $curp, first_name => 'Nueva', first_last_name => 'Persona', second_last_name => 'Ñ', %more); $stack->psql("DELETE FROM loyalty.curp_record WHERE curp::text = '$curp'; INSERT INTO loyalty.curp_record (merchant_id, " . join(', ', sort keys %row) . ") VALUES ($merchant, " . join(', ', map { quote($row{$_}) } sort keys %row) . ')') };
+	my %new = (mail => 'nueva@correo.example', telefono => '55 8765 4321', numero_pagos => 2, direccion => {Calle => 'Calle 9', 'NÚMERO' => 12, Codigo_Postal => '06000', Estado => 'CDMX', Ciudad => 'México', col => 'Centro'});
+	my $open = sub { my ($more, %option) = @_; return open_account({%new, %$more}, curp => $curp, %option) };
+	my $refused = row('Banco_Uno', '', 'new_service', '', 417);
+	refuses('nobody has looked it up', 417, $refused, sub { $open->({}) });
+	refuses('half a name', 417, $refused, sub { $open->({nombre => 'Nueva'}) });
+	for my $row ({deceased => 't'}, {status => 'BD'}, {status => 'BCN'}, {status => ''})
+	{
+		$record->($curp, %$row);
+		refuses("a record with @{[%$row]}", 417, $refused, sub { $open->({nombre => 'Nueva', paterno => 'Persona'}) });
+	}
+	my $token = sub { my $curp = shift; return post('/api/Registro_V1', {tipo_peticion => 'token_full', nombre_de_usuario => 'Banco_Uno', curp_en_uso => $curp, firma_KEY => hmac_sha256_hex($curp, $key{Banco_Uno})}) };
+	$record->($curp, status => 'BCN');
+	is $token->($curp)->{status}, 200, 'whose status is unknown gets a token';
+	$record->($curp, deceased => 't');
+	refuses('who has died gets none', 417, undef, sub { $token->($curp) });
+	$record->($curp);
+	refuses('mail of another customer', 409, row('Banco_Uno', '', 'new_service', '', 409), sub { $open->({mail => 'ANA@correo.example'}) });
+	$stack->psql("SELECT loyalty.identify_member($merchant, $member{$ana}, phone => '5500000001')");
+	refuses('phone of another customer', 409, undef, sub { $open->({telefono => '(55) 0000-0001'}) });
+	new_log();
+	my %header = (headers => {'Idempotency-Key' => 'nueva-1'});
+	my $opened = $open->({}, %header);
+	is $opened->{status}, 201, 'a record has the name';
+	my $sale = $opened->{json}{datos_compra};
+	is $sale->{nombre}, '', 'which is not told';
+	is new_log(), row('Banco_Uno', $sale->{id_contacto}, 'new_service', '', 201), 'it is logged, of the new customer';
+	is_deeply $open->({}, %header)->{json}, $opened->{json}, 'the same key gets the first answer';
+	refuses('has it by now', 412, row('Banco_Uno', $sale->{id_contacto}, 'new_service', '', 412), sub { $open->({}) });
+	is $stack->psql("SELECT concat_ws('|', m.name, m.phone, m.email, c.curp, m.birth_date, d.street, d.number_outside, d.neighborhood, d.city, d.postcode, d.state) FROM loyalty_internal.member m JOIN loyalty_internal.customer c USING (merchant_id, member_id)
+		JOIN loyalty_internal.member_address d USING (merchant_id, member_id) WHERE m.member_id = $sale->{id_contacto}"), "Nueva Persona Ñ|5587654321|nueva\@correo.example|$curp|1980-01-01|Calle 9|12|Centro|México|06000|CDMX", 'what the customer is';
+	is $stack->psql("SELECT concat_ws('|', app_user, policy_id = $sale->{id_venta}, purpose, notice_version, valid) FROM loyalty.consents WHERE member_id = $sale->{id_contacto}"), 'Banco_Uno|t|servicio contratado|1|t', 'and what was consented to';
+
+	my $status = sub { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticion => 'account_status', %$more}, curp => $curp, %option) };
+	is_deeply [@{$status->({})->{json}{data}}{qw(poliza curp cliente status)}], [$sale->{poliza}, $curp, '', 'PREVENTA'], 'how it stands is told, but the name';
+	is $status->({poliza => $sale->{poliza}}, without => ['curp_en_uso'])->{status}, 200, 'without the CURP too';
+	is_deeply [@{pay({poliza => $sale->{poliza}, referencia => 'nueva', cantidad => 1}, curp => $curp)->{json}{data}}{qw(saldo status)}], [1009.1, 'COBRANZA'], 'and after a payment';
+	refuses('data of the customer are not', 409, undef, sub { read_datum($_, curp => $curp) }) for qw(Mail Status);
+	refuses('nor the block', 409, undef, sub { read_block('cliente', curp => $curp) });
+	is $token->($curp)->{json}{nombre}, '', 'nor the name';
+	refuses('nor anything to another', 409, undef, sub { $status->({}, user => 'Banco_Dos') });
+	$stack->psql("SELECT loyalty.open_policy($merchant, '$curp', 'Segundo')");
+	is $status->({})->{json}{data}{poliza}, $sale->{poliza}, 'who names no policy is told of the one they have sold';
+	refuses('and of no other', 409, undef, sub { $status->({poliza => $stack->psql("SELECT policy_number FROM loyalty.policies WHERE member_id = $sale->{id_contacto} AND product = 'Segundo'")}) });
+
+	my $named = open_account({%new, mail => 'otro@correo.example', telefono => '5587654322', nombre => ' Óscar ', paterno => 'Gil', producto => 'Segundo', numero_pagos => 1}, curp => $other)->{json}{datos_compra};
+	is $named->{nombre}, 'Óscar Gil', 'without a record the name is that of the order, which may be told';
+	is $status->({}, curp => $other)->{json}{data}{cliente}, 'Óscar Gil', 'of its policy, too';
+	$stack->psql("SELECT loyalty.configure_customers($merchant, notice_version => '7')");
+	my $third = curp('NUEX800101HDFVVX1');
+	open_account({%new, mail => 'tres@correo.example', telefono => '5587654323', nombre => 'A', paterno => 'B', producto => 'Segundo', numero_pagos => 1}, curp => $third);
+	is $stack->psql("SELECT DISTINCT notice_version FROM loyalty.consents JOIN loyalty.customers USING (merchant_id, member_id) WHERE curp::text = '$third'"), 7, 'under the version of the notice that the merchant has';
+	$stack->psql("SELECT loyalty.erase_member($merchant, $sale->{id_contacto})");
+	is $stack->psql("SELECT count(*) FROM loyalty.curp_record WHERE curp::text = '$curp'"), 0, 'who is erased has no record either';
+};
+
+subtest 'who looks for customers by orders' => sub {
+	$stack->psql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status, minute, times) VALUES ($merchant, 'Banco_Uno', 'new_service', '', 409, date_trunc('minute', clock_timestamp()), 99)");
+	my $mail = sub { return open_account({mail => 'ana@correo.example', nombre => 'A', paterno => 'B'}, curp => $strange) };
+	is $mail->()->{status}, 409, 'the hundredth is answered';
+	my $answer = $mail->();
+	is_deeply [$answer->{status}, @{$answer->{json}}{qw(ok status retry_after)}, $answer->{headers}{'retry-after'}], [429, JSON::PP::false, 429, 3600, 3600], 'the next is not, for an hour';
+	is_deeply [sort keys %{$answer->{json}}], [qw(error mensaje ok retry_after status)], 'with all keys';
+	is open_account({}, curp => $strange, user => 'Banco_Dos')->{status}, 417, 'of others it is';
+	new_log();
 };
 
 subtest 'a sale of several' => sub {

@@ -431,6 +431,81 @@ $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
 'First step of a cancellation: nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. Answers that are kept for late repeats say nothing of them from then on. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
+CREATE FUNCTION loyalty.unblock_customer(merchant_id bigint, curp loyalty.curp) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	member bigint;
+	blocked boolean;
+BEGIN
+	SELECT c.member_id, c.blocked_at IS NOT NULL INTO member, blocked FROM loyalty_internal.customer c
+	WHERE c.merchant_id = unblock_customer.merchant_id AND c.curp OPERATOR(loyalty.=) unblock_customer.curp FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no customer with this CURP.');
+	ELSIF NOT blocked THEN
+		RETURN false;
+	END IF;
+	UPDATE loyalty_internal.customer c SET blocked_at = NULL
+	WHERE c.merchant_id = unblock_customer.merchant_id AND c.member_id = member;
+	PERFORM loyalty.enable_member(unblock_customer.merchant_id, member);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION loyalty.unblock_customer(bigint, loyalty.curp) IS
+'Takes back loyalty.block_customer(), until the customer is erased: the data are read again under the consents that there are, and the member is let in, as by loyalty.enable_member(). What kept answers said of them does not come back. Returns whether the customer was blocked. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.set_customer_deceased(merchant_id bigint, curp loyalty.curp, deceased boolean DEFAULT true) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF set_customer_deceased.deceased IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'deceased must not be NULL.');
+	END IF;
+	UPDATE loyalty_internal.customer c SET deceased = set_customer_deceased.deceased
+	WHERE c.merchant_id = set_customer_deceased.merchant_id AND c.curp OPERATOR(loyalty.=) set_customer_deceased.curp
+	  AND c.deceased <> set_customer_deceased.deceased;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.customer c
+			WHERE c.merchant_id = set_customer_deceased.merchant_id AND c.curp OPERATOR(loyalty.=) set_customer_deceased.curp) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no customer with this CURP.');
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_customer_deceased(bigint, loyalty.curp, boolean) IS
+'Writes down that a customer has died, or that it was an error: nothing is sold to them, and no token is given for their CURP. Returns whether that is new. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.set_customer_preferences(merchant_id bigint, curp loyalty.curp, preferences json) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF coalesce(json_typeof(set_customer_preferences.preferences), '') <> 'object' OR octet_length(set_customer_preferences.preferences::text) > 8192 THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'preferences is a JSON object of at most 8 kB.');
+	END IF;
+	UPDATE loyalty_internal.customer c SET preferences = set_customer_preferences.preferences
+	WHERE c.merchant_id = set_customer_preferences.merchant_id AND c.curp OPERATOR(loyalty.=) set_customer_preferences.curp;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no customer with this CURP.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_customer_preferences(bigint, loyalty.curp, json) IS
+'Sets the preferences of a customer''s account, a JSON object of at most 8 kB, never a secret: the customer API tells them as preferencias, loyalty.customers shows them. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.set_token_life(merchant_id bigint, name text, seconds integer) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.app_user u SET token_ttl_s = set_token_life.seconds
+	WHERE u.merchant_id = set_token_life.merchant_id AND u.name = set_token_life.name COLLATE "C";
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no app user of this name.');
+	END IF;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+	PERFORM loyalty_internal.fail('invalid_argument', 'seconds are 1 to 86,400.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.set_token_life(bigint, text, integer) IS
+'Sets how many seconds the tokens of an app user are good for, 1 to 86,400; those that it has are refused from then on, since they say another time. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
 CREATE VIEW loyalty.consents AS
 SELECT merchant_id, consent_id, member_id, app_user, policy_id, purpose, notice_version, valid_from, valid_until, revoked_at, recorded_at,
 	   revoked_at IS NULL AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()

@@ -434,6 +434,82 @@ $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
 'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference again books nothing and gets the first answer, whatever has been booked since. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
 
+CREATE FUNCTION loyalty.cancel_policy(merchant_id bigint, policy_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.policy s SET status = 'CANCELADO'
+	WHERE s.merchant_id = cancel_policy.merchant_id AND s.policy_id = cancel_policy.policy_id AND s.status <> 'CANCELADO';
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	IF NOT EXISTS (SELECT FROM loyalty_internal.policy s
+			WHERE s.merchant_id = cancel_policy.merchant_id AND s.policy_id = cancel_policy.policy_id) THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no policy with this policy_id.');
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION loyalty.cancel_policy(bigint, bigint) IS
+'Cancels a policy: it is in CANCELADO until loyalty.reopen_policy() or a payment, and the customer may buy the product again. Stock and payments stay as they are. Returns whether it was not cancelled yet. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.reopen_policy(merchant_id bigint, policy_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sold loyalty_internal.policy;
+	unpaid numeric;
+BEGIN
+	-- The customer's row, as where it is sold: nobody gets a product twice.
+	PERFORM FROM loyalty_internal.policy s JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
+	WHERE s.merchant_id = reopen_policy.merchant_id AND s.policy_id = reopen_policy.policy_id FOR NO KEY UPDATE OF c;
+	SELECT * INTO sold FROM loyalty_internal.policy s
+	WHERE s.merchant_id = reopen_policy.merchant_id AND s.policy_id = reopen_policy.policy_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no policy with this policy_id.');
+	ELSIF sold.status <> 'CANCELADO' THEN
+		RETURN false;
+	END IF;
+	IF loyalty_internal.holds_product(sold.merchant_id, sold.member_id, sold.product_id, sold.policy_id) THEN
+		PERFORM loyalty_internal.fail('kasu_412', 'The customer has another policy of the product.');
+	END IF;
+	SELECT y.balance::numeric INTO unpaid FROM loyalty_internal.payment y
+	WHERE y.merchant_id = sold.merchant_id AND y.policy_id = sold.policy_id ORDER BY y.payment_no DESC LIMIT 1;
+	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid IS NULL THEN 'PREVENTA' WHEN unpaid = 0 THEN 'ACTIVACION' ELSE 'COBRANZA' END
+	WHERE s.merchant_id = sold.merchant_id AND s.policy_id = sold.policy_id;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION loyalty.reopen_policy(bigint, bigint) IS
+'Takes back loyalty.cancel_policy(): the policy is what its payments make it, PREVENTA, COBRANZA, ACTIVACION or ACTIVO. Returns whether it was cancelled. Errors: LY006 unknown_object, LK412 kasu_412 (the customer has bought the product again).';
+
+CREATE FUNCTION loyalty.change_product(
+	merchant_id bigint, name text, price loyalty.points DEFAULT NULL, stock integer DEFAULT NULL, description text DEFAULT NULL,
+	min_age integer DEFAULT NULL, max_age integer DEFAULT NULL, max_payments integer DEFAULT NULL, annual_rate loyalty.points DEFAULT NULL,
+	commission loyalty.points DEFAULT NULL, trust text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	becomes loyalty_internal.product;
+BEGIN
+	PERFORM loyalty_internal.require_short(change_product.description, change_product.trust);
+	UPDATE loyalty_internal.product p SET price = coalesce(change_product.price, p.price), stock = coalesce(change_product.stock, p.stock),
+		description = coalesce(change_product.description, p.description), min_age = coalesce(change_product.min_age, p.min_age),
+		max_age = coalesce(change_product.max_age, p.max_age), max_payments = coalesce(change_product.max_payments, p.max_payments),
+		annual_rate = coalesce(change_product.annual_rate, p.annual_rate), commission = coalesce(change_product.commission, p.commission),
+		trust = coalesce(change_product.trust, p.trust)
+	WHERE p.merchant_id = change_product.merchant_id AND p.name = change_product.name COLLATE "C"
+	RETURNING p.* INTO becomes;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no product of this name.');
+	END IF;
+	PERFORM loyalty.instalment_cost(becomes.price, becomes.annual_rate, becomes.max_payments);
+EXCEPTION
+	WHEN check_violation OR numeric_value_out_of_range THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
+END
+$$;
+COMMENT ON FUNCTION loyalty.change_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text) IS
+'Changes a product from now on; what is NULL stays, and so does what was sold. Arguments are those of loyalty.create_product(). Errors: LY005 invalid_argument, LY006 unknown_object.';
+
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;
 COMMENT ON VIEW loyalty.instalments IS 'What is due of a policy when; all instalments of a policy come to its cost. amount: money. Payments fill them from the first on, and are in loyalty.payments.';

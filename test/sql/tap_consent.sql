@@ -67,6 +67,12 @@ SELECT is(loyalty.disable_app_user(:merchant, 'Banco'), true, 'until disabled');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %L)', f, m, name), 'unknown_object', f || ': no such')
 FROM unnest('{enable_app_user,disable_app_user}'::text[]) f, (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, name);
 
+SELECT lives_ok(format('SELECT loyalty.set_token_life(merchant_id => %s, name => ''Propia'', seconds => 60)', :merchant), 'how long tokens are good for');
+SELECT is(loyalty.customer_token('Propia', :'curp', pg_temp.hmac(repeat('k', 32), :'curp')) #>> '{token_data,expires_in}', '60', 'is the app user''s');
+SELECT lives_ok(format('SELECT loyalty.set_token_life(%s, ''Propia'', 600)', :merchant), 'and is set again');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_token_life(%s, %s)', m, arguments), code, 'set_token_life: ' || arguments)
+FROM (VALUES (:merchant, '''Nadie'', 60', 'unknown_object'), (:other, '''Propia'', 60', 'unknown_object'), (:merchant, '''Propia'', 0', 'invalid_argument'), (:merchant, '''Propia'', 86401', 'invalid_argument'), (:merchant, '''Propia'', NULL', 'invalid_argument')) v (m, arguments, code);
+
 -- --- customers -----------------------------------------------------------------------
 
 SELECT loyalty.create_customer(:merchant, loyalty.find_program(:merchant, :'program'), :'curp', 'Xochiquetzal', 'Ñuñez', 'Quetzalli', '4771234567', 'xq.particular@correo.example', 'Callejón del Beso', '4 Bis', 'Jardines', 'Guanajuato', '36000', 'Gto.', 'xochi88') AS member \gset
@@ -105,6 +111,27 @@ SELECT is(pg_temp.reading(:merchant, :'curp', 'Propia'), 'LK409', 'consent is to
 SELECT is(pg_temp.reading(:merchant, :'second', 'Tienda'), 'LK409', 'of one customer');
 SELECT is(pg_temp.reading(:other, :'curp', 'Tienda'), 'LK409', 'of one merchant');
 SELECT is(pg_temp.reading(:merchant, :'third', 'Tienda'), 'LK409', 'no such customer');
+
+-- Preferences, a death, and one who is not cancelled after all.
+SELECT lives_ok(format('SELECT loyalty.set_customer_preferences(%s, %L, ''{"idioma":"es","avisos":{"sms":false}}'')', :merchant, :'curp'), 'preferences are set');
+SELECT is(loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') #>> '{data,usuario,preferencias,avisos,sms}', 'false', 'and read');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_customer_preferences(%s, %L, %L)', m, curp, preferences), code, 'preferences: ' || coalesce(left(preferences, 20), 'NULL'))
+FROM (VALUES (:merchant, :'curp', '[]', 'invalid_argument'), (:merchant, :'curp', NULL, 'invalid_argument'), (:merchant, :'curp', json_build_object('a', repeat('x', 8192))::text, 'invalid_argument'), (:merchant, :'third', '{}', 'unknown_object')) v (m, curp, preferences, code);
+SELECT loyalty.set_customer_preferences(:merchant, :'curp', '{}') \g /dev/null
+SELECT is(loyalty.set_customer_deceased(merchant_id => :merchant, curp => :'second'), true, 'who has died');
+SELECT is(loyalty.set_customer_deceased(:merchant, :'second'), false, 'dies once');
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(''Tienda'', %L, %L)', :'second', pg_temp.hmac('x', :'second')), 'kasu_401', 'a wrong signature comes before it');
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(''Propia'', %L, %L)', :'second', pg_temp.hmac(repeat('k', 32), :'second')), 'kasu_417', 'there is no token for them');
+SELECT is(loyalty.set_customer_deceased(:merchant, :'second', false), true, 'an error is put right');
+SELECT lives_ok(format('SELECT loyalty.customer_token(''Propia'', %L, %L)', :'second', pg_temp.hmac(repeat('k', 32), :'second')), 'and there is');
+SELECT pg_temp.refuses(format('SELECT loyalty.set_customer_deceased(%s, %L)', :merchant, :'third'), 'unknown_object', 'of nobody');
+SELECT is(loyalty.block_customer(:merchant, :'curp'), true, 'one who is being cancelled');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK412', 'is not read');
+SELECT is(loyalty.unblock_customer(merchant_id => :merchant, curp => :'curp'), true, 'comes back');
+SELECT is(loyalty.unblock_customer(:merchant, :'curp'), false, 'once');
+SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'Xochiquetzal', 'and is read, under the same consent');
+SELECT is(active, true, 'as a member, too') FROM loyalty.members WHERE member_id = :member;
+SELECT pg_temp.refuses(format('SELECT loyalty.unblock_customer(%s, %L)', :merchant, :'third'), 'unknown_object', 'unblock_customer: nobody');
 
 -- The key itself is in no table.
 CREATE FUNCTION pg_temp.tables_with(what text) RETURNS SETOF text LANGUAGE plpgsql AS $$

@@ -224,6 +224,41 @@ SELECT is_empty(format('SELECT pg_temp.pay_off(%s, %s, %s)', :merchant, policy_i
 FROM sold o JOIN loyalty_internal.policy s USING (policy_id) WHERE o.payments IN (1, 7, 12, 36) ORDER BY o.price, o.payments;
 SELECT is_empty('SELECT policy_id FROM loyalty_internal.policy s WHERE s.cost::numeric < (SELECT sum(y.amount::numeric) FROM loyalty_internal.payment y WHERE y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id)', 'nothing is overpaid');
 
+-- --- what changes ---------------------------------------------------------------------
+
+SELECT loyalty.create_product(:merchant, 'Cambia', '100', 5, 'Uno', 18, 69, 2, '12', '5') \g /dev/null
+SELECT loyalty.open_policy(:merchant, :'curp', 'Cambia', 2) AS first \gset
+SELECT lives_ok(format('SELECT loyalty.change_product(%s, ''Cambia'', price => ''200'', max_payments => 3, commission => ''10'', trust => ''F/1'')', :merchant), 'a product changes');
+SELECT results_eq(format('SELECT price::text, stock, description, min_age, max_age, max_payments, annual_rate::text, commission::text, trust FROM loyalty.products WHERE merchant_id = %s AND name = ''Cambia''', :merchant),
+	$$VALUES ('200', 4, 'Uno', 18::smallint, 69::smallint, 3::smallint, '12', '10', 'F/1')$$, 'what is not said stays');
+SELECT pg_temp.pay(:merchant, :first, '10', 'cambia-1') \g /dev/null
+SELECT is(loyalty.policy_status(:merchant, :first)::jsonb @> '{"subtotal": 100, "costo": 101, "comision": 0.5, "comision_producto": 5}', true, 'and so does what was sold');
+SELECT pg_temp.refuses(format('SELECT loyalty.change_product(%s, %s)', m, arguments), code, 'change_product: ' || arguments)
+FROM (VALUES (:merchant, '''Nada'', ''1''', 'unknown_object'), (:other, '''Cambia'', ''1''', 'unknown_object'), (:merchant, '''Cambia'', ''0''', 'invalid_argument'), (:merchant, '''Cambia'', stock => -1', 'invalid_argument'),
+	(:merchant, '''Cambia'', max_age => 17', 'invalid_argument'), (:merchant, '''Cambia'', max_payments => 37', 'invalid_argument'), (:merchant, '''Cambia'', min_age => 100000', 'invalid_argument'), (:merchant, '''Cambia'', trust => repeat(''x'', 1025)', 'invalid_argument')) v (m, arguments, code);
+
+CREATE FUNCTION pg_temp.state(sale bigint) RETURNS text LANGUAGE sql AS $$ SELECT status FROM loyalty.policies WHERE policy_id = sale $$;
+SELECT is(loyalty.cancel_policy(merchant_id => :merchant, policy_id => :first), true, 'a policy is cancelled');
+SELECT is(loyalty.cancel_policy(:merchant, :first), false, 'once');
+SELECT is(pg_temp.state(:first), 'CANCELADO', 'and is then');
+SELECT is(loyalty.reopen_policy(merchant_id => :merchant, policy_id => :first), true, 'it is opened again');
+SELECT is(loyalty.reopen_policy(:merchant, :first), false, 'once');
+SELECT is(pg_temp.state(:first), 'COBRANZA', 'and is what its payments make it');
+SELECT loyalty.cancel_policy(:merchant, :first) \g /dev/null
+SELECT is(pg_temp.pay(:merchant, :first, '1', 'cambia-2'), '90', 'a payment opens it, too');
+SELECT is(pg_temp.state(:first), 'COBRANZA', 'as if it had never been cancelled');
+SELECT loyalty.cancel_policy(:merchant, :first) \g /dev/null
+SELECT is(pg_temp.pay(:merchant, :first, '1', 'cambia-2'), '90', 'one that is repeated does not');
+SELECT is(pg_temp.state(:first), 'CANCELADO', 'it stays cancelled');
+SELECT loyalty.open_policy(:merchant, :'curp', 'Cambia') AS second \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.reopen_policy(%s, %s)', :merchant, :first), 'kasu_412', 'the customer has the product by another');
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, ''1'', ''SPEI'', ''cambia-3'', ''app'')', :merchant, :first), 'kasu_412', 'which a payment does not get around');
+SELECT loyalty.cancel_policy(:merchant, :second), loyalty.reopen_policy(:merchant, :second) \g /dev/null
+SELECT is(pg_temp.state(:second), 'PREVENTA', 'one of which nothing is paid');
+SELECT pg_temp.pay(:merchant, :second, '200', 'cambia-4'), loyalty.cancel_policy(:merchant, :second), loyalty.reopen_policy(:merchant, :second) \g /dev/null
+SELECT is(pg_temp.state(:second), 'ACTIVACION', 'and one that is paid off');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %s)', f, m, sale), 'unknown_object', f || ': no such policy') FROM unnest('{cancel_policy,reopen_policy}'::text[]) f, (VALUES (:other, :first), (:merchant, 1)) v (m, sale);
+
 -- A thousand schedules of all numbers of payments, paid by chance and looked at on
 -- some day, against a second way to compute each sum.
 SELECT setseed(0.19) \g /dev/null

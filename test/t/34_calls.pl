@@ -241,11 +241,11 @@ my %fine = (
 	at => 'now()', business_name => "'Centro'", code => "'477'", curp => "'CAMC880526HMCBNR04'", customer_name => "'Nueva'", direction => "'add'", email => "'nueva\@x.mx'", employee_name => "'Nueva'", first_last_name => "'Gil'", first_name => "'Ana'",
 	from_points => "'{0,5}'", items => "'[]'", kind => "'deposit'", member_client_id => "'UNA'", method => "'SPEI'", money => 100, name => "'Nombre'", notice_version => "'1'", number => "'4771000098'", operation => "'individual_request'", ordinal => 1,
 	password => "'otra clave extrema'", phone => "'5512340001'", price => 100, product => "'Otro'", purpose => "'x'", range_group => "'g'", rank => "'Oro'", ranks => "'{Plata,Oro}'", reference => "'R'", remaining => 5, request => "'Nombre'", resource => "'messages'",
-	rules => "'[]'", scope => "'member'", settings => "'{}'", signature => "'x'", stock => 1, street => "'Uno'", supported => 'true', transaction_amount => 10, transaction_type => 0, type => "'cajero'", in_full => 'true', max_points => 100, multipliers => "'{1,2}'");
+	rules => "'[]'", scope => "'member'", settings => "'{}'", preferences => "'{}'", seconds => 60, signature => "'x'", stock => 1, street => "'Uno'", supported => 'true', transaction_amount => 10, transaction_type => 0, type => "'cajero'", in_full => 'true', max_points => 100, multipliers => "'{1,2}'");
 # What is right only there.
 my %fine_in = (
 	capture => {entry_id => $thing{hold}, amount => 1}, release => {entry_id => $thing{hold}, amount => 1}, reverse => {amount => 1, reference => "'R'"}, post_batch => {account_id => "ARRAY[$thing{account_id}]", kind => "'{deposit}'", amount => "'{1}'"},
-	wallet_contact_add => {phone => "'5512340009'"}, create_customer => {curp => "'CAPC200504HMCBXRA2'"}, create_product => {name => "'Nuevo'"}, create_branch => {name => "'Nueva'"}, enable_app_user => {name => "'Extremo'"}, disable_app_user => {name => "'Extremo'"},
+	wallet_contact_add => {phone => "'5512340009'"}, create_customer => {curp => "'CAPC200504HMCBXRA2'"}, create_product => {name => "'Nuevo'"}, create_branch => {name => "'Nueva'"}, enable_app_user => {name => "'Extremo'"}, set_token_life => {name => "'Extremo'"}, change_product => {name => "'Otro'"}, disable_app_user => {name => "'Extremo'"},
 	create_app_user => {name => "'Nuevo'"}, find_member => {client_id => "'UNA'"}, find_program => {client_id => literal($thing{program_client_id})}, transfer => {amount => 1}, set_limit => {max_points => 100}, set_staff_programs => {every_program => 'true'},
 	wallet_sale => {transaction_amount => 10, usertool_id => $thing{usertool_id}}, leave_account => {member_id => $thing{third}}, employee_disable => {number => "'4771000099'"}, seller_member_create => {email => "'nueva\@x.mx'"});
 my %extreme = (

@@ -100,9 +100,9 @@ COMMENT ON COLUMN loyalty.customers.blocked_at IS 'Since when nobody may read th
 CREATE TABLE loyalty.curp_record (
 	merchant_id			bigint			NOT NULL REFERENCES loyalty_internal.merchant,
 	curp				loyalty.curp	NOT NULL,
-	first_name			text			NOT NULL CHECK (first_name <> ''),
-	first_last_name		text			NOT NULL CHECK (first_last_name <> ''),
-	second_last_name	text			NOT NULL DEFAULT '',
+	first_name			text			NOT NULL CHECK (first_name <> '' AND loyalty_internal.is_name(first_name)),
+	first_last_name		text			NOT NULL CHECK (first_last_name <> '' AND loyalty_internal.is_name(first_last_name)),
+	second_last_name	text			NOT NULL DEFAULT '' CHECK (loyalty_internal.is_name(second_last_name)),
 	status				text			NOT NULL DEFAULT 'AN',
 	deceased			boolean			NOT NULL DEFAULT false,
 	recorded_at			timestamptz		NOT NULL DEFAULT now(),

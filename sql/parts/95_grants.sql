@@ -112,6 +112,7 @@ BEGIN
 		loyalty.create_product, loyalty.change_product, loyalty.open_policy, loyalty.cancel_policy, loyalty.reopen_policy, loyalty.policy_status, loyalty.pay_policy TO %I', role);
 	EXECUTE format('GRANT INSERT ON loyalty.numbering_plan TO %I', role);
 	EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.curp_record TO %I', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION loyalty_internal.is_name(text) TO %I', role);	-- which its checks run
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_operation(name) IS

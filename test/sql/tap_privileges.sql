@@ -209,7 +209,7 @@ SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
 	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT 'loyalty.numbering_plan: INSERT' UNION ALL SELECT 'loyalty.curp_record: ' || unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[])$$,
 	'grant_operation: reads the same, fills the staging table and the records of CURPs, touches no other');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
-	$$SELECT name FROM functions WHERE schema = 'loyalty' AND NOT hands_out UNION SELECT pg_temp.may_execute('regress_reporting')$$,
+	$$SELECT name FROM functions WHERE schema = 'loyalty' AND NOT hands_out UNION SELECT pg_temp.may_execute('regress_reporting') UNION VALUES ('loyalty_internal.is_name(text)')$$,
 	'grant_operation: all functions of schema loyalty but those of its owner alone, and what computes');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_operation') INTERSECT SELECT name FROM functions WHERE schema = 'loyalty_internal' AND (prosecdef AND provolatile <> 's' OR provolatile = 'v')$$,
 	'grant_operation: nothing internal that could write');
@@ -256,6 +256,8 @@ SELECT throws_ok('INSERT INTO loyalty_internal.api_key (key_hash, merchant_id) V
 SELECT lives_ok('INSERT INTO loyalty.numbering_plan (nir, serie, numeracion_inicial, numeracion_final, tipo_red)
 	VALUES (''33'', ''3614'', ''0000'', ''9999'', ''FIJO'')', 'regress_operation loads a numbering plan');
 SELECT is(loyalty.apply_numbering_plan(), 1::bigint, 'and applies it');
+SELECT lives_ok(format('INSERT INTO loyalty.curp_record (merchant_id, curp, first_name, first_last_name) VALUES (%s, ''CAMC880526HMCBNR04'', ''Carlos'', ''Cabrera'')', :merchant), 'regress_operation writes down who was looked up');
+SELECT throws_ok('UPDATE loyalty.curp_record SET second_last_name = E''a\nb''', '23514', NULL, 'whose names stay within a line');
 SELECT throws_ok('SELECT loyalty.grant_operation(''regress_operation'')', '42501', NULL, 'regress_operation hands out no rights');
 RESET ROLE;
 

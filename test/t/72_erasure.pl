@@ -67,6 +67,7 @@ sql("SELECT loyalty.identify_member($merchant, $her, client_id => 'TARJETA-XO-1'
 	"SELECT loyalty.blacklist_phone($merchant, '4779998866', 'la Xóchitl debe dos cafés'), loyalty.unblacklist_phone($merchant, '4779998866'), loyalty.blacklist_phone($merchant, '4779998866', 'la Xóchitl debe')",
 	qq(UPDATE loyalty_internal.customer SET preferences = '{"color favorito":"solferino"}' WHERE member_id = $her),
 	"SELECT loyalty.set_rank($merchant, $her, 'Oro', reason => 'prima de la gerente')",
+	"INSERT INTO loyalty.curp_record (merchant_id, curp, first_name, first_last_name) VALUES ($merchant, '$curp', 'Xóchitl del Registro', 'Zárate')",
 	"SELECT loyalty.grant_consent($merchant, '$curp', 'Banco', 'crédito', '1')");
 my @sent = (['/deposit', [map { {programId => $club, memberId => $_, amount => 40, reference => "vale-$_", branchId => 'B-1', comments => 'para la señora del rebozo'} } 'TARJETA-XO-1', 'NADIE-1'], 'clave-XOCHI-1']);
 my @first = (seller(@{$sent[0]}));
@@ -142,7 +143,7 @@ sql("SELECT loyalty.blacklist_phone($merchant, '4779998855', 'también debe')",
 # --- where she is ----------------------------------------------------------------
 
 my @hers = ($curp, 'Xóchitl', 'Xochi', 'XOCHI', 'Zárate', 'Quiñonez', '4779998866', '4779998877', '4779998844', 'xochitl.z@', 'xo.particular@', 'TARJETA-XO-1', 'TARJETA-XO-2', 'Callejón del Beso', 'Jardines', 'xochi88', 'solferino',
-	'Solferino', 'prima de la gerente', 'rebozo', 'grabado XZ', 'boleto de Xochi', 'cariño', 'Z. Quiñonez', '1987-04-11');
+	'Solferino', 'prima de la gerente', 'rebozo', 'grabado XZ', 'del Registro', 'boleto de Xochi', 'cariño', 'Z. Quiñonez', '1987-04-11');
 my @childs = ('YOLO-7', 'Yólotl', 'Ixmatl', 'yolotl@', '4779990011', 'Cerrada Yolo', '1991-07-13', 'familia YOLO');
 my @cashiers = ('Xóchitl de la Caja', '4779998855', 'también debe');
 # Nothing ever keeps these.

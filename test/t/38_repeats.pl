@@ -206,7 +206,7 @@ my @repeats = (['a service, by its key', service('Vida'), 'key-10'], ['a payment
 	['a payment, by its reference and policy', payment(10, 0, poliza_en_uso => $number)], ['a payment by another app user, by its reference', payment('0.03', 0, nombre_de_usuario => 'Agente')]);
 my @unknown = (['another amount under the reference', 412, payment(10, 0, cantidad => 11)], ['another method', 412, payment(10, 0, metodo => 'efectivo')], ['another policy', 404, payment(10, 0, poliza_en_uso => 'P0')],
 	['a new reference', 404, payment(9)], ['a new reference and the policy', 404, payment(9, 0, poliza_en_uso => $number)], ['no reference', 404, payment(10, 0, referencia => undef)],
-	['the reference of another app user', 404, payment(10, 0, nombre_de_usuario => 'Agente')], ['a new service', 404, service('Hogar')]);
+	['the reference of another app user', 404, payment(10, 0, nombre_de_usuario => 'Agente')], ['a new service', 417, service('Hogar')]);
 my @first = map { sent(@$_[1, 2]) } @repeats;
 like $first[$_], qr/^201 .*"poliza" : "P.*Persona Gil|^201 .*Persona Gil.*"poliza" : "P/, "$repeats[$_][0]: tells of the customer" for 0 .. $#repeats;
 is sql("SELECT count(*) > 1 FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), 't', 'the answers are kept';

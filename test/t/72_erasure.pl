@@ -53,7 +53,7 @@ sub customer_api
 {
 	my ($path, %field) = @_;
 	my $key = delete $field{key};
-	my ($user, $private) = delete $field{agent} ? ('Agente', $agent) : (delete $field{user} // 'Banco', delete $field{private_key} // $banco);
+	my ($user, $private) = delete $field{agent} ? ('Agente', $agente) : (delete $field{user} // 'Banco', delete $field{private_key} // $banco);
 	my $typed = defined $field{curp_en_uso} ? delete $field{curp_en_uso} : $curp;
 	my $signature = hmac_sha256_hex($typed, $private);
 	my %who = (nombre_de_usuario => $user, curp_en_uso => $typed);

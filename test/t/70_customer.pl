@@ -736,12 +736,16 @@ subtest 'an account for somebody new' => sub {
 };
 
 subtest 'who looks for customers by orders' => sub {
+	my $order = sub { return open_account({mail => 'cuatro@correo.example', telefono => '5587654324', numero_pagos => 1, producto => 'Segundo', nombre => 'A', paterno => 'B'}, curp => curp('NUEX800101HDFVVX2'), headers => {'Idempotency-Key' => 'busca-1'}) };
+	my $first = $order->();
+	is $first->{status}, 201, 'an order under a key';
 	$stack->psql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status, minute, times) VALUES ($merchant, 'Banco_Uno', 'new_service', '', 409, date_trunc('minute', clock_timestamp()), 99)");
 	my $mail = sub { return open_account({mail => 'ana@correo.example', nombre => 'A', paterno => 'B'}, curp => $strange) };
 	is $mail->()->{status}, 409, 'the hundredth is answered';
 	my $answer = $mail->();
 	is_deeply [$answer->{status}, @{$answer->{json}}{qw(ok status retry_after)}, $answer->{headers}{'retry-after'}], [429, JSON::PP::false, 429, 3600, 3600], 'the next is not, for an hour';
 	is_deeply [sort keys %{$answer->{json}}], [qw(error mensaje ok retry_after status)], 'with all keys';
+	is_deeply $order->()->{json}, $first->{json}, 'but a repeat under its key, which looks for nobody, gets the first answer';
 	is open_account({}, curp => $strange, user => 'Banco_Dos')->{status}, 417, 'of others it is';
 	new_log();
 };

@@ -326,7 +326,7 @@ BEGIN
 	END IF;
 	PERFORM loyalty_internal.require_merchant(create_program.merchant_id);
 	-- It is a part of a path, where nobody may take it for more or for less than one.
-	IF create_program.client_id ~ '[/\\]' OR create_program.client_id IN ('.', '..') OR NOT loyalty_internal.is_line(create_program.client_id) THEN
+	IF translate(create_program.client_id, '/' || chr(92), '') <> create_program.client_id OR create_program.client_id IN ('.', '..') OR NOT loyalty_internal.is_line(create_program.client_id) THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'client_id has no slash, no backslash and no control characters, and is neither . nor ..');
 	END IF;
 	INSERT INTO loyalty_internal.program AS p (merchant_id, name, client_id)

@@ -223,10 +223,11 @@ for my $account (@accounts)
 {
 	my $entry = $newest{$account};
 	my $previous = literal($entry->{previous_entry_id});
+	my $purchases = grep { $_->{account_id} == $account && $_->{kind} eq 'accrue' } @entries;
 	$rows .= qq{
-		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, text_key, balance, entry_no, newest_entry_id, previous_entry_id, posted_at, hash, earned, expired, held, pending)
+		INSERT INTO loyalty_internal.account (merchant_id, account_id, program_id, text_key, balance, entry_no, newest_entry_id, previous_entry_id, posted_at, hash, earned, purchases, expired, held, pending)
 		VALUES (1, $account, 3, '$key{$account}', '$entry->{balance}', $entry->{entry_no}, $entry->{entry_id}, $previous, '$entry->{posted_at}', '\\x$entry->{hash}',
-			'0', '0', '0', '0');
+			'0', $purchases, '0', '0', '0');
 		UPDATE loyalty_internal.account SET $sums{$account} WHERE account_id = $account;};
 }
 my $nodes = join '', map { $_->{hash} } @leaves;

@@ -444,7 +444,9 @@ subtest 'paths and methods' => sub {
 };
 
 subtest 'ids in paths' => sub {
-	my $program = create_program('Ñandú 1/2');
+	# A program may have an id of before such were refused.
+	my $program = create_program('Ñandú');
+	$stack->psql("UPDATE loyalty_internal.program SET client_id = client_id || ' 1/2' WHERE merchant_id = $merchant AND client_id = '$program'");
 	for my $id ('con espacio', 'a/b', 'ñ€😀', '?#&=', '100%', 'a+b', '..', '%2F', "tab\there", '"', '\\', "comilla'", 'x' x 300)
 	{
 		my $member = ask('POST', '/program/%C3%91and%C3%BA%201%2F2/member', {email => $stack->psql("SELECT md5(" . quote($id) . ")") . '@correo.example', firstName => 'A', firstLastName => 'B', clientId => $id});

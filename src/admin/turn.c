@@ -8,6 +8,9 @@
  * takes one of its merchant's turns, and keeps it to its end; if all are taken
  * it is refused at once, and others find a connection.
  *
+ * An app user acts for the merchant and is trusted with less: all of a merchant's
+ * together take no more than a third of its turns, so that its tills have others.
+ *
  * Of those that have a turn, few are worked on at a time where the setting says
  * so: long work of one merchant leaves processors to the others.  The rest wait.
  *
@@ -41,13 +44,13 @@ lock_merchant(int64 merchant_id, int number, bool wait)
 	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* The first turn that is free; sessions begin to look at different ones. */
+/* The first of so many turns that is free; sessions begin to look at different ones. */
 static int
-take_free_turn(int64 merchant_id)
+take_free_turn(int64 merchant_id, int turns)
 {
-	for (int i = 0; i < merchant_requests; i++)
+	for (int i = 0; i < turns; i++)
 	{
-		int			turn = (MyProcNumber + i) % merchant_requests;
+		int			turn = (MyProcNumber + i) % turns;
 
 		if (lock_merchant(merchant_id, (merchant_requests << 8) | turn, false))
 			return turn;
@@ -73,11 +76,12 @@ wait_for_worker(int64 merchant_id, int worker)
 	PG_END_TRY();
 }
 
-/* Take a turn of the merchant, or raise, and wait until it is worked on. */
+/* Take a turn of the merchant, for itself or an app user, or raise, and wait until it is worked on. */
 void
-turn_take(int64 merchant_id)
+turn_take(int64 merchant_id, bool for_app_user)
 {
-	int			turn = merchant_requests > 0 ? take_free_turn(merchant_id) : MyProcNumber;
+	int			turns = for_app_user ? (merchant_requests + 2) / 3 : merchant_requests;
+	int			turn = turns > 0 ? take_free_turn(merchant_id, turns) : MyProcNumber;
 
 	if (merchant_workers > 0)
 		wait_for_worker(merchant_id, turn % merchant_workers);

@@ -13,6 +13,6 @@
 extern int	merchant_requests;
 extern int	merchant_workers;
 
-extern void turn_take(int64 merchant_id);
+extern void turn_take(int64 merchant_id, bool for_app_user);
 
 #endif

@@ -334,7 +334,7 @@ kasu_check_token(Call *call)
 	if (now - timestamp > expires_in)
 		raise_error(ERR_KASU_418);
 	call->app_user = values[KASU_USER].text;
-	turn_take(call->merchant_id);
+	turn_take(call->merchant_id, true);
 }
 
 static Statement customer_find_sql = {

@@ -226,11 +226,13 @@ is refusal(@answers)->{body}, qq({"status":"error","description":"$too_many"}), 
 			"Authorization: Bearer $given->{token}");
 	};
 	my $policies = q{SELECT FROM loyalty_internal.policy FOR UPDATE};
-	@answers = in_progress('30 payments from two addresses', $policies, 24,
+	my $till = $stack->psql("SELECT api_key FROM loyalty.create_api_key((SELECT merchant_id FROM loyalty_internal.app_user WHERE name = '$user'), 'its till')");
+	@answers = in_progress('30 payments from two addresses', $policies, 8,
 		[map { my $n = $_; sub { $payment->($n % 2 ? $our_address : $third_address, "r$n") } } 1 .. 30],
 		'a sale of another' => sub { sale(\%other, $other_address) },
-		'a batch of another' => sub { batch(\%other, $other_address) });
-	is statuses(@answers), '24 x 201, 6 x 429', 'of a partner as well';
+		'a batch of another' => sub { batch(\%other, $other_address) },
+		'a request of a till of the merchant' => sub { ask($our_address, 'POST', '/wallet/get', ["apikey: $till"], '') });
+	is statuses(@answers), '8 x 201, 22 x 429', 'of partners a third of that';
 	is refusal(@answers)->{body}, qq({"ok":false,"status":429,"error":"$too_many","mensaje":"$too_many","retry_after":1}), 'in the form of the customer API';
 }
 

@@ -87,11 +87,11 @@ CREATE TABLE loyalty_internal.payment (
 	balance		loyalty.points	NOT NULL CHECK (balance OPERATOR(loyalty.>=) '0'::loyalty.points),
 	payment_id	bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	commission	loyalty.points	NOT NULL CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
-	PRIMARY KEY (merchant_id, reference_digest),
+	PRIMARY KEY (merchant_id, app_user, reference_digest),
 	UNIQUE (merchant_id, policy_id, payment_no),
 	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
 );
-COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their policies; a reference posts once. Payments fill instalments from the first on, so arrears come first.';
+COMMENT ON TABLE loyalty_internal.payment IS 'What customers have paid of their policies; a reference of an app user posts once. Payments fill instalments from the first on, so arrears come first.';
 COMMENT ON COLUMN loyalty_internal.payment.reference_digest IS 'The reference as loyalty_internal.merchant_digest(), by which a repeat is recognised.';
 COMMENT ON COLUMN loyalty_internal.payment.reference IS 'The reference, as it is shown; NULL: it was erased.';
 COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those of the policy, 1, 2, 3 …, in the order in which they were booked; paid_at goes by the clock.';
@@ -367,7 +367,7 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty_internal.payment y
-	WHERE y.merchant_id = book_payment.merchant_id AND y.reference_digest = digest;
+	WHERE y.merchant_id = book_payment.merchant_id AND y.app_user = book_payment.app_user COLLATE "C" AND y.reference_digest = digest;
 	IF FOUND THEN
 		IF earlier.policy_id <> book_payment.policy_id OR earlier.amount::numeric <> book_payment.amount::numeric
 			OR earlier.method <> book_payment.method COLLATE "C" THEN
@@ -432,7 +432,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference again books nothing and gets the first answer, whatever has been booked since. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference of app_user again books nothing and gets the first answer, whatever has been booked since; another app user''s is another one. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment of app_user).';
 
 CREATE FUNCTION loyalty.cancel_policy(merchant_id bigint, policy_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -518,7 +518,7 @@ COMMENT ON COLUMN loyalty.instalments.amount IS 'Money.';
 
 CREATE VIEW loyalty.payments AS
 SELECT merchant_id, policy_id, payment_no, reference, amount, method, app_user, paid_at, balance, commission, payment_id FROM loyalty_internal.payment;
-COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies, in the order of payment_no. amount: money; reference: what the payment is known by, once within the merchant; app_user: who took it; balance: what was still to be paid after it; commission: what app_user earns by it; payment_id: what the customer API calls it.';
+COMMENT ON VIEW loyalty.payments IS 'What has been paid of policies, in the order of payment_no. amount: money; reference: what app_user knows the payment by; app_user: who took it; balance: what was still to be paid after it; commission: what app_user earns by it; payment_id: what the customer API calls it.';
 COMMENT ON COLUMN loyalty.payments.amount IS 'Money.';
 COMMENT ON COLUMN loyalty.payments.app_user IS 'Who took it.';
 COMMENT ON COLUMN loyalty.payments.commission IS 'Money that app_user earns by it.';

@@ -178,6 +178,10 @@ SELECT set_eq(format($$SELECT y ->> 'referencia' AS reference, y ->> 'cantidad' 
 	$$VALUES ('a', '33.35', 'SPEI'), ('b', '66.65', 'SPEI')$$, 'both payments are there');
 SELECT loyalty.open_policy(:other, :'curp', 'Vida') AS other_sale \gset
 SELECT is(pg_temp.pay(:other, :other_sale, '1', 'a'), '0', 'a reference is the merchant''s own');
+SELECT loyalty.create_product(:merchant, 'Dos', '10', 5) \g /dev/null
+SELECT loyalty.open_policy(:merchant, :'curp', 'Dos') AS two \gset
+SELECT is(loyalty.pay_policy(:merchant, :two, amount, 'SPEI', 'a', app_user) ->> 'saldo', left_over, format('and its app user''s: %s of %s', amount, app_user))
+FROM (VALUES ('1'::loyalty.points, 'app 2', '9'), ('2', 'app ', '7'), ('1', 'app 2', '9')) v (amount, app_user, left_over);
 SELECT is(loyalty.policy_status(:other, :debt)::text, NULL, 'the status of another merchant''s sale is none');
 
 -- A payment takes the same work however many there were, and there is an end of them.

@@ -535,15 +535,17 @@ subtest '412: what cannot be asked for' => sub {
 	is $again->{json}{data}{saldo}, 1010, 'is booked once';
 	refuses('the reference with another amount', 412, undef, sub { pay({referencia => 'doce', cantidad => '100.12'}, curp => $curp) });
 	refuses('the reference by another method', 412, undef, sub { pay({referencia => 'doce', cantidad => '100.11', metodo => 'SPEI'}, curp => $curp) });
+	is pay({referencia => 'doce', cantidad => '0.01', poliza_en_uso => $policy}, curp => $curp, user => 'Banco_Dos')->{status}, 201, 'the reference of another app user is another one' for 1, 2;
+	is $status->()->{json}{data}{saldo}, 1009.99, 'which is booked once too';
 	refuses('more than is still to be paid', 412, undef, sub { pay({referencia => 'trece', cantidad => '1010.01'}, curp => $curp) });
 	refuses('parts of a cent', 412, undef, sub { pay({referencia => 'trece', cantidad => '1.001'}, curp => $curp) });
-	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{saldo}, 0, 'all that is still to be paid';
+	is pay({referencia => 'trece', cantidad => '1009.99'}, curp => $curp)->{json}{data}{saldo}, 0, 'all that is still to be paid';
 	refuses('something after that', 412, undef, sub { pay({referencia => 'catorce', cantidad => '0.01'}, curp => $curp) });
 	is $status->()->{json}{data}{status}, 'ACTIVACION', 'the sale is paid';
 
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Segundo', '10', 5)");
 	is open_account({producto => 'Segundo', numero_pagos => 1}, curp => $curp)->{status}, 201, 'another product';
-	is pay({referencia => 'trece', cantidad => '1010'}, curp => $curp)->{json}{data}{poliza}, $policy, 'a retry finds the sale of the first, though there is a newer one';
+	is pay({referencia => 'trece', cantidad => '1009.99'}, curp => $curp)->{json}{data}{poliza}, $policy, 'a retry finds the sale of the first, though there is a newer one';
 	is pay({referencia => 'quince', cantidad => '1'}, curp => $curp)->{json}{data}{saldo}, 9, 'a new payment is for the newest';
 	for my $numbers ([qw(1.2345678901234567e+19 9.876543210987654e+19)], [qw(12345678901234567890 12345678901234567891)], [qw(1e400 1e401)])
 	{

@@ -349,7 +349,19 @@ ikniu_error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), 
 	appendStringInfoChar(json, '}');
 }
 
-const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, false, ikniu_error_body, NULL};
+/*
+ * A batch that is undone, since its answer is too long or the time is over, has
+ * written all the same: it lies on the disk until VACUUM, and in the WAL.
+ */
+static ErrorId
+count_undone(const Call *call, ErrorId error)
+{
+	if (call->space > 0)
+		entry_space_take(call->merchant_id, call->space);
+	return error;
+}
+
+const Family ikniu_family = {"/v1/", routes, lengthof(routes), true, false, ikniu_error_body, count_undone};
 
 ENDPOINT_FUNCTIONS_AS(ikniu_family, program_list, seller_program_list)
 ENDPOINT_FUNCTIONS_AS(ikniu_family, program_get, seller_program_get)

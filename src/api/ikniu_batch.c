@@ -426,31 +426,6 @@ create_members(ItemBatch *batch)
  * Posting
  * ------------------------------------------------------------------------ */
 
-/* The fields that the engine does not know, which are kept with the entry. */
-static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
-
-/* The same as JSON, with the goods. */
-static text *
-item_detail(const SellerItem *item)
-{
-	StringInfoData json;
-	text	   *detail;
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	for (int i = 0; i < (int) lengthof(kept); i++)
-	{
-		if (item->fields[kept[i]] != NULL)
-			body_text(&json, item_field_name(kept[i]), item->fields[kept[i]]);
-	}
-	if (item->fields[GOODS] != NULL)
-		body_json(&json, item_field_name(GOODS), item->fields[GOODS]);
-	appendStringInfoChar(&json, '}');
-	detail = cstring_to_text_with_len(json.data, json.len);
-	pfree(json.data);
-	return detail;
-}
-
 /* The seller API's error for one of the engine. */
 static ErrorId
 posting_error(ErrorId error)
@@ -553,39 +528,27 @@ compare_by_account(const void *a, const void *b)
 	return order != 0 ? order : (left > right) - (left < right);
 }
 
-/* What items take for ever: an entry each, with what is kept with it, and a member who is new. */
+/*
+ * Before a member is created or an account locked there has to be space for all
+ * items, or all fail.  Returns how much was taken.
+ */
 static int64
-space_of(SellerItem **items, size_t count)
-{
-	int64		bytes = 0;
-
-	for (size_t i = 0; i < count; i++)
-	{
-		const char *const *fields = items[i]->fields;
-
-		bytes += ENTRY_BYTES;
-		for (int k = 0; k < (int) lengthof(kept); k++)
-			bytes += fields[kept[k]] != NULL ? json_text_length(fields[kept[k]]) : 0;
-		bytes += fields[REFERENCE] != NULL ? strlen(fields[REFERENCE]) : 0;
-		bytes += fields[GOODS] != NULL ? strlen(fields[GOODS]) : 0;
-		bytes += lacks_member(items[i]) ? member_space(fields[INLINE_MEMBER]) : 0;
-	}
-	return bytes;
-}
-
-/* Before a member is created or an account locked there has to be space for all items, or all fail. */
-static void
 take_space(ItemBatch *batch)
 {
 	size_t		count;
 	SellerItem **items = items_left(batch, is_any, &count);
+	int64		bytes = 0;
 
-	if (count > 0 && !entry_space_take(batch->merchant_id, space_of(items, count)))
+	for (size_t i = 0; i < count; i++)
+		bytes += item_space(items[i], batch->operation) + (lacks_member(items[i]) ? member_space(items[i]->fields[INLINE_MEMBER]) : 0);
+	if (count > 0 && !entry_space_take(batch->merchant_id, bytes))
 	{
 		for (size_t i = 0; i < count; i++)
 			item_fail(items[i], ERR_PROGRAM_LIMIT_EXCEEDED, NULL);
+		bytes = 0;
 	}
 	pfree(items);
+	return bytes;
 }
 
 /* Post what has not failed. */
@@ -684,7 +647,7 @@ answer_item(const ItemBatch *batch, const SellerItem *item, StringInfo json, Str
 
 /* Read the items of a batch, check them, find or create their members, and post. */
 static void
-run_items(const Call *call, ItemBatch *batch)
+run_items(Call *call, ItemBatch *batch)
 {
 	items_read(batch, call);
 	find_programs(batch);
@@ -694,7 +657,7 @@ run_items(const Call *call, ItemBatch *batch)
 			item_check_program(&batch->items[i], batch->operation);
 	}
 	find_accounts(batch);
-	take_space(batch);
+	call->space = take_space(batch);
 	create_members(batch);
 	post_items(batch);
 }

@@ -1,6 +1,6 @@
 /*
  * ikniu_item.c
- *		Items of a batch of the seller API: reading and checking them.
+ *		Items of a batch of the seller API: reading and checking them, and what is kept.
  *
  * An item that is wrong fails alone, so nothing here raises an error but what is
  * wrong with the body as a whole.
@@ -12,7 +12,9 @@
 #include "base/fold.h"
 #include "base/json.h"
 #include "earning/goods.h"
+#include "limits/entry_space.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define MAX_ITEMS 100000
@@ -44,13 +46,6 @@ static const struct
 	[GOODS] = {"items", ITEM_GOODS},
 	[INLINE_MEMBER] = {"member", ITEM_MEMBER},
 };
-
-/* The name of a field in JSON. */
-const char *
-item_field_name(int field)
-{
-	return item_fields[field].name;
-}
 
 /* Note why an item fails; the first reason counts. */
 void
@@ -319,4 +314,49 @@ items_read(ItemBatch *batch, const Call *call)
 		check_fields(&batch->items[i], batch->operation);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/* ------------------------------------------------------------------------
+ * What is kept
+ * ------------------------------------------------------------------------ */
+
+/* The fields that the engine does not know, which are kept with the entry. */
+static const int kept[] = {COMMENTS, CONCEPT, BRANCH, VENDOR, CURRENCY, AMOUNT_CURRENCY};
+
+/* The same as JSON, with the goods. */
+text *
+item_detail(const SellerItem *item)
+{
+	StringInfoData json;
+	text	   *detail;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (int i = 0; i < (int) lengthof(kept); i++)
+	{
+		if (item->fields[kept[i]] != NULL)
+			body_text(&json, item_fields[kept[i]].name, item->fields[kept[i]]);
+	}
+	if (item->fields[GOODS] != NULL)
+		body_json(&json, item_fields[GOODS].name, item->fields[GOODS]);
+	appendStringInfoChar(&json, '}');
+	detail = cstring_to_text_with_len(json.data, json.len);
+	pfree(json.data);
+	return detail;
+}
+
+/* What an item takes for ever: what is posted, with what is kept with it, and what long rows leave of a page. */
+int64
+item_space(const SellerItem *item, SellerOperation operation)
+{
+	int64		texts = 0;
+
+	for (int i = 0; i < (int) lengthof(kept); i++)
+	{
+		if (item->fields[kept[i]] != NULL)
+			texts += strlen(item_fields[kept[i]].name) + json_text_length(item->fields[kept[i]]) + strlen("\"\":\"\",");
+	}
+	texts += item->fields[REFERENCE] != NULL ? strlen(item->fields[REFERENCE]) : 0;
+	texts += item->fields[GOODS] != NULL ? strlen(item->fields[GOODS]) : 0;
+	return posting_space(item->program, operation != SELLER_REDEMPTION) + texts + texts / 4;
 }

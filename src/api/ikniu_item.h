@@ -1,6 +1,6 @@
 /*
  * ikniu_item.h
- *		Items of a batch of the seller API: reading and checking them.
+ *		Items of a batch of the seller API: reading and checking them, and what is kept.
  */
 #ifndef LOYALTY_IKNIU_ITEM_H
 #define LOYALTY_IKNIU_ITEM_H
@@ -51,7 +51,8 @@ typedef struct ItemBatch
 	size_t		count;
 } ItemBatch;
 
-extern const char *item_field_name(int field);
+extern text *item_detail(const SellerItem *item);
+extern int64 item_space(const SellerItem *item, SellerOperation operation);
 extern void item_fail(SellerItem *item, ErrorId error, const char *field);
 extern void items_read(ItemBatch *batch, const Call *call);
 extern void item_check_program(SellerItem *item, SellerOperation operation);

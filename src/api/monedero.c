@@ -429,7 +429,7 @@ wallet_sale_run(Call *call)
 
 	check_sale(call, &sale);
 	if (posting.reference != NULL && VARSIZE(posting.reference) > LONG_TICKET)
-		entry_space_need(call->merchant_id, ENTRY_BYTES + VARSIZE(posting.reference));
+		entry_space_need(call->merchant_id, posting_space(sale.wallet, !redeems) + VARSIZE(posting.reference));
 	if (!redeems && !program_accumulate(sale.wallet, posting.money, &posting.amount))
 		REFUSE(call, NEW_SALE_07, WALLET_REDEEM_03);
 	call->points = post_or_refuse(call, &sale, &posting, (Refusal) BOTH(WALLET_REDEEM_10),

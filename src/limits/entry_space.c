@@ -104,6 +104,16 @@ entry_space_need(int64 merchant_id, int64 bytes)
 }
 
 /*
+ * What a posting takes, but for its texts.  Points that are pending have a
+ * reservation, and another entry when they become available.
+ */
+int64
+posting_space(const Program *program, bool adds)
+{
+	return adds && program->pending_days > 0 ? 2 * ENTRY_BYTES + RESERVATION_BYTES : ENTRY_BYTES;
+}
+
+/*
  * What a member takes who is made of this JSON, or of a name.  What they are
  * found and listed by is there twice.
  */

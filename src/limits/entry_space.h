@@ -6,9 +6,11 @@
 #define LOYALTY_ENTRY_SPACE_H
 
 #include "postgres.h"
+#include "program/program.h"
 
 /* What rows take with their indexes, but for the texts in them. */
-#define ENTRY_BYTES 200
+#define ENTRY_BYTES 230
+#define RESERVATION_BYTES 220	/* with what it leaves when it ends */
 #define MEMBER_BYTES 1000		/* with the account */
 #define STAFF_BYTES 1000		/* with the branch */
 #define OBJECT_BYTES 100		/* of an address or what is within it, however little it says */
@@ -17,6 +19,7 @@ extern int	entry_space_kb;
 
 extern bool entry_space_take(int64 merchant_id, int64 bytes);
 extern void entry_space_need(int64 merchant_id, int64 bytes);
+extern int64 posting_space(const Program *program, bool adds);
 extern int64 member_space(const char *json);
 
 #endif

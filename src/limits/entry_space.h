@@ -10,7 +10,7 @@
 
 /* What rows take with their indexes, but for the texts in them. */
 #define ENTRY_BYTES 230
-#define RESERVATION_BYTES 220	/* with what it leaves when it ends */
+#define RESERVATION_BYTES 260	/* with what it leaves when it ends */
 #define MEMBER_BYTES 1000		/* with the account */
 #define STAFF_BYTES 1000		/* with the branch */
 #define OBJECT_BYTES 100		/* of an address or what is within it, however little it says */

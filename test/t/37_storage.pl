@@ -88,6 +88,7 @@ is outcome("SELECT loyalty.fold(''); CREATE ROLE shop; SET ROLE shop; SET loyalt
 
 # What an item takes, at once and when it is available, is at most what it counts as, and not much less.
 sub kept_of_items { return sql(q{SELECT pg_total_relation_size('loyalty.entry') + pg_total_relation_size('loyalty_internal.reservation')}) }
+sql('VACUUM FULL loyalty.entry');	# what was undone has left room
 my %of_program = (Plain => '{}', Later => '{"pending_days": 1, "duration_unit": "month", "duration_value": 12}');
 sql(qq{SELECT program_id AS p FROM loyalty.create_program($merchant, '$_', '$_', '$of_program{$_}') \\gset
 	SELECT loyalty.create_member($merchant, :p, 'Ana', client_id => '$_')}) for keys %of_program;
@@ -97,7 +98,7 @@ for my $case (['deposit', 'Plain', 1000, 'x'], ['redemption', 'Plain', 1, 'x' x 
 	sql('DELETE FROM loyalty_internal.entry_space');
 	my $before = kept_of_items();
 	is sql(qq{SELECT string_agg(DISTINCT concat_ws(' ', i ->> 'status', i ->> 'description'), ', ') FROM json_array_elements(loyalty.seller_$operation($merchant, (SELECT json_agg(json_build_object('programId', '$name', 'memberId', '$name',
-		'amount', $amount, 'currency', 'MXN', 'amountCurrency', $amount, 'comments', '$comments', 'branchId', 'B', 'vendorId', 'V', 'reference', 'r' || n)) FROM generate_series(1, 1000) n))) i}), 'success ', "$operation, $name";
+		'amount', $amount, 'currency', 'MXN', 'amountCurrency', $amount, 'comments', '$comments', 'branchId', 'B', 'vendorId', 'V', 'reference', 'r' || n)) FROM generate_series(1, 3000) n))) i}), 'success ', "$operation, $name";
 	$stack->advance_clock(2 * 86_400) if $name eq 'Later';
 	sql("SELECT loyalty.expire_due($merchant)");
 	my ($grown, $counted) = (kept_of_items() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));

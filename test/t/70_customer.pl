@@ -738,7 +738,8 @@ subtest 'an account for somebody new' => sub {
 };
 
 subtest 'who looks for customers by orders' => sub {
-	my $order = sub { return open_account({mail => 'cuatro@correo.example', telefono => '5587654324', numero_pagos => 1, producto => 'Segundo', nombre => 'A', paterno => 'B'}, curp => curp('NUEX800101HDFVVX2'), headers => {'Idempotency-Key' => 'busca-1'}) };
+	$stack->psql("SELECT loyalty.create_product($merchant, 'Buscado', '10', 1)");
+	my $order = sub { return open_account({mail => 'cuatro@correo.example', telefono => '5587654324', numero_pagos => 1, producto => 'Buscado', nombre => 'A', paterno => 'B'}, curp => curp('NUEX800101HDFVVX2'), headers => {'Idempotency-Key' => 'busca-1'}) };
 	my $first = $order->();
 	is $first->{status}, 201, 'an order under a key';
 	$stack->psql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status, minute, times) VALUES ($merchant, 'Banco_Uno', 'new_service', '', 409, date_trunc('minute', clock_timestamp()), 99)");

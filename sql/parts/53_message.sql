@@ -72,23 +72,21 @@ DECLARE
 	n bigint;
 	unsent bigint;
 BEGIN
-	DELETE FROM loyalty_internal.message m USING (
+	DELETE FROM loyalty_internal.message m WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = ANY (ARRAY(
 		SELECT o.message_id FROM loyalty_internal.message o
 		WHERE o.merchant_id = forget_messages.merchant_id AND o.sent_at < moment
-		ORDER BY o.sent_at LIMIT forget_messages.max_rows FOR UPDATE SKIP LOCKED) old
-	WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = old.message_id;
+		ORDER BY o.sent_at LIMIT forget_messages.max_rows FOR UPDATE SKIP LOCKED));
 	GET DIAGNOSTICS n = ROW_COUNT;
 	IF n = forget_messages.max_rows THEN
 		RETURN n;
 	END IF;
 	-- Who gets what was to be said so long ago is only puzzled by it.  Numbers
 	-- of messages are made of the time, so those that are old are the first.
-	DELETE FROM loyalty_internal.message m USING (
+	DELETE FROM loyalty_internal.message m WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = ANY (ARRAY(
 		SELECT o.message_id FROM loyalty_internal.message o
 		WHERE o.merchant_id = forget_messages.merchant_id AND o.sent_at IS NULL AND o.created_at < moment
 		  AND o.message_id < loyalty_internal.first_id(moment) AND (o.claimed_until IS NULL OR o.claimed_until <= clock_timestamp())
-		ORDER BY o.message_id LIMIT forget_messages.max_rows - n FOR UPDATE SKIP LOCKED) old
-	WHERE m.merchant_id = forget_messages.merchant_id AND m.message_id = old.message_id;
+		ORDER BY o.message_id LIMIT forget_messages.max_rows - n FOR UPDATE SKIP LOCKED));
 	GET DIAGNOSTICS unsent = ROW_COUNT;
 	RETURN n + unsent;
 END

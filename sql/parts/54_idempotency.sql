@@ -65,11 +65,10 @@ DECLARE
 	n bigint;
 BEGIN
 	WITH gone AS (
-		DELETE FROM loyalty_internal.idempotency_key r USING (
+		DELETE FROM loyalty_internal.idempotency_key r WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.key_digest = ANY (ARRAY(
 			SELECT o.key_digest FROM loyalty_internal.idempotency_key o
 			WHERE o.merchant_id = forget_idempotency_keys.merchant_id AND o.created_at < moment
-			ORDER BY o.created_at LIMIT forget_idempotency_keys.max_rows FOR UPDATE SKIP LOCKED) old
-		WHERE r.merchant_id = forget_idempotency_keys.merchant_id AND r.key_digest = old.key_digest
+			ORDER BY o.created_at LIMIT forget_idempotency_keys.max_rows FOR UPDATE SKIP LOCKED))
 		RETURNING coalesce(r.app_user, '') AS app_user
 	), freed AS (
 		SELECT g.app_user, count(*) AS keys FROM gone g GROUP BY g.app_user

@@ -202,7 +202,7 @@ is refusal(@answers)->{body}, qq({"status":"error","description":"$too_many"}), 
 	$other_work->query("SELECT set_config('request.headers', '{\"x-loyalty-method\": \"GET\", \"x-loyalty-uri\": \"/v1/seller/$ours{key}/program\"}', false)");
 	$other_work->query(q{BEGIN; SELECT loyalty_api.gateway('')});
 	$stack->psql("ALTER FUNCTION loyalty_api.gateway(bytea) SET lock_timeout = '100ms'");
-	$list = ask($our_address, 'GET', "/v1/seller/$ours{key}/program/$ours{program}/member?limit=1", []);
+	$list = ask($third_address, 'GET', "/v1/seller/$second_key/program/$ours{program}/member?limit=1", []);
 	ok $stack->wait_until(sub { $stack->psql($worked_on) eq '1|0' }), 'a list waits';
 	Time::HiRes::sleep(0.3);
 	$other_work->query('ROLLBACK');

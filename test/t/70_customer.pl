@@ -543,7 +543,7 @@ subtest '412: what cannot be asked for' => sub {
 	refuses('something after that', 412, undef, sub { pay({referencia => 'catorce', cantidad => '0.01'}, curp => $curp) });
 	is $status->()->{json}{data}{status}, 'ACTIVACION', 'the sale is paid';
 
-	$stack->psql("SELECT loyalty.create_product($merchant, 'Segundo', '10', 5)");
+	$stack->psql("SELECT loyalty.create_product($merchant, 'Segundo', '10', 6)");
 	is open_account({producto => 'Segundo', numero_pagos => 1}, curp => $curp)->{status}, 201, 'another product';
 	is pay({referencia => 'trece', cantidad => '1009.99'}, curp => $curp)->{json}{data}{poliza}, $policy, 'a retry finds the sale of the first, though there is a newer one';
 	is pay({referencia => 'quince', cantidad => '1'}, curp => $curp)->{json}{data}{saldo}, 9, 'a new payment is for the newest';
@@ -738,8 +738,7 @@ subtest 'an account for somebody new' => sub {
 };
 
 subtest 'who looks for customers by orders' => sub {
-	$stack->psql("SELECT loyalty.create_product($merchant, 'Buscado', '10', 1)");
-	my $order = sub { return open_account({mail => 'cuatro@correo.example', telefono => '5587654324', numero_pagos => 1, producto => 'Buscado', nombre => 'A', paterno => 'B'}, curp => curp('NUEX800101HDFVVX2'), headers => {'Idempotency-Key' => 'busca-1'}) };
+	my $order = sub { return open_account({mail => 'cuatro@correo.example', telefono => '5587654324', numero_pagos => 1, producto => 'Segundo', nombre => 'A', paterno => 'B'}, curp => curp('NUEX800101HDFVVX2'), headers => {'Idempotency-Key' => 'busca-1'}) };
 	my $first = $order->();
 	is $first->{status}, 201, 'an order under a key';
 	$stack->psql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status, minute, times) VALUES ($merchant, 'Banco_Uno', 'new_service', '', 409, date_trunc('minute', clock_timestamp()), 99)");

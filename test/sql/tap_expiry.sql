@@ -12,7 +12,7 @@ SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 
 
 CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integer, zone text DEFAULT 'UTC') RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN (loyalty.create_program(merchant, 'Programa ' || id, id, json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone))).program_id;
+	RETURN (loyalty.create_program(merchant, 'Programa ' || id, replace(id, '/', '-'), json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone))).program_id;
 END
 $$;
 CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text, expires_at timestamptz DEFAULT NULL) RETURNS text LANGUAGE sql AS

@@ -312,7 +312,7 @@ for my $path ('/program/P/member/%00', '/program/%zz', '/../../../..')
 {
 	refused(raw("GET /v1/seller/$key$path HTTP/1.1", [], ''), '400 error', "one of the seller API: $path");
 	is raw("GET http://x/v1/seller/$key$path HTTP/1.1", [], '')->{body}, '{"status": "error", "description": "the request cannot be decoded"}', 'by its whole address';
-	is raw("POST /api$path HTTP/1.1", [], '')->{body}, '{"ok": false, "status": 400, "mensaje": "the request cannot be decoded"}', 'one of the customer API';
+	is raw("POST /api$path HTTP/1.1", [], '')->{body}, '{"ok": false, "status": 400, "error": "the request cannot be decoded", "mensaje": "the request cannot be decoded"}', 'one of the customer API';
 }
 refused(post("/wallet/sale?limit=0&offset=5&select=*&wallet_key=$wallet", $form_type, ''), '400 new_sale_02', 'a query string is not heard');
 refused(post('/wallet/sale?%zz=%00&&&?', $form_type, ''), '400 new_sale_02', 'nor is a broken one');

@@ -106,7 +106,7 @@ my %optional = (capture => ['amount'], release => ['amount'], reverse => ['amoun
 	set_limit => ['max_points'], set_staff_programs => ['every_program'], wallet_sale => ['transaction_amount', 'usertool_id'], wallet_contact_get => ['phone'], set_rank => ['reference'],
 	map { $_ => undef } qw(employee_add employee_disable wallet_contact_add wallet_balance_update program_get member_get member_balance member_list member_create deposit redemption accumulation));
 my %own = (capture => {entry_id => $id{hold}}, release => {entry_id => $id{hold}}, policy_status => {merchant_id => $id{sandbox}}, wallet_contact_add => {phone => literal('5512345678')}, create_app_user => {name => literal('Nueva_App')}, create_member => {phone => literal('5512345678')},
-	employee_disable => {number => literal('4771000002')}, post_batch => {account_id => "ARRAY[$id{account_id}]", kind => q{'{deposit}'}, amount => q{'{1}'}}, forget_access_log => {older_than => q{'2 years'}}, set_member_address => {member_id => $id{account_id}},
+	employee_disable => {number => literal('4771000002')}, post_batch => {account_id => "ARRAY[$id{account_id}]", kind => q{'{deposit}'}, amount => q{'{1}'}}, forget_access_log => {older_than => q{'2 years'}}, set_member_address => {member_id => $id{account_id}}, address_part => {address => literal('{}')}, set_customer_preferences => {preferences => literal('{}')},
 	map { $_ => {merchant_id => $id{sandbox}} } qw(customer_read grant_consent revoke_consent block_customer open_policy pay_policy));
 # of the types, and what else is not called by its name
 my %of_type = (bigint => 5, integer => 3, smallint => 2, numeric => 2, text => literal('4771234501'), boolean => 'true', date => q{'2027-01-01'}, json => q{'[]'}, jsonb => q{'{}'}, bytea => q{'\x41'}, interval => q{'1 day'}, name => literal('web_anon'),
@@ -122,7 +122,7 @@ sub call
 	{
 		my ($argument_name, $type, $has_default) = split /:/, $argument;
 		my $wanted = !exists $optional{$name} ? !$has_default : !defined $optional{$name} || !$has_default || grep { $_ eq $argument_name } @{$optional{$name}};
-		next if !$wanted || $argument_name eq 'idempotency_key' || $argument_name eq 'after' || $argument_name eq 'address';
+		next if !$wanted || $argument_name eq 'idempotency_key' || $argument_name eq 'after' || $argument_name eq 'address' && $has_default;
 		my $value = $own{$name}{$argument_name} // $right{$argument_name} // $of_type{$type} // return;
 		push @given, (length $argument_name ? qq("$argument_name" => ) : '') . "${value}::$type";
 	}
@@ -249,7 +249,7 @@ my @customer = (
 	['/api/Customer_sbx', '{}'], ['/api/Payments_sbx', qq({"tipo_peticion":"account_status",$about,$token_data})], ['/api/Payments_sbx', qq({"tipo_peticion":"pagos_psd2",$about,$token_data,"cantidad":1,"metodo":"SPEI","referencia":"x"})],
 	['/api/Accounts_sbx', qq({"tipo_peticion":"new_service",$about,$token_data})]);
 like answer('primary', 'POST', @{$customer[2]}, %bearer), qr/^202 /, 'the primary tells a datum';
-is answer('standby', 'POST', @$_, %bearer), '503  {"ok":false,"status":503,"mensaje":"nothing can be written here"}', "POST $_->[0] " . substr $_->[1], 0, 50 for @customer;
+is answer('standby', 'POST', @$_, %bearer), '503  {"ok":false,"status":503,"error":"nothing can be written here","mensaje":"nothing can be written here"}', "POST $_->[0] " . substr $_->[1], 0, 50 for @customer;
 is loads(), $before, 'no refusal makes PostgREST drop its connections';
 
 # --- servers that could write ---------------------------------------------------------------
@@ -266,7 +266,7 @@ my $entries = $stack->psql('SELECT count(*) FROM loyalty.entry');
 my $no_sale = "$entries\n" . '{"success":false,"message":"nothing can be written here","code":"read_only","status":503}|504' . "\n$entries";
 is gateway('gateway_read', '/wallet/sale', $sale, 'BEGIN READ WRITE'), $no_sale, 'gateway_read writes nothing where it could';
 is gateway('gateway', '/wallet/sale', $sale, 'BEGIN READ ONLY'), $no_sale, 'nor does gateway in a transaction that only reads';
-is gateway('gateway_read', '/api/Customer_V1', qq({$about}), 'BEGIN READ WRITE'), "$entries\n" . '{"ok":false,"status":503,"mensaje":"nothing can be written here"}|504' . "\n$entries", 'and neither the access log';
+is gateway('gateway_read', '/api/Customer_V1', qq({$about}), 'BEGIN READ WRITE'), "$entries\n" . '{"ok":false,"status":503,"error":"nothing can be written here","mensaje":"nothing can be written here"}|504' . "\n$entries", 'and neither the access log';
 like gateway('gateway', '/wallet/sale', $sale, 'BEGIN READ WRITE'), qr/"new_sale_01"/, 'gateway writes otherwise';
 is $stack->psql_error("BEGIN READ ONLY; SELECT loyalty.$_")->{detail}, 'read_only', 'in SQL: ' . s/\(.*//sr for "wallet_sale($id{merchant_id}, '$wallet', '4771234501', 0, 10, NULL, 2)",
 	"customer_read($id{sandbox}, 'individual_request', '$id{app_user}', '$id{curp}', 'Mail')", "customer_token('$id{app_user}', '$id{curp}', '$signature')";

@@ -11,6 +11,7 @@
 #include "api/kasu_token.h"
 #include "base/fold.h"
 #include "base/json.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 /* ------------------------------------------------------------------------

@@ -12,7 +12,7 @@ SELECT loyalty.employee_add(:merchant, 'cajero', 'Ana', 'Centro', '4771000001', 
 
 CREATE FUNCTION pg_temp.program(merchant bigint, id text, unit text, value integer, zone text DEFAULT 'UTC') RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN (loyalty.create_program(merchant, 'Programa ' || id, replace(id, '/', '-'), json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone))).program_id;
+	RETURN (loyalty.create_program(merchant, 'Programa ' || id, id, json_build_object('duration_unit', unit, 'duration_value', value, 'time_zone', zone))).program_id;
 END
 $$;
 CREATE FUNCTION pg_temp.post(merchant bigint, account bigint, kind text, amount text, expires_at timestamptz DEFAULT NULL) RETURNS text LANGUAGE sql AS
@@ -69,7 +69,7 @@ END
 $$;
 CREATE FUNCTION pg_temp.expires_as_agreed(merchant bigint, expiry text, unit text, value integer, zone text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-	id text := concat_ws(' ', expiry, unit, value, zone);
+	id text := replace(concat_ws(' ', expiry, unit, value, zone), '/', '-');
 	account bigint := loyalty.open_account(merchant, pg_temp.program(merchant, id, unit, value, zone));
 BEGIN
 	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, id), json_build_object('expiry', expiry));
@@ -86,7 +86,7 @@ WHERE expiry <> 'rolling' OR value > 0;
 
 CREATE FUNCTION pg_temp.fixed(merchant bigint, day date, zone text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	id text := concat_ws(' ', 'fixed', day, zone);
+	id text := replace(concat_ws(' ', 'fixed', day, zone), '/', '-');
 	account bigint := loyalty.open_account(merchant, pg_temp.program(merchant, id, 'day', 5, zone));
 BEGIN
 	PERFORM loyalty.configure_program(merchant, loyalty.find_program(merchant, id), json_build_object('expiry', 'fixed', 'expiry_date', day));

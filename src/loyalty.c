@@ -85,10 +85,6 @@ _PG_init(void)
 							"How many requests of one merchant are in progress at a time, over the documented paths; 0: any number.",
 							"Sessions with the same number share it. Given when the session connects, as options=-c loyalty.merchant_requests=5, to those for batches.",
 							&merchant_requests, 24, 0, MAX_TURNS, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
-	DefineCustomIntVariable("loyalty.merchant_workers",
-							"How many of them are worked on at a time, while the others wait; 0: all of them.",
-							"Given when the session connects, as options=-c loyalty.merchant_workers=1, to those for batches.",
-							&merchant_workers, 0, 0, MAX_WORKERS, PGC_BACKEND, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("loyalty");
 	planning_init();
 	version_init();

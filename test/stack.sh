@@ -293,7 +293,7 @@ start_postgrest() {
 	for tries in 1 2 3; do
 		choose_port "$1"
 		rm -f "$work/$2.pid"
-		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty${4:+?options=-c%20loyalty.nice%3D$4%20-c%20loyalty.merchant_requests%3D5%20-c%20loyalty.merchant_workers%3D1}" \
+		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty${4:+?options=-c%20loyalty.nice%3D$4%20-c%20loyalty.merchant_requests%3D5}" \
 			PGRST_SERVER_PORT=$port PGRST_DB_POOL_ACQUISITION_TIMEOUT=${limit_s:-10} \
 			"${as_owner[@]}" env $pool nice -n "${4:-0}" sh -c 'echo $$ >"$0.pid"; exec setsid "$@"' "$2" \
 			"$postgrest" postgrest.conf >"$work/$2.log" 2>&1 </dev/null &

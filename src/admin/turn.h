@@ -8,10 +8,8 @@
 #include "postgres.h"
 
 #define MAX_TURNS 255
-#define MAX_WORKERS 64
 
 extern int	merchant_requests;
-extern int	merchant_workers;
 
 extern void turn_take(int64 merchant_id, bool for_app_user);
 

@@ -186,30 +186,6 @@ my %by_second = (%member_of_ours, key => $second_key);
 is statuses(@answers), '5 x 200, 1 x 429', 'for batches they are fewer';
 is refusal(@answers)->{body}, qq({"status":"error","description":"$too_many"}), 'in the form of the seller API';
 
-# Of those that are in progress one is worked on.
-{
-	my $worked_on = q{SELECT count(*) FILTER (WHERE locktype = 'advisory'), count(*) FILTER (WHERE locktype <> 'advisory') FROM pg_locks WHERE NOT granted};
-	$blocker->query("BEGIN; $lock");
-	my @sockets = map { batch(\%member_of_ours, $our_address) } 1 .. 3;
-	ok $stack->wait_until(sub { $stack->psql($worked_on) eq '2|1' }), 'one of three batches is worked on, the others wait for it';
-	my $list = ask($third_address, 'GET', "/v1/seller/$second_key/program/$ours{program}/member?limit=1", []);
-	ok $stack->wait_until(sub { $stack->psql($worked_on) eq '3|1' }), 'and so does a list';
-	is answer_of(batch(\%other, $other_address))->{status}, 200, 'meanwhile: a batch of another';
-	$blocker->query('ROLLBACK');
-	is statuses(map { answer_of($_) } @sockets, $list), '4 x 200', 'one after the other';
-
-	my $other_work = $stack->connect_async(options => '-c loyalty.merchant_workers=1');
-	$other_work->query("SELECT set_config('request.headers', '{\"x-loyalty-method\": \"GET\", \"x-loyalty-uri\": \"/v1/seller/$ours{key}/program\"}', false)");
-	$other_work->query(q{BEGIN; SELECT loyalty_api.gateway('')});
-	$stack->psql("ALTER FUNCTION loyalty_api.gateway(bytea) SET lock_timeout = '100ms'");
-	$list = ask($third_address, 'GET', "/v1/seller/$second_key/program/$ours{program}/member?limit=1", []);
-	ok $stack->wait_until(sub { $stack->psql($worked_on) eq '1|0' }), 'a list waits';
-	Time::HiRes::sleep(0.3);
-	$other_work->query('ROLLBACK');
-	is answer_of($list)->{status}, 200, 'longer than for a row';
-	$stack->psql('ALTER FUNCTION loyalty_api.gateway(bytea) RESET lock_timeout');
-}
-
 # Payments of one policy wait for one another.
 {
 	my ($user, $key, $curp) = ('Api_KASU_Sandbox', 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0', 'CAMC880526HMCBNR04');

@@ -112,7 +112,6 @@ sub with_env
 		(my $level = $self->{isolation}) =~ s/ /\\ /g;
 		$ENV{PGOPTIONS} = "-c default_transaction_isolation=$level";
 	}
-	$ENV{PGOPTIONS} = join ' ', $ENV{PGOPTIONS} // (), $option{options} if defined $option{options};
 	$ENV{PATH} = $self->bindir . ":$ENV{PATH}";
 	return $code->();
 }

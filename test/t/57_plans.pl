@@ -116,10 +116,10 @@ my @calls = (
 	['refund' => "WITH x AS MATERIALIZED (SELECT loyalty.open_account($m, $q) AS id) SELECT loyalty.reverse($m, id, (loyalty.sale($m, id, '10000', staff_id => $beto)).entry_id, reference => 'R%n', in_full => true) FROM x"],
 	['refund of a part' => "WITH x AS MATERIALIZED (SELECT loyalty.open_account($m, $q) AS id) SELECT loyalty.reverse($m, id, (loyalty.sale($m, id, '100')).entry_id, '1', reference => 'P%n') FROM x"],
 	['refund of a transfer' => "SELECT loyalty.reverse($m, $c, (loyalty.transfer($m, $c, $d, '1')).entry_id, reference => 'X%n', in_full => true)"],
-	['points that are pending' => "SELECT loyalty.post($m, $d, 'deposit', '1', available_at => clock_timestamp() + interval '1 ms')"],
-	# due before the next transaction begins
-	['points that expire' => "SELECT loyalty.post($m, $d, 'deposit', '1', expires_at => clock_timestamp() + interval '1 ms')", 'SELECT pg_sleep(0.002)'],
-	['what is due' => "SELECT pg_sleep(0.002), loyalty.expire_due($m, 10)"],
+	['points that are pending' => "SELECT loyalty.post($m, $d, 'deposit', '1', available_at => clock_timestamp() + interval '200 ms')", 'SELECT pg_sleep(0.21)'],
+	# not yet when they are posted, however slow the machine, and due before the next transaction begins
+	['points that expire' => "SELECT loyalty.post($m, $d, 'deposit', '1', expires_at => clock_timestamp() + interval '200 ms')", 'SELECT pg_sleep(0.21)'],
+	['what is due' => "SELECT loyalty.expire_due($m, 10)"],
 	['balance of long ago' => "SELECT loyalty.balance_at($m, $a, '2020-01-01')"],
 	['rank of long ago' => "SELECT loyalty.rank_at($m, $accounts[0], now() - interval '1 hour')"],
 	['simulate' => "SELECT * FROM loyalty.simulate($m, $accounts[0], '100')"],

@@ -5,15 +5,34 @@
 CREATE TABLE loyalty_internal.app_user (
 	name		text		COLLATE "C" PRIMARY KEY CHECK (name <> '' AND loyalty_internal.is_line(name)),
 	merchant_id	bigint		NOT NULL,
-	private_key	text		NOT NULL CHECK (length(private_key) >= 32),
 	token_ttl_s	integer		NOT NULL DEFAULT 600 CHECK (token_ttl_s BETWEEN 1 AND 86400),
+	customer_expires_at	timestamptz	NOT NULL DEFAULT 'infinity',
+	accounts_expires_at	timestamptz	NOT NULL DEFAULT 'infinity',
+	payments_expires_at	timestamptz	NOT NULL DEFAULT 'infinity',
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	disabled_at	timestamptz
 );
 COMMENT ON TABLE loyalty_internal.app_user IS 'Partners that read customers'' data through the customer API.';
-COMMENT ON COLUMN loyalty_internal.app_user.private_key IS 'The key of their signatures. HMAC needs the key itself, so it is kept as it is; only the engine can read it, and nothing ever shows it.';
 COMMENT ON COLUMN loyalty_internal.app_user.token_ttl_s IS 'How many seconds their tokens are valid.';
+COMMENT ON COLUMN loyalty_internal.app_user.customer_expires_at IS 'Until when they may call API_CUSTOMER, as loyalty.app_user_grants shows it.';
+COMMENT ON COLUMN loyalty_internal.app_user.accounts_expires_at IS 'Until when they may call API_ACCOUNTS.';
+COMMENT ON COLUMN loyalty_internal.app_user.payments_expires_at IS 'Until when they may call API_PAYMENTS.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.app_user TO loyalty_engine;
+
+CREATE TABLE loyalty_internal.app_user_key (
+	app_user		text		COLLATE "C" NOT NULL REFERENCES loyalty_internal.app_user,
+	key_no			integer		NOT NULL,
+	private_key		text		NOT NULL CHECK (length(private_key) >= 32),
+	created_at		timestamptz	NOT NULL DEFAULT clock_timestamp(),
+	expires_at		timestamptz	NOT NULL DEFAULT 'infinity',
+	last_used_at	timestamptz,
+	PRIMARY KEY (app_user, key_no)
+);
+COMMENT ON TABLE loyalty_internal.app_user_key IS 'The keys of the signatures of app users: the newest, and those that it takes the place of, until they expire.';
+COMMENT ON COLUMN loyalty_internal.app_user_key.key_no IS 'Grows with every new key of the app user.';
+COMMENT ON COLUMN loyalty_internal.app_user_key.private_key IS 'HMAC needs the key itself, so it is kept as it is; only the engine can read it, and nothing ever shows it.';
+COMMENT ON COLUMN loyalty_internal.app_user_key.last_used_at IS 'In which hour something was last signed with it: not the moment, or every request would write here.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.app_user_key TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.consent (
 	merchant_id		bigint		NOT NULL,
@@ -194,7 +213,8 @@ BEGIN
 	PERFORM loyalty_internal.require_merchant(add_app_user.merchant_id);
 	PERFORM loyalty_internal.require_short(add_app_user.name, add_app_user.private_key);
 	key := coalesce(add_app_user.private_key, loyalty_internal.random_key('', 32));
-	INSERT INTO loyalty_internal.app_user (name, merchant_id, private_key) VALUES (add_app_user.name, add_app_user.merchant_id, key);
+	INSERT INTO loyalty_internal.app_user (name, merchant_id) VALUES (add_app_user.name, add_app_user.merchant_id);
+	INSERT INTO loyalty_internal.app_user_key (app_user, key_no, private_key) VALUES (add_app_user.name, 1, key);
 EXCEPTION
 	WHEN check_violation OR not_null_violation THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'name must not be empty and has no control characters, and private_key has at least 32 characters.');
@@ -208,6 +228,87 @@ CREATE FUNCTION loyalty.create_app_user(merchant_id bigint, name text, private_k
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_create_app_user';
 COMMENT ON FUNCTION loyalty.create_app_user(bigint, text, text) IS
 'Creates an app user of the customer API and returns its PRIVATE_KEY, 256 random bits unless given. This is the only time the key is shown. name: unique on the server, since it is what finds the merchant, at most 1,024 bytes, without control characters. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+
+CREATE FUNCTION loyalty_internal.add_private_key(merchant_id bigint, name text, overlap interval, private_key text, OUT key text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	max_keys CONSTANT integer := 8;
+	newest integer;
+	keys integer;
+	again boolean;
+BEGIN
+	PERFORM loyalty_internal.require_short(add_private_key.private_key);
+	IF (add_private_key.overlap BETWEEN interval '0' AND interval '1 year') IS NOT TRUE THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'overlap is 0 to 1 year.');
+	END IF;
+	-- Nobody else gives the app user a key meanwhile.
+	PERFORM FROM loyalty_internal.app_user u
+	WHERE u.merchant_id = add_private_key.merchant_id AND u.name = add_private_key.name COLLATE "C" FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no app user of this name.');
+	END IF;
+	DELETE FROM loyalty_internal.app_user_key k WHERE k.app_user = add_private_key.name COLLATE "C" AND k.expires_at <= clock_timestamp();
+	SELECT max(k.key_no), count(*), bool_or(k.private_key = add_private_key.private_key COLLATE "C") INTO newest, keys, again FROM loyalty_internal.app_user_key k
+	WHERE k.app_user = add_private_key.name COLLATE "C";
+	IF again OR keys >= max_keys AND add_private_key.overlap > interval '0' THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'An app user has eight keys at a time, each once: an overlap of 0 ends all others.');
+	END IF;
+	UPDATE loyalty_internal.app_user_key k SET expires_at = least(k.expires_at, clock_timestamp() + add_private_key.overlap)
+	WHERE k.app_user = add_private_key.name COLLATE "C";
+	key := coalesce(add_private_key.private_key, loyalty_internal.random_key('', 32));
+	INSERT INTO loyalty_internal.app_user_key (app_user, key_no, private_key) VALUES (add_private_key.name, newest + 1, key);
+EXCEPTION WHEN check_violation THEN
+	PERFORM loyalty_internal.fail('invalid_argument', 'private_key has at least 32 characters.');
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.add_private_key(bigint, text, interval, text) IS 'Part of loyalty.rotate_private_key().';
+
+CREATE FUNCTION loyalty.rotate_private_key(
+	merchant_id bigint, name text, overlap interval DEFAULT '7 days', private_key text DEFAULT NULL, OUT key text)
+LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rotate_private_key';
+COMMENT ON FUNCTION loyalty.rotate_private_key(bigint, text, interval, text) IS
+'Gives an app user a new PRIVATE_KEY and returns it, 256 random bits unless given. This is the only time the key is shown. overlap: how long the keys that it has are still good, beside the new one, a year at most; 0: they are refused from the next request on. None gets longer than it had. With a key its signatures and tokens end. loyalty.app_user_keys shows which there are, and when each was last used. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty_internal.set_app_user_api(merchant_id bigint, name text, api text, expires_at timestamptz, OUT granted boolean)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	one CONSTANT text := set_app_user_api.api;
+BEGIN
+	SELECT CASE one WHEN 'CUSTOMER' THEN u.customer_expires_at WHEN 'ACCOUNTS' THEN u.accounts_expires_at WHEN 'PAYMENTS' THEN u.payments_expires_at END > clock_timestamp()
+	INTO granted FROM loyalty_internal.app_user u
+	WHERE u.merchant_id = set_app_user_api.merchant_id AND u.name = set_app_user_api.name COLLATE "C" FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no app user of this name.');
+	ELSIF granted IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'api is CUSTOMER, ACCOUNTS or PAYMENTS.');
+	END IF;
+	UPDATE loyalty_internal.app_user u SET
+		customer_expires_at = CASE one WHEN 'CUSTOMER' THEN set_app_user_api.expires_at ELSE u.customer_expires_at END,
+		accounts_expires_at = CASE one WHEN 'ACCOUNTS' THEN set_app_user_api.expires_at ELSE u.accounts_expires_at END,
+		payments_expires_at = CASE one WHEN 'PAYMENTS' THEN set_app_user_api.expires_at ELSE u.payments_expires_at END
+	WHERE u.merchant_id = set_app_user_api.merchant_id AND u.name = set_app_user_api.name COLLATE "C" AND (granted OR set_app_user_api.expires_at > clock_timestamp());
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.set_app_user_api(bigint, text, text, timestamptz) IS
+'Until when an app user may call an API; returns whether it was allowed to. One that was not, and still is not, keeps its moment. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.grant_app_user_api(merchant_id bigint, name text, api text, expires_at timestamptz DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.set_app_user_api(merchant_id, name, api, coalesce(expires_at, 'infinity'));
+END
+$$;
+COMMENT ON FUNCTION loyalty.grant_app_user_api(bigint, text, text, timestamptz) IS
+'Lets an app user call an API of the customer API, CUSTOMER, ACCOUNTS or PAYMENTS, until expires_at (NULL: for good); the next call says otherwise. A new app user may call all three, for good. Errors: LY005 invalid_argument, LY006 unknown_object.';
+
+CREATE FUNCTION loyalty.revoke_app_user_api(merchant_id bigint, name text, api text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN loyalty_internal.set_app_user_api(merchant_id, name, api, clock_timestamp());
+END
+$$;
+COMMENT ON FUNCTION loyalty.revoke_app_user_api(bigint, text, text) IS
+'Refuses an app user an API, CUSTOMER, ACCOUNTS or PAYMENTS, from the next request on; who may call none gets no token either. Returns whether the app user might call it. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.enable_app_user(merchant_id bigint, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -225,7 +326,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.enable_app_user(bigint, text) IS
-'Lets an app user in again who was shut out, with the same key; returns whether it was. Errors: LY006 unknown_object.';
+'Lets an app user in again who was shut out, with the same keys; returns whether it was. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.disable_app_user(merchant_id bigint, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -547,6 +648,20 @@ CREATE VIEW loyalty.app_users AS
 SELECT merchant_id, name, token_ttl_s, created_at, disabled_at FROM loyalty_internal.app_user;
 COMMENT ON VIEW loyalty.app_users IS 'The app users of the merchants, without their keys.';
 
+CREATE VIEW loyalty.app_user_keys AS
+SELECT u.merchant_id, k.app_user, k.key_no, k.created_at, nullif(k.expires_at, 'infinity') AS expires_at, k.last_used_at,
+	   k.expires_at > clock_timestamp() AS active
+FROM loyalty_internal.app_user_key k JOIN loyalty_internal.app_user u ON u.name = k.app_user;
+COMMENT ON VIEW loyalty.app_user_keys IS 'The PRIVATE_KEYs of app users, without the keys themselves: the one of the highest key_no, and those before it, which expire, as loyalty.rotate_private_key() says. last_used_at: in which hour something was last signed with it, whether it was answered or refused; NULL: nothing was. active: whether it is good at this moment. Those that have expired are there until the next rotation.';
+COMMENT ON COLUMN loyalty.app_user_keys.expires_at IS 'From when the key is refused; NULL: not before another takes its place.';
+
+CREATE VIEW loyalty.app_user_grants AS
+SELECT u.merchant_id, u.name AS app_user, g.api, nullif(g.expires_at, 'infinity') AS expires_at, g.expires_at > clock_timestamp() AS active
+FROM loyalty_internal.app_user u,
+	LATERAL (VALUES ('CUSTOMER', u.customer_expires_at), ('ACCOUNTS', u.accounts_expires_at), ('PAYMENTS', u.payments_expires_at)) g (api, expires_at);
+COMMENT ON VIEW loyalty.app_user_grants IS 'Which APIs of the customer API each app user may call, CUSTOMER, ACCOUNTS and PAYMENTS, as loyalty.grant_app_user_api() and loyalty.revoke_app_user_api() say. active: whether it may at this moment, unless it is disabled.';
+COMMENT ON COLUMN loyalty.app_user_grants.expires_at IS 'From when the API is refused, or since when; NULL: it is not.';
+
 CREATE FUNCTION loyalty.customer_read(
 	merchant_id bigint, operation text, app_user text, curp text, request text,
 	product text DEFAULT NULL, policy_number text DEFAULT NULL, acceptance_key text DEFAULT NULL)
@@ -558,4 +673,4 @@ COMMENT ON FUNCTION loyalty.customer_read(bigint, text, text, text, text, text, 
 CREATE FUNCTION loyalty.customer_token(app_user text, curp text, signature text) RETURNS json
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_customer_token';
 COMMENT ON FUNCTION loyalty.customer_token(text, text, text) IS
-'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LY504 read_only, LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature).';
+'The answer of token_full: a token of the customer API for this app user and CURP. signature: hexadecimal HMAC-SHA256 of the CURP under the app user''s PRIVATE_KEY. KASU, API_REGISTRO. Errors: LY504 read_only, LK400 kasu_400 (something is NULL or empty), LK401 kasu_401 (the same for an unknown or disabled app user and a wrong signature), LK403 kasu_403 (the app user may call no API), LK417 kasu_417.';

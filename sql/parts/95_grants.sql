@@ -54,7 +54,7 @@ BEGIN
 	EXECUTE format('GRANT SELECT ON
 		loyalty.merchants, loyalty.branches, loyalty.holds, loyalty.ranks_held, loyalty.rank_ranges, loyalty.blacklisted_phones,
 		loyalty.customers, loyalty.instalments, loyalty.payments, loyalty.commissions,
-		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.area_codes, loyalty.balances,
+		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.app_user_keys, loyalty.app_user_grants, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
 		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants,
 		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress TO %I', role);
@@ -106,7 +106,7 @@ BEGIN
 		loyalty.employee_add, loyalty.employee_disable, loyalty.toolusers_get,
 		loyalty.seller_program_list, loyalty.seller_program_get, loyalty.seller_member_list, loyalty.seller_member_get,
 		loyalty.seller_member_balance, loyalty.seller_member_create, loyalty.seller_deposit, loyalty.seller_redemption, loyalty.seller_accumulation,
-		loyalty.customer_token, loyalty.customer_read, loyalty.create_app_user, loyalty.enable_app_user, loyalty.disable_app_user, loyalty.create_customer, loyalty.configure_customers,
+		loyalty.customer_token, loyalty.customer_read, loyalty.create_app_user, loyalty.enable_app_user, loyalty.disable_app_user, loyalty.rotate_private_key, loyalty.grant_app_user_api, loyalty.revoke_app_user_api, loyalty.create_customer, loyalty.configure_customers,
 		loyalty.grant_consent, loyalty.revoke_consent, loyalty.block_customer, loyalty.unblock_customer, loyalty.set_customer_deceased, loyalty.set_customer_preferences, loyalty.set_token_life,
 		loyalty.delete_blocked_customers, loyalty.erase_member, loyalty.erase_staff, loyalty.export_member, loyalty.export_staff,
 		loyalty.create_product, loyalty.change_product, loyalty.open_policy, loyalty.cancel_policy, loyalty.reopen_policy, loyalty.policy_status, loyalty.pay_policy TO %I', role);

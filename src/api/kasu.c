@@ -322,7 +322,7 @@ customer_read_run(Call *call)
 	StringInfoData json;
 
 	if (call->origin == FROM_REQUEST)
-		kasu_check_token(call);
+		kasu_check_token(call, "CUSTOMER");
 	initStringInfo(&json);
 	body_text(&json, "curp_en_uso", values[KASU_CURP].text);
 	body_text(&json, "request", values[ASK_REQUEST].text);

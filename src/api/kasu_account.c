@@ -150,7 +150,7 @@ accounts_run(Call *call)
 	char	   *receipt = NULL;
 	bool		fresh;
 
-	kasu_check_token(call);
+	kasu_check_token(call, "ACCOUNTS");
 	if (strcmp(values[KASU_OPERATION].text, "new_service") != 0)
 		raise_error(ERR_KASU_404);
 	kasu_check_alive(call, &curp);
@@ -432,7 +432,7 @@ payments_run(Call *call)
 
 	if (!curp_sent)
 		take_curp_of_policy(call);
-	kasu_check_token(call);
+	kasu_check_token(call, "PAYMENTS");
 	if (!pays && strcmp(operation, "account_status") != 0)
 		raise_error(ERR_KASU_404);
 	call->status = pays ? 201 : 200;

@@ -8,6 +8,9 @@
  * Each request repeats all of it, and both HMACs are computed again.  So a token
  * is good for one user, one CURP and its time only.
  *
+ * An app user may have several private keys, while one takes the place of
+ * another: what any of them has signed is good, until that key expires.
+ *
  * Every request about a customer is written to the access log, refused or not.
  */
 #include "postgres.h"
@@ -25,9 +28,14 @@
 #define CLOCK_TOLERANCE_S 60
 #define LOGGED_MAX_LENGTH 64
 
+/* A row for each key that is good, the newest first; granted: whether the user may call the API, or with none named any of them. */
 static Statement app_user_sql = {
-	.sql = "SELECT merchant_id, private_key, token_ttl_s::bigint FROM loyalty_internal.app_user WHERE name = $1 AND disabled_at IS NULL",
-	.params = {TEXTOID}
+	.sql = "SELECT u.merchant_id, u.token_ttl_s::bigint, CASE $2 WHEN 'CUSTOMER' THEN u.customer_expires_at WHEN 'ACCOUNTS' THEN u.accounts_expires_at"
+	" WHEN 'PAYMENTS' THEN u.payments_expires_at ELSE greatest(u.customer_expires_at, u.accounts_expires_at, u.payments_expires_at) END > clock_timestamp() AS granted,"
+	" k.private_key, k.key_no::bigint, (k.last_used_at >= date_trunc('hour', clock_timestamp(), 'UTC')) IS NOT TRUE AS unused"
+	" FROM loyalty_internal.app_user u JOIN loyalty_internal.app_user_key k ON k.app_user = u.name"
+	" WHERE u.name = $1 AND k.app_user = $1 AND u.disabled_at IS NULL AND k.expires_at > clock_timestamp() ORDER BY k.key_no DESC",
+	.params = {TEXTOID, TEXTOID}
 };
 
 static Statement merchant_sandbox_sql = {
@@ -35,11 +43,21 @@ static Statement merchant_sandbox_sql = {
 	.params = {INT8OID}
 };
 
+/* One of the keys of an app user. */
+typedef struct PrivateKey
+{
+	char	   *text;
+	int64		key_no;
+	bool		unused;			/* in this hour, as far as was written down */
+} PrivateKey;
+
 typedef struct AppUser
 {
 	int64		merchant_id;
-	char	   *private_key;
 	int64		token_ttl_s;
+	bool		granted;		/* the API that is called */
+	PrivateKey *keys;
+	int			nkeys;
 } AppUser;
 
 /* ------------------------------------------------------------------------
@@ -50,30 +68,38 @@ typedef struct AppUser
 int64
 kasu_merchant_of(const char *app_user)
 {
-	Datum		value = CStringGetTextDatum(app_user);
+	Datum		values[] = {CStringGetTextDatum(app_user), CStringGetTextDatum("")};
 
-	return db_read(&app_user_sql, &value, NULL) > 0 ? row_int64(0, "merchant_id") : 0;
+	return db_read(&app_user_sql, values, NULL) > 0 ? row_int64(0, "merchant_id") : 0;
 }
 
 /*
- * Find the app user of a name, or refuse.  Sandbox paths have only the users of
- * the sandbox, and other paths none of them; SQL has all.
+ * Find the app user of a request, who calls an API, or refuse.  Sandbox paths
+ * have only the users of the sandbox, and other paths none of them; SQL has all.
  */
 static void
-find_app_user(const Call *call, const char *name, AppUser *user)
+find_app_user(const Call *call, const char *api, AppUser *user)
 {
-	Datum		value = CStringGetTextDatum(name);
+	Datum		values[] = {CStringGetTextDatum(call->values[KASU_USER].text), CStringGetTextDatum(api)};
 
-	if (db_read(&app_user_sql, &value, NULL) == 0)
+	user->nkeys = db_read(&app_user_sql, values, NULL);
+	if (user->nkeys == 0)
 		raise_error(ERR_KASU_401);
 	user->merchant_id = row_int64(0, "merchant_id");
-	user->private_key = row_text(0, "private_key");
 	user->token_ttl_s = row_int64(0, "token_ttl_s");
+	user->granted = row_bool(0, "granted");
+	user->keys = palloc(user->nkeys * sizeof(PrivateKey));
+	for (int i = 0; i < user->nkeys; i++)
+	{
+		user->keys[i].text = row_text(i, "private_key");
+		user->keys[i].key_no = row_int64(i, "key_no");
+		user->keys[i].unused = row_bool(i, "unused");
+	}
 
 	if (call->origin == FROM_SQL)
 		return;
-	value = Int64GetDatum(user->merchant_id);
-	if (db_read(&merchant_sandbox_sql, &value, NULL) == 0 || row_bool(0, "sandbox") != call->sandbox)
+	values[0] = Int64GetDatum(user->merchant_id);
+	if (db_read(&merchant_sandbox_sql, values, NULL) == 0 || row_bool(0, "sandbox") != call->sandbox)
 		raise_error(ERR_KASU_401);
 }
 
@@ -83,8 +109,45 @@ kasu_merchant(const Call *call)
 {
 	AppUser		user;
 
-	find_app_user(call, call->values[KASU_USER].text, &user);
+	find_app_user(call, "", &user);
 	return user.merchant_id;
+}
+
+/*
+ * The signature of the CURP by whichever key of the app user it is right for
+ * what was sent; of none, the request is refused.
+ */
+static const char *
+find_signature(Call *call, const AppUser *user, bool (*is_right) (const Call *call, const char *signature, const char *data), const char *data)
+{
+	for (int i = 0; i < user->nkeys; i++)
+	{
+		const char *signature = hmac_sha256_hex(user->keys[i].text, call->values[KASU_CURP].text);
+
+		if (!is_right(call, signature, data))
+			continue;
+		call->unused_key_no = user->keys[i].unused ? user->keys[i].key_no : 0;
+		return signature;
+	}
+	raise_error(ERR_KASU_401);
+}
+
+/* Nobody waits: of two who would write it down at a time, the second does not. */
+static Statement key_used_sql = {
+	.sql = "UPDATE loyalty_internal.app_user_key k SET last_used_at = date_trunc('hour', clock_timestamp(), 'UTC')"
+	" FROM (SELECT FROM loyalty_internal.app_user_key o WHERE o.app_user = $1 AND o.key_no = $2 FOR NO KEY UPDATE SKIP LOCKED) nobodys"
+	" WHERE k.app_user = $1 AND k.key_no = $2",
+	.params = {TEXTOID, INT8OID}
+};
+
+/* Write down that the key of a request was used, once an hour, whether the request was refused or not. */
+static void
+record_key(const Call *call)
+{
+	Datum		values[] = {CStringGetTextDatum(call->values[KASU_USER].text), Int64GetDatum(call->unused_key_no)};
+
+	if (call->unused_key_no != 0)
+		db_write(&key_used_sql, values, NULL);
 }
 
 /* Complete an answer: ok, the members that were written so far, and one more with JSON. */
@@ -126,6 +189,13 @@ customer_name(Call *call, bool found)
 	return row_text(0, "name");
 }
 
+static bool
+is_signature(const Call *call, const char *signature, const char *data pg_attribute_unused())
+{
+	return secrets_equal(signature, call->values[REGISTER_SIGNATURE].text);
+}
+
+/* A token is given to who may call any of the APIs. */
 static void
 token_full_run(Call *call)
 {
@@ -134,17 +204,17 @@ token_full_run(Call *call)
 	Curp		curp;
 	bool		found;
 	char	   *data;
-	char	   *signature;
+	const char *signature;
 	const char *name;
 	StringInfoData json;
 
 	if (strcmp(values[KASU_OPERATION].text, "token_full") != 0)
 		raise_error(ERR_KASU_404);
-	find_app_user(call, values[KASU_USER].text, &user);
-	signature = hmac_sha256_hex(user.private_key, values[KASU_CURP].text);
-	if (!secrets_equal(signature, values[REGISTER_SIGNATURE].text))
-		raise_error(ERR_KASU_401);
+	find_app_user(call, "", &user);
+	signature = find_signature(call, &user, is_signature, NULL);
 	call->merchant_id = user.merchant_id;
+	if (!user.granted)
+		raise_error(ERR_KASU_403);
 	kasu_check_alive(call, &curp);
 	found = kasu_find_customer(call, &curp);
 
@@ -154,6 +224,8 @@ token_full_run(Call *call)
 	name = customer_name(call, found);
 	if (*name)
 		kasu_record_access(call, call->merchant_id, NULL, 200);
+	else
+		record_key(call);
 	body_text(&json, "nombre", name);
 	call->json = kasu_answer(&json, "token_data", data);
 }
@@ -193,6 +265,33 @@ loyalty_customer_token(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
 }
 
+/* Run a function that makes a key, with the arguments of its caller: in C, so that the log does not get the key that it is given. */
+static Datum
+make_key(Statement *statement, FunctionCallInfo fcinfo)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[MAX_PARAMS];
+	char		nulls[MAX_PARAMS];
+	char	   *key;
+	text	   *result;
+	ErrorContextCallback secret;
+
+	secret_begin(&secret);
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		values[i] = PG_GETARG_DATUM(i);
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+	}
+	db_begin();
+	db_write(statement, values, nulls);
+	key = row_text(0, "key");
+	MemoryContextSwitchTo(caller);
+	result = cstring_to_text(key);
+	db_end();
+	secret_end(&secret);
+	PG_RETURN_TEXT_P(result);
+}
+
 static Statement add_app_user_sql = {
 	.sql = "SELECT loyalty_internal.add_app_user($1, $2, $3) AS key",
 	.params = {INT8OID, TEXTOID, TEXTOID}
@@ -200,31 +299,23 @@ static Statement add_app_user_sql = {
 
 PG_FUNCTION_INFO_V1(loyalty_create_app_user);
 
-/* loyalty.create_app_user(): in C, so that the log does not get the key that it is given. */
 Datum
 loyalty_create_app_user(PG_FUNCTION_ARGS)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[3];
-	char		nulls[3];
-	char	   *key;
-	text	   *result;
-	ErrorContextCallback secret;
+	return make_key(&add_app_user_sql, fcinfo);
+}
 
-	secret_begin(&secret);
-	for (int i = 0; i < 3; i++)
-	{
-		values[i] = PG_GETARG_DATUM(i);
-		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-	}
-	db_begin();
-	db_write(&add_app_user_sql, values, nulls);
-	key = row_text(0, "key");
-	MemoryContextSwitchTo(caller);
-	result = cstring_to_text(key);
-	db_end();
-	secret_end(&secret);
-	PG_RETURN_TEXT_P(result);
+static Statement add_private_key_sql = {
+	.sql = "SELECT loyalty_internal.add_private_key($1, $2, $3, $4) AS key",
+	.params = {INT8OID, TEXTOID, INTERVALOID, TEXTOID}
+};
+
+PG_FUNCTION_INFO_V1(loyalty_rotate_private_key);
+
+Datum
+loyalty_rotate_private_key(PG_FUNCTION_ARGS)
+{
+	return make_key(&add_private_key_sql, fcinfo);
 }
 
 /* ------------------------------------------------------------------------
@@ -289,24 +380,25 @@ parse_seconds(const char *text, int64 *seconds)
 }
 
 /*
- * Whether the bearer is the token of this signature for these times, or for the
- * token_data as it was sent: others sign more keys.
+ * Whether the bearer is the token of this signature for token_data of ours, or
+ * for the one as it was sent: others sign more keys.
  */
 static bool
-is_token(const Call *call, const char *signature, int64 timestamp, int64 expires_in)
+is_token(const Call *call, const char *signature, const char *data)
 {
-	bool		ours = secrets_equal(hmac_sha256_hex(signature, token_data(timestamp, expires_in)), call->bearer);
+	bool		ours = secrets_equal(hmac_sha256_hex(signature, data), call->bearer);
 	bool		as_sent = secrets_equal(hmac_sha256_hex(signature, without_blanks(call->values[KASU_TOKEN].text)), call->bearer);
 
 	return ours || as_sent;
 }
 
 /*
- * Check the token of a request, and set its merchant.  The signature comes
- * before the time: only a token that was issued here can have expired.
+ * Check the token of a request to an API, and set its merchant.  The signature
+ * comes before the time: only a token that was issued here can have expired.
+ * Who may not call the API is told so last, and nobody else is.
  */
 void
-kasu_check_token(Call *call)
+kasu_check_token(Call *call, const char *api)
 {
 	const Value *values = call->values;
 	const char *json = values[KASU_TOKEN].text;
@@ -321,18 +413,20 @@ kasu_check_token(Call *call)
 	json_read_object(json, strlen(json), is_token_time, take_token_time, &times);
 	if (times.timestamp == NULL || times.expires_in == NULL)
 		raise_error(ERR_KASU_400);
-	find_app_user(call, values[KASU_USER].text, &user);
+	find_app_user(call, api, &user);
 	call->merchant_id = user.merchant_id;
 	if (call->bearer == NULL ||
 		!parse_seconds(times.timestamp, &timestamp) || !parse_seconds(times.expires_in, &expires_in))
 		raise_error(ERR_KASU_401);
 
 	/* a partner can sign anything with its own key, but not for longer */
-	if (!is_token(call, hmac_sha256_hex(user.private_key, values[KASU_CURP].text), timestamp, expires_in) ||
-		expires_in != user.token_ttl_s || timestamp > now + CLOCK_TOLERANCE_S)
+	(void) find_signature(call, &user, is_token, token_data(timestamp, expires_in));
+	if (expires_in != user.token_ttl_s || timestamp > now + CLOCK_TOLERANCE_S)
 		raise_error(ERR_KASU_401);
 	if (now - timestamp > expires_in)
 		raise_error(ERR_KASU_418);
+	if (!user.granted)
+		raise_error(ERR_KASU_403);
 	call->app_user = values[KASU_USER].text;
 	turn_take(call->merchant_id, true);
 }
@@ -502,6 +596,21 @@ known_operation(const Value *operation)
 	return KASU_UNKNOWN;
 }
 
+/* The CURP of a request, of one person in one form; what is none as it was sent. */
+static const char *
+asked_curp(const Call *call)
+{
+	const char *sent = call->values[KASU_CURP].text;
+	char	   *normal = palloc(CURP_LENGTH + 1);
+	const char *why;
+	Curp		curp;
+
+	if (sent == NULL || !curp_parse(sent, &curp, &why))
+		return sent ? sent : "";
+	curp_print(&curp, normal);
+	return normal;
+}
+
 /*
  * Write to the access log what was asked for, in words of the document, and
  * nothing else of the request: that may be personal, and nobody could find it
@@ -512,7 +621,6 @@ kasu_record_access(const Call *call, int64 merchant_id, const char *request, int
 {
 	const Value *user = &call->values[KASU_USER];
 	const Value *operation = &call->values[KASU_OPERATION];
-	const char *curp = call->values[KASU_CURP].text;
 	bool		refused = status >= 400;
 	Datum		params[] = {
 		Int64GetDatum(merchant_id),
@@ -522,11 +630,12 @@ kasu_record_access(const Call *call, int64 merchant_id, const char *request, int
 		logged(request),
 		Int32GetDatum(status),
 		logged(call->address),
-		CStringGetTextDatum(curp ? curp : ""),
+		CStringGetTextDatum(asked_curp(call)),
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' ', ' ', ' '};
 
 	db_write(refused ? &refusal_insert_sql : &access_insert_sql, params, nulls);
+	record_key(call);
 	if (!refused && call->id != 0)
 		log_telling(call, merchant_id, TextDatumGetCString(params[3]), TextDatumGetCString(params[4]));
 }

@@ -44,7 +44,7 @@ typedef enum Told
 extern const Endpoint kasu_token_full;
 
 extern char *kasu_answer(StringInfo members, const char *key, const char *value);
-extern void kasu_check_token(Call *call);
+extern void kasu_check_token(Call *call, const char *api);
 extern bool kasu_find_customer(Call *call, Curp *curp);
 extern int64 kasu_merchant(const Call *call);
 extern Told kasu_consent(const Call *call, const char *acceptance, int64 *policy_id);

@@ -67,6 +67,60 @@ SELECT is(loyalty.disable_app_user(:merchant, 'Banco'), true, 'until disabled');
 SELECT pg_temp.refuses(format('SELECT loyalty.%s(%s, %L)', f, m, name), 'unknown_object', f || ': no such')
 FROM unnest('{enable_app_user,disable_app_user}'::text[]) f, (VALUES (:merchant, 'Nadie'), (:other, 'Tienda'), (:merchant, NULL)) v (m, name);
 
+-- One key takes the place of another, and for a while both are good.
+SELECT columns_are('loyalty', 'app_user_keys', ARRAY['merchant_id', 'app_user', 'key_no', 'created_at', 'expires_at', 'last_used_at', 'active'], 'the view of keys has none');
+CREATE FUNCTION pg_temp.token_by(key text, curp text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (loyalty.customer_token('Tienda', curp, pg_temp.hmac(key, curp)) ->> 'ok');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END
+$$;
+CREATE TEMP VIEW keys AS SELECT k.key_no, k.active, k.expires_at - now() AS life, k.last_used_at FROM loyalty.app_user_keys k WHERE k.merchant_id = :merchant AND k.app_user = 'Tienda';
+SELECT results_eq('SELECT key_no, active, life, last_used_at FROM keys', 'VALUES (1, true, NULL::interval, NULL::timestamptz)', 'a new app user has a key, which nobody has used');
+SELECT loyalty.rotate_private_key(:merchant, 'Tienda') AS second_key \gset
+SELECT matches(:'second_key'::text, '^[0-9a-f]{64}$', 'the next has 256 bits too');
+SELECT is(loyalty.rotate_private_key(merchant_id => :merchant, name => 'Tienda', overlap => '1 day', private_key => repeat('t', 32)), repeat('t', 32), 'or is one''s own');
+SELECT is(pg_temp.token_by(key, :'curp'), outcome, what) FROM (VALUES (:'second_key', 'true', 'the key before the newest is good'), (repeat('t', 32), 'true', 'the newest is'), (repeat('x', 32), 'LK401', 'and no other')) v (key, outcome, what);
+SELECT results_eq($$SELECT key_no, active, life BETWEEN interval '1 day' AND interval '1 day 1 minute', last_used_at FROM keys ORDER BY key_no$$,
+	$$VALUES (1, true, true, NULL::timestamptz), (2, true, true, date_trunc('hour', clock_timestamp(), 'UTC')), (3, true, NULL, date_trunc('hour', clock_timestamp(), 'UTC'))$$, 'they end with the shorter overlap, and the view says in which hour each was used');
+SELECT loyalty.rotate_private_key(:merchant, 'Tienda', overlap => '30 days') AS fourth_key \gset
+SELECT set_eq($$SELECT key_no FROM keys WHERE life < interval '1 day 1 minute'$$, ARRAY[1, 2], 'no key gets longer by another rotation');
+SELECT loyalty.rotate_private_key(:merchant, 'Tienda', overlap => '0') AS fifth_key \gset
+SELECT is(pg_temp.token_by(key, :'curp'), outcome, what) FROM (VALUES (:'fourth_key', 'LK401', 'without overlap the old one is refused'), (:'second_key', 'LK401', 'those before it too'), (:'fifth_key', 'true', 'and the new one is good')) v (key, outcome, what);
+SELECT results_eq('SELECT key_no, active FROM keys ORDER BY key_no', 'VALUES (1, false), (2, false), (3, false), (4, false), (5, true)', 'the view has them until the next');
+SELECT count(loyalty.rotate_private_key(:merchant, 'Tienda')) FROM generate_series(1, 7) \g /dev/null
+SELECT results_eq('SELECT key_no, active FROM keys ORDER BY key_no', 'SELECT n, true FROM generate_series(5, 12) n', 'which forgets them; eight at a time');
+SELECT pg_temp.refuses(format('SELECT loyalty.rotate_private_key(%L, %s)', m, arguments), code, 'rotate_private_key: ' || arguments)
+FROM (VALUES (:merchant, '''Tienda''', 'invalid_argument'), (:merchant, format('''Tienda'', ''0'', %L', :'fifth_key'), 'invalid_argument'),
+	(:merchant, '''Propia'', NULL', 'invalid_argument'), (:merchant, '''Propia'', ''-1 second''', 'invalid_argument'), (:merchant, '''Propia'', ''367 days''', 'invalid_argument'),
+	(:merchant, '''Propia'', ''0'', repeat(''k'', 31)', 'invalid_argument'), (:merchant, '''Propia'', ''0'', repeat(''k'', 1025)', 'invalid_argument'),
+	(:merchant, '''Nadie''', 'unknown_object'), (:other, '''Propia''', 'unknown_object'), (:merchant, 'NULL', 'unknown_object'), (NULL, '''Propia''', 'unknown_object')) v (m, arguments, code);
+SELECT is(pg_temp.token_by(:'fifth_key', :'curp'), 'true', 'what is refused changes nothing');
+SELECT isnt(loyalty.rotate_private_key(:merchant, 'Tienda', overlap => '0'), NULL, 'without overlap there is room for another');
+SELECT is((SELECT count(*) FROM keys WHERE active), 1::bigint, 'which is the only one then');
+
+-- Which APIs an app user may call.
+SELECT columns_are('loyalty', 'app_user_grants', ARRAY['merchant_id', 'app_user', 'api', 'expires_at', 'active'], 'the view of grants');
+CREATE TEMP VIEW grants AS SELECT g.api, g.expires_at, g.active FROM loyalty.app_user_grants g WHERE g.merchant_id = :merchant AND g.app_user = 'Propia';
+SELECT set_eq('SELECT * FROM grants', $$VALUES ('CUSTOMER', NULL::timestamptz, true), ('ACCOUNTS', NULL, true), ('PAYMENTS', NULL, true)$$, 'a new app user may call all, for good');
+SELECT is(loyalty.revoke_app_user_api(merchant_id => :merchant, name => 'Propia', api => api), outcome, format('revoke %s: %s', api, outcome))
+FROM (VALUES (1, 'CUSTOMER', true), (2, 'CUSTOMER', false), (3, 'ACCOUNTS', true)) v (n, api, outcome) ORDER BY n;
+SELECT set_eq('SELECT api FROM grants WHERE active', ARRAY['PAYMENTS'], 'two are refused');
+SELECT is(loyalty.customer_token('Propia', :'curp', pg_temp.hmac(repeat('k', 32), :'curp')) ->> 'ok', 'true', 'who may call one gets a token');
+SELECT lives_ok(format('SELECT loyalty.grant_app_user_api(merchant_id => %s, name => ''Propia'', api => ''PAYMENTS'', expires_at => clock_timestamp())', :merchant), 'a grant may be over at once');
+SELECT is_empty('SELECT api FROM grants WHERE active', 'it is');
+SELECT pg_temp.refuses(format('SELECT loyalty.customer_token(''Propia'', %L, %L)', curp, signature), code, what)
+FROM (VALUES (:'curp', pg_temp.hmac(repeat('k', 32), :'curp'), 'kasu_403', 'who may call none gets none'), ('x', pg_temp.hmac(repeat('k', 32), 'x'), 'kasu_403', 'whatever the CURP'), (:'curp', 'x', 'kasu_401', 'and who has not signed is not told')) v (curp, signature, code, what);
+SELECT is((SELECT last_used_at FROM loyalty.app_user_keys WHERE merchant_id = :merchant AND app_user = 'Propia'), date_trunc('hour', clock_timestamp(), 'UTC'), 'the key was used');
+SELECT lives_ok(format('SELECT loyalty.grant_app_user_api(%s, ''Propia'', ''ACCOUNTS'', %L)', :merchant, now() + interval '1 day'), 'a grant with an end');
+SELECT set_eq('SELECT api, expires_at FROM grants WHERE active', $$VALUES ('ACCOUNTS', now() + interval '1 day')$$, 'which the view says');
+SELECT lives_ok(format('SELECT loyalty.grant_app_user_api(%s, ''Propia'', %L)', :merchant, api), 'granted again: ' || api) FROM unnest('{CUSTOMER,ACCOUNTS,PAYMENTS}'::text[]) api;
+SELECT set_eq('SELECT * FROM grants', $$VALUES ('CUSTOMER', NULL::timestamptz, true), ('ACCOUNTS', NULL, true), ('PAYMENTS', NULL, true)$$, 'for good');
+SELECT pg_temp.refuses(format('SELECT loyalty.%s_app_user_api(%s, %s)', verb, m, arguments), code, format('%s: %s', verb, arguments))
+FROM unnest('{grant,revoke}'::text[]) verb, (VALUES (:merchant, '''Propia'', ''customer''', 'invalid_argument'), (:merchant, '''Propia'', ''''', 'invalid_argument'), (:merchant, '''Propia'', NULL', 'invalid_argument'), (:merchant, '''Propia'', ''TOKEN''', 'invalid_argument'),
+	(:merchant, '''Nadie'', ''CUSTOMER''', 'unknown_object'), (:other, '''Propia'', ''CUSTOMER''', 'unknown_object'), (:merchant, 'NULL, ''CUSTOMER''', 'unknown_object')) v (m, arguments, code);
+
 SELECT lives_ok(format('SELECT loyalty.set_token_life(merchant_id => %s, name => ''Propia'', seconds => 60)', :merchant), 'how long tokens are good for');
 SELECT is(loyalty.customer_token('Propia', :'curp', pg_temp.hmac(repeat('k', 32), :'curp')) #>> '{token_data,expires_in}', '60', 'is the app user''s');
 SELECT lives_ok(format('SELECT loyalty.set_token_life(%s, ''Propia'', 600)', :merchant), 'and is set again');
@@ -149,7 +203,7 @@ END
 $$;
 SELECT is_empty(format('SELECT pg_temp.tables_with(%L)', :'acceptance'), 'the acceptance key is in no table');
 SELECT is(acceptance_hash, sha256(:'acceptance'::bytea), 'its hash is') FROM loyalty_internal.consent WHERE consent_id = :consent;
-SELECT set_eq(format('SELECT pg_temp.tables_with(%L)', :'key'), ARRAY['loyalty_internal.app_user'], 'a PRIVATE_KEY is where it is needed, and nowhere else');
+SELECT set_eq(format('SELECT pg_temp.tables_with(%L)', :'key'), ARRAY['loyalty_internal.app_user_key'], 'a PRIVATE_KEY is where it is needed, and nowhere else');
 
 SELECT is(pg_temp.reading(:merchant, :'second', 'Propia', g.acceptance_key), outcome, what)
 FROM (VALUES (now() - interval '2 days', now() - interval '1 second', 'LK409', 'a consent that is over'),

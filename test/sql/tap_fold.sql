@@ -123,7 +123,7 @@ SELECT lives_ok(format(call, :m), call) FROM (VALUES
 	('SELECT loyalty.publish_rules(%s, loyalty.find_program(%1$s, program), ''[{"name":"a","points":1,"ranks":["x"]}]'') FROM theirs'), ('SELECT loyalty.rules_at(%s, loyalty.find_program(%1$s, program), now()) FROM theirs'),
 	('SELECT loyalty.recount_ranks(%s, loyalty.find_program(%1$s, program)) FROM theirs'), ('SELECT loyalty.set_quota(%s, resource, 5), loyalty.add_quota(%1$s, resource, 5), loyalty.remove_quota(%1$s, resource) FROM theirs'),
 	('SELECT loyalty.set_area_code(code, true, x) FROM theirs'), ('SELECT loyalty.wallet_sale(%s, wallet, ''5512340001'', 0, 1, NULL, 1, x, x) FROM theirs'),
-	('SELECT loyalty.create_app_user(%s, x), loyalty.disable_app_user(%1$s, x), loyalty.enable_app_user(%1$s, x) FROM theirs'),
+	('SELECT loyalty.create_app_user(%s, x), loyalty.disable_app_user(%1$s, x), loyalty.enable_app_user(%1$s, x), loyalty.rotate_private_key(%1$s, x, ''1 day'', repeat(x || ''k'', 32)), loyalty.revoke_app_user_api(%1$s, x, ''CUSTOMER'' COLLATE "POSIX"), loyalty.grant_app_user_api(%1$s, x, ''CUSTOMER'' COLLATE "POSIX") FROM theirs'),
 	('SELECT loyalty.create_product(%s, x, ''10'', 5), loyalty.open_policy(%1$s, ''CAMC880526HMCBNR04'', x) FROM theirs, LATERAL (SELECT loyalty.create_customer(%1$s, loyalty.find_program(%1$s, program), ''CAMC880526HMCBNR04'', x, x, email => x)) c')) v (call);
 
 SELECT * FROM finish();

@@ -245,7 +245,7 @@ my %fine = (
 # What is right only there.
 my %fine_in = (
 	capture => {entry_id => $thing{hold}, amount => 1}, release => {entry_id => $thing{hold}, amount => 1}, reverse => {amount => 1, reference => "'R'"}, post_batch => {account_id => "ARRAY[$thing{account_id}]", kind => "'{deposit}'", amount => "'{1}'"},
-	wallet_contact_add => {phone => "'5512340009'"}, create_customer => {curp => "'CAPC200504HMCBXRA2'"}, create_product => {name => "'Nuevo'"}, create_branch => {name => "'Nueva'"}, enable_app_user => {name => "'Extremo'"}, set_token_life => {name => "'Extremo'"}, change_product => {name => "'Otro'"}, disable_app_user => {name => "'Extremo'"},
+	wallet_contact_add => {phone => "'5512340009'"}, create_customer => {curp => "'CAPC200504HMCBXRA2'"}, create_product => {name => "'Nuevo'"}, create_branch => {name => "'Nueva'"}, enable_app_user => {name => "'Extremo'"}, rotate_private_key => {name => "'Extremo'"}, (map { $_ => {name => "'Extremo'", api => "'CUSTOMER'"} } qw(grant_app_user_api revoke_app_user_api)), set_token_life => {name => "'Extremo'"}, change_product => {name => "'Otro'"}, disable_app_user => {name => "'Extremo'"},
 	create_app_user => {name => "'Nuevo'"}, find_member => {client_id => "'UNA'"}, find_program => {client_id => literal($thing{program_client_id})}, transfer => {amount => 1}, set_limit => {max_points => 100}, set_staff_programs => {every_program => 'true'},
 	wallet_sale => {transaction_amount => 10, usertool_id => $thing{usertool_id}}, leave_account => {member_id => $thing{third}}, employee_disable => {number => "'4771000099'"}, seller_member_create => {email => "'nueva\@x.mx'"});
 my %extreme = (

@@ -15,7 +15,7 @@ use Test::More;
 my $stack = Loyalty->start;
 my $key = $stack->env('LOYALTY_APIKEY');
 my ($app_user, $private_key, $curp, $merchant) = split /\|/, $stack->psql(q{
-	SELECT u.name, u.private_key, c.curp, c.merchant_id FROM loyalty_internal.app_user u JOIN loyalty.customers c USING (merchant_id) LIMIT 1});
+	SELECT u.name, k.private_key, c.curp, c.merchant_id FROM loyalty_internal.app_user u JOIN loyalty_internal.app_user_key k ON k.app_user = u.name JOIN loyalty.customers c USING (merchant_id) LIMIT 1});
 
 # --- the roles -------------------------------------------------------------------------
 
@@ -105,10 +105,10 @@ my $secret = 'un-secreto-de-verdad-1234567890-abcdef';
 $stack->{secrets}{$secret} = 1;
 $stack->psql("SELECT loyalty.create_app_user($merchant, 'taken', '$private_key')");
 my %till = (user => 'till', password => 'till');
-my %table = (authenticate => 'api_key', verify_staff_password => 'staff', employee_add => 'staff', create_app_user => 'app_user', customer_token => 'app_user', customer_read => 'consent');
+my %table = (authenticate => 'api_key', verify_staff_password => 'staff', employee_add => 'staff', create_app_user => 'app_user', rotate_private_key => 'app_user', customer_token => 'app_user', customer_read => 'consent');
 my %call = (
 	authenticate => "'$secret'", verify_staff_password => "$merchant, 1, '$secret'", employee_add => "$merchant, 'cajero', 'Ana', 'Centro', '4771000077', '$secret'",
-	create_app_user => "$merchant, 'taken', '$secret'", customer_token => "'$app_user', '$curp', '$secret'",
+	create_app_user => "$merchant, 'taken', '$secret'", rotate_private_key => "$merchant, 'nobody', '1 day', '$secret'", customer_token => "'$app_user', '$curp', '$secret'",
 	customer_read => "$merchant, 'individual_request', '$app_user', '$curp', 'Mail', acceptance_key => '$secret'");
 is $stack->psql(q{SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc WHERE pronamespace = 'loyalty'::regnamespace
 	AND EXISTS (SELECT FROM unnest(proargnames[1:pronargs]) n WHERE n ~ 'password|private|signature|token|_key$' AND n NOT IN ('idempotency_key', 'wallet_key'))}), join(' ', sort keys %call), 'the functions that take a secret are these';

@@ -107,6 +107,7 @@ my %optional = (capture => ['amount'], release => ['amount'], reverse => ['amoun
 	map { $_ => undef } qw(employee_add employee_disable wallet_contact_add wallet_balance_update program_get member_get member_balance member_list member_create deposit redemption accumulation));
 my %own = (capture => {entry_id => $id{hold}}, release => {entry_id => $id{hold}}, policy_status => {merchant_id => $id{sandbox}}, wallet_contact_add => {phone => literal('5512345678')}, create_app_user => {name => literal('Nueva_App')}, create_member => {phone => literal('5512345678')},
 	employee_disable => {number => literal('4771000002')}, post_batch => {account_id => "ARRAY[$id{account_id}]", kind => q{'{deposit}'}, amount => q{'{1}'}}, forget_access_log => {older_than => q{'2 years'}}, set_member_address => {member_id => $id{account_id}}, address_part => {address => literal('{}')}, set_customer_preferences => {preferences => literal('{}')},
+	map({ $_ => {merchant_id => $id{sandbox}, name => literal($id{app_user}), api => literal('CUSTOMER')} } qw(grant_app_user_api revoke_app_user_api rotate_private_key set_app_user_api add_private_key)),
 	map { $_ => {merchant_id => $id{sandbox}} } qw(customer_read grant_consent revoke_consent block_customer open_policy pay_policy));
 # of the types, and what else is not called by its name
 my %of_type = (bigint => 5, integer => 3, smallint => 2, numeric => 2, text => literal('4771234501'), boolean => 'true', date => q{'2027-01-01'}, json => q{'[]'}, jsonb => q{'{}'}, bytea => q{'\x41'}, interval => q{'1 day'}, name => literal('web_anon'),
@@ -237,7 +238,7 @@ my $refused_json = '503  {"status":"error","description":"nothing can be written
 is answer('standby', 'POST', "$seller$_->[0]", $_->[1], %json), $refused_json, named('POST', $_->[0], substr $_->[1], 0, 5) for ['/deposit', '[{}]'], ['/redemption', '[]'], ['/accumulation', '{}'], ["/program/$client/member", '{}'], ['/deposit', '[' . ' ' x 100_000 . '{}]'];
 
 # One that the primary answers; the token too would be logged if it were refused.
-my $private_key = $stack->psql('SELECT private_key FROM loyalty_internal.app_user LIMIT 1');
+my $private_key = $stack->psql('SELECT private_key FROM loyalty_internal.app_user_key LIMIT 1');
 my $signature = hmac_sha256_hex($id{curp}, $private_key);
 my $now = time;
 my %bearer = (%json, Authorization => 'Bearer ' . hmac_sha256_hex(qq({"timestamp":$now,"expires_in":600}), $signature));

@@ -307,7 +307,7 @@ my %differ = (
 	'loyalty_internal.staff_refusal' => 'merchant_id', 'loyalty_internal.merchant' => 'merchant_id', 'loyalty_internal.api_key' => 'key_hash key_id', 'loyalty_internal.program' => 'program_id client_id wallet_key',
 	'loyalty_internal.member' => 'member_id account_id phone client_id email', 'loyalty_internal.member_address' => 'member_id', 'loyalty_internal.blacklisted_phone' => 'phone', 'loyalty_internal.member_change' => 'change_id',
 	'loyalty_internal.account_owner' => 'member_id account_id', 'loyalty_internal.message' => 'message_id sent_at', 'loyalty_internal.idempotency_key' => 'key_digest',
-	'loyalty_internal.app_user' => 'name', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
+	'loyalty_internal.app_user' => 'name', 'loyalty_internal.app_user_key' => 'app_user', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
 	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
@@ -414,7 +414,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	'SELECT stripe, remaining FROM loyalty_internal.quota ... AND stripe = $3', 'SELECT l.account_id, l.expires_at, l.points, l.refunded FROM unnest($2, $3)', 'SELECT u.account_id, coalesce(g.rank, m.granted_rank)',
 	'SELECT scope, adds, subject_id, max_points, max_operations ... subject_id = ANY ($3)',
 	# who sets a program up, and who buys a policy
-	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.sell_policy', 'SELECT member_id FROM loyalty_internal.policy', q{SELECT json_build_object('id_venta'},
+	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.add_private_key', 'UPDATE loyalty_internal.app_user_key', 'SELECT loyalty_internal.sell_policy', 'SELECT member_id FROM loyalty_internal.policy', q{SELECT json_build_object('id_venta'},
 	# lists of all that a merchant has
 	q{SELECT json_build_object('seller', merchant_id::text, ... ORDER BY created_at}, 'SELECT m.name AS contact_name, ... FROM loyalty_internal.member', 'SELECT name AS wallet_name', 'SELECT staff_id AS usertool_id',
 	# of an account of many entries, as many rows at most as it has a limit for

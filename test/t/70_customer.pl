@@ -35,6 +35,7 @@ push @secrets, ['the PRIVATE_KEY of the sandbox', $sandbox_key];
 my %message = (
 	400 => 'Falta algun dato necesario de los que requiere la solicitud.',
 	401 => 'La comunicacion entre el cliente y el servidor fue corrupta, los datos fueron modificadas.',
+	403 => 'El usuario no tiene permiso para utilizar esta API',
 	404 => 'Petición desconocida, Solo se admiten las claves de funciones de la Documentation.',
 	405 => 'El método HTTP utilizado en la solicitud es distinto a POST',
 	406 => 'El producto excede los limites de edad para el producto seleccionado o El producto que ingresaste no existe',
@@ -275,7 +276,7 @@ sub pay { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticio
 
 # --- the traces that a request leaves ---------------------------------------------
 
-my @tables = split /\n/, $stack->psql(q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' AND t NOT IN ('loyalty_internal.access'::regclass, 'loyalty_internal.idempotency_space'::regclass)});
+my @tables = split /\n/, $stack->psql(q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' AND t NOT IN ('loyalty_internal.access'::regclass, 'loyalty_internal.app_user_key'::regclass, 'loyalty_internal.idempotency_space'::regclass)});
 sub contents
 {
 	return $stack->psql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t)" } @tables);
@@ -617,7 +618,7 @@ subtest 'the access log is not the application\'s' => sub {
 	}
 	my $error = $stack->psql_error("SET ROLE web_anon; SELECT loyalty.customer_read($merchant, 'individual_request', 'Banco_Uno', '$ana', 'Mail')");
 	is $error && $error->{sqlstate}, '42501', 'web_anon has no way around the token';
-	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (200, 201, 202, 400, 401, 404, 406, 409, 412, 417, 418, 429)"), 0, 'the log has the statuses of the document';
+	is $stack->psql("SELECT count(*) FROM loyalty.access_log WHERE status NOT IN (200, 201, 202, 400, 401, 403, 404, 406, 409, 412, 417, 418, 429)"), 0, 'the log has the statuses of the document';
 };
 
 # --- other spellings ------------------------------------------------------------------
@@ -879,7 +880,7 @@ subtest 'secrets stay secret' => sub {
 	finds_no_secret($seen, 'in any view');
 	my $digest = $stack->psql("SELECT string_agg(password_digest || '|' || password_salt, '|') FROM loyalty_internal.staff JOIN loyalty_internal.merchant USING (merchant_id)");
 	unlike $seen, qr/$digest|\\x[0-9a-f]{64}/, 'no password\'s digest or salt and no hash either';
-	for my $table (qw(app_user consent access))
+	for my $table (qw(app_user app_user_key consent access))
 	{
 		my $error = $stack->psql_error("SET ROLE lector; SELECT * FROM loyalty_internal.$table");
 		is $error && $error->{sqlstate}, '42501', "the reporting role does not read $table";

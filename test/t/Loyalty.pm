@@ -370,7 +370,7 @@ sub know_secrets
 sub lines_with_secrets
 {
 	my $self = shift;
-	my ($fine, $keys) = $self->try_psql('SELECT private_key FROM loyalty_internal.app_user');
+	my ($fine, $keys) = $self->try_psql('SELECT private_key FROM loyalty_internal.app_user_key');
 	my @known = (keys %{$self->{secrets} // {}}, $fine ? split /\n/, $keys : ());
 	my $secret = join '|', 'lk_[0-9a-f]{64}', map { quotemeta } @known;
 	my @lines;

@@ -32,7 +32,6 @@ CREATE TABLE loyalty_internal.policy (
 	sale_no			integer			NOT NULL CHECK (sale_no > 0),
 	product_id		bigint			NOT NULL,
 	policy_number	text			COLLATE "C" NOT NULL CHECK (policy_number <> ''),
-	signature_id	text			NOT NULL DEFAULT '',
 	price			loyalty.points	NOT NULL CHECK (price OPERATOR(loyalty.>) '0'::loyalty.points),
 	cost			loyalty.points	NOT NULL CHECK (cost OPERATOR(loyalty.>) '0'::loyalty.points),
 	payments		smallint		NOT NULL CHECK (payments BETWEEN 1 AND 36),
@@ -543,7 +542,7 @@ SELECT merchant_id, product_id, name, description, price, stock, min_age, max_ag
 COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
 
 CREATE VIEW loyalty.policies AS
-SELECT s.merchant_id, s.policy_id, s.member_id, s.sale_no, p.name AS product, s.policy_number, s.signature_id, s.cost, s.payments,
+SELECT s.merchant_id, s.policy_id, s.member_id, s.sale_no, p.name AS product, s.policy_number, s.cost, s.payments,
 	   loyalty_internal.policy_state(s.status, s.paid_off_at, now()) AS status, s.registered_at, s.price, s.pay_day, s.commission, s.service, s.sold_by, s.paid_off_at
 FROM loyalty_internal.policy s JOIN loyalty_internal.product p USING (merchant_id, product_id);
 COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each. price: money for one payment, cost: all payments together; pay_day: 1 or 15, 0 for one payment; commission: percent of each payment; sold_by: the app user; paid_off_at: when the last payment was booked, 30 days before it is ACTIVO.';

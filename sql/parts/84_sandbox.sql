@@ -7,7 +7,6 @@ DECLARE
 	sandbox_id bigint;
 	program bigint;
 	customer record;
-	id bigint;
 BEGIN
 	SELECT u.merchant_id INTO sandbox_id FROM loyalty_internal.app_user u WHERE u.name = app;
 	IF FOUND THEN
@@ -31,8 +30,7 @@ BEGIN
 			customer.second_last_name, customer.phone::loyalty.phone, customer.email, customer.street, customer.number,
 			'Centro', 'Toluca', '50000', 'Estado de México', loyalty.fold(customer.first_name) || '.' || customer.phone);
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
-		id := loyalty.open_policy(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
-		UPDATE loyalty_internal.policy s SET signature_id = 'firma-' || id WHERE s.merchant_id = sandbox_id AND s.policy_id = id;
+		PERFORM loyalty.open_policy(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
 	END LOOP;
 	RETURN sandbox_id;
 END

@@ -288,7 +288,7 @@ BEGIN
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids)
 	  AND y.merchant_id = erase_members.merchant_id AND y.policy_id = s.policy_id AND y.reference IS NOT NULL;
 	erased := erased OR FOUND;
-	UPDATE loyalty_internal.policy s SET application = NULL, signature_id = ''
+	UPDATE loyalty_internal.policy s SET application = NULL
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids);
 	UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
 		second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
@@ -468,7 +468,7 @@ BEGIN
 			SELECT a.at, a.app_user, a.operation, a.request, a.status, a.address, a.times, a.last_at
 			FROM loyalty_internal.access a WHERE a.merchant_id = merchant AND a.member_id = id ORDER BY a.at, a.access_id) r), '[]'),
 		'policies', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT s.policy_id, s.policy_number, d.name AS product, s.signature_id, s.cost, s.payments AS number_of_payments, s.status,
+			SELECT s.policy_id, s.policy_number, d.name AS product, s.cost, s.payments AS number_of_payments, s.status,
 				   s.registered_at, s.application,
 				   (SELECT json_agg(json_build_object('ordinal', i.ordinal, 'due_on', i.due_on, 'amount', i.amount) ORDER BY i.ordinal)
 					FROM loyalty_internal.instalment i WHERE i.merchant_id = merchant AND i.policy_id = s.policy_id) AS instalments,

@@ -168,7 +168,7 @@ static Statement customer_datum_sql = {
 #define UTC(moment) "coalesce(to_char(" moment " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '')"
 #define POLICY_JSON \
 	"json_build_object('Id', s.policy_id::text, 'Producto', s.product, 'CostoVenta', s.cost, 'Subtotal', s.price, 'NumeroPagos', s.payments," \
-	" 'DiaPago', s.pay_day, 'IdFIrma', s.signature_id, 'IdFirma', s.signature_id, 'Status', s.status, 'TipoServicio', s.service," \
+	" 'DiaPago', s.pay_day, 'IdFIrma', s.policy_number, 'IdFirma', s.policy_number, 'Status', s.status, 'TipoServicio', s.service," \
 	" 'FechaRegistro', " UTC("s.registered_at") ", 'FechaLiquidacion', " UTC("s.paid_off_at") ", 'Poliza', s.policy_number)"
 
 /* of one policy the value itself, of several a list, the newest first */

@@ -248,7 +248,7 @@ SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 0, 500, NULL,
 SELECT loyalty.wallet_sale(:merchant, :'wallet_key', '4771234567', 1, NULL, 10, :staff, 'canje') \g /dev/null
 SELECT loyalty.create_product(:merchant, 'Vida', '100', 10, max_payments => 12) \g /dev/null
 SELECT loyalty.open_policy(:merchant, :'curp', 'Vida', 12) AS sale \gset
-UPDATE loyalty_internal.policy SET signature_id = 'Xochiquetzal', application = '{"mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND policy_id = :sale;
+UPDATE loyalty_internal.policy SET application = '{"nombre":"Xochiquetzal","mail":"xq.particular@correo.example"}' WHERE merchant_id = :merchant AND policy_id = :sale;
 SELECT loyalty.pay_policy(:merchant, :sale, '10', 'SPEI', 'ref-1', 'Tienda') \g /dev/null
 SELECT loyalty.customer_read(:merchant, 'request_block', 'Tienda', :'curp', 'cliente') \g /dev/null
 -- An answer is kept under the card that they had then.

@@ -118,7 +118,6 @@ like customer_api('/api/Payments_V1', tipo_peticion => 'account_status', poliza_
 like customer_api('/api/Customer_V1', tipo_peticion => 'request_block', request => 'cliente')->{body}, qr/xochi88/, 'her data are read';
 customer_api('/api/Customer_V1', tipo_peticion => 'individual_request', request => $_) for 'Mail', 'Xochitl la del Beso';
 customer_api('/api/Customer_V1', tipo_peticion => 'la prima Xochitl', request => 'Mail');
-sql(qq(UPDATE loyalty_internal.policy SET signature_id = 'firma Z. Quiñonez' WHERE policy_id = $policy));
 sql("SELECT count(*) FROM loyalty.claim_messages($merchant, 2) c, LATERAL loyalty.acknowledge_message($merchant, c.message_id, c.attempt)");
 
 # Somebody without a CURP, whom the seller API created, in a family's account.
@@ -143,7 +142,7 @@ sql("SELECT loyalty.blacklist_phone($merchant, '4779998855', 'también debe')",
 # --- where she is ----------------------------------------------------------------
 
 my @hers = ($curp, 'Xóchitl', 'Xochi', 'XOCHI', 'Zárate', 'Quiñonez', '4779998866', '4779998877', '4779998844', 'xochitl.z@', 'xo.particular@', 'TARJETA-XO-1', 'TARJETA-XO-2', 'Callejón del Beso', 'Jardines', 'xochi88', 'solferino',
-	'Solferino', 'prima de la gerente', 'rebozo', 'grabado XZ', 'del Registro', 'boleto de Xochi', 'cariño', 'Z. Quiñonez', '1987-04-11');
+	'Solferino', 'prima de la gerente', 'rebozo', 'grabado XZ', 'del Registro', 'boleto de Xochi', 'cariño', '1987-04-11');
 my @childs = ('YOLO-7', 'Yólotl', 'Ixmatl', 'yolotl@', '4779990011', 'Cerrada Yolo', '1991-07-13', 'familia YOLO');
 my @cashiers = ('Xóchitl de la Caja', '4779998855', 'también debe');
 # Nothing ever keeps these.

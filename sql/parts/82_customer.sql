@@ -418,7 +418,7 @@ CREATE FUNCTION loyalty_internal.enrol_applicant(merchant_id bigint, curp loyalt
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	mail CONSTANT text := application ->> 'mail';
-	address CONSTANT json := coalesce(application -> 'direccion', '{}');
+	address CONSTANT json := coalesce(application ->> 'direccion', '{}');
 	known CONSTANT boolean := EXISTS (SELECT FROM loyalty_internal.customer c
 		WHERE c.merchant_id = enrol_applicant.merchant_id AND c.curp OPERATOR(loyalty.=) enrol_applicant.curp);
 	program CONSTANT bigint := loyalty_internal.customer_program(enrol_applicant.merchant_id);

@@ -280,6 +280,7 @@ runs() {
 }
 
 # start_postgrest SERVER NAME [POOL NICENESS]: sets port.  Its files are NAME.log and NAME.pid.
+# Where Linux shares the processor out among sessions, it is the niceness of the session that counts.
 start_postgrest() {
 	local tries postgrest pool=${3:+PGRST_DB_POOL=$3}
 	postgrest=${LOYALTY_POSTGREST:-$work/postgrest}
@@ -295,7 +296,7 @@ start_postgrest() {
 		rm -f "$work/$2.pid"
 		PGRST_DB_URI="postgres://authenticator:$authenticator_password@127.0.0.1:$PGPORT/loyalty${4:+?options=-c%20loyalty.nice%3D$4%20-c%20loyalty.merchant_requests%3D5}" \
 			PGRST_SERVER_PORT=$port PGRST_DB_POOL_ACQUISITION_TIMEOUT=${limit_s:-10} \
-			"${as_owner[@]}" env $pool nice -n "${4:-0}" sh -c 'echo $$ >"$0.pid"; exec setsid "$@"' "$2" \
+			"${as_owner[@]}" env $pool nice -n "${4:-0}" setsid sh -c 'echo $$ >"$0.pid"; { nice >/proc/self/autogroup; } 2>/dev/null; exec "$@"' "$2" \
 			"$postgrest" postgrest.conf >"$work/$2.log" 2>&1 </dev/null &
 		disown
 		if wait_for "$work/$2.pid" "http://127.0.0.1:$port/" '^200$'; then

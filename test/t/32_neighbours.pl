@@ -263,6 +263,22 @@ sub start_nginx
 
 END { local $?; $_->signal('TERM'), $_->finish for @servers }
 
+# --- keys that nobody was given do not crowd out others ------------------------------------
+
+{
+	# What nginx remembers of keys is as little as it can be, so it is full at once.
+	local $url = start_nginx(sub { s/(zone=by_key):10m/$1:32k/ });
+	my $sale = sub { answer_of(ask($other_address, POST => '/wallet/sale', ["apikey: $other{key}", "Content-Type: $form_type"],
+				"wallet_key=$other{wallet}&phone=$other{phone}&transaction_type=0&transaction_amount=10&usertool_id=$other{cashier}"))->{status} };
+	for my $length (1, 20, 100, 199)
+	{
+		answer_of(ask($our_address, GET => $_ % 2 ? '/x' : sprintf('/v1/seller/%0*d/program', $length, $_), [sprintf 'apikey: %0*d', $length, $_])) for 1 .. 300;
+		is $sale->(), 200, "a till sells while somebody asks with keys of $length characters";
+	}
+	answer_of(ask($our_address, GET => '/x', [sprintf 'apikey: lk_%064x', $_])) for 1 .. 300;
+	is $sale->(), 200, 'and with keys that look like those that are made';
+}
+
 # --- what takes long does not go to the tills' PostgREST -----------------------------------
 
 {

@@ -3,8 +3,10 @@
 -- of the cancellation of customers.
 DO $$
 DECLARE
-	merchant record;
+	merchant pg_catalog.record;
 BEGIN
+	-- So that operators are PostgreSQL's, whatever path the database has.
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog', false);
 	FOR merchant IN SELECT merchant_id FROM loyalty.merchants LOOP
 		WHILE loyalty.forget_idempotency_keys(merchant.merchant_id) > 0 LOOP
 			COMMIT;

@@ -3,8 +3,10 @@
 -- some are posted to again and again.
 DO $$
 DECLARE
-	merchant record;
+	merchant pg_catalog.record;
 BEGIN
+	-- So that operators are PostgreSQL's, whatever path the database has.
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog', false);
 	FOR merchant IN SELECT merchant_id FROM loyalty.merchants LOOP
 		FOR round IN 1 .. 1000 LOOP
 			EXIT WHEN loyalty.expire_due(merchant.merchant_id, 10000) = 0;

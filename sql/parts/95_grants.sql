@@ -2,7 +2,7 @@
 -- nobody's until it stands in one.  These functions run as their caller, who
 -- must be allowed to grant: the superuser who created the extension.
 
-CREATE FUNCTION loyalty_internal.prepare_role(role name) RETURNS void
+CREATE FUNCTION loyalty_internal.prepare_role(role name, fixed_path boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	login name;
@@ -24,16 +24,21 @@ BEGIN
 	LOOP
 		EXECUTE format('ALTER ROLE %I SET log_parameter_max_length = 0', login);
 		EXECUTE format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', login);
+		-- PostgREST hands each request''s headers to set_config(), unqualified.
+		-- The path of a role goes before that of the database, which its owner sets.
+		IF prepare_role.fixed_path THEN
+			EXECUTE format('ALTER ROLE %I SET search_path = pg_catalog', login);
+		END IF;
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.prepare_role(name) IS
-'Part of the functions that hand out rights: what this role, and who logs in to act as it, sends as parameters stays out of the server''s log. Errors: LY005 invalid_argument (NULL, public, a predefined role, or one of the extension).';
+COMMENT ON FUNCTION loyalty_internal.prepare_role(name, boolean) IS
+'Part of the functions that hand out rights: what this role, and who logs in to act as it, sends as parameters stays out of the server''s log; with fixed_path, what they call by a bare name is PostgreSQL''s. Errors: LY005 invalid_argument (NULL, public, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_api(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.prepare_role(role);
+	PERFORM loyalty_internal.prepare_role(role, true);
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty_api TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty_api.wallet_get, loyalty_api.wallet_contact_get, loyalty_api.wallet_contact_add, loyalty_api.wallet_sale,
@@ -43,7 +48,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
-'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

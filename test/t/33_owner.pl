@@ -68,6 +68,38 @@ is $stack->psql($is_superuser), 'f', 'nor does what a superuser does afterwards'
 is $stack->psql(q{SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'loyalty'}, dbname => 'hostile'), 'pg_catalog',
 	'the extension looks into PostgreSQL\'s own schema only';
 is message_of('ALTER EXTENSION loyalty SET SCHEMA public', 'hostile'), '0A000 extension "loyalty" does not support SET SCHEMA', 'it stays there';
+
+# What others run here looks for what it calls on the path that the owner gave the database.
+$stack->psql(q{CREATE ROLE till LOGIN PASSWORD 'till'; CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD 'authenticator'; CREATE ROLE web_anon; GRANT web_anon TO authenticator;
+	SELECT loyalty.grant_operation('till'), loyalty.grant_api('web_anon')}, dbname => 'hostile');
+$stack->psql(q{
+	CREATE TABLE public.taken (who text, what text); GRANT INSERT ON public.taken TO public;
+	CREATE DOMAIN public.record AS text;
+	CREATE FUNCTION public.set_config(name text, value text, is_local boolean) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO public.taken VALUES (session_user, value); RETURN pg_catalog.set_config(name, value, is_local); END $$;
+	CREATE FUNCTION public.greater(a bigint, b integer) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO public.taken VALUES (session_user, current_user); RETURN a OPERATOR(pg_catalog.>) b; END $$;
+	CREATE FUNCTION public.equal(a bigint, b integer) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO public.taken VALUES (session_user, current_user); RETURN a OPERATOR(pg_catalog.=) b; END $$;
+	CREATE OPERATOR public.> (FUNCTION = public.greater, LEFTARG = bigint, RIGHTARG = integer);
+	CREATE OPERATOR public.= (FUNCTION = public.equal, LEFTARG = bigint, RIGHTARG = integer);
+	ALTER DATABASE hostile SET search_path = public, pg_catalog},
+	dbname => 'hostile', user => 'mallory', password => 'mallory');
+sub taken { return $stack->psql(q{SELECT string_agg(DISTINCT who || ' ' || what, ', ') FROM public.taken}, dbname => 'hostile') }
+$stack->psql(q{SELECT set_config('request.headers', 'a key', true)}, dbname => 'hostile', user => 'till', password => 'till');
+is taken(), 'till a key', 'which may be a function of theirs';
+$stack->psql('TRUNCATE public.taken', dbname => 'hostile');
+$stack->psql(q{SELECT set_config('request.headers', 'a key', true)}, dbname => 'hostile', user => 'authenticator', password => 'authenticator');
+is taken(), '', 'but not for who logs in for the API: PostgREST sets the headers so';
+for my $job (qw(hourly daily nightly weekly))
+{
+	open my $in, '<', "$FindBin::Bin/../../debian/gateway/$job.sql" or die "$job.sql: $!\n";
+	my $sql = do { local $/; <$in> };
+	is $stack->psql_error($sql, dbname => 'hostile', user => 'till', password => 'till'), undef, "the $job job runs";
+	is taken(), '', 'and calls nothing of theirs';
+}
+$stack->psql('ALTER DATABASE hostile RESET search_path');
+
 $stack->psql('DROP EXTENSION loyalty; DROP SCHEMA public CASCADE', dbname => 'hostile');
 is message_of('CREATE EXTENSION loyalty SCHEMA information_schema', 'hostile'), '0A000 extension "loyalty" must be installed in schema "pg_catalog"', 'and goes nowhere else';
 $stack->psql('CREATE EXTENSION loyalty', dbname => 'hostile');

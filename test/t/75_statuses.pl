@@ -31,6 +31,7 @@ sub curp
 }
 
 # Ana has consented, owns Vida and is 37; Beto has not consented; Eva has died; nobody knows Nadia.
+# Cerrado and Vencido may call none of the APIs, or not any more.
 my %curp = map { $_->[0] => curp("GOPL900115HDF$_->[1]ZT0") } [ana => 'B'], [beto => 'C'], [eva => 'D'], [nadia => 'F'];
 my $born_dead = curp('GOPL900115HDFGZT0');
 my ($merchant, $key, $acceptance, $poliza, $betos) = split /\|/, $stack->psql(qq{
@@ -43,6 +44,8 @@ my ($merchant, $key, $acceptance, $poliza, $betos) = split /\|/, $stack->psql(qq
 	SELECT loyalty.create_product(:m, n, '100', s, max_payments => 12, max_age => e) FROM (VALUES ('Vida', 5000, 99), ('Niños', 50, 10), ('Agotado', 0, 99)) v (n, s, e) \\g /dev/null
 	SELECT loyalty.open_policy(:m, '$curp{ana}', 'Vida', 12), loyalty.open_policy(:m, '$curp{beto}', 'Vida', 12) \\g /dev/null
 	INSERT INTO loyalty.curp_record (merchant_id, curp, first_name, first_last_name, deceased) VALUES (:m, '$born_dead', 'Zoe', 'Gil', true);
+	SELECT loyalty.create_app_user(:m, u, :'k') FROM unnest('{Cerrado,Vencido}'::text[]) u \\g /dev/null
+	SELECT loyalty.revoke_app_user_api(:m, 'Cerrado', a), loyalty.grant_app_user_api(:m, 'Vencido', a, now()) FROM unnest('{CUSTOMER,ACCOUNTS,PAYMENTS}'::text[]) a \\g /dev/null
 	SELECT concat_ws('|', :m, :'k', :'a', (SELECT policy_number FROM loyalty.policies JOIN loyalty.customers USING (merchant_id, member_id) WHERE curp::text = '$curp{ana}'), (SELECT policy_number FROM loyalty.policies JOIN loyalty.customers USING (merchant_id, member_id) WHERE curp::text = '$curp{beto}'))});
 
 # --- a request that is right, by its name --------------------------------------------------
@@ -119,6 +122,7 @@ my @table = (
 	[401, 'token', 'unknown user' => {nombre_de_usuario => 'Nadie'}, 'a number' => {nombre_de_usuario => $number->(7)}, 'disabled user' => {nombre_de_usuario => 'Baja'}, 'user in small letters' => {nombre_de_usuario => 'banco'},
 		'user with blanks' => {nombre_de_usuario => ' Banco '}, 'signed with blanks' => {-signed => " $curp{ana} "}, 'signed in small letters' => {-signed => lc $curp{ana}}, 'signature in capitals' => {-signature => sub { uc $_[0] }},
 		'signature with blanks' => {-signature => sub { " $_[0]" }}, 'a number as signature' => {-signature => sub { 7 }}, 'the sandbox\'s path' => {-path => '/api/Registro_sbx'}],
+	(map { my $name = $_; [403, $name, map { ("may call none$_->[0]" => {nombre_de_usuario => 'Cerrado', %{$_->[1]}}, "not any more$_->[0]" => {nombre_de_usuario => 'Vencido', %{$_->[1]}}) } ['' => {}], [', small letters' => {-curp => lc $curp{ana}}], [', with blanks' => {-curp => " $curp{ana} "}]] } qw(token datum block keys order stands payment)),
 	[404, 'token', 'capitals' => {tipo_peticion => 'TOKEN_FULL'}, 'blanks' => {tipo_peticion => ' token_full '}, 'a number' => {tipo_peticion => $number->(1)}, 'another\'s' => {tipo_peticion => 'request'}, 'path in small letters' => {-path => '/api/token_full'},
 		'no such path' => {-path => '/api/Token_Empty'}],
 	[405, 'token', map { ($_ => {-method => $_}) } qw(GET PUT DELETE PATCH OPTIONS)],
@@ -250,7 +254,7 @@ subtest 'whatever stands in a field' => sub {
 				my $status = $answer->{status};
 				my %has = map { $_ => 1 } ref $answer->{json} eq 'HASH' ? keys %{$answer->{json}} : ();
 				my @wanted = $status < 300 && $name !~ /^(?:block|datum|keys|all|products|product)$/ ? @{$keys{$name}} : $status < 300 ? qw(curp_en_uso data ok request) : @failure;
-				push @wrong, "$name, $field $value: $status $answer->{body}" if $status !~ /^(?:20[012]|400|401|404|406|409|412|417|418)$/ || grep { !$has{$_} } @wanted;
+				push @wrong, "$name, $field $value: $status $answer->{body}" if $status !~ /^(?:20[012]|400|401|403|404|406|409|412|417|418)$/ || grep { !$has{$_} } @wanted;
 			}
 		}
 	}
@@ -272,7 +276,7 @@ for my $search (@searches)
 }
 
 # Each status that the documents name, in several ways.
-my %named = (token => [200, 400, 401, 404, 405, 417], customer => [202, 400, 401, 404, 405, 406, 409, 412, 418], order => [201, 400, 401, 404, 405, 406, 409, 412, 417, 418, 429], payment => [200, 201, 400, 401, 404, 405, 409, 412, 418]);
+my %named = (token => [200, 400, 401, 403, 404, 405, 417], customer => [202, 400, 401, 403, 404, 405, 406, 409, 412, 418], order => [201, 400, 401, 403, 404, 405, 406, 409, 412, 417, 418, 429], payment => [200, 201, 400, 401, 403, 404, 405, 409, 412, 418]);
 is_deeply {map { my $api = $_; ($api => [sort grep { $ways{$api}{$_} > 1 } keys %{$ways{$api}}]) } keys %ways}, \%named, 'all statuses were reached, in two ways at least';
 
 done_testing;

@@ -179,11 +179,12 @@ is used('Tienda'), 't', 'uses the key';
 is used('Banco'), 'f', 'of nobody else';
 refused(asks('Customer', key => 'f' x 64), 401, 'what is signed with another');
 is used('Banco'), 'f', 'uses none';
-my $lock = $stack->connect_async;
-$lock->query("BEGIN; SELECT FROM loyalty_internal.app_user_key WHERE app_user = 'Banco' FOR UPDATE");
-is outcomes(), $all, 'who finds somebody else at it does not wait';
-$lock->query('ROLLBACK');
-is used('Banco'), 'f', 'and leaves it to the next';
+my $other = $stack->connect_async;	# not for ever, though somebody waited: 30 s, by a slow clock
+$other->query("SET idle_in_transaction_session_timeout = '300ms'; BEGIN; SELECT FROM loyalty_internal.app_user_key WHERE app_user = 'Banco' FOR UPDATE");
+is outcomes(), $all, 'who finds somebody else at it';
+is used('Banco'), 'f', 'does not wait, and leaves it to the next';
+$other->query('ROLLBACK');
+$other->close;
 is take_token(key => $key{Banco})->{status}, 200, 'a token';
 is used('Banco'), 't', 'is one';
 my $version = $row->();
@@ -196,6 +197,7 @@ is used('Banco'), 't', 'it is written';
 
 # --- too many at the gateway ---------------------------------------------------------
 
+my $lock = $stack->connect_async;
 $lock->query('BEGIN; LOCK TABLE loyalty_internal.app_user');
 my @waiting = map {
 	my $socket = IO::Socket::INET->new(PeerAddr => $stack->url =~ s{^http://}{}r) or die "connect: $@\n";

@@ -14,15 +14,18 @@ CREATE TABLE loyalty_internal.product (
 	annual_rate		loyalty.points	NOT NULL DEFAULT '0' CHECK (annual_rate OPERATOR(loyalty.>=) '0'::loyalty.points),
 	commission		loyalty.points	NOT NULL DEFAULT '0' CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
 	trust			text			NOT NULL DEFAULT '',
+	family			text			COLLATE "C" CHECK (family <> '' AND loyalty_internal.is_line(family)),
 	PRIMARY KEY (merchant_id, product_id),
 	UNIQUE (merchant_id, name),
 	CHECK (max_age >= min_age)
 );
+CREATE INDEX product_family ON loyalty_internal.product (merchant_id, family);
 COMMENT ON TABLE loyalty_internal.product IS 'Products, with whom they can be sold to and on what terms.';
 COMMENT ON COLUMN loyalty_internal.product.price IS 'Money, for one payment.';
 COMMENT ON COLUMN loyalty_internal.product.annual_rate IS 'Percent a year that paying in instalments costs, for the months from the first instalment to the last.';
 COMMENT ON COLUMN loyalty_internal.product.commission IS 'Percent of each payment that the app users who take payments earn.';
 COMMENT ON COLUMN loyalty_internal.product.trust IS 'The trust fund that stands behind it.';
+COMMENT ON COLUMN loyalty_internal.product.family IS 'Under whose name it is sold too, to whom its ages fit: those of a family do not overlap. NULL: it has none.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.product TO loyalty_engine;
 
 CREATE TABLE loyalty_internal.policy (
@@ -37,6 +40,7 @@ CREATE TABLE loyalty_internal.policy (
 	payments		smallint		NOT NULL CHECK (payments BETWEEN 1 AND 36),
 	pay_day			smallint		NOT NULL CHECK (pay_day IN (0, 1, 15)),
 	commission		loyalty.points	NOT NULL CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
+	trust			text			NOT NULL DEFAULT '',
 	service			text			NOT NULL DEFAULT 'Ecologico',
 	sold_by			text			COLLATE "C",
 	status			text			NOT NULL CHECK (status IN ('PREVENTA', 'COBRANZA', 'ACTIVACION', 'CANCELADO')),
@@ -55,6 +59,7 @@ COMMENT ON COLUMN loyalty_internal.policy.price IS 'Money, for one payment: that
 COMMENT ON COLUMN loyalty_internal.policy.cost IS 'Money, all payments together.';
 COMMENT ON COLUMN loyalty_internal.policy.pay_day IS 'The day of the month on which payments are due; 0: there is one payment.';
 COMMENT ON COLUMN loyalty_internal.policy.commission IS 'Percent of each payment: that of the product when it was sold.';
+COMMENT ON COLUMN loyalty_internal.policy.trust IS 'The trust fund that stands behind it: that of the product when it was sold.';
 COMMENT ON COLUMN loyalty_internal.policy.sold_by IS 'The app user who sold it; NULL: none did.';
 COMMENT ON COLUMN loyalty_internal.policy.status IS 'What was done to it. One in ACTIVACION is in ACTIVO 30 days after it was paid off: loyalty_internal.policy_state() knows.';
 COMMENT ON COLUMN loyalty_internal.policy.paid_off_at IS 'When the last payment was booked.';
@@ -105,38 +110,71 @@ $$;
 COMMENT ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, integer) IS
 'What a price comes to in so many monthly payments: simple interest at the annual rate (percent) for the months between the first and the last, to the cent.';
 
+-- Ages of one family are kept apart, and its name from those of products: who creates
+-- or changes products of a merchant waits for who does so too.  It is an UPDATE, so
+-- that who has looked before, under another isolation level, fails instead.
+CREATE FUNCTION loyalty_internal.lock_products(merchant_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.merchant t SET name = t.name WHERE t.merchant_id = lock_products.merchant_id;
+	IF NOT FOUND THEN
+		PERFORM loyalty_internal.fail('unknown_object', 'There is no merchant with this merchant_id.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_products(bigint) IS
+'Part of loyalty.create_product() and loyalty.change_product(): nobody else changes the products of the merchant until the transaction ends. Errors: LY006 unknown_object.';
+
+CREATE FUNCTION loyalty_internal.check_family(product loyalty_internal.product) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM loyalty_internal.product p
+			WHERE p.merchant_id = product.merchant_id AND p.product_id <> product.product_id AND p.family = product.family
+			  AND p.min_age <= product.max_age AND p.max_age >= product.min_age) THEN
+		PERFORM loyalty_internal.fail('already_exists', 'The family has a product for some of these ages.');
+	ELSIF EXISTS (SELECT FROM loyalty_internal.product p
+			WHERE p.merchant_id = product.merchant_id AND (p.family = product.name OR p.name = product.family)) THEN
+		PERFORM loyalty_internal.fail('already_exists', 'No product of the merchant has the name of one of its families.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.check_family(loyalty_internal.product) IS
+'Part of loyalty.create_product() and loyalty.change_product(): refuses a product, as it has just been written, whose ages overlap with those of another of its family, or whose name is that of a family. Errors: LY007 already_exists.';
+
 CREATE FUNCTION loyalty.create_product(
 	merchant_id bigint, name text, price loyalty.points, stock integer, description text DEFAULT '',
 	min_age integer DEFAULT 0, max_age integer DEFAULT 150, max_payments integer DEFAULT 1, annual_rate loyalty.points DEFAULT '0',
-	commission loyalty.points DEFAULT '0', trust text DEFAULT '', idempotency_key text DEFAULT NULL)
+	commission loyalty.points DEFAULT '0', trust text DEFAULT '', family text DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_product', ARRAY[name, price::text, stock::text, description, min_age::text,
-		max_age::text, max_payments::text, annual_rate::text, commission::text, trust]);
+		max_age::text, max_payments::text, annual_rate::text, commission::text, trust, family]);
+	becomes loyalty_internal.product;
 BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;
 	END IF;
-	PERFORM loyalty_internal.require_merchant(create_product.merchant_id);
-	PERFORM loyalty_internal.require_short(create_product.name, create_product.description, create_product.trust);
+	PERFORM loyalty_internal.lock_products(create_product.merchant_id);
+	PERFORM loyalty_internal.require_short(create_product.name, create_product.description, create_product.trust, create_product.family);
 	-- Refuse here, and not when it is sold, what comes to more than money can be.
 	PERFORM loyalty.instalment_cost(create_product.price, create_product.annual_rate, create_product.max_payments);
-	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust)
+	INSERT INTO loyalty_internal.product AS p (merchant_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust, family)
 	VALUES (create_product.merchant_id, create_product.name, create_product.description, create_product.price,
 		create_product.stock, create_product.min_age, create_product.max_age, create_product.max_payments, create_product.annual_rate,
-		create_product.commission, create_product.trust)
-	RETURNING p.product_id INTO id;
-	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, id::text);
+		create_product.commission, create_product.trust, nullif(create_product.family, ''))
+	RETURNING p.* INTO becomes;
+	PERFORM loyalty_internal.check_family(becomes);
+	RETURN loyalty_internal.keep_answer(merchant_id, idempotency_key, becomes.product_id::text);
 EXCEPTION
 	WHEN check_violation OR not_null_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'name has no control characters, price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'name and family have no control characters, price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
 	WHEN unique_violation THEN
 		PERFORM loyalty_internal.fail('already_exists', 'The merchant has a product of this name.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text, text) IS
-'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them; trust: the trust fund behind it. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY005 invalid_argument, LY006 unknown_object, LY007 already_exists.';
+COMMENT ON FUNCTION loyalty.create_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text, text, text) IS
+'Creates a product and returns its product_id. price: money for one payment; stock: how many there are; min_age, max_age: full years of who may have it; max_payments: 1 to 36 monthly ones, at annual_rate percent; commission: percent of each payment for the app users who take them; trust: the trust fund behind it; family: under whose name it is sold too, to who is of its ages, which those of a family share with no other. idempotency_key: the same call again returns the first answer and creates nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LY006 unknown_object, LY005 invalid_argument, LY007 already_exists (a product of the name, or of the family for some of these ages; or the name is that of a family, or the family that of a product).';
 
 CREATE FUNCTION loyalty_internal.policy_state(status text, paid_off_at timestamptz, at timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -152,11 +190,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT EXISTS (SELECT FROM loyalty_internal.policy s
 		WHERE s.merchant_id = holds_product.merchant_id AND s.member_id = holds_product.member_id
-		  AND s.product_id = holds_product.product_id AND s.status <> 'CANCELADO'
-		  AND s.policy_id IS DISTINCT FROM holds_product.policy_id);
+		  AND s.status <> 'CANCELADO' AND s.policy_id IS DISTINCT FROM holds_product.policy_id
+		  AND (s.product_id = holds_product.product_id OR s.product_id IN (
+			SELECT o.product_id FROM loyalty_internal.product p JOIN loyalty_internal.product o ON o.merchant_id = p.merchant_id AND o.family = p.family
+			WHERE p.merchant_id = holds_product.merchant_id AND p.product_id = holds_product.product_id)));
 END;
 COMMENT ON FUNCTION loyalty_internal.holds_product(bigint, bigint, bigint, bigint) IS
-'Whether a customer has a product, by a policy that is not cancelled, and is not this one.';
+'Whether a customer has a product, or another of its family, by a policy that is not cancelled, and is not this one.';
 
 CREATE FUNCTION loyalty_internal.sell_policy(
 	merchant_id bigint, curp loyalty.curp, product text, payments integer, pay_day integer, on_date date, service text, app_user text,
@@ -166,6 +206,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
 	today date := coalesce(sell_policy.on_date, loyalty_internal.customer_today(sell_policy.merchant_id));
+	age CONSTANT integer := loyalty_internal.age_on(sell_policy.curp, today);
 	buyer loyalty_internal.customer;
 	sold loyalty_internal.product;
 	cost loyalty.points;
@@ -175,14 +216,14 @@ DECLARE
 BEGIN
 	PERFORM loyalty_internal.require_short(sell_policy.service, sell_policy.app_user);
 	-- What can be said of the product and the CURP alone comes first: it does not tell who is a customer.
-	SELECT * INTO sold FROM loyalty_internal.product p WHERE p.merchant_id = sell_policy.merchant_id AND p.name = sell_policy.product COLLATE "C";
+	SELECT * INTO sold FROM loyalty_internal.product p
+	WHERE p.merchant_id = sell_policy.merchant_id AND (p.name = sell_policy.product COLLATE "C" OR p.family = sell_policy.product COLLATE "C")
+	  AND age BETWEEN p.min_age AND p.max_age;
 	IF NOT isfinite(today) THEN
 		PERFORM loyalty_internal.fail('kasu_400', 'on_date must be a day.');
-	END IF;
-	IF sold.product_id IS NULL OR loyalty.birth_date(sell_policy.curp) > today THEN
-		PERFORM loyalty_internal.fail('kasu_406');
-	END IF;
-	IF loyalty.age(sell_policy.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
+	ELSIF sell_policy.curp IS NULL THEN
+		PERFORM loyalty_internal.fail('kasu_404');
+	ELSIF sold.product_id IS NULL THEN
 		PERFORM loyalty_internal.fail('kasu_406');
 	END IF;
 	IF coalesce(sell_policy.payments, 0) NOT BETWEEN 1 AND sold.max_payments OR coalesce(sell_policy.pay_day, 0) NOT IN (1, 15) THEN
@@ -210,8 +251,14 @@ BEGIN
 	ELSIF loyalty_internal.known_dead(sell_policy.merchant_id, sell_policy.curp) THEN
 		PERFORM loyalty_internal.fail('kasu_417');
 	END IF;
+	-- Where the customer's program is it may be another day, and the customer of another age.
+	today := coalesce(sell_policy.on_date, loyalty_internal.customer_today(sell_policy.merchant_id, buyer.member_id));
+	IF loyalty_internal.age_on(sell_policy.curp, today) NOT BETWEEN sold.min_age AND sold.max_age THEN
+		RETURN loyalty_internal.sell_policy(sell_policy.merchant_id, sell_policy.curp, sell_policy.product, sell_policy.payments, sell_policy.pay_day,
+			today, sell_policy.service, sell_policy.app_user, sell_policy.phone, sell_policy.application);
+	END IF;
 	IF loyalty_internal.holds_product(sell_policy.merchant_id, buyer.member_id, sold.product_id, NULL) THEN
-		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product.');
+		PERFORM loyalty_internal.fail('kasu_412', 'The customer already has this product, or another of its family.');
 	END IF;
 	UPDATE loyalty_internal.product p SET stock = p.stock - 1
 	WHERE p.merchant_id = sell_policy.merchant_id AND p.product_id = sold.product_id AND p.stock > 0;
@@ -219,17 +266,16 @@ BEGIN
 		PERFORM loyalty_internal.fail('kasu_412', 'There is none of this product left.');
 	END IF;
 
-	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, price, cost, payments, pay_day, commission, service, sold_by, status, application)
+	INSERT INTO loyalty_internal.policy AS s (merchant_id, member_id, sale_no, product_id, policy_number, price, cost, payments, pay_day, commission, trust, service, sold_by, status, application)
 	VALUES (sell_policy.merchant_id, buyer.member_id,
 		(SELECT coalesce(max(o.sale_no), 0) + 1 FROM loyalty_internal.policy o
 		 WHERE o.merchant_id = sell_policy.merchant_id AND o.member_id = buyer.member_id),
 		sold.product_id, upper(loyalty_internal.random_key('P', 8) COLLATE "C"), sold.price, cost, sell_policy.payments,
-		CASE WHEN sell_policy.payments > 1 THEN sell_policy.pay_day ELSE 0 END, sold.commission, coalesce(sell_policy.service, 'Ecologico'), sell_policy.app_user, 'PREVENTA', sell_policy.application)
+		CASE WHEN sell_policy.payments > 1 THEN sell_policy.pay_day ELSE 0 END, sold.commission, sold.trust, coalesce(sell_policy.service, 'Ecologico'), sell_policy.app_user, 'PREVENTA', sell_policy.application)
 	RETURNING s.policy_id INTO id;
 
 	-- The first day after today that is the day of payment; cents that do not
 	-- divide go to the first instalments.
-	today := coalesce(sell_policy.on_date, loyalty_internal.customer_today(sell_policy.merchant_id, buyer.member_id));
 	first_due := date_trunc('month', today)::date + sell_policy.pay_day - 1;
 	IF first_due <= today THEN
 		first_due := (first_due + interval '1 month')::date;
@@ -268,7 +314,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, integer, date, text, text, text) IS
-'Sells a product to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today in the time_zone of the customer''s program unless given. service: what kind of service; app_user: who sells it. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or not at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (none left, which is looked at before the customer, or has it already).';
+'Sells a product, by its name or by that of a family the one that fits the age, to a customer, in monthly payments due on pay_day (1 or 15), and returns the policy_id; the policy is in PREVENTA until something is paid. on_date: day of the sale, today in the time_zone of the customer''s program unless given. service: what kind of service; app_user: who sells it. idempotency_key: the same call again returns the first answer and sells nothing. Errors: LY422 idempotency_key_reused, LY423 invalid_idempotency_key, LK406 kasu_406 (no such product, or none of the family, at this age), LK400 kasu_400 (payments, pay_day), LK404 kasu_404 (no such customer), LK417 kasu_417 (one who has died), LK412 kasu_412 (none left, which is looked at before the customer, or has it or another of its family already).';
 
 -- How a policy stands on a day, or stood after one of its payments: the answer to
 -- a repetition of that, whatever was paid since.
@@ -381,7 +427,7 @@ BEGIN
 		PERFORM FROM loyalty_internal.customer c
 		WHERE c.merchant_id = sold.merchant_id AND c.member_id = sold.member_id FOR NO KEY UPDATE;
 		IF loyalty_internal.holds_product(sold.merchant_id, sold.member_id, sold.product_id, sold.policy_id) THEN
-			PERFORM loyalty_internal.fail('kasu_412', 'The policy is cancelled, and the customer has another of the product.');
+			PERFORM loyalty_internal.fail('kasu_412', 'The policy is cancelled, and the customer has another of the product, or of its family.');
 		END IF;
 	END IF;
 	SELECT y.payment_no, y.balance::numeric INTO paid, unpaid FROM loyalty_internal.payment y
@@ -468,7 +514,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	IF loyalty_internal.holds_product(sold.merchant_id, sold.member_id, sold.product_id, sold.policy_id) THEN
-		PERFORM loyalty_internal.fail('kasu_412', 'The customer has another policy of the product.');
+		PERFORM loyalty_internal.fail('kasu_412', 'The customer has another policy of the product, or of its family.');
 	END IF;
 	SELECT y.balance::numeric INTO unpaid FROM loyalty_internal.payment y
 	WHERE y.merchant_id = sold.merchant_id AND y.policy_id = sold.policy_id ORDER BY y.payment_no DESC LIMIT 1;
@@ -478,36 +524,38 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.reopen_policy(bigint, bigint) IS
-'Takes back loyalty.cancel_policy(): the policy is what its payments make it, PREVENTA, COBRANZA, ACTIVACION or ACTIVO. Returns whether it was cancelled. Errors: LY006 unknown_object, LK412 kasu_412 (the customer has bought the product again).';
+'Takes back loyalty.cancel_policy(): the policy is what its payments make it, PREVENTA, COBRANZA, ACTIVACION or ACTIVO. Returns whether it was cancelled. Errors: LY006 unknown_object, LK412 kasu_412 (the customer has bought the product, or another of its family, again).';
 
 CREATE FUNCTION loyalty.change_product(
 	merchant_id bigint, name text, price loyalty.points DEFAULT NULL, stock integer DEFAULT NULL, description text DEFAULT NULL,
 	min_age integer DEFAULT NULL, max_age integer DEFAULT NULL, max_payments integer DEFAULT NULL, annual_rate loyalty.points DEFAULT NULL,
-	commission loyalty.points DEFAULT NULL, trust text DEFAULT NULL)
+	commission loyalty.points DEFAULT NULL, trust text DEFAULT NULL, family text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	becomes loyalty_internal.product;
 BEGIN
-	PERFORM loyalty_internal.require_short(change_product.description, change_product.trust);
+	PERFORM loyalty_internal.lock_products(change_product.merchant_id);
+	PERFORM loyalty_internal.require_short(change_product.description, change_product.trust, change_product.family);
 	UPDATE loyalty_internal.product p SET price = coalesce(change_product.price, p.price), stock = coalesce(change_product.stock, p.stock),
 		description = coalesce(change_product.description, p.description), min_age = coalesce(change_product.min_age, p.min_age),
 		max_age = coalesce(change_product.max_age, p.max_age), max_payments = coalesce(change_product.max_payments, p.max_payments),
 		annual_rate = coalesce(change_product.annual_rate, p.annual_rate), commission = coalesce(change_product.commission, p.commission),
-		trust = coalesce(change_product.trust, p.trust)
+		trust = coalesce(change_product.trust, p.trust), family = nullif(coalesce(change_product.family, p.family), '')
 	WHERE p.merchant_id = change_product.merchant_id AND p.name = change_product.name COLLATE "C"
 	RETURNING p.* INTO becomes;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no product of this name.');
 	END IF;
 	PERFORM loyalty.instalment_cost(becomes.price, becomes.annual_rate, becomes.max_payments);
+	PERFORM loyalty_internal.check_family(becomes);
 EXCEPTION
 	WHEN check_violation OR numeric_value_out_of_range THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
+		PERFORM loyalty_internal.fail('invalid_argument', 'family has no control characters, price is positive, stock and ages are not negative, max_age is not below min_age, max_payments is 1 to 36.');
 END
 $$;
-COMMENT ON FUNCTION loyalty.change_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text) IS
-'Changes a product from now on; what is NULL stays, and so does what was sold. Arguments are those of loyalty.create_product(). Errors: LY005 invalid_argument, LY006 unknown_object.';
+COMMENT ON FUNCTION loyalty.change_product(bigint, text, loyalty.points, integer, text, integer, integer, integer, loyalty.points, loyalty.points, text, text) IS
+'Changes a product from now on; what is NULL stays, and so does what was sold. Arguments are those of loyalty.create_product(); an empty family is none. Errors: LY005 invalid_argument, LY006 unknown_object, LY007 already_exists (as there).';
 
 CREATE VIEW loyalty.instalments AS
 SELECT merchant_id, policy_id, ordinal, due_on, amount FROM loyalty_internal.instalment;
@@ -538,11 +586,11 @@ COMMENT ON COLUMN loyalty.commissions.amount IS 'Money that was paid.';
 COMMENT ON COLUMN loyalty.commissions.commission IS 'Money that the app user earns.';
 
 CREATE VIEW loyalty.products AS
-SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust FROM loyalty_internal.product;
-COMMENT ON VIEW loyalty.products IS 'The products of the merchants.';
+SELECT merchant_id, product_id, name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust, family FROM loyalty_internal.product;
+COMMENT ON VIEW loyalty.products IS 'The products of the merchants. min_age, max_age: full years of who may have it; family: under whose name it is sold too, NULL: none.';
 
 CREATE VIEW loyalty.policies AS
 SELECT s.merchant_id, s.policy_id, s.member_id, s.sale_no, p.name AS product, s.policy_number, s.cost, s.payments,
-	   loyalty_internal.policy_state(s.status, s.paid_off_at, now()) AS status, s.registered_at, s.price, s.pay_day, s.commission, s.service, s.sold_by, s.paid_off_at
+	   loyalty_internal.policy_state(s.status, s.paid_off_at, now()) AS status, s.registered_at, s.price, s.pay_day, s.commission, s.service, s.sold_by, s.paid_off_at, s.trust
 FROM loyalty_internal.policy s JOIN loyalty_internal.product p USING (merchant_id, product_id);
-COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each. price: money for one payment, cost: all payments together; pay_day: 1 or 15, 0 for one payment; commission: percent of each payment; sold_by: the app user; paid_off_at: when the last payment was booked, 30 days before it is ACTIVO.';
+COMMENT ON VIEW loyalty.policies IS 'What the merchants have sold to customers, under a policy number each. price: money for one payment, cost: all payments together; pay_day: 1 or 15, 0 for one payment; commission: percent of each payment; trust: the trust fund behind it; sold_by: the app user; paid_off_at: when the last payment was booked, 30 days before it is ACTIVO.';

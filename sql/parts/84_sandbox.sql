@@ -6,6 +6,7 @@ DECLARE
 	app CONSTANT text := 'Api_KASU_Sandbox';
 	sandbox_id bigint;
 	program bigint;
+	band record;
 	customer record;
 BEGIN
 	SELECT u.merchant_id INTO sandbox_id FROM loyalty_internal.app_user u WHERE u.name = app;
@@ -18,6 +19,12 @@ BEGIN
 	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_id;
 	PERFORM loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12', '5');
 	PERFORM loyalty.create_product(sandbox_id, 'Universitario', '20000', 100, 'Ahorro para la universidad', 0, 20, 36, '10', '2.5');
+	FOR band IN
+		SELECT * FROM (VALUES (2, 29, '3500'), (30, 49, '4200'), (50, 54, '4900'), (55, 59, '5600'), (60, 64, '6300'), (65, 69, '7000')) b (youngest, oldest, price)
+	LOOP
+		PERFORM loyalty.create_product(sandbox_id, format('Seguridad %s-%s', band.youngest, band.oldest), band.price::loyalty.points, 100,
+			'Servicio funerario para elementos de seguridad', band.youngest, band.oldest, 12, '12', '5', 'Fideicomiso de pruebas', 'Seguridad');
+	END LOOP;
 
 	FOR customer IN
 		SELECT * FROM (VALUES

@@ -468,7 +468,7 @@ BEGIN
 			SELECT a.at, a.app_user, a.operation, a.request, a.status, a.address, a.times, a.last_at
 			FROM loyalty_internal.access a WHERE a.merchant_id = merchant AND a.member_id = id ORDER BY a.at, a.access_id) r), '[]'),
 		'policies', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT s.policy_id, s.policy_number, d.name AS product, s.cost, s.payments AS number_of_payments, s.status,
+			SELECT s.policy_id, s.policy_number, d.name AS product, s.trust, s.cost, s.payments AS number_of_payments, s.status,
 				   s.registered_at, s.application,
 				   (SELECT json_agg(json_build_object('ordinal', i.ordinal, 'due_on', i.due_on, 'amount', i.amount) ORDER BY i.ordinal)
 					FROM loyalty_internal.instalment i WHERE i.merchant_id = merchant AND i.policy_id = s.policy_id) AS instalments,

@@ -219,17 +219,17 @@ individual_request(Call *call)
 }
 
 #define PRODUCT_JSON \
-	"'producto', name, 'costo', price, 'comision', commission,"
-#define TERMS_JSON \
-	"'forma_pago', json_build_object('meses_max', max_payments, 'tasa_anual', annual_rate)"
+	"json_build_object('producto', name, 'costo', price, 'comision', commission, 'fideicomiso', trust," \
+	" 'forma_pago', json_build_object('meses_max', max_payments, 'tasa_anual', annual_rate)," \
+	" 'nombre', name, 'precio', price, 'descripcion', description, 'existencias', stock," \
+	" 'familia', coalesce(family, ''), 'edad_minima', min_age, 'edad_maxima', max_age)"
 
 static Statement product_for_sql = {
-	.sql = "SELECT json_build_object(" PRODUCT_JSON TERMS_JSON ") AS today,"
+	.sql = "SELECT " PRODUCT_JSON " AS today,"
 	" json_build_object('producto', name, 'viable', stock > 0, 'edad', a.age, 'costo', price, 'numero_pagos', max_payments,"
 	" 'costo_a_pagos', loyalty.instalment_cost(price, annual_rate, max_payments)) AS offer FROM loyalty_internal.product,"
-	" LATERAL (SELECT loyalty_internal.customer_today($1, $4) AS today) t,"
-	" LATERAL (SELECT CASE WHEN loyalty.birth_date($3) <= t.today THEN loyalty.age($3, t.today) END AS age) a"
-	" WHERE merchant_id = $1 AND name = $2 AND a.age BETWEEN min_age AND max_age",
+	" LATERAL (SELECT loyalty_internal.age_on($3, loyalty_internal.customer_today($1, $4)) AS age) a"
+	" WHERE merchant_id = $1 AND (name = $2 OR family = $2) AND a.age BETWEEN min_age AND max_age",
 	.params = {INT8OID, TEXTOID, CURPOID, INT8OID}
 };
 
@@ -250,8 +250,7 @@ product_for_customer(const Call *call, StringInfo answer, const Curp *curp)
 }
 
 static Statement product_list_sql = {
-	.sql = "SELECT json_build_object('productos', coalesce(json_agg(json_build_object(" PRODUCT_JSON " 'fideicomiso', trust, " TERMS_JSON ","
-	" 'nombre', name, 'precio', price, 'descripcion', description, 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]')) AS today,"
+	.sql = "SELECT json_build_object('productos', coalesce(json_agg(" PRODUCT_JSON " ORDER BY name COLLATE pg_catalog.\"default\"), '[]')) AS today,"
 	" coalesce(json_agg(json_build_object('nombre', name, 'precio', price, 'descripcion', description,"
 	" 'existencias', stock) ORDER BY name COLLATE pg_catalog.\"default\"), '[]') AS products FROM loyalty_internal.product WHERE merchant_id = $1",
 	.params = {INT8OID}

@@ -66,6 +66,41 @@ SELECT lives_ok(format('SELECT loyalty.open_policy(%s, %L, ''Adulto'', on_date =
 ROLLBACK TO before;
 SELECT lives_ok(format('SELECT loyalty.open_policy(%s, %L, ''Adulto'', on_date => ''2039-05-03'')', :merchant, :'second'), '18 on the day before the next');
 
+-- A family sells what fits the age, on the day of the sale, and whoever has one of it has it.
+SELECT is(count(loyalty.create_product(:merchant, name, '100', 10, min_age => youngest, max_age => oldest, max_payments => 2, trust => 'F/' || name, family => 'Familia')), 3::bigint, 'three products of a family')
+FROM (VALUES ('F 18-29', 18, 29), ('F 30-49', 30, 49), ('F 52-59', 52, 59)) v (name, youngest, oldest);
+SELECT results_eq(format('SELECT name, family, min_age, max_age FROM loyalty.products WHERE merchant_id = %s AND family IS NOT NULL ORDER BY name', :merchant),
+	$$VALUES ('F 18-29' COLLATE "C", 'Familia' COLLATE "C", 18::smallint, 29::smallint), ('F 30-49', 'Familia', 30::smallint, 49::smallint), ('F 52-59', 'Familia', 52::smallint, 59::smallint)$$, 'each with its ages');
+SAVEPOINT before;
+CREATE TEMP TABLE of_day AS SELECT v.day, v.product, p.id FROM
+	(VALUES ('2018-05-25', 'F 18-29 F/F 18-29'), ('2018-05-26', 'F 30-49 F/F 30-49'), ('2038-05-25', 'F 30-49 F/F 30-49'), ('2040-05-26', 'F 52-59 F/F 52-59'), ('2048-05-25', 'F 52-59 F/F 52-59')) v (day, product),
+	LATERAL (SELECT loyalty.open_policy(:merchant, :'curp', 'Familia', on_date => v.day::date) AS id) p, LATERAL loyalty.cancel_policy(:merchant, p.id);
+SELECT is(s.product || ' ' || s.trust, d.product, 'its name sells on ' || d.day) FROM of_day d JOIN loyalty.policies s ON s.policy_id = d.id;
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Familia'', on_date => %L)', :merchant, :'curp', day), 'kasu_406', 'no product of it fits on ' || day)
+FROM (VALUES ('2006-05-25'), ('2038-05-26'), ('2040-05-25'), ('2048-05-26'), ('1988-05-25')) v (day);
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, ''Familia'', on_date => ''infinity'')', :merchant, :'curp'), 'kasu_400', 'infinity is no day');
+SELECT loyalty.open_policy(:merchant, :'curp', 'Familia', on_date => '2018-05-25') AS of_family \gset
+SELECT pg_temp.refuses(format('SELECT loyalty.open_policy(%s, %L, %L, on_date => ''2018-05-26'')', :merchant, :'curp', product), 'kasu_412', 'who has one of it has it: ' || product)
+FROM (VALUES ('Familia'), ('F 30-49')) v (product);
+SELECT loyalty.cancel_policy(:merchant, :of_family), loyalty.open_policy(:merchant, :'curp', 'F 30-49', on_date => '2018-05-26') \g /dev/null
+SELECT pg_temp.refuses(format('SELECT loyalty.reopen_policy(%s, %s)', :merchant, :of_family), 'kasu_412', 'nor is a cancelled one opened again');
+SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, ''1'', ''x'', ''familia'', ''App'')', :merchant, :of_family), 'kasu_412', 'nor by a payment');
+SELECT loyalty.change_product(:merchant, 'F 30-49', family => '', trust => 'F/nuevo') \g /dev/null
+SELECT is(family, NULL, 'an empty family is none') FROM loyalty.products WHERE merchant_id = :merchant AND name = 'F 30-49';
+SELECT is(trust, 'F/F 30-49', 'what was sold keeps its trust') FROM loyalty.policies WHERE merchant_id = :merchant AND product = 'F 30-49' AND status <> 'CANCELADO';
+SELECT lives_ok(format('SELECT loyalty.reopen_policy(%s, %s)', :merchant, :of_family), 'of different families there may be two');
+ROLLBACK TO before;
+SELECT pg_temp.refuses(format('SELECT loyalty.create_product(%s, %s)', :merchant, arguments), code, 'create_product: ' || arguments)
+FROM (VALUES ('''G'', ''1'', 1, min_age => 29, max_age => 29, family => ''Familia''', 'already_exists'), ('''G'', ''1'', 1, min_age => 50, max_age => 52, family => ''Familia''', 'already_exists'),
+	('''G'', ''1'', 1, min_age => 0, max_age => 150, family => ''Familia''', 'already_exists'), ('''Familia'', ''1'', 1', 'already_exists'), ('''G'', ''1'', 1, family => ''Vida''', 'already_exists'),
+	('''G'', ''1'', 1, family => ''G''', 'already_exists'), ('''G'', ''1'', 1, family => E''a\nb''', 'invalid_argument'), ('''G'', ''1'', 1, family => repeat(''x'', 1025)', 'invalid_argument')) v (arguments, code);
+SELECT lives_ok(format('SELECT loyalty.create_product(%s, ''G'', ''1'', 1, min_age => 50, max_age => 51, family => ''Familia'')', :merchant), 'ages that none has are free');
+SELECT lives_ok(format('SELECT loyalty.create_product(%s, ''H'', ''1'', 1, min_age => 50, max_age => 51, family => ''Otra'')', :merchant), 'and those of another family');
+SELECT lives_ok(format('SELECT loyalty.create_product(%s, ''F 18-29'', ''1'', 1, min_age => 20, max_age => 60, family => ''Familia'')', :other), 'or merchant');
+SELECT pg_temp.refuses(format('SELECT loyalty.change_product(%s, %s)', :merchant, arguments), code, 'change_product: ' || arguments)
+FROM (VALUES ('''F 18-29'', max_age => 30', 'already_exists'), ('''G'', min_age => 49', 'already_exists'), ('''H'', family => ''Familia''', 'already_exists'), ('''H'', family => ''Vida''', 'already_exists'),
+	('''H'', family => ''H''', 'already_exists'), ('''H'', family => E''a\nb''', 'invalid_argument')) v (arguments, code);
+
 -- None is left, and none is taken for a sale that is refused.
 SELECT loyalty.create_product(:merchant, 'Último', '10', 1) \g /dev/null
 SELECT loyalty.open_policy(:merchant, :'curp', 'Último') AS last_sale \gset

@@ -308,7 +308,7 @@ my %differ = (
 	'loyalty_internal.member' => 'member_id account_id phone client_id email', 'loyalty_internal.member_address' => 'member_id', 'loyalty_internal.blacklisted_phone' => 'phone', 'loyalty_internal.member_change' => 'change_id',
 	'loyalty_internal.account_owner' => 'member_id account_id', 'loyalty_internal.message' => 'message_id sent_at', 'loyalty_internal.idempotency_key' => 'key_digest',
 	'loyalty_internal.app_user' => 'name', 'loyalty_internal.app_user_key' => 'app_user', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
-	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
+	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
 	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '',

@@ -182,14 +182,18 @@ subtest 'the document, from token to payment' => sub {
 		. quotemeta(',"data":{"cliente":{"Usuario":"carlos.7221000001","Tipo":"Cliente","Nombre":"Carlos","Paterno":"Cabrera","Materno":"Montes",'
 		. '"Mail":"carlos.cabrera@example.com","Telefono":"7221000001","calle":"Av. Hidalgo","numero":"12","colonia":"Centro","municipio":"Toluca","codigo_postal":"50000","estado":"Estado de México"},'
 		. '"usuario":{"nombre_de_usuario":"carlos.7221000001","preferencias":{}},') . $sales . quotemeta('}}'), 'the block of a customer');
+	my @bands = (['2-29', 3500], ['30-49', 4200], ['50-54', 4900], ['55-59', 5600], ['60-64', 6300], ['65-69', 7000]);
+	my $funerario = '"producto":"Funerario","costo":5000,"comision":5,"fideicomiso":"","forma_pago":{"meses_max":12,"tasa_anual":12},"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97,"familia":"","edad_minima":2,"edad_maxima":69';
 	answers($ask->('/api/Customer_sbx', 'request_block', 'catalogo_productos'), $found->('catalogo_productos',
-		'[{"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},{"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]',
-		'"productos":[{"producto":"Funerario","costo":5000,"comision":5,"fideicomiso":"","forma_pago":{"meses_max":12,"tasa_anual":12},"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},'
-		. '{"producto":"Universitario","costo":20000,"comision":2.5,"fideicomiso":"","forma_pago":{"meses_max":36,"tasa_anual":10},"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]'),
+		'[{"nombre":"Funerario","precio":5000,"descripcion":"Servicio funerario completo","existencias":97},' . join('', map { qq({"nombre":"Seguridad $_->[0]","precio":$_->[1],"descripcion":"Servicio funerario para elementos de seguridad","existencias":100},) } @bands)
+		. '{"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100}]',
+		qq("productos":[{$funerario},) . join('', map { my ($from, $to) = split /-/, $_->[0]; qq({"producto":"Seguridad $_->[0]","costo":$_->[1],"comision":5,"fideicomiso":"Fideicomiso de pruebas","forma_pago":{"meses_max":12,"tasa_anual":12},"nombre":"Seguridad $_->[0]","precio":$_->[1],)
+			. qq("descripcion":"Servicio funerario para elementos de seguridad","existencias":100,"familia":"Seguridad","edad_minima":$from,"edad_maxima":$to},) } @bands)
+		. '{"producto":"Universitario","costo":20000,"comision":2.5,"fideicomiso":"","forma_pago":{"meses_max":36,"tasa_anual":10},"nombre":"Universitario","precio":20000,"descripcion":"Ahorro para la universidad","existencias":100,"familia":"","edad_minima":0,"edad_maxima":20}]'),
 		'the catalogue');
 	my $age = $stack->psql("SELECT loyalty.age('$carlos')");
 	answers($ask->('/api/Customer_sbx', 'request_block', 'producto_cliente', '"producto": "Funerario"'),
-		$found->('producto_cliente', qq({"producto":"Funerario","viable":true,"edad":$age,"costo":5000,"numero_pagos":12,"costo_a_pagos":5550}), '"producto":"Funerario","costo":5000,"comision":5,"forma_pago":{"meses_max":12,"tasa_anual":12}'), 'whether a product is viable');
+		$found->('producto_cliente', qq({"producto":"Funerario","viable":true,"edad":$age,"costo":5000,"numero_pagos":12,"costo_a_pagos":5550}), $funerario), 'whether a product is viable');
 
 	$sign_in->($cesar);
 	my $opened = $ask->('/api/Accounts_sbx', 'new_service', undef, '"mail": "c@correo.example", "telefono": "7221000002", "producto": "Universitario", "numero_pagos": 3, "dia_pago": 1,'
@@ -764,6 +768,54 @@ subtest 'a sale of several' => sub {
 	is read_block('cliente', curp => $buyer)->{json}{Ejecutivo}, 'Banco_Uno', 'who has sold it';
 };
 
+subtest 'product families' => sub {
+	my $relatives = 0;
+	my %band = ('F 2-29' => [2, 29], 'F 30-49' => [30, 49], 'F 55-59' => [55, 59]);
+	$stack->psql("SELECT loyalty.create_product($merchant, '$_', '100', 9, 'De familia', $band{$_}[0], $band{$_}[1], 12, '12', '5', 'F/1', 'Familia')") for sort keys %band;
+	# who is so many years old today, where the program is
+	my $aged = sub { my ($years, $days) = (@_, 0); return create_customer(curp('GOFL' . $stack->psql("SELECT to_char((now() AT TIME ZONE 'America/Mexico_City')::date + $days - interval '$years years', 'YYMMDD')") . 'HDF' . substr('BCDFGHJKLMNPQRSTVWXYZ', $relatives++ % 21, 1) . 'ZT' . ($years < 20 ? 'A' : '0')), "Familiar$relatives") };
+	my $buy = sub { my ($curp, $product) = @_; return open_account({producto => $product // 'Familia', mail => 'f' . $relatives . '@correo.example', telefono => '55100' . (10000 + $relatives), numero_pagos => 2}, curp => $curp) };
+	for my $case ([29, 1, 'F 2-29'], [30, 0, 'F 30-49'], [30, 1, 'F 2-29'], [50, 1, 'F 30-49'], [55, 0, 'F 55-59'])
+	{
+		my ($years, $days, $product) = @$case;
+		my $curp = $aged->($years, $days);
+		grant_consent($curp, 'Banco_Uno');
+		my $offer = read_block('producto_cliente', curp => $curp, fields => {producto => 'Familia'});
+		is_deeply [@{$offer->{json}}{qw(producto nombre familia)}, $offer->{json}{data}{producto}], [$product, $product, 'Familia', $product], "offered $days days before " . "$years: $product";
+		is $buy->($curp)->{json}{datos_compra}{producto}, $product, 'and sold';
+		refuses("who has it: $_", 412, undef, sub { $buy->($curp, $_) }) for 'Familia', $product;
+	}
+	for my $years (1, 50, 54, 60)
+	{
+		my $curp = $aged->($years);
+		grant_consent($curp, 'Banco_Uno');
+		refuses("no product of it fits at $years", 406, row('Banco_Uno', $member{$curp}, 'new_service', '', 406), sub { $buy->($curp) });
+		refuses('nor is one offered', 406, undef, sub { read_block('producto_cliente', curp => $curp, fields => {producto => 'Familia'}) });
+	}
+	my $strange_family = $aged->(40);
+	refuses("$_ is no family", 406, undef, sub { $buy->($strange_family, $_) }) for 'familia', 'Fam', 'F 2-29';
+
+	# the day is that of the customer's program
+	my $far = $stack->psql("SELECT program_id FROM loyalty.create_program($merchant, 'Lejos', 'L', '{\"time_zone\": \"Pacific/Kiritimati\"}')");
+	my $tomorrow = curp('GOFL' . $stack->psql("SELECT to_char((now() AT TIME ZONE 'Pacific/Kiritimati')::date - interval '30 years', 'YYMMDD')") . 'MDFWZT0');
+	$stack->psql("SELECT loyalty.create_customer($merchant, $far, '$tomorrow', 'Lejana', 'Prueba')");
+	is $stack->psql("SELECT (now() AT TIME ZONE 'Pacific/Kiritimati')::date > (now() AT TIME ZONE 'America/Mexico_City')::date"), 't', 'it is tomorrow there';
+	grant_consent($tomorrow, 'Banco_Uno');
+	is read_block('producto_cliente', curp => $tomorrow, fields => {producto => 'Familia'})->{json}{producto}, 'F 30-49', 'where somebody has a birthday';
+	is $buy->($tomorrow)->{json}{datos_compra}{producto}, 'F 30-49', 'and buys as such';
+
+	my $catalogue = read_block('catalogo_productos');
+	my ($of_family) = grep { $_->{producto} eq 'F 30-49' } @{$catalogue->{json}{productos}};
+	my $stock = delete $of_family->{existencias};
+	is_deeply $of_family, {producto => 'F 30-49', costo => 100, comision => 5, fideicomiso => 'F/1', forma_pago => {meses_max => 12, tasa_anual => 12}, nombre => 'F 30-49', precio => 100, descripcion => 'De familia',
+		familia => 'Familia', edad_minima => 30, edad_maxima => 49}, 'the catalogue has the family and its ages';
+	is $stock, 6, 'and the stock';
+	my $offer = read_block('producto_cliente', curp => $tomorrow, fields => {producto => 'F 30-49'})->{json};
+	is_deeply {map { $_ => $offer->{$_} } keys %$of_family}, $of_family, 'what is offered has the same keys';
+	$stack->psql("SELECT loyalty.change_product($merchant, '$_', family => '')") for sort keys %band;
+	refuses('a family of which nothing is left', 406, undef, sub { $buy->($strange_family) });
+};
+
 # --- two worlds --------------------------------------------------------------------
 
 subtest 'the sandbox and production do not meet' => sub {
@@ -777,8 +829,8 @@ subtest 'the sandbox and production do not meet' => sub {
 	my $register = sub { my ($path, $user, $key) = @_; return post($path, {tipo_peticion => 'token_full', nombre_de_usuario => $user, curp_en_uso => $carlos, firma_KEY => hmac_sha256_hex($carlos, $key)}) };
 	refuses('token of the sandbox in production', 401, row('f', $sandbox_user, '', 'token_full', '', 401), sub { $register->('/api/Registro_V1', $sandbox_user, $sandbox_key) });
 	refuses('token of production in the sandbox', 401, row('Banco_Uno', '', 'token_full', '', 401), sub { $register->('/api/Registro_sbx', 'Banco_Uno', $key{Banco_Uno}) });
-	is_deeply [map { $_->{nombre} } @{ask('/api/Customer_sbx', {tipo_peticion => 'request_block', request => 'catalogo_productos'}, %sandbox)->{json}{data}}], [qw(Funerario Universitario)], 'products of the sandbox';
-	is_deeply [map { $_->{nombre} } @{read_block('catalogo_productos')->{json}{data}}], [qw(Agotado Mayores Menores Segundo Vida)], 'products of production';
+	is_deeply [map { $_->{nombre} } @{ask('/api/Customer_sbx', {tipo_peticion => 'request_block', request => 'catalogo_productos'}, %sandbox)->{json}{data}}], ['Funerario', (map { "Seguridad $_" } qw(2-29 30-49 50-54 55-59 60-64 65-69)), 'Universitario'], 'products of the sandbox';
+	is_deeply [grep { !/^F / } map { $_->{nombre} } @{read_block('catalogo_productos')->{json}{data}}], [qw(Agotado Mayores Menores Segundo Vida)], 'products of production';
 	refuses('a customer of the sandbox only', 409, row('Banco_Uno', '', 'individual_request', 'Mail', 409), sub { read_datum('Mail', curp => $eva) });
 	is $stack->psql("SELECT loyalty.load_sandbox() = merchant_id FROM loyalty_internal.merchant WHERE sandbox"), 't', 'there is one sandbox, however often it is loaded';
 };
@@ -823,6 +875,12 @@ subtest 'payments and sales at the same time' => sub {
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Doble', '10', 9)");
 	@sold = side_by_side(("SELECT loyalty.open_policy($merchant, '$buyer[0]', 'Doble') > 0") x 2);
 	like $sold[1], qr/LK412/, 'one customer does not get a product twice';
+	my @made = side_by_side(map { "SELECT loyalty.create_product($merchant, '$_->[0]', '10', 9, min_age => $_->[1], max_age => $_->[1] + 20, family => 'Par') > 0" } ['Par uno', 0], ['Par dos', 20]);
+	is $made[0], 't', 'two products of a family for the same ages: there is the first';
+	like $made[1], qr/LY007/, 'and not the second';
+	$stack->psql("SELECT loyalty.create_product($merchant, 'Par dos', '10', 9, min_age => 21, max_age => 99, family => 'Par')");
+	@sold = side_by_side("SELECT loyalty.open_policy($merchant, '$buyer[0]', 'Par', on_date => '2005-01-01') > 0", "SELECT loyalty.open_policy($merchant, '$buyer[0]', 'Par') > 0");
+	like $sold[1], qr/LK412/, 'nor two of a family';
 
 	my @children;
 	for my $i (1 .. 8)

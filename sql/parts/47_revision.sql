@@ -38,11 +38,24 @@ COMMENT ON FUNCTION loyalty_internal.forget_programs() IS 'Part of loyalty_inter
 CREATE TRIGGER forget_deleted AFTER DELETE ON loyalty_internal.program
 FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.forget_programs();
 
+CREATE FUNCTION loyalty_internal.revise_merchant() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE loyalty_internal.program p SET revision = loyalty_internal.new_id() WHERE p.merchant_id = NEW.merchant_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.revise_merchant() IS 'Part of loyalty_internal.merchant, a trigger: what sessions remember of it, they remember with its programs.';
+
+CREATE TRIGGER revise AFTER UPDATE ON loyalty_internal.merchant
+FOR EACH ROW WHEN (OLD.max_rows IS DISTINCT FROM NEW.max_rows) EXECUTE FUNCTION loyalty_internal.revise_merchant();
+ALTER TABLE loyalty_internal.merchant ENABLE ALWAYS TRIGGER revise;
+
 DO $$
 DECLARE
 	part record;
 BEGIN
-	FOR part IN VALUES ('program', NULL), ('rule', 'program_id'), ('rank_range', 'range_group'), ('rank_past', 'program_id'), ('posting_limit', 'program_id') LOOP
+	FOR part IN VALUES ('program', NULL), ('merchant', NULL), ('rule', 'program_id'), ('rank_range', 'range_group'), ('rank_past', 'program_id'), ('posting_limit', 'program_id') LOOP
 		EXECUTE format('CREATE TRIGGER forget_applied AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.%1$I
 			FOR EACH ROW EXECUTE FUNCTION loyalty_internal.forget_programs();
 			ALTER TABLE loyalty_internal.%1$I ENABLE REPLICA TRIGGER forget_applied', part.column1);

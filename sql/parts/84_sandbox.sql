@@ -1,20 +1,23 @@
 -- The sandbox of the customer API.
 
-CREATE FUNCTION loyalty.load_sandbox() RETURNS bigint
+CREATE FUNCTION loyalty_internal.find_sandbox() RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT m.merchant_id FROM loyalty_internal.app_user u JOIN loyalty_internal.merchant m ON m.merchant_id = u.merchant_id
+	WHERE u.name = 'Api_KASU_Sandbox' AND m.sandbox;
+END;
+COMMENT ON FUNCTION loyalty_internal.find_sandbox() IS 'Part of loyalty.load_sandbox(): the merchant of the sandbox, NULL if there is none.';
+
+CREATE FUNCTION loyalty_internal.fill_sandbox(sandbox_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	app CONSTANT text := 'Api_KASU_Sandbox';
-	sandbox_id bigint;
 	program bigint;
 	band record;
 	customer record;
 BEGIN
-	SELECT u.merchant_id INTO sandbox_id FROM loyalty_internal.app_user u WHERE u.name = app;
-	IF FOUND THEN
-		RETURN sandbox_id;
-	END IF;
-	sandbox_id := loyalty.create_merchant('KASU Sandbox');
-	UPDATE loyalty_internal.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
+	-- Everybody has its key.
+	PERFORM loyalty.set_row_limit(sandbox_id, 10000);
 	PERFORM loyalty.create_app_user(sandbox_id, app, 'ef235aacf90d9f4aadd8c92e4b2562e1d9eb97f0');
 	program := (loyalty.create_program(sandbox_id, 'Clientes KASU')).program_id;
 	PERFORM loyalty.create_product(sandbox_id, 'Funerario', '5000', 100, 'Servicio funerario completo', 2, 69, 12, '12', '5');
@@ -39,8 +42,77 @@ BEGIN
 		PERFORM loyalty.grant_consent(sandbox_id, customer.curp::loyalty.curp, app, 'pruebas', '1');
 		PERFORM loyalty.open_policy(sandbox_id, customer.curp::loyalty.curp, 'Funerario', 12, 1);
 	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.fill_sandbox(bigint) IS 'Part of loyalty.load_sandbox(): all that the sandbox starts with.';
+
+CREATE FUNCTION loyalty.load_sandbox() RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sandbox_id bigint := loyalty_internal.find_sandbox();
+BEGIN
+	IF sandbox_id IS NOT NULL THEN
+		RETURN sandbox_id;
+	END IF;
+	sandbox_id := loyalty.create_merchant('KASU Sandbox');
+	UPDATE loyalty_internal.merchant m SET sandbox = true WHERE m.merchant_id = sandbox_id;
+	PERFORM loyalty_internal.fill_sandbox(sandbox_id);
+	RETURN sandbox_id;
+EXCEPTION WHEN SQLSTATE 'LY007' THEN
+	-- Another has just made it, or the name is somebody's.
+	sandbox_id := loyalty_internal.find_sandbox();
+	IF sandbox_id IS NULL THEN
+		RAISE;
+	END IF;
 	RETURN sandbox_id;
 END
 $$;
 COMMENT ON FUNCTION loyalty.load_sandbox() IS
-'Creates, if it is not there, the sandbox of the customer API: a merchant of its own with the printed user, PRIVATE_KEY and CURPs, and made-up people and products. Returns its merchant_id.';
+'Creates, if it is not there, the sandbox of the customer API: a merchant of its own with the printed user, PRIVATE_KEY and CURPs, made-up people and products, and at most 10,000 rows. Returns its merchant_id. Errors: LY007 already_exists (another merchant has an app user of the printed name).';
+
+-- It runs as its caller, and nobody is granted it: what deletes entries is nobody's
+-- but who may do so anyway, the superuser.
+CREATE FUNCTION loyalty.load_sandbox(reset boolean) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sandbox_id bigint;
+	tables regclass[];
+	of_sandbox regclass;
+BEGIN
+	sandbox_id := loyalty.load_sandbox();
+	IF reset IS NOT TRUE THEN
+		RETURN sandbox_id;
+	END IF;
+	-- Resets go one after the other.
+	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = sandbox_id FOR UPDATE;
+	-- All tables that have rows of merchants, those that others refer to first.
+	WITH RECURSIVE of_merchants (id, depth) AS (
+		SELECT c.oid, 0 FROM pg_depend d
+		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'loyalty'
+		JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'r' AND c.oid <> 'loyalty_internal.merchant'::regclass
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'merchant_id'
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+		UNION
+		SELECT f.conrelid, o.depth + 1 FROM of_merchants o JOIN pg_constraint f ON f.contype = 'f' AND f.confrelid = o.id
+	)
+	SELECT array_agg(t.id ORDER BY t.depth, t.id) INTO tables FROM (SELECT o.id, max(o.depth) AS depth FROM of_merchants o GROUP BY o.id) t;
+	-- What is in progress is waited for, and what comes then waits: whatever it adds
+	-- belongs to a row that is locked here.
+	FOREACH of_sandbox IN ARRAY tables LOOP
+		IF of_sandbox = 'loyalty_internal.account'::regclass THEN
+			PERFORM FROM loyalty_internal.account k WHERE k.merchant_id = sandbox_id ORDER BY k.account_id FOR UPDATE;
+		ELSIF EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = of_sandbox) THEN
+			EXECUTE format('SELECT FROM %s WHERE merchant_id = $1 FOR UPDATE', of_sandbox) USING sandbox_id;
+		END IF;
+	END LOOP;
+	FOR n IN REVERSE cardinality(tables) .. 1 LOOP
+		EXECUTE format('DELETE FROM %s WHERE merchant_id = $1', tables[n]) USING sandbox_id;
+	END LOOP;
+	UPDATE loyalty_internal.merchant m SET name = 'KASU Sandbox', base_url = 'https://localhost', customer_program_id = DEFAULT, notice_version = DEFAULT
+	WHERE m.merchant_id = sandbox_id;
+	PERFORM loyalty_internal.fill_sandbox(sandbox_id);
+	RETURN sandbox_id;
+END
+$$;
+COMMENT ON FUNCTION loyalty.load_sandbox(boolean) IS
+'Creates the sandbox as loyalty.load_sandbox() does; if it is there and reset is true, deletes all that it has, entries and logs too, and makes it what it was at first, under the same merchant_id. Other merchants are not touched. Requests in progress are waited for; who asks meanwhile waits, and may be refused. For superusers only, whom alone the tables let delete. Errors: LY007 already_exists (another merchant has an app user of the printed name).';

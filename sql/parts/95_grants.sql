@@ -61,7 +61,7 @@ BEGIN
 		loyalty.customers, loyalty.instalments, loyalty.payments, loyalty.commissions,
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.app_user_keys, loyalty.app_user_grants, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
-		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.rank_grants,
+		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.row_limits, loyalty.rank_grants,
 		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress TO %I', role);
 	-- What computes, and can touch no table.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
@@ -77,7 +77,7 @@ BEGIN
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty_internal.account_state, loyalty_internal.policy_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed,
-		loyalty_internal.metrics, loyalty_internal.progress TO %I', role);
+		loyalty_internal.metrics, loyalty_internal.progress, loyalty_internal.rows_of TO %I', role);
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_');
@@ -97,12 +97,12 @@ BEGIN
 		loyalty.create_merchant, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
 		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.enable_program, loyalty.disable_program,
 		loyalty.publish_rules, loyalty.set_rank, loyalty.set_rank_ranges, loyalty.recount_ranks,
-		loyalty.set_limit, loyalty.remove_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota,
+		loyalty.set_limit, loyalty.remove_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota, loyalty.set_row_limit, loyalty.remove_row_limit,
 		loyalty.create_branch, loyalty.set_staff_branch, loyalty.set_staff_programs, loyalty.verify_staff_password,
 		loyalty.identify_member, loyalty.correct_member, loyalty.set_member_address, loyalty.free_phone, loyalty.free_email,
 		loyalty.enable_member, loyalty.disable_member,
 		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
-		loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox TO %I', role);
+		loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox() TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.verify(), loyalty.verify(bigint), loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
 	-- The documented APIs.

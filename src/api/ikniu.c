@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "earning/rank.h"
 #include "limits/entry_space.h"
+#include "limits/row_limit.h"
 #include "program/program.h"
 #include "utils/builtins.h"
 
@@ -275,6 +276,7 @@ member_create_run(Call *call)
 	error = seller_member_create(call->merchant_id, program->program_id, call->values, &member);
 	if (error != ERR_NONE)
 		raise_error(error);
+	row_limit_check_program(program);
 
 	params[0] = Int64GetDatum(call->merchant_id);
 	params[1] = Int64GetDatum(program->program_id);

@@ -29,6 +29,7 @@
 #include "db/columns.h"
 #include "ledger/ledger.h"
 #include "limits/entry_space.h"
+#include "limits/row_limit.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -660,6 +661,15 @@ run_items(Call *call, ItemBatch *batch)
 	call->space = take_space(batch);
 	create_members(batch);
 	post_items(batch);
+	for (size_t i = 0; i < batch->count; i++)
+	{
+		/* which is that of all of them */
+		if (batch->items[i].program != NULL)
+		{
+			row_limit_check_program(batch->items[i].program);
+			break;
+		}
+	}
 }
 
 /* The list that was written, which may have none. */

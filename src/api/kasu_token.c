@@ -531,9 +531,12 @@ kasu_is_text(const Value *value)
 	return value->text != NULL && (value->kind == JSON_IS_STRING || value->kind == JSON_IS_NUMBER);
 }
 
+/* A merchant that may have only so many rows: this one comes after all that the request adds. */
+#define HAS_ROOM " WHERE t.merchant_id = $1 AND CASE WHEN t.max_rows IS NULL THEN true ELSE loyalty_internal.rows_of($1, t.max_rows) < t.max_rows END"
+
 static Statement access_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.access (merchant_id, app_user, member_id, operation, request, status, address)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	" SELECT $1, $2, $3, $4, $5, $6, $7 FROM loyalty_internal.merchant t" HAS_ROOM,
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 
@@ -549,7 +552,7 @@ static Statement refusal_insert_sql = {
 	" FROM (SELECT m.minute, hashtext(encode(loyalty_internal.hmac(t.digest_key, concat(extract(epoch FROM m.minute), $8)), 'hex')) AS hash,"
 	" (SELECT count(*) FROM loyalty_internal.access o"
 	" WHERE o.merchant_id = $1 AND o.app_user = $2 AND o.minute = m.minute) < 60 AS few"
-	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m, loyalty_internal.merchant t WHERE t.merchant_id = $1 OFFSET 0) n"
+	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m, loyalty_internal.merchant t" HAS_ROOM " OFFSET 0) n"
 	" ON CONFLICT (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL"
 	" DO UPDATE SET times = a.times + 1, last_at = clock_timestamp()",
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID}
@@ -634,7 +637,8 @@ kasu_record_access(const Call *call, int64 merchant_id, const char *request, int
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' ', ' ', ' '};
 
-	db_write(refused ? &refusal_insert_sql : &access_insert_sql, params, nulls);
+	if (db_write(refused ? &refusal_insert_sql : &access_insert_sql, params, nulls) == 0 && !refused)
+		raise_error(ERR_ROW_LIMIT_REACHED);
 	record_key(call);
 	if (!refused && call->id != 0)
 		log_telling(call, merchant_id, TextDatumGetCString(params[3]), TextDatumGetCString(params[4]));

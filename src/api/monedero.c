@@ -23,6 +23,7 @@
 #include "ledger/ledger.h"
 #include "limits/entry_space.h"
 #include "limits/quota.h"
+#include "limits/row_limit.h"
 #include "program/program.h"
 #include "utils/builtins.h"
 
@@ -245,10 +246,24 @@ enroll(Call *call, const Enrollment *enrollment)
 
 /* Who types a link for a name gets no message sent that carries it. */
 static void
+welcome_member(const Call *call, const Program *wallet, const Enrollment *enrollment)
+{
+	const char *name = text_trimmed(enrollment->name);
+
+	if (!program_sends(wallet, "welcome"))
+		return;
+	if (!quota_take(call->merchant_id, QUOTA_MESSAGES))
+		raise_error(ERR_WALLET_MANAGER_11);
+	message_queue(call->merchant_id, call->id, wallet, enrollment->phone,
+				  psprintf("%s la bienvenida a %s. Consulta tu saldo en %s",
+						   text_is_plain_name(name) ? psprintf("%s, te damos", name) : "Te damos",
+						   wallet->name, wallet_link(wallet)));
+}
+
+static void
 wallet_contact_add_run(Call *call)
 {
 	const Value *values = call->values;
-	const char *name;
 	const Program *wallet = program_of_wallet_key(call->merchant_id, values[ADD_WALLET].text);
 	Enrollment	enrollment = {
 		.phone = values[ADD_PHONE].phone,
@@ -263,16 +278,8 @@ wallet_contact_add_run(Call *call)
 	enrollment.program_id = wallet->program_id;
 	check_enrollment(call, wallet, &enrollment);
 	call->id = enroll(call, &enrollment);
-
-	if (!program_sends(wallet, "welcome"))
-		return;
-	if (!quota_take(call->merchant_id, QUOTA_MESSAGES))
-		raise_error(ERR_WALLET_MANAGER_11);
-	name = text_trimmed(enrollment.name);
-	message_queue(call->merchant_id, call->id, wallet, enrollment.phone,
-				  psprintf("%s la bienvenida a %s. Consulta tu saldo en %s",
-						   text_is_plain_name(name) ? psprintf("%s, te damos", name) : "Te damos",
-						   wallet->name, wallet_link(wallet)));
+	welcome_member(call, wallet, &enrollment);
+	row_limit_check_program(wallet);
 }
 
 static const Endpoint wallet_contact_add = {
@@ -436,6 +443,7 @@ wallet_sale_run(Call *call)
 								  (Refusal) EITHER(NEW_SALE_07, WALLET_REDEEM_03));
 	pay_for_sale(call, &sale, redeems);
 	notify_member(call, &sale, redeems ? "usados" : "ganados", &posting);
+	row_limit_check_program(sale.wallet);
 }
 
 static const Endpoint wallet_sale = {
@@ -505,6 +513,7 @@ wallet_balance_update_run(Call *call)
 	if (update.sends_message && !quota_take(call->merchant_id, QUOTA_MESSAGES))
 		raise_error(ERR_WALLET_BALANCE_UPDATE_09);
 	notify_member(call, &update, removes ? "restados" : "agregados", &posting);
+	row_limit_check_program(update.wallet);
 }
 
 static const Endpoint wallet_balance_update = {
@@ -561,6 +570,7 @@ employee_add_run(Call *call)
 	if (error != ERR_NONE)
 		raise_error(error);
 	entry_space_need(call->merchant_id, STAFF_BYTES + 2 * (strlen(hiring.name) + strlen(hiring.branch)));
+	row_limit_check(call->merchant_id);
 }
 
 static const Endpoint employee_add = {

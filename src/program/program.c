@@ -43,7 +43,7 @@ typedef struct CachedProgram
 static HTAB *programs = NULL;
 
 /* The tables that what is cached was read from. */
-static const char *const table_names[] = {"program", "rank_range", "rank_past", "rule", "posting_limit"};
+static const char *const table_names[] = {"program", "merchant", "rank_range", "rank_past", "rule", "posting_limit"};
 static Oid	tables[lengthof(table_names)];
 
 /* Whether one of them has changed in a way that has no revision. */
@@ -111,6 +111,7 @@ read_terms(Program *program)
 	program->ranked_at = row_int64_or(0, "ranked_at", DT_NOBEGIN);
 	program->rules = (int) row_int64(0, "rules");
 	program->has_limits = row_bool(0, "has_limits");
+	program->has_row_limit = row_bool(0, "has_row_limit");
 }
 
 /* The newest result as a program, in a memory context of its own, which lasts. */
@@ -237,7 +238,8 @@ static Statement program_sql = {
 	" channel, messages, decimals, rounding, accumulation_points, accumulation_money, redemption_points, redemption_money,"
 	" currency_iso, currency_change, currency_active, unit_base, earn_on_points, time_zone, expiry, duration_value,"
 	" duration_unit, expiry_date, pending_days, reinstatement_days, shortfall, range_group, rank_window_value,"
-	" rank_window_unit, rank_grace_days, ranked_at, rules, has_limits"
+	" rank_window_unit, rank_grace_days, ranked_at, rules, has_limits,"
+	" (SELECT max_rows IS NOT NULL FROM loyalty_internal.merchant WHERE merchant_id = $1) AS has_row_limit"
 	" FROM loyalty_internal.program WHERE merchant_id = $1 AND program_id = $2",
 	.params = {INT8OID, INT8OID}
 };

@@ -82,6 +82,7 @@ typedef struct Program
 	TimestampTz ranked_at;		/* when ranks were last to be recounted; DT_NOBEGIN: never */
 	int			rules;			/* version of the earning rules, 0: none */
 	bool		has_limits;
+	bool		has_row_limit;	/* its merchant */
 } Program;
 
 extern void program_part_read(const Program *program);

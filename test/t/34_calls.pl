@@ -60,7 +60,7 @@ my %right = (
 	program_client_id => [literal($client)], programId => [literal($client)], member_client_id => [literal($member)], memberId => [literal($member)], items => [map { literal($_) } "[$item]", "[$item,$item]", '[{"sku":"A","quantity":2,"price":"10.50"}]'],
 	kind => [map { literal($_) } qw(deposit redeem adjust accrue)], amount => [1, 5, 0.5], money => [100, 0.01], in_full => ['true', 'false'],
 	transaction_type => [0, 1], transaction_amount => [100], points_used => [1], operation => [map { literal($_) } qw(request individual_request)], request => [literal('Mail')],
-	type => [literal('cajero')], rounding => [literal('half_up')], prefix => [literal('k_')],
+	max_rows => [1000000], type => [literal('cajero')], rounding => [literal('half_up')], prefix => [literal('k_')],
 );
 
 # Expressions that are hard to bear, by type.
@@ -240,7 +240,7 @@ my %fine = (
 	(map { $_ => $thing{$_} } grep { /_id$/ && !/client/ } keys %thing), staff_id => $thing{usertool_id}, (map { $_ => literal($thing{$_}) } qw(wallet_key program_client_id api_key)), attempt => 1, amount => 1, app_user => "'Extremo'",
 	at => 'now()', business_name => "'Centro'", code => "'477'", curp => "'CAMC880526HMCBNR04'", customer_name => "'Nueva'", direction => "'add'", email => "'nueva\@x.mx'", employee_name => "'Nueva'", first_last_name => "'Gil'", first_name => "'Ana'",
 	from_points => "'{0,5}'", items => "'[]'", kind => "'deposit'", member_client_id => "'UNA'", method => "'SPEI'", money => 100, name => "'Nombre'", notice_version => "'1'", number => "'4771000098'", operation => "'individual_request'", ordinal => 1,
-	password => "'otra clave extrema'", phone => "'5512340001'", price => 100, product => "'Otro'", purpose => "'x'", range_group => "'g'", rank => "'Oro'", ranks => "'{Plata,Oro}'", reference => "'R'", remaining => 5, request => "'Nombre'", resource => "'messages'",
+	password => "'otra clave extrema'", phone => "'5512340001'", price => 100, product => "'Otro'", purpose => "'x'", range_group => "'g'", rank => "'Oro'", ranks => "'{Plata,Oro}'", reference => "'R'", remaining => 5, max_rows => 100000, request => "'Nombre'", resource => "'messages'",
 	rules => "'[]'", scope => "'member'", settings => "'{}'", preferences => "'{}'", seconds => 60, signature => "'x'", stock => 1, street => "'Uno'", supported => 'true', transaction_amount => 10, transaction_type => 0, type => "'cajero'", in_full => 'true', max_points => 100, multipliers => "'{1,2}'");
 # What is right only there.
 my %fine_in = (

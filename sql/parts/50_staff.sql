@@ -47,6 +47,21 @@ CREATE INDEX staff_first ON loyalty_internal.staff (merchant_id, (role <> 'geren
 CREATE INDEX staff_cost ON loyalty_internal.staff (merchant_id, password_cost) WHERE archived_at IS NULL;	-- which costs there are
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.staff TO loyalty_engine;
 
+-- A trigger could keep it for every UPDATE, but distributed tables have none.
+CREATE TABLE loyalty_internal.staff_move (
+	merchant_id	bigint		NOT NULL,
+	staff_id	bigint		NOT NULL,
+	moved_at	timestamptz	NOT NULL,
+	branch_id	bigint		NOT NULL,
+	PRIMARY KEY (merchant_id, staff_id, moved_at),
+	FOREIGN KEY (merchant_id, staff_id) REFERENCES loyalty_internal.staff,
+	FOREIGN KEY (merchant_id, branch_id) REFERENCES loyalty_internal.branch
+);
+COMMENT ON TABLE loyalty_internal.staff_move IS 'Where staff worked before they went to another branch: until moved_at, from the move before on or, of the first one, ever. Who has never moved has no row. Never changed.';
+COMMENT ON COLUMN loyalty_internal.staff_move.moved_at IS 'When they went, by the clock; later than the move before.';
+COMMENT ON COLUMN loyalty_internal.staff_move.branch_id IS 'The branch that they left.';
+GRANT SELECT, INSERT ON loyalty_internal.staff_move TO loyalty_engine;
+
 -- Who is refused because of a password has found out that a colleague has it.
 CREATE TABLE loyalty_internal.staff_refusal (
 	merchant_id	bigint			PRIMARY KEY REFERENCES loyalty_internal.merchant,
@@ -127,26 +142,32 @@ COMMENT ON FUNCTION loyalty.create_branch(bigint, text, text) IS
 
 CREATE FUNCTION loyalty.set_staff_branch(merchant_id bigint, staff_id bigint, branch_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	old_branch bigint;
 BEGIN
 	IF NOT EXISTS (SELECT FROM loyalty_internal.branch b
 				   WHERE b.merchant_id = set_staff_branch.merchant_id AND b.branch_id = set_staff_branch.branch_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no branch with this branch_id.');
 	END IF;
-	UPDATE loyalty_internal.staff s SET branch_id = set_staff_branch.branch_id
-	WHERE s.merchant_id = set_staff_branch.merchant_id AND s.staff_id = set_staff_branch.staff_id
-	  AND s.branch_id <> set_staff_branch.branch_id;
-	IF FOUND THEN
-		RETURN true;
-	END IF;
-	IF NOT EXISTS (SELECT FROM loyalty_internal.staff s
-				   WHERE s.merchant_id = set_staff_branch.merchant_id AND s.staff_id = set_staff_branch.staff_id) THEN
+	-- The lock: of two who move somebody at once, one is the later.
+	SELECT s.branch_id INTO old_branch FROM loyalty_internal.staff s
+	WHERE s.merchant_id = set_staff_branch.merchant_id AND s.staff_id = set_staff_branch.staff_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no staff with this staff_id.');
+	ELSIF old_branch = set_staff_branch.branch_id THEN
+		RETURN false;
 	END IF;
-	RETURN false;
+	UPDATE loyalty_internal.staff s SET branch_id = set_staff_branch.branch_id
+	WHERE s.merchant_id = set_staff_branch.merchant_id AND s.staff_id = set_staff_branch.staff_id;
+	INSERT INTO loyalty_internal.staff_move (merchant_id, staff_id, moved_at, branch_id)
+	SELECT set_staff_branch.merchant_id, set_staff_branch.staff_id, greatest(clock_timestamp(), max(v.moved_at) + interval '1 microsecond'), old_branch
+	FROM loyalty_internal.staff_move v WHERE v.merchant_id = set_staff_branch.merchant_id AND v.staff_id = set_staff_branch.staff_id;
+	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_staff_branch(bigint, bigint, bigint) IS
-'Says where a cashier or manager works, archived ones too; returns whether it was elsewhere before. Who has drawn from a limit of the branch before goes on doing so until the day ends. Errors: LY006 unknown_object.';
+'Says where a cashier or manager works, archived ones too; returns whether it was elsewhere before. What they did before stays with the branch where they were, in reports. Who has drawn from a limit of the branch before goes on doing so until the day ends. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.verify_staff_password(merchant_id bigint, staff_id bigint, password text) RETURNS boolean
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_verify_staff_password';

@@ -495,6 +495,9 @@ BEGIN
 		'exported_at', now(),
 		'merchant', (SELECT t.name FROM loyalty_internal.merchant t WHERE t.merchant_id = merchant),
 		'staff', row_to_json(r),
+		'worked_at', coalesce((SELECT json_agg(json_build_object('branch', b.name, 'until', v.moved_at) ORDER BY v.moved_at) FROM loyalty_internal.staff_move v
+			JOIN loyalty_internal.branch b ON b.merchant_id = v.merchant_id AND b.branch_id = v.branch_id
+			WHERE v.merchant_id = merchant AND v.staff_id = id), '[]'),
 		'programs', coalesce((SELECT json_agg(p.name ORDER BY p.program_id) FROM loyalty_internal.staff_program w
 			JOIN loyalty_internal.program p ON p.merchant_id = w.merchant_id AND p.program_id = w.program_id
 			WHERE w.merchant_id = merchant AND w.staff_id = id), '[]'),
@@ -525,4 +528,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_staff(bigint, bigint) IS
-'Everything that is kept about a cashier or manager, as one JSON object for whoever asks for their data: staff, and lists of programs (of those who may not operate all), blacklisted (their phone), limits and limits_used, enrolled (members, by their number), and entries (what they posted, without the texts, which are the members'', who have loyalty.export_member()). The password is left out. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a cashier or manager, as one JSON object for whoever asks for their data: staff, and lists of worked_at (branches that they left, and when), programs (of those who may not operate all), blacklisted (their phone), limits and limits_used, enrolled (members, by their number), and entries (what they posted, without the texts, which are the members'', who have loyalty.export_member()). The password is left out. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';

@@ -1,4 +1,4 @@
--- The three schemas and the role that everything in them runs as.
+-- The five schemas and the role that everything in them runs as.
 
 -- Names of people and places are in UTF8 only.  This comes before all else, and
 -- the control file names no encoding: with one, the server would fail to convert
@@ -17,7 +17,7 @@ $$;
 
 CREATE SCHEMA loyalty;
 COMMENT ON SCHEMA loyalty IS
-'Loyalty programs: typed functions that raise SQLSTATEs of class L, views for reporting, and the ledger, loyalty.entry. All of it is for users.';
+'Loyalty programs: typed functions that raise SQLSTATEs of class L, views, and the ledger, loyalty.entry. All of it is for users.';
 
 CREATE SCHEMA loyalty_internal;
 COMMENT ON SCHEMA loyalty_internal IS
@@ -27,6 +27,14 @@ CREATE SCHEMA loyalty_api;
 COMMENT ON SCHEMA loyalty_api IS
 $$Loyalty API
 The documented wallet API as functions for PostgREST. They answer the documented JSON with its HTTP status, on failure too. The header apikey authenticates; a header Idempotency-Key makes a retry safe.$$;
+
+CREATE SCHEMA loyalty_report;
+COMMENT ON SCHEMA loyalty_report IS
+'Reports: a star of facts and dimensions for tools that know plain types only. Who people are is not in it; loyalty.grant_reporting() says which merchants a role sees.';
+
+CREATE SCHEMA loyalty_report_personal;
+COMMENT ON SCHEMA loyalty_report_personal IS
+'The views of loyalty_report with what names people, for roles that were granted that.';
 
 -- Roles belong to the server, not to the database, so they may be there already.
 -- One that could log in or outrank its caller, that somebody can act as, that can
@@ -95,6 +103,6 @@ BEGIN
 END
 $$;
 
-GRANT USAGE ON SCHEMA loyalty, loyalty_internal TO loyalty_engine;
+GRANT USAGE ON SCHEMA loyalty, loyalty_internal, loyalty_report, loyalty_report_personal TO loyalty_engine;
 GRANT USAGE ON SCHEMA loyalty_internal TO loyalty_auditor;
 GRANT USAGE ON SCHEMA loyalty, loyalty_internal TO loyalty_eraser;

@@ -1,4 +1,4 @@
--- Handing out the rights, in three sizes, each an explicit list: a new object is
+-- Handing out the rights, in four sizes, each an explicit list: a new object is
 -- nobody's until it stands in one.  These functions run as their caller, who
 -- must be allowed to grant: the superuser who created the extension.
 
@@ -50,7 +50,58 @@ $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
 'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
-CREATE FUNCTION loyalty.grant_reporting(role name) RETURNS void
+-- What the schemas of reports have is a list itself: all of it is made for these roles.
+CREATE FUNCTION loyalty_internal.bind_report_role(role name, merchant_id bigint, personal boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.prepare_role(role);
+	IF personal IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'personal is true or false.');
+	END IF;
+	-- Tools join on texts that have no statistics, and compiling what that seems to cost takes longer than it does.
+	EXECUTE format('ALTER ROLE %I SET jit = off', role);
+	EXECUTE format('GRANT USAGE ON SCHEMA loyalty_report TO %I', role);
+	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA loyalty_report TO %I', role);
+	IF personal THEN
+		EXECUTE format('GRANT USAGE ON SCHEMA loyalty_report_personal TO %I', role);
+		EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA loyalty_report_personal TO %I', role);
+	ELSE
+		EXECUTE format('REVOKE ALL ON SCHEMA loyalty_report_personal FROM %I', role);
+		EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA loyalty_report_personal FROM %I', role);
+	END IF;
+	-- What the views run: without USAGE on its schema nobody can call it.  Of loyalty only what computes, since others may have USAGE on that.
+	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
+			 FROM pg_proc p
+			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_'
+				   OR p.proname IN ('reported_merchants', 'each_merchant', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac'))
+				OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
+	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id) VALUES (bind_report_role.role, bind_report_role.merchant_id)
+	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, granted_at = now();
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.bind_report_role(name, bigint, boolean) IS
+'Part of loyalty.grant_reporting(). merchant_id NULL: all of them. Errors: LY005 invalid_argument.';
+
+CREATE FUNCTION loyalty.grant_reporting(role name, merchant_id bigint, personal boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.require_merchant(grant_reporting.merchant_id);
+	PERFORM loyalty_internal.bind_report_role(grant_reporting.role, grant_reporting.merchant_id, grant_reporting.personal);
+END
+$$;
+COMMENT ON FUNCTION loyalty.grant_reporting(name, bigint, boolean) IS
+'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, when the role was renamed, or when another role is made a member of it. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+
+CREATE FUNCTION loyalty.grant_reporting(role name, personal boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.bind_report_role(grant_reporting.role, NULL, grant_reporting.personal);
+END
+$$;
+COMMENT ON FUNCTION loyalty.grant_reporting(name, boolean) IS
+'The same for all merchants, those to come too. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+
+CREATE FUNCTION loyalty.grant_reading(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty_internal.prepare_role(role);
@@ -83,13 +134,13 @@ BEGIN
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_');
 END
 $$;
-COMMENT ON FUNCTION loyalty.grant_reporting(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+COMMENT ON FUNCTION loyalty.grant_reading(name) IS
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, of all merchants and with the names of people, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty.grant_reporting(role);
+	PERFORM loyalty.grant_reading(role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.open_account, loyalty.create_member, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
 		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);

@@ -120,6 +120,24 @@ loyalty_hmac(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(hmac_digest(PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message)));
 }
 
+#define PSEUDONYM_DIGITS 16
+
+PG_FUNCTION_INFO_V1(loyalty_pseudonym);
+
+/* loyalty_internal.pseudonym(): the first 64 bits of an HMAC of the number, which nothing else is made of. */
+Datum
+loyalty_pseudonym(PG_FUNCTION_ARGS)
+{
+	char		message[64];
+	int			length = snprintf(message, sizeof(message), "pseudonym " INT64_FORMAT, PG_GETARG_INT64(1));
+	bytea	   *digest = hmac_digest(PG_GETARG_TEXT_PP(0), message, length);
+	text	   *name = (text *) palloc(VARHDRSZ + PSEUDONYM_DIGITS);
+
+	SET_VARSIZE(name, VARHDRSZ + PSEUDONYM_DIGITS);
+	hex_encode(VARDATA(digest), PSEUDONYM_DIGITS / 2, VARDATA(name));
+	PG_RETURN_TEXT_P(name);
+}
+
 /* In hexadecimal, lower case. */
 char *
 hmac_sha256_hex(const char *key, const char *message)

@@ -13,17 +13,22 @@
  *
  * A plan that is made for one call only, and those of others, are made as always.
  */
-#include "postgres.h"
+#include "base/compat.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "db/planning.h"
+#include "fmgr.h"
 #include "jit/jit.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/selfuncs.h"
@@ -182,4 +187,27 @@ planning_init(void)
 	get_relation_stats_hook = relation_stats;
 	next_index_stats = get_index_stats_hook;
 	get_index_stats_hook = index_stats;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_each_merchant_support);
+
+/*
+ * How many rows loyalty_internal.each_merchant() has: what its argument comes to
+ * now, for whoever asks.  That is no more than an estimate, so a plan that was
+ * kept for another is right too.
+ */
+Datum
+loyalty_each_merchant_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
+	Node	   *merchants;
+
+	if (!IsA(request, SupportRequestRows) || !is_funcclause(request->node))
+		PG_RETURN_POINTER(NULL);
+	merchants = estimate_expression_value(request->root, linitial(((FuncExpr *) request->node)->args));
+	if (!IsA(merchants, Const) || ((Const *) merchants)->constisnull)
+		PG_RETURN_POINTER(NULL);
+	request->rows = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(((Const *) merchants)->constvalue)),
+								   ARR_DIMS(DatumGetArrayTypeP(((Const *) merchants)->constvalue)));
+	PG_RETURN_POINTER(request);
 }

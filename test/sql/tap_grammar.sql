@@ -53,12 +53,12 @@ SELECT set_has('SELECT name FROM words', $$VALUES ('merchant_id'), ('entry_id'),
 CREATE ROLE regress_grammar;
 CREATE ROLE regress_reader;
 SELECT loyalty.grant_operation('regress_grammar') \g /dev/null
-SELECT loyalty.grant_reporting('regress_reader') \g /dev/null
+SELECT loyalty.grant_reading('regress_reader') \g /dev/null
 
 CREATE TEMP VIEW not_granted AS
-SELECT signature AS offender FROM functions WHERE name !~ '^grant_(api|reporting|operation)$' AND signature <> 'loyalty.load_sandbox(boolean)' AND NOT has_function_privilege('regress_grammar', oid, 'EXECUTE')
+SELECT signature AS offender FROM functions WHERE name !~ '^grant_(api|reporting|reading|operation)$' AND signature <> 'loyalty.load_sandbox(boolean)' AND NOT has_function_privilege('regress_grammar', oid, 'EXECUTE')
 UNION ALL SELECT object FROM relations WHERE relkind <> 'c' AND object NOT IN ('loyalty.numbering_plan', 'loyalty.curp_record') AND NOT has_table_privilege('regress_reader', oid, 'SELECT');
-SELECT is_empty('TABLE not_granted', 'every function is in a list of grants, every view in that of grant_reporting()');
+SELECT is_empty('TABLE not_granted', 'every function is in a list of grants, every view in that of grant_reading()');
 
 CREATE TEMP VIEW internal AS
 SELECT object AS offender FROM relations WHERE relkind NOT IN ('v', 'c') AND name NOT IN ('entry', 'numbering_plan', 'curp_record')
@@ -81,7 +81,7 @@ CREATE TEMP TABLE of_no_merchant AS SELECT unnest(ARRAY[
 	-- what tells of the extension
 	'version',
 	-- what is of the whole server
-	'apply_numbering_plan', 'area_code_supported', 'grant_api', 'grant_operation', 'grant_reporting', 'health', 'is_fixed_line', 'set_area_code']) AS name;
+	'apply_numbering_plan', 'area_code_supported', 'grant_api', 'grant_operation', 'grant_reading', 'grant_reporting', 'health', 'is_fixed_line', 'set_area_code']) AS name;
 CREATE TEMP VIEW not_of_merchant AS
 SELECT f.signature AS offender FROM functions f LEFT JOIN arguments a ON a.oid = f.oid AND a.place = 1
 WHERE f.name NOT IN (SELECT name FROM of_no_merchant) AND f.signature <> 'loyalty.verify()'

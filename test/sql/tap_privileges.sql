@@ -12,7 +12,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'loyalty' AND d.de
 CREATE TEMP VIEW functions AS
 SELECT p.oid, p.oid::regprocedure::text AS name, p.pronamespace::regnamespace::text AS schema, p.proowner, p.prosecdef, p.provolatile, p.proconfig,
 	   p.prorettype, l.lanname, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl,
-	   p.oid::regprocedure::text ~ '^loyalty(_internal\.(seal|prepare_role)|\.grant_(api|reporting|operation))\(' AS hands_out
+	   p.oid::regprocedure::text ~ '^loyalty(_internal\.(seal|prepare_role|bind_report_role)|\.grant_(api|reporting|reading|operation))\(' AS hands_out
 FROM members m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang WHERE m.classid = 'pg_proc'::regclass;
 
 CREATE TEMP VIEW relations AS
@@ -40,7 +40,7 @@ LEFT JOIN pg_init_privs i ON i.classoid = o.class AND i.objoid = o.oid AND i.obj
 
 GRANT SELECT ON members, functions, relations, types, schemas TO PUBLIC;
 
-SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_internal', 'loyalty_api'], 'the extension has three schemas');
+SELECT set_eq('SELECT name FROM schemas', ARRAY['loyalty', 'loyalty_internal', 'loyalty_api', 'loyalty_report', 'loyalty_report_personal'], 'the extension has five schemas');
 SELECT cmp_ok((SELECT count(*) FROM functions WHERE schema = 'loyalty'), '>', 80::bigint, 'the walk meets the functions');
 SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty.%'$$, ARRAY['loyalty.curp_record', 'loyalty.entry', 'loyalty.numbering_plan'],
 	'three tables are for users, the others are internal');
@@ -48,7 +48,7 @@ SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r' AND name LIKE 
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
 SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys', 'loyalty_api."application/json"'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
-	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api')$$, 'no function is anywhere else');
+	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api', 'loyalty_report')$$, 'no function is anywhere else');
 
 -- --- owners ------------------------------------------------------------------
 
@@ -69,11 +69,11 @@ SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::r
 	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty(.forget_access_log|_internal.erase_entries)' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
-	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
 	'it executes every function but those that hand out rights, and the one that forgets accesses');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,
-	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE'], 'it looks into two schemas, and creates nothing anywhere');
+	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE', 'loyalty_report: USAGE', 'loyalty_report_personal: USAGE'], 'it looks into four schemas, and creates nothing anywhere');
 SELECT is_empty($$SELECT o.name FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_engine'::regrole AND a.is_grantable AND o.owner <> a.grantee$$,
 	'it hands on nothing');
 SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NOT (prosecdef AND provolatile = CASE name WHEN 'loyalty_api.gateway_read(bytea)' THEN 's' ELSE 'v' END AND prorettype IN ('json'::regtype, 'loyalty_api."application/json"'::regtype))$$,
@@ -149,18 +149,22 @@ RESET ROLE;
 
 CREATE ROLE regress_nobody;
 CREATE ROLE regress_api;
+CREATE ROLE regress_reading;
 CREATE ROLE regress_reporting;
+CREATE ROLE regress_personal;
 CREATE ROLE regress_operation;
 CREATE ROLE "regress; Odd ""role";
 SELECT lives_ok($$SELECT loyalty.grant_api('regress_api')$$, 'grant_api');
+SELECT lives_ok($$SELECT loyalty.grant_reading('regress_reading')$$, 'grant_reading');
 SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_reporting')$$, 'grant_reporting');
+SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_personal', personal => true)$$, 'grant_reporting, with persons');
 SELECT lives_ok($$SELECT loyalty.grant_operation('regress_operation')$$, 'grant_operation');
 SELECT lives_ok(format($$SELECT loyalty.%I('regress; Odd "role')$$, f), f || ' to a role with an odd name')
-FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
+FROM unnest('{grant_api,grant_reporting,grant_reading,grant_operation}'::text[]) f;
 SELECT throws_ok(format($$SELECT loyalty.%I('regress_absent')$$, f), '42704', NULL, f || ' to a role that does not exist')
-FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f;
+FROM unnest('{grant_api,grant_reporting,grant_reading,grant_operation}'::text[]) f;
 SELECT throws_ok(format('SELECT loyalty.%I(%L)', f, r), 'LY005', NULL, format('%s to %s: refused', f, coalesce(r, 'NULL')))
-FROM unnest('{grant_api,grant_reporting,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,NULL}'::text[]
+FROM unnest('{grant_api,grant_reporting,grant_reading,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,NULL}'::text[]
 	-- whoever the functions run as
 	|| ARRAY(SELECT DISTINCT r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.pronamespace::regnamespace::text ~ '^loyalty' ORDER BY 1)) r;
 SELECT set_eq($$SELECT r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.pronamespace::regnamespace::text ~ '^loyalty'$$,
@@ -188,10 +192,26 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_api')$$, $$SELECT name FROM 
 SELECT is_empty($$SELECT pg_temp.may_touch('regress_api')$$, 'grant_api: no table, view or sequence');
 SELECT set_eq($$SELECT pg_temp.may_use('regress_api')$$, ARRAY['loyalty_api: USAGE'], 'grant_api: the schema loyalty_api and no type');
 
-SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$,
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_reporting')$$, $$SELECT name || ': SELECT' FROM relations WHERE name LIKE 'loyalty\_report.%' AND relkind = 'v'$$,
+	'grant_reporting: reads every view of loyalty_report, and nothing else');
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_personal')$$, $$SELECT name || ': SELECT' FROM relations WHERE name ~ '^loyalty_report(_personal)?\.' AND relkind = 'v'$$,
+	'grant_reporting, with persons: those of loyalty_report_personal too');
+SELECT set_eq($$SELECT pg_temp.may_use('regress_reporting')$$, ARRAY['loyalty_report: USAGE'], 'grant_reporting: looks into one schema, and uses no type');
+SELECT set_eq($$SELECT pg_temp.may_use('regress_personal')$$, ARRAY['loyalty_report: USAGE', 'loyalty_report_personal: USAGE'], 'grant_reporting, with persons: into two');
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') EXCEPT (
+	SELECT name FROM functions WHERE provolatile = 'i' AND NOT prosecdef
+	UNION ALL VALUES ('loyalty_internal.reported_merchants(name)'), ('loyalty_internal.rank_now(bigint,bigint)'),
+		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'))$$,
+	'grant_reporting: executes what computes, and of what reads only what it cannot call');
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_personal')$$, $$SELECT pg_temp.may_execute('regress_reporting')$$, 'grant_reporting, with persons: the same');
+SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_personal')$$, 'granted again without');
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_personal') UNION ALL SELECT pg_temp.may_use('regress_personal')$$,
+	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT pg_temp.may_use('regress_reporting')$$, 'it has persons no more');
+
+SELECT set_eq($$SELECT pg_temp.may_touch('regress_reading')$$,
 	$$SELECT name || ': SELECT' FROM relations WHERE name LIKE 'loyalty.%' AND relkind = 'v' UNION ALL SELECT 'loyalty.entry: SELECT'$$,
-	'grant_reporting: reads every view and the ledger, touches nothing else');
-SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name FROM functions WHERE schema = 'loyalty' AND provolatile = 'i'
+	'grant_reading: reads every view and the ledger, touches nothing else');
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_reading')$$, $$SELECT name FROM functions WHERE schema = 'loyalty' AND provolatile = 'i'
 	UNION ALL SELECT name FROM functions WHERE provolatile = 'i' AND name ~ '^loyalty_internal\.(points|phone|curp|lots)_'
 	UNION ALL VALUES ('loyalty.balance_at(bigint,bigint,timestamp with time zone)'), ('loyalty.lots_of(bigint,bigint)'), ('loyalty.statement(bigint,bigint,bigint,integer)'),
 		('loyalty.rank_at(bigint,bigint,timestamp with time zone)'), ('loyalty.rules_at(bigint,bigint,timestamp with time zone)'), ('loyalty.find_program(bigint,text,text)'), ('loyalty.receipt(bigint,bigint,bigint,bigint)'),
@@ -199,23 +219,23 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reporting')$$, $$SELECT name
 		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),
 		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)'),
 		('loyalty.health()'), ('loyalty_internal.metrics()'), ('loyalty_internal.progress()'), ('loyalty_internal.rows_of(bigint,bigint)')$$,
-	'grant_reporting: executes what computes, and some of what reads, nothing that could write');
-SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
-	'grant_reporting: no operation');
-SELECT is_empty($$SELECT pg_temp.may_use('regress_reporting') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.posting: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
-	'grant_reporting: creates nothing');
+	'grant_reading: executes what computes, and some of what reads, nothing that could write');
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_reading') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
+	'grant_reading: no operation');
+SELECT is_empty($$SELECT pg_temp.may_use('regress_reading') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.posting: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
+	'grant_reading: creates nothing');
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_operation')$$,
-	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT 'loyalty.numbering_plan: INSERT' UNION ALL SELECT 'loyalty.curp_record: ' || unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[])$$,
+	$$SELECT pg_temp.may_touch('regress_reading') UNION ALL SELECT 'loyalty.numbering_plan: INSERT' UNION ALL SELECT 'loyalty.curp_record: ' || unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[])$$,
 	'grant_operation: reads the same, fills the staging table and the records of CURPs, touches no other');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_operation')$$,
-	$$SELECT name FROM functions WHERE schema = 'loyalty' AND NOT hands_out AND name <> 'loyalty.load_sandbox(boolean)' UNION SELECT pg_temp.may_execute('regress_reporting') UNION VALUES ('loyalty_internal.is_name(text)')$$,
+	$$SELECT name FROM functions WHERE schema = 'loyalty' AND NOT hands_out AND name <> 'loyalty.load_sandbox(boolean)' UNION SELECT pg_temp.may_execute('regress_reading') UNION VALUES ('loyalty_internal.is_name(text)')$$,
 	'grant_operation: all functions of schema loyalty but those of its owner alone, and what computes');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_operation') INTERSECT SELECT name FROM functions WHERE schema = 'loyalty_internal' AND (prosecdef AND provolatile <> 's' OR provolatile = 'v')$$,
 	'grant_operation: nothing internal that could write');
 SELECT is_empty($$SELECT pg_temp.may_use('regress_operation') EXCEPT VALUES ('loyalty: USAGE'), ('loyalty.points: USAGE'), ('loyalty.phone: USAGE'), ('loyalty.curp: USAGE'), ('loyalty.lots: USAGE'), ('loyalty.posting: USAGE'), ('loyalty.breach: USAGE'), ('loyalty.program_keys: USAGE')$$,
 	'grant_operation: creates nothing');
-SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_operation}'::name[]) role
+SELECT is_empty($$SELECT role, f.name FROM functions f, unnest('{regress_api,regress_reporting,regress_reading,regress_operation}'::name[]) role
 	WHERE f.hands_out AND has_function_privilege(role, f.oid, 'EXECUTE')$$, 'none of them hands out rights');
 
 -- --- the same, tried ------------------------------------------------------------------
@@ -229,16 +249,23 @@ SELECT throws_ok('SELECT loyalty.grant_operation(''regress_api'')', '42501', NUL
 RESET ROLE;
 
 SET LOCAL ROLE regress_reporting;
-SELECT lives_ok('SELECT * FROM ' || name, 'regress_reporting reads ' || name) FROM relations WHERE relkind = 'v' AND name LIKE 'loyalty.%';
-SELECT lives_ok('SELECT * FROM loyalty.entry', 'regress_reporting reads the ledger');
-SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_reporting does not read ' || name) FROM relations WHERE relkind = 'r' AND name <> 'loyalty.entry';
-SELECT throws_ok('SELECT ' || call, '42501', NULL, 'regress_reporting does not call ' || call) FROM unnest('{loyalty_internal.new_id(),loyalty_internal.error_codes(),loyalty_internal.invariants()}'::text[]) call;
-SELECT throws_ok(format('DELETE FROM %s', name), '42501', NULL, 'regress_reporting does not delete through ' || name)
+SELECT lives_ok('SELECT * FROM ' || name, 'regress_reporting reads ' || name) FROM relations WHERE relkind = 'v' AND name LIKE 'loyalty\_report.%';
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_reporting does not read ' || name) FROM relations WHERE relkind IN ('r', 'v') AND name NOT LIKE 'loyalty\_report.%';
+SELECT throws_ok('SELECT ' || call, '42501', NULL, 'regress_reporting does not call ' || call)
+FROM unnest('{"loyalty_internal.reported_merchants(''postgres'')","loyalty_internal.rank_now(1,1)","loyalty.rank_at(1,1,now())","loyalty_internal.pseudonym(repeat(''a'',64),1)","loyalty.grant_reporting(''regress_reporting'')"}'::text[]) call;
+RESET ROLE;
+
+SET LOCAL ROLE regress_reading;
+SELECT lives_ok('SELECT * FROM ' || name, 'regress_reading reads ' || name) FROM relations WHERE relkind = 'v' AND name LIKE 'loyalty.%';
+SELECT lives_ok('SELECT * FROM loyalty.entry', 'regress_reading reads the ledger');
+SELECT throws_ok('SELECT FROM ' || name, '42501', NULL, 'regress_reading does not read ' || name) FROM relations WHERE relkind = 'r' AND name <> 'loyalty.entry';
+SELECT throws_ok('SELECT ' || call, '42501', NULL, 'regress_reading does not call ' || call) FROM unnest('{loyalty_internal.new_id(),loyalty_internal.error_codes(),loyalty_internal.invariants()}'::text[]) call;
+SELECT throws_ok(format('DELETE FROM %s', name), '42501', NULL, 'regress_reading does not delete through ' || name)
 FROM relations WHERE name IN ('loyalty.entries', 'loyalty.outbox', 'loyalty.api_keys');
-SELECT throws_ok('SELECT * FROM loyalty.claim_messages(1)', '42501', NULL, 'regress_reporting claims no messages');
-SELECT throws_ok('SELECT loyalty_api.toolusers_get()', '42501', NULL, 'regress_reporting does not call loyalty_api');
+SELECT throws_ok('SELECT * FROM loyalty.claim_messages(1)', '42501', NULL, 'regress_reading claims no messages');
+SELECT throws_ok('SELECT loyalty_api.toolusers_get()', '42501', NULL, 'regress_reading does not call loyalty_api');
 SELECT lives_ok($$SELECT loyalty.sum(balance), max(balance::numeric) FROM loyalty.members WHERE balance > 1::loyalty.points OR phone = '5512345678'$$,
-	'regress_reporting computes with the types') FROM (SELECT set_config('search_path', 'loyalty,public', true)) s;
+	'regress_reading computes with the types') FROM (SELECT set_config('search_path', 'loyalty,public', true)) s;
 RESET ROLE;
 
 SELECT set_config('search_path', 'public', true) \g /dev/null

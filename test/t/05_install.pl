@@ -55,9 +55,10 @@ SKIP: {
 sub dump_of { return $stack->with_env(sub { scalar qx(pg_dump first) }) }
 sub grants_of { return join "\n", sort grep { /^GRANT/ } split /\n/, dump_of() }
 
-$stack->psql(q{CREATE ROLE analyst; SELECT loyalty.grant_reporting('analyst')}, dbname => 'first');
+$stack->psql(q{CREATE ROLE analyst; SELECT loyalty.grant_reading('analyst'), loyalty.grant_reporting('analyst')}, dbname => 'first');
 my $granted = grants_of();
-like $granted, qr/^GRANT SELECT ON TABLE loyalty.entries TO analyst;$/m, 'a dump has what a role was granted';
+like $granted, qr/^GRANT SELECT ON TABLE \Q$_\E TO analyst;$/m, 'a dump has what a role was granted' for 'loyalty.entries', 'loyalty_report.fact_entry';
+like dump_of(), qr/^COPY loyalty_internal\.report_role .*\nanalyst\t\\N\t/m, 'and of which merchants';
 unlike $granted, qr/ TO (?!analyst;)/, 'and nothing that the extension gives by itself';
 
 my $folder = $stack->with_env(sub { qx(pg_config --sharedir) }) =~ s/\n//r . '/extension';

@@ -930,8 +930,8 @@ subtest 'secrets stay secret' => sub {
 		unlike join(' ', map { $_ // '' } values %$error), qr/clave-|debe-verse/, 'without saying the key';
 	}
 
-	my @views = split /\n/, $stack->psql(q{CREATE ROLE lector; SELECT loyalty.grant_reporting('lector') \g /dev/null
-		SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace, 'loyalty_api'::regnamespace) AND c.relkind IN ('r', 'v', 'm') AND has_table_privilege('lector', c.oid, 'SELECT')});
+	my @views = split /\n/, $stack->psql(q{CREATE ROLE lector; SELECT loyalty.grant_reading('lector'), loyalty.grant_reporting('lector', personal => true) \g /dev/null
+		SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace, 'loyalty_api'::regnamespace, 'loyalty_report'::regnamespace, 'loyalty_report_personal'::regnamespace) AND c.relkind IN ('r', 'v', 'm') AND has_table_privilege('lector', c.oid, 'SELECT')});
 	cmp_ok scalar @views, '>', 10, 'there are views to look through';
 	my $seen = $stack->psql('SET ROLE lector; ' . join ' ', map { "SELECT x::text FROM $_ x;" } @views);
 	like $seen, qr/Banco_Uno/, 'the views show the app users';

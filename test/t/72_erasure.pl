@@ -251,7 +251,7 @@ is sql(q{SELECT string_agg(format('%s %s', a.attname, x.privilege_type), ', ' OR
 is sql(q{SELECT count(*) FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = 'loyalty.entry'::regclass AND x.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE') AND x.grantee <> c.relowner}), 0, 'and no whole row';
 is sql(q{SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p WHERE proowner = 'loyalty_eraser'::regrole}), 'loyalty_internal.erase_entries(bigint,bigint[])', 'by one function';
 is sql(q{SELECT rolcanlogin, rolsuper, (SELECT count(*) FROM pg_auth_members WHERE r.oid IN (roleid, member)) FROM pg_roles r WHERE rolname = 'loyalty_eraser'}), 'f|f|0', 'whose owner nobody can be';
-sql('CREATE ROLE teller; CREATE ROLE reporter', q{SELECT loyalty.grant_api('teller'), loyalty.grant_reporting('reporter')});
+sql('CREATE ROLE teller; CREATE ROLE reporter', q{SELECT loyalty.grant_api('teller'), loyalty.grant_reading('reporter')});
 for my $role (qw(teller reporter))
 {
 	is refused_as("SET ROLE $role; SELECT loyalty.$_"), '42501', "$role: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "export_member($merchant, $her)", "export_staff($merchant, $staff)", "delete_blocked_customers($merchant, '0')";

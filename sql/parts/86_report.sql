@@ -4,6 +4,8 @@
 -- is and not by what it says: views ask once for each statement which those are,
 -- and join to them by merchant_id, which all keys begin with; the planner knows how
 -- many they are.  They are barriers: what a reader brings along sees no other row.
+-- merchant_key is of the merchant's own row, so that who sees many and asks for one
+-- is not led through all.
 --
 -- Whatever joins is a text, called after what it is and _key: numbers of 63 bits are
 -- rounded by what counts in doubles, and summed by what sums numbers.  Each is
@@ -143,7 +145,7 @@ COMMENT ON COLUMN loyalty_report.dim_merchant.is_sandbox IS 'Whether its people 
 COMMENT ON COLUMN loyalty_report.dim_merchant.created_at IS 'When it was created.';
 
 CREATE VIEW loyalty_report.dim_program WITH (security_barrier) AS
-SELECT p.program_id::text AS program_key, p.merchant_id::text AS merchant_key, p.name, p.client_id COLLATE "default" AS client_id, p.active AS is_active, p.unit_name, p.decimals::numeric AS decimals,
+SELECT p.program_id::text AS program_key, t.merchant_id::text AS merchant_key, p.name, p.client_id COLLATE "default" AS client_id, p.active AS is_active, p.unit_name, p.decimals::numeric AS decimals,
 	   p.currency_iso, p.accumulation_points::numeric AS accumulation_points, p.accumulation_money::numeric AS accumulation_money,
 	   p.redemption_points::numeric AS redemption_points, p.redemption_money::numeric AS redemption_money,
 	   p.expiry, p.duration_value::numeric AS duration_value, p.duration_unit, p.time_zone, p.created_at
@@ -169,7 +171,7 @@ COMMENT ON COLUMN loyalty_report.dim_program.time_zone IS 'The time zone of its 
 COMMENT ON COLUMN loyalty_report.dim_program.created_at IS 'When it was created.';
 
 CREATE VIEW loyalty_report.dim_branch WITH (security_barrier) AS
-SELECT b.branch_id::text AS branch_key, b.merchant_id::text AS merchant_key, b.name COLLATE "default" AS name, b.created_at
+SELECT b.branch_id::text AS branch_key, t.merchant_id::text AS merchant_key, b.name COLLATE "default" AS name, b.created_at
 FROM loyalty_internal.branch b
 JOIN loyalty_internal.report_merchant t ON t.merchant_id = b.merchant_id
 UNION ALL
@@ -182,7 +184,7 @@ COMMENT ON COLUMN loyalty_report.dim_branch.name IS 'What it is called; (none) s
 COMMENT ON COLUMN loyalty_report.dim_branch.created_at IS 'When it was created.';
 
 CREATE VIEW loyalty_report_personal.dim_staff WITH (security_barrier) AS
-SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, s.merchant_id::text AS merchant_key, s.staff_id::numeric AS staff_number, s.branch_id::text AS branch_key,
+SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, s.staff_id::numeric AS staff_number, s.branch_id::text AS branch_key,
 	   s.role, s.archived_at IS NULL AS is_active, s.created_at AS hired_at, s.archived_at,
 	   s.name COLLATE "default" AS name, s.number::text AS phone
 FROM loyalty_internal.staff s
@@ -208,7 +210,7 @@ FROM loyalty_report_personal.dim_staff;
 COMMENT ON VIEW loyalty_report.dim_staff IS 'Cashiers and managers, archived ones too, by number, and of each merchant one with the number 0 that stands for nobody.';
 
 CREATE VIEW loyalty_report.dim_staff_branch WITH (security_barrier) AS
-SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, s.merchant_id::text AS merchant_key, w.branch_id::text AS branch_key,
+SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, w.branch_id::text AS branch_key,
 	   coalesce(s.moves[w.n - 1], h.created_at) AS worked_from_at, s.moves[w.n] AS worked_until_at
 FROM loyalty_internal.report_staff s
 JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
@@ -222,7 +224,7 @@ COMMENT ON COLUMN loyalty_report.dim_staff_branch.worked_from_at IS 'When they c
 COMMENT ON COLUMN loyalty_report.dim_staff_branch.worked_until_at IS 'When they went to another; NULL: they are there.';
 
 CREATE VIEW loyalty_report.dim_api_key WITH (security_barrier) AS
-SELECT k.key_id::text AS api_key_key, k.merchant_id::text AS merchant_key, k.label, k.created_at, k.expires_at, k.disabled_at
+SELECT k.key_id::text AS api_key_key, t.merchant_id::text AS merchant_key, k.label, k.created_at, k.expires_at, k.disabled_at
 FROM loyalty_internal.api_key k
 JOIN loyalty_internal.report_merchant t ON t.merchant_id = k.merchant_id
 UNION ALL
@@ -237,7 +239,7 @@ COMMENT ON COLUMN loyalty_report.dim_api_key.expires_at IS 'When it expires; NUL
 COMMENT ON COLUMN loyalty_report.dim_api_key.disabled_at IS 'When it was disabled; NULL: it was not.';
 
 CREATE VIEW loyalty_report.dim_rank WITH (security_barrier) AS
-SELECT concat(p.program_id, '-', r.rank) COLLATE "default" AS rank_key, p.merchant_id::text AS merchant_key, p.program_id::text AS program_key, coalesce(nullif(r.rank, ''), '(none)') COLLATE "default" AS name,
+SELECT concat(p.program_id, '-', r.rank) COLLATE "default" AS rank_key, t.merchant_id::text AS merchant_key, p.program_id::text AS program_key, coalesce(nullif(r.rank, ''), '(none)') COLLATE "default" AS name,
 	   g.from_points::numeric AS from_points, g.multiplier::numeric AS multiplier
 FROM loyalty_internal.program p
 JOIN loyalty_internal.report_merchant t ON t.merchant_id = p.merchant_id
@@ -256,7 +258,7 @@ COMMENT ON COLUMN loyalty_report.dim_rank.from_points IS 'Points earned, spent o
 COMMENT ON COLUMN loyalty_report.dim_rank.multiplier IS 'What the base points of sales are multiplied by for who holds it.';
 
 CREATE VIEW loyalty_report_personal.dim_member WITH (security_barrier) AS
-SELECT loyalty_internal.pseudonym(t.digest_key, m.member_id) AS member_key, m.merchant_id::text AS merchant_key,
+SELECT loyalty_internal.pseudonym(t.digest_key, m.member_id) AS member_key, t.merchant_id::text AS merchant_key,
 	   CASE WHEN NOT m.hidden THEN m.program_id::text END AS program_key,
 	   CASE WHEN NOT m.hidden THEN m.enrolled END AS is_enrolled,
 	   CASE WHEN NOT m.hidden THEN m.active END AS is_active,
@@ -329,7 +331,7 @@ COMMENT ON COLUMN loyalty_report.dim_date.fiscal_period IS 'Year and month of th
 -- --- facts ---------------------------------------------------------------------------
 
 CREATE VIEW loyalty_report_personal.fact_entry WITH (security_barrier) AS
-SELECT e.entry_id::text AS entry_key, e.merchant_id::text AS merchant_key, e.program_id::text AS program_key,
+SELECT e.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, e.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, e.member_id) AS member_key,
 	   concat(e.merchant_id, '-', coalesce(e.staff_id, 0)) AS staff_key,
 	   coalesce(e.branch_id::text, e.merchant_id || '-0') AS branch_key, e.branch_sent,
@@ -392,7 +394,7 @@ FROM loyalty_report_personal.fact_entry;
 COMMENT ON VIEW loyalty_report.fact_entry IS 'The ledger: one row for each change of a balance, or of what is reserved of it. Ask for a time by posted_at, which is found fast; days are grouped by posted_on.';
 
 CREATE VIEW loyalty_report.fact_lot WITH (security_barrier) AS
-SELECT l.merchant_id::text AS merchant_key, l.program_id::text AS program_key,
+SELECT t.merchant_id::text AS merchant_key, l.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, coalesce(o.member_ids[cardinality(o.member_ids)], l.account_id)) AS member_key,
 	   l.state, l.expires_at, (l.expires_at AT TIME ZONE p.time_zone)::date AS expires_on, l.points::numeric AS points
 FROM loyalty_internal.report_lot l
@@ -409,7 +411,7 @@ COMMENT ON COLUMN loyalty_report.fact_lot.expires_on IS 'The day of that, in the
 COMMENT ON COLUMN loyalty_report.fact_lot.points IS 'How many. The sum of those available and owed is the balance of all.';
 
 CREATE VIEW loyalty_report_personal.fact_policy WITH (security_barrier) AS
-SELECT s.policy_id::text AS policy_key, s.merchant_id::text AS merchant_key, m.program_id::text AS program_key,
+SELECT s.policy_id::text AS policy_key, t.merchant_id::text AS merchant_key, m.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, s.member_id) AS member_key, d.name COLLATE "default" AS product,
 	   loyalty_internal.policy_state(s.status, s.paid_off_at, now()) AS status, s.sold_by COLLATE "default" AS sold_by,
 	   s.registered_at, (s.registered_at AT TIME ZONE p.time_zone)::date AS registered_on, s.paid_off_at,
@@ -448,7 +450,7 @@ CREATE VIEW loyalty_report.fact_instalment WITH (security_barrier) AS
 SELECT i.merchant_key, i.policy_key, m.program_id::text AS program_key, loyalty_internal.pseudonym(i.digest_key, i.member_id) AS member_key,
 	   i.instalment_number, i.due_on, i.amount, i.amount_paid, i.amount - i.amount_paid AS amount_unpaid
 FROM (
-	SELECT s.merchant_id, t.digest_key, s.member_id, s.merchant_id::text AS merchant_key, s.policy_id::text AS policy_key, n.ordinal::numeric AS instalment_number, n.due_on, n.amount::numeric AS amount,
+	SELECT s.merchant_id, t.digest_key, s.member_id, t.merchant_id::text AS merchant_key, s.policy_id::text AS policy_key, n.ordinal::numeric AS instalment_number, n.due_on, n.amount::numeric AS amount,
 		   -- payments fill instalments from the first on
 		   least(n.amount::numeric, greatest(0, coalesce(y.paid, 0) - (sum(n.amount::numeric) OVER (PARTITION BY s.merchant_id, s.policy_id ORDER BY n.ordinal) - n.amount::numeric))) AS amount_paid
 	FROM loyalty_internal.policy s
@@ -469,7 +471,7 @@ COMMENT ON COLUMN loyalty_report.fact_instalment.amount_paid IS 'Money of it tha
 COMMENT ON COLUMN loyalty_report.fact_instalment.amount_unpaid IS 'Money of it that has not.';
 
 CREATE VIEW loyalty_report_personal.fact_payment WITH (security_barrier) AS
-SELECT y.payment_id::text AS payment_key, y.merchant_id::text AS merchant_key, y.policy_id::text AS policy_key, m.program_id::text AS program_key,
+SELECT y.payment_id::text AS payment_key, t.merchant_id::text AS merchant_key, y.policy_id::text AS policy_key, m.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, s.member_id) AS member_key, y.payment_no::numeric AS payment_number,
 	   y.paid_at, (y.paid_at AT TIME ZONE p.time_zone)::date AS paid_on, y.method, y.app_user COLLATE "default" AS app_user,
 	   y.amount::numeric AS amount, y.balance::numeric AS amount_left, y.commission::numeric AS commission,
@@ -503,7 +505,7 @@ FROM loyalty_report_personal.fact_payment;
 COMMENT ON VIEW loyalty_report.fact_payment IS 'What has been paid of policies.';
 
 CREATE VIEW loyalty_report.fact_message WITH (security_barrier) AS
-SELECT g.message_id::text AS message_key, g.merchant_id::text AS merchant_key, m.program_id::text AS program_key,
+SELECT g.message_id::text AS message_key, t.merchant_id::text AS merchant_key, m.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, g.member_id) AS member_key, g.channel,
 	   g.created_at AS queued_at, (g.created_at AT TIME ZONE p.time_zone)::date AS queued_on, g.sent_at, g.attempts::numeric AS attempts
 FROM loyalty_internal.message g

@@ -354,6 +354,9 @@ SELECT ok(plan ~ '"Relation Name": "entry"' AND plan ~ '"Index Cond": "\(?mercha
 SELECT ok(plan ~ '"Filter": "\(?posted_at >= ', 'and the moment is asked of the table') FROM pg_temp.plan_of($$SELECT sum(points) FROM loyalty_report.fact_entry WHERE posted_at >= '2026-01-01' AND points > 0$$) plan;
 SELECT ok(plan !~ '"Relation Name": "(account|program|staff|staff_move|branch|entry_remainder|account_owner)"', 'what is not asked for is not joined') FROM pg_temp.plan_of($$SELECT kind, sum(points), sum(money_sold) FROM loyalty_report.fact_entry GROUP BY 1$$) plan;
 SELECT ok(plan ~ '"Relation Name": "staff_move"' AND plan !~ '"Relation Name": "(account|program|account_owner)"', 'of a branch only what that takes') FROM pg_temp.plan_of($$SELECT branch_key, sum(points) FROM loyalty_report.fact_entry GROUP BY 1$$) plan;
+SET LOCAL ROLE regress_all;
+SELECT ok(plan ~ '"Index Cond": "\(?merchant_id = [^"]*merchant_id\)+"' AND plan ~ '"Filter": "\(+merchant_id\)::text = ', 'who sees all and asks for a merchant is led to its entries')
+FROM pg_temp.plan_of(format('SELECT sum(points) FROM loyalty_report.fact_entry WHERE merchant_key = %L', :'m')) plan;
 RESET ROLE;
 
 SELECT * FROM finish();

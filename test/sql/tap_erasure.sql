@@ -166,13 +166,14 @@ SELECT is((SELECT string_agg(e ->> 'was', ' ') FROM json_array_elements(:'export
 INSERT INTO loyalty_internal.member_change (merchant_id, member_id, change_id, attribute, was) VALUES (:m, :carlos, loyalty_internal.first_id(now() + interval '1 day'), 'name', 'a day ahead');
 SELECT loyalty.correct_member(:m, :carlos, first_name => 'Karl', first_last_name => 'Cabrera') \g /dev/null
 SELECT is((SELECT string_agg(e ->> 'was', ', ') FROM (SELECT e FROM json_array_elements(loyalty.export_member(:m, :carlos) -> 'changes') WITH ORDINALITY e (e, n) ORDER BY n DESC LIMIT 2) v), 'Carlos Cabrera, a day ahead', 'also when the clock was ahead before');
+SELECT loyalty.set_staff_branch(:m, :fede, loyalty.create_branch(:m, 'Otra')) \g /dev/null
 SELECT loyalty.export_staff(:m, :fede) AS export \gset
 SELECT is((SELECT string_agg(key || ' ' || CASE json_typeof(value) WHEN 'array' THEN json_array_length(value)::text ELSE value ->> 'name' END, ', ') FROM json_each(:'export') WHERE key NOT IN ('exported_at', 'merchant')),
-	'staff Fede, programs 1, blacklisted 1, limits 0, limits_used 1, enrolled 0, entries 1', 'what is kept of a cashier');
+	'staff Fede, worked_at 1, programs 1, blacklisted 1, limits 0, limits_used 1, enrolled 0, entries 1', 'what is kept of a cashier');
 SELECT is(:'export' ~ 'Carlos|boleto|clave', false, 'has nothing of others, and no password');
 SELECT pg_temp.refuses(format('SELECT loyalty.export_staff(%s, %s)', m, id), 'unknown_object', format('export_staff(%s, %s)', m, id)) FROM (VALUES (:m, '999'), (1, :'fede'), (:m, 'NULL'), (NULL, :'fede')) v (m, id) WHERE m IS NOT NULL;
 SELECT is_empty($$SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'staff_id' AND NOT a.attisdropped WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND c.relkind IN ('r', 'p')
-	AND c.relname NOT IN ('staff', 'staff_program', 'entry')$$, 'every table that has a cashier''s number is looked at');
+	AND c.relname NOT IN ('staff', 'staff_program', 'staff_move', 'entry')$$, 'every table that has a cashier''s number is looked at');
 
 SELECT loyalty.erase_member(:m, :carlos) \g /dev/null
 

@@ -27,6 +27,14 @@ while (my $line = <$in>)
 cmp_ok scalar @statements, '>=', 14, 'tools ask this and that';
 is scalar @names, scalar @statements, 'each statement has its name, and is a line';
 
+# The page has all of them.
+for my $page (map { "$FindBin::Bin/../../docs/$_" } 'reports.md', 'es/reports.md')
+{
+	open my $text, '<:encoding(UTF-8)', $page or die "$page: $!\n";
+	my $told = do { local $/; <$text> };
+	is_deeply [grep { $told !~ /^\| `$_` \|/m } split /\n/, $stack->psql(q{SELECT relname FROM pg_class WHERE relnamespace = 'loyalty_report'::regnamespace AND relkind = 'v'})], [], "$page tells what each view is" =~ s/\S*docs/docs/r;
+}
+
 # Rows of all kinds, of a merchant that the role sees, and of another.
 {
 	my ($out, $err) = ('', '');

@@ -189,7 +189,7 @@ END;
 COMMENT ON FUNCTION loyalty_internal.customer_today(bigint, bigint) IS 'The day that it is for a customer, by loyalty_internal.customer_zone().';
 
 CREATE FUNCTION loyalty_internal.age_on(curp loyalty.curp, on_date date) RETURNS integer
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE WHEN isfinite(age_on.on_date) AND loyalty.birth_date(age_on.curp) <= age_on.on_date THEN loyalty.age(age_on.curp, age_on.on_date) END;
 END;

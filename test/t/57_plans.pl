@@ -311,7 +311,7 @@ my %differ = (
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
 	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
-	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '',
+	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '', 'loyalty_internal.staff_move' => '', 'loyalty_internal.report_role' => '',
 );
 my %value = (
 	bigint => '(700000000000000000 + n * 7919 % 1000003 * 100000000 + n)::text', text => q{'lleno ' || n}, bytea => q{'\x' || encode(sha256(n::text::bytea), 'hex')}, 'staff.password_digest' => q{encode(sha256(n::text::bytea), 'hex')}, 'loyalty.phone' => q{(5500000000 + n)::text},

@@ -1,5 +1,5 @@
 -- What tools ask of the star, as they write it: a statement for each kind of
--- question, one line each, under its name.  73_reports.pl runs them.
+-- question, one line each, under its name.  78_reports.pl runs them.
 
 -- Metabase: sum
 SELECT SUM("loyalty_report"."fact_entry"."points") AS "sum" FROM "loyalty_report"."fact_entry"

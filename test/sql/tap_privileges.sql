@@ -69,7 +69,7 @@ SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::r
 	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty(.forget_access_log|_internal.erase_entries)' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
-	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name,boolean)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
 	'it executes every function but those that hand out rights, and the one that forgets accesses');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,

@@ -35,7 +35,7 @@ CREATE TABLE loyalty_internal.account (
 ALTER TABLE loyalty_internal.account ALTER hash SET STORAGE PLAIN, ALTER lots SET STORAGE MAIN, ALTER qualifying SET STORAGE MAIN;
 CREATE INDEX account_due ON loyalty_internal.account (merchant_id, due_at) WHERE due_at IS NOT NULL;
 COMMENT ON TABLE loyalty_internal.account IS 'What a member has: the newest entry''s balance, number and time. The hot row of the engine.';
-COMMENT ON COLUMN loyalty_internal.account.text_key IS 'A random key, of which the salts are made of the texts of the entries whose member has the number of this account, and of those of the account that name no member: once another is in its place, nobody can try what an erased text was. That one is of version 8, and its 14th digit says whose texts are not kept any more: 1 the member who has this number, 2 whoever owns the account, 3 both.';
+COMMENT ON COLUMN loyalty_internal.account.text_key IS 'A random key, of which the salts are made of the texts of the entries whose member has the number of this account, of those of the account that name no member, and of those on whose other side it is: once another is in its place, nobody can try what an erased text was. That one is of version 8, and its 14th digit says whose texts are not kept any more: 1 the member who has this number, 2 whoever owns the account, 3 both.';
 COMMENT ON COLUMN loyalty_internal.account.balance IS 'Points that can be spent, once what is due has been booked. Held and pending ones are not among them.';
 COMMENT ON COLUMN loyalty_internal.account.entry_no IS 'The newest entry''s place in the account; entries of an account count 1, 2, 3 …';
 COMMENT ON COLUMN loyalty_internal.account.newest_entry_id IS 'The newest entry; NULL: there is none yet.';

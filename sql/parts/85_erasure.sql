@@ -1,18 +1,19 @@
 -- Erasure: what is personal of members and of staff is deleted, what the ledger
 -- has to prove stays; and what is kept about a person, for that person.
 
-CREATE FUNCTION loyalty_internal.text_salt(merchant_id bigint, entry_id bigint, account_id bigint, member_id bigint) RETURNS bytea
+CREATE FUNCTION loyalty_internal.text_salt(merchant_id bigint, entry_id bigint, account_id bigint, member_id bigint, peer_account_id bigint) RETURNS bytea
 LANGUAGE sql STABLE
 BEGIN ATOMIC
 	SELECT coalesce(
 		(SELECT s.salt FROM loyalty_internal.entry_salt s WHERE s.merchant_id = text_salt.merchant_id AND s.entry_id = text_salt.entry_id),
-		(SELECT sha256(uuid_send(k.text_key) || int8send(text_salt.entry_id)) FROM loyalty_internal.account k
-		 WHERE k.merchant_id = text_salt.merchant_id AND k.account_id = text_salt.member_id),
-		(SELECT sha256(uuid_send(k.text_key) || int8send(text_salt.entry_id)) FROM loyalty_internal.account k
-		 WHERE k.merchant_id = text_salt.merchant_id AND k.account_id = text_salt.account_id));
+		(SELECT sha256(uuid_send(k.text_key) || coalesce(uuid_send(o.text_key), '') || int8send(text_salt.entry_id))
+		 FROM loyalty_internal.account k
+		 LEFT JOIN loyalty_internal.account o ON o.merchant_id = k.merchant_id AND o.account_id = text_salt.peer_account_id
+		 WHERE k.merchant_id = text_salt.merchant_id AND k.account_id IN (text_salt.member_id, text_salt.account_id)
+		 ORDER BY k.account_id = text_salt.member_id DESC LIMIT 1));
 END;
-COMMENT ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint) IS
-'Part of loyalty_internal.erase_entries(): the salt of the text of an entry of the account, whose member_id this is.';
+COMMENT ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint, bigint) IS
+'Part of loyalty_internal.erase_entries(): the salt of the text of an entry of the account, whose member_id this is, and on whose other side this account is.';
 
 CREATE FUNCTION loyalty_internal.text_digest(salt bytea, reference text, detail json) RETURNS bytea
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_text_digest';
@@ -85,15 +86,15 @@ BEGIN
 		WHERE e.merchant_id = erase_entries.merchant_id
 		  AND (e.member_id = ANY (erase_entries.member_ids) OR e.member_id = ANY (accounts) OR e.account_id = ANY (accounts) OR e.peer_account_id = ANY (accounts))
 	), sides AS (
-		SELECT t.entry_id, t.account_id, t.member_id, t.has_text, CASE WHEN t.peer_account_id IS NULL THEN t.of_owner ELSE bool_or(t.of_owner)
+		SELECT t.entry_id, t.account_id, t.peer_account_id, t.member_id, t.has_text, CASE WHEN t.peer_account_id IS NULL THEN t.of_owner ELSE bool_or(t.of_owner)
 			   OVER (PARTITION BY least(t.account_id, t.peer_account_id), greatest(t.account_id, t.peer_account_id), t.nth) END AS of_owner
 		FROM touched t
 	), texts AS (
-		SELECT s.entry_id, s.account_id, s.member_id, s.of_owner, s.member_id IS NOT NULL AND EXISTS (
+		SELECT s.entry_id, s.account_id, s.peer_account_id, s.member_id, s.of_owner, s.member_id IS NOT NULL AND EXISTS (
 			SELECT FROM loyalty_internal.account k WHERE k.merchant_id = erase_entries.merchant_id AND k.account_id = s.member_id) AS named
 		FROM sides s WHERE s.has_text
 	), judged AS (
-		SELECT t.entry_id, CASE WHEN t.named THEN t.member_id ELSE t.account_id END AS key_of, CASE
+		SELECT t.entry_id, ARRAY[CASE WHEN t.named THEN t.member_id ELSE t.account_id END, t.peer_account_id] AS keys_of, CASE
 			WHEN t.member_id = ANY (erase_entries.member_ids) THEN true
 			-- who names an account of theirs means them
 			WHEN t.named THEN t.member_id = ANY (accounts) AND NOT EXISTS (
@@ -101,7 +102,7 @@ BEGIN
 			ELSE t.of_owner END AS theirs
 		FROM texts t
 	)
-	SELECT array_agg(j.entry_id) FILTER (WHERE j.theirs), array_agg(j.entry_id) FILTER (WHERE NOT j.theirs AND j.key_of = ANY (accounts))
+	SELECT array_agg(j.entry_id) FILTER (WHERE j.theirs), array_agg(j.entry_id) FILTER (WHERE NOT j.theirs AND j.keys_of && accounts)
 	INTO erased, kept FROM judged j;
 
 	INSERT INTO loyalty_internal.entry_remainder (merchant_id, entry_id, detail)
@@ -110,11 +111,11 @@ BEGIN
 	  AND loyalty_internal.impersonal_detail(e.detail) IS NOT NULL
 	ON CONFLICT DO NOTHING;
 	UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = loyalty_internal.text_digest(
-		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id), e.reference, e.detail)
+		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id, e.peer_account_id), e.reference, e.detail)
 	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased);
 	DELETE FROM loyalty_internal.entry_salt s WHERE s.merchant_id = erase_entries.merchant_id AND s.entry_id = ANY (erased);
 	INSERT INTO loyalty_internal.entry_salt (merchant_id, entry_id, salt)
-	SELECT e.merchant_id, e.entry_id, loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id) FROM loyalty.entry e
+	SELECT e.merchant_id, e.entry_id, loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id, e.peer_account_id) FROM loyalty.entry e
 	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (kept)
 	ON CONFLICT DO NOTHING;
 	RETURN erased IS NOT NULL;
@@ -124,7 +125,7 @@ COMMENT ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) IS
 'Erases the texts, reference and detail, of what members did and of what was posted to accounts while they were theirs, on both sides of transfers; their digests stay, so the chain proves what it proved, and in loyalty_internal.entry_remainder what names nobody. Of texts that are kept the salts are put aside, so that the caller, who has locked the accounts, can replace their keys. Returns whether there were any to erase.';
 ALTER FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) OWNER TO loyalty_eraser;
 GRANT EXECUTE ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) TO loyalty_engine;
-GRANT EXECUTE ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint), loyalty_internal.text_digest(bytea, text, json),
+GRANT EXECUTE ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint, bigint), loyalty_internal.text_digest(bytea, text, json),
 	loyalty_internal.impersonal_detail(json), loyalty_internal.accounts_of_members(bigint, bigint[]) TO loyalty_eraser;
 GRANT SELECT (merchant_id, account_id, text_key) ON loyalty_internal.account TO loyalty_eraser;
 GRANT SELECT (merchant_id, member_id) ON loyalty_internal.member TO loyalty_eraser;

@@ -157,13 +157,25 @@ add_state(StringInfo bytes, const bytea *previous, int64 entry_no, Points balanc
 	pq_writeint64(bytes, posted_at);
 }
 
-/* The salt of an entry's text: SHA-256 of the key of its member and of its id. */
+/*
+ * The salt of an entry's text: SHA-256 of the key of its member, of that of the
+ * account on the other side, if there is one (else NULL), and of its id.  Each
+ * side of a transfer has the text: once either key is gone, neither can be tried.
+ */
 void
-chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt)
+chain_salt(const pg_uuid_t *key, const pg_uuid_t *peer_key, int64 entry_id, uint8 *salt)
 {
+	pg_uuid_t	both[2];
 	uint64		id = pg_hton64(entry_id);
 
-	sha256(key, sizeof(pg_uuid_t), &id, sizeof(id), salt);
+	if (peer_key == NULL)
+	{
+		sha256(key, sizeof(pg_uuid_t), &id, sizeof(id), salt);
+		return;
+	}
+	both[0] = *key;
+	both[1] = *peer_key;
+	sha256(both, sizeof(both), &id, sizeof(id), salt);
 }
 
 /* Append the digest of a text, after everything else. */
@@ -243,7 +255,7 @@ loyalty_chain_next(PG_FUNCTION_ARGS)
 	appendBinaryStringInfoNT(&bytes, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 	if (VARSIZE_ANY_EXHDR(text) > 0)
 	{
-		chain_salt(PG_GETARG_UUID_P(7), PG_GETARG_INT64(9), salt);
+		chain_salt(PG_GETARG_UUID_P(7), NULL, PG_GETARG_INT64(9), salt);
 		add_digest(&bytes, salt, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
 	}
 	PG_RETURN_BYTEA_P(sha256_digest(bytes.data, bytes.len));

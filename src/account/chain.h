@@ -32,7 +32,7 @@ text_key_erased(const pg_uuid_t *key)
 }
 
 extern bytea *chain_next(const Entry *entry, const bytea *previous);
-extern void chain_salt(const pg_uuid_t *key, int64 entry_id, uint8 *salt);
+extern void chain_salt(const pg_uuid_t *key, const pg_uuid_t *peer_key, int64 entry_id, uint8 *salt);
 
 /* What loyalty_internal.chain_next() is told of an entry. */
 extern bytea *chain_content(const Entry *entry);

@@ -195,17 +195,20 @@ static Statement entry_salt_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
-/* Salt the text of an entry by its key, or as it was by the one before. */
+/* Salt the text of an entry by its key, and that of the account on the other side, or as it was by those before. */
 void
 account_text_salt(const pg_uuid_t *key, Entry *entry)
 {
 	Datum		values[] = {Int64GetDatum(entry->merchant_id), Int64GetDatum(entry->entry_id)};
+	pg_uuid_t	peer_key;
+	bool		has_peer = read_text_key(entry->merchant_id, entry->peer_account_id, &peer_key);
+	bool		replaced = text_key_replaced(key) || (has_peer && text_key_replaced(&peer_key));
 	bool		isnull;
 
-	if (text_key_replaced(key) && db_read(&entry_salt_sql, values, NULL) > 0)
+	if (replaced && db_read(&entry_salt_sql, values, NULL) > 0)
 		memcpy(entry->salt, VARDATA_ANY(DatumGetByteaPP(row_datum(0, "salt", &isnull))), PG_SHA256_DIGEST_LENGTH);
 	else
-		chain_salt(key, entry->entry_id, entry->salt);
+		chain_salt(key, has_peer ? &peer_key : NULL, entry->entry_id, entry->salt);
 }
 
 static Statement accounts_earned_sql = {

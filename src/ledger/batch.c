@@ -117,7 +117,9 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	if (entry_has_text(added) && text_is_erased(batch, account, added))
 		added->reference = added->detail = NULL;
 	if (entry_has_text(added))
-		chain_salt(text_key(batch, account, added->member_id), added->entry_id, added->salt);
+		chain_salt(text_key(batch, account, added->member_id),
+				   added->peer_account_id != 0 ? &batch_account(batch, added->peer_account_id)->text_key : NULL,
+				   added->entry_id, added->salt);
 	added->hash = account->hash = chain_next(added, account->hash);
 }
 

@@ -95,6 +95,32 @@ SELECT is(loyalty.erase_member(:m, :ivo), true, 'what there is is erased');
 SELECT is_empty(format('SELECT FROM loyalty_internal.member_address WHERE member_id = %s', :ivo), 'whenever it was written');
 SELECT is(loyalty.erase_member(:m, :ivo), false, 'once');
 
+-- --- what nobody can try -----------------------------------------------------------------
+
+-- Texts that were erased, tried with whatever the database has still: the key of each account, alone and with that of each other, and the salts that are kept.
+SELECT loyalty.create_member(:m, :p, 'Noe', client_id => 'N') AS noe, loyalty.create_member(:m, :p, 'Olga', client_id => 'O') AS olga \gset
+SELECT loyalty.post(:m, :noe, 'deposit', 20, 'de Noe'), loyalty.post(:m, :olga, 'deposit', 20, 'de Olga'), loyalty.post(:m, :olga, 'deposit', 1, 'por Noe', member_id => :noe) \g /dev/null
+SELECT loyalty.transfer(:m, :noe, :olga, 1, 'de Noe a Olga'), loyalty.transfer(:m, :olga, :noe, 1, 'de Olga a Noe'), loyalty.transfer(:m, :olga, :noe, 1, 'de Olga, que lo dice', member_id => :olga) \g /dev/null
+SELECT entry_id AS moved FROM loyalty.transfer(:m, :noe, :olga, 2) \gset
+SELECT loyalty.reverse(:m, :noe, :moved, 1, reference => 'devuelto a Noe') \g /dev/null
+CREATE TEMP TABLE said AS SELECT entry_id, reference FROM loyalty.entry WHERE merchant_id = :m AND reference ~ '(Noe|Olga)';
+CREATE FUNCTION pg_temp.tried(merchant bigint) RETURNS SETOF text LANGUAGE sql AS $$
+	WITH key AS (SELECT uuid_send(text_key) AS bytes FROM loyalty_internal.account WHERE merchant_id = merchant),
+	salt AS (SELECT s.entry_id, sha256(k.bytes || o.bytes || int8send(s.entry_id)) AS bytes FROM pg_temp.said s, key k, (SELECT bytes FROM key UNION ALL SELECT '') o
+		UNION ALL SELECT entry_id, salt FROM loyalty_internal.entry_salt WHERE merchant_id = merchant)
+	SELECT DISTINCT s.reference FROM pg_temp.said s JOIN loyalty.entry e USING (entry_id) JOIN salt USING (entry_id)
+	WHERE loyalty_internal.text_digest(salt.bytes, s.reference, NULL) = coalesce(e.text_digest, loyalty_internal.text_digest(
+		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id, e.peer_account_id), e.reference, e.detail))
+$$;
+SELECT set_eq(format('SELECT pg_temp.tried(%s)', :m), 'SELECT DISTINCT reference FROM said', 'who has all keys can try every text');
+SELECT is(loyalty.erase_member(:m, :noe), true, 'one side of transfers is erased');
+SELECT set_eq(format('SELECT pg_temp.tried(%s)', :m), '{"de Olga","de Olga, que lo dice"}'::text[], 'then those that are kept, and none that was erased, on either side');
+SELECT set_eq(format('SELECT reference FROM loyalty.entry WHERE merchant_id = %s AND reference ~ ''(Noe|Olga)''', :m), '{"de Olga","de Olga, que lo dice"}'::text[], 'which are these');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'and the ledger is sound');
+SELECT is(loyalty.erase_member(:m, :olga), true, 'the other side is erased');
+SELECT is_empty(format('SELECT pg_temp.tried(%s)', :m), 'then no text can be tried');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'and the ledger is still sound');
+
 -- --- phones that somebody has by now, and staff ------------------------------------------
 
 SELECT loyalty.blacklist_phone(:m, '4770000003', 'por Caro'), loyalty.blacklist_phone(:m, '4770000009', 'por el cajero') \g /dev/null

@@ -226,11 +226,11 @@ CREATE FUNCTION pg_temp.content(e loyalty.entry) RETURNS bytea LANGUAGE sql AS $
 		|| coalesce(int8send(e.rules::bigint), '') || coalesce(timestamptz_send(e.happened_at), '') || coalesce(int8send(e.actor_id::bigint), '')
 		|| coalesce(int8send(e.request_id), '') || pg_temp.sized(e.lots::bytea)
 $$;
--- What stands for its text, with a salt of the key of who acted; NULL: it has none.
+-- What stands for its text, with a salt of the keys of who acted and of the other side; NULL: it has none.
 CREATE FUNCTION pg_temp.digest(e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$
 	SELECT CASE WHEN e.reference IS NULL AND e.detail IS NULL THEN e.text_digest
 		ELSE sha256(sha256(uuid_send((SELECT a.text_key FROM loyalty_internal.account a WHERE a.account_id IN (e.member_id, e.account_id) ORDER BY a.account_id <> e.member_id LIMIT 1))
-			|| int8send(e.entry_id)) || CASE WHEN e.detail IS NULL THEN '\x01'::bytea WHEN e.reference IS NULL THEN '\x02' ELSE '\x03' END
+			|| coalesce((SELECT uuid_send(p.text_key) FROM loyalty_internal.account p WHERE p.account_id = e.peer_account_id), '') || int8send(e.entry_id)) || CASE WHEN e.detail IS NULL THEN '\x01'::bytea WHEN e.reference IS NULL THEN '\x02' ELSE '\x03' END
 			|| pg_temp.sized(convert_to(e.reference, 'UTF8')) || pg_temp.sized(convert_to(e.detail::text, 'UTF8'))) END
 $$;
 CREATE FUNCTION pg_temp.hash(previous bytea, e loyalty.entry) RETURNS bytea LANGUAGE sql AS $$

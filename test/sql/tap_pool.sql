@@ -90,7 +90,7 @@ SELECT entry_id FROM loyalty.release(:m, :a, :hold, reference => 'de nadie', in_
 SELECT entry_id FROM loyalty.transfer(:m, :a, :c, 1, 'de B', member_id => :b) \g /dev/null
 SELECT is(pg_temp.acted(:a, 15), 'redeem -1 D, hold -4 B, capture 0 -, release 3 -, transfer -1 B', 'the engine says who it is told');
 SELECT is(pg_temp.pools(:m), 'A+B+D 246, C 8, X 5', 'all of it is one balance');
--- The salt of each text of theirs is made of the key of who acted.
+-- The salt of each text of theirs is made of the key of who acted, and of that of the account on the other side.
 CREATE FUNCTION pg_temp.broken(merchant bigint, who bigint) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	broken text[];
@@ -107,7 +107,7 @@ BEGIN
 END
 $$;
 SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :m), 'with texts of each of them');
-SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty_internal.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND coalesce(e.member_id, e.account_id) = %s', :m, who),
+SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty_internal.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND %s IN (coalesce(e.member_id, e.account_id), e.peer_account_id)', :m, who),
 	format('without the key of %s its texts are lost, and no others', name)) FROM (VALUES ('the owner', :a), ('B', :b), ('C', :c), ('D', :d)) v (name, who);
 SELECT results_eq(format('SELECT count(*) FROM loyalty.entry WHERE account_id = %s AND (reference IS NOT NULL OR detail IS NOT NULL) GROUP BY member_id ORDER BY 1', :a), 'VALUES (3::bigint), (5), (6)', 'each has some');
 

@@ -115,11 +115,11 @@ sub number
 sub text_parts
 {
 	my ($entry) = @_;
-	my $key = $key{$entry->{member_id} // ''} // $key{$entry->{account_id}};
+	my $keys = join '', $key{$entry->{member_id} // ''} // $key{$entry->{account_id}}, $key{$entry->{peer_account_id} // ''} // '';
 	my @there = grep { defined $entry->{$_} } qw(reference detail);
 	my $mask = (defined $entry->{reference} ? 1 : 0) + (defined $entry->{detail} ? 2 : 0);
 	return unless @there;
-	return (['salt', sha256(pack('H*', $key =~ tr/-//dr), integer($entry->{entry_id}))], ['text mask', chr $mask], map { [$_, bytes_of_text($entry->{$_})] } @there);
+	return (['salt', sha256(pack('H*', $keys =~ tr/-//dr), integer($entry->{entry_id}))], ['text mask', chr $mask], map { [$_, bytes_of_text($entry->{$_})] } @there);
 }
 
 sub together { return join '', map { $_->[1] } @_ }

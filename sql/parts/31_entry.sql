@@ -142,7 +142,7 @@ CREATE FUNCTION loyalty_internal.chain_next(
 	text_key uuid, text bytea, entry_id bigint) RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_chain_next';
 COMMENT ON FUNCTION loyalty_internal.chain_next(bytea, bigint, loyalty.points, timestamptz, loyalty.points, timestamptz, bytea, uuid, bytea, bigint) IS
-'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any. Empty: it has one, and of the account texts of somebody were erased.';
+'The hash of the entry that follows: SHA-256 of the hash of the entry before, the next entry_no, the balance with the amount, which must be in range, the later of the two times, the content, which is everything else of the entry, and the digest of its text, if it has any. Empty: of the account somebody was erased.';
 
 CREATE VIEW loyalty_internal.entry_earned AS
 SELECT e.merchant_id, e.account_id, e.entry_id, e.entry_no, e.previous_entry_id,

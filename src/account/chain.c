@@ -238,7 +238,7 @@ chain_next(const Entry *entry, const bytea *previous)
 
 PG_FUNCTION_INFO_V1(loyalty_chain_next);
 
-/* chain_next() of the account before the entry, and what the entry adds to it.  Empty: the text is perhaps not to be kept. */
+/* chain_next() of the account before the entry, and what the entry adds to it.  Empty: of the account somebody was erased, whom the posting may name. */
 Datum
 loyalty_chain_next(PG_FUNCTION_ARGS)
 {
@@ -247,7 +247,7 @@ loyalty_chain_next(PG_FUNCTION_ARGS)
 	uint8		salt[PG_SHA256_DIGEST_LENGTH];
 	StringInfoData bytes;
 
-	if (VARSIZE_ANY_EXHDR(text) > 0 && text_key_erased(PG_GETARG_UUID_P(7)) != 0)
+	if (text_key_erased(PG_GETARG_UUID_P(7)) != 0)
 		PG_RETURN_BYTEA_P(cstring_to_text(""));
 	initStringInfo(&bytes);
 	add_state(&bytes, PG_GETARG_BYTEA_PP(0), PG_GETARG_INT64(1) + 1, PG_GETARG_POINTS(2) + PG_GETARG_POINTS(4),

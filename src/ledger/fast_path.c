@@ -10,8 +10,8 @@
  * program may have limits, which come after the account, as always.  If the
  * program has changed, or a limit is exceeded, the account is put back to what
  * its newest entry says.
- * So it is if the posting has a text and the account is of somebody who was
- * erased: then there is no hash, and the general path leaves the text out.
+ * So it is if the account is of somebody who was erased: then there is no hash.
+ * The general path leaves texts out, and refuses who looked the member up before.
  *
  * False means that nothing was done, for whatever reason: the general path
  * knows which.

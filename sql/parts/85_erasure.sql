@@ -328,9 +328,21 @@ COMMENT ON FUNCTION loyalty.erase_member(bigint, bigint) IS
 CREATE FUNCTION loyalty.erase_staff(merchant_id bigint, staff_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	had loyalty.phone;
+-- Both sides of a transfer have its text, and salts of both accounts: who erases
+-- the one looks at the other, which is not locked.
+CREATE FUNCTION loyalty_internal.begin_erasure(merchant_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty_internal.require_read_committed();
+	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = begin_erasure.merchant_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.begin_erasure(bigint) IS
+'Part of what erases members, before it locks anything else: one erasure of a merchant waits for another. Errors: LY017 isolation_level.';
+
+	had loyalty.phone;
+BEGIN
+	PERFORM loyalty_internal.begin_erasure(erase_member.merchant_id);
 	SELECT s.number INTO had FROM loyalty_internal.staff s
 	WHERE s.merchant_id = erase_staff.merchant_id AND s.staff_id = erase_staff.staff_id FOR UPDATE;
 	IF NOT FOUND THEN
@@ -354,7 +366,7 @@ DECLARE
 	moment CONSTANT timestamptz := loyalty_internal.forgotten_before(delete_blocked_customers.older_than, delete_blocked_customers.max_rows);
 	gone bigint[];
 BEGIN
-	PERFORM loyalty_internal.require_read_committed();
+	PERFORM loyalty_internal.begin_erasure(delete_blocked_customers.merchant_id);
 	gone := ARRAY(
 		SELECT c.member_id FROM loyalty_internal.customer c
 		WHERE c.merchant_id = delete_blocked_customers.merchant_id AND c.blocked_at <= moment

@@ -130,7 +130,7 @@ CREATE TABLE loyalty.curp_record (
 COMMENT ON TABLE loyalty.curp_record IS 'CURPs that were looked up in the population registry: the merchant fills it, and the customer API takes the names of new customers from it.';
 COMMENT ON COLUMN loyalty.curp_record.status IS 'As the registry says: AN, AH, CRA, RCN and RCC are of CURPs in use; to any other nothing is sold, and BD is of somebody who has died.';
 COMMENT ON COLUMN loyalty.curp_record.deceased IS 'Whether the person has died.';
-GRANT SELECT, DELETE ON loyalty.curp_record TO loyalty_engine;
+GRANT SELECT, INSERT, DELETE ON loyalty.curp_record TO loyalty_engine;
 
 CREATE FUNCTION loyalty_internal.known_dead(merchant_id bigint, curp loyalty.curp) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -519,11 +519,15 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
 	member bigint;
 BEGIN
+	-- Payments and orders of theirs that are being answered are waited for.
+	PERFORM FROM loyalty_internal.customer c
+	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp FOR UPDATE;
 	UPDATE loyalty_internal.customer c SET blocked_at = now()
 	WHERE c.merchant_id = block_customer.merchant_id AND c.curp OPERATOR(loyalty.=) block_customer.curp AND c.blocked_at IS NULL
 	RETURNING c.member_id INTO member;
 	IF FOUND THEN
 		PERFORM loyalty.disable_member(block_customer.merchant_id, member);
+		PERFORM loyalty_internal.lock_owned_accounts(block_customer.merchant_id, ARRAY[member]);
 		DELETE FROM loyalty_internal.message g
 		WHERE g.merchant_id = block_customer.merchant_id AND g.member_id = member AND g.sent_at IS NULL;
 		PERFORM loyalty_internal.erase_answers(block_customer.merchant_id, ARRAY[member]);
@@ -537,7 +541,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
-'First step of a cancellation: nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. Answers that are kept for late repeats say nothing of them from then on. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
+'First step of a cancellation: who is just writing of the customer, as by a payment, is waited for; then nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. Answers that are kept for late repeats say nothing of them from then on. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.unblock_customer(merchant_id bigint, curp loyalty.curp) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -91,6 +91,7 @@ CREATE TABLE loyalty_internal.payment (
 	balance		loyalty.points	NOT NULL CHECK (balance OPERATOR(loyalty.>=) '0'::loyalty.points),
 	payment_id	bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	commission	loyalty.points	NOT NULL CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
+	payer_digest bytea,
 	PRIMARY KEY (merchant_id, app_user, reference_digest),
 	UNIQUE (merchant_id, policy_id, payment_no),
 	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
@@ -101,7 +102,8 @@ COMMENT ON COLUMN loyalty_internal.payment.reference IS 'The reference, as it is
 COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those of the policy, 1, 2, 3 …, in the order in which they were booked; paid_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.payment.balance IS 'What was still to be paid after it, which is the answer to a repetition.';
 COMMENT ON COLUMN loyalty_internal.payment.commission IS 'Money that the app user earns by it. Those of a policy add up to its percentage of what was paid, to the cent.';
-GRANT SELECT, INSERT, UPDATE (reference) ON loyalty_internal.payment TO loyalty_engine;
+COMMENT ON COLUMN loyalty_internal.payment.payer_digest IS 'Once the reference was erased, that and the CURP together as loyalty_internal.merchant_digest(): by it a late repeat is told from another customer''s payment under that reference. Nobody tries a CURP with it who does not know the reference.';
+GRANT SELECT, INSERT, UPDATE (reference, payer_digest) ON loyalty_internal.payment TO loyalty_engine;
 
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

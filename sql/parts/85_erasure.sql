@@ -235,6 +235,34 @@ END;
 COMMENT ON FUNCTION loyalty_internal.other_text_key(uuid, boolean, boolean) IS
 'Part of loyalty_internal.erase_members(): a random key that takes the place of this one, and says that texts of the member who has the account''s number, or of whoever owns the account, are not kept any more.';
 
+CREATE FUNCTION loyalty_internal.lock_owned_accounts(merchant_id bigint, member_ids bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM loyalty_internal.account a
+	WHERE a.merchant_id = lock_owned_accounts.merchant_id AND a.account_id IN (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(lock_owned_accounts.merchant_id, lock_owned_accounts.member_ids) o)
+	ORDER BY a.account_id FOR UPDATE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_owned_accounts(bigint, bigint[]) IS
+'Part of loyalty.block_customer() and of what erases members: waits for whoever posts to the accounts that they have owned, in the order of the engine.';
+
+-- Whoever loads just now is waited for.
+CREATE FUNCTION loyalty_internal.erase_curp_records(merchant_id bigint, member_ids bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	curps loyalty.curp[] := ARRAY(
+		SELECT c.curp FROM loyalty_internal.customer c
+		WHERE c.merchant_id = erase_curp_records.merchant_id AND c.member_id = ANY (erase_curp_records.member_ids) ORDER BY c.curp USING OPERATOR(loyalty.<));
+BEGIN
+	INSERT INTO loyalty.curp_record (merchant_id, curp, first_name, first_last_name)
+	SELECT erase_curp_records.merchant_id, u.curp, 'cancelado', 'cancelado' FROM unnest(curps) u (curp) ON CONFLICT DO NOTHING;
+	DELETE FROM loyalty.curp_record r WHERE r.merchant_id = erase_curp_records.merchant_id AND r.curp OPERATOR(loyalty.=) ANY (curps);
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.erase_curp_records(bigint, bigint[]) IS
+'Part of loyalty_internal.erase_members(): deletes what was looked up of the CURPs of members, and is just being loaded of them: a row in its place waits for that.';
+
 -- What is in flight is waited for, in one order: members, accounts, policies,
 -- each in ascending order, as everywhere.  Only then is anything read, by
 -- statements of their own, which see what those have committed.  Whoever posts
@@ -247,10 +275,7 @@ DECLARE
 BEGIN
 	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) ORDER BY m.member_id FOR UPDATE;
-	PERFORM FROM loyalty_internal.account a
-	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
-		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
-	ORDER BY a.account_id FOR UPDATE;
+	PERFORM loyalty_internal.lock_owned_accounts(erase_members.merchant_id, erase_members.member_ids);
 	PERFORM FROM loyalty_internal.policy s
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids) ORDER BY s.policy_id FOR UPDATE;
 
@@ -271,9 +296,13 @@ BEGIN
 		WHERE h.merchant_id = erase_members.merchant_id AND h.member_id = ANY (erase_members.member_ids) AND h.attribute = 'phone'
 		UNION SELECT g.phone FROM loyalty_internal.message g
 		WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids));
-	DELETE FROM loyalty.curp_record r USING loyalty_internal.customer c
-	WHERE c.merchant_id = erase_members.merchant_id AND c.member_id = ANY (erase_members.member_ids)
-	  AND r.merchant_id = c.merchant_id AND r.curp OPERATOR(loyalty.=) c.curp;
+	UPDATE loyalty_internal.payment y SET reference = NULL, payer_digest = loyalty_internal.merchant_digest(y.merchant_id, y.reference || ' ' || (
+		SELECT c.curp::text FROM loyalty_internal.customer c WHERE c.merchant_id = s.merchant_id AND c.member_id = s.member_id))
+	FROM loyalty_internal.policy s
+	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids)
+	  AND y.merchant_id = erase_members.merchant_id AND y.policy_id = s.policy_id AND y.reference IS NOT NULL;
+	erased := erased OR FOUND;
+	PERFORM loyalty_internal.erase_curp_records(erase_members.merchant_id, erase_members.member_ids);
 	DELETE FROM loyalty_internal.customer c WHERE c.merchant_id = erase_members.merchant_id AND c.member_id = ANY (erase_members.member_ids);
 	erased := erased OR FOUND;
 	DELETE FROM loyalty_internal.member_address d WHERE d.merchant_id = erase_members.merchant_id AND d.member_id = ANY (erase_members.member_ids);
@@ -285,11 +314,7 @@ BEGIN
 	UPDATE loyalty_internal.rank_grant g SET reason = ''
 	WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids) AND g.reason <> '';
 	erased := erased OR FOUND;
-	UPDATE loyalty_internal.payment y SET reference = NULL FROM loyalty_internal.policy s
-	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids)
-	  AND y.merchant_id = erase_members.merchant_id AND y.policy_id = s.policy_id AND y.reference IS NOT NULL;
-	erased := erased OR FOUND;
-	UPDATE loyalty_internal.policy s SET application = NULL
+	UPDATE loyalty_internal.policy s SET application = NULL, service = ''
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids);
 	UPDATE loyalty_internal.member m SET phone = NULL, email = NULL, name = 'cancelado', first_name = '', first_last_name = '',
 		second_last_name = '', birth_date = NULL, country = '', active = false, client_id = loyalty_internal.new_client_id('CM'),
@@ -303,12 +328,24 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.erase_members(bigint, bigint[]) IS
 'Part of loyalty.erase_member() and loyalty.delete_blocked_customers(): makes members who have left nobody, and returns whether there was anything to erase.';
 
+-- Both sides of a transfer have its text, and salts of both accounts: who erases
+-- the one looks at the other, which is not locked.
+CREATE FUNCTION loyalty_internal.begin_erasure(merchant_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM loyalty_internal.require_read_committed();
+	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = begin_erasure.merchant_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.begin_erasure(bigint) IS
+'Part of what erases members, before it locks anything else: one erasure of a merchant waits for another. Errors: LY017 isolation_level.';
+
 CREATE FUNCTION loyalty.erase_member(merchant_id bigint, member_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	cancelled timestamptz;
 BEGIN
-	PERFORM loyalty_internal.require_read_committed();
+	PERFORM loyalty_internal.begin_erasure(erase_member.merchant_id);
 	PERFORM FROM loyalty_internal.customer c
 	WHERE c.merchant_id = erase_member.merchant_id AND c.member_id = erase_member.member_id FOR UPDATE;
 	PERFORM loyalty_internal.lock_sharers(erase_member.merchant_id, erase_member.member_id);
@@ -323,26 +360,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.erase_member(bigint, bigint) IS
-'Erases what is personal of a member, with a CURP or without, at once and for good: names, birth date, phone, email, ids, CURP, addresses, messages, what they were before, the texts of what they did, references of their payments, reasons, and what kept answers say of them. What others are just writing of them is waited for, and erased too. Who has not left is taken out first, as by loyalty.disable_member(). Entries, payments, consents and the access log stay under their number, whose name is then cancelado, and loyalty.verify(), receipts, and late repeats of requests are what they were. What is posted or paid under the number afterwards is kept without its texts. Called again, it erases what there is by then. Returns whether there was anything to erase: the first time, always. Errors: LY017 isolation_level (other than READ COMMITTED), LY006 unknown_object.';
+'Erases what is personal of a member, with a CURP or without, at once and for good: names, birth date, phone, email, ids, CURP, addresses, messages, what they were before, the texts of what they did, references of their payments, what came with policies, reasons, and what kept answers say of them. What others are just writing of them is waited for, and erased too. Who has not left is taken out first, as by loyalty.disable_member(). Entries, payments, consents and the access log stay under their number, whose name is then cancelado, and loyalty.verify(), receipts, and late repeats of requests are what they were. What is posted or paid under the number afterwards is kept without its texts. Called again, it erases what there is by then. Returns whether there was anything to erase: the first time, always. Errors: LY017 isolation_level (other than READ COMMITTED), LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.erase_staff(merchant_id bigint, staff_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
--- Both sides of a transfer have its text, and salts of both accounts: who erases
--- the one looks at the other, which is not locked.
-CREATE FUNCTION loyalty_internal.begin_erasure(merchant_id bigint) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM loyalty_internal.require_read_committed();
-	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = begin_erasure.merchant_id FOR NO KEY UPDATE;
-END
-$$;
-COMMENT ON FUNCTION loyalty_internal.begin_erasure(bigint) IS
-'Part of what erases members, before it locks anything else: one erasure of a merchant waits for another. Errors: LY017 isolation_level.';
-
 	had loyalty.phone;
 BEGIN
-	PERFORM loyalty_internal.begin_erasure(erase_member.merchant_id);
+	PERFORM loyalty_internal.require_read_committed();
 	SELECT s.number INTO had FROM loyalty_internal.staff s
 	WHERE s.merchant_id = erase_staff.merchant_id AND s.staff_id = erase_staff.staff_id FOR UPDATE;
 	IF NOT FOUND THEN
@@ -482,7 +507,7 @@ BEGIN
 			FROM loyalty_internal.access a WHERE a.merchant_id = merchant AND a.member_id = id ORDER BY a.at, a.access_id) r), '[]'),
 		'policies', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT s.policy_id, s.policy_number, d.name AS product, s.trust, s.cost, s.payments AS number_of_payments, s.status,
-				   s.registered_at, s.application,
+				   s.registered_at, s.service, s.application,
 				   (SELECT json_agg(json_build_object('ordinal', i.ordinal, 'due_on', i.due_on, 'amount', i.amount) ORDER BY i.ordinal)
 					FROM loyalty_internal.instalment i WHERE i.merchant_id = merchant AND i.policy_id = s.policy_id) AS instalments,
 				   coalesce((SELECT json_agg(json_build_object('paid_at', y.paid_at, 'amount', y.amount, 'method', y.method, 'reference', y.reference,

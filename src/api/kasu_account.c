@@ -245,18 +245,23 @@ find_policy(const Call *call, Told *told)
 	return *told == TOLD_ALL && db_read(&policy_newest_sql, values, NULL) > 0 ? row_int64(0, "policy_id") : 0;
 }
 
-/* of who was erased nothing says any more which CURP it was */
+/* a payment of who was erased since is the one of this CURP, which only the digest knows */
 static Statement payment_find_sql = {
-	.sql = "SELECT s.policy_id FROM loyalty_internal.payment y JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
+	.sql = "SELECT s.policy_id, s.member_id = $3 AS theirs FROM loyalty_internal.payment y"
+	" JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id"
 	" WHERE y.merchant_id = $1 AND s.merchant_id = $1 AND y.reference_digest = loyalty_internal.merchant_digest($1, $2) AND y.app_user = $4"
-	" AND ($5 IS NULL OR s.policy_number = $5) AND (s.member_id = $3 OR NOT EXISTS (SELECT FROM loyalty_internal.customer c"
-	" WHERE c.merchant_id = $1 AND c.member_id = s.member_id))",
-	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID}
+	" AND ($5 IS NULL OR s.policy_number = $5)"
+	" AND (s.member_id = $3 OR y.payer_digest = loyalty_internal.merchant_digest($1, $2 || ' ' || $6))",
+	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-/* The policy of a payment that the app user has booked before, by its reference; 0: it has not. */
+/*
+ * The policy of a payment that the app user has booked before, by its reference;
+ * 0: it has not.  *theirs: whether it is the customer's, and not of somebody who
+ * had the CURP, and was erased.
+ */
 static int64
-find_booked_policy(const Call *call)
+find_booked_policy(const Call *call, bool *theirs)
 {
 	const char *reference = call->values[PAY_REFERENCE].text;
 	const char *policy = call->values[PAY_POLICY].text;
@@ -266,10 +271,14 @@ find_booked_policy(const Call *call)
 		Int64GetDatum(call->id),
 		CStringGetTextDatum(call->values[KASU_USER].text),
 		policy ? CStringGetTextDatum(policy) : (Datum) 0,
+		CStringGetTextDatum(kasu_asked_curp(call)),
 	};
-	const char	nulls[] = {' ', ' ', ' ', ' ', policy ? ' ' : 'n'};
+	const char	nulls[] = {' ', ' ', ' ', ' ', policy ? ' ' : 'n', ' '};
 
-	return reference != NULL && db_read(&payment_find_sql, values, nulls) > 0 ? row_int64(0, "policy_id") : 0;
+	if (reference == NULL || db_read(&payment_find_sql, values, nulls) == 0)
+		return 0;
+	*theirs = row_bool(0, "theirs");
+	return row_int64(0, "policy_id");
 }
 
 static Statement policy_curp_sql = {
@@ -380,6 +389,22 @@ payment_receipt(const Call *call, StringInfo answer, bool found, int64 policy_id
 	return data.data;
 }
 
+/* by whoever blocks or erases the customer this is waited for, and the other way round */
+static Statement customer_hold_sql = {
+	.sql = "SELECT 1 FROM loyalty_internal.customer WHERE merchant_id = $1 AND member_id = $2 AND blocked_at IS NULL FOR KEY SHARE",
+	.params = {INT8OID, INT8OID}
+};
+
+/* Keep the customer who was found from becoming nobody until the answer that names them is kept, or refuse. */
+static void
+hold_customer(const Call *call)
+{
+	Datum		values[] = {Int64GetDatum(call->merchant_id), Int64GetDatum(call->id)};
+
+	if (db_write(&customer_hold_sql, values, NULL) == 0)
+		raise_error(ERR_UNAVAILABLE);
+}
+
 /*
  * Nobody, one who is being cancelled and one who has no such policy are answered
  * alike.  *booked: not if the payment was made before, which is for the policy of
@@ -395,17 +420,21 @@ pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool
 	Datum		payment[6];
 	const char	nulls[] = {' ', ' ', ' ', ' ', reference ? ' ' : 'n', ' '};
 	Told		told;
+	bool		theirs = true;
 	int64		policy_id;
 
 	if (values[PAY_AMOUNT].text == NULL)
 		raise_error(ERR_KASU_400);
-	policy_id = find_booked_policy(call);
+	policy_id = find_booked_policy(call, &theirs);
 	if (policy_id == 0)
 	{
 		policy_id = find_policy(call, &told);
 		if (!found || policy_id == 0)
 			raise_error(ERR_KASU_404);
 	}
+	found = found && theirs;
+	if (found)
+		hold_customer(call);
 	payment[0] = Int64GetDatum(call->merchant_id);
 	payment[1] = Int64GetDatum(policy_id);
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);

@@ -600,8 +600,8 @@ known_operation(const Value *operation)
 }
 
 /* The CURP of a request, of one person in one form; what is none as it was sent. */
-static const char *
-asked_curp(const Call *call)
+const char *
+kasu_asked_curp(const Call *call)
 {
 	const char *sent = call->values[KASU_CURP].text;
 	char	   *normal = palloc(CURP_LENGTH + 1);
@@ -633,7 +633,7 @@ kasu_record_access(const Call *call, int64 merchant_id, const char *request, int
 		logged(request),
 		Int32GetDatum(status),
 		logged(call->address),
-		CStringGetTextDatum(asked_curp(call)),
+		CStringGetTextDatum(kasu_asked_curp(call)),
 	};
 	const char	nulls[] = {' ', ' ', call->id != 0 ? ' ' : 'n', ' ', ' ', ' ', ' ', ' '};
 

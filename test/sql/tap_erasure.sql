@@ -197,11 +197,14 @@ SELECT loyalty.export_staff(:m, :fede) AS export \gset
 SELECT is((SELECT string_agg(key || ' ' || CASE json_typeof(value) WHEN 'array' THEN json_array_length(value)::text ELSE value ->> 'name' END, ', ') FROM json_each(:'export') WHERE key NOT IN ('exported_at', 'merchant')),
 	'staff Fede, worked_at 1, programs 1, blacklisted 1, limits 0, limits_used 1, enrolled 0, entries 1', 'what is kept of a cashier');
 SELECT is(:'export' ~ 'Carlos|boleto|clave', false, 'has nothing of others, and no password');
+SELECT loyalty.create_product(:m, 'Vida', 1000, 9), loyalty.open_policy(:m, 'PEGJ800115HDFRRN07', 'Vida', service => 'para Juan, su hijo') \g /dev/null
+SELECT is(loyalty.export_member(:m, :carlos) #>> '{policies,0,service}', 'para Juan, su hijo', 'the service of a policy, which is said in words, too');
 SELECT pg_temp.refuses(format('SELECT loyalty.export_staff(%s, %s)', m, id), 'unknown_object', format('export_staff(%s, %s)', m, id)) FROM (VALUES (:m, '999'), (1, :'fede'), (:m, 'NULL'), (NULL, :'fede')) v (m, id) WHERE m IS NOT NULL;
 SELECT is_empty($$SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'staff_id' AND NOT a.attisdropped WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND c.relkind IN ('r', 'p')
 	AND c.relname NOT IN ('staff', 'staff_program', 'staff_move', 'entry')$$, 'every table that has a cashier''s number is looked at');
 
 SELECT loyalty.erase_member(:m, :carlos) \g /dev/null
+SELECT results_eq(format('SELECT service FROM loyalty.policies WHERE merchant_id = %s', :m), $$VALUES ('')$$, 'which is erased with the rest of an order');
 
 -- --- the second step of a cancellation ----------------------------------------------------
 

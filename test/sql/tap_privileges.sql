@@ -84,7 +84,7 @@ SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NO
 SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.acl) a WHERE a.grantee = 0', kind), 'PUBLIC has nothing on any of the ' || kind)
 FROM unnest('{functions,relations,types,schemas}'::text[]) kind;
 SELECT set_eq($$SELECT format('%s.%s: %s of %s', r.name, a.attname, x.privilege_type, x.grantee::regrole) FROM pg_attribute a JOIN relations r ON r.oid = a.attrelid, aclexplode(a.attacl) x$$,
-	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.payment.reference: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
+	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.payment.reference: UPDATE of loyalty_engine', 'loyalty_internal.payment.payer_digest: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
 		|| ARRAY(SELECT format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c) FROM unnest('{merchant_id,member_id,app_user,policy_id,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty.entry.%s: UPDATE of loyalty_eraser', c) FROM unnest('{reference,detail,text_digest}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty.entry.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,entry_id,account_id,entry_no,peer_account_id,member_id,reference,detail}'::text[]) c)

@@ -120,6 +120,16 @@ customer_api('/api/Customer_V1', tipo_peticion => 'individual_request', request 
 customer_api('/api/Customer_V1', tipo_peticion => 'la prima Xochitl', request => 'Mail');
 sql("SELECT count(*) FROM loyalty.claim_messages($merchant, 2) c, LATERAL loyalty.acknowledge_message($merchant, c.message_id, c.attempt)");
 
+# Who else says what she said: another customer, and nobody.
+my ($carlos, $stranger) = qw(CAMC880526HMCBNR04 CAPC200504HMCBXRA2);
+sql("SELECT loyalty.create_customer($merchant, $program, '$carlos', 'Carlos', 'Cabrera'), loyalty.open_policy($merchant, '$carlos', 'Vida', 4)", "SELECT loyalty.grant_consent($merchant, '$carlos', 'Banco', 'crédito', '1')");
+sub strangers
+{
+	return map { my ($typed, @policy) = @$_; customer_api('/api/Payments_V1', %payment, poliza_en_uso => undef, @policy, curp_en_uso => $typed)->{status} }
+		[$carlos], [$carlos, poliza_en_uso => $sale->{poliza}], [$stranger], [$stranger, poliza_en_uso => $sale->{poliza}];
+}
+is_deeply [strangers()], [412, 404, 404, 404], 'her reference is no other\'s: not a customer\'s who has a policy, nor one\'s who names hers, nor nobody\'s';
+
 # Somebody without a CURP, whom the seller API created, in a family's account.
 my @born = ("/program/$club/member", {email => 'yolotl@correo.example', firstName => 'Yólotl', firstLastName => 'Ixmatl', clientId => 'YOLO-7', phone => '4779990011', birthDate => '1991-07-13',
 	address => [{street => 'Cerrada Yolo', numberOutside => '7', postcode => {country => {name => 'México'}, state => {name => 'Gto'}, city => {name => 'León'}}}]}, 'clave-YOLO-1');
@@ -306,8 +316,8 @@ is seller($sent[0][0], [{programId => $club, memberId => 'TARJETA-XO-1', amount 
 is sql($refund), $refunded, 'a refund is not done twice';
 is refused_as("SELECT loyalty.reverse($merchant, $her, $spent, 1, reference => 'devolución Xochi 9')"), 'LY012', 'and is known by its reference';
 my $after = sql_json("SELECT loyalty.pay_policy($merchant, $policy, 250, 'SPEI', 'SPEI-XOCHI-77', 'Banco')");
-is_deeply [$after->{pagos}[0]{referencia}, @$after{qw(curp cliente)}], ['', '', 'cancelado'], 'a payment has no reference any more, and the policy nobody';
-$_->{curp} = $_->{cliente} = '', map { $_->{referencia} = '' } @{$_->{pagos}} for $status, $after;
+is_deeply [$after->{pagos}[0]{referencia}, @$after{qw(curp cliente tipo_servicio)}], ['', '', 'cancelado', ''], 'a payment has no reference any more, and the policy nobody';
+$_->{curp} = $_->{cliente} = $_->{tipo_servicio} = '', map { $_->{referencia} = '' } @{$_->{pagos}} for $status, $after;
 is_deeply $after, $status, 'and is not booked again';
 is refused_as("SELECT loyalty.pay_policy($merchant, $policy, 1, 'SPEI', 'SPEI-XOCHI-77', 'Banco')"), 'LK412', 'nor is another under its reference';
 # the customer API: by the key, and by the reference
@@ -321,6 +331,10 @@ for (@late)
 }
 is_deeply [map { $_->{json}{payment_ids} } $late[1][1], $late[2][1]], [map { $_->{json}{payment_ids} } $paid_under_key, $paid], 'payments have their numbers';
 is $late[0][1]{json}{datos_compra}{poliza}, $sale->{poliza}, 'and so has the policy';
+is_deeply [map { ref ? @$_ : $_ } @{$late[2][1]{json}{data}}{qw(id_venta producto status costo saldo pagos calendario)}], [('') x 3, 0, 0], 'by the reference, what may be told now: nothing';
+is_deeply [@{$late[1][1]{json}{data}}{qw(costo saldo)}], [@{$paid_under_key->{json}{data}}{qw(costo saldo)}], 'by the key, the figures of then';
+is_deeply [strangers()], [412, 404, 404, 404], 'nobody else gets an answer for it, as before';
+is sql("SELECT count(*) FROM loyalty.payments y JOIN loyalty.policies s USING (merchant_id, policy_id) JOIN loyalty.customers c USING (merchant_id, member_id) WHERE c.curp::text = '$carlos'"), 0, 'who has paid nothing';
 is customer_api('/api/Payments_V1', %payment, cantidad => 251)->{status}, 412, 'another payment under the reference is refused';
 is customer_api('/api/Payments_V1', %payment, referencia => 'SPEI-XOCHI-79')->{status}, 404, 'and a new one has nobody to be of';
 is sql("SELECT count(*) FROM loyalty.payments WHERE policy_id = $policy"), 3, 'nothing more was booked';
@@ -330,17 +344,14 @@ isnt sql("SELECT loyalty.create_customer($merchant, $program, '$curp', 'Xóchitl
 
 # --- blocked customers get no messages --------------------------------------------------
 
-my $to_block = sql("SELECT member_id FROM loyalty.customers WHERE merchant_id = $merchant");
+my $to_block = sql("SELECT member_id FROM loyalty.customers WHERE merchant_id = $merchant AND curp::text = '$curp'");
 sql("DELETE FROM loyalty_internal.message", "SELECT loyalty.wallet_sale($merchant, '$wallet', '4779998877', 0, 100, NULL, $cashier)", "SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234000', 0, 100, NULL, $cashier)");
-my $session = $stack->connect_async;
-$session->query("BEGIN; SELECT loyalty.wallet_sale($merchant, '$wallet', '4779998877', 0, 100, NULL, $cashier)");
-is sql("SELECT loyalty.block_customer($merchant, '$curp')"), 't', 'a customer is blocked while somebody sells to them';
-$session->query('COMMIT');
-is sql("SELECT count(*) FROM loyalty_internal.message WHERE member_id = $to_block"), 1, 'which told them something';
-is sql("SELECT string_agg(c.phone::text, ' ') FROM loyalty.claim_messages($merchant) c"), '4771234000', 'that is not sent, nor is what waited';
+is sql("SELECT loyalty.block_customer($merchant, '$curp')"), 't', 'a customer is blocked';
+is sql("SELECT count(*) FROM loyalty_internal.message WHERE member_id = $to_block"), 0, 'whom nothing waits for any more';
+sql("INSERT INTO loyalty_internal.message (merchant_id, member_id, channel, phone, body) VALUES ($merchant, $to_block, 'sms', '4779998877', 'de una venta')");
+is sql("SELECT string_agg(c.phone::text, ' ') FROM loyalty.claim_messages($merchant) c"), '4771234000', 'what is told them meanwhile is not sent';
 is sql("SELECT loyalty.delete_blocked_customers($merchant, '0', 1), loyalty.delete_blocked_customers($merchant, '0')"), '1|0', 'the second step erases';
 is_deeply where($curp, '4779998877', 'Zárate'), {}, 'the same way';
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'and the ledger is sound';
-$session->close;
 
 done_testing;

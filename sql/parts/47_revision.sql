@@ -2,15 +2,20 @@
 -- limits, whoever changes it, a superuser too.  A session that remembers the
 -- program looks at nothing else.  What can have no revision tells all sessions to
 -- read everything anew.
+--
+-- All these triggers are enabled always, which seal() sees to.  While one of them
+-- is not, sessions remember nothing.
 
 CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	NEW.revision := loyalty_internal.new_id();
+	IF current_setting('session_replication_role') <> 'replica' THEN
+		NEW.revision := loyalty_internal.new_id();
+	END IF;
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision.';
+COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision. One that a subscription applies has the publisher''s.';
 
 CREATE TRIGGER revise BEFORE UPDATE ON loyalty_internal.program
 FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program();
@@ -33,7 +38,11 @@ COMMENT ON FUNCTION loyalty_internal.revise_programs() IS 'Part of loyalty_inter
 
 CREATE FUNCTION loyalty_internal.forget_programs() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'loyalty_forget_programs';
-COMMENT ON FUNCTION loyalty_internal.forget_programs() IS 'Part of loyalty_internal.program, a trigger of it and of tables that its terms depend on: every session forgets the programs that it remembers. It fires where the triggers that give another revision do not: for rows that a subscription applies, which have the publisher''s revision, or that are changed under session_replication_role = replica, and when programs are deleted.';
+COMMENT ON FUNCTION loyalty_internal.forget_programs() IS 'Part of loyalty_internal.program, a trigger of it and of tables that its terms depend on: every session forgets the programs that it remembers. It does so where nothing gives another revision: for rows that a subscription applies or that are changed under session_replication_role = replica, and when programs are deleted.';
+
+CREATE FUNCTION loyalty_internal.unwatched_table() RETURNS text
+LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'loyalty_unwatched_table';
+COMMENT ON FUNCTION loyalty_internal.unwatched_table() IS 'A table of which one of these triggers is not enabled always, or is gone, so that sessions remember no program; NULL: there is none. loyalty_internal.seal() enables them.';
 
 CREATE TRIGGER forget_deleted AFTER DELETE ON loyalty_internal.program
 FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.forget_programs();
@@ -49,7 +58,6 @@ COMMENT ON FUNCTION loyalty_internal.revise_merchant() IS 'Part of loyalty_inter
 
 CREATE TRIGGER revise AFTER UPDATE ON loyalty_internal.merchant
 FOR EACH ROW WHEN (OLD.max_rows IS DISTINCT FROM NEW.max_rows) EXECUTE FUNCTION loyalty_internal.revise_merchant();
-ALTER TABLE loyalty_internal.merchant ENABLE ALWAYS TRIGGER revise;
 
 DO $$
 DECLARE
@@ -57,8 +65,7 @@ DECLARE
 BEGIN
 	FOR part IN VALUES ('program', NULL), ('merchant', NULL), ('rule', 'program_id'), ('rank_range', 'range_group'), ('rank_past', 'program_id'), ('posting_limit', 'program_id') LOOP
 		EXECUTE format('CREATE TRIGGER forget_applied AFTER INSERT OR UPDATE OR DELETE ON loyalty_internal.%1$I
-			FOR EACH ROW EXECUTE FUNCTION loyalty_internal.forget_programs();
-			ALTER TABLE loyalty_internal.%1$I ENABLE REPLICA TRIGGER forget_applied', part.column1);
+			FOR EACH ROW EXECUTE FUNCTION loyalty_internal.forget_programs()', part.column1);
 		CONTINUE WHEN part.column2 IS NULL;
 		EXECUTE format('CREATE TRIGGER revise_insert AFTER INSERT ON loyalty_internal.%1$I REFERENCING NEW TABLE AS after
 			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L);
@@ -67,9 +74,7 @@ BEGIN
 			CREATE TRIGGER revise_delete AFTER DELETE ON loyalty_internal.%1$I REFERENCING OLD TABLE AS before
 			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L);
 			CREATE TRIGGER revise_truncate AFTER TRUNCATE ON loyalty_internal.%1$I
-			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L);
-			ALTER TABLE loyalty_internal.%1$I ENABLE ALWAYS TRIGGER revise_insert, ENABLE ALWAYS TRIGGER revise_update,
-			ENABLE ALWAYS TRIGGER revise_delete, ENABLE ALWAYS TRIGGER revise_truncate', part.column1, part.column2);
+			FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.revise_programs(%2$L)', part.column1, part.column2);
 	END LOOP;
 END
 $$;

@@ -56,6 +56,10 @@ BEGIN
 		SELECT format('SELECT pg_extension_config_dump(%L, %L)', o.name, '')
 		FROM object o WHERE o.has_rows AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'loyalty' AND o.id = ANY (e.extconfig))
 		UNION ALL
+		SELECT format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', o.name, t.tgname)
+		FROM object o JOIN pg_trigger t ON t.tgrelid = o.id JOIN pg_proc f ON f.oid = t.tgfoid
+		WHERE o.kind = 'TABLE' AND f.pronamespace = 'loyalty_internal'::regnamespace AND t.tgenabled <> 'A'
+		UNION ALL
 		-- Statistics are samples of the rows, and stay when these are erased: of
 		-- what is more than a number or a moment there are none.
 		SELECT format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', o.name, a.attname)
@@ -81,6 +85,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.seal() IS
-'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; keeps statistics from having texts; takes everything from PUBLIC, lets pg_monitor read what monitoring asks, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script.';
+'Makes loyalty_engine the owner of what runs as it: views, SECURITY DEFINER functions and those in SQL that these call; lets it execute and use all other functions and types, but for those that hand out rights, forget accesses or erase texts; keeps statistics from having texts; enables the triggers of these tables always; takes everything from PUBLIC, lets pg_monitor read what monitoring asks, has all tables dumped, and gives columns of views that have no COMMENT that of the column of their name that they show. The last statement of the install script and of every upgrade script; who owns the extension may run it again, and it does what is lacking.';
 
 SELECT loyalty_internal.seal();

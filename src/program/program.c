@@ -14,9 +14,14 @@
  * that go past these triggers, because a subscriber applies them or whoever
  * makes them has switched the triggers off, tell each session to read everything
  * anew, by way of PostgreSQL's own messages that a table has changed.
+ *
+ * Triggers can be switched off, and pg_restore --disable-triggers leaves them on
+ * for ordinary roles only.  That is a change of the table, too.  While one of them
+ * is not as it was created, nothing is remembered beyond the operation.
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "base/compat.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
@@ -42,11 +47,15 @@ typedef struct CachedProgram
 
 static HTAB *programs = NULL;
 
-/* The tables that what is cached was read from. */
-static const char *const table_names[] = {"program", "merchant", "rank_range", "rank_past", "rule", "posting_limit"};
-static Oid	tables[lengthof(table_names)];
+/* The tables that what is cached was read from, and how many triggers tell of their changes. */
+static const struct
+{
+	const char *name;
+	int			triggers;
+} watched[] = {{"program", 3}, {"merchant", 2}, {"rank_range", 5}, {"rank_past", 5}, {"rule", 5}, {"posting_limit", 5}};
+static Oid	tables[lengthof(watched)];
 
-/* Whether one of them has changed in a way that has no revision. */
+/* Whether one of them has changed in a way that has no revision, or may have done so unnoticed. */
 static bool is_outdated = false;
 
 /* ------------------------------------------------------------------------
@@ -175,23 +184,69 @@ table_changed(Datum argument pg_attribute_unused(), Oid table)
 		is_outdated |= table == InvalidOid || table == tables[i];
 }
 
-static void
+/* Whether all the triggers that tell of changes of a table, which are the extension's, are enabled always. */
+static bool
+tells_of_changes(Oid table, Oid schema, int triggers)
+{
+	Relation	relation = try_relation_open(table, AccessShareLock);
+	int			enabled = 0;
+
+	if (relation == NULL)
+		return false;
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &relation->trigdesc->triggers[i];
+
+		enabled += trigger->tgenabled == TRIGGER_FIRES_ALWAYS && get_func_namespace(trigger->tgfoid) == schema;
+	}
+	relation_close(relation, AccessShareLock);
+	return enabled == triggers;
+}
+
+/* Watch the tables from now on; the name of one that changes unnoticed, or NULL. */
+static const char *
 watch_tables(void)
 {
 	static bool watches = false;
 	Oid			schema = get_namespace_oid("loyalty_internal", false);
+	const char *unwatched = NULL;
 
 	for (int i = 0; i < (int) lengthof(tables); i++)
-		tables[i] = get_relname_relid(table_names[i], schema);
+		tables[i] = get_relname_relid(watched[i].name, schema);
 	if (!watches)
 		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
 	watches = true;
 	is_outdated = false;
+	for (int i = 0; i < (int) lengthof(tables) && unwatched == NULL; i++)
+	{
+		if (!tells_of_changes(tables[i], schema, watched[i].triggers))
+			unwatched = watched[i].name;
+	}
+	return unwatched;
 }
 
 static void
+operation_ended(void *arg pg_attribute_unused())
+{
+	is_outdated = true;
+}
+
+/* An operation has one and the same program, though the next one reads it anew. */
+static void
+forget_after_operation(void)
+{
+	MemoryContext operation = db_operation_context();
+	MemoryContextCallback *ended = MemoryContextAlloc(operation, sizeof(MemoryContextCallback));
+
+	ended->func = operation_ended;
+	MemoryContextRegisterResetCallback(operation, ended);
+}
+
+/* Messages come with locks, which a transaction may have had before. */
+static void
 forget_outdated(void)
 {
+	AcceptInvalidationMessages();
 	if (is_outdated && programs != NULL)
 		forget_all();
 	is_outdated = false;
@@ -217,8 +272,8 @@ cached_program(int64 program_id)
 	if (programs != NULL && hash_get_num_entries(programs) >= MAX_PROGRAMS &&
 		hash_search(programs, &program_id, HASH_FIND, NULL) == NULL)
 		forget_all();
-	if (programs == NULL)
-		watch_tables();
+	if (programs == NULL && watch_tables() != NULL)
+		forget_after_operation();
 	if (programs == NULL)
 		programs = hash_create("loyalty programs", MAX_PROGRAMS, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	cached = hash_search(programs, &program_id, HASH_ENTER, &found);
@@ -416,14 +471,36 @@ wallet_link(const Program *wallet)
 
 PG_FUNCTION_INFO_V1(loyalty_forget_programs);
 
-/* Triggers of what is cached: each session that has cached anything reads it anew when the transaction is committed, this one at once. */
+/*
+ * Triggers of what is cached: each session that has cached anything reads it anew
+ * when the transaction is committed, this one at once.  Those for each row are for
+ * what is changed past the triggers of others.
+ */
 Datum
 loyalty_forget_programs(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("forget_programs is a trigger")));
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA || TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		CacheInvalidateRelcache(trigger->tg_relation);
 	PG_RETURN_POINTER(NULL);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_unwatched_table);
+
+/* A table that changes unnoticed, or NULL. */
+Datum
+loyalty_unwatched_table(PG_FUNCTION_ARGS)
+{
+	bool		was_outdated = is_outdated;
+	const char *unwatched = watch_tables();
+
+	is_outdated |= was_outdated || unwatched != NULL;
+	if (unwatched == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(unwatched));
 }

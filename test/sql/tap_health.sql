@@ -2,7 +2,7 @@
 -- makes of them, who may read both, and what they cost where much is stored.
 \ir ../tap.sql
 
-SELECT results_eq('SELECT * FROM loyalty.health()', $$VALUES ('outbox', true, 0::bigint, NULL::text), ('due', true, 0, NULL), ('quotas', true, 0, NULL), ('roots', true, 0, NULL), ('ledger', true, 0, NULL)$$,
+SELECT results_eq('SELECT * FROM loyalty.health()', $$VALUES ('outbox', true, 0::bigint, NULL::text), ('due', true, 0, NULL), ('quotas', true, 0, NULL), ('roots', true, 0, NULL), ('ledger', true, 0, NULL), ('triggers', true, 0, NULL)$$,
 	'without merchants all is well');
 SELECT is_empty('TABLE loyalty.metrics', 'and there are no figures');
 
@@ -101,6 +101,26 @@ ROLLBACK TO reading;
 SELECT is(:breaches, 0, 'what can only be read is verified');
 SELECT is(:'age'::text, 'unknown', 'and nothing noted of it');
 
+-- --- triggers -----------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.triggers(change text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	found text;
+BEGIN
+	EXECUTE change;
+	found := pg_temp.health('triggers');
+	PERFORM loyalty_internal.seal();
+	RETURN found || ', then ' || pg_temp.health('triggers');
+END
+$$;
+SELECT is(pg_temp.health('triggers'), 't 0 -', 'triggers are as they were created');
+SELECT is(pg_temp.triggers(format('ALTER TABLE loyalty_internal.%I %s', t, change)),
+	format('f 2 a trigger of loyalty_internal.%s is not enabled always: run loyalty_internal.seal(), then t 0 -', t), t || ' ' || change)
+FROM unnest('{program,rank_range,rank_past,rule,posting_limit}'::text[]) t,
+	unnest('{DISABLE TRIGGER ALL,ENABLE TRIGGER USER,ENABLE REPLICA TRIGGER forget_applied}'::text[]) change;
+SELECT is((SELECT string_agg(DISTINCT t.tgenabled::text, '') FROM pg_trigger t JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = t.tgrelid AND d.deptype = 'e' WHERE NOT t.tgisinternal), 'A',
+	'which all triggers of the extension are');
+
 -- --- what it costs ----------------------------------------------------------------------------
 
 CREATE FUNCTION pg_temp.read(relation regclass) RETURNS bigint LANGUAGE sql VOLATILE AS $$
@@ -119,7 +139,7 @@ SELECT cmp_ok(pg_temp.read('loyalty_internal.message') - :messages, '<=', 10100:
 SELECT cmp_ok(pg_temp.read('loyalty_internal.reservation') - :reservations, '<=', 10100::bigint, 'nor of as many reservations');
 SELECT is(pg_temp.read('loyalty.entry') - :entries, 0::bigint, 'and of entries none');
 SELECT pg_temp.read('loyalty_internal.account') AS accounts \gset
-SELECT is((SELECT count(*) FROM loyalty.health()), 5::bigint, 'health() reads');
+SELECT is((SELECT count(*) FROM loyalty.health()), 6::bigint, 'health() reads');
 SELECT cmp_ok(pg_temp.read('loyalty_internal.account') - :accounts, '<=', 10100::bigint, 'as much');
 
 -- --- who may ------------------------------------------------------------------------------------
@@ -128,7 +148,7 @@ CREATE ROLE regress_monitor;
 GRANT pg_monitor TO regress_monitor;
 SET LOCAL ROLE regress_monitor;
 SELECT is((SELECT count(*) FROM loyalty.metrics), 3::bigint, 'pg_monitor reads the figures');
-SELECT is((SELECT count(*) FROM loyalty.health()), 5::bigint, 'the health');
+SELECT is((SELECT count(*) FROM loyalty.health()), 6::bigint, 'the health');
 SELECT is_empty('TABLE loyalty.progress', 'and what work is in progress');
 SELECT throws_ok('TABLE loyalty.' || name, '42501', NULL, 'but not loyalty.' || name) FROM unnest('{merchants,members,entry,outbox,quotas}'::text[]) name;
 SELECT throws_ok('SELECT * FROM loyalty.verify()', '42501', NULL, 'nor does it verify');

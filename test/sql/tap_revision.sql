@@ -86,6 +86,24 @@ DELETE FROM loyalty_internal.posting_limit;
 UPDATE loyalty_internal.program SET accumulation_points = '40';
 SET LOCAL session_replication_role = origin;
 SELECT is(pg_temp.sale(:m, :a), '41', 'and terms');
+
+-- The same after pg_restore --disable-triggers: triggers are on for ordinary roles only.
+ALTER TABLE loyalty_internal.program DISABLE TRIGGER ALL;
+ALTER TABLE loyalty_internal.program ENABLE TRIGGER ALL;
+SELECT is(pg_temp.sale(:m, :a), '41', 'a session that reads them when triggers were switched off and on');
+SET LOCAL session_replication_role = replica;
+UPDATE loyalty_internal.program SET accumulation_points = '50';
+SET LOCAL session_replication_role = origin;
+SELECT is(pg_temp.sale(:m, :a), '51', 'does not remember them');
+ALTER TABLE loyalty_internal.program DISABLE TRIGGER ALL;
+SELECT is(pg_temp.sale(:m, :a), '51', 'nor while they are off');
+UPDATE loyalty_internal.program SET accumulation_points = '60';
+SELECT is(pg_temp.sale(:m, :a), '61', 'so that what changes then is seen');
+SELECT loyalty_internal.seal();
+SET LOCAL session_replication_role = replica;
+UPDATE loyalty_internal.program SET accumulation_points = '70';
+SET LOCAL session_replication_role = origin;
+SELECT is(pg_temp.sale(:m, :a), '71', 'and when they are on again');
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 SELECT finish();

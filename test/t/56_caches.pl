@@ -131,11 +131,11 @@ my @ways = (
 	['past all triggers: session_replication_role', 'sale', "SET session_replication_role = replica; UPDATE loyalty_internal.rule SET points = '11' WHERE $of; RESET session_replication_role", "SET session_replication_role = replica; UPDATE loyalty_internal.rule SET points = '5' WHERE $of; RESET session_replication_role"],
 	['the same of limits', 'post', "SET session_replication_role = replica; UPDATE loyalty_internal.posting_limit SET max_operations = 0 WHERE $of AND scope = 'member'; RESET session_replication_role", "SET session_replication_role = replica; UPDATE loyalty_internal.posting_limit SET max_operations = 1000000 WHERE $of AND scope = 'member'; RESET session_replication_role"],
 	['the same of the program', 'sale', "SET session_replication_role = replica; UPDATE loyalty_internal.program SET accumulation_points = '40' WHERE $of; RESET session_replication_role", "SET session_replication_role = replica; UPDATE loyalty_internal.program SET accumulation_points = '10' WHERE $of; RESET session_replication_role"],
-	['past all triggers: DISABLE TRIGGER', 'sale', "ALTER TABLE loyalty_internal.rule DISABLE TRIGGER USER; UPDATE loyalty_internal.rule SET points = '13' WHERE $of; ALTER TABLE loyalty_internal.rule ENABLE TRIGGER USER; ALTER TABLE loyalty_internal.rule ENABLE REPLICA TRIGGER forget_applied",
-		"ALTER TABLE loyalty_internal.rule DISABLE TRIGGER USER; UPDATE loyalty_internal.rule SET points = '5' WHERE $of; ALTER TABLE loyalty_internal.rule ENABLE TRIGGER USER; ALTER TABLE loyalty_internal.rule ENABLE REPLICA TRIGGER forget_applied"],
+	['past all triggers: DISABLE TRIGGER', 'sale', "ALTER TABLE loyalty_internal.rule DISABLE TRIGGER USER; UPDATE loyalty_internal.rule SET points = '13' WHERE $of; ALTER TABLE loyalty_internal.rule ENABLE TRIGGER USER",
+		"ALTER TABLE loyalty_internal.rule DISABLE TRIGGER USER; UPDATE loyalty_internal.rule SET points = '5' WHERE $of; ALTER TABLE loyalty_internal.rule ENABLE TRIGGER USER; SELECT loyalty_internal.seal()"],
 	['a program that is deleted and comes back with its revision', 'sale',
-		"SET session_replication_role = replica; $kept SELECT * FROM loyalty_internal.program WHERE $of; RESET session_replication_role; ALTER TABLE loyalty_internal.program DISABLE TRIGGER ALL; ALTER TABLE loyalty_internal.program ENABLE TRIGGER forget_deleted; DELETE FROM loyalty_internal.program WHERE $of; INSERT INTO loyalty_internal.program SELECT * FROM kept; DROP TABLE kept; SET session_replication_role = replica; ALTER TABLE loyalty_internal.program ENABLE TRIGGER ALL; ALTER TABLE loyalty_internal.program ENABLE REPLICA TRIGGER forget_applied; RESET session_replication_role; UPDATE loyalty_internal.program SET accumulation_points = '50' WHERE $of",
-		"UPDATE loyalty_internal.program SET accumulation_points = '10' WHERE $of"],
+		"SET session_replication_role = replica; $kept SELECT * FROM loyalty_internal.program WHERE $of; RESET session_replication_role; ALTER TABLE loyalty_internal.program DISABLE TRIGGER ALL; ALTER TABLE loyalty_internal.program ENABLE TRIGGER forget_deleted; DELETE FROM loyalty_internal.program WHERE $of; INSERT INTO loyalty_internal.program SELECT * FROM kept; DROP TABLE kept; SET session_replication_role = replica; ALTER TABLE loyalty_internal.program ENABLE TRIGGER ALL; RESET session_replication_role; UPDATE loyalty_internal.program SET accumulation_points = '50' WHERE $of",
+		"UPDATE loyalty_internal.program SET accumulation_points = '10' WHERE $of; SELECT loyalty_internal.seal()"],
 	['set_quota(), remove_quota()', 'redeem', "SELECT loyalty.set_quota($m, 'redemptions', 0)", "SELECT loyalty.remove_quota($m, 'redemptions')"],
 	['set_row_limit(), remove_row_limit()', 'wallet_sale', "SELECT loyalty.set_row_limit($m, 0)", "SELECT loyalty.remove_row_limit($m)"],
 	['UPDATE of the merchant', 'wallet_sale', "UPDATE loyalty_internal.merchant SET max_rows = 0 WHERE merchant_id = $m", "UPDATE loyalty_internal.merchant SET max_rows = NULL WHERE merchant_id = $m"],
@@ -229,6 +229,45 @@ rewritten('CLUSTER', join '; ', map { "CLUSTER $_ USING " . ($_ =~ s/.*\.//r) . 
 rewritten('ALTER TABLE with a rewrite', join '; ', map { "ALTER TABLE $_ ADD COLUMN extra float DEFAULT random(); ALTER TABLE $_ DROP COLUMN extra" } @tables[1 .. 3]);
 rewritten('VACUUM and ANALYZE', 'VACUUM ANALYZE loyalty_internal.program, loyalty_internal.posting_limit');
 
+# --- triggers that are off, or on for ordinary roles only ------------------------------
+
+my $says_triggers = q{SELECT healthy FROM loyalty.health() WHERE aspect = 'triggers'};
+subtest 'triggers' => sub {
+	my $past = sub { return "SET session_replication_role = replica; $_[0]; RESET session_replication_role" };
+	my %setting = (
+		program => sub { "UPDATE loyalty_internal.program SET accumulation_points = '$_[0]0' WHERE $of" },
+		rule => sub { "UPDATE loyalty_internal.rule SET points = '$_[0]' WHERE $of" },
+		rank_range => sub { "UPDATE loyalty_internal.rank_range SET multiplier = '$_[0]' WHERE merchant_id = $m AND rank = 'Base'" },
+		posting_limit => sub { 'UPDATE loyalty_internal.posting_limit SET max_operations = ' . ($_[0] % 2 ? 0 : 1_000_000) . " WHERE $of AND scope = 'member'" },
+	);
+	for my $table (sort keys %setting)
+	{
+		my $n = 10;
+		my $changes = sub { my ($how, $name) = @_; change($how->($setting{$table}->(++$n))); return all_say('sale', truth('sale'), "$table: $name") };
+		my $as_it_is = sub { return $_[0] };
+		all_say('sale', truth('sale'), "$table: at first");
+		change("ALTER TABLE loyalty_internal.$table DISABLE TRIGGER ALL; ALTER TABLE loyalty_internal.$table ENABLE TRIGGER ALL");
+		all_say('sale', truth('sale'), "$table: as pg_restore --disable-triggers leaves it");
+		is $stack->psql($says_triggers), 'f', 'which health() says';
+		$changes->($past, 'changed past its triggers then') for 1 .. 2;
+		$changes->($as_it_is, 'and not past them');
+		change("ALTER TABLE loyalty_internal.$table DISABLE TRIGGER USER");
+		all_say('sale', truth('sale'), "$table: with its triggers off");
+		$changes->($as_it_is, 'changed then') for 1 .. 2;
+		change('SELECT loyalty_internal.seal()');
+		is $stack->psql($says_triggers), 't', 'on again';
+		$changes->($past, 'changed past its triggers') for 1 .. 2;
+		$changes->($as_it_is, 'and not past them') while $n % 2;
+	}
+	# who has had its locks since before
+	$_->query('BEGIN') for @sessions;
+	all_say('sale', truth('sale'), 'in transactions that go on');
+	change($past->($setting{rule}->(19)));
+	all_say('sale', truth('sale'), 'a change past all triggers is seen');
+	$_->query('COMMIT') for @sessions;
+	change("$_; SELECT loyalty.set_limit($m, $p, 'member', 'add', max_operations => 1000000)") for $setting{program}->(1), $setting{rule}->(5), $setting{rank_range}->(1);
+};
+
 # --- all at once ----------------------------------------------------------------------
 
 # A sale of 100 earns hundreds by the base, units by the rule.  What is committed is in the log, by the transaction that changes it; what is
@@ -302,11 +341,11 @@ all_say('sale', $at_dump, 'for every session that lived on');
 
 change("UPDATE loyalty_internal.rule SET points = '17' WHERE $of; UPDATE loyalty_internal.posting_limit SET max_operations = 0 WHERE $of AND scope = 'member'");
 all_say('sale', 'LY008', 'changed after the restoration');
-# the last of all: it leaves triggers that are for subscribers enabled for everybody
 change('TRUNCATE loyalty_internal.rule, loyalty_internal.posting_limit');
 restore('--data-only', '--disable-triggers', '-t', 'rule', '-t', 'posting_limit');
 is truth('sale'), $at_dump, 'two tables of it restored past their triggers';
 all_say('sale', $at_dump, 'for every session');
+is $stack->psql($says_triggers), 'f', 'which are on for ordinary roles only now';
 
 is $stack->psql('SELECT * FROM loyalty.verify()'), '', 'the ledger is sound';
 done_testing;

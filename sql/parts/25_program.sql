@@ -315,6 +315,15 @@ COMMENT ON FUNCTION loyalty.disable_program(bigint, bigint) IS
 CREATE TYPE loyalty.program_keys AS (program_id bigint, client_id text, wallet_key text);
 COMMENT ON TYPE loyalty.program_keys IS 'What a program, which is a wallet too, is known by: program_id in SQL, client_id in the seller API, wallet_key in the wallet API.';
 
+-- By the clock, which may have stepped back: the first program is the one that was made first.
+CREATE FUNCTION loyalty_internal.new_program_id(merchant_id bigint) RETURNS bigint
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT greatest(loyalty_internal.new_id(), max(p.program_id) + 1)
+	FROM loyalty_internal.program p WHERE p.merchant_id = new_program_id.merchant_id;
+END;
+COMMENT ON FUNCTION loyalty_internal.new_program_id(bigint) IS 'A number for another program of a merchant, above those of all that there are.';
+
 CREATE FUNCTION loyalty.create_program(merchant_id bigint, name text, client_id text DEFAULT NULL, settings json DEFAULT NULL, idempotency_key text DEFAULT NULL)
 RETURNS loyalty.program_keys
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -329,8 +338,8 @@ BEGIN
 	IF translate(create_program.client_id, '/' || chr(92), '') <> create_program.client_id OR create_program.client_id IN ('.', '..') OR NOT loyalty_internal.is_line(create_program.client_id) THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'client_id has no slash, no backslash and no control characters, and is neither . nor ..');
 	END IF;
-	INSERT INTO loyalty_internal.program AS p (merchant_id, name, client_id)
-	VALUES (create_program.merchant_id, create_program.name, coalesce(create_program.client_id, loyalty_internal.new_client_id('')))
+	INSERT INTO loyalty_internal.program AS p (merchant_id, program_id, name, client_id)
+	VALUES (create_program.merchant_id, loyalty_internal.new_program_id(create_program.merchant_id), create_program.name, coalesce(create_program.client_id, loyalty_internal.new_client_id('')))
 	RETURNING p.program_id, p.client_id, p.wallet_key INTO keys;
 	IF create_program.settings IS NOT NULL THEN
 		PERFORM loyalty.configure_program(create_program.merchant_id, keys.program_id, create_program.settings);
@@ -359,8 +368,8 @@ BEGIN
 	IF create_wallet.percentage > 1000 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'percentage is at most 1000.');
 	END IF;
-	INSERT INTO loyalty_internal.program AS p (merchant_id, name, accumulation_points, accumulation_money)
-	VALUES (create_wallet.merchant_id, create_wallet.name, create_wallet.percentage, '100')
+	INSERT INTO loyalty_internal.program AS p (merchant_id, program_id, name, accumulation_points, accumulation_money)
+	VALUES (create_wallet.merchant_id, loyalty_internal.new_program_id(create_wallet.merchant_id), create_wallet.name, create_wallet.percentage, '100')
 	RETURNING p.program_id, p.client_id, p.wallet_key INTO keys;
 	IF create_wallet.settings IS NOT NULL THEN
 		PERFORM loyalty.configure_program(create_wallet.merchant_id, keys.program_id, create_wallet.settings);

@@ -142,15 +142,19 @@ CREATE TABLE loyalty_internal.verification (
 	server		bigint		NOT NULL,
 	verified_at	timestamptz	NOT NULL,
 	clean_at	timestamptz,
+	failed		boolean		NOT NULL,
+	as_of		xid8		NOT NULL,
 	PRIMARY KEY (merchant_id, server)
 );
 COMMENT ON TABLE loyalty_internal.verification IS 'When loyalty.verify() last went through, of each merchant.';
 COMMENT ON COLUMN loyalty_internal.verification.server IS 'The system identifier of the database cluster that was checked.';
 COMMENT ON COLUMN loyalty_internal.verification.verified_at IS 'When the transaction of the newest one started.';
 COMMENT ON COLUMN loyalty_internal.verification.clean_at IS 'When that of the newest one started that found nothing.';
+COMMENT ON COLUMN loyalty_internal.verification.failed IS 'Whether the newest one found something.';
+COMMENT ON COLUMN loyalty_internal.verification.as_of IS 'The first transaction that the newest one could not see: by it one is newer than another, and not by the clock.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.verification TO loyalty_engine;
 
-CREATE FUNCTION loyalty_internal.note_verification(merchant_id bigint, broken bigint[]) RETURNS void
+CREATE FUNCTION loyalty_internal.note_verification(merchant_id bigint, as_of xid8, broken bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM loyalty_internal.end_work();
@@ -158,29 +162,32 @@ BEGIN
 	IF current_setting('transaction_read_only') = 'on' THEN
 		RETURN;
 	END IF;
-	INSERT INTO loyalty_internal.verification AS v (merchant_id, server, verified_at, clean_at)
-	SELECT m.merchant_id, s.system_identifier, now(), CASE WHEN m.merchant_id <> ALL (broken) THEN now() END
+	INSERT INTO loyalty_internal.verification AS v (merchant_id, server, verified_at, clean_at, failed, as_of)
+	SELECT m.merchant_id, s.system_identifier, now(), CASE WHEN m.merchant_id <> ALL (broken) THEN now() END, m.merchant_id = ANY (broken), note_verification.as_of
 	FROM loyalty_internal.merchant m, pg_control_system() s
 	WHERE note_verification.merchant_id IS NULL OR m.merchant_id = note_verification.merchant_id
 	ORDER BY m.merchant_id
-	ON CONFLICT ON CONSTRAINT verification_pkey DO UPDATE SET verified_at = excluded.verified_at, clean_at = coalesce(excluded.clean_at, v.clean_at)
-	WHERE v.verified_at <= excluded.verified_at;
+	ON CONFLICT ON CONSTRAINT verification_pkey DO UPDATE SET verified_at = excluded.verified_at, clean_at = coalesce(excluded.clean_at, v.clean_at),
+		failed = excluded.failed, as_of = excluded.as_of
+	WHERE v.as_of <= excluded.as_of;
 EXCEPTION WHEN serialization_failure THEN
 	-- another one has just been noted, which this transaction cannot see
 	RETURN;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.note_verification(bigint, bigint[]) IS
-'Part of loyalty.verify(), of one merchant or of all (NULL): notes when it went through, for loyalty.metrics and loyalty.health(), unless the transaction is read only. broken: the merchants of which it found something.';
+COMMENT ON FUNCTION loyalty_internal.note_verification(bigint, xid8, bigint[]) IS
+'Part of loyalty.verify(), of one merchant or of all (NULL): notes when it went through, for loyalty.metrics and loyalty.health(), unless the transaction is read only or a newer one is noted. as_of: the end of the snapshot that it began with; broken: the merchants of which it found something.';
 
 CREATE FUNCTION loyalty.verify(merchant_id bigint) RETURNS SETOF loyalty.breach
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	as_of CONSTANT xid8 := pg_snapshot_xmax(pg_current_snapshot());
 BEGIN
 	IF verify.merchant_id IS NULL THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'loyalty.verify() without an argument is for all merchants.');
 	END IF;
 	RETURN QUERY SELECT * FROM loyalty_internal.breaches(verify.merchant_id);
-	PERFORM loyalty_internal.note_verification(verify.merchant_id, CASE WHEN FOUND THEN ARRAY[verify.merchant_id] ELSE '{}' END);
+	PERFORM loyalty_internal.note_verification(verify.merchant_id, as_of, CASE WHEN FOUND THEN ARRAY[verify.merchant_id] ELSE '{}' END);
 END
 $$;
 COMMENT ON FUNCTION loyalty.verify(bigint) IS
@@ -189,6 +196,7 @@ COMMENT ON FUNCTION loyalty.verify(bigint) IS
 CREATE FUNCTION loyalty.verify() RETURNS SETOF loyalty.breach
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	as_of CONSTANT xid8 := pg_snapshot_xmax(pg_current_snapshot());
 	breach loyalty.breach;
 	broken bigint[] := '{}';
 BEGIN
@@ -198,7 +206,7 @@ BEGIN
 		END IF;
 		RETURN NEXT breach;
 	END LOOP;
-	PERFORM loyalty_internal.note_verification(NULL, broken);
+	PERFORM loyalty_internal.note_verification(NULL, as_of, broken);
 END
 $$;
 COMMENT ON FUNCTION loyalty.verify() IS

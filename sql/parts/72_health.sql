@@ -20,8 +20,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT m.merchant_id, w.messages, loyalty_internal.age_s(o.created_at), d.accounts, loyalty_internal.age_s(f.due_at),
 		   h.holds, q.customers, q.redemptions, q.messages,
-		   loyalty_internal.age_s(r.made_at), loyalty_internal.age_s(v.clean_at), coalesce(v.failed, false)
-	FROM loyalty_internal.merchant m
+		   loyalty_internal.age_s(r.made_at), loyalty_internal.age_s(v.clean_at), coalesce(n.failed, false)
+	FROM loyalty_internal.merchant m CROSS JOIN pg_control_system() s
 	-- of message_pending, whose ids ascend with time
 	CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM loyalty_internal.message x
 		WHERE x.merchant_id = m.merchant_id AND x.sent_at IS NULL LIMIT 10000) y) w (messages)
@@ -39,8 +39,10 @@ AS $$
 			sum(x.remaining) FILTER (WHERE x.resource = 'messages')::bigint
 		FROM loyalty_internal.quota x WHERE x.merchant_id = m.merchant_id) q (customers, redemptions, messages)
 	LEFT JOIN LATERAL (SELECT x.made_at FROM loyalty_internal.root x WHERE x.merchant_id = m.merchant_id ORDER BY x.root_id DESC LIMIT 1) r ON true
-	CROSS JOIN LATERAL (SELECT max(x.clean_at), max(x.verified_at) > coalesce(max(x.clean_at), '-infinity')
-		FROM loyalty_internal.verification x WHERE x.merchant_id = m.merchant_id) v (clean_at, failed)
+	CROSS JOIN LATERAL (SELECT max(x.clean_at) FROM loyalty_internal.verification x WHERE x.merchant_id = m.merchant_id) v (clean_at)
+	-- of this server, or else of another
+	LEFT JOIN LATERAL (SELECT x.failed FROM loyalty_internal.verification x WHERE x.merchant_id = m.merchant_id
+		ORDER BY x.server = s.system_identifier DESC, x.verified_at DESC LIMIT 1) n ON true
 $$;
 COMMENT ON FUNCTION loyalty_internal.metrics() IS
 'What loyalty.metrics shows. Its cost grows with the number of merchants, and with what waits, is due or is held, up to 10,000 of each a merchant; not with accounts and entries.';
@@ -60,7 +62,7 @@ COMMENT ON COLUMN loyalty.metrics.redemptions_left IS 'What is left of the quota
 COMMENT ON COLUMN loyalty.metrics.messages_left IS 'What is left of the quota of messages; NULL: there is none.';
 COMMENT ON COLUMN loyalty.metrics.root_age_s IS 'How many seconds ago the newest root was made; NULL: none was.';
 COMMENT ON COLUMN loyalty.metrics.verify_age_s IS 'How many seconds ago the newest loyalty.verify() that found nothing began; NULL: there was none.';
-COMMENT ON COLUMN loyalty.metrics.verify_failed IS 'Whether the newest loyalty.verify() found something.';
+COMMENT ON COLUMN loyalty.metrics.verify_failed IS 'Whether the newest loyalty.verify() of this server found something.';
 
 CREATE FUNCTION loyalty.health(OUT aspect text, OUT healthy boolean, OUT merchants bigint, OUT detail text) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -478,14 +478,15 @@ static Statement consent_find_sql = {
 	.sql = "SELECT policy_id FROM loyalty_internal.consent WHERE merchant_id = $1 AND member_id = $2 AND app_user = $3"
 	" AND revoked_at IS NULL AND valid_from <= clock_timestamp() AND recorded_at <= clock_timestamp()"
 	" AND (valid_until IS NULL OR valid_until > clock_timestamp()) AND ($4 IS NULL OR acceptance_hash = $4)"
-	" AND (policy_id IS NULL OR policy_id = $5 OR $5 = -1) ORDER BY policy_id IS NULL DESC, recorded_at DESC LIMIT 1",
+	" AND (policy_id IS NULL OR policy_id = $5 OR $5 = -1) ORDER BY policy_id IS NULL DESC,"
+	" CASE WHEN $5 = -1 THEN (SELECT s.sale_no FROM loyalty_internal.policy s WHERE s.merchant_id = $1 AND s.policy_id = consent.policy_id) END DESC NULLS LAST LIMIT 1",
 	.params = {INT8OID, INT8OID, TEXTOID, BYTEAOID, INT8OID}
 };
 
 /*
  * What the customer allows this app user, with this acceptance key if one is
  * given: all data, or how a policy stands, if it is this one.  Of ANY_POLICY it
- * is set to the last that was allowed; NULL asks for none.
+ * is set to the newest that is allowed; NULL asks for none.
  */
 Told
 kasu_consent(const Call *call, const char *acceptance, int64 *policy_id)

@@ -6,7 +6,8 @@
  * and staff: whoever has a key could fill the disk.  They have so much space a
  * day, in UTC.  As with idempotency keys, a session takes some in advance, from
  * a row of few sessions; two that take the last of it at once both get theirs.
- * When the clock steps back to a day that is over, the latest day's is taken.
+ * When the clock steps back to a day that is over, the next day's is taken; what
+ * was counted for a day further ahead, by a clock that was wrong, counts no more.
  */
 #include "base/compat.h"
 
@@ -58,9 +59,9 @@ advance_of(int64 merchant_id, DateADT day)
 
 static Statement space_take_sql = {
 	.sql = "INSERT INTO loyalty_internal.entry_space AS s (merchant_id, stripe, day, kilobytes) SELECT $1, $2, $3, $4"
-	" WHERE (SELECT coalesce(sum(o.kilobytes), 0) FROM loyalty_internal.entry_space o WHERE o.merchant_id = $1 AND o.day >= $3) < $5"
-	" ON CONFLICT (merchant_id, stripe) DO UPDATE SET day = greatest(s.day, excluded.day),"
-	" kilobytes = excluded.kilobytes + CASE WHEN s.day < excluded.day THEN 0 ELSE s.kilobytes END",
+	" WHERE (SELECT coalesce(sum(o.kilobytes), 0) FROM loyalty_internal.entry_space o WHERE o.merchant_id = $1 AND o.day BETWEEN $3 AND $3 + 1) < $5"
+	" ON CONFLICT (merchant_id, stripe) DO UPDATE SET day = CASE WHEN s.day = excluded.day + 1 THEN s.day ELSE excluded.day END,"
+	" kilobytes = excluded.kilobytes + CASE WHEN s.day BETWEEN excluded.day AND excluded.day + 1 THEN s.kilobytes ELSE 0 END",
 	.params = {INT8OID, INT4OID, DATEOID, INT8OID, INT8OID}
 };
 

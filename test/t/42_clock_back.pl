@@ -119,6 +119,61 @@ subtest 'the newest sale' => sub {
 		'Vida Hogar Auto', 'and they are listed in their order';
 };
 
+subtest 'the newest sale, for who may only follow what it has sold' => sub {
+	my $xochi = 'ZAQX870411MGTRXC04';
+	my $buys = sub {
+		return kasu('/api/Accounts_V1', curp_en_uso => $xochi, tipo_peticion => 'new_service', mail => 'x@correo.example', telefono => '4771230000', producto => $_[0],
+			numero_pagos => 1, nombre => 'Xochi', paterno => 'Zarate', map { $_ => 'acepto' } qw(terminos aviso fideicomiso))->{status};
+	};
+	clock_shows($DAY);
+	is $buys->('Vida'), 201, 'one is sold a day ahead';
+	clock_shows(0);
+	is $buys->('Hogar'), 201, 'and another one';
+	clock_shows(2 * $DAY);
+	is balance_of(curp_en_uso => $xochi), 'Hogar 300', 'which is the newest';
+
+	# refused a hundred times: in the hours before the clock stepped back, not in one
+	for my $hour (0, 2, 4, 6)
+	{
+		clock_shows(3 * $DAY + $hour * $HOUR);
+		is $buys->('Vida'), 412, "it is refused at hour $hour";
+		sql("UPDATE loyalty_internal.access SET times = 40 WHERE merchant_id = $merchant AND minute = date_trunc('minute', clock_timestamp(), 'UTC')");
+	}
+	clock_shows(3 * $DAY - 2 * $HOUR);
+	is $buys->('Auto'), 201, 'what is hours ahead is not of this hour';
+	is $buys->('Auto'), 412, 'refused again';
+	sql("UPDATE loyalty_internal.access SET times = 100 WHERE merchant_id = $merchant AND minute = date_trunc('minute', clock_timestamp(), 'UTC')");
+	is $buys->('Auto'), 429, 'a hundred times within an hour is too much';
+};
+
+subtest 'the first program' => sub {
+	my $other = sql("SELECT loyalty.create_merchant('Dos')");
+	my @made;
+	for my $moment ($DAY, 0, -$DAY)
+	{
+		clock_shows($moment);
+		push @made, sql("SELECT program_id FROM loyalty.create_program($other, 'P')"), sql("SELECT program_id FROM loyalty.create_wallet($other, 'W')");
+	}
+	is sql("SELECT string_agg(program_id::text, ' ' ORDER BY program_id) FROM loyalty.programs WHERE merchant_id = $other"), "@made", 'is the one that was made first';
+	sql("SELECT loyalty.create_product($other, 'Vida', '300', 10); SELECT loyalty_internal.sell_policy($other, '$carlos', 'Vida', 1, 1, NULL, NULL, 'Banco', '4771230001', '{\"nombre\": \"A\", \"paterno\": \"B\", \"mail\": \"a\@b.mx\"}')");
+	is sql("SELECT program_id FROM loyalty.customers JOIN loyalty.members USING (merchant_id, member_id) WHERE merchant_id = $other"), $made[0], 'where new customers go';
+};
+
+# --- verify() ------------------------------------------------------------------------
+
+subtest 'verify()' => sub {
+	my $found = sub { return sql("SELECT count(*) > 0 FROM loyalty.verify($merchant)") . sql("SELECT verify_failed FROM loyalty.metrics WHERE merchant_id = $merchant") };
+	my $account = account(program());
+	clock_shows($DAY);
+	is $found->(), 'ff', 'finds nothing';
+	clock_shows(0);
+	sql("UPDATE loyalty_internal.account SET balance = '1' WHERE account_id = $account");
+	is $found->(), 'tt', 'finds something, and health() knows, though the clock is a day behind';
+	sql("UPDATE loyalty_internal.account SET balance = '0' WHERE account_id = $account");
+	clock_shows(-$DAY);
+	is $found->(), 'ff', 'and a day before that, nothing';
+};
+
 # --- roots ---------------------------------------------------------------------------
 
 subtest 'roots' => sub {
@@ -467,6 +522,14 @@ subtest 'space in the ledger' => sub {
 	}
 	clock_shows(12 * $DAY);
 	cmp_ok $fill->(), '>', 3, 'the day after has its own';
+	clock_shows(400 * $DAY);
+	cmp_ok $fill->(), '>', 3, 'so has one of another year, by a clock that is wrong';
+	for my $day (13, 14)
+	{
+		clock_shows($day * $DAY);
+		cmp_ok $fill->(), '>', 3, "day $day has its own all the same";
+		is $fill->(), 0, 'and no more';
+	}
 	sql('RESET loyalty.entry_space');
 };
 

@@ -16,6 +16,7 @@
 #include "api/fields.h"
 #include "base/json.h"
 #include "catalog/pg_type.h"
+#include "db/stream.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
@@ -267,6 +268,24 @@ json_row(void *context, TupleTableSlot *row)
 		raise_error(ERR_ANSWER_TOO_LARGE);
 }
 
+/* A list that is in order is sorted before its first row comes: one that cannot fit ends the call before that. */
+static void
+check_size(Call *call)
+{
+	int64		length = 0;
+	Stream		sizes;
+
+	call->row_params[0] = Int64GetDatum(call->merchant_id);
+	stream_open(&sizes, call->row_sizes, call->row_params);
+	while (stream_next(&sizes))
+	{
+		length += stream_int64(&sizes, "bytes", 0);
+		if (length > (int64) answer_size_kb * 1024)
+			raise_error(ERR_ANSWER_TOO_LARGE);
+	}
+	stream_close(&sizes);
+}
+
 static void
 json_result(Call *call, StringInfo json, StringInfo more)
 {
@@ -278,6 +297,8 @@ json_result(Call *call, StringInfo json, StringInfo more)
 		call_rows(call, json_row, &rows);
 	else
 	{
+		if (call->row_sizes != NULL)
+			check_size(call);
 		appendStringInfoChar(json, '[');
 		call_rows(call, json_row, &rows);
 		appendStringInfoChar(json, ']');

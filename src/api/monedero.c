@@ -322,6 +322,13 @@ static Statement contact_list_sql = {
 	.params = {INT8OID, INT8OID}
 };
 
+/* What each contact takes of the answer, or a little less. */
+static Statement contact_sizes_sql = {
+	.sql = "SELECT 80 + octet_length(m.name)::bigint AS bytes FROM loyalty_internal.member m"
+	" WHERE m.merchant_id = $1 AND m.program_id = $2 AND m.active AND m.phone IS NOT NULL",
+	.params = {INT8OID, INT8OID}
+};
+
 #define ASSISTANT_COLUMNS "m.phone::text AS phone, m.name, a.balance"
 
 static Statement assistant_contact_sql = {
@@ -351,6 +358,7 @@ wallet_contact_get_run(Call *call)
 	call->single_row = values[GET_PHONE].text != NULL;
 	call->no_row = ERR_BALANCE_GET_04;
 	call->rows = call->single_row ? &contact_get_sql : &contact_list_sql;
+	call->row_sizes = call->single_row ? NULL : &contact_sizes_sql;
 	call->row_params[1] = Int64GetDatum(wallet->program_id);
 	call->row_params[2] = PhoneGetDatum(values[GET_PHONE].phone);
 	answer_assistant(call, "contacts", call->single_row ? &assistant_contact_sql : &assistant_contacts_sql, 4);

@@ -154,6 +154,7 @@ typedef struct Call
 	Points		points;
 	Statement  *rows;
 	Datum		row_params[8];	/* the first is the merchant */
+	Statement  *row_sizes;		/* with the same parameters, the bytes of each row; NULL: of few rows, or in no order */
 	char	   *json;
 	int			status;			/* of success, if not the endpoint's */
 	int64		space;			/* that what it wrote takes, also if it fails later */

@@ -180,6 +180,17 @@ my $wallet = $stack->psql("SELECT wallet_key FROM loyalty_internal.program WHERE
 like $too_large->("wallet_contact_get('$wallet')"), qr/"code":"balance_get_01"/, 'contacts of 64 kB';
 $stack->psql("UPDATE loyalty_internal.member SET name = repeat('x', 1000) WHERE client_id ~ '^L'");
 like $too_large->("wallet_contact_get('$wallet')"), qr/"code":"answer_too_large","status":413/, 'contacts of more are too many';
+
+# A list in order is sorted before its first row comes, on disk if it is large.
+sub files_of_contacts
+{
+	my ($size) = @_;
+	my ($fine, $answer, $said) = $stack->try_psql("SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.answer_size = '$size'; SET work_mem = '64kB'; SET log_temp_files = 0; SET client_min_messages = log;
+		SELECT set_config('request.headers', '{\"apikey\": \"$key\"}', false) \\g /dev/null\nSELECT loyalty_api.wallet_contact_get('$wallet') ->> 'code'");
+	return "$answer, " . ($said =~ /temporary file/ ? "in a file" : "in memory");
+}
+is files_of_contacts('2MB'), 'balance_get_01, in a file', 'half a megabyte of contacts are sorted in a file';
+is files_of_contacts('64kB'), 'answer_too_large, in memory', 'but not those that are too many';
 is $stack->psql("SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.answer_size = '64kB'; SELECT count(*) FROM loyalty.seller_member_list((SELECT merchant_id FROM loyalty_internal.program WHERE client_id = 'LISTS'), 'LISTS')"), '500', 'SQL has them all';
 is $stack->http('GET', "$seller/program/LISTS/member", {}, '')->{status}, 413, 'at the path, more than 32 MB are too large';
 is $stack->http('GET', "$seller/program/LISTS/member?limit=2", {}, '')->{status}, 200, 'a page is not';

@@ -142,6 +142,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty_internal.known_dead(bigint, loyalty.curp) IS 'Whether the merchant knows that the person of a CURP has died, by the customer or by loyalty.curp_record.';
 
+CREATE FUNCTION loyalty_internal.contact_id(merchant_id bigint, member_id bigint) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT ('x' || left(encode(loyalty_internal.merchant_digest(contact_id.merchant_id, 'id_contacto ' || contact_id.member_id), 'hex'), 16))::bit(64)::bigint
+		& 9223372036854775807;
+END;
+COMMENT ON FUNCTION loyalty_internal.contact_id(bigint, bigint) IS 'The number that app users know a customer by: always the same one, of which nothing can be read. The member_id is made of the time, and would tell since when somebody is a customer.';
+
 CREATE FUNCTION loyalty_internal.customer_program(merchant_id bigint) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC

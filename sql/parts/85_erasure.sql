@@ -182,7 +182,7 @@ BEGIN
 		JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 		WHERE h.merchant_id = erase_answers.merchant_id AND h.member_id = ANY (erase_answers.member_ids) AND h.attribute = 'client_id'
 	), said (key, value) AS (
-		SELECT 'id ' || n.member_id, n.member_id::text FROM named n
+		SELECT 'id ' || i.id, i.id::text FROM named n, LATERAL (VALUES (n.member_id), (loyalty_internal.contact_id(erase_answers.merchant_id, n.member_id))) i (id)
 		UNION SELECT concat('member ', p.program, ' ', n.client), n.client FROM named n, LATERAL (VALUES (n.program), ('')) p (program)
 		UNION SELECT 'curp ' || c.curp, c.curp::text FROM loyalty_internal.customer c
 		WHERE c.merchant_id = erase_answers.merchant_id AND c.member_id = ANY (erase_answers.member_ids)

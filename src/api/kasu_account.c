@@ -77,7 +77,7 @@ static Statement policy_buyer_sql = {
 
 /* The name is told to who has the consent to read it, and else as it came with the order. */
 static Statement policy_receipt_sql = {
-	.sql = "SELECT json_build_object('id_venta', s.policy_id::text, 'id_contacto', s.member_id::text,"
+	.sql = "SELECT json_build_object('id_venta', s.policy_id::text, 'id_contacto', loyalty_internal.contact_id($1, s.member_id)::text,"
 	" 'nombre', CASE WHEN $4 THEN m.name ELSE loyalty_internal.applicant(s.application) END, 'CURP', c.curp::text,"
 	" 'mail', $3, 'producto', p.name, 'poliza', s.policy_number, 'status', s.status, 'costo', s.cost, 'subtotal', s.price, 'amount', i.amount,"
 	" 'plan', CASE WHEN s.payments > 1 THEN 'MENSUAL' ELSE 'CONTADO' END, 'numero_pagos', s.payments, 'dia_pago', s.pay_day,"

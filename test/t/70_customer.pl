@@ -712,12 +712,17 @@ subtest 'an account for somebody new' => sub {
 	is $opened->{status}, 201, 'a record has the name';
 	my $sale = $opened->{json}{datos_compra};
 	is $sale->{nombre}, '', 'which is not told';
-	is new_log(), row('Banco_Uno', $sale->{id_contacto}, 'new_service', '', 201), 'it is logged, of the new customer';
+	my $buyer = $stack->psql("SELECT member_id FROM loyalty.policies WHERE policy_id = $sale->{id_venta}");
+	is new_log(), row('Banco_Uno', $buyer, 'new_service', '', 201), 'it is logged, of the new customer';
 	is_deeply $open->({}, %header)->{json}, $opened->{json}, 'the same key gets the first answer';
-	refuses('has it by now', 412, row('Banco_Uno', $sale->{id_contacto}, 'new_service', '', 412), sub { $open->({}) });
+	my $moment = sub { return $stack->psql("SELECT '2020-01-01Z'::timestamptz + ($_[0] >> 22) * interval '1 ms' BETWEEN now() - interval '1 hour' AND now()") };
+	is join(' ', map { $moment->($_) } $buyer, $sale->{id_contacto}), 't f', 'when the customer was made is not told by the number of the contact';
+	is $stack->psql("SELECT loyalty_internal.contact_id($merchant, $buyer)"), $sale->{id_contacto}, 'which is always the same';
+	is $stack->psql("SELECT count(DISTINCT loyalty_internal.contact_id(m, c)) FROM (SELECT merchant_id FROM loyalty.merchants LIMIT 2) x (m), generate_series(1, 100) c"), 200, 'and of one customer of one merchant';
+	refuses('has it by now', 412, row('Banco_Uno', $buyer, 'new_service', '', 412), sub { $open->({}) });
 	is $stack->psql("SELECT concat_ws('|', m.name, m.phone, m.email, c.curp, m.birth_date, d.street, d.number_outside, d.neighborhood, d.city, d.postcode, d.state) FROM loyalty_internal.member m JOIN loyalty_internal.customer c USING (merchant_id, member_id)
-		JOIN loyalty_internal.member_address d USING (merchant_id, member_id) WHERE m.member_id = $sale->{id_contacto}"), "Nueva Persona Ñ|5587654321|nueva\@correo.example|$curp|1980-01-01|Calle 9|12|Centro|México|06000|CDMX", 'what the customer is';
-	is $stack->psql("SELECT concat_ws('|', app_user, policy_id = $sale->{id_venta}, purpose, notice_version, valid) FROM loyalty.consents WHERE member_id = $sale->{id_contacto}"), 'Banco_Uno|t|servicio contratado|1|t', 'and what was consented to';
+		JOIN loyalty_internal.member_address d USING (merchant_id, member_id) WHERE m.member_id = $buyer"), "Nueva Persona Ñ|5587654321|nueva\@correo.example|$curp|1980-01-01|Calle 9|12|Centro|México|06000|CDMX", 'what the customer is';
+	is $stack->psql("SELECT concat_ws('|', app_user, policy_id = $sale->{id_venta}, purpose, notice_version, valid) FROM loyalty.consents WHERE member_id = $buyer"), 'Banco_Uno|t|servicio contratado|1|t', 'and what was consented to';
 
 	my $status = sub { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticion => 'account_status', %$more}, curp => $curp, %option) };
 	is_deeply [@{$status->({})->{json}{data}}{qw(poliza curp cliente status)}], [$sale->{poliza}, $curp, '', 'PREVENTA'], 'how it stands is told, but the name';
@@ -729,7 +734,7 @@ subtest 'an account for somebody new' => sub {
 	refuses('nor anything to another', 409, undef, sub { $status->({}, user => 'Banco_Dos') });
 	$stack->psql("SELECT loyalty.open_policy($merchant, '$curp', 'Segundo')");
 	is $status->({})->{json}{data}{poliza}, $sale->{poliza}, 'who names no policy is told of the one they have sold';
-	refuses('and of no other', 409, undef, sub { $status->({poliza => $stack->psql("SELECT policy_number FROM loyalty.policies WHERE member_id = $sale->{id_contacto} AND product = 'Segundo'")}) });
+	refuses('and of no other', 409, undef, sub { $status->({poliza => $stack->psql("SELECT policy_number FROM loyalty.policies WHERE member_id = $buyer AND product = 'Segundo'")}) });
 
 	my $named = open_account({%new, mail => 'otro@correo.example', telefono => '5587654322', nombre => ' Óscar ', paterno => 'Gil', producto => 'Segundo', numero_pagos => 1}, curp => $other)->{json}{datos_compra};
 	is $named->{nombre}, 'Óscar Gil', 'without a record the name is that of the order, which may be told';
@@ -738,7 +743,7 @@ subtest 'an account for somebody new' => sub {
 	my $third = curp('NUEX800101HDFVVX1');
 	open_account({%new, mail => 'tres@correo.example', telefono => '5587654323', nombre => 'A', paterno => 'B', producto => 'Segundo', numero_pagos => 1}, curp => $third);
 	is $stack->psql("SELECT DISTINCT notice_version FROM loyalty.consents JOIN loyalty.customers USING (merchant_id, member_id) WHERE curp::text = '$third'"), 7, 'under the version of the notice that the merchant has';
-	$stack->psql("SELECT loyalty.erase_member($merchant, $sale->{id_contacto})");
+	$stack->psql("SELECT loyalty.erase_member($merchant, $buyer)");
 	is $stack->psql("SELECT count(*) FROM loyalty.curp_record WHERE curp::text = '$curp'"), 0, 'who is erased has no record either';
 };
 

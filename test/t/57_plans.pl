@@ -416,7 +416,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	# who sets a program up, and who buys a policy
 	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.add_private_key', 'UPDATE loyalty_internal.app_user_key', 'SELECT loyalty_internal.sell_policy', 'SELECT member_id FROM loyalty_internal.policy', q{SELECT json_build_object('id_venta'},
 	# lists of all that a merchant has
-	q{SELECT json_build_object('seller', merchant_id::text, ... ORDER BY created_at}, 'SELECT m.name AS contact_name, ... FROM loyalty_internal.member', 'SELECT name AS wallet_name', 'SELECT staff_id AS usertool_id',
+	q{SELECT json_build_object('seller', merchant_id::text, ... ORDER BY created_at}, 'SELECT m.name AS contact_name, ... FROM loyalty_internal.member', 'SELECT 80 + octet_length(m.name)', 'SELECT name AS wallet_name', 'SELECT staff_id AS usertool_id',
 	# of an account of many entries, as many rows at most as it has a limit for
 	'SELECT count(*) AS waiting FROM (SELECT FROM loyalty_internal.reservation',
 	# how much long work has to do

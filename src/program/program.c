@@ -48,11 +48,13 @@ typedef struct CachedProgram
 static HTAB *programs = NULL;
 
 /* The tables that what is cached was read from, and how many triggers tell of their changes. */
-static const struct
+typedef struct WatchedTable
 {
 	const char *name;
 	int			triggers;
-}			watched[] = {{"program", 3}, {"merchant", 2}, {"rank_range", 5}, {"rank_past", 5}, {"rule", 5}, {"posting_limit", 5}};
+} WatchedTable;
+
+static const WatchedTable watched[] = {{"program", 3}, {"merchant", 2}, {"rank_range", 5}, {"rank_past", 5}, {"rule", 5}, {"posting_limit", 5}};
 static Oid	tables[lengthof(watched)];
 
 /* Whether one of them has changed in a way that has no revision, or may have done so unnoticed. */
@@ -195,7 +197,7 @@ tells_of_changes(Oid table, Oid schema, int triggers)
 		return false;
 	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
-		const		Trigger *trigger = &relation->trigdesc->triggers[i];
+		const Trigger *trigger = &relation->trigdesc->triggers[i];
 
 		enabled += trigger->tgenabled == TRIGGER_FIRES_ALWAYS && get_func_namespace(trigger->tgfoid) == schema;
 	}

@@ -52,7 +52,7 @@ sub tables
 sub contents
 {
 	my ($stack, %where) = @_;
-	my %row = ('loyalty_internal.program' => q{(to_jsonb(t) - 'revision')}, 'loyalty_internal.verification' => q{(to_jsonb(t) - '{verified_at,clean_at}'::text[])});
+	my %row = ('loyalty_internal.program' => q{(to_jsonb(t) - 'revision')}, 'loyalty_internal.verification' => q{(to_jsonb(t) - '{verified_at,clean_at,as_of}'::text[])});
 	my $sql = join ' UNION ALL ', map {
 		"SELECT '$_', count(*) || ' rows, ' || coalesce(md5(string_agg(x, E'\\n' ORDER BY x)), '') FROM (SELECT @{[$row{$_} // 't']}::text FROM $_ t) y (x)"
 	} tables($stack, %where);

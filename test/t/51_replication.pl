@@ -76,6 +76,15 @@ follow();
 is_read('cinco|7, |10', 'that was changed past all triggers of the publisher');
 $subscriber->psql("SET session_replication_role = replica; UPDATE loyalty_internal.rule SET points = '8'");
 is_read('cinco|8, |10', 'and of the subscriber');
+$subscriber->psql("ALTER TABLE loyalty_internal.$_ DISABLE TRIGGER ALL; ALTER TABLE loyalty_internal.$_ ENABLE TRIGGER ALL") for qw(program rule);
+is_read('cinco|8, |10', q{that has no triggers for what is applied, as pg_restore --disable-triggers leaves them});
+for my $points (6, 5)
+{
+	$publisher->psql("SET session_replication_role = replica; UPDATE loyalty_internal.rule SET points = '$points'");
+	follow();
+	is_read("cinco|$points, |10", 'still reads what was changed past those of the publisher');
+}
+$subscriber->psql('SELECT loyalty_internal.seal()');
 $publisher->psql("UPDATE loyalty_internal.rule SET points = '9'; SELECT loyalty.publish_rules($merchant, loyalty.find_program($merchant, 'P'), '[]')");
 follow();
 is_read('|10', 'and that is gone');

@@ -1,4 +1,4 @@
-# 77_erasure_in_flight.pl - somebody is erased while others write of them.
+# 79_erasure_in_flight.pl - somebody is erased while others write of them.
 #
 # The catalog says which columns have words.  Each that may have those of a person
 # is written by somebody in flight here: once the writer was first, and the erasure

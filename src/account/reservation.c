@@ -52,26 +52,28 @@ reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, i
 		read_reservation(row, reservations);
 }
 
+/* one account after the other, as the ids stand in the array: a sort of all would read all before the LIMIT */
 static Statement reservations_due_sql = {
 	.sql = "SELECT s.account_id, s.entry_id, s.entry_no, s.kind, s.amount, s.remaining, s.due_at, s.lots"
 	" FROM unnest($2) u (account_id), LATERAL ("
 	" SELECT d.* FROM loyalty_internal.reservation d WHERE d.merchant_id = $1 AND d.account_id = u.account_id"
 	" AND d.remaining OPERATOR(loyalty.>) '0' AND d.due_at <= $3"
 	" UNION ALL (SELECT n.* FROM loyalty_internal.reservation n WHERE n.merchant_id = $1 AND n.account_id = u.account_id"
-	" AND n.remaining OPERATOR(loyalty.>) '0' AND n.due_at > $3 ORDER BY n.due_at LIMIT 1)) s"
-	" ORDER BY s.account_id, s.due_at, s.entry_no",
-	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID}
+	" AND n.remaining OPERATOR(loyalty.>) '0' AND n.due_at > $3 ORDER BY n.due_at LIMIT 1)"
+	" ORDER BY due_at, entry_no) s LIMIT $4",
+	.params = {INT8OID, INT8ARRAYOID, TIMESTAMPTZOID, INT8OID}
 };
 
 /*
  * What is due in the accounts, by account and time, and of each account the
- * one that is due next.
+ * one that is due next.  Returns the last one where DUE_AT_ONCE have been read
+ * of locked accounts and there may be more, NULL if that was all.
  */
-void
+const Reservation *
 reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now, bool locked,
 					  void (*take) (void *context, Reservation *reservation), void *context)
 {
-	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n), TimestampTzGetDatum(now)};
+	Datum		values[] = {Int64GetDatum(merchant_id), ids_datum(account_ids, n), TimestampTzGetDatum(now), Int64GetDatum(locked ? DUE_AT_ONCE : PG_INT32_MAX)};
 	uint64		found = locked ? db_write(&reservations_due_sql, values, NULL) : db_read(&reservations_due_sql, values, NULL);
 	Reservation **due = palloc_extended(Max(found, 1) * sizeof(Reservation *), MCXT_ALLOC_HUGE);
 
@@ -79,6 +81,7 @@ reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *accoun
 		due[row] = read_reservation(row, reservations);
 	for (uint64 i = 0; i < found; i++)
 		take(context, due[i]);
+	return locked && found == DUE_AT_ONCE ? due[found - 1] : NULL;
 }
 
 static Statement reservations_waiting_sql = {

@@ -13,6 +13,9 @@
  */
 #define MAX_WAITING 2000
 
+/* How many that are due a batch books at a time, whatever accounts it names. */
+#define DUE_AT_ONCE 20000
+
 /* Points that an entry reserved. */
 typedef struct Reservation
 {
@@ -27,8 +30,8 @@ typedef struct Reservation
 } Reservation;
 
 extern void reservations_read(int64 merchant_id, HTAB *reservations, const EntryKey *keys, int n);
-extern void reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now,
-								  bool locked, void (*take) (void *context, Reservation *reservation), void *context);
+extern const Reservation *reservations_read_due(int64 merchant_id, HTAB *reservations, const int64 *account_ids, int n, TimestampTz now,
+												bool locked, void (*take) (void *context, Reservation *reservation), void *context);
 extern int	reservations_waiting(int64 merchant_id, int64 account_id, TimestampTz now);
 extern void reservations_write(int64 merchant_id, HTAB *reservations);
 

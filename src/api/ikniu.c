@@ -358,8 +358,10 @@ ikniu_error_body(StringInfo json, const ErrorInfo *error pg_attribute_unused(), 
 static ErrorId
 count_undone(const Call *call, ErrorId error)
 {
-	if (call->space > 0)
-		entry_space_take(call->merchant_id, call->space);
+	int64		space = call->space + (int64) call->due * ENTRY_BYTES;
+
+	if (space > 0)
+		entry_space_take(call->merchant_id, space);
 	return error;
 }
 

@@ -440,7 +440,7 @@ posting_error(ErrorId error)
 		case ERR_UNKNOWN_ACCOUNT:
 			return ERR_MEMBER_NOT_FOUND;
 		case ERR_ACCOUNT_MOVED:
-			/* the member has begun to share another account just now, or was erased */
+			/* the member has begun to share another account just now, or was erased; or too much was due */
 			return ERR_UNAVAILABLE;
 		case ERR_LIMIT_EXCEEDED:
 			return ERR_PROGRAM_LIMIT_EXCEEDED;
@@ -488,7 +488,7 @@ post_run(const ItemBatch *batch, SellerItem **items, size_t count)
 	postings = palloc(count * sizeof(Posting));
 	for (size_t i = 0; i < count; i++)
 		postings[i] = posting_of(batch, items[i]);
-	ledger_post(batch->merchant_id, postings, count);
+	ledger_post_bounded(batch->merchant_id, postings, count, batch->due);
 	for (size_t i = 0; i < count; i++)
 	{
 		items[i]->entry_id = postings[i].entry_id;
@@ -661,6 +661,7 @@ run_items(Call *call, ItemBatch *batch)
 	call->space = take_space(batch);
 	create_members(batch);
 	post_items(batch);
+	entry_space_owe(call->merchant_id, (int64) call->due * ENTRY_BYTES);
 	for (size_t i = 0; i < batch->count; i++)
 	{
 		/* which is that of all of them */
@@ -684,7 +685,7 @@ end_answers(StringInfo json)
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {
-	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key_id,.operation = operation};
+	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key_id,.operation = operation,.due = &call->due};
 	StringInfo	json = makeStringInfo();
 	StringInfo	kept = call->idempotency_key != NULL ? makeStringInfo() : NULL;
 

@@ -49,6 +49,7 @@ typedef struct ItemBatch
 	MemoryContext context;		/* of the items */
 	SellerItem *items;
 	size_t		count;
+	int		   *due;			/* how many entries that were due it has booked */
 } ItemBatch;
 
 extern text *item_detail(const SellerItem *item);

@@ -158,6 +158,7 @@ typedef struct Call
 	char	   *json;
 	int			status;			/* of success, if not the endpoint's */
 	int64		space;			/* that what it wrote takes, also if it fails later */
+	int			due;			/* how many entries that were due it has booked, also if it fails later */
 	char	   *kept;			/* for a repetition, if that is not the result itself */
 	bool		single_row;		/* an object instead of an array */
 	ErrorId		no_row;			/* raised if there is no such row */

@@ -111,14 +111,29 @@ take_reservation(void *context, Reservation *reservation)
 }
 
 /*
- * Book what is due in the accounts of the batch.  Their reservations come
- * by account and time, whatever else the batch knows of them.
+ * Leave an account to the next batch, of which the last reservation that was
+ * read may be one.  To this one it is as an account that moved: to be tried again.
  */
-void
+static void
+leave_due(const Batch *batch, Account *account, const Reservation *last)
+{
+	account->moved = true;
+	account->changed = account->account_id == last->key.account_id;
+	account_due(account, Min(last->due_at, batch->now));
+}
+
+/*
+ * Book what is due in the accounts of the batch.  Their reservations come
+ * by account and time, whatever else the batch knows of them.  False: there
+ * are too many, and the accounts of which some are left can be posted to only
+ * when those have been booked.
+ */
+bool
 book_due(Batch *batch)
 {
 	int64	   *due = NULL;
 	int			ndue = 0;
+	const Reservation *last;
 
 	for (int i = 0; i < batch->naccounts; i++)
 	{
@@ -133,15 +148,21 @@ book_due(Batch *batch)
 		account->changed = true;
 	}
 	if (ndue == 0)
-		return;
-	reservations_read_due(batch->merchant_id, batch_table(&batch->reservations, sizeof(Reservation)), due, ndue, batch->now,
-						  batch->writes, take_reservation, batch);
+		return true;
+	last = reservations_read_due(batch->merchant_id, batch_table(&batch->reservations, sizeof(Reservation)), due, ndue, batch->now,
+								 batch->writes, take_reservation, batch);
 	for (int i = 0; i < ndue; i++)
 	{
 		Account    *account = batch_account(batch, due[i]);
 
+		if (last != NULL && account->account_id >= last->key.account_id)
+		{
+			leave_due(batch, account, last);
+			continue;
+		}
 		book_expired(batch, account, batch->now);
 		if (account->lots.n > 0)
 			account_due(account, account->lots.lot[0].expires_at);
 	}
+	return last == NULL;
 }

@@ -8,7 +8,7 @@
 #include "postgres.h"
 #include "ledger/batch.h"
 
-extern void book_due(Batch *batch);
+extern bool book_due(Batch *batch);
 extern void book_expired(Batch *batch, Account *account, TimestampTz at);
 extern void date_returned(Batch *batch, Account *account, const Lots *lots, TimestampTz at, Lots *returned);
 

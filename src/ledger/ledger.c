@@ -41,6 +41,9 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/* How many entries that are due the batches of one request may book. */
+#define MAX_DUE 100000
+
 /* ------------------------------------------------------------------------
  * A batch
  * ------------------------------------------------------------------------ */
@@ -272,8 +275,9 @@ read_rules(Batch *batch, const Posting *postings, int n)
 	batch->rules = rules_start(batch->merchant_id, moment, buyers, nbuyers);
 }
 
-void
-batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
+/* Start a batch; false: too much is due in its accounts, see book_due(). */
+static bool
+start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 {
 	int			nkeys;
 	EntryKey   *keys;
@@ -298,8 +302,64 @@ batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	keys = named_entries(postings, n, names_reservation, &nkeys);
 	if (keys != NULL)
 		reservations_read(merchant_id, batch_table(&batch->reservations, sizeof(Reservation)), keys, nkeys);
-	book_due(batch);
+	if (!book_due(batch))
+		return false;
 	read_rules(batch, postings, n);
+	return true;
+}
+
+/*
+ * Book what is due in these accounts, as much as one batch does, and add how
+ * many entries that were.  It leaves no memory behind.  False: there is more.
+ */
+static bool
+expire_some(int64 merchant_id, const int64 *account_ids, int n, int *booked)
+{
+	Posting    *postings;
+	Batch		batch;
+	bool		all;
+
+	db_begin();
+	postings = palloc0(n * sizeof(Posting));
+	for (int i = 0; i < n; i++)
+		postings[i].account_id = account_ids[i];
+	all = start(&batch, merchant_id, postings, n);
+	batch_write(&batch);
+	db_end();
+	*booked += batch.nentries;
+	return all;
+}
+
+/*
+ * Start a batch.  If more is due in its accounts than it books itself, batches
+ * of their own do that before, of which no memory is left.  *due counts what
+ * they book; from MAX_DUE on, postings to accounts of which some is left fail.
+ * NULL: there is no such bound.
+ */
+static void
+start_bounded(Batch *batch, int64 merchant_id, Posting *postings, int n, int *due)
+{
+	int			unbounded = 0;
+	int		   *booked = due ? due : &unbounded;
+
+	if (!start(batch, merchant_id, postings, n))
+	{
+		int			naccounts = batch->naccounts;
+		int64	   *ids = palloc_extended(naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
+
+		for (int i = 0; i < naccounts; i++)
+			ids[i] = batch->accounts[i].account_id;
+		while ((due == NULL || *due < MAX_DUE) && !expire_some(merchant_id, ids, naccounts, booked))
+			continue;
+		(void) start(batch, merchant_id, postings, n);
+	}
+	*booked += batch->nentries;
+}
+
+void
+batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n)
+{
+	start_bounded(batch, merchant_id, postings, n, NULL);
 }
 
 /* Write all that the batch has changed: one statement for each table. */
@@ -357,15 +417,18 @@ try_fast_path(int64 merchant_id, Posting *posting)
 	return (posting->program != NULL || !newest.tracks_lots) && fast_path_post(merchant_id, posting);
 }
 
-/* Post; each posting says what came of it, and one that fails does not touch the others. */
+/*
+ * Post; each posting says what came of it, and one that fails does not touch the
+ * others.  *due is what start_bounded() says.
+ */
 void
-ledger_post(int64 merchant_id, Posting *postings, int n)
+ledger_post_bounded(int64 merchant_id, Posting *postings, int n, int *due)
 {
 	Batch		batch;
 
 	if (n == 0 || (n == 1 && try_fast_path(merchant_id, postings)))
 		return;
-	batch_start(&batch, merchant_id, postings, n);
+	start_bounded(&batch, merchant_id, postings, n, due);
 	apply_expected(&batch, postings, n);
 	for (int i = 0; i < n; i++)
 	{
@@ -377,21 +440,22 @@ ledger_post(int64 merchant_id, Posting *postings, int n)
 		note_newest(&batch);
 }
 
+/* The same, of whoever may book all that is due. */
+void
+ledger_post(int64 merchant_id, Posting *postings, int n)
+{
+	ledger_post_bounded(merchant_id, postings, n, NULL);
+}
+
 /* Book what is due in these accounts, and nothing else; returns how many entries that were.  It leaves no memory behind. */
 int
 ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 {
-	Posting    *postings;
-	Batch		batch;
+	int			booked = 0;
 
-	db_begin();
-	postings = palloc0(n * sizeof(Posting));
-	for (int i = 0; i < n; i++)
-		postings[i].account_id = account_ids[i];
-	batch_start(&batch, merchant_id, postings, n);
-	batch_write(&batch);
-	db_end();
-	return batch.nentries;
+	while (!expire_some(merchant_id, account_ids, n, &booked))
+		continue;
+	return booked;
 }
 
 /*

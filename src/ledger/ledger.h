@@ -25,6 +25,7 @@ extern void batch_write(Batch *batch);
 extern bool batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at);
 
 extern void ledger_post(int64 merchant_id, Posting *postings, int n);
+extern void ledger_post_bounded(int64 merchant_id, Posting *postings, int n, int *due);
 extern int	ledger_expire(int64 merchant_id, const int64 *account_ids, int n);
 extern bool ledger_state(int64 merchant_id, int64 account_id, TimestampTz at, AccountState *state);
 

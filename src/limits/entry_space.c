@@ -33,7 +33,7 @@ typedef struct Advance
 {
 	int64		merchant_id;
 	DateADT		day;
-	int64		left;			/* bytes */
+	int64		left;			/* bytes; negative: what was taken without asking */
 	FullTransactionId taken_in;
 } Advance;
 
@@ -71,7 +71,7 @@ entry_space_take(int64 merchant_id, int64 bytes)
 {
 	DateADT		day = GetCurrentTimestamp() / USECS_PER_DAY;
 	Advance    *advance = advance_of(merchant_id, day);
-	int64		more = Max(bytes / 1024 + 1, ADVANCE_KB);
+	int64		more = Max((bytes - Min(advance->left, 0)) / 1024 + 1, ADVANCE_KB);
 	Datum		values[] = {
 		Int64GetDatum(merchant_id),
 		Int32GetDatum(MyProcNumber % SPACE_STRIPES),
@@ -102,6 +102,16 @@ entry_space_need(int64 merchant_id, int64 bytes)
 {
 	if (!entry_space_take(merchant_id, bytes))
 		raise_error(ERR_LIMIT_EXCEEDED);
+}
+
+/*
+ * Take what only became known under locks, under which no row of a stripe may
+ * be waited for: the session takes so much more the next time.
+ */
+void
+entry_space_owe(int64 merchant_id, int64 bytes)
+{
+	advance_of(merchant_id, GetCurrentTimestamp() / USECS_PER_DAY)->left -= bytes;
 }
 
 /*

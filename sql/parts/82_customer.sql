@@ -67,7 +67,7 @@ CREATE TABLE loyalty_internal.access (
 	at			timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	app_user	text		COLLATE "C" NOT NULL,
 	member_id	bigint,
-	operation	text		NOT NULL,
+	operation	text		COLLATE "C" NOT NULL,
 	request		text		NOT NULL,
 	status		integer		NOT NULL,
 	address		text		COLLATE "C" NOT NULL DEFAULT '',
@@ -77,13 +77,12 @@ CREATE TABLE loyalty_internal.access (
 	last_at		timestamptz	NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (merchant_id, access_id)
 );
-COMMENT ON TABLE loyalty_internal.access IS 'Every reading of a customer''s data and every refusal. Only ever added to, and refusals are counted: those of one app user, CURP, status and address are one row a minute.';
+COMMENT ON TABLE loyalty_internal.access IS 'Every reading of a customer''s data and every refusal. Only ever added to, and refusals are counted: those of one app user, operation, CURP, status and address are one row a minute.';
 COMMENT ON COLUMN loyalty_internal.access.member_id IS 'Whose data was asked for; NULL if the merchant has no such customer.';
-COMMENT ON COLUMN loyalty_internal.access.operation IS 'Of the first, if they are several.';
 COMMENT ON COLUMN loyalty_internal.access.minute IS 'In which minute it was refused; NULL if it was not.';
 COMMENT ON COLUMN loyalty_internal.access.curp_hash IS 'What tells the refusals of a minute apart: a hash of member_id or, where there is none, four bytes of what the CURP and the minute are under the key of the merchant.';
 COMMENT ON COLUMN loyalty_internal.access.times IS 'How often, from at until last_at.';
-CREATE UNIQUE INDEX access_refusal ON loyalty_internal.access (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL;
+CREATE UNIQUE INDEX access_refusal ON loyalty_internal.access (merchant_id, app_user, minute, status, operation, address, curp_hash) WHERE minute IS NOT NULL;
 CREATE INDEX access_age ON loyalty_internal.access (merchant_id, at);	-- to forget them
 GRANT SELECT, INSERT, UPDATE (times, last_at) ON loyalty_internal.access TO loyalty_engine;
 GRANT SELECT, DELETE ON loyalty_internal.access TO loyalty_auditor;
@@ -635,7 +634,7 @@ COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.
 
 CREATE VIEW loyalty.access_log AS
 SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status, address, times, last_at FROM loyalty_internal.access;
-COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, from which address, and what was answered. Refusals of one app user, CURP, status and address within a minute are one row: how many times, the first at, the last last_at. Beyond sixty such rows of an app user in a minute, the others of each status are one more, without address and member.';
+COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, from which address, and what was answered. Refusals of one app user, operation, CURP, status and address within a minute are one row: how many times, the first at, the last last_at. Beyond sixty such rows of an app user in a minute, the others of each operation and status are one more, without address and member.';
 COMMENT ON COLUMN loyalty.access_log.last_at IS 'The same as at, unless it was several times.';
 
 -- Owned by a role of its own: what runs as loyalty_engine cannot delete a row.

@@ -118,12 +118,17 @@ sell_policy(Call *call, Curp *curp)
 	return row_text(0, "receipt");
 }
 
-/* an app user that is refused so often in an hour looks for customers by their mail, phone or product; as in staff.c, what is further ahead is not of this hour */
+/*
+ * An app user that is refused so often in an hour looks for customers by their
+ * mail, phone or product.  What is 409 or 412 for a customer may be 417 for
+ * nobody, so that counts as well: tries, and not only
+ * those that find somebody.  As in staff.c, what is further ahead is not of this hour.
+ */
 #define MAX_REFUSED 100
 
 static Statement refused_sql = {
 	.sql = "SELECT coalesce(sum(times), 0)::bigint AS refused FROM loyalty_internal.access WHERE merchant_id = $1 AND app_user = $2"
-	" AND minute > now() - interval '1 hour' AND minute <= now() + interval '1 hour' AND status IN (409, 412) AND operation = 'new_service'",
+	" AND minute > now() - interval '1 hour' AND minute <= now() + interval '1 hour' AND status IN (409, 412, 417) AND operation = 'new_service'",
 	.params = {INT8OID, TEXTOID}
 };
 

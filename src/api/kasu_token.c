@@ -554,7 +554,7 @@ static Statement refusal_insert_sql = {
 	" (SELECT count(*) FROM loyalty_internal.access o"
 	" WHERE o.merchant_id = $1 AND o.app_user = $2 AND o.minute = m.minute) < 60 AS few"
 	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m, loyalty_internal.merchant t" HAS_ROOM " OFFSET 0) n"
-	" ON CONFLICT (merchant_id, app_user, minute, status, address, curp_hash) WHERE minute IS NOT NULL"
+	" ON CONFLICT (merchant_id, app_user, minute, status, operation, address, curp_hash) WHERE minute IS NOT NULL"
 	" DO UPDATE SET times = a.times + 1, last_at = clock_timestamp()",
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID}
 };

@@ -751,14 +751,23 @@ subtest 'who looks for customers by orders' => sub {
 	my $order = sub { return open_account({mail => 'cuatro@correo.example', telefono => '5587654324', numero_pagos => 1, producto => 'Segundo', nombre => 'A', paterno => 'B'}, curp => curp('NUEX800101HDFVVX2'), headers => {'Idempotency-Key' => 'busca-1'}) };
 	my $first = $order->();
 	is $first->{status}, 201, 'an order under a key';
-	$stack->psql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status, minute, times) VALUES ($merchant, 'Banco_Uno', 'new_service', '', 409, date_trunc('minute', clock_timestamp()), 99)");
+	my $refused = sub { return $stack->psql("SELECT coalesce(sum(times), 0) FROM loyalty.access_log WHERE app_user = 'Banco_Uno' AND operation = 'new_service' AND status = 409") };
+	my $hundredth = sub { $stack->psql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status, minute, times) SELECT $merchant, '$_[0]', 'new_service', '', 409, date_trunc('minute', clock_timestamp() + interval '$_[1]'), 99 - coalesce(sum(times), 0) FROM loyalty.access_log WHERE app_user = '$_[0]' AND operation = 'new_service' AND status IN (409, 412, 417) AND interval '$_[1]' <= '0'") };
 	my $mail = sub { return open_account({mail => 'ana@correo.example', nombre => 'A', paterno => 'B'}, curp => $strange) };
+	my $before = $refused->();
+	ask('/api/Payments_V1', {tipo_peticion => 'account_status'}, curp => $strange);
+	$mail->();
+	is $refused->(), $before + 1, 'an order that is refused counts, whatever was refused of the same person in the same minute';
+	$hundredth->('Banco_Uno', '0');
 	is $mail->()->{status}, 409, 'the hundredth is answered';
 	my $answer = $mail->();
 	is_deeply [$answer->{status}, @{$answer->{json}}{qw(ok status retry_after)}, $answer->{headers}{'retry-after'}], [429, JSON::PP::false, 429, 3600, 3600], 'the next is not, for an hour';
 	is_deeply [sort keys %{$answer->{json}}], [qw(error mensaje ok retry_after status)], 'with all keys';
 	is_deeply $order->()->{json}, $first->{json}, 'but a repeat under its key, which looks for nobody, gets the first answer';
-	is open_account({}, curp => $strange, user => 'Banco_Dos')->{status}, 417, 'of others it is';
+	$hundredth->('Banco_Dos', '5 hours');
+	is open_account({}, curp => $strange, user => 'Banco_Dos')->{status}, 417, 'of others it is, though the clock has stepped back';
+	$hundredth->('Banco_Dos', '-10 minutes');
+	is open_account({}, curp => $strange, user => 'Banco_Dos')->{status}, 429, 'a try that finds nobody, since it has no name, counts as well';
 	new_log();
 };
 

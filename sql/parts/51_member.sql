@@ -90,7 +90,8 @@ CREATE TABLE loyalty_internal.member_change (
 	PRIMARY KEY (merchant_id, member_id, change_id),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member
 );
-CREATE INDEX member_change_was ON loyalty_internal.member_change (merchant_id, was);
+-- a name may be longer than what a row of an index takes
+CREATE INDEX member_change_was ON loyalty_internal.member_change (merchant_id, left(was, 255));
 COMMENT ON TABLE loyalty_internal.member_change IS 'What members were called, reached and known by before that was changed. Only ever added to, until the member is cancelled.';
 COMMENT ON COLUMN loyalty_internal.member_change.change_id IS 'The greater, the later it was changed; changed_at goes by the clock.';
 COMMENT ON COLUMN loyalty_internal.member_change.attribute IS 'The column of loyalty_internal.member.';
@@ -100,6 +101,7 @@ GRANT SELECT, INSERT, DELETE ON loyalty_internal.member_change TO loyalty_engine
 CREATE VIEW loyalty.member_changes AS
 SELECT merchant_id, member_id, change_id, changed_at, attribute, was FROM loyalty_internal.member_change;
 COMMENT ON VIEW loyalty.member_changes IS 'What members were called, reached and known by before that was changed: phone, email, client_id, name, birth_date, active.';
+COMMENT ON COLUMN loyalty.member_changes.was IS 'What it was until then; who has had something is found by left(was, 255).';
 COMMENT ON COLUMN loyalty.member_changes.attribute IS 'What was changed: phone, email, client_id, name, birth_date or active.';
 
 CREATE FUNCTION loyalty_internal.lock_member(merchant_id bigint, member_id bigint) RETURNS loyalty_internal.member

@@ -250,6 +250,7 @@ sub start_nginx
 	$conf =~ s/listen 127\.0\.0\.1:\d+/listen 127.0.0.1:$port/;
 	$conf =~ s/^pid .*$/pid second.pid;/m;
 	$conf =~ s/(client_body|proxy|unused);$/second_$1;/mg;
+	$conf =~ s/^(\s*access_log) access\.log/$1 second_access.log/m;
 	$edit->() for $conf;
 	open my $out, '>', "$folder/second.conf" or die "$folder/second.conf: $!\n";
 	print $out $conf;
@@ -277,6 +278,45 @@ END { local $?; $_->signal('TERM'), $_->finish for @servers }
 	}
 	answer_of(ask($our_address, GET => '/x', [sprintf 'apikey: lk_%064x', $_])) for 1 .. 300;
 	is $sale->(), 200, 'and with keys that look like those that are made';
+}
+
+{
+	# One address is far too fast; a key of another has used up its rate, and stays so.
+	local $url = start_nginx(sub { s{zone=by_key:10m rate=\d+r/s}{zone=by_key:32k rate=1r/m}; s/zone=by_key burst=\d+ delay=\d+/zone=by_key burst=3 nodelay/;
+			s{zone=by_address:10m rate=\d+r/s}{zone=by_address:10m rate=1r/m}; s/zone=by_address burst=\d+ delay=\d+/zone=by_address burst=20 nodelay/ });
+	my $program = sub { answer_of(ask($_[0], GET => "/v1/seller/$_[1]/program", []))->{status} };
+	is join(' ', map { $program->($other_address, $other{key}) } 1 .. 5), '200 200 200 200 429', 'a key has used up its rate';
+	$program->($our_address, sprintf 'lk_%064x', $_) for 1 .. 300;
+	is $program->($other_address, $other{key}), 429, 'which is not forgotten for keys of who is refused as an address';
+	answer_of(ask($other_address, GET => '/health', ['X-Request-Id: the-last']));
+	my @lines;
+	$stack->wait_until(sub
+	{
+		open my $in, '<', $stack->work_dir . '/nginx/second_access.log' or return;
+		@lines = <$in>;
+		return grep { / the-last / } @lines;
+	});
+	my $refused = grep { /^\S+ \S+ 429 / } @lines;
+	cmp_ok $refused, '<', 30, "of some 280 refusals $refused have a line in the log";
+}
+
+# --- addresses of IPv6 ---------------------------------------------------------------------
+
+{
+	# As a proxy tells them, so that this needs no such line.
+	my $real = 'set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For;';
+	my $of = sub { answer_of(ask($our_address, GET => '/x', ["X-Forwarded-For: $_[0]"]))->{status} };
+	local $url = start_nginx(sub { s/(server_tokens off;)/$1 $real/; s{(zone=by_address:10m rate)=\d+r/s}{$1=1r/m}; s/zone=by_address burst=\d+ delay=\d+/zone=by_address burst=3 nodelay/ });
+	is join(' ', map { $of->("2001:db8:1:2::$_") } 1 .. 5, 'ffff:1:2'), '404 404 404 404 429 429', 'all addresses of a network have one rate';
+	is join(' ', map { $of->("2001:db8:1:$_") } '3::1', '12::1', ':2'), '404 404 404', 'another network has its own';
+	is join(' ', map { $of->($_) } ('::ffff:192.0.2.1') x 4, '192.0.2.1', '::ffff:192.0.2.2', '192.0.3.1'), '404 404 404 404 429 404 404', 'addresses of IPv4 count one by one, in whichever form';
+	$url = start_nginx(sub { s/(server_tokens off;)/$1 $real/; s/(limit_conn open_by_address) \d+/$1 2/ });
+	my @sockets = map { ask($our_address, POST => '/wallet/get', ["X-Forwarded-For: 2001:db8:1:2::$_", 'Content-Length: 10']) } 1 .. 2;
+	$stack->wait_until(sub { $of->('2001:db8:1:2::3') == 429 });
+	is join(' ', map { $of->($_) } '2001:db8:1:2::3', '2001:db8:1:3::1'), '429 404', 'so it is with what is in progress';
+	close $_ for @sockets;
+	open my $in, '<', "$FindBin::Bin/../../http/nginx.conf" or die "http/nginx.conf: $!\n";
+	is scalar(grep { /^[^#]*\$binary_remote_addr/ } <$in>), 2, 'no limit counts addresses in another way';
 }
 
 # --- what takes long does not go to the tills' PostgREST -----------------------------------

@@ -121,8 +121,8 @@ sell_policy(Call *call, Curp *curp)
 /*
  * An app user that is refused so often in an hour looks for customers by their
  * mail, phone or product.  What is 409 or 412 for a customer may be 417 for
- * nobody, so that counts as well: tries, and not only
- * those that find somebody.  As in staff.c, what is further ahead is not of this hour.
+ * nobody, so that counts as well: tries, and not only those that find somebody.
+ * As in staff.c, what is further ahead is not of this hour.
  */
 #define MAX_REFUSED 100
 

@@ -456,6 +456,8 @@ BEGIN
 		RETURN;
 	ELSIF looked_up.curp IS NULL AND (application ->> 'nombre' IS NULL OR application ->> 'paterno' IS NULL) THEN
 		PERFORM loyalty_internal.fail('kasu_417', 'Nobody has looked up the CURP, and the order has no name.');
+	ELSIF EXISTS (SELECT FROM loyalty_internal.program p WHERE p.merchant_id = enrol_applicant.merchant_id AND p.program_id = program AND NOT p.active) THEN
+		PERFORM loyalty_internal.fail('kasu_412', 'The program of the customers is not active: nobody is registered in it.');
 	END IF;
 	PERFORM loyalty.create_customer(enrol_applicant.merchant_id, program, enrol_applicant.curp,
 		coalesce(looked_up.first_name, application ->> 'nombre'), coalesce(looked_up.first_last_name, application ->> 'paterno'),
@@ -475,7 +477,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.enrol_applicant(bigint, loyalty.curp, loyalty.phone, json) IS
-'Part of loyalty_internal.sell_policy(): creates the customer of an order, if there is none, with the names of loyalty.curp_record or those of the order. Errors: LK409 kasu_409 (mail or phone of another customer), LK417 kasu_417 (status of the CURP, or nobody knows the name), LK400 kasu_400.';
+'Part of loyalty_internal.sell_policy(): creates the customer of an order, if there is none, with the names of loyalty.curp_record or those of the order. Errors: LK409 kasu_409 (mail or phone of another customer), LK417 kasu_417 (status of the CURP, or nobody knows the name), LK412 kasu_412 (the program is not active), LK400 kasu_400.';
 
 CREATE FUNCTION loyalty.grant_consent(
 	merchant_id bigint, curp loyalty.curp, app_user text, purpose text, notice_version text,

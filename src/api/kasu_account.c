@@ -11,6 +11,7 @@
 #include "api/kasu_token.h"
 #include "base/fold.h"
 #include "base/json.h"
+#include "limits/entry_space.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -91,6 +92,14 @@ static Statement policy_receipt_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID, BOOLOID}
 };
 
+/* What an order takes: what came with it is kept with the policy, and with the customer, if there was none. */
+static int64
+order_space(const Call *call, const char *application)
+{
+	return POLICY_BYTES + call->values[NEW_PAYMENTS].integer * INSTALMENT_BYTES + strlen(application) +
+		(call->id == 0 ? member_space(application) : 0);
+}
+
 static char *
 sell_policy(Call *call, Curp *curp)
 {
@@ -109,7 +118,11 @@ sell_policy(Call *call, Curp *curp)
 	};
 	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text), 0};
 
+	/* an order that is refused takes nothing of the day, or an app user could take all of it */
+	if (!entry_space_take(call->merchant_id, 1))
+		raise_error(ERR_TOO_MANY_REQUESTS);
 	db_write(&policy_sell_sql, policy, NULL);
+	entry_space_owe(call->merchant_id, order_space(call, TextDatumGetCString(policy[8])));
 	receipt[1] = Int64GetDatum(row_int64(0, "policy_id"));
 	db_write(&policy_buyer_sql, receipt, NULL);
 	call->id = row_int64(0, "member_id");

@@ -14,6 +14,8 @@
 #define MEMBER_BYTES 1000		/* with the account */
 #define STAFF_BYTES 1000		/* with the branch */
 #define OBJECT_BYTES 100		/* of an address or what is within it, however little it says */
+#define POLICY_BYTES 1000		/* with its consent */
+#define INSTALMENT_BYTES 150
 
 extern int	entry_space_kb;
 

@@ -116,6 +116,14 @@ sql('DELETE FROM loyalty_internal.entry_space');
 	sql('ALTER FUNCTION loyalty_api.gateway(bytea) RESET lock_timeout');
 }
 is sql("SELECT sum(kilobytes) BETWEEN 100 AND 200 FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"), 't', 'counts as if it were kept';
+# And so does what was due in the accounts of one, which it has booked.
+is sql(qq{SELECT string_agg(DISTINCT i ->> 'status', ', ') FROM json_array_elements(loyalty.seller_accumulation($merchant, (SELECT json_agg(json_build_object('programId', 'Later', 'memberId', 'Later', 'amount', 1000, 'comments', 'x')) FROM generate_series(1, 1500)))) i}), 'success', 'points that are pending';
+$stack->advance_clock(2 * 86_400);
+sql("DELETE FROM loyalty_internal.entry_space;
+	CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE query_canceled; END'; CREATE TRIGGER refuse BEFORE INSERT ON loyalty.entry EXECUTE FUNCTION public.refuse()");
+is seller('deposit', [item(programId => 'Later', memberId => 'Later')])->{status}, 503, 'a batch that is undone after it has booked what was due';
+sql('DROP TRIGGER refuse ON loyalty.entry; DROP FUNCTION public.refuse()');
+like sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"), qr/^(?:3[3-9]|4\d)\d$/, 'counts all of it';
 sql('DELETE FROM loyalty_internal.entry_space');
 
 # Members and staff are kept too.  What a member takes is at most what it counts as.

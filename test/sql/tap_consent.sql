@@ -237,7 +237,7 @@ FROM (VALUES (format('''nada'', ''Tienda'', %L, ''Mail''', :'curp'), 'kasu_404')
 	(format('''individual_request'', ''Tienda'', %L, ''Status''', :'curp'), 'kasu_412'), (format('''request_block'', ''Tienda'', %L, ''producto_cliente''', :'curp'), 'kasu_400'),
 	(format('''request_block'', ''Tienda'', %L, ''producto_cliente'', ''Nada''', :'curp'), 'kasu_406'), (format('''individual_request'', ''Nadie'', %L, ''Mail''', :'curp'), 'kasu_409')) v (arguments, code);
 SELECT results_eq(format('SELECT app_user, member_id, operation, request, status FROM loyalty.access_log WHERE merchant_id = %s ORDER BY access_id DESC LIMIT 1', :merchant),
-	format($$VALUES ('Tienda' COLLATE "C", %s::bigint, 'individual_request', 'Nombre', 202)$$, :member), 'reading in SQL is logged');
+	format($$VALUES ('Tienda' COLLATE "C", %s::bigint, 'individual_request' COLLATE "C", 'Nombre', 202)$$, :member), 'reading in SQL is logged');
 SELECT throws_ok('SET LOCAL ROLE loyalty_engine; ' || statement, '42501', NULL, 'the engine itself cannot: ' || statement)
 FROM (VALUES ('DELETE FROM loyalty_internal.access'), ('UPDATE loyalty_internal.access SET status = 202'), ('TRUNCATE loyalty_internal.access'), ('DELETE FROM loyalty_internal.consent'), ('DELETE FROM loyalty_internal.payment'), ('DROP TABLE loyalty_internal.access')) v (statement);
 

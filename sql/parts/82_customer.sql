@@ -536,7 +536,6 @@ BEGIN
 	RETURNING c.member_id INTO member;
 	IF FOUND THEN
 		PERFORM loyalty.disable_member(block_customer.merchant_id, member);
-		PERFORM loyalty_internal.lock_owned_accounts(block_customer.merchant_id, ARRAY[member]);
 		DELETE FROM loyalty_internal.message g
 		WHERE g.merchant_id = block_customer.merchant_id AND g.member_id = member AND g.sent_at IS NULL;
 		PERFORM loyalty_internal.erase_answers(block_customer.merchant_id, ARRAY[member]);
@@ -550,7 +549,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.block_customer(bigint, loyalty.curp) IS
-'First step of a cancellation: who is just writing of the customer, as by a payment, is waited for; then nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. Answers that are kept for late repeats say nothing of them from then on. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
+'First step of a cancellation: payments and orders of the customer that are being answered are waited for; then nobody reads the customer''s data any more, the member is taken out, as by loyalty.disable_member(), and gets no more messages: those that no sender has claimed are never sent. Answers that are kept for late repeats say nothing of them from then on. loyalty.delete_blocked_customers() is the second. Returns whether the customer was not blocked yet. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.unblock_customer(merchant_id bigint, curp loyalty.curp) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -235,18 +235,6 @@ END;
 COMMENT ON FUNCTION loyalty_internal.other_text_key(uuid, boolean, boolean) IS
 'Part of loyalty_internal.erase_members(): a random key that takes the place of this one, and says that texts of the member who has the account''s number, or of whoever owns the account, are not kept any more.';
 
-CREATE FUNCTION loyalty_internal.lock_owned_accounts(merchant_id bigint, member_ids bigint[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM FROM loyalty_internal.account a
-	WHERE a.merchant_id = lock_owned_accounts.merchant_id AND a.account_id IN (
-		SELECT o.account_id FROM loyalty_internal.accounts_of_members(lock_owned_accounts.merchant_id, lock_owned_accounts.member_ids) o)
-	ORDER BY a.account_id FOR UPDATE;
-END
-$$;
-COMMENT ON FUNCTION loyalty_internal.lock_owned_accounts(bigint, bigint[]) IS
-'Part of loyalty.block_customer() and of what erases members: waits for whoever posts to the accounts that they have owned, in the order of the engine.';
-
 -- Whoever loads just now is waited for.
 CREATE FUNCTION loyalty_internal.erase_curp_records(merchant_id bigint, member_ids bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -275,7 +263,10 @@ DECLARE
 BEGIN
 	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) ORDER BY m.member_id FOR UPDATE;
-	PERFORM loyalty_internal.lock_owned_accounts(erase_members.merchant_id, erase_members.member_ids);
+	PERFORM FROM loyalty_internal.account a
+	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
+	ORDER BY a.account_id FOR UPDATE;
 	PERFORM FROM loyalty_internal.policy s
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids) ORDER BY s.policy_id FOR UPDATE;
 

@@ -177,9 +177,9 @@ subtest 'a stranger checks receipts' => sub {
 
 	# whose salt it is
 	my %key = map { split /\|/ } split /\n/, $stack->psql("SELECT account_id, replace(text_key::text, '-', '') FROM loyalty_internal.account WHERE merchant_id = $m");
-	my $salt = sub { my ($entry, $account) = @_; return sha256_hex(pack('H*', $key{$account}), pack 'q>', $entry->{entry_id}) };
+	my $salt = sub { my ($entry, $account) = @_; return sha256_hex(pack('H*', $key{$account} . ($key{$entry->{peer_account_id} // ''} // '')), pack 'q>', $entry->{entry_id}) };
 	my @texts = grep { defined $_->{reference} || defined $_->{detail} } @{$entries{$a}};
-	is_deeply [map { $_->{salt} } @texts], [map { $salt->($_, $_->{member_id} // $a) } @texts], 'a text has a salt of the key of the member who acted, or of the account';
+	is_deeply [map { $_->{salt} } @texts], [map { $salt->($_, $_->{member_id} // $a) } @texts], 'a text has a salt of the key of the member who acted, or of the account, and of that of the other side';
 	is scalar(keys %{{map { $_->{salt} => 1 } @texts}}), scalar @texts, 'each another';
 	ok scalar(grep { ($_->{member_id} // '') eq $b } @texts), 'there are those of a guest';
 	is_deeply [grep { exists $_->{salt} != (defined $_->{reference} || defined $_->{detail}) } @entries], [], 'and only texts have one';
@@ -211,7 +211,7 @@ subtest 'a stranger checks receipts' => sub {
 	is $holds->($more, $root), 't ', 'and holds';
 
 	# Erased as it will be: the digest stays.
-	my $erase = sub { my $entry = shift; return $set->($a, $entry->{entry_no}, "reference = NULL, detail = NULL, text_digest = '\\x" . unpack('H*', text_digest($entry)) . q{'}) };
+	my $erase = sub { my ($entry, $account) = @_; return $set->($account // $a, $entry->{entry_no}, "reference = NULL, detail = NULL, text_digest = '\\x" . unpack('H*', text_digest($entry)) . q{'}) };
 	$erase->($_) for $guest, $again, $gift;
 	is $broken->(), '', 'texts are erased: the ledger is sound';
 	is $stack->psql("SELECT * FROM loyalty.verify_root($m)"), '', 'as it is in the root';
@@ -247,7 +247,8 @@ subtest 'a stranger checks receipts' => sub {
 	my ($first) = grep { ($_->{member_id} // $a) ne $b } @texts;
 	like $broken->(), qr/^\Q@{[$hash_breach->($a, $first->{entry_no})]}\E$/m, 'and the key of texts that are there is not to be changed';
 	$erase->($_) for grep { ($_->{member_id} // $a) ne $b } @texts;
-	is $broken->(), '', 'but when these are erased too';
+	$erase->($_, $c) for grep { ($_->{peer_account_id} // '') eq $a && defined $_->{reference} } @{$entries{$c}};
+	is $broken->(), '', 'but when these are erased too, on both sides';
 	is $holds->($receipt_of->($a, $root_id), $root), 't ', 'nothing but digests is left, and it holds';
 };
 

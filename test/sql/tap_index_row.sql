@@ -25,7 +25,7 @@ INSERT INTO bounded VALUES
 	('member_change_was', '"left"(was, 255)', 'itself'), ('idempotency_space_pkey', 'app_user', 'create_app_user'), ('supported_area_code_pkey', 'code', 'set_area_code'),
 	('app_user_pkey', 'name', 'create_app_user'), ('app_user_key_pkey', 'app_user', 'create_app_user'), ('consent_member', 'app_user', 'create_app_user'),
 	('access_refusal', 'app_user', 'create_app_user'), ('access_refusal', 'operation', 'made'), ('access_refusal', 'address', 'made'),
-	('product_merchant_id_name_key', 'name', 'create_product'), ('policy_merchant_id_policy_number_key', 'policy_number', 'made'), ('payment_pkey', 'app_user', 'create_app_user');
+	('product_merchant_id_name_key', 'name', 'create_product'), ('product_family', 'family', 'create_product'), ('policy_merchant_id_policy_number_key', 'policy_number', 'made'), ('payment_pkey', 'app_user', 'create_app_user');
 SELECT set_eq($$SELECT c.relname::text, pg_get_indexdef(i.indexrelid, k, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 	JOIN pg_attribute a ON a.attrelid = i.indexrelid, generate_series(1, i.indnkeyatts) k
 	WHERE a.attnum = k AND a.atttypid IN ('text'::regtype, 'json'::regtype, 'bytea'::regtype, 'varchar'::regtype) AND c.relnamespace::regnamespace::text ~ '^loyalty'
@@ -61,7 +61,8 @@ INSERT INTO asked SELECT format(c, :m, :p, :'w') FROM unnest(ARRAY[
 	$$loyalty.create_program(%1$s, 'Dos', pg_temp.noise(3000))$$,
 	$$loyalty.set_rank_ranges(%1$s, pg_temp.noise(3000), '{Oro}', '{0}', '{1}')$$,
 	$$loyalty.set_rank_ranges(%1$s, 'n', ARRAY[pg_temp.noise(3000)], '{0}', '{1}')$$,
-	$$loyalty.create_product(%1$s, pg_temp.noise(3000), 1, 1)$$]) c;
+	$$loyalty.create_product(%1$s, pg_temp.noise(3000), 1, 1)$$,
+	$$loyalty.create_product(%1$s, 'Vida', 1, 1, family => pg_temp.noise(3000))$$]) c;
 SELECT ok(pg_temp.refusal(call) NOT IN ('done', '54000'), format('%s: %s', call, pg_temp.refusal(call))) FROM asked;
 SELECT results_eq($$SELECT DISTINCT pg_temp.refusal(replace(call, '3000', '1024')) FROM asked WHERE call ~ 'create_branch|employee_add|create_member|identify_member|create_product|create_app_user'$$, $$VALUES ('done')$$, 'one of 1,024 bytes has its place');
 

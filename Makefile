@@ -91,6 +91,10 @@ MINUTES ?= 30
 soak:
 	@T=tap F=45_model LIMIT=$$(($(MINUTES) + 30)) LOYALTY_MODEL_SEEDS=$(SEEDS) LOYALTY_MODEL_MINUTES=$(MINUTES) exec test/check.sh
 
+ENTRIES ?= 200000
+liability:
+	@T=tap F=78_liability LIMIT=60 LIABILITY_ENTRIES=$(ENTRIES) exec test/check.sh
+
 ROUNDS ?= 20
 clocks:
 	@T=tap F=54_clock_load LIMIT=$$(($(MINUTES) + 30)) LOYALTY_CLOCK_ROUNDS=$(ROUNDS) LOYALTY_CLOCK_MINUTES=$(MINUTES) exec test/check.sh

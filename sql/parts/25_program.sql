@@ -87,6 +87,26 @@ COMMENT ON COLUMN loyalty_internal.program.rounding IS 'How a conversion is brou
 COMMENT ON COLUMN loyalty_internal.program.messages IS 'Which operations send the member a message.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.program TO loyalty_engine;
 
+CREATE TABLE loyalty_internal.program_past (
+	merchant_id			bigint			NOT NULL,
+	program_id			bigint			NOT NULL,
+	valid_until			timestamptz		NOT NULL,
+	accumulation_points	loyalty.points	NOT NULL,
+	accumulation_money	loyalty.points	NOT NULL,
+	redemption_points	loyalty.points	NOT NULL,
+	redemption_money	loyalty.points	NOT NULL,
+	currency_iso		text			NOT NULL,
+	currency_change		loyalty.points	NOT NULL,
+	duration_unit		text			NOT NULL,
+	duration_value		integer			NOT NULL,
+	expiry				text			NOT NULL,
+	PRIMARY KEY (merchant_id, program_id, valid_until),
+	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program
+);
+COMMENT ON TABLE loyalty_internal.program_past IS 'The terms of programs before they were changed: what points were worth then, and how they were earned and expired.';
+COMMENT ON COLUMN loyalty_internal.program_past.valid_until IS 'When others took their place, by the clock.';
+GRANT SELECT, INSERT ON loyalty_internal.program_past TO loyalty_engine;
+
 CREATE FUNCTION loyalty.find_program(merchant_id bigint, client_id text DEFAULT NULL, wallet_key text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -248,6 +268,13 @@ BEGIN
 			string_agg(format(CASE WHEN given -> c.key = 'null' THEN '%1$I = DEFAULT' ELSE '%1$I = s.%1$I' END, c.key), ', '))
 		FROM unnest(changes) c (key))
 	INTO program USING before.merchant_id, before.program_id, given;
+	-- What it is created with is its first.
+	IF before.created_at < now() AND changes && '{accumulation_points,accumulation_money,redemption_points,redemption_money,currency_iso,currency_change,duration_unit,duration_value,expiry}' THEN
+		INSERT INTO loyalty_internal.program_past (merchant_id, program_id, valid_until, accumulation_points, accumulation_money, redemption_points, redemption_money,
+			currency_iso, currency_change, duration_unit, duration_value, expiry)
+		VALUES (before.merchant_id, before.program_id, moment, before.accumulation_points, before.accumulation_money, before.redemption_points, before.redemption_money,
+			before.currency_iso, before.currency_change, before.duration_unit, before.duration_value, before.expiry);
+	END IF;
 
 	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''
 	   OR NOT program.unit_active THEN

@@ -5,7 +5,8 @@
  * Entries of an account are in the order of their time, and each knows the one
  * before.  An index over every sixteenth has the first of these after an
  * instant; from there, or from the newest entry, it is at most sixteen steps
- * back to the newest one that is not after the instant.
+ * back to the newest one that is not after the instant.  What is due and not
+ * booked yet is an entry too, for whoever sums over all accounts.
  */
 #include "postgres.h"
 
@@ -158,6 +159,36 @@ loyalty_lots_of(PG_FUNCTION_ARGS)
 		bool		nulls[] = {true, false};
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	db_end();
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_due_entries);
+
+Datum
+loyalty_due_entries(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Account		account = {.account_id = PG_GETARG_INT64(1)};
+	TimestampTz after_at = 0;
+	Batch		batch;
+
+	InitMaterializedSRF(fcinfo, 0);
+	db_begin();
+	if (!batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)))
+		raise_error(ERR_UNKNOWN_ACCOUNT);
+	for (int i = 0; i < batch.nentries; i++)
+	{
+		const Entry *entry = batch.entries[i];
+		Datum		values[] = {
+			Int16GetDatum(entry->kind), PointsGetDatum(entry->amount), PointsGetDatum(entry->reserved), PointsGetDatum(entry->balance),
+			TimestampTzGetDatum(entry->posted_at), TimestampTzGetDatum(after_at), Int64GetDatum(entry->origin_entry_id), entry->lots
+		};
+		bool		nulls[] = {false, false, entry->reserved == 0, false, false, i == 0, entry->origin_entry_id == 0, entry->lots == 0};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		after_at = entry->posted_at;
 	}
 	db_end();
 	return (Datum) 0;

@@ -78,6 +78,8 @@ DECLARE
 	sandbox_id bigint;
 	tables regclass[];
 	of_sandbox regclass;
+	conditions text[];
+	condition text;
 BEGIN
 	sandbox_id := loyalty.load_sandbox();
 	IF reset IS NOT TRUE THEN
@@ -93,20 +95,35 @@ BEGIN
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'merchant_id'
 		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 		UNION
-		SELECT f.conrelid, o.depth + 1 FROM of_merchants o JOIN pg_constraint f ON f.contype = 'f' AND f.confrelid = o.id
+		SELECT f.conrelid, o.depth + 1 FROM of_merchants o JOIN pg_constraint f ON f.contype = 'f' AND f.confrelid = o.id AND f.conrelid <> o.id
 	)
 	SELECT array_agg(t.id ORDER BY t.depth, t.id) INTO tables FROM (SELECT o.id, max(o.depth) AS depth FROM of_merchants o GROUP BY o.id) t;
+	-- A table without a merchant_id has the rows of the merchant that refer to rows of it.
+	FOREACH of_sandbox IN ARRAY tables LOOP
+		IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = of_sandbox AND a.attname = 'merchant_id') THEN
+			condition := 'merchant_id = $1';
+		ELSE
+			SELECT string_agg(format('(%s) IN (SELECT %s FROM %s WHERE %s)', c.these, c.those, r.name, conditions[array_position(tables, r.name)]), ' OR ')
+			INTO condition FROM pg_constraint f, LATERAL (SELECT f.confrelid::regclass AS name) r, LATERAL (
+				SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) AS these, string_agg(quote_ident(b.attname), ', ' ORDER BY k.n) AS those
+				FROM unnest(f.conkey, f.confkey) WITH ORDINALITY k (this, that, n)
+				JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.this
+				JOIN pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.that) c
+			WHERE f.contype = 'f' AND f.conrelid = of_sandbox AND r.name <> of_sandbox AND r.name = ANY (tables);
+		END IF;
+		conditions := array_append(conditions, condition);
+	END LOOP;
 	-- What is in progress is waited for, and what comes then waits: whatever it adds
 	-- belongs to a row that is locked here.
-	FOREACH of_sandbox IN ARRAY tables LOOP
-		IF of_sandbox = 'loyalty_internal.account'::regclass THEN
+	FOR n IN 1 .. cardinality(tables) LOOP
+		IF tables[n] = 'loyalty_internal.account'::regclass THEN
 			PERFORM FROM loyalty_internal.account k WHERE k.merchant_id = sandbox_id ORDER BY k.account_id FOR UPDATE;
-		ELSIF EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = of_sandbox) THEN
-			EXECUTE format('SELECT FROM %s WHERE merchant_id = $1 FOR UPDATE', of_sandbox) USING sandbox_id;
+		ELSIF EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = tables[n]) THEN
+			EXECUTE format('SELECT FROM %s WHERE %s FOR UPDATE', tables[n], conditions[n]) USING sandbox_id;
 		END IF;
 	END LOOP;
 	FOR n IN REVERSE cardinality(tables) .. 1 LOOP
-		EXECUTE format('DELETE FROM %s WHERE merchant_id = $1', tables[n]) USING sandbox_id;
+		EXECUTE format('DELETE FROM %s WHERE %s', tables[n], conditions[n]) USING sandbox_id;
 	END LOOP;
 	UPDATE loyalty_internal.merchant m SET name = 'KASU Sandbox', base_url = 'https://localhost', customer_program_id = DEFAULT, notice_version = DEFAULT
 	WHERE m.merchant_id = sandbox_id;

@@ -1,4 +1,4 @@
-# 73_sandbox.pl - what everybody has the key of does not fill the disk: a merchant
+# 77_sandbox.pl - what everybody has the key of does not fill the disk: a merchant
 # may have so many rows and no more, whichever API adds them, and the sandbox can
 # be made what it was at first, whatever was done to it, by whoever may.
 use strict;
@@ -55,7 +55,9 @@ sub rows { my $merchant = shift; return sql("SELECT rows FROM loyalty.row_limits
 is $stack->psql_error(q{SELECT loyalty.create_app_user(loyalty.create_merchant('Tienda'), 'Api_KASU_Sandbox') \g /dev/null
 	SELECT loyalty.load_sandbox(reset => true)})->{sqlstate}, 'LY007', 'who has an app user of the printed name is no sandbox';
 is sql("SELECT count(*) FROM loyalty.app_users"), 1, 'and keeps it';
-sql("DELETE FROM loyalty_internal.app_user");
+sql('TRUNCATE loyalty_internal.app_user CASCADE');
+# What has no merchant_id, and not even refers to what has one: it goes with its row.
+sql('CREATE TABLE loyalty_internal.key_use (app_user text COLLATE "C", key_no integer, FOREIGN KEY (app_user, key_no) REFERENCES loyalty_internal.app_user_key)');
 
 my ($sandbox, $other);
 {
@@ -81,12 +83,14 @@ sub description
 	return sql(qq{
 		SELECT 'merchant', name, base_url, sandbox, customer_program_id, notice_version FROM loyalty.merchants WHERE merchant_id = $sandbox;
 		SELECT 'row limit', max_rows, rows FROM loyalty.row_limits WHERE merchant_id = $sandbox;
-		SELECT 'app user', name, private_key, token_ttl_s, disabled_at FROM loyalty_internal.app_user WHERE merchant_id = $sandbox ORDER BY name;
+		SELECT 'app user', name, token_ttl_s, customer_expires_at, accounts_expires_at, payments_expires_at, disabled_at FROM loyalty_internal.app_user WHERE merchant_id = $sandbox ORDER BY name;
+		SELECT 'key', k.app_user, k.key_no, k.private_key, k.expires_at FROM loyalty_internal.app_user_key k JOIN loyalty_internal.app_user u ON u.name = k.app_user WHERE u.merchant_id = $sandbox ORDER BY 2, 3;
+		SELECT 'use of a key', count(*) FROM loyalty_internal.key_use JOIN loyalty_internal.app_user u ON u.name = app_user WHERE u.merchant_id = $sandbox;
 		SELECT 'program', name, time_zone, expiry FROM loyalty.programs WHERE merchant_id = $sandbox ORDER BY name;
 		SELECT 'product', name, description, price, stock, min_age, max_age, max_payments, annual_rate, commission, trust, family FROM loyalty.products WHERE merchant_id = $sandbox ORDER BY name;
 		SELECT 'customer', c.curp, c.user_name, c.kind, c.preferences, c.deceased, c.blocked_at, m.name, m.phone, m.email, m.active FROM loyalty.customers c JOIN loyalty.members m USING (merchant_id, member_id) WHERE c.merchant_id = $sandbox ORDER BY c.curp::text;
 		SELECT 'address', d.street, d.number_outside, d.city FROM loyalty_internal.member_address d WHERE d.merchant_id = $sandbox ORDER BY 2, 3;
-		SELECT 'policy', c.curp, s.sale_no, s.product, s.cost, s.payments, s.status, s.signature_id = 'firma-' || s.policy_id FROM loyalty.policies s JOIN loyalty.customers c USING (merchant_id, member_id) WHERE s.merchant_id = $sandbox ORDER BY c.curp::text, s.sale_no;
+		SELECT 'policy', c.curp, s.sale_no, s.product, s.cost, s.payments, s.status FROM loyalty.policies s JOIN loyalty.customers c USING (merchant_id, member_id) WHERE s.merchant_id = $sandbox ORDER BY c.curp::text, s.sale_no;
 		SELECT 'consent', c.curp, s.app_user, s.purpose, s.notice_version, s.valid FROM loyalty.consents s JOIN loyalty.customers c USING (merchant_id, member_id) WHERE s.merchant_id = $sandbox ORDER BY c.curp::text;
 		} . join '', map { "SELECT '$_', count(*) FROM $_ WHERE merchant_id = $sandbox;" } @tables);
 }
@@ -103,6 +107,7 @@ my ($demo, $api_key, $wallet, $staff) = split /\|/, sql(q{
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS staff \gset
 	SELECT loyalty.wallet_contact_add(:m, :'w', '4771000002', 'Luis', :staff) \g /dev/null
 	SELECT loyalty.create_app_user(:m, 'Banco') \g /dev/null
+	INSERT INTO loyalty_internal.key_use VALUES ('Banco', 1);
 	SELECT loyalty.create_product(:m, 'Funerario', '10', 9, family => 'Familia') \g /dev/null
 	SELECT loyalty.create_customer(:m, :p, 'CAPC200504HMCBXRA2', 'César', 'Suyo') \g /dev/null
 	SELECT loyalty.open_policy(:m, 'CAPC200504HMCBXRA2', 'Funerario') \g /dev/null
@@ -155,6 +160,8 @@ sql(qq{
 	SELECT loyalty.create_api_key($sandbox, 'de todos') \\g /dev/null
 	SELECT loyalty.create_program($sandbox, 'Otro', 'O') \\g /dev/null
 	SELECT loyalty.create_app_user($sandbox, 'Otra_App') \\g /dev/null
+	SELECT loyalty.rotate_private_key($sandbox, '$app', private_key => repeat('n', 32)), loyalty.revoke_app_user_api($sandbox, '$app', 'CUSTOMER') \\g /dev/null
+	INSERT INTO loyalty_internal.key_use SELECT app_user, key_no FROM loyalty_internal.app_user_key WHERE app_user <> 'Banco';
 	SELECT loyalty.disable_app_user($sandbox, '$app'), loyalty.configure_customers($sandbox, :program, '9'), loyalty.remove_row_limit($sandbox) \\g /dev/null
 	SELECT loyalty.employee_add($sandbox, 'cajero', 'Eva', 'Centro', '4772000001', 'otro secreto'), loyalty.set_quota($sandbox, 'customers', 5), loyalty.set_limit($sandbox, :program, 'program', 'add', 1000, 10) \\g /dev/null
 	SELECT loyalty.publish_rules($sandbox, :program, '[{"name": "r", "points": 1}]'), loyalty.set_rank_ranges($sandbox, 'g', '{Plata,Oro}', '{0,10}') \\g /dev/null
@@ -174,6 +181,7 @@ is description(), $at_first, 'it is what it was at first';
 is sql("SELECT loyalty.load_sandbox(reset => true)"), $sandbox, 'once more';
 is description(), $at_first, 'it is still';
 is contents("merchant_id <> $sandbox"), $of_others, 'other merchants are as they were';
+is sql('SELECT app_user FROM loyalty_internal.key_use JOIN loyalty_internal.app_user_key USING (app_user, key_no)'), 'Banco', 'with what has no merchant_id';
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 is read_mail()->{status}, 202, 'the printed key reads again';
 $before = description();
@@ -224,7 +232,7 @@ is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 
 # --- who may -----------------------------------------------------------------------------------------
 
-sql(q{CREATE ROLE operador; CREATE ROLE lector; SELECT loyalty.grant_operation('operador'), loyalty.grant_reporting('lector') \g /dev/null});
+sql(q{CREATE ROLE operador; CREATE ROLE lector; SELECT loyalty.grant_operation('operador'), loyalty.grant_reading('lector') \g /dev/null});
 is sql('SET ROLE operador; SELECT loyalty.load_sandbox()'), $sandbox, 'operators load the sandbox';
 is refused("SET ROLE $_; SELECT loyalty.load_sandbox(reset => true)"), '42501', "$_ does not put it back" for qw(operador lector web_anon loyalty_engine);
 is refused("SET ROLE $_; SELECT loyalty.set_row_limit($demo, 1)"), '42501', "$_ sets no limit" for qw(lector web_anon);

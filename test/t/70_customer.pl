@@ -704,6 +704,9 @@ subtest 'an account for somebody new' => sub {
 	refuses('who has died gets none', 417, undef, sub { $token->($curp) });
 	$record->($curp);
 	refuses('mail of another customer', 409, row('Banco_Uno', '', 'new_service', '', 409), sub { $open->({mail => 'ANA@correo.example'}) });
+	my $elsewhere = curp('NUEX800101MDFVVX1');
+	$stack->psql("SELECT loyalty.create_customer($merchant, (SELECT program_id FROM loyalty.create_program($merchant, 'Otro', 'OTRO')), '$elsewhere', 'Eva', 'Gil', phone => '5500000002', email => 'eva.gil\@correo.example')");
+	refuses("$_->[0] of a customer of another program", 409, undef, sub { $open->({@$_[1, 2]}) }) for ['mail', mail => 'EVA.Gil@correo.example'], ['phone', telefono => '55 0000 0002'];
 	$stack->psql("SELECT loyalty.identify_member($merchant, $member{$ana}, phone => '5500000001')");
 	refuses('phone of another customer', 409, undef, sub { $open->({telefono => '(55) 0000-0001'}) });
 	new_log();

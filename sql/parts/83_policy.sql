@@ -105,12 +105,14 @@ COMMENT ON COLUMN loyalty_internal.payment.commission IS 'Money that the app use
 COMMENT ON COLUMN loyalty_internal.payment.payer_digest IS 'Once the reference was erased, that and the CURP together as loyalty_internal.merchant_digest(): by it a late repeat is told from another customer''s payment under that reference. Nobody tries a CURP with it who does not know the reference.';
 GRANT SELECT, INSERT, UPDATE (reference, payer_digest) ON loyalty_internal.payment TO loyalty_engine;
 
+-- Divided once, and last, to more decimals than can hide on which side of half a
+-- cent it is.
 CREATE FUNCTION loyalty.instalment_cost(price loyalty.points, annual_rate loyalty.points, payments integer) RETURNS loyalty.points
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT round(price::numeric * (1 + annual_rate::numeric / 100 * (payments - 1) / 12), 2)::loyalty.points
+	SELECT round(price::numeric * (1200 + annual_rate::numeric * (payments - 1)) / 1200.00000000000000000000, 2)::loyalty.points
 $$;
 COMMENT ON FUNCTION loyalty.instalment_cost(loyalty.points, loyalty.points, integer) IS
-'What a price comes to in so many monthly payments: simple interest at the annual rate (percent) for the months between the first and the last, to the cent.';
+'What a price comes to in so many monthly payments: simple interest at the annual rate (percent) for the months between the first and the last, to the cent, half a cent up.';
 
 -- Ages of one family are kept apart, and its name from those of products: who creates
 -- or changes products of a merchant waits for who does so too.  It is an UPDATE, so
@@ -450,8 +452,8 @@ BEGIN
 				SELECT book_payment.reference FROM loyalty_internal.member m
 				WHERE m.merchant_id = book_payment.merchant_id AND m.member_id = sold.member_id AND m.cancelled_at IS NULL), book_payment.policy_id, book_payment.amount,
 			book_payment.method, book_payment.app_user, paid + 1, unpaid::loyalty.points,
-			(round((sold.cost::numeric - unpaid) * sold.commission::numeric / 100, 2)
-			 - round((sold.cost::numeric - due) * sold.commission::numeric / 100, 2))::loyalty.points);
+			(round((sold.cost::numeric - unpaid) * sold.commission::numeric * 0.01, 2)
+			 - round((sold.cost::numeric - due) * sold.commission::numeric * 0.01, 2))::loyalty.points);
 	payment_no := paid + 1;
 	booked := true;
 	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid = 0 THEN 'ACTIVACION' ELSE 'COBRANZA' END,

@@ -40,7 +40,17 @@ SELECT results_eq(format('SELECT name, description, price::text, stock, min_age,
 
 SELECT is(loyalty.instalment_cost(price::loyalty.points, rate::loyalty.points, payments)::text, cost, format('%s at %s%% in %s', price, rate, payments))
 FROM (VALUES ('1000', '12', 1, '1000'), ('1000', '12', 2, '1010'), ('1000', '12', 12, '1110'), ('1000', '12', 13, '1120'), ('1000', '0', 36, '1000'), ('5000', '12', 12, '5550'), ('20000', '10', 3, '20333.33'),
-	('0.01', '100', 7, '0.02'), ('0.01', '100', 6, '0.01'), ('99.99', '33.3333', 36, '197.2'), ('0.05', '120', 2, '0.06')) v (price, rate, payments, cost);
+	('0.01', '100', 7, '0.02'), ('0.01', '100', 6, '0.01'), ('99.99', '33.3333', 36, '197.2'), ('0.05', '120', 2, '0.06'), ('999', '10', 2, '1007.33'),
+	('54805.98', '10', 11, '59373.15')) v (price, rate, payments, cost);
+-- Against integers: ten-thousandths of the price and of the rate, and so many hundredths of
+-- 120,000,000 of a cent.  In two payments at 10 % a third of the prices ends in half a cent or near it.
+SELECT is_empty($$SELECT price, rate, payments FROM (
+		SELECT price, rate, payments, price * (12000000 + rate * (payments - 1)) AS cost
+		FROM (SELECT n * 10007 AS price FROM generate_series(1::numeric, 99) n UNION ALL SELECT n * 30000 FROM generate_series(1::numeric, 200) n
+			UNION ALL SELECT 9000000000000000 - n * 10000 FROM generate_series(1::numeric, 60) n) p,
+			(VALUES (0::numeric), (1), (33333), (100000), (120000), (177700)) r (rate), unnest('{1,2,3,7,11,12,25,36}'::integer[]) payments OFFSET 0) c
+	WHERE loyalty.instalment_cost((price * 0.0001)::loyalty.points, (rate * 0.0001)::loyalty.points, payments)::numeric
+		<> div(cost + 600000000, 1200000000) * 0.01$$, 'the cost is exact, and half a cent goes up');
 
 -- --- a sale -----------------------------------------------------------------------------
 
@@ -57,6 +67,11 @@ FROM (VALUES (:merchant, :'curp', '''Nada''', 'kasu_406'), (:merchant, :'curp', 
 	(:merchant, :'curp', '''Vida'', 0', 'kasu_400'), (:merchant, :'curp', '''Vida'', 13', 'kasu_400'), (:merchant, :'curp', '''Vida'', -1', 'kasu_400'), (:merchant, :'curp', '''Vida'', NULL', 'kasu_400'),
 	(:merchant, :'curp', '''Vida'', 1, 2', 'kasu_400'), (:merchant, :'curp', '''Vida'', 1, 0', 'kasu_400'), (:merchant, :'curp', '''Vida'', 1, 16', 'kasu_400'), (:merchant, :'curp', '''Vida'', 1, NULL', 'kasu_400'),
 	(:merchant, :'curp', '''Vida'', 1, 1, ''1988-05-25''', 'kasu_406'), (:merchant, :'curp', '''Vida'', 1, 1, ''1988-05-26''', 'kasu_406')) v (m, curp, arguments, code);
+
+-- What an app user earns is exact too: of 1,000,001,004,999.99499999 the cents.
+SELECT loyalty.create_product(:merchant, 'Cara', '1000000004999.99', 1, commission => '100.0001') \g /dev/null
+SELECT loyalty.pay_policy(:merchant, loyalty.open_policy(:merchant, :'curp', 'Cara'), '1000000004999.99', 'x', 'cara', 'App') \g /dev/null
+SELECT is(commission::text, '1000001004999.99', 'a commission is exact') FROM loyalty.payments WHERE merchant_id = :merchant AND reference = 'cara';
 
 -- The age counts on the day of the sale.
 SELECT loyalty.create_product(:merchant, 'Adulto', '10', 5, min_age => 18, max_age => 18) \g /dev/null
@@ -145,7 +160,7 @@ SELECT is_empty('SELECT price, payments FROM parts GROUP BY policy_id, price, pa
 SELECT is_empty('SELECT price, payments FROM parts GROUP BY policy_id, price, payments HAVING max(amount) - min(amount) > 0.01', 'they differ by a cent at most');
 SELECT is_empty('SELECT * FROM (SELECT amount, lag(amount) OVER (PARTITION BY policy_id ORDER BY ordinal) AS previous FROM parts) p WHERE amount > previous', 'the first are the larger ones');
 SELECT is_empty('SELECT price, payments, amount FROM parts WHERE amount <> round(amount, 2) OR amount <= 0', 'they are cents, and not none');
-SELECT is_empty('SELECT price, payments, cost FROM parts WHERE cost <> round(price::numeric * (1 + 0.1777 * (payments - 1) / 12), 2)', 'the cost is the price and simple interest');
+SELECT is_empty('SELECT price, payments, cost FROM parts WHERE cost <> div(price::numeric * 10000 * (120000 + 1777 * (payments - 1)) + 6000000, 12000000) * 0.01', 'the cost is the price and simple interest');
 SELECT is_empty('SELECT pay_day, due_on FROM parts WHERE extract(day FROM due_on) <> pay_day', 'they are due on the day of payment');
 SELECT is_empty($$SELECT * FROM (SELECT due_on, lag(due_on) OVER (PARTITION BY policy_id ORDER BY ordinal) AS previous FROM parts) p WHERE due_on <> previous + interval '1 month'$$, 'a month apart');
 SELECT is_empty($$SELECT day, due_on FROM parts WHERE ordinal = 1 AND (due_on <= day OR due_on > day + interval '1 month')$$, 'the first within a month, and not on the day itself');

@@ -93,7 +93,7 @@ soak:
 
 ENTRIES ?= 200000
 liability:
-	@T=tap F=78_liability LIMIT=60 LIABILITY_ENTRIES=$(ENTRIES) exec test/check.sh
+	@T=tap F=81_liability LIMIT=60 LIABILITY_ENTRIES=$(ENTRIES) exec test/check.sh
 
 ROUNDS ?= 20
 clocks:

@@ -6,6 +6,8 @@
 #   make demo                   a running system and a tour of its API
 #   make up, make down          the same system without the tour, and its end
 #   make bench                  the benchmarks, on a private durable server
+#   make liability ENTRIES=200000
+#                               a random ledger of so many entries, and its months
 #   make soak SEEDS=60 MINUTES=30
 #                               the engine against the model, longer than a test
 #   make clocks ROUNDS=20 MINUTES=30
@@ -43,7 +45,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz next plans release soak tidy up
+OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz liability next plans release soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 

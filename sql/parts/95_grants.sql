@@ -74,7 +74,7 @@ BEGIN
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_'
-				   OR p.proname IN ('reported_merchants', 'each_merchant', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac', 'months', 'outstanding', 'ageing', 'point_value'))
+				   OR p.proname IN ('reported_merchants', 'each_merchant', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals'))
 				OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
 	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id) VALUES (bind_report_role.role, bind_report_role.merchant_id)
 	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, granted_at = now();
@@ -156,7 +156,7 @@ BEGIN
 		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
 		loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox() TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.verify(), loyalty.verify(bigint), loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
+		loyalty.verify(), loyalty.verify(bigint), loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
 	-- The documented APIs.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,

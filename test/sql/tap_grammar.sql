@@ -229,7 +229,7 @@ CREATE TEMP VIEW writes AS
 SELECT signature AS offender FROM functions WHERE provolatile <> 'v' AND prosrc ~* '\m(INSERT\s+INTO|UPDATE\s+loyalty|DELETE\s+FROM|TRUNCATE|FOR\s+(NO\s+KEY\s+)?UPDATE|FOR\s+(KEY\s+)?SHARE)\M';
 SELECT is_empty('TABLE writes', 'what is not VOLATILE neither writes nor locks');
 SELECT set_eq($$SELECT DISTINCT name FROM functions WHERE provolatile = 's'$$, ARRAY['area_code_supported', 'authenticate', 'balance_at', 'export_member', 'export_staff', 'find_member', 'find_program', 'health', 'is_fixed_line', 'lots_of', 'policy_status', 'rank_at', 'receipt',
-	'rules_at', 'seller_member_balance', 'seller_member_get', 'seller_member_list', 'seller_program_get', 'seller_program_list', 'simulate', 'statement', 'toolusers_get', 'verify_root', 'verify_staff_password', 'version',
+	'rules_at', 'seller_member_balance', 'seller_member_get', 'seller_member_list', 'seller_program_get', 'seller_program_list', 'simulate', 'statement', 'toolusers_get', 'verify_closes', 'verify_root', 'verify_staff_password', 'version',
 	'wallet_contact_get', 'wallet_get'], 'what reads is STABLE');
 
 -- --- tried ------------------------------------------------------------------------------------------

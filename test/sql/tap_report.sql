@@ -16,7 +16,7 @@ GRANT SELECT ON views, columns TO PUBLIC;
 -- --- what tools see ---------------------------------------------------------------------
 
 SELECT set_has($$SELECT object FROM views$$, $$SELECT format('loyalty_report%s.%s', half, name) FROM unnest('{"",_personal}'::text[]) half,
-	unnest('{fact_entry,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date}'::text[]) name$$, 'the star is there, masked and not');
+	unnest('{fact_entry,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date,dim_program_version,fact_month,fact_close,fact_close_line,fact_cohort,fact_deferral,fact_journal}'::text[]) name$$, 'the star is there, masked and not');
 SELECT is_empty($$SELECT object, "column", type FROM columns WHERE type NOT IN ('numeric', 'text', 'date', 'timestamp with time zone', 'boolean')$$, 'columns are of five types, which every tool knows');
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN views v ON v.oid = a.attrelid WHERE a.attcollation NOT IN (0, '"default"'::regcollation)$$, 'and of one collation, so that any two can be compared');
 SELECT is_empty($$SELECT object, "column" FROM columns WHERE coalesce(comment, '') !~ '[.…]$'$$, 'each has a comment');
@@ -87,6 +87,10 @@ BEGIN
 	PERFORM loyalty.share_account(m, loyalty.create_member(m, c.program_id, tag || ' Carlos'), beto);
 	PERFORM loyalty.leave_account(m, beto, 1);
 	PERFORM loyalty.post(m, beto, 'deposit', 8);
+	PERFORM loyalty.configure_program(m, p.program_id, '{"redemption_points": 3}');
+	-- a month that is over, which nothing happened in
+	PERFORM loyalty.close_month(m, p.program_id, current_date - 62);
+	INSERT INTO loyalty_internal.month_close_line SELECT z.merchant_id, z.program_id, z.month, 1, false, 1, north, NULL, 1, 1 FROM loyalty_internal.month_close z WHERE z.merchant_id = m;
 	RETURN m;
 END
 $$;
@@ -141,10 +145,15 @@ SELECT set_eq($$SELECT * FROM pg_temp.counts_of('loyalty_report')$$, $$SELECT vi
 SET LOCAL ROLE regress_one;
 SELECT set_eq($$SELECT * FROM pg_temp.counts_of('loyalty_report')$$, $$SELECT view, merchant, n FROM all_rows WHERE half = 'loyalty_report' AND merchant = current_setting('report.m')$$, 'one that is bound to a merchant sees all of it, and of another 0 rows in every view');
 SELECT throws_ok('SELECT FROM loyalty_report_personal.dim_member', '42501', NULL, 'and nobody''s name');
+SELECT is(array_agg(DISTINCT merchant_key), ARRAY[:'m'], 'functions show it alone: ' || name)
+FROM (SELECT 'outstanding_at' AS name, merchant_key FROM loyalty_report.outstanding_at(now()) UNION ALL SELECT 'ageing_at', merchant_key FROM loyalty_report.ageing_at(now())
+	UNION ALL SELECT 'breakage_curve', merchant_key FROM loyalty_report.breakage_curve()) f GROUP BY name;
+SELECT throws_ok(format('SELECT loyalty_internal.outstanding(ARRAY[%s], now())', :other), '42501', NULL, 'what they are made of it cannot ask');
 SET LOCAL ROLE regress_named;
 SELECT set_eq($$SELECT * FROM pg_temp.counts_of('loyalty_report_personal')$$, $$SELECT view, merchant, n FROM all_rows WHERE half = 'loyalty_report_personal' AND merchant = current_setting('report.m')$$, 'the personal half has the same rows');
 SET LOCAL ROLE regress_none;
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('loyalty_report')$$, 'who may read the views, and was bound to nothing, sees no row');
+SELECT is_empty($$SELECT merchant_key FROM loyalty_report.outstanding_at(now()) UNION ALL SELECT merchant_key FROM loyalty_report.ageing_at(now()) UNION ALL SELECT merchant_key FROM loyalty_report.breakage_curve()$$, 'nor do functions show one');
 RESET ROLE;
 -- Rights go by roles.
 CREATE ROLE regress_tool;

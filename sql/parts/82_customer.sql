@@ -221,6 +221,14 @@ END;
 COMMENT ON FUNCTION loyalty_internal.untold(json, text[]) IS
 'An answer to who has no consent: all keys, and of those that are not told 0, [] or an empty text.';
 
+CREATE FUNCTION loyalty_internal.replaced(object json, key text, value json) RETURNS json
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT json_object_agg(f.key, CASE WHEN f.key = replaced.key THEN replaced.value ELSE f.value END ORDER BY f.n)
+	FROM json_each(replaced.object) WITH ORDINALITY f (key, value, n);
+END;
+COMMENT ON FUNCTION loyalty_internal.replaced(json, text, json) IS 'An object with another value of a key that it has.';
+
 CREATE FUNCTION loyalty_internal.add_app_user(merchant_id bigint, name text, private_key text, OUT key text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -131,6 +131,24 @@ sell_policy(Call *call, Curp *curp)
 	return row_text(0, "receipt");
 }
 
+static Statement kept_order_sql = {
+	.sql = "SELECT loyalty_internal.replaced($1, 'datos_compra',"
+	" loyalty_internal.replaced($1 -> 'datos_compra', 'nombre', to_json(loyalty_internal.applicant($2)))) AS answer",
+	.params = {JSONOID, JSONOID}
+};
+
+/* The answer that was kept of an order tells the name to who has the consent now. */
+static void
+retell_order(Call *call)
+{
+	Datum		values[] = {CStringGetTextDatum(call->json), application(call)};
+
+	if (kasu_consent(call, NULL, NULL) == TOLD_ALL)
+		return;
+	db_write(&kept_order_sql, values, NULL);
+	call->json = row_text(0, "answer");
+}
+
 /*
  * An app user that is refused so often in an hour looks for customers by their
  * mail, phone or product.  What is 409 or 412 for a customer may be 417 for
@@ -181,6 +199,8 @@ accounts_run(Call *call)
 		check_not_searching(call);
 		receipt = sell_policy(call, &curp);
 	}
+	else
+		retell_order(call);
 	kasu_record_access(call, call->merchant_id, NULL, call->endpoint->status);
 	if (!fresh)
 		return;
@@ -464,6 +484,40 @@ pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool
 	return payment_receipt(call, answer, found, policy_id, row_int64(0, "payment_no"), curp_sent);
 }
 
+static Statement kept_policy_sql = {
+	.sql = "SELECT coalesce(nullif($1 #>> '{data,id_venta}', ''), '0')::bigint AS policy_id",
+	.params = {JSONOID}
+};
+
+static Statement kept_payment_sql = {
+	.sql = "SELECT CASE WHEN $2 > 0 THEN loyalty_internal.replaced($1, 'data', loyalty_internal.replaced($1 -> 'data', 'cliente', to_json(coalesce("
+	"(SELECT loyalty_internal.applicant(s.application) FROM loyalty_internal.policy s WHERE s.merchant_id = $3 AND s.policy_id = $4), ''))))"
+	" ELSE loyalty_internal.replaced(loyalty_internal.replaced($1, 'curp_en_uso', to_json($6)),"
+	" 'data', loyalty_internal.untold($1 -> 'data', $5 || '{referencia,cantidad,metodo}')) END AS answer",
+	.params = {JSONOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
+};
+
+/* The answer that was kept of a payment tells no more than the consent of now. */
+static void
+retell_payment(Call *call, bool found, bool curp_sent)
+{
+	const Value *fields = call->values;
+	Datum		values[] = {CStringGetTextDatum(call->json), 0, Int64GetDatum(call->merchant_id), 0,
+	said(call, curp_sent), CStringGetTextDatum(curp_sent ? fields[KASU_CURP].text : "")};
+	int64		policy_id;
+	Told		told;
+
+	db_read(&kept_policy_sql, values, NULL);
+	policy_id = row_int64(0, "policy_id");
+	told = found ? kasu_consent(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
+	if (told == TOLD_ALL)
+		return;
+	values[1] = Int64GetDatum(told);
+	values[3] = Int64GetDatum(policy_id);
+	db_write(&kept_payment_sql, values, NULL);
+	call->json = row_text(0, "answer");
+}
+
 static void
 payments_run(Call *call)
 {
@@ -493,6 +547,8 @@ payments_run(Call *call)
 		data = account_status(call);
 		body_text(&json, "curp_en_uso", call->values[KASU_CURP].text);
 	}
+	else
+		retell_payment(call, found, curp_sent);
 	kasu_record_access(call, call->merchant_id, NULL, call->status);
 	if (!fresh)
 		return;

@@ -136,6 +136,43 @@ subtest 'a key and a reference' => sub {
 	is_booked('one was booked');
 };
 
+subtest 'a consent that has ended since' => sub {
+	for my $way (['without the CURP' => {}], ['with it' => {curp_en_uso => $eva}], ['with the acceptance key' => {clave_aceptacion => 1}])
+	{
+		my ($name, $fields) = @$way;
+		my $reference = 'fin-' . ++$n;
+		my ($consent, $key) = split /\|/, $stack->psql("SELECT consent_id, acceptance_key FROM loyalty.merchants m, loyalty.grant_consent(m.merchant_id, '$eva', 'Banco', 'cobranza', '1')");
+		my @payment = ("Idempotency-Key: $reference", -curp => $eva, referencia => $reference, %$fields, exists $fields->{clave_aceptacion} ? (clave_aceptacion => $key) : ());
+		my $first = pay(@payment);
+		$booked++;
+		is_deeply [@{$first->{json}{data}}{qw(cliente poliza curp)}], ['Persona Gil', $policy{$eva}, $eva], "$name: all is told";
+		is_deeply pay(@payment)->{json}, $first->{json}, 'and told again';
+		$stack->psql("SELECT loyalty.revoke_consent(merchant_id, $consent) FROM loyalty.merchants");
+		my ($again, $fresh) = (pay(@payment), pay(undef, @payment[1 .. $#payment]));
+		is_deeply [@$again{qw(status payment replayed)}], [201, $first->{payment}, 1], 'revoked, a repeat is the payment';
+		is_deeply [@{$again->{json}{data}}{qw(cliente saldo pagos calendario cantidad referencia)}], ['', 0, [], [], 1, $reference], 'and tells nothing';
+		is_deeply $again->{json}, $fresh->{json}, 'but what it does under its reference';
+	}
+	is_booked('each was booked once');
+
+	my $order = sub {
+		my ($timestamp, $curp) = (time, $eva);
+		return $stack->http_json('POST', '/api/Accounts_V1', {'Content-Type' => 'application/json', 'Idempotency-Key' => 'orden-1',
+			Authorization => 'Bearer ' . hmac_sha256_hex(qq({"timestamp":$timestamp,"expires_in":600}), hmac_sha256_hex($curp, $private_key))},
+			JSON::PP->new->utf8->encode({tipo_peticion => 'new_service', nombre_de_usuario => 'Banco', curp_en_uso => $curp, mail => 'eva@correo.example', telefono => '5512345678', producto => 'Hogar', numero_pagos => 1, nombre => 'E',
+				(map { $_ => 1 } qw(terminos aviso fideicomiso)), token_data => {timestamp => $timestamp, expires_in => 600}}));
+	};
+	my $consent = $stack->psql("SELECT loyalty.create_product(merchant_id, 'Hogar', '10', 5) AS p FROM loyalty.merchants \\g /dev/null
+		SELECT (loyalty.grant_consent(merchant_id, '$eva', 'Banco', 'cobranza', '1')).consent_id FROM loyalty.merchants");
+	my $first = $order->();
+	is $first->{json}{datos_compra}{nombre}, 'Persona Gil', 'an order tells the name';
+	is_deeply $order->()->{json}, $first->{json}, 'and so does a repeat';
+	$stack->psql("SELECT loyalty.revoke_consent(merchant_id, $consent) FROM loyalty.merchants");
+	$first->{json}{datos_compra}{nombre} = 'E';
+	is_deeply $order->()->{json}, $first->{json}, 'but after the consent, which tells the name of the order';
+	is $stack->psql("SELECT count(*) FROM loyalty.policies WHERE product = 'Hogar'"), 1, 'it was sold once';
+};
+
 subtest 'what failed has not used up its key' => sub {
 	my $line = 'Idempotency-Key: falla-1';
 	is pay($line, cantidad => '1000000')->{status}, 412, 'too much';

@@ -8,6 +8,11 @@
 # who is none yet, and pays all of it. The second asks how a policy stands: 30 days
 # after its last payment it is ACTIVO.
 #
+# Nobody is sold the same service twice: the first way, once more, ends at new_service
+# with 412. Either it is sold to somebody else then, by KASU_NEW_CURP, KASU_MAIL and
+# KASU_PHONE, or the sandbox is put back as a superuser:
+# SELECT loyalty.load_sandbox(reset => true).
+#
 # Each answer is a line: what was asked for, the HTTP status, and the body as it came.
 # The first one that is not as expected ends it. kasu.py does the same in Python.
 set -euo pipefail

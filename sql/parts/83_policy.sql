@@ -391,6 +391,24 @@ END;
 COMMENT ON FUNCTION loyalty.policy_status(bigint, bigint, date) IS
 'How a policy stands, as JSON, under the keys of account_status: status (PREVENTA, COBRANZA, ACTIVACION, 30 days after it was paid off ACTIVO; CANCELADO), balance (saldo), payment of the period, arrears (atrasos), whether there are any (estado_cobranza, MORA or CORRIENTE), what was paid and how many instalments are pending, commission earned so far, payments (pagos) and what is due when (calendario). on_date: today in the time_zone of the customer''s program unless given. NULL if there is no such policy.';
 
+-- Who sells, reopens and pays takes the customer's row first, and then the policy's.
+CREATE FUNCTION loyalty_internal.lock_policy(merchant_id bigint, policy_id bigint) RETURNS loyalty_internal.policy
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sold loyalty_internal.policy;
+BEGIN
+	-- The customer's row, as where it is sold: nobody gets a product twice.
+	PERFORM FROM loyalty_internal.policy s JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
+	WHERE s.merchant_id = lock_policy.merchant_id AND s.policy_id = lock_policy.policy_id FOR NO KEY UPDATE OF c;
+	-- What is still to be paid must not change meanwhile, and payments are numbered.
+	SELECT * INTO sold FROM loyalty_internal.policy s
+	WHERE s.merchant_id = lock_policy.merchant_id AND s.policy_id = lock_policy.policy_id FOR NO KEY UPDATE;
+	RETURN sold;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_policy(bigint, bigint) IS
+'A policy, which nobody else changes until the transaction ends, nor sells its customer anything; all of it NULL if there is none.';
+
 -- Works the same however many payments there have been: what has been paid is
 -- what the last of them left.  How many there are is bounded, since whoever asks
 -- how the policy stands gets them all.
@@ -409,10 +427,8 @@ DECLARE
 	due numeric;
 BEGIN
 	PERFORM loyalty_internal.require_short(book_payment.method, book_payment.reference, book_payment.app_user);
-	-- The policy's row lock: what is still to be paid must not change meanwhile, and payments are numbered.
-	SELECT * INTO sold FROM loyalty_internal.policy s
-	WHERE s.merchant_id = book_payment.merchant_id AND s.policy_id = book_payment.policy_id FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
+	sold := loyalty_internal.lock_policy(book_payment.merchant_id, book_payment.policy_id);
+	IF sold.policy_id IS NULL THEN
 		PERFORM loyalty_internal.fail('kasu_412');
 	END IF;
 	SELECT * INTO earlier FROM loyalty_internal.payment y
@@ -426,13 +442,8 @@ BEGIN
 		booked := false;
 		RETURN;
 	END IF;
-	IF sold.status = 'CANCELADO' THEN
-		-- The customer's row, as where it is sold: nobody gets a product twice.
-		PERFORM FROM loyalty_internal.customer c
-		WHERE c.merchant_id = sold.merchant_id AND c.member_id = sold.member_id FOR NO KEY UPDATE;
-		IF loyalty_internal.holds_product(sold.merchant_id, sold.member_id, sold.product_id, sold.policy_id) THEN
-			PERFORM loyalty_internal.fail('kasu_412', 'The policy is cancelled, and the customer has another of the product, or of its family.');
-		END IF;
+	IF sold.status = 'CANCELADO' AND loyalty_internal.holds_product(sold.merchant_id, sold.member_id, sold.product_id, sold.policy_id) THEN
+		PERFORM loyalty_internal.fail('kasu_412', 'The policy is cancelled, and the customer has another of the product, or of its family.');
 	END IF;
 	SELECT y.payment_no, y.balance::numeric INTO paid, unpaid FROM loyalty_internal.payment y
 	WHERE y.merchant_id = book_payment.merchant_id AND y.policy_id = book_payment.policy_id
@@ -507,12 +518,8 @@ DECLARE
 	sold loyalty_internal.policy;
 	unpaid numeric;
 BEGIN
-	-- The customer's row, as where it is sold: nobody gets a product twice.
-	PERFORM FROM loyalty_internal.policy s JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
-	WHERE s.merchant_id = reopen_policy.merchant_id AND s.policy_id = reopen_policy.policy_id FOR NO KEY UPDATE OF c;
-	SELECT * INTO sold FROM loyalty_internal.policy s
-	WHERE s.merchant_id = reopen_policy.merchant_id AND s.policy_id = reopen_policy.policy_id FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
+	sold := loyalty_internal.lock_policy(reopen_policy.merchant_id, reopen_policy.policy_id);
+	IF sold.policy_id IS NULL THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no policy with this policy_id.');
 	ELSIF sold.status <> 'CANCELADO' THEN
 		RETURN false;

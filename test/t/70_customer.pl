@@ -903,6 +903,19 @@ subtest 'payments and sales at the same time' => sub {
 	like $over[1], qr/LK412/, 'the second is not';
 	is $stack->psql("SELECT count(*), sum(amount::numeric) FROM loyalty_internal.payment WHERE policy_id = $sale"), '2|600', 'two payments are booked';
 
+	$stack->psql("SELECT loyalty.cancel_policy($merchant, $sale)");
+	for my $again ("SELECT loyalty.reopen_policy($merchant, $sale)", $payment->('1', 'tres'))
+	{
+		my @session = map { $stack->connect_async } 1, 2;
+		$session[0]->query('BEGIN');
+		$session[0]->query("SELECT FROM loyalty_internal.customer WHERE curp::text = '$curp' FOR NO KEY UPDATE");
+		my $pid = $session[1]->query('SELECT pg_backend_pid()');
+		$session[1]->send("BEGIN; $again; ROLLBACK");
+		$stack->wait_until(sub { $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'") });
+		is scalar $stack->psql_error("SELECT FROM loyalty_internal.policy WHERE policy_id = $sale FOR NO KEY UPDATE NOWAIT"), undef, 'who waits for the customer has not locked the policy yet';
+		$_->close for @session;
+	}
+
 	$stack->psql("SELECT loyalty.create_product($merchant, 'Último', '10', 1)");
 	my @buyer = (fresh_customer(), fresh_customer());
 	my @sold = side_by_side(map { "SELECT loyalty.open_policy($merchant, '$_', 'Último') > 0" } @buyer);

@@ -354,6 +354,7 @@ account_status(Call *call)
 	bool		found = kasu_find_customer(call, &curp);
 	Told		told;
 	int64		policy_id = find_policy(call, &told);
+	int64		any = ANY_POLICY;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(policy_id),

@@ -737,6 +737,8 @@ subtest 'an account for somebody new' => sub {
 	refuses('nor anything to another', 409, undef, sub { $status->({}, user => 'Banco_Dos') });
 	$stack->psql("SELECT loyalty.open_policy($merchant, '$curp', 'Segundo')");
 	is $status->({})->{json}{data}{poliza}, $sale->{poliza}, 'who names no policy is told of the one they have sold';
+	refuses('a policy that is none is unknown', 404, undef, sub { $status->({poliza => 'P0'}, @_) });
+	refuses('to who has no consent the CURP is', 409, undef, sub { $status->({poliza => 'P0'}, user => 'Banco_Dos') });
 	refuses('and of no other', 409, undef, sub { $status->({poliza => $stack->psql("SELECT policy_number FROM loyalty.policies WHERE member_id = $buyer AND product = 'Segundo'")}) });
 
 	my $named = open_account({%new, mail => 'otro@correo.example', telefono => '5587654322', nombre => ' Óscar ', paterno => 'Gil', producto => 'Segundo', numero_pagos => 1}, curp => $other)->{json}{datos_compra};

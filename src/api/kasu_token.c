@@ -381,15 +381,18 @@ parse_seconds(const char *text, int64 *seconds)
 
 /*
  * Whether the bearer is the token of this signature for token_data of ours, or
- * for the one as it was sent: others sign more keys.
+ * for the one as it was sent, which others sign with more keys: byte for byte,
+ * or without the blanks that came in when it was printed again.
  */
 static bool
 is_token(const Call *call, const char *signature, const char *data)
 {
+	const char *sent = call->values[KASU_TOKEN].text;
 	bool		ours = secrets_equal(hmac_sha256_hex(signature, data), call->bearer);
-	bool		as_sent = secrets_equal(hmac_sha256_hex(signature, without_blanks(call->values[KASU_TOKEN].text)), call->bearer);
+	bool		as_sent = secrets_equal(hmac_sha256_hex(signature, sent), call->bearer);
+	bool		compact = secrets_equal(hmac_sha256_hex(signature, without_blanks(sent)), call->bearer);
 
-	return ours || as_sent;
+	return ours || as_sent || compact;
 }
 
 /*

@@ -632,9 +632,11 @@ subtest 'token_data with more keys' => sub {
 	for my $signed (qq({"timestamp":$now,"expires_in":600,"ip":"10.0.0.1"}), qq({"ip":"10.0.0.1","timestamp":$now,"expires_in":"600","a":"\\"b \\\\"}))
 	{
 		my $spaced = $signed =~ s/([:,])(?=["\d])/$1 /gr;
-		my $send = sub { my $token_data = shift; return post('/api/Customer_V1', qq({"tipo_peticion":"individual_request","request":"Mail","nombre_de_usuario":"Banco_Uno","curp_en_uso":"$ana","token_data":$token_data}),
-			Authorization => 'Bearer ' . hmac_sha256_hex($signed, hmac_sha256_hex($ana, $key{Banco_Uno}))) };
+		my $send = sub { my ($token_data, $what) = @_; return post('/api/Customer_V1', qq({"tipo_peticion":"individual_request","request":"Mail","nombre_de_usuario":"Banco_Uno","curp_en_uso":"$ana","token_data":$token_data}),
+			Authorization => 'Bearer ' . hmac_sha256_hex($what // $signed, hmac_sha256_hex($ana, $key{Banco_Uno}))) };
 		is $send->($_)->{status}, 202, "as it was signed: $_" for $signed, $spaced;
+		is $send->($spaced, $spaced)->{status}, 202, 'signed with blanks, byte for byte';
+		is $send->($signed, $spaced)->{status}, 401, 'but not without the blanks that were signed';
 		is $send->($signed =~ s/10\.0\.0\.1/10.0.0.2/r)->{status}, 401, 'with another value';
 		is $send->($signed =~ s/"ip":"[^"]*",|,"ip":"[^"]*"//r)->{status}, 401, 'without one';
 	}

@@ -206,6 +206,8 @@ parse_json_object(const char *text)
 static bool
 kind_accepts(FieldKind kind, JsonKind value)
 {
+	if (kind == FIELD_ANY)
+		return true;
 	switch (value)
 	{
 		case JSON_IS_STRING:
@@ -230,7 +232,7 @@ static bool
 is_numeric(FieldKind kind)
 {
 	return kind == FIELD_PHONE || kind == FIELD_TYPED_PHONE || kind == FIELD_POINTS || kind == FIELD_SWITCH || kind == FIELD_DIRECTION ||
-		kind == FIELD_STAFF || kind == FIELD_COUNT;
+		kind == FIELD_STAFF || kind == FIELD_COUNT || kind == FIELD_ACCEPTANCE || kind == FIELD_ANY;
 }
 
 /* The provider's client counts from 1 where the document counts from 0. */
@@ -261,6 +263,7 @@ parse_value(FieldKind kind, bool assistant, Value *value)
 	{
 		case FIELD_TEXT:
 		case FIELD_ACCEPTANCE:
+		case FIELD_ANY:
 			return true;
 		case FIELD_NAME:
 			return text_is_name(value->text);
@@ -342,17 +345,18 @@ fields_decode(Call *call)
 	call_refuse(call, *refusal);
 }
 
-static bool
-field_is_called(const Field *field, const char *name)
+/* Which of the names of a field this is: 0 is its own; -1: none. */
+static int
+field_spelling(const Field *field, const char *name)
 {
 	if (strcmp(field->name, name) == 0)
-		return true;
+		return 0;
 	for (int i = 0; i < MAX_SPELLINGS && field->also[i]; i++)
 	{
 		if (strcmp(field->also[i], name) == 0)
-			return true;
+			return i + 1;
 	}
-	return false;
+	return -1;
 }
 
 /* Whether a call has a field of this name, which may be set: a JsonWanted. */
@@ -365,7 +369,7 @@ call_has_field(void *context, const char *name)
 		return true;
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
-		if (field_is_called(&call->endpoint->fields[i], name))
+		if (field_spelling(&call->endpoint->fields[i], name) >= 0)
 			return !call->values[i].fixed;
 	}
 	return false;
@@ -373,17 +377,27 @@ call_has_field(void *context, const char *name)
 
 /*
  * Set a field by its name.  Of several values the last one counts, as it does in
- * the languages of the documents' samples; an unknown name is ignored.
+ * the languages of the documents' samples, and of several names of the field the
+ * first, wherever it stands, unless it is blank; an unknown name is ignored.
  */
 void
 call_set_field(Call *call, const char *name, JsonKind kind, const char *value)
 {
+	bool		blank = value == NULL || text_is_blank(value);
+
 	if (call->endpoint->knows_assistants && strcmp(name, "source") == 0)
 		call->assistant = kind == JSON_IS_STRING && strcmp(value, "mcp") == 0;
 	for (int i = 0; i < MAX_FIELDS && call->endpoint->fields[i].name; i++)
 	{
-		if (field_is_called(&call->endpoint->fields[i], name) && !call->values[i].fixed)
-			fields_set(call, i, kind, value);
+		int			spelling = field_spelling(&call->endpoint->fields[i], name);
+		Value	   *present = &call->values[i];
+
+		if (spelling < 0 || present->fixed)
+			continue;
+		if (present->text != NULL && (spelling > present->spelling || (spelling < present->spelling && blank)))
+			continue;
+		fields_set(call, i, kind, value);
+		present->spelling = spelling;
 	}
 }
 

@@ -222,7 +222,7 @@ const Endpoint kasu_accounts = {
 		[NEW_TERMS] = KASU_REQUIRED("terminos", FIELD_ACCEPTANCE),
 		[NEW_NOTICE] = KASU_REQUIRED("aviso", FIELD_ACCEPTANCE),
 		[NEW_TRUST] = KASU_REQUIRED("fideicomiso", FIELD_ACCEPTANCE),
-		[NEW_PAY_DAY] = {"dia_pago", FIELD_ACCEPTANCE, OPTIONAL,.malformed = KASU_MISSING,.also = {"DiaPago"}},
+		[NEW_PAY_DAY] = {"dia_pago", FIELD_ANY, OPTIONAL,.malformed = KASU_MISSING,.also = {"DiaPago"}},
 		[NEW_SERVICE] = KASU_OPTIONAL("tipo_servicio", FIELD_TEXT),
 		[NEW_REFERENCE] = KASU_OPTIONAL("referencia", FIELD_TEXT),
 		[NEW_OWN_REFERENCE] = KASU_OPTIONAL("referencia_kasu", FIELD_TEXT),
@@ -361,7 +361,8 @@ account_status(Call *call)
 		BoolGetDatum(told == TOLD_ALL),
 	};
 
-	if (told == TOLD_NOTHING)
+	/* a policy that is none of the customer's is unknown to who may be told of another */
+	if (told == TOLD_NOTHING && (kasu_consent(call, fields[PAY_ACCEPTANCE].text, &any) == TOLD_NOTHING || policy_id != 0))
 		raise_error(ERR_KASU_409);
 	if (!found || policy_id == 0)
 		raise_error(found && fields[PAY_POLICY].text != NULL ? ERR_KASU_404 : ERR_KASU_412);

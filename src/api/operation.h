@@ -59,7 +59,8 @@ typedef enum FieldKind
 	FIELD_COUNT,				/* 0, 1, 2 … */
 	FIELD_JSON,					/* an array of objects of short values, as JSON */
 	FIELD_OBJECT,				/* an object of short values, as JSON */
-	FIELD_ACCEPTANCE			/* a text or a boolean */
+	FIELD_ACCEPTANCE,			/* a text or a boolean */
+	FIELD_ANY					/* whatever it is */
 } FieldKind;
 
 typedef enum FieldNeed
@@ -78,7 +79,7 @@ typedef struct Field
 	Refusal		absent;
 	Refusal		malformed;
 	bool		secret;			/* kept out of the fingerprint of the idempotency key */
-	const char *also[MAX_SPELLINGS];	/* other names of it, in a body */
+	const char *also[MAX_SPELLINGS];	/* other names of it, in a body; of several the first counts */
 } Field;
 
 typedef struct Value
@@ -86,6 +87,7 @@ typedef struct Value
 	const char *text;			/* NULL: absent or empty */
 	JsonKind	kind;			/* what it was in JSON; else a string */
 	bool		fixed;			/* set by the path: a query or a body may not */
+	int			spelling;		/* which of the names of the field it has */
 	union
 	{
 		int64		integer;

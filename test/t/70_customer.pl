@@ -251,7 +251,7 @@ my $ana = create_customer($carlos, 'Ana');
 my ($ana_consent, $ana_key) = grant_consent($ana, 'Banco_Uno');
 my $strange = curp('ROXX800101MDFMXX0');
 my $sequence = 0;
-sub fresh_customer { return create_customer(curp('GOPL900115HDF' . substr('BCDFGHJKLMNPQRSTVWXYZ', $sequence++, 1) . 'ZT0'), "Fresco$sequence") }
+sub fresh_customer { my $n = $sequence++; return create_customer(curp('GOPL900115' . ($n < 21 ? 'HDF' : 'HMC') . substr('BCDFGHJKLMNPQRSTVWXYZ', $n % 21, 1) . 'ZT0'), "Fresco$sequence") }
 
 # What a request under a token of one's own says; options replace parts of it.
 # What is signed can differ from what is sent: signed => {...}.

@@ -28,7 +28,7 @@ CREATE TABLE loyalty_internal.member (
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program,
 	FOREIGN KEY (merchant_id, enrolled_by) REFERENCES loyalty_internal.staff
 );
-CREATE UNIQUE INDEX member_email ON loyalty_internal.member (merchant_id, program_id, loyalty.fold(email));
+CREATE UNIQUE INDEX member_email ON loyalty_internal.member (merchant_id, loyalty.fold(email), program_id);
 CREATE INDEX member_page ON loyalty_internal.member (merchant_id, program_id, member_id) WHERE active;
 CREATE INDEX member_account ON loyalty_internal.member (merchant_id, account_id);
 CREATE INDEX member_own_account ON loyalty_internal.member (merchant_id, own_account_id) WHERE own_account_id IS NOT NULL;

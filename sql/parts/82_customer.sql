@@ -450,8 +450,8 @@ BEGIN
 			WHERE m.merchant_id = enrol_applicant.merchant_id AND m.phone OPERATOR(loyalty.=) enrol_applicant.phone
 			  AND (SELECT c.curp FROM loyalty_internal.customer c WHERE c.merchant_id = m.merchant_id AND c.member_id = m.member_id)
 				OPERATOR(loyalty.<>) enrol_applicant.curp)
-		OR EXISTS (SELECT FROM loyalty_internal.program g JOIN loyalty_internal.member m ON m.merchant_id = g.merchant_id AND m.program_id = g.program_id
-			WHERE g.merchant_id = enrol_applicant.merchant_id AND loyalty.fold(m.email) = loyalty.fold(mail COLLATE "C")
+		OR EXISTS (SELECT FROM loyalty_internal.member m
+			WHERE m.merchant_id = enrol_applicant.merchant_id AND loyalty.fold(m.email) = loyalty.fold(mail COLLATE "C")
 			  AND (SELECT c.curp FROM loyalty_internal.customer c WHERE c.merchant_id = m.merchant_id AND c.member_id = m.member_id)
 				OPERATOR(loyalty.<>) enrol_applicant.curp) THEN
 		PERFORM loyalty_internal.fail('kasu_409', 'Another customer has this mail or phone.');

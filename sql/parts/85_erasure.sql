@@ -386,7 +386,7 @@ BEGIN
 	gone := ARRAY(
 		SELECT c.member_id FROM loyalty_internal.customer c
 		WHERE c.merchant_id = delete_blocked_customers.merchant_id AND c.blocked_at <= moment
-		ORDER BY c.blocked_at, c.member_id LIMIT delete_blocked_customers.max_rows FOR UPDATE SKIP LOCKED);
+		ORDER BY c.blocked_at, c.member_id LIMIT delete_blocked_customers.max_rows FOR UPDATE);
 	IF cardinality(gone) > 0 THEN
 		PERFORM loyalty_internal.erase_members(delete_blocked_customers.merchant_id, gone);
 	END IF;

@@ -52,6 +52,8 @@ SELECT l.merchant_id, l.program_id, l.account_id, l.entry_id, l.kind, NULL, grea
 FROM loyalty_internal.report_ledger l
 CROSS JOIN LATERAL loyalty.unnest_lots(l.lots) u
 WHERE l.kind = 5;
+COMMENT ON COLUMN loyalty_internal.report_movement.entry_id IS 'Its number within the merchant; NULL: it is due, and not booked yet.';
+COMMENT ON COLUMN loyalty_internal.report_movement.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON VIEW loyalty_internal.report_movement IS 'What entries change of the points outstanding, by when it happened: an expire has a row for each of its lots. points is the sum of available, held and pending.';
 
 -- What pays a debt are the first of its lots, and then they are none.
@@ -78,6 +80,7 @@ SELECT l.merchant_id, l.program_id, l.account_id, l.kind, greatest(u.expires_at,
 FROM loyalty_internal.report_ledger l
 CROSS JOIN LATERAL loyalty.unnest_lots(l.lots) u
 WHERE l.kind = 5;
+COMMENT ON COLUMN loyalty_internal.report_lot_movement.kind IS 'Kind of entry; loyalty.entry_kind() gives its name.';
 COMMENT ON VIEW loyalty_internal.report_lot_movement IS 'What entries change of the balance, by the moment at which the points expire; infinity: never. What is left of a lot is their sum.';
 
 -- Captures, and refunds of what is pending, take the first to expire, releases and what matures the last.

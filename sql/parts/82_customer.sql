@@ -275,6 +275,8 @@ BEGIN
 	IF again OR keys >= max_keys AND add_private_key.overlap > interval '0' THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'An app user has eight keys at a time, each once: an overlap of 0 ends all others.');
 	END IF;
+	-- What ends at once is gone: a moment would begin again with a clock that steps back.
+	DELETE FROM loyalty_internal.app_user_key k WHERE k.app_user = add_private_key.name COLLATE "C" AND add_private_key.overlap = interval '0';
 	UPDATE loyalty_internal.app_user_key k SET expires_at = least(k.expires_at, clock_timestamp() + add_private_key.overlap)
 	WHERE k.app_user = add_private_key.name COLLATE "C";
 	key := coalesce(add_private_key.private_key, loyalty_internal.random_key('', 32));
@@ -289,7 +291,7 @@ CREATE FUNCTION loyalty.rotate_private_key(
 	merchant_id bigint, name text, overlap interval DEFAULT '7 days', private_key text DEFAULT NULL, OUT key text)
 LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rotate_private_key';
 COMMENT ON FUNCTION loyalty.rotate_private_key(bigint, text, interval, text) IS
-'Gives an app user a new PRIVATE_KEY and returns it, 256 random bits unless given. This is the only time the key is shown. overlap: how long the keys that it has are still good, beside the new one, a year at most; 0: they are refused from the next request on. None gets longer than it had. With a key its signatures and tokens end. loyalty.app_user_keys shows which there are, and when each was last used. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Gives an app user a new PRIVATE_KEY and returns it, 256 random bits unless given. This is the only time the key is shown. overlap: how long the keys that it has are still good, beside the new one, a year at most; 0: they are refused from the next request on, for good, whatever the clock does then. None gets longer than it had. With a key its signatures and tokens end. loyalty.app_user_keys shows which there are, and when each was last used. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty_internal.set_app_user_api(merchant_id bigint, name text, api text, expires_at timestamptz, OUT granted boolean)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -308,11 +310,11 @@ BEGIN
 		customer_expires_at = CASE one WHEN 'CUSTOMER' THEN set_app_user_api.expires_at ELSE u.customer_expires_at END,
 		accounts_expires_at = CASE one WHEN 'ACCOUNTS' THEN set_app_user_api.expires_at ELSE u.accounts_expires_at END,
 		payments_expires_at = CASE one WHEN 'PAYMENTS' THEN set_app_user_api.expires_at ELSE u.payments_expires_at END
-	WHERE u.merchant_id = set_app_user_api.merchant_id AND u.name = set_app_user_api.name COLLATE "C" AND (granted OR set_app_user_api.expires_at > clock_timestamp());
+	WHERE u.merchant_id = set_app_user_api.merchant_id AND u.name = set_app_user_api.name COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.set_app_user_api(bigint, text, text, timestamptz) IS
-'Until when an app user may call an API; returns whether it was allowed to. One that was not, and still is not, keeps its moment. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Until when an app user may call an API; returns whether it was allowed to. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.grant_app_user_api(merchant_id bigint, name text, api text, expires_at timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -326,11 +328,11 @@ COMMENT ON FUNCTION loyalty.grant_app_user_api(bigint, text, text, timestamptz) 
 CREATE FUNCTION loyalty.revoke_app_user_api(merchant_id bigint, name text, api text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN loyalty_internal.set_app_user_api(merchant_id, name, api, clock_timestamp());
+	RETURN loyalty_internal.set_app_user_api(merchant_id, name, api, '-infinity');	-- the moment of now would not have come for a clock that steps back
 END
 $$;
 COMMENT ON FUNCTION loyalty.revoke_app_user_api(bigint, text, text) IS
-'Refuses an app user an API, CUSTOMER, ACCOUNTS or PAYMENTS, from the next request on; who may call none gets no token either. Returns whether the app user might call it. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Refuses an app user an API, CUSTOMER, ACCOUNTS or PAYMENTS, from the next request on, until loyalty.grant_app_user_api() says otherwise, whatever the clock does; who may call none gets no token either. Returns whether the app user might call it. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.enable_app_user(merchant_id bigint, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -679,7 +681,7 @@ CREATE VIEW loyalty.app_user_keys AS
 SELECT u.merchant_id, k.app_user, k.key_no, k.created_at, nullif(k.expires_at, 'infinity') AS expires_at, k.last_used_at,
 	   k.expires_at > clock_timestamp() AS active
 FROM loyalty_internal.app_user_key k JOIN loyalty_internal.app_user u ON u.name = k.app_user;
-COMMENT ON VIEW loyalty.app_user_keys IS 'The PRIVATE_KEYs of app users, without the keys themselves: the one of the highest key_no, and those before it, which expire, as loyalty.rotate_private_key() says. last_used_at: in which hour something was last signed with it, whether it was answered or refused; NULL: nothing was. active: whether it is good at this moment. Those that have expired are there until the next rotation.';
+COMMENT ON VIEW loyalty.app_user_keys IS 'The PRIVATE_KEYs of app users, without the keys themselves: the one of the highest key_no, and those before it, which expire, as loyalty.rotate_private_key() says. last_used_at: in which hour something was last signed with it, whether it was answered or refused; NULL: nothing was. active: whether it is good at this moment. Those that have expired are there until the next rotation, those that one with an overlap of 0 has ended are not.';
 COMMENT ON COLUMN loyalty.app_user_keys.expires_at IS 'From when the key is refused; NULL: not before another takes its place.';
 
 CREATE VIEW loyalty.app_user_grants AS
@@ -687,7 +689,7 @@ SELECT u.merchant_id, u.name AS app_user, g.api, nullif(g.expires_at, 'infinity'
 FROM loyalty_internal.app_user u,
 	LATERAL (VALUES ('CUSTOMER', u.customer_expires_at), ('ACCOUNTS', u.accounts_expires_at), ('PAYMENTS', u.payments_expires_at)) g (api, expires_at);
 COMMENT ON VIEW loyalty.app_user_grants IS 'Which APIs of the customer API each app user may call, CUSTOMER, ACCOUNTS and PAYMENTS, as loyalty.grant_app_user_api() and loyalty.revoke_app_user_api() say. active: whether it may at this moment, unless it is disabled.';
-COMMENT ON COLUMN loyalty.app_user_grants.expires_at IS 'From when the API is refused, or since when; NULL: it is not.';
+COMMENT ON COLUMN loyalty.app_user_grants.expires_at IS 'From when the API is refused, or since when; -infinity: it was revoked; NULL: it is not.';
 
 CREATE FUNCTION loyalty.customer_read(
 	merchant_id bigint, operation text, app_user text, curp text, request text,

@@ -534,4 +534,32 @@ subtest 'space in the ledger' => sub {
 	sql('RESET loyalty.entry_space');
 };
 
+subtest 'what is ended at once does not begin again' => sub {
+	my $taken = sub {
+		my ($key) = @_;
+		return outcome(sprintf q{SELECT loyalty.customer_token('Ajeno', '%s', '%s')}, $carlos, hmac_sha256_hex($carlos, $key));
+	};
+	my $each = sub { my ($what) = @_; return sql("SELECT string_agg(loyalty.$what, ' ' ORDER BY a) FROM unnest('{ACCOUNTS,CUSTOMER,PAYMENTS}'::text[]) a") };
+	my ($today, $ahead) = map { $_ * $DAY } 20, 21;
+	clock_shows($today);
+	my $stolen = sql("SELECT loyalty.create_app_user($merchant, 'Ajeno')");
+	is $taken->($stolen), 'done', 'a key is good';
+	clock_shows($ahead);
+	my $new = sql("SELECT loyalty.rotate_private_key($merchant, 'Ajeno', '0')");
+	is $taken->($stolen), 'kasu_401', 'another takes its place at once';
+	clock_shows($today);
+	is $taken->($stolen), 'kasu_401', 'and it stays so when the clock was ahead';
+	is $taken->($new), 'done', 'the other is good';
+	clock_shows($ahead);
+	is $each->("revoke_app_user_api($merchant, 'Ajeno', a)::text"), 'true true true', 'what it may call is revoked';
+	clock_shows($today);
+	is $taken->($new), 'kasu_403', 'and stays so';
+	$each->("grant_app_user_api($merchant, 'Ajeno', a, clock_timestamp() + interval '1 hour')::text");
+	is $taken->($new), 'done', 'it is granted again, until a time';
+	clock_shows($ahead);
+	is $each->("revoke_app_user_api($merchant, 'Ajeno', a)::text"), 'false false false', 'which is over when it is revoked';
+	clock_shows($today);
+	is $taken->($new), 'kasu_403', 'and does not come back';
+};
+
 done_testing;

@@ -83,7 +83,7 @@ DECLARE
 	ends_at timestamptz;
 	due bigint[];
 BEGIN
-	c.month := date_trunc('month', close_month.month);
+	c.month := CASE WHEN close_month.month BETWEEN '0001-01-01' AND '9999-12-31' THEN date_trunc('month', close_month.month) END;
 	SELECT p.time_zone INTO zone FROM loyalty_internal.program p
 	WHERE p.merchant_id = close_month.merchant_id AND p.program_id = close_month.program_id FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
@@ -100,7 +100,7 @@ BEGIN
 	starts_at := c.month::timestamp AT TIME ZONE zone;
 	ends_at := (c.month + interval '1 month') AT TIME ZONE zone;
 	c.closed_at := clock_timestamp();
-	IF c.month IS NULL OR NOT isfinite(c.month) OR ends_at > c.closed_at OR last.month + interval '1 month' <> c.month THEN
+	IF c.month IS NULL OR ends_at > c.closed_at OR last.month + interval '1 month' <> c.month THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'month is over, and the one after the last that was closed, if any was.');
 	END IF;
 	LOOP
@@ -168,7 +168,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
 	IF NOT EXISTS (SELECT FROM loyalty_internal.program p WHERE p.merchant_id = set_redemption_rate.merchant_id AND p.program_id = set_redemption_rate.program_id) THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no program with this program_id.');
-	ELSIF (set_redemption_rate.rate BETWEEN 0 AND 1) IS NOT TRUE OR isfinite(set_redemption_rate.from_month) IS NOT TRUE THEN
+	ELSIF (set_redemption_rate.rate BETWEEN 0 AND 1) IS NOT TRUE OR (set_redemption_rate.from_month BETWEEN '0001-01-01' AND '9999-12-31') IS NOT TRUE THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'rate is 0 to 1, from_month a day of the month from which on it is expected.');
 	END IF;
 	INSERT INTO loyalty_internal.redemption_rate AS r (merchant_id, program_id, from_month, rate)

@@ -170,13 +170,15 @@ COMMENT ON COLUMN loyalty_report.dim_program.duration_unit IS 'day, month or yea
 COMMENT ON COLUMN loyalty_report.dim_program.time_zone IS 'The time zone of its days.';
 COMMENT ON COLUMN loyalty_report.dim_program.created_at IS 'When it was created.';
 
+-- A view that is a UNION itself is no barrier to PostgreSQL: it is within another SELECT.
 CREATE VIEW loyalty_report.dim_branch WITH (security_barrier) AS
-SELECT b.branch_id::text AS branch_key, t.merchant_id::text AS merchant_key, b.name COLLATE "default" AS name, b.created_at
-FROM loyalty_internal.branch b
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = b.merchant_id
-UNION ALL
-SELECT m.merchant_id || '-0', m.merchant_id::text, '(none)', NULL
-FROM loyalty_internal.report_merchant m;
+SELECT * FROM (
+	SELECT b.branch_id::text AS branch_key, t.merchant_id::text AS merchant_key, b.name COLLATE "default" AS name, b.created_at
+	FROM loyalty_internal.branch b
+	JOIN loyalty_internal.report_merchant t ON t.merchant_id = b.merchant_id
+	UNION ALL
+	SELECT m.merchant_id || '-0', m.merchant_id::text, '(none)', NULL
+	FROM loyalty_internal.report_merchant m) u;
 COMMENT ON VIEW loyalty_report.dim_branch IS 'The branches, and of each merchant one without created_at that stands for none.';
 COMMENT ON COLUMN loyalty_report.dim_branch.branch_key IS 'The branch: its branch_id, as a text.';
 COMMENT ON COLUMN loyalty_report.dim_branch.merchant_key IS 'The merchant whose branch it is.';
@@ -184,14 +186,15 @@ COMMENT ON COLUMN loyalty_report.dim_branch.name IS 'What it is called; (none) s
 COMMENT ON COLUMN loyalty_report.dim_branch.created_at IS 'When it was created.';
 
 CREATE VIEW loyalty_report_personal.dim_staff WITH (security_barrier) AS
-SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, s.staff_id::numeric AS staff_number, s.branch_id::text AS branch_key,
-	   s.role, s.archived_at IS NULL AS is_active, s.created_at AS hired_at, s.archived_at,
-	   s.name COLLATE "default" AS name, s.number::text AS phone
-FROM loyalty_internal.staff s
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
-UNION ALL
-SELECT m.merchant_id || '-0', m.merchant_id::text, 0, m.merchant_id || '-0', '(none)', NULL, NULL, NULL, '(none)', NULL
-FROM loyalty_internal.report_merchant m;
+SELECT * FROM (
+	SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, s.staff_id::numeric AS staff_number, s.branch_id::text AS branch_key,
+		   s.role, s.archived_at IS NULL AS is_active, s.created_at AS hired_at, s.archived_at,
+		   s.name COLLATE "default" AS name, s.number::text AS phone
+	FROM loyalty_internal.staff s
+	JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
+	UNION ALL
+	SELECT m.merchant_id || '-0', m.merchant_id::text, 0, m.merchant_id || '-0', '(none)', NULL, NULL, NULL, '(none)', NULL
+	FROM loyalty_internal.report_merchant m) u;
 COMMENT ON VIEW loyalty_report_personal.dim_staff IS 'Cashiers and managers with their names, archived ones too, and of each merchant one with the number 0 that stands for nobody.';
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.staff_key IS 'The member of staff: the number of the merchant, a hyphen, and their own.';
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.merchant_key IS 'The merchant they work for.';
@@ -224,12 +227,13 @@ COMMENT ON COLUMN loyalty_report.dim_staff_branch.worked_from_at IS 'When they c
 COMMENT ON COLUMN loyalty_report.dim_staff_branch.worked_until_at IS 'When they went to another; NULL: they are there.';
 
 CREATE VIEW loyalty_report.dim_api_key WITH (security_barrier) AS
-SELECT k.key_id::text AS api_key_key, t.merchant_id::text AS merchant_key, k.label, k.created_at, k.expires_at, k.disabled_at
-FROM loyalty_internal.api_key k
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = k.merchant_id
-UNION ALL
-SELECT m.merchant_id || '-0', m.merchant_id::text, '(none)', NULL, NULL, NULL
-FROM loyalty_internal.report_merchant m;
+SELECT * FROM (
+	SELECT k.key_id::text AS api_key_key, t.merchant_id::text AS merchant_key, k.label, k.created_at, k.expires_at, k.disabled_at
+	FROM loyalty_internal.api_key k
+	JOIN loyalty_internal.report_merchant t ON t.merchant_id = k.merchant_id
+	UNION ALL
+	SELECT m.merchant_id || '-0', m.merchant_id::text, '(none)', NULL, NULL, NULL
+	FROM loyalty_internal.report_merchant m) u;
 COMMENT ON VIEW loyalty_report.dim_api_key IS 'The API keys with which something was posted, without anything that could be used as one, and of each merchant one that stands for none.';
 COMMENT ON COLUMN loyalty_report.dim_api_key.api_key_key IS 'The API key: its key_id, as a text.';
 COMMENT ON COLUMN loyalty_report.dim_api_key.merchant_key IS 'The merchant whose key it is.';

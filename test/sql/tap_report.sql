@@ -256,6 +256,11 @@ SELECT is(loyalty_internal.pseudonym(repeat('a', 64), 7), left(encode(loyalty_in
 SELECT isnt(loyalty_internal.pseudonym(repeat('a', 64), 7), loyalty_internal.pseudonym(repeat('b', 64), 7), 'under a key of the merchant');
 SELECT is(loyalty_internal.age_band(born, '2026-03-01'), band, format('age_band: born on %s', born)) FROM (VALUES (NULL::date, 'unknown'), ('2026-03-01', '0-17'), ('2008-03-02', '0-17'), ('2008-03-01', '18-24'), ('2001-03-01', '25-34'), ('1961-03-02', '55-64'), ('1961-03-01', '65+'), ('1904-02-29', '65+')) v (born, band);
 
+-- The last setOperations in the tree of a view is that of the view itself.
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c JOIN pg_rewrite r ON r.ev_class = c.oid
+	WHERE c.relkind = 'v' AND c.relnamespace::regnamespace::text ~ '^loyalty_report' AND (regexp_match(r.ev_action::text, '.*:setOperations (\S+)'))[1] <> '<>'$$,
+	'no view is a UNION itself, which would be no barrier');
+
 -- --- who is blocked, and who was erased, is a pseudonym -----------------------------------------
 
 SELECT set_has('SELECT member_key FROM loyalty_report.' || v, format($$SELECT loyalty_internal.pseudonym(t.digest_key, m.member_id) FROM loyalty_internal.member m JOIN loyalty_internal.merchant t USING (merchant_id)

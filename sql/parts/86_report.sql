@@ -2,8 +2,8 @@
 --
 -- A role sees the merchants to which loyalty.grant_reporting() bound it, by who it
 -- is and not by what it says: views ask once for each statement which those are,
--- and join to them by merchant_id, which all keys begin with; the planner knows how
--- many they are.  They are barriers: what a reader brings along sees no other row.
+-- read of each table theirs only, by merchant_id, which all keys begin with, and join
+-- to them; the planner knows how many they are.  They are barriers: what a reader brings along sees no other row.
 -- merchant_key is of the merchant's own row, so that who sees many and asks for one
 -- is not led through all.
 --
@@ -27,28 +27,52 @@ GRANT SELECT ON loyalty_internal.report_role TO loyalty_engine;
 
 -- As rights are: of the role itself, and of those whose rights it has.
 CREATE FUNCTION loyalty_internal.reported_merchants(reader name) RETURNS bigint[]
-LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT coalesce(array_agg(m.merchant_id), '{}') FROM loyalty_internal.merchant m
-	WHERE pg_has_role(reader, 'loyalty_engine', 'USAGE') OR EXISTS (
-		SELECT FROM loyalty_internal.report_role g JOIN pg_roles r ON r.rolname = g.role
-		WHERE (g.merchant_id IS NULL OR g.merchant_id = m.merchant_id) AND pg_has_role(reader, r.oid, 'USAGE'));
-END;
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (
+		WITH granted AS MATERIALIZED (
+			SELECT g.merchant_id FROM loyalty_internal.report_role g JOIN pg_roles r ON r.rolname = g.role
+			WHERE pg_has_role(reader, r.oid, 'USAGE')
+			UNION ALL
+			SELECT NULL WHERE pg_has_role(reader, 'loyalty_engine', 'USAGE')
+		)
+		SELECT coalesce(array_agg(x.merchant_id ORDER BY x.merchant_id), '{}') FROM (
+			SELECT g.merchant_id FROM granted g WHERE g.merchant_id IS NOT NULL
+			UNION
+			SELECT m.merchant_id FROM (SELECT 0 UNION ALL SELECT n.merchant_id FROM loyalty_internal.merchant n) m (merchant_id)
+			WHERE EXISTS (SELECT FROM granted g WHERE g.merchant_id IS NULL)) x);
+END
+$$;
 COMMENT ON FUNCTION loyalty_internal.reported_merchants(name) IS
-'Part of the views of loyalty_report: the merchants that a role may see there, the current one. Superusers, and functions of the engine, see all.';
+'Part of the views of loyalty_report: the merchants that a role may see there, the current one, in ascending order. Superusers, and functions of the engine, see all; if it is all, those to come too, 0 is among them, which is nobody''s number.';
 
-CREATE FUNCTION loyalty_internal.each_merchant_support(internal) RETURNS internal
-LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_each_merchant_support';
-COMMENT ON FUNCTION loyalty_internal.each_merchant_support(internal) IS 'Part of loyalty_internal.each_merchant(): tells the planner how many there are.';
+CREATE FUNCTION loyalty_internal.is_reported_support(internal) RETURNS internal
+LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_is_reported_support';
+COMMENT ON FUNCTION loyalty_internal.is_reported_support(internal) IS 'Part of loyalty_internal.is_reported(): makes it a condition of an index on merchant_id, and tells the planner how many merchants there are.';
 
-CREATE FUNCTION loyalty_internal.each_merchant(bigint[]) RETURNS SETOF bigint
-LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE SUPPORT loyalty_internal.each_merchant_support AS 'array_unnest';
-COMMENT ON FUNCTION loyalty_internal.each_merchant(bigint[]) IS 'Part of loyalty_internal.report_merchant: unnest(), of which the planner is told how many rows it has for this reader.';
+CREATE FUNCTION loyalty_internal.is_reported(merchant_id bigint, merchants bigint[]) RETURNS boolean
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT loyalty_internal.is_reported_support AS 'MODULE_PATHNAME', 'loyalty_is_reported';
+COMMENT ON FUNCTION loyalty_internal.is_reported(bigint, bigint[]) IS 'Part of the views visible_ of loyalty_internal: whether a merchant is one of those that loyalty_internal.reported_merchants() says; NULL if one of them is.';
 
-CREATE VIEW loyalty_internal.report_merchant AS
-SELECT m.* FROM loyalty_internal.each_merchant(loyalty_internal.reported_merchants(current_user)) v (merchant_id)
-JOIN loyalty_internal.merchant m ON m.merchant_id = v.merchant_id;
-COMMENT ON VIEW loyalty_internal.report_merchant IS 'The merchants whose reports the current role may read.';
+-- Each scan asks for the merchant itself, and does not leave that to a join: EXPLAIN
+-- (ANALYZE) tells how many rows it had, and of what the reader asked that PostgreSQL
+-- knows not to leak, it may have asked that first.
+DO $$
+DECLARE
+	shown regclass;
+BEGIN
+	FOREACH shown IN ARRAY '{loyalty.entry,loyalty_internal.account,loyalty_internal.account_owner,loyalty_internal.api_key,loyalty_internal.branch,loyalty_internal.customer,
+		loyalty_internal.entry_remainder,loyalty_internal.instalment,loyalty_internal.member,loyalty_internal.merchant,loyalty_internal.message,loyalty_internal.payment,
+		loyalty_internal.policy,loyalty_internal.product,loyalty_internal.program,loyalty_internal.program_past,loyalty_internal.rank_base,loyalty_internal.rank_past,
+		loyalty_internal.rank_range,loyalty_internal.reservation,loyalty_internal.staff,loyalty_internal.staff_move}'::regclass[]
+	LOOP
+		EXECUTE (SELECT format('CREATE VIEW loyalty_internal.visible_%s AS SELECT x.* FROM %s x WHERE loyalty_internal.is_reported(x.merchant_id, (SELECT loyalty_internal.reported_merchants(current_user)))', c.relname, shown)
+				 FROM pg_class c WHERE c.oid = shown);
+		EXECUTE (SELECT format('COMMENT ON VIEW loyalty_internal.visible_%s IS %L', c.relname, format('The rows of %s that are of merchants whose reports the current role may read.', shown))
+				 FROM pg_class c WHERE c.oid = shown);
+	END LOOP;
+END
+$$;
 
 CREATE FUNCTION loyalty_internal.pseudonym(key text, number bigint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_pseudonym';
@@ -66,14 +90,14 @@ COMMENT ON FUNCTION loyalty_internal.age_band(date, date) IS 'Part of loyalty_re
 -- Whose an account was is a list, of one row for an account, and so is where staff were.
 CREATE VIEW loyalty_internal.report_owner AS
 SELECT o.merchant_id, o.account_id, array_agg(o.entry_no ORDER BY o.since) AS after_nos, array_agg(o.member_id ORDER BY o.since) AS member_ids
-FROM loyalty_internal.account_owner o GROUP BY o.merchant_id, o.account_id;
+FROM loyalty_internal.visible_account_owner o GROUP BY o.merchant_id, o.account_id;
 COMMENT ON VIEW loyalty_internal.report_owner IS 'Who has owned accounts that changed owners: the entry after after_nos[i], and those that follow, are of member_ids[i]. Before, and all others, are of whoever has the account''s number.';
 
 CREATE VIEW loyalty_internal.report_staff AS
 SELECT s.merchant_id, s.staff_id, s.branch_id, v.moves, v.branch_ids
-FROM loyalty_internal.staff s
+FROM loyalty_internal.visible_staff s
 LEFT JOIN (SELECT w.merchant_id, w.staff_id, array_agg(w.moved_at ORDER BY w.moved_at) AS moves, array_agg(w.branch_id ORDER BY w.moved_at) AS branch_ids
-		   FROM loyalty_internal.staff_move w GROUP BY w.merchant_id, w.staff_id) v ON v.merchant_id = s.merchant_id AND v.staff_id = s.staff_id;
+		   FROM loyalty_internal.visible_staff_move w GROUP BY w.merchant_id, w.staff_id) v ON v.merchant_id = s.merchant_id AND v.staff_id = s.staff_id;
 COMMENT ON VIEW loyalty_internal.report_staff IS 'Where staff are, and were: until moves[i] in branch_ids[i]. At a moment in (branch_ids || branch_id)[1 + width_bucket(moment, moves)], if they have moved.';
 
 CREATE VIEW loyalty_internal.report_entry AS
@@ -82,24 +106,24 @@ SELECT e.merchant_id, e.entry_id, e.account_id, e.entry_no, e.posted_at, (e.post
 	   s.staff_id, coalesce(b.branch_id, r.branch_id, (s.branch_ids || s.branch_id)[1 + width_bucket(e.posted_at, s.moves)], s.branch_id) AS branch_id,
 	   coalesce(e.detail ->> 'branchId', r.branch_sent) AS branch_sent, e.actor_id, e.request_id,
 	   e.kind, e.amount, e.balance, e.reserved, e.money, e.rules, e.reference, e.origin_entry_id, f.kind AS origin_kind, e.peer_account_id, e.lots
-FROM loyalty.entry e
-LEFT JOIN loyalty_internal.account a ON a.merchant_id = e.merchant_id AND a.account_id = e.account_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
+FROM loyalty_internal.visible_entry e
+LEFT JOIN loyalty_internal.visible_account a ON a.merchant_id = e.merchant_id AND a.account_id = e.account_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 -- who acted, if that is anybody; the engine does not look who it is told of
-LEFT JOIN loyalty_internal.account k ON k.merchant_id = e.merchant_id AND k.account_id = e.member_id
+LEFT JOIN loyalty_internal.visible_account k ON k.merchant_id = e.merchant_id AND k.account_id = e.member_id
 LEFT JOIN loyalty_internal.report_owner o ON o.merchant_id = e.merchant_id AND o.account_id = e.account_id
 LEFT JOIN loyalty_internal.report_staff s ON s.merchant_id = e.merchant_id AND s.staff_id = e.staff_id
-LEFT JOIN loyalty_internal.branch b ON b.merchant_id = e.merchant_id AND loyalty.fold(b.name) = loyalty.fold((e.detail ->> 'branchId') COLLATE "C")
+LEFT JOIN loyalty_internal.visible_branch b ON b.merchant_id = e.merchant_id AND loyalty.fold(b.name) = loyalty.fold((e.detail ->> 'branchId') COLLATE "C")
 LEFT JOIN (SELECT x.merchant_id, x.entry_id, x.detail ->> 'branchId' AS branch_sent, n.branch_id
-		   FROM loyalty_internal.entry_remainder x
-		   LEFT JOIN loyalty_internal.branch n ON n.merchant_id = x.merchant_id AND loyalty.fold(n.name) = loyalty.fold((x.detail ->> 'branchId') COLLATE "C")) r
+		   FROM loyalty_internal.visible_entry_remainder x
+		   LEFT JOIN loyalty_internal.visible_branch n ON n.merchant_id = x.merchant_id AND loyalty.fold(n.name) = loyalty.fold((x.detail ->> 'branchId') COLLATE "C")) r
 	ON r.merchant_id = e.merchant_id AND r.entry_id = e.entry_id
-LEFT JOIN loyalty.entry f ON f.merchant_id = e.merchant_id AND f.entry_id = e.origin_entry_id;
+LEFT JOIN loyalty_internal.visible_entry f ON f.merchant_id = e.merchant_id AND f.entry_id = e.origin_entry_id;
 COMMENT ON VIEW loyalty_internal.report_entry IS 'The ledger with what entries do not say themselves: program, member, branch, day. member_id: who acted, of those who share an account, or who owned it then; branch_id: the one whose name was sent as branchId, or where the staff worked at that moment; NULL: none, or one that nobody created.';
 
 CREATE VIEW loyalty_internal.report_lot AS
 SELECT a.merchant_id, a.account_id, a.program_id, CASE WHEN l.points OPERATOR(loyalty.<) '0'::loyalty.points THEN 'owed' ELSE 'available' END AS state, l.expires_at, l.points
-FROM loyalty_internal.account a
+FROM loyalty_internal.visible_account a
 LEFT JOIN LATERAL (SELECT d.balance, d.lots FROM loyalty_internal.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now() OFFSET 0) s ON true
 CROSS JOIN LATERAL (SELECT CASE WHEN a.due_at <= now() THEN s.balance ELSE a.balance END AS balance, CASE WHEN a.due_at <= now() THEN s.lots ELSE a.lots END AS lots) n
 CROSS JOIN LATERAL (
@@ -108,8 +132,8 @@ CROSS JOIN LATERAL (
 WHERE l.points OPERATOR(loyalty.<>) '0'::loyalty.points
 UNION ALL
 SELECT a.merchant_id, a.account_id, a.program_id, CASE WHEN v.kind = 6 THEN 'held' ELSE 'pending' END, l.expires_at, l.points
-FROM loyalty_internal.reservation v
-JOIN loyalty_internal.account a ON a.merchant_id = v.merchant_id AND a.account_id = v.account_id
+FROM loyalty_internal.visible_reservation v
+JOIN loyalty_internal.visible_account a ON a.merchant_id = v.merchant_id AND a.account_id = v.account_id
 CROSS JOIN LATERAL (
 	SELECT u.expires_at, u.points FROM loyalty.unnest_lots(v.lots) u
 	UNION ALL SELECT NULL, v.remaining OPERATOR(loyalty.-) coalesce(loyalty.total(v.lots), '0'::loyalty.points)) l
@@ -120,9 +144,9 @@ CREATE VIEW loyalty_internal.report_member AS
 SELECT a.merchant_id, a.account_id AS member_id, a.program_id, m.member_id IS NOT NULL AS enrolled, m.account_id AS shares_account_id,
 	   m.client_id, m.phone, m.email, m.name, coalesce(m.birth_date, loyalty.birth_date(c.curp)) AS birth_date, m.active, m.subscribed_at, m.enrolled_by,
 	   m.cancelled_at IS NOT NULL OR c.blocked_at IS NOT NULL AS hidden
-FROM loyalty_internal.account a
-LEFT JOIN loyalty_internal.member m ON m.merchant_id = a.merchant_id AND m.member_id = a.account_id
-LEFT JOIN loyalty_internal.customer c ON c.merchant_id = a.merchant_id AND c.member_id = a.account_id;
+FROM loyalty_internal.visible_account a
+LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = a.merchant_id AND m.member_id = a.account_id
+LEFT JOIN loyalty_internal.visible_customer c ON c.merchant_id = a.merchant_id AND c.member_id = a.account_id;
 COMMENT ON VIEW loyalty_internal.report_member IS 'Whoever points can be of: members, by the number of the account that was opened for them, and accounts that were opened for nobody. hidden: erased, or blocked.';
 
 -- EXECUTE on it is given to readers, who may not ask of any account: it stays in here.
@@ -137,7 +161,7 @@ COMMENT ON FUNCTION loyalty_internal.rank_now(bigint, bigint) IS 'Part of loyalt
 
 CREATE VIEW loyalty_report.dim_merchant WITH (security_barrier) AS
 SELECT m.merchant_id::text AS merchant_key, m.name, m.sandbox AS is_sandbox, m.created_at
-FROM loyalty_internal.report_merchant m;
+FROM loyalty_internal.visible_merchant m;
 COMMENT ON VIEW loyalty_report.dim_merchant IS 'The merchants whose reports the role may read.';
 COMMENT ON COLUMN loyalty_report.dim_merchant.merchant_key IS 'The merchant: its merchant_id, as a text.';
 COMMENT ON COLUMN loyalty_report.dim_merchant.name IS 'What it is called.';
@@ -149,8 +173,8 @@ SELECT p.program_id::text AS program_key, t.merchant_id::text AS merchant_key, p
 	   p.currency_iso, p.accumulation_points::numeric AS accumulation_points, p.accumulation_money::numeric AS accumulation_money,
 	   p.redemption_points::numeric AS redemption_points, p.redemption_money::numeric AS redemption_money,
 	   p.expiry, p.duration_value::numeric AS duration_value, p.duration_unit, p.time_zone, p.created_at
-FROM loyalty_internal.program p
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = p.merchant_id;
+FROM loyalty_internal.visible_program p
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = p.merchant_id;
 COMMENT ON VIEW loyalty_report.dim_program IS 'The programs, wallets among them, with their terms as they are now.';
 COMMENT ON COLUMN loyalty_report.dim_program.program_key IS 'The program: its program_id, as a text.';
 COMMENT ON COLUMN loyalty_report.dim_program.merchant_key IS 'The merchant whose program it is.';
@@ -174,11 +198,11 @@ COMMENT ON COLUMN loyalty_report.dim_program.created_at IS 'When it was created.
 CREATE VIEW loyalty_report.dim_branch WITH (security_barrier) AS
 SELECT * FROM (
 	SELECT b.branch_id::text AS branch_key, t.merchant_id::text AS merchant_key, b.name COLLATE "default" AS name, b.created_at
-	FROM loyalty_internal.branch b
-	JOIN loyalty_internal.report_merchant t ON t.merchant_id = b.merchant_id
+	FROM loyalty_internal.visible_branch b
+	JOIN loyalty_internal.visible_merchant t ON t.merchant_id = b.merchant_id
 	UNION ALL
 	SELECT m.merchant_id || '-0', m.merchant_id::text, '(none)', NULL
-	FROM loyalty_internal.report_merchant m) u;
+	FROM loyalty_internal.visible_merchant m) u;
 COMMENT ON VIEW loyalty_report.dim_branch IS 'The branches, and of each merchant one without created_at that stands for none.';
 COMMENT ON COLUMN loyalty_report.dim_branch.branch_key IS 'The branch: its branch_id, as a text.';
 COMMENT ON COLUMN loyalty_report.dim_branch.merchant_key IS 'The merchant whose branch it is.';
@@ -190,11 +214,11 @@ SELECT * FROM (
 	SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, s.staff_id::numeric AS staff_number, s.branch_id::text AS branch_key,
 		   s.role, s.archived_at IS NULL AS is_active, s.created_at AS hired_at, s.archived_at,
 		   s.name COLLATE "default" AS name, s.number::text AS phone
-	FROM loyalty_internal.staff s
-	JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
+	FROM loyalty_internal.visible_staff s
+	JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id
 	UNION ALL
 	SELECT m.merchant_id || '-0', m.merchant_id::text, 0, m.merchant_id || '-0', '(none)', NULL, NULL, NULL, '(none)', NULL
-	FROM loyalty_internal.report_merchant m) u;
+	FROM loyalty_internal.visible_merchant m) u;
 COMMENT ON VIEW loyalty_report_personal.dim_staff IS 'Cashiers and managers with their names, archived ones too, and of each merchant one with the number 0 that stands for nobody.';
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.staff_key IS 'The member of staff: the number of the merchant, a hyphen, and their own.';
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.merchant_key IS 'The merchant they work for.';
@@ -216,8 +240,8 @@ CREATE VIEW loyalty_report.dim_staff_branch WITH (security_barrier) AS
 SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, w.branch_id::text AS branch_key,
 	   coalesce(s.moves[w.n - 1], h.created_at) AS worked_from_at, s.moves[w.n] AS worked_until_at
 FROM loyalty_internal.report_staff s
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
-JOIN loyalty_internal.staff h ON h.merchant_id = s.merchant_id AND h.staff_id = s.staff_id
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id
+JOIN loyalty_internal.visible_staff h ON h.merchant_id = s.merchant_id AND h.staff_id = s.staff_id
 CROSS JOIN LATERAL unnest(s.branch_ids || s.branch_id) WITH ORDINALITY w (branch_id, n);
 COMMENT ON VIEW loyalty_report.dim_staff_branch IS 'Where staff have worked from when until when, one row for each stay.';
 COMMENT ON COLUMN loyalty_report.dim_staff_branch.staff_key IS 'The member of staff.';
@@ -229,11 +253,11 @@ COMMENT ON COLUMN loyalty_report.dim_staff_branch.worked_until_at IS 'When they 
 CREATE VIEW loyalty_report.dim_api_key WITH (security_barrier) AS
 SELECT * FROM (
 	SELECT k.key_id::text AS api_key_key, t.merchant_id::text AS merchant_key, k.label, k.created_at, k.expires_at, k.disabled_at
-	FROM loyalty_internal.api_key k
-	JOIN loyalty_internal.report_merchant t ON t.merchant_id = k.merchant_id
+	FROM loyalty_internal.visible_api_key k
+	JOIN loyalty_internal.visible_merchant t ON t.merchant_id = k.merchant_id
 	UNION ALL
 	SELECT m.merchant_id || '-0', m.merchant_id::text, '(none)', NULL, NULL, NULL
-	FROM loyalty_internal.report_merchant m) u;
+	FROM loyalty_internal.visible_merchant m) u;
 COMMENT ON VIEW loyalty_report.dim_api_key IS 'The API keys with which something was posted, without anything that could be used as one, and of each merchant one that stands for none.';
 COMMENT ON COLUMN loyalty_report.dim_api_key.api_key_key IS 'The API key: its key_id, as a text.';
 COMMENT ON COLUMN loyalty_report.dim_api_key.merchant_key IS 'The merchant whose key it is.';
@@ -245,14 +269,14 @@ COMMENT ON COLUMN loyalty_report.dim_api_key.disabled_at IS 'When it was disable
 CREATE VIEW loyalty_report.dim_rank WITH (security_barrier) AS
 SELECT concat(p.program_id, '-', r.rank) COLLATE "default" AS rank_key, t.merchant_id::text AS merchant_key, p.program_id::text AS program_key, coalesce(nullif(r.rank, ''), '(none)') COLLATE "default" AS name,
 	   g.from_points::numeric AS from_points, g.multiplier::numeric AS multiplier
-FROM loyalty_internal.program p
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = p.merchant_id
+FROM loyalty_internal.visible_program p
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = p.merchant_id
 CROSS JOIN LATERAL (
 	SELECT '' AS rank
-	UNION SELECT n.rank FROM loyalty_internal.rank_range n WHERE n.merchant_id = p.merchant_id AND n.range_group = p.range_group
-	UNION SELECT t.rank FROM loyalty_internal.rank_past t WHERE t.merchant_id = p.merchant_id AND t.program_id = p.program_id
-	UNION SELECT b.rank FROM loyalty_internal.rank_base b WHERE b.merchant_id = p.merchant_id AND b.program_id = p.program_id) r
-LEFT JOIN loyalty_internal.rank_range g ON g.merchant_id = p.merchant_id AND g.range_group = p.range_group AND g.rank = r.rank;
+	UNION SELECT n.rank FROM loyalty_internal.visible_rank_range n WHERE n.merchant_id = p.merchant_id AND n.range_group = p.range_group
+	UNION SELECT t.rank FROM loyalty_internal.visible_rank_past t WHERE t.merchant_id = p.merchant_id AND t.program_id = p.program_id
+	UNION SELECT b.rank FROM loyalty_internal.visible_rank_base b WHERE b.merchant_id = p.merchant_id AND b.program_id = p.program_id) r
+LEFT JOIN loyalty_internal.visible_rank_range g ON g.merchant_id = p.merchant_id AND g.range_group = p.range_group AND g.rank = r.rank;
 COMMENT ON VIEW loyalty_report.dim_rank IS 'The ranks of programs, those too that they do not have any more, and of each program one that stands for none.';
 COMMENT ON COLUMN loyalty_report.dim_rank.rank_key IS 'The rank: the number of the program, a hyphen, and its name.';
 COMMENT ON COLUMN loyalty_report.dim_rank.merchant_key IS 'The merchant whose program it is of.';
@@ -275,8 +299,8 @@ SELECT loyalty_internal.pseudonym(t.digest_key, m.member_id) AS member_key, t.me
 	   CASE WHEN NOT m.hidden THEN m.name END AS name, CASE WHEN NOT m.hidden THEN m.phone::text END AS phone,
 	   CASE WHEN NOT m.hidden THEN m.email COLLATE "default" END AS email, CASE WHEN NOT m.hidden THEN m.birth_date END AS birth_date
 FROM loyalty_internal.report_member m
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = m.merchant_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = m.merchant_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
 COMMENT ON VIEW loyalty_report_personal.dim_member IS 'The members with their names, and accounts that were opened for nobody. Of who is blocked or was erased there is a pseudonym, and nothing else.';
 COMMENT ON COLUMN loyalty_report_personal.dim_member.member_key IS 'Their pseudonym: always the same, also after they were erased; whose it is can be found out with a key of the merchant only, which is shown to nobody.';
 COMMENT ON COLUMN loyalty_report_personal.dim_member.merchant_key IS 'The merchant.';
@@ -354,10 +378,10 @@ SELECT e.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, e.pro
 	   left(encode(loyalty_internal.hmac(t.digest_key, 'ticket ' || e.reference), 'hex'), 16) AS ticket_key,
 	   e.origin_entry_id::text AS origin_entry_key, loyalty.entry_kind(e.origin_kind) AS origin_kind,
 	   loyalty_internal.pseudonym(t.digest_key, e.peer_account_id) AS peer_member_key, e.entry_no::numeric AS entry_number,
-	   CASE WHEN NOT EXISTS (SELECT FROM loyalty_internal.customer c
+	   CASE WHEN NOT EXISTS (SELECT FROM loyalty_internal.visible_customer c
 			WHERE c.merchant_id = e.merchant_id AND c.member_id = e.member_id AND c.blocked_at IS NOT NULL) THEN e.reference COLLATE "default" END AS ticket
 FROM loyalty_internal.report_entry e
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id;
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id;
 COMMENT ON VIEW loyalty_report_personal.fact_entry IS 'The ledger with the texts of tickets: one row for each change of a balance, or of what is reserved of it.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.entry_key IS 'The entry: its entry_id, as a text.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.merchant_key IS 'The merchant.';
@@ -402,8 +426,8 @@ SELECT t.merchant_id::text AS merchant_key, l.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, coalesce(o.member_ids[cardinality(o.member_ids)], l.account_id)) AS member_key,
 	   l.state, l.expires_at, (l.expires_at AT TIME ZONE p.time_zone)::date AS expires_on, l.points::numeric AS points
 FROM loyalty_internal.report_lot l
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = l.merchant_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = l.merchant_id AND p.program_id = l.program_id
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = l.merchant_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = l.merchant_id AND p.program_id = l.program_id
 LEFT JOIN loyalty_internal.report_owner o ON o.merchant_id = l.merchant_id AND o.account_id = l.account_id;
 COMMENT ON VIEW loyalty_report.fact_lot IS 'The points that members have at this moment, by when they expire: what is owed to them. What is past its date is not among them, booked or not.';
 COMMENT ON COLUMN loyalty_report.fact_lot.merchant_key IS 'The merchant.';
@@ -421,12 +445,12 @@ SELECT s.policy_id::text AS policy_key, t.merchant_id::text AS merchant_key, m.p
 	   s.registered_at, (s.registered_at AT TIME ZONE p.time_zone)::date AS registered_on, s.paid_off_at,
 	   s.price::numeric AS price, s.cost::numeric AS cost, s.payments::numeric AS instalments, s.commission::numeric AS commission_percent,
 	   CASE WHEN m.cancelled_at IS NULL AND c.blocked_at IS NULL THEN s.policy_number COLLATE "default" END AS policy_number
-FROM loyalty_internal.policy s
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
-LEFT JOIN loyalty_internal.product d ON d.merchant_id = s.merchant_id AND d.product_id = s.product_id
-LEFT JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
-LEFT JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
+FROM loyalty_internal.visible_policy s
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id
+LEFT JOIN loyalty_internal.visible_product d ON d.merchant_id = s.merchant_id AND d.product_id = s.product_id
+LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
+LEFT JOIN loyalty_internal.visible_customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
 COMMENT ON VIEW loyalty_report_personal.fact_policy IS 'The policies that were sold, with their numbers.';
 COMMENT ON COLUMN loyalty_report_personal.fact_policy.policy_key IS 'The policy: its policy_id, as a text.';
 COMMENT ON COLUMN loyalty_report_personal.fact_policy.merchant_key IS 'The merchant.';
@@ -457,12 +481,12 @@ FROM (
 	SELECT s.merchant_id, t.digest_key, s.member_id, t.merchant_id::text AS merchant_key, s.policy_id::text AS policy_key, n.ordinal::numeric AS instalment_number, n.due_on, n.amount::numeric AS amount,
 		   -- payments fill instalments from the first on
 		   least(n.amount::numeric, greatest(0, coalesce(y.paid, 0) - (sum(n.amount::numeric) OVER (PARTITION BY s.merchant_id, s.policy_id ORDER BY n.ordinal) - n.amount::numeric))) AS amount_paid
-	FROM loyalty_internal.policy s
-	JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
-	JOIN loyalty_internal.instalment n ON n.merchant_id = s.merchant_id AND n.policy_id = s.policy_id
-	LEFT JOIN (SELECT q.merchant_id, q.policy_id, sum(q.amount::numeric) AS paid FROM loyalty_internal.payment q GROUP BY q.merchant_id, q.policy_id) y
+	FROM loyalty_internal.visible_policy s
+	JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id
+	JOIN loyalty_internal.visible_instalment n ON n.merchant_id = s.merchant_id AND n.policy_id = s.policy_id
+	LEFT JOIN (SELECT q.merchant_id, q.policy_id, sum(q.amount::numeric) AS paid FROM loyalty_internal.visible_payment q GROUP BY q.merchant_id, q.policy_id) y
 		ON y.merchant_id = s.merchant_id AND y.policy_id = s.policy_id) i
-LEFT JOIN loyalty_internal.member m ON m.merchant_id = i.merchant_id AND m.member_id = i.member_id;
+LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = i.merchant_id AND m.member_id = i.member_id;
 COMMENT ON VIEW loyalty_report.fact_instalment IS 'What is due of policies, when, and how much of it has been paid: payments fill instalments from the first on.';
 COMMENT ON COLUMN loyalty_report.fact_instalment.merchant_key IS 'The merchant.';
 COMMENT ON COLUMN loyalty_report.fact_instalment.policy_key IS 'The policy.';
@@ -480,12 +504,12 @@ SELECT y.payment_id::text AS payment_key, t.merchant_id::text AS merchant_key, y
 	   y.paid_at, (y.paid_at AT TIME ZONE p.time_zone)::date AS paid_on, y.method, y.app_user COLLATE "default" AS app_user,
 	   y.amount::numeric AS amount, y.balance::numeric AS amount_left, y.commission::numeric AS commission,
 	   CASE WHEN c.blocked_at IS NULL THEN y.reference COLLATE "default" END AS reference
-FROM loyalty_internal.payment y
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = y.merchant_id
-LEFT JOIN loyalty_internal.policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id
-LEFT JOIN loyalty_internal.member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
-LEFT JOIN loyalty_internal.customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
+FROM loyalty_internal.visible_payment y
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = y.merchant_id
+LEFT JOIN loyalty_internal.visible_policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id
+LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
+LEFT JOIN loyalty_internal.visible_customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
 COMMENT ON VIEW loyalty_report_personal.fact_payment IS 'What has been paid of policies, with references.';
 COMMENT ON COLUMN loyalty_report_personal.fact_payment.payment_key IS 'The payment: its payment_id, as a text.';
 COMMENT ON COLUMN loyalty_report_personal.fact_payment.merchant_key IS 'The merchant.';
@@ -512,10 +536,10 @@ CREATE VIEW loyalty_report.fact_message WITH (security_barrier) AS
 SELECT g.message_id::text AS message_key, t.merchant_id::text AS merchant_key, m.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, g.member_id) AS member_key, g.channel,
 	   g.created_at AS queued_at, (g.created_at AT TIME ZONE p.time_zone)::date AS queued_on, g.sent_at, g.attempts::numeric AS attempts
-FROM loyalty_internal.message g
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = g.merchant_id
-LEFT JOIN loyalty_internal.member m ON m.merchant_id = g.merchant_id AND m.member_id = g.member_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
+FROM loyalty_internal.visible_message g
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = g.merchant_id
+LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = g.merchant_id AND m.member_id = g.member_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
 COMMENT ON VIEW loyalty_report.fact_message IS 'The messages that were queued for members and not forgotten since, without what they say.';
 COMMENT ON COLUMN loyalty_report.fact_message.message_key IS 'The message: its message_id, as a text.';
 COMMENT ON COLUMN loyalty_report.fact_message.merchant_key IS 'The merchant.';

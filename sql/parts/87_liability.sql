@@ -220,12 +220,12 @@ SELECT v.program_id::text AS program_key, t.merchant_id::text AS merchant_key,
 	   v.expiry, v.duration_value::numeric AS duration_value, v.duration_unit
 FROM (SELECT p.merchant_id, p.program_id, p.created_at, 'infinity'::timestamptz AS valid_until, p.accumulation_points, p.accumulation_money,
 			 p.redemption_points, p.redemption_money, p.currency_iso, p.currency_change, p.expiry, p.duration_value, p.duration_unit
-	  FROM loyalty_internal.program p
+	  FROM loyalty_internal.visible_program p
 	  UNION ALL
 	  SELECT o.merchant_id, o.program_id, p.created_at, o.valid_until, o.accumulation_points, o.accumulation_money,
 			 o.redemption_points, o.redemption_money, o.currency_iso, o.currency_change, o.expiry, o.duration_value, o.duration_unit
-	  FROM loyalty_internal.program_past o JOIN loyalty_internal.program p ON p.merchant_id = o.merchant_id AND p.program_id = o.program_id) v
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = v.merchant_id;
+	  FROM loyalty_internal.visible_program_past o JOIN loyalty_internal.visible_program p ON p.merchant_id = o.merchant_id AND p.program_id = o.program_id) v
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = v.merchant_id;
 COMMENT ON VIEW loyalty_report.dim_program_version IS 'The terms of programs, those of before too, one row for each time for which they were the same.';
 COMMENT ON COLUMN loyalty_report.dim_program_version.program_key IS 'The program.';
 COMMENT ON COLUMN loyalty_report.dim_program_version.merchant_key IS 'The merchant whose program it is.';
@@ -247,7 +247,7 @@ SELECT m.merchant_id::text AS merchant_key, m.program_id::text AS program_key, m
 	   m.reversed, m.adjusted, m.transferred, m.closing, m.available AS closing_available, m.held AS closing_held, m.pending AS closing_pending,
 	   v.money_per_point, m.closing * v.money_per_point AS closing_money
 FROM loyalty_internal.months(loyalty_internal.reported_merchants(current_user)) m
-JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 CROSS JOIN LATERAL (SELECT loyalty_internal.point_value(m.merchant_id, m.program_id,
 	least(now(), (m.month + interval '1 month') AT TIME ZONE p.time_zone - interval '1 microsecond')) AS money_per_point OFFSET 0) v;
 COMMENT ON VIEW loyalty_report.fact_month IS 'The points outstanding, month by month: opening + accrued + deposited − redeemed − expired + reversed + adjusted + transferred = closing. By when things happened, in the time zone of the program; of the current month, so far.';

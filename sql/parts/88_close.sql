@@ -263,11 +263,19 @@ COMMENT ON FUNCTION loyalty_internal.cohorts(bigint[]) IS 'Part of loyalty_repor
 
 -- --- what is read ------------------------------------------------------------------
 
+CREATE VIEW loyalty_internal.visible_month_close AS
+SELECT c.* FROM loyalty_internal.month_close c WHERE loyalty_internal.is_reported(c.merchant_id, (SELECT loyalty_internal.reported_merchants(current_user)));
+COMMENT ON VIEW loyalty_internal.visible_month_close IS 'The rows of loyalty_internal.month_close that are of merchants whose reports the current role may read.';
+
+CREATE VIEW loyalty_internal.visible_month_close_line AS
+SELECT l.* FROM loyalty_internal.month_close_line l WHERE loyalty_internal.is_reported(l.merchant_id, (SELECT loyalty_internal.reported_merchants(current_user)));
+COMMENT ON VIEW loyalty_internal.visible_month_close_line IS 'The rows of loyalty_internal.month_close_line that are of merchants whose reports the current role may read.';
+
 CREATE VIEW loyalty_report.fact_close WITH (security_barrier) AS
 SELECT c.merchant_id::text AS merchant_key, c.program_id::text AS program_key, c.month AS month_starts_on, c.closed_at, c.closing, c.money_per_point, c.closing * c.money_per_point AS closing_money,
 	   m.closing AS closing_now, m.closing - c.closing AS difference, c.root_id::text AS root_number, encode(c.root, 'hex') AS root, encode(c.digest, 'hex') AS digest
-FROM loyalty_internal.month_close c
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = c.merchant_id
+FROM loyalty_internal.visible_month_close c
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = c.merchant_id
 LEFT JOIN loyalty_internal.months(loyalty_internal.reported_merchants(current_user)) m ON m.merchant_id = c.merchant_id AND m.program_id = c.program_id AND m.month = c.month;
 COMMENT ON VIEW loyalty_report.fact_close IS 'The months that were closed, as they were frozen, beside what the ledger comes to now.';
 COMMENT ON COLUMN loyalty_report.fact_close.merchant_key IS 'The merchant.';
@@ -286,8 +294,8 @@ COMMENT ON COLUMN loyalty_report.fact_close.digest IS 'The digest over all of th
 CREATE VIEW loyalty_report.fact_close_line WITH (security_barrier) AS
 SELECT l.merchant_id::text AS merchant_key, l.program_id::text AS program_key, l.month AS month_starts_on, coalesce(l.branch_id::text, l.merchant_id || '-0') AS branch_key,
 	   loyalty.entry_kind(l.kind) AS kind, l.rules::numeric AS rule_set_version, l.late AS is_late, l.entries::numeric AS entries, l.points
-FROM loyalty_internal.month_close_line l
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = l.merchant_id;
+FROM loyalty_internal.visible_month_close_line l
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = l.merchant_id;
 COMMENT ON VIEW loyalty_report.fact_close_line IS 'What closed months came to, as it was frozen, by kind, branch and rule set.';
 COMMENT ON COLUMN loyalty_report.fact_close_line.merchant_key IS 'The merchant.';
 COMMENT ON COLUMN loyalty_report.fact_close_line.program_key IS 'The program.';

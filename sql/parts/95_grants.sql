@@ -74,7 +74,7 @@ BEGIN
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_'
-				   OR p.proname IN ('reported_merchants', 'each_merchant', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals'))
+				   OR p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals'))
 				OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
 	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id) VALUES (bind_report_role.role, bind_report_role.merchant_id)
 	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, granted_at = now();

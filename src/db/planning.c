@@ -16,6 +16,7 @@
 #include "base/compat.h"
 
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "db/planning.h"
@@ -189,25 +190,121 @@ planning_init(void)
 	get_index_stats_hook = index_stats;
 }
 
-PG_FUNCTION_INFO_V1(loyalty_each_merchant_support);
+PG_FUNCTION_INFO_V1(loyalty_is_reported);
+PG_FUNCTION_INFO_V1(loyalty_is_reported_support);
+
+static int
+compare_merchants(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
+}
+
+/* merchant_id = ANY (merchants), which are in ascending order: of thousands too. */
+Datum
+loyalty_is_reported(PG_FUNCTION_ARGS)
+{
+	int64		merchant = PG_GETARG_INT64(0);
+	ArrayType  *merchants = PG_GETARG_ARRAYTYPE_P(1);
+
+	if (ARR_HASNULL(merchants))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(bsearch(&merchant, ARR_DATA_PTR(merchants), ArrayGetNItems(ARR_NDIM(merchants), ARR_DIMS(merchants)),
+						   sizeof(int64), compare_merchants) != NULL);
+}
 
 /*
- * How many rows loyalty_internal.each_merchant() has: what its argument comes to
- * now, for whoever asks.  That is no more than an estimate, so a plan that was
- * kept for another is right too.
+ * What the subquery comes to, for whoever asks, that is the second argument of
+ * loyalty_internal.is_reported() and a parameter by now; NULL: it cannot be told.
  */
-Datum
-loyalty_each_merchant_support(PG_FUNCTION_ARGS)
+static ArrayType *
+merchants_of(PlannerInfo *root, List * args)
 {
-	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
-	Node	   *merchants;
+	Param	   *merchants = lsecond(args);
+	ListCell   *lc;
 
-	if (!IsA(request, SupportRequestRows) || !is_funcclause(request->node))
-		PG_RETURN_POINTER(NULL);
-	merchants = estimate_expression_value(request->root, linitial(((FuncExpr *) request->node)->args));
-	if (!IsA(merchants, Const) || ((Const *) merchants)->constisnull)
-		PG_RETURN_POINTER(NULL);
-	request->rows = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(((Const *) merchants)->constvalue)),
-								   ARR_DIMS(DatumGetArrayTypeP(((Const *) merchants)->constvalue)));
-	PG_RETURN_POINTER(request);
+	if (!IsA(merchants, Param))
+		return NULL;
+	foreach(lc, root->init_plans)
+	{
+		SubPlan    *subplan = lfirst(lc);
+		Plan	   *found = list_nth(root->glob->subplans, subplan->plan_id - 1);
+		Node	   *value;
+
+		if (!list_member_int(subplan->setParam, merchants->paramid))
+			continue;
+		value = estimate_expression_value(root, (Node *) ((TargetEntry *) linitial(found->targetlist))->expr);
+		return IsA(value, Const) && !((Const *) value)->constisnull ? DatumGetArrayTypeP(((Const *) value)->constvalue) : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * How many rows it leaves is told of the merchants themselves, to which each view
+ * joins the others: were it told of these too, the planner would count it twice.
+ */
+static Selectivity
+share_reported(PlannerInfo *root, List * args, int relation)
+{
+	ArrayType  *merchants = merchants_of(root, args);
+	VariableStatData column;
+	Selectivity share = 1;
+
+	if (merchants == NULL)
+		return 1;
+	examine_variable(root, linitial(args), relation, &column);
+	if (column.isunique && column.rel != NULL && column.rel->tuples > 0)
+		share = ArrayGetNItems(ARR_NDIM(merchants), ARR_DIMS(merchants)) / column.rel->tuples;
+	ReleaseVariableStats(column);
+	return Min(share, 1);
+}
+
+/*
+ * loyalty_internal.is_reported() as a condition of an index, with which a scan reads
+ * nothing of other merchants.  Who sees all, which 0 stands for, has nothing to find
+ * out, and is not led through the index merchant by merchant.  A plan that was kept
+ * for another is right too.
+ */
+static Node *
+index_condition(SupportRequestIndexCondition * request)
+{
+	List	   *args = ((FuncExpr *) request->node)->args;
+	ArrayType  *merchants = merchants_of(request->root, args);
+	Oid			equals = get_opfamily_member(request->opfamily, INT8OID, INT8OID, BTEqualStrategyNumber);
+	ScalarArrayOpExpr *any;
+
+	if (merchants == NULL || request->indexarg != 0 || !OidIsValid(equals) ||
+		DatumGetBool(DirectFunctionCall2(loyalty_is_reported, Int64GetDatum(0), PointerGetDatum(merchants))))
+		return NULL;
+	any = makeNode(ScalarArrayOpExpr);
+	any->opno = equals;
+	any->opfuncid = get_opcode(equals);
+	any->useOr = true;
+	any->args = args;
+	any->location = -1;
+	request->lossy = false;
+	return (Node *) any;
+}
+
+Datum
+loyalty_is_reported_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestSelectivity))
+	{
+		SupportRequestSelectivity *asked = (SupportRequestSelectivity *) request;
+
+		asked->selectivity = share_reported(asked->root, asked->args, asked->varRelid);
+		PG_RETURN_POINTER(request);
+	}
+	if (IsA(request, SupportRequestIndexCondition))
+	{
+		Node	   *condition = index_condition((SupportRequestIndexCondition *) request);
+
+		PG_RETURN_POINTER(condition == NULL ? NULL : list_make1(condition));
+	}
+	PG_RETURN_POINTER(NULL);
 }

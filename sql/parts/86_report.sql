@@ -1,9 +1,9 @@
 -- Reports: a star of facts and dimensions, in types that every tool knows.
 --
 -- A role sees the merchants to which loyalty.grant_reporting() bound it, by who it
--- is and not by what it says: views ask once for each statement which those are,
--- read of each table theirs only, by merchant_id, which all keys begin with, and join
--- to them; the planner knows how many they are.  They are barriers: what a reader brings along sees no other row.
+-- is and not by what it says: views ask which those are, read of each table theirs
+-- only, by merchant_id, which all keys begin with, and join to them; the planner knows
+-- how many they are.  They are barriers: what a reader brings along sees no other row.
 -- merchant_key is of the merchant's own row, so that who sees many and asks for one
 -- is not led through all.
 --

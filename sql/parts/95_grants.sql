@@ -54,7 +54,8 @@ COMMENT ON FUNCTION loyalty.grant_api(name) IS
 CREATE FUNCTION loyalty_internal.bind_report_role(role name, merchant_id bigint, personal boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.prepare_role(role);
+	-- Tools call functions and operators by bare names, on rows that the owner of the database may not see.
+	PERFORM loyalty_internal.prepare_role(role, true);
 	IF personal IS NULL THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'personal is true or false.');
 	END IF;
@@ -91,7 +92,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name, bigint, boolean) IS
-'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, when the role was renamed, or when another role is made a member of it. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, when the role was renamed, or when another role is made a member of it. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_reporting(role name, personal boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -71,7 +71,8 @@ is message_of('ALTER EXTENSION loyalty SET SCHEMA public', 'hostile'), '0A000 ex
 
 # What others run here looks for what it calls on the path that the owner gave the database.
 $stack->psql(q{CREATE ROLE till LOGIN PASSWORD 'till'; CREATE ROLE authenticator LOGIN NOINHERIT PASSWORD 'authenticator'; CREATE ROLE web_anon; GRANT web_anon TO authenticator;
-	SELECT loyalty.grant_operation('till'), loyalty.grant_api('web_anon')}, dbname => 'hostile');
+	CREATE ROLE report LOGIN PASSWORD 'report'; CREATE ROLE analyst LOGIN PASSWORD 'analyst'; GRANT report TO analyst;
+	SELECT loyalty.grant_operation('till'), loyalty.grant_api('web_anon'), loyalty.grant_reporting('report')}, dbname => 'hostile');
 $stack->psql(q{
 	CREATE TABLE public.taken (who text, what text); GRANT INSERT ON public.taken TO public;
 	CREATE DOMAIN public.record AS text;
@@ -91,6 +92,19 @@ is taken(), 'till a key', 'which may be a function of theirs';
 $stack->psql('TRUNCATE public.taken', dbname => 'hostile');
 $stack->psql(q{SELECT set_config('request.headers', 'a key', true)}, dbname => 'hostile', user => 'authenticator', password => 'authenticator');
 is taken(), '', 'but not for who logs in for the API: PostgREST sets the headers so';
+# Tools write bare names, and this one is closer to what they ask of than PostgreSQL's own.
+$stack->psql(q{CREATE FUNCTION public.lower(t text) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO public.taken VALUES (session_user, t); RETURN pg_catalog.lower(t); END $$},
+	dbname => 'hostile', user => 'mallory', password => 'mallory');
+my $asks = 'SELECT count(lower(name)) FROM loyalty_report.dim_merchant';
+for my $tool (qw(report analyst))
+{
+	is $stack->psql($asks, dbname => 'hostile', user => $tool, password => $tool), '1', "$tool reads reports";
+	is taken(), '', 'by functions of PostgreSQL';
+}
+$stack->psql("SET search_path = public, pg_catalog; $asks", dbname => 'hostile', user => 'report', password => 'report');
+like taken(), qr/^report La /, 'unless it has it otherwise';
+$stack->psql('TRUNCATE public.taken', dbname => 'hostile');
 for my $job (qw(hourly daily nightly weekly))
 {
 	open my $in, '<', "$FindBin::Bin/../../debian/gateway/$job.sql" or die "$job.sql: $!\n";

@@ -19,9 +19,11 @@
 CREATE TABLE loyalty_internal.report_role (
 	role		name		PRIMARY KEY,
 	merchant_id	bigint,
+	role_id		oid			NOT NULL,
 	granted_at	timestamptz	NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE loyalty_internal.report_role IS 'Which merchant a role may read reports of. By its name, which a dump keeps: a role that was renamed sees nothing until it is granted again.';
+COMMENT ON TABLE loyalty_internal.report_role IS 'Which merchant a role may read reports of. A role that was renamed, or made anew under its name, here or on another server, sees nothing until it is granted again.';
+COMMENT ON COLUMN loyalty_internal.report_role.role_id IS 'Which role of that name it was when it was granted.';
 COMMENT ON COLUMN loyalty_internal.report_role.merchant_id IS 'The merchant; NULL: all of them.';
 GRANT SELECT ON loyalty_internal.report_role TO loyalty_engine;
 
@@ -31,7 +33,7 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = 
 BEGIN
 	RETURN (
 		WITH granted AS MATERIALIZED (
-			SELECT g.merchant_id FROM loyalty_internal.report_role g JOIN pg_roles r ON r.rolname = g.role
+			SELECT g.merchant_id FROM loyalty_internal.report_role g JOIN pg_roles r ON r.rolname = g.role AND r.oid = g.role_id
 			WHERE pg_has_role(reader, r.oid, 'USAGE')
 			UNION ALL
 			SELECT NULL WHERE pg_has_role(reader, 'loyalty_engine', 'USAGE')

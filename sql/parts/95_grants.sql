@@ -50,6 +50,19 @@ $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
 'Lets a role, the one PostgREST switches to, execute the functions of schema loyalty_api and nothing else. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
+CREATE FUNCTION loyalty_internal.report_routines(theirs_only boolean) RETURNS text
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
+	WHERE p.pronamespace = 'loyalty_internal'::regnamespace
+		  AND p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals')
+	   OR NOT report_routines.theirs_only
+		  AND (p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_' OR p.proname IN ('account_state', 'policy_state'))
+			   OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
+END;
+COMMENT ON FUNCTION loyalty_internal.report_routines(boolean) IS
+'Part of loyalty.grant_reporting(): the functions that views of reports run; theirs_only: less those that loyalty.grant_reading() gives too.';
+
 -- What the schemas of reports have is a list itself: all of it is made for these roles.
 CREATE FUNCTION loyalty_internal.bind_report_role(role name, merchant_id bigint, personal boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -72,13 +85,9 @@ BEGIN
 		EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA loyalty_report_personal FROM %I', role);
 	END IF;
 	-- What the views run: without USAGE on its schema nobody can call it.  Of loyalty only what computes, since others may have USAGE on that.
-	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
-			 FROM pg_proc p
-			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_'
-				   OR p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals'))
-				OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
-	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id) VALUES (bind_report_role.role, bind_report_role.merchant_id)
-	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, granted_at = now();
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', loyalty_internal.report_routines(false), role);
+	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id, role_id) SELECT r.rolname, bind_report_role.merchant_id, r.oid FROM pg_roles r WHERE r.rolname = bind_report_role.role
+	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, role_id = excluded.role_id, granted_at = now();
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.bind_report_role(name, bigint, boolean) IS
@@ -92,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name, bigint, boolean) IS
-'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, when the role was renamed, or when another role is made a member of it. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, when the role was renamed or made anew, after a restore on another server, or when another role is made a member of it; loyalty.revoke_reporting() takes it back. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_reporting(role name, personal boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -102,6 +111,24 @@ END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name, boolean) IS
 'The same for all merchants, those to come too. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+
+CREATE FUNCTION loyalty.revoke_reporting(role name) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	reads boolean;
+BEGIN
+	PERFORM loyalty_internal.prepare_role(role);
+	DELETE FROM loyalty_internal.report_role g WHERE g.role = revoke_reporting.role;
+	SELECT count(*) > 0 INTO reads FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
+	WHERE n.nspname = 'loyalty' AND r.rolname = revoke_reporting.role;
+	EXECUTE format('REVOKE ALL ON SCHEMA loyalty_report, loyalty_report_personal FROM %I', role);
+	EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA loyalty_report, loyalty_report_personal FROM %I', role);
+	EXECUTE format('REVOKE ALL ON ALL ROUTINES IN SCHEMA loyalty_report, loyalty_report_personal FROM %I', role);
+	EXECUTE format('REVOKE ALL ON ROUTINE %s FROM %I', loyalty_internal.report_routines(reads), role);
+END
+$$;
+COMMENT ON FUNCTION loyalty.revoke_reporting(name) IS
+'Takes back all that loyalty.grant_reporting() gave a role, of whatever merchant, and also where it sees none any more because it was renamed or made anew. What loyalty.grant_reading() gives it keeps, and its settings. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_reading(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

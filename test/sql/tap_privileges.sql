@@ -12,7 +12,7 @@ WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'loyalty' AND d.de
 CREATE TEMP VIEW functions AS
 SELECT p.oid, p.oid::regprocedure::text AS name, p.pronamespace::regnamespace::text AS schema, p.proowner, p.prosecdef, p.provolatile, p.proconfig,
 	   p.prorettype, l.lanname, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl,
-	   p.oid::regprocedure::text ~ '^loyalty(_internal\.(seal|prepare_role|bind_report_role)|\.grant_(api|reporting|reading|operation))\(' AS hands_out
+	   p.oid::regprocedure::text ~ '^loyalty(_internal\.(seal|prepare_role|bind_report_role)|\.(grant_(api|reporting|reading|operation)|revoke_reporting))\(' AS hands_out
 FROM members m JOIN pg_proc p ON p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang WHERE m.classid = 'pg_proc'::regclass;
 
 CREATE TEMP VIEW relations AS
@@ -69,7 +69,7 @@ SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::r
 	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty(.forget_access_log|_internal.erase_entries)' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
-	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name,boolean)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.revoke_reporting(name)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name,boolean)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
 	'it executes every function but those that hand out rights, and the one that forgets accesses');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,
@@ -160,11 +160,11 @@ SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_reporting')$$, 'grant_
 SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_personal', personal => true)$$, 'grant_reporting, with persons');
 SELECT lives_ok($$SELECT loyalty.grant_operation('regress_operation')$$, 'grant_operation');
 SELECT lives_ok(format($$SELECT loyalty.%I('regress; Odd "role')$$, f), f || ' to a role with an odd name')
-FROM unnest('{grant_api,grant_reporting,grant_reading,grant_operation}'::text[]) f;
+FROM unnest('{grant_api,grant_reporting,revoke_reporting,grant_reading,grant_operation}'::text[]) f;
 SELECT throws_ok(format($$SELECT loyalty.%I('regress_absent')$$, f), '42704', NULL, f || ' to a role that does not exist')
-FROM unnest('{grant_api,grant_reporting,grant_reading,grant_operation}'::text[]) f;
+FROM unnest('{grant_api,grant_reporting,revoke_reporting,grant_reading,grant_operation}'::text[]) f;
 SELECT throws_ok(format('SELECT loyalty.%I(%L)', f, r), 'LY005', NULL, format('%s to %s: refused', f, coalesce(r, 'NULL')))
-FROM unnest('{grant_api,grant_reporting,grant_reading,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,NULL}'::text[]
+FROM unnest('{grant_api,grant_reporting,revoke_reporting,grant_reading,grant_operation}'::text[]) f, unnest('{public,pg_read_all_data,pg_monitor,pg_database_owner,NULL}'::text[]
 	-- whoever the functions run as
 	|| ARRAY(SELECT DISTINCT r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.pronamespace::regnamespace::text ~ '^loyalty' ORDER BY 1)) r;
 SELECT set_eq($$SELECT r.rolname::text FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.pronamespace::regnamespace::text ~ '^loyalty'$$,
@@ -210,6 +210,13 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_personal')$$, $$SELECT pg_te
 SELECT lives_ok($$SELECT loyalty.grant_reporting('regress_personal')$$, 'granted again without');
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_personal') UNION ALL SELECT pg_temp.may_use('regress_personal')$$,
 	$$SELECT pg_temp.may_touch('regress_reporting') UNION ALL SELECT pg_temp.may_use('regress_reporting')$$, 'it has persons no more');
+CREATE ROLE regress_revoked;
+SELECT loyalty.grant_reporting('regress_revoked', personal => true), loyalty.revoke_reporting('regress_revoked') \g /dev/null
+SELECT is_empty($$SELECT pg_temp.may_execute('regress_revoked') UNION ALL SELECT pg_temp.may_touch('regress_revoked') UNION ALL SELECT pg_temp.may_use('regress_revoked')$$, 'revoke_reporting: it has nothing any more');
+SELECT is_empty($$SELECT FROM loyalty_internal.report_role WHERE role = 'regress_revoked'$$, 'and is bound to nothing');
+SELECT loyalty.grant_reading('regress_revoked'), loyalty.grant_reporting('regress_revoked', personal => true), loyalty.revoke_reporting('regress_revoked') \g /dev/null
+SELECT set_eq($$SELECT pg_temp.may_execute('regress_revoked') UNION ALL SELECT pg_temp.may_touch('regress_revoked') UNION ALL SELECT pg_temp.may_use('regress_revoked')$$,
+	$$SELECT pg_temp.may_execute('regress_reading') UNION ALL SELECT pg_temp.may_touch('regress_reading') UNION ALL SELECT pg_temp.may_use('regress_reading')$$, 'but what grant_reading gave');
 
 SELECT set_eq($$SELECT pg_temp.may_touch('regress_reading')$$,
 	$$SELECT name || ': SELECT' FROM relations WHERE name LIKE 'loyalty.%' AND relkind = 'v' UNION ALL SELECT 'loyalty.entry: SELECT'$$,

@@ -261,7 +261,7 @@ for my $type (keys %type_of_array)
 
 my @candidates = map { my ($name, $comment, @arguments) = split /\x{1f}/; {name => $name, comment => $comment, arguments => [map { my ($argument, $type, $optional) = split /:/; {name => $argument, type => $type, optional => $optional eq 't'} } @arguments]} } split /\x{1e}\n?/, $stack->psql(q{
 	SELECT concat_ws(E'\x1f', p.proname, obj_description(p.oid, 'pg_proc'), (SELECT string_agg(concat_ws(':', p.proargnames[i], t::regtype, i > p.pronargs - p.pronargdefaults), E'\x1f' ORDER BY i) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY a (t, i))) || E'\x1e'
-	FROM pg_proc p WHERE p.pronamespace = 'loyalty'::regnamespace AND p.prokind = 'f' AND p.provolatile <> 'i' AND p.proname !~ '^(grant_(api|reporting|reading|operation)|load_sandbox|verify)$' ORDER BY p.oid::regprocedure::text});
+	FROM pg_proc p WHERE p.pronamespace = 'loyalty'::regnamespace AND p.prokind = 'f' AND p.provolatile <> 'i' AND p.proname !~ '^(grant_(api|reporting|reading|operation)|revoke_reporting|load_sandbox|verify)$' ORDER BY p.oid::regprocedure::text});
 
 my (@lines, @of);
 for my $function (@candidates)

@@ -10,9 +10,13 @@
  *
  * An app user acts for the merchant and is trusted with less: all of a merchant's
  * together take no more than a third of its turns, so that its tills have others.
+ * Whoever only names an app user has half of that third, so that who is one has
+ * others too.
  *
- * A turn is a lock that nobody waits for.  Sessions with the same number of
- * turns share them: those of tills have one number, those of batches another.
+ * A turn is a lock that nobody waits for.  It is the transaction's, whatever
+ * becomes of the subtransaction in which it was taken: a request that is refused
+ * is not over, for that is written down.  Sessions with the same number of turns
+ * share them: those of tills have one number, those of batches another.
  */
 #include "postgres.h"
 
@@ -21,6 +25,7 @@
 #include "base/errors.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/resowner.h"
 
 /* The setting loyalty.merchant_requests; 0: as many as there are. */
 int			merchant_requests;
@@ -29,23 +34,35 @@ int			merchant_requests;
 static bool
 take(int64 merchant_id, int turn)
 {
+	ResourceOwner owner = CurrentResourceOwner;
 	LOCKTAG		tag;
+	LockAcquireResult result;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (merchant_id >> 32), (uint32) merchant_id, (merchant_requests << 8) | turn);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	result = LockAcquire(&tag, ExclusiveLock, false, true);
+	CurrentResourceOwner = owner;
+	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* Take a turn of the merchant, for itself or an app user, or raise.  Sessions begin to look at different ones. */
-void
-turn_take(int64 merchant_id, bool for_app_user)
+/* Take a turn of the merchant, if there is one for such a request.  Sessions begin to look at different ones. */
+bool
+turn_try(int64 merchant_id, Turns whose)
 {
-	int			turns = for_app_user ? (merchant_requests + 2) / 3 : merchant_requests;
+	int			turns = (merchant_requests + whose - 1) / whose;
 
 	for (int i = 0; i < turns; i++)
 	{
 		if (take(merchant_id, (MyProcNumber + i) % turns))
-			return;
+			return true;
 	}
-	if (turns > 0)
+	return turns == 0;
+}
+
+/* The same, or raise. */
+void
+turn_take(int64 merchant_id, Turns whose)
+{
+	if (!turn_try(merchant_id, whose))
 		raise_error(ERR_TOO_MANY_IN_PROGRESS);
 }

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "admin/turn.h"
 #include "api/kasu.h"
 #include "api/kasu_account.h"
 #include "api/kasu_token.h"
@@ -388,7 +389,9 @@ kasu_error_body(StringInfo json, const ErrorInfo *error, const char *message)
 
 /*
  * Log a refusal with the merchant of the app user that the request names, also
- * if nothing proves that it comes from that user.
+ * if nothing proves that it comes from that user.  Then it has no turn yet, and
+ * if none is left it is refused all the same, and not written down: names are
+ * no secrets, and whoever knows one could make as many sessions write as there are.
  */
 static ErrorId
 log_refusal(const Call *call, ErrorId error)
@@ -403,7 +406,7 @@ log_refusal(const Call *call, ErrorId error)
 	db_begin();
 	if (merchant_id == 0)
 		merchant_id = kasu_merchant_of(values[KASU_USER].text);
-	if (merchant_id != 0)
+	if (merchant_id != 0 && (call->app_user != NULL || turn_try(merchant_id, TURNS_OF_ANYBODY)))
 		kasu_record_access(call, merchant_id, call->endpoint == &customer_read ? known_request(call) : NULL, error_info(error)->http_status);
 	db_end();
 	return error;

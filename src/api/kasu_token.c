@@ -115,7 +115,8 @@ kasu_merchant(const Call *call)
 
 /*
  * The signature of the CURP by whichever key of the app user it is right for
- * what was sent; of none, the request is refused.
+ * what was sent; of none, the request is refused.  From then on it is known
+ * whose the request is, and it takes a turn.
  */
 static const char *
 find_signature(Call *call, const AppUser *user, bool (*is_right) (const Call *call, const char *signature, const char *data), const char *data)
@@ -127,6 +128,10 @@ find_signature(Call *call, const AppUser *user, bool (*is_right) (const Call *ca
 		if (!is_right(call, signature, data))
 			continue;
 		call->unused_key_no = user->keys[i].unused ? user->keys[i].key_no : 0;
+		call->merchant_id = user->merchant_id;
+		if (call->origin == FROM_REQUEST)
+			turn_take(call->merchant_id, TURNS_OF_APP_USERS);
+		call->app_user = call->values[KASU_USER].text;
 		return signature;
 	}
 	raise_error(ERR_KASU_401);
@@ -212,7 +217,6 @@ token_full_run(Call *call)
 		raise_error(ERR_KASU_404);
 	find_app_user(call, "", &user);
 	signature = find_signature(call, &user, is_signature, NULL);
-	call->merchant_id = user.merchant_id;
 	if (!user.granted)
 		raise_error(ERR_KASU_403);
 	kasu_check_alive(call, &curp);
@@ -417,7 +421,6 @@ kasu_check_token(Call *call, const char *api)
 	if (times.timestamp == NULL || times.expires_in == NULL)
 		raise_error(ERR_KASU_400);
 	find_app_user(call, api, &user);
-	call->merchant_id = user.merchant_id;
 	if (call->bearer == NULL ||
 		!parse_seconds(times.timestamp, &timestamp) || !parse_seconds(times.expires_in, &expires_in))
 		raise_error(ERR_KASU_401);
@@ -430,8 +433,6 @@ kasu_check_token(Call *call, const char *api)
 		raise_error(ERR_KASU_418);
 	if (!user.granted)
 		raise_error(ERR_KASU_403);
-	call->app_user = values[KASU_USER].text;
-	turn_take(call->merchant_id, true);
 }
 
 static Statement customer_find_sql = {

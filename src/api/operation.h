@@ -136,7 +136,8 @@ typedef struct Call
 	Origin		origin;
 	int64		merchant_id;
 	int64		key_id;			/* of the API key; 0: it came without one */
-	const char *app_user;		/* who acts for the merchant, once its token is good; NULL: the merchant */
+	const char *app_user;		/* who acts for the merchant, once that is proved and it has a turn; NULL: the
+								 * merchant */
 	int64		unused_key_no;	/* of the app user's keys the one that signed, if it is to be written down as used;
 								 * else 0 */
 	bool		sandbox;		/* came by a sandbox path */

@@ -187,7 +187,7 @@ read_request(Exchange *exchange)
 	if (!exchange->family->own_keys)
 	{
 		call->merchant_id = merchant_of_api_key(request->api_key, &call->key_id);
-		turn_take(call->merchant_id, false);
+		turn_take(call->merchant_id, TURNS_OF_MERCHANT);
 	}
 	if (strcmp(request->method, "GET") == 0)
 		read_query(request->uri, call);

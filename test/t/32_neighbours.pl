@@ -210,6 +210,25 @@ is refusal(@answers)->{body}, qq({"status":"error","description":"$too_many"}), 
 		'a request of a till of the merchant' => sub { ask($our_address, 'POST', '/wallet/get', ["apikey: $till"], '') });
 	is statuses(@answers), '8 x 201, 22 x 429', 'of partners a third of that';
 	is refusal(@answers)->{body}, qq({"ok":false,"status":429,"error":"$too_many","mensaje":"$too_many","retry_after":1}), 'in the form of the customer API';
+
+	# What is refused is written down, and holds its connection until then.
+	my $log = 'LOCK TABLE loyalty_internal.access IN SHARE MODE';
+	my $times = sub { return $stack->psql("SELECT coalesce(sum(times), 0) FROM loyalty.access_log WHERE app_user = '$user' AND status = $_[0]") };
+	my $before = $times->(429);
+	@answers = in_progress('30 requests without a consent', $log, 8,
+		[map { my $from = $_ % 2 ? $our_address : $third_address; sub { $api->($from, 'Customer', {token_data => $given->{token_data}, tipo_peticion => 'individual_request', request => 'Mail', clave_aceptacion => 'no'}, "Authorization: Bearer $given->{token}") } } 1 .. 30],
+		'a sale of another' => sub { sale(\%other, $other_address) },
+		'a request of a till of the merchant' => sub { ask($our_address, 'POST', '/wallet/get', ["apikey: $till"], '') });
+	is statuses(@answers), '8 x 409, 22 x 429', 'what is refused has no more turns than what is served';
+	is $times->(409), 8, 'and is written down';
+	is $times->(429), $before, 'but what has none is not';
+	my ($nobody) = grep { !$stack->psql_error("SELECT '$_'::loyalty.curp") } map { "BXXX800101HDFXXX0$_" } 0 .. 9;
+	my %wrong = (tipo_peticion => 'token_full', firma_KEY => 'x' x 64);
+	@answers = in_progress('30 requests of whoever knows a name', $log, 4,
+		[map { my $from = $_ % 2 ? $our_address : $third_address; sub { $api->($from, 'Registro', \%wrong) } } 1 .. 30],
+		'a token, about nobody, for who has the key' => sub { $api->($our_address, 'Registro', {tipo_peticion => 'token_full', curp_en_uso => $nobody, firma_KEY => hmac_sha256_hex($nobody, $key)}) });
+	is statuses(@answers), '30 x 401', 'who has proved nothing is told so';
+	is $times->(401), 4, 'and written down as often as there are turns for it';
 }
 
 # Sessions for these yield the processor; those for tills do not.

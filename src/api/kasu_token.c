@@ -32,6 +32,7 @@
 static Statement app_user_sql = {
 	.sql = "SELECT u.merchant_id, u.token_ttl_s::bigint, CASE $2 WHEN 'CUSTOMER' THEN u.customer_expires_at WHEN 'ACCOUNTS' THEN u.accounts_expires_at"
 	" WHEN 'PAYMENTS' THEN u.payments_expires_at ELSE greatest(u.customer_expires_at, u.accounts_expires_at, u.payments_expires_at) END > clock_timestamp() AS granted,"
+	" u.customer_expires_at > clock_timestamp() AS reads,"
 	" k.private_key, k.key_no::bigint, (k.last_used_at >= date_trunc('hour', clock_timestamp(), 'UTC')) IS NOT TRUE AS unused"
 	" FROM loyalty_internal.app_user u JOIN loyalty_internal.app_user_key k ON k.app_user = u.name"
 	" WHERE u.name = $1 AND k.app_user = $1 AND u.disabled_at IS NULL AND k.expires_at > clock_timestamp() ORDER BY k.key_no DESC",
@@ -56,6 +57,7 @@ typedef struct AppUser
 	int64		merchant_id;
 	int64		token_ttl_s;
 	bool		granted;		/* the API that is called */
+	bool		reads;			/* whether API_CUSTOMER is granted, which tells customers' names */
 	PrivateKey *keys;
 	int			nkeys;
 } AppUser;
@@ -88,6 +90,7 @@ find_app_user(const Call *call, const char *api, AppUser *user)
 	user->merchant_id = row_int64(0, "merchant_id");
 	user->token_ttl_s = row_int64(0, "token_ttl_s");
 	user->granted = row_bool(0, "granted");
+	user->reads = row_bool(0, "reads");
 	user->keys = palloc(user->nkeys * sizeof(PrivateKey));
 	for (int i = 0; i < user->nkeys; i++)
 	{
@@ -181,8 +184,8 @@ static Statement customer_name_sql = {
 };
 
 /*
- * The name of the customer, for who has the consent to read it.  A consent is
- * looked for also where there is no customer, which takes as long.
+ * The name of the customer, for who has the consent to read it, and may.  A
+ * consent is looked for also where there is no customer, which takes as long.
  */
 static const char *
 customer_name(Call *call, bool found)
@@ -200,7 +203,7 @@ is_signature(const Call *call, const char *signature, const char *data pg_attrib
 	return secrets_equal(signature, call->values[REGISTER_SIGNATURE].text);
 }
 
-/* A token is given to who may call any of the APIs. */
+/* A token is given to who may call any of the APIs; it tells no more than those do. */
 static void
 token_full_run(Call *call)
 {
@@ -225,7 +228,7 @@ token_full_run(Call *call)
 	data = token_data(time(NULL), user.token_ttl_s);
 	initStringInfo(&json);
 	body_text(&json, "token", hmac_sha256_hex(signature, data));
-	name = customer_name(call, found);
+	name = customer_name(call, found && user.reads);
 	if (*name)
 		kasu_record_access(call, call->merchant_id, NULL, 200);
 	else

@@ -86,7 +86,11 @@ for my $api (sort keys %request)
 	new_log();
 	refused(asks($api), 403, "$api without a grant");
 	is logged(), join('|', 'Banco', $request{$api}[1]{tipo_peticion}, $request{$api}[1]{request} // '', 403), 'is logged';
-	is take_token()->{status}, 200, 'a token is given to who may call another';
+	my $told = sql('SELECT count(*) FROM loyalty.access_log WHERE status = 200');
+	my $token = take_token();
+	is "$token->{status} $token->{json}{nombre}", $api eq 'Customer' ? '200 ' : '200 Ana Gil', 'a token is given to who may call another, with the name for who may read it';
+	is sql('SELECT count(*) FROM loyalty.access_log WHERE status = 200') - $told, $api eq 'Customer' ? 0 : 1, 'which is logged';
+	is sql("SELECT loyalty.customer_token('Banco', '$curp', '" . hmac_sha256_hex($curp, $key{Banco}) . "') ->> 'nombre'"), $token->{json}{nombre}, 'in SQL too';
 	refused(asks($api, key => 'f' x 64), 401, 'who has not signed is not told');
 	refused(asks($api, timestamp => now - 700), 418, 'nor who is too late');
 	refused(ask($api, {%{$request{$api}[1]}, tipo_peticion => 'nada'}), 403, 'nor what else is wrong');

@@ -70,6 +70,11 @@ $$;
 COMMENT ON FUNCTION loyalty.load_sandbox() IS
 'Creates, if it is not there, the sandbox of the customer API: a merchant of its own with the printed user, PRIVATE_KEY and CURPs, made-up people and products, and at most 10,000 rows. Returns its merchant_id. Errors: LY007 already_exists (another merchant has an app user of the printed name).';
 
+CREATE FUNCTION loyalty_internal.stop_requests(merchant_id bigint) RETURNS void
+LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'loyalty_stop_requests';
+COMMENT ON FUNCTION loyalty_internal.stop_requests(bigint) IS
+'Part of loyalty.load_sandbox(): waits for the merchant''s requests in progress, and has those that come meanwhile wait until the transaction ends.';
+
 -- It runs as its caller, and nobody is granted it: what deletes entries is nobody's
 -- but who may do so anyway, the superuser.
 CREATE FUNCTION loyalty.load_sandbox(reset boolean) RETURNS bigint
@@ -85,7 +90,8 @@ BEGIN
 	IF reset IS NOT TRUE THEN
 		RETURN sandbox_id;
 	END IF;
-	-- Resets go one after the other.
+	-- Resets go one after the other, and not beside requests: those lock rows in other orders.
+	PERFORM loyalty_internal.stop_requests(sandbox_id);
 	PERFORM FROM loyalty_internal.merchant m WHERE m.merchant_id = sandbox_id FOR UPDATE;
 	-- All tables that have rows of merchants, those that others refer to first.
 	WITH RECURSIVE of_merchants (id, depth) AS (
@@ -113,8 +119,8 @@ BEGIN
 		END IF;
 		conditions := array_append(conditions, condition);
 	END LOOP;
-	-- What is in progress is waited for, and what comes then waits: whatever it adds
-	-- belongs to a row that is locked here.
+	-- What is in progress in SQL is waited for, and what comes then waits: whatever it
+	-- adds belongs to a row that is locked here.
 	FOR n IN 1 .. cardinality(tables) LOOP
 		IF tables[n] = 'loyalty_internal.account'::regclass THEN
 			PERFORM FROM loyalty_internal.account k WHERE k.merchant_id = sandbox_id ORDER BY k.account_id FOR UPDATE;

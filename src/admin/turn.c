@@ -13,6 +13,10 @@
  * Whoever only names an app user has half of that third, so that who is one has
  * others too.
  *
+ * Who makes a merchant anew needs all that its requests may need, in whatever
+ * order, and so waits until there are none, and has those that come then wait,
+ * before either has locked a row.
+ *
  * A turn is a lock that nobody waits for.  It is the transaction's, whatever
  * becomes of the subtransaction in which it was taken: a request that is refused
  * is not over, for that is written down.  Sessions with the same number of turns
@@ -23,6 +27,7 @@
 #include "admin/turn.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/resowner.h"
@@ -30,33 +35,40 @@
 /* The setting loyalty.merchant_requests; 0: as many as there are. */
 int			merchant_requests;
 
-/* A turn is taken; SQL's advisory locks have 1 or 2 in the last part of their tags, turns 256 and more. */
+/* What is no turn: who has one shares this, and who wants no request in progress has it alone. */
+#define ALL_TURNS 3
+
+/* SQL's advisory locks have 1 or 2 in the last part of their tags, turns 256 and more. */
 static bool
-take(int64 merchant_id, int turn)
+lock(int64 merchant_id, int part, LOCKMODE mode, bool waits)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 	LOCKTAG		tag;
 	LockAcquireResult result;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (merchant_id >> 32), (uint32) merchant_id, (merchant_requests << 8) | turn);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (merchant_id >> 32), (uint32) merchant_id, part);
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	result = LockAcquire(&tag, ExclusiveLock, false, true);
+	result = LockAcquire(&tag, mode, false, !waits);
 	CurrentResourceOwner = owner;
 	return result != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static bool
+take(int64 merchant_id, int turns)
+{
+	for (int i = 0; i < turns; i++)
+	{
+		if (lock(merchant_id, (merchant_requests << 8) | (MyProcNumber + i) % turns, ExclusiveLock, false))
+			return true;
+	}
+	return turns == 0;
 }
 
 /* Take a turn of the merchant, if there is one for such a request.  Sessions begin to look at different ones. */
 bool
 turn_try(int64 merchant_id, Turns whose)
 {
-	int			turns = (merchant_requests + whose - 1) / whose;
-
-	for (int i = 0; i < turns; i++)
-	{
-		if (take(merchant_id, (MyProcNumber + i) % turns))
-			return true;
-	}
-	return turns == 0;
+	return take(merchant_id, (merchant_requests + whose - 1) / whose) && lock(merchant_id, ALL_TURNS, ShareLock, true);
 }
 
 /* The same, or raise. */
@@ -65,4 +77,14 @@ turn_take(int64 merchant_id, Turns whose)
 {
 	if (!turn_try(merchant_id, whose))
 		raise_error(ERR_TOO_MANY_IN_PROGRESS);
+}
+
+PG_FUNCTION_INFO_V1(loyalty_stop_requests);
+
+/* loyalty_internal.stop_requests(): nobody has a turn of the merchant until the transaction ends. */
+Datum
+loyalty_stop_requests(PG_FUNCTION_ARGS)
+{
+	(void) lock(PG_GETARG_INT64(0), ALL_TURNS, ExclusiveLock, true);
+	PG_RETURN_VOID();
 }

@@ -213,6 +213,33 @@ for my $case (["SELECT loyalty.open_policy($sandbox, '$cesar', 'Universitario') 
 }
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 
+# A request in progress may need anything of the sandbox before it ends: who waits for it has none of that yet.
+for my $case (['an order', "customer WHERE merchant_id = $sandbox AND curp::text = '$cesar'", sub { order() }], ['a payment', "policy WHERE merchant_id = $sandbox", sub { pay({poliza_en_uso => sql("SELECT policy_number FROM loyalty.policies JOIN loyalty.customers USING (merchant_id, member_id) WHERE merchant_id = $sandbox AND curp::text = '$cesar'")}) }])
+{
+	my ($name, $rows, $request) = @$case;
+	my ($lock, $reset) = map { $stack->connect_async } 1, 2;
+	my $waiting = sub { sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND $_[0]") };
+	$lock->query("BEGIN; SELECT FROM loyalty_internal.$rows FOR UPDATE");
+	my $pid = fork // die "fork: $!\n";
+	if ($pid == 0) { my $status = eval { $request->()->{status} } // 0; POSIX::_exit($status == 201 ? 0 : 1) }
+	ok $stack->wait_until(sub { $waiting->("usename = 'authenticator'") }), "$name that waits";
+	my $backend = $reset->query('SELECT pg_backend_pid()');
+	$reset->send('SELECT loyalty.load_sandbox(reset => true)');
+	ok $stack->wait_until(sub { $waiting->("pid = $backend") }), 'a reset waits';
+	is sql("SELECT string_agg(usename, ',') FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($backend))"), 'authenticator', 'for it';
+	my $later = fork // die "fork: $!\n";
+	if ($later == 0) { my $status = eval { token($cesar)->{status} } // 0; POSIX::_exit($status == 200 ? 0 : 1) }
+	ok $stack->wait_until(sub { $waiting->("usename = 'authenticator'") == 2 }), 'and who comes then for the reset';
+	$lock->query('ROLLBACK');
+	is eval { $reset->receive } // $@, $sandbox, 'the reset is not in the way';
+	waitpid $pid, 0;
+	is $? >> 8, 0, 'of what was in progress';
+	waitpid $later, 0;
+	is $? >> 8, 0, 'nor of what came meanwhile';
+	is description() =~ s/^(?:row limit|loyalty\S*access)\|.*\n//gmr, $at_first =~ s/^(?:row limit|loyalty\S*access)\|.*\n//gmr, 'and makes it what it was';
+	$_->close for $lock, $reset;
+}
+
 # Who comes while it is put back waits, and is refused or served, never half.
 {
 	my $session = $stack->connect_async;

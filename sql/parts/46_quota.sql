@@ -100,4 +100,5 @@ CREATE TABLE loyalty_internal.entry_space (
 	PRIMARY KEY (merchant_id, stripe)
 );
 COMMENT ON TABLE loyalty_internal.entry_space IS 'How much of what a merchant''s clients sent on a day of UTC is kept, or a little less than this: what loyalty.entry_space limits.';
+COMMENT ON COLUMN loyalty_internal.entry_space.stripe IS 'Whose: from 64 on the app users'', who have a third of all together.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.entry_space TO loyalty_engine;

@@ -271,7 +271,7 @@ member_create_run(Call *call)
 
 	if (!program->active)
 		raise_error(ERR_PROGRAM_INACTIVE);
-	if (!entry_space_take(call->merchant_id, fields_space(call)))
+	if (!entry_space_take(call->merchant_id, SPACE_OF_MERCHANT, fields_space(call)))
 		raise_error(ERR_PROGRAM_LIMIT_EXCEEDED);
 	error = seller_member_create(call->merchant_id, program->program_id, call->values, &member);
 	if (error != ERR_NONE)
@@ -361,7 +361,7 @@ count_undone(const Call *call, ErrorId error)
 	int64		space = call->space + (int64) call->due * ENTRY_BYTES;
 
 	if (space > 0)
-		entry_space_take(call->merchant_id, space);
+		entry_space_take(call->merchant_id, SPACE_OF_MERCHANT, space);
 	return error;
 }
 

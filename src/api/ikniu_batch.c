@@ -542,7 +542,7 @@ take_space(ItemBatch *batch)
 
 	for (size_t i = 0; i < count; i++)
 		bytes += item_space(items[i], batch->operation) + (lacks_member(items[i]) ? member_space(items[i]->fields[INLINE_MEMBER]) : 0);
-	if (count > 0 && !entry_space_take(batch->merchant_id, bytes))
+	if (count > 0 && !entry_space_take(batch->merchant_id, SPACE_OF_MERCHANT, bytes))
 	{
 		for (size_t i = 0; i < count; i++)
 			item_fail(items[i], ERR_PROGRAM_LIMIT_EXCEEDED, NULL);
@@ -661,7 +661,7 @@ run_items(Call *call, ItemBatch *batch)
 	call->space = take_space(batch);
 	create_members(batch);
 	post_items(batch);
-	entry_space_owe(call->merchant_id, (int64) call->due * ENTRY_BYTES);
+	entry_space_owe(call->merchant_id, SPACE_OF_MERCHANT, (int64) call->due * ENTRY_BYTES);
 	for (size_t i = 0; i < batch->count; i++)
 	{
 		/* which is that of all of them */

@@ -71,9 +71,17 @@ static Statement policy_sell_sql = {
 	.params = {INT8OID, CURPOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, PHONEOID, JSONOID}
 };
 
-static Statement policy_buyer_sql = {
-	.sql = "SELECT member_id FROM loyalty_internal.policy WHERE merchant_id = $1 AND policy_id = $2",
-	.params = {INT8OID, INT8OID}
+/*
+ * The buyer, and what texts of the order were kept, as they lie in the table: with
+ * the policy, in the consent, and of a new customer, who is listed and found by two.
+ */
+static Statement policy_kept_sql = {
+	.sql = "SELECT s.member_id, pg_column_size(s.application) + octet_length(s.service) + 2 * octet_length(s.sold_by) + CASE WHEN $3 THEN"
+	" (SELECT pg_column_size(m.*) + octet_length(m.name) + coalesce(octet_length(m.email), 0) FROM loyalty_internal.member m"
+	" WHERE m.merchant_id = $1 AND m.member_id = s.member_id)"
+	" + (SELECT coalesce(sum(pg_column_size(d.*)), 0) FROM loyalty_internal.member_address d WHERE d.merchant_id = $1 AND d.member_id = s.member_id)"
+	" ELSE 0 END AS bytes FROM loyalty_internal.policy s WHERE s.merchant_id = $1 AND s.policy_id = $2",
+	.params = {INT8OID, INT8OID, BOOLOID}
 };
 
 /* The name is told to who has the consent to read it, and else as it came with the order. */
@@ -92,14 +100,6 @@ static Statement policy_receipt_sql = {
 	.params = {INT8OID, INT8OID, TEXTOID, BOOLOID}
 };
 
-/* What an order takes: what came with it is kept with the policy, and with the customer, if there was none. */
-static int64
-order_space(const Call *call, const char *application)
-{
-	return POLICY_BYTES + call->values[NEW_PAYMENTS].integer * INSTALMENT_BYTES + strlen(application) +
-		(call->id == 0 ? member_space(application) : 0);
-}
-
 static char *
 sell_policy(Call *call, Curp *curp)
 {
@@ -116,16 +116,18 @@ sell_policy(Call *call, Curp *curp)
 		PhoneGetDatum(values[NEW_PHONE].phone),
 		application(call),
 	};
+	Datum		kept[] = {Int64GetDatum(call->merchant_id), 0, BoolGetDatum(call->id == 0)};
 	Datum		receipt[] = {Int64GetDatum(call->merchant_id), 0, CStringGetTextDatum(values[NEW_MAIL].text), 0};
+	int64		space = POLICY_BYTES + values[NEW_PAYMENTS].integer * INSTALMENT_BYTES + (call->id == 0 ? MEMBER_BYTES : 0);
 
 	/* an order that is refused takes nothing of the day, or an app user could take all of it */
-	if (!entry_space_take(call->merchant_id, 1))
+	if (!entry_space_take(call->merchant_id, SPACE_OF_APP_USERS, 1))
 		raise_error(ERR_TOO_MANY_REQUESTS);
 	db_write(&policy_sell_sql, policy, NULL);
-	entry_space_owe(call->merchant_id, order_space(call, TextDatumGetCString(policy[8])));
-	receipt[1] = Int64GetDatum(row_int64(0, "policy_id"));
-	db_write(&policy_buyer_sql, receipt, NULL);
+	kept[1] = receipt[1] = Int64GetDatum(row_int64(0, "policy_id"));
+	db_write(&policy_kept_sql, kept, NULL);
 	call->id = row_int64(0, "member_id");
+	entry_space_owe(call->merchant_id, SPACE_OF_APP_USERS, space + row_int64(0, "bytes"));
 	receipt[3] = BoolGetDatum(kasu_consent(call, NULL, NULL) == TOLD_ALL);
 	db_write(&policy_receipt_sql, receipt, NULL);
 	return row_text(0, "receipt");

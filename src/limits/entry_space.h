@@ -19,8 +19,15 @@
 
 extern int	entry_space_kb;
 
-extern bool entry_space_take(int64 merchant_id, int64 bytes);
-extern void entry_space_owe(int64 merchant_id, int64 bytes);
+/* Whose clients send it. */
+typedef enum SpaceOf
+{
+	SPACE_OF_MERCHANT,
+	SPACE_OF_APP_USERS
+} SpaceOf;
+
+extern bool entry_space_take(int64 merchant_id, SpaceOf whose, int64 bytes);
+extern void entry_space_owe(int64 merchant_id, SpaceOf whose, int64 bytes);
 extern void entry_space_need(int64 merchant_id, int64 bytes);
 extern int64 posting_space(const Program *program, bool adds);
 extern int64 member_space(const char *json);

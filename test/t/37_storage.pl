@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use utf8;
 
+use Digest::SHA qw(hmac_sha256_hex);
 use FindBin;
 use lib $FindBin::Bin;
 use JSON::PP ();
@@ -156,6 +157,53 @@ is outcome("SELECT loyalty.wallet_contact_add($merchant, '$wallet', '4775550001'
 is refused("wallet_contact_add($merchant, '$wallet', '4775550001', 'Ana', $staff)"), 'LM008', 'who is told first';
 is refused("wallet_sale($merchant, '$wallet', '4775550001', 0, 10, usertool_id => $staff, ticket => repeat('x', $_->[0]))"), $_->[1], "a ticket of $_->[0] bytes" for [125, 'LY008'], [124, 'done'];
 sql("DELETE FROM loyalty_internal.entry_space; DELETE FROM loyalty_internal.message WHERE merchant_id = $merchant");
+
+# So do orders of partners, and what they leave is at most what they count as, and not much less.
+sql("SELECT loyalty.create_product($merchant, p, '100', 100000, '', 0, 120, 12) FROM unnest('{Vida,Auto}'::text[]) p");
+sub curp
+{
+	my $start = sprintf 'BXXX80%02d%02dHDFXXX0', 1 + int($_[0] / 28), 1 + $_[0] % 28;
+	my $sum = 0;
+	$sum += (18 - $_) * index '0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ', substr $start, $_, 1 for 0 .. 16;
+	return $start . (10 - $sum % 10) % 10;
+}
+sub random_text { return join '', map { chr 33 + 3 + int rand 80 } 1 .. shift }
+# Orders of one payment, by customers with these numbers, in one session; what was answered.
+sub ordered
+{
+	my ($product, $customers, $address, $space) = @_;
+	my $now = sql('SELECT extract(epoch FROM clock_timestamp())::bigint');
+	my @statements = map {
+		my $curp = curp($_);
+		my $body = JSON::PP->new->encode({tipo_peticion => 'new_service', nombre_de_usuario => 'Banco', curp_en_uso => $curp, token_data => {timestamp => $now, expires_in => 600}, mail => "n$_\@x.mx", telefono => 4776000000 + $_, nombre => 'Ana', paterno => 'Gil',
+			producto => $product, numero_pagos => 1, direccion => $address->(), map { $_ => 1 } qw(terminos aviso fideicomiso)});
+		my %headers = (method => 'POST', uri => '/api/Accounts_V1', type => 'application/json', bearer => hmac_sha256_hex(qq({"timestamp":$now,"expires_in":600}), hmac_sha256_hex($curp, 'k' x 32)));
+		my $headers = JSON::PP->new->encode({map { ("x-loyalty-$_" => $headers{$_}) } keys %headers});
+		qq{SELECT set_config('request.headers', \$h\$$headers\$h\$, false) \\g /dev/null\nSELECT loyalty_api.gateway(convert_to(\$b\$$body\$b\$, 'UTF8'))::text::json ->> 'status';};
+	} @$customers;
+	my %times;
+	$times{$_}++ for split /\n/, sql(join "\n", "SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = $space;", map { $_ =~ s/ ->> 'status';$/ -> 'status' IS NULL;/r } @statements);
+	return join ', ', map { "$times{$_} x $_" } sort keys %times;
+}
+sub kept_of_orders { return sql('SELECT sum(pg_total_relation_size(r)) FROM unnest(ARRAY[' . join(', ', map { "'loyalty_internal.$_'::regclass" } qw(policy instalment consent customer member member_address account)) . ']) r') }
+sub part { return (map { $_ => random_text(1000) } qw(calle numero colonia municipio codigo_postal estado)) }
+for my $case (['new customers', 'Vida', 0, sub { return {calle => 'Hidalgo'} }], ['with long addresses', 'Vida', 60, sub { return {part()} }], ['with what is no address', 'Vida', 120, sub { return {map { ("x$_" => random_text(900)) } 1 .. 7} }], ['customers', 'Auto', 120, sub { return {map { ("x$_" => random_text(900)) } 1 .. 7} }])
+{
+	my ($what, $product, $first, $address) = @$case;
+	sql('DELETE FROM loyalty_internal.entry_space');
+	my $before = kept_of_orders();
+	is ordered($product, [$first .. $first + 59], $address, 1_000_000), '60 x t', "orders of $what";
+	my ($grown, $counted) = (kept_of_orders() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));
+	ok $counted >= $grown - 65536 && $counted < 1.3 * $grown + 65536, "which take $grown bytes, count as $counted";
+}
+# They have a third of it together: the tills have the rest, and all that partners leave.
+sql('DELETE FROM loyalty_internal.entry_space');
+is ordered('Vida', [180 .. 259], sub { return {map { ("x$_" => random_text(900)) } 1 .. 7} }, 600) =~ /^(\d+) x f, (\d+) x t$/ && $1 > 0 && $2 > 10, 1, 'orders end before the day';
+cmp_ok sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"), '<', 200 + 64, 'with a third of it';
+is accumulated(100, 1000, space => "SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = 600;"), 'success ', 'which leaves the tills theirs' for 1 .. 2;
+sql("DELETE FROM loyalty_internal.entry_space WHERE stripe >= 64; UPDATE loyalty_internal.entry_space SET kilobytes = 600 WHERE merchant_id = $merchant");
+is ordered('Vida', [260], sub { return {} }, 600), '1 x f', 'and when all of it is over, partners have none';
+sql('DELETE FROM loyalty_internal.entry_space');
 
 # --- names ------------------------------------------------------------------------
 

@@ -84,6 +84,8 @@ find_programs(ItemBatch *batch)
 			continue;
 		}
 		items[i]->program = program_of_client_id(batch->merchant_id, items[i]->fields[PROGRAM_ID]);
+		if (items[i]->program != NULL)
+			batch->program = items[i]->program;
 	}
 	pfree(items);
 }
@@ -662,15 +664,8 @@ run_items(Call *call, ItemBatch *batch)
 	create_members(batch);
 	post_items(batch);
 	entry_space_owe(call->merchant_id, SPACE_OF_MERCHANT, (int64) call->due * ENTRY_BYTES);
-	for (size_t i = 0; i < batch->count; i++)
-	{
-		/* which is that of all of them */
-		if (batch->items[i].program != NULL)
-		{
-			row_limit_check_program(batch->items[i].program);
-			break;
-		}
-	}
+	if (batch->program != NULL)
+		row_limit_check_program(batch->program);
 }
 
 /* The list that was written, which may have none. */

@@ -49,6 +49,7 @@ typedef struct ItemBatch
 	MemoryContext context;		/* of the items */
 	SellerItem *items;
 	size_t		count;
+	const Program *program;		/* one of those that they are of; NULL: none is of any */
 	int		   *due;			/* how many entries that were due it has booked */
 } ItemBatch;
 

@@ -48,6 +48,7 @@
 #include "limits/allowance.h"
 #include "limits/limit.h"
 #include "limits/limit_set.h"
+#include "miscadmin.h"
 
 /* A cashier or stripe draws this part of what the pool has left, for later. */
 #define SHARES	16
@@ -366,6 +367,7 @@ lock_counters(Limits *limits, Counter *counters, int n, DateADT today)
 	{
 		LimitSet	rules;
 
+		CHECK_FOR_INTERRUPTS();
 		program = newest_program(limits, counters->program_id);
 		limits->npools = first;
 		for (int from = 0, to; from < n && counters->scope == SCOPE_STAFF; from = to)

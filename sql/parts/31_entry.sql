@@ -59,7 +59,7 @@ COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the refe
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do. Where they pay a debt of the account, the first of them do.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
-GRANT SELECT (merchant_id, entry_id, account_id, entry_no, peer_account_id, member_id, reference, detail),
+GRANT SELECT (merchant_id, entry_id, account_id, entry_no, kind, origin_entry_id, peer_account_id, member_id, reference, detail),
 	UPDATE (reference, detail, text_digest) ON loyalty.entry TO loyalty_eraser;
 
 CREATE TABLE loyalty_internal.entry_remainder (

@@ -1,6 +1,17 @@
 -- Erasure: what is personal of members and of staff is deleted, what the ledger
 -- has to prove stays; and what is kept about a person, for that person.
 
+-- A refund of what was captured goes on with a hold: nothing goes further back.
+CREATE FUNCTION loyalty_internal.named_by_origin(merchant_id bigint, origin_entry_id bigint) RETURNS bigint
+LANGUAGE sql STABLE STRICT
+BEGIN ATOMIC
+	SELECT coalesce(o.member_id, (
+		SELECT h.member_id FROM loyalty.entry h WHERE h.merchant_id = named_by_origin.merchant_id AND h.entry_id = o.origin_entry_id))
+	FROM loyalty.entry o WHERE o.merchant_id = named_by_origin.merchant_id AND o.entry_id = named_by_origin.origin_entry_id;
+END;
+COMMENT ON FUNCTION loyalty_internal.named_by_origin(bigint, bigint) IS
+'Whom an entry names that others go on with, or what it goes on with itself: who acted there. So the text of a refund, a capture, a release, which name nobody, is theirs. NULL: nobody.';
+
 CREATE FUNCTION loyalty_internal.text_salt(merchant_id bigint, entry_id bigint, account_id bigint, member_id bigint, peer_account_id bigint) RETURNS bytea
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -13,7 +24,7 @@ BEGIN ATOMIC
 		 ORDER BY k.account_id = text_salt.member_id DESC LIMIT 1));
 END;
 COMMENT ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint, bigint) IS
-'Part of loyalty_internal.erase_entries(): the salt of the text of an entry of the account, whose member_id this is, and on whose other side this account is.';
+'Part of loyalty_internal.erase_entries(): the salt of the text of an entry of the account, which names this member, or goes on with what does, and on whose other side this account is.';
 
 CREATE FUNCTION loyalty_internal.text_digest(salt bytea, reference text, detail json) RETURNS bytea
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_text_digest';
@@ -64,10 +75,76 @@ END;
 COMMENT ON FUNCTION loyalty_internal.accounts_of_members(bigint, bigint[]) IS
 'Which accounts members have owned, from the entry after after_no to until_no: what was posted then and names no member is its owner''s. By the place of entries, whatever the clock said.';
 
+CREATE FUNCTION loyalty_internal.began_with_erased(merchant_id bigint, entry_id bigint) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT EXISTS (
+		SELECT FROM loyalty.entry e
+		LEFT JOIN loyalty.entry h ON h.merchant_id = began_with_erased.merchant_id AND h.entry_id = e.origin_entry_id,
+		LATERAL (
+			SELECT coalesce((SELECT w.member_id FROM loyalty_internal.account_owner w
+							 WHERE w.merchant_id = began_with_erased.merchant_id AND w.account_id = e.account_id AND w.entry_no < coalesce(h.entry_no, e.entry_no)
+							 ORDER BY w.since DESC LIMIT 1), e.account_id) AS member_id
+			UNION ALL SELECT e.peer_account_id
+			UNION ALL SELECT w.member_id FROM loyalty_internal.account_owner w
+			WHERE w.merchant_id = began_with_erased.merchant_id AND w.account_id = e.peer_account_id) o
+		JOIN loyalty_internal.member m ON m.merchant_id = began_with_erased.merchant_id AND m.member_id = o.member_id
+		WHERE e.merchant_id = began_with_erased.merchant_id AND e.entry_id = began_with_erased.entry_id AND m.cancelled_at IS NOT NULL);
+END;
+COMMENT ON FUNCTION loyalty_internal.began_with_erased(bigint, bigint) IS
+'Part of posting what goes on with an entry that names nobody: whether somebody has been erased who owned the account when that began, or ever the account on its other side. Then no text is kept, whoever owns the account by now.';
+
+-- One look at the merchant's entries finds those of however many members: no
+-- index has who acted.  Both sides of a transfer are one, known by how many
+-- transfers there were between the two.
+CREATE FUNCTION loyalty_internal.entries_of_members(
+	merchant_id bigint, member_ids bigint[], OUT entry_id bigint, OUT keys_of bigint[], OUT has_text boolean, OUT theirs boolean, OUT on_their_side boolean)
+RETURNS SETOF record
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	WITH RECURSIVE owned AS MATERIALIZED (
+		SELECT o.account_id, o.after_no, o.until_no FROM loyalty_internal.accounts_of_members(entries_of_members.merchant_id, entries_of_members.member_ids) o
+	), accounts AS MATERIALIZED (
+		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
+	), touched AS MATERIALIZED (
+		SELECT e.entry_id, e.account_id, e.peer_account_id, e.member_id, e.origin_entry_id, e.reference IS NOT NULL OR e.detail IS NOT NULL AS has_text,
+			   o.account_id IS NOT NULL AS of_owner,
+			   row_number() OVER (PARTITION BY e.account_id, e.peer_account_id ORDER BY e.entry_no) AS nth
+		FROM loyalty.entry e
+		LEFT JOIN owned o ON o.account_id = e.account_id AND e.entry_no > o.after_no AND e.entry_no <= o.until_no
+		WHERE e.merchant_id = entries_of_members.merchant_id
+		  AND (e.member_id = ANY (entries_of_members.member_ids) OR e.member_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
+			   OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]) OR e.peer_account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
+			   OR e.origin_entry_id IS NOT NULL AND loyalty.entry_kind(e.kind) <> 'mature')
+	), sides AS MATERIALIZED (
+		SELECT t.entry_id, t.account_id, t.peer_account_id, t.member_id, t.origin_entry_id, t.has_text, t.of_owner, CASE WHEN t.peer_account_id IS NULL THEN t.of_owner ELSE bool_or(t.of_owner)
+			   OVER (PARTITION BY least(t.account_id, t.peer_account_id), greatest(t.account_id, t.peer_account_id), t.nth) END AS of_either
+		FROM touched t
+	), begun AS (
+		SELECT s.entry_id, s.account_id, s.peer_account_id, s.member_id, s.has_text, s.of_owner, s.of_either FROM sides s WHERE s.origin_entry_id IS NULL
+		UNION ALL
+		-- what goes on with an entry is of whom that is: a refund, a capture, a release
+		SELECT s.entry_id, s.account_id, s.peer_account_id, coalesce(s.member_id, b.member_id), s.has_text,
+			   s.of_owner OR b.of_owner AND b.account_id = s.account_id, s.of_either OR b.of_either
+		FROM begun b JOIN sides s ON s.origin_entry_id = b.entry_id
+	), named AS (
+		SELECT b.*, b.member_id IS NOT NULL AND EXISTS (
+				   SELECT FROM loyalty_internal.account k WHERE k.merchant_id = entries_of_members.merchant_id AND k.account_id = b.member_id) AS is_named,
+			   b.member_id = ANY (entries_of_members.member_ids)
+			   -- who names an account of theirs means them
+			   OR b.member_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]) AND NOT EXISTS (
+				   SELECT FROM loyalty_internal.member m WHERE m.merchant_id = entries_of_members.merchant_id AND m.member_id = b.member_id) AS names_them
+		FROM begun b
+	)
+	SELECT n.entry_id, ARRAY[CASE WHEN n.is_named THEN n.member_id ELSE n.account_id END, n.peer_account_id], n.has_text,
+		   coalesce(n.names_them, false) OR NOT n.is_named AND n.of_either, coalesce(n.names_them, false) OR NOT n.is_named AND n.of_owner
+	FROM named n;
+END;
+COMMENT ON FUNCTION loyalty_internal.entries_of_members(bigint, bigint[]) IS
+'Which entries are of members: what they did, and what was posted to accounts while they were theirs and names nobody, with all that goes on with it. It has others too. keys_of: the accounts that have the keys of its text; theirs: on one of the sides of a transfer; on_their_side: on this side.';
+
 -- The only thing that changes an entry, and so owned by a role of its own, which
--- has rights on these three columns.  One look at the merchant's entries finds
--- those of however many members: no index has who acted.  Both sides of a
--- transfer are one, known by how many transfers there were between the two.
+-- has rights on these three columns.
 CREATE FUNCTION loyalty_internal.erase_entries(merchant_id bigint, member_ids bigint[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -76,34 +153,8 @@ DECLARE
 	erased bigint[];
 	kept bigint[];
 BEGIN
-	WITH touched AS (
-		SELECT e.entry_id, e.account_id, e.peer_account_id, e.member_id, e.reference IS NOT NULL OR e.detail IS NOT NULL AS has_text,
-			   o.account_id IS NOT NULL AS of_owner,
-			   row_number() OVER (PARTITION BY e.account_id, e.peer_account_id ORDER BY e.entry_no) AS nth
-		FROM loyalty.entry e
-		LEFT JOIN loyalty_internal.accounts_of_members(erase_entries.merchant_id, erase_entries.member_ids) o
-			ON o.account_id = e.account_id AND e.entry_no > o.after_no AND e.entry_no <= o.until_no
-		WHERE e.merchant_id = erase_entries.merchant_id
-		  AND (e.member_id = ANY (erase_entries.member_ids) OR e.member_id = ANY (accounts) OR e.account_id = ANY (accounts) OR e.peer_account_id = ANY (accounts))
-	), sides AS (
-		SELECT t.entry_id, t.account_id, t.peer_account_id, t.member_id, t.has_text, CASE WHEN t.peer_account_id IS NULL THEN t.of_owner ELSE bool_or(t.of_owner)
-			   OVER (PARTITION BY least(t.account_id, t.peer_account_id), greatest(t.account_id, t.peer_account_id), t.nth) END AS of_owner
-		FROM touched t
-	), texts AS (
-		SELECT s.entry_id, s.account_id, s.peer_account_id, s.member_id, s.of_owner, s.member_id IS NOT NULL AND EXISTS (
-			SELECT FROM loyalty_internal.account k WHERE k.merchant_id = erase_entries.merchant_id AND k.account_id = s.member_id) AS named
-		FROM sides s WHERE s.has_text
-	), judged AS (
-		SELECT t.entry_id, ARRAY[CASE WHEN t.named THEN t.member_id ELSE t.account_id END, t.peer_account_id] AS keys_of, CASE
-			WHEN t.member_id = ANY (erase_entries.member_ids) THEN true
-			-- who names an account of theirs means them
-			WHEN t.named THEN t.member_id = ANY (accounts) AND NOT EXISTS (
-				SELECT FROM loyalty_internal.member m WHERE m.merchant_id = erase_entries.merchant_id AND m.member_id = t.member_id)
-			ELSE t.of_owner END AS theirs
-		FROM texts t
-	)
-	SELECT array_agg(j.entry_id) FILTER (WHERE j.theirs), array_agg(j.entry_id) FILTER (WHERE NOT j.theirs AND j.keys_of && accounts)
-	INTO erased, kept FROM judged j;
+	SELECT array_agg(o.entry_id) FILTER (WHERE o.theirs), array_agg(o.entry_id) FILTER (WHERE NOT o.theirs AND o.keys_of && accounts)
+	INTO erased, kept FROM loyalty_internal.entries_of_members(erase_entries.merchant_id, erase_entries.member_ids) o WHERE o.has_text;
 
 	INSERT INTO loyalty_internal.entry_remainder (merchant_id, entry_id, detail)
 	SELECT e.merchant_id, e.entry_id, loyalty_internal.impersonal_detail(e.detail) FROM loyalty.entry e
@@ -111,21 +162,24 @@ BEGIN
 	  AND loyalty_internal.impersonal_detail(e.detail) IS NOT NULL
 	ON CONFLICT DO NOTHING;
 	UPDATE loyalty.entry e SET reference = NULL, detail = NULL, text_digest = loyalty_internal.text_digest(
-		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id, e.peer_account_id), e.reference, e.detail)
+		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id,
+			coalesce(e.member_id, loyalty_internal.named_by_origin(e.merchant_id, e.origin_entry_id)), e.peer_account_id), e.reference, e.detail)
 	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (erased);
 	DELETE FROM loyalty_internal.entry_salt s WHERE s.merchant_id = erase_entries.merchant_id AND s.entry_id = ANY (erased);
 	INSERT INTO loyalty_internal.entry_salt (merchant_id, entry_id, salt)
-	SELECT e.merchant_id, e.entry_id, loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, e.member_id, e.peer_account_id) FROM loyalty.entry e
+	SELECT e.merchant_id, e.entry_id, loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id,
+			coalesce(e.member_id, loyalty_internal.named_by_origin(e.merchant_id, e.origin_entry_id)), e.peer_account_id) FROM loyalty.entry e
 	WHERE e.merchant_id = erase_entries.merchant_id AND e.entry_id = ANY (kept)
 	ON CONFLICT DO NOTHING;
 	RETURN erased IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) IS
-'Erases the texts, reference and detail, of what members did and of what was posted to accounts while they were theirs, on both sides of transfers; their digests stay, so the chain proves what it proved, and in loyalty_internal.entry_remainder what names nobody. Of texts that are kept the salts are put aside, so that the caller, who has locked the accounts, can replace their keys. Returns whether there were any to erase.';
+'Erases the texts, reference and detail, of what members did and of what was posted to accounts while they were theirs, on both sides of transfers, and of what goes on with it, as refunds do; their digests stay, so the chain proves what it proved, and in loyalty_internal.entry_remainder what names nobody. Of texts that are kept the salts are put aside, so that the caller, who has locked the accounts, can replace their keys. Returns whether there were any to erase.';
 ALTER FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) OWNER TO loyalty_eraser;
 GRANT EXECUTE ON FUNCTION loyalty_internal.erase_entries(bigint, bigint[]) TO loyalty_engine;
-GRANT EXECUTE ON FUNCTION loyalty_internal.text_salt(bigint, bigint, bigint, bigint, bigint), loyalty_internal.text_digest(bytea, text, json),
+GRANT EXECUTE ON FUNCTION loyalty.entry_kind(smallint), loyalty_internal.named_by_origin(bigint, bigint), loyalty_internal.entries_of_members(bigint, bigint[]),
+	loyalty_internal.text_salt(bigint, bigint, bigint, bigint, bigint), loyalty_internal.text_digest(bytea, text, json),
 	loyalty_internal.impersonal_detail(json), loyalty_internal.accounts_of_members(bigint, bigint[]) TO loyalty_eraser;
 GRANT SELECT (merchant_id, account_id, text_key) ON loyalty_internal.account TO loyalty_eraser;
 GRANT SELECT (merchant_id, member_id) ON loyalty_internal.member TO loyalty_eraser;
@@ -408,17 +462,13 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
-	WITH owned AS MATERIALIZED (
-		SELECT o.account_id, o.after_no, o.until_no FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
-	), accounts AS MATERIALIZED (
-		SELECT array_agg(DISTINCT o.account_id) AS ids FROM owned o
+	WITH accounts AS MATERIALIZED (
+		SELECT array_agg(DISTINCT o.account_id) AS ids FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
 	), entries AS MATERIALIZED (
-		SELECT e.*, r.detail AS remainder FROM loyalty.entry e
-		LEFT JOIN loyalty_internal.entry_remainder r ON r.merchant_id = e.merchant_id AND r.entry_id = e.entry_id
-		WHERE e.merchant_id = merchant AND (e.member_id = id OR e.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[])
-			AND (e.member_id IS NULL OR NOT EXISTS (
-				SELECT FROM loyalty_internal.account k WHERE k.merchant_id = merchant AND k.account_id = e.member_id))
-			AND EXISTS (SELECT FROM owned o WHERE o.account_id = e.account_id AND e.entry_no > o.after_no AND e.entry_no <= o.until_no))
+		SELECT e.*, r.detail AS remainder FROM loyalty_internal.entries_of_members(merchant, ARRAY[id]) o
+		JOIN loyalty.entry e ON e.merchant_id = merchant AND e.entry_id = o.entry_id
+		LEFT JOIN loyalty_internal.entry_remainder r ON r.merchant_id = merchant AND r.entry_id = o.entry_id
+		WHERE o.on_their_side
 	), subjects AS (
 		SELECT id UNION SELECT m.own_account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id
 	)
@@ -511,7 +561,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
-'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.export_staff(merchant_id bigint, staff_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

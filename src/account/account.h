@@ -45,6 +45,7 @@ typedef struct Account
 	int64		account_id;
 	int64		program_id;
 	bool		exists;
+	bool		bystander;		/* is locked for its text_key: nothing is posted to it */
 	ItemPointerData tid;		/* where the locked row is */
 	int64		entry_no;		/* of the newest entry; 0: there is none */
 	int64		newest_entry_id;	/* that entry, 0: none */

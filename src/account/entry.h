@@ -70,6 +70,7 @@ typedef struct Entry
 	text	   *detail;
 	bytea	   *text_digest;	/* NULL unless the text was erased */
 	bytea	   *hash;
+	int64		named_id;		/* whom it names, or what it goes on with; 0: nobody */
 	bool		has_money;		/* its money may be 0 */
 	uint8		salt[PG_SHA256_DIGEST_LENGTH];	/* of its text, if it has any */
 } Entry;

@@ -59,6 +59,42 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 	}
 }
 
+static Statement members_find_sql = {
+	.sql = "SELECT e.member_id FROM unnest((SELECT $2), (SELECT $3)) WITH ORDINALITY u (account_id, entry_id, nth)"
+	" LEFT JOIN LATERAL (SELECT n.account_id, n.member_id FROM loyalty.entry n WHERE n.merchant_id = $1 AND n.entry_id = u.entry_id OFFSET 0) e"
+	" ON e.account_id = u.account_id ORDER BY u.nth",
+	.params = {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
+};
+
+/* Whom entries name, one by one; 0: nobody, or there is no such entry. */
+int64 *
+entries_read_members(int64 merchant_id, const EntryKey *keys, int n)
+{
+	Datum		values[3] = {Int64GetDatum(merchant_id)};
+	int64	   *members = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	uint64		found;
+
+	entry_key_arrays(keys, n, values + 1);
+	found = db_write(&members_find_sql, values, NULL);
+	for (uint64 row = 0; row < found; row++)
+		members[row] = row_int64_or(row, "member_id", 0);
+	return members;
+}
+
+static Statement began_with_erased_sql = {
+	.sql = "SELECT FROM loyalty_internal.began_with_erased($1, $2) b WHERE b",
+	.params = {INT8OID, INT8OID}
+};
+
+/* Whether an entry began with somebody who has been erased by now. */
+bool
+entry_began_with_erased(int64 merchant_id, int64 entry_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(entry_id)};
+
+	return db_write(&began_with_erased_sql, values, NULL) > 0;
+}
+
 static Statement reversals_find_sql = {
 	.sql = "SELECT r.account_id, r.entry_id, r.reference_digest, r.reversed_by, r.amount, r.money, r.balance, r.lots, r.expired,"
 	" r.peer_entry_id, r.peer_balance,"

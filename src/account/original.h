@@ -48,6 +48,8 @@ typedef struct Original
 } Original;
 
 extern void originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n);
+extern bool entry_began_with_erased(int64 merchant_id, int64 entry_id);
+extern int64 *entries_read_members(int64 merchant_id, const EntryKey *keys, int n);
 extern void originals_read_reversals(int64 merchant_id, HTAB *originals);
 extern void originals_write_reversals(int64 merchant_id, HTAB *originals);
 

@@ -182,11 +182,27 @@ read_text_key(int64 merchant_id, int64 account_id, pg_uuid_t *key)
 	return true;
 }
 
-/* The key that salts the text of an entry: that of the acting member's own account, else that of the account. */
+static Statement named_by_origin_sql = {
+	.sql = "SELECT loyalty_internal.named_by_origin($1, $2) AS member_id",
+	.params = {INT8OID, INT8OID}
+};
+
+/* Find out whom a stored entry names, or what it goes on with: the text is theirs. */
+void
+entry_find_named(Entry *entry)
+{
+	Datum		values[] = {Int64GetDatum(entry->merchant_id), Int64GetDatum(entry->origin_entry_id)};
+
+	entry->named_id = entry->member_id;
+	if (entry->named_id == 0 && entry->origin_entry_id != 0 && db_read(&named_by_origin_sql, values, NULL) > 0)
+		entry->named_id = row_int64_or(0, "member_id", 0);
+}
+
+/* The key that salts the text of an entry: that of the own account of whom it names, else that of the account. */
 bool
 account_text_key(const Entry *entry, pg_uuid_t *key)
 {
-	return read_text_key(entry->merchant_id, entry->member_id, key) ||
+	return read_text_key(entry->merchant_id, entry->named_id, key) ||
 		read_text_key(entry->merchant_id, entry->account_id, key);
 }
 

@@ -38,6 +38,7 @@ extern int	compare_accounts(const void *a, const void *b);
 extern void accounts_hold(int64 merchant_id, const int64 *account_ids, int n);
 extern void accounts_lock(int64 merchant_id, Account *accounts, int n);
 extern bool account_read(int64 merchant_id, Account *account);
+extern void entry_find_named(Entry *entry);
 extern bool account_text_key(const Entry *entry, pg_uuid_t *key);
 extern void account_text_salt(const pg_uuid_t *key, Entry *entry);
 extern void accounts_adopt(int64 merchant_id, Account *accounts, int n);

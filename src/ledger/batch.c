@@ -22,8 +22,9 @@ batch_entry(const Posting *posting, EntryKind kind)
 		.member_id = posting->member_id,
 		.actor_id = posting->key_id,
 		.origin_entry_id = posting->origin_entry_id,
-		.reference = posting->reference,
-		.detail = posting->detail,
+		.named_id = posting_named(posting),
+		.reference = posting->origin_erased ? NULL : posting->reference,
+		.detail = posting->origin_erased ? NULL : posting->detail,
 	};
 
 	return entry;
@@ -84,20 +85,20 @@ batch_reservation(const Batch *batch, int64 account_id, int64 entry_id)
 	return batch->reservations == NULL ? NULL : hash_search(batch->reservations, &key, HASH_FIND, NULL);
 }
 
-/* The key for the text of an entry: that of the acting member's own account, if the batch has it, else that of the account. */
+/* The key for the text of an entry: that of the own account of whom it names, if the batch has it, else that of the account. */
 static const pg_uuid_t *
-text_key(const Batch *batch, const Account *account, int64 member_id)
+text_key(const Batch *batch, const Account *account, int64 named_id)
 {
-	const Account *own = member_id != 0 ? batch_account(batch, member_id) : NULL;
+	const Account *own = named_id != 0 ? batch_account(batch, named_id) : NULL;
 
 	return own != NULL && own->exists ? &own->text_key : &account->text_key;
 }
 
-/* Whether the text of an entry is of somebody who has been erased: who acts, else whoever owns the account or its peer. */
+/* Whether the text of an entry is of somebody who has been erased: whom it names, else whoever owns the account or its peer. */
 static bool
 text_is_erased(const Batch *batch, const Account *account, const Entry *entry)
 {
-	const Account *own = entry->member_id != 0 ? batch_account(batch, entry->member_id) : NULL;
+	const Account *own = entry->named_id != 0 ? batch_account(batch, entry->named_id) : NULL;
 	const Account *peer = entry->peer_account_id != 0 ? batch_account(batch, entry->peer_account_id) : NULL;
 
 	if (own != NULL && own->exists)
@@ -117,7 +118,7 @@ chain_entry(Batch *batch, Account *account, Entry *added)
 	if (entry_has_text(added) && text_is_erased(batch, account, added))
 		added->reference = added->detail = NULL;
 	if (entry_has_text(added))
-		chain_salt(text_key(batch, account, added->member_id),
+		chain_salt(text_key(batch, account, added->named_id),
 				   added->peer_account_id != 0 ? &batch_account(batch, added->peer_account_id)->text_key : NULL,
 				   added->entry_id, added->salt);
 	added->hash = account->hash = chain_next(added, account->hash);

@@ -139,7 +139,7 @@ book_due(Batch *batch)
 	{
 		Account    *account = &batch->accounts[i];
 
-		if (!account->tracks_lots || account->due_at > batch->now)
+		if (account->bystander || !account->tracks_lots || account->due_at > batch->now)
 			continue;
 		if (due == NULL)
 			due = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);

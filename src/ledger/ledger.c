@@ -60,6 +60,13 @@ names_reservation(const Posting *posting)
 	return posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE || posting->kind == ENTRY_REVERSE;
 }
 
+/* Whether a posting goes on with a hold, and has a text, which is of whom the hold names. */
+static bool
+has_text_of_hold(const Posting *posting)
+{
+	return (posting->kind == ENTRY_CAPTURE || posting->kind == ENTRY_RELEASE) && posting_has_text(posting);
+}
+
 /* The keys of the entries that postings name; NULL: none does. */
 static EntryKey *
 named_entries(const Posting *postings, int n, bool (*names) (const Posting *), int *nkeys)
@@ -82,7 +89,8 @@ named_entries(const Posting *postings, int n, bool (*names) (const Posting *), i
 
 /*
  * Read what is to be reversed.  Entries never change, so that needs no lock; and
- * it says which other accounts are to be locked, those of reversed transfers.
+ * it says which other accounts are to be locked, those of reversed transfers and
+ * of whom it names.
  */
 static void
 read_originals(Batch *batch, Posting *postings, int n)
@@ -101,8 +109,28 @@ read_originals(Batch *batch, Posting *postings, int n)
 		if (!names_original(&postings[i]))
 			continue;
 		original = hash_search(batch->originals, &key, HASH_FIND, NULL);
-		if (original != NULL)
-			postings[i].peer_account_id = original->peer_account_id;
+		if (original == NULL)
+			continue;
+		postings[i].peer_account_id = original->peer_account_id;
+		postings[i].origin_member_id = original->member_id;
+	}
+}
+
+/* Read whom holds name that are captured or released. */
+static void
+read_members_of_holds(const Batch *batch, Posting *postings, int n)
+{
+	int			nkeys;
+	EntryKey   *keys = named_entries(postings, n, has_text_of_hold, &nkeys);
+	int64	   *members;
+
+	if (keys == NULL)
+		return;
+	members = entries_read_members(batch->merchant_id, keys, nkeys);
+	for (int i = 0; i < n; i++)
+	{
+		if (has_text_of_hold(&postings[i]))
+			postings[i].origin_member_id = *members++;
 	}
 }
 
@@ -142,13 +170,28 @@ compare_ids(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Lock the accounts that the postings name, and those of the members who act, each once, in ascending order. */
+/* Tell the accounts that are posted to from those that are locked for their keys only. */
+static void
+tell_bystanders(Batch *batch, const Posting *postings, int n)
+{
+	for (int i = 0; i < batch->naccounts; i++)
+		batch->accounts[i].bystander = true;
+	for (int i = 0; i < n; i++)
+	{
+		batch_account(batch, postings[i].account_id)->bystander = false;
+		if (postings[i].peer_account_id != 0)
+			batch_account(batch, postings[i].peer_account_id)->bystander = false;
+	}
+}
+
+/* Lock the accounts that the postings name, and those of the members whom they name, each once, in ascending order. */
 static void
 lock_accounts(Batch *batch, const Posting *postings, int n)
 {
 	int64	   *ids = palloc_extended(3 * n * sizeof(int64), MCXT_ALLOC_HUGE);
 	int			named = 0;
 	int			distinct = 0;
+	bool		bystanders = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -156,8 +199,10 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 		if (postings[i].peer_account_id != 0)
 			ids[named++] = postings[i].peer_account_id;
 		/* for the key of the text, which must not be replaced meanwhile, and whether they have been erased */
-		if (postings[i].member_id != 0 && (postings[i].notifies || postings[i].reference != NULL || postings[i].detail != NULL))
-			ids[named++] = postings[i].member_id;
+		if (posting_named(&postings[i]) == 0 || !(postings[i].notifies || posting_has_text(&postings[i])))
+			continue;
+		ids[named++] = posting_named(&postings[i]);
+		bystanders = true;
 	}
 	merge_sort(ids, named, sizeof(int64), compare_ids);
 	for (int i = 0; i < named; i++)
@@ -169,7 +214,36 @@ lock_accounts(Batch *batch, const Posting *postings, int n)
 	batch->accounts = palloc_extended(distinct * sizeof(Account), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < distinct; i++)
 		batch->accounts[i].account_id = ids[i];
+	if (bystanders)
+		tell_bystanders(batch, postings, n);
 	accounts_lock(batch->merchant_id, batch->accounts, distinct);
+}
+
+/* Whether somebody has been erased who owned an account, or has texts there, and does not own it now. */
+static bool
+may_have_erased(const Batch *batch, int64 account_id)
+{
+	const Account *account = account_id != 0 ? batch_account(batch, account_id) : NULL;
+
+	return account != NULL && text_key_replaced(&account->text_key) && (text_key_erased(&account->text_key) & OF_OWNER) == 0;
+}
+
+/*
+ * Find out which postings go on with what is of somebody who has been erased,
+ * and is neither named nor owns the account now.  Who erased them has locked it.
+ */
+static void
+read_erased(const Batch *batch, Posting *postings, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Posting    *posting = &postings[i];
+		int64		named = posting_named(posting);
+
+		if (names_reservation(posting) && posting_has_text(posting) && (named == 0 || !batch_account(batch, named)->exists) &&
+			(may_have_erased(batch, posting->account_id) || may_have_erased(batch, posting->peer_account_id)))
+			posting->origin_erased = entry_began_with_erased(batch->merchant_id, posting->origin_entry_id);
+	}
 }
 
 /* Whether a posting needs accounts that track lots. */
@@ -289,7 +363,9 @@ start(Batch *batch, int64 merchant_id, Posting *postings, int n)
 	batch->writes = true;
 
 	read_originals(batch, postings, n);
+	read_members_of_holds(batch, postings, n);
 	lock_accounts(batch, postings, n);
+	read_erased(batch, postings, n);
 	/* Read after the locks: whoever held them has posted before this moment. */
 	batch->now = batch->ahead = GetCurrentTimestamp();
 	adopt_accounts(batch, postings, n);
@@ -344,11 +420,14 @@ start_bounded(Batch *batch, int64 merchant_id, Posting *postings, int n, int *du
 
 	if (!start(batch, merchant_id, postings, n))
 	{
-		int			naccounts = batch->naccounts;
-		int64	   *ids = palloc_extended(naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
+		int			naccounts = 0;
+		int64	   *ids = palloc_extended(batch->naccounts * sizeof(int64), MCXT_ALLOC_HUGE);
 
-		for (int i = 0; i < naccounts; i++)
-			ids[i] = batch->accounts[i].account_id;
+		for (int i = 0; i < batch->naccounts; i++)
+		{
+			if (!batch->accounts[i].bystander)
+				ids[naccounts++] = batch->accounts[i].account_id;
+		}
 		while ((due == NULL || *due < MAX_DUE) && !expire_some(merchant_id, ids, naccounts, booked))
 			continue;
 		(void) start(batch, merchant_id, postings, n);

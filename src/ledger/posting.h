@@ -28,6 +28,8 @@ typedef struct Posting
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* 0: whose the account is */
 	int64		origin_entry_id;	/* the hold, or what is reversed; else 0 */
+	int64		origin_member_id;	/* whom that names; 0: nobody, or there is no text that would be theirs */
+	bool		origin_erased;	/* of whom that is, they have been erased */
 	int64		peer_account_id;	/* where a transfer goes; else 0 */
 	TimestampTz available_at;	/* 0: as the program says */
 	TimestampTz expires_at;		/* 0: as the program says; a hold's: when it times out */
@@ -45,6 +47,19 @@ typedef struct Posting
 	int64		peer_entry_id;	/* of a transfer, or of one that is reversed; else 0 */
 	Points		peer_balance;
 } Posting;
+
+static inline bool
+posting_has_text(const Posting *posting)
+{
+	return posting->reference != NULL || posting->detail != NULL;
+}
+
+/* Whom a posting names, or what it goes on with; 0: nobody. */
+static inline int64
+posting_named(const Posting *posting)
+{
+	return posting->member_id != 0 ? posting->member_id : posting->origin_member_id;
+}
 
 /* The error of a posting that says what is wrong. */
 static inline ErrorId

@@ -116,7 +116,10 @@ read_stored(Stream *entries, const Root *root, int64 account_id, int64 entry_id,
 	if (!stream_next(entries))
 		raise_error(ERR_UNKNOWN_ENTRY);
 	entry_of_stream(entries, entry);
-	if (entry_has_text(entry) && account_text_key(entry, &key))
+	if (!entry_has_text(entry))
+		return;
+	entry_find_named(entry);
+	if (account_text_key(entry, &key))
 		account_text_salt(&key, entry);
 }
 

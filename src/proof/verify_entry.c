@@ -45,11 +45,13 @@ check_number(Verification *v, const Entry *entry)
 static void
 salt_texts(Verification *v, Entry *entry)
 {
-	int64		key_of = entry->member_id != 0 ? entry->member_id : entry->account_id;
 	MemoryContext row_context = CurrentMemoryContext;
+	int64		key_of;
 
 	if (!entry_has_text(entry))
 		return;
+	entry_find_named(entry);
+	key_of = entry->named_id != 0 ? entry->named_id : entry->account_id;
 	if (v->replay.key_of != key_of && account_text_key(entry, &v->replay.text_key))
 		v->replay.key_of = key_of;
 	account_text_salt(&v->replay.text_key, entry);

@@ -95,6 +95,67 @@ SELECT is(loyalty.erase_member(:m, :ivo), true, 'what there is is erased');
 SELECT is_empty(format('SELECT FROM loyalty_internal.member_address WHERE member_id = %s', :ivo), 'whenever it was written');
 SELECT is(loyalty.erase_member(:m, :ivo), false, 'once');
 
+-- --- what goes on with an entry ----------------------------------------------------------
+
+-- Uma and Vito share Vito's account.  What goes on with hers names nobody, and is hers; what goes on with his is his, also after the account is another's.
+SELECT loyalty.create_member(:m, :p, 'Uma', client_id => 'U') AS uma, loyalty.create_member(:m, :p, 'Vito', client_id => 'VI') AS vito, loyalty.create_member(:m, :p, 'Wendy', client_id => 'W') AS wendy \gset
+SELECT loyalty.share_account(:m, :uma, :vito), loyalty.share_account(:m, :wendy, :vito), loyalty.post(:m, :vito, 'deposit', 100, expires_at => now() + interval '1 day') \g /dev/null
+SELECT (loyalty.sale(:m, :vito, 100, reference => 'venta a Uma', member_id => :uma)).entry_id AS bought, (loyalty.hold(:m, :vito, 20, member_id => :uma)).entry_id AS held, (loyalty.transfer(:m, :vito, :eve, 9, member_id => :uma)).entry_id AS sent,
+	(loyalty.sale(:m, :vito, 100, reference => 'venta a Vito')).entry_id AS his, (loyalty.sale(:m, :vito, 100, reference => 'venta a Wendy', member_id => :wendy)).entry_id AS hers, (loyalty.hold(:m, :vito, 9)).entry_id AS his_hold, (loyalty.sale(:m, :vito, 100, member_id => 42)).entry_id AS nobodys \gset
+SELECT (loyalty.capture(:m, :vito, :held, 5)).entry_id AS captured \gset
+CREATE FUNCTION pg_temp.go_on(m bigint, account bigint, bought bigint, held bigint, captured bigint, sent bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM loyalty.reverse(m, account, bought, 1, what || ' parte'), loyalty.reverse(m, account, sent, 1, what || ' transferencia');
+	PERFORM loyalty.capture(m, account, held, 1, what || ' entrega'), loyalty.release(m, account, held, 1, what || ' sobra'), loyalty.reverse(m, account, captured, 1, what || ' entrega devuelta');
+END $$;
+SELECT pg_temp.go_on(:m, :vito, :bought, :held, :captured, :sent, 'Uma') \g /dev/null
+SELECT loyalty.post_batch(:m, ARRAY[:vito, :vito], '{capture,reverse}', '{1,1}', '{"Uma lote","Uma lote"}', entry_id => ARRAY[:held, :bought]::bigint[]) \g /dev/null
+SELECT loyalty.reverse(:m, :vito, :his, 1, 'Vito parte'), loyalty.capture(:m, :vito, :his_hold, 1, 'Vito entrega'), loyalty.reverse(:m, :vito, :hers, 1, 'Wendy parte'), loyalty.reverse(:m, :vito, :nobodys, 1, 'Vito de 42') \g /dev/null
+CREATE FUNCTION pg_temp.said(m bigint, who text) RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM loyalty.entry e WHERE e.merchant_id = m AND e.reference LIKE who || ' %' $$;
+CREATE FUNCTION pg_temp.exported(m bigint, member bigint) RETURNS text[] LANGUAGE sql AS $$
+	SELECT array_agg(DISTINCT split_part(e ->> 'reference', ' ', 1) ORDER BY split_part(e ->> 'reference', ' ', 1)) FROM json_array_elements(loyalty.export_member(m, member) -> 'entries') e WHERE e ->> 'reference' NOT LIKE 'venta%' $$;
+SELECT is(pg_temp.said(:m, 'Uma'), 8::bigint, 'refunds, captures and releases of who shares an account');
+SELECT is((SELECT count(*) FROM json_array_elements(loyalty.export_member(:m, :uma) -> 'entries') e WHERE e ->> 'reference' LIKE 'Uma %'), 8::bigint, 'are all in what is kept of them');
+SELECT is(concat_ws(' ', pg_temp.exported(:m, :uma), pg_temp.exported(:m, :vito), pg_temp.exported(:m, :wendy)), '{Uma} {Vito} {Wendy}', 'and in nobody else''s');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+SELECT loyalty.leave_account(:m, :uma) \g /dev/null
+SELECT pg_sleep(0.1) FROM loyalty.post(:m, :uma, 'deposit', 1, available_at => clock_timestamp() + '50 ms') \g /dev/null
+SELECT loyalty.reverse(:m, :vito, :bought, 1, 'Uma se fue') \g /dev/null
+SELECT is(pending, '1', 'in an account that is locked for its key nothing is booked') FROM loyalty_internal.account WHERE merchant_id = :m AND account_id = :uma;
+SELECT root_id AS root FROM loyalty.make_root(:m) \gset
+SELECT is(bool_and(loyalty.check_receipt(loyalty.receipt(:m, :vito, :root, e.entry_id), r.root)), true, 'receipts have their salts') FROM loyalty.entry e, loyalty.roots r WHERE e.merchant_id = :m AND e.account_id = :vito AND e.reference LIKE 'Uma %' AND r.root_id = :root;
+CREATE TEMP TABLE went_on AS SELECT entry_id, reference FROM loyalty.entry WHERE merchant_id = :m AND reference ~ '^(Uma|Vito|Wendy) ';
+CREATE FUNCTION pg_temp.tried_on(merchant bigint) RETURNS SETOF text LANGUAGE sql AS $$
+	WITH key AS (SELECT uuid_send(text_key) AS bytes FROM loyalty_internal.account WHERE merchant_id = merchant),
+	salt AS (SELECT s.entry_id, sha256(k.bytes || o.bytes || int8send(s.entry_id)) AS bytes FROM pg_temp.went_on s, key k, (SELECT bytes FROM key UNION ALL SELECT '') o
+		UNION ALL SELECT entry_id, salt FROM loyalty_internal.entry_salt WHERE merchant_id = merchant)
+	SELECT DISTINCT split_part(s.reference, ' ', 1) FROM pg_temp.went_on s JOIN loyalty.entry e USING (entry_id) JOIN salt USING (entry_id)
+	WHERE loyalty_internal.text_digest(salt.bytes, s.reference, NULL) = coalesce(e.text_digest, loyalty_internal.text_digest(
+		loyalty_internal.text_salt(e.merchant_id, e.entry_id, e.account_id, coalesce(e.member_id, loyalty_internal.named_by_origin(e.merchant_id, e.origin_entry_id)), e.peer_account_id), e.reference, e.detail))
+$$;
+SELECT set_eq(format('SELECT pg_temp.tried_on(%s)', :m), '{Uma,Vito,Wendy}'::text[], 'who has all keys can try them');
+SELECT is(loyalty.erase_member(:m, :uma), true, 'she is erased');
+SELECT results_eq(format('SELECT pg_temp.said(%s, w) FROM unnest(''{Uma,Vito,Wendy}''::text[]) w', :m), 'VALUES (0::bigint), (3), (1)', 'with what went on with hers, and nothing of others');
+SELECT set_eq(format('SELECT pg_temp.tried_on(%s)', :m), '{Vito,Wendy}'::text[], 'which nobody can try');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+SELECT pg_temp.go_on(:m, :vito, :bought, :held, :captured, :sent, 'Uma después') \g /dev/null
+SELECT loyalty.reverse(:m, :vito, :hers, 1, 'Wendy después'), loyalty.reverse(:m, :vito, :his, 1, 'Vito después') \g /dev/null
+SELECT results_eq(format('SELECT pg_temp.said(%s, w) FROM unnest(''{Uma,Vito,Wendy}''::text[]) w', :m), 'VALUES (0::bigint), (4), (2)', 'what comes after is kept without words');
+SELECT is((loyalty.reverse(:m, :vito, :bought, 1, 'Uma después parte')).points, '1', 'and known when it comes again');
+SELECT is(loyalty.erase_member(:m, :uma), false, 'so there is nothing more to erase');
+SELECT loyalty.leave_account(:m, :vito) \g /dev/null
+SELECT loyalty.reverse(:m, :vito, :his, 1, 'Vito se fue'), loyalty.sale(:m, :vito, 100, reference => 'Wendy hereda') \g /dev/null
+SELECT is(loyalty.erase_member(:m, :vito), true, 'who has left the account to its heir is erased');
+SELECT results_eq(format('SELECT pg_temp.said(%s, w) FROM unnest(''{Vito,Wendy}''::text[]) w', :m), 'VALUES (0::bigint), (3)', 'with what went on with his when it was hers');
+SELECT loyalty.reverse(:m, :vito, :his, 1, 'Vito mucho después'), loyalty.capture(:m, :vito, :his_hold, 1, 'Vito entrega después'), loyalty.reverse(:m, :vito, :hers, 1, 'Wendy aún'),
+	loyalty.reverse(:m, :vito, (SELECT entry_id FROM loyalty.entry WHERE merchant_id = :m AND reference = 'Wendy hereda'), 1, 'Wendy devuelve') \g /dev/null
+SELECT results_eq(format('SELECT pg_temp.said(%s, w) FROM unnest(''{Vito,Wendy}''::text[]) w', :m), 'VALUES (0::bigint), (5)', 'and what goes on with it later is kept without words, what goes on with hers is whole');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+SELECT is(loyalty.erase_member(:m, :wendy), true, 'the last is erased');
+SELECT is(pg_temp.said(:m, 'Wendy'), 0::bigint, 'with all of hers');
+SELECT is_empty(format('SELECT pg_temp.tried_on(%s)', :m), 'and nothing can be tried');
+SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
+
 -- --- what nobody can try -----------------------------------------------------------------
 
 -- Texts that were erased, tried with whatever the database has still: the key of each account, alone and with that of each other, and the salts that are kept.

@@ -87,13 +87,13 @@ SELECT set_eq($$SELECT format('%s.%s: %s of %s', r.name, a.attname, x.privilege_
 	ARRAY['loyalty_internal.access.times: UPDATE of loyalty_engine', 'loyalty_internal.access.last_at: UPDATE of loyalty_engine', 'loyalty_internal.payment.reference: UPDATE of loyalty_engine', 'loyalty_internal.payment.payer_digest: UPDATE of loyalty_engine', 'loyalty_internal.consent.revoked_at: UPDATE of loyalty_engine']
 		|| ARRAY(SELECT format('loyalty_internal.consent.%s: INSERT of loyalty_engine', c) FROM unnest('{merchant_id,member_id,app_user,policy_id,purpose,notice_version,acceptance_hash,valid_from,valid_until}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty.entry.%s: UPDATE of loyalty_eraser', c) FROM unnest('{reference,detail,text_digest}'::text[]) c)
-		|| ARRAY(SELECT format('loyalty.entry.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,entry_id,account_id,entry_no,peer_account_id,member_id,reference,detail}'::text[]) c)
+		|| ARRAY(SELECT format('loyalty.entry.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,entry_id,account_id,entry_no,kind,origin_entry_id,peer_account_id,member_id,reference,detail}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty_internal.account.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,account_id,text_key}'::text[]) c)
 		|| ARRAY(SELECT format('loyalty_internal.member.%s: SELECT of loyalty_eraser', c) FROM unnest('{merchant_id,member_id}'::text[]) c),
 	'nobody has rights on single columns, but the engine on those by which it counts refusals and erases references, those of a consent that are said and not found, and the eraser on the texts of entries');
 SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_eraser'::regrole AND a.grantee <> o.owner$$,
 	ARRAY['loyalty: USAGE', 'loyalty_internal: USAGE', 'loyalty_internal.entry_remainder: SELECT', 'loyalty_internal.entry_remainder: INSERT', 'loyalty_internal.entry_salt: SELECT', 'loyalty_internal.entry_salt: INSERT', 'loyalty_internal.entry_salt: DELETE', 'loyalty_internal.text_salt(bigint,bigint,bigint,bigint,bigint): EXECUTE', 'loyalty_internal.text_digest(bytea,text,json): EXECUTE',
-		'loyalty_internal.impersonal_detail(json): EXECUTE', 'loyalty_internal.accounts_of_members(bigint,bigint[]): EXECUTE'], 'loyalty_eraser may nothing else');
+		'loyalty_internal.impersonal_detail(json): EXECUTE', 'loyalty_internal.accounts_of_members(bigint,bigint[]): EXECUTE', 'loyalty_internal.entries_of_members(bigint,bigint[]): EXECUTE', 'loyalty_internal.named_by_origin(bigint,bigint): EXECUTE', 'loyalty.entry_kind(smallint): EXECUTE'], 'loyalty_eraser may nothing else');
 SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_eraser'$$,
 	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
 SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_eraser'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');

@@ -47,7 +47,7 @@ sql(qq{SELECT loyalty.set_quota($m, r, 1000000) FROM unnest('{redemptions,messag
 sql(qq{SELECT loyalty.set_limit($m, $q, s, d, '1000000000', 1000000) FROM unnest('{program,key,branch,staff,member}'::text[]) s, unnest('{add,spend}'::text[]) d});
 sql(qq{SELECT loyalty.blacklist_phone($m, '5599999999')});
 sql(qq{SELECT loyalty.wallet_contact_add($m, '$_->[0]', '5512345678', 'Ana', $eva, '1990-01-01') FROM generate_series(1, 1)}) for [$w], [$v];
-sql(qq{SELECT loyalty.seller_member_create($m, 'Q', 'm$_\@correo.example', 'Eva', 'Ruiz', client_id => 'M$_', phone => '551234560$_')}) for 1 .. 6;
+sql(qq{SELECT loyalty.seller_member_create($m, 'Q', 'm$_\@correo.example', 'Eva', 'Ruiz', client_id => 'M$_', phone => '551234560$_')}) for 1 .. 8;
 my $r = sql(qq{SELECT program_id FROM loyalty.create_program($m, 'Límite', 'R')});
 sql(qq{SELECT loyalty.set_limit($m, $r, 'member', 'add', '1000000')});
 my $e = sql("SELECT loyalty.open_account($m, $r)");
@@ -57,6 +57,9 @@ sql(qq{SELECT loyalty.set_rank($m, member_id, 'Oro') FROM loyalty.members WHERE 
 sql(qq{SELECT loyalty.share_account($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M5'), (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M4'))});
 sql(qq{SELECT loyalty.share_account($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M3'), (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M2'))});
 sql(qq{SELECT loyalty.leave_account($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M2'))});
+sql("SELECT loyalty.share_account($m, $accounts[7], $accounts[6])");
+sql("SELECT loyalty.leave_account($m, $accounts[6])");
+sql("SELECT loyalty.erase_member($m, $accounts[6])");
 sql(qq{SELECT loyalty.identify_member($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M6'), email => 'otro\@correo.example')});
 sql(qq{INSERT INTO loyalty_internal.staff_refusal VALUES ($m, ARRAY[now()])});
 my $app_key = sql(qq{SELECT loyalty.create_app_user($m, 'Banco', '0123456789abcdef0123456789abcdef')});
@@ -112,6 +115,8 @@ my @calls = (
 	['batch to plain accounts' => "SELECT count(error) FROM loyalty.post_batch($m, '{$a,$b}', '{deposit}', '{1,1}')"],
 	['hold and capture' => "SELECT loyalty.capture($m, $c, (loyalty.hold($m, $c, '2', staff_id => $beto, release_at => now() + interval '1 hour')).entry_id, '1')"],
 	['hold and release' => "SELECT loyalty.release($m, $c, (loyalty.hold($m, $c, '2', release_at => now() + interval '1 hour')).entry_id, in_full => true)"],
+	['capture of who shares an account' => "SELECT loyalty.post($m, $accounts[3], 'deposit', '9')", "SELECT loyalty.capture($m, $accounts[3], (loyalty.hold($m, $accounts[3], '2', member_id => $accounts[4])).entry_id, '1', 'C%n')"],
+	['refund in an account of which somebody was erased' => "SELECT loyalty.reverse($m, $accounts[6], (loyalty.sale($m, $accounts[6], '100')).entry_id, '1', reference => 'E%n')"],
 	['transfer' => "SELECT loyalty.transfer($m, $c, $d, '1')"],
 	['refund' => "WITH x AS MATERIALIZED (SELECT loyalty.open_account($m, $q) AS id) SELECT loyalty.reverse($m, id, (loyalty.sale($m, id, '10000', staff_id => $beto)).entry_id, reference => 'R%n', in_full => true) FROM x"],
 	['refund of a part' => "WITH x AS MATERIALIZED (SELECT loyalty.open_account($m, $q) AS id) SELECT loyalty.reverse($m, id, (loyalty.sale($m, id, '100')).entry_id, '1', reference => 'P%n') FROM x"],
@@ -425,7 +430,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	# how much long work has to do
 	'SELECT count(*) AS accounts FROM loyalty_internal.account',
 	# proofs
-	'SELECT salt FROM loyalty_internal.entry_salt', 'SELECT merchant_id, entry_id, account_id, entry_no, previous_entry_id, kind', 'SELECT account_ids, entry_ids, nodes', 'SELECT u.account_id, u.entry_id, e.balance', 'SELECT page, account_ids', 'SELECT root_id, made_at',
+	'SELECT salt FROM loyalty_internal.entry_salt', 'SELECT loyalty_internal.named_by_origin', 'SELECT merchant_id, entry_id, account_id, entry_no, previous_entry_id, kind', 'SELECT account_ids, entry_ids, nodes', 'SELECT u.account_id, u.entry_id, e.balance', 'SELECT page, account_ids', 'SELECT root_id, made_at',
 	'INSERT INTO loyalty_internal.root', 'SELECT account_id, newest_entry_id, balance, posted_at, hash', 'SELECT least((SELECT min(merchant_id)', 'SELECT account_id, expires_at, points, refunded FROM',
 	'SELECT r.account_id, r.entry_id, r.reversed_by, r.amount, r.money', 'SELECT account_id, entry_id, entry_no, kind, amount, remaining, due_at, lots FROM loyalty_internal.reservation WHERE merchant_id = $1 ORDER BY',
 	'SELECT account_id, balance, entry_no, posted_at, ... WHERE merchant_id = $1 ORDER BY account_id', 'SELECT (SELECT e.entry_id FROM loyalty.entry e WHERE e.merchant_id = $1 AND e.account_id = $2',

@@ -71,6 +71,7 @@ sub set_up
 				SELECT loyalty.open_policy(:m, '$curp', 'Vida', 4) AS policy \\gset}) . q{
 		SELECT loyalty.post(:m, :her, 'deposit', 50), loyalty.post(:m, :other, 'deposit', 50) \g /dev/null
 		} . ($she{ranks} ? q{SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,500000}'), loyalty.configure_program(:m, :p, '{"range_group":"niveles"}') \g /dev/null} : '') . q{
+		} . ($she{elsewhere} ? q{SELECT loyalty.post(:m, :other, 'deposit', 20, member_id => :her), loyalty.hold(:m, :other, 9, member_id => :her) \g /dev/null} : '') . q{
 		} . ($she{left} ? 'SELECT loyalty.disable_member(:m, :her) \g /dev/null' : '') . q{
 		SELECT concat_ws('|', :m, :p, :'c', :'w', :her, :'policy', :other, :'key')});
 	return \%m;
@@ -105,6 +106,9 @@ my %writers = (
 	'a payment in SQL' => {waits_at => 'the policy', says => $done, sql => sub { "SELECT loyalty.pay_policy($_->{m}, $_->{her_policy}, 10, 'SPEI', 'de Quetzal', 'Banco')" }},
 	'a posting' => {waits_at => 'the account', says => $done, sql => sub { "SELECT loyalty.post($_->{m}, $_->{her}, 'deposit', 5, 'de Quetzal')" }},
 	'what she does elsewhere' => {waits_at => 'the account', says => $done, sql => sub { "SELECT loyalty.post($_->{m}, $_->{other}, 'deposit', 5, 'de Quetzal', member_id => $_->{her})" }},
+	map({ my ($what, $of) = @$_; ("a $what of what she did elsewhere" => {waits_at => 'the account', says => $done, she => {elsewhere => 1},
+		sql => sub { "SELECT loyalty.$what($_->{m}, $_->{other}, (SELECT entry_id FROM loyalty.entries WHERE merchant_id = $_->{m} AND member_id = $_->{her} AND kind = '$of'), 1, 'de Quetzal')" }}) }
+		['reverse', 'deposit'], ['capture', 'hold'], ['release', 'hold']),
 	'a transfer' => {waits_at => 'the account', says => $done, sql => sub { "SELECT loyalty.transfer($_->{m}, $_->{other}, $_->{her}, 1, 'para Quetzal')" }},
 	'a hold' => {waits_at => 'the account', says => $done, sql => sub { "SELECT loyalty.hold($_->{m}, $_->{her}, 5, 'de Quetzal')" }},
 	'a sale with a ticket' => {waits_at => 'the account', says => qr/LY503/, sql => sub { "SELECT loyalty.wallet_sale($_->{m}, '$_->{wallet}', '4779998866', 0, 100, NULL, 1, 'de Quetzal', 'k')" }},

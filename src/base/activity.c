@@ -28,12 +28,45 @@
  * Requests
  * ------------------------------------------------------------------------ */
 
+#define DIGITS "0123456789"
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+/* Whether a CURP begins here, as far as its form tells. */
+static bool
+looks_like_curp(const char *text)
+{
+	static const char *const classes[] = {LETTERS, DIGITS, "HMXhmx", LETTERS, DIGITS LETTERS, DIGITS};
+	static const char form[] = "000011111123333345";
+
+	for (int i = 0; form[i] != '\0'; i++)
+	{
+		if (text[i] == '\0' || strchr(classes[form[i] - '0'], text[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Whether it names a person, as far as its form tells: has a CURP, or is a phone. */
+static bool
+names_person(const char *text)
+{
+	size_t		digits = strspn(text, DIGITS);
+
+	for (const char *at = text; *at != '\0'; at++)
+	{
+		if (looks_like_curp(at))
+			return true;
+	}
+	return text[digits] == '\0' && digits >= 10 && digits <= 13;
+}
+
+/* nginx.conf has the same. */
 static bool
 is_request_id(const char *text)
 {
-	size_t		length = strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-");
+	size_t		length = strspn(text, DIGITS LETTERS "._-");
 
-	return length > 0 && length <= REQUEST_ID_MAX_LENGTH && text[length] == '\0';
+	return length > 0 && length <= REQUEST_ID_MAX_LENGTH && text[length] == '\0' && !names_person(text);
 }
 
 /*

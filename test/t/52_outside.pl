@@ -150,12 +150,13 @@ subtest 'each answer has an id' => sub {
 	like $stack->raw("GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"), qr/^HTTP\/1.1 400 .*^X-Request-Id: [0-9a-f]{32}\r$/ms, 'one that cannot be read too';
 	my %seen;
 	is scalar(grep { $seen{$_}++ } @made), 0, 'each another one';
-	for my $id ('5f3c-A.b_9', '0', 'x' x 63)
+	for my $id ('5f3c-A.b_9', '0', 'x' x 63, '477999886', '47799988660000', '4779998866-1', 'ZAQX870411AGTRXC04')
 	{
 		is id_of($stack->form('/wallet/get', {}, {'X-Request-Id' => $id})), $id, "the client's own: $id";
 		is id_of($stack->form('/wallet/contact/get', {}, {'X-Request-Id' => $id})), $id, 'of a refusal';
 	}
-	for my $no_id ('x' x 64, 'a b', '"', 'a%0ab', $key)
+	# nor what names a person: a CURP, wherever it is and however it is typed, and a phone
+	for my $no_id ('x' x 64, 'a b', '"', 'a%0ab', $key, 'ZAQX870411MGTRXC04', 'pedido-7.zaqx870411mgtrxc04', '4779998866', '5214779998866')
 	{
 		like id_of($stack->form('/wallet/get', {}, {'X-Request-Id' => $no_id})), qr/^[0-9a-f]{32}$/, "not what is none: $no_id";
 	}
@@ -177,7 +178,8 @@ subtest 'the logs have the id' => sub {
 	$stack->forget_log;
 	$stack->http('POST', "$rest/rpc/wallet_get", {apikey => $key, 'X-Request-Id' => 'x' x 64}, '');
 	$stack->http('POST', "$rest/rpc/wallet_get", {apikey => $key, 'X-Request-Id' => 'a b'}, '');
-	unlike $stack->server_log, qr/\] (?:x+|a b) LOG/, 'and what is none it does not';
+	$stack->http('POST', "$rest/rpc/wallet_get", {apikey => $key, 'X-Request-Id' => $_}, '') for 'ZAQX870411MGTRXC04', 'pedido-zaqx870411mgtrxc04', '4779998866';
+	unlike $stack->server_log, qr/\] (?:x+|a b|\S*zaqx\S*|4779998866) LOG/i, 'and what is none it does not';
 	is $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('sale-1', 'named-1') OR state = 'active' AND query LIKE '/* request%'"), '0',
 		'afterwards the session is nobody\'s';
 };

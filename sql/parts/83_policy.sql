@@ -92,6 +92,7 @@ CREATE TABLE loyalty_internal.payment (
 	payment_id	bigint			NOT NULL DEFAULT loyalty_internal.new_id(),
 	commission	loyalty.points	NOT NULL CHECK (commission OPERATOR(loyalty.>=) '0'::loyalty.points),
 	payer_digest bytea,
+	paid_on		date			NOT NULL,
 	PRIMARY KEY (merchant_id, app_user, reference_digest),
 	UNIQUE (merchant_id, policy_id, payment_no),
 	FOREIGN KEY (merchant_id, policy_id) REFERENCES loyalty_internal.policy
@@ -103,6 +104,7 @@ COMMENT ON COLUMN loyalty_internal.payment.payment_no IS 'Its place among those 
 COMMENT ON COLUMN loyalty_internal.payment.balance IS 'What was still to be paid after it, which is the answer to a repetition.';
 COMMENT ON COLUMN loyalty_internal.payment.commission IS 'Money that the app user earns by it. Those of a policy add up to its percentage of what was paid, to the cent.';
 COMMENT ON COLUMN loyalty_internal.payment.payer_digest IS 'Once the reference was erased, that and the CURP together as loyalty_internal.merchant_digest(): by it a late repeat is told from another customer''s payment under that reference. Nobody tries a CURP with it who does not know the reference.';
+COMMENT ON COLUMN loyalty_internal.payment.paid_on IS 'The day of paid_at in the time_zone that the customer''s program had: on which arrears stood as the answer says, whatever the time_zone becomes.';
 GRANT SELECT, INSERT, UPDATE (reference, payer_digest) ON loyalty_internal.payment TO loyalty_engine;
 
 -- Divided once, and last, to more decimals than can hide on which side of half a
@@ -347,8 +349,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		CROSS JOIN LATERAL (
 			SELECT d.today, CASE WHEN policy_stands.on_date IS NULL THEN d.at WHEN policy_stands.on_date >= '9999-12-31' THEN 'infinity'
 					ELSE (policy_stands.on_date + 1)::timestamp AT TIME ZONE m.zone END AS moment
-			FROM (SELECT v.at, coalesce(policy_stands.on_date, (v.at AT TIME ZONE m.zone)::date) AS today
-				FROM (SELECT CASE WHEN policy_stands.payment_no IS NULL THEN now() ELSE y.paid_at END AS at) v) d) c
+			FROM (SELECT CASE WHEN policy_stands.payment_no IS NULL THEN now() ELSE y.paid_at END AS at,
+					coalesce(policy_stands.on_date, CASE WHEN policy_stands.payment_no IS NULL THEN (now() AT TIME ZONE m.zone)::date ELSE y.paid_on END) AS today) d) c
 		WHERE s.merchant_id = policy_stands.merchant_id AND s.policy_id = policy_stands.policy_id
 	), due AS (
 		SELECT i.ordinal, i.due_on,
@@ -422,6 +424,7 @@ DECLARE
 	sold loyalty_internal.policy;
 	digest CONSTANT bytea := loyalty_internal.merchant_digest(book_payment.merchant_id, book_payment.reference);
 	earlier loyalty_internal.payment;
+	moment timestamptz;
 	paid integer;
 	unpaid numeric;
 	due numeric;
@@ -457,14 +460,18 @@ BEGIN
 	IF paid >= max_payments AND unpaid > 0 THEN
 		PERFORM loyalty_internal.fail('kasu_412', 'The policy has been paid in 200 payments; one more has to be all that is still to be paid.');
 	END IF;
+	moment := clock_timestamp();
 	-- The reference of one of somebody who has been erased is not kept.
-	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance, commission)
+	INSERT INTO loyalty_internal.payment (merchant_id, reference_digest, reference, policy_id, amount, method, app_user, payment_no, balance, commission, paid_at, paid_on)
 	VALUES (book_payment.merchant_id, digest, (
 				SELECT book_payment.reference FROM loyalty_internal.member m
 				WHERE m.merchant_id = book_payment.merchant_id AND m.member_id = sold.member_id AND m.cancelled_at IS NULL), book_payment.policy_id, book_payment.amount,
 			book_payment.method, book_payment.app_user, paid + 1, unpaid::loyalty.points,
 			(round((sold.cost::numeric - unpaid) * sold.commission::numeric * 0.01, 2)
-			 - round((sold.cost::numeric - due) * sold.commission::numeric * 0.01, 2))::loyalty.points);
+			 - round((sold.cost::numeric - due) * sold.commission::numeric * 0.01, 2))::loyalty.points,
+			moment, (moment AT TIME ZONE (
+				SELECT (SELECT g.time_zone FROM loyalty_internal.program g WHERE g.merchant_id = m.merchant_id AND g.program_id = m.program_id)
+				FROM loyalty_internal.member m WHERE m.merchant_id = book_payment.merchant_id AND m.member_id = sold.member_id))::date);
 	payment_no := paid + 1;
 	booked := true;
 	UPDATE loyalty_internal.policy s SET status = CASE WHEN unpaid = 0 THEN 'ACTIVACION' ELSE 'COBRANZA' END,

@@ -251,6 +251,18 @@ SELECT pg_temp.refuses(format('SELECT loyalty.pay_policy(%s, %s, %L, ''SPEI'', '
 SELECT is(pg_temp.pay(:merchant, :cents, '0.01', 'cent-1'), '99.99', 'the first one again is still the first one, and answered as it was');
 SELECT is(pg_temp.pay(:merchant, :cents, '98', 'one more'), '0', 'all that is still to be paid is taken');
 
+-- It is another day in each of the two zones, at any moment.
+SELECT m.program_id AS zoned FROM loyalty.members m JOIN loyalty.customers c USING (merchant_id, member_id) WHERE m.merchant_id = :merchant AND c.curp::text = :'curp' \gset
+SELECT loyalty.create_product(:merchant, 'Zona', '100', 9) \g /dev/null
+SELECT loyalty.configure_program(:merchant, :zoned, '{"time_zone":"Pacific/Niue"}'), loyalty.open_policy(:merchant, :'curp', 'Zona') AS zone \gset
+UPDATE loyalty_internal.instalment SET due_on = (clock_timestamp() AT TIME ZONE 'Pacific/Niue')::date WHERE policy_id = :zone;
+SELECT loyalty.pay_policy(:merchant, :zone, '1', 'SPEI', 'zona', 'app') AS answered \gset
+SELECT is(:'answered'::json ->> 'estado_cobranza', 'CORRIENTE', 'what is due on the day of the payment is not late');
+SELECT loyalty.configure_program(:merchant, :zoned, '{"time_zone":"Pacific/Kiritimati"}') \g /dev/null
+SELECT is(loyalty.policy_status(:merchant, :zone) ->> 'estado_cobranza', 'MORA', 'in another time zone it is another day');
+SELECT is(loyalty.pay_policy(:merchant, :zone, '1', 'SPEI', 'zona', 'app')::text, :'answered', 'the same payment again is answered as it was, whatever the time zone is by now');
+SELECT loyalty.configure_program(:merchant, :zoned, '{"time_zone":"America/Mexico_City"}'), loyalty.cancel_policy(:merchant, :zone) \g /dev/null
+
 -- Balance and what is paid are the cost, after every payment.
 CREATE FUNCTION pg_temp.pay_off(merchant bigint, sale bigint, step numeric) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE

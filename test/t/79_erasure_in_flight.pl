@@ -140,7 +140,7 @@ my %others = (
 	'from where it was asked, which proves who asked' => ['loyalty_internal.access.address'],
 	'made here' => [qw(loyalty_internal.policy.policy_number loyalty_internal.merchant.digest_key loyalty_internal.merchant.password_salt loyalty_internal.app_user_key.private_key)],
 	'who sold it, an app user' => ['loyalty_internal.policy.sold_by'],
-	'days, of counters and of payments' => [map { "loyalty_internal.$_" } qw(allowance.day entry_space.day rule_award.day rule_use.day instalment.due_on program.expiry_date)],
+	'days, of counters and of payments' => [map { "loyalty_internal.$_" } qw(allowance.day entry_space.day rule_award.day rule_use.day instalment.due_on payment.paid_on program.expiry_date)],
 	'written once, with a member of the staff whom nobody else knows yet' => [map { "loyalty_internal.staff.$_" } qw(name number password_digest)],
 	'codes of what was erased, which the erasure writes' => ['loyalty_internal.entry_remainder.detail'],
 );

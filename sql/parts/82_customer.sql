@@ -101,6 +101,7 @@ CREATE TABLE loyalty_internal.customer (
 	UNIQUE (merchant_id, curp),
 	FOREIGN KEY (merchant_id, member_id) REFERENCES loyalty_internal.member
 );
+CREATE INDEX customer_blocked ON loyalty_internal.customer (merchant_id, blocked_at, member_id) WHERE blocked_at IS NOT NULL;
 COMMENT ON TABLE loyalty_internal.customer IS 'Members that the customer API knows, by their CURP.';
 COMMENT ON COLUMN loyalty_internal.customer.user_name IS 'What the customer signs in as.';
 COMMENT ON COLUMN loyalty_internal.customer.preferences IS 'Preferences of the customer''s account; never a secret.';

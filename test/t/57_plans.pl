@@ -124,6 +124,7 @@ my @calls = (
 	['points that are pending' => "SELECT loyalty.post($m, $d, 'deposit', '1', available_at => clock_timestamp() + interval '200 ms')", 'SELECT pg_sleep(0.21)'],
 	# not yet when they are posted, however slow the machine, and due before the next transaction begins
 	['points that expire' => "SELECT loyalty.post($m, $d, 'deposit', '1', expires_at => clock_timestamp() + interval '200 ms')", 'SELECT pg_sleep(0.21)'],
+	['who is due to be erased' => "SELECT loyalty.delete_blocked_customers($m, '1 year')"],
 	['what is due' => "SELECT loyalty.expire_due($m, 10)"],
 	['balance of long ago' => "SELECT loyalty.balance_at($m, $a, '2020-01-01')"],
 	['rank of long ago' => "SELECT loyalty.rank_at($m, $accounts[0], now() - interval '1 hour')"],

@@ -575,6 +575,9 @@ BEGIN
 	ELSIF NOT blocked THEN
 		RETURN false;
 	END IF;
+	-- what waited for the block, and was queued after it
+	DELETE FROM loyalty_internal.message g
+	WHERE g.merchant_id = unblock_customer.merchant_id AND g.member_id = member AND g.sent_at IS NULL;
 	UPDATE loyalty_internal.customer c SET blocked_at = NULL
 	WHERE c.merchant_id = unblock_customer.merchant_id AND c.member_id = member;
 	PERFORM loyalty.enable_member(unblock_customer.merchant_id, member);
@@ -582,7 +585,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.unblock_customer(bigint, loyalty.curp) IS
-'Takes back loyalty.block_customer(), until the customer is erased: the data are read again under the consents that there are, and the member is let in, as by loyalty.enable_member(). What kept answers said of them does not come back. Returns whether the customer was blocked. Errors: LY006 unknown_object.';
+'Takes back loyalty.block_customer(), until the customer is erased: the data are read again under the consents that there are, and the member is let in, as by loyalty.enable_member(). What kept answers said of them does not come back, and messages that were queued while they were blocked are never sent. Returns whether the customer was blocked. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.set_customer_deceased(merchant_id bigint, curp loyalty.curp, deceased boolean DEFAULT true) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -181,7 +181,10 @@ SELECT lives_ok(format('SELECT loyalty.customer_token(''Propia'', %L, %L)', :'se
 SELECT pg_temp.refuses(format('SELECT loyalty.set_customer_deceased(%s, %L)', :merchant, :'third'), 'unknown_object', 'of nobody');
 SELECT is(loyalty.block_customer(:merchant, :'curp'), true, 'one who is being cancelled');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'LK412', 'is not read');
+-- as by a sale that has waited for it
+INSERT INTO loyalty_internal.message (merchant_id, member_id, channel, phone, body) VALUES (:merchant, :member, 'sms', '4771239999', 'de antes'), (:merchant, 42, 'sms', '4771239998', 'de otra');
 SELECT is(loyalty.unblock_customer(merchant_id => :merchant, curp => :'curp'), true, 'comes back');
+SELECT set_eq(format('SELECT body FROM loyalty.claim_messages(%s) WHERE body LIKE ''de %%''', :merchant), '{de otra}'::text[], 'and is not sent what was queued meanwhile');
 SELECT is(loyalty.unblock_customer(:merchant, :'curp'), false, 'once');
 SELECT is(pg_temp.reading(:merchant, :'curp', 'Tienda'), 'Xochiquetzal', 'and is read, under the same consent');
 SELECT is(active, true, 'as a member, too') FROM loyalty.members WHERE member_id = :member;

@@ -357,7 +357,7 @@ subtest '400: something required is missing' => sub {
 	my $curp = fresh_customer();
 	refuses("account without $_", 400, undef, sub { open_account({}, curp => $curp, without => [$_]) })
 		for qw(tipo_peticion nombre_de_usuario curp_en_uso token_data mail telefono producto numero_pagos terminos aviso fideicomiso);
-	refuses("account with @$_", 400, undef, sub { open_account({@$_}, curp => $curp) })
+	refuses('account with ' . join(' ', map { $_ // 'nothing' } @$_), 400, undef, sub { open_account({@$_}, curp => $curp) })
 		for [telefono => '123'], [numero_pagos => 0], [numero_pagos => 13], [numero_pagos => -1], [numero_pagos => 'dos'], [terminos => ''], [aviso => ' '], [fideicomiso => undef], [terminos => {}], [direccion => 'Calle 1'],
 			[direccion => {calle => 'x' x 1025}], [direccion => {calle => ['x' x 1025]}], [direccion => {map { ("calle $_" => 'x' x 1000) } 1 .. 9}];
 	my $opened = open_account({}, curp => $curp);

@@ -72,6 +72,9 @@ BEGIN
 				 FROM pg_class c WHERE c.oid = shown);
 		EXECUTE (SELECT format('COMMENT ON VIEW loyalty_internal.visible_%s IS %L', c.relname, format('The rows of %s that are of merchants whose reports the current role may read.', shown))
 				 FROM pg_class c WHERE c.oid = shown);
+		-- The seal gives views the comments of what they show, and views of this one have to find them.
+		EXECUTE (SELECT coalesce(string_agg(format('COMMENT ON COLUMN loyalty_internal.visible_%s.%I IS %L', c.relname, a.attname, col_description(shown, a.attnum)), '; '), '')
+				 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid = shown AND col_description(shown, a.attnum) IS NOT NULL);
 	END LOOP;
 END
 $$;

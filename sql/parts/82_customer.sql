@@ -649,7 +649,7 @@ COMMENT ON VIEW loyalty.consents IS 'The customers'' consents, revoked ones too.
 
 CREATE VIEW loyalty.access_log AS
 SELECT merchant_id, access_id, at, app_user, member_id, operation, request, status, address, times, last_at FROM loyalty_internal.access;
-COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, from which address, and what was answered. Refusals of one app user, operation, CURP, status and address within a minute are one row: how many times, the first at, the last last_at. Beyond sixty such rows of an app user in a minute, the others of each operation and status are one more, without address and member.';
+COMMENT ON VIEW loyalty.access_log IS 'Who asked for whose data, when, from which address, and what was answered. Refusals of one app user, operation, CURP, status and address within a minute are one row: how many times, the first at, the last last_at. Beyond sixty such rows of an app user in a minute, the others of each operation and status are one more, without address and member; of a merchant that has all the rows it may have, all those of an hour are.';
 COMMENT ON COLUMN loyalty.access_log.last_at IS 'The same as at, unless it was several times.';
 
 -- Owned by a role of its own: what runs as loyalty_engine cannot delete a row.

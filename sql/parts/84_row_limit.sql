@@ -37,7 +37,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_row_limit(bigint, bigint) IS
-'Sets how many rows a merchant may have, 0 to 1,000,000, for one whose key is public: once there are so many, what would add one over the documented APIs is refused (LY427 row_limit_reached), and leaves nothing. That is reading in the customer API too, which is written down, and so is a repeat that gets the first answer. What is in progress at the same time is not counted yet; counting takes time for each row, so it should be no more than some 10,000. Functions of administration add rows nevertheless. loyalty.row_limits shows how many there are. A merchant starts without, and loyalty.remove_row_limit() lifts it. Errors: LY005 invalid_argument, LY006 unknown_object.';
+'Sets how many rows a merchant may have, 0 to 1,000,000, for one whose key is public: once there are so many, what would add one over the documented APIs is refused (LY427 row_limit_reached), and leaves nothing. That is reading in the customer API too, which is written down, and so is a repeat that gets the first answer; refusals of the customer API are counted then in one row for an app user, operation, status and hour. What is in progress at the same time is not counted yet; counting takes time for each row, so it should be no more than some 10,000. Functions of administration add rows nevertheless. loyalty.row_limits shows how many there are. A merchant starts without, and loyalty.remove_row_limit() lifts it. Errors: LY005 invalid_argument, LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.remove_row_limit(merchant_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

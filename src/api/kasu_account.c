@@ -74,6 +74,7 @@ static Statement policy_sell_sql = {
 /*
  * The buyer, and what texts of the order were kept, as they lie in the table: with
  * the policy, in the consent, and of a new customer, who is listed and found by two.
+ * Large ones leave pages that are not full.
  */
 static Statement policy_kept_sql = {
 	.sql = "SELECT s.member_id, pg_column_size(s.application) + octet_length(s.service) + 2 * octet_length(s.sold_by) + CASE WHEN $3 THEN"
@@ -127,7 +128,7 @@ sell_policy(Call *call, Curp *curp)
 	kept[1] = receipt[1] = Int64GetDatum(row_int64(0, "policy_id"));
 	db_write(&policy_kept_sql, kept, NULL);
 	call->id = row_int64(0, "member_id");
-	entry_space_owe(call->merchant_id, SPACE_OF_APP_USERS, space + row_int64(0, "bytes"));
+	entry_space_owe(call->merchant_id, SPACE_OF_APP_USERS, space + row_int64(0, "bytes") * 5 / 4);
 	receipt[3] = BoolGetDatum(kasu_consent(call, NULL, NULL) == TOLD_ALL);
 	db_write(&policy_receipt_sql, receipt, NULL);
 	return row_text(0, "receipt");
@@ -155,13 +156,14 @@ retell_order(Call *call)
  * An app user that is refused so often in an hour looks for customers by their
  * mail, phone or product.  What is 409 or 412 for a customer may be 417 for
  * nobody, so that counts as well: tries, and not only those that find somebody.
- * As in staff.c, what is further ahead is not of this hour.
+ * As in staff.c, what is further ahead is not of this hour.  A row of a merchant
+ * without room is one of an hour, and counts until an hour after its last.
  */
 #define MAX_REFUSED 100
 
 static Statement refused_sql = {
 	.sql = "SELECT coalesce(sum(times), 0)::bigint AS refused FROM loyalty_internal.access WHERE merchant_id = $1 AND app_user = $2"
-	" AND minute > now() - interval '1 hour' AND minute <= now() + interval '1 hour' AND status IN (409, 412, 417) AND operation = 'new_service'",
+	" AND minute > now() - interval '2 hours' AND last_at > now() - interval '1 hour' AND minute <= now() + interval '1 hour' AND status IN (409, 412, 417) AND operation = 'new_service'",
 	.params = {INT8OID, TEXTOID}
 };
 

@@ -540,27 +540,29 @@ kasu_is_text(const Value *value)
 }
 
 /* A merchant that may have only so many rows: this one comes after all that the request adds. */
-#define HAS_ROOM " WHERE t.merchant_id = $1 AND CASE WHEN t.max_rows IS NULL THEN true ELSE loyalty_internal.rows_of($1, t.max_rows) < t.max_rows END"
+#define HAS_ROOM "CASE WHEN t.max_rows IS NULL THEN true ELSE loyalty_internal.rows_of($1, t.max_rows) < t.max_rows END"
 
 static Statement access_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.access (merchant_id, app_user, member_id, operation, request, status, address)"
-	" SELECT $1, $2, $3, $4, $5, $6, $7 FROM loyalty_internal.merchant t" HAS_ROOM,
+	" SELECT $1, $2, $3, $4, $5, $6, $7 FROM loyalty_internal.merchant t WHERE t.merchant_id = $1 AND " HAS_ROOM,
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID}
 };
 
 /*
  * More than sixty rows of a minute, and they are one: whoever knows a name could
- * go on for ever.  A row tells whose data it was, or a little of a CURP of
+ * go on for ever.  Where there is no room they are one from the start, and of the
+ * hour: what is refused so often must count all the same.  A row tells whose data it was, or a little of a CURP of
  * nobody's: not both, or it would prove whose CURP was erased.
  */
 static Statement refusal_insert_sql = {
 	.sql = "INSERT INTO loyalty_internal.access AS a (merchant_id, app_user, member_id, operation, request, status, address, minute, curp_hash)"
 	" SELECT $1, $2, CASE WHEN n.few THEN $3 END, $4, $5, $6, CASE WHEN n.few THEN $7 ELSE '' END, n.minute,"
 	" CASE WHEN NOT n.few THEN 0 WHEN $3 IS NULL THEN n.hash ELSE hashint8($3) END"
-	" FROM (SELECT m.minute, hashtext(encode(loyalty_internal.hmac(t.digest_key, concat(extract(epoch FROM m.minute), $8)), 'hex')) AS hash,"
-	" (SELECT count(*) FROM loyalty_internal.access o"
+	" FROM (SELECT m.minute, hashtext(encode(loyalty_internal.hmac(m.digest_key, concat(extract(epoch FROM m.minute), $8)), 'hex')) AS hash,"
+	" m.room AND (SELECT count(*) FROM loyalty_internal.access o"
 	" WHERE o.merchant_id = $1 AND o.app_user = $2 AND o.minute = m.minute) < 60 AS few"
-	" FROM (SELECT date_trunc('minute', clock_timestamp(), 'UTC') AS minute) m, loyalty_internal.merchant t" HAS_ROOM " OFFSET 0) n"
+	" FROM (SELECT date_trunc(CASE WHEN r.room THEN 'minute' ELSE 'hour' END, clock_timestamp(), 'UTC') AS minute, r.room, r.digest_key"
+	" FROM (SELECT t.digest_key, " HAS_ROOM " AS room FROM loyalty_internal.merchant t WHERE t.merchant_id = $1 OFFSET 0) r OFFSET 0) m OFFSET 0) n"
 	" ON CONFLICT (merchant_id, app_user, minute, status, operation, address, curp_hash) WHERE minute IS NOT NULL"
 	" DO UPDATE SET times = a.times + 1, last_at = clock_timestamp()",
 	.params = {INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT4OID, TEXTOID, TEXTOID}

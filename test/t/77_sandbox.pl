@@ -47,7 +47,7 @@ sub pay { my ($more, %option) = @_; return ask('Payments', {tipo_peticion => 'pa
 my @tables = split /\n/, sql(q{SELECT c.oid::regclass FROM pg_extension e, unnest(e.extconfig) t JOIN pg_class c ON c.oid = t JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'merchant_id' WHERE e.extname = 'loyalty' ORDER BY 1});
 cmp_ok scalar @tables, '>', 40, 'there are tables of merchants';
 # What merchants have, but the space that is taken in advance, and when they were looked at.
-sub contents { my $whose = shift; return sql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t WHERE $whose)" } grep { !/_space$|verification$/ } @tables) }
+sub contents { my ($whose, $but) = @_; return sql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t WHERE $whose)" } grep { !/_space$|verification$/ && $_ ne ($but // '') } @tables) }
 sub rows { my $merchant = shift; return sql("SELECT rows FROM loyalty.row_limits WHERE merchant_id = $merchant") }
 
 # --- who makes it -------------------------------------------------------------------
@@ -134,15 +134,32 @@ is order({producto => 'Seguridad', numero_pagos => 2}, headers => {'Idempotency-
 leave_room(2);
 is read_mail()->{status}, 202, 'so has what is read' for 1 .. 2;
 full(read_mail(), 'until there is no room to write it down');
-$before = contents('true');
+$before = contents('true', 'loyalty_internal.access');
+# What is refused is counted by the hour, or one could go on asking who is a customer.
+sub counted { return sql("SELECT coalesce(string_agg(operation || ' ' || status || ' ' || times, ', ' ORDER BY operation, status), '') FROM loyalty_internal.access WHERE merchant_id = $sandbox AND minute = date_trunc('hour', minute) AND address = '' AND member_id IS NULL") }
+is counted(), 'individual_request 429 1', 'which is counted';
 full($_->[1]->(), "$_->[0], when it is full") for ['a datum', \&read_mail], ['the catalogue', sub { ask('Customer', {tipo_peticion => 'request_block', request => 'catalogo_productos'}) }], ['the keys', sub { ask('Customer', {tipo_peticion => 'request', request => 'request_block'}) }],
 	['an order', sub { order({numero_pagos => 1}) }], ['one of somebody new', sub { order({numero_pagos => 1, producto => 'Funerario', mail => 'b@x.mx', telefono => '5511112222', nombre => 'B', paterno => 'X'}, curp => $stranger) }],
 	['a payment', sub { pay({referencia => 'x'}) }], ['how it stands', sub { ask('Payments', {tipo_peticion => 'account_status'}) }], ['a token that tells a name', sub { token($cesar) }];
 is read_mail(key => 'x' x 32)->{status}, 401, 'who is refused is refused as ever';
 is order({producto => 'Nada'})->{status}, 406, 'for whatever reason';
 is token($stranger)->{status}, 200, 'a token that tells nothing is given';
-is contents('true'), $before, 'none of that leaves anything';
-is rows($sandbox), sql("SELECT max_rows FROM loyalty.row_limits WHERE merchant_id = $sandbox"), 'not even in the log';
+is contents('true', 'loyalty_internal.access'), $before, 'none of that leaves anything';
+is counted(), 'account_status 429 1, individual_request 401 1, individual_request 429 2, new_service 406 1, new_service 429 2, pagos_psd2 429 1, request 429 1, request_block 429 1, token_full 429 1', 'but that it is counted';
+is rows($sandbox), sql("SELECT max_rows + 9 FROM loyalty.row_limits WHERE merchant_id = $sandbox"), 'in a row for each operation and status';
+is order({producto => 'Funerario', numero_pagos => 1})->{status}, 412, 'an order that tells who is a customer' for 1, 2;
+sql("UPDATE loyalty_internal.access SET times = 99 WHERE merchant_id = $sandbox AND status = 412 AND times = 2");
+is order({producto => 'Funerario', numero_pagos => 1})->{status}, 412, 'is told a hundred times';
+like order({producto => 'Funerario', numero_pagos => 1})->{json}{error}, qr/too many requests/, 'and then no more, as where there is room';
+sql("UPDATE loyalty_internal.access SET minute = minute - interval '1 hour' WHERE merchant_id = $sandbox AND status = 412");
+like order({producto => 'Funerario', numero_pagos => 1})->{json}{error}, qr/too many requests/, 'not even in the next hour of the clock';
+sql("UPDATE loyalty_internal.access SET last_at = last_at - interval '1 hour' WHERE merchant_id = $sandbox AND status = 412");
+is order({producto => 'Funerario', numero_pagos => 1})->{status}, 412, 'but an hour later';
+# What is counted for that is read by an index, and no further than to the limit.
+sql("INSERT INTO loyalty_internal.access (merchant_id, app_user, operation, request, status) SELECT m, '$app', 'request', '', 202 FROM unnest(ARRAY[$sandbox, $demo]) m, generate_series(1, 20000)");
+my ($buffers) = sql("SELECT loyalty_internal.rows_of($sandbox, 1); EXPLAIN (ANALYZE, BUFFERS, COSTS false) SELECT loyalty_internal.rows_of($sandbox, max_rows) FROM loyalty.row_limits WHERE merchant_id = $sandbox") =~ /shared hit=(\d+)/;
+cmp_ok $buffers, '<', 100, 'of a few hundred rows, whatever there is';
+sql("DELETE FROM loyalty_internal.access WHERE merchant_id IN ($sandbox, $demo) AND operation = 'request' AND status = 202");
 is refused("SELECT loyalty.customer_read($sandbox, 'individual_request', '$app', '$cesar', 'Mail')"), 'LY427', 'in SQL it is the same';
 
 my $of_others = contents("merchant_id <> $sandbox");

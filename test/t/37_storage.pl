@@ -167,7 +167,7 @@ sub curp
 	$sum += (18 - $_) * index '0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ', substr $start, $_, 1 for 0 .. 16;
 	return $start . (10 - $sum % 10) % 10;
 }
-sub random_text { return join '', map { chr 33 + 3 + int rand 80 } 1 .. shift }
+sub random_text { return join '', map { chr 37 + int rand 80 } 1 .. shift }
 # Orders of one payment, by customers with these numbers, in one session; what was answered.
 sub ordered
 {

@@ -203,7 +203,7 @@ cmp_ok sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE mercha
 is accumulated(100, 1000, space => "SELECT loyalty.fold('') \\g /dev/null\nSET loyalty.entry_space = 600;"), 'success ', 'which leaves the tills theirs' for 1 .. 2;
 sql("DELETE FROM loyalty_internal.entry_space WHERE stripe >= 64; UPDATE loyalty_internal.entry_space SET kilobytes = 600 WHERE merchant_id = $merchant");
 is ordered('Vida', [260], sub { return {} }, 600), '1 x f', 'and when all of it is over, partners have none';
-sql('DELETE FROM loyalty_internal.entry_space');
+sql('DELETE FROM loyalty_internal.entry_space; DELETE FROM loyalty_internal.access');
 
 # --- names ------------------------------------------------------------------------
 

@@ -268,6 +268,9 @@ BEGIN
 			string_agg(format(CASE WHEN given -> c.key = 'null' THEN '%1$I = DEFAULT' ELSE '%1$I = s.%1$I' END, c.key), ', '))
 		FROM unnest(changes) c (key))
 	INTO program USING before.merchant_id, before.program_id, given;
+	IF program.time_zone <> before.time_zone THEN
+		PERFORM loyalty.forget_days(program.merchant_id, program.program_id);
+	END IF;
 	-- What it is created with is its first.
 	IF before.created_at < now() AND changes && '{accumulation_points,accumulation_money,redemption_points,redemption_money,currency_iso,currency_change,duration_unit,duration_value,expiry}' THEN
 		INSERT INTO loyalty_internal.program_past (merchant_id, program_id, valid_until, accumulation_points, accumulation_money, redemption_points, redemption_money,

@@ -163,6 +163,8 @@ BEGIN
 	INSERT INTO loyalty_internal.staff_move (merchant_id, staff_id, moved_at, branch_id)
 	SELECT set_staff_branch.merchant_id, set_staff_branch.staff_id, greatest(clock_timestamp(), max(v.moved_at) + interval '1 microsecond'), old_branch
 	FROM loyalty_internal.staff_move v WHERE v.merchant_id = set_staff_branch.merchant_id AND v.staff_id = set_staff_branch.staff_id;
+	PERFORM loyalty_internal.recount_staff_days(set_staff_branch.merchant_id, set_staff_branch.staff_id, (
+		SELECT max(v.moved_at) FROM loyalty_internal.staff_move v WHERE v.merchant_id = set_staff_branch.merchant_id AND v.staff_id = set_staff_branch.staff_id));
 	RETURN true;
 END
 $$;

@@ -13,7 +13,7 @@ CREATE FUNCTION loyalty_internal.invariants(OUT invariant text) RETURNS SETOF te
 LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_invariants';
 COMMENT ON FUNCTION loyalty_internal.invariants() IS 'What loyalty.verify() checks of accounts and their entries, in the order in which it does.';
 
--- The work of every long function: it stands here, for verify() alone has its end in SQL.
+-- The work of every long function; that of verify() has its end in SQL.
 CREATE FUNCTION loyalty_internal.progress(
 	OUT pid integer, OUT work text, OUT merchant_id bigint, OUT accounts_done bigint, OUT accounts_total bigint, OUT started_at timestamptz)
 RETURNS SETOF record
@@ -24,7 +24,7 @@ CREATE VIEW loyalty.progress AS
 SELECT p.pid, p.work, p.merchant_id, p.accounts_done, p.accounts_total, p.started_at FROM loyalty_internal.progress() p;
 COMMENT ON VIEW loyalty.progress IS 'How far long work is that runs now in sessions of this database. It is empty where track_activities is off.';
 COMMENT ON COLUMN loyalty.progress.pid IS 'The session, as in pg_stat_activity.';
-COMMENT ON COLUMN loyalty.progress.work IS 'The function: verify, make_root, verify_root, expire_due, or recount_ranks, which changes of ranks call too.';
+COMMENT ON COLUMN loyalty.progress.work IS 'The function: verify, make_root, verify_root, expire_due, or recount_ranks, which changes of ranks call too; roll_up: maintain() counts what was posted, some accounts at a time, for loyalty_report.fact_day.';
 COMMENT ON COLUMN loyalty.progress.merchant_id IS 'Whose accounts are gone through at the moment; NULL: verify() is through with accounts, and checks what belongs to none.';
 COMMENT ON COLUMN loyalty.progress.accounts_done IS 'How many of them are done. verify(merchant_id) has more to check when all are.';
 COMMENT ON COLUMN loyalty.progress.accounts_total IS 'How many there were when it began; NULL: that is not counted.';
@@ -32,7 +32,11 @@ COMMENT ON COLUMN loyalty.progress.started_at IS 'When it began with this mercha
 
 CREATE FUNCTION loyalty_internal.end_work() RETURNS void
 LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'loyalty_end_work';
-COMMENT ON FUNCTION loyalty_internal.end_work() IS 'Part of loyalty.verify(): it is in loyalty.progress no more.';
+COMMENT ON FUNCTION loyalty_internal.end_work() IS 'Part of loyalty.verify() and of the roll-up: it is in loyalty.progress no more.';
+
+CREATE FUNCTION loyalty_internal.begin_roll_up(merchant_id bigint, accounts_done bigint) RETURNS void
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'loyalty_begin_roll_up';
+COMMENT ON FUNCTION loyalty_internal.begin_roll_up(bigint, bigint) IS 'Part of the roll-up: from now on it is in loyalty.progress.';
 
 -- A plan that was made when the tables were small must not be kept: the ledger
 -- is read from end to end and sorted by account, on disk if it does not fit into

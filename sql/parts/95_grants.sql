@@ -142,7 +142,7 @@ BEGIN
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.app_user_keys, loyalty.app_user_grants, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
 		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.row_limits, loyalty.rank_grants,
-		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress TO %I', role);
+		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress, loyalty.maintenance TO %I', role);
 	-- What computes, and can touch no table.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.points(smallint), loyalty.points(integer), loyalty.points(bigint), loyalty.points(numeric),
@@ -182,9 +182,9 @@ BEGIN
 		loyalty.identify_member, loyalty.correct_member, loyalty.set_member_address, loyalty.free_phone, loyalty.free_email,
 		loyalty.enable_member, loyalty.disable_member,
 		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
-		loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox() TO %I', role);
+		loyalty.maintain, loyalty.maintain_step, loyalty.set_maintenance, loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox() TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.verify(), loyalty.verify(bigint), loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
+		loyalty.verify(), loyalty.verify(bigint), loyalty.forget_days, loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
 	-- The documented APIs.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,

@@ -111,6 +111,7 @@ static const char *const work_names[] = {
 	[WORK_VERIFY_ROOT] = "verify_root",
 	[WORK_EXPIRE_DUE] = "expire_due",
 	[WORK_RECOUNT_RANKS] = "recount_ranks",
+	[WORK_ROLL_UP] = "roll_up",
 };
 
 /* Long work begins, on so many accounts of a merchant. */
@@ -181,6 +182,17 @@ loyalty_progress(PG_FUNCTION_ARGS)
 			put_work((ReturnSetInfo *) fcinfo->resultinfo, session);
 	}
 	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_begin_roll_up);
+
+/* loyalty_internal.begin_roll_up(): goes on behind so many accounts of a merchant. */
+Datum
+loyalty_begin_roll_up(PG_FUNCTION_ARGS)
+{
+	work_begin(WORK_ROLL_UP, PG_GETARG_INT64(0), ACCOUNTS_UNKNOWN);
+	work_done(PG_GETARG_INT64(1));
+	PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(loyalty_end_work);

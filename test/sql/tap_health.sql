@@ -2,7 +2,7 @@
 -- makes of them, who may read both, and what they cost where much is stored.
 \ir ../tap.sql
 
-SELECT results_eq('SELECT * FROM loyalty.health()', $$VALUES ('outbox', true, 0::bigint, NULL::text), ('due', true, 0, NULL), ('quotas', true, 0, NULL), ('roots', true, 0, NULL), ('ledger', true, 0, NULL), ('triggers', true, 0, NULL)$$,
+SELECT results_eq('SELECT * FROM loyalty.health()', $$VALUES ('outbox', true, 0::bigint, NULL::text), ('due', true, 0, NULL), ('quotas', true, 0, NULL), ('roots', true, 0, NULL), ('ledger', true, 0, NULL), ('maintenance', true, 0, NULL), ('triggers', true, 0, NULL)$$,
 	'without merchants all is well');
 SELECT is_empty('TABLE loyalty.metrics', 'and there are no figures');
 
@@ -139,7 +139,7 @@ SELECT cmp_ok(pg_temp.read('loyalty_internal.message') - :messages, '<=', 10100:
 SELECT cmp_ok(pg_temp.read('loyalty_internal.reservation') - :reservations, '<=', 10100::bigint, 'nor of as many reservations');
 SELECT is(pg_temp.read('loyalty.entry') - :entries, 0::bigint, 'and of entries none');
 SELECT pg_temp.read('loyalty_internal.account') AS accounts \gset
-SELECT is((SELECT count(*) FROM loyalty.health()), 6::bigint, 'health() reads');
+SELECT is((SELECT count(*) FROM loyalty.health()), 7::bigint, 'health() reads');
 SELECT cmp_ok(pg_temp.read('loyalty_internal.account') - :accounts, '<=', 10100::bigint, 'as much');
 
 -- --- who may ------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ CREATE ROLE regress_monitor;
 GRANT pg_monitor TO regress_monitor;
 SET LOCAL ROLE regress_monitor;
 SELECT is((SELECT count(*) FROM loyalty.metrics), 3::bigint, 'pg_monitor reads the figures');
-SELECT is((SELECT count(*) FROM loyalty.health()), 6::bigint, 'the health');
+SELECT is((SELECT count(*) FROM loyalty.health()), 7::bigint, 'the health');
 SELECT is_empty('TABLE loyalty.progress', 'and what work is in progress');
 SELECT throws_ok('TABLE loyalty.' || name, '42501', NULL, 'but not loyalty.' || name) FROM unnest('{merchants,members,entry,outbox,quotas}'::text[]) name;
 SELECT throws_ok('SELECT * FROM loyalty.verify()', '42501', NULL, 'nor does it verify');

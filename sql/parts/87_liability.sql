@@ -184,16 +184,65 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty_internal.months(bigint[]) IS 'Part of loyalty_report.fact_month: what each month of each program began with, what happened, and what it ended with.';
 
-CREATE FUNCTION loyalty_internal.outstanding(merchants bigint[], at timestamptz)
+CREATE FUNCTION loyalty_internal.outstanding_by_ledger(merchants bigint[], at timestamptz)
 RETURNS TABLE (merchant_id bigint, program_id bigint, points numeric, available numeric, held numeric, pending numeric)
 LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
 BEGIN ATOMIC
 	SELECT p.merchant_id, p.program_id, coalesce(s.points, 0), coalesce(s.available, 0), coalesce(s.held, 0), coalesce(s.pending, 0)
 	FROM loyalty_internal.program p
 	LEFT JOIN (SELECT m.merchant_id, m.program_id, sum(m.points) AS points, sum(m.available) AS available, sum(m.held) AS held, sum(m.pending) AS pending
-			   FROM loyalty_internal.report_movement m WHERE m.merchant_id = ANY (merchants) AND m.moved_at <= outstanding.at
+			   FROM loyalty_internal.report_movement m WHERE m.merchant_id = ANY (merchants) AND m.moved_at <= outstanding_by_ledger.at
 			   GROUP BY m.merchant_id, m.program_id) s ON s.merchant_id = p.merchant_id AND s.program_id = p.program_id
 	WHERE p.merchant_id = ANY (merchants);
+END;
+COMMENT ON FUNCTION loyalty_internal.outstanding_by_ledger(bigint[], timestamptz) IS 'Part of loyalty_internal.outstanding(): of a moment long ago, what had happened until then.';
+
+-- From the newest entry of each account back, while they are later.
+CREATE FUNCTION loyalty_internal.outstanding_by_account(merchants bigint[], at timestamptz)
+RETURNS TABLE (merchant_id bigint, program_id bigint, points numeric, available numeric, held numeric, pending numeric)
+LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $$
+	WITH RECURSIVE later AS (
+		SELECT a.program_id, e.* FROM loyalty_internal.account a
+		JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = a.merchant_id AND n.entry_id = a.newest_entry_id OFFSET 0) e ON true
+		WHERE a.merchant_id = ANY (merchants) AND a.posted_at > outstanding_by_account.at
+		UNION ALL
+		SELECT l.program_id, e.* FROM later l
+		JOIN LATERAL (SELECT n.* FROM loyalty.entry n WHERE n.merchant_id = l.merchant_id AND n.entry_id = l.previous_entry_id OFFSET 0) e ON e.posted_at > outstanding_by_account.at
+	), ledger AS (
+		SELECT l.merchant_id, l.program_id, l.kind, l.amount, l.reserved, l.lots, l.posted_at, -1 AS sign,
+			   CASE WHEN l.kind = 5 THEN (SELECT b.posted_at FROM loyalty.entry b WHERE b.merchant_id = l.merchant_id AND b.entry_id = l.previous_entry_id) END AS after_at
+		FROM later l
+		UNION ALL
+		SELECT a.merchant_id, a.program_id, d.kind, d.amount, d.reserved, d.lots, d.posted_at, 1, coalesce(d.after_at, a.posted_at)
+		FROM loyalty_internal.account a
+		CROSS JOIN LATERAL (SELECT * FROM loyalty_internal.due_entries(a.merchant_id, a.account_id, now()) OFFSET 0) d
+		WHERE a.merchant_id = ANY (merchants) AND a.due_at <= now()
+	), change AS (
+		SELECT a.merchant_id, a.program_id, sum(a.balance::numeric) AS available, coalesce(sum(a.held::numeric), 0) AS held, coalesce(sum(a.pending::numeric), 0) AS pending
+		FROM loyalty_internal.account a WHERE a.merchant_id = ANY (merchants) GROUP BY a.merchant_id, a.program_id
+		UNION ALL
+		SELECT l.merchant_id, l.program_id, l.sign * l.amount::numeric, CASE WHEN l.kind IN (6, 7, 8) THEN l.sign * coalesce(l.reserved::numeric, 0) ELSE 0 END,
+			   CASE WHEN l.kind IN (6, 7, 8) THEN 0 ELSE l.sign * coalesce(l.reserved::numeric, 0) END
+		FROM ledger l WHERE l.kind <> 5 AND (l.posted_at > outstanding_by_account.at) = (l.sign < 0)
+		UNION ALL
+		SELECT l.merchant_id, l.program_id, -l.sign * u.points::numeric, 0, 0
+		FROM ledger l CROSS JOIN LATERAL loyalty.unnest_lots(l.lots) u
+		WHERE l.kind = 5 AND (greatest(u.expires_at, l.after_at) > outstanding_by_account.at) = (l.sign < 0))
+	SELECT p.merchant_id, p.program_id, coalesce(sum(c.available + c.held + c.pending), 0), coalesce(sum(c.available), 0), coalesce(sum(c.held), 0), coalesce(sum(c.pending), 0)
+	FROM loyalty_internal.program p LEFT JOIN change c ON c.merchant_id = p.merchant_id AND c.program_id = p.program_id
+	WHERE p.merchant_id = ANY (merchants) GROUP BY p.merchant_id, p.program_id
+$$;
+COMMENT ON FUNCTION loyalty_internal.outstanding_by_account(bigint[], timestamptz) IS 'Part of loyalty_internal.outstanding(): of a moment not long ago, what accounts have now, less what happened since. What is due and not booked is not in what they have: it is added if it was due by then.';
+
+-- Entry by entry costs more each than all in their order, and as much more as there are.
+CREATE FUNCTION loyalty_internal.outstanding(merchants bigint[], at timestamptz)
+RETURNS TABLE (merchant_id bigint, program_id bigint, points numeric, available numeric, held numeric, pending numeric)
+LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT a.* FROM loyalty_internal.outstanding_by_account(merchants, outstanding.at) a WHERE outstanding.at >= now() - interval '92 days'
+	UNION ALL
+	SELECT l.* FROM loyalty_internal.outstanding_by_ledger(merchants, outstanding.at) l WHERE outstanding.at < now() - interval '92 days';
 END;
 COMMENT ON FUNCTION loyalty_internal.outstanding(bigint[], timestamptz) IS 'Part of loyalty_report.outstanding_at(): the points outstanding at a moment, by program.';
 

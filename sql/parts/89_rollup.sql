@@ -71,8 +71,9 @@ COMMENT ON FUNCTION loyalty_internal.take_report_turn(bigint) IS 'Part of what c
 
 CREATE FUNCTION loyalty_internal.branch_digest(name text) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN name IS NULL THEN '' ELSE sha256(convert_to(loyalty.fold(name COLLATE "C"), 'UTF8')) END;
+RETURN coalesce(loyalty_internal.hmac(NULL, loyalty.fold(name COLLATE "C")), '');
 COMMENT ON FUNCTION loyalty_internal.branch_digest(text) IS 'What the name of a branch is in the roll-up: the same for names that are the same branch.';
+CREATE UNIQUE INDEX branch_digest ON loyalty_internal.branch (merchant_id, loyalty_internal.branch_digest(name));
 
 CREATE VIEW loyalty_internal.report_day_entry AS
 SELECT e.merchant_id, e.entry_id, e.account_id, e.entry_no, e.previous_entry_id, a.program_id, (e.posted_at AT TIME ZONE p.time_zone)::date AS day, e.kind,
@@ -219,9 +220,9 @@ COMMENT ON FUNCTION loyalty.forget_days(bigint, bigint) IS
 'Drops the roll-up of a merchant, or of one of its programs, which loyalty.maintain() makes anew: after an update of the time zones of the operating system, by which days of before are others. Until then loyalty_report.fact_day reads the ledger. Errors: LY006 unknown_object (no such merchant).';
 
 CREATE VIEW loyalty_report.fact_day WITH (security_barrier) AS
-SELECT t.merchant_id::text AS merchant_key, d.program_id::text AS program_key,
-	   coalesce(b.branch_id::text, ((s.branch_ids || s.branch_id)[1 + d.moves])::text, s.branch_id::text, t.merchant_id || '-0') AS branch_key,
-	   concat(t.merchant_id, '-', coalesce(s.staff_id, 0)) AS staff_key, d.day AS posted_on, loyalty.entry_kind(d.kind) AS kind, nullif(d.rules, 0)::numeric AS rule_set_version,
+SELECT d.merchant_id::text AS merchant_key, d.program_id::text AS program_key,
+	   coalesce(b.branch_id::text, ((s.branch_ids || s.branch_id)[1 + d.moves])::text, s.branch_id::text, d.merchant_id || '-0') AS branch_key,
+	   concat(d.merchant_id, '-', coalesce(s.staff_id, 0)) AS staff_key, d.day AS posted_on, loyalty.entry_kind(d.kind) AS kind, nullif(d.rules, 0)::numeric AS rule_set_version,
 	   d.entries::numeric AS entries, d.points, d.reserved AS points_reserved,
 	   CASE WHEN d.kind IN (1, 2) THEN d.points + d.reserved ELSE 0 END AS points_issued,
 	   CASE WHEN d.kind IN (3, 7) THEN -(d.points + d.reserved) ELSE 0 END AS points_redeemed,
@@ -230,9 +231,11 @@ SELECT t.merchant_id::text AS merchant_key, d.program_id::text AS program_key,
 	   CASE WHEN d.kind IN (3, 7) THEN d.money ELSE 0 END AS money_redeemed,
 	   CASE WHEN d.kind = 10 AND d.origin_kind = 1 THEN d.money ELSE 0 END AS money_refunded,
 	   CASE WHEN d.kind = 10 AND d.origin_kind IN (3, 7) THEN d.money ELSE 0 END AS money_unredeemed
-FROM (SELECT r.* FROM loyalty_internal.report_day r
-	  UNION ALL SELECT n.* FROM loyalty_internal.days_since(loyalty_internal.reported_merchants(current_user)) n) d
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = d.merchant_id
+FROM (SELECT t.merchant_id, r.day, r.program_id, r.kind, r.origin_kind, r.staff_id, r.moves, r.rules, r.branch_digest, r.entries, r.points, r.reserved, r.money
+	  FROM loyalty_internal.report_day r JOIN loyalty_internal.report_merchant t ON t.merchant_id = r.merchant_id
+	  UNION ALL
+	  SELECT n.merchant_id, n.day, n.program_id, n.kind, n.origin_kind, n.staff_id, n.moves, n.rules, n.branch_digest, n.entries, n.points, n.reserved, n.money
+	  FROM loyalty_internal.days_since(loyalty_internal.reported_merchants(current_user)) n) d
 LEFT JOIN loyalty_internal.report_staff s ON s.merchant_id = d.merchant_id AND s.staff_id = d.staff_id
 LEFT JOIN loyalty_internal.branch b ON b.merchant_id = d.merchant_id AND loyalty_internal.branch_digest(b.name) = d.branch_digest;
 COMMENT ON VIEW loyalty_report.fact_day IS 'The sums of fact_entry by day, program, branch, member of staff, kind and rule set, for dashboards. Exact at every moment, and found fast by posted_on.';

@@ -68,8 +68,8 @@ BEGIN
 	ELSIF set_maintenance.every < interval '0' OR set_maintenance.enabled IS NULL THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'every is not negative, enabled is true or false.');
 	ELSIF set_maintenance.older_than IS NOT NULL AND (usual.older_than IS NULL
-		OR set_maintenance.older_than < CASE set_maintenance.task WHEN 'forget_access_log' THEN interval '1 year' ELSE '0' END) THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'older_than is for what deletes something: not negative, and of forget_access_log a year at least.');
+		OR set_maintenance.task = 'forget_access_log' AND loyalty_internal.forgotten_before(set_maintenance.older_than) > now() - interval '1 year') THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'older_than is for what deletes something: not negative nor too long, and of forget_access_log a year at least.');
 	END IF;
 	PERFORM loyalty_internal.forgotten_before(coalesce(set_maintenance.older_than, '0'));
 	INSERT INTO loyalty_internal.maintenance AS m (merchant_id, task, enabled, every, older_than)
@@ -118,10 +118,10 @@ RETURN t.enabled AND (t.tried_at IS NULL
 		ELSE NOT t.finished OR t.tried_at + t.every <= clock_timestamp() END);
 COMMENT ON FUNCTION loyalty_internal.task_due(loyalty.maintenance, timestamptz) IS 'Part of loyalty.maintain(): whether a task is due in a call that began then.';
 
--- No lock is waited for longer than what holds up others should take.
-CREATE FUNCTION loyalty.maintain_step(
-	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+-- Runs as whoever calls it: accesses are not the engine's to forget.
+CREATE FUNCTION loyalty_internal.maintain_step(
+	merchant_id bigint, max_seconds integer, of_access_log boolean, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	moment CONSTANT timestamptz := clock_timestamp();
@@ -133,7 +133,7 @@ BEGIN
 	IF maintain_step.max_seconds IS NULL OR maintain_step.max_seconds NOT BETWEEN 0 AND 86400 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'max_seconds is 0 to 86,400.');
 	END IF;
-	IF maintain_step.merchant_id IS NOT NULL THEN
+	IF maintain_step.merchant_id IS NOT NULL AND NOT maintain_step.of_access_log THEN
 		PERFORM loyalty_internal.require_merchant(maintain_step.merchant_id);
 	END IF;
 	-- the clock may step back while it runs
@@ -141,7 +141,7 @@ BEGIN
 	until := least(maintain_step.until, moment + make_interval(secs => maintain_step.max_seconds));
 	steps := coalesce(maintain_step.steps, 0);
 	failed := coalesce(maintain_step.failed, 0);
-	IF steps = 0 THEN
+	IF steps = 0 AND NOT maintain_step.of_access_log THEN
 		INSERT INTO loyalty_internal.maintenance (merchant_id, task)
 		SELECT t.merchant_id, t.task FROM loyalty.maintenance t
 		WHERE t.merchant_id = coalesce(maintain_step.merchant_id, t.merchant_id)
@@ -152,11 +152,13 @@ BEGIN
 		SELECT m.merchant_id, m.task, t.older_than INTO job
 		FROM loyalty_internal.maintenance m JOIN loyalty.maintenance t ON t.merchant_id = m.merchant_id AND t.task = m.task
 		WHERE m.merchant_id = coalesce(maintain_step.merchant_id, m.merchant_id) AND loyalty_internal.task_due(t, maintain_step.since)
+		  AND (m.task = 'forget_access_log') = maintain_step.of_access_log
 		ORDER BY m.tried_at NULLS FIRST, m.merchant_id, m.task LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
 	END IF;
 	IF job IS NULL THEN
 		SELECT count(*) INTO unfinished FROM loyalty.maintenance t
-		WHERE t.merchant_id = coalesce(maintain_step.merchant_id, t.merchant_id) AND loyalty_internal.task_due(t, maintain_step.since);
+		WHERE t.merchant_id = coalesce(maintain_step.merchant_id, t.merchant_id) AND loyalty_internal.task_due(t, maintain_step.since)
+		  AND (t.task = 'forget_access_log') = maintain_step.of_access_log;
 		RETURN;
 	END IF;
 	BEGIN
@@ -172,8 +174,35 @@ BEGIN
 	WHERE m.merchant_id = job.merchant_id AND m.task = job.task;
 END
 $$;
+COMMENT ON FUNCTION loyalty_internal.maintain_step(bigint, integer, boolean, timestamptz, timestamptz, bigint, bigint) IS 'Part of loyalty.maintain(): a step of the first of the tasks that are due, of those of the engine, or of forget_access_log.';
+
+-- No lock is waited for longer than what holds up others should take.
+CREATE FUNCTION loyalty.maintain_step(
+	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+BEGIN
+	SELECT s.* INTO since, until, steps, failed, unfinished FROM loyalty_internal.maintain_step(maintain_step.merchant_id, maintain_step.max_seconds, false, maintain_step.since, maintain_step.until, maintain_step.steps, maintain_step.failed) s;
+END
+$$;
 COMMENT ON FUNCTION loyalty.maintain_step(bigint, integer, timestamptz, timestamptz, bigint, bigint) IS
-'A step of loyalty.maintain(), for who cannot CALL: each has to be a transaction. Begin with NULL for since, until, steps and failed, and go on with what was returned, until unfinished is not NULL. Errors: LY005 invalid_argument (max_seconds is 0 to 86,400), LY006 unknown_object (no such merchant).';
+'A step of loyalty.maintain(), for who cannot CALL: each has to be a transaction. Begin with NULL for since, until, steps and failed, and go on with what was returned, until unfinished, how many tasks are due still, is not NULL. Errors: LY005 invalid_argument (max_seconds is 0 to 86,400), LY006 unknown_object (no such merchant).';
+
+CREATE FUNCTION loyalty.maintain_access_log(
+	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
+BEGIN
+	SELECT s.* INTO since, until, steps, failed, unfinished FROM loyalty_internal.maintain_step(maintain_access_log.merchant_id, maintain_access_log.max_seconds, true, maintain_access_log.since, maintain_access_log.until, maintain_access_log.steps, maintain_access_log.failed) s;
+END
+$$;
+COMMENT ON FUNCTION loyalty.maintain_access_log(bigint, integer, timestamptz, timestamptz, bigint, bigint) IS
+'The same of forget_access_log, which the other leaves out: the functions of the engine cannot forget who read customers'' data. Errors: LY005 invalid_argument (max_seconds is 0 to 86,400).';
+ALTER FUNCTION loyalty.maintain_access_log(bigint, integer, timestamptz, timestamptz, bigint, bigint) OWNER TO loyalty_auditor;
+GRANT EXECUTE ON FUNCTION loyalty_internal.maintain_step(bigint, integer, boolean, timestamptz, timestamptz, bigint, bigint), loyalty_internal.maintain_task(bigint, text, interval),
+	loyalty_internal.maintenance_tasks(), loyalty_internal.task_due(loyalty.maintenance, timestamptz) TO loyalty_auditor;
+GRANT USAGE ON SCHEMA loyalty TO loyalty_auditor;
+GRANT SELECT ON loyalty.maintenance TO loyalty_auditor;
+GRANT SELECT, UPDATE ON loyalty_internal.maintenance TO loyalty_auditor;
+GRANT USAGE ON TYPE loyalty.maintenance TO loyalty_auditor;
 
 -- A procedure that commits has neither rights nor settings of its own.
 CREATE PROCEDURE loyalty.maintain(max_seconds integer DEFAULT 50, merchant_id bigint DEFAULT NULL, INOUT steps bigint DEFAULT NULL, INOUT failed bigint DEFAULT NULL, INOUT unfinished bigint DEFAULT NULL)
@@ -181,16 +210,26 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	since timestamptz;
 	until timestamptz;
+	left_over bigint;
 BEGIN
 	steps := NULL;
 	failed := NULL;
-	LOOP
+	unfinished := NULL;
+	WHILE unfinished IS NULL LOOP
 		COMMIT;
 		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-		SELECT s.since, s.until, s.steps, s.failed, s.unfinished INTO since, until, steps, failed, unfinished
+		SELECT s.* INTO since, until, steps, failed, unfinished
 		FROM loyalty.maintain_step(maintain.merchant_id, maintain.max_seconds, since, until, maintain.steps, maintain.failed) s;
-		EXIT WHEN unfinished IS NOT NULL;
 	END LOOP;
+	left_over := unfinished;
+	unfinished := NULL;
+	WHILE unfinished IS NULL LOOP
+		COMMIT;
+		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+		SELECT s.* INTO since, until, steps, failed, unfinished
+		FROM loyalty.maintain_access_log(maintain.merchant_id, maintain.max_seconds, since, until, maintain.steps, maintain.failed) s;
+	END LOOP;
+	unfinished := unfinished OPERATOR(pg_catalog.+) left_over;
 END
 $$;
 COMMENT ON PROCEDURE loyalty.maintain(integer, bigint, bigint, bigint, bigint) IS

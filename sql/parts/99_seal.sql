@@ -7,7 +7,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	engine CONSTANT oid := 'loyalty_engine'::regrole;
 	-- These run as whoever calls them, or as a role of their own, and the engine never does.
-	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,revoke_reporting,grant_reading,grant_operation,prepare_role,bind_report_role,seal,forget_access_log,erase_entries}';
+	not_of_engine CONSTANT name[] := '{grant_api,grant_reporting,revoke_reporting,grant_reading,grant_operation,prepare_role,bind_report_role,seal,forget_access_log,maintain_access_log,erase_entries}';
 	-- Figures, and nothing of anybody, for the role that PostgreSQL has for monitoring.
 	of_monitor CONSTANT name[] := '{loyalty,loyalty.metrics,loyalty.progress,loyalty.health(),loyalty_internal.metrics(),loyalty_internal.progress()}';
 	-- The types of columns that have statistics.

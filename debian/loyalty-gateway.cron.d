@@ -3,7 +3,5 @@
 SHELL=/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
-7 * * * * _loyalty /usr/lib/loyalty-gateway/maintenance hourly
-20 4 * * * _loyalty /usr/lib/loyalty-gateway/maintenance daily
+* * * * * _loyalty /usr/lib/loyalty-gateway/maintenance minutely
 20 3 * * * _loyalty /usr/lib/loyalty-gateway/maintenance nightly
-40 4 * * 0 _loyalty /usr/lib/loyalty-gateway/maintenance weekly

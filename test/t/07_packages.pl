@@ -75,7 +75,7 @@ $stack->advance_clock(40 * 86400);
 # As the role of the jobs: what one says.
 sub job { my $name = shift; return $stack->with_env(sub { join '', run({}, qw(psql -XqAt -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never -f), "$gateway/$name.sql") }, user => 'jobs', password => 'for the jobs') }
 
-is job($_), '0', "$_ says nothing" for qw(hourly daily nightly weekly);
+is job($_), '0', "$_ says nothing" for qw(minutely nightly);
 is $stack->psql("SELECT kind, amount FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account ORDER BY entry_no DESC LIMIT 1"), 'expire|-100', 'what expired is booked';
 is $stack->psql('SELECT count(*) FROM loyalty_internal.idempotency_key'), '0', 'old keys are gone, be they more than one call forgets';
 is $stack->psql('SELECT count(*) FROM loyalty.roots'), '2', 'each merchant has a root';

@@ -105,7 +105,7 @@ for my $tool (qw(report analyst))
 $stack->psql("SET search_path = public, pg_catalog; $asks", dbname => 'hostile', user => 'report', password => 'report');
 like taken(), qr/^report La /, 'unless it has it otherwise';
 $stack->psql('TRUNCATE public.taken', dbname => 'hostile');
-for my $job (qw(hourly daily nightly weekly))
+for my $job (qw(minutely nightly))
 {
 	open my $in, '<', "$FindBin::Bin/../../debian/gateway/$job.sql" or die "$job.sql: $!\n";
 	my $sql = do { local $/; <$in> };

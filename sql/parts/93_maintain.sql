@@ -200,9 +200,9 @@ ALTER FUNCTION loyalty.maintain_access_log(bigint, integer, timestamptz, timesta
 GRANT EXECUTE ON FUNCTION loyalty_internal.maintain_step(bigint, integer, boolean, timestamptz, timestamptz, bigint, bigint), loyalty_internal.maintain_task(bigint, text, interval),
 	loyalty_internal.maintenance_tasks(), loyalty_internal.task_due(loyalty.maintenance, timestamptz) TO loyalty_auditor;
 GRANT USAGE ON SCHEMA loyalty TO loyalty_auditor;
+ALTER VIEW loyalty.maintenance OWNER TO loyalty_engine;	-- who grants it, whatever is made its own later
 GRANT SELECT ON loyalty.maintenance TO loyalty_auditor;
 GRANT SELECT, UPDATE ON loyalty_internal.maintenance TO loyalty_auditor;
-GRANT USAGE ON TYPE loyalty.maintenance TO loyalty_auditor;
 
 -- A procedure that commits has neither rights nor settings of its own.
 CREATE PROCEDURE loyalty.maintain(max_seconds integer DEFAULT 50, merchant_id bigint DEFAULT NULL, INOUT steps bigint DEFAULT NULL, INOUT failed bigint DEFAULT NULL, INOUT unfinished bigint DEFAULT NULL)

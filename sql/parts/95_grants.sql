@@ -157,7 +157,7 @@ BEGIN
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty_internal.account_state, loyalty_internal.policy_state, loyalty_internal.settings_of, loyalty_internal.error_codes, loyalty_internal.shipped_area_codes, loyalty_internal.trimmed,
-		loyalty_internal.metrics, loyalty_internal.progress, loyalty_internal.rows_of TO %I', role);
+		loyalty_internal.metrics, loyalty_internal.progress, loyalty_internal.rows_of, loyalty_internal.maintenance_tasks TO %I', role);
 	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
 			 FROM pg_proc p
 			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_');

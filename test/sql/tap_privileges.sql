@@ -61,15 +61,15 @@ SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relowner = 'loyalty_e
 	'it owns no table, no index and no sequence');
 SELECT is_empty($$SELECT nspname FROM pg_namespace WHERE nspowner = 'loyalty_engine'::regrole$$, 'nor a schema');
 SELECT results_eq($$SELECT name, proowner::regrole FROM functions WHERE prosecdef AND proowner <> 'loyalty_engine'::regrole ORDER BY name$$,
-	$$VALUES ('loyalty.forget_access_log(bigint,interval,integer)', 'loyalty_auditor'::regrole), ('loyalty_internal.erase_entries(bigint,bigint[])', 'loyalty_eraser')$$, 'every SECURITY DEFINER function but two belongs to loyalty_engine, none to a superuser');
+	$$VALUES ('loyalty.forget_access_log(bigint,interval,integer)', 'loyalty_auditor'::regrole), ('loyalty.maintain_access_log(bigint,integer,timestamp with time zone,timestamp with time zone,bigint,bigint)', 'loyalty_auditor'), ('loyalty_internal.erase_entries(bigint,bigint[])', 'loyalty_eraser')$$, 'every SECURITY DEFINER function but three belongs to loyalty_engine, none to a superuser');
 SELECT is_empty($$SELECT name FROM functions WHERE prosecdef AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)$$,
 	'every SECURITY DEFINER function pins its search_path, temporary objects last');
 SELECT is_empty($$SELECT name FROM relations WHERE relkind = 'v' AND relowner <> 'loyalty_engine'::regrole$$, 'views read as loyalty_engine');
 SELECT set_eq($$SELECT name FROM functions WHERE proowner <> 'loyalty_engine'::regrole$$,
-	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty(.forget_access_log|_internal.erase_entries)' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
+	$$SELECT name FROM functions WHERE hands_out OR name ~ '^loyalty(.forget_access_log|.maintain_access_log|_internal.erase_entries)' OR NOT prosecdef AND (lanname IN ('c', 'internal') OR provolatile = 'i')$$,
 	'what calls them in SQL belongs to it too, and nothing else');
 SELECT set_eq($$SELECT name FROM functions WHERE NOT has_function_privilege('loyalty_engine', oid, 'EXECUTE')$$,
-	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.revoke_reporting(name)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name,boolean)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.forget_access_log(bigint,interval,integer)'],
+	ARRAY['loyalty.grant_api(name)', 'loyalty.grant_reporting(name,boolean)', 'loyalty.grant_reporting(name,bigint,boolean)', 'loyalty.revoke_reporting(name)', 'loyalty.grant_reading(name)', 'loyalty.grant_operation(name)', 'loyalty_internal.prepare_role(name,boolean)', 'loyalty_internal.bind_report_role(name,bigint,boolean)', 'loyalty_internal.seal()', 'loyalty.maintain_access_log(bigint,integer,timestamp with time zone,timestamp with time zone,bigint,bigint)', 'loyalty.forget_access_log(bigint,interval,integer)'],
 	'it executes every function but those that hand out rights, and the one that forgets accesses');
 SELECT is_empty($$SELECT name FROM types WHERE NOT has_type_privilege('loyalty_engine', oid, 'USAGE')$$, 'it uses every type');
 SELECT set_eq($$SELECT name || ': ' || p FROM schemas, unnest('{USAGE,CREATE}'::text[]) p WHERE has_schema_privilege('loyalty_engine', oid, p)$$,
@@ -98,9 +98,10 @@ SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rol
 	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
 SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_eraser'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');
 SELECT set_eq($$SELECT format('%s: %s', r.name, a.privilege_type) FROM relations r, aclexplode(r.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole$$,
-	ARRAY['loyalty_internal.access: SELECT', 'loyalty_internal.access: DELETE'], 'loyalty_auditor deletes accesses');
-SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole AND a.grantee <> o.owner AND o.name !~ '\.access$'$$,
-	ARRAY['loyalty_internal: USAGE', 'loyalty_internal.fail(text,text): EXECUTE', 'loyalty_internal.forgotten_before(interval,integer): EXECUTE'], 'with what that takes');
+	ARRAY['loyalty_internal.access: SELECT', 'loyalty_internal.access: DELETE', 'loyalty_internal.maintenance: SELECT', 'loyalty_internal.maintenance: UPDATE', 'loyalty.maintenance: SELECT'], 'loyalty_auditor deletes accesses, and writes down that maintain() did');
+SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole AND a.grantee <> o.owner AND o.name !~ '^loyalty_internal\.(access|maintenance)$' AND o.name <> 'loyalty.maintenance'$$,
+	ARRAY['loyalty_internal: USAGE', 'loyalty_internal.fail(text,text): EXECUTE', 'loyalty_internal.forgotten_before(interval,integer): EXECUTE', 'loyalty: USAGE', 'loyalty_internal.maintain_task(bigint,text,interval): EXECUTE', 'loyalty_internal.maintenance_tasks(): EXECUTE',
+		'loyalty_internal.maintain_step(bigint,integer,boolean,timestamp with time zone,timestamp with time zone,bigint,bigint): EXECUTE', 'loyalty_internal.task_due(loyalty.maintenance,timestamp with time zone): EXECUTE'], 'with what that takes');
 SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_auditor'$$,
 	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
 SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_auditor'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');
@@ -123,7 +124,7 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.app_user_key', 'loyalty.curp_record', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page'],
+	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.app_user_key', 'loyalty.curp_record', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page', 'loyalty_internal.report_day', 'loyalty_internal.report_account'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
 	SELECT t, p FROM unnest('{loyalty.entry,loyalty_internal.reversal,loyalty_internal.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
@@ -203,7 +204,7 @@ SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') EXCEPT (
 	UNION ALL VALUES ('loyalty_internal.reported_merchants(name)'), ('loyalty_internal.rank_now(bigint,bigint)'),
 		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'),
 		('loyalty_internal.months(bigint[])'), ('loyalty_internal.outstanding(bigint[],timestamp with time zone)'), ('loyalty_internal.ageing(bigint[],timestamp with time zone)'),
-		('loyalty_internal.point_value(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.cohorts(bigint[])'), ('loyalty_internal.deferrals(bigint[])')
+		('loyalty_internal.point_value(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.cohorts(bigint[])'), ('loyalty_internal.deferrals(bigint[])'), ('loyalty_internal.days_since(bigint[])')
 	UNION ALL SELECT name FROM functions WHERE name LIKE 'loyalty\_report.%')$$,
 	'grant_reporting: executes what computes, and of what reads only what it cannot call');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_personal')$$, $$SELECT pg_temp.may_execute('regress_reporting')$$, 'grant_reporting, with persons: the same');

@@ -101,7 +101,7 @@ my %right = (
 	type => literal('cajero'), scope => literal('branch'), direction => literal('add'), resource => literal('customers'), remaining => 5, max_rows => 5, reset => 'false', max_points => 10, settings => literal('{}'), rules => literal('[]'), rule => literal('{}'),
 	range_group => literal('otros'), ranks => "'{A}'", from_points => "'{5}'", rank => literal('Oro'), operation => literal('individual_request'), request => literal('Mail'), signature => literal('x'), product => literal('Funerario'),
 	method => literal('SPEI'), reference => literal('R1'), purpose => literal('x'), notice_version => literal('1'), code => literal('470'), supported => 'true', attempt => 1, older_than => q{'1 day'}, role => literal('web_anon'),
-	transaction_type => 0, transaction_amount => 10, every_program => 'true', value => literal('2027-01-01'), time_zone => literal('America/Mexico_City'), key => literal('x'), program_ids => "'{$id{program_id}}'", account_ids => "'{$id{account_id}}'");
+	task => literal('roll_up'), max_seconds => 5, transaction_type => 0, transaction_amount => 10, every_program => 'true', value => literal('2027-01-01'), time_zone => literal('America/Mexico_City'), key => literal('x'), program_ids => "'{$id{program_id}}'", account_ids => "'{$id{account_id}}'");
 my %optional = (capture => ['amount'], release => ['amount'], reverse => ['amount', 'reference'], transfer => ['amount'], find_member => ['phone'], find_program => ['client_id'], identify_member => ['email'], correct_member => ['name'],
 	set_limit => ['max_points'], set_staff_programs => ['every_program'], wallet_sale => ['transaction_amount', 'usertool_id'], wallet_contact_get => ['phone'], set_rank => ['reference'],
 	map { $_ => undef } qw(employee_add employee_disable wallet_contact_add wallet_balance_update program_get member_get member_balance member_list member_create deposit redemption accumulation));
@@ -112,7 +112,7 @@ my %own = (set_redemption_rate => {rate => '0.5', from_month => q{'2020-01-01'}}
 # of the types, and what else is not called by its name
 my %of_type = (bigint => 5, integer => 3, smallint => 2, numeric => 2, text => literal('4771234501'), boolean => 'true', date => q{'2027-01-01'}, json => q{'[]'}, jsonb => q{'{}'}, bytea => q{'\x41'}, interval => q{'1 day'}, name => literal('web_anon'),
 	'timestamp with time zone' => q{'2027-01-01'}, 'loyalty.points' => 5, 'loyalty.points[]' => q{'{5}'}, 'loyalty.phone' => literal('4771234501'), 'loyalty.curp' => literal('PEGJ800115HDFRRN07'), 'loyalty.lots' => literal('{2027-01-01T06:00:00Z=30}'),
-	'loyalty_internal.factor' => 2, 'loyalty_internal.month_close' => '(SELECT c FROM loyalty_internal.month_close c LIMIT 1)', 'loyalty_internal.program' => "(SELECT p FROM loyalty_internal.program p WHERE p.program_id = $id{program_id})", 'uuid' => literal('00000000-0000-0000-0000-000000000000'), 'text[]' => q{'{A}'}, 'bigint[]' => q{'{1}'}, 'double precision' => 2, real => 2);
+	'loyalty_internal.factor' => 2, 'loyalty.maintenance' => '(SELECT c FROM loyalty.maintenance c LIMIT 1)', 'loyalty_internal.month_close' => '(SELECT c FROM loyalty_internal.month_close c LIMIT 1)', 'loyalty_internal.program' => "(SELECT p FROM loyalty_internal.program p WHERE p.program_id = $id{program_id})", 'uuid' => literal('00000000-0000-0000-0000-000000000000'), 'text[]' => q{'{A}'}, 'bigint[]' => q{'{1}'}, 'double precision' => 2, real => 2);
 
 sub call
 {

@@ -67,7 +67,7 @@ left alone, and so is a demo that runs already.  make down ends it.
 endef
 
 deps:
-	@test/deps.sh >/dev/null
+	@test/deps.sh tests >/dev/null
 
 check:
 	@exec test/check.sh

@@ -108,7 +108,7 @@ outer() {
 	trap clean_up EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	build
+	T=$suites build tests
 	work=$(make_work_dir check)
 	[ "${DEFAULTS:-}" != mexican ] || make_locale es_MX
 	bin=$("$root/test/install.sh" "$work/install")

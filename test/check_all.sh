@@ -100,7 +100,7 @@ servers=${SERVERS:-15 17 18}
 work=$(mktemp -d /var/tmp/loyalty.all.XXXXXX)
 chmod 755 "$work"
 umask 022
-PG_CONFIG=$(test/deps.sh)
+PG_CONFIG=$(T=$suites test/deps.sh tests)
 export PG_CONFIG
 native=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 unset T SERVERS

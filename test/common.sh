@@ -34,10 +34,10 @@ choose_owner() {
 }
 choose_owner
 
-# Install what is missing, and build for PG_CONFIG, which is set.  Whoever uses
-# the checkout next may read what is built.
+# build [tests]: install what is missing, and build for PG_CONFIG, which is set.
+# Whoever uses the checkout next may read what is built.
 build() {
-	PG_CONFIG=$("$root/test/deps.sh")
+	PG_CONFIG=$("$root/test/deps.sh" "$@")
 	export PG_CONFIG
 	choose_owner
 	(umask 022 && make -s -j "$(nproc)" -C "$root" all)

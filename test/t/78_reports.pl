@@ -1,7 +1,5 @@
 # The statements that tools for reports write, as the role of one, by the ways that
-# they have: libpq, ODBC and JDBC.  Each is answered, and by all of them alike.  What
-# of the three is not installed is passed over (odbc-postgresql with unixodbc,
-# libpostgresql-jdbc-java with a JDK).
+# they have: libpq, ODBC and JDBC.  Each is answered, and by all of them alike.
 use strict;
 use warnings;
 use utf8;
@@ -63,9 +61,9 @@ sub same
 	return;
 }
 
-SKIP: {
-	my ($driver) = glob '/usr/lib/*/odbc/psqlodbcw.so';
-	skip 'isql and the ODBC driver of PostgreSQL are not installed', scalar @names unless $driver && grep { -x "$_/isql" } split /:/, $ENV{PATH};
+{
+	my ($driver) = grep { -e } glob '/usr/lib*/*/odbc/psqlodbcw.so /usr/lib*/psqlodbcw.so';
+	die "there is no ODBC driver of PostgreSQL\n" unless $driver;
 	open my $ini, '>', "$folder/odbc.ini" or die $!;
 	print $ini "[loyalty]\nDriver=$driver\nServername=127.0.0.1\nPort=" . $stack->port . "\nDatabase=" . $stack->env('PGDATABASE') . "\nBoolsAsChar=0\nConnSettings=SET TimeZone TO 'UTC'\n";
 	close $ini or die $!;
@@ -78,9 +76,9 @@ SKIP: {
 	diag $err if $err;
 }
 
-SKIP: {
-	my ($jar) = glob '/usr/share/java/postgresql.jar';
-	skip 'a JDK and the JDBC driver of PostgreSQL are not installed', scalar @names + 3 unless $jar && grep { -x "$_/javac" } split /:/, $ENV{PATH};
+{
+	my ($jar) = grep { -e } map { "/usr/share/java/$_" } 'postgresql.jar', 'postgresql-jdbc/postgresql.jar';
+	die "there is no JDBC driver of PostgreSQL\n" unless $jar;
 	my ($out, $err) = ('', '');
 	IPC::Run::run(['java', '-Duser.timezone=UTC', '-Dfile.encoding=UTF-8', '-Dstdout.encoding=UTF-8', '-cp', $jar, "$FindBin::Bin/../reports/Reports.java",
 		'jdbc:postgresql://127.0.0.1:' . $stack->port . '/' . $stack->env('PGDATABASE'), 'tool', 'for the tool', $file], '>', \$out, '2>', \$err)

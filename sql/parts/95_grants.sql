@@ -192,7 +192,7 @@ BEGIN
 		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
 		loyalty.maintain, loyalty.maintain_step, loyalty.maintain_access_log, loyalty.set_maintenance, loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox() TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.verify(), loyalty.verify(bigint), loyalty.forget_days, loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
+		loyalty.verify(), loyalty.verify(bigint), loyalty.forget_days, loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.set_fraud_threshold, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
 	-- The documented APIs.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,

@@ -124,7 +124,7 @@ SELECT is_empty($$
 	'loyalty_engine may truncate no table but the staging one');
 SELECT set_eq($$
 	SELECT r.name FROM relations r WHERE r.relkind = 'r' AND has_table_privilege('loyalty_engine', r.oid, 'DELETE')$$,
-	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.app_user_key', 'loyalty.curp_record', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page', 'loyalty_internal.report_day', 'loyalty_internal.report_account'],
+	ARRAY['loyalty_internal.rank_range', 'loyalty_internal.member_address', 'loyalty_internal.member_change', 'loyalty_internal.staff_program', 'loyalty_internal.customer', 'loyalty_internal.app_user_key', 'loyalty.curp_record', 'loyalty_internal.blacklisted_phone', 'loyalty_internal.quota', 'loyalty_internal.message', 'loyalty_internal.idempotency_key', 'loyalty_internal.idempotency_space', 'loyalty_internal.fixed_line_range', 'loyalty_internal.posting_limit', 'loyalty_internal.root_page', 'loyalty_internal.report_day', 'loyalty_internal.report_account', 'loyalty_internal.fraud_threshold'],
 	'it may delete only what is taken back, or done with');
 SELECT is_empty($$
 	SELECT t, p FROM unnest('{loyalty.entry,loyalty_internal.reversal,loyalty_internal.root}'::regclass[]) t, unnest('{UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p

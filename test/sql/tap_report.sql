@@ -17,7 +17,7 @@ GRANT SELECT ON views, columns TO PUBLIC;
 
 SELECT set_has($$SELECT object FROM views$$, $$SELECT format('loyalty_report%s.%s', half, name) FROM unnest('{"",_personal}'::text[]) half,
 	unnest('{fact_entry,fact_day,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date,dim_program_version,fact_month,fact_close,fact_close_line,fact_cohort,fact_deferral,fact_journal,
-	fact_sale,fact_active_day,fact_active_week,fact_branch_day,fact_staff_day,fact_member_value,fact_enrolment_cohort}'::text[]) name$$, 'the star is there, masked and not');
+	fact_sale,fact_active_day,fact_active_week,fact_branch_day,fact_staff_day,fact_member_value,fact_enrolment_cohort,dim_fraud_threshold,fraud_same_member,fraud_corrections,fraud_quick_reversal,fraud_outside_hours,fraud_burst}'::text[]) name$$, 'the star is there, masked and not');
 SELECT is_empty($$SELECT object, "column", type FROM columns WHERE type NOT IN ('numeric', 'text', 'date', 'timestamp with time zone', 'boolean')$$, 'columns are of five types, which every tool knows');
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN views v ON v.oid = a.attrelid WHERE a.attcollation NOT IN (0, '"default"'::regcollation)$$, 'and of one collation, so that any two can be compared');
 SELECT is_empty($$SELECT object, "column" FROM columns WHERE coalesce(comment, '') !~ '[.…]$'$$, 'each has a comment');
@@ -37,7 +37,7 @@ SELECT set_eq($$SELECT p.name || '.' || p."column" FROM columns p WHERE p.schema
 CREATE FUNCTION pg_temp.stock(tag text, digit integer, curp text, other_curp text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	m bigint := loyalty.create_merchant('Comercio ' || digit);
-	key bigint := (SELECT key_id FROM loyalty.create_api_key(m, 'caja'));
+	key text := (SELECT api_key FROM loyalty.create_api_key(m, 'caja'));
 	p loyalty.program_keys := loyalty.create_wallet(m, 'Monedero', 10, '{"decimals": 2}');
 	c loyalty.program_keys;
 	north bigint := loyalty.create_branch(m, 'Norte');
@@ -89,6 +89,11 @@ BEGIN
 	PERFORM loyalty.leave_account(m, beto, 1);
 	PERFORM loyalty.post(m, beto, 'deposit', 8);
 	PERFORM loyalty.configure_program(m, p.program_id, '{"redemption_points": 3}');
+	-- two calls over an API, a correction of who has a colleague, and something for whoever looks
+	PERFORM set_config('request.headers', json_build_object('apikey', key)::text, true);
+	PERFORM loyalty_api.wallet_sale(p.wallet_key, '477123400' || digit, '0', '10', NULL, '2') FROM generate_series(1, 2);
+	PERFORM loyalty.post(m, beto, 'adjust', 1, staff_id => 1);
+	PERFORM loyalty.set_fraud_threshold(m, threshold, value) FROM (VALUES ('same_member_sales', 1), ('correction_entries', 1), ('correction_factor', 0), ('opening_hour', 24), ('closing_hour', 0), ('burst_calls', 2), ('burst_seconds', 1000)) v (threshold, value);
 	-- a month that is over, which nothing happened in
 	PERFORM loyalty.close_month(m, p.program_id, current_date - 62);
 	INSERT INTO loyalty_internal.month_close_line SELECT z.merchant_id, z.program_id, z.month, 1, false, 1, north, NULL, 1, 1 FROM loyalty_internal.month_close z WHERE z.merchant_id = m;

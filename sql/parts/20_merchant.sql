@@ -47,9 +47,11 @@ CREATE TABLE loyalty_internal.api_key (
 	created_at	timestamptz	NOT NULL DEFAULT now(),
 	expires_at	timestamptz,
 	disabled_at	timestamptz,
+	last_used_at	timestamptz,
 	UNIQUE (merchant_id, key_id)
 );
 COMMENT ON TABLE loyalty_internal.api_key IS 'API keys, as SHA-256 of 256 random bits: the key itself is shown once and kept nowhere.';
+COMMENT ON COLUMN loyalty_internal.api_key.last_used_at IS 'In which hour a request last came with it: not the moment, or every request would write here.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.api_key TO loyalty_engine;
 
 -- For the functions below only: nobody is granted it.
@@ -142,7 +144,8 @@ COMMENT ON FUNCTION loyalty.authenticate(text) IS
 'The merchant_id an API key belongs to. Errors: LA001 auth_01, the same for an absent, unknown, disabled and expired key.';
 
 CREATE VIEW loyalty.api_keys AS
-SELECT merchant_id, key_id, label, created_at, expires_at, disabled_at,
+SELECT merchant_id, key_id, label, created_at, expires_at, disabled_at, last_used_at,
 	   disabled_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
 FROM loyalty_internal.api_key;
-COMMENT ON VIEW loyalty.api_keys IS 'The API keys of the merchants, without anything that could be used as one.';
+COMMENT ON VIEW loyalty.api_keys IS 'The API keys of the merchants, without anything that could be used as one. last_used_at: in which hour a request last came with it, whether it was answered or refused; NULL: none did. What only reads, and is answered in a transaction that cannot write or by a standby, leaves it as it is.';
+COMMENT ON COLUMN loyalty.api_keys.last_used_at IS 'The hour, by UTC, in which a request last came with it; NULL: none did.';

@@ -13,14 +13,15 @@ COMMENT ON FUNCTION loyalty_internal.age_s(timestamptz) IS 'How many seconds ago
 CREATE FUNCTION loyalty_internal.metrics(
 	OUT merchant_id bigint, OUT messages_waiting bigint, OUT message_age_s bigint, OUT accounts_due bigint, OUT due_age_s bigint,
 	OUT open_holds bigint, OUT customers_left bigint, OUT redemptions_left bigint, OUT messages_left bigint,
-	OUT root_age_s bigint, OUT verify_age_s bigint, OUT verify_failed boolean)
+	OUT root_age_s bigint, OUT verify_age_s bigint, OUT verify_failed boolean,
+	OUT key_age_s bigint, OUT keys_idle bigint)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 AS $$
 	SELECT m.merchant_id, w.messages, loyalty_internal.age_s(o.created_at), d.accounts, loyalty_internal.age_s(f.due_at),
 		   h.holds, q.customers, q.redemptions, q.messages,
-		   loyalty_internal.age_s(r.made_at), loyalty_internal.age_s(v.clean_at), coalesce(n.failed, false)
+		   loyalty_internal.age_s(r.made_at), loyalty_internal.age_s(v.clean_at), coalesce(n.failed, false), loyalty_internal.age_s(k.last_used_at), k.idle
 	FROM loyalty_internal.merchant m CROSS JOIN pg_control_system() s
 	-- of message_pending, whose ids ascend with time
 	CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM loyalty_internal.message x
@@ -40,6 +41,9 @@ AS $$
 		FROM loyalty_internal.quota x WHERE x.merchant_id = m.merchant_id) q (customers, redemptions, messages)
 	LEFT JOIN LATERAL (SELECT x.made_at FROM loyalty_internal.root x WHERE x.merchant_id = m.merchant_id ORDER BY x.root_id DESC LIMIT 1) r ON true
 	CROSS JOIN LATERAL (SELECT max(x.clean_at) FROM loyalty_internal.verification x WHERE x.merchant_id = m.merchant_id) v (clean_at)
+	CROSS JOIN LATERAL (SELECT max(x.last_used_at), count(*) FILTER (WHERE x.disabled_at IS NULL AND (x.expires_at IS NULL OR x.expires_at > now())
+			AND greatest(x.created_at, x.last_used_at) < now() - interval '90 days')
+		FROM (SELECT y.* FROM loyalty_internal.api_key y WHERE y.merchant_id = m.merchant_id ORDER BY y.key_id DESC LIMIT 10000) x) k (last_used_at, idle)
 	-- of this server, or else of another
 	LEFT JOIN LATERAL (SELECT x.failed FROM loyalty_internal.verification x WHERE x.merchant_id = m.merchant_id
 		ORDER BY x.server = s.system_identifier DESC, x.verified_at DESC LIMIT 1) n ON true
@@ -49,7 +53,8 @@ COMMENT ON FUNCTION loyalty_internal.metrics() IS
 
 CREATE VIEW loyalty.metrics AS
 SELECT x.merchant_id, x.messages_waiting, x.message_age_s, x.accounts_due, x.due_age_s, x.open_holds,
-	   x.customers_left, x.redemptions_left, x.messages_left, x.root_age_s, x.verify_age_s, x.verify_failed
+	   x.customers_left, x.redemptions_left, x.messages_left, x.root_age_s, x.verify_age_s, x.verify_failed,
+	   x.key_age_s, x.keys_idle
 FROM loyalty_internal.metrics() x;
 COMMENT ON VIEW loyalty.metrics IS 'Figures for monitoring, a row for each merchant. They are cheap however large the database is: counts stop at 10,000.';
 COMMENT ON COLUMN loyalty.metrics.messages_waiting IS 'Messages of the outbox that have not been sent, at most 10,000.';
@@ -63,6 +68,8 @@ COMMENT ON COLUMN loyalty.metrics.messages_left IS 'What is left of the quota of
 COMMENT ON COLUMN loyalty.metrics.root_age_s IS 'How many seconds ago the newest root was made; NULL: none was.';
 COMMENT ON COLUMN loyalty.metrics.verify_age_s IS 'How many seconds ago the newest loyalty.verify() that found nothing began; NULL: there was none.';
 COMMENT ON COLUMN loyalty.metrics.verify_failed IS 'Whether the newest loyalty.verify() of this server found something.';
+COMMENT ON COLUMN loyalty.metrics.key_age_s IS 'How many seconds ago the hour began in which a request last came with one of the API keys, of the newest 10,000; NULL: none did.';
+COMMENT ON COLUMN loyalty.metrics.keys_idle IS 'API keys of those that are good, and that no request has come with for 90 days; newer ones do not count.';
 
 CREATE FUNCTION loyalty.health(OUT aspect text, OUT healthy boolean, OUT merchants bigint, OUT detail text) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

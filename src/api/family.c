@@ -136,6 +136,26 @@ guarded(Exchange *exchange, void (*work) (Exchange *exchange))
 }
 
 static void
+record_key(Exchange *exchange)
+{
+	api_key_used(exchange->call.merchant_id, exchange->call.key.key_id);
+}
+
+/* Write down that the API key was used, once an hour, whether the request was refused or not: its answer does not depend on it. */
+static void
+key_used(Exchange *exchange)
+{
+	ErrorId		error = exchange->error;
+	const char *message = exchange->message;
+
+	if (!exchange->call.key.unused || exchange->call.only_reads)
+		return;
+	guarded(exchange, record_key);
+	exchange->error = error;
+	exchange->message = message;
+}
+
+static void
 set_response(const char *setting, const char *value)
 {
 	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
@@ -221,6 +241,7 @@ exchange_serve(Exchange *exchange)
 	guarded(exchange, serve);
 	if (exchange->error != ERR_NONE && exchange->family->refused != NULL)
 		guarded(exchange, record_refusal);
+	key_used(exchange);
 	if (exchange->error != ERR_NONE)
 	{
 		/* what was there may be large */
@@ -284,7 +305,7 @@ read_arguments(Exchange *exchange)
 	headers_read(named_headers, &headers);
 	exchange_identify(exchange, headers.request_id);
 	check_method(exchange);
-	call->merchant_id = merchant_of_api_key(headers.api_key, &call->key_id);
+	call->merchant_id = merchant_of_api_key(headers.api_key, &call->key);
 	call->idempotency_key = headers.idempotency_key;
 	if (call->endpoint->takes_items)
 	{

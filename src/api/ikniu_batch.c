@@ -680,7 +680,7 @@ end_answers(StringInfo json)
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {
-	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key_id,.operation = operation,.due = &call->due};
+	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key.key_id,.operation = operation,.due = &call->due};
 	StringInfo	json = makeStringInfo();
 	StringInfo	kept = call->idempotency_key != NULL ? makeStringInfo() : NULL;
 

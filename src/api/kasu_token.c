@@ -143,7 +143,8 @@ find_signature(Call *call, const AppUser *user, bool (*is_right) (const Call *ca
 /* Nobody waits: of two who would write it down at a time, the second does not. */
 static Statement key_used_sql = {
 	.sql = "UPDATE loyalty_internal.app_user_key k SET last_used_at = date_trunc('hour', clock_timestamp(), 'UTC')"
-	" FROM (SELECT FROM loyalty_internal.app_user_key o WHERE o.app_user = $1 AND o.key_no = $2 FOR NO KEY UPDATE SKIP LOCKED) nobodys"
+	" FROM (SELECT FROM loyalty_internal.app_user_key o WHERE o.app_user = $1 AND o.key_no = $2"
+	" AND (o.last_used_at >= date_trunc('hour', clock_timestamp(), 'UTC')) IS NOT TRUE FOR NO KEY UPDATE SKIP LOCKED) nobodys"
 	" WHERE k.app_user = $1 AND k.key_no = $2",
 	.params = {TEXTOID, INT8OID}
 };

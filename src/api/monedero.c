@@ -86,7 +86,7 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	posting->account_id = transaction->member.account_id;
 	posting->member_id = member_acting(&transaction->member);
 	posting->staff_id = transaction->staff_id;
-	posting->key_id = call->key_id;
+	posting->key_id = call->key.key_id;
 	posting->looked_up = true;
 	posting->notifies = transaction->sends_message;
 	posting->program = transaction->wallet->tracks_lots ? transaction->wallet : NULL;

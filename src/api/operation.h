@@ -11,6 +11,7 @@
 #define LOYALTY_OPERATION_H
 
 #include "postgres.h"
+#include "admin/merchant.h"
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/json.h"
@@ -135,7 +136,7 @@ typedef struct Call
 	const Endpoint *endpoint;
 	Origin		origin;
 	int64		merchant_id;
-	int64		key_id;			/* of the API key; 0: it came without one */
+	ApiKey		key;			/* that it came with */
 	const char *app_user;		/* who acts for the merchant, once that is proved and it has a turn; NULL: the
 								 * merchant */
 	int64		unused_key_no;	/* of the app user's keys the one that signed, if it is to be written down as used;

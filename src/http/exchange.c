@@ -186,7 +186,7 @@ read_request(Exchange *exchange)
 	/* a body is read after its sender is known */
 	if (!exchange->family->own_keys)
 	{
-		call->merchant_id = merchant_of_api_key(request->api_key, &call->key_id);
+		call->merchant_id = merchant_of_api_key(request->api_key, &call->key);
 		turn_take(call->merchant_id, TURNS_OF_MERCHANT);
 	}
 	if (strcmp(request->method, "GET") == 0)

@@ -25,8 +25,8 @@ CREATE FUNCTION pg_temp.health(of text) RETURNS text LANGUAGE sql AS $$
 $$;
 SELECT set_config('regress.merchant', :'m', false) \g /dev/null
 
-SELECT is(pg_temp.figures('messages_waiting', 'message_age_s', 'accounts_due', 'due_age_s', 'open_holds', 'customers_left', 'redemptions_left', 'messages_left', 'root_age_s', 'verify_age_s', 'verify_failed'),
-	'0 - 0 - 0 - - - - - false', 'a merchant without anything');
+SELECT is(pg_temp.figures('messages_waiting', 'message_age_s', 'accounts_due', 'due_age_s', 'open_holds', 'customers_left', 'redemptions_left', 'messages_left', 'root_age_s', 'verify_age_s', 'verify_failed', 'key_age_s', 'keys_idle'),
+	'0 - 0 - 0 - - - - - false - 0', 'a merchant without anything');
 
 -- --- the outbox ----------------------------------------------------------------
 
@@ -53,6 +53,22 @@ SELECT is(pg_temp.figures('accounts_due', 'due_age_s') || ', ' || pg_temp.health
 UPDATE loyalty_internal.account SET due_at = now() - interval '25 h' WHERE account_id = :a;
 SELECT is(pg_temp.health('due'), 'f 1 merchant M: 2 accounts are due, the oldest for 90000 s', 'for more than a day');
 UPDATE loyalty_internal.account SET due_at = now() + interval '1 h' WHERE merchant_id = :m;
+
+-- --- API keys ---------------------------------------------------------------------------
+
+SELECT key_id AS k FROM loyalty.create_api_key(:m, 'caja') \gset
+SELECT FROM loyalty.create_api_key(:other, 'otra') \g /dev/null
+SELECT is(pg_temp.figures('key_age_s', 'keys_idle'), '- 0', 'a new key was not used, and is not idle');
+UPDATE loyalty_internal.api_key SET created_at = now() - interval '90 days 1 s' WHERE merchant_id IN (:m, :other);
+SELECT is(pg_temp.figures('key_age_s', 'keys_idle'), '- 1', 'after 90 days it is');
+UPDATE loyalty_internal.api_key SET last_used_at = now() - interval '90 days' WHERE key_id = :k;
+SELECT is(pg_temp.figures('key_age_s', 'keys_idle'), '7776000 0', 'it was used in them');
+UPDATE loyalty_internal.api_key SET last_used_at = now() - interval '91 days' WHERE key_id = :k;
+SELECT FROM loyalty.create_api_key(:m, 'caja 2') \g /dev/null
+UPDATE loyalty_internal.api_key SET last_used_at = now() - interval '1 hour' WHERE merchant_id = :m AND label = 'caja 2';
+SELECT is(pg_temp.figures('key_age_s', 'keys_idle'), '3600 1', 'the newest use of all counts, and the other is idle');
+SELECT loyalty.disable_api_key(:m, :k) \g /dev/null
+SELECT is(pg_temp.figures('key_age_s', 'keys_idle'), '3600 0', 'but not one that is disabled');
 
 -- --- holds, quotas ---------------------------------------------------------------------
 

@@ -53,14 +53,32 @@ COMMENT ON COLUMN loyalty.entry.reference IS 'The ticket, or what else the merch
 COMMENT ON COLUMN loyalty.entry.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items.';
 COMMENT ON COLUMN loyalty.entry.posted_at IS 'When it counts, never before the entry before it. Of what fell due by itself, a hold that timed out (release) and points that became available (mature), that is when it did, though it may be booked later: entries of a time that is over can still be added. Of an expire it is not before the points expired: its lots say when each did.';
 COMMENT ON COLUMN loyalty.entry.happened_at IS 'For when what it is about happened, where that is not posted_at. This version writes none: always NULL.';
-COMMENT ON COLUMN loyalty.entry.actor_id IS 'The key_id of the API key that it came with, whose limits counted it. NULL: with none, it was posted in SQL.';
-COMMENT ON COLUMN loyalty.entry.request_id IS 'For the number of the request by which it was posted. This version writes none: always NULL.';
+COMMENT ON COLUMN loyalty.entry.actor_id IS 'Who posted it. Positive: the key_id of the API key that it came with, whose limits counted it. Negative: the number of the role that was logged in and posted it in SQL, whose name loyalty.sql_roles has. NULL: nobody, it fell due by itself.';
+COMMENT ON COLUMN loyalty.entry.request_id IS 'The number of the request by which it was posted, as loyalty.request_number() makes it of the X-Request-Id. NULL: none, it was posted in SQL or fell due by itself.';
 COMMENT ON COLUMN loyalty.entry.text_digest IS 'What the hash covers of the reference and the detail, if these were erased; else NULL, and they say it.';
 COMMENT ON COLUMN loyalty.entry.lots IS 'Those of the points moved that expire, by the moment at which they do. Where they pay a debt of the account, the first of them do.';
 COMMENT ON COLUMN loyalty.entry.hash IS 'SHA-256 over the hash of the entry before and everything in this one, of its text a salted digest: the chain by which a change is noticed.';
 GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 GRANT SELECT (merchant_id, entry_id, account_id, entry_no, kind, origin_entry_id, peer_account_id, member_id, reference, detail),
 	UPDATE (reference, detail, text_digest) ON loyalty.entry TO loyalty_eraser;
+
+CREATE TABLE loyalty_internal.sql_role (
+	merchant_id	bigint	NOT NULL,
+	actor_id	bigint	NOT NULL CHECK (actor_id < 0),
+	name		text	COLLATE "C" NOT NULL CHECK (loyalty_internal.is_line(name)),
+	PRIMARY KEY (merchant_id, actor_id)
+);
+COMMENT ON TABLE loyalty_internal.sql_role IS 'The names of roles that have posted in SQL, whether there still are such roles or not.';
+COMMENT ON COLUMN loyalty_internal.sql_role.actor_id IS 'The number that entries have for the role, made of its name.';
+GRANT SELECT, INSERT ON loyalty_internal.sql_role TO loyalty_engine;
+
+CREATE VIEW loyalty.sql_roles AS SELECT merchant_id, actor_id, name FROM loyalty_internal.sql_role;
+COMMENT ON VIEW loyalty.sql_roles IS 'The roles that have posted in SQL, by the negative actor_id that their entries have: those that were logged in, whatever SET ROLE said. A role is known by its name: one that was renamed is another, one that was dropped stays.';
+
+CREATE FUNCTION loyalty.request_number(x_request_id text) RETURNS bigint
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_request_number';
+COMMENT ON FUNCTION loyalty.request_number(text) IS
+'The request_id that entries have of a request, by its X-Request-Id. Of an id that begins with 16 hexadecimal digits, hyphens apart, as those of the web server and UUIDs do, it is these as a number of 64 bits, which to_hex() shows; of another its hash, FNV-1a of 64 bits. NULL: what is no id.';
 
 CREATE TABLE loyalty_internal.entry_remainder (
 	merchant_id	bigint	NOT NULL,

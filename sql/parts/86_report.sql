@@ -368,7 +368,7 @@ SELECT e.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, e.pro
 	   loyalty_internal.pseudonym(t.digest_key, e.member_id) AS member_key,
 	   concat(e.merchant_id, '-', coalesce(e.staff_id, 0)) AS staff_key,
 	   coalesce(e.branch_id::text, e.merchant_id || '-0') AS branch_key, e.branch_sent,
-	   coalesce(e.actor_id::text, e.merchant_id || '-0') AS api_key_key, e.request_id::text AS request_key,
+	   coalesce(nullif(greatest(e.actor_id, 0), 0)::text, e.merchant_id || '-0') AS api_key_key, lpad(to_hex(e.request_id), 16, '0') AS request_key,
 	   e.posted_at, e.posted_on, loyalty.entry_kind(e.kind) AS kind,
 	   e.amount::numeric AS points, coalesce(e.reserved, '0')::numeric AS points_reserved, e.balance::numeric AS points_after,
 	   CASE WHEN e.kind IN (1, 2) THEN (e.amount OPERATOR(loyalty.+) coalesce(e.reserved, '0'))::numeric END AS points_issued,
@@ -396,7 +396,7 @@ COMMENT ON COLUMN loyalty_report_personal.fact_entry.staff_key IS 'The member of
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.branch_key IS 'The branch where it happened: the one whose name was sent as branchId, or where the member of staff worked at that moment.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.branch_sent IS 'The branchId that a client of the seller API sent; NULL: none. branch_key is of a branch if the merchant has created one of that name, before or since.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.api_key_key IS 'The API key with which it came.';
-COMMENT ON COLUMN loyalty_report_personal.fact_entry.request_key IS 'The request by which it was posted; NULL: it is not known.';
+COMMENT ON COLUMN loyalty_report_personal.fact_entry.request_key IS 'The request by which it was posted, in 16 hexadecimal digits, as in fact_attribution; NULL: it did not come over HTTP.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.posted_at IS 'When it counts.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.posted_on IS 'The day of that, in the time zone of the program.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.kind IS 'accrue (earned by a sale), deposit (given), redeem (spent), adjust (corrected), expire (past its date), hold (reserved), capture (spent of a hold), release (given back of a hold), mature (was pending, is available), reverse (taken back), transfer (to or from another account).';

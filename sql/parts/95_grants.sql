@@ -150,14 +150,14 @@ BEGIN
 		loyalty.entry, loyalty.access_log, loyalty.allowances, loyalty.api_keys, loyalty.app_users, loyalty.app_user_keys, loyalty.app_user_grants, loyalty.area_codes, loyalty.balances,
 		loyalty.consents, loyalty.entries, loyalty.error_codes, loyalty.limits, loyalty.member_changes, loyalty.members,
 		loyalty.numbering_plan_ranges, loyalty.outbox, loyalty.policies, loyalty.products, loyalty.programs, loyalty.quotas, loyalty.row_limits, loyalty.rank_grants,
-		loyalty.roots, loyalty.rules, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress, loyalty.maintenance TO %I', role);
+		loyalty.roots, loyalty.rules, loyalty.sql_roles, loyalty.staff_members, loyalty.wallets, loyalty.metrics, loyalty.progress, loyalty.maintenance TO %I', role);
 	-- What computes, and can touch no table.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.points(smallint), loyalty.points(integer), loyalty.points(bigint), loyalty.points(numeric),
 		loyalty.abs, loyalty.sum, loyalty.avg, loyalty.min, loyalty.max, loyalty.percent_of, loyalty.area_code,
 		loyalty.birth_date, loyalty.sex, loyalty.state, loyalty.age,
 		loyalty.total, loyalty.total_due, loyalty.falls_below, loyalty.unnest_lots,
-		loyalty.version, loyalty.fold, loyalty.entry_kind, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
+		loyalty.version, loyalty.fold, loyalty.entry_kind, loyalty.request_number, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
 	-- What shows more of an account, or of a phone, than a view can.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,

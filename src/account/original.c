@@ -53,7 +53,7 @@ originals_read(int64 merchant_id, HTAB *originals, const EntryKey *keys, int n)
 		original->limited_at = row_int64(row, "limited_at");
 		original->staff_id = row_int64_or(row, "staff_id", 0);
 		original->member_id = row_int64_or(row, "member_id", 0);
-		original->key_id = row_int64_or(row, "key_id", 0);
+		original->key_id = Max(row_int64_or(row, "key_id", 0), 0);
 		original->reversals = NULL;
 		original->digest_key = row_has(row, "digest_key") ? cstring_to_text(row_text(row, "digest_key")) : NULL;
 	}

@@ -87,6 +87,7 @@ static void
 serve(Exchange *exchange)
 {
 	exchange->read(exchange);
+	exchange->call.request_id = request_number(exchange->request_id);
 	call_answer(&exchange->call, &exchange->json);
 }
 

@@ -462,6 +462,7 @@ posting_of(const ItemBatch *batch, const SellerItem *item)
 		.member_id = item->member_id,
 		.looked_up = true,
 		.key_id = batch->key_id,
+		.request_id = batch->request_id,
 		.kind = item->kind,
 		.amount = item->amount,
 		.money = item->money,
@@ -680,7 +681,7 @@ end_answers(StringInfo json)
 void
 seller_batch_run(Call *call, SellerOperation operation)
 {
-	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key.key_id,.operation = operation,.due = &call->due};
+	ItemBatch	batch = {.merchant_id = call->merchant_id,.key_id = call->key.key_id,.request_id = call->request_id,.operation = operation,.due = &call->due};
 	StringInfo	json = makeStringInfo();
 	StringInfo	kept = call->idempotency_key != NULL ? makeStringInfo() : NULL;
 

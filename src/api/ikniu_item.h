@@ -45,6 +45,7 @@ typedef struct ItemBatch
 {
 	int64		merchant_id;
 	int64		key_id;
+	int64		request_id;
 	SellerOperation operation;
 	MemoryContext context;		/* of the items */
 	SellerItem *items;

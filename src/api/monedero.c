@@ -87,6 +87,7 @@ post_or_refuse(const Call *call, const Transaction *transaction, Posting *postin
 	posting->member_id = member_acting(&transaction->member);
 	posting->staff_id = transaction->staff_id;
 	posting->key_id = call->key.key_id;
+	posting->request_id = call->request_id;
 	posting->looked_up = true;
 	posting->notifies = transaction->sends_message;
 	posting->program = transaction->wallet->tracks_lots ? transaction->wallet : NULL;

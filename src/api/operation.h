@@ -137,6 +137,7 @@ typedef struct Call
 	Origin		origin;
 	int64		merchant_id;
 	ApiKey		key;			/* that it came with */
+	int64		request_id;		/* the number of the request; 0: none */
 	const char *app_user;		/* who acts for the merchant, once that is proved and it has a turn; NULL: the
 								 * merchant */
 	int64		unused_key_no;	/* of the app user's keys the one that signed, if it is to be written down as used;

@@ -88,6 +88,62 @@ activity_of_request(const char *request_id)
 	pfree(statement);
 }
 
+/* The worth of a hexadecimal digit; -1: it is none. */
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 'a' ^ 'A';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+#define HEX_DIGITS	16
+#define FNV_OFFSET	UINT64CONST(14695981039346656037)
+#define FNV_PRIME	UINT64CONST(1099511628211)
+
+/*
+ * The number of a request: of an id that begins with 16 hexadecimal digits, as
+ * those of the web server and UUIDs do, hyphens apart, it is these; of another its
+ * hash, FNV-1a of 64 bits.  0: it is no id.
+ */
+int64
+request_number(const char *request_id)
+{
+	uint64		hash = FNV_OFFSET;
+	uint64		prefix = 0;
+	int			digits = 0;
+	int			worst = 0;
+
+	if (request_id == NULL || !is_request_id(request_id))
+		return 0;
+	for (const char *c = request_id; *c; c++)
+	{
+		hash = (hash ^ (unsigned char) *c) * FNV_PRIME;
+		if (digits == HEX_DIGITS || *c == '-')
+			continue;
+		worst = Min(worst, hex_digit(*c));
+		prefix = prefix << 4 | (hex_digit(*c) & 15);
+		digits++;
+	}
+	if (digits == HEX_DIGITS && worst == 0)
+		hash = prefix;
+	return hash == 0 ? 1 : (int64) hash;
+}
+
+PG_FUNCTION_INFO_V1(loyalty_request_number);
+
+/* loyalty.request_number(): by which entries are found of a request. */
+Datum
+loyalty_request_number(PG_FUNCTION_ARGS)
+{
+	int64		number = request_number(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (number == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(number);
+}
+
 /* ------------------------------------------------------------------------
  * Long work
  * ------------------------------------------------------------------------ */

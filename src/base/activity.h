@@ -22,6 +22,7 @@ typedef enum Work
 #define ACCOUNTS_UNKNOWN	(-1)
 
 extern void activity_of_request(const char *request_id);
+extern int64 request_number(const char *request_id);
 extern void work_begin(Work work, int64 merchant_id, int64 accounts);
 extern void work_done(int64 accounts);
 extern void work_end(void);

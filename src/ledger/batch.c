@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "account/chain.h"
+#include "admin/sql_role.h"
 #include "base/crypto.h"
 #include "base/table.h"
 #include "ledger/batch.h"
@@ -20,7 +21,8 @@ batch_entry(const Posting *posting, EntryKind kind)
 		.has_money = posting->has_money,
 		.staff_id = posting->staff_id,
 		.member_id = posting->member_id,
-		.actor_id = posting->key_id,
+		.actor_id = posting->key_id != 0 ? posting->key_id : sql_role_id(),
+		.request_id = posting->request_id,
 		.origin_entry_id = posting->origin_entry_id,
 		.named_id = posting_named(posting),
 		.reference = posting->origin_erased ? NULL : posting->reference,

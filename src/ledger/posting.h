@@ -24,7 +24,8 @@ typedef struct Posting
 	bool		earns;			/* the program's rules and ranks add to the amount, which is then all */
 	Points		earning_money;	/* the part of the money that does, if it earns */
 	text	   *items;			/* of the sale, JSON, NULL: not known */
-	int64		key_id;			/* the API key that it came with; 0: none, it is called in SQL */
+	int64		key_id;			/* the API key that it came with; 0: none, a role posts it in SQL */
+	int64		request_id;		/* the number of the request; 0: none */
 	int64		staff_id;		/* 0: nobody in particular */
 	int64		member_id;		/* 0: whose the account is */
 	int64		origin_entry_id;	/* the hold, or what is reversed; else 0 */

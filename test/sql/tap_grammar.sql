@@ -78,8 +78,8 @@ CREATE TEMP TABLE of_no_merchant AS SELECT unnest(ARRAY[
 	'check_receipt', 'entry_kind', 'fold', 'instalment_cost', 'percent_of',
 	-- what finds the merchant, or makes it
 	'authenticate', 'create_merchant', 'customer_token', 'load_sandbox',
-	-- what tells of the extension
-	'version',
+	-- what tells of the extension, or of a request
+	'version', 'request_number',
 	-- what is of the whole server
 	'apply_numbering_plan', 'area_code_supported', 'grant_api', 'grant_operation', 'grant_reading', 'grant_reporting', 'health', 'is_fixed_line', 'set_area_code']) AS name;
 CREATE TEMP VIEW not_of_merchant AS

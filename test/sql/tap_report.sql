@@ -16,7 +16,7 @@ GRANT SELECT ON views, columns TO PUBLIC;
 -- --- what tools see ---------------------------------------------------------------------
 
 SELECT set_has($$SELECT object FROM views$$, $$SELECT format('loyalty_report%s.%s', half, name) FROM unnest('{"",_personal}'::text[]) half,
-	unnest('{fact_entry,fact_day,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date,dim_program_version,fact_month,fact_close,fact_close_line,fact_cohort,fact_deferral,fact_journal,
+	unnest('{fact_entry,fact_day,fact_attribution,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date,dim_program_version,fact_month,fact_close,fact_close_line,fact_cohort,fact_deferral,fact_journal,
 	fact_sale,fact_active_day,fact_active_week,fact_branch_day,fact_staff_day,fact_member_value,fact_enrolment_cohort,dim_fraud_threshold,fraud_same_member,fraud_corrections,fraud_quick_reversal,fraud_outside_hours,fraud_burst}'::text[]) name$$, 'the star is there, masked and not');
 SELECT is_empty($$SELECT object, "column", type FROM columns WHERE type NOT IN ('numeric', 'text', 'date', 'timestamp with time zone', 'boolean')$$, 'columns are of five types, which every tool knows');
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN views v ON v.oid = a.attrelid WHERE a.attcollation NOT IN (0, '"default"'::regcollation)$$, 'and of one collation, so that any two can be compared');
@@ -29,7 +29,7 @@ SELECT is_empty($$SELECT m.name, m."column" FROM columns m LEFT JOIN columns p O
 	WHERE m.schema = 'loyalty_report' AND (p."column", p.type, p.comment) IS DISTINCT FROM (m."column", m.type, m.comment)$$, 'each masked view begins the personal one: the same columns, that mean the same');
 SELECT set_eq($$SELECT p.name || '.' || p."column" FROM columns p WHERE p.schema = 'loyalty_report_personal'
 	AND NOT EXISTS (SELECT FROM columns m WHERE m.schema = 'loyalty_report' AND m.name = p.name AND m."column" = p."column")$$,
-	'{dim_staff.name,dim_staff.phone,dim_member.member_number,dim_member.client_id,dim_member.name,dim_member.phone,dim_member.email,dim_member.birth_date,fact_entry.ticket,fact_policy.policy_number,fact_payment.reference}'::text[], 'which has more where people are named');
+	'{dim_staff.name,dim_staff.phone,dim_member.member_number,dim_member.client_id,dim_member.name,dim_member.phone,dim_member.email,dim_member.birth_date,fact_entry.ticket,fact_attribution.staff_name,fact_policy.policy_number,fact_payment.reference}'::text[], 'which has more where people are named');
 
 -- --- two merchants with something in every view --------------------------------------------
 
@@ -271,7 +271,7 @@ SET LOCAL ROLE regress_all;
 SELECT is_empty($$SELECT r.view, p.value FROM pg_temp.rows_of('loyalty_report') r JOIN person p ON strpos(r.line, p.value) > 0$$, 'no column of a masked view says who somebody is');
 SET LOCAL ROLE regress_named;
 SELECT set_eq($$SELECT DISTINCT split_part(r.view, '.', 2) FROM pg_temp.rows_of('loyalty_report_personal') r JOIN person p ON strpos(r.line, p.value) > 0$$,
-	'{dim_member,dim_staff,fact_entry}'::text[], 'those that may do');
+	'{dim_member,dim_staff,fact_entry,fact_attribution}'::text[], 'those that may do');
 SELECT results_eq($$SELECT name, phone, email, birth_date, age_band FROM loyalty_report_personal.dim_member WHERE name ~ 'Ana|Beto' ORDER BY name$$,
 	$$VALUES ('Xóchitl Ana', '4771234001', NULL, date '1990-01-01', '35-44'), ('Xóchitl Beto', NULL, 'Xóchitl@correo.example', NULL, 'unknown')$$, 'with names, phones, e-mails and birth dates');
 SELECT results_eq($$SELECT ticket, count(DISTINCT ticket_key), count(*) FROM loyalty_report_personal.fact_entry WHERE ticket IS NOT NULL GROUP BY 1 ORDER BY 1$$,

@@ -316,12 +316,12 @@ my %differ = (
 	'loyalty_internal.app_user' => 'name', 'loyalty_internal.app_user_key' => 'app_user', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
-	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
+	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
 	'loyalty_internal.report_day' => '', 'loyalty_internal.report_account' => '', 'loyalty_internal.report_turn' => '', 'loyalty_internal.maintenance' => '', 'loyalty_internal.program_past' => '', 'loyalty_internal.month_close' => '', 'loyalty_internal.month_close_line' => '', 'loyalty_internal.redemption_rate' => '', 'loyalty_internal.fraud_threshold' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '', 'loyalty_internal.staff_move' => '', 'loyalty_internal.report_role' => '',
 );
 my %value = (
-	bigint => '(700000000000000000 + n * 7919 % 1000003 * 100000000 + n)::text', text => q{'lleno ' || n}, bytea => q{'\x' || encode(sha256(n::text::bytea), 'hex')}, 'staff.password_digest' => q{encode(sha256(n::text::bytea), 'hex')}, 'loyalty.phone' => q{(5500000000 + n)::text},
+	'sql_role.actor_id' => '(-n)::text', bigint => '(700000000000000000 + n * 7919 % 1000003 * 100000000 + n)::text', text => q{'lleno ' || n}, bytea => q{'\x' || encode(sha256(n::text::bytea), 'hex')}, 'staff.password_digest' => q{encode(sha256(n::text::bytea), 'hex')}, 'loyalty.phone' => q{(5500000000 + n)::text},
 	'timestamp with time zone' => q{(timestamptz '2020-01-01' - n * interval '1 minute')::text}, 'loyalty.curp' => 'pg_temp.curp(n)',
 );
 

@@ -131,7 +131,7 @@ my %writers = (
 
 # Columns that nobody writes a person's words to who could be erased meanwhile, and why.
 my %others = (
-	'named by the merchant, of its business' => [qw(loyalty_internal.api_key.label loyalty_internal.branch.name loyalty_internal.payment.method loyalty_internal.policy.trust loyalty_internal.merchant.name loyalty_internal.merchant.base_url loyalty_internal.merchant.notice_version
+	'named by the merchant, of its business' => [qw(loyalty_internal.api_key.label loyalty_internal.sql_role.name loyalty_internal.branch.name loyalty_internal.payment.method loyalty_internal.policy.trust loyalty_internal.merchant.name loyalty_internal.merchant.base_url loyalty_internal.merchant.notice_version
 		loyalty_internal.consent.purpose loyalty_internal.consent.notice_version loyalty_internal.member.granted_rank loyalty_internal.rank_grant.rank loyalty_internal.rank_held.rank loyalty_internal.rank_base.rank loyalty_internal.rank_past.rank
 		loyalty_internal.rule_award.rule loyalty_internal.rule_use.rule loyalty_internal.app_user.name loyalty_internal.app_user_key.app_user),
 		map { "loyalty_internal.$_.app_user" } qw(access consent idempotency_key idempotency_space payment)],

@@ -1,5 +1,5 @@
-# 88_attribution.pl - what is known of who used a key, over HTTP: in which hour
-# an API key was last used.
+# 88_attribution.pl - who did it: in which hour an API key was last used, and who
+# posted an entry, by which way and request.
 use strict;
 use warnings;
 use utf8;
@@ -92,5 +92,71 @@ is sale()->{status}, 200, 'where it cannot be written down, a sale is made';
 is $balance->(), $before + 1, 'once';
 is used('uno'), 'false', 'and the key is as it was';
 sql('DROP FUNCTION fails CASCADE');
+
+# --- who posted an entry ---------------------------------------------------------------
+
+sub newest { return sql("SELECT concat_ws(' ', posted_by, came_by, coalesce(came_by_name, '-'), coalesce(request, '-'), split_part(staff_key, '-', 2)) FROM loyalty_report.fact_attribution WHERE merchant_key = '$merchant' ORDER BY entry_key DESC LIMIT 1") }
+sub by_request { return sql("SELECT count(*) FROM loyalty.entries WHERE merchant_id = $merchant AND request_id = loyalty.request_number('$_[0]')") }
+
+my $of_nginx = sale()->{headers}{'x-request-id'};
+like $of_nginx, qr/^[0-9a-f]{32}$/, 'a request without an id gets one';
+is newest, "staff API key uno " . substr($of_nginx, 0, 16) . " $cashier", 'which its entry has, beside staff and key';
+is by_request($of_nginx), 1, 'and by which it is found';
+is sale(key => 'dos', headers => {'X-Request-Id' => 'caja-7.ticket_12'})->{status}, 200, 'one with an id of its own';
+is by_request('caja-7.ticket_12'), 1, 'is found by that';
+is newest, 'staff API key dos ' . sql(q{SELECT lpad(to_hex(loyalty.request_number('caja-7.ticket_12')), 16, '0')}) . " $cashier", 'with the other key';
+is by_request('caja-7.ticket_13'), 0, 'another finds nothing';
+
+sql("SELECT loyalty.seller_member_create($merchant, 'P1', 'eva\@correo.example', 'Eva', 'Gil', client_id => 'E1')");
+sub seller { my ($path, $id) = @_; return $stack->http_json('POST', "/v1/seller/$key{dos}/$path", {'Content-Type' => 'application/json', 'X-Request-Id' => $id}, '[{"programId":"P1","memberId":"E1","amount":50,"description":"Pago MXN","reference":"R-' . $id . '"}]') }
+for my $path (qw(deposit accumulation redemption))
+{
+	my $id = "0123456789abcde$path";
+	my $answer = seller($path, $id);
+	is by_request($id), 1, "seller API, $path" or diag $answer->{body};
+	is sql("SELECT request_id = loyalty.request_number('$id') AND actor_id = $key_id{dos} FROM loyalty.entries WHERE merchant_id = $merchant ORDER BY entry_id DESC LIMIT 1"), 't', 'its request and its key';
+}
+is $stack->http_json('POST', "$rest/rpc/wallet_balance_update", {apikey => $key{uno}, 'Content-Type' => 'application/json', 'X-Request-Id' => 'named-8'},
+	JSON::PP->new->encode({wallet_key => $wallet, phone => '4771234567', update_type => '0', update_amount => '5', usertool_id => "$cashier"}))->{status}, 200, 'a named function';
+is by_request('named-8'), 1, 'keeps its request too';
+
+# --- in SQL ----------------------------------------------------------------------------
+
+my $account = sql("SELECT account_id FROM loyalty.members WHERE merchant_id = $merchant AND phone::text = '4771234567'");
+my $post = "SELECT FROM loyalty.post($merchant, $account, 'deposit', 1)";
+sql(q{CREATE ROLE "ana gil" LOGIN; CREATE ROLE caja LOGIN; GRANT caja TO "ana gil"});
+sql(qq{SELECT loyalty.grant_operation('$_')}) for 'ana gil', 'caja';
+sql($post);
+is newest, 'SQL role SQL role ' . sql('SELECT session_user') . ' - 0', 'in SQL it is the role that logged in';
+sql(qq{SET SESSION AUTHORIZATION "ana gil"; $post});
+is newest, 'SQL role SQL role ana gil - 0', 'another';
+sql(qq{SET SESSION AUTHORIZATION "ana gil"; SET ROLE caja; SELECT FROM loyalty.post($merchant, $account, 'deposit', 1, staff_id => $cashier)});
+is newest, "staff SQL role ana gil - $cashier", 'whatever role it takes, and for whichever staff';
+is sql("SELECT string_agg(name, ',' ORDER BY name) FROM loyalty.sql_roles WHERE merchant_id = $merchant AND name IN ('ana gil', 'caja')"), 'ana gil', 'which names the role that posted, and no other';
+
+# A name that a transaction wrote down that was rolled back is written by the next one.
+sql(qq{SET SESSION AUTHORIZATION caja; BEGIN; $post; ROLLBACK; $post});
+is newest, 'SQL role SQL role caja - 0', 'a posting that was rolled back leaves the next one its name';
+sql(qq{SET SESSION AUTHORIZATION caja; SELECT FROM loyalty.post_batch($merchant, '{$account,$account}', '{deposit}', '{1,2}')});
+is newest, 'SQL role SQL role caja - 0', 'a batch';
+sql(qq{SET SESSION AUTHORIZATION caja; SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234567', 0, 10, usertool_id => $cashier)});
+is newest, "staff SQL role caja - $cashier", 'a sale in SQL';
+sql(q{DROP OWNED BY caja; DROP ROLE caja});
+is newest, "staff SQL role caja - $cashier", 'a role that was dropped is known still';
+sql(qq{CREATE ROLE "a\nb" LOGIN SUPERUSER; SET SESSION AUTHORIZATION "a\nb"; $post} =~ s/\\n/\n/gr);
+is newest, 'SQL role SQL role a?b - 0', 'a name of two lines is one';
+
+sql("SELECT FROM loyalty.post($merchant, $account, 'deposit', 3, expires_at => clock_timestamp() + interval '1 hour')");
+$stack->advance_clock(3601);
+is sql('SELECT loyalty.expire_due(10)'), 1, 'what falls due';
+is newest, 'engine engine - - 0', 'is nobody\'s';
+
+# What a role took is given back to the limits, which count no key for it.
+sql("SELECT loyalty.set_limit($merchant, $program, 'key', 'spend', 10)");
+sql("SELECT FROM loyalty.post($merchant, $account, 'redeem', 15, 'sin clave')");
+my $redeem = sql("SELECT max(entry_id) FROM loyalty.entries WHERE merchant_id = $merchant");
+is sql("SELECT points FROM loyalty.reverse($merchant, $account, $redeem, 15, 'D1')"), 15, 'what was redeemed in SQL is reversed under a limit of keys';
+is sql("SELECT count(*) FROM loyalty.allowances WHERE merchant_id = $merchant AND scope = 'key'"), 0, 'and no key has it';
+is sql("SELECT count(*) FROM loyalty.verify($merchant)"), 0, 'all hashes are right';
 
 done_testing;

@@ -313,7 +313,7 @@ sub error_body
 # --- no trace ---------------------------------------------------------------------
 
 my $observer = $stack->connect_async;
-my $all_rows = join ' UNION ALL ', map { "SELECT '$_' AS t, r::text FROM $_ r" } split /\n/,
+my $all_rows = join ' UNION ALL ', map { "SELECT '$_' AS t, (to_jsonb(r) - 'last_used_at')::text AS r FROM $_ r" } split /\n/,
 	$stack->psql("SELECT oid::regclass FROM pg_class WHERE relnamespace IN ('loyalty'::regnamespace, 'loyalty_internal'::regnamespace) AND relkind = 'r' AND relname <> 'staff_refusal'");
 
 sub fingerprint

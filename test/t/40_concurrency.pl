@@ -291,11 +291,11 @@ my ($other, $other_key, $other_wallet, $other_cashier) = split /\|/, $stack->psq
 	SELECT concat_ws('|', :m, :'api_key', :'wallet_key', (SELECT max(staff_id) FROM loyalty_internal.staff WHERE merchant_id = :m))});
 cmp_ok $other_cashier, '>', $stack->psql("SELECT max(staff_id) FROM loyalty_internal.staff WHERE merchant_id = $merchant"), 'the other merchant has a staff id that we lack';
 
-# All of both, but for a merchant's own.
+# All of both, but for a merchant's own, and when keys were used.
 sub contents
 {
 	my $id = shift;
-	return $stack->psql(join ';', map { "SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t WHERE merchant_id = $id" }
+	return $stack->psql(join ';', map { "SELECT md5(string_agg(r, ';' ORDER BY r)) FROM $_ t, LATERAL (SELECT (to_jsonb(t) - 'last_used_at')::text AS r) u WHERE merchant_id = $id" }
 		'loyalty.entry', map { "loyalty_internal.$_" } qw(merchant api_key program branch staff staff_program account member blacklisted_phone quota message idempotency_key));
 }
 

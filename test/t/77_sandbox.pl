@@ -46,8 +46,8 @@ sub pay { my ($more, %option) = @_; return ask('Payments', {tipo_peticion => 'pa
 
 my @tables = split /\n/, sql(q{SELECT c.oid::regclass FROM pg_extension e, unnest(e.extconfig) t JOIN pg_class c ON c.oid = t JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'merchant_id' WHERE e.extname = 'loyalty' ORDER BY 1});
 cmp_ok scalar @tables, '>', 40, 'there are tables of merchants';
-# What merchants have, but the space that is taken in advance, and when they were looked at.
-sub contents { my ($whose, $but) = @_; return sql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t WHERE $whose)" } grep { !/_space$|verification$/ && $_ ne ($but // '') } @tables) }
+# What merchants have, but the space that is taken in advance, and when they were looked at and keys used.
+sub contents { my ($whose, $but) = @_; return sql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(r, ';' ORDER BY r)), '') FROM $_ t, LATERAL (SELECT (to_jsonb(t) - 'last_used_at')::text AS r) u WHERE $whose)" } grep { !/_space$|verification$/ && $_ ne ($but // '') } @tables) }
 sub rows { my $merchant = shift; return sql("SELECT rows FROM loyalty.row_limits WHERE merchant_id = $merchant") }
 
 # --- who makes it -------------------------------------------------------------------

@@ -16,7 +16,7 @@ $stack->noon;
 sub sql { return $stack->psql(@_) }
 
 my ($merchant, $wallet, $cashier, $program) = split /\|/, sql(q{SELECT loyalty.create_merchant('Uno') AS m \gset
-	SELECT wallet_key AS w, program_id AS p FROM loyalty.create_program(:m, 'Monedero', 'P1', settings => '{"accumulation_points": 1, "accumulation_money": 10}') \gset
+	SELECT wallet_key AS w, program_id AS p FROM loyalty.create_program(:m, 'Monedero', 'P1', settings => '{"accumulation_points": 1, "accumulation_money": 10, "duration_unit": "month", "duration_value": 6}') \gset
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'secreto') AS c \gset
 	SELECT loyalty.wallet_contact_add(:m, :'w', '4771234567', 'Eva', :c) \g /dev/null
 	SELECT concat_ws('|', :m, :'w', :c, :p)});
@@ -108,7 +108,7 @@ is newest, 'staff API key dos ' . sql(q{SELECT lpad(to_hex(loyalty.request_numbe
 is by_request('caja-7.ticket_13'), 0, 'another finds nothing';
 
 sql("SELECT loyalty.seller_member_create($merchant, 'P1', 'eva\@correo.example', 'Eva', 'Gil', client_id => 'E1')");
-sub seller { my ($path, $id) = @_; return $stack->http_json('POST', "/v1/seller/$key{dos}/$path", {'Content-Type' => 'application/json', 'X-Request-Id' => $id}, '[{"programId":"P1","memberId":"E1","amount":50,"description":"Pago MXN","reference":"R-' . $id . '"}]') }
+sub seller { my ($path, $id) = @_; return $stack->http_json('POST', "/v1/seller/$key{dos}/$path", {'Content-Type' => 'application/json', 'X-Request-Id' => $id}, '[{"programId":"P1","memberId":"E1","amount":50,"comments":"x","branchId":"Norte",' . ($path eq 'redemption' ? '"amountCurrency":"MXN",' : '') . '"reference":"R-' . $id . '"}]') }
 for my $path (qw(deposit accumulation redemption))
 {
 	my $id = "0123456789abcde$path";
@@ -117,7 +117,7 @@ for my $path (qw(deposit accumulation redemption))
 	is sql("SELECT request_id = loyalty.request_number('$id') AND actor_id = $key_id{dos} FROM loyalty.entries WHERE merchant_id = $merchant ORDER BY entry_id DESC LIMIT 1"), 't', 'its request and its key';
 }
 is $stack->http_json('POST', "$rest/rpc/wallet_balance_update", {apikey => $key{uno}, 'Content-Type' => 'application/json', 'X-Request-Id' => 'named-8'},
-	JSON::PP->new->encode({wallet_key => $wallet, phone => '4771234567', update_type => '0', update_amount => '5', usertool_id => "$cashier"}))->{status}, 200, 'a named function';
+	JSON::PP->new->encode({wallet_key => $wallet, phone => '4771234567', transaction_type => '0', transaction_amount => '5', usertool_id => "$cashier"}))->{status}, 200, 'a named function';
 is by_request('named-8'), 1, 'keeps its request too';
 
 # --- in SQL ----------------------------------------------------------------------------
@@ -148,7 +148,7 @@ is newest, 'SQL role SQL role a?b - 0', 'a name of two lines is one';
 
 sql("SELECT FROM loyalty.post($merchant, $account, 'deposit', 3, expires_at => clock_timestamp() + interval '1 hour')");
 $stack->advance_clock(3601);
-is sql('SELECT loyalty.expire_due(10)'), 1, 'what falls due';
+is sql('SELECT loyalty.expire_due($merchant)'), 1, 'what falls due';
 is newest, 'engine engine - - 0', 'is nobody\'s';
 
 # What a role took is given back to the limits, which count no key for it.

@@ -86,6 +86,18 @@ COMMENT ON COLUMN loyalty_internal.rule_award.day IS 'The day, in the program''s
 COMMENT ON COLUMN loyalty_internal.rule_award.returned IS 'Points that refunds have returned to the caps.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.rule_award TO loyalty_engine;
 
+CREATE TABLE loyalty_internal.entry_rule (
+	merchant_id	bigint			NOT NULL,
+	entry_id	bigint			NOT NULL,
+	ordinal		integer			NOT NULL,
+	points		loyalty.points	NOT NULL,
+	PRIMARY KEY (merchant_id, entry_id, ordinal)
+);
+COMMENT ON TABLE loyalty_internal.entry_rule IS 'What of a sale each rule gave, as it was capped and rounded, and what the base of the program: all of an entry come to its points. Only of sales for which a rule gave something; of others all is of the base.';
+COMMENT ON COLUMN loyalty_internal.entry_rule.entry_id IS 'The entry of the sale, whose rules is the version of the set.';
+COMMENT ON COLUMN loyalty_internal.entry_rule.ordinal IS 'The rule, by its ordinal in the set; 0: the base, with the multiplier of the rank.';
+GRANT SELECT, INSERT ON loyalty_internal.entry_rule TO loyalty_engine;
+
 -- The three below are for publish_rules() only: nobody is granted them.
 CREATE FUNCTION loyalty_internal.rule_instant(value text, time_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$

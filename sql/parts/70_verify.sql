@@ -104,6 +104,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		  GROUP BY x.merchant_id, x.account_id, x.rule) c
 	WHERE c.ever <> 0 OR (c.of_day, c.of_week, c.of_month, c.of_year) IS DISTINCT FROM (0::numeric, 0::numeric, 0::numeric, 0::numeric)
 	UNION ALL
+	SELECT 'what rules gave for a sale comes to its points', g.merchant_id, e.account_id, g.entry_id,
+		   CASE WHEN g.unknown THEN 'one of the rules is none of the set' WHEN g.nothing THEN 'a rule gave nothing, or less'
+				WHEN e.entry_id IS NULL THEN 'there is no such sale' ELSE format('rules and base gave %s points, the entry has %s', g.points, coalesce(e.reserved, e.amount)) END
+	FROM (SELECT s.merchant_id, s.entry_id, sum(s.points::numeric) AS points, bool_or(s.points OPERATOR(loyalty.<=) '0') AS nothing,
+				 bool_or(s.ordinal <> 0 AND r.ordinal IS NULL) AS unknown
+		  FROM loyalty_internal.entry_rule s
+		  LEFT JOIN loyalty.entry o ON o.merchant_id = s.merchant_id AND o.entry_id = s.entry_id
+		  LEFT JOIN loyalty_internal.account a ON a.merchant_id = o.merchant_id AND a.account_id = o.account_id
+		  LEFT JOIN loyalty_internal.rule r ON r.merchant_id = a.merchant_id AND r.program_id = a.program_id AND r.version = o.rules AND r.ordinal = s.ordinal
+		  WHERE breaches.merchant_id IS NULL OR s.merchant_id = breaches.merchant_id
+		  GROUP BY s.merchant_id, s.entry_id) g
+	LEFT JOIN loyalty.entry e ON e.merchant_id = g.merchant_id AND e.entry_id = g.entry_id AND loyalty.entry_kind(e.kind) = 'accrue'
+	WHERE g.unknown OR g.nothing OR e.entry_id IS NULL OR coalesce(e.reserved, e.amount)::numeric <> g.points
+	UNION ALL
 	SELECT 'caps get back what of a sale was reversed', f.merchant_id, f.account_id, f.entry_id,
 		   CASE WHEN n.whole IS NULL THEN format('rule %s: the account has no such sale', f.rule)
 				ELSE format('rule %s: %s of %s points, %s of %s are reversed', f.rule, f.returned, f.points, n.reversed, n.whole) END

@@ -540,6 +540,10 @@ BEGIN
 			SELECT w.entry_id, w.rule, w.day, w.points, w.returned
 			FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)
 			ORDER BY w.entry_id, w.rule) r), '[]'),
+		'rule_points', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT w.entry_id, w.ordinal, w.points
+			FROM loyalty_internal.entry_rule w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)
+			ORDER BY w.entry_id, w.ordinal) r), '[]'),
 		'consents', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT c.consent_id, c.app_user, c.policy_id, c.purpose, c.notice_version, c.valid_from, c.recorded_at, c.valid_until, c.revoked_at
 			FROM loyalty_internal.consent c WHERE c.merchant_id = merchant AND c.member_id = id ORDER BY c.consent_id) r), '[]'),
@@ -561,7 +565,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
-'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), rule_points (what of a sale each rule gave, 0: the base), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.export_staff(merchant_id bigint, staff_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "db/columns.h"
 #include "db/statement.h"
+#include "earning/entry_rule.h"
 #include "earning/goods.h"
 #include "earning/rank.h"
 #include "earning/rule.h"
@@ -70,6 +71,7 @@ struct Rules
 	Award	   *awards;
 	int			nawards;
 	int			allocated;
+	EntryRules	given;
 };
 
 /* ------------------------------------------------------------------------
@@ -616,7 +618,7 @@ earn_by_rule(const Rule *rule, const Customer *customer, const Sale *sale, const
 	points = cap_points(rule, customer, points, &use);
 	if (points > 0)
 	{
-		Bonus		bonus = {rule->name, points, life_end(rule, customer), use};
+		Bonus		bonus = {rule->name, rule->ordinal, points, life_end(rule, customer), use};
 
 		earning->bonuses[earning->nbonuses++] = bonus;
 	}
@@ -678,11 +680,14 @@ rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, cons
 	if (customer == NULL)
 		return;
 	customer->purse->has_bought = true;
+	if (earning->nbonuses > 0)
+		entry_rules_add(&rules->given, entry_id, ORDINAL_OF_BASE, earning->base);
 	for (int i = 0; i < earning->nbonuses; i++)
 	{
 		Use		   *use = earning->bonuses[i].use;
 		Award		award = {account_id, entry_id, earning->bonuses[i].rule, 0, earning->bonuses[i].points, 0};
 
+		entry_rules_add(&rules->given, entry_id, earning->bonuses[i].ordinal, earning->bonuses[i].points);
 		if (use == NULL)
 			continue;
 		use->changed = true;
@@ -749,13 +754,14 @@ changed_uses(const Rules *rules, Column *columns)
 	return n;
 }
 
-/* One statement for the whole batch, under the locks of its accounts. */
+/* One statement for each table and the whole batch, under the locks of its accounts. */
 void
 rules_write(const Rules *rules)
 {
 	Column		columns[USE_COLUMNS];
 	int			n = changed_uses(rules, NULL);
 
+	entry_rules_write(&rules->given, rules->merchant_id);
 	if (n == 0)
 		return;
 	columns_start(columns, &rule_use_write_sql, USE_COLUMNS, n);

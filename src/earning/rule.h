@@ -39,6 +39,7 @@ typedef struct Sale
 typedef struct Bonus
 {
 	const char *rule;
+	int			ordinal;		/* of the rule in its set */
 	Points		points;			/* > 0 */
 	TimestampTz expires_at;		/* 0: as the program says */
 	void	   *use;			/* the rule's own */

@@ -67,6 +67,7 @@ read_rule(uint64 row, Rule *rule)
 	Datum		value;
 
 	rule->name = row_text(row, "name");
+	rule->ordinal = (int) row_int64(row, "ordinal");
 	value = row_datum(row, "skus", &isnull);
 	rule->skus = read_words(value, isnull);
 	value = row_datum(row, "categories", &isnull);
@@ -117,7 +118,7 @@ rule_is_capped(const Rule *rule)
 }
 
 static Statement rules_sql = {
-	.sql = "SELECT name, skus, categories, ranks, valid_from, valid_until, days, from_time, until_time, min_amount,"
+	.sql = "SELECT name, ordinal, skus, categories, ranks, valid_from, valid_until, days, from_time, until_time, min_amount,"
 	" birthday_days, first_purchase, points_per, money_per, multiplier, points,"
 	" expires_value * ('1 ' || expires_unit)::interval AS life, max_ticket, max_day, max_week, max_month, max_year, max_member FROM loyalty_internal.rule"
 	" WHERE merchant_id = $1 AND program_id = $2 AND version = $3 ORDER BY ordinal",

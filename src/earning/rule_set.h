@@ -33,6 +33,7 @@ typedef struct Words
 typedef struct Rule
 {
 	char	   *name;
+	int			ordinal;
 	Words		skus;
 	Words		categories;
 	Words		ranks;

@@ -308,6 +308,7 @@ $$;
 \set account_lots 'an account has the lots that its entries left'
 \set due 'nothing is due before the account says'
 \set ranks_held 'a rank is held by the points that count'
+\set given 'what rules gave for a sale comes to its points'
 \set caps 'caps count what rules gave, less what was reversed'
 \set caps_back 'caps get back what of a sale was reversed'
 \set transfers 'what one account sends another receives'
@@ -521,6 +522,11 @@ SELECT what, hashed, pg_temp.spelt_out(breach), finds FROM (VALUES
 	('a refund is by the entry before', 'y', 'UPDATE ENTRY n origin_entry_id = y#11 OF y AND entry_no = 9; UPDATE loyalty_internal.reversal SET entry_id = y#11 OF y AND entry_id = y#2', ARRAY[:'reversed' || ' / y / 11']),
 	('a cap counts a sale of another account', '', 'UPDATE loyalty_internal.rule_award SET entry_id = x#3 OF ranks', ARRAY[:'caps_back' || ' / ranks / 3']),
 	('a cap counts what is no sale', '', 'UPDATE loyalty_internal.rule_award SET entry_id = 42 OF ranks', ARRAY[:'caps_back' || ' / ranks / 42']),
+	('a rule gave more', '', 'UPDATE loyalty_internal.entry_rule SET points = points OPERATOR(loyalty.+) ''0.0001'' WHERE entry_id = ranks#1 AND ordinal = 1', ARRAY[:'given' || ' / ranks / 1']),
+	('the base of a sale is gone', '', 'DELETE FROM loyalty_internal.entry_rule WHERE entry_id = ranks#1 AND ordinal = 0', ARRAY[:'given' || ' / ranks / 1']),
+	('a rule gave nothing', '', 'INSERT INTO loyalty_internal.entry_rule SELECT merchant_id, entry_id, -1, ''0'' FROM loyalty_internal.entry_rule WHERE entry_id = ranks#1 AND ordinal = 0', ARRAY[:'given' || ' / ranks / 1']),
+	('a rule that is none gave something', '', 'UPDATE loyalty_internal.entry_rule SET ordinal = 99 WHERE entry_id = ranks#1 AND ordinal = 1', ARRAY[:'given' || ' / ranks / 1']),
+	('rules gave something for what is no sale', '', 'INSERT INTO loyalty_internal.entry_rule SELECT merchant_id, x#1, 0, ''1'' FROM loyalty_internal.account OF x', ARRAY[:'given' || ' / 1']),
 	('a text is changed', '', 'UPDATE ENTRY n reference = ''n'' OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
 	('a text is gone', '', 'UPDATE ENTRY n reference = NULL OF x AND entry_no = 1', ARRAY[:'hash' || ' / x / 1']),
 	('a text is added', '', 'UPDATE ENTRY n reference = '''' OF x AND entry_no = 3', ARRAY[:'hash' || ' / x / 3']),

@@ -16,7 +16,7 @@ GRANT SELECT ON views, columns TO PUBLIC;
 -- --- what tools see ---------------------------------------------------------------------
 
 SELECT set_has($$SELECT object FROM views$$, $$SELECT format('loyalty_report%s.%s', half, name) FROM unnest('{"",_personal}'::text[]) half,
-	unnest('{fact_entry,fact_day,fact_attribution,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date,dim_program_version,fact_month,fact_close,fact_close_line,fact_cohort,fact_deferral,fact_journal,
+	unnest('{fact_entry,fact_day,fact_attribution,fact_rule_award,rule_cost,fact_lot,fact_policy,fact_instalment,fact_payment,fact_message,dim_merchant,dim_program,dim_branch,dim_staff,dim_staff_branch,dim_member,dim_rank,dim_api_key,dim_date,dim_program_version,fact_month,fact_close,fact_close_line,fact_cohort,fact_deferral,fact_journal,
 	fact_sale,fact_active_day,fact_active_week,fact_branch_day,fact_staff_day,fact_member_value,fact_enrolment_cohort,dim_fraud_threshold,fraud_same_member,fraud_corrections,fraud_quick_reversal,fraud_outside_hours,fraud_burst}'::text[]) name$$, 'the star is there, masked and not');
 SELECT is_empty($$SELECT object, "column", type FROM columns WHERE type NOT IN ('numeric', 'text', 'date', 'timestamp with time zone', 'boolean')$$, 'columns are of five types, which every tool knows');
 SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN views v ON v.oid = a.attrelid WHERE a.attcollation NOT IN (0, '"default"'::regcollation)$$, 'and of one collation, so that any two can be compared');

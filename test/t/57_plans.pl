@@ -316,7 +316,7 @@ my %differ = (
 	'loyalty_internal.app_user' => 'name', 'loyalty_internal.app_user_key' => 'app_user', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
-	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
+	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id', 'loyalty_internal.entry_rule' => 'entry_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
 	'loyalty_internal.report_day' => '', 'loyalty_internal.report_account' => '', 'loyalty_internal.report_turn' => '', 'loyalty_internal.maintenance' => '', 'loyalty_internal.program_past' => '', 'loyalty_internal.month_close' => '', 'loyalty_internal.month_close_line' => '', 'loyalty_internal.redemption_rate' => '', 'loyalty_internal.fraud_threshold' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '', 'loyalty_internal.staff_move' => '', 'loyalty_internal.report_role' => '',
 );
@@ -412,16 +412,16 @@ for my $call (map { $_->[0] } @calls)
 my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	# rows that are added and not looked for, by several at a time or where triggers forbid to do it otherwise
 	'INSERT INTO loyalty_internal.expired_lot ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reversal ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reservation ... SELECT $1, u.*',
-	'INSERT INTO loyalty_internal.rank_held ... SELECT $1, u.*', 'INSERT INTO loyalty.entry ',
+	'INSERT INTO loyalty_internal.rank_held ... SELECT $1, u.*', 'INSERT INTO loyalty.entry ', 'INSERT INTO loyalty_internal.entry_rule ',
 	# the first time of an account, a merchant or a member
-	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'UPDATE loyalty_internal.account SET ranked_at',
+	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'INSERT INTO loyalty_internal.sql_role', 'UPDATE loyalty_internal.account SET ranked_at',
 	'SELECT member_id FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3', 'SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0)',
 	# found by the key, after what is measured has found the row itself
 	'SELECT text_key FROM loyalty_internal.account', 'SELECT lots, qualifying FROM loyalty_internal.account', 'SELECT count(*) FROM (SELECT FROM loyalty_internal.account', 'SELECT stripe FROM loyalty_internal.quota',
 	'SELECT stripe, remaining FROM loyalty_internal.quota ... AND stripe = $3', 'SELECT l.account_id, l.expires_at, l.points, l.refunded FROM unnest($2, $3)', 'SELECT u.account_id, coalesce(g.rank, m.granted_rank)',
 	'SELECT scope, adds, subject_id, max_points, max_operations ... subject_id = ANY ($3)',
 	# who sets a program up, and who buys a policy
-	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.add_private_key', 'UPDATE loyalty_internal.app_user_key', 'SELECT loyalty_internal.sell_policy', 'SELECT member_id FROM loyalty_internal.policy', q{SELECT json_build_object('id_venta'},
+	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.add_private_key', 'UPDATE loyalty_internal.app_user_key', 'UPDATE loyalty_internal.api_key', 'SELECT loyalty_internal.sell_policy', 'SELECT member_id FROM loyalty_internal.policy', q{SELECT json_build_object('id_venta'},
 	# of an answer that was kept
 	q{SELECT loyalty_internal.replaced($1, 'datos_compra'}, q{SELECT coalesce(nullif($1 #>> '{data,id_venta}'}, 'SELECT CASE WHEN $2 > 0 THEN loyalty_internal.replaced',
 	# lists of all that a merchant has

@@ -108,7 +108,7 @@ is newest, 'staff API key dos ' . sql(q{SELECT lpad(to_hex(loyalty.request_numbe
 is by_request('caja-7.ticket_13'), 0, 'another finds nothing';
 
 sql("SELECT loyalty.seller_member_create($merchant, 'P1', 'eva\@correo.example', 'Eva', 'Gil', client_id => 'E1')");
-sub seller { my ($path, $id) = @_; return $stack->http_json('POST', "/v1/seller/$key{dos}/$path", {'Content-Type' => 'application/json', 'X-Request-Id' => $id}, '[{"programId":"P1","memberId":"E1","amount":50,"comments":"x","branchId":"Norte",' . ($path eq 'redemption' ? '"amountCurrency":"MXN",' : '') . '"reference":"R-' . $id . '"}]') }
+sub seller { my ($path, $id) = @_; return $stack->http_json('POST', "/v1/seller/$key{dos}/$path", {'Content-Type' => 'application/json', 'X-Request-Id' => $id}, '[{"programId":"P1","memberId":"E1","amount":50,"comments":"x","branchId":"Norte",' . ($path eq 'redemption' ? '"amountCurrency":50,' : '') . '"reference":"R-' . $id . '"}]') }
 for my $path (qw(deposit accumulation redemption))
 {
 	my $id = "0123456789abcde$path";

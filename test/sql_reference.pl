@@ -164,7 +164,7 @@ sub sections
 	{
 		my $sql = slurp($file);
 		my %seen;
-		my @names = grep { !$seen{$_}++ && $entries{$_} } $sql =~ /^CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW|TABLE|TYPE|AGGREGATE) loyalty\.(\w+)/mg;
+		my @names = grep { !$seen{$_}++ && $entries{$_} } $sql =~ /^CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|AGGREGATE) loyalty\.(\w+)/mg;
 		@names or next;
 		my ($title, $about) = subject($file, $sql);
 		$contents .= "- [$title](#" . anchor($title) . '): ' . join(', ', map { "[`$_`](#" . anchor($_) . ')' } @names) . "\n";

@@ -42,12 +42,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty_internal.maintenance_tasks() IS 'The tasks of loyalty.maintain(), how often each is due, and what is forgotten, unless loyalty.set_maintenance() says otherwise.';
 
-CREATE VIEW loyalty.maintenance AS
+CREATE VIEW loyalty_internal.maintenance_terms AS
 SELECT m.merchant_id, d.task COLLATE "C" AS task, coalesce(x.enabled, true) AS enabled, coalesce(x.every, d.every) AS every, coalesce(x.older_than, d.older_than) AS older_than,
 	   x.tried_at, coalesce(x.finished, false) AS finished, x.failed_since, x.error
 FROM loyalty_internal.merchant m
 CROSS JOIN loyalty_internal.maintenance_tasks() d
 LEFT JOIN loyalty_internal.maintenance x ON x.merchant_id = m.merchant_id AND x.task = d.task;
+COMMENT ON VIEW loyalty_internal.maintenance_terms IS 'What loyalty.maintenance shows.';
+
+CREATE VIEW loyalty.maintenance AS
+SELECT t.merchant_id, t.task, t.enabled, t.every, t.older_than, t.tried_at, t.finished, t.failed_since, t.error FROM loyalty_internal.maintenance_terms t;
 COMMENT ON VIEW loyalty.maintenance IS 'What loyalty.maintain() does for each merchant, by what terms, and how that went.';
 COMMENT ON COLUMN loyalty.maintenance.merchant_id IS 'The merchant.';
 COMMENT ON COLUMN loyalty.maintenance.task IS 'The function: expire_due, forget_idempotency_keys, forget_messages, forget_access_log, delete_blocked_customers, make_root, forget_roots; or roll_up, which counts what was posted for loyalty_report.fact_day.';
@@ -62,7 +66,7 @@ DECLARE
 	usual record;
 BEGIN
 	PERFORM loyalty_internal.require_merchant(set_maintenance.merchant_id);
-	SELECT d.* INTO usual FROM loyalty_internal.maintenance_tasks() d WHERE d.task = set_maintenance.task;
+	SELECT d.* INTO usual FROM loyalty_internal.maintenance_tasks() d WHERE d.task = set_maintenance.task COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'task is one of those in loyalty.maintenance.');
 	ELSIF set_maintenance.every < interval '0' OR set_maintenance.enabled IS NULL THEN
@@ -110,13 +114,13 @@ END
 $$;
 COMMENT ON FUNCTION loyalty_internal.maintain_task(bigint, text, interval) IS 'Part of loyalty.maintain(): does a part of a task, and returns whether there is more of it.';
 
-CREATE FUNCTION loyalty_internal.task_due(t loyalty.maintenance, since timestamptz) RETURNS boolean
+CREATE FUNCTION loyalty_internal.task_due(t loyalty_internal.maintenance_terms, since timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
 RETURN t.enabled AND (t.tried_at IS NULL
 	-- in this call it has failed, or come to its end; or a clock that was ahead says so
 	OR CASE WHEN t.tried_at > since THEN NOT t.finished AND t.failed_since IS NULL OR t.tried_at > clock_timestamp()
 		ELSE NOT t.finished OR t.tried_at + t.every <= clock_timestamp() END);
-COMMENT ON FUNCTION loyalty_internal.task_due(loyalty.maintenance, timestamptz) IS 'Part of loyalty.maintain(): whether a task is due in a call that began then.';
+COMMENT ON FUNCTION loyalty_internal.task_due(loyalty_internal.maintenance_terms, timestamptz) IS 'Part of loyalty.maintain(): whether a task is due in a call that began then.';
 
 -- Runs as whoever calls it: accesses are not the engine's to forget.
 CREATE FUNCTION loyalty_internal.maintain_step(
@@ -143,20 +147,20 @@ BEGIN
 	failed := coalesce(maintain_step.failed, 0);
 	IF steps = 0 AND NOT maintain_step.of_access_log THEN
 		INSERT INTO loyalty_internal.maintenance (merchant_id, task)
-		SELECT t.merchant_id, t.task FROM loyalty.maintenance t
+		SELECT t.merchant_id, t.task FROM loyalty_internal.maintenance_terms t
 		WHERE t.merchant_id = coalesce(maintain_step.merchant_id, t.merchant_id)
 		  AND NOT EXISTS (SELECT FROM loyalty_internal.maintenance m WHERE m.merchant_id = t.merchant_id AND m.task = t.task)
 		ORDER BY t.merchant_id, t.task ON CONFLICT DO NOTHING;
 	END IF;
 	IF steps = 0 OR moment < maintain_step.until THEN
 		SELECT m.merchant_id, m.task, t.older_than INTO job
-		FROM loyalty_internal.maintenance m JOIN loyalty.maintenance t ON t.merchant_id = m.merchant_id AND t.task = m.task
+		FROM loyalty_internal.maintenance m JOIN loyalty_internal.maintenance_terms t ON t.merchant_id = m.merchant_id AND t.task = m.task
 		WHERE m.merchant_id = coalesce(maintain_step.merchant_id, m.merchant_id) AND loyalty_internal.task_due(t, maintain_step.since)
 		  AND (m.task = 'forget_access_log') = maintain_step.of_access_log
 		ORDER BY m.tried_at NULLS FIRST, m.merchant_id, m.task LIMIT 1 FOR UPDATE OF m SKIP LOCKED;
 	END IF;
 	IF job IS NULL THEN
-		SELECT count(*) INTO unfinished FROM loyalty.maintenance t
+		SELECT count(*) INTO unfinished FROM loyalty_internal.maintenance_terms t
 		WHERE t.merchant_id = coalesce(maintain_step.merchant_id, t.merchant_id) AND loyalty_internal.task_due(t, maintain_step.since)
 		  AND (t.task = 'forget_access_log') = maintain_step.of_access_log;
 		RETURN;
@@ -198,10 +202,10 @@ COMMENT ON FUNCTION loyalty.maintain_access_log(bigint, integer, timestamptz, ti
 'The same of forget_access_log, which the other leaves out: the functions of the engine cannot forget who read customers'' data. Errors: LY005 invalid_argument (max_seconds is 0 to 86,400).';
 ALTER FUNCTION loyalty.maintain_access_log(bigint, integer, timestamptz, timestamptz, bigint, bigint) OWNER TO loyalty_auditor;
 GRANT EXECUTE ON FUNCTION loyalty_internal.maintain_step(bigint, integer, boolean, timestamptz, timestamptz, bigint, bigint), loyalty_internal.maintain_task(bigint, text, interval),
-	loyalty_internal.maintenance_tasks(), loyalty_internal.task_due(loyalty.maintenance, timestamptz) TO loyalty_auditor;
+	loyalty_internal.maintenance_tasks(), loyalty_internal.task_due(loyalty_internal.maintenance_terms, timestamptz) TO loyalty_auditor;
 GRANT USAGE ON SCHEMA loyalty TO loyalty_auditor;
-ALTER VIEW loyalty.maintenance OWNER TO loyalty_engine;	-- who grants it, whatever is made its own later
-GRANT SELECT ON loyalty.maintenance TO loyalty_auditor;
+ALTER VIEW loyalty_internal.maintenance_terms OWNER TO loyalty_engine;	-- who grants it, whatever is made its own later
+GRANT SELECT ON loyalty_internal.maintenance_terms TO loyalty_auditor;
 GRANT SELECT, UPDATE ON loyalty_internal.maintenance TO loyalty_auditor;
 
 -- A procedure that commits has neither rights nor settings of its own.

@@ -112,7 +112,7 @@ my %own = (set_fraud_threshold => {threshold => literal('burst_seconds'), value 
 # of the types, and what else is not called by its name
 my %of_type = (bigint => 5, integer => 3, smallint => 2, numeric => 2, text => literal('4771234501'), boolean => 'true', date => q{'2027-01-01'}, json => q{'[]'}, jsonb => q{'{}'}, bytea => q{'\x41'}, interval => q{'1 day'}, name => literal('web_anon'),
 	'timestamp with time zone' => q{'2027-01-01'}, 'loyalty.points' => 5, 'loyalty.points[]' => q{'{5}'}, 'loyalty.phone' => literal('4771234501'), 'loyalty.curp' => literal('PEGJ800115HDFRRN07'), 'loyalty.lots' => literal('{2027-01-01T06:00:00Z=30}'),
-	'loyalty_internal.factor' => 2, 'loyalty.maintenance' => '(SELECT c FROM loyalty.maintenance c LIMIT 1)', 'loyalty_internal.month_close' => '(SELECT c FROM loyalty_internal.month_close c LIMIT 1)', 'loyalty_internal.program' => "(SELECT p FROM loyalty_internal.program p WHERE p.program_id = $id{program_id})", 'uuid' => literal('00000000-0000-0000-0000-000000000000'), 'text[]' => q{'{A}'}, 'bigint[]' => q{'{1}'}, 'double precision' => 2, real => 2);
+	'loyalty_internal.factor' => 2, 'loyalty_internal.maintenance_terms' => '(SELECT c FROM loyalty_internal.maintenance_terms c LIMIT 1)', 'loyalty_internal.month_close' => '(SELECT c FROM loyalty_internal.month_close c LIMIT 1)', 'loyalty_internal.program' => "(SELECT p FROM loyalty_internal.program p WHERE p.program_id = $id{program_id})", 'uuid' => literal('00000000-0000-0000-0000-000000000000'), 'text[]' => q{'{A}'}, 'bigint[]' => q{'{1}'}, 'double precision' => 2, real => 2);
 
 sub call
 {

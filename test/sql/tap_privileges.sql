@@ -229,7 +229,7 @@ SELECT set_eq($$SELECT pg_temp.may_execute('regress_reading')$$, $$SELECT name F
 		('loyalty.find_member(bigint,bigint,loyalty.phone,text,text)'), ('loyalty.version()'),
 		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),
 		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'), ('loyalty_internal.settings_of(loyalty_internal.program)'), ('loyalty_internal.error_codes()'), ('loyalty_internal.shipped_area_codes()'), ('loyalty_internal.trimmed(text)'),
-		('loyalty.health()'), ('loyalty_internal.metrics()'), ('loyalty_internal.progress()'), ('loyalty_internal.rows_of(bigint,bigint)')$$,
+		('loyalty.health()'), ('loyalty_internal.metrics()'), ('loyalty_internal.progress()'), ('loyalty_internal.maintenance_tasks()'), ('loyalty_internal.rows_of(bigint,bigint)')$$,
 	'grant_reading: executes what computes, and some of what reads, nothing that could write');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reading') INTERSECT SELECT name FROM functions WHERE prosecdef AND provolatile <> 's' OR schema = 'loyalty_api'$$,
 	'grant_reading: no operation');

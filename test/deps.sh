@@ -146,7 +146,14 @@ missing_to_test() {
 	have pg_bsd_indent || ! is_packaged pg-bsd-indent || echo "pg-bsd-indent what lays out C"
 	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
 	(PATH=$PATH:/usr/sbin; have pgbouncer) || echo "pgbouncer a pooler to test with"
-	[[ " ${T:-tap} " != *" tap "* ]] || missing_drivers
+	[[ " ${T:-tap} " != *" tap "* ]] || { missing_drivers; missing_browser; }
+}
+
+# By which pages and documents are looked at: 100 MB, and 310 on the disk.
+missing_browser() {
+	have chromium-headless-shell || have chromium || {
+		if is_packaged chromium-headless-shell; then echo "chromium-headless-shell a browser"; else echo "chromium a browser"; fi
+	}
 }
 
 # By which tools read reports: 120 MB, most of it Java.

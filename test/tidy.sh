@@ -114,6 +114,11 @@ scripts_parse() {
 	done
 }
 
+# A text becomes HTML by PostgreSQL's XML functions only, which escape it.
+html_of_texts() {
+	search -iE "::xml|as xml\b|xmlparse|xml_in|'</?[a-z]+[ />]" sql/parts/*.sql || [ $? -lt 2 ]
+}
+
 # --- tests ------------------------------------------------------------------
 
 # pg_regress would silently take sql/NAME.sql for the test of that name.
@@ -331,6 +336,7 @@ if command -v pg_bsd_indent >/dev/null; then
 else
 	skip "C is laid out as pg_bsd_indent does it" "there is no pg_bsd_indent"
 fi
+fact "HTML is made by functions that escape" html_of_texts
 fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run

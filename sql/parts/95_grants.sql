@@ -160,7 +160,7 @@ BEGIN
 		loyalty.version, loyalty.fold, loyalty.entry_kind, loyalty.request_number, loyalty.instalment_cost, loyalty.check_receipt TO %I', role);
 	-- What shows more of an account, or of a phone, than a view can.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,
+		loyalty.balance_at, loyalty.lots_of, loyalty.statement, loyalty.member_statement, loyalty.month_statement, loyalty.rank_at, loyalty.rules_at, loyalty.receipt, loyalty.find_program,
 		loyalty.find_member, loyalty.area_code_supported, loyalty.is_fixed_line, loyalty.health TO %I', role);
 	-- What views and the types run: without USAGE on its schema nobody can call it.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
@@ -172,7 +172,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reading(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, of all merchants and with the names of people, compute with its types, and read accounts with balance_at, lots_of, statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, of all merchants and with the names of people, compute with its types, and read accounts with balance_at, lots_of, statement, member_statement, month_statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -46,7 +46,7 @@ SELECT set_eq($$SELECT name FROM relations WHERE relkind = 'r' AND name LIKE 'lo
 	'three tables are for users, the others are internal');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'r' AND name LIKE 'loyalty\_internal.%'), '>', 40::bigint, 'the walk meets these');
 SELECT cmp_ok((SELECT count(*) FROM relations WHERE relkind = 'v'), '>', 7::bigint, 'and the views');
-SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys', 'loyalty_api."application/json"'], 'and the types');
+SELECT set_eq('SELECT name FROM types', ARRAY['loyalty.points', 'loyalty_internal.factor', 'loyalty.phone', 'loyalty.curp', 'loyalty.lots', 'loyalty.posting', 'loyalty.breach', 'loyalty_internal.account_change', 'loyalty.program_keys', 'loyalty_api."application/json"', 'loyalty_internal.statement', 'loyalty_internal.statement_line'], 'and the types');
 SELECT is_empty($$SELECT object FROM members WHERE classid = 'pg_proc'::regclass AND objid NOT IN (SELECT oid FROM functions)
 	UNION ALL SELECT name FROM functions WHERE schema NOT IN ('loyalty', 'loyalty_internal', 'loyalty_api', 'loyalty_report')$$, 'no function is anywhere else');
 
@@ -224,7 +224,7 @@ SELECT set_eq($$SELECT pg_temp.may_touch('regress_reading')$$,
 	'grant_reading: reads every view and the ledger, touches nothing else');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_reading')$$, $$SELECT name FROM functions WHERE schema = 'loyalty' AND provolatile = 'i'
 	UNION ALL SELECT name FROM functions WHERE provolatile = 'i' AND name ~ '^loyalty_internal\.(points|phone|curp|lots)_'
-	UNION ALL VALUES ('loyalty.balance_at(bigint,bigint,timestamp with time zone)'), ('loyalty.lots_of(bigint,bigint)'), ('loyalty.statement(bigint,bigint,bigint,integer)'),
+	UNION ALL VALUES ('loyalty.balance_at(bigint,bigint,timestamp with time zone)'), ('loyalty.lots_of(bigint,bigint)'), ('loyalty.statement(bigint,bigint,bigint,integer)'), ('loyalty.member_statement(bigint,bigint,date,date,text)'), ('loyalty.month_statement(bigint,bigint,date,text)'),
 		('loyalty.rank_at(bigint,bigint,timestamp with time zone)'), ('loyalty.rules_at(bigint,bigint,timestamp with time zone)'), ('loyalty.find_program(bigint,text,text)'), ('loyalty.receipt(bigint,bigint,bigint,bigint)'),
 		('loyalty.find_member(bigint,bigint,loyalty.phone,text,text)'), ('loyalty.version()'),
 		('loyalty.area_code_supported(loyalty.phone)'), ('loyalty.is_fixed_line(loyalty.phone)'),

@@ -165,6 +165,16 @@ cmp_ok sql(q{SELECT count(*) FROM test.snapshot}), '>', 1000, 'of very many lots
 is sql(q{SELECT count(*) FROM test.aged WHERE earned_month_starts_on > at OR points <= 0 AND state <> 'owed' OR state = 'owed' AND points >= 0}), 0, 'nothing is earned later than the moment';
 cmp_ok sql(q{SELECT sum(points) FILTER (WHERE earned_month_starts_on IS NULL AND state = 'earned') / sum(points) FROM test.aged}), '<', 0.05, 'when points were earned is known of nearly all';
 
+# Of one account and a month too, which reads what was posted in it, and no more.
+sql(q{CREATE TABLE test.ends AS SELECT lag(at, 1, '-infinity') OVER (ORDER BY at) + interval '1 microsecond' AS starts_at, at + interval '1 microsecond' AS ends_at FROM test.at});
+sql(qq{INSERT INTO test.ends SELECT max(ends_at), 'infinity' FROM test.ends});
+sql(qq{CREATE TABLE test.moved AS SELECT account_id, moved_at, kind, sum(available) AS points, sum(held + pending) AS reserved FROM loyalty_internal.report_movement WHERE merchant_id = $m GROUP BY 1, 2, 3});
+sql(qq{CREATE TABLE test.of_account AS SELECT a.account_id, e.starts_at, m.* FROM test.account a, test.ends e, LATERAL loyalty_internal.account_movements($m, a.account_id, e.starts_at, e.ends_at, 100000) m});
+is sql(q{SELECT count(*) FROM test.moved m FULL JOIN (SELECT account_id, moved_at, kind, sum(points) AS points, sum(reserved) AS reserved FROM test.of_account GROUP BY 1, 2, 3) o USING (account_id, moved_at, kind)
+	WHERE (m.points, m.reserved) IS DISTINCT FROM (o.points, o.reserved)}), 0, 'what an account did, asked month by month, is what the ledger has';
+is sql(qq{SELECT count(*) FROM (SELECT o.account_id, o.starts_at, loyalty.balance_at($m, o.account_id, o.moved_at)::numeric - sum(o.points) OVER (PARTITION BY o.account_id ORDER BY o.moved_at) AS difference FROM test.of_account o) d
+	WHERE difference <> 0}), 0, 'and comes to the balance of each moment at which something happened';
+
 # --- counted differently --------------------------------------------------------------------
 
 my $before = sql("SELECT md5(string_agg(m::text, '' ORDER BY m.program_key, m.month_starts_on)) FROM (SELECT $lines FROM loyalty_report.fact_month WHERE merchant_key = '$m') m");

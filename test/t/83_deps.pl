@@ -10,7 +10,7 @@ use Test::More;
 
 # This machine's programs, but for some of both kinds, and those that would install them.
 my $folder = File::Temp->newdir(DIR => '/tmp');
-my %without = map { $_ => 1 } qw(apt-get sudo make isql javac openssl);
+my %without = map { $_ => 1 } qw(apt-get sudo make isql javac openssl chromium chromium-headless-shell);
 for (glob '/usr/local/bin/* /usr/bin/* /bin/*')
 {
 	my ($name) = m{([^/]+)$};
@@ -28,6 +28,6 @@ sub packages
 
 is packages(undef), 'make', 'the demo wants what builds and runs it';
 is packages('regress', 'tests'), 'make openssl', 'tests more than that';
-is packages('tap pgtap', 'tests'), 'default-jdk-headless make openssl unixodbc', 'and those of reports, clients';
-is packages(undef, 'tests'), 'default-jdk-headless make openssl unixodbc', 'which are among all';
+is packages('tap pgtap', 'tests'), 'chromium-headless-shell default-jdk-headless make openssl unixodbc', 'and those of reports and pages, clients';
+is packages(undef, 'tests'), 'chromium-headless-shell default-jdk-headless make openssl unixodbc', 'which are among all';
 done_testing;

@@ -10,7 +10,8 @@ CREATE TABLE loyalty_internal.merchant (
 	digest_key	text		NOT NULL DEFAULT loyalty_internal.random_key('', 32) CHECK (octet_length(digest_key) = 64),
 	customer_program_id	bigint,
 	notice_version	text	NOT NULL DEFAULT '1' CHECK (notice_version <> ''),
-	max_rows	bigint		CHECK (max_rows >= 0)
+	max_rows	bigint		CHECK (max_rows >= 0),
+	dashboard_key	text	NOT NULL DEFAULT loyalty_internal.random_key('', 32) CHECK (octet_length(dashboard_key) = 64)
 );
 COMMENT ON TABLE loyalty_internal.merchant IS 'The tenants. Every other row belongs to exactly one.';
 COMMENT ON COLUMN loyalty_internal.merchant.sandbox IS 'Made-up people: the sandbox paths of the customer API see only this, the others never do.';
@@ -20,6 +21,7 @@ COMMENT ON COLUMN loyalty_internal.merchant.digest_key IS 'Of what is kept of te
 COMMENT ON COLUMN loyalty_internal.merchant.customer_program_id IS 'Where customers are enrolled whom the customer API creates; NULL: in the first program.';
 COMMENT ON COLUMN loyalty_internal.merchant.notice_version IS 'Of the privacy notice that customers accept with an order.';
 COMMENT ON COLUMN loyalty_internal.merchant.max_rows IS 'How many rows its clients'' requests may fill; NULL: no limit.';
+COMMENT ON COLUMN loyalty_internal.merchant.dashboard_key IS 'Under which links to the dashboard are signed: random, and another once they are revoked.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.merchant TO loyalty_engine;
 
 CREATE FUNCTION loyalty_internal.merchant_digest(merchant_id bigint, value text) RETURNS bytea

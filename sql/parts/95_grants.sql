@@ -44,7 +44,7 @@ BEGIN
 		loyalty_api.wallet_get, loyalty_api.wallet_contact_get, loyalty_api.wallet_contact_add, loyalty_api.wallet_sale,
 		loyalty_api.wallet_balance_update, loyalty_api.employee_add, loyalty_api.employee_disable, loyalty_api.toolusers_get,
 		loyalty_api.program_list, loyalty_api.program_get, loyalty_api.member_list, loyalty_api.member_get, loyalty_api.member_balance,
-		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway, loyalty_api.gateway_read, loyalty_api.ready TO %I', role);
+		loyalty_api.member_create, loyalty_api.deposit, loyalty_api.redemption, loyalty_api.accumulation, loyalty_api.gateway, loyalty_api.gateway_read, loyalty_api.ready, loyalty_api.dashboard TO %I', role);
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_api(name) IS
@@ -182,7 +182,7 @@ BEGIN
 		loyalty.open_account, loyalty.create_member, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
 		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.create_merchant, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
+		loyalty.create_merchant, loyalty.dashboard_link, loyalty.revoke_dashboard_links, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
 		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.enable_program, loyalty.disable_program,
 		loyalty.publish_rules, loyalty.set_rank, loyalty.set_rank_ranges, loyalty.recount_ranks,
 		loyalty.set_limit, loyalty.remove_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota, loyalty.set_row_limit, loyalty.remove_row_limit,

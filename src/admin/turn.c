@@ -88,3 +88,13 @@ loyalty_stop_requests(PG_FUNCTION_ARGS)
 	(void) lock(PG_GETARG_INT64(0), ALL_TURNS, ExclusiveLock, true);
 	PG_RETURN_VOID();
 }
+
+PG_FUNCTION_INFO_V1(loyalty_take_turn);
+
+/* loyalty_internal.take_turn(): for requests that are served in SQL. */
+Datum
+loyalty_take_turn(PG_FUNCTION_ARGS)
+{
+	turn_take(PG_GETARG_INT64(0), false);
+	PG_RETURN_VOID();
+}

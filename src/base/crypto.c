@@ -174,6 +174,15 @@ secrets_equal(const char *a, const char *b)
 	return difference == 0;
 }
 
+PG_FUNCTION_INFO_V1(loyalty_secrets_equal);
+
+/* loyalty_internal.secrets_equal(). */
+Datum
+loyalty_secrets_equal(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(secrets_equal(text_to_cstring(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1))));
+}
+
 /*
  * Make an id (a snowflake): milliseconds since 2020, a sequence with a random
  * start, and the backend's number.  Ids grow with time, so rows made together

@@ -100,7 +100,7 @@ my %right = (
 	kind => literal('deposit'), amount => 1, money => 10, percentage => 10, price => 10, stock => 5, payments => 1, at => 'now()', moment => 'now()', items => literal(qq([{"programId":"$client","memberId":"$member_id","amount":5,"comments":"x"}])),
 	type => literal('cajero'), scope => literal('branch'), direction => literal('add'), resource => literal('customers'), remaining => 5, max_rows => 5, reset => 'false', max_points => 10, settings => literal('{}'), rules => literal('[]'), rule => literal('{}'),
 	range_group => literal('otros'), ranks => "'{A}'", from_points => "'{5}'", rank => literal('Oro'), operation => literal('individual_request'), request => literal('Mail'), signature => literal('x'), product => literal('Funerario'),
-	method => literal('SPEI'), reference => literal('R1'), purpose => literal('x'), notice_version => literal('1'), code => literal('470'), supported => 'true', attempt => 1, older_than => q{'1 day'}, from_date => q{'2026-01-01'}, until_date => q{'2027-01-01'}, format => literal('html'), starts_at => q{'2026-01-01'}, ends_at => q{'2027-01-01'}, role => literal('web_anon'),
+	method => literal('SPEI'), reference => literal('R1'), purpose => literal('x'), notice_version => literal('1'), code => literal('470'), supported => 'true', attempt => 1, older_than => q{'1 day'}, from_date => q{'2026-01-01'}, until_date => q{'2027-01-01'}, format => literal('html'), lifetime => q{'1 day'}, ends => 2000000000, token => literal('x'), starts_at => q{'2026-01-01'}, ends_at => q{'2027-01-01'}, role => literal('web_anon'),
 	task => literal('roll_up'), max_seconds => 5, transaction_type => 0, transaction_amount => 10, every_program => 'true', value => literal('2027-01-01'), time_zone => literal('America/Mexico_City'), key => literal('x'), program_ids => "'{$id{program_id}}'", account_ids => "'{$id{account_id}}'");
 my %optional = (capture => ['amount'], release => ['amount'], reverse => ['amount', 'reference'], transfer => ['amount'], find_member => ['phone'], find_program => ['client_id'], identify_member => ['email'], correct_member => ['name'],
 	set_limit => ['max_points'], set_staff_programs => ['every_program'], wallet_sale => ['transaction_amount', 'usertool_id'], wallet_contact_get => ['phone'], set_rank => ['reference'],
@@ -219,6 +219,11 @@ my %told = ($key => 'KEY', $wallet => 'WALLET', $client => 'PROGRAM', $member_id
 sub named { return join(' ', map { $_ // '' } @_[0 .. 2]) =~ s/(\Q$key\E|$wallet|$client|$member_id)/$told{$1}/gr }
 is answer('standby', @$_), answer('primary', @$_), named(@$_) for @reading;
 
+my $link = $stack->psql("SELECT loyalty.dashboard_link($id{merchant_id})");
+my ($there, $here) = map { answer($_, 'GET', $link) =~ s/\d\d:\d\d//gr } qw(standby primary);
+like $here, qr/^200 .*<h2>Hoy/s, 'the dashboard';
+is $there, $here, '… is there too';
+is answer('standby', 'GET', '/dashboard?token=x'), answer('primary', 'GET', '/dashboard?token=x'), '… for who has a link';
 is answer($_, 'GET', '/ready'), '200  {"status": "ready"}', "$_ is ready" for 'standby', 'primary';
 
 # A session there remembers no more of a program than one of the primary.

@@ -138,7 +138,7 @@ my %others = (
 	'words of the documents, or of the engine' => [qw(loyalty_internal.access.operation loyalty_internal.access.request loyalty_internal.member_change.attribute loyalty_internal.message.channel loyalty_internal.policy.status
 		loyalty_internal.posting_limit.scope loyalty_internal.allowance.scope loyalty_internal.quota.resource loyalty_internal.staff.role loyalty_internal.rank_past.time_zone loyalty_internal.rank_past.window_unit)],
 	'from where it was asked, which proves who asked' => ['loyalty_internal.access.address'],
-	'made here' => [qw(loyalty_internal.policy.policy_number loyalty_internal.merchant.digest_key loyalty_internal.merchant.password_salt loyalty_internal.app_user_key.private_key)],
+	'made here' => [qw(loyalty_internal.policy.policy_number loyalty_internal.merchant.digest_key loyalty_internal.merchant.dashboard_key loyalty_internal.merchant.password_salt loyalty_internal.app_user_key.private_key)],
 	'who sold it, an app user' => ['loyalty_internal.policy.sold_by'],
 	'days, of counters and of payments' => [map { "loyalty_internal.$_" } qw(allowance.day entry_space.day rule_award.day rule_use.day instalment.due_on payment.paid_on program.expiry_date)],
 	'written once, with a member of the staff whom nobody else knows yet' => [map { "loyalty_internal.staff.$_" } qw(name number password_digest)],

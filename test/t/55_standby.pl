@@ -100,7 +100,7 @@ my %right = (
 	kind => literal('deposit'), amount => 1, money => 10, percentage => 10, price => 10, stock => 5, payments => 1, at => 'now()', moment => 'now()', items => literal(qq([{"programId":"$client","memberId":"$member_id","amount":5,"comments":"x"}])),
 	type => literal('cajero'), scope => literal('branch'), direction => literal('add'), resource => literal('customers'), remaining => 5, max_rows => 5, reset => 'false', max_points => 10, settings => literal('{}'), rules => literal('[]'), rule => literal('{}'),
 	range_group => literal('otros'), ranks => "'{A}'", from_points => "'{5}'", rank => literal('Oro'), operation => literal('individual_request'), request => literal('Mail'), signature => literal('x'), product => literal('Funerario'),
-	method => literal('SPEI'), reference => literal('R1'), purpose => literal('x'), notice_version => literal('1'), code => literal('470'), supported => 'true', attempt => 1, older_than => q{'1 day'}, from_date => q{'2026-01-01'}, until_date => q{'2027-01-01'}, format => literal('html'), lifetime => q{'1 day'}, ends => 2000000000, token => literal('x'), starts_at => q{'2026-01-01'}, ends_at => q{'2027-01-01'}, role => literal('web_anon'),
+	method => literal('SPEI'), reference => literal('R1'), purpose => literal('x'), notice_version => literal('1'), code => literal('470'), supported => 'true', attempt => 1, older_than => q{'1 day'}, first => q{'2027-01-01'}, last => q{'2027-01-30'}, today => q{'2027-01-30'}, from_date => q{'2026-01-01'}, until_date => q{'2027-01-01'}, format => literal('html'), lifetime => q{'1 day'}, ends => 2000000000, token => literal('x'), starts_at => q{'2026-01-01'}, ends_at => q{'2027-01-01'}, role => literal('web_anon'),
 	task => literal('roll_up'), max_seconds => 5, transaction_type => 0, transaction_amount => 10, every_program => 'true', value => literal('2027-01-01'), time_zone => literal('America/Mexico_City'), key => literal('x'), program_ids => "'{$id{program_id}}'", account_ids => "'{$id{account_id}}'");
 my %optional = (capture => ['amount'], release => ['amount'], reverse => ['amount', 'reference'], transfer => ['amount'], find_member => ['phone'], find_program => ['client_id'], identify_member => ['email'], correct_member => ['name'],
 	set_limit => ['max_points'], set_staff_programs => ['every_program'], wallet_sale => ['transaction_amount', 'usertool_id'], wallet_contact_get => ['phone'], set_rank => ['reference'],
@@ -112,20 +112,21 @@ my %own = (set_fraud_threshold => {threshold => literal('burst_seconds'), value 
 # of the types, and what else is not called by its name
 my %of_type = (bigint => 5, integer => 3, smallint => 2, numeric => 2, text => literal('4771234501'), boolean => 'true', date => q{'2027-01-01'}, json => q{'[]'}, jsonb => q{'{}'}, bytea => q{'\x41'}, interval => q{'1 day'}, name => literal('web_anon'),
 	'timestamp with time zone' => q{'2027-01-01'}, 'loyalty.points' => 5, 'loyalty.points[]' => q{'{5}'}, 'loyalty.phone' => literal('4771234501'), 'loyalty.curp' => literal('PEGJ800115HDFRRN07'), 'loyalty.lots' => literal('{2027-01-01T06:00:00Z=30}'),
-	'loyalty_internal.factor' => 2, 'loyalty_internal.maintenance_terms' => '(SELECT c FROM loyalty_internal.maintenance_terms c LIMIT 1)', xml => 'xmlelement(name p)', 'loyalty_internal.statement' => "loyalty_internal.read_statement($id{merchant_id}, $id{account_id}, '2026-01-01', '2027-01-01')", 'loyalty_internal.month_close' => '(SELECT c FROM loyalty_internal.month_close c LIMIT 1)', 'loyalty_internal.program' => "(SELECT p FROM loyalty_internal.program p WHERE p.program_id = $id{program_id})", 'uuid' => literal('00000000-0000-0000-0000-000000000000'), 'text[]' => q{'{A}'}, 'bigint[]' => q{'{1}'}, 'double precision' => 2, real => 2);
+	'loyalty_internal.factor' => 2, 'loyalty_internal.maintenance_terms' => '(SELECT c FROM loyalty_internal.maintenance_terms c LIMIT 1)', xml => 'xmlelement(name p)', map({ ("loyalty_internal.dashboard_$_->[0]\[]" => "loyalty_internal.dashboard_$_->[1]") } ['day', "days($id{merchant_id}, '2020-01-01', '2099-12-31')"], ['lot', "lots($id{merchant_id})"]), 'loyalty_internal.statement' => "loyalty_internal.read_statement($id{merchant_id}, $id{account_id}, '2026-01-01', '2027-01-01')", 'loyalty_internal.month_close' => '(SELECT c FROM loyalty_internal.month_close c LIMIT 1)', 'loyalty_internal.program' => "(SELECT p FROM loyalty_internal.program p WHERE p.program_id = $id{program_id})", 'uuid' => literal('00000000-0000-0000-0000-000000000000'), 'text[]' => q{'{A}'}, 'bigint[]' => q{'{1}'}, 'double precision' => 2, real => 2);
 
 sub call
 {
 	my ($function, @arguments) = @_;
 	my ($name) = $function =~ /\.(\w+)$/;
 	my @given;
+	my $in_order = grep { /^:/ } @arguments;    # which one that takes any number needs
 	for my $argument (@arguments)
 	{
 		my ($argument_name, $type, $has_default) = split /:/, $argument;
 		my $wanted = !exists $optional{$name} ? !$has_default : !defined $optional{$name} || !$has_default || grep { $_ eq $argument_name } @{$optional{$name}};
 		next if !$wanted || $argument_name eq 'idempotency_key' || $argument_name eq 'after' || $argument_name eq 'address' && $has_default;
 		my $value = $own{$name}{$argument_name} // $right{$argument_name} // $of_type{$type} // return;
-		push @given, (length $argument_name ? qq("$argument_name" => ) : '') . "${value}::$type";
+		push @given, ($in_order ? '' : qq("$argument_name" => )) . "${value}::$type";
 	}
 	return "$function(" . join(', ', @given) . ')';
 }

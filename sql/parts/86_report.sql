@@ -59,25 +59,25 @@ COMMENT ON FUNCTION loyalty_internal.is_reported(bigint, bigint[]) IS 'Part of t
 -- Each scan asks for the merchant itself, and does not leave that to a join: EXPLAIN
 -- (ANALYZE) tells how many rows it had, and of what the reader asked that PostgreSQL
 -- knows not to leak, it may have asked that first.
-DO $$
+CREATE FUNCTION loyalty_internal.make_visible(shown regclass) RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	shown regclass;
+	name CONSTANT name := (SELECT c.relname FROM pg_class c WHERE c.oid = shown);
 BEGIN
-	FOREACH shown IN ARRAY '{loyalty.entry,loyalty_internal.account,loyalty_internal.account_owner,loyalty_internal.api_key,loyalty_internal.branch,loyalty_internal.customer,
-		loyalty_internal.entry_remainder,loyalty_internal.instalment,loyalty_internal.member,loyalty_internal.merchant,loyalty_internal.message,loyalty_internal.payment,
-		loyalty_internal.policy,loyalty_internal.product,loyalty_internal.program,loyalty_internal.program_past,loyalty_internal.rank_base,loyalty_internal.rank_past,
-		loyalty_internal.rank_range,loyalty_internal.reservation,loyalty_internal.staff,loyalty_internal.staff_move}'::regclass[]
-	LOOP
-		EXECUTE (SELECT format('CREATE VIEW loyalty_internal.visible_%s AS SELECT x.* FROM %s x WHERE loyalty_internal.is_reported(x.merchant_id, (SELECT loyalty_internal.reported_merchants(current_user)))', c.relname, shown)
-				 FROM pg_class c WHERE c.oid = shown);
-		EXECUTE (SELECT format('COMMENT ON VIEW loyalty_internal.visible_%s IS %L', c.relname, format('The rows of %s that are of merchants whose reports the current role may read.', shown))
-				 FROM pg_class c WHERE c.oid = shown);
-		-- The seal gives views the comments of what they show, and views of this one have to find them.
-		EXECUTE (SELECT coalesce(string_agg(format('COMMENT ON COLUMN loyalty_internal.visible_%s.%I IS %L', c.relname, a.attname, col_description(shown, a.attnum)), '; '), '')
-				 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.oid = shown AND col_description(shown, a.attnum) IS NOT NULL);
-	END LOOP;
+	EXECUTE format('CREATE VIEW loyalty_internal.visible_%s AS SELECT x.* FROM %s x WHERE loyalty_internal.is_reported(x.merchant_id, (SELECT loyalty_internal.reported_merchants(current_user)))', name, shown);
+	EXECUTE format('COMMENT ON VIEW loyalty_internal.visible_%s IS %L', name, format('The rows of %s that are of merchants whose reports the current role may read.', shown));
+	-- The seal gives views the comments of what they show, and views of this one have to find them.
+	EXECUTE (SELECT coalesce(string_agg(format('COMMENT ON COLUMN loyalty_internal.visible_%s.%I IS %L', name, a.attname, col_description(shown, a.attnum)), '; '), '')
+			 FROM pg_attribute a WHERE a.attrelid = shown AND a.attnum > 0 AND col_description(shown, a.attnum) IS NOT NULL);
 END
 $$;
+COMMENT ON FUNCTION loyalty_internal.make_visible(regclass) IS 'Part of what makes the extension: the view visible_, by which reports read a table.';
+
+SELECT loyalty_internal.make_visible(t) FROM unnest('{loyalty.entry,loyalty_internal.account,loyalty_internal.account_owner,loyalty_internal.api_key,loyalty_internal.branch,loyalty_internal.customer,
+	loyalty_internal.entry_remainder,loyalty_internal.instalment,loyalty_internal.member,loyalty_internal.merchant,loyalty_internal.message,loyalty_internal.payment,
+	loyalty_internal.policy,loyalty_internal.product,loyalty_internal.program,loyalty_internal.program_past,loyalty_internal.rank_base,loyalty_internal.rank_past,
+	loyalty_internal.rank_range,loyalty_internal.reservation,loyalty_internal.staff,loyalty_internal.staff_move,loyalty_internal.entry_rule,loyalty_internal.reversal,
+	loyalty_internal.rule,loyalty_internal.sql_role}'::regclass[]) t;
 
 CREATE FUNCTION loyalty_internal.pseudonym(key text, number bigint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_pseudonym';

@@ -9,11 +9,11 @@ SELECT e.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, conca
 	   CASE WHEN e.actor_id > 0 THEN 'API key' WHEN e.actor_id < 0 THEN 'SQL role' ELSE 'engine' END AS came_by,
 	   CASE WHEN e.actor_id > 0 THEN coalesce(nullif(k.label, ''), e.actor_id::text) WHEN e.actor_id < 0 THEN coalesce(r.name, e.actor_id::text) END COLLATE "default" AS came_by_name,
 	   lpad(to_hex(e.request_id), 16, '0') AS request, s.name COLLATE "default" AS staff_name
-FROM loyalty.entry e
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
-LEFT JOIN loyalty_internal.staff s ON s.merchant_id = e.merchant_id AND s.staff_id = e.staff_id
-LEFT JOIN loyalty_internal.api_key k ON k.merchant_id = e.merchant_id AND k.key_id = e.actor_id
-LEFT JOIN loyalty_internal.sql_role r ON r.merchant_id = e.merchant_id AND r.actor_id = e.actor_id;
+FROM loyalty_internal.visible_entry e
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id
+LEFT JOIN loyalty_internal.visible_staff s ON s.merchant_id = e.merchant_id AND s.staff_id = e.staff_id
+LEFT JOIN loyalty_internal.visible_api_key k ON k.merchant_id = e.merchant_id AND k.key_id = e.actor_id
+LEFT JOIN loyalty_internal.visible_sql_role r ON r.merchant_id = e.merchant_id AND r.actor_id = e.actor_id;
 COMMENT ON VIEW loyalty_report_personal.fact_attribution IS 'Who posted each entry of the ledger, with the names of staff.';
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.entry_key IS 'The entry: its entry_id, as a text.';
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.merchant_key IS 'The merchant.';

@@ -13,6 +13,7 @@ CREATE TABLE loyalty_internal.fraud_threshold (
 );
 COMMENT ON TABLE loyalty_internal.fraud_threshold IS 'From where on merchants look at what may be fraud, where they have said so; loyalty_internal.fraud_default has what holds otherwise.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.fraud_threshold TO loyalty_engine;
+SELECT loyalty_internal.make_visible('loyalty_internal.fraud_threshold');
 
 CREATE VIEW loyalty_internal.fraud_default AS
 SELECT * FROM (VALUES
@@ -32,9 +33,9 @@ SELECT t.merchant_id, t.digest_key,
 	   max(v.value) FILTER (WHERE d.threshold = 'correction_factor') AS correction_factor, max(v.value) FILTER (WHERE d.threshold = 'reversal_minutes') AS reversal_minutes,
 	   max(v.value) FILTER (WHERE d.threshold = 'opening_hour') AS opening_hour, max(v.value) FILTER (WHERE d.threshold = 'closing_hour') AS closing_hour,
 	   max(v.value) FILTER (WHERE d.threshold = 'burst_calls') AS burst_calls, max(v.value) FILTER (WHERE d.threshold = 'burst_seconds') AS burst_seconds
-FROM loyalty_internal.report_merchant t
+FROM loyalty_internal.visible_merchant t
 CROSS JOIN loyalty_internal.fraud_default d
-LEFT JOIN loyalty_internal.fraud_threshold f ON f.merchant_id = t.merchant_id AND f.threshold = d.threshold
+LEFT JOIN loyalty_internal.visible_fraud_threshold f ON f.merchant_id = t.merchant_id AND f.threshold = d.threshold
 CROSS JOIN LATERAL (SELECT trim_scale(coalesce(f.value, d.value)) AS value) v
 GROUP BY t.merchant_id, t.digest_key;
 COMMENT ON VIEW loyalty_internal.report_fraud IS 'The merchants whose reports the current role may read, with their thresholds.';
@@ -64,9 +65,9 @@ COMMENT ON FUNCTION loyalty.set_fraud_threshold(bigint, text, numeric) IS
 
 CREATE VIEW loyalty_report.dim_fraud_threshold WITH (security_barrier) AS
 SELECT concat(t.merchant_id, '-', d.threshold) AS threshold_key, t.merchant_id::text AS merchant_key, d.threshold, coalesce(f.value, d.value) AS value, d.value AS default_value, d.meaning
-FROM loyalty_internal.report_merchant t
+FROM loyalty_internal.visible_merchant t
 CROSS JOIN loyalty_internal.fraud_default d
-LEFT JOIN loyalty_internal.fraud_threshold f ON f.merchant_id = t.merchant_id AND f.threshold = d.threshold;
+LEFT JOIN loyalty_internal.visible_fraud_threshold f ON f.merchant_id = t.merchant_id AND f.threshold = d.threshold;
 COMMENT ON VIEW loyalty_report.dim_fraud_threshold IS 'From where on the views whose names begin with fraud_ have something: loyalty.set_fraud_threshold() sets it.';
 COMMENT ON COLUMN loyalty_report.dim_fraud_threshold.threshold_key IS 'The threshold: the number of the merchant, a hyphen, and its name.';
 COMMENT ON COLUMN loyalty_report.dim_fraud_threshold.merchant_key IS 'The merchant.';
@@ -124,7 +125,7 @@ JOIN (SELECT s.merchant_id, s.month, array_agg(s.share ORDER BY s.share) AS shar
 	  FROM (SELECT t.merchant_id, e.staff_id, date_trunc('month', e.posted_on::timestamp)::date AS month,
 				   count(*) FILTER (WHERE e.kind IN (4, 10))::numeric / greatest(1, count(*) FILTER (WHERE e.kind = 1)) AS share
 			FROM loyalty_internal.report_entry e
-			JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
+			JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id
 			WHERE e.staff_id IS NOT NULL
 			GROUP BY t.merchant_id, e.staff_id, 3) s
 	  GROUP BY s.merchant_id, s.month) l ON l.merchant_id = r.merchant_id AND l.month = r.month
@@ -158,15 +159,15 @@ FROM (SELECT t.merchant_id, t.digest_key, e.entry_id, e.program_id, e.member_id,
 			 coalesce(f.money::numeric, 0) AS money_sold, f.amount::numeric + coalesce(f.reserved::numeric, 0) AS points_issued, r.points AS points_reversed
 	  FROM loyalty_internal.report_entry e
 	  JOIN loyalty_internal.report_fraud t ON t.merchant_id = e.merchant_id
-	  JOIN loyalty.entry f ON f.merchant_id = e.merchant_id AND f.entry_id = e.origin_entry_id
-	  JOIN (SELECT x.merchant_id, x.entry_id, x.reversed_by, x.amount::numeric AS points FROM loyalty_internal.reversal x) r
+	  JOIN loyalty_internal.visible_entry f ON f.merchant_id = e.merchant_id AND f.entry_id = e.origin_entry_id
+	  JOIN (SELECT x.merchant_id, x.entry_id, x.reversed_by, x.amount::numeric AS points FROM loyalty_internal.visible_reversal x) r
 		ON r.merchant_id = e.merchant_id AND r.entry_id = e.origin_entry_id AND r.reversed_by = e.entry_id
 	  WHERE e.kind = 10 AND f.kind = 1 AND e.posted_at - f.posted_at <= t.reversal_minutes::double precision * interval '1 minute') q
 LEFT JOIN (SELECT a.merchant_id, a.entry_id, sum(-b.amount::numeric - coalesce(b.reserved::numeric, 0)) AS points
-		   FROM loyalty.entry a
+		   FROM loyalty_internal.visible_entry a
 		   JOIN loyalty_internal.report_fraud t ON t.merchant_id = a.merchant_id
-		   JOIN loyalty.entry f ON f.merchant_id = a.merchant_id AND f.entry_id = a.origin_entry_id
-		   JOIN loyalty.entry b ON b.merchant_id = a.merchant_id AND b.account_id = a.account_id AND b.entry_no > f.entry_no AND b.entry_no < a.entry_no
+		   JOIN loyalty_internal.visible_entry f ON f.merchant_id = a.merchant_id AND f.entry_id = a.origin_entry_id
+		   JOIN loyalty_internal.visible_entry b ON b.merchant_id = a.merchant_id AND b.account_id = a.account_id AND b.entry_no > f.entry_no AND b.entry_no < a.entry_no
 		   WHERE a.kind = 10 AND f.kind = 1 AND (b.kind IN (3, 7) OR b.kind = 11 AND b.amount OPERATOR(loyalty.<) '0'::loyalty.points) AND a.posted_at - f.posted_at <= t.reversal_minutes::double precision * interval '1 minute'
 		   GROUP BY a.merchant_id, a.entry_id) s ON s.merchant_id = q.merchant_id AND s.entry_id = q.entry_id
 CROSS JOIN LATERAL (SELECT coalesce(s.points, 0) AS points) u;
@@ -227,7 +228,7 @@ FROM (SELECT d.*, count(*) FILTER (WHERE d.begins) OVER (PARTITION BY d.merchant
 			FROM (SELECT k.*, lag(k.posted_at, k.burst_calls::integer - 1) OVER o AS since, coalesce(lag(k.entries_until, k.burst_calls::integer) OVER o, 0) AS entries_before
 				  FROM (SELECT c.*, row_number() OVER o AS n, sum(c.entries) OVER o AS entries_until
 						FROM (SELECT t.merchant_id, t.burst_calls, t.burst_seconds, e.actor_id, e.posted_at, count(*) AS entries
-							  FROM loyalty.entry e
+							  FROM loyalty_internal.visible_entry e
 							  JOIN loyalty_internal.report_fraud t ON t.merchant_id = e.merchant_id
 							  WHERE e.actor_id IS NOT NULL
 							  GROUP BY t.merchant_id, t.burst_calls, t.burst_seconds, e.actor_id, e.posted_at) c

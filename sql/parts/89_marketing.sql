@@ -17,8 +17,8 @@ FROM (
 	CROSS JOIN LATERAL (SELECT coalesce(e.money::numeric, 0) AS money, e.amount::numeric + coalesce(e.reserved::numeric, 0) AS points) n
 	LEFT JOIN (SELECT x.merchant_id, x.entry_id, sum(x.amount::numeric) AS points, sum(x.money::numeric) AS money,
 					  sum(x.amount::numeric) FILTER (WHERE x.money IS NULL) AS points_untold, count(*) FILTER (WHERE x.money IS NULL) AS untold
-			   FROM loyalty_internal.reversal x
-			   JOIN loyalty_internal.report_merchant v ON v.merchant_id = x.merchant_id
+			   FROM loyalty_internal.visible_reversal x
+			   JOIN loyalty_internal.visible_merchant v ON v.merchant_id = x.merchant_id
 			   GROUP BY x.merchant_id, x.entry_id) r ON r.merchant_id = e.merchant_id AND r.entry_id = e.entry_id
 	WHERE e.kind = 1) s;
 COMMENT ON VIEW loyalty_internal.report_sale IS 'Sales, and what of them was refunded since. reversed: all its points are taken back. money_refunded: what refunds said, of those that were told in points the share of the points, and all of it once the last of the points is told so. refunded: nothing is left of it.';
@@ -44,7 +44,7 @@ SELECT s.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, s.pro
 	   s.points AS points_issued, s.points_reversed AS points_taken_back,
 	   s.refunded AS is_refunded
 FROM loyalty_internal.report_sale s
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id;
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id;
 COMMENT ON VIEW loyalty_report.fact_sale IS 'The sales, and what of them was refunded since: the accrue entries of fact_entry.';
 COMMENT ON COLUMN loyalty_report.fact_sale.entry_key IS 'The entry of the sale.';
 COMMENT ON COLUMN loyalty_report.fact_sale.merchant_key IS 'The merchant.';
@@ -70,7 +70,7 @@ SELECT t.merchant_id::text AS merchant_key, e.program_id::text AS program_key, e
 	   (coalesce(sum(e.points_redeemed), 0) - coalesce(sum(e.points_given_back), 0)) / nullif(coalesce(sum(e.points_issued), 0) - coalesce(sum(e.points_taken_back), 0), 0) AS redemption_rate,
 	   count(DISTINCT e.active_id)::numeric AS active_members
 FROM loyalty_internal.report_measure e
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id
 GROUP BY t.merchant_id, e.program_id, e.posted_on;
 COMMENT ON VIEW loyalty_report.fact_active_day IS 'What programs do, day by day, of days on which anything was posted.';
 COMMENT ON COLUMN loyalty_report.fact_active_day.merchant_key IS 'The merchant.';
@@ -92,7 +92,7 @@ SELECT t.merchant_id::text AS merchant_key, e.program_id::text AS program_key, w
 	   (coalesce(sum(e.points_redeemed), 0) - coalesce(sum(e.points_given_back), 0)) / nullif(coalesce(sum(e.points_issued), 0) - coalesce(sum(e.points_taken_back), 0), 0) AS redemption_rate,
 	   count(DISTINCT e.active_id)::numeric AS active_members
 FROM loyalty_internal.report_measure e
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id
 CROSS JOIN LATERAL (SELECT e.posted_on - extract(dow FROM e.posted_on)::integer AS week_starts_on) w
 GROUP BY t.merchant_id, e.program_id, w.week_starts_on;
 COMMENT ON VIEW loyalty_report.fact_active_week IS 'The same week by week, from Sunday to Saturday, as dim_date has them.';
@@ -117,7 +117,7 @@ SELECT t.merchant_id::text AS merchant_key, e.program_id::text AS program_key, c
 	   count(*) FILTER (WHERE e.kind = 10)::numeric AS refunds, count(*) FILTER (WHERE e.kind = 4)::numeric AS adjustments,
 	   count(DISTINCT e.active_id)::numeric AS active_members
 FROM loyalty_internal.report_measure e
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id
 GROUP BY t.merchant_id, e.program_id, e.branch_id, e.posted_on;
 COMMENT ON VIEW loyalty_report.fact_branch_day IS 'What branches do, day by day.';
 COMMENT ON COLUMN loyalty_report.fact_branch_day.merchant_key IS 'The merchant.';
@@ -141,7 +141,7 @@ SELECT t.merchant_id::text AS merchant_key, e.program_id::text AS program_key, c
 	   count(*) FILTER (WHERE e.kind = 10)::numeric AS refunds, count(*) FILTER (WHERE e.kind = 4)::numeric AS adjustments,
 	   count(DISTINCT e.active_id)::numeric AS active_members
 FROM loyalty_internal.report_measure e
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id
 GROUP BY t.merchant_id, e.program_id, e.staff_id, e.branch_id, e.posted_on;
 COMMENT ON VIEW loyalty_report.fact_staff_day IS 'What cashiers and managers do, day by day and branch by branch; what nobody did, such as points that expired, is of (none).';
 COMMENT ON COLUMN loyalty_report.fact_staff_day.merchant_key IS 'The merchant.';
@@ -170,12 +170,12 @@ SELECT e.merchant_id::text AS merchant_key, e.program_id::text AS program_key, l
 FROM (SELECT t.merchant_id, t.digest_key, m.program_id, m.member_id, coalesce(sum(m.points_issued), 0) AS points_issued, coalesce(sum(m.points_taken_back), 0) AS points_taken_back,
 			 coalesce(sum(m.points_redeemed), 0) AS points_redeemed, coalesce(sum(m.points_given_back), 0) AS points_given_back, coalesce(sum(m.points_expired), 0) AS points_expired, sum(m.points) AS points
 	  FROM loyalty_internal.report_measure m
-	  JOIN loyalty_internal.report_merchant t ON t.merchant_id = m.merchant_id
+	  JOIN loyalty_internal.visible_merchant t ON t.merchant_id = m.merchant_id
 	  GROUP BY t.merchant_id, t.digest_key, m.program_id, m.member_id) e
 LEFT JOIN (SELECT x.merchant_id, x.program_id, x.member_id, min(x.posted_at) FILTER (WHERE NOT x.refunded) AS first_sale_at, max(x.posted_at) FILTER (WHERE NOT x.refunded) AS last_sale_at,
 				  count(*) FILTER (WHERE NOT x.refunded) AS sales, sum(x.money) AS money_sold, sum(x.money_refunded) AS money_refunded
 		   FROM loyalty_internal.report_sale x
-		   JOIN loyalty_internal.report_merchant v ON v.merchant_id = x.merchant_id
+		   JOIN loyalty_internal.visible_merchant v ON v.merchant_id = x.merchant_id
 		   GROUP BY x.merchant_id, x.program_id, x.member_id) s ON s.merchant_id = e.merchant_id AND s.program_id = e.program_id AND s.member_id = e.member_id;
 COMMENT ON VIEW loyalty_report.fact_member_value IS 'What each member has been worth until now, one row for each program in which anything was posted of them.';
 COMMENT ON COLUMN loyalty_report.fact_member_value.merchant_key IS 'The merchant.';
@@ -201,8 +201,8 @@ SELECT c.merchant_id::text AS merchant_key, c.program_id::text AS program_key, c
 	   coalesce(a.points_issued, 0) AS points_issued, coalesce(a.points_redeemed, 0) AS points_redeemed
 FROM (SELECT t.merchant_id, p.program_id, p.time_zone, date_trunc('month', m.subscribed_at AT TIME ZONE p.time_zone)::date AS enrolled_in, count(*) AS members
 	  FROM loyalty_internal.report_member m
-	  JOIN loyalty_internal.report_merchant t ON t.merchant_id = m.merchant_id
-	  JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+	  JOIN loyalty_internal.visible_merchant t ON t.merchant_id = m.merchant_id
+	  JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 	  WHERE m.enrolled AND NOT m.hidden
 	  GROUP BY t.merchant_id, p.program_id, p.time_zone, 4) c
 CROSS JOIN LATERAL (SELECT now() AT TIME ZONE c.time_zone AS today) n
@@ -213,9 +213,9 @@ LEFT JOIN (SELECT x.merchant_id, x.program_id, x.enrolled_in, x.age, count(DISTI
 						greatest(0, least((extract(year FROM e.posted_on) - extract(year FROM b.enrolled_in)) * 12 + extract(month FROM e.posted_on) - extract(month FROM b.enrolled_in),
 										  (extract(year FROM b.today) - extract(year FROM b.enrolled_in)) * 12 + extract(month FROM b.today) - extract(month FROM b.enrolled_in)))::integer AS age
 				 FROM loyalty_internal.report_measure e
-				 JOIN loyalty_internal.report_merchant v ON v.merchant_id = e.merchant_id
+				 JOIN loyalty_internal.visible_merchant v ON v.merchant_id = e.merchant_id
 				 JOIN loyalty_internal.report_member m ON m.merchant_id = e.merchant_id AND m.member_id = e.member_id
-				 JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+				 JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 				 CROSS JOIN LATERAL (SELECT date_trunc('month', m.subscribed_at AT TIME ZONE p.time_zone)::date AS enrolled_in, now() AT TIME ZONE p.time_zone AS today) b
 				 WHERE m.enrolled AND NOT m.hidden) x
 		   GROUP BY x.merchant_id, x.program_id, x.enrolled_in, x.age) a ON a.merchant_id = c.merchant_id AND a.program_id = c.program_id AND a.enrolled_in = c.enrolled_in AND a.age = g.age;

@@ -37,6 +37,7 @@ COMMENT ON COLUMN loyalty_internal.report_day.rules IS 'The version of the earni
 COMMENT ON COLUMN loyalty_internal.report_day.branch_digest IS 'What was sent as branchId, as loyalty_internal.branch_digest(): it may be long, and the name of a branch that is created later. Empty: nothing.';
 COMMENT ON COLUMN loyalty_internal.report_day.first_at IS 'The first posted_at of them; last_at: the last.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty_internal.report_day TO loyalty_engine;
+SELECT loyalty_internal.make_visible('loyalty_internal.report_day');
 
 CREATE TABLE loyalty_internal.report_account (
 	merchant_id	bigint	NOT NULL,
@@ -232,12 +233,12 @@ SELECT d.merchant_id::text AS merchant_key, d.program_id::text AS program_key,
 	   CASE WHEN d.kind = 10 AND d.origin_kind = 1 THEN d.money ELSE 0 END AS money_refunded,
 	   CASE WHEN d.kind = 10 AND d.origin_kind IN (3, 7) THEN d.money ELSE 0 END AS money_unredeemed
 FROM (SELECT t.merchant_id, r.day, r.program_id, r.kind, r.origin_kind, r.staff_id, r.moves, r.rules, r.branch_digest, r.entries, r.points, r.reserved, r.money
-	  FROM loyalty_internal.report_day r JOIN loyalty_internal.report_merchant t ON t.merchant_id = r.merchant_id
+	  FROM loyalty_internal.visible_report_day r JOIN loyalty_internal.visible_merchant t ON t.merchant_id = r.merchant_id
 	  UNION ALL
 	  SELECT n.merchant_id, n.day, n.program_id, n.kind, n.origin_kind, n.staff_id, n.moves, n.rules, n.branch_digest, n.entries, n.points, n.reserved, n.money
 	  FROM loyalty_internal.days_since(loyalty_internal.reported_merchants(current_user)) n) d
 LEFT JOIN loyalty_internal.report_staff s ON s.merchant_id = d.merchant_id AND s.staff_id = d.staff_id
-LEFT JOIN loyalty_internal.branch b ON b.merchant_id = d.merchant_id AND loyalty_internal.branch_digest(b.name) = d.branch_digest;
+LEFT JOIN loyalty_internal.visible_branch b ON b.merchant_id = d.merchant_id AND loyalty_internal.branch_digest(b.name) = d.branch_digest;
 COMMENT ON VIEW loyalty_report.fact_day IS 'The sums of fact_entry by day, program, branch, member of staff, kind and rule set, for dashboards. Exact at every moment, and found fast by posted_on.';
 COMMENT ON COLUMN loyalty_report.fact_day.merchant_key IS 'The merchant.';
 COMMENT ON COLUMN loyalty_report.fact_day.program_key IS 'The program whose points they are.';

@@ -9,14 +9,14 @@ CREATE VIEW loyalty_internal.report_rule_award AS
 SELECT e.merchant_id, e.entry_id, a.program_id, e.posted_at, e.rules, coalesce(g.ordinal, 0) AS ordinal, coalesce(g.points, w.whole) AS points,
 	   CASE WHEN v.reversed IS NULL THEN 0 WHEN g.ordinal IS NULL THEN v.reversed
 			ELSE (div(g.through * v.reversed * 10000, w.whole) - div((g.through - g.points) * v.reversed * 10000, w.whole)) * 0.0001 END AS points_reversed
-FROM loyalty.entry e
+FROM loyalty_internal.visible_entry e
 CROSS JOIN LATERAL (SELECT coalesce(e.reserved, e.amount)::numeric AS whole) w
-LEFT JOIN loyalty_internal.account a ON a.merchant_id = e.merchant_id AND a.account_id = e.account_id
+LEFT JOIN loyalty_internal.visible_account a ON a.merchant_id = e.merchant_id AND a.account_id = e.account_id
 LEFT JOIN (SELECT s.merchant_id, s.entry_id, s.ordinal, s.points::numeric AS points,
 				  sum(s.points::numeric) OVER (PARTITION BY s.merchant_id, s.entry_id ORDER BY s.ordinal) AS through
-		   FROM loyalty_internal.entry_rule s) g ON g.merchant_id = e.merchant_id AND g.entry_id = e.entry_id
+		   FROM loyalty_internal.visible_entry_rule s) g ON g.merchant_id = e.merchant_id AND g.entry_id = e.entry_id
 LEFT JOIN (SELECT r.merchant_id, r.entry_id, sum(r.amount::numeric) AS reversed
-		   FROM loyalty_internal.reversal r GROUP BY r.merchant_id, r.entry_id) v ON v.merchant_id = e.merchant_id AND v.entry_id = e.entry_id
+		   FROM loyalty_internal.visible_reversal r GROUP BY r.merchant_id, r.entry_id) v ON v.merchant_id = e.merchant_id AND v.entry_id = e.entry_id
 WHERE e.kind = 1;
 COMMENT ON VIEW loyalty_internal.report_rule_award IS 'What of each sale which rule gave, and the base of the program (ordinal 0), and how much of it was reversed: the parts of an entry sum to its points, and to those reversed.';
 
@@ -27,9 +27,9 @@ SELECT w.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, w.pro
 	   w.posted_at, (w.posted_at AT TIME ZONE p.time_zone)::date AS posted_on,
 	   w.points, w.points_reversed, w.points - w.points_reversed AS points_kept
 FROM loyalty_internal.report_rule_award w
-JOIN loyalty_internal.report_merchant t ON t.merchant_id = w.merchant_id
-LEFT JOIN loyalty_internal.program p ON p.merchant_id = w.merchant_id AND p.program_id = w.program_id
-LEFT JOIN loyalty_internal.rule r ON r.merchant_id = w.merchant_id AND r.program_id = w.program_id AND r.version = w.rules AND r.ordinal = w.ordinal;
+JOIN loyalty_internal.visible_merchant t ON t.merchant_id = w.merchant_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = w.merchant_id AND p.program_id = w.program_id
+LEFT JOIN loyalty_internal.visible_rule r ON r.merchant_id = w.merchant_id AND r.program_id = w.program_id AND r.version = w.rules AND r.ordinal = w.ordinal;
 COMMENT ON VIEW loyalty_report.fact_rule_award IS 'What of each sale which rule gave, after caps and rounding: a row for each rule that gave something, and one for the base of the program. The rows of an entry sum to its points.';
 COMMENT ON COLUMN loyalty_report.fact_rule_award.entry_key IS 'The entry of the sale: its entry_id, as a text.';
 COMMENT ON COLUMN loyalty_report.fact_rule_award.merchant_key IS 'The merchant.';
@@ -51,10 +51,10 @@ SELECT c.merchant_id::text AS merchant_key, c.program_id::text AS program_key, c
 FROM (SELECT w.merchant_id, w.program_id, w.rules, w.ordinal, p.time_zone, (w.posted_at AT TIME ZONE p.time_zone)::date AS posted_on,
 			 count(*) AS sales, sum(w.points) AS points, sum(w.points_reversed) AS points_reversed
 	  FROM loyalty_internal.report_rule_award w
-	  JOIN loyalty_internal.report_merchant t ON t.merchant_id = w.merchant_id
-	  LEFT JOIN loyalty_internal.program p ON p.merchant_id = w.merchant_id AND p.program_id = w.program_id
+	  JOIN loyalty_internal.visible_merchant t ON t.merchant_id = w.merchant_id
+	  LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = w.merchant_id AND p.program_id = w.program_id
 	  GROUP BY 1, 2, 3, 4, 5, 6) c
-LEFT JOIN loyalty_internal.rule r ON r.merchant_id = c.merchant_id AND r.program_id = c.program_id AND r.version = c.rules AND r.ordinal = c.ordinal
+LEFT JOIN loyalty_internal.visible_rule r ON r.merchant_id = c.merchant_id AND r.program_id = c.program_id AND r.version = c.rules AND r.ordinal = c.ordinal
 CROSS JOIN LATERAL (SELECT loyalty_internal.point_value(c.merchant_id, c.program_id, ((c.posted_on + 1)::timestamp AT TIME ZONE c.time_zone)) AS worth OFFSET 0) v;
 COMMENT ON VIEW loyalty_report.rule_cost IS 'What each rule gave on a day, by version of its set, and what that is worth: a row for each rule that gave something, and one for the base of the program. Months are sums by dim_date.';
 COMMENT ON COLUMN loyalty_report.rule_cost.merchant_key IS 'The merchant.';

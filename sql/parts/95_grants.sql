@@ -55,7 +55,7 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
 	WHERE p.pronamespace = 'loyalty_internal'::regnamespace
-		  AND p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals')
+		  AND p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals', 'days_since', 'branch_digest', 'rank_moves')
 	   OR NOT report_routines.theirs_only
 		  AND (p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_' OR p.proname IN ('account_state', 'policy_state'))
 			   OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
@@ -88,14 +88,6 @@ BEGIN
 	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', loyalty_internal.report_routines(false), role);
 	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id, role_id) SELECT r.rolname, bind_report_role.merchant_id, r.oid FROM pg_roles r WHERE r.rolname = bind_report_role.role
 	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, role_id = excluded.role_id, granted_at = now();
-||||||| parent of e995f79 (Reports tell what marketing and operations ask: days, weeks, branches, cashiers, sales, members' value, cohorts, RFM and moves of rank)
-	EXECUTE (SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', string_agg(p.oid::regprocedure::text, ', '), role)
-			 FROM pg_proc p
-			 WHERE p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_'
-				   OR p.proname IN ('reported_merchants', 'each_merchant', 'pseudonym', 'age_band', 'rank_now', 'account_state', 'policy_state', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals'))
-				OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));
-	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id) VALUES (bind_report_role.role, bind_report_role.merchant_id)
-	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, granted_at = now();
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.bind_report_role(name, bigint, boolean) IS

@@ -235,6 +235,7 @@ my %thing;
 	SELECT loyalty.create_member(:m, :p, 'Tercera') AS third \gset
 	SELECT loyalty.share_account(:m, :third, :other) \g /dev/null
 	SELECT root_id AS o FROM loyalty.make_root(:m) \gset
+	SELECT loyalty.close_month(:m, :p, (date_trunc('month', now()) - interval '3 months')::date) \g /dev/null
 	SELECT concat_ws('|', :m, :p, :'w', :'c', :s, :a, :b, :e, :h, :one, :other, :y, :t, :r, :k, :'l', :g, :third)});
 my %fine = (
 	(map { $_ => $thing{$_} } grep { /_id$/ && !/client/ } keys %thing), staff_id => $thing{usertool_id}, (map { $_ => literal($thing{$_}) } qw(wallet_key program_client_id api_key)), attempt => 1, amount => 1, app_user => "'Extremo'",
@@ -244,6 +245,7 @@ my %fine = (
 	rules => "'[]'", scope => "'member'", settings => "'{}'", preferences => "'{}'", seconds => 60, signature => "'x'", stock => 1, street => "'Uno'", supported => 'true', task => "'forget_messages'", max_seconds => 5, transaction_amount => 10, transaction_type => 0, type => "'cajero'", in_full => 'true', max_points => 100, month => "date_trunc('month', now() - interval '2 months')::date", from_month => "'2020-01-01'", from_date => "(now() - interval '2 days')::date", until_date => "now()::date", format => "'csv'", lifetime => "'1 day'", rate => '0.5', threshold => "'burst_seconds'", multipliers => "'{1,2}'");
 # What is right only there.
 my %fine_in = (
+	month_statement => {month => "date_trunc('month', now() - interval '3 months')::date"},
 	capture => {entry_id => $thing{hold}, amount => 1}, release => {entry_id => $thing{hold}, amount => 1}, reverse => {amount => 1, reference => "'R'"}, post_batch => {account_id => "ARRAY[$thing{account_id}]", kind => "'{deposit}'", amount => "'{1}'"},
 	wallet_contact_add => {phone => "'5512340009'"}, create_customer => {curp => "'CAPC200504HMCBXRA2'"}, create_product => {name => "'Nuevo'"}, create_branch => {name => "'Nueva'"}, enable_app_user => {name => "'Extremo'"}, rotate_private_key => {name => "'Extremo'"}, (map { $_ => {name => "'Extremo'", api => "'CUSTOMER'"} } qw(grant_app_user_api revoke_app_user_api)), set_token_life => {name => "'Extremo'"}, change_product => {name => "'Otro'"}, disable_app_user => {name => "'Extremo'"},
 	create_app_user => {name => "'Nuevo'"}, find_member => {client_id => "'UNA'"}, find_program => {client_id => literal($thing{program_client_id})}, transfer => {amount => 1}, set_limit => {max_points => 100}, set_fraud_threshold => {value => 5}, set_staff_programs => {every_program => 'true'},

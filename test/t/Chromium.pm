@@ -14,6 +14,7 @@ use strict;
 use warnings;
 
 use Carp qw(croak);
+use File::Path qw(remove_tree);
 use File::Temp ();
 use JSON::PP ();
 use MIME::Base64 qw(decode_base64);
@@ -198,17 +199,23 @@ sub stop
 {
 	my $self = shift;
 	my $pid = delete $self->{pid} or return;
-	local $?;
-	close $self->{out};
-	close $self->{in};
-	kill 'TERM', $pid;
-	for (1 .. 100)
+	local ($?, $@, $!);
+	local $SIG{PIPE} = 'IGNORE';
+	# its other processes write to the folder until it has ended them itself
+	print {$self->{out}} $json->encode({id => ++$self->{number}, method => 'Browser.close'}) . "\0";
+	my $end = Time::HiRes::time() + PATIENCE_S;
+	until (waitpid($pid, POSIX::WNOHANG()) != 0)
 	{
-		return if waitpid($pid, POSIX::WNOHANG()) != 0;
+		kill 'KILL', $pid if Time::HiRes::time() > $end;
 		Time::HiRes::sleep(0.05);
 	}
-	kill 'KILL', $pid;
-	waitpid $pid, 0;
+	close $self->{$_} for qw(in out);
+	for (1 .. 100)
+	{
+		remove_tree("$self->{folder}", {safe => 1, error => \my $errors});
+		last unless -e "$self->{folder}";
+		Time::HiRes::sleep(0.05);
+	}
 	return;
 }
 

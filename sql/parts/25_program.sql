@@ -269,7 +269,7 @@ BEGIN
 		FROM unnest(changes) c (key))
 	INTO program USING before.merchant_id, before.program_id, given;
 	IF program.time_zone <> before.time_zone THEN
-		PERFORM loyalty.forget_days(program.merchant_id, program.program_id);
+		PERFORM loyalty.recount_days(program.merchant_id, program.program_id);
 	END IF;
 	-- What it is created with is its first.
 	IF before.created_at < now() AND changes && '{accumulation_points,accumulation_money,redemption_points,redemption_money,currency_iso,currency_change,duration_unit,duration_value,expiry}' THEN

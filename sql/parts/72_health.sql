@@ -97,8 +97,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		FROM m WHERE NOT m.verify_failed AND loyalty_internal.age_s(m.created_at) > 3 * 86400 AND coalesce(m.verify_age_s, 9223372036854775807) > 3 * 86400
 		UNION ALL
 		-- who waits for a lock has it the next time, or the one after
-		SELECT 'maintenance', x.merchant_id, loyalty_internal.age_s(x.failed_since), format('%s has failed for %s s, with %s', x.task, loyalty_internal.age_s(x.failed_since), x.error)
-		FROM loyalty_internal.maintenance x WHERE x.error NOT IN ('55P03', '40P01', '40001') OR loyalty_internal.age_s(x.failed_since) > 3600
+		SELECT 'maintenance', x.merchant_id, loyalty_internal.age_s(x.failed_at), format('%s has failed for %s s, with %s', x.task, loyalty_internal.age_s(x.failed_at), x.error)
+		FROM loyalty_internal.maintenance x WHERE x.error NOT IN ('55P03', '40P01', '40001') OR loyalty_internal.age_s(x.failed_at) > 3600
 		UNION ALL
 		SELECT 'maintenance', x.merchant_id, loyalty_internal.age_s(max(x.tried_at)), format('maintain() was last run %s s ago', loyalty_internal.age_s(max(x.tried_at)))
 		FROM loyalty_internal.maintenance x WHERE x.enabled GROUP BY x.merchant_id HAVING loyalty_internal.age_s(max(x.tried_at)) > 86400

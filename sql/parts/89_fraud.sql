@@ -87,8 +87,8 @@ FROM (SELECT t.merchant_id, t.digest_key, t.same_member_sales, e.program_id, e.m
 			 sum(e.amount::numeric + coalesce(e.reserved::numeric, 0)) AS points_issued, min(e.posted_at) AS first_at, max(e.posted_at) AS last_at
 	  FROM loyalty_internal.report_entry e
 	  JOIN loyalty_internal.report_fraud t ON t.merchant_id = e.merchant_id
-	  CROSS JOIN LATERAL (SELECT CASE WHEN e.staff_id IS NULL THEN e.actor_id END AS till_id) k
-	  WHERE e.kind = 1 AND (e.staff_id IS NOT NULL OR e.actor_id IS NOT NULL)
+	  CROSS JOIN LATERAL (SELECT CASE WHEN e.staff_id IS NULL AND e.actor_id > 0 THEN e.actor_id END AS till_id) k
+	  WHERE e.kind = 1 AND (e.staff_id IS NOT NULL OR e.actor_id > 0)
 	  GROUP BY t.merchant_id, t.digest_key, t.same_member_sales, e.program_id, e.member_id, e.staff_id, k.till_id, e.posted_on
 	  HAVING count(*) >= t.same_member_sales) x;
 COMMENT ON VIEW loyalty_report.fraud_same_member IS 'Members with many sales at one till in a day: a cashier who collects points for tickets of others. A till is a member of staff or, where none is named, an API key; sales of neither are in no row. Sales that were refunded since count.';
@@ -230,7 +230,7 @@ FROM (SELECT d.*, count(*) FILTER (WHERE d.begins) OVER (PARTITION BY d.merchant
 						FROM (SELECT t.merchant_id, t.burst_calls, t.burst_seconds, e.actor_id, e.posted_at, count(*) AS entries
 							  FROM loyalty_internal.visible_entry e
 							  JOIN loyalty_internal.report_fraud t ON t.merchant_id = e.merchant_id
-							  WHERE e.actor_id IS NOT NULL
+							  WHERE e.actor_id > 0
 							  GROUP BY t.merchant_id, t.burst_calls, t.burst_seconds, e.actor_id, e.posted_at) c
 						WINDOW o AS (PARTITION BY c.merchant_id, c.actor_id ORDER BY c.posted_at)) k
 				  WINDOW o AS (PARTITION BY k.merchant_id, k.actor_id ORDER BY k.posted_at)) w

@@ -40,7 +40,7 @@ COMMENT ON COLUMN loyalty_internal.report_measure.kind IS 'Kind of entry; loyalt
 CREATE VIEW loyalty_report.fact_sale WITH (security_barrier) AS
 SELECT s.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, s.program_id::text AS program_key, loyalty_internal.pseudonym(t.digest_key, s.member_id) AS member_key,
 	   concat(s.merchant_id, '-', coalesce(s.staff_id, 0)) AS staff_key, coalesce(s.branch_id::text, s.merchant_id || '-0') AS branch_key,
-	   coalesce(s.actor_id::text, s.merchant_id || '-0') AS api_key_key, s.posted_at, s.posted_on, s.money AS money_sold, s.money_refunded,
+	   coalesce(nullif(greatest(s.actor_id, 0), 0)::text, s.merchant_id || '-0') AS api_key_key, s.posted_at, s.posted_on, s.money AS money_sold, s.money_refunded,
 	   s.points AS points_issued, s.points_reversed AS points_taken_back,
 	   s.refunded AS is_refunded
 FROM loyalty_internal.report_sale s

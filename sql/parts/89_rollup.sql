@@ -120,7 +120,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION loyalty_internal.days_by_ledger(bigint[]) IS 'Part of the roll-up: what all entries come to that are not in it, where these are many.';
 
-CREATE FUNCTION loyalty_internal.days_since(merchants bigint[]) RETURNS SETOF loyalty_internal.report_day
+CREATE FUNCTION loyalty_internal.days_since(merchants bigint[]) RETURNS SETOF loyalty_internal.visible_report_day
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	merchant_ids bigint[];
@@ -206,18 +206,18 @@ END
 $$;
 COMMENT ON FUNCTION loyalty_internal.recount_staff_days(bigint, bigint, timestamptz) IS 'Part of loyalty.set_staff_branch(): counts anew what a member of staff did at or after the moment of a move, if the roll-up has any of that, as after the clock stepped back.';
 
-CREATE FUNCTION loyalty.forget_days(merchant_id bigint, program_id bigint DEFAULT NULL) RETURNS void
+CREATE FUNCTION loyalty.recount_days(merchant_id bigint, program_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.require_merchant(forget_days.merchant_id);
-	PERFORM loyalty_internal.take_report_turn(forget_days.merchant_id);
-	DELETE FROM loyalty_internal.report_day d WHERE d.merchant_id = forget_days.merchant_id AND d.program_id = coalesce(forget_days.program_id, d.program_id);
+	PERFORM loyalty_internal.require_merchant(recount_days.merchant_id);
+	PERFORM loyalty_internal.take_report_turn(recount_days.merchant_id);
+	DELETE FROM loyalty_internal.report_day d WHERE d.merchant_id = recount_days.merchant_id AND d.program_id = coalesce(recount_days.program_id, d.program_id);
 	DELETE FROM loyalty_internal.report_account r USING loyalty_internal.account a
-	WHERE r.merchant_id = forget_days.merchant_id AND a.merchant_id = r.merchant_id AND a.account_id = r.account_id AND a.program_id = coalesce(forget_days.program_id, a.program_id);
-	UPDATE loyalty_internal.report_turn t SET after_id = DEFAULT, accounts = DEFAULT WHERE t.merchant_id = forget_days.merchant_id;
+	WHERE r.merchant_id = recount_days.merchant_id AND a.merchant_id = r.merchant_id AND a.account_id = r.account_id AND a.program_id = coalesce(recount_days.program_id, a.program_id);
+	UPDATE loyalty_internal.report_turn t SET after_id = DEFAULT, accounts = DEFAULT WHERE t.merchant_id = recount_days.merchant_id;
 END
 $$;
-COMMENT ON FUNCTION loyalty.forget_days(bigint, bigint) IS
+COMMENT ON FUNCTION loyalty.recount_days(bigint, bigint) IS
 'Drops the roll-up of a merchant, or of one of its programs, which loyalty.maintain() makes anew: after an update of the time zones of the operating system, by which days of before are others. Until then loyalty_report.fact_day reads the ledger. Errors: LY006 unknown_object (no such merchant).';
 
 CREATE VIEW loyalty_report.fact_day WITH (security_barrier) AS

@@ -40,18 +40,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.dashboard_link(bigint, interval) IS
-'A link to the merchant''s dashboard, from the path on: the address of the web server goes before it. Whoever has it sees the merchant''s figures, and no names of members, until lifetime is over (1 minute to 90 days), or loyalty.revoke_dashboard_links() is called. Nothing is kept of it. Errors: LY006 unknown_object, LY005 invalid_argument.';
+'A link to the merchant''s dashboard, from the path on: the address of the web server goes before it. Whoever has it sees the merchant''s figures, and no names of members, until lifetime is over (1 minute to 90 days), or loyalty.rotate_dashboard_key() is called. Nothing is kept of it. Errors: LY006 unknown_object, LY005 invalid_argument.';
 
-CREATE FUNCTION loyalty.revoke_dashboard_links(merchant_id bigint) RETURNS void
+CREATE FUNCTION loyalty.rotate_dashboard_key(merchant_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE loyalty_internal.merchant m SET dashboard_key = loyalty_internal.random_key('', 32) WHERE m.merchant_id = revoke_dashboard_links.merchant_id;
+	UPDATE loyalty_internal.merchant m SET dashboard_key = loyalty_internal.random_key('', 32) WHERE m.merchant_id = rotate_dashboard_key.merchant_id;
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'There is no merchant with this merchant_id.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION loyalty.revoke_dashboard_links(bigint) IS
+COMMENT ON FUNCTION loyalty.rotate_dashboard_key(bigint) IS
 'Ends all links to the merchant''s dashboard that loyalty.dashboard_link() has made; those that it makes afterwards work. Errors: LY006 unknown_object.';
 
 -- The merchant of a link that is good.  A key that is not there is one of zeros, so

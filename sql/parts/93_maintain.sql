@@ -14,7 +14,7 @@ CREATE TABLE loyalty_internal.maintenance (
 	older_than		interval,
 	tried_at		timestamptz,
 	finished		boolean		NOT NULL DEFAULT false,
-	failed_since	timestamptz,
+	failed_at	timestamptz,
 	error			text		COLLATE "C",
 	PRIMARY KEY (merchant_id, task)
 );
@@ -23,7 +23,7 @@ COMMENT ON COLUMN loyalty_internal.maintenance.enabled IS 'Whether maintain() do
 COMMENT ON COLUMN loyalty_internal.maintenance.every IS 'How often, at most; NULL: as loyalty_internal.maintenance_tasks() says. So of older_than.';
 COMMENT ON COLUMN loyalty_internal.maintenance.tried_at IS 'When it was last begun, or gone on with; NULL: never.';
 COMMENT ON COLUMN loyalty_internal.maintenance.finished IS 'Whether it came to its end then; if not, it is due.';
-COMMENT ON COLUMN loyalty_internal.maintenance.failed_since IS 'When it first failed, and did so each time since; NULL: the last time it did not.';
+COMMENT ON COLUMN loyalty_internal.maintenance.failed_at IS 'When it first failed, and did so each time since; NULL: the last time it did not.';
 COMMENT ON COLUMN loyalty_internal.maintenance.error IS 'The SQLSTATE with which it failed last; the server''s log has the message.';
 GRANT SELECT, INSERT, UPDATE ON loyalty_internal.maintenance TO loyalty_engine;
 
@@ -44,14 +44,14 @@ COMMENT ON FUNCTION loyalty_internal.maintenance_tasks() IS 'The tasks of loyalt
 
 CREATE VIEW loyalty_internal.maintenance_terms AS
 SELECT m.merchant_id, d.task COLLATE "C" AS task, coalesce(x.enabled, true) AS enabled, coalesce(x.every, d.every) AS every, coalesce(x.older_than, d.older_than) AS older_than,
-	   x.tried_at, coalesce(x.finished, false) AS finished, x.failed_since, x.error
+	   x.tried_at, coalesce(x.finished, false) AS finished, x.failed_at, x.error
 FROM loyalty_internal.merchant m
 CROSS JOIN loyalty_internal.maintenance_tasks() d
 LEFT JOIN loyalty_internal.maintenance x ON x.merchant_id = m.merchant_id AND x.task = d.task;
 COMMENT ON VIEW loyalty_internal.maintenance_terms IS 'What loyalty.maintenance shows.';
 
 CREATE VIEW loyalty.maintenance AS
-SELECT t.merchant_id, t.task, t.enabled, t.every, t.older_than, t.tried_at, t.finished, t.failed_since, t.error FROM loyalty_internal.maintenance_terms t;
+SELECT t.merchant_id, t.task, t.enabled, t.every, t.older_than, t.tried_at, t.finished, t.failed_at, t.error FROM loyalty_internal.maintenance_terms t;
 COMMENT ON VIEW loyalty.maintenance IS 'What loyalty.maintain() does for each merchant, by what terms, and how that went.';
 COMMENT ON COLUMN loyalty.maintenance.merchant_id IS 'The merchant.';
 COMMENT ON COLUMN loyalty.maintenance.task IS 'The function: expire_due, forget_idempotency_keys, forget_messages, forget_access_log, delete_blocked_customers, make_root, forget_roots; or roll_up, which counts what was posted for loyalty_report.fact_day.';
@@ -79,7 +79,7 @@ BEGIN
 	INSERT INTO loyalty_internal.maintenance AS m (merchant_id, task, enabled, every, older_than)
 	VALUES (set_maintenance.merchant_id, set_maintenance.task, set_maintenance.enabled, set_maintenance.every, set_maintenance.older_than)
 	ON CONFLICT ON CONSTRAINT maintenance_pkey DO UPDATE SET enabled = excluded.enabled, every = excluded.every, older_than = excluded.older_than,
-		failed_since = NULL, error = NULL;
+		failed_at = NULL, error = NULL;
 END
 $$;
 COMMENT ON FUNCTION loyalty.set_maintenance(bigint, text, interval, interval, boolean) IS
@@ -118,13 +118,13 @@ CREATE FUNCTION loyalty_internal.task_due(t loyalty_internal.maintenance_terms, 
 LANGUAGE sql STABLE
 RETURN t.enabled AND (t.tried_at IS NULL
 	-- in this call it has failed, or come to its end; or a clock that was ahead says so
-	OR CASE WHEN t.tried_at > since THEN NOT t.finished AND t.failed_since IS NULL OR t.tried_at > clock_timestamp()
+	OR CASE WHEN t.tried_at > since THEN NOT t.finished AND t.failed_at IS NULL OR t.tried_at > clock_timestamp()
 		ELSE NOT t.finished OR t.tried_at + t.every <= clock_timestamp() END);
 COMMENT ON FUNCTION loyalty_internal.task_due(loyalty_internal.maintenance_terms, timestamptz) IS 'Part of loyalty.maintain(): whether a task is due in a call that began then.';
 
 -- Runs as whoever calls it: accesses are not the engine's to forget.
 CREATE FUNCTION loyalty_internal.maintain_step(
-	merchant_id bigint, max_seconds integer, of_access_log boolean, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
+	merchant_id bigint, max_seconds integer, of_access_log boolean, INOUT since timestamptz, INOUT ends_at timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -142,7 +142,7 @@ BEGIN
 	END IF;
 	-- the clock may step back while it runs
 	since := least(maintain_step.since, moment);
-	until := least(maintain_step.until, moment + make_interval(secs => maintain_step.max_seconds));
+	ends_at := least(maintain_step.ends_at, moment + make_interval(secs => maintain_step.max_seconds));
 	steps := coalesce(maintain_step.steps, 0);
 	failed := coalesce(maintain_step.failed, 0);
 	IF steps = 0 AND NOT maintain_step.of_access_log THEN
@@ -152,7 +152,7 @@ BEGIN
 		  AND NOT EXISTS (SELECT FROM loyalty_internal.maintenance m WHERE m.merchant_id = t.merchant_id AND m.task = t.task)
 		ORDER BY t.merchant_id, t.task ON CONFLICT DO NOTHING;
 	END IF;
-	IF steps = 0 OR moment < maintain_step.until THEN
+	IF steps = 0 OR moment < maintain_step.ends_at THEN
 		SELECT m.merchant_id, m.task, t.older_than INTO job
 		FROM loyalty_internal.maintenance m JOIN loyalty_internal.maintenance_terms t ON t.merchant_id = m.merchant_id AND t.task = m.task
 		WHERE m.merchant_id = coalesce(maintain_step.merchant_id, m.merchant_id) AND loyalty_internal.task_due(t, maintain_step.since)
@@ -174,7 +174,7 @@ BEGIN
 	END;
 	steps := steps + 1;
 	UPDATE loyalty_internal.maintenance m SET tried_at = clock_timestamp(), finished = NOT coalesce(more, true), error = code,
-		failed_since = CASE WHEN code IS NOT NULL THEN coalesce(m.failed_since, moment) END
+		failed_at = CASE WHEN code IS NOT NULL THEN coalesce(m.failed_at, moment) END
 	WHERE m.merchant_id = job.merchant_id AND m.task = job.task;
 END
 $$;
@@ -182,20 +182,20 @@ COMMENT ON FUNCTION loyalty_internal.maintain_step(bigint, integer, boolean, tim
 
 -- No lock is waited for longer than what holds up others should take.
 CREATE FUNCTION loyalty.maintain_step(
-	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
+	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT ends_at timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 BEGIN
-	SELECT s.* INTO since, until, steps, failed, unfinished FROM loyalty_internal.maintain_step(maintain_step.merchant_id, maintain_step.max_seconds, false, maintain_step.since, maintain_step.until, maintain_step.steps, maintain_step.failed) s;
+	SELECT s.* INTO since, ends_at, steps, failed, unfinished FROM loyalty_internal.maintain_step(maintain_step.merchant_id, maintain_step.max_seconds, false, maintain_step.since, maintain_step.ends_at, maintain_step.steps, maintain_step.failed) s;
 END
 $$;
 COMMENT ON FUNCTION loyalty.maintain_step(bigint, integer, timestamptz, timestamptz, bigint, bigint) IS
-'A step of loyalty.maintain(), for who cannot CALL: each has to be a transaction. Begin with NULL for since, until, steps and failed, and go on with what was returned, until unfinished, how many tasks are due still, is not NULL. Errors: LY005 invalid_argument (max_seconds is 0 to 86,400), LY006 unknown_object (no such merchant).';
+'A step of loyalty.maintain(), for who cannot CALL: each has to be a transaction. Begin with NULL for since, ends_at, steps and failed, and go on with what was returned, until unfinished, how many tasks are due still, is not NULL. Errors: LY005 invalid_argument (max_seconds is 0 to 86,400), LY006 unknown_object (no such merchant).';
 
 CREATE FUNCTION loyalty.maintain_access_log(
-	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT until timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
+	merchant_id bigint, max_seconds integer, INOUT since timestamptz, INOUT ends_at timestamptz, INOUT steps bigint, INOUT failed bigint, OUT unfinished bigint) RETURNS record
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 BEGIN
-	SELECT s.* INTO since, until, steps, failed, unfinished FROM loyalty_internal.maintain_step(maintain_access_log.merchant_id, maintain_access_log.max_seconds, true, maintain_access_log.since, maintain_access_log.until, maintain_access_log.steps, maintain_access_log.failed) s;
+	SELECT s.* INTO since, ends_at, steps, failed, unfinished FROM loyalty_internal.maintain_step(maintain_access_log.merchant_id, maintain_access_log.max_seconds, true, maintain_access_log.since, maintain_access_log.ends_at, maintain_access_log.steps, maintain_access_log.failed) s;
 END
 $$;
 COMMENT ON FUNCTION loyalty.maintain_access_log(bigint, integer, timestamptz, timestamptz, bigint, bigint) IS
@@ -213,7 +213,7 @@ CREATE PROCEDURE loyalty.maintain(max_seconds integer DEFAULT 50, merchant_id bi
 LANGUAGE plpgsql AS $$
 DECLARE
 	since timestamptz;
-	until timestamptz;
+	ends_at timestamptz;
 	left_over bigint;
 BEGIN
 	steps := NULL;
@@ -222,16 +222,16 @@ BEGIN
 	WHILE unfinished IS NULL LOOP
 		COMMIT;
 		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-		SELECT s.* INTO since, until, steps, failed, unfinished
-		FROM loyalty.maintain_step(maintain.merchant_id, maintain.max_seconds, since, until, maintain.steps, maintain.failed) s;
+		SELECT s.* INTO since, ends_at, steps, failed, unfinished
+		FROM loyalty.maintain_step(maintain.merchant_id, maintain.max_seconds, since, ends_at, maintain.steps, maintain.failed) s;
 	END LOOP;
 	left_over := unfinished;
 	unfinished := NULL;
 	WHILE unfinished IS NULL LOOP
 		COMMIT;
 		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-		SELECT s.* INTO since, until, steps, failed, unfinished
-		FROM loyalty.maintain_access_log(maintain.merchant_id, maintain.max_seconds, since, until, maintain.steps, maintain.failed) s;
+		SELECT s.* INTO since, ends_at, steps, failed, unfinished
+		FROM loyalty.maintain_access_log(maintain.merchant_id, maintain.max_seconds, since, ends_at, maintain.steps, maintain.failed) s;
 	END LOOP;
 	unfinished := unfinished OPERATOR(pg_catalog.+) left_over;
 END

@@ -174,7 +174,7 @@ BEGIN
 		loyalty.open_account, loyalty.create_member, loyalty.post, loyalty.post_batch, loyalty.sale, loyalty.simulate, loyalty.hold, loyalty.capture,
 		loyalty.release, loyalty.reverse, loyalty.transfer, loyalty.expire_due, loyalty.share_account, loyalty.leave_account TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.create_merchant, loyalty.dashboard_link, loyalty.revoke_dashboard_links, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
+		loyalty.create_merchant, loyalty.dashboard_link, loyalty.rotate_dashboard_key, loyalty.create_api_key, loyalty.enable_api_key, loyalty.disable_api_key, loyalty.authenticate,
 		loyalty.create_program, loyalty.create_wallet, loyalty.configure_program, loyalty.enable_program, loyalty.disable_program,
 		loyalty.publish_rules, loyalty.set_rank, loyalty.set_rank_ranges, loyalty.recount_ranks,
 		loyalty.set_limit, loyalty.remove_limit, loyalty.set_quota, loyalty.add_quota, loyalty.remove_quota, loyalty.set_row_limit, loyalty.remove_row_limit,
@@ -184,7 +184,7 @@ BEGIN
 		loyalty.blacklist_phone, loyalty.unblacklist_phone, loyalty.set_area_code, loyalty.apply_numbering_plan,
 		loyalty.maintain, loyalty.maintain_step, loyalty.maintain_access_log, loyalty.set_maintenance, loyalty.claim_messages, loyalty.acknowledge_message, loyalty.forget_messages, loyalty.forget_idempotency_keys, loyalty.forget_access_log, loyalty.load_sandbox() TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
-		loyalty.verify(), loyalty.verify(bigint), loyalty.forget_days, loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.set_fraud_threshold, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
+		loyalty.verify(), loyalty.verify(bigint), loyalty.recount_days, loyalty.close_month, loyalty.verify_closes, loyalty.set_redemption_rate, loyalty.set_fraud_threshold, loyalty.make_root, loyalty.verify_root, loyalty.forget_roots TO %I', role);
 	-- The documented APIs.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE
 		loyalty.wallet_get, loyalty.wallet_contact_get, loyalty.wallet_contact_add, loyalty.wallet_sale, loyalty.wallet_balance_update,

@@ -107,7 +107,7 @@ BEGIN
 END
 $$;
 SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :m), 'with texts of each of them');
-SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty_internal.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND %s IN (coalesce(e.member_id, e.account_id), e.peer_account_id)', :m, who),
+SELECT bag_eq(format('SELECT pg_temp.broken(%s, %s)', :m, who), format('SELECT coalesce(m.client_id, ''-'') FROM loyalty.entry e LEFT JOIN loyalty_internal.member m USING (member_id) WHERE e.merchant_id = %s AND (e.reference IS NOT NULL OR e.detail IS NOT NULL) AND %s IN (coalesce(e.member_id, (SELECT o.member_id FROM loyalty.entry o WHERE o.entry_id = e.origin_entry_id), e.account_id), e.peer_account_id)', :m, who),
 	format('without the key of %s its texts are lost, and no others', name)) FROM (VALUES ('the owner', :a), ('B', :b), ('C', :c), ('D', :d)) v (name, who);
 SELECT results_eq(format('SELECT count(*) FROM loyalty.entry WHERE account_id = %s AND (reference IS NOT NULL OR detail IS NOT NULL) GROUP BY member_id ORDER BY 1', :a), 'VALUES (3::bigint), (5), (6)', 'each has some');
 

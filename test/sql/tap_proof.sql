@@ -157,7 +157,8 @@ SELECT ok(loyalty.check_receipt(:'history', :'published'), 'one with entries too
 CREATE FUNCTION pg_temp.salt(account bigint, no bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT encode(sha256(uuid_send(a.text_key) || int8send(pg_temp.entry(account, no))), 'hex') FROM loyalty_internal.account a WHERE a.account_id = account
 $$;
-SELECT is((SELECT jsonb_agg(e - 'posted_at') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
+SELECT is((SELECT array_agg(DISTINCT e ->> 'actor_id') FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), (SELECT array_agg(actor_id::text) FROM loyalty.sql_roles WHERE merchant_id = :m AND name = session_user), 'a receipt has the role that posted');
+SELECT is((SELECT jsonb_agg(e - '{posted_at,actor_id}'::text[]) FROM jsonb_array_elements(:'history'::jsonb -> 'entries') e), jsonb_build_array(
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 1)::text, 'entry_no', 1, 'kind', 'accrue', 'amount', '100', 'balance', '100', 'staff_id', '7', 'money', '1000', 'member_id', '5', 'reference', E'ñ "\\\u0001', 'salt', pg_temp.salt(:x, 1),
 		'lots', '{"2099-01-01T00:00:00Z": "100"}'::jsonb),
 	jsonb_build_object('entry_id', pg_temp.entry(:x, 2)::text, 'entry_no', 2, 'kind', 'hold', 'amount', '-30', 'balance', '70', 'reserved', '30', 'staff_id', '8', 'reference', 'mesa 3', 'salt', pg_temp.salt(:x, 2), 'lots', '{"2099-01-01T00:00:00Z": "30"}'::jsonb),
@@ -230,7 +231,7 @@ SAVEPOINT before;
 UPDATE loyalty.entry SET reference = NULL, text_digest = sha256(decode(pg_temp.salt(:x, 5), 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea) WHERE account_id = :x AND entry_no = 5;
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'a text is erased: the ledger is sound');
 SELECT loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, 5)) AS erased \gset
-SELECT is((:'erased'::jsonb #> '{entries,0}') - '{kind,amount,balance,posted_at,origin_entry_id,lots,entry_id,entry_no}'::text[],
+SELECT is((:'erased'::jsonb #> '{entries,0}') - '{kind,amount,balance,posted_at,origin_entry_id,lots,entry_id,entry_no,actor_id}'::text[],
 	jsonb_build_object('text_digest', encode(sha256(decode(pg_temp.salt(:x, 5), 'hex') || '\x01' || int4send(8) || 'devuelto'::bytea), 'hex')), 'a receipt has its digest and nothing else of it');
 SELECT ok(loyalty.check_receipt(loyalty.receipt(:m, :x, :r, pg_temp.entry(:x, v)), :'published'), format('it holds from entry %s on', v)) FROM generate_series(1, 6) v;
 SELECT is(loyalty.check_receipt(forged::json, :'published'), false, 'it does not ' || how) FROM (VALUES
@@ -286,7 +287,7 @@ DELETE FROM loyalty.entry WHERE account_id = :x AND entry_no = 6;
 SELECT pg_temp.refuses(format('SELECT loyalty.receipt(%s, %s, %s)', :m, :x, :r), 'unknown_entry', 'though nobody gets one any more');
 ROLLBACK TO before;
 -- One entry of the account 3 with another amount, and all hashes made to fit.
-\set rewrite 'UPDATE loyalty.entry SET amount = ''9'', balance = ''9'', hash = sha256(decode(''01'' || repeat(''00'', 32), ''hex'') || int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(entry_id) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty_internal.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
+\set rewrite 'UPDATE loyalty.entry SET actor_id = NULL, amount = ''9'', balance = ''9'', hash = sha256(decode(''01'' || repeat(''00'', 32), ''hex'') || int8send(1) || int8send(90000) || timestamptz_send(posted_at) || int8send(merchant_id) || int8send(3) || int8send(entry_id) || int8send(90000) || int2send(2::smallint) || int2send(0::smallint)) WHERE merchant_id = %1$s AND account_id = 3; UPDATE loyalty_internal.account a SET balance = ''9'', hash = e.hash FROM loyalty.entry e WHERE a.merchant_id = %1$s AND a.account_id = 3 AND e.merchant_id = %1$s AND e.account_id = 3'
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify(%s)', :m)), NULL, 'an account is written again from its first entry on: the ledger is sound');
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('loyalty.verify_root(%s)', :m)), :'rooted' || ' / 1', 'but not what was published');
 SELECT is(pg_temp.found(format(:'rewrite', :m), format('(SELECT loyalty.check_receipt(loyalty.receipt(%s, 3), %L)::text AS invariant, 0 AS entry_id)', :m, :'published2')), 'false / 0',

@@ -180,13 +180,13 @@ is rolled(), $kept, "with another time zone a program's days are none, those of 
 is difference(), 'none', 'and are read of the ledger';
 roll_up_all();
 is rolled() . ' ' . difference(), entries() . ' none', 'until they are rolled up';
-sql("SELECT loyalty.forget_days($m)");
+sql("SELECT loyalty.recount_days($m)");
 is rolled() . ' ' . difference(), '0 none', 'so they are when they are forgotten';
-is $stack->psql_error('SELECT loyalty.forget_days(1)')->{sqlstate}, 'LY006', 'those of nobody are not';
+is $stack->psql_error('SELECT loyalty.recount_days(1)')->{sqlstate}, 'LY006', 'those of nobody are not';
 roll_up_all(1);
 is rolled() . ' ' . difference(), entries() . ' none', 'and made anew, account by account';
 # more than are looked up one by one
-sql("SELECT loyalty.forget_days($m)");
+sql("SELECT loyalty.recount_days($m)");
 sql("CREATE FUNCTION test.many() RETURNS void LANGUAGE sql AS 'SELECT loyalty.post_batch($m, array_fill($early\::bigint, ARRAY[51000]), array_fill(\$\$deposit\$\$::text, ARRAY[51000]), array_fill(\$\$1\$\$::loyalty.points, ARRAY[51000]))'; SELECT test.many()");
 is difference(), 'none', 'of very many the ledger is read as it lies';
 roll_up_all();

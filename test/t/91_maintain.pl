@@ -14,7 +14,7 @@ my $accounts = 2500;
 
 sub scalar_of { return $stack->psql(shift) }
 sub maintain { return $stack->psql('CALL loyalty.maintain(' . join(', ', @_) . ')') }
-sub state_of { my ($merchant, $task) = @_; return $stack->psql("SELECT concat_ws(' ', finished, error, failed_since IS NOT NULL) FROM loyalty.maintenance WHERE merchant_id = $merchant AND task = '$task'") }
+sub state_of { my ($merchant, $task) = @_; return $stack->psql("SELECT concat_ws(' ', finished, error, failed_at IS NOT NULL) FROM loyalty.maintenance WHERE merchant_id = $merchant AND task = '$task'") }
 sub health { return $stack->psql(q{SELECT concat_ws(' ', healthy, merchants, detail) FROM loyalty.health() WHERE aspect = 'maintenance'}) }
 
 is maintain(), '0|0|0', 'without a merchant there is nothing to do';

@@ -62,7 +62,7 @@ like $link, qr{^/dashboard\?token=$m\.\d{10}\.[0-9a-f]{64}$}, 'a link';
 my ($ends, $signature) = $link =~ /\.(\d+)\.([0-9a-f]+)$/;
 cmp_ok abs($ends - sql('SELECT extract(epoch FROM now())') - 7 * 86400), '<', 60, '… for a week';
 is outcome("SELECT loyalty.dashboard_link($_->[1])"), 'LY005', "no link: $_->[0]" for ['too short', "$m, '59 s'"], ['too long', "$m, '91 days'"], ['NULL', "$m, NULL"], ['negative', "$m, '-1 day'"];
-is outcome("SELECT loyalty.$_"), 'LY006', "no merchant: $_" for 'dashboard_link(1)', 'dashboard_link(NULL)', 'revoke_dashboard_links(1)', 'revoke_dashboard_links(NULL)';
+is outcome("SELECT loyalty.$_"), 'LY006', "no merchant: $_" for 'dashboard_link(1)', 'dashboard_link(NULL)', 'rotate_dashboard_key(1)', 'rotate_dashboard_key(NULL)';
 
 my $good = page($link);
 is $good->{status}, 200, 'the page';
@@ -195,7 +195,7 @@ is page($link)->{status}, 200, 'it is mended';
 
 # --- the end of links -------------------------------------------------------------------------------------
 
-sql("SELECT loyalty.revoke_dashboard_links($m)");
+sql("SELECT loyalty.rotate_dashboard_key($m)");
 is_deeply page($link), $refused, 'a link that was revoked is not good';
 is page($other_link)->{status}, 200, q{another merchant's is};
 $link = sql("SELECT loyalty.dashboard_link($m)");

@@ -462,15 +462,14 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
-	WITH accounts AS MATERIALIZED (
-		SELECT array_agg(DISTINCT o.account_id) AS ids FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
+	-- What accounts have now is told to who owns them now; what others did with them since is not of who left them.
+	WITH owned AS MATERIALIZED (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o WHERE o.until_no = 9223372036854775807
 	), entries AS MATERIALIZED (
 		SELECT e.*, r.detail AS remainder FROM loyalty_internal.entries_of_members(merchant, ARRAY[id]) o
 		JOIN loyalty.entry e ON e.merchant_id = merchant AND e.entry_id = o.entry_id
 		LEFT JOIN loyalty_internal.entry_remainder r ON r.merchant_id = merchant AND r.entry_id = o.entry_id
 		WHERE o.on_their_side
-	), subjects AS (
-		SELECT id UNION SELECT m.own_account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id
 	)
 	SELECT json_build_object(
 		'exported_at', now(),
@@ -497,8 +496,8 @@ BEGIN
 		'balances', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT b.account_id, s.balance, s.held, s.pending, s.earned, s.expired
 			FROM loyalty_internal.account b, LATERAL loyalty_internal.account_state(merchant, b.account_id, clock_timestamp()) s
-			WHERE b.merchant_id = merchant AND (b.account_id = ANY ((SELECT a.ids FROM accounts a)::bigint[]) OR b.account_id = (
-				SELECT m.account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id))
+			WHERE b.merchant_id = merchant AND b.account_id IN (
+				SELECT a.account_id FROM owned a UNION SELECT m.account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id)
 			ORDER BY b.account_id) r), '[]'),
 		'accounts_owned', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT w.account_id, w.since
@@ -527,15 +526,15 @@ BEGIN
 		'limits', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction, l.max_points, l.max_operations, l.set_at
 			FROM loyalty_internal.posting_limit l
-			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT s.id FROM subjects s) ORDER BY l.adds) r), '[]'),
+			WHERE l.merchant_id = merchant AND l.scope = 'member' AND (l.subject_id = id OR l.subject_id IN (SELECT a.account_id FROM owned a)) ORDER BY l.adds) r), '[]'),
 		'limits_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT l.day, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction, l.points_given OPERATOR(loyalty.-) l.points_left AS points_used,
 				   l.operations_given - l.operations_left AS operations_used
 			FROM loyalty_internal.allowance l
-			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT s.id FROM subjects s) ORDER BY l.day, l.adds) r), '[]'),
+			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT a.account_id FROM owned a) ORDER BY l.day, l.adds) r), '[]'),
 		'rules_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT u.rule, u.day, u.points_day, u.points_week, u.points_month, u.points_year, u.points_ever
-			FROM loyalty_internal.rule_use u WHERE u.merchant_id = merchant AND u.account_id IN (SELECT s.id FROM subjects s) ORDER BY u.rule) r), '[]'),
+			FROM loyalty_internal.rule_use u WHERE u.merchant_id = merchant AND u.account_id IN (SELECT a.account_id FROM owned a) ORDER BY u.rule) r), '[]'),
 		'rule_awards', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT w.entry_id, w.rule, w.day, w.points, w.returned
 			FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)

@@ -254,6 +254,22 @@ INSERT INTO loyalty_internal.member_change (merchant_id, member_id, change_id, a
 SELECT loyalty.correct_member(:m, :carlos, first_name => 'Karl', first_last_name => 'Cabrera') \g /dev/null
 SELECT is((SELECT string_agg(e ->> 'was', ', ') FROM (SELECT e FROM json_array_elements(loyalty.export_member(:m, :carlos) -> 'changes') WITH ORDINALITY e (e, n) ORDER BY n DESC LIMIT 2) v), 'Carlos Cabrera, a day ahead', 'also when the clock was ahead before');
 SELECT loyalty.set_staff_branch(:m, :fede, loyalty.create_branch(:m, 'Otra')) \g /dev/null
+-- Of an account that somebody left to another, what is there today is the other's.
+SELECT loyalty.create_merchant('Los Herederos') AS h \gset
+SELECT program_id AS hp FROM loyalty.create_program(:h, 'Herencia') \gset
+SELECT loyalty.publish_rules(:h, :hp, '[{"name": "cinco", "points": 5, "max_month": 50}]'), loyalty.set_limit(:h, :hp, 'member', 'add', 1000) \g /dev/null
+SELECT loyalty.create_member(:h, :hp, 'Abel', '4779998866') AS abel, loyalty.create_member(:h, :hp, 'Bety', '4779998867') AS bety \gset
+SELECT loyalty.post(:h, :abel, 'deposit', 10), loyalty.share_account(:h, :bety, :abel), loyalty.leave_account(:h, :abel) \g /dev/null
+SELECT loyalty.sale(:h, :abel, 100), loyalty.hold(:h, :abel, 3) \g /dev/null
+CREATE FUNCTION pg_temp.has_now(merchant bigint, member bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(', ', (SELECT sum((b ->> 'balance')::numeric) FROM json_array_elements(x -> 'balances') b), (SELECT sum((b ->> 'held')::numeric) FROM json_array_elements(x -> 'balances') b),
+					 json_array_length(x -> 'rules_used'), json_array_length(x -> 'limits_used'))
+	FROM loyalty.export_member(merchant, member) x
+$$;
+SELECT is(pg_temp.has_now(:h, :abel), '0, 0, 0, 0', 'who left an account is not told what another has there');
+SELECT is(pg_temp.has_now(:h, :bety), (SELECT concat_ws(', ', balance, held, 1, 1) FROM loyalty.balances WHERE merchant_id = :h AND account_id = :abel), 'who owns it now is');
+SELECT loyalty.erase_member(:h, :abel) \g /dev/null
+SELECT is(pg_temp.has_now(:h, :abel), '0, 0, 0, 0', 'nor is that kept with who was erased');
 SELECT loyalty.export_staff(:m, :fede) AS export \gset
 SELECT is((SELECT string_agg(key || ' ' || CASE json_typeof(value) WHEN 'array' THEN json_array_length(value)::text ELSE value ->> 'name' END, ', ') FROM json_each(:'export') WHERE key NOT IN ('exported_at', 'merchant')),
 	'staff Fede, worked_at 1, programs 1, blacklisted 1, limits 0, limits_used 1, enrolled 0, entries 1', 'what is kept of a cashier');

@@ -13,7 +13,7 @@ SELECT loyalty.employee_add(:m, 'cajero', 'Íñigo', 'Norte', '4771000002', 'cla
 SELECT loyalty.employee_add(:m, 'cajero', 'Ex', 'Norte', '4771000003', 'clave tres') \g /dev/null
 SELECT loyalty.employee_disable(:m, '4771000003') \g /dev/null
 SELECT loyalty.set_staff_branch(:m, 2, loyalty.create_branch(:m, 'Sur')) \g /dev/null
-INSERT INTO loyalty_internal.report_role (role, merchant_id, role_id) VALUES ('quien lee', :m, 1);
+INSERT INTO loyalty_internal.report_role (role, merchant_id, personal, role_id) VALUES ('quien lee', :m, true, 1);
 INSERT INTO loyalty_internal.staff_refusal (merchant_id, refused_at) VALUES (:m, ARRAY[now()]);
 SELECT loyalty.set_staff_programs(:m, 2, ARRAY(SELECT program_id FROM loyalty.wallets WHERE wallet_key = :'w')) \g /dev/null
 SELECT loyalty.wallet_contact_add(:m, :'w', '47712345' || i, 'Contacto ' || i, 1, CASE WHEN i % 2 = 0 THEN '1988-02-29' END)

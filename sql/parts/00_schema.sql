@@ -34,7 +34,7 @@ COMMENT ON SCHEMA loyalty_report IS
 
 CREATE SCHEMA loyalty_report_personal;
 COMMENT ON SCHEMA loyalty_report_personal IS
-'The views of loyalty_report with what names people, for roles that were granted that.';
+'The views of loyalty_report with what names people, for roles that were granted that, and of the merchants of which it was.';
 
 -- Roles belong to the server, not to the database, so they may be there already.
 -- One that could log in or outrank its caller, that somebody can act as, that can

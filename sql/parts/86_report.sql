@@ -19,22 +19,24 @@
 CREATE TABLE loyalty_internal.report_role (
 	role		name		PRIMARY KEY,
 	merchant_id	bigint,
+	personal	boolean		NOT NULL,
 	role_id		oid			NOT NULL,
 	granted_at	timestamptz	NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE loyalty_internal.report_role IS 'Which merchant a role may read reports of. A role that was renamed, or made anew under its name, here or on another server, sees nothing until it is granted again.';
 COMMENT ON COLUMN loyalty_internal.report_role.role_id IS 'Which role of that name it was when it was granted.';
 COMMENT ON COLUMN loyalty_internal.report_role.merchant_id IS 'The merchant; NULL: all of them.';
+COMMENT ON COLUMN loyalty_internal.report_role.personal IS 'Whether it may know who people of that merchant are.';
 GRANT SELECT ON loyalty_internal.report_role TO loyalty_engine;
 
 -- As rights are: of the role itself, and of those whose rights it has.
-CREATE FUNCTION loyalty_internal.reported_merchants(reader name) RETURNS bigint[]
+CREATE FUNCTION loyalty_internal.reported_merchants(reader name, personal boolean DEFAULT false) RETURNS bigint[]
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (
 		WITH granted AS MATERIALIZED (
 			SELECT g.merchant_id FROM loyalty_internal.report_role g JOIN pg_roles r ON r.rolname = g.role AND r.oid = g.role_id
-			WHERE pg_has_role(reader, r.oid, 'USAGE')
+			WHERE pg_has_role(reader, r.oid, 'USAGE') AND (g.personal OR NOT reported_merchants.personal)
 			UNION ALL
 			SELECT NULL WHERE pg_has_role(reader, 'loyalty_engine', 'USAGE')
 		)
@@ -45,8 +47,8 @@ BEGIN
 			WHERE EXISTS (SELECT FROM granted g WHERE g.merchant_id IS NULL)) x);
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.reported_merchants(name) IS
-'Part of the views of loyalty_report: the merchants that a role may see there, the current one, in ascending order. Superusers, and functions of the engine, see all; if it is all, those to come too, 0 is among them, which is nobody''s number.';
+COMMENT ON FUNCTION loyalty_internal.reported_merchants(name, boolean) IS
+'Part of the views of loyalty_report: the merchants that a role may see there, the current one, in ascending order; personal: those only whose people it may know. Superusers, and functions of the engine, see all; if it is all, those to come too, 0 is among them, which is nobody''s number.';
 
 CREATE FUNCTION loyalty_internal.is_reported_support(internal) RETURNS internal
 LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_is_reported_support';
@@ -78,6 +80,13 @@ SELECT loyalty_internal.make_visible(t) FROM unnest('{loyalty.entry,loyalty_inte
 	loyalty_internal.policy,loyalty_internal.product,loyalty_internal.program,loyalty_internal.program_past,loyalty_internal.rank_base,loyalty_internal.rank_past,
 	loyalty_internal.rank_range,loyalty_internal.reservation,loyalty_internal.staff,loyalty_internal.staff_move,loyalty_internal.entry_rule,loyalty_internal.reversal,
 	loyalty_internal.rule,loyalty_internal.sql_role}'::regclass[]) t;
+
+-- The right to read loyalty_report_personal is not of a merchant, and who has it of one role may
+-- have merchants of another: each of them is asked for there.
+CREATE VIEW loyalty_internal.report_merchant AS
+SELECT m.merchant_id, m.digest_key, loyalty_internal.is_reported(m.merchant_id, (SELECT loyalty_internal.reported_merchants(current_user, true))) AS personal
+FROM loyalty_internal.visible_merchant m;
+COMMENT ON VIEW loyalty_internal.report_merchant IS 'The merchants whose reports the current role may read. personal: it may know who their people are.';
 
 CREATE FUNCTION loyalty_internal.pseudonym(key text, number bigint) RETURNS text
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_pseudonym';
@@ -218,9 +227,9 @@ CREATE VIEW loyalty_report_personal.dim_staff WITH (security_barrier) AS
 SELECT * FROM (
 	SELECT concat(s.merchant_id, '-', s.staff_id) AS staff_key, t.merchant_id::text AS merchant_key, s.staff_id::numeric AS staff_number, s.branch_id::text AS branch_key,
 		   s.role, s.archived_at IS NULL AS is_active, s.created_at AS hired_at, s.archived_at,
-		   s.name COLLATE "default" AS name, s.number::text AS phone
+		   CASE WHEN t.personal THEN s.name COLLATE "default" END AS name, CASE WHEN t.personal THEN s.number::text END AS phone
 	FROM loyalty_internal.visible_staff s
-	JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id
+	JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
 	UNION ALL
 	SELECT m.merchant_id || '-0', m.merchant_id::text, 0, m.merchant_id || '-0', '(none)', NULL, NULL, NULL, '(none)', NULL
 	FROM loyalty_internal.visible_merchant m) u;
@@ -233,8 +242,8 @@ COMMENT ON COLUMN loyalty_report_personal.dim_staff.role IS 'cajero or gerente; 
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.is_active IS 'Whether they still work there.';
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.hired_at IS 'When they were registered.';
 COMMENT ON COLUMN loyalty_report_personal.dim_staff.archived_at IS 'When they were archived.';
-COMMENT ON COLUMN loyalty_report_personal.dim_staff.name IS 'Their name; cancelado: it was erased.';
-COMMENT ON COLUMN loyalty_report_personal.dim_staff.phone IS 'Their mobile phone; NULL: it was erased.';
+COMMENT ON COLUMN loyalty_report_personal.dim_staff.name IS 'Their name; cancelado: it was erased; NULL: the role may not know people of that merchant.';
+COMMENT ON COLUMN loyalty_report_personal.dim_staff.phone IS 'Their mobile phone; NULL: it was erased, or the role may not know people of that merchant.';
 
 CREATE VIEW loyalty_report.dim_staff WITH (security_barrier) AS
 SELECT staff_key, merchant_key, staff_number, branch_key, role, is_active, hired_at, archived_at
@@ -300,11 +309,11 @@ SELECT loyalty_internal.pseudonym(t.digest_key, m.member_id) AS member_key, t.me
 	   CASE WHEN NOT m.hidden THEN concat(m.merchant_id, '-', coalesce(m.enrolled_by, 0)) END AS enrolled_by_staff_key,
 	   CASE WHEN NOT m.hidden THEN loyalty_internal.age_band(m.birth_date, (now() AT TIME ZONE p.time_zone)::date) END AS age_band,
 	   CASE WHEN NOT m.hidden THEN concat(m.program_id, '-', loyalty_internal.rank_now(m.merchant_id, coalesce(m.shares_account_id, m.member_id))) END AS rank_key,
-	   CASE WHEN NOT m.hidden THEN m.member_id::text END AS member_number, CASE WHEN NOT m.hidden THEN m.client_id COLLATE "default" END AS client_id,
-	   CASE WHEN NOT m.hidden THEN m.name END AS name, CASE WHEN NOT m.hidden THEN m.phone::text END AS phone,
-	   CASE WHEN NOT m.hidden THEN m.email COLLATE "default" END AS email, CASE WHEN NOT m.hidden THEN m.birth_date END AS birth_date
+	   CASE WHEN t.personal AND NOT m.hidden THEN m.member_id::text END AS member_number, CASE WHEN t.personal AND NOT m.hidden THEN m.client_id COLLATE "default" END AS client_id,
+	   CASE WHEN t.personal AND NOT m.hidden THEN m.name END AS name, CASE WHEN t.personal AND NOT m.hidden THEN m.phone::text END AS phone,
+	   CASE WHEN t.personal AND NOT m.hidden THEN m.email COLLATE "default" END AS email, CASE WHEN t.personal AND NOT m.hidden THEN m.birth_date END AS birth_date
 FROM loyalty_internal.report_member m
-JOIN loyalty_internal.visible_merchant t ON t.merchant_id = m.merchant_id
+JOIN loyalty_internal.report_merchant t ON t.merchant_id = m.merchant_id
 LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id;
 COMMENT ON VIEW loyalty_report_personal.dim_member IS 'The members with their names, and accounts that were opened for nobody. Of who is blocked or was erased there is a pseudonym, and nothing else.';
 COMMENT ON COLUMN loyalty_report_personal.dim_member.member_key IS 'Their pseudonym: always the same, also after they were erased; whose it is can be found out with a key of the merchant only, which is shown to nobody.';
@@ -383,10 +392,10 @@ SELECT e.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, e.pro
 	   left(encode(loyalty_internal.hmac(t.digest_key, 'ticket ' || e.reference), 'hex'), 16) AS ticket_key,
 	   e.origin_entry_id::text AS origin_entry_key, loyalty.entry_kind(e.origin_kind) AS origin_kind,
 	   loyalty_internal.pseudonym(t.digest_key, e.peer_account_id) AS peer_member_key, e.entry_no::numeric AS entry_number,
-	   CASE WHEN NOT EXISTS (SELECT FROM loyalty_internal.visible_customer c
+	   CASE WHEN t.personal AND NOT EXISTS (SELECT FROM loyalty_internal.visible_customer c
 			WHERE c.merchant_id = e.merchant_id AND c.member_id = e.member_id AND c.blocked_at IS NOT NULL) THEN e.reference COLLATE "default" END AS ticket
 FROM loyalty_internal.report_entry e
-JOIN loyalty_internal.visible_merchant t ON t.merchant_id = e.merchant_id;
+JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id;
 COMMENT ON VIEW loyalty_report_personal.fact_entry IS 'The ledger with the texts of tickets: one row for each change of a balance, or of what is reserved of it.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.entry_key IS 'The entry: its entry_id, as a text.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.merchant_key IS 'The merchant.';
@@ -417,7 +426,7 @@ COMMENT ON COLUMN loyalty_report_personal.fact_entry.origin_entry_key IS 'The en
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.origin_kind IS 'The kind of that entry.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.peer_member_key IS 'Of a transfer, the member whose number the other account has.';
 COMMENT ON COLUMN loyalty_report_personal.fact_entry.entry_number IS 'Its place in the account: 1, 2, 3 … without gaps.';
-COMMENT ON COLUMN loyalty_report_personal.fact_entry.ticket IS 'The ticket, or what else the merchant knows it by, which may name somebody; NULL: none was told, it was erased, or the member is blocked.';
+COMMENT ON COLUMN loyalty_report_personal.fact_entry.ticket IS 'The ticket, or what else the merchant knows it by, which may name somebody; NULL: none was told, it was erased, the member is blocked, or the role may not know people of that merchant.';
 
 CREATE VIEW loyalty_report.fact_entry WITH (security_barrier) AS
 SELECT entry_key, merchant_key, program_key, member_key, staff_key, branch_key, branch_sent, api_key_key, request_key, posted_at, posted_on,
@@ -449,9 +458,9 @@ SELECT s.policy_id::text AS policy_key, t.merchant_id::text AS merchant_key, m.p
 	   loyalty_internal.policy_state(s.status, s.paid_off_at, now()) AS status, s.sold_by COLLATE "default" AS sold_by,
 	   s.registered_at, (s.registered_at AT TIME ZONE p.time_zone)::date AS registered_on, s.paid_off_at,
 	   s.price::numeric AS price, s.cost::numeric AS cost, s.payments::numeric AS instalments, s.commission::numeric AS commission_percent,
-	   CASE WHEN m.cancelled_at IS NULL AND c.blocked_at IS NULL THEN s.policy_number COLLATE "default" END AS policy_number
+	   CASE WHEN t.personal AND m.cancelled_at IS NULL AND c.blocked_at IS NULL THEN s.policy_number COLLATE "default" END AS policy_number
 FROM loyalty_internal.visible_policy s
-JOIN loyalty_internal.visible_merchant t ON t.merchant_id = s.merchant_id
+JOIN loyalty_internal.report_merchant t ON t.merchant_id = s.merchant_id
 LEFT JOIN loyalty_internal.visible_product d ON d.merchant_id = s.merchant_id AND d.product_id = s.product_id
 LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
 LEFT JOIN loyalty_internal.visible_customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
@@ -471,7 +480,7 @@ COMMENT ON COLUMN loyalty_report_personal.fact_policy.price IS 'Money, for one p
 COMMENT ON COLUMN loyalty_report_personal.fact_policy.cost IS 'Money, all payments together.';
 COMMENT ON COLUMN loyalty_report_personal.fact_policy.instalments IS 'In how many instalments it is paid.';
 COMMENT ON COLUMN loyalty_report_personal.fact_policy.commission_percent IS 'Percent of each payment that who takes it earns.';
-COMMENT ON COLUMN loyalty_report_personal.fact_policy.policy_number IS 'The number of the policy; NULL: the customer is blocked, or was erased.';
+COMMENT ON COLUMN loyalty_report_personal.fact_policy.policy_number IS 'The number of the policy; NULL: the customer is blocked, or was erased, or the role may not know people of that merchant.';
 
 CREATE VIEW loyalty_report.fact_policy WITH (security_barrier) AS
 SELECT policy_key, merchant_key, program_key, member_key, product, status, sold_by, registered_at, registered_on, paid_off_at, price, cost,
@@ -508,9 +517,9 @@ SELECT y.payment_id::text AS payment_key, t.merchant_id::text AS merchant_key, y
 	   loyalty_internal.pseudonym(t.digest_key, s.member_id) AS member_key, y.payment_no::numeric AS payment_number,
 	   y.paid_at, (y.paid_at AT TIME ZONE p.time_zone)::date AS paid_on, y.method, y.app_user COLLATE "default" AS app_user,
 	   y.amount::numeric AS amount, y.balance::numeric AS amount_left, y.commission::numeric AS commission,
-	   CASE WHEN c.blocked_at IS NULL THEN y.reference COLLATE "default" END AS reference
+	   CASE WHEN t.personal AND c.blocked_at IS NULL THEN y.reference COLLATE "default" END AS reference
 FROM loyalty_internal.visible_payment y
-JOIN loyalty_internal.visible_merchant t ON t.merchant_id = y.merchant_id
+JOIN loyalty_internal.report_merchant t ON t.merchant_id = y.merchant_id
 LEFT JOIN loyalty_internal.visible_policy s ON s.merchant_id = y.merchant_id AND s.policy_id = y.policy_id
 LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = s.merchant_id AND m.member_id = s.member_id
 LEFT JOIN loyalty_internal.visible_customer c ON c.merchant_id = s.merchant_id AND c.member_id = s.member_id
@@ -529,7 +538,7 @@ COMMENT ON COLUMN loyalty_report_personal.fact_payment.app_user IS 'The app user
 COMMENT ON COLUMN loyalty_report_personal.fact_payment.amount IS 'Money.';
 COMMENT ON COLUMN loyalty_report_personal.fact_payment.amount_left IS 'Money that was still to be paid after it.';
 COMMENT ON COLUMN loyalty_report_personal.fact_payment.commission IS 'Money that the app user earns by it.';
-COMMENT ON COLUMN loyalty_report_personal.fact_payment.reference IS 'What the app user knows the payment by; NULL: it was erased, or the customer is blocked.';
+COMMENT ON COLUMN loyalty_report_personal.fact_payment.reference IS 'What the app user knows the payment by; NULL: it was erased, the customer is blocked, or the role may not know people of that merchant.';
 
 CREATE VIEW loyalty_report.fact_payment WITH (security_barrier) AS
 SELECT payment_key, merchant_key, policy_key, program_key, member_key, payment_number, paid_at, paid_on, method, app_user, amount,

@@ -86,8 +86,9 @@ BEGIN
 	END IF;
 	-- What the views run: without USAGE on its schema nobody can call it.  Of loyalty only what computes, since others may have USAGE on that.
 	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I', loyalty_internal.report_routines(false), role);
-	INSERT INTO loyalty_internal.report_role AS g (role, merchant_id, role_id) SELECT r.rolname, bind_report_role.merchant_id, r.oid FROM pg_roles r WHERE r.rolname = bind_report_role.role
-	ON CONFLICT ON CONSTRAINT report_role_pkey DO UPDATE SET merchant_id = excluded.merchant_id, role_id = excluded.role_id, granted_at = now();
+	-- Also under a name that it had, which it may get back.
+	DELETE FROM loyalty_internal.report_role g WHERE g.role = bind_report_role.role OR g.role_id = quote_ident(bind_report_role.role)::regrole;
+	INSERT INTO loyalty_internal.report_role (role, merchant_id, personal, role_id) VALUES (role, merchant_id, personal, quote_ident(role)::regrole);
 END
 $$;
 COMMENT ON FUNCTION loyalty_internal.bind_report_role(name, bigint, boolean) IS
@@ -101,7 +102,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reporting(name, bigint, boolean) IS
-'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, when the role was renamed or made anew, after a restore on another server, or when another role is made a member of it; loyalty.revoke_reporting() takes it back. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role, of a tool for reports, read the views of loyalty_report, and there one merchant only. personal: those of loyalty_report_personal too, which have names, phones, e-mails, birth dates and tickets. What the role was granted by this function before, it has no more; one that is to see several merchants is made a member of several roles, and knows people of those of which one of these does. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, when the role was renamed or made anew, after a restore on another server, or when another role is made a member of it; loyalty.revoke_reporting() takes it back. Errors: LY006 unknown_object, LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_reporting(role name, personal boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -118,7 +119,7 @@ DECLARE
 	reads boolean;
 BEGIN
 	PERFORM loyalty_internal.prepare_role(role);
-	DELETE FROM loyalty_internal.report_role g WHERE g.role = revoke_reporting.role;
+	DELETE FROM loyalty_internal.report_role g WHERE g.role = revoke_reporting.role OR g.role_id = quote_ident(revoke_reporting.role)::regrole;
 	SELECT count(*) > 0 INTO reads FROM pg_namespace n, aclexplode(n.nspacl) a JOIN pg_roles r ON r.oid = a.grantee
 	WHERE n.nspname = 'loyalty' AND r.rolname = revoke_reporting.role;
 	EXECUTE format('REVOKE ALL ON SCHEMA loyalty_report, loyalty_report_personal FROM %I', role);

@@ -202,7 +202,7 @@ SELECT set_eq($$SELECT pg_temp.may_use('regress_reporting')$$, ARRAY['loyalty_re
 SELECT set_eq($$SELECT pg_temp.may_use('regress_personal')$$, ARRAY['loyalty_report: USAGE', 'loyalty_report_personal: USAGE'], 'grant_reporting, with persons: into two');
 SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') EXCEPT (
 	SELECT name FROM functions WHERE provolatile = 'i' AND NOT prosecdef
-	UNION ALL VALUES ('loyalty_internal.reported_merchants(name)'), ('loyalty_internal.rank_now(bigint,bigint)'),
+	UNION ALL VALUES ('loyalty_internal.reported_merchants(name,boolean)'), ('loyalty_internal.rank_now(bigint,bigint)'),
 		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'),
 		('loyalty_internal.months(bigint[])'), ('loyalty_internal.outstanding(bigint[],timestamp with time zone)'), ('loyalty_internal.ageing(bigint[],timestamp with time zone)'),
 		('loyalty_internal.point_value(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.cohorts(bigint[])'), ('loyalty_internal.deferrals(bigint[])'), ('loyalty_internal.days_since(bigint[])'), ('loyalty_internal.rank_moves(bigint[],date,date)')

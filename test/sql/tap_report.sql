@@ -200,6 +200,27 @@ SET LOCAL ROLE regress_again;
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('loyalty_report')$$, 'nor when that is taken back');
 RESET ROLE;
 SELECT is_empty($$SELECT role FROM unnest('{regress_again,regress_renamed}'::name[]) role, views v WHERE role <> 'regress_again' AND has_table_privilege(role, v.oid, 'SELECT')$$, 'with all rights, whatever it was called before');
+-- Nor does a name bring back what it saw under it.
+CREATE ROLE regress_before;
+SELECT loyalty.grant_reporting('regress_before', :m, personal => true) \g /dev/null
+ALTER ROLE regress_before RENAME TO regress_after;
+SELECT loyalty.revoke_reporting('regress_after') \g /dev/null
+SELECT is_empty($$SELECT g.role FROM loyalty_internal.report_role g WHERE g.role IN ('regress_before', 'regress_after')$$, 'what a role was bound to by another name is taken back too');
+ALTER ROLE regress_after RENAME TO regress_before;
+GRANT regress_none TO regress_before;
+SET LOCAL ROLE regress_before;
+SELECT is_empty($$SELECT * FROM pg_temp.rows_of('loyalty_report')$$, 'so it sees nothing when it has that again');
+RESET ROLE;
+SELECT loyalty.grant_reporting('regress_before', :m) \g /dev/null
+ALTER ROLE regress_before RENAME TO regress_after;
+SELECT loyalty.grant_reporting('regress_after', :other) \g /dev/null
+SET LOCAL ROLE regress_after;
+SELECT set_eq($$SELECT DISTINCT merchant FROM pg_temp.counts_of('loyalty_report')$$, $$SELECT current_setting('report.other')$$, 'one that is granted another merchant by a new name sees that');
+RESET ROLE;
+ALTER ROLE regress_after RENAME TO regress_before;
+SET LOCAL ROLE regress_before;
+SELECT is_empty($$SELECT * FROM pg_temp.rows_of('loyalty_report')$$, 'and not the one before when it has its old name');
+RESET ROLE;
 
 -- --- who tries ---------------------------------------------------------------------------------
 
@@ -277,6 +298,63 @@ SELECT results_eq($$SELECT name, phone, email, birth_date, age_band FROM loyalty
 SELECT results_eq($$SELECT ticket, count(DISTINCT ticket_key), count(*) FROM loyalty_report_personal.fact_entry WHERE ticket IS NOT NULL GROUP BY 1 ORDER BY 1$$,
 	$$SELECT 'Xóchitl-' || n, 1::bigint, CASE n WHEN 4 THEN 2 ELSE 1 END::bigint FROM unnest('{1,2,3,4,5,6}'::integer[]) n$$, 'and tickets, but for those of who is blocked or was erased');
 RESET ROLE;
+
+-- Who sees two merchants, and may know people of one.  Both have something in each personal column.
+SELECT loyalty.unblock_customer(x, 'CAMC880526HMCBNR04') FROM unnest(ARRAY[:m, :other]) x \g /dev/null
+CREATE FUNCTION pg_temp.told() RETURNS TABLE ("column" text, merchant text) LANGUAGE plpgsql AS $$
+DECLARE
+	p record;
+BEGIN
+	FOR p IN SELECT c.name, c."column" FROM columns c WHERE c.schema = 'loyalty_report_personal'
+		AND NOT EXISTS (SELECT FROM columns m WHERE m.schema = 'loyalty_report' AND m.name = c.name AND m."column" = c."column") LOOP
+		RETURN QUERY EXECUTE format('SELECT DISTINCT %L, x.merchant_key FROM loyalty_report_personal.%I x WHERE x.%I IS NOT NULL AND x.%3$I::text <> ''(none)''', p.name || '.' || p."column", p.name, p."column");
+	END LOOP;
+END
+$$;
+CREATE TEMP TABLE all_told AS SELECT * FROM pg_temp.told();
+GRANT SELECT ON all_told TO PUBLIC;
+SELECT results_eq('SELECT merchant, count(*) FROM all_told GROUP BY 1 ORDER BY merchant::bigint', $$SELECT m, 12::bigint FROM unnest(ARRAY[current_setting('report.m'), current_setting('report.other')]) m ORDER BY m::bigint$$, 'both merchants have persons in all twelve columns, so what follows can fail');
+CREATE ROLE regress_masked;
+SELECT loyalty.grant_reporting('regress_masked', :other) \g /dev/null
+CREATE ROLE regress_both;
+GRANT regress_named, regress_masked TO regress_both;
+CREATE ROLE regress_chain;
+GRANT regress_named, regress_all TO regress_chain;
+SET LOCAL ROLE regress_both;
+SELECT set_eq('SELECT * FROM pg_temp.told()', $$SELECT * FROM all_told WHERE merchant = current_setting('report.m')$$, 'names of one merchant and another without: names of the one');
+SELECT set_eq(format('SELECT * FROM pg_temp.counts_of(%L)', half), format('SELECT view, merchant, n FROM all_rows WHERE half = %L', half), 'rows of both: ' || half) FROM unnest('{loyalty_report,loyalty_report_personal}'::text[]) half;
+SELECT is_empty($$SELECT r.line FROM pg_temp.rows_of('loyalty_report_personal') r WHERE r.line ~ 'Yolotzin|477[1-7][0-9]{5}2'$$, 'nobody of the other is in them');
+SET LOCAL ROLE regress_chain;
+SELECT set_eq('SELECT * FROM pg_temp.told()', $$SELECT * FROM all_told WHERE merchant = current_setting('report.m')$$, 'names of one merchant and all without: names of the one');
+SELECT set_eq($$SELECT * FROM pg_temp.counts_of('loyalty_report_personal')$$, $$SELECT view, merchant, n FROM all_rows WHERE half = 'loyalty_report_personal'$$, 'and rows of all');
+RESET ROLE;
+CREATE SCHEMA lent;
+GRANT ALL ON SCHEMA lent TO regress_named, regress_masked;
+SET LOCAL ROLE regress_named;
+CREATE VIEW lent.dim_member AS SELECT * FROM loyalty_report_personal.dim_member;
+GRANT SELECT ON lent.dim_member TO regress_masked;
+SELECT isnt_empty('SELECT FROM lent.dim_member WHERE name IS NOT NULL', 'a view of who knows names tells them to who made it');
+SET LOCAL ROLE regress_masked;
+SELECT is_empty($$SELECT m.name FROM lent.dim_member m WHERE num_nonnulls(m.member_number, m.client_id, m.name, m.phone, m.email, m.birth_date) > 0$$, 'and none to who has another merchant without');
+SELECT set_eq($$SELECT merchant_key, count(*) FROM lent.dim_member GROUP BY 1$$, $$SELECT merchant, n FROM all_rows WHERE view = 'loyalty_report_personal.dim_member' AND merchant = current_setting('report.other')$$, 'of which it has the rows');
+RESET ROLE;
+SELECT loyalty.grant_reporting('regress_masked', :other, personal => true) \g /dev/null
+SET LOCAL ROLE regress_both;
+SELECT set_eq('SELECT * FROM pg_temp.told()', 'SELECT * FROM all_told', 'names of both are of who has them of both');
+RESET ROLE;
+SELECT loyalty.grant_reporting('regress_masked', :other) \g /dev/null
+SET LOCAL ROLE regress_both;
+SELECT set_eq('SELECT * FROM pg_temp.told()', $$SELECT * FROM all_told WHERE merchant = current_setting('report.m')$$, 'until they are taken back, by any of its roles');
+RESET ROLE;
+SELECT loyalty.grant_reporting('regress_named', :m) \g /dev/null
+SET LOCAL ROLE regress_named;
+SELECT throws_ok('SELECT FROM loyalty_report_personal.dim_member', '42501', NULL, 'of a role that knew people and shall not any more');
+SET LOCAL ROLE regress_masked;
+SELECT set_eq($$SELECT DISTINCT merchant FROM pg_temp.counts_of('loyalty_report')$$, $$SELECT current_setting('report.other')$$, 'each goes on to see its merchant');
+RESET ROLE;
+SELECT loyalty.grant_reporting('regress_named', :m, personal => true) \g /dev/null
+SELECT loyalty.block_customer(x, 'CAMC880526HMCBNR04') FROM unnest(ARRAY[:m, :other]) x \g /dev/null
+
 SELECT is(loyalty_internal.pseudonym(repeat('a', 64), 7), left(encode(loyalty_internal.hmac(repeat('a', 64), 'pseudonym 7'), 'hex'), 16), 'a pseudonym is an HMAC of a number');
 SELECT isnt(loyalty_internal.pseudonym(repeat('a', 64), 7), loyalty_internal.pseudonym(repeat('b', 64), 7), 'under a key of the merchant');
 SELECT is(loyalty_internal.age_band(born, '2026-03-01'), band, format('age_band: born on %s', born)) FROM (VALUES (NULL::date, 'unknown'), ('2026-03-01', '0-17'), ('2008-03-02', '0-17'), ('2008-03-01', '18-24'), ('2001-03-01', '25-34'), ('1961-03-02', '55-64'), ('1961-03-01', '65+'), ('1904-02-29', '65+')) v (born, band);
@@ -462,6 +540,7 @@ SELECT results_eq($$SELECT loyalty_internal.is_reported(v, '{-5,0,3,922337203685
 SELECT is(loyalty_internal.is_reported(1, merchants), expected, format('of %s', merchants)) FROM (VALUES ('{}'::bigint[], false), ('{1}', true), ('{NULL,1}', NULL), (NULL, NULL)) v (merchants, expected);
 SELECT is(loyalty_internal.reported_merchants(role), expected, role || ' sees') FROM (VALUES ('regress_one', ARRAY[:m]::bigint[]), ('regress_none', '{}')) v (role, expected);
 SELECT is(loyalty_internal.reported_merchants(role), (SELECT array_agg(x ORDER BY x) FROM (SELECT 0 UNION ALL SELECT merchant_id FROM loyalty.merchants) m (x)), role || ' sees all, those to come too') FROM unnest('{regress_all,loyalty_engine}'::name[]) role;
+SELECT is(loyalty_internal.reported_merchants(role, personal => true), expected, role || ' may know people') FROM (VALUES ('regress_named', ARRAY[:m]::bigint[]), ('regress_one', '{}'), ('regress_all', '{}'), ('regress_chain', ARRAY[:m]), ('loyalty_engine', loyalty_internal.reported_merchants('loyalty_engine'))) v (role, expected);
 
 ANALYZE loyalty.entry, loyalty_internal.merchant;
 SET LOCAL ROLE regress_all;

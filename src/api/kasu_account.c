@@ -85,7 +85,7 @@ static Statement policy_kept_sql = {
 	.params = {INT8OID, INT8OID, BOOLOID}
 };
 
-/* The name is told to who has the consent to read it, and else as it came with the order. */
+/* The name is told to who has the consent to read it, and may, and else as it came with the order. */
 static Statement policy_receipt_sql = {
 	.sql = "SELECT json_build_object('id_venta', s.policy_id::text, 'id_contacto', loyalty_internal.contact_id($1, s.member_id)::text,"
 	" 'nombre', CASE WHEN $4 THEN m.name ELSE loyalty_internal.applicant(s.application) END, 'CURP', c.curp::text,"
@@ -129,7 +129,7 @@ sell_policy(Call *call, Curp *curp)
 	db_write(&policy_kept_sql, kept, NULL);
 	call->id = row_int64(0, "member_id");
 	entry_space_owe(call->merchant_id, SPACE_OF_APP_USERS, space + row_int64(0, "bytes") * 5 / 4);
-	receipt[3] = BoolGetDatum(kasu_consent(call, NULL, NULL) == TOLD_ALL);
+	receipt[3] = BoolGetDatum(kasu_consent_to_names(call, NULL, NULL) == TOLD_ALL);
 	db_write(&policy_receipt_sql, receipt, NULL);
 	return row_text(0, "receipt");
 }
@@ -140,13 +140,13 @@ static Statement kept_order_sql = {
 	.params = {JSONOID, JSONOID}
 };
 
-/* The answer that was kept of an order tells the name to who has the consent now. */
+/* The answer that was kept of an order tells the name to who has the consent now, and may read it. */
 static void
 retell_order(Call *call)
 {
 	Datum		values[] = {CStringGetTextDatum(call->json), application(call)};
 
-	if (kasu_consent(call, NULL, NULL) == TOLD_ALL)
+	if (kasu_consent_to_names(call, NULL, NULL) == TOLD_ALL)
 		return;
 	db_write(&kept_order_sql, values, NULL);
 	call->json = row_text(0, "answer");
@@ -362,7 +362,7 @@ account_status(Call *call)
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(policy_id),
-		BoolGetDatum(told == TOLD_ALL),
+		BoolGetDatum(told == TOLD_ALL && call->reads_customers),
 	};
 
 	/* a policy that is none of the customer's is unknown to who may be told of another */
@@ -409,7 +409,7 @@ static char *
 payment_receipt(const Call *call, StringInfo answer, bool found, int64 policy_id, int64 payment_no, bool curp_sent)
 {
 	const Value *fields = call->values;
-	Told		told = found ? kasu_consent(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
+	Told		told = found ? kasu_consent_to_names(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
 	Datum		values[] = {
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(policy_id),
@@ -503,7 +503,7 @@ static Statement kept_payment_sql = {
 	.params = {JSONOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
 };
 
-/* The answer that was kept of a payment tells no more than the consent of now. */
+/* The answer that was kept of a payment tells no more than the consent and the grants of now. */
 static void
 retell_payment(Call *call, bool found, bool curp_sent)
 {
@@ -515,7 +515,7 @@ retell_payment(Call *call, bool found, bool curp_sent)
 
 	db_read(&kept_policy_sql, values, NULL);
 	policy_id = row_int64(0, "policy_id");
-	told = found ? kasu_consent(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
+	told = found ? kasu_consent_to_names(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
 	if (told == TOLD_ALL)
 		return;
 	values[1] = Int64GetDatum(told);

@@ -49,6 +49,7 @@ extern bool kasu_find_customer(Call *call, Curp *curp);
 extern int64 kasu_merchant(const Call *call);
 extern const char *kasu_asked_curp(const Call *call);
 extern Told kasu_consent(const Call *call, const char *acceptance, int64 *policy_id);
+extern Told kasu_consent_to_names(const Call *call, const char *acceptance, int64 *policy_id);
 extern void kasu_check_alive(const Call *call, Curp *curp);
 extern void kasu_check_reading(Call *call, const char *acceptance, Curp *curp);
 extern int64 kasu_merchant_of(const char *app_user);

@@ -140,6 +140,7 @@ typedef struct Call
 	int64		request_id;		/* the number of the request; 0: none */
 	const char *app_user;		/* who acts for the merchant, once that is proved and it has a turn; NULL: the
 								 * merchant */
+	bool		reads_customers;	/* the app user may call API_CUSTOMER, which tells their names */
 	int64		unused_key_no;	/* of the app user's keys the one that signed, if it is to be written down as used;
 								 * else 0 */
 	bool		sandbox;		/* came by a sandbox path */

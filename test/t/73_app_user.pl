@@ -59,7 +59,7 @@ sub ask
 	my ($api, $fields, %as) = @_;
 	%as = (user => 'Banco', curp => $curp, timestamp => now, %as);
 	my $token = $as{token} // {token => hmac_sha256_hex(qq({"timestamp":$as{timestamp},"expires_in":600}), signature(%as)), token_data => {timestamp => $as{timestamp}, expires_in => 600}};
-	return post("/api/${api}_V1", {nombre_de_usuario => $as{user}, curp_en_uso => $as{curp}, token_data => $token->{token_data}, %$fields}, Authorization => "Bearer $token->{token}");
+	return post("/api/${api}_V1", {nombre_de_usuario => $as{user}, curp_en_uso => $as{curp}, token_data => $token->{token_data}, %$fields}, Authorization => "Bearer $token->{token}", %{$as{headers} // {}});
 }
 
 # A request of each API that is answered, but for an order, which is for the second time.
@@ -104,6 +104,39 @@ for my $api (sort keys %request)
 	refused(post('/api/Payments_V1', {nombre_de_usuario => 'Banco', token_data => $token->{token_data}, %{$request{Payments}[1]}}, Authorization => "Bearer $token->{token}"), 403, 'a payment that names no CURP');
 	grant('Payments');
 }
+
+# A customer's name is told to who may call Customer only, by whichever API, under a consent for all data too.
+{
+	my ($buyer) = grep { !$stack->psql_error("SELECT '$_'::loyalty.curp") } map { "PEPJ901010HDFRRN0$_" } 0 .. 9;
+	sql(qq{SELECT loyalty.create_product($merchant, 'Auto', '1000', 50) \\g /dev/null
+		SELECT loyalty.create_customer($merchant, program_id, '$buyer', 'Juan', 'Real') FROM loyalty.programs WHERE merchant_id = $merchant \\g /dev/null
+		SELECT loyalty.grant_consent($merchant, '$buyer', 'Banco', 'crédito', '1') \\g /dev/null});
+	my @who = (curp => $buyer);
+	my $order = sub { ask('Accounts', {%{$request{Accounts}[1]}, mail => 'juan@correo.example', telefono => '5512345679', producto => 'Auto', nombre => 'Dicho', paterno => 'Antes'}, @who, headers => {'Idempotency-Key' => 'orden'}) };
+	my $pay = sub { my $key = shift; ask('Payments', {tipo_peticion => 'pagos_psd2', cantidad => 10, referencia => $key}, @who, headers => {'Idempotency-Key' => $key}) };
+	my $status = sub { ask('Payments', {tipo_peticion => 'account_status'}, @who) };
+	my $name = sub { my $answer = shift; return join ' ', $answer->{status}, ($answer->{json}{datos_compra} // {})->{nombre} // ($answer->{json}{data} // {})->{cliente} // '' };
+	revoke('Customer');
+	is $name->($order->()), '201 Dicho Antes', 'without Customer an order tells the name that it came with';
+	is $name->($status->()), '200 Dicho Antes', 'and account_status';
+	is $name->($pay->('uno')), '201 Dicho Antes', 'and a payment';
+	grant('Customer');
+	is $name->($status->()), '200 Juan Real', 'with it the name is told';
+	is $name->($pay->('dos')), '201 Juan Real', 'by a payment';
+	is $name->($pay->('uno')), '201 Dicho Antes', 'while a kept answer tells what it told';
+	my $elsewhere = sub { ask('Accounts', {%{$request{Accounts}[1]}, mail => 'juan@correo.example', telefono => '5512345679', producto => 'Casa', nombre => 'Dicho', paterno => 'Antes'}, @who, headers => {'Idempotency-Key' => 'casa'}) };
+	sql("SELECT loyalty.create_product($merchant, 'Casa', '1000', 50)");
+	is $name->($elsewhere->()), '201 Juan Real', 'and by an order';
+	revoke('Customer');
+	is $name->($elsewhere->()), '201 Dicho Antes', 'without it again the kept answer of an order has the name that came';
+	is $name->($pay->('dos')), '201 Dicho Antes', 'and that of a payment';
+	my $kept = $pay->('dos')->{json}{data};
+	is "$kept->{saldo} $kept->{producto} $kept->{curp}", "980 Auto $buyer", 'and all else';
+	grant('Customer');
+	is $name->($elsewhere->()), '201 Juan Real', 'which are told again with it';
+	is $name->($pay->('dos')), '201 Juan Real', 'both';
+}
+
 revoke($_) for keys %request;
 new_log();
 refused(take_token(), 403, 'who may call none gets no token');

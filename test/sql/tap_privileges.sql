@@ -80,6 +80,24 @@ SELECT is_empty($$SELECT name FROM functions WHERE schema = 'loyalty_api' AND NO
 	AND prorettype IN ('json'::regtype, 'loyalty_api."application/json"'::regtype, CASE name WHEN 'loyalty_api.dashboard()' THEN 'loyalty_api."text/html"'::regtype ELSE 'json' END))$$,
 	'every function of loyalty_api is a SECURITY DEFINER that returns json, and volatile, but for the one of standbys and the page');
 
+-- --- turns ---------------------------------------------------------------------
+
+-- PostgreSQL shows the tags of locks to everybody: these tell nobody who a merchant is.
+CREATE TEMP VIEW turns AS
+SELECT l.classid::bigint AS high, l.objid::bigint AS low, l.objsubid FROM pg_locks l WHERE l.locktype = 'advisory' AND l.pid = pg_backend_pid();
+SELECT loyalty.create_merchant('Turno uno') AS one, loyalty.create_merchant('Turno dos') AS two \gset
+SELECT loyalty_internal.take_turn(:one) \g /dev/null
+SELECT is((SELECT count(*) FROM turns WHERE objsubid > 255 OR objsubid = 3)::integer, 2, 'who takes a turn has two locks');
+SELECT is_empty(format('TABLE turns EXCEPT SELECT high, low, objsubid FROM turns WHERE high NOT IN (%1$s >> 32, %1$s & 4294967295) AND low NOT IN (%1$s >> 32, %1$s & 4294967295)', :one::bigint),
+	'whose tags have no part of the number of the merchant');
+SELECT is((SELECT array_agg(DISTINCT byte ORDER BY byte) FROM turns, LATERAL (SELECT high << 32 | low AS tag) g, LATERAL (SELECT g.tag >> 8 * i & 255 AS byte FROM generate_series(0, 7) i) b),
+	(SELECT array_agg(DISTINCT get_byte(h, i)::bigint ORDER BY get_byte(h, i)::bigint) FROM (SELECT loyalty_internal.hmac(m.digest_key, 'turn ' || m.merchant_id) AS h FROM loyalty_internal.merchant m WHERE m.merchant_id = :one) k, generate_series(0, 7) i),
+	'but are of a hash under a key that only the engine reads');
+SELECT loyalty_internal.take_turn(:one) \g /dev/null
+SELECT is((SELECT count(DISTINCT (high, low)) FROM turns)::integer, 1, 'another of the same merchant is of the same tag');
+SELECT loyalty_internal.take_turn(:two) \g /dev/null
+SELECT is((SELECT count(DISTINCT (high, low)) FROM turns)::integer, 2, 'one of another merchant of another');
+
 -- --- PUBLIC -------------------------------------------------------------------
 
 SELECT is_empty(format('SELECT x.name, a.privilege_type FROM %I x, aclexplode(x.acl) a WHERE a.grantee = 0', kind), 'PUBLIC has nothing on any of the ' || kind)

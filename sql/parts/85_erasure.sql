@@ -255,6 +255,29 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.erase_answers(bigint, bigint[]) IS
 'Takes members out of the answers that are kept for idempotency keys: a late repeat gets the first answer without what it said of them. Of the items of a batch only those are found here whose member was looked up: what an item says itself is not kept.';
 
+CREATE FUNCTION loyalty_internal.phone_of(text) RETURNS loyalty.phone
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'phone_of';
+COMMENT ON FUNCTION loyalty_internal.phone_of(text) IS
+'The phone that a text is, with whatever punctuation, as in requests; NULL: it is none.';
+
+CREATE FUNCTION loyalty_internal.phones_of_members(merchant_id bigint, member_ids bigint[]) RETURNS SETOF loyalty.phone
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT DISTINCT ON (p.phone::text) p.phone
+	FROM (
+		SELECT m.phone FROM loyalty_internal.member m
+		WHERE m.merchant_id = phones_of_members.merchant_id AND m.member_id = ANY (phones_of_members.member_ids)
+		UNION ALL SELECT loyalty_internal.phone_of(h.was) FROM loyalty_internal.member_change h
+		WHERE h.merchant_id = phones_of_members.merchant_id AND h.member_id = ANY (phones_of_members.member_ids) AND h.attribute = 'phone'
+		UNION ALL SELECT g.phone FROM loyalty_internal.message g
+		WHERE g.merchant_id = phones_of_members.merchant_id AND g.member_id = ANY (phones_of_members.member_ids)
+		UNION ALL SELECT loyalty_internal.phone_of(s.application ->> 'telefono') FROM loyalty_internal.policy s
+		WHERE s.merchant_id = phones_of_members.merchant_id AND s.member_id = ANY (phones_of_members.member_ids)) p (phone)
+	WHERE p.phone IS NOT NULL;
+END;
+COMMENT ON FUNCTION loyalty_internal.phones_of_members(bigint, bigint[]) IS
+'The phones that members have or had, those that came with their orders too, as far as they are still kept: by these they may be on the blacklist.';
+
 CREATE FUNCTION loyalty_internal.erase_phones(merchant_id bigint, phones loyalty.phone[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -334,13 +357,7 @@ BEGIN
 	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id = o.account_id;
 
 	PERFORM loyalty_internal.erase_answers(erase_members.merchant_id, erase_members.member_ids);
-	phones := ARRAY(
-		SELECT m.phone FROM loyalty_internal.member m
-		WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) AND m.phone IS NOT NULL
-		UNION SELECT h.was::loyalty.phone FROM loyalty_internal.member_change h
-		WHERE h.merchant_id = erase_members.merchant_id AND h.member_id = ANY (erase_members.member_ids) AND h.attribute = 'phone'
-		UNION SELECT g.phone FROM loyalty_internal.message g
-		WHERE g.merchant_id = erase_members.merchant_id AND g.member_id = ANY (erase_members.member_ids));
+	phones := ARRAY(SELECT loyalty_internal.phones_of_members(erase_members.merchant_id, erase_members.member_ids));
 	UPDATE loyalty_internal.payment y SET reference = NULL, payer_digest = loyalty_internal.merchant_digest(y.merchant_id, y.reference || ' ' || (
 		SELECT c.curp::text FROM loyalty_internal.customer c WHERE c.merchant_id = s.merchant_id AND c.member_id = s.member_id))
 	FROM loyalty_internal.policy s
@@ -515,10 +532,7 @@ BEGIN
 			FROM loyalty_internal.message g WHERE g.merchant_id = merchant AND g.member_id = id ORDER BY g.message_id) r), '[]'),
 		'blacklisted', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT b.phone, b.reason, b.created_at FROM loyalty_internal.blacklisted_phone b
-			WHERE b.merchant_id = merchant AND b.phone::text IN (
-				SELECT m.phone::text FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id
-				UNION ALL SELECT h.was FROM loyalty_internal.member_change h WHERE h.merchant_id = merchant AND h.member_id = id AND h.attribute = 'phone'
-				UNION ALL SELECT g.phone::text FROM loyalty_internal.message g WHERE g.merchant_id = merchant AND g.member_id = id)
+			WHERE b.merchant_id = merchant AND b.phone::text IN (SELECT p.phone::text FROM loyalty_internal.phones_of_members(merchant, ARRAY[id]) p (phone))
 			  -- what another has by now is not said of them
 			  AND NOT EXISTS (SELECT FROM loyalty_internal.member o
 				WHERE o.merchant_id = merchant AND o.phone OPERATOR(loyalty.=) b.phone AND o.member_id <> id)

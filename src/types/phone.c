@@ -12,6 +12,7 @@
 #include <ctype.h>
 
 #include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
 #include "types/phone.h"
 #include "utils/builtins.h"
 
@@ -176,6 +177,20 @@ phone_in(PG_FUNCTION_ARGS)
 						"phone", str),
 				 errdetail("A phone number has %d digits, which +52, 52, +521, 521, 01, 044 or 045 may precede.",
 						   PHONE_DIGITS)));
+	return PhoneGetDatum(result);
+}
+
+PG_FUNCTION_INFO_V1(phone_of);
+
+/* loyalty_internal.phone_of(): the phone that a text is, with whatever punctuation, or NULL. */
+Datum
+phone_of(PG_FUNCTION_ARGS)
+{
+	char	   *str = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Phone		result;
+
+	if (!phone_parse_typed(pg_server_to_any(str, strlen(str), PG_UTF8), &result))
+		PG_RETURN_NULL();
 	return PhoneGetDatum(result);
 }
 

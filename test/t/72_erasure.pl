@@ -97,12 +97,14 @@ my $refund = "SELECT loyalty.reverse($merchant, $her, $spent, 2, reference => 'd
 my $refunded = sql($refund);
 sql("SELECT loyalty.post($merchant, $other, 'redeem', 1, 'canje de otra')");
 
-my @order = ('/api/Accounts_V1', key => 'clave-XOCHI-6', tipo_peticion => 'new_service', mail => 'xo.particular@correo.example', telefono => '4779998844', producto => 'Vida', numero_pagos => 4, dia_pago => 1,
+my @order = ('/api/Accounts_V1', key => 'clave-XOCHI-6', tipo_peticion => 'new_service', mail => 'xo.particular@correo.example', telefono => '(477) 999–8844', producto => 'Vida', numero_pagos => 4, dia_pago => 1,
 	tipo_servicio => 'Ecologico', terminos => 'acepto', aviso => 'acepto', fideicomiso => 'acepto', direccion => {calle => 'Privada Solferino'});
 my $ordered = customer_api(@order);
 my $sale = {%{$ordered->{json}{datos_compra} // {}}};
 like $sale->{poliza}, qr/^P/, 'a policy';
 my $policy = sql("SELECT policy_id FROM loyalty.policies WHERE member_id = $her");
+# a phone that she has nowhere else
+sql("SELECT loyalty.blacklist_phone($merchant, '4779998844', 'particular de la Xóchitl')");
 my %payment = (tipo_peticion => 'pagos_psd2', poliza_en_uso => $sale->{poliza}, cantidad => 250, metodo => 'SPEI', referencia => 'SPEI-XOCHI-77');
 my $paid = customer_api('/api/Payments_V1', %payment);
 is $paid->{status}, customer_api('/api/Payments_V1', %payment)->{status}, 'a payment, twice';
@@ -151,7 +153,7 @@ sql("SELECT loyalty.blacklist_phone($merchant, '4779998855', 'también debe')",
 
 # --- where she is ----------------------------------------------------------------
 
-my @hers = ($curp, 'Xóchitl', 'Xochi', 'XOCHI', 'Zárate', 'Quiñonez', '4779998866', '4779998877', '4779998844', 'xochitl.z@', 'xo.particular@', 'TARJETA-XO-1', 'TARJETA-XO-2', 'Callejón del Beso', 'Jardines', 'xochi88', 'solferino',
+my @hers = ($curp, 'Xóchitl', 'Xochi', 'XOCHI', 'Zárate', 'Quiñonez', '4779998866', '4779998877', '4779998844', '999–8844', 'xochitl.z@', 'xo.particular@', 'TARJETA-XO-1', 'TARJETA-XO-2', 'Callejón del Beso', 'Jardines', 'xochi88', 'solferino',
 	'Solferino', 'prima de la gerente', 'rebozo', 'grabado XZ', 'del Registro', 'boleto de Xochi', 'cariño', '1987-04-11');
 my @childs = ('YOLO-7', 'Yólotl', 'Ixmatl', 'yolotl@', '4779990011', 'Cerrada Yolo', '1991-07-13', 'familia YOLO');
 my @cashiers = ('Xóchitl de la Caja', '4779998855', 'también debe');
@@ -221,7 +223,8 @@ for my $who ($her, $child)
 	is scalar(grep { defined } @{$exported{$_}->($export)}), sql("SELECT count(*) FROM $_ WHERE merchant_id = $merchant AND member_id = $who"), "$_: all rows of $who" for sort keys %exported;
 }
 my $export = sql("SELECT loyalty.export_member($merchant, $her)");
-is_deeply [grep { index($export, $_) < 0 } grep { !/^XOCHI$|-8844|Solferino/ } @hers], [], 'with all that she is known by';
+is_deeply [grep { index($export, $_) < 0 } grep { !/^XOCHI$|Solferino/ } @hers], [], 'with all that she is known by';
+is_deeply [sort map { $_->{phone} } @{JSON::PP->new->decode($export)->{blacklisted}}], ['4779998844', '4779998866'], 'on the blacklist by two phones, one of which came with an order';
 unlike $export, qr/Ixmatl|Otra Persona|canje de otra|hash|digest/, 'and nothing of others, nor hashes';
 is scalar(@{JSON::PP->new->decode($export)->{policies}[0]{payments}}), 3, 'payments are in their policy';
 is refused_as("SELECT loyalty.export_member($merchant, 1)"), 'LY006', 'nobody has no export';

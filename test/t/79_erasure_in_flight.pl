@@ -51,7 +51,7 @@ $watcher->query(q{
 
 my $curp = 'ZAQX870411MGTRXC04';
 # All that she is known by, and what only the writer says.
-my $hers = "Xochi|Zarate|4779998866|$curp|1987-04-11|Quetzal|4779990077|1991-07-13";
+my $hers = "Xochi|Zarate|4779998866|4779990088|$curp|1987-04-11|Quetzal|4779990077|1991-07-13";
 
 # She, who is a customer or plain, and may have left; and another.  Without ranks, what is posted takes the fast path.
 sub set_up
@@ -72,6 +72,7 @@ sub set_up
 		SELECT loyalty.post(:m, :her, 'deposit', 50), loyalty.post(:m, :other, 'deposit', 50) \g /dev/null
 		} . ($she{ranks} ? q{SELECT loyalty.set_rank_ranges(:m, 'niveles', '{Plata,Oro}', '{0,500000}'), loyalty.configure_program(:m, :p, '{"range_group":"niveles"}') \g /dev/null} : '') . q{
 		} . ($she{elsewhere} ? q{SELECT loyalty.post(:m, :other, 'deposit', 20, member_id => :her), loyalty.hold(:m, :other, 9, member_id => :her) \g /dev/null} : '') . q{
+		} . ($she{ordered} ? q{UPDATE loyalty_internal.policy SET application = '{"telefono":"477-999-00-88"}' WHERE merchant_id = :m;} : '') . q{
 		} . ($she{left} ? 'SELECT loyalty.disable_member(:m, :her) \g /dev/null' : '') . q{
 		SELECT concat_ws('|', :m, :p, :'c', :'w', :her, :'policy', :other, :'key')});
 	return \%m;
@@ -119,6 +120,7 @@ my %writers = (
 	'a batch that looks her up' => {waits_at => 'the account', says => qr/"status":"error"/,
 		sql => sub { qq{SELECT loyalty.seller_deposit($_->{m}, '[{"programId":"$_->{club}","member":{"email":"XOCHI\@correo.example"},"amount":5,"comments":"para Quetzal"}]', 'k')} }},
 	'a blacklist' => {waits_at => 'a row in its place', says => $done, later => 1, sql => sub { "SELECT loyalty.blacklist_phone($_->{m}, '4779998866', 'Quetzal debe')" }},
+	'a blacklist of what came with an order' => {waits_at => 'a row in its place', says => $done, later => 1, she => {ordered => 1}, sql => sub { "SELECT loyalty.blacklist_phone($_->{m}, '4779990088', 'Quetzal debe')" }},
 	'what is looked up' => {waits_at => 'a row in its place', says => qr/^$/, later => 1,
 		sql => sub { "INSERT INTO loyalty.curp_record (merchant_id, curp, first_name, first_last_name, second_last_name, status) VALUES ($_->{m}, '$curp', 'Quetzal', 'Quetzal', 'Quetzal', 'Quetzal')" }},
 	# who had left and comes back; who has waited for the erasure is new, as after it
@@ -205,7 +207,7 @@ for my $what (sort keys %writers)
 	if ($writes->{later})
 	{
 		is_deeply [grep { !/^loyalty(?:\.curp_record|_internal\.blacklisted_phone)\./ } @{words($watcher, $m, $hers)}], [], '… but writes what is of no member';
-		$watcher->query("DELETE FROM loyalty.curp_record WHERE merchant_id = $m->{m}; SELECT loyalty.unblacklist_phone($m->{m}, '4779998866')");
+		$watcher->query("DELETE FROM loyalty.curp_record WHERE merchant_id = $m->{m}; SELECT loyalty.unblacklist_phone($m->{m}, p) FROM unnest('{4779998866,4779990088}'::loyalty.phone[]) p");
 	}
 	erase_newcomers($m);
 	is_clean($m, '… afterwards');

@@ -499,7 +499,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS
-'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference of app_user again books nothing and gets the first answer, whatever has been booked since; another app user''s is another one. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment of app_user).';
+'Books a payment (money) of a policy and returns how the policy stands. Payments fill instalments from the first on, so arrears come first; one of a cancelled policy opens it again. The same reference of app_user again books nothing and gets the first answer, whatever has been booked since, under the name that the customer has by now; another app user''s is another one. A policy takes 200 payments, and then one more of all that is still to be paid. method, reference and app_user have at most 1,024 bytes. Errors: LY005 invalid_argument (a longer one), LK400 kasu_400 (nothing may be NULL or empty), LK412 kasu_412 (no such policy, more than is still to be paid, too many payments, or the reference was used for another payment of app_user).';
 
 CREATE FUNCTION loyalty.cancel_policy(merchant_id bigint, policy_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

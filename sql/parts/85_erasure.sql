@@ -206,7 +206,7 @@ BEGIN
 				OR people ? concat('poliza ', answer ->> 'poliza');
 			RETURN '{' || coalesce((SELECT string_agg(to_json(f.key)::text || ':' || CASE
 					WHEN theirs AND f.key IN ('id', 'id_venta', 'id_contacto', 'programId', 'transactionid', 'transactionId', 'status', 'description',
-						'poliza', 'producto', 'mensaje', 'error', 'plan', 'payment_ids') THEN f.value::text
+						'poliza', 'producto', 'mensaje', 'error', 'plan', 'pago_link', 'payment_ids') THEN f.value::text
 					ELSE loyalty_internal.answer_without(f.value, people, theirs) END, ',' ORDER BY f.n)
 				FROM json_each(answer) WITH ORDINALITY f (key, value, n)), '') || '}';
 		WHEN 'string' THEN

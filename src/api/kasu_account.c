@@ -134,20 +134,26 @@ sell_policy(Call *call, Curp *curp)
 	return row_text(0, "receipt");
 }
 
+/* what the request says itself is not in the answer any more, once the customer was blocked */
 static Statement kept_order_sql = {
-	.sql = "SELECT loyalty_internal.replaced($1, 'datos_compra',"
-	" loyalty_internal.replaced($1 -> 'datos_compra', 'nombre', to_json(loyalty_internal.applicant($2)))) AS answer",
-	.params = {JSONOID, JSONOID}
+	.sql = "SELECT CASE WHEN $5 AND $1 #>> '{datos_compra,CURP}' <> '' THEN $1 ELSE loyalty_internal.replaced($1, 'datos_compra',"
+	" loyalty_internal.replaced(loyalty_internal.replaced(loyalty_internal.replaced($1 -> 'datos_compra', 'CURP', to_json($3)), 'mail', to_json($4)),"
+	" 'nombre', to_json(coalesce(CASE WHEN $5 THEN nullif($1 #>> '{datos_compra,nombre}', '') END, loyalty_internal.applicant($2))))) END AS answer",
+	.params = {JSONOID, JSONOID, TEXTOID, TEXTOID, BOOLOID}
 };
 
 /* The answer that was kept of an order tells the name to who has the consent now, and may read it. */
 static void
 retell_order(Call *call)
 {
-	Datum		values[] = {CStringGetTextDatum(call->json), application(call)};
+	Datum		values[] = {
+		CStringGetTextDatum(call->json),
+		application(call),
+		CStringGetTextDatum(kasu_asked_curp(call)),
+		CStringGetTextDatum(call->values[NEW_MAIL].text),
+		BoolGetDatum(kasu_consent_to_names(call, NULL, NULL) == TOLD_ALL),
+	};
 
-	if (kasu_consent_to_names(call, NULL, NULL) == TOLD_ALL)
-		return;
 	db_write(&kept_order_sql, values, NULL);
 	call->json = row_text(0, "answer");
 }
@@ -383,25 +389,26 @@ static Statement payment_book_sql = {
 /* as it stood after the payment, whatever was paid since: a retry gets the same answer */
 static Statement payment_receipt_sql = {
 	.sql = "SELECT y.payment_id, coalesce(y.reference, '') AS reference, y.method,"
-	" CASE WHEN $4 > 0 THEN d.stands ELSE loyalty_internal.untold(d.stands, $5) END AS stands"
+	" CASE WHEN $4 > 0 THEN d.stands ELSE loyalty_internal.replaced(loyalty_internal.untold(d.stands, $5), 'curp', to_json($6)) END AS stands"
 	" FROM loyalty_internal.payment y,"
 	" LATERAL (SELECT loyalty_internal.policy_stands($1, $2, NULL, y.payment_no, $4 > 1) AS stands) d"
 	" WHERE y.merchant_id = $1 AND y.policy_id = $2 AND y.payment_no = $3",
-	.params = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID}
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
 };
 
-/* What the request said itself of the policy. */
+/* What the request said itself of the policy, but for the CURP, which may be nobody's since. */
 static Datum
-said(const Call *call, bool curp_sent)
+said(const Call *call)
 {
-	Datum		keys[2];
-	int			n = 0;
+	Datum		key = CStringGetTextDatum("poliza");
 
-	if (call->values[PAY_POLICY].text != NULL)
-		keys[n++] = CStringGetTextDatum("poliza");
-	if (curp_sent)
-		keys[n++] = CStringGetTextDatum("curp");
-	return PointerGetDatum(construct_array(keys, n, TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_array(&key, call->values[PAY_POLICY].text ? 1 : 0, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+said_curp(const Call *call, bool curp_sent)
+{
+	return CStringGetTextDatum(curp_sent ? kasu_asked_curp(call) : "");
 }
 
 /* Complete the answer to a payment; who has no consent, or of nobody, is told what they have said. */
@@ -415,7 +422,8 @@ payment_receipt(const Call *call, StringInfo answer, bool found, int64 policy_id
 		Int64GetDatum(policy_id),
 		Int64GetDatum(payment_no),
 		Int64GetDatum(told),
-		said(call, curp_sent),
+		said(call),
+		said_curp(call, curp_sent),
 	};
 	StringInfoData data;
 
@@ -426,7 +434,7 @@ payment_receipt(const Call *call, StringInfo answer, bool found, int64 policy_id
 	initStringInfo(&data);
 	appendStringInfoChar(&data, '{');
 	body_members(&data, row_text(0, "stands"));
-	body_text(&data, "referencia", row_text(0, "reference"));
+	body_text(&data, "referencia", fields[PAY_REFERENCE].text ? fields[PAY_REFERENCE].text : row_text(0, "reference"));
 	body_json(&data, "cantidad", points_text(fields[PAY_AMOUNT].points));
 	body_text(&data, "metodo", row_text(0, "method"));
 	appendStringInfoChar(&data, '}');
@@ -449,6 +457,12 @@ hold_customer(const Call *call)
 		raise_error(ERR_UNAVAILABLE);
 }
 
+static const char *
+payment_method(const Call *call)
+{
+	return call->values[PAY_METHOD].text ? call->values[PAY_METHOD].text : "PSD2";
+}
+
 /*
  * Nobody, one who is being cancelled and one who has no such policy are answered
  * alike.  *booked: not if the payment was made before, which is for the policy of
@@ -460,7 +474,6 @@ pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool
 {
 	const Value *values = call->values;
 	const char *reference = values[PAY_REFERENCE].text;
-	const char *method = values[PAY_METHOD].text;
 	Datum		payment[6];
 	const char	nulls[] = {' ', ' ', ' ', ' ', reference ? ' ' : 'n', ' '};
 	Told		told;
@@ -482,7 +495,7 @@ pay_policy(const Call *call, StringInfo answer, bool found, bool curp_sent, bool
 	payment[0] = Int64GetDatum(call->merchant_id);
 	payment[1] = Int64GetDatum(policy_id);
 	payment[2] = PointsGetDatum(values[PAY_AMOUNT].points);
-	payment[3] = CStringGetTextDatum(method ? method : "PSD2");
+	payment[3] = CStringGetTextDatum(payment_method(call));
 	payment[4] = reference ? CStringGetTextDatum(reference) : (Datum) 0;
 	payment[5] = CStringGetTextDatum(values[KASU_USER].text);
 	db_write(&payment_book_sql, payment, nulls);
@@ -495,12 +508,17 @@ static Statement kept_policy_sql = {
 	.params = {JSONOID}
 };
 
+/* what the request says itself is not in the answer any more, once the customer was blocked */
 static Statement kept_payment_sql = {
-	.sql = "SELECT CASE WHEN $2 > 0 THEN loyalty_internal.replaced($1, 'data', loyalty_internal.replaced($1 -> 'data', 'cliente', to_json(coalesce("
+	.sql = "SELECT CASE WHEN $2 > 1 THEN k.whole"
+	" WHEN $2 > 0 THEN loyalty_internal.replaced(k.whole, 'data', loyalty_internal.replaced(k.whole -> 'data', 'cliente', to_json(coalesce("
 	"(SELECT loyalty_internal.applicant(s.application) FROM loyalty_internal.policy s WHERE s.merchant_id = $3 AND s.policy_id = $4), ''))))"
-	" ELSE loyalty_internal.replaced(loyalty_internal.replaced($1, 'curp_en_uso', to_json($6)),"
-	" 'data', loyalty_internal.untold($1 -> 'data', $5 || '{referencia,cantidad,metodo}')) END AS answer",
-	.params = {JSONOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
+	" ELSE loyalty_internal.replaced(loyalty_internal.replaced(k.whole, 'curp_en_uso', to_json($6)),"
+	" 'data', loyalty_internal.replaced(loyalty_internal.untold(k.whole -> 'data', $5 || '{referencia,cantidad,metodo}'), 'curp', to_json($7))) END AS answer"
+	" FROM (SELECT CASE WHEN $1 #>> '{data,metodo}' <> '' THEN $1 ELSE loyalty_internal.replaced(loyalty_internal.replaced($1, 'curp_en_uso', to_json($6)),"
+	" 'data', loyalty_internal.replaced(loyalty_internal.replaced(loyalty_internal.replaced($1 -> 'data', 'curp', to_json($7)),"
+	" 'referencia', to_json($8)), 'metodo', to_json($9))) END AS whole) k",
+	.params = {JSONOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
 /* The answer that was kept of a payment tells no more than the consent and the grants of now. */
@@ -508,18 +526,29 @@ static void
 retell_payment(Call *call, bool found, bool curp_sent)
 {
 	const Value *fields = call->values;
-	Datum		values[] = {CStringGetTextDatum(call->json), 0, Int64GetDatum(call->merchant_id), 0,
-	said(call, curp_sent), CStringGetTextDatum(curp_sent ? fields[KASU_CURP].text : "")};
+	const char *reference = fields[PAY_REFERENCE].text;
+	Datum		values[] = {
+		CStringGetTextDatum(call->json),
+		0,
+		Int64GetDatum(call->merchant_id),
+		0,
+		said(call),
+		0,
+		0,
+		CStringGetTextDatum(reference ? reference : ""),
+		CStringGetTextDatum(payment_method(call)),
+	};
 	int64		policy_id;
 	Told		told;
 
 	db_read(&kept_policy_sql, values, NULL);
 	policy_id = row_int64(0, "policy_id");
 	told = found ? kasu_consent_to_names(call, fields[PAY_ACCEPTANCE].text, &policy_id) : TOLD_NOTHING;
-	if (told == TOLD_ALL)
-		return;
 	values[1] = Int64GetDatum(told);
 	values[3] = Int64GetDatum(policy_id);
+	curp_sent = curp_sent || told != TOLD_NOTHING;
+	values[5] = CStringGetTextDatum(curp_sent ? fields[KASU_CURP].text : "");
+	values[6] = said_curp(call, curp_sent);
 	db_write(&kept_payment_sql, values, NULL);
 	call->json = row_text(0, "answer");
 }

@@ -25,10 +25,10 @@ my ($merchant, $key, $wallet, $staff) = split /\|/, $stack->psql(qq{
 	SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \\gset
 	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \\gset
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'la clave de Ana') AS staff \\gset
-	SELECT loyalty.create_app_user(:m, u, '$private_key') FROM unnest('{Banco,Agente}'::text[]) u \\g /dev/null
+	SELECT loyalty.create_app_user(:m, u, '$private_key') FROM unnest('{Banco,Agente,Nuevo}'::text[]) u \\g /dev/null
 	SELECT loyalty.create_member(:m, :p, 'Socia', client_id => 'S') \\g /dev/null
 	SELECT loyalty.create_customer(:m, :p, c, 'Persona', 'Gil'), loyalty.grant_consent(:m, c, 'Banco', 'x', '1'), loyalty.grant_consent(:m, c, 'Agente', 'x', '1') FROM unnest('{$carlos,$eva}'::loyalty.curp[]) c \\g /dev/null
-	SELECT loyalty.create_product(:m, p, 100, 5, max_payments => 3) FROM unnest('{Vida,Hogar,Auto}'::text[]) p \\g /dev/null
+	SELECT loyalty.create_product(:m, p, 100, 5, max_payments => 3) FROM unnest('{Vida,Hogar,Auto,Viaje}'::text[]) p \\g /dev/null
 	SELECT concat_ws('|', :m, :'key', :'w', :staff)});
 sub sql { return $stack->psql($_[0]) }
 my $n = 0;
@@ -209,9 +209,22 @@ my @unknown = (['another amount under the reference', 412, payment(10, 0, cantid
 	['the reference of another app user', 404, payment(10, 0, nombre_de_usuario => 'Agente')], ['a new service', 417, service('Hogar')]);
 my @first = map { sent(@$_[1, 2]) } @repeats;
 like $first[$_], qr/^201 .*"poliza" : "P.*Persona Gil|^201 .*Persona Gil.*"poliza" : "P/, "$repeats[$_][0]: tells of the customer" for 0 .. $#repeats;
+# The name is that of now, but for who repeats by a key.
+sql("SELECT loyalty.correct_member($merchant, member_id, first_name => 'Persona', first_last_name => 'Gil', second_last_name => 'Luna') FROM loyalty.customers WHERE merchant_id = $merchant AND curp::text = '$carlos'");
+is sent(payment(10)), $first[2] =~ s/Persona Gil/Persona Gil Luna/r, 'by its reference, a payment has the name that the customer has by now';
+is sent(payment(10), 'key-11'), $first[1], 'by its key, that of then';
 is sql("SELECT count(*) > 1 FROM loyalty_internal.idempotency_key WHERE answer ~ '$carlos'"), 't', 'the answers are kept';
+# Who has no consent is told what the request says, and no more, as long as nobody forgets it.
+my %new = (nombre_de_usuario => 'Nuevo');
+my @untold = ([service('Viaje', 0, %new, nombre => 'Carlos'), 'new-1'], [payment('0.5', 0, %new, poliza_en_uso => $number), 'new-2'], [payment('0.5', 0, %new, poliza_en_uso => $number)],
+	[payment('0.6', 0, %new, poliza_en_uso => $number, metodo => undef), 'new-3'], [customer_request('/api/Payments_V1', lc $carlos, 0, tipo_peticion => 'pagos_psd2', cantidad => 0.7, referencia => 'R0.7', %new, poliza_en_uso => $number), 'new-4']);
+sub content { my ($status, $body) = split / /, shift, 2; return [$status, JSON::PP->new->utf8->decode($body)] }
+my @first_untold = map { content(sent(@$_)) } @untold;
+is_deeply [map { $_->[0] } @first_untold], [(201) x @untold], 'an app user without consent sells and takes payments';
+is_deeply [@{$first_untold[1][1]{data}}{qw(curp referencia metodo cantidad cliente)}], [$carlos, 'R0.5', 'SPEI', 0.5, ''], 'and is told what the request says';
 
 sub told { my ($status, $body) = split / /, shift, 2; my $answer = JSON::PP->new->utf8->decode($body); return ($status, $answer->{mensaje}, join ' ', sort keys %$answer, keys %{$answer->{datos_compra} // $answer->{data}}) }
+sub says_itself { my ($status, $answer) = @{content(shift)}; my $told = $answer->{datos_compra} // $answer->{data}; return [$answer->{curp_en_uso}, @$told{qw(CURP mail curp referencia cantidad metodo)}] }
 sub nobody
 {
 	my $when = shift;
@@ -220,8 +233,10 @@ sub nobody
 	{
 		my $again = sent(@{$repeats[$i]}[1, 2]);
 		is_deeply [told($again)], [told($first[$i])], "$repeats[$i][0]: the first answer, $when";
-		unlike $again, qr/Persona|x\@correo/, 'which says nothing of the customer';
+		unlike $again, qr/Persona/, 'which says nothing of the customer';
+		is_deeply says_itself($again), says_itself($first[$i]), 'but what the request says itself';
 	}
+	is_deeply content(sent(@{$untold[$_]})), $first_untold[$_], "an app user without consent has the first answer, $when: $_" for 0 .. $#untold;
 	like sent($_->[2]), qr/^$_->[1] /, "$_->[0]: $_->[1], $when" for @unknown;
 	is everything(), $state, 'nothing is done';
 	is sql("SELECT count(*) FROM loyalty_internal.idempotency_key WHERE answer ~ 'Persona|x\@correo'"), '0', 'and no answer is kept that says something';

@@ -423,7 +423,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	# who sets a program up, and who buys a policy
 	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.add_private_key', 'UPDATE loyalty_internal.app_user_key', 'UPDATE loyalty_internal.api_key', 'SELECT loyalty_internal.sell_policy', 'SELECT s.member_id, pg_column_size(s.application)', q{SELECT json_build_object('id_venta'},
 	# of an answer that was kept
-	q{SELECT loyalty_internal.replaced($1, 'datos_compra'}, q{SELECT coalesce(nullif($1 #>> '{data,id_venta}'}, 'SELECT CASE WHEN $2 > 0 THEN loyalty_internal.replaced',
+	q{SELECT CASE WHEN $5 AND $1 #>> '{datos_compra,CURP}'}, q{SELECT coalesce(nullif($1 #>> '{data,id_venta}'}, 'SELECT CASE WHEN $2 > 1 THEN k.whole',
 	# lists of all that a merchant has
 	q{SELECT json_build_object('seller', merchant_id::text, ... ORDER BY created_at}, 'SELECT m.name AS contact_name, ... FROM loyalty_internal.member', 'SELECT 80 + octet_length(m.name)', 'SELECT name AS wallet_name', 'SELECT staff_id AS usertool_id',
 	# of an account of many entries, as many rows at most as it has a limit for

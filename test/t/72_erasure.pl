@@ -324,13 +324,17 @@ $_->{curp} = $_->{cliente} = $_->{tipo_servicio} = '', map { $_->{referencia} = 
 is_deeply $after, $status, 'and is not booked again';
 is refused_as("SELECT loyalty.pay_policy($merchant, $policy, 1, 'SPEI', 'SPEI-XOCHI-77', 'Banco')"), 'LK412', 'nor is another under its reference';
 # the customer API: by the key, and by the reference
-my @late = ([$ordered, customer_api(@order)], [$paid_under_key, customer_api(@under_key)], [$paid, customer_api('/api/Payments_V1', %payment)]);
+my @by_reference = ('/api/Payments_V1', %payment);
+my @late = map { my ($then, @request) = @$_; [$then, customer_api(@request), join ' ', map { $_ // '' } @request] } [$ordered, @order], [$paid_under_key, @under_key], [$paid, @by_reference];
 for (@late)
 {
-	my ($then, $now) = @$_;
+	my ($then, $now, $request) = @$_;
 	is_deeply [$now->{status}, $now->{json}{mensaje}, map { sort keys %$_ } $now->{json}, $now->{json}{datos_compra} // $now->{json}{data}],
 		[201, $then->{json}{mensaje}, map { sort keys %$_ } $then->{json}, $then->{json}{datos_compra} // $then->{json}{data}], "a late repeat over HTTP: $then->{json}{mensaje}";
-	is_deeply [grep { index($now->{body}, encode('UTF-8', $_)) >= 0 } grep { $_ ne $curp } @hers], [], 'which tells nothing of her';
+	is_deeply [grep { index($now->{body}, encode('UTF-8', $_)) >= 0 } grep { $_ ne $curp && index($request, $_) < 0 } @hers], [], 'which tells nothing of her';
+	my ($told_then, $told_now) = map { my $told = $_->{json}{datos_compra} // $_->{json}{data}; join ' ', map { "$_: " . ($told->{$_} // 'none') } qw(CURP mail pago_link curp referencia cantidad metodo) } $then, $now;
+	is $told_now, $then->{json}{datos_compra} ? $told_then : $told_then =~ s/(?<=pago_link: )\S+//r, 'but what the request says itself';
+	is $now->{json}{curp_en_uso}, $then->{json}{curp_en_uso}, 'and for whom';
 }
 is_deeply [map { $_->{json}{payment_ids} } $late[1][1], $late[2][1]], [map { $_->{json}{payment_ids} } $paid_under_key, $paid], 'payments have their numbers';
 is $late[0][1]{json}{datos_compra}{poliza}, $sale->{poliza}, 'and so has the policy';

@@ -493,7 +493,7 @@ BEGIN
 		'merchant', (SELECT t.name FROM loyalty_internal.merchant t WHERE t.merchant_id = merchant),
 		'member', (SELECT row_to_json(r) FROM (
 			SELECT m.member_id, p.name AS program, m.client_id, m.phone, m.email, m.name, m.first_name, m.first_last_name, m.second_last_name,
-				   m.birth_date, m.country, m.active, m.subscribed_at, m.created_at, m.cancelled_at, m.enrolled_by, m.granted_rank,
+				   m.birth_date, m.country, m.active, m.subscribed_at, m.created_at, m.cancelled_at, m.enrolled_by, m.granted_rank, m.rank_given,
 				   loyalty.rank_at(merchant, m.account_id, now()) AS rank, m.account_id, m.own_account_id
 			FROM loyalty_internal.member m JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 			WHERE m.merchant_id = merchant AND m.member_id = id) r),
@@ -511,24 +511,36 @@ BEGIN
 			SELECT h.changed_at, h.attribute, h.was
 			FROM loyalty_internal.member_change h WHERE h.merchant_id = merchant AND h.member_id = id ORDER BY h.change_id) r), '[]'),
 		'balances', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT b.account_id, s.balance, s.held, s.pending, s.earned, s.expired
+			SELECT b.account_id, s.balance, s.held, s.pending, s.earned, s.expired, s.lots, b.qualifying, b.purchases, b.due_at, b.posted_at, b.entry_no
 			FROM loyalty_internal.account b, LATERAL loyalty_internal.account_state(merchant, b.account_id, clock_timestamp()) s
 			WHERE b.merchant_id = merchant AND b.account_id IN (
 				SELECT a.account_id FROM owned a UNION SELECT m.account_id FROM loyalty_internal.member m WHERE m.merchant_id = merchant AND m.member_id = id)
 			ORDER BY b.account_id) r), '[]'),
 		'accounts_owned', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT w.account_id, w.since
+			SELECT w.account_id, w.since, w.entry_no
 			FROM loyalty_internal.account_owner w WHERE w.merchant_id = merchant AND w.member_id = id ORDER BY w.since) r), '[]'),
-		'entries', coalesce((SELECT json_agg(json_strip_nulls(row_to_json(r))) FROM (
+		'entries', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT e.posted_at, loyalty.entry_kind(e.kind) AS kind, e.amount, e.balance, e.reserved, e.money, e.reference,
-				   coalesce(e.detail, e.remainder) AS detail, e.staff_id, e.member_id, e.lots,
+				   coalesce(e.detail, e.remainder) AS detail, e.staff_id, e.member_id, e.lots, e.happened_at, e.actor_id, e.request_id, e.rules,
 				   e.account_id, e.entry_no, e.entry_id, e.origin_entry_id, e.peer_account_id
 			FROM entries e ORDER BY e.posted_at, e.account_id, e.entry_no) r), '[]'),
+		'reservations', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT loyalty.entry_kind(v.kind) AS kind, v.amount, v.remaining, v.lots, v.due_at, v.account_id, v.entry_no, v.entry_id
+			FROM loyalty_internal.reservation v WHERE v.merchant_id = merchant AND v.entry_id IN (SELECT e.entry_id FROM entries e)
+			ORDER BY v.entry_id) r), '[]'),
+		'lots_expired', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT x.account_id, x.expires_at, x.points, x.refunded
+			FROM loyalty_internal.expired_lot x WHERE x.merchant_id = merchant AND x.account_id IN (SELECT a.account_id FROM owned a)
+			ORDER BY x.account_id, x.expires_at) r), '[]'),
+		'ranks_held', coalesce((SELECT json_agg(row_to_json(r)) FROM (
+			SELECT k.account_id, k.rank, k.since, nullif(k.until, 'infinity') AS ends_at, k.from_points, k.reversed_at
+			FROM loyalty_internal.rank_held k WHERE k.merchant_id = merchant AND k.account_id IN (SELECT a.account_id FROM owned a)
+			ORDER BY k.account_id, k.since, k.rank) r), '[]'),
 		'ranks_given', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT g.since, nullif(g.rank, '') AS rank, nullif(g.until, 'infinity') AS ends_at, g.reason
 			FROM loyalty_internal.rank_grant g WHERE g.merchant_id = merchant AND g.member_id = id ORDER BY g.since) r), '[]'),
 		'messages', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT g.created_at, g.sent_at, g.channel, g.phone, g.body
+			SELECT g.created_at, g.sent_at, g.attempts, g.claimed_until, g.channel, g.phone, g.body, g.message_id
 			FROM loyalty_internal.message g WHERE g.merchant_id = merchant AND g.member_id = id ORDER BY g.message_id) r), '[]'),
 		'blacklisted', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT b.phone, b.reason, b.created_at FROM loyalty_internal.blacklisted_phone b
@@ -547,10 +559,10 @@ BEGIN
 			FROM loyalty_internal.allowance l
 			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT a.account_id FROM owned a) ORDER BY l.day, l.adds) r), '[]'),
 		'rules_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT u.rule, u.day, u.points_day, u.points_week, u.points_month, u.points_year, u.points_ever
+			SELECT u.account_id, u.rule, u.day, u.points_day, u.points_week, u.points_month, u.points_year, u.points_ever
 			FROM loyalty_internal.rule_use u WHERE u.merchant_id = merchant AND u.account_id IN (SELECT a.account_id FROM owned a) ORDER BY u.rule) r), '[]'),
 		'rule_awards', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT w.entry_id, w.rule, w.day, w.points, w.returned
+			SELECT w.account_id, w.entry_id, w.rule, w.day, w.points, w.returned
 			FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)
 			ORDER BY w.entry_id, w.rule) r), '[]'),
 		'rule_points', coalesce((SELECT json_agg(row_to_json(r)) FROM (
@@ -564,12 +576,12 @@ BEGIN
 			SELECT a.at, a.app_user, a.operation, a.request, a.status, a.address, a.times, a.last_at
 			FROM loyalty_internal.access a WHERE a.merchant_id = merchant AND a.member_id = id ORDER BY a.at, a.access_id) r), '[]'),
 		'policies', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT s.policy_id, s.policy_number, d.name AS product, s.trust, s.cost, s.payments AS number_of_payments, s.status,
-				   s.registered_at, s.service, s.application,
+			SELECT s.policy_id, s.policy_number, s.sale_no, d.name AS product, s.trust, s.price, s.cost, s.payments AS number_of_payments, s.pay_day,
+				   s.commission, s.sold_by, s.status, s.registered_at, s.paid_off_at, s.service, s.application,
 				   (SELECT json_agg(json_build_object('ordinal', i.ordinal, 'due_on', i.due_on, 'amount', i.amount) ORDER BY i.ordinal)
 					FROM loyalty_internal.instalment i WHERE i.merchant_id = merchant AND i.policy_id = s.policy_id) AS instalments,
-				   coalesce((SELECT json_agg(json_build_object('paid_at', y.paid_at, 'amount', y.amount, 'method', y.method, 'reference', y.reference,
-						'app_user', y.app_user) ORDER BY y.payment_no)
+				   coalesce((SELECT json_agg(json_build_object('payment_no', y.payment_no, 'paid_at', y.paid_at, 'paid_on', y.paid_on, 'amount', y.amount, 'balance', y.balance,
+						'method', y.method, 'reference', y.reference, 'app_user', y.app_user, 'commission', y.commission, 'payment_id', y.payment_id) ORDER BY y.payment_no)
 					FROM loyalty_internal.payment y WHERE y.merchant_id = merchant AND y.policy_id = s.policy_id), '[]') AS payments
 			FROM loyalty_internal.policy s JOIN loyalty_internal.product d ON d.merchant_id = s.merchant_id AND d.product_id = s.product_id
 			WHERE s.merchant_id = merchant AND s.member_id = id ORDER BY s.sale_no) r), '[]'))
@@ -578,7 +590,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
-'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances, accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), rule_points (what of a sale each rule gave, 0: the base), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances (with lots: when points expire), accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), reservations (of these, what is held or pending, and until when), lots_expired, ranks_held and ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), rule_points (what of a sale each rule gave, 0: the base), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.export_staff(merchant_id bigint, staff_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -270,6 +270,54 @@ SELECT is(pg_temp.has_now(:h, :abel), '0, 0, 0, 0', 'who left an account is not 
 SELECT is(pg_temp.has_now(:h, :bety), (SELECT concat_ws(', ', balance, held, 1, 1) FROM loyalty.balances WHERE merchant_id = :h AND account_id = :abel), 'who owns it now is');
 SELECT loyalty.erase_member(:h, :abel) \g /dev/null
 SELECT is(pg_temp.has_now(:h, :abel), '0, 0, 0, 0', 'nor is that kept with who was erased');
+
+-- All columns of all tables that have something by a member, their account, entry or policy, of somebody who has a row in each.
+SELECT loyalty.create_merchant('La de todo') AS g \gset
+SELECT loyalty.set_rank_ranges(:g, 'niveles', '{Plata,Oro}', '{0,50}') \g /dev/null
+SELECT program_id AS gp FROM loyalty.create_program(:g, 'Todo') \gset
+SELECT loyalty.configure_program(:g, :gp, '{"range_group":"niveles","duration_value":10,"duration_unit":"day"}'), loyalty.publish_rules(:g, :gp, '[{"name":"regalo","points":60,"max_month":90}]'),
+	loyalty.create_app_user(:g, 'Banco de todo'), loyalty.create_product(:g, 'Vida', '1000', 5, max_payments => 4) \g /dev/null
+SELECT loyalty.create_customer(:g, :gp, 'PEGJ800115HDFRRN07', 'Gala', 'Ruiz', phone => '4770000041', street => 'Uno') AS gala, loyalty.create_member(:g, :gp, 'Hugo') AS hugo \gset
+SELECT loyalty.set_limit(:g, :gp, 'member', 'add', 1000), loyalty.set_limit(:g, :gp, 'member', 'add', 1000, subject_id => :gala), loyalty.identify_member(:g, :gala, phone => '4770000042'), loyalty.set_rank(:g, :gala, 'Oro', reason => 'porque sí') \g /dev/null
+SELECT loyalty.grant_consent(:g, 'PEGJ800115HDFRRN07', 'Banco de todo', 'crédito', '1'), loyalty.customer_read(:g, 'individual_request', 'Banco de todo', 'PEGJ800115HDFRRN07', 'Mail'),
+	loyalty.pay_policy(:g, loyalty.open_policy(:g, 'PEGJ800115HDFRRN07', 'Vida', 4), 250, 'SPEI', 'R', 'Banco de todo'), loyalty.blacklist_phone(:g, '4770000041') \g /dev/null
+SELECT loyalty.share_account(:g, :gala, :hugo), loyalty.leave_account(:g, :hugo) \g /dev/null
+SELECT loyalty.sale(:g, :hugo, 100), loyalty.hold(:g, :hugo, 3) \g /dev/null
+INSERT INTO loyalty_internal.expired_lot (merchant_id, account_id, expires_at, points, refunded) VALUES (:g, :gala, now(), 5, 0);
+INSERT INTO loyalty_internal.message (merchant_id, member_id, channel, phone, body) VALUES (:g, :gala, 'sms', '4770000042', 'hola');
+CREATE TEMP TABLE exported (place, key) AS
+SELECT 'loyalty_internal.' || t.place, k.key
+FROM loyalty.export_member(:g, :gala) x, (VALUES ('member', 'member'), ('customer', 'customer'), ('member_address', 'addresses'), ('member_change', 'changes'), ('account', 'balances'), ('account_owner', 'accounts_owned'),
+	('reservation', 'reservations'), ('expired_lot', 'lots_expired'), ('rank_held', 'ranks_held'), ('rank_grant', 'ranks_given'), ('message', 'messages'), ('posting_limit', 'limits'), ('allowance', 'limits_used'),
+	('rule_use', 'rules_used'), ('rule_award', 'rule_awards'), ('entry_rule', 'rule_points'), ('consent', 'consents'), ('access', 'accesses'), ('policy', 'policies')) t (place, list),
+	LATERAL json_object_keys(CASE json_typeof(x -> t.list) WHEN 'array' THEN x -> t.list -> 0 ELSE x -> t.list END) k (key)
+UNION ALL SELECT 'loyalty_internal.' || t.place, k.key FROM loyalty.export_member(:g, :gala) x, (VALUES ('instalment', 'instalments'), ('payment', 'payments')) t (place, list), json_object_keys(x #> ARRAY['policies', '0', t.list, '0']) k (key)
+UNION ALL SELECT p.place, k.key FROM loyalty.export_member(:g, :gala) x, (VALUES ('loyalty.entry'), ('loyalty_internal.entry_remainder')) p (place), json_object_keys(x #> '{entries,0}') k (key);
+-- Under another name, or in what they are nested in.
+DELETE FROM loyalty_internal.expired_lot WHERE merchant_id = :g;
+CREATE TEMP TABLE otherwise (place, names, because) AS VALUES
+	('%', '{merchant_id}'::name[], 'it is the merchant''s, whose name is there'),
+	('%.(customer|member_address|member_change|account_owner|rank_grant|message|consent|access|policy)', '{member_id}', 'whose it is'),
+	('%.(instalment|payment)', '{policy_id}', 'they are in their policy'),
+	('%.member', '{program_id}', 'program'), ('%.policy', '{product_id,payments}', 'product and number_of_payments'), ('%.(rank_held|rank_grant)', '{until}', 'ends_at'),
+	('%.(posting_limit|allowance)', '{adds,scope,subject_id,program_id}', 'direction; all are of the member and their program'),
+	('%.allowance', '{points_given,points_left,operations_given,operations_left}', 'points_used and operations_used'),
+	('%.allowance', '{stripe,revision,drawn_from}', 'how what is left is shared out to sessions'),
+	('%.account', '{program_id,moved_to}', 'of member: program and account_id'), ('%.account', '{text_key,hash,newest_entry_id,previous_entry_id,ranked_at}', 'keys, hashes, and how it is counted'),
+	('%.entry', '{hash,text_digest,previous_entry_id}', 'hashes, and the order that entry_no says'), ('%.consent', '{acceptance_hash}', 'a hash'), ('%.payment', '{reference_digest,payer_digest}', 'digests'),
+	('%.member_change', '{change_id}', 'their order'), ('%.access', '{access_id,minute,curp_hash}', 'which refusals are one row'),
+	('%.entry_salt', '{entry_id,salt}', 'keys'), ('%.reversal', '{entry_id,account_id,reference_digest,reversed_by,amount,money,balance,lots,expired,peer_entry_id,peer_balance}', 'the answer to a repeat, of which the entry has the rest'),
+	('%.report_account', '{account_id,entry_no}', 'how far reports have counted');
+CREATE TEMP VIEW kept AS
+SELECT c.oid::regclass::text AS place, a.attname AS name
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace::regnamespace::text LIKE 'loyalty%' AND c.relkind IN ('r', 'p', 'm')
+  AND EXISTS (SELECT FROM pg_attribute b WHERE b.attrelid = c.oid AND NOT b.attisdropped AND b.attname IN ('member_id', 'account_id', 'entry_id', 'policy_id', 'subject_id'));
+SELECT is_empty($$SELECT k.place, k.name FROM kept k WHERE NOT EXISTS (SELECT FROM exported e WHERE e.place = k.place AND e.key = k.name)
+	AND NOT EXISTS (SELECT FROM otherwise o WHERE k.place SIMILAR TO o.place AND k.name = ANY (o.names))$$, 'each column of a table that has something of a member is exported, or has its reason');
+SELECT is_empty($$SELECT o.place, n.name, o.because FROM otherwise o, unnest(o.names) n (name) WHERE NOT EXISTS (SELECT FROM kept k WHERE k.place SIMILAR TO o.place AND k.name = n.name)
+	OR o.place <> '%' AND o.place !~ 'account|entry' AND EXISTS (SELECT FROM exported e WHERE e.place SIMILAR TO o.place AND e.key = n.name AND n.name <> 'payments')$$, 'and there is no other reason');
+SELECT is((SELECT string_agg(e ->> 'phone', ' ') FROM json_array_elements(loyalty.export_member(:g, :gala) -> 'blacklisted') e), '4770000041', 'a phone of before is on the blacklist');
 SELECT loyalty.export_staff(:m, :fede) AS export \gset
 SELECT is((SELECT string_agg(key || ' ' || CASE json_typeof(value) WHEN 'array' THEN json_array_length(value)::text ELSE value ->> 'name' END, ', ') FROM json_each(:'export') WHERE key NOT IN ('exported_at', 'merchant')),
 	'staff Fede, worked_at 1, programs 1, blacklisted 1, limits 0, limits_used 1, enrolled 0, entries 1', 'what is kept of a cashier');

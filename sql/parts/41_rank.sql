@@ -236,7 +236,7 @@ COMMENT ON FUNCTION loyalty.set_rank_ranges(bigint, text, text[], loyalty.points
 CREATE FUNCTION loyalty.rank_at(merchant_id bigint, account_id bigint, at timestamptz) RETURNS text
 LANGUAGE C STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'loyalty_rank_at';
 COMMENT ON FUNCTION loyalty.rank_at(bigint, bigint, timestamptz) IS
-'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. Of now, and later, everything that was posted or given counts, also if the clock was ahead then. at: before the year 10000. Errors: LY002 unknown_account, LY005 invalid_argument.';
+'The rank that an account held at a moment, or will hold if nothing more is posted; empty: none. Exact, whether what was due had been booked or not. A rank that was given at registration is held until a higher one is earned, one of loyalty.set_rank() to its end; both are of the member who owned the account at that moment. Of now, and later, everything that was posted or given counts, also if the clock was ahead then. at: before the last day of the year 9999. Errors: LY002 unknown_account, LY005 invalid_argument.';
 
 CREATE FUNCTION loyalty.set_rank(
 	merchant_id bigint, member_id bigint, rank text, ends_at timestamptz DEFAULT NULL, reason text DEFAULT '', OUT since timestamptz)

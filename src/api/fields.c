@@ -16,7 +16,8 @@
 #include "utils/datetime.h"
 
 #define JSON_MAX_ELEMENTS 100
-#define FIRST_BIRTH_YEAR 1900
+#define FIRST_YEAR 1900			/* of whatever a client dates: of birth, or since when it is */
+#define END_YEAR 2200
 
 /* Parse "YYYY-MM-DD" at the start of a text; *rest is what follows. */
 static bool
@@ -58,7 +59,7 @@ parse_birth_date(const char *text, DateADT *date)
 	char		separator;
 
 	if (!parse_date(text, date, &rest) ||
-		*date < date2j(FIRST_BIRTH_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE || *date > GetSQLCurrentDate())
+		*date < date2j(FIRST_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE || *date > GetSQLCurrentDate())
 		return false;
 	if (*rest == '\0')
 		return true;
@@ -121,7 +122,12 @@ parse_clock(const char **text, int64 *micros)
 	return true;
 }
 
-/* Parse ISO 8601: a date, which may be followed by "T" or a blank, a time, and a zone. */
+/*
+ * Parse ISO 8601: a date, which may be followed by "T" or a blank, a time, and a
+ * zone.  The moment has to be one that whoever reads it can show: tools that make
+ * reports end at the year 9999 or before, some begin at 1900, and one row that they
+ * cannot show is an error of all.
+ */
 static bool
 parse_time(const char *text, TimestampTz *time)
 {
@@ -141,7 +147,8 @@ parse_time(const char *text, TimestampTz *time)
 	else if (*rest != '\0')
 		return false;
 	*time = date * USECS_PER_DAY + micros - zone * USECS_PER_SEC;
-	return true;
+	return *time >= (date2j(FIRST_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY &&
+		*time < (date2j(END_YEAR, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
 static bool

@@ -56,7 +56,7 @@ typedef enum FieldKind
 	FIELD_DIRECTION,			/* 0 or 1; of an assistant 1 or 2, which is 0 or 1 */
 	FIELD_STAFF,				/* a staff_id; what is none is 0 */
 	FIELD_BIRTH_DATE,			/* from 1900 until today; a time may follow and is left out */
-	FIELD_TIME,					/* ISO 8601 */
+	FIELD_TIME,					/* ISO 8601, from 1900 until 2199 */
 	FIELD_COUNT,				/* 0, 1, 2 … */
 	FIELD_JSON,					/* an array of objects of short values, as JSON */
 	FIELD_OBJECT,				/* an object of short values, as JSON */

@@ -118,7 +118,7 @@ loyalty_balance_at(PG_FUNCTION_ARGS)
 	Points		balance = 0;
 
 	if (!terms_moment_suits(at))
-		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999.");
+		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999, but for their first and last day.");
 	db_begin();
 	if (db_read(&account_newest_sql, values, NULL) == 0)
 		raise_error(ERR_UNKNOWN_ACCOUNT);

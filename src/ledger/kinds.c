@@ -254,7 +254,7 @@ add_points(Batch *batch, Posting *posting, Account *account)
 
 	if (!dates_of(batch, posting, account, &available_at, &expires_at))
 		return posting_refused(posting, ERR_INVALID_ARGUMENT,
-							   "expires_at is in the future and after available_at, and both are before the year 10000.");
+							   "expires_at is in the future and after available_at, and both are before the last day of the year 9999.");
 	if (posting->kind == ENTRY_ADJUST && available_at > batch->now)
 		return posting_refused(posting, ERR_INVALID_ARGUMENT, "What an adjustment adds is available at once: it has no available_at.");
 	earning.nbonuses = 0;
@@ -318,7 +318,7 @@ apply_hold(Batch *batch, Posting *posting, Account *account)
 	TimestampTz due_at = posting->expires_at != 0 ? posting->expires_at : DT_NOEND;
 
 	if (due_at <= batch->now || !(due_at == DT_NOEND || terms_moment_suits(due_at)))
-		return posting_refused(posting, ERR_INVALID_ARGUMENT, "release_at is in the future, before the year 10000.");
+		return posting_refused(posting, ERR_INVALID_ARGUMENT, "release_at is in the future, before the last day of the year 9999.");
 	if (posting->amount <= 0)
 		return ERR_INVALID_AMOUNT;
 	if (posting->amount > account->balance)

@@ -120,7 +120,7 @@ loyalty_rank_at(PG_FUNCTION_ARGS)
 	text	   *answer;
 
 	if (!terms_moment_suits(at))
-		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999.");
+		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999, but for their first and last day.");
 	db_begin();
 	account = rank_account_at(merchant_id, PG_GETARG_INT64(1), at);
 	if (account == NULL)

@@ -239,7 +239,7 @@ loyalty_simulate(PG_FUNCTION_ARGS)
 			require_argument(fcinfo, i);
 	}
 	if (!terms_moment_suits(PG_GETARG_TIMESTAMPTZ(4)))
-		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999.");
+		raise_error_hint(ERR_INVALID_ARGUMENT, "at is a moment of the years 1 to 9999, but for their first and last day.");
 	sale.account_id = PG_GETARG_INT64(1);
 	sale.money = PG_GETARG_POINTS(2);
 	sale.items = text_argument(fcinfo, 3, ITEMS_MAX_LENGTH);

@@ -108,13 +108,16 @@ terms_day_start(const Program *program, DateADT day)
 	return first_moment(program, day * USECS_PER_DAY);
 }
 
-/* The end of the local day, month, quarter or year that a local time is in. */
+/* In every time zone this is of the year 9999, after which others than PostgreSQL know no dates. */
+#define LAST_MOMENT ((date2j(9999, 12, 31) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* The end of the local day, month, quarter or year that a local time is in; the last moment, if that is after it. */
 static TimestampTz
 end_of(const Program *program, const char *unit, Timestamp local)
 {
 	Datum		start = DirectFunctionCall2(timestamp_trunc, CStringGetTextDatum(unit), TimestampGetDatum(local));
 
-	return first_moment(program, add_interval(DatumGetTimestamp(start), 1, unit));
+	return Min(first_moment(program, add_interval(DatumGetTimestamp(start), 1, unit)), LAST_MOMENT);
 }
 
 /* ------------------------------------------------------------------------
@@ -236,11 +239,11 @@ terms_are_simple(const Program *program)
 		program->rank_window_value == 0 && program->range_group[0] == '\0' && program->rules == 0;
 }
 
-/* Whether terms can be applied to a moment: what they add to one of the year 9999 is a timestamp still. */
+/* Whether a moment is of the years 1 to 9999 in every time zone. */
 bool
 terms_moment_suits(TimestampTz at)
 {
-	return at >= (date2j(1, 1, 2) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY && at < (date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	return at >= (date2j(1, 1, 2) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY && at < LAST_MOMENT;
 }
 
 /* How many moments of a program are remembered: those at which something was due are each met once. */

@@ -128,11 +128,11 @@ SELECT is(pg_temp.hint(format('SELECT * FROM loyalty.' || call, :m, :d, :deposit
 	('post(%1$s, %2$s, ''deposit'', NULL)', 'LY005 amount is required.'), ('hold(%1$s, %2$s, NULL)', 'LY005 amount is required.'),
 	('post(%1$s, %2$s, ''hold'', 1)', 'LY005 kind is accrue, deposit, redeem or adjust; the others have a function each, as loyalty.hold() is.'),
 	('post(%1$s, %2$s, ''ACCRUE'', 1)', 'LY005 kind is accrue, deposit, redeem or adjust; the others have a function each, as loyalty.hold() is.'),
-	('post(%1$s, %2$s, ''deposit'', 1, expires_at => now() - interval ''1 s'')', 'LY005 expires_at is in the future and after available_at, and both are before the year 10000.'),
-	('post(%1$s, %2$s, ''deposit'', 1, available_at => ''infinity'')', 'LY005 expires_at is in the future and after available_at, and both are before the year 10000.'),
+	('post(%1$s, %2$s, ''deposit'', 1, expires_at => now() - interval ''1 s'')', 'LY005 expires_at is in the future and after available_at, and both are before the last day of the year 9999.'),
+	('post(%1$s, %2$s, ''deposit'', 1, available_at => ''infinity'')', 'LY005 expires_at is in the future and after available_at, and both are before the last day of the year 9999.'),
 	('post(%1$s, %2$s, ''adjust'', 1, available_at => now() + interval ''1 d'')', 'LY005 What an adjustment adds is available at once: it has no available_at.'),
 	('post(%1$s, %2$s, ''redeem'', 1, expires_at => ''infinity'')', 'LY005 Only points that are added have an available_at or expires_at.'),
-	('hold(%1$s, %2$s, 1, release_at => now() - interval ''1 s'')', 'LY005 release_at is in the future, before the year 10000.'),
+	('hold(%1$s, %2$s, 1, release_at => now() - interval ''1 s'')', 'LY005 release_at is in the future, before the last day of the year 9999.'),
 	('capture(%1$s, %2$s, NULL, 1)', 'LY005 entry_id is required.'), ('transfer(%1$s, %2$s, NULL, 1)', 'LY005 to_account_id is required.'),
 	('capture(%1$s, %2$s, %4$s)', 'LY005 Give exactly one of amount and in_full => true.'), ('release(%1$s, %2$s, %4$s, 1, in_full => true)', 'LY005 Give exactly one of amount and in_full => true.'),
 	('transfer(%1$s, %2$s, %5$s, in_full => false)', 'LY005 Give exactly one of amount and in_full => true.'),
@@ -143,8 +143,8 @@ SELECT is(pg_temp.hint(format('SELECT * FROM loyalty.' || call, :m, :d, :deposit
 	('sale(%1$s, NULL, 1)', 'LY005 account_id is required.'), ('sale(%1$s, %2$s, NULL)', 'LY005 money is required.'), ('sale(%1$s, %2$s, 1, NULL)', 'LY005 points_used is required.'),
 	('sale(%1$s, %2$s, -1)', 'LY004 money and points_used are not negative.'), ('sale(%1$s, %2$s, 1, 0.123)', 'LY004 points_used has more decimals than the program''s 2.'),
 	('sale(%1$s, %2$s, 1, items => ''[1]'')', 'LY005 items is a JSON array of objects with sku, category, quantity and unitPrice.'),
-	('simulate(%1$s, %2$s, NULL)', 'LY005 money is required.'), ('simulate(%1$s, %2$s, 1, at => ''infinity'')', 'LY005 at is a moment of the years 1 to 9999.'), ('simulate(%1$s, %2$s, -1)', 'LY004 money is not negative.'),
-	('simulate(%1$s, %2$s, 1, ''[1]'')', 'LY005 items is a JSON array of objects with sku, category, quantity and unitPrice.'), ('balance_at(%1$s, %2$s, ''-infinity'')', 'LY005 at is a moment of the years 1 to 9999.'),
+	('simulate(%1$s, %2$s, NULL)', 'LY005 money is required.'), ('simulate(%1$s, %2$s, 1, at => ''infinity'')', 'LY005 at is a moment of the years 1 to 9999, but for their first and last day.'), ('simulate(%1$s, %2$s, -1)', 'LY004 money is not negative.'),
+	('simulate(%1$s, %2$s, 1, ''[1]'')', 'LY005 items is a JSON array of objects with sku, category, quantity and unitPrice.'), ('balance_at(%1$s, %2$s, ''-infinity'')', 'LY005 at is a moment of the years 1 to 9999, but for their first and last day.'),
 	('expire_due(NULL)', 'LY005 merchant_id is required.'), ('expire_due(%1$s, 0)', 'LY005 max_accounts is 1 to 100,000.'), ('statement(%1$s, %2$s, 5)', 'LY010 The account has no entry before_entry_id.'),
 	('receipt(%1$s, NULL)', 'LY005 account_id is required.'), ('verify_root(%1$s, root => ''x'')', 'LY005 root is 32 bytes.'),
 	('post_batch(NULL, ARRAY[%2$s], ''{deposit}'', ''{1}'')', 'LY005 merchant_id is required.'), ('post_batch(%1$s, ARRAY[%2$s], ''{deposit}'', NULL)', 'LY005 amount is required.'),
@@ -225,7 +225,7 @@ SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is sound');
 
 -- Moments so far away that nothing can be added to them.
 CREATE TEMP TABLE far (moment text);
-INSERT INTO far VALUES ('10000-01-01 00:00 UTC'), ('294276-12-31 23:59:59.9 UTC'), ('-infinity');
+INSERT INTO far VALUES ('9999-12-31 00:00 UTC'), ('294276-12-31 23:59:59.9 UTC'), ('-infinity');
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''accrue'', 1, expires_at => %L)', :m, :a, moment), 'invalid_argument', 'expires_at ' || moment) FROM far;
 SELECT pg_temp.refuses(format('SELECT loyalty.post(%s, %s, ''accrue'', 1, available_at => %L)', :m, :a, moment), 'invalid_argument', 'available_at ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
 SELECT pg_temp.refuses(format('SELECT loyalty.hold(%s, %s, 1, release_at => %L)', :m, :a, moment), 'invalid_argument', 'release_at ' || moment) FROM far;
@@ -233,8 +233,16 @@ SELECT pg_temp.refuses(format('SELECT loyalty.rank_at(%s, %s, %L)', :m, :a, mome
 SELECT pg_temp.refuses(format('SELECT loyalty.balance_at(%s, %s, %L)', :m, :a, moment), 'invalid_argument', 'balance_at ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
 SELECT pg_temp.refuses(format('SELECT loyalty.simulate(%s, %s, 1, at => %L)', :m, :a, moment), 'invalid_argument', 'simulate ' || moment) FROM (TABLE far UNION VALUES ('infinity')) f;
 SELECT loyalty.configure_program(:m, :program, '{"duration_value": 1200, "duration_unit": "year"}') \g /dev/null
-SELECT is((loyalty.post(:m, :a, 'accrue', 1, expires_at => '9999-12-31 23:59 UTC')).points, '1', 'points expire within the year 9999');
-SELECT is((loyalty.post(:m, :a, 'accrue', 1, available_at => '9999-12-31 23:59 UTC')).points, '1', 'or are pending until then, and expire 1,200 years later');
+SELECT is((loyalty.post(:m, :a, 'accrue', 1, expires_at => '9999-12-30 23:59 UTC')).points, '1', 'points expire within the year 9999');
+SELECT is((loyalty.post(:m, :a, 'accrue', 1, available_at => '9999-12-30 23:59 UTC')).points, '1', 'or are pending until then');
+SELECT results_eq(format('SELECT DISTINCT unnest_lots.expires_at FROM loyalty_internal.reservation r, loyalty.unnest_lots(r.lots) WHERE r.merchant_id = %s AND r.account_id = %s', :m, :a),
+	$$VALUES (timestamptz '9999-12-31 00:00 UTC')$$, 'and expire when the year does, not 1,200 years later');
+SELECT loyalty.configure_program(:m, :program, '{"expiry": "fixed", "expiry_date": "9999-12-31"}') \g /dev/null
+SELECT loyalty.open_account(:m, :program) AS last \gset
+SELECT loyalty.post(:m, :last, 'accrue', 1) \g /dev/null
+SELECT results_eq(format('SELECT l.expires_at FROM loyalty_internal.account a, loyalty.unnest_lots(a.lots) l WHERE a.merchant_id = %s AND a.account_id = %s', :m, :last),
+	$$VALUES (timestamptz '9999-12-31 00:00 UTC')$$, 'as points of its last day do');
+SELECT loyalty.configure_program(:m, :program, '{"expiry": "rolling"}') \g /dev/null
 SELECT results_eq(format('SELECT item, error FROM loyalty.post_batch(%s, ARRAY[%s, %2$s], ARRAY[''accrue''], ARRAY[''1'', ''1'']::loyalty.points[], expires_at => ARRAY[NULL, ''294276-12-31 23:59:59.9 UTC'']::timestamptz[])', :m, :a),
 	$$VALUES (1, NULL), (2, 'invalid_argument')$$, 'one of a batch fails alone');
 

@@ -104,7 +104,7 @@ CREATE TABLE loyalty_internal.program_past (
 	FOREIGN KEY (merchant_id, program_id) REFERENCES loyalty_internal.program
 );
 COMMENT ON TABLE loyalty_internal.program_past IS 'The terms of programs before they were changed: what points were worth then, and how they were earned and expired.';
-COMMENT ON COLUMN loyalty_internal.program_past.valid_until IS 'When others took their place, by the clock.';
+COMMENT ON COLUMN loyalty_internal.program_past.valid_until IS 'When others took their place, by the clock, but after those before them, and after the program was created.';
 GRANT SELECT, INSERT ON loyalty_internal.program_past TO loyalty_engine;
 
 CREATE FUNCTION loyalty.find_program(merchant_id bigint, client_id text DEFAULT NULL, wallet_key text DEFAULT NULL) RETURNS bigint
@@ -271,12 +271,14 @@ BEGIN
 	IF program.time_zone <> before.time_zone THEN
 		PERFORM loyalty.recount_days(program.merchant_id, program.program_id);
 	END IF;
-	-- What it is created with is its first.
-	IF before.created_at < now() AND changes && '{accumulation_points,accumulation_money,redemption_points,redemption_money,currency_iso,currency_change,duration_unit,duration_value,expiry}' THEN
+	-- What it is created with is its first.  With a clock that stepped back, terms still come after those before.
+	IF before.created_at <> now() AND changes && '{accumulation_points,accumulation_money,redemption_points,redemption_money,currency_iso,currency_change,duration_unit,duration_value,expiry}' THEN
 		INSERT INTO loyalty_internal.program_past (merchant_id, program_id, valid_until, accumulation_points, accumulation_money, redemption_points, redemption_money,
 			currency_iso, currency_change, duration_unit, duration_value, expiry)
-		VALUES (before.merchant_id, before.program_id, moment, before.accumulation_points, before.accumulation_money, before.redemption_points, before.redemption_money,
-			before.currency_iso, before.currency_change, before.duration_unit, before.duration_value, before.expiry);
+		SELECT before.merchant_id, before.program_id, greatest(moment, max(o.valid_until) + interval '1 microsecond', before.created_at + interval '1 microsecond'),
+			before.accumulation_points, before.accumulation_money, before.redemption_points, before.redemption_money,
+			before.currency_iso, before.currency_change, before.duration_unit, before.duration_value, before.expiry
+		FROM loyalty_internal.program_past o WHERE o.merchant_id = before.merchant_id AND o.program_id = before.program_id;
 	END IF;
 
 	IF program.duration_value > 0 OR program.expiry <> 'rolling' OR program.pending_days > 0 OR program.range_group <> ''

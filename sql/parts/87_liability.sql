@@ -246,13 +246,14 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty_internal.outstanding(bigint[], timestamptz) IS 'Part of loyalty_report.outstanding_at(): the points outstanding at a moment, by program.';
 
--- What they are worth goes by the terms of that moment.
+-- What they are worth goes by the terms of that moment; of now by those in force, also while the clock is behind when they began.
 CREATE FUNCTION loyalty_internal.point_value(merchant_id bigint, program_id bigint, at timestamptz) RETURNS numeric
 LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT coalesce(
 		(SELECT v.redemption_money::numeric / v.redemption_points::numeric / v.currency_change::numeric FROM loyalty_internal.program_past v
-		 WHERE v.merchant_id = point_value.merchant_id AND v.program_id = point_value.program_id AND v.valid_until > point_value.at ORDER BY v.valid_until LIMIT 1),
+		 WHERE v.merchant_id = point_value.merchant_id AND v.program_id = point_value.program_id AND v.valid_until > point_value.at
+		   AND point_value.at < now() ORDER BY v.valid_until LIMIT 1),
 		(SELECT p.redemption_money::numeric / p.redemption_points::numeric / p.currency_change::numeric FROM loyalty_internal.program p
 		 WHERE p.merchant_id = point_value.merchant_id AND p.program_id = point_value.program_id));
 END;

@@ -374,6 +374,32 @@ subtest 'the balance of now' => sub {
 	is breaches(), '', 'all is well';
 };
 
+subtest 'what a point is worth' => sub {
+	my $worth_now = sub { my ($program) = @_; return sql("SELECT trim_scale(loyalty_internal.point_value($merchant, $program, now()))") };
+	my $terms = sub {
+		my ($program) = @_;
+		return sql("SELECT string_agg(trim_scale(money_per_point) || CASE WHEN valid_from_at < coalesce(valid_until_at, 'infinity') THEN '' ELSE ' never' END, ' ' ORDER BY valid_until_at) FROM loyalty_report.dim_program_version WHERE program_key = '$program'");
+	};
+	my $change = sub { my ($program, $money) = @_; return sql("SELECT loyalty.configure_program($merchant, $program, '{\"redemption_money\": $money}')") };
+	clock_shows(-$HOUR);
+	my $program = program();
+	post(member($program), 'deposit', 100);
+	clock_shows($DAY);
+	my $ahead = program();
+	$change->($program, 2);
+	clock_shows(0);
+	is $worth_now->($program), 2, 'goes by the terms in force while the clock is behind when they began';
+	$change->($_, 5) for $program, $ahead;
+	is $worth_now->($_), 5, 'and by others that took their place then' for $program, $ahead;
+	is sql("SELECT trim_scale(money_per_point) || ' ' || trim_scale(closing_money) FROM loyalty_report.fact_month WHERE program_key = '$program' ORDER BY month_starts_on DESC LIMIT 1"), '5 500', 'so say reports';
+	is $terms->($program), '1 2 5', 'terms come one after the other';
+	is $terms->($ahead), '1 5', 'and the first ones are kept of a program that was created while the clock was ahead';
+	$change->($_, 7) for $program, $ahead;
+	is $terms->($program), '1 2 5 7', 'so are those of one moment';
+	clock_shows(2 * $DAY);
+	is $worth_now->($_), 7, 'and the last ones are in force when the clock has caught up' for $program, $ahead;
+};
+
 subtest 'a hold' => sub {
 	clock_shows($DAY);
 	my $account = account(program());

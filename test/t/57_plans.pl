@@ -133,6 +133,7 @@ my @calls = (
 	['find a member by phone' => "SELECT loyalty.find_member($m, $q, phone => '5512345601')"],
 	['find a member by e-mail' => "SELECT loyalty.find_member($m, $q, email => 'm1\@correo.example')"],
 	['find a member by client_id' => "SELECT loyalty.find_member($m, $q, client_id => 'M1')"],
+	['who is found by something else' => "SELECT loyalty.identify_member($m, $accounts[7], phone => ('55' || 50000000 + %n)::loyalty.phone, email => 'i%n\@correo.example')"],
 	['find a program' => "SELECT loyalty.find_program($m, 'Q'), loyalty.find_program($m, wallet_key => '$w')"],
 	['wallet_sale by phone' => "SELECT loyalty.wallet_sale($m, '$w', '5512345678', 0, 100, NULL, $beto, 'T%n', 'w%n')"],
 	['wallet_sale by phone with all terms' => "SELECT loyalty.wallet_sale($m, '$v', '5512345678', 0, 100, NULL, $beto, 'T%n')"],

@@ -212,12 +212,32 @@ END;
 COMMENT ON FUNCTION loyalty_internal.applicant(json) IS 'The name that came with an order.';
 
 -- All keys, with their types, of what may not be told.
+-- A value is written as it stands in the text, so what is between them is found by its length.
+CREATE FUNCTION loyalty_internal.with_values(object json, others json) RETURNS json
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	rest text := with_values.object;
+	answer text := '';
+	up_to_value text;
+	f record;
+BEGIN
+	FOR f IN SELECT e.key, e.value::text AS value FROM json_each(with_values.object) e LOOP
+		up_to_value := substring(rest FROM '^[\s{,]*"(?:[^"\\]|\\.)*"\s*:\s*');
+		answer := answer || up_to_value || coalesce((with_values.others -> f.key)::text, f.value);
+		rest := substr(rest, length(up_to_value) + length(f.value) + 1);
+	END LOOP;
+	RETURN answer || rest;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.with_values(json, json) IS
+'An object with the values that others has for its keys, and else byte for byte as it was.';
+
 CREATE FUNCTION loyalty_internal.untold(answer json, told text[]) RETURNS json
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT json_object_agg(f.key, CASE WHEN f.key = ANY (untold.told) THEN f.value ELSE CASE json_typeof(f.value)
-		WHEN 'number' THEN '0' WHEN 'array' THEN '[]' ELSE '""' END::json END ORDER BY f.n)
-	FROM json_each(untold.answer) WITH ORDINALITY f (key, value, n);
+	SELECT loyalty_internal.with_values(untold.answer, coalesce(json_object_agg(f.key, CASE json_typeof(f.value)
+		WHEN 'number' THEN '0' WHEN 'array' THEN '[]' ELSE '""' END::json) FILTER (WHERE f.key <> ALL (untold.told)), '{}'))
+	FROM json_each(untold.answer) f (key, value);
 END;
 COMMENT ON FUNCTION loyalty_internal.untold(json, text[]) IS
 'An answer to who has no consent: all keys, and of those that are not told 0, [] or an empty text.';
@@ -225,8 +245,7 @@ COMMENT ON FUNCTION loyalty_internal.untold(json, text[]) IS
 CREATE FUNCTION loyalty_internal.replaced(object json, key text, value json) RETURNS json
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT json_object_agg(f.key, CASE WHEN f.key = replaced.key THEN replaced.value ELSE f.value END ORDER BY f.n)
-	FROM json_each(replaced.object) WITH ORDINALITY f (key, value, n);
+	SELECT loyalty_internal.with_values(replaced.object, json_build_object(replaced.key, replaced.value));
 END;
 COMMENT ON FUNCTION loyalty_internal.replaced(json, text, json) IS 'An object with another value of a key that it has.';
 

@@ -25,7 +25,7 @@ my ($merchant, $key, $wallet, $staff) = split /\|/, $stack->psql(qq{
 	SELECT program_id AS p FROM loyalty.create_program(:m, 'Programa', 'P') \\gset
 	SELECT wallet_key AS w FROM loyalty.create_wallet(:m, 'Monedero', 10) \\gset
 	SELECT loyalty.employee_add(:m, 'cajero', 'Ana', 'Centro', '4771000001', 'la clave de Ana') AS staff \\gset
-	SELECT loyalty.create_app_user(:m, u, '$private_key') FROM unnest('{Banco,Agente,Nuevo}'::text[]) u \\g /dev/null
+	SELECT loyalty.create_app_user(:m, u, '$private_key') FROM unnest('{Banco,Agente,Nuevo,Socio,Ajeno}'::text[]) u \\g /dev/null
 	SELECT loyalty.create_member(:m, :p, 'Socia', client_id => 'S') \\g /dev/null
 	SELECT loyalty.create_customer(:m, :p, c, 'Persona', 'Gil'), loyalty.grant_consent(:m, c, 'Banco', 'x', '1'), loyalty.grant_consent(:m, c, 'Agente', 'x', '1') FROM unnest('{$carlos,$eva}'::loyalty.curp[]) c \\g /dev/null
 	SELECT loyalty.create_product(:m, p, 100, 5, max_payments => 3) FROM unnest('{Vida,Hogar,Auto,Viaje}'::text[]) p \\g /dev/null
@@ -250,6 +250,25 @@ like sent($with_other, 'key-10'), qr/^422 /, 'the key is that of the first reque
 like sent([$status->[0], $status->[1], $status->[2] =~ s/account_status/pagos_psd2/r]), qr/^400 /, 'a payment of nobody still has its fields looked at';
 sql("SELECT loyalty.create_customer($merchant, (SELECT program_id FROM loyalty.programs WHERE merchant_id = $merchant AND client_id = 'P'), '$carlos', 'Persona', 'Gil')");
 is_deeply [told(sent(@{$repeats[$_]}[1, 2]))], [told($first[$_])], "$repeats[$_][0]: who comes back does not change it" for 0 .. $#repeats;
+
+# --- who has no consent but that of the order, or none ----------------------------------
+
+my @socio = (nombre_de_usuario => 'Socio');
+my @of_eva = (%service, mail => 'eva@correo.example', telefono => '5512345679', @socio);
+my $order = customer_request('/api/Accounts_V1', $eva, 0, @of_eva, producto => 'Vida', nombre => 'Eva', paterno => 'Rey "A"');
+my $ordered = sent($order, 'order');
+like $ordered, qr/^201 .*Rey \\"A\\"/, 'an app user that has no consent sells a service, and is told the name that it said';
+is sent($order, 'order'), $ordered, 'and again, byte for byte';
+my ($sold_to_eva) = $ordered =~ /"poliza" : "(P\w+)"/;
+my %paid;
+for my $user (qw(Socio Ajeno))
+{
+	my $pays = customer_request('/api/Payments_V1', $eva, 0, tipo_peticion => 'pagos_psd2', cantidad => 10, metodo => 'SPEI', referencia => 'E1', poliza_en_uso => $sold_to_eva, nombre_de_usuario => $user);
+	$paid{$user} = [$pays, sent($pays, 'paid')];
+	like $paid{$user}[1], $user eq 'Socio' ? qr/^201 .*"saldo" ?: ?9\d\b/ : qr/^201 .*"saldo" ?: ?0\b/, "$user pays";
+	is sent($pays, 'paid'), $paid{$user}[1], 'and by the key gets the same bytes';
+	is sent($pays), $paid{$user}[1], 'so it does by the reference';
+}
 
 # --- every byte counts ------------------------------------------------------------------
 

@@ -186,6 +186,7 @@ check_not_searching(const Call *call)
 /*
  * What says that somebody is a customer comes last: the key, which is the app
  * user's, is claimed for anybody, and sell_policy() looks at the product before.
+ * Nor is the key of an order lost when its customer is known to have died.
  */
 static void
 accounts_run(Call *call)
@@ -199,13 +200,14 @@ accounts_run(Call *call)
 	kasu_check_token(call, "ACCOUNTS");
 	if (strcmp(values[KASU_OPERATION].text, "new_service") != 0)
 		raise_error(ERR_KASU_404);
-	kasu_check_alive(call, &curp);
+	kasu_parse_curp(call, &curp);
 	kasu_find_customer(call, &curp);
 	if (!accepted(&values[NEW_TERMS]) || !accepted(&values[NEW_NOTICE]) || !accepted(&values[NEW_TRUST]))
 		raise_error(ERR_KASU_409);
 	fresh = call_claim(call);
 	if (fresh)
 	{
+		kasu_check_alive(call, &curp);
 		check_not_searching(call);
 		receipt = sell_policy(call, &curp);
 	}

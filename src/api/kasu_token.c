@@ -224,6 +224,7 @@ token_full_run(Call *call)
 	signature = find_signature(call, &user, is_signature, NULL);
 	if (!user.granted)
 		raise_error(ERR_KASU_403);
+	kasu_parse_curp(call, &curp);
 	kasu_check_alive(call, &curp);
 	found = kasu_find_customer(call, &curp);
 
@@ -470,15 +471,23 @@ static Statement deceased_sql = {
 	.params = {INT8OID, CURPOID}
 };
 
-/* Parse the CURP, or refuse one that is not valid, or of somebody who is not born yet or known to be dead. */
+/* Parse the CURP, or refuse one that is not valid. */
 void
-kasu_check_alive(const Call *call, Curp *curp)
+kasu_parse_curp(const Call *call, Curp *curp)
 {
 	const char *why;
+
+	if (!curp_parse(call->values[KASU_CURP].text, curp, &why))
+		raise_error(ERR_KASU_417);
+}
+
+/* Refuse the CURP of somebody who is not born yet or known to be dead. */
+void
+kasu_check_alive(const Call *call, const Curp *curp)
+{
 	Datum		values[] = {Int64GetDatum(call->merchant_id), CurpPGetDatum(curp)};
 
-	if (!curp_parse(call->values[KASU_CURP].text, curp, &why) || curp_birth_date(curp) > GetSQLCurrentDate() ||
-		db_read(&deceased_sql, values, NULL) > 0)
+	if (curp_birth_date(curp) > GetSQLCurrentDate() || db_read(&deceased_sql, values, NULL) > 0)
 		raise_error(ERR_KASU_417);
 }
 

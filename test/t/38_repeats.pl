@@ -270,6 +270,20 @@ for my $user (qw(Socio Ajeno))
 	is sent($pays), $paid{$user}[1], 'so it does by the reference';
 }
 
+# --- who has died -------------------------------------------------------------------------
+
+sql("SELECT loyalty.set_customer_deceased($merchant, '$eva')");
+my $without_death = everything();
+is sent($order, 'order'), $ordered, 'an order is answered again once its customer has died';
+is sent($paid{$_}[0], 'paid'), $paid{$_}[1], "so is a payment of $_" for sort keys %paid;
+my @dead = (customer_request('/api/Accounts_V1', $eva, 0, @of_eva, producto => 'Hogar'), customer_request('/api/Accounts_V1', $eva, 0, @of_eva, producto => 'Hogar', terminos => 'no'),
+	customer_request('/api/Accounts_V1', substr($eva, 0, 17) . (substr($eva, 17) + 1) % 10, 0, @of_eva, producto => 'Hogar'));
+like sent($dead[0], 'dead'), qr/^417 /, 'another order is refused';
+like sent($dead[0], 'order'), qr/^422 /, 'after the key was looked at';
+like sent($dead[1], 'order'), qr/^409 /, 'and before that what must be accepted';
+like sent($dead[2], 'order'), qr/^417 /, 'and the form of the CURP';
+is everything(), $without_death, 'and nothing is done';
+
 # --- every byte counts ------------------------------------------------------------------
 
 my $body = JSON::PP->new->utf8->canonical->encode([\%item]);

@@ -8,6 +8,8 @@
 #   make bench                  the benchmarks, on a private durable server
 #   make liability ENTRIES=200000
 #                               a random ledger of so many entries, and its months
+#   make reports ENTRIES=1000000
+#                               what reports take of so large a ledger
 #   make soak SEEDS=60 MINUTES=30
 #                               the engine against the model, longer than a test
 #   make clocks ROUNDS=20 MINUTES=30
@@ -45,7 +47,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz liability next plans release soak tidy up
+OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz liability next plans release reports soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -96,6 +98,9 @@ soak:
 ENTRIES ?= 200000
 liability:
 	@T=tap F=81_liability LIMIT=60 LIABILITY_ENTRIES=$(ENTRIES) exec test/check.sh
+
+reports:
+	@T=tap F=85_large LIMIT=120 LARGE_ENTRIES=$(ENTRIES) exec test/check.sh
 
 ROUNDS ?= 20
 clocks:

@@ -8,7 +8,7 @@
 -- What stays of a text in a document: the Unicode that can be seen.
 CREATE FUNCTION loyalty_internal.visible(value text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-RETURN regexp_replace(value, '[\u0001-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]', U&'\FFFD', 'g');
+RETURN regexp_replace(value, '[\u0001-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]', chr(65533), 'g');
 COMMENT ON FUNCTION loyalty_internal.visible(text) IS
 'A text of somebody as documents show it: what controls, or changes the direction of what follows, is a replacement character.';
 

@@ -216,13 +216,15 @@ COMMENT ON FUNCTION loyalty_internal.applicant(json) IS 'The name that came with
 CREATE FUNCTION loyalty_internal.with_values(object json, others json) RETURNS json
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	-- a backslash, as patterns have it, which another setting would read otherwise here
+	escape CONSTANT text := repeat(chr(92), 2);
 	rest text := with_values.object;
 	answer text := '';
 	up_to_value text;
 	f record;
 BEGIN
 	FOR f IN SELECT e.key, e.value::text AS value FROM json_each(with_values.object) e LOOP
-		up_to_value := substring(rest FROM '^[\s{,]*"(?:[^"\\]|\\.)*"\s*:\s*');
+		up_to_value := substring(rest FROM concat('^[[:space:]{,]*"(?:[^"', escape, ']|', escape, '.)*"[[:space:]]*:[[:space:]]*'));
 		answer := answer || up_to_value || coalesce((with_values.others -> f.key)::text, f.value);
 		rest := substr(rest, length(up_to_value) + length(f.value) + 1);
 	END LOOP;

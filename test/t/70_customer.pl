@@ -471,7 +471,7 @@ subtest '406: product and age' => sub {
 	$stack->psql("UPDATE loyalty_internal.customer SET curp = '$unborn' WHERE merchant_id = $merchant AND member_id = $member{$born}");
 	$member{$unborn} = $member{$born};
 	refuses('viability before birth', 406, row('Banco_Uno', $member{$unborn}, 'request_block', 'producto_cliente', 406), sub { read_block('producto_cliente', curp => $unborn, fields => {producto => 'Vida'}) });
-	refuses('account before birth', 417, row('Banco_Uno', '', 'new_service', '', 417), sub { open_account({producto => 'Vida'}, curp => $unborn) });
+	refuses('account before birth', 417, row('Banco_Uno', $member{$unborn}, 'new_service', '', 417), sub { open_account({producto => 'Vida'}, curp => $unborn) });
 };
 
 subtest '409: consent and acceptance' => sub {

@@ -421,6 +421,8 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	'SELECT text_key FROM loyalty_internal.account', 'SELECT lots, qualifying FROM loyalty_internal.account', 'SELECT count(*) FROM (SELECT FROM loyalty_internal.account', 'SELECT stripe FROM loyalty_internal.quota',
 	'SELECT stripe, remaining FROM loyalty_internal.quota ... AND stripe = $3', 'SELECT l.account_id, l.expires_at, l.points, l.refunded FROM unnest($2, $3)', 'SELECT u.account_id, coalesce(g.rank, m.granted_rank)',
 	'SELECT scope, adds, subject_id, max_points, max_operations ... subject_id = ANY ($3)',
+	# of whose turns a request takes one: once in a session
+	'SELECT digest_key FROM loyalty_internal.merchant',
 	# who sets a program up, and who buys a policy
 	'SELECT loyalty_internal.add_app_user', 'SELECT loyalty_internal.add_private_key', 'UPDATE loyalty_internal.app_user_key', 'UPDATE loyalty_internal.api_key', 'SELECT loyalty_internal.sell_policy', 'SELECT s.member_id, pg_column_size(s.application)', q{SELECT json_build_object('id_venta'},
 	# of an answer that was kept

@@ -224,11 +224,15 @@ DECLARE
 	rows xml;
 BEGIN
 	FOR look IN
-		SELECT c.oid::regclass AS view, replace(substr(c.relname, 7), '_', ' ') AS name FROM pg_class c
+		SELECT c.oid::regclass AS view, CASE c.relname WHEN 'fraud_same_member' THEN 'un miembro, muchas ventas' WHEN 'fraud_corrections' THEN 'correcciones fuera de lo común'
+			WHEN 'fraud_quick_reversal' THEN 'venta devuelta enseguida' WHEN 'fraud_outside_hours' THEN 'actividad fuera de horario' WHEN 'fraud_burst' THEN 'ráfaga de una clave'
+			ELSE replace(substr(c.relname, 7), '_', ' ') END AS name FROM pg_class c
 		WHERE c.relnamespace = 'loyalty_report'::regnamespace AND c.relkind = 'v' AND c.relname ~ '^fraud_' ORDER BY c.relname
 	LOOP
 		EXECUTE format('SELECT count(*) FROM (SELECT FROM %s f WHERE f.merchant_key = $1 LIMIT 1000) l', look.view) INTO n USING dashboard_looks.merchant_id::text;
-		rows := xmlconcat(rows, loyalty_internal.html_row('{"Qué mirar",Casos}', xmlelement(NAME span, look.name), xmlelement(NAME span, loyalty_internal.written_number(n) || CASE WHEN n = 1000 THEN ' o más' ELSE '' END)));
+		IF n > 0 THEN
+			rows := xmlconcat(rows, loyalty_internal.html_row('{"Qué mirar",Casos}', xmlelement(NAME span, look.name), xmlelement(NAME span, loyalty_internal.written_number(n) || CASE WHEN n = 1000 THEN ' o más' ELSE '' END)));
+		END IF;
 	END LOOP;
 	RETURN loyalty_internal.html_table('{"Qué mirar",Casos}', rows);
 END

@@ -148,7 +148,7 @@ is newest, 'SQL role SQL role a?b - 0', 'a name of two lines is one';
 
 sql("SELECT FROM loyalty.post($merchant, $account, 'deposit', 3, expires_at => clock_timestamp() + interval '1 hour')");
 $stack->advance_clock(3601);
-is sql('SELECT loyalty.expire_due($merchant)'), 1, 'what falls due';
+is sql("SELECT loyalty.expire_due($merchant)"), 1, 'what falls due';
 is newest, 'engine engine - - 0', 'is nobody\'s';
 
 # What a role took is given back to the limits, which count no key for it.

@@ -145,7 +145,7 @@ is_deeply card('Actividad por revisar', 'td'), ['many tickets', '1,000 o más'],
 is_deeply card('Hoy', '.tiles > div'), ['Ventas987,654.00ayer 0.00', 'Puntos emitidos98,765.4ayer 0', 'Puntos canjeados0ayer 0', 'Movimientos1ayer 0'], '… and its own figures';
 my $empty = sql(q{SELECT loyalty.create_merchant('Nuevo')});
 $browser->visit($stack->url . sql("SELECT loyalty.dashboard_link($empty)"));
-is_deeply [@{texts('h1')}, @{texts('.empty')}], ['Nuevo', ('Nada todavía.') x 4], 'a merchant without anything has a page too';
+is_deeply [@{texts('h1')}, @{texts('.empty')}], ['Nuevo', ('Nada todavía.') x 5], 'a merchant without anything has a page too';
 is_deeply [$browser->complaints], [], '… without fault';
 
 # --- phones and desks ----------------------------------------------------------------------------------

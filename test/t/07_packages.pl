@@ -73,7 +73,7 @@ $stack->psql(qq{INSERT INTO loyalty_internal.idempotency_key (merchant_id, key_d
 $stack->advance_clock(40 * 86400);
 
 # As the role of the jobs: what one says.
-sub job { my $name = shift; return $stack->with_env(sub { join '', run({}, qw(psql -XqAt -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never -f), "$gateway/$name.sql") }, user => 'jobs', password => 'for the jobs') }
+sub job { my $name = shift; return $stack->with_env(sub { join '', run({}, qw(psql -XqAt -o /dev/null -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never -f), "$gateway/$name.sql") }, user => 'jobs', password => 'for the jobs') }
 
 is job($_), '0', "$_ says nothing" for qw(minutely nightly);
 is $stack->psql("SELECT kind, amount FROM loyalty.entries WHERE merchant_id = $merchant AND account_id = $account ORDER BY entry_no DESC LIMIT 1"), 'expire|-100', 'what expired is booked';

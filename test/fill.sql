@@ -27,6 +27,7 @@ SELECT loyalty.set_rank(:m, :member, rank, until, E'por "ñ"') FROM (VALUES ('Pl
 SELECT program_id AS p3 FROM loyalty.create_program(:m, 'Club', 'club') \gset
 SELECT loyalty.configure_program(:m, loyalty.find_program(:m, 'club'), json_build_object('accumulation_points', 1, 'accumulation_money', 10, 'expiry', 'year_end', 'duration_unit', 'year', 'duration_value', 50)) \g /dev/null
 SELECT loyalty.set_fraud_threshold(:m, 'burst_calls', 40) \g /dev/null
+SELECT loyalty_internal.count_fraud(:m) \g /dev/null
 SELECT loyalty.set_redemption_rate(:m, loyalty.find_program(:m, 'club'), 0.9, '2026-01-01'), loyalty.close_month(:m, loyalty.find_program(:m, 'club'), current_date - 62) \g /dev/null
 SELECT loyalty.maintain_step(:m, 0, NULL, NULL, NULL, NULL), loyalty_internal.roll_up(:m) \g /dev/null
 INSERT INTO loyalty_internal.month_close_line SELECT merchant_id, program_id, month, 1, false, 1, NULL, NULL, 1, 0 FROM loyalty_internal.month_close;

@@ -215,29 +215,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty_internal.dashboard_rules(loyalty_internal.dashboard_day[]) IS 'Part of the dashboard: what the earning rules gave, by the version of them.';
 
--- Whichever views there are, each row of theirs is something to look at.
-CREATE FUNCTION loyalty_internal.dashboard_looks(merchant_id bigint) RETURNS xml
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	look record;
-	n bigint;
-	rows xml;
-BEGIN
-	FOR look IN
-		SELECT c.oid::regclass AS view, CASE c.relname WHEN 'fraud_same_member' THEN 'un miembro, muchas ventas' WHEN 'fraud_corrections' THEN 'correcciones fuera de lo común'
-			WHEN 'fraud_quick_reversal' THEN 'venta devuelta enseguida' WHEN 'fraud_outside_hours' THEN 'actividad fuera de horario' WHEN 'fraud_burst' THEN 'ráfaga de una clave'
-			ELSE replace(substr(c.relname, 7), '_', ' ') END AS name FROM pg_class c
-		WHERE c.relnamespace = 'loyalty_report'::regnamespace AND c.relkind = 'v' AND c.relname ~ '^fraud_' ORDER BY c.relname
-	LOOP
-		EXECUTE format('SELECT count(*) FROM (SELECT FROM %s f WHERE f.merchant_key = $1 LIMIT 1000) l', look.view) INTO n USING dashboard_looks.merchant_id::text;
-		IF n > 0 THEN
-			rows := xmlconcat(rows, loyalty_internal.html_row('{"Qué mirar",Casos}', xmlelement(NAME span, look.name), xmlelement(NAME span, loyalty_internal.written_number(n) || CASE WHEN n = 1000 THEN ' o más' ELSE '' END)));
-		END IF;
-	END LOOP;
-	RETURN loyalty_internal.html_table('{"Qué mirar",Casos}', rows);
-END
-$$;
-COMMENT ON FUNCTION loyalty_internal.dashboard_looks(bigint) IS 'Part of the dashboard: how many rows of the merchant the views loyalty_report.fraud_… have.';
+CREATE FUNCTION loyalty_internal.dashboard_looks(merchant_id bigint, zone text) RETURNS xml
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE WHEN count(*) > 0 THEN xmlconcat(
+		loyalty_internal.html_table('{"Qué mirar",Casos}', xmlagg(loyalty_internal.html_row('{"Qué mirar",Casos}', xmlelement(NAME span, l.name), loyalty_internal.html_number(f.cases)) ORDER BY f.cases DESC, l.name) FILTER (WHERE f.cases > 0)),
+		xmlelement(NAME p, xmlattributes('dim' AS class), concat(CASE WHEN sum(f.cases) = 0 THEN 'Nada en 30 días' ELSE 'En 30 días' END, ', contado el ', to_char(max(f.counted_at) AT TIME ZONE zone, 'DD/MM/YYYY HH24:MI'), '.'))) END
+	FROM (VALUES ('same_member', 'un miembro, muchas ventas'), ('corrections', 'correcciones fuera de lo común'), ('quick_reversal', 'venta devuelta enseguida'),
+		('outside_hours', 'actividad fuera de horario'), ('burst', 'ráfaga de una clave')) l (look, name)
+	JOIN loyalty_internal.fraud_count f ON f.merchant_id = dashboard_looks.merchant_id AND f.look = l.look COLLATE "C";
+END;
+COMMENT ON FUNCTION loyalty_internal.dashboard_looks(bigint, text) IS 'Part of the dashboard: how much there was to look at when loyalty.maintain() counted it last; NULL: it never did.';
 
 -- --- the page --------------------------------------------------------------------------------
 
@@ -293,7 +281,7 @@ BEGIN
 			loyalty_internal.html_card('Lo que vence, si nadie canjea', loyalty_internal.dashboard_expiry(lots, today)),
 			loyalty_internal.html_card('Sucursales, 30 días', loyalty_internal.dashboard_branches(dashboard_page.merchant_id, days)),
 			loyalty_internal.html_card('Reglas, 30 días', loyalty_internal.dashboard_rules(days)),
-			loyalty_internal.html_card('Actividad por revisar', loyalty_internal.dashboard_looks(dashboard_page.merchant_id))),
+			loyalty_internal.html_card('Actividad por revisar', loyalty_internal.dashboard_looks(dashboard_page.merchant_id, zone))),
 		xmlelement(NAME footer, xmlelement(NAME p, concat('Días y horas de ', zone, '.')))));
 END
 $$;

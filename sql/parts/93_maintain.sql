@@ -33,6 +33,7 @@ BEGIN ATOMIC
 	SELECT v.task, v.every, v.older_than FROM (VALUES
 		('expire_due', interval '0', NULL::interval),
 		('roll_up', '0', NULL),
+		('count_fraud', '1 hour', NULL),
 		('forget_idempotency_keys', '1 hour', '30 days'),
 		('forget_messages', '1 hour', '90 days'),
 		('forget_access_log', '1 day', '2 years'),
@@ -54,7 +55,7 @@ CREATE VIEW loyalty.maintenance AS
 SELECT t.merchant_id, t.task, t.enabled, t.every, t.older_than, t.tried_at, t.finished, t.failed_at, t.error FROM loyalty_internal.maintenance_terms t;
 COMMENT ON VIEW loyalty.maintenance IS 'What loyalty.maintain() does for each merchant, by what terms, and how that went.';
 COMMENT ON COLUMN loyalty.maintenance.merchant_id IS 'The merchant.';
-COMMENT ON COLUMN loyalty.maintenance.task IS 'The function: expire_due, forget_idempotency_keys, forget_messages, forget_access_log, delete_blocked_customers, make_root, forget_roots; or roll_up, which counts what was posted for loyalty_report.fact_day.';
+COMMENT ON COLUMN loyalty.maintenance.task IS 'The function: expire_due, forget_idempotency_keys, forget_messages, forget_access_log, delete_blocked_customers, make_root, forget_roots; roll_up, which counts what was posted for loyalty_report.fact_day; or count_fraud, which counts for the dashboard what loyalty_report.fraud_… have of the last 30 days.';
 COMMENT ON COLUMN loyalty.maintenance.enabled IS 'Whether maintain() does it.';
 COMMENT ON COLUMN loyalty.maintenance.every IS 'How often it is due, at most; 0: each time.';
 COMMENT ON COLUMN loyalty.maintenance.older_than IS 'How long what it deletes is kept; NULL: it deletes nothing.';
@@ -96,6 +97,9 @@ BEGIN
 			RETURN loyalty.expire_due(merchant_id, 1000) > 0;
 		WHEN 'roll_up' THEN
 			RETURN NOT r.at_end FROM loyalty_internal.roll_up(merchant_id) r;
+		WHEN 'count_fraud' THEN
+			PERFORM loyalty_internal.count_fraud(merchant_id);
+			RETURN false;
 		WHEN 'forget_idempotency_keys' THEN
 			RETURN loyalty.forget_idempotency_keys(merchant_id, older_than, max_rows) >= max_rows;
 		WHEN 'forget_messages' THEN

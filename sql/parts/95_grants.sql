@@ -55,7 +55,7 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
 	WHERE p.pronamespace = 'loyalty_internal'::regnamespace
-		  AND p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals', 'days_since', 'branch_digest', 'rank_moves')
+		  AND p.proname IN ('reported_merchants', 'is_reported', 'pseudonym', 'age_band', 'rank_now', 'hmac', 'months', 'outstanding', 'ageing', 'point_value', 'cohorts', 'deferrals', 'days_since', 'branch_digest', 'rank_moves', 'looked_from')
 	   OR NOT report_routines.theirs_only
 		  AND (p.pronamespace = 'loyalty_internal'::regnamespace AND (p.provolatile = 'i' AND p.proname ~ '^(points|phone|curp|lots)_' OR p.proname IN ('account_state', 'policy_state'))
 			   OR p.pronamespace = 'loyalty'::regnamespace AND p.provolatile = 'i' AND p.proname IN ('entry_kind', 'unnest_lots', 'total', 'fold', 'birth_date'));

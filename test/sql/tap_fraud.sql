@@ -175,6 +175,44 @@ SELECT is_empty($$SELECT * FROM loyalty_report.fraud_burst a JOIN loyalty_report
 SELECT is(sum(b.calls), (SELECT count(*)::numeric FROM (SELECT DISTINCT posted_at, actor_id::text AS k FROM loyalty.entry WHERE merchant_id = :m) c WHERE EXISTS (SELECT FROM loyalty_report.fraud_burst x WHERE x.api_key_key = c.k AND c.posted_at BETWEEN x.first_at AND x.last_at)), 'and their calls are counted') FROM loyalty_report.fraud_burst b WHERE b.merchant_key = :'m';
 SELECT cmp_ok(count(*), '>', 4::bigint, 'there are many') FROM loyalty_report.fraud_burst WHERE merchant_key = :'m';
 
+-- --- of the newest only ----------------------------------------------------------------------------
+
+-- Four sales of March, and a burst, have numbers of two months ago.
+SELECT loyalty.set_fraud_threshold(:m, t, NULL) FROM unnest('{same_member_sales,correction_entries,correction_factor,reversal_minutes}'::text[]) t \g /dev/null
+CREATE TEMP VIEW all_looks AS SELECT v.look, v.since, v.reason FROM (
+	SELECT 'same_member', first_at, reason FROM loyalty_report.fraud_same_member WHERE merchant_key = current_setting('fraud.m') UNION ALL SELECT 'corrections', month_starts_on, reason FROM loyalty_report.fraud_corrections WHERE merchant_key = current_setting('fraud.m')
+	UNION ALL SELECT 'quick_reversal', sold_at, reason FROM loyalty_report.fraud_quick_reversal WHERE merchant_key = current_setting('fraud.m') UNION ALL SELECT 'outside_hours', first_at, reason FROM loyalty_report.fraud_outside_hours WHERE merchant_key = current_setting('fraud.m')
+	UNION ALL SELECT 'burst', first_at, reason FROM loyalty_report.fraud_burst WHERE merchant_key = current_setting('fraud.m')) v (look, since, reason);
+GRANT SELECT ON all_looks TO PUBLIC;
+CREATE TEMP TABLE looked_before AS SELECT * FROM all_looks;
+SELECT is(array_agg(DISTINCT look ORDER BY look), '{burst,corrections,outside_hours,quick_reversal,same_member}', 'each look has something') FROM looked_before;
+UPDATE loyalty.entry SET entry_id = entry_id - (extract(epoch FROM interval '60 days') * 1000)::bigint * 4194304
+WHERE merchant_id = :m AND (posted_at BETWEEN pg_temp.at('2026-03-02') AND pg_temp.at('2026-03-03') OR posted_at BETWEEN pg_temp.at('2026-09-01 15:00') AND pg_temp.at('2026-09-01 16:00'));
+SELECT set_eq('SELECT * FROM all_looks', 'SELECT * FROM looked_before', 'whatever the numbers are, all is looked at');
+SET LOCAL loyalty_report.fraud_since = 'infinity';
+SELECT is_empty('SELECT * FROM loyalty_report.fraud_same_member', 'what is to come is nothing, without an error');
+SET LOCAL loyalty_report.fraud_since = 'nunca';
+SELECT throws_ok('SELECT * FROM all_looks', '22007', NULL, 'a moment that is none is an error');
+SELECT set_config('loyalty_report.fraud_since', (now() - interval '59 days')::text, true) \g /dev/null
+SELECT set_eq('SELECT * FROM all_looks', $$SELECT look, since, replace(reason, '27 sales', '22 sales') FROM looked_before WHERE since NOT BETWEEN pg_temp.at('2026-03-02') AND pg_temp.at('2026-03-03') AND since NOT BETWEEN pg_temp.at('2026-09-01 15:00') AND pg_temp.at('2026-09-01 16:00')$$, 'fraud_since: from then on, by the number of the entry');
+SELECT loyalty_internal.count_fraud(:m) \g /dev/null
+SELECT results_eq(format('SELECT look COLLATE "C", cases, counted_at FROM loyalty_internal.fraud_count WHERE merchant_id = %s ORDER BY 1', :m), 'SELECT look COLLATE "C", count(*), now() FROM all_looks GROUP BY 1 ORDER BY 1', 'count_fraud: counts what is of the last 30 days');
+SELECT is(current_setting('loyalty_report.fraud_since'), (now() - interval '59 days')::text, 'and leaves the setting as it was');
+RESET loyalty_report.fraud_since;
+SELECT results_eq('SELECT sum(cases) FROM loyalty_internal.fraud_count', 'SELECT count(*)::numeric - 2 FROM all_looks', 'it leaves out the same two');
+UPDATE loyalty.entry SET entry_id = entry_id - (extract(epoch FROM interval '60 days') * 1000)::bigint * 4194304 WHERE merchant_id = :m;
+SELECT loyalty_internal.count_fraud(:m) \g /dev/null
+SELECT is(sum(cases), 0::numeric, 'what is no more is counted as none') FROM loyalty_internal.fraud_count;
+-- each is of the one merchant from the first row it reads on
+CREATE FUNCTION pg_temp.scans(look text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	SET LOCAL enable_seqscan = off;
+	RETURN QUERY EXECUTE format('EXPLAIN (COSTS off) SELECT count(*) FROM loyalty_internal.fraud_%s WHERE merchant_id = %s', look, current_setting('fraud.m'));
+END
+$$;
+SELECT is_empty(format($$SELECT plan FROM (SELECT plan, lead(plan) OVER () AS next FROM pg_temp.scans(%L) plan) p WHERE plan ~ 'Index .*Scan.* on (entry|reversal)' AND NOT coalesce(next ~ ('Index Cond: .*merchant_id = ' || %L || '::bigint|merchant_id = .*entry_id'), false)$$, look, :m), look || ' reads of one merchant its own entries')
+FROM unnest('{same_member,corrections,quick_reversal,outside_hours,burst}'::text[]) look;
+
 -- --- who sees what ----------------------------------------------------------------------------------
 
 CREATE ROLE regress_elsewhere;

@@ -223,7 +223,7 @@ SELECT is_empty($$SELECT pg_temp.may_execute('regress_reporting') EXCEPT (
 	UNION ALL VALUES ('loyalty_internal.reported_merchants(name,boolean)'), ('loyalty_internal.rank_now(bigint,bigint)'),
 		('loyalty_internal.account_state(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.policy_state(text,timestamp with time zone,timestamp with time zone)'),
 		('loyalty_internal.months(bigint[])'), ('loyalty_internal.outstanding(bigint[],timestamp with time zone)'), ('loyalty_internal.ageing(bigint[],timestamp with time zone)'),
-		('loyalty_internal.point_value(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.cohorts(bigint[])'), ('loyalty_internal.deferrals(bigint[])'), ('loyalty_internal.days_since(bigint[])'), ('loyalty_internal.rank_moves(bigint[],date,date)')
+		('loyalty_internal.point_value(bigint,bigint,timestamp with time zone)'), ('loyalty_internal.cohorts(bigint[])'), ('loyalty_internal.deferrals(bigint[])'), ('loyalty_internal.days_since(bigint[])'), ('loyalty_internal.rank_moves(bigint[],date,date)'), ('loyalty_internal.looked_from()')
 	UNION ALL SELECT name FROM functions WHERE name LIKE 'loyalty\_report.%')$$,
 	'grant_reporting: executes what computes, and of what reads only what it cannot call');
 SELECT set_eq($$SELECT pg_temp.may_execute('regress_personal')$$, $$SELECT pg_temp.may_execute('regress_reporting')$$, 'grant_reporting, with persons: the same');

@@ -318,7 +318,7 @@ my %differ = (
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
 	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id', 'loyalty_internal.entry_rule' => 'entry_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
-	'loyalty_internal.report_day' => '', 'loyalty_internal.report_account' => '', 'loyalty_internal.report_turn' => '', 'loyalty_internal.maintenance' => '', 'loyalty_internal.program_past' => '', 'loyalty_internal.month_close' => '', 'loyalty_internal.month_close_line' => '', 'loyalty_internal.redemption_rate' => '', 'loyalty_internal.fraud_threshold' => '',
+	'loyalty_internal.report_day' => '', 'loyalty_internal.report_account' => '', 'loyalty_internal.report_turn' => '', 'loyalty_internal.maintenance' => '', 'loyalty_internal.program_past' => '', 'loyalty_internal.month_close' => '', 'loyalty_internal.month_close_line' => '', 'loyalty_internal.redemption_rate' => '', 'loyalty_internal.fraud_threshold' => '', 'loyalty_internal.fraud_count' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '', 'loyalty_internal.staff_move' => '', 'loyalty_internal.report_role' => '',
 );
 my %value = (

@@ -147,7 +147,7 @@ my %others = (
 	'codes of what was erased, which the erasure writes' => ['loyalty_internal.entry_remainder.detail'],
 );
 # Tables of nobody.
-my $of_business = qr/^(?:loyalty\.numbering_plan|loyalty_internal\.(?:program|report_day|report_account|report_turn|maintenance|program_past|product|rule|rank_range|month_close|month_close_line|verification|redemption_rate|fraud_threshold|report_role|fixed_line_range|supported_area_code))\./;
+my $of_business = qr/^(?:loyalty\.numbering_plan|loyalty_internal\.(?:program|report_day|report_account|report_turn|maintenance|program_past|product|rule|rank_range|month_close|month_close_line|verification|redemption_rate|fraud_threshold|fraud_count|report_role|fixed_line_range|supported_area_code))\./;
 
 # --- both orders ------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 # Reports of a large ledger: what a dashboard asks, and the close of a month, before
 # the ledger is rolled up by day and after it.  Both say the same, and after it nothing
-# that a dashboard asks reads more than a few of the entries, but for what may be fraud.
+# that a dashboard asks reads more than a few of the entries.
 #
 # 12,000 entries, or as many as LARGE_ENTRIES says, and then seconds are printed.
 use strict;
@@ -95,7 +95,7 @@ sub ask
 {
 	my $statement = shift;
 	my $before = time;
-	my $answer = $statement ? sql("SET ROLE report; SET statement_timeout = '${timeout}s'; $statement") : sql("SET statement_timeout = '${timeout}s'; SELECT md5(loyalty_internal.dashboard_page($m))");
+	my $answer = $statement ? sql("SET ROLE report; SET statement_timeout = '${timeout}s'; $statement") : sql("SET statement_timeout = '${timeout}s'; SELECT md5(regexp_replace(loyalty_internal.dashboard_page($m), '\\d\\d:\\d\\d', '', 'g'))");
 	my $seconds = time - $before;
 	sql('RESET ROLE; RESET statement_timeout');
 	return ($answer, $seconds);
@@ -111,6 +111,7 @@ sub blocks_read
 	return $blocks->() - $before;
 }
 
+sql("SELECT loyalty_internal.count_fraud($m)");
 my %before = map { $_->[0] => [ask($_->[1])] } @asked;
 $began = time;
 sql("CALL loyalty.maintain(86400)");
@@ -120,7 +121,7 @@ is sql("SELECT count(*) FROM loyalty_internal.account a LEFT JOIN loyalty_intern
 my %after = map { $_->[0] => [ask($_->[1])] } @asked;
 is $after{$_->[0]}[0], $before{$_->[0]}[0], "$_->[0]: the same" for @asked;
 is sql("SELECT sum(entries) || ' ' || sum(points) FROM loyalty_report.fact_day"), sql("SELECT count(*) || ' ' || sum(amount::numeric) FROM loyalty.entry WHERE merchant_id = $m"), 'as the ledger has it';
-cmp_ok blocks_read($_->[1]), '<', 100, "$_->[0]: without the ledger" for grep { $_->[1] } @asked;
+cmp_ok blocks_read($_->[1]), '<', 100, "$_->[0]: without the ledger" for @asked;
 
 # --- the close ------------------------------------------------------------------------------
 

@@ -136,8 +136,9 @@ LEFT JOIN loyalty_internal.visible_entry f ON f.merchant_id = e.merchant_id AND 
 COMMENT ON VIEW loyalty_internal.report_entry IS 'The ledger with what entries do not say themselves: program, member, branch, day. member_id: who acted, of those who share an account, or who owned it then; branch_id: the one whose name was sent as branchId, or where the staff worked at that moment; NULL: none, or one that nobody created.';
 
 CREATE VIEW loyalty_internal.report_lot AS
-SELECT a.merchant_id, a.account_id, a.program_id, CASE WHEN l.points OPERATOR(loyalty.<) '0'::loyalty.points THEN 'owed' ELSE 'available' END AS state, l.expires_at, l.points
+SELECT a.merchant_id, a.account_id, a.program_id, p.time_zone, CASE WHEN l.points OPERATOR(loyalty.<) '0'::loyalty.points THEN 'owed' ELSE 'available' END AS state, l.expires_at, l.points
 FROM loyalty_internal.visible_account a
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 LEFT JOIN LATERAL (SELECT d.balance, d.lots FROM loyalty_internal.account_state(a.merchant_id, a.account_id, now()) d WHERE a.due_at <= now() OFFSET 0) s ON true
 CROSS JOIN LATERAL (SELECT CASE WHEN a.due_at <= now() THEN s.balance ELSE a.balance END AS balance, CASE WHEN a.due_at <= now() THEN s.lots ELSE a.lots END AS lots) n
 CROSS JOIN LATERAL (
@@ -145,19 +146,21 @@ CROSS JOIN LATERAL (
 	UNION ALL SELECT NULL, n.balance OPERATOR(loyalty.-) coalesce(loyalty.total(n.lots), '0'::loyalty.points)) l
 WHERE l.points OPERATOR(loyalty.<>) '0'::loyalty.points
 UNION ALL
-SELECT a.merchant_id, a.account_id, a.program_id, CASE WHEN v.kind = 6 THEN 'held' ELSE 'pending' END, l.expires_at, l.points
+SELECT a.merchant_id, a.account_id, a.program_id, p.time_zone, CASE WHEN v.kind = 6 THEN 'held' ELSE 'pending' END, l.expires_at, l.points
 FROM loyalty_internal.visible_reservation v
 JOIN loyalty_internal.visible_account a ON a.merchant_id = v.merchant_id AND a.account_id = v.account_id
+LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 CROSS JOIN LATERAL (
 	SELECT u.expires_at, u.points FROM loyalty.unnest_lots(v.lots) u
 	UNION ALL SELECT NULL, v.remaining OPERATOR(loyalty.-) coalesce(loyalty.total(v.lots), '0'::loyalty.points)) l
 WHERE v.remaining OPERATOR(loyalty.>) '0'::loyalty.points AND (v.due_at IS NULL OR v.due_at > now()) AND l.points OPERATOR(loyalty.<>) '0'::loyalty.points;
 COMMENT ON VIEW loyalty_internal.report_lot IS 'The points that accounts have now, by the moment at which they expire (NULL: never), those of holds and pending ones too; what is due counts whether it was booked or not. owed: a debt, negative.';
 
+-- Of a join that may find nothing, IS NULL counts as rare for the planner.
 CREATE VIEW loyalty_internal.report_member AS
 SELECT a.merchant_id, a.account_id AS member_id, a.program_id, m.member_id IS NOT NULL AS enrolled, m.account_id AS shares_account_id,
 	   m.client_id, m.phone, m.email, m.name, coalesce(m.birth_date, loyalty.birth_date(c.curp)) AS birth_date, m.active, m.subscribed_at, m.enrolled_by,
-	   m.cancelled_at IS NOT NULL OR c.blocked_at IS NOT NULL AS hidden
+	   m.cancelled_at IS NOT NULL OR (c.blocked_at > '-infinity') IS TRUE AS hidden
 FROM loyalty_internal.visible_account a
 LEFT JOIN loyalty_internal.visible_member m ON m.merchant_id = a.merchant_id AND m.member_id = a.account_id
 LEFT JOIN loyalty_internal.visible_customer c ON c.merchant_id = a.merchant_id AND c.member_id = a.account_id;
@@ -438,10 +441,9 @@ COMMENT ON VIEW loyalty_report.fact_entry IS 'The ledger: one row for each chang
 CREATE VIEW loyalty_report.fact_lot WITH (security_barrier) AS
 SELECT t.merchant_id::text AS merchant_key, l.program_id::text AS program_key,
 	   loyalty_internal.pseudonym(t.digest_key, coalesce(o.member_ids[cardinality(o.member_ids)], l.account_id)) AS member_key,
-	   l.state, l.expires_at, (l.expires_at AT TIME ZONE p.time_zone)::date AS expires_on, l.points::numeric AS points
+	   l.state, l.expires_at, (l.expires_at AT TIME ZONE l.time_zone)::date AS expires_on, l.points::numeric AS points
 FROM loyalty_internal.report_lot l
 JOIN loyalty_internal.visible_merchant t ON t.merchant_id = l.merchant_id
-LEFT JOIN loyalty_internal.visible_program p ON p.merchant_id = l.merchant_id AND p.program_id = l.program_id
 LEFT JOIN loyalty_internal.report_owner o ON o.merchant_id = l.merchant_id AND o.account_id = l.account_id;
 COMMENT ON VIEW loyalty_report.fact_lot IS 'The points that members have at this moment, by when they expire: what is owed to them. What is past its date is not among them, booked or not.';
 COMMENT ON COLUMN loyalty_report.fact_lot.merchant_key IS 'The merchant.';

@@ -150,15 +150,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION loyalty_internal.ageing(bigint[], timestamptz) IS 'Part of loyalty_report.ageing_at(): points outstanding at a moment, by the months in which they were earned and expire.';
 
+-- There are few months: nothing is sorted for them but they.
 CREATE FUNCTION loyalty_internal.months(merchants bigint[])
 RETURNS TABLE (merchant_id bigint, program_id bigint, month date, opening numeric, accrued numeric, deposited numeric, redeemed numeric, expired numeric,
 	reversed numeric, adjusted numeric, transferred numeric, closing numeric, available numeric, held numeric, pending numeric, redemptions_reversed numeric)
-LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
+LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET enable_sort = off SET jit = off
 BEGIN ATOMIC
 	WITH moved AS MATERIALIZED (
-		SELECT m.merchant_id, m.program_id, date_trunc('month', m.moved_at AT TIME ZONE (SELECT p.time_zone FROM loyalty_internal.program p WHERE p.merchant_id = m.merchant_id AND p.program_id = m.program_id))::date AS month, m.kind, m.origin_kind,
+		SELECT m.merchant_id, m.program_id, date_trunc('month', m.moved_at AT TIME ZONE p.time_zone)::date AS month, m.kind, m.origin_kind,
 			   sum(m.points) AS points, sum(m.available) AS available, sum(m.held) AS held, sum(m.pending) AS pending
-		FROM loyalty_internal.report_movement m
+		FROM loyalty_internal.report_movement m JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 		WHERE m.merchant_id = ANY (merchants) GROUP BY 1, 2, 3, 4, 5
 	), month AS (
 		SELECT p.merchant_id, p.program_id, g.month::date AS month

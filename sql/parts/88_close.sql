@@ -179,7 +179,8 @@ $$;
 COMMENT ON FUNCTION loyalty.set_redemption_rate(bigint, bigint, numeric, date) IS
 'Says which part of a program''s points is expected to be redeemed (0 to 1; 1 until it is told), from a month on: sales of these months are allocated by it, and what is deferred at their ends goes by it. loyalty_report.breakage_curve() tells what was observed. Errors: LY006 unknown_object, LY005 invalid_argument.';
 
--- Sale by sale; a refund takes its share of what its sale was allocated.
+-- Sale by sale; a refund takes its share of what its sale was allocated.  What is
+-- of every sale is joined to the left: the planner knows then how many there are.
 CREATE FUNCTION loyalty_internal.deferrals(merchants bigint[])
 RETURNS TABLE (merchant_id bigint, program_id bigint, month date, rate numeric, sold numeric, allocated numeric, issued numeric, redeemed numeric, outstanding numeric, allocated_so_far numeric, earned_so_far numeric)
 LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off
@@ -190,13 +191,14 @@ BEGIN ATOMIC
 			   loyalty_internal.point_value(m.merchant_id, m.program_id, least(now(), (m.month + interval '1 month') AT TIME ZONE p.time_zone - interval '1 microsecond')) AS worth, p.time_zone
 		FROM loyalty_internal.months(merchants) m JOIN loyalty_internal.program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
 	), sale AS (
-		SELECT e.merchant_id, a.program_id, e.entry_id, e.posted_at, coalesce(e.money::numeric, 0) AS money, e.amount::numeric + coalesce(e.reserved::numeric, 0) AS points
-		FROM loyalty.entry e JOIN loyalty_internal.account a ON a.merchant_id = e.merchant_id AND a.account_id = e.account_id
+		SELECT e.merchant_id, a.program_id, e.entry_id, date_trunc('month', e.posted_at AT TIME ZONE p.time_zone)::date AS sold_in, coalesce(e.money::numeric, 0) AS money, e.amount::numeric + coalesce(e.reserved::numeric, 0) AS points
+		FROM loyalty.entry e
+		JOIN loyalty_internal.account a ON a.merchant_id = e.merchant_id AND a.account_id = e.account_id
+		JOIN loyalty_internal.program p ON p.merchant_id = a.merchant_id AND p.program_id = a.program_id
 		WHERE e.merchant_id = ANY (merchants) AND e.kind = 1
 	), dated AS MATERIALIZED (
-		SELECT s.*, m.month, m.worth, m.rate, CASE WHEN s.points > 0 AND s.money > 0 THEN s.money * s.points * m.worth * m.rate / (s.money + s.points * m.worth * m.rate) ELSE 0 END AS allocated
-		FROM (SELECT x.*, date_trunc('month', x.posted_at AT TIME ZONE p.time_zone)::date AS sold_in FROM sale x JOIN loyalty_internal.program p ON p.merchant_id = x.merchant_id AND p.program_id = x.program_id) s
-		JOIN month m ON m.merchant_id = s.merchant_id AND m.program_id = s.program_id AND m.month = s.sold_in
+		SELECT s.merchant_id, s.program_id, s.entry_id, s.sold_in AS month, s.money, s.points, CASE WHEN s.points > 0 AND s.money > 0 THEN s.money * s.points * m.worth * m.rate / (s.money + s.points * m.worth * m.rate) ELSE 0 END AS allocated
+		FROM sale s LEFT JOIN month m ON m.merchant_id = s.merchant_id AND m.program_id = s.program_id AND m.month = s.sold_in
 	), flow AS (
 		SELECT d.merchant_id, d.program_id, d.month, d.money AS sold, d.allocated FROM dated d
 		UNION ALL
@@ -204,9 +206,9 @@ BEGIN ATOMIC
 			   -coalesce(r.money::numeric, CASE WHEN d.points > 0 THEN d.money * r.amount::numeric / d.points ELSE d.money END),
 			   CASE WHEN d.points > 0 THEN -d.allocated * r.amount::numeric / d.points ELSE 0 END
 		FROM dated d
-		JOIN loyalty_internal.program p ON p.merchant_id = d.merchant_id AND p.program_id = d.program_id
 		JOIN loyalty_internal.reversal r ON r.merchant_id = d.merchant_id AND r.entry_id = d.entry_id
 		JOIN loyalty.entry b ON b.merchant_id = r.merchant_id AND b.entry_id = r.reversed_by
+		LEFT JOIN loyalty_internal.program p ON p.merchant_id = d.merchant_id AND p.program_id = d.program_id
 	), line AS (
 		SELECT m.merchant_id, m.program_id, m.month, m.rate, m.closing, coalesce(f.sold, 0) AS sold, coalesce(f.allocated, 0) AS allocated, m.issued, m.redeemed
 		FROM month m LEFT JOIN (SELECT x.merchant_id, x.program_id, x.month, sum(x.sold) AS sold, sum(x.allocated) AS allocated FROM flow x GROUP BY 1, 2, 3) f
@@ -239,9 +241,10 @@ BEGIN ATOMIC
 		SELECT m.merchant_id, m.program_id, m.account_id, -sum(m.points) OVER w, NULL, ARRAY[extract(epoch FROM m.moved_at), CASE WHEN m.kind IN (3, 7) THEN 3 ELSE m.kind END]
 		FROM moved m WHERE m.points < 0 WINDOW w AS (PARTITION BY m.merchant_id, m.account_id ORDER BY m.moved_at ROWS UNBOUNDED PRECEDING)
 	), part AS (
-		-- the points up to an edge came with the first accrual that reaches it, and went with the first use that does
-		SELECT e.merchant_id, e.program_id, e.edge - lag(e.edge, 1, 0.0) OVER o AS points, min(e.earned_at) OVER f AS earned_at, min(e.used) OVER f AS used
-		FROM edge e WINDOW o AS (PARTITION BY e.merchant_id, e.account_id ORDER BY e.edge), f AS (PARTITION BY e.merchant_id, e.account_id ORDER BY e.edge RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+		-- the points up to an edge came with the first accrual that reaches it, and went with the first use that does;
+		-- from the last one back: of a frame that begins at its row, min() would look at all of it again for each
+		SELECT e.merchant_id, e.program_id, e.edge - lead(e.edge, 1, 0.0) OVER w AS points, min(e.earned_at) OVER w AS earned_at, min(e.used) OVER w AS used
+		FROM edge e WINDOW w AS (PARTITION BY e.merchant_id, e.account_id ORDER BY e.edge DESC)
 	), dated AS (
 		SELECT x.merchant_id, x.program_id, x.points, x.used[2] AS kind, date_trunc('month', x.earned_at AT TIME ZONE p.time_zone)::date AS cohort, date_trunc('month', to_timestamp(x.used[1]) AT TIME ZONE p.time_zone)::date AS used_in
 		FROM part x JOIN loyalty_internal.program p ON p.merchant_id = x.merchant_id AND p.program_id = x.program_id WHERE x.earned_at IS NOT NULL AND x.points > 0

@@ -209,15 +209,16 @@ CROSS JOIN LATERAL (SELECT now() AT TIME ZONE c.time_zone AS today) n
 CROSS JOIN LATERAL generate_series(0, greatest(0, (extract(year FROM n.today) - extract(year FROM c.enrolled_in)) * 12 + extract(month FROM n.today) - extract(month FROM c.enrolled_in))::integer) g (age)
 LEFT JOIN (SELECT x.merchant_id, x.program_id, x.enrolled_in, x.age, count(DISTINCT x.active_id) AS active_members, count(*) FILTER (WHERE x.kind = 1) AS sales,
 				  sum(x.money_sold) AS money_sold, sum(x.points_issued) AS points_issued, sum(x.points_redeemed) AS points_redeemed
-		   FROM (SELECT v.merchant_id, m.program_id, b.enrolled_in, e.active_id, e.kind, e.money_sold, e.points_issued, e.points_redeemed,
-						greatest(0, least((extract(year FROM e.posted_on) - extract(year FROM b.enrolled_in)) * 12 + extract(month FROM e.posted_on) - extract(month FROM b.enrolled_in),
-										  (extract(year FROM b.today) - extract(year FROM b.enrolled_in)) * 12 + extract(month FROM b.today) - extract(month FROM b.enrolled_in)))::integer AS age
+		   FROM (SELECT v.merchant_id, b.program_id, b.enrolled_in, e.active_id, e.kind, e.money_sold, e.points_issued, e.points_redeemed,
+						greatest(0, least(extract(year FROM e.posted_on) * 12 + extract(month FROM e.posted_on), b.until) - b.since)::integer AS age
 				 FROM loyalty_internal.report_measure e
 				 JOIN loyalty_internal.visible_merchant v ON v.merchant_id = e.merchant_id
-				 JOIN loyalty_internal.report_member m ON m.merchant_id = e.merchant_id AND m.member_id = e.member_id
-				 JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
-				 CROSS JOIN LATERAL (SELECT date_trunc('month', m.subscribed_at AT TIME ZONE p.time_zone)::date AS enrolled_in, now() AT TIME ZONE p.time_zone AS today) b
-				 WHERE m.enrolled AND NOT m.hidden) x
+				 JOIN (SELECT m.merchant_id, m.member_id, m.program_id, d.enrolled_in, extract(year FROM d.enrolled_in) * 12 + extract(month FROM d.enrolled_in) AS since,
+							  extract(year FROM d.today) * 12 + extract(month FROM d.today) AS until
+					   FROM loyalty_internal.report_member m
+					   JOIN loyalty_internal.visible_program p ON p.merchant_id = m.merchant_id AND p.program_id = m.program_id
+					   CROSS JOIN LATERAL (SELECT date_trunc('month', m.subscribed_at AT TIME ZONE p.time_zone)::date AS enrolled_in, now() AT TIME ZONE p.time_zone AS today) d
+					   WHERE m.enrolled AND NOT m.hidden OFFSET 0) b ON b.merchant_id = e.merchant_id AND b.member_id = e.member_id) x
 		   GROUP BY x.merchant_id, x.program_id, x.enrolled_in, x.age) a ON a.merchant_id = c.merchant_id AND a.program_id = c.program_id AND a.enrolled_in = c.enrolled_in AND a.age = g.age;
 COMMENT ON VIEW loyalty_report.fact_enrolment_cohort IS 'What became of the members who enrolled in a month, month by month since. Who is blocked or was erased is in none.';
 COMMENT ON COLUMN loyalty_report.fact_enrolment_cohort.merchant_key IS 'The merchant.';

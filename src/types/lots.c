@@ -665,7 +665,7 @@ lots_unnest(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Lots		lots;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	lots_read(PG_GETARG_DATUM(0), &lots);
 	for (int i = 0; i < lots.n; i++)
 	{

@@ -119,6 +119,11 @@ html_of_texts() {
 	search -iE "::xml|as xml\b|xmlparse|xml_in|'</?[a-z]+[ />]" sql/parts/*.sql || [ $? -lt 2 ]
 }
 
+# Of a frame that begins elsewhere at each row, min() looks at all rows again for each.
+frames_that_begin_anew() {
+	search -iE 'between (current row|[^ ]+ (preceding|following)) and' sql/parts/*.sql | grep -iv 'unbounded preceding' || [ $? -lt 2 ]
+}
+
 # --- tests ------------------------------------------------------------------
 
 # pg_regress would silently take sql/NAME.sql for the test of that name.
@@ -337,6 +342,7 @@ else
 	skip "C is laid out as pg_bsd_indent does it" "there is no pg_bsd_indent"
 fi
 fact "HTML is made by functions that escape" html_of_texts
+fact "window frames begin where their partitions do" frames_that_begin_anew
 fact "scripts parse" scripts_parse
 fact "tests and expected transcripts match" test_names
 fact "all tests are run" tests_not_run

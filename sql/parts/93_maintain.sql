@@ -212,12 +212,13 @@ ALTER VIEW loyalty_internal.maintenance_terms OWNER TO loyalty_engine;	-- who gr
 GRANT SELECT ON loyalty_internal.maintenance_terms TO loyalty_auditor;
 GRANT SELECT, UPDATE ON loyalty_internal.maintenance TO loyalty_auditor;
 
--- A procedure that commits has neither rights nor settings of its own.
+-- A procedure that commits has neither rights nor settings of its own: the path is its
+-- caller's, or what the owner of the database made it, so types are qualified too.
 CREATE PROCEDURE loyalty.maintain(max_seconds integer DEFAULT 50, merchant_id bigint DEFAULT NULL, INOUT steps bigint DEFAULT NULL, INOUT failed bigint DEFAULT NULL, INOUT unfinished bigint DEFAULT NULL)
 LANGUAGE plpgsql AS $$
 DECLARE
-	since timestamptz;
-	ends_at timestamptz;
+	since pg_catalog.timestamptz;
+	ends_at pg_catalog.timestamptz;
 	left_over bigint;
 BEGIN
 	steps := NULL;

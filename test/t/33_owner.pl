@@ -76,6 +76,9 @@ $stack->psql(q{CREATE ROLE till LOGIN PASSWORD 'till'; CREATE ROLE authenticator
 $stack->psql(q{
 	CREATE TABLE public.taken (who text, what text); GRANT INSERT ON public.taken TO public;
 	CREATE DOMAIN public.record AS text;
+	CREATE FUNCTION public.keeps(moment pg_catalog.timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO public.taken VALUES (session_user, current_user); RETURN true; END $$;
+	CREATE DOMAIN public.timestamptz AS pg_catalog.timestamptz CHECK (public.keeps(VALUE));
 	CREATE FUNCTION public.set_config(name text, value text, is_local boolean) RETURNS text LANGUAGE plpgsql AS $$
 	BEGIN INSERT INTO public.taken VALUES (session_user, value); RETURN pg_catalog.set_config(name, value, is_local); END $$;
 	CREATE FUNCTION public.greater(a bigint, b integer) RETURNS boolean LANGUAGE plpgsql AS $$

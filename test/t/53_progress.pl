@@ -114,7 +114,7 @@ subtest 'examples/loyalty.collector.yml' => sub {
 		is $rows, 't|t', "$name: " . join(', ', @values) . ' are numbers';
 		is $stack->psql("SELECT DISTINCT pg_typeof(q.$_)::text FROM ($sql) q", user => 'exporter', password => 'of the exporter'), 'text', "and $_ is a text" for @labels;
 	}
-	is scalar(keys %seen), 12, 'of twelve';
+	is scalar(keys %seen), 14, 'of fourteen';
 	$blocker->query('ROLLBACK');
 	$worker->receive;
 };

@@ -9,7 +9,7 @@
 #include "program/program.h"
 
 /* What rows take with their indexes, but for the texts in them. */
-#define ENTRY_BYTES 230
+#define ENTRY_BYTES 240
 #define RESERVATION_BYTES 260	/* with what it leaves when it ends */
 #define MEMBER_BYTES 1000		/* with the account */
 #define STAFF_BYTES 1000		/* with the branch */

@@ -213,7 +213,7 @@ make_floor() {
 			PRIMARY KEY (merchant_id, account_id)) WITH (fillfactor = 60);
 		CREATE TABLE floor.entry (
 			merchant_id bigint NOT NULL, account_id bigint NOT NULL, version bigint NOT NULL, amount bigint NOT NULL,
-			balance bigint NOT NULL, posted_at timestamptz NOT NULL, staff_id bigint, money bigint, actor_id bigint, kind smallint NOT NULL,
+			balance bigint NOT NULL, posted_at timestamptz NOT NULL, staff_id bigint, money bigint, actor_id bigint, request_id bigint, kind smallint NOT NULL,
 			reference text, detail json, hash bytea NOT NULL,
 			PRIMARY KEY (merchant_id, account_id, version));
 		ALTER TABLE floor.account ALTER hash SET STORAGE PLAIN;

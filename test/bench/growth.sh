@@ -20,8 +20,8 @@ batch_of_floor="WITH item AS MATERIALIZED (
 	u AS (UPDATE floor.account a SET balance = a.balance + 10000 * item.n, version = a.version + item.n, posted_at = now(), hash = '$some_hash'
 		FROM item WHERE a.merchant_id = 1 AND a.account_id = item.account_id
 		RETURNING a.account_id, a.version, a.balance, a.posted_at, a.hash, item.n),
-	e AS (INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash)
-		SELECT 1, u.account_id, u.version - u.n + i, 10000, u.balance - 10000 * (u.n - i), u.posted_at, 2, u.hash FROM u, generate_series(1, u.n) i
+	e AS (INSERT INTO floor.entry (merchant_id, account_id, version, amount, balance, posted_at, kind, hash, actor_id)
+		SELECT 1, u.account_id, u.version - u.n + i, 10000, u.balance - 10000 * (u.n - i), u.posted_at, 2, u.hash, 7 FROM u, generate_series(1, u.n) i
 		RETURNING version)
 	SELECT count(*) FROM e"
 
@@ -44,7 +44,7 @@ load() {
 }
 
 printf '\\set account random(1, %d)\n%s;\n' "$accounts" "SELECT loyalty.post(1, :account, 'deposit', '1')" >"$work/post.sql"
-printf '\\set account random(1, %d)\n%s;\n' "$accounts" "$(floor_post :account 10000)" >"$work/floor.sql"
+printf '\\set account random(1, %d)\n%s;\n' "$accounts" "$(floor_post :account 10000 actor_id 7)" >"$work/floor.sql"
 
 # post DATABASE SCRIPT CLIENTS: posts per second after a checkpoint.
 post() {

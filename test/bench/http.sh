@@ -15,7 +15,7 @@ sql <<-END
 	DECLARE
 		posted record;
 	BEGIN
-		$(floor_post '$1' '$2' 'staff_id, money, actor_id' '7, 100000, 7') INTO posted;
+		$(floor_post '$1' '$2' 'staff_id, money, actor_id, request_id' '7, 100000, 7, 7') INTO posted;
 		RETURN json_build_object('success', true, 'newBalance', posted.balance);
 	END \$\$;
 	GRANT EXECUTE ON FUNCTION loyalty_api.floor_sale(bigint, bigint) TO web_anon;

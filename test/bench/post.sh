@@ -14,9 +14,9 @@ settle
 make_script() { printf '\\set account random(1, %d)\n%s;\n' "$accounts" "$2" >"$work/$1.sql"; }
 
 make_script post "SELECT loyalty.post(1, :account, 'deposit', '1')"
-make_script floor "$(floor_post :account 10000)"
+make_script floor "$(floor_post :account 10000 actor_id 7)"
 make_script sale "SELECT loyalty.wallet_sale($merchant, 'bench-post', (5510000000 + :account)::text, 0, 10, usertool_id => 1)"
-make_script floor_sale "$(floor_post :account 10000 'staff_id, money' '7, 100000')"
+make_script floor_sale "$(floor_post :account 10000 'staff_id, money, actor_id' '7, 100000, 7')"
 
 # post SCRIPT
 post() { pgbench_tps "$work/$1.sql" -c 20 -j 2; }

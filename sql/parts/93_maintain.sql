@@ -70,8 +70,8 @@ BEGIN
 	SELECT d.* INTO usual FROM loyalty_internal.maintenance_tasks() d WHERE d.task = set_maintenance.task COLLATE "C";
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'task is one of those in loyalty.maintenance.');
-	ELSIF set_maintenance.every < interval '0' OR set_maintenance.enabled IS NULL THEN
-		PERFORM loyalty_internal.fail('invalid_argument', 'every is not negative, enabled is true or false.');
+	ELSIF set_maintenance.every NOT BETWEEN interval '0' AND interval '1000 years' OR set_maintenance.enabled IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'every is not negative, and up to 1,000 years; enabled is true or false.');
 	ELSIF set_maintenance.older_than IS NOT NULL AND (usual.older_than IS NULL
 		OR set_maintenance.task = 'forget_access_log' AND loyalty_internal.forgotten_before(set_maintenance.older_than) > now() - interval '1 year') THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'older_than is for what deletes something: not negative nor too long, and of forget_access_log a year at least.');

@@ -6,6 +6,7 @@ CREATE FUNCTION loyalty_internal.prepare_role(role name, fixed_path boolean DEFA
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	login name;
+	setting text;
 BEGIN
 	-- In a GRANT "public" is everybody, in quotes too.  Roles that functions run
 	-- as have what these need, and nothing else.
@@ -22,8 +23,13 @@ BEGIN
 		)
 		SELECT r.rolname FROM acting a JOIN pg_roles r ON r.oid = a.id WHERE r.rolname = role OR r.rolcanlogin AND NOT r.rolsuper
 	LOOP
-		EXECUTE format('ALTER ROLE %I SET log_parameter_max_length = 0', login);
-		EXECUTE format('ALTER ROLE %I SET log_parameter_max_length_on_error = 0', login);
+		FOREACH setting IN ARRAY '{log_parameter_max_length,log_parameter_max_length_on_error}'::text[] LOOP
+			EXECUTE format('ALTER ROLE %I SET %I = 0', login, setting);
+		END LOOP;
+		-- These have parameters too, in plans, and are anybody's to set: the owner's for the database.
+		FOREACH setting IN ARRAY '{debug_print_parse,debug_print_rewritten,debug_print_plan}'::text[] LOOP
+			EXECUTE format('ALTER ROLE %I SET %I = off', login, setting);
+		END LOOP;
 		-- PostgREST hands each request''s headers to set_config(), unqualified.
 		-- The path of a role goes before that of the database, which its owner sets.
 		IF prepare_role.fixed_path THEN

@@ -37,7 +37,7 @@ FROM (VALUES
 	('open_policy', $$loyalty.open_policy(%1$s, 'CAMC880526HMCBNR04', 'Plan', on_date => '2027-01-01', idempotency_key => %11$s)$$, '-01-01 > -01-02'),
 	('create_branch', $$loyalty.create_branch(%1$s, 'Norte', %11$s)$$, 'Norte > Sur'),
 	('create_customer', $$loyalty.create_customer(%1$s, %2$s, 'CAPC200504HMCBXRA2', 'Carlos', 'Cabrera', state => 'MEX', idempotency_key => %11$s)$$, '''MEX'' > NULL'),
-	('create_member', $$loyalty.create_member(%1$s, %2$s, 'Ana', idempotency_key => %11$s)$$, 'Ana > ANA'),
+	('create_member', $$loyalty.create_member(%1$s, %2$s, 'Ana', birth_date => '1990-05-03', idempotency_key => %11$s)$$, 'Ana > ANA'),
 	('create_product', $$loyalty.create_product(%1$s, 'Otro', 100, 5, idempotency_key => %11$s)$$, ' 5, > 6,'),
 	('create_program', $$loyalty.create_program(%1$s, 'P', settings => '{"decimals": 1}', idempotency_key => %11$s)$$, ': 1 > :1'),
 	('create_wallet', $$loyalty.create_wallet(%1$s, 'P', 5, idempotency_key => %11$s)$$, ' 5, > 6,'),
@@ -93,13 +93,18 @@ BEGIN
 	s.first := pg_temp.outcome(call, 'key-' || function);
 	after := pg_temp.everything();
 	s.changed := before <> after;
+	-- by a session that writes moments in another way
+	PERFORM set_config('datestyle', 'German, DMY', true), set_config('timezone', 'Pacific/Auckland', true), set_config('intervalstyle', 'iso_8601', true);
 	s.second := pg_temp.outcome(call, 'key-' || function);
+	PERFORM set_config('datestyle', 'ISO, MDY', true), set_config('timezone', 'UTC', true), set_config('intervalstyle', 'postgres', true);
 	s.changed_again := after <> pg_temp.everything();
 	s.another := pg_temp.outcome(another, 'key-' || function);
 	s.changed_at_last := after <> pg_temp.everything();
 	INSERT INTO seen VALUES (s.*);
 END
 $$;
+SET LOCAL datestyle = 'ISO, MDY';
+SET LOCAL timezone = 'UTC';
 SELECT pg_temp.try(function, call, another) FROM call ORDER BY function = 'employee_disable', function \g /dev/null
 SELECT is((SELECT format('%s, %s', changed, first !~ '^L') FROM seen s WHERE s.function = c.function), 't, t', function || ' does something') FROM call c ORDER BY c.function;
 SELECT is((SELECT second FROM seen s WHERE s.function = c.function), (SELECT first FROM seen s WHERE s.function = c.function), function || ' again is answered as at first') FROM call c ORDER BY c.function;

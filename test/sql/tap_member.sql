@@ -408,6 +408,13 @@ SELECT pg_temp.refuses(format('SELECT loyalty.find_member(%s, %s, client_id => %
 SELECT pg_temp.refuses(format('SELECT loyalty.create_member(%s, %s, ''cancelado'', client_id => %L)', :m, :native, :'nobody'), 'already_exists', 'by whatever is left');
 SELECT isnt(loyalty.create_member(:m, :native, 'Ana', email => 'ana@x.mx'), :ana::bigint, 'and is somebody new');
 
+-- What was is written as it ever is.
+SET LOCAL datestyle = 'German, DMY';
+SELECT loyalty.create_member(:m, :native, 'Dalia', birth_date => date '03.05.1990') AS dalia \gset
+SELECT loyalty.correct_member(:m, :dalia, birth_date => date '06.03.1990') \g /dev/null
+SELECT is(was, '1990-05-03', 'a birth date that was corrected, whatever the session''s style of dates') FROM loyalty.member_changes WHERE member_id = :dalia;
+RESET datestyle;
+
 SELECT is_empty('SELECT * FROM loyalty.verify()', 'the ledger is still sound');
 SELECT * FROM finish();
 ROLLBACK;

@@ -20,11 +20,16 @@ my ($app_user, $private_key, $curp, $merchant) = split /\|/, $stack->psql(q{
 # --- the roles -------------------------------------------------------------------------
 
 my $settings = q{SELECT array_to_string(setconfig, ' ') FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE rolname = '%s'};
-sub setting_of { my $role = shift; return join ' ', sort grep { /^log_parameter/ } split / /, $stack->psql(sprintf $settings, $role) }
-my $hidden = 'log_parameter_max_length=0 log_parameter_max_length_on_error=0';
+sub setting_of { my $role = shift; return join ' ', sort grep { /^(?:log_parameter|debug_print)/ } split / /, $stack->psql(sprintf $settings, $role) }
+my $hidden = 'debug_print_parse=off debug_print_plan=off debug_print_rewritten=off log_parameter_max_length=0 log_parameter_max_length_on_error=0';
 $stack->psql(q{CREATE ROLE till LOGIN PASSWORD 'till'; CREATE ROLE report; CREATE ROLE clerk LOGIN; CREATE ROLE chief LOGIN SUPERUSER; GRANT report TO clerk, chief;
 	SELECT loyalty.grant_operation('till'); SELECT loyalty.grant_reporting('report')});
 is setting_of($_), $hidden, "parameters of $_ are not logged" for qw(authenticator web_anon till report clerk);
+# Plans have parameters, and the owner of the database may have all of it print them.
+my $database = $stack->psql('SELECT current_database()');
+$stack->psql("ALTER DATABASE $database SET debug_print_$_ = on") for qw(parse rewritten plan);
+is $stack->psql('SHOW debug_print_plan', user => 'till', password => 'till'), 'off', 'nor are plans of theirs, whatever is set for the database';
+$stack->psql("ALTER DATABASE $database RESET debug_print_$_") for qw(parse rewritten plan);
 is setting_of('chief'), '', q{a superuser's settings are their own};
 $stack->psql(q{CREATE ROLE helper CREATEROLE; GRANT USAGE ON SCHEMA loyalty_internal TO helper; GRANT EXECUTE ON FUNCTION loyalty_internal.prepare_role, loyalty_internal.fail TO helper;
 	CREATE ROLE client; GRANT client TO helper WITH ADMIN OPTION});

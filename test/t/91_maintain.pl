@@ -67,7 +67,7 @@ maintain();
 is $stack->psql("SELECT count(*) FROM loyalty.roots WHERE merchant_id = $b"), (split /\|/, $roots)[1], 'what is not enabled is not done';
 $stack->psql("SELECT loyalty.set_maintenance($_->[0], '$_->[1]')") for [$a, 'forget_messages'], [$a, 'make_root'], [$b, 'make_root'];
 is $stack->psql("SELECT count(*) FROM loyalty.maintenance WHERE enabled AND every IN ('1 hour', '7 days') AND merchant_id = $a AND task IN ('forget_messages', 'make_root')"), 2, 'and back';
-for (["1, 'roll_up'", 'LY006'], ["$a, 'verify'", 'LY005'], ["$a, NULL", 'LY005'], ["$a, 'roll_up', '-1 s'", 'LY005'], ["$a, 'roll_up', enabled => NULL", 'LY005'], ["$a, 'roll_up', older_than => '1 day'", 'LY005'],
+for (["1, 'roll_up'", 'LY006'], ["$a, 'verify'", 'LY005'], ["$a, NULL", 'LY005'], ["$a, 'roll_up', '-1 s'", 'LY005'], ["$a, 'roll_up', '294000 years'", 'LY005'], ["$a, 'roll_up', enabled => NULL", 'LY005'], ["$a, 'roll_up', older_than => '1 day'", 'LY005'],
 	["$a, 'forget_messages', older_than => '-1 day'", 'LY005'], ["$a, 'forget_messages', older_than => '300000 years'", 'LY005'], ["$a, 'forget_access_log', older_than => '364 days'", 'LY005'])
 {
 	is $stack->psql_error("SELECT loyalty.set_maintenance($_->[0])")->{sqlstate}, $_->[1], "set_maintenance($_->[0]) is refused";

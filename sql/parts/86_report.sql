@@ -21,10 +21,11 @@ CREATE TABLE loyalty_internal.report_role (
 	merchant_id	bigint,
 	personal	boolean		NOT NULL,
 	role_id		oid			NOT NULL,
+	server		bigint		NOT NULL DEFAULT (pg_control_system()).system_identifier,
 	granted_at	timestamptz	NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE loyalty_internal.report_role IS 'Which merchant a role may read reports of. A role that was renamed, or made anew under its name, here or on another server, sees nothing until it is granted again.';
-COMMENT ON COLUMN loyalty_internal.report_role.role_id IS 'Which role of that name it was when it was granted.';
+COMMENT ON TABLE loyalty_internal.report_role IS 'Which merchant a role may read reports of. A role that was renamed, or made anew under its name, or is on another server, as after pg_upgrade, sees nothing until it is granted again.';
+COMMENT ON COLUMN loyalty_internal.report_role.role_id IS 'Which role of that name it was when it was granted, on the server of this system_identifier: servers number what they make alike.';
 COMMENT ON COLUMN loyalty_internal.report_role.merchant_id IS 'The merchant; NULL: all of them.';
 COMMENT ON COLUMN loyalty_internal.report_role.personal IS 'Whether it may know who people of that merchant are.';
 GRANT SELECT ON loyalty_internal.report_role TO loyalty_engine;
@@ -36,6 +37,7 @@ BEGIN
 	RETURN (
 		WITH granted AS MATERIALIZED (
 			SELECT g.merchant_id FROM loyalty_internal.report_role g JOIN pg_roles r ON r.rolname = g.role AND r.oid = g.role_id
+			JOIN pg_control_system() s ON s.system_identifier = g.server
 			WHERE pg_has_role(reader, r.oid, 'USAGE') AND (g.personal OR NOT reported_merchants.personal)
 			UNION ALL
 			SELECT NULL WHERE pg_has_role(reader, 'loyalty_engine', 'USAGE')

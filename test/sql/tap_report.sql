@@ -222,6 +222,17 @@ SET LOCAL ROLE regress_before;
 SELECT is_empty($$SELECT * FROM pg_temp.rows_of('loyalty_report')$$, 'and not the one before when it has its old name');
 RESET ROLE;
 
+-- Another server may have numbered another role so.
+SELECT loyalty.grant_reporting('regress_before', :m) \g /dev/null
+UPDATE loyalty_internal.report_role SET server = server + 1 WHERE role = 'regress_before';
+SET LOCAL ROLE regress_before;
+SELECT is_empty($$SELECT * FROM pg_temp.rows_of('loyalty_report')$$, 'a role with the name and number of one of another server sees nothing');
+RESET ROLE;
+SELECT loyalty.grant_reporting('regress_before', :m) \g /dev/null
+SET LOCAL ROLE regress_before;
+SELECT set_eq($$SELECT DISTINCT merchant FROM pg_temp.counts_of('loyalty_report')$$, $$SELECT current_setting('report.m')$$, 'until it is granted again');
+RESET ROLE;
+
 -- --- who tries ---------------------------------------------------------------------------------
 
 CREATE SCHEMA hostile;

@@ -325,7 +325,7 @@ COMMENT ON FUNCTION loyalty.open_policy(bigint, loyalty.curp, text, integer, int
 -- How a policy stands on a day, or stood after one of its payments: the answer to
 -- a repetition of that, whatever was paid since.
 CREATE FUNCTION loyalty_internal.policy_stands(
-	merchant_id bigint, policy_id bigint, on_date date, payment_no integer, named boolean) RETURNS json
+	merchant_id bigint, policy_id bigint, on_date date, payment_no integer, told_to text) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WITH policy AS (
 		SELECT s.*, m.customer, c.today, c.moment,
@@ -366,7 +366,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	)
 	SELECT json_build_object(
 		'id_venta', s.policy_id::text, 'poliza', s.policy_number, 'curp', coalesce(s.curp, ''),
-		'cliente', CASE WHEN policy_stands.named THEN s.customer ELSE loyalty_internal.applicant(s.application) END,
+		'cliente', CASE WHEN policy_stands.told_to IS NULL THEN s.customer WHEN policy_stands.told_to = s.sold_by THEN loyalty_internal.applicant(s.application) ELSE '' END,
 		'producto', s.product, 'tipo_servicio', s.service, 'status', loyalty_internal.policy_state(s.state, s.paid_off, s.moment),
 		'costo_venta', s.cost, 'subtotal', s.price,
 		'fecha_liquidacion', coalesce(to_char(s.paid_off AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), ''),
@@ -382,13 +382,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM due d WHERE d.unpaid > 0), '[]'))
 	FROM policy s, arrears a, paid p
 $$;
-COMMENT ON FUNCTION loyalty_internal.policy_stands(bigint, bigint, date, integer, boolean) IS
-'Part of loyalty.policy_status() and of the customer API. on_date: as on that day, today if NULL; payment_no: as after that payment, on the day of it; named: with the customer''s name, else with the one that came with the order.';
+COMMENT ON FUNCTION loyalty_internal.policy_stands(bigint, bigint, date, integer, text) IS
+'Part of loyalty.policy_status() and of the customer API. on_date: as on that day, today if NULL; payment_no: as after that payment, on the day of it; told_to: the app user who may not know the customer''s name, but the one that came with an order of its own; NULL: with the customer''s name.';
 
 CREATE FUNCTION loyalty.policy_status(merchant_id bigint, policy_id bigint, on_date date DEFAULT NULL) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT loyalty_internal.policy_stands(policy_status.merchant_id, policy_status.policy_id, policy_status.on_date, NULL, true);
+	SELECT loyalty_internal.policy_stands(policy_status.merchant_id, policy_status.policy_id, policy_status.on_date, NULL, NULL);
 END;
 COMMENT ON FUNCTION loyalty.policy_status(bigint, bigint, date) IS
 'How a policy stands, as JSON, under the keys of account_status: status (PREVENTA, COBRANZA, ACTIVACION, 30 days after it was paid off ACTIVO; CANCELADO), balance (saldo), payment of the period, arrears (atrasos), whether there are any (estado_cobranza, MORA or CORRIENTE), what was paid and how many instalments are pending, commission earned so far, payments (pagos) and what is due when (calendario). on_date: today in the time_zone of the customer''s program unless given. NULL if there is no such policy.';
@@ -495,7 +495,7 @@ DECLARE
 	payment_no integer;
 BEGIN
 	payment_no := (loyalty_internal.book_payment(merchant_id, policy_id, amount, method, reference, app_user)).payment_no;
-	RETURN loyalty_internal.policy_stands(merchant_id, policy_id, NULL, payment_no, true);
+	RETURN loyalty_internal.policy_stands(merchant_id, policy_id, NULL, payment_no, NULL);
 END
 $$;
 COMMENT ON FUNCTION loyalty.pay_policy(bigint, bigint, loyalty.points, text, text, text) IS

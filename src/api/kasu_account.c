@@ -353,8 +353,8 @@ take_curp_of_policy(Call *call)
 }
 
 static Statement policy_status_sql = {
-	.sql = "SELECT loyalty_internal.policy_stands($1, $2, NULL, NULL, $3) AS status",
-	.params = {INT8OID, INT8OID, BOOLOID}
+	.sql = "SELECT loyalty_internal.policy_stands($1, $2, NULL, NULL, CASE WHEN NOT $3 THEN $4 END) AS status",
+	.params = {INT8OID, INT8OID, BOOLOID, TEXTOID}
 };
 
 /* Nobody is answered as one who has not consented; who has, that the customer is being cancelled or has no such policy. */
@@ -371,6 +371,7 @@ account_status(Call *call)
 		Int64GetDatum(call->merchant_id),
 		Int64GetDatum(policy_id),
 		BoolGetDatum(told == TOLD_ALL && call->reads_customers),
+		CStringGetTextDatum(fields[KASU_USER].text),
 	};
 
 	/* a policy that is none of the customer's is unknown to who may be told of another */
@@ -393,9 +394,9 @@ static Statement payment_receipt_sql = {
 	.sql = "SELECT y.payment_id, coalesce(y.reference, '') AS reference, y.method,"
 	" CASE WHEN $4 > 0 THEN d.stands ELSE loyalty_internal.replaced(loyalty_internal.untold(d.stands, $5), 'curp', to_json($6)) END AS stands"
 	" FROM loyalty_internal.payment y,"
-	" LATERAL (SELECT loyalty_internal.policy_stands($1, $2, NULL, y.payment_no, $4 > 1) AS stands) d"
+	" LATERAL (SELECT loyalty_internal.policy_stands($1, $2, NULL, y.payment_no, CASE WHEN $4 <= 1 THEN $7 END) AS stands) d"
 	" WHERE y.merchant_id = $1 AND y.policy_id = $2 AND y.payment_no = $3",
-	.params = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID}
+	.params = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID}
 };
 
 /* What the request said itself of the policy, but for the CURP, which may be nobody's since. */
@@ -426,6 +427,7 @@ payment_receipt(const Call *call, StringInfo answer, bool found, int64 policy_id
 		Int64GetDatum(told),
 		said(call),
 		said_curp(call, curp_sent),
+		CStringGetTextDatum(fields[KASU_USER].text),
 	};
 	StringInfoData data;
 
@@ -514,13 +516,13 @@ static Statement kept_policy_sql = {
 static Statement kept_payment_sql = {
 	.sql = "SELECT CASE WHEN $2 > 1 THEN k.whole"
 	" WHEN $2 > 0 THEN loyalty_internal.replaced(k.whole, 'data', loyalty_internal.replaced(k.whole -> 'data', 'cliente', to_json(coalesce("
-	"(SELECT loyalty_internal.applicant(s.application) FROM loyalty_internal.policy s WHERE s.merchant_id = $3 AND s.policy_id = $4), ''))))"
+	"(SELECT loyalty_internal.applicant(s.application) FROM loyalty_internal.policy s WHERE s.merchant_id = $3 AND s.policy_id = $4 AND s.sold_by = $10), ''))))"
 	" ELSE loyalty_internal.replaced(loyalty_internal.replaced(k.whole, 'curp_en_uso', to_json($6)),"
 	" 'data', loyalty_internal.replaced(loyalty_internal.untold(k.whole -> 'data', $5 || '{referencia,cantidad,metodo}'), 'curp', to_json($7))) END AS answer"
 	" FROM (SELECT CASE WHEN $1 #>> '{data,metodo}' <> '' THEN $1 ELSE loyalty_internal.replaced(loyalty_internal.replaced($1, 'curp_en_uso', to_json($6)),"
 	" 'data', loyalty_internal.replaced(loyalty_internal.replaced(loyalty_internal.replaced($1 -> 'data', 'curp', to_json($7)),"
 	" 'referencia', to_json($8)), 'metodo', to_json($9))) END AS whole) k",
-	.params = {JSONOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	.params = {JSONOID, INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
 /* The answer that was kept of a payment tells no more than the consent and the grants of now. */
@@ -539,6 +541,7 @@ retell_payment(Call *call, bool found, bool curp_sent)
 		0,
 		CStringGetTextDatum(reference ? reference : ""),
 		CStringGetTextDatum(payment_method(call)),
+		CStringGetTextDatum(fields[KASU_USER].text),
 	};
 	int64		policy_id;
 	Told		told;

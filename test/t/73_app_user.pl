@@ -132,6 +132,12 @@ for my $api (sort keys %request)
 	is $name->($pay->('dos')), '201 Dicho Antes', 'and that of a payment';
 	my $kept = $pay->('dos')->{json}{data};
 	is "$kept->{saldo} $kept->{producto} $kept->{curp}", "980 Auto $buyer", 'and all else';
+	sql("UPDATE loyalty_internal.policy SET sold_by = 'Otro' WHERE sold_by = 'Banco' AND merchant_id = $merchant");
+	is $name->($_->()), '20' . ($_ == $status ? 0 : 1) . ' ', 'a name that came with an order of another is not told' for $status, sub { $pay->('dos') }, sub { $pay->('tres') };
+	grant('Customer');
+	is $name->($status->()), '200 Juan Real', 'but to who may read it';
+	revoke('Customer');
+	sql("UPDATE loyalty_internal.policy SET sold_by = 'Banco' WHERE sold_by = 'Otro' AND merchant_id = $merchant");
 	grant('Customer');
 	is $name->($elsewhere->()), '201 Juan Real', 'which are told again with it';
 	is $name->($pay->('dos')), '201 Juan Real', 'both';

@@ -754,8 +754,8 @@ changed_uses(const Rules *rules, Column *columns)
 	return n;
 }
 
-/* One statement for each table and the whole batch, under the locks of its accounts. */
-void
+/* One statement for each table and the whole batch, under the locks of its accounts; how many parts of sales. */
+int
 rules_write(const Rules *rules)
 {
 	Column		columns[USE_COLUMNS];
@@ -763,9 +763,10 @@ rules_write(const Rules *rules)
 
 	entry_rules_write(&rules->given, rules->merchant_id);
 	if (n == 0)
-		return;
+		return rules->given.n;
 	columns_start(columns, &rule_use_write_sql, USE_COLUMNS, n);
 	changed_uses(rules, columns);
 	columns_write(&rule_uses_write_sql, &rule_use_write_sql, rules->merchant_id, columns, USE_COLUMNS, n);
 	awards_write(rules->merchant_id, rules->awards, rules->nawards);
+	return rules->given.n;
 }

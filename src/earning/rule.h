@@ -59,6 +59,6 @@ typedef struct Rules Rules;
 extern Rules *rules_start(int64 merchant_id, Moment moment, const Buyer *buyers, int n);
 extern ErrorId rules_earn(const Rules *rules, const Sale *sale, Earning *earning);
 extern void rules_keep(Rules *rules, int64 account_id, int64 member_id, int64 entry_id, const Earning *earning);
-extern void rules_write(const Rules *rules);
+extern int	rules_write(const Rules *rules);
 
 #endif

@@ -38,6 +38,7 @@
 #include "ledger/kinds.h"
 #include "ledger/ledger.h"
 #include "ledger/recount.h"
+#include "limits/entry_space.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -455,7 +456,7 @@ batch_write(Batch *batch)
 	if (batch->expired_lots != NULL)
 		expired_lots_write(batch->merchant_id, batch->expired_lots);
 	if (batch->rules != NULL)
-		rules_write(batch->rules);
+		entry_space_owe(batch->merchant_id, SPACE_OF_MERCHANT, (int64) rules_write(batch->rules) * ENTRY_RULE_BYTES);
 	write_ranks(batch);
 	if (batch->limits != NULL)
 		limits_write(batch->limits);

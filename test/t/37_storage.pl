@@ -106,6 +106,19 @@ for my $case (['deposit', 'Plain', 1000, 'x'], ['redemption', 'Plain', 1, 'x' x 
 	my ($grown, $counted) = (kept_of_items() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));
 	ok $counted >= $grown && $counted < 1.5 * $grown, "what takes $grown bytes counts as $counted";
 }
+# What rules gave is kept with a sale, by rule: it is known when it is booked, and counts with what comes next.
+{
+	sql(qq{SELECT program_id AS p FROM loyalty.create_program($merchant, 'Ruled', 'Ruled') \\gset
+		SELECT loyalty.create_member($merchant, :p, 'Eva', client_id => 'Ruled');
+		SELECT loyalty.publish_rules($merchant, :p, (SELECT json_agg(json_build_object('name', 'r' || g, 'points', 1)) FROM generate_series(1, 20) g))});
+	my $kept = sub { sql(q{SELECT pg_total_relation_size('loyalty.entry') + pg_total_relation_size('loyalty_internal.entry_rule')}) };
+	my $sells = sub { join '; ', map { qq{SELECT string_agg(DISTINCT i ->> 'status', ' ') FROM json_array_elements(loyalty.seller_accumulation($merchant, (SELECT json_agg(json_build_object('programId', 'Ruled', 'memberId', 'Ruled', 'amount', 100, 'currency', 'MXN', 'comments', 'x')) FROM generate_series(1, $_)))) i} } @_ };
+	sql('DELETE FROM loyalty_internal.entry_space');
+	my $before = $kept->();
+	is sql($sells->(1000, 1)), "success\nsuccess", 'sales by twenty rules';
+	my ($grown, $counted) = ($kept->() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));
+	ok $counted >= $grown && $counted < 1.5 * $grown, "what $grown bytes of entries and parts takes counts as $counted";
+}
 # So does a batch that is undone, by a lock that takes too long to have.
 sql('DELETE FROM loyalty_internal.entry_space');
 {

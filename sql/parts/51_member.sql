@@ -138,7 +138,7 @@ BEGIN
 		c.attribute, c.old
 	FROM (VALUES (1, 'phone', was.phone::text, becomes.phone::text), (2, 'email', was.email, becomes.email),
 		(3, 'client_id', was.client_id, becomes.client_id), (4, 'name', was.name, becomes.name),
-		(5, 'birth_date', to_char(was.birth_date, 'YYYY-MM-DD'), to_char(becomes.birth_date, 'YYYY-MM-DD')),
+		(5, 'birth_date', to_json(was.birth_date) #>> '{}', to_json(becomes.birth_date) #>> '{}'),
 		(6, 'active', was.active::text, becomes.active::text)) c (n, attribute, old, new)
 	WHERE c.old IS NOT NULL AND c.old IS DISTINCT FROM c.new;
 END
@@ -303,7 +303,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 #variable_conflict use_column
 DECLARE
 	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'create_member', ARRAY[program_id::text, name, phone::text, email, client_id,
-		to_char(birth_date, 'YYYY-MM-DD'), staff_id::text]);
+		to_json(birth_date) #>> '{}', staff_id::text]);
 BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;

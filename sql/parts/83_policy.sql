@@ -310,7 +310,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, to_char(on_date, 'YYYY-MM-DD'), service, app_user]);
+	id bigint := loyalty_internal.claim_key(merchant_id, idempotency_key, 'open_policy', ARRAY[curp::text, product, payments::text, pay_day::text, to_json(on_date) #>> '{}', service, app_user]);
 BEGIN
 	IF id IS NOT NULL THEN
 		RETURN id;

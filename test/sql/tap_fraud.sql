@@ -210,7 +210,7 @@ BEGIN
 	RETURN QUERY EXECUTE format('EXPLAIN (COSTS off) SELECT count(*) FROM loyalty_internal.fraud_%s WHERE merchant_id = %s', look, current_setting('fraud.m'));
 END
 $$;
-SELECT is_empty(format($$SELECT plan FROM (SELECT plan, lead(plan) OVER () AS next FROM pg_temp.scans(%L) plan) p WHERE plan ~ 'Index .*Scan.* on (entry|reversal)' AND NOT coalesce(next ~ ('Index Cond: .*merchant_id = ' || %L || '::bigint|merchant_id = .*entry_id'), false)$$, look, :m), look || ' reads of one merchant its own entries')
+SELECT is_empty(format($$SELECT plan FROM (SELECT plan, lead(plan) OVER () AS next FROM pg_temp.scans(%L) plan) p WHERE plan ~ 'Index .*Scan.* on (entry|reversal)' AND NOT coalesce(next ~ ('merchant_id = (\w+\.merchant_id|.?' || %L || ')'), false)$$, look, :m), look || ' reads of one merchant its own entries')
 FROM unnest('{same_member,corrections,quick_reversal,outside_hours,burst}'::text[]) look;
 
 -- --- who sees what ----------------------------------------------------------------------------------

@@ -281,17 +281,19 @@ sub pay { my ($more, %option) = @_; return ask('/api/Payments_V1', {tipo_peticio
 # --- the traces that a request leaves ---------------------------------------------
 
 my @tables = split /\n/, $stack->psql(q{SELECT t::regclass FROM pg_extension e, unnest(e.extconfig) t WHERE e.extname = 'loyalty' AND t NOT IN ('loyalty_internal.access'::regclass, 'loyalty_internal.app_user_key'::regclass, 'loyalty_internal.idempotency_space'::regclass)});
+# One session looks at them all: there are thousands of looks.
+my $looks = $stack->connect_async;
 sub contents
 {
-	return $stack->psql('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t)" } @tables);
+	return $looks->query('SELECT ' . join ' || ', map { "(SELECT count(*) || coalesce(md5(string_agg(t::text, ';' ORDER BY t::text)), '') FROM $_ t)" } @tables);
 }
 
 my $logged = 0;
 sub new_log
 {
 	# of a minute before, so that the next refusal has a row of its own
-	$stack->psql("UPDATE loyalty_internal.access SET minute = NULL");
-	my @rows = split /\n/, $stack->psql("SELECT merchant_id = $merchant, app_user, coalesce(member_id::text, ''), operation, request, status FROM loyalty.access_log ORDER BY at OFFSET $logged");
+	$looks->query("UPDATE loyalty_internal.access SET minute = NULL");
+	my @rows = split /\n/, $looks->query("SELECT merchant_id = $merchant, app_user, coalesce(member_id::text, ''), operation, request, status FROM loyalty.access_log ORDER BY at OFFSET $logged");
 	$logged += @rows;
 	s/^t\|// for @rows;
 	return join "\n", @rows;

@@ -78,9 +78,10 @@ sub parsed
 }
 
 # How many rows there are of everything, and the balances.
+my $looks = $stack->connect_async;
 sub rows
 {
-	return $stack->psql(q{
+	return $looks->query(q{
 		SELECT string_agg(format('%s: %s', c, (xpath('//n/text()',
 			query_to_xml(format('SELECT count(*) AS n FROM %s', c), false, true, '')))[1]), ', ' ORDER BY c::text)
 		FROM pg_extension e, unnest(e.extconfig) t, LATERAL (SELECT t::regclass) r (c) WHERE e.extname = 'loyalty';

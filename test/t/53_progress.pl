@@ -28,8 +28,9 @@ my ($merchant, $program) = split /\|/, $stack->psql(qq{
 my $worker = $stack->connect_async;
 my $pid = $worker->query('SELECT pg_backend_pid()');
 my $blocker = $stack->connect_async;
+my $observer = $stack->connect_async;
 
-sub progress { return $stack->psql(q{SELECT concat_ws(' ', pid, work, merchant_id, accounts_done, coalesce(accounts_total::text, 'unknown'), started_at <= now()) FROM loyalty.progress}) }
+sub progress { return $observer->query(q{SELECT concat_ws(' ', pid, work, merchant_id, accounts_done, coalesce(accounts_total::text, 'unknown'), started_at <= now()) FROM loyalty.progress}) }
 
 is progress(), '', 'nobody works';
 

@@ -93,9 +93,10 @@ sub answers
 }
 
 # What is created, by table; changes when anything is.
+my $looks = $stack->connect_async;
 sub contents
 {
-	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
+	return $looks->query(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
 		'loyalty.entry', map { "loyalty_internal.$_" } qw(merchant program account reservation reversal member member_address idempotency_key message));
 }
 

@@ -64,9 +64,10 @@ sub refused
 sub balance { return $stack->psql("SELECT balance FROM loyalty.members WHERE merchant_id = $merchant AND client_id = '$_[0]'") }
 sub sound { my $name = shift; return is $stack->psql('SELECT * FROM loyalty.verify()'), '', "$name: the ledger is sound" }
 
+my $looks = $stack->connect_async;
 sub contents
 {
-	return $stack->psql(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
+	return $looks->query(join ';', map { "SELECT count(*), md5(string_agg(t::text, ';' ORDER BY t::text)) FROM $_ t" }
 		'loyalty.entry', map { "loyalty_internal.$_" } qw(merchant program account reservation reversal member member_address idempotency_key message));
 }
 

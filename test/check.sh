@@ -326,7 +326,7 @@ list_jobs() {
 		BEGIN { n = split(slow, names, " "); for (i in names) rank[names[i]] = i }
 		{ print ($2 in rank ? rank[$2] : n + NR), $0 }' | sort -n | cut -d ' ' -f 2-
 }
-slow="45_model 61_seller_batch 46_model_concurrent 40_concurrency 47_bugs 60_seller 44_expiry 70_customer"
+slow="45_model 16_pages 80_bench 20_codes pgtap 51_replication 37_storage 50_dump 60_seller 61_seller_batch 15_tour 10_samples 49_hash_chain 12_assistant 56_caches 57_plans 55_standby 72_erasure 91_maintain"
 
 # In the background: what it printed and counted is in files.
 start_job() {

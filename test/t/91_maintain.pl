@@ -9,7 +9,7 @@ use lib $FindBin::Bin;
 use Loyalty;
 use Test::More;
 
-my $stack = Loyalty->start(level => 'database', clock => 1, isolation => 'repeatable read');
+my $stack = Loyalty->start(level => 'database', clock => 1, clock_rate => 10, isolation => 'repeatable read');	# who waits 2 s for a lock waits 20
 my $accounts = 2500;
 
 sub scalar_of { return $stack->psql(shift) }

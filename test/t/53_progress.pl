@@ -81,6 +81,19 @@ is_seen('verify', 'loyalty.verify()', $accounts);
 is_seen('make_root', "loyalty.make_root($merchant)", $accounts);
 is_seen('verify_root', "loyalty.verify_root($merchant)", $accounts);
 
+# Behind a row of the second step.
+subtest 'roll_up' => sub {
+	my $done = $worker->query("SELECT accounts FROM loyalty_internal.roll_up($merchant, 1000)");
+	cmp_ok $done, '>', 0, 'a step is some accounts';
+	cmp_ok $done, '<', $accounts, 'and not all';
+	$blocker->query("BEGIN; INSERT INTO loyalty_internal.report_account (merchant_id, account_id, entry_no) VALUES ($merchant, $accounts, 0)");
+	$worker->send("SELECT at_end FROM loyalty_internal.roll_up($merchant)");
+	is $stack->wait_until(sub { my $seen = progress(); $seen =~ / roll_up / && $seen }), "$pid roll_up $merchant $done unknown t", 'the next one is seen with what was done before';
+	$blocker->query('ROLLBACK');
+	is $worker->receive, 't', 'it does the rest';
+	is progress(), '', 'then it is gone';
+};
+
 # Two that verify at once note it in one row.
 $blocker->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM loyalty.metrics');
 $stack->psql('SELECT FROM loyalty.verify()');

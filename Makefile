@@ -47,7 +47,7 @@
 
 PG_CONFIG ?= pg_config
 
-OUR_TARGETS = bench caches check check-all check-packages clocks deb demo deps dist down fuzz liability next plans release reports soak tidy up
+OUR_TARGETS = bench bench-instructions caches check check-all check-packages clocks deb demo deps dist down fuzz liability next plans release reports soak tidy up
 
 ifneq ($(filter $(OUR_TARGETS),$(MAKECMDGOALS)),)
 
@@ -88,6 +88,9 @@ dist:
 
 bench:
 	@T=bench exec test/check.sh
+
+bench-instructions:
+	@T=bench F=instructions exec test/check.sh
 
 # The limit is there to end a hang only.
 SEEDS ?= 60

@@ -6,6 +6,7 @@
 #   make demo                   a running system and a tour of its API
 #   make up, make down          the same system without the tour, and its end
 #   make bench                  the benchmarks, on a private durable server
+#   make bench-instructions     what the server does for a call, counted by valgrind
 #   make liability ENTRIES=200000
 #                               a random ledger of so many entries, and its months
 #   make reports ENTRIES=1000000

@@ -13,7 +13,8 @@
 static Statement member_find_sql = {
 	.sql = "SELECT member_id, account_id, active FROM loyalty_internal.member"
 	" WHERE merchant_id = $1 AND program_id = $2 AND phone OPERATOR(loyalty.=) $3",
-	.params = {INT8OID, INT8OID, PHONEOID}
+	.params = {INT8OID, INT8OID, PHONEOID},
+	.by_key = true
 };
 
 /* Find the member of a program with a phone, active or not. */
@@ -135,7 +136,8 @@ member_enroll(int64 merchant_id, const Enrollment *enrollment, Member *member)
 
 static Statement blacklisted_sql = {
 	.sql = "SELECT 1 FROM loyalty_internal.blacklisted_phone WHERE merchant_id = $1 AND phone OPERATOR(loyalty.=) $2",
-	.params = {INT8OID, PHONEOID}
+	.params = {INT8OID, PHONEOID},
+	.by_key = true
 };
 
 /* Whether the merchant has put a phone on its blacklist. */

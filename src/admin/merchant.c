@@ -16,7 +16,8 @@
 static Statement api_key_sql = {
 	.sql = "SELECT merchant_id, key_id, last_used_at FROM loyalty_internal.api_key WHERE key_hash = $1"
 	" AND disabled_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
-	.params = {BYTEAOID}
+	.params = {BYTEAOID},
+	.by_key = true
 };
 
 /*
@@ -65,7 +66,8 @@ api_key_used(int64 merchant_id, int64 key_id)
 
 static Statement merchant_exists_sql = {
 	.sql = "SELECT 1 FROM loyalty_internal.merchant WHERE merchant_id = $1",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.by_key = true
 };
 
 /* Between db_begin() and db_end(). */

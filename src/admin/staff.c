@@ -21,12 +21,14 @@ int			password_min_length;
 
 static Statement staff_find_sql = {
 	.sql = "SELECT restricted FROM loyalty_internal.staff WHERE merchant_id = $1 AND staff_id = $2 AND archived_at IS NULL",
-	.params = {INT8OID, INT8OID}
+	.params = {INT8OID, INT8OID},
+	.by_key = true
 };
 
 static Statement staff_permitted_sql = {
 	.sql = "SELECT 1 FROM loyalty_internal.staff_program WHERE merchant_id = $1 AND staff_id = $2 AND program_id = $3",
-	.params = {INT8OID, INT8OID, INT8OID}
+	.params = {INT8OID, INT8OID, INT8OID},
+	.by_key = true
 };
 
 /* Whether staff may operate a program. */
@@ -65,7 +67,8 @@ branch_named(int64 merchant_id, const char *name)
 
 static Statement merchant_salt_sql = {
 	.sql = "SELECT password_salt FROM loyalty_internal.merchant WHERE merchant_id = $1",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.by_key = true
 };
 
 static Statement staff_cost_sql = {

@@ -47,7 +47,8 @@ int			merchant_requests;
 
 static Statement key_sql = {
 	.sql = "SELECT digest_key FROM loyalty_internal.merchant WHERE merchant_id = $1",
-	.params = {INT8OID}
+	.params = {INT8OID},
+	.by_key = true
 };
 
 static uint64

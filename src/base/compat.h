@@ -56,7 +56,9 @@
 #define MyProcNumber	MyBackendId
 #endif
 
+/* Before PostgreSQL 16 a plan's rights are in its range table. */
 #if PG_VERSION_NUM < 160000
+#define ExecCheckPermissions(tables, rights, error) ExecCheckRTPerms(tables, error)
 #define pgstat_get_local_beentry_by_index(i)	pgstat_fetch_stat_local_beentry(i)
 #endif
 
@@ -80,6 +82,9 @@ freeJsonLexContext(JsonLexContext *lex)
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn		pg_attribute_noreturn()
 #define PG_MODULE_MAGIC_EXT(...)	PG_MODULE_MAGIC
+#include "access/genam.h"
+#define index_beginscan(table, index, snapshot, instrument, nkeys, norderbys) \
+	index_beginscan(table, index, snapshot, nkeys, norderbys)
 #endif
 
 /*

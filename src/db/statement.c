@@ -40,6 +40,7 @@ static Statement *newest = NULL;	/* of those that are prepared */
 
 /* The newest result, and its row that is looked at, whose columns are all taken apart at once. */
 static Statement *running = NULL;
+static TupleDesc running_columns;
 static RowColumns looked_at;
 static uint64 looked_at_row;
 
@@ -50,6 +51,7 @@ forget_plans(void)
 	{
 		SPI_freeplan(statement->plan);
 		statement->plan = NULL;
+		lookup_forget(&statement->lookup);
 		if (statement->columns != NULL)
 			pfree(statement->columns);
 		statement->columns = NULL;
@@ -158,13 +160,40 @@ prepared(Statement *statement)
 	return plan;
 }
 
+/* By the key, if the plan is to do so.  What it finds is looked at already. */
+static bool
+look_up(Statement *statement, Datum *values, const char *nulls, Snapshot snapshot, uint64 *rows)
+{
+	bool		own = snapshot == InvalidSnapshot;
+	bool		done;
+
+	if (own)
+	{
+		CommandCounterIncrement();
+		snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	}
+	done = lookup_run(&statement->lookup, statement->plan, values, nulls, snapshot, looked_at.values, looked_at.nulls, rows);
+	if (own)
+		UnregisterSnapshot(snapshot);
+	if (done)
+	{
+		running = statement;
+		running_columns = lookup_columns(statement->lookup);
+		looked_at_row = 0;
+	}
+	return done;
+}
+
 /* With snapshot InvalidSnapshot the statement takes one of its own. */
 static uint64
 execute(Statement *statement, Datum *values, const char *nulls, Snapshot snapshot, bool read_only)
 {
 	SPIPlanPtr	plan = prepared(statement);
+	uint64		rows;
 	int			result;
 
+	if (statement->by_key && look_up(statement, values, nulls, snapshot, &rows))
+		return rows;
 	/* only the newest result is looked at; an operation may run many statements */
 	if (SPI_tuptable != NULL)
 		SPI_freetuptable(SPI_tuptable);
@@ -172,6 +201,7 @@ execute(Statement *statement, Datum *values, const char *nulls, Snapshot snapsho
 	if (result < 0)
 		elog(ERROR, "\"%s\" returned %s", statement->sql, SPI_result_code_string(result));
 	running = statement;
+	running_columns = SPI_tuptable == NULL ? NULL : SPI_tuptable->tupdesc;
 	looked_at_row = PG_UINT64_MAX;
 	return SPI_processed;
 }
@@ -265,11 +295,11 @@ db_column(Statement *statement, TupleDesc result, const RowColumns *columns, con
 Datum
 db_row_datum(uint64 row, const char *name, bool *isnull)
 {
-	Assert(row < SPI_processed);
+	Assert(row == looked_at_row || row < SPI_processed);
 	if (row != looked_at_row)
 		db_take_apart(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, &looked_at);
 	looked_at_row = row;
-	return db_column(running, SPI_tuptable->tupdesc, &looked_at, name, isnull);
+	return db_column(running, running_columns, &looked_at, name, isnull);
 }
 
 /* Whether a column is not NULL. */

@@ -18,6 +18,7 @@
 
 #include "postgres.h"
 #include "catalog/pg_type.h"
+#include "db/lookup.h"
 #include "executor/spi.h"
 #include "utils/portal.h"
 
@@ -57,10 +58,13 @@ typedef struct Statement
 {
 	const char *sql;
 	Oid			params[MAX_PARAMS];
+	bool		by_key;			/* finds one row at most by a unique key, without the executor where the plan allows
+								 * it */
 	bool		reads_all;		/* of what a merchant has: planned by what is known of the tables, as others are not */
 
 	/* What the session keeps of it. */
 	SPIPlanPtr	plan;
+	Lookup	   *lookup;			/* of one that finds a row by its key; NULL: not yet */
 	const char **columns;		/* of the result: the names by which they were read; NULL: not yet */
 	int			ncolumns;
 	int			next;			/* the column after the one that was read last */

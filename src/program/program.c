@@ -329,17 +329,20 @@ program_of_revision(int64 merchant_id)
 
 static Statement by_id_sql = {
 	.sql = PROGRAM_BY("program_id") "$2",
-	.params = {INT8OID, INT8OID}
+	.params = {INT8OID, INT8OID},
+	.by_key = true
 };
 
 static Statement by_wallet_key_sql = {
 	.sql = PROGRAM_BY("wallet_key") "$2",
-	.params = {INT8OID, TEXTOID}
+	.params = {INT8OID, TEXTOID},
+	.by_key = true
 };
 
 static Statement by_client_id_sql = {
 	.sql = PROGRAM_BY("client_id") "$2",
-	.params = {INT8OID, TEXTOID}
+	.params = {INT8OID, TEXTOID},
+	.by_key = true
 };
 
 static Statement by_account_sql = {

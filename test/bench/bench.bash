@@ -234,6 +234,21 @@ floor_post() {
 	END
 }
 
+# Function floor_sale of what PostgREST serves, which posts as one call over HTTP does.
+make_floor_function() {
+	sql <<-END
+		CREATE FUNCTION loyalty_api.floor_sale(id bigint, points bigint) RETURNS json
+		LANGUAGE plpgsql SECURITY DEFINER AS \$\$
+		DECLARE
+			posted record;
+		BEGIN
+			$(floor_post '$1' '$2' 'staff_id, money, actor_id, request_id' '7, 100000, 7, 7') INTO posted;
+			RETURN json_build_object('success', true, 'newBalance', posted.balance);
+		END \$\$;
+		GRANT EXECUTE ON FUNCTION loyalty_api.floor_sale(bigint, bigint) TO web_anon;
+	END
+}
+
 # floor_batch N [COLUMNS VALUES]: the statement that posts to accounts 1 to N at
 # once; how many it posted.
 floor_batch() {

@@ -9,17 +9,7 @@ merchant=$(make_merchant http $members)
 key=$(sql -c "SELECT api_key FROM loyalty.create_api_key($merchant, 'bench')")
 make_floor $members
 
-sql <<-END
-	CREATE FUNCTION loyalty_api.floor_sale(id bigint, points bigint) RETURNS json
-	LANGUAGE plpgsql SECURITY DEFINER AS \$\$
-	DECLARE
-		posted record;
-	BEGIN
-		$(floor_post '$1' '$2' 'staff_id, money, actor_id, request_id' '7, 100000, 7, 7') INTO posted;
-		RETURN json_build_object('success', true, 'newBalance', posted.balance);
-	END \$\$;
-	GRANT EXECUTE ON FUNCTION loyalty_api.floor_sale(bigint, bigint) TO web_anon;
-END
+make_floor_function
 kill -USR1 "$(cat "$(dirname "$LOYALTY_PGDATA")/postgrest.pid")"
 
 for i in $(seq $members); do

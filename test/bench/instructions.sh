@@ -12,20 +12,12 @@ make_accounts $accounts
 make_floor $accounts
 sales=$(make_merchant sales $accounts)
 messages=$(make_merchant messages $accounts)
+make_floor_function
 api_key=$(sql -c "SELECT api_key FROM loyalty.create_api_key($sales, 'bench')")
 sql >"$work/made" <<-END
 	SELECT loyalty.set_quota($messages, kind, 100000000) FROM unnest('{redemptions,messages}'::text[]) kind;
 	SELECT loyalty.configure_program(merchant_id, program_id, '{"messages": ["accrue", "redeem"]}') FROM loyalty_internal.program WHERE merchant_id = $messages;
 	SELECT loyalty.grant_api('web_anon');
-	CREATE FUNCTION loyalty_api.floor_sale(account bigint, amount bigint) RETURNS json LANGUAGE plpgsql AS \$\$
-	DECLARE number bigint; total bigint;
-	BEGIN
-		$(floor_post account amount 'staff_id, money, actor_id, request_id' '7, 100000, 7, 7') INTO number, total;
-		RETURN json_build_object('success', true, 'entry', number, 'balance', total);
-	END \$\$;
-	GRANT EXECUTE ON FUNCTION loyalty_api.floor_sale TO web_anon;
-	GRANT USAGE ON SCHEMA floor TO web_anon;
-	GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA floor TO web_anon;
 	CREATE TABLE floor.items AS
 	SELECT json_agg(json_build_object('programId', p.client_id, 'memberId', 'CM' || i, 'amount', '10', 'comments', 'bench')) AS items
 	FROM generate_series(1, $accounts) i, loyalty_internal.program p WHERE p.merchant_id = $sales;
@@ -75,9 +67,9 @@ count() {
 measure() {
 	local name=$1 goal=$2 floor=$3 ours=$4 rows=${5:-1} n=$calls a b
 	[ "$rows" = 1 ] || n=1
-	b=$(( $(count "$floor" $n "${options[@]}") / rows ))
-	a=$(( $(count "$ours" $n "${options[@]}") / rows ))
-	row "$name" "$goal" "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", a / b }')" – 1 "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.1f / %.1f", a / 1000, b / 1000 }') thousand"
+	b=$(count "$floor" $n "${options[@]}")
+	a=$(count "$ours" $n "${options[@]}")
+	row "$name" "$goal" "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", a / b }')" – 1 "$((a / rows)) / $((b / rows)) instructions"
 }
 
 # --- the calls ------------------------------------------------------------------
@@ -117,7 +109,7 @@ measure 'a sale as SQL with quotas and message / the floor' '≤ 2.1' floor_sale
 measure 'a batch of 10,000, a row / the floor' '≤ 0.9' floor_batch batch $accounts
 measure '10,000 JSON items as SQL, an item / the floor' '≤ 1.8' floor_items items $accounts
 headers="{\"host\":\"127.0.0.1\",\"user-agent\":\"curl/7.88.1\",\"accept\":\"application/json\",\"content-type\":\"application/octet-stream\",\"content-length\":\"90\",\"x-loyalty-method\":\"POST\",\"x-loyalty-uri\":\"/wallet/sale\",\"x-loyalty-key\":\"$api_key\",\"x-loyalty-type\":\"application/x-www-form-urlencoded\",\"x-loyalty-request-id\":\"0123456789abcdef0123456789abcdef\""
-options=(-D path='"loyalty_api", "public"' -D claims='{"role":"web_anon"}' -D headers="$headers}" -D keyed="$headers,\"idempotency-key\":\"" -D keyed_end='"}')
+options=(-D path='"loyalty_api", "public"' -D claims='{"role":"web_anon"}' -D headers="$headers}" -D keyed="$headers,\"x-loyalty-idempotency-key\":\"" -D keyed_end='"}')
 measure 'a sale over HTTP, in the server / the floor in plpgsql' '≤ 1.0' floor_http http
 measure 'a sale over HTTP with an idempotency key / the floor in plpgsql' '≤ 1.6' floor_http keyed
 kill "$server"

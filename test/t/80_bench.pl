@@ -67,6 +67,7 @@ for my $program (@programs)
 		{
 			my ($what, $ratio, $range, $rounds, $goal, $figures) = @$row[2 .. 7];
 			my $measured = $figures =~ m{^([0-9.]+)(?: / ([0-9.]+))? bytes$} && $1 > 0 && ($2 // 1) > 0 && $ratio eq '–'
+				|| $figures =~ m{^([0-9]+) / ([0-9]+) instructions$} && $1 > 0 && $2 > 0 && $ratio =~ /^[0-9]+\.[0-9]+$/ && $range eq '–'
 				|| $figures =~ m{^([0-9]+) / ([0-9]+) (?:\S+/s|µs)$} && $1 > 0 && $2 > 0 && $ratio =~ /^[0-9]+\.[0-9]+$/ && $range =~ /^[0-9.]+ to [0-9.]+$/;
 			ok $measured, "$what: $ratio ($figures)";
 		}

@@ -150,4 +150,32 @@ $stack->set_clock($stack->psql('SELECT (extract(epoch FROM now()) * 1000000)::bi
 is maintain(), 2 * $tasks . '|0|0', 'when the clock was ahead all is due once';
 is maintain(), '4|0|0', 'and not again';
 
+# --- many merchants -----------------------------------------------------------------------------------
+
+# What a step reads of the tasks and of merchants, if it is not the first one of a call.
+sub step_reads
+{
+	my ($what, $merchant, $ends_at) = @_;
+	my $session = $stack->connect_async;
+	$session->query('BEGIN');
+	my $did = $session->query("SELECT steps, unfinished IS NULL FROM loyalty.maintain_step($merchant, 50, clock_timestamp(), $ends_at, 1, 0)");
+	my $rows = $session->query(q{SELECT sum(pg_stat_get_xact_tuples_returned(c.oid)) FROM pg_class c WHERE c.oid = ANY ('{loyalty_internal.maintenance, loyalty_internal.merchant}'::regclass[])
+		OR c.oid IN (SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = ANY ('{loyalty_internal.maintenance, loyalty_internal.merchant}'::regclass[]))});
+	$session->query('COMMIT');
+	$session->close;
+	is $did, '2|t', "$what: a step";
+	return $rows;
+}
+$stack->advance_clock(2 * 86_400);
+my $with_two = step_reads('of two merchants', 'NULL', "'infinity'");
+$stack->psql("SELECT count(loyalty.create_merchant('M' || i)) FROM generate_series(1, 100) i; SELECT count(*) FROM loyalty.maintain_step(NULL, 0, NULL, NULL, NULL, NULL)");
+is $stack->psql('SELECT count(*) > 900 FROM loyalty.maintenance'), 't', 'there are many tasks';
+for my $merchant ('NULL', $a)
+{
+	my $of = $merchant eq 'NULL' ? 'all' : 'one';
+	cmp_ok step_reads("of $of of many merchants", $merchant, "'infinity'"), '<', $with_two + 40, 'reads no more';
+}
+is maintain(86400) =~ s/^\d+//r, '|0|0', 'until all of many is done';
+is $stack->psql("SELECT count(*) FROM loyalty.maintenance WHERE NOT finished OR tried_at IS NULL OR due_at IS DISTINCT FROM tried_at + every AND every > '1 s'"), 0, 'and it is said when each is due again';
+
 done_testing;

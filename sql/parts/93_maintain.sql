@@ -4,7 +4,9 @@
 -- who are at it do different ones, and what one leaves half done when it is killed
 -- is due as before.  A step is a transaction: the first of the tasks that are due,
 -- a part of it, and then the others have their turn.  What fails is written
--- down, and keeps nothing else from being done.  What is due is found by an index, so
+-- down, waits as long as it has failed already, and keeps nothing else from being done.
+-- The server's statement_timeout ends a call, whatever it was at: that is written down
+-- too, and then the call goes no further, since the server interrupts it no more.  What is due is found by an index, so
 -- a step takes no longer with many merchants; once in a call all of them are looked at.
 
 CREATE TABLE loyalty_internal.maintenance (
@@ -65,7 +67,7 @@ COMMENT ON COLUMN loyalty.maintenance.enabled IS 'Whether maintain() does it.';
 COMMENT ON COLUMN loyalty.maintenance.every IS 'How often it is due, at most; 0: each time.';
 COMMENT ON COLUMN loyalty.maintenance.older_than IS 'How long what it deletes is kept; NULL: it deletes nothing.';
 COMMENT ON COLUMN loyalty.maintenance.tried_at IS 'When it was last begun, or gone on with; NULL: never.';
-COMMENT ON COLUMN loyalty.maintenance.due_at IS 'From when on it is due; NULL: it is, and maintain() has not seen it.';
+COMMENT ON COLUMN loyalty.maintenance.due_at IS 'From when on it is due; NULL: it is, and maintain() has not seen it. What failed is tried in the next call, and then after as long as it has failed already, an hour at most.';
 
 CREATE FUNCTION loyalty.set_maintenance(merchant_id bigint, task text, every interval DEFAULT NULL, older_than interval DEFAULT NULL, enabled boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -176,17 +178,22 @@ BEGIN
 	SELECT d.* INTO usual FROM loyalty_internal.maintenance_tasks() d WHERE d.task = job.task;
 	BEGIN
 		more := loyalty_internal.maintain_task(job.merchant_id, job.task, coalesce(job.older_than, usual.older_than));
-	EXCEPTION WHEN OTHERS THEN
+	EXCEPTION WHEN OTHERS OR query_canceled THEN
 		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
 		RAISE LOG 'maintenance: % of merchant % failed: % %', job.task, job.merchant_id, code, message;
 		failed := failed + 1;
+		-- whoever interrupted it meant all of the call
+		IF code = '57014' THEN
+			ends_at := since;
+		END IF;
 	END;
 	steps := steps + 1;
 	ended := clock_timestamp();
 	UPDATE loyalty_internal.maintenance m SET tried_at = ended, finished = NOT coalesce(more, true), error = code,
 		failed_at = CASE WHEN code IS NOT NULL THEN coalesce(m.failed_at, moment) END,
 		-- not again in this call, but for what there is more of
-		due_at = CASE WHEN more THEN since ELSE greatest(since + interval '1 microsecond', CASE WHEN code IS NULL THEN ended + coalesce(job.every, usual.every) END) END
+		due_at = CASE WHEN more THEN since ELSE greatest(since + interval '1 microsecond', ended + CASE WHEN code IS NULL THEN coalesce(job.every, usual.every)
+			ELSE least(moment - least(moment, job.failed_at), interval '1 hour') END) END
 	WHERE m.merchant_id = job.merchant_id AND m.task = job.task;
 END
 $$;
@@ -250,4 +257,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE loyalty.maintain(integer, bigint, bigint, bigint, bigint) IS
-'Does what has to be run, for all merchants or for one, as loyalty.maintenance says: a step of each task that is due, in turn, each in a transaction of its own, until nothing is due any more or, after a step, max_seconds (0 to 86,400) are over. To be called each minute, outside of a transaction; several at once do different tasks, and one that is killed leaves the rest to the next. Returns how many steps it did and how many of them failed, which keeps no other from being done and is in loyalty.health(), and how many tasks are unfinished, because the time was over or others are at them. Errors: LY005 invalid_argument, LY006 unknown_object (no such merchant).';
+'Does what has to be run, for all merchants or for one, as loyalty.maintenance says: a step of each task that is due, in turn, each in a transaction of its own, until nothing is due any more or, after a step, max_seconds (0 to 86,400) are over. To be called each minute, outside of a transaction; several at once do different tasks, and one that is killed leaves the rest to the next; one that is cancelled, as by statement_timeout, ends after what it was at, which has failed. Returns how many steps it did and how many of them failed, which keeps no other from being done and is in loyalty.health(), and how many tasks are unfinished, because the time was over or others are at them. Errors: LY005 invalid_argument, LY006 unknown_object (no such merchant).';

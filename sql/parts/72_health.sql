@@ -96,9 +96,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			   CASE WHEN m.verify_age_s IS NULL THEN 'verify() has never been run' ELSE format('verify() last found nothing %s s ago', m.verify_age_s) END
 		FROM m WHERE NOT m.verify_failed AND loyalty_internal.age_s(m.created_at) > 3 * 86400 AND coalesce(m.verify_age_s, 9223372036854775807) > 3 * 86400
 		UNION ALL
-		-- who waits for a lock has it the next time, or the one after
-		SELECT 'maintenance', x.merchant_id, loyalty_internal.age_s(x.failed_at), format('%s has failed for %s s, with %s', x.task, loyalty_internal.age_s(x.failed_at), x.error)
-		FROM loyalty_internal.maintenance x WHERE x.error NOT IN ('55P03', '40P01', '40001') OR loyalty_internal.age_s(x.failed_at) > 3600
+		-- who waits for a lock, or was cancelled, comes through the next time, or the one after
+		SELECT 'maintenance', x.merchant_id, loyalty_internal.age_s(x.failed_at), format('%s has failed for %s s, with %s%s', x.task, loyalty_internal.age_s(x.failed_at), x.error, CASE x.error WHEN '57014' THEN ', cancelled or by statement_timeout' END)
+		FROM loyalty_internal.maintenance x WHERE x.error NOT IN ('55P03', '40P01', '40001', '57014') OR loyalty_internal.age_s(x.failed_at) > 3600
 		UNION ALL
 		SELECT 'maintenance', x.merchant_id, loyalty_internal.age_s(max(x.tried_at)), format('maintain() was last run %s s ago', loyalty_internal.age_s(max(x.tried_at)))
 		FROM loyalty_internal.maintenance x WHERE x.enabled GROUP BY x.merchant_id HAVING loyalty_internal.age_s(max(x.tried_at)) > 86400
@@ -113,7 +113,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	GROUP BY a.place, a.aspect ORDER BY a.place
 $$;
 COMMENT ON FUNCTION loyalty.health() IS
-'What an operator should look at, a row for each aspect: whether all is well, of how many merchants it is not, and of the worst of these what. outbox: a message has waited for more than an hour. due: points have been due for more than a day, and expire_due() has not booked them. quotas: fewer than 100 customers, redemptions or messages are left. roots: the newest root is more than 30 days old; who never made one needs none. ledger: verify() found something, or has found nothing in the last three days. maintenance: a task of maintain() has failed, for an hour where it only met locks, or maintain() was run once and not in the last day. triggers: one that tells sessions of changed settings is switched off, or on for ordinary roles only, as pg_restore --disable-triggers leaves them, which is so of all merchants; sessions remember no settings then, and loyalty_internal.seal() mends it. Other limits are queries of loyalty.metrics, from which this is made, and as cheap.';
+'What an operator should look at, a row for each aspect: whether all is well, of how many merchants it is not, and of the worst of these what. outbox: a message has waited for more than an hour. due: points have been due for more than a day, and expire_due() has not booked them. quotas: fewer than 100 customers, redemptions or messages are left. roots: the newest root is more than 30 days old; who never made one needs none. ledger: verify() found something, or has found nothing in the last three days. maintenance: a task of maintain() has failed, for an hour where it only met locks or was cancelled, as by statement_timeout, or maintain() was run once and not in the last day. triggers: one that tells sessions of changed settings is switched off, or on for ordinary roles only, as pg_restore --disable-triggers leaves them, which is so of all merchants; sessions remember no settings then, and loyalty_internal.seal() mends it. Other limits are queries of loyalty.metrics, from which this is made, and as cheap.';
 
 CREATE FUNCTION loyalty_api.ready(writes boolean DEFAULT true) RETURNS json
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

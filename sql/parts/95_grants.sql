@@ -30,7 +30,7 @@ BEGIN
 		FOREACH setting IN ARRAY '{debug_print_parse,debug_print_rewritten,debug_print_plan}'::text[] LOOP
 			EXECUTE format('ALTER ROLE %I SET %I = off', login, setting);
 		END LOOP;
-		-- PostgREST hands each request''s headers to set_config(), unqualified.
+		-- PostgREST hands each request''s headers to set_config(), unqualified, and so do programs call functions.
 		-- The path of a role goes before that of the database, which its owner sets.
 		IF prepare_role.fixed_path THEN
 			EXECUTE format('ALTER ROLE %I SET search_path = pg_catalog', login);
@@ -140,7 +140,7 @@ COMMENT ON FUNCTION loyalty.revoke_reporting(name) IS
 CREATE FUNCTION loyalty.grant_reading(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM loyalty_internal.prepare_role(role);
+	PERFORM loyalty_internal.prepare_role(role, true);
 	EXECUTE format('GRANT USAGE ON SCHEMA loyalty TO %I', role);
 	EXECUTE format('GRANT USAGE ON TYPE loyalty.points, loyalty.phone, loyalty.curp, loyalty.lots, loyalty.posting, loyalty.breach, loyalty.program_keys TO %I', role);
 	EXECUTE format('GRANT SELECT ON
@@ -171,7 +171,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_reading(name) IS
-'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, of all merchants and with the names of people, compute with its types, and read accounts with balance_at, lots_of, statement, member_statement, month_statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role read the views of schema loyalty and the ledger, loyalty.entry, of all merchants and with the names of people, compute with its types, and read accounts with balance_at, lots_of, statement, member_statement, month_statement, rank_at, rules_at and receipt, find programs and members with find_program and find_member, and read phones with area_code_supported and is_fixed_line. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 CREATE FUNCTION loyalty.grant_operation(role name) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -208,7 +208,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.grant_operation(name) IS
-'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
+'Lets a role, a trusted SQL client, run the operations and the administration of every merchant and read the views. Parameters of its statements, and of those of roles that may act as it, stay out of the server''s log from their next session on, and their search_path is pg_catalog, whatever the database''s owner makes that of the database. Run it again after an upgrade, or when another role is made a member of it. Errors: LY005 invalid_argument (PUBLIC, a predefined role, or one of the extension).';
 
 -- PostgREST reads its schema cache again when this commits.
 NOTIFY pgrst, 'reload schema';

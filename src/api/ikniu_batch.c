@@ -544,7 +544,7 @@ take_space(ItemBatch *batch)
 	int64		bytes = 0;
 
 	for (size_t i = 0; i < count; i++)
-		bytes += item_space(items[i], batch->operation) + (lacks_member(items[i]) ? member_space(items[i]->fields[INLINE_MEMBER]) : 0);
+		bytes += item_space(items[i], i > 0 ? items[i - 1] : NULL, batch->operation) + (lacks_member(items[i]) ? member_space(items[i]->fields[INLINE_MEMBER]) : 0);
 	if (count > 0 && !entry_space_take(batch->merchant_id, SPACE_OF_MERCHANT, bytes))
 	{
 		for (size_t i = 0; i < count; i++)

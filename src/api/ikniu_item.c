@@ -345,11 +345,18 @@ item_detail(const SellerItem *item)
 	return detail;
 }
 
-/* What an item takes for ever: what is posted, with what is kept with it, and what long rows leave of a page. */
+/*
+ * What an item takes for ever: what is posted, with what is kept with it, and what
+ * long rows leave of a page.  The roll-up has a row for each branch of a program
+ * and day, and there are no more of these than items that name another one than
+ * the item before.
+ */
 int64
-item_space(const SellerItem *item, SellerOperation operation)
+item_space(const SellerItem *item, const SellerItem *before, SellerOperation operation)
 {
+	const char *branch = item->fields[BRANCH];
 	int64		texts = 0;
+	int64		day = 0;
 
 	for (int i = 0; i < (int) lengthof(kept); i++)
 	{
@@ -358,5 +365,7 @@ item_space(const SellerItem *item, SellerOperation operation)
 	}
 	texts += item->fields[REFERENCE] != NULL ? strlen(item->fields[REFERENCE]) : 0;
 	texts += item->fields[GOODS] != NULL ? strlen(item->fields[GOODS]) : 0;
-	return posting_space(item->program, operation != SELLER_REDEMPTION) + texts + texts / 4;
+	if (branch != NULL && (before == NULL || before->program != item->program || before->fields[BRANCH] == NULL || strcmp(before->fields[BRANCH], branch) != 0))
+		day = DAY_BYTES;
+	return posting_space(item->program, operation != SELLER_REDEMPTION) + texts + texts / 4 + day;
 }

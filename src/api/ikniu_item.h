@@ -55,7 +55,7 @@ typedef struct ItemBatch
 } ItemBatch;
 
 extern text *item_detail(const SellerItem *item);
-extern int64 item_space(const SellerItem *item, SellerOperation operation);
+extern int64 item_space(const SellerItem *item, const SellerItem *before, SellerOperation operation);
 extern void item_fail(SellerItem *item, ErrorId error, const char *field);
 extern void items_read(ItemBatch *batch, const Call *call);
 extern void item_check_program(SellerItem *item, SellerOperation operation);

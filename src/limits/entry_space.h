@@ -11,6 +11,7 @@
 /* What rows take with their indexes, but for the texts in them. */
 #define ENTRY_BYTES 240
 #define ENTRY_RULE_BYTES 110
+#define DAY_BYTES 340			/* of the roll-up */
 #define RESERVATION_BYTES 260	/* with what it leaves when it ends */
 #define MEMBER_BYTES 1000		/* with the account */
 #define STAFF_BYTES 1000		/* with the branch */

@@ -120,7 +120,7 @@ SELECT set_eq($$SELECT format('%s: %s', r.name, a.privilege_type) FROM relations
 	ARRAY['loyalty_internal.access: SELECT', 'loyalty_internal.access: DELETE', 'loyalty_internal.maintenance: SELECT', 'loyalty_internal.maintenance: UPDATE', 'loyalty_internal.maintenance_terms: SELECT'], 'loyalty_auditor deletes accesses, and writes down that maintain() did');
 SELECT set_eq($$SELECT format('%s: %s', o.name, a.privilege_type) FROM objects o, aclexplode(o.acl) a WHERE a.grantee = 'loyalty_auditor'::regrole AND a.grantee <> o.owner AND o.name !~ '^loyalty_internal\.(access|maintenance|maintenance_terms)$'$$,
 	ARRAY['loyalty_internal: USAGE', 'loyalty_internal.fail(text,text): EXECUTE', 'loyalty_internal.forgotten_before(interval,integer): EXECUTE', 'loyalty: USAGE', 'loyalty_internal.maintain_task(bigint,text,interval): EXECUTE', 'loyalty_internal.maintenance_tasks(): EXECUTE',
-		'loyalty_internal.maintain_step(bigint,integer,boolean,timestamp with time zone,timestamp with time zone,bigint,bigint): EXECUTE', 'loyalty_internal.task_due(loyalty_internal.maintenance_terms,timestamp with time zone): EXECUTE'], 'with what that takes');
+		'loyalty_internal.maintain_step(bigint,integer,boolean,timestamp with time zone,timestamp with time zone,bigint,bigint): EXECUTE'], 'with what that takes');
 SELECT results_eq($$SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles WHERE rolname = 'loyalty_auditor'$$,
 	$$VALUES (false, false, false, false, false, false, false)$$, 'cannot log in, and may nothing by itself');
 SELECT is_empty($$SELECT roleid::regrole, member::regrole FROM pg_auth_members WHERE 'loyalty_auditor'::regrole IN (roleid, member)$$, 'is a member of no role, and none of it');

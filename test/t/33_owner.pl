@@ -91,14 +91,28 @@ $stack->psql(q{
 	dbname => 'hostile', user => 'mallory', password => 'mallory');
 sub taken { return $stack->psql(q{SELECT string_agg(DISTINCT who || ' ' || what, ', ') FROM public.taken}, dbname => 'hostile') }
 $stack->psql(q{SELECT set_config('request.headers', 'a key', true)}, dbname => 'hostile', user => 'till', password => 'till');
-is taken(), 'till a key', 'which may be a function of theirs';
+is taken(), '', 'but not for who was granted operations';
+$stack->psql(q{SET search_path = public, pg_catalog; SELECT set_config('request.headers', 'a key', true)}, dbname => 'hostile', user => 'till', password => 'till');
+is taken(), 'till a key', 'unless they have it otherwise: it may be a function of theirs';
 $stack->psql('TRUNCATE public.taken', dbname => 'hostile');
 $stack->psql(q{SELECT set_config('request.headers', 'a key', true)}, dbname => 'hostile', user => 'authenticator', password => 'authenticator');
-is taken(), '', 'but not for who logs in for the API: PostgREST sets the headers so';
+is taken(), '', 'nor for who logs in for the API: PostgREST sets the headers so';
 # Tools write bare names, and this one is closer to what they ask of than PostgreSQL's own.
 $stack->psql(q{CREATE FUNCTION public.lower(t text) RETURNS text LANGUAGE plpgsql AS $$
 	BEGIN INSERT INTO public.taken VALUES (session_user, t); RETURN pg_catalog.lower(t); END $$},
 	dbname => 'hostile', user => 'mallory', password => 'mallory');
+# What the page has a superuser run in such a database, in both languages.
+for my $page ('docs/operate.md', 'docs/es/operate.md')
+{
+	open my $in, '<', "$FindBin::Bin/../../$page" or die "$page: $!\n";
+	my ($lines) = do { local $/; <$in> } =~ /^```sh\n((?:export [^\n]*\n)?roles=.*?)^pg_dumpall/ms or die "no roles in $page\n";
+	$stack->psql(q{CREATE OR REPLACE FUNCTION public.current_database() RETURNS name LANGUAGE plpgsql AS $$
+		BEGIN INSERT INTO public.taken VALUES (session_user, 'roles'); RETURN pg_catalog.current_database(); END $$}, dbname => 'hostile', user => 'mallory', password => 'mallory');
+	my $commands = $lines =~ s/ loyalty / hostile /r . 'echo "$roles"';
+	my $roles = $stack->with_env(sub { qx($commands) });
+	like $roles, qr/till/, "$page: the roles";
+	is taken(), '', 'are found by functions of PostgreSQL';
+}
 my $asks = 'SELECT count(lower(name)) FROM loyalty_report.dim_merchant';
 for my $tool (qw(report analyst))
 {

@@ -119,6 +119,22 @@ for my $case (['deposit', 'Plain', 1000, 'x'], ['redemption', 'Plain', 1, 'x' x 
 	my ($grown, $counted) = ($kept->() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));
 	ok $counted >= $grown && $counted < 1.5 * $grown, "what $grown bytes of entries and parts takes counts as $counted";
 }
+# The roll-up has a row for each branch, program and day: whoever names many takes that too, and who names one takes one.
+sql(qq{SELECT program_id AS p FROM loyalty.create_program($merchant, '$_', '$_') \\gset
+	SELECT loyalty.create_member($merchant, :p, 'Ana', client_id => '$_')}) for qw(North South);
+for my $case ([3000, 'one branch', "'B'", "'North'", 1.5], [3000, 'many branches', "'B' || n", "'North'", 1.5], [3000, 'no branch', 'NULL', "'North'", 1.5],
+	[3000, 'one branch in two programs', "'C'", "CASE n % 2 WHEN 0 THEN 'North' ELSE 'South' END", 3])
+{
+	my ($items, $what, $branch, $program, $most) = @$case;
+	sql('VACUUM FULL loyalty_internal.report_day; DELETE FROM loyalty_internal.entry_space');
+	my $size = sub { kept_of_items() + sql(q{SELECT pg_total_relation_size('loyalty_internal.report_day')}) };
+	my $before = $size->();
+	is sql(qq{SELECT string_agg(DISTINCT i ->> 'status', ' ') FROM json_array_elements(loyalty.seller_deposit($merchant, (SELECT json_agg(json_build_object('programId', $program, 'memberId', $program,
+		'amount', 10, 'comments', 'x', 'branchId', $branch)) FROM generate_series(1, $items) n))) i}), 'success', "deposits of $what";
+	sql("SELECT FROM loyalty_internal.roll_up($merchant)");
+	my ($grown, $counted) = ($size->() - $before, 1024 * sql("SELECT sum(kilobytes) FROM loyalty_internal.entry_space WHERE merchant_id = $merchant"));
+	ok $counted >= $grown && $counted < $most * $grown, "what $grown bytes of entries and days takes counts as $counted";
+}
 # So does a batch that is undone, by a lock that takes too long to have.
 sql('DELETE FROM loyalty_internal.entry_space');
 {

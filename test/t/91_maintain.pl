@@ -110,7 +110,8 @@ my $pid = $worker->query('SELECT pg_backend_pid()');
 $worker->send('CALL loyalty.maintain()');
 ok $stack->wait_until(sub { $stack->psql("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'") eq '1' }), 'one waits in the middle of its work';
 $stack->psql("SELECT pg_cancel_backend($pid)");
-like $worker->receive, qr/57014/, 'and is cancelled';
+like $worker->receive, qr/^\d+\|1\|/, 'and is cancelled: it goes no further, and says that one has failed';
+is state_of($b, 'roll_up') . ', ' . health(), 'f 57014 t, t 0', 'which is written down, and no matter';
 $blocker->query('ROLLBACK');
 is maintain() =~ s/^\d+//r, '|0|0', 'the next one does the rest';
 is $stack->psql('SELECT count(*) FROM loyalty_internal.account WHERE due_at <= now()'), 0, 'all is booked';
@@ -140,6 +141,33 @@ $stack->psql('DROP TRIGGER refuses ON loyalty_internal.report_account');
 is maintain() . ', ' . health(), '4|0|0, t 0', 'until it does not any more';
 is $stack->psql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 
+# The server ends a call by its statement_timeout, here after 6 s by a true clock.  What takes so long waits as long as it has failed, an hour at most.
+$stack->psql(qq{CREATE FUNCTION public.waits() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); END';
+	CREATE TRIGGER waits BEFORE INSERT OR UPDATE ON loyalty_internal.report_account FOR EACH ROW WHEN (NEW.merchant_id = $a) EXECUTE FUNCTION public.waits()});
+sub limited { return $stack->psql("SET statement_timeout = '60ms'; CALL loyalty.maintain()") }
+sub waits { return $stack->psql("SELECT extract(epoch FROM due_at - now())::integer, least(tried_at - failed_at, '1 hour') - (due_at - tried_at) BETWEEN '0' AND '20 s' FROM loyalty.maintenance WHERE merchant_id = $a AND task = 'roll_up'") }
+$stack->psql("SELECT FROM loyalty.post($_, 1, 'deposit', 1)") for $a, $b;
+like limited(), qr/^\d\|1\|/, 'a call that statement_timeout ends says so';
+is state_of($a, 'roll_up'), 'f 57014 t', 'and what it was at';
+like waits(), qr/^(?:0|-\d+)\|t$/, 'which is tried once more';
+$stack->advance_clock(300);
+for my $minutes (5, 10, 20, 40, 60, 60)
+{
+	like limited(), qr/^\d+\|1\|/, 'it fails again';
+	my ($seconds, $as_told) = split /\|/, waits();
+	is $as_told . ' ' . int(($seconds + 30) / 300) * 5, "t $minutes", "and waits as long as it has failed, $minutes minutes and no more than an hour";
+	like maintain(), qr/^\d+\|0\|0$/, 'which keeps nothing else from being done';
+	$stack->advance_clock($seconds + 1);
+}
+like health(), qr/^f 1 merchant $a: roll_up has failed for \d+ s, with 57014, cancelled or by statement_timeout$/, 'and is in health()';
+limited();
+$stack->psql('DROP TRIGGER waits ON loyalty_internal.report_account');
+maintain();
+is state_of($a, 'roll_up'), 'f 57014 t', 'it waits still when the reason is gone';
+$stack->psql("SELECT loyalty.set_maintenance($a, 'roll_up')");
+maintain();
+is state_of($a, 'roll_up') . ', ' . health(), 't f, t 0', 'unless its terms are set: then it is tried at once';
+
 # --- who may, and a clock that steps back -----------------------------------------------------------
 
 $stack->psql(q{CREATE ROLE till LOGIN PASSWORD 'for the till'; CREATE ROLE stranger LOGIN PASSWORD 'for others'; SELECT loyalty.grant_operation('till')});
@@ -149,5 +177,33 @@ is $stack->psql_error('CALL loyalty.maintain()', user => 'stranger', password =>
 $stack->set_clock($stack->psql('SELECT (extract(epoch FROM now()) * 1000000)::bigint') - 86_400_000_000);
 is maintain(), 2 * $tasks . '|0|0', 'when the clock was ahead all is due once';
 is maintain(), '4|0|0', 'and not again';
+
+# --- many merchants -----------------------------------------------------------------------------------
+
+# What a step reads of the tasks and of merchants, if it is not the first one of a call.
+sub step_reads
+{
+	my ($what, $merchant, $ends_at) = @_;
+	my $session = $stack->connect_async;
+	$session->query('BEGIN');
+	my $did = $session->query("SELECT steps, unfinished IS NULL FROM loyalty.maintain_step($merchant, 50, clock_timestamp(), $ends_at, 1, 0)");
+	my $rows = $session->query(q{SELECT sum(pg_stat_get_xact_tuples_returned(c.oid)) FROM pg_class c WHERE c.oid = ANY ('{loyalty_internal.maintenance, loyalty_internal.merchant}'::regclass[])
+		OR c.oid IN (SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = ANY ('{loyalty_internal.maintenance, loyalty_internal.merchant}'::regclass[]))});
+	$session->query('COMMIT');
+	$session->close;
+	is $did, '2|t', "$what: a step";
+	return $rows;
+}
+$stack->advance_clock(2 * 86_400);
+my $with_two = step_reads('of two merchants', 'NULL', "'infinity'");
+$stack->psql("SELECT count(loyalty.create_merchant('M' || i)) FROM generate_series(1, 100) i; SELECT count(*) FROM loyalty.maintain_step(NULL, 0, NULL, NULL, NULL, NULL)");
+is $stack->psql('SELECT count(*) > 900 FROM loyalty.maintenance'), 't', 'there are many tasks';
+for my $merchant ('NULL', $a)
+{
+	my $of = $merchant eq 'NULL' ? 'all' : 'one';
+	cmp_ok step_reads("of $of of many merchants", $merchant, "'infinity'"), '<', $with_two + 40, 'reads no more';
+}
+is maintain(86400) =~ s/^\d+//r, '|0|0', 'until all of many is done';
+is $stack->psql("SELECT count(*) FROM loyalty.maintenance WHERE NOT finished OR tried_at IS NULL OR due_at IS DISTINCT FROM tried_at + every AND every > '1 s'"), 0, 'and it is said when each is due again';
 
 done_testing;

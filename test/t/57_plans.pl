@@ -317,7 +317,7 @@ my %differ = (
 	'loyalty_internal.app_user' => 'name', 'loyalty_internal.app_user_key' => 'app_user', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
-	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id', 'loyalty_internal.entry_rule' => 'entry_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
+	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id name', 'loyalty_internal.entry_rule' => 'entry_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
 	'loyalty_internal.report_day' => '', 'loyalty_internal.report_account' => '', 'loyalty_internal.report_turn' => '', 'loyalty_internal.maintenance' => '', 'loyalty_internal.program_past' => '', 'loyalty_internal.month_close' => '', 'loyalty_internal.month_close_line' => '', 'loyalty_internal.redemption_rate' => '', 'loyalty_internal.fraud_threshold' => '', 'loyalty_internal.fraud_count' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '', 'loyalty_internal.staff_move' => '', 'loyalty_internal.report_role' => '',
 );
@@ -415,7 +415,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	'INSERT INTO loyalty_internal.expired_lot ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reversal ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reservation ... SELECT $1, u.*',
 	'INSERT INTO loyalty_internal.rank_held ... SELECT $1, u.*', 'INSERT INTO loyalty.entry ', 'INSERT INTO loyalty_internal.entry_rule ',
 	# the first time of an account, a merchant or a member
-	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'INSERT INTO loyalty_internal.sql_role', 'UPDATE loyalty_internal.account SET ranked_at',
+	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'INSERT INTO loyalty_internal.sql_role', 'SELECT actor_id FROM loyalty_internal.sql_role', 'UPDATE loyalty_internal.account SET ranked_at',
 	'SELECT member_id FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3', 'SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0)',
 	# found by the key, after what is measured has found the row itself
 	'SELECT text_key FROM loyalty_internal.account', 'SELECT lots, qualifying FROM loyalty_internal.account', 'SELECT count(*) FROM (SELECT FROM loyalty_internal.account', 'SELECT stripe FROM loyalty_internal.quota',

@@ -468,6 +468,17 @@ $$;
 COMMENT ON FUNCTION loyalty.erase_sql_role(name) IS
 'Erases the name of a role of SQL, which somebody had for themselves, of all merchants, at once and for good. Its number stays in entries, under the name cancelado and that number, so who posted what is told apart as before, in reports too; a role that gets the name later has another. It has to be dropped before, not to log in any more, or to have no rights on schema loyalty, also by other roles. Returns whether there was anything to erase. Errors: LY017 isolation_level (other than READ COMMITTED), LY005 invalid_argument (NULL; the role may still post).';
 
+CREATE FUNCTION loyalty_internal.lock_blocked(merchant_id bigint, moment timestamptz, max_rows integer) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN ARRAY(
+		SELECT c.member_id FROM loyalty_internal.customer c
+		WHERE c.merchant_id = lock_blocked.merchant_id AND c.blocked_at <= lock_blocked.moment
+		ORDER BY c.blocked_at, c.member_id LIMIT lock_blocked.max_rows FOR UPDATE);
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_blocked(bigint, timestamptz, integer) IS 'Part of loyalty.delete_blocked_customers(): locks whose turn it is. The plan is one for many customers, and that of the erasure is not.';
+
 CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, older_than interval DEFAULT '30 days', max_rows integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -476,10 +487,7 @@ DECLARE
 	gone bigint[];
 BEGIN
 	PERFORM loyalty_internal.begin_erasure(delete_blocked_customers.merchant_id);
-	gone := ARRAY(
-		SELECT c.member_id FROM loyalty_internal.customer c
-		WHERE c.merchant_id = delete_blocked_customers.merchant_id AND c.blocked_at <= moment
-		ORDER BY c.blocked_at, c.member_id LIMIT delete_blocked_customers.max_rows FOR UPDATE);
+	gone := loyalty_internal.lock_blocked(delete_blocked_customers.merchant_id, moment, delete_blocked_customers.max_rows);
 	IF cardinality(gone) > 0 THEN
 		PERFORM loyalty_internal.erase_members(delete_blocked_customers.merchant_id, gone);
 	END IF;

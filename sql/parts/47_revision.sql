@@ -9,13 +9,13 @@
 CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF current_setting('session_replication_role') <> 'replica' THEN
+	IF current_setting('session_replication_role') <> 'replica' OR NEW.revision = OLD.revision THEN
 		NEW.revision := loyalty_internal.new_id();
 	END IF;
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision. One that a subscription applies has the publisher''s.';
+COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision, under session_replication_role = replica too. One that a subscription applies has the publisher''s.';
 
 CREATE TRIGGER revise BEFORE UPDATE ON loyalty_internal.program
 FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program();

@@ -13,10 +13,13 @@
 
 #include "admin/sql_role.h"
 #include "base/table.h"
+#include "catalog/namespace.h"
 #include "db/outcome.h"
 #include "db/statement.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* A number that this session has found, or given. */
@@ -31,8 +34,37 @@ typedef struct KeptRole
 	FullTransactionId kept_in;
 } KeptRole;
 
+static HTAB *roles = NULL;
+
 /* Of the role for which the session posts, or did so last. */
 static KeptRole *current = NULL;
+
+/* The table that they are in, and whether rows of it were deleted since. */
+static Oid	role_table = InvalidOid;
+static bool is_outdated = false;
+
+/* Called by PostgreSQL, as the trigger of deleted rows has it; 0: of any table. */
+static void
+table_changed(Datum argument pg_attribute_unused(), Oid table)
+{
+	is_outdated |= table == InvalidOid || table == role_table;
+}
+
+static void
+forget_all(void)
+{
+	static bool watches = false;
+
+	if (!watches)
+		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
+	watches = true;
+	current = NULL;
+	if (roles != NULL)
+		hash_destroy(roles);
+	role_table = get_relname_relid("sql_role", get_namespace_oid("loyalty_internal", false));
+	is_outdated = false;
+	roles = table_create("loyalty roles", 16, sizeof(((KeptRole *) NULL)->key), sizeof(KeptRole), TopMemoryContext);
+}
 
 /* The number of the role that has logged in, for the merchant for which it was kept last. */
 int64
@@ -73,14 +105,15 @@ read_or_give(int64 merchant_id)
 void
 sql_role_keep(int64 merchant_id)
 {
-	static HTAB *roles = NULL;
 	const KeptRole wanted = {.key = {merchant_id, (int64) GetSessionUserId()}};
 	bool		found;
 
+	/* messages come with locks, which a transaction may have had before */
+	AcceptInvalidationMessages();
+	if (roles == NULL || is_outdated)
+		forget_all();
 	if (current == NULL || memcmp(&current->key, &wanted.key, sizeof(wanted.key)) != 0)
 	{
-		if (roles == NULL)
-			roles = table_create("loyalty roles", 16, sizeof(wanted.key), sizeof(KeptRole), TopMemoryContext);
 		current = hash_search(roles, &wanted.key, HASH_ENTER, &found);
 		if (!found)
 			current->id = 0;

@@ -62,18 +62,26 @@ GRANT SELECT, INSERT ON loyalty.entry TO loyalty_engine;
 GRANT SELECT (merchant_id, entry_id, account_id, entry_no, kind, origin_entry_id, peer_account_id, member_id, reference, detail),
 	UPDATE (reference, detail, text_digest) ON loyalty.entry TO loyalty_eraser;
 
+CREATE FUNCTION loyalty_internal.role_line(role text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE WHEN loyalty_internal.is_line(role) THEN role ELSE regexp_replace(role, '[^ -~]', '?', 'g') END;
+COMMENT ON FUNCTION loyalty_internal.role_line(text) IS 'The name of a role of SQL as it is kept: on one line, wherever it is listed.';
+
 CREATE TABLE loyalty_internal.sql_role (
 	merchant_id	bigint	NOT NULL,
 	actor_id	bigint	NOT NULL CHECK (actor_id < 0),
-	name		text	COLLATE "C" NOT NULL CHECK (loyalty_internal.is_line(name)),
-	PRIMARY KEY (merchant_id, actor_id)
+	name		text	COLLATE "C" CHECK (loyalty_internal.is_line(name)),
+	PRIMARY KEY (merchant_id, actor_id),
+	UNIQUE (merchant_id, name)
 );
 COMMENT ON TABLE loyalty_internal.sql_role IS 'The names of roles that have posted in SQL, whether there still are such roles or not.';
-COMMENT ON COLUMN loyalty_internal.sql_role.actor_id IS 'The number that entries have for the role, made of its name.';
-GRANT SELECT, INSERT ON loyalty_internal.sql_role TO loyalty_engine;
+COMMENT ON COLUMN loyalty_internal.sql_role.actor_id IS 'The number that entries have for the role, given to it when it first posted for the merchant.';
+COMMENT ON COLUMN loyalty_internal.sql_role.name IS 'NULL: it was erased.';
+GRANT SELECT, INSERT, UPDATE ON loyalty_internal.sql_role TO loyalty_engine;
 
-CREATE VIEW loyalty.sql_roles AS SELECT merchant_id, actor_id, name FROM loyalty_internal.sql_role;
+CREATE VIEW loyalty.sql_roles AS SELECT merchant_id, actor_id, coalesce(name, 'cancelado ' || -actor_id) AS name FROM loyalty_internal.sql_role;
 COMMENT ON VIEW loyalty.sql_roles IS 'The roles that have posted in SQL, by the negative actor_id that their entries have: those that were logged in, whatever SET ROLE said. A role is known by its name: one that was renamed is another, one that was dropped stays.';
+COMMENT ON COLUMN loyalty.sql_roles.name IS 'The name of the role; cancelado and the number: it was erased.';
 
 CREATE FUNCTION loyalty.request_number(x_request_id text) RETURNS bigint
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_request_number';

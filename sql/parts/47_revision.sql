@@ -9,13 +9,13 @@
 CREATE FUNCTION loyalty_internal.revise_program() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF current_setting('session_replication_role') <> 'replica' THEN
+	IF current_setting('session_replication_role') <> 'replica' OR NEW.revision = OLD.revision THEN
 		NEW.revision := loyalty_internal.new_id();
 	END IF;
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision. One that a subscription applies has the publisher''s.';
+COMMENT ON FUNCTION loyalty_internal.revise_program() IS 'Part of loyalty_internal.program, a trigger: a row that is changed gets another revision, under session_replication_role = replica too. One that a subscription applies has the publisher''s.';
 
 CREATE TRIGGER revise BEFORE UPDATE ON loyalty_internal.program
 FOR EACH ROW EXECUTE FUNCTION loyalty_internal.revise_program();
@@ -38,13 +38,16 @@ COMMENT ON FUNCTION loyalty_internal.revise_programs() IS 'Part of loyalty_inter
 
 CREATE FUNCTION loyalty_internal.forget_programs() RETURNS trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'loyalty_forget_programs';
-COMMENT ON FUNCTION loyalty_internal.forget_programs() IS 'Part of loyalty_internal.program, a trigger of it and of tables that its terms depend on: every session forgets the programs that it remembers. It does so where nothing gives another revision: for rows that a subscription applies or that are changed under session_replication_role = replica, and when programs are deleted.';
+COMMENT ON FUNCTION loyalty_internal.forget_programs() IS 'Part of loyalty_internal.program, a trigger of it and of tables that its terms depend on: every session forgets the programs that it remembers. It does so where nothing gives another revision: for rows that a subscription applies or that are changed under session_replication_role = replica, and when programs are deleted. Of loyalty_internal.sql_role it does so of the numbers of roles.';
 
 CREATE FUNCTION loyalty_internal.unwatched_table() RETURNS text
 LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'loyalty_unwatched_table';
 COMMENT ON FUNCTION loyalty_internal.unwatched_table() IS 'A table of which one of these triggers is not enabled always, or is gone, so that sessions remember no program; NULL: there is none. loyalty_internal.seal() enables them.';
 
 CREATE TRIGGER forget_deleted AFTER DELETE ON loyalty_internal.program
+FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.forget_programs();
+
+CREATE TRIGGER forget_deleted AFTER DELETE OR TRUNCATE ON loyalty_internal.sql_role
 FOR EACH STATEMENT EXECUTE FUNCTION loyalty_internal.forget_programs();
 
 CREATE FUNCTION loyalty_internal.revise_merchant() RETURNS trigger

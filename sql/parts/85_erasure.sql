@@ -446,6 +446,39 @@ $$;
 COMMENT ON FUNCTION loyalty.erase_staff(bigint, bigint) IS
 'Erases what is personal of a cashier or manager, at once and for good: name, number and password. Who is active is archived by it. Their staff_id stays in the list and in entries, with branch and type, under the name cancelado. Who is a member too is erased as one by loyalty.erase_member(). Returns whether they had not been erased yet. Errors: LY017 isolation_level (other than READ COMMITTED), LY006 unknown_object.';
 
+CREATE FUNCTION loyalty.erase_sql_role(name name) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	line CONSTANT text := loyalty_internal.role_line(erase_sql_role.name::text);
+BEGIN
+	PERFORM loyalty_internal.require_read_committed();
+	IF line IS NULL THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'name is required.');
+	END IF;
+	-- Whose name is just being written is waited for.
+	LOCK TABLE loyalty_internal.sql_role IN SHARE ROW EXCLUSIVE MODE;
+	IF EXISTS (SELECT FROM pg_roles r JOIN pg_roles g ON pg_has_role(r.oid, g.oid, 'MEMBER')
+			   WHERE loyalty_internal.role_line(r.rolname::text) = line AND r.rolcanlogin AND has_schema_privilege(g.oid, 'loyalty', 'USAGE')) THEN
+		PERFORM loyalty_internal.fail('invalid_argument', 'The role may log in and use loyalty: drop it or take its rights before, or its name comes back.');
+	END IF;
+	UPDATE loyalty_internal.sql_role r SET name = NULL WHERE r.name = line;
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION loyalty.erase_sql_role(name) IS
+'Erases the name of a role of SQL, which somebody had for themselves, of all merchants, at once and for good. Its number stays in entries, under the name cancelado and that number, so who posted what is told apart as before, in reports too; a role that gets the name later has another. It has to be dropped before, not to log in any more, or to have no rights on schema loyalty, also by other roles. Returns whether there was anything to erase. Errors: LY017 isolation_level (other than READ COMMITTED), LY005 invalid_argument (NULL; the role may still post).';
+
+CREATE FUNCTION loyalty_internal.lock_blocked(merchant_id bigint, moment timestamptz, max_rows integer) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN ARRAY(
+		SELECT c.member_id FROM loyalty_internal.customer c
+		WHERE c.merchant_id = lock_blocked.merchant_id AND c.blocked_at <= lock_blocked.moment
+		ORDER BY c.blocked_at, c.member_id LIMIT lock_blocked.max_rows FOR UPDATE);
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_blocked(bigint, timestamptz, integer) IS 'Part of loyalty.delete_blocked_customers(): locks whose turn it is. The plan is one for many customers, and that of the erasure is not.';
+
 CREATE FUNCTION loyalty.delete_blocked_customers(merchant_id bigint, older_than interval DEFAULT '30 days', max_rows integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -454,10 +487,7 @@ DECLARE
 	gone bigint[];
 BEGIN
 	PERFORM loyalty_internal.begin_erasure(delete_blocked_customers.merchant_id);
-	gone := ARRAY(
-		SELECT c.member_id FROM loyalty_internal.customer c
-		WHERE c.merchant_id = delete_blocked_customers.merchant_id AND c.blocked_at <= moment
-		ORDER BY c.blocked_at, c.member_id LIMIT delete_blocked_customers.max_rows FOR UPDATE);
+	gone := loyalty_internal.lock_blocked(delete_blocked_customers.merchant_id, moment, delete_blocked_customers.max_rows);
 	IF cardinality(gone) > 0 THEN
 		PERFORM loyalty_internal.erase_members(delete_blocked_customers.merchant_id, gone);
 	END IF;

@@ -7,7 +7,7 @@ SELECT e.entry_id::text AS entry_key, t.merchant_id::text AS merchant_key, conca
 	   coalesce(k.key_id::text, e.merchant_id || '-0') AS api_key_key, e.posted_at, loyalty.entry_kind(e.kind) AS kind,
 	   CASE WHEN s.staff_id IS NOT NULL THEN 'staff' WHEN e.actor_id > 0 THEN 'API key' WHEN e.actor_id < 0 THEN 'SQL role' ELSE 'engine' END AS posted_by,
 	   CASE WHEN e.actor_id > 0 THEN 'API key' WHEN e.actor_id < 0 THEN 'SQL role' ELSE 'engine' END AS came_by,
-	   CASE WHEN e.actor_id > 0 THEN coalesce(nullif(k.label, ''), e.actor_id::text) WHEN e.actor_id < 0 THEN coalesce(r.name, e.actor_id::text) END COLLATE "default" AS came_by_name,
+	   CASE WHEN e.actor_id > 0 THEN coalesce(nullif(k.label, ''), e.actor_id::text) WHEN e.actor_id < 0 THEN coalesce(r.name, 'cancelado ' || -r.actor_id, e.actor_id::text) END COLLATE "default" AS came_by_name,
 	   lpad(to_hex(e.request_id), 16, '0') AS request, CASE WHEN t.personal THEN s.name COLLATE "default" END AS staff_name
 FROM loyalty_internal.visible_entry e
 JOIN loyalty_internal.report_merchant t ON t.merchant_id = e.merchant_id
@@ -23,7 +23,7 @@ COMMENT ON COLUMN loyalty_report_personal.fact_attribution.posted_at IS 'When it
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.kind IS 'The kind of entry.';
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.posted_by IS 'Who did it: staff, if a member of staff was named; else API key or SQL role, by which it came; engine: it fell due by itself.';
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.came_by IS 'By which way it came: API key (over HTTP), SQL role (in SQL) or engine.';
-COMMENT ON COLUMN loyalty_report_personal.fact_attribution.came_by_name IS 'The label of the API key, or its number if it has none; the name of the role that was logged in; NULL: engine.';
+COMMENT ON COLUMN loyalty_report_personal.fact_attribution.came_by_name IS 'The label of the API key, or its number if it has none; the name of the role that was logged in, cancelado and its number if that was erased; NULL: engine.';
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.request IS 'The request over HTTP, in 16 hexadecimal digits: those with which its X-Request-Id begins, or of another id as to_hex(loyalty.request_number()) says; NULL: it did not come over HTTP.';
 COMMENT ON COLUMN loyalty_report_personal.fact_attribution.staff_name IS 'The name of the member of staff; cancelado: it was erased; NULL: none was named, or the role may not know people of that merchant.';
 

@@ -200,7 +200,7 @@ BEGIN
 		loyalty.seller_member_balance, loyalty.seller_member_create, loyalty.seller_deposit, loyalty.seller_redemption, loyalty.seller_accumulation,
 		loyalty.customer_token, loyalty.customer_read, loyalty.create_app_user, loyalty.enable_app_user, loyalty.disable_app_user, loyalty.rotate_private_key, loyalty.grant_app_user_api, loyalty.revoke_app_user_api, loyalty.create_customer, loyalty.configure_customers,
 		loyalty.grant_consent, loyalty.revoke_consent, loyalty.block_customer, loyalty.unblock_customer, loyalty.set_customer_deceased, loyalty.set_customer_preferences, loyalty.set_token_life,
-		loyalty.delete_blocked_customers, loyalty.erase_member, loyalty.erase_staff, loyalty.export_member, loyalty.export_staff,
+		loyalty.delete_blocked_customers, loyalty.erase_member, loyalty.erase_staff, loyalty.erase_sql_role, loyalty.export_member, loyalty.export_staff,
 		loyalty.create_product, loyalty.change_product, loyalty.open_policy, loyalty.cancel_policy, loyalty.reopen_policy, loyalty.policy_status, loyalty.pay_policy TO %I', role);
 	EXECUTE format('GRANT INSERT ON loyalty.numbering_plan TO %I', role);
 	EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON loyalty.curp_record TO %I', role);

@@ -4,7 +4,7 @@
 
 DO $$
 DECLARE
-	of_request CONSTANT name[] := '{find_program,find_member,register_again,identify_member,lock_member,change_member,lock_sharers,statement,claim_messages,open_policy,pay_policy,book_payment,policy_status,sell_policy,rows_of,named_by_origin,began_with_erased}';
+	of_request CONSTANT name[] := '{find_program,find_member,register_again,identify_member,lock_member,change_member,lock_sharers,lock_blocked,disable_member,statement,claim_messages,open_policy,pay_policy,book_payment,policy_status,sell_policy,rows_of,named_by_origin,began_with_erased}';
 	routine regprocedure;
 BEGIN
 	FOR routine IN

@@ -2,98 +2,125 @@
  * sql_role.c
  *		The roles that post in SQL.
  *
- * An entry has a number for who posted it.  That of a role is made of its name,
- * and is the same on every server: a dump takes names along, and no oids.  It is
- * negative, as no key_id is.  The name is written down once for each merchant,
- * since a role may be dropped.  It is the one that logged in: what SET ROLE says
- * anybody can say who may be several.
+ * An entry has a number for who posted it.  That of a role is given to its name
+ * when it first posts for a merchant, and is written down beside it there: nobody
+ * can tell it from the name, so it names nobody once that was erased.  It is the
+ * same wherever these rows are: a dump takes names along, and no oids.  It is
+ * negative, as no key_id is.  The role is the one that logged in: what SET ROLE
+ * says anybody can say who may be several.
  */
 #include "postgres.h"
 
 #include "admin/sql_role.h"
-#include "base/crypto.h"
 #include "base/table.h"
-#include "common/sha2.h"
+#include "catalog/namespace.h"
 #include "db/outcome.h"
 #include "db/statement.h"
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-/* The role of the session, as it was called when it was first asked for. */
-static struct
-{
-	Oid			role;
-	int64		id;
-	NameData	name;
-}			current = {.role = InvalidOid};
-
-/* A name that this session has found, or written down. */
+/* A number that this session has found, or given. */
 typedef struct KeptRole
 {
 	struct
 	{
 		int64		merchant_id;
-		int64		id;
+		int64		role;
 	}			key;
-	bool		kept;
+	int64		id;				/* 0: none yet */
 	FullTransactionId kept_in;
 } KeptRole;
 
-/* The number of the role that has logged in. */
+static HTAB *roles = NULL;
+
+/* Of the role for which the session posts, or did so last. */
+static KeptRole *current = NULL;
+
+/* The table that they are in, and whether rows of it were deleted since. */
+static Oid	role_table = InvalidOid;
+static bool is_outdated = false;
+
+/* Called by PostgreSQL, as the trigger of deleted rows has it; 0: of any table. */
+static void
+table_changed(Datum argument pg_attribute_unused(), Oid table)
+{
+	is_outdated |= table == InvalidOid || table == role_table;
+}
+
+static void
+forget_all(void)
+{
+	static bool watches = false;
+
+	if (!watches)
+		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
+	watches = true;
+	current = NULL;
+	if (roles != NULL)
+		hash_destroy(roles);
+	role_table = get_relname_relid("sql_role", get_namespace_oid("loyalty_internal", false));
+	is_outdated = false;
+	roles = table_create("loyalty roles", 16, sizeof(((KeptRole *) NULL)->key), sizeof(KeptRole), TopMemoryContext);
+}
+
+/* The number of the role that has logged in, for the merchant for which it was kept last. */
 int64
 sql_role_id(void)
 {
-	Oid			role = GetSessionUserId();
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	uint64		number;
-
-	if (role == current.role)
-		return current.id;
-	current.role = InvalidOid;
-	namestrcpy(&current.name, GetUserNameFromId(role, false));
-	sha256(NameStr(current.name), strlen(NameStr(current.name)), NULL, 0, digest);
-	memcpy(&number, digest, sizeof(number));
-	current.id = -(int64) ((pg_ntoh64(number) >> 1) | 1);
-	current.role = role;
-	return current.id;
+	Assert(current != NULL && current->key.role == (int64) GetSessionUserId());
+	return current->id;
 }
 
-static Statement role_insert_sql = {
-	.sql = "INSERT INTO loyalty_internal.sql_role (merchant_id, actor_id, name)"
-	" SELECT $1, $2, CASE WHEN loyalty_internal.is_line($3) THEN $3 ELSE regexp_replace($3, '[^ -~]', '?', 'g') END"
-	" WHERE NOT EXISTS (SELECT FROM loyalty_internal.sql_role o WHERE o.merchant_id = $1 AND o.actor_id = $2)"
-	" ON CONFLICT (merchant_id, actor_id) DO NOTHING",
-	.params = {INT8OID, INT8OID, TEXTOID}
+static Statement find_sql = {
+	.sql = "SELECT actor_id FROM loyalty_internal.sql_role WHERE merchant_id = $1 AND name = loyalty_internal.role_line($2)",
+	.params = {INT8OID, TEXTOID}
 };
 
-/* Write down the name of the role, before something is locked, unless that was done. */
+static Statement insert_sql = {
+	.sql = "INSERT INTO loyalty_internal.sql_role (merchant_id, actor_id, name) VALUES ($1, -loyalty_internal.new_id(), loyalty_internal.role_line($2))"
+	" ON CONFLICT (merchant_id, name) DO NOTHING RETURNING actor_id",
+	.params = {INT8OID, TEXTOID}
+};
+
+/* By its name as it is now; one that was dropped has none. */
+static int64
+read_or_give(int64 merchant_id)
+{
+	Datum		values[] = {Int64GetDatum(merchant_id), 0};
+	int64		id;
+
+	db_begin();
+	values[1] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	while (db_write(&find_sql, values, NULL) == 0 && db_write(&insert_sql, values, NULL) == 0)
+		CHECK_FOR_INTERRUPTS();
+	id = row_int64(0, "actor_id");
+	db_end();
+	return id;
+}
+
+/* Find or give the role its number, before something is locked, unless that was done. */
 void
 sql_role_keep(int64 merchant_id)
 {
-	static HTAB *roles = NULL;
-	static KeptRole *last = NULL;
-	int64		id = sql_role_id();
-	Datum		values[] = {Int64GetDatum(merchant_id), Int64GetDatum(id), 0};
-	KeptRole	wanted = {.key = {merchant_id, id}};
+	const KeptRole wanted = {.key = {merchant_id, (int64) GetSessionUserId()}};
 	bool		found;
 
-	if (last == NULL || memcmp(&last->key, &wanted.key, sizeof(wanted.key)) != 0)
+	/* messages come with locks, which a transaction may have had before */
+	AcceptInvalidationMessages();
+	if (roles == NULL || is_outdated)
+		forget_all();
+	if (current == NULL || memcmp(&current->key, &wanted.key, sizeof(wanted.key)) != 0)
 	{
-		if (roles == NULL)
-			roles = table_create("loyalty roles", 16, sizeof(wanted.key), sizeof(KeptRole), TopMemoryContext);
-		last = hash_search(roles, &wanted.key, HASH_ENTER, &found);
+		current = hash_search(roles, &wanted.key, HASH_ENTER, &found);
 		if (!found)
-			last->kept = false;
+			current->id = 0;
 	}
-	if (last->kept && outcome_is_good(&last->kept_in))
+	if (current->id != 0 && outcome_is_good(&current->kept_in))
 		return;
-	last->kept = false;
-	db_begin();
-	values[2] = CStringGetTextDatum(NameStr(current.name));
-	db_write(&role_insert_sql, values, NULL);
-	db_end();
-	last->kept_in = outcome_open();
-	last->kept = true;
+	current->id = 0;
+	current->id = read_or_give(merchant_id);
+	current->kept_in = outcome_open();
 }

@@ -15,6 +15,9 @@
  * makes them has switched the triggers off, tell each session to read everything
  * anew, by way of PostgreSQL's own messages that a table has changed.
  *
+ * A transaction of one snapshot reads on what was before, also after it was told
+ * of such a change: it forgets that when it ends.
+ *
  * Triggers can be switched off, and pg_restore --disable-triggers leaves them on
  * for ordinary roles only.  That is a change of the table, too.  While one of them
  * is not as it was created, nothing is remembered beyond the operation.
@@ -22,6 +25,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "base/compat.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
@@ -59,6 +63,9 @@ static Oid	tables[lengthof(watched)];
 
 /* Whether one of them has changed in a way that has no revision, or may have done so unnoticed. */
 static bool is_outdated = false;
+
+/* Whether the transaction goes by one snapshot, and that may be older than such a change. */
+static bool reads_old = false;
 
 /* ------------------------------------------------------------------------
  * Reading
@@ -182,8 +189,20 @@ forget_all(void)
 static void
 table_changed(Datum argument pg_attribute_unused(), Oid table)
 {
+	bool		is_watched = table == InvalidOid;
+
 	for (int i = 0; i < (int) lengthof(tables); i++)
-		is_outdated |= table == InvalidOid || table == tables[i];
+		is_watched |= table == tables[i];
+	is_outdated |= is_watched;
+	reads_old |= is_watched && IsTransactionState() && IsolationUsesXactSnapshot();
+}
+
+/* What such a transaction has read since is not remembered beyond it: nothing else tells that it is out of date. */
+static void
+transaction_ended(XactEvent event pg_attribute_unused(), void *arg pg_attribute_unused())
+{
+	is_outdated |= reads_old;
+	reads_old = false;
 }
 
 /* Whether all the triggers that tell of changes of a table, which are the extension's, are enabled always. */
@@ -216,7 +235,12 @@ watch_tables(void)
 	for (int i = 0; i < (int) lengthof(tables); i++)
 		tables[i] = get_relname_relid(watched[i].name, schema);
 	if (!watches)
+	{
 		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
+		RegisterXactCallback(transaction_ended, NULL);
+		/* it may have been told before */
+		reads_old = IsolationUsesXactSnapshot();
+	}
 	watches = true;
 	is_outdated = false;
 	for (int i = 0; i < (int) lengthof(tables) && unwatched == NULL; i++)

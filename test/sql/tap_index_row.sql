@@ -19,7 +19,7 @@ INSERT INTO bounded VALUES
 	('rule_merchant_id_program_id_version_name_key', 'name', 'publish_rules'), ('rule_use_pkey', 'rule', 'publish_rules'), ('rule_award_pkey', 'rule', 'publish_rules'),
 	('rank_range_pkey', 'range_group', 'check'), ('rank_range_pkey', 'rank', 'check'), ('rank_range_merchant_id_range_group_from_points_key', 'range_group', 'check'),
 	('rank_held_pkey', 'rank', 'check'), ('rank_past_pkey', 'rank', 'check'),
-	('posting_limit_pkey', 'scope', 'check'), ('allowance_pkey', 'scope', 'made'), ('quota_pkey', 'resource', 'set_quota'), ('fraud_threshold_pkey', 'threshold', 'set_fraud_threshold'), ('fraud_count_pkey', 'look', 'made'),
+	('posting_limit_pkey', 'scope', 'check'), ('allowance_pkey', 'scope', 'made'), ('quota_pkey', 'resource', 'set_quota'), ('fraud_threshold_pkey', 'threshold', 'set_fraud_threshold'), ('fraud_count_pkey', 'look', 'made'), ('sql_role_merchant_id_name_key', 'name', 'made'),
 	('branch_name', 'loyalty.fold(name)', 'create_branch'), ('staff_active_name', 'loyalty.fold(name)', 'employee_add'), ('staff_active_password', 'password_digest', 'check'),
 	('member_merchant_id_program_id_client_id_key', 'client_id', 'create_member'), ('member_email', 'loyalty.fold(email)', 'create_member'),
 	('member_change_was', '"left"(was, 255)', 'itself'), ('idempotency_space_pkey', 'app_user', 'create_app_user'), ('supported_area_code_pkey', 'code', 'set_area_code'),

@@ -139,6 +139,8 @@ my @ways = (
 	['set_quota(), remove_quota()', 'redeem', "SELECT loyalty.set_quota($m, 'redemptions', 0)", "SELECT loyalty.remove_quota($m, 'redemptions')"],
 	['set_row_limit(), remove_row_limit()', 'wallet_sale', "SELECT loyalty.set_row_limit($m, 0)", "SELECT loyalty.remove_row_limit($m)"],
 	['UPDATE of the merchant', 'wallet_sale', "UPDATE loyalty_internal.merchant SET max_rows = 0 WHERE merchant_id = $m", "UPDATE loyalty_internal.merchant SET max_rows = NULL WHERE merchant_id = $m"],
+	['past all triggers: of the program, whose triggers are on again', 'sale', "ALTER TABLE loyalty_internal.program DISABLE TRIGGER USER; UPDATE loyalty_internal.program SET accumulation_points = '60' WHERE $of; ALTER TABLE loyalty_internal.program ENABLE TRIGGER USER; SELECT loyalty_internal.seal()",
+		"UPDATE loyalty_internal.program SET accumulation_points = '10' WHERE $of"],
 	['past all triggers: of the merchant', 'wallet_sale', "SET session_replication_role = replica; UPDATE loyalty_internal.merchant SET max_rows = 0 WHERE merchant_id = $m; RESET session_replication_role", "SET session_replication_role = replica; UPDATE loyalty_internal.merchant SET max_rows = NULL WHERE merchant_id = $m; RESET session_replication_role"],
 	['add_quota()', 'contact', "SELECT loyalty.set_quota($m, 'customers', 0)", "SELECT loyalty.add_quota($m, 'customers', 100000)"],
 	['set_staff_programs()', 'wallet_sale', "SELECT loyalty.set_staff_programs($m, 1, '{}'::bigint[])", "SELECT loyalty.set_staff_programs($m, 1, every_program => true)"],
@@ -201,6 +203,27 @@ for my $way (@ways)
 	all_say($probe, $after, "$name: committed");
 	change($undo);
 	all_say($probe, $before, "$name: taken back");
+}
+
+# Who has a snapshot of before reads what was, and does not remember it: nothing tells a change past all triggers twice.
+for my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+	for my $way (grep { $_->[0] =~ /past all triggers|^the same of/ } @ways)
+	{
+		my ($name, $probe, $change, $undo) = @$way;
+		my $before = truth($probe);
+		replace_one();
+		$_->query("BEGIN ISOLATION LEVEL $level; SELECT count(*) FROM loyalty.programs") for @sessions;
+		change($change);
+		my @then = map { outcome($sessions[$_]->query(probe_of($probe, $accounts[$_]))) } 0 .. ($probe =~ /^wallet/ ? 0 : 7);
+		$_->query('COMMIT') for @sessions;
+		my $after = truth($probe);
+		isnt $after, $before, "$level, $name: changed";
+		is "@then", join(' ', ($before) x @then), 'who has a snapshot of before reads what was';
+		all_say($probe, $after, 'and does not remember it');
+		change($undo);
+		all_say($probe, $before, 'taken back');
+	}
 }
 
 # Every function that sets something is among the ways, or sets what no posting depends on.

@@ -26,6 +26,21 @@ $stack->psql("ALTER SYSTEM SET autovacuum = off");
 $stack->psql('SELECT pg_reload_conf()');
 $stack->psql('VACUUM ANALYZE');
 
+# What fills the tables makes no schema: that would have every session plan anew, those of others too.
+$stack->psql(q{
+	CREATE SCHEMA test;
+	CREATE FUNCTION test.curp(n bigint) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE
+		alphabet CONSTANT text := '0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ';
+		start text := 'GO' || chr(65 + (n / 20000 % 26)::integer) || 'L' || to_char(date '1940-01-01' + (n % 20000)::integer, 'YYMMDD') || 'HDFBCD0';
+		total integer := 0;
+	BEGIN
+		FOR i IN 1 .. 17 LOOP
+			total := total + (19 - i) * (strpos(alphabet, substr(start, i, 1)) - 1);
+		END LOOP;
+		RETURN start || (10 - total % 10) % 10;
+	END $$});
+
 # --- what a client has ---------------------------------------------------------
 
 my $session = $stack->connect_async;
@@ -57,6 +72,7 @@ sql(qq{SELECT loyalty.set_rank($m, member_id, 'Oro') FROM loyalty.members WHERE 
 sql(qq{SELECT loyalty.share_account($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M5'), (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M4'))});
 sql(qq{SELECT loyalty.share_account($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M3'), (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M2'))});
 sql(qq{SELECT loyalty.leave_account($m, (SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = 'M2'))});
+my @back = map { sql("SELECT member_id FROM loyalty.members WHERE merchant_id = $m AND client_id = '$_' AND program_id = $q") } qw(M2 M4);
 sql("SELECT loyalty.share_account($m, $accounts[7], $accounts[6])");
 sql("SELECT loyalty.leave_account($m, $accounts[6])");
 sql("SELECT loyalty.erase_member($m, $accounts[6])");
@@ -143,7 +159,7 @@ my @calls = (
 	['contact' => "SELECT * FROM loyalty.wallet_contact_get($m, '$w', '5512345678')"],
 	['contact over HTTP' => form('/wallet/contact/get', "wallet_key=$w&phone=5512345678")],
 	['a new contact' => "SELECT loyalty.wallet_contact_add($m, '$w', '55' || 30000000 + %n, 'Nueva', $beto)"],
-	['a contact who comes back' => "SELECT loyalty.disable_member($m, member_id) FROM loyalty_internal.member WHERE merchant_id = $m AND phone OPERATOR(loyalty.=) '5512345602' AND program_id = $q", "SELECT loyalty.wallet_contact_add($m, '$v', '5512345602', 'Eva Ruiz', $eva)"],
+	['a contact who comes back' => "SELECT loyalty.disable_member($m, $back[0])", "SELECT loyalty.wallet_contact_add($m, '$v', '5512345602', 'Eva Ruiz', $eva)"],
 	['the last of a quota' => "SELECT loyalty.set_quota($m, 'customers', 16)", "SELECT loyalty.wallet_contact_add($m, '$w', '55' || 40000000 + %n, 'Última', $eva)"],
 	['staff comes and goes' => "SELECT loyalty.employee_add($m, 'cajero', 'Nuevo %n', 'Sucursal %n', '5577000001', 'otra clave %n')", "SELECT loyalty.employee_disable($m, '5577000001')"],
 	['staff of a taken number' => form('/employee/add', 'type=cajero&employee_name=Otra&business_name=Centro&number=5571000001&password=clave secreta 3')],
@@ -157,7 +173,7 @@ my @calls = (
 	['seller accumulation over HTTP' => seller('/accumulation', '[{"programId":"Q","memberId":"M1","amount":100,"comments":"x","items":[]}]')],
 	['seller accumulation of several' => qq{SELECT loyalty.seller_accumulation($m, '[{"programId":"Q","memberId":"M1","amount":100,"comments":"x","items":[]},{"programId":"Q","memberId":"M6","amount":100,"comments":"x","items":[]}]')}],
 	['a new seller member' => qq{SELECT loyalty.seller_member_create($m, 'Q', 'z%n\@correo.example', 'Eva', 'Ruiz', client_id => 'Z%n', rank => 'Oro', address => '[{"street":"Hidalgo"}]')}],
-	['a seller member who comes back' => "SELECT loyalty.disable_member($m, member_id) FROM loyalty_internal.member WHERE merchant_id = $m AND client_id = 'M4' AND program_id = $q",
+	['a seller member who comes back' => "SELECT loyalty.disable_member($m, $back[1])",
 		qq{SELECT loyalty.seller_member_create($m, 'Q', 'm4\@correo.example', 'Eva', 'Ruiz', client_id => 'M4', phone => '5512345604', address => '[{"street":"Hidalgo"}]')}],
 	['a program of the seller' => "SELECT count(*) FROM loyalty.seller_program_get($m, 'Q')"],
 	['seller redemption' => qq{SELECT loyalty.seller_redemption($m, '[{"programId":"Q","memberId":"M1","amount":1,"comments":"x"}]')}],
@@ -298,6 +314,29 @@ sub measure_all
 	return \%all;
 }
 
+# --- foreign keys -----------------------------------------------------------------
+
+# Whose rows refer to which, less those whose triggers read it too.  A row that refers is written again, if there is one: PostgreSQL then looks up what it refers to.
+my @keys = map { my ($name, $from, $to, $filled) = split /\|/; {name => $name, from => $from, to => $to, filled => $filled} } split /\n/, $stack->psql(q{
+	SELECT f.conname, f.conrelid::regclass, f.confrelid::regclass, (SELECT string_agg(format('%I IS NOT NULL', a.attname), ' AND ') FROM pg_attribute a WHERE a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey))
+	FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid WHERE f.contype = 'f' AND c.relnamespace::regnamespace::text ~ '^loyalty'
+		  AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = f.conrelid AND t.tgname = 'revise_insert') ORDER BY 1});
+my $of_table = q{SELECT sum(pg_stat_get_xact_blocks_fetched(c.id)) FROM (SELECT '%1$s'::regclass AS id UNION ALL SELECT indexrelid FROM pg_index WHERE indrelid = '%1$s'::regclass) c};
+
+# The blocks of what is referred to that the check of a key reads; undefined: no row refers.
+sub blocks_of_check
+{
+	my ($session, $key) = @_;
+	my $blocks = sprintf $of_table, $key->{to};
+	my $again = "WITH gone AS (DELETE FROM $key->{from} WHERE ctid = (SELECT ctid FROM $key->{from} WHERE $key->{filled} LIMIT 1) RETURNING *) INSERT INTO $key->{from} SELECT * FROM gone RETURNING 'again'";
+	my $answer = $session->query(join ";\n", 'BEGIN', $blocks, $again, $blocks, 'ROLLBACK');
+	fail "$key->{name}: $answer" if $answer =~ /ERROR:/;
+	my ($before, @after) = split /\n/, $answer;
+	return @after == 2 ? $after[1] - $before : ();
+}
+sub check_all { my ($session) = @_; return map { my @blocks = blocks_of_check($session, $_); @blocks ? ($_->{name} => @blocks) : () } @keys }
+
+check_all($session) for 1 .. 7;
 run_all($session, 7);
 my $empty = measure_all($session);
 
@@ -317,13 +356,13 @@ my %differ = (
 	'loyalty_internal.app_user' => 'name', 'loyalty_internal.app_user_key' => 'app_user', 'loyalty_internal.consent' => 'consent_id member_id', 'loyalty_internal.access' => 'access_id minute', 'loyalty_internal.customer' => 'member_id curp',
 	'loyalty.curp_record' => 'curp', 'loyalty_internal.product' => 'product_id name family', 'loyalty_internal.policy' => 'policy_id policy_number member_id', 'loyalty_internal.instalment' => 'policy_id', 'loyalty_internal.payment' => 'reference_digest policy_id',
 	# as many as there are of merchants, area codes or ranges of the numbering plan; or not read by any call
-	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id', 'loyalty_internal.entry_rule' => 'entry_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
+	'loyalty_internal.idempotency_space' => 'merchant_id', 'loyalty_internal.entry_space' => 'merchant_id', 'loyalty_internal.sql_role' => 'actor_id name', 'loyalty_internal.entry_rule' => 'entry_id', 'loyalty_internal.entry_remainder' => '', 'loyalty_internal.entry_salt' => '', 'loyalty_internal.supported_area_code' => '', 'loyalty_internal.fixed_line_range' => '', 'loyalty.numbering_plan' => '',
 	'loyalty_internal.report_day' => '', 'loyalty_internal.report_account' => '', 'loyalty_internal.report_turn' => '', 'loyalty_internal.maintenance' => '', 'loyalty_internal.program_past' => '', 'loyalty_internal.month_close' => '', 'loyalty_internal.month_close_line' => '', 'loyalty_internal.redemption_rate' => '', 'loyalty_internal.fraud_threshold' => '', 'loyalty_internal.fraud_count' => '',
 	'loyalty_internal.root' => '', 'loyalty_internal.root_page' => '', 'loyalty_internal.verification' => '', 'loyalty_internal.staff_move' => '', 'loyalty_internal.report_role' => '',
 );
 my %value = (
 	'sql_role.actor_id' => '(-n)::text', bigint => '(700000000000000000 + n * 7919 % 1000003 * 100000000 + n)::text', text => q{'lleno ' || n}, bytea => q{'\x' || encode(sha256(n::text::bytea), 'hex')}, 'staff.password_digest' => q{encode(sha256(n::text::bytea), 'hex')}, 'loyalty.phone' => q{(5500000000 + n)::text},
-	'timestamp with time zone' => q{(timestamptz '2020-01-01' - n * interval '1 minute')::text}, 'loyalty.curp' => 'pg_temp.curp(n)',
+	'timestamp with time zone' => q{(timestamptz '2020-01-01' - n * interval '1 minute')::text}, 'loyalty.curp' => 'test.curp(n)',
 );
 
 sub value_of { my ($table, $column, $type) = @_; return $value{$table =~ s/.*\.//r . ".$column"} // $value{$type} // die "no value for $table.$column" }
@@ -331,18 +370,7 @@ sub value_of { my ($table, $column, $type) = @_; return $value{$table =~ s/.*\./
 sub fill
 {
 	my $filler = $stack->connect_async;
-	$filler->query($_) for 'SET client_min_messages = warning', 'SET session_replication_role = replica', 'SET synchronous_commit = off', q{
-		CREATE FUNCTION pg_temp.curp(n bigint) RETURNS text LANGUAGE plpgsql AS $$
-		DECLARE
-			alphabet CONSTANT text := '0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ';
-			start text := 'GO' || chr(65 + (n / 20000 % 26)::integer) || 'L' || to_char(date '1940-01-01' + (n % 20000)::integer, 'YYMMDD') || 'HDFBCD0';
-			total integer := 0;
-		BEGIN
-			FOR i IN 1 .. 17 LOOP
-				total := total + (19 - i) * (strpos(alphabet, substr(start, i, 1)) - 1);
-			END LOOP;
-			RETURN start || (10 - total % 10) % 10;
-		END $$};
+	$filler->query($_) for 'SET client_min_messages = warning', 'SET session_replication_role = replica', 'SET synchronous_commit = off';
 	my (%type, %columns);
 	for (split /\n/, $stack->psql(q{SELECT format('%s|%s|%s', a.attrelid::regclass, a.attname, format_type(a.atttypid, NULL)) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 		WHERE c.relnamespace::regnamespace::text IN ('loyalty', 'loyalty_internal') AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum}))
@@ -374,10 +402,22 @@ for my $table (grep { $differ{$_} } sort keys %differ)
 	cmp_ok $n, '>=', $rows * 0.9, "$table is full";
 }
 
+# What is referred to comes last in its table: who reads that from its start finds it last.
+for my $table (do { my %of; grep { !$of{$_}++ } map { $_->{to} } @keys })
+{
+	my $mover = $stack->connect_async;
+	is $mover->query("SET session_replication_role = replica; WITH gone AS (DELETE FROM $table WHERE merchant_id = $m RETURNING *) INSERT INTO $table SELECT * FROM gone"), '', "what is referred to in $table is at its end";
+	$mover->close;
+}
+my %checked = check_all($session);
+cmp_ok scalar(keys %checked), '>=', 20, scalar(@keys) . ' foreign keys, most of which have a row';
+
 my $full = measure_all($session);
 $stack->psql('ANALYZE');
 my $fresh = $stack->connect_async;
 $fresh->query('SET client_min_messages = warning');
+my %checked_anew = check_all($fresh);
+is join(', ', map { "$_: $checked{$_}, and $checked_anew{$_} after ANALYZE" } grep { $checked{$_} > $checked_anew{$_} + 5 } sort keys %checked), '', 'what is referred to is found as after ANALYZE';
 run_all($fresh, 7);
 my $analyzed = measure_all($fresh);
 
@@ -415,7 +455,7 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	'INSERT INTO loyalty_internal.expired_lot ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reversal ... SELECT $1, u.*', 'INSERT INTO loyalty_internal.reservation ... SELECT $1, u.*',
 	'INSERT INTO loyalty_internal.rank_held ... SELECT $1, u.*', 'INSERT INTO loyalty.entry ', 'INSERT INTO loyalty_internal.entry_rule ',
 	# the first time of an account, a merchant or a member
-	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'INSERT INTO loyalty_internal.sql_role', 'UPDATE loyalty_internal.account SET ranked_at',
+	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'INSERT INTO loyalty_internal.sql_role', 'SELECT actor_id FROM loyalty_internal.sql_role', 'UPDATE loyalty_internal.account SET ranked_at',
 	'SELECT member_id FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3', 'SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0)',
 	# found by the key, after what is measured has found the row itself
 	'SELECT text_key FROM loyalty_internal.account', 'SELECT lots, qualifying FROM loyalty_internal.account', 'SELECT count(*) FROM (SELECT FROM loyalty_internal.account', 'SELECT stripe FROM loyalty_internal.quota',

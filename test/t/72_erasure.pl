@@ -150,13 +150,21 @@ my $hired = form(@hired);
 my $staff = $hired->{json}{collaboratorId};
 sql("SELECT loyalty.blacklist_phone($merchant, '4779998855', 'también debe')",
 	"SELECT loyalty.wallet_sale($merchant, '$wallet', '4771234000', 0, 10, NULL, $staff, 'venta de la caja')");
+# And who posts in SQL, as a role of her own.
+my $role = 'xotla.zar';
+my $as_role = qq{SET SESSION AUTHORIZATION "$role"; };
+sql(qq{CREATE ROLE "$role" LOGIN; CREATE ROLE till; GRANT till TO "$role"; SELECT loyalty.grant_operation('till')},
+	$as_role . "SELECT FROM loyalty.post($merchant, $other, 'deposit', 1); SELECT FROM loyalty.wallet_sale($merchant, '$wallet', '4771234000', 0, 10, NULL, $cashier)",
+	"SELECT FROM loyalty.post($merchant, $other, 'deposit', 1)");
+my $by_role = qq{SELECT dense_rank() OVER (ORDER BY actor_id), f.came_by, f.kind, count(*), count(DISTINCT came_by_name) FROM loyalty_report.fact_attribution f JOIN loyalty.entry e ON e.entry_id::text = f.entry_key
+	WHERE merchant_key = '$merchant' AND came_by = 'SQL role' GROUP BY e.actor_id, f.came_by, f.kind ORDER BY e.actor_id, f.kind};
 
 # --- where she is ----------------------------------------------------------------
 
 my @hers = ($curp, 'Xóchitl', 'Xochi', 'XOCHI', 'Zárate', 'Quiñonez', '4779998866', '4779998877', '4779998844', '999–8844', 'xochitl.z@', 'xo.particular@', 'TARJETA-XO-1', 'TARJETA-XO-2', 'Callejón del Beso', 'Jardines', 'xochi88', 'solferino',
 	'Solferino', 'prima de la gerente', 'rebozo', 'grabado XZ', 'del Registro', 'boleto de Xochi', 'cariño', '1987-04-11');
 my @childs = ('YOLO-7', 'Yólotl', 'Ixmatl', 'yolotl@', '4779990011', 'Cerrada Yolo', '1991-07-13', 'familia YOLO');
-my @cashiers = ('Xóchitl de la Caja', '4779998855', 'también debe');
+my @cashiers = ('Xóchitl de la Caja', '4779998855', 'también debe', $role);
 # Nothing ever keeps these.
 my @never = ('clave-XOCHI-1', 'clave-XOCHI-7', 'clave-YOLO-1', 'la del Beso', 'la prima', 'la clave de');
 
@@ -253,6 +261,8 @@ my $holds = sub { return sql('SELECT loyalty.check_receipt(' . quoted(shift) . "
 is $holds->($_), 't', 'a receipt checks' for @receipts;
 like $receipts[0], qr/boleto de Xochi/, 'with texts';
 my $consents = sql("SELECT c FROM loyalty_internal.consent c WHERE member_id = $her");
+my $roles = sql($by_role);
+like $roles, qr/^2\|/m, 'two roles have posted';
 my $status = sql_json("SELECT loyalty.pay_policy($merchant, $policy, 250, 'SPEI', 'SPEI-XOCHI-77', 'Banco')");
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 
@@ -267,7 +277,7 @@ is sql(q{SELECT rolcanlogin, rolsuper, (SELECT count(*) FROM pg_auth_members WHE
 sql('CREATE ROLE teller; CREATE ROLE reporter', q{SELECT loyalty.grant_api('teller'), loyalty.grant_reading('reporter')});
 for my $role (qw(teller reporter))
 {
-	is refused_as("SET ROLE $role; SELECT loyalty.$_"), '42501', "$role: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "export_member($merchant, $her)", "export_staff($merchant, $staff)", "delete_blocked_customers($merchant, '0')";
+	is refused_as("SET ROLE $role; SELECT loyalty.$_"), '42501', "$role: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "export_member($merchant, $her)", "export_staff($merchant, $staff)", "delete_blocked_customers($merchant, '0')", "erase_sql_role('$role')";
 }
 
 # --- erased ---------------------------------------------------------------------------
@@ -276,11 +286,23 @@ is refused_as("SELECT loyalty.erase_member($merchant, 1)"), 'LY006', 'nobody is 
 is refused_as("SELECT loyalty.erase_staff($merchant, 99)"), 'LY006', 'nor is no staff';
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {
-	is refused_as("BEGIN ISOLATION LEVEL $level; SELECT loyalty.$_"), 'LY017', "isolation_level $level: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "delete_blocked_customers($merchant)";
+	is refused_as("BEGIN ISOLATION LEVEL $level; SELECT loyalty.$_"), 'LY017', "isolation_level $level: $_" for "erase_member($merchant, $her)", "erase_staff($merchant, $staff)", "delete_blocked_customers($merchant)", "erase_sql_role('$role')";
 }
 is sql("SELECT loyalty.erase_member($merchant, $her)"), 't', 'she is erased';
 is_deeply where('4779998855'), {'4779998855' => ['loyalty_internal.blacklisted_phone.phone', 'loyalty_internal.staff.number']}, 'as a member';
 is sql("SELECT loyalty.erase_staff($merchant, $staff)"), 't', 'and as a cashier';
+my ($number) = sql("SELECT actor_id FROM loyalty.sql_roles WHERE merchant_id = $merchant AND name = '$role'");
+isnt sql("SELECT actor_id FROM loyalty.sql_roles WHERE name = '$role' AND merchant_id = " . sql($as_role . q{SELECT loyalty.create_merchant('Otra') AS m \gset
+	SELECT loyalty.open_account(:m, (loyalty.create_program(:m, 'P')).program_id) AS a \gset
+	SELECT FROM loyalty.post(:m, :a, 'deposit', 1) \g /dev/null
+	SELECT :m})), $number, 'the role has a number at each merchant that its name does not tell';
+is refused_as("SELECT loyalty.erase_sql_role($_->[0])"), 'LY005', "not erased: $_->[1]" for ["'$role'", 'who may still post, by another role'], ['session_user', 'a superuser'], ['NULL', 'no name'];
+is sql("SELECT loyalty.erase_sql_role('xotla')"), 'f', 'nor another name';
+is sql(qq{BEGIN; ALTER ROLE "$role" NOLOGIN; SELECT loyalty.erase_sql_role('$role'); ROLLBACK}), 't', 'who may not log in is';
+is sql(qq{REVOKE till FROM "$role"; SELECT loyalty.erase_sql_role('$role'), loyalty.erase_sql_role('$role')}), 't|f', 'and who has no rights, once';
+is sql("SELECT name FROM loyalty.sql_roles WHERE merchant_id = $merchant AND actor_id = $number"), 'cancelado ' . -$number, 'who is called by the number';
+is sql("SELECT count(*) FROM loyalty_report.fact_attribution WHERE merchant_key = '$merchant' AND came_by_name = 'cancelado ' || -($number)"), sql("SELECT count(*) FROM loyalty.entry WHERE merchant_id = $merchant AND actor_id = $number"), 'in reports too';
+is sql($by_role), $roles, 'which tell who posted what as before';
 is sql("SELECT loyalty.erase_member($merchant, $child)"), 't', 'a member without a CURP is erased';
 is sql("SELECT loyalty.erase_member($merchant, $her), loyalty.erase_member($merchant, $child), loyalty.erase_staff($merchant, $staff)"), 'f|f|f', 'once';
 

@@ -198,6 +198,16 @@ is description(), $at_first, 'it is what it was at first';
 is sql("SELECT loyalty.load_sandbox(reset => true)"), $sandbox, 'once more';
 is description(), $at_first, 'it is still';
 is contents("merchant_id <> $sandbox"), $of_others, 'other merchants are as they were';
+# A session that has posted goes on after a reset, under the same name.
+my $posts = $stack->connect_async;
+my $post = "SELECT FROM loyalty.post($sandbox, (SELECT min(member_id) FROM loyalty.members WHERE merchant_id = $sandbox), 'deposit', '1')";
+my $who_posted = "SELECT string_agg(coalesce(r.name, 'nobody'), ',') FROM loyalty.entry e LEFT JOIN loyalty.sql_roles r USING (merchant_id, actor_id) WHERE e.merchant_id = $sandbox";
+is $posts->query($post), '', 'who posts in SQL';
+is sql("SELECT loyalty.load_sandbox(reset => true); $who_posted"), "$sandbox\n", 'is there no more after a reset';
+is $posts->query($post), '', 'posts again';
+is sql($who_posted), sql('SELECT session_user'), 'and has a name';
+$posts->close;
+sql('SELECT loyalty.load_sandbox(reset => true)');
 is sql('SELECT app_user FROM loyalty_internal.key_use JOIN loyalty_internal.app_user_key USING (app_user, key_no)'), 'Banco', 'with what has no merchant_id';
 is sql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is sound';
 is read_mail()->{status}, 202, 'the printed key reads again';

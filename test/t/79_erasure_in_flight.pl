@@ -133,12 +133,13 @@ my %writers = (
 
 # Columns that nobody writes a person's words to who could be erased meanwhile, and why.
 my %others = (
-	'named by the merchant, of its business' => [qw(loyalty_internal.api_key.label loyalty_internal.sql_role.name loyalty_internal.branch.name loyalty_internal.payment.method loyalty_internal.policy.trust loyalty_internal.merchant.name loyalty_internal.merchant.base_url loyalty_internal.merchant.notice_version
+	'named by the merchant, of its business' => [qw(loyalty_internal.api_key.label loyalty_internal.branch.name loyalty_internal.payment.method loyalty_internal.policy.trust loyalty_internal.merchant.name loyalty_internal.merchant.base_url loyalty_internal.merchant.notice_version
 		loyalty_internal.consent.purpose loyalty_internal.consent.notice_version loyalty_internal.member.granted_rank loyalty_internal.rank_grant.rank loyalty_internal.rank_held.rank loyalty_internal.rank_base.rank loyalty_internal.rank_past.rank
 		loyalty_internal.rule_award.rule loyalty_internal.rule_use.rule loyalty_internal.app_user.name loyalty_internal.app_user_key.app_user),
 		map { "loyalty_internal.$_.app_user" } qw(access consent idempotency_key idempotency_space payment)],
 	'words of the documents, or of the engine' => [qw(loyalty_internal.access.operation loyalty_internal.access.request loyalty_internal.member_change.attribute loyalty_internal.message.channel loyalty_internal.policy.status
 		loyalty_internal.posting_limit.scope loyalty_internal.allowance.scope loyalty_internal.quota.resource loyalty_internal.staff.role loyalty_internal.rank_past.time_zone loyalty_internal.rank_past.window_unit)],
+	'of a role of SQL, which is erased by its name, below' => ['loyalty_internal.sql_role.name'],
 	'from where it was asked, which proves who asked' => ['loyalty_internal.access.address'],
 	'made here' => [qw(loyalty_internal.policy.policy_number loyalty_internal.merchant.digest_key loyalty_internal.merchant.dashboard_key loyalty_internal.merchant.password_salt loyalty_internal.app_user_key.private_key)],
 	'who sold it, an app user' => ['loyalty_internal.policy.sold_by'],
@@ -232,6 +233,27 @@ is $writer->receive, 't', '… and erases the other side of a transfer';
 is $watcher->query("SELECT count(*) FROM loyalty.entry WHERE merchant_id = $both->{m} AND text_digest IS NOT NULL"), 4, '… of which each keeps its digest';
 is $watcher->query("SELECT count(*) FROM loyalty_internal.entry_salt WHERE merchant_id = $both->{m}"), 0, '… and no salt';
 is_clean($both, '… both');
+
+# --- a role of SQL ------------------------------------------------------------------------
+
+my $posted = set_up();
+$watcher->query(q{CREATE ROLE "Xochi" LOGIN; SELECT loyalty.grant_operation('Xochi')});
+my $post = "SELECT FROM loyalty.post($posted->{m}, $posted->{other}, 'deposit', 1)";
+my $numbers = "SELECT actor_id FROM loyalty.entry e WHERE merchant_id = $posted->{m} AND actor_id NOT IN (SELECT actor_id FROM loyalty.sql_roles WHERE name = session_user) ORDER BY entry_id";
+$writer->query($_) for 'SET SESSION AUTHORIZATION "Xochi"', 'BEGIN', $post;
+$watcher->query('ALTER ROLE "Xochi" NOLOGIN');
+$eraser->send("SELECT loyalty.erase_sql_role('Xochi')");
+is wait_or_done($eraser, 'eraser'), 'waits', 'who posts in SQL for the first time, in flight: the erasure of the role waits';
+$writer->query('COMMIT');
+is $eraser->receive, 't', '… and erases the name';
+$writer->query($post);
+is $watcher->query("SELECT count(*) FROM loyalty_internal.sql_role WHERE name ~ 'Xochi'"), 0, '… which a session that goes on does not bring back';
+$writer->query('RESET SESSION AUTHORIZATION');
+$watcher->query('ALTER ROLE "Xochi" LOGIN');
+my $again = $stack->connect_async;
+$again->query($_) for 'SET SESSION AUTHORIZATION "Xochi"', 'BEGIN', $post, 'ROLLBACK', $post, $post;
+is $watcher->query("SELECT string_agg(n::text, ' ' ORDER BY n) FROM (SELECT dense_rank() OVER (ORDER BY -actor_id) AS n FROM ($numbers) e) x"), '1 1 2 2', 'who gets the role later has another number';
+is $watcher->query("SELECT string_agg(name, ' ' ORDER BY -actor_id) FROM loyalty.sql_roles WHERE merchant_id = $posted->{m} AND name <> session_user") =~ s/\d+/N/r, 'cancelado N Xochi', '… and the name';
 
 # --- the first step of a cancellation -------------------------------------------------------
 

@@ -54,15 +54,15 @@ COMMENT ON FUNCTION loyalty_internal.reported_merchants(name, boolean) IS
 
 CREATE FUNCTION loyalty_internal.is_reported_support(internal) RETURNS internal
 LANGUAGE C STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_is_reported_support';
-COMMENT ON FUNCTION loyalty_internal.is_reported_support(internal) IS 'Part of loyalty_internal.is_reported(): makes it a condition of an index on merchant_id, and tells the planner how many merchants there are.';
+COMMENT ON FUNCTION loyalty_internal.is_reported_support(internal) IS 'Part of loyalty_internal.is_reported(): makes it a condition of an index on merchant_id, tells the planner how many merchants there are, and has it asked first.';
 
 CREATE FUNCTION loyalty_internal.is_reported(merchant_id bigint, merchants bigint[]) RETURNS boolean
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT loyalty_internal.is_reported_support AS 'MODULE_PATHNAME', 'loyalty_is_reported';
 COMMENT ON FUNCTION loyalty_internal.is_reported(bigint, bigint[]) IS 'Part of the views visible_ of loyalty_internal: whether a merchant is one of those that loyalty_internal.reported_merchants() says; NULL if one of them is.';
 
 -- Each scan asks for the merchant itself, and does not leave that to a join: EXPLAIN
--- (ANALYZE) tells how many rows it had, and of what the reader asked that PostgreSQL
--- knows not to leak, it may have asked that first.
+-- (ANALYZE) tells how many rows it had.  It asks for it before all that the reader asked
+-- that PostgreSQL knows not to leak, or it would tell of others whether that is so.
 CREATE FUNCTION loyalty_internal.make_visible(shown regclass) RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

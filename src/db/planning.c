@@ -307,6 +307,13 @@ index_condition(SupportRequestIndexCondition * request)
 	return (Node *) any;
 }
 
+/*
+ * A scan asks what costs the least first, and of what the reader asks that is known not
+ * to leak, some costs nothing, such as IS NOT NULL.  Whether loyalty_internal.is_reported()
+ * is asked of any row at all, EXPLAIN (ANALYZE) tells: so nothing may be asked before it.
+ */
+#define ASKED_FIRST		(-1e-9)
+
 Datum
 loyalty_is_reported_support(PG_FUNCTION_ARGS)
 {
@@ -324,6 +331,14 @@ loyalty_is_reported_support(PG_FUNCTION_ARGS)
 		Node	   *condition = index_condition((SupportRequestIndexCondition *) request);
 
 		PG_RETURN_POINTER(condition == NULL ? NULL : list_make1(condition));
+	}
+	if (IsA(request, SupportRequestCost))
+	{
+		SupportRequestCost *cost = (SupportRequestCost *) request;
+
+		cost->startup = 0;
+		cost->per_tuple = ASKED_FIRST;
+		PG_RETURN_POINTER(request);
 	}
 	PG_RETURN_POINTER(NULL);
 }

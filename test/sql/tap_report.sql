@@ -521,6 +521,41 @@ BEGIN
 	END LOOP;
 END
 $$;
+-- What is asked of a row before it is asked whose it is, is told of others: whether
+-- that came to be asked.  Conditions that cost nothing, and less than most.
+CREATE TEMP TABLE asked (query text, filter text);
+GRANT ALL ON asked TO PUBLIC;
+CREATE FUNCTION pg_temp.ask_all() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	asks record;
+	plan jsonb;
+BEGIN
+	FOR asks IN SELECT format('SELECT 1 FROM %s WHERE ' || f.condition, c.object, c."column", CASE c.type WHEN 'numeric' THEN '1' WHEN 'boolean' THEN 't' ELSE '2020-01-01' END, c.type) AS query
+		FROM columns c, (VALUES (true, '%2$I'), (true, 'NOT %2$I'), (false, '%2$I IS NOT NULL AND %2$I = ANY (ARRAY[%3$L]::%4$s[]) AND %2$I >= ANY (ARRAY[%3$L]::%4$s[])')) f (of_boolean, condition)
+		WHERE (c.type = 'boolean' OR NOT f.of_boolean) AND c.name <> 'dim_date' AND has_table_privilege(c.oid, 'SELECT') LOOP
+		EXECUTE 'EXPLAIN (COSTS OFF, FORMAT JSON) ' || asks.query INTO plan;
+		INSERT INTO asked SELECT asks.query, n ->> 'Filter' FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Filter") && exists (@."Relation Name"))') n WHERE n ->> 'Filter' ~ 'is_reported\(';
+	END LOOP;
+END
+$$;
+SET LOCAL enable_indexscan = off;
+SET LOCAL enable_indexonlyscan = off;
+SET LOCAL enable_bitmapscan = off;
+SET LOCAL enable_seqscan = on;
+SET LOCAL ROLE regress_named;
+SELECT pg_temp.ask_all() \g /dev/null
+SET LOCAL ROLE regress_all;
+SELECT pg_temp.ask_all() \g /dev/null
+SET LOCAL cpu_operator_cost = 0;
+SELECT pg_temp.ask_all() \g /dev/null
+RESET ROLE;
+RESET cpu_operator_cost;
+RESET enable_indexscan;
+RESET enable_indexonlyscan;
+SELECT is_empty($$SELECT query, filter FROM asked WHERE filter !~ '^\(*(loyalty_internal\.)?is_reported\('$$, 'nothing is asked of a row before it is asked whose it is');
+SELECT cmp_ok((SELECT count(*) FROM asked WHERE filter ~ f.condition), '>', f.least, 'after it what the reader asks: ' || f.condition)
+FROM (VALUES ('is_reported.* AND \([a-z_]+ IS NOT NULL\)', 100::bigint), ('is_reported.* = ANY ', 100), ('is_reported.* >= ANY ', 100), ('is_reported.*\) AND [a-z_]+\)$', 4), ('is_reported.* AND \(NOT [a-z_]+\)\)$', 4)) f (condition, least);
+
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 SET LOCAL enable_mergejoin = off;	-- which goes back, and counts rows again

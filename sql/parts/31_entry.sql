@@ -159,7 +159,7 @@ SELECT merchant_id, account_id, entry_id, entry_no, loyalty.entry_kind(kind) AS 
 FROM loyalty.entry;
 COMMENT ON COLUMN loyalty.entries.merchant_id IS 'The merchant.';
 COMMENT ON COLUMN loyalty.entries.entry_id IS 'Its number within the merchant. It grows with time, but not in step with posted_at: the order of an account''s entries is that of entry_no.';
-COMMENT ON COLUMN loyalty.entries.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items. Of an entry whose text was erased, what of that names nobody: branchId, currency, amountCurrency, and of items sku, category, quantity and unitPrice; the hash covers text_digest, and not this.';
+COMMENT ON COLUMN loyalty.entries.detail IS 'What else was sent with the operation: comments, concept, branch, vendor, currency, items. Of an entry whose text was erased, what of that names nobody: branchId, the currency, and of items sku, category, quantity and unitPrice; the hash covers text_digest, and not this.';
 COMMENT ON COLUMN loyalty.entries.kind IS 'Kind of entry, as loyalty.entry_kind() names it.';
 COMMENT ON VIEW loyalty.entries IS 'The ledger with the kinds by name; its columns have those of loyalty.entry. It is found by entry_id, and read in the order of time; the entries of one account are found by loyalty.statement().';
 

@@ -31,7 +31,9 @@ LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'loyalty_text_digest';
 COMMENT ON FUNCTION loyalty_internal.text_digest(bytea, text, json) IS
 'Part of loyalty_internal.erase_entries(): what the hash of an entry covers of its reference and detail. NULL: it has neither, or no salt.';
 
--- By name, whatever else comes to be kept of an operation.
+-- By name, whatever else comes to be kept of an operation, and by what it is:
+-- where a number or a currency is meant, a client may have written anything.  An
+-- amount in money is the entry's own; here it may be somebody's phone.
 CREATE FUNCTION loyalty_internal.impersonal_detail(detail json) RETURNS json
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -41,14 +43,16 @@ BEGIN ATOMIC
 			SELECT coalesce(json_agg((
 				SELECT coalesce(json_object_agg(g.key, g.value ORDER BY g.n), '{}')
 				FROM json_each(CASE WHEN json_typeof(i.item) = 'object' THEN i.item ELSE '{}' END) WITH ORDINALITY g (key, value, n)
-				WHERE g.key IN ('sku', 'category', 'quantity', 'unitPrice') AND json_typeof(g.value) IN ('string', 'number')) ORDER BY i.n), '[]')
+				WHERE g.key IN ('sku', 'category', 'quantity', 'unitPrice') AND (json_typeof(g.value) = 'number'
+				   OR json_typeof(g.value) = 'string' AND (g.key IN ('sku', 'category') OR (g.value #>> '{}') COLLATE "C" ~ '^-?[0-9]{1,18}(\.[0-9]{1,6})?$'))) ORDER BY i.n), '[]')
 			FROM json_array_elements(CASE WHEN json_typeof(f.value) = 'array' THEN f.value ELSE '[]' END) WITH ORDINALITY i (item, n)) END AS value
 		FROM json_each(CASE WHEN json_typeof(impersonal_detail.detail) = 'object' THEN impersonal_detail.detail ELSE '{}' END) WITH ORDINALITY f (key, value, n)
-		WHERE f.key = 'items' OR f.key IN ('branchId', 'currency', 'amountCurrency') AND json_typeof(f.value) IN ('string', 'number')) d
+		WHERE f.key = 'items' OR f.key = 'branchId' AND json_typeof(f.value) IN ('string', 'number')
+		   OR f.key IN ('currency', 'amountCurrency') AND json_typeof(f.value) = 'string' AND (f.value #>> '{}') COLLATE "C" ~ '^[A-Z]{3}$') d
 	HAVING count(*) > 0;
 END;
 COMMENT ON FUNCTION loyalty_internal.impersonal_detail(json) IS
-'What names nobody of the detail of an entry: branchId, currency, amountCurrency, and of items sku, category, quantity and unitPrice; NULL: nothing.';
+'What names nobody of the detail of an entry: branchId, currency and amountCurrency where they are three letters, and of items sku, category, and quantity and unitPrice where they are numbers; NULL: nothing.';
 
 CREATE FUNCTION loyalty_internal.accounts_of_members(
 	merchant_id bigint, member_ids bigint[], OUT account_id bigint, OUT after_no bigint, OUT until_no bigint)

@@ -320,24 +320,25 @@ COMMENT ON COLUMN loyalty_report.fact_month.closing_pending IS 'Those not availa
 COMMENT ON COLUMN loyalty_report.fact_month.money_per_point IS 'What a point was worth when it ended, in the currency of the program.';
 COMMENT ON COLUMN loyalty_report.fact_month.closing_money IS 'What the points outstanding were worth.';
 
+-- Now is after all that was posted, also if the clock has stepped back since.
 CREATE FUNCTION loyalty_report.outstanding_at(at timestamptz)
 RETURNS TABLE (merchant_key text, program_key text, points numeric, points_available numeric, points_held numeric, points_pending numeric, money_per_point numeric, money numeric)
 LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT o.merchant_id::text, o.program_id::text, o.points, o.available, o.held, o.pending, v.worth, o.points * v.worth
-	FROM loyalty_internal.outstanding(loyalty_internal.reported_merchants(current_user), outstanding_at.at) o
+	FROM loyalty_internal.outstanding(loyalty_internal.reported_merchants(current_user), CASE WHEN outstanding_at.at < now() THEN outstanding_at.at ELSE 'infinity' END) o
 	CROSS JOIN LATERAL (SELECT loyalty_internal.point_value(o.merchant_id, o.program_id, outstanding_at.at) AS worth OFFSET 0) v;
 END;
 COMMENT ON FUNCTION loyalty_report.outstanding_at(timestamptz) IS
-'The points outstanding at a moment that is not in the future, by program, and what they were worth by the terms of that moment: points is what could be spent (points_available, the sum of all balances), was held, and was not available yet. What had expired is not among them, booked or not.';
+'The points outstanding at a moment that is not in the future, by program, and what they were worth by the terms of that moment: points is what could be spent (points_available, the sum of all balances), was held, and was not available yet. What had expired is not among them, booked or not. Of now, all that was posted counts, also if the clock was ahead then.';
 
 CREATE FUNCTION loyalty_report.ageing_at(at timestamptz)
 RETURNS TABLE (merchant_key text, program_key text, state text, earned_month_starts_on date, expiry_month_starts_on date, points numeric, money numeric)
 LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT g.merchant_id::text, g.program_id::text, g.state, g.earned_on, g.expires_on, g.points, g.points * v.worth
-	FROM loyalty_internal.ageing(loyalty_internal.reported_merchants(current_user), ageing_at.at) g
+	FROM loyalty_internal.ageing(loyalty_internal.reported_merchants(current_user), CASE WHEN ageing_at.at < now() THEN ageing_at.at ELSE 'infinity' END) g
 	CROSS JOIN LATERAL (SELECT loyalty_internal.point_value(g.merchant_id, g.program_id, ageing_at.at) AS worth OFFSET 0) v;
 END;
 COMMENT ON FUNCTION loyalty_report.ageing_at(timestamptz) IS
-'The points outstanding at a moment that is not in the future, by the month in which they were earned, or received from another account, and the month in which they expire; of now, it is the forecast of what expires if nothing is spent. state: earned, pending (not available yet) or owed (a debt, negative). Of points that expire together the first to come are the first spent. earned_month_starts_on NULL: not known, they were given back with another date; expiry_month_starts_on NULL: they never expire.';
+'The points outstanding at a moment that is not in the future, by the month in which they were earned, or received from another account, and the month in which they expire; of now, it is the forecast of what expires if nothing is spent. state: earned, pending (not available yet) or owed (a debt, negative). Of points that expire together the first to come are the first spent. earned_month_starts_on NULL: not known, they were given back with another date; expiry_month_starts_on NULL: they never expire. Of now, all that was posted counts, also if the clock was ahead then.';

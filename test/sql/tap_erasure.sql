@@ -8,10 +8,28 @@ SET default_transaction_isolation = 'read committed';
 
 SELECT is(loyalty_internal.impersonal_detail(detail)::jsonb, kept::jsonb, 'impersonal_detail: ' || coalesce(detail::text, 'NULL'))
 FROM (VALUES (NULL::json, NULL::json), ('{}', NULL), ('[]', NULL), ('[{"branchId":"1"}]', NULL), ('"x"', NULL), ('null', NULL), ('{"comments":"x","concept":"y","vendorId":"z","reference":"r"}', NULL),
-	('{"branchId":"B","currency":"MXN","amountCurrency":1.50,"comments":"x"}', '{"branchId":"B","currency":"MXN","amountCurrency":1.50}'), ('{"branchId":7}', '{"branchId":7}'),
+	('{"branchId":"B","currency":"MXN","amountCurrency":"MXN","comments":"x"}', '{"branchId":"B","currency":"MXN","amountCurrency":"MXN"}'), ('{"branchId":7}', '{"branchId":7}'),
+	('{"currency":"Ana Zapata","amountCurrency":"4771234567"}', NULL), ('{"currency":"mxn","amountCurrency":4771234567}', NULL), ('{"currency":"MXN\nAna","amountCurrency":"Ñan"}', NULL),
+	('{"items":[{"quantity":"Ana","unitPrice":"4 Ana"},{"quantity":1e2,"unitPrice":"-1.123456"},{"quantity":"1\nAna","unitPrice":true}]}', '{"items":[{},{"quantity":1e2,"unitPrice":"-1.123456"},{}]}'),
 	('{"branchId":{"name":"Ana"},"currency":["Ana"],"amountCurrency":null}', NULL), ('{"items":"Ana"}', '{"items":[]}'), ('{"items":{"sku":"Ana"}}', '{"items":[]}'),
 	('{"items":[{"sku":"S","category":"C","quantity":2,"unitPrice":"1.5","name":"para Ana"},{"name":"Ana"},"Ana",["Ana"],{"sku":{"name":"Ana"}}]}', '{"items":[{"sku":"S","category":"C","quantity":2,"unitPrice":"1.5"},{},{},{},{}]}')) v (detail, kept);
 SELECT is(loyalty_internal.impersonal_detail('{"items":[{"unitPrice":5.10,"sku":"S"}],"comments":"x","branchId":"B"}') #>> '{items,0,unitPrice}', '5.10', 'numbers are as they were written');
+
+-- Somebody's words in each field of an item of the seller API, and of its goods, of each operation that takes them there.
+SELECT loyalty.create_merchant('La de palabras') AS w \gset
+SELECT program_id AS wp FROM loyalty.create_program(:w, 'Palabras', 'PALABRAS') \gset
+SELECT loyalty.create_member(:w, :wp, 'Zoe', client_id => 'ZOE') AS zoe \gset
+CREATE TEMP TABLE told AS
+SELECT o.operation, f.key, said.answer
+FROM (VALUES ('deposit', '{"amount":500}'), ('deposit', '{"amount":5,"currency":"MXN"}'), ('accumulation', '{"amount":5}'), ('accumulation', '{"amount":5,"currency":"MXN"}'), ('redemption', '{"amount":1,"amountCurrency":1}')) o (operation, fields),
+	unnest('{programId,memberId,amount,comments,amountCurrency,currency,reference,concept,branchId,vendorId,sku,category,quantity,unitPrice,name}'::text[]) f (key),
+	LATERAL (SELECT '{"programId":"PALABRAS","memberId":"ZOE","comments":"x"}'::jsonb || o.fields::jsonb
+		|| CASE WHEN f.key IN ('sku', 'category', 'quantity', 'unitPrice', 'name') THEN jsonb_build_object('items', jsonb_build_array(jsonb_build_object(f.key, 'Zoe ' || f.key))) ELSE jsonb_build_object(f.key, 'Zoe ' || f.key) END) i (item),
+	LATERAL (SELECT CASE o.operation WHEN 'deposit' THEN loyalty.seller_deposit(:w, json_build_array(i.item)) WHEN 'accumulation' THEN loyalty.seller_accumulation(:w, json_build_array(i.item)) ELSE loyalty.seller_redemption(:w, json_build_array(i.item)) END AS answer) said;
+SELECT results_eq($$SELECT key, count(*) FROM told WHERE answer::json #>> '{0,status}' = 'success' GROUP BY key ORDER BY key COLLATE "C"$$,
+	$$VALUES ('amountCurrency', 3::bigint), ('branchId', 5), ('category', 5), ('comments', 5), ('concept', 5), ('name', 5), ('reference', 5), ('sku', 5), ('vendorId', 5)$$, 'where a client can write what it likes');
+SELECT is(loyalty.erase_member(:w, :zoe), true, 'of somebody who is erased');
+SELECT set_eq(format($$SELECT DISTINCT substr(m.word[1], 5) FROM loyalty_internal.entry_remainder r, regexp_matches(r.detail::text, 'Zoe \w+', 'g') m (word) WHERE r.merchant_id = %s$$, :w), '{branchId,sku,category}'::text[], 'of that, the codes of the business are kept');
 
 -- --- what of an answer is of somebody ---------------------------------------------------
 

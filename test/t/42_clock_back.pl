@@ -374,6 +374,38 @@ subtest 'the balance of now' => sub {
 	is breaches(), '', 'all is well';
 };
 
+subtest 'the points outstanding now' => sub {
+	clock_shows(0);
+	my $program = program();
+	my $account = account($program);
+	# what a report says of a moment: available, held, pending; and by age, all of them
+	my $reported = sub {
+		my ($at) = @_;
+		return sql("SELECT concat_ws(' ', trim_scale(o.points_available), trim_scale(o.points_held), trim_scale(o.points_pending), '/', trim_scale(a.points), trim_scale(o.points - a.points))
+			FROM loyalty_report.outstanding_at($at) o, (SELECT sum(points) AS points FROM loyalty_report.ageing_at($at) WHERE program_key = '$program') a WHERE o.program_key = '$program'");
+	};
+	my $has = sub { return sql("SELECT concat_ws(' ', balance, held, pending, '/', balance::numeric + held::numeric + pending::numeric, 0) FROM loyalty_internal.account_state($merchant, $account, now())") };
+	post($account, 'deposit', 10);
+	clock_shows($DAY);
+	post($account, 'deposit', 5);
+	post($account, 'deposit', 4, "available_at => now() + interval '2 days'");
+	sql("SELECT loyalty.hold($merchant, $account, 3)");
+	clock_shows($HOUR);
+	is $has->(), '12 3 4 / 19 0', 'while the clock is behind the last posting, the account has all of it';
+	is $reported->('now()'), '12 3 4 / 19 0', 'so do reports of now';
+	is $reported->("now() + interval '1 second'"), '12 3 4 / 19 0', 'and of what is later';
+	is $reported->("now() - interval '1 second'"), '10 0 0 / 10 0', 'those of a moment that is over have what there was then';
+	post($account, 'deposit', 7, "expires_at => now() + interval '1 hour'");
+	is $reported->('now()'), '19 3 4 / 26 0', 'what expires before the last posting is there';
+	is sql("SELECT trim_scale(closing) FROM loyalty_report.fact_month WHERE program_key = '$program' ORDER BY month_starts_on DESC LIMIT 1"), 26, 'as in the month so far';
+	clock_shows(3 * $HOUR);
+	is $reported->('now()'), $has->(), 'until it has expired by the clock';
+	is $reported->('now()'), '12 3 4 / 19 0', 'when it is gone';
+	clock_shows(4 * $DAY);
+	is $reported->('now()'), '16 3 0 / 19 0', 'and what has come since is available';
+	is $reported->('now()'), $has->(), 'as the account says';
+};
+
 subtest 'what a point is worth' => sub {
 	my $worth_now = sub { my ($program) = @_; return sql("SELECT trim_scale(loyalty_internal.point_value($merchant, $program, now()))") };
 	my $terms = sub {

@@ -80,7 +80,7 @@ my $by_email = seller(@by_email);
 is $by_email->{json}[0]{memberId}, 'TARJETA-XO-1', 'and one that finds her by the email';
 is_deeply [map { $_->{status} } @{$first[0]{json}}], ['success', 'error'], 'a deposit, and one for nobody';
 sql("SELECT loyalty.identify_member($merchant, $her, phone => '4779998877', client_id => 'TARJETA-XO-2')");
-push @sent, ['/accumulation', [{programId => $club, memberId => 'TARJETA-XO-2', amount => 900, currency => 'MXN', branchId => 'B-1', vendorId => 'V-7', concept => 'boda de Xóchitl', comments => 'anillos',
+push @sent, ['/accumulation', [{programId => $club, memberId => 'TARJETA-XO-2', amount => 900, currency => 'MXN', branchId => 'B-1', vendorId => 'V-7', concept => 'boda de Xóchitl', comments => 'anillos', amountCurrency => 'de Xóchitl 4779998877',
 	items => [{sku => 'S-1', name => 'anillo grabado XZ', quantity => 2, unitPrice => 300}, {sku => 'S-2', quantity => 1, unitPrice => 300}]}], 'clave-XOCHI-2'];
 push @first, seller(@{$sent[1]});
 my @forms = (['/wallet/sale', {wallet_key => $wallet, phone => '4779998877', transaction_type => 0, transaction_amount => 500, usertool_id => $cashier, ticket => 'boleto de Xochi 501'}, 'clave-XOCHI-3'],

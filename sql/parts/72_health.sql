@@ -17,7 +17,7 @@ CREATE FUNCTION loyalty_internal.metrics(
 	OUT key_age_s bigint, OUT keys_idle bigint)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 AS $$
 	SELECT m.merchant_id, w.messages, loyalty_internal.age_s(o.created_at), d.accounts, loyalty_internal.age_s(f.due_at),
 		   h.holds, q.customers, q.redemptions, q.messages,

@@ -81,7 +81,7 @@ CREATE TEMP TABLE of_no_merchant AS SELECT unnest(ARRAY[
 	-- what tells of the extension, or of a request
 	'version', 'request_number',
 	-- what is of the whole server
-	'apply_numbering_plan', 'area_code_supported', 'grant_api', 'grant_operation', 'grant_reading', 'grant_reporting', 'revoke_reporting', 'health', 'is_fixed_line', 'set_area_code']) AS name;
+	'apply_numbering_plan', 'area_code_supported', 'grant_api', 'grant_operation', 'grant_reading', 'grant_reporting', 'revoke_reporting', 'health', 'erase_sql_role', 'is_fixed_line', 'set_area_code']) AS name;
 CREATE TEMP VIEW not_of_merchant AS
 SELECT f.signature AS offender FROM functions f LEFT JOIN arguments a ON a.oid = f.oid AND a.place = 1
 WHERE f.name NOT IN (SELECT name FROM of_no_merchant) AND f.signature NOT IN ('loyalty.verify()', 'loyalty.maintain(integer,bigint,bigint,bigint,bigint)')

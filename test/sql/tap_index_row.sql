@@ -23,7 +23,7 @@ INSERT INTO bounded VALUES
 	('branch_name', 'loyalty.fold(name)', 'create_branch'), ('staff_active_name', 'loyalty.fold(name)', 'employee_add'), ('staff_active_password', 'password_digest', 'check'),
 	('member_merchant_id_program_id_client_id_key', 'client_id', 'create_member'), ('member_email', 'loyalty.fold(email)', 'create_member'),
 	('member_change_was', '"left"(was, 255)', 'itself'), ('idempotency_space_pkey', 'app_user', 'create_app_user'), ('supported_area_code_pkey', 'code', 'set_area_code'),
-	('app_user_pkey', 'name', 'create_app_user'), ('maintenance_pkey', 'task', 'made'), ('app_user_key_pkey', 'app_user', 'create_app_user'), ('consent_member', 'app_user', 'create_app_user'),
+	('app_user_pkey', 'name', 'create_app_user'), ('maintenance_pkey', 'task', 'made'), ('maintenance_due', 'task', 'made'), ('app_user_key_pkey', 'app_user', 'create_app_user'), ('consent_member', 'app_user', 'create_app_user'),
 	('access_refusal', 'app_user', 'create_app_user'), ('access_refusal', 'operation', 'made'), ('access_refusal', 'address', 'made'),
 	('product_merchant_id_name_key', 'name', 'create_product'), ('product_family', 'family', 'create_product'), ('policy_merchant_id_policy_number_key', 'policy_number', 'made'), ('payment_pkey', 'app_user', 'create_app_user');
 SELECT set_eq($$SELECT c.relname::text, pg_get_indexdef(i.indexrelid, k, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid

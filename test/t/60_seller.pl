@@ -553,7 +553,7 @@ subtest 'functions in SQL' => sub {
 
 # By each of the three ways: an id is a text or a number, and what is neither is refused, and not kept.
 subtest 'a branchId' => sub {
-	my $sent = sub { my $branch = shift; return qq([{"programId":"L","memberId":"L1","amount":1,"amountCurrency":"1","comments":"x","branchId":$branch}]) };
+	my $sent = sub { my $branch = shift; return qq([{"programId":"L","memberId":"L2","amount":1,"amountCurrency":"1","comments":"x","branchId":$branch}]) };
 	my %ways = (
 		'over HTTP' => sub { my ($operation, $items) = @_; return ask('POST', "/$operation", $items)->{body} },
 		'by a named function' => sub { my ($operation, $items) = @_; return $stack->http_json('POST', $stack->env('POSTGREST_URL') . "/rpc/$operation", {apikey => $key, 'Content-Type' => 'application/json'}, qq({"items":$items}))->{body} },
@@ -576,7 +576,7 @@ subtest 'a branchId' => sub {
 		my $answer = JSON::PP->new->utf8->decode($ways{'over HTTP'}->('deposit', $sent->($branch)));
 		is $answer->[0]{status}, 'success', "taken: $branch";
 	}
-	is $stack->psql("SELECT string_agg(coalesce(detail -> 'branchId', 'null')::text, ' ' ORDER BY entry_no) FROM (SELECT e.* FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.merchant_id = $merchant AND m.client_id = 'L1' ORDER BY entry_no DESC LIMIT 4) e"), '"7" "7" null null', 'as a text, or not at all';
+	is $stack->psql("SELECT string_agg(coalesce(detail -> 'branchId', 'null')::text, ' ' ORDER BY entry_no) FROM (SELECT e.* FROM loyalty.entries e JOIN loyalty.members m USING (merchant_id, account_id) WHERE m.merchant_id = $merchant AND m.client_id = 'L2' ORDER BY entry_no DESC LIMIT 4) e"), '"7" "7" null null', 'as a text, or not at all';
 };
 
 # --- one balance for both APIs ---------------------------------------------------------------------------------

@@ -501,6 +501,55 @@ subtest 'two batches in opposite order' => sub {
 	sound('at once');
 };
 
+# Who is blocked while a batch is carried out: what is answered is what a repeat gets, and what is booked.
+subtest 'a customer who is blocked half-way' => sub {
+	my @curps = qw(CAMC880526HMCBNR04 CAPC200504HMCBXRA2 REAE060617MMCYLVA4);
+	my $program = $stack->psql("SELECT program_id FROM loyalty.programs WHERE merchant_id = $merchant AND client_id = 'P'");
+	my @ids = map { $stack->psql("SELECT loyalty.create_customer($merchant, $program, '$curps[$_]', 'Ana', 'Ruiz', email => 'bloqueo$_\@correo.example')") } 0 .. 2;
+	$stack->psql("SELECT loyalty.identify_member($merchant, $ids[$_], client_id => 'BLOQUEO$_')") for 0 .. 2;
+	my @people = map { {programId => 'P', amount => 1, comments => 'x', member => {email => "bloqueo$_\@correo.example", firstName => 'x', firstLastName => 'x'}} } 0 .. 2;
+	my $items = $json->encode([map { ({%item, memberId => "BLOQUEO$_"}, $people[$_]) } 0 .. 2]);
+	my $batch = sub { return "SELECT loyalty.seller_deposit($merchant, '$items', '$_[0]')" };
+	my ($sends, $blocks, $holds) = map { $stack->connect_async } 1 .. 3;
+	my $pid = $sends->query('SELECT pg_backend_pid()');
+	my $waits = sub { return $stack->wait_until(sub { $stack->psql("SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted") > 0 }) };
+	my $said = sub { return join ' ', map { $_->{status} eq 'success' ? $_->{totalPoints} : $_->{status} } @{JSON::PP->new->utf8(0)->decode($_[0])} };
+	my $booked = sub { return $stack->psql("SELECT string_agg(balance::text, ' ' ORDER BY client_id) FROM loyalty.members WHERE merchant_id = $merchant AND client_id ~ '^BLOQUEO'") };
+
+	# found, and blocked while the batch waits for an account
+	$holds->query("BEGIN; SELECT FROM loyalty_internal.account WHERE merchant_id = $merchant AND account_id = $ids[0] FOR UPDATE");
+	$sends->send($batch->('bloqueo-1'));
+	ok $waits->(), 'the batch waits half-way';
+	is $blocks->query("SELECT loyalty.block_customer($merchant, '$curps[1]')"), 't', 'one of its members is blocked';
+	$holds->query('COMMIT');
+	my $first = $sends->receive;
+	is $said->($first), '1 2 1 2 1 2', 'who was found before is posted to';
+	is $booked->(), '2 2 2', 'as it is booked';
+	is $sends->query($batch->('bloqueo-1')), $first, 'and a repeat says the same';
+	is $booked->(), '2 2 2', 'and posts nothing';
+
+	# not found any more
+	my $second = $sends->query($batch->('bloqueo-2'));
+	is $said->($second), '3 4 error error 3 4', 'who was blocked before fails alone';
+	is $sends->query($batch->('bloqueo-2')), $second, 'in a repeat too';
+
+	# being blocked: the block is not there yet
+	$blocks->query('BEGIN');
+	$blocks->query("SELECT loyalty.block_customer($merchant, '$curps[2]')");
+	my $third = $sends->query($batch->('bloqueo-3'));
+	$blocks->query('COMMIT');
+	is $said->($third), '5 6 error error 5 6', 'who is being blocked is posted to';
+	is $sends->query($batch->('bloqueo-3')), $third, 'and a repeat after it says so';
+
+	# a repeat that comes after the customer is let in again
+	is $stack->psql("SELECT loyalty.unblock_customer($merchant, '$curps[1]')"), 't', 'let in again';
+	# the customer who was blocked since is not named by what was kept before, where the item did not name them
+	is $sends->query($batch->('bloqueo-2')), $second =~ s/^(.*"memberId":")BLOQUEO2"/$1"/r, 'a repeat says what was said, and does not name who was blocked since';
+	is $booked->(), '6 2 6', 'and nothing is booked twice';
+	$_->close for $sends, $blocks, $holds;
+	sound('a block half-way');
+};
+
 # --- garbage ------------------------------------------------------------------------------------------------
 
 # Bodies put together at random from what items and members consist of, some

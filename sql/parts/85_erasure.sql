@@ -332,8 +332,23 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.erase_curp_records(bigint, bigint[]) IS
 'Part of loyalty_internal.erase_members(): deletes what was looked up of the CURPs of members, and is just being loaded of them: a row in its place waits for that.';
 
--- What is in flight is waited for, in one order: members, accounts, policies,
--- each in ascending order, as everywhere.  Only then is anything read, by
+-- Who leaves an account locks it, and may have owned a lower one before.
+CREATE FUNCTION loyalty_internal.lock_accounts_of_members(merchant_id bigint, member_ids bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM loyalty_internal.account a
+	WHERE a.merchant_id = lock_accounts_of_members.merchant_id AND a.account_id IN (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(lock_accounts_of_members.merchant_id, lock_accounts_of_members.member_ids) o
+		UNION SELECT unnest(ARRAY[m.account_id, m.own_account_id]) FROM loyalty_internal.member m
+		WHERE m.merchant_id = lock_accounts_of_members.merchant_id AND m.member_id = ANY (lock_accounts_of_members.member_ids))
+	ORDER BY a.account_id FOR UPDATE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_accounts_of_members(bigint, bigint[]) IS
+'Part of what erases members, who are locked: locks the accounts that they have owned, have, or can go back to, in the order of the engine.';
+
+-- What is in flight is waited for, in one order: customers, members, accounts,
+-- policies, each in ascending order, as everywhere.  Only then is anything read, by
 -- statements of their own, which see what those have committed.  Whoever posts
 -- later, or pays, sees under the same locks that it is of nobody.
 CREATE FUNCTION loyalty_internal.erase_members(merchant_id bigint, member_ids bigint[]) RETURNS boolean
@@ -344,10 +359,7 @@ DECLARE
 BEGIN
 	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) ORDER BY m.member_id FOR UPDATE;
-	PERFORM FROM loyalty_internal.account a
-	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
-		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
-	ORDER BY a.account_id FOR UPDATE;
+	PERFORM loyalty_internal.lock_accounts_of_members(erase_members.merchant_id, erase_members.member_ids);
 	PERFORM FROM loyalty_internal.policy s
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids) ORDER BY s.policy_id FOR UPDATE;
 
@@ -420,6 +432,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	ELSIF cancelled IS NULL THEN
+		PERFORM loyalty_internal.lock_accounts_of_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);
 		PERFORM loyalty.disable_member(erase_member.merchant_id, erase_member.member_id);
 	END IF;
 	RETURN loyalty_internal.erase_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);

@@ -424,6 +424,9 @@ BEGIN
 			octet_length(create_customer.second_last_name)) > 1024 THEN
 		PERFORM loyalty_internal.fail('invalid_argument', 'A customer has a first name and a first last name, and each name at most 1,024 bytes.');
 	END IF;
+	-- Who erases or blocks has the customer first, and then the member.
+	PERFORM FROM loyalty_internal.customer c
+	WHERE c.merchant_id = create_customer.merchant_id AND c.curp OPERATOR(loyalty.=) create_customer.curp FOR NO KEY UPDATE;
 	id := loyalty_internal.register_member(create_customer.merchant_id, create_customer.program_id,
 		concat_ws(' ', create_customer.first_name, create_customer.first_last_name, nullif(create_customer.second_last_name, '')),
 		create_customer.phone, create_customer.email, NULL, create_customer.curp, create_customer.first_name,

@@ -55,14 +55,15 @@ COMMENT ON FUNCTION loyalty_internal.impersonal_detail(json) IS
 'What names nobody of the detail of an entry: branchId, currency and amountCurrency where they are three letters, and of items sku, category, and quantity and unitPrice where they are numbers; NULL: nothing.';
 
 CREATE FUNCTION loyalty_internal.accounts_of_members(
-	merchant_id bigint, member_ids bigint[], OUT account_id bigint, OUT after_no bigint, OUT until_no bigint)
+	merchant_id bigint, member_ids bigint[], OUT account_id bigint, OUT after_no bigint, OUT until_no bigint, OUT since timestamptz, OUT until timestamptz)
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT t.account_id, t.after_no, t.until_no
+	SELECT t.account_id, t.after_no, t.until_no, t.since, t.until
 	FROM (
 		SELECT o.member_id, o.account_id, o.entry_no AS after_no,
-			   lead(o.entry_no, 1, 9223372036854775807) OVER (PARTITION BY o.account_id ORDER BY o.since) AS until_no
+			   lead(o.entry_no, 1, 9223372036854775807) OVER (PARTITION BY o.account_id ORDER BY o.since) AS until_no,
+			   o.since, lead(o.since, 1, 'infinity') OVER (PARTITION BY o.account_id ORDER BY o.since) AS until
 		FROM (
 			SELECT unnest(accounts_of_members.member_ids) AS account_id
 			UNION
@@ -77,7 +78,7 @@ BEGIN ATOMIC
 	WHERE t.member_id = ANY (accounts_of_members.member_ids);
 END;
 COMMENT ON FUNCTION loyalty_internal.accounts_of_members(bigint, bigint[]) IS
-'Which accounts members have owned, from the entry after after_no to until_no: what was posted then and names no member is its owner''s. By the place of entries, whatever the clock said.';
+'Which accounts members have owned, from the entry after after_no to until_no: what was posted then and names no member is its owner''s. By the place of entries, whatever the clock said; since and until, for ranks and what expired, are by the clock.';
 
 CREATE FUNCTION loyalty_internal.began_with_erased(merchant_id bigint, entry_id bigint) RETURNS boolean
 LANGUAGE sql STABLE
@@ -332,8 +333,23 @@ $$;
 COMMENT ON FUNCTION loyalty_internal.erase_curp_records(bigint, bigint[]) IS
 'Part of loyalty_internal.erase_members(): deletes what was looked up of the CURPs of members, and is just being loaded of them: a row in its place waits for that.';
 
--- What is in flight is waited for, in one order: members, accounts, policies,
--- each in ascending order, as everywhere.  Only then is anything read, by
+-- Who leaves an account locks it, and may have owned a lower one before.
+CREATE FUNCTION loyalty_internal.lock_accounts_of_members(merchant_id bigint, member_ids bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM loyalty_internal.account a
+	WHERE a.merchant_id = lock_accounts_of_members.merchant_id AND a.account_id IN (
+		SELECT o.account_id FROM loyalty_internal.accounts_of_members(lock_accounts_of_members.merchant_id, lock_accounts_of_members.member_ids) o
+		UNION SELECT unnest(ARRAY[m.account_id, m.own_account_id]) FROM loyalty_internal.member m
+		WHERE m.merchant_id = lock_accounts_of_members.merchant_id AND m.member_id = ANY (lock_accounts_of_members.member_ids))
+	ORDER BY a.account_id FOR UPDATE;
+END
+$$;
+COMMENT ON FUNCTION loyalty_internal.lock_accounts_of_members(bigint, bigint[]) IS
+'Part of what erases members, who are locked: locks the accounts that they have owned, have, or can go back to, in the order of the engine.';
+
+-- What is in flight is waited for, in one order: customers, members, accounts,
+-- policies, each in ascending order, as everywhere.  Only then is anything read, by
 -- statements of their own, which see what those have committed.  Whoever posts
 -- later, or pays, sees under the same locks that it is of nobody.
 CREATE FUNCTION loyalty_internal.erase_members(merchant_id bigint, member_ids bigint[]) RETURNS boolean
@@ -344,10 +360,7 @@ DECLARE
 BEGIN
 	PERFORM FROM loyalty_internal.member m
 	WHERE m.merchant_id = erase_members.merchant_id AND m.member_id = ANY (erase_members.member_ids) ORDER BY m.member_id FOR UPDATE;
-	PERFORM FROM loyalty_internal.account a
-	WHERE a.merchant_id = erase_members.merchant_id AND a.account_id IN (
-		SELECT o.account_id FROM loyalty_internal.accounts_of_members(erase_members.merchant_id, erase_members.member_ids) o)
-	ORDER BY a.account_id FOR UPDATE;
+	PERFORM loyalty_internal.lock_accounts_of_members(erase_members.merchant_id, erase_members.member_ids);
 	PERFORM FROM loyalty_internal.policy s
 	WHERE s.merchant_id = erase_members.merchant_id AND s.member_id = ANY (erase_members.member_ids) ORDER BY s.policy_id FOR UPDATE;
 
@@ -420,6 +433,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	ELSIF cancelled IS NULL THEN
+		PERFORM loyalty_internal.lock_accounts_of_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);
 		PERFORM loyalty.disable_member(erase_member.merchant_id, erase_member.member_id);
 	END IF;
 	RETURN loyalty_internal.erase_members(erase_member.merchant_id, ARRAY[erase_member.member_id]);
@@ -513,14 +527,26 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM loyalty_internal.fail('unknown_object', 'The merchant has no member with this member_id.');
 	END IF;
-	-- What accounts have now is told to who owns them now; what others did with them since is not of who left them.
-	WITH owned AS MATERIALIZED (
-		SELECT o.account_id FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o WHERE o.until_no = 9223372036854775807
+	-- What accounts have now is told to who owns them now; what others did with them before or since is not of who owns, or left them.
+	WITH had AS MATERIALIZED (
+		SELECT o.account_id, o.until_no, o.since, o.until FROM loyalty_internal.accounts_of_members(merchant, ARRAY[id]) o
+	), owned AS MATERIALIZED (
+		SELECT o.account_id FROM had o WHERE o.until_no = 9223372036854775807
+	), looked_at AS MATERIALIZED (
+		SELECT o.entry_id, o.on_their_side FROM loyalty_internal.entries_of_members(merchant, ARRAY[id]) o
 	), entries AS MATERIALIZED (
-		SELECT e.*, r.detail AS remainder FROM loyalty_internal.entries_of_members(merchant, ARRAY[id]) o
+		SELECT e.*, r.detail AS remainder FROM looked_at o
 		JOIN loyalty.entry e ON e.merchant_id = merchant AND e.entry_id = o.entry_id
 		LEFT JOIN loyalty_internal.entry_remainder r ON r.merchant_id = merchant AND r.entry_id = o.entry_id
 		WHERE o.on_their_side
+	), counted AS (
+		-- Limits count by the number of who is named, else of the account: of who uses which, on what day.
+		SELECT l.*, EXISTS (
+			SELECT FROM looked_at o JOIN loyalty.entry e ON e.merchant_id = merchant AND e.entry_id = o.entry_id
+			WHERE NOT o.on_their_side AND coalesce(e.member_id, e.account_id) = l.subject_id AND e.origin_entry_id IS NULL
+			  AND (e.posted_at AT TIME ZONE p.time_zone)::date = l.day) AS by_others
+		FROM loyalty_internal.allowance l JOIN loyalty_internal.program p ON p.merchant_id = l.merchant_id AND p.program_id = l.program_id
+		WHERE l.merchant_id = merchant AND l.scope = 'member' AND (l.subject_id = id OR l.subject_id IN (SELECT a.account_id FROM owned a))
 	)
 	SELECT json_build_object(
 		'exported_at', now(),
@@ -564,11 +590,12 @@ BEGIN
 			ORDER BY v.entry_id) r), '[]'),
 		'lots_expired', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT x.account_id, x.expires_at, x.points, x.refunded
-			FROM loyalty_internal.expired_lot x WHERE x.merchant_id = merchant AND x.account_id IN (SELECT a.account_id FROM owned a)
+			FROM had a JOIN loyalty_internal.expired_lot x ON x.merchant_id = merchant AND x.account_id = a.account_id AND x.expires_at >= a.since AND x.expires_at < a.until
 			ORDER BY x.account_id, x.expires_at) r), '[]'),
 		'ranks_held', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT k.account_id, k.rank, k.since, nullif(k.until, 'infinity') AS ends_at, k.from_points, k.reversed_at
-			FROM loyalty_internal.rank_held k WHERE k.merchant_id = merchant AND k.account_id IN (SELECT a.account_id FROM owned a)
+			SELECT k.account_id, k.rank, greatest(k.since, a.since) AS since, nullif(least(k.until, a.until), 'infinity') AS ends_at, k.from_points,
+				   CASE WHEN k.reversed_at < a.until THEN greatest(k.reversed_at, a.since) END AS reversed_at
+			FROM had a JOIN loyalty_internal.rank_held k ON k.merchant_id = merchant AND k.account_id = a.account_id AND k.since < a.until AND k.until > a.since
 			ORDER BY k.account_id, k.since, k.rank) r), '[]'),
 		'ranks_given', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT g.since, nullif(g.rank, '') AS rank, nullif(g.until, 'infinity') AS ends_at, g.reason
@@ -586,15 +613,21 @@ BEGIN
 		'limits', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction, l.max_points, l.max_operations, l.set_at
 			FROM loyalty_internal.posting_limit l
-			WHERE l.merchant_id = merchant AND l.scope = 'member' AND (l.subject_id = id OR l.subject_id IN (SELECT a.account_id FROM owned a)) ORDER BY l.adds) r), '[]'),
+			WHERE l.merchant_id = merchant AND l.scope = 'member' AND (l.subject_id = id OR l.subject_id IN (SELECT a.account_id FROM owned a)
+				AND NOT EXISTS (SELECT FROM loyalty_internal.member o WHERE o.merchant_id = merchant AND o.member_id = l.subject_id)) ORDER BY l.adds) r), '[]'),
 		'limits_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT l.day, CASE WHEN l.adds THEN 'add' ELSE 'spend' END AS direction, l.points_given OPERATOR(loyalty.-) l.points_left AS points_used,
 				   l.operations_given - l.operations_left AS operations_used
-			FROM loyalty_internal.allowance l
-			WHERE l.merchant_id = merchant AND l.scope = 'member' AND l.subject_id IN (SELECT a.account_id FROM owned a) ORDER BY l.day, l.adds) r), '[]'),
+			FROM counted l WHERE NOT l.by_others ORDER BY l.day, l.adds) r), '[]'),
 		'rules_used', coalesce((SELECT json_agg(row_to_json(r)) FROM (
-			SELECT u.account_id, u.rule, u.day, u.points_day, u.points_week, u.points_month, u.points_year, u.points_ever
-			FROM loyalty_internal.rule_use u WHERE u.merchant_id = merchant AND u.account_id IN (SELECT a.account_id FROM owned a) ORDER BY u.rule) r), '[]'),
+			SELECT u.account_id, u.rule, max(u.day) AS day, coalesce(loyalty.sum(u.points) FILTER (WHERE u.day = u.newest), '0') AS points_day,
+				   coalesce(loyalty.sum(u.points) FILTER (WHERE date_trunc('week', u.day::timestamp) = date_trunc('week', u.newest::timestamp)), '0') AS points_week,
+				   coalesce(loyalty.sum(u.points) FILTER (WHERE date_trunc('month', u.day::timestamp) = date_trunc('month', u.newest::timestamp)), '0') AS points_month,
+				   coalesce(loyalty.sum(u.points) FILTER (WHERE date_trunc('year', u.day::timestamp) = date_trunc('year', u.newest::timestamp)), '0') AS points_year,
+				   loyalty.sum(u.points) AS points_ever
+			FROM (SELECT w.account_id, w.rule, w.day, w.points OPERATOR(loyalty.-) w.returned AS points, max(w.day) OVER (PARTITION BY w.account_id, w.rule) AS newest
+				  FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)) u
+			GROUP BY u.account_id, u.rule ORDER BY u.rule, u.account_id) r), '[]'),
 		'rule_awards', coalesce((SELECT json_agg(row_to_json(r)) FROM (
 			SELECT w.account_id, w.entry_id, w.rule, w.day, w.points, w.returned
 			FROM loyalty_internal.rule_award w WHERE w.merchant_id = merchant AND w.entry_id IN (SELECT e.entry_id FROM entries e)
@@ -624,7 +657,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION loyalty.export_member(bigint, bigint) IS
-'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances (with lots: when points expire), accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), reservations (of these, what is held or pending, and until when), lots_expired, ranks_held and ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), rule_points (what of a sale each rule gave, 0: the base), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
+'Everything that is kept about a member, as one JSON object for whoever asks for their data: member, customer (null: no CURP), curp_record (null: not looked up), and lists of addresses, changes (what they were before), balances (with lots: when points expire), accounts_owned, entries (what they did, and what was posted to accounts while theirs, with what goes on with it, as refunds do), reservations (of these, what is held or pending, and until when), lots_expired, ranks_held and ranks_given, messages, blacklisted (phones that are theirs, or were and are nobody''s now), limits and limits_used (those of theirs alone), rules_used and rule_awards (what rules with caps have given), rule_points (what of a sale each rule gave, 0: the base), consents, accesses (who read their data, when), and policies with instalments and payments. Points and money are numbers or texts, times ISO 8601. Hashes and keys are left out, and so are answers kept for idempotency keys, which only repeat it. Of an account that had other owners before or since, ranks, what expired and what rules gave are those of the member''s time, and of limits what nobody else has used under the same number that day. It looks at all entries of the merchant, and writes nothing. Errors: LY006 unknown_object.';
 
 CREATE FUNCTION loyalty.export_staff(merchant_id bigint, staff_id bigint) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -544,6 +544,19 @@ ledger_expire(int64 merchant_id, const int64 *account_ids, int n)
 	return booked;
 }
 
+/* An account as it is stored, to be looked at only, by what is said at a moment: nothing that is due is booked. */
+bool
+batch_view_stored(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
+{
+	const Batch start = {.merchant_id = merchant_id,.now = at,.ahead = moment_at(at).ahead,.accounts = account,.naccounts = 1,.allocated = 8};
+
+	*batch = start;
+	if (!account_read(merchant_id, account))
+		return false;
+	batch->entries = palloc(batch->allocated * sizeof(Entry *));
+	return true;
+}
+
 /*
  * An account as it is, or will be, at a moment, to be looked at only: if its
  * newest entry has begun by then, with all that is due.
@@ -552,12 +565,9 @@ bool
 batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at)
 {
 	const Moment moment = moment_at(at);
-	const Batch start = {.merchant_id = merchant_id,.now = at,.ahead = moment.ahead,.accounts = account,.naccounts = 1,.allocated = 8};
 
-	*batch = start;
-	if (!account_read(merchant_id, account))
+	if (!batch_view_stored(batch, merchant_id, account, at))
 		return false;
-	batch->entries = palloc(batch->allocated * sizeof(Entry *));
 	if (has_begun(&moment, account->posted_at))
 		book_due(batch);
 	return true;

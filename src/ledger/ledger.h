@@ -22,6 +22,7 @@ typedef struct AccountState
 /* A batch, from the locks to what is written. */
 extern void batch_start(Batch *batch, int64 merchant_id, Posting *postings, int n);
 extern void batch_write(Batch *batch);
+extern bool batch_view_stored(Batch *batch, int64 merchant_id, Account *account, TimestampTz at);
 extern bool batch_view(Batch *batch, int64 merchant_id, Account *account, TimestampTz at);
 
 extern void ledger_post(int64 merchant_id, Posting *postings, int n);

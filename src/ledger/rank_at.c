@@ -338,6 +338,8 @@ lots_are_readable(int64 merchant_id, int64 account_id)
  * For verify(): count an account anew, as of its last entry, and return what it
  * says and what it should say if they differ; else NULL.  Days that have ceased
  * to count since then may be gone: whatever was booked later takes them away.
+ * What is pending counts when it is booked, which goes by the clock: that may be
+ * behind the last entry.
  */
 PG_FUNCTION_INFO_V1(loyalty_recount_would_change);
 
@@ -354,7 +356,7 @@ loyalty_recount_would_change(PG_FUNCTION_ARGS)
 
 	db_begin();
 	if (lots_are_readable(PG_GETARG_INT64(0), PG_GETARG_INT64(1)) &&
-		batch_view(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.tracks_lots)
+		batch_view_stored(&batch, PG_GETARG_INT64(0), &account, PG_GETARG_TIMESTAMPTZ(2)) && account.tracks_lots)
 	{
 		batch_read_ranks(&batch);
 		lots_add_all(&before, &account.qualifying);

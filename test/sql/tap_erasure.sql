@@ -285,9 +285,42 @@ CREATE FUNCTION pg_temp.has_now(merchant bigint, member bigint) RETURNS text LAN
 	FROM loyalty.export_member(merchant, member) x
 $$;
 SELECT is(pg_temp.has_now(:h, :abel), '0, 0, 0, 0', 'who left an account is not told what another has there');
-SELECT is(pg_temp.has_now(:h, :bety), (SELECT concat_ws(', ', balance, held, 1, 1) FROM loyalty.balances WHERE merchant_id = :h AND account_id = :abel), 'who owns it now is');
+SELECT is(pg_temp.has_now(:h, :bety), (SELECT concat_ws(', ', balance, held, 1, 0) FROM loyalty.balances WHERE merchant_id = :h AND account_id = :abel), 'who owns it now is, but not of a sum of the day in which the points are that the other had');
 SELECT loyalty.erase_member(:h, :abel) \g /dev/null
 SELECT is(pg_temp.has_now(:h, :abel), '0, 0, 0, 0', 'nor is that kept with who was erased');
+
+-- What is told of limits, ranks, caps and what expired, of an account that has been two people's: to each what was theirs, in their time.
+SELECT loyalty.create_merchant('La de dos') AS d \gset
+SELECT loyalty.set_rank_ranges(:d, 'dos', '{plata,oro}', '{100,630}') \g /dev/null
+SELECT program_id AS dp, wallet_key AS dw FROM loyalty.create_program(:d, 'De dos', 'DE-DOS', '{"range_group": "dos", "rank_window_value": 30, "rank_window_unit": "day"}') \gset
+SELECT loyalty.publish_rules(:d, :dp, '[{"name": "tope", "points": 10, "max_day": 15}]'), loyalty.set_limit(:d, :dp, 'member', 'add', 10000) \g /dev/null
+SELECT loyalty.employee_add(:d, 'gerente', 'Jefe', 'Centro', '4779990001', 'una clave larga') AS ds \gset
+SELECT loyalty.create_member(:d, :dp, 'Nora', '4779998811') AS nora, loyalty.create_member(:d, :dp, 'Omar', '4779998812') AS omar \gset
+SELECT loyalty.set_limit(:d, :dp, 'member', 'spend', 5, subject_id => :nora), loyalty.sale(:d, :nora, 6000) \g /dev/null
+SELECT pg_sleep(0.3) FROM loyalty.post(:d, :nora, 'deposit', 7, expires_at => clock_timestamp()) \g /dev/null
+SELECT pg_sleep(1.1); -- dates are in whole seconds
+SELECT loyalty.post(:d, :nora, 'deposit', 1) \g /dev/null
+CREATE FUNCTION pg_temp.told(merchant bigint, member bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(', ', (SELECT 'limits ' || string_agg(concat_ws(' ', l ->> 'direction', l ->> 'max_points'), ' ') FROM json_array_elements(x -> 'limits') l),
+		(SELECT 'used ' || string_agg(concat_ws(' ', l ->> 'direction', l ->> 'points_used'), ' ') FROM json_array_elements(x -> 'limits_used') l),
+		(SELECT 'ranks ' || string_agg(k ->> 'rank', ' ') FROM json_array_elements(x -> 'ranks_held') k),
+		(SELECT 'expired ' || string_agg(l ->> 'points', ' ') FROM json_array_elements(x -> 'lots_expired') l),
+		(SELECT 'rules ' || string_agg(concat_ws('/', u ->> 'points_day', u ->> 'points_week', u ->> 'points_month', u ->> 'points_year', u ->> 'points_ever'), ' ') FROM json_array_elements(x -> 'rules_used') u))
+	FROM loyalty.export_member(merchant, member) x
+$$;
+SELECT is((SELECT concat_ws('/', points_day, points_week, points_month, points_year, points_ever) FROM loyalty_internal.rule_use WHERE merchant_id = :d), '10/10/10/10/10', 'what caps have counted');
+SELECT is(pg_temp.told(:d, :nora), 'limits spend 5, used add 618, ranks plata, expired 7, rules 10/10/10/10/10', 'is told to who alone has had an account, with limits, ranks and what expired');
+SELECT loyalty.share_account(:d, :omar, :nora), loyalty.leave_account(:d, :nora) \g /dev/null
+SELECT is(pg_temp.told(:d, :nora), 'limits spend 5, used add 618, ranks plata, expired 7, rules 10/10/10/10/10', 'and stays theirs when another has it');
+SELECT is((SELECT (k ->> 'ends_at')::timestamptz FROM json_array_elements(loyalty.export_member(:d, :nora) -> 'ranks_held') k), (SELECT since FROM loyalty_internal.account_owner WHERE merchant_id = :d AND member_id = :omar), 'until when it was a rank of theirs');
+SELECT is(pg_temp.told(:d, :omar), 'ranks plata', 'who is told of the rank that comes with it, and of nothing else');
+SELECT is((SELECT (k ->> 'since')::timestamptz FROM json_array_elements(loyalty.export_member(:d, :omar) -> 'ranks_held') k), (SELECT since FROM loyalty_internal.account_owner WHERE merchant_id = :d AND member_id = :omar), 'since then');
+SELECT loyalty.wallet_sale(:d, :'dw', '4779998811', 0, 50, usertool_id => :ds, ticket => 'T1'), loyalty.sale(:d, :nora, 90, member_id => :omar) \g /dev/null
+SELECT is(pg_temp.told(:d, :nora), 'limits spend 5, used add 633, ranks plata, expired 7, rules 10/10/10/10/10 10/10/10/10/10', 'what she does later counts by her number');
+SELECT is(pg_temp.told(:d, :omar), 'used add 14, ranks plata oro, rules 5/5/5/5/5', 'and what he does by his');
+SELECT loyalty.sale(:d, :nora, 10) \g /dev/null
+SELECT is((SELECT concat_ws(' ', json_array_length(n -> 'limits_used'), json_array_length(o -> 'limits_used')) FROM loyalty.export_member(:d, :nora) n, loyalty.export_member(:d, :omar) o), '0 1', 'what counts for one under the number of another is a sum that is told to neither');
+SELECT is_empty(format('SELECT * FROM loyalty.verify(%s)', :d), 'the ledger is sound');
 
 -- All columns of all tables that have something by a member, their account, entry or policy, of somebody who has a row in each.
 SELECT loyalty.create_merchant('La de todo') AS g \gset

@@ -346,6 +346,37 @@ subtest 'ranks' => sub {
 	is breaches(), '', 'all is well';
 };
 
+subtest 'ranks by points that are pending' => sub {
+	for my $ahead ('an entry', 'the terms')
+	{
+		clock_shows(0);
+		sql("SELECT loyalty.set_rank_ranges($merchant, 'espera', '{plata,oro}', '{10,400}')");
+		my $program = program('{"range_group": "espera", "rank_window_value": 30, "rank_window_unit": "day"}');
+		my $account = member($program);
+		clock_shows($DAY);
+		$ahead eq 'an entry' ? post($account, 'deposit', 1) : sql("SELECT loyalty.set_rank_ranges($merchant, 'espera', '{plata,oro}', '{11,400}')");
+		clock_shows(0);
+		post($account, 'deposit', 20, "available_at => now() + interval '12 hours'");
+		is rank($account), '', "the clock is behind $ahead: pending points count for no rank";
+		is breaches(), '', 'all is well';
+		clock_shows(13 * $HOUR);
+		is rank($account), 'plata plata', 'they do once they are available by the clock';
+		is breaches(), '', 'all is well before that is booked';
+		post($account, 'deposit', 1);
+		is rank($account), 'plata plata', 'and after it';
+		is breaches(), '', 'all is well';
+		post($account, 'deposit', 400, "available_at => now() + interval '2 hours'");
+		sql("SELECT loyalty.recount_ranks($merchant, $program)");
+		is breaches(), '', 'counted anew, too';
+		clock_shows(2 * $DAY);
+		is rank($account), 'oro oro', 'the clock has caught up';
+		is breaches(), '', 'all is well';
+		sql("UPDATE loyalty_internal.rank_held SET rank = 'oro' WHERE account_id = $account AND rank = 'plata'");
+		like breaches(), qr{a rank is held by the points that count / rank "oro" of}, 'and a rank that nobody has earned is found';
+		sql("UPDATE loyalty_internal.rank_held SET rank = 'plata' WHERE account_id = $account");
+	}
+};
+
 # --- what an account has now -------------------------------------------------------------
 
 sub now_of

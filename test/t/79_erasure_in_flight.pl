@@ -91,7 +91,7 @@ sub customer_api
 
 # --- who writes words of a person ----------------------------------------------------
 
-my $done = qr/^[^E]/;
+my $done = qr/\A(?!.*ERROR)/s;
 my %writers = (
 	'a correction' => {waits_at => 'the member', says => qr/LY006/, sql => sub { "SELECT loyalty.correct_member($_->{m}, $_->{her}, first_name => 'Quetzal', first_last_name => 'Quetzal', second_last_name => 'Quetzal')" }},
 	'what finds her' => {waits_at => 'the member', says => qr/LY006/, sql => sub { "SELECT loyalty.identify_member($_->{m}, $_->{her}, '4779990077', 'quetzal\@correo.example', 'QUETZAL-1')" }},
@@ -254,6 +254,45 @@ my $again = $stack->connect_async;
 $again->query($_) for 'SET SESSION AUTHORIZATION "Xochi"', 'BEGIN', $post, 'ROLLBACK', $post, $post;
 is $watcher->query("SELECT string_agg(n::text, ' ' ORDER BY n) FROM (SELECT dense_rank() OVER (ORDER BY -actor_id) AS n FROM ($numbers) e) x"), '1 1 2 2', 'who gets the role later has another number';
 is $watcher->query("SELECT string_agg(name, ' ' ORDER BY -actor_id) FROM loyalty.sql_roles WHERE merchant_id = $posted->{m} AND name <> session_user") =~ s/\d+/N/r, 'cancelado N Xochi', '… and the name';
+
+# --- who waits for whom ---------------------------------------------------------------------
+
+# $first and then $second wait for what the watcher has: both are done once it is.
+sub in_one_order
+{
+	my ($what, $has, $first, $second) = @_;
+	$watcher->query('BEGIN');
+	$watcher->query($has);
+	my ($one, $other) = (['writer', $writer], ['eraser', $eraser]);
+	($one, $other) = ($other, $one) if $first =~ /erase_member/;
+	$one->[1]->send($first);
+	is wait_or_done($one->[1], $one->[0]), 'waits', "$what: the first waits";
+	$other->[1]->send($second);
+	is wait_or_done($other->[1], $other->[0]), 'waits', '… and the second';
+	$watcher->query('COMMIT');
+	unlike $one->[1]->receive, qr/ERROR/, '… the first is done';
+	unlike $other->[1]->receive, qr/ERROR/, '… and so is the second';
+	return;
+}
+for my $step ('erase_member', 'block_customer')
+{
+	my $m = set_up(left => 1);
+	in_one_order("who comes back as a customer, and $step()", "SELECT loyalty.identify_member($m->{m}, $m->{her}, client_id => 'XOCHI-2')",
+		"SELECT loyalty.create_customer($m->{m}, $m->{program}, '$curp', 'Xochi', 'Zarate')",
+		$step eq 'erase_member' ? "SELECT loyalty.erase_member($m->{m}, $m->{her})" : "SELECT loyalty.block_customer($m->{m}, '$curp')");
+	is $watcher->query("SELECT count(*) FROM loyalty.members WHERE member_id = $m->{her} AND active"), 0, '… she is out';
+	is_clean($m, '… what was written of her is erased') if $step eq 'erase_member';
+}
+# She has owned an account that is lower than the one that she shares.
+my $shared = set_up();
+my $third = $watcher->query("SELECT loyalty.create_member($shared->{m}, $shared->{program}, 'Dora')");
+$watcher->query("SELECT loyalty.share_account($shared->{m}, $shared->{other}, $shared->{her})");
+my $higher = $watcher->query("SELECT loyalty.leave_account($shared->{m}, $shared->{her})");
+$watcher->query("SELECT loyalty.share_account($shared->{m}, $third, $shared->{her})");
+in_one_order('who leaves a shared account to be erased, and a batch', "SELECT loyalty.post($shared->{m}, $higher, 'deposit', 1)",
+	"SELECT loyalty.erase_member($shared->{m}, $shared->{her})",
+	"SELECT item FROM loyalty.post_batch($shared->{m}, '{$shared->{her},$higher}', '{deposit,deposit}', '{1,1}')");
+is_clean($shared, '… she is erased');
 
 # --- the first step of a cancellation -------------------------------------------------------
 

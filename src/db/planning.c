@@ -14,6 +14,10 @@
  * So are PostgreSQL's checks of the foreign keys of these tables.
  *
  * A plan that is made for one call only, and those of others, are made as always.
+ *
+ * But reports, whoever asks for them, read of each table the rows of their merchants
+ * alone, so that EXPLAIN (ANALYZE) can count no others: by an index, whatever else
+ * would be faster, or the reader's settings ask for.
  */
 #include "base/compat.h"
 
@@ -28,7 +32,9 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "utils/acl.h"
@@ -62,6 +68,7 @@ static planner_hook_type next_planner;
 static get_relation_info_hook_type next_relation_info;
 static get_relation_stats_hook_type next_relation_stats;
 static get_index_stats_hook_type next_index_stats;
+static set_rel_pathlist_hook_type next_paths;
 
 /* Whether the planner is at work on a statement that is planned for large tables. */
 static bool for_large = false;
@@ -195,20 +202,6 @@ index_stats(PlannerInfo *root, Oid index, AttrNumber attribute, VariableStatData
 	return true;
 }
 
-/* Called once, when the module is loaded. */
-void
-planning_init(void)
-{
-	next_planner = planner_hook;
-	planner_hook = plan;
-	next_relation_info = get_relation_info_hook;
-	get_relation_info_hook = relation_info;
-	next_relation_stats = get_relation_stats_hook;
-	get_relation_stats_hook = relation_stats;
-	next_index_stats = get_index_stats_hook;
-	get_index_stats_hook = index_stats;
-}
-
 PG_FUNCTION_INFO_V1(loyalty_is_reported);
 PG_FUNCTION_INFO_V1(loyalty_is_reported_support);
 
@@ -260,6 +253,13 @@ merchants_of(PlannerInfo *root, List * args)
 	return NULL;
 }
 
+/* Whether they are all there are, and will be, which 0 stands for. */
+static bool
+are_all(ArrayType *merchants)
+{
+	return DatumGetBool(DirectFunctionCall2(loyalty_is_reported, Int64GetDatum(0), PointerGetDatum(merchants)));
+}
+
 /*
  * How many rows it leaves is told of the merchants themselves, to which each view
  * joins the others: were it told of these too, the planner would count it twice.
@@ -282,8 +282,7 @@ share_reported(PlannerInfo *root, List * args, int relation)
 
 /*
  * loyalty_internal.is_reported() as a condition of an index, with which a scan reads
- * nothing of other merchants.  Who sees all, which 0 stands for, has nothing to find
- * out, and is not led through the index merchant by merchant.  A plan that was kept
+ * nothing of other merchants.  Who sees all has nothing to find out, and is not led through the index merchant by merchant.  A plan that was kept
  * for another is right too.
  */
 static Node *
@@ -294,8 +293,7 @@ index_condition(SupportRequestIndexCondition * request)
 	Oid			equals = get_opfamily_member(request->opfamily, INT8OID, INT8OID, BTEqualStrategyNumber);
 	ScalarArrayOpExpr *any;
 
-	if (merchants == NULL || request->indexarg != 0 || !OidIsValid(equals) ||
-		DatumGetBool(DirectFunctionCall2(loyalty_is_reported, Int64GetDatum(0), PointerGetDatum(merchants))))
+	if (merchants == NULL || request->indexarg != 0 || !OidIsValid(equals) || !request->index->amsearcharray || are_all(merchants))
 		return NULL;
 	any = makeNode(ScalarArrayOpExpr);
 	any->opno = equals;
@@ -341,4 +339,123 @@ loyalty_is_reported_support(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(request);
 	}
 	PG_RETURN_POINTER(NULL);
+}
+
+/* Whether a condition is loyalty_internal.is_reported() of a column. */
+static bool
+asks_reported(Node * condition)
+{
+	FuncExpr   *asked = (FuncExpr *) condition;
+	FmgrInfo	function;
+
+	if (!IsA(condition, FuncExpr) || list_length(asked->args) != 2 || !IsA(linitial(asked->args), Var) || !IsA(lsecond(asked->args), Param))
+		return false;
+	fmgr_info(asked->funcid, &function);
+	return function.fn_addr == loyalty_is_reported;
+}
+
+/* The column of a table by which a report reads rows of some merchants only; 0: there is none. */
+static AttrNumber
+column_reported(PlannerInfo *root, RelOptInfo *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->baserestrictinfo)
+	{
+		Node	   *condition = (Node *) ((RestrictInfo *) lfirst(lc))->clause;
+		ArrayType  *merchants;
+
+		if (!asks_reported(condition))
+			continue;
+		merchants = merchants_of(root, ((FuncExpr *) condition)->args);
+		if (merchants != NULL && !are_all(merchants))
+			return ((Var *) linitial(((FuncExpr *) condition)->args))->varattno;
+	}
+	return 0;
+}
+
+/*
+ * The indexes that lead to a merchant's rows, and not by a bitmap: one that is
+ * larger than work_mem leads to pages, with the rows of others that are there.
+ */
+static List *
+indexes_by(AttrNumber column, List * indexes)
+{
+	List	   *leading = NIL;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		IndexOptInfo *index = lfirst(lc);
+
+		if (index->indexkeys[0] != column || !index->amsearcharray)
+			continue;
+		index->amhasgetbitmap = false;
+		leading = lappend(leading, index);
+	}
+	return leading;
+}
+
+/* Those by some of its indexes alone, as if the reader had never set that there be none. */
+static void
+make_index_paths(PlannerInfo *root, RelOptInfo *table, List * indexes)
+{
+	List	   *all = table->indexlist;
+	bool		enabled = enable_indexscan;
+
+	table->pathlist = table->partial_pathlist = NIL;
+	PG_TRY();
+	{
+		enable_indexscan = true;
+		table->indexlist = indexes;
+		create_index_paths(root, table);
+	}
+	PG_FINALLY();
+	{
+		enable_indexscan = enabled;
+		table->indexlist = all;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * A scan that passes by rows of other merchants counts them, and with a LIMIT those
+ * between two of one's own.  Those by an index are made anew: some that others were
+ * better than are not in the list any more.
+ */
+static void
+paths_of_reported(PlannerInfo *root, RelOptInfo *table, Index place, RangeTblEntry *entry)
+{
+	List	   *paths;
+	List	   *partial;
+	AttrNumber	column;
+
+	if (next_paths != NULL)
+		next_paths(root, table, place, entry);
+	if (entry->rtekind != RTE_RELATION || entry->inh || IS_DUMMY_REL(table) || (column = column_reported(root, table)) == 0)
+		return;
+	paths = table->pathlist;
+	partial = table->partial_pathlist;
+	make_index_paths(root, table, indexes_by(column, table->indexlist));
+	if (table->pathlist == NIL)
+	{
+		table->pathlist = paths;
+		table->partial_pathlist = partial;
+	}
+}
+
+/* Called once, when the module is loaded. */
+void
+planning_init(void)
+{
+	next_planner = planner_hook;
+	planner_hook = plan;
+	next_relation_info = get_relation_info_hook;
+	get_relation_info_hook = relation_info;
+	next_relation_stats = get_relation_stats_hook;
+	get_relation_stats_hook = relation_stats;
+	next_index_stats = get_index_stats_hook;
+	get_index_stats_hook = index_stats;
+	next_paths = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = paths_of_reported;
 }

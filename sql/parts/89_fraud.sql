@@ -124,21 +124,26 @@ COMMENT ON COLUMN loyalty_report.fraud_same_member.reason IS 'Why it is here.';
 
 -- --- who corrects more than others -------------------------------------------------------
 
--- The median of the others is found in the list of all, without the place of one's own.
+-- The median of the others is found in the list of all, without the place of one's own:
+-- at the middle, or one further.  What is there is the same for all of a month, and found
+-- once: who looked it up for each would read the list again for each.
 CREATE VIEW loyalty_internal.fraud_corrections AS
 SELECT r.merchant_id, r.staff_id, r.month, r.corrections, r.refunds, r.sales, r.points, r.share, r.n - 1 AS colleagues, c.median
-FROM (SELECT s.*, count(*) OVER o AS n, row_number() OVER o AS place, array_agg(s.share) OVER o AS shares
-	  FROM (SELECT t.merchant_id, t.correction_entries, t.correction_factor, e.staff_id, date_trunc('month', e.posted_on::timestamp)::date AS month,
-				   count(*) FILTER (WHERE e.kind IN (4, 10)) AS corrections, count(*) FILTER (WHERE e.kind = 10) AS refunds,
-				   count(*) FILTER (WHERE e.kind = 1) AS sales, coalesce(sum(e.amount::numeric) FILTER (WHERE e.kind IN (4, 10)), 0) AS points,
-				   count(*) FILTER (WHERE e.kind IN (4, 10))::numeric / greatest(1, count(*) FILTER (WHERE e.kind = 1)) AS share
-			FROM loyalty_internal.report_entry e
-			JOIN loyalty_internal.report_fraud t ON t.merchant_id = e.merchant_id
-			WHERE e.staff_id IS NOT NULL AND e.entry_id >= loyalty_internal.looked_from()
-			GROUP BY t.merchant_id, t.correction_entries, t.correction_factor, e.staff_id, 5) s
-	  WINDOW o AS (PARTITION BY s.merchant_id, s.month ORDER BY s.share, s.staff_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) r
-CROSS JOIN LATERAL (SELECT r.n / 2 AS low, (r.n + 1) / 2 AS high) m
-CROSS JOIN LATERAL (SELECT (r.shares[m.low + (m.low >= r.place)::integer] + r.shares[m.high + (m.high >= r.place)::integer]) / 2 AS median) c
+FROM (SELECT p.*, max(p.share) FILTER (WHERE p.place = p.n / 2) OVER m AS low, max(p.share) FILTER (WHERE p.place = p.n / 2 + 1) OVER m AS middle, max(p.share) FILTER (WHERE p.place = p.n / 2 + 2) OVER m AS high
+	  FROM (SELECT s.*, count(*) OVER o AS n, row_number() OVER o AS place
+			FROM (SELECT t.merchant_id, t.correction_entries, t.correction_factor, e.staff_id, date_trunc('month', e.posted_on::timestamp)::date AS month,
+						 count(*) FILTER (WHERE e.kind IN (4, 10)) AS corrections, count(*) FILTER (WHERE e.kind = 10) AS refunds,
+						 count(*) FILTER (WHERE e.kind = 1) AS sales, coalesce(sum(e.amount::numeric) FILTER (WHERE e.kind IN (4, 10)), 0) AS points,
+						 count(*) FILTER (WHERE e.kind IN (4, 10))::numeric / greatest(1, count(*) FILTER (WHERE e.kind = 1)) AS share
+				  FROM loyalty_internal.report_entry e
+				  JOIN loyalty_internal.report_fraud t ON t.merchant_id = e.merchant_id
+				  WHERE e.staff_id IS NOT NULL AND e.entry_id >= loyalty_internal.looked_from()
+				  GROUP BY t.merchant_id, t.correction_entries, t.correction_factor, e.staff_id, 5) s
+			WINDOW o AS (PARTITION BY s.merchant_id, s.month ORDER BY s.share, s.staff_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) p
+	  WINDOW m AS (PARTITION BY p.merchant_id, p.month)) r
+CROSS JOIN LATERAL (SELECT (CASE WHEN r.place > r.n / 2 THEN r.low ELSE r.middle END
+							+ CASE WHEN r.n % 2 = 0 THEN CASE WHEN r.place > r.n / 2 THEN r.low ELSE r.middle END
+								   WHEN r.place > r.n / 2 + 1 THEN r.middle ELSE r.high END) / 2 AS median) c
 WHERE r.n > 1 AND r.corrections >= r.correction_entries AND r.share > r.correction_factor * c.median;
 COMMENT ON VIEW loyalty_internal.fraud_corrections IS 'What loyalty_report.fraud_corrections shows.';
 

@@ -145,7 +145,7 @@ missing_to_test() {
 	have_perl TAP::Parser::SourceHandler::pgTAP || echo "libtap-parser-sourcehandler-pgtap-perl the harness for pgTAP"
 	have pg_bsd_indent || ! is_packaged pg-bsd-indent || echo "pg-bsd-indent what lays out C"
 	[ "${DEFAULTS:-}" != mexican ] || [ -e /usr/share/i18n/locales/es_MX ] || echo "locales what the locale of Mexico is made of"
-	have valgrind || echo "valgrind what counts instructions"
+	[[ " ${T:-} " != *" bench "* ]] || have valgrind || echo "valgrind what counts instructions"
 	(PATH=$PATH:/usr/sbin; have pgbouncer) || echo "pgbouncer a pooler to test with"
 	[[ " ${T:-tap} " != *" tap "* ]] || { missing_drivers; missing_browser; }
 }

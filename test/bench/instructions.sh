@@ -38,14 +38,16 @@ cat >>"$work/data/postgresql.conf" <<-END
 	checkpoint_timeout = 1h
 END
 # Counts are written when this function is called, which nothing that is measured does.
-valgrind --tool=callgrind --dump-before=pg_backend_pid --callgrind-out-file="$work/counts/%p" --log-file="$work/valgrind" \
-	postgres -D "$work/data" >"$work/server" 2>&1 &
+# Whether the calls run at all is seen without valgrind.
+counter=(valgrind --tool=callgrind --dump-before=pg_backend_pid --callgrind-out-file="$work/counts/%p" --log-file="$work/valgrind")
+[ "${SMOKE:-}" != 1 ] || counter=()
+"${counter[@]}" postgres -D "$work/data" >"$work/server" 2>&1 &
 server=$!
 for _ in $(seq 600); do
 	PGHOST=$work sql -c 'SELECT 1' >"$work/up" 2>&1 && break
 	sleep 0.5
 done
-[ "$(cat "$work/up")" = 1 ] || fail "$(tail -n 5 "$work/server" "$work/valgrind")"
+[ "$(cat "$work/up")" = 1 ] || fail "$(tail -n 5 "$work/server")"
 
 # count NAME CALLS [OPTION…]: instructions of one of so many calls of script NAME.
 count() {
@@ -57,6 +59,7 @@ count() {
 	} >"$work/counted.sql"
 	rm -f "$work/counts"/*
 	PGHOST=$work pgbench -n -M prepared -D call=0 -t $((2 * n + 1)) "$@" -f "$work/counted.sql" >"$work/pgbench" 2>&1 || fail "$(cat "$work/pgbench")"
+	[ "${SMOKE:-}" != 1 ] || { echo $((n * 10000)); return; }
 	file=$(echo "$work/counts"/*.2)
 	[ -e "$file" ] || fail "$name was not counted"
 	[ -z "${PROFILES:-}" ] || cp "$file" "$PROFILES/$name"

@@ -182,7 +182,7 @@ is join('', $stack->lines_with_secrets), '', 'and not the password';
 $_->close for $lock, @session;
 
 # A cancel that comes while a password is hashed is told when that is done.
-$stack->psql("UPDATE loyalty_internal.staff SET password_cost = 300000 WHERE merchant_id = $merchant; ALTER ROLE till SET loyalty.password_cost = 300000");
+$stack->psql("UPDATE loyalty_internal.staff SET password_cost = 1000000 WHERE merchant_id = $merchant; ALTER ROLE till SET loyalty.password_cost = 1000000");
 my $colleague = $stack->psql("SELECT min(staff_id) FROM loyalty_internal.staff WHERE merchant_id = $merchant AND archived_at IS NULL");
 my %hashing = (verify_staff_password => "loyalty.verify_staff_password($merchant, $colleague, '$secret')", employee_add => "loyalty.employee_add($merchant, 'cajero', 'Otra', 'Centro', '4771000078', '$secret')",
 	'loyalty_api.employee_add' => "loyalty_api.employee_add('cajero', 'Otra', 'Centro', '4771000078', '$secret')");
@@ -190,7 +190,7 @@ $stack->psql("SELECT loyalty.grant_api('till')");
 for my $name (sort keys %hashing)
 {
 	my $headers = $name =~ /api/ ? "SET request.headers = '{\"apikey\": \"$key\"}'; " : '';
-	my $sql = "SELECT loyalty.fold(''); ${headers}SET statement_timeout = '300ms'; SELECT $hashing{$name}";
+	my $sql = "SELECT loyalty.fold(''); ${headers}SET statement_timeout = '100ms'; SELECT $hashing{$name}";
 	my $error = $stack->psql_error($sql, %till);
 	is $error->{sqlstate}, '57014', "$name is cancelled while it hashes" if !$headers;
 	is join('', grep { /\Q$secret\E/ } $stack->lines_with_secrets), '', "$name, cancelled while it hashes: the password is not in the log";

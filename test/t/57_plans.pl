@@ -457,6 +457,9 @@ my $elsewhere = join '|', map { quotemeta =~ s/\\\.\\\.\\\./.*/gr } (
 	# the first time of an account, a merchant or a member
 	'SELECT u.ordinality, b.earned, b.purchases', 'INSERT INTO loyalty_internal.idempotency_space', 'INSERT INTO loyalty_internal.entry_space', 'SELECT loyalty.forget_idempotency_keys', 'INSERT INTO loyalty_internal.sql_role', 'SELECT actor_id FROM loyalty_internal.sql_role', 'UPDATE loyalty_internal.account SET ranked_at',
 	'SELECT member_id FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND client_id = $3', 'SELECT client_id, account_id, active, coalesce(nullif(member_id, account_id), 0)',
+	# looked up by a unique key without the executor, or measured if the plan were another one
+	'SELECT member_id, account_id, active FROM loyalty_internal.member WHERE merchant_id = $1 AND program_id = $2 AND phone', 'SELECT 1 FROM loyalty_internal.merchant WHERE', 'SELECT merchant_id, key_id, last_used_at FROM loyalty_internal.api_key WHERE key_hash = $1',
+	'SELECT password_salt FROM loyalty_internal.merchant WHERE', 'SELECT restricted FROM loyalty_internal.staff WHERE', 'SELECT program_id, revision FROM loyalty_internal.program WHERE', 'SELECT 1 FROM loyalty_internal.blacklisted_phone WHERE', 'SELECT 1 FROM loyalty_internal.staff_program WHERE',
 	# found by the key, after what is measured has found the row itself
 	'SELECT text_key FROM loyalty_internal.account', 'SELECT lots, qualifying FROM loyalty_internal.account', 'SELECT count(*) FROM (SELECT FROM loyalty_internal.account', 'SELECT stripe FROM loyalty_internal.quota',
 	'SELECT stripe, remaining FROM loyalty_internal.quota ... AND stripe = $3', 'SELECT l.account_id, l.expires_at, l.points, l.refunded FROM unnest($2, $3)', 'SELECT u.account_id, coalesce(g.rank, m.granted_rank)',

@@ -144,7 +144,7 @@ is $stack->psql('SELECT count(*) FROM loyalty.verify()'), 0, 'the ledger is soun
 # The server ends a call by its statement_timeout, here after 6 s by a true clock.  What takes so long waits as long as it has failed, an hour at most.
 $stack->psql(qq{CREATE FUNCTION public.waits() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); END';
 	CREATE TRIGGER waits BEFORE INSERT OR UPDATE ON loyalty_internal.report_account FOR EACH ROW WHEN (NEW.merchant_id = $a) EXECUTE FUNCTION public.waits()});
-sub limited { return $stack->psql("SET statement_timeout = '60ms'; CALL loyalty.maintain()") }
+sub limited { return $stack->psql("SET statement_timeout = '600ms'; CALL loyalty.maintain()") }
 sub waits { return $stack->psql("SELECT extract(epoch FROM due_at - now())::integer, least(tried_at - failed_at, '1 hour') - (due_at - tried_at) BETWEEN '0' AND '20 s' FROM loyalty.maintenance WHERE merchant_id = $a AND task = 'roll_up'") }
 $stack->psql("SELECT FROM loyalty.post($_, 1, 'deposit', 1)") for $a, $b;
 like limited(), qr/^\d\|1\|/, 'a call that statement_timeout ends says so';

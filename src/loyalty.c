@@ -13,6 +13,7 @@
 #include "admin/turn.h"
 #include "api/dispatch.h"
 #include "base/compat.h"
+#include "db/lookup.h"
 #include "db/planning.h"
 #include "db/version.h"
 #include "ledger/fast_path.h"
@@ -59,6 +60,10 @@ _PG_init(void)
 							 "Lets single postings be made by one UPDATE where that does.",
 							 "Off, every posting takes the general path; both leave the same rows. It is for tests.",
 							 &fast_path_enabled, true, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomBoolVariable("loyalty.enable_lookup",
+							 "Lets rows be found by their key without the executor where that does.",
+							 "Off, every statement is executed; both find the same rows. It is for tests, and for who measures statements.",
+							 &lookup_enabled, true, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomIntVariable("loyalty.password_cost",
 							"Iterations of the hash that the passwords of new staff are kept as.",
 							NULL, &password_cost, 8192, 4096, 1000000, PGC_SUSET, 0, NULL, NULL, NULL);

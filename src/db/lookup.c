@@ -27,6 +27,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+/* The setting loyalty.enable_lookup. */
+bool		lookup_enabled = true;
+
 /* What is kept of a statement for as long as its plan is the same. */
 struct Lookup
 {

@@ -192,7 +192,7 @@ execute(Statement *statement, Datum *values, const char *nulls, Snapshot snapsho
 	uint64		rows;
 	int			result;
 
-	if (statement->by_key && look_up(statement, values, nulls, snapshot, &rows))
+	if (statement->by_key && lookup_enabled && look_up(statement, values, nulls, snapshot, &rows))
 		return rows;
 	/* only the newest result is looked at; an operation may run many statements */
 	if (SPI_tuptable != NULL)

@@ -10,6 +10,9 @@ SELECT loyalty.wallet_contact_add(:m, :'w', phone, 'Contacto', :u, '2000-01-01')
 SELECT format('SELECT loyalty.wallet_sale(%s, %L, %L, 0, 100, usertool_id => %s)', :m, :'w', '5510000001', :u) AS sale \gset
 
 SELECT lives_ok(:'sale', 'a sale');
+SET LOCAL loyalty.enable_lookup = off;
+SELECT lives_ok(:'sale', 'and one whose statements are all executed');
+SET LOCAL loyalty.enable_lookup = on;
 
 -- what this transaction has changed is seen, and what it has taken back is not
 UPDATE loyalty_internal.staff SET archived_at = now(), password_digest = NULL WHERE merchant_id = :m;
